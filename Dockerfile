@@ -1,0 +1,43 @@
+# Tidelake in a container: one binary, the shipped dataflows, a user without rights.
+#
+#   docker build -t tidelake .
+#   docker run --rm tidelake --help
+#   docker run --rm -p 127.0.0.1:4000:4000 -v lake:/data -e KAFKA_BROKERS=… \
+#       tidelake run dataflows/web_logs --lake /data/lake --listen 0.0.0.0:4000
+#
+# The build needs BuildKit, which is Docker's default, for its caches: a second
+# build compiles only what changed. docker-compose.yml starts it with a broker.
+
+# --- builder: has the C compiler, make and perl that the bundled libraries ask for --
+FROM rust:1.95-bookworm AS builder
+WORKDIR /build
+# Cargo.toml names the benches, so that it cannot be read without them; the page
+# (ui/dist) is built beforehand and embedded.
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+COPY benches benches
+COPY dataflows dataflows
+COPY ui/dist ui/dist
+# The target folder is a cache and no part of the image: the binary must leave it.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    CARGO_INCREMENTAL=0 cargo build --release --locked --bin tidelake \
+    && cp target/release/tidelake /usr/local/bin/tidelake
+
+# --- runtime ----------------------------------------------------------------------
+FROM debian:bookworm-slim
+# Certificates are for brokers and object stores behind TLS; the newest are the right
+# ones. A new volume at /data takes over the owner of that folder.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 tidelake \
+    && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin tidelake \
+    && install --directory --owner=tidelake --group=tidelake /data
+COPY --from=builder /usr/local/bin/tidelake /usr/local/bin/tidelake
+WORKDIR /opt/tidelake
+COPY dataflows dataflows
+USER 10001:10001
+EXPOSE 4000
+ENTRYPOINT ["tidelake"]

@@ -1,0 +1,53 @@
+-- Access logs of real web servers: common, combined and nginx formats.
+
+CREATE SOURCE access_log (
+  ip          TEXT,
+  user_id     TEXT,
+  timestamp   TIMESTAMP NOT NULL,
+  method      TEXT,
+  path        TEXT,
+  query       TEXT,
+  protocol    TEXT,
+  status      INT,
+  bytes       BIGINT,
+  referer     TEXT,
+  user_agent  TEXT,
+  -- Logs are often written long after the request began, or merged from several machines.
+  WATERMARK FOR timestamp AS timestamp - INTERVAL '${WATERMARK_DELAY_HOURS:-24}' HOUR
+) WITH (
+  connector = 'kafka',
+  brokers = '${KAFKA_BROKERS:-localhost:9092}',
+  topic = '${KAFKA_TOPIC:-access-log}'
+) FORMAT ACCESS_LOG;
+
+CREATE TABLE requests WITH (partition_by = 'date') AS
+SELECT *, status >= 400 AS is_error, status >= 500 AS is_critical_error,
+       ip_class(ip) AS ip_class,
+       user_agent LIKE '%bot%' OR user_agent LIKE '%Bot%' OR user_agent LIKE '%spider%' OR user_agent LIKE '%crawl%' AS is_bot,
+       CAST(timestamp AS DATE) AS date
+FROM access_log;
+
+CREATE MATERIALIZED VIEW traffic_1h WITH (retention = '30 days') AS
+SELECT window_start, count(*) AS requests,
+       count(*) FILTER (WHERE is_error) AS errors,
+       count(*) FILTER (WHERE is_critical_error) AS server_errors,
+       count(*) FILTER (WHERE is_bot) AS bots,
+       count(DISTINCT ip) AS visitors,
+       sum(bytes) AS bytes
+FROM TUMBLE(requests, timestamp, INTERVAL '1' HOUR)
+GROUP BY window_start;
+
+CREATE MATERIALIZED VIEW statuses AS
+SELECT status, count(*) AS requests FROM requests GROUP BY status;
+
+CREATE MATERIALIZED VIEW paths AS
+SELECT path, count(*) AS requests, count(*) FILTER (WHERE is_error) AS errors, count(DISTINCT ip) AS visitors, sum(bytes) AS bytes
+FROM requests GROUP BY path;
+
+CREATE MATERIALIZED VIEW top_paths AS
+SELECT path, requests, errors, visitors, bytes FROM paths ORDER BY requests DESC LIMIT 20;
+
+CREATE MATERIALIZED VIEW totals AS
+SELECT count(*) AS requests, count(*) FILTER (WHERE is_error) AS errors, count(*) FILTER (WHERE is_critical_error) AS server_errors,
+       count(DISTINCT ip) AS visitors, sum(bytes) AS bytes, min(timestamp) AS first_timestamp, max(timestamp) AS last_timestamp
+FROM requests;

@@ -1,0 +1,172 @@
+//! Accumulators: what a group has taken in, as a difference that can be added and taken back.
+//!
+//! An accumulator is the `diff` of an update whose data is the group's key, so that differential's arrangement adds
+//! them up and a retraction is an addition of the negative. Every slot is exact and independent of order.
+
+use crate::model::{Bins, ExactSum, Moments, Row, Value, array_of_values, merge_counts};
+use crate::plan::{Aggregate, Function};
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use differential_dataflow::difference::{Abelian, IsZero, Monoid, Semigroup};
+use serde::{Deserialize, Serialize};
+
+/// What a group has taken in. Without slots it is zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Accumulator {
+    /// Records in the group; without this count a group whose sum is zero would vanish.
+    pub records: i64,
+    pub slots: Box<[Slot]>,
+}
+
+/// What one aggregate needs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Slot {
+    /// Counted records, or members of a distinct set.
+    Count(i64),
+    Sum(ExactSum),
+    Moments(Moments),
+    /// Candidates for the smallest or largest value, sorted, with how often each was given.
+    Extremes(Vec<(Value, i64)>),
+    Bins(Bins),
+}
+
+impl Slot {
+    /// The empty slot of an aggregate.
+    pub fn empty(aggregate: &Aggregate) -> Slot {
+        match aggregate.function {
+            Function::Count | Function::CountDistinct => Slot::Count(0),
+            Function::Sum | Function::Avg => Slot::Sum(ExactSum::default()),
+            Function::Variance { .. } | Function::Stddev { .. } => Slot::Moments(Moments::default()),
+            Function::Min | Function::Max => Slot::Extremes(Vec::new()),
+            Function::Percentile(_) => Slot::Bins(Bins::default()),
+        }
+    }
+
+    fn merge(&mut self, other: &Slot) {
+        match (self, other) {
+            (Slot::Count(a), Slot::Count(b)) => *a += b,
+            (Slot::Sum(a), Slot::Sum(b)) => a.merge(b),
+            (Slot::Moments(a), Slot::Moments(b)) => a.merge(b),
+            (Slot::Extremes(a), Slot::Extremes(b)) => *a = merge_counts(a, b),
+            (Slot::Bins(a), Slot::Bins(b)) => a.merge(b),
+            (a, b) => panic!("slots of different aggregates were added: {a:?} and {b:?}"),
+        }
+    }
+
+    fn negate(&mut self) {
+        match self {
+            Slot::Count(it) => *it = -*it,
+            Slot::Sum(it) => it.negate(),
+            Slot::Moments(it) => it.negate(),
+            Slot::Extremes(it) => it.iter_mut().for_each(|entry| entry.1 = -entry.1),
+            Slot::Bins(it) => it.negate(),
+        }
+    }
+
+    fn is_zero(&self) -> bool {
+        match self {
+            Slot::Count(it) => *it == 0,
+            Slot::Sum(it) => it.is_zero(),
+            Slot::Moments(it) => it.is_zero(),
+            Slot::Extremes(it) => it.is_empty(),
+            Slot::Bins(it) => it.is_zero(),
+        }
+    }
+}
+
+impl Accumulator {
+    /// The accumulator of an empty group.
+    pub fn empty(aggregates: &[Aggregate]) -> Accumulator {
+        Accumulator { records: 0, slots: aggregates.iter().map(Slot::empty).collect() }
+    }
+
+    /// Rough size in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        let inner: usize = self
+            .slots
+            .iter()
+            .map(|it| match it {
+                Slot::Extremes(it) => it.len() * size_of::<(Value, i64)>(),
+                Slot::Bins(it) => size_of_val(it.entries()),
+                _ => 0,
+            })
+            .sum();
+        size_of::<Accumulator>() + self.slots.len() * size_of::<Slot>() + inner
+    }
+}
+
+impl IsZero for Accumulator {
+    fn is_zero(&self) -> bool {
+        self.records == 0 && self.slots.iter().all(Slot::is_zero)
+    }
+}
+
+impl Semigroup for Accumulator {
+    fn plus_equals(&mut self, other: &Self) {
+        self.records += other.records;
+        if self.slots.is_empty() {
+            self.slots.clone_from(&other.slots);
+            return;
+        }
+        for (slot, more) in self.slots.iter_mut().zip(&other.slots) {
+            slot.merge(more);
+        }
+    }
+}
+
+impl Monoid for Accumulator {
+    fn zero() -> Self {
+        Accumulator::default()
+    }
+}
+
+impl Abelian for Accumulator {
+    fn negate(&mut self) {
+        self.records = -self.records;
+        self.slots.iter_mut().for_each(Slot::negate);
+    }
+}
+
+/// The result column of one aggregate over many groups.
+///
+/// # Errors
+/// If the result type is none that rows carry.
+pub fn results<'a>(
+    aggregate: &Aggregate,
+    at: usize,
+    groups: impl Iterator<Item = &'a Accumulator>,
+) -> Result<ArrayRef, ArrowError> {
+    let values: Vec<Value> = groups.map(|it| result(aggregate, it.slots.get(at))).collect();
+    array_of_values(&aggregate.result_type, values.iter())
+}
+
+fn result(aggregate: &Aggregate, slot: Option<&Slot>) -> Value {
+    let float = |it: Option<f64>| it.map_or(Value::Null, |it| Value::Float(crate::model::Float::new(it)));
+    let int_argument = !matches!(aggregate.argument_type, DataType::Float64 | DataType::Float32);
+    match (aggregate.function, slot) {
+        (Function::Count | Function::CountDistinct, Some(Slot::Count(it))) => Value::Int(*it),
+        (Function::Count | Function::CountDistinct, _) => Value::Int(0),
+        (Function::Sum, Some(Slot::Sum(it))) if int_argument => it.int_sum().map_or(Value::Null, Value::Int),
+        (Function::Sum, Some(Slot::Sum(it))) => float(it.float_sum()),
+        (Function::Avg, Some(Slot::Sum(it))) if int_argument => float(it.int_mean()),
+        (Function::Avg, Some(Slot::Sum(it))) => float(it.float_mean()),
+        (Function::Variance { sample }, Some(Slot::Moments(it))) => float(it.variance(sample)),
+        (Function::Stddev { sample }, Some(Slot::Moments(it))) => float(it.variance(sample).map(f64::sqrt)),
+        (Function::Min, Some(Slot::Extremes(it))) => it.first().map_or(Value::Null, |it| it.0.clone()),
+        (Function::Max, Some(Slot::Extremes(it))) => it.last().map_or(Value::Null, |it| it.0.clone()),
+        (Function::Percentile(rank), Some(Slot::Bins(it))) => float(it.percentile(rank)),
+        _ => Value::Null,
+    }
+}
+
+/// What one worker saw of one group in one epoch: the only thing that crosses workers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partial {
+    pub key: Row,
+    /// When it leaves: end of its window, or start of its step of a sliding range; the largest number if never.
+    pub bucket: i64,
+    pub accumulator: Accumulator,
+    /// Members of distinct sets: number of the aggregate, identity of the value, how often.
+    pub members: Vec<(u8, u128, i64)>,
+}

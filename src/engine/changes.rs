@@ -1,0 +1,43 @@
+//! The container that stateless operators pass on: an Arrow batch, and a sign per row if it has any.
+//!
+//! Records of a source carry no signs: they are all insertions. All rows of a container belong to
+//! one epoch, that of the capability they were sent with.
+
+use arrow::array::RecordBatch;
+use std::sync::Arc;
+
+/// Rows of one epoch, columnar. The default is empty, as timely wants it.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    batch: Option<RecordBatch>,
+    diffs: Option<Arc<[i64]>>,
+}
+
+impl Changes {
+    /// Records: one insertion each.
+    pub fn records(batch: RecordBatch) -> Self {
+        Changes { batch: Some(batch), diffs: None }
+    }
+
+    /// Changes: `diffs[i]` belongs to row `i`.
+    pub fn signed(batch: RecordBatch, diffs: impl Into<Arc<[i64]>>) -> Self {
+        let diffs = diffs.into();
+        assert_eq!(batch.num_rows(), diffs.len(), "one sign per row");
+        Changes { batch: Some(batch), diffs: Some(diffs) }
+    }
+
+    pub fn batch(&self) -> Option<&RecordBatch> {
+        self.batch.as_ref()
+    }
+
+    /// Nothing when all rows are insertions.
+    pub fn diffs(&self) -> Option<&[i64]> {
+        self.diffs.as_deref()
+    }
+}
+
+impl timely::Accountable for Changes {
+    fn record_count(&self) -> i64 {
+        self.batch.as_ref().map_or(0, |it| i64::try_from(it.num_rows()).unwrap_or(i64::MAX))
+    }
+}

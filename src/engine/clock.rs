@@ -1,0 +1,254 @@
+//! Event time: how far it has come, as a function of the epochs before.
+//!
+//! Every worker holds a copy per source, fed with what all workers report of their partitions, and applies the reports
+//! in the order of epochs. So `watermark(e)` is the same number everywhere, and a restart with the
+//! stored clock gives it again. The wall clock enters only as the epoch itself.
+//!
+//! A partition that still has records to read holds the watermark at its newest one; a partition read to its end stops
+//! holding it after a while; when all are at their end, time goes on with the wall clock.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Event time before the first record.
+pub const NEVER: i64 = i64::MIN;
+/// States kept for epochs not yet asked for.
+const HISTORY_MAX: usize = 100_000;
+
+/// How a source's clock behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockSettings {
+    /// The watermark stays this far behind the newest record.
+    pub delay_us: i64,
+    /// A partition read to its end stops holding back the others after this time.
+    pub idle_ms: u64,
+    /// When every partition has been at its end this long, windows close by the wall clock.
+    pub close_idle_ms: u64,
+    /// A record this far ahead of the wall clock does not move the watermark.
+    pub ahead_max_us: i64,
+}
+
+/// A worker's report about one partition in one epoch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Report {
+    pub epoch: u64,
+    pub source: u32,
+    pub partition: i32,
+    /// Newest event time among its records of this epoch, microseconds.
+    pub newest_us: Option<i64>,
+    /// Whether it was read to its end.
+    pub at_end: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct PartitionClock {
+    newest_us: Option<i64>,
+    last_epoch: u64,
+    at_end: bool,
+}
+
+/// The clock after some epoch. This is what a commit stores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockState {
+    partitions: BTreeMap<i32, PartitionClock>,
+    /// Highest value the watermark ever had.
+    watermark_us: i64,
+    /// Highest value the sliding clock ever had.
+    now_us: i64,
+}
+
+impl Default for ClockState {
+    fn default() -> Self {
+        ClockState { partitions: BTreeMap::new(), watermark_us: NEVER, now_us: NEVER }
+    }
+}
+
+impl ClockState {
+    /// Event time below which no window is open, as of an epoch.
+    pub fn watermark(&self, settings: &ClockSettings, epoch: u64) -> i64 {
+        let holding = |it: &&PartitionClock| !it.at_end || epoch.saturating_sub(it.last_epoch) <= settings.idle_ms;
+        let held = self.partitions.values().filter(holding).map(|it| it.newest_us.unwrap_or(NEVER)).min();
+        let event_time = match held {
+            Some(newest) => newest,
+            None => match self.newest() {
+                Some((newest, last_epoch)) => {
+                    let idle_ms = epoch.saturating_sub(last_epoch).saturating_sub(settings.close_idle_ms);
+                    newest.saturating_add(ms_to_us(idle_ms))
+                }
+                None => NEVER,
+            },
+        };
+        let watermark = if event_time == NEVER { NEVER } else { event_time.saturating_sub(settings.delay_us) };
+        self.watermark_us.max(watermark)
+    }
+
+    /// Event time of "now" for sliding ranges, as of an epoch: the newest record, moved on by the wall clock once everything was read.
+    pub fn now(&self, epoch: u64) -> i64 {
+        let Some((newest, last_epoch)) = self.newest() else { return self.now_us };
+        let all_read = self.partitions.values().all(|it| it.at_end);
+        let since_ms = if all_read { epoch.saturating_sub(last_epoch) } else { 0 };
+        self.now_us.max(newest.saturating_add(ms_to_us(since_ms)))
+    }
+
+    fn newest(&self) -> Option<(i64, u64)> {
+        let newest = self.partitions.values().filter_map(|it| it.newest_us).max()?;
+        let last_epoch = self.partitions.values().map(|it| it.last_epoch).max()?;
+        Some((newest, last_epoch))
+    }
+
+    fn apply(&mut self, report: &Report, settings: &ClockSettings) {
+        self.watermark_us = self.watermark(settings, report.epoch);
+        self.now_us = self.now(report.epoch);
+        let ahead = ms_to_us(report.epoch).saturating_add(settings.ahead_max_us);
+        let newest = report.newest_us.filter(|it| *it <= ahead);
+        let clock = self.partitions.entry(report.partition).or_insert(PartitionClock {
+            newest_us: None,
+            last_epoch: report.epoch,
+            at_end: false,
+        });
+        clock.newest_us = clock.newest_us.max(newest);
+        if report.newest_us.is_some() || !report.at_end {
+            clock.last_epoch = report.epoch;
+        }
+        clock.at_end = report.at_end;
+    }
+}
+
+fn ms_to_us(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX / 1000).saturating_mul(1000)
+}
+
+/// One worker's copy of a source's clock.
+#[derive(Debug)]
+pub struct Clock {
+    settings: ClockSettings,
+    /// The clock after the reports of each epoch that had any, oldest first; the first is the start.
+    history: VecDeque<(u64, ClockState)>,
+    waiting: BTreeMap<u64, Vec<Report>>,
+    /// All reports of epochs below this are applied.
+    complete: u64,
+}
+
+impl Clock {
+    pub fn new(settings: ClockSettings, stored: ClockState) -> Self {
+        Clock { settings, history: VecDeque::from([(0, stored)]), waiting: BTreeMap::new(), complete: 0 }
+    }
+
+    /// Takes reports in; they count once `complete_below` has passed their epoch.
+    pub fn report(&mut self, report: Report) {
+        self.waiting.entry(report.epoch).or_default().push(report);
+    }
+
+    /// No more reports will come for epochs below `epoch`.
+    pub fn complete_below(&mut self, epoch: u64) {
+        while let Some(entry) = self.waiting.first_entry() {
+            if epoch <= *entry.key() {
+                break;
+            }
+            let (at, mut reports) = entry.remove_entry();
+            // Several reports of one partition in one epoch come in any order: the last word is "not at its end" only if none says so.
+            reports.sort();
+            let mut state = self.history.back().expect("the history is never empty").1.clone();
+            for report in merged(reports) {
+                state.apply(&report, &self.settings);
+            }
+            self.history.push_back((at, state));
+            if HISTORY_MAX < self.history.len() {
+                self.history.pop_front();
+            }
+        }
+        self.complete = self.complete.max(epoch);
+    }
+
+    /// Whether the clock as of an epoch is final.
+    pub fn knows(&self, epoch: u64) -> bool {
+        epoch <= self.complete
+    }
+
+    /// The watermark from all epochs before this one.
+    pub fn watermark(&self, epoch: u64) -> i64 {
+        self.state_before(epoch).watermark(&self.settings, epoch)
+    }
+
+    /// The sliding clock from all epochs before this one.
+    pub fn now(&self, epoch: u64) -> i64 {
+        self.state_before(epoch).now(epoch)
+    }
+
+    /// The clock from all epochs before this one.
+    pub fn state_before(&self, epoch: u64) -> &ClockState {
+        let after = self.history.partition_point(|(at, _)| *at < epoch);
+        &self.history[after.max(1) - 1].1
+    }
+
+    /// Forgets states no one will ask for: those before the one that is valid at `epoch`.
+    pub fn forget_before(&mut self, epoch: u64) {
+        while 1 < self.history.len() && self.history[1].0 < epoch {
+            self.history.pop_front();
+        }
+    }
+}
+
+/// One report per partition: newest time of all, at its end if any report says so.
+fn merged(reports: Vec<Report>) -> Vec<Report> {
+    let mut merged: Vec<Report> = Vec::with_capacity(reports.len());
+    for report in reports {
+        match merged.last_mut().filter(|it| it.partition == report.partition) {
+            Some(last) => {
+                last.newest_us = last.newest_us.max(report.newest_us);
+                last.at_end |= report.at_end;
+            }
+            None => merged.push(report),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: ClockSettings =
+        ClockSettings { delay_us: 10_000_000, idle_ms: 1000, close_idle_ms: 5000, ahead_max_us: i64::MAX / 4 };
+
+    fn report(epoch: u64, partition: i32, newest_s: i64, at_end: bool) -> Report {
+        Report { epoch, source: 0, partition, newest_us: Some(newest_s * 1_000_000), at_end }
+    }
+
+    fn clock(reports: impl IntoIterator<Item = Report>) -> Clock {
+        let mut clock = Clock::new(SETTINGS, ClockState::default());
+        reports.into_iter().for_each(|it| clock.report(it));
+        clock.complete_below(u64::MAX);
+        clock
+    }
+
+    #[test]
+    fn a_partition_with_a_backlog_holds_the_watermark() {
+        let clock = clock([report(100, 0, 500, true), report(100, 1, 100, false)]);
+        assert_eq!(clock.watermark(100), NEVER, "an epoch does not see itself");
+        assert_eq!(clock.watermark(200), 90_000_000);
+        assert_eq!(clock.watermark(90_000), 90_000_000);
+    }
+
+    #[test]
+    fn an_idle_partition_lets_go_and_then_the_wall_clock_goes_on() {
+        let clock = clock([report(1000, 0, 500, true), report(1000, 1, 100, true), report(2500, 0, 501, true)]);
+        assert_eq!(clock.watermark(1900), 90_000_000);
+        assert_eq!(clock.watermark(2600), 491_000_000);
+        assert_eq!(clock.watermark(2500 + 5000), 491_000_000);
+        assert_eq!(clock.watermark(2500 + 5000 + 1000), 492_000_000);
+        assert_eq!(clock.now(2500 + 100), 501_100_000);
+    }
+
+    #[test]
+    fn a_stored_clock_goes_on_as_if_never_stopped() {
+        let all = clock([report(100, 0, 500, true), report(300, 0, 600, true)]);
+        let stored = clock([report(100, 0, 500, true)]).state_before(300).clone();
+        let mut resumed = Clock::new(SETTINGS, stored);
+        resumed.report(report(300, 0, 600, true));
+        resumed.complete_below(1000);
+        for epoch in [300, 301, 5000, 90_000] {
+            assert_eq!(resumed.watermark(epoch), all.watermark(epoch));
+        }
+    }
+}

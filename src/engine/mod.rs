@@ -1,0 +1,187 @@
+//! The engine: plans rendered into one timely dataflow and kept up to date by differential.
+//!
+//! It knows neither Kafka nor Delta nor HTTP. Records come from a [`Feed`] per worker and source, everything that leaves goes to one
+//! [`Outputs`] per worker. Between them, an epoch travels like this:
+//!
+//! ```text
+//! feed ── source ── map ── partial aggregation ══exchange══ admission ── arrangement ── map ── published, stored
+//!            └ reports ══broadcast══ clock ──────────────────────┘ (late? closed?)
+//! ```
+//!
+//! An epoch is complete when the probe behind all of it has passed; only then is it published and only
+//! complete epochs are committed. State is what admission took in since the last commit: a restart
+//! feeds it back at the committed epoch, and everything below is computed again from it.
+
+pub mod accumulate;
+mod changes;
+pub mod clock;
+mod grouping;
+mod operators;
+mod render;
+mod worker;
+
+pub use accumulate::{Accumulator, Partial};
+pub use clock::{ClockSettings, ClockState};
+pub use worker::{Running, start};
+
+use crate::model::{Epoch, Partition, Position, Row};
+use crate::plan::Dataflow;
+use arrow::array::RecordBatch;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+/// Decoded records of one partition, or news about it.
+#[derive(Debug)]
+pub struct Input {
+    pub partition: Partition,
+    /// The declared columns of the source, then `_partition` and `_offset`.
+    pub records: RecordBatch,
+    /// Newest event time among them, microseconds.
+    pub newest_us: Option<i64>,
+    pub undecoded: Vec<Undecoded>,
+    /// Where to read on.
+    pub next: Position,
+    /// Raw bytes read.
+    pub bytes: u64,
+    /// Sum over the raw records of a hash of offset and bytes: the same in any order.
+    pub checksum: u64,
+    /// Whether the partition has been read to its end.
+    pub at_end: bool,
+}
+
+/// A record that could not be decoded.
+#[derive(Debug)]
+pub struct Undecoded {
+    pub offset: i64,
+    pub raw: Vec<u8>,
+    pub reason: String,
+}
+
+/// The records of the partitions of one source that one worker owns.
+pub trait Feed: Send {
+    /// What was read since, if anything. Must not block.
+    fn next(&mut self) -> Option<Input>;
+}
+
+/// Where one worker's results go. No call may block for long: workers share the machine.
+pub trait Outputs: Send {
+    /// Rows of an append-only table, to be in the commit.
+    fn append(&mut self, table: usize, commit: Epoch, rows: RecordBatch);
+    /// The view's newly closed rows, and all its open rows if they changed since the last commit.
+    fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>);
+    /// Everything of this worker up to the commit epoch has been handed over.
+    fn commit(&mut self, report: CommitReport);
+    /// All of this worker's changes before `through`.
+    fn publish(&mut self, published: Published);
+    /// Whether sources should wait: too much is handed over and not yet durable.
+    fn is_behind(&self) -> bool;
+}
+
+/// What one worker read and took in since its last commit.
+#[derive(Debug, Default)]
+pub struct CommitReport {
+    pub worker: usize,
+    pub commit: Epoch,
+    /// The last one before the engine stops.
+    pub last: bool,
+    pub progress: Vec<SourceProgress>,
+    pub state: Vec<StateRecord>,
+    /// Clocks of all sources as of the commit, from worker 0.
+    pub clocks: BTreeMap<String, ClockState>,
+}
+
+/// How far one worker read one partition, and what that was.
+#[derive(Clone, Debug)]
+pub struct SourceProgress {
+    pub source: usize,
+    pub partition: Partition,
+    pub next: Position,
+    pub records: u64,
+    pub undecoded: u64,
+    pub bytes: u64,
+    pub checksum: u64,
+}
+
+/// A worker's changes of complete epochs.
+#[derive(Debug, Default)]
+pub struct Published {
+    pub worker: usize,
+    /// All epochs below this are complete everywhere.
+    pub through: Epoch,
+    /// View, epoch, row, diff.
+    pub changes: Vec<(usize, Epoch, Row, i64)>,
+    /// Newest rows of each append-only table, and how many there were.
+    pub tails: Vec<(usize, RecordBatch, u64)>,
+    pub progress: Vec<SourceProgress>,
+    /// Watermark per source, microseconds, from worker 0.
+    pub watermarks: Vec<(String, i64)>,
+}
+
+/// A piece of what a stateful operator took in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateRecord {
+    /// The aggregation or top-k it belongs to.
+    pub operator: String,
+    pub content: StateContent,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum StateContent {
+    Group(Partial),
+    Row(Row, i64),
+}
+
+/// Where to go on after a restart.
+#[derive(Debug, Default)]
+pub struct Restored {
+    pub epoch: Epoch,
+    pub clocks: BTreeMap<String, ClockState>,
+    pub state: Vec<StateRecord>,
+}
+
+/// How an engine runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub workers: usize,
+    /// Length of an epoch.
+    pub tick_ms: u64,
+    /// Epochs at multiples of this are commit epochs, and one soon after the start.
+    pub commit_interval_ms: u64,
+    pub first_commit_ms: u64,
+    /// Sources wait while the oldest incomplete epoch is older than this.
+    pub lag_max_ms: u64,
+    /// The clock of each source, by name.
+    pub clocks: BTreeMap<String, ClockSettings>,
+    /// Rows per epoch and worker of each append-only table that go to the live tail.
+    pub tail_rows: usize,
+}
+
+/// How the outside steers a running engine.
+#[derive(Debug, Default)]
+pub struct Control {
+    /// Set once: the last epoch.
+    pub stop_at: AtomicU64,
+    /// A worker failed; the process must end.
+    pub failed: AtomicBool,
+}
+
+/// Everything a run needs.
+pub struct Job {
+    pub dataflow: Arc<Dataflow>,
+    pub settings: Settings,
+    /// The first epoch of this run, above every committed one.
+    pub start: Epoch,
+    pub restored: Restored,
+    pub control: Arc<Control>,
+}
+
+impl Settings {
+    /// The commit an epoch belongs to.
+    pub fn commit_of(&self, epoch: u64, start: u64) -> u64 {
+        let early = (start + self.first_commit_ms).div_ceil(self.tick_ms) * self.tick_ms;
+        let regular = epoch.div_ceil(self.commit_interval_ms) * self.commit_interval_ms;
+        if epoch <= early { early.min(regular) } else { regular }
+    }
+}

@@ -1,0 +1,103 @@
+//! The operators that are ours, one file each. Everything else is differential's.
+
+mod aggregate;
+mod source;
+mod stateless;
+mod store;
+mod top_k;
+
+pub(super) use aggregate::{aggregate, restored_partials};
+pub(super) use source::source;
+pub(super) use stateless::{map, project, relabel};
+pub(super) use store::{append, store_view, tail, view_rows};
+pub(super) use top_k::{restored_rows, top_k};
+
+use super::clock::Clock;
+use super::{SourceProgress, StateContent, StateRecord};
+use crate::engine::changes::Changes;
+use crate::model::{Epoch, Row};
+use arrow::array::RecordBatch;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use timely::dataflow::{Stream, StreamVec};
+
+pub(super) type ChangeStream<'s> = Stream<'s, u64, Changes>;
+/// Its frontier says up to where a clock is known.
+pub(super) type ClockStream<'s> = StreamVec<'s, u64, ()>;
+pub(super) type SharedClock = Rc<RefCell<Clock>>;
+
+/// What the operators of one worker leave for its loop to take away.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// All epochs below are complete everywhere.
+    pub frontier: u64,
+    /// Whether sources have to wait.
+    pub wait: bool,
+    /// Changes of views by epoch: view, row, diff.
+    pub changes: BTreeMap<u64, Vec<(usize, Row, i64)>>,
+    pub tails: Vec<(usize, RecordBatch, u64)>,
+    /// Read since it was last taken, by epoch.
+    pub progress: BTreeMap<u64, Vec<SourceProgress>>,
+    /// Rows of append-only tables by epoch.
+    pub appended: Vec<(usize, u64, RecordBatch)>,
+    /// What stateful operators took in, by epoch.
+    pub captured: BTreeMap<u64, Vec<StateRecord>>,
+    pub stores: Vec<Rc<RefCell<ViewStore>>>,
+    /// Rows an expression could not be computed for.
+    pub failed_rows: u64,
+}
+
+/// The rows of one view as its table has them, on the worker that writes it.
+pub(super) struct ViewStore {
+    pub view: usize,
+    pub clock: Option<SharedClock>,
+    /// Column and constant that tell the end of a row's window.
+    pub window_end: Option<(usize, i64)>,
+    /// Changes not yet in `open`, by epoch.
+    pub pending: BTreeMap<u64, Vec<(Row, i64)>>,
+    pub open: BTreeMap<Row, i64>,
+    pub changed: bool,
+}
+
+impl Shared {
+    fn capture(&mut self, epoch: u64, operator: &str, content: StateContent) {
+        let record = StateRecord { operator: operator.to_owned(), content };
+        self.captured.entry(epoch).or_default().push(record);
+    }
+}
+
+impl ViewStore {
+    /// Takes in everything up to the commit; returns newly closed rows, and all open rows if they changed.
+    pub fn commit(&mut self, commit: Epoch) -> (Vec<Row>, Option<Vec<Row>>) {
+        while let Some(entry) = self.pending.first_entry() {
+            if commit.0 < *entry.key() {
+                break;
+            }
+            for (row, diff) in entry.remove() {
+                self.changed = true;
+                let count = self.open.entry(row).or_insert(0);
+                *count += diff;
+            }
+        }
+        self.open.retain(|_, count| *count != 0);
+        let mut sealed = Vec::new();
+        if let (Some((column, add_us)), Some(clock)) = (self.window_end, &self.clock) {
+            let watermark = clock.borrow().watermark(commit.0 + 1);
+            let closed = |row: &Row| row.0[column].as_i64().is_some_and(|it| it + add_us <= watermark);
+            let rows: Vec<Row> = self.open.keys().filter(|row| closed(row)).cloned().collect();
+            for row in rows {
+                let count = self.open.remove(&row).unwrap_or(0);
+                sealed.extend(std::iter::repeat_n(row, usize::try_from(count).unwrap_or(0)));
+                self.changed = true;
+            }
+        }
+        let open = std::mem::take(&mut self.changed).then(|| {
+            self.open
+                .iter()
+                .flat_map(|(row, count)| std::iter::repeat_n(row.clone(), usize::try_from(*count).unwrap_or(0)))
+                .collect()
+        });
+        (sealed, open)
+    }
+}

@@ -1,0 +1,182 @@
+//! Plans into a dataflow: every relation becomes a stream once, every view is built over them in order.
+//!
+//! All workers render the same dataflow in the same order; timely's channels depend on that.
+
+use super::clock::{Clock, Report};
+use super::operators::{self, ChangeStream, ClockStream, Shared, SharedClock, ViewStore};
+use super::{Feed, Job};
+use crate::plan::{DEAD_LETTER_RELATION, LATE_RELATION, Plan, ViewKind, ViewSpec};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::vec::Map;
+use timely::dataflow::operators::{Concatenate, Probe};
+use timely::dataflow::{ProbeHandle, Scope, StreamVec};
+
+/// The dataflow of one worker, being built.
+struct Render<'a, 's> {
+    job: &'a Job,
+    worker: usize,
+    workers: usize,
+    boot: u64,
+    shared: Rc<RefCell<Shared>>,
+    relations: HashMap<String, ChangeStream<'s>>,
+    clocks: HashMap<String, (SharedClock, ClockStream<'s>)>,
+    late: Vec<ChangeStream<'s>>,
+    top_ks: usize,
+}
+
+/// Builds everything; the probe passes an epoch when all of it has been handed over on all workers.
+pub(super) fn render(
+    scope: Scope<'_, u64>,
+    job: &Job,
+    worker: usize,
+    workers: usize,
+    feeds: Vec<Box<dyn Feed>>,
+    shared: &Rc<RefCell<Shared>>,
+) -> (ProbeHandle<u64>, BTreeMap<String, SharedClock>) {
+    let boot = if job.restored.epoch.0 == 0 { job.start.0 - 1 } else { job.restored.epoch.0 };
+    let mut render = Render {
+        job,
+        worker,
+        workers,
+        boot,
+        shared: Rc::clone(shared),
+        relations: HashMap::new(),
+        clocks: HashMap::new(),
+        late: Vec::new(),
+        top_ks: 0,
+    };
+    let mut ends: Vec<StreamVec<'_, u64, ()>> = Vec::new();
+    let mut dead = Vec::new();
+    for (number, (spec, feed)) in job.dataflow.sources.iter().zip(feeds).enumerate() {
+        let streams = operators::source(
+            scope,
+            number,
+            spec,
+            feed,
+            &job.settings,
+            job.start,
+            std::sync::Arc::clone(&job.control),
+            Rc::clone(shared),
+        );
+        render.relations.insert(spec.name.clone(), streams.records);
+        dead.push(streams.undecoded);
+        render.clock(&spec.name, streams.reports);
+    }
+    render.relations.insert(DEAD_LETTER_RELATION.to_owned(), scope.concatenate(dead));
+    for (number, table) in job.dataflow.tables.iter().enumerate() {
+        let rows = render.plan(&table.plan, &table.name);
+        let clock = render.clocks.get(&table.source).cloned();
+        ends.push(operators::append(rows.clone(), number, table.event_time, clock, shared));
+        if !table.source.is_empty() {
+            ends.push(operators::tail(rows.clone(), number, job.settings.tail_rows, shared));
+        }
+        render.relations.insert(table.name.clone(), rows);
+    }
+    for (number, view) in job.dataflow.views.iter().enumerate() {
+        if view.plan.relations().iter().any(|it| it == LATE_RELATION) {
+            let late = scope.concatenate(std::mem::take(&mut render.late));
+            render.relations.insert(LATE_RELATION.to_owned(), late);
+        }
+        let rows = render.plan(&view.plan, &view.name);
+        render.relations.insert(view.name.clone(), rows.clone());
+        let published = operators::view_rows(rows, number, shared);
+        let store = Rc::new(RefCell::new(render.store(number, view)));
+        shared.borrow_mut().stores.push(Rc::clone(&store));
+        ends.push(operators::store_view(published, store));
+    }
+    for (_, ticks) in render.clocks.values() {
+        ends.push(ticks.clone());
+    }
+    let (probe, _) = scope.concatenate(ends).probe();
+    (probe, render.clocks.into_iter().map(|(name, (clock, _))| (name, clock)).collect())
+}
+
+impl<'s> Render<'_, 's> {
+    fn plan(&mut self, plan: &Plan, view: &str) -> ChangeStream<'s> {
+        match plan {
+            Plan::Relation { name, columns, schema: _ } => {
+                let stream = self.relations.get(name).unwrap_or_else(|| panic!("relation {name} is defined before its use")).clone();
+                operators::project(stream, columns.clone())
+            }
+            Plan::Map { input, filter, columns, schema } => {
+                let input = self.plan(input, view);
+                operators::map(input, filter.clone(), columns.clone(), schema.clone(), Rc::clone(&self.shared))
+            }
+            Plan::Aggregate { input, aggregation, schema } => {
+                let below = self.plan(input, view);
+                let state = &self.job.restored.state;
+                let restored = operators::restored_partials(state, &aggregation.id, self.worker, self.workers);
+                let clock = aggregation.clock.as_ref().and_then(|it| self.clocks.get(it)).cloned();
+                let (rows, late) = operators::aggregate(
+                    below,
+                    &input.schema(),
+                    aggregation,
+                    schema,
+                    view,
+                    clock,
+                    self.boot,
+                    restored,
+                    self.worker == 0,
+                    &self.shared,
+                );
+                self.late.push(late);
+                rows
+            }
+            Plan::TopK { input, order, skip, limit } => {
+                let below = self.plan(input, view);
+                let operator = format!("{view}.top{}", self.top_ks);
+                self.top_ks += 1;
+                let restored = operators::restored_rows(&self.job.restored.state, &operator, self.worker, self.workers);
+                operators::top_k(below, &plan.schema(), order, *skip, *limit, operator, self.boot, restored, &self.shared)
+            }
+            Plan::Union { inputs, schema } => {
+                let streams: Vec<_> =
+                    inputs.iter().map(|it| operators::relabel(self.plan(it, view), schema.clone())).collect();
+                streams[0].scope().concatenate(streams)
+            }
+        }
+    }
+
+    /// A copy of a source's clock on every worker, fed by the reports of all.
+    fn clock(&mut self, source: &str, reports: StreamVec<'s, u64, Report>) {
+        let settings = self.job.settings.clocks[source];
+        let stored = self.job.restored.clocks.get(source).cloned().unwrap_or_default();
+        let clock = Rc::new(RefCell::new(Clock::new(settings, stored)));
+        let workers = self.workers as u64;
+        let everywhere = reports.flat_map(move |report| (0..workers).map(move |to| (to, report.clone())));
+        let shared = Rc::clone(&clock);
+        let exchange = Exchange::new(|it: &(u64, Report)| it.0);
+        let ticks = everywhere.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(exchange, "Clock", move |_, _| {
+            move |(input, frontier), _output| {
+                let mut clock = shared.borrow_mut();
+                input.for_each(|_, data| data.drain(..).for_each(|(_, report)| clock.report(report)));
+                clock.complete_below(frontier.frontier().first().copied().unwrap_or(u64::MAX));
+            }
+        });
+        // A second operator, so that whoever waits for the clock is scheduled after it.
+        let ticks = ticks.unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "Ticks", |_, _| {
+            move |input, _output| input.for_each(|_, _| {})
+        });
+        self.clocks.insert(source.to_owned(), (clock, ticks));
+    }
+
+    fn store(&self, number: usize, view: &ViewSpec) -> ViewStore {
+        let window_end = match view.kind {
+            ViewKind::Windowed { column, add_us } => Some((column, add_us)),
+            ViewKind::Open => None,
+        };
+        ViewStore {
+            view: number,
+            clock: view.clock.as_ref().and_then(|it| self.clocks.get(it)).map(|it| Rc::clone(&it.0)),
+            window_end,
+            pending: BTreeMap::new(),
+            open: BTreeMap::new(),
+            changed: false,
+        }
+    }
+}

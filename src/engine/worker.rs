@@ -1,0 +1,197 @@
+//! One worker: steps its dataflow, publishes complete epochs, hands over commits, ends cleanly.
+//!
+//! A worker that panics takes the process with it: timely's other workers would wait for it for ever.
+
+use super::clock::NEVER;
+use super::operators::{Shared, SharedClock};
+use super::render::render;
+use super::{CommitReport, Feed, Job, Outputs, Published, SourceProgress};
+use crate::model::Epoch;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use timely::dataflow::ProbeHandle;
+use timely::{CommunicationConfig, Config, WorkerConfig};
+
+/// Longest sleep of a worker with nothing to do.
+const PARK: Duration = Duration::from_millis(5);
+
+/// A running engine. Dropping it waits for its workers.
+pub struct Running {
+    guards: Option<timely::communication::WorkerGuards<()>>,
+}
+
+impl Running {
+    /// Waits until all workers have ended, after `Control::stop_at` was set.
+    ///
+    /// # Errors
+    /// What a worker that panicked said.
+    pub fn join(mut self) -> Result<(), String> {
+        match self.guards.take() {
+            Some(guards) => guards.join().into_iter().collect::<Result<Vec<()>, String>>().map(|_| ()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Starts the workers. `parts` gives each its feeds, in the order of the sources, and its outputs.
+///
+/// # Errors
+/// If threads cannot be started.
+pub fn start(job: Job, parts: Vec<(Vec<Box<dyn Feed>>, Box<dyn Outputs>)>) -> Result<Running, String> {
+    let workers = parts.len();
+    let mut config = WorkerConfig::default();
+    differential_dataflow::configure(&mut config, &differential_dataflow::Config::default().idle_merge_effort(Some(1000)));
+    let communication = if workers == 1 { CommunicationConfig::Thread } else { CommunicationConfig::Process(workers) };
+    let config = Config { communication, worker: config };
+    let parts: Mutex<Vec<Option<_>>> = Mutex::new(parts.into_iter().map(Some).collect());
+    let job = Arc::new(job);
+    let guards = timely::execute(config, move |worker| {
+        let index = worker.index();
+        let (feeds, outputs) =
+            parts.lock().ok().and_then(|mut it| it[index].take()).expect("each worker takes its own part once");
+        let failed = AbortOnPanic;
+        run(worker, index, workers, &job, feeds, outputs);
+        std::mem::forget(failed);
+    })?;
+    Ok(Running { guards: Some(guards) })
+}
+
+/// Ends the process when a worker unwinds; the panic hook has said why.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        tracing::error!("a worker failed; the process ends and can be started again from its last commit");
+        std::process::abort();
+    }
+}
+
+fn run(
+    worker: &mut timely::worker::Worker,
+    index: usize,
+    workers: usize,
+    job: &Job,
+    feeds: Vec<Box<dyn Feed>>,
+    outputs: Box<dyn Outputs>,
+) {
+    let shared = Rc::new(RefCell::new(Shared::default()));
+    let (probe, clocks) =
+        worker.dataflow_named("tidelake", |scope| render(scope, job, index, workers, feeds, &shared));
+    let mut exit = Exit { index, job, shared, clocks, outputs, published: 0, next_commit: 0, unpublished: BTreeMap::new(), uncommitted: BTreeMap::new() };
+    exit.next_commit = job.settings.commit_of(job.start.0, job.start.0);
+    loop {
+        worker.step_or_park(Some(PARK));
+        if exit.take(&probe) {
+            return;
+        }
+    }
+}
+
+/// What stands between a worker's dataflow and the outside.
+struct Exit<'a> {
+    index: usize,
+    job: &'a Job,
+    shared: Rc<RefCell<Shared>>,
+    clocks: BTreeMap<String, SharedClock>,
+    outputs: Box<dyn Outputs>,
+    /// All epochs below are published.
+    published: u64,
+    next_commit: u64,
+    /// What sources read, by epoch: for readers and for the next commit.
+    unpublished: BTreeMap<u64, Vec<SourceProgress>>,
+    uncommitted: BTreeMap<u64, Vec<SourceProgress>>,
+}
+
+impl Exit<'_> {
+    /// Hands over whatever has become complete. True when all is done.
+    fn take(&mut self, probe: &ProbeHandle<u64>) -> bool {
+        let frontier = probe.with_frontier(|it| it.first().copied());
+        let upto = frontier.unwrap_or(u64::MAX);
+        self.append();
+        self.note_progress();
+        if self.published < upto {
+            self.shared.borrow_mut().frontier = upto;
+            // Commits first, so that an open view row is never committed with a later epoch's change.
+            while self.next_commit < upto && frontier.is_some() {
+                self.commit(Epoch(self.next_commit), false);
+                self.next_commit = self.job.settings.commit_of(self.next_commit + 1, self.job.start.0);
+            }
+            if frontier.is_none() {
+                let last = self.job.control.stop_at.load(Ordering::Acquire);
+                self.publish(last + 1);
+                self.commit(Epoch(last), true);
+                return true;
+            }
+            self.publish(upto);
+        }
+        self.shared.borrow_mut().wait = self.outputs.is_behind();
+        false
+    }
+
+    fn append(&mut self) {
+        let appended = std::mem::take(&mut self.shared.borrow_mut().appended);
+        for (table, epoch, rows) in appended {
+            let commit = self.job.settings.commit_of(epoch, self.job.start.0);
+            self.outputs.append(table, Epoch(commit), rows);
+        }
+    }
+
+    fn note_progress(&mut self) {
+        for (epoch, list) in std::mem::take(&mut self.shared.borrow_mut().progress) {
+            self.unpublished.entry(epoch).or_default().extend(list.iter().cloned());
+            self.uncommitted.entry(epoch).or_default().extend(list);
+        }
+    }
+
+    fn publish(&mut self, upto: u64) {
+        self.published = upto;
+        let mut shared = self.shared.borrow_mut();
+        let later = shared.changes.split_off(&upto);
+        let changes = std::mem::replace(&mut shared.changes, later);
+        let mut published = Published { worker: self.index, through: Epoch(upto), ..Published::default() };
+        published.tails = std::mem::take(&mut shared.tails);
+        drop(shared);
+        for (epoch, rows) in changes {
+            published.changes.extend(rows.into_iter().map(|(view, row, diff)| (view, Epoch(epoch), row, diff)));
+        }
+        let later = self.unpublished.split_off(&upto);
+        published.progress = std::mem::replace(&mut self.unpublished, later).into_values().flatten().collect();
+        if self.index == 0 {
+            let watermark = |clock: &SharedClock| Some(clock.borrow().watermark(upto)).filter(|it| *it != NEVER);
+            published.watermarks = self.clocks.iter().filter_map(|(name, it)| Some((name.clone(), watermark(it)?))).collect();
+        }
+        for clock in self.clocks.values() {
+            clock.borrow_mut().forget_before(self.next_commit.min(upto).saturating_sub(2 * self.job.settings.commit_interval_ms));
+        }
+        self.outputs.publish(published);
+    }
+
+    fn commit(&mut self, commit: Epoch, last: bool) {
+        let mut report = CommitReport { worker: self.index, commit, last, ..CommitReport::default() };
+        let stores = self.shared.borrow().stores.clone();
+        for store in stores {
+            let mut store = store.borrow_mut();
+            let (sealed, open) = store.commit(commit);
+            if !sealed.is_empty() || open.is_some() {
+                self.outputs.replace(store.view, commit, sealed, open);
+            }
+        }
+        let later = self.uncommitted.split_off(&(commit.0 + 1));
+        let due = std::mem::replace(&mut self.uncommitted, later);
+        report.progress = due.into_values().flatten().collect();
+        let mut shared = self.shared.borrow_mut();
+        let later = shared.captured.split_off(&(commit.0 + 1));
+        let captured = std::mem::replace(&mut shared.captured, later);
+        drop(shared);
+        report.state = captured.into_values().flatten().collect();
+        if self.index == 0 {
+            let state = |it: &SharedClock| it.borrow().state_before(commit.0 + 1).clone();
+            report.clocks = self.clocks.iter().map(|(name, it)| (name.clone(), state(it))).collect();
+        }
+        self.outputs.commit(report);
+    }
+}

@@ -1,0 +1,102 @@
+//! The Delta log, written by hand: reader version 1, writer version 2, JSON actions.
+//!
+//! Source: the Delta transaction log protocol (PROTOCOL.md of delta-io/delta), sections "Actions" and
+//! "Column invariants". What is written is only what every reader knows.
+
+use arrow::datatypes::{DataType, Schema};
+use serde_json::{Value, json};
+
+/// The path of a log entry within the table.
+pub fn entry_path(version: u64) -> String {
+    format!("_delta_log/{version:020}.json")
+}
+
+/// Actions as the bytes of a log entry: one JSON object per line.
+pub fn entry_bytes(actions: &[Value]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for action in actions {
+        bytes.extend_from_slice(action.to_string().as_bytes());
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+/// The actions of a log entry; lines that are no JSON are damage.
+pub fn entry_actions(bytes: &[u8]) -> Result<Vec<Value>, String> {
+    bytes
+        .split(|it| *it == b'\n')
+        .filter(|it| !it.is_empty())
+        .map(|it| serde_json::from_slice(it).map_err(|it| it.to_string()))
+        .collect()
+}
+
+/// The first entry of a table.
+pub fn creation(name: &str, schema: &Schema, partition_by: &[String], now_ms: u64) -> Result<Vec<Value>, String> {
+    Ok(vec![
+        json!({"commitInfo": {
+            "timestamp": now_ms, "operation": "CREATE TABLE", "engineInfo": engine_info(), "isBlindAppend": true,
+            "operationParameters": {"partitionBy": serde_json::to_string(partition_by).unwrap_or_default()},
+        }}),
+        json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}),
+        json!({"metaData": {
+            "id": uuid::Uuid::new_v4().to_string(),
+            "name": name,
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": schema_string(schema)?,
+            "partitionColumns": partition_by,
+            "configuration": {"delta.enableExpiredLogCleanup": "false"},
+            "createdTime": now_ms,
+        }}),
+    ])
+}
+
+/// A schema in Delta's JSON form. All columns are nullable: what may be null later must not need a new table.
+pub fn schema_string(schema: &Schema) -> Result<String, String> {
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|it| Ok(json!({"name": it.name(), "type": type_name(it.data_type())?, "nullable": true, "metadata": {}})))
+        .collect::<Result<Vec<_>, String>>()?;
+    Ok(json!({"type": "struct", "fields": fields}).to_string())
+}
+
+fn type_name(data_type: &DataType) -> Result<&'static str, String> {
+    Ok(match data_type {
+        DataType::Boolean => "boolean",
+        DataType::Int32 => "integer",
+        DataType::Int64 => "long",
+        DataType::Float64 => "double",
+        DataType::Utf8 => "string",
+        DataType::Binary => "binary",
+        DataType::Date32 => "date",
+        DataType::Timestamp(..) => "timestamp",
+        other => return Err(format!("type {other} has no place in a table")),
+    })
+}
+
+/// Who wrote a commit and for what, for people.
+pub fn commit_info(operation: &str, epoch: u64, commit: u64, blind: bool, now_ms: u64) -> Value {
+    json!({"commitInfo": {
+        "timestamp": now_ms, "operation": operation, "engineInfo": engine_info(), "isBlindAppend": blind,
+        "operationParameters": {"epoch": epoch.to_string(), "commit": commit.to_string()},
+        "userMetadata": json!({"epoch": epoch, "commit": commit}).to_string(),
+    }})
+}
+
+/// An application's version within the table's log.
+pub fn txn(app_id: &str, version: u64, now_ms: u64) -> Value {
+    json!({"txn": {"appId": app_id, "version": version, "lastUpdated": now_ms}})
+}
+
+/// Takes a file out. `data_change` is false when its rows stay in the table in another file.
+pub fn remove_of(add: &Value, data_change: bool, now_ms: u64) -> Value {
+    let add = &add["add"];
+    json!({"remove": {
+        "path": add["path"], "deletionTimestamp": now_ms, "dataChange": data_change,
+        "extendedFileMetadata": true, "partitionValues": add["partitionValues"], "size": add["size"],
+    }})
+}
+
+fn engine_info() -> String {
+    format!("tidelake/{}", env!("CARGO_PKG_VERSION"))
+}

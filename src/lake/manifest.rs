@@ -1,0 +1,202 @@
+//! Manifests: one small JSON file per commit, numbered without gaps, created once and never changed.
+
+use super::{Error, Store};
+use crate::model::{Epoch, Offsets};
+use bytes::Bytes;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Manifests kept for reading as of earlier epochs.
+const KEPT: u64 = 1000;
+
+/// Offsets per source.
+pub type SourceOffsets = BTreeMap<String, Offsets>;
+
+/// One commit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    pub number: u64,
+    /// Rises with every process that takes over.
+    pub generation: u64,
+    /// Who wrote it: tells our own manifest from another's after an unclear answer.
+    pub writer: String,
+    pub written_ms: u64,
+    pub dataflow: String,
+    pub fingerprint: String,
+    /// Everything up to and including this epoch is in.
+    pub epoch: Epoch,
+    pub offsets: SourceOffsets,
+    /// The engine's clocks and all-time counts: kept here, understood elsewhere.
+    pub clocks: serde_json::Value,
+    pub totals: serde_json::Value,
+    /// Per source and partition: records, dead letters, bytes, checksum, of this commit alone.
+    pub counts: serde_json::Value,
+    pub tables: BTreeMap<String, TableEntry>,
+    pub state_full: Option<StateFile>,
+    pub state_differences: Vec<StateFile>,
+}
+
+/// What a commit does to one table.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct TableEntry {
+    /// The table's version that belongs to this commit.
+    pub version: u64,
+    /// The commit that made this version: its `txn` version. Older than the manifest when the commit left the table alone.
+    pub commit: u64,
+    /// Its log actions, one JSON object each; empty when the table is left alone.
+    pub actions: Vec<serde_json::Value>,
+    /// Files that hold open rows and are replaced by the next commit.
+    pub open_files: Vec<serde_json::Value>,
+}
+
+/// Stored state, by path within the lake.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateFile {
+    pub path: String,
+    pub bytes: u64,
+    /// xxHash3 (64 bits) of its bytes.
+    pub checksum: u64,
+}
+
+impl Store {
+    /// The newest manifest of a dataflow.
+    ///
+    /// # Errors
+    /// If the lake cannot be read or the manifest is damaged.
+    pub async fn newest_manifest(&self, dataflow: &str) -> Result<Option<Manifest>, Error> {
+        let paths = self.list(&folder(dataflow)).await?;
+        match paths.iter().rev().find(|it| it.as_ref().ends_with(".json")) {
+            Some(path) => self.manifest_at(path).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn manifest_at(&self, path: &Path) -> Result<Option<Manifest>, Error> {
+        let Some(bytes) = self.get(path).await? else { return Ok(None) };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|it| Error::Damaged { path: path.to_string(), reason: it.to_string() })
+    }
+
+    /// Creates a manifest. This is the commit: afterwards everything it names is decided.
+    ///
+    /// Safe to repeat after an unclear answer: our own bytes under the number mean that it had worked.
+    ///
+    /// # Errors
+    /// `Fenced` if another process has the number.
+    pub async fn commit_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
+        let path = path_of(&manifest.dataflow, manifest.number);
+        let bytes = serde_json::to_vec(manifest).map_err(|it| Error::Damaged { path: path.to_string(), reason: it.to_string() })?;
+        if self.create(&path, Bytes::from(bytes)).await? {
+            if let Some(old) = manifest.number.checked_sub(KEPT) {
+                self.delete(&path_of(&manifest.dataflow, old)).await?;
+            }
+            return Ok(());
+        }
+        match self.manifest_at(&path).await? {
+            Some(there) if there.writer == manifest.writer && there.epoch == manifest.epoch => Ok(()),
+            Some(there) => Err(Error::Fenced { ours: manifest.generation, newer: there.generation }),
+            None => Err(Error::Damaged { path: path.to_string(), reason: "it exists and cannot be read".to_owned() }),
+        }
+    }
+
+    /// Takes the dataflow over: the next number, a higher generation, the content of the newest manifest. If another process slips
+    /// in, its manifest is read and claimed after.
+    ///
+    /// # Errors
+    /// If the lake cannot be read or written, or belongs to a changed dataflow.
+    pub async fn claim(&self, dataflow: &str, fingerprint: &str, writer: &str, now_ms: u64) -> Result<Manifest, Error> {
+        loop {
+            let newest = self.newest_manifest(dataflow).await?;
+            if let Some(newest) = newest.as_ref().filter(|it| it.fingerprint != fingerprint) {
+                return Err(Error::Changed {
+                    dataflow: dataflow.to_owned(),
+                    reason: format!(
+                        "its definition has changed since commit {} ({}); use another --lake, or the definition it was written with",
+                        newest.number,
+                        newest.epoch.iso()
+                    ),
+                });
+            }
+            let mut claim = newest.unwrap_or_else(|| Manifest::empty(dataflow, fingerprint));
+            claim.number += 1;
+            claim.generation += 1;
+            claim.writer = writer.to_owned();
+            claim.written_ms = now_ms;
+            claim.counts = serde_json::Value::Null;
+            match self.commit_manifest(&claim).await {
+                Err(Error::Fenced { .. }) => continue,
+                result => return result.map(|()| claim),
+            }
+        }
+    }
+
+    /// Writes a piece of state.
+    ///
+    /// # Errors
+    /// If the lake cannot be written.
+    pub async fn put_state(&self, dataflow: &str, name: &str, bytes: Vec<u8>) -> Result<StateFile, Error> {
+        let path = Path::from(format!("_tidelake/{dataflow}/state/{name}"));
+        let file = StateFile {
+            path: path.to_string(),
+            bytes: bytes.len() as u64,
+            checksum: twox_hash::XxHash3_64::oneshot(&bytes),
+        };
+        self.put(&path, Bytes::from(bytes)).await?;
+        Ok(file)
+    }
+
+    /// Reads a piece of state back.
+    ///
+    /// # Errors
+    /// If it is missing or its bytes have changed.
+    pub async fn get_state(&self, file: &StateFile) -> Result<Bytes, Error> {
+        let damaged = |reason: &str| Error::Damaged { path: file.path.clone(), reason: reason.to_owned() };
+        let bytes = self.get(&Path::from(file.path.as_str())).await?.ok_or_else(|| damaged("it is missing"))?;
+        match twox_hash::XxHash3_64::oneshot(&bytes) == file.checksum {
+            true => Ok(bytes),
+            false => Err(damaged("its checksum differs")),
+        }
+    }
+
+    /// Deletes state no manifest that could still be read for recovery names.
+    ///
+    /// # Errors
+    /// If the lake cannot be reached.
+    pub async fn delete_state(&self, files: &[StateFile]) -> Result<(), Error> {
+        for file in files {
+            self.delete(&Path::from(file.path.as_str())).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    fn empty(dataflow: &str, fingerprint: &str) -> Self {
+        Manifest {
+            number: 0,
+            generation: 0,
+            writer: String::new(),
+            written_ms: 0,
+            dataflow: dataflow.to_owned(),
+            fingerprint: fingerprint.to_owned(),
+            epoch: Epoch(0),
+            offsets: BTreeMap::new(),
+            clocks: serde_json::Value::Null,
+            totals: serde_json::Value::Null,
+            counts: serde_json::Value::Null,
+            tables: BTreeMap::new(),
+            state_full: None,
+            state_differences: Vec::new(),
+        }
+    }
+}
+
+fn folder(dataflow: &str) -> Path {
+    Path::from(format!("_tidelake/{dataflow}/manifests"))
+}
+
+fn path_of(dataflow: &str, number: u64) -> Path {
+    Path::from(format!("_tidelake/{dataflow}/manifests/{number:020}.json"))
+}

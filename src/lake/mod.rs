@@ -1,0 +1,172 @@
+//! The lake: epochs become Delta tables, each exactly once.
+//!
+//! ```text
+//! staged files ──► manifest n (put-if-absent: THE commit point) ──► log entry of each table ──► log checkpoints, compaction
+//! ```
+//!
+//! A manifest names everything that belongs to one commit: files of all tables, offsets, clocks, state. Who
+//! creates number *n* has committed; everyone later finds it and finishes what it says. A starting process claims
+//! the next number with a higher generation, so an older one finds its number taken and stops.
+//!
+//! Not here: what the rows mean, and where they come from.
+
+mod log;
+mod manifest;
+mod parquet_file;
+mod stage;
+mod table;
+
+pub use manifest::{Manifest, SourceOffsets, StateFile, TableEntry};
+pub use stage::{Staged, Stager, TableLayout};
+pub use table::{Compaction, TableState};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// What can go wrong with a lake.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("lake address {uri:?} is not usable: {reason}")]
+    Address { uri: String, reason: String },
+    #[error("could not reach {path:?} in the lake")]
+    Store { path: String, source: object_store::Error },
+    #[error("{path:?} in the lake is damaged: {reason}")]
+    Damaged { path: String, reason: String },
+    #[error("could not write Parquet for table {table:?}")]
+    Parquet { table: String, source: parquet::errors::ParquetError },
+    #[error("table {table:?} cannot be used: {reason}")]
+    Table { table: String, reason: String },
+    #[error("generation {newer} has taken over this lake; this process, of generation {ours}, must stop")]
+    Fenced { ours: u64, newer: u64 },
+    #[error("the lake was written by another version of dataflow {dataflow:?}: {reason}")]
+    Changed { dataflow: String, reason: String },
+}
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    RetryAfter(Duration),
+    GiveUp,
+}
+
+impl Error {
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Error::Store { .. } => Remedy::RetryAfter(Duration::from_secs(1)),
+            _ => Remedy::GiveUp,
+        }
+    }
+}
+
+/// Where a lake lies, opened.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub objects: Arc<dyn ObjectStore>,
+    /// The root, with a slash at its end.
+    pub url: Url,
+    /// Set for a lake on this machine's disk.
+    pub folder: Option<std::path::PathBuf>,
+}
+
+impl Store {
+    /// Opens a folder (`./lake`, `file:///lake`) or a bucket (`s3://bucket/lake`; settings from `AWS_…` variables).
+    ///
+    /// # Errors
+    /// If the address has no known form or the folder cannot be made.
+    pub fn open(uri: &str) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::Address { uri: uri.to_owned(), reason };
+        let remote = Url::parse(uri).ok().filter(|it| it.scheme() != "file" && 1 < it.scheme().len());
+        if let Some(mut url) = remote {
+            if !url.path().ends_with('/') {
+                url.set_path(&format!("{}/", url.path()));
+            }
+            let options = std::env::vars().filter(|(key, _)| key.starts_with("AWS_")).map(|(key, value)| (key.to_lowercase(), value));
+            let (objects, prefix) = object_store::parse_url_opts(&url, options).map_err(|it| wrong(it.to_string()))?;
+            let objects: Arc<dyn ObjectStore> = Arc::new(object_store::prefix::PrefixStore::new(objects, prefix));
+            return Ok(Store { objects, url, folder: None });
+        }
+        let folder = uri.strip_prefix("file://").unwrap_or(uri);
+        std::fs::create_dir_all(folder).map_err(|it| wrong(it.to_string()))?;
+        let folder = std::fs::canonicalize(folder).map_err(|it| wrong(it.to_string()))?;
+        let objects = LocalFileSystem::new_with_prefix(&folder).map_err(|it| wrong(it.to_string()))?;
+        let url = Url::from_directory_path(&folder).map_err(|()| wrong("not an absolute folder".to_owned()))?;
+        Ok(Store { objects: Arc::new(objects), url, folder: Some(folder) })
+    }
+
+    /// The address of a table, as other readers want it.
+    pub fn table_url(&self, table: &str) -> Url {
+        self.url.join(&format!("{table}/")).unwrap_or_else(|_| self.url.clone())
+    }
+
+    /// The store of one table alone, as the Delta library wants it.
+    pub fn table_store(&self, table: &str) -> Arc<dyn ObjectStore> {
+        Arc::new(object_store::prefix::PrefixStore::new(Arc::clone(&self.objects), Path::from(table)))
+    }
+
+    async fn get(&self, path: &Path) -> Result<Option<Bytes>, Error> {
+        let failed = |source| Error::Store { path: path.to_string(), source };
+        match self.objects.get(path).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
+        self.objects
+            .put(path, bytes.into())
+            .await
+            .map_err(|source| Error::Store { path: path.to_string(), source })?;
+        self.make_durable(path);
+        Ok(())
+    }
+
+    /// Creates an object that must not exist. False if it did: nothing was written then.
+    async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, Error> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.objects.put_opts(path, bytes.into(), options).await {
+            Ok(_) => {
+                self.make_durable(path);
+                Ok(true)
+            }
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(source) => Err(Error::Store { path: path.to_string(), source }),
+        }
+    }
+
+    async fn delete(&self, path: &Path) -> Result<(), Error> {
+        match self.objects.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(Error::Store { path: path.to_string(), source }),
+        }
+    }
+
+    async fn list(&self, prefix: &Path) -> Result<Vec<Path>, Error> {
+        let mut paths: Vec<Path> = self
+            .objects
+            .list(Some(prefix))
+            .map_ok(|it| it.location)
+            .try_collect()
+            .await
+            .map_err(|source| Error::Store { path: prefix.to_string(), source })?;
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// On a local disk: file and folder are on the platter before we go on. `object_store` itself never syncs.
+    fn make_durable(&self, path: &Path) {
+        let Some(folder) = &self.folder else { return };
+        let file = folder.join(path.as_ref());
+        for it in [Some(file.as_path()), file.parent()].into_iter().flatten() {
+            if let Err(error) = std::fs::File::open(it).and_then(|it| it.sync_all()) {
+                tracing::warn!(path = %it.display(), %error, "could not sync to disk");
+            }
+        }
+    }
+}

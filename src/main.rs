@@ -1,0 +1,2 @@
+//! The `tidelake` command.
+fn main() {}

@@ -1,0 +1,110 @@
+//! Plain values every layer speaks of: epochs, partitions, offsets, rows.
+//!
+//! Nothing here does anything: no I/O, no threads, no clocks. A number of the field has a type of
+//! its own, so that an epoch is never added to an offset and a signature needs no comment.
+
+mod exact;
+mod value;
+
+pub use exact::{Bins, ExactSum, Moments, bin_of, merge_counts};
+pub use value::{ArrowError, Float, Row, Value, array_of_values, batch_of_rows, rows_of_batch, value_at};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A closed slice of input and the engine's timestamp: wall-clock milliseconds since 1970, rounded
+/// up to the tick. Visible whole or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+/// The number of a partition within its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Partition(pub i32);
+
+/// The offset of the next record to read. Never "the last one read": that off-by-one costs a
+/// duplicate. In a file it is a byte position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Offset(pub i64);
+
+/// How far a partition has been read, and what the source needs to find that place again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The next record to read.
+    pub offset: Offset,
+    /// The source's own note: the file it is in, its first bytes' hash. Empty for Kafka.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub origin: String,
+}
+
+/// How far each partition of one source has been read. Invariant: an offset never moves backwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Offsets(BTreeMap<Partition, Position>);
+
+impl Offsets {
+    /// Moves one partition forward.
+    ///
+    /// # Panics
+    /// If the offset would move backwards: that would read records twice.
+    pub fn advance(&mut self, partition: Partition, next: Position) {
+        let current = self.0.entry(partition).or_insert_with(|| next.clone());
+        assert!(
+            current.offset <= next.offset,
+            "offset of partition {} moved back from {} to {}",
+            partition.0,
+            current.offset.0,
+            next.offset.0
+        );
+        *current = next;
+    }
+
+    /// Where to go on in a partition; nothing if it was never read.
+    pub fn get(&self, partition: Partition) -> Option<&Position> {
+        self.0.get(&partition)
+    }
+
+    /// All partitions in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Partition, &Position)> {
+        self.0.iter().map(|(partition, position)| (*partition, position))
+    }
+}
+
+impl Epoch {
+    /// The first epoch at or after a wall-clock instant.
+    pub fn at_or_after(wall_ms: u64, tick_ms: u64) -> Epoch {
+        Epoch(wall_ms.div_ceil(tick_ms) * tick_ms)
+    }
+
+    /// The instant as ISO 8601 in UTC, for people and JSON.
+    pub fn iso(self) -> String {
+        iso_of_micros(i64::try_from(self.0).unwrap_or(i64::MAX / 1000).saturating_mul(1000))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Microseconds since 1970 as ISO 8601 in UTC, with as many fraction digits as it has (3 or 6).
+pub fn iso_of_micros(micros: i64) -> String {
+    use chrono::{DateTime, SecondsFormat};
+    match DateTime::from_timestamp_micros(micros) {
+        Some(time) if micros % 1000 != 0 => time.to_rfc3339_opts(SecondsFormat::Micros, true),
+        Some(time) if micros % 1_000_000 != 0 => time.to_rfc3339_opts(SecondsFormat::Millis, true),
+        Some(time) => time.to_rfc3339_opts(SecondsFormat::Secs, true),
+        None => format!("{micros} µs"),
+    }
+}
+
+/// Milliseconds of the wall clock since 1970.
+pub fn wall_ms() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

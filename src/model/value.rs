@@ -1,0 +1,227 @@
+//! The one row type: values that order, hash and travel, and their way from and to Arrow.
+//!
+//! Rows exist only where records have already become few: keys, aggregates, views. Before that,
+//! everything stays in Arrow batches.
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Float64Builder, Int32Builder, Int64Builder, RecordBatch,
+    StringBuilder, TimestampMicrosecondBuilder,
+};
+pub use arrow::error::ArrowError;
+use arrow::datatypes::{
+    DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, TimeUnit,
+    TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// A 64-bit float with a total order, so that it can be a key. Negative zero is zero, every NaN is
+/// the same one and sorts last.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Float(f64);
+
+impl Float {
+    pub fn new(value: f64) -> Float {
+        if value == 0.0 {
+            Float(0.0)
+        } else if value.is_nan() {
+            Float(f64::NAN)
+        } else {
+            Float(value)
+        }
+    }
+
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl PartialEq for Float {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Float {}
+impl PartialOrd for Float {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Float {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+impl Hash for Float {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+/// One value of a row. Integers of every width are `Int`; the schema says how they leave again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(Float),
+    Text(Box<str>),
+    /// Days since 1970.
+    Date(i32),
+    /// Microseconds since 1970, UTC.
+    Timestamp(i64),
+}
+
+/// A tuple of a view.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Row(pub Box<[Value]>);
+
+impl Value {
+    /// As JSON: timestamps and dates are ISO strings, floats that JSON cannot hold are null.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self {
+            Value::Null => Json::Null,
+            Value::Bool(it) => Json::Bool(*it),
+            Value::Int(it) => Json::from(*it),
+            Value::Float(it) => serde_json::Number::from_f64(it.get()).map_or(Json::Null, Json::Number),
+            Value::Text(it) => Json::String(it.to_string()),
+            Value::Date(days) => Json::String(date_text(*days)),
+            Value::Timestamp(micros) => Json::String(super::iso_of_micros(*micros)),
+        }
+    }
+
+    /// The number in it, for comparisons across integer and float.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Int(it) => Some(*it as f64),
+            Value::Float(it) => Some(it.get()),
+            _ => None,
+        }
+    }
+
+    /// The whole number in it.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Value::Int(it) | Value::Timestamp(it) => Some(*it),
+            _ => None,
+        }
+    }
+}
+
+fn date_text(days: i32) -> String {
+    chrono::DateTime::from_timestamp(i64::from(days) * 86_400, 0)
+        .map_or_else(|| format!("day {days}"), |it| it.format("%Y-%m-%d").to_string())
+}
+
+/// The value at one place of an array. Types outside the supported set become text, as a reader
+/// would print them.
+pub fn value_at(array: &dyn Array, index: usize) -> Value {
+    if array.is_null(index) {
+        return Value::Null;
+    }
+    match array.data_type() {
+        DataType::Null => Value::Null,
+        DataType::Boolean => Value::Bool(array.as_boolean().value(index)),
+        DataType::Int8 => Value::Int(array.as_primitive::<Int8Type>().value(index).into()),
+        DataType::Int16 => Value::Int(array.as_primitive::<Int16Type>().value(index).into()),
+        DataType::Int32 => Value::Int(array.as_primitive::<Int32Type>().value(index).into()),
+        DataType::Int64 => Value::Int(array.as_primitive::<Int64Type>().value(index)),
+        DataType::UInt8 => Value::Int(array.as_primitive::<UInt8Type>().value(index).into()),
+        DataType::UInt16 => Value::Int(array.as_primitive::<UInt16Type>().value(index).into()),
+        DataType::UInt32 => Value::Int(array.as_primitive::<UInt32Type>().value(index).into()),
+        DataType::UInt64 => Value::Int(i64::try_from(array.as_primitive::<UInt64Type>().value(index)).unwrap_or(i64::MAX)),
+        DataType::Float32 => Value::Float(Float::new(array.as_primitive::<Float32Type>().value(index).into())),
+        DataType::Float64 => Value::Float(Float::new(array.as_primitive::<Float64Type>().value(index))),
+        DataType::Utf8 => Value::Text(array.as_string::<i32>().value(index).into()),
+        DataType::LargeUtf8 => Value::Text(array.as_string::<i64>().value(index).into()),
+        DataType::Utf8View => Value::Text(array.as_string_view().value(index).into()),
+        DataType::Date32 => Value::Date(array.as_primitive::<Date32Type>().value(index)),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            Value::Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(index))
+        }
+        DataType::Dictionary(_, _) => {
+            let dictionary = array.as_any_dictionary();
+            let keys = dictionary.normalized_keys();
+            value_at(dictionary.values().as_ref(), keys[index])
+        }
+        _ => arrow::util::display::array_value_to_string(array, index).map_or(Value::Null, |it| Value::Text(it.into())),
+    }
+}
+
+/// All rows of a batch.
+pub fn rows_of_batch(batch: &RecordBatch) -> Vec<Row> {
+    let columns = batch.columns();
+    (0..batch.num_rows())
+        .map(|index| Row(columns.iter().map(|column| value_at(column.as_ref(), index)).collect()))
+        .collect()
+}
+
+/// Rows as a batch of a schema.
+///
+/// # Errors
+/// If the schema has a type that rows cannot carry, or a null stands in a non-null column.
+pub fn batch_of_rows<'a>(schema: &SchemaRef, rows: impl Iterator<Item = &'a Row> + Clone) -> Result<RecordBatch, ArrowError> {
+    let columns = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(at, field)| array_of_values(field.data_type(), rows.clone().map(move |row| &row.0[at])))
+        .collect::<Result<Vec<_>, _>>()?;
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.count()));
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+}
+
+/// Values as an array of one type.
+///
+/// # Errors
+/// If the type is none that rows carry.
+pub fn array_of_values<'a>(data_type: &DataType, values: impl Iterator<Item = &'a Value>) -> Result<ArrayRef, ArrowError> {
+    macro_rules! build {
+        ($builder:expr, $pattern:pat => $value:expr) => {{
+            let mut builder = $builder;
+            for value in values {
+                match value {
+                    $pattern => builder.append_value($value),
+                    _ => builder.append_null(),
+                }
+            }
+            Ok(Arc::new(builder.finish()) as ArrayRef)
+        }};
+    }
+    match data_type {
+        DataType::Boolean => build!(BooleanBuilder::new(), Value::Bool(it) => *it),
+        DataType::Int64 => build!(Int64Builder::new(), Value::Int(it) => *it),
+        DataType::Int32 => {
+            let mut builder = Int32Builder::new();
+            for value in values {
+                builder.append_option(value.as_i64().and_then(|it| i32::try_from(it).ok()));
+            }
+            Ok(Arc::new(builder.finish()))
+        }
+        DataType::Float64 => {
+            let mut builder = Float64Builder::new();
+            for value in values {
+                builder.append_option(value.as_f64());
+            }
+            Ok(Arc::new(builder.finish()))
+        }
+        DataType::Utf8 => build!(StringBuilder::new(), Value::Text(it) => it),
+        DataType::Date32 => build!(Date32Builder::new(), Value::Date(it) => *it),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            let mut builder = TimestampMicrosecondBuilder::new();
+            for value in values {
+                match value {
+                    Value::Timestamp(it) => builder.append_value(*it),
+                    _ => builder.append_null(),
+                }
+            }
+            Ok(Arc::new(builder.finish().with_timezone_opt(zone.clone())))
+        }
+        other => Err(ArrowError::NotYetImplemented(format!("rows cannot carry {other}"))),
+    }
+}

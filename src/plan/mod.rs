@@ -1,0 +1,271 @@
+//! What a dataflow computes, as a tree the engine can render: no SQL text to parse, no I/O.
+//!
+//! Expressions are DataFusion's physical expressions, already bound to column numbers, so whoever
+//! holds a `Plan` needs neither a session nor a catalogue. Every node knows the schema it yields.
+//! Two kinds of streams exist: *batches* of a source or table (append-only, columnar), and
+//! *changes* of a view (rows with a sign); `Map`, `Aggregate` and `Union` take either.
+
+mod explain;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::physical_expr::PhysicalExpr;
+use std::sync::Arc;
+
+/// Names of the columns the engine adds to every source.
+pub const PARTITION_COLUMN: &str = "_partition";
+pub const OFFSET_COLUMN: &str = "_offset";
+/// The epoch a record was read in, milliseconds since 1970.
+pub const EPOCH_COLUMN: &str = "_epoch";
+/// In archived rows: the watermark a record came after, null if it was on time. A window takes part in
+/// such a record only if the window ends after that watermark.
+pub const LATE_COLUMN: &str = "_late_watermark";
+/// The relation of dropped late records per view and window.
+pub const LATE_RELATION: &str = "_late";
+/// The relation of records that could not be decoded.
+pub const DEAD_LETTER_RELATION: &str = "_dead_letters";
+
+/// All statements of one dataflow, checked and in order of use.
+#[derive(Clone, Debug)]
+pub struct Dataflow {
+    pub name: String,
+    pub sources: Vec<SourceSpec>,
+    pub tables: Vec<TableSpec>,
+    pub views: Vec<ViewSpec>,
+    /// Plain views: name, the query as written. They exist for queries, nothing runs for them.
+    pub aliases: Vec<(String, String)>,
+    /// A hash over everything that decides what stored state means.
+    pub fingerprint: String,
+}
+
+/// A declared source of records.
+#[derive(Clone, Debug)]
+pub struct SourceSpec {
+    pub name: String,
+    pub columns: Vec<ColumnSpec>,
+    /// Which column is the event time, and how far the watermark stays behind it.
+    pub event_time: Option<EventTime>,
+    pub format: Format,
+    /// `connector`, `brokers`, `topic`, … as written, with environment variables filled in.
+    pub options: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ColumnSpec {
+    pub name: String,
+    pub data_type: DataType,
+    pub nullable: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct EventTime {
+    pub column: usize,
+    pub delay_us: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    AccessLog,
+}
+
+/// An append-only table of the lake: every record of one source, through expressions.
+#[derive(Clone, Debug)]
+pub struct TableSpec {
+    pub name: String,
+    pub source: String,
+    pub plan: Plan,
+    /// Columns that become folders.
+    pub partition_by: Vec<String>,
+    /// Which of its columns is the event time of the source, if it is kept.
+    pub event_time: Option<usize>,
+}
+
+/// A maintained query.
+#[derive(Clone, Debug)]
+pub struct ViewSpec {
+    pub name: String,
+    pub sql: String,
+    pub plan: Plan,
+    pub kind: ViewKind,
+    /// Closed rows stay live this long, in event time.
+    pub retention_us: i64,
+    /// The source whose clock decides when its windows close.
+    pub clock: Option<String>,
+    /// Whether the view's rows are also kept as a table of the lake.
+    pub stored: bool,
+}
+
+/// How rows of a view end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewKind {
+    /// Each row belongs to a window; `end` is told by a column plus a constant.
+    Windowed { column: usize, add_us: i64 },
+    /// Any row may change at any time.
+    Open,
+}
+
+/// One node of a query and, through its inputs, the whole query.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// A source, table or view by name, with the columns wanted of it.
+    Relation { name: String, columns: Vec<usize>, schema: SchemaRef },
+    /// Rows for which the filter holds, through expressions.
+    Map { input: Box<Plan>, filter: Option<Arc<dyn PhysicalExpr>>, columns: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef },
+    /// One row per group that has records (or exactly one row, without keys).
+    Aggregate { input: Box<Plan>, aggregation: Arc<Aggregation>, schema: SchemaRef },
+    /// The first `limit` rows after `skip`, by order; ties by the whole row.
+    TopK { input: Box<Plan>, order: Vec<Order>, skip: usize, limit: usize },
+    /// All rows of all inputs.
+    Union { inputs: Vec<Plan>, schema: SchemaRef },
+}
+
+/// Grouping and aggregates over the columns of the node below.
+#[derive(Clone, Debug)]
+pub struct Aggregation {
+    /// A name for metrics and stored state: view name and number within it.
+    pub id: String,
+    /// Columns of the input that make the group.
+    pub keys: Vec<usize>,
+    pub window: Window,
+    /// The source whose clock closes the windows.
+    pub clock: Option<String>,
+    pub aggregates: Vec<Aggregate>,
+}
+
+/// When a group's records leave again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Never.
+    None,
+    /// Group key `key` plus `add_us` is the end of the group's window.
+    Tumble { key: usize, add_us: i64 },
+    /// A record counts while its time (input column `time`) is within `size_us` of the view's clock. It is kept in
+    /// steps of `step_us`, so it leaves up to one step late.
+    Last { time: usize, size_us: i64, step_us: i64 },
+}
+
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    pub function: Function,
+    /// Column of the input; `count(*)` has none.
+    pub argument: Option<usize>,
+    /// A boolean column of the input: `FILTER (WHERE …)`.
+    pub filter: Option<usize>,
+    /// Type of the argument, or of the result when there is none.
+    pub argument_type: DataType,
+    pub result_type: DataType,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Function {
+    Count,
+    CountDistinct,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    Variance { sample: bool },
+    Stddev { sample: bool },
+    /// From bins with a relative error of at most 1/256.
+    Percentile(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub column: usize,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+impl Plan {
+    /// The columns this node yields.
+    pub fn schema(&self) -> SchemaRef {
+        match self {
+            Plan::Relation { schema, .. }
+            | Plan::Map { schema, .. }
+            | Plan::Aggregate { schema, .. }
+            | Plan::Union { schema, .. } => schema.clone(),
+            Plan::TopK { input, .. } => input.schema(),
+        }
+    }
+
+    /// The nodes right below.
+    pub fn inputs(&self) -> Vec<&Plan> {
+        match self {
+            Plan::Relation { .. } => Vec::new(),
+            Plan::Map { input, .. } | Plan::Aggregate { input, .. } | Plan::TopK { input, .. } => vec![input],
+            Plan::Union { inputs, .. } => inputs.iter().collect(),
+        }
+    }
+
+    /// Calls `see` on this node and all below it.
+    pub fn walk(&self, see: &mut impl FnMut(&Plan)) {
+        see(self);
+        for input in self.inputs() {
+            input.walk(see);
+        }
+    }
+
+    /// Names of the relations it reads.
+    pub fn relations(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.walk(&mut |node| {
+            if let Plan::Relation { name, .. } = node {
+                names.push(name.clone());
+            }
+        });
+        names
+    }
+}
+
+impl SourceSpec {
+    /// One option as written, if it was.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Declared columns and those the engine adds.
+    pub fn schema(&self) -> SchemaRef {
+        let declared = self.columns.iter().map(|it| Field::new(&it.name, it.data_type.clone(), it.nullable));
+        let added = [
+            Field::new(PARTITION_COLUMN, DataType::Int32, false),
+            Field::new(OFFSET_COLUMN, DataType::Int64, false),
+            Field::new(EPOCH_COLUMN, DataType::Int64, false),
+        ];
+        Arc::new(Schema::new(declared.chain(added).collect::<Vec<_>>()))
+    }
+}
+
+impl Dataflow {
+    pub fn source(&self, name: &str) -> Option<&SourceSpec> {
+        self.sources.iter().find(|it| it.name == name)
+    }
+
+    pub fn view(&self, name: &str) -> Option<&ViewSpec> {
+        self.views.iter().find(|it| it.name == name)
+    }
+}
+
+/// Late records dropped from a window: view, start of the window, how many, in which epoch.
+pub fn late_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("view", DataType::Utf8, false),
+        Field::new("window_start", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+        Field::new("records", DataType::Int64, false),
+        Field::new(EPOCH_COLUMN, DataType::Int64, false),
+    ]))
+}
+
+/// Records that could not be decoded, as they came, and why.
+pub fn dead_letter_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("source", DataType::Utf8, false),
+        Field::new(PARTITION_COLUMN, DataType::Int32, false),
+        Field::new(OFFSET_COLUMN, DataType::Int64, false),
+        Field::new("raw", DataType::Binary, false),
+        Field::new("reason", DataType::Utf8, false),
+        Field::new(EPOCH_COLUMN, DataType::Int64, false),
+        Field::new("date", DataType::Date32, false),
+        Field::new("hour", DataType::Int32, false),
+    ]))
+}

@@ -1,0 +1,308 @@
+//! Records that are JSON objects.
+//!
+//! A record is parsed in place to a tape, its members are matched to columns, their values are read into
+//! slots, and only then is a row appended. A member's name matches a column in snake or camel case, and
+//! `status` and `status_code` stand for each other, unless the very name is itself a declared column. Members
+//! that no column asked for are passed over; of a name that comes twice, or in two spellings, the last wins.
+//!
+//! Producers write their members in the same order again and again, so the order of the record before is
+//! remembered and tried first.
+
+use std::collections::HashMap;
+use std::fmt::{self, Display};
+use std::mem;
+
+use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
+
+use super::Column;
+use super::columns::{self, Kind, Rows, Slot, Target, Unreadable, recycle};
+
+/// Names that mean the same thing to the programs that write logs.
+const SYNONYMS: [(&str, &str); 1] = [("status", "status_code")];
+/// How many members' names are remembered from the record before.
+const REMEMBERED_MAX: usize = 256;
+/// A longer name is looked up each time.
+const REMEMBERED_BYTES_MAX: usize = 64;
+
+pub(super) struct Reader {
+    names: Names,
+    /// A record's bytes, to be parsed in place, and the padding that the parser may read beyond them. One
+    /// record at a time, so that it stays in the nearest cache.
+    scratch: Vec<u8>,
+    buffers: Buffers,
+    tape: Tape<'static>,
+    slots: Vec<Slot<'static>>,
+    /// Where on the tape each column's value is; 0, the object itself, where there is none.
+    values: Vec<usize>,
+}
+
+impl Reader {
+    pub(super) fn new(columns: &[Column]) -> Self {
+        Self {
+            names: Names::new(columns),
+            scratch: Vec::new(),
+            buffers: Buffers::default(),
+            tape: Tape(Vec::new()),
+            slots: Vec::with_capacity(columns.len()),
+            values: vec![0; columns.len()],
+        }
+    }
+
+    /// Appends the record as a row, or says why it is none.
+    pub(super) fn read(
+        &mut self,
+        raw: &[u8],
+        targets: &[Target],
+        zone_offset_seconds: i32,
+        rows: &mut Rows,
+    ) -> Result<(), String> {
+        let mut tape = mem::replace(&mut self.tape, Tape(Vec::new())).reset();
+        let mut slots = recycle(mem::take(&mut self.slots));
+        self.scratch.clear();
+        self.scratch.extend_from_slice(raw);
+        self.scratch.extend_from_slice(&[b' '; INPUT_PADDING]);
+        let parsed =
+            simd_json::fill_tape_padded(&mut self.scratch, raw.len(), &mut self.buffers, &mut tape);
+        let outcome = parsed
+            .map_err(|error| not_json(raw, &error))
+            .and_then(|()| find(&tape.0, &mut self.names, &mut self.values))
+            .and_then(|()| {
+                for (target, &at) in targets.iter().zip(&self.values) {
+                    slots.push(value(&tape.0, at, raw, target, zone_offset_seconds)?);
+                }
+                rows.append(&slots);
+                Ok(())
+            });
+        self.slots = recycle(slots);
+        self.tape = tape.reset();
+        outcome
+    }
+}
+
+/// Notes where on the tape the value of each column is.
+fn find(tape: &[Node<'_>], names: &mut Names, values: &mut [usize]) -> Result<(), String> {
+    let Some(Node::Object { len, .. }) = tape.first() else {
+        let found = tape.first().map_or("nothing", described);
+        return Err(format!("the record is {found}, not a JSON object"));
+    };
+    values.fill(0);
+    names.next = 0;
+    let mut at = 1;
+    for _ in 0..*len {
+        let Node::String(name) = tape[at] else {
+            unreachable!("a member of an object starts with its name");
+        };
+        if let Some(column) = names.column(name) {
+            values[column] = at + 1;
+        }
+        at += 1 + size(&tape[at + 1]);
+    }
+    Ok(())
+}
+
+/// How many nodes of the tape a value takes.
+fn size(node: &Node<'_>) -> usize {
+    match node {
+        Node::Object { count, .. } | Node::Array { count, .. } => count + 1,
+        Node::String(_) | Node::Static(_) => 1,
+    }
+}
+
+fn value<'a>(
+    tape: &[Node<'a>],
+    at: usize,
+    raw: &'a [u8],
+    target: &Target,
+    zone_offset_seconds: i32,
+) -> Result<Slot<'a>, String> {
+    let node = tape[at];
+    let kind = target.kind;
+    let slot = match node {
+        _ if at == 0 => return target.null(),
+        Node::Static(StaticNode::Null) => return target.null(),
+        Node::String(text) => columns::text(kind, text, zone_offset_seconds),
+        Node::Static(StaticNode::I64(value)) => columns::integer(kind, value),
+        Node::Static(StaticNode::U64(value)) => match i64::try_from(value) {
+            Ok(value) => columns::integer(kind, value),
+            Err(_) if kind == Kind::Text => Ok(Slot::Text(written(tape, at, raw))),
+            Err(_) if kind == Kind::Float64 => Ok(Slot::Float(value as f64)),
+            Err(_) => Err(Unreadable::OutOfRange),
+        },
+        Node::Static(StaticNode::F64(_)) if kind == Kind::Text => {
+            Ok(Slot::Text(written(tape, at, raw)))
+        }
+        Node::Static(StaticNode::F64(value)) => columns::float(kind, value),
+        Node::Static(StaticNode::Bool(value)) => match kind {
+            Kind::Boolean => Ok(Slot::Boolean(value)),
+            Kind::Text => Ok(Slot::Text(if value { "true" } else { "false" })),
+            _ => Err(Unreadable::WrongType),
+        },
+        Node::Object { .. } | Node::Array { .. } => Err(Unreadable::WrongType),
+    };
+    slot.map_err(|why| target.refuse(Shown(&node), why))
+}
+
+/// The text of the number at `at` as the record has it, which the tape does not keep: `1.50` stays `1.50`.
+#[cold]
+fn written<'a>(tape: &[Node<'_>], at: usize, raw: &'a [u8]) -> &'a str {
+    let (mut member, mut name) = (0, 1);
+    while name + 1 < at {
+        name += 1 + size(&tape[name + 1]);
+        member += 1;
+    }
+    let (mut depth, mut commas, mut start, mut quoted, mut escaped) = (0, 0, 0, false, false);
+    for (position, &byte) in raw.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' | b'[' => depth += 1,
+            b':' if depth == 1 && commas == member => start = position + 1,
+            b',' | b'}' if depth == 1 && commas == member => {
+                let number = raw[start..position].trim_ascii();
+                return str::from_utf8(number).expect("a parsed number is ASCII");
+            }
+            b',' if depth == 1 => commas += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+    }
+    unreachable!("the tape has this member, so the record has it too")
+}
+
+/// The parser's own words are terse, so the sentence comes from a second, slower one where that agrees.
+#[cold]
+fn not_json(raw: &[u8], error: &simd_json::Error) -> String {
+    if *error.error() == ErrorType::InvalidUtf8 || str::from_utf8(raw).is_err() {
+        return "the record is not valid UTF-8".to_owned();
+    }
+    match serde_json::from_slice::<serde_json::Value>(raw) {
+        Err(error) => format!("the record is not valid JSON: {error}"),
+        Ok(_) => format!("the record holds JSON that is not supported: {error}"),
+    }
+}
+
+fn described(node: &Node<'_>) -> &'static str {
+    match node {
+        Node::Object { .. } => "an object",
+        Node::Array { .. } => "an array",
+        Node::String(_) => "a string",
+        Node::Static(StaticNode::Null) => "null",
+        Node::Static(StaticNode::Bool(_)) => "a boolean",
+        Node::Static(_) => "a number",
+    }
+}
+
+/// A value as a reason shows it.
+struct Shown<'a>(&'a Node<'a>);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Node::String(text) => write!(f, "{text:?}"),
+            Node::Static(value) => write!(f, "{value}"),
+            nested => f.write_str(described(nested)),
+        }
+    }
+}
+
+/// Which column a member's name stands for.
+struct Names {
+    columns: HashMap<String, usize>,
+    /// The names of earlier records in the order in which they came, wanted or not.
+    order: Vec<(String, Option<usize>)>,
+    /// Where in `order` the next name is expected.
+    next: usize,
+}
+
+impl Names {
+    fn new(columns: &[Column]) -> Self {
+        let mut names = HashMap::new();
+        let forms: [fn(&str) -> Vec<String>; 3] = [exact, cases, synonyms];
+        for form in forms {
+            for (index, column) in columns.iter().enumerate() {
+                for name in form(&column.name) {
+                    names.entry(name).or_insert(index);
+                }
+            }
+        }
+        Self {
+            columns: names,
+            order: Vec::new(),
+            next: 0,
+        }
+    }
+
+    /// The column that `name` stands for. Tries the expected name first, then the one after it, since the
+    /// likeliest change from record to record is that one optional member is missing.
+    fn column(&mut self, name: &str) -> Option<usize> {
+        for at in [self.next, self.next + 1] {
+            if let Some((expected, column)) = self.order.get(at)
+                && expected == name
+            {
+                self.next = at + 1;
+                return *column;
+            }
+        }
+        let column = self.columns.get(name).copied();
+        if name.len() <= REMEMBERED_BYTES_MAX && self.next < REMEMBERED_MAX {
+            match self.order.get_mut(self.next) {
+                Some(known) => {
+                    known.0.clear();
+                    known.0.push_str(name);
+                    known.1 = column;
+                }
+                None => self.order.push((name.to_owned(), column)),
+            }
+            self.next += 1;
+        }
+        column
+    }
+}
+
+fn exact(name: &str) -> Vec<String> {
+    vec![name.to_owned()]
+}
+
+fn cases(name: &str) -> Vec<String> {
+    vec![snake_case(name), camel_case(name)]
+}
+
+fn synonyms(name: &str) -> Vec<String> {
+    let snake = snake_case(name);
+    let other = |(one, two): &(&str, &str)| match snake.as_str() {
+        name if name == *one => Some(two.to_string()),
+        name if name == *two => Some(one.to_string()),
+        _ => None,
+    };
+    let others: Vec<String> = SYNONYMS.iter().filter_map(other).collect();
+    others.iter().flat_map(|other| cases(other)).collect()
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !snake.is_empty() && !snake.ends_with('_') {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
+/// `response_time` becomes `responseTime`. An underscore that leads or trails stays where it is.
+fn camel_case(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    let mut letters = name.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letters.peek() {
+            Some(&next) if letter == '_' && !camel.is_empty() && next != '_' => {
+                camel.push(next.to_ascii_uppercase());
+                letters.next();
+            }
+            _ => camel.push(letter),
+        }
+    }
+    camel
+}

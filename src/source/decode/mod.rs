@@ -1,0 +1,230 @@
+//! Turns raw records into typed Arrow rows.
+//!
+//! A decoder is made once for a source's declared columns and then fed slices of one partition. Every record
+//! ends in exactly one of two places: a row of the batch, or a dead letter that keeps its bytes untouched and
+//! says in one sentence what was wrong. A record is read whole into slots before any column is touched, so a
+//! bad record leaves nothing behind.
+//!
+//! How a value is read, for every format:
+//! - Null, or missing, is null in a nullable column, and a dead letter in a `NOT NULL` or event-time column.
+//! - A value that cannot be read as the declared type is a dead letter, never a silent null.
+//! - Integers accept integral floats (`200.0`) and numeric strings, and must fit the declared width.
+//! - Floats accept integers and numeric strings; beyond 2^53 an integer is rounded to the nearest float.
+//! - Booleans accept `true` and `false`, also as strings, and nothing else.
+//! - Text accepts strings, and numbers and booleans by their text; not objects or arrays.
+//! - Timestamps accept ISO 8601 and epoch numbers; `timestamp` says which exactly. A date accepts the same and
+//!   keeps the day in UTC.
+//!
+//! There is no schema inference here, no nesting and no fetching: bytes come in, a batch goes out.
+
+mod access_log;
+mod columns;
+mod json;
+#[cfg(test)]
+mod tests;
+pub mod timestamp;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use crate::model::Partition;
+use columns::{Kind, Rows, Target};
+
+/// The column that holds the partition a row was read from.
+pub const PARTITION_COLUMN: &str = "_partition";
+/// The column that holds the offset a row was read from.
+pub const OFFSET_COLUMN: &str = "_offset";
+
+/// Raw records of one partition, in order: one buffer, the end of every record in it, and every record's offset.
+///
+/// The first record starts at byte 0 and each further one where the one before it ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawRecords {
+    pub partition: Partition,
+    pub data: Vec<u8>,
+    pub ends: Vec<u32>,
+    pub offsets: Vec<i64>,
+}
+
+/// A record that could not become a row: its bytes as they came, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeadLetter {
+    pub partition: Partition,
+    pub offset: i64,
+    pub raw: Vec<u8>,
+    pub reason: String,
+}
+
+/// One declared column: its name, its type, and whether a row may lack it (`NOT NULL` is `nullable: false`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    pub name: String,
+    pub data_type: DataType,
+    pub nullable: bool,
+}
+
+/// What a source decides beyond its columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct DecodeOptions {
+    /// How far east of UTC a timestamp without a zone is taken to be; 0 is UTC.
+    pub zone_offset_seconds: i32,
+    /// The index of the event-time column. Null or unreadable there is a dead letter, even in a nullable column.
+    pub event_time: Option<usize>,
+}
+
+/// What one slice of records became; rows and dead letters together are as many as the records.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The declared columns in order, then `_partition` and `_offset`, in the order of the records.
+    pub batch: RecordBatch,
+    /// The latest event time of the batch in microseconds since the epoch; none without rows or event-time column.
+    pub max_event_time: Option<i64>,
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// What the bytes of one record are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object.
+    Json,
+    /// One line of a web server's access log, in common or combined form.
+    AccessLog,
+}
+
+/// Reads records of one format into rows of one schema; keeps its buffers from slice to slice.
+pub struct Decoder {
+    schema: SchemaRef,
+    targets: Vec<Target>,
+    options: DecodeOptions,
+    reader: Reader,
+}
+
+enum Reader {
+    Json(Box<json::Reader>),
+    AccessLog(access_log::Reader),
+}
+
+impl Decoder {
+    /// Fails, with a sentence for whoever declared the source, when a column cannot be decoded: an unsupported
+    /// type, a name used twice or reserved, an event time that is no timestamp, or a field the format has not.
+    pub fn new(format: Format, columns: &[Column], options: DecodeOptions) -> Result<Self, String> {
+        let targets = targets(columns, options)?;
+        let reader = match format {
+            Format::Json => Reader::Json(Box::new(json::Reader::new(columns))),
+            Format::AccessLog => Reader::AccessLog(access_log::Reader::new(columns)?),
+        };
+        let mut fields: Vec<Field> = columns
+            .iter()
+            .map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable))
+            .collect();
+        fields.push(Field::new(PARTITION_COLUMN, DataType::Int32, false));
+        fields.push(Field::new(OFFSET_COLUMN, DataType::Int64, false));
+        Ok(Self {
+            schema: Arc::new(Schema::new(fields)),
+            targets,
+            options,
+            reader,
+        })
+    }
+
+    /// The schema of every batch: the declared columns, then `_partition` and `_offset`.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// Decodes one slice. No records give a batch without rows; the same records always give the same answer.
+    pub fn decode(&mut self, records: &RawRecords) -> Decoded {
+        let RawRecords { data, ends, .. } = records;
+        assert_eq!(
+            ends.len(),
+            records.offsets.len(),
+            "every record has an end and an offset"
+        );
+        assert!(
+            i32::try_from(data.len()).is_ok(),
+            "a slice of {} bytes is more than a text column can hold",
+            data.len()
+        );
+        let mut rows = Rows::new(&self.targets, ends.len(), self.options.event_time);
+        let mut dead_letters = Vec::new();
+        let mut start = 0;
+        for (&end, &offset) in ends.iter().zip(&records.offsets) {
+            let raw = &data[start..end as usize];
+            start = end as usize;
+            let outcome = if raw.trim_ascii().is_empty() {
+                Err("empty record".to_owned())
+            } else {
+                let zone = self.options.zone_offset_seconds;
+                match &mut self.reader {
+                    Reader::Json(reader) => reader.read(raw, &self.targets, zone, &mut rows),
+                    Reader::AccessLog(reader) => reader.read(raw, &self.targets, zone, &mut rows),
+                }
+            };
+            match outcome {
+                Ok(()) => rows.number(offset),
+                Err(reason) => dead_letters.push(DeadLetter {
+                    partition: records.partition,
+                    offset,
+                    raw: raw.to_vec(),
+                    reason,
+                }),
+            }
+        }
+        let max_event_time = rows.max_event_time();
+        let batch = rows.finish(self.schema.clone(), records.partition.0);
+        Decoded {
+            batch,
+            max_event_time,
+            dead_letters,
+        }
+    }
+}
+
+fn targets(columns: &[Column], options: DecodeOptions) -> Result<Vec<Target>, String> {
+    if let Some(index) = options.event_time {
+        let Some(column) = columns.get(index) else {
+            let count = columns.len();
+            return Err(format!(
+                "the event-time column is number {index} of only {count} columns"
+            ));
+        };
+        if Kind::of(&column.data_type) != Some(Kind::Timestamp) {
+            let (name, data_type) = (&column.name, &column.data_type);
+            return Err(format!(
+                "event-time column {name:?} has type {data_type}, not a timestamp"
+            ));
+        }
+    }
+    let mut targets: Vec<Target> = Vec::with_capacity(columns.len());
+    for (index, column) in columns.iter().enumerate() {
+        let name = &column.name;
+        if name == PARTITION_COLUMN || name == OFFSET_COLUMN {
+            return Err(format!(
+                "column name {name:?} is reserved for where a record was read"
+            ));
+        }
+        if targets.iter().any(|target| target.name == *name) {
+            return Err(format!("column {name:?} is declared twice"));
+        }
+        let Some(kind) = Kind::of(&column.data_type) else {
+            let timestamp = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+            return Err(format!(
+                "column {name:?} has type {}, which records cannot be decoded to; \
+                 use Boolean, Int32, Int64, Float64, Utf8, Date32 or {timestamp}",
+                column.data_type
+            ));
+        };
+        let when_null = match options.event_time == Some(index) {
+            true => Some("is the event time"),
+            false => (!column.nullable).then_some("is declared NOT NULL"),
+        };
+        targets.push(Target {
+            name: name.clone(),
+            kind,
+            when_null,
+        });
+    }
+    Ok(targets)
+}

@@ -1,0 +1,240 @@
+//! The functions that exist both in maintained views and in ad-hoc queries, with one meaning.
+//!
+//! Windows are plain functions of the event time once `TUMBLE(…)` has been rewritten; percentiles
+//! use the engine's own bins, so a query over the lake gives what the live view gives.
+
+use crate::model::{Bins, bin_of};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringBuilder, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, TypeSignature, Volatility,
+};
+use datafusion::physical_expr::expressions::Literal;
+use std::sync::Arc;
+
+/// Name of the function that yields the start of the tumbling window of a time.
+pub const TUMBLE_START: &str = "tumble_start";
+/// Name of the function that yields its end.
+pub const TUMBLE_END: &str = "tumble_end";
+/// Name of the marker for "the last so many microseconds of the view's clock".
+pub const WITHIN_LAST: &str = "within_last";
+/// Name of the percentile aggregate.
+pub const PERCENTILE: &str = "approx_percentile_cont";
+
+/// All scalar functions of ours.
+pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
+    vec![
+        Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_START, false))),
+        Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_END, true))),
+        Arc::new(ScalarUDF::from(WithinLast::new())),
+        Arc::new(ScalarUDF::from(IpClass::new())),
+    ]
+}
+
+/// The percentile aggregate, under the name DataFusion gives its own approximate one.
+pub fn percentile() -> Arc<AggregateUDF> {
+    Arc::new(AggregateUDF::from(Percentile {
+        signature: Signature::one_of(
+            vec![TypeSignature::Exact(vec![DataType::Float64, DataType::Float64])],
+            Volatility::Immutable,
+        ),
+    }))
+}
+
+fn utc_micros() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// `tumble_start(time, size in µs)` and `tumble_end(…)`: windows are aligned to 1970 in UTC.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct WindowBound {
+    name: &'static str,
+    end: bool,
+    signature: Signature,
+}
+
+impl WindowBound {
+    fn new(name: &'static str, end: bool) -> Self {
+        let signature = Signature::exact(vec![utc_micros(), DataType::Int64], Volatility::Immutable);
+        WindowBound { name, end, signature }
+    }
+}
+
+impl ScalarUDFImpl for WindowBound {
+    fn name(&self) -> &str {
+        self.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(utc_micros())
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [times, ColumnarValue::Scalar(ScalarValue::Int64(Some(size)))] = args.args.as_slice() else {
+            return exec_err!("{} takes a time and a constant window size", self.name);
+        };
+        let size = *size;
+        if size <= 0 {
+            return exec_err!("{}: a window must be longer than nothing", self.name);
+        }
+        let times = times.to_array(args.number_rows)?;
+        let add = if self.end { size } else { 0 };
+        let bounds: TimestampMicrosecondArray =
+            times.as_primitive::<TimestampMicrosecondType>().unary(|it| it - it.rem_euclid(size) + add);
+        Ok(ColumnarValue::Array(Arc::new(bounds.with_timezone("UTC"))))
+    }
+}
+
+/// `within_last(time, size in µs)`: what `time > now() - INTERVAL …` becomes in a view. It never runs; the engine takes it out of
+/// the filter and lets records leave when their time is up.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct WithinLast {
+    signature: Signature,
+}
+
+impl WithinLast {
+    fn new() -> Self {
+        WithinLast { signature: Signature::exact(vec![utc_micros(), DataType::Int64], Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for WithinLast {
+    fn name(&self) -> &str {
+        WITHIN_LAST
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+    fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        exec_err!("{WITHIN_LAST} has a meaning only directly in the WHERE of a materialized view; use now() in a query")
+    }
+}
+
+/// `ip_class(address)`: `internal` for loopback, link-local and the private ranges 10/8, 172.16/12, 192.168/16 (RFC 1918) and IPv6
+/// fc00::/7 (RFC 4193); `external` for any other address; null for what is none.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct IpClass {
+    signature: Signature,
+}
+
+impl IpClass {
+    fn new() -> Self {
+        IpClass { signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for IpClass {
+    fn name(&self) -> &str {
+        "ip_class"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let addresses = args.args[0].to_array(args.number_rows)?;
+        let addresses = addresses.as_string::<i32>();
+        let mut classes = StringBuilder::with_capacity(addresses.len(), addresses.len() * 8);
+        for address in addresses {
+            classes.append_option(address.and_then(class_of_address));
+        }
+        Ok(ColumnarValue::Array(Arc::new(classes.finish())))
+    }
+}
+
+/// The class of one address in text form.
+pub fn class_of_address(address: &str) -> Option<&'static str> {
+    use std::net::IpAddr;
+    let internal = match address.parse::<IpAddr>().ok()? {
+        IpAddr::V4(it) => it.is_private() || it.is_loopback() || it.is_link_local(),
+        IpAddr::V6(it) => it.is_loopback() || it.is_unique_local() || it.is_unicast_link_local(),
+    };
+    Some(if internal { "internal" } else { "external" })
+}
+
+/// `approx_percentile_cont(value, rank)` from bins with a relative error of at most 1/256.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Percentile {
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for Percentile {
+    fn name(&self) -> &str {
+        PERCENTILE
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        let rank = args.exprs.get(1).and_then(|it| it.downcast_ref::<Literal>()).map(|it| it.value().clone());
+        match rank {
+            Some(ScalarValue::Float64(Some(rank))) if (0.0..=1.0).contains(&rank) => {
+                Ok(Box::new(BinAccumulator { rank, bins: Bins::default() }))
+            }
+            _ => plan_err!("{PERCENTILE}: the rank must be a constant between 0 and 1, for example 0.95"),
+        }
+    }
+    fn state_fields(&self, _args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let list = |name: &str| {
+            let item = Arc::new(Field::new_list_field(DataType::Int64, true));
+            Arc::new(Field::new(name, DataType::List(item), true))
+        };
+        Ok(vec![list("bins"), list("counts")])
+    }
+}
+
+#[derive(Debug)]
+struct BinAccumulator {
+    rank: f64,
+    bins: Bins,
+}
+
+impl Accumulator for BinAccumulator {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let values = values[0].as_primitive::<Float64Type>();
+        let more: Bins = values.iter().flatten().map(|it| (bin_of(it), 1)).collect();
+        self.bins.merge(&more);
+        Ok(())
+    }
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(ScalarValue::Float64(self.bins.percentile(self.rank)))
+    }
+    fn size(&self) -> usize {
+        size_of_val(self) + size_of_val(self.bins.entries())
+    }
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let column = |of: fn(&(i32, i64)) -> i64| {
+            let values: Vec<ScalarValue> =
+                self.bins.entries().iter().map(|it| ScalarValue::Int64(Some(of(it)))).collect();
+            ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Int64))
+        };
+        Ok(vec![column(|it| it.0.into()), column(|it| it.1)])
+    }
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let (bins, counts) = (states[0].as_list::<i32>(), states[1].as_list::<i32>());
+        for (bins, counts) in bins.iter().zip(counts.iter()) {
+            let (Some(bins), Some(counts)) = (bins, counts) else { continue };
+            let int = |it: &ArrayRef| -> Int64Array { it.as_primitive::<Int64Type>().clone() };
+            let more: Bins = int(&bins)
+                .values()
+                .iter()
+                .zip(int(&counts).values())
+                .map(|(bin, count)| (*bin as i32, *count))
+                .collect();
+            self.bins.merge(&more);
+        }
+        Ok(())
+    }
+}

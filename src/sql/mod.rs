@@ -1,0 +1,368 @@
+//! SQL: dataflow files into plans, and ad-hoc queries over live views and the lake.
+//!
+//! DataFusion parses, checks types and optimises; what is maintained is lowered to our own plan, what is asked once runs in
+//! DataFusion itself. One set of functions serves both, so both give the same answer.
+
+mod functions;
+mod lower;
+pub mod query;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+pub use functions::class_of_address;
+pub use syntax::duration_us;
+
+use crate::plan::{
+    ColumnSpec, DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, EventTime, Format, LATE_RELATION, OFFSET_COLUMN,
+    PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec, dead_letter_schema, late_schema,
+};
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use datafusion::catalog::MemTable;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::OptimizerRule;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::{Query, Statement};
+use lower::Lowering;
+use std::path::Path;
+use std::sync::Arc;
+use syntax::{ParsedKind, SourceText};
+
+/// Closed rows stay live this long unless the view says otherwise.
+const RETENTION_DEFAULT_US: i64 = 3_600_000_000;
+
+/// What the engine counts about every dataflow, as views like any other.
+const BUILT_IN_VIEWS: &str = "
+CREATE MATERIALIZED VIEW late AS
+  SELECT view, window_start, sum(records) AS records FROM _late GROUP BY view, window_start;
+CREATE MATERIALIZED VIEW dead_letter_counts AS
+  SELECT source, count(*) AS records, min(_epoch) AS first_epoch, max(_epoch) AS last_epoch FROM _dead_letters GROUP BY source;
+";
+
+/// A dataflow that cannot be installed as it is written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("could not read {path}")]
+    Read { path: String, source: std::io::Error },
+    #[error("{place}line {line}: {text}")]
+    Statement { place: String, line: u64, text: String },
+}
+
+impl Error {
+    fn at(line: u64, text: impl Into<String>) -> Self {
+        Error::Statement { place: String::new(), line, text: text.into() }
+    }
+
+    fn in_file(self, path: &Path) -> Self {
+        match self {
+            Error::Statement { line, text, .. } => {
+                Error::Statement { place: format!("{}: ", path.display()), line, text }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Reads `dataflow.sql` of a folder and plans it. `lookup` fills in `${NAME}`.
+///
+/// # Errors
+/// With file and line, at the first statement that cannot be maintained.
+pub async fn load(folder: &Path, lookup: impl Fn(&str) -> Option<String>) -> Result<Dataflow, Error> {
+    let path = folder.join("dataflow.sql");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| Error::Read { path: path.display().to_string(), source })?;
+    let name = folder.file_name().map_or_else(|| "dataflow".to_owned(), |it| it.to_string_lossy().into_owned());
+    plan_text(&name, &text, lookup).await.map_err(|it| it.in_file(&path))
+}
+
+/// Plans the text of a dataflow.
+///
+/// # Errors
+/// With the line of the statement, at the first one that cannot be maintained.
+pub async fn plan_text(name: &str, text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Dataflow, Error> {
+    let text = syntax::fill_in(text, lookup)?;
+    let mut planner = Planner::new(name);
+    for statement in syntax::parse(&text)? {
+        let line = statement.line;
+        planner.add(statement.kind, true).await.map_err(|it| Error::at(line, it))?;
+    }
+    if planner.dataflow.sources.is_empty() {
+        return Err(Error::at(1, "a dataflow needs at least one CREATE SOURCE"));
+    }
+    for statement in syntax::parse(BUILT_IN_VIEWS)? {
+        planner.add(statement.kind, true).await.map_err(|it| Error::at(0, format!("built-in view: {it}")))?;
+    }
+    let mut dataflow = planner.dataflow;
+    dataflow.tables.push(dead_letter_table());
+    dataflow.fingerprint = fingerprint(&dataflow);
+    Ok(dataflow)
+}
+
+struct Planner {
+    context: SessionContext,
+    dataflow: Dataflow,
+}
+
+impl Planner {
+    fn new(name: &str) -> Self {
+        let context = SessionContext::new_with_state(planning_state());
+        let planner = Planner {
+            context,
+            dataflow: Dataflow {
+                name: name.to_owned(),
+                sources: Vec::new(),
+                tables: Vec::new(),
+                views: Vec::new(),
+                aliases: Vec::new(),
+                fingerprint: String::new(),
+            },
+        };
+        let _ = planner.register(LATE_RELATION, late_schema());
+        let _ = planner.register(DEAD_LETTER_RELATION, dead_letter_schema());
+        planner
+    }
+
+    fn register(&self, name: &str, schema: SchemaRef) -> Result<(), String> {
+        if self.context.table_exist(name).unwrap_or(false) {
+            return Err(format!("the name `{name}` is already taken"));
+        }
+        let empty = MemTable::try_new(schema, vec![vec![]]).map_err(|it| it.strip_backtrace())?;
+        self.context.register_table(name, Arc::new(empty)).map_err(|it| it.strip_backtrace())?;
+        Ok(())
+    }
+
+    async fn add(&mut self, statement: ParsedKind, stored: bool) -> Result<(), String> {
+        match statement {
+            ParsedKind::Source(text) => {
+                let source = source_spec(text)?;
+                self.register(&source.name, source.schema())?;
+                self.dataflow.sources.push(source);
+            }
+            ParsedKind::Alias { name, mut query } => {
+                let text = query.to_string();
+                syntax::rewrite_windows(query.as_mut())?;
+                let plan = self.logical(&query).await?;
+                lower::refuse_volatile(&plan)?;
+                let view = datafusion::datasource::ViewTable::new(plan, None);
+                if self.context.table_exist(name.as_str()).unwrap_or(false) {
+                    return Err(format!("the name `{name}` is already taken"));
+                }
+                self.context.register_table(name.as_str(), Arc::new(view)).map_err(|it| it.strip_backtrace())?;
+                self.dataflow.aliases.push((name, text));
+            }
+            ParsedKind::Table { name, options, mut query } => {
+                syntax::add_columns(&mut query, &[PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN]);
+                let plan = self.lowered(&name, &query).await?;
+                let table = self.table_spec(name, &options, plan)?;
+                self.register(&table.name, table.plan.schema())?;
+                self.dataflow.tables.push(table);
+            }
+            ParsedKind::View { name, options, mut query } => {
+                let sql = query.to_string();
+                syntax::rewrite_windows(query.as_mut())?;
+                syntax::rewrite_last(&mut query);
+                let plan = self.lowered(&name, &query).await?;
+                let view = self.view_spec(name, sql, &options, plan, stored)?;
+                self.register(&view.name, view.plan.schema())?;
+                self.dataflow.views.push(view);
+            }
+        }
+        Ok(())
+    }
+
+    async fn logical(&self, query: &Query) -> Result<LogicalPlan, String> {
+        let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query.clone()))));
+        self.context.state().statement_to_plan(statement).await.map_err(|it| it.strip_backtrace())
+    }
+
+    async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
+        let raw = self.logical(query).await?;
+        lower::refuse_volatile(&raw)?;
+        let state = self.context.state();
+        let optimized = state.optimize(&raw).map_err(|it| it.strip_backtrace())?;
+        let flow = &self.dataflow;
+        let mut lowering =
+            Lowering { state: &state, sources: &flow.sources, tables: &flow.tables, views: &flow.views, name, aggregations: 0 };
+        lowering.query(&optimized)
+    }
+
+    fn table_spec(&self, name: String, options: &[(String, String)], plan: Plan) -> Result<TableSpec, String> {
+        let mut partition_by = Vec::new();
+        for (key, value) in options {
+            match key.as_str() {
+                "partition_by" => partition_by = value.split(',').map(|it| it.trim().to_owned()).collect(),
+                other => return Err(format!("unknown option `{other}`; a table takes partition_by")),
+            }
+        }
+        let schema = plan.schema();
+        for column in &partition_by {
+            let field = schema.field_with_name(column).map_err(|_| format!("partition_by: there is no column `{column}`"))?;
+            if !matches!(field.data_type(), DataType::Date32 | DataType::Int32 | DataType::Int64 | DataType::Utf8) {
+                return Err(format!("partition_by: column `{column}` must be a date, an integer or text"));
+            }
+        }
+        let mut stateful = false;
+        plan.walk(&mut |node| stateful |= !matches!(node, Plan::Map { .. } | Plan::Relation { .. }));
+        let relations = plan.relations();
+        let source = match relations.as_slice() {
+            [one] if !stateful => self.dataflow.source(one),
+            _ => None,
+        };
+        let Some(source) = source else {
+            return Err("a table keeps the records of one source, one by one: SELECT … FROM source [WHERE …]; for aggregates use CREATE MATERIALIZED VIEW, which is a table of the lake too".to_owned());
+        };
+        let event_time = source.event_time.and_then(|it| lower::unchanged(&plan, it.column));
+        Ok(TableSpec { name, source: source.name.clone(), plan, partition_by, event_time })
+    }
+
+    fn view_spec(
+        &self,
+        name: String,
+        sql: String,
+        options: &[(String, String)],
+        plan: Plan,
+        stored: bool,
+    ) -> Result<ViewSpec, String> {
+        let mut retention_us = RETENTION_DEFAULT_US;
+        for (key, value) in options {
+            match key.as_str() {
+                "retention" => {
+                    retention_us = duration_us(value)
+                        .filter(|it| 0 < *it)
+                        .ok_or_else(|| format!("retention '{value}' must be a time such as '1 hour'"))?;
+                }
+                other => return Err(format!("unknown option `{other}`; a materialized view takes retention")),
+            }
+        }
+        if !lower::has_aggregate(&plan, &self.dataflow.views) {
+            return Err("a materialized view without an aggregate would keep every record in memory; use CREATE TABLE … AS to keep records in the lake, or add GROUP BY".to_owned());
+        }
+        for field in plan.schema().fields() {
+            let fine = matches!(
+                field.data_type(),
+                DataType::Boolean | DataType::Int32 | DataType::Int64 | DataType::Float64 | DataType::Utf8 | DataType::Date32 | DataType::Timestamp(TimeUnit::Microsecond, _)
+            );
+            if !fine {
+                return Err(format!("column `{}` has type {}, which rows cannot carry; CAST it to BIGINT, DOUBLE, TEXT, DATE or TIMESTAMP", field.name(), field.data_type()));
+            }
+        }
+        let names: std::collections::BTreeSet<_> = plan.schema().fields().iter().map(|it| it.name().clone()).collect();
+        if names.len() != plan.schema().fields().len() {
+            return Err("two columns of the view have one name; rename with AS".to_owned());
+        }
+        let kind = lower::kind_of(&plan, &self.dataflow.views)?;
+        let mut clock = None;
+        plan.walk(&mut |node| match node {
+            Plan::Aggregate { aggregation, .. } => clock = clock.take().or_else(|| aggregation.clock.clone()),
+            Plan::Relation { name, .. } => {
+                clock = clock.take().or_else(|| self.dataflow.view(name).and_then(|it| it.clock.clone()));
+            }
+            _ => {}
+        });
+        if matches!(kind, ViewKind::Windowed { .. }) && clock.is_none() {
+            return Err("windows need a source with a WATERMARK".to_owned());
+        }
+        Ok(ViewSpec { name, sql, plan, kind, retention_us, clock, stored })
+    }
+}
+
+fn source_spec(text: SourceText) -> Result<SourceSpec, String> {
+    let columns = text
+        .columns
+        .iter()
+        .map(|(name, data_type, nullable)| {
+            let data_type = syntax::arrow_type(data_type).map_err(|it| format!("column `{name}`: {it}"))?;
+            if name.starts_with('_') {
+                return Err(format!("column `{name}`: names that start with `_` are the engine's own"));
+            }
+            Ok(ColumnSpec { name: name.clone(), data_type, nullable: *nullable })
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    let event_time = match text.watermark {
+        None => None,
+        Some((name, delay_us)) => {
+            let column = columns
+                .iter()
+                .position(|it| it.name == name)
+                .ok_or_else(|| format!("WATERMARK FOR `{name}`: the source has no such column"))?;
+            if !matches!(columns[column].data_type, DataType::Timestamp(..)) {
+                return Err(format!("WATERMARK FOR `{name}`: the column must be a TIMESTAMP"));
+            }
+            Some(EventTime { column, delay_us })
+        }
+    };
+    let format = match text.format.to_ascii_uppercase().as_str() {
+        "JSON" => Format::Json,
+        "ACCESS_LOG" => Format::AccessLog,
+        other => return Err(format!("FORMAT {other} is unknown; possible are JSON and ACCESS_LOG")),
+    };
+    Ok(SourceSpec { name: text.name, columns, event_time, format, options: text.options })
+}
+
+fn dead_letter_table() -> TableSpec {
+    let schema = dead_letter_schema();
+    let columns = (0..schema.fields().len()).collect();
+    TableSpec {
+        name: "dead_letters".to_owned(),
+        source: String::new(),
+        plan: Plan::Relation { name: DEAD_LETTER_RELATION.to_owned(), columns, schema },
+        partition_by: vec!["date".to_owned(), "hour".to_owned()],
+        event_time: None,
+    }
+}
+
+/// Two dataflows with one fingerprint read each other's stored state.
+fn fingerprint(dataflow: &Dataflow) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for source in &dataflow.sources {
+        let _ = write!(text, "{} {:?} {:?}", source.name, source.columns, source.event_time);
+    }
+    for table in &dataflow.tables {
+        let _ = write!(text, "{} {:?} {:?}", table.name, table.partition_by, table.plan.schema());
+    }
+    for view in &dataflow.views {
+        let _ = write!(text, "{view}");
+        view.plan.walk(&mut |node| {
+            if let Plan::Aggregate { aggregation, .. } = node {
+                let _ = write!(text, "{aggregation:?}");
+            }
+        });
+    }
+    format!("{:032x}", twox_hash::XxHash3_128::oneshot(text.as_bytes()))
+}
+
+/// The session in which views are planned: only rules whose results we can lower and maintain.
+fn planning_state() -> SessionState {
+    use datafusion::optimizer as o;
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
+        Arc::new(o::rewrite_set_comparison::RewriteSetComparison::new()),
+        Arc::new(o::optimize_unions::OptimizeUnions::new()),
+        Arc::new(o::simplify_expressions::SimplifyExpressions::new()),
+        Arc::new(o::eliminate_duplicated_expr::EliminateDuplicatedExpr::new()),
+        Arc::new(o::eliminate_filter::EliminateFilter::new()),
+        Arc::new(o::push_down_limit::PushDownLimit::new()),
+        Arc::new(o::push_down_filter::PushDownFilter::new()),
+        Arc::new(o::optimize_projections::OptimizeProjections::new()),
+    ];
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_optimizer_rules(rules)
+        .build();
+    register_functions(&mut state);
+    state
+}
+
+/// Adds our functions to a session.
+pub(crate) fn register_functions(state: &mut SessionState) {
+    use datafusion::execution::FunctionRegistry;
+    for function in functions::scalar_functions() {
+        let _ = state.register_udf(function);
+    }
+    let _ = state.register_udaf(functions::percentile());
+}

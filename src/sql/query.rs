@@ -1,0 +1,1 @@
+//! Ad-hoc queries. To be filled.

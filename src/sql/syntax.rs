@@ -1,0 +1,384 @@
+//! The text of a dataflow, taken apart: statements, their options, and the rewrites that turn our
+//! additions to SQL into plain SQL before DataFusion plans it.
+//!
+//! Additions: `CREATE SOURCE`, `CREATE MATERIALIZED VIEW`, `CREATE TABLE … AS`, `TUMBLE(relation, time, INTERVAL …)` in FROM, and
+//! `time > now() - INTERVAL …` in a maintained view.
+
+use super::Error;
+use super::functions::{TUMBLE_END, TUMBLE_START, WITHIN_LAST};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName,
+    Query, SelectItem, SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo, Value, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use std::ops::ControlFlow;
+
+/// One statement of a dataflow file, with the line it starts at.
+#[derive(Debug)]
+pub struct Parsed {
+    pub line: u64,
+    pub kind: ParsedKind,
+}
+
+#[derive(Debug)]
+pub enum ParsedKind {
+    Source(SourceText),
+    /// `CREATE TABLE name [WITH (…)] AS query`
+    Table { name: String, options: Vec<(String, String)>, query: Box<Query> },
+    /// `CREATE VIEW name AS query`
+    Alias { name: String, query: Box<Query> },
+    /// `CREATE MATERIALIZED VIEW name [WITH (…)] AS query`
+    View { name: String, options: Vec<(String, String)>, query: Box<Query> },
+}
+
+#[derive(Debug)]
+pub struct SourceText {
+    pub name: String,
+    pub columns: Vec<(String, SqlType, bool)>,
+    /// Column and delay in microseconds.
+    pub watermark: Option<(String, i64)>,
+    pub options: Vec<(String, String)>,
+    pub format: String,
+}
+
+/// Puts environment variables in: `${NAME}` and `${NAME:-default}`.
+///
+/// # Errors
+/// If a variable without default is not set, or a brace is not closed.
+pub fn fill_in(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, Error> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        filled.push_str(&rest[..start]);
+        let line = text[..text.len() - rest.len() + start].matches('\n').count() as u64 + 1;
+        let after = &rest[start + 2..];
+        let end = after.find('}').ok_or_else(|| Error::at(line, "`${` is not closed by `}`"))?;
+        let (name, default) = match after[..end].split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (&after[..end], None),
+        };
+        match lookup(name).or(default.map(str::to_owned)) {
+            Some(value) => filled.push_str(&value),
+            None => {
+                let advice = format!("environment variable {name} is not set; set it or write ${{{name}:-default}}");
+                return Err(Error::at(line, advice));
+            }
+        }
+        rest = &after[end + 1..];
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// Takes a file apart into statements.
+///
+/// # Errors
+/// With line and column, at the first statement that is none of ours.
+pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, text)
+        .tokenize_with_location()
+        .map_err(|it| Error::at(it.location.line, it.message))?;
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
+    let mut statements = Vec::new();
+    loop {
+        while parser.consume_token(&Token::SemiColon) {}
+        let next = parser.peek_token();
+        if next.token == Token::EOF {
+            return Ok(statements);
+        }
+        let line = next.span.start.line;
+        let kind = statement(&mut parser).map_err(|it| match it {
+            ParserError::TokenizerError(text) | ParserError::ParserError(text) => Error::at(line, text),
+            ParserError::RecursionLimitExceeded => Error::at(line, "the statement is nested too deeply"),
+        })?;
+        statements.push(Parsed { line, kind });
+        let end = parser.peek_token();
+        if end.token != Token::SemiColon && end.token != Token::EOF {
+            let text = format!("expected `;` after the statement, found `{}`", end.token);
+            return Err(Error::at(end.span.start.line, text));
+        }
+    }
+}
+
+fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
+    if parser.parse_keywords(&[Keyword::CREATE, Keyword::SOURCE]) {
+        return source(parser).map(ParsedKind::Source);
+    }
+    let refuse = |text: &str| Err(ParserError::ParserError(text.to_owned()));
+    match parser.parse_statement()? {
+        Statement::CreateView(view) => {
+            let name = simple_name(&view.name)?;
+            let options = options(&view.options)?;
+            if !view.columns.is_empty() {
+                return refuse("name the columns with AS inside the SELECT, not after the view's name");
+            }
+            Ok(match view.materialized {
+                true => ParsedKind::View { name, options, query: view.query },
+                false => ParsedKind::Alias { name, query: view.query },
+            })
+        }
+        Statement::CreateTable(table) => {
+            let name = simple_name(&table.name)?;
+            let options = options(&table.table_options)?;
+            match table.query {
+                Some(query) => Ok(ParsedKind::Table { name, options, query }),
+                None => refuse("a table of the lake is made from a query: CREATE TABLE name AS SELECT … FROM source"),
+            }
+        }
+        other => {
+            let text = other.to_string();
+            let start: String = text.chars().take(40).collect();
+            refuse(&format!(
+                "`{start}` does not belong in a dataflow; it takes CREATE SOURCE, CREATE TABLE … AS, CREATE VIEW and CREATE MATERIALIZED VIEW"
+            ))
+        }
+    }
+}
+
+fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
+    let name = parser.parse_identifier()?.value;
+    parser.expect_token(&Token::LParen)?;
+    let (mut columns, mut watermark) = (Vec::new(), None);
+    loop {
+        if word(parser, "WATERMARK") {
+            parser.expect_keyword(Keyword::FOR)?;
+            let column = parser.parse_identifier()?.value;
+            parser.expect_keyword(Keyword::AS)?;
+            let form = "a watermark has the form: WATERMARK FOR time AS time - INTERVAL '10' SECOND";
+            let wrong = || ParserError::ParserError(form.to_owned());
+            watermark = match parser.parse_expr()? {
+                Expr::Identifier(it) if it.value == column => Some((column, 0)),
+                Expr::BinaryOp { left, op: BinaryOperator::Minus, right } => match (*left, interval_us(&right)) {
+                    (Expr::Identifier(it), Some(delay)) if it.value == column && 0 <= delay => Some((column, delay)),
+                    _ => return Err(wrong()),
+                },
+                _ => return Err(wrong()),
+            };
+        } else {
+            let column = parser.parse_identifier()?.value;
+            let data_type = parser.parse_data_type()?;
+            let nullable = !parser.parse_keywords(&[Keyword::NOT, Keyword::NULL]);
+            columns.push((column, data_type, nullable));
+        }
+        if !parser.consume_token(&Token::Comma) {
+            break;
+        }
+    }
+    parser.expect_token(&Token::RParen)?;
+    let options = match parser.parse_keyword(Keyword::WITH) {
+        true => {
+            parser.expect_token(&Token::LParen)?;
+            let list = parser.parse_comma_separated(|it| {
+                let key = it.parse_identifier()?.value;
+                it.expect_token(&Token::Eq)?;
+                Ok((key, option_text(&it.parse_expr()?)))
+            })?;
+            parser.expect_token(&Token::RParen)?;
+            list
+        }
+        false => Vec::new(),
+    };
+    parser.expect_keyword(Keyword::FORMAT)?;
+    let format = parser.parse_identifier()?.value;
+    Ok(SourceText { name, columns, watermark, options, format })
+}
+
+fn word(parser: &mut Parser, wanted: &str) -> bool {
+    let is = matches!(&parser.peek_token().token, Token::Word(it) if it.value.eq_ignore_ascii_case(wanted));
+    if is {
+        parser.next_token();
+    }
+    is
+}
+
+fn simple_name(name: &ObjectName) -> Result<String, ParserError> {
+    match name.0.as_slice() {
+        [part] => Ok(part.as_ident().map(|it| it.value.clone()).unwrap_or_default()),
+        _ => Err(ParserError::ParserError(format!("the name {name} must not have a schema"))),
+    }
+}
+
+fn options(options: &CreateTableOptions) -> Result<Vec<(String, String)>, ParserError> {
+    match options {
+        CreateTableOptions::None => Ok(Vec::new()),
+        CreateTableOptions::With(list) => list
+            .iter()
+            .map(|it| match it {
+                SqlOption::KeyValue { key, value } => Ok((key.value.clone(), option_text(value))),
+                other => Err(ParserError::ParserError(format!("option {other} must have the form name = 'value'"))),
+            })
+            .collect(),
+        other => Err(ParserError::ParserError(format!("write options as WITH (name = 'value'), not {other}"))),
+    }
+}
+
+fn option_text(value: &Expr) -> String {
+    match value {
+        Expr::Value(it) => match &it.value {
+            Value::SingleQuotedString(text) => text.clone(),
+            other => other.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// Microseconds of an `INTERVAL` literal; nothing for months, years and anything that is not constant.
+pub fn interval_us(expr: &Expr) -> Option<i64> {
+    let Expr::Interval(interval) = expr else { return None };
+    let text = match interval.value.as_ref() {
+        Expr::Value(it) => match &it.value {
+            Value::SingleQuotedString(text) => text.clone(),
+            Value::Number(text, _) => text.clone(),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match &interval.leading_field {
+        Some(unit) => duration_us(&format!("{text} {unit}")),
+        None => duration_us(&text),
+    }
+}
+
+/// Microseconds of a length of time as people write it: `10 seconds`, `1 hour 30 minutes`.
+pub fn duration_us(text: &str) -> Option<i64> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.is_empty() || words.len() % 2 != 0 {
+        return None;
+    }
+    words.chunks(2).try_fold(0i64, |sum, pair| {
+        let amount: f64 = pair[0].parse().ok()?;
+        let unit = pair[1].to_ascii_lowercase();
+        let size = match unit.strip_suffix('s').filter(|it| 1 < it.len()).unwrap_or(&unit) {
+            "microsecond" | "us" => 1.0,
+            "millisecond" | "ms" => 1e3,
+            "second" | "sec" | "s" => 1e6,
+            "minute" | "min" | "m" => 60e6,
+            "hour" | "h" => 3600e6,
+            "day" | "d" => 86_400e6,
+            "week" | "w" => 604_800e6,
+            _ => return None,
+        };
+        Some(sum + (amount * size).round() as i64)
+    })
+}
+
+/// A declared type as Arrow has it, or advice.
+pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, String> {
+    use arrow::datatypes::{DataType, TimeUnit};
+    Ok(match data_type {
+        SqlType::Boolean | SqlType::Bool => DataType::Boolean,
+        SqlType::SmallInt(_) | SqlType::Int(_) | SqlType::Integer(_) | SqlType::Int4(_) => DataType::Int32,
+        SqlType::BigInt(_) | SqlType::Int8(_) => DataType::Int64,
+        SqlType::Double(_) | SqlType::DoublePrecision | SqlType::Float(_) | SqlType::Real | SqlType::Float8 => {
+            DataType::Float64
+        }
+        SqlType::Text | SqlType::Varchar(_) | SqlType::String(_) | SqlType::CharVarying(_) => DataType::Utf8,
+        SqlType::Date => DataType::Date32,
+        SqlType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+        }
+        other => {
+            return Err(format!(
+                "type {other} is not supported; use BOOLEAN, INT, BIGINT, DOUBLE, TEXT, DATE or TIMESTAMP"
+            ));
+        }
+    })
+}
+
+/// Turns `TUMBLE(…)` in FROM into a sub-query with `window_start` and `window_end`.
+///
+/// # Errors
+/// If its arguments have another form.
+pub fn rewrite_windows(query: &mut impl VisitMut) -> Result<(), String> {
+    struct Rewrite;
+    impl VisitorMut for Rewrite {
+        type Break = String;
+        fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
+            let (name, args, alias) = match factor {
+                TableFactor::Table { name, args: Some(args), alias, .. } => (name, &args.args, alias),
+                TableFactor::Function { name, args, alias, .. } => (name, &*args, alias),
+                _ => return ControlFlow::Continue(()),
+            };
+            if !name.to_string().eq_ignore_ascii_case("tumble") {
+                return match name.to_string().to_ascii_lowercase().as_str() {
+                    "hop" | "session" => ControlFlow::Break(format!("{name} windows are not supported yet; use TUMBLE(relation, time, INTERVAL '1' MINUTE)")),
+                    _ => ControlFlow::Continue(()),
+                };
+            }
+            let form = "TUMBLE has the form TUMBLE(relation, time_column, INTERVAL '1' MINUTE)";
+            let plain: Vec<&Expr> = args
+                .iter()
+                .filter_map(|it| match it {
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+                    _ => None,
+                })
+                .collect();
+            let [relation, time, size] = plain.as_slice() else { return ControlFlow::Break(form.to_owned()) };
+            let Some(size) = interval_us(size).filter(|it| 0 < *it) else {
+                return ControlFlow::Break(format!("{form}; the interval must be constant and made of weeks, days, hours, minutes, seconds"));
+            };
+            let relation = match relation {
+                Expr::Identifier(it) => it.to_string(),
+                Expr::CompoundIdentifier(parts) => parts.iter().map(Ident::to_string).collect::<Vec<_>>().join("."),
+                _ => return ControlFlow::Break(form.to_owned()),
+            };
+            let alias = alias.as_ref().map_or_else(|| relation.rsplit('.').next().unwrap_or(&relation).to_owned(), |it| it.name.to_string());
+            let sql = format!(
+                "(SELECT *, {TUMBLE_START}({time}, {size}) AS window_start, {TUMBLE_END}({time}, {size}) AS window_end FROM {relation}) AS {alias}"
+            );
+            match Parser::new(&PostgreSqlDialect {}).try_with_sql(&sql).and_then(|mut it| it.parse_table_factor()) {
+                Ok(rewritten) => {
+                    *factor = rewritten;
+                    ControlFlow::Continue(())
+                }
+                Err(error) => ControlFlow::Break(error.to_string()),
+            }
+        }
+    }
+    match query.visit(&mut Rewrite) {
+        ControlFlow::Break(text) => Err(text),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+/// Turns `time > now() - INTERVAL …` into the marker that the engine understands.
+pub fn rewrite_last(query: &mut Query) {
+    struct Rewrite;
+    impl VisitorMut for Rewrite {
+        type Break = ();
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::BinaryOp { left, op: BinaryOperator::Gt | BinaryOperator::GtEq, right } = expr
+                && let Expr::BinaryOp { left: now, op: BinaryOperator::Minus, right: size } = right.as_ref()
+                && matches!(now.to_string().to_ascii_lowercase().as_str(), "now()" | "current_timestamp" | "current_timestamp()")
+                && let Some(size) = interval_us(size)
+                && let Ok(mut parser) =
+                    Parser::new(&PostgreSqlDialect {}).try_with_sql(&format!("{WITHIN_LAST}({left}, {size})"))
+                && let Ok(rewritten) = parser.parse_expr()
+            {
+                *expr = rewritten;
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let _ = query.visit(&mut Rewrite);
+}
+
+/// Adds columns to a SELECT that does not have them, unless it has `*`.
+pub fn add_columns(query: &mut Query, names: &[&str]) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let all = select.projection.iter().any(|it| matches!(it, SelectItem::Wildcard(_)));
+    for name in names {
+        let there = select.projection.iter().any(|it| match it {
+            SelectItem::UnnamedExpr(Expr::Identifier(ident)) => ident.value == *name,
+            SelectItem::ExprWithAlias { alias, .. } => alias.value == *name,
+            _ => false,
+        });
+        if !all && !there {
+            select.projection.push(SelectItem::UnnamedExpr(Expr::Identifier(Ident::new(*name))));
+        }
+    }
+}

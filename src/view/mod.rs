@@ -1,0 +1,388 @@
+//! Live views: a snapshot and a ring of recent changes of each, moved forward one whole epoch at a time.
+//!
+//! Workers publish what their part of a view did; the hub applies an epoch when all of them are past it, to all views
+//! under one lock. A reader therefore sees all or none of an epoch, and is told which one. Slow readers
+//! cost nothing: each keeps only its place in the ring and asks for the sum of what came since.
+//!
+//! ```text
+//! published by workers ──► waiting by epoch ──► snapshot + ring ──► snapshot(), as_of(), since()
+//! ```
+
+use crate::model::{Epoch, Row, wall_ms};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::watch;
+
+/// Changes older than this leave the ring.
+const RING_AGE_MS: u64 = 60_000;
+/// A ring holds at most so many changes; the oldest go first.
+const RING_ROWS_MAX: usize = 200_000;
+/// Newest records of append-only tables kept for the live tail.
+const TAIL_ROWS_MAX: usize = 5_000;
+
+/// What is known of a view before it has rows.
+#[derive(Clone, Debug)]
+pub struct ViewInfo {
+    pub name: String,
+    pub schema: SchemaRef,
+    pub sql: String,
+    /// Column, constant to its window's end, retention, and the source whose watermark counts; all in microseconds.
+    pub window: Option<WindowInfo>,
+}
+
+#[derive(Clone, Debug)]
+pub struct WindowInfo {
+    pub column: usize,
+    pub add_us: i64,
+    pub retention_us: i64,
+    pub clock: String,
+}
+
+/// All rows of a view at one epoch, with how often each is there.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub epoch: Epoch,
+    pub rows: Vec<(Row, i64)>,
+}
+
+/// What happened after an epoch.
+#[derive(Clone, Debug)]
+pub enum Since {
+    /// The sum of all changes up to `epoch`; one entry per row.
+    Changes { epoch: Epoch, changes: Vec<(Row, i64)>, epochs: usize },
+    /// The ring does not reach back so far.
+    TooOld,
+}
+
+/// A worker's part of some epochs.
+#[derive(Debug)]
+pub struct Part {
+    pub worker: usize,
+    /// The worker has nothing more at epochs up to and including this one.
+    pub through: Epoch,
+    pub changes: Vec<(usize, Epoch, Row, i64)>,
+    pub tails: Vec<(usize, RecordBatch, u64)>,
+    /// Per source: records, undecodable records, bytes.
+    pub read: Vec<(usize, u64, u64, u64)>,
+    pub watermarks: Vec<(String, i64)>,
+}
+
+/// Counts of one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Totals {
+    pub records: u64,
+    pub undecoded: u64,
+    pub bytes: u64,
+}
+
+/// Newest records of an append-only table, numbered so that a reader knows what it has seen.
+#[derive(Clone, Debug)]
+pub struct TailBatch {
+    pub number: u64,
+    pub epoch: Epoch,
+    pub table: usize,
+    pub rows: RecordBatch,
+    /// How many records there were, shown or not.
+    pub matched: u64,
+}
+
+/// The live views of one process.
+#[derive(Debug)]
+pub struct Hub {
+    inner: RwLock<Inner>,
+    moved: watch::Sender<Epoch>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    views: Vec<View>,
+    by_name: HashMap<String, usize>,
+    epoch: Epoch,
+    through: Vec<Epoch>,
+    waiting: BTreeMap<Epoch, Vec<(usize, Row, i64)>>,
+    watermarks: BTreeMap<String, i64>,
+    tail: VecDeque<TailBatch>,
+    tail_rows: usize,
+    tail_number: u64,
+    totals: Vec<Totals>,
+    /// Records and bytes by epoch of the last minute, for rates.
+    recent: VecDeque<(u64, u64, u64)>,
+    purged_at_ms: u64,
+}
+
+#[derive(Debug)]
+struct View {
+    info: ViewInfo,
+    rows: BTreeMap<Row, i64>,
+    ring: VecDeque<(Epoch, Arc<Vec<(Row, i64)>>)>,
+    ring_rows: usize,
+    /// The ring tells everything after this epoch.
+    ring_from: Epoch,
+}
+
+impl Hub {
+    /// A hub for views fed by `workers` workers; nothing is visible before all of them have published.
+    pub fn new(views: Vec<ViewInfo>, workers: usize, totals: Vec<Totals>) -> Arc<Self> {
+        let by_name = views.iter().enumerate().map(|(at, it)| (it.name.clone(), at)).collect();
+        let views = views
+            .into_iter()
+            .map(|info| View { info, rows: BTreeMap::new(), ring: VecDeque::new(), ring_rows: 0, ring_from: Epoch(0) })
+            .collect();
+        let inner = Inner {
+            views,
+            by_name,
+            epoch: Epoch(0),
+            through: vec![Epoch(0); workers],
+            waiting: BTreeMap::new(),
+            watermarks: BTreeMap::new(),
+            tail: VecDeque::new(),
+            tail_rows: 0,
+            tail_number: 0,
+            totals,
+            recent: VecDeque::new(),
+            purged_at_ms: 0,
+        };
+        Arc::new(Hub { inner: RwLock::new(inner), moved: watch::Sender::new(Epoch(0)) })
+    }
+
+    /// Puts rows in that were there before this run, such as closed windows from the lake.
+    pub fn seed(&self, view: usize, rows: impl IntoIterator<Item = Row>) {
+        let mut inner = self.write();
+        for row in rows {
+            *inner.views[view].rows.entry(row).or_insert(0) += 1;
+        }
+    }
+
+    /// Takes in what a worker published; readers see it once all workers are past it.
+    pub fn publish(&self, part: Part) {
+        let mut inner = self.write();
+        for (view, epoch, row, diff) in part.changes {
+            inner.waiting.entry(epoch).or_default().push((view, row, diff));
+        }
+        for (source, records, undecoded, bytes) in part.read {
+            let totals = &mut inner.totals[source];
+            totals.records += records;
+            totals.undecoded += undecoded;
+            totals.bytes += bytes;
+            let now = wall_ms();
+            inner.recent.push_back((now, records + undecoded, bytes));
+            while inner.recent.front().is_some_and(|it| it.0 + RING_AGE_MS < now) {
+                inner.recent.pop_front();
+            }
+        }
+        inner.take_tails(part.tails, part.through);
+        inner.watermarks.extend(part.watermarks);
+        inner.through[part.worker] = inner.through[part.worker].max(part.through);
+        let through = inner.through.iter().copied().min().unwrap_or_default();
+        if inner.epoch < through {
+            inner.apply(through);
+            drop(inner);
+            self.moved.send_replace(through);
+        }
+    }
+
+    /// Tells whenever the epoch has moved.
+    pub fn subscribe(&self) -> watch::Receiver<Epoch> {
+        self.moved.subscribe()
+    }
+
+    /// The newest complete epoch; zero before the first.
+    pub fn epoch(&self) -> Epoch {
+        self.read().epoch
+    }
+
+    /// All views with their row counts.
+    pub fn views(&self) -> Vec<(ViewInfo, usize)> {
+        self.read().views.iter().map(|it| (it.info.clone(), it.rows.len())).collect()
+    }
+
+    /// What is known of one view.
+    pub fn view(&self, name: &str) -> Option<ViewInfo> {
+        let inner = self.read();
+        inner.by_name.get(name).map(|at| inner.views[*at].info.clone())
+    }
+
+    /// All rows of a view now.
+    pub fn snapshot(&self, name: &str) -> Option<Snapshot> {
+        let inner = self.read();
+        let view = &inner.views[*inner.by_name.get(name)?];
+        Some(Snapshot { epoch: inner.epoch, rows: view.rows.iter().map(|(row, count)| (row.clone(), *count)).collect() })
+    }
+
+    /// Snapshots of several views at the same epoch.
+    pub fn snapshots(&self, names: &[String]) -> (Epoch, Vec<Option<Vec<Row>>>) {
+        let inner = self.read();
+        let rows = |view: &View| {
+            let copies = |(row, count): (&Row, &i64)| std::iter::repeat_n(row.clone(), usize::try_from(*count).unwrap_or(0));
+            view.rows.iter().flat_map(copies).collect()
+        };
+        (inner.epoch, names.iter().map(|it| inner.by_name.get(it).map(|at| rows(&inner.views[*at]))).collect())
+    }
+
+    /// All rows of a view at an earlier epoch: the snapshot with later changes taken back. `Err` tells the oldest possible epoch.
+    pub fn as_of(&self, name: &str, epoch: Epoch) -> Option<Result<Snapshot, Epoch>> {
+        let inner = self.read();
+        let view = &inner.views[*inner.by_name.get(name)?];
+        if inner.epoch < epoch || epoch < view.ring_from {
+            return Some(Err(view.ring_from));
+        }
+        let mut rows = view.rows.clone();
+        for (_, changes) in view.ring.iter().filter(|it| epoch < it.0) {
+            for (row, diff) in changes.iter() {
+                *rows.entry(row.clone()).or_insert(0) -= diff;
+            }
+        }
+        rows.retain(|_, count| *count != 0);
+        Some(Ok(Snapshot { epoch, rows: rows.into_iter().collect() }))
+    }
+
+    /// The sum of a view's changes after an epoch.
+    pub fn since(&self, name: &str, epoch: Epoch) -> Option<Since> {
+        let inner = self.read();
+        let view = &inner.views[*inner.by_name.get(name)?];
+        if epoch < view.ring_from || inner.epoch < epoch {
+            return Some(Since::TooOld);
+        }
+        let first = view.ring.partition_point(|it| it.0 <= epoch);
+        let mut sums: BTreeMap<&Row, i64> = BTreeMap::new();
+        for (_, changes) in view.ring.range(first..) {
+            for (row, diff) in changes.iter() {
+                *sums.entry(row).or_insert(0) += diff;
+            }
+        }
+        // Retractions first, so that a reader that folds in order never sees two rows of one key.
+        let mut changes: Vec<(Row, i64)> =
+            sums.into_iter().filter(|it| it.1 != 0).map(|(row, diff)| (row.clone(), diff)).collect();
+        changes.sort_by_key(|it| it.1.signum());
+        Some(Since::Changes { epoch: inner.epoch, changes, epochs: view.ring.len() - first })
+    }
+
+    /// Batches of the live tail after a number, oldest first.
+    pub fn tail_after(&self, number: u64) -> Vec<TailBatch> {
+        self.read().tail.iter().filter(|it| number < it.number).cloned().collect()
+    }
+
+    /// All-time counts per source.
+    pub fn totals(&self) -> Vec<Totals> {
+        self.read().totals.clone()
+    }
+
+    /// Records and bytes per second over the last `seconds` of wall clock.
+    pub fn rates(&self, seconds: u64) -> (f64, f64) {
+        let from = wall_ms().saturating_sub(seconds * 1000);
+        let inner = self.read();
+        let (records, bytes) = inner
+            .recent
+            .iter()
+            .filter(|it| from <= it.0)
+            .fold((0, 0), |sum: (u64, u64), it| (sum.0 + it.1, sum.1 + it.2));
+        (records as f64 / seconds as f64, bytes as f64 / seconds as f64)
+    }
+
+    /// Watermarks per source, microseconds.
+    pub fn watermarks(&self) -> BTreeMap<String, i64> {
+        self.read().watermarks.clone()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn apply(&mut self, through: Epoch) {
+        let first = self.epoch == Epoch(0);
+        let later = self.waiting.split_off(&Epoch(through.0 + 1));
+        for (epoch, changes) in std::mem::replace(&mut self.waiting, later) {
+            let mut by_view: BTreeMap<usize, BTreeMap<Row, i64>> = BTreeMap::new();
+            for (view, row, diff) in changes {
+                *by_view.entry(view).or_default().entry(row).or_insert(0) += diff;
+            }
+            for (view, sums) in by_view {
+                let changes: Vec<(Row, i64)> = sums.into_iter().filter(|it| it.1 != 0).collect();
+                self.views[view].apply(epoch, changes);
+            }
+        }
+        self.epoch = through;
+        if first {
+            // What was restored is the beginning, not news.
+            for view in &mut self.views {
+                view.ring.clear();
+                view.ring_rows = 0;
+                view.ring_from = through;
+            }
+        }
+        let now = wall_ms();
+        if self.purged_at_ms + 1000 <= now {
+            self.purged_at_ms = now;
+            for at in 0..self.views.len() {
+                self.purge(at, through, now);
+            }
+        }
+    }
+
+    /// Rows past their retention leave the live view, and old changes the ring.
+    fn purge(&mut self, at: usize, epoch: Epoch, now: u64) {
+        let view = &mut self.views[at];
+        let limit = view.info.window.as_ref().and_then(|window| {
+            let watermark = self.watermarks.get(&window.clock)?;
+            Some((window.column, watermark.saturating_sub(window.retention_us).saturating_sub(window.add_us)))
+        });
+        if let Some((column, limit)) = limit {
+            let over: Vec<(Row, i64)> = view
+                .rows
+                .iter()
+                .filter(|(row, _)| row.0[column].as_i64().is_some_and(|it| it <= limit))
+                .map(|(row, count)| (row.clone(), -count))
+                .collect();
+            if !over.is_empty() {
+                view.apply(epoch, over);
+            }
+        }
+        while let Some((oldest, changes)) = view.ring.front() {
+            if now < oldest.0 + RING_AGE_MS && view.ring_rows <= RING_ROWS_MAX {
+                break;
+            }
+            view.ring_from = *oldest;
+            view.ring_rows -= changes.len();
+            view.ring.pop_front();
+        }
+    }
+
+    fn take_tails(&mut self, tails: Vec<(usize, RecordBatch, u64)>, epoch: Epoch) {
+        for (table, rows, matched) in tails {
+            self.tail_number += 1;
+            self.tail_rows += rows.num_rows();
+            self.tail.push_back(TailBatch { number: self.tail_number, epoch, table, rows, matched });
+        }
+        while TAIL_ROWS_MAX < self.tail_rows && 1 < self.tail.len() {
+            let Some(oldest) = self.tail.pop_front() else { break };
+            self.tail_rows -= oldest.rows.num_rows();
+        }
+    }
+}
+
+impl View {
+    fn apply(&mut self, epoch: Epoch, changes: Vec<(Row, i64)>) {
+        for (row, diff) in &changes {
+            let count = self.rows.entry(row.clone()).or_insert(0);
+            *count += diff;
+            if *count == 0 {
+                self.rows.remove(row);
+            }
+        }
+        if !changes.is_empty() {
+            self.ring_rows += changes.len();
+            self.ring.push_back((epoch, Arc::new(changes)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
