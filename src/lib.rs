@@ -9,4 +9,6 @@ pub mod engine;
 pub mod generator;
 pub mod source;
 #[cfg(feature = "connectors")]
+pub mod lake;
+#[cfg(feature = "connectors")]
 pub mod sql;

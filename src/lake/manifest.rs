@@ -48,6 +48,9 @@ pub struct TableEntry {
     pub actions: Vec<serde_json::Value>,
     /// Files that hold open rows and are replaced by the next commit.
     pub open_files: Vec<serde_json::Value>,
+    /// Small files that may be merged later.
+    #[serde(default)]
+    pub small_files: Vec<serde_json::Value>,
 }
 
 /// Stored state, by path within the lake.

@@ -17,6 +17,7 @@ mod stage;
 mod table;
 
 pub use manifest::{Manifest, SourceOffsets, StateFile, TableEntry};
+pub use log::{commit_info, remove_of, txn};
 pub use stage::{Staged, Stager, TableLayout};
 pub use table::{Compaction, TableState};
 
@@ -68,7 +69,9 @@ impl Error {
 #[derive(Clone, Debug)]
 pub struct Store {
     pub objects: Arc<dyn ObjectStore>,
-    /// The root, with a slash at its end.
+    /// The whole disk or bucket, as the Delta library wants it.
+    root: Arc<dyn ObjectStore>,
+    /// The root of the lake, with a slash at its end.
     pub url: Url,
     /// Set for a lake on this machine's disk.
     pub folder: Option<std::path::PathBuf>,
@@ -88,15 +91,16 @@ impl Store {
             }
             let options = std::env::vars().filter(|(key, _)| key.starts_with("AWS_")).map(|(key, value)| (key.to_lowercase(), value));
             let (objects, prefix) = object_store::parse_url_opts(&url, options).map_err(|it| wrong(it.to_string()))?;
-            let objects: Arc<dyn ObjectStore> = Arc::new(object_store::prefix::PrefixStore::new(objects, prefix));
-            return Ok(Store { objects, url, folder: None });
+            let root: Arc<dyn ObjectStore> = Arc::from(objects);
+            let objects: Arc<dyn ObjectStore> = Arc::new(object_store::prefix::PrefixStore::new(Arc::clone(&root), prefix));
+            return Ok(Store { objects, root, url, folder: None });
         }
         let folder = uri.strip_prefix("file://").unwrap_or(uri);
         std::fs::create_dir_all(folder).map_err(|it| wrong(it.to_string()))?;
         let folder = std::fs::canonicalize(folder).map_err(|it| wrong(it.to_string()))?;
         let objects = LocalFileSystem::new_with_prefix(&folder).map_err(|it| wrong(it.to_string()))?;
         let url = Url::from_directory_path(&folder).map_err(|()| wrong("not an absolute folder".to_owned()))?;
-        Ok(Store { objects: Arc::new(objects), url, folder: Some(folder) })
+        Ok(Store { objects: Arc::new(objects), root: Arc::new(LocalFileSystem::new()), url, folder: Some(folder) })
     }
 
     /// The address of a table, as other readers want it.
@@ -104,9 +108,15 @@ impl Store {
         self.url.join(&format!("{table}/")).unwrap_or_else(|_| self.url.clone())
     }
 
-    /// The store of one table alone, as the Delta library wants it.
-    pub fn table_store(&self, table: &str) -> Arc<dyn ObjectStore> {
-        Arc::new(object_store::prefix::PrefixStore::new(Arc::clone(&self.objects), Path::from(table)))
+    /// A table as it is now, through the Delta library: for queries and log checkpoints, never for commits.
+    ///
+    /// # Errors
+    /// If there is no such table or its log cannot be read.
+    pub async fn open_delta(&self, table: &str) -> Result<deltalake::DeltaTable, Error> {
+        let failed = |it: deltalake::DeltaTableError| Error::Table { table: table.to_owned(), reason: it.to_string() };
+        let url = self.table_url(table);
+        let builder = deltalake::DeltaTableBuilder::from_url(url.clone()).map_err(failed)?;
+        builder.with_storage_backend(Arc::clone(&self.root), url).load().await.map_err(failed)
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Bytes>, Error> {

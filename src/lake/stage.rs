@@ -1,0 +1,180 @@
+//! Staging: a worker's rows become Parquet files in the lake that no reader sees yet.
+//!
+//! Encoding happens on the worker; uploads run elsewhere and are waited for by the commit. A process that dies
+//! leaves files no log names; they are harmless and go by age.
+
+use super::parquet_file::{ParquetFile, cut, file_schema};
+use super::{Error, Store};
+use crate::model::Epoch;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use object_store::path::Path;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+/// A file is closed and uploaded when it has so many bytes; the rest of the commit goes to the next one.
+const FILE_BYTES_MAX: usize = 32 << 20;
+
+/// What a table looks like.
+#[derive(Clone, Debug)]
+pub struct TableLayout {
+    pub name: String,
+    pub schema: SchemaRef,
+    pub partition_by: Vec<String>,
+}
+
+/// A file on its way into the lake.
+#[derive(Debug)]
+#[must_use = "staged files become visible only through a commit"]
+pub struct Staged {
+    pub table: String,
+    /// The log action that will show it.
+    pub add: Value,
+    pub rows: u64,
+    /// Whether it holds open rows, which the next commit replaces.
+    pub open: bool,
+    upload: JoinHandle<Result<(), Error>>,
+}
+
+impl Staged {
+    /// Waits until the file is durable.
+    ///
+    /// # Errors
+    /// If it could not be written.
+    pub async fn durable(self) -> Result<(String, Value, u64, bool), Error> {
+        let Staged { table, add, rows, open, upload } = self;
+        match upload.await {
+            Ok(result) => result.map(|()| (table, add, rows, open)),
+            Err(error) => Err(Error::Table { table, reason: format!("an upload was lost: {error}") }),
+        }
+    }
+}
+
+struct Open {
+    file: ParquetFile,
+    values: Map<String, Value>,
+    rows: u64,
+}
+
+/// The open files of one worker.
+pub struct Stager {
+    store: Store,
+    runtime: Handle,
+    /// Part of file names, unique to this run and worker.
+    label: String,
+    sequence: u64,
+    open: BTreeMap<(Epoch, String, String), Open>,
+    schemas: BTreeMap<String, SchemaRef>,
+    finished: Vec<(Epoch, Staged)>,
+    /// Bytes encoded and not yet uploaded, of all workers.
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl Stager {
+    pub fn new(store: Store, runtime: Handle, label: String, in_flight: Arc<AtomicUsize>) -> Self {
+        Stager {
+            store,
+            runtime,
+            label,
+            sequence: 0,
+            open: BTreeMap::new(),
+            schemas: BTreeMap::new(),
+            finished: Vec::new(),
+            in_flight,
+        }
+    }
+
+    /// Adds rows to the commit's files of a table.
+    ///
+    /// # Errors
+    /// If they cannot be encoded.
+    pub fn append(&mut self, layout: &TableLayout, commit: Epoch, rows: &RecordBatch) -> Result<(), Error> {
+        let schema = self
+            .schemas
+            .entry(layout.name.clone())
+            .or_insert_with(|| file_schema(&layout.schema, &layout.partition_by))
+            .clone();
+        for slice in cut(rows, &schema, &layout.partition_by) {
+            let key = (commit, layout.name.clone(), slice.folder);
+            if !self.open.contains_key(&key) {
+                let file = ParquetFile::new(&layout.name, schema.clone())?;
+                self.open.insert(key.clone(), Open { file, values: slice.values, rows: 0 });
+            }
+            let Some(open) = self.open.get_mut(&key) else { continue };
+            open.file.write(&layout.name, &slice.rows)?;
+            open.rows += slice.rows.num_rows() as u64;
+            if FILE_BYTES_MAX < open.file.bytes()
+                && let Some(open) = self.open.remove(&key)
+            {
+                self.close(key, open, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes rows of a view as a file of their own.
+    ///
+    /// # Errors
+    /// If they cannot be encoded.
+    pub fn write(&mut self, layout: &TableLayout, commit: Epoch, rows: &RecordBatch, is_open: bool) -> Result<(), Error> {
+        let schema = file_schema(&layout.schema, &[]);
+        let mut file = ParquetFile::new(&layout.name, schema.clone())?;
+        let rows = RecordBatch::try_new(schema, rows.columns().to_vec())
+            .map_err(|it| Error::Table { table: layout.name.clone(), reason: it.to_string() })?;
+        file.write(&layout.name, &rows)?;
+        let open = Open { file, values: Map::new(), rows: rows.num_rows() as u64 };
+        self.close((commit, layout.name.clone(), String::new()), open, is_open)
+    }
+
+    /// All files of commits up to this one; with `all`, of every commit.
+    ///
+    /// # Errors
+    /// If a file cannot be finished.
+    pub fn finish(&mut self, commit: Epoch, all: bool) -> Result<Vec<Staged>, Error> {
+        let due: Vec<_> = self.open.keys().filter(|it| all || it.0 <= commit).cloned().collect();
+        for key in due {
+            if let Some(open) = self.open.remove(&key) {
+                self.close(key, open, false)?;
+            }
+        }
+        let (due, later) = std::mem::take(&mut self.finished).into_iter().partition(|it| all || it.0 <= commit);
+        self.finished = later;
+        Ok(due.into_iter().map(|it: (Epoch, Staged)| it.1).collect())
+    }
+
+    fn close(&mut self, key: (Epoch, String, String), open: Open, is_open: bool) -> Result<(), Error> {
+        let (commit, table, folder) = key;
+        let (bytes, statistics) = open.file.finish(&table)?;
+        self.sequence += 1;
+        let name = format!("e{:016}-{}-{}.zstd.parquet", commit.0, self.label, self.sequence);
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        let size = bytes.len();
+        let add = json!({"add": {
+            "path": path, "partitionValues": open.values, "size": size, "modificationTime": crate::model::wall_ms(),
+            "dataChange": true, "stats": statistics,
+        }});
+        let (store, in_flight) = (self.store.clone(), Arc::clone(&self.in_flight));
+        let full = Path::from(format!("{table}/{path}"));
+        in_flight.fetch_add(size, Ordering::AcqRel);
+        let upload = self.runtime.spawn(async move {
+            let bytes = Bytes::from(bytes);
+            let mut result = store.put(&full, bytes.clone()).await;
+            for delay_ms in [100, 500, 2000, 5000] {
+                if result.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(delay_ms)).await;
+                result = store.put(&full, bytes.clone()).await;
+            }
+            in_flight.fetch_sub(size, Ordering::AcqRel);
+            result
+        });
+        self.finished.push((commit, Staged { table, add, rows: open.rows, open: is_open, upload }));
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+/**
+ * How numbers, sizes and ages read, at their edges too.
+ */
+import { describe, expect, it } from 'vitest';
+import { formatAge, formatAny, formatNumber, formatTime, numberOf, quantifyBytes } from './format';
+import { panelState } from './state';
+
+/** Write the narrow space of grouped digits as an underscore, to be seen here. */
+const seen = (text: string) => text.replaceAll('\u202f', '_');
+
+describe('format', () => {
+  it('groups digits and keeps missing numbers missing', () => {
+    expect([0, 999, 8412, 1234567.4, -12345].map(value => seen(formatNumber(value)))).toEqual([
+      '0',
+      '999',
+      '8_412',
+      '1_234_567',
+      '-12_345',
+    ]);
+    expect(seen(formatNumber(1234.56, 1))).toBe('1_234.6');
+    expect([null, undefined, Number.NaN].map(value => formatNumber(value))).toEqual(['–', '–', '–']);
+    expect([3, 0.1234, 40.26, 312.7, 0.00123].map(formatAny)).toEqual(['3', '0.12', '40.3', '313', '0.0012']);
+  });
+
+  it('writes sizes in the unit that reads best', () => {
+    const sizes = [0, 999, 1000, 999_949, 999_960, 8.1e9].map(quantifyBytes);
+    expect(sizes.map(({ value, unit }) => `${value} ${unit}`)).toEqual([
+      '0 B',
+      '999 B',
+      '1.0 kB',
+      '999.9 kB',
+      '1.0 MB',
+      '8.1 GB',
+    ]);
+  });
+
+  it('writes ages', () => {
+    expect([-5, 400, 12_300, 185_000, 18_600_000, 183_600_000].map(formatAge)).toEqual([
+      '0.0 s',
+      '0.4 s',
+      '12 s',
+      '3 min',
+      '5 h 10 min',
+      '2 d 3 h',
+    ]);
+  });
+
+  it('writes times in UTC and leaves what is no time as it is', () => {
+    expect(formatTime('2026-01-02T03:04:05.678+01:00', 'ms')).toBe('02:04:05.678');
+    expect(formatTime('soon')).toBe('soon');
+    expect(formatTime(null)).toBe('–');
+  });
+
+  it('reads numbers from digits but not from anything else', () => {
+    expect([1, '2.5', '', 'x', null, Number.POSITIVE_INFINITY].map(numberOf)).toEqual([
+      1,
+      2.5,
+      null,
+      null,
+      null,
+      null,
+    ]);
+  });
+});
+
+describe('panelState', () => {
+  const lost = { status: 'reconnecting', cause: 'gone', retryAt_ms: null } as const;
+
+  it('keeps old data and dates it', () => {
+    expect(panelState(lost, 3, 't')).toEqual({ name: 'error', asOf: 't', cause: 'gone' });
+    expect(panelState({ status: 'stale', since_ms: 0 }, 3, 't')).toEqual({ name: 'stale', asOf: 't' });
+  });
+
+  it('tells loading, empty and live apart', () => {
+    const names = [null, 0, 3].map(items => panelState({ status: 'live' }, items, 't').name);
+    expect(names).toEqual(['loading', 'empty', 'live']);
+    expect(panelState(lost, null, null)).toEqual({ name: 'error', asOf: null, cause: 'gone' });
+  });
+});
