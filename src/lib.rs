@@ -12,3 +12,5 @@ pub mod source;
 pub mod lake;
 #[cfg(feature = "connectors")]
 pub mod sql;
+#[cfg(feature = "connectors")]
+pub mod coordinator;

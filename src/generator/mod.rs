@@ -30,6 +30,9 @@ pub const SPIKE_FACTOR: f64 = 5.0;
 /// How long a traffic spike lasts, in event time.
 pub const SPIKE_US: i64 = 2_000_000;
 
+/// Quiet time before the first spike and after each, in event time. Without it, a high rate would draw one spike after another.
+pub const SPIKE_REST_US: i64 = 30_000_000;
+
 /// What the traffic is made from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
@@ -167,7 +170,8 @@ impl Generator {
             return None;
         }
         Some(match self.random.percent() {
-            0..20 => Kind::TrafficSpike,
+            0..20 if self.schedule.may_spike() => Kind::TrafficSpike,
+            0..20 => return None,
             20..50 => Kind::ErrorSurge,
             50..90 => Kind::SlowResponse,
             _ => Kind::SuspiciousIp,
@@ -189,6 +193,8 @@ struct Schedule {
     next_us: i64,
     /// The spike that is on, as event times from and to.
     spike: Option<(i64, i64)>,
+    /// No spike begins before this event time.
+    rest_until_us: i64,
 }
 
 impl Schedule {
@@ -205,7 +211,13 @@ impl Schedule {
             events: 0,
             next_us: start_us,
             spike: None,
+            rest_until_us: start_us + SPIKE_REST_US,
         }
+    }
+
+    /// Whether a spike is on, or may begin now.
+    fn may_spike(&self) -> bool {
+        self.spike.is_some() || self.rest_until_us <= self.next_us
     }
 
     /// Starts a spike at the next event, unless one is on.
@@ -224,6 +236,7 @@ impl Schedule {
             if end_us <= next_us {
                 let missing = (next_us - end_us) * self.rate_now() / 1e6;
                 self.spike = None;
+                self.rest_until_us = self.start_us + end_us as i64 + SPIKE_REST_US;
                 self.change(end_us, 1.0 - missing);
                 self.events = 1;
                 next_us = self.exact_us(self.rate);

@@ -8,6 +8,7 @@ use super::parquet_file::ParquetFile;
 use super::stage::TableLayout;
 use super::{Error, Store, TableEntry, log};
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
@@ -17,6 +18,8 @@ use std::collections::BTreeMap;
 const CHECKPOINT_EVERY: u64 = 20;
 /// Log entries and log checkpoints older than this many versions are deleted.
 const LOG_KEPT: u64 = 1000;
+/// Files no version names are kept this long, for readers of earlier versions.
+const UNNAMED_KEPT_SECONDS: i64 = 3600;
 /// Files below this size are small.
 const SMALL_BYTES: u64 = 8 << 20;
 /// So many small files in one folder are merged.
@@ -136,20 +139,46 @@ impl Store {
         }
     }
 
-    /// Writes a log checkpoint and deletes old log entries.
+    /// Writes a log checkpoint, deletes old log entries, and files that no version of the last hour names.
     ///
     /// # Errors
     /// If the table cannot be read or the checkpoint not be written.
-    pub async fn checkpoint_log(&self, table: &str) -> Result<(), Error> {
+    pub async fn maintain(&self, table: &str) -> Result<(), Error> {
         let delta = self.open_delta(table).await?;
         deltalake::protocol::checkpoints::create_checkpoint(&delta, None)
             .await
             .map_err(|it| Error::Table { table: table.to_owned(), reason: it.to_string() })?;
+        self.sweep(table, &delta).await?;
         let Some(oldest) = delta.version().and_then(|it| it.checked_sub(LOG_KEPT)) else { return Ok(()) };
         for path in self.list(&Path::from(format!("{table}/_delta_log"))).await? {
             let number = path.filename().and_then(|it| it.get(..20)).and_then(|it| it.parse::<u64>().ok());
             if number.is_some_and(|it| it != 0 && it < oldest) {
                 self.delete(&path).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes files older than the retention that the newest version does not name: replaced, merged, or left by a crash.
+    async fn sweep(&self, table: &str, delta: &deltalake::DeltaTable) -> Result<(), Error> {
+        let failed = |it: deltalake::DeltaTableError| Error::Table { table: table.to_owned(), reason: it.to_string() };
+        let named: std::collections::HashSet<String> = delta
+            .get_file_uris()
+            .map_err(failed)?
+            .map(|it| it.rsplit('/').next().unwrap_or_default().to_owned())
+            .collect();
+        let oldest = chrono::Utc::now() - chrono::Duration::seconds(UNNAMED_KEPT_SECONDS);
+        let listed: Vec<object_store::ObjectMeta> = self
+            .objects
+            .list(Some(&Path::from(table)))
+            .try_collect()
+            .await
+            .map_err(|source| Error::Store { path: table.to_owned(), source })?;
+        for file in listed {
+            let name = file.location.filename().unwrap_or_default();
+            let ours = name.ends_with(".zstd.parquet") && !file.location.as_ref().contains("/_delta_log/");
+            if ours && file.last_modified < oldest && !named.contains(name) {
+                self.delete(&file.location).await?;
             }
         }
         Ok(())

@@ -358,6 +358,24 @@ fn planning_state() -> SessionState {
     state
 }
 
+/// All rows of a Delta table as it is now, in the columns of a schema.
+///
+/// # Errors
+/// If the table cannot be read.
+pub async fn table_rows(delta: &deltalake::DeltaTable, schema: &SchemaRef) -> Result<Vec<arrow::array::RecordBatch>, String> {
+    let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
+    let mut config = SessionConfig::new();
+    config.options_mut().execution.parquet.schema_force_view_types = false;
+    let context = SessionContext::new_with_config(config);
+    let session = Arc::new(context.state());
+    delta.update_datafusion_session(session.as_ref()).map_err(|it| it.to_string())?;
+    let provider = delta.table_provider().with_session(session).await.map_err(|it| it.to_string())?;
+    let names: Vec<&str> = schema.fields().iter().map(|it| it.name().as_str()).collect();
+    let frame = context.read_table(provider).map_err(text)?;
+    let quoted: Vec<_> = names.iter().map(|it| datafusion::prelude::ident(*it)).collect();
+    frame.select(quoted).map_err(text)?.collect().await.map_err(text)
+}
+
 /// Adds our functions to a session.
 pub(crate) fn register_functions(state: &mut SessionState) {
     use datafusion::execution::FunctionRegistry;

@@ -151,7 +151,7 @@ impl Decoder {
         let mut dead_letters = Vec::new();
         let mut start = 0;
         for (&end, &offset) in ends.iter().zip(&records.offsets) {
-            let raw = &data[start..end as usize];
+            let raw = without_line_end(&data[start..end as usize]);
             start = end as usize;
             let outcome = if raw.trim_ascii().is_empty() {
                 Err("empty record".to_owned())
@@ -180,6 +180,12 @@ impl Decoder {
             dead_letters,
         }
     }
+}
+
+/// A record's line end, if it has one, is not part of it.
+fn without_line_end(raw: &[u8]) -> &[u8] {
+    let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
+    raw.strip_suffix(b"\r").unwrap_or(raw)
 }
 
 fn targets(columns: &[Column], options: DecodeOptions) -> Result<Vec<Target>, String> {

@@ -1,0 +1,110 @@
+//! What a worker reads: a reader thread's chunks, decoded on the worker.
+
+use super::{Error, Options};
+use crate::engine::{Feed, Input, Undecoded};
+use crate::model::Offsets;
+use crate::plan::{Format, SourceSpec};
+use crate::source::decode::{self, DecodeOptions, Decoder};
+use crate::source::{self, CHUNKS_AHEAD, Chunk, SharedStatus, file, kafka};
+use crossbeam_channel::Receiver;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// One feed per worker, each with its reader thread.
+pub(super) fn open(
+    spec: &SourceSpec,
+    options: &Options,
+    stored: &Offsets,
+    status: &SharedStatus,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<Box<dyn Feed>>, Error> {
+    let workers = options.workers;
+    let folder = options.input.as_ref().map(|path| file::Folder::open(path, stored)).transpose()?;
+    let topic = match &folder {
+        Some(_) => None,
+        None => Some(kafka::Topic::from_options(&spec.name, &spec.options)?),
+    };
+    let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+    for worker in 0..workers {
+        let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD);
+        let (stored, status, stop) = (stored.clone(), status.clone(), Arc::clone(stop));
+        let thread = std::thread::Builder::new().name(format!("read-{}-{worker}", spec.name));
+        let spawned = match (&folder, &topic) {
+            (Some(folder), _) => {
+                let folder = Arc::clone(folder);
+                let reader = file::Reader { folder, worker, workers, stored, status, stop };
+                thread.spawn(move || reader.run(&sender))
+            }
+            (None, Some(topic)) => {
+                let failing = status.clone();
+                let reader = kafka::Reader { topic: topic.clone(), worker, workers, stored, status, stop };
+                thread.spawn(move || {
+                    if let Err(error) = reader.run(&sender) {
+                        tracing::error!(%error, "a Kafka reader ended");
+                        failing.update(|it| {
+                            it.connected = false;
+                            it.problem = Some(error.to_string());
+                        });
+                    }
+                })
+            }
+            (None, None) => return Ok(feeds),
+        };
+        spawned.map_err(|it| Error::Engine(format!("could not start a reader thread: {it}")))?;
+        feeds.push(Box::new(DecodingFeed { decoder: decoder(spec)?, chunks }));
+    }
+    Ok(feeds)
+}
+
+/// The decoder of a source.
+///
+/// # Errors
+/// If a column cannot be read from the format.
+pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
+    let columns: Vec<decode::Column> = spec
+        .columns
+        .iter()
+        .map(|it| decode::Column { name: it.name.clone(), data_type: it.data_type.clone(), nullable: it.nullable })
+        .collect();
+    let options = DecodeOptions { zone_offset_seconds: 0, event_time: spec.event_time.map(|it| it.column) };
+    let format = match spec.format {
+        Format::Json => decode::Format::Json,
+        Format::AccessLog => decode::Format::AccessLog,
+    };
+    Decoder::new(format, &columns, options)
+        .map_err(|reason| Error::Source(source::Error::Option { name: spec.name.clone(), reason }))
+}
+
+struct DecodingFeed {
+    decoder: Decoder,
+    chunks: Receiver<Chunk>,
+}
+
+impl Feed for DecodingFeed {
+    fn next(&mut self) -> Option<Input> {
+        let Chunk { records, next, at_end } = self.chunks.try_recv().ok()?;
+        let decoded = self.decoder.decode(&records);
+        let mut checksum = 0u64;
+        let mut start = 0;
+        for (end, offset) in records.ends.iter().zip(&records.offsets) {
+            let raw = &records.data[start..*end as usize];
+            start = *end as usize;
+            checksum = checksum.wrapping_add(twox_hash::XxHash3_64::oneshot_with_seed(*offset as u64, raw));
+        }
+        let undecoded = decoded
+            .dead_letters
+            .into_iter()
+            .map(|it| Undecoded { offset: it.offset, raw: it.raw, reason: it.reason })
+            .collect();
+        Some(Input {
+            partition: records.partition,
+            records: decoded.batch,
+            newest_us: decoded.max_event_time,
+            undecoded,
+            next,
+            bytes: records.data.len() as u64,
+            checksum,
+            at_end,
+        })
+    }
+}

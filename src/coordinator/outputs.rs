@@ -1,0 +1,157 @@
+//! Where one worker's results go: rows into staged files, changes to the hub, reports to the committer.
+
+use crate::engine::{CommitReport, Outputs, Published};
+use crate::lake::{Error, Staged, Stager, Store, TableLayout};
+use crate::model::{Epoch, Row, batch_of_rows};
+use crate::plan::{Dataflow, LATE_COLUMN};
+use crate::view::{Hub, Part};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Encoded bytes not yet uploaded, above which sources wait.
+const IN_FLIGHT_MAX: usize = 512 << 20;
+/// Commits handed over and not yet durable, above which sources wait.
+const UNSETTLED_MAX: usize = 3;
+
+/// One worker's part of a commit.
+pub(super) struct WorkerCommit {
+    pub report: CommitReport,
+    pub staged: Vec<Staged>,
+    /// Views whose open rows this commit replaces, even if by none.
+    pub replaced: Vec<String>,
+    /// Set if files could not be written; the commit must not happen.
+    pub failed: Option<Error>,
+}
+
+/// All tables of a dataflow as the lake has them: append-only ones first, then one per view, numbered like them.
+pub(super) fn layouts(dataflow: &Dataflow) -> Vec<TableLayout> {
+    let tables = dataflow.tables.iter().map(|it| TableLayout {
+        name: it.name.clone(),
+        schema: if it.event_time.is_some() { marked(&it.plan.schema()) } else { it.plan.schema() },
+        partition_by: it.partition_by.clone(),
+    });
+    let views = dataflow.views.iter().map(|it| TableLayout {
+        name: it.name.clone(),
+        schema: it.plan.schema(),
+        partition_by: Vec::new(),
+    });
+    tables.chain(views).collect()
+}
+
+fn marked(schema: &SchemaRef) -> SchemaRef {
+    let mut fields: Vec<Field> = schema.fields().iter().map(|it| it.as_ref().clone()).collect();
+    fields.push(Field::new(LATE_COLUMN, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true));
+    Arc::new(Schema::new(fields))
+}
+
+pub(super) struct WorkerOutputs {
+    worker: usize,
+    dataflow: Arc<Dataflow>,
+    layouts: Arc<Vec<TableLayout>>,
+    hub: Arc<Hub>,
+    stager: Stager,
+    replaced: Vec<String>,
+    failed: Option<Error>,
+    to_committer: UnboundedSender<WorkerCommit>,
+    in_flight: Arc<AtomicUsize>,
+    unsettled: Arc<AtomicUsize>,
+    tick_ms: u64,
+}
+
+impl WorkerOutputs {
+    #[expect(clippy::too_many_arguments, reason = "it is made once, from everything it connects")]
+    pub fn new(
+        worker: usize,
+        store: &Store,
+        writer: &str,
+        dataflow: Arc<Dataflow>,
+        layouts: Arc<Vec<TableLayout>>,
+        hub: Arc<Hub>,
+        to_committer: UnboundedSender<WorkerCommit>,
+        in_flight: Arc<AtomicUsize>,
+        unsettled: Arc<AtomicUsize>,
+        tick_ms: u64,
+    ) -> Self {
+        let label = format!("w{worker}-{}", &writer[..8]);
+        let stager = Stager::new(store.clone(), tokio::runtime::Handle::current(), label, Arc::clone(&in_flight));
+        WorkerOutputs {
+            worker,
+            dataflow,
+            layouts,
+            hub,
+            stager,
+            replaced: Vec::new(),
+            failed: None,
+            to_committer,
+            in_flight,
+            unsettled,
+            tick_ms,
+        }
+    }
+
+    fn note(&mut self, result: Result<(), Error>) {
+        if let Err(error) = result {
+            tracing::error!(%error, "rows could not be staged; the commit they belong to will not happen");
+            self.failed.get_or_insert(error);
+        }
+    }
+}
+
+impl Outputs for WorkerOutputs {
+    fn append(&mut self, table: usize, commit: Epoch, rows: RecordBatch) {
+        let layouts = Arc::clone(&self.layouts);
+        let result = self.stager.append(&layouts[table], commit, &rows);
+        self.note(result);
+    }
+
+    fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {
+        let layouts = Arc::clone(&self.layouts);
+        let layout = &layouts[self.dataflow.tables.len() + view];
+        if open.is_some() {
+            self.replaced.push(layout.name.clone());
+        }
+        for (rows, is_open) in [(sealed, false), (open.unwrap_or_default(), true)] {
+            if rows.is_empty() {
+                continue;
+            }
+            let nullable: Vec<Field> =
+                layout.schema.fields().iter().map(|it| it.as_ref().clone().with_nullable(true)).collect();
+            let batch = batch_of_rows(&Arc::new(Schema::new(nullable)), rows.iter())
+                .map_err(|it| Error::Table { table: layout.name.clone(), reason: it.to_string() });
+            let result = batch.and_then(|it| self.stager.write(layout, commit, &it, is_open));
+            self.note(result);
+        }
+    }
+
+    fn commit(&mut self, report: CommitReport) {
+        let staged = match self.stager.finish(report.commit, report.last) {
+            Ok(staged) => staged,
+            Err(error) => {
+                self.note(Err(error));
+                Vec::new()
+            }
+        };
+        if self.worker == 0 {
+            self.unsettled.fetch_add(1, Ordering::AcqRel);
+        }
+        let replaced = std::mem::take(&mut self.replaced);
+        let failed = self.failed.take();
+        // Nobody listens any more when the committer has failed; it has said why.
+        let _ = self.to_committer.send(WorkerCommit { report, staged, replaced, failed });
+    }
+
+    fn publish(&mut self, published: Published) {
+        let Published { worker, through, changes, tails, progress, watermarks } = published;
+        let read = progress.iter().map(|it| (it.source, it.records, it.undecoded, it.bytes)).collect();
+        // The epoch before the frontier is the newest complete one.
+        let through = Epoch(through.0.saturating_sub(1) / self.tick_ms * self.tick_ms);
+        self.hub.publish(Part { worker, through, changes, tails, read, watermarks });
+    }
+
+    fn is_behind(&self) -> bool {
+        IN_FLIGHT_MAX < self.in_flight.load(Ordering::Acquire) || UNSETTLED_MAX < self.unsettled.load(Ordering::Acquire)
+    }
+}

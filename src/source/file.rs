@@ -1,0 +1,383 @@
+//! A folder whose files are partitions: JSON lines or access logs, appended while we read.
+//!
+//! An offset is a byte position in the partition, which outlives the file: when a log is rotated, the new file goes on
+//! where the old one ended. Which file a stored offset belongs to is told by the hash of the file's
+//! first bytes, so a file that was renamed, or compressed, meanwhile is found again.
+//!
+//! A line counts once its line end is there; a last line without one waits. Compressed files (`.gz`) and
+//! files that were rotated away are whole: their last line counts as it is.
+
+use super::decode::RawRecords;
+use super::{Chunk, Error, SharedStatus};
+use crate::model::{Offset, Offsets, Partition, Position};
+use crossbeam_channel::Sender;
+use flate2::read::MultiGzDecoder;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Bytes read at once.
+const BLOCK: usize = 1 << 20;
+/// A line longer than this is cut: its pieces become dead letters.
+const LINE_MAX: usize = 16 << 20;
+/// Bytes at the start of a file that tell it from others.
+const HEAD: usize = 256;
+/// How often the folder is looked through for new files.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a reader sleeps when all its files are at their end.
+const IDLE_SLEEP: Duration = Duration::from_millis(10);
+
+/// The files of a folder and their partition numbers, shared by all workers of the process.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    numbers: BTreeMap<String, i32>,
+    /// Heads of files that belong to a partition already, under whatever name.
+    heads: HashSet<u64>,
+}
+
+impl Folder {
+    /// Opens a folder; partitions keep the numbers that the stored offsets gave their names.
+    ///
+    /// # Errors
+    /// If it is no folder that can be read.
+    pub fn open(path: &Path, stored: &Offsets) -> Result<Arc<Self>, Error> {
+        std::fs::read_dir(path).map_err(|source| Error::Folder { path: path.display().to_string(), source })?;
+        let mut known = Known::default();
+        for (partition, position) in stored.iter() {
+            if let Some(origin) = Origin::parse(&position.origin) {
+                known.numbers.insert(origin.name, partition.0);
+                known.heads.extend(origin.head);
+            }
+        }
+        Ok(Arc::new(Folder { path: path.to_owned(), known: Mutex::new(known) }))
+    }
+
+    /// All partitions there are now, numbered: by the number at the end of the name (`part-0003.jsonl` is 3), or in order of appearance.
+    fn partitions(&self) -> io::Result<Vec<(String, i32)>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.file_type()?.is_file() && !name.starts_with(['.', '_']) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            if known.numbers.contains_key(&name) {
+                continue;
+            }
+            let head = head_of(&self.path.join(&name)).ok().flatten();
+            let Some(head) = head else { continue }; // no whole first line yet
+            if !known.heads.insert(head) {
+                continue; // a file we know, rotated to another name
+            }
+            let taken = |known: &Known, number: i32| known.numbers.values().any(|it| *it == number);
+            let number = number_in(&name).filter(|it| !taken(&known, *it)).unwrap_or_else(|| {
+                (0..).find(|it| !taken(&known, *it)).unwrap_or(i32::MAX)
+            });
+            known.numbers.insert(name, number);
+        }
+        Ok(known.numbers.iter().map(|(name, number)| (name.clone(), *number)).collect())
+    }
+
+    fn note_head(&self, head: Option<u64>) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).heads.extend(head);
+    }
+}
+
+fn number_in(name: &str) -> Option<i32> {
+    let stem = name.strip_suffix(".gz").unwrap_or(name);
+    let stem = stem.rsplit_once('.').map_or(stem, |it| it.0);
+    let (rest, digits) = stem.split_at(stem.rfind(|it: char| !it.is_ascii_digit()).map_or(0, |it| it + 1));
+    rest.ends_with('-').then(|| digits.parse().ok()).flatten().filter(|it| *it < 100_000)
+}
+
+/// Hash of a file's first line, at most `HEAD` bytes of it; nothing until the line is whole.
+fn head_of(path: &Path) -> io::Result<Option<u64>> {
+    let mut bytes = vec![0; HEAD];
+    let mut reader = open(path)?.0;
+    let mut filled = 0;
+    while filled < HEAD {
+        match reader.read(&mut bytes[filled..])? {
+            0 => break,
+            more => filled += more,
+        }
+    }
+    let bytes = &bytes[..filled];
+    let end = memchr::memchr(b'\n', bytes).map(|it| it + 1).or((filled == HEAD).then_some(HEAD));
+    Ok(end.map(|it| twox_hash::XxHash3_64::oneshot(&bytes[..it])))
+}
+
+fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
+    let file = File::open(path)?;
+    let inode = file.metadata()?.ino();
+    if path.extension().is_some_and(|it| it == "gz") {
+        return Ok((Box::new(MultiGzDecoder::new(io::BufReader::new(file))), inode));
+    }
+    Ok((Box::new(file), inode))
+}
+
+/// What a stored position says of its file.
+#[derive(Debug, PartialEq)]
+struct Origin {
+    name: String,
+    head: Option<u64>,
+    /// Offset of the file's first byte.
+    base: i64,
+}
+
+impl Origin {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.rsplitn(3, '|');
+        let (base, head, name) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Origin { name: name.to_owned(), head: u64::from_str_radix(head, 16).ok(), base: base.parse().ok()? })
+    }
+
+    fn text(&self) -> String {
+        format!("{}|{:x}|{}", self.name, self.head.unwrap_or(0), self.base)
+    }
+}
+
+/// One partition being read.
+struct Tail {
+    partition: Partition,
+    origin: Origin,
+    reader: Box<dyn Read + Send>,
+    inode: u64,
+    /// Bytes of the file read so far, including those in `pending`.
+    position: i64,
+    /// The beginning of a line whose end has not come yet.
+    pending: Vec<u8>,
+    /// The file gets no more bytes: compressed, or no longer under its name.
+    whole: bool,
+    told_end: bool,
+}
+
+/// What a reader thread needs.
+pub struct Reader {
+    pub folder: Arc<Folder>,
+    pub worker: usize,
+    pub workers: usize,
+    pub stored: Offsets,
+    pub status: SharedStatus,
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Reader {
+    /// Reads until told to stop or nobody listens. An unreadable file is told in the status and tried again.
+    pub fn run(self, chunks: &Sender<Chunk>) {
+        let mut tails: HashMap<i32, Tail> = HashMap::new();
+        let mut looked: Option<Instant> = None;
+        while !self.stop.load(Ordering::Acquire) {
+            if looked.is_none_or(|it| LOOK_EVERY < it.elapsed()) {
+                looked = Some(Instant::now());
+                self.look(&mut tails);
+            }
+            let mut idle = true;
+            for tail in tails.values_mut() {
+                match self.read(tail) {
+                    Ok(Some(chunk)) => {
+                        idle &= chunk.records.ends.is_empty();
+                        if chunks.send(chunk).is_err() {
+                            return;
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) => self.problem(&tail.origin.name, &error),
+                }
+            }
+            if idle {
+                std::thread::sleep(IDLE_SLEEP);
+            }
+        }
+    }
+
+    fn problem(&self, name: &str, error: &io::Error) {
+        let text = format!("{name}: {error}");
+        self.status.update(|it| {
+            if it.problem.as_ref() != Some(&text) {
+                tracing::warn!(file = name, %error, "an input file cannot be read; trying again");
+            }
+            it.problem = Some(text);
+        });
+    }
+
+    fn look(&self, tails: &mut HashMap<i32, Tail>) {
+        let names = match self.folder.partitions() {
+            Ok(names) => names,
+            Err(error) => {
+                self.status.update(|it| it.connected = false);
+                return self.problem(&self.folder.path.display().to_string(), &error);
+            }
+        };
+        self.status.update(|it| {
+            it.connected = true;
+            it.problem = None;
+        });
+        for (name, number) in names {
+            if usize::try_from(number).unwrap_or(0) % self.workers != self.worker || tails.contains_key(&number) {
+                continue;
+            }
+            match self.resume(&name, Partition(number)) {
+                Ok(Some(tail)) => {
+                    self.status.update(|it| it.partitions.entry(number).or_default().name.clone_from(&name));
+                    tails.insert(number, tail);
+                }
+                Ok(None) => {}
+                Err(error) => self.problem(&name, &error),
+            }
+        }
+    }
+
+    /// Opens a partition where its stored offset says, in whatever file that is now.
+    fn resume(&self, name: &str, partition: Partition) -> io::Result<Option<Tail>> {
+        let path = self.folder.path.join(name);
+        let stored = self.stored.get(partition);
+        let origin = stored.and_then(|it| Origin::parse(&it.origin));
+        let offset = stored.map_or(0, |it| it.offset.0);
+        let Some(mut origin) = origin else {
+            let head = head_of(&path)?;
+            return self.open_at(&path, Origin { name: name.to_owned(), head, base: 0 }, partition, 0, false).map(Some);
+        };
+        if !path.exists() || head_of(&path)? != origin.head {
+            // The file was rotated while we were away: finish the old one first.
+            for entry in std::fs::read_dir(&self.folder.path)? {
+                let other = entry?.path();
+                if other != path && other.is_file() && head_of(&other)? == origin.head {
+                    return self.open_at(&other, origin, partition, offset, true).map(Some);
+                }
+            }
+            if !path.exists() {
+                return Ok(None);
+            }
+            tracing::warn!(file = name, "the file that was being read is gone; its unread rest is lost, going on with the new file");
+            self.status.update(|it| it.lost_records += 1);
+            origin.base = offset;
+            origin.head = head_of(&path)?;
+        }
+        self.open_at(&path, origin, partition, offset, false).map(Some)
+    }
+
+    fn open_at(&self, path: &Path, origin: Origin, partition: Partition, offset: i64, rotated: bool) -> io::Result<Tail> {
+        let compressed = path.extension().is_some_and(|it| it == "gz");
+        let skip = u64::try_from(offset - origin.base).unwrap_or(0);
+        let (reader, inode) = if compressed {
+            let (mut reader, inode) = open(path)?;
+            io::copy(&mut reader.by_ref().take(skip), &mut io::sink())?;
+            (reader, inode)
+        } else {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(skip))?;
+            let inode = file.metadata()?.ino();
+            (Box::new(file) as Box<dyn Read + Send>, inode)
+        };
+        self.folder.note_head(origin.head);
+        let whole = compressed || rotated;
+        Ok(Tail { partition, origin, reader, inode, position: skip as i64, pending: Vec::new(), whole, told_end: false })
+    }
+
+    /// The next block of whole lines; nothing when there is no news.
+    fn read(&self, tail: &mut Tail) -> io::Result<Option<Chunk>> {
+        let mut data = std::mem::take(&mut tail.pending);
+        let before = data.len();
+        data.resize(before + BLOCK, 0);
+        let mut filled = before;
+        let mut ended = false;
+        while filled < data.len() {
+            match tail.reader.read(&mut data[filled..]) {
+                Ok(0) => {
+                    ended = true;
+                    break;
+                }
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    data.truncate(before);
+                    tail.pending = data;
+                    return Err(error);
+                }
+            }
+        }
+        data.truncate(filled);
+        let start = tail.origin.base + tail.position - before as i64;
+        tail.position += (filled - before) as i64;
+        let rotated = ended && !tail.whole && self.is_rotated(tail)?;
+        let last_line_counts = ended && (tail.whole || rotated);
+        let mut ends: Vec<u32> = memchr::memchr_iter(b'\n', &data).map(|it| it as u32 + 1).collect();
+        let whole_bytes = ends.last().map_or(0, |it| *it as usize);
+        if whole_bytes < data.len() && (last_line_counts || LINE_MAX < data.len() - whole_bytes) {
+            ends.push(data.len() as u32);
+        }
+        let taken = ends.last().map_or(0, |it| *it as usize);
+        tail.pending = data.split_off(taken);
+        let mut offsets = Vec::with_capacity(ends.len());
+        let mut at = start;
+        for (number, end) in ends.iter().enumerate() {
+            offsets.push(at);
+            let from = if number == 0 { 0 } else { ends[number - 1] };
+            at += i64::from(end - from);
+        }
+        let next = Position { offset: Offset(at), origin: tail.origin.text() };
+        let end_offset = ended.then_some(at + tail.pending.len() as i64);
+        let nothing = ends.is_empty();
+        if !(nothing && tail.told_end) {
+            self.status.advance(tail.partition, at, end_offset);
+        }
+        if rotated {
+            self.follow(tail)?;
+        } else if last_line_counts && tail.whole && nothing {
+            self.after_whole(tail)?;
+        }
+        if nothing && tail.told_end {
+            return Ok(None);
+        }
+        tail.told_end = ended;
+        let records = RawRecords { partition: tail.partition, data, ends, offsets };
+        Ok(Some(Chunk { records, next, at_end: ended }))
+    }
+
+    /// Whether the name now belongs to another file, or the file was cut to nothing.
+    fn is_rotated(&self, tail: &Tail) -> io::Result<bool> {
+        match std::fs::metadata(self.folder.path.join(&tail.origin.name)) {
+            Ok(meta) => Ok(meta.ino() != tail.inode || (meta.len() as i64) < tail.position),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Goes on with the new file under the old name, once it has its first line.
+    fn follow(&self, tail: &mut Tail) -> io::Result<()> {
+        let path = self.folder.path.join(&tail.origin.name);
+        let Some(head) = head_of(&path)? else { return Ok(()) };
+        let base = tail.origin.base + tail.position;
+        let origin = Origin { name: tail.origin.name.clone(), head: Some(head), base };
+        *tail = self.open_at(&path, origin, tail.partition, base, false)?;
+        Ok(())
+    }
+
+    /// After a rotated file was finished: the file that has its name now.
+    fn after_whole(&self, tail: &mut Tail) -> io::Result<()> {
+        let path = self.folder.path.join(&tail.origin.name);
+        let current = if path.exists() { head_of(&path)? } else { None };
+        if current.is_some() && current != tail.origin.head {
+            self.follow(tail)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
