@@ -14,3 +14,5 @@ pub mod lake;
 pub mod sql;
 #[cfg(feature = "connectors")]
 pub mod coordinator;
+#[cfg(feature = "connectors")]
+pub mod http;

@@ -358,18 +358,26 @@ fn planning_state() -> SessionState {
     state
 }
 
+/// A Delta table as DataFusion reads it, with the types views have.
+///
+/// # Errors
+/// If its log cannot be read.
+pub async fn delta_provider(delta: &deltalake::DeltaTable) -> Result<Arc<dyn datafusion::catalog::TableProvider>, String> {
+    let mut config = SessionConfig::new();
+    config.options_mut().execution.parquet.schema_force_view_types = false;
+    let session = Arc::new(SessionContext::new_with_config(config).state());
+    delta.update_datafusion_session(session.as_ref()).map_err(|it| it.to_string())?;
+    delta.table_provider().with_session(session).await.map_err(|it| it.to_string())
+}
+
 /// All rows of a Delta table as it is now, in the columns of a schema.
 ///
 /// # Errors
 /// If the table cannot be read.
 pub async fn table_rows(delta: &deltalake::DeltaTable, schema: &SchemaRef) -> Result<Vec<arrow::array::RecordBatch>, String> {
     let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
-    let mut config = SessionConfig::new();
-    config.options_mut().execution.parquet.schema_force_view_types = false;
-    let context = SessionContext::new_with_config(config);
-    let session = Arc::new(context.state());
-    delta.update_datafusion_session(session.as_ref()).map_err(|it| it.to_string())?;
-    let provider = delta.table_provider().with_session(session).await.map_err(|it| it.to_string())?;
+    let context = SessionContext::new();
+    let provider = delta_provider(delta).await?;
     let names: Vec<&str> = schema.fields().iter().map(|it| it.name().as_str()).collect();
     let frame = context.read_table(provider).map_err(text)?;
     let quoted: Vec<_> = names.iter().map(|it| datafusion::prelude::ident(*it)).collect();

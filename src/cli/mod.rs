@@ -1,0 +1,5 @@
+//! The commands: what a person types becomes calls of the library.
+
+pub mod client;
+pub mod generate;
+pub mod serve;

@@ -1,0 +1,188 @@
+//! `run` and `demo`: a pipeline, its API and its page, until told to stop.
+
+use anyhow::{Context, Result};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tidelake::coordinator::{self, Committed, Pipeline};
+use tidelake::http::{App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource, serve};
+use tidelake::lake::Store;
+use tidelake::model::wall_ms;
+use tidelake::plan::Dataflow;
+use tidelake::source::SharedStatus;
+use tidelake::sql::query::{LakeTables, Limits, Queries};
+use tidelake::view::Hub;
+use tokio::sync::watch;
+
+/// Runs a dataflow and serves it.
+pub async fn run(dataflow: Dataflow, options: coordinator::Options, listen: SocketAddr, cors: Vec<String>) -> Result<()> {
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("could not listen on {listen}; choose another address with --listen"))?;
+    let address = listener.local_addr()?;
+    let pipeline = coordinator::start(dataflow, &options).await?;
+    let queries = Queries::new(
+        Arc::clone(&pipeline.hub),
+        Arc::clone(&pipeline.dataflow),
+        Arc::new(Lake::of(&pipeline)),
+        Limits::default(),
+    )?;
+    let status = Arc::new(PipelineStatus::of(&pipeline));
+    let app = App::new(Arc::clone(&pipeline.hub), queries, Arc::clone(&pipeline.dataflow), status, cors);
+    let (stop, stopping) = watch::channel(false);
+    let server = tokio::spawn(serve(listener, app, stopping));
+    tracing::info!(
+        dataflow = %pipeline.dataflow.name,
+        workers = pipeline.workers,
+        lake = %pipeline.store.url,
+        "serving http://{address}/"
+    );
+    let failed = until_told_or_failed(&pipeline).await;
+    tracing::info!("stopping: reading ends, the last epoch is committed");
+    stop.send_replace(true);
+    let result = pipeline.stop().await;
+    let _ = server.await;
+    result?;
+    if failed {
+        anyhow::bail!("the pipeline ended by itself");
+    }
+    tracing::info!("stopped; the next start goes on from here");
+    Ok(())
+}
+
+/// True if the pipeline failed, false if someone asked to stop.
+async fn until_told_or_failed(pipeline: &Pipeline) -> bool {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(it) => it,
+        Err(_) => return false,
+    };
+    let mut look = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return false,
+            _ = terminate.recv() => return false,
+            _ = look.tick() => if pipeline.has_failed() { return true },
+        }
+    }
+}
+
+/// The stored tables, for ad-hoc queries.
+pub struct Lake {
+    store: Store,
+    names: Vec<String>,
+}
+
+impl Lake {
+    fn of(pipeline: &Pipeline) -> Self {
+        Lake::new(pipeline.store.clone(), &pipeline.dataflow)
+    }
+
+    pub fn new(store: Store, dataflow: &Dataflow) -> Self {
+        let names = dataflow.tables.iter().map(|it| it.name.clone()).chain(dataflow.views.iter().map(|it| it.name.clone()));
+        Lake { store, names: names.collect() }
+    }
+}
+
+impl LakeTables for Lake {
+    fn names(&self) -> Vec<String> {
+        self.names.clone()
+    }
+
+    fn provider<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<dyn datafusion::catalog::TableProvider>, String>> {
+        async move { tidelake::sql::delta_provider(&self.store.open_delta(name).await.map_err(|it| it.to_string())?).await }.boxed()
+    }
+}
+
+/// Health, from what readers and the committer tell.
+struct PipelineStatus {
+    hub: Arc<Hub>,
+    sources: Vec<(String, SharedStatus)>,
+    committed: watch::Receiver<Committed>,
+    workers: usize,
+}
+
+impl PipelineStatus {
+    fn of(pipeline: &Pipeline) -> Self {
+        PipelineStatus {
+            hub: Arc::clone(&pipeline.hub),
+            sources: pipeline.sources.clone(),
+            committed: pipeline.committed.clone(),
+            workers: pipeline.workers,
+        }
+    }
+}
+
+impl StatusSource for PipelineStatus {
+    fn status(&self) -> Status {
+        let mut components = Vec::new();
+        let mut sources = Vec::new();
+        let totals = self.hub.totals();
+        for ((name, shared), totals) in self.sources.iter().zip(totals) {
+            let status = shared.get();
+            let lag: i64 = status.partitions.values().filter_map(|it| Some(it.end_offset? - it.offset)).map(|it| it.max(0)).sum();
+            let mut detail = format!("{} partitions, {lag} behind", status.partitions.len());
+            if let Some(problem) = &status.problem {
+                detail = problem.clone();
+            }
+            if 0 < status.lost_records {
+                detail.push_str(&format!("; {} records were gone before they could be read", status.lost_records));
+            }
+            let health = match (status.connected, &status.problem) {
+                (false, None) => Health::Starting,
+                (false, Some(_)) => Health::Down,
+                (true, Some(_)) => Health::Degraded,
+                (true, None) if 0 < status.lost_records => Health::Degraded,
+                (true, None) => Health::Ok,
+            };
+            components.push(Component { name: format!("source {name}"), status: health, detail });
+            let partitions = status.partitions.iter().map(|(partition, it)| PartitionStatus {
+                partition: *partition,
+                offset: it.offset,
+                end_offset: it.end_offset,
+                lag: it.end_offset.map(|end| (end - it.offset).max(0)),
+            });
+            sources.push(SourceStatus {
+                name: name.clone(),
+                connected: status.connected,
+                partitions: partitions.collect(),
+                records: totals.records,
+                undecoded: totals.undecoded,
+                bytes: totals.bytes,
+            });
+        }
+        let epoch = self.hub.epoch();
+        let behind_ms = wall_ms().saturating_sub(epoch.0);
+        let engine = match (epoch.0, behind_ms) {
+            (0, _) => (Health::Starting, "no epoch complete yet".to_owned()),
+            (_, 0..5000) => (Health::Ok, format!("{} workers, newest epoch {behind_ms} ms old", self.workers)),
+            _ => (Health::Degraded, format!("newest epoch is {} s old", behind_ms / 1000)),
+        };
+        components.push(Component { name: "engine".to_owned(), status: engine.0, detail: engine.1 });
+        let committed = self.committed.borrow().clone();
+        let age_ms = wall_ms().saturating_sub(committed.written_ms);
+        let lake = match &committed.problem {
+            Some(problem) => (Health::Down, problem.clone()),
+            None => (Health::Ok, format!("commit {} {} s ago", committed.number, age_ms / 1000)),
+        };
+        components.push(Component { name: "lake".to_owned(), status: lake.0, detail: lake.1 });
+        let worst = components.iter().map(|it| it.status).max().unwrap_or_default();
+        let overall = if worst == Health::Down { Health::Degraded } else { worst };
+        Status {
+            overall,
+            components,
+            commit: Some(CommitInfo {
+                number: committed.number,
+                epoch: committed.epoch,
+                age_seconds: age_ms as f64 / 1000.0,
+                duration_ms: committed.duration_ms as f64,
+                versions: committed.versions.iter().map(|(name, it)| (name.clone(), *it as i64)).collect(),
+            }),
+            sources,
+            workers: self.workers,
+            epochs_open: behind_ms / 100,
+            commits_open: 0,
+        }
+    }
+}

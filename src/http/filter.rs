@@ -1,0 +1,180 @@
+//! The `where` of a stream: comparisons of columns with literals, all of which must hold. Parsed once, before the first frame.
+//!
+//! `status >= 500 AND endpoint = '/api/users'`. A null never matches. For anything more there is SQL.
+
+use crate::model::{Row, Value};
+use arrow::datatypes::{DataType, Schema};
+use std::cmp::Ordering;
+
+/// Longest text taken.
+const TEXT_BYTES_MAX: usize = 2_000;
+
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// As the client wrote it; echoed in every frame.
+    pub text: String,
+    tests: Vec<Test>,
+}
+
+#[derive(Clone, Debug)]
+struct Test {
+    column: usize,
+    operator: Operator,
+    literal: Literal,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Literal {
+    Number(f64),
+    Text(String),
+    Bool(bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Filter {
+    /// # Errors
+    /// Says what is wrong with the text.
+    pub fn parse(text: &str, schema: &Schema) -> Result<Filter, String> {
+        if TEXT_BYTES_MAX < text.len() {
+            return Err(format!("the filter is longer than {TEXT_BYTES_MAX} bytes"));
+        }
+        let form = "a filter has the form: column = 'text' AND other >= 10";
+        let mut words = split(text)?.into_iter();
+        let mut tests = Vec::new();
+        loop {
+            let (Some(Word::Plain(column)), Some(Word::Operator(operator)), Some(literal)) =
+                (words.next(), words.next(), words.next())
+            else {
+                return Err(form.to_owned());
+            };
+            let Some((at, field)) = schema.fields().find(&column) else {
+                let names: Vec<&str> = schema.fields().iter().map(|it| it.name().as_str()).collect();
+                return Err(format!("there is no column `{column}`; there are: {}", names.join(", ")));
+            };
+            tests.push(Test { column: at, operator, literal: literal_of(literal, field.data_type(), &column)? });
+            match words.next() {
+                None => return Ok(Filter { text: text.to_owned(), tests }),
+                Some(Word::Plain(and)) if and.eq_ignore_ascii_case("and") => {}
+                Some(_) => return Err(form.to_owned()),
+            }
+        }
+    }
+
+    pub fn matches(&self, row: &Row) -> bool {
+        self.tests.iter().all(|test| row.0.get(test.column).is_some_and(|value| test.holds(value)))
+    }
+}
+
+impl Test {
+    fn holds(&self, value: &Value) -> bool {
+        let order = match (&self.literal, value) {
+            (Literal::Number(literal), value) => value.as_f64().and_then(|it| it.partial_cmp(literal)),
+            (Literal::Bool(literal), Value::Bool(it)) => Some(it.cmp(literal)),
+            (Literal::Text(literal), Value::Text(it)) => Some(it.as_ref().cmp(literal.as_str())),
+            // Times compare as the ISO texts in which they are shown; those of one precision sort like the times.
+            (Literal::Text(literal), Value::Timestamp(it)) => time_of(literal).map(|time| it.cmp(&time)),
+            (Literal::Text(literal), Value::Date(_)) => match value.to_json() {
+                serde_json::Value::String(it) => Some(it.as_str().cmp(literal)),
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some(order) = order else { return false };
+        match self.operator {
+            Operator::Equal => order == Ordering::Equal,
+            Operator::NotEqual => order != Ordering::Equal,
+            Operator::Less => order == Ordering::Less,
+            Operator::LessOrEqual => order != Ordering::Greater,
+            Operator::Greater => order == Ordering::Greater,
+            Operator::GreaterOrEqual => order != Ordering::Less,
+        }
+    }
+}
+
+/// A time as ISO 8601 or milliseconds since 1970, in microseconds.
+pub fn time_of(text: &str) -> Option<i64> {
+    if let Ok(millis) = text.parse::<i64>() {
+        return millis.checked_mul(1000);
+    }
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Some(time.timestamp_micros());
+    }
+    chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|it| it.and_utc().timestamp_micros())
+}
+
+fn literal_of(word: Word, data_type: &DataType, column: &str) -> Result<Literal, String> {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|it| !it.is_nan());
+    match (data_type, word) {
+        (DataType::Boolean, Word::Plain(it)) if it.eq_ignore_ascii_case("true") => Ok(Literal::Bool(true)),
+        (DataType::Boolean, Word::Plain(it)) if it.eq_ignore_ascii_case("false") => Ok(Literal::Bool(false)),
+        (DataType::Boolean, _) => Err(format!("column `{column}` is compared with true or false")),
+        (DataType::Utf8 | DataType::Date32, Word::Quoted(it)) => Ok(Literal::Text(it)),
+        (DataType::Timestamp(..), Word::Quoted(it)) if time_of(&it).is_some() => Ok(Literal::Text(it)),
+        (DataType::Timestamp(..), _) => Err(format!("column `{column}` is compared with a time such as '2026-01-31T12:00:00Z'")),
+        (DataType::Utf8 | DataType::Date32, _) => Err(format!("column `{column}` is compared with text in single quotes")),
+        (_, Word::Plain(it)) if number(&it).is_some() => Ok(Literal::Number(number(&it).unwrap_or_default())),
+        _ => Err(format!("column `{column}` is compared with a number")),
+    }
+}
+
+#[derive(Debug)]
+enum Word {
+    Plain(String),
+    Quoted(String),
+    Operator(Operator),
+}
+
+fn split(text: &str) -> Result<Vec<Word>, String> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let taken = match first {
+            '\'' => {
+                let mut quoted = String::new();
+                let mut chars = rest.char_indices().skip(1).peekable();
+                let end = loop {
+                    match chars.next() {
+                        Some((_, '\'')) if chars.peek().is_some_and(|it| it.1 == '\'') => {
+                            chars.next();
+                            quoted.push('\'');
+                        }
+                        Some((at, '\'')) => break at + 1,
+                        Some((_, it)) => quoted.push(it),
+                        None => return Err("a text is not closed by '".to_owned()),
+                    }
+                };
+                words.push(Word::Quoted(quoted));
+                end
+            }
+            '=' | '!' | '<' | '>' => {
+                let (operator, length) = match rest {
+                    it if it.starts_with("!=") || it.starts_with("<>") => (Operator::NotEqual, 2),
+                    it if it.starts_with("<=") => (Operator::LessOrEqual, 2),
+                    it if it.starts_with(">=") => (Operator::GreaterOrEqual, 2),
+                    it if it.starts_with('<') => (Operator::Less, 1),
+                    it if it.starts_with('>') => (Operator::Greater, 1),
+                    it if it.starts_with('=') => (Operator::Equal, 1),
+                    _ => return Err("`!` must be followed by `=`".to_owned()),
+                };
+                words.push(Word::Operator(operator));
+                length
+            }
+            _ => {
+                let end = rest.find(|it: char| it.is_whitespace() || "=!<>'".contains(it)).unwrap_or(rest.len());
+                words.push(Word::Plain(rest[..end].to_owned()));
+                end
+            }
+        };
+        rest = rest[taken..].trim_start();
+    }
+    Ok(words)
+}

@@ -1,0 +1,157 @@
+//! HTTP: the API, the event streams, the seed's endpoints, metrics, and the page.
+//!
+//! Handlers only read: live views from the hub, stored tables through ad-hoc SQL, health from whoever knows. Everything long runs elsewhere, so that
+//! health and metrics answer while a heavy query runs.
+
+mod assets;
+mod entry;
+mod filter;
+mod metrics;
+mod problem;
+mod seed;
+mod sql;
+pub mod status;
+mod stream;
+mod topics;
+mod views;
+mod wire;
+
+pub use status::{CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource};
+
+use crate::plan::Dataflow;
+use crate::sql::query::Queries;
+use crate::view::Hub;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use problem::Problem;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, watch};
+
+/// Tells the epoch of an answer.
+const EPOCH_HEADER: &str = "tidelake-epoch";
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// Open connections get this long after streams have said goodbye.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What handlers share.
+pub struct App {
+    pub hub: Arc<Hub>,
+    pub queries: Queries,
+    pub dataflow: Arc<Dataflow>,
+    pub status: Arc<dyn StatusSource>,
+    pub started: Instant,
+    /// Other origins whose pages may read; `*` is any.
+    pub cors_origins: Vec<String>,
+    clients: Arc<Semaphore>,
+    ending: watch::Sender<bool>,
+    requests: metrics::Requests,
+}
+
+impl App {
+    pub fn new(hub: Arc<Hub>, queries: Queries, dataflow: Arc<Dataflow>, status: Arc<dyn StatusSource>, cors_origins: Vec<String>) -> Arc<Self> {
+        Arc::new(App {
+            hub,
+            queries,
+            dataflow,
+            status,
+            started: Instant::now(),
+            cors_origins,
+            clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
+            ending: watch::Sender::new(false),
+            requests: metrics::Requests::default(),
+        })
+    }
+
+    /// Open event streams.
+    pub fn stream_clients(&self) -> usize {
+        stream::CLIENTS_MAX - self.clients.available_permits()
+    }
+}
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/api/v1/views", get(views::list))
+        .route("/api/v1/views/{view}", get(views::rows))
+        .route("/api/v1/views/{view}/changes", get(views::changes))
+        .route("/api/v1/stream", get(views::stream))
+        .route("/api/v1/sql", post(sql::run))
+        .route("/api/v1/queries/{id}", delete(sql::cancel))
+        .route("/api/v1/tables", get(sql::tables))
+        .route("/api/v1/status", get(status::status))
+        .route("/api/v1/version", get(status::version))
+        .route("/healthz", get(status::alive))
+        .route("/readyz", get(status::ready))
+        .route("/metrics", get(metrics::prometheus))
+        .route("/health", get(seed::health))
+        .route("/api/metrics", get(seed::metrics))
+        .route("/api/logs", get(seed::logs))
+        .route("/api/anomalies", get(seed::anomalies))
+        .route("/api/query", post(seed::query))
+        .route("/events", get(seed::events))
+        .fallback(assets::serve)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
+        .with_state(app)
+}
+
+/// Serves until told to stop; then streams say goodbye and the rest is drained.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(listener: tokio::net::TcpListener, app: Arc<App>, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
+    let ending = app.ending.clone();
+    let (told, mut drained) = watch::channel(false);
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+        let _ = shutdown.wait_for(|it| *it).await;
+        ending.send_replace(true);
+        told.send_replace(true);
+    });
+    let deadline = async {
+        let _ = drained.wait_for(|it| *it).await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        result = server.into_future() => result,
+        () = deadline => Ok(()),
+    }
+}
+
+/// Counting, cross-origin headers, and a security policy for pages.
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<axum::extract::MatchedPath>().map_or_else(|| "page".to_owned(), |it| it.as_str().to_owned());
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let allowed = origin.filter(|origin| app.cors_origins.iter().any(|it| it == "*" || it.as_bytes() == origin.as_bytes()));
+    let mut response = match (&method, &allowed) {
+        (&Method::OPTIONS, Some(_)) => axum::http::StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
+    };
+    app.requests.note(&method, &route, response.status(), began.elapsed());
+    let headers = response.headers_mut();
+    if let Some(origin) = allowed {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, last-event-id, x-query-id"));
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A number among the query's parameters, at most `max`.
+fn number(query: &HashMap<String, String>, name: &str, default: usize, max: usize) -> Result<usize, Problem> {
+    match query.get(name).filter(|it| !it.is_empty()) {
+        None => Ok(default),
+        Some(text) => text.parse::<usize>().map(|it| it.min(max)).map_err(|_| {
+            Problem::bad_request("bad_parameter", format!("{name}={text} is not a whole number")).hint(format!("between 0 and {max}"))
+        }),
+    }
+}

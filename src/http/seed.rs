@@ -1,0 +1,209 @@
+//! The endpoints and payloads that existing pages and scripts know, served from live views.
+
+use super::App;
+use super::entry::EntryReader;
+use super::filter::time_of;
+use super::problem::Problem;
+use super::sql::rows_json;
+use super::status::Health;
+use super::{stream, topics};
+use crate::model::{Row, Value, iso_of_micros};
+use crate::sql::query::QueryError;
+use arrow::datatypes::Schema;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json as JsonBody, Response};
+use serde_json::{Map, Value as Json, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The view that holds anomalies.
+pub const ANOMALIES: &str = "anomalies";
+/// The view of the last sixty seconds, and how long a record stays in it on average: it leaves in steps.
+const LAST_MINUTE: &str = "last_minute";
+const LAST_MINUTE_SECONDS: f64 = 61.0;
+const TOTALS: &str = "totals";
+
+const LOGS_DEFAULT: usize = 100;
+const LOGS_MAX: usize = 5_000;
+const ANOMALIES_DEFAULT: usize = 50;
+const ANOMALIES_MAX: usize = 1_000;
+/// Anomalies scored at least so high are errors, others warnings.
+const ERROR_SCORE: f64 = 0.8;
+
+type Parameters = Query<HashMap<String, String>>;
+
+pub async fn health(State(app): State<Arc<App>>) -> Response {
+    let status = app.status.status();
+    let source = app.dataflow.sources.first();
+    let topic = source.map(|it| it.option("topic").unwrap_or(&it.name));
+    let connected = !status.sources.is_empty() && status.sources.iter().all(|it| it.connected);
+    let body = json!({
+        "status": status.overall,
+        "topic": topic,
+        "clients": app.stream_clients(),
+        "kafkaConnected": connected,
+        "metrics": metrics_of(&app),
+        "components": status.components,
+        "uptime": app.started.elapsed().as_secs(),
+    });
+    let code = match status.overall {
+        Health::Down => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    };
+    (code, JsonBody(body)).into_response()
+}
+
+pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+    JsonBody(metrics_of(&app)).into_response()
+}
+
+/// The figures of the overview: the last sixty seconds, and all-time totals.
+pub fn metrics_of(app: &App) -> Json {
+    let minute = only_row(app, LAST_MINUTE);
+    let totals = only_row(app, TOTALS);
+    let of = |row: &Option<HashMap<String, Value>>, name: &str| row.as_ref().and_then(|it| it.get(name)?.as_f64());
+    let share = |part: Option<f64>, all: f64| match part {
+        Some(part) if 0.0 < all => rounded(part / all * 100.0),
+        _ => 0.0,
+    };
+    let counts = app.hub.totals();
+    let requests = of(&minute, "requests");
+    let per_second = requests.map_or_else(|| app.hub.rates(60).0, |it| it / LAST_MINUTE_SECONDS);
+    let requests = requests.unwrap_or_default();
+    let all_records = counts.iter().map(|it| it.records).sum::<u64>();
+    json!({
+        "eventsPerSec": rounded(per_second),
+        "errorRate": share(of(&minute, "errors"), requests),
+        "serverErrorRate": share(of(&minute, "server_errors"), requests),
+        "avgResponseTime": of(&minute, "response_time_mean").unwrap_or_default().round() as i64,
+        "activeSessions": of(&minute, "sessions").unwrap_or_default() as i64,
+        "dataProcessed": counts.iter().map(|it| it.bytes).sum::<u64>(),
+        "totalRequests": of(&totals, "requests").map_or(all_records, |it| it as u64),
+        "totalErrors": of(&totals, "errors").unwrap_or_default() as u64,
+        "lastUpdate": app.hub.epoch().iso(),
+        "epoch": app.hub.epoch(),
+    })
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// The row of a view that has just one.
+fn only_row(app: &App, view: &str) -> Option<HashMap<String, Value>> {
+    let schema = app.hub.view(view)?.schema;
+    let row = app.hub.snapshot(view)?.rows.into_iter().next()?.0;
+    Some(schema.fields().iter().map(|it| it.name().clone()).zip(row.0).collect())
+}
+
+pub async fn logs(State(app): State<Arc<App>>, Query(query): Parameters) -> Result<Response, Problem> {
+    let limit = super::number(&query, "limit", LOGS_DEFAULT, LOGS_MAX)?;
+    let Some(reader) = EntryReader::new(&app.dataflow) else { return Ok(JsonBody(json!([])).into_response()) };
+    let wanted = |name: &str, value: &str| query.get(name).is_none_or(|it| it.is_empty() || it.eq_ignore_ascii_case(value));
+    let mut entries = Vec::new();
+    for batch in app.hub.tail_after(0).iter().filter(|it| reader.takes(it)) {
+        let all = (0..batch.rows.num_rows()).map(|it| reader.read(&batch.rows, it));
+        entries.extend(all.filter(|it| {
+            wanted("level", &it.level)
+                && wanted("source", it.source.as_str().unwrap_or_default())
+                && wanted("endpoint", it.endpoint.as_str().unwrap_or_default())
+        }));
+    }
+    entries.sort_by_cached_key(|it| it.order());
+    let entries: Vec<Json> = entries.iter().take(limit).map(|it| it.to_json()).collect();
+    Ok(JsonBody(entries).into_response())
+}
+
+pub async fn anomalies(State(app): State<Arc<App>>, Query(query): Parameters) -> Result<Response, Problem> {
+    let limit = super::number(&query, "limit", ANOMALIES_DEFAULT, ANOMALIES_MAX)?;
+    let since = match query.get("since").filter(|it| !it.is_empty()) {
+        None => None,
+        Some(text) => Some(time_of(text).ok_or_else(|| {
+            Problem::bad_request("bad_parameter", format!("since={text} is not a time"))
+                .hint("write it as 2026-01-31T12:00:00Z or as milliseconds since 1970")
+        })?),
+    };
+    let (Some(info), Some(snapshot)) = (app.hub.view(ANOMALIES), app.hub.snapshot(ANOMALIES)) else {
+        return Ok(JsonBody(json!([])).into_response());
+    };
+    let at = |name: &str| info.schema.fields().find(name).map(|it| it.0);
+    let (start, kind, endpoint) = (at("window_start"), at("anomaly_type"), at("endpoint"));
+    let time = |row: &Row| start.and_then(|it| row.0[it].as_i64());
+    let wanted = |name: &str, column: Option<usize>, row: &Row| match query.get(name).filter(|it| !it.is_empty()) {
+        None => true,
+        Some(text) => column.is_some_and(|it| matches!(&row.0[it], Value::Text(value) if value.eq_ignore_ascii_case(text))),
+    };
+    let mut rows: Vec<Row> = snapshot.rows.into_iter().map(|it| it.0).collect();
+    rows.retain(|row| {
+        wanted("type", kind, row) && wanted("endpoint", endpoint, row) && since.is_none_or(|it| time(row).is_some_and(|at| it <= at))
+    });
+    rows.sort_by_key(|it| std::cmp::Reverse(time(it)));
+    let rows: Vec<Json> = rows.iter().take(limit).map(|it| anomaly_of(&info.schema, it)).collect();
+    Ok(JsonBody(rows).into_response())
+}
+
+/// An anomaly with an id that stays the same while its figures change.
+pub fn anomaly_of(schema: &Schema, row: &Row) -> Json {
+    let columns: Map<String, Json> =
+        schema.fields().iter().zip(row.0.iter()).map(|(field, value)| (field.name().clone(), value.to_json())).collect();
+    let text = |name: &str| match columns.get(name) {
+        Some(Json::String(it)) => it.clone(),
+        Some(Json::Number(it)) => it.to_string(),
+        _ => String::new(),
+    };
+    let key = ["window_start", "anomaly_type", "endpoint", "ip_class", "key"].map(text).join("\u{1f}");
+    let id = format!("{:016x}", twox_hash::XxHash3_64::oneshot(key.as_bytes()));
+    let score = columns.get("score").and_then(Json::as_f64).unwrap_or_default();
+    let time = schema.fields().find("window_start").and_then(|it| row.0[it.0].as_i64());
+    let mut message = text("anomaly_type").replace('_', " ").to_ascii_lowercase();
+    if !text("endpoint").is_empty() {
+        message.push_str(&format!(" on {}", text("endpoint")));
+    }
+    let figure = |name: &str| columns.get(name).and_then(Json::as_f64).map(rounded);
+    match (figure("observed"), figure("threshold").or_else(|| figure("expected"))) {
+        (Some(observed), Some(limit)) => message.push_str(&format!(": {observed} against {limit}")),
+        (Some(observed), None) => message.push_str(&format!(": {observed}")),
+        _ => {}
+    }
+    let mut anomaly = Map::new();
+    anomaly.insert("id".to_owned(), json!(id));
+    anomaly.insert("timestamp".to_owned(), json!(time.map(iso_of_micros)));
+    anomaly.insert("level".to_owned(), json!(if ERROR_SCORE <= score { "ERROR" } else { "WARN" }));
+    anomaly.insert("message".to_owned(), json!(message));
+    for (name, value) in columns {
+        anomaly.entry(name).or_insert(value);
+    }
+    Json::Object(anomaly)
+}
+
+/// Real SQL behind the seed's payload.
+pub async fn query(State(app): State<Arc<App>>, body: Bytes) -> Response {
+    let refuse = |status: StatusCode, text: String| (status, JsonBody(json!({"error": text}))).into_response();
+    let text = serde_json::from_slice::<Json>(&body).ok().and_then(|it| it["query"].as_str().map(str::to_owned));
+    let Some(text) = text.filter(|it| !it.trim().is_empty()) else {
+        return refuse(StatusCode::BAD_REQUEST, "Query is required".to_owned());
+    };
+    match app.queries.run(&text, None).await {
+        Ok(answer) => {
+            let seconds = format!("{:.2}s", answer.elapsed.as_secs_f64());
+            let rows = rows_json(&answer).1;
+            let body = format!("{{\"results\":{rows},\"executionTime\":\"{seconds}\",\"truncated\":{}}}", answer.truncated);
+            super::sql::json_text(body)
+        }
+        Err(error) => {
+            let status = match &error {
+                QueryError::Rejected { .. } => StatusCode::BAD_REQUEST,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            let hint = error.hint().map(|it| format!(" ({it})")).unwrap_or_default();
+            refuse(status, format!("{error}{hint}"))
+        }
+    }
+}
+
+pub async fn events(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let topics = topics::of_events(&app);
+    stream::respond(app, topics, false)
+}

@@ -1,0 +1,151 @@
+//! How the process is doing, as its coordinator tells it; health is asked, never guessed from here.
+
+use super::App;
+use crate::model::{Epoch, wall_ms};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json as JsonBody, Response};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Where the status comes from. Must not block: it is asked many times a second.
+pub trait StatusSource: Send + Sync {
+    fn status(&self) -> Status;
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    pub overall: Health,
+    pub components: Vec<Component>,
+    /// The last commit of this process; none before the first.
+    pub commit: Option<CommitInfo>,
+    pub sources: Vec<SourceStatus>,
+    pub workers: usize,
+    /// Epochs read and not yet complete everywhere.
+    pub epochs_open: u64,
+    /// Commits handed over and not yet durable.
+    pub commits_open: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    Ok,
+    #[default]
+    Starting,
+    Degraded,
+    Down,
+}
+
+impl Health {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Health::Ok => "ok",
+            Health::Starting => "starting",
+            Health::Degraded => "degraded",
+            Health::Down => "down",
+        }
+    }
+}
+
+/// A part of the process or something it depends on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Component {
+    pub name: String,
+    pub status: Health,
+    /// What was seen, in words.
+    pub detail: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct CommitInfo {
+    pub number: u64,
+    pub epoch: Epoch,
+    pub age_seconds: f64,
+    pub duration_ms: f64,
+    /// Version of each table of the lake.
+    pub versions: BTreeMap<String, i64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceStatus {
+    pub name: String,
+    pub connected: bool,
+    pub partitions: Vec<PartitionStatus>,
+    /// All-time counts; they survive restarts.
+    pub records: u64,
+    pub undecoded: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct PartitionStatus {
+    pub partition: i32,
+    /// The next record to read.
+    pub offset: i64,
+    pub end_offset: Option<i64>,
+    pub lag: Option<i64>,
+}
+
+pub async fn status(State(app): State<Arc<App>>) -> Response {
+    let status = app.status.status();
+    let (records_per_second, bytes_per_second) = app.hub.rates(10);
+    let mut body = json!(status);
+    if let Some(members) = body.as_object_mut() {
+        members.insert("epoch".to_owned(), json!(app.hub.epoch()));
+        members.insert("epoch_age_seconds".to_owned(), json!(epoch_age_seconds(&app)));
+        members.insert("uptime_seconds".to_owned(), json!(app.started.elapsed().as_secs()));
+        members.insert("dataflow".to_owned(), json!(app.dataflow.name));
+        members.insert("records_per_second".to_owned(), json!(records_per_second));
+        members.insert("bytes_per_second".to_owned(), json!(bytes_per_second));
+        members.insert("stream_clients".to_owned(), json!(app.stream_clients()));
+        let watermarks: BTreeMap<_, _> =
+            app.hub.watermarks().into_iter().map(|(name, at)| (name, crate::model::iso_of_micros(at))).collect();
+        members.insert("watermarks".to_owned(), json!(watermarks));
+    }
+    JsonBody(body).into_response()
+}
+
+/// Seconds since the newest visible epoch; nothing before the first.
+pub fn epoch_age_seconds(app: &App) -> Option<f64> {
+    let epoch = app.hub.epoch();
+    (epoch != Epoch(0)).then(|| wall_ms().saturating_sub(epoch.0) as f64 / 1000.0)
+}
+
+/// The event `health` of a stream.
+pub fn health(app: &App) -> serde_json::Value {
+    let status = app.status.status();
+    json!({
+        "status": status.overall,
+        "uptime_seconds": app.started.elapsed().as_secs(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "components": status.components,
+    })
+}
+
+pub async fn version(State(app): State<Arc<App>>) -> Response {
+    JsonBody(json!({
+        "name": "tidelake",
+        "version": env!("CARGO_PKG_VERSION"),
+        "dataflow": app.dataflow.name,
+        "fingerprint": app.dataflow.fingerprint,
+    }))
+    .into_response()
+}
+
+/// The process runs; nothing else is asked.
+pub async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Whether it can do its work, and what stands in the way.
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
+    let status = app.status.status();
+    let code = match status.overall {
+        Health::Ok | Health::Degraded => StatusCode::OK,
+        Health::Starting | Health::Down => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (code, JsonBody(json!({"status": status.overall, "components": status.components}))).into_response()
+}
