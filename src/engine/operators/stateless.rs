@@ -2,9 +2,9 @@
 
 use super::{ChangeStream, Shared};
 use crate::engine::changes::Changes;
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{cast, concat_batches, filter_record_batch, prep_null_mask_filter};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use std::cell::RefCell;
@@ -26,6 +26,7 @@ pub(in crate::engine) fn project<'s>(input: ChangeStream<'s>, columns: Vec<usize
 
 /// The same columns under another schema, as the sides of a union need it.
 pub(in crate::engine) fn relabel<'s>(input: ChangeStream<'s>, schema: SchemaRef) -> ChangeStream<'s> {
+    let schema = nullable(&schema);
     each(input, "Relabel", move |changes| {
         let batch = changes.batch()?;
         let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| typed(column, field.data_type())).collect();
@@ -43,6 +44,7 @@ pub(in crate::engine) fn map<'s>(
     schema: SchemaRef,
     shared: Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
+    let schema = nullable(&schema);
     each(input, "Map", move |changes| {
         let batch = changes.batch()?;
         let evaluate = |batch: &RecordBatch, diffs: Option<&[i64]>| evaluate(filter.as_ref(), &columns, &schema, batch, diffs);
@@ -80,7 +82,8 @@ fn evaluate(
     let mut kept_diffs: Option<Vec<i64>> = None;
     if let Some(filter) = filter {
         let mask = filter.evaluate(batch)?.into_array(batch.num_rows())?;
-        let mask: BooleanArray = prep_null_mask_filter(mask.as_boolean());
+        let mask = mask.as_boolean();
+        let mask: BooleanArray = if mask.null_count() == 0 { mask.clone() } else { prep_null_mask_filter(mask) };
         if mask.true_count() == 0 {
             return Ok(None);
         }
@@ -98,6 +101,11 @@ fn evaluate(
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let mapped = RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?;
     Ok(Some(with_signs(mapped, kept_diffs.as_deref().or(diffs))))
+}
+
+/// The same columns, each of which may be null: nullability is the planner's concern, not a reason to refuse rows.
+pub(super) fn nullable(schema: &SchemaRef) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().iter().map(|it| it.as_ref().clone().with_nullable(true)).collect::<Vec<_>>()))
 }
 
 fn typed(column: &ArrayRef, data_type: &arrow::datatypes::DataType) -> ArrayRef {

@@ -77,7 +77,7 @@ pub(in crate::engine) fn top_k<'s>(
     };
     let staged = ranked.reduce_named("TopK of bucket", first(keep, 0));
     let top = staged.map(|(_, row)| (0u64, row)).reduce_named("TopK", first(limit, skip)).map(|(_, it)| it.row);
-    let schema = schema.clone();
+    let schema = super::stateless::nullable(schema);
     top.inner.unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(Pipeline, "FinishTopK", move |_, _| {
         let mut open: BTreeMap<u64, (Capability<u64>, Vec<(Row, isize)>)> = BTreeMap::new();
         move |(input, frontier), output| {
