@@ -20,7 +20,11 @@ use tidelake::plan::Dataflow;
 
 /// Live, exact views and a Delta lake from log topics.
 #[derive(Parser)]
-#[command(version, max_term_width = 110, after_help = "First time? `tidelake demo`, then open http://127.0.0.1:4000/")]
+#[command(
+    version,
+    max_term_width = 110,
+    after_help = "First time? `tidelake demo`, then open http://127.0.0.1:4000/"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,7 +46,9 @@ enum Command {
         serving: Serving,
     },
     /// Runs a dataflow on Kafka, or on partition files with --input.
-    #[command(after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx")]
+    #[command(
+        after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx"
+    )]
     Run {
         /// Folder with dataflow.sql.
         dataflow: PathBuf,
@@ -61,7 +67,9 @@ enum Command {
         dataflow: PathBuf,
     },
     /// Generates web-log events into files or Kafka.
-    #[command(after_help = "Examples:\n  tidelake gen --rate 100 --duration 60 --out ./input\n  tidelake gen --count 1000000 --out ./input\n  tidelake gen --rate 20 --brokers localhost:9092 --topic web-logs")]
+    #[command(
+        after_help = "Examples:\n  tidelake gen --rate 100 --duration 60 --out ./input\n  tidelake gen --count 1000000 --out ./input\n  tidelake gen --rate 20 --brokers localhost:9092 --topic web-logs"
+    )]
     Gen {
         /// Events per second of event time.
         #[arg(long, default_value_t = 10.0)]
@@ -97,7 +105,9 @@ enum Command {
         truth: Option<PathBuf>,
     },
     /// Asks a running server in SQL, over live views and the lake.
-    #[command(after_help = "Examples:\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json")]
+    #[command(
+        after_help = "Examples:\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json"
+    )]
     Sql {
         query: String,
         #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000")]
@@ -136,20 +146,33 @@ struct Serving {
 
 impl Serving {
     fn address(&self) -> SocketAddr {
-        self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], self.port.unwrap_or(4000))))
+        self.listen
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], self.port.unwrap_or(4000))))
     }
 
     fn options(&self, lake: String, input: Option<PathBuf>) -> Options {
         let tick_ms = Options::default().tick_ms;
-        let commit_interval_ms = ((self.commit_interval * 1000.0) as u64).div_ceil(tick_ms).max(1) * tick_ms;
-        Options { lake, input, workers: self.workers.into(), commit_interval_ms, ..Options::default() }
+        let commit_interval_ms = ((self.commit_interval * 1000.0) as u64)
+            .div_ceil(tick_ms)
+            .max(1)
+            * tick_ms;
+        Options {
+            lake,
+            input,
+            workers: self.workers.into(),
+            commit_interval_ms,
+            ..Options::default()
+        }
     }
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("TIDELAKE_LOG").unwrap_or_else(|_| "tidelake=info,warn".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("TIDELAKE_LOG")
+                .unwrap_or_else(|_| "tidelake=info,warn".into()),
+        )
         .with_target(false)
         .with_writer(std::io::stderr)
         .init();
@@ -157,25 +180,58 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<tidelake::sql::Error>() { 3 } else { 1 })
+            ExitCode::from(if error.is::<tidelake::sql::Error>() {
+                3
+            } else {
+                1
+            })
         }
     }
 }
 
 fn start(command: Command) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     match command {
-        Command::Demo { data, rate, serving } => demo(&runtime, &data, rate, &serving),
-        Command::Run { dataflow, input, lake, serving } => {
+        Command::Demo {
+            data,
+            rate,
+            serving,
+        } => demo(&runtime, &data, rate, &serving),
+        Command::Run {
+            dataflow,
+            input,
+            lake,
+            serving,
+        } => {
             let dataflow = runtime.block_on(load(&dataflow))?;
             let options = serving.options(lake, input);
-            runtime.block_on(cli::serve::run(dataflow, options, serving.address(), serving.cors.clone()))
+            runtime.block_on(cli::serve::run(
+                dataflow,
+                options,
+                serving.address(),
+                serving.cors.clone(),
+            ))
         }
         Command::Check { dataflow } => {
             print!("{}", runtime.block_on(load(&dataflow))?);
             Ok(())
         }
-        Command::Gen { rate, duration, count, seed, no_anomalies, start, out, partitions, brokers, topic, truth } => {
+        Command::Gen {
+            rate,
+            duration,
+            count,
+            seed,
+            no_anomalies,
+            start,
+            out,
+            partitions,
+            brokers,
+            topic,
+            truth,
+        } => {
             let start_us = start.map(|it| time_us(&it)).transpose()?;
             let load = Load {
                 rate,
@@ -187,47 +243,97 @@ fn start(command: Command) -> Result<()> {
                 start_us,
             };
             let mut target: Box<dyn Target> = match (&out, &brokers) {
-                (Some(path), _) if path.extension().is_some_and(|it| it == "jsonl" || it == "json") => Box::new(Files::single(path)?),
+                (Some(path), _)
+                    if path
+                        .extension()
+                        .is_some_and(|it| it == "jsonl" || it == "json") =>
+                {
+                    Box::new(Files::single(path)?)
+                }
                 (Some(folder), _) => Box::new(Files::open(folder, partitions.max(1))?),
                 (None, Some(brokers)) => Box::new(Topic::open(brokers, &topic)?),
-                (None, None) => anyhow::bail!("say where events go: --out DIR, or --brokers and --topic"),
+                (None, None) => {
+                    anyhow::bail!("say where events go: --out DIR, or --brokers and --topic")
+                }
             };
             let mut truth = truth
-                .map(|it| std::fs::File::create(&it).with_context(|| format!("could not write {}", it.display())))
+                .map(|it| {
+                    std::fs::File::create(&it)
+                        .with_context(|| format!("could not write {}", it.display()))
+                })
                 .transpose()?
                 .map(std::io::BufWriter::new);
             let stop = stop_on_signal(&runtime);
-            let sent = generate::generate(&load, target.as_mut(), truth.as_mut().map(|it| it as &mut dyn Write), &stop)?;
+            let sent = generate::generate(
+                &load,
+                target.as_mut(),
+                truth.as_mut().map(|it| it as &mut dyn Write),
+                &stop,
+            )?;
             eprintln!("{sent} events written");
             Ok(())
         }
-        Command::Sql { query, server, output } => runtime.block_on(client::sql(&server, &query, output)),
-        Command::Tail { view, filter, server } => runtime.block_on(client::tail(&server, &view, filter.as_deref())),
+        Command::Sql {
+            query,
+            server,
+            output,
+        } => runtime.block_on(client::sql(&server, &query, output)),
+        Command::Tail {
+            view,
+            filter,
+            server,
+        } => runtime.block_on(client::tail(&server, &view, filter.as_deref())),
     }
 }
 
 /// The dataflow of `demo`, so that it needs no other file.
 const DEMO_DATAFLOW: &str = include_str!("../dataflows/web_logs/dataflow.sql");
 
-fn demo(runtime: &tokio::runtime::Runtime, data: &std::path::Path, rate: f64, serving: &Serving) -> Result<()> {
-    let dataflow = runtime.block_on(tidelake::sql::plan_text("web_logs", DEMO_DATAFLOW, |it| std::env::var(it).ok()))?;
+fn demo(
+    runtime: &tokio::runtime::Runtime,
+    data: &std::path::Path,
+    rate: f64,
+    serving: &Serving,
+) -> Result<()> {
+    let dataflow = runtime.block_on(tidelake::sql::plan_text("web_logs", DEMO_DATAFLOW, |it| {
+        std::env::var(it).ok()
+    }))?;
     let input = data.join("input");
     let mut files = Files::open(&input, 4)?;
     let address = serving.address();
-    eprintln!("Tidelake demo: {rate} generated web-log events a second, {} workers.", serving.workers);
+    eprintln!(
+        "Tidelake demo: {rate} generated web-log events a second, {} workers.",
+        serving.workers
+    );
     eprintln!("  page     http://{address}/");
     eprintln!("  a view   curl -N http://{address}/api/v1/views/traffic_1m/changes");
     eprintln!("  SQL      tidelake sql 'SELECT * FROM top_endpoints'");
-    eprintln!("  lake     {}/lake   (Delta tables: logs, traffic_1m, …)", data.display());
+    eprintln!(
+        "  lake     {}/lake   (Delta tables: logs, traffic_1m, …)",
+        data.display()
+    );
     eprintln!("Ctrl+C stops it; started again it goes on where it stopped.");
     let stop = Arc::new(AtomicBool::new(false));
     let stop_generating = Arc::clone(&stop);
-    let load = Load { rate, seed: tidelake::model::wall_ms(), anomalies: true, duration: None, count: None, paced: true, start_us: None };
+    let load = Load {
+        rate,
+        seed: tidelake::model::wall_ms(),
+        anomalies: true,
+        duration: None,
+        count: None,
+        paced: true,
+        start_us: None,
+    };
     let generating = std::thread::Builder::new()
         .name("generate".to_owned())
         .spawn(move || generate::generate(&load, &mut files, None, &stop_generating))?;
     let options = serving.options(data.join("lake").display().to_string(), Some(input));
-    let result = runtime.block_on(cli::serve::run(dataflow, options, address, serving.cors.clone()));
+    let result = runtime.block_on(cli::serve::run(
+        dataflow,
+        options,
+        address,
+        serving.cors.clone(),
+    ));
     stop.store(true, Ordering::Release);
     let _ = generating.join();
     result
@@ -246,7 +352,8 @@ fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
     runtime.spawn(async move {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
         let terminated = async {
             match terminate.as_mut() {
                 Some(it) => it.recv().await,

@@ -17,12 +17,17 @@ pub enum Output {
 /// A query to a server.
 pub async fn sql(server: &str, query: &str, output: Output) -> Result<()> {
     let url = format!("{}/api/v1/sql", server.trim_end_matches('/'));
-    let request = reqwest::Client::new().post(&url).json(&serde_json::json!({"query": query}));
+    let request = reqwest::Client::new()
+        .post(&url)
+        .json(&serde_json::json!({"query": query}));
     let request = match output {
         Output::Csv => request.header("accept", "text/csv"),
         _ => request,
     };
-    let response = request.send().await.with_context(|| format!("could not reach {server}; is it running?"))?;
+    let response = request
+        .send()
+        .await
+        .with_context(|| format!("could not reach {server}; is it running?"))?;
     let ok = response.status().is_success();
     let text = response.text().await?;
     if !ok {
@@ -33,7 +38,12 @@ pub async fn sql(server: &str, query: &str, output: Output) -> Result<()> {
         Output::Json => println!("{}", serde_json::from_str::<Value>(&text)?["rows"]),
         Output::Table => {
             let answer: Value = serde_json::from_str(&text)?;
-            let names: Vec<String> = answer["columns"].as_array().into_iter().flatten().map(|it| text_of(&it["name"])).collect();
+            let names: Vec<String> = answer["columns"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|it| text_of(&it["name"]))
+                .collect();
             let rows: Vec<Vec<String>> = answer["rows"]
                 .as_array()
                 .into_iter()
@@ -41,7 +51,12 @@ pub async fn sql(server: &str, query: &str, output: Output) -> Result<()> {
                 .map(|row| names.iter().map(|it| text_of(&row[it])).collect())
                 .collect();
             print_table(&names, &rows);
-            eprintln!("{} rows as of epoch {} in {} ms", rows.len(), answer["epoch"], answer["elapsed_ms"]);
+            eprintln!(
+                "{} rows as of epoch {} in {} ms",
+                rows.len(),
+                answer["epoch"],
+                answer["elapsed_ms"]
+            );
         }
     }
     Ok(())
@@ -49,11 +64,16 @@ pub async fn sql(server: &str, query: &str, output: Output) -> Result<()> {
 
 /// Changes of a view, one line each, until interrupted.
 pub async fn tail(server: &str, view: &str, filter: Option<&str>) -> Result<()> {
-    let mut url = reqwest::Url::parse(&format!("{}/api/v1/views/{view}/changes", server.trim_end_matches('/')))?;
+    let mut url = reqwest::Url::parse(&format!(
+        "{}/api/v1/views/{view}/changes",
+        server.trim_end_matches('/')
+    ))?;
     if let Some(filter) = filter {
         url.query_pairs_mut().append_pair("where", filter);
     }
-    let response = reqwest::get(url).await.with_context(|| format!("could not reach {server}; is it running?"))?;
+    let response = reqwest::get(url)
+        .await
+        .with_context(|| format!("could not reach {server}; is it running?"))?;
     if !response.status().is_success() {
         bail!(problem(&response.text().await?));
     }
@@ -70,8 +90,15 @@ pub async fn tail(server: &str, view: &str, filter: Option<&str>) -> Result<()> 
 }
 
 fn print_frame(frame: &str) -> Result<()> {
-    let field = |name: &str| frame.lines().find_map(|it| it.strip_prefix(name)).map(str::trim);
-    let (Some(event), Some(data)) = (field("event:"), field("data:")) else { return Ok(()) };
+    let field = |name: &str| {
+        frame
+            .lines()
+            .find_map(|it| it.strip_prefix(name))
+            .map(str::trim)
+    };
+    let (Some(event), Some(data)) = (field("event:"), field("data:")) else {
+        return Ok(());
+    };
     let data: Value = serde_json::from_str(data)?;
     match event {
         "snapshot" | "reset" => {
@@ -81,7 +108,11 @@ fn print_frame(frame: &str) -> Result<()> {
         }
         "changes" => {
             for change in data["changes"].as_array().into_iter().flatten() {
-                let sign = if change["diff"].as_i64().unwrap_or(0) < 0 { '-' } else { '+' };
+                let sign = if change["diff"].as_i64().unwrap_or(0) < 0 {
+                    '-'
+                } else {
+                    '+'
+                };
                 println!("{sign} {}", change["row"]);
             }
         }
@@ -111,13 +142,30 @@ fn text_of(value: &Value) -> String {
 
 /// Rows under their names, in columns.
 pub fn print_table(names: &[String], rows: &[Vec<String>]) {
-    let width = |at: usize| rows.iter().map(|it| it[at].chars().count()).chain([names[at].chars().count()]).max().unwrap_or(0);
+    let width = |at: usize| {
+        rows.iter()
+            .map(|it| it[at].chars().count())
+            .chain([names[at].chars().count()])
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..names.len()).map(width).collect();
     let line = |cells: &[String]| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(it, width)| format!("{it:width$}")).collect();
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(it, width)| format!("{it:width$}"))
+            .collect();
         println!("{}", padded.join("  ").trim_end());
     };
     line(names);
-    println!("{}", widths.iter().map(|it| "-".repeat(*it)).collect::<Vec<_>>().join("  "));
+    println!(
+        "{}",
+        widths
+            .iter()
+            .map(|it| "-".repeat(*it))
+            .collect::<Vec<_>>()
+            .join("  ")
+    );
     rows.iter().for_each(|it| line(it));
 }

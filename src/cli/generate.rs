@@ -41,19 +41,26 @@ pub struct Files {
 
 impl Files {
     pub fn open(folder: &Path, partitions: usize) -> Result<Self> {
-        std::fs::create_dir_all(folder).with_context(|| format!("could not make folder {}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("could not make folder {}", folder.display()))?;
         let open = |number: usize| {
             let path = folder.join(format!("events-{number}.jsonl"));
             let file = OpenOptions::new().create(true).append(true).open(&path);
-            file.map(|it| BufWriter::with_capacity(1 << 18, it)).with_context(|| format!("could not open {}", path.display()))
+            file.map(|it| BufWriter::with_capacity(1 << 18, it))
+                .with_context(|| format!("could not open {}", path.display()))
         };
-        Ok(Files { files: (0..partitions).map(open).collect::<Result<_>>()? })
+        Ok(Files {
+            files: (0..partitions).map(open).collect::<Result<_>>()?,
+        })
     }
 
     /// One file, whatever its name.
     pub fn single(path: &Path) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("could not write {}", path.display()))?;
-        Ok(Files { files: vec![BufWriter::with_capacity(1 << 18, file)] })
+        let file =
+            File::create(path).with_context(|| format!("could not write {}", path.display()))?;
+        Ok(Files {
+            files: vec![BufWriter::with_capacity(1 << 18, file)],
+        })
     }
 }
 
@@ -66,7 +73,9 @@ impl Target for Files {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.files.iter_mut().try_for_each(|it| it.flush().map_err(Into::into))
+        self.files
+            .iter_mut()
+            .try_for_each(|it| it.flush().map_err(Into::into))
     }
 }
 
@@ -87,7 +96,10 @@ impl Topic {
             .set("queue.buffering.max.messages", "200000")
             .create()
             .with_context(|| format!("could not start a Kafka producer for {brokers}"))?;
-        Ok(Topic { producer, topic: topic.to_owned() })
+        Ok(Topic {
+            producer,
+            topic: topic.to_owned(),
+        })
     }
 }
 
@@ -100,11 +112,15 @@ impl Target for Topic {
         loop {
             match self.producer.send(record) {
                 Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if began.elapsed() < Duration::from_secs(60) => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if began.elapsed() < Duration::from_secs(60) =>
+                {
                     record = back;
                     self.producer.poll(Duration::from_millis(10));
                 }
-                Err((error, _)) => return Err(error).context("could not send to Kafka; is the broker running?"),
+                Err((error, _)) => {
+                    return Err(error).context("could not send to Kafka; is the broker running?");
+                }
             }
         }
         if self.producer.in_flight_count() % 1000 == 0 {
@@ -119,21 +135,39 @@ impl Target for Topic {
         if self.producer.in_flight_count() == 0 {
             return Ok(());
         }
-        self.producer.flush(Duration::from_secs(60)).context("not all events reached Kafka")
+        self.producer
+            .flush(Duration::from_secs(60))
+            .context("not all events reached Kafka")
     }
 }
 
 /// Generates until the load is done or `stop` is set; returns how many events. The injected truth goes to `truth`, one JSON line each.
-pub fn generate(load: &Load, target: &mut dyn Target, mut truth: Option<&mut dyn Write>, stop: &Arc<AtomicBool>) -> Result<u64> {
-    let start_us = load.start_us.unwrap_or_else(|| i64::try_from(wall_ms()).unwrap_or(0) * 1000);
-    let mut generator = Generator::new(Settings { seed: load.seed, rate: load.rate, anomalies: load.anomalies, start_us });
+pub fn generate(
+    load: &Load,
+    target: &mut dyn Target,
+    mut truth: Option<&mut dyn Write>,
+    stop: &Arc<AtomicBool>,
+) -> Result<u64> {
+    let start_us = load
+        .start_us
+        .unwrap_or_else(|| i64::try_from(wall_ms()).unwrap_or(0) * 1000);
+    let mut generator = Generator::new(Settings {
+        seed: load.seed,
+        rate: load.rate,
+        anomalies: load.anomalies,
+        start_us,
+    });
     let pacer = Pacer::new(start_us, load.duration);
     let began = Instant::now();
     let mut flushed = Instant::now();
     let mut event = Vec::with_capacity(512);
     let mut sent = 0;
     while !stop.load(Ordering::Acquire) && load.count.is_none_or(|it| sent < it) {
-        let elapsed = if load.paced { began.elapsed() } else { Duration::MAX / 4 };
+        let elapsed = if load.paced {
+            began.elapsed()
+        } else {
+            Duration::MAX / 4
+        };
         match pacer.next(generator.next_time_us(), elapsed) {
             Pace::Finish(rest) => {
                 target.flush()?;
@@ -151,7 +185,11 @@ pub fn generate(load: &Load, target: &mut dyn Target, mut truth: Option<&mut dyn
             Pace::Emit => {}
         }
         event.clear();
-        let Generated { key_hash, truth: injected, .. } = generator.next_into(&mut event);
+        let Generated {
+            key_hash,
+            truth: injected,
+            ..
+        } = generator.next_into(&mut event);
         target.send(&event, generator.key(), key_hash)?;
         sent += 1;
         if let (Some(it), Some(out)) = (injected, truth.as_mut()) {

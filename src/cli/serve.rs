@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tidelake::coordinator::{self, Committed, Pipeline};
-use tidelake::http::{App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource, serve};
+use tidelake::http::{
+    App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource, serve,
+};
 use tidelake::lake::Store;
 use tidelake::model::wall_ms;
 use tidelake::plan::Dataflow;
@@ -17,10 +19,17 @@ use tidelake::view::Hub;
 use tokio::sync::watch;
 
 /// Runs a dataflow and serves it.
-pub async fn run(dataflow: Dataflow, options: coordinator::Options, listen: SocketAddr, cors: Vec<String>) -> Result<()> {
+pub async fn run(
+    dataflow: Dataflow,
+    options: coordinator::Options,
+    listen: SocketAddr,
+    cors: Vec<String>,
+) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(listen)
         .await
-        .with_context(|| format!("could not listen on {listen}; choose another address with --listen"))?;
+        .with_context(|| {
+            format!("could not listen on {listen}; choose another address with --listen")
+        })?;
     let address = listener.local_addr()?;
     let pipeline = coordinator::start(dataflow, &options).await?;
     let queries = Queries::new(
@@ -30,7 +39,13 @@ pub async fn run(dataflow: Dataflow, options: coordinator::Options, listen: Sock
         Limits::default(),
     )?;
     let status = Arc::new(PipelineStatus::of(&pipeline));
-    let app = App::new(Arc::clone(&pipeline.hub), queries, Arc::clone(&pipeline.dataflow), status, cors);
+    let app = App::new(
+        Arc::clone(&pipeline.hub),
+        queries,
+        Arc::clone(&pipeline.dataflow),
+        status,
+        cors,
+    );
     let (stop, stopping) = watch::channel(false);
     let server = tokio::spawn(serve(listener, app, stopping));
     tracing::info!(
@@ -54,10 +69,11 @@ pub async fn run(dataflow: Dataflow, options: coordinator::Options, listen: Sock
 
 /// True if the pipeline failed, false if someone asked to stop.
 async fn until_told_or_failed(pipeline: &Pipeline) -> bool {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(it) => it,
-        Err(_) => return false,
-    };
+    let mut terminate =
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(it) => it,
+            Err(_) => return false,
+        };
     let mut look = tokio::time::interval(Duration::from_millis(200));
     loop {
         tokio::select! {
@@ -80,8 +96,15 @@ impl Lake {
     }
 
     pub fn new(store: Store, dataflow: &Dataflow) -> Self {
-        let names = dataflow.tables.iter().map(|it| it.name.clone()).chain(dataflow.views.iter().map(|it| it.name.clone()));
-        Lake { store, names: names.collect() }
+        let names = dataflow
+            .tables
+            .iter()
+            .map(|it| it.name.clone())
+            .chain(dataflow.views.iter().map(|it| it.name.clone()));
+        Lake {
+            store,
+            names: names.collect(),
+        }
     }
 }
 
@@ -90,8 +113,21 @@ impl LakeTables for Lake {
         self.names.clone()
     }
 
-    fn provider<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<dyn datafusion::catalog::TableProvider>, String>> {
-        async move { tidelake::sql::delta_provider(&self.store.open_delta(name).await.map_err(|it| it.to_string())?).await }.boxed()
+    fn provider<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<dyn datafusion::catalog::TableProvider>, String>> {
+        async move {
+            tidelake::sql::delta_provider(
+                &self
+                    .store
+                    .open_delta(name)
+                    .await
+                    .map_err(|it| it.to_string())?,
+            )
+            .await
+        }
+        .boxed()
     }
 }
 
@@ -121,13 +157,21 @@ impl StatusSource for PipelineStatus {
         let totals = self.hub.totals();
         for ((name, shared), totals) in self.sources.iter().zip(totals) {
             let status = shared.get();
-            let lag: i64 = status.partitions.values().filter_map(|it| Some(it.end_offset? - it.offset)).map(|it| it.max(0)).sum();
+            let lag: i64 = status
+                .partitions
+                .values()
+                .filter_map(|it| Some(it.end_offset? - it.offset))
+                .map(|it| it.max(0))
+                .sum();
             let mut detail = format!("{} partitions, {lag} behind", status.partitions.len());
             if let Some(problem) = &status.problem {
                 detail = problem.clone();
             }
             if 0 < status.lost_records {
-                detail.push_str(&format!("; {} records were gone before they could be read", status.lost_records));
+                detail.push_str(&format!(
+                    "; {} records were gone before they could be read",
+                    status.lost_records
+                ));
             }
             let health = match (status.connected, &status.problem) {
                 (false, None) => Health::Starting,
@@ -136,13 +180,20 @@ impl StatusSource for PipelineStatus {
                 (true, None) if 0 < status.lost_records => Health::Degraded,
                 (true, None) => Health::Ok,
             };
-            components.push(Component { name: format!("source {name}"), status: health, detail });
-            let partitions = status.partitions.iter().map(|(partition, it)| PartitionStatus {
-                partition: *partition,
-                offset: it.offset,
-                end_offset: it.end_offset,
-                lag: it.end_offset.map(|end| (end - it.offset).max(0)),
+            components.push(Component {
+                name: format!("source {name}"),
+                status: health,
+                detail,
             });
+            let partitions = status
+                .partitions
+                .iter()
+                .map(|(partition, it)| PartitionStatus {
+                    partition: *partition,
+                    offset: it.offset,
+                    end_offset: it.end_offset,
+                    lag: it.end_offset.map(|end| (end - it.offset).max(0)),
+                });
             sources.push(SourceStatus {
                 name: name.clone(),
                 connected: status.connected,
@@ -156,19 +207,44 @@ impl StatusSource for PipelineStatus {
         let behind_ms = wall_ms().saturating_sub(epoch.0);
         let engine = match (epoch.0, behind_ms) {
             (0, _) => (Health::Starting, "no epoch complete yet".to_owned()),
-            (_, 0..5000) => (Health::Ok, format!("{} workers, newest epoch {behind_ms} ms old", self.workers)),
-            _ => (Health::Degraded, format!("newest epoch is {} s old", behind_ms / 1000)),
+            (_, 0..5000) => (
+                Health::Ok,
+                format!("{} workers, newest epoch {behind_ms} ms old", self.workers),
+            ),
+            _ => (
+                Health::Degraded,
+                format!("newest epoch is {} s old", behind_ms / 1000),
+            ),
         };
-        components.push(Component { name: "engine".to_owned(), status: engine.0, detail: engine.1 });
+        components.push(Component {
+            name: "engine".to_owned(),
+            status: engine.0,
+            detail: engine.1,
+        });
         let committed = self.committed.borrow().clone();
         let age_ms = wall_ms().saturating_sub(committed.written_ms);
         let lake = match &committed.problem {
             Some(problem) => (Health::Down, problem.clone()),
-            None => (Health::Ok, format!("commit {} {} s ago", committed.number, age_ms / 1000)),
+            None => (
+                Health::Ok,
+                format!("commit {} {} s ago", committed.number, age_ms / 1000),
+            ),
         };
-        components.push(Component { name: "lake".to_owned(), status: lake.0, detail: lake.1 });
-        let worst = components.iter().map(|it| it.status).max().unwrap_or_default();
-        let overall = if worst == Health::Down { Health::Degraded } else { worst };
+        components.push(Component {
+            name: "lake".to_owned(),
+            status: lake.0,
+            detail: lake.1,
+        });
+        let worst = components
+            .iter()
+            .map(|it| it.status)
+            .max()
+            .unwrap_or_default();
+        let overall = if worst == Health::Down {
+            Health::Degraded
+        } else {
+            worst
+        };
         Status {
             overall,
             components,
@@ -177,7 +253,11 @@ impl StatusSource for PipelineStatus {
                 epoch: committed.epoch,
                 age_seconds: age_ms as f64 / 1000.0,
                 duration_ms: committed.duration_ms as f64,
-                versions: committed.versions.iter().map(|(name, it)| (name.clone(), *it as i64)).collect(),
+                versions: committed
+                    .versions
+                    .iter()
+                    .map(|(name, it)| (name.clone(), *it as i64))
+                    .collect(),
             }),
             sources,
             workers: self.workers,

@@ -3,7 +3,10 @@
 use super::outputs::WorkerCommit;
 use super::{Error, state};
 use crate::engine::{self, ClockState, StateContent};
-use crate::lake::{self, Compaction, Manifest, Remedy, StateFile, Store, TableEntry, TableState, commit_info, remove_of, txn};
+use crate::lake::{
+    self, Compaction, Manifest, Remedy, StateFile, Store, TableEntry, TableState, commit_info,
+    remove_of, txn,
+};
 use crate::model::{Epoch, wall_ms};
 use crate::plan::{Dataflow, Plan, Window};
 use crate::view::Totals;
@@ -40,7 +43,11 @@ impl Committed {
             epoch: manifest.epoch,
             written_ms: manifest.written_ms,
             duration_ms: 0,
-            versions: manifest.tables.iter().map(|(name, it)| (name.clone(), it.version)).collect(),
+            versions: manifest
+                .tables
+                .iter()
+                .map(|(name, it)| (name.clone(), it.version))
+                .collect(),
             problem: None,
         }
     }
@@ -64,12 +71,18 @@ pub(super) struct Committer {
     settings: engine::Settings,
     merging: BTreeSet<String>,
     merged: Vec<Compaction>,
-    merges: (UnboundedSender<Result<Compaction, (String, lake::Error)>>, UnboundedReceiver<Result<Compaction, (String, lake::Error)>>),
+    merges: (
+        UnboundedSender<Result<Compaction, (String, lake::Error)>>,
+        UnboundedReceiver<Result<Compaction, (String, lake::Error)>>,
+    ),
     obsolete: Vec<StateFile>,
 }
 
 impl Committer {
-    #[expect(clippy::too_many_arguments, reason = "it is made once, from everything it connects")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "it is made once, from everything it connects"
+    )]
     pub fn new(
         store: Store,
         dataflow: Arc<Dataflow>,
@@ -147,19 +160,32 @@ impl Committer {
             }
             part.report.state.into_iter().for_each(|it| sum.add(it));
             if !part.report.clocks.is_empty() {
-                next.clocks = serde_json::to_value(&part.report.clocks).map_err(|it| Error::State(it.to_string()))?;
+                next.clocks = serde_json::to_value(&part.report.clocks)
+                    .map_err(|it| Error::State(it.to_string()))?;
             }
             for progress in part.report.progress {
                 let source = &self.dataflow.sources[progress.source].name;
-                next.offsets.entry(source.clone()).or_default().advance(progress.partition, progress.next.clone());
+                next.offsets
+                    .entry(source.clone())
+                    .or_default()
+                    .advance(progress.partition, progress.next.clone());
                 let totals = self.totals.entry(source.clone()).or_default();
                 totals.records += progress.records;
                 totals.undecoded += progress.undecoded;
                 totals.bytes += progress.bytes;
                 read += progress.records + progress.undecoded;
-                let counted = counts.entry(source.clone()).or_default().entry(progress.partition.0).or_insert_with(|| json!({"records": 0, "undecoded": 0, "bytes": 0, "checksum": "0"}));
+                let counted = counts
+                    .entry(source.clone())
+                    .or_default()
+                    .entry(progress.partition.0)
+                    .or_insert_with(
+                        || json!({"records": 0, "undecoded": 0, "bytes": 0, "checksum": "0"}),
+                    );
                 let before = |name: &str| counted[name].as_u64().unwrap_or(0);
-                let checksum: u64 = counted["checksum"].as_str().and_then(|it| it.parse().ok()).unwrap_or(0);
+                let checksum: u64 = counted["checksum"]
+                    .as_str()
+                    .and_then(|it| it.parse().ok())
+                    .unwrap_or(0);
                 *counted = json!({
                     "records": before("records") + progress.records,
                     "undecoded": before("undecoded") + progress.undecoded,
@@ -169,18 +195,31 @@ impl Committer {
             }
         }
         let records = sum.records();
-        if adds.is_empty() && replaced.is_empty() && records.is_empty() && read == 0 && next.offsets == self.last.offsets {
+        if adds.is_empty()
+            && replaced.is_empty()
+            && records.is_empty()
+            && read == 0
+            && next.offsets == self.last.offsets
+        {
             self.committed.send_modify(|it| it.problem = None);
             return Ok(());
         }
-        next.totals = serde_json::to_value(&self.totals).map_err(|it| Error::State(it.to_string()))?;
+        next.totals =
+            serde_json::to_value(&self.totals).map_err(|it| Error::State(it.to_string()))?;
         next.counts = serde_json::to_value(&counts).map_err(|it| Error::State(it.to_string()))?;
         let obsolete = self.store_state(&mut next, records).await?;
         let merged = std::mem::take(&mut self.merged);
         let names: Vec<String> = self.tables.keys().cloned().collect();
         for name in names {
             let adds = adds.remove(&name).unwrap_or_default();
-            let entry = self.entry(&name, &next, adds, replaced.contains(&name), &merged, now_ms);
+            let entry = self.entry(
+                &name,
+                &next,
+                adds,
+                replaced.contains(&name),
+                &merged,
+                now_ms,
+            );
             next.tables.insert(name, entry);
         }
         self.persist(&next).await?;
@@ -188,8 +227,16 @@ impl Committer {
             self.merging.remove(&merge.table);
         }
         self.last = next;
-        let committed = Committed { duration_ms: began.elapsed().as_millis() as u64, ..Committed::at(&self.last) };
-        tracing::debug!(epoch = epoch.0, number = self.last.number, records = read, "committed epoch {epoch}");
+        let committed = Committed {
+            duration_ms: began.elapsed().as_millis() as u64,
+            ..Committed::at(&self.last)
+        };
+        tracing::debug!(
+            epoch = epoch.0,
+            number = self.last.number,
+            records = read,
+            "committed epoch {epoch}"
+        );
         self.committed.send_replace(committed);
         self.after(obsolete).await;
         Ok(())
@@ -204,7 +251,8 @@ impl Committer {
                     Remedy::GiveUp => return Err(error.into()),
                     Remedy::RetryAfter(delay) => {
                         tracing::error!(%error, number = next.number, "the commit did not reach the lake; trying again");
-                        self.committed.send_modify(|it| it.problem = Some(error.to_string()));
+                        self.committed
+                            .send_modify(|it| it.problem = Some(error.to_string()));
                         tokio::time::sleep(delay).await;
                     }
                 },
@@ -219,7 +267,10 @@ impl Committer {
             if entry.commit != next.number {
                 continue;
             }
-            let version = self.store.commit_table(name, entry, &app_id(&self.dataflow.name, name)).await?;
+            let version = self
+                .store
+                .commit_table(name, entry, &app_id(&self.dataflow.name, name))
+                .await?;
             crash_point("table");
             let state = self.tables.entry(name.clone()).or_default();
             state.version = version;
@@ -231,12 +282,25 @@ impl Committer {
     }
 
     /// What a commit does to one table.
-    fn entry(&self, name: &str, next: &Manifest, adds: Vec<(Value, bool)>, replaced: bool, merged: &[Compaction], now_ms: u64) -> TableEntry {
+    fn entry(
+        &self,
+        name: &str,
+        next: &Manifest,
+        adds: Vec<(Value, bool)>,
+        replaced: bool,
+        merged: &[Compaction],
+        now_ms: u64,
+    ) -> TableEntry {
         let state = &self.tables[name];
         let mut after = state.clone();
         let mut actions = Vec::new();
         if replaced {
-            actions.extend(state.open_files.iter().map(|it| remove_of(it, true, now_ms)));
+            actions.extend(
+                state
+                    .open_files
+                    .iter()
+                    .map(|it| remove_of(it, true, now_ms)),
+            );
             after.open_files.clear();
         }
         for (add, open) in adds {
@@ -270,9 +334,17 @@ impl Committer {
             txn(&format!("{app}#generation"), next.generation, now_ms),
         ];
         if let Some(table) = self.dataflow.tables.iter().find(|it| it.name == name) {
-            for (source, offsets) in next.offsets.iter().filter(|it| table.source.is_empty() || *it.0 == table.source) {
+            for (source, offsets) in next
+                .offsets
+                .iter()
+                .filter(|it| table.source.is_empty() || *it.0 == table.source)
+            {
                 all.extend(offsets.iter().map(|(partition, position)| {
-                    txn(&format!("{app}@{source}/{}", partition.0), u64::try_from(position.offset.0).unwrap_or(0), now_ms)
+                    txn(
+                        &format!("{app}@{source}/{}", partition.0),
+                        u64::try_from(position.offset.0).unwrap_or(0),
+                        now_ms,
+                    )
                 }));
             }
         }
@@ -287,7 +359,11 @@ impl Committer {
     }
 
     /// Writes the difference, or all state when differences have piled up. Returns files no longer needed.
-    async fn store_state(&mut self, next: &mut Manifest, records: Vec<engine::StateRecord>) -> Result<Vec<StateFile>, Error> {
+    async fn store_state(
+        &mut self,
+        next: &mut Manifest,
+        records: Vec<engine::StateRecord>,
+    ) -> Result<Vec<StateFile>, Error> {
         let name = |kind: &str| format!("{:020}-{}-{kind}", next.number, &next.writer[..8]);
         if next.state_differences.len() < DIFFERENCES_MAX {
             if !records.is_empty() {
@@ -298,11 +374,18 @@ impl Committer {
             return Ok(Vec::new());
         }
         let mut sum = state::Sum::default();
-        let clocks: BTreeMap<String, ClockState> = serde_json::from_value(next.clocks.clone()).unwrap_or_default();
+        let clocks: BTreeMap<String, ClockState> =
+            serde_json::from_value(next.clocks.clone()).unwrap_or_default();
         let over = self.over(&clocks, next.epoch);
-        for record in state::load(&self.store, next).await?.into_iter().chain(records) {
+        for record in state::load(&self.store, next)
+            .await?
+            .into_iter()
+            .chain(records)
+        {
             let gone = match &record.content {
-                StateContent::Group(it) => over.get(&record.operator).is_some_and(|over| it.bucket <= *over),
+                StateContent::Group(it) => over
+                    .get(&record.operator)
+                    .is_some_and(|over| it.bucket <= *over),
                 StateContent::Row(..) => false,
             };
             if !gone {
@@ -310,7 +393,9 @@ impl Committer {
             }
         }
         let name = name("full");
-        let file = self.put_state(&name, state::encode(&sum.records())?).await?;
+        let file = self
+            .put_state(&name, state::encode(&sum.records())?)
+            .await?;
         let mut obsolete: Vec<StateFile> = next.state_full.replace(file).into_iter().collect();
         obsolete.append(&mut next.state_differences);
         Ok(obsolete)
@@ -318,13 +403,18 @@ impl Committer {
 
     async fn put_state(&self, name: &str, bytes: Vec<u8>) -> Result<StateFile, Error> {
         loop {
-            match self.store.put_state(&self.dataflow.name, name, bytes.clone()).await {
+            match self
+                .store
+                .put_state(&self.dataflow.name, name, bytes.clone())
+                .await
+            {
                 Ok(file) => return Ok(file),
                 Err(error) => match error.remedy() {
                     Remedy::GiveUp => return Err(error.into()),
                     Remedy::RetryAfter(delay) => {
                         tracing::error!(%error, "state could not be stored; trying again");
-                        self.committed.send_modify(|it| it.problem = Some(error.to_string()));
+                        self.committed
+                            .send_modify(|it| it.problem = Some(error.to_string()));
                         tokio::time::sleep(delay).await;
                     }
                 },
@@ -337,16 +427,28 @@ impl Committer {
         let mut over = HashMap::new();
         for view in &self.dataflow.views {
             view.plan.walk(&mut |node| {
-                let Plan::Aggregate { aggregation, .. } = node else { return };
-                let Some(source) = &aggregation.clock else { return };
-                let Some(clock) = clocks.get(source) else { return };
+                let Plan::Aggregate { aggregation, .. } = node else {
+                    return;
+                };
+                let Some(source) = &aggregation.clock else {
+                    return;
+                };
+                let Some(clock) = clocks.get(source) else {
+                    return;
+                };
                 match aggregation.window {
                     Window::None => {}
                     Window::Tumble { .. } => {
-                        over.insert(aggregation.id.clone(), clock.watermark(&self.settings.clocks[source], epoch.0 + 1));
+                        over.insert(
+                            aggregation.id.clone(),
+                            clock.watermark(&self.settings.clocks[source], epoch.0 + 1),
+                        );
                     }
                     Window::Last { size_us, .. } => {
-                        over.insert(aggregation.id.clone(), clock.now(epoch.0 + 1).saturating_sub(size_us));
+                        over.insert(
+                            aggregation.id.clone(),
+                            clock.now(epoch.0 + 1).saturating_sub(size_us),
+                        );
                     }
                 }
             });
@@ -376,9 +478,16 @@ impl Committer {
             if let Some(small) = state.to_merge() {
                 self.merging.insert(name.clone());
                 let (store, name, done) = (self.store.clone(), name.clone(), self.merges.0.clone());
-                let file = format!("m{:016}-{}.zstd.parquet", self.last.epoch.0, uuid::Uuid::new_v4());
+                let file = format!(
+                    "m{:016}-{}.zstd.parquet",
+                    self.last.epoch.0,
+                    uuid::Uuid::new_v4()
+                );
                 tokio::spawn(async move {
-                    let merged = store.merge(&name, small, &file).await.map_err(|it| (name, it));
+                    let merged = store
+                        .merge(&name, small, &file)
+                        .await
+                        .map_err(|it| (name, it));
                     let _ = done.send(merged);
                 });
             }
@@ -389,8 +498,12 @@ impl Committer {
 /// For recovery tests: ends the process at a named step when `TIDELAKE_CRASH_AT` says `<step>:<n-th time>`.
 fn crash_point(step: &str) {
     static PASSED: AtomicUsize = AtomicUsize::new(0);
-    let Ok(wanted) = std::env::var("TIDELAKE_CRASH_AT") else { return };
-    let Some((name, times)) = wanted.split_once(':') else { return };
+    let Ok(wanted) = std::env::var("TIDELAKE_CRASH_AT") else {
+        return;
+    };
+    let Some((name, times)) = wanted.split_once(':') else {
+        return;
+    };
     if name == step && times.parse() == Ok(PASSED.fetch_add(1, Ordering::AcqRel) + 1) {
         std::process::abort();
     }

@@ -19,7 +19,11 @@ pub(super) fn open(
     stop: &Arc<AtomicBool>,
 ) -> Result<Vec<Box<dyn Feed>>, Error> {
     let workers = options.workers;
-    let folder = options.input.as_ref().map(|path| file::Folder::open(path, stored)).transpose()?;
+    let folder = options
+        .input
+        .as_ref()
+        .map(|path| file::Folder::open(path, stored))
+        .transpose()?;
     let topic = match &folder {
         Some(_) => None,
         None => Some(kafka::Topic::from_options(&spec.name, &spec.options)?),
@@ -32,12 +36,26 @@ pub(super) fn open(
         let spawned = match (&folder, &topic) {
             (Some(folder), _) => {
                 let folder = Arc::clone(folder);
-                let reader = file::Reader { folder, worker, workers, stored, status, stop };
+                let reader = file::Reader {
+                    folder,
+                    worker,
+                    workers,
+                    stored,
+                    status,
+                    stop,
+                };
                 thread.spawn(move || reader.run(&sender))
             }
             (None, Some(topic)) => {
                 let failing = status.clone();
-                let reader = kafka::Reader { topic: topic.clone(), worker, workers, stored, status, stop };
+                let reader = kafka::Reader {
+                    topic: topic.clone(),
+                    worker,
+                    workers,
+                    stored,
+                    status,
+                    stop,
+                };
                 thread.spawn(move || {
                     if let Err(error) = reader.run(&sender) {
                         tracing::error!(%error, "a Kafka reader ended");
@@ -51,7 +69,10 @@ pub(super) fn open(
             (None, None) => return Ok(feeds),
         };
         spawned.map_err(|it| Error::Engine(format!("could not start a reader thread: {it}")))?;
-        feeds.push(Box::new(DecodingFeed { decoder: decoder(spec)?, chunks }));
+        feeds.push(Box::new(DecodingFeed {
+            decoder: decoder(spec)?,
+            chunks,
+        }));
     }
     Ok(feeds)
 }
@@ -64,15 +85,26 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
     let columns: Vec<decode::Column> = spec
         .columns
         .iter()
-        .map(|it| decode::Column { name: it.name.clone(), data_type: it.data_type.clone(), nullable: it.nullable })
+        .map(|it| decode::Column {
+            name: it.name.clone(),
+            data_type: it.data_type.clone(),
+            nullable: it.nullable,
+        })
         .collect();
-    let options = DecodeOptions { zone_offset_seconds: 0, event_time: spec.event_time.map(|it| it.column) };
+    let options = DecodeOptions {
+        zone_offset_seconds: 0,
+        event_time: spec.event_time.map(|it| it.column),
+    };
     let format = match spec.format {
         Format::Json => decode::Format::Json,
         Format::AccessLog => decode::Format::AccessLog,
     };
-    Decoder::new(format, &columns, options)
-        .map_err(|reason| Error::Source(source::Error::Option { name: spec.name.clone(), reason }))
+    Decoder::new(format, &columns, options).map_err(|reason| {
+        Error::Source(source::Error::Option {
+            name: spec.name.clone(),
+            reason,
+        })
+    })
 }
 
 struct DecodingFeed {
@@ -82,19 +114,30 @@ struct DecodingFeed {
 
 impl Feed for DecodingFeed {
     fn next(&mut self) -> Option<Input> {
-        let Chunk { records, next, at_end } = self.chunks.try_recv().ok()?;
+        let Chunk {
+            records,
+            next,
+            at_end,
+        } = self.chunks.try_recv().ok()?;
         let decoded = self.decoder.decode(&records);
         let mut checksum = 0u64;
         let mut start = 0;
         for (end, offset) in records.ends.iter().zip(&records.offsets) {
             let raw = &records.data[start..*end as usize];
             start = *end as usize;
-            checksum = checksum.wrapping_add(twox_hash::XxHash3_64::oneshot_with_seed(*offset as u64, raw));
+            checksum = checksum.wrapping_add(twox_hash::XxHash3_64::oneshot_with_seed(
+                *offset as u64,
+                raw,
+            ));
         }
         let undecoded = decoded
             .dead_letters
             .into_iter()
-            .map(|it| Undecoded { offset: it.offset, raw: it.raw, reason: it.reason })
+            .map(|it| Undecoded {
+                offset: it.offset,
+                raw: it.raw,
+                reason: it.reason,
+            })
             .collect();
         Some(Input {
             partition: records.partition,

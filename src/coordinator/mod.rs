@@ -89,19 +89,29 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
     let dataflow = Arc::new(dataflow);
     let store = Store::open(&options.lake)?;
     let writer = uuid::Uuid::new_v4().to_string();
-    let claim = store.claim(&dataflow.name, &dataflow.fingerprint, &writer, wall_ms()).await?;
+    let claim = store
+        .claim(&dataflow.name, &dataflow.fingerprint, &writer, wall_ms())
+        .await?;
     let layouts = outputs::layouts(&dataflow);
     let mut tables: BTreeMap<String, TableState> = BTreeMap::new();
     for layout in &layouts {
         store.create_table(layout, wall_ms()).await?;
         let entry = claim.tables.get(&layout.name).cloned().unwrap_or_default();
         let mut state = TableState::from_entry(&entry);
-        state.version = store.commit_table(&layout.name, &entry, &commit::app_id(&dataflow.name, &layout.name)).await?;
+        state.version = store
+            .commit_table(
+                &layout.name,
+                &entry,
+                &commit::app_id(&dataflow.name, &layout.name),
+            )
+            .await?;
         tables.insert(layout.name.clone(), state);
     }
     let records = state::load(&store, &claim).await?;
-    let clocks: BTreeMap<String, ClockState> = serde_json::from_value(claim.clocks.clone()).unwrap_or_default();
-    let totals: BTreeMap<String, Totals> = serde_json::from_value(claim.totals.clone()).unwrap_or_default();
+    let clocks: BTreeMap<String, ClockState> =
+        serde_json::from_value(claim.clocks.clone()).unwrap_or_default();
+    let totals: BTreeMap<String, Totals> =
+        serde_json::from_value(claim.totals.clone()).unwrap_or_default();
     if claim.epoch != Epoch(0) {
         tracing::info!(
             epoch = claim.epoch.0,
@@ -115,10 +125,17 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
 
     let settings = settings(&dataflow, options);
     let infos = dataflow.views.iter().map(view_info).collect();
-    let per_source = dataflow.sources.iter().map(|it| totals.get(&it.name).copied().unwrap_or_default()).collect();
+    let per_source = dataflow
+        .sources
+        .iter()
+        .map(|it| totals.get(&it.name).copied().unwrap_or_default())
+        .collect();
     let hub = Hub::new(infos, options.workers, per_source);
     for (number, view) in dataflow.views.iter().enumerate() {
-        hub.seed(number, closed_rows(&store, view, &clocks, &settings, claim.epoch).await?);
+        hub.seed(
+            number,
+            closed_rows(&store, view, &clocks, &settings, claim.epoch).await?,
+        );
     }
 
     let stop_readers = Arc::new(AtomicBool::new(false));
@@ -158,7 +175,8 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         })
         .collect();
     drop(to_committer);
-    let start = Epoch::at_or_after(wall_ms(), options.tick_ms).max(Epoch(claim.epoch.0 + options.tick_ms));
+    let start =
+        Epoch::at_or_after(wall_ms(), options.tick_ms).max(Epoch(claim.epoch.0 + options.tick_ms));
     let start = Epoch(start.0.div_ceil(options.tick_ms) * options.tick_ms);
     let control = Arc::new(Control::default());
     let (committed_to, committed) = watch::channel(Committed::at(&claim));
@@ -174,8 +192,18 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         settings.clone(),
     );
     let committer = tokio::spawn(committer.run(reports));
-    let restored = Restored { epoch: claim.epoch, clocks, state: records };
-    let job = Job { dataflow: Arc::clone(&dataflow), settings, start, restored, control: Arc::clone(&control) };
+    let restored = Restored {
+        epoch: claim.epoch,
+        clocks,
+        state: records,
+    };
+    let job = Job {
+        dataflow: Arc::clone(&dataflow),
+        settings,
+        start,
+        restored,
+        control: Arc::clone(&control),
+    };
     let engine = engine::start(job, parts).map_err(Error::Engine)?;
     Ok(Pipeline {
         dataflow,
@@ -217,7 +245,9 @@ impl Pipeline {
             .await
             .map_err(|it| Error::Engine(it.to_string()))?
             .map_err(Error::Engine)?;
-        self.committer.await.map_err(|it| Error::Engine(it.to_string()))?
+        self.committer
+            .await
+            .map_err(|it| Error::Engine(it.to_string()))?
     }
 }
 
@@ -237,7 +267,12 @@ fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
         clocks: dataflow
             .sources
             .iter()
-            .map(|it| (it.name.clone(), clock(it.event_time.map_or(0, |it| it.delay_us))))
+            .map(|it| {
+                (
+                    it.name.clone(),
+                    clock(it.event_time.map_or(0, |it| it.delay_us)),
+                )
+            })
             .collect(),
         tail_rows: 64,
     }
@@ -245,12 +280,20 @@ fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
 
 fn view_info(view: &crate::plan::ViewSpec) -> ViewInfo {
     let window = match (view.kind, &view.clock) {
-        (ViewKind::Windowed { column, add_us }, Some(clock)) => {
-            Some(WindowInfo { column, add_us, retention_us: view.retention_us, clock: clock.clone() })
-        }
+        (ViewKind::Windowed { column, add_us }, Some(clock)) => Some(WindowInfo {
+            column,
+            add_us,
+            retention_us: view.retention_us,
+            clock: clock.clone(),
+        }),
         _ => None,
     };
-    ViewInfo { name: view.name.clone(), schema: view.plan.schema(), sql: view.sql.clone(), window }
+    ViewInfo {
+        name: view.name.clone(),
+        schema: view.plan.schema(),
+        sql: view.sql.clone(),
+        window,
+    }
 }
 
 /// Rows of a windowed view that were closed before this run and are still within their retention.
@@ -261,16 +304,29 @@ async fn closed_rows(
     settings: &engine::Settings,
     epoch: Epoch,
 ) -> Result<Vec<Row>, Error> {
-    let (ViewKind::Windowed { column, add_us }, Some(clock)) = (view.kind, &view.clock) else { return Ok(Vec::new()) };
-    let Some(state) = clocks.get(clock).filter(|_| epoch != Epoch(0)) else { return Ok(Vec::new()) };
+    let (ViewKind::Windowed { column, add_us }, Some(clock)) = (view.kind, &view.clock) else {
+        return Ok(Vec::new());
+    };
+    let Some(state) = clocks.get(clock).filter(|_| epoch != Epoch(0)) else {
+        return Ok(Vec::new());
+    };
     let watermark = state.watermark(&settings.clocks[clock], epoch.0 + 1);
     let oldest = watermark.saturating_sub(view.retention_us);
     let delta = store.open_delta(&view.name).await?;
-    let failed = |reason: String| lake::Error::Table { table: view.name.clone(), reason };
-    let batches = crate::sql::table_rows(&delta, &view.plan.schema()).await.map_err(failed)?;
+    let failed = |reason: String| lake::Error::Table {
+        table: view.name.clone(),
+        reason,
+    };
+    let batches = crate::sql::table_rows(&delta, &view.plan.schema())
+        .await
+        .map_err(failed)?;
     Ok(batches
         .iter()
         .flat_map(rows_of_batch)
-        .filter(|row| row.0[column].as_i64().is_some_and(|it| it + add_us <= watermark && oldest < it + add_us))
+        .filter(|row| {
+            row.0[column]
+                .as_i64()
+                .is_some_and(|it| it + add_us <= watermark && oldest < it + add_us)
+        })
         .collect())
 }

@@ -30,7 +30,11 @@ pub(super) struct WorkerCommit {
 pub(super) fn layouts(dataflow: &Dataflow) -> Vec<TableLayout> {
     let tables = dataflow.tables.iter().map(|it| TableLayout {
         name: it.name.clone(),
-        schema: if it.event_time.is_some() { marked(&it.plan.schema()) } else { it.plan.schema() },
+        schema: if it.event_time.is_some() {
+            marked(&it.plan.schema())
+        } else {
+            it.plan.schema()
+        },
         partition_by: it.partition_by.clone(),
     });
     let views = dataflow.views.iter().map(|it| TableLayout {
@@ -42,8 +46,16 @@ pub(super) fn layouts(dataflow: &Dataflow) -> Vec<TableLayout> {
 }
 
 fn marked(schema: &SchemaRef) -> SchemaRef {
-    let mut fields: Vec<Field> = schema.fields().iter().map(|it| it.as_ref().clone()).collect();
-    fields.push(Field::new(LATE_COLUMN, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true));
+    let mut fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|it| it.as_ref().clone())
+        .collect();
+    fields.push(Field::new(
+        LATE_COLUMN,
+        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        true,
+    ));
     Arc::new(Schema::new(fields))
 }
 
@@ -62,7 +74,10 @@ pub(super) struct WorkerOutputs {
 }
 
 impl WorkerOutputs {
-    #[expect(clippy::too_many_arguments, reason = "it is made once, from everything it connects")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "it is made once, from everything it connects"
+    )]
     pub fn new(
         worker: usize,
         store: &Store,
@@ -76,7 +91,12 @@ impl WorkerOutputs {
         tick_ms: u64,
     ) -> Self {
         let label = format!("w{worker}-{}", &writer[..8]);
-        let stager = Stager::new(store.clone(), tokio::runtime::Handle::current(), label, Arc::clone(&in_flight));
+        let stager = Stager::new(
+            store.clone(),
+            tokio::runtime::Handle::current(),
+            label,
+            Arc::clone(&in_flight),
+        );
         WorkerOutputs {
             worker,
             dataflow,
@@ -117,10 +137,19 @@ impl Outputs for WorkerOutputs {
             if rows.is_empty() {
                 continue;
             }
-            let nullable: Vec<Field> =
-                layout.schema.fields().iter().map(|it| it.as_ref().clone().with_nullable(true)).collect();
-            let batch = batch_of_rows(&Arc::new(Schema::new(nullable)), rows.iter())
-                .map_err(|it| Error::Table { table: layout.name.clone(), reason: it.to_string() });
+            let nullable: Vec<Field> = layout
+                .schema
+                .fields()
+                .iter()
+                .map(|it| it.as_ref().clone().with_nullable(true))
+                .collect();
+            let batch =
+                batch_of_rows(&Arc::new(Schema::new(nullable)), rows.iter()).map_err(|it| {
+                    Error::Table {
+                        table: layout.name.clone(),
+                        reason: it.to_string(),
+                    }
+                });
             let result = batch.and_then(|it| self.stager.write(layout, commit, &it, is_open));
             self.note(result);
         }
@@ -140,18 +169,41 @@ impl Outputs for WorkerOutputs {
         let replaced = std::mem::take(&mut self.replaced);
         let failed = self.failed.take();
         // Nobody listens any more when the committer has failed; it has said why.
-        let _ = self.to_committer.send(WorkerCommit { report, staged, replaced, failed });
+        let _ = self.to_committer.send(WorkerCommit {
+            report,
+            staged,
+            replaced,
+            failed,
+        });
     }
 
     fn publish(&mut self, published: Published) {
-        let Published { worker, through, changes, tails, progress, watermarks } = published;
-        let read = progress.iter().map(|it| (it.source, it.records, it.undecoded, it.bytes)).collect();
+        let Published {
+            worker,
+            through,
+            changes,
+            tails,
+            progress,
+            watermarks,
+        } = published;
+        let read = progress
+            .iter()
+            .map(|it| (it.source, it.records, it.undecoded, it.bytes))
+            .collect();
         // The epoch before the frontier is the newest complete one.
         let through = Epoch(through.0.saturating_sub(1) / self.tick_ms * self.tick_ms);
-        self.hub.publish(Part { worker, through, changes, tails, read, watermarks });
+        self.hub.publish(Part {
+            worker,
+            through,
+            changes,
+            tails,
+            read,
+            watermarks,
+        });
     }
 
     fn is_behind(&self) -> bool {
-        IN_FLIGHT_MAX < self.in_flight.load(Ordering::Acquire) || UNSETTLED_MAX < self.unsettled.load(Ordering::Acquire)
+        IN_FLIGHT_MAX < self.in_flight.load(Ordering::Acquire)
+            || UNSETTLED_MAX < self.unsettled.load(Ordering::Acquire)
     }
 }

@@ -21,7 +21,9 @@ pub(super) struct Sum {
 impl Sum {
     pub fn add(&mut self, record: StateRecord) {
         match record.content {
-            StateContent::Row(row, diff) => *self.rows.entry((record.operator, row)).or_insert(0) += diff,
+            StateContent::Row(row, diff) => {
+                *self.rows.entry((record.operator, row)).or_insert(0) += diff
+            }
             StateContent::Group(partial) => {
                 let key = (record.operator, partial.key.clone(), partial.bucket);
                 match self.groups.get_mut(&key) {
@@ -38,21 +40,34 @@ impl Sum {
     }
 
     pub fn records(self) -> Vec<StateRecord> {
-        let groups = self.groups.into_iter().filter_map(|((operator, _, _), mut partial)| {
-            let mut members: HashMap<(u8, u128), i64> = HashMap::new();
-            for (at, value, diff) in partial.members {
-                *members.entry((at, value)).or_insert(0) += diff;
-            }
-            partial.members = members.into_iter().filter(|it| it.1 != 0).map(|((at, value), diff)| (at, value, diff)).collect();
-            partial.members.sort_unstable();
-            let empty = partial.accumulator.is_zero() && partial.members.is_empty();
-            (!empty).then_some(StateRecord { operator, content: StateContent::Group(partial) })
-        });
+        let groups = self
+            .groups
+            .into_iter()
+            .filter_map(|((operator, _, _), mut partial)| {
+                let mut members: HashMap<(u8, u128), i64> = HashMap::new();
+                for (at, value, diff) in partial.members {
+                    *members.entry((at, value)).or_insert(0) += diff;
+                }
+                partial.members = members
+                    .into_iter()
+                    .filter(|it| it.1 != 0)
+                    .map(|((at, value), diff)| (at, value, diff))
+                    .collect();
+                partial.members.sort_unstable();
+                let empty = partial.accumulator.is_zero() && partial.members.is_empty();
+                (!empty).then_some(StateRecord {
+                    operator,
+                    content: StateContent::Group(partial),
+                })
+            });
         let rows = self
             .rows
             .into_iter()
             .filter(|it| it.1 != 0)
-            .map(|((operator, row), diff)| StateRecord { operator, content: StateContent::Row(row, diff) });
+            .map(|((operator, row), diff)| StateRecord {
+                operator,
+                content: StateContent::Row(row, diff),
+            });
         groups.chain(rows).collect()
     }
 }
@@ -66,9 +81,14 @@ pub(super) fn encode(records: &[StateRecord]) -> Result<Vec<u8>, Error> {
 
 fn decode(bytes: &[u8]) -> Result<Vec<StateRecord>, Error> {
     let wrong = |text: &str| Error::State(text.to_owned());
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| wrong("it was written by another version"))?;
-    let (size, packed) = rest.split_first_chunk::<8>().ok_or_else(|| wrong("it is cut short"))?;
-    let size = usize::try_from(u64::from_le_bytes(*size)).map_err(|_| wrong("its size is impossible"))?;
+    let rest = bytes
+        .strip_prefix(MAGIC)
+        .ok_or_else(|| wrong("it was written by another version"))?;
+    let (size, packed) = rest
+        .split_first_chunk::<8>()
+        .ok_or_else(|| wrong("it is cut short"))?;
+    let size =
+        usize::try_from(u64::from_le_bytes(*size)).map_err(|_| wrong("its size is impossible"))?;
     let plain = zstd::bulk::decompress(packed, size).map_err(|it| Error::State(it.to_string()))?;
     postcard::from_bytes(&plain).map_err(|it| Error::State(it.to_string()))
 }
@@ -76,7 +96,11 @@ fn decode(bytes: &[u8]) -> Result<Vec<StateRecord>, Error> {
 /// All state a manifest names, added up.
 pub(super) async fn load(store: &Store, manifest: &Manifest) -> Result<Vec<StateRecord>, Error> {
     let mut sum = Sum::default();
-    for file in manifest.state_full.iter().chain(&manifest.state_differences) {
+    for file in manifest
+        .state_full
+        .iter()
+        .chain(&manifest.state_differences)
+    {
         let bytes = store.get_state(file).await?;
         decode(&bytes)?.into_iter().for_each(|it| sum.add(it));
     }

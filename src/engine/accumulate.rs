@@ -37,7 +37,9 @@ impl Slot {
         match aggregate.function {
             Function::Count | Function::CountDistinct => Slot::Count(0),
             Function::Sum | Function::Avg => Slot::Sum(ExactSum::default()),
-            Function::Variance { .. } | Function::Stddev { .. } => Slot::Moments(Moments::default()),
+            Function::Variance { .. } | Function::Stddev { .. } => {
+                Slot::Moments(Moments::default())
+            }
             Function::Min | Function::Max => Slot::Extremes(Vec::new()),
             Function::Percentile(_) => Slot::Bins(Bins::default()),
         }
@@ -78,7 +80,10 @@ impl Slot {
 impl Accumulator {
     /// The accumulator of an empty group.
     pub fn empty(aggregates: &[Aggregate]) -> Accumulator {
-        Accumulator { records: 0, slots: aggregates.iter().map(Slot::empty).collect() }
+        Accumulator {
+            records: 0,
+            slots: aggregates.iter().map(Slot::empty).collect(),
+        }
     }
 
     /// Rough size in memory, in bytes.
@@ -137,24 +142,38 @@ pub fn results<'a>(
     at: usize,
     groups: impl Iterator<Item = &'a Accumulator>,
 ) -> Result<ArrayRef, ArrowError> {
-    let values: Vec<Value> = groups.map(|it| result(aggregate, it.slots.get(at))).collect();
+    let values: Vec<Value> = groups
+        .map(|it| result(aggregate, it.slots.get(at)))
+        .collect();
     array_of_values(&aggregate.result_type, values.iter())
 }
 
 fn result(aggregate: &Aggregate, slot: Option<&Slot>) -> Value {
-    let float = |it: Option<f64>| it.map_or(Value::Null, |it| Value::Float(crate::model::Float::new(it)));
-    let int_argument = !matches!(aggregate.argument_type, DataType::Float64 | DataType::Float32);
+    let float =
+        |it: Option<f64>| it.map_or(Value::Null, |it| Value::Float(crate::model::Float::new(it)));
+    let int_argument = !matches!(
+        aggregate.argument_type,
+        DataType::Float64 | DataType::Float32
+    );
     match (aggregate.function, slot) {
         (Function::Count | Function::CountDistinct, Some(Slot::Count(it))) => Value::Int(*it),
         (Function::Count | Function::CountDistinct, _) => Value::Int(0),
-        (Function::Sum, Some(Slot::Sum(it))) if int_argument => it.int_sum().map_or(Value::Null, Value::Int),
+        (Function::Sum, Some(Slot::Sum(it))) if int_argument => {
+            it.int_sum().map_or(Value::Null, Value::Int)
+        }
         (Function::Sum, Some(Slot::Sum(it))) => float(it.float_sum()),
         (Function::Avg, Some(Slot::Sum(it))) if int_argument => float(it.int_mean()),
         (Function::Avg, Some(Slot::Sum(it))) => float(it.float_mean()),
         (Function::Variance { sample }, Some(Slot::Moments(it))) => float(it.variance(sample)),
-        (Function::Stddev { sample }, Some(Slot::Moments(it))) => float(it.variance(sample).map(f64::sqrt)),
-        (Function::Min, Some(Slot::Extremes(it))) => it.first().map_or(Value::Null, |it| it.0.clone()),
-        (Function::Max, Some(Slot::Extremes(it))) => it.last().map_or(Value::Null, |it| it.0.clone()),
+        (Function::Stddev { sample }, Some(Slot::Moments(it))) => {
+            float(it.variance(sample).map(f64::sqrt))
+        }
+        (Function::Min, Some(Slot::Extremes(it))) => {
+            it.first().map_or(Value::Null, |it| it.0.clone())
+        }
+        (Function::Max, Some(Slot::Extremes(it))) => {
+            it.last().map_or(Value::Null, |it| it.0.clone())
+        }
         (Function::Percentile(rank), Some(Slot::Bins(it))) => float(it.percentile(rank)),
         _ => Value::Null,
     }

@@ -16,14 +16,20 @@ pub struct Changes {
 impl Changes {
     /// Records: one insertion each.
     pub fn records(batch: RecordBatch) -> Self {
-        Changes { batch: Some(batch), diffs: None }
+        Changes {
+            batch: Some(batch),
+            diffs: None,
+        }
     }
 
     /// Changes: `diffs[i]` belongs to row `i`.
     pub fn signed(batch: RecordBatch, diffs: impl Into<Arc<[i64]>>) -> Self {
         let diffs = diffs.into();
         assert_eq!(batch.num_rows(), diffs.len(), "one sign per row");
-        Changes { batch: Some(batch), diffs: Some(diffs) }
+        Changes {
+            batch: Some(batch),
+            diffs: Some(diffs),
+        }
     }
 
     pub fn batch(&self) -> Option<&RecordBatch> {
@@ -38,6 +44,8 @@ impl Changes {
 
 impl timely::Accountable for Changes {
     fn record_count(&self) -> i64 {
-        self.batch.as_ref().map_or(0, |it| i64::try_from(it.num_rows()).unwrap_or(i64::MAX))
+        self.batch
+            .as_ref()
+            .map_or(0, |it| i64::try_from(it.num_rows()).unwrap_or(i64::MAX))
     }
 }

@@ -59,39 +59,66 @@ pub struct ClockState {
 
 impl Default for ClockState {
     fn default() -> Self {
-        ClockState { partitions: BTreeMap::new(), watermark_us: NEVER, now_us: NEVER }
+        ClockState {
+            partitions: BTreeMap::new(),
+            watermark_us: NEVER,
+            now_us: NEVER,
+        }
     }
 }
 
 impl ClockState {
     /// Event time below which no window is open, as of an epoch.
     pub fn watermark(&self, settings: &ClockSettings, epoch: u64) -> i64 {
-        let holding = |it: &&PartitionClock| !it.at_end || epoch.saturating_sub(it.last_epoch) <= settings.idle_ms;
-        let held = self.partitions.values().filter(holding).map(|it| it.newest_us.unwrap_or(NEVER)).min();
+        let holding = |it: &&PartitionClock| {
+            !it.at_end || epoch.saturating_sub(it.last_epoch) <= settings.idle_ms
+        };
+        let held = self
+            .partitions
+            .values()
+            .filter(holding)
+            .map(|it| it.newest_us.unwrap_or(NEVER))
+            .min();
         let event_time = match held {
             Some(newest) => newest,
             None => match self.newest() {
                 Some((newest, last_epoch)) => {
-                    let idle_ms = epoch.saturating_sub(last_epoch).saturating_sub(settings.close_idle_ms);
+                    let idle_ms = epoch
+                        .saturating_sub(last_epoch)
+                        .saturating_sub(settings.close_idle_ms);
                     newest.saturating_add(ms_to_us(idle_ms))
                 }
                 None => NEVER,
             },
         };
-        let watermark = if event_time == NEVER { NEVER } else { event_time.saturating_sub(settings.delay_us) };
+        let watermark = if event_time == NEVER {
+            NEVER
+        } else {
+            event_time.saturating_sub(settings.delay_us)
+        };
         self.watermark_us.max(watermark)
     }
 
     /// Event time of "now" for sliding ranges, as of an epoch: the newest record, moved on by the wall clock once everything was read.
     pub fn now(&self, epoch: u64) -> i64 {
-        let Some((newest, last_epoch)) = self.newest() else { return self.now_us };
+        let Some((newest, last_epoch)) = self.newest() else {
+            return self.now_us;
+        };
         let all_read = self.partitions.values().all(|it| it.at_end);
-        let since_ms = if all_read { epoch.saturating_sub(last_epoch) } else { 0 };
+        let since_ms = if all_read {
+            epoch.saturating_sub(last_epoch)
+        } else {
+            0
+        };
         self.now_us.max(newest.saturating_add(ms_to_us(since_ms)))
     }
 
     fn newest(&self) -> Option<(i64, u64)> {
-        let newest = self.partitions.values().filter_map(|it| it.newest_us).max()?;
+        let newest = self
+            .partitions
+            .values()
+            .filter_map(|it| it.newest_us)
+            .max()?;
         let last_epoch = self.partitions.values().map(|it| it.last_epoch).max()?;
         Some((newest, last_epoch))
     }
@@ -101,11 +128,14 @@ impl ClockState {
         self.now_us = self.now(report.epoch);
         let ahead = ms_to_us(report.epoch).saturating_add(settings.ahead_max_us);
         let newest = report.newest_us.filter(|it| *it <= ahead);
-        let clock = self.partitions.entry(report.partition).or_insert(PartitionClock {
-            newest_us: None,
-            last_epoch: report.epoch,
-            at_end: false,
-        });
+        let clock = self
+            .partitions
+            .entry(report.partition)
+            .or_insert(PartitionClock {
+                newest_us: None,
+                last_epoch: report.epoch,
+                at_end: false,
+            });
         clock.newest_us = clock.newest_us.max(newest);
         if report.newest_us.is_some() || !report.at_end {
             clock.last_epoch = report.epoch;
@@ -115,7 +145,9 @@ impl ClockState {
 }
 
 fn ms_to_us(ms: u64) -> i64 {
-    i64::try_from(ms).unwrap_or(i64::MAX / 1000).saturating_mul(1000)
+    i64::try_from(ms)
+        .unwrap_or(i64::MAX / 1000)
+        .saturating_mul(1000)
 }
 
 /// One worker's copy of a source's clock.
@@ -131,7 +163,12 @@ pub struct Clock {
 
 impl Clock {
     pub fn new(settings: ClockSettings, stored: ClockState) -> Self {
-        Clock { settings, history: VecDeque::from([(0, stored)]), waiting: BTreeMap::new(), complete: 0 }
+        Clock {
+            settings,
+            history: VecDeque::from([(0, stored)]),
+            waiting: BTreeMap::new(),
+            complete: 0,
+        }
     }
 
     /// Takes reports in; they count once `complete_below` has passed their epoch.
@@ -148,7 +185,12 @@ impl Clock {
             let (at, mut reports) = entry.remove_entry();
             // Several reports of one partition in one epoch come in any order: the last word is "not at its end" only if none says so.
             reports.sort();
-            let mut state = self.history.back().expect("the history is never empty").1.clone();
+            let mut state = self
+                .history
+                .back()
+                .expect("the history is never empty")
+                .1
+                .clone();
             for report in merged(reports) {
                 state.apply(&report, &self.settings);
             }
@@ -193,7 +235,10 @@ impl Clock {
 fn merged(reports: Vec<Report>) -> Vec<Report> {
     let mut merged: Vec<Report> = Vec::with_capacity(reports.len());
     for report in reports {
-        match merged.last_mut().filter(|it| it.partition == report.partition) {
+        match merged
+            .last_mut()
+            .filter(|it| it.partition == report.partition)
+        {
             Some(last) => {
                 last.newest_us = last.newest_us.max(report.newest_us);
                 last.at_end |= report.at_end;
@@ -208,11 +253,21 @@ fn merged(reports: Vec<Report>) -> Vec<Report> {
 mod tests {
     use super::*;
 
-    const SETTINGS: ClockSettings =
-        ClockSettings { delay_us: 10_000_000, idle_ms: 1000, close_idle_ms: 5000, ahead_max_us: i64::MAX / 4 };
+    const SETTINGS: ClockSettings = ClockSettings {
+        delay_us: 10_000_000,
+        idle_ms: 1000,
+        close_idle_ms: 5000,
+        ahead_max_us: i64::MAX / 4,
+    };
 
     fn report(epoch: u64, partition: i32, newest_s: i64, at_end: bool) -> Report {
-        Report { epoch, source: 0, partition, newest_us: Some(newest_s * 1_000_000), at_end }
+        Report {
+            epoch,
+            source: 0,
+            partition,
+            newest_us: Some(newest_s * 1_000_000),
+            at_end,
+        }
     }
 
     fn clock(reports: impl IntoIterator<Item = Report>) -> Clock {
@@ -232,7 +287,11 @@ mod tests {
 
     #[test]
     fn an_idle_partition_lets_go_and_then_the_wall_clock_goes_on() {
-        let clock = clock([report(1000, 0, 500, true), report(1000, 1, 100, true), report(2500, 0, 501, true)]);
+        let clock = clock([
+            report(1000, 0, 500, true),
+            report(1000, 1, 100, true),
+            report(2500, 0, 501, true),
+        ]);
         assert_eq!(clock.watermark(1900), 90_000_000);
         assert_eq!(clock.watermark(2600), 491_000_000);
         assert_eq!(clock.watermark(2500 + 5000), 491_000_000);

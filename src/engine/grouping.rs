@@ -10,7 +10,9 @@ use crate::model::{Bins, ExactSum, Moments, Row, Value, bin_of, value_at};
 use crate::plan::{Aggregate, Aggregation, Function, Window};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet, HashTable};
 use std::hash::BuildHasher;
@@ -71,9 +73,18 @@ enum Column {
 
 impl Grouper {
     pub fn new(aggregation: Arc<Aggregation>, input: &arrow::datatypes::SchemaRef) -> Self {
-        let key_types: Vec<DataType> = aggregation.keys.iter().map(|it| input.field(*it).data_type().clone()).collect();
+        let key_types: Vec<DataType> = aggregation
+            .keys
+            .iter()
+            .map(|it| input.field(*it).data_type().clone())
+            .collect();
         let interners = key_types.iter().map(|_| Interner::default()).collect();
-        Grouper { aggregation, key_types, interners, told: HashMap::default() }
+        Grouper {
+            aggregation,
+            key_types,
+            interners,
+            told: HashMap::default(),
+        }
     }
 
     /// Starts an epoch.
@@ -83,7 +94,12 @@ impl Grouper {
             table: HashTable::new(),
             keys: Vec::new(),
             records: Vec::new(),
-            columns: self.aggregation.aggregates.iter().map(|it| new_column(it, false)).collect(),
+            columns: self
+                .aggregation
+                .aggregates
+                .iter()
+                .map(|it| new_column(it, false))
+                .collect(),
             members: Vec::new(),
         }
     }
@@ -111,7 +127,14 @@ impl Grouper {
             if aggregate.function == Function::CountDistinct {
                 self.add_members(groups, at, aggregate, batch, &numbers, diffs);
             } else {
-                add_column(&mut groups.columns[at], aggregate, batch, &numbers, diffs, groups.records.len());
+                add_column(
+                    &mut groups.columns[at],
+                    aggregate,
+                    batch,
+                    &numbers,
+                    diffs,
+                    groups.records.len(),
+                );
             }
         }
     }
@@ -126,7 +149,9 @@ impl Grouper {
             self.fill_words(&mut keys, words, at, batch.column(*column));
         }
         if let Window::Last { time, step_us, .. } = self.aggregation.window {
-            let times = batch.column(time).as_primitive::<TimestampMicrosecondType>();
+            let times = batch
+                .column(time)
+                .as_primitive::<TimestampMicrosecondType>();
             for (row, time) in times.values().iter().enumerate() {
                 keys[row * words + words - 2] = (time - time.rem_euclid(step_us)) as u64;
             }
@@ -150,7 +175,8 @@ impl Grouper {
             let number = match known {
                 Some(number) => *number,
                 None => {
-                    let number = u32::try_from(groups.records.len()).expect("fewer groups in an epoch than 2^32");
+                    let number = u32::try_from(groups.records.len())
+                        .expect("fewer groups in an epoch than 2^32");
                     groups.keys.extend_from_slice(key);
                     groups.records.push(0);
                     let all = &groups.keys;
@@ -176,11 +202,30 @@ impl Grouper {
             };
         }
         match column.data_type() {
-            DataType::Int32 => fill!(column.as_primitive::<Int32Type>().values(), |it: i32| i64::from(it) as u64),
-            DataType::Date32 => fill!(column.as_primitive::<Date32Type>().values(), |it: i32| i64::from(it) as u64),
-            DataType::Int64 => fill!(column.as_primitive::<Int64Type>().values(), |it: i64| it as u64),
-            DataType::Timestamp(..) => fill!(column.as_primitive::<TimestampMicrosecondType>().values(), |it: i64| it as u64),
-            DataType::Float64 => fill!(column.as_primitive::<Float64Type>().values(), |it: f64| if it == 0.0 { 0 } else { it.to_bits() }),
+            DataType::Int32 => {
+                fill!(
+                    column.as_primitive::<Int32Type>().values(),
+                    |it: i32| i64::from(it) as u64
+                )
+            }
+            DataType::Date32 => {
+                fill!(
+                    column.as_primitive::<Date32Type>().values(),
+                    |it: i32| i64::from(it) as u64
+                )
+            }
+            DataType::Int64 => fill!(column.as_primitive::<Int64Type>().values(), |it: i64| it
+                as u64),
+            DataType::Timestamp(..) => fill!(
+                column.as_primitive::<TimestampMicrosecondType>().values(),
+                |it: i64| it as u64
+            ),
+            DataType::Float64 => {
+                fill!(
+                    column.as_primitive::<Float64Type>().values(),
+                    |it: f64| if it == 0.0 { 0 } else { it.to_bits() }
+                )
+            }
             DataType::Boolean => {
                 for (row, value) in column.as_boolean().iter().enumerate() {
                     keys[row * words + at] = u64::from(value.unwrap_or(false));
@@ -223,7 +268,9 @@ impl Grouper {
         numbers: &[u32],
         diffs: Option<&[i64]>,
     ) {
-        let Some(column) = aggregate.argument.map(|it| batch.column(it)) else { return };
+        let Some(column) = aggregate.argument.map(|it| batch.column(it)) else {
+            return;
+        };
         let filter = aggregate.filter.map(|it| batch.column(it).as_boolean());
         let number = u8::try_from(at).expect("fewer than 256 aggregates in a view");
         // The buckets and key identities of this batch's groups, computed once per group.
@@ -236,8 +283,12 @@ impl Grouper {
                 continue;
             }
             let (bucket, key) = *cached[*group as usize].get_or_insert_with(|| {
-                let words = &groups.keys[*group as usize * groups.words..(*group as usize + 1) * groups.words];
-                (bucket_of(&self.aggregation, words), self.key_identity(words))
+                let words = &groups.keys
+                    [*group as usize * groups.words..(*group as usize + 1) * groups.words];
+                (
+                    bucket_of(&self.aggregation, words),
+                    self.key_identity(words),
+                )
             });
             let value = match texts {
                 Some(texts) => twox_hash::XxHash3_128::oneshot(texts.value(row).as_bytes()),
@@ -252,7 +303,8 @@ impl Grouper {
                             self.told.insert(before, set);
                         }
                     }
-                    let mixed = (key ^ value.rotate_left(64)).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
+                    let mixed = (key ^ value.rotate_left(64))
+                        .wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
                         ^ value
                         ^ u128::from(number);
                     if told.as_mut().is_some_and(|it| it.1.insert(mixed)) {
@@ -270,7 +322,12 @@ impl Grouper {
         for (at, word) in words.iter().enumerate() {
             match self.interners.get(at).filter(|it| !it.texts.is_empty()) {
                 Some(interner) => {
-                    bytes.extend_from_slice(interner.texts.get(*word as usize).map_or(b"".as_slice(), |it| it.as_bytes()));
+                    bytes.extend_from_slice(
+                        interner
+                            .texts
+                            .get(*word as usize)
+                            .map_or(b"".as_slice(), |it| it.as_bytes()),
+                    );
                     bytes.push(0xFF);
                 }
                 None => bytes.extend_from_slice(&word.to_le_bytes()),
@@ -290,21 +347,39 @@ impl Grouper {
         let mut partials: Vec<Partial> = Vec::with_capacity(count);
         for group in 0..count {
             let words = &groups.keys[group * groups.words..(group + 1) * groups.words];
-            let slots = groups.columns.iter().zip(&mut extra).map(|(column, extra)| match column {
-                Column::Count(it) => Slot::Count(it.get(group).copied().unwrap_or(0)),
-                Column::Distinct => Slot::Count(0),
-                Column::Sum(it) => Slot::Sum(it.get(group).copied().unwrap_or_default()),
-                Column::Moments(it) => Slot::Moments(it.get(group).copied().unwrap_or_default()),
-                Column::Best(it) => {
-                    Slot::Extremes(it.get(group).cloned().flatten().map(|it| (it, 1)).into_iter().collect())
-                }
-                Column::Every(_) => extra.remove(&(group as u32)).unwrap_or(Slot::Extremes(Vec::new())),
-                Column::Bins(_) => extra.remove(&(group as u32)).unwrap_or(Slot::Bins(Bins::default())),
-            });
+            let slots = groups
+                .columns
+                .iter()
+                .zip(&mut extra)
+                .map(|(column, extra)| match column {
+                    Column::Count(it) => Slot::Count(it.get(group).copied().unwrap_or(0)),
+                    Column::Distinct => Slot::Count(0),
+                    Column::Sum(it) => Slot::Sum(it.get(group).copied().unwrap_or_default()),
+                    Column::Moments(it) => {
+                        Slot::Moments(it.get(group).copied().unwrap_or_default())
+                    }
+                    Column::Best(it) => Slot::Extremes(
+                        it.get(group)
+                            .cloned()
+                            .flatten()
+                            .map(|it| (it, 1))
+                            .into_iter()
+                            .collect(),
+                    ),
+                    Column::Every(_) => extra
+                        .remove(&(group as u32))
+                        .unwrap_or(Slot::Extremes(Vec::new())),
+                    Column::Bins(_) => extra
+                        .remove(&(group as u32))
+                        .unwrap_or(Slot::Bins(Bins::default())),
+                });
             partials.push(Partial {
                 key: self.row_of(words),
                 bucket: bucket_of(&self.aggregation, words),
-                accumulator: Accumulator { records: groups.records[group], slots: slots.collect() },
+                accumulator: Accumulator {
+                    records: groups.records[group],
+                    slots: slots.collect(),
+                },
                 members: Vec::new(),
             });
         }
@@ -334,7 +409,9 @@ impl Grouper {
                     DataType::Int32 | DataType::Int64 => Value::Int(word as i64),
                     DataType::Date32 => Value::Date(word as i64 as i32),
                     DataType::Timestamp(..) => Value::Timestamp(word as i64),
-                    DataType::Float64 => Value::Float(crate::model::Float::new(f64::from_bits(word))),
+                    DataType::Float64 => {
+                        Value::Float(crate::model::Float::new(f64::from_bits(word)))
+                    }
                     DataType::Boolean => Value::Bool(word != 0),
                     _ => Value::Text(self.interners[at].texts[word as usize].clone()),
                 }
@@ -358,7 +435,10 @@ fn gathered(column: &Column) -> HashMap<u32, Slot, FixedState> {
         Column::Every(values) => {
             let mut lists: HashMap<u32, Vec<(Value, i64)>, FixedState> = HashMap::default();
             for ((group, value), count) in values.iter().filter(|it| *it.1 != 0) {
-                lists.entry(*group).or_default().push((value.clone(), *count));
+                lists
+                    .entry(*group)
+                    .or_default()
+                    .push((value.clone(), *count));
             }
             for (group, mut list) in lists {
                 list.sort();
@@ -421,7 +501,12 @@ fn add_column(
     let filter = aggregate.filter.map(|it| batch.column(it).as_boolean());
     let nulls = argument.and_then(|it| it.nulls());
     let rows = || {
-        numbers.iter().enumerate().filter(move |(row, _)| passes(filter, *row) && nulls.is_none_or(|it| it.is_valid(*row)))
+        numbers
+            .iter()
+            .enumerate()
+            .filter(move |(row, _)| {
+                passes(filter, *row) && nulls.is_none_or(|it| it.is_valid(*row))
+            })
             .map(move |(row, group)| (row, *group as usize, diffs.map_or(1, |it| it[row])))
     };
     match column {
@@ -429,7 +514,9 @@ fn add_column(
         Column::Count(counts) => {
             counts.resize(groups, 0);
             if filter.is_none() && nulls.is_none() && diffs.is_none() {
-                numbers.iter().for_each(|group| counts[*group as usize] += 1);
+                numbers
+                    .iter()
+                    .for_each(|group| counts[*group as usize] += 1);
             } else {
                 rows().for_each(|(_, group, diff)| counts[group] += diff);
             }
@@ -441,21 +528,29 @@ fn add_column(
                 let values = argument.as_primitive::<Float64Type>().values();
                 rows().for_each(|(row, group, diff)| sums[group].add_float(values[row], diff));
             } else {
-                let cast = cast(argument, &DataType::Int64).unwrap_or_else(|_| arrow::array::new_null_array(&DataType::Int64, numbers.len()));
+                let cast = cast(argument, &DataType::Int64).unwrap_or_else(|_| {
+                    arrow::array::new_null_array(&DataType::Int64, numbers.len())
+                });
                 let values = cast.as_primitive::<Int64Type>();
                 rows().for_each(|(row, group, diff)| sums[group].add_int(values.value(row), diff));
             }
         }
         Column::Moments(moments) => {
             moments.resize(groups, Moments::default());
-            let Some(values) = argument.and_then(floats) else { return };
+            let Some(values) = argument.and_then(floats) else {
+                return;
+            };
             let values = values.as_primitive::<Float64Type>().values();
             rows().for_each(|(row, group, diff)| moments[group].add_float(values[row], diff));
         }
         Column::Bins(bins) => {
-            let Some(values) = argument.and_then(floats) else { return };
+            let Some(values) = argument.and_then(floats) else {
+                return;
+            };
             let values = values.as_primitive::<Float64Type>().values();
-            rows().for_each(|(row, group, diff)| *bins.entry((group as u32, bin_of(values[row]))).or_insert(0) += diff);
+            rows().for_each(|(row, group, diff)| {
+                *bins.entry((group as u32, bin_of(values[row]))).or_insert(0) += diff
+            });
         }
         Column::Best(best) => {
             best.resize(groups, None);
@@ -465,7 +560,9 @@ fn add_column(
         Column::Every(values) => {
             let Some(argument) = argument else { return };
             rows().for_each(|(row, group, diff)| {
-                *values.entry((group as u32, value_at(argument, row))).or_insert(0) += diff;
+                *values
+                    .entry((group as u32, value_at(argument, row)))
+                    .or_insert(0) += diff;
             });
         }
     }
@@ -475,7 +572,12 @@ fn floats(argument: &ArrayRef) -> Option<ArrayRef> {
     cast(argument, &DataType::Float64).ok()
 }
 
-fn best_of(best: &mut [Option<Value>], argument: &ArrayRef, largest: bool, rows: impl Iterator<Item = (usize, usize, i64)>) {
+fn best_of(
+    best: &mut [Option<Value>],
+    argument: &ArrayRef,
+    largest: bool,
+    rows: impl Iterator<Item = (usize, usize, i64)>,
+) {
     let better = |new: &Value, old: &Option<Value>| match old {
         None => true,
         Some(old) if largest => old < new,

@@ -182,6 +182,10 @@ impl Settings {
     pub fn commit_of(&self, epoch: u64, start: u64) -> u64 {
         let early = (start + self.first_commit_ms).div_ceil(self.tick_ms) * self.tick_ms;
         let regular = epoch.div_ceil(self.commit_interval_ms) * self.commit_interval_ms;
-        if epoch <= early { early.min(regular) } else { regular }
+        if epoch <= early {
+            early.min(regular)
+        } else {
+            regular
+        }
     }
 }

@@ -38,7 +38,11 @@ pub(super) fn render(
     feeds: Vec<Box<dyn Feed>>,
     shared: &Rc<RefCell<Shared>>,
 ) -> (ProbeHandle<u64>, BTreeMap<String, SharedClock>) {
-    let boot = if job.restored.epoch.0 == 0 { job.start.0 - 1 } else { job.restored.epoch.0 };
+    let boot = if job.restored.epoch.0 == 0 {
+        job.start.0 - 1
+    } else {
+        job.restored.epoch.0
+    };
     let mut render = Render {
         job,
         worker,
@@ -67,13 +71,26 @@ pub(super) fn render(
         dead.push(streams.undecoded);
         render.clock(&spec.name, streams.reports);
     }
-    render.relations.insert(DEAD_LETTER_RELATION.to_owned(), scope.concatenate(dead));
+    render
+        .relations
+        .insert(DEAD_LETTER_RELATION.to_owned(), scope.concatenate(dead));
     for (number, table) in job.dataflow.tables.iter().enumerate() {
         let rows = render.plan(&table.plan, &table.name);
         let clock = render.clocks.get(&table.source).cloned();
-        ends.push(operators::append(rows.clone(), number, table.event_time, clock, shared));
+        ends.push(operators::append(
+            rows.clone(),
+            number,
+            table.event_time,
+            clock,
+            shared,
+        ));
         if !table.source.is_empty() {
-            ends.push(operators::tail(rows.clone(), number, job.settings.tail_rows, shared));
+            ends.push(operators::tail(
+                rows.clone(),
+                number,
+                job.settings.tail_rows,
+                shared,
+            ));
         }
         render.relations.insert(table.name.clone(), rows);
     }
@@ -93,25 +110,60 @@ pub(super) fn render(
         ends.push(ticks.clone());
     }
     let (probe, _) = scope.concatenate(ends).probe();
-    (probe, render.clocks.into_iter().map(|(name, (clock, _))| (name, clock)).collect())
+    (
+        probe,
+        render
+            .clocks
+            .into_iter()
+            .map(|(name, (clock, _))| (name, clock))
+            .collect(),
+    )
 }
 
 impl<'s> Render<'_, 's> {
     fn plan(&mut self, plan: &Plan, view: &str) -> ChangeStream<'s> {
         match plan {
-            Plan::Relation { name, columns, schema: _ } => {
-                let stream = self.relations.get(name).unwrap_or_else(|| panic!("relation {name} is defined before its use")).clone();
+            Plan::Relation {
+                name,
+                columns,
+                schema: _,
+            } => {
+                let stream = self
+                    .relations
+                    .get(name)
+                    .unwrap_or_else(|| panic!("relation {name} is defined before its use"))
+                    .clone();
                 operators::project(stream, columns.clone())
             }
-            Plan::Map { input, filter, columns, schema } => {
+            Plan::Map {
+                input,
+                filter,
+                columns,
+                schema,
+            } => {
                 let input = self.plan(input, view);
-                operators::map(input, filter.clone(), columns.clone(), schema.clone(), Rc::clone(&self.shared))
+                operators::map(
+                    input,
+                    filter.clone(),
+                    columns.clone(),
+                    schema.clone(),
+                    Rc::clone(&self.shared),
+                )
             }
-            Plan::Aggregate { input, aggregation, schema } => {
+            Plan::Aggregate {
+                input,
+                aggregation,
+                schema,
+            } => {
                 let below = self.plan(input, view);
                 let state = &self.job.restored.state;
-                let restored = operators::restored_partials(state, &aggregation.id, self.worker, self.workers);
-                let clock = aggregation.clock.as_ref().and_then(|it| self.clocks.get(it)).cloned();
+                let restored =
+                    operators::restored_partials(state, &aggregation.id, self.worker, self.workers);
+                let clock = aggregation
+                    .clock
+                    .as_ref()
+                    .and_then(|it| self.clocks.get(it))
+                    .cloned();
                 let (rows, late) = operators::aggregate(
                     below,
                     &input.schema(),
@@ -127,16 +179,38 @@ impl<'s> Render<'_, 's> {
                 self.late.push(late);
                 rows
             }
-            Plan::TopK { input, order, skip, limit } => {
+            Plan::TopK {
+                input,
+                order,
+                skip,
+                limit,
+            } => {
                 let below = self.plan(input, view);
                 let operator = format!("{view}.top{}", self.top_ks);
                 self.top_ks += 1;
-                let restored = operators::restored_rows(&self.job.restored.state, &operator, self.worker, self.workers);
-                operators::top_k(below, &plan.schema(), order, *skip, *limit, operator, self.boot, restored, &self.shared)
+                let restored = operators::restored_rows(
+                    &self.job.restored.state,
+                    &operator,
+                    self.worker,
+                    self.workers,
+                );
+                operators::top_k(
+                    below,
+                    &plan.schema(),
+                    order,
+                    *skip,
+                    *limit,
+                    operator,
+                    self.boot,
+                    restored,
+                    &self.shared,
+                )
             }
             Plan::Union { inputs, schema } => {
-                let streams: Vec<_> =
-                    inputs.iter().map(|it| operators::relabel(self.plan(it, view), schema.clone())).collect();
+                let streams: Vec<_> = inputs
+                    .iter()
+                    .map(|it| operators::relabel(self.plan(it, view), schema.clone()))
+                    .collect();
                 streams[0].scope().concatenate(streams)
             }
         }
@@ -145,23 +219,37 @@ impl<'s> Render<'_, 's> {
     /// A copy of a source's clock on every worker, fed by the reports of all.
     fn clock(&mut self, source: &str, reports: StreamVec<'s, u64, Report>) {
         let settings = self.job.settings.clocks[source];
-        let stored = self.job.restored.clocks.get(source).cloned().unwrap_or_default();
+        let stored = self
+            .job
+            .restored
+            .clocks
+            .get(source)
+            .cloned()
+            .unwrap_or_default();
         let clock = Rc::new(RefCell::new(Clock::new(settings, stored)));
         let workers = self.workers as u64;
-        let everywhere = reports.flat_map(move |report| (0..workers).map(move |to| (to, report.clone())));
+        let everywhere =
+            reports.flat_map(move |report| (0..workers).map(move |to| (to, report.clone())));
         let shared = Rc::clone(&clock);
         let exchange = Exchange::new(|it: &(u64, Report)| it.0);
-        let ticks = everywhere.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(exchange, "Clock", move |_, _| {
-            move |(input, frontier), _output| {
-                let mut clock = shared.borrow_mut();
-                input.for_each(|_, data| data.drain(..).for_each(|(_, report)| clock.report(report)));
-                clock.complete_below(frontier.frontier().first().copied().unwrap_or(u64::MAX));
-            }
-        });
+        let ticks = everywhere.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(
+            exchange,
+            "Clock",
+            move |_, _| {
+                move |(input, frontier), _output| {
+                    let mut clock = shared.borrow_mut();
+                    input.for_each(|_, data| {
+                        data.drain(..).for_each(|(_, report)| clock.report(report))
+                    });
+                    clock.complete_below(frontier.frontier().first().copied().unwrap_or(u64::MAX));
+                }
+            },
+        );
         // A second operator, so that whoever waits for the clock is scheduled after it.
-        let ticks = ticks.unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "Ticks", |_, _| {
-            move |input, _output| input.for_each(|_, _| {})
-        });
+        let ticks =
+            ticks.unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "Ticks", |_, _| {
+                move |input, _output| input.for_each(|_, _| {})
+            });
         self.clocks.insert(source.to_owned(), (clock, ticks));
     }
 
@@ -172,7 +260,11 @@ impl<'s> Render<'_, 's> {
         };
         ViewStore {
             view: number,
-            clock: view.clock.as_ref().and_then(|it| self.clocks.get(it)).map(|it| Rc::clone(&it.0)),
+            clock: view
+                .clock
+                .as_ref()
+                .and_then(|it| self.clocks.get(it))
+                .map(|it| Rc::clone(&it.0)),
             window_end,
             pending: BTreeMap::new(),
             open: BTreeMap::new(),

@@ -31,7 +31,11 @@ impl Running {
     /// What a worker that panicked said.
     pub fn join(mut self) -> Result<(), String> {
         match self.guards.take() {
-            Some(guards) => guards.join().into_iter().collect::<Result<Vec<()>, String>>().map(|_| ()),
+            Some(guards) => guards
+                .join()
+                .into_iter()
+                .collect::<Result<Vec<()>, String>>()
+                .map(|_| ()),
             None => Ok(()),
         }
     }
@@ -41,23 +45,41 @@ impl Running {
 ///
 /// # Errors
 /// If threads cannot be started.
-pub fn start(job: Job, parts: Vec<(Vec<Box<dyn Feed>>, Box<dyn Outputs>)>) -> Result<Running, String> {
+pub fn start(
+    job: Job,
+    parts: Vec<(Vec<Box<dyn Feed>>, Box<dyn Outputs>)>,
+) -> Result<Running, String> {
     let workers = parts.len();
     let mut config = WorkerConfig::default();
-    differential_dataflow::configure(&mut config, &differential_dataflow::Config::default().idle_merge_effort(Some(1000)));
-    let communication = if workers == 1 { CommunicationConfig::Thread } else { CommunicationConfig::Process(workers) };
-    let config = Config { communication, worker: config };
+    differential_dataflow::configure(
+        &mut config,
+        &differential_dataflow::Config::default().idle_merge_effort(Some(1000)),
+    );
+    let communication = if workers == 1 {
+        CommunicationConfig::Thread
+    } else {
+        CommunicationConfig::Process(workers)
+    };
+    let config = Config {
+        communication,
+        worker: config,
+    };
     let parts: Mutex<Vec<Option<_>>> = Mutex::new(parts.into_iter().map(Some).collect());
     let job = Arc::new(job);
     let guards = timely::execute(config, move |worker| {
         let index = worker.index();
-        let (feeds, outputs) =
-            parts.lock().ok().and_then(|mut it| it[index].take()).expect("each worker takes its own part once");
+        let (feeds, outputs) = parts
+            .lock()
+            .ok()
+            .and_then(|mut it| it[index].take())
+            .expect("each worker takes its own part once");
         let failed = AbortOnPanic;
         run(worker, index, workers, &job, feeds, outputs);
         std::mem::forget(failed);
     })?;
-    Ok(Running { guards: Some(guards) })
+    Ok(Running {
+        guards: Some(guards),
+    })
 }
 
 /// Ends the process when a worker unwinds; the panic hook has said why.
@@ -65,7 +87,9 @@ struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
-        tracing::error!("a worker failed; the process ends and can be started again from its last commit");
+        tracing::error!(
+            "a worker failed; the process ends and can be started again from its last commit"
+        );
         std::process::abort();
     }
 }
@@ -79,9 +103,20 @@ fn run(
     outputs: Box<dyn Outputs>,
 ) {
     let shared = Rc::new(RefCell::new(Shared::default()));
-    let (probe, clocks) =
-        worker.dataflow_named("tidelake", |scope| render(scope, job, index, workers, feeds, &shared));
-    let mut exit = Exit { index, job, shared, clocks, outputs, published: 0, next_commit: 0, unpublished: BTreeMap::new(), uncommitted: BTreeMap::new() };
+    let (probe, clocks) = worker.dataflow_named("tidelake", |scope| {
+        render(scope, job, index, workers, feeds, &shared)
+    });
+    let mut exit = Exit {
+        index,
+        job,
+        shared,
+        clocks,
+        outputs,
+        published: 0,
+        next_commit: 0,
+        unpublished: BTreeMap::new(),
+        uncommitted: BTreeMap::new(),
+    };
     exit.next_commit = job.settings.commit_of(job.start.0, job.start.0);
     loop {
         worker.step_or_park(Some(PARK));
@@ -118,7 +153,10 @@ impl Exit<'_> {
             // Commits first, so that an open view row is never committed with a later epoch's change.
             while self.next_commit < upto && frontier.is_some() {
                 self.commit(Epoch(self.next_commit), false);
-                self.next_commit = self.job.settings.commit_of(self.next_commit + 1, self.job.start.0);
+                self.next_commit = self
+                    .job
+                    .settings
+                    .commit_of(self.next_commit + 1, self.job.start.0);
             }
             if frontier.is_none() {
                 let last = self.job.control.stop_at.load(Ordering::Acquire);
@@ -142,7 +180,10 @@ impl Exit<'_> {
 
     fn note_progress(&mut self) {
         for (epoch, list) in std::mem::take(&mut self.shared.borrow_mut().progress) {
-            self.unpublished.entry(epoch).or_default().extend(list.iter().cloned());
+            self.unpublished
+                .entry(epoch)
+                .or_default()
+                .extend(list.iter().cloned());
             self.uncommitted.entry(epoch).or_default().extend(list);
         }
     }
@@ -152,26 +193,51 @@ impl Exit<'_> {
         let mut shared = self.shared.borrow_mut();
         let later = shared.changes.split_off(&upto);
         let changes = std::mem::replace(&mut shared.changes, later);
-        let mut published = Published { worker: self.index, through: Epoch(upto), ..Published::default() };
+        let mut published = Published {
+            worker: self.index,
+            through: Epoch(upto),
+            ..Published::default()
+        };
         published.tails = std::mem::take(&mut shared.tails);
         drop(shared);
         for (epoch, rows) in changes {
-            published.changes.extend(rows.into_iter().map(|(view, row, diff)| (view, Epoch(epoch), row, diff)));
+            published.changes.extend(
+                rows.into_iter()
+                    .map(|(view, row, diff)| (view, Epoch(epoch), row, diff)),
+            );
         }
         let later = self.unpublished.split_off(&upto);
-        published.progress = std::mem::replace(&mut self.unpublished, later).into_values().flatten().collect();
+        published.progress = std::mem::replace(&mut self.unpublished, later)
+            .into_values()
+            .flatten()
+            .collect();
         if self.index == 0 {
-            let watermark = |clock: &SharedClock| Some(clock.borrow().watermark(upto)).filter(|it| *it != NEVER);
-            published.watermarks = self.clocks.iter().filter_map(|(name, it)| Some((name.clone(), watermark(it)?))).collect();
+            let watermark = |clock: &SharedClock| {
+                Some(clock.borrow().watermark(upto)).filter(|it| *it != NEVER)
+            };
+            published.watermarks = self
+                .clocks
+                .iter()
+                .filter_map(|(name, it)| Some((name.clone(), watermark(it)?)))
+                .collect();
         }
         for clock in self.clocks.values() {
-            clock.borrow_mut().forget_before(self.next_commit.min(upto).saturating_sub(2 * self.job.settings.commit_interval_ms));
+            clock.borrow_mut().forget_before(
+                self.next_commit
+                    .min(upto)
+                    .saturating_sub(2 * self.job.settings.commit_interval_ms),
+            );
         }
         self.outputs.publish(published);
     }
 
     fn commit(&mut self, commit: Epoch, last: bool) {
-        let mut report = CommitReport { worker: self.index, commit, last, ..CommitReport::default() };
+        let mut report = CommitReport {
+            worker: self.index,
+            commit,
+            last,
+            ..CommitReport::default()
+        };
         let stores = self.shared.borrow().stores.clone();
         for store in stores {
             let mut store = store.borrow_mut();
@@ -190,7 +256,11 @@ impl Exit<'_> {
         report.state = captured.into_values().flatten().collect();
         if self.index == 0 {
             let state = |it: &SharedClock| it.borrow().state_before(commit.0 + 1).clone();
-            report.clocks = self.clocks.iter().map(|(name, it)| (name.clone(), state(it))).collect();
+            report.clocks = self
+                .clocks
+                .iter()
+                .map(|(name, it)| (name.clone(), state(it)))
+                .collect();
         }
         self.outputs.commit(report);
     }

@@ -7,9 +7,8 @@
 //! With anomalies on, one event in twenty is drawn to be anomalous. What was injected is told beside the event
 //! and never inside it, so that detectors can be scored without reading the answer.
 //!
-//! A traffic spike multiplies the rate for two seconds of event time. Draws are per event, so the higher the
-//! rate, the sooner a spike follows the last: at 10 events per second the long-run mean is 17, from 50 events
-//! per second on spikes take most of the time, and at 1,000 they follow each other almost without a pause.
+//! A traffic spike multiplies the rate for two seconds of event time; before the first and after each there is
+//! half a minute without one, so that the long-run rate stays near the one asked for.
 //!
 //! Nothing is sent, written or waited for here.
 

@@ -319,23 +319,20 @@ fn five_percent_are_injected_in_the_four_kinds() {
         assert!(slow == (truth.kind == Kind::SlowResponse));
         assert!((truth.start_us..=truth.end_us).contains(&truth.time_us));
     }
-    let injected: usize = counts.values().sum();
-    let share = 100.0 * injected as f64 / EVENTS as f64;
-    assert!((share - 5.0).abs() < 0.3, "{share} % are injected");
-    let mix = [
-        (Kind::TrafficSpike, 20.0),
-        (Kind::ErrorSurge, 30.0),
-        (Kind::SlowResponse, 40.0),
-        (Kind::SuspiciousIp, 10.0),
-    ];
-    for (kind, percent) in mix {
-        let share = 100.0 * counts[&kind] as f64 / injected as f64;
+    // Of all events 5 % are drawn, 30 : 40 : 10 between these; spikes come when one may.
+    for (kind, percent) in [
+        (Kind::ErrorSurge, 1.5),
+        (Kind::SlowResponse, 2.0),
+        (Kind::SuspiciousIp, 0.5),
+    ] {
+        let share = 100.0 * counts[&kind] as f64 / EVENTS as f64;
         assert!(
-            (share - percent).abs() < 2.5,
-            "{} is {share} % of the injected",
+            (share - percent).abs() < 0.2,
+            "{} is {share} % of all events",
             kind.name()
         );
     }
+    assert!(counts.contains_key(&Kind::TrafficSpike));
 }
 
 #[test]
@@ -351,11 +348,14 @@ fn a_spike_multiplies_the_events_of_its_two_seconds() {
     let draws = spikes.len();
     spikes.dedup();
     assert!(
-        50 < spikes.len() && spikes.len() < draws,
+        10 < spikes.len() && spikes.len() < draws,
         "some draws fall into a running spike"
     );
     for pair in spikes.windows(2) {
-        assert!(pair[0].1 <= pair[1].0, "spikes do not overlap");
+        assert!(
+            pair[0].1 + SPIKE_REST_US <= pair[1].0,
+            "there is quiet between spikes"
+        );
     }
     let within = |from: i64, to: i64| {
         times

@@ -16,18 +16,33 @@ const WITHOUT_PAGE: &str = "<!doctype html><title>Tidelake</title><p>Tidelake is
 /// A file of the page; the page itself for any other address a browser asks for.
 pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
-    let missing = || Problem::not_found("unknown_path", format!("there is nothing at /{path}")).hint("GET /api/v1/views lists the views").into_response();
+    let missing = || {
+        Problem::not_found("unknown_path", format!("there is nothing at /{path}"))
+            .hint("GET /api/v1/views lists the views")
+            .into_response()
+    };
     if method != Method::GET && method != Method::HEAD {
         return missing();
     }
-    let wants_page = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).is_some_and(|it| it.contains("text/html"));
+    let wants_page = headers
+        .get(header::ACCEPT)
+        .and_then(|it| it.to_str().ok())
+        .is_some_and(|it| it.contains("text/html"));
     let name = if path.is_empty() { "index.html" } else { path };
     if let Some(file) = Page::get(name) {
-        let kept = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let kept = if name.starts_with("assets/") {
+            "public, max-age=31536000, immutable"
+        } else {
+            "no-cache"
+        };
         let kind = file.metadata.mimetype().to_owned();
         return (
             StatusCode::OK,
-            [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, kept.to_owned()), (header::CONTENT_SECURITY_POLICY, POLICY.to_owned())],
+            [
+                (header::CONTENT_TYPE, kind),
+                (header::CACHE_CONTROL, kept.to_owned()),
+                (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
+            ],
             file.data.into_owned(),
         )
             .into_response();
@@ -37,7 +52,10 @@ pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     }
     match Page::get("index.html") {
         Some(file) => (
-            [(header::CACHE_CONTROL, "no-cache"), (header::CONTENT_SECURITY_POLICY, POLICY)],
+            [
+                (header::CACHE_CONTROL, "no-cache"),
+                (header::CONTENT_SECURITY_POLICY, POLICY),
+            ],
             Html(file.data.into_owned()),
         )
             .into_response(),

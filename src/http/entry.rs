@@ -12,7 +12,11 @@ use serde_json::{Value as Json, json};
 
 /// The table whose records are shown, with its number.
 pub fn tail_table(dataflow: &Dataflow) -> Option<(usize, &TableSpec)> {
-    dataflow.tables.iter().enumerate().find(|it| it.1.event_time.is_some())
+    dataflow
+        .tables
+        .iter()
+        .enumerate()
+        .find(|it| it.1.event_time.is_some())
 }
 
 /// Reads entries from rows of that table.
@@ -55,7 +59,11 @@ impl EntryReader {
     pub fn new(dataflow: &Dataflow) -> Option<Self> {
         let (number, table) = tail_table(dataflow)?;
         let schema = table.plan.schema();
-        let column = |names: &[&str]| names.iter().find_map(|it| schema.fields().find(it).map(|found| found.0));
+        let column = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|it| schema.fields().find(it).map(|found| found.0))
+        };
         Some(EntryReader {
             table: number,
             timestamp: table.event_time,
@@ -112,7 +120,11 @@ impl EntryReader {
 /// Whether a row of a batch passes a filter over the table's columns.
 pub fn passes(filter: Option<&Filter>, rows: &RecordBatch, index: usize) -> bool {
     filter.is_none_or(|filter| {
-        filter.matches(&Row(rows.columns().iter().map(|it| value_at(it.as_ref(), index)).collect()))
+        filter.matches(&Row(rows
+            .columns()
+            .iter()
+            .map(|it| value_at(it.as_ref(), index))
+            .collect()))
     })
 }
 
@@ -124,7 +136,12 @@ impl Entry {
 
     pub fn to_json(&self) -> Json {
         let text = |value: &Json| value.as_str().map_or_else(|| "-".to_owned(), str::to_owned);
-        let mut message = format!("{} {} - {}", text(&self.method), text(&self.endpoint), self.status);
+        let mut message = format!(
+            "{} {} - {}",
+            text(&self.method),
+            text(&self.endpoint),
+            self.status
+        );
         if let Some(millis) = self.response_time.as_f64() {
             message.push_str(&format!(" ({}ms)", millis.round()));
         }

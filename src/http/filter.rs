@@ -57,12 +57,28 @@ impl Filter {
                 return Err(form.to_owned());
             };
             let Some((at, field)) = schema.fields().find(&column) else {
-                let names: Vec<&str> = schema.fields().iter().map(|it| it.name().as_str()).collect();
-                return Err(format!("there is no column `{column}`; there are: {}", names.join(", ")));
+                let names: Vec<&str> = schema
+                    .fields()
+                    .iter()
+                    .map(|it| it.name().as_str())
+                    .collect();
+                return Err(format!(
+                    "there is no column `{column}`; there are: {}",
+                    names.join(", ")
+                ));
             };
-            tests.push(Test { column: at, operator, literal: literal_of(literal, field.data_type(), &column)? });
+            tests.push(Test {
+                column: at,
+                operator,
+                literal: literal_of(literal, field.data_type(), &column)?,
+            });
             match words.next() {
-                None => return Ok(Filter { text: text.to_owned(), tests }),
+                None => {
+                    return Ok(Filter {
+                        text: text.to_owned(),
+                        tests,
+                    });
+                }
                 Some(Word::Plain(and)) if and.eq_ignore_ascii_case("and") => {}
                 Some(_) => return Err(form.to_owned()),
             }
@@ -70,18 +86,26 @@ impl Filter {
     }
 
     pub fn matches(&self, row: &Row) -> bool {
-        self.tests.iter().all(|test| row.0.get(test.column).is_some_and(|value| test.holds(value)))
+        self.tests.iter().all(|test| {
+            row.0
+                .get(test.column)
+                .is_some_and(|value| test.holds(value))
+        })
     }
 }
 
 impl Test {
     fn holds(&self, value: &Value) -> bool {
         let order = match (&self.literal, value) {
-            (Literal::Number(literal), value) => value.as_f64().and_then(|it| it.partial_cmp(literal)),
+            (Literal::Number(literal), value) => {
+                value.as_f64().and_then(|it| it.partial_cmp(literal))
+            }
             (Literal::Bool(literal), Value::Bool(it)) => Some(it.cmp(literal)),
             (Literal::Text(literal), Value::Text(it)) => Some(it.as_ref().cmp(literal.as_str())),
             // Times compare as the ISO texts in which they are shown; those of one precision sort like the times.
-            (Literal::Text(literal), Value::Timestamp(it)) => time_of(literal).map(|time| it.cmp(&time)),
+            (Literal::Text(literal), Value::Timestamp(it)) => {
+                time_of(literal).map(|time| it.cmp(&time))
+            }
             (Literal::Text(literal), Value::Date(_)) => match value.to_json() {
                 serde_json::Value::String(it) => Some(it.as_str().cmp(literal)),
                 _ => None,
@@ -108,20 +132,34 @@ pub fn time_of(text: &str) -> Option<i64> {
     if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
         return Some(time.timestamp_micros());
     }
-    chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|it| it.and_utc().timestamp_micros())
+    chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
+        .ok()
+        .map(|it| it.and_utc().timestamp_micros())
 }
 
 fn literal_of(word: Word, data_type: &DataType, column: &str) -> Result<Literal, String> {
     let number = |text: &str| text.parse::<f64>().ok().filter(|it| !it.is_nan());
     match (data_type, word) {
-        (DataType::Boolean, Word::Plain(it)) if it.eq_ignore_ascii_case("true") => Ok(Literal::Bool(true)),
-        (DataType::Boolean, Word::Plain(it)) if it.eq_ignore_ascii_case("false") => Ok(Literal::Bool(false)),
+        (DataType::Boolean, Word::Plain(it)) if it.eq_ignore_ascii_case("true") => {
+            Ok(Literal::Bool(true))
+        }
+        (DataType::Boolean, Word::Plain(it)) if it.eq_ignore_ascii_case("false") => {
+            Ok(Literal::Bool(false))
+        }
         (DataType::Boolean, _) => Err(format!("column `{column}` is compared with true or false")),
         (DataType::Utf8 | DataType::Date32, Word::Quoted(it)) => Ok(Literal::Text(it)),
-        (DataType::Timestamp(..), Word::Quoted(it)) if time_of(&it).is_some() => Ok(Literal::Text(it)),
-        (DataType::Timestamp(..), _) => Err(format!("column `{column}` is compared with a time such as '2026-01-31T12:00:00Z'")),
-        (DataType::Utf8 | DataType::Date32, _) => Err(format!("column `{column}` is compared with text in single quotes")),
-        (_, Word::Plain(it)) if number(&it).is_some() => Ok(Literal::Number(number(&it).unwrap_or_default())),
+        (DataType::Timestamp(..), Word::Quoted(it)) if time_of(&it).is_some() => {
+            Ok(Literal::Text(it))
+        }
+        (DataType::Timestamp(..), _) => Err(format!(
+            "column `{column}` is compared with a time such as '2026-01-31T12:00:00Z'"
+        )),
+        (DataType::Utf8 | DataType::Date32, _) => Err(format!(
+            "column `{column}` is compared with text in single quotes"
+        )),
+        (_, Word::Plain(it)) if number(&it).is_some() => {
+            Ok(Literal::Number(number(&it).unwrap_or_default()))
+        }
         _ => Err(format!("column `{column}` is compared with a number")),
     }
 }
@@ -169,7 +207,9 @@ fn split(text: &str) -> Result<Vec<Word>, String> {
                 length
             }
             _ => {
-                let end = rest.find(|it: char| it.is_whitespace() || "=!<>'".contains(it)).unwrap_or(rest.len());
+                let end = rest
+                    .find(|it: char| it.is_whitespace() || "=!<>'".contains(it))
+                    .unwrap_or(rest.len());
                 words.push(Word::Plain(rest[..end].to_owned()));
                 end
             }

@@ -17,7 +17,9 @@ pub struct Requests(Mutex<BTreeMap<(String, String, u16), (u64, f64)>>);
 impl Requests {
     pub fn note(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry((route.to_owned(), method.to_string(), status.as_u16())).or_default();
+        let count = counts
+            .entry((route.to_owned(), method.to_string(), status.as_u16()))
+            .or_default();
         count.0 += 1;
         count.1 += took.as_secs_f64();
     }
@@ -27,39 +29,167 @@ pub async fn prometheus(State(app): State<Arc<App>>) -> Response {
     let status = app.status.status();
     let mut text = String::new();
     let mut family = |name: &str, kind: &str, help: &str, samples: Vec<(String, f64)>| {
-        let _ = writeln!(text, "# HELP tidelake_{name} {help}\n# TYPE tidelake_{name} {kind}");
+        let _ = writeln!(
+            text,
+            "# HELP tidelake_{name} {help}\n# TYPE tidelake_{name} {kind}"
+        );
         for (labels, value) in samples {
             let _ = writeln!(text, "tidelake_{name}{labels} {value}");
         }
     };
     let sources = |of: fn(&super::SourceStatus) -> f64| -> Vec<(String, f64)> {
-        status.sources.iter().map(|it| (format!("{{source=\"{}\"}}", it.name), of(it))).collect()
+        status
+            .sources
+            .iter()
+            .map(|it| (format!("{{source=\"{}\"}}", it.name), of(it)))
+            .collect()
     };
-    family("build_info", "gauge", "Version of this build.", vec![(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0)]);
-    family("source_rows_total", "counter", "Records read and decoded, all-time.", sources(|it| it.records as f64));
-    family("source_undecoded_total", "counter", "Records that became dead letters, all-time.", sources(|it| it.undecoded as f64));
-    family("source_bytes_total", "counter", "Raw bytes read, all-time.", sources(|it| it.bytes as f64));
-    family("source_connected", "gauge", "Whether the source can be reached.", sources(|it| f64::from(u8::from(it.connected))));
+    family(
+        "build_info",
+        "gauge",
+        "Version of this build.",
+        vec![(
+            format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")),
+            1.0,
+        )],
+    );
+    family(
+        "source_rows_total",
+        "counter",
+        "Records read and decoded, all-time.",
+        sources(|it| it.records as f64),
+    );
+    family(
+        "source_undecoded_total",
+        "counter",
+        "Records that became dead letters, all-time.",
+        sources(|it| it.undecoded as f64),
+    );
+    family(
+        "source_bytes_total",
+        "counter",
+        "Raw bytes read, all-time.",
+        sources(|it| it.bytes as f64),
+    );
+    family(
+        "source_connected",
+        "gauge",
+        "Whether the source can be reached.",
+        sources(|it| f64::from(u8::from(it.connected))),
+    );
     let lag = status.sources.iter().flat_map(|source| {
-        source.partitions.iter().filter_map(|it| Some((format!("{{source=\"{}\",partition=\"{}\"}}", source.name, it.partition), it.lag? as f64)))
+        source.partitions.iter().filter_map(|it| {
+            Some((
+                format!(
+                    "{{source=\"{}\",partition=\"{}\"}}",
+                    source.name, it.partition
+                ),
+                it.lag? as f64,
+            ))
+        })
     });
-    family("source_lag_rows", "gauge", "End offset minus next offset; bytes for files.", lag.collect());
-    let views = app.hub.views().into_iter().map(|(info, rows)| (format!("{{view=\"{}\"}}", info.name), rows as f64));
-    family("view_rows", "gauge", "Live rows of a view.", views.collect());
-    let one = |value: Option<f64>| value.map(|it| (String::new(), it)).into_iter().collect::<Vec<_>>();
-    family("frontier_lag_seconds", "gauge", "Age of the newest complete epoch.", one(epoch_age_seconds(&app)));
+    family(
+        "source_lag_rows",
+        "gauge",
+        "End offset minus next offset; bytes for files.",
+        lag.collect(),
+    );
+    let views = app
+        .hub
+        .views()
+        .into_iter()
+        .map(|(info, rows)| (format!("{{view=\"{}\"}}", info.name), rows as f64));
+    family(
+        "view_rows",
+        "gauge",
+        "Live rows of a view.",
+        views.collect(),
+    );
+    let one = |value: Option<f64>| {
+        value
+            .map(|it| (String::new(), it))
+            .into_iter()
+            .collect::<Vec<_>>()
+    };
+    family(
+        "frontier_lag_seconds",
+        "gauge",
+        "Age of the newest complete epoch.",
+        one(epoch_age_seconds(&app)),
+    );
     let commit = status.commit.as_ref();
-    family("delta_commit_number", "gauge", "Number of the newest commit.", one(commit.map(|it| it.number as f64)));
-    family("delta_commit_age_seconds", "gauge", "Age of the newest commit.", one(commit.map(|it| it.age_seconds)));
-    family("delta_commit_duration_seconds", "gauge", "How long the newest commit took.", one(commit.map(|it| it.duration_ms / 1000.0)));
-    family("sse_clients", "gauge", "Open event streams.", one(Some(app.stream_clients() as f64)));
-    family("workers", "gauge", "Timely workers.", one(Some(status.workers as f64)));
-    family("uptime_seconds", "gauge", "Since the start of the process.", one(Some(app.started.elapsed().as_secs_f64())));
-    family("resident_bytes", "gauge", "Memory of the process.", one(resident_bytes()));
-    let requests = app.requests.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let labels = |key: &(String, String, u16)| format!("{{route=\"{}\",method=\"{}\",status=\"{}\"}}", key.0, key.1, key.2);
-    family("http_requests_total", "counter", "Answered requests.", requests.iter().map(|(key, it)| (labels(key), it.0 as f64)).collect());
-    family("http_request_duration_seconds_sum", "counter", "Time spent answering.", requests.iter().map(|(key, it)| (labels(key), it.1)).collect());
+    family(
+        "delta_commit_number",
+        "gauge",
+        "Number of the newest commit.",
+        one(commit.map(|it| it.number as f64)),
+    );
+    family(
+        "delta_commit_age_seconds",
+        "gauge",
+        "Age of the newest commit.",
+        one(commit.map(|it| it.age_seconds)),
+    );
+    family(
+        "delta_commit_duration_seconds",
+        "gauge",
+        "How long the newest commit took.",
+        one(commit.map(|it| it.duration_ms / 1000.0)),
+    );
+    family(
+        "sse_clients",
+        "gauge",
+        "Open event streams.",
+        one(Some(app.stream_clients() as f64)),
+    );
+    family(
+        "workers",
+        "gauge",
+        "Timely workers.",
+        one(Some(status.workers as f64)),
+    );
+    family(
+        "uptime_seconds",
+        "gauge",
+        "Since the start of the process.",
+        one(Some(app.started.elapsed().as_secs_f64())),
+    );
+    family(
+        "resident_bytes",
+        "gauge",
+        "Memory of the process.",
+        one(resident_bytes()),
+    );
+    let requests = app
+        .requests
+        .0
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let labels = |key: &(String, String, u16)| {
+        format!(
+            "{{route=\"{}\",method=\"{}\",status=\"{}\"}}",
+            key.0, key.1, key.2
+        )
+    };
+    family(
+        "http_requests_total",
+        "counter",
+        "Answered requests.",
+        requests
+            .iter()
+            .map(|(key, it)| (labels(key), it.0 as f64))
+            .collect(),
+    );
+    family(
+        "http_request_duration_seconds_sum",
+        "counter",
+        "Time spent answering.",
+        requests
+            .iter()
+            .map(|(key, it)| (labels(key), it.1))
+            .collect(),
+    );
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
@@ -67,5 +197,9 @@ pub async fn prometheus(State(app): State<Arc<App>>) -> Response {
 fn resident_bytes() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find(|it| it.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|it| it * 1024.0)
+    line.split_whitespace()
+        .nth(1)?
+        .parse::<f64>()
+        .ok()
+        .map(|it| it * 1024.0)
 }

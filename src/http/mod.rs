@@ -16,7 +16,9 @@ mod topics;
 mod views;
 mod wire;
 
-pub use status::{CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource};
+pub use status::{
+    CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource,
+};
 
 use crate::plan::Dataflow;
 use crate::sql::query::Queries;
@@ -54,7 +56,13 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(hub: Arc<Hub>, queries: Queries, dataflow: Arc<Dataflow>, status: Arc<dyn StatusSource>, cors_origins: Vec<String>) -> Arc<Self> {
+    pub fn new(
+        hub: Arc<Hub>,
+        queries: Queries,
+        dataflow: Arc<Dataflow>,
+        status: Arc<dyn StatusSource>,
+        cors_origins: Vec<String>,
+    ) -> Arc<Self> {
         Arc::new(App {
             hub,
             queries,
@@ -105,7 +113,11 @@ pub fn router(app: Arc<App>) -> Router {
 ///
 /// # Errors
 /// If the listener fails.
-pub async fn serve(listener: tokio::net::TcpListener, app: Arc<App>, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    app: Arc<App>,
+    mut shutdown: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let ending = app.ending.clone();
     let (told, mut drained) = watch::channel(false);
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
@@ -127,31 +139,57 @@ pub async fn serve(listener: tokio::net::TcpListener, app: Arc<App>, mut shutdow
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
-    let route = request.extensions().get::<axum::extract::MatchedPath>().map_or_else(|| "page".to_owned(), |it| it.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map_or_else(|| "page".to_owned(), |it| it.as_str().to_owned());
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let allowed = origin.filter(|origin| app.cors_origins.iter().any(|it| it == "*" || it.as_bytes() == origin.as_bytes()));
+    let allowed = origin.filter(|origin| {
+        app.cors_origins
+            .iter()
+            .any(|it| it == "*" || it.as_bytes() == origin.as_bytes())
+    });
     let mut response = match (&method, &allowed) {
         (&Method::OPTIONS, Some(_)) => axum::http::StatusCode::NO_CONTENT.into_response(),
         _ => next.run(request).await,
     };
-    app.requests.note(&method, &route, response.status(), began.elapsed());
+    app.requests
+        .note(&method, &route, response.status(), began.elapsed());
     let headers = response.headers_mut();
     if let Some(origin) = allowed {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, last-event-id, x-query-id"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET, POST, DELETE, OPTIONS"),
+        );
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("content-type, last-event-id, x-query-id"),
+        );
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
 /// A number among the query's parameters, at most `max`.
-fn number(query: &HashMap<String, String>, name: &str, default: usize, max: usize) -> Result<usize, Problem> {
+fn number(
+    query: &HashMap<String, String>,
+    name: &str,
+    default: usize,
+    max: usize,
+) -> Result<usize, Problem> {
     match query.get(name).filter(|it| !it.is_empty()) {
         None => Ok(default),
         Some(text) => text.parse::<usize>().map(|it| it.min(max)).map_err(|_| {
-            Problem::bad_request("bad_parameter", format!("{name}={text} is not a whole number")).hint(format!("between 0 and {max}"))
+            Problem::bad_request(
+                "bad_parameter",
+                format!("{name}={text} is not a whole number"),
+            )
+            .hint(format!("between 0 and {max}"))
         }),
     }
 }

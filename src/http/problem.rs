@@ -22,7 +22,13 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Problem { status, code, detail: detail.into(), hint: String::new(), more: Map::new() }
+        Problem {
+            status,
+            code,
+            detail: detail.into(),
+            hint: String::new(),
+            more: Map::new(),
+        }
     }
 
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
@@ -49,15 +55,20 @@ impl From<QueryError> for Problem {
         let (status, code) = match &error {
             QueryError::Rejected { .. } => (StatusCode::BAD_REQUEST, "query_rejected"),
             QueryError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "query_timed_out"),
-            QueryError::TooMuchMemory { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "query_too_large"),
+            QueryError::TooMuchMemory { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "query_too_large")
+            }
             QueryError::Cancelled => (StatusCode::CONFLICT, "query_cancelled"),
             QueryError::Failed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "query_failed"),
         };
-        let problem = Problem::new(status, code, error.to_string()).hint(error.hint().unwrap_or_default());
+        let problem =
+            Problem::new(status, code, error.to_string()).hint(error.hint().unwrap_or_default());
         match error {
-            QueryError::Rejected { line: Some(line), column: Some(column), .. } => {
-                problem.with("line", line).with("column", column)
-            }
+            QueryError::Rejected {
+                line: Some(line),
+                column: Some(column),
+                ..
+            } => problem.with("line", line).with("column", column),
             _ => problem,
         }
     }

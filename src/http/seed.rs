@@ -63,7 +63,9 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
 pub fn metrics_of(app: &App) -> Json {
     let minute = only_row(app, LAST_MINUTE);
     let totals = only_row(app, TOTALS);
-    let of = |row: &Option<HashMap<String, Value>>, name: &str| row.as_ref().and_then(|it| it.get(name)?.as_f64());
+    let of = |row: &Option<HashMap<String, Value>>, name: &str| {
+        row.as_ref().and_then(|it| it.get(name)?.as_f64())
+    };
     let share = |part: Option<f64>, all: f64| match part {
         Some(part) if 0.0 < all => rounded(part / all * 100.0),
         _ => 0.0,
@@ -95,13 +97,29 @@ fn rounded(value: f64) -> f64 {
 fn only_row(app: &App, view: &str) -> Option<HashMap<String, Value>> {
     let schema = app.hub.view(view)?.schema;
     let row = app.hub.snapshot(view)?.rows.into_iter().next()?.0;
-    Some(schema.fields().iter().map(|it| it.name().clone()).zip(row.0).collect())
+    Some(
+        schema
+            .fields()
+            .iter()
+            .map(|it| it.name().clone())
+            .zip(row.0)
+            .collect(),
+    )
 }
 
-pub async fn logs(State(app): State<Arc<App>>, Query(query): Parameters) -> Result<Response, Problem> {
+pub async fn logs(
+    State(app): State<Arc<App>>,
+    Query(query): Parameters,
+) -> Result<Response, Problem> {
     let limit = super::number(&query, "limit", LOGS_DEFAULT, LOGS_MAX)?;
-    let Some(reader) = EntryReader::new(&app.dataflow) else { return Ok(JsonBody(json!([])).into_response()) };
-    let wanted = |name: &str, value: &str| query.get(name).is_none_or(|it| it.is_empty() || it.eq_ignore_ascii_case(value));
+    let Some(reader) = EntryReader::new(&app.dataflow) else {
+        return Ok(JsonBody(json!([])).into_response());
+    };
+    let wanted = |name: &str, value: &str| {
+        query
+            .get(name)
+            .is_none_or(|it| it.is_empty() || it.eq_ignore_ascii_case(value))
+    };
     let mut entries = Vec::new();
     for batch in app.hub.tail_after(0).iter().filter(|it| reader.takes(it)) {
         let all = (0..batch.rows.num_rows()).map(|it| reader.read(&batch.rows, it));
@@ -116,7 +134,10 @@ pub async fn logs(State(app): State<Arc<App>>, Query(query): Parameters) -> Resu
     Ok(JsonBody(entries).into_response())
 }
 
-pub async fn anomalies(State(app): State<Arc<App>>, Query(query): Parameters) -> Result<Response, Problem> {
+pub async fn anomalies(
+    State(app): State<Arc<App>>,
+    Query(query): Parameters,
+) -> Result<Response, Problem> {
     let limit = super::number(&query, "limit", ANOMALIES_DEFAULT, ANOMALIES_MAX)?;
     let since = match query.get("since").filter(|it| !it.is_empty()) {
         None => None,
@@ -125,44 +146,77 @@ pub async fn anomalies(State(app): State<Arc<App>>, Query(query): Parameters) ->
                 .hint("write it as 2026-01-31T12:00:00Z or as milliseconds since 1970")
         })?),
     };
-    let (Some(info), Some(snapshot)) = (app.hub.view(ANOMALIES), app.hub.snapshot(ANOMALIES)) else {
+    let (Some(info), Some(snapshot)) = (app.hub.view(ANOMALIES), app.hub.snapshot(ANOMALIES))
+    else {
         return Ok(JsonBody(json!([])).into_response());
     };
     let at = |name: &str| info.schema.fields().find(name).map(|it| it.0);
     let (start, kind, endpoint) = (at("window_start"), at("anomaly_type"), at("endpoint"));
     let time = |row: &Row| start.and_then(|it| row.0[it].as_i64());
-    let wanted = |name: &str, column: Option<usize>, row: &Row| match query.get(name).filter(|it| !it.is_empty()) {
+    let wanted = |name: &str, column: Option<usize>, row: &Row| match query
+        .get(name)
+        .filter(|it| !it.is_empty())
+    {
         None => true,
-        Some(text) => column.is_some_and(|it| matches!(&row.0[it], Value::Text(value) if value.eq_ignore_ascii_case(text))),
+        Some(text) => column.is_some_and(
+            |it| matches!(&row.0[it], Value::Text(value) if value.eq_ignore_ascii_case(text)),
+        ),
     };
     let mut rows: Vec<Row> = snapshot.rows.into_iter().map(|it| it.0).collect();
     rows.retain(|row| {
-        wanted("type", kind, row) && wanted("endpoint", endpoint, row) && since.is_none_or(|it| time(row).is_some_and(|at| it <= at))
+        wanted("type", kind, row)
+            && wanted("endpoint", endpoint, row)
+            && since.is_none_or(|it| time(row).is_some_and(|at| it <= at))
     });
     rows.sort_by_key(|it| std::cmp::Reverse(time(it)));
-    let rows: Vec<Json> = rows.iter().take(limit).map(|it| anomaly_of(&info.schema, it)).collect();
+    let rows: Vec<Json> = rows
+        .iter()
+        .take(limit)
+        .map(|it| anomaly_of(&info.schema, it))
+        .collect();
     Ok(JsonBody(rows).into_response())
 }
 
 /// An anomaly with an id that stays the same while its figures change.
 pub fn anomaly_of(schema: &Schema, row: &Row) -> Json {
-    let columns: Map<String, Json> =
-        schema.fields().iter().zip(row.0.iter()).map(|(field, value)| (field.name().clone(), value.to_json())).collect();
+    let columns: Map<String, Json> = schema
+        .fields()
+        .iter()
+        .zip(row.0.iter())
+        .map(|(field, value)| (field.name().clone(), value.to_json()))
+        .collect();
     let text = |name: &str| match columns.get(name) {
         Some(Json::String(it)) => it.clone(),
         Some(Json::Number(it)) => it.to_string(),
         _ => String::new(),
     };
-    let key = ["window_start", "anomaly_type", "endpoint", "ip_class", "key"].map(text).join("\u{1f}");
+    let key = [
+        "window_start",
+        "anomaly_type",
+        "endpoint",
+        "ip_class",
+        "key",
+    ]
+    .map(text)
+    .join("\u{1f}");
     let id = format!("{:016x}", twox_hash::XxHash3_64::oneshot(key.as_bytes()));
-    let score = columns.get("score").and_then(Json::as_f64).unwrap_or_default();
-    let time = schema.fields().find("window_start").and_then(|it| row.0[it.0].as_i64());
+    let score = columns
+        .get("score")
+        .and_then(Json::as_f64)
+        .unwrap_or_default();
+    let time = schema
+        .fields()
+        .find("window_start")
+        .and_then(|it| row.0[it.0].as_i64());
     let mut message = text("anomaly_type").replace('_', " ").to_ascii_lowercase();
     if !text("endpoint").is_empty() {
         message.push_str(&format!(" on {}", text("endpoint")));
     }
     let figure = |name: &str| columns.get(name).and_then(Json::as_f64).map(rounded);
-    match (figure("observed"), figure("threshold").or_else(|| figure("expected"))) {
+    match (
+        figure("observed"),
+        figure("threshold").or_else(|| figure("expected")),
+    ) {
         (Some(observed), Some(limit)) => message.push_str(&format!(": {observed} against {limit}")),
         (Some(observed), None) => message.push_str(&format!(": {observed}")),
         _ => {}
@@ -170,7 +224,14 @@ pub fn anomaly_of(schema: &Schema, row: &Row) -> Json {
     let mut anomaly = Map::new();
     anomaly.insert("id".to_owned(), json!(id));
     anomaly.insert("timestamp".to_owned(), json!(time.map(iso_of_micros)));
-    anomaly.insert("level".to_owned(), json!(if ERROR_SCORE <= score { "ERROR" } else { "WARN" }));
+    anomaly.insert(
+        "level".to_owned(),
+        json!(if ERROR_SCORE <= score {
+            "ERROR"
+        } else {
+            "WARN"
+        }),
+    );
     anomaly.insert("message".to_owned(), json!(message));
     for (name, value) in columns {
         anomaly.entry(name).or_insert(value);
@@ -180,8 +241,12 @@ pub fn anomaly_of(schema: &Schema, row: &Row) -> Json {
 
 /// Real SQL behind the seed's payload.
 pub async fn query(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    let refuse = |status: StatusCode, text: String| (status, JsonBody(json!({"error": text}))).into_response();
-    let text = serde_json::from_slice::<Json>(&body).ok().and_then(|it| it["query"].as_str().map(str::to_owned));
+    let refuse = |status: StatusCode, text: String| {
+        (status, JsonBody(json!({"error": text}))).into_response()
+    };
+    let text = serde_json::from_slice::<Json>(&body)
+        .ok()
+        .and_then(|it| it["query"].as_str().map(str::to_owned));
     let Some(text) = text.filter(|it| !it.trim().is_empty()) else {
         return refuse(StatusCode::BAD_REQUEST, "Query is required".to_owned());
     };
@@ -189,7 +254,10 @@ pub async fn query(State(app): State<Arc<App>>, body: Bytes) -> Response {
         Ok(answer) => {
             let seconds = format!("{:.2}s", answer.elapsed.as_secs_f64());
             let rows = rows_json(&answer).1;
-            let body = format!("{{\"results\":{rows},\"executionTime\":\"{seconds}\",\"truncated\":{}}}", answer.truncated);
+            let body = format!(
+                "{{\"results\":{rows},\"executionTime\":\"{seconds}\",\"truncated\":{}}}",
+                answer.truncated
+            );
             super::sql::json_text(body)
         }
         Err(error) => {
@@ -197,7 +265,10 @@ pub async fn query(State(app): State<Arc<App>>, body: Bytes) -> Response {
                 QueryError::Rejected { .. } => StatusCode::BAD_REQUEST,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             };
-            let hint = error.hint().map(|it| format!(" ({it})")).unwrap_or_default();
+            let hint = error
+                .hint()
+                .map(|it| format!(" ({it})"))
+                .unwrap_or_default();
             refuse(status, format!("{error}{hint}"))
         }
     }

@@ -95,14 +95,24 @@ pub async fn status(State(app): State<Arc<App>>) -> Response {
     let mut body = json!(status);
     if let Some(members) = body.as_object_mut() {
         members.insert("epoch".to_owned(), json!(app.hub.epoch()));
-        members.insert("epoch_age_seconds".to_owned(), json!(epoch_age_seconds(&app)));
-        members.insert("uptime_seconds".to_owned(), json!(app.started.elapsed().as_secs()));
+        members.insert(
+            "epoch_age_seconds".to_owned(),
+            json!(epoch_age_seconds(&app)),
+        );
+        members.insert(
+            "uptime_seconds".to_owned(),
+            json!(app.started.elapsed().as_secs()),
+        );
         members.insert("dataflow".to_owned(), json!(app.dataflow.name));
         members.insert("records_per_second".to_owned(), json!(records_per_second));
         members.insert("bytes_per_second".to_owned(), json!(bytes_per_second));
         members.insert("stream_clients".to_owned(), json!(app.stream_clients()));
-        let watermarks: BTreeMap<_, _> =
-            app.hub.watermarks().into_iter().map(|(name, at)| (name, crate::model::iso_of_micros(at))).collect();
+        let watermarks: BTreeMap<_, _> = app
+            .hub
+            .watermarks()
+            .into_iter()
+            .map(|(name, at)| (name, crate::model::iso_of_micros(at)))
+            .collect();
         members.insert("watermarks".to_owned(), json!(watermarks));
     }
     JsonBody(body).into_response()
@@ -147,5 +157,9 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
         Health::Ok | Health::Degraded => StatusCode::OK,
         Health::Starting | Health::Down => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (code, JsonBody(json!({"status": status.overall, "components": status.components}))).into_response()
+    (
+        code,
+        JsonBody(json!({"status": status.overall, "components": status.components})),
+    )
+        .into_response()
 }

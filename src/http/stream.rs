@@ -82,7 +82,11 @@ struct Client {
 ///
 /// # Errors
 /// If there are too many clients.
-pub fn respond(app: Arc<App>, topics: Vec<Box<dyn Topic>>, contract: bool) -> Result<Response, Problem> {
+pub fn respond(
+    app: Arc<App>,
+    topics: Vec<Box<dyn Topic>>,
+    contract: bool,
+) -> Result<Response, Problem> {
     let place = app.clients.clone().try_acquire_owned().map_err(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", format!("{CLIENTS_MAX} streams are open already"))
             .hint("close other tabs, or subscribe to several topics on one stream: /api/v1/stream?topics=…")
@@ -91,7 +95,10 @@ pub fn respond(app: Arc<App>, topics: Vec<Box<dyn Topic>>, contract: bool) -> Re
     let client = Client {
         moved: app.hub.subscribe(),
         ending: app.ending.subscribe(),
-        topics: topics.into_iter().map(|it| (now + it.delay(), it)).collect(),
+        topics: topics
+            .into_iter()
+            .map(|it| (now + it.delay(), it))
+            .collect(),
         pending: VecDeque::from([format!("retry: {RETRY_MS}\n\n")]),
         contract,
         heartbeat_due: now + HEARTBEAT,
@@ -100,9 +107,15 @@ pub fn respond(app: Arc<App>, topics: Vec<Box<dyn Topic>>, contract: bool) -> Re
         _place: place,
         app,
     };
-    let mut response = Response::new(Body::from_stream(futures::stream::unfold(client, Client::next)));
+    let mut response = Response::new(Body::from_stream(futures::stream::unfold(
+        client,
+        Client::next,
+    )));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
@@ -121,7 +134,10 @@ impl Client {
                 self.ended = true;
                 if self.contract {
                     let data = json!({"reason": "the server is shutting down"}).to_string();
-                    self.add(Frame { event: Kind::Named("bye"), data });
+                    self.add(Frame {
+                        event: Kind::Named("bye"),
+                        data,
+                    });
                 }
                 continue;
             }
@@ -157,7 +173,10 @@ impl Client {
         if self.contract {
             if self.heartbeat_due <= now {
                 self.heartbeat_due = now + HEARTBEAT;
-                frames.push(Frame { event: Kind::Named("heartbeat"), data: heartbeat(self.heard()) });
+                frames.push(Frame {
+                    event: Kind::Named("heartbeat"),
+                    data: heartbeat(self.heard()),
+                });
             }
             wake = wake.min(self.heartbeat_due);
         }
@@ -177,7 +196,11 @@ impl Client {
         self.number += 1;
         let Frame { event, data } = frame;
         let text = match event {
-            Kind::Named(name) => format!("id: {}.{}\nevent: {name}\ndata: {data}\n\n", self.heard(), self.number),
+            Kind::Named(name) => format!(
+                "id: {}.{}\nevent: {name}\ndata: {data}\n\n",
+                self.heard(),
+                self.number
+            ),
             Kind::Unnamed => format!("data: {data}\n\n"),
             Kind::Comment => format!(": {data}\n\n"),
         };
@@ -186,6 +209,7 @@ impl Client {
 }
 
 fn heartbeat(epoch: Epoch) -> String {
-    let server_time = crate::model::iso_of_micros(i64::try_from(wall_ms()).unwrap_or_default() * 1000);
+    let server_time =
+        crate::model::iso_of_micros(i64::try_from(wall_ms()).unwrap_or_default() * 1000);
     json!({"epoch": epoch, "as_of": epoch.iso(), "server_time": server_time}).to_string()
 }

@@ -33,9 +33,21 @@ pub struct ViewTopic {
 }
 
 impl ViewTopic {
-    pub fn new(info: &ViewInfo, filter: Option<Filter>, every: Duration, since: Option<Epoch>) -> Self {
+    pub fn new(
+        info: &ViewInfo,
+        filter: Option<Filter>,
+        every: Duration,
+        since: Option<Epoch>,
+    ) -> Self {
         let writer = RowWriter::new(&info.schema);
-        ViewTopic { name: info.name.clone(), writer, filter, every, at: since, resumed: since.is_some() }
+        ViewTopic {
+            name: info.name.clone(),
+            writer,
+            filter,
+            every,
+            at: since,
+            resumed: since.is_some(),
+        }
     }
 
     fn passes(&self, row: &Row) -> bool {
@@ -43,24 +55,48 @@ impl ViewTopic {
     }
 
     fn head(&self, epoch: Epoch) -> String {
-        let mut text = format!("{{\"view\":{},\"epoch\":{epoch},\"as_of\":\"{}\"", Json::from(self.name.as_str()), epoch.iso());
+        let mut text = format!(
+            "{{\"view\":{},\"epoch\":{epoch},\"as_of\":\"{}\"",
+            Json::from(self.name.as_str()),
+            epoch.iso()
+        );
         if let Some(filter) = &self.filter {
             let _ = write!(text, ",\"where\":{}", Json::from(filter.text.as_str()));
         }
         text
     }
 
-    fn all_rows(&mut self, app: &App, event: &'static str, reason: Option<&str>, out: &mut Vec<Frame>) {
-        let Some(snapshot) = app.hub.snapshot(&self.name) else { return };
-        let rows = snapshot.rows.iter().filter(|it| self.passes(&it.0)).map(|it| (&it.0, it.1));
+    fn all_rows(
+        &mut self,
+        app: &App,
+        event: &'static str,
+        reason: Option<&str>,
+        out: &mut Vec<Frame>,
+    ) {
+        let Some(snapshot) = app.hub.snapshot(&self.name) else {
+            return;
+        };
+        let rows = snapshot
+            .rows
+            .iter()
+            .filter(|it| self.passes(&it.0))
+            .map(|it| (&it.0, it.1));
         let mut data = self.head(snapshot.epoch);
-        let _ = write!(data, ",\"columns\":{},\"rows\":{}", self.writer.columns(), self.writer.array(rows));
+        let _ = write!(
+            data,
+            ",\"columns\":{},\"rows\":{}",
+            self.writer.columns(),
+            self.writer.array(rows)
+        );
         if let Some(reason) = reason {
             let _ = write!(data, ",\"reason\":{}", Json::from(reason));
         }
         data.push('}');
         self.at = Some(snapshot.epoch);
-        out.push(Frame { event: Kind::Named(event), data });
+        out.push(Frame {
+            event: Kind::Named(event),
+            data,
+        });
     }
 }
 
@@ -75,14 +111,20 @@ impl Topic for ViewTopic {
 
     fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
         self.resumed = false;
-        let Some(at) = self.at else { return self.all_rows(app, "snapshot", None, out) };
+        let Some(at) = self.at else {
+            return self.all_rows(app, "snapshot", None, out);
+        };
         match app.hub.since(&self.name, at) {
             None => {}
             Some(Since::TooOld) => {
                 let reason = format!("changes since epoch {at} are no longer kept");
                 self.all_rows(app, "reset", Some(&reason), out);
             }
-            Some(Since::Changes { epoch, changes, epochs }) => {
+            Some(Since::Changes {
+                epoch,
+                changes,
+                epochs,
+            }) => {
                 self.at = Some(epoch);
                 let mut data = self.head(epoch);
                 data.push_str(",\"changes\":[");
@@ -99,7 +141,10 @@ impl Topic for ViewTopic {
                     return;
                 }
                 let _ = write!(data, "],\"conflated\":{epochs}}}");
-                out.push(Frame { event: Kind::Named("changes"), data });
+                out.push(Frame {
+                    event: Kind::Named("changes"),
+                    data,
+                });
             }
         }
     }
@@ -118,7 +163,11 @@ pub struct TailTopic {
 
 impl TailTopic {
     pub fn new(reader: EntryReader, filter: Option<Filter>) -> Self {
-        TailTopic { reader, filter, place: TailPlace { number: 0 } }
+        TailTopic {
+            reader,
+            filter,
+            place: TailPlace { number: 0 },
+        }
     }
 }
 
@@ -135,11 +184,23 @@ impl Topic for TailTopic {
         }
         // To begin with: the newest ones, and nothing counts as dropped.
         let shown = match first {
-            true => news.places.iter().skip(news.places.len().saturating_sub(TAIL_ROWS_MAX)).copied().collect(),
+            true => news
+                .places
+                .iter()
+                .skip(news.places.len().saturating_sub(TAIL_ROWS_MAX))
+                .copied()
+                .collect(),
             false => sample(&news.places, TAIL_ROWS_MAX),
         };
-        let matched = if first { shown.len() as u64 } else { news.matched };
-        let rows: Vec<Json> = shown.iter().map(|it| news.entry(&self.reader, *it).to_json_with_method()).collect();
+        let matched = if first {
+            shown.len() as u64
+        } else {
+            news.matched
+        };
+        let rows: Vec<Json> = shown
+            .iter()
+            .map(|it| news.entry(&self.reader, *it).to_json_with_method())
+            .collect();
         let mut frame = json!({
             "epoch": news.epoch,
             "rows": rows,
@@ -149,9 +210,15 @@ impl Topic for TailTopic {
         });
         if let (Some(filter), Some(members)) = (&self.filter, frame.as_object_mut()) {
             members.insert("where".to_owned(), json!(filter.text));
-            members.insert("unseen".to_owned(), json!(if first { 0 } else { news.unseen }));
+            members.insert(
+                "unseen".to_owned(),
+                json!(if first { 0 } else { news.unseen }),
+            );
         }
-        out.push(Frame { event: Kind::Named("tail"), data: frame.to_string() });
+        out.push(Frame {
+            event: Kind::Named("tail"),
+            data: frame.to_string(),
+        });
     }
 }
 
@@ -177,7 +244,8 @@ impl TailPlace {
         let mut batches = app.hub.tail_after(self.number);
         self.number = batches.last().map_or(self.number, |it| it.number);
         batches.retain(|it| reader.takes(it));
-        let rows = |(at, batch): (usize, &TailBatch)| (0..batch.rows.num_rows()).map(move |row| (at, row));
+        let rows =
+            |(at, batch): (usize, &TailBatch)| (0..batch.rows.num_rows()).map(move |row| (at, row));
         let mut places: Vec<(usize, usize)> = batches.iter().enumerate().flat_map(rows).collect();
         places.retain(|it| passes(filter, &batches[it.0].rows, it.1));
         let epoch = batches.iter().map(|it| it.epoch).max().unwrap_or_default();
@@ -187,7 +255,13 @@ impl TailPlace {
             Some(_) => (places.len() as u64, all.saturating_sub(kept)),
             None => (all.max(kept), 0),
         };
-        News { batches, places, epoch, matched, unseen }
+        News {
+            batches,
+            places,
+            epoch,
+            matched,
+            unseen,
+        }
     }
 }
 
@@ -213,7 +287,10 @@ impl Topic for MetricsTopic {
         Duration::from_secs(1)
     }
     fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        out.push(Frame { event: Kind::Named("metrics"), data: seed::metrics_of(app).to_string() });
+        out.push(Frame {
+            event: Kind::Named("metrics"),
+            data: seed::metrics_of(app).to_string(),
+        });
     }
 }
 
@@ -225,7 +302,10 @@ impl Topic for HealthTopic {
         Duration::from_secs(2)
     }
     fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        out.push(Frame { event: Kind::Named("health"), data: status::health(app).to_string() });
+        out.push(Frame {
+            event: Kind::Named("health"),
+            data: status::health(app).to_string(),
+        });
     }
 }
 
@@ -234,18 +314,28 @@ pub fn of_events(app: &App) -> Vec<Box<dyn Topic>> {
     let mut topics: Vec<Box<dyn Topic>> = vec![Box::new(Hello)];
     if let Some(reader) = EntryReader::new(&app.dataflow) {
         let number = app.hub.tail_after(0).last().map_or(0, |it| it.number);
-        topics.push(Box::new(LogTopic { reader, place: TailPlace { number }, dropped: 0 }));
+        topics.push(Box::new(LogTopic {
+            reader,
+            place: TailPlace { number },
+            dropped: 0,
+        }));
     }
     topics.push(Box::new(SeedMetrics));
     if let Some(info) = app.hub.view(seed::ANOMALIES) {
-        topics.push(Box::new(AnomalyTopic { info, at: app.hub.epoch() }));
+        topics.push(Box::new(AnomalyTopic {
+            info,
+            at: app.hub.epoch(),
+        }));
     }
     topics.push(Box::new(Ping));
     topics
 }
 
 fn unnamed(data: &Json) -> Frame {
-    Frame { event: Kind::Unnamed, data: data.to_string() }
+    Frame {
+        event: Kind::Unnamed,
+        data: data.to_string(),
+    }
 }
 
 struct Hello;
@@ -255,7 +345,9 @@ impl Topic for Hello {
         NEVER
     }
     fn speak(&mut self, _app: &App, out: &mut Vec<Frame>) {
-        out.push(unnamed(&json!({"type": "connected", "message": "Connected to the Tidelake stream"})));
+        out.push(unnamed(
+            &json!({"type": "connected", "message": "Connected to the Tidelake stream"}),
+        ));
     }
 }
 
@@ -266,7 +358,9 @@ impl Topic for SeedMetrics {
         Duration::from_secs(5)
     }
     fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        out.push(unnamed(&json!({"type": "metrics", "data": seed::metrics_of(app)})));
+        out.push(unnamed(
+            &json!({"type": "metrics", "data": seed::metrics_of(app)}),
+        ));
     }
 }
 
@@ -280,7 +374,10 @@ impl Topic for Ping {
         self.every()
     }
     fn speak(&mut self, _app: &App, out: &mut Vec<Frame>) {
-        out.push(Frame { event: Kind::Comment, data: "ping".to_owned() });
+        out.push(Frame {
+            event: Kind::Comment,
+            data: "ping".to_owned(),
+        });
     }
 }
 
@@ -302,7 +399,10 @@ impl Topic for LogTopic {
         for place in shown {
             let mut entry = news.entry(&self.reader, place).to_json();
             if let Some(members) = entry.as_object_mut().filter(|_| 0 < self.dropped) {
-                members.insert("dropped".to_owned(), json!(std::mem::take(&mut self.dropped)));
+                members.insert(
+                    "dropped".to_owned(),
+                    json!(std::mem::take(&mut self.dropped)),
+                );
             }
             out.push(unnamed(&entry));
         }

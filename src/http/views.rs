@@ -28,7 +28,12 @@ const TOPICS_MAX: usize = 32;
 type Parameters = Query<HashMap<String, String>>;
 
 pub async fn list(State(app): State<Arc<App>>) -> Response {
-    let views: Vec<Json> = app.hub.views().iter().map(|(info, rows)| describe(&app, info, *rows)).collect();
+    let views: Vec<Json> = app
+        .hub
+        .views()
+        .iter()
+        .map(|(info, rows)| describe(&app, info, *rows))
+        .collect();
     JsonBody(json!({"epoch": app.hub.epoch(), "views": views})).into_response()
 }
 
@@ -47,27 +52,38 @@ fn describe(app: &App, info: &ViewInfo, rows: usize) -> Json {
     })
 }
 
-pub async fn rows(State(app): State<Arc<App>>, Path(name): Path<String>, Query(query): Parameters) -> Result<Response, Problem> {
+pub async fn rows(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(query): Parameters,
+) -> Result<Response, Problem> {
     let info = find(&app, &name)?;
     let limit = number(&query, "limit", ROWS_DEFAULT, ROWS_MAX)?;
     let snapshot = match epoch_of(&query, "as_of")? {
         None => app.hub.snapshot(&name),
         Some(epoch) if app.hub.epoch() < epoch => {
-            let text = format!("epoch {epoch} is not complete yet; the newest is {}", app.hub.epoch());
+            let text = format!(
+                "epoch {epoch} is not complete yet; the newest is {}",
+                app.hub.epoch()
+            );
             return Err(Problem::bad_request("epoch_in_future", text));
         }
         Some(epoch) => match app.hub.as_of(&name, epoch) {
             Some(Err(oldest)) => {
                 let text = format!("epoch {epoch} is no longer kept");
                 return Err(Problem::new(StatusCode::GONE, "epoch_too_old", text)
-                    .hint(format!("ask for epoch {oldest} or later, or query lake.{name} as it is stored"))
+                    .hint(format!(
+                        "ask for epoch {oldest} or later, or query lake.{name} as it is stored"
+                    ))
                     .with("oldest_epoch", oldest.0));
             }
             Some(Ok(snapshot)) => Some(snapshot),
             None => None,
         },
     };
-    let Some(snapshot) = snapshot else { return Err(unknown(&app, &name)) };
+    let Some(snapshot) = snapshot else {
+        return Err(unknown(&app, &name));
+    };
     let writer = RowWriter::new(&info.schema);
     let rows = writer.array(snapshot.rows.iter().take(limit).map(|it| (&it.0, it.1)));
     let total: i64 = snapshot.rows.iter().map(|it| it.1).sum();
@@ -79,7 +95,11 @@ pub async fn rows(State(app): State<Arc<App>>, Path(name): Path<String>, Query(q
         writer.columns(),
         limit < snapshot.rows.len(),
     );
-    Ok(([(EPOCH_HEADER, epoch.to_string())], super::sql::json_text(body)).into_response())
+    Ok((
+        [(EPOCH_HEADER, epoch.to_string())],
+        super::sql::json_text(body),
+    )
+        .into_response())
 }
 
 pub async fn changes(
@@ -90,7 +110,10 @@ pub async fn changes(
 ) -> Result<Response, Problem> {
     let info = find(&app, &name)?;
     let filter = match query.get("where").filter(|it| !it.trim().is_empty()) {
-        Some(text) => Some(Filter::parse(text, &info.schema).map_err(|it| Problem::bad_request("bad_filter", it))?),
+        Some(text) => Some(
+            Filter::parse(text, &info.schema)
+                .map_err(|it| Problem::bad_request("bad_filter", it))?,
+        ),
         None => None,
     };
     let topic = ViewTopic::new(&info, filter, every(&query)?, resume(&query, &headers)?);
@@ -99,39 +122,76 @@ pub async fn changes(
 
 /// Several topics on one stream. It can be resumed when exactly one of them is a view; with several views,
 /// which need not be at one epoch, a new connection starts with snapshots.
-pub async fn stream(State(app): State<Arc<App>>, Query(query): Parameters, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn stream(
+    State(app): State<Arc<App>>,
+    Query(query): Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let form = "topics are metrics, health, tail and view:<name>, separated by commas";
-    let names: Vec<&str> =
-        query.get("topics").map(|it| it.split(',').map(str::trim).filter(|it| !it.is_empty()).collect()).unwrap_or_default();
+    let names: Vec<&str> = query
+        .get("topics")
+        .map(|it| {
+            it.split(',')
+                .map(str::trim)
+                .filter(|it| !it.is_empty())
+                .collect()
+        })
+        .unwrap_or_default();
     if names.is_empty() || TOPICS_MAX < names.len() {
-        return Err(Problem::bad_request("bad_topics", format!("ask for 1 to {TOPICS_MAX} topics")).hint(form));
+        return Err(Problem::bad_request(
+            "bad_topics",
+            format!("ask for 1 to {TOPICS_MAX} topics"),
+        )
+        .hint(form));
     }
     let every = every(&query)?;
     let views = names.iter().filter(|it| it.starts_with("view:")).count();
-    let since = if views == 1 { resume(&query, &headers)? } else { None };
+    let since = if views == 1 {
+        resume(&query, &headers)?
+    } else {
+        None
+    };
     let filter = query.get("where").filter(|it| !it.trim().is_empty());
     if filter.is_some() && !names.contains(&"tail") {
-        return Err(Problem::bad_request("bad_filter", "on this stream `where` applies to the topic tail, which is not asked for")
-            .hint("filter a view with /api/v1/views/{view}/changes?where=…"));
+        return Err(Problem::bad_request(
+            "bad_filter",
+            "on this stream `where` applies to the topic tail, which is not asked for",
+        )
+        .hint("filter a view with /api/v1/views/{view}/changes?where=…"));
     }
     let mut topics: Vec<Box<dyn Topic>> = Vec::new();
     for name in names {
         topics.push(match name.split_once(':') {
-            Some(("view", view)) => Box::new(ViewTopic::new(&find(&app, view)?, None, every, since)),
+            Some(("view", view)) => {
+                Box::new(ViewTopic::new(&find(&app, view)?, None, every, since))
+            }
             None if name == "metrics" => Box::new(MetricsTopic),
             None if name == "health" => Box::new(HealthTopic),
             None if name == "tail" => tail(&app, filter.map(String::as_str))?,
-            _ => return Err(Problem::not_found("unknown_topic", format!("there is no topic `{name}`")).hint(form)),
+            _ => {
+                return Err(Problem::not_found(
+                    "unknown_topic",
+                    format!("there is no topic `{name}`"),
+                )
+                .hint(form));
+            }
         });
     }
     respond(app, topics, true)
 }
 
 fn tail(app: &App, filter: Option<&str>) -> Result<Box<dyn Topic>, Problem> {
-    let (Some((_, table)), Some(reader)) = (tail_table(&app.dataflow), EntryReader::new(&app.dataflow)) else {
-        return Err(Problem::not_found("no_tail", "no table of the dataflow has an event time, so there is no tail to show"));
+    let (Some((_, table)), Some(reader)) =
+        (tail_table(&app.dataflow), EntryReader::new(&app.dataflow))
+    else {
+        return Err(Problem::not_found(
+            "no_tail",
+            "no table of the dataflow has an event time, so there is no tail to show",
+        ));
     };
-    let parse = |it: &str| Filter::parse(it, &table.plan.schema()).map_err(|it| Problem::bad_request("bad_filter", it));
+    let parse = |it: &str| {
+        Filter::parse(it, &table.plan.schema()).map_err(|it| Problem::bad_request("bad_filter", it))
+    };
     let filter = filter.map(parse).transpose()?;
     Ok(Box::new(TailTopic::new(reader, filter)))
 }
@@ -142,27 +202,47 @@ fn find(app: &App, name: &str) -> Result<ViewInfo, Problem> {
 
 fn unknown(app: &App, name: &str) -> Problem {
     let names: Vec<String> = app.hub.views().into_iter().map(|it| it.0.name).collect();
-    Problem::not_found("unknown_view", format!("there is no live view `{name}`")).hint(format!("there are: {}", names.join(", ")))
+    Problem::not_found("unknown_view", format!("there is no live view `{name}`"))
+        .hint(format!("there are: {}", names.join(", ")))
 }
 
 fn every(query: &HashMap<String, String>) -> Result<Duration, Problem> {
     let hz = match query.get("hz") {
         None => HZ_DEFAULT,
-        Some(text) => text.parse::<f64>().ok().filter(|it| it.is_finite() && 0.0 < *it).ok_or_else(|| {
-            Problem::bad_request("bad_parameter", format!("hz={text} must be frames per second, {HZ_MIN} to {HZ_MAX}"))
-        })?,
+        Some(text) => text
+            .parse::<f64>()
+            .ok()
+            .filter(|it| it.is_finite() && 0.0 < *it)
+            .ok_or_else(|| {
+                Problem::bad_request(
+                    "bad_parameter",
+                    format!("hz={text} must be frames per second, {HZ_MIN} to {HZ_MAX}"),
+                )
+            })?,
     };
     Ok(Duration::from_secs_f64(1.0 / hz.clamp(HZ_MIN, HZ_MAX)))
 }
 
 /// The epoch a client comes back with: of its last frame, or asked for.
 fn resume(query: &HashMap<String, String>, headers: &HeaderMap) -> Result<Option<Epoch>, Problem> {
-    let last = headers.get("last-event-id").and_then(|it| it.to_str().ok()).filter(|it| !it.is_empty());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|it| it.to_str().ok())
+        .filter(|it| !it.is_empty());
     match last {
         None => epoch_of(query, "since"),
         Some(id) => {
-            let epoch = id.split('.').next().and_then(|it| it.parse().ok()).map(Epoch);
-            let wrong = || Problem::bad_request("bad_event_id", format!("Last-Event-ID {id:?} has the form <epoch>.<number>"));
+            let epoch = id
+                .split('.')
+                .next()
+                .and_then(|it| it.parse().ok())
+                .map(Epoch);
+            let wrong = || {
+                Problem::bad_request(
+                    "bad_event_id",
+                    format!("Last-Event-ID {id:?} has the form <epoch>.<number>"),
+                )
+            };
             epoch.ok_or_else(wrong).map(Some)
         }
     }
@@ -173,7 +253,10 @@ fn epoch_of(query: &HashMap<String, String>, name: &str) -> Result<Option<Epoch>
         None => Ok(None),
         Some(text) => match text.split('.').next().and_then(|it| it.parse().ok()) {
             Some(epoch) => Ok(Some(Epoch(epoch))),
-            None => Err(Problem::bad_request("bad_parameter", format!("{name}={text} must be an epoch: milliseconds since 1970"))),
+            None => Err(Problem::bad_request(
+                "bad_parameter",
+                format!("{name}={text} must be an epoch: milliseconds since 1970"),
+            )),
         },
     }
 }

@@ -29,16 +29,26 @@ impl RowWriter {
             }
             names.push(name);
         }
-        let keys = names.iter().map(|it| format!("{}:", Json::from(it.as_str()))).collect();
-        let types = schema.fields().iter().map(|it| type_name(it.data_type())).collect();
+        let keys = names
+            .iter()
+            .map(|it| format!("{}:", Json::from(it.as_str())))
+            .collect();
+        let types = schema
+            .fields()
+            .iter()
+            .map(|it| type_name(it.data_type()))
+            .collect();
         RowWriter { keys, names, types }
     }
 
     /// `[{"name":…,"type":…}]`
     pub fn columns(&self) -> Json {
-        self.names.iter().zip(&self.types).map(|(name, kind)| json!({"name": name, "type": kind})).collect()
+        self.names
+            .iter()
+            .zip(&self.types)
+            .map(|(name, kind)| json!({"name": name, "type": kind}))
+            .collect()
     }
-
 
     /// Adds one object to a text.
     pub fn write(&self, row: &Row, text: &mut String) {
@@ -106,7 +116,9 @@ pub fn write_csv<'a>(values: impl Iterator<Item = &'a Value>, text: &mut String)
 pub fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Boolean => "boolean".to_owned(),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => "int".to_owned(),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
+            "int".to_owned()
+        }
         DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "bigint".to_owned(),
         DataType::Float16 | DataType::Float32 | DataType::Float64 => "double".to_owned(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_owned(),

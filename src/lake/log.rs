@@ -31,7 +31,12 @@ pub fn entry_actions(bytes: &[u8]) -> Result<Vec<Value>, String> {
 }
 
 /// The first entry of a table.
-pub fn creation(name: &str, schema: &Schema, partition_by: &[String], now_ms: u64) -> Result<Vec<Value>, String> {
+pub fn creation(
+    name: &str,
+    schema: &Schema,
+    partition_by: &[String],
+    now_ms: u64,
+) -> Result<Vec<Value>, String> {
     Ok(vec![
         json!({"commitInfo": {
             "timestamp": now_ms, "operation": "CREATE TABLE", "engineInfo": engine_info(), "isBlindAppend": true,

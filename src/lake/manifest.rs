@@ -76,10 +76,15 @@ impl Store {
     }
 
     async fn manifest_at(&self, path: &Path) -> Result<Option<Manifest>, Error> {
-        let Some(bytes) = self.get(path).await? else { return Ok(None) };
+        let Some(bytes) = self.get(path).await? else {
+            return Ok(None);
+        };
         serde_json::from_slice(&bytes)
             .map(Some)
-            .map_err(|it| Error::Damaged { path: path.to_string(), reason: it.to_string() })
+            .map_err(|it| Error::Damaged {
+                path: path.to_string(),
+                reason: it.to_string(),
+            })
     }
 
     /// Creates a manifest. This is the commit: afterwards everything it names is decided.
@@ -90,7 +95,10 @@ impl Store {
     /// `Fenced` if another process has the number.
     pub async fn commit_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
         let path = path_of(&manifest.dataflow, manifest.number);
-        let bytes = serde_json::to_vec(manifest).map_err(|it| Error::Damaged { path: path.to_string(), reason: it.to_string() })?;
+        let bytes = serde_json::to_vec(manifest).map_err(|it| Error::Damaged {
+            path: path.to_string(),
+            reason: it.to_string(),
+        })?;
         if self.create(&path, Bytes::from(bytes)).await? {
             if let Some(old) = manifest.number.checked_sub(KEPT) {
                 self.delete(&path_of(&manifest.dataflow, old)).await?;
@@ -98,9 +106,17 @@ impl Store {
             return Ok(());
         }
         match self.manifest_at(&path).await? {
-            Some(there) if there.writer == manifest.writer && there.epoch == manifest.epoch => Ok(()),
-            Some(there) => Err(Error::Fenced { ours: manifest.generation, newer: there.generation }),
-            None => Err(Error::Damaged { path: path.to_string(), reason: "it exists and cannot be read".to_owned() }),
+            Some(there) if there.writer == manifest.writer && there.epoch == manifest.epoch => {
+                Ok(())
+            }
+            Some(there) => Err(Error::Fenced {
+                ours: manifest.generation,
+                newer: there.generation,
+            }),
+            None => Err(Error::Damaged {
+                path: path.to_string(),
+                reason: "it exists and cannot be read".to_owned(),
+            }),
         }
     }
 
@@ -109,7 +125,13 @@ impl Store {
     ///
     /// # Errors
     /// If the lake cannot be read or written, or belongs to a changed dataflow.
-    pub async fn claim(&self, dataflow: &str, fingerprint: &str, writer: &str, now_ms: u64) -> Result<Manifest, Error> {
+    pub async fn claim(
+        &self,
+        dataflow: &str,
+        fingerprint: &str,
+        writer: &str,
+        now_ms: u64,
+    ) -> Result<Manifest, Error> {
         loop {
             let newest = self.newest_manifest(dataflow).await?;
             if let Some(newest) = newest.as_ref().filter(|it| it.fingerprint != fingerprint) {
@@ -139,7 +161,12 @@ impl Store {
     ///
     /// # Errors
     /// If the lake cannot be written.
-    pub async fn put_state(&self, dataflow: &str, name: &str, bytes: Vec<u8>) -> Result<StateFile, Error> {
+    pub async fn put_state(
+        &self,
+        dataflow: &str,
+        name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<StateFile, Error> {
         let path = Path::from(format!("_tidelake/{dataflow}/state/{name}"));
         let file = StateFile {
             path: path.to_string(),
@@ -155,8 +182,14 @@ impl Store {
     /// # Errors
     /// If it is missing or its bytes have changed.
     pub async fn get_state(&self, file: &StateFile) -> Result<Bytes, Error> {
-        let damaged = |reason: &str| Error::Damaged { path: file.path.clone(), reason: reason.to_owned() };
-        let bytes = self.get(&Path::from(file.path.as_str())).await?.ok_or_else(|| damaged("it is missing"))?;
+        let damaged = |reason: &str| Error::Damaged {
+            path: file.path.clone(),
+            reason: reason.to_owned(),
+        };
+        let bytes = self
+            .get(&Path::from(file.path.as_str()))
+            .await?
+            .ok_or_else(|| damaged("it is missing"))?;
         match twox_hash::XxHash3_64::oneshot(&bytes) == file.checksum {
             true => Ok(bytes),
             false => Err(damaged("its checksum differs")),

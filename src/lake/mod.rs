@@ -16,8 +16,8 @@ mod parquet_file;
 mod stage;
 mod table;
 
-pub use manifest::{Manifest, SourceOffsets, StateFile, TableEntry};
 pub use log::{commit_info, remove_of, txn};
+pub use manifest::{Manifest, SourceOffsets, StateFile, TableEntry};
 pub use stage::{Staged, Stager, TableLayout};
 pub use table::{Compaction, TableState};
 
@@ -36,14 +36,22 @@ pub enum Error {
     #[error("lake address {uri:?} is not usable: {reason}")]
     Address { uri: String, reason: String },
     #[error("could not reach {path:?} in the lake")]
-    Store { path: String, source: object_store::Error },
+    Store {
+        path: String,
+        source: object_store::Error,
+    },
     #[error("{path:?} in the lake is damaged: {reason}")]
     Damaged { path: String, reason: String },
     #[error("could not write Parquet for table {table:?}")]
-    Parquet { table: String, source: parquet::errors::ParquetError },
+    Parquet {
+        table: String,
+        source: parquet::errors::ParquetError,
+    },
     #[error("table {table:?} cannot be used: {reason}")]
     Table { table: String, reason: String },
-    #[error("generation {newer} has taken over this lake; this process, of generation {ours}, must stop")]
+    #[error(
+        "generation {newer} has taken over this lake; this process, of generation {ours}, must stop"
+    )]
     Fenced { ours: u64, newer: u64 },
     #[error("the lake was written by another version of dataflow {dataflow:?}: {reason}")]
     Changed { dataflow: String, reason: String },
@@ -83,29 +91,54 @@ impl Store {
     /// # Errors
     /// If the address has no known form or the folder cannot be made.
     pub fn open(uri: &str) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Address { uri: uri.to_owned(), reason };
-        let remote = Url::parse(uri).ok().filter(|it| it.scheme() != "file" && 1 < it.scheme().len());
+        let wrong = |reason: String| Error::Address {
+            uri: uri.to_owned(),
+            reason,
+        };
+        let remote = Url::parse(uri)
+            .ok()
+            .filter(|it| it.scheme() != "file" && 1 < it.scheme().len());
         if let Some(mut url) = remote {
             if !url.path().ends_with('/') {
                 url.set_path(&format!("{}/", url.path()));
             }
-            let options = std::env::vars().filter(|(key, _)| key.starts_with("AWS_")).map(|(key, value)| (key.to_lowercase(), value));
-            let (objects, prefix) = object_store::parse_url_opts(&url, options).map_err(|it| wrong(it.to_string()))?;
+            let options = std::env::vars()
+                .filter(|(key, _)| key.starts_with("AWS_"))
+                .map(|(key, value)| (key.to_lowercase(), value));
+            let (objects, prefix) =
+                object_store::parse_url_opts(&url, options).map_err(|it| wrong(it.to_string()))?;
             let root: Arc<dyn ObjectStore> = Arc::from(objects);
-            let objects: Arc<dyn ObjectStore> = Arc::new(object_store::prefix::PrefixStore::new(Arc::clone(&root), prefix));
-            return Ok(Store { objects, root, url, folder: None });
+            let objects: Arc<dyn ObjectStore> = Arc::new(object_store::prefix::PrefixStore::new(
+                Arc::clone(&root),
+                prefix,
+            ));
+            return Ok(Store {
+                objects,
+                root,
+                url,
+                folder: None,
+            });
         }
         let folder = uri.strip_prefix("file://").unwrap_or(uri);
         std::fs::create_dir_all(folder).map_err(|it| wrong(it.to_string()))?;
         let folder = std::fs::canonicalize(folder).map_err(|it| wrong(it.to_string()))?;
-        let objects = LocalFileSystem::new_with_prefix(&folder).map_err(|it| wrong(it.to_string()))?;
-        let url = Url::from_directory_path(&folder).map_err(|()| wrong("not an absolute folder".to_owned()))?;
-        Ok(Store { objects: Arc::new(objects), root: Arc::new(LocalFileSystem::new()), url, folder: Some(folder) })
+        let objects =
+            LocalFileSystem::new_with_prefix(&folder).map_err(|it| wrong(it.to_string()))?;
+        let url = Url::from_directory_path(&folder)
+            .map_err(|()| wrong("not an absolute folder".to_owned()))?;
+        Ok(Store {
+            objects: Arc::new(objects),
+            root: Arc::new(LocalFileSystem::new()),
+            url,
+            folder: Some(folder),
+        })
     }
 
     /// The address of a table, as other readers want it.
     pub fn table_url(&self, table: &str) -> Url {
-        self.url.join(&format!("{table}/")).unwrap_or_else(|_| self.url.clone())
+        self.url
+            .join(&format!("{table}/"))
+            .unwrap_or_else(|_| self.url.clone())
     }
 
     /// A table as it is now, through the Delta library: for queries and log checkpoints, never for commits.
@@ -113,14 +146,24 @@ impl Store {
     /// # Errors
     /// If there is no such table or its log cannot be read.
     pub async fn open_delta(&self, table: &str) -> Result<deltalake::DeltaTable, Error> {
-        let failed = |it: deltalake::DeltaTableError| Error::Table { table: table.to_owned(), reason: it.to_string() };
+        let failed = |it: deltalake::DeltaTableError| Error::Table {
+            table: table.to_owned(),
+            reason: it.to_string(),
+        };
         let url = self.table_url(table);
         let builder = deltalake::DeltaTableBuilder::from_url(url.clone()).map_err(failed)?;
-        builder.with_storage_backend(Arc::clone(&self.root), url).load().await.map_err(failed)
+        builder
+            .with_storage_backend(Arc::clone(&self.root), url)
+            .load()
+            .await
+            .map_err(failed)
     }
 
     async fn get(&self, path: &Path) -> Result<Option<Bytes>, Error> {
-        let failed = |source| Error::Store { path: path.to_string(), source };
+        let failed = |source| Error::Store {
+            path: path.to_string(),
+            source,
+        };
         match self.objects.get(path).await {
             Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -132,28 +175,40 @@ impl Store {
         self.objects
             .put(path, bytes.into())
             .await
-            .map_err(|source| Error::Store { path: path.to_string(), source })?;
+            .map_err(|source| Error::Store {
+                path: path.to_string(),
+                source,
+            })?;
         self.make_durable(path);
         Ok(())
     }
 
     /// Creates an object that must not exist. False if it did: nothing was written then.
     async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, Error> {
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
         match self.objects.put_opts(path, bytes.into(), options).await {
             Ok(_) => {
                 self.make_durable(path);
                 Ok(true)
             }
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(source) => Err(Error::Store { path: path.to_string(), source }),
+            Err(source) => Err(Error::Store {
+                path: path.to_string(),
+                source,
+            }),
         }
     }
 
     async fn delete(&self, path: &Path) -> Result<(), Error> {
         match self.objects.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(Error::Store { path: path.to_string(), source }),
+            Err(source) => Err(Error::Store {
+                path: path.to_string(),
+                source,
+            }),
         }
     }
 
@@ -164,7 +219,10 @@ impl Store {
             .map_ok(|it| it.location)
             .try_collect()
             .await
-            .map_err(|source| Error::Store { path: prefix.to_string(), source })?;
+            .map_err(|source| Error::Store {
+                path: prefix.to_string(),
+                source,
+            })?;
         paths.sort();
         Ok(paths)
     }

@@ -24,12 +24,18 @@ pub(super) struct ParquetFile {
 impl ParquetFile {
     pub fn new(table: &str, schema: SchemaRef) -> Result<Self, Error> {
         let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties(&schema)))
-            .map_err(|source| Error::Parquet { table: table.to_owned(), source })?;
+            .map_err(|source| Error::Parquet {
+                table: table.to_owned(),
+                source,
+            })?;
         Ok(ParquetFile { writer, schema })
     }
 
     pub fn write(&mut self, table: &str, batch: &RecordBatch) -> Result<(), Error> {
-        self.writer.write(batch).map_err(|source| Error::Parquet { table: table.to_owned(), source })
+        self.writer.write(batch).map_err(|source| Error::Parquet {
+            table: table.to_owned(),
+            source,
+        })
     }
 
     /// Bytes so far, finished and buffered.
@@ -39,7 +45,10 @@ impl ParquetFile {
 
     /// The file and its statistics as the log wants them.
     pub fn finish(mut self, table: &str) -> Result<(Vec<u8>, String), Error> {
-        let meta = self.writer.finish().map_err(|source| Error::Parquet { table: table.to_owned(), source })?;
+        let meta = self.writer.finish().map_err(|source| Error::Parquet {
+            table: table.to_owned(),
+            source,
+        })?;
         let statistics = statistics(&meta, &self.schema);
         let bytes = std::mem::take(self.writer.inner_mut());
         Ok((bytes, statistics))
@@ -93,12 +102,23 @@ pub(super) fn cut(batch: &RecordBatch, schema: &SchemaRef, partition_by: &[Strin
         .filter(|(field, _)| !partition_by.contains(field.name()))
         .map(|(_, column)| Arc::clone(column))
         .collect();
-    let file = RecordBatch::try_new(schema.clone(), kept).expect("a table's batch has the table's columns");
+    let file = RecordBatch::try_new(schema.clone(), kept)
+        .expect("a table's batch has the table's columns");
     if partition_by.is_empty() {
-        return vec![Slice { folder: String::new(), values: Map::new(), rows: file }];
+        return vec![Slice {
+            folder: String::new(),
+            values: Map::new(),
+            rows: file,
+        }];
     }
-    let columns: Vec<&ArrayRef> =
-        partition_by.iter().map(|it| batch.column_by_name(it).expect("partition columns are in the table")).collect();
+    let columns: Vec<&ArrayRef> = partition_by
+        .iter()
+        .map(|it| {
+            batch
+                .column_by_name(it)
+                .expect("partition columns are in the table")
+        })
+        .collect();
     let mut slices = Vec::new();
     let mut start = 0;
     // Rows come mostly in order of time, so runs of equal partition values are long.
@@ -110,14 +130,24 @@ pub(super) fn cut(batch: &RecordBatch, schema: &SchemaRef, partition_by: &[Strin
         let mut folder = Vec::new();
         for (name, column) in partition_by.iter().zip(&columns) {
             let text = text_of(column, start);
-            let safe = |it: char| if it.is_ascii_alphanumeric() || "-_.".contains(it) { it } else { '_' };
+            let safe = |it: char| {
+                if it.is_ascii_alphanumeric() || "-_.".contains(it) {
+                    it
+                } else {
+                    '_'
+                }
+            };
             folder.push(match &text {
                 Some(text) => format!("{name}={}", text.chars().map(safe).collect::<String>()),
                 None => format!("{name}=__HIVE_DEFAULT_PARTITION__"),
             });
             values.insert(name.clone(), text.map_or(Value::Null, Value::String));
         }
-        slices.push(Slice { folder: folder.join("/"), values, rows: file.slice(start, row - start) });
+        slices.push(Slice {
+            folder: folder.join("/"),
+            values,
+            rows: file.slice(start, row - start),
+        });
         start = row;
     }
     slices
@@ -128,9 +158,18 @@ fn same(column: &ArrayRef, a: usize, b: usize) -> bool {
         return column.is_null(a) == column.is_null(b);
     }
     match column.data_type() {
-        DataType::Date32 => column.as_primitive::<Date32Type>().value(a) == column.as_primitive::<Date32Type>().value(b),
-        DataType::Int32 => column.as_primitive::<Int32Type>().value(a) == column.as_primitive::<Int32Type>().value(b),
-        DataType::Int64 => column.as_primitive::<Int64Type>().value(a) == column.as_primitive::<Int64Type>().value(b),
+        DataType::Date32 => {
+            column.as_primitive::<Date32Type>().value(a)
+                == column.as_primitive::<Date32Type>().value(b)
+        }
+        DataType::Int32 => {
+            column.as_primitive::<Int32Type>().value(a)
+                == column.as_primitive::<Int32Type>().value(b)
+        }
+        DataType::Int64 => {
+            column.as_primitive::<Int64Type>().value(a)
+                == column.as_primitive::<Int64Type>().value(b)
+        }
         _ => column.as_string::<i32>().value(a) == column.as_string::<i32>().value(b),
     }
 }
@@ -151,8 +190,14 @@ fn text_of(column: &ArrayRef, row: usize) -> Option<String> {
 fn statistics(meta: &ParquetMetaData, schema: &Schema) -> String {
     let (mut lows, mut highs, mut nulls) = (Map::new(), Map::new(), Map::new());
     for (at, field) in schema.fields().iter().enumerate() {
-        let columns: Option<Vec<&Statistics>> = meta.row_groups().iter().map(|it| it.column(at).statistics()).collect();
-        let Some(columns) = columns.filter(|it| !it.is_empty()) else { continue };
+        let columns: Option<Vec<&Statistics>> = meta
+            .row_groups()
+            .iter()
+            .map(|it| it.column(at).statistics())
+            .collect();
+        let Some(columns) = columns.filter(|it| !it.is_empty()) else {
+            continue;
+        };
         let missing: Option<u64> = columns.iter().map(|it| it.null_count_opt()).sum();
         if let Some(missing) = missing {
             nulls.insert(field.name().clone(), json!(missing));
@@ -174,7 +219,10 @@ fn bounds(columns: &[&Statistics], data_type: &DataType) -> Option<(Value, Value
     match data_type {
         DataType::Int32 | DataType::Int64 | DataType::Timestamp(..) | DataType::Date32 => {
             let all: Vec<(i64, i64)> = columns.iter().filter_map(int).collect();
-            let (low, high) = (all.iter().map(|it| it.0).min()?, all.iter().map(|it| it.1).max()?);
+            let (low, high) = (
+                all.iter().map(|it| it.0).min()?,
+                all.iter().map(|it| it.1).max()?,
+            );
             Some(match data_type {
                 DataType::Timestamp(..) => (time_text(low, false), time_text(high, true)),
                 DataType::Date32 => (date_text(low), date_text(high)),
@@ -197,12 +245,20 @@ fn bounds(columns: &[&Statistics], data_type: &DataType) -> Option<(Value, Value
 
 /// Milliseconds are all that readers expect here, so the upper bound is rounded up.
 fn time_text(micros: i64, up: bool) -> Value {
-    let millis = if up { micros.div_euclid(1000) + i64::from(micros.rem_euclid(1000) != 0) } else { micros.div_euclid(1000) };
+    let millis = if up {
+        micros.div_euclid(1000) + i64::from(micros.rem_euclid(1000) != 0)
+    } else {
+        micros.div_euclid(1000)
+    };
     let time = chrono::DateTime::from_timestamp_millis(millis);
-    time.map_or(Value::Null, |it| Value::String(it.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)))
+    time.map_or(Value::Null, |it| {
+        Value::String(it.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+    })
 }
 
 fn date_text(days: i64) -> Value {
     let time = chrono::DateTime::from_timestamp(days * 86_400, 0);
-    time.map_or(Value::Null, |it| Value::String(it.format("%Y-%m-%d").to_string()))
+    time.map_or(Value::Null, |it| {
+        Value::String(it.format("%Y-%m-%d").to_string())
+    })
 }

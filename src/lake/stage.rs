@@ -47,10 +47,19 @@ impl Staged {
     /// # Errors
     /// If it could not be written.
     pub async fn durable(self) -> Result<(String, Value, u64, bool), Error> {
-        let Staged { table, add, rows, open, upload } = self;
+        let Staged {
+            table,
+            add,
+            rows,
+            open,
+            upload,
+        } = self;
         match upload.await {
             Ok(result) => result.map(|()| (table, add, rows, open)),
-            Err(error) => Err(Error::Table { table, reason: format!("an upload was lost: {error}") }),
+            Err(error) => Err(Error::Table {
+                table,
+                reason: format!("an upload was lost: {error}"),
+            }),
         }
     }
 }
@@ -93,7 +102,12 @@ impl Stager {
     ///
     /// # Errors
     /// If they cannot be encoded.
-    pub fn append(&mut self, layout: &TableLayout, commit: Epoch, rows: &RecordBatch) -> Result<(), Error> {
+    pub fn append(
+        &mut self,
+        layout: &TableLayout,
+        commit: Epoch,
+        rows: &RecordBatch,
+    ) -> Result<(), Error> {
         let schema = self
             .schemas
             .entry(layout.name.clone())
@@ -103,9 +117,18 @@ impl Stager {
             let key = (commit, layout.name.clone(), slice.folder);
             if !self.open.contains_key(&key) {
                 let file = ParquetFile::new(&layout.name, schema.clone())?;
-                self.open.insert(key.clone(), Open { file, values: slice.values, rows: 0 });
+                self.open.insert(
+                    key.clone(),
+                    Open {
+                        file,
+                        values: slice.values,
+                        rows: 0,
+                    },
+                );
             }
-            let Some(open) = self.open.get_mut(&key) else { continue };
+            let Some(open) = self.open.get_mut(&key) else {
+                continue;
+            };
             open.file.write(&layout.name, &slice.rows)?;
             open.rows += slice.rows.num_rows() as u64;
             if FILE_BYTES_MAX < open.file.bytes()
@@ -121,13 +144,26 @@ impl Stager {
     ///
     /// # Errors
     /// If they cannot be encoded.
-    pub fn write(&mut self, layout: &TableLayout, commit: Epoch, rows: &RecordBatch, is_open: bool) -> Result<(), Error> {
+    pub fn write(
+        &mut self,
+        layout: &TableLayout,
+        commit: Epoch,
+        rows: &RecordBatch,
+        is_open: bool,
+    ) -> Result<(), Error> {
         let schema = file_schema(&layout.schema, &[]);
         let mut file = ParquetFile::new(&layout.name, schema.clone())?;
-        let rows = RecordBatch::try_new(schema, rows.columns().to_vec())
-            .map_err(|it| Error::Table { table: layout.name.clone(), reason: it.to_string() })?;
+        let rows =
+            RecordBatch::try_new(schema, rows.columns().to_vec()).map_err(|it| Error::Table {
+                table: layout.name.clone(),
+                reason: it.to_string(),
+            })?;
         file.write(&layout.name, &rows)?;
-        let open = Open { file, values: Map::new(), rows: rows.num_rows() as u64 };
+        let open = Open {
+            file,
+            values: Map::new(),
+            rows: rows.num_rows() as u64,
+        };
         self.close((commit, layout.name.clone(), String::new()), open, is_open)
     }
 
@@ -136,23 +172,42 @@ impl Stager {
     /// # Errors
     /// If a file cannot be finished.
     pub fn finish(&mut self, commit: Epoch, all: bool) -> Result<Vec<Staged>, Error> {
-        let due: Vec<_> = self.open.keys().filter(|it| all || it.0 <= commit).cloned().collect();
+        let due: Vec<_> = self
+            .open
+            .keys()
+            .filter(|it| all || it.0 <= commit)
+            .cloned()
+            .collect();
         for key in due {
             if let Some(open) = self.open.remove(&key) {
                 self.close(key, open, false)?;
             }
         }
-        let (due, later) = std::mem::take(&mut self.finished).into_iter().partition(|it| all || it.0 <= commit);
+        let (due, later) = std::mem::take(&mut self.finished)
+            .into_iter()
+            .partition(|it| all || it.0 <= commit);
         self.finished = later;
         Ok(due.into_iter().map(|it: (Epoch, Staged)| it.1).collect())
     }
 
-    fn close(&mut self, key: (Epoch, String, String), open: Open, is_open: bool) -> Result<(), Error> {
+    fn close(
+        &mut self,
+        key: (Epoch, String, String),
+        open: Open,
+        is_open: bool,
+    ) -> Result<(), Error> {
         let (commit, table, folder) = key;
         let (bytes, statistics) = open.file.finish(&table)?;
         self.sequence += 1;
-        let name = format!("e{:016}-{}-{}.zstd.parquet", commit.0, self.label, self.sequence);
-        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        let name = format!(
+            "e{:016}-{}-{}.zstd.parquet",
+            commit.0, self.label, self.sequence
+        );
+        let path = if folder.is_empty() {
+            name
+        } else {
+            format!("{folder}/{name}")
+        };
         let size = bytes.len();
         let add = json!({"add": {
             "path": path, "partitionValues": open.values, "size": size, "modificationTime": crate::model::wall_ms(),
@@ -174,7 +229,16 @@ impl Stager {
             in_flight.fetch_sub(size, Ordering::AcqRel);
             result
         });
-        self.finished.push((commit, Staged { table, add, rows: open.rows, open: is_open, upload }));
+        self.finished.push((
+            commit,
+            Staged {
+                table,
+                add,
+                rows: open.rows,
+                open: is_open,
+                upload,
+            },
+        ));
         Ok(())
     }
 }

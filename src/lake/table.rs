@@ -61,7 +61,10 @@ impl TableState {
 
     /// Notes a file for merging if it is small.
     pub fn note(&mut self, add: &Value) {
-        if add["add"]["size"].as_u64().is_some_and(|it| it < SMALL_BYTES) {
+        if add["add"]["size"]
+            .as_u64()
+            .is_some_and(|it| it < SMALL_BYTES)
+        {
             self.small_files.push(add.clone());
         }
     }
@@ -71,9 +74,14 @@ impl TableState {
         let mut folders: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
         for add in &self.small_files {
             let path = add["add"]["path"].as_str().unwrap_or_default();
-            folders.entry(path.rsplit_once('/').map_or("", |it| it.0)).or_default().push(add);
+            folders
+                .entry(path.rsplit_once('/').map_or("", |it| it.0))
+                .or_default()
+                .push(add);
         }
-        let many = folders.into_values().find(|it| SMALL_FILES_MAX <= it.len())?;
+        let many = folders
+            .into_values()
+            .find(|it| SMALL_FILES_MAX <= it.len())?;
         Some(many.into_iter().cloned().collect())
     }
 
@@ -93,20 +101,33 @@ impl Store {
     /// # Errors
     /// If it cannot be made, or is there with other columns.
     pub async fn create_table(&self, layout: &TableLayout, now_ms: u64) -> Result<(), Error> {
-        let wrong = |reason: String| Error::Table { table: layout.name.clone(), reason };
-        let actions = log::creation(&layout.name, &layout.schema, &layout.partition_by, now_ms).map_err(wrong)?;
+        let wrong = |reason: String| Error::Table {
+            table: layout.name.clone(),
+            reason,
+        };
+        let actions = log::creation(&layout.name, &layout.schema, &layout.partition_by, now_ms)
+            .map_err(wrong)?;
         let path = Path::from(format!("{}/{}", layout.name, log::entry_path(0)));
-        if self.create(&path, Bytes::from(log::entry_bytes(&actions))).await? {
+        if self
+            .create(&path, Bytes::from(log::entry_bytes(&actions)))
+            .await?
+        {
             return Ok(());
         }
-        let Some(bytes) = self.get(&path).await? else { return Ok(()) };
+        let Some(bytes) = self.get(&path).await? else {
+            return Ok(());
+        };
         let there = log::entry_actions(&bytes).map_err(wrong)?;
-        let schema = there.iter().find_map(|it| it.pointer("/metaData/schemaString")).and_then(Value::as_str);
+        let schema = there
+            .iter()
+            .find_map(|it| it.pointer("/metaData/schemaString"))
+            .and_then(Value::as_str);
         let ours = log::schema_string(&layout.schema).map_err(wrong)?;
         match schema {
-            Some(schema) if schema != ours => {
-                Err(wrong("it exists with other columns; use another --lake or move the table away".to_owned()))
-            }
+            Some(schema) if schema != ours => Err(wrong(
+                "it exists with other columns; use another --lake or move the table away"
+                    .to_owned(),
+            )),
             _ => Ok(()),
         }
     }
@@ -115,7 +136,12 @@ impl Store {
     ///
     /// # Errors
     /// If the log cannot be read or written.
-    pub async fn commit_table(&self, table: &str, entry: &TableEntry, app_id: &str) -> Result<u64, Error> {
+    pub async fn commit_table(
+        &self,
+        table: &str,
+        entry: &TableEntry,
+        app_id: &str,
+    ) -> Result<u64, Error> {
         if entry.actions.is_empty() {
             return Ok(entry.version);
         }
@@ -126,15 +152,30 @@ impl Store {
             if self.create(&path, bytes.clone()).await? {
                 return Ok(version);
             }
-            let Some(there) = self.get(&path).await? else { continue };
-            let damaged = |reason| Error::Damaged { path: path.to_string(), reason };
-            let ours = log::entry_actions(&there).map_err(damaged)?.iter().any(|it| {
-                it["txn"]["appId"] == app_id && it["txn"]["version"].as_u64().is_some_and(|it| entry.commit <= it)
-            });
+            let Some(there) = self.get(&path).await? else {
+                continue;
+            };
+            let damaged = |reason| Error::Damaged {
+                path: path.to_string(),
+                reason,
+            };
+            let ours = log::entry_actions(&there)
+                .map_err(damaged)?
+                .iter()
+                .any(|it| {
+                    it["txn"]["appId"] == app_id
+                        && it["txn"]["version"]
+                            .as_u64()
+                            .is_some_and(|it| entry.commit <= it)
+                });
             if ours {
                 return Ok(version);
             }
-            tracing::warn!(table, version, "another writer took this version; going on with the next");
+            tracing::warn!(
+                table,
+                version,
+                "another writer took this version; going on with the next"
+            );
             version += 1;
         }
     }
@@ -147,11 +188,22 @@ impl Store {
         let delta = self.open_delta(table).await?;
         deltalake::protocol::checkpoints::create_checkpoint(&delta, None)
             .await
-            .map_err(|it| Error::Table { table: table.to_owned(), reason: it.to_string() })?;
+            .map_err(|it| Error::Table {
+                table: table.to_owned(),
+                reason: it.to_string(),
+            })?;
         self.sweep(table, &delta).await?;
-        let Some(oldest) = delta.version().and_then(|it| it.checked_sub(LOG_KEPT)) else { return Ok(()) };
-        for path in self.list(&Path::from(format!("{table}/_delta_log"))).await? {
-            let number = path.filename().and_then(|it| it.get(..20)).and_then(|it| it.parse::<u64>().ok());
+        let Some(oldest) = delta.version().and_then(|it| it.checked_sub(LOG_KEPT)) else {
+            return Ok(());
+        };
+        for path in self
+            .list(&Path::from(format!("{table}/_delta_log")))
+            .await?
+        {
+            let number = path
+                .filename()
+                .and_then(|it| it.get(..20))
+                .and_then(|it| it.parse::<u64>().ok());
             if number.is_some_and(|it| it != 0 && it < oldest) {
                 self.delete(&path).await?;
             }
@@ -161,7 +213,10 @@ impl Store {
 
     /// Deletes files older than the retention that the newest version does not name: replaced, merged, or left by a crash.
     async fn sweep(&self, table: &str, delta: &deltalake::DeltaTable) -> Result<(), Error> {
-        let failed = |it: deltalake::DeltaTableError| Error::Table { table: table.to_owned(), reason: it.to_string() };
+        let failed = |it: deltalake::DeltaTableError| Error::Table {
+            table: table.to_owned(),
+            reason: it.to_string(),
+        };
         let named: std::collections::HashSet<String> = delta
             .get_file_uris()
             .map_err(failed)?
@@ -173,10 +228,14 @@ impl Store {
             .list(Some(&Path::from(table)))
             .try_collect()
             .await
-            .map_err(|source| Error::Store { path: table.to_owned(), source })?;
+            .map_err(|source| Error::Store {
+                path: table.to_owned(),
+                source,
+            })?;
         for file in listed {
             let name = file.location.filename().unwrap_or_default();
-            let ours = name.ends_with(".zstd.parquet") && !file.location.as_ref().contains("/_delta_log/");
+            let ours =
+                name.ends_with(".zstd.parquet") && !file.location.as_ref().contains("/_delta_log/");
             if ours && file.last_modified < oldest && !named.contains(name) {
                 self.delete(&file.location).await?;
             }
@@ -188,16 +247,36 @@ impl Store {
     ///
     /// # Errors
     /// If a file cannot be read or the new one not be written.
-    pub async fn merge(&self, table: &str, small: Vec<Value>, name: &str) -> Result<Compaction, Error> {
-        let failed = |source| Error::Parquet { table: table.to_owned(), source };
+    pub async fn merge(
+        &self,
+        table: &str,
+        small: Vec<Value>,
+        name: &str,
+    ) -> Result<Compaction, Error> {
+        let failed = |source| Error::Parquet {
+            table: table.to_owned(),
+            source,
+        };
         let mut merged: Option<ParquetFile> = None;
         for add in &small {
-            let path = Path::from(format!("{table}/{}", add["add"]["path"].as_str().unwrap_or_default()));
-            let missing = || Error::Damaged { path: path.to_string(), reason: "the log names it and it is missing".to_owned() };
+            let path = Path::from(format!(
+                "{table}/{}",
+                add["add"]["path"].as_str().unwrap_or_default()
+            ));
+            let missing = || Error::Damaged {
+                path: path.to_string(),
+                reason: "the log names it and it is missing".to_owned(),
+            };
             let bytes = self.get(&path).await?.ok_or_else(missing)?;
-            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(failed)?.build().map_err(failed)?;
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+                .map_err(failed)?
+                .build()
+                .map_err(failed)?;
             for batch in reader {
-                let batch = batch.map_err(|it| Error::Damaged { path: path.to_string(), reason: it.to_string() })?;
+                let batch = batch.map_err(|it| Error::Damaged {
+                    path: path.to_string(),
+                    reason: it.to_string(),
+                })?;
                 if merged.is_none() {
                     merged = Some(ParquetFile::new(table, batch.schema())?);
                 }
@@ -207,16 +286,26 @@ impl Store {
             }
         }
         let Some(file) = merged else {
-            return Err(Error::Table { table: table.to_owned(), reason: "there was nothing to merge".to_owned() });
+            return Err(Error::Table {
+                table: table.to_owned(),
+                reason: "there was nothing to merge".to_owned(),
+            });
         };
         let (bytes, statistics) = file.finish(table)?;
         let first = small[0]["add"]["path"].as_str().unwrap_or_default();
-        let path = first.rsplit_once('/').map_or_else(|| name.to_owned(), |(folder, _)| format!("{folder}/{name}"));
+        let path = first
+            .rsplit_once('/')
+            .map_or_else(|| name.to_owned(), |(folder, _)| format!("{folder}/{name}"));
         let merged = serde_json::json!({"add": {
             "path": path, "partitionValues": small[0]["add"]["partitionValues"], "size": bytes.len(),
             "modificationTime": crate::model::wall_ms(), "dataChange": false, "stats": statistics,
         }});
-        self.put(&Path::from(format!("{table}/{path}")), Bytes::from(bytes)).await?;
-        Ok(Compaction { table: table.to_owned(), small, merged })
+        self.put(&Path::from(format!("{table}/{path}")), Bytes::from(bytes))
+            .await?;
+        Ok(Compaction {
+            table: table.to_owned(),
+            small,
+            merged,
+        })
     }
 }

@@ -70,8 +70,9 @@ impl ExactSum {
 
     /// The sum of integers; nothing without values. Sums beyond 64 bits stop at the end of the range.
     pub fn int_sum(&self) -> Option<i64> {
-        (self.values != 0)
-            .then(|| i64::try_from(self.grid).unwrap_or(if self.grid < 0 { i64::MIN } else { i64::MAX }))
+        (self.values != 0).then(|| {
+            i64::try_from(self.grid).unwrap_or(if self.grid < 0 { i64::MIN } else { i64::MAX })
+        })
     }
 
     /// The sum of floats; nothing without values.
@@ -120,7 +121,10 @@ impl Moments {
         self.sum.add_float(value, diff);
         if value.abs() < LARGEST {
             let grid = i256::from_i128(on_grid(value));
-            self.add_squares(grid.wrapping_mul(grid).wrapping_mul(i256::from_i128(diff.into())));
+            self.add_squares(
+                grid.wrapping_mul(grid)
+                    .wrapping_mul(i256::from_i128(diff.into())),
+            );
         }
     }
 
@@ -148,7 +152,11 @@ impl Moments {
             return None;
         }
         if let Some(special) = self.sum.special() {
-            return Some(if special.is_finite() { special } else { f64::NAN });
+            return Some(if special.is_finite() {
+                special
+            } else {
+                f64::NAN
+            });
         }
         // n·Σx² − (Σx)², exact; only the last division rounds.
         let n = i256::from_i128(values.into());
@@ -179,13 +187,21 @@ pub fn bin_of(value: f64) -> i32 {
 
 /// The middle of a bin: at most 1/256 of its size away from every value in it.
 pub fn middle_of_bin(bin: i32) -> f64 {
-    let (negative, bits) = if bin < 0 { (true, -(bin + 1)) } else { (false, bin) };
+    let (negative, bits) = if bin < 0 {
+        (true, -(bin + 1))
+    } else {
+        (false, bin)
+    };
     if bits == 0 {
         return 0.0;
     }
     let low = f64::from_bits((bits as u64) << (52 - BIN_BITS));
     let high = f64::from_bits((bits as u64 + 1) << (52 - BIN_BITS));
-    let middle = if high.is_finite() { (low + high) / 2.0 } else { low };
+    let middle = if high.is_finite() {
+        (low + high) / 2.0
+    } else {
+        low
+    };
     if negative { -middle } else { middle }
 }
 
@@ -233,10 +249,13 @@ impl Bins {
         }
         let wanted = ((rank * total as f64).ceil() as i64).clamp(1, total);
         let mut seen = 0;
-        self.0.iter().find(|entry| {
-            seen += entry.1;
-            wanted <= seen
-        }).map(|entry| middle_of_bin(entry.0))
+        self.0
+            .iter()
+            .find(|entry| {
+                seen += entry.1;
+                wanted <= seen
+            })
+            .map(|entry| middle_of_bin(entry.0))
     }
 
     /// The counts, sorted by bin.
@@ -299,7 +318,10 @@ mod tests {
         let values = [0.1, 1e17, -3.25, 7e-9, 1e17, 0.2];
         let (mut forward, mut backward) = (ExactSum::default(), ExactSum::default());
         values.iter().for_each(|it| forward.add_float(*it, 1));
-        values.iter().rev().for_each(|it| backward.add_float(*it, 1));
+        values
+            .iter()
+            .rev()
+            .for_each(|it| backward.add_float(*it, 1));
         assert_eq!(forward, backward);
         values.iter().for_each(|it| forward.add_float(*it, -1));
         assert!(forward.is_zero());
@@ -333,7 +355,10 @@ mod tests {
         }
         for value in values {
             let middle = middle_of_bin(bin_of(value));
-            assert!((middle - value).abs() <= value.abs() / 256.0 + f64::MIN_POSITIVE, "{value} became {middle}");
+            assert!(
+                (middle - value).abs() <= value.abs() / 256.0 + f64::MIN_POSITIVE,
+                "{value} became {middle}"
+            );
         }
     }
 }

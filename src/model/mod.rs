@@ -7,7 +7,9 @@ mod exact;
 mod value;
 
 pub use exact::{Bins, ExactSum, Moments, bin_of, merge_counts};
-pub use value::{ArrowError, Float, Row, Value, array_of_values, batch_of_rows, rows_of_batch, value_at};
+pub use value::{
+    ArrowError, Float, Row, Value, array_of_values, batch_of_rows, rows_of_batch, value_at,
+};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,7 +17,9 @@ use std::fmt;
 
 /// A closed slice of input and the engine's timestamp: wall-clock milliseconds since 1970, rounded
 /// up to the tick. Visible whole or not at all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
@@ -26,7 +30,9 @@ pub struct Partition(pub i32);
 
 /// The offset of the next record to read. Never "the last one read": that off-by-one costs a
 /// duplicate. In a file it is a byte position.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Offset(pub i64);
 
@@ -69,7 +75,9 @@ impl Offsets {
 
     /// All partitions in order.
     pub fn iter(&self) -> impl Iterator<Item = (Partition, &Position)> {
-        self.0.iter().map(|(partition, position)| (*partition, position))
+        self.0
+            .iter()
+            .map(|(partition, position)| (*partition, position))
     }
 }
 
@@ -81,7 +89,11 @@ impl Epoch {
 
     /// The instant as ISO 8601 in UTC, for people and JSON.
     pub fn iso(self) -> String {
-        iso_of_micros(i64::try_from(self.0).unwrap_or(i64::MAX / 1000).saturating_mul(1000))
+        iso_of_micros(
+            i64::try_from(self.0)
+                .unwrap_or(i64::MAX / 1000)
+                .saturating_mul(1000),
+        )
     }
 }
 
@@ -106,5 +118,7 @@ pub fn iso_of_micros(micros: i64) -> String {
 pub fn wall_ms() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
 }

@@ -4,14 +4,14 @@
 //! everything stays in Arrow batches.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Float64Builder, Int32Builder, Int64Builder, RecordBatch,
-    StringBuilder, TimestampMicrosecondBuilder,
+    Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Float64Builder, Int32Builder,
+    Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::{
+    DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    SchemaRef, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 pub use arrow::error::ArrowError;
-use arrow::datatypes::{
-    DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, TimeUnit,
-    TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -88,7 +88,9 @@ impl Value {
             Value::Null => Json::Null,
             Value::Bool(it) => Json::Bool(*it),
             Value::Int(it) => Json::from(*it),
-            Value::Float(it) => serde_json::Number::from_f64(it.get()).map_or(Json::Null, Json::Number),
+            Value::Float(it) => {
+                serde_json::Number::from_f64(it.get()).map_or(Json::Null, Json::Number)
+            }
             Value::Text(it) => Json::String(it.to_string()),
             Value::Date(days) => Json::String(date_text(*days)),
             Value::Timestamp(micros) => Json::String(super::iso_of_micros(*micros)),
@@ -114,8 +116,10 @@ impl Value {
 }
 
 fn date_text(days: i32) -> String {
-    chrono::DateTime::from_timestamp(i64::from(days) * 86_400, 0)
-        .map_or_else(|| format!("day {days}"), |it| it.format("%Y-%m-%d").to_string())
+    chrono::DateTime::from_timestamp(i64::from(days) * 86_400, 0).map_or_else(
+        || format!("day {days}"),
+        |it| it.format("%Y-%m-%d").to_string(),
+    )
 }
 
 /// The value at one place of an array. Types outside the supported set become text, as a reader
@@ -134,22 +138,31 @@ pub fn value_at(array: &dyn Array, index: usize) -> Value {
         DataType::UInt8 => Value::Int(array.as_primitive::<UInt8Type>().value(index).into()),
         DataType::UInt16 => Value::Int(array.as_primitive::<UInt16Type>().value(index).into()),
         DataType::UInt32 => Value::Int(array.as_primitive::<UInt32Type>().value(index).into()),
-        DataType::UInt64 => Value::Int(i64::try_from(array.as_primitive::<UInt64Type>().value(index)).unwrap_or(i64::MAX)),
-        DataType::Float32 => Value::Float(Float::new(array.as_primitive::<Float32Type>().value(index).into())),
-        DataType::Float64 => Value::Float(Float::new(array.as_primitive::<Float64Type>().value(index))),
+        DataType::UInt64 => Value::Int(
+            i64::try_from(array.as_primitive::<UInt64Type>().value(index)).unwrap_or(i64::MAX),
+        ),
+        DataType::Float32 => Value::Float(Float::new(
+            array.as_primitive::<Float32Type>().value(index).into(),
+        )),
+        DataType::Float64 => {
+            Value::Float(Float::new(array.as_primitive::<Float64Type>().value(index)))
+        }
         DataType::Utf8 => Value::Text(array.as_string::<i32>().value(index).into()),
         DataType::LargeUtf8 => Value::Text(array.as_string::<i64>().value(index).into()),
         DataType::Utf8View => Value::Text(array.as_string_view().value(index).into()),
         DataType::Date32 => Value::Date(array.as_primitive::<Date32Type>().value(index)),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            Value::Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(index))
-        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => Value::Timestamp(
+            array
+                .as_primitive::<TimestampMicrosecondType>()
+                .value(index),
+        ),
         DataType::Dictionary(_, _) => {
             let dictionary = array.as_any_dictionary();
             let keys = dictionary.normalized_keys();
             value_at(dictionary.values().as_ref(), keys[index])
         }
-        _ => arrow::util::display::array_value_to_string(array, index).map_or(Value::Null, |it| Value::Text(it.into())),
+        _ => arrow::util::display::array_value_to_string(array, index)
+            .map_or(Value::Null, |it| Value::Text(it.into())),
     }
 }
 
@@ -157,7 +170,12 @@ pub fn value_at(array: &dyn Array, index: usize) -> Value {
 pub fn rows_of_batch(batch: &RecordBatch) -> Vec<Row> {
     let columns = batch.columns();
     (0..batch.num_rows())
-        .map(|index| Row(columns.iter().map(|column| value_at(column.as_ref(), index)).collect()))
+        .map(|index| {
+            Row(columns
+                .iter()
+                .map(|column| value_at(column.as_ref(), index))
+                .collect())
+        })
         .collect()
 }
 
@@ -165,12 +183,17 @@ pub fn rows_of_batch(batch: &RecordBatch) -> Vec<Row> {
 ///
 /// # Errors
 /// If the schema has a type that rows cannot carry, or a null stands in a non-null column.
-pub fn batch_of_rows<'a>(schema: &SchemaRef, rows: impl Iterator<Item = &'a Row> + Clone) -> Result<RecordBatch, ArrowError> {
+pub fn batch_of_rows<'a>(
+    schema: &SchemaRef,
+    rows: impl Iterator<Item = &'a Row> + Clone,
+) -> Result<RecordBatch, ArrowError> {
     let columns = schema
         .fields()
         .iter()
         .enumerate()
-        .map(|(at, field)| array_of_values(field.data_type(), rows.clone().map(move |row| &row.0[at])))
+        .map(|(at, field)| {
+            array_of_values(field.data_type(), rows.clone().map(move |row| &row.0[at]))
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.count()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
@@ -180,7 +203,10 @@ pub fn batch_of_rows<'a>(schema: &SchemaRef, rows: impl Iterator<Item = &'a Row>
 ///
 /// # Errors
 /// If the type is none that rows carry.
-pub fn array_of_values<'a>(data_type: &DataType, values: impl Iterator<Item = &'a Value>) -> Result<ArrayRef, ArrowError> {
+pub fn array_of_values<'a>(
+    data_type: &DataType,
+    values: impl Iterator<Item = &'a Value>,
+) -> Result<ArrayRef, ArrowError> {
     macro_rules! build {
         ($builder:expr, $pattern:pat => $value:expr) => {{
             let mut builder = $builder;
@@ -222,6 +248,8 @@ pub fn array_of_values<'a>(data_type: &DataType, values: impl Iterator<Item = &'
             }
             Ok(Arc::new(builder.finish().with_timezone_opt(zone.clone())))
         }
-        other => Err(ArrowError::NotYetImplemented(format!("rows cannot carry {other}"))),
+        other => Err(ArrowError::NotYetImplemented(format!(
+            "rows cannot carry {other}"
+        ))),
     }
 }

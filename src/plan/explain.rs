@@ -8,14 +8,25 @@ impl fmt::Display for Dataflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "dataflow {}", self.name)?;
         for source in &self.sources {
-            writeln!(f, "\nsource {} ({} columns, {:?})", source.name, source.columns.len(), source.format)?;
+            writeln!(
+                f,
+                "\nsource {} ({} columns, {:?})",
+                source.name,
+                source.columns.len(),
+                source.format
+            )?;
             if let Some(time) = source.event_time {
                 let column = &source.columns[time.column].name;
                 writeln!(f, "  watermark: {column} minus {}", span(time.delay_us))?;
             }
         }
         for table in &self.tables {
-            writeln!(f, "\ntable {} by ({})", table.name, table.partition_by.join(", "))?;
+            writeln!(
+                f,
+                "\ntable {} by ({})",
+                table.name,
+                table.partition_by.join(", ")
+            )?;
             f.write_str(&indented(&table.plan))?;
         }
         for view in &self.views {
@@ -28,7 +39,10 @@ impl fmt::Display for Dataflow {
 impl fmt::Display for ViewSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ends = match self.kind {
-            ViewKind::Windowed { .. } => format!("rows close with their window, stay live {}", span(self.retention_us)),
+            ViewKind::Windowed { .. } => format!(
+                "rows close with their window, stay live {}",
+                span(self.retention_us)
+            ),
             ViewKind::Open => "rows may always change".to_owned(),
         };
         writeln!(f, "view {}: {ends}", self.name)?;
@@ -39,37 +53,79 @@ impl fmt::Display for ViewSpec {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |schema: &arrow::datatypes::SchemaRef| {
-            schema.fields().iter().map(|it| it.name().as_str()).collect::<Vec<_>>().join(", ")
+            schema
+                .fields()
+                .iter()
+                .map(|it| it.name().as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         match self {
             Plan::Relation { name, schema, .. } => write!(f, "Relation {name}: {}", names(schema)),
-            Plan::Map { filter, columns, schema, .. } => {
+            Plan::Map {
+                filter,
+                columns,
+                schema,
+                ..
+            } => {
                 write!(f, "Map:")?;
                 for (column, field) in columns.iter().zip(schema.fields()) {
                     let text = column.to_string();
-                    let separator = if std::ptr::eq(field, &schema.fields()[0]) { " " } else { ", " };
+                    let separator = if std::ptr::eq(field, &schema.fields()[0]) {
+                        " "
+                    } else {
+                        ", "
+                    };
                     if text.split('@').next() == Some(field.name()) {
                         write!(f, "{separator}{}", field.name())?;
                     } else {
                         write!(f, "{separator}{} = {text}", field.name())?;
                     }
                 }
-                filter.as_ref().map_or(Ok(()), |it| write!(f, " where {it}"))
+                filter
+                    .as_ref()
+                    .map_or(Ok(()), |it| write!(f, " where {it}"))
             }
-            Plan::Aggregate { input, aggregation, .. } => {
+            Plan::Aggregate {
+                input, aggregation, ..
+            } => {
                 let below = input.schema();
-                let keys: Vec<_> = aggregation.keys.iter().map(|it| below.field(*it).name().as_str()).collect();
-                let aggregates: Vec<_> = aggregation.aggregates.iter().map(|it| aggregate_text(it, &below)).collect();
-                write!(f, "Aggregate by ({}): {}; ", keys.join(", "), aggregates.join(", "))?;
+                let keys: Vec<_> = aggregation
+                    .keys
+                    .iter()
+                    .map(|it| below.field(*it).name().as_str())
+                    .collect();
+                let aggregates: Vec<_> = aggregation
+                    .aggregates
+                    .iter()
+                    .map(|it| aggregate_text(it, &below))
+                    .collect();
+                write!(
+                    f,
+                    "Aggregate by ({}): {}; ",
+                    keys.join(", "),
+                    aggregates.join(", ")
+                )?;
                 match aggregation.window {
                     Window::None => write!(f, "keeps one accumulator per group, for ever"),
-                    Window::Tumble { .. } => write!(f, "keeps groups until the watermark passes their window"),
-                    Window::Last { size_us, step_us, .. } => {
-                        write!(f, "keeps the last {} in steps of {}", span(size_us), span(step_us))
+                    Window::Tumble { .. } => {
+                        write!(f, "keeps groups until the watermark passes their window")
+                    }
+                    Window::Last {
+                        size_us, step_us, ..
+                    } => {
+                        write!(
+                            f,
+                            "keeps the last {} in steps of {}",
+                            span(size_us),
+                            span(step_us)
+                        )
                     }
                 }
             }
-            Plan::TopK { order, skip, limit, .. } => {
+            Plan::TopK {
+                order, skip, limit, ..
+            } => {
                 write!(f, "TopK {limit}")?;
                 if 0 < *skip {
                     write!(f, " after {skip}")?;
@@ -77,7 +133,13 @@ impl fmt::Display for Plan {
                 let schema = self.schema();
                 let by: Vec<_> = order
                     .iter()
-                    .map(|it| format!("{}{}", schema.field(it.column).name(), if it.descending { " desc" } else { "" }))
+                    .map(|it| {
+                        format!(
+                            "{}{}",
+                            schema.field(it.column).name(),
+                            if it.descending { " desc" } else { "" }
+                        )
+                    })
                     .collect();
                 write!(f, " by {}; keeps its input", by.join(", "))
             }
@@ -107,8 +169,13 @@ fn aggregate_text(aggregate: &Aggregate, input: &arrow::datatypes::SchemaRef) ->
         Function::Avg => format!("avg({argument})"),
         Function::Min => format!("min({argument})"),
         Function::Max => format!("max({argument})"),
-        Function::Variance { sample } => format!("{}({argument})", if sample { "var" } else { "var_pop" }),
-        Function::Stddev { sample } => format!("{}({argument})", if sample { "stddev" } else { "stddev_pop" }),
+        Function::Variance { sample } => {
+            format!("{}({argument})", if sample { "var" } else { "var_pop" })
+        }
+        Function::Stddev { sample } => format!(
+            "{}({argument})",
+            if sample { "stddev" } else { "stddev_pop" }
+        ),
         Function::Percentile(rank) => format!("percentile({argument}, {rank}, error ≤ 0.4 %)"),
     };
     match aggregate.filter {
@@ -119,9 +186,18 @@ fn aggregate_text(aggregate: &Aggregate, input: &arrow::datatypes::SchemaRef) ->
 
 /// A length of time in the largest unit that divides it.
 pub(super) fn span(us: i64) -> String {
-    let units = [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms")];
+    let units = [
+        (86_400_000_000, "d"),
+        (3_600_000_000, "h"),
+        (60_000_000, "min"),
+        (1_000_000, "s"),
+        (1_000, "ms"),
+    ];
     units
         .iter()
         .find(|(size, _)| us != 0 && us % size == 0)
-        .map_or_else(|| format!("{us} µs"), |(size, unit)| format!("{} {unit}", us / size))
+        .map_or_else(
+            || format!("{us} µs"),
+            |(size, unit)| format!("{} {unit}", us / size),
+        )
 }

@@ -108,15 +108,36 @@ pub enum ViewKind {
 #[derive(Clone, Debug)]
 pub enum Plan {
     /// A source, table or view by name, with the columns wanted of it.
-    Relation { name: String, columns: Vec<usize>, schema: SchemaRef },
+    Relation {
+        name: String,
+        columns: Vec<usize>,
+        schema: SchemaRef,
+    },
     /// Rows for which the filter holds, through expressions.
-    Map { input: Box<Plan>, filter: Option<Arc<dyn PhysicalExpr>>, columns: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef },
+    Map {
+        input: Box<Plan>,
+        filter: Option<Arc<dyn PhysicalExpr>>,
+        columns: Vec<Arc<dyn PhysicalExpr>>,
+        schema: SchemaRef,
+    },
     /// One row per group that has records (or exactly one row, without keys).
-    Aggregate { input: Box<Plan>, aggregation: Arc<Aggregation>, schema: SchemaRef },
+    Aggregate {
+        input: Box<Plan>,
+        aggregation: Arc<Aggregation>,
+        schema: SchemaRef,
+    },
     /// The first `limit` rows after `skip`, by order; ties by the whole row.
-    TopK { input: Box<Plan>, order: Vec<Order>, skip: usize, limit: usize },
+    TopK {
+        input: Box<Plan>,
+        order: Vec<Order>,
+        skip: usize,
+        limit: usize,
+    },
     /// All rows of all inputs.
-    Union { inputs: Vec<Plan>, schema: SchemaRef },
+    Union {
+        inputs: Vec<Plan>,
+        schema: SchemaRef,
+    },
 }
 
 /// Grouping and aggregates over the columns of the node below.
@@ -141,7 +162,11 @@ pub enum Window {
     Tumble { key: usize, add_us: i64 },
     /// A record counts while its time (input column `time`) is within `size_us` of the view's clock. It is kept in
     /// steps of `step_us`, so it leaves up to one step late.
-    Last { time: usize, size_us: i64, step_us: i64 },
+    Last {
+        time: usize,
+        size_us: i64,
+        step_us: i64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -164,8 +189,12 @@ pub enum Function {
     Avg,
     Min,
     Max,
-    Variance { sample: bool },
-    Stddev { sample: bool },
+    Variance {
+        sample: bool,
+    },
+    Stddev {
+        sample: bool,
+    },
     /// From bins with a relative error of at most 1/256.
     Percentile(f64),
 }
@@ -193,7 +222,9 @@ impl Plan {
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
             Plan::Relation { .. } => Vec::new(),
-            Plan::Map { input, .. } | Plan::Aggregate { input, .. } | Plan::TopK { input, .. } => vec![input],
+            Plan::Map { input, .. } | Plan::Aggregate { input, .. } | Plan::TopK { input, .. } => {
+                vec![input]
+            }
             Plan::Union { inputs, .. } => inputs.iter().collect(),
         }
     }
@@ -221,12 +252,18 @@ impl Plan {
 impl SourceSpec {
     /// One option as written, if it was.
     pub fn option(&self, name: &str) -> Option<&str> {
-        self.options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.options
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Declared columns and those the engine adds.
     pub fn schema(&self) -> SchemaRef {
-        let declared = self.columns.iter().map(|it| Field::new(&it.name, it.data_type.clone(), it.nullable));
+        let declared = self
+            .columns
+            .iter()
+            .map(|it| Field::new(&it.name, it.data_type.clone(), it.nullable));
         let added = [
             Field::new(PARTITION_COLUMN, DataType::Int32, false),
             Field::new(OFFSET_COLUMN, DataType::Int64, false),
@@ -250,7 +287,11 @@ impl Dataflow {
 pub fn late_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("view", DataType::Utf8, false),
-        Field::new("window_start", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+        Field::new(
+            "window_start",
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            true,
+        ),
         Field::new("records", DataType::Int64, false),
         Field::new(EPOCH_COLUMN, DataType::Int64, false),
     ]))

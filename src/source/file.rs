@@ -52,7 +52,10 @@ impl Folder {
     /// # Errors
     /// If it is no folder that can be read.
     pub fn open(path: &Path, stored: &Offsets) -> Result<Arc<Self>, Error> {
-        std::fs::read_dir(path).map_err(|source| Error::Folder { path: path.display().to_string(), source })?;
+        std::fs::read_dir(path).map_err(|source| Error::Folder {
+            path: path.display().to_string(),
+            source,
+        })?;
         let mut known = Known::default();
         for (partition, position) in stored.iter() {
             if let Some(origin) = Origin::parse(&position.origin) {
@@ -60,7 +63,10 @@ impl Folder {
                 known.heads.extend(origin.head);
             }
         }
-        Ok(Arc::new(Folder { path: path.to_owned(), known: Mutex::new(known) }))
+        Ok(Arc::new(Folder {
+            path: path.to_owned(),
+            known: Mutex::new(known),
+        }))
     }
 
     /// All partitions there are now, numbered: by the number at the end of the name (`part-0003.jsonl` is 3), or in order of appearance.
@@ -85,24 +91,38 @@ impl Folder {
                 continue; // a file we know, rotated to another name
             }
             let taken = |known: &Known, number: i32| known.numbers.values().any(|it| *it == number);
-            let number = number_in(&name).filter(|it| !taken(&known, *it)).unwrap_or_else(|| {
-                (0..).find(|it| !taken(&known, *it)).unwrap_or(i32::MAX)
-            });
+            let number = number_in(&name)
+                .filter(|it| !taken(&known, *it))
+                .unwrap_or_else(|| (0..).find(|it| !taken(&known, *it)).unwrap_or(i32::MAX));
             known.numbers.insert(name, number);
         }
-        Ok(known.numbers.iter().map(|(name, number)| (name.clone(), *number)).collect())
+        Ok(known
+            .numbers
+            .iter()
+            .map(|(name, number)| (name.clone(), *number))
+            .collect())
     }
 
     fn note_head(&self, head: Option<u64>) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).heads.extend(head);
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .heads
+            .extend(head);
     }
 }
 
 fn number_in(name: &str) -> Option<i32> {
     let stem = name.strip_suffix(".gz").unwrap_or(name);
     let stem = stem.rsplit_once('.').map_or(stem, |it| it.0);
-    let (rest, digits) = stem.split_at(stem.rfind(|it: char| !it.is_ascii_digit()).map_or(0, |it| it + 1));
-    rest.ends_with('-').then(|| digits.parse().ok()).flatten().filter(|it| *it < 100_000)
+    let (rest, digits) = stem.split_at(
+        stem.rfind(|it: char| !it.is_ascii_digit())
+            .map_or(0, |it| it + 1),
+    );
+    rest.ends_with('-')
+        .then(|| digits.parse().ok())
+        .flatten()
+        .filter(|it| *it < 100_000)
 }
 
 /// Hash of a file's first line, at most `HEAD` bytes of it; nothing until the line is whole.
@@ -117,7 +137,9 @@ fn head_of(path: &Path) -> io::Result<Option<u64>> {
         }
     }
     let bytes = &bytes[..filled];
-    let end = memchr::memchr(b'\n', bytes).map(|it| it + 1).or((filled == HEAD).then_some(HEAD));
+    let end = memchr::memchr(b'\n', bytes)
+        .map(|it| it + 1)
+        .or((filled == HEAD).then_some(HEAD));
     Ok(end.map(|it| twox_hash::XxHash3_64::oneshot(&bytes[..it])))
 }
 
@@ -125,7 +147,10 @@ fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
     let file = File::open(path)?;
     let inode = file.metadata()?.ino();
     if path.extension().is_some_and(|it| it == "gz") {
-        return Ok((Box::new(MultiGzDecoder::new(io::BufReader::new(file))), inode));
+        return Ok((
+            Box::new(MultiGzDecoder::new(io::BufReader::new(file))),
+            inode,
+        ));
     }
     Ok((Box::new(file), inode))
 }
@@ -143,7 +168,11 @@ impl Origin {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.rsplitn(3, '|');
         let (base, head, name) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(Origin { name: name.to_owned(), head: u64::from_str_radix(head, 16).ok(), base: base.parse().ok()? })
+        Some(Origin {
+            name: name.to_owned(),
+            head: u64::from_str_radix(head, 16).ok(),
+            base: base.parse().ok()?,
+        })
     }
 
     fn text(&self) -> String {
@@ -228,12 +257,20 @@ impl Reader {
             it.problem = None;
         });
         for (name, number) in names {
-            if usize::try_from(number).unwrap_or(0) % self.workers != self.worker || tails.contains_key(&number) {
+            if usize::try_from(number).unwrap_or(0) % self.workers != self.worker
+                || tails.contains_key(&number)
+            {
                 continue;
             }
             match self.resume(&name, Partition(number)) {
                 Ok(Some(tail)) => {
-                    self.status.update(|it| it.partitions.entry(number).or_default().name.clone_from(&name));
+                    self.status.update(|it| {
+                        it.partitions
+                            .entry(number)
+                            .or_default()
+                            .name
+                            .clone_from(&name)
+                    });
                     tails.insert(number, tail);
                 }
                 Ok(None) => {}
@@ -250,28 +287,53 @@ impl Reader {
         let offset = stored.map_or(0, |it| it.offset.0);
         let Some(mut origin) = origin else {
             let head = head_of(&path)?;
-            return self.open_at(&path, Origin { name: name.to_owned(), head, base: 0 }, partition, 0, false).map(Some);
+            return self
+                .open_at(
+                    &path,
+                    Origin {
+                        name: name.to_owned(),
+                        head,
+                        base: 0,
+                    },
+                    partition,
+                    0,
+                    false,
+                )
+                .map(Some);
         };
         if !path.exists() || head_of(&path)? != origin.head {
             // The file was rotated while we were away: finish the old one first.
             for entry in std::fs::read_dir(&self.folder.path)? {
                 let other = entry?.path();
                 if other != path && other.is_file() && head_of(&other)? == origin.head {
-                    return self.open_at(&other, origin, partition, offset, true).map(Some);
+                    return self
+                        .open_at(&other, origin, partition, offset, true)
+                        .map(Some);
                 }
             }
             if !path.exists() {
                 return Ok(None);
             }
-            tracing::warn!(file = name, "the file that was being read is gone; its unread rest is lost, going on with the new file");
+            tracing::warn!(
+                file = name,
+                "the file that was being read is gone; its unread rest is lost, going on with the new file"
+            );
             self.status.update(|it| it.lost_records += 1);
             origin.base = offset;
             origin.head = head_of(&path)?;
         }
-        self.open_at(&path, origin, partition, offset, false).map(Some)
+        self.open_at(&path, origin, partition, offset, false)
+            .map(Some)
     }
 
-    fn open_at(&self, path: &Path, origin: Origin, partition: Partition, offset: i64, rotated: bool) -> io::Result<Tail> {
+    fn open_at(
+        &self,
+        path: &Path,
+        origin: Origin,
+        partition: Partition,
+        offset: i64,
+        rotated: bool,
+    ) -> io::Result<Tail> {
         let compressed = path.extension().is_some_and(|it| it == "gz");
         let skip = u64::try_from(offset - origin.base).unwrap_or(0);
         let (reader, inode) = if compressed {
@@ -286,7 +348,16 @@ impl Reader {
         };
         self.folder.note_head(origin.head);
         let whole = compressed || rotated;
-        Ok(Tail { partition, origin, reader, inode, position: skip as i64, pending: Vec::new(), whole, told_end: false })
+        Ok(Tail {
+            partition,
+            origin,
+            reader,
+            inode,
+            position: skip as i64,
+            pending: Vec::new(),
+            whole,
+            told_end: false,
+        })
     }
 
     /// The next block of whole lines; nothing when there is no news.
@@ -316,7 +387,9 @@ impl Reader {
         tail.position += (filled - before) as i64;
         let rotated = ended && !tail.whole && self.is_rotated(tail)?;
         let last_line_counts = ended && (tail.whole || rotated);
-        let mut ends: Vec<u32> = memchr::memchr_iter(b'\n', &data).map(|it| it as u32 + 1).collect();
+        let mut ends: Vec<u32> = memchr::memchr_iter(b'\n', &data)
+            .map(|it| it as u32 + 1)
+            .collect();
         let whole_bytes = ends.last().map_or(0, |it| *it as usize);
         if whole_bytes < data.len() && (last_line_counts || LINE_MAX < data.len() - whole_bytes) {
             ends.push(data.len() as u32);
@@ -330,7 +403,10 @@ impl Reader {
             let from = if number == 0 { 0 } else { ends[number - 1] };
             at += i64::from(end - from);
         }
-        let next = Position { offset: Offset(at), origin: tail.origin.text() };
+        let next = Position {
+            offset: Offset(at),
+            origin: tail.origin.text(),
+        };
         let end_offset = ended.then_some(at + tail.pending.len() as i64);
         let nothing = ends.is_empty();
         if !(nothing && tail.told_end) {
@@ -345,8 +421,17 @@ impl Reader {
             return Ok(None);
         }
         tail.told_end = ended;
-        let records = RawRecords { partition: tail.partition, data, ends, offsets };
-        Ok(Some(Chunk { records, next, at_end: ended }))
+        let records = RawRecords {
+            partition: tail.partition,
+            data,
+            ends,
+            offsets,
+        };
+        Ok(Some(Chunk {
+            records,
+            next,
+            at_end: ended,
+        }))
     }
 
     /// Whether the name now belongs to another file, or the file was cut to nothing.
@@ -361,9 +446,15 @@ impl Reader {
     /// Goes on with the new file under the old name, once it has its first line.
     fn follow(&self, tail: &mut Tail) -> io::Result<()> {
         let path = self.folder.path.join(&tail.origin.name);
-        let Some(head) = head_of(&path)? else { return Ok(()) };
+        let Some(head) = head_of(&path)? else {
+            return Ok(());
+        };
         let base = tail.origin.base + tail.position;
-        let origin = Origin { name: tail.origin.name.clone(), head: Some(head), base };
+        let origin = Origin {
+            name: tail.origin.name.clone(),
+            head: Some(head),
+            base,
+        };
         *tail = self.open_at(&path, origin, tail.partition, base, false)?;
         Ok(())
     }

@@ -54,7 +54,10 @@ impl Topic {
     /// # Errors
     /// If one is missing or unknown.
     pub fn from_options(source: &str, options: &[(String, String)]) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Option { name: source.to_owned(), reason };
+        let wrong = |reason: String| Error::Option {
+            name: source.to_owned(),
+            reason,
+        };
         let mut topic = Topic {
             source: source.to_owned(),
             brokers: String::new(),
@@ -65,15 +68,27 @@ impl Topic {
         for (key, value) in options {
             match (key.as_str(), value.as_str()) {
                 ("connector", "kafka") => {}
-                ("connector", other) => return Err(wrong(format!("connector '{other}' is unknown; use 'kafka', or --input for files"))),
+                ("connector", other) => {
+                    return Err(wrong(format!(
+                        "connector '{other}' is unknown; use 'kafka', or --input for files"
+                    )));
+                }
                 ("brokers", _) => topic.brokers.clone_from(value),
                 ("topic", _) => topic.topic.clone_from(value),
                 ("start", "earliest") => topic.start = StartAt::Earliest,
                 ("start", "latest") => topic.start = StartAt::Latest,
-                ("start", other) => return Err(wrong(format!("start '{other}' is unknown; use 'earliest' or 'latest'"))),
+                ("start", other) => {
+                    return Err(wrong(format!(
+                        "start '{other}' is unknown; use 'earliest' or 'latest'"
+                    )));
+                }
                 (other, _) => match other.strip_prefix("kafka.") {
                     Some(property) => topic.properties.push((property.to_owned(), value.clone())),
-                    None => return Err(wrong(format!("option '{other}' is unknown; a Kafka source takes connector, brokers, topic, start and kafka.<client property>"))),
+                    None => {
+                        return Err(wrong(format!(
+                            "option '{other}' is unknown; a Kafka source takes connector, brokers, topic, start and kafka.<client property>"
+                        )));
+                    }
                 },
             }
         }
@@ -117,7 +132,12 @@ impl Topic {
                 config.set(key, value);
             }
         }
-        config.create_with_context(context).map_err(|source| Error::Client { name: self.source.clone(), source })
+        config
+            .create_with_context(context)
+            .map_err(|source| Error::Client {
+                name: self.source.clone(),
+                source,
+            })
     }
 }
 
@@ -129,7 +149,9 @@ struct Context {
 
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
-        let Some(topic) = statistics.topics.get(&self.topic) else { return };
+        let Some(topic) = statistics.topics.get(&self.topic) else {
+            return;
+        };
         self.status.update(|it| {
             for (number, partition) in &topic.partitions {
                 if 0 <= partition.hi_offset
@@ -183,13 +205,20 @@ impl Reader {
     /// # Errors
     /// If the client cannot be made from the settings.
     pub fn run(self, chunks: &Sender<Chunk>) -> Result<(), Error> {
-        let context = Context { status: self.status.clone(), topic: self.topic.topic.clone() };
+        let context = Context {
+            status: self.status.clone(),
+            topic: self.topic.topic.clone(),
+        };
         let consumer = self.topic.consumer(context)?;
         let mut assigned: BTreeMap<i32, i64> = BTreeMap::new();
         let mut pending: BTreeMap<i32, Pending> = BTreeMap::new();
         let mut looked: Option<Instant> = None;
         while !self.stop.load(Ordering::Acquire) {
-            let look_every = if assigned.is_empty() { Duration::from_millis(500) } else { LOOK_EVERY };
+            let look_every = if assigned.is_empty() {
+                Duration::from_millis(500)
+            } else {
+                LOOK_EVERY
+            };
             if looked.is_none_or(|it| look_every < it.elapsed()) {
                 looked = Some(Instant::now());
                 self.look(&consumer, &mut assigned, chunks);
@@ -208,24 +237,33 @@ impl Reader {
                         next: 0,
                         since: Instant::now(),
                     });
-                    entry.records.data.extend_from_slice(message.payload().unwrap_or_default());
+                    entry
+                        .records
+                        .data
+                        .extend_from_slice(message.payload().unwrap_or_default());
                     entry.records.ends.push(entry.records.data.len() as u32);
                     entry.records.offsets.push(message.offset());
                     entry.next = message.offset() + 1;
-                    let full = CHUNK_BYTES <= entry.records.data.len() || CHUNK_RECORDS <= entry.records.ends.len();
+                    let full = CHUNK_BYTES <= entry.records.data.len()
+                        || CHUNK_RECORDS <= entry.records.ends.len();
                     if full && !self.hand_over(&mut pending, &mut assigned, number, false, chunks) {
                         return Ok(());
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(number))) => {
-                    if !self.hand_over(&mut pending, &mut assigned, number, true, chunks) {
+                    let going_on =
+                        self.hand_over(&mut pending, &mut assigned, number, true, chunks);
+                    if !going_on {
                         return Ok(());
                     }
                 }
                 Some(Err(error)) => self.trouble(&consumer, &error, &mut assigned),
             }
-            let old: Vec<i32> =
-                pending.iter().filter(|it| CHUNK_AGE < it.1.since.elapsed()).map(|it| *it.0).collect();
+            let old: Vec<i32> = pending
+                .iter()
+                .filter(|it| CHUNK_AGE < it.1.since.elapsed())
+                .map(|it| *it.0)
+                .collect();
             for number in old {
                 if !self.hand_over(&mut pending, &mut assigned, number, false, chunks) {
                     return Ok(());
@@ -248,33 +286,66 @@ impl Reader {
             Some(it) => (it.records, it.next),
             None => {
                 let next = assigned.get(&number).copied().unwrap_or(0);
-                (RawRecords { partition, data: Vec::new(), ends: Vec::new(), offsets: Vec::new() }, next)
+                (
+                    RawRecords {
+                        partition,
+                        data: Vec::new(),
+                        ends: Vec::new(),
+                        offsets: Vec::new(),
+                    },
+                    next,
+                )
             }
         };
-        if assigned.insert(number, next).is_none_or(|before| before != next) || at_end {
+        if assigned
+            .insert(number, next)
+            .is_none_or(|before| before != next)
+            || at_end
+        {
             self.status.advance(partition, next, at_end.then_some(next));
         }
-        let next = Position { offset: Offset(next), origin: String::new() };
+        let next = Position {
+            offset: Offset(next),
+            origin: String::new(),
+        };
         self.status.update(|it| {
             it.connected = true;
             it.problem = None;
         });
-        chunks.send(Chunk { records, next, at_end }).is_ok()
+        chunks
+            .send(Chunk {
+                records,
+                next,
+                at_end,
+            })
+            .is_ok()
     }
 
     /// Asks for partitions and takes ours among the new ones.
-    fn look(&self, consumer: &BaseConsumer<Context>, assigned: &mut BTreeMap<i32, i64>, chunks: &Sender<Chunk>) {
+    fn look(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        assigned: &mut BTreeMap<i32, i64>,
+        chunks: &Sender<Chunk>,
+    ) {
         let name = &self.topic.topic;
         let metadata = match consumer.fetch_metadata(Some(name), ASK_TIMEOUT) {
             Ok(metadata) => metadata,
             Err(error) => {
                 return self.status.update(|it| {
                     it.connected = false;
-                    it.problem = Some(format!("brokers {} do not answer: {error}", self.topic.brokers));
+                    it.problem = Some(format!(
+                        "brokers {} do not answer: {error}",
+                        self.topic.brokers
+                    ));
                 });
             }
         };
-        let Some(topic) = metadata.topics().first().filter(|it| it.error().is_none() && !it.partitions().is_empty()) else {
+        let Some(topic) = metadata
+            .topics()
+            .first()
+            .filter(|it| it.error().is_none() && !it.partitions().is_empty())
+        else {
             return self.status.update(|it| {
                 it.connected = true;
                 it.problem = Some(format!("topic {name} does not exist yet; waiting for it"));
@@ -283,7 +354,9 @@ impl Reader {
         let mut new = Vec::new();
         for partition in topic.partitions() {
             let number = partition.id();
-            if usize::try_from(number).unwrap_or(0) % self.workers != self.worker || assigned.contains_key(&number) {
+            if usize::try_from(number).unwrap_or(0) % self.workers != self.worker
+                || assigned.contains_key(&number)
+            {
                 continue;
             }
             match self.start_of(consumer, number) {
@@ -291,7 +364,9 @@ impl Reader {
                 Err(error) => {
                     return self.status.update(|it| {
                         it.connected = false;
-                        it.problem = Some(format!("partition {number} of {name} does not answer: {error}"));
+                        it.problem = Some(format!(
+                            "partition {number} of {name} does not answer: {error}"
+                        ));
                     });
                 }
             }
@@ -302,12 +377,29 @@ impl Reader {
         }
         for (number, offset) in new {
             assigned.insert(number, offset);
-            self.status.update(|it| it.partitions.entry(number).or_default().name = format!("{name}/{number}"));
+            self.status.update(|it| {
+                it.partitions.entry(number).or_default().name = format!("{name}/{number}")
+            });
             self.status.advance(Partition(number), offset, None);
             // Known but not yet read: until its first records come, it holds the watermark back.
-            let records = RawRecords { partition: Partition(number), data: Vec::new(), ends: Vec::new(), offsets: Vec::new() };
-            let next = Position { offset: Offset(offset), origin: String::new() };
-            if chunks.send(Chunk { records, next, at_end: false }).is_err() {
+            let records = RawRecords {
+                partition: Partition(number),
+                data: Vec::new(),
+                ends: Vec::new(),
+                offsets: Vec::new(),
+            };
+            let next = Position {
+                offset: Offset(offset),
+                origin: String::new(),
+            };
+            if chunks
+                .send(Chunk {
+                    records,
+                    next,
+                    at_end: false,
+                })
+                .is_err()
+            {
                 return;
             }
         }
@@ -317,50 +409,78 @@ impl Reader {
     fn assign(&self, consumer: &BaseConsumer<Context>, assigned: &BTreeMap<i32, i64>) {
         let mut list = TopicPartitionList::new();
         for (number, offset) in assigned {
-            if let Err(error) = list.add_partition_offset(&self.topic.topic, *number, Start::Offset(*offset)) {
+            if let Err(error) =
+                list.add_partition_offset(&self.topic.topic, *number, Start::Offset(*offset))
+            {
                 tracing::error!(partition = number, %error, "a partition could not be assigned");
             }
         }
         if let Err(error) = consumer.assign(&list) {
-            self.status.update(|it| it.problem = Some(format!("partitions could not be assigned: {error}")));
+            self.status.update(|it| {
+                it.problem = Some(format!("partitions could not be assigned: {error}"))
+            });
         }
     }
 
     /// Where to read a partition from: the stored offset if the broker still has it.
     fn start_of(&self, consumer: &BaseConsumer<Context>, number: i32) -> Result<i64, KafkaError> {
         let (low, high) = consumer.fetch_watermarks(&self.topic.topic, number, ASK_TIMEOUT)?;
-        Ok(match self.stored.get(Partition(number)).map(|it| it.offset.0) {
-            Some(stored) if stored < low => {
-                tracing::error!(partition = number, stored, low, "records expired before they were read; going on with the oldest");
-                self.status.update(|it| it.lost_records += (low - stored) as u64);
-                low
-            }
-            Some(stored) => {
-                if high < stored {
-                    let text = format!(
-                        "topic {} seems to have been recreated: partition {number} ends at {high}, we have read up to {stored}; use another --lake to read it from its start",
-                        self.topic.topic
+        Ok(
+            match self.stored.get(Partition(number)).map(|it| it.offset.0) {
+                Some(stored) if stored < low => {
+                    tracing::error!(
+                        partition = number,
+                        stored,
+                        low,
+                        "records expired before they were read; going on with the oldest"
                     );
-                    tracing::error!("{text}");
-                    self.status.update(|it| it.problem = Some(text));
+                    self.status
+                        .update(|it| it.lost_records += (low - stored) as u64);
+                    low
                 }
-                stored
-            }
-            None if self.topic.start == StartAt::Latest => high,
-            None => low,
-        })
+                Some(stored) => {
+                    if high < stored {
+                        let text = format!(
+                            "topic {} seems to have been recreated: partition {number} ends at {high}, we have read up to {stored}; use another --lake to read it from its start",
+                            self.topic.topic
+                        );
+                        tracing::error!("{text}");
+                        self.status.update(|it| it.problem = Some(text));
+                    }
+                    stored
+                }
+                None if self.topic.start == StartAt::Latest => high,
+                None => low,
+            },
+        )
     }
 
-    fn trouble(&self, consumer: &BaseConsumer<Context>, error: &KafkaError, assigned: &mut BTreeMap<i32, i64>) {
+    fn trouble(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        error: &KafkaError,
+        assigned: &mut BTreeMap<i32, i64>,
+    ) {
         let code = error.rdkafka_error_code();
-        self.status.update(|it| it.problem = Some(error.to_string()));
-        if matches!(code, Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset)) {
+        self.status
+            .update(|it| it.problem = Some(error.to_string()));
+        if matches!(
+            code,
+            Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset)
+        ) {
             for (number, offset) in assigned.iter_mut() {
-                if let Ok((low, _)) = consumer.fetch_watermarks(&self.topic.topic, *number, ASK_TIMEOUT)
+                if let Ok((low, _)) =
+                    consumer.fetch_watermarks(&self.topic.topic, *number, ASK_TIMEOUT)
                     && *offset < low
                 {
-                    tracing::error!(partition = number, offset, low, "records expired before they were read; going on with the oldest");
-                    self.status.update(|it| it.lost_records += (low - *offset) as u64);
+                    tracing::error!(
+                        partition = number,
+                        offset,
+                        low,
+                        "records expired before they were read; going on with the oldest"
+                    );
+                    self.status
+                        .update(|it| it.lost_records += (low - *offset) as u64);
                     *offset = low;
                 }
             }

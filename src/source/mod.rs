@@ -28,11 +28,17 @@ pub struct Chunk {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("input folder {path:?} cannot be read")]
-    Folder { path: String, source: std::io::Error },
+    Folder {
+        path: String,
+        source: std::io::Error,
+    },
     #[error("source {name:?} has a wrong option: {reason}")]
     Option { name: String, reason: String },
     #[error("could not start the Kafka client of source {name:?}")]
-    Client { name: String, source: rdkafka::error::KafkaError },
+    Client {
+        name: String,
+        source: rdkafka::error::KafkaError,
+    },
 }
 
 /// How a source is doing, as its readers tell it and health shows it.
@@ -62,7 +68,10 @@ pub struct SharedStatus(Arc<Mutex<Status>>);
 
 impl SharedStatus {
     pub fn get(&self) -> Status {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub fn update(&self, change: impl FnOnce(&mut Status)) {

@@ -4,13 +4,17 @@
 //! use the engine's own bins, so a query over the lake gives what the live view gives.
 
 use crate::model::{Bins, bin_of};
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringBuilder, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, StringBuilder, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, TypeSignature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 use datafusion::physical_expr::expressions::Literal;
 use std::sync::Arc;
@@ -38,7 +42,10 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 pub fn percentile() -> Arc<AggregateUDF> {
     Arc::new(AggregateUDF::from(Percentile {
         signature: Signature::one_of(
-            vec![TypeSignature::Exact(vec![DataType::Float64, DataType::Float64])],
+            vec![TypeSignature::Exact(vec![
+                DataType::Float64,
+                DataType::Float64,
+            ])],
             Volatility::Immutable,
         ),
     }))
@@ -58,8 +65,13 @@ struct WindowBound {
 
 impl WindowBound {
     fn new(name: &'static str, end: bool) -> Self {
-        let signature = Signature::exact(vec![utc_micros(), DataType::Int64], Volatility::Immutable);
-        WindowBound { name, end, signature }
+        let signature =
+            Signature::exact(vec![utc_micros(), DataType::Int64], Volatility::Immutable);
+        WindowBound {
+            name,
+            end,
+            signature,
+        }
     }
 }
 
@@ -74,7 +86,8 @@ impl ScalarUDFImpl for WindowBound {
         Ok(utc_micros())
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [times, ColumnarValue::Scalar(ScalarValue::Int64(Some(size)))] = args.args.as_slice() else {
+        let [times, ColumnarValue::Scalar(ScalarValue::Int64(Some(size)))] = args.args.as_slice()
+        else {
             return exec_err!("{} takes a time and a constant window size", self.name);
         };
         let size = *size;
@@ -83,8 +96,9 @@ impl ScalarUDFImpl for WindowBound {
         }
         let times = times.to_array(args.number_rows)?;
         let add = if self.end { size } else { 0 };
-        let bounds: TimestampMicrosecondArray =
-            times.as_primitive::<TimestampMicrosecondType>().unary(|it| it - it.rem_euclid(size) + add);
+        let bounds: TimestampMicrosecondArray = times
+            .as_primitive::<TimestampMicrosecondType>()
+            .unary(|it| it - it.rem_euclid(size) + add);
         Ok(ColumnarValue::Array(Arc::new(bounds.with_timezone("UTC"))))
     }
 }
@@ -98,7 +112,9 @@ struct WithinLast {
 
 impl WithinLast {
     fn new() -> Self {
-        WithinLast { signature: Signature::exact(vec![utc_micros(), DataType::Int64], Volatility::Immutable) }
+        WithinLast {
+            signature: Signature::exact(vec![utc_micros(), DataType::Int64], Volatility::Immutable),
+        }
     }
 }
 
@@ -113,7 +129,9 @@ impl ScalarUDFImpl for WithinLast {
         Ok(DataType::Boolean)
     }
     fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        exec_err!("{WITHIN_LAST} has a meaning only directly in the WHERE of a materialized view; use now() in a query")
+        exec_err!(
+            "{WITHIN_LAST} has a meaning only directly in the WHERE of a materialized view; use now() in a query"
+        )
     }
 }
 
@@ -126,7 +144,9 @@ struct IpClass {
 
 impl IpClass {
     fn new() -> Self {
-        IpClass { signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable) }
+        IpClass {
+            signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
+        }
     }
 }
 
@@ -178,12 +198,21 @@ impl AggregateUDFImpl for Percentile {
         Ok(DataType::Float64)
     }
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let rank = args.exprs.get(1).and_then(|it| it.downcast_ref::<Literal>()).map(|it| it.value().clone());
+        let rank = args
+            .exprs
+            .get(1)
+            .and_then(|it| it.downcast_ref::<Literal>())
+            .map(|it| it.value().clone());
         match rank {
             Some(ScalarValue::Float64(Some(rank))) if (0.0..=1.0).contains(&rank) => {
-                Ok(Box::new(BinAccumulator { rank, bins: Bins::default() }))
+                Ok(Box::new(BinAccumulator {
+                    rank,
+                    bins: Bins::default(),
+                }))
             }
-            _ => plan_err!("{PERCENTILE}: the rank must be a constant between 0 and 1, for example 0.95"),
+            _ => plan_err!(
+                "{PERCENTILE}: the rank must be a constant between 0 and 1, for example 0.95"
+            ),
         }
     }
     fn state_fields(&self, _args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -216,8 +245,12 @@ impl Accumulator for BinAccumulator {
     }
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let column = |of: fn(&(i32, i64)) -> i64| {
-            let values: Vec<ScalarValue> =
-                self.bins.entries().iter().map(|it| ScalarValue::Int64(Some(of(it)))).collect();
+            let values: Vec<ScalarValue> = self
+                .bins
+                .entries()
+                .iter()
+                .map(|it| ScalarValue::Int64(Some(of(it))))
+                .collect();
             ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Int64))
         };
         Ok(vec![column(|it| it.0.into()), column(|it| it.1)])
@@ -225,7 +258,9 @@ impl Accumulator for BinAccumulator {
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         let (bins, counts) = (states[0].as_list::<i32>(), states[1].as_list::<i32>());
         for (bins, counts) in bins.iter().zip(counts.iter()) {
-            let (Some(bins), Some(counts)) = (bins, counts) else { continue };
+            let (Some(bins), Some(counts)) = (bins, counts) else {
+                continue;
+            };
             let int = |it: &ArrayRef| -> Int64Array { it.as_primitive::<Int64Type>().clone() };
             let more: Bins = int(&bins)
                 .values()

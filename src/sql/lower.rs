@@ -6,7 +6,8 @@
 
 use super::functions::{PERCENTILE, TUMBLE_END, TUMBLE_START, WITHIN_LAST};
 use crate::plan::{
-    Aggregate, Aggregation, EventTime, Function, Order, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec, Window,
+    Aggregate, Aggregation, EventTime, Function, Order, Plan, SourceSpec, TableSpec, ViewKind,
+    ViewSpec, Window,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -79,7 +80,11 @@ impl Lowering<'_> {
         }
     }
 
-    fn node(&mut self, plan: &LogicalPlan, limit: Option<(usize, usize)>) -> Result<Lowered, String> {
+    fn node(
+        &mut self,
+        plan: &LogicalPlan,
+        limit: Option<(usize, usize)>,
+    ) -> Result<Lowered, String> {
         match plan {
             LogicalPlan::TableScan(scan) => {
                 let name = scan.table_name.table().to_owned();
@@ -134,29 +139,50 @@ impl Lowering<'_> {
         })
     }
 
-    fn filtered(&mut self, mut input: Lowered, predicate: Expr, schema: &DFSchema) -> Result<Lowered, String> {
+    fn filtered(
+        &mut self,
+        mut input: Lowered,
+        predicate: Expr,
+        schema: &DFSchema,
+    ) -> Result<Lowered, String> {
         let mut plain = Vec::new();
         for part in split_conjunction_owned(predicate) {
             match &part {
                 Expr::ScalarFunction(it) if it.func.name() == WITHIN_LAST => {
-                    let [Expr::Column(time), Expr::Literal(ScalarValue::Int64(Some(size_us)), _)] = it.args.as_slice() else {
-                        return Err("`time > now() - INTERVAL …` takes the event-time column itself".to_owned());
+                    let [
+                        Expr::Column(time),
+                        Expr::Literal(ScalarValue::Int64(Some(size_us)), _),
+                    ] = it.args.as_slice()
+                    else {
+                        return Err(
+                            "`time > now() - INTERVAL …` takes the event-time column itself"
+                                .to_owned(),
+                        );
                     };
-                    let column = schema.index_of_column(time).map_err(|it| it.strip_backtrace())?;
+                    let column = schema
+                        .index_of_column(time)
+                        .map_err(|it| it.strip_backtrace())?;
                     if input.last.is_some() {
-                        return Err("only one `time > now() - INTERVAL …` is possible per query".to_owned());
+                        return Err(
+                            "only one `time > now() - INTERVAL …` is possible per query".to_owned()
+                        );
                     }
                     input = with_hidden(input, column, *size_us);
                 }
                 _ => plain.push(part),
             }
         }
-        let Some(predicate) = conjunction(plain) else { return Ok(input) };
+        let Some(predicate) = conjunction(plain) else {
+            return Ok(input);
+        };
         let filter = self.expression(&predicate, schema)?;
         let schema = input.plan.schema();
         let columns = identity(&schema);
         let last = input.last;
-        Ok(Lowered { plan: fused(input.plan, Some(filter), columns, schema), last })
+        Ok(Lowered {
+            plan: fused(input.plan, Some(filter), columns, schema),
+            last,
+        })
     }
 
     fn aggregate(&mut self, node: &datafusion::logical_expr::Aggregate) -> Result<Lowered, String> {
@@ -164,11 +190,18 @@ impl Lowering<'_> {
         let below = node.input.schema();
         let mut exprs: Vec<Expr> = node.group_expr.clone();
         if exprs.iter().any(|it| matches!(it, Expr::GroupingSet(_))) {
-            return Err("GROUPING SETS, ROLLUP and CUBE are not maintained; write one view per grouping".to_owned());
+            return Err(
+                "GROUPING SETS, ROLLUP and CUBE are not maintained; write one view per grouping"
+                    .to_owned(),
+            );
         }
         let keys: Vec<usize> = (0..exprs.len()).collect();
         let mut aggregates = Vec::new();
-        for (expr, field) in node.aggr_expr.iter().zip(node.schema.fields().iter().skip(keys.len())) {
+        for (expr, field) in node
+            .aggr_expr
+            .iter()
+            .zip(node.schema.fields().iter().skip(keys.len()))
+        {
             aggregates.push(aggregate(expr, field, &mut exprs)?);
         }
         let columns = self.expressions(&exprs, below)?;
@@ -177,9 +210,15 @@ impl Lowering<'_> {
             .iter()
             .enumerate()
             .map(|(at, it)| {
-                let named = it.return_field(&input_schema).map_err(|it| it.strip_backtrace())?;
+                let named = it
+                    .return_field(&input_schema)
+                    .map_err(|it| it.strip_backtrace())?;
                 let name = exprs[at].schema_name().to_string();
-                Ok(Field::new(name.rsplit('.').next().unwrap_or_default(), named.data_type().clone(), true))
+                Ok(Field::new(
+                    name.rsplit('.').next().unwrap_or_default(),
+                    named.data_type().clone(),
+                    true,
+                ))
             })
             .collect::<Result<_, String>>()?;
         for aggregate in &mut aggregates {
@@ -201,7 +240,12 @@ impl Lowering<'_> {
         schema: SchemaRef,
         below: &LogicalPlan,
     ) -> Result<Lowered, String> {
-        let exprs: Vec<Expr> = below.schema().columns().into_iter().map(Expr::Column).collect();
+        let exprs: Vec<Expr> = below
+            .schema()
+            .columns()
+            .into_iter()
+            .map(Expr::Column)
+            .collect();
         let window = self.window_of(&exprs, below)?;
         self.grouped(input, keys, aggregates, schema, window)
     }
@@ -217,11 +261,17 @@ impl Lowering<'_> {
         let names = input.plan.relations();
         let clock = names.iter().find_map(|it| self.clock_of(it));
         let window = match (window, input.last) {
-            (Some(_), Some(_)) => return Err("use either TUMBLE or `now() - INTERVAL`, not both".to_owned()),
+            (Some(_), Some(_)) => {
+                return Err("use either TUMBLE or `now() - INTERVAL`, not both".to_owned());
+            }
             (Some((key, add_us)), None) => Window::Tumble { key, add_us },
             (None, Some(last)) => {
                 let step_us = (last.size_us / LAST_STEPS).max(1_000_000).min(last.size_us);
-                Window::Last { time: last.column, size_us: last.size_us, step_us }
+                Window::Last {
+                    time: last.column,
+                    size_us: last.size_us,
+                    step_us,
+                }
             }
             (None, None) => Window::None,
         };
@@ -230,13 +280,32 @@ impl Lowering<'_> {
         }
         let id = format!("{}.{}", self.name, self.aggregations);
         self.aggregations += 1;
-        let aggregation = Arc::new(Aggregation { id, keys, window, clock, aggregates });
-        Ok(Lowered { plan: Plan::Aggregate { input: Box::new(input.plan), aggregation, schema }, last: None })
+        let aggregation = Arc::new(Aggregation {
+            id,
+            keys,
+            window,
+            clock,
+            aggregates,
+        });
+        Ok(Lowered {
+            plan: Plan::Aggregate {
+                input: Box::new(input.plan),
+                aggregation,
+                schema,
+            },
+            last: None,
+        })
     }
 
-    fn sort(&mut self, node: &datafusion::logical_expr::Sort, limit: Option<(usize, usize)>) -> Result<Lowered, String> {
+    fn sort(
+        &mut self,
+        node: &datafusion::logical_expr::Sort,
+        limit: Option<(usize, usize)>,
+    ) -> Result<Lowered, String> {
         let input = self.node(&node.input, None)?;
-        let Some((skip, limit)) = limit else { return Ok(input) }; // the order of a view's rows has no meaning
+        let Some((skip, limit)) = limit else {
+            return Ok(input);
+        }; // the order of a view's rows has no meaning
         let order = node
             .expr
             .iter()
@@ -250,24 +319,61 @@ impl Lowering<'_> {
             })
             .collect::<Result<Vec<_>, String>>()?;
         if input.plan.inputs().is_empty() || !has_aggregate(&input.plan, self.views) {
-            return Err("ORDER BY … LIMIT over single records is not maintained; aggregate first".to_owned());
+            return Err(
+                "ORDER BY … LIMIT over single records is not maintained; aggregate first"
+                    .to_owned(),
+            );
         }
-        Ok(Lowered { plan: Plan::TopK { input: Box::new(input.plan), order, skip, limit }, last: None })
+        Ok(Lowered {
+            plan: Plan::TopK {
+                input: Box::new(input.plan),
+                order,
+                skip,
+                limit,
+            },
+            last: None,
+        })
     }
 
     /// Which group expression is the bound of a window, and how far its end is from it.
-    fn window_of(&self, group: &[Expr], input: &LogicalPlan) -> Result<Option<(usize, i64)>, String> {
+    fn window_of(
+        &self,
+        group: &[Expr],
+        input: &LogicalPlan,
+    ) -> Result<Option<(usize, i64)>, String> {
         for (key, expr) in group.iter().enumerate() {
             match origin(expr, input) {
-                Some((Expr::ScalarFunction(it), below)) if [TUMBLE_START, TUMBLE_END].contains(&it.func.name()) => {
-                    let [time, Expr::Literal(ScalarValue::Int64(Some(size)), _)] = it.args.as_slice() else { continue };
+                Some((Expr::ScalarFunction(it), below))
+                    if [TUMBLE_START, TUMBLE_END].contains(&it.func.name()) =>
+                {
+                    let [time, Expr::Literal(ScalarValue::Int64(Some(size)), _)] =
+                        it.args.as_slice()
+                    else {
+                        continue;
+                    };
                     self.check_event_time(time, below)?;
-                    return Ok(Some((key, if it.func.name() == TUMBLE_START { *size } else { 0 })));
+                    return Ok(Some((
+                        key,
+                        if it.func.name() == TUMBLE_START {
+                            *size
+                        } else {
+                            0
+                        },
+                    )));
                 }
                 Some((Expr::Column(column), LogicalPlan::TableScan(scan))) => {
-                    let view = self.views.iter().find(|it| it.name == scan.table_name.table());
+                    let view = self
+                        .views
+                        .iter()
+                        .find(|it| it.name == scan.table_name.table());
                     let index = scan.source.schema().index_of(&column.name).ok();
-                    if let (Some(ViewSpec { kind: ViewKind::Windowed { column, add_us }, .. }), Some(index)) = (view, index)
+                    if let (
+                        Some(ViewSpec {
+                            kind: ViewKind::Windowed { column, add_us },
+                            ..
+                        }),
+                        Some(index),
+                    ) = (view, index)
                         && *column == index
                     {
                         return Ok(Some((key, *add_us)));
@@ -287,17 +393,27 @@ impl Lowering<'_> {
         let wanted = self.event_time_name(name);
         match wanted {
             Some(wanted) if wanted == column.name => Ok(()),
-            Some(wanted) => Err(format!("TUMBLE works on the event time of {name}, which is `{wanted}`, not `{}`", column.name)),
-            None => Err(format!("TUMBLE needs an event time: declare WATERMARK FOR {} AS {} - INTERVAL '10' SECOND in the source of {name}", column.name, column.name)),
+            Some(wanted) => Err(format!(
+                "TUMBLE works on the event time of {name}, which is `{wanted}`, not `{}`",
+                column.name
+            )),
+            None => Err(format!(
+                "TUMBLE needs an event time: declare WATERMARK FOR {} AS {} - INTERVAL '10' SECOND in the source of {name}",
+                column.name, column.name
+            )),
         }
     }
 
     fn event_time_name(&self, relation: &str) -> Option<String> {
         if let Some(source) = self.sources.iter().find(|it| it.name == relation) {
-            return source.event_time.map(|EventTime { column, .. }| source.columns[column].name.clone());
+            return source
+                .event_time
+                .map(|EventTime { column, .. }| source.columns[column].name.clone());
         }
         let table = self.tables.iter().find(|it| it.name == relation)?;
-        table.event_time.map(|it| table.plan.schema().field(it).name().clone())
+        table
+            .event_time
+            .map(|it| table.plan.schema().field(it).name().clone())
     }
 
     fn clock_of(&self, relation: &str) -> Option<String> {
@@ -307,14 +423,23 @@ impl Lowering<'_> {
         if let Some(table) = self.tables.iter().find(|it| it.name == relation) {
             return self.clock_of(&table.source);
         }
-        self.views.iter().find(|it| it.name == relation).and_then(|it| it.clock.clone())
+        self.views
+            .iter()
+            .find(|it| it.name == relation)
+            .and_then(|it| it.clock.clone())
     }
 
     fn expression(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, String> {
-        self.state.create_physical_expr(expr.clone(), schema).map_err(|it| it.strip_backtrace())
+        self.state
+            .create_physical_expr(expr.clone(), schema)
+            .map_err(|it| it.strip_backtrace())
     }
 
-    fn expressions(&self, exprs: &[Expr], schema: &DFSchema) -> Result<Vec<Arc<dyn PhysicalExpr>>, String> {
+    fn expressions(
+        &self,
+        exprs: &[Expr],
+        schema: &DFSchema,
+    ) -> Result<Vec<Arc<dyn PhysicalExpr>>, String> {
         exprs.iter().map(|it| self.expression(it, schema)).collect()
     }
 }
@@ -326,12 +451,18 @@ fn aggregate(expr: &Expr, field: &Field, exprs: &mut Vec<Expr>) -> Result<Aggreg
     let name = call.func.name();
     let params = &call.params;
     if !params.order_by.is_empty() {
-        return Err(format!("{name}(… ORDER BY …) depends on the order of records and is not maintained"));
+        return Err(format!(
+            "{name}(… ORDER BY …) depends on the order of records and is not maintained"
+        ));
     }
     let function = match (name, params.distinct) {
         ("count", false) => Function::Count,
         ("count", true) => Function::CountDistinct,
-        (_, true) => return Err(format!("{name}(DISTINCT …) is not maintained; only count(DISTINCT …) is")),
+        (_, true) => {
+            return Err(format!(
+                "{name}(DISTINCT …) is not maintained; only count(DISTINCT …) is"
+            ));
+        }
         ("sum", _) => Function::Sum,
         ("avg", _) => Function::Avg,
         ("min", _) => Function::Min,
@@ -341,15 +472,29 @@ fn aggregate(expr: &Expr, field: &Field, exprs: &mut Vec<Expr>) -> Result<Aggreg
         ("var", _) => Function::Variance { sample: true },
         ("var_pop", _) => Function::Variance { sample: false },
         (PERCENTILE, _) => match params.args.get(1) {
-            Some(Expr::Literal(ScalarValue::Float64(Some(rank)), _)) if (0.0..=1.0).contains(rank) => Function::Percentile(*rank),
-            _ => return Err(format!("{PERCENTILE}(value, rank): the rank must be a constant between 0 and 1, for example 0.95")),
+            Some(Expr::Literal(ScalarValue::Float64(Some(rank)), _))
+                if (0.0..=1.0).contains(rank) =>
+            {
+                Function::Percentile(*rank)
+            }
+            _ => {
+                return Err(format!(
+                    "{PERCENTILE}(value, rank): the rank must be a constant between 0 and 1, for example 0.95"
+                ));
+            }
         },
-        ("approx_distinct", _) => return Err("write count(DISTINCT …): it is exact here and costs little".to_owned()),
+        ("approx_distinct", _) => {
+            return Err("write count(DISTINCT …): it is exact here and costs little".to_owned());
+        }
         ("median" | "percentile_cont" | "approx_median", _) => {
-            return Err(format!("{name} is not maintained; write {PERCENTILE}(value, 0.5), whose relative error is at most 0.4 %"));
+            return Err(format!(
+                "{name} is not maintained; write {PERCENTILE}(value, 0.5), whose relative error is at most 0.4 %"
+            ));
         }
         _ => {
-            return Err(format!("{name} is not maintained; possible are count, count(DISTINCT), sum, avg, min, max, stddev, stddev_pop, var, var_pop and {PERCENTILE}"));
+            return Err(format!(
+                "{name} is not maintained; possible are count, count(DISTINCT), sum, avg, min, max, stddev, stddev_pop, var, var_pop and {PERCENTILE}"
+            ));
         }
     };
     let mut column = |expr: &Expr| {
@@ -366,7 +511,13 @@ fn aggregate(expr: &Expr, field: &Field, exprs: &mut Vec<Expr>) -> Result<Aggreg
     };
     let filter = params.filter.as_ref().map(|it| column(it));
     let result_type = field.data_type().clone();
-    Ok(Aggregate { function, argument, filter, argument_type: DataType::Null, result_type })
+    Ok(Aggregate {
+        function,
+        argument,
+        filter,
+        argument_type: DataType::Null,
+        result_type,
+    })
 }
 
 /// Follows a column down to what computes it: an expression, or a column of a scanned relation.
@@ -377,7 +528,10 @@ fn origin<'a>(expr: &Expr, plan: &'a LogicalPlan) -> Option<(Expr, &'a LogicalPl
     };
     let index = plan.schema().index_of_column(&column).ok()?;
     let same_place = |input: &'a LogicalPlan| {
-        origin(&Expr::Column(Column::from(input.schema().qualified_field(index))), input)
+        origin(
+            &Expr::Column(Column::from(input.schema().qualified_field(index))),
+            input,
+        )
     };
     match plan {
         LogicalPlan::TableScan(_) => Some((Expr::Column(column), plan)),
@@ -408,10 +562,15 @@ pub(super) fn kind_of(plan: &Plan, views: &[ViewSpec]) -> Result<ViewKind, Strin
 
 fn window_end(plan: &Plan, column: usize, views: &[ViewSpec]) -> Option<i64> {
     match plan {
-        Plan::Relation { name, columns, .. } => match views.iter().find(|it| it.name == *name)?.kind {
-            ViewKind::Windowed { column: end, add_us } if columns[column] == end => Some(add_us),
-            _ => None,
-        },
+        Plan::Relation { name, columns, .. } => {
+            match views.iter().find(|it| it.name == *name)?.kind {
+                ViewKind::Windowed {
+                    column: end,
+                    add_us,
+                } if columns[column] == end => Some(add_us),
+                _ => None,
+            }
+        }
         Plan::Map { input, columns, .. } => {
             let below = columns[column].downcast_ref::<PhysicalColumn>()?;
             window_end(input, below.index(), views)
@@ -422,8 +581,13 @@ fn window_end(plan: &Plan, column: usize, views: &[ViewSpec]) -> Option<i64> {
         },
         Plan::TopK { .. } => None,
         Plan::Union { inputs, .. } => {
-            let ends: Vec<_> = inputs.iter().map(|it| window_end(it, column, views)).collect::<Option<_>>()?;
-            ends.windows(2).all(|pair| pair[0] == pair[1]).then(|| ends[0])
+            let ends: Vec<_> = inputs
+                .iter()
+                .map(|it| window_end(it, column, views))
+                .collect::<Option<_>>()?;
+            ends.windows(2)
+                .all(|pair| pair[0] == pair[1])
+                .then(|| ends[0])
         }
     }
 }
@@ -433,7 +597,10 @@ pub(super) fn unchanged(plan: &Plan, wanted: usize) -> Option<usize> {
     fn source_column(plan: &Plan, column: usize) -> Option<usize> {
         match plan {
             Plan::Relation { columns, .. } => columns.get(column).copied(),
-            Plan::Map { input, columns, .. } => source_column(input, columns[column].downcast_ref::<PhysicalColumn>()?.index()),
+            Plan::Map { input, columns, .. } => source_column(
+                input,
+                columns[column].downcast_ref::<PhysicalColumn>()?.index(),
+            ),
             _ => None,
         }
     }
@@ -451,36 +618,85 @@ pub(super) fn has_aggregate(plan: &Plan, views: &[ViewSpec]) -> bool {
 
 fn with_hidden(input: Lowered, column: usize, size_us: i64) -> Lowered {
     let schema = input.plan.schema();
-    let mut fields: Vec<Field> = schema.fields().iter().map(|it| it.as_ref().clone()).collect();
+    let mut fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|it| it.as_ref().clone())
+        .collect();
     fields.push(schema.field(column).clone());
     let mut columns = identity(&schema);
-    columns.push(Arc::new(PhysicalColumn::new(schema.field(column).name(), column)));
-    let last = Some(Last { column: fields.len() - 1, size_us });
-    Lowered { plan: fused(input.plan, None, columns, Arc::new(Schema::new(fields))), last }
+    columns.push(Arc::new(PhysicalColumn::new(
+        schema.field(column).name(),
+        column,
+    )));
+    let last = Some(Last {
+        column: fields.len() - 1,
+        size_us,
+    });
+    Lowered {
+        plan: fused(input.plan, None, columns, Arc::new(Schema::new(fields))),
+        last,
+    }
 }
 
 /// A map over an input, with the hidden column carried behind the others.
-fn mapped(input: Lowered, filter: Option<Arc<dyn PhysicalExpr>>, mut columns: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef) -> Lowered {
+fn mapped(
+    input: Lowered,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    mut columns: Vec<Arc<dyn PhysicalExpr>>,
+    schema: SchemaRef,
+) -> Lowered {
     let Some(last) = input.last else {
-        return Lowered { plan: fused(input.plan, filter, columns, schema), last: None };
+        return Lowered {
+            plan: fused(input.plan, filter, columns, schema),
+            last: None,
+        };
     };
     let field = input.plan.schema().field(last.column).clone();
     columns.push(Arc::new(PhysicalColumn::new(field.name(), last.column)));
-    let mut fields: Vec<Field> = schema.fields().iter().map(|it| it.as_ref().clone()).collect();
+    let mut fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|it| it.as_ref().clone())
+        .collect();
     fields.push(field);
-    let last = Some(Last { column: fields.len() - 1, ..last });
-    Lowered { plan: fused(input.plan, filter, columns, Arc::new(Schema::new(fields))), last }
+    let last = Some(Last {
+        column: fields.len() - 1,
+        ..last
+    });
+    Lowered {
+        plan: fused(input.plan, filter, columns, Arc::new(Schema::new(fields))),
+        last,
+    }
 }
 
 /// One map where two would stand: the lower one only filters.
-fn fused(input: Plan, filter: Option<Arc<dyn PhysicalExpr>>, columns: Vec<Arc<dyn PhysicalExpr>>, schema: SchemaRef) -> Plan {
+fn fused(
+    input: Plan,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    columns: Vec<Arc<dyn PhysicalExpr>>,
+    schema: SchemaRef,
+) -> Plan {
     match input {
-        Plan::Map { input: below, filter: inner, columns: inner_columns, .. }
-            if filter.is_none() && is_identity(&inner_columns, below.schema().fields().len()) =>
-        {
-            Plan::Map { input: below, filter: inner, columns, schema }
+        Plan::Map {
+            input: below,
+            filter: inner,
+            columns: inner_columns,
+            ..
+        } if filter.is_none() && is_identity(&inner_columns, below.schema().fields().len()) => {
+            Plan::Map {
+                input: below,
+                filter: inner,
+                columns,
+                schema,
+            }
         }
-        input => Plan::Map { input: Box::new(input), filter, columns, schema },
+        input => Plan::Map {
+            input: Box::new(input),
+            filter,
+            columns,
+            schema,
+        },
     }
 }
 
@@ -495,7 +711,10 @@ fn identity(schema: &SchemaRef) -> Vec<Arc<dyn PhysicalExpr>> {
 
 fn is_identity(columns: &[Arc<dyn PhysicalExpr>], below: usize) -> bool {
     columns.len() == below
-        && columns.iter().enumerate().all(|(at, it)| it.downcast_ref::<PhysicalColumn>().is_some_and(|it| it.index() == at))
+        && columns.iter().enumerate().all(|(at, it)| {
+            it.downcast_ref::<PhysicalColumn>()
+                .is_some_and(|it| it.index() == at)
+        })
 }
 
 fn arrow_schema(schema: &DFSchema) -> SchemaRef {
@@ -503,5 +722,10 @@ fn arrow_schema(schema: &DFSchema) -> SchemaRef {
 }
 
 fn first_line(plan: &LogicalPlan) -> String {
-    plan.display().to_string().lines().next().unwrap_or_default().to_owned()
+    plan.display()
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -14,8 +14,9 @@ pub use functions::class_of_address;
 pub use syntax::duration_us;
 
 use crate::plan::{
-    ColumnSpec, DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, EventTime, Format, LATE_RELATION, OFFSET_COLUMN,
-    PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec, dead_letter_schema, late_schema,
+    ColumnSpec, DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, EventTime, Format, LATE_RELATION,
+    OFFSET_COLUMN, PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec,
+    dead_letter_schema, late_schema,
 };
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::catalog::MemTable;
@@ -45,21 +46,34 @@ CREATE MATERIALIZED VIEW dead_letter_counts AS
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("could not read {path}")]
-    Read { path: String, source: std::io::Error },
+    Read {
+        path: String,
+        source: std::io::Error,
+    },
     #[error("{place}line {line}: {text}")]
-    Statement { place: String, line: u64, text: String },
+    Statement {
+        place: String,
+        line: u64,
+        text: String,
+    },
 }
 
 impl Error {
     fn at(line: u64, text: impl Into<String>) -> Self {
-        Error::Statement { place: String::new(), line, text: text.into() }
+        Error::Statement {
+            place: String::new(),
+            line,
+            text: text.into(),
+        }
     }
 
     fn in_file(self, path: &Path) -> Self {
         match self {
-            Error::Statement { line, text, .. } => {
-                Error::Statement { place: format!("{}: ", path.display()), line, text }
-            }
+            Error::Statement { line, text, .. } => Error::Statement {
+                place: format!("{}: ", path.display()),
+                line,
+                text,
+            },
             other => other,
         }
     }
@@ -69,30 +83,50 @@ impl Error {
 ///
 /// # Errors
 /// With file and line, at the first statement that cannot be maintained.
-pub async fn load(folder: &Path, lookup: impl Fn(&str) -> Option<String>) -> Result<Dataflow, Error> {
+pub async fn load(
+    folder: &Path,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<Dataflow, Error> {
     let path = folder.join("dataflow.sql");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|source| Error::Read { path: path.display().to_string(), source })?;
-    let name = folder.file_name().map_or_else(|| "dataflow".to_owned(), |it| it.to_string_lossy().into_owned());
-    plan_text(&name, &text, lookup).await.map_err(|it| it.in_file(&path))
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::Read {
+        path: path.display().to_string(),
+        source,
+    })?;
+    let name = folder.file_name().map_or_else(
+        || "dataflow".to_owned(),
+        |it| it.to_string_lossy().into_owned(),
+    );
+    plan_text(&name, &text, lookup)
+        .await
+        .map_err(|it| it.in_file(&path))
 }
 
 /// Plans the text of a dataflow.
 ///
 /// # Errors
 /// With the line of the statement, at the first one that cannot be maintained.
-pub async fn plan_text(name: &str, text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Dataflow, Error> {
+pub async fn plan_text(
+    name: &str,
+    text: &str,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<Dataflow, Error> {
     let text = syntax::fill_in(text, lookup)?;
     let mut planner = Planner::new(name);
     for statement in syntax::parse(&text)? {
         let line = statement.line;
-        planner.add(statement.kind, true).await.map_err(|it| Error::at(line, it))?;
+        planner
+            .add(statement.kind, true)
+            .await
+            .map_err(|it| Error::at(line, it))?;
     }
     if planner.dataflow.sources.is_empty() {
         return Err(Error::at(1, "a dataflow needs at least one CREATE SOURCE"));
     }
     for statement in syntax::parse(BUILT_IN_VIEWS)? {
-        planner.add(statement.kind, true).await.map_err(|it| Error::at(0, format!("built-in view: {it}")))?;
+        planner
+            .add(statement.kind, true)
+            .await
+            .map_err(|it| Error::at(0, format!("built-in view: {it}")))?;
     }
     let mut dataflow = planner.dataflow;
     dataflow.tables.push(dead_letter_table());
@@ -129,7 +163,9 @@ impl Planner {
             return Err(format!("the name `{name}` is already taken"));
         }
         let empty = MemTable::try_new(schema, vec![vec![]]).map_err(|it| it.strip_backtrace())?;
-        self.context.register_table(name, Arc::new(empty)).map_err(|it| it.strip_backtrace())?;
+        self.context
+            .register_table(name, Arc::new(empty))
+            .map_err(|it| it.strip_backtrace())?;
         Ok(())
     }
 
@@ -149,17 +185,27 @@ impl Planner {
                 if self.context.table_exist(name.as_str()).unwrap_or(false) {
                     return Err(format!("the name `{name}` is already taken"));
                 }
-                self.context.register_table(name.as_str(), Arc::new(view)).map_err(|it| it.strip_backtrace())?;
+                self.context
+                    .register_table(name.as_str(), Arc::new(view))
+                    .map_err(|it| it.strip_backtrace())?;
                 self.dataflow.aliases.push((name, text));
             }
-            ParsedKind::Table { name, options, mut query } => {
+            ParsedKind::Table {
+                name,
+                options,
+                mut query,
+            } => {
                 syntax::add_columns(&mut query, &[PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN]);
                 let plan = self.lowered(&name, &query).await?;
                 let table = self.table_spec(name, &options, plan)?;
                 self.register(&table.name, table.plan.schema())?;
                 self.dataflow.tables.push(table);
             }
-            ParsedKind::View { name, options, mut query } => {
+            ParsedKind::View {
+                name,
+                options,
+                mut query,
+            } => {
                 let sql = query.to_string();
                 syntax::rewrite_windows(query.as_mut())?;
                 syntax::rewrite_last(&mut query);
@@ -174,7 +220,11 @@ impl Planner {
 
     async fn logical(&self, query: &Query) -> Result<LogicalPlan, String> {
         let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query.clone()))));
-        self.context.state().statement_to_plan(statement).await.map_err(|it| it.strip_backtrace())
+        self.context
+            .state()
+            .statement_to_plan(statement)
+            .await
+            .map_err(|it| it.strip_backtrace())
     }
 
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
@@ -183,28 +233,54 @@ impl Planner {
         let state = self.context.state();
         let optimized = state.optimize(&raw).map_err(|it| it.strip_backtrace())?;
         let flow = &self.dataflow;
-        let mut lowering =
-            Lowering { state: &state, sources: &flow.sources, tables: &flow.tables, views: &flow.views, name, aggregations: 0 };
+        let mut lowering = Lowering {
+            state: &state,
+            sources: &flow.sources,
+            tables: &flow.tables,
+            views: &flow.views,
+            name,
+            aggregations: 0,
+        };
         lowering.query(&optimized)
     }
 
-    fn table_spec(&self, name: String, options: &[(String, String)], plan: Plan) -> Result<TableSpec, String> {
+    fn table_spec(
+        &self,
+        name: String,
+        options: &[(String, String)],
+        plan: Plan,
+    ) -> Result<TableSpec, String> {
         let mut partition_by = Vec::new();
         for (key, value) in options {
             match key.as_str() {
-                "partition_by" => partition_by = value.split(',').map(|it| it.trim().to_owned()).collect(),
-                other => return Err(format!("unknown option `{other}`; a table takes partition_by")),
+                "partition_by" => {
+                    partition_by = value.split(',').map(|it| it.trim().to_owned()).collect()
+                }
+                other => {
+                    return Err(format!(
+                        "unknown option `{other}`; a table takes partition_by"
+                    ));
+                }
             }
         }
         let schema = plan.schema();
         for column in &partition_by {
-            let field = schema.field_with_name(column).map_err(|_| format!("partition_by: there is no column `{column}`"))?;
-            if !matches!(field.data_type(), DataType::Date32 | DataType::Int32 | DataType::Int64 | DataType::Utf8) {
-                return Err(format!("partition_by: column `{column}` must be a date, an integer or text"));
+            let field = schema
+                .field_with_name(column)
+                .map_err(|_| format!("partition_by: there is no column `{column}`"))?;
+            if !matches!(
+                field.data_type(),
+                DataType::Date32 | DataType::Int32 | DataType::Int64 | DataType::Utf8
+            ) {
+                return Err(format!(
+                    "partition_by: column `{column}` must be a date, an integer or text"
+                ));
             }
         }
         let mut stateful = false;
-        plan.walk(&mut |node| stateful |= !matches!(node, Plan::Map { .. } | Plan::Relation { .. }));
+        plan.walk(&mut |node| {
+            stateful |= !matches!(node, Plan::Map { .. } | Plan::Relation { .. })
+        });
         let relations = plan.relations();
         let source = match relations.as_slice() {
             [one] if !stateful => self.dataflow.source(one),
@@ -213,8 +289,16 @@ impl Planner {
         let Some(source) = source else {
             return Err("a table keeps the records of one source, one by one: SELECT … FROM source [WHERE …]; for aggregates use CREATE MATERIALIZED VIEW, which is a table of the lake too".to_owned());
         };
-        let event_time = source.event_time.and_then(|it| lower::unchanged(&plan, it.column));
-        Ok(TableSpec { name, source: source.name.clone(), plan, partition_by, event_time })
+        let event_time = source
+            .event_time
+            .and_then(|it| lower::unchanged(&plan, it.column));
+        Ok(TableSpec {
+            name,
+            source: source.name.clone(),
+            plan,
+            partition_by,
+            event_time,
+        })
     }
 
     fn view_spec(
@@ -229,11 +313,15 @@ impl Planner {
         for (key, value) in options {
             match key.as_str() {
                 "retention" => {
-                    retention_us = duration_us(value)
-                        .filter(|it| 0 < *it)
-                        .ok_or_else(|| format!("retention '{value}' must be a time such as '1 hour'"))?;
+                    retention_us = duration_us(value).filter(|it| 0 < *it).ok_or_else(|| {
+                        format!("retention '{value}' must be a time such as '1 hour'")
+                    })?;
                 }
-                other => return Err(format!("unknown option `{other}`; a materialized view takes retention")),
+                other => {
+                    return Err(format!(
+                        "unknown option `{other}`; a materialized view takes retention"
+                    ));
+                }
             }
         }
         if !lower::has_aggregate(&plan, &self.dataflow.views) {
@@ -242,29 +330,56 @@ impl Planner {
         for field in plan.schema().fields() {
             let fine = matches!(
                 field.data_type(),
-                DataType::Boolean | DataType::Int32 | DataType::Int64 | DataType::Float64 | DataType::Utf8 | DataType::Date32 | DataType::Timestamp(TimeUnit::Microsecond, _)
+                DataType::Boolean
+                    | DataType::Int32
+                    | DataType::Int64
+                    | DataType::Float64
+                    | DataType::Utf8
+                    | DataType::Date32
+                    | DataType::Timestamp(TimeUnit::Microsecond, _)
             );
             if !fine {
-                return Err(format!("column `{}` has type {}, which rows cannot carry; CAST it to BIGINT, DOUBLE, TEXT, DATE or TIMESTAMP", field.name(), field.data_type()));
+                return Err(format!(
+                    "column `{}` has type {}, which rows cannot carry; CAST it to BIGINT, DOUBLE, TEXT, DATE or TIMESTAMP",
+                    field.name(),
+                    field.data_type()
+                ));
             }
         }
-        let names: std::collections::BTreeSet<_> = plan.schema().fields().iter().map(|it| it.name().clone()).collect();
+        let names: std::collections::BTreeSet<_> = plan
+            .schema()
+            .fields()
+            .iter()
+            .map(|it| it.name().clone())
+            .collect();
         if names.len() != plan.schema().fields().len() {
             return Err("two columns of the view have one name; rename with AS".to_owned());
         }
         let kind = lower::kind_of(&plan, &self.dataflow.views)?;
         let mut clock = None;
         plan.walk(&mut |node| match node {
-            Plan::Aggregate { aggregation, .. } => clock = clock.take().or_else(|| aggregation.clock.clone()),
+            Plan::Aggregate { aggregation, .. } => {
+                clock = clock.take().or_else(|| aggregation.clock.clone())
+            }
             Plan::Relation { name, .. } => {
-                clock = clock.take().or_else(|| self.dataflow.view(name).and_then(|it| it.clock.clone()));
+                clock = clock
+                    .take()
+                    .or_else(|| self.dataflow.view(name).and_then(|it| it.clock.clone()));
             }
             _ => {}
         });
         if matches!(kind, ViewKind::Windowed { .. }) && clock.is_none() {
             return Err("windows need a source with a WATERMARK".to_owned());
         }
-        Ok(ViewSpec { name, sql, plan, kind, retention_us, clock, stored })
+        Ok(ViewSpec {
+            name,
+            sql,
+            plan,
+            kind,
+            retention_us,
+            clock,
+            stored,
+        })
     }
 }
 
@@ -273,11 +388,18 @@ fn source_spec(text: SourceText) -> Result<SourceSpec, String> {
         .columns
         .iter()
         .map(|(name, data_type, nullable)| {
-            let data_type = syntax::arrow_type(data_type).map_err(|it| format!("column `{name}`: {it}"))?;
+            let data_type =
+                syntax::arrow_type(data_type).map_err(|it| format!("column `{name}`: {it}"))?;
             if name.starts_with('_') {
-                return Err(format!("column `{name}`: names that start with `_` are the engine's own"));
+                return Err(format!(
+                    "column `{name}`: names that start with `_` are the engine's own"
+                ));
             }
-            Ok(ColumnSpec { name: name.clone(), data_type, nullable: *nullable })
+            Ok(ColumnSpec {
+                name: name.clone(),
+                data_type,
+                nullable: *nullable,
+            })
         })
         .collect::<Result<Vec<_>, String>>()?;
     let event_time = match text.watermark {
@@ -288,7 +410,9 @@ fn source_spec(text: SourceText) -> Result<SourceSpec, String> {
                 .position(|it| it.name == name)
                 .ok_or_else(|| format!("WATERMARK FOR `{name}`: the source has no such column"))?;
             if !matches!(columns[column].data_type, DataType::Timestamp(..)) {
-                return Err(format!("WATERMARK FOR `{name}`: the column must be a TIMESTAMP"));
+                return Err(format!(
+                    "WATERMARK FOR `{name}`: the column must be a TIMESTAMP"
+                ));
             }
             Some(EventTime { column, delay_us })
         }
@@ -296,9 +420,19 @@ fn source_spec(text: SourceText) -> Result<SourceSpec, String> {
     let format = match text.format.to_ascii_uppercase().as_str() {
         "JSON" => Format::Json,
         "ACCESS_LOG" => Format::AccessLog,
-        other => return Err(format!("FORMAT {other} is unknown; possible are JSON and ACCESS_LOG")),
+        other => {
+            return Err(format!(
+                "FORMAT {other} is unknown; possible are JSON and ACCESS_LOG"
+            ));
+        }
     };
-    Ok(SourceSpec { name: text.name, columns, event_time, format, options: text.options })
+    Ok(SourceSpec {
+        name: text.name,
+        columns,
+        event_time,
+        format,
+        options: text.options,
+    })
 }
 
 fn dead_letter_table() -> TableSpec {
@@ -307,7 +441,11 @@ fn dead_letter_table() -> TableSpec {
     TableSpec {
         name: "dead_letters".to_owned(),
         source: String::new(),
-        plan: Plan::Relation { name: DEAD_LETTER_RELATION.to_owned(), columns, schema },
+        plan: Plan::Relation {
+            name: DEAD_LETTER_RELATION.to_owned(),
+            columns,
+            schema,
+        },
         partition_by: vec!["date".to_owned(), "hour".to_owned()],
         event_time: None,
     }
@@ -318,10 +456,20 @@ fn fingerprint(dataflow: &Dataflow) -> String {
     use std::fmt::Write;
     let mut text = String::new();
     for source in &dataflow.sources {
-        let _ = write!(text, "{} {:?} {:?}", source.name, source.columns, source.event_time);
+        let _ = write!(
+            text,
+            "{} {:?} {:?}",
+            source.name, source.columns, source.event_time
+        );
     }
     for table in &dataflow.tables {
-        let _ = write!(text, "{} {:?} {:?}", table.name, table.partition_by, table.plan.schema());
+        let _ = write!(
+            text,
+            "{} {:?} {:?}",
+            table.name,
+            table.partition_by,
+            table.plan.schema()
+        );
     }
     for view in &dataflow.views {
         let _ = write!(text, "{view}");
@@ -362,26 +510,53 @@ fn planning_state() -> SessionState {
 ///
 /// # Errors
 /// If its log cannot be read.
-pub async fn delta_provider(delta: &deltalake::DeltaTable) -> Result<Arc<dyn datafusion::catalog::TableProvider>, String> {
+pub async fn delta_provider(
+    delta: &deltalake::DeltaTable,
+) -> Result<Arc<dyn datafusion::catalog::TableProvider>, String> {
     let mut config = SessionConfig::new();
-    config.options_mut().execution.parquet.schema_force_view_types = false;
+    config
+        .options_mut()
+        .execution
+        .parquet
+        .schema_force_view_types = false;
     let session = Arc::new(SessionContext::new_with_config(config).state());
-    delta.update_datafusion_session(session.as_ref()).map_err(|it| it.to_string())?;
-    delta.table_provider().with_session(session).await.map_err(|it| it.to_string())
+    delta
+        .update_datafusion_session(session.as_ref())
+        .map_err(|it| it.to_string())?;
+    delta
+        .table_provider()
+        .with_session(session)
+        .await
+        .map_err(|it| it.to_string())
 }
 
 /// All rows of a Delta table as it is now, in the columns of a schema.
 ///
 /// # Errors
 /// If the table cannot be read.
-pub async fn table_rows(delta: &deltalake::DeltaTable, schema: &SchemaRef) -> Result<Vec<arrow::array::RecordBatch>, String> {
+pub async fn table_rows(
+    delta: &deltalake::DeltaTable,
+    schema: &SchemaRef,
+) -> Result<Vec<arrow::array::RecordBatch>, String> {
     let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
     let context = SessionContext::new();
     let provider = delta_provider(delta).await?;
-    let names: Vec<&str> = schema.fields().iter().map(|it| it.name().as_str()).collect();
+    let names: Vec<&str> = schema
+        .fields()
+        .iter()
+        .map(|it| it.name().as_str())
+        .collect();
     let frame = context.read_table(provider).map_err(text)?;
-    let quoted: Vec<_> = names.iter().map(|it| datafusion::prelude::ident(*it)).collect();
-    frame.select(quoted).map_err(text)?.collect().await.map_err(text)
+    let quoted: Vec<_> = names
+        .iter()
+        .map(|it| datafusion::prelude::ident(*it))
+        .collect();
+    frame
+        .select(quoted)
+        .map_err(text)?
+        .collect()
+        .await
+        .map_err(text)
 }
 
 /// Adds our functions to a session.

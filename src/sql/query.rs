@@ -20,12 +20,14 @@ use cancel::Stop;
 use datafusion::catalog::{MemTable, MemorySchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::ViewTable;
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, coalesce_partitions::CoalescePartitionsExec};
+use datafusion::physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, coalesce_partitions::CoalescePartitionsExec,
+};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::resolve::resolve_table_references;
@@ -80,7 +82,10 @@ pub trait LakeTables: Send + Sync {
     /// Names of all tables: append-only ones, and those of stored views.
     fn names(&self) -> Vec<String>;
     /// A table at its newest version.
-    fn provider<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<dyn TableProvider>, String>>;
+    fn provider<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<dyn TableProvider>, String>>;
     /// Called with each query's session before anything is planned: the place to register an object store.
     fn prepare(&self, _session: &SessionContext) {}
 }
@@ -104,7 +109,12 @@ pub struct Answer {
 pub enum QueryError {
     /// The statement is at fault; it will never run as it is.
     #[error("{message}")]
-    Rejected { message: String, line: Option<u64>, column: Option<u64>, hint: Option<String> },
+    Rejected {
+        message: String,
+        line: Option<u64>,
+        column: Option<u64>,
+        hint: Option<String>,
+    },
     #[error("the query did not finish within {} seconds", .limit.as_secs_f64())]
     TimedOut { limit: Duration },
     #[error("the query needed more than the {} MB of memory that queries may use", .limit_bytes >> 20)]
@@ -117,14 +127,27 @@ pub enum QueryError {
 
 impl QueryError {
     fn rejected(message: impl Into<String>) -> Self {
-        QueryError::Rejected { message: message.into(), line: None, column: None, hint: None }
+        QueryError::Rejected {
+            message: message.into(),
+            line: None,
+            column: None,
+            hint: None,
+        }
     }
 
     fn with_hint(self, text: impl Into<String>) -> Self {
         match self {
-            QueryError::Rejected { message, line, column, .. } => {
-                QueryError::Rejected { message, line, column, hint: Some(text.into()) }
-            }
+            QueryError::Rejected {
+                message,
+                line,
+                column,
+                ..
+            } => QueryError::Rejected {
+                message,
+                line,
+                column,
+                hint: Some(text.into()),
+            },
             other => other,
         }
     }
@@ -146,14 +169,27 @@ impl QueryError {
     fn planning(error: &DataFusionError) -> Self {
         let span = error.diagnostic().and_then(|it| it.span);
         let message = error.strip_backtrace();
-        let place = span.map(|it| (it.start.line, it.start.column)).or_else(|| place_in(&message));
-        QueryError::Rejected { message, line: place.map(|it| it.0), column: place.map(|it| it.1), hint: None }
+        let place = span
+            .map(|it| (it.start.line, it.start.column))
+            .or_else(|| place_in(&message));
+        QueryError::Rejected {
+            message,
+            line: place.map(|it| it.0),
+            column: place.map(|it| it.1),
+            hint: None,
+        }
     }
 }
 
 /// `… at Line: 1, Column: 5` as the parser puts it.
 fn place_in(message: &str) -> Option<(u64, u64)> {
-    let number = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
+    let number = |text: &str| {
+        text.chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse()
+            .ok()
+    };
     let (_, after) = message.split_once("Line: ")?;
     let (_, column) = after.split_once("Column: ")?;
     Some((number(after)?, number(column)?))
@@ -193,7 +229,11 @@ struct Wanted<'a> {
 impl Drop for Wanted<'_> {
     fn drop(&mut self) {
         self.stop.stop();
-        self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).remove(self.id);
+        self.inner
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(self.id);
     }
 }
 
@@ -220,7 +260,16 @@ impl Queries {
             .map_err(std::io::Error::other)?;
         let turns = Semaphore::new(limits.concurrent.max(1));
         let running = Mutex::default();
-        Ok(Queries(Arc::new(Inner { hub, dataflow, tables, limits, environment, turns, running, runtime: Some(runtime) })))
+        Ok(Queries(Arc::new(Inner {
+            hub,
+            dataflow,
+            tables,
+            limits,
+            environment,
+            turns,
+            running,
+            runtime: Some(runtime),
+        })))
     }
 
     /// Answers one statement.
@@ -228,40 +277,64 @@ impl Queries {
     /// # Errors
     /// Says whether the statement, a limit or the machine is at fault.
     pub async fn run(&self, sql: &str, max_rows: Option<usize>) -> Result<Answer, QueryError> {
-        self.run_as(&uuid::Uuid::new_v4().to_string(), sql, max_rows).await
+        self.run_as(&uuid::Uuid::new_v4().to_string(), sql, max_rows)
+            .await
     }
 
     /// Like [`Queries::run`], under a name by which it can be cancelled.
     ///
     /// # Errors
     /// As [`Queries::run`], and if a query of that name runs.
-    pub async fn run_as(&self, id: &str, sql: &str, max_rows: Option<usize>) -> Result<Answer, QueryError> {
+    pub async fn run_as(
+        &self,
+        id: &str,
+        sql: &str,
+        max_rows: Option<usize>,
+    ) -> Result<Answer, QueryError> {
         let started = Instant::now();
         let limits = &self.0.limits;
         let rows = max_rows.unwrap_or(limits.rows).min(limits.rows);
         let statement = parse(sql)?;
         let stop = Arc::new(Stop::default());
         {
-            let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut running = self
+                .0
+                .running
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             if running.contains_key(id) {
-                return Err(QueryError::rejected(format!("a query with the id {id:?} is already running")));
+                return Err(QueryError::rejected(format!(
+                    "a query with the id {id:?} is already running"
+                )));
             }
             running.insert(id.to_owned(), stop.clone());
         }
-        let wanted = Wanted { inner: &self.0, id, stop: stop.clone() };
+        let wanted = Wanted {
+            inner: &self.0,
+            id,
+            stop: stop.clone(),
+        };
         let work = async {
             let _turn = self.0.turns.acquire().await;
             let inner = self.0.clone();
             let task_stop = stop.clone();
-            let Some(runtime) = &self.0.runtime else { return Err(QueryError::Cancelled) };
+            let Some(runtime) = &self.0.runtime else {
+                return Err(QueryError::Cancelled);
+            };
             // The task holds the runtime's owner only weakly: its end must not be what drops the runtime.
             let weak = Arc::downgrade(&inner);
             drop(inner);
             let task = runtime.spawn(async move {
-                let Some(inner) = weak.upgrade() else { return Err(QueryError::Cancelled) };
+                let Some(inner) = weak.upgrade() else {
+                    return Err(QueryError::Cancelled);
+                };
                 inner.answer(statement, rows, &task_stop).await
             });
-            task.await.unwrap_or_else(|it| Err(QueryError::Failed { message: it.to_string() }))
+            task.await.unwrap_or_else(|it| {
+                Err(QueryError::Failed {
+                    message: it.to_string(),
+                })
+            })
         };
         let result = tokio::select! {
             result = tokio::time::timeout(limits.time, work) => match result {
@@ -271,12 +344,19 @@ impl Queries {
             () = stop.stopped() => Err(QueryError::Cancelled),
         };
         drop(wanted);
-        result.map(|answer| Answer { elapsed: started.elapsed(), ..answer })
+        result.map(|answer| Answer {
+            elapsed: started.elapsed(),
+            ..answer
+        })
     }
 
     /// Stops a running query; whether there was one.
     pub fn cancel(&self, id: &str) -> bool {
-        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         running.get(id).map(|it| it.stop()).is_some()
     }
 
@@ -297,10 +377,13 @@ impl Queries {
 /// One statement that only reads, with `TUMBLE` already rewritten.
 fn parse(sql: &str) -> Result<DfStatement, QueryError> {
     if sql.trim().is_empty() {
-        return Err(QueryError::rejected("the query is empty").with_hint("for example: SELECT * FROM totals"));
+        return Err(QueryError::rejected("the query is empty")
+            .with_hint("for example: SELECT * FROM totals"));
     }
     if TEXT_BYTES_MAX < sql.len() {
-        return Err(QueryError::rejected(format!("the query is longer than {TEXT_BYTES_MAX} bytes")));
+        return Err(QueryError::rejected(format!(
+            "the query is longer than {TEXT_BYTES_MAX} bytes"
+        )));
     }
     let mut statement = parse_one(sql, &GenericDialect {})?;
     prepare(&mut statement)?;
@@ -308,7 +391,10 @@ fn parse(sql: &str) -> Result<DfStatement, QueryError> {
 }
 
 fn parse_one(sql: &str, dialect: &dyn Dialect) -> Result<DfStatement, QueryError> {
-    let parsed = DFParserBuilder::new(sql).with_dialect(dialect).build().and_then(|mut it| it.parse_statements());
+    let parsed = DFParserBuilder::new(sql)
+        .with_dialect(dialect)
+        .build()
+        .and_then(|mut it| it.parse_statements());
     let mut statements = parsed.map_err(|it| QueryError::planning(&it))?;
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => Ok(statement),
@@ -325,7 +411,11 @@ fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
         }
         other => {
             let text = other.to_string();
-            let word = text.split_whitespace().next().unwrap_or("this").to_ascii_uppercase();
+            let word = text
+                .split_whitespace()
+                .next()
+                .unwrap_or("this")
+                .to_ascii_uppercase();
             Err(QueryError::rejected(format!("{word} is not possible here: queries only read"))
                 .with_hint("use SELECT, WITH … SELECT or EXPLAIN; GET /api/v1/tables lists what can be read"))
         }
@@ -343,7 +433,12 @@ struct Needed {
 }
 
 impl Inner {
-    async fn answer(&self, statement: DfStatement, rows: usize, stop: &Arc<Stop>) -> Result<Answer, QueryError> {
+    async fn answer(
+        &self,
+        statement: DfStatement,
+        rows: usize,
+        stop: &Arc<Stop>,
+    ) -> Result<Answer, QueryError> {
         let mut needed = Needed::default();
         let mut tables = BTreeSet::new();
         self.resolve(&statement, &mut needed, &mut tables)?;
@@ -351,9 +446,17 @@ impl Inner {
         self.tables.prepare(&context);
         let epoch = self.register(&context, &needed).await?;
         let state = context.state();
-        let plan = state.statement_to_plan(statement).await.map_err(|it| QueryError::planning(&it))?;
-        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        read_only.verify_plan(&plan).map_err(|it| QueryError::planning(&it))?;
+        let plan = state
+            .statement_to_plan(statement)
+            .await
+            .map_err(|it| QueryError::planning(&it))?;
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        read_only
+            .verify_plan(&plan)
+            .map_err(|it| QueryError::planning(&it))?;
         let plan = match plan {
             LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => plan,
             other => LogicalPlanBuilder::from(other)
@@ -361,10 +464,20 @@ impl Inner {
                 .and_then(LogicalPlanBuilder::build)
                 .map_err(|it| QueryError::planning(&it))?,
         };
-        let physical = state.create_physical_plan(&plan).await.map_err(|it| QueryError::planning(&it))?;
+        let physical = state
+            .create_physical_plan(&plan)
+            .await
+            .map_err(|it| QueryError::planning(&it))?;
         let schema = physical.schema();
         let (batches, truncated) = self.collect(physical, &context, rows, stop).await?;
-        Ok(Answer { schema, batches, truncated, elapsed: Duration::ZERO, epoch, tables: tables.into_iter().collect() })
+        Ok(Answer {
+            schema,
+            batches,
+            truncated,
+            elapsed: Duration::ZERO,
+            epoch,
+            tables: tables.into_iter().collect(),
+        })
     }
 
     async fn collect(
@@ -376,10 +489,15 @@ impl Inner {
     ) -> Result<(Vec<RecordBatch>, bool), QueryError> {
         let failed = |error: DataFusionError| match error.find_root() {
             _ if stop.is_stopped() => QueryError::Cancelled,
-            DataFusionError::ResourcesExhausted(_) => QueryError::TooMuchMemory { limit_bytes: self.limits.memory_bytes },
-            other => QueryError::Failed { message: other.strip_backtrace() },
+            DataFusionError::ResourcesExhausted(_) => QueryError::TooMuchMemory {
+                limit_bytes: self.limits.memory_bytes,
+            },
+            other => QueryError::Failed {
+                message: other.strip_backtrace(),
+            },
         };
-        let single: Arc<dyn ExecutionPlan> = match physical.output_partitioning().partition_count() {
+        let single: Arc<dyn ExecutionPlan> = match physical.output_partitioning().partition_count()
+        {
             1 => physical,
             _ => Arc::new(CoalescePartitionsExec::new(physical)),
         };
@@ -413,7 +531,9 @@ impl Inner {
         options.execution.time_zone = Some("UTC".to_owned());
         options.execution.parquet.schema_force_view_types = false;
         // Subqueries as plan nodes, so that they look at the flag too.
-        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        options
+            .optimizer
+            .enable_physical_uncorrelated_scalar_subquery = false;
         let mut state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.environment.clone())
@@ -428,8 +548,14 @@ impl Inner {
     }
 
     /// Finds out where each relation comes from, those behind plain views included.
-    fn resolve(&self, statement: &DfStatement, needed: &mut Needed, tables: &mut BTreeSet<String>) -> Result<(), QueryError> {
-        let (relations, _) = resolve_table_references(statement, true).map_err(|it| QueryError::planning(&it))?;
+    fn resolve(
+        &self,
+        statement: &DfStatement,
+        needed: &mut Needed,
+        tables: &mut BTreeSet<String>,
+    ) -> Result<(), QueryError> {
+        let (relations, _) =
+            resolve_table_references(statement, true).map_err(|it| QueryError::planning(&it))?;
         for relation in relations {
             let name = relation.table().to_owned();
             tables.insert(relation.to_string());
@@ -440,7 +566,8 @@ impl Inner {
                         needed.live.insert(name);
                     } else if let Some(at) = alias {
                         if !needed.aliases.contains_key(&at) {
-                            let mut inner = parse_one(&self.dataflow.aliases[at].1, &PostgreSqlDialect {})?;
+                            let mut inner =
+                                parse_one(&self.dataflow.aliases[at].1, &PostgreSqlDialect {})?;
                             prepare(&mut inner)?;
                             self.resolve(&inner, needed, tables)?;
                             needed.aliases.insert(at, inner);
@@ -451,7 +578,9 @@ impl Inner {
                         return Err(self.unknown(&relation));
                     }
                 }
-                TableReference::Partial { schema, .. } if LAKE_SCHEMAS.contains(&schema.as_ref()) => {
+                TableReference::Partial { schema, .. }
+                    if LAKE_SCHEMAS.contains(&schema.as_ref()) =>
+                {
                     if !self.tables.names().contains(&name) {
                         return Err(self.unknown(&relation));
                     }
@@ -466,42 +595,72 @@ impl Inner {
     fn unknown(&self, relation: &TableReference) -> QueryError {
         let live = self.hub.views().into_iter().map(|it| it.0.name);
         let aliases = self.dataflow.aliases.iter().map(|it| it.0.clone());
-        let stored = self.tables.names().into_iter().map(|it| format!("{}.{it}", LAKE_SCHEMAS[0]));
+        let stored = self
+            .tables
+            .names()
+            .into_iter()
+            .map(|it| format!("{}.{it}", LAKE_SCHEMAS[0]));
         let known: Vec<String> = live.chain(aliases).chain(stored).collect();
         let message = match self.dataflow.source(relation.table()) {
-            Some(_) => format!("`{relation}` is a source; its records can be read from the tables made of it"),
+            Some(_) => format!(
+                "`{relation}` is a source; its records can be read from the tables made of it"
+            ),
             None => format!("there is no view or table `{relation}`"),
         };
         QueryError::rejected(message).with_hint(format!("there are: {}", known.join(", ")))
     }
 
     /// Makes the relations known to a session and tells the epoch of its live views.
-    async fn register(&self, context: &SessionContext, needed: &Needed) -> Result<Epoch, QueryError> {
-        let failed = |error: DataFusionError| QueryError::Failed { message: error.strip_backtrace() };
+    async fn register(
+        &self,
+        context: &SessionContext,
+        needed: &Needed,
+    ) -> Result<Epoch, QueryError> {
+        let failed = |error: DataFusionError| QueryError::Failed {
+            message: error.strip_backtrace(),
+        };
         let names: Vec<String> = needed.live.iter().cloned().collect();
         let (epoch, snapshots) = self.hub.snapshots(&names);
         for (name, rows) in names.iter().zip(snapshots) {
-            let (Some(rows), Some(info)) = (rows, self.hub.view(name)) else { continue };
+            let (Some(rows), Some(info)) = (rows, self.hub.view(name)) else {
+                continue;
+            };
             let table = live_table(&info.schema, &rows).map_err(failed)?;
-            context.register_table(name.as_str(), Arc::new(table)).map_err(failed)?;
+            context
+                .register_table(name.as_str(), Arc::new(table))
+                .map_err(failed)?;
         }
         if let Some(catalog) = context.catalog("tidelake") {
             for schema in LAKE_SCHEMAS {
-                catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new())).map_err(failed)?;
+                catalog
+                    .register_schema(schema, Arc::new(MemorySchemaProvider::new()))
+                    .map_err(failed)?;
             }
         }
         for (schema, name) in &needed.stored {
-            let provider = self.tables.provider(name).await.map_err(|it| QueryError::Failed { message: it })?;
+            let provider = self
+                .tables
+                .provider(name)
+                .await
+                .map_err(|it| QueryError::Failed { message: it })?;
             let reference = match schema {
                 Some(schema) => TableReference::partial(schema.as_str(), name.as_str()),
                 None => TableReference::bare(name.as_str()),
             };
-            context.register_table(reference, provider).map_err(failed)?;
+            context
+                .register_table(reference, provider)
+                .map_err(failed)?;
         }
         for (at, statement) in &needed.aliases {
-            let plan = context.state().statement_to_plan(statement.clone()).await.map_err(failed)?;
+            let plan = context
+                .state()
+                .statement_to_plan(statement.clone())
+                .await
+                .map_err(failed)?;
             let name = self.dataflow.aliases[*at].0.as_str();
-            context.register_table(name, Arc::new(ViewTable::new(plan, None))).map_err(failed)?;
+            context
+                .register_table(name, Arc::new(ViewTable::new(plan, None)))
+                .map_err(failed)?;
         }
         Ok(epoch)
     }
@@ -509,8 +668,14 @@ impl Inner {
 
 /// Rows of a live view as a table. Any column may be null: what the plan promised is not needed here.
 fn live_table(schema: &SchemaRef, rows: &[Row]) -> Result<MemTable, DataFusionError> {
-    let fields = schema.fields().iter().map(|it| Field::new(it.name(), it.data_type().clone(), true));
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|it| Field::new(it.name(), it.data_type().clone(), true));
     let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let batches = rows.chunks(BATCH_ROWS).map(|it| batch_of_rows(&schema, it.iter())).collect::<Result<Vec<_>, _>>()?;
+    let batches = rows
+        .chunks(BATCH_ROWS)
+        .map(|it| batch_of_rows(&schema, it.iter()))
+        .collect::<Result<Vec<_>, _>>()?;
     MemTable::try_new(schema, vec![batches])
 }

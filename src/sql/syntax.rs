@@ -7,8 +7,9 @@
 use super::Error;
 use super::functions::{TUMBLE_END, TUMBLE_START, WITHIN_LAST};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName,
-    Query, SelectItem, SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo, Value, VisitMut, VisitorMut,
+    BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr,
+    Ident, ObjectName, Query, SelectItem, SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo,
+    Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -27,11 +28,22 @@ pub struct Parsed {
 pub enum ParsedKind {
     Source(SourceText),
     /// `CREATE TABLE name [WITH (…)] AS query`
-    Table { name: String, options: Vec<(String, String)>, query: Box<Query> },
+    Table {
+        name: String,
+        options: Vec<(String, String)>,
+        query: Box<Query>,
+    },
     /// `CREATE VIEW name AS query`
-    Alias { name: String, query: Box<Query> },
+    Alias {
+        name: String,
+        query: Box<Query>,
+    },
     /// `CREATE MATERIALIZED VIEW name [WITH (…)] AS query`
-    View { name: String, options: Vec<(String, String)>, query: Box<Query> },
+    View {
+        name: String,
+        options: Vec<(String, String)>,
+        query: Box<Query>,
+    },
 }
 
 #[derive(Debug)]
@@ -53,9 +65,14 @@ pub fn fill_in(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<St
     let mut rest = text;
     while let Some(start) = rest.find("${") {
         filled.push_str(&rest[..start]);
-        let line = text[..text.len() - rest.len() + start].matches('\n').count() as u64 + 1;
+        let line = text[..text.len() - rest.len() + start]
+            .matches('\n')
+            .count() as u64
+            + 1;
         let after = &rest[start + 2..];
-        let end = after.find('}').ok_or_else(|| Error::at(line, "`${` is not closed by `}`"))?;
+        let end = after
+            .find('}')
+            .ok_or_else(|| Error::at(line, "`${` is not closed by `}`"))?;
         let (name, default) = match after[..end].split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (&after[..end], None),
@@ -63,7 +80,9 @@ pub fn fill_in(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<St
         match lookup(name).or(default.map(str::to_owned)) {
             Some(value) => filled.push_str(&value),
             None => {
-                let advice = format!("environment variable {name} is not set; set it or write ${{{name}:-default}}");
+                let advice = format!(
+                    "environment variable {name} is not set; set it or write ${{{name}:-default}}"
+                );
                 return Err(Error::at(line, advice));
             }
         }
@@ -92,8 +111,12 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
         }
         let line = next.span.start.line;
         let kind = statement(&mut parser).map_err(|it| match it {
-            ParserError::TokenizerError(text) | ParserError::ParserError(text) => Error::at(line, text),
-            ParserError::RecursionLimitExceeded => Error::at(line, "the statement is nested too deeply"),
+            ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
+                Error::at(line, text)
+            }
+            ParserError::RecursionLimitExceeded => {
+                Error::at(line, "the statement is nested too deeply")
+            }
         })?;
         statements.push(Parsed { line, kind });
         let end = parser.peek_token();
@@ -114,19 +137,34 @@ fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
             let name = simple_name(&view.name)?;
             let options = options(&view.options)?;
             if !view.columns.is_empty() {
-                return refuse("name the columns with AS inside the SELECT, not after the view's name");
+                return refuse(
+                    "name the columns with AS inside the SELECT, not after the view's name",
+                );
             }
             Ok(match view.materialized {
-                true => ParsedKind::View { name, options, query: view.query },
-                false => ParsedKind::Alias { name, query: view.query },
+                true => ParsedKind::View {
+                    name,
+                    options,
+                    query: view.query,
+                },
+                false => ParsedKind::Alias {
+                    name,
+                    query: view.query,
+                },
             })
         }
         Statement::CreateTable(table) => {
             let name = simple_name(&table.name)?;
             let options = options(&table.table_options)?;
             match table.query {
-                Some(query) => Ok(ParsedKind::Table { name, options, query }),
-                None => refuse("a table of the lake is made from a query: CREATE TABLE name AS SELECT … FROM source"),
+                Some(query) => Ok(ParsedKind::Table {
+                    name,
+                    options,
+                    query,
+                }),
+                None => refuse(
+                    "a table of the lake is made from a query: CREATE TABLE name AS SELECT … FROM source",
+                ),
             }
         }
         other => {
@@ -148,12 +186,19 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
             parser.expect_keyword(Keyword::FOR)?;
             let column = parser.parse_identifier()?.value;
             parser.expect_keyword(Keyword::AS)?;
-            let form = "a watermark has the form: WATERMARK FOR time AS time - INTERVAL '10' SECOND";
+            let form =
+                "a watermark has the form: WATERMARK FOR time AS time - INTERVAL '10' SECOND";
             let wrong = || ParserError::ParserError(form.to_owned());
             watermark = match parser.parse_expr()? {
                 Expr::Identifier(it) if it.value == column => Some((column, 0)),
-                Expr::BinaryOp { left, op: BinaryOperator::Minus, right } => match (*left, interval_us(&right)) {
-                    (Expr::Identifier(it), Some(delay)) if it.value == column && 0 <= delay => Some((column, delay)),
+                Expr::BinaryOp {
+                    left,
+                    op: BinaryOperator::Minus,
+                    right,
+                } => match (*left, interval_us(&right)) {
+                    (Expr::Identifier(it), Some(delay)) if it.value == column && 0 <= delay => {
+                        Some((column, delay))
+                    }
                     _ => return Err(wrong()),
                 },
                 _ => return Err(wrong()),
@@ -184,7 +229,13 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
     };
     parser.expect_keyword(Keyword::FORMAT)?;
     let format = parser.parse_identifier()?.value;
-    Ok(SourceText { name, columns, watermark, options, format })
+    Ok(SourceText {
+        name,
+        columns,
+        watermark,
+        options,
+        format,
+    })
 }
 
 fn word(parser: &mut Parser, wanted: &str) -> bool {
@@ -197,8 +248,13 @@ fn word(parser: &mut Parser, wanted: &str) -> bool {
 
 fn simple_name(name: &ObjectName) -> Result<String, ParserError> {
     match name.0.as_slice() {
-        [part] => Ok(part.as_ident().map(|it| it.value.clone()).unwrap_or_default()),
-        _ => Err(ParserError::ParserError(format!("the name {name} must not have a schema"))),
+        [part] => Ok(part
+            .as_ident()
+            .map(|it| it.value.clone())
+            .unwrap_or_default()),
+        _ => Err(ParserError::ParserError(format!(
+            "the name {name} must not have a schema"
+        ))),
     }
 }
 
@@ -209,10 +265,14 @@ fn options(options: &CreateTableOptions) -> Result<Vec<(String, String)>, Parser
             .iter()
             .map(|it| match it {
                 SqlOption::KeyValue { key, value } => Ok((key.value.clone(), option_text(value))),
-                other => Err(ParserError::ParserError(format!("option {other} must have the form name = 'value'"))),
+                other => Err(ParserError::ParserError(format!(
+                    "option {other} must have the form name = 'value'"
+                ))),
             })
             .collect(),
-        other => Err(ParserError::ParserError(format!("write options as WITH (name = 'value'), not {other}"))),
+        other => Err(ParserError::ParserError(format!(
+            "write options as WITH (name = 'value'), not {other}"
+        ))),
     }
 }
 
@@ -228,7 +288,9 @@ fn option_text(value: &Expr) -> String {
 
 /// Microseconds of an `INTERVAL` literal; nothing for months, years and anything that is not constant.
 pub fn interval_us(expr: &Expr) -> Option<i64> {
-    let Expr::Interval(interval) = expr else { return None };
+    let Expr::Interval(interval) = expr else {
+        return None;
+    };
     let text = match interval.value.as_ref() {
         Expr::Value(it) => match &it.value {
             Value::SingleQuotedString(text) => text.clone(),
@@ -246,13 +308,17 @@ pub fn interval_us(expr: &Expr) -> Option<i64> {
 /// Microseconds of a length of time as people write it: `10 seconds`, `1 hour 30 minutes`.
 pub fn duration_us(text: &str) -> Option<i64> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    if words.is_empty() || words.len() % 2 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(2) {
         return None;
     }
     words.chunks(2).try_fold(0i64, |sum, pair| {
         let amount: f64 = pair[0].parse().ok()?;
         let unit = pair[1].to_ascii_lowercase();
-        let size = match unit.strip_suffix('s').filter(|it| 1 < it.len()).unwrap_or(&unit) {
+        let size = match unit
+            .strip_suffix('s')
+            .filter(|it| 1 < it.len())
+            .unwrap_or(&unit)
+        {
             "microsecond" | "us" => 1.0,
             "millisecond" | "ms" => 1e3,
             "second" | "sec" | "s" => 1e6,
@@ -271,16 +337,23 @@ pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, Str
     use arrow::datatypes::{DataType, TimeUnit};
     Ok(match data_type {
         SqlType::Boolean | SqlType::Bool => DataType::Boolean,
-        SqlType::SmallInt(_) | SqlType::Int(_) | SqlType::Integer(_) | SqlType::Int4(_) => DataType::Int32,
+        SqlType::SmallInt(_) | SqlType::Int(_) | SqlType::Integer(_) | SqlType::Int4(_) => {
+            DataType::Int32
+        }
         SqlType::BigInt(_) | SqlType::Int8(_) => DataType::Int64,
-        SqlType::Double(_) | SqlType::DoublePrecision | SqlType::Float(_) | SqlType::Real | SqlType::Float8 => {
-            DataType::Float64
+        SqlType::Double(_)
+        | SqlType::DoublePrecision
+        | SqlType::Float(_)
+        | SqlType::Real
+        | SqlType::Float8 => DataType::Float64,
+        SqlType::Text | SqlType::Varchar(_) | SqlType::String(_) | SqlType::CharVarying(_) => {
+            DataType::Utf8
         }
-        SqlType::Text | SqlType::Varchar(_) | SqlType::String(_) | SqlType::CharVarying(_) => DataType::Utf8,
         SqlType::Date => DataType::Date32,
-        SqlType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
-            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-        }
+        SqlType::Timestamp(
+            _,
+            TimezoneInfo::None | TimezoneInfo::WithTimeZone | TimezoneInfo::Tz,
+        ) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         other => {
             return Err(format!(
                 "type {other} is not supported; use BOOLEAN, INT, BIGINT, DOUBLE, TEXT, DATE or TIMESTAMP"
@@ -299,13 +372,22 @@ pub fn rewrite_windows(query: &mut impl VisitMut) -> Result<(), String> {
         type Break = String;
         fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
             let (name, args, alias) = match factor {
-                TableFactor::Table { name, args: Some(args), alias, .. } => (name, &args.args, alias),
-                TableFactor::Function { name, args, alias, .. } => (name, &*args, alias),
+                TableFactor::Table {
+                    name,
+                    args: Some(args),
+                    alias,
+                    ..
+                } => (name, &args.args, alias),
+                TableFactor::Function {
+                    name, args, alias, ..
+                } => (name, &*args, alias),
                 _ => return ControlFlow::Continue(()),
             };
             if !name.to_string().eq_ignore_ascii_case("tumble") {
                 return match name.to_string().to_ascii_lowercase().as_str() {
-                    "hop" | "session" => ControlFlow::Break(format!("{name} windows are not supported yet; use TUMBLE(relation, time, INTERVAL '1' MINUTE)")),
+                    "hop" | "session" => ControlFlow::Break(format!(
+                        "{name} windows are not supported yet; use TUMBLE(relation, time, INTERVAL '1' MINUTE)"
+                    )),
                     _ => ControlFlow::Continue(()),
                 };
             }
@@ -317,20 +399,34 @@ pub fn rewrite_windows(query: &mut impl VisitMut) -> Result<(), String> {
                     _ => None,
                 })
                 .collect();
-            let [relation, time, size] = plain.as_slice() else { return ControlFlow::Break(form.to_owned()) };
+            let [relation, time, size] = plain.as_slice() else {
+                return ControlFlow::Break(form.to_owned());
+            };
             let Some(size) = interval_us(size).filter(|it| 0 < *it) else {
-                return ControlFlow::Break(format!("{form}; the interval must be constant and made of weeks, days, hours, minutes, seconds"));
+                return ControlFlow::Break(format!(
+                    "{form}; the interval must be constant and made of weeks, days, hours, minutes, seconds"
+                ));
             };
             let relation = match relation {
                 Expr::Identifier(it) => it.to_string(),
-                Expr::CompoundIdentifier(parts) => parts.iter().map(Ident::to_string).collect::<Vec<_>>().join("."),
+                Expr::CompoundIdentifier(parts) => parts
+                    .iter()
+                    .map(Ident::to_string)
+                    .collect::<Vec<_>>()
+                    .join("."),
                 _ => return ControlFlow::Break(form.to_owned()),
             };
-            let alias = alias.as_ref().map_or_else(|| relation.rsplit('.').next().unwrap_or(&relation).to_owned(), |it| it.name.to_string());
+            let alias = alias.as_ref().map_or_else(
+                || relation.rsplit('.').next().unwrap_or(&relation).to_owned(),
+                |it| it.name.to_string(),
+            );
             let sql = format!(
                 "(SELECT *, {TUMBLE_START}({time}, {size}) AS window_start, {TUMBLE_END}({time}, {size}) AS window_end FROM {relation}) AS {alias}"
             );
-            match Parser::new(&PostgreSqlDialect {}).try_with_sql(&sql).and_then(|mut it| it.parse_table_factor()) {
+            match Parser::new(&PostgreSqlDialect {})
+                .try_with_sql(&sql)
+                .and_then(|mut it| it.parse_table_factor())
+            {
                 Ok(rewritten) => {
                     *factor = rewritten;
                     ControlFlow::Continue(())
@@ -351,12 +447,23 @@ pub fn rewrite_last(query: &mut Query) {
     impl VisitorMut for Rewrite {
         type Break = ();
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-            if let Expr::BinaryOp { left, op: BinaryOperator::Gt | BinaryOperator::GtEq, right } = expr
-                && let Expr::BinaryOp { left: now, op: BinaryOperator::Minus, right: size } = right.as_ref()
-                && matches!(now.to_string().to_ascii_lowercase().as_str(), "now()" | "current_timestamp" | "current_timestamp()")
+            if let Expr::BinaryOp {
+                left,
+                op: BinaryOperator::Gt | BinaryOperator::GtEq,
+                right,
+            } = expr
+                && let Expr::BinaryOp {
+                    left: now,
+                    op: BinaryOperator::Minus,
+                    right: size,
+                } = right.as_ref()
+                && matches!(
+                    now.to_string().to_ascii_lowercase().as_str(),
+                    "now()" | "current_timestamp" | "current_timestamp()"
+                )
                 && let Some(size) = interval_us(size)
-                && let Ok(mut parser) =
-                    Parser::new(&PostgreSqlDialect {}).try_with_sql(&format!("{WITHIN_LAST}({left}, {size})"))
+                && let Ok(mut parser) = Parser::new(&PostgreSqlDialect {})
+                    .try_with_sql(&format!("{WITHIN_LAST}({left}, {size})"))
                 && let Ok(rewritten) = parser.parse_expr()
             {
                 *expr = rewritten;
@@ -369,8 +476,13 @@ pub fn rewrite_last(query: &mut Query) {
 
 /// Adds columns to a SELECT that does not have them, unless it has `*`.
 pub fn add_columns(query: &mut Query, names: &[&str]) {
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
-    let all = select.projection.iter().any(|it| matches!(it, SelectItem::Wildcard(_)));
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return;
+    };
+    let all = select
+        .projection
+        .iter()
+        .any(|it| matches!(it, SelectItem::Wildcard(_)));
     for name in names {
         let there = select.projection.iter().any(|it| match it {
             SelectItem::UnnamedExpr(Expr::Identifier(ident)) => ident.value == *name,
@@ -378,7 +490,9 @@ pub fn add_columns(query: &mut Query, names: &[&str]) {
             _ => false,
         });
         if !all && !there {
-            select.projection.push(SelectItem::UnnamedExpr(Expr::Identifier(Ident::new(*name))));
+            select
+                .projection
+                .push(SelectItem::UnnamedExpr(Expr::Identifier(Ident::new(*name))));
         }
     }
 }

@@ -51,7 +51,11 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub enum Since {
     /// The sum of all changes up to `epoch`; one entry per row.
-    Changes { epoch: Epoch, changes: Vec<(Row, i64)>, epochs: usize },
+    Changes {
+        epoch: Epoch,
+        changes: Vec<(Row, i64)>,
+        epochs: usize,
+    },
     /// The ring does not reach back so far.
     TooOld,
 }
@@ -125,10 +129,20 @@ struct View {
 impl Hub {
     /// A hub for views fed by `workers` workers; nothing is visible before all of them have published.
     pub fn new(views: Vec<ViewInfo>, workers: usize, totals: Vec<Totals>) -> Arc<Self> {
-        let by_name = views.iter().enumerate().map(|(at, it)| (it.name.clone(), at)).collect();
+        let by_name = views
+            .iter()
+            .enumerate()
+            .map(|(at, it)| (it.name.clone(), at))
+            .collect();
         let views = views
             .into_iter()
-            .map(|info| View { info, rows: BTreeMap::new(), ring: VecDeque::new(), ring_rows: 0, ring_from: Epoch(0) })
+            .map(|info| View {
+                info,
+                rows: BTreeMap::new(),
+                ring: VecDeque::new(),
+                ring_rows: 0,
+                ring_from: Epoch(0),
+            })
             .collect();
         let inner = Inner {
             views,
@@ -144,7 +158,10 @@ impl Hub {
             recent: VecDeque::new(),
             purged_at_ms: 0,
         };
-        Arc::new(Hub { inner: RwLock::new(inner), moved: watch::Sender::new(Epoch(0)) })
+        Arc::new(Hub {
+            inner: RwLock::new(inner),
+            moved: watch::Sender::new(Epoch(0)),
+        })
     }
 
     /// Puts rows in that were there before this run, such as closed windows from the lake.
@@ -159,7 +176,11 @@ impl Hub {
     pub fn publish(&self, part: Part) {
         let mut inner = self.write();
         for (view, epoch, row, diff) in part.changes {
-            inner.waiting.entry(epoch).or_default().push((view, row, diff));
+            inner
+                .waiting
+                .entry(epoch)
+                .or_default()
+                .push((view, row, diff));
         }
         for (source, records, undecoded, bytes) in part.read {
             let totals = &mut inner.totals[source];
@@ -168,7 +189,11 @@ impl Hub {
             totals.bytes += bytes;
             let now = wall_ms();
             inner.recent.push_back((now, records + undecoded, bytes));
-            while inner.recent.front().is_some_and(|it| it.0 + RING_AGE_MS < now) {
+            while inner
+                .recent
+                .front()
+                .is_some_and(|it| it.0 + RING_AGE_MS < now)
+            {
                 inner.recent.pop_front();
             }
         }
@@ -195,30 +220,52 @@ impl Hub {
 
     /// All views with their row counts.
     pub fn views(&self) -> Vec<(ViewInfo, usize)> {
-        self.read().views.iter().map(|it| (it.info.clone(), it.rows.len())).collect()
+        self.read()
+            .views
+            .iter()
+            .map(|it| (it.info.clone(), it.rows.len()))
+            .collect()
     }
 
     /// What is known of one view.
     pub fn view(&self, name: &str) -> Option<ViewInfo> {
         let inner = self.read();
-        inner.by_name.get(name).map(|at| inner.views[*at].info.clone())
+        inner
+            .by_name
+            .get(name)
+            .map(|at| inner.views[*at].info.clone())
     }
 
     /// All rows of a view now.
     pub fn snapshot(&self, name: &str) -> Option<Snapshot> {
         let inner = self.read();
         let view = &inner.views[*inner.by_name.get(name)?];
-        Some(Snapshot { epoch: inner.epoch, rows: view.rows.iter().map(|(row, count)| (row.clone(), *count)).collect() })
+        Some(Snapshot {
+            epoch: inner.epoch,
+            rows: view
+                .rows
+                .iter()
+                .map(|(row, count)| (row.clone(), *count))
+                .collect(),
+        })
     }
 
     /// Snapshots of several views at the same epoch.
     pub fn snapshots(&self, names: &[String]) -> (Epoch, Vec<Option<Vec<Row>>>) {
         let inner = self.read();
         let rows = |view: &View| {
-            let copies = |(row, count): (&Row, &i64)| std::iter::repeat_n(row.clone(), usize::try_from(*count).unwrap_or(0));
+            let copies = |(row, count): (&Row, &i64)| {
+                std::iter::repeat_n(row.clone(), usize::try_from(*count).unwrap_or(0))
+            };
             view.rows.iter().flat_map(copies).collect()
         };
-        (inner.epoch, names.iter().map(|it| inner.by_name.get(it).map(|at| rows(&inner.views[*at]))).collect())
+        (
+            inner.epoch,
+            names
+                .iter()
+                .map(|it| inner.by_name.get(it).map(|at| rows(&inner.views[*at])))
+                .collect(),
+        )
     }
 
     /// All rows of a view at an earlier epoch: the snapshot with later changes taken back. `Err` tells the oldest possible epoch.
@@ -235,7 +282,10 @@ impl Hub {
             }
         }
         rows.retain(|_, count| *count != 0);
-        Some(Ok(Snapshot { epoch, rows: rows.into_iter().collect() }))
+        Some(Ok(Snapshot {
+            epoch,
+            rows: rows.into_iter().collect(),
+        }))
     }
 
     /// The sum of a view's changes after an epoch.
@@ -253,15 +303,27 @@ impl Hub {
             }
         }
         // Retractions first, so that a reader that folds in order never sees two rows of one key.
-        let mut changes: Vec<(Row, i64)> =
-            sums.into_iter().filter(|it| it.1 != 0).map(|(row, diff)| (row.clone(), diff)).collect();
+        let mut changes: Vec<(Row, i64)> = sums
+            .into_iter()
+            .filter(|it| it.1 != 0)
+            .map(|(row, diff)| (row.clone(), diff))
+            .collect();
         changes.sort_by_key(|it| it.1.signum());
-        Some(Since::Changes { epoch: inner.epoch, changes, epochs: view.ring.len() - first })
+        Some(Since::Changes {
+            epoch: inner.epoch,
+            changes,
+            epochs: view.ring.len() - first,
+        })
     }
 
     /// Batches of the live tail after a number, oldest first.
     pub fn tail_after(&self, number: u64) -> Vec<TailBatch> {
-        self.read().tail.iter().filter(|it| number < it.number).cloned().collect()
+        self.read()
+            .tail
+            .iter()
+            .filter(|it| number < it.number)
+            .cloned()
+            .collect()
     }
 
     /// All-time counts per source.
@@ -278,7 +340,10 @@ impl Hub {
             .iter()
             .filter(|it| from <= it.0)
             .fold((0, 0), |sum: (u64, u64), it| (sum.0 + it.1, sum.1 + it.2));
-        (records as f64 / seconds as f64, bytes as f64 / seconds as f64)
+        (
+            records as f64 / seconds as f64,
+            bytes as f64 / seconds as f64,
+        )
     }
 
     /// Watermarks per source, microseconds.
@@ -332,7 +397,12 @@ impl Inner {
         let view = &mut self.views[at];
         let limit = view.info.window.as_ref().and_then(|window| {
             let watermark = self.watermarks.get(&window.clock)?;
-            Some((window.column, watermark.saturating_sub(window.retention_us).saturating_sub(window.add_us)))
+            Some((
+                window.column,
+                watermark
+                    .saturating_sub(window.retention_us)
+                    .saturating_sub(window.add_us),
+            ))
         });
         if let Some((column, limit)) = limit {
             let over: Vec<(Row, i64)> = view
@@ -359,10 +429,18 @@ impl Inner {
         for (table, rows, matched) in tails {
             self.tail_number += 1;
             self.tail_rows += rows.num_rows();
-            self.tail.push_back(TailBatch { number: self.tail_number, epoch, table, rows, matched });
+            self.tail.push_back(TailBatch {
+                number: self.tail_number,
+                epoch,
+                table,
+                rows,
+                matched,
+            });
         }
         while TAIL_ROWS_MAX < self.tail_rows && 1 < self.tail.len() {
-            let Some(oldest) = self.tail.pop_front() else { break };
+            let Some(oldest) = self.tail.pop_front() else {
+                break;
+            };
             self.tail_rows -= oldest.rows.num_rows();
         }
     }

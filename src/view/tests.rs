@@ -5,7 +5,12 @@ use crate::model::Value;
 use arrow::datatypes::Schema;
 
 fn hub(workers: usize) -> Arc<Hub> {
-    let info = ViewInfo { name: "v".to_owned(), schema: Arc::new(Schema::empty()), sql: String::new(), window: None };
+    let info = ViewInfo {
+        name: "v".to_owned(),
+        schema: Arc::new(Schema::empty()),
+        sql: String::new(),
+        window: None,
+    };
     Hub::new(vec![info], workers, vec![Totals::default()])
 }
 
@@ -14,12 +19,26 @@ fn row(value: i64) -> Row {
 }
 
 fn part(worker: usize, through: u64, changes: &[(u64, i64, i64)]) -> Part {
-    let changes = changes.iter().map(|(epoch, value, diff)| (0, Epoch(*epoch), row(*value), *diff)).collect();
-    Part { worker, through: Epoch(through), changes, tails: Vec::new(), read: Vec::new(), watermarks: Vec::new() }
+    let changes = changes
+        .iter()
+        .map(|(epoch, value, diff)| (0, Epoch(*epoch), row(*value), *diff))
+        .collect();
+    Part {
+        worker,
+        through: Epoch(through),
+        changes,
+        tails: Vec::new(),
+        read: Vec::new(),
+        watermarks: Vec::new(),
+    }
 }
 
 fn values(snapshot: &Snapshot) -> Vec<i64> {
-    snapshot.rows.iter().filter_map(|it| it.0.0[0].as_i64()).collect()
+    snapshot
+        .rows
+        .iter()
+        .filter_map(|it| it.0.0[0].as_i64())
+        .collect()
 }
 
 #[test]
@@ -28,11 +47,18 @@ fn nothing_of_an_epoch_shows_before_all_workers_are_past_it() {
     let start = wall_ms();
     hub.publish(part(0, start, &[]));
     hub.publish(part(1, start, &[]));
-    hub.publish(part(0, start + 200, &[(start + 100, 1, 1), (start + 200, 2, 1)]));
+    hub.publish(part(
+        0,
+        start + 200,
+        &[(start + 100, 1, 1), (start + 200, 2, 1)],
+    ));
     assert_eq!(values(&hub.snapshot("v").unwrap()), Vec::<i64>::new());
     hub.publish(part(1, start + 100, &[(start + 100, 3, 1)]));
     let snapshot = hub.snapshot("v").unwrap();
-    assert_eq!((snapshot.epoch.0, values(&snapshot)), (start + 100, vec![1, 3]));
+    assert_eq!(
+        (snapshot.epoch.0, values(&snapshot)),
+        (start + 100, vec![1, 3])
+    );
 }
 
 #[test]
@@ -43,14 +69,26 @@ fn earlier_epochs_can_be_read_and_caught_up_from() {
     hub.publish(part(0, start + 1, &[(start + 1, 1, 1)]));
     hub.publish(part(0, start + 2, &[(start + 2, 1, -1), (start + 2, 2, 1)]));
     hub.publish(part(0, start + 3, &[(start + 3, 2, -1), (start + 3, 3, 1)]));
-    assert_eq!(values(&hub.as_of("v", Epoch(start + 2)).unwrap().unwrap()), vec![2]);
+    assert_eq!(
+        values(&hub.as_of("v", Epoch(start + 2)).unwrap().unwrap()),
+        vec![2]
+    );
     match hub.since("v", Epoch(start + 1)).unwrap() {
-        Since::Changes { changes, epochs, .. } => {
-            assert_eq!(changes, vec![(row(1), -1), (row(3), 1)], "what came and went is not told");
+        Since::Changes {
+            changes, epochs, ..
+        } => {
+            assert_eq!(
+                changes,
+                vec![(row(1), -1), (row(3), 1)],
+                "what came and went is not told"
+            );
             assert_eq!(epochs, 2);
         }
         Since::TooOld => panic!("the ring reaches back"),
     }
-    assert!(matches!(hub.since("v", Epoch(start - 1)).unwrap(), Since::TooOld));
+    assert!(matches!(
+        hub.since("v", Epoch(start - 1)).unwrap(),
+        Since::TooOld
+    ));
     assert!(hub.as_of("v", Epoch(start - 1)).unwrap().is_err());
 }

@@ -12,7 +12,9 @@ use crate::engine::grouping::{Grouper, Groups};
 use crate::engine::{StateContent, StateRecord};
 use crate::model::{Row, array_of_values};
 use crate::plan::{Aggregation, Function, Window, late_schema};
-use arrow::array::{Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::consolidation::consolidate;
 use differential_dataflow::difference::{Abelian, IsZero, Semigroup};
@@ -41,7 +43,10 @@ enum Admitted {
 }
 
 /// The rows of the aggregation, as changes, and the late records it refused.
-#[expect(clippy::too_many_arguments, reason = "it is the seam between rendering and the operator chain")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "it is the seam between rendering and the operator chain"
+)]
 pub(in crate::engine) fn aggregate<'s>(
     input: ChangeStream<'s>,
     input_schema: &SchemaRef,
@@ -58,10 +63,25 @@ pub(in crate::engine) fn aggregate<'s>(
     let mut initial = restored;
     if aggregation.keys.is_empty() && first_worker {
         // Without keys the one row exists even without records.
-        let accumulator = Accumulator { records: 1, ..Accumulator::empty(&aggregation.aggregates) };
-        initial.push(Partial { key: Row::default(), bucket: i64::MAX, accumulator, members: Vec::new() });
+        let accumulator = Accumulator {
+            records: 1,
+            ..Accumulator::empty(&aggregation.aggregates)
+        };
+        initial.push(Partial {
+            key: Row::default(),
+            bucket: i64::MAX,
+            accumulator,
+            members: Vec::new(),
+        });
     }
-    let partials = partial(input, input_schema, aggregation, shared_clock.clone(), boot, initial);
+    let partials = partial(
+        input,
+        input_schema,
+        aggregation,
+        shared_clock.clone(),
+        boot,
+        initial,
+    );
     let admitted = admit(partials, aggregation, clock, boot, shared);
     let groups = admitted
         .clone()
@@ -75,8 +95,15 @@ pub(in crate::engine) fn aggregate<'s>(
             _ => None,
         })
         .as_collection();
-    let distinct = aggregation.aggregates.iter().any(|it| it.function == Function::CountDistinct);
-    let groups = if distinct { groups.concat(distinct_counts(admitted.clone(), aggregation)) } else { groups };
+    let distinct = aggregation
+        .aggregates
+        .iter()
+        .any(|it| it.function == Function::CountDistinct);
+    let groups = if distinct {
+        groups.concat(distinct_counts(admitted.clone(), aggregation))
+    } else {
+        groups
+    };
     let counted = groups.count_total();
     let rows = finish(counted, aggregation, schema, shared_clock);
     let late = late(admitted, view, aggregation);
@@ -94,38 +121,52 @@ fn partial<'s>(
 ) -> StreamVec<'s, u64, (u64, Partial)> {
     let mut grouper = Grouper::new(Arc::clone(aggregation), input_schema);
     let window = aggregation.window;
-    input.unary_frontier::<CapacityContainerBuilder<Vec<(u64, Partial)>>, _, _, _>(Pipeline, "Partial", move |capability, _| {
-        let mut initial = Some((capability.delayed(&boot), initial));
-        drop(capability);
-        let mut open: BTreeMap<u64, (Capability<u64>, Groups)> = BTreeMap::new();
-        move |(input, frontier), output| {
-            if let Some((capability, partials)) = initial.take() {
-                output.session(&capability).give_iterator(partials.into_iter().map(|it| (boot, it)));
-            }
-            input.for_each(|capability, changes| {
-                let Some(time) = capability.least().copied() else { return };
-                let changes = std::mem::take(changes);
-                if time <= boot {
-                    return; // computed again below restored state that already has it
+    input.unary_frontier::<CapacityContainerBuilder<Vec<(u64, Partial)>>, _, _, _>(
+        Pipeline,
+        "Partial",
+        move |capability, _| {
+            let mut initial = Some((capability.delayed(&boot), initial));
+            drop(capability);
+            let mut open: BTreeMap<u64, (Capability<u64>, Groups)> = BTreeMap::new();
+            move |(input, frontier), output| {
+                if let Some((capability, partials)) = initial.take() {
+                    output
+                        .session(&capability)
+                        .give_iterator(partials.into_iter().map(|it| (boot, it)));
                 }
-                let (_, groups) = open.entry(time).or_insert_with(|| (capability.delayed(&time, 0), grouper.open()));
-                grouper.add(groups, &changes);
-            });
-            while let Some(entry) = open.first_entry() {
-                let time = *entry.key();
-                if frontier.less_equal(&time) {
-                    break;
-                }
-                let (capability, groups) = entry.remove();
-                let over = clock.as_ref().map_or(NEVER, |it| match window {
-                    Window::Last { size_us, .. } => it.borrow().now(time).saturating_sub(size_us),
-                    _ => it.borrow().watermark(time),
+                input.for_each(|capability, changes| {
+                    let Some(time) = capability.least().copied() else {
+                        return;
+                    };
+                    let changes = std::mem::take(changes);
+                    if time <= boot {
+                        return; // computed again below restored state that already has it
+                    }
+                    let (_, groups) = open
+                        .entry(time)
+                        .or_insert_with(|| (capability.delayed(&time, 0), grouper.open()));
+                    grouper.add(groups, &changes);
                 });
-                let partials = grouper.close(groups, |bucket| bucket <= over);
-                output.session(&capability).give_iterator(partials.into_iter().map(|it| (time, it)));
+                while let Some(entry) = open.first_entry() {
+                    let time = *entry.key();
+                    if frontier.less_equal(&time) {
+                        break;
+                    }
+                    let (capability, groups) = entry.remove();
+                    let over = clock.as_ref().map_or(NEVER, |it| match window {
+                        Window::Last { size_us, .. } => {
+                            it.borrow().now(time).saturating_sub(size_us)
+                        }
+                        _ => it.borrow().watermark(time),
+                    });
+                    let partials = grouper.close(groups, |bucket| bucket <= over);
+                    output
+                        .session(&capability)
+                        .give_iterator(partials.into_iter().map(|it| (time, it)));
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// What admission keeps of one bucket.
@@ -146,7 +187,13 @@ fn admit<'s>(
     let exchange = || Exchange::new(|it: &(u64, Partial)| it.1.key.hashed());
     let aggregation = Arc::clone(aggregation);
     let shared = Rc::clone(shared);
-    let mut admission = Admission { aggregation, boot, shared, buckets: BTreeMap::new(), out: Vec::new() };
+    let mut admission = Admission {
+        aggregation,
+        boot,
+        shared,
+        buckets: BTreeMap::new(),
+        out: Vec::new(),
+    };
     type Builder = CapacityContainerBuilder<Vec<(Admitted, u64, i64)>>;
     let Some((clock, ticks)) = clock else {
         return partials.unary_frontier::<Builder, _, _, _>(exchange(), "Admit", move |_, _| {
@@ -154,7 +201,10 @@ fn admit<'s>(
             move |(input, frontier), output| {
                 input.for_each(|capability, data| {
                     for (time, partial) in data.drain(..) {
-                        open.entry(time).or_insert_with(|| (capability.delayed(&time, 0), Vec::new())).1.push(partial);
+                        open.entry(time)
+                            .or_insert_with(|| (capability.delayed(&time, 0), Vec::new()))
+                            .1
+                            .push(partial);
                     }
                 });
                 while let Some(entry) = open.first_entry() {
@@ -164,56 +214,77 @@ fn admit<'s>(
                     }
                     let (capability, partials) = entry.remove();
                     admission.take_in(time, partials, NEVER);
-                    output.session(&capability).give_iterator(admission.out.drain(..));
+                    output
+                        .session(&capability)
+                        .give_iterator(admission.out.drain(..));
                 }
             }
         });
     };
     let window = admission.aggregation.window;
-    partials.binary_frontier::<_, Builder, _, _, _, _>(ticks, exchange(), Pipeline, "Admit", move |capability, _| {
-        let mut held = Some(capability);
-        let mut open: BTreeMap<u64, Vec<Partial>> = BTreeMap::new();
-        move |(input, frontier), (ticks, known), output| {
-            ticks.for_each(|_, _| {});
-            input.for_each(|_, data| {
-                for (time, partial) in data.drain(..) {
-                    open.entry(time).or_default().push(partial);
+    partials.binary_frontier::<_, Builder, _, _, _, _>(
+        ticks,
+        exchange(),
+        Pipeline,
+        "Admit",
+        move |capability, _| {
+            let mut held = Some(capability);
+            let mut open: BTreeMap<u64, Vec<Partial>> = BTreeMap::new();
+            move |(input, frontier), (ticks, known), output| {
+                ticks.for_each(|_, _| {});
+                input.for_each(|_, data| {
+                    for (time, partial) in data.drain(..) {
+                        open.entry(time).or_default().push(partial);
+                    }
+                });
+                let Some(capability) = held.as_mut() else {
+                    return;
+                };
+                let end = u64::MAX;
+                let upto = frontier
+                    .frontier()
+                    .first()
+                    .copied()
+                    .unwrap_or(end)
+                    .min(known.frontier().first().copied().unwrap_or(end));
+                let over = |epoch: u64| match window {
+                    Window::None => NEVER,
+                    Window::Tumble { .. } => clock.borrow().watermark(epoch),
+                    Window::Last { size_us, .. } => {
+                        clock.borrow().now(epoch).saturating_sub(size_us)
+                    }
+                };
+                while let Some(entry) = open.first_entry() {
+                    let time = *entry.key();
+                    if upto <= time {
+                        break;
+                    }
+                    let partials = entry.remove();
+                    let over = if time <= boot { NEVER } else { over(time) };
+                    admission.close(time, over);
+                    admission.take_in(time, partials, over);
+                    output
+                        .session(&capability.delayed(&time))
+                        .give_iterator(admission.out.drain(..));
                 }
-            });
-            let Some(capability) = held.as_mut() else { return };
-            let end = u64::MAX;
-            let upto = frontier.frontier().first().copied().unwrap_or(end).min(known.frontier().first().copied().unwrap_or(end));
-            let over = |epoch: u64| match window {
-                Window::None => NEVER,
-                Window::Tumble { .. } => clock.borrow().watermark(epoch),
-                Window::Last { size_us, .. } => clock.borrow().now(epoch).saturating_sub(size_us),
-            };
-            while let Some(entry) = open.first_entry() {
-                let time = *entry.key();
-                if upto <= time {
-                    break;
+                if upto == end {
+                    held = None;
+                    return;
                 }
-                let partials = entry.remove();
-                let over = if time <= boot { NEVER } else { over(time) };
-                admission.close(time, over);
-                admission.take_in(time, partials, over);
-                output.session(&capability.delayed(&time)).give_iterator(admission.out.drain(..));
-            }
-            if upto == end {
-                held = None;
-                return;
-            }
-            if *capability.time() < upto {
-                capability.downgrade(&upto);
-                if boot < upto {
-                    admission.close(upto, over(upto));
-                    if !admission.out.is_empty() {
-                        output.session(&*capability).give_iterator(admission.out.drain(..));
+                if *capability.time() < upto {
+                    capability.downgrade(&upto);
+                    if boot < upto {
+                        admission.close(upto, over(upto));
+                        if !admission.out.is_empty() {
+                            output
+                                .session(&*capability)
+                                .give_iterator(admission.out.drain(..));
+                        }
                     }
                 }
             }
-        }
-    })
+        },
+    )
 }
 
 struct Admission {
@@ -232,24 +303,43 @@ impl Admission {
                 break;
             }
             let bucket = entry.remove();
-            self.out.extend(bucket.groups.into_iter().map(|(key, sum)| (Admitted::Group(key, sum), time, -1)));
-            self.out.extend(bucket.members.into_iter().map(|((key, at, value), diff)| (Admitted::Member(key, at, value, -diff), time, 1)));
+            self.out.extend(
+                bucket
+                    .groups
+                    .into_iter()
+                    .map(|(key, sum)| (Admitted::Group(key, sum), time, -1)),
+            );
+            self.out
+                .extend(bucket.members.into_iter().map(|((key, at, value), diff)| {
+                    (Admitted::Member(key, at, value, -diff), time, 1)
+                }));
         }
     }
 
     fn take_in(&mut self, time: u64, partials: Vec<Partial>, over: i64) {
         let keeps_buckets = self.aggregation.window != Window::None;
-        let trims = self.aggregation.aggregates.iter().any(|it| matches!(it.function, Function::Min | Function::Max));
+        let trims = self
+            .aggregation
+            .aggregates
+            .iter()
+            .any(|it| matches!(it.function, Function::Min | Function::Max));
         for mut partial in partials {
             if partial.bucket <= over && partial.bucket != i64::MAX {
                 if let Window::Tumble { .. } = self.aggregation.window {
-                    self.out.push((Admitted::Late(partial.bucket, partial.accumulator.records), time, 1));
+                    self.out.push((
+                        Admitted::Late(partial.bucket, partial.accumulator.records),
+                        time,
+                        1,
+                    ));
                 }
                 continue;
             }
             if keeps_buckets || trims {
                 let bucket = self.buckets.entry(partial.bucket).or_default();
-                let sum = bucket.groups.entry(partial.key.clone()).or_insert_with(|| Accumulator::empty(&self.aggregation.aggregates));
+                let sum = bucket
+                    .groups
+                    .entry(partial.key.clone())
+                    .or_insert_with(|| Accumulator::empty(&self.aggregation.aggregates));
                 if trims {
                     trim(&mut partial.accumulator, sum, &self.aggregation);
                 }
@@ -259,16 +349,29 @@ impl Admission {
                 }
                 if keeps_buckets {
                     for (at, value, diff) in &partial.members {
-                        *bucket.members.entry((partial.key.clone(), *at, *value)).or_insert(0) += diff;
+                        *bucket
+                            .members
+                            .entry((partial.key.clone(), *at, *value))
+                            .or_insert(0) += diff;
                     }
                 }
             }
             if self.boot < time {
                 let content = StateContent::Group(partial.clone());
-                self.shared.borrow_mut().capture(time, &self.aggregation.id, content);
+                self.shared
+                    .borrow_mut()
+                    .capture(time, &self.aggregation.id, content);
             }
-            let Partial { key, accumulator, members, .. } = partial;
-            self.out.extend(members.into_iter().map(|(at, value, diff)| (Admitted::Member(key.clone(), at, value, diff), time, 1)));
+            let Partial {
+                key,
+                accumulator,
+                members,
+                ..
+            } = partial;
+            self.out
+                .extend(members.into_iter().map(|(at, value, diff)| {
+                    (Admitted::Member(key.clone(), at, value, diff), time, 1)
+                }));
             self.out.push((Admitted::Group(key, accumulator), time, 1));
         }
     }
@@ -277,8 +380,15 @@ impl Admission {
 /// Drops candidates for the smallest or largest value that are no better than what the group has: records of a source are never
 /// retracted one by one. Where they can be, every value counts.
 fn trim(partial: &mut Accumulator, sum: &Accumulator, aggregation: &Aggregation) {
-    for ((slot, had), aggregate) in partial.slots.iter_mut().zip(&sum.slots).zip(&aggregation.aggregates) {
-        let (Slot::Extremes(new), Slot::Extremes(had)) = (slot, had) else { continue };
+    for ((slot, had), aggregate) in partial
+        .slots
+        .iter_mut()
+        .zip(&sum.slots)
+        .zip(&aggregation.aggregates)
+    {
+        let (Slot::Extremes(new), Slot::Extremes(had)) = (slot, had) else {
+            continue;
+        };
         let appended = matches!(new.as_slice(), [(_, 1)]) && had.iter().all(|it| it.1 == 1);
         if !appended {
             continue;
@@ -308,27 +418,38 @@ fn distinct_counts<'s>(
     let aggregation = Arc::clone(aggregation);
     present
         .inner
-        .unary_frontier::<CapacityContainerBuilder<Vec<(Row, u64, Accumulator)>>, _, _, _>(Pipeline, "DistinctCounts", move |_, _| {
-            let mut open: BTreeMap<u64, (Capability<u64>, HashMap<Row, Accumulator>)> = BTreeMap::new();
-            move |(input, frontier), output| {
-                input.for_each(|capability, data| {
-                    for ((key, at, _), time, diff) in data.drain(..) {
-                        let (_, counts) = open.entry(time).or_insert_with(|| (capability.delayed(&time, 0), HashMap::new()));
-                        let counts = counts.entry(key).or_insert_with(|| Accumulator::empty(&aggregation.aggregates));
-                        if let Slot::Count(count) = &mut counts.slots[usize::from(at)] {
-                            *count += diff as i64;
+        .unary_frontier::<CapacityContainerBuilder<Vec<(Row, u64, Accumulator)>>, _, _, _>(
+            Pipeline,
+            "DistinctCounts",
+            move |_, _| {
+                let mut open: BTreeMap<u64, (Capability<u64>, HashMap<Row, Accumulator>)> =
+                    BTreeMap::new();
+                move |(input, frontier), output| {
+                    input.for_each(|capability, data| {
+                        for ((key, at, _), time, diff) in data.drain(..) {
+                            let (_, counts) = open
+                                .entry(time)
+                                .or_insert_with(|| (capability.delayed(&time, 0), HashMap::new()));
+                            let counts = counts
+                                .entry(key)
+                                .or_insert_with(|| Accumulator::empty(&aggregation.aggregates));
+                            if let Slot::Count(count) = &mut counts.slots[usize::from(at)] {
+                                *count += diff as i64;
+                            }
                         }
+                    });
+                    while let Some(entry) = open.first_entry() {
+                        if frontier.less_equal(entry.key()) {
+                            break;
+                        }
+                        let (time, (capability, counts)) = entry.remove_entry();
+                        output.session(&capability).give_iterator(
+                            counts.into_iter().map(|(key, counts)| (key, time, counts)),
+                        );
                     }
-                });
-                while let Some(entry) = open.first_entry() {
-                    if frontier.less_equal(entry.key()) {
-                        break;
-                    }
-                    let (time, (capability, counts)) = entry.remove_entry();
-                    output.session(&capability).give_iterator(counts.into_iter().map(|(key, counts)| (key, time, counts)));
                 }
-            }
-        })
+            },
+        )
         .as_collection()
 }
 
@@ -340,52 +461,89 @@ fn finish<'s>(
     clock: Option<SharedClock>,
 ) -> ChangeStream<'s> {
     let (aggregation, schema) = (Arc::clone(aggregation), schema.clone());
-    counted.inner.unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(Pipeline, "Finish", move |_, _| {
-        let mut open: BTreeMap<u64, (Capability<u64>, Vec<((Row, Accumulator), isize)>)> = BTreeMap::new();
-        move |(input, frontier), output| {
-            input.for_each(|capability, data| {
-                for (data, time, diff) in data.drain(..) {
-                    open.entry(time).or_insert_with(|| (capability.delayed(&time, 0), Vec::new())).1.push((data, diff));
+    counted
+        .inner
+        .unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
+            Pipeline,
+            "Finish",
+            move |_, _| {
+                let mut open: BTreeMap<u64, (Capability<u64>, Vec<((Row, Accumulator), isize)>)> =
+                    BTreeMap::new();
+                move |(input, frontier), output| {
+                    input.for_each(|capability, data| {
+                        for (data, time, diff) in data.drain(..) {
+                            open.entry(time)
+                                .or_insert_with(|| (capability.delayed(&time, 0), Vec::new()))
+                                .1
+                                .push((data, diff));
+                        }
+                    });
+                    while let Some(entry) = open.first_entry() {
+                        if frontier.less_equal(entry.key()) {
+                            break;
+                        }
+                        let (time, (capability, mut changes)) = entry.remove_entry();
+                        if let (Window::Tumble { key, add_us }, Some(clock)) =
+                            (aggregation.window, &clock)
+                        {
+                            let watermark = clock.borrow().watermark(time);
+                            changes.retain(|((row, _), _)| {
+                                row.0[key].as_i64().is_none_or(|it| watermark < it + add_us)
+                            });
+                        }
+                        consolidate(&mut changes);
+                        if !changes.is_empty() {
+                            let mut rows = rows_of(&aggregation, &schema, &changes);
+                            output.session(&capability).give_container(&mut rows);
+                        }
+                    }
                 }
-            });
-            while let Some(entry) = open.first_entry() {
-                if frontier.less_equal(entry.key()) {
-                    break;
-                }
-                let (time, (capability, mut changes)) = entry.remove_entry();
-                if let (Window::Tumble { key, add_us }, Some(clock)) = (aggregation.window, &clock) {
-                    let watermark = clock.borrow().watermark(time);
-                    changes.retain(|((row, _), _)| row.0[key].as_i64().is_none_or(|it| watermark < it + add_us));
-                }
-                consolidate(&mut changes);
-                if !changes.is_empty() {
-                    let mut rows = rows_of(&aggregation, &schema, &changes);
-                    output.session(&capability).give_container(&mut rows);
-                }
-            }
-        }
-    })
+            },
+        )
 }
 
-fn rows_of(aggregation: &Aggregation, schema: &SchemaRef, changes: &[((Row, Accumulator), isize)]) -> Changes {
+fn rows_of(
+    aggregation: &Aggregation,
+    schema: &SchemaRef,
+    changes: &[((Row, Accumulator), isize)],
+) -> Changes {
     let keys = aggregation.keys.len();
     let columns = (0..schema.fields().len())
         .map(|at| match at.checked_sub(keys) {
-            None => array_of_values(schema.field(at).data_type(), changes.iter().map(|((row, _), _)| &row.0[at])),
-            Some(number) => results(&aggregation.aggregates[number], number, changes.iter().map(|((_, it), _)| it)),
+            None => array_of_values(
+                schema.field(at).data_type(),
+                changes.iter().map(|((row, _), _)| &row.0[at]),
+            ),
+            Some(number) => results(
+                &aggregation.aggregates[number],
+                number,
+                changes.iter().map(|((_, it), _)| it),
+            ),
         })
         .collect::<Result<Vec<_>, _>>()
         .expect("the planner admits only types that rows carry");
     let options = RecordBatchOptions::new().with_row_count(Some(changes.len()));
     let nullable = Arc::new(arrow::datatypes::Schema::new(
-        schema.fields().iter().map(|it| it.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
+        schema
+            .fields()
+            .iter()
+            .map(|it| it.as_ref().clone().with_nullable(true))
+            .collect::<Vec<_>>(),
     ));
-    let batch = RecordBatch::try_new_with_options(nullable, columns, &options).expect("columns have the schema's types");
-    Changes::signed(batch, changes.iter().map(|it| it.1 as i64).collect::<Vec<_>>())
+    let batch = RecordBatch::try_new_with_options(nullable, columns, &options)
+        .expect("columns have the schema's types");
+    Changes::signed(
+        batch,
+        changes.iter().map(|it| it.1 as i64).collect::<Vec<_>>(),
+    )
 }
 
 /// Late records as rows of the relation that counts them.
-fn late<'s>(admitted: StreamVec<'s, u64, (Admitted, u64, i64)>, view: &str, aggregation: &Aggregation) -> ChangeStream<'s> {
+fn late<'s>(
+    admitted: StreamVec<'s, u64, (Admitted, u64, i64)>,
+    view: &str,
+    aggregation: &Aggregation,
+) -> ChangeStream<'s> {
     let view = view.to_owned();
     let size = match aggregation.window {
         Window::Tumble { add_us, .. } => add_us,
@@ -397,11 +555,16 @@ fn late<'s>(admitted: StreamVec<'s, u64, (Admitted, u64, i64)>, view: &str, aggr
                 let mut by_epoch: BTreeMap<u64, Vec<(i64, i64)>> = BTreeMap::new();
                 for (it, time, _) in data.drain(..) {
                     if let Admitted::Late(end, records) = it {
-                        by_epoch.entry(time).or_default().push((end - size, records));
+                        by_epoch
+                            .entry(time)
+                            .or_default()
+                            .push((end - size, records));
                     }
                 }
                 for (time, rows) in by_epoch {
-                    let starts = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|it| it.0)).with_timezone("UTC");
+                    let starts =
+                        TimestampMicrosecondArray::from_iter_values(rows.iter().map(|it| it.0))
+                            .with_timezone("UTC");
                     let batch = RecordBatch::try_new(
                         late_schema(),
                         vec![
@@ -412,7 +575,9 @@ fn late<'s>(admitted: StreamVec<'s, u64, (Admitted, u64, i64)>, view: &str, aggr
                         ],
                     )
                     .expect("late counts have their own schema");
-                    output.session(&capability.delayed(&time, 0)).give_container(&mut Changes::records(batch));
+                    output
+                        .session(&capability.delayed(&time, 0))
+                        .give_container(&mut Changes::records(batch));
                 }
             });
         }
@@ -420,7 +585,12 @@ fn late<'s>(admitted: StreamVec<'s, u64, (Admitted, u64, i64)>, view: &str, aggr
 }
 
 /// The partials among stored records that belong to one operator and one of several workers.
-pub(in crate::engine) fn restored_partials(state: &[StateRecord], operator: &str, worker: usize, workers: usize) -> Vec<Partial> {
+pub(in crate::engine) fn restored_partials(
+    state: &[StateRecord],
+    operator: &str,
+    worker: usize,
+    workers: usize,
+) -> Vec<Partial> {
     state
         .iter()
         .filter(|it| it.operator == operator)

@@ -62,7 +62,10 @@ pub(super) struct ViewStore {
 
 impl Shared {
     fn capture(&mut self, epoch: u64, operator: &str, content: StateContent) {
-        let record = StateRecord { operator: operator.to_owned(), content };
+        let record = StateRecord {
+            operator: operator.to_owned(),
+            content,
+        };
         self.captured.entry(epoch).or_default().push(record);
     }
 }
@@ -84,18 +87,32 @@ impl ViewStore {
         let mut sealed = Vec::new();
         if let (Some((column, add_us)), Some(clock)) = (self.window_end, &self.clock) {
             let watermark = clock.borrow().watermark(commit.0 + 1);
-            let closed = |row: &Row| row.0[column].as_i64().is_some_and(|it| it + add_us <= watermark);
-            let rows: Vec<Row> = self.open.keys().filter(|row| closed(row)).cloned().collect();
+            let closed = |row: &Row| {
+                row.0[column]
+                    .as_i64()
+                    .is_some_and(|it| it + add_us <= watermark)
+            };
+            let rows: Vec<Row> = self
+                .open
+                .keys()
+                .filter(|row| closed(row))
+                .cloned()
+                .collect();
             for row in rows {
                 let count = self.open.remove(&row).unwrap_or(0);
-                sealed.extend(std::iter::repeat_n(row, usize::try_from(count).unwrap_or(0)));
+                sealed.extend(std::iter::repeat_n(
+                    row,
+                    usize::try_from(count).unwrap_or(0),
+                ));
                 self.changed = true;
             }
         }
         let open = std::mem::take(&mut self.changed).then(|| {
             self.open
                 .iter()
-                .flat_map(|(row, count)| std::iter::repeat_n(row.clone(), usize::try_from(*count).unwrap_or(0)))
+                .flat_map(|(row, count)| {
+                    std::iter::repeat_n(row.clone(), usize::try_from(*count).unwrap_or(0))
+                })
                 .collect()
         });
         (sealed, open)

@@ -30,7 +30,10 @@ pub(in crate::engine) struct SourceStreams<'s> {
 }
 
 /// The operator. It holds one capability, at its current epoch, and drops it when the engine stops.
-#[expect(clippy::too_many_arguments, reason = "it is the seam between the worker and its dataflow")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "it is the seam between the worker and its dataflow"
+)]
 pub(in crate::engine) fn source<'s>(
     scope: Scope<'s, u64>,
     number: usize,
@@ -46,21 +49,28 @@ pub(in crate::engine) fn source<'s>(
     let (records_output, records) = builder.new_output::<Changes>();
     let (undecoded_output, undecoded) = builder.new_output::<Changes>();
     let (reports_output, reports) = builder.new_output::<Vec<Report>>();
-    let mut records_output = OutputBuilder::<_, CapacityContainerBuilder<Changes>>::from(records_output);
-    let mut undecoded_output = OutputBuilder::<_, CapacityContainerBuilder<Changes>>::from(undecoded_output);
-    let mut reports_output = OutputBuilder::<_, CapacityContainerBuilder<Vec<Report>>>::from(reports_output);
+    let mut records_output =
+        OutputBuilder::<_, CapacityContainerBuilder<Changes>>::from(records_output);
+    let mut undecoded_output =
+        OutputBuilder::<_, CapacityContainerBuilder<Changes>>::from(undecoded_output);
+    let mut reports_output =
+        OutputBuilder::<_, CapacityContainerBuilder<Vec<Report>>>::from(reports_output);
     let activator = scope.activator_for(Rc::clone(&info.address));
     let (tick_ms, lag_max_ms) = (settings.tick_ms, settings.lag_max_ms);
     let (name, schema) = (spec.name.clone(), spec.schema());
     builder.build(move |mut capabilities| {
-        capabilities.iter_mut().for_each(|it| it.downgrade(&start.0));
+        capabilities
+            .iter_mut()
+            .for_each(|it| it.downgrade(&start.0));
         let mut held = Some(capabilities);
         let mut epoch = start;
         // What this epoch has brought of each partition, and how each stands.
         let mut progress: BTreeMap<Partition, SourceProgress> = BTreeMap::new();
         let mut standing: BTreeMap<Partition, Report> = BTreeMap::new();
         move |_frontiers| {
-            let Some(capabilities) = held.as_mut() else { return };
+            let Some(capabilities) = held.as_mut() else {
+                return;
+            };
             let current = Epoch::at_or_after(wall_ms(), tick_ms);
             if epoch < current {
                 let mut output = reports_output.activate();
@@ -72,9 +82,15 @@ pub(in crate::engine) fn source<'s>(
                 }
                 drop(session);
                 standing.clear();
-                let read: Vec<SourceProgress> = std::mem::take(&mut progress).into_values().collect();
+                let read: Vec<SourceProgress> =
+                    std::mem::take(&mut progress).into_values().collect();
                 if !read.is_empty() {
-                    shared.borrow_mut().progress.entry(epoch.0).or_default().extend(read);
+                    shared
+                        .borrow_mut()
+                        .progress
+                        .entry(epoch.0)
+                        .or_default()
+                        .extend(read);
                 }
                 let stop_at = control.stop_at.load(Ordering::Acquire);
                 if stop_at != 0 && stop_at < current.0 {
@@ -82,7 +98,9 @@ pub(in crate::engine) fn source<'s>(
                     return;
                 }
                 epoch = current;
-                capabilities.iter_mut().for_each(|it| it.downgrade(&epoch.0));
+                capabilities
+                    .iter_mut()
+                    .for_each(|it| it.downgrade(&epoch.0));
             }
             let may_read = {
                 let shared = shared.borrow();
@@ -95,20 +113,35 @@ pub(in crate::engine) fn source<'s>(
                 note(number, epoch, &input, &mut progress, &mut standing);
                 if !input.undecoded.is_empty() {
                     let mut dead = Changes::records(dead_letters(&name, epoch, &input));
-                    undecoded_output.activate().session(&capabilities[1]).give_container(&mut dead);
+                    undecoded_output
+                        .activate()
+                        .session(&capabilities[1])
+                        .give_container(&mut dead);
                 }
                 if 0 < input.records.num_rows() {
                     let epochs = Int64Array::from_value(epoch.0 as i64, input.records.num_rows());
                     let mut columns = input.records.columns().to_vec();
                     columns.push(Arc::new(epochs));
-                    let batch = RecordBatch::try_new(schema.clone(), columns).expect("a feed yields the source's columns");
-                    records_output.activate().session(&capabilities[0]).give_container(&mut Changes::records(batch));
+                    let batch = RecordBatch::try_new(schema.clone(), columns)
+                        .expect("a feed yields the source's columns");
+                    records_output
+                        .activate()
+                        .session(&capabilities[0])
+                        .give_container(&mut Changes::records(batch));
                 }
             }
-            if idle { activator.activate_after(IDLE_SLEEP) } else { activator.activate() }
+            if idle {
+                activator.activate_after(IDLE_SLEEP)
+            } else {
+                activator.activate()
+            }
         }
     });
-    SourceStreams { records, undecoded, reports }
+    SourceStreams {
+        records,
+        undecoded,
+        reports,
+    }
 }
 
 fn note(
@@ -127,15 +160,17 @@ fn note(
     });
     report.newest_us = report.newest_us.max(input.newest_us);
     report.at_end = input.at_end;
-    let read = progress.entry(input.partition).or_insert_with(|| SourceProgress {
-        source,
-        partition: input.partition,
-        next: input.next.clone(),
-        records: 0,
-        undecoded: 0,
-        bytes: 0,
-        checksum: 0,
-    });
+    let read = progress
+        .entry(input.partition)
+        .or_insert_with(|| SourceProgress {
+            source,
+            partition: input.partition,
+            next: input.next.clone(),
+            records: 0,
+            undecoded: 0,
+            bytes: 0,
+            checksum: 0,
+        });
     read.next = input.next.clone();
     read.records += input.records.num_rows() as u64;
     read.undecoded += input.undecoded.len() as u64;
@@ -150,14 +185,25 @@ fn dead_letters(source: &str, epoch: Epoch, input: &Input) -> RecordBatch {
     RecordBatch::try_new(
         dead_letter_schema(),
         vec![
-            Arc::new(StringArray::from_iter_values(letters.iter().map(|_| source))),
+            Arc::new(StringArray::from_iter_values(
+                letters.iter().map(|_| source),
+            )),
             Arc::new(Int32Array::from_value(input.partition.0, count)),
-            Arc::new(Int64Array::from_iter_values(letters.iter().map(|it| it.offset))),
-            Arc::new(BinaryArray::from_iter_values(letters.iter().map(|it| &it.raw))),
-            Arc::new(StringArray::from_iter_values(letters.iter().map(|it| &it.reason))),
+            Arc::new(Int64Array::from_iter_values(
+                letters.iter().map(|it| it.offset),
+            )),
+            Arc::new(BinaryArray::from_iter_values(
+                letters.iter().map(|it| &it.raw),
+            )),
+            Arc::new(StringArray::from_iter_values(
+                letters.iter().map(|it| &it.reason),
+            )),
             Arc::new(Int64Array::from_value(epoch.0 as i64, count)),
             Arc::new(Date32Array::from_value((seconds / 86_400) as i32, count)),
-            Arc::new(Int32Array::from_value((seconds % 86_400 / 3600) as i32, count)),
+            Arc::new(Int32Array::from_value(
+                (seconds % 86_400 / 3600) as i32,
+                count,
+            )),
         ],
     )
     .expect("dead letters have their own schema")

@@ -17,21 +17,36 @@ use timely::dataflow::operators::generic::Operator;
 type Builder = CapacityContainerBuilder<Changes>;
 
 /// Only some columns, in an order.
-pub(in crate::engine) fn project<'s>(input: ChangeStream<'s>, columns: Vec<usize>) -> ChangeStream<'s> {
+pub(in crate::engine) fn project<'s>(
+    input: ChangeStream<'s>,
+    columns: Vec<usize>,
+) -> ChangeStream<'s> {
     each(input, "Project", move |changes| {
-        let batch = changes.batch()?.project(&columns).expect("columns of the plan exist");
+        let batch = changes
+            .batch()?
+            .project(&columns)
+            .expect("columns of the plan exist");
         Some(with_signs(batch, changes.diffs()))
     })
 }
 
 /// The same columns under another schema, as the sides of a union need it.
-pub(in crate::engine) fn relabel<'s>(input: ChangeStream<'s>, schema: SchemaRef) -> ChangeStream<'s> {
+pub(in crate::engine) fn relabel<'s>(
+    input: ChangeStream<'s>,
+    schema: SchemaRef,
+) -> ChangeStream<'s> {
     let schema = nullable(&schema);
     each(input, "Relabel", move |changes| {
         let batch = changes.batch()?;
-        let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| typed(column, field.data_type())).collect();
+        let columns = batch
+            .columns()
+            .iter()
+            .zip(schema.fields())
+            .map(|(column, field)| typed(column, field.data_type()))
+            .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options).expect("sides of a union agree");
+        let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+            .expect("sides of a union agree");
         Some(with_signs(batch, changes.diffs()))
     })
 }
@@ -47,7 +62,9 @@ pub(in crate::engine) fn map<'s>(
     let schema = nullable(&schema);
     each(input, "Map", move |changes| {
         let batch = changes.batch()?;
-        let evaluate = |batch: &RecordBatch, diffs: Option<&[i64]>| evaluate(filter.as_ref(), &columns, &schema, batch, diffs);
+        let evaluate = |batch: &RecordBatch, diffs: Option<&[i64]>| {
+            evaluate(filter.as_ref(), &columns, &schema, batch, diffs)
+        };
         match evaluate(batch, changes.diffs()) {
             Ok(mapped) => mapped,
             Err(_) => {
@@ -55,7 +72,11 @@ pub(in crate::engine) fn map<'s>(
                 for row in 0..batch.num_rows() {
                     let diff = changes.diffs().map(|it| &it[row..=row]);
                     match evaluate(&batch.slice(row, 1), diff) {
-                        Ok(Some(part)) => parts.extend(part.batch().cloned().map(|it| (it, part.diffs().map(<[i64]>::to_vec)))),
+                        Ok(Some(part)) => parts.extend(
+                            part.batch()
+                                .cloned()
+                                .map(|it| (it, part.diffs().map(<[i64]>::to_vec))),
+                        ),
                         Ok(None) => {}
                         Err(error) => {
                             shared.borrow_mut().failed_rows += 1;
@@ -63,8 +84,13 @@ pub(in crate::engine) fn map<'s>(
                         }
                     }
                 }
-                let batch = concat_batches(&schema, parts.iter().map(|it| &it.0)).expect("parts have one schema");
-                let diffs: Vec<i64> = parts.iter().filter_map(|it| it.1.clone()).flatten().collect();
+                let batch = concat_batches(&schema, parts.iter().map(|it| &it.0))
+                    .expect("parts have one schema");
+                let diffs: Vec<i64> = parts
+                    .iter()
+                    .filter_map(|it| it.1.clone())
+                    .flatten()
+                    .collect();
                 Some(with_signs(batch, changes.diffs().map(|_| diffs.as_slice())))
             }
         }
@@ -83,20 +109,35 @@ fn evaluate(
     if let Some(filter) = filter {
         let mask = filter.evaluate(batch)?.into_array(batch.num_rows())?;
         let mask = mask.as_boolean();
-        let mask: BooleanArray = if mask.null_count() == 0 { mask.clone() } else { prep_null_mask_filter(mask) };
+        let mask: BooleanArray = if mask.null_count() == 0 {
+            mask.clone()
+        } else {
+            prep_null_mask_filter(mask)
+        };
         if mask.true_count() == 0 {
             return Ok(None);
         }
         if mask.true_count() < batch.num_rows() {
             kept = Some(filter_record_batch(batch, &mask)?);
-            kept_diffs = diffs.map(|it| it.iter().zip(mask.values()).filter(|it| it.1).map(|it| *it.0).collect());
+            kept_diffs = diffs.map(|it| {
+                it.iter()
+                    .zip(mask.values())
+                    .filter(|it| it.1)
+                    .map(|it| *it.0)
+                    .collect()
+            });
         }
     }
     let batch = kept.as_ref().unwrap_or(batch);
     let arrays = columns
         .iter()
         .zip(schema.fields())
-        .map(|(it, field)| Ok(typed(&it.evaluate(batch)?.into_array(batch.num_rows())?, field.data_type())))
+        .map(|(it, field)| {
+            Ok(typed(
+                &it.evaluate(batch)?.into_array(batch.num_rows())?,
+                field.data_type(),
+            ))
+        })
         .collect::<Result<Vec<ArrayRef>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let mapped = RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?;
@@ -105,7 +146,13 @@ fn evaluate(
 
 /// The same columns, each of which may be null: nullability is the planner's concern, not a reason to refuse rows.
 pub(super) fn nullable(schema: &SchemaRef) -> SchemaRef {
-    Arc::new(Schema::new(schema.fields().iter().map(|it| it.as_ref().clone().with_nullable(true)).collect::<Vec<_>>()))
+    Arc::new(Schema::new(
+        schema
+            .fields()
+            .iter()
+            .map(|it| it.as_ref().clone().with_nullable(true))
+            .collect::<Vec<_>>(),
+    ))
 }
 
 fn typed(column: &ArrayRef, data_type: &arrow::datatypes::DataType) -> ArrayRef {

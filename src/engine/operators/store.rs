@@ -23,8 +23,16 @@ type Nothing = CapacityContainerBuilder<Vec<()>>;
 
 /// The schema of an append-only table as it is stored: late rows carry the watermark they came after.
 pub(in crate::engine) fn marked_schema(schema: &SchemaRef) -> SchemaRef {
-    let mut fields: Vec<Field> = schema.fields().iter().map(|it| it.as_ref().clone()).collect();
-    fields.push(Field::new(LATE_COLUMN, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true));
+    let mut fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|it| it.as_ref().clone())
+        .collect();
+    fields.push(Field::new(
+        LATE_COLUMN,
+        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        true,
+    ));
     Arc::new(Schema::new(fields))
 }
 
@@ -41,59 +49,93 @@ pub(in crate::engine) fn append<'s>(
         return input.unary::<Nothing, _, _, _>(Pipeline, "Append", move |_, _| {
             move |input, _output| {
                 input.for_each(|capability, changes| {
-                    let Some(time) = capability.least().copied() else { return };
+                    let Some(time) = capability.least().copied() else {
+                        return;
+                    };
                     if let Some(batch) = std::mem::take(changes).batch() {
-                        shared.borrow_mut().appended.push((table, time, batch.clone()));
+                        shared
+                            .borrow_mut()
+                            .appended
+                            .push((table, time, batch.clone()));
                     }
                 });
             }
         });
     };
-    input.binary_frontier::<_, Nothing, _, _, _, _>(ticks, Pipeline, Pipeline, "Append", move |_, _| {
-        let mut open: BTreeMap<u64, (Capability<u64>, Vec<RecordBatch>)> = BTreeMap::new();
-        move |(input, _), (ticks, _), _output| {
-            ticks.for_each(|_, _| {});
-            input.for_each(|capability, changes| {
-                let Some(time) = capability.least().copied() else { return };
-                let (_, batches) = open.entry(time).or_insert_with(|| (capability.delayed(&time, 0), Vec::new()));
-                batches.extend(std::mem::take(changes).batch().cloned());
-            });
-            while let Some(entry) = open.first_entry() {
-                let time = *entry.key();
-                if !clock.borrow().knows(time) {
-                    break;
+    input.binary_frontier::<_, Nothing, _, _, _, _>(
+        ticks,
+        Pipeline,
+        Pipeline,
+        "Append",
+        move |_, _| {
+            let mut open: BTreeMap<u64, (Capability<u64>, Vec<RecordBatch>)> = BTreeMap::new();
+            move |(input, _), (ticks, _), _output| {
+                ticks.for_each(|_, _| {});
+                input.for_each(|capability, changes| {
+                    let Some(time) = capability.least().copied() else {
+                        return;
+                    };
+                    let (_, batches) = open
+                        .entry(time)
+                        .or_insert_with(|| (capability.delayed(&time, 0), Vec::new()));
+                    batches.extend(std::mem::take(changes).batch().cloned());
+                });
+                while let Some(entry) = open.first_entry() {
+                    let time = *entry.key();
+                    if !clock.borrow().knows(time) {
+                        break;
+                    }
+                    let watermark = clock.borrow().watermark(time);
+                    let (_, batches) = entry.remove();
+                    let marked = batches
+                        .into_iter()
+                        .map(|it| (table, time, marked(&it, event_time, watermark)));
+                    shared.borrow_mut().appended.extend(marked);
                 }
-                let watermark = clock.borrow().watermark(time);
-                let (_, batches) = entry.remove();
-                let marked = batches.into_iter().map(|it| (table, time, marked(&it, event_time, watermark)));
-                shared.borrow_mut().appended.extend(marked);
             }
-        }
-    })
+        },
+    )
 }
 
 fn marked(batch: &RecordBatch, event_time: usize, watermark: i64) -> RecordBatch {
     let data_type = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let times = batch.column(event_time).as_primitive::<TimestampMicrosecondType>();
+    let times = batch
+        .column(event_time)
+        .as_primitive::<TimestampMicrosecondType>();
     let late = |it: Option<i64>| it.filter(|time| *time < watermark).map(|_| watermark);
-    let column: ArrayRef = if watermark == NEVER || times.values().iter().all(|it| watermark <= *it) {
+    let column: ArrayRef = if watermark == NEVER || times.values().iter().all(|it| watermark <= *it)
+    {
         new_null_array(&data_type, batch.num_rows())
     } else {
-        Arc::new(times.iter().map(late).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+        Arc::new(
+            times
+                .iter()
+                .map(late)
+                .collect::<TimestampMicrosecondArray>()
+                .with_timezone("UTC"),
+        )
     };
     let mut columns = batch.columns().to_vec();
     columns.push(column);
-    RecordBatch::try_new(marked_schema(&batch.schema()), columns).expect("the mark is one more column")
+    RecordBatch::try_new(marked_schema(&batch.schema()), columns)
+        .expect("the mark is one more column")
 }
 
 /// The newest rows of an append-only table, for the live tail: at most `rows` per epoch, the rest only counted.
-pub(in crate::engine) fn tail<'s>(input: ChangeStream<'s>, table: usize, rows: usize, shared: &Rc<RefCell<Shared>>) -> StreamVec<'s, u64, ()> {
+pub(in crate::engine) fn tail<'s>(
+    input: ChangeStream<'s>,
+    table: usize,
+    rows: usize,
+    shared: &Rc<RefCell<Shared>>,
+) -> StreamVec<'s, u64, ()> {
     let shared = Rc::clone(shared);
     input.unary::<Nothing, _, _, _>(Pipeline, "Tail", move |_, _| {
         let (mut epoch, mut left) = (0, rows);
         move |input, _output| {
             input.for_each(|capability, changes| {
-                let Some(time) = capability.least().copied() else { return };
+                let Some(time) = capability.least().copied() else {
+                    return;
+                };
                 if epoch != time {
                     (epoch, left) = (time, rows);
                 }
@@ -101,7 +143,10 @@ pub(in crate::engine) fn tail<'s>(input: ChangeStream<'s>, table: usize, rows: u
                     let taken = left.min(batch.num_rows());
                     left -= taken;
                     let sample = batch.slice(batch.num_rows() - taken, taken);
-                    shared.borrow_mut().tails.push((table, sample, batch.num_rows() as u64));
+                    shared
+                        .borrow_mut()
+                        .tails
+                        .push((table, sample, batch.num_rows() as u64));
                 }
             });
         }
@@ -109,37 +154,61 @@ pub(in crate::engine) fn tail<'s>(input: ChangeStream<'s>, table: usize, rows: u
 }
 
 /// Changes of a view as rows, also left for readers.
-pub(in crate::engine) fn view_rows<'s>(input: ChangeStream<'s>, view: usize, shared: &Rc<RefCell<Shared>>) -> StreamVec<'s, u64, (u64, Row, i64)> {
+pub(in crate::engine) fn view_rows<'s>(
+    input: ChangeStream<'s>,
+    view: usize,
+    shared: &Rc<RefCell<Shared>>,
+) -> StreamVec<'s, u64, (u64, Row, i64)> {
     let shared = Rc::clone(shared);
-    input.unary::<CapacityContainerBuilder<Vec<(u64, Row, i64)>>, _, _, _>(Pipeline, "Publish", move |_, _| {
-        move |input, output| {
-            input.for_each(|capability, changes| {
-                let Some(time) = capability.least().copied() else { return };
-                let changes = std::mem::take(changes);
-                let Some(batch) = changes.batch() else { return };
-                let rows = rows_of_batch(batch);
-                let diff = |at: usize| changes.diffs().map_or(1, |it| it[at]);
-                let mut shared = shared.borrow_mut();
-                let published = shared.changes.entry(time).or_default();
-                published.extend(rows.iter().enumerate().map(|(at, row)| (view, row.clone(), diff(at))));
-                let sent = rows.into_iter().enumerate().map(|(at, row)| (time, row, diff(at)));
-                output.session(&capability).give_iterator(sent);
-            });
-        }
-    })
+    input.unary::<CapacityContainerBuilder<Vec<(u64, Row, i64)>>, _, _, _>(
+        Pipeline,
+        "Publish",
+        move |_, _| {
+            move |input, output| {
+                input.for_each(|capability, changes| {
+                    let Some(time) = capability.least().copied() else {
+                        return;
+                    };
+                    let changes = std::mem::take(changes);
+                    let Some(batch) = changes.batch() else { return };
+                    let rows = rows_of_batch(batch);
+                    let diff = |at: usize| changes.diffs().map_or(1, |it| it[at]);
+                    let mut shared = shared.borrow_mut();
+                    let published = shared.changes.entry(time).or_default();
+                    published.extend(
+                        rows.iter()
+                            .enumerate()
+                            .map(|(at, row)| (view, row.clone(), diff(at))),
+                    );
+                    let sent = rows
+                        .into_iter()
+                        .enumerate()
+                        .map(|(at, row)| (time, row, diff(at)));
+                    output.session(&capability).give_iterator(sent);
+                });
+            }
+        },
+    )
 }
 
 /// All rows of a view on the one worker that writes its table.
-pub(in crate::engine) fn store_view<'s>(rows: StreamVec<'s, u64, (u64, Row, i64)>, store: Rc<RefCell<ViewStore>>) -> StreamVec<'s, u64, ()> {
+pub(in crate::engine) fn store_view<'s>(
+    rows: StreamVec<'s, u64, (u64, Row, i64)>,
+    store: Rc<RefCell<ViewStore>>,
+) -> StreamVec<'s, u64, ()> {
     let view = store.borrow().view as u64;
-    rows.unary::<Nothing, _, _, _>(Exchange::new(move |_: &(u64, Row, i64)| view), "Store", move |_, _| {
-        move |input, _output| {
-            input.for_each(|_capability, data| {
-                let mut store = store.borrow_mut();
-                for (time, row, diff) in data.drain(..) {
-                    store.pending.entry(time).or_default().push((row, diff));
-                }
-            });
-        }
-    })
+    rows.unary::<Nothing, _, _, _>(
+        Exchange::new(move |_: &(u64, Row, i64)| view),
+        "Store",
+        move |_, _| {
+            move |input, _output| {
+                input.for_each(|_capability, data| {
+                    let mut store = store.borrow_mut();
+                    for (time, row, diff) in data.drain(..) {
+                        store.pending.entry(time).or_default().push((row, diff));
+                    }
+                });
+            }
+        },
+    )
 }

@@ -18,10 +18,14 @@ fn read(path: &Path, stored: &Offsets, count: usize) -> (Vec<(i32, String)>, Off
     let thread = std::thread::spawn(move || reader.run(&sender));
     let (mut lines, mut offsets) = (Vec::new(), stored.clone());
     while lines.len() < count {
-        let chunk = receiver.recv_timeout(Duration::from_secs(10)).expect("lines are there");
+        let chunk = receiver
+            .recv_timeout(Duration::from_secs(10))
+            .expect("lines are there");
         let mut start = 0;
         for end in &chunk.records.ends {
-            let text = String::from_utf8_lossy(&chunk.records.data[start..*end as usize]).trim_end().to_owned();
+            let text = String::from_utf8_lossy(&chunk.records.data[start..*end as usize])
+                .trim_end()
+                .to_owned();
             lines.push((chunk.records.partition.0, text));
             start = *end as usize;
         }
@@ -34,7 +38,11 @@ fn read(path: &Path, stored: &Offsets, count: usize) -> (Vec<(i32, String)>, Off
 }
 
 fn append(path: &Path, text: &str) {
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
@@ -62,15 +70,20 @@ fn a_log_rotated_and_compressed_while_we_were_away_goes_on_without_gap() {
     append(&log, "1\n2\n");
     let (_, offsets) = read(folder.path(), &Offsets::default(), 2);
     append(&log, "3\n4");
-    let mut packed =
-        flate2::write::GzEncoder::new(File::create(folder.path().join("access.log.1.gz")).unwrap(), flate2::Compression::fast());
+    let mut packed = flate2::write::GzEncoder::new(
+        File::create(folder.path().join("access.log.1.gz")).unwrap(),
+        flate2::Compression::fast(),
+    );
     packed.write_all(&std::fs::read(&log).unwrap()).unwrap();
     packed.finish().unwrap();
     std::fs::remove_file(&log).unwrap();
     append(&log, "5\n6\n");
     let (lines, offsets) = read(folder.path(), &offsets, 4);
     assert_eq!(texts(&lines), ["3", "4", "5", "6"]);
-    assert!(lines.iter().all(|it| it.0 == 0), "all of it is one partition");
+    assert!(
+        lines.iter().all(|it| it.0 == 0),
+        "all of it is one partition"
+    );
     assert_eq!(offsets.get(Partition(0)).unwrap().offset, Offset(7 + 4));
 }
 
@@ -94,8 +107,10 @@ fn a_rotation_while_reading_is_followed() {
 #[test]
 fn compressed_files_are_partitions_too() {
     let folder = tempfile::tempdir().unwrap();
-    let mut packed =
-        flate2::write::GzEncoder::new(File::create(folder.path().join("old.log.gz")).unwrap(), flate2::Compression::fast());
+    let mut packed = flate2::write::GzEncoder::new(
+        File::create(folder.path().join("old.log.gz")).unwrap(),
+        flate2::Compression::fast(),
+    );
     packed.write_all(b"x\ny").unwrap();
     packed.finish().unwrap();
     let (lines, _) = read(folder.path(), &Offsets::default(), 2);

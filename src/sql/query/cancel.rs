@@ -52,7 +52,10 @@ impl Stop {
 /// If a node refuses its new children.
 pub fn watched(plan: Arc<dyn ExecutionPlan>, stop: &Arc<Stop>) -> Result<Arc<dyn ExecutionPlan>> {
     let wrap = |input: Arc<dyn ExecutionPlan>| {
-        let node: Arc<dyn ExecutionPlan> = Arc::new(CancelExec { input, stop: stop.clone() });
+        let node: Arc<dyn ExecutionPlan> = Arc::new(CancelExec {
+            input,
+            stop: stop.clone(),
+        });
         Ok(Transformed::yes(node))
     };
     plan.transform_up(wrap).map(|it| it.data)
@@ -89,15 +92,29 @@ impl ExecutionPlan for CancelExec {
     ) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
     }
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         match children.pop() {
-            Some(input) => Ok(Arc::new(CancelExec { input, stop: self.stop.clone() })),
+            Some(input) => Ok(Arc::new(CancelExec {
+                input,
+                stop: self.stop.clone(),
+            })),
             None => Ok(self),
         }
     }
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
-        Ok(Box::pin(CancelStream { input, stop: self.stop.clone(), polls: 0 }))
+        Ok(Box::pin(CancelStream {
+            input,
+            stop: self.stop.clone(),
+            polls: 0,
+        }))
     }
 }
 
@@ -112,7 +129,9 @@ impl Stream for CancelStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.stop.is_stopped() {
-            return Poll::Ready(Some(Err(DataFusionError::Execution("the query was cancelled".to_owned()))));
+            return Poll::Ready(Some(Err(DataFusionError::Execution(
+                "the query was cancelled".to_owned(),
+            ))));
         }
         self.polls += 1;
         if self.polls.is_multiple_of(POLLS_PER_TURN) {

@@ -12,7 +12,10 @@ impl LakeTables for Memory {
     fn names(&self) -> Vec<String> {
         self.0.iter().map(|it| it.0.clone()).collect()
     }
-    fn provider<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<dyn TableProvider>, String>> {
+    fn provider<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<dyn TableProvider>, String>> {
         let found = self.0.iter().find(|it| it.0 == name).map(|it| it.1.clone());
         Box::pin(async move { found.ok_or_else(|| format!("no table {name}")) })
     }
@@ -36,7 +39,8 @@ fn logs() -> Arc<dyn TableProvider> {
         Field::new("session_id", DataType::Utf8, true),
     ];
     let schema = Arc::new(Schema::new(fields));
-    let times = TimestampMicrosecondArray::from(vec![now, now, now, now - 172_800_000_000]).with_timezone("UTC");
+    let times = TimestampMicrosecondArray::from(vec![now, now, now, now - 172_800_000_000])
+        .with_timezone("UTC");
     let texts = |all: [&str; 4]| Arc::new(StringArray::from(all.to_vec()));
     let columns: Vec<arrow::array::ArrayRef> = vec![
         Arc::new(times),
@@ -54,36 +58,72 @@ fn logs() -> Arc<dyn TableProvider> {
 
 fn numbers(count: i32) -> Arc<dyn TableProvider> {
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int32, false)]));
-    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(Int32Array::from_iter_values(0..count))]).unwrap();
+    let batch = RecordBatch::try_new(
+        schema.clone(),
+        vec![Arc::new(Int32Array::from_iter_values(0..count))],
+    )
+    .unwrap();
     Arc::new(MemTable::try_new(schema, vec![vec![batch]]).unwrap())
 }
 
 fn queries(limits: Limits) -> Queries {
-    let schema = Arc::new(Schema::new(vec![Field::new("requests", DataType::Int64, false)]));
-    let info = ViewInfo { name: "totals".to_owned(), schema, sql: String::new(), window: None };
+    let schema = Arc::new(Schema::new(vec![Field::new(
+        "requests",
+        DataType::Int64,
+        false,
+    )]));
+    let info = ViewInfo {
+        name: "totals".to_owned(),
+        schema,
+        sql: String::new(),
+        window: None,
+    };
     let hub = Hub::new(vec![info], 1, Vec::new());
     let row = Row([Value::Int(7)].into());
     let changes = vec![(0, Epoch(100), row, 1)];
-    hub.publish(Part { worker: 0, through: Epoch(100), changes, tails: vec![], read: vec![], watermarks: vec![] });
+    hub.publish(Part {
+        worker: 0,
+        through: Epoch(100),
+        changes,
+        tails: vec![],
+        read: vec![],
+        watermarks: vec![],
+    });
     let dataflow = Dataflow {
         name: "test".to_owned(),
         sources: Vec::new(),
         tables: Vec::new(),
         views: Vec::new(),
-        aliases: vec![("errors".to_owned(), "SELECT * FROM logs WHERE status >= 400".to_owned())],
+        aliases: vec![(
+            "errors".to_owned(),
+            "SELECT * FROM logs WHERE status >= 400".to_owned(),
+        )],
         fingerprint: String::new(),
     };
-    let tables = Memory(vec![("logs".to_owned(), logs()), ("numbers".to_owned(), numbers(200_000)), ("totals".to_owned(), numbers(3))]);
+    let tables = Memory(vec![
+        ("logs".to_owned(), logs()),
+        ("numbers".to_owned(), numbers(200_000)),
+        ("totals".to_owned(), numbers(3)),
+    ]);
     Queries::new(hub, Arc::new(dataflow), Arc::new(tables), limits).unwrap()
 }
 
 fn json(answer: &Answer) -> Vec<Vec<String>> {
     let rows = answer.batches.iter().flat_map(rows_of_batch);
-    rows.map(|row| row.0.iter().map(|it| it.to_json().to_string().replace('"', "")).collect()).collect()
+    rows.map(|row| {
+        row.0
+            .iter()
+            .map(|it| it.to_json().to_string().replace('"', ""))
+            .collect()
+    })
+    .collect()
 }
 
 async fn ask(queries: &Queries, sql: &str) -> Vec<Vec<String>> {
-    let answer = queries.run(sql, None).await.unwrap_or_else(|it| panic!("{sql}\n  said: {it} {:?}", it.hint()));
+    let answer = queries
+        .run(sql, None)
+        .await
+        .unwrap_or_else(|it| panic!("{sql}\n  said: {it} {:?}", it.hint()));
     json(&answer)
 }
 
@@ -108,7 +148,10 @@ WHERE timestamp >= current_date()
 GROUP BY user_id
 ORDER BY page_views DESC
 LIMIT 10";
-    assert_eq!(ask(&queries, users).await, [["u1", "2", "2", "755.0"], ["u2", "1", "1", "20.0"]]);
+    assert_eq!(
+        ask(&queries, users).await,
+        [["u1", "2", "2", "755.0"], ["u2", "1", "1", "20.0"]]
+    );
     let anomalies = "SELECT
   endpoint, source, level,
   count(*) as anomaly_count,
@@ -118,7 +161,10 @@ WHERE (level = 'ERROR' OR response_time > 1000)
   AND timestamp >= current_timestamp() - interval 30 minutes
 GROUP BY endpoint, source, level
 ORDER BY anomaly_count DESC";
-    assert_eq!(ask(&queries, anomalies).await, [["/b", "web", "ERROR", "1", "1500.0"]]);
+    assert_eq!(
+        ask(&queries, anomalies).await,
+        [["/b", "web", "ERROR", "1", "1500.0"]]
+    );
     let minutes = "SELECT date_trunc('minute', timestamp) as minute, count(*) as total_requests,
        sum(case when status >= 400 then 1 else 0 end) as errors, avg(response_time) as avg_response_time
 FROM delta_lake.logs
@@ -127,25 +173,55 @@ GROUP BY date_trunc('minute', timestamp)
 ORDER BY minute DESC
 LIMIT 10";
     let rows = ask(&queries, minutes).await;
-    assert_eq!((rows.len(), &rows[0][1..]), (1, &["3".to_owned(), "2".to_owned(), "510.0".to_owned()][..]));
+    assert_eq!(
+        (rows.len(), &rows[0][1..]),
+        (1, &["3".to_owned(), "2".to_owned(), "510.0".to_owned()][..])
+    );
 }
 
 #[tokio::test]
 async fn names_windows_and_explain() {
     let queries = queries(Limits::default());
-    assert_eq!(ask(&queries, "SELECT requests FROM totals").await, [["7"]], "the live view comes first");
-    assert_eq!(ask(&queries, "SELECT count(*) FROM lake.totals").await, [["3"]], "the stored table by its schema");
-    assert_eq!(ask(&queries, "SELECT count(*) FROM errors").await, [["3"]], "a plain view");
-    let join = "WITH t AS (SELECT * FROM totals) SELECT t.requests, count(*) FROM t, lake.logs GROUP BY 1";
+    assert_eq!(
+        ask(&queries, "SELECT requests FROM totals").await,
+        [["7"]],
+        "the live view comes first"
+    );
+    assert_eq!(
+        ask(&queries, "SELECT count(*) FROM lake.totals").await,
+        [["3"]],
+        "the stored table by its schema"
+    );
+    assert_eq!(
+        ask(&queries, "SELECT count(*) FROM errors").await,
+        [["3"]],
+        "a plain view"
+    );
+    let join =
+        "WITH t AS (SELECT * FROM totals) SELECT t.requests, count(*) FROM t, lake.logs GROUP BY 1";
     assert_eq!(ask(&queries, join).await, [["7", "4"]]);
     let windows = "SELECT count(DISTINCT window_start) AS windows, sum(c) FROM (
         SELECT window_start, count(*) AS c FROM TUMBLE(logs, timestamp, INTERVAL '1' DAY) GROUP BY window_start)";
     assert_eq!(ask(&queries, windows).await, [["2", "4"]]);
-    assert!(!ask(&queries, "EXPLAIN SELECT requests FROM totals").await.is_empty());
-    assert!(!ask(&queries, "EXPLAIN ANALYZE SELECT requests FROM totals").await.is_empty());
-    let answer = queries.run("SELECT n FROM numbers", Some(10)).await.unwrap();
+    assert!(
+        !ask(&queries, "EXPLAIN SELECT requests FROM totals")
+            .await
+            .is_empty()
+    );
+    assert!(
+        !ask(&queries, "EXPLAIN ANALYZE SELECT requests FROM totals")
+            .await
+            .is_empty()
+    );
+    let answer = queries
+        .run("SELECT n FROM numbers", Some(10))
+        .await
+        .unwrap();
     assert_eq!((answer.truncated, json(&answer).len()), (true, 10));
-    assert_eq!((answer.epoch, answer.tables), (Epoch(100), vec!["numbers".to_owned()]));
+    assert_eq!(
+        (answer.epoch, answer.tables),
+        (Epoch(100), vec!["numbers".to_owned()])
+    );
 }
 
 #[tokio::test]
@@ -154,9 +230,15 @@ async fn what_does_not_read_is_refused() {
     let cases = [
         ("DROP TABLE logs", "DROP is not possible here"),
         ("INSERT INTO logs VALUES (1)", "INSERT is not possible here"),
-        ("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'", "CREATE is not possible here"),
+        (
+            "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'",
+            "CREATE is not possible here",
+        ),
         ("COPY logs TO '/tmp/x'", "COPY is not possible here"),
-        ("SET datafusion.execution.batch_size = 1", "SET is not possible here"),
+        (
+            "SET datafusion.execution.batch_size = 1",
+            "SET is not possible here",
+        ),
         ("EXPLAIN DELETE FROM logs", "DELETE is not possible here"),
         ("SELECT 1; SELECT 2", "one statement at a time"),
         ("SELECT * FROM '/etc/passwd'", "no view or table"),
@@ -166,26 +248,45 @@ async fn what_does_not_read_is_refused() {
     ];
     for (sql, expected) in cases {
         match queries.run(sql, None).await {
-            Err(QueryError::Rejected { message, .. }) => assert!(message.contains(expected), "{sql}\n  said: {message}"),
+            Err(QueryError::Rejected { message, .. }) => {
+                assert!(message.contains(expected), "{sql}\n  said: {message}")
+            }
             other => panic!("{sql}\n  gave {other:?}"),
         }
     }
-    let Err(QueryError::Rejected { line, column, .. }) = queries.run("SELECT *\nFROM logs WHERE )", None).await else { panic!() };
+    let Err(QueryError::Rejected { line, column, .. }) =
+        queries.run("SELECT *\nFROM logs WHERE )", None).await
+    else {
+        panic!()
+    };
     assert_eq!((line, column), (Some(2), Some(17)));
-    let Err(error) = queries.run("SELECT * FROM lgs", None).await else { panic!() };
-    assert!(error.hint().is_some_and(|it| it.contains("lake.logs")), "{error}");
+    let Err(error) = queries.run("SELECT * FROM lgs", None).await else {
+        panic!()
+    };
+    assert!(
+        error.hint().is_some_and(|it| it.contains("lake.logs")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_late_query_stops_and_leaves_room_for_others() {
-    let limits = Limits { time: Duration::from_millis(300), concurrent: 1, ..Limits::default() };
+    let limits = Limits {
+        time: Duration::from_millis(300),
+        concurrent: 1,
+        ..Limits::default()
+    };
     let queries = queries(limits);
     let cross = "SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
     let error = queries.run(cross, None).await.unwrap_err();
     assert!(matches!(error, QueryError::TimedOut { .. }), "{error}");
     // One thread: an answer proves that the cross join no longer runs.
     let deadline = Instant::now() + Duration::from_secs(20);
-    while queries.run("SELECT requests FROM totals", None).await.is_err() {
+    while queries
+        .run("SELECT requests FROM totals", None)
+        .await
+        .is_err()
+    {
         assert!(Instant::now() < deadline, "the cross join still runs");
     }
 }

@@ -1,0 +1,88 @@
+//! Which module may use which: the table of the architecture, held against every path in the source.
+
+use std::path::{Path, PathBuf};
+
+/// Module, and the modules of this crate it may name.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("plan", &["model"]),
+    ("view", &["model"]),
+    ("generator", &[]),
+    ("engine", &["model", "plan"]),
+    ("source", &["model"]),
+    ("lake", &["model"]),
+    ("sql", &["model", "plan", "view", "lake"]),
+    (
+        "coordinator",
+        &["model", "plan", "view", "engine", "source", "lake", "sql"],
+    ),
+    (
+        "http",
+        &[
+            "model",
+            "plan",
+            "view",
+            "engine",
+            "source",
+            "lake",
+            "sql",
+            "coordinator",
+        ],
+    ),
+];
+
+#[test]
+fn modules_use_only_what_lies_below_them() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&source, &mut files);
+    assert!(20 < files.len(), "the source was found");
+    let mut wrong = Vec::new();
+    for file in files {
+        let inside = file.strip_prefix(&source).expect("files lie in src");
+        let module = inside
+            .components()
+            .next()
+            .map(|it| it.as_os_str().to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let Some((_, allowed)) = MAY_USE.iter().find(|it| it.0 == module) else {
+            continue; // lib.rs, main.rs and the commands may use everything
+        };
+        let is_test = inside.components().any(|it| {
+            let name = it.as_os_str().to_string_lossy();
+            name == "tests.rs" || name == "tests"
+        });
+        if is_test {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).expect("source files can be read");
+        for (number, line) in text.lines().enumerate() {
+            for after in line.split("crate::").skip(1) {
+                let name: String = after
+                    .chars()
+                    .take_while(|it| it.is_alphanumeric() || *it == '_')
+                    .collect();
+                let known = MAY_USE.iter().any(|it| it.0 == name);
+                if known && name != module && !allowed.contains(&name.as_str()) {
+                    wrong.push(format!(
+                        "{}:{}: {module} uses {name}",
+                        inside.display(),
+                        number + 1
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("folders of the source can be listed") {
+        let path = entry.expect("entries can be read").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            files.push(path);
+        }
+    }
+}
