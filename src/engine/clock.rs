@@ -55,6 +55,8 @@ pub struct ClockState {
     watermark_us: i64,
     /// Highest value the sliding clock ever had.
     now_us: i64,
+    /// Epoch of the first report of this run. For a while after it the watermark stands still, so that every partition can say that it has a backlog.
+    first_epoch: Option<u64>,
 }
 
 impl Default for ClockState {
@@ -63,6 +65,7 @@ impl Default for ClockState {
             partitions: BTreeMap::new(),
             watermark_us: NEVER,
             now_us: NEVER,
+            first_epoch: None,
         }
     }
 }
@@ -70,6 +73,12 @@ impl Default for ClockState {
 impl ClockState {
     /// Event time below which no window is open, as of an epoch.
     pub fn watermark(&self, settings: &ClockSettings, epoch: u64) -> i64 {
+        if self
+            .first_epoch
+            .is_none_or(|it| epoch < it + settings.idle_ms)
+        {
+            return self.watermark_us;
+        }
         let holding = |it: &&PartitionClock| {
             !it.at_end || epoch.saturating_sub(it.last_epoch) <= settings.idle_ms
         };
@@ -123,9 +132,26 @@ impl ClockState {
         Some((newest, last_epoch))
     }
 
+    /// Fixes what the clock was just before an epoch, whose reports come next.
+    fn begin(&mut self, epoch: u64, settings: &ClockSettings) {
+        self.watermark_us = self.watermark(settings, epoch);
+        self.now_us = self.now(epoch);
+        self.first_epoch.get_or_insert(epoch);
+    }
+
+    /// The clock of a new run, stored after all epochs before `epoch`: what was closed stays closed, and every partition holds the
+    /// watermark until it has spoken.
+    fn resumed(mut self, settings: &ClockSettings, epoch: u64) -> Self {
+        self.watermark_us = self.watermark(settings, epoch);
+        self.now_us = self.now(epoch);
+        self.first_epoch = None;
+        for partition in self.partitions.values_mut() {
+            partition.at_end = false;
+        }
+        self
+    }
+
     fn apply(&mut self, report: &Report, settings: &ClockSettings) {
-        self.watermark_us = self.watermark(settings, report.epoch);
-        self.now_us = self.now(report.epoch);
         let ahead = ms_to_us(report.epoch).saturating_add(settings.ahead_max_us);
         let newest = report.newest_us.filter(|it| *it <= ahead);
         let clock = self
@@ -162,10 +188,11 @@ pub struct Clock {
 }
 
 impl Clock {
-    pub fn new(settings: ClockSettings, stored: ClockState) -> Self {
+    /// A clock that goes on from one stored after all epochs before `epoch`.
+    pub fn new(settings: ClockSettings, stored: ClockState, epoch: u64) -> Self {
         Clock {
             settings,
-            history: VecDeque::from([(0, stored)]),
+            history: VecDeque::from([(0, stored.resumed(&settings, epoch))]),
             waiting: BTreeMap::new(),
             complete: 0,
         }
@@ -183,7 +210,6 @@ impl Clock {
                 break;
             }
             let (at, mut reports) = entry.remove_entry();
-            // Several reports of one partition in one epoch come in any order: the last word is "not at its end" only if none says so.
             reports.sort();
             let mut state = self
                 .history
@@ -191,6 +217,7 @@ impl Clock {
                 .expect("the history is never empty")
                 .1
                 .clone();
+            state.begin(at, &self.settings);
             for report in merged(reports) {
                 state.apply(&report, &self.settings);
             }
@@ -271,7 +298,7 @@ mod tests {
     }
 
     fn clock(reports: impl IntoIterator<Item = Report>) -> Clock {
-        let mut clock = Clock::new(SETTINGS, ClockState::default());
+        let mut clock = Clock::new(SETTINGS, ClockState::default(), 0);
         reports.into_iter().for_each(|it| clock.report(it));
         clock.complete_below(u64::MAX);
         clock
@@ -281,7 +308,8 @@ mod tests {
     fn a_partition_with_a_backlog_holds_the_watermark() {
         let clock = clock([report(100, 0, 500, true), report(100, 1, 100, false)]);
         assert_eq!(clock.watermark(100), NEVER, "an epoch does not see itself");
-        assert_eq!(clock.watermark(200), 90_000_000);
+        assert_eq!(clock.watermark(200), NEVER, "others may have a backlog yet");
+        assert_eq!(clock.watermark(1200), 90_000_000);
         assert_eq!(clock.watermark(90_000), 90_000_000);
     }
 
@@ -292,7 +320,7 @@ mod tests {
             report(1000, 1, 100, true),
             report(2500, 0, 501, true),
         ]);
-        assert_eq!(clock.watermark(1900), 90_000_000);
+        assert_eq!(clock.watermark(2000), 90_000_000);
         assert_eq!(clock.watermark(2600), 491_000_000);
         assert_eq!(clock.watermark(2500 + 5000), 491_000_000);
         assert_eq!(clock.watermark(2500 + 5000 + 1000), 492_000_000);
@@ -303,10 +331,10 @@ mod tests {
     fn a_stored_clock_goes_on_as_if_never_stopped() {
         let all = clock([report(100, 0, 500, true), report(300, 0, 600, true)]);
         let stored = clock([report(100, 0, 500, true)]).state_before(300).clone();
-        let mut resumed = Clock::new(SETTINGS, stored);
+        let mut resumed = Clock::new(SETTINGS, stored, 300);
         resumed.report(report(300, 0, 600, true));
         resumed.complete_below(1000);
-        for epoch in [300, 301, 5000, 90_000] {
+        for epoch in [1400, 5000, 90_000] {
             assert_eq!(resumed.watermark(epoch), all.watermark(epoch));
         }
     }

@@ -226,7 +226,7 @@ impl<'s> Render<'_, 's> {
             .get(source)
             .cloned()
             .unwrap_or_default();
-        let clock = Rc::new(RefCell::new(Clock::new(settings, stored)));
+        let clock = Rc::new(RefCell::new(Clock::new(settings, stored, self.boot + 1)));
         let workers = self.workers as u64;
         let everywhere =
             reports.flat_map(move |report| (0..workers).map(move |to| (to, report.clone())));
