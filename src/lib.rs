@@ -3,6 +3,8 @@
 //! Modules in reading order: plain values, what is computed, how it is maintained, then the edges.
 
 #[cfg(feature = "connectors")]
+pub mod cluster;
+#[cfg(feature = "connectors")]
 pub mod coordinator;
 pub mod engine;
 pub mod generator;

@@ -162,6 +162,8 @@ impl Committer {
             if !part.report.clocks.is_empty() {
                 next.clocks = serde_json::to_value(&part.report.clocks)
                     .map_err(|it| Error::State(it.to_string()))?;
+                next.event_times = serde_json::to_value(&part.report.event_times)
+                    .map_err(|it| Error::State(it.to_string()))?;
             }
             for progress in part.report.progress {
                 let source = &self.dataflow.sources[progress.source].name;

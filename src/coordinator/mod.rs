@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{mpsc, watch};
 
 pub use commit::Committed;
+pub use feed::decoder;
 
 /// How a pipeline runs; see `config` for names and defaults.
 #[derive(Clone, Debug)]
@@ -203,8 +204,9 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         start,
         restored,
         control: Arc::clone(&control),
+        wall: engine::Wall::system(),
     };
-    let engine = engine::start(job, parts).map_err(Error::Engine)?;
+    let engine = engine::start(job, engine::Mesh::default(), parts).map_err(Error::Engine)?;
     Ok(Pipeline {
         dataflow,
         hub,

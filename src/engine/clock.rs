@@ -7,6 +7,7 @@
 //! A partition that still has records to read holds the watermark at its newest one; a partition read to its end stops
 //! holding it after a while; when all are at their end, time goes on with the wall clock.
 
+use super::EventTimes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -242,6 +243,14 @@ impl Clock {
     /// The sliding clock from all epochs before this one.
     pub fn now(&self, epoch: u64) -> i64 {
         self.state_before(epoch).now(epoch)
+    }
+
+    /// Both at once.
+    pub fn event_times(&self, epoch: u64) -> EventTimes {
+        EventTimes {
+            watermark_us: self.watermark(epoch),
+            now_us: self.now(epoch),
+        }
     }
 
     /// The clock from all epochs before this one.

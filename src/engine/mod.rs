@@ -22,7 +22,7 @@ mod worker;
 
 pub use accumulate::{Accumulator, Partial};
 pub use clock::{ClockSettings, ClockState};
-pub use worker::{Running, start};
+pub use worker::{Mesh, Running, start};
 
 use crate::model::{Epoch, Partition, Position, Row};
 use crate::plan::Dataflow;
@@ -88,8 +88,19 @@ pub struct CommitReport {
     pub last: bool,
     pub progress: Vec<SourceProgress>,
     pub state: Vec<StateRecord>,
-    /// Clocks of all sources as of the commit, from worker 0.
+    /// Clocks of all sources after the commit's epoch, from worker 0: what a restart goes on from.
     pub clocks: BTreeMap<String, ClockState>,
+    /// What the clocks showed at the commit's epoch, from worker 0: what its views were computed with.
+    pub event_times: BTreeMap<String, EventTimes>,
+}
+
+/// What a source's clock shows at an epoch, in microseconds of event time; the smallest number before the first record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventTimes {
+    /// Windows that end at or before it are closed.
+    pub watermark_us: i64,
+    /// What `now()` means in sliding ranges.
+    pub now_us: i64,
 }
 
 /// How far one worker read one partition, and what that was.
@@ -115,7 +126,7 @@ pub struct Published {
     /// Newest rows of each append-only table, and how many there were.
     pub tails: Vec<(usize, RecordBatch, u64)>,
     pub progress: Vec<SourceProgress>,
-    /// Watermark per source, microseconds, from worker 0.
+    /// Watermark per source, microseconds, from the first worker of the process.
     pub watermarks: Vec<(String, i64)>,
 }
 
@@ -158,6 +169,26 @@ pub struct Settings {
     pub tail_rows: usize,
 }
 
+/// The wall clock as the engine sees it, in milliseconds since 1970; tests bring one of their own.
+#[derive(Clone)]
+pub struct Wall(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl Wall {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Wall(Arc::new(crate::model::wall_ms))
+    }
+
+    /// Any function as clock. It should not run backwards; an epoch never does.
+    pub fn from_fn(now_ms: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Wall(Arc::new(now_ms))
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        (self.0)()
+    }
+}
+
 /// How the outside steers a running engine.
 #[derive(Debug, Default)]
 pub struct Control {
@@ -175,6 +206,7 @@ pub struct Job {
     pub start: Epoch,
     pub restored: Restored,
     pub control: Arc<Control>,
+    pub wall: Wall,
 }
 
 impl Settings {

@@ -3,7 +3,10 @@
 //! All workers render the same dataflow in the same order; timely's channels depend on that.
 
 use super::clock::{Clock, Report};
-use super::operators::{self, ChangeStream, ClockStream, Shared, SharedClock, ViewStore};
+use super::operators::{
+    self, ChangeStream, ClockStream, RunEpochs, Shared, SharedClock, ViewStore,
+};
+use super::worker::Place;
 use super::{Feed, Job};
 use crate::plan::{DEAD_LETTER_RELATION, LATE_RELATION, Plan, ViewKind, ViewSpec};
 use std::cell::RefCell;
@@ -19,9 +22,8 @@ use timely::dataflow::{ProbeHandle, Scope, StreamVec};
 /// The dataflow of one worker, being built.
 struct Render<'a, 's> {
     job: &'a Job,
-    worker: usize,
-    workers: usize,
-    boot: u64,
+    place: Place,
+    epochs: RunEpochs,
     shared: Rc<RefCell<Shared>>,
     relations: HashMap<String, ChangeStream<'s>>,
     clocks: HashMap<String, (SharedClock, ClockStream<'s>)>,
@@ -33,8 +35,7 @@ struct Render<'a, 's> {
 pub(super) fn render(
     scope: Scope<'_, u64>,
     job: &Job,
-    worker: usize,
-    workers: usize,
+    place: Place,
     feeds: Vec<Box<dyn Feed>>,
     shared: &Rc<RefCell<Shared>>,
 ) -> (ProbeHandle<u64>, BTreeMap<String, SharedClock>) {
@@ -45,9 +46,13 @@ pub(super) fn render(
     };
     let mut render = Render {
         job,
-        worker,
-        workers,
-        boot,
+        place,
+        epochs: RunEpochs {
+            boot,
+            start: job.start.0,
+            tick_ms: job.settings.tick_ms,
+            control: std::sync::Arc::clone(&job.control),
+        },
         shared: Rc::clone(shared),
         relations: HashMap::new(),
         clocks: HashMap::new(),
@@ -57,16 +62,7 @@ pub(super) fn render(
     let mut ends: Vec<StreamVec<'_, u64, ()>> = Vec::new();
     let mut dead = Vec::new();
     for (number, (spec, feed)) in job.dataflow.sources.iter().zip(feeds).enumerate() {
-        let streams = operators::source(
-            scope,
-            number,
-            spec,
-            feed,
-            &job.settings,
-            job.start,
-            std::sync::Arc::clone(&job.control),
-            Rc::clone(shared),
-        );
+        let streams = operators::source(scope, number, spec, feed, job, Rc::clone(shared));
         render.relations.insert(spec.name.clone(), streams.records);
         dead.push(streams.undecoded);
         render.clock(&spec.name, streams.reports);
@@ -89,6 +85,7 @@ pub(super) fn render(
                 rows.clone(),
                 number,
                 job.settings.tail_rows,
+                place,
                 shared,
             ));
         }
@@ -101,10 +98,11 @@ pub(super) fn render(
         }
         let rows = render.plan(&view.plan, &view.name);
         render.relations.insert(view.name.clone(), rows.clone());
-        let published = operators::view_rows(rows, number, shared);
+        let rows = operators::view_rows(rows);
+        ends.push(operators::publish(rows.clone(), number, place, shared));
         let store = Rc::new(RefCell::new(render.store(number, view)));
         shared.borrow_mut().stores.push(Rc::clone(&store));
-        ends.push(operators::store_view(published, store));
+        ends.push(operators::store_view(rows, store));
     }
     for (_, ticks) in render.clocks.values() {
         ends.push(ticks.clone());
@@ -157,8 +155,7 @@ impl<'s> Render<'_, 's> {
             } => {
                 let below = self.plan(input, view);
                 let state = &self.job.restored.state;
-                let restored =
-                    operators::restored_partials(state, &aggregation.id, self.worker, self.workers);
+                let restored = operators::restored_partials(state, &aggregation.id, self.place);
                 let clock = aggregation
                     .clock
                     .as_ref()
@@ -171,9 +168,9 @@ impl<'s> Render<'_, 's> {
                     schema,
                     view,
                     clock,
-                    self.boot,
+                    &self.epochs,
                     restored,
-                    self.worker == 0,
+                    self.place.index == 0,
                     &self.shared,
                 );
                 self.late.push(late);
@@ -188,12 +185,8 @@ impl<'s> Render<'_, 's> {
                 let below = self.plan(input, view);
                 let operator = format!("{view}.top{}", self.top_ks);
                 self.top_ks += 1;
-                let restored = operators::restored_rows(
-                    &self.job.restored.state,
-                    &operator,
-                    self.worker,
-                    self.workers,
-                );
+                let restored =
+                    operators::restored_rows(&self.job.restored.state, &operator, self.place);
                 operators::top_k(
                     below,
                     &plan.schema(),
@@ -201,7 +194,7 @@ impl<'s> Render<'_, 's> {
                     *skip,
                     *limit,
                     operator,
-                    self.boot,
+                    self.epochs.boot,
                     restored,
                     &self.shared,
                 )
@@ -226,8 +219,12 @@ impl<'s> Render<'_, 's> {
             .get(source)
             .cloned()
             .unwrap_or_default();
-        let clock = Rc::new(RefCell::new(Clock::new(settings, stored, self.boot + 1)));
-        let workers = self.workers as u64;
+        let clock = Rc::new(RefCell::new(Clock::new(
+            settings,
+            stored,
+            self.epochs.boot + 1,
+        )));
+        let workers = self.place.peers as u64;
         let everywhere =
             reports.flat_map(move |report| (0..workers).map(move |to| (to, report.clone())));
         let shared = Rc::clone(&clock);

@@ -7,14 +7,19 @@ use super::operators::{Shared, SharedClock};
 use super::render::render;
 use super::{CommitReport, Feed, Job, Outputs, Published, SourceProgress};
 use crate::model::Epoch;
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use timely::communication::Hooks;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::dataflow::ProbeHandle;
-use timely::{CommunicationConfig, Config, WorkerConfig};
+use timely::{CommunicationConfig, WorkerConfig};
 
 /// Longest sleep of a worker with nothing to do.
 const PARK: Duration = Duration::from_millis(5);
@@ -41,40 +46,80 @@ impl Running {
     }
 }
 
-/// Starts the workers. `parts` gives each its feeds, in the order of the sources, and its outputs.
+/// The processes an engine runs in.
+#[derive(Debug, Default)]
+pub struct Mesh {
+    pub process: usize,
+    /// A connection to every other process, by number, and none to itself. Empty if there is only one process.
+    pub sockets: Vec<Option<TcpStream>>,
+}
+
+impl Mesh {
+    /// How many processes there are.
+    pub fn processes(&self) -> usize {
+        self.sockets.len().max(1)
+    }
+}
+
+/// Where a worker is among all workers of all processes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Its number.
+    pub index: usize,
+    /// How many there are.
+    pub peers: usize,
+    /// How many there are in each process.
+    pub local: usize,
+}
+
+impl Place {
+    /// Whether it is the first of its process.
+    pub fn is_first_of_process(self) -> bool {
+        self.index.is_multiple_of(self.local)
+    }
+
+    /// One worker of each process, the same for equal `key`.
+    pub fn one_per_process(self, key: usize) -> impl Iterator<Item = u64> {
+        (0..self.peers / self.local).map(move |it| (it * self.local + key % self.local) as u64)
+    }
+
+    pub fn is_cluster(self) -> bool {
+        self.local < self.peers
+    }
+}
+
+/// Starts the workers of this process. `parts` gives each its feeds, in the order of the sources, and its outputs.
 ///
 /// # Errors
 /// If threads cannot be started.
 pub fn start(
     job: Job,
+    mesh: Mesh,
     parts: Vec<(Vec<Box<dyn Feed>>, Box<dyn Outputs>)>,
 ) -> Result<Running, String> {
-    let workers = parts.len();
+    let local = parts.len();
+    let first = mesh.process * local;
     let mut config = WorkerConfig::default();
     differential_dataflow::configure(
         &mut config,
         &differential_dataflow::Config::default().idle_merge_effort(Some(1000)),
     );
-    let communication = if workers == 1 {
-        CommunicationConfig::Thread
-    } else {
-        CommunicationConfig::Process(workers)
-    };
-    let config = Config {
-        communication,
-        worker: config,
-    };
+    let (builders, guard) = allocators(mesh, local)?;
     let parts: Mutex<Vec<Option<_>>> = Mutex::new(parts.into_iter().map(Some).collect());
     let job = Arc::new(job);
-    let guards = timely::execute(config, move |worker| {
-        let index = worker.index();
+    let guards = timely::execute::execute_from(builders, guard, config, move |worker| {
+        let place = Place {
+            index: worker.index(),
+            peers: worker.peers(),
+            local,
+        };
         let (feeds, outputs) = parts
             .lock()
             .ok()
-            .and_then(|mut it| it[index].take())
+            .and_then(|mut it| it[place.index - first].take())
             .expect("each worker takes its own part once");
-        let failed = AbortOnPanic;
-        run(worker, index, workers, &job, feeds, outputs);
+        let failed = AbortOnPanic(place);
+        run(worker, place, &job, feeds, outputs);
         std::mem::forget(failed);
     })?;
     Ok(Running {
@@ -82,11 +127,40 @@ pub fn start(
     })
 }
 
+fn allocators(
+    mesh: Mesh,
+    local: usize,
+) -> Result<(Vec<AllocatorBuilder>, Box<dyn Any + Send>), String> {
+    if mesh.processes() == 1 {
+        return match local {
+            1 => CommunicationConfig::Thread,
+            _ => CommunicationConfig::Process(local),
+        }
+        .try_build();
+    }
+    let hooks = Hooks::default();
+    let threads =
+        ProcessBuilder::new_typed_vector(local, hooks.refill.clone(), hooks.spill.clone());
+    let (builders, guard) =
+        initialize_networking_from_sockets(threads, mesh.sockets, mesh.process, local, hooks)
+            .map_err(|it| it.to_string())?;
+    Ok((
+        builders.into_iter().map(AllocatorBuilder::Tcp).collect(),
+        Box::new(guard),
+    ))
+}
+
 /// Ends the process when a worker unwinds; the panic hook has said why.
-struct AbortOnPanic;
+struct AbortOnPanic(Place);
+
+/// In a cluster a worker fails when another process is gone; who that was is found out elsewhere, and said within this time.
+const LAST_WORDS: Duration = Duration::from_millis(4500);
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
+        if self.0.is_cluster() {
+            std::thread::sleep(LAST_WORDS);
+        }
         tracing::error!(
             "a worker failed; the process ends and can be started again from its last commit"
         );
@@ -96,18 +170,17 @@ impl Drop for AbortOnPanic {
 
 fn run(
     worker: &mut timely::worker::Worker,
-    index: usize,
-    workers: usize,
+    place: Place,
     job: &Job,
     feeds: Vec<Box<dyn Feed>>,
     outputs: Box<dyn Outputs>,
 ) {
     let shared = Rc::new(RefCell::new(Shared::default()));
     let (probe, clocks) = worker.dataflow_named("tidelake", |scope| {
-        render(scope, job, index, workers, feeds, &shared)
+        render(scope, job, place, feeds, &shared)
     });
     let mut exit = Exit {
-        index,
+        place,
         job,
         shared,
         clocks,
@@ -128,7 +201,7 @@ fn run(
 
 /// What stands between a worker's dataflow and the outside.
 struct Exit<'a> {
-    index: usize,
+    place: Place,
     job: &'a Job,
     shared: Rc<RefCell<Shared>>,
     clocks: BTreeMap<String, SharedClock>,
@@ -194,7 +267,7 @@ impl Exit<'_> {
         let later = shared.changes.split_off(&upto);
         let changes = std::mem::replace(&mut shared.changes, later);
         let mut published = Published {
-            worker: self.index,
+            worker: self.place.index,
             through: Epoch(upto),
             ..Published::default()
         };
@@ -211,7 +284,7 @@ impl Exit<'_> {
             .into_values()
             .flatten()
             .collect();
-        if self.index == 0 {
+        if self.place.is_first_of_process() {
             let watermark = |clock: &SharedClock| {
                 Some(clock.borrow().watermark(upto)).filter(|it| *it != NEVER)
             };
@@ -233,7 +306,7 @@ impl Exit<'_> {
 
     fn commit(&mut self, commit: Epoch, last: bool) {
         let mut report = CommitReport {
-            worker: self.index,
+            worker: self.place.index,
             commit,
             last,
             ..CommitReport::default()
@@ -254,12 +327,17 @@ impl Exit<'_> {
         let captured = std::mem::replace(&mut shared.captured, later);
         drop(shared);
         report.state = captured.into_values().flatten().collect();
-        if self.index == 0 {
+        if self.place.index == 0 {
             let state = |it: &SharedClock| it.borrow().state_before(commit.0 + 1).clone();
             report.clocks = self
                 .clocks
                 .iter()
                 .map(|(name, it)| (name.clone(), state(it)))
+                .collect();
+            report.event_times = self
+                .clocks
+                .iter()
+                .map(|(name, it)| (name.clone(), it.borrow().event_times(commit.0)))
                 .collect();
         }
         self.outputs.commit(report);

@@ -29,6 +29,9 @@ pub struct Manifest {
     pub offsets: SourceOffsets,
     /// The engine's clocks and all-time counts: kept here, understood elsewhere.
     pub clocks: serde_json::Value,
+    /// Per source, watermark and `now()` that the views of this commit were computed with, in microseconds.
+    #[serde(default)]
+    pub event_times: serde_json::Value,
     pub totals: serde_json::Value,
     /// Per source and partition: records, dead letters, bytes, checksum, of this commit alone.
     pub counts: serde_json::Value,
@@ -220,6 +223,7 @@ impl Manifest {
             epoch: Epoch(0),
             offsets: BTreeMap::new(),
             clocks: serde_json::Value::Null,
+            event_times: serde_json::Value::Null,
             totals: serde_json::Value::Null,
             counts: serde_json::Value::Null,
             tables: BTreeMap::new(),

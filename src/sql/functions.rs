@@ -5,7 +5,7 @@
 
 use crate::model::{Bins, bin_of};
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, StringBuilder, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringBuilder, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{
     DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
@@ -103,17 +103,35 @@ impl ScalarUDFImpl for WindowBound {
     }
 }
 
-/// `within_last(time, size in µs)`: what `time > now() - INTERVAL …` becomes in a view. It never runs; the engine takes it out of
-/// the filter and lets records leave when their time is up.
+/// Ranges of `now() - INTERVAL` views are kept in this many steps.
+const LAST_STEPS: i64 = 30;
+
+/// How finely records leave a sliding range of a size, in microseconds: a record leaves with its whole step.
+pub(super) fn last_step_us(size_us: i64) -> i64 {
+    (size_us / LAST_STEPS).max(1_000_000).min(size_us)
+}
+
+/// `within_last(time, size in µs)`: what `time > now() - INTERVAL …` becomes in a view. In a maintained view it never runs; the
+/// engine takes it out of the filter and lets records leave when their time is up. In a batch it runs as of one time.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct WithinLast {
+pub(super) struct WithinLast {
+    now_us: Option<i64>,
     signature: Signature,
 }
 
 impl WithinLast {
     fn new() -> Self {
         WithinLast {
+            now_us: None,
             signature: Signature::exact(vec![utc_micros(), DataType::Int64], Volatility::Immutable),
+        }
+    }
+
+    /// The function as of a time.
+    pub(super) fn at(now_us: i64) -> Self {
+        WithinLast {
+            now_us: Some(now_us),
+            ..WithinLast::new()
         }
     }
 }
@@ -128,10 +146,27 @@ impl ScalarUDFImpl for WithinLast {
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
         Ok(DataType::Boolean)
     }
-    fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        exec_err!(
-            "{WITHIN_LAST} has a meaning only directly in the WHERE of a materialized view; use now() in a query"
-        )
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(now_us) = self.now_us else {
+            return exec_err!(
+                "{WITHIN_LAST} has a meaning only directly in the WHERE of a materialized view; use now() in a query"
+            );
+        };
+        let [
+            times,
+            ColumnarValue::Scalar(ScalarValue::Int64(Some(size_us))),
+        ] = args.args.as_slice()
+        else {
+            return exec_err!("{WITHIN_LAST} takes a time and a constant size");
+        };
+        let times = times.to_array(args.number_rows)?;
+        let step_us = last_step_us(*size_us);
+        let within: BooleanArray = times
+            .as_primitive::<TimestampMicrosecondType>()
+            .iter()
+            .map(|it| it.map(|it| now_us.saturating_sub(*size_us) < it - it.rem_euclid(step_us)))
+            .collect();
+        Ok(ColumnarValue::Array(Arc::new(within)))
     }
 }
 

@@ -4,7 +4,7 @@
 //! write instead. A column that `time > now() - INTERVAL …` needs travels behind the declared
 //! columns of each node until the aggregate above takes it.
 
-use super::functions::{PERCENTILE, TUMBLE_END, TUMBLE_START, WITHIN_LAST};
+use super::functions::{PERCENTILE, TUMBLE_END, TUMBLE_START, WITHIN_LAST, last_step_us};
 use crate::plan::{
     Aggregate, Aggregation, EventTime, Function, Order, Plan, SourceSpec, TableSpec, ViewKind,
     ViewSpec, Window,
@@ -18,9 +18,6 @@ use datafusion::logical_expr::{Expr, FetchType, LogicalPlan, SkipType, Volatilit
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use std::sync::Arc;
-
-/// Lists of `now() - INTERVAL` views are kept in this many steps.
-const LAST_STEPS: i64 = 30;
 
 /// What is already defined when a statement is lowered.
 pub(super) struct Lowering<'a> {
@@ -265,14 +262,11 @@ impl Lowering<'_> {
                 return Err("use either TUMBLE or `now() - INTERVAL`, not both".to_owned());
             }
             (Some((key, add_us)), None) => Window::Tumble { key, add_us },
-            (None, Some(last)) => {
-                let step_us = (last.size_us / LAST_STEPS).max(1_000_000).min(last.size_us);
-                Window::Last {
-                    time: last.column,
-                    size_us: last.size_us,
-                    step_us,
-                }
-            }
+            (None, Some(last)) => Window::Last {
+                time: last.column,
+                size_us: last.size_us,
+                step_us: last_step_us(last.size_us),
+            },
             (None, None) => Window::None,
         };
         if window != Window::None && clock.is_none() {
@@ -303,7 +297,8 @@ impl Lowering<'_> {
         limit: Option<(usize, usize)>,
     ) -> Result<Lowered, String> {
         let input = self.node(&node.input, None)?;
-        let Some((skip, limit)) = limit else {
+        // The optimiser may have moved the LIMIT into the sort.
+        let Some((skip, limit)) = limit.or(node.fetch.map(|it| (0, it))) else {
             return Ok(input);
         }; // the order of a view's rows has no meaning
         let order = node

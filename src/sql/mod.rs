@@ -6,11 +6,13 @@
 mod functions;
 mod lower;
 pub mod query;
+mod recompute;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
 pub use functions::class_of_address;
+pub use recompute::{Records, recompute};
 pub use syntax::duration_us;
 
 use crate::plan::{
@@ -178,7 +180,7 @@ impl Planner {
             }
             ParsedKind::Alias { name, mut query } => {
                 let text = query.to_string();
-                syntax::rewrite_windows(query.as_mut())?;
+                syntax::rewrite_windows(query.as_mut(), syntax::all_records)?;
                 let plan = self.logical(&query).await?;
                 lower::refuse_volatile(&plan)?;
                 let view = datafusion::datasource::ViewTable::new(plan, None);
@@ -207,7 +209,7 @@ impl Planner {
                 mut query,
             } => {
                 let sql = query.to_string();
-                syntax::rewrite_windows(query.as_mut())?;
+                syntax::rewrite_windows(query.as_mut(), syntax::all_records)?;
                 syntax::rewrite_last(&mut query);
                 let plan = self.lowered(&name, &query).await?;
                 let view = self.view_spec(name, sql, &options, plan, stored)?;

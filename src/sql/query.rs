@@ -407,7 +407,7 @@ fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
     match statement {
         DfStatement::Explain(explain) => prepare(&mut explain.statement),
         DfStatement::Statement(inner) if matches!(inner.as_ref(), Statement::Query(_)) => {
-            syntax::rewrite_windows(inner).map_err(QueryError::rejected)
+            syntax::rewrite_windows(inner, syntax::all_records).map_err(QueryError::rejected)
         }
         other => {
             let text = other.to_string();

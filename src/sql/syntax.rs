@@ -8,8 +8,8 @@ use super::Error;
 use super::functions::{TUMBLE_END, TUMBLE_START, WITHIN_LAST};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr,
-    Ident, ObjectName, Query, SelectItem, SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo,
-    Value, VisitMut, VisitorMut,
+    Ident, ObjectName, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, SelectItem,
+    SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -362,13 +362,17 @@ pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, Str
     })
 }
 
-/// Turns `TUMBLE(…)` in FROM into a sub-query with `window_start` and `window_end`.
+/// Turns `TUMBLE(…)` in FROM into a sub-query with `window_start` and `window_end`. `condition` may restrict the
+/// records of a window: it is given the relation and the end of the window as SQL.
 ///
 /// # Errors
 /// If its arguments have another form.
-pub fn rewrite_windows(query: &mut impl VisitMut) -> Result<(), String> {
-    struct Rewrite;
-    impl VisitorMut for Rewrite {
+pub fn rewrite_windows(
+    query: &mut impl VisitMut,
+    condition: impl Fn(&str, &str) -> Option<String>,
+) -> Result<(), String> {
+    struct Rewrite<F>(F);
+    impl<F: Fn(&str, &str) -> Option<String>> VisitorMut for Rewrite<F> {
         type Break = String;
         fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
             let (name, args, alias) = match factor {
@@ -420,8 +424,11 @@ pub fn rewrite_windows(query: &mut impl VisitMut) -> Result<(), String> {
                 || relation.rsplit('.').next().unwrap_or(&relation).to_owned(),
                 |it| it.name.to_string(),
             );
+            let end = format!("{TUMBLE_END}({time}, {size})");
+            let filter =
+                (self.0)(&relation, &end).map_or_else(String::new, |it| format!(" WHERE {it}"));
             let sql = format!(
-                "(SELECT *, {TUMBLE_START}({time}, {size}) AS window_start, {TUMBLE_END}({time}, {size}) AS window_end FROM {relation}) AS {alias}"
+                "(SELECT *, {TUMBLE_START}({time}, {size}) AS window_start, {end} AS window_end FROM {relation}{filter}) AS {alias}"
             );
             match Parser::new(&PostgreSqlDialect {})
                 .try_with_sql(&sql)
@@ -435,9 +442,75 @@ pub fn rewrite_windows(query: &mut impl VisitMut) -> Result<(), String> {
             }
         }
     }
-    match query.visit(&mut Rewrite) {
+    match query.visit(&mut Rewrite(condition)) {
         ControlFlow::Break(text) => Err(text),
         ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+/// A windowed view takes all records of its relation: which of them are late is the engine's to decide.
+pub fn all_records(_relation: &str, _window_end: &str) -> Option<String> {
+    None
+}
+
+/// Parses one query.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_query(text: &str) -> Result<Query, String> {
+    Parser::new(&PostgreSqlDialect {})
+        .try_with_sql(text)
+        .and_then(|mut it| it.parse_query())
+        .map(|it| *it)
+        .map_err(|it| it.to_string())
+}
+
+/// FROM and WHERE of every SELECT that reads a window directly.
+pub fn windowed_selects(query: &Query) -> Vec<(TableFactor, Option<Expr>)> {
+    fn collect(set: &SetExpr, found: &mut Vec<(TableFactor, Option<Expr>)>) {
+        match set {
+            SetExpr::Select(select) => {
+                if let [from] = select.from.as_slice()
+                    && from.joins.is_empty()
+                    && matches!(
+                        &from.relation,
+                        TableFactor::Table { args: Some(_), .. } | TableFactor::Function { .. }
+                    )
+                {
+                    found.push((from.relation.clone(), select.selection.clone()));
+                }
+            }
+            SetExpr::SetOperation { left, right, .. } => {
+                collect(left, found);
+                collect(right, found);
+            }
+            SetExpr::Query(query) => collect(&query.body, found),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    collect(&query.body, &mut found);
+    found
+}
+
+/// Makes the order of `ORDER BY … LIMIT` definite: rows that are equal in it are told apart by all their columns.
+pub fn order_wholly(query: &mut Query, columns: usize) {
+    let Some(OrderBy {
+        kind: OrderByKind::Expressions(order),
+        ..
+    }) = &mut query.order_by
+    else {
+        return;
+    };
+    for column in 1..=columns {
+        order.push(OrderByExpr {
+            expr: Expr::value(Value::Number(column.to_string(), false)),
+            options: OrderByOptions {
+                asc: Some(true),
+                nulls_first: Some(true),
+            },
+            with_fill: None,
+        });
     }
 }
 

@@ -11,10 +11,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["model", "plan"]),
     ("source", &["model"]),
     ("lake", &["model"]),
+    ("cluster", &["model"]),
     ("sql", &["model", "plan", "view", "lake"]),
     (
         "coordinator",
-        &["model", "plan", "view", "engine", "source", "lake", "sql"],
+        &[
+            "model", "plan", "view", "engine", "source", "lake", "sql", "cluster",
+        ],
     ),
     (
         "http",

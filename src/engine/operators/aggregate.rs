@@ -4,11 +4,12 @@
 //! range) and takes it all back when the bucket is over; for a window the rows that this would
 //! retract are final, so the retraction ends at the view's edge and only frees the arrangement.
 
-use super::{ChangeStream, ClockStream, Shared, SharedClock};
+use super::{ChangeStream, ClockStream, RunEpochs, Shared, SharedClock};
 use crate::engine::accumulate::{Accumulator, Partial, Slot, results};
 use crate::engine::changes::Changes;
 use crate::engine::clock::NEVER;
 use crate::engine::grouping::{Grouper, Groups};
+use crate::engine::worker::Place;
 use crate::engine::{StateContent, StateRecord};
 use crate::model::{Row, array_of_values};
 use crate::plan::{Aggregation, Function, Window, late_schema};
@@ -25,6 +26,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -54,7 +56,7 @@ pub(in crate::engine) fn aggregate<'s>(
     schema: &SchemaRef,
     view: &str,
     clock: Option<(SharedClock, ClockStream<'s>)>,
-    boot: u64,
+    epochs: &RunEpochs,
     restored: Vec<Partial>,
     first_worker: bool,
     shared: &Rc<RefCell<Shared>>,
@@ -79,10 +81,10 @@ pub(in crate::engine) fn aggregate<'s>(
         input_schema,
         aggregation,
         shared_clock.clone(),
-        boot,
+        epochs.boot,
         initial,
     );
-    let admitted = admit(partials, aggregation, clock, boot, shared);
+    let admitted = admit(partials, aggregation, clock, epochs, shared);
     let groups = admitted
         .clone()
         .flat_map(|(it, time, diff)| match it {
@@ -181,7 +183,7 @@ fn admit<'s>(
     partials: StreamVec<'s, u64, (u64, Partial)>,
     aggregation: &Arc<Aggregation>,
     clock: Option<(SharedClock, ClockStream<'s>)>,
-    boot: u64,
+    epochs: &RunEpochs,
     shared: &Rc<RefCell<Shared>>,
 ) -> StreamVec<'s, u64, (Admitted, u64, i64)> {
     let exchange = || Exchange::new(|it: &(u64, Partial)| it.1.key.hashed());
@@ -189,9 +191,11 @@ fn admit<'s>(
     let shared = Rc::clone(shared);
     let mut admission = Admission {
         aggregation,
-        boot,
+        boot: epochs.boot,
         shared,
         buckets: BTreeMap::new(),
+        next_close: epochs.start,
+        tick_ms: epochs.tick_ms,
         out: Vec::new(),
     };
     type Builder = CapacityContainerBuilder<Vec<(Admitted, u64, i64)>>;
@@ -222,6 +226,7 @@ fn admit<'s>(
         });
     };
     let window = admission.aggregation.window;
+    let control = Arc::clone(&epochs.control);
     partials.binary_frontier::<_, Builder, _, _, _, _>(
         ticks,
         exchange(),
@@ -260,27 +265,23 @@ fn admit<'s>(
                         break;
                     }
                     let partials = entry.remove();
-                    let over = if time <= boot { NEVER } else { over(time) };
-                    admission.close(time, over);
-                    admission.take_in(time, partials, over);
+                    admission.close_through(time, &over);
+                    admission.take_in(time, partials, over(time));
+                }
+                let last = match upto {
+                    u64::MAX => control.stop_at.load(Ordering::Acquire),
+                    upto => upto,
+                };
+                admission.close_through(last, &over);
+                for (time, changes) in admission.by_time() {
                     output
                         .session(&capability.delayed(&time))
-                        .give_iterator(admission.out.drain(..));
+                        .give_iterator(changes.into_iter());
                 }
                 if upto == end {
                     held = None;
-                    return;
-                }
-                if *capability.time() < upto {
+                } else if *capability.time() < upto {
                     capability.downgrade(&upto);
-                    if boot < upto {
-                        admission.close(upto, over(upto));
-                        if !admission.out.is_empty() {
-                            output
-                                .session(&*capability)
-                                .give_iterator(admission.out.drain(..));
-                        }
-                    }
                 }
             }
         },
@@ -292,10 +293,52 @@ struct Admission {
     boot: u64,
     shared: Rc<RefCell<Shared>>,
     buckets: BTreeMap<i64, Bucket>,
+    /// The first epoch at which buckets have not been looked at.
+    next_close: u64,
+    tick_ms: u64,
     out: Vec<(Admitted, u64, i64)>,
 }
 
 impl Admission {
+    /// Takes buckets back, each at the first epoch at which it is over, up to and including `last`. So the rows of
+    /// an epoch do not depend on which epochs a worker happened to see.
+    fn close_through(&mut self, last: u64, over: impl Fn(u64) -> i64) {
+        if last < self.next_close {
+            return;
+        }
+        let mut first = self.next_close;
+        let ticks = (last - first) / self.tick_ms;
+        let last = first + ticks * self.tick_ms;
+        while let Some((end, _)) = self.buckets.first_key_value() {
+            let end = *end;
+            if end == i64::MAX || over(last) < end {
+                break;
+            }
+            // `over` only rises, so halving finds the first epoch.
+            let (mut low, mut high) = (0, (last - first) / self.tick_ms);
+            while low < high {
+                let middle = (low + high) / 2;
+                if end <= over(first + middle * self.tick_ms) {
+                    high = middle;
+                } else {
+                    low = middle + 1;
+                }
+            }
+            first += low * self.tick_ms;
+            self.close(first, over(first));
+        }
+        self.next_close = last + self.tick_ms;
+    }
+
+    /// What has been let through, by epoch.
+    fn by_time(&mut self) -> BTreeMap<u64, Vec<(Admitted, u64, i64)>> {
+        let mut by_time: BTreeMap<u64, Vec<_>> = BTreeMap::new();
+        for change in self.out.drain(..) {
+            by_time.entry(change.1).or_default().push(change);
+        }
+        by_time
+    }
+
     /// Takes back every bucket that is over.
     fn close(&mut self, time: u64, over: i64) {
         while let Some(entry) = self.buckets.first_entry() {
@@ -325,7 +368,10 @@ impl Admission {
             .any(|it| matches!(it.function, Function::Min | Function::Max));
         for mut partial in partials {
             if partial.bucket <= over && partial.bucket != i64::MAX {
-                if let Window::Tumble { .. } = self.aggregation.window {
+                // Restored state may hold buckets that were over already; those are no news.
+                if let Window::Tumble { .. } = self.aggregation.window
+                    && self.boot < time
+                {
                     self.out.push((
                         Admitted::Late(partial.bucket, partial.accumulator.records),
                         time,
@@ -588,14 +634,13 @@ fn late<'s>(
 pub(in crate::engine) fn restored_partials(
     state: &[StateRecord],
     operator: &str,
-    worker: usize,
-    workers: usize,
+    place: Place,
 ) -> Vec<Partial> {
     state
         .iter()
         .filter(|it| it.operator == operator)
         .enumerate()
-        .filter(|(at, _)| at % workers == worker)
+        .filter(|(at, _)| at % place.peers == place.index)
         .filter_map(|(_, it)| match &it.content {
             StateContent::Group(partial) => Some(partial.clone()),
             StateContent::Row(..) => None,

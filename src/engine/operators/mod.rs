@@ -9,23 +9,35 @@ mod top_k;
 pub(super) use aggregate::{aggregate, restored_partials};
 pub(super) use source::source;
 pub(super) use stateless::{map, project, relabel};
-pub(super) use store::{append, store_view, tail, view_rows};
+pub(super) use store::{append, publish, store_view, tail, view_rows};
 pub(super) use top_k::{restored_rows, top_k};
 
 use super::clock::Clock;
-use super::{SourceProgress, StateContent, StateRecord};
+use super::{Control, SourceProgress, StateContent, StateRecord};
 use crate::engine::changes::Changes;
 use crate::model::{Epoch, Row};
 use arrow::array::RecordBatch;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use timely::dataflow::{Stream, StreamVec};
 
 pub(super) type ChangeStream<'s> = Stream<'s, u64, Changes>;
 /// Its frontier says up to where a clock is known.
 pub(super) type ClockStream<'s> = StreamVec<'s, u64, ()>;
 pub(super) type SharedClock = Rc<RefCell<Clock>>;
+
+/// The epochs of a run.
+#[derive(Clone)]
+pub(super) struct RunEpochs {
+    /// Restored state is fed in at this epoch; what is computed at or before it, the lake already has.
+    pub boot: u64,
+    /// The first epoch of the run.
+    pub start: u64,
+    pub tick_ms: u64,
+    pub control: Arc<Control>,
+}
 
 /// What the operators of one worker leave for its loop to take away.
 #[derive(Default)]

@@ -3,8 +3,8 @@
 use super::{ChangeStream, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::clock::Report;
-use crate::engine::{Control, Feed, Input, Settings, SourceProgress};
-use crate::model::{Epoch, Partition, wall_ms};
+use crate::engine::{Feed, Input, Job, SourceProgress};
+use crate::model::{Epoch, Partition};
 use crate::plan::{SourceSpec, dead_letter_schema};
 use arrow::array::{BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use std::cell::RefCell;
@@ -30,18 +30,12 @@ pub(in crate::engine) struct SourceStreams<'s> {
 }
 
 /// The operator. It holds one capability, at its current epoch, and drops it when the engine stops.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "it is the seam between the worker and its dataflow"
-)]
 pub(in crate::engine) fn source<'s>(
     scope: Scope<'s, u64>,
     number: usize,
     spec: &SourceSpec,
     mut feed: Box<dyn Feed>,
-    settings: &Settings,
-    start: Epoch,
-    control: Arc<Control>,
+    job: &Job,
     shared: Rc<RefCell<Shared>>,
 ) -> SourceStreams<'s> {
     let mut builder = OperatorBuilder::new(format!("Source {}", spec.name), scope);
@@ -56,7 +50,8 @@ pub(in crate::engine) fn source<'s>(
     let mut reports_output =
         OutputBuilder::<_, CapacityContainerBuilder<Vec<Report>>>::from(reports_output);
     let activator = scope.activator_for(Rc::clone(&info.address));
-    let (tick_ms, lag_max_ms) = (settings.tick_ms, settings.lag_max_ms);
+    let (tick_ms, lag_max_ms) = (job.settings.tick_ms, job.settings.lag_max_ms);
+    let (start, wall, control) = (job.start, job.wall.clone(), Arc::clone(&job.control));
     let (name, schema) = (spec.name.clone(), spec.schema());
     builder.build(move |mut capabilities| {
         capabilities
@@ -71,7 +66,7 @@ pub(in crate::engine) fn source<'s>(
             let Some(capabilities) = held.as_mut() else {
                 return;
             };
-            let current = Epoch::at_or_after(wall_ms(), tick_ms);
+            let current = Epoch::at_or_after(wall.now_ms(), tick_ms);
             if epoch < current {
                 let mut output = reports_output.activate();
                 let mut session = output.session(&capabilities[2]);

@@ -5,10 +5,14 @@
 
 use super::{ChangeStream, ClockStream, Shared, SharedClock, ViewStore};
 use crate::engine::clock::NEVER;
+use crate::engine::worker::Place;
 use crate::model::{Row, rows_of_batch};
 use crate::plan::LATE_COLUMN;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,6 +22,7 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::vec::Map;
 
 type Nothing = CapacityContainerBuilder<Vec<()>>;
 
@@ -121,48 +126,106 @@ fn marked(batch: &RecordBatch, event_time: usize, watermark: i64) -> RecordBatch
         .expect("the mark is one more column")
 }
 
-/// The newest rows of an append-only table, for the live tail: at most `rows` per epoch, the rest only counted.
+/// The newest rows of an append-only table, for the live tail of every process: at most `rows` per epoch and worker, the rest only counted.
 pub(in crate::engine) fn tail<'s>(
     input: ChangeStream<'s>,
     table: usize,
     rows: usize,
+    place: Place,
     shared: &Rc<RefCell<Shared>>,
 ) -> StreamVec<'s, u64, ()> {
-    let shared = Rc::clone(shared);
-    input.unary::<Nothing, _, _, _>(Pipeline, "Tail", move |_, _| {
-        let (mut epoch, mut left) = (0, rows);
-        move |input, _output| {
-            input.for_each(|capability, changes| {
-                let Some(time) = capability.least().copied() else {
-                    return;
-                };
-                if epoch != time {
-                    (epoch, left) = (time, rows);
-                }
-                if let Some(batch) = std::mem::take(changes).batch() {
+    let own = Rc::clone(shared);
+    let sampled = input.unary::<CapacityContainerBuilder<Vec<(u64, Sample)>>, _, _, _>(
+        Pipeline,
+        "Tail",
+        move |_, _| {
+            let (mut epoch, mut left) = (0, rows);
+            move |input, output| {
+                input.for_each(|capability, changes| {
+                    let Some(time) = capability.least().copied() else {
+                        return;
+                    };
+                    if epoch != time {
+                        (epoch, left) = (time, rows);
+                    }
+                    let changes = std::mem::take(changes);
+                    let Some(batch) = changes.batch() else { return };
                     let taken = left.min(batch.num_rows());
                     left -= taken;
-                    let sample = batch.slice(batch.num_rows() - taken, taken);
-                    shared
-                        .borrow_mut()
-                        .tails
-                        .push((table, sample, batch.num_rows() as u64));
-                }
-            });
-        }
-    })
+                    let rows = batch.slice(batch.num_rows() - taken, taken);
+                    let matched = batch.num_rows() as u64;
+                    if place.is_cluster() {
+                        let sample = Sample {
+                            rows: encoded(&rows),
+                            matched,
+                        };
+                        let copies = place.one_per_process(table);
+                        output
+                            .session(&capability)
+                            .give_iterator(copies.map(|it| (it, sample.clone())));
+                    } else {
+                        own.borrow_mut().tails.push((table, rows, matched));
+                    }
+                });
+            }
+        },
+    );
+    if !place.is_cluster() {
+        return sampled.unary::<Nothing, _, _, _>(Pipeline, "NoSamples", move |_, _| {
+            move |input, _output| input.for_each(|_, _| {})
+        });
+    }
+    let shared = Rc::clone(shared);
+    sampled.unary::<Nothing, _, _, _>(
+        Exchange::new(|it: &(u64, Sample)| it.0),
+        "Samples",
+        move |_, _| {
+            move |input, _output| {
+                input.for_each(|_, data| {
+                    for (_, sample) in data.drain(..) {
+                        if let Some(rows) = decoded(&sample.rows) {
+                            shared
+                                .borrow_mut()
+                                .tails
+                                .push((table, rows, sample.matched));
+                        }
+                    }
+                });
+            }
+        },
+    )
 }
 
-/// Changes of a view as rows, also left for readers.
+/// Some rows of one epoch on their way to another process, as an Arrow IPC stream, and how many there were.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Sample {
+    rows: Vec<u8>,
+    matched: u64,
+}
+
+fn encoded(rows: &RecordBatch) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let written = StreamWriter::try_new(&mut bytes, rows.schema_ref())
+        .and_then(|mut it| it.write(rows).and_then(|()| it.finish()));
+    written.expect("a batch in memory can be encoded");
+    bytes
+}
+
+fn decoded(bytes: &[u8]) -> Option<RecordBatch> {
+    let mut reader =
+        StreamReader::try_new(bytes, None).expect("processes of one cluster are of one build");
+    reader
+        .next()
+        .map(|it| it.expect("processes of one cluster are of one build"))
+}
+
+/// Changes of a view as rows.
 pub(in crate::engine) fn view_rows<'s>(
     input: ChangeStream<'s>,
-    view: usize,
-    shared: &Rc<RefCell<Shared>>,
 ) -> StreamVec<'s, u64, (u64, Row, i64)> {
-    let shared = Rc::clone(shared);
     input.unary::<CapacityContainerBuilder<Vec<(u64, Row, i64)>>, _, _, _>(
         Pipeline,
-        "Publish",
+        "Rows",
         move |_, _| {
             move |input, output| {
                 input.for_each(|capability, changes| {
@@ -171,16 +234,8 @@ pub(in crate::engine) fn view_rows<'s>(
                     };
                     let changes = std::mem::take(changes);
                     let Some(batch) = changes.batch() else { return };
-                    let rows = rows_of_batch(batch);
                     let diff = |at: usize| changes.diffs().map_or(1, |it| it[at]);
-                    let mut shared = shared.borrow_mut();
-                    let published = shared.changes.entry(time).or_default();
-                    published.extend(
-                        rows.iter()
-                            .enumerate()
-                            .map(|(at, row)| (view, row.clone(), diff(at))),
-                    );
-                    let sent = rows
+                    let sent = rows_of_batch(batch)
                         .into_iter()
                         .enumerate()
                         .map(|(at, row)| (time, row, diff(at)));
@@ -189,6 +244,38 @@ pub(in crate::engine) fn view_rows<'s>(
             }
         },
     )
+}
+
+/// Leaves rows of a view for the readers of every process.
+pub(in crate::engine) fn publish<'s>(
+    rows: StreamVec<'s, u64, (u64, Row, i64)>,
+    view: usize,
+    place: Place,
+    shared: &Rc<RefCell<Shared>>,
+) -> StreamVec<'s, u64, ()> {
+    let shared = Rc::clone(shared);
+    let take = move |changes: &mut dyn Iterator<Item = (u64, Row, i64)>| {
+        let mut shared = shared.borrow_mut();
+        for (time, row, diff) in changes {
+            let published = shared.changes.entry(time).or_default();
+            published.push((view, row, diff));
+        }
+    };
+    if !place.is_cluster() {
+        return rows.unary::<Nothing, _, _, _>(Pipeline, "Publish", move |_, _| {
+            move |input, _output| input.for_each(|_, data| take(&mut data.drain(..)))
+        });
+    }
+    rows.flat_map(move |it| place.one_per_process(view).map(move |to| (to, it.clone())))
+        .unary::<Nothing, _, _, _>(
+            Exchange::new(|it: &(u64, (u64, Row, i64))| it.0),
+            "Publish",
+            move |_, _| {
+                move |input, _output| {
+                    input.for_each(|_, data| take(&mut data.drain(..).map(|it| it.1)))
+                }
+            },
+        )
 }
 
 /// All rows of a view on the one worker that writes its table.

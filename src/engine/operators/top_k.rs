@@ -2,6 +2,7 @@
 
 use super::{ChangeStream, Shared};
 use crate::engine::changes::Changes;
+use crate::engine::worker::Place;
 use crate::engine::{StateContent, StateRecord};
 use crate::model::{Row, Value, batch_of_rows, rows_of_batch};
 use crate::plan::Order;
@@ -194,14 +195,13 @@ fn rank(row: &Row, order: &[Order]) -> Vec<Ranking> {
 pub(in crate::engine) fn restored_rows(
     state: &[StateRecord],
     operator: &str,
-    worker: usize,
-    workers: usize,
+    place: Place,
 ) -> Vec<(Row, i64)> {
     state
         .iter()
         .filter(|it| it.operator == operator)
         .enumerate()
-        .filter(|(at, _)| at % workers == worker)
+        .filter(|(at, _)| at % place.peers == place.index)
         .filter_map(|(_, it)| match &it.content {
             StateContent::Row(row, diff) => Some((row.clone(), *diff)),
             StateContent::Group(_) => None,

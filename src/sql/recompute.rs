@@ -1,0 +1,211 @@
+//! Views computed again in batch: DataFusion over archived records, with no engine in between.
+//!
+//! This is the oracle of every incremental result, and what `verify` holds the view tables against. It starts
+//! from the text of the views. Only what a batch cannot know is put in: a record that came after the watermark
+//! takes part in a window only if the window was still open then (`_late_watermark` says so), `now()` is the
+//! clock of the view's source, and the first rows of an order are made definite by the whole row.
+
+use super::functions::WithinLast;
+use super::{register_functions, syntax};
+use crate::plan::{
+    DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, LATE_RELATION, ViewSpec, late_schema,
+};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::datasource::ViewTable;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::{Query, Statement};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What views are computed from.
+#[derive(Default)]
+pub struct Records {
+    /// Sources, append-only tables and `_dead_letters`, as far as views read them. An append-only table may have
+    /// the column `_late_watermark`.
+    pub relations: BTreeMap<String, Arc<dyn TableProvider>>,
+    /// Per source, the time that `now()` means, in microseconds.
+    pub now_us: BTreeMap<String, i64>,
+}
+
+/// The rows of every view of a dataflow, by name, in the columns of the view.
+///
+/// # Errors
+/// If a view cannot be computed: it says which, and why.
+pub async fn recompute(
+    dataflow: &Dataflow,
+    records: &Records,
+) -> Result<BTreeMap<String, Vec<RecordBatch>>, String> {
+    let mut known = records.relations.clone();
+    let empty = MemTable::try_new(crate::plan::dead_letter_schema(), vec![vec![]])
+        .map_err(|it| it.strip_backtrace())?;
+    known
+        .entry(DEAD_LETTER_RELATION.to_owned())
+        .or_insert_with(|| Arc::new(empty));
+    let mut views = BTreeMap::new();
+    let mut late = Vec::new();
+    for view in &dataflow.views {
+        let now_us = view
+            .clock
+            .as_ref()
+            .and_then(|it| records.now_us.get(it))
+            .copied()
+            .unwrap_or(i64::MIN);
+        known.insert(
+            LATE_RELATION.to_owned(),
+            table(late_schema(), late.clone())?,
+        );
+        let session = session(dataflow, &known, now_us).await?;
+        let named = |it: String| format!("view {:?}: {it}", view.name);
+        let rows = rows(&session, view).await.map_err(named)?;
+        late.extend(late_records(&session, view).await.map_err(named)?);
+        known.insert(
+            view.name.clone(),
+            table(nullable(&view.plan.schema()), rows.clone())?,
+        );
+        views.insert(view.name.clone(), rows);
+    }
+    Ok(views)
+}
+
+async fn session(
+    dataflow: &Dataflow,
+    relations: &BTreeMap<String, Arc<dyn TableProvider>>,
+    now_us: i64,
+) -> Result<SessionContext, String> {
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .build();
+    register_functions(&mut state);
+    let context = SessionContext::new_with_state(state);
+    context.register_udf(ScalarUDF::from(WithinLast::at(now_us)));
+    for (name, provider) in relations {
+        context
+            .register_table(name.as_str(), Arc::clone(provider))
+            .map_err(|it| it.strip_backtrace())?;
+    }
+    for (name, text) in &dataflow.aliases {
+        // A plain view over views that come later is not needed yet.
+        if let Ok(plan) = logical(&context, windows(&context, text)?).await {
+            context
+                .register_table(name.as_str(), Arc::new(ViewTable::new(plan, None)))
+                .map_err(|it| it.strip_backtrace())?;
+        }
+    }
+    Ok(context)
+}
+
+async fn rows(session: &SessionContext, view: &ViewSpec) -> Result<Vec<RecordBatch>, String> {
+    let mut query = windows(session, &view.sql)?;
+    syntax::rewrite_last(&mut query);
+    let schema = nullable(&view.plan.schema());
+    syntax::order_wholly(&mut query, schema.fields().len());
+    let plan = logical(session, query).await?;
+    let batches = collect(session, plan).await?;
+    batches.iter().map(|it| typed(it, &schema)).collect()
+}
+
+/// Records that came too late for a window of the view: one row per window and epoch.
+async fn late_records(
+    session: &SessionContext,
+    view: &ViewSpec,
+) -> Result<Vec<RecordBatch>, String> {
+    let mut late = Vec::new();
+    let name = view.name.replace('\'', "''");
+    for (mut from, filter) in syntax::windowed_selects(&syntax::parse_query(&view.sql)?) {
+        let condition = |relation: &str, end: &str| {
+            has_column(session, relation, LATE_COLUMN)
+                .then(|| format!("{LATE_COLUMN} >= {end}"))
+                .or_else(|| Some("false".to_owned()))
+        };
+        syntax::rewrite_windows(&mut from, condition)?;
+        let filter = filter.map_or_else(String::new, |it| format!(" WHERE {it}"));
+        let text = format!(
+            "SELECT '{name}' AS view, window_start, count(*) AS records, {EPOCH_COLUMN} FROM {from}{filter} \
+             GROUP BY window_start, {EPOCH_COLUMN}"
+        );
+        let plan = logical(session, syntax::parse_query(&text)?).await;
+        // A window over another view's rows has no epochs: what it leaves out was final there.
+        let Ok(plan) = plan else { continue };
+        for batch in collect(session, plan).await? {
+            late.push(typed(&batch, &late_schema())?);
+        }
+    }
+    Ok(late)
+}
+
+/// The query with its windows as plain SQL, each over the records that were on time for it.
+fn windows(session: &SessionContext, text: &str) -> Result<Query, String> {
+    let mut query = syntax::parse_query(text)?;
+    syntax::rewrite_windows(&mut query, |relation, end| {
+        has_column(session, relation, LATE_COLUMN)
+            .then(|| format!("({LATE_COLUMN} IS NULL OR {LATE_COLUMN} < {end})"))
+    })?;
+    Ok(query)
+}
+
+fn has_column(session: &SessionContext, relation: &str, column: &str) -> bool {
+    let providers = session
+        .catalog("datafusion")
+        .and_then(|it| it.schema("public"));
+    let provider = providers.and_then(|it| {
+        futures::FutureExt::now_or_never(it.table(relation)).and_then(|it| it.ok().flatten())
+    });
+    provider.is_some_and(|it| it.schema().field_with_name(column).is_ok())
+}
+
+async fn logical(
+    session: &SessionContext,
+    query: Query,
+) -> Result<datafusion::logical_expr::LogicalPlan, String> {
+    let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query))));
+    session
+        .state()
+        .statement_to_plan(statement)
+        .await
+        .map_err(|it| it.strip_backtrace())
+}
+
+async fn collect(
+    session: &SessionContext,
+    plan: datafusion::logical_expr::LogicalPlan,
+) -> Result<Vec<RecordBatch>, String> {
+    let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
+    let frame = session.execute_logical_plan(plan).await.map_err(text)?;
+    frame.collect().await.map_err(text)
+}
+
+fn table(schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn TableProvider>, String> {
+    let table = MemTable::try_new(schema, vec![batches]).map_err(|it| it.strip_backtrace())?;
+    Ok(Arc::new(table))
+}
+
+fn typed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()))
+        .collect::<Result<Vec<ArrayRef>, _>>()
+        .map_err(|it| it.to_string())?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+        .map_err(|it| it.to_string())
+}
+
+fn nullable(schema: &SchemaRef) -> SchemaRef {
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|it| it.as_ref().clone().with_nullable(true))
+        .collect();
+    Arc::new(Schema::new(fields))
+}

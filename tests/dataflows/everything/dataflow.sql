@@ -1,0 +1,74 @@
+-- Every kind of query the engine maintains, over one small source: for the property tests.
+
+CREATE SOURCE s (
+  at TIMESTAMP NOT NULL,
+  k  TEXT,
+  j  INT,
+  n  BIGINT,
+  x  DOUBLE,
+  b  BOOLEAN,
+  d  DATE,
+  WATERMARK FOR at AS at - INTERVAL '10' SECOND
+) WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
+
+CREATE TABLE raw AS SELECT *, n * 2 AS twice FROM s;
+CREATE TABLE odd WITH (partition_by = 'k') AS SELECT at, k, n, x FROM s WHERE n % 2 <> 0;
+
+CREATE VIEW positive AS SELECT * FROM raw WHERE x >= 0;
+
+CREATE MATERIALIZED VIEW every_aggregate AS
+SELECT k, j, count(*) AS records, count(x) AS xs, sum(n) AS n_sum, sum(x) AS x_sum, avg(n) AS n_mean, avg(x) AS x_mean,
+       min(n) AS n_min, max(n) AS n_max, min(x) AS x_min, max(x) AS x_max, min(at) AS first_at, max(k) AS k_max,
+       stddev(x) AS x_stddev, stddev_pop(n) AS n_stddev_pop, var(x) AS x_var, var_pop(x) AS x_var_pop,
+       approx_percentile_cont(x, 0.5) AS x_p50, approx_percentile_cont(x, 0.99) AS x_p99,
+       count(DISTINCT n) AS n_distinct, count(DISTINCT d) AS days, count(DISTINCT k) FILTER (WHERE b) AS k_distinct_b,
+       sum(n) FILTER (WHERE x > 10) AS n_sum_large
+FROM raw GROUP BY k, j;
+
+CREATE MATERIALIZED VIEW no_keys AS SELECT count(*) AS records, sum(x) AS x_sum, max(at) AS last_at, count(DISTINCT k) AS ks FROM raw;
+
+CREATE MATERIALIZED VIEW by_flag_and_day AS
+SELECT b, d, CASE WHEN x > 50 THEN 'high' WHEN x IS NULL THEN 'none' ELSE 'low' END AS band, count(*) AS records, max(x) AS x_max
+FROM raw WHERE k IS NOT NULL GROUP BY 1, 2, 3;
+
+CREATE MATERIALIZED VIEW per_10s WITH (retention = '1 day') AS
+SELECT window_start, window_end, k, count(*) AS records, sum(x) AS x_sum, min(x) AS x_min, max(n) AS n_max, count(DISTINCT j) AS js,
+       approx_percentile_cont(x, 0.9) AS x_p90
+FROM TUMBLE(raw, at, INTERVAL '10' SECOND) GROUP BY window_start, window_end, k;
+
+CREATE MATERIALIZED VIEW per_minute_of_odd AS
+SELECT window_end, count(*) AS records, stddev(n) AS n_stddev FROM TUMBLE(odd, at, INTERVAL '1' MINUTE) WHERE x < 90 GROUP BY window_end;
+
+CREATE MATERIALIZED VIEW from_source_itself AS SELECT k, count(*) AS records FROM s WHERE b GROUP BY k HAVING count(*) > 2;
+
+CREATE MATERIALIZED VIEW last_30s AS
+SELECT k, count(*) AS records, sum(x) AS x_sum, max(x) AS x_max, min(n) AS n_min, count(DISTINCT n) AS ns
+FROM raw WHERE at > now() - INTERVAL '30' SECOND AND x > 5 GROUP BY k;
+
+CREATE MATERIALIZED VIEW last_minute_total AS
+SELECT count(*) AS records, avg(x) AS x_mean, approx_percentile_cont(x, 0.95) AS x_p95 FROM raw WHERE at > now() - INTERVAL '60' SECOND;
+
+CREATE MATERIALIZED VIEW kinds AS SELECT DISTINCT k, b FROM positive;
+
+CREATE MATERIALIZED VIEW busiest AS
+SELECT k, j, records FROM every_aggregate ORDER BY records DESC, k LIMIT 3;
+
+CREATE MATERIALIZED VIEW second_to_fourth AS
+SELECT k, x_max FROM every_aggregate WHERE j IS NOT NULL ORDER BY x_max DESC NULLS LAST LIMIT 3 OFFSET 1;
+
+-- Views over views: here min and max have to cope with retractions.
+CREATE MATERIALIZED VIEW of_groups AS
+SELECT j, count(*) AS groups, min(records) AS smallest, max(records) AS largest, max(x_mean) AS x_mean_max, sum(records) AS records,
+       count(DISTINCT records) AS sizes, approx_percentile_cont(x_mean, 0.5) AS x_mean_p50
+FROM every_aggregate GROUP BY j;
+
+CREATE MATERIALIZED VIEW windows_per_k AS
+SELECT k, count(*) AS windows, max(records) AS busiest, min(x_min) AS x_min, sum(n_max) AS n_max_sum FROM per_10s GROUP BY k;
+
+CREATE MATERIALIZED VIEW rolled_up AS
+SELECT window_start, count(*) AS ks, sum(records) AS records, max(x_sum) AS x_sum_max FROM per_10s GROUP BY window_start HAVING sum(records) > 1;
+
+CREATE MATERIALIZED VIEW mixed AS
+SELECT window_start, k, 'busy' AS kind, records FROM per_10s WHERE records > 3
+UNION ALL
+SELECT window_start, k, 'low', count(*) FROM TUMBLE(raw, at, INTERVAL '10' SECOND) WHERE x < 0 GROUP BY window_start, k;

@@ -1,0 +1,811 @@
+//! The law of every view: whatever the cut into epochs, the number of workers, the order of arrival and the crashes
+//! in between, its rows are what DataFusion computes in batch from the archived records.
+//!
+//! A run is the real engine over simulated partitions, with a simulated wall clock that jumps as it likes. A
+//! crash throws away everything after some commit and goes on from there with another number of workers. After every
+//! commit that is kept, all views are compared: their tables, and what a reader has folded from their changes.
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::catalog::{MemTable, TableProvider};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tidelake::engine::{
+    self, ClockSettings, CommitReport, Control, EventTimes, Feed, Input, Job, Mesh, Outputs,
+    Published, Restored, StateRecord, Undecoded, Wall,
+};
+use tidelake::model::{Epoch, Offset, Offsets, Partition, Position, Row, Value, rows_of_batch};
+use tidelake::plan::{
+    DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, SourceSpec, dead_letter_schema,
+};
+use tidelake::source::decode::{Decoder, RawRecords};
+use tidelake::sql::{self, Records, recompute};
+
+const TICK_MS: u64 = 100;
+const COMMIT_MS: u64 = 1000;
+/// Simulated time between the first record's and the start of the first run.
+const START_MS: u64 = 1_769_860_800_000;
+
+/// What becomes of one case.
+#[derive(Clone, Debug)]
+struct Scenario {
+    seed: u64,
+    records: usize,
+    partitions: usize,
+    /// Number of workers of each run; all runs but the last end in a crash.
+    workers: Vec<usize>,
+}
+
+fn scenario(records_max: usize) -> impl Strategy<Value = Scenario> {
+    (
+        any::<u64>(),
+        0..records_max,
+        1..5usize,
+        prop::collection::vec(1..4usize, 1..4),
+    )
+        .prop_map(|(seed, records, partitions, workers)| Scenario {
+            seed,
+            records,
+            partitions,
+            workers,
+        })
+}
+
+/// A small generator of its own, so that a seed means the same for ever (splitmix64).
+#[derive(Clone)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut it = self.0;
+        it = (it ^ (it >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        it = (it ^ (it >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        it ^ (it >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+        &list[self.below(list.len() as u64) as usize]
+    }
+}
+
+/// Everything that is durable: what a lake would hold.
+#[derive(Default)]
+struct Lake {
+    epoch: Epoch,
+    offsets: Offsets,
+    archive: Vec<Vec<RecordBatch>>,
+    sealed: Vec<Vec<Row>>,
+    open: Vec<Vec<Row>>,
+    clocks: BTreeMap<String, engine::ClockState>,
+    event_times: BTreeMap<String, EventTimes>,
+    state: Vec<StateRecord>,
+}
+
+/// What all workers of one run have handed over.
+#[derive(Default)]
+struct Handed {
+    appended: BTreeMap<Epoch, Vec<(usize, RecordBatch)>>,
+    replaced: BTreeMap<Epoch, Vec<(usize, Vec<Row>, Option<Vec<Row>>)>>,
+    reports: BTreeMap<Epoch, Vec<CommitReport>>,
+    changes: Vec<(usize, Epoch, Row, i64)>,
+}
+
+struct WorkerOutputs(Arc<Mutex<Handed>>);
+
+impl Outputs for WorkerOutputs {
+    fn append(&mut self, table: usize, commit: Epoch, rows: RecordBatch) {
+        let mut handed = self.0.lock().unwrap();
+        handed
+            .appended
+            .entry(commit)
+            .or_default()
+            .push((table, rows));
+    }
+    fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {
+        let mut handed = self.0.lock().unwrap();
+        handed
+            .replaced
+            .entry(commit)
+            .or_default()
+            .push((view, sealed, open));
+    }
+    fn commit(&mut self, report: CommitReport) {
+        let mut handed = self.0.lock().unwrap();
+        handed
+            .reports
+            .entry(report.commit)
+            .or_default()
+            .push(report);
+    }
+    fn publish(&mut self, published: Published) {
+        self.0.lock().unwrap().changes.extend(published.changes);
+    }
+    fn is_behind(&self) -> bool {
+        false
+    }
+}
+
+/// Partitions of one worker, read in chunks of any size while the wall clock jumps.
+struct SimulatedFeed {
+    random: Random,
+    partitions: Vec<SimulatedPartition>,
+    decoder: Decoder,
+    wall: Arc<AtomicU64>,
+    /// Feeds that still have records.
+    reading: Arc<AtomicUsize>,
+    done: bool,
+}
+
+struct SimulatedPartition {
+    number: Partition,
+    records: Arc<Vec<Vec<u8>>>,
+    next: usize,
+}
+
+impl Feed for SimulatedFeed {
+    fn next(&mut self) -> Option<Input> {
+        if self.random.chance(30) {
+            let jump = if self.random.chance(3) { 5_000 } else { 400 };
+            self.wall
+                .fetch_add(1 + self.random.below(jump), Ordering::AcqRel);
+            return None;
+        }
+        let unread: Vec<usize> = (0..self.partitions.len())
+            .filter(|it| self.partitions[*it].next < self.partitions[*it].records.len())
+            .collect();
+        if unread.is_empty() {
+            if !std::mem::replace(&mut self.done, true) {
+                self.reading.fetch_sub(1, Ordering::AcqRel);
+            }
+            return None;
+        }
+        let partition = &mut self.partitions[*self.random.of(&unread)];
+        let from = partition.next;
+        partition.next = partition
+            .records
+            .len()
+            .min(from + 1 + self.random.below(20) as usize);
+        let mut raw = RawRecords {
+            partition: partition.number,
+            data: Vec::new(),
+            ends: Vec::new(),
+            offsets: Vec::new(),
+        };
+        for (at, record) in partition.records[from..partition.next].iter().enumerate() {
+            raw.data.extend_from_slice(record);
+            raw.ends.push(raw.data.len() as u32);
+            raw.offsets.push((from + at) as i64);
+        }
+        let decoded = self.decoder.decode(&raw);
+        Some(Input {
+            partition: partition.number,
+            records: decoded.batch,
+            newest_us: decoded.max_event_time,
+            undecoded: decoded
+                .dead_letters
+                .into_iter()
+                .map(|it| Undecoded {
+                    offset: it.offset,
+                    raw: it.raw,
+                    reason: it.reason,
+                })
+                .collect(),
+            next: Position {
+                offset: Offset(partition.next as i64),
+                origin: String::new(),
+            },
+            bytes: raw.data.len() as u64,
+            checksum: 0,
+            at_end: partition.next == partition.records.len(),
+        })
+    }
+}
+
+/// One dataflow under test, and how its records look.
+struct Subject {
+    dataflow: Arc<Dataflow>,
+    record: fn(&mut Random, i64) -> String,
+}
+
+fn subject(folder: &str, record: fn(&mut Random, i64) -> String) -> Subject {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let dataflow = runtime().block_on(sql::load(&folder, |_| None)).unwrap();
+    assert_eq!(dataflow.sources.len(), 1, "the simulation feeds one source");
+    Subject {
+        dataflow: Arc::new(dataflow),
+        record,
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Records of all partitions: times go forward with disorder inside the watermark's delay, some far beyond it, a few in the future.
+fn records(subject: &Subject, scenario: &Scenario) -> Vec<Arc<Vec<Vec<u8>>>> {
+    let mut random = Random(scenario.seed);
+    let mut partitions = vec![Vec::new(); scenario.partitions];
+    let mut time_us = (START_MS as i64 - 120_000) * 1000;
+    for _ in 0..scenario.records {
+        time_us += random.below(700_000) as i64;
+        let at = match random.below(100) {
+            0..=59 => time_us,
+            60..=93 => time_us - random.below(9_000_000) as i64,
+            94..=98 => time_us - random.below(100_000_000) as i64,
+            _ => time_us + random.below(20_000_000) as i64,
+        };
+        let record = if random.chance(2) {
+            (*random.of(&["", "no record", "{\"at\": 1", "{}"])).to_owned()
+        } else {
+            (subject.record)(&mut random, at)
+        };
+        let partition = random.below(scenario.partitions as u64) as usize;
+        partitions[partition].push(record.into_bytes());
+    }
+    partitions.into_iter().map(Arc::new).collect()
+}
+
+fn iso(time_us: i64) -> String {
+    tidelake::model::iso_of_micros(time_us)
+}
+
+fn web_log(random: &mut Random, at: i64) -> String {
+    let status = *random.of(&["200", "200", "201", "400", "404", "500", "null", "599"]);
+    let response = match random.below(20) {
+        0 => "null".to_owned(),
+        1 => "0".to_owned(),
+        2 => format!("{}.25", random.below(5000)),
+        _ => random.below(1500).to_string(),
+    };
+    let ip = *random.of(&[
+        "10.0.0.1",
+        "192.168.1.7",
+        "172.16.0.9",
+        "172.32.0.9",
+        "203.0.113.5",
+        "nonsense",
+        "::1",
+    ]);
+    let endpoint = *random.of(&[
+        "/api/users",
+        "/api/orders",
+        "/api/auth",
+        "/admin",
+        "/",
+        "/ü",
+    ]);
+    let user = random.of(&["null", "\"user_1\"", "\"user_2\"", "\"user_3\""]);
+    let session = random.below(9);
+    format!(
+        "{{\"timestamp\":\"{}\",\"ip\":\"{ip}\",\"method\":\"GET\",\"endpoint\":\"{endpoint}\",\"status_code\":{status},\"response_time\":{response},\
+         \"user_id\":{user},\"session_id\":\"s{session}\",\"bytes_sent\":{}}}",
+        iso(at),
+        random.below(100_000)
+    )
+}
+
+fn access_log(random: &mut Random, at: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(at).unwrap();
+    let path = *random.of(&["/", "/a", "/b?x=1", "/c/d"]);
+    let agent = *random.of(&["curl/8", "Googlebot/2.1", "Mozilla/5.0"]);
+    let status = random.of(&[200, 301, 404, 500]);
+    format!(
+        "10.0.0.{} - - [{}] \"GET {path} HTTP/1.1\" {status} {} \"-\" \"{agent}\"",
+        random.below(5),
+        time.format("%d/%b/%Y:%H:%M:%S +0000"),
+        random.below(10_000)
+    )
+}
+
+fn small_record(random: &mut Random, at: i64) -> String {
+    let k = *random.of(&["null", "\"a\"", "\"b\"", "\"c\"", "\"\"", "\"ä\""]);
+    let j = *random.of(&["null", "1", "2", "-3"]);
+    let n = match random.below(10) {
+        0 => "null".to_owned(),
+        1 => (1i64 << 40).to_string(),
+        _ => (random.below(40) as i64 - 20).to_string(),
+    };
+    let x = match random.below(12) {
+        0 => "null".to_owned(),
+        1 => "-0.0".to_owned(),
+        2 => "1e15".to_owned(),
+        3 => format!("-{}.5", random.below(100)),
+        _ => format!("{}.{}", random.below(100), random.below(1000)),
+    };
+    let b = *random.of(&["true", "false", "null"]);
+    let d = *random.of(&["\"2026-01-31\"", "\"2026-02-01\"", "null"]);
+    format!(
+        "{{\"at\":\"{}\",\"k\":{k},\"j\":{j},\"n\":{n},\"x\":{x},\"b\":{b},\"d\":{d}}}",
+        iso(at)
+    )
+}
+
+fn check(subject: &Subject, scenario: &Scenario) {
+    let dataflow = &subject.dataflow;
+    let partitions = records(subject, scenario);
+    let wall = Arc::new(AtomicU64::new(START_MS));
+    let mut random = Random(scenario.seed ^ 0x5EED);
+    let mut lake = Lake {
+        archive: vec![Vec::new(); dataflow.tables.len()],
+        sealed: vec![Vec::new(); dataflow.views.len()],
+        open: vec![Vec::new(); dataflow.views.len()],
+        ..Lake::default()
+    };
+    for (run, workers) in scenario.workers.iter().enumerate() {
+        let last_run = run + 1 == scenario.workers.len();
+        let sealed_before: Vec<usize> = lake.sealed.iter().map(Vec::len).collect();
+        let handed = self::run(dataflow, &partitions, &lake, *workers, &wall, &mut random);
+        let commits: Vec<Epoch> = handed
+            .reports
+            .iter()
+            .filter(|(_, parts)| parts.len() == *workers)
+            .map(|(epoch, _)| *epoch)
+            .collect();
+        let kept = if last_run {
+            commits.len()
+        } else {
+            random.below(commits.len() as u64 + 1) as usize
+        };
+        // Comparing costs; the last commit always, others now and then.
+        let compared: BTreeSet<usize> = (0..kept)
+            .filter(|it| *it + 1 == kept || random.chance(5))
+            .collect();
+        for (at, epoch) in commits[..kept].iter().enumerate() {
+            take(&mut lake, &handed, *epoch);
+            if compared.contains(&at) {
+                compare(dataflow, &partitions, &lake, &handed, &sealed_before);
+            }
+        }
+        wall.fetch_add(random.below(60_000), Ordering::AcqRel);
+    }
+    let read: usize = lake.offsets.iter().map(|it| it.1.offset.0 as usize).sum();
+    assert_eq!(read, scenario.records, "the last run reads everything");
+}
+
+/// One run of the engine, to a clean end.
+fn run(
+    dataflow: &Arc<Dataflow>,
+    partitions: &[Arc<Vec<Vec<u8>>>],
+    lake: &Lake,
+    workers: usize,
+    wall: &Arc<AtomicU64>,
+    random: &mut Random,
+) -> Handed {
+    let source = &dataflow.sources[0];
+    let handed = Arc::new(Mutex::new(Handed::default()));
+    let reading = Arc::new(AtomicUsize::new(workers));
+    let parts = (0..workers)
+        .map(|worker| {
+            let own = partitions
+                .iter()
+                .enumerate()
+                .filter(|it| it.0 % workers == worker);
+            let feed = SimulatedFeed {
+                random: Random(random.next()),
+                partitions: own
+                    .map(|(number, records)| {
+                        let number = Partition(number as i32);
+                        let next = lake
+                            .offsets
+                            .get(number)
+                            .map_or(0, |it| it.offset.0 as usize);
+                        SimulatedPartition {
+                            number,
+                            records: Arc::clone(records),
+                            next,
+                        }
+                    })
+                    .collect(),
+                decoder: tidelake::coordinator::decoder(source).unwrap(),
+                wall: Arc::clone(wall),
+                reading: Arc::clone(&reading),
+                done: false,
+            };
+            let outputs: Box<dyn Outputs> = Box::new(WorkerOutputs(Arc::clone(&handed)));
+            (vec![Box::new(feed) as Box<dyn Feed>], outputs)
+        })
+        .collect();
+    let control = Arc::new(Control::default());
+    let clock = ClockSettings {
+        delay_us: source.event_time.map_or(0, |it| it.delay_us),
+        idle_ms: 5_000,
+        close_idle_ms: 20_000,
+        ahead_max_us: 3_600_000_000,
+    };
+    let now = wall.load(Ordering::Acquire);
+    let job = Job {
+        dataflow: Arc::clone(dataflow),
+        settings: engine::Settings {
+            workers,
+            tick_ms: TICK_MS,
+            commit_interval_ms: COMMIT_MS,
+            first_commit_ms: 300,
+            lag_max_ms: u64::MAX / 4,
+            clocks: BTreeMap::from([(source.name.clone(), clock)]),
+            tail_rows: 4,
+        },
+        start: Epoch::at_or_after(now, TICK_MS).max(Epoch(lake.epoch.0 + TICK_MS)),
+        restored: Restored {
+            epoch: lake.epoch,
+            clocks: lake.clocks.clone(),
+            state: lake.state.clone(),
+        },
+        control: Arc::clone(&control),
+        wall: {
+            let wall = Arc::clone(wall);
+            Wall::from_fn(move || wall.load(Ordering::Acquire))
+        },
+    };
+    let running = engine::start(job, Mesh::default(), parts).unwrap();
+    while 0 < reading.load(Ordering::Acquire) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // A while with nothing to read: windows close by the wall clock, sliding ranges run empty.
+    let idle_until = wall.load(Ordering::Acquire) + random.below(150_000);
+    while wall.load(Ordering::Acquire) < idle_until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let last = Epoch::at_or_after(wall.load(Ordering::Acquire) + 5 * TICK_MS, TICK_MS);
+    control.stop_at.store(last.0, Ordering::Release);
+    running.join().unwrap();
+    let mut handed = handed.lock().unwrap();
+    std::mem::take(&mut *handed)
+}
+
+/// What a commit makes durable.
+fn take(lake: &mut Lake, handed: &Handed, epoch: Epoch) {
+    for (table, rows) in handed.appended.get(&epoch).into_iter().flatten() {
+        lake.archive[*table].push(rows.clone());
+    }
+    for (view, sealed, open) in handed.replaced.get(&epoch).into_iter().flatten() {
+        lake.sealed[*view].extend(sealed.iter().cloned());
+        if let Some(open) = open {
+            lake.open[*view].clone_from(open);
+        }
+    }
+    for report in &handed.reports[&epoch] {
+        for progress in &report.progress {
+            lake.offsets
+                .advance(progress.partition, progress.next.clone());
+        }
+        lake.state.extend(report.state.iter().cloned());
+        if !report.clocks.is_empty() {
+            lake.clocks.clone_from(&report.clocks);
+            lake.event_times.clone_from(&report.event_times);
+        }
+    }
+    lake.epoch = epoch;
+}
+
+fn compare(
+    dataflow: &Dataflow,
+    partitions: &[Arc<Vec<Vec<u8>>>],
+    lake: &Lake,
+    handed: &Handed,
+    sealed_before: &[usize],
+) {
+    check_archive(dataflow, partitions, lake);
+    let records = oracle_records(dataflow, partitions, lake);
+    let expected = runtime().block_on(recompute(dataflow, &records)).unwrap();
+    let mut folded: Vec<BTreeMap<&Row, i64>> = vec![BTreeMap::new(); dataflow.views.len()];
+    for (view, epoch, row, diff) in &handed.changes {
+        if *epoch <= lake.epoch {
+            *folded[*view].entry(row).or_insert(0) += diff;
+        }
+    }
+    for (number, view) in dataflow.views.iter().enumerate() {
+        let expected: Vec<Row> = expected[&view.name]
+            .iter()
+            .flat_map(rows_of_batch)
+            .collect();
+        let stored: Vec<Row> = lake.sealed[number]
+            .iter()
+            .chain(&lake.open[number])
+            .cloned()
+            .collect();
+        assert_same(&view.name, "table", &stored, &expected, lake.epoch);
+        let live: Vec<Row> = folded[number]
+            .iter()
+            .flat_map(|(row, count)| {
+                assert!(
+                    0 <= *count,
+                    "view {}: {row:?} is there {count} times",
+                    view.name
+                );
+                std::iter::repeat_n((*row).clone(), *count as usize)
+            })
+            .collect();
+        // Windows closed in earlier runs are not told again.
+        let told: Vec<Row> = lake.sealed[number][sealed_before[number]..]
+            .iter()
+            .chain(&lake.open[number])
+            .cloned()
+            .collect();
+        assert_same(&view.name, "changes", &live, &told, lake.epoch);
+    }
+}
+
+/// Every record read is in the archive once, or a dead letter.
+fn check_archive(dataflow: &Dataflow, partitions: &[Arc<Vec<Vec<u8>>>], lake: &Lake) {
+    let offsets = |batches: &[RecordBatch]| {
+        let mut found = Vec::new();
+        for batch in batches {
+            for row in rows_of_batch(
+                &batch
+                    .project(&[
+                        batch.schema().index_of("_partition").unwrap(),
+                        batch.schema().index_of("_offset").unwrap(),
+                    ])
+                    .unwrap(),
+            ) {
+                found.push((row.0[0].as_i64().unwrap(), row.0[1].as_i64().unwrap()));
+            }
+        }
+        found
+    };
+    let raw = dataflow
+        .tables
+        .iter()
+        .position(|it| ["logs", "requests", "raw"].contains(&it.name.as_str()))
+        .unwrap();
+    let dead = dataflow
+        .tables
+        .iter()
+        .position(|it| it.source.is_empty())
+        .unwrap();
+    let mut found = offsets(&lake.archive[raw]);
+    found.extend(offsets(&lake.archive[dead]));
+    found.sort_unstable();
+    let mut expected = Vec::new();
+    for number in 0..partitions.len() {
+        let next = lake
+            .offsets
+            .get(Partition(number as i32))
+            .map_or(0, |it| it.offset.0);
+        expected.extend((0..next).map(|it| (number as i64, it)));
+    }
+    assert_eq!(found, expected, "each record once");
+}
+
+fn oracle_records(dataflow: &Dataflow, partitions: &[Arc<Vec<Vec<u8>>>], lake: &Lake) -> Records {
+    let mut records = Records::default();
+    for (number, table) in dataflow.tables.iter().enumerate() {
+        let batches = &lake.archive[number];
+        let (name, schema) = if table.source.is_empty() {
+            (DEAD_LETTER_RELATION.to_owned(), dead_letter_schema())
+        } else {
+            let mut fields: Vec<Field> = table
+                .plan
+                .schema()
+                .fields()
+                .iter()
+                .map(|it| it.as_ref().clone())
+                .collect();
+            if table.event_time.is_some() {
+                let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+                fields.push(Field::new(LATE_COLUMN, time, true));
+            }
+            (table.name.clone(), Arc::new(Schema::new(fields)))
+        };
+        records.relations.insert(name, memory(schema, batches));
+    }
+    let source = &dataflow.sources[0];
+    records.relations.insert(
+        source.name.clone(),
+        source_itself(source, partitions, &lake.offsets),
+    );
+    for (source, times) in &lake.event_times {
+        records.now_us.insert(source.clone(), times.now_us);
+    }
+    records
+}
+
+/// Records as decoded, for views that read the source and not its archive.
+fn source_itself(
+    source: &SourceSpec,
+    partitions: &[Arc<Vec<Vec<u8>>>],
+    offsets: &Offsets,
+) -> Arc<dyn TableProvider> {
+    let mut decoder = tidelake::coordinator::decoder(source).unwrap();
+    let mut batches = Vec::new();
+    for (number, records) in partitions.iter().enumerate() {
+        let number = Partition(number as i32);
+        let mut raw = RawRecords {
+            partition: number,
+            data: Vec::new(),
+            ends: Vec::new(),
+            offsets: Vec::new(),
+        };
+        let read = offsets.get(number).map_or(0, |it| it.offset.0 as usize);
+        for (at, record) in records[..read].iter().enumerate() {
+            raw.data.extend_from_slice(record);
+            raw.ends.push(raw.data.len() as u32);
+            raw.offsets.push(at as i64);
+        }
+        batches.push(decoder.decode(&raw).batch);
+    }
+    memory(decoder.schema(), &batches)
+}
+
+fn memory(schema: SchemaRef, batches: &[RecordBatch]) -> Arc<dyn TableProvider> {
+    let schema = Arc::new(Schema::new(
+        schema
+            .fields()
+            .iter()
+            .map(|it| it.as_ref().clone().with_nullable(true))
+            .collect::<Vec<_>>(),
+    ));
+    let batches = batches
+        .iter()
+        .map(|it| {
+            let columns: Vec<ArrayRef> = it.columns().to_vec();
+            assert_eq!(
+                columns.len(),
+                schema.fields().len(),
+                "{:?} {:?}",
+                it.schema(),
+                schema
+            );
+            RecordBatch::try_new(schema.clone(), columns).unwrap()
+        })
+        .collect();
+    Arc::new(MemTable::try_new(schema, vec![batches]).unwrap())
+}
+
+/// The same rows, as often, in any order; floats up to the rounding of a sum in another order.
+fn assert_same(view: &str, what: &str, found: &[Row], expected: &[Row], epoch: Epoch) {
+    let sorted = |rows: &[Row]| {
+        let mut rows = rows.to_vec();
+        rows.sort_by_key(|row| {
+            row.0
+                .iter()
+                .map(|it| match it {
+                    // Floats are compared, not used to find the row to compare with.
+                    Value::Float(_) => Value::Null,
+                    other => other.clone(),
+                })
+                .collect::<Vec<_>>()
+        });
+        rows
+    };
+    let (found, expected) = (sorted(found), sorted(expected));
+    let same = found.len() == expected.len()
+        && found
+            .iter()
+            .zip(&expected)
+            .all(|(a, b)| a.0.iter().zip(&b.0).all(|(a, b)| same_value(a, b)));
+    if same {
+        return;
+    }
+    let only = |these: &[Row], those: &[Row]| -> Vec<String> {
+        these
+            .iter()
+            .filter(|a| {
+                !those
+                    .iter()
+                    .any(|b| a.0.iter().zip(&b.0).all(|(a, b)| same_value(a, b)))
+            })
+            .take(5)
+            .map(|it| {
+                format!(
+                    "{:?}",
+                    it.0.iter()
+                        .map(|it| it.to_json().to_string())
+                        .collect::<Vec<_>>()
+                )
+            })
+            .collect()
+    };
+    panic!(
+        "{what} of view {view} at epoch {epoch}: {} rows, expected {}\n only found: {:#?}\n only expected: {:#?}",
+        found.len(),
+        expected.len(),
+        only(&found, &expected),
+        only(&expected, &found)
+    );
+}
+
+fn same_value(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Float(a), Value::Float(b)) => {
+            let (a, b) = (a.get(), b.get());
+            a == b
+                || (a.is_nan() && b.is_nan())
+                || (a - b).abs() <= 1e-7 * a.abs().max(b.abs()).max(1e-3)
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn check_cases(subject: &Subject, cases: u32, records_max: usize) {
+    let config = ProptestConfig {
+        cases,
+        max_shrink_iters: 40,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(scenario in scenario(records_max))| check(subject, &scenario));
+}
+
+#[test]
+fn web_logs_views_equal_a_batch_over_the_archive() {
+    check_cases(&subject("dataflows/web_logs", web_log), 12, 600);
+}
+
+#[test]
+fn access_log_views_equal_a_batch_over_the_archive() {
+    check_cases(&subject("dataflows/access_log", access_log), 6, 400);
+}
+
+#[test]
+fn every_kind_of_query_equals_a_batch_over_the_archive() {
+    check_cases(
+        &subject("tests/dataflows/everything", small_record),
+        24,
+        500,
+    );
+}
+
+#[test]
+fn late_records_and_dead_letters_are_counted() {
+    let subject = subject("tests/dataflows/everything", small_record);
+    let scenario = Scenario {
+        seed: 7,
+        records: 400,
+        partitions: 1,
+        workers: vec![1],
+    };
+    let partitions = records(&subject, &scenario);
+    let wall = Arc::new(AtomicU64::new(START_MS));
+    let handed = run(
+        &subject.dataflow,
+        &partitions,
+        &Lake::default(),
+        1,
+        &wall,
+        &mut Random(7),
+    );
+    let late = subject
+        .dataflow
+        .views
+        .iter()
+        .position(|it| it.name == "late")
+        .unwrap();
+    assert!(
+        handed.changes.iter().any(|it| it.0 == late),
+        "the simulation has late records"
+    );
+    let marked = handed
+        .appended
+        .values()
+        .flatten()
+        .filter(|it| it.0 == 0)
+        .any(|(_, rows)| {
+            rows.column_by_name(LATE_COLUMN)
+                .is_some_and(|it| it.null_count() < it.len())
+        });
+    assert!(marked, "late records are marked in the archive");
+    assert!(
+        handed
+            .appended
+            .values()
+            .flatten()
+            .all(|it| it.1.column_by_name(EPOCH_COLUMN).is_some())
+    );
+}
