@@ -1,6 +1,7 @@
 //! The `tidelake` command: arguments and environment become settings, settings become a run.
 //!
-//! The only place that ends the process. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong dataflow.
+//! The only place that ends the process. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong dataflow, 75 another
+//! process of the cluster is gone: start all again.
 
 mod cli;
 
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tidelake::coordinator::Options;
+use tidelake::coordinator::{Options, TICK_MS};
 use tidelake::plan::Dataflow;
 
 /// Live, exact views and a Delta lake from log topics.
@@ -52,6 +53,31 @@ enum Command {
     Run {
         /// Folder with dataflow.sql.
         dataflow: PathBuf,
+        /// Read every source from the files of this folder instead of Kafka.
+        #[arg(long, env = "TIDELAKE_INPUT")]
+        input: Option<PathBuf>,
+        /// Folder or s3://bucket/path of the lake.
+        #[arg(long, env = "DELTA_LAKE_PATH", default_value = "./tidelake-data/lake")]
+        lake: String,
+        /// Number of this process in a cluster, from 0.
+        #[arg(long, requires = "hosts")]
+        process: Option<usize>,
+        /// File with one host:port per line, by process number: where the processes of the cluster reach each other.
+        #[arg(long, requires = "process")]
+        hosts: Option<PathBuf>,
+        #[command(flatten)]
+        serving: Serving,
+    },
+    /// Starts a cluster of several processes on this machine, and starts all again when one is lost.
+    #[command(
+        after_help = "Examples:\n  tidelake up dataflows/web_logs --processes 3 --workers 2\n\nProcess 0 serves at --listen, each further one at the next port."
+    )]
+    Up {
+        /// Folder with dataflow.sql.
+        dataflow: PathBuf,
+        /// Number of processes.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+        processes: u16,
         /// Read every source from the files of this folder instead of Kafka.
         #[arg(long, env = "TIDELAKE_INPUT")]
         input: Option<PathBuf>,
@@ -151,11 +177,10 @@ impl Serving {
     }
 
     fn options(&self, lake: String, input: Option<PathBuf>) -> Options {
-        let tick_ms = Options::default().tick_ms;
         let commit_interval_ms = ((self.commit_interval * 1000.0) as u64)
-            .div_ceil(tick_ms)
+            .div_ceil(TICK_MS)
             .max(1)
-            * tick_ms;
+            * TICK_MS;
         Options {
             lake,
             input,
@@ -180,12 +205,18 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<tidelake::sql::Error>() {
-                3
-            } else {
-                1
-            })
+            ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    use tidelake::coordinator::Error;
+    match error.downcast_ref::<Error>() {
+        Some(Error::Ended { .. } | Error::Cluster(tidelake::cluster::Error::Deadline { .. })) => 75,
+        Some(Error::Cluster(tidelake::cluster::Error::Refused { .. })) => 2,
+        None if error.is::<tidelake::sql::Error>() => 3,
+        _ => 1,
     }
 }
 
@@ -194,26 +225,71 @@ fn start(command: Command) -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
+    let result = run(&runtime, command);
+    // Threads that wait for a process that is gone would never end.
+    runtime.shutdown_background();
+    result
+}
+
+fn run(runtime: &tokio::runtime::Runtime, command: Command) -> Result<()> {
     match command {
         Command::Demo {
             data,
             rate,
             serving,
-        } => demo(&runtime, &data, rate, &serving),
+        } => demo(runtime, &data, rate, &serving),
         Command::Run {
             dataflow,
             input,
             lake,
+            process,
+            hosts,
             serving,
         } => {
             let dataflow = runtime.block_on(load(&dataflow))?;
-            let options = serving.options(lake, input);
+            let mut options = serving.options(lake, input);
+            if let (Some(process), Some(hosts)) = (process, hosts) {
+                options.cluster = Some(member(process, &hosts, &serving, &dataflow)?);
+            }
             runtime.block_on(cli::serve::run(
                 dataflow,
                 options,
                 serving.address(),
                 serving.cors.clone(),
             ))
+        }
+        Command::Up {
+            dataflow,
+            processes,
+            input,
+            lake,
+            serving,
+        } => {
+            runtime.block_on(load(&dataflow))?;
+            let mut arguments = vec!["run".to_owned(), dataflow.display().to_string()];
+            arguments.extend(["--lake".to_owned(), lake]);
+            arguments.extend(
+                input
+                    .into_iter()
+                    .flat_map(|it| ["--input".to_owned(), it.display().to_string()]),
+            );
+            arguments.extend(["--workers".to_owned(), serving.workers.to_string()]);
+            arguments.extend([
+                "--commit-interval".to_owned(),
+                serving.commit_interval.to_string(),
+            ]);
+            arguments.extend(
+                serving
+                    .cors
+                    .iter()
+                    .flat_map(|it| ["--cors".to_owned(), it.clone()]),
+            );
+            let cluster = cli::up::Cluster {
+                processes: processes.into(),
+                listen: serving.address(),
+                arguments,
+            };
+            runtime.block_on(cli::up::up(&cluster))
         }
         Command::Check { dataflow } => {
             print!("{}", runtime.block_on(load(&dataflow))?);
@@ -263,7 +339,7 @@ fn start(command: Command) -> Result<()> {
                 })
                 .transpose()?
                 .map(std::io::BufWriter::new);
-            let stop = stop_on_signal(&runtime);
+            let stop = stop_on_signal(runtime);
             let sent = generate::generate(
                 &load,
                 target.as_mut(),
@@ -284,6 +360,32 @@ fn start(command: Command) -> Result<()> {
             server,
         } => runtime.block_on(client::tail(&server, &view, filter.as_deref())),
     }
+}
+
+fn member(
+    process: usize,
+    hosts: &std::path::Path,
+    serving: &Serving,
+    dataflow: &Dataflow,
+) -> Result<tidelake::cluster::Member> {
+    let hosts = tidelake::cluster::read_hosts(hosts)?;
+    anyhow::ensure!(
+        process < hosts.len(),
+        "--process {process}: the hosts file names {} processes, numbered from 0",
+        hosts.len()
+    );
+    Ok(tidelake::cluster::Member {
+        process,
+        hosts,
+        workers: serving.workers.into(),
+        fingerprint: format!(
+            "{} {} {}",
+            env!("CARGO_PKG_VERSION"),
+            dataflow.fingerprint,
+            serving.commit_interval
+        ),
+        timings: tidelake::cluster::Timings::default(),
+    })
 }
 
 /// The dataflow of `demo`, so that it needs no other file.

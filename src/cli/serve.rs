@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tidelake::coordinator::{self, Committed, Pipeline};
+use tidelake::coordinator::{self, Committed, Ending, Pipeline};
 use tidelake::http::{
     App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource, serve,
 };
@@ -54,32 +54,41 @@ pub async fn run(
         lake = %pipeline.store.url,
         "serving http://{address}/"
     );
-    let failed = until_told_or_failed(&pipeline).await;
+    if let Some(ending) = until_told_or_ended(&pipeline).await {
+        let process = pipeline.process;
+        if pipeline.processes == 1 {
+            pipeline.stop().await?;
+        } else {
+            // Its workers wait for others that are gone.
+            std::mem::forget(pipeline);
+        }
+        return Err(coordinator::Error::Ended { process, ending }.into());
+    }
     tracing::info!("stopping: reading ends, the last epoch is committed");
     stop.send_replace(true);
-    let result = pipeline.stop().await;
+    pipeline.stop().await?;
     let _ = server.await;
-    result?;
-    if failed {
-        anyhow::bail!("the pipeline ended by itself");
-    }
     tracing::info!("stopped; the next start goes on from here");
     Ok(())
 }
 
-/// True if the pipeline failed, false if someone asked to stop.
-async fn until_told_or_failed(pipeline: &Pipeline) -> bool {
+/// Why the pipeline cannot go on; nothing if it was asked to stop, here or in another process.
+async fn until_told_or_ended(pipeline: &Pipeline) -> Option<Ending> {
     let mut terminate =
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(it) => it,
-            Err(_) => return false,
+            Err(_) => return None,
         };
     let mut look = tokio::time::interval(Duration::from_millis(200));
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return false,
-            _ = terminate.recv() => return false,
-            _ = look.tick() => if pipeline.has_failed() { return true },
+            _ = tokio::signal::ctrl_c() => return None,
+            _ = terminate.recv() => return None,
+            _ = look.tick() => match pipeline.ending() {
+                Some(ending) => return Some(ending),
+                None if pipeline.is_stopping() => return None,
+                None => {}
+            },
         }
     }
 }

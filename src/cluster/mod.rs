@@ -16,7 +16,7 @@ mod links;
 mod tests;
 
 pub use join::{Joined, Welcome, join};
-pub use links::{Event, Links};
+pub use links::{Event, Links, Sender};
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,7 +1,9 @@
 //! The committer: one commit after another, each from the reports of all workers.
 
-use super::outputs::WorkerCommit;
+use super::part::Part;
+use super::peers::Message;
 use super::{Error, state};
+use crate::cluster;
 use crate::engine::{self, ClockState, StateContent};
 use crate::lake::{
     self, Compaction, Manifest, Remedy, StateFile, Store, TableEntry, TableState, commit_info,
@@ -10,7 +12,7 @@ use crate::lake::{
 use crate::model::{Epoch, wall_ms};
 use crate::plan::{Dataflow, Plan, Window};
 use crate::view::Totals;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use tokio::sync::watch;
 const DIFFERENCES_MAX: usize = 30;
 
 /// The newest commit, for health and metrics.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Committed {
     pub number: u64,
     pub generation: u64,
@@ -68,6 +70,8 @@ pub(super) struct Committer {
     workers: usize,
     committed: watch::Sender<Committed>,
     unsettled: Arc<AtomicUsize>,
+    /// The other processes of the cluster, if there are any.
+    peers: Option<cluster::Sender>,
     settings: engine::Settings,
     merging: BTreeSet<String>,
     merged: Vec<Compaction>,
@@ -92,6 +96,7 @@ impl Committer {
         workers: usize,
         committed: watch::Sender<Committed>,
         unsettled: Arc<AtomicUsize>,
+        peers: Option<cluster::Sender>,
         settings: engine::Settings,
     ) -> Self {
         Committer {
@@ -103,6 +108,7 @@ impl Committer {
             workers,
             committed,
             unsettled,
+            peers,
             settings,
             merging: BTreeSet::new(),
             merged: Vec::new(),
@@ -111,10 +117,10 @@ impl Committer {
         }
     }
 
-    /// Commits until the workers have ended.
-    pub async fn run(mut self, mut reports: UnboundedReceiver<WorkerCommit>) -> Result<(), Error> {
-        let mut waiting: BTreeMap<Epoch, Vec<WorkerCommit>> = BTreeMap::new();
-        while let Some(part) = reports.recv().await {
+    /// Commits until the last epoch of all workers is in.
+    pub async fn run(mut self, mut parts: UnboundedReceiver<Part>) -> Result<(), Error> {
+        let mut waiting: BTreeMap<Epoch, Vec<Part>> = BTreeMap::new();
+        while let Some(part) = parts.recv().await {
             let epoch = part.report.commit;
             let parts = waiting.entry(epoch).or_default();
             parts.push(part);
@@ -122,13 +128,26 @@ impl Committer {
                 continue;
             }
             let parts = waiting.remove(&epoch).unwrap_or_default();
-            self.commit(epoch, parts).await?;
+            let last = parts.iter().all(|it| it.report.last);
+            if let Err(error) = self.commit(epoch, parts).await {
+                if let Some(peers) = &self.peers {
+                    peers.send_all(&Message::Failed(error.to_string()).bytes());
+                }
+                return Err(error);
+            }
             self.unsettled.fetch_sub(1, Ordering::AcqRel);
+            if let Some(peers) = &self.peers {
+                let committed = self.committed.borrow().clone();
+                peers.send_all(&Message::Settled { epoch, committed }.bytes());
+            }
+            if last {
+                break;
+            }
         }
         Ok(())
     }
 
-    async fn commit(&mut self, epoch: Epoch, parts: Vec<WorkerCommit>) -> Result<(), Error> {
+    async fn commit(&mut self, epoch: Epoch, parts: Vec<Part>) -> Result<(), Error> {
         let began = Instant::now();
         let now_ms = wall_ms();
         while let Ok(merge) = self.merges.1.try_recv() {
@@ -150,13 +169,14 @@ impl Committer {
         let mut counts: BTreeMap<String, BTreeMap<i32, Value>> = BTreeMap::new();
         let mut read = 0;
         for part in parts {
-            if let Some(error) = part.failed {
-                return Err(error.into());
+            if let Some(reason) = part.failed {
+                return Err(Error::Staging(reason));
             }
             replaced.extend(part.replaced);
-            for staged in part.staged {
-                let (table, add, _rows, open) = staged.durable().await?;
-                adds.entry(table).or_default().push((add, open));
+            for file in part.files {
+                let add =
+                    serde_json::from_str(&file.add).map_err(|it| Error::State(it.to_string()))?;
+                adds.entry(file.table).or_default().push((add, file.open));
             }
             part.report.state.into_iter().for_each(|it| sum.add(it));
             if !part.report.clocks.is_empty() {

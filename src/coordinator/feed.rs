@@ -2,38 +2,54 @@
 
 use super::{Error, Options};
 use crate::engine::{Feed, Input, Undecoded};
+use crate::lake::SourceOffsets;
 use crate::model::Offsets;
 use crate::plan::{Format, SourceSpec};
 use crate::source::decode::{self, DecodeOptions, Decoder};
 use crate::source::{self, CHUNKS_AHEAD, Chunk, SharedStatus, file, kafka};
 use crossbeam_channel::Receiver;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// One feed per worker, each with its reader thread.
+/// Which workers are of this process, among all.
+pub(super) struct Share {
+    pub own: Range<usize>,
+    pub all: usize,
+}
+
+/// The folder that takes the place of every topic, if one was given.
+pub(super) fn folder(
+    options: &Options,
+    stored: &SourceOffsets,
+) -> Result<Option<Arc<file::Folder>>, Error> {
+    let Some(path) = &options.input else {
+        return Ok(None);
+    };
+    let merged = stored.values().next().cloned().unwrap_or_default();
+    Ok(Some(file::Folder::open(path, &merged)?))
+}
+
+/// One feed per worker of this process, each with its reader thread.
 pub(super) fn open(
     spec: &SourceSpec,
-    options: &Options,
+    share: Share,
+    folder: Option<&Arc<file::Folder>>,
     stored: &Offsets,
     status: &SharedStatus,
     stop: &Arc<AtomicBool>,
 ) -> Result<Vec<Box<dyn Feed>>, Error> {
-    let workers = options.workers;
-    let folder = options
-        .input
-        .as_ref()
-        .map(|path| file::Folder::open(path, stored))
-        .transpose()?;
-    let topic = match &folder {
+    let workers = share.all;
+    let topic = match folder {
         Some(_) => None,
         None => Some(kafka::Topic::from_options(&spec.name, &spec.options)?),
     };
     let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
-    for worker in 0..workers {
+    for worker in share.own {
         let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD);
         let (stored, status, stop) = (stored.clone(), status.clone(), Arc::clone(stop));
         let thread = std::thread::Builder::new().name(format!("read-{}-{worker}", spec.name));
-        let spawned = match (&folder, &topic) {
+        let spawned = match (folder, &topic) {
             (Some(folder), _) => {
                 let folder = Arc::clone(folder);
                 let reader = file::Reader {

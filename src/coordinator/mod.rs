@@ -1,7 +1,7 @@
 //! Brings the parts together: sources, engine, views, lake. Recovers, runs, commits, stops.
 //!
 //! ```text
-//! start:  claim the lake ─ roll tables forward ─ load state ─ seek sources ─ start workers
+//! start:  (find the other processes) ─ claim the lake ─ roll tables forward ─ load state ─ seek sources ─ start workers
 //! run:    workers report a commit epoch ─ files durable ─ manifest ─ tables ─ (merge, log checkpoint, sweep)
 //! stop:   last epoch ─ workers end ─ last commit ─ done
 //! ```
@@ -9,31 +9,42 @@
 mod commit;
 mod feed;
 mod outputs;
+mod part;
+mod peers;
 mod state;
 
+use crate::cluster::{self, Joined};
 use crate::engine::{self, ClockSettings, ClockState, Control, Feed, Job, Outputs, Restored};
-use crate::lake::{self, Store, TableLayout, TableState};
+use crate::lake::{self, Manifest, Store, TableLayout, TableState};
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
 use crate::plan::{Dataflow, ViewKind};
 use crate::source::{self, SharedStatus};
 use crate::view::{Hub, Totals, ViewInfo, WindowInfo};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 pub use commit::Committed;
 pub use feed::decoder;
+pub use peers::Ending;
 
-/// How a pipeline runs; see `config` for names and defaults.
+/// Length of an epoch.
+pub const TICK_MS: u64 = 100;
+
+/// How a pipeline runs.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub lake: String,
     /// Partition files instead of Kafka, for every source.
     pub input: Option<PathBuf>,
+    /// Of each process.
     pub workers: usize,
-    pub tick_ms: u64,
+    /// This process among others; none if it is alone.
+    pub cluster: Option<cluster::Member>,
     pub commit_interval_ms: u64,
     pub idle_ms: u64,
     pub close_idle_ms: u64,
@@ -45,7 +56,7 @@ impl Default for Options {
             lake: "./tidelake-data/lake".to_owned(),
             input: None,
             workers: 2,
-            tick_ms: 100,
+            cluster: None,
             commit_interval_ms: 10_000,
             idle_ms: 5_000,
             close_idle_ms: 30_000,
@@ -64,6 +75,12 @@ pub enum Error {
     State(String),
     #[error("the engine failed: {0}")]
     Engine(String),
+    #[error("a worker could not write its part of a commit: {0}")]
+    Staging(String),
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    #[error("process {process} stopped without a last commit: {ending}")]
+    Ended { process: usize, ending: Ending },
 }
 
 /// A running pipeline.
@@ -74,40 +91,53 @@ pub struct Pipeline {
     pub sources: Vec<(String, SharedStatus)>,
     /// The newest commit, and what keeps the lake from being written, if anything.
     pub committed: watch::Receiver<Committed>,
+    /// Workers of this process.
     pub workers: usize,
+    /// This process' number, and how many there are.
+    pub process: usize,
+    pub processes: usize,
+    peers: Option<cluster::Sender>,
+    ending: watch::Receiver<Option<Ending>>,
+    settled: watch::Receiver<Epoch>,
     control: Arc<Control>,
     stop_readers: Arc<AtomicBool>,
-    tick_ms: u64,
     engine: engine::Running,
-    committer: tokio::task::JoinHandle<Result<(), Error>>,
+    settling: JoinHandle<()>,
+    /// In process 0.
+    committer: Option<JoinHandle<Result<(), Error>>>,
+}
+
+/// A lake taken over: what to go on from.
+struct Claimed {
+    manifest: Manifest,
+    tables: BTreeMap<String, TableState>,
+}
+
+/// What process 0 tells the others to go on from.
+#[derive(Serialize, Deserialize)]
+struct Beginning {
+    manifest: u64,
+    /// Part of the names of staged files.
+    writer: String,
+    start: Epoch,
 }
 
 /// Starts everything; returns when the first records can be read.
 ///
 /// # Errors
-/// If the lake cannot be claimed, its state not be read, or a source not be opened.
+/// If the cluster does not come together, the lake cannot be claimed, its state not be read, or a source not be opened.
 pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Error> {
     let dataflow = Arc::new(dataflow);
     let store = Store::open(&options.lake)?;
-    let writer = uuid::Uuid::new_v4().to_string();
-    let claim = store
-        .claim(&dataflow.name, &dataflow.fingerprint, &writer, wall_ms())
-        .await?;
-    let layouts = outputs::layouts(&dataflow);
-    let mut tables: BTreeMap<String, TableState> = BTreeMap::new();
-    for layout in &layouts {
-        store.create_table(layout, wall_ms()).await?;
-        let entry = claim.tables.get(&layout.name).cloned().unwrap_or_default();
-        let mut state = TableState::from_entry(&entry);
-        state.version = store
-            .commit_table(
-                &layout.name,
-                &entry,
-                &commit::app_id(&dataflow.name, &layout.name),
-            )
-            .await?;
-        tables.insert(layout.name.clone(), state);
-    }
+    let layouts: Arc<Vec<TableLayout>> = Arc::new(outputs::layouts(&dataflow));
+    let (claim, tables, beginning, joined) = begin(&dataflow, options, &store, &layouts).await?;
+    let (process, processes) = match &options.cluster {
+        Some(member) => (member.process, member.hosts.len()),
+        None => (0, 1),
+    };
+    let own = process * options.workers..(process + 1) * options.workers;
+    let all_workers = processes * options.workers;
+
     let records = state::load(&store, &claim).await?;
     let clocks: BTreeMap<String, ClockState> =
         serde_json::from_value(claim.clocks.clone()).unwrap_or_default();
@@ -140,59 +170,119 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
     }
 
     let stop_readers = Arc::new(AtomicBool::new(false));
+    let folder = feed::folder(options, &claim.offsets)?;
+    if let Some(folder) = folder.as_ref().filter(|_| process != 0) {
+        folder.follow(Vec::new());
+    }
     let mut sources = Vec::new();
-    let mut feeds: Vec<Vec<Box<dyn Feed>>> = (0..options.workers).map(|_| Vec::new()).collect();
+    let mut feeds: Vec<Vec<Box<dyn Feed>>> = own.clone().map(|_| Vec::new()).collect();
     for spec in &dataflow.sources {
         let status = SharedStatus::default();
         let stored = claim.offsets.get(&spec.name).cloned().unwrap_or_default();
-        let opened = feed::open(spec, options, &stored, &status, &stop_readers)?;
+        let share = feed::Share {
+            own: own.clone(),
+            all: all_workers,
+        };
+        let opened = feed::open(
+            spec,
+            share,
+            folder.as_ref(),
+            &stored,
+            &status,
+            &stop_readers,
+        )?;
         for (worker, feed) in opened.into_iter().enumerate() {
             feeds[worker].push(feed);
         }
         sources.push((spec.name.clone(), status));
     }
 
-    let (to_committer, reports) = mpsc::unbounded_channel();
+    let (to_settle, from_workers) = mpsc::unbounded_channel();
     let in_flight = Arc::new(AtomicUsize::new(0));
     let unsettled = Arc::new(AtomicUsize::new(0));
-    let layouts: Arc<Vec<TableLayout>> = Arc::new(layouts);
     let parts = feeds
         .into_iter()
-        .enumerate()
-        .map(|(worker, feeds)| {
+        .zip(own.clone())
+        .map(|(feeds, worker)| {
             let outputs: Box<dyn Outputs> = Box::new(outputs::WorkerOutputs::new(
                 worker,
+                own.start,
                 &store,
-                &writer,
+                &beginning.writer,
                 Arc::clone(&dataflow),
                 Arc::clone(&layouts),
                 Arc::clone(&hub),
-                to_committer.clone(),
+                to_settle.clone(),
                 Arc::clone(&in_flight),
                 Arc::clone(&unsettled),
-                options.tick_ms,
             ));
             (feeds, outputs)
         })
         .collect();
-    drop(to_committer);
-    let start =
-        Epoch::at_or_after(wall_ms(), options.tick_ms).max(Epoch(claim.epoch.0 + options.tick_ms));
-    let start = Epoch(start.0.div_ceil(options.tick_ms) * options.tick_ms);
+    drop(to_settle);
     let control = Arc::new(Control::default());
     let (committed_to, committed) = watch::channel(Committed::at(&claim));
-    let committer = commit::Committer::new(
-        store.clone(),
-        Arc::clone(&dataflow),
-        claim.clone(),
-        tables,
-        totals,
-        options.workers,
-        committed_to,
-        unsettled,
-        settings.clone(),
-    );
-    let committer = tokio::spawn(committer.run(reports));
+    let (settled_to, settled) = watch::channel(Epoch(0));
+    let (ending_to, ending) = watch::channel(None);
+    let (links, mesh) = match joined {
+        Some(joined) => {
+            let mesh = engine::Mesh {
+                process,
+                sockets: joined.data,
+            };
+            (Some(joined.links), mesh)
+        }
+        None => (None, engine::Mesh::default()),
+    };
+    let peers = links.as_ref().map(cluster::Links::sender);
+    let (to_committer, for_committer) = mpsc::unbounded_channel();
+    let committer = if process == 0 {
+        let committer = commit::Committer::new(
+            store.clone(),
+            Arc::clone(&dataflow),
+            claim.clone(),
+            tables,
+            totals,
+            all_workers,
+            committed_to.clone(),
+            Arc::clone(&unsettled),
+            peers.clone(),
+            settings.clone(),
+        );
+        Some(tokio::spawn(committer.run(for_committer)))
+    } else {
+        None
+    };
+    let destination = match &peers {
+        Some(peers) if process != 0 => part::Destination::ProcessZero(peers.clone()),
+        _ => part::Destination::Committer(to_committer.clone()),
+    };
+    let settling = tokio::spawn(part::settle(from_workers, destination));
+    if let (Some(links), Some(peers)) = (links, &peers) {
+        let shared: Vec<SharedStatus> = sources.iter().map(|it| it.1.clone()).collect();
+        let listening = peers::Peers {
+            links,
+            control: Arc::clone(&control),
+            hub: Arc::clone(&hub),
+            parts: (process == 0).then(|| to_committer.clone()),
+            committed: committed_to,
+            unsettled,
+            sources: shared.clone(),
+            folder: folder.clone(),
+            ending: ending_to,
+            settled: settled_to,
+        };
+        tokio::spawn(listening.run());
+        tokio::spawn(peers::tell_sources(
+            peers.clone(),
+            shared,
+            own,
+            all_workers,
+            Arc::clone(&hub),
+            folder,
+            Arc::clone(&control),
+        ));
+    }
     let restored = Restored {
         epoch: claim.epoch,
         clocks,
@@ -201,12 +291,12 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
     let job = Job {
         dataflow: Arc::clone(&dataflow),
         settings,
-        start,
+        start: beginning.start,
         restored,
         control: Arc::clone(&control),
         wall: engine::Wall::system(),
     };
-    let engine = engine::start(job, engine::Mesh::default(), parts).map_err(Error::Engine)?;
+    let engine = engine::start(job, mesh, parts).map_err(Error::Engine)?;
     Ok(Pipeline {
         dataflow,
         hub,
@@ -214,42 +304,194 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         sources,
         committed,
         workers: options.workers,
+        process,
+        processes,
+        peers,
+        ending,
+        settled,
         control,
         stop_readers,
-        tick_ms: options.tick_ms,
         engine,
+        settling,
         committer,
     })
 }
 
+/// Takes the lake over, alone or as process 0 of a cluster, or learns from process 0 what to go on from.
+async fn begin(
+    dataflow: &Dataflow,
+    options: &Options,
+    store: &Store,
+    layouts: &[TableLayout],
+) -> Result<
+    (
+        Manifest,
+        BTreeMap<String, TableState>,
+        Beginning,
+        Option<Joined>,
+    ),
+    Error,
+> {
+    let beginning = |claimed: &Claimed| {
+        let start = Epoch::at_or_after(wall_ms(), TICK_MS);
+        Beginning {
+            manifest: claimed.manifest.number,
+            writer: claimed.manifest.writer.clone(),
+            start: start.max(Epoch(claimed.manifest.epoch.0 + TICK_MS)),
+        }
+    };
+    let Some(member) = &options.cluster else {
+        let claimed = claim(dataflow, store, layouts).await?;
+        let beginning = beginning(&claimed);
+        return Ok((claimed.manifest, claimed.tables, beginning, None));
+    };
+    let mut own = None;
+    let prepare = async {
+        let claimed = claim(dataflow, store, layouts)
+            .await
+            .map_err(|it| it.to_string())?;
+        let beginning = beginning(&claimed);
+        let welcome = cluster::Welcome {
+            generation: claimed.manifest.generation,
+            content: postcard::to_stdvec(&beginning).map_err(|it| it.to_string())?,
+        };
+        own = Some((claimed, beginning));
+        Ok(welcome)
+    };
+    let joined = cluster::join(member, prepare).await?;
+    tracing::info!(
+        process = member.process,
+        processes = member.hosts.len(),
+        generation = joined.welcome.generation,
+        "the cluster has come together"
+    );
+    if let Some((claimed, beginning)) = own {
+        return Ok((claimed.manifest, claimed.tables, beginning, Some(joined)));
+    }
+    let beginning: Beginning =
+        postcard::from_bytes(&joined.welcome.content).map_err(|it| Error::State(it.to_string()))?;
+    let manifest = store
+        .manifest(&dataflow.name, beginning.manifest)
+        .await?
+        .ok_or_else(|| {
+            Error::State(format!(
+                "commit {}, which process 0 goes on from, is not in {}; give all processes the same lake",
+                beginning.manifest, store.url
+            ))
+        })?;
+    Ok((manifest, BTreeMap::new(), beginning, Some(joined)))
+}
+
+/// Claims the next commit and brings every table up to it.
+async fn claim(
+    dataflow: &Dataflow,
+    store: &Store,
+    layouts: &[TableLayout],
+) -> Result<Claimed, Error> {
+    let writer = uuid::Uuid::new_v4().to_string();
+    let manifest = store
+        .claim(&dataflow.name, &dataflow.fingerprint, &writer, wall_ms())
+        .await?;
+    let mut tables: BTreeMap<String, TableState> = BTreeMap::new();
+    for layout in layouts {
+        store.create_table(layout, wall_ms()).await?;
+        let entry = manifest
+            .tables
+            .get(&layout.name)
+            .cloned()
+            .unwrap_or_default();
+        let mut state = TableState::from_entry(&entry);
+        state.version = store
+            .commit_table(
+                &layout.name,
+                &entry,
+                &commit::app_id(&dataflow.name, &layout.name),
+            )
+            .await?;
+        tables.insert(layout.name.clone(), state);
+    }
+    Ok(Claimed { manifest, tables })
+}
+
 impl Pipeline {
-    /// Whether the committer has ended by itself: it has failed, and `stop` tells why.
-    pub fn has_failed(&self) -> bool {
-        self.committer.is_finished()
+    /// Why the pipeline cannot go on, if it cannot: its committer has failed, and `stop` tells how, or another process of
+    /// the cluster is gone.
+    pub fn ending(&self) -> Option<Ending> {
+        let failed = self.committer.as_ref().is_some_and(|it| it.is_finished())
+            && self.control.stop_at.load(Ordering::Acquire) == 0;
+        self.ending.borrow().clone().or_else(|| {
+            failed.then(|| Ending::Failed {
+                process: self.process,
+                reason: "its commits have ended".to_owned(),
+            })
+        })
     }
 
-    /// Stops reading, commits what was read, and ends the workers.
+    /// Whether another process of the cluster was told to stop, and so all do.
+    pub fn is_stopping(&self) -> bool {
+        self.control.stop_at.load(Ordering::Acquire) != 0
+    }
+
+    /// How far the clocks of the other processes are ahead, in milliseconds; empty without a cluster.
+    pub fn skews_ms(&self) -> Vec<i64> {
+        self.peers
+            .as_ref()
+            .map(cluster::Sender::skews_ms)
+            .unwrap_or_default()
+    }
+
+    /// Stops reading, commits what was read, and ends the workers: of all processes, if there are several.
     ///
     /// # Errors
     /// If the last commit did not succeed; the next start goes on from the one before.
-    pub async fn stop(self) -> Result<(), Error> {
+    pub async fn stop(mut self) -> Result<(), Error> {
         self.stop_readers.store(true, Ordering::Release);
-        if self.committer.is_finished() {
-            return match self.committer.await {
-                Ok(result) => result,
-                Err(error) => Err(Error::Engine(error.to_string())),
-            };
+        if let Some(committer) = self.committer.take_if(|it| it.is_finished()) {
+            return committer
+                .await
+                .map_err(|it| Error::Engine(it.to_string()))?;
         }
-        let last = Epoch::at_or_after(wall_ms() + 2 * self.tick_ms, self.tick_ms);
-        self.control.stop_at.store(last.0, Ordering::Release);
-        let engine = self.engine;
-        tokio::task::spawn_blocking(move || engine.join())
-            .await
-            .map_err(|it| Error::Engine(it.to_string()))?
-            .map_err(Error::Engine)?;
-        self.committer
-            .await
-            .map_err(|it| Error::Engine(it.to_string()))?
+        match &self.peers {
+            Some(peers) if self.process == 0 => peers::stop_all(&self.control, peers),
+            Some(peers) => peers.send(0, peers::Message::Stop.bytes()),
+            None => {
+                let last = Epoch::at_or_after(wall_ms() + 2 * TICK_MS, TICK_MS);
+                self.control.stop_at.store(last.0, Ordering::Release);
+            }
+        }
+        let mut ending = self.ending.clone();
+        let ended = async {
+            let found = ending.wait_for(Option::is_some).await;
+            found.ok().and_then(|it| it.clone())
+        };
+        tokio::pin!(ended);
+        let process = self.process;
+        let finished = async {
+            let engine = self.engine;
+            tokio::task::spawn_blocking(move || engine.join())
+                .await
+                .map_err(|it| Error::Engine(it.to_string()))?
+                .map_err(Error::Engine)?;
+            let _ = self.settling.await;
+            match self.committer {
+                Some(committer) => committer
+                    .await
+                    .map_err(|it| Error::Engine(it.to_string()))??,
+                None => {
+                    let last = Epoch(self.control.stop_at.load(Ordering::Acquire));
+                    let _ = self.settled.wait_for(|it| last <= *it).await;
+                }
+            }
+            if let Some(peers) = &self.peers {
+                peers.bye();
+            }
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            result = finished => result,
+            Some(ending) = &mut ended => Err(Error::Ended { process, ending }),
+        }
     }
 }
 
@@ -262,7 +504,7 @@ fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
     };
     engine::Settings {
         workers: options.workers,
-        tick_ms: options.tick_ms,
+        tick_ms: TICK_MS,
         commit_interval_ms: options.commit_interval_ms,
         first_commit_ms: options.commit_interval_ms.min(1500),
         lag_max_ms: 1000,

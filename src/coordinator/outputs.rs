@@ -1,5 +1,6 @@
 //! Where one worker's results go: rows into staged files, changes to the hub, reports to the committer.
 
+use super::TICK_MS;
 use crate::engine::{CommitReport, Outputs, Published};
 use crate::lake::{Error, Staged, Stager, Store, TableLayout};
 use crate::model::{Epoch, Row, batch_of_rows};
@@ -61,6 +62,8 @@ fn marked(schema: &SchemaRef) -> SchemaRef {
 
 pub(super) struct WorkerOutputs {
     worker: usize,
+    /// Number of the first worker of this process.
+    first: usize,
     dataflow: Arc<Dataflow>,
     layouts: Arc<Vec<TableLayout>>,
     hub: Arc<Hub>,
@@ -70,7 +73,6 @@ pub(super) struct WorkerOutputs {
     to_committer: UnboundedSender<WorkerCommit>,
     in_flight: Arc<AtomicUsize>,
     unsettled: Arc<AtomicUsize>,
-    tick_ms: u64,
 }
 
 impl WorkerOutputs {
@@ -80,6 +82,7 @@ impl WorkerOutputs {
     )]
     pub fn new(
         worker: usize,
+        first: usize,
         store: &Store,
         writer: &str,
         dataflow: Arc<Dataflow>,
@@ -88,7 +91,6 @@ impl WorkerOutputs {
         to_committer: UnboundedSender<WorkerCommit>,
         in_flight: Arc<AtomicUsize>,
         unsettled: Arc<AtomicUsize>,
-        tick_ms: u64,
     ) -> Self {
         let label = format!("w{worker}-{}", &writer[..8]);
         let stager = Stager::new(
@@ -99,6 +101,7 @@ impl WorkerOutputs {
         );
         WorkerOutputs {
             worker,
+            first,
             dataflow,
             layouts,
             hub,
@@ -108,7 +111,6 @@ impl WorkerOutputs {
             to_committer,
             in_flight,
             unsettled,
-            tick_ms,
         }
     }
 
@@ -163,7 +165,7 @@ impl Outputs for WorkerOutputs {
                 Vec::new()
             }
         };
-        if self.worker == 0 {
+        if self.worker == self.first {
             self.unsettled.fetch_add(1, Ordering::AcqRel);
         }
         let replaced = std::mem::take(&mut self.replaced);
@@ -191,9 +193,9 @@ impl Outputs for WorkerOutputs {
             .map(|it| (it.source, it.records, it.undecoded, it.bytes))
             .collect();
         // The epoch before the frontier is the newest complete one.
-        let through = Epoch(through.0.saturating_sub(1) / self.tick_ms * self.tick_ms);
+        let through = Epoch(through.0.saturating_sub(1) / TICK_MS * TICK_MS);
         self.hub.publish(Part {
-            worker,
+            worker: worker - self.first,
             through,
             changes,
             tails,

@@ -98,7 +98,7 @@ impl Grouper {
                 .aggregation
                 .aggregates
                 .iter()
-                .map(|it| new_column(it, false))
+                .map(|it| new_column(it, !self.aggregation.append_only))
                 .collect(),
             members: Vec::new(),
         }
@@ -111,13 +111,6 @@ impl Grouper {
             return;
         }
         let diffs = changes.diffs();
-        if diffs.is_some() {
-            for (column, aggregate) in groups.columns.iter_mut().zip(&self.aggregation.aggregates) {
-                if matches!(column, Column::Best(_)) && groups.records.is_empty() {
-                    *column = new_column(aggregate, true);
-                }
-            }
-        }
         let numbers = self.group_numbers(groups, batch);
         for (row, group) in numbers.iter().enumerate() {
             groups.records[*group as usize] += diffs.map_or(1, |it| it[row]);

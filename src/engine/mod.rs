@@ -30,7 +30,7 @@ use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 /// Decoded records of one partition, or news about it.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub trait Outputs: Send {
 }
 
 /// What one worker read and took in since its last commit.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct CommitReport {
     pub worker: usize,
     pub commit: Epoch,
@@ -104,7 +104,7 @@ pub struct EventTimes {
 }
 
 /// How far one worker read one partition, and what that was.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SourceProgress {
     pub source: usize,
     pub partition: Partition,
@@ -194,8 +194,8 @@ impl Wall {
 pub struct Control {
     /// Set once: the last epoch.
     pub stop_at: AtomicU64,
-    /// A worker failed; the process must end.
-    pub failed: AtomicBool,
+    /// How far apart the clocks of the processes are: that much lag is no reason to wait.
+    pub skew_ms: AtomicU64,
 }
 
 /// Everything a run needs.

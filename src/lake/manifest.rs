@@ -78,6 +78,14 @@ impl Store {
         }
     }
 
+    /// The manifest of a number, if there is one.
+    ///
+    /// # Errors
+    /// If the lake cannot be read or the manifest is damaged.
+    pub async fn manifest(&self, dataflow: &str, number: u64) -> Result<Option<Manifest>, Error> {
+        self.manifest_at(&path_of(dataflow, number)).await
+    }
+
     async fn manifest_at(&self, path: &Path) -> Result<Option<Manifest>, Error> {
         let Some(bytes) = self.get(path).await? else {
             return Ok(None);

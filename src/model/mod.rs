@@ -42,7 +42,7 @@ pub struct Position {
     /// The next record to read.
     pub offset: Offset,
     /// The source's own note: the file it is in, its first bytes' hash. Empty for Kafka.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default)]
     pub origin: String,
 }
 

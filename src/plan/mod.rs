@@ -150,6 +150,8 @@ pub struct Aggregation {
     pub window: Window,
     /// The source whose clock closes the windows.
     pub clock: Option<String>,
+    /// Whether rows of the input are never taken back one by one: the smallest and largest value can then be kept alone.
+    pub append_only: bool,
     pub aggregates: Vec<Aggregate>,
 }
 

@@ -41,6 +41,8 @@ pub struct Folder {
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Another process numbers the files; this one only knows what it was told.
+    follows: bool,
     numbers: BTreeMap<String, i32>,
     /// Heads of files that belong to a partition already, under whatever name.
     heads: HashSet<u64>,
@@ -69,8 +71,33 @@ impl Folder {
         }))
     }
 
+    /// From now on another process numbers new files.
+    pub fn follow(&self, numbers: Vec<(String, i32)>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.follows = true;
+        known.numbers.extend(numbers);
+    }
+
+    /// The files numbered so far.
+    pub fn numbers(&self) -> Vec<(String, i32)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .numbers
+            .iter()
+            .map(|(name, number)| (name.clone(), *number))
+            .collect()
+    }
+
     /// All partitions there are now, numbered: by the number at the end of the name (`part-0003.jsonl` is 3), or in order of appearance.
     fn partitions(&self) -> io::Result<Vec<(String, i32)>> {
+        let follows = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .follows;
+        if follows {
+            return Ok(self.numbers());
+        }
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -96,11 +123,8 @@ impl Folder {
                 .unwrap_or_else(|| (0..).find(|it| !taken(&known, *it)).unwrap_or(i32::MAX));
             known.numbers.insert(name, number);
         }
-        Ok(known
-            .numbers
-            .iter()
-            .map(|(name, number)| (name.clone(), *number))
-            .collect())
+        drop(known);
+        Ok(self.numbers())
     }
 
     fn note_head(&self, head: Option<u64>) {

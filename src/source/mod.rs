@@ -9,7 +9,7 @@ pub mod kafka;
 
 use crate::model::{Partition, Position};
 use decode::RawRecords;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,7 +42,7 @@ pub enum Error {
 }
 
 /// How a source is doing, as its readers tell it and health shows it.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Status {
     /// False while the broker or folder cannot be reached.
     pub connected: bool,
@@ -53,7 +53,7 @@ pub struct Status {
     pub lost_records: u64,
 }
 
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PartitionStatus {
     pub name: String,
     /// Next to read.

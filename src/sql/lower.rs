@@ -272,6 +272,10 @@ impl Lowering<'_> {
         if window != Window::None && clock.is_none() {
             return Err("windows need a source with a WATERMARK".to_owned());
         }
+        let append_only = !any_aggregate(&input.plan)
+            && !names
+                .iter()
+                .any(|name| self.views.iter().any(|it| it.name == *name));
         let id = format!("{}.{}", self.name, self.aggregations);
         self.aggregations += 1;
         let aggregation = Arc::new(Aggregation {
@@ -279,6 +283,7 @@ impl Lowering<'_> {
             keys,
             window,
             clock,
+            append_only,
             aggregates,
         });
         Ok(Lowered {
@@ -313,7 +318,7 @@ impl Lowering<'_> {
                 other => Err(format!("ORDER BY {other}: order by a column of the result; give the expression a name with AS")),
             })
             .collect::<Result<Vec<_>, String>>()?;
-        if input.plan.inputs().is_empty() || !has_aggregate(&input.plan, self.views) {
+        if !has_aggregate(&input.plan, self.views) {
             return Err(
                 "ORDER BY … LIMIT over single records is not maintained; aggregate first"
                     .to_owned(),
@@ -600,6 +605,12 @@ pub(super) fn unchanged(plan: &Plan, wanted: usize) -> Option<usize> {
         }
     }
     (0..plan.schema().fields().len()).find(|it| source_column(plan, *it) == Some(wanted))
+}
+
+fn any_aggregate(plan: &Plan) -> bool {
+    let mut found = false;
+    plan.walk(&mut |node| found |= matches!(node, Plan::Aggregate { .. } | Plan::TopK { .. }));
+    found
 }
 
 /// Whether rows of the plan are aggregates, directly or through a view.

@@ -111,6 +111,7 @@ struct Inner {
     tail_rows: usize,
     tail_number: u64,
     totals: Vec<Totals>,
+    own_reads: Vec<(u64, u64, u64)>,
     /// Records and bytes by epoch of the last minute, for rates.
     recent: VecDeque<(u64, u64, u64)>,
     purged_at_ms: u64,
@@ -154,6 +155,7 @@ impl Hub {
             tail: VecDeque::new(),
             tail_rows: 0,
             tail_number: 0,
+            own_reads: vec![(0, 0, 0); totals.len()],
             totals,
             recent: VecDeque::new(),
             purged_at_ms: 0,
@@ -183,19 +185,9 @@ impl Hub {
                 .push((view, row, diff));
         }
         for (source, records, undecoded, bytes) in part.read {
-            let totals = &mut inner.totals[source];
-            totals.records += records;
-            totals.undecoded += undecoded;
-            totals.bytes += bytes;
-            let now = wall_ms();
-            inner.recent.push_back((now, records + undecoded, bytes));
-            while inner
-                .recent
-                .front()
-                .is_some_and(|it| it.0 + RING_AGE_MS < now)
-            {
-                inner.recent.pop_front();
-            }
+            let own = &mut inner.own_reads[source];
+            *own = (own.0 + records, own.1 + undecoded, own.2 + bytes);
+            inner.note_read(source, records, undecoded, bytes);
         }
         inner.take_tails(part.tails, part.through);
         inner.watermarks.extend(part.watermarks);
@@ -206,6 +198,16 @@ impl Hub {
             drop(inner);
             self.moved.send_replace(through);
         }
+    }
+
+    /// Takes in what another process read.
+    pub fn note_read(&self, source: usize, records: u64, undecoded: u64, bytes: u64) {
+        self.write().note_read(source, records, undecoded, bytes);
+    }
+
+    /// What this process read of each source since its start: records, undecodable ones, bytes.
+    pub fn own_reads(&self) -> Vec<(u64, u64, u64)> {
+        self.read().own_reads.clone()
     }
 
     /// Tells whenever the epoch has moved.
@@ -361,6 +363,22 @@ impl Hub {
 }
 
 impl Inner {
+    fn note_read(&mut self, source: usize, records: u64, undecoded: u64, bytes: u64) {
+        let totals = &mut self.totals[source];
+        totals.records += records;
+        totals.undecoded += undecoded;
+        totals.bytes += bytes;
+        let now = wall_ms();
+        self.recent.push_back((now, records + undecoded, bytes));
+        while self
+            .recent
+            .front()
+            .is_some_and(|it| it.0 + RING_AGE_MS < now)
+        {
+            self.recent.pop_front();
+        }
+    }
+
     fn apply(&mut self, through: Epoch) {
         let first = self.epoch == Epoch(0);
         let later = self.waiting.split_off(&Epoch(through.0 + 1));

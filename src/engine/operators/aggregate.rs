@@ -361,11 +361,12 @@ impl Admission {
 
     fn take_in(&mut self, time: u64, partials: Vec<Partial>, over: i64) {
         let keeps_buckets = self.aggregation.window != Window::None;
-        let trims = self
-            .aggregation
-            .aggregates
-            .iter()
-            .any(|it| matches!(it.function, Function::Min | Function::Max));
+        let trims = self.aggregation.append_only
+            && self
+                .aggregation
+                .aggregates
+                .iter()
+                .any(|it| matches!(it.function, Function::Min | Function::Max));
         for mut partial in partials {
             if partial.bucket <= over && partial.bucket != i64::MAX {
                 // Restored state may hold buckets that were over already; those are no news.
@@ -423,8 +424,7 @@ impl Admission {
     }
 }
 
-/// Drops candidates for the smallest or largest value that are no better than what the group has: records of a source are never
-/// retracted one by one. Where they can be, every value counts.
+/// Drops candidates for the smallest or largest value that are no better than what the group has.
 fn trim(partial: &mut Accumulator, sum: &Accumulator, aggregation: &Aggregation) {
     for ((slot, had), aggregate) in partial
         .slots
@@ -435,16 +435,9 @@ fn trim(partial: &mut Accumulator, sum: &Accumulator, aggregation: &Aggregation)
         let (Slot::Extremes(new), Slot::Extremes(had)) = (slot, had) else {
             continue;
         };
-        let appended = matches!(new.as_slice(), [(_, 1)]) && had.iter().all(|it| it.1 == 1);
-        if !appended {
-            continue;
-        }
-        let better = match aggregate.function {
-            Function::Max => had.last().is_none_or(|it| it.0 < new[0].0),
-            _ => had.first().is_none_or(|it| new[0].0 < it.0),
-        };
-        if !better {
-            new.clear();
+        match aggregate.function {
+            Function::Max => new.retain(|it| had.last().is_none_or(|had| had.0 < it.0)),
+            _ => new.retain(|it| had.first().is_none_or(|had| it.0 < had.0)),
         }
     }
 }

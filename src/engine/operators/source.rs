@@ -99,7 +99,8 @@ pub(in crate::engine) fn source<'s>(
             }
             let may_read = {
                 let shared = shared.borrow();
-                !shared.wait && epoch.0.saturating_sub(shared.frontier.max(start.0)) <= lag_max_ms
+                let lag_ms = epoch.0.saturating_sub(shared.frontier.max(start.0));
+                !shared.wait && lag_ms <= lag_max_ms + control.skew_ms.load(Ordering::Acquire)
             };
             let mut idle = true;
             for _ in 0..if may_read { INPUTS_PER_TURN } else { 0 } {

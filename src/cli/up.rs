@@ -1,0 +1,247 @@
+//! `up`: starts a cluster of processes on this machine and keeps it up.
+//!
+//! The unit of failure is the whole cluster: when one process ends, the others end by themselves, and all are started again
+//! from the last commit, later each time it happens soon again. A process that says that its settings or its
+//! dataflow are wrong is not started again.
+
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Exit codes after which another start would end the same way: wrong usage, wrong dataflow.
+const HOPELESS: [i32; 2] = [2, 3];
+/// First pause before a restart; doubled each time, up to the longest.
+const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A cluster that was up so long starts with the first pause again.
+const GOOD_AFTER: Duration = Duration::from_secs(60);
+/// The others end by themselves within this time when one is lost; then they are killed.
+const END_WITHIN: Duration = Duration::from_secs(6);
+/// After a request to stop, a last commit may take so long.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What to start.
+pub struct Cluster {
+    pub processes: usize,
+    /// Address of process 0; each further one has the next port.
+    pub listen: SocketAddr,
+    /// Arguments of `tidelake run` without those that differ between processes.
+    pub arguments: Vec<String>,
+}
+
+struct Process {
+    number: usize,
+    child: Child,
+}
+
+/// Runs until told to stop, or until a restart would be in vain.
+pub async fn up(cluster: &Cluster) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let folder = std::env::temp_dir().join(format!("tidelake-up-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("could not make {}", folder.display()))?;
+    let hosts = folder.join("hosts");
+    let result = keep_up(cluster, &hosts, &mut interrupt, &mut terminate).await;
+    let _ = std::fs::remove_dir_all(&folder);
+    result
+}
+
+async fn keep_up(
+    cluster: &Cluster,
+    hosts: &PathBuf,
+    interrupt: &mut Signal,
+    terminate: &mut Signal,
+) -> Result<()> {
+    let mut restarts = 0u32;
+    let mut pause = PAUSE;
+    loop {
+        let started = Instant::now();
+        let mut processes = start_all(cluster, hosts, restarts)?;
+        tracing::info!(
+            processes = cluster.processes,
+            restarts,
+            "cluster started; process 0 will serve http://{}/",
+            cluster.listen
+        );
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut ready = false;
+        let (number, status) = loop {
+            tokio::select! {
+                _ = interrupt.recv() => return stop_all(&mut processes).await,
+                _ = terminate.recv() => return stop_all(&mut processes).await,
+                _ = look.tick() => {}
+            }
+            if let Some(ended) = first_ended(&mut processes)? {
+                break ended;
+            }
+            if !ready && all_ready(cluster).await {
+                ready = true;
+                tracing::info!(
+                    seconds = started.elapsed().as_secs_f64(),
+                    "all processes are ready"
+                );
+            }
+        };
+        let code = status.code();
+        if code.is_some_and(|it| HOPELESS.contains(&it)) {
+            end_all(&mut processes).await?;
+            bail!("process {number} cannot run ({status}); what it said is above");
+        }
+        tracing::error!(process = number, %status, "a process ended; all will be started again");
+        end_all(&mut processes).await?;
+        if GOOD_AFTER < started.elapsed() {
+            pause = PAUSE;
+        }
+        restarts += 1;
+        tracing::info!(restarts, pause_ms = pause.as_millis() as u64, "restarting");
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+fn start_all(cluster: &Cluster, hosts: &PathBuf, restarts: u32) -> Result<Vec<Process>> {
+    std::fs::write(hosts, free_addresses(cluster.processes)?.join("\n"))
+        .with_context(|| format!("could not write {}", hosts.display()))?;
+    let program = std::env::current_exe().context("could not find the own program")?;
+    (0..cluster.processes)
+        .map(|number| {
+            let mut command = Command::new(&program);
+            command
+                .args(&cluster.arguments)
+                .args(["--process", &number.to_string()])
+                .arg("--hosts")
+                .arg(hosts)
+                .args(["--listen", &address(cluster, number)?.to_string()])
+                .env("TIDELAKE_RESTARTS", restarts.to_string())
+                .stdin(Stdio::null())
+                .stderr(Stdio::piped())
+                // Signals from the terminal come through us, in order.
+                .process_group(0);
+            // SAFETY: prctl is async-signal-safe and touches nothing of ours; it makes the child end when we are killed.
+            unsafe {
+                command.pre_exec(
+                    || match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
+                        0 => Ok(()),
+                        _ => Err(std::io::Error::last_os_error()),
+                    },
+                );
+            }
+            let mut child = command
+                .spawn()
+                .with_context(|| format!("could not start process {number}"))?;
+            if let Some(said) = child.stderr.take() {
+                std::thread::spawn(move || {
+                    for line in BufReader::new(said).lines().map_while(Result::ok) {
+                        eprintln!("[{number}] {line}");
+                    }
+                });
+            }
+            Ok(Process { number, child })
+        })
+        .collect()
+}
+
+fn address(cluster: &Cluster, number: usize) -> Result<SocketAddr> {
+    let port = usize::from(cluster.listen.port()) + number;
+    let port = u16::try_from(port).context("there are not so many ports after that of --listen")?;
+    Ok(SocketAddr::new(cluster.listen.ip(), port))
+}
+
+/// Loopback addresses that were free a moment ago.
+fn free_addresses(count: usize) -> Result<Vec<String>> {
+    let listeners = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    listeners
+        .iter()
+        .map(|it| Ok(it.local_addr()?.to_string()))
+        .collect()
+}
+
+fn first_ended(processes: &mut [Process]) -> Result<Option<(usize, ExitStatus)>> {
+    for process in processes {
+        if let Some(status) = process.child.try_wait()? {
+            return Ok(Some((process.number, status)));
+        }
+    }
+    Ok(None)
+}
+
+async fn all_ready(cluster: &Cluster) -> bool {
+    for number in 0..cluster.processes {
+        let Ok(address) = address(cluster, number) else {
+            return false;
+        };
+        let asked = reqwest::Client::new()
+            .get(format!("http://{address}/readyz"))
+            .timeout(Duration::from_secs(1))
+            .send();
+        if !asked.await.is_ok_and(|it| it.status().is_success()) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Waits until all have ended by themselves, and kills what has not after a while.
+async fn end_all(processes: &mut [Process]) -> Result<()> {
+    let deadline = Instant::now() + END_WITHIN;
+    for process in processes.iter_mut() {
+        while process.child.try_wait()?.is_none() {
+            if deadline < Instant::now() {
+                tracing::warn!(process = process.number, "killed: it did not end by itself");
+                process.child.kill()?;
+                process.child.wait()?;
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Ok(())
+}
+
+/// Asks all to stop, and waits for their last commit.
+async fn stop_all(processes: &mut [Process]) -> Result<()> {
+    tracing::info!("stopping all processes");
+    for process in processes.iter() {
+        let pid = libc::pid_t::try_from(process.child.id()).context("a process id")?;
+        // SAFETY: a signal to a child of ours that was not waited for yet.
+        unsafe { libc::kill(pid, libc::SIGTERM) };
+    }
+    let deadline = Instant::now() + STOP_WITHIN;
+    let mut unclean = Vec::new();
+    for process in processes.iter_mut() {
+        loop {
+            match process.child.try_wait()? {
+                Some(status) if status.success() => break,
+                Some(status) => {
+                    unclean.push(format!("process {}: {status}", process.number));
+                    break;
+                }
+                None if deadline < Instant::now() => {
+                    process.child.kill()?;
+                    process.child.wait()?;
+                    unclean.push(format!("process {} did not stop in time", process.number));
+                    break;
+                }
+                None => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+    if !unclean.is_empty() {
+        bail!("not all processes stopped cleanly: {}", unclean.join("; "));
+    }
+    tracing::info!("all processes stopped; the next start goes on from here");
+    Ok(())
+}

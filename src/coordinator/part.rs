@@ -1,0 +1,80 @@
+//! One worker's part of a commit, on its way to the committer: first with files still being written, then durable.
+
+use super::outputs::WorkerCommit;
+use super::peers::Message;
+use crate::cluster;
+use crate::engine::CommitReport;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+/// A part whose files are in the lake, invisible until the commit.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub report: CommitReport,
+    pub files: Vec<File>,
+    /// Views whose open rows this commit replaces, even if by none.
+    pub replaced: Vec<String>,
+    /// Why the commit must not happen, if something could not be written.
+    pub failed: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct File {
+    pub table: String,
+    /// The log action that will show it, as JSON.
+    pub add: String,
+    /// Whether it holds open rows, which the next commit replaces.
+    pub open: bool,
+}
+
+/// Where parts go: to the committer of this process, or to process 0.
+pub(super) enum Destination {
+    Committer(UnboundedSender<Part>),
+    ProcessZero(cluster::Sender),
+}
+
+/// Hands parts on in order, each when its files are durable, until the workers have ended.
+pub(super) async fn settle(mut from: UnboundedReceiver<WorkerCommit>, to: Destination) {
+    while let Some(commit) = from.recv().await {
+        let part = durable(commit).await;
+        match &to {
+            // A committer that is gone has failed and said why.
+            Destination::Committer(to) => {
+                let _ = to.send(part);
+            }
+            Destination::ProcessZero(to) => to.send(0, Message::Part(part).bytes()),
+        }
+    }
+}
+
+async fn durable(commit: WorkerCommit) -> Part {
+    let mut failed = commit.failed.map(|it| describe(&it));
+    let mut files = Vec::new();
+    for staged in commit.staged {
+        match staged.durable().await {
+            Ok((table, add, _rows, open)) => files.push(File {
+                table,
+                add: add.to_string(),
+                open,
+            }),
+            Err(error) => failed = failed.or_else(|| Some(describe(&error))),
+        }
+    }
+    Part {
+        report: commit.report,
+        files,
+        replaced: commit.replaced,
+        failed,
+    }
+}
+
+/// An error with its causes, for a process elsewhere.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(it) = cause {
+        text.push_str(&format!(": {it}"));
+        cause = it.source();
+    }
+    text
+}

@@ -1,0 +1,210 @@
+//! What the processes of a cluster tell each other while they run, and what follows from it.
+//!
+//! ```text
+//! every process ── parts of commits, how its sources are ──► process 0 (and all, for health)
+//! process 0 ── what is committed, where files belong, the last epoch ──► all
+//! ```
+//!
+//! Process 0 commits for all. When a process is lost, or one fails, all end: [`Ending`] says why.
+
+use super::commit::Committed;
+use super::part::Part;
+use crate::cluster;
+use crate::engine::Control;
+use crate::model::{Epoch, wall_ms};
+use crate::source::{self, SharedStatus, file::Folder};
+use crate::view::Hub;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc::UnboundedSender, watch};
+
+/// How often a process tells the others how its sources are.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+/// From the word that all shall stop until the last epoch, so that it reaches everyone in time.
+const STOP_NOTICE_MS: u64 = 700;
+
+/// Why a pipeline ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Another process is gone; a restart of all goes on from the last commit.
+    Lost { process: usize, reason: String },
+    /// Another process could not go on.
+    Failed { process: usize, reason: String },
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Lost { process, reason } => {
+                write!(f, "process {process} of the cluster is lost: {reason}")
+            }
+            Ending::Failed { process, reason } => {
+                write!(f, "process {process} of the cluster failed: {reason}")
+            }
+        }
+    }
+}
+
+/// One word between processes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Message {
+    /// To process 0: one worker's part of a commit, its files durable.
+    Part(Part),
+    /// From process 0: this epoch is settled, with a commit or without need for one.
+    Settled { epoch: Epoch, committed: Committed },
+    /// To process 0: someone asked this process to stop.
+    Stop,
+    /// From process 0: the last epoch of all.
+    StopAt(Epoch),
+    /// How the sender's sources are, and what they read since the last word: records, undecodable ones, bytes.
+    Sources(Vec<(source::Status, (u64, u64, u64))>),
+    /// From process 0: the partition numbers of the files of an input folder.
+    Files(Vec<(String, i32)>),
+    /// The sender cannot go on.
+    Failed(String),
+}
+
+impl Message {
+    pub fn bytes(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("messages are plain values")
+    }
+}
+
+/// What words change in this process.
+pub(super) struct Peers {
+    pub links: cluster::Links,
+    pub control: Arc<Control>,
+    pub hub: Arc<Hub>,
+    /// In process 0, the way to the committer; elsewhere none.
+    pub parts: Option<UnboundedSender<Part>>,
+    pub committed: watch::Sender<Committed>,
+    /// Commits handed over and not settled, of this process.
+    pub unsettled: Arc<AtomicUsize>,
+    pub sources: Vec<SharedStatus>,
+    pub folder: Option<Arc<Folder>>,
+    pub ending: watch::Sender<Option<Ending>>,
+    /// The last epoch, once it is settled.
+    pub settled: watch::Sender<Epoch>,
+}
+
+impl Peers {
+    /// Listens until all others have left in order, or one is lost.
+    pub async fn run(mut self) {
+        while let Some(event) = self.links.next().await {
+            match event {
+                cluster::Event::Lost { from, reason } => {
+                    return self.end(Ending::Lost {
+                        process: from,
+                        reason,
+                    });
+                }
+                cluster::Event::Message { from, bytes } => match postcard::from_bytes(&bytes) {
+                    Ok(message) => self.take(from, message),
+                    Err(error) => {
+                        return self.end(Ending::Failed {
+                            process: from,
+                            reason: format!("it said something not understandable: {error}"),
+                        });
+                    }
+                },
+            }
+        }
+    }
+
+    fn end(&self, ending: Ending) {
+        self.ending.send_if_modified(|it| {
+            let first = it.is_none();
+            if first {
+                *it = Some(ending);
+            }
+            first
+        });
+    }
+
+    fn take(&self, from: usize, message: Message) {
+        match message {
+            Message::Part(part) => {
+                if let Some(parts) = &self.parts {
+                    let _ = parts.send(part);
+                }
+            }
+            Message::Settled { epoch, committed } => {
+                self.unsettled.fetch_sub(1, Ordering::AcqRel);
+                self.committed.send_replace(committed);
+                self.settled.send_replace(epoch);
+            }
+            Message::Stop => stop_all(&self.control, &self.links.sender()),
+            Message::StopAt(epoch) => self.control.stop_at.store(epoch.0, Ordering::Release),
+            Message::Sources(sources) => {
+                for (number, (status, read)) in sources.into_iter().enumerate() {
+                    self.sources[number].update(|it| it.partitions.extend(status.partitions));
+                    self.hub.note_read(number, read.0, read.1, read.2);
+                }
+            }
+            Message::Files(numbers) => {
+                if let Some(folder) = &self.folder {
+                    folder.follow(numbers);
+                }
+            }
+            Message::Failed(reason) => self.end(Ending::Failed {
+                process: from,
+                reason,
+            }),
+        }
+        let skew = self.links.sender().skews_ms();
+        let largest = skew.iter().map(|it| it.unsigned_abs()).max().unwrap_or(0);
+        self.control.skew_ms.store(largest, Ordering::Release);
+    }
+}
+
+/// In process 0: fixes the last epoch and tells everyone. Nothing if that was done before.
+pub(super) fn stop_all(control: &Control, peers: &cluster::Sender) {
+    let skew_ms = control.skew_ms.load(Ordering::Acquire);
+    let last = wall_ms() + STOP_NOTICE_MS + skew_ms;
+    let last = Epoch::at_or_after(last, super::TICK_MS);
+    if control
+        .stop_at
+        .compare_exchange(0, last.0, Ordering::AcqRel, Ordering::Acquire)
+        .is_ok()
+    {
+        peers.send_all(&Message::StopAt(last).bytes());
+    }
+}
+
+/// Tells the others how this process' own partitions are, until the engine stops.
+pub(super) async fn tell_sources(
+    peers: cluster::Sender,
+    sources: Vec<SharedStatus>,
+    own: std::ops::Range<usize>,
+    workers: usize,
+    hub: Arc<Hub>,
+    folder: Option<Arc<Folder>>,
+    control: Arc<Control>,
+) {
+    let mut told = vec![(0, 0, 0); sources.len()];
+    let mut every = tokio::time::interval(TELL_EVERY);
+    while control.stop_at.load(Ordering::Acquire) == 0 {
+        every.tick().await;
+        let read = hub.own_reads();
+        let statuses = sources.iter().enumerate().map(|(number, shared)| {
+            let mut status = shared.get();
+            let ours = |partition: &i32| {
+                usize::try_from(*partition).is_ok_and(|it| own.contains(&(it % workers)))
+            };
+            status.partitions.retain(|it, _| ours(it));
+            let (now, before) = (read[number], told[number]);
+            (
+                status,
+                (now.0 - before.0, now.1 - before.1, now.2 - before.2),
+            )
+        });
+        peers.send_all(&Message::Sources(statuses.collect()).bytes());
+        told = read;
+        if let (Some(folder), 0) = (&folder, own.start) {
+            peers.send_all(&Message::Files(folder.numbers()).bytes());
+        }
+    }
+}
