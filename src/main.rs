@@ -6,10 +6,11 @@
 mod cli;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use cli::client::{self, Output};
 use cli::generate::{self, Files, Load, Target, Topic};
-use std::io::Write;
+use cli::settings::Settings;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,9 +25,12 @@ use tidelake::plan::Dataflow;
 #[command(
     version,
     max_term_width = 110,
-    after_help = "First time? `tidelake demo`, then open http://127.0.0.1:4000/"
+    after_help = "First time? `tidelake demo`, then open http://127.0.0.1:4000/\n\nSettings may also stand in tidelake.toml, under the names of the long flags."
 )]
 struct Cli {
+    /// File with settings. [default: tidelake.toml, if it is there]
+    #[arg(long, global = true, env = "TIDELAKE_CONFIG")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -130,14 +134,17 @@ enum Command {
         #[arg(long)]
         truth: Option<PathBuf>,
     },
-    /// Asks a running server in SQL, over live views and the lake.
+    /// Asks a running server in SQL, over live views and the lake, or a lake without any server.
     #[command(
-        after_help = "Examples:\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json"
+        after_help = "Examples:\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake"
     )]
     Sql {
         query: String,
         #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000")]
         server: String,
+        /// Read the tables of this lake instead of asking a server.
+        #[arg(long)]
+        lake: Option<String>,
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
@@ -192,7 +199,13 @@ impl Serving {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, settings) = match arguments() {
+        Ok(it) => it,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("TIDELAKE_LOG")
@@ -200,14 +213,38 @@ fn main() -> ExitCode {
         )
         .with_target(false)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
-    match start(cli.command) {
+    quiet_echoes_of_losses();
+    match start(cli.command, &settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// When another process of the cluster is gone, timely's threads panic one after the other. The one line that says which
+/// process that was comes from elsewhere; their backtraces would bury it.
+fn quiet_echoes_of_losses() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        let is_echo =
+            text.starts_with("timely communication error") || text.contains("MergeQueue poisoned");
+        if !is_echo {
+            usual(panic);
+        }
+    }));
+}
+
+/// The command line over the environment over the settings file over defaults.
+fn arguments() -> Result<(Cli, Settings)> {
+    let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let settings = Settings::find(&given)?;
+    let matches = settings.apply(Cli::command())?.get_matches_from(given);
+    Ok((Cli::from_arg_matches(&matches)?, settings))
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
@@ -220,24 +257,24 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
-fn start(command: Command) -> Result<()> {
+fn start(command: Command, settings: &Settings) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let result = run(&runtime, command);
+    let result = run(&runtime, command, settings);
     // Threads that wait for a process that is gone would never end.
     runtime.shutdown_background();
     result
 }
 
-fn run(runtime: &tokio::runtime::Runtime, command: Command) -> Result<()> {
+fn run(runtime: &tokio::runtime::Runtime, command: Command, settings: &Settings) -> Result<()> {
     match command {
         Command::Demo {
             data,
             rate,
             serving,
-        } => demo(runtime, &data, rate, &serving),
+        } => demo(runtime, &data, rate, &serving, settings),
         Command::Run {
             dataflow,
             input,
@@ -246,7 +283,7 @@ fn run(runtime: &tokio::runtime::Runtime, command: Command) -> Result<()> {
             hosts,
             serving,
         } => {
-            let dataflow = runtime.block_on(load(&dataflow))?;
+            let dataflow = runtime.block_on(load(&dataflow, settings))?;
             let mut options = serving.options(lake, input);
             if let (Some(process), Some(hosts)) = (process, hosts) {
                 options.cluster = Some(member(process, &hosts, &serving, &dataflow)?);
@@ -265,7 +302,7 @@ fn run(runtime: &tokio::runtime::Runtime, command: Command) -> Result<()> {
             lake,
             serving,
         } => {
-            runtime.block_on(load(&dataflow))?;
+            runtime.block_on(load(&dataflow, settings))?;
             let mut arguments = vec!["run".to_owned(), dataflow.display().to_string()];
             arguments.extend(["--lake".to_owned(), lake]);
             arguments.extend(
@@ -292,7 +329,7 @@ fn run(runtime: &tokio::runtime::Runtime, command: Command) -> Result<()> {
             runtime.block_on(cli::up::up(&cluster))
         }
         Command::Check { dataflow } => {
-            print!("{}", runtime.block_on(load(&dataflow))?);
+            print!("{}", runtime.block_on(load(&dataflow, settings))?);
             Ok(())
         }
         Command::Gen {
@@ -352,8 +389,14 @@ fn run(runtime: &tokio::runtime::Runtime, command: Command) -> Result<()> {
         Command::Sql {
             query,
             server,
+            lake,
             output,
-        } => runtime.block_on(client::sql(&server, &query, output)),
+        } => runtime.block_on(async {
+            match lake {
+                Some(lake) => client::sql_of_lake(&lake, &query, output).await,
+                None => client::sql(&server, &query, output).await,
+            }
+        }),
         Command::Tail {
             view,
             filter,
@@ -396,9 +439,10 @@ fn demo(
     data: &std::path::Path,
     rate: f64,
     serving: &Serving,
+    settings: &Settings,
 ) -> Result<()> {
     let dataflow = runtime.block_on(tidelake::sql::plan_text("web_logs", DEMO_DATAFLOW, |it| {
-        std::env::var(it).ok()
+        settings.variable(it)
     }))?;
     let input = data.join("input");
     let mut files = Files::open(&input, 4)?;
@@ -441,8 +485,8 @@ fn demo(
     result
 }
 
-async fn load(folder: &std::path::Path) -> Result<Dataflow> {
-    Ok(tidelake::sql::load(folder, |it| std::env::var(it).ok()).await?)
+async fn load(folder: &std::path::Path, settings: &Settings) -> Result<Dataflow> {
+    Ok(tidelake::sql::load(folder, |it| settings.variable(it)).await?)
 }
 
 fn time_us(text: &str) -> Result<i64> {

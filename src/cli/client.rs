@@ -4,6 +4,12 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use futures::StreamExt;
 use serde_json::Value;
+use std::sync::Arc;
+use tidelake::http::write_csv;
+use tidelake::lake::Store;
+use tidelake::model::{Row, rows_of_batch};
+use tidelake::sql::query::{Limits, Queries};
+use tidelake::view::Hub;
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -58,6 +64,69 @@ pub async fn sql(server: &str, query: &str, output: Output) -> Result<()> {
                 answer["elapsed_ms"]
             );
         }
+    }
+    Ok(())
+}
+
+/// A query to the tables of a lake, without a server: `lake.name`, or the bare name.
+pub async fn sql_of_lake(uri: &str, query: &str, output: Output) -> Result<()> {
+    let store = Store::open(uri)?;
+    let tables = store.tables().await?;
+    if tables.is_empty() {
+        bail!("there are no tables in {uri}");
+    }
+    let queries = Queries::new(
+        Hub::new(Vec::new(), 1, Vec::new()),
+        Arc::default(),
+        Arc::new(super::serve::Lake::of_tables(store, tables)),
+        Limits::default(),
+    )?;
+    let answer = queries
+        .run(query, None)
+        .await
+        .map_err(|it| match it.hint() {
+            Some(hint) => anyhow::anyhow!("{it}; {hint}"),
+            None => anyhow::anyhow!("{it}"),
+        })?;
+    let names: Vec<String> = answer
+        .schema
+        .fields()
+        .iter()
+        .map(|it| it.name().clone())
+        .collect();
+    let rows: Vec<Row> = answer.batches.iter().flat_map(rows_of_batch).collect();
+    match output {
+        Output::Csv => {
+            let mut text = String::new();
+            let header: Vec<_> = names
+                .iter()
+                .map(|it| tidelake::model::Value::Text(it.as_str().into()))
+                .collect();
+            write_csv(header.iter(), &mut text);
+            rows.iter().for_each(|it| write_csv(it.0.iter(), &mut text));
+            print!("{text}");
+        }
+        Output::Json => {
+            let object = |row: &Row| -> Value {
+                let values = row.0.iter().map(tidelake::model::Value::to_json);
+                Value::Object(names.iter().cloned().zip(values).collect())
+            };
+            println!("{}", rows.iter().map(object).collect::<Value>());
+        }
+        Output::Table => {
+            let cells: Vec<Vec<String>> = rows
+                .iter()
+                .map(|row| row.0.iter().map(|it| text_of(&it.to_json())).collect())
+                .collect();
+            print_table(&names, &cells);
+            eprintln!("{} rows in {} ms", rows.len(), answer.elapsed.as_millis());
+        }
+    }
+    if answer.truncated {
+        eprintln!(
+            "there were more rows than {}; add a LIMIT or a filter",
+            rows.len()
+        );
     }
     Ok(())
 }

@@ -3,4 +3,5 @@
 pub mod client;
 pub mod generate;
 pub mod serve;
+pub mod settings;
 pub mod up;

@@ -110,10 +110,12 @@ impl Lake {
             .iter()
             .map(|it| it.name.clone())
             .chain(dataflow.views.iter().map(|it| it.name.clone()));
-        Lake {
-            store,
-            names: names.collect(),
-        }
+        Lake::of_tables(store, names.collect())
+    }
+
+    /// The tables of these names.
+    pub fn of_tables(store: Store, names: Vec<String>) -> Self {
+        Lake { store, names }
     }
 }
 

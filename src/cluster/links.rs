@@ -198,6 +198,9 @@ async fn receive(
                     timings.silence.as_millis()
                 ));
             }
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                return Err("its connection was closed without a good-bye".to_owned());
+            }
             Err(error) => return Err(format!("its connection broke: {error}")),
             Ok(Frame::Beat { wall_ms }) => {
                 let skew = wall_ms as i64 - crate::model::wall_ms() as i64;

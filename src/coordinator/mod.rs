@@ -79,7 +79,9 @@ pub enum Error {
     Staging(String),
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
-    #[error("process {process} stopped without a last commit: {ending}")]
+    #[error(
+        "{ending}; process {process} ends too, and the next start goes on from the last commit"
+    )]
     Ended { process: usize, ending: Ending },
 }
 

@@ -19,6 +19,7 @@ mod wire;
 pub use status::{
     CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource,
 };
+pub use wire::write_csv;
 
 use crate::plan::Dataflow;
 use crate::sql::query::Queries;

@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 
 /// The path of a log entry within the table.
 pub fn entry_path(version: u64) -> String {
-    format!("_delta_log/{version:020}.json")
+    format!("_delta_log/{}", entry_name(version))
+}
+
+/// The name of its file.
+pub fn entry_name(version: u64) -> String {
+    format!("{version:020}.json")
 }
 
 /// Actions as the bytes of a log entry: one JSON object per line.

@@ -141,6 +141,30 @@ impl Store {
             .unwrap_or_else(|_| self.url.clone())
     }
 
+    /// Names of all tables there are.
+    ///
+    /// # Errors
+    /// If the lake cannot be listed.
+    pub async fn tables(&self) -> Result<Vec<String>, Error> {
+        let failed = |source| Error::Store {
+            path: self.url.to_string(),
+            source,
+        };
+        let folders = self
+            .objects
+            .list_with_delimiter(None)
+            .await
+            .map_err(failed)?
+            .common_prefixes;
+        let mut names = Vec::new();
+        for folder in folders {
+            let first = folder.clone().join("_delta_log").join(log::entry_name(0));
+            let is_table = self.get(&first).await?.is_some();
+            names.extend(folder.filename().filter(|_| is_table).map(str::to_owned));
+        }
+        Ok(names)
+    }
+
     /// A table as it is now, through the Delta library: for queries and log checkpoints, never for commits.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub const LATE_RELATION: &str = "_late";
 pub const DEAD_LETTER_RELATION: &str = "_dead_letters";
 
 /// All statements of one dataflow, checked and in order of use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Dataflow {
     pub name: String,
     pub sources: Vec<SourceSpec>,
