@@ -431,6 +431,7 @@ impl Reader {
             records,
             next,
             at_end: ended,
+            gap: None,
         }))
     }
 
