@@ -17,7 +17,9 @@ CREATE SOURCE access_log (
 ) WITH (
   connector = 'kafka',
   brokers = '${KAFKA_BROKERS:-localhost:9092}',
-  topic = '${KAFKA_TOPIC:-access-log}'
+  topic = '${KAFKA_TOPIC:-access-log}',
+  on_offset_gap = '${KAFKA_ON_OFFSET_GAP:-stop}',
+  on_topic_recreated = '${KAFKA_ON_TOPIC_RECREATED:-stop}'
 ) FORMAT ACCESS_LOG;
 
 CREATE TABLE requests WITH (partition_by = 'date') AS

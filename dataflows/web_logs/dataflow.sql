@@ -21,7 +21,9 @@ CREATE SOURCE web_logs (
   connector = 'kafka',
   brokers = '${KAFKA_BROKERS:-localhost:9092}',
   topic = '${KAFKA_TOPIC:-web-logs}',
-  start = '${KAFKA_START:-earliest}'
+  start = '${KAFKA_START:-earliest}',
+  on_offset_gap = '${KAFKA_ON_OFFSET_GAP:-stop}',
+  on_topic_recreated = '${KAFKA_ON_TOPIC_RECREATED:-stop}'
 ) FORMAT JSON;
 
 -- Every record, enriched. Calendar columns are in UTC. An error is status >= 400 everywhere.

@@ -13,7 +13,7 @@ use tidelake::http::{
 use tidelake::lake::Store;
 use tidelake::model::wall_ms;
 use tidelake::plan::Dataflow;
-use tidelake::source::SharedStatus;
+use tidelake::source::{self, SharedStatus};
 use tidelake::sql::query::{LakeTables, Limits, Queries};
 use tidelake::view::Hub;
 use tokio::sync::watch;
@@ -161,6 +161,33 @@ impl PipelineStatus {
     }
 }
 
+/// How a source is doing, in a word and in a sentence: the worst first.
+fn source_health(status: &source::Status) -> (Health, String) {
+    let stopped = status.partitions.values().find_map(|it| {
+        let problem = it.problem.as_ref()?;
+        Some(format!("partition {} is stopped: {problem}", it.name))
+    });
+    if let (true, Some(text)) = (status.connected, stopped) {
+        return (Health::Down, text);
+    }
+    let lost = match status.lost_records {
+        0 => String::new(),
+        lost => format!("; {lost} records were gone before they could be read"),
+    };
+    let behind = format!(
+        "{} partitions, {} behind",
+        status.partitions.len(),
+        status.lag()
+    );
+    match (status.connected, &status.problem) {
+        (false, None) => (Health::Starting, "not reached yet".to_owned()),
+        (false, Some(problem)) => (Health::Down, problem.clone()),
+        (true, Some(problem)) => (Health::Degraded, format!("{problem}{lost}")),
+        (true, None) if !lost.is_empty() => (Health::Degraded, format!("{behind}{lost}")),
+        (true, None) => (Health::Ok, behind),
+    }
+}
+
 impl StatusSource for PipelineStatus {
     fn status(&self) -> Status {
         let mut components = Vec::new();
@@ -168,29 +195,7 @@ impl StatusSource for PipelineStatus {
         let totals = self.hub.totals();
         for ((name, shared), totals) in self.sources.iter().zip(totals) {
             let status = shared.get();
-            let lag: i64 = status
-                .partitions
-                .values()
-                .filter_map(|it| Some(it.end_offset? - it.offset))
-                .map(|it| it.max(0))
-                .sum();
-            let mut detail = format!("{} partitions, {lag} behind", status.partitions.len());
-            if let Some(problem) = &status.problem {
-                detail = problem.clone();
-            }
-            if 0 < status.lost_records {
-                detail.push_str(&format!(
-                    "; {} records were gone before they could be read",
-                    status.lost_records
-                ));
-            }
-            let health = match (status.connected, &status.problem) {
-                (false, None) => Health::Starting,
-                (false, Some(_)) => Health::Down,
-                (true, Some(_)) => Health::Degraded,
-                (true, None) if 0 < status.lost_records => Health::Degraded,
-                (true, None) => Health::Ok,
-            };
+            let (health, detail) = source_health(&status);
             components.push(Component {
                 name: format!("source {name}"),
                 status: health,
@@ -203,12 +208,15 @@ impl StatusSource for PipelineStatus {
                     partition: *partition,
                     offset: it.offset,
                     end_offset: it.end_offset,
-                    lag: it.end_offset.map(|end| (end - it.offset).max(0)),
+                    lag: it.lag(),
+                    problem: it.problem.clone(),
                 });
             sources.push(SourceStatus {
                 name: name.clone(),
                 connected: status.connected,
                 partitions: partitions.collect(),
+                pace: shared.pace(),
+                gaps: status.gaps,
                 records: totals.records,
                 undecoded: totals.undecoded,
                 bytes: totals.bytes,

@@ -134,6 +134,7 @@ impl Feed for DecodingFeed {
             records,
             next,
             at_end,
+            gap,
         } = self.chunks.try_recv().ok()?;
         let decoded = self.decoder.decode(&records);
         let mut checksum = 0u64;
@@ -146,6 +147,12 @@ impl Feed for DecodingFeed {
                 raw,
             ));
         }
+        // What was gone before it could be read is a dead letter too, so that it is said where everyone can look it up.
+        let missing = gap.into_iter().map(|it| Undecoded {
+            offset: it.from,
+            raw: Vec::new(),
+            reason: it.reason,
+        });
         let undecoded = decoded
             .dead_letters
             .into_iter()
@@ -154,6 +161,7 @@ impl Feed for DecodingFeed {
                 raw: it.raw,
                 reason: it.reason,
             })
+            .chain(missing)
             .collect();
         Some(Input {
             partition: records.partition,

@@ -94,6 +94,16 @@ pub async fn prometheus(State(app): State<Arc<App>>) -> Response {
         "End offset minus next offset; bytes for files.",
         lag.collect(),
     );
+    let catching_up = status.sources.iter().filter_map(|it| {
+        let seconds = it.pace.seconds_to_catch_up?;
+        Some((format!("{{source=\"{}\"}}", it.name), seconds))
+    });
+    family(
+        "source_catch_up_seconds",
+        "gauge",
+        "Until nothing is left to read, at the speed of the last seconds; absent while lag grows.",
+        catching_up.collect(),
+    );
     let views = app
         .hub
         .views()

@@ -2,6 +2,7 @@
 
 use super::App;
 use crate::model::{Epoch, wall_ms};
+use crate::source::{Gap, Pace};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json as JsonBody, Response};
@@ -74,6 +75,10 @@ pub struct SourceStatus {
     pub name: String,
     pub connected: bool,
     pub partitions: Vec<PartitionStatus>,
+    /// How fast it is read and when it will have caught up; in records of a topic, in bytes of files.
+    pub pace: Pace,
+    /// Offsets that were gone before they could be read, newest last; they are dead letters too.
+    pub gaps: Vec<Gap>,
     /// All-time counts; they survive restarts.
     pub records: u64,
     pub undecoded: u64,
@@ -87,6 +92,8 @@ pub struct PartitionStatus {
     pub offset: i64,
     pub end_offset: Option<i64>,
     pub lag: Option<i64>,
+    /// Why it is not read, if it is not.
+    pub problem: Option<String>,
 }
 
 pub async fn status(State(app): State<Arc<App>>) -> Response {

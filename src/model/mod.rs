@@ -41,7 +41,7 @@ pub struct Offset(pub i64);
 pub struct Position {
     /// The next record to read.
     pub offset: Offset,
-    /// The source's own note: the file it is in, its first bytes' hash. Empty for Kafka.
+    /// The source's own note: the file it is in and its first bytes' hash, or the topic's id.
     #[serde(default)]
     pub origin: String,
 }

@@ -455,6 +455,7 @@ impl Reader {
             records,
             next,
             at_end: ended,
+            gap: None,
         }))
     }
 

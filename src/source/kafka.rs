@@ -1,19 +1,34 @@
 //! A Kafka topic: one client per worker, partitions assigned by number, never by consumer group.
 //!
-//! Offsets are ours: they lie in the lake's commits, are given to `assign`, and nothing is ever stored in the broker. A broker that is
-//! away is said in the status and waited for; the client reconnects by itself.
+//! Offsets are ours: they lie in the lake's commits, are given to the client with each assignment, and nothing is ever stored in
+//! the broker. What the broker may do to us, and what we do then:
+//!
+//! ```text
+//! away, at the start or later   said in the status; windows wait for it; read on where we were when it is back
+//! partitions added              found within seconds, read from their start
+//! records expired unread        on_offset_gap: stop, or note the gap and go on with the oldest
+//! topic recreated               on_topic_recreated: stop, or note it and read the new one from its start
+//! transactions aborted          not seen: only committed records are read
+//! ```
+//!
+//! A noted gap is a row among the dead letters, committed with the offset it leads to. Not here: decoding, and any opinion on records.
+
+mod client;
+mod start;
+#[cfg(test)]
+mod tests;
+mod topic_id;
 
 use super::decode::RawRecords;
-use super::{Chunk, Error, SharedStatus};
-use crate::model::{Offset, Offsets, Partition, Position};
+use super::{Chunk, Error, Gap, SharedStatus};
+use crate::model::{Offsets, Partition, Position, wall_ms};
+use client::{Client, connect};
 use crossbeam_channel::Sender;
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::statistics::Statistics;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset as Start, TopicPartitionList};
+use start::{Decision, Missing, Numbering, OnLoss, Policy, Seen, StartAt, decide};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,17 +40,16 @@ const CHUNK_BYTES: usize = 1 << 20;
 const CHUNK_RECORDS: usize = 8192;
 /// A chunk is handed over at the latest after this time.
 const CHUNK_AGE: Duration = Duration::from_millis(20);
-/// How often the topic is asked for new partitions.
+/// Messages taken before looking at the age of chunks.
+const MESSAGES_PER_LOOK: usize = 256;
+/// How long the client is waited for when it has nothing.
+const POLL_TIMEOUT: Duration = Duration::from_millis(5);
+/// How often the topic is asked about: whether it is the same, and has new partitions.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The same while nothing can be read.
+const LOOK_EVERY_WAITING: Duration = Duration::from_millis(500);
 /// How long one question to the broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Where a partition without stored offset starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartAt {
-    Earliest,
-    Latest,
-}
 
 /// A topic and how to reach it.
 #[derive(Clone, Debug)]
@@ -43,13 +57,14 @@ pub struct Topic {
     pub source: String,
     pub brokers: String,
     pub topic: String,
-    pub start: StartAt,
+    policy: Policy,
     /// Settings of the client as librdkafka names them, such as `security.protocol`.
     pub properties: Vec<(String, String)>,
 }
 
 impl Topic {
-    /// From the options of `CREATE SOURCE`: `brokers`, `topic`, `start` and `kafka.<librdkafka property>`.
+    /// From the options of `CREATE SOURCE`: `brokers`, `topic`, `start`, `on_offset_gap`, `on_topic_recreated` and
+    /// `kafka.<librdkafka property>`.
     ///
     /// # Errors
     /// If one is missing or unknown.
@@ -62,8 +77,19 @@ impl Topic {
             source: source.to_owned(),
             brokers: String::new(),
             topic: String::new(),
-            start: StartAt::Earliest,
+            policy: Policy {
+                start: StartAt::Earliest,
+                on_offset_gap: OnLoss::Stop,
+                on_topic_recreated: OnLoss::Stop,
+            },
             properties: Vec::new(),
+        };
+        let on_loss = |key: &str, value: &str| match value {
+            "stop" => Ok(OnLoss::Stop),
+            "earliest" => Ok(OnLoss::Earliest),
+            other => Err(wrong(format!(
+                "{key} '{other}' is unknown; use 'stop' or 'earliest'"
+            ))),
         };
         for (key, value) in options {
             match (key.as_str(), value.as_str()) {
@@ -75,18 +101,21 @@ impl Topic {
                 }
                 ("brokers", _) => topic.brokers.clone_from(value),
                 ("topic", _) => topic.topic.clone_from(value),
-                ("start", "earliest") => topic.start = StartAt::Earliest,
-                ("start", "latest") => topic.start = StartAt::Latest,
+                ("start", "earliest") => topic.policy.start = StartAt::Earliest,
+                ("start", "latest") => topic.policy.start = StartAt::Latest,
                 ("start", other) => {
                     return Err(wrong(format!(
                         "start '{other}' is unknown; use 'earliest' or 'latest'"
                     )));
                 }
+                ("on_offset_gap", _) => topic.policy.on_offset_gap = on_loss(key, value)?,
+                ("on_topic_recreated", _) => topic.policy.on_topic_recreated = on_loss(key, value)?,
                 (other, _) => match other.strip_prefix("kafka.") {
                     Some(property) => topic.properties.push((property.to_owned(), value.clone())),
                     None => {
                         return Err(wrong(format!(
-                            "option '{other}' is unknown; a Kafka source takes connector, brokers, topic, start and kafka.<client property>"
+                            "option '{other}' is unknown; a Kafka source takes connector, brokers, topic, start, on_offset_gap, \
+                             on_topic_recreated and kafka.<client property>"
                         )));
                     }
                 },
@@ -99,88 +128,7 @@ impl Topic {
         }
         Ok(topic)
     }
-
-    /// The client's settings; the caller's own come last.
-    pub fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("client.id", "tidelake")
-            .set_log_level(RDKafkaLogLevel::Error);
-        for (key, value) in &self.properties {
-            config.set(key, value);
-        }
-        config
-    }
-
-    fn consumer(&self, context: Context) -> Result<BaseConsumer<Context>, Error> {
-        let mut config = self.client();
-        for (key, value) in [
-            ("group.id", "tidelake-never-committed"),
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("enable.partition.eof", "true"),
-            ("auto.offset.reset", "error"),
-            ("isolation.level", "read_committed"),
-            ("statistics.interval.ms", "1000"),
-            ("queued.max.messages.kbytes", "32768"),
-            ("queued.min.messages", "50000"),
-            ("fetch.wait.max.ms", "50"),
-            ("fetch.message.max.bytes", "4194304"),
-        ] {
-            if !self.properties.iter().any(|it| it.0 == key) {
-                config.set(key, value);
-            }
-        }
-        config
-            .create_with_context(context)
-            .map_err(|source| Error::Client {
-                name: self.source.clone(),
-                source,
-            })
-    }
 }
-
-/// What the client tells by itself: statistics and that brokers are away.
-struct Context {
-    status: SharedStatus,
-    topic: String,
-}
-
-impl ClientContext for Context {
-    fn stats(&self, statistics: Statistics) {
-        let Some(topic) = statistics.topics.get(&self.topic) else {
-            return;
-        };
-        self.status.update(|it| {
-            for (number, partition) in &topic.partitions {
-                if 0 <= partition.hi_offset
-                    && let Some(known) = it.partitions.get_mut(number)
-                {
-                    known.end_offset = Some(partition.hi_offset);
-                }
-            }
-        });
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.status.update(|it| {
-            let away = matches!(
-                error.rdkafka_error_code(),
-                Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve)
-            );
-            if away && it.connected {
-                tracing::warn!(topic = %self.topic, reason, "the Kafka brokers cannot be reached; waiting for them");
-            }
-            if away {
-                it.connected = false;
-            }
-            it.problem = Some(reason.to_owned());
-        });
-    }
-}
-
-impl ConsumerContext for Context {}
 
 /// What a reader thread needs.
 pub struct Reader {
@@ -192,299 +140,440 @@ pub struct Reader {
     pub stop: Arc<AtomicBool>,
 }
 
-/// Records of one partition on their way.
-struct Pending {
-    records: RawRecords,
-    next: i64,
-    since: Instant,
-}
-
 impl Reader {
     /// Reads until told to stop or nobody listens.
     ///
     /// # Errors
     /// If the client cannot be made from the settings.
     pub fn run(self, chunks: &Sender<Chunk>) -> Result<(), Error> {
-        let context = Context {
-            status: self.status.clone(),
-            topic: self.topic.topic.clone(),
+        let other_topic = Arc::new(AtomicBool::new(false));
+        let consumer = connect(&self.topic, self.status.clone(), Arc::clone(&other_topic))?;
+        let stored: BTreeMap<i32, Position> = self
+            .stored
+            .iter()
+            .map(|(number, position)| (number.0, position.clone()))
+            .collect();
+        let mut reading = Reading {
+            begun: !stored.is_empty(),
+            places: stored,
+            reader: self,
+            chunks: chunks.clone(),
+            open: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            looked: None,
+            away: false,
+            other_topic,
         };
-        let consumer = self.topic.consumer(context)?;
-        let mut assigned: BTreeMap<i32, i64> = BTreeMap::new();
-        let mut pending: BTreeMap<i32, Pending> = BTreeMap::new();
-        let mut looked: Option<Instant> = None;
-        while !self.stop.load(Ordering::Acquire) {
-            let look_every = if assigned.is_empty() {
-                Duration::from_millis(500)
+        // The one thing that ends it from inside: the worker is gone, and has said why.
+        let _ = reading.run(&consumer);
+        Ok(())
+    }
+}
+
+/// Nobody takes chunks any more.
+struct NobodyListens;
+
+/// A partition being read.
+struct Open {
+    numbering: Numbering,
+    /// Our offset after the newest record taken from the client, handed over or not.
+    next: i64,
+    /// Records taken and not yet handed over.
+    records: RawRecords,
+    since: Instant,
+    /// Whether the last chunk said that this is the end.
+    told_end: bool,
+}
+
+/// The reader at work.
+struct Reading {
+    reader: Reader,
+    chunks: Sender<Chunk>,
+    open: BTreeMap<i32, Open>,
+    /// Where partitions that are not open go on.
+    places: BTreeMap<i32, Position>,
+    /// Partitions that are not read, and why.
+    stopped: BTreeMap<i32, String>,
+    /// The topic is past its start: what appears now is read from its beginning.
+    begun: bool,
+    looked: Option<Instant>,
+    /// The brokers cannot be reached.
+    away: bool,
+    /// Set by the client when the topic was replaced, before it hands out what is in the new one.
+    other_topic: Arc<AtomicBool>,
+}
+
+impl Reading {
+    fn run(&mut self, consumer: &Client) -> Result<(), NobodyListens> {
+        let mut taken = 0;
+        while !self.reader.stop.load(Ordering::Acquire) {
+            let look_every = if self.open.is_empty() || self.away {
+                LOOK_EVERY_WAITING
             } else {
                 LOOK_EVERY
             };
-            if looked.is_none_or(|it| look_every < it.elapsed()) {
-                looked = Some(Instant::now());
-                self.look(&consumer, &mut assigned, chunks);
+            if self.looked.is_none_or(|it| look_every < it.elapsed()) {
+                self.look(consumer)?;
+                self.looked = Some(Instant::now());
             }
-            match consumer.poll(Duration::from_millis(5)) {
-                None => {}
+            let polled = consumer.poll(POLL_TIMEOUT);
+            if self.other_topic.swap(false, Ordering::AcqRel) {
+                self.decide_anew(consumer)?;
+                continue;
+            }
+            match polled {
+                None => taken = MESSAGES_PER_LOOK,
                 Some(Ok(message)) => {
-                    let number = message.partition();
-                    let entry = pending.entry(number).or_insert_with(|| Pending {
-                        records: RawRecords {
-                            partition: Partition(number),
-                            data: Vec::with_capacity(CHUNK_BYTES / 4),
-                            ends: Vec::new(),
-                            offsets: Vec::new(),
-                        },
-                        next: 0,
-                        since: Instant::now(),
-                    });
-                    entry
-                        .records
-                        .data
-                        .extend_from_slice(message.payload().unwrap_or_default());
-                    entry.records.ends.push(entry.records.data.len() as u32);
-                    entry.records.offsets.push(message.offset());
-                    entry.next = message.offset() + 1;
-                    let full = CHUNK_BYTES <= entry.records.data.len()
-                        || CHUNK_RECORDS <= entry.records.ends.len();
-                    if full && !self.hand_over(&mut pending, &mut assigned, number, false, chunks) {
-                        return Ok(());
-                    }
+                    self.take(&message)?;
+                    taken += 1;
                 }
-                Some(Err(KafkaError::PartitionEOF(number))) => {
-                    let going_on =
-                        self.hand_over(&mut pending, &mut assigned, number, true, chunks);
-                    if !going_on {
-                        return Ok(());
-                    }
-                }
-                Some(Err(error)) => self.trouble(&consumer, &error, &mut assigned),
+                Some(Err(KafkaError::PartitionEOF(number))) => self.hand_over(number, true)?,
+                Some(Err(error)) => self.trouble(consumer, &error)?,
             }
-            let old: Vec<i32> = pending
-                .iter()
-                .filter(|it| CHUNK_AGE < it.1.since.elapsed())
-                .map(|it| *it.0)
-                .collect();
-            for number in old {
-                if !self.hand_over(&mut pending, &mut assigned, number, false, chunks) {
-                    return Ok(());
-                }
+            if MESSAGES_PER_LOOK <= taken {
+                taken = 0;
+                self.hand_over_old()?;
             }
         }
         Ok(())
     }
 
-    fn hand_over(
-        &self,
-        pending: &mut BTreeMap<i32, Pending>,
-        assigned: &mut BTreeMap<i32, i64>,
-        number: i32,
-        at_end: bool,
-        chunks: &Sender<Chunk>,
-    ) -> bool {
-        let partition = Partition(number);
-        let (records, next) = match pending.remove(&number) {
-            Some(it) => (it.records, it.next),
-            None => {
-                let next = assigned.get(&number).copied().unwrap_or(0);
-                (
-                    RawRecords {
-                        partition,
-                        data: Vec::new(),
-                        ends: Vec::new(),
-                        offsets: Vec::new(),
-                    },
-                    next,
-                )
-            }
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), NobodyListens> {
+        let number = message.partition();
+        let Some(open) = self.open.get_mut(&number) else {
+            return Ok(());
         };
-        if assigned
-            .insert(number, next)
-            .is_none_or(|before| before != next)
-            || at_end
-        {
-            self.status.advance(partition, next, at_end.then_some(next));
+        let offset = message.offset() + open.numbering.base;
+        if offset < open.next {
+            return Ok(());
         }
-        let next = Position {
-            offset: Offset(next),
-            origin: String::new(),
-        };
-        self.status.update(|it| {
-            it.connected = true;
-            it.problem = None;
-        });
-        chunks
-            .send(Chunk {
-                records,
-                next,
-                at_end,
-            })
-            .is_ok()
+        let records = &mut open.records;
+        if records.ends.is_empty() {
+            open.since = Instant::now();
+        }
+        records
+            .data
+            .extend_from_slice(message.payload().unwrap_or_default());
+        records.ends.push(records.data.len() as u32);
+        records.offsets.push(offset);
+        open.next = offset + 1;
+        if CHUNK_BYTES <= records.data.len() || CHUNK_RECORDS <= records.ends.len() {
+            return self.hand_over(number, false);
+        }
+        Ok(())
     }
 
-    /// Asks for partitions and takes ours among the new ones.
-    fn look(
-        &self,
-        consumer: &BaseConsumer<Context>,
-        assigned: &mut BTreeMap<i32, i64>,
-        chunks: &Sender<Chunk>,
-    ) {
-        let name = &self.topic.topic;
-        let metadata = match consumer.fetch_metadata(Some(name), ASK_TIMEOUT) {
-            Ok(metadata) => metadata,
-            Err(error) => {
-                return self.status.update(|it| {
-                    it.connected = false;
-                    it.problem = Some(format!(
-                        "brokers {} do not answer: {error}",
-                        self.topic.brokers
-                    ));
-                });
+    fn hand_over_old(&mut self) -> Result<(), NobodyListens> {
+        let old: Vec<i32> = self
+            .open
+            .iter()
+            .filter(|(_, it)| !it.records.ends.is_empty() && CHUNK_AGE < it.since.elapsed())
+            .map(|it| *it.0)
+            .collect();
+        old.into_iter().try_for_each(|it| self.hand_over(it, false))
+    }
+
+    /// Hands over what was taken of a partition, and that its end was reached.
+    fn hand_over(&mut self, number: i32, at_end: bool) -> Result<(), NobodyListens> {
+        let Some(open) = self.open.get_mut(&number) else {
+            return Ok(());
+        };
+        let records = std::mem::replace(&mut open.records, no_records(number));
+        let next = open.numbering.position(open.next);
+        open.told_end = at_end;
+        self.reader.status.advance(
+            Partition(number),
+            next.offset.0,
+            at_end.then_some(next.offset.0),
+        );
+        self.send(Chunk {
+            records,
+            next,
+            at_end,
+            gap: None,
+        })
+    }
+
+    fn send(&self, chunk: Chunk) -> Result<(), NobodyListens> {
+        self.chunks.send(chunk).map_err(|_| NobodyListens)
+    }
+
+    /// The brokers are away. Until they are back no partition is known to be at its end: records may wait there, and windows wait for them.
+    fn lose(&mut self, reason: &KafkaError) -> Result<(), NobodyListens> {
+        self.away = true;
+        let brokers = &self.reader.topic.brokers;
+        self.tell(
+            false,
+            Some(format!("brokers {brokers} do not answer: {reason}")),
+        );
+        let ended: Vec<i32> = self
+            .open
+            .iter()
+            .filter(|it| it.1.told_end)
+            .map(|it| *it.0)
+            .collect();
+        ended
+            .into_iter()
+            .try_for_each(|it| self.hand_over(it, false))
+    }
+
+    /// Asks about the topic: takes new partitions, lets go of what is no longer what it was.
+    fn look(&mut self, consumer: &Client) -> Result<(), NobodyListens> {
+        let name = self.reader.topic.topic.clone();
+        let numbers = match partitions_of(consumer, &name) {
+            Ok(numbers) => numbers,
+            Err(error) if is_missing(&error) => {
+                self.begun = true;
+                self.tell(
+                    true,
+                    Some(format!("topic {name} does not exist; waiting for it")),
+                );
+                return self.let_go(consumer, |_| true);
             }
+            Err(error) => return self.lose(&error),
         };
-        let Some(topic) = metadata
-            .topics()
-            .first()
-            .filter(|it| it.error().is_none() && !it.partitions().is_empty())
-        else {
-            return self.status.update(|it| {
-                it.connected = true;
-                it.problem = Some(format!("topic {name} does not exist yet; waiting for it"));
-            });
-        };
-        let mut new = Vec::new();
-        for partition in topic.partitions() {
-            let number = partition.id();
-            if usize::try_from(number).unwrap_or(0) % self.workers != self.worker
-                || assigned.contains_key(&number)
-            {
+        let topic_id = topic_id::of(consumer.client(), &name, ASK_TIMEOUT).unwrap_or_default();
+        if topic_id.is_empty() && self.knows_id() {
+            self.tell(
+                true,
+                Some(format!("topic {name} does not tell its id; asking again")),
+            );
+            return Ok(());
+        }
+        // After an outage everything is assigned again, so that the client says anew what is at its end.
+        let was_away = self.away;
+        self.let_go(consumer, |it| was_away || it.numbering.topic_id != topic_id)?;
+        let (worker, workers) = (self.reader.worker as i32, self.reader.workers as i32);
+        let mut starting = Vec::new();
+        for number in numbers.into_iter().filter(|it| it % workers == worker) {
+            if self.open.contains_key(&number) {
                 continue;
             }
-            match self.start_of(consumer, number) {
-                Ok(offset) => new.push((number, offset)),
+            match consumer.fetch_watermarks(&name, number, ASK_TIMEOUT) {
+                Ok((low, high)) => {
+                    let seen = Seen {
+                        topic_id: topic_id.clone(),
+                        low,
+                        high,
+                    };
+                    starting.extend(self.open_partition(number, &seen)?);
+                }
                 Err(error) => {
-                    return self.status.update(|it| {
-                        it.connected = false;
-                        it.problem = Some(format!(
-                            "partition {number} of {name} does not answer: {error}"
-                        ));
-                    });
+                    self.assign(consumer, &starting);
+                    return self.lose(&error);
                 }
             }
         }
-        self.status.update(|it| it.connected = true);
-        if new.is_empty() {
+        self.assign(consumer, &starting);
+        self.begun = true;
+        self.away = false;
+        self.tell(true, None);
+        Ok(())
+    }
+
+    /// Whether the id of the topic was ever told.
+    fn knows_id(&self) -> bool {
+        let has_id = |it: &Numbering| !it.topic_id.is_empty();
+        self.open.values().any(|it| has_id(&it.numbering))
+            || self
+                .places
+                .values()
+                .any(|it| has_id(&Numbering::parse(&it.origin)))
+    }
+
+    fn tell(&self, connected: bool, problem: Option<String>) {
+        self.reader.status.update(|it| {
+            if it.problem != problem
+                && let Some(text) = &problem
+            {
+                tracing::warn!(source = %self.reader.topic.source, "{text}");
+            }
+            it.connected = connected;
+            it.problem = problem;
+        });
+    }
+
+    /// Opens a partition, or says why it stays closed. Returns where Kafka is to read.
+    fn open_partition(
+        &mut self,
+        number: i32,
+        seen: &Seen,
+    ) -> Result<Option<(i32, i64)>, NobodyListens> {
+        let mut policy = self.reader.topic.policy;
+        if self.begun {
+            policy.start = StartAt::Earliest;
+        }
+        let partition = Partition(number);
+        let name = format!("{}/{number}", self.reader.topic.topic);
+        let stored = self.places.get(&number);
+        match decide(stored, seen, &policy) {
+            Decision::Stop(reason) => {
+                let next = stored.cloned().unwrap_or_default();
+                self.reader.status.update(|it| {
+                    let known = it.partitions.entry(number).or_default();
+                    known.name.clone_from(&name);
+                    known.offset = next.offset.0;
+                    known.problem = Some(reason.clone());
+                });
+                if self.stopped.get(&number) == Some(&reason) {
+                    return Ok(None);
+                }
+                tracing::error!(source = %self.reader.topic.source, partition = number, "{name}: {reason}");
+                self.stopped.insert(number, reason);
+                // Known but not read: its windows stay open.
+                self.send(Chunk::empty(partition, next, None))?;
+                Ok(None)
+            }
+            Decision::Read {
+                numbering,
+                next,
+                gap,
+            } => {
+                self.stopped.remove(&number);
+                self.places.remove(&number);
+                let gap = gap.map(|it| self.note(number, it));
+                self.reader.status.update(|it| {
+                    let known = it.partitions.entry(number).or_default();
+                    known.name = name;
+                    known.problem = None;
+                    known.base = numbering.base;
+                });
+                let end = seen.high + numbering.base;
+                self.reader.status.advance(partition, next, Some(end));
+                let position = numbering.position(next);
+                let start = next - numbering.base;
+                self.open.insert(
+                    number,
+                    Open {
+                        numbering,
+                        next,
+                        records: no_records(number),
+                        since: Instant::now(),
+                        told_end: false,
+                    },
+                );
+                // Known but not yet read: until its end was seen, it holds the watermark back.
+                self.send(Chunk::empty(partition, position, gap))?;
+                Ok(Some((number, start)))
+            }
+        }
+    }
+
+    fn note(&self, number: i32, missing: Missing) -> Gap {
+        let gap = Gap {
+            partition: number,
+            from: missing.from,
+            to: missing.to,
+            reason: missing.reason,
+            noticed_ms: wall_ms(),
+        };
+        tracing::error!(
+            source = %self.reader.topic.source, partition = number, from = gap.from, to = gap.to,
+            "partition {number}: {}", gap.reason
+        );
+        self.reader.status.note(gap.clone());
+        gap
+    }
+
+    /// Closes partitions, after handing over what was taken of them; they go on there when they are opened again.
+    fn let_go(
+        &mut self,
+        consumer: &Client,
+        which: impl Fn(&Open) -> bool,
+    ) -> Result<(), NobodyListens> {
+        let numbers: Vec<i32> = self
+            .open
+            .iter()
+            .filter(|it| which(it.1))
+            .map(|it| *it.0)
+            .collect();
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for number in &numbers {
+            list.add_partition(&self.reader.topic.topic, *number);
+            self.hand_over(*number, false)?;
+            if let Some(open) = self.open.remove(number) {
+                self.places
+                    .insert(*number, open.numbering.position(open.next));
+            }
+        }
+        if let Err(error) = consumer.incremental_unassign(&list) {
+            tracing::error!(%error, "partitions could not be given back to the client");
+        }
+        Ok(())
+    }
+
+    fn assign(&self, consumer: &Client, starting: &[(i32, i64)]) {
+        if starting.is_empty() {
             return;
         }
-        for (number, offset) in new {
-            assigned.insert(number, offset);
-            self.status.update(|it| {
-                it.partitions.entry(number).or_default().name = format!("{name}/{number}")
-            });
-            self.status.advance(Partition(number), offset, None);
-            // Known but not yet read: until its first records come, it holds the watermark back.
-            let records = RawRecords {
-                partition: Partition(number),
-                data: Vec::new(),
-                ends: Vec::new(),
-                offsets: Vec::new(),
-            };
-            let next = Position {
-                offset: Offset(offset),
-                origin: String::new(),
-            };
-            if chunks
-                .send(Chunk {
-                    records,
-                    next,
-                    at_end: false,
-                })
-                .is_err()
-            {
-                return;
-            }
-        }
-        self.assign(consumer, assigned);
-    }
-
-    fn assign(&self, consumer: &BaseConsumer<Context>, assigned: &BTreeMap<i32, i64>) {
         let mut list = TopicPartitionList::new();
-        for (number, offset) in assigned {
-            if let Err(error) =
-                list.add_partition_offset(&self.topic.topic, *number, Start::Offset(*offset))
-            {
-                tracing::error!(partition = number, %error, "a partition could not be assigned");
-            }
-        }
-        if let Err(error) = consumer.assign(&list) {
-            self.status.update(|it| {
-                it.problem = Some(format!("partitions could not be assigned: {error}"))
-            });
+        let topic = &self.reader.topic.topic;
+        let assigned = starting
+            .iter()
+            .try_for_each(|it| list.add_partition_offset(topic, it.0, Start::Offset(it.1)))
+            .and_then(|()| consumer.incremental_assign(&list));
+        // Only a fault of ours can make this fail: the list was just made from what the broker has.
+        if let Err(error) = assigned {
+            tracing::error!(%error, "partitions could not be assigned");
         }
     }
 
-    /// Where to read a partition from: the stored offset if the broker still has it.
-    fn start_of(&self, consumer: &BaseConsumer<Context>, number: i32) -> Result<i64, KafkaError> {
-        let (low, high) = consumer.fetch_watermarks(&self.topic.topic, number, ASK_TIMEOUT)?;
-        Ok(
-            match self.stored.get(Partition(number)).map(|it| it.offset.0) {
-                Some(stored) if stored < low => {
-                    tracing::error!(
-                        partition = number,
-                        stored,
-                        low,
-                        "records expired before they were read; going on with the oldest"
-                    );
-                    self.status
-                        .update(|it| it.lost_records += (low - stored) as u64);
-                    low
-                }
-                Some(stored) => {
-                    if high < stored {
-                        let text = format!(
-                            "topic {} seems to have been recreated: partition {number} ends at {high}, we have read up to {stored}; use another --lake to read it from its start",
-                            self.topic.topic
-                        );
-                        tracing::error!("{text}");
-                        self.status.update(|it| it.problem = Some(text));
-                    }
-                    stored
-                }
-                None if self.topic.start == StartAt::Latest => high,
-                None => low,
-            },
-        )
+    fn trouble(&mut self, consumer: &Client, error: &KafkaError) -> Result<(), NobodyListens> {
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            Some(Code::AllBrokersDown) => self.lose(error),
+            // One connection of several, and the client tries again; that all are lost is said apart.
+            Some(Code::BrokerTransportFailure) => Ok(()),
+            Some(Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::UnknownPartition) => {
+                self.decide_anew(consumer)
+            }
+            _ if is_missing(error) => self.decide_anew(consumer),
+            _ => {
+                let connected = self.reader.status.get().connected;
+                self.tell(connected, Some(error.to_string()));
+                Ok(())
+            }
+        }
     }
 
-    fn trouble(
-        &self,
-        consumer: &BaseConsumer<Context>,
-        error: &KafkaError,
-        assigned: &mut BTreeMap<i32, i64>,
-    ) {
-        let code = error.rdkafka_error_code();
-        self.status
-            .update(|it| it.problem = Some(error.to_string()));
-        if matches!(
-            code,
-            Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset)
-        ) {
-            for (number, offset) in assigned.iter_mut() {
-                if let Ok((low, _)) =
-                    consumer.fetch_watermarks(&self.topic.topic, *number, ASK_TIMEOUT)
-                    && *offset < low
-                {
-                    tracing::error!(
-                        partition = number,
-                        offset,
-                        low,
-                        "records expired before they were read; going on with the oldest"
-                    );
-                    self.status
-                        .update(|it| it.lost_records += (low - *offset) as u64);
-                    *offset = low;
-                }
-            }
-            self.assign(consumer, assigned);
-        }
+    /// Something is not where it was. Which partition it is about is not told, so each is looked at.
+    fn decide_anew(&mut self, consumer: &Client) -> Result<(), NobodyListens> {
+        self.looked = None;
+        self.let_go(consumer, |_| true)
+    }
+}
+
+/// The numbers of a topic's partitions.
+fn partitions_of(consumer: &Client, topic: &str) -> Result<Vec<i32>, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), ASK_TIMEOUT)?;
+    let topics = metadata.topics().iter();
+    let Some(found) = topics.into_iter().find(|it| it.name() == topic) else {
+        return Err(KafkaError::MetadataFetch(
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        ));
+    };
+    match found.error() {
+        Some(error) => Err(KafkaError::MetadataFetch(error.into())),
+        None => Ok(found.partitions().iter().map(|it| it.id()).collect()),
+    }
+}
+
+fn is_missing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownTopicId)
+    )
+}
+
+fn no_records(number: i32) -> RawRecords {
+    RawRecords {
+        partition: Partition(number),
+        data: Vec::new(),
+        ends: Vec::new(),
+        offsets: Vec::new(),
     }
 }

@@ -6,15 +6,23 @@
 pub mod decode;
 pub mod file;
 pub mod kafka;
+#[cfg(test)]
+mod tests;
 
 use crate::model::{Partition, Position};
 use decode::RawRecords;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Chunks a reader may be ahead of its worker.
 pub const CHUNKS_AHEAD: usize = 4;
+/// Gaps that the status tells, newest last; all of them are among the dead letters.
+const GAPS_TOLD_MAX: usize = 100;
+/// How often it is noted how far reading has come, and over how many of these its speed is measured.
+const PACE_EVERY: Duration = Duration::from_secs(1);
+const PACE_SECONDS: u32 = 10;
 
 /// Raw records of one partition, or the news that it was read to its end.
 #[derive(Debug)]
@@ -22,6 +30,36 @@ pub struct Chunk {
     pub records: RawRecords,
     pub next: Position,
     pub at_end: bool,
+    /// Offsets before `next` that will never be read; a chunk with a gap has no records.
+    pub gap: Option<Gap>,
+}
+
+impl Chunk {
+    /// No records, only where a partition stands.
+    pub fn empty(partition: Partition, next: Position, gap: Option<Gap>) -> Self {
+        let records = RawRecords {
+            partition,
+            data: Vec::new(),
+            ends: Vec::new(),
+            offsets: Vec::new(),
+        };
+        Chunk {
+            records,
+            next,
+            at_end: false,
+            gap,
+        }
+    }
+}
+
+/// Offsets `from..to` of a partition that were gone before they could be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub partition: i32,
+    pub from: i64,
+    pub to: i64,
+    pub reason: String,
+    pub noticed_ms: u64,
 }
 
 /// A source that cannot be read.
@@ -49,8 +87,10 @@ pub struct Status {
     /// What is wrong, or nothing.
     pub problem: Option<String>,
     pub partitions: BTreeMap<i32, PartitionStatus>,
-    /// Records that were gone before they could be read.
+    /// Records that were gone before they could be read, since the start of this process.
     pub lost_records: u64,
+    /// Where they were missing, newest last.
+    pub gaps: Vec<Gap>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -60,30 +100,153 @@ pub struct PartitionStatus {
     pub offset: i64,
     /// One past the last there is; nothing while unknown.
     pub end_offset: Option<i64>,
+    /// Offset here minus offset in the topic: 0 unless the topic was recreated.
+    pub base: i64,
+    /// Why it is not read, if it is not.
+    pub problem: Option<String>,
+}
+
+impl PartitionStatus {
+    /// What is there and was not read yet; nothing while unknown.
+    pub fn lag(&self) -> Option<i64> {
+        self.end_offset.map(|it| (it - self.offset).max(0))
+    }
+}
+
+impl Status {
+    /// What is there and was not read yet, as far as known.
+    pub fn lag(&self) -> i64 {
+        self.partitions.values().filter_map(|it| it.lag()).sum()
+    }
+}
+
+/// How fast a source is read, in its own unit: records of a topic, bytes of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Pace {
+    pub read_per_second: f64,
+    pub lag: i64,
+    /// Until nothing is left to read, if reading and arriving go on as now; nothing while it is not getting less.
+    pub seconds_to_catch_up: Option<f64>,
+}
+
+/// How far it was at some time.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Instant,
+    read: i64,
+    lag: i64,
+}
+
+/// What was read since the start, and when.
+#[derive(Debug, Default)]
+struct Progress {
+    read: i64,
+    samples: VecDeque<Sample>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    status: Status,
+    progress: Progress,
 }
 
 /// A status shared between readers and whoever asks.
 #[derive(Clone, Debug, Default)]
-pub struct SharedStatus(Arc<Mutex<Status>>);
+pub struct SharedStatus(Arc<Mutex<Shared>>);
 
 impl SharedStatus {
     pub fn get(&self) -> Status {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.with(|it| it.status.clone())
     }
 
     pub fn update(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.with(|it| change(&mut it.status));
     }
 
     /// Notes how far a partition has been read.
     pub fn advance(&self, partition: Partition, offset: i64, end_offset: Option<i64>) {
-        self.update(|it| {
-            let status = it.partitions.entry(partition.0).or_default();
-            status.offset = offset;
-            status.end_offset = end_offset.or(status.end_offset);
+        self.with(|it| {
+            let known = it.status.partitions.entry(partition.0).or_default();
+            // A partition that appears, here at its offset, was not read up to there just now.
+            if known.end_offset.is_some() {
+                it.progress.read += (offset - known.offset).max(0);
+            }
+            known.offset = offset;
+            known.end_offset = end_offset.or(known.end_offset);
+            it.progress.note(it.status.lag());
         });
+    }
+
+    /// Notes records that will never be read.
+    pub fn note(&self, gap: Gap) {
+        self.update(|it| {
+            it.lost_records += (gap.to - gap.from).max(0).unsigned_abs();
+            if GAPS_TOLD_MAX <= it.gaps.len() {
+                it.gaps.remove(0);
+            }
+            it.gaps.push(gap);
+        });
+    }
+
+    /// The speed of the last seconds, and when reading will have caught up.
+    pub fn pace(&self) -> Pace {
+        self.with(|it| {
+            let lag = it.status.lag();
+            it.progress.pace(lag, Instant::now())
+        })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Shared) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Progress {
+    fn note(&mut self, lag: i64) {
+        let now = Instant::now();
+        if self
+            .samples
+            .back()
+            .is_some_and(|it| now - it.at < PACE_EVERY)
+        {
+            return;
+        }
+        if PACE_SECONDS as usize + 1 < self.samples.len() {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(Sample {
+            at: now,
+            read: self.read,
+            lag,
+        });
+    }
+
+    /// Measured over the last `PACE_SECONDS`: from how it stood then, which is what was last noted before.
+    fn pace(&self, lag: i64, now: Instant) -> Pace {
+        let window = PACE_EVERY * PACE_SECONDS;
+        let before = self.samples.iter().rev().find(|it| window <= now - it.at);
+        let Some(first) = before.or(self.samples.front()) else {
+            return Pace {
+                lag,
+                ..Pace::default()
+            };
+        };
+        let seconds = (now - first.at).min(window).as_secs_f64();
+        if seconds == 0.0 {
+            return Pace {
+                lag,
+                ..Pace::default()
+            };
+        }
+        let less_per_second = (first.lag - lag) as f64 / seconds;
+        let seconds_to_catch_up = match lag {
+            0 => Some(0.0),
+            _ => (0.0 < less_per_second).then(|| lag as f64 / less_per_second),
+        };
+        Pace {
+            read_per_second: (self.read - first.read) as f64 / seconds,
+            lag,
+            seconds_to_catch_up,
+        }
     }
 }

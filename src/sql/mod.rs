@@ -23,7 +23,7 @@ use crate::plan::{
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::catalog::MemTable;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
@@ -230,7 +230,7 @@ impl Planner {
     }
 
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
-        let raw = self.logical(query).await?;
+        let raw = with_one_kind_of_time(self.logical(query).await?)?;
         lower::refuse_volatile(&raw)?;
         let state = self.context.state();
         let optimized = state.optimize(&raw).map_err(|it| it.strip_backtrace())?;
@@ -383,6 +383,35 @@ impl Planner {
             stored,
         })
     }
+}
+
+/// Rows and tables know one kind of time, microseconds in UTC; a function that yields another is cast, which keeps the instant.
+fn with_one_kind_of_time(plan: LogicalPlan) -> Result<LogicalPlan, String> {
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let is_other = |it: &DataType| matches!(it, DataType::Timestamp(..)) && *it != time;
+    let fields = plan.schema().fields();
+    if !fields.iter().any(|it| is_other(it.data_type())) {
+        return Ok(plan);
+    }
+    let columns: Vec<Expr> = plan
+        .schema()
+        .columns()
+        .into_iter()
+        .zip(fields)
+        .map(|(column, field)| {
+            let name = column.name.clone();
+            let column = Expr::Column(column);
+            if is_other(field.data_type()) {
+                cast(column, time.clone()).alias(name)
+            } else {
+                column
+            }
+        })
+        .collect();
+    LogicalPlanBuilder::from(plan)
+        .project(columns)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(|it| it.strip_backtrace())
 }
 
 fn source_spec(text: SourceText) -> Result<SourceSpec, String> {

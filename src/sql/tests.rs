@@ -77,6 +77,23 @@ fn what_cannot_be_kept_exact_is_refused_with_advice() {
 }
 
 #[test]
+fn stored_times_are_of_one_kind() {
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let dataflow = planned(
+        "CREATE TABLE t AS SELECT at, k, n, x, to_timestamp_millis(_epoch) AS seen FROM s;
+         CREATE MATERIALIZED VIEW v AS SELECT k, max(to_timestamp_seconds(n)) AS newest FROM s GROUP BY k",
+    )
+    .unwrap_or_else(|it| panic!("{it}"));
+    for (schema, column) in [
+        (dataflow.tables[0].plan.schema(), "seen"),
+        (dataflow.views[0].plan.schema(), "newest"),
+    ] {
+        let field = schema.field_with_name(column).expect("the column is there");
+        assert_eq!(*field.data_type(), time, "{column}");
+    }
+}
+
+#[test]
 fn variables_are_filled_in() {
     let filled =
         syntax::fill_in("a ${X} ${Y:-7}", |it| (it == "X").then(|| "1".to_owned())).unwrap();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a Python environment with the independent readers of Delta tables.
+# Makes a Python environment with the independent readers of Delta tables and an independent Kafka client.
 #
 #   tests/readers/setup.sh DIR      makes it in DIR and prints the path of its Python
 #

@@ -1,0 +1,142 @@
+"""What the tests of the whole program share: a running binary and how to ask it.
+
+Nothing here judges: it starts, kills, waits and asks. A wait has a condition and gives up loudly.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+SOURCE = pathlib.Path(__file__).resolve().parent.parent
+DATAFLOWS = SOURCE / "dataflows"
+
+
+def free_port():
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        return it.getsockname()[1]
+
+
+def wait(what, test, seconds=120):
+    """Waits until `test` says something true and returns it. A server that is not there yet is waited for."""
+    end = time.monotonic() + seconds
+    last = None
+    while time.monotonic() < end:
+        try:
+            last = test()
+            if last:
+                return last
+        except OSError as error:
+            last = error
+        time.sleep(0.05)
+    raise AssertionError(f"gave up waiting for: {what}; the last answer was {last!r}")
+
+
+class Pipeline:
+    """`tidelake run` of one dataflow on one lake, started as often as wanted. Use it in a `with`: nothing stays running."""
+
+    def __init__(self, binary, dataflow, folder, source=None, environment=None, commit_interval=1):
+        self.binary, self.dataflow, self.folder = str(binary), dataflow, pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lake = self.folder / "lake"
+        self.source = source
+        self.environment = environment or {}
+        self.commit_interval = commit_interval
+        self.port = free_port()
+        self.process = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if self.process is not None:
+            self.kill()
+        if kind is not None:
+            print(f"--- end of {self.folder}/log:\n{self.log()[-5000:]}", file=sys.stderr)
+
+    def start(self, workers=2, **environment):
+        """Starts it and does not wait; `environment` is for this start only."""
+        assert self.process is None, "it runs already"
+        command = [self.binary, "run", str(self.dataflow), "--lake", str(self.lake), "--listen", f"127.0.0.1:{self.port}"]
+        command += ["--workers", str(workers), "--commit-interval", str(self.commit_interval)]
+        if self.source is not None:
+            command += ["--input", str(self.source)]
+        environment = {**os.environ, **self.environment, **environment}
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def stop(self):
+        """Asks it to end and expects a clean end, with a last commit."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=60)
+        self.process = None
+        assert code == 0, f"the stop was not clean: exit code {code}"
+
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")
+
+    def get(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as it:
+            return json.load(it)
+
+    def post(self, path, body):
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as it:
+                return json.load(it)
+        except urllib.error.HTTPError as error:
+            if error.code in (404, 503):  # a server that is still starting
+                raise
+            raise AssertionError(f"{body}: {error.code} {error.read().decode()}") from error
+
+    def sql(self, query):
+        answer = self.post("/api/v1/sql", {"query": query, "limit": 100_000})
+        assert not answer.get("truncated"), f"the answer was cut off: {query}"
+        return answer["rows"]
+
+    def value(self, query):
+        """The one value that a query gives; none if there is no row."""
+        rows = self.sql(query)
+        return next(iter(rows[0].values())) if rows else None
+
+    def health(self):
+        """Status and words of the first source."""
+        component = next(it for it in self.get("/api/v1/status")["components"] if it["name"].startswith("source "))
+        return component["status"], component["detail"]
+
+    def wait_health(self, status, *words):
+        """Waits until the source is in that state and its words hold all of these."""
+
+        def seen():
+            found, detail = self.health()
+            return detail if found == status and all(it in detail for it in words) else None
+
+        try:
+            return wait(f"source {status}: {words}", seen, 60)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {self.health()}") from error
+
+    def wait_value(self, query, expected, seconds=120):
+        def reached():
+            nonlocal found
+            found = self.value(query)
+            return found == expected
+
+        found = None
+        try:
+            wait(query, reached, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{query} is {found}, expected {expected}") from error
