@@ -63,8 +63,11 @@ class Pipeline:
 
     def start(self, workers=2, **environment):
         """Starts it and does not wait; `environment` is for this start only."""
+        self.launch(["run"], workers, environment)
+
+    def launch(self, how, workers, environment):
         assert self.process is None, "it runs already"
-        command = [self.binary, "run", str(self.dataflow), "--lake", str(self.lake), "--listen", f"127.0.0.1:{self.port}"]
+        command = [self.binary, *how, str(self.dataflow), "--lake", str(self.lake), "--listen", f"127.0.0.1:{self.port}"]
         command += ["--workers", str(workers), "--commit-interval", str(self.commit_interval)]
         if self.source is not None:
             command += ["--input", str(self.source)]
@@ -140,3 +143,46 @@ class Pipeline:
             wait(query, reached, seconds)
         except AssertionError as error:
             raise AssertionError(f"{query} is {found}, expected {expected}") from error
+
+
+class Cluster(Pipeline):
+    """`tidelake up`: several processes, each with an API of its own; one of them at a time is asked."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.first_port = self.port
+        self.processes = 0
+
+    def start(self, workers=1, processes=2, **environment):
+        self.processes = processes
+        self.ask(0)
+        self.launch(["up", "--processes", str(processes)], workers, environment)
+
+    def ask(self, process):
+        """From now on this process is asked."""
+        self.port = self.first_port + process
+
+    def pids(self):
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(it) for it in children.split()]
+
+    def kill(self):
+        pids = self.pids()
+        super().kill()
+        for pid in pids:
+            # A process that was stopped cannot end by itself.
+            try:
+                os.kill(pid, signal.SIGCONT)
+            except OSError:
+                continue
+            wait(f"process {pid} ended with its supervisor", lambda pid=pid: not os.path.exists(f"/proc/{pid}"), 30)
+
+    def wait_ready(self):
+        def ready():
+            for process in range(self.processes):
+                self.ask(process)
+                self.get("/readyz")
+            self.ask(0)
+            return True
+
+        wait("all processes are ready", ready)

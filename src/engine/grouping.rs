@@ -447,7 +447,7 @@ fn bucket_of(aggregation: &Aggregation, words: &[u64]) -> i64 {
     match aggregation.window {
         Window::None => i64::MAX,
         Window::Tumble { key, .. } if words[words.len() - 1] & (1 << key) != 0 => i64::MAX,
-        Window::Tumble { key, add_us } => words[key] as i64 + add_us,
+        Window::Tumble { key, add_us, .. } => words[key] as i64 + add_us,
         Window::Last { .. } => words[words.len() - 2] as i64,
     }
 }

@@ -83,6 +83,11 @@ impl Place {
         (0..self.peers / self.local).map(move |it| (it * self.local + key % self.local) as u64)
     }
 
+    /// Whether a key of this hash is this worker's: exactly one says so, in whatever order anyone looks at keys.
+    pub fn owns(self, hash: u64) -> bool {
+        hash % self.peers as u64 == self.index as u64
+    }
+
     pub fn is_cluster(self) -> bool {
         self.local < self.peers
     }

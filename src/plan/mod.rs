@@ -160,8 +160,12 @@ pub struct Aggregation {
 pub enum Window {
     /// Never.
     None,
-    /// Group key `key` plus `add_us` is the end of the group's window.
-    Tumble { key: usize, add_us: i64 },
+    /// Group key `key` plus `add_us` is the end of the group's window, which is `size_us` long.
+    Tumble {
+        key: usize,
+        add_us: i64,
+        size_us: i64,
+    },
     /// A record counts while its time (input column `time`) is within `size_us` of the view's clock. It is kept in
     /// steps of `step_us`, so it leaves up to one step late.
     Last {

@@ -253,7 +253,7 @@ impl Lowering<'_> {
         keys: Vec<usize>,
         aggregates: Vec<Aggregate>,
         schema: SchemaRef,
-        window: Option<(usize, i64)>,
+        window: Option<Window>,
     ) -> Result<Lowered, String> {
         let names = input.plan.relations();
         let clock = names.iter().find_map(|it| self.clock_of(it));
@@ -261,7 +261,7 @@ impl Lowering<'_> {
             (Some(_), Some(_)) => {
                 return Err("use either TUMBLE or `now() - INTERVAL`, not both".to_owned());
             }
-            (Some((key, add_us)), None) => Window::Tumble { key, add_us },
+            (Some(window), None) => window,
             (None, Some(last)) => Window::Last {
                 time: last.column,
                 size_us: last.size_us,
@@ -336,11 +336,7 @@ impl Lowering<'_> {
     }
 
     /// Which group expression is the bound of a window, and how far its end is from it.
-    fn window_of(
-        &self,
-        group: &[Expr],
-        input: &LogicalPlan,
-    ) -> Result<Option<(usize, i64)>, String> {
+    fn window_of(&self, group: &[Expr], input: &LogicalPlan) -> Result<Option<Window>, String> {
         for (key, expr) in group.iter().enumerate() {
             match origin(expr, input) {
                 Some((Expr::ScalarFunction(it), below))
@@ -352,14 +348,12 @@ impl Lowering<'_> {
                         continue;
                     };
                     self.check_event_time(time, below)?;
-                    return Ok(Some((
+                    let is_start = it.func.name() == TUMBLE_START;
+                    return Ok(Some(Window::Tumble {
                         key,
-                        if it.func.name() == TUMBLE_START {
-                            *size
-                        } else {
-                            0
-                        },
-                    )));
+                        add_us: if is_start { *size } else { 0 },
+                        size_us: *size,
+                    }));
                 }
                 Some((Expr::Column(column), LogicalPlan::TableScan(scan))) => {
                     let view = self
@@ -376,7 +370,12 @@ impl Lowering<'_> {
                     ) = (view, index)
                         && *column == index
                     {
-                        return Ok(Some((key, *add_us)));
+                        // Rows of a view are never late: its windows are closed by the same clock.
+                        return Ok(Some(Window::Tumble {
+                            key,
+                            add_us: *add_us,
+                            size_us: *add_us,
+                        }));
                     }
                 }
                 _ => {}
@@ -576,7 +575,7 @@ fn window_end(plan: &Plan, column: usize, views: &[ViewSpec]) -> Option<i64> {
             window_end(input, below.index(), views)
         }
         Plan::Aggregate { aggregation, .. } => match aggregation.window {
-            Window::Tumble { key, add_us } if key == column => Some(add_us),
+            Window::Tumble { key, add_us, .. } if key == column => Some(add_us),
             _ => None,
         },
         Plan::TopK { .. } => None,

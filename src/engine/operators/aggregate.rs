@@ -522,7 +522,7 @@ fn finish<'s>(
                             break;
                         }
                         let (time, (capability, mut changes)) = entry.remove_entry();
-                        if let (Window::Tumble { key, add_us }, Some(clock)) =
+                        if let (Window::Tumble { key, add_us, .. }, Some(clock)) =
                             (aggregation.window, &clock)
                         {
                             let watermark = clock.borrow().watermark(time);
@@ -585,7 +585,7 @@ fn late<'s>(
 ) -> ChangeStream<'s> {
     let view = view.to_owned();
     let size = match aggregation.window {
-        Window::Tumble { add_us, .. } => add_us,
+        Window::Tumble { size_us, .. } => size_us,
         _ => 0,
     };
     admitted.unary::<CapacityContainerBuilder<Changes>, _, _, _>(Pipeline, "Late", move |_, _| {
@@ -623,7 +623,7 @@ fn late<'s>(
     })
 }
 
-/// The partials among stored records that belong to one operator and one of several workers.
+/// The partials among stored records that belong to one operator and one worker: those of its own keys.
 pub(in crate::engine) fn restored_partials(
     state: &[StateRecord],
     operator: &str,
@@ -632,11 +632,11 @@ pub(in crate::engine) fn restored_partials(
     state
         .iter()
         .filter(|it| it.operator == operator)
-        .enumerate()
-        .filter(|(at, _)| at % place.peers == place.index)
-        .filter_map(|(_, it)| match &it.content {
-            StateContent::Group(partial) => Some(partial.clone()),
+        .filter_map(|it| match &it.content {
+            StateContent::Group(partial) => Some(partial),
             StateContent::Row(..) => None,
         })
+        .filter(|it| place.owns(it.key.hashed()))
+        .cloned()
         .collect()
 }

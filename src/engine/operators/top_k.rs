@@ -191,7 +191,7 @@ fn rank(row: &Row, order: &[Order]) -> Vec<Ranking> {
         .collect()
 }
 
-/// The rows among stored records that belong to one operator and one of several workers.
+/// The rows among stored records that belong to one operator and one worker.
 pub(in crate::engine) fn restored_rows(
     state: &[StateRecord],
     operator: &str,
@@ -200,11 +200,11 @@ pub(in crate::engine) fn restored_rows(
     state
         .iter()
         .filter(|it| it.operator == operator)
-        .enumerate()
-        .filter(|(at, _)| at % place.peers == place.index)
-        .filter_map(|(_, it)| match &it.content {
-            StateContent::Row(row, diff) => Some((row.clone(), *diff)),
+        .filter_map(|it| match &it.content {
+            StateContent::Row(row, diff) => Some((row, *diff)),
             StateContent::Group(_) => None,
         })
+        .filter(|it| place.owns(it.0.hashed()))
+        .map(|(row, diff)| (row.clone(), diff))
         .collect()
 }
