@@ -226,10 +226,12 @@ impl Committer {
             self.committed.send_modify(|it| it.problem = None);
             return Ok(());
         }
+        crash_point("parts");
         next.totals =
             serde_json::to_value(&self.totals).map_err(|it| Error::State(it.to_string()))?;
         next.counts = serde_json::to_value(&counts).map_err(|it| Error::State(it.to_string()))?;
         let obsolete = self.store_state(&mut next, records).await?;
+        crash_point("state");
         let merged = std::mem::take(&mut self.merged);
         let names: Vec<String> = self.tables.keys().cloned().collect();
         for name in names {
@@ -260,7 +262,9 @@ impl Committer {
             "committed epoch {epoch}"
         );
         self.committed.send_replace(committed);
+        crash_point("tables");
         self.after(obsolete).await;
+        crash_point("after");
         Ok(())
     }
 
@@ -518,7 +522,10 @@ impl Committer {
 }
 
 /// For recovery tests: ends the process at a named step when `TIDELAKE_CRASH_AT` says `<step>:<n-th time>`.
-fn crash_point(step: &str) {
+///
+/// The steps in order: `claim` (a manifest of this generation is there), `rolled` (every table is at it), then per commit `parts`
+/// (all files are in the lake), `state`, `manifest`, `table` (once per table), `tables`, `after` (old state is deleted).
+pub(super) fn crash_point(step: &str) {
     static PASSED: AtomicUsize = AtomicUsize::new(0);
     let Ok(wanted) = std::env::var("TIDELAKE_CRASH_AT") else {
         return;

@@ -394,6 +394,7 @@ async fn claim(
     let manifest = store
         .claim(&dataflow.name, &dataflow.fingerprint, &writer, wall_ms())
         .await?;
+    commit::crash_point("claim");
     let mut tables: BTreeMap<String, TableState> = BTreeMap::new();
     for layout in layouts {
         store.create_table(layout, wall_ms()).await?;
@@ -412,6 +413,7 @@ async fn claim(
             .await?;
         tables.insert(layout.name.clone(), state);
     }
+    commit::crash_point("rolled");
     Ok(Claimed { manifest, tables })
 }
 
@@ -448,11 +450,6 @@ impl Pipeline {
     /// If the last commit did not succeed; the next start goes on from the one before.
     pub async fn stop(mut self) -> Result<(), Error> {
         self.stop_readers.store(true, Ordering::Release);
-        if let Some(committer) = self.committer.take_if(|it| it.is_finished()) {
-            return committer
-                .await
-                .map_err(|it| Error::Engine(it.to_string()))?;
-        }
         match &self.peers {
             Some(peers) if self.process == 0 => peers::stop_all(&self.control, peers),
             Some(peers) => peers.send(0, peers::Message::Stop.bytes()),
@@ -460,6 +457,12 @@ impl Pipeline {
                 let last = Epoch::at_or_after(wall_ms() + 2 * TICK_MS, TICK_MS);
                 self.control.stop_at.store(last.0, Ordering::Release);
             }
+        }
+        if let Some(committer) = self.committer.take_if(|it| it.is_finished()) {
+            // It has failed; the workers end all the same, and what they still hand over goes nowhere.
+            return committer
+                .await
+                .map_err(|it| Error::Engine(it.to_string()))?;
         }
         let mut ending = self.ending.clone();
         let ended = async {

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Ends the program at every step of the commit protocol, with every shape of cluster, and recounts.
+
+    crash_grid.py BINARY [--long]
+
+Run it with the Python that tests/readers/setup.sh makes. All cases work on one lake, one after the other, each with more
+input than the one before: the process is ended (by abort, at the n-th time it passes a named step, see `crash_point` in
+src/coordinator/commit.rs), and the next case starts where that left the lake. Then a second instance takes the lake over
+while the first one runs: the first must stop by itself, and say why. At the end views and lake must equal DuckDB's recount.
+--long tries each step at more moments and in more shapes. SEED repeats a run.
+"""
+
+import argparse
+import itertools
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import tempfile
+import time
+
+import recount
+from pipeline import DATAFLOWS, Cluster, Pipeline, free_port, wait
+
+STEPS = ["claim", "rolled", "parts", "state", "manifest", "table", "tables", "after"]
+EVENTS_PER_CASE = 1500
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("binary")
+    parser.add_argument("--long", action="store_true")
+    options = parser.parse_args()
+    seed = int(os.environ.get("SEED", time.time()))
+    random.seed(seed)
+    print(f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        run(options, pathlib.Path(folder))
+
+
+def cases(long):
+    """Step, how often it is passed before the end, workers, processes."""
+    for step in STEPS:
+        once = step in ("claim", "rolled")
+        times = [1] if once else [1, 3] if step != "table" else [1, 4, 9]
+        if long:
+            times = [1] if once else [1, 2, 3, 5, 8, 13]
+        shapes = list(itertools.product([1, 2, 4], [1, 2, 3])) if long else [(1, 1), (2, 1), (4, 1), (1, 3)]
+        for number in times:
+            for workers, processes in shapes if long else [random.choice(shapes)]:
+                yield step, number, workers, processes
+
+
+def run(options, root):
+    files = root / "input"
+    environment = {"WATERMARK_DELAY_SECONDS": "7200"}
+    count = 0
+    single = Pipeline(options.binary, DATAFLOWS / "web_logs", root, files, environment, commit_interval=0.5)
+    several = Cluster(options.binary, DATAFLOWS / "web_logs", root, files, environment, commit_interval=0.5)
+    with single, several:
+        for step, number, workers, processes in cases(options.long):
+            generate(options.binary, files, count)
+            crash(single if processes == 1 else several, step, number, workers, processes)
+            count += 1
+        generate(options.binary, files, count)
+        fence(options.binary, single, root, environment)
+        single.start(workers=2)
+        lines = root / "lines.jsonl"
+        total = recount.lines_of_files(files, lines)
+        single.wait_value("SELECT requests FROM totals", total)
+        recount.check_live(single, lines)
+        single.stop()
+    facts = recount.check_lake(root / "lake", lines, readers=False)
+    print(f"ok: {total} records, {count} crashes, {facts}: everything once")
+
+
+def generate(binary, files, number):
+    command = [binary, "gen", "--rate", "1000", "--count", str(EVENTS_PER_CASE), "--seed", str(number), "--out", str(files)]
+    # Newer and newer, so that every commit has something to do.
+    subprocess.run([*command, "--start", f"2026-01-31T12:{number % 60:02d}:00Z"], check=True, stderr=subprocess.DEVNULL)
+
+
+def crash(pipeline, step, number, workers, processes):
+    """Runs until the step is passed so often. More input comes while it runs, so that there are commits enough."""
+    settings = {"TIDELAKE_CRASH_AT": f"{step}:{number}"}
+    if processes == 1:
+        pipeline.start(workers, **settings)
+    else:
+        pipeline.start(workers, processes, **settings)
+    before = len(pipeline.log())
+    feeding = 0
+
+    def ended():
+        nonlocal feeding
+        if processes == 1:
+            return pipeline.process.poll() is not None
+        if "a process ended" in pipeline.log()[before:]:
+            return True
+        return False
+
+    end = time.monotonic() + 60
+    while not ended():
+        assert time.monotonic() < end, f"step {step} was not passed {number} times"
+        feeding += 1
+        generate(pipeline.binary, pipeline.source, 1000 + feeding)
+        time.sleep(0.2)
+    if processes == 1:
+        assert pipeline.process.returncode == -signal.SIGABRT, f"{step}: it ended with {pipeline.process.returncode}"
+        pipeline.process = None
+    else:
+        pipeline.kill()
+
+
+def fence(binary, first, root, environment):
+    """A second instance on the same lake: the first one stops at its next commit and says so."""
+    first.start(workers=1)
+    wait("the first instance serves", lambda: first.get("/readyz"))
+    second = Pipeline(binary, DATAFLOWS / "web_logs", root, first.source, environment, commit_interval=0.5)
+    second.port = free_port()
+    with second:
+        second.start(workers=1)
+        wait("the second instance serves", lambda: second.get("/readyz"))
+        for number in itertools.count():
+            if first.process.poll() is not None:
+                break
+            assert number < 100, "the first instance goes on although its lake was taken over"
+            generate(binary, first.source, 2000 + number)
+            time.sleep(0.2)
+        assert first.process.returncode == 1, f"it ended with {first.process.returncode}"
+        assert "has taken over this lake" in first.log(), "it does not say why it stopped"
+        first.process = None
+        second.stop()
+
+
+if __name__ == "__main__":
+    main()
