@@ -115,6 +115,8 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Prints the API as an OpenAPI document.
+    Openapi,
     /// Prints a view and then each of its changes.
     Tail {
         view: String,
@@ -142,9 +144,23 @@ struct Serving {
     /// Origins whose pages may read the API, or *.
     #[arg(long, env = "TIDELAKE_CORS", value_delimiter = ',')]
     cors: Vec<String>,
+    /// Folder of saved queries. [default: tidelake/queries in the user's folder for settings]
+    #[arg(long, env = "TIDELAKE_SAVED_QUERIES")]
+    saved_queries: Option<PathBuf>,
 }
 
 impl Serving {
+    fn saved_queries(&self) -> Option<PathBuf> {
+        let given = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty());
+        let settings = || match given("XDG_CONFIG_HOME") {
+            Some(it) => Some(PathBuf::from(it)),
+            None => given("HOME").map(|it| PathBuf::from(it).join(".config")),
+        };
+        self.saved_queries
+            .clone()
+            .or_else(|| settings().map(|it| it.join("tidelake/queries")))
+    }
+
     fn address(&self) -> SocketAddr {
         self.listen
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], self.port.unwrap_or(4000))))
@@ -213,6 +229,7 @@ fn start(command: Command) -> Result<()> {
                 options,
                 serving.address(),
                 serving.cors.clone(),
+                serving.saved_queries(),
             ))
         }
         Command::Check { dataflow } => {
@@ -278,6 +295,10 @@ fn start(command: Command) -> Result<()> {
             server,
             output,
         } => runtime.block_on(client::sql(&server, &query, output)),
+        Command::Openapi => {
+            println!("{:#}", tidelake::http::openapi_document());
+            Ok(())
+        }
         Command::Tail {
             view,
             filter,
@@ -333,6 +354,7 @@ fn demo(
         options,
         address,
         serving.cors.clone(),
+        serving.saved_queries(),
     ));
     stop.store(true, Ordering::Release);
     let _ = generating.join();

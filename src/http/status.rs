@@ -5,6 +5,7 @@ use crate::model::{Epoch, wall_ms};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json as JsonBody, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ pub struct Status {
     pub commits_open: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     Ok,
@@ -51,7 +52,7 @@ impl Health {
 }
 
 /// A part of the process or something it depends on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Component {
     pub name: String,
     pub status: Health,
@@ -59,9 +60,10 @@ pub struct Component {
     pub detail: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CommitInfo {
     pub number: u64,
+    #[schemars(with = "u64")]
     pub epoch: Epoch,
     pub age_seconds: f64,
     pub duration_ms: f64,
@@ -73,6 +75,8 @@ pub struct CommitInfo {
 pub struct SourceStatus {
     pub name: String,
     pub connected: bool,
+    /// What its offsets count: `records` or `bytes`.
+    pub unit: String,
     pub partitions: Vec<PartitionStatus>,
     /// All-time counts; they survive restarts.
     pub records: u64,
@@ -87,6 +91,8 @@ pub struct PartitionStatus {
     pub offset: i64,
     pub end_offset: Option<i64>,
     pub lag: Option<i64>,
+    /// The next to read after a restart; nothing before the first commit.
+    pub committed: Option<i64>,
 }
 
 pub async fn status(State(app): State<Arc<App>>) -> Response {
