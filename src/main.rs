@@ -148,6 +148,8 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Prints the API as an OpenAPI document.
+    Openapi,
     /// Prints a view and then each of its changes.
     Tail {
         view: String,
@@ -175,9 +177,23 @@ struct Serving {
     /// Origins whose pages may read the API, or *.
     #[arg(long, env = "TIDELAKE_CORS", value_delimiter = ',')]
     cors: Vec<String>,
+    /// Folder of saved queries. [default: tidelake/queries in the user's folder for settings]
+    #[arg(long, env = "TIDELAKE_SAVED_QUERIES")]
+    saved_queries: Option<PathBuf>,
 }
 
 impl Serving {
+    fn saved_queries(&self) -> Option<PathBuf> {
+        let given = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty());
+        let settings = || match given("XDG_CONFIG_HOME") {
+            Some(it) => Some(PathBuf::from(it)),
+            None => given("HOME").map(|it| PathBuf::from(it).join(".config")),
+        };
+        self.saved_queries
+            .clone()
+            .or_else(|| settings().map(|it| it.join("tidelake/queries")))
+    }
+
     fn address(&self) -> SocketAddr {
         self.listen
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], self.port.unwrap_or(4000))))
@@ -293,6 +309,7 @@ fn run(runtime: &tokio::runtime::Runtime, command: Command, settings: &Settings)
                 options,
                 serving.address(),
                 serving.cors.clone(),
+                serving.saved_queries(),
             ))
         }
         Command::Up {
@@ -305,6 +322,12 @@ fn run(runtime: &tokio::runtime::Runtime, command: Command, settings: &Settings)
             runtime.block_on(load(&dataflow, settings))?;
             let mut arguments = vec!["run".to_owned(), dataflow.display().to_string()];
             arguments.extend(["--lake".to_owned(), lake]);
+            arguments.extend(
+                serving
+                    .saved_queries()
+                    .into_iter()
+                    .flat_map(|it| ["--saved-queries".to_owned(), it.display().to_string()]),
+            );
             arguments.extend(
                 input
                     .into_iter()
@@ -397,6 +420,10 @@ fn run(runtime: &tokio::runtime::Runtime, command: Command, settings: &Settings)
                 None => client::sql(&server, &query, output).await,
             }
         }),
+        Command::Openapi => {
+            println!("{:#}", tidelake::http::openapi_document());
+            Ok(())
+        }
         Command::Tail {
             view,
             filter,
@@ -479,6 +506,7 @@ fn demo(
         options,
         address,
         serving.cors.clone(),
+        serving.saved_queries(),
     ));
     stop.store(true, Ordering::Release);
     let _ = generating.join();

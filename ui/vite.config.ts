@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import tailwindcss from '@tailwindcss/vite';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
@@ -44,6 +45,7 @@ export default defineConfig({
   base: './',
   plugins: [
     react(),
+    tailwindcss(),
     {
       name: 'source-hash',
       apply: 'build',
@@ -61,7 +63,8 @@ export default defineConfig({
   server: {
     host: '127.0.0.1',
     // While developing, the data comes from a running Tidelake.
-    proxy: { '/api': process.env.TIDELAKE_URL ?? 'http://127.0.0.1:8080' },
+    proxy: { '/api': process.env.TIDELAKE_URL ?? 'http://127.0.0.1:4000' },
   },
+  preview: { host: '127.0.0.1', proxy: { '/api': process.env.TIDELAKE_URL ?? 'http://127.0.0.1:4000' } },
   test: { environment: 'happy-dom', include: ['src/**/*.test.{ts,tsx}'] },
 });

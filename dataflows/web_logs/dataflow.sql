@@ -91,6 +91,28 @@ SELECT window_start, window_end, endpoint, ip_class,
 FROM TUMBLE(logs, timestamp, INTERVAL '1' MINUTE)
 GROUP BY window_start, window_end, endpoint, ip_class;
 
+-- All traffic together: what the overview compares with an hour and a day ago.
+CREATE MATERIALIZED VIEW overall_1m AS
+SELECT window_start,
+       count(*) AS requests,
+       count(*) FILTER (WHERE is_error) AS errors,
+       count(*) FILTER (WHERE is_critical_error) AS server_errors,
+       count(DISTINCT session_id) AS sessions,
+       sum(bytes_sent) AS bytes_sent,
+       avg(response_time) AS response_time_mean,
+       approx_percentile_cont(response_time, 0.5) AS response_time_p50,
+       approx_percentile_cont(response_time, 0.95) AS response_time_p95,
+       approx_percentile_cont(response_time, 0.99) AS response_time_p99
+FROM TUMBLE(logs, timestamp, INTERVAL '1' MINUTE)
+GROUP BY window_start;
+
+-- How response times are spread: two bins per doubling, bin n from 2^(n/2) ms.
+CREATE MATERIALIZED VIEW latency_1m AS
+SELECT window_start, CAST(floor(2 * log2(CASE WHEN response_time < 1 THEN 1 ELSE response_time END)) AS INT) AS latency_bin, count(*) AS requests
+FROM TUMBLE(logs, timestamp, INTERVAL '1' MINUTE)
+WHERE response_time IS NOT NULL
+GROUP BY window_start, CAST(floor(2 * log2(CASE WHEN response_time < 1 THEN 1 ELSE response_time END)) AS INT);
+
 CREATE MATERIALIZED VIEW status_1m AS
 SELECT window_start, status / 100 AS status_class, count(*) AS requests
 FROM TUMBLE(logs, timestamp, INTERVAL '1' MINUTE)
@@ -134,6 +156,7 @@ SELECT count(*) AS requests,
        count(*) FILTER (WHERE is_error) AS errors,
        count(*) FILTER (WHERE is_critical_error) AS server_errors,
        avg(response_time) AS response_time_mean,
+       approx_percentile_cont(response_time, 0.95) AS response_time_p95,
        count(DISTINCT session_id) AS sessions,
        count(DISTINCT user_id) AS users,
        sum(bytes_sent) AS bytes_sent

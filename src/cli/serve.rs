@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result};
 use futures::FutureExt;
+use futures::StreamExt;
 use futures::future::BoxFuture;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidelake::coordinator::{self, Committed, Ending, Pipeline};
@@ -11,10 +13,12 @@ use tidelake::http::{
     App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource, serve,
 };
 use tidelake::lake::Store;
-use tidelake::model::wall_ms;
+use tidelake::model::{Partition, wall_ms};
 use tidelake::plan::Dataflow;
 use tidelake::source::{self, SharedStatus};
-use tidelake::sql::query::{LakeTables, Limits, Queries};
+use tidelake::sql::query::{
+    FileDetails, LakeTables, Limits, Queries, TableDetails, VersionDetails,
+};
 use tidelake::view::Hub;
 use tokio::sync::watch;
 
@@ -24,6 +28,7 @@ pub async fn run(
     options: coordinator::Options,
     listen: SocketAddr,
     cors: Vec<String>,
+    saved_queries: Option<PathBuf>,
 ) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(listen)
         .await
@@ -38,13 +43,14 @@ pub async fn run(
         Arc::new(Lake::of(&pipeline)),
         Limits::default(),
     )?;
-    let status = Arc::new(PipelineStatus::of(&pipeline));
+    let status = Arc::new(PipelineStatus::of(&pipeline, options.input.is_some()));
     let app = App::new(
         Arc::clone(&pipeline.hub),
         queries,
         Arc::clone(&pipeline.dataflow),
         status,
         cors,
+        saved_queries,
     );
     let (stop, stopping) = watch::channel(false);
     let server = tokio::spawn(serve(listener, app, stopping));
@@ -140,6 +146,45 @@ impl LakeTables for Lake {
         }
         .boxed()
     }
+
+    fn details<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<TableDetails, String>> {
+        details(&self.store, name).boxed()
+    }
+}
+
+/// Newest versions of a table that are listed.
+const VERSIONS_LISTED: usize = 20;
+
+async fn details(store: &Store, name: &str) -> Result<TableDetails, String> {
+    let delta = store.open_delta(name).await.map_err(|it| it.to_string())?;
+    let snapshot = delta.snapshot().map_err(|it| it.to_string())?;
+    let log = snapshot.log_data();
+    let files = log.iter().map(|it| FileDetails {
+        path: it.path().into_owned(),
+        bytes: u64::try_from(it.size()).unwrap_or_default(),
+        rows: it.num_records().map(|it| it as u64),
+    });
+    let files = files.collect();
+    let version = snapshot.version();
+    let mut versions = Vec::new();
+    let mut history = delta.history(Some(VERSIONS_LISTED));
+    while let Some(entry) = history.next().await {
+        let entry = entry.map_err(|it| it.to_string())?;
+        // Newest first, without gaps.
+        let number = version.saturating_sub(versions.len() as u64);
+        versions.push(VersionDetails {
+            version: number,
+            written_ms: entry.timestamp,
+            operation: entry.operation.unwrap_or_default(),
+        });
+    }
+    drop(history);
+    Ok(TableDetails {
+        version,
+        location: delta.table_url().to_string(),
+        files,
+        versions,
+    })
 }
 
 /// Health, from what readers and the committer tell.
@@ -148,15 +193,18 @@ struct PipelineStatus {
     sources: Vec<(String, SharedStatus)>,
     committed: watch::Receiver<Committed>,
     workers: usize,
+    /// Sources are files, whose offsets are bytes.
+    from_files: bool,
 }
 
 impl PipelineStatus {
-    fn of(pipeline: &Pipeline) -> Self {
+    fn of(pipeline: &Pipeline, from_files: bool) -> Self {
         PipelineStatus {
             hub: Arc::clone(&pipeline.hub),
             sources: pipeline.sources.clone(),
             committed: pipeline.committed.clone(),
             workers: pipeline.workers,
+            from_files,
         }
     }
 }
@@ -193,6 +241,7 @@ impl StatusSource for PipelineStatus {
         let mut components = Vec::new();
         let mut sources = Vec::new();
         let totals = self.hub.totals();
+        let committed = self.committed.borrow().clone();
         for ((name, shared), totals) in self.sources.iter().zip(totals) {
             let status = shared.get();
             let (health, detail) = source_health(&status);
@@ -210,10 +259,16 @@ impl StatusSource for PipelineStatus {
                     end_offset: it.end_offset,
                     lag: it.lag(),
                     problem: it.problem.clone(),
+                    committed: committed
+                        .offsets
+                        .get(name)
+                        .and_then(|it| it.get(Partition(*partition)))
+                        .map(|it| it.offset.0),
                 });
             sources.push(SourceStatus {
                 name: name.clone(),
                 connected: status.connected,
+                unit: if self.from_files { "bytes" } else { "records" }.to_owned(),
                 partitions: partitions.collect(),
                 pace: shared.pace(),
                 gaps: status.gaps,
@@ -240,7 +295,6 @@ impl StatusSource for PipelineStatus {
             status: engine.0,
             detail: engine.1,
         });
-        let committed = self.committed.borrow().clone();
         let age_ms = wall_ms().saturating_sub(committed.written_ms);
         let lake = match &committed.problem {
             Some(problem) => (Health::Down, problem.clone()),

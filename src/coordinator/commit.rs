@@ -6,8 +6,8 @@ use super::{Error, state};
 use crate::cluster;
 use crate::engine::{self, ClockState, StateContent};
 use crate::lake::{
-    self, Compaction, Manifest, Remedy, StateFile, Store, TableEntry, TableState, commit_info,
-    remove_of, txn,
+    self, Compaction, Manifest, Remedy, SourceOffsets, StateFile, Store, TableEntry, TableState,
+    commit_info, remove_of, txn,
 };
 use crate::model::{Epoch, wall_ms};
 use crate::plan::{Dataflow, Plan, Window};
@@ -33,6 +33,8 @@ pub struct Committed {
     pub written_ms: u64,
     pub duration_ms: u64,
     pub versions: BTreeMap<String, u64>,
+    /// Where each source goes on after a restart.
+    pub offsets: SourceOffsets,
     /// Why the lake cannot be written, while it cannot.
     pub problem: Option<String>,
 }
@@ -50,6 +52,7 @@ impl Committed {
                 .iter()
                 .map(|(name, it)| (name.clone(), it.version))
                 .collect(),
+            offsets: manifest.offsets.clone(),
             problem: None,
         }
     }

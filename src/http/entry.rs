@@ -8,6 +8,7 @@ use crate::model::{Row, Value, value_at};
 use crate::plan::{Dataflow, OFFSET_COLUMN, PARTITION_COLUMN, TableSpec};
 use crate::view::TailBatch;
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use serde_json::{Value as Json, json};
 
 /// The table whose records are shown, with its number.
@@ -59,14 +60,23 @@ impl EntryReader {
     pub fn new(dataflow: &Dataflow) -> Option<Self> {
         let (number, table) = tail_table(dataflow)?;
         let schema = table.plan.schema();
+        let time = table.event_time.map(|it| schema.field(it).name().clone());
+        Some(EntryReader {
+            table: number,
+            ..EntryReader::over(&schema, &time.unwrap_or_default())
+        })
+    }
+
+    /// Reads rows of that table in whatever columns they come.
+    pub fn over(schema: &Schema, time: &str) -> Self {
         let column = |names: &[&str]| {
             names
                 .iter()
                 .find_map(|it| schema.fields().find(it).map(|found| found.0))
         };
-        Some(EntryReader {
-            table: number,
-            timestamp: table.event_time,
+        EntryReader {
+            table: 0,
+            timestamp: column(&[time]),
             level: column(&["level"]),
             source: column(&["source"]),
             method: column(&["method"]),
@@ -78,7 +88,27 @@ impl EntryReader {
             session_id: column(&["session_id", "sessionId"]),
             partition: column(&[PARTITION_COLUMN]),
             offset: column(&[OFFSET_COLUMN]),
-        })
+        }
+    }
+
+    /// The columns it reads.
+    pub fn columns(&self) -> impl Iterator<Item = usize> {
+        [
+            self.timestamp,
+            self.level,
+            self.source,
+            self.method,
+            self.endpoint,
+            self.status,
+            self.response_time,
+            self.ip,
+            self.user_id,
+            self.session_id,
+            self.partition,
+            self.offset,
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// Whether a batch of the tail belongs to the table.
@@ -129,6 +159,11 @@ pub fn passes(filter: Option<&Filter>, rows: &RecordBatch, index: usize) -> bool
 }
 
 impl Entry {
+    /// When and where it was: its time, partition and offset.
+    pub fn place(&self) -> (i64, i64, i64) {
+        (self.timestamp_us, self.partition, self.offset)
+    }
+
     /// Newest first; ties by place.
     pub fn order(&self) -> impl Ord + use<> {
         std::cmp::Reverse((self.timestamp_us, self.partition, self.offset))

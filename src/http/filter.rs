@@ -1,9 +1,11 @@
-//! The `where` of a stream: comparisons of columns with literals, all of which must hold. Parsed once, before the first frame.
+//! The `where` of a stream or of the stored log: comparisons of columns with literals, all of which must hold. Parsed once,
+//! before the first frame, and the same text means the same over live records and as SQL over the lake.
 //!
-//! `status >= 500 AND endpoint = '/api/users'`. A null never matches. For anything more there is SQL.
+//! `status >= 500 AND endpoint = '/api/users' AND user_agent ~ 'bot'`. `~` is "contains", whatever the case, and `!~` its
+//! opposite; the column `*` is any text column. A null never matches. For anything more there is SQL.
 
 use crate::model::{Row, Value};
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use std::cmp::Ordering;
 
 /// Longest text taken.
@@ -14,11 +16,14 @@ pub struct Filter {
     /// As the client wrote it; echoed in every frame.
     pub text: String,
     tests: Vec<Test>,
+    /// Names of the text columns, for tests on any of them.
+    texts: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 struct Test {
-    column: usize,
+    /// Its number and name; any text column if there is none.
+    column: Option<(usize, String)>,
     operator: Operator,
     literal: Literal,
 }
@@ -38,6 +43,27 @@ enum Operator {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+    Contains,
+    ContainsNot,
+}
+
+impl Operator {
+    fn sql(self) -> &'static str {
+        match self {
+            Operator::Equal => "=",
+            Operator::NotEqual => "<>",
+            Operator::Less => "<",
+            Operator::LessOrEqual => "<=",
+            Operator::Greater => ">",
+            Operator::GreaterOrEqual => ">=",
+            Operator::Contains => "ILIKE",
+            Operator::ContainsNot => "NOT ILIKE",
+        }
+    }
+
+    fn is_contains(self) -> bool {
+        matches!(self, Operator::Contains | Operator::ContainsNot)
+    }
 }
 
 impl Filter {
@@ -56,27 +82,18 @@ impl Filter {
             else {
                 return Err(form.to_owned());
             };
-            let Some((at, field)) = schema.fields().find(&column) else {
-                let names: Vec<&str> = schema
-                    .fields()
-                    .iter()
-                    .map(|it| it.name().as_str())
-                    .collect();
-                return Err(format!(
-                    "there is no column `{column}`; there are: {}",
-                    names.join(", ")
-                ));
-            };
-            tests.push(Test {
-                column: at,
-                operator,
-                literal: literal_of(literal, field.data_type(), &column)?,
-            });
+            tests.push(test_of(&column, operator, literal, schema)?);
             match words.next() {
                 None => {
                     return Ok(Filter {
                         text: text.to_owned(),
                         tests,
+                        texts: schema
+                            .fields()
+                            .iter()
+                            .filter(|it| *it.data_type() == DataType::Utf8)
+                            .map(|it| it.name().clone())
+                            .collect(),
                     });
                 }
                 Some(Word::Plain(and)) if and.eq_ignore_ascii_case("and") => {}
@@ -86,16 +103,139 @@ impl Filter {
     }
 
     pub fn matches(&self, row: &Row) -> bool {
-        self.tests.iter().all(|test| {
-            row.0
-                .get(test.column)
-                .is_some_and(|value| test.holds(value))
+        self.tests.iter().all(|test| match &test.column {
+            Some((at, _)) => row.0.get(*at).is_some_and(|value| test.holds(value)),
+            None => {
+                let any = row
+                    .0
+                    .iter()
+                    .any(|value| test.contained_in(value) == Some(true));
+                any == (test.operator == Operator::Contains)
+            }
         })
+    }
+
+    /// The same condition in SQL, over columns of the same names.
+    pub fn to_sql(&self) -> String {
+        let tests: Vec<String> = self.tests.iter().map(|it| it.to_sql(&self.texts)).collect();
+        tests.join(" AND ")
     }
 }
 
+/// A text as an SQL literal.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A column or table name as SQL takes any.
+pub fn quoted_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn test_of(
+    column: &str,
+    operator: Operator,
+    literal: Word,
+    schema: &Schema,
+) -> Result<Test, String> {
+    if operator.is_contains() {
+        let Word::Quoted(text) = literal else {
+            return Err("`~` is followed by text in single quotes".to_owned());
+        };
+        let literal = Literal::Text(text.to_lowercase());
+        if column == "*" {
+            return Ok(Test {
+                column: None,
+                operator,
+                literal,
+            });
+        }
+        let (at, field) = column_of(column, schema)?;
+        if *field.data_type() != DataType::Utf8 {
+            return Err(format!(
+                "column `{column}` is no text, and `~` looks into text"
+            ));
+        }
+        return Ok(Test {
+            column: Some((at, column.to_owned())),
+            operator,
+            literal,
+        });
+    }
+    let (at, field) = column_of(column, schema)?;
+    Ok(Test {
+        column: Some((at, column.to_owned())),
+        operator,
+        literal: literal_of(literal, field.data_type(), column)?,
+    })
+}
+
+fn column_of<'a>(column: &str, schema: &'a Schema) -> Result<(usize, &'a Field), String> {
+    let found = schema.fields().find(column);
+    found
+        .map(|(at, field)| (at, field.as_ref()))
+        .ok_or_else(|| {
+            let names: Vec<&str> = schema
+                .fields()
+                .iter()
+                .map(|it| it.name().as_str())
+                .collect();
+            format!(
+                "there is no column `{column}`; there are: {}",
+                names.join(", ")
+            )
+        })
+}
+
 impl Test {
+    /// Whether a text contains the literal, whatever the case; nothing for values that are no text.
+    fn contained_in(&self, value: &Value) -> Option<bool> {
+        match (&self.literal, value) {
+            (Literal::Text(literal), Value::Text(it)) => {
+                Some(it.to_lowercase().contains(literal.as_str()))
+            }
+            _ => None,
+        }
+    }
+
+    fn to_sql(&self, texts: &[String]) -> String {
+        let literal = match &self.literal {
+            Literal::Number(it) => it.to_string(),
+            Literal::Bool(it) => it.to_string(),
+            Literal::Text(it) if self.operator.is_contains() => {
+                let escaped = it
+                    .replace('\\', "\\\\")
+                    .replace('%', "\\%")
+                    .replace('_', "\\_");
+                quoted(&format!("%{escaped}%"))
+            }
+            Literal::Text(it) => quoted(it),
+        };
+        let operator = self.operator.sql();
+        let Some((_, column)) = &self.column else {
+            let any: Vec<String> = texts
+                .iter()
+                .map(|it| format!("coalesce({} ILIKE {literal}, false)", quoted_name(it)))
+                .collect();
+            let any = if any.is_empty() {
+                "false".to_owned()
+            } else {
+                any.join(" OR ")
+            };
+            let not = if self.operator == Operator::ContainsNot {
+                "NOT "
+            } else {
+                ""
+            };
+            return format!("{not}({any})");
+        };
+        format!("{} {operator} {literal}", quoted_name(column))
+    }
+
     fn holds(&self, value: &Value) -> bool {
+        if self.operator.is_contains() {
+            return self.contained_in(value) == Some(self.operator == Operator::Contains);
+        }
         let order = match (&self.literal, value) {
             (Literal::Number(literal), value) => {
                 value.as_f64().and_then(|it| it.partial_cmp(literal))
@@ -120,6 +260,7 @@ impl Test {
             Operator::LessOrEqual => order != Ordering::Greater,
             Operator::Greater => order == Ordering::Greater,
             Operator::GreaterOrEqual => order != Ordering::Less,
+            Operator::Contains | Operator::ContainsNot => false,
         }
     }
 }
@@ -193,22 +334,24 @@ fn split(text: &str) -> Result<Vec<Word>, String> {
                 words.push(Word::Quoted(quoted));
                 end
             }
-            '=' | '!' | '<' | '>' => {
+            '=' | '!' | '<' | '>' | '~' => {
                 let (operator, length) = match rest {
                     it if it.starts_with("!=") || it.starts_with("<>") => (Operator::NotEqual, 2),
+                    it if it.starts_with("!~") => (Operator::ContainsNot, 2),
+                    it if it.starts_with('~') => (Operator::Contains, 1),
                     it if it.starts_with("<=") => (Operator::LessOrEqual, 2),
                     it if it.starts_with(">=") => (Operator::GreaterOrEqual, 2),
                     it if it.starts_with('<') => (Operator::Less, 1),
                     it if it.starts_with('>') => (Operator::Greater, 1),
                     it if it.starts_with('=') => (Operator::Equal, 1),
-                    _ => return Err("`!` must be followed by `=`".to_owned()),
+                    _ => return Err("`!` must be followed by `=` or `~`".to_owned()),
                 };
                 words.push(Word::Operator(operator));
                 length
             }
             _ => {
                 let end = rest
-                    .find(|it: char| it.is_whitespace() || "=!<>'".contains(it))
+                    .find(|it: char| it.is_whitespace() || "=!<>~'".contains(it))
                     .unwrap_or(rest.len());
                 words.push(Word::Plain(rest[..end].to_owned()));
                 end
@@ -218,3 +361,6 @@ fn split(text: &str) -> Result<Vec<Word>, String> {
     }
     Ok(words)
 }
+
+#[cfg(test)]
+mod tests;

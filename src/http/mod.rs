@@ -6,8 +6,15 @@
 mod assets;
 mod entry;
 mod filter;
+mod history;
+mod lake;
+mod logs;
 mod metrics;
+mod openapi;
+mod pipeline;
 mod problem;
+mod receipt;
+mod saved;
 mod seed;
 mod sql;
 pub mod status;
@@ -16,6 +23,7 @@ mod topics;
 mod views;
 mod wire;
 
+pub use openapi::document as openapi_document;
 pub use status::{
     CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource,
 };
@@ -29,15 +37,18 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use problem::Problem;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 
 /// Tells the epoch of an answer.
 const EPOCH_HEADER: &str = "tidelake-epoch";
+/// Tells whether an export was cut off.
+const TRUNCATED_HEADER: &str = "tidelake-truncated";
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// Open connections get this long after streams have said goodbye.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -51,6 +62,9 @@ pub struct App {
     pub started: Instant,
     /// Other origins whose pages may read; `*` is any.
     pub cors_origins: Vec<String>,
+    /// Folder of saved queries, if there is one.
+    saved_queries: Option<PathBuf>,
+    samples: pipeline::Samples,
     clients: Arc<Semaphore>,
     ending: watch::Sender<bool>,
     requests: metrics::Requests,
@@ -63,6 +77,7 @@ impl App {
         dataflow: Arc<Dataflow>,
         status: Arc<dyn StatusSource>,
         cors_origins: Vec<String>,
+        saved_queries: Option<PathBuf>,
     ) -> Arc<Self> {
         Arc::new(App {
             hub,
@@ -71,6 +86,8 @@ impl App {
             status,
             started: Instant::now(),
             cors_origins,
+            saved_queries,
+            samples: pipeline::Samples::default(),
             clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
             ending: watch::Sender::new(false),
             requests: metrics::Requests::default(),
@@ -93,6 +110,20 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/sql", post(sql::run))
         .route("/api/v1/queries/{id}", delete(sql::cancel))
         .route("/api/v1/tables", get(sql::tables))
+        .route("/api/v1/saved-queries", get(saved::list))
+        .route(
+            "/api/v1/saved-queries/{name}",
+            put(saved::save).delete(saved::remove),
+        )
+        .route("/api/v1/history", get(history::history))
+        .route("/api/v1/logs", get(logs::page))
+        .route("/api/v1/logs/summary", get(logs::summary))
+        .route("/api/v1/records/{partition}/{offset}", get(logs::record))
+        .route("/api/v1/values/{column}", get(logs::values))
+        .route("/api/v1/receipts/{view}", get(receipt::receipt))
+        .route("/api/v1/pipeline", get(pipeline::pipeline))
+        .route("/api/v1/lake/tables/{table}", get(lake::table))
+        .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/api/v1/status", get(status::status))
         .route("/api/v1/version", get(status::version))
         .route("/healthz", get(status::alive))
@@ -120,6 +151,7 @@ pub async fn serve(
     mut shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let ending = app.ending.clone();
+    tokio::spawn(pipeline::sample(Arc::clone(&app)));
     let (told, mut drained) = watch::channel(false);
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
         let _ = shutdown.wait_for(|it| *it).await;
@@ -162,7 +194,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("GET, POST, DELETE, OPTIONS"),
+            HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS"),
         );
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
@@ -191,6 +223,17 @@ fn number(
                 format!("{name}={text} is not a whole number"),
             )
             .hint(format!("between 0 and {max}"))
+        }),
+    }
+}
+
+/// A time among the query's parameters, in microseconds.
+fn time_parameter(query: &HashMap<String, String>, name: &str) -> Result<Option<i64>, Problem> {
+    match query.get(name).filter(|it| !it.is_empty()) {
+        None => Ok(None),
+        Some(text) => filter::time_of(text).map(Some).ok_or_else(|| {
+            Problem::bad_request("bad_parameter", format!("{name}={text} is not a time"))
+                .hint("write it as 2026-01-31T12:00:00Z or as milliseconds since 1970")
         }),
     }
 }

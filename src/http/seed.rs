@@ -80,12 +80,16 @@ pub fn metrics_of(app: &App) -> Json {
         "errorRate": share(of(&minute, "errors"), requests),
         "serverErrorRate": share(of(&minute, "server_errors"), requests),
         "avgResponseTime": of(&minute, "response_time_mean").unwrap_or_default().round() as i64,
+        "p95ResponseTime": of(&minute, "response_time_p95"),
+        "bytesPerSec": of(&minute, "bytes_sent").map(|it| rounded(it / LAST_MINUTE_SECONDS)),
+        "requestsLastMinute": of(&minute, "requests"),
         "activeSessions": of(&minute, "sessions").unwrap_or_default() as i64,
         "dataProcessed": counts.iter().map(|it| it.bytes).sum::<u64>(),
         "totalRequests": of(&totals, "requests").map_or(all_records, |it| it as u64),
         "totalErrors": of(&totals, "errors").unwrap_or_default() as u64,
         "lastUpdate": app.hub.epoch().iso(),
         "epoch": app.hub.epoch(),
+        "as_of": app.hub.epoch().iso(),
     })
 }
 

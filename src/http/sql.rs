@@ -1,14 +1,21 @@
-//! Ad-hoc SQL over HTTP: JSON by default, CSV on request, cancelled by name.
+//! Ad-hoc SQL over HTTP: JSON by default; JSON lines, CSV, Arrow and Parquet on request; cancelled by name.
+//!
+//! Whoever asks for a file format, or says `export`, gets as many rows as an export may have. An answer that was cut off says so
+//! in the header `tidelake-truncated`.
 
 use super::problem::Problem;
 use super::wire::{RowWriter, type_name, write_csv};
-use super::{App, EPOCH_HEADER};
+use super::{App, EPOCH_HEADER, TRUNCATED_HEADER};
 use crate::model::rows_of_batch;
 use crate::sql::query::{Answer, QueryError};
+use arrow::ipc::writer::StreamWriter;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -51,35 +58,31 @@ pub async fn run(
         .get("x-query-id")
         .and_then(|it| it.to_str().ok())
         .map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
-    let answer = app.queries.run_as(&id, sql, limit).await.map_err(problem)?;
-    let epoch = answer.epoch.to_string();
-    let wants_csv = headers
+    let format = headers
         .get(header::ACCEPT)
         .and_then(|it| it.to_str().ok())
-        .is_some_and(|it| it.contains("text/csv"));
-    if wants_csv {
-        let mut text = String::new();
-        let names: Vec<crate::model::Value> = answer
-            .schema
-            .fields()
-            .iter()
-            .map(|it| crate::model::Value::Text(it.name().as_str().into()))
-            .collect();
-        write_csv(names.iter(), &mut text);
-        for row in answer.batches.iter().flat_map(rows_of_batch) {
-            write_csv(row.0.iter(), &mut text);
-        }
-        return Ok((
-            [
-                (
-                    header::CONTENT_TYPE.as_str(),
-                    "text/csv; charset=utf-8".to_owned(),
-                ),
-                (EPOCH_HEADER, epoch),
-            ],
-            text,
-        )
-            .into_response());
+        .and_then(Format::of);
+    let export = format.is_some() || request["export"] == json!(true);
+    let answer = match export {
+        true => app.queries.export_as(&id, sql, limit).await,
+        false => app.queries.run_as(&id, sql, limit).await,
+    };
+    let answer = answer.map_err(problem)?;
+    let epoch = answer.epoch.to_string();
+    if let Some(format) = format {
+        let body = format.write(&answer).map_err(|it| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "export_failed", it)
+                .hint("cast columns of unusual types to TEXT, or ask for another format")
+        })?;
+        let head = [
+            (
+                header::CONTENT_TYPE.as_str(),
+                format.content_type().to_owned(),
+            ),
+            (EPOCH_HEADER, epoch),
+            (TRUNCATED_HEADER, answer.truncated.to_string()),
+        ];
+        return Ok((head, body).into_response());
     }
     let (columns, rows) = rows_json(&answer);
     let body = format!(
@@ -89,6 +92,89 @@ pub async fn run(
         json!(id)
     );
     Ok(([(EPOCH_HEADER, epoch)], json_text(body)).into_response())
+}
+
+/// How an export is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Csv,
+    JsonLines,
+    Arrow,
+    Parquet,
+}
+
+impl Format {
+    /// The first of ours that a client accepts; nothing if it is content with JSON.
+    fn of(accept: &str) -> Option<Format> {
+        let all = [
+            Format::Csv,
+            Format::JsonLines,
+            Format::Arrow,
+            Format::Parquet,
+        ];
+        accept.split(',').find_map(|it| {
+            let wanted = it.split(';').next().unwrap_or_default().trim();
+            all.into_iter()
+                .find(|it| it.content_type().split(';').next() == Some(wanted))
+        })
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Format::Csv => "text/csv; charset=utf-8",
+            Format::JsonLines => "application/x-ndjson",
+            Format::Arrow => "application/vnd.apache.arrow.stream",
+            Format::Parquet => "application/vnd.apache.parquet",
+        }
+    }
+
+    fn write(self, answer: &Answer) -> Result<Vec<u8>, String> {
+        let rows = answer.batches.iter().flat_map(rows_of_batch);
+        let mut text = String::new();
+        match self {
+            Format::Csv => {
+                let names: Vec<crate::model::Value> = answer
+                    .schema
+                    .fields()
+                    .iter()
+                    .map(|it| crate::model::Value::Text(it.name().as_str().into()))
+                    .collect();
+                write_csv(names.iter(), &mut text);
+                for row in rows {
+                    write_csv(row.0.iter(), &mut text);
+                }
+                Ok(text.into_bytes())
+            }
+            Format::JsonLines => {
+                let writer = RowWriter::new(&answer.schema);
+                for row in rows {
+                    writer.write(&row, &mut text);
+                    text.push('\n');
+                }
+                Ok(text.into_bytes())
+            }
+            Format::Arrow => {
+                let mut writer = StreamWriter::try_new(Vec::new(), &answer.schema)
+                    .map_err(|it| it.to_string())?;
+                for batch in &answer.batches {
+                    writer.write(batch).map_err(|it| it.to_string())?;
+                }
+                writer.into_inner().map_err(|it| it.to_string())
+            }
+            Format::Parquet => {
+                let settings = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .build();
+                let mut writer =
+                    ArrowWriter::try_new(Vec::new(), answer.schema.clone(), Some(settings))
+                        .map_err(|it| it.to_string())?;
+                for batch in &answer.batches {
+                    writer.write(batch).map_err(|it| it.to_string())?;
+                }
+                writer.into_inner().map_err(|it| it.to_string())
+            }
+        }
+    }
 }
 
 pub async fn cancel(
@@ -124,7 +210,10 @@ pub async fn tables(State(app): State<Arc<App>>) -> Response {
             all.push(json!({"name": format!("lake.{name}"), "kind": "lake table", "columns": columns(&schema)}));
         }
     }
-    JsonBody(json!({"tables": all})).into_response()
+    for (name, _) in &app.dataflow.aliases {
+        all.push(json!({"name": name, "kind": "plain view", "columns": []}));
+    }
+    JsonBody(json!({"tables": all, "functions": app.queries.functions()})).into_response()
 }
 
 fn problem(error: QueryError) -> Problem {
@@ -155,5 +244,21 @@ fn problem(error: QueryError) -> Problem {
     match hint {
         Some(hint) => problem.hint(hint),
         None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_format_of_ours_is_taken() {
+        assert_eq!(Format::of("text/html, text/csv;q=0.9"), Some(Format::Csv));
+        assert_eq!(
+            Format::of("application/vnd.apache.parquet"),
+            Some(Format::Parquet)
+        );
+        assert_eq!(Format::of("*/*"), None);
+        assert_eq!(Format::of("application/json"), None);
     }
 }

@@ -6,6 +6,7 @@ use crate::source::{Gap, Pace};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json as JsonBody, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ pub struct Status {
     pub commits_open: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     Ok,
@@ -52,7 +53,7 @@ impl Health {
 }
 
 /// A part of the process or something it depends on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Component {
     pub name: String,
     pub status: Health,
@@ -60,9 +61,10 @@ pub struct Component {
     pub detail: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CommitInfo {
     pub number: u64,
+    #[schemars(with = "u64")]
     pub epoch: Epoch,
     pub age_seconds: f64,
     pub duration_ms: f64,
@@ -74,6 +76,8 @@ pub struct CommitInfo {
 pub struct SourceStatus {
     pub name: String,
     pub connected: bool,
+    /// What its offsets count: `records` or `bytes`.
+    pub unit: String,
     pub partitions: Vec<PartitionStatus>,
     /// How fast it is read and when it will have caught up; in records of a topic, in bytes of files.
     pub pace: Pace,
@@ -94,6 +98,8 @@ pub struct PartitionStatus {
     pub lag: Option<i64>,
     /// Why it is not read, if it is not.
     pub problem: Option<String>,
+    /// The next to read after a restart; nothing before the first commit.
+    pub committed: Option<i64>,
 }
 
 pub async fn status(State(app): State<Arc<App>>) -> Response {

@@ -156,17 +156,23 @@ impl Topic for ViewTopic {
 
 /// The newest records, sampled evenly when there are too many to read.
 pub struct TailTopic {
+    /// The name under which it was asked for, told in every frame.
+    topic: String,
     reader: EntryReader,
     filter: Option<Filter>,
     place: TailPlace,
+    /// Nothing was said yet.
+    silent: bool,
 }
 
 impl TailTopic {
-    pub fn new(reader: EntryReader, filter: Option<Filter>) -> Self {
+    pub fn new(topic: &str, reader: EntryReader, filter: Option<Filter>) -> Self {
         TailTopic {
+            topic: topic.to_owned(),
             reader,
             filter,
             place: TailPlace { number: 0 },
+            silent: true,
         }
     }
 }
@@ -177,9 +183,10 @@ impl Topic for TailTopic {
     }
 
     fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        let first = self.place.number == 0;
+        let first = self.silent;
         let news = self.place.news(app, &self.reader, self.filter.as_ref());
-        if news.matched == 0 {
+        // The first frame is there even if it is empty: it echoes the filter.
+        if news.matched == 0 && news.unseen == 0 && !std::mem::take(&mut self.silent) {
             return;
         }
         // To begin with: the newest ones, and nothing counts as dropped.
@@ -202,6 +209,7 @@ impl Topic for TailTopic {
             .map(|it| news.entry(&self.reader, *it).to_json_with_method())
             .collect();
         let mut frame = json!({
+            "topic": self.topic,
             "epoch": news.epoch,
             "rows": rows,
             "matched": matched,
@@ -290,6 +298,21 @@ impl Topic for MetricsTopic {
         out.push(Frame {
             event: Kind::Named("metrics"),
             data: seed::metrics_of(app).to_string(),
+        });
+    }
+}
+
+/// The event `pipeline`.
+pub struct PipelineTopic;
+
+impl Topic for PipelineTopic {
+    fn every(&self) -> Duration {
+        super::pipeline::SAMPLE_EVERY
+    }
+    fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
+        out.push(Frame {
+            event: Kind::Named("pipeline"),
+            data: json!(super::pipeline::report(app)).to_string(),
         });
     }
 }

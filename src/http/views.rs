@@ -4,7 +4,7 @@ use super::entry::{EntryReader, tail_table};
 use super::filter::Filter;
 use super::problem::Problem;
 use super::stream::{Topic, respond};
-use super::topics::{HealthTopic, MetricsTopic, TailTopic, ViewTopic};
+use super::topics::{HealthTopic, MetricsTopic, PipelineTopic, TailTopic, ViewTopic};
 use super::wire::RowWriter;
 use super::{App, EPOCH_HEADER, number};
 use crate::model::Epoch;
@@ -120,14 +120,15 @@ pub async fn changes(
     respond(app, vec![Box::new(topic)], true)
 }
 
-/// Several topics on one stream. It can be resumed when exactly one of them is a view; with several views,
-/// which need not be at one epoch, a new connection starts with snapshots.
+/// Several topics on one stream. Views need not be at one epoch, so `Last-Event-ID` resumes a stream with exactly one of them;
+/// with several, `since.<view>` says where each goes on, and who says nothing starts with a snapshot. The topic `tail` may be
+/// asked for more than once, as `tail.<label>`, each time with a filter of its own: `where.<topic>`.
 pub async fn stream(
     State(app): State<Arc<App>>,
     Query(query): Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let form = "topics are metrics, health, tail and view:<name>, separated by commas";
+    let form = "topics are metrics, health, pipeline, tail, tail.<label> and view:<name>, separated by commas";
     let names: Vec<&str> = query
         .get("topics")
         .map(|it| {
@@ -151,23 +152,27 @@ pub async fn stream(
     } else {
         None
     };
-    let filter = query.get("where").filter(|it| !it.trim().is_empty());
-    if filter.is_some() && !names.contains(&"tail") {
-        return Err(Problem::bad_request(
-            "bad_filter",
-            "on this stream `where` applies to the topic tail, which is not asked for",
-        )
-        .hint("filter a view with /api/v1/views/{view}/changes?where=…"));
-    }
+    let filters = filters(&query, &names)?;
     let mut topics: Vec<Box<dyn Topic>> = Vec::new();
     for name in names {
+        let filter = filters.get(name).copied();
         topics.push(match name.split_once(':') {
             Some(("view", view)) => {
-                Box::new(ViewTopic::new(&find(&app, view)?, None, every, since))
+                let info = find(&app, view)?;
+                let since = match epoch_of(&query, &format!("since.{view}"))? {
+                    Some(epoch) => Some(epoch),
+                    None => since,
+                };
+                let filter = filter
+                    .map(|it| Filter::parse(it, &info.schema))
+                    .transpose()
+                    .map_err(|it| Problem::bad_request("bad_filter", it).with("topic", name))?;
+                Box::new(ViewTopic::new(&info, filter, every, since))
             }
             None if name == "metrics" => Box::new(MetricsTopic),
             None if name == "health" => Box::new(HealthTopic),
-            None if name == "tail" => tail(&app, filter.map(String::as_str))?,
+            None if name == "pipeline" => Box::new(PipelineTopic),
+            None if name == "tail" || name.starts_with("tail.") => tail(&app, name, filter)?,
             _ => {
                 return Err(Problem::not_found(
                     "unknown_topic",
@@ -180,7 +185,36 @@ pub async fn stream(
     respond(app, topics, true)
 }
 
-fn tail(app: &App, filter: Option<&str>) -> Result<Box<dyn Topic>, Problem> {
+/// Filters by topic. One that belongs to no topic is an error, or a client would see everything and believe it filtered.
+fn filters<'a>(
+    query: &'a HashMap<String, String>,
+    names: &[&str],
+) -> Result<HashMap<&'a str, &'a str>, Problem> {
+    let mut filters = HashMap::new();
+    for (key, text) in query.iter().filter(|it| !it.1.trim().is_empty()) {
+        let topic = match (key.as_str(), key.strip_prefix("where.")) {
+            ("where", _) => "tail",
+            (_, Some(topic)) => topic,
+            _ => continue,
+        };
+        let takes = topic.starts_with("tail") || topic.starts_with("view:");
+        if !takes || !names.contains(&topic) {
+            return Err(Problem::bad_request(
+                "bad_filter",
+                format!(
+                    "`{key}` filters the topic {topic}, which is not asked for or takes no filter"
+                ),
+            )
+            .hint(
+                "`where` filters tail, `where.<topic>` any other, such as where.view:top_endpoints",
+            ));
+        }
+        filters.insert(topic, text.as_str());
+    }
+    Ok(filters)
+}
+
+fn tail(app: &App, topic: &str, filter: Option<&str>) -> Result<Box<dyn Topic>, Problem> {
     let (Some((_, table)), Some(reader)) =
         (tail_table(&app.dataflow), EntryReader::new(&app.dataflow))
     else {
@@ -190,10 +224,11 @@ fn tail(app: &App, filter: Option<&str>) -> Result<Box<dyn Topic>, Problem> {
         ));
     };
     let parse = |it: &str| {
-        Filter::parse(it, &table.plan.schema()).map_err(|it| Problem::bad_request("bad_filter", it))
+        Filter::parse(it, &table.plan.schema())
+            .map_err(|it| Problem::bad_request("bad_filter", it).with("topic", topic))
     };
     let filter = filter.map(parse).transpose()?;
-    Ok(Box::new(TailTopic::new(reader, filter)))
+    Ok(Box::new(TailTopic::new(topic, reader, filter)))
 }
 
 fn find(app: &App, name: &str) -> Result<ViewInfo, Problem> {

@@ -431,7 +431,14 @@ impl Reader {
             offset: Offset(at),
             origin: tail.origin.text(),
         };
-        let end_offset = ended.then_some(at + tail.pending.len() as i64);
+        let end_offset = match ended {
+            true => Some(at + tail.pending.len() as i64),
+            // While there is more to read, the size of the file says how much; a compressed one does not tell.
+            false if !tail.whole => std::fs::metadata(self.folder.path.join(&tail.origin.name))
+                .ok()
+                .map(|it| tail.origin.base + it.len() as i64),
+            false => None,
+        };
         let nothing = ends.is_empty();
         if !(nothing && tail.told_end) {
             self.status.advance(tail.partition, at, end_offset);

@@ -56,6 +56,8 @@ pub struct Limits {
     pub time: Duration,
     /// Rows per answer.
     pub rows: usize,
+    /// Rows per export, which is made to be kept and not to be read.
+    pub export_rows: usize,
     pub memory_bytes: usize,
     /// Temporary files.
     pub spill_bytes: u64,
@@ -69,6 +71,7 @@ impl Default for Limits {
         Limits {
             time: Duration::from_secs(30),
             rows: 10_000,
+            export_rows: 1_000_000,
             memory_bytes: 512 << 20,
             spill_bytes: 2 << 30,
             threads: 1,
@@ -86,8 +89,34 @@ pub trait LakeTables: Send + Sync {
         &'a self,
         name: &'a str,
     ) -> BoxFuture<'a, Result<Arc<dyn TableProvider>, String>>;
+    /// What a table's newest version is made of.
+    fn details<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<TableDetails, String>>;
     /// Called with each query's session before anything is planned: the place to register an object store.
     fn prepare(&self, _session: &SessionContext) {}
+}
+
+/// A stored table as it lies there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableDetails {
+    pub version: u64,
+    pub location: String,
+    pub files: Vec<FileDetails>,
+    /// The newest versions, newest first.
+    pub versions: Vec<VersionDetails>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileDetails {
+    pub path: String,
+    pub bytes: u64,
+    pub rows: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionDetails {
+    pub version: u64,
+    pub written_ms: Option<i64>,
+    pub operation: String,
 }
 
 /// Rows of a query and what they were computed from.
@@ -291,9 +320,29 @@ impl Queries {
         sql: &str,
         max_rows: Option<usize>,
     ) -> Result<Answer, QueryError> {
+        let most = self.0.limits.rows;
+        self.run_within(id, sql, max_rows.unwrap_or(most).min(most))
+            .await
+    }
+
+    /// Like [`Queries::run_as`], for answers that go into a file: within the limit of exports.
+    ///
+    /// # Errors
+    /// As [`Queries::run_as`].
+    pub async fn export_as(
+        &self,
+        id: &str,
+        sql: &str,
+        max_rows: Option<usize>,
+    ) -> Result<Answer, QueryError> {
+        let most = self.0.limits.export_rows;
+        self.run_within(id, sql, max_rows.unwrap_or(most).min(most))
+            .await
+    }
+
+    async fn run_within(&self, id: &str, sql: &str, rows: usize) -> Result<Answer, QueryError> {
         let started = Instant::now();
         let limits = &self.0.limits;
-        let rows = max_rows.unwrap_or(limits.rows).min(limits.rows);
         let statement = parse(sql)?;
         let stop = Arc::new(Stop::default());
         {
@@ -358,6 +407,26 @@ impl Queries {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         running.get(id).map(|it| it.stop()).is_some()
+    }
+
+    /// Names of all functions a statement may use, in order.
+    pub fn functions(&self) -> Vec<String> {
+        let state = self.0.context().state();
+        let names = state
+            .scalar_functions()
+            .keys()
+            .chain(state.aggregate_functions().keys())
+            .chain(state.window_functions().keys());
+        let all: BTreeSet<String> = names.cloned().collect();
+        all.into_iter().collect()
+    }
+
+    /// Files and versions of a stored table.
+    ///
+    /// # Errors
+    /// As the lake says.
+    pub async fn lake_details(&self, name: &str) -> Result<TableDetails, String> {
+        self.0.tables.details(name).await
     }
 
     /// Names of the stored tables.

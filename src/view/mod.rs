@@ -348,6 +348,33 @@ impl Hub {
         )
     }
 
+    /// Start of the oldest window a windowed view still has live; nothing without rows or windows.
+    pub fn oldest_window(&self, name: &str) -> Option<i64> {
+        let inner = self.read();
+        let view = &inner.views[*inner.by_name.get(name)?];
+        let column = view.info.window.as_ref()?.column;
+        view.rows
+            .keys()
+            .filter_map(|row| row.0[column].as_i64())
+            .min()
+    }
+
+    /// Changes per second of each view over the last `seconds` of complete epochs.
+    pub fn change_rates(&self, seconds: u64) -> HashMap<String, f64> {
+        let inner = self.read();
+        let from = Epoch(inner.epoch.0.saturating_sub(seconds * 1000));
+        let rate = |view: &View| {
+            let first = view.ring.partition_point(|it| it.0 <= from);
+            let changes: usize = view.ring.range(first..).map(|it| it.1.len()).sum();
+            changes as f64 / seconds as f64
+        };
+        inner
+            .views
+            .iter()
+            .map(|it| (it.info.name.clone(), rate(it)))
+            .collect()
+    }
+
     /// Watermarks per source, microseconds.
     pub fn watermarks(&self) -> BTreeMap<String, i64> {
         self.read().watermarks.clone()

@@ -19,6 +19,9 @@ impl LakeTables for Memory {
         let found = self.0.iter().find(|it| it.0 == name).map(|it| it.1.clone());
         Box::pin(async move { found.ok_or_else(|| format!("no table {name}")) })
     }
+    fn details<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<TableDetails, String>> {
+        Box::pin(async move { Err(format!("{name} lies in memory only")) })
+    }
 }
 
 fn utc() -> DataType {

@@ -11,6 +11,8 @@ export interface Snapshot {
   epoch: number;
   asOf: string;
   columns: readonly Column[];
+  /** The filter it was made with, as the server applied it. */
+  where: string | undefined;
   /** By the values of the row. A count below zero waits for its insertion and is not shown. */
   rows: ReadonlyMap<string, { row: Row; count: number }>;
 }
@@ -19,7 +21,7 @@ export interface Snapshot {
 export function snapshotOf(frame: SnapshotFrame): Snapshot {
   const rows = new Map<string, { row: Row; count: number }>();
   for (const row of frame.rows) add(rows, frame.columns, row, 1);
-  return { epoch: frame.epoch, asOf: frame.as_of, columns: frame.columns, rows };
+  return { epoch: frame.epoch, asOf: frame.as_of, columns: frame.columns, where: frame.where, rows };
 }
 
 /** Fold one frame of changes into a snapshot. */

@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest';
 import { rowsOf } from './fold';
 import { backoff_ms, DEAD_AFTER_MS, judgeSilence, STALE_AFTER_MS } from './link';
 import { HISTORY_MAX, initialState, type LiveState, reduce } from './state';
-import { append, emptyTail, TAIL_ROWS_MAX } from './tail';
-import type { LogRow, Metrics, StreamEvent } from './wire';
+import { createStore } from './store';
+import type { Metrics, StreamEvent } from './wire';
 
-const columns = [{ name: 'n', type: 'int64' }];
+const columns = [{ name: 'n', type: 'bigint' }];
 
 function stateAfter(...frames: StreamEvent[]): LiveState {
   return frames.reduce((state, frame) => reduce(state, { type: 'frame', frame, now_ms: 0 }), initialState);
@@ -18,24 +18,14 @@ function snapshot(type: 'snapshot' | 'reset', epoch: number, ns: number[]): Stre
   return { type, data: { view: 'v', epoch, as_of: `at ${epoch}`, columns, rows: ns.map(n => ({ n })) } };
 }
 
+function changes(epoch: number, ...all: [number, number][]): StreamEvent {
+  const list = all.map(([n, diff]) => ({ diff, row: { n } }));
+  return { type: 'changes', data: { view: 'v', epoch, as_of: `at ${epoch}`, changes: list } };
+}
+
 function numbers(state: LiveState): unknown[] {
   const view = state.views.get('v');
   return view === undefined ? [] : rowsOf(view).map(({ n }) => n);
-}
-
-function record(id: string, timestamp = id): LogRow {
-  const nothing = { level: null, source: null, message: null, ip: null, method: null, status: null };
-  return { ...nothing, id, timestamp, responseTime: null, endpoint: null, userId: null, sessionId: null };
-}
-
-function frameOf(...ids: string[]) {
-  return {
-    epoch: 1,
-    rows: ids.map(id => record(id)),
-    matched: ids.length + 2,
-    shown: ids.length,
-    dropped: 2,
-  };
 }
 
 describe('reduce', () => {
@@ -44,22 +34,31 @@ describe('reduce', () => {
   });
 
   it('ignores changes of a view without a snapshot', () => {
-    const changes = [{ diff: 1, row: { n: 1 } }];
-    const state = stateAfter({ type: 'changes', data: { view: 'v', epoch: 2, as_of: 'x', changes } });
-    expect(state).toBe(initialState);
+    expect(stateAfter(changes(2, [1, 1]))).toBe(initialState);
   });
 
-  it('keeps data when the connection is lost, and forgets views that no longer arrive', () => {
+  it('counts what a frame adds and removes, and a repeated frame not at all', () => {
+    const state = stateAfter(
+      snapshot('snapshot', 1, [1]),
+      changes(2, [1, -1], [2, 1], [3, 1]),
+      changes(2, [9, 1]),
+    );
+    expect(numbers(state)).toEqual([2, 3]);
+    expect(state.changed.get('v')).toEqual({ added: 2, removed: 1, frames: 1 });
+  });
+
+  it('keeps data when the connection is lost, and forgets views that are not asked for', () => {
     const state = stateAfter(snapshot('snapshot', 1, [1]));
     const link = { status: 'reconnecting', cause: 'gone', retryAt_ms: 5 } as const;
     expect(numbers(reduce(state, { type: 'link', link }))).toEqual([1]);
-    expect(reduce(state, { type: 'opened', views: [] }).views.size).toBe(0);
+    expect(reduce(state, { type: 'dropped', views: ['v'] }).views.size).toBe(0);
   });
 
-  it('lets a heartbeat set epoch and clock', () => {
+  it('lets a heartbeat set the clock, and the epoch only forward', () => {
     const data = { epoch: 4, as_of: 'at 4', server_time: '1970-01-01T00:00:02Z' };
-    const state = stateAfter(snapshot('snapshot', 9, []), { type: 'heartbeat', data });
-    expect(state).toMatchObject({ fresh: { epoch: 4, asOf: 'at 4' }, clockOffset_ms: 2000 });
+    const heartbeat: StreamEvent = { type: 'heartbeat', data };
+    expect(stateAfter(heartbeat)).toMatchObject({ fresh: { epoch: 4 }, clockOffset_ms: 2000 });
+    expect(stateAfter(snapshot('snapshot', 9, []), heartbeat).fresh).toEqual({ epoch: 9, asOf: 'at 9' });
   });
 
   it('bounds the history of metrics', () => {
@@ -69,29 +68,20 @@ describe('reduce', () => {
   });
 });
 
-describe('append', () => {
-  it('puts the newest first, whatever the order within a frame', () => {
-    const tail = append(append(emptyTail, frameOf('1', '2'), false), frameOf('4', '3'), false);
-    expect(tail.rows.map(({ id, seq }) => [id, seq])).toEqual([
-      ['4', 4],
-      ['3', 3],
-      ['2', 2],
-      ['1', 1],
-    ]);
-    expect(tail).toMatchObject({ received: 4, matched: 8, dropped: 4 });
-  });
-
-  it('leaves out repeated records after a reconnection only', () => {
-    const tail = append(emptyTail, frameOf('1', '2'), false);
-    expect(append(tail, frameOf('2', '3'), true).rows.map(({ id }) => id)).toEqual(['3', '2', '1']);
-    expect(append(tail, frameOf('2'), false).rows).toHaveLength(3);
-  });
-
-  it('never keeps more than its bound', () => {
-    const many = frameOf(...Array.from({ length: TAIL_ROWS_MAX + 10 }, (_, n) => String(n).padStart(6, '0')));
-    const tail = append(emptyTail, many, false);
-    expect(tail.rows).toHaveLength(TAIL_ROWS_MAX);
-    expect(tail.rows[0]?.seq).toBe(TAIL_ROWS_MAX + 10);
+describe('the store', () => {
+  it('holds every panel at one epoch while it is frozen, and goes on with the newest', () => {
+    const store = createStore(call => call());
+    const show = (frame: StreamEvent) => store.dispatch({ type: 'frame', frame, now_ms: 0 });
+    show(snapshot('snapshot', 1, [1]));
+    store.dispatch({ type: 'link', link: { status: 'live' } });
+    store.freeze(true);
+    show(changes(2, [1, -1], [2, 1]));
+    store.dispatch({ type: 'link', link: { status: 'reconnecting', cause: 'gone', retryAt_ms: null } });
+    expect([numbers(store.get()), store.get().fresh?.epoch]).toEqual([[1], 1]);
+    expect(store.get().link.status).toBe('reconnecting');
+    expect(numbers(store.newest())).toEqual([2]);
+    store.freeze(false);
+    expect([numbers(store.get()), store.get().fresh?.epoch]).toEqual([[2], 2]);
   });
 });
 
@@ -104,12 +94,8 @@ describe('link', () => {
   });
 
   it('judges silence by missed heartbeats', () => {
-    expect([0, 4000, STALE_AFTER_MS, 8000, DEAD_AFTER_MS].map(judgeSilence)).toEqual([
-      'live',
-      'live',
-      'stale',
-      'stale',
-      'dead',
-    ]);
+    expect(
+      [0, STALE_AFTER_MS - 1, STALE_AFTER_MS, DEAD_AFTER_MS - 1, DEAD_AFTER_MS].map(judgeSilence),
+    ).toEqual(['live', 'live', 'stale', 'stale', 'dead']);
   });
 });

@@ -1,11 +1,14 @@
 /**
- * The shapes that travel between server and page.
+ * The shapes that travel on the stream.
  *
- * Every frame of the one stream is a case of `StreamEvent`, so whoever asks "what can arrive here?" reads
- * that union. The server is trusted to keep the shapes of frames, but not to fill every number: whatever may
- * be missing is `null` here. Rows belong to whichever dataflow runs, so they stay open records.
+ * Every frame is a case of `StreamEvent`, so whoever asks "what can arrive here?" reads that union. The server is trusted
+ * to keep the shapes of frames, but not to fill every number: whatever may be missing is `null` here. Rows belong to
+ * whichever dataflow runs, so they stay open records. Answers of the API are described by `schema.d.ts`, which is generated.
  */
+import type { components } from './schema';
 
+export type Schemas = components['schemas'];
+export type Pipeline = Schemas['Pipeline'];
 export type Row = Readonly<Record<string, unknown>>;
 
 export interface Column {
@@ -13,23 +16,11 @@ export interface Column {
   type: string;
 }
 
-export interface ViewInfo {
-  name: string;
-  columns: Column[];
-  rows: number;
-  sql?: string;
-}
-
-export interface ViewsResponse {
-  epoch: number;
-  as_of: string;
-  views: ViewInfo[];
-}
-
 export interface SnapshotFrame {
   view: string;
   epoch: number;
   as_of: string;
+  where?: string;
   columns: Column[];
   rows: Row[];
   reason?: string;
@@ -44,6 +35,7 @@ export interface ChangesFrame {
   view: string;
   epoch: number;
   as_of: string;
+  where?: string;
   changes: Change[];
   /** How many epochs the server folded into this frame. */
   conflated?: number;
@@ -53,13 +45,13 @@ export interface Metrics {
   eventsPerSec: number | null;
   /** In percent: records with a status of 400 or more. */
   errorRate: number | null;
-  /** In percent: records with a status of 500 or more. */
   serverErrorRate: number | null;
   /** In milliseconds. */
   avgResponseTime: number | null;
+  p95ResponseTime?: number | null;
+  bytesPerSec?: number | null;
+  requestsLastMinute?: number | null;
   activeSessions: number | null;
-  /** In bytes. */
-  dataProcessed: number | null;
   totalRequests: number | null;
   totalErrors: number | null;
   lastUpdate: string | null;
@@ -67,37 +59,30 @@ export interface Metrics {
   as_of?: string;
 }
 
-export type ComponentStatus = 'ok' | 'warn' | 'down' | 'starting';
-
-export interface Health {
-  status: 'ok' | 'degraded' | 'down';
-  uptime_seconds: number | null;
-  version: string | null;
-  components: { name: string; status: ComponentStatus; detail: string | null }[];
-}
-
 export interface LogRow {
-  id: string | number | null;
+  id: string;
   timestamp: string | null;
   level: string | null;
   source: string | null;
-  message: string | null;
   ip: string | null;
   method: string | null;
   status: number | null;
   responseTime: number | null;
   endpoint: string | null;
-  userId: string | null;
-  sessionId: string | null;
 }
 
 /** The counts are those of this one frame: matched = shown + dropped. */
 export interface TailFrame {
+  topic: string;
   epoch: number;
   rows: LogRow[];
   matched: number;
   shown: number;
   dropped: number;
+  /** The filter the server applied. */
+  where?: string;
+  /** Records the filter could not look at, because they came too fast to be kept. */
+  unseen?: number;
 }
 
 export interface Heartbeat {
@@ -111,15 +96,24 @@ export type StreamEvent =
   | { type: 'changes'; data: ChangesFrame }
   | { type: 'reset'; data: SnapshotFrame }
   | { type: 'metrics'; data: Metrics }
-  | { type: 'health'; data: Health }
+  | { type: 'pipeline'; data: Pipeline }
   | { type: 'tail'; data: TailFrame }
   | { type: 'heartbeat'; data: Heartbeat }
   | { type: 'bye'; data: { reason?: string } };
 
-const KNOWN = new Set(['snapshot', 'changes', 'reset', 'metrics', 'health', 'tail', 'heartbeat', 'bye']);
+const KNOWN = new Set(['snapshot', 'changes', 'reset', 'metrics', 'pipeline', 'tail', 'heartbeat', 'bye']);
 
 /** Read one frame. A newer server may send kinds this page does not know; those are `null`. */
 export function parseFrame(type: string | undefined, data: string): StreamEvent | null {
   if (type === undefined || !KNOWN.has(type)) return null;
   return { type, data: JSON.parse(data) } as StreamEvent;
+}
+
+/** Which topic a frame belongs to, from its first field; `null` if it concerns everyone. */
+export function topicOf(type: string, data: string): string | null {
+  if (type === 'metrics' || type === 'pipeline') return type;
+  const [, field, name] = /^\{"(view|topic)":("(?:[^"\\]|\\.)*")/.exec(data) ?? [];
+  if (field === undefined || name === undefined) return null;
+  const text = JSON.parse(name) as string;
+  return field === 'view' ? `view:${text}` : text;
 }

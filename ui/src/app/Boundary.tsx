@@ -1,5 +1,5 @@
 /**
- * The last resort: a mistake in a component becomes a sentence instead of a blank page.
+ * A mistake in the page is said, never a blank page.
  */
 import { Component, type ReactNode } from 'react';
 
@@ -14,13 +14,15 @@ export class Boundary extends Component<{ children: ReactNode }, { error: Error 
     const { error } = this.state;
     if (error === null) return this.props.children;
     return (
-      <main className="broken">
-        <h1>This page broke, the engine did not.</h1>
-        <p className="mono">{error.message}</p>
-        <p>Reload the page. The same data is at api/v1/views and api/v1/stream.</p>
-        <button type="button" onClick={() => window.location.reload()}>
-          Reload
-        </button>
+      <main className="p-6" role="alert">
+        <h1 className="text-section">This page broke</h1>
+        <p className="text-muted">{error.message}</p>
+        <p>
+          The data is well: <a href="api/v1/views">api/v1/views</a> has it.{' '}
+          <button type="button" className="text-accent underline" onClick={() => location.reload()}>
+            Load the page again
+          </button>
+        </p>
       </main>
     );
   }

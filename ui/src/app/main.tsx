@@ -1,34 +1,48 @@
 /**
  * Where the page begins: one store, one stream, one tree of components.
  */
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { RouterProvider } from '@tanstack/react-router';
 import { createRoot } from 'react-dom/client';
+import { ApiError, BASE } from '../api/client';
+import { startLive } from '../api/live';
 import { createStore } from '../api/store';
-import { startLive } from '../api/stream';
 import { LiveProvider } from '../shared/live';
-import '../shared/base.css';
-import { App } from './App';
+import { startTheme } from '../shared/theme';
+import './app.css';
 import { Boundary } from './Boundary';
-import { FEATURED_VIEWS } from './layout';
+import { makeRouter } from './router';
 
-/** A page that nobody looks at this long gives its connection back; a browser has only six per server. */
-const REST_AFTER_MS = 30_000;
+startTheme();
+const live = startLive(createStore(), BASE);
+const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // A refused request stays refused; an unreachable server is asked again.
+      retry: (count, error) => count < 3 && !(error instanceof ApiError && error.code !== ''),
+      refetchOnWindowFocus: true,
+      staleTime: 5_000,
+      networkMode: 'always',
+    },
+  },
+});
 
-const store = createStore();
-const live = startLive(store, FEATURED_VIEWS);
-
-let resting: ReturnType<typeof setTimeout> | undefined;
-document.addEventListener('visibilitychange', () => {
-  clearTimeout(resting);
-  if (document.hidden) resting = setTimeout(() => live.rest(), REST_AFTER_MS);
-  else live.wake();
+// Whoever was cut off asks again once the stream is back.
+let wasLive = false;
+live.store.subscribe(() => {
+  const isLive = live.store.get().link.status === 'live';
+  if (isLive && !wasLive) void queries.invalidateQueries();
+  wasLive = isLive;
 });
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no element "root"');
 createRoot(root).render(
   <Boundary>
-    <LiveProvider store={store} live={live}>
-      <App />
-    </LiveProvider>
+    <QueryClientProvider client={queries}>
+      <LiveProvider live={live}>
+        <RouterProvider router={makeRouter()} />
+      </LiveProvider>
+    </QueryClientProvider>
   </Boundary>,
 );

@@ -1,45 +1,82 @@
 /**
- * How components reach the live state: one store and one stream for the page, handed down by context.
+ * How components reach the stream: one store and one connection for the page, handed down by context.
  */
-import { createContext, type ReactNode, useContext, useEffect, useState, useSyncExternalStore } from 'react';
+import {
+  createContext,
+  type ReactNode,
+  useContext,
+  useEffect,
+  useMemo,
+  useState,
+  useSyncExternalStore,
+} from 'react';
+import { rowsOf, type Snapshot } from '../api/fold';
+import type { Live } from '../api/live';
+import type { Ring } from '../api/ring';
 import type { LiveState } from '../api/state';
-import type { Store } from '../api/store';
-import type { Live } from '../api/stream';
+import type { Row } from '../api/wire';
 
-const LiveContext = createContext<{ store: Store; live: Live } | null>(null);
+const LiveContext = createContext<Live | null>(null);
 
-export function LiveProvider({ store, live, children }: { store: Store; live: Live; children: ReactNode }) {
-  const [value] = useState({ store, live });
-  return <LiveContext value={value}>{children}</LiveContext>;
+export function LiveProvider({ live, children }: { live: Live; children: ReactNode }) {
+  return <LiveContext value={live}>{children}</LiveContext>;
+}
+
+export function useStream(): Live {
+  const live = useContext(LiveContext);
+  if (live === null) throw new Error('a live component is used outside of LiveProvider');
+  return live;
 }
 
 /** A part of the live state. The component draws again only when that very part was replaced. */
 export function useLive<Part>(select: (state: LiveState) => Part): Part {
-  const { store } = useContextValue();
+  const { store } = useStream();
   return useSyncExternalStore(store.subscribe, () => select(store.get()));
 }
 
-/** The stream, for what a person can ask of it. */
-export function useStream(): Live {
-  return useContextValue().live;
+export function useFrozen(): boolean {
+  const { store } = useStream();
+  return useSyncExternalStore(store.subscribe, store.isFrozen);
 }
 
-/**
- * When everything on the page was last known to be right, or `null` while that is now. A view that did not
- * change for an hour is still right as of the newest epoch, so all panels share this one time.
- */
+/** Keep a topic of the stream coming while the component is there. */
+export function useTopic(name: string | null, where?: string): void {
+  const live = useStream();
+  useEffect(() => {
+    if (name === null) return;
+    return live.want(where ? { name, where } : { name });
+  }, [live, name, where]);
+}
+
+/** The rows of a live view, or `null` before they came. */
+export function useView(view: string | null, where?: string): { snapshot: Snapshot; rows: Row[] } | null {
+  useTopic(view === null ? null : `view:${view}`, where);
+  const snapshot = useLive(state => (view === null ? undefined : state.views.get(view)));
+  return useMemo(() => (snapshot === undefined ? null : { snapshot, rows: rowsOf(snapshot) }), [snapshot]);
+}
+
+/** The records of the log that match a filter; draws again when some came. */
+export function useTail(where: string): Ring {
+  const live = useStream();
+  useTopic('tail', where);
+  useLive(state => state.tailed);
+  return live.ring(where ? { name: 'tail', where } : { name: 'tail' });
+}
+
+/** When everything on the page was last known to be right, or `null` while that is now. */
 export function useLastFresh(): string | null {
   return useLive(state => (state.link.status === 'live' ? null : (state.fresh?.asOf ?? null)));
 }
 
-/** The local time, renewed at this interval. */
+/** The server's time, renewed at this interval. */
 export function useNow(every_ms: number): number {
+  const offset_ms = useLive(state => state.clockOffset_ms);
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), every_ms);
     return () => clearInterval(timer);
   }, [every_ms]);
-  return now;
+  return now + offset_ms;
 }
 
 export function useMedia(query: string): boolean {
@@ -51,10 +88,4 @@ export function useMedia(query: string): boolean {
     },
     () => window.matchMedia(query).matches,
   );
-}
-
-function useContextValue() {
-  const value = useContext(LiveContext);
-  if (value === null) throw new Error('a live component is used outside of LiveProvider');
-  return value;
 }

@@ -7,50 +7,92 @@ import type { ReactNode } from 'react';
 import { formatTime } from './format';
 import { Mark } from './mark';
 import type { PanelState } from './state';
+import { cn } from './ui/cn';
 
 interface PanelProps {
   title: string;
-  /** Names the panel for the style sheet. */
-  name: string;
   state: PanelState;
   /** What to say when there is nothing, as a sentence. */
-  empty: string;
+  empty: ReactNode;
   /** Short facts or controls on the right of the title. */
   aside?: ReactNode;
+  onRetry?: () => void;
+  className?: string;
   children: ReactNode;
 }
 
-export function Panel({ title, name, state, empty, aside, children }: PanelProps) {
+export function Panel({ title, state, empty, aside, onRetry, className, children }: PanelProps) {
   return (
-    <section className={`panel panel-${name}`} data-state={state.name} aria-label={title}>
-      <header className="panel-head">
-        <h2>{title}</h2>
+    <section
+      className={cn('flex min-h-0 min-w-0 flex-col rounded border border-line bg-panel', className)}
+      data-state={state.name}
+      aria-label={title}
+    >
+      <header className="flex min-h-9 flex-wrap items-center gap-x-3 gap-y-1 px-3 py-1">
+        <h2 className="text-control font-medium">{title}</h2>
         <StateNote state={state} />
-        <div className="panel-aside">{aside}</div>
+        <div className="ml-auto flex flex-wrap items-center gap-2 text-label text-muted">{aside}</div>
       </header>
-      <Content state={state} empty={empty}>
+      <Content state={state} empty={empty} onRetry={onRetry}>
         {children}
       </Content>
     </section>
   );
 }
 
-function Content({ state, empty, children }: { state: PanelState; empty: string; children: ReactNode }) {
-  if (state.name === 'loading') return <p className="panel-note">Waiting for the first data…</p>;
-  if (state.name === 'empty') return <p className="panel-note">{empty}</p>;
+type ContentProps = Pick<PanelProps, 'state' | 'empty' | 'onRetry' | 'children'>;
+
+function Content({ state, empty, onRetry, children }: ContentProps) {
+  if (state.name === 'loading') return <Skeleton />;
+  if (state.name === 'empty') return <p className="px-3 pb-3 text-muted">{empty}</p>;
   if (state.name === 'error' && state.asOf === null) {
-    return <p className="panel-note">Nothing to show yet: {state.cause}.</p>;
+    return (
+      <div className="px-3 pb-3" role="alert">
+        <p>{sentence(state.cause)}</p>
+        {state.hint && <p className="text-muted">{sentence(state.hint)}</p>}
+        {onRetry && (
+          <button type="button" className="mt-1 text-accent underline" onClick={onRetry}>
+            Try again
+          </button>
+        )}
+      </div>
+    );
   }
-  return <div className="panel-body">{children}</div>;
+  const old = state.name === 'stale' || state.name === 'error';
+  return <div className={cn('min-h-0 flex-1 overflow-auto', old && 'opacity-60')}>{children}</div>;
 }
 
-/** The header of the page names the cause; here it matters of when the data is. */
+/** Shown only after a moment: what comes at once needs no sign. */
+function Skeleton() {
+  return (
+    <div className="skeleton flex flex-1 flex-col gap-2 px-3 pb-3" role="status">
+      <span className="sr-only">Waiting for data</span>
+      <div className="h-3 w-2/3 rounded bg-hover" />
+      <div className="h-3 w-1/2 rounded bg-hover" />
+      <div className="h-3 w-3/5 rounded bg-hover" />
+    </div>
+  );
+}
+
 function StateNote({ state }: { state: PanelState }) {
-  if (state.name === 'stale') return <Mark tone="stale" word={dated(state.asOf) ?? 'stale'} />;
-  if (state.name === 'error') return <Mark tone="critical" word={dated(state.asOf) ?? 'no connection'} />;
-  return null;
+  switch (state.name) {
+    case 'stale':
+      return <Mark tone="stale" word={dated(state.asOf) ?? 'stale'} className="text-label" />;
+    case 'error':
+      return <Mark tone="critical" word={dated(state.asOf) ?? 'no data'} className="text-label" />;
+    case 'frozen':
+      return <Mark tone="quiet" word="frozen" className="text-label" />;
+    default:
+      return null;
+  }
 }
 
 function dated(asOf: string | null): string | null {
   return asOf === null ? null : `as of ${formatTime(asOf)} UTC`;
+}
+
+function sentence(text: string): string {
+  const trimmed = text.trim();
+  const first = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  return /[.!?]$/.test(first) ? first : `${first}.`;
 }

@@ -1,80 +1,150 @@
 /**
- * The anomalies that hold now, newest first. An anomaly is a row of a view: when its evidence is retracted,
- * it leaves this list by itself.
+ * What the rules found, live: one line per window and rule, newest first. A row goes when late data explain it away.
  */
-import { rowsOf } from '../../api/fold';
+import { useMemo, useState } from 'react';
 import type { Row } from '../../api/wire';
-import { formatAny, formatName, formatNumber, formatTime, numberOf, textOf } from '../../shared/format';
-import { useLastFresh, useLive } from '../../shared/live';
+import { partOf } from '../../shared/filter';
+import { formatAny, formatDateTime, formatName, formatNumber, numberOf, textOf } from '../../shared/format';
+import { useFrozen, useLastFresh, useLive, useView } from '../../shared/live';
 import { Mark } from '../../shared/mark';
+import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
+import { Receipt } from '../../shared/receipt';
 import { panelState } from '../../shared/state';
-import './anomalies.css';
+import { Button } from '../../shared/ui/button';
+import { SingleEvents } from './SingleEvents';
 
-const SHOWN_MAX = 100;
+const SHOWN_MAX = 300;
+const GRAVE_SCORE = 0.8;
+/** Rules over windows have a threshold, rules over single events do not. */
+const WINDOW_RULES = 'threshold > 0';
 
 export function Anomalies() {
+  const view = useView('anomalies', WINDOW_RULES);
   const link = useLive(state => state.link);
+  const frozen = useFrozen();
   const asOf = useLastFresh();
-  const snapshot = useLive(state => state.views.get('anomalies'));
-  const rows = snapshot === undefined ? null : newestFirst(rowsOf(snapshot));
+  const [kind, setKind] = useState('');
+  const kinds = useMemo(() => countsOf(view?.rows ?? []), [view]);
+  const rows = useMemo(
+    () =>
+      (view?.rows ?? [])
+        .filter(row => kind === '' || row.anomaly_type === kind)
+        .sort((a, b) => timeOf(b) - timeOf(a) || (numberOf(b.score) ?? 0) - (numberOf(a.score) ?? 0)),
+    [view, kind],
+  );
   return (
-    <Panel
-      title="Anomalies"
-      name="anomalies"
-      state={panelState(link, rows?.length ?? null, asOf)}
-      empty="Nothing unusual. An anomaly appears here while its evidence holds."
-      aside={rows !== null && rows.length > 0 && <CountOf total={rows.length} />}
-    >
-      <ul className="anomalies">
-        {rows?.slice(0, SHOWN_MAX).map(row => (
-          <Anomaly key={keyOf(row)} row={row} />
-        ))}
-      </ul>
-    </Panel>
+    <div className="flex flex-col gap-3 px-4 py-3 md:h-full md:flex-row">
+      <Panel
+        title="Rules over windows"
+        className="min-h-48 flex-[3]"
+        state={panelState(link, view === null ? null : rows.length, asOf, frozen)}
+        empty="No rule was crossed in the time the view keeps. That is good."
+        aside={
+          <>
+            <label>
+              rule{' '}
+              <select
+                className="h-6 rounded border border-line bg-panel px-1 text-text"
+                value={kind}
+                onChange={({ target }) => setKind(target.value)}
+              >
+                <option value="">all · {formatNumber(view?.rows.length)}</option>
+                {kinds.map(([name, count]) => (
+                  <option key={name} value={name}>
+                    {formatName(name)} · {formatNumber(count)}
+                  </option>
+                ))}
+              </select>
+            </label>
+            <Receipt view="anomalies" label="anomalies">
+              live
+            </Receipt>
+          </>
+        }
+      >
+        <table className="w-full">
+          <thead className="sticky top-0 bg-panel text-left text-label text-muted">
+            <tr>
+              <th className="px-3 font-normal">window, UTC</th>
+              <th className="px-2 font-normal">rule</th>
+              <th className="px-2 font-normal">endpoint</th>
+              <th className="hidden px-2 font-normal sm:table-cell">addresses</th>
+              <th className="px-2 text-right font-normal">seen</th>
+              <th className="hidden px-2 text-right font-normal sm:table-cell">at most</th>
+              <th className="hidden px-2 text-right font-normal sm:table-cell">records</th>
+              <th className="px-2 text-right font-normal">score</th>
+              <th className="px-3">
+                <span className="sr-only">Actions</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.slice(0, SHOWN_MAX).map(row => (
+              <Line key={keyOf(row)} row={row} />
+            ))}
+          </tbody>
+        </table>
+        {rows.length > SHOWN_MAX && (
+          <p className="px-3 py-2 text-muted">
+            The newest {SHOWN_MAX} of {formatNumber(rows.length)}. Query has all of them.
+          </p>
+        )}
+      </Panel>
+      <SingleEvents />
+    </div>
   );
 }
 
-function CountOf({ total }: { total: number }) {
+function Line({ row }: { row: Row }) {
+  const go = useGo();
+  const score = numberOf(row.score) ?? 0;
+  const records = () =>
+    go(
+      {
+        ...(typeof row.endpoint === 'string' ? { where: partOf('endpoint', '=', row.endpoint) } : {}),
+        past: true,
+        range: undefined,
+        from: new Date(timeOf(row)).toISOString(),
+        to: new Date(Date.parse(String(row.window_end)) || timeOf(row) + 60_000).toISOString(),
+      } as object,
+      '/logs',
+    );
   return (
-    <span className="muted">
-      {total > SHOWN_MAX ? `newest ${SHOWN_MAX} of ${formatNumber(total)}` : formatNumber(total)}
-    </span>
-  );
-}
-
-function Anomaly({ row }: { row: Row }) {
-  return (
-    <li className="anomaly">
-      <p className="anomaly-head">
-        <Mark tone="warn" word={formatName(row.anomaly_type)} />
-        <span className="mono anomaly-where">{whereOf(row)}</span>
-        <span className="muted anomaly-when">
-          {formatTime(row.window_start, 'min')}–{formatTime(row.window_end, 'min')} UTC
-        </span>
-      </p>
-      <p className="muted anomaly-why">
-        observed <b>{formatAny(numberOf(row.observed))}</b> against a threshold of{' '}
-        <b>{formatAny(numberOf(row.threshold))}</b> · score {formatAny(numberOf(row.score))} ·{' '}
-        {formatNumber(numberOf(row.records))} records
-      </p>
-    </li>
-  );
-}
-
-function whereOf({ endpoint, ip_class }: Row): string {
-  const parts = [endpoint, ip_class].filter(part => part !== null && part !== undefined);
-  return parts.length === 0 ? 'everywhere' : parts.map(textOf).join(' · ');
-}
-
-function newestFirst(rows: Row[]): Row[] {
-  return rows.sort(
-    (a, b) =>
-      Date.parse(textOf(b.window_start)) - Date.parse(textOf(a.window_start)) ||
-      (numberOf(b.score) ?? 0) - (numberOf(a.score) ?? 0),
+    <tr className="h-7 hover:bg-hover" data-anomaly={String(row.anomaly_type)}>
+      <td className="px-3 whitespace-nowrap text-muted">{formatDateTime(row.window_start).slice(5, 16)}</td>
+      <td className="px-2 whitespace-nowrap">
+        <Mark tone={score >= GRAVE_SCORE ? 'critical' : 'warn'} word={formatName(row.anomaly_type)} />
+      </td>
+      <td className="max-w-40 truncate px-2">{textOf(row.endpoint)}</td>
+      <td className="hidden px-2 text-muted sm:table-cell">{textOf(row.ip_class)}</td>
+      <td className="px-2 text-right">{formatAny(numberOf(row.observed))}</td>
+      <td className="hidden px-2 text-right text-muted sm:table-cell">
+        {formatAny(numberOf(row.threshold))}
+      </td>
+      <td className="hidden px-2 text-right sm:table-cell">{formatNumber(numberOf(row.records))}</td>
+      <td className="px-2 text-right">{formatNumber(score, 1)}</td>
+      <td className="px-3 text-right">
+        <Button kind="quiet" className="h-6" onClick={records}>
+          Records
+        </Button>
+      </td>
+    </tr>
   );
 }
 
 function keyOf(row: Row): string {
-  return JSON.stringify([row.window_start, row.endpoint, row.ip_class, row.anomaly_type]);
+  return [row.window_start, row.anomaly_type, row.endpoint, row.ip_class].join('|');
+}
+
+function timeOf(row: Row): number {
+  const time = Date.parse(String(row.window_start));
+  return Number.isNaN(time) ? 0 : time;
+}
+
+function countsOf(rows: readonly Row[]): [string, number][] {
+  const counts = new Map<string, number>();
+  for (const { anomaly_type } of rows)
+    counts.set(String(anomaly_type), (counts.get(String(anomaly_type)) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1]);
 }

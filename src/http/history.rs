@@ -1,0 +1,539 @@
+//! `/api/v1/history`: what the charts show before the page was opened, from the lake and the live views together.
+//!
+//! Closed windows come from the stored tables, the newest from the live views, and where the one ends the other begins, so
+//! that no minute is there twice. Every series says which SQL it is, so a person can look at the rows behind it.
+//! A coarser step adds up counts and keeps the worst of percentiles: a spike of one minute is seen in a chart of a week.
+//!
+//! Expected bands are the median of the 30 steps before, plus and minus four times their median deviation.
+
+use super::App;
+use super::filter::quoted_name;
+use super::problem::Problem;
+use crate::model::{Value, iso_of_micros, rows_of_batch, wall_ms};
+use arrow::datatypes::Schema;
+use axum::extract::{Query, State};
+use axum::response::Json as JsonBody;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+const STEPS_MAX: i64 = 2_000;
+/// Steps before the first one shown, from which its expectation comes.
+const BASELINE_STEPS: usize = 30;
+/// Fewer steps than this say nothing about what is normal.
+const BASELINE_STEPS_MIN: usize = 10;
+/// Deviations to either side; 1.4826 makes the median deviation one standard deviation of a normal distribution.
+const BAND_DEVIATIONS: f64 = 4.0 * 1.4826;
+/// Endpoints told apart; all others are one.
+const ENDPOINTS_MAX: usize = 6;
+/// Length of the window an hour or a day ago that the present is compared with.
+const AGO_US: i64 = 300_000_000;
+const SECOND_US: i64 = 1_000_000;
+
+type Numbers = Vec<Option<f64>>;
+
+/// Traffic, errors and latency over a range of time, in equal steps.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct History {
+    /// The epoch of the live part.
+    pub epoch: u64,
+    pub as_of: String,
+    pub from: String,
+    pub to: String,
+    pub step_seconds: i64,
+    /// Start of each step, seconds since 1970.
+    pub times: Vec<i64>,
+    /// By column of the view that counts all traffic. A step without rows is null.
+    pub overall: BTreeMap<String, Numbers>,
+    /// What each column is expected to be; null where too little is known.
+    pub expected: BTreeMap<String, Band>,
+    /// Requests by status class, `2` to `5`.
+    pub by_status: BTreeMap<String, Numbers>,
+    /// Requests and errors of the endpoints with most errors, and of all others.
+    pub by_endpoint: Vec<EndpointHistory>,
+    pub latency: Option<Latency>,
+    /// The same columns five minutes long, an hour and a day before the end, per minute; null if the lake has no rows of then.
+    pub hour_ago: Option<BTreeMap<String, f64>>,
+    pub day_ago: Option<BTreeMap<String, f64>>,
+    /// How long one row of the view that counts all traffic is.
+    pub window_seconds: i64,
+    /// The query behind each part, to be run as it stands.
+    pub sql: BTreeMap<String, String>,
+    /// Versions of the stored tables in it, as of the newest commit.
+    pub versions: BTreeMap<String, i64>,
+    /// The rule of the bands, in words.
+    pub expected_rule: String,
+}
+
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Band {
+    pub low: Numbers,
+    pub high: Numbers,
+}
+
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct EndpointHistory {
+    pub endpoint: String,
+    pub requests: Numbers,
+    pub errors: Numbers,
+}
+
+/// Requests by step and response time.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Latency {
+    /// Lower bound of each bin in milliseconds.
+    pub bins_ms: Vec<f64>,
+    /// One list per step, one count per bin.
+    pub counts: Vec<Vec<f64>>,
+}
+
+struct Range {
+    from: i64,
+    to: i64,
+    step: i64,
+}
+
+pub async fn history(
+    State(app): State<Arc<App>>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<JsonBody<History>, Problem> {
+    let Some(overall) = view_with(&app, &["window_start", "requests", "errors"], &["endpoint"])
+    else {
+        return Err(Problem::not_found(
+            "no_history",
+            "no view of this dataflow counts requests and errors per window",
+        )
+        .hint("a view with window_start, requests and errors, and without other keys, gives the charts their history"));
+    };
+    let now = i64::try_from(wall_ms()).unwrap_or_default() * 1000;
+    let window = window_us(&app, &overall);
+    let range = range_of(&query, now, window)?;
+    let status = app.status.status();
+    let versions = status.commit.map(|it| it.versions).unwrap_or_default();
+    let epoch = app.hub.epoch();
+    let mut history = History {
+        epoch: epoch.0,
+        as_of: epoch.iso(),
+        from: iso_of_micros(range.from),
+        to: iso_of_micros(range.to),
+        step_seconds: range.step / SECOND_US,
+        times: (range.from..range.to)
+            .step_by(usize::try_from(range.step).unwrap_or(usize::MAX))
+            .map(|it| it / SECOND_US)
+            .collect(),
+        window_seconds: window / SECOND_US,
+        expected_rule: format!(
+            "median of the {BASELINE_STEPS} steps before, ± 4 median deviations"
+        ),
+        ..History::default()
+    };
+    fill_overall(&app, &overall, &range, &mut history).await?;
+    fill_status(&app, &range, &mut history).await?;
+    fill_endpoints(&app, &range, &mut history).await?;
+    fill_latency(&app, &range, &mut history).await?;
+    history.hour_ago = ago(&app, &overall, range.to - 3_600 * SECOND_US, window).await?;
+    history.day_ago = ago(&app, &overall, range.to - 86_400 * SECOND_US, window).await?;
+    history.versions = versions
+        .into_iter()
+        .filter(|it| {
+            history
+                .sql
+                .values()
+                .any(|sql| sql.contains(&format!("lake.\"{}\"", it.0)))
+        })
+        .collect();
+    Ok(JsonBody(history))
+}
+
+/// The range asked for, in whole steps; the last hour if nothing is said.
+fn range_of(query: &HashMap<String, String>, now: i64, window: i64) -> Result<Range, Problem> {
+    let to = super::time_parameter(query, "to")?.unwrap_or(now);
+    let from = super::time_parameter(query, "from")?.unwrap_or(to - 3_600 * SECOND_US);
+    if to <= from {
+        return Err(Problem::bad_request(
+            "bad_parameter",
+            "`from` must be before `to`",
+        ));
+    }
+    let least = (to - from) / STEPS_MAX;
+    let asked = super::number(query, "step", 0, 86_400)?;
+    let step = match i64::try_from(asked).unwrap_or_default() * SECOND_US {
+        0 => window.max((to - from) / 240),
+        it => it.max(least),
+    };
+    let step = (step + window - 1) / window * window;
+    Ok(Range {
+        from: from.div_euclid(step) * step,
+        to: to.div_euclid(step) * step + step,
+        step,
+    })
+}
+
+/// The first stored view that has some columns and lacks others.
+fn view_with(app: &App, columns: &[&str], without: &[&str]) -> Option<String> {
+    let fits = |schema: &Schema| {
+        let has = |it: &&str| schema.fields().find(it).is_some();
+        columns.iter().all(|it| has(it)) && !without.iter().any(|it| has(it))
+    };
+    let views = app.dataflow.views.iter().filter(|it| it.stored);
+    views
+        .filter(|it| fits(&it.plan.schema()))
+        .min_by_key(|it| window_us(app, &it.name))
+        .map(|it| it.name.clone())
+}
+
+/// How long the windows of a view are; a minute if it does not say.
+fn window_us(app: &App, view: &str) -> i64 {
+    let window = app.hub.view(view).and_then(|it| it.window);
+    window.map_or(60 * SECOND_US, |it| it.add_us.max(SECOND_US))
+}
+
+/// Rows of a windowed view between two times: stored ones, then live ones from the oldest live window on.
+fn rows_between(app: &App, view: &str, from: i64, to: i64) -> String {
+    let name = quoted_name(view);
+    let live_from = app
+        .hub
+        .oldest_window(view)
+        .map_or(to, |it| it.clamp(from, to));
+    let part = |relation: &str, from: i64, to: i64| {
+        format!(
+            "SELECT * FROM {relation} WHERE window_start >= '{}' AND window_start < '{}'",
+            iso_of_micros(from),
+            iso_of_micros(to)
+        )
+    };
+    let live = part(&name, live_from, to);
+    if live_from <= from {
+        return live;
+    }
+    let stored = part(&format!("lake.{name}"), from, live_from);
+    match live_from < to {
+        true => format!("{stored} UNION ALL {live}"),
+        false => stored,
+    }
+}
+
+async fn ask(app: &App, sql: &str) -> Result<Vec<Vec<Value>>, Problem> {
+    let id = format!("history-{}", uuid::Uuid::new_v4());
+    let answer = app.queries.export_as(&id, sql, None).await?;
+    let rows = answer.batches.iter().flat_map(rows_of_batch);
+    Ok(rows.map(|it| it.0.into_vec()).collect())
+}
+
+/// Places a time among the steps.
+fn step_at(range: &Range, time: i64, count: usize) -> Option<usize> {
+    let at = usize::try_from((time - range.from).div_euclid(range.step)).ok()?;
+    (at < count).then_some(at)
+}
+
+async fn fill_overall(
+    app: &App,
+    view: &str,
+    range: &Range,
+    history: &mut History,
+) -> Result<(), Problem> {
+    let before = range.step * i64::try_from(BASELINE_STEPS).unwrap_or_default();
+    let wider = Range {
+        from: range.from - before,
+        ..*range
+    };
+    let columns = overall_columns(app, view);
+    let sums: Vec<String> = columns
+        .iter()
+        .map(|it| format!("{}({name}) AS {name}", merge_of(it), name = quoted_name(it)))
+        .collect();
+    let sql = format!(
+        "SELECT tumble_start(window_start, {}) AS step, {} FROM ({}) GROUP BY 1 ORDER BY 1",
+        range.step,
+        sums.join(", "),
+        rows_between(app, view, wider.from, range.to)
+    );
+    let steps = history.times.len() + BASELINE_STEPS;
+    let mut series = vec![vec![None; steps]; columns.len()];
+    for row in ask(app, &sql).await? {
+        let Some(at) = row[0].as_i64().and_then(|it| step_at(&wider, it, steps)) else {
+            continue;
+        };
+        for (column, value) in row[1..].iter().enumerate() {
+            series[column][at] = value.as_f64();
+        }
+    }
+    history.sql.insert("overall".to_owned(), sql);
+    let rate = error_rate(&columns, &series);
+    let named = columns
+        .into_iter()
+        .zip(series)
+        .chain([("error_rate".to_owned(), rate)]);
+    for (name, values) in named {
+        let band = expected(&values, BASELINE_STEPS);
+        history.expected.insert(name.clone(), band);
+        history
+            .overall
+            .insert(name, values[BASELINE_STEPS..].to_vec());
+    }
+    Ok(())
+}
+
+/// Counts add up; of anything else the worst is kept.
+fn merge_of(column: &str) -> &'static str {
+    match column.starts_with("response_time") || column == "sessions" || column == "visitors" {
+        true => "max",
+        false => "sum",
+    }
+}
+
+fn overall_columns(app: &App, view: &str) -> Vec<String> {
+    let Some(info) = app.hub.view(view) else {
+        return Vec::new();
+    };
+    let numeric = info
+        .schema
+        .fields()
+        .iter()
+        .filter(|it| it.data_type().is_numeric());
+    numeric.map(|it| it.name().clone()).collect()
+}
+
+fn error_rate(columns: &[String], series: &[Numbers]) -> Numbers {
+    let of = |name: &str| {
+        columns
+            .iter()
+            .position(|it| it == name)
+            .map(|it| &series[it])
+    };
+    let (Some(requests), Some(errors)) = (of("requests"), of("errors")) else {
+        return Vec::new();
+    };
+    let rate = |(all, part): (&Option<f64>, &Option<f64>)| match (all, part) {
+        (Some(all), Some(part)) if 0.0 < *all => Some(100.0 * part / all),
+        _ => None,
+    };
+    requests.iter().zip(errors).map(rate).collect()
+}
+
+/// Bands for all values after the first `skip`, each from the values before it.
+fn expected(values: &[Option<f64>], skip: usize) -> Band {
+    let mut band = Band::default();
+    for at in skip..values.len() {
+        let mut before: Vec<f64> = values[at.saturating_sub(BASELINE_STEPS)..at]
+            .iter()
+            .filter_map(|it| *it)
+            .collect();
+        if before.len() < BASELINE_STEPS_MIN {
+            band.low.push(None);
+            band.high.push(None);
+            continue;
+        }
+        let middle = median(&mut before);
+        let mut deviations: Vec<f64> = before.iter().map(|it| (it - middle).abs()).collect();
+        let width = BAND_DEVIATIONS * median(&mut deviations);
+        band.low.push(Some((middle - width).max(0.0)));
+        band.high.push(Some(middle + width));
+    }
+    band
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values.len() % 2 {
+        0 => f64::midpoint(values[half - 1], values[half]),
+        _ => values[half],
+    }
+}
+
+async fn fill_status(app: &App, range: &Range, history: &mut History) -> Result<(), Problem> {
+    let Some(view) = view_with(app, &["window_start", "status_class", "requests"], &[]) else {
+        return Ok(());
+    };
+    let sql = format!(
+        "SELECT tumble_start(window_start, {}) AS step, status_class, sum(requests) AS requests FROM ({}) GROUP BY 1, 2 ORDER BY 1",
+        range.step,
+        rows_between(app, &view, range.from, range.to)
+    );
+    let steps = history.times.len();
+    for row in ask(app, &sql).await? {
+        let (Some(at), Some(class)) = (
+            row[0].as_i64().and_then(|it| step_at(range, it, steps)),
+            row[1].as_i64(),
+        ) else {
+            continue;
+        };
+        let series = history
+            .by_status
+            .entry(class.to_string())
+            .or_insert_with(|| vec![None; steps]);
+        series[at] = row[2].as_f64();
+    }
+    history.sql.insert("by_status".to_owned(), sql);
+    Ok(())
+}
+
+async fn fill_endpoints(app: &App, range: &Range, history: &mut History) -> Result<(), Problem> {
+    let Some(view) = view_with(
+        app,
+        &["window_start", "endpoint", "requests", "errors"],
+        &["ip_class"],
+    ) else {
+        return Ok(());
+    };
+    let rows = rows_between(app, &view, range.from, range.to);
+    let top = format!(
+        "SELECT endpoint, sum(errors) AS errors FROM ({rows}) GROUP BY endpoint ORDER BY errors DESC, endpoint LIMIT {ENDPOINTS_MAX}"
+    );
+    let names: Vec<String> = ask(app, &top)
+        .await?
+        .into_iter()
+        .map(|it| text_of(&it[0]))
+        .collect();
+    let listed: Vec<String> = names.iter().map(|it| super::filter::quoted(it)).collect();
+    let group = match listed.is_empty() {
+        true => "NULL".to_owned(),
+        false => format!(
+            "CASE WHEN endpoint IN ({}) THEN endpoint END",
+            listed.join(", ")
+        ),
+    };
+    let sql = format!(
+        "SELECT tumble_start(window_start, {}) AS step, {group} AS endpoint, sum(requests) AS requests, sum(errors) AS errors FROM ({rows}) GROUP BY 1, 2 ORDER BY 1",
+        range.step
+    );
+    let steps = history.times.len();
+    let empty = |endpoint: String| EndpointHistory {
+        endpoint,
+        requests: vec![None; steps],
+        errors: vec![None; steps],
+    };
+    let mut all: Vec<EndpointHistory> = names
+        .iter()
+        .cloned()
+        .chain(["other".to_owned()])
+        .map(empty)
+        .collect();
+    for row in ask(app, &sql).await? {
+        let Some(step) = row[0].as_i64().and_then(|it| step_at(range, it, steps)) else {
+            continue;
+        };
+        let at = match &row[1] {
+            Value::Null => names.len(),
+            name => names
+                .iter()
+                .position(|it| *it == text_of(name))
+                .unwrap_or(names.len()),
+        };
+        all[at].requests[step] = row[2].as_f64();
+        all[at].errors[step] = row[3].as_f64();
+    }
+    all.retain(|it| it.requests.iter().any(Option::is_some));
+    history.by_endpoint = all;
+    history.sql.insert("by_endpoint".to_owned(), sql);
+    Ok(())
+}
+
+fn text_of(value: &Value) -> String {
+    match value.to_json() {
+        serde_json::Value::String(it) => it,
+        other => other.to_string(),
+    }
+}
+
+async fn fill_latency(app: &App, range: &Range, history: &mut History) -> Result<(), Problem> {
+    let Some(view) = view_with(app, &["window_start", "latency_bin", "requests"], &[]) else {
+        return Ok(());
+    };
+    let sql = format!(
+        "SELECT tumble_start(window_start, {}) AS step, latency_bin, sum(requests) AS requests FROM ({}) GROUP BY 1, 2 ORDER BY 1, 2",
+        range.step,
+        rows_between(app, &view, range.from, range.to)
+    );
+    let rows = ask(app, &sql).await?;
+    history.sql.insert("latency".to_owned(), sql);
+    let bins = rows.iter().filter_map(|it| it[1].as_i64());
+    let (Some(low), Some(high)) = (bins.clone().min(), bins.max()) else {
+        return Ok(());
+    };
+    let width = usize::try_from(high - low + 1).unwrap_or(1);
+    let steps = history.times.len();
+    let mut latency = Latency {
+        bins_ms: (low..=high).map(|it| 2f64.powf(it as f64 / 2.0)).collect(),
+        counts: vec![vec![0.0; width]; steps],
+    };
+    for row in rows {
+        let step = row[0].as_i64().and_then(|it| step_at(range, it, steps));
+        let bin = row[1]
+            .as_i64()
+            .and_then(|it| usize::try_from(it - low).ok());
+        if let (Some(step), Some(bin), Some(count)) = (step, bin, row[2].as_f64()) {
+            latency.counts[step][bin] = count;
+        }
+    }
+    history.latency = Some(latency);
+    Ok(())
+}
+
+/// All columns over five minutes that end at a time, per window; nothing if there are no rows of then.
+async fn ago(
+    app: &App,
+    view: &str,
+    end: i64,
+    window: i64,
+) -> Result<Option<BTreeMap<String, f64>>, Problem> {
+    let length = AGO_US.max(window);
+    let columns = overall_columns(app, view);
+    let means: Vec<String> = columns
+        .iter()
+        .map(|it| format!("avg({0}) AS {0}", quoted_name(it)))
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM ({})",
+        means.join(", "),
+        rows_between(
+            app,
+            view,
+            (end - length) / window * window,
+            end / window * window
+        )
+    );
+    let Some(row) = ask(app, &sql).await?.into_iter().next() else {
+        return Ok(None);
+    };
+    let mut found: BTreeMap<String, f64> = columns
+        .into_iter()
+        .zip(row)
+        .filter_map(|(name, value)| Some((name, value.as_f64()?)))
+        .collect();
+    if let (Some(all), Some(part)) = (found.get("requests"), found.get("errors")) {
+        found.insert("error_rate".to_owned(), 100.0 * part / all);
+    }
+    Ok((!found.is_empty()).then_some(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_band_comes_from_what_was_before_and_needs_enough_of_it() {
+        let mut values: Vec<Option<f64>> = (0..40).map(|it| Some(f64::from(it % 2))).collect();
+        values[39] = Some(1_000.0);
+        let band = expected(&values, 0);
+        assert_eq!(band.high[BASELINE_STEPS_MIN - 1], None);
+        let high = band.high[39].expect("thirty steps are enough");
+        assert!(
+            1.0 < high && high < 10.0,
+            "the outlier does not widen its own band: {high}"
+        );
+    }
+
+    #[test]
+    fn steps_are_whole_windows_and_bounded() {
+        let query = |step: &str| HashMap::from([("step".to_owned(), step.to_owned())]);
+        let now = 1_700_000_000 * SECOND_US;
+        let range = range_of(&query("90"), now, 60 * SECOND_US).expect("a good range");
+        assert_eq!(range.step, 120 * SECOND_US);
+        assert_eq!(range.from % range.step, 0);
+        assert!(now < range.to);
+        assert!(range_of(&query("x"), now, 60 * SECOND_US).is_err());
+    }
+}

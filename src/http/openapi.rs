@@ -1,0 +1,437 @@
+//! `/api/v1/openapi.json`: the API as an OpenAPI 3.1 document. Bodies come from the very types that are sent; the page's
+//! types are generated from it.
+
+use super::history::History;
+use super::lake::LakeTable;
+use super::logs::{LogPage, LogSummary, Record, Values};
+use super::pipeline::Pipeline;
+use super::receipt::Receipt;
+use super::saved::{QueryToSave, SavedQueries};
+use axum::response::Json as JsonBody;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+
+/// A refused or failed request (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+struct ProblemBody {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+    /// Stays the same between versions.
+    code: String,
+    /// Something one can do about it; may be empty.
+    hint: String,
+    /// Place in the statement, of a query that was refused.
+    line: Option<u64>,
+    column: Option<u64>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct SqlRequest {
+    query: String,
+    limit: Option<u64>,
+    /// Give the rows of an export, which may be many more.
+    export: Option<bool>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct SqlAnswer {
+    columns: Vec<ColumnBody>,
+    rows: Vec<Map<String, Json>>,
+    epoch: u64,
+    elapsed_ms: f64,
+    truncated: bool,
+    query_id: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ColumnBody {
+    name: String,
+    r#type: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Tables {
+    tables: Vec<TableBody>,
+    functions: Vec<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TableBody {
+    name: String,
+    kind: String,
+    columns: Vec<ColumnBody>,
+    rows: Option<u64>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Views {
+    epoch: u64,
+    views: Vec<ViewBody>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ViewBody {
+    name: String,
+    rows: u64,
+    columns: Vec<ColumnBody>,
+    sql: String,
+    window_column: Option<String>,
+    retention_seconds: Option<i64>,
+    clock: Option<String>,
+    stored: Option<bool>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ViewRows {
+    view: String,
+    epoch: u64,
+    as_of: String,
+    columns: Vec<ColumnBody>,
+    rows: Vec<Map<String, Json>>,
+    total_rows: i64,
+    truncated: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Version {
+    name: String,
+    version: String,
+    dataflow: String,
+    fingerprint: String,
+}
+
+/// One address of the API.
+struct Route {
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    parameters: &'static [(&'static str, &'static str)],
+    body: Option<fn(&mut SchemaGenerator) -> Schema>,
+    answer: Answer,
+}
+
+enum Answer {
+    Json(fn(&mut SchemaGenerator) -> Schema),
+    Text(&'static str),
+    Nothing,
+}
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+const FROM: (&str, &str) = ("from", "start, ISO 8601 or milliseconds since 1970");
+const TO: (&str, &str) = ("to", "end, not included; now if left out");
+const WHERE: (&str, &str) = (
+    "where",
+    "column = 'text' AND other >= 10 AND * ~ 'any text'",
+);
+const PAGE: &[(&str, &str)] = &[
+    FROM,
+    TO,
+    WHERE,
+    ("limit", "most rows"),
+    ("cursor", "next_cursor of the page before"),
+];
+const SUMMARY: &[(&str, &str)] = &[FROM, TO, WHERE, ("buckets", "steps of time")];
+
+fn routes() -> Vec<Route> {
+    let route = |method, path, summary, answer| Route {
+        method,
+        path,
+        summary,
+        parameters: &[],
+        body: None,
+        answer,
+    };
+    use Answer::{Json, Nothing, Text};
+    vec![
+        route("get", "/api/v1/views", "The live views", Json(of::<Views>)),
+        Route {
+            parameters: &[("as_of", "an earlier epoch"), ("limit", "most rows")],
+            ..route(
+                "get",
+                "/api/v1/views/{view}",
+                "Rows of a live view",
+                Json(of::<ViewRows>),
+            )
+        },
+        Route {
+            parameters: &[
+                ("where", "only rows for which it holds"),
+                ("hz", "frames a second, 0.1 to 30"),
+                ("since", "epoch to go on from"),
+            ],
+            ..route(
+                "get",
+                "/api/v1/views/{view}/changes",
+                "A view as a stream: snapshot, then changes",
+                Text("text/event-stream"),
+            )
+        },
+        Route {
+            parameters: &[
+                (
+                    "topics",
+                    "metrics, health, pipeline, tail, tail.<label>, view:<name>; separated by commas",
+                ),
+                ("hz", "frames of a view a second, 0.1 to 30"),
+                (
+                    "where",
+                    "filter of the topic tail; where.<topic> that of any other",
+                ),
+                (
+                    "since",
+                    "epoch to go on from; since.<view> for one of several",
+                ),
+            ],
+            ..route(
+                "get",
+                "/api/v1/stream",
+                "Several topics on one stream",
+                Text("text/event-stream"),
+            )
+        },
+        Route {
+            body: Some(of::<SqlRequest>),
+            ..route(
+                "post",
+                "/api/v1/sql",
+                "Answers a query; Accept chooses JSON, JSON lines, CSV, Arrow or Parquet",
+                Json(of::<SqlAnswer>),
+            )
+        },
+        route(
+            "delete",
+            "/api/v1/queries/{id}",
+            "Cancels a running query",
+            Nothing,
+        ),
+        route(
+            "get",
+            "/api/v1/tables",
+            "All that can be queried, and the functions",
+            Json(of::<Tables>),
+        ),
+        route(
+            "get",
+            "/api/v1/saved-queries",
+            "Saved queries",
+            Json(of::<SavedQueries>),
+        ),
+        Route {
+            body: Some(of::<QueryToSave>),
+            ..route(
+                "put",
+                "/api/v1/saved-queries/{name}",
+                "Saves a query",
+                Nothing,
+            )
+        },
+        route(
+            "delete",
+            "/api/v1/saved-queries/{name}",
+            "Removes a saved query",
+            Nothing,
+        ),
+        Route {
+            parameters: &[("from", "start"), ("to", "end"), ("step", "seconds")],
+            ..route(
+                "get",
+                "/api/v1/history",
+                "Traffic, errors and latency over time, with expected bands",
+                Json(of::<History>),
+            )
+        },
+        Route {
+            parameters: PAGE,
+            ..route(
+                "get",
+                "/api/v1/logs",
+                "Stored records, newest first",
+                Json(of::<LogPage>),
+            )
+        },
+        Route {
+            parameters: SUMMARY,
+            ..route(
+                "get",
+                "/api/v1/logs/summary",
+                "Counts by time and level, and frequent values",
+                Json(of::<LogSummary>),
+            )
+        },
+        route(
+            "get",
+            "/api/v1/records/{partition}/{offset}",
+            "One record with all its fields",
+            Json(of::<Record>),
+        ),
+        route(
+            "get",
+            "/api/v1/values/{column}",
+            "Frequent values among the newest records",
+            Json(of::<Values>),
+        ),
+        route(
+            "get",
+            "/api/v1/receipts/{view}",
+            "Where the numbers of a view come from",
+            Json(of::<Receipt>),
+        ),
+        route(
+            "get",
+            "/api/v1/pipeline",
+            "Health, lag, threads and the graph of the dataflow",
+            Json(of::<Pipeline>),
+        ),
+        route(
+            "get",
+            "/api/v1/lake/tables/{table}",
+            "Files and versions of a stored table",
+            Json(of::<LakeTable>),
+        ),
+        route(
+            "get",
+            "/api/v1/status",
+            "How the process is doing",
+            Text("application/json"),
+        ),
+        route(
+            "get",
+            "/api/v1/version",
+            "Which build and dataflow this is",
+            Json(of::<Version>),
+        ),
+        route(
+            "get",
+            "/api/v1/openapi.json",
+            "This document",
+            Text("application/json"),
+        ),
+    ]
+}
+
+pub async fn openapi() -> JsonBody<Json> {
+    JsonBody(document())
+}
+
+/// The whole document.
+pub fn document() -> Json {
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|it| it.definitions_path = "/components/schemas".into())
+        .into_generator();
+    let problem = generator.subschema_for::<ProblemBody>();
+    let mut paths = Map::new();
+    for route in routes() {
+        let operation = operation(&route, &problem, &mut generator);
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method] = operation;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "Tidelake", "version": env!("CARGO_PKG_VERSION"), "license": {"name": "MIT", "identifier": "MIT"}},
+        "paths": paths,
+        "components": {"schemas": generator.take_definitions(true)},
+    })
+}
+
+fn operation(route: &Route, problem: &Schema, generator: &mut SchemaGenerator) -> Json {
+    let in_path = route
+        .path
+        .split('{')
+        .skip(1)
+        .filter_map(|it| it.split('}').next());
+    let text = json!({"type": "string"});
+    let parameters: Vec<Json> = in_path
+        .map(|it| json!({"name": it, "in": "path", "required": true, "schema": text}))
+        .chain(route.parameters.iter().map(|(name, description)| {
+            json!({"name": name, "in": "query", "description": description, "schema": text})
+        }))
+        .collect();
+    let content = match &route.answer {
+        Answer::Json(schema) => json!({"application/json": {"schema": schema(generator)}}),
+        Answer::Text(kind) => json!({*kind: {"schema": text}}),
+        Answer::Nothing => json!({}),
+    };
+    let (code, done) = match route.answer {
+        Answer::Nothing => ("204", json!({"description": "done"})),
+        _ => (
+            "200",
+            json!({"description": "the answer", "content": content}),
+        ),
+    };
+    let mut operation = json!({
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": {
+            code: done,
+            "default": {"description": "what went wrong", "content": {"application/problem+json": {"schema": problem}}},
+        },
+    });
+    if let Some(body) = route.body {
+        operation["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": body(generator)}}});
+    }
+    operation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The routes as `mod.rs` declares them are those of the document.
+    #[test]
+    fn describes_every_route_of_the_api() {
+        let declared: Vec<&str> = include_str!("mod.rs")
+            .split(".route(")
+            .skip(1)
+            .filter_map(|it| it.split('"').nth(1))
+            .filter(|it| it.starts_with("/api/v1/"))
+            .collect();
+        let document = document();
+        let described: Vec<&String> = document["paths"]
+            .as_object()
+            .expect("paths")
+            .keys()
+            .collect();
+        assert!(10 < declared.len());
+        for path in &declared {
+            assert!(
+                described.iter().any(|it| it == path),
+                "{path} is not described"
+            );
+        }
+        for path in described {
+            assert!(declared.contains(&path.as_str()), "{path} does not exist");
+        }
+    }
+
+    #[test]
+    fn refers_only_to_what_it_defines() {
+        let document = document();
+        let text = document.to_string();
+        for reference in text
+            .split("\"$ref\":\"#")
+            .skip(1)
+            .filter_map(|it| it.split('"').next())
+        {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+    }
+
+    /// `ui/src/api/openapi.json` is what the page's types are made from.
+    #[test]
+    fn the_page_was_made_from_this_document() {
+        let kept: Json =
+            serde_json::from_str(include_str!("../../ui/openapi.json")).expect("a document");
+        assert!(
+            kept == document(),
+            "ui/openapi.json is older than the API: tidelake openapi > ui/openapi.json && npm run api in ui/"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+/**
+ * What all checks with a real browser share: the browser, a Tidelake of their own with real input, and waiting for
+ * something to hold instead of for time to pass.
+ */
+import { spawn } from 'node:child_process';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const WITHIN_MS = 30_000;
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--enable-precise-memory-info'],
+  });
+}
+
+/** Wait until something holds, but not forever. */
+export async function within(what, holds, within_ms = WITHIN_MS) {
+  const deadline = Date.now() + within_ms;
+  let last;
+  for (;;) {
+    try {
+      if (await holds()) break;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > deadline)
+      throw new Error(`${what}, within ${within_ms / 1000} s${last ? `: ${last.message}` : ''}`);
+    await new Promise(resolve => setTimeout(resolve, 100));
+  }
+  console.log(`ok     ${what}`);
+}
+
+export function check(what, holds) {
+  if (!holds) throw new Error(what);
+  console.log(`ok     ${what}`);
+}
+
+export async function freePort() {
+  const server = createServer();
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise(resolve => server.close(resolve));
+  return port;
+}
+
+/** A Tidelake on a folder of its own: a generator writes records, the server reads them. */
+export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'tidelake-browser-'));
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}/`;
+  const input = join(folder, 'input');
+  const lake = join(folder, 'lake');
+  if (history > 0) {
+    const start = new Date(Date.now() - history * 1000).toISOString();
+    await finished(
+      spawn(binary, [
+        'gen',
+        '--rate',
+        '10',
+        '--count',
+        String(history * 10),
+        '--start',
+        start,
+        '--out',
+        input,
+      ]),
+    );
+  }
+  const generator = spawn(binary, ['gen', '--rate', String(rate), '--out', input], { stdio: 'ignore' });
+  let server = null;
+  const log = [];
+  const it = {
+    url,
+    folder,
+    lake,
+    log: () => log.join(''),
+    async start() {
+      server = spawn(
+        binary,
+        [
+          'run',
+          join(ROOT, 'dataflows/web_logs'),
+          '--input',
+          input,
+          '--lake',
+          lake,
+          '--listen',
+          `127.0.0.1:${port}`,
+          '--commit-interval',
+          '3',
+        ],
+        {
+          stdio: ['ignore', 'ignore', 'pipe'],
+          env: { ...process.env, TIDELAKE_SAVED_QUERIES: join(folder, 'queries') },
+        },
+      );
+      server.stderr.on('data', data => log.push(String(data)));
+      await answering(url);
+    },
+    async stop(signal = 'SIGTERM') {
+      if (server === null) return;
+      const gone = finished(server);
+      server.kill(signal);
+      await gone;
+      server = null;
+    },
+    async end() {
+      generator.kill('SIGKILL');
+      await it.stop('SIGKILL');
+      await chmod(lake, 0o755).catch(() => {});
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  await it.start();
+  return it;
+}
+
+async function answering(url) {
+  const deadline = Date.now() + WITHIN_MS;
+  for (;;) {
+    const ready = await fetch(`${url}readyz`).catch(() => null);
+    if (ready?.ok) return;
+    if (Date.now() > deadline) throw new Error('the server does not become ready');
+    await new Promise(resolve => setTimeout(resolve, 100));
+  }
+}
+
+function finished(child) {
+  return new Promise(resolve => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve();
+    else child.once('exit', resolve);
+  });
+}

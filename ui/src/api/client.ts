@@ -1,0 +1,75 @@
+/**
+ * Asks the API. What goes wrong becomes an `ApiError` that says what happened and what to do about it.
+ */
+import createClient from 'openapi-fetch';
+import type { paths } from './schema';
+import type { Schemas } from './wire';
+
+/** The folder the page lies in, which is also where the API is. All pages of it have one-part addresses. */
+export const BASE = new URL('.', document.baseURI).href;
+
+export class ApiError extends Error {
+  readonly code: string;
+  readonly hint: string;
+  readonly line: number | null;
+  readonly column: number | null;
+
+  constructor(problem: Partial<Schemas['ProblemBody']>, status: number) {
+    super(problem.detail ?? problem.title ?? `the server answered HTTP ${status}`);
+    this.code = problem.code ?? '';
+    this.hint = problem.hint ?? '';
+    this.line = problem.line ?? null;
+    this.column = problem.column ?? null;
+  }
+}
+
+const client = createClient<paths>({ baseUrl: BASE.replace(/\/$/, '') });
+
+/** The body of an answer, or an `ApiError`. */
+export async function answerOf<Data>(
+  asked: Promise<{ data?: Data; error?: unknown; response: Response }>,
+): Promise<Data> {
+  let got: { data?: Data; error?: unknown; response: Response };
+  try {
+    got = await asked;
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') throw error;
+    throw new ApiError({ detail: 'the server cannot be reached', hint: 'is it running? look at its log' }, 0);
+  }
+  if (got.response.ok) return got.data as Data;
+  throw new ApiError((got.error ?? {}) as Partial<Schemas['ProblemBody']>, got.response.status);
+}
+
+export const api = client;
+
+export type Format = 'csv' | 'jsonl' | 'arrow' | 'parquet';
+
+export const CONTENT_TYPES: Record<Format, string> = {
+  csv: 'text/csv',
+  jsonl: 'application/x-ndjson',
+  arrow: 'application/vnd.apache.arrow.stream',
+  parquet: 'application/vnd.apache.parquet',
+};
+
+/** Have the server write a file, and hand it to the person. Tells whether rows were left out. */
+export async function download(query: string, format: Format, name: string): Promise<boolean> {
+  const response = await fetch(`${BASE}api/v1/sql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: CONTENT_TYPES[format] },
+    body: JSON.stringify({ query }),
+  });
+  if (!response.ok) throw new ApiError(await response.json().catch(() => ({})), response.status);
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = `${name}.${format}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  return response.headers.get('tidelake-truncated') === 'true';
+}
+
+/** The same request for a shell. */
+export function asCurl(query: string, format: Format | 'json'): string {
+  const accept = format === 'json' ? 'application/json' : CONTENT_TYPES[format];
+  const body = JSON.stringify({ query }).replaceAll("'", "'\\''");
+  return `curl -s ${BASE}api/v1/sql -H 'content-type: application/json' -H 'accept: ${accept}' -d '${body}'`;
+}

@@ -1,0 +1,152 @@
+/**
+ * One stream for all tabs: what is asked of the server, and who gets what.
+ */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type Client, createHub, type FromHub } from './hub';
+import { streamQuery, topicKey } from './topics';
+
+const encoder = new TextEncoder();
+
+/** A server whose answers the test writes. */
+function fakeServer() {
+  const requests: { url: URL; send: (text: string) => void; end: () => void; signal: AbortSignal }[] = [];
+  const fetcher = ((input: string, init: RequestInit) => {
+    let control: ReadableStreamDefaultController<Uint8Array> | undefined;
+    const body = new ReadableStream<Uint8Array>({
+      start: controller => {
+        control = controller;
+      },
+    });
+    requests.push({
+      url: new URL(input),
+      send: text => control?.enqueue(encoder.encode(text)),
+      end: () => control?.close(),
+      signal: init.signal as AbortSignal,
+    });
+    return Promise.resolve(new Response(body));
+  }) as typeof fetch;
+  return { requests, fetcher };
+}
+
+function tab() {
+  const got: FromHub[] = [];
+  const client: Client = { post: message => got.push(message) };
+  const frames = () => got.flatMap(it => (it.type === 'frame' ? [`${it.event} ${it.topic} ${it.data}`] : []));
+  const links = () => got.flatMap(it => (it.type === 'link' ? [it.link.status] : []));
+  return { client, got, frames, links };
+}
+
+const frame = (event: string, data: object) => `id: 1.1\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+const settle = async () => vi.advanceTimersByTimeAsync(100);
+
+describe('the hub', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  function start() {
+    const server = fakeServer();
+    const hub = createHub({ fetch: server.fetcher, random: () => 1, now: Date.now });
+    const join = (topics: { name: string; where?: string }[]) => {
+      const made = tab();
+      hub.receive(made.client, { type: 'hello', base: 'http://x/' });
+      hub.receive(made.client, { type: 'want', topics });
+      return made;
+    };
+    return { ...server, hub, join };
+  }
+
+  it('asks once for what all tabs want, and gives each its own', async () => {
+    const { requests, join } = start();
+    const a = join([{ name: 'metrics' }]);
+    const b = join([{ name: 'metrics' }, { name: 'tail', where: 'status >= 500' }]);
+    await settle();
+    const open = requests.filter(({ signal }) => !signal.aborted);
+    expect(open).toHaveLength(1);
+    const tail = topicKey({ name: 'tail', where: 'status >= 500' });
+    expect(open[0]?.url.searchParams.get('topics')?.split(',').sort()).toEqual(['metrics', tail].sort());
+    expect(open[0]?.url.searchParams.get(`where.${tail}`)).toBe('status >= 500');
+    open[0]?.send(frame('metrics', { eventsPerSec: 1 }));
+    open[0]?.send(frame('tail', { topic: tail, rows: [] }));
+    await settle();
+    expect(a.frames()).toHaveLength(1);
+    expect(b.frames()).toHaveLength(2);
+    expect(a.links().at(-1)).toBe('live');
+  });
+
+  it('begins a later tab with all rows, and goes on where a view was when topics change', async () => {
+    const { requests, join } = start();
+    join([{ name: 'view:v' }]);
+    await settle();
+    const columns = [{ name: 'n', type: 'bigint' }];
+    requests.at(-1)?.send(frame('snapshot', { view: 'v', epoch: 5, as_of: 'x', columns, rows: [{ n: 1 }] }));
+    requests
+      .at(-1)
+      ?.send(frame('changes', { view: 'v', epoch: 6, as_of: 'y', changes: [{ diff: 1, row: { n: 2 } }] }));
+    await settle();
+    const later = join([{ name: 'view:v' }, { name: 'metrics' }]);
+    expect(later.frames()[0]).toContain('"epoch":6');
+    expect(later.frames()[0]).toContain('{"n":2}');
+    await settle();
+    expect(requests.at(-1)?.url.searchParams.get('since.v')).toBe('6');
+  });
+
+  it('waits longer after each failure, tells until when, and comes back', async () => {
+    const { requests, join } = start();
+    const a = join([{ name: 'metrics' }]);
+    await settle();
+    requests.at(-1)?.end();
+    await settle();
+    expect(a.links().at(-1)).toBe('reconnecting');
+    await vi.advanceTimersByTimeAsync(600);
+    expect(requests.length).toBeGreaterThan(1);
+    requests.at(-1)?.send(frame('metrics', {}));
+    await settle();
+    expect(a.links().at(-1)).toBe('live');
+  });
+
+  it('marks the first frame of a tail after a reconnection, which may repeat records', async () => {
+    const { requests, join } = start();
+    const a = join([{ name: 'tail' }]);
+    await settle();
+    requests.at(-1)?.send(frame('tail', { topic: 'tail', rows: [] }));
+    await settle();
+    requests.at(-1)?.end();
+    await vi.advanceTimersByTimeAsync(1_000);
+    requests.at(-1)?.send(frame('tail', { topic: 'tail', rows: [] }));
+    requests.at(-1)?.send(frame('tail', { topic: 'tail', rows: [] }));
+    await settle();
+    const marks = a.got.flatMap(it => (it.type === 'frame' ? [it.rejoined] : []));
+    expect(marks).toEqual([false, true, false]);
+  });
+
+  it('stops asking when nobody wants anything', async () => {
+    const { requests, hub, join } = start();
+    const a = join([{ name: 'metrics' }]);
+    await settle();
+    hub.receive(a.client, { type: 'leave' });
+    await settle();
+    expect(requests.every(({ signal }) => signal.aborted)).toBe(true);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(requests).toHaveLength(1);
+  });
+});
+
+describe('topics', () => {
+  it('tell tails with different filters apart', () => {
+    const keys = ['', 'a = 1', 'a = 2'].map(where => topicKey({ name: 'tail', where }));
+    expect(keys[0]).toBe('tail');
+    expect(new Set(keys).size).toBe(3);
+  });
+
+  it('go on only with views that are asked for', () => {
+    const query = streamQuery(
+      new Map([['view:a', { name: 'view:a' }]]),
+      new Map([
+        ['a', 3],
+        ['b', 4],
+      ]),
+    );
+    expect(new URLSearchParams(query).get('since.a')).toBe('3');
+    expect(new URLSearchParams(query).has('since.b')).toBe(false);
+  });
+});

@@ -1,0 +1,120 @@
+/**
+ * What is around every page: where one can go, whether what one sees is live and of when it is, and the keyboard.
+ */
+import { Link, Outlet } from '@tanstack/react-router';
+import { useState } from 'react';
+import { useLive, useTopic } from '../shared/live';
+import { Shape } from '../shared/mark';
+import { Button } from '../shared/ui/button';
+import { Bar } from './Bar';
+import { CommandPalette } from './CommandPalette';
+import { Help } from './Help';
+import { useKeyboard } from './keyboard';
+import { PAGES } from './pages';
+import { ThemeButton } from './ThemeButton';
+import { useTitle } from './title';
+
+export function Frame() {
+  const [help, setHelp] = useState(false);
+  const [palette, setPalette] = useState(false);
+  useKeyboard({ onHelp: () => setHelp(true), onPalette: () => setPalette(true) });
+  useTopic('metrics');
+  useTopic('pipeline');
+  useTitle();
+  return (
+    <div className="flex min-h-full flex-col md:h-full">
+      <a
+        href="#main"
+        className="sr-only focus:not-sr-only focus:absolute focus:z-50 focus:bg-panel focus:p-2"
+      >
+        Skip to the page
+      </a>
+      <header className="flex h-11 shrink-0 items-center gap-x-2 border-b border-line px-3 sm:gap-x-4 sm:px-4">
+        <Link to="/" className="flex items-center gap-2 font-semibold" aria-label="tidelake, overview">
+          <Waves />
+          <span className="hidden text-control sm:inline">tidelake</span>
+        </Link>
+        <Navigation />
+        <div className="ml-auto flex items-center gap-1">
+          <Button
+            kind="quiet"
+            className="hidden sm:inline-flex"
+            onClick={() => setPalette(true)}
+            aria-label="Command palette"
+            title="Ctrl or ⌘ + K"
+          >
+            ⌘K
+          </Button>
+          <Button
+            kind="quiet"
+            className="hidden sm:inline-flex"
+            onClick={() => setHelp(true)}
+            aria-label="Keyboard help"
+          >
+            ?
+          </Button>
+          <ThemeButton />
+        </div>
+      </header>
+      <Bar />
+      <Reconnecting />
+      <main id="main" className="min-h-0 flex-1">
+        <Outlet />
+      </main>
+      <Help open={help} onClose={() => setHelp(false)} />
+      <CommandPalette open={palette} onClose={() => setPalette(false)} />
+    </div>
+  );
+}
+
+function Navigation() {
+  const broken = useLive(state => state.pipeline !== null && state.pipeline.overall !== 'ok');
+  return (
+    <nav aria-label="Pages" className="flex h-full min-w-0 overflow-x-auto">
+      {PAGES.map(({ to, label }) => (
+        <Link
+          key={to}
+          to={to}
+          activeOptions={{ exact: true, includeSearch: false }}
+          className="flex items-center gap-1 border-b-2 border-transparent px-1.5 text-muted hover:text-text sm:px-3"
+          activeProps={{ className: 'border-accent! text-text!' }}
+        >
+          {label}
+          {to === '/pipeline' && broken && <Shape tone="warn" />}
+        </Link>
+      ))}
+    </nav>
+  );
+}
+
+/** One banner for the whole page; the panels below keep what they have. */
+function Reconnecting() {
+  const link = useLive(state => state.link);
+  if (link.status !== 'reconnecting') return null;
+  return (
+    <p
+      role="alert"
+      className="flex flex-wrap items-center gap-2 border-b border-line bg-panel px-4 py-1 text-critical"
+    >
+      <Shape tone="critical" />
+      <span>No connection: {link.cause}.</span>
+      <span className="text-muted">What you see is kept, and dated. The page comes back by itself.</span>
+    </p>
+  );
+}
+
+function Waves() {
+  return (
+    <svg
+      width="24"
+      height="16"
+      viewBox="0 0 24 16"
+      aria-hidden="true"
+      fill="none"
+      stroke="var(--accent)"
+      strokeWidth="2"
+    >
+      <path d="M0 5c4-5 8-5 12 0s8 5 12 0M0 12c4-5 8-5 12 0s8 5 12 0" />
+    </svg>
+  );
+}

@@ -1,0 +1,23 @@
+/** Dark, light, or as the system has it. */
+import { type Choice, chooseTheme, themeChoice } from '../shared/theme';
+import { Button } from '../shared/ui/button';
+import { Menu } from '../shared/ui/menu';
+
+const CHOICES: readonly Choice[] = ['system', 'dark', 'light'];
+
+export function ThemeButton() {
+  return (
+    <Menu
+      trigger={
+        <Button kind="quiet" aria-label="Theme" title="Theme">
+          ◐
+        </Button>
+      }
+      items={CHOICES.map(choice => ({
+        label: choice,
+        hint: choice === themeChoice() ? 'on' : '',
+        onSelect: () => chooseTheme(choice),
+      }))}
+    />
+  );
+}

@@ -1,0 +1,84 @@
+/**
+ * Keys that work on every page. A key typed into a field belongs to the field, and one on a button to the button.
+ */
+import { useEffect } from 'react';
+import { useStream } from '../shared/live';
+import { useGo } from '../shared/nav';
+import { PAGES } from './pages';
+
+/** How long `g` waits for the letter of a page. */
+const SECOND_KEY_WITHIN_MS = 1_200;
+
+export const KEYS: readonly [string, string][] = [
+  ['?', 'this sheet'],
+  ['Ctrl / ⌘ K', 'command palette'],
+  ['g, then o l q a p', 'go to Overview, Logs, Query, Anomalies, Pipeline'],
+  ['Space', 'freeze all panels at one epoch, or go on'],
+  ['/', 'into the filter or the editor'],
+  ['j, k', 'next, previous row of a list'],
+  ['Enter', 'open the row; run what is focused'],
+  ['i', 'receipt of the focused number'],
+  ['t', 'table in place of the focused chart'],
+  ['Ctrl / ⌘ Enter', 'run the query'],
+  ['Backspace', 'back to the range before'],
+  ['Esc', 'close what is open'],
+];
+
+export function useKeyboard({ onHelp, onPalette }: { onHelp: () => void; onPalette: () => void }): void {
+  const go = useGo();
+  const { store } = useStream();
+  useEffect(() => {
+    let going = 0;
+    const pressed = (event: KeyboardEvent) => {
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+        event.preventDefault();
+        onPalette();
+        return;
+      }
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target))
+        return;
+      if (going > Date.now()) {
+        going = 0;
+        const page = PAGES.find(({ key }) => key === event.key);
+        if (page !== undefined) go({}, page.to);
+        return;
+      }
+      switch (event.key) {
+        case 'g':
+          going = Date.now() + SECOND_KEY_WITHIN_MS;
+          break;
+        case '?':
+          onHelp();
+          break;
+        case 'Backspace':
+          history.back();
+          break;
+        case '/': {
+          const field = document.querySelector<HTMLElement>('[data-focus="slash"]');
+          if (field === null) return;
+          event.preventDefault();
+          field.focus();
+          break;
+        }
+        case ' ':
+          if (
+            event.target instanceof Element &&
+            event.target.closest('button, a, select, summary, [role]') !== null
+          )
+            return;
+          event.preventDefault();
+          store.freeze(!store.isFrozen());
+          break;
+      }
+    };
+    window.addEventListener('keydown', pressed);
+    return () => window.removeEventListener('keydown', pressed);
+  }, [go, store, onHelp, onPalette]);
+}
+
+function isTyping(target: EventTarget | null): boolean {
+  return (
+    target instanceof HTMLElement &&
+    (target.isContentEditable || target.closest('input, textarea, select, [role="dialog"]') !== null)
+  );
+}

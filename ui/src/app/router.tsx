@@ -1,0 +1,47 @@
+/**
+ * Addresses and their pages. All state of a page is in its search; what it needs of others is loaded when it is opened.
+ *
+ * Each address has one part, so that the page works in any folder of a server.
+ */
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
+import { BASE } from '../api/client';
+import { Overview } from '../features/overview/Overview';
+import { readSearch } from '../shared/search';
+import { Frame } from './Frame';
+import { NotFound } from './NotFound';
+
+export function makeRouter() {
+  const root = createRootRoute({ component: Frame, notFoundComponent: NotFound, validateSearch: readSearch });
+  const page = <Path extends string>(path: Path, component: Parameters<typeof createRoute>[0]['component']) =>
+    createRoute({ getParentRoute: () => root, path, component });
+  return createRouter({
+    routeTree: root.addChildren([
+      page('/', Overview),
+      page(
+        '/logs',
+        lazyRouteComponent(() => import('../features/logs/Logs'), 'Logs'),
+      ),
+      page(
+        '/query',
+        lazyRouteComponent(() => import('../features/query/QueryPage'), 'QueryPage'),
+      ),
+      page(
+        '/anomalies',
+        lazyRouteComponent(() => import('../features/anomalies/Anomalies'), 'Anomalies'),
+      ),
+      page(
+        '/pipeline',
+        lazyRouteComponent(() => import('../features/pipeline/PipelinePage'), 'PipelinePage'),
+      ),
+    ]),
+    basepath: new URL(BASE).pathname,
+    defaultPreload: 'intent',
+    // Values stand in the address as people would write them.
+    parseSearch: text => Object.fromEntries(new URLSearchParams(text)),
+    stringifySearch: search => {
+      const entries = Object.entries(search).filter(([, value]) => value !== undefined);
+      const query = new URLSearchParams(entries.map(([name, value]) => [name, String(value)])).toString();
+      return query === '' ? '' : `?${query}`;
+    },
+  });
+}

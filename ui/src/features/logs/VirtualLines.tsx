@@ -1,0 +1,100 @@
+/**
+ * A long list of which only what is seen is drawn. Rows have one height; `j`, `k` and the arrows move, Enter opens.
+ */
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { type RefObject, useEffect, useState } from 'react';
+import type { LogRow } from '../../api/wire';
+import { LINE_GRID, LogLine, type Pick } from '../../shared/logline';
+import { useGo, useUrl } from '../../shared/nav';
+import { cn } from '../../shared/ui/cn';
+
+export const ROW_PX = 22;
+
+interface VirtualLinesProps {
+  count: number;
+  read: (index: number) => LogRow | null;
+  scroller: RefObject<HTMLDivElement | null>;
+  onPick: Pick;
+  onScroll?: (top: number) => void;
+  onEnd?: () => void;
+  date?: boolean;
+  label: string;
+}
+
+export function VirtualLines({
+  count,
+  read,
+  scroller,
+  onPick,
+  onScroll,
+  onEnd,
+  date = false,
+  label,
+}: VirtualLinesProps) {
+  const { record } = useUrl();
+  const go = useGo();
+  const [at, setAt] = useState(-1);
+  const rows = useVirtualizer({
+    count,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW_PX,
+    overscan: 12,
+  });
+  const shown = rows.getVirtualItems();
+  const last = shown.at(-1)?.index ?? 0;
+  useEffect(() => {
+    if (count > 0 && last >= count - 1) onEnd?.();
+  }, [last, count, onEnd]);
+  const move = (by: number) => {
+    const next = Math.min(count - 1, Math.max(0, at + by));
+    setAt(next);
+    rows.scrollToIndex(next);
+  };
+  return (
+    <div
+      ref={scroller}
+      role="log"
+      aria-live="off"
+      aria-label={label}
+      tabIndex={0}
+      className="h-full overflow-auto font-mono text-label [contain:strict]"
+      onScroll={event => onScroll?.(event.currentTarget.scrollTop)}
+      onKeyDown={event => {
+        if (event.key === 'j' || event.key === 'ArrowDown') move(1);
+        else if (event.key === 'k' || event.key === 'ArrowUp') move(-1);
+        else if (event.key === 'Home') rows.scrollToIndex(0);
+        else if (event.key === 'Enter' && at >= 0) go({ record: read(at)?.id } as object);
+        else return;
+        event.preventDefault();
+      }}
+    >
+      <div style={{ height: rows.getTotalSize(), position: 'relative' }}>
+        {shown.map(({ index, start }) => {
+          const row = read(index);
+          if (row === null) return null;
+          return (
+            // biome-ignore lint/a11y/noStaticElementInteractions: the list above has the keys.
+            // biome-ignore lint/a11y/useKeyWithClickEvents: the list above has the keys.
+            <div
+              key={row.id}
+              data-record={row.id}
+              className={cn(
+                LINE_GRID,
+                'absolute inset-x-0 cursor-pointer px-3 hover:bg-hover',
+                row.id === record && 'bg-hover',
+                index === at && 'outline outline-accent',
+              )}
+              style={{ height: ROW_PX, transform: `translateY(${start}px)` }}
+              onClick={() => {
+                setAt(index);
+                go({ record: row.id });
+              }}
+            >
+              <LogLine row={row} onPick={onPick} date={date} />
+            </div>
+          );
+        })}
+      </div>
+    </div>
+  );
+}

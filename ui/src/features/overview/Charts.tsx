@@ -1,0 +1,178 @@
+/**
+ * Traffic, errors and latency: three charts under one cursor. Brushing any of them sets the range of the page.
+ */
+import { useMemo } from 'react';
+import { Chart, type Series } from '../../shared/chart';
+import { formatAny, formatNumber } from '../../shared/format';
+import { useFrozen, useLastFresh, useLive, useNow, useView } from '../../shared/live';
+import { useGo, useSpan } from '../../shared/nav';
+import { Panel } from '../../shared/panel';
+import { SqlReceipt } from '../../shared/receipt';
+import { answerState, type PanelState, panelState } from '../../shared/state';
+import { Heatmap } from './Heatmap';
+import { type History, mergedMax, mergedSum, shareOf, timesUpTo } from './model';
+import type { HistoryQuery } from './Overview';
+
+const SYNC = 'overview';
+const STATUS: Record<string, { label: string; colour: Series['colour'] }> = {
+  '2': { label: '2xx', colour: 0 },
+  '3': { label: '3xx', colour: 3 },
+  '4': { label: '4xx', colour: 1 },
+  '5': { label: '5xx', colour: 2 },
+};
+
+export function Charts({ history }: { history: HistoryQuery }) {
+  const brush = useBrush();
+  const state = useChartState(history);
+  const { data, refetch } = history;
+  const frame = {
+    state,
+    onRetry: () => void refetch(),
+    empty: 'No traffic in this range. Choose a longer one.',
+  };
+  return (
+    <>
+      <Panel
+        title="Traffic by status"
+        aside={<SqlReceipt sql={data?.sql.by_status ?? data?.sql.overall} />}
+        {...frame}
+      >
+        {data && <Traffic history={data} brush={brush} />}
+      </Panel>
+      <Panel title="Latency" aside={<SqlReceipt sql={data?.sql.latency} note={LATENCY_NOTE} />} {...frame}>
+        {data && <Heatmap history={data} brush={brush} />}
+      </Panel>
+      <Panel
+        title="Errors"
+        aside={<SqlReceipt sql={data?.sql.overall} note={data && `Expected: ${data.expected_rule}.`} />}
+        {...frame}
+      >
+        {data && <Errors history={data} brush={brush} />}
+      </Panel>
+    </>
+  );
+}
+
+const LATENCY_NOTE = 'Two bins per doubling; the line is the worst p95 of a minute within each step.';
+
+function useChartState(history: HistoryQuery): PanelState {
+  const link = useLive(state => state.link);
+  const frozen = useFrozen();
+  const asOf = useLastFresh();
+  const items = history.data === undefined ? null : history.data.times.length;
+  const asked = answerState(history, items);
+  return asked.name === 'live' ? panelState(link, items, asOf, frozen) : asked;
+}
+
+function useBrush(): (from: number, to: number) => void {
+  const go = useGo();
+  return (from, to) =>
+    go({
+      range: undefined,
+      from: new Date(Math.floor(from) * 1000).toISOString(),
+      to: new Date(Math.ceil(to) * 1000).toISOString(),
+    } as object);
+}
+
+interface Drawn {
+  history: History;
+  brush: (from: number, to: number) => void;
+}
+
+/** The steps shown: a fixed range as it is, an open one up to now. */
+export function useTimes(history: History): number[] {
+  const { fixed } = useSpan(5_000);
+  const now = useNow(5_000);
+  const shown = Math.floor(now / 5_000) * 5;
+  return useMemo(() => (fixed ? history.times : timesUpTo(history, shown)), [history, fixed, shown]);
+}
+
+function Traffic({ history, brush }: Drawn) {
+  const times = useTimes(history);
+  const live = useView('status_1m');
+  const step = history.step_seconds;
+  const series = useMemo(
+    () =>
+      Object.keys(history.by_status)
+        .sort()
+        .map((status): Series => {
+          const values = mergedSum(
+            history.by_status[status] ?? [],
+            times,
+            step,
+            live?.rows ?? [],
+            'requests',
+            row => String(row.status_class) === status,
+          );
+          const { label, colour } = STATUS[status] ?? { label: `${status}xx`, colour: 4 };
+          return { label, colour, kind: 'area', values: perSecond(values, step) };
+        }),
+    [history, times, step, live],
+  );
+  const total = series.reduce((sum, { values }) => sum + (values.at(-2) ?? 0), 0);
+  return (
+    <Chart
+      times={times}
+      series={series}
+      stacked
+      unit="/s"
+      sync={SYNC}
+      onRange={brush}
+      summary={`Requests a second by class of status. In the newest whole step ${formatNumber(total, 1)} a second.`}
+    />
+  );
+}
+
+function Errors({ history, brush }: Drawn) {
+  const times = useTimes(history);
+  const live = useView('overall_1m');
+  const step = history.step_seconds;
+  const { series, newest } = useMemo(() => {
+    const rows = live?.rows ?? [];
+    const merge = (name: string) => mergedSum(history.overall[name] ?? [], times, step, rows, name);
+    const requests = merge('requests');
+    const all = shareOf(merge('errors'), requests);
+    const server = shareOf(merge('server_errors'), requests);
+    const drawn: Series[] = [
+      { label: '4xx and 5xx', colour: 1, values: all },
+      { label: '5xx', colour: 2, values: server },
+    ];
+    return { series: drawn, newest: all.at(-2) ?? null };
+  }, [history, times, step, live]);
+  const band = useMemo(() => {
+    const { low = [], high = [] } = history.expected.error_rate ?? {};
+    const stretch = (values: readonly (number | null)[]) =>
+      times.map((_, at) => values[at] ?? values.at(-1) ?? null);
+    return { low: stretch(low), high: stretch(high) };
+  }, [history, times]);
+  return (
+    <Chart
+      times={times}
+      series={series}
+      band={band}
+      unit="%"
+      sync={SYNC}
+      onRange={brush}
+      summary={`Share of requests that fail, in percent, with the range that is expected. Newest whole step: ${formatAny(newest)} percent.`}
+    />
+  );
+}
+
+export function useP95(history: History, times: readonly number[]): (number | null)[] {
+  const live = useView('overall_1m');
+  return useMemo(
+    () =>
+      mergedMax(
+        history.overall.response_time_p95 ?? [],
+        times,
+        history.step_seconds,
+        live?.rows ?? [],
+        'response_time_p95',
+      ),
+    [history, times, live],
+  );
+}
+
+function perSecond(values: readonly (number | null)[], step: number): (number | null)[] {
+  return values.map(value => (value === null ? null : value / step));
+}

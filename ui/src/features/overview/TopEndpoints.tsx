@@ -1,0 +1,102 @@
+/**
+ * Where the traffic goes and where it fails, over the newest minutes, against as many before.
+ */
+import { useMemo } from 'react';
+import type { Snapshot } from '../../api/fold';
+import type { Row } from '../../api/wire';
+import { partOf } from '../../shared/filter';
+import { formatNumber, formatRate, MISSING } from '../../shared/format';
+import { useFrozen, useLastFresh, useLive } from '../../shared/live';
+import { useGo } from '../../shared/nav';
+import { Panel } from '../../shared/panel';
+import { Receipt } from '../../shared/receipt';
+import { panelState } from '../../shared/state';
+import { cn } from '../../shared/ui/cn';
+import { busiest, type EndpointRow } from './model';
+
+const WINDOWS = 10;
+const WINDOW_S = 60;
+
+export function TopEndpoints({ view }: { view: { snapshot: Snapshot; rows: Row[] } | null }) {
+  const link = useLive(state => state.link);
+  const frozen = useFrozen();
+  const asOf = useLastFresh();
+  const rows = useMemo(() => (view === null ? null : busiest(view.rows, WINDOW_S, WINDOWS)), [view]);
+  return (
+    <Panel
+      title="Top endpoints"
+      state={panelState(link, rows === null ? null : rows.length, asOf, frozen)}
+      empty={`No request in the last ${WINDOWS} whole minutes.`}
+      aside={
+        <Receipt view="traffic_1m" label="top endpoints">
+          last {WINDOWS} whole minutes
+        </Receipt>
+      }
+    >
+      <table className="w-full">
+        <thead className="sticky top-0 bg-panel text-left text-label text-muted">
+          <tr>
+            <th className="px-3 font-normal">endpoint</th>
+            <th className="px-2 text-right font-normal">rate</th>
+            <th className="px-2 text-right font-normal">failed</th>
+            <th className="px-2 text-right font-normal" title="The worst minute's p95">
+              p95
+            </th>
+            <th className="px-3 text-right font-normal" title={`Against the ${WINDOWS} minutes before`}>
+              Δ before
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows?.map(row => (
+            <Line key={row.endpoint} row={row} most={rows[0]?.perSecond ?? 1} />
+          ))}
+        </tbody>
+      </table>
+    </Panel>
+  );
+}
+
+const FAILED_NOTABLE = 5;
+const FAILED_GRAVE = 20;
+
+function Line({ row, most }: { row: EndpointRow; most: number }) {
+  const go = useGo();
+  const { endpoint, perSecond, errorShare, p95_ms, change } = row;
+  return (
+    <tr className="h-6 hover:bg-hover">
+      <td className="relative max-w-0 px-3">
+        <span
+          aria-hidden="true"
+          className="absolute inset-y-1 left-0 rounded-r bg-hover"
+          style={{ width: `${(100 * perSecond) / most}%` }}
+        />
+        <button
+          type="button"
+          className="relative block max-w-full truncate text-left hover:underline"
+          title="Its records"
+          onClick={() => go({ where: partOf('endpoint', '=', endpoint) }, '/logs')}
+        >
+          {endpoint}
+        </button>
+      </td>
+      <td className="px-2 text-right">
+        {formatRate(perSecond)} <span className="text-label text-muted">/s</span>
+      </td>
+      <td
+        className={cn(
+          'px-2 text-right',
+          errorShare >= FAILED_GRAVE ? 'text-critical' : errorShare >= FAILED_NOTABLE && 'text-warn',
+        )}
+      >
+        {formatNumber(errorShare, 1)} <span className="text-label text-muted">%</span>
+      </td>
+      <td className="px-2 text-right">
+        {formatNumber(p95_ms)} <span className="text-label text-muted">ms</span>
+      </td>
+      <td className="px-3 text-right text-muted">
+        {change === null ? MISSING : `${change >= 0 ? '+' : '−'}${formatNumber(Math.abs(change) * 100)} %`}
+      </td>
+    </tr>
+  );
+}

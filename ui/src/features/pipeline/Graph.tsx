@@ -1,0 +1,107 @@
+/**
+ * The dataflow as it runs: what reads what, how much flows, and which part the cause of a slow pipeline points at.
+ * A node that is clicked tells more beside the graph, until it is closed.
+ */
+import { useMemo } from 'react';
+import type { Pipeline, Schemas } from '../../api/wire';
+import { formatNumber, formatRate } from '../../shared/format';
+import { Shape, toneOfHealth } from '../../shared/mark';
+import { useGo, useUrl } from '../../shared/nav';
+import { cn } from '../../shared/ui/cn';
+import { NODE, place } from './layout';
+
+export function Graph({ pipeline }: { pipeline: Pipeline }) {
+  const { nodes, edges, cause } = pipeline;
+  const { node: open } = useUrl();
+  const go = useGo();
+  const ids = nodes.map(({ id }) => id).join();
+  const links = edges.map(({ from, to }) => `${from}>${to}`).join();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the shape of the graph decides where nodes stand, rates do not.
+  const placed = useMemo(
+    () =>
+      place(
+        nodes.map(({ id }) => id),
+        edges,
+      ),
+    [ids, links],
+  );
+  const rateOf = (id: string) => nodes.find(node => node.id === id)?.per_second ?? 0;
+  const most = Math.max(1, ...nodes.map(({ per_second }) => per_second ?? 0));
+  return (
+    <div className="overflow-x-auto px-2 pb-2" tabIndex={0}>
+      <div className="relative mx-auto" style={{ width: placed.width, height: placed.height }}>
+        <svg width={placed.width} height={placed.height} className="absolute inset-0" aria-hidden="true">
+          {placed.edges.map(({ from, to, points }) => (
+            <path
+              key={`${from}>${to}`}
+              d={pathOf(points)}
+              fill="none"
+              stroke="var(--muted)"
+              strokeOpacity={opacityOf(open, from, to)}
+              strokeWidth={1 + 2.5 * Math.sqrt(rateOf(from) / most)}
+            />
+          ))}
+        </svg>
+        <ul aria-label="Parts of the dataflow">
+          {nodes.map(node => {
+            const at = placed.nodes.get(node.id);
+            if (at === undefined) return null;
+            return (
+              <li
+                key={node.id}
+                className="absolute"
+                style={{ left: at.x - NODE.width / 2, top: at.y - NODE.height / 2 }}
+              >
+                <button
+                  type="button"
+                  data-node={node.id}
+                  aria-pressed={open === node.id}
+                  className={cn(
+                    'flex flex-col justify-center rounded border border-line bg-ground px-2 text-left leading-4 hover:bg-hover aria-pressed:border-accent',
+                    cause?.node === node.id && 'border-2 border-warn',
+                    node.health === 'down' && 'border-2 border-critical',
+                  )}
+                  style={NODE}
+                  onClick={() => go({ node: open === node.id ? undefined : node.id } as object)}
+                >
+                  <span className="w-full truncate">
+                    <Shape tone={cause?.node === node.id ? 'warn' : toneOfHealth(node.health)} />
+                    {node.name}
+                  </span>
+                  <span className="w-full truncate text-label text-muted">{factsOf(node)}</span>
+                </button>
+              </li>
+            );
+          })}
+        </ul>
+      </div>
+    </div>
+  );
+}
+
+/** Everything ends in the lake; those lines would hide the others. */
+function opacityOf(open: string | undefined, from: string, to: string): number {
+  if (open === from || open === to) return 0.9;
+  if (open !== undefined || to === 'lake') return 0.18;
+  return 0.7;
+}
+
+function factsOf(node: Schemas['Node']): string {
+  const facts = [node.kind === 'lake' ? `commit ${node.version ?? 'none yet'}` : node.kind];
+  if (node.per_second != null) facts.push(`${formatRate(node.per_second)} /s`);
+  if (node.kind === 'view' && node.rows != null) facts.push(`${formatNumber(node.rows)} rows`);
+  return facts.join(' · ');
+}
+
+function pathOf(points: readonly { x: number; y: number }[]): string {
+  const [first, ...rest] = points;
+  if (first === undefined) return '';
+  let path = `M${first.x},${first.y}`;
+  let before = first;
+  for (const point of rest) {
+    const middle = (before.x + point.x) / 2;
+    path += ` C${middle},${before.y} ${middle},${point.y} ${point.x},${point.y}`;
+    before = point;
+  }
+  return path;
+}

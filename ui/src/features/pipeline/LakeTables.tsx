@@ -1,0 +1,89 @@
+/** The stored tables with their versions; files and the newest versions of one on demand. */
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { answerOf, api } from '../../api/client';
+import type { Pipeline } from '../../api/wire';
+import { formatDateTime, formatNumber, MISSING, quantifyBytes } from '../../shared/format';
+import { useGo } from '../../shared/nav';
+import { Button } from '../../shared/ui/button';
+
+export function LakeTables({ pipeline }: { pipeline: Pipeline }) {
+  const [open, setOpen] = useState<string | null>(null);
+  const versions = Object.entries(pipeline.commit?.versions ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+  if (versions.length === 0) return <p className="px-3 pb-3 text-muted">Nothing was committed yet.</p>;
+  return (
+    <div className="px-3 pb-3">
+      <ul className="flex flex-wrap gap-2">
+        {versions.map(([name, version]) => (
+          <li key={name}>
+            <Button aria-expanded={open === name} onClick={() => setOpen(open === name ? null : name)}>
+              {name} <span className="text-muted">v{version}</span>
+            </Button>
+          </li>
+        ))}
+      </ul>
+      {open !== null && <TableDetails key={open} name={open} />}
+    </div>
+  );
+}
+
+export function TableDetails({ name }: { name: string }) {
+  const go = useGo();
+  const { data, error } = useQuery({
+    queryKey: ['lake table', name],
+    queryFn: () => answerOf(api.GET('/api/v1/lake/tables/{table}', { params: { path: { table: name } } })),
+    refetchInterval: 15_000,
+  });
+  if (error !== null) return <p role="alert">{error.message}</p>;
+  if (data === undefined) return <p className="text-muted">Reading the log of the table…</p>;
+  const size = quantifyBytes(data.bytes);
+  return (
+    <div className="mt-2 flex flex-col gap-2">
+      <p>
+        Version {data.version}: {formatNumber(data.file_count)} files, {size.value} {size.unit}
+        {data.rows != null && `, ${formatNumber(data.rows)} rows`}{' '}
+        <Button
+          kind="quiet"
+          className="h-6"
+          onClick={() => go({ q: `SELECT * FROM lake.${name} LIMIT 100` }, '/query')}
+        >
+          Look at its rows
+        </Button>
+      </p>
+      <p className="font-mono text-label break-all text-muted">{data.location}</p>
+      <div className="grid gap-4 md:grid-cols-2">
+        <table className="text-label">
+          <caption className="text-left text-muted">newest versions</caption>
+          <tbody>
+            {data.versions.map(({ version, written, operation }) => (
+              <tr key={version}>
+                <td className="pr-3">v{version}</td>
+                <td className="pr-3">{written ? `${formatDateTime(written)} UTC` : MISSING}</td>
+                <td className="text-muted">{operation}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+        <table className="text-label">
+          <caption className="text-left text-muted">largest files</caption>
+          <tbody>
+            {data.files.slice(0, 20).map(file => {
+              const { value, unit } = quantifyBytes(file.bytes);
+              return (
+                <tr key={file.path}>
+                  <td className="max-w-64 truncate pr-3 font-mono" title={file.path}>
+                    {file.path}
+                  </td>
+                  <td className="pr-3 text-right">
+                    {value} {unit}
+                  </td>
+                  <td className="text-right">{formatNumber(file.rows)} rows</td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      </div>
+    </div>
+  );
+}

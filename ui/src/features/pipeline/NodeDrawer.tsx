@@ -1,0 +1,81 @@
+/** What is known of one part of the dataflow; it stays until it is closed. */
+import type { Pipeline } from '../../api/wire';
+import { formatAge, formatNumber, formatRate, MISSING } from '../../shared/format';
+import { Mark, toneOfHealth } from '../../shared/mark';
+import { useGo } from '../../shared/nav';
+import { Fact, Sql } from '../../shared/receipt';
+import { Button } from '../../shared/ui/button';
+import { TableDetails } from './LakeTables';
+
+export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string }) {
+  const go = useGo();
+  const node = pipeline.nodes.find(node => node.id === id);
+  if (node === undefined) return null;
+  const reads = pipeline.edges.filter(({ to }) => to === id).map(({ from }) => from);
+  const read_by = pipeline.edges.filter(({ from }) => from === id).map(({ to }) => to);
+  const stored = node.version != null && node.kind !== 'lake' ? node.name : null;
+  const link = (other: string) => (
+    <Button key={other} kind="quiet" className="h-6 px-1" onClick={() => go({ node: other })}>
+      {other.split(':').at(-1)}
+    </Button>
+  );
+  return (
+    <aside
+      aria-label={`${node.kind} ${node.name}`}
+      className="fixed inset-x-0 bottom-0 z-30 max-h-[70vh] overflow-auto rounded border border-line bg-panel p-3 md:static md:max-h-none md:w-[min(36vw,440px)]"
+    >
+      <header className="mb-2 flex items-center gap-2">
+        <h2 className="text-control font-medium">{node.name}</h2>
+        <Mark tone={toneOfHealth(node.health)} word={node.health} />
+        <Button
+          kind="quiet"
+          className="ml-auto"
+          aria-label="Close"
+          onClick={() => go({ node: undefined } as object)}
+        >
+          ✕
+        </Button>
+      </header>
+      <dl className="mb-2 grid grid-cols-[auto_1fr] gap-x-4">
+        <Fact name="kind">{node.kind}</Fact>
+        <Fact name={node.kind === 'view' ? 'changes' : 'records'}>
+          {node.per_second == null ? MISSING : `${formatRate(node.per_second)} /s over 10 s`}
+        </Fact>
+        {node.rows != null && (
+          <Fact name={node.kind === 'source' ? 'read, ever' : 'live rows'}>{formatNumber(node.rows)}</Fact>
+        )}
+        {node.retention_seconds != null && (
+          <Fact name="closed rows stay live">{formatAge(node.retention_seconds * 1000)}</Fact>
+        )}
+        {reads.length > 0 && <Fact name="reads">{reads.map(link)}</Fact>}
+        {read_by.length > 0 && <Fact name="read by">{read_by.map(link)}</Fact>}
+      </dl>
+      {node.sql && <Sql text={node.sql} />}
+      {(node.kind === 'view' || node.kind === 'table') && (
+        <Button
+          className="my-2"
+          onClick={() =>
+            go(
+              { q: `SELECT * FROM ${node.kind === 'view' ? node.name : `lake.${node.name}`} LIMIT 100` },
+              '/query',
+            )
+          }
+        >
+          Look at its rows
+        </Button>
+      )}
+      {node.plan && (
+        <details className="mb-2">
+          <summary className="text-muted">Plan</summary>
+          <Sql text={node.plan} />
+        </details>
+      )}
+      {stored !== null && (
+        <details>
+          <summary className="text-muted">Files and versions in the lake</summary>
+          <TableDetails name={stored} />
+        </details>
+      )}
+    </aside>
+  );
+}

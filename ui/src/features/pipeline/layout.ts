@@ -1,0 +1,28 @@
+/** Where the nodes of the dataflow stand: left to right, as records flow. */
+import dagre from '@dagrejs/dagre';
+import type { Schemas } from '../../api/wire';
+
+export const NODE = { width: 164, height: 38 };
+
+export interface Placed {
+  width: number;
+  height: number;
+  nodes: ReadonlyMap<string, { x: number; y: number }>;
+  edges: readonly { from: string; to: string; points: readonly { x: number; y: number }[] }[];
+}
+
+export function place(ids: readonly string[], edges: readonly Schemas['Edge'][]): Placed {
+  const graph = new dagre.graphlib.Graph();
+  graph.setGraph({ rankdir: 'LR', nodesep: 6, ranksep: 44, marginx: 8, marginy: 8 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const id of ids) graph.setNode(id, { ...NODE });
+  for (const { from, to } of edges) if (ids.includes(from) && ids.includes(to)) graph.setEdge(from, to);
+  dagre.layout(graph);
+  const { width = 0, height = 0 } = graph.graph();
+  return {
+    width,
+    height,
+    nodes: new Map(ids.map(id => [id, graph.node(id)])),
+    edges: graph.edges().map(({ v, w }) => ({ from: v, to: w, points: graph.edge({ v, w }).points })),
+  };
+}

@@ -1,0 +1,266 @@
+/**
+ * The SQL editor: completion from the catalog (tables, columns, functions, and the frequent values of a column within
+ * quotes), errors underlined where the server found them, Ctrl/Cmd-Enter runs what the cursor is in.
+ */
+import {
+  acceptCompletion,
+  autocompletion,
+  type CompletionContext,
+  type CompletionResult,
+  closeBrackets,
+  closeBracketsKeymap,
+  completionKeymap,
+} from '@codemirror/autocomplete';
+import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands';
+import { PostgreSQL, sql } from '@codemirror/lang-sql';
+import { HighlightStyle, syntaxHighlighting } from '@codemirror/language';
+import { Compartment, EditorState, Prec, StateEffect, StateField } from '@codemirror/state';
+import {
+  Decoration,
+  type DecorationSet,
+  drawSelection,
+  EditorView,
+  highlightActiveLine,
+  keymap,
+  lineNumbers,
+  placeholder,
+} from '@codemirror/view';
+import { tags } from '@lezer/highlight';
+import { useEffect, useRef } from 'react';
+import type { Schemas } from '../../api/wire';
+import { statementAt } from './statement';
+
+export interface EditorError {
+  message: string;
+  /** From 1, within the statement that was run. */
+  line: number | null;
+  column: number | null;
+  /** Where that statement begins in the text. */
+  from: number;
+}
+
+interface EditorProps {
+  text: string;
+  onChange: (text: string) => void;
+  onRun: (statement: string, from: number) => void;
+  catalog: Schemas['Tables'] | undefined;
+  valuesOf: (column: string) => Promise<readonly string[]>;
+  error: EditorError | null;
+}
+
+export function Editor(props: EditorProps) {
+  const element = useRef<HTMLDivElement>(null);
+  const view = useRef<EditorView | null>(null);
+  const newest = useRef(props);
+  newest.current = props;
+  const language = useRef(new Compartment());
+
+  useEffect(() => {
+    const parent = element.current;
+    if (parent === null) return;
+    const run = (editor: EditorView) => {
+      const { from, to } = editor.state.selection.main;
+      const statement = statementAt(editor.state.doc.toString(), from, to);
+      newest.current.onRun(statement.text, statement.from);
+      return true;
+    };
+    const made = new EditorView({
+      parent,
+      state: EditorState.create({
+        doc: newest.current.text,
+        extensions: [
+          Prec.highest(keymap.of([{ key: 'Mod-Enter', run }])),
+          lineNumbers(),
+          history(),
+          drawSelection(),
+          highlightActiveLine(),
+          closeBrackets(),
+          autocompletion({ icons: false }),
+          keymap.of([
+            { key: 'Tab', run: acceptCompletion },
+            ...closeBracketsKeymap,
+            ...defaultKeymap,
+            ...historyKeymap,
+            ...completionKeymap,
+            indentWithTab,
+          ]),
+          placeholder('SELECT … FROM …'),
+          language.current.of([]),
+          MARK,
+          syntaxHighlighting(COLOURS),
+          LOOK,
+          EditorView.lineWrapping,
+          EditorView.contentAttributes.of({ 'aria-label': 'SQL', 'data-focus': 'slash' }),
+          EditorView.updateListener.of(update => {
+            if (update.docChanged) newest.current.onChange(update.state.doc.toString());
+          }),
+        ],
+      }),
+    });
+    view.current = made;
+    return () => {
+      made.destroy();
+      view.current = null;
+    };
+  }, []);
+
+  // Text that comes from elsewhere: a sample, a saved query, the address.
+  useEffect(() => {
+    const editor = view.current;
+    if (editor === null || editor.state.doc.toString() === props.text) return;
+    editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: props.text } });
+  }, [props.text]);
+
+  useEffect(() => {
+    const support = sql({
+      dialect: PostgreSQL,
+      upperCaseKeywords: true,
+      schema: schemaOf(props.catalog),
+    });
+    const more = PostgreSQL.language.data.of({
+      autocomplete: (context: CompletionContext) =>
+        completeValue(context, column => newest.current.valuesOf(column)) ??
+        completeName(context, props.catalog),
+    });
+    view.current?.dispatch({ effects: language.current.reconfigure([support, more]) });
+  }, [props.catalog]);
+
+  const { error } = props;
+  useEffect(() => {
+    const editor = view.current;
+    if (editor === null) return;
+    const mark = error === null ? null : { ...rangeOf(editor.state, error), message: error.message };
+    editor.dispatch({ effects: setMark.of(mark) });
+  }, [error]);
+
+  return <div ref={element} className="h-full min-h-32 overflow-auto" />;
+}
+
+/** The word the server pointed at; the whole statement's first line if it did not point. */
+function rangeOf(state: EditorState, { line, column, from }: EditorError): { from: number; to: number } {
+  const start = state.doc.lineAt(Math.min(from, state.doc.length));
+  if (line === null) return { from: start.from, to: Math.max(start.to, start.from + 1) };
+  const number = Math.min(start.number + line - 1, state.doc.lines);
+  const place = state.doc.line(number);
+  const indent = line === 1 ? from - start.from : 0;
+  const at = Math.min(place.from + indent + Math.max(0, (column ?? 1) - 1), place.to);
+  const word = /^[\w."]+/.exec(state.sliceDoc(at, place.to))?.[0].length ?? 1;
+  return { from: at, to: Math.min(at + word, state.doc.length) };
+}
+
+function schemaOf(catalog: Schemas['Tables'] | undefined): Record<string, string[]> {
+  return Object.fromEntries(
+    (catalog?.tables ?? []).map(({ name, columns }) => [name, columns.map(column => column.name)]),
+  );
+}
+
+/** Columns of the tables that are named in the text, and functions. */
+function completeName(
+  context: CompletionContext,
+  catalog: Schemas['Tables'] | undefined,
+): CompletionResult | null {
+  const word = context.matchBefore(/\w+/);
+  if (word === null || catalog === undefined) return null;
+  const text = context.state.doc.toString();
+  const named = catalog.tables.filter(({ name }) =>
+    new RegExp(`\\b${name.replace('.', '\\.')}\\b`).test(text),
+  );
+  const columns = new Map(
+    named.flatMap(({ name, columns }) => columns.map(column => [column.name, `${column.type} · ${name}`])),
+  );
+  return {
+    from: word.from,
+    options: [
+      ...[...columns].map(([label, detail]) => ({ label, detail, type: 'property', boost: 10 })),
+      ...catalog.functions.map(label => ({
+        label,
+        detail: 'function',
+        type: 'function',
+        apply: `${label}(`,
+      })),
+    ],
+    validFor: /^\w*$/,
+  };
+}
+
+/** After `column = '`, the values that are frequent in the log. */
+async function completeValueOf(
+  column: string,
+  from: number,
+  valuesOf: (column: string) => Promise<readonly string[]>,
+): Promise<CompletionResult | null> {
+  const values = await valuesOf(column);
+  if (values.length === 0) return null;
+  return {
+    from,
+    options: values.map((label, at) => ({ label, detail: 'frequent', type: 'text', boost: 50 - at })),
+    validFor: /^[^']*$/,
+  };
+}
+
+function completeValue(
+  context: CompletionContext,
+  valuesOf: (column: string) => Promise<readonly string[]>,
+): Promise<CompletionResult | null> | null {
+  const before = context.matchBefore(/(\w+)\s*(?:=|!=|<>|~)\s*'[^']*/);
+  const [, column] = /^(\w+)/.exec(before?.text ?? '') ?? [];
+  if (before === null || column === undefined) return null;
+  return completeValueOf(column, before.from + before.text.indexOf("'") + 1, valuesOf);
+}
+
+interface Mark {
+  from: number;
+  to: number;
+  message: string;
+}
+
+const setMark = StateEffect.define<Mark | null>();
+
+/** What the server refused is underlined until the text or the error changes. */
+const MARK = StateField.define<DecorationSet>({
+  create: () => Decoration.none,
+  update(marks, { effects, docChanged, changes }) {
+    let next = docChanged ? marks.map(changes) : marks;
+    for (const effect of effects) {
+      if (!effect.is(setMark)) continue;
+      const { value } = effect;
+      next =
+        value === null || value.to <= value.from
+          ? Decoration.none
+          : Decoration.set([
+              Decoration.mark({ class: 'cm-refused', attributes: { title: value.message } }).range(
+                value.from,
+                value.to,
+              ),
+            ]);
+    }
+    return next;
+  },
+  provide: field => EditorView.decorations.from(field),
+});
+
+const COLOURS = HighlightStyle.define([
+  { tag: tags.keyword, color: 'var(--series-1)' },
+  { tag: [tags.string, tags.special(tags.string)], color: 'var(--series-5)' },
+  { tag: [tags.number, tags.bool, tags.null], color: 'var(--series-3)' },
+  { tag: tags.comment, color: 'var(--muted)', fontStyle: 'italic' },
+  { tag: tags.typeName, color: 'var(--muted)' },
+]);
+
+const LOOK = EditorView.theme({
+  '&': { height: '100%', fontSize: '13px', backgroundColor: 'transparent' },
+  '&.cm-focused': { outline: 'none' },
+  '.cm-scroller': { fontFamily: 'var(--font-mono)', lineHeight: '1.5' },
+  '.cm-content': { caretColor: 'var(--text)', padding: '8px 0' },
+  '.cm-cursor': { borderLeftColor: 'var(--text)' },
+  '.cm-gutters': { backgroundColor: 'transparent', border: 'none', color: 'var(--muted)' },
+  '.cm-activeLine, .cm-activeLineGutter': { backgroundColor: 'transparent' },
+  '.cm-placeholder': { color: 'var(--muted)' },
+  '&.cm-focused .cm-selectionBackground, .cm-selectionBackground': {
+    backgroundColor: 'color-mix(in srgb, var(--accent) 25%, transparent) !important',
+  },
+  '.cm-tooltip': { backgroundColor: 'var(--panel)', border: '1px solid var(--line)', color: 'var(--text)' },
+  '.cm-tooltip-autocomplete ul li[aria-selected]': { backgroundColor: 'var(--hover)', color: 'var(--text)' },
+  '.cm-completionDetail': { color: 'var(--muted)', fontStyle: 'normal' },
+  '.cm-refused': { textDecoration: 'underline wavy var(--critical)', textUnderlineOffset: '3px' },
+});

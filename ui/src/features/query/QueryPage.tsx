@@ -1,0 +1,311 @@
+/**
+ * Ask in SQL, or by clicking: over live views, over the lake, or both. What a view shows as it is can be followed live.
+ */
+import { useQuery } from '@tanstack/react-query';
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { ApiError, answerOf, api, asCurl, download, type Format } from '../../api/client';
+import type { Column, Row } from '../../api/wire';
+import { formatAge, formatNumber, formatTime } from '../../shared/format';
+import { useLive, useNow, useTopic, useView } from '../../shared/live';
+import { Mark } from '../../shared/mark';
+import { useGo, useUrl } from '../../shared/nav';
+import { Button } from '../../shared/ui/button';
+import { Dialog } from '../../shared/ui/dialog';
+import { Menu } from '../../shared/ui/menu';
+import { Tabs } from '../../shared/ui/tabs';
+import { Catalog } from './Catalog';
+import { Editor } from './Editor';
+import { Results } from './Results';
+import { statementAt, viewShownBy } from './statement';
+import { type Run, useRun } from './useRun';
+
+/** Loaded when they are asked for. */
+const Plan = lazy(async () => ({ default: (await import('./Plan')).Plan }));
+const ResultChart = lazy(async () => ({ default: (await import('./ResultChart')).ResultChart }));
+const Builder = lazy(async () => ({ default: (await import('./Builder')).Builder }));
+
+const FIRST = 'SELECT * FROM top_endpoints';
+/** The address follows the editor after a pause in typing. */
+const SETTLE_MS = 400;
+
+export function QueryPage() {
+  const { q, tab = 'rows' } = useUrl();
+  const go = useGo();
+  const [text, setText] = useState(q ?? FIRST);
+  const [building, setBuilding] = useState(false);
+  const [followed, setFollowed] = useState<string | null>(null);
+  const { run, start, cancel } = useRun();
+  const { data: catalog } = useQuery({
+    queryKey: ['tables'],
+    queryFn: () => answerOf(api.GET('/api/v1/tables')),
+  });
+  const views = useMemo(
+    () => (catalog?.tables ?? []).filter(({ kind }) => kind === 'live view').map(({ name }) => name),
+    [catalog],
+  );
+
+  const typed = useRef(text);
+  typed.current = text;
+  // A query that comes with the address is shown and, since it only reads, run.
+  useEffect(() => {
+    if (q === undefined || q === typed.current) return;
+    setText(q);
+    setFollowed(null);
+    void start(q, 0);
+  }, [q, start]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, for the query the page was opened with.
+  useEffect(() => void start(statementAt(text, 0, 0).text, 0), []);
+  useEffect(() => {
+    const timer = setTimeout(
+      () => text !== q && go({ q: text === '' ? undefined : text } as object),
+      SETTLE_MS,
+    );
+    return () => clearTimeout(timer);
+  }, [text, q, go]);
+
+  const runIt = useCallback(
+    (statement: string, from: number) => {
+      setFollowed(null);
+      void start(statement, from);
+    },
+    [start],
+  );
+  const pick = (query: string) => {
+    setText(query);
+    runIt(query, 0);
+  };
+  const whole = statementAt(text, 0, 0);
+  const statement = run.status === 'idle' ? whole.text : run.statement;
+  const shown = viewShownBy(statement, views);
+  const valuesOf = useCallback(async (column: string) => {
+    const answer = await answerOf(api.GET('/api/v1/values/{column}', { params: { path: { column } } })).catch(
+      () => null,
+    );
+    return answer?.values.map(({ value }) => value) ?? [];
+  }, []);
+  const error =
+    run.status === 'failed'
+      ? { message: run.error.message, line: run.error.line, column: run.error.column, from: run.from }
+      : null;
+
+  return (
+    <div className="flex flex-col gap-3 px-4 py-3 md:h-full md:flex-row">
+      <Catalog catalog={catalog} text={text} onPick={pick} />
+      <div className="flex min-h-0 min-w-0 flex-1 flex-col gap-3">
+        <section
+          aria-label="Query"
+          className="flex h-56 shrink-0 flex-col rounded border border-line bg-panel"
+        >
+          <div className="min-h-0 flex-1">
+            <Editor
+              text={text}
+              onChange={setText}
+              onRun={runIt}
+              catalog={catalog}
+              valuesOf={valuesOf}
+              error={error}
+            />
+          </div>
+          <div className="flex flex-wrap items-center gap-2 border-t border-line px-2 py-1.5">
+            {run.status === 'running' ? (
+              <Button kind="main" onClick={cancel}>
+                Cancel
+              </Button>
+            ) : (
+              <Button
+                kind="main"
+                onClick={() => runIt(whole.text, whole.from)}
+                title="Ctrl or ⌘ + Enter: the statement under the cursor"
+              >
+                Run
+              </Button>
+            )}
+            <Button
+              disabled={shown === null}
+              aria-pressed={followed !== null}
+              title={
+                shown === null
+                  ? 'Only a maintained view as it is can be followed: SELECT * FROM view'
+                  : 'Keep the rows live'
+              }
+              onClick={() => setFollowed(followed === null ? shown : null)}
+            >
+              Live
+            </Button>
+            <Button onClick={() => setBuilding(true)} disabled={catalog === undefined}>
+              Builder
+            </Button>
+            <RunNote run={run} />
+          </div>
+        </section>
+        <Answer
+          run={run}
+          followed={followed}
+          tab={tab}
+          onTab={next => go({ tab: next })}
+          statement={statement}
+        />
+      </div>
+      <Dialog
+        open={building}
+        onClose={() => setBuilding(false)}
+        title="Put a query together"
+        className="w-[min(94vw,820px)]"
+      >
+        {catalog && (
+          <Suspense fallback={null}>
+            <Builder
+              catalog={catalog}
+              onUse={(sql, now) => {
+                setBuilding(false);
+                if (now) pick(sql);
+                else setText(sql);
+              }}
+            />
+          </Suspense>
+        )}
+      </Dialog>
+    </div>
+  );
+}
+
+function RunNote({ run }: { run: Run }) {
+  const now = useNow(200);
+  const offset = useLive(state => state.clockOffset_ms);
+  switch (run.status) {
+    case 'idle':
+      return null;
+    case 'running':
+      return <span role="status">running for {formatAge(now - offset - run.began_ms)}</span>;
+    case 'cancelled':
+      return <Mark tone="quiet" word="cancelled" />;
+    case 'failed':
+      return (
+        <span role="alert" className="min-w-0 flex-1">
+          <Mark tone="critical" word="refused" />{' '}
+          <span className="text-critical">
+            {run.error.line !== null && `line ${run.error.line}, column ${run.error.column}: `}
+            {run.error.message}
+          </span>{' '}
+          <span className="text-muted">{run.error.hint}</span>
+        </span>
+      );
+    case 'done':
+      return (
+        <span role="status" className="text-muted" data-run="done">
+          {formatNumber(run.answer.rows.length)} rows ·{' '}
+          {formatNumber(run.answer.elapsed_ms, run.answer.elapsed_ms < 10 ? 1 : 0)} ms · epoch{' '}
+          {formatTime(run.answer.epoch, 'ms')}
+          {run.answer.truncated && <span className="text-warn"> · cut off; an export has more</span>}
+        </span>
+      );
+  }
+}
+
+interface AnswerProps {
+  run: Run;
+  followed: string | null;
+  tab: string;
+  onTab: (tab: string) => void;
+  statement: string;
+}
+
+function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
+  const live = useView(followed);
+  useTopic(followed === null ? null : `view:${followed}`);
+  const kept = useRef<{ columns: readonly Column[]; rows: readonly Row[] } | null>(null);
+  if (live !== null) kept.current = { columns: live.snapshot.columns, rows: live.rows };
+  else if (run.status === 'done')
+    kept.current = { columns: run.answer.columns, rows: run.answer.rows as Row[] };
+  const data = kept.current;
+  const tabs = [
+    { value: 'rows', label: `Rows${data === null ? '' : ` ${formatNumber(data.rows.length)}`}` },
+    { value: 'chart', label: 'Chart' },
+    { value: 'plan', label: 'Plan' },
+  ];
+  const shownTab = tabs.some(({ value }) => value === tab) ? tab : 'rows';
+  return (
+    <section
+      aria-label="Answer"
+      className="flex min-h-80 flex-1 flex-col overflow-hidden rounded border border-line bg-panel"
+      data-live={followed ?? undefined}
+    >
+      <Tabs
+        value={shownTab}
+        onChange={onTab}
+        label="Answer"
+        tabs={tabs}
+        aside={
+          <>
+            {followed !== null && <Changes view={followed} />}
+            <ExportMenu statement={statement} />
+          </>
+        }
+      >
+        <div className="min-h-0 flex-1 basis-72 overflow-hidden">
+          {shownTab === 'plan' ? (
+            <Suspense fallback={null}>
+              <Plan statement={statement} />
+            </Suspense>
+          ) : data === null ? (
+            <p className="p-3 text-muted">
+              {run.status === 'failed' ? 'No rows: the query was refused.' : 'Run a query to see its rows.'}
+            </p>
+          ) : data.rows.length === 0 ? (
+            <p className="p-3 text-muted">The query has no rows. It is right, and nothing matches.</p>
+          ) : shownTab === 'chart' ? (
+            <Suspense fallback={null}>
+              <ResultChart columns={data.columns} rows={data.rows} />
+            </Suspense>
+          ) : (
+            <Results columns={data.columns} rows={data.rows} live={followed !== null} />
+          )}
+        </div>
+      </Tabs>
+    </section>
+  );
+}
+
+function Changes({ view }: { view: string }) {
+  const changed = useLive(state => state.changed.get(view));
+  return (
+    <span data-changes={changed?.frames ?? 0}>
+      <Mark tone="live" word="live" />
+      {changed && ` · newest change +${changed.added} −${changed.removed}`}
+    </span>
+  );
+}
+
+function ExportMenu({ statement }: { statement: string }) {
+  const [note, setNote] = useState('');
+  const save = async (format: Format) => {
+    setNote('writing…');
+    try {
+      const cut = await download(statement.replace(/;\s*$/, ''), format, 'tidelake-query');
+      setNote(cut ? 'saved; cut off at the limit for exports' : 'saved');
+    } catch (error) {
+      setNote(error instanceof ApiError ? error.message : 'could not be saved');
+    }
+  };
+  return (
+    <>
+      {note !== '' && <span role="status">{note}</span>}
+      <Menu
+        trigger={<Button className="h-6">Export ▾</Button>}
+        items={[
+          { label: 'CSV', onSelect: () => void save('csv') },
+          { label: 'JSON lines', onSelect: () => void save('jsonl') },
+          { label: 'Parquet', onSelect: () => void save('parquet') },
+          { label: 'Arrow', onSelect: () => void save('arrow') },
+          {
+            label: 'Copy as curl',
+            onSelect: () => {
+              void navigator.clipboard?.writeText(asCurl(statement, 'json'));
+              setNote('copied');
+            },
+          },
+        ]}
+      />
+    </>
+  );
+}

@@ -1,0 +1,350 @@
+/**
+ * Lines, areas and bars over time, drawn by uPlot.
+ *
+ * React only owns the element; new data goes to the canvas directly. Charts of a page share one cursor, and a brush sets
+ * the range of the page. A canvas says nothing to a screen reader, so each chart has a sentence and a table.
+ */
+import { useEffect, useId, useMemo, useRef, useState } from 'react';
+import uPlot from 'uplot';
+import { formatAny, formatDateTime } from './format';
+import { DASHES, type Palette } from './palette';
+import { usePalette } from './theme';
+import { Button } from './ui/button';
+
+export type Values = readonly (number | null)[];
+
+export interface Series {
+  label: string;
+  values: Values;
+  /** Number of the series colour, from 0; a status has its own. */
+  colour: number | keyof Omit<Palette, 'series'>;
+  kind?: 'line' | 'area' | 'bars';
+}
+
+export interface ChartProps {
+  /** Seconds since 1970. */
+  times: readonly number[];
+  series: readonly Series[];
+  /** Where the first series is expected to be. */
+  band?: { low: Values; high: Values };
+  stacked?: boolean;
+  unit: string;
+  /** What the chart shows, as a sentence. */
+  summary: string;
+  /** A range was brushed, in seconds. */
+  onRange?: (from: number, to: number) => void;
+  sync?: string;
+  height?: number;
+}
+
+export function Chart(props: ChartProps) {
+  const { times, series, summary, unit } = props;
+  const [table, setTable] = useState(false);
+  const id = useId();
+  return (
+    <figure
+      className="flex h-full min-h-28 flex-col px-2 pb-1"
+      aria-labelledby={id}
+      onKeyDown={event => event.key === 't' && setTable(!table)}
+    >
+      <div className="flex flex-wrap items-center gap-x-3 px-1 text-label text-muted">
+        <Legend {...props} />
+        <Button
+          kind="quiet"
+          className="ml-auto h-5 px-1 text-label"
+          aria-pressed={table}
+          onClick={() => setTable(!table)}
+        >
+          {table ? 'chart' : 'table'}
+        </Button>
+      </div>
+      <figcaption id={id} className="sr-only">
+        {summary}
+      </figcaption>
+      {table ? <DataTable times={times} series={series} unit={unit} /> : <Canvas {...props} />}
+    </figure>
+  );
+}
+
+function Legend({ series, band }: ChartProps) {
+  const palette = usePalette();
+  return (
+    <>
+      {series.map(({ label, colour, kind }) => (
+        <span key={label} className="inline-flex items-center gap-1">
+          <svg width="14" height="8" aria-hidden="true">
+            {kind === 'bars' || kind === 'area' ? (
+              <rect width="14" height="8" rx="1" fill={colourOf(palette, colour)} />
+            ) : (
+              <line
+                x1="0"
+                x2="14"
+                y1="4"
+                y2="4"
+                stroke={colourOf(palette, colour)}
+                strokeWidth="2"
+                strokeDasharray={dashOf(colour)?.join(' ')}
+              />
+            )}
+          </svg>
+          {label}
+        </span>
+      ))}
+      {band && (
+        <span className="inline-flex items-center gap-1">
+          <span className="inline-block h-2 w-3.5 rounded-sm bg-line" aria-hidden="true" /> expected
+        </span>
+      )}
+    </>
+  );
+}
+
+const ROWS_SHOWN = 200;
+
+function DataTable({ times, series, unit }: Pick<ChartProps, 'times' | 'series' | 'unit'>) {
+  const first = Math.max(0, times.length - ROWS_SHOWN);
+  const shown = times.slice(first).map((time, at) => ({ time, at: first + at }));
+  return (
+    <div className="min-h-0 flex-1 overflow-auto" tabIndex={0}>
+      <table className="w-full text-label">
+        <thead className="sticky top-0 bg-panel text-left text-muted">
+          <tr>
+            <th className="px-1 font-normal">UTC</th>
+            {series.map(({ label }) => (
+              <th key={label} className="px-1 text-right font-normal">
+                {label} {unit}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {shown.reverse().map(({ time, at }) => (
+            <tr key={time}>
+              <td className="px-1">{formatDateTime(time * 1000)}</td>
+              {series.map(({ label, values }) => (
+                <td key={label} className="px-1 text-right">
+                  {formatAny(values[at] ?? null)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Canvas(props: ChartProps) {
+  const { times, series, band, stacked, sync, summary } = props;
+  const element = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const tip = useRef<HTMLDivElement>(null);
+  const newest = useRef(props);
+  newest.current = props;
+  const palette = usePalette();
+  const data = useMemo(() => columnsOf(times, series, band, stacked), [times, series, band, stacked]);
+  const newestData = useRef(data);
+  newestData.current = data;
+  const shape = `${series.map(({ label, colour, kind }) => `${label}/${colour}/${kind}`).join()}|${band !== undefined}`;
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another shape or palette needs a new plot; data does not.
+  useEffect(() => {
+    const parent = element.current;
+    if (parent === null) return;
+    const made = new uPlot(optionsOf(parent, newest, tip, palette, sync), newestData.current, parent);
+    plot.current = made;
+    const resized = new ResizeObserver(() => made.setSize(sizeOf(parent)));
+    resized.observe(parent);
+    return () => {
+      resized.disconnect();
+      made.destroy();
+      plot.current = null;
+    };
+  }, [shape, palette, sync, stacked]);
+
+  useEffect(() => plot.current?.setData(data), [data]);
+
+  return (
+    <div className="relative min-h-0 flex-1" style={{ minHeight: props.height ?? 96 }}>
+      <div ref={element} className="absolute inset-0" role="img" aria-label={summary} />
+      <div
+        ref={tip}
+        hidden
+        className="pointer-events-none absolute top-1 z-10 rounded border border-line bg-panel px-2 py-1 text-label"
+      />
+    </div>
+  );
+}
+
+/** Stacked series are sums of those below and themselves; each is filled down to the one below. */
+function columnsOf(
+  times: readonly number[],
+  series: readonly Series[],
+  band: ChartProps['band'],
+  stacked: boolean | undefined,
+): uPlot.AlignedData {
+  const columns = stacked ? stack(series) : series.map(({ values }) => values);
+  const bounds = band === undefined ? [] : [band.low, band.high];
+  return [times, ...columns, ...bounds] as unknown as uPlot.AlignedData;
+}
+
+function stack(series: readonly Series[]): Values[] {
+  const sums: (number | null)[][] = [];
+  for (const { values } of series) {
+    const below = sums.at(-1);
+    sums.push(
+      values.map((value, at) =>
+        value === null && below?.[at] == null ? null : (value ?? 0) + (below?.[at] ?? 0),
+      ),
+    );
+  }
+  return sums;
+}
+
+function colourOf(palette: Palette, colour: Series['colour']): string {
+  return typeof colour === 'number'
+    ? (palette.series[colour % palette.series.length] ?? palette.muted)
+    : palette[colour];
+}
+
+function dashOf(colour: Series['colour']): number[] | undefined {
+  const dash = typeof colour === 'number' ? DASHES[colour % DASHES.length] : undefined;
+  return dash === undefined || dash.length === 0 ? undefined : [...dash];
+}
+
+function sizeOf(parent: HTMLElement): { width: number; height: number } {
+  return { width: Math.max(parent.clientWidth, 100), height: Math.max(parent.clientHeight, 60) };
+}
+
+function optionsOf(
+  parent: HTMLElement,
+  newest: { current: ChartProps },
+  tip: { current: HTMLDivElement | null },
+  palette: Palette,
+  sync: string | undefined,
+): uPlot.Options {
+  const { series, band, stacked } = newest.current;
+  const axis: uPlot.Axis = {
+    stroke: palette.muted,
+    font: '11px "IBM Plex Sans", system-ui, sans-serif',
+    grid: { stroke: palette.line, width: 1 },
+    ticks: { show: false },
+  };
+  const drawn = series.map(({ label, colour, kind = 'line' }): uPlot.Series => {
+    const stroke = colourOf(palette, colour);
+    if (kind === 'bars')
+      return {
+        label,
+        fill: stroke,
+        width: 0,
+        paths: uPlot.paths.bars?.({ size: [0.8, 24] }),
+        points: { show: false },
+      };
+    const filled = kind === 'area';
+    return {
+      label,
+      stroke,
+      width: filled ? 1 : 1.6,
+      dash: filled ? undefined : dashOf(colour),
+      fill: filled ? (stacked ? stroke : `${stroke}33`) : undefined,
+      points: { show: false },
+      spanGaps: false,
+    } as uPlot.Series;
+  });
+  const bounds: uPlot.Series[] =
+    band === undefined ? [] : [0, 1].map(() => ({ width: 0, points: { show: false }, stroke: palette.line }));
+  const low = drawn.length + 1;
+  return {
+    ...sizeOf(parent),
+    padding: [6, 6, 0, 0],
+    legend: { show: false },
+    tzDate: seconds => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
+    scales: {
+      x: { time: true },
+      y: { range: (_, _low, high) => [0, high > 0 ? high * 1.08 : 1] },
+    },
+    axes: [
+      { ...axis, grid: { show: false }, space: 64, size: 22, values: (_, ticks) => clockLabels(ticks) },
+      { ...axis, size: 48, space: 28, values: (_, ticks) => ticks.map(shortNumber) },
+    ],
+    bands:
+      band !== undefined
+        ? [{ series: [low + 1, low], fill: `${palette.muted}2e` }]
+        : stacked
+          ? drawn.slice(1).map((_, at) => ({ series: [at + 2, at + 1] as [number, number] }))
+          : [],
+    cursor: {
+      y: false,
+      points: { show: false },
+      drag: { x: true, y: false, setScale: false },
+      ...(sync === undefined ? {} : { sync: { key: sync } }),
+    },
+    series: [{}, ...drawn, ...bounds],
+    hooks: {
+      setSelect: [
+        plot => {
+          const { left, width } = plot.select;
+          if (width < 4) return;
+          const { onRange } = newest.current;
+          onRange?.(plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x'));
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        },
+      ],
+      setCursor: [plot => showTip(plot, tip.current, newest.current, palette)],
+    },
+  };
+}
+
+function showTip(plot: uPlot, tip: HTMLDivElement | null, props: ChartProps, palette: Palette): void {
+  if (tip === null) return;
+  const { idx, left = -1 } = plot.cursor;
+  if (idx === null || idx === undefined || left < 0) {
+    tip.hidden = true;
+    return;
+  }
+  const { times, series, band, unit } = props;
+  const line = (text: string, colour?: string) => {
+    const row = document.createElement('div');
+    if (colour !== undefined) {
+      const spot = document.createElement('span');
+      spot.textContent = '■ ';
+      spot.style.color = colour;
+      row.append(spot);
+    }
+    row.append(text);
+    return row;
+  };
+  const rows = series.map(({ label, values, colour }) =>
+    line(`${label} ${formatAny(values[idx] ?? null)} ${unit}`, colourOf(palette, colour)),
+  );
+  const low = band?.low[idx];
+  const high = band?.high[idx];
+  if (low != null && high != null) rows.push(line(`expected ${formatAny(low)}–${formatAny(high)} ${unit}`));
+  tip.replaceChildren(line(`${formatDateTime((times[idx] ?? 0) * 1000)} UTC`), ...rows);
+  tip.hidden = false;
+  const half = plot.over.clientWidth / 2;
+  const at = left + plot.over.offsetLeft;
+  tip.style.left = left < half ? `${at + 12}px` : '';
+  tip.style.right = left < half ? '' : `${plot.root.clientWidth - at + 12}px`;
+}
+
+function clockLabels(ticks: readonly number[]): string[] {
+  const step = (ticks[1] ?? 0) - (ticks[0] ?? 0);
+  return ticks.map(seconds => {
+    const iso = new Date(seconds * 1000).toISOString();
+    if (seconds % 86_400 === 0) return iso.slice(5, 10);
+    return iso.slice(11, step < 60 ? 19 : 16);
+  });
+}
+
+/** A tick of the axis. */
+function shortNumber(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 1e6) return `${trim(value / 1e6)} M`;
+  if (size >= 1e4) return `${trim(value / 1e3)} k`;
+  return formatAny(value);
+}
+
+function trim(value: number): string {
+  return String(Math.round(value * 10) / 10);
+}
