@@ -36,8 +36,8 @@ struct Scenario {
     seed: u64,
     records: usize,
     partitions: usize,
-    /// Number of workers of each run; all runs but the last end in a crash.
-    workers: Vec<usize>,
+    /// Number of processes and of workers in each, of each run; all runs but the last end in a crash.
+    runs: Vec<(usize, usize)>,
 }
 
 fn scenario(records_max: usize) -> impl Strategy<Value = Scenario> {
@@ -45,14 +45,22 @@ fn scenario(records_max: usize) -> impl Strategy<Value = Scenario> {
         any::<u64>(),
         0..records_max,
         1..5usize,
-        prop::collection::vec(1..4usize, 1..4),
+        prop::collection::vec(shape(), 1..4),
     )
-        .prop_map(|(seed, records, partitions, workers)| Scenario {
+        .prop_map(|(seed, records, partitions, runs)| Scenario {
             seed,
             records,
             partitions,
-            workers,
+            runs,
         })
+}
+
+/// Mostly one process, as most runs are; some with several.
+fn shape() -> impl Strategy<Value = (usize, usize)> {
+    prop_oneof![
+        3 => (Just(1), 1..4usize),
+        1 => (2..4usize, 1..3usize),
+    ]
 }
 
 /// A small generator of its own, so that a seed means the same for ever (splitmix64).
@@ -100,14 +108,18 @@ struct Handed {
     appended: BTreeMap<Epoch, Vec<(usize, RecordBatch)>>,
     replaced: BTreeMap<Epoch, Vec<(usize, Vec<Row>, Option<Vec<Row>>)>>,
     reports: BTreeMap<Epoch, Vec<CommitReport>>,
-    changes: Vec<(usize, Epoch, Row, i64)>,
+    /// What the readers of each process were told.
+    changes: Vec<Vec<(usize, Epoch, Row, i64)>>,
 }
 
-struct WorkerOutputs(Arc<Mutex<Handed>>);
+struct WorkerOutputs {
+    handed: Arc<Mutex<Handed>>,
+    process: usize,
+}
 
 impl Outputs for WorkerOutputs {
     fn append(&mut self, table: usize, commit: Epoch, rows: RecordBatch) {
-        let mut handed = self.0.lock().unwrap();
+        let mut handed = self.handed.lock().unwrap();
         handed
             .appended
             .entry(commit)
@@ -115,7 +127,7 @@ impl Outputs for WorkerOutputs {
             .push((table, rows));
     }
     fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {
-        let mut handed = self.0.lock().unwrap();
+        let mut handed = self.handed.lock().unwrap();
         handed
             .replaced
             .entry(commit)
@@ -123,7 +135,7 @@ impl Outputs for WorkerOutputs {
             .push((view, sealed, open));
     }
     fn commit(&mut self, report: CommitReport) {
-        let mut handed = self.0.lock().unwrap();
+        let mut handed = self.handed.lock().unwrap();
         handed
             .reports
             .entry(report.commit)
@@ -131,7 +143,8 @@ impl Outputs for WorkerOutputs {
             .push(report);
     }
     fn publish(&mut self, published: Published) {
-        self.0.lock().unwrap().changes.extend(published.changes);
+        let mut handed = self.handed.lock().unwrap();
+        handed.changes[self.process].extend(published.changes);
     }
     fn is_behind(&self) -> bool {
         false
@@ -347,14 +360,15 @@ fn check(subject: &Subject, scenario: &Scenario) {
         open: vec![Vec::new(); dataflow.views.len()],
         ..Lake::default()
     };
-    for (run, workers) in scenario.workers.iter().enumerate() {
-        let last_run = run + 1 == scenario.workers.len();
+    for (run, (processes, workers)) in scenario.runs.iter().enumerate() {
+        let last_run = run + 1 == scenario.runs.len();
         let sealed_before: Vec<usize> = lake.sealed.iter().map(Vec::len).collect();
-        let handed = self::run(dataflow, &partitions, &lake, *workers, &wall, &mut random);
+        let shape = (*processes, *workers);
+        let handed = self::run(dataflow, &partitions, &lake, shape, &wall, &mut random);
         let commits: Vec<Epoch> = handed
             .reports
             .iter()
-            .filter(|(_, parts)| parts.len() == *workers)
+            .filter(|(_, parts)| parts.len() == processes * workers)
             .map(|(epoch, _)| *epoch)
             .collect();
         let kept = if last_run {
@@ -378,81 +392,50 @@ fn check(subject: &Subject, scenario: &Scenario) {
     assert_eq!(read, scenario.records, "the last run reads everything");
 }
 
-/// One run of the engine, to a clean end.
+/// One run of the engine, in one process or in several that talk over sockets, to a clean end.
 fn run(
     dataflow: &Arc<Dataflow>,
     partitions: &[Arc<Vec<Vec<u8>>>],
     lake: &Lake,
-    workers: usize,
+    (processes, workers): (usize, usize),
     wall: &Arc<AtomicU64>,
     random: &mut Random,
 ) -> Handed {
-    let source = &dataflow.sources[0];
-    let handed = Arc::new(Mutex::new(Handed::default()));
-    let reading = Arc::new(AtomicUsize::new(workers));
-    let parts = (0..workers)
-        .map(|worker| {
-            let own = partitions
-                .iter()
-                .enumerate()
-                .filter(|it| it.0 % workers == worker);
-            let feed = SimulatedFeed {
-                random: Random(random.next()),
-                partitions: own
-                    .map(|(number, records)| {
-                        let number = Partition(number as i32);
-                        let next = lake
-                            .offsets
-                            .get(number)
-                            .map_or(0, |it| it.offset.0 as usize);
-                        SimulatedPartition {
-                            number,
-                            records: Arc::clone(records),
-                            next,
-                        }
-                    })
-                    .collect(),
-                decoder: tidelake::coordinator::decoder(source).unwrap(),
-                wall: Arc::clone(wall),
-                reading: Arc::clone(&reading),
-                done: false,
-            };
-            let outputs: Box<dyn Outputs> = Box::new(WorkerOutputs(Arc::clone(&handed)));
-            (vec![Box::new(feed) as Box<dyn Feed>], outputs)
-        })
-        .collect();
+    let all = processes * workers;
+    let handed = Arc::new(Mutex::new(Handed {
+        changes: vec![Vec::new(); processes],
+        ..Handed::default()
+    }));
+    let reading = Arc::new(AtomicUsize::new(all));
     let control = Arc::new(Control::default());
-    let clock = ClockSettings {
-        delay_us: source.event_time.map_or(0, |it| it.delay_us),
-        idle_ms: 5_000,
-        close_idle_ms: 20_000,
-        ahead_max_us: 3_600_000_000,
-    };
     let now = wall.load(Ordering::Acquire);
-    let job = Job {
-        dataflow: Arc::clone(dataflow),
-        settings: engine::Settings {
-            workers,
-            tick_ms: TICK_MS,
-            commit_interval_ms: COMMIT_MS,
-            first_commit_ms: 300,
-            lag_max_ms: u64::MAX / 4,
-            clocks: BTreeMap::from([(source.name.clone(), clock)]),
-            tail_rows: 4,
-        },
-        start: Epoch::at_or_after(now, TICK_MS).max(Epoch(lake.epoch.0 + TICK_MS)),
-        restored: Restored {
-            epoch: lake.epoch,
-            clocks: lake.clocks.clone(),
-            state: lake.state.clone(),
-        },
-        control: Arc::clone(&control),
-        wall: {
-            let wall = Arc::clone(wall);
-            Wall::from_fn(move || wall.load(Ordering::Acquire))
-        },
-    };
-    let running = engine::start(job, Mesh::default(), parts).unwrap();
+    let start = Epoch::at_or_after(now, TICK_MS).max(Epoch(lake.epoch.0 + TICK_MS));
+    let mut running = Vec::new();
+    for (process, mesh) in meshes(processes).into_iter().enumerate() {
+        let parts = (process * workers..(process + 1) * workers)
+            .map(|worker| {
+                let feed = SimulatedFeed {
+                    random: Random(random.next()),
+                    partitions: share(partitions, lake, worker, all),
+                    decoder: tidelake::coordinator::decoder(&dataflow.sources[0]).unwrap(),
+                    wall: Arc::clone(wall),
+                    reading: Arc::clone(&reading),
+                    done: false,
+                };
+                let outputs: Box<dyn Outputs> = Box::new(WorkerOutputs {
+                    handed: Arc::clone(&handed),
+                    process,
+                });
+                (vec![Box::new(feed) as Box<dyn Feed>], outputs)
+            })
+            .collect();
+        let mut job = job(dataflow, lake, workers, start, &control, wall);
+        // Every process reads stored state in an order of its own.
+        let state = &mut job.restored.state;
+        let turn = random.below(state.len().max(1) as u64) as usize;
+        state.rotate_left(turn);
+        running.push(engine::start(job, mesh, parts).unwrap());
+    }
     while 0 < reading.load(Ordering::Acquire) {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -463,9 +446,112 @@ fn run(
     }
     let last = Epoch::at_or_after(wall.load(Ordering::Acquire) + 5 * TICK_MS, TICK_MS);
     control.stop_at.store(last.0, Ordering::Release);
-    running.join().unwrap();
-    let mut handed = handed.lock().unwrap();
-    std::mem::take(&mut *handed)
+    running.into_iter().for_each(|it| it.join().unwrap());
+    let handed = std::mem::take(&mut *handed.lock().unwrap());
+    for told in &handed.changes {
+        let same = folded(told, u64::MAX) == folded(&handed.changes[0], u64::MAX);
+        assert!(same, "readers of two processes were told different things");
+    }
+    handed
+}
+
+/// Connections between processes that are threads here.
+fn meshes(processes: usize) -> Vec<Mesh> {
+    let mut meshes: Vec<Mesh> = (0..processes)
+        .map(|process| Mesh {
+            process,
+            sockets: match processes {
+                1 => Vec::new(),
+                _ => (0..processes).map(|_| None).collect(),
+            },
+        })
+        .collect();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for a in 0..processes {
+        for b in a + 1..processes {
+            let one = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let other = listener.accept().unwrap().0;
+            one.set_nodelay(true).unwrap();
+            other.set_nodelay(true).unwrap();
+            meshes[a].sockets[b] = Some(one);
+            meshes[b].sockets[a] = Some(other);
+        }
+    }
+    meshes
+}
+
+/// The partitions of one worker, from where the lake has them.
+fn share(
+    partitions: &[Arc<Vec<Vec<u8>>>],
+    lake: &Lake,
+    worker: usize,
+    all: usize,
+) -> Vec<SimulatedPartition> {
+    partitions
+        .iter()
+        .enumerate()
+        .filter(|it| it.0 % all == worker)
+        .map(|(number, records)| {
+            let number = Partition(number as i32);
+            let next = lake
+                .offsets
+                .get(number)
+                .map_or(0, |it| it.offset.0 as usize);
+            SimulatedPartition {
+                number,
+                records: Arc::clone(records),
+                next,
+            }
+        })
+        .collect()
+}
+
+fn job(
+    dataflow: &Arc<Dataflow>,
+    lake: &Lake,
+    workers: usize,
+    start: Epoch,
+    control: &Arc<Control>,
+    wall: &Arc<AtomicU64>,
+) -> Job {
+    let source = &dataflow.sources[0];
+    let clock = ClockSettings {
+        delay_us: source.event_time.map_or(0, |it| it.delay_us),
+        idle_ms: 5_000,
+        close_idle_ms: 20_000,
+        ahead_max_us: 3_600_000_000,
+    };
+    let wall = Arc::clone(wall);
+    Job {
+        dataflow: Arc::clone(dataflow),
+        settings: engine::Settings {
+            workers,
+            tick_ms: TICK_MS,
+            commit_interval_ms: COMMIT_MS,
+            first_commit_ms: 300,
+            lag_max_ms: u64::MAX / 4,
+            clocks: BTreeMap::from([(source.name.clone(), clock)]),
+            tail_rows: 4,
+        },
+        start,
+        restored: Restored {
+            epoch: lake.epoch,
+            clocks: lake.clocks.clone(),
+            state: lake.state.clone(),
+        },
+        control: Arc::clone(control),
+        wall: Wall::from_fn(move || wall.load(Ordering::Acquire)),
+    }
+}
+
+/// Per view, how often each row is there after all changes up to an epoch.
+fn folded(changes: &[(usize, Epoch, Row, i64)], epoch: u64) -> BTreeMap<(usize, &Row), i64> {
+    let mut folded = BTreeMap::new();
+    for (view, _, row, diff) in changes.iter().filter(|it| it.1.0 <= epoch) {
+        *folded.entry((*view, row)).or_insert(0) += diff;
+    }
+    folded.retain(|_, count| *count != 0);
+    folded
 }
 
 /// What a commit makes durable.
@@ -503,12 +589,7 @@ fn compare(
     check_archive(dataflow, partitions, lake);
     let records = oracle_records(dataflow, partitions, lake);
     let expected = runtime().block_on(recompute(dataflow, &records)).unwrap();
-    let mut folded: Vec<BTreeMap<&Row, i64>> = vec![BTreeMap::new(); dataflow.views.len()];
-    for (view, epoch, row, diff) in &handed.changes {
-        if *epoch <= lake.epoch {
-            *folded[*view].entry(row).or_insert(0) += diff;
-        }
-    }
+    let folded = folded(&handed.changes[0], lake.epoch.0);
     for (number, view) in dataflow.views.iter().enumerate() {
         let expected: Vec<Row> = expected[&view.name]
             .iter()
@@ -520,11 +601,12 @@ fn compare(
             .cloned()
             .collect();
         assert_same(&view.name, "table", &stored, &expected, lake.epoch);
-        let live: Vec<Row> = folded[number]
+        let live: Vec<Row> = folded
             .iter()
-            .flat_map(|(row, count)| {
+            .filter(|it| it.0.0 == number)
+            .flat_map(|((_, row), count)| {
                 assert!(
-                    0 <= *count,
+                    0 < *count,
                     "view {}: {row:?} is there {count} times",
                     view.name
                 );
@@ -768,7 +850,7 @@ fn late_records_and_dead_letters_are_counted() {
         seed: 7,
         records: 400,
         partitions: 1,
-        workers: vec![1],
+        runs: vec![(1, 1)],
     };
     let partitions = records(&subject, &scenario);
     let wall = Arc::new(AtomicU64::new(START_MS));
@@ -776,7 +858,7 @@ fn late_records_and_dead_letters_are_counted() {
         &subject.dataflow,
         &partitions,
         &Lake::default(),
-        1,
+        (1, 1),
         &wall,
         &mut Random(7),
     );
@@ -787,7 +869,7 @@ fn late_records_and_dead_letters_are_counted() {
         .position(|it| it.name == "late")
         .unwrap();
     assert!(
-        handed.changes.iter().any(|it| it.0 == late),
+        handed.changes[0].iter().any(|it| it.0 == late),
         "the simulation has late records"
     );
     let marked = handed
