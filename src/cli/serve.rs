@@ -227,7 +227,7 @@ fn source_health(status: &source::Status) -> (Health, String) {
         status.partitions.len(),
         status.lag()
     );
-    match (status.connected, &status.problem) {
+    match (status.connected, status.problem()) {
         (false, None) => (Health::Starting, "not reached yet".to_owned()),
         (false, Some(problem)) => (Health::Down, problem.clone()),
         (true, Some(problem)) => (Health::Degraded, format!("{problem}{lost}")),

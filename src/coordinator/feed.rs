@@ -76,8 +76,7 @@ pub(super) fn open(
                     if let Err(error) = reader.run(&sender) {
                         tracing::error!(%error, "a Kafka reader ended");
                         failing.update(|it| {
-                            it.connected = false;
-                            it.problem = Some(error.to_string());
+                            it.tell(worker, false, Some(error.to_string()));
                         });
                     }
                 })

@@ -261,10 +261,9 @@ impl Reader {
     fn problem(&self, name: &str, error: &io::Error) {
         let text = format!("{name}: {error}");
         self.status.update(|it| {
-            if it.problem.as_ref() != Some(&text) {
+            if it.tell(self.worker, it.connected, Some(text)) {
                 tracing::warn!(file = name, %error, "an input file cannot be read; trying again");
             }
-            it.problem = Some(text);
         });
     }
 
@@ -277,8 +276,7 @@ impl Reader {
             }
         };
         self.status.update(|it| {
-            it.connected = true;
-            it.problem = None;
+            it.tell(self.worker, true, None);
         });
         for (name, number) in names {
             if usize::try_from(number).unwrap_or(0) % self.workers != self.worker

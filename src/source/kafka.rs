@@ -48,6 +48,8 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The same while nothing can be read.
 const LOOK_EVERY_WAITING: Duration = Duration::from_millis(500);
+/// How long a complaint of the client is told after it was last heard.
+const TROUBLE_TOLD: Duration = Duration::from_secs(10);
 /// How long one question to the broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -161,6 +163,8 @@ impl Reader {
             open: BTreeMap::new(),
             stopped: BTreeMap::new(),
             looked: None,
+            waiting: true,
+            complaint: None,
             away: false,
             other_topic,
         };
@@ -197,6 +201,10 @@ struct Reading {
     /// The topic is past its start: what appears now is read from its beginning.
     begun: bool,
     looked: Option<Instant>,
+    /// There is nothing to read from yet, or no more.
+    waiting: bool,
+    /// What the client complained of last, and when; it repeats itself as long as that is so.
+    complaint: Option<(String, Instant)>,
     /// The brokers cannot be reached.
     away: bool,
     /// Set by the client when the topic was replaced, before it hands out what is in the new one.
@@ -207,7 +215,7 @@ impl Reading {
     fn run(&mut self, consumer: &Client) -> Result<(), NobodyListens> {
         let mut taken = 0;
         while !self.reader.stop.load(Ordering::Acquire) {
-            let look_every = if self.open.is_empty() || self.away {
+            let look_every = if self.waiting {
                 LOOK_EVERY_WAITING
             } else {
                 LOOK_EVERY
@@ -301,6 +309,7 @@ impl Reading {
     /// The brokers are away. Until they are back no partition is known to be at its end: records may wait there, and windows wait for them.
     fn lose(&mut self, reason: &KafkaError) -> Result<(), NobodyListens> {
         self.away = true;
+        self.waiting = true;
         let brokers = &self.reader.topic.brokers;
         self.tell(
             false,
@@ -324,6 +333,7 @@ impl Reading {
             Ok(numbers) => numbers,
             Err(error) if is_missing(&error) => {
                 self.begun = true;
+                self.waiting = true;
                 self.tell(
                     true,
                     Some(format!("topic {name} does not exist; waiting for it")),
@@ -367,7 +377,12 @@ impl Reading {
         self.assign(consumer, &starting);
         self.begun = true;
         self.away = false;
-        self.tell(true, None);
+        self.waiting = false;
+        self.complaint = self
+            .complaint
+            .take()
+            .filter(|it| it.1.elapsed() < TROUBLE_TOLD);
+        self.tell(true, self.complaint.as_ref().map(|it| it.0.clone()));
         Ok(())
     }
 
@@ -383,13 +398,11 @@ impl Reading {
 
     fn tell(&self, connected: bool, problem: Option<String>) {
         self.reader.status.update(|it| {
-            if it.problem != problem
-                && let Some(text) = &problem
+            if it.tell(self.reader.worker, connected, problem)
+                && let Some(text) = it.problems.get(&self.reader.worker)
             {
                 tracing::warn!(source = %self.reader.topic.source, "{text}");
             }
-            it.connected = connected;
-            it.problem = problem;
         });
     }
 
@@ -532,8 +545,9 @@ impl Reading {
             }
             _ if is_missing(error) => self.decide_anew(consumer),
             _ => {
-                let connected = self.reader.status.get().connected;
-                self.tell(connected, Some(error.to_string()));
+                let text = format!("the Kafka client cannot read on: {error}");
+                self.tell(!self.away, Some(text.clone()));
+                self.complaint = Some((text, Instant::now()));
                 Ok(())
             }
         }

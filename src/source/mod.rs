@@ -84,8 +84,8 @@ pub enum Error {
 pub struct Status {
     /// False while the broker or folder cannot be reached.
     pub connected: bool,
-    /// What is wrong, or nothing.
-    pub problem: Option<String>,
+    /// What is wrong, as the reader of each worker has it.
+    pub problems: BTreeMap<usize, String>,
     pub partitions: BTreeMap<i32, PartitionStatus>,
     /// Records that were gone before they could be read, since the start of this process.
     pub lost_records: u64,
@@ -114,6 +114,21 @@ impl PartitionStatus {
 }
 
 impl Status {
+    /// What is wrong, or nothing.
+    pub fn problem(&self) -> Option<&String> {
+        self.problems.values().next()
+    }
+
+    /// Takes in what a worker's reader says; true if it says that something else is wrong than before.
+    pub fn tell(&mut self, worker: usize, connected: bool, problem: Option<String>) -> bool {
+        self.connected = connected;
+        let before = match &problem {
+            Some(text) => self.problems.insert(worker, text.clone()),
+            None => self.problems.remove(&worker),
+        };
+        problem.is_some() && before != problem
+    }
+
     /// What is there and was not read yet, as far as known.
     pub fn lag(&self) -> i64 {
         self.partitions.values().filter_map(|it| it.lag()).sum()
