@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tidelake::cluster;
 use tidelake::coordinator::{self, Committed, Ending, Pipeline};
 use tidelake::http::{
     App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource, serve,
@@ -21,6 +22,9 @@ use tidelake::sql::query::{
 };
 use tidelake::view::Hub;
 use tokio::sync::watch;
+
+/// Clocks of a cluster that are further apart than this are worth a word.
+const SKEW_MS_MAX: i64 = 500;
 
 /// Runs a dataflow and serves it.
 pub async fn run(
@@ -193,6 +197,9 @@ struct PipelineStatus {
     sources: Vec<(String, SharedStatus)>,
     committed: watch::Receiver<Committed>,
     workers: usize,
+    process: usize,
+    processes: usize,
+    peers: Option<cluster::Sender>,
     /// Sources are files, whose offsets are bytes.
     from_files: bool,
 }
@@ -204,9 +211,35 @@ impl PipelineStatus {
             sources: pipeline.sources.clone(),
             committed: pipeline.committed.clone(),
             workers: pipeline.workers,
+            process: pipeline.process,
+            processes: pipeline.processes,
+            peers: pipeline.peers(),
             from_files,
         }
     }
+}
+
+/// How the processes are doing together: clocks far apart delay the newest epoch.
+fn cluster_health(process: usize, processes: usize, peers: &cluster::Sender) -> (Health, String) {
+    let skew_ms = peers
+        .skews_ms()
+        .into_iter()
+        .map(i64::abs)
+        .max()
+        .unwrap_or(0);
+    let restarts = std::env::var("TIDELAKE_RESTARTS").unwrap_or_default();
+    let restarts = match restarts.as_str() {
+        "" | "0" => String::new(),
+        many => format!(", restarted {many} times"),
+    };
+    let detail = format!("process {process} of {processes}, clocks within {skew_ms} ms{restarts}");
+    if skew_ms < SKEW_MS_MAX {
+        return (Health::Ok, detail);
+    }
+    (
+        Health::Degraded,
+        format!("{detail}: newest rows are late by that; set the clocks of the hosts"),
+    )
 }
 
 /// How a source is doing, in a word and in a sentence: the worst first.
@@ -295,6 +328,14 @@ impl StatusSource for PipelineStatus {
             status: engine.0,
             detail: engine.1,
         });
+        if let Some(peers) = &self.peers {
+            let (status, detail) = cluster_health(self.process, self.processes, peers);
+            components.push(Component {
+                name: "cluster".to_owned(),
+                status,
+                detail,
+            });
+        }
         let age_ms = wall_ms().saturating_sub(committed.written_ms);
         let lake = match &committed.problem {
             Some(problem) => (Health::Down, problem.clone()),

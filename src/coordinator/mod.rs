@@ -436,12 +436,9 @@ impl Pipeline {
         self.control.stop_at.load(Ordering::Acquire) != 0
     }
 
-    /// How far the clocks of the other processes are ahead, in milliseconds; empty without a cluster.
-    pub fn skews_ms(&self) -> Vec<i64> {
-        self.peers
-            .as_ref()
-            .map(cluster::Sender::skews_ms)
-            .unwrap_or_default()
+    /// The other processes of the cluster, if there are any.
+    pub fn peers(&self) -> Option<cluster::Sender> {
+        self.peers.clone()
     }
 
     /// Stops reading, commits what was read, and ends the workers: of all processes, if there are several.
