@@ -5,6 +5,7 @@ use super::Topic;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,6 +84,11 @@ impl ClientContext for Context {
         }
         // What matters of it comes as an error too, and is said once where that is handled.
         tracing::debug!(target: "librdkafka", "{facility}: {text}");
+    }
+
+    fn error(&self, _error: KafkaError, reason: &str) {
+        // The same error is handed out by the next poll.
+        tracing::debug!(topic = %self.topic, "{reason}");
     }
 
     fn stats(&self, statistics: Statistics) {
