@@ -212,7 +212,19 @@ impl StatusSource for PipelineStatus {
                 .filter_map(|it| Some(it.end_offset? - it.offset))
                 .map(|it| it.max(0))
                 .sum();
-            let mut detail = format!("{} partitions, {lag} behind", status.partitions.len());
+            let unknown = status
+                .partitions
+                .values()
+                .filter(|it| it.end_offset.is_none())
+                .count();
+            let unit = if self.from_files { "bytes" } else { "records" };
+            let mut detail = format!(
+                "{} partitions, {lag} {unit} behind",
+                status.partitions.len()
+            );
+            if 0 < unknown {
+                detail.push_str(&format!("; the end of {unknown} is not known yet"));
+            }
             if let Some(problem) = &status.problem {
                 detail = problem.clone();
             }
@@ -251,7 +263,7 @@ impl StatusSource for PipelineStatus {
             sources.push(SourceStatus {
                 name: name.clone(),
                 connected: status.connected,
-                unit: if self.from_files { "bytes" } else { "records" }.to_owned(),
+                unit: unit.to_owned(),
                 partitions: partitions.collect(),
                 records: totals.records,
                 undecoded: totals.undecoded,
