@@ -443,7 +443,7 @@ async function seven() {
     (await epochs()).every((epoch, at) => epoch !== before[at]),
   );
   const status = await (await fetch(`${server.url}api/v1/status`)).json();
-  check(`seven tabs hold one stream, not ${status.stream_clients}`, status.stream_clients === 1);
+  check(`seven tabs hold one stream (${status.stream_clients})`, status.stream_clients === 1);
   for (const page of pages) await page.close();
   checkQuiet();
 }
