@@ -243,7 +243,7 @@ fn cluster_health(process: usize, processes: usize, peers: &cluster::Sender) -> 
 }
 
 /// How a source is doing, in a word and in a sentence: the worst first.
-fn source_health(status: &source::Status) -> (Health, String) {
+fn source_health(status: &source::Status, unit: &str) -> (Health, String) {
     let stopped = status.partitions.values().find_map(|it| {
         let problem = it.problem.as_ref()?;
         Some(format!("partition {} is stopped: {problem}", it.name))
@@ -255,11 +255,16 @@ fn source_health(status: &source::Status) -> (Health, String) {
         0 => String::new(),
         lost => format!("; {lost} records were gone before they could be read"),
     };
-    let behind = format!(
-        "{} partitions, {} behind",
+    let mut behind = format!(
+        "{} partitions, {} {unit} behind",
         status.partitions.len(),
         status.lag()
     );
+    let ends = status.partitions.values().map(|it| it.end_offset);
+    let unknown = ends.filter(Option::is_none).count();
+    if 0 < unknown {
+        behind.push_str(&format!("; the end of {unknown} is not known yet"));
+    }
     match (status.connected, status.problem()) {
         (false, None) => (Health::Starting, "not reached yet".to_owned()),
         (false, Some(problem)) => (Health::Down, problem.clone()),
@@ -277,7 +282,8 @@ impl StatusSource for PipelineStatus {
         let committed = self.committed.borrow().clone();
         for ((name, shared), totals) in self.sources.iter().zip(totals) {
             let status = shared.get();
-            let (health, detail) = source_health(&status);
+            let unit = if self.from_files { "bytes" } else { "records" };
+            let (health, detail) = source_health(&status, unit);
             components.push(Component {
                 name: format!("source {name}"),
                 status: health,
@@ -301,7 +307,7 @@ impl StatusSource for PipelineStatus {
             sources.push(SourceStatus {
                 name: name.clone(),
                 connected: status.connected,
-                unit: if self.from_files { "bytes" } else { "records" }.to_owned(),
+                unit: unit.to_owned(),
                 partitions: partitions.collect(),
                 pace: shared.pace(),
                 gaps: status.gaps,

@@ -4,7 +4,8 @@
 //! that no minute is there twice. Every series says which SQL it is, so a person can look at the rows behind it.
 //! A coarser step adds up counts and keeps the worst of percentiles: a spike of one minute is seen in a chart of a week.
 //!
-//! Expected bands are the median of the 30 steps before, plus and minus four times their median deviation.
+//! Expected bands are the median of the 30 steps before, plus and minus four times their median deviation, but at least a tenth
+//! of it: of what hardly moves, a small move is no news.
 
 use super::App;
 use super::filter::quoted_name;
@@ -25,6 +26,8 @@ const BASELINE_STEPS: usize = 30;
 const BASELINE_STEPS_MIN: usize = 10;
 /// Deviations to either side; 1.4826 makes the median deviation one standard deviation of a normal distribution.
 const BAND_DEVIATIONS: f64 = 4.0 * 1.4826;
+/// A band is at least this share of its middle, to either side.
+const BAND_SHARE_MIN: f64 = 0.1;
 /// Endpoints told apart; all others are one.
 const ENDPOINTS_MAX: usize = 6;
 /// Length of the window an hour or a day ago that the present is compared with.
@@ -124,7 +127,7 @@ pub async fn history(
             .collect(),
         window_seconds: window / SECOND_US,
         expected_rule: format!(
-            "median of the {BASELINE_STEPS} steps before, ± 4 median deviations"
+            "median of the {BASELINE_STEPS} steps before, ± 4 median deviations, at least a tenth"
         ),
         ..History::default()
     };
@@ -327,7 +330,7 @@ fn expected(values: &[Option<f64>], skip: usize) -> Band {
         }
         let middle = median(&mut before);
         let mut deviations: Vec<f64> = before.iter().map(|it| (it - middle).abs()).collect();
-        let width = BAND_DEVIATIONS * median(&mut deviations);
+        let width = (BAND_DEVIATIONS * median(&mut deviations)).max(BAND_SHARE_MIN * middle);
         band.low.push(Some((middle - width).max(0.0)));
         band.high.push(Some(middle + width));
     }

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const WITHIN_MS = 30_000;
+const WITHIN_MS = 60_000;
 
 export function launch() {
   return chromium.launch({
@@ -115,10 +115,15 @@ export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
       generator.kill('SIGKILL');
       await it.stop('SIGKILL');
       await chmod(lake, 0o755).catch(() => {});
-      await rm(folder, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
     },
   };
-  await it.start();
+  try {
+    await it.start();
+  } catch (error) {
+    await it.end();
+    throw new Error(`${error.message}: ${it.log()}`);
+  }
   return it;
 }
 

@@ -1,7 +1,7 @@
 /**
  * What is around every page: where one can go, whether what one sees is live and of when it is, and the keyboard.
  */
-import { Link, Outlet } from '@tanstack/react-router';
+import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useLive, useTopic } from '../shared/live';
 import { Shape } from '../shared/mark';
@@ -29,42 +29,45 @@ export function Frame() {
       >
         Skip to the page
       </a>
-      <header className="flex h-11 shrink-0 items-center gap-x-2 border-b border-line px-3 sm:gap-x-4 sm:px-4">
-        <Link to="/" className="flex items-center gap-2 font-semibold" aria-label="tidelake, overview">
-          <Waves />
-          <span className="hidden text-control sm:inline">tidelake</span>
-        </Link>
-        <Navigation />
-        <div className="ml-auto flex items-center gap-1">
-          <Button
-            kind="quiet"
-            className="hidden sm:inline-flex"
-            onClick={() => setPalette(true)}
-            aria-label="Command palette"
-            title="Ctrl or ⌘ + K"
-          >
-            ⌘K
-          </Button>
-          <Button
-            kind="quiet"
-            className="hidden sm:inline-flex"
-            onClick={() => setHelp(true)}
-            aria-label="Keyboard help"
-          >
-            ?
-          </Button>
-          <ThemeButton />
+      <header className="shrink-0">
+        <div className="flex h-11 shrink-0 items-center gap-x-2 border-b border-line px-3 sm:gap-x-4 sm:px-4">
+          <Link to="/" className="flex items-center gap-2 font-semibold" title="Overview">
+            <Waves />
+            <span className="sr-only text-control sm:not-sr-only">tidelake</span>
+          </Link>
+          <Navigation />
+          <div className="ml-auto flex items-center gap-1">
+            <Button
+              kind="quiet"
+              className="hidden sm:inline-flex"
+              onClick={() => setPalette(true)}
+              title="Ctrl or ⌘ + K"
+            >
+              ⌘K<span className="sr-only"> command palette</span>
+            </Button>
+            <Button kind="quiet" className="hidden sm:inline-flex" onClick={() => setHelp(true)}>
+              ?<span className="sr-only"> keys</span>
+            </Button>
+            <ThemeButton />
+          </div>
         </div>
+        <Bar />
       </header>
-      <Bar />
       <Reconnecting />
       <main id="main" className="min-h-0 flex-1">
+        <PageName />
         <Outlet />
       </main>
       <Help open={help} onClose={() => setHelp(false)} />
       <CommandPalette open={palette} onClose={() => setPalette(false)} />
     </div>
   );
+}
+
+function PageName() {
+  const { pathname } = useLocation();
+  const page = PAGES.find(({ to }) => to !== '/' && pathname.endsWith(to)) ?? PAGES[0];
+  return <h1 className="sr-only">{page.label}</h1>;
 }
 
 function Navigation() {

@@ -9,8 +9,9 @@ export function ThemeButton() {
   return (
     <Menu
       trigger={
-        <Button kind="quiet" aria-label="Theme" title="Theme">
-          ◐
+        <Button kind="quiet" title="Theme">
+          <span aria-hidden="true">◐</span>
+          <span className="sr-only">Theme</span>
         </Button>
       }
       items={CHOICES.map(choice => ({

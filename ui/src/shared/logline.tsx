@@ -68,17 +68,19 @@ function Value({ column, value, onPick, className, children }: ValueProps) {
   const shown = children ?? (value === null ? MISSING : String(value));
   if (onPick === undefined || value === null) return <span className={className}>{shown}</span>;
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the same is in the record's drawer, for the keyboard.
-    // biome-ignore lint/a11y/noStaticElementInteractions: a shortcut for the pointer only.
-    <span
-      className={cn('cursor-pointer decoration-dotted underline-offset-2 hover:underline', className)}
-      title={`Only ${column} ${value}; with Alt: without it`}
-      onClick={event => {
-        event.stopPropagation();
-        onPick(column, value, event.altKey);
-      }}
-    >
-      {shown}
+    <span className={className}>
+      {/* biome-ignore lint/a11y/useKeyWithClickEvents: the same is in the record's drawer, for the keyboard. */}
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: a shortcut for the pointer only. */}
+      <span
+        className="cursor-pointer decoration-dotted underline-offset-2 hover:underline"
+        title={`Only ${column} ${value}; with Alt: without it`}
+        onClick={event => {
+          event.stopPropagation();
+          onPick(column, value, event.altKey);
+        }}
+      >
+        {shown}
+      </span>
     </span>
   );
 }

@@ -23,10 +23,10 @@ export function Receipt({ view, label, children }: { view: string; label: string
           type="button"
           className="rounded text-left decoration-muted decoration-dotted underline-offset-4 hover:underline"
           title="Where does this come from?"
-          aria-label={`${label}: where does it come from?`}
           onKeyDown={event => event.key === 'i' && setOpen(true)}
         >
           {children}
+          <span className="sr-only"> ({label}, receipt)</span>
         </button>
       }
     >

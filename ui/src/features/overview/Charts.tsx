@@ -59,7 +59,8 @@ function useChartState(history: HistoryQuery): PanelState {
   const link = useLive(state => state.link);
   const frozen = useFrozen();
   const asOf = useLastFresh();
-  const items = history.data === undefined ? null : history.data.times.length;
+  const known = history.data?.overall.requests?.filter(value => value !== null);
+  const items = known?.length ?? null;
   const asked = answerState(history, items);
   return asked.name === 'live' ? panelState(link, items, asOf, frozen) : asked;
 }

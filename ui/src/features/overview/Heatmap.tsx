@@ -26,7 +26,11 @@ export function Heatmap({ history, brush }: { history: History; brush: (from: nu
   const p95 = useP95(history, times);
   const [table, setTable] = useState(false);
   if (cells === null)
-    return <p className="px-3 pb-3 text-muted">No view of this dataflow counts response times.</p>;
+    return (
+      <p className="px-3 pb-3 text-muted">
+        No response times in this range, or no view of this dataflow counts them.
+      </p>
+    );
   const newest = p95.at(-2) ?? null;
   return (
     <figure className="flex h-full min-h-28 flex-col px-2 pb-1">

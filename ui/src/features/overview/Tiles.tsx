@@ -82,7 +82,7 @@ function Change({ word, now, before }: { word: string; now: number | null; befor
       : `${word} ago it was ${formatNumber(before, before < 100 ? 1 : 0)}`;
   return (
     <span title={title} className="whitespace-nowrap">
-      {text} <span className="opacity-80">{word}</span>
+      {text} {word}
     </span>
   );
 }

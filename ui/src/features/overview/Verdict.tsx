@@ -3,7 +3,7 @@
  */
 import type { Row } from '../../api/wire';
 import { partOf } from '../../shared/filter';
-import { formatAge, formatAny, formatName, formatTime, numberOf } from '../../shared/format';
+import { formatAge, formatAny, formatDateTime, formatName, formatTime, numberOf } from '../../shared/format';
 import { useLive, useNow, useView } from '../../shared/live';
 import { Shape, type Tone } from '../../shared/mark';
 import { useGo } from '../../shared/nav';
@@ -11,6 +11,8 @@ import { Button } from '../../shared/ui/button';
 
 /** An anomaly counts as going on so long after the end of its window. */
 const GOING_ON_MS = 120_000;
+/** A watermark stays behind by what its source allows for late records; older than this it tells of a backlog. */
+const BEHIND_MS = 300_000;
 
 /** Rules over windows have a threshold; single bad events happen all the time and say little. */
 const WINDOW_RULES = 'threshold > 0';
@@ -29,9 +31,26 @@ export function Verdict() {
         <b className="font-medium">{first.name}</b>
         <span>{first.detail}</span>
         {broken.length > 1 && <span className="text-muted">and {broken.length - 1} more</span>}
-        <Button kind="quiet" className="ml-auto" onClick={() => go({}, '/pipeline')}>
-          Open Pipeline
-        </Button>
+        <ToPipeline />
+      </Strip>
+    );
+  if (pipeline?.cause)
+    return (
+      <Strip tone="warn">
+        <b className="font-medium">Slow</b>
+        <span>{pipeline.cause.text}</span>
+        <ToPipeline />
+      </Strip>
+    );
+  const behind = behindOf(pipeline?.watermarks, now);
+  if (behind !== null)
+    return (
+      <Strip tone="warn">
+        <b className="font-medium">Behind by {formatAge(now - behind)}</b>
+        <span>
+          Windows are complete only up to {formatDateTime(behind)} UTC; what came after is still being read.
+        </span>
+        <ToPipeline />
       </Strip>
     );
   if (view === null || pipeline === null)
@@ -82,6 +101,21 @@ export function Verdict() {
       </span>
     </Strip>
   );
+}
+
+function ToPipeline() {
+  const go = useGo();
+  return (
+    <Button kind="quiet" className="ml-auto" onClick={() => go({}, '/pipeline')}>
+      Open Pipeline
+    </Button>
+  );
+}
+
+/** The oldest watermark if it is so old that the page shows the past; `null` if it is not. */
+function behindOf(watermarks: Record<string, string> | undefined, now_ms: number): number | null {
+  const oldest = Math.min(...Object.values(watermarks ?? {}).map(Date.parse));
+  return Number.isFinite(oldest) && now_ms - oldest > BEHIND_MS ? oldest : null;
 }
 
 function Strip({ tone, children }: { tone: Tone; children: React.ReactNode }) {

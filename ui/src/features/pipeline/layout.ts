@@ -23,6 +23,21 @@ export function place(ids: readonly string[], edges: readonly Schemas['Edge'][])
     width,
     height,
     nodes: new Map(ids.map(id => [id, graph.node(id)])),
-    edges: graph.edges().map(({ v, w }) => ({ from: v, to: w, points: graph.edge({ v, w }).points })),
+    edges: graph.edges().map(({ v, w }) => {
+      // From the right side of the one to the left side of the other, past what lies between.
+      const [from, to] = [graph.node(v), graph.node(w)];
+      const between = graph.edge({ v, w }).points.slice(1, -1);
+      const start = { x: from.x + NODE.width / 2, y: from.y };
+      const end = { x: to.x - NODE.width / 2, y: to.y };
+      return {
+        from: v,
+        to: w,
+        points: [
+          start,
+          ...between.filter((point: { x: number }) => start.x < point.x && point.x < end.x),
+          end,
+        ],
+      };
+    }),
   };
 }

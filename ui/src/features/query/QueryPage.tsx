@@ -193,7 +193,7 @@ function RunNote({ run }: { run: Run }) {
     case 'done':
       return (
         <span role="status" className="text-muted" data-run="done">
-          {formatNumber(run.answer.rows.length)} rows ·{' '}
+          {formatNumber(run.answer.rows.length)} {run.answer.rows.length === 1 ? 'row' : 'rows'} ·{' '}
           {formatNumber(run.answer.elapsed_ms, run.answer.elapsed_ms < 10 ? 1 : 0)} ms · epoch{' '}
           {formatTime(run.answer.epoch, 'ms')}
           {run.answer.truncated && <span className="text-warn"> · cut off; an export has more</span>}

@@ -26,7 +26,7 @@ export function Results({
   });
   const widths = columns.map(({ name, type }) =>
     NUMBERS.has(type)
-      ? 'minmax(90px, 140px)'
+      ? 'minmax(110px, 220px)'
       : name.length > 14
         ? 'minmax(150px, 1fr)'
         : 'minmax(120px, 1fr)',

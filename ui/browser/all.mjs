@@ -1,0 +1,519 @@
+/**
+ * Uses the page as a person would, in a real browser, against the real program on real input.
+ *
+ *     npm run browser -- PATH_OF_TIDELAKE [part…]
+ *
+ * It starts a generator and a server on folders of their own and ends them. It prints each check and exits with 1 at the
+ * first that fails. The browser is the one named by CHROMIUM, else /usr/bin/chromium.
+ */
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { check, launch, startTidelake, within } from './harness.mjs';
+
+const [binary, ...only] = process.argv.slice(2);
+if (binary === undefined) {
+  console.error('usage: all.mjs PATH_OF_TIDELAKE [PART…]');
+  process.exit(2);
+}
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const PAGES = ['', 'logs', 'query', 'anomalies', 'pipeline'];
+const complaints = [];
+const foreign = [];
+
+const server = await startTidelake(binary, { rate: 60, history: 5_400 });
+const browser = await launch();
+const context = await browser.newContext({
+  viewport: { width: 1440, height: 900 },
+  colorScheme: 'dark',
+  acceptDownloads: true,
+});
+context.setDefaultTimeout(30_000);
+context.on('page', page => {
+  page.on(
+    'console',
+    message => message.type() === 'error' && complaints.push(`${page.url()}: ${message.text()}`),
+  );
+  page.on('pageerror', error => complaints.push(`${page.url()}: ${error.message}`));
+});
+context.on('request', request => {
+  const url = request.url();
+  if (!url.startsWith(server.url) && !url.startsWith('blob:') && !url.startsWith('data:')) foreign.push(url);
+});
+
+const parts = {
+  overview,
+  logs,
+  query,
+  anomalies,
+  pipeline,
+  keyboard,
+  accessible,
+  seven,
+  phone,
+  brokenLake,
+  restart,
+};
+let failed = false;
+try {
+  for (const [name, part] of Object.entries(parts)) {
+    if (only.length > 0 && !only.includes(name)) continue;
+    console.log(`-- ${name}`);
+    await part();
+  }
+  check(`no request left the origin${foreign.map(url => `: ${url}`).join('')}`, foreign.length === 0);
+} catch (error) {
+  failed = true;
+  console.error(`FAILED ${error instanceof Error ? error.message : error}`);
+  const page = context.pages().at(-1);
+  await page?.screenshot({ path: 'browser-failed.png' }).catch(() => {});
+  console.error(server.log().split('\n').slice(-8).join('\n'));
+} finally {
+  await browser.close();
+  await server.end();
+}
+process.exit(failed ? 1 : 0);
+
+async function open(path) {
+  const page = await context.newPage();
+  await page.goto(server.url + path);
+  await within(`${path || 'overview'} is live`, () => page.locator('[data-link="live"]').isVisible());
+  return page;
+}
+
+/** Nothing but what a test brings about itself may be complained of in the console. */
+function checkQuiet() {
+  check(
+    `the console has no errors${complaints.map(text => `\n  ${text}`).join('')}`,
+    complaints.length === 0,
+  );
+}
+
+async function overview() {
+  const page = await open('');
+  const tile = name => page.locator(`[data-tile="${name}"] .tile-value`).textContent();
+  for (const name of ['events', 'errors', 'latency', 'sessions', 'volume', 'freshness'])
+    await within(`the tile ${name} has a number`, async () => /\d/.test(await tile(name)));
+  await within('a tile knows how it was an hour ago', async () =>
+    /[+−]\d+ % 1 h/.test(await page.locator('[data-tile="events"]').textContent()),
+  );
+  await within('a strip says what is wrong, or that nothing is', async () =>
+    /Nothing unusual|on \/|source|lake/.test(await page.getByLabel('What is wrong now').textContent()),
+  );
+  for (const title of ['Traffic by status', 'Latency', 'Errors'])
+    await within(`the chart ${title} is drawn`, () =>
+      page.locator(`section[aria-label="${title}"][data-state="live"] canvas`).first().isVisible(),
+    );
+  await within(
+    'the live log has records',
+    async () => (await page.locator('section[aria-label="Live log"] li').count()) > 0,
+  );
+  await page.locator('[data-tile="errors"] button').click();
+  await within('a number shows its receipt', async () => {
+    const text = await page.getByLabel('Receipt of Error rate').textContent();
+    return /SELECT/i.test(text) && /web_logs\/0/.test(text) && /version \d+/.test(text);
+  });
+  await page.keyboard.press('Escape');
+  await page.locator('section[aria-label="Errors"]').getByRole('button', { name: 'table' }).click();
+  await within('a chart is there as a table', () =>
+    page.locator('section[aria-label="Errors"] table').isVisible(),
+  );
+  const plot = page.locator('section[aria-label="Traffic by status"] .u-over');
+  const box = await plot.boundingBox();
+  await page.mouse.move(box.x + box.width * 0.4, box.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.7, box.y + 30, { steps: 5 });
+  await page.mouse.up();
+  await within('a brush sets the range in the address', () => /from=.*to=/.test(page.url()));
+  await page.goBack();
+  await within('back gives the range before', () => !/from=/.test(page.url()));
+  await page.locator('section[aria-label="Top endpoints"] tbody button').first().click();
+  await within('an endpoint opens its records', () => /\/logs\?.*where=endpoint/.test(page.url()));
+  checkQuiet();
+  await page.close();
+}
+
+async function logs() {
+  const page = await open('logs?range=15m');
+  const lines = page.locator('[data-record]');
+  const count = async name => {
+    const text = await page.locator(`[data-count="${name}"]`).textContent();
+    return Number(text.replace(/\(.*/, '').replace(/\D/g, ''));
+  };
+  await within('records come', async () => (await lines.count()) > 5);
+  await within(
+    'shown and matched are counted',
+    async () => (await count('shown')) > 0 && (await count('matched')) > 0,
+  );
+
+  await page.getByRole('button', { name: 'Pause' }).click();
+  const held = await lines.first().textContent();
+  await within('what is new is counted while the list is paused', async () =>
+    /paused · [1-9]/.test(await page.locator('[data-hold]').textContent()),
+  );
+  check('the paused list stands still', (await lines.first().textContent()) === held);
+  await page.getByRole('button', { name: 'Resume' }).click();
+  await within('the resumed list goes on', async () => (await lines.first().textContent()) !== held);
+
+  await page.getByRole('textbox', { name: 'Add a filter' }).fill('status >= 400');
+  await page.keyboard.press('Enter');
+  await within('the filter is in the address', () => /where=status/.test(page.url()));
+  await within('only records that match are listed', async () => {
+    const texts = await lines.allTextContents();
+    return texts.length > 0 && texts.every(text => /(WARN|ERROR)/.test(text));
+  });
+  await page.getByRole('textbox', { name: 'Add a filter' }).fill("status >>> 'x");
+  await page.keyboard.press('Enter');
+  await within('a wrong filter is refused in words', async () =>
+    /not closed|form|compared/.test(await page.getByRole('alert').first().textContent()),
+  );
+  complaints.length = 0;
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await within('the filter can be cleared', () => !/where=/.test(page.url()));
+
+  await page.getByRole('button', { name: 'Stored' }).click();
+  await within(
+    'stored records are listed',
+    async () => (await count('loaded')) > 0 && (await lines.count()) > 5,
+  );
+  await page
+    .locator('aside[aria-label="Frequent values"] section[aria-label="endpoint"] button')
+    .first()
+    .click();
+  await within('a frequent value becomes a filter', () => /where=endpoint/.test(page.url()));
+  await within('the list follows', async () => {
+    const value = /endpoint\+?(?:%20|\+)?%3D.*?%27(.*?)%27/.exec(page.url())?.[1];
+    const texts = await lines.allTextContents();
+    return texts.length > 0 && texts.every(text => text.includes(decodeURIComponent(value ?? '?')));
+  });
+  await lines.nth(2).click({ position: { x: 30, y: 8 } });
+  const drawer = page.locator('aside[aria-label="Record"]');
+  await within('a record shows all its fields', async () => /user_agent/.test(await drawer.textContent()));
+  await drawer.getByRole('button', { name: /^Without method / }).click();
+  await within(
+    'a field can be left out',
+    () => /method/.test(decodeURIComponent(page.url())) && /%21%3D|!=/.test(page.url()),
+  );
+  await page.keyboard.press('Escape');
+  await within('Escape closes the record', async () => (await drawer.count()) === 0);
+
+  await page.getByRole('button', { name: 'Export' }).click();
+  const [file] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('menuitem', { name: 'CSV' }).click(),
+  ]);
+  const text = await readFile(await file.path(), 'utf8');
+  check('the export has a head and rows', /^timestamp,/.test(text) && text.split('\n').length > 10);
+  checkQuiet();
+  await page.close();
+}
+
+async function query() {
+  const page = await open('query');
+  const done = page.locator('[data-run="done"]');
+  const rows = page.locator('section[aria-label="Answer"] [role="row"]');
+  await within('the first query has rows', async () => (await rows.count()) > 2);
+  const samples = page.locator('aside[aria-label="What can be asked"] details').first().locator('li button');
+  const names = await samples.allTextContents();
+  check('the samples are there', names.length >= 7);
+  for (let at = 0; at < names.length; at++) {
+    await samples.nth(at).click();
+    await within(`the sample "${names[at]}" has an answer`, async () => {
+      const text = await done.textContent({ timeout: 1_000 });
+      return /^\d/.test(text.trim()) && (await rows.count()) > 1;
+    });
+  }
+  const editor = page.getByRole('textbox', { name: 'SQL' });
+  const write = async text => {
+    await editor.click();
+    await page.keyboard.press('Control+A');
+    await page.keyboard.type(text);
+  };
+  await write('SELECT nothing FROM totals');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+Enter');
+  await within(
+    'an error is told and underlined in place',
+    async () => (await page.locator('.cm-refused').textContent({ timeout: 1_000 })) === 'nothing',
+  );
+  complaints.length = 0;
+  await write('SELECT requ');
+  await write('SELECT * FROM top_en');
+  await within('tables are completed', async () =>
+    /top_endpoints/.test(await page.locator('.cm-tooltip-autocomplete').textContent({ timeout: 1_000 })),
+  );
+  await page.keyboard.press('Escape');
+  await write("SELECT count(*) AS n FROM lake.logs WHERE endpoint = '/");
+  await within('frequent values are completed', async () => {
+    await page.keyboard.press('Control+Space');
+    return /\/api\//.test(await page.locator('.cm-tooltip-autocomplete').textContent({ timeout: 1_000 }));
+  });
+  await page.keyboard.press('Escape');
+  await write('SELECT * FROM last_minute');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+Enter');
+  await within('the view can be followed', () =>
+    page.getByRole('button', { name: 'Live', exact: true }).isEnabled(),
+  );
+  await page.getByRole('button', { name: 'Live', exact: true }).click();
+  await within(
+    'its rows change by themselves',
+    async () =>
+      Number(await page.locator('[data-changes]').getAttribute('data-changes', { timeout: 1_000 })) >= 3,
+  );
+  await page.getByRole('tab', { name: 'Plan' }).click();
+  await within(
+    'the plan is a graph and a text',
+    async () => (await page.getByLabel('Plan, from the result').locator('li').count()) >= 1,
+  );
+  await page.getByRole('tab', { name: /Rows/ }).click();
+  await write(
+    'SELECT sum(a.status + b.status + c.status) FROM lake.logs a CROSS JOIN lake.logs b CROSS JOIN lake.logs c',
+  );
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+Enter');
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await within('a query can be cancelled', () => page.getByText('cancelled').isVisible());
+  await page.getByRole('button', { name: 'Builder' }).click();
+  await page.getByRole('combobox', { name: 'Add a column' }).selectOption('endpoint');
+  await page.getByRole('button', { name: 'Run it' }).click();
+  await within(
+    'the builder puts a query together and runs it',
+    async () =>
+      /endpoint/.test(await page.locator('[role="columnheader"]').first().textContent()) &&
+      /rows?/.test(await done.textContent({ timeout: 1_000 })),
+  );
+  await page.getByRole('tab', { name: 'Chart' }).click();
+  await within(
+    'an answer is there as a chart',
+    async () => (await page.locator('section[aria-label="Answer"] li').count()) > 2,
+  );
+  await page.getByLabel('Name to save the query under').fill('by endpoint');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await within('a query can be saved', () =>
+    page.getByRole('button', { name: 'by endpoint', exact: true }).isVisible(),
+  );
+  for (const [name, magic] of [
+    ['CSV', /^endpoint,/],
+    ['JSON lines', /^\{"endpoint"/],
+    ['Parquet', /^PAR1/],
+    ['Arrow', /^\xff\xff\xff\xff/],
+  ]) {
+    await page.locator('section[aria-label="Answer"]').getByRole('button', { name: 'Export' }).click();
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('menuitem', { name }).click(),
+    ]);
+    check(`the export ${name} is one`, magic.test(await readFile(await file.path(), 'latin1')));
+  }
+  checkQuiet();
+  await page.close();
+}
+
+async function anomalies() {
+  const page = await open('anomalies');
+  await within('the rules over windows are told', () =>
+    page
+      .locator('section[aria-label="Rules over windows"]:is([data-state="live"],[data-state="empty"])')
+      .isVisible(),
+  );
+  const single = page.locator('section[aria-label="Single records, last hour"] tbody tr');
+  await within('single records are counted', async () => (await single.count()) > 0);
+  await single.first().locator('button').click();
+  await within('and lead to their records', () => /\/logs\?.*anomaly_type/.test(page.url()));
+  await within('which are there', async () => (await page.locator('[data-record]').count()) > 0);
+  checkQuiet();
+  await page.close();
+}
+
+async function pipeline() {
+  const page = await open('pipeline');
+  for (const name of ['source web_logs', 'engine', 'lake'])
+    await within(`${name} is ok`, () =>
+      page.locator(`main [data-component="${name}"][data-status="ok"]`).isVisible(),
+    );
+  await within(
+    'every part of the dataflow is drawn',
+    async () => (await page.locator('[data-node]').count()) > 12,
+  );
+  await within(
+    'lag is told per partition',
+    async () => (await page.locator('[data-partition]').count()) === 4,
+  );
+  await within('a committed offset is told', async () =>
+    /^[\d\s]+$/u.test(await page.locator('[data-partition="0"] [data-cell="committed"]').textContent()),
+  );
+  await within('threads are told', async () =>
+    /timely/.test(await page.locator('section[aria-label="Threads"]').textContent()),
+  );
+  await page.locator('[data-node="view:traffic_1m"]').click();
+  await within('a node tells its SQL', async () =>
+    /TUMBLE/i.test(await page.locator('aside[aria-label="view traffic_1m"]').textContent()),
+  );
+  await page.getByText('Files and versions in the lake').click();
+  await within('and its files', async () =>
+    /Version \d+: [1-9]\d* file/.test(
+      await page.locator('aside[aria-label="view traffic_1m"]').textContent(),
+    ),
+  );
+  await page.locator('main').getByText('dead letters').locator('xpath=following-sibling::dd//button').click();
+  await within('dead letters are one click away', () => /dead_letters/.test(page.url()));
+  checkQuiet();
+  await page.close();
+}
+
+async function keyboard() {
+  const page = await open('');
+  await page.keyboard.press('?');
+  await within('? shows the keys', () => page.getByRole('dialog', { name: 'Keys' }).isVisible());
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+K');
+  await page.keyboard.type('pipel');
+  await page.keyboard.press('Enter');
+  await within('the palette goes to a page', () => page.url().endsWith('/pipeline'));
+  await page.keyboard.press('g');
+  await page.keyboard.press('l');
+  await within('g l goes to the log', () => page.url().endsWith('/logs'));
+  await within('records come', async () => (await page.locator('[data-record]').count()) > 3);
+  await page.keyboard.press('Space');
+  await within('Space freezes the page', () => page.getByText('Go on').isVisible());
+  const lines = await page.locator('[data-record]').first().textContent();
+  await within(
+    'the newest goes on behind it',
+    async () => !/ 0\.0 s since/.test(await page.getByText('Go on').textContent()),
+  );
+  check(
+    'the frozen list stands still',
+    (await page.locator('[data-record]').first().textContent()) === lines,
+  );
+  await page.keyboard.press('Space');
+  await within('Space goes on', () => page.getByRole('button', { name: 'Freeze' }).isVisible());
+  await page.keyboard.press('/');
+  check(
+    '/ goes to the filter',
+    await page.getByRole('textbox', { name: 'Add a filter' }).evaluate(it => it === document.activeElement),
+  );
+  checkQuiet();
+  await page.close();
+}
+
+async function accessible() {
+  for (const theme of ['dark', 'light']) {
+    for (const path of PAGES) {
+      const page = await open(path);
+      await page.emulateMedia({ colorScheme: theme });
+      await within(
+        'its panels have data',
+        async () =>
+          (await page.locator('section[data-state="loading"]').count()) === 0 &&
+          (path !== 'query' || (await page.locator('[data-run="done"]').count()) > 0),
+      );
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      const told = violations.map(
+        ({ id, nodes }) =>
+          `\n  ${id}: ${nodes
+            .slice(0, 3)
+            .map(node => `${node.html.slice(0, 160)} ${node.failureSummary?.split('\n')[1] ?? ''}`)
+            .join('\n    ')}`,
+      );
+      check(`${path || 'overview'} is accessible in ${theme}${told.join('')}`, violations.length === 0);
+      await page.close();
+    }
+  }
+  complaints.length = 0;
+}
+
+async function seven() {
+  const pages = [];
+  for (let at = 0; at < 7; at++) pages.push(await open(PAGES[at % PAGES.length]));
+  const epochs = () =>
+    Promise.all(
+      pages.map(page =>
+        page
+          .getByText(/^epoch /)
+          .locator('b')
+          .first()
+          .textContent(),
+      ),
+    );
+  const before = await epochs();
+  await within('all seven tabs go on', async () =>
+    (await epochs()).every((epoch, at) => epoch !== before[at]),
+  );
+  const status = await (await fetch(`${server.url}api/v1/status`)).json();
+  check(`seven tabs hold one stream (${status.stream_clients})`, status.stream_clients === 1);
+  for (const page of pages) await page.close();
+  checkQuiet();
+}
+
+async function phone() {
+  const small = await browser.newContext({
+    viewport: { width: 390, height: 844 },
+    isMobile: true,
+    hasTouch: true,
+  });
+  for (const path of PAGES) {
+    const page = await small.newPage();
+    await page.goto(server.url + path);
+    await within(`${path || 'overview'} is live on a phone`, () =>
+      page.locator('[data-link="live"]').isVisible(),
+    );
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    check(`and not wider than it (${over} px)`, over <= 0);
+    await page.close();
+  }
+  await small.close();
+}
+
+/** Whoever takes the lake's folder away sees it on the page, and sees it well again. */
+async function brokenLake() {
+  const page = await open('');
+  const lake = status =>
+    page.locator(`[data-tile="freshness"] [data-component="lake"][data-status="${status}"]`);
+  await within('the lake is ok', () => lake('ok').isVisible());
+  const manifests = join(server.lake, '_tidelake', 'web_logs', 'manifests');
+  await rename(manifests, `${manifests}-away`);
+  await writeFile(manifests, 'in the way');
+  await within(
+    'a lake that cannot be written turns its tile within 15 s',
+    () => lake('down').isVisible(),
+    15_000,
+  );
+  await within('and is the first thing said', async () =>
+    /lake/.test(await page.getByLabel('What is wrong now').textContent()),
+  );
+  await rm(manifests);
+  await rename(`${manifests}-away`, manifests);
+  await mkdir(manifests, { recursive: true });
+  await within('a lake that can be written again is ok again', () => lake('ok').isVisible(), 60_000);
+  checkQuiet();
+  await page.close();
+}
+
+async function restart() {
+  const page = await open('');
+  const before = await page.locator('[data-tile="events"] .tile-value').textContent();
+  check('there is a number', /\d/.test(before));
+  await server.stop();
+  await within('a lost server is said, with the time of the next attempt', () =>
+    page.locator('[data-link="reconnecting"]').isVisible(),
+  );
+  check(
+    'the numbers are still there',
+    /\d/.test(await page.locator('[data-tile="events"] .tile-value').textContent()),
+  );
+  await server.start();
+  await within('the page comes back by itself', () => page.locator('[data-link="live"]').isVisible());
+  const epoch = () =>
+    page
+      .getByText(/^epoch /)
+      .locator('b')
+      .first()
+      .textContent();
+  const first = await epoch();
+  await within('and goes on', async () => (await epoch()) !== first);
+  complaints.length = 0;
+  await page.close();
+}
