@@ -17,7 +17,9 @@ mod stage;
 mod table;
 
 pub use log::{commit_info, remove_of, txn};
-pub use manifest::{Manifest, SourceOffsets, StateFile, TableEntry};
+pub use manifest::{
+    BySource, Counts, Manifest, PartitionRead, SourceOffsets, StateFile, TableEntry,
+};
 pub use stage::{Staged, Stager, TableLayout};
 pub use table::{Compaction, TableState};
 

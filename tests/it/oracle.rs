@@ -203,6 +203,7 @@ impl Feed for SimulatedFeed {
                     reason: it.reason,
                 })
                 .collect(),
+            from: Offset(from as i64),
             next: Position {
                 offset: Offset(partition.next as i64),
                 origin: String::new(),
