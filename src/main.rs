@@ -92,6 +92,11 @@ enum Command {
         /// Folder with dataflow.sql.
         dataflow: PathBuf,
     },
+    /// Proves the newest commit: reads source and lake again and recomputes every view. Changes nothing.
+    #[command(
+        after_help = "Examples:\n  tidelake verify                          what `tidelake demo` wrote\n  tidelake verify --data ./tidelake-data --json\n  tidelake verify dataflows/access_log --input /var/log/nginx --lake ./lake\n  KAFKA_BROKERS=kafka:9092 tidelake verify dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 proven, 1 not, 2 nothing there to prove."
+    )]
+    Verify(cli::verify::Arguments),
     /// Generates web-log events into files or Kafka.
     #[command(
         after_help = "Examples:\n  tidelake gen --rate 100 --duration 60 --out ./input\n  tidelake gen --count 1000000 --out ./input\n  tidelake gen --rate 20 --brokers localhost:9092 --topic web-logs"
@@ -202,7 +207,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     match start(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(exit_code(&error))
@@ -216,11 +221,17 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(Error::Ended { .. } | Error::Cluster(tidelake::cluster::Error::Deadline { .. })) => 75,
         Some(Error::Cluster(tidelake::cluster::Error::Refused { .. })) => 2,
         None if error.is::<tidelake::sql::Error>() => 3,
+        None if error
+            .downcast_ref::<tidelake::verify::Error>()
+            .is_some_and(tidelake::verify::Error::is_usage) =>
+        {
+            2
+        }
         _ => 1,
     }
 }
 
-fn start(command: Command) -> Result<()> {
+fn start(command: Command) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -231,8 +242,12 @@ fn start(command: Command) -> Result<()> {
     result
 }
 
-fn run(runtime: &tokio::runtime::Runtime, command: Command) -> Result<()> {
+fn run(runtime: &tokio::runtime::Runtime, command: Command) -> Result<ExitCode> {
     match command {
+        Command::Verify(arguments) => {
+            let proven = runtime.block_on(cli::verify::run(&arguments))?;
+            return Ok(ExitCode::from(u8::from(!proven)));
+        }
         Command::Demo {
             data,
             rate,
@@ -359,7 +374,8 @@ fn run(runtime: &tokio::runtime::Runtime, command: Command) -> Result<()> {
             filter,
             server,
         } => runtime.block_on(client::tail(&server, &view, filter.as_deref())),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn member(
@@ -397,9 +413,7 @@ fn demo(
     rate: f64,
     serving: &Serving,
 ) -> Result<()> {
-    let dataflow = runtime.block_on(tidelake::sql::plan_text("web_logs", DEMO_DATAFLOW, |it| {
-        std::env::var(it).ok()
-    }))?;
+    let dataflow = runtime.block_on(demo_dataflow())?;
     let input = data.join("input");
     let mut files = Files::open(&input, 4)?;
     let address = serving.address();
@@ -439,6 +453,11 @@ fn demo(
     stop.store(true, Ordering::Release);
     let _ = generating.join();
     result
+}
+
+async fn demo_dataflow() -> Result<Dataflow> {
+    let lookup = |it: &str| std::env::var(it).ok();
+    Ok(tidelake::sql::plan_text("web_logs", DEMO_DATAFLOW, lookup).await?)
 }
 
 async fn load(folder: &std::path::Path) -> Result<Dataflow> {

@@ -4,3 +4,4 @@ pub mod client;
 pub mod generate;
 pub mod serve;
 pub mod up;
+pub mod verify;

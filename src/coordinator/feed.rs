@@ -150,7 +150,10 @@ impl Feed for DecodingFeed {
             records: decoded.batch,
             newest_us: decoded.max_event_time,
             undecoded,
-            from: records.offsets.first().map_or(next.offset, |it| Offset(*it)),
+            from: records
+                .offsets
+                .first()
+                .map_or(next.offset, |it| Offset(*it)),
             next,
             bytes: records.data.len() as u64,
             checksum: records.checksum(),

@@ -563,9 +563,8 @@ pub fn read_again(
             continue;
         }
         let reached = match find(folder, origin).map_err(failed(folder))? {
-            Some(path) => {
-                read_range(&path, span.partition, origin.base, at..end, take).map_err(failed(&path))?
-            }
+            Some(path) => read_range(&path, span.partition, origin.base, at..end, take)
+                .map_err(failed(&path))?,
             None => at,
         };
         if reached < end {
