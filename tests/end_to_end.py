@@ -113,6 +113,8 @@ def main():
             anomalies = len(sql(port, "SELECT * FROM anomalies"))
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=30) == 0, "the stop was not clean"
+            proof = [options.binary, "verify", str(root / "dataflows/web_logs"), "--input", str(root / "input"), "--lake", str(root / "lake")]
+            assert subprocess.run(proof, env={**os.environ, "WATERMARK_DELAY_SECONDS": "3600"}).returncode == 0, "the proof failed"
             files, txns = replay(root / "lake/logs")
             assert sum(files.values()) == total, f"the log of the archive counts {sum(files.values())} records of {total}"
             generation = max(version for app, version in txns.items() if app.endswith("#generation"))

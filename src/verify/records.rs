@@ -254,6 +254,14 @@ impl Source<'_> {
                 continue;
             };
             let counted = self.read.as_ref().and_then(|it| it.get(partition));
+            if self.read.is_some() && counted.is_none() {
+                sum.source.add(|| {
+                    format!(
+                        "partition {}: the commits have no counts of it",
+                        partition.0
+                    )
+                });
+            }
             let read = counted.cloned().unwrap_or_else(|| PartitionRead {
                 origins: vec![position.origin.clone()],
                 ..PartitionRead::default()
