@@ -425,7 +425,10 @@ fn evaluate(plan: &Plan, records: &RecordBatch) -> Result<RecordBatch, String> {
                     .evaluate(&batch)
                     .and_then(|it| it.into_array(batch.num_rows()))
                     .map_err(text)?;
-                let mask: BooleanArray = prep_null_mask_filter(mask.as_boolean());
+                let mask: BooleanArray = match mask.null_count() {
+                    0 => mask.as_boolean().clone(),
+                    _ => prep_null_mask_filter(mask.as_boolean()),
+                };
                 batch = filter_record_batch(&batch, &mask).map_err(|it| it.to_string())?;
             }
             let columns = columns

@@ -53,7 +53,7 @@ pub(super) async fn check(
                 continue;
             }
         };
-        check_files(store, name, version, &table, entries, report).await?;
+        check_files(store, chosen, name, version, &table, report).await?;
         opened.insert(name.to_owned(), table);
     }
     Ok(opened)
@@ -250,10 +250,10 @@ fn compare_offsets(
 /// Every file of the version is there, as long and with as many rows as the log says; other files are told of.
 async fn check_files(
     store: &Store,
+    chosen: &Chosen,
     name: &str,
     version: u64,
     table: &DeltaTable,
-    entries: &Entries,
     report: &mut Report,
 ) -> Result<(), Error> {
     let mut named: BTreeMap<Path, Named> = BTreeMap::new();
@@ -306,22 +306,23 @@ async fn check_files(
         findings,
         "readers of the table get an error or wrong rows.",
     ));
-    note_leftovers(store, name, &named, entries, report).await
+    note_leftovers(store, chosen, name, &named, report).await
 }
 
 /// Files that this version does not name: of other versions, or of none.
 async fn note_leftovers(
     store: &Store,
+    chosen: &Chosen,
     name: &str,
     named: &BTreeMap<Path, Named>,
-    entries: &Entries,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let told: BTreeSet<Path> = entries
+    let told: BTreeSet<Path> = chosen.logs[name]
         .values()
         .flatten()
         .filter_map(|it| it["add"]["path"].as_str())
         .map(Path::from)
+        .chain(chosen.pending.get(name).into_iter().flatten().cloned())
         .collect();
     let lying = store.data_files(name).await?;
     let (mut other, mut none, mut bytes) = (0u64, 0u64, 0);
