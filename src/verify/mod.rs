@@ -108,6 +108,11 @@ async fn once(dataflow: &Dataflow, options: &Options, store: &Store) -> Result<R
     };
     let opened = tables::check(dataflow, store, &chosen, &mut report).await?;
     if chosen.manifest.epoch == Epoch(0) {
+        report.add(Check::note(
+            "records",
+            "",
+            "none are committed yet: the lake has only been claimed",
+        ));
         return Ok(report);
     }
     let known = records::check(dataflow, options, &chosen.manifest, &opened, &mut report).await?;

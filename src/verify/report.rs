@@ -206,12 +206,14 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "dataflow {} in {}", self.dataflow, self.lake)?;
         if self.commit != 0 {
+            let upto = match self.epoch {
+                Epoch(0) => String::new(),
+                epoch => format!(", up to {}", epoch.iso()),
+            };
             writeln!(
                 f,
-                "commit {} of generation {}, up to {}",
-                self.commit,
-                self.generation,
-                self.epoch.iso()
+                "commit {} of generation {}{upto}",
+                self.commit, self.generation
             )?;
         }
         writeln!(f)?;

@@ -34,6 +34,7 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Result<BTreeMap<String, DeltaTable>, Error> {
     let mut opened = BTreeMap::new();
+    let mut leftovers = Leftovers::default();
     for name in names(dataflow) {
         let Some(version) = chosen.versions.get(name).copied() else {
             continue;
@@ -53,9 +54,11 @@ pub(super) async fn check(
                 continue;
             }
         };
-        check_files(store, chosen, name, version, &table, report).await?;
+        let named = check_files(store, name, version, &table, report).await?;
+        leftovers.look(store, chosen, name, &named).await?;
         opened.insert(name.to_owned(), table);
     }
+    leftovers.tell(report);
     Ok(opened)
 }
 
@@ -247,15 +250,14 @@ fn compare_offsets(
     }
 }
 
-/// Every file of the version is there, as long and with as many rows as the log says; other files are told of.
+/// Every file of the version is there, as long and with as many rows as the log says. Returns them.
 async fn check_files(
     store: &Store,
-    chosen: &Chosen,
     name: &str,
     version: u64,
     table: &DeltaTable,
     report: &mut Report,
-) -> Result<(), Error> {
+) -> Result<BTreeMap<Path, Named>, Error> {
     let mut named: BTreeMap<Path, Named> = BTreeMap::new();
     let snapshot = table.snapshot().map_err(|it| crate::lake::Error::Table {
         table: name.to_owned(),
@@ -306,49 +308,76 @@ async fn check_files(
         findings,
         "readers of the table get an error or wrong rows.",
     ));
-    note_leftovers(store, chosen, name, &named, report).await
+    Ok(named)
 }
 
-/// Files that this version does not name: of other versions, or of none.
-async fn note_leftovers(
-    store: &Store,
-    chosen: &Chosen,
-    name: &str,
-    named: &BTreeMap<Path, Named>,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let told: BTreeSet<Path> = chosen.logs[name]
-        .values()
-        .flatten()
-        .filter_map(|it| it["add"]["path"].as_str())
-        .map(Path::from)
-        .chain(chosen.pending.get(name).into_iter().flatten().cloned())
-        .collect();
-    let lying = store.data_files(name).await?;
-    let (mut other, mut none, mut bytes) = (0u64, 0u64, 0);
-    for (path, size) in lying {
-        let path = Path::from(path);
-        if named.contains_key(&path) {
-            continue;
-        }
-        match told.contains(&path) {
-            true => other += 1,
-            false => {
-                none += 1;
-                bytes += size;
+/// Files that the versions of the commit do not name: of other versions, or of none.
+#[derive(Default)]
+struct Leftovers {
+    of_other_versions: u64,
+    of_none: u64,
+    bytes: u64,
+    tables: Vec<String>,
+}
+
+impl Leftovers {
+    async fn look(
+        &mut self,
+        store: &Store,
+        chosen: &Chosen,
+        name: &str,
+        named: &BTreeMap<Path, Named>,
+    ) -> Result<(), Error> {
+        let told: BTreeSet<Path> = chosen.logs[name]
+            .values()
+            .flatten()
+            .filter_map(|it| it["add"]["path"].as_str())
+            .map(Path::from)
+            .chain(chosen.pending.get(name).into_iter().flatten().cloned())
+            .collect();
+        let before = self.of_none;
+        for (path, size) in store.data_files(name).await? {
+            let path = Path::from(path);
+            if named.contains_key(&path) {
+                continue;
             }
+            if told.contains(&path) {
+                self.of_other_versions += 1;
+                continue;
+            }
+            self.of_none += 1;
+            self.bytes += size;
+        }
+        if before < self.of_none {
+            self.tables
+                .push(format!("{name} {}", number(self.of_none - before)));
+        }
+        Ok(())
+    }
+
+    fn tell(&self, report: &mut Report) {
+        let other = match self.of_other_versions {
+            0 => String::new(),
+            some => format!(
+                "{} of other versions, kept for their readers",
+                count(some, "file")
+            ),
+        };
+        let none = match self.of_none {
+            0 => String::new(),
+            some => format!(
+                "{} ({}) that no version names: unfinished work of a crash or of right now, seen by no reader, deleted by age ({})",
+                count(some, "file"),
+                count(self.bytes, "byte"),
+                self.tables.join(", ")
+            ),
+        };
+        let texts: Vec<String> = [none, other]
+            .into_iter()
+            .filter(|it| !it.is_empty())
+            .collect();
+        if !texts.is_empty() {
+            report.add(Check::note("leftovers", "", texts.join("; ")));
         }
     }
-    if none != 0 {
-        report.add(Check::note(
-            "leftovers",
-            name,
-            format!(
-                "{} ({}) that no version names, and {other} of other versions: no reader sees them, and they are deleted by age",
-                count(none, "file"),
-                count(bytes, "byte")
-            ),
-        ));
-    }
-    Ok(())
 }
