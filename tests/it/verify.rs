@@ -618,6 +618,48 @@ fn what_the_source_no_longer_has_is_neither_proof_nor_failure() {
 }
 
 #[test]
+fn a_rotated_log_is_read_again_from_all_its_files() {
+    let place = Place::new();
+    let mut random = Random(8);
+    let log = place.input().join("part-0.jsonl");
+    let packed = place.input().join("part-0.jsonl.1.gz");
+    let pipe_until = |bytes: u64| {
+        runtime().block_on(async {
+            let pipeline = start(&place, 1).await;
+            committed(&pipeline, |it| has_read(it, bytes as i64)).await;
+            pipeline.stop().await.unwrap();
+        });
+    };
+    place.append(0, &lines(&mut random, START_US, 40));
+    pipe_until(std::fs::metadata(&log).unwrap().len());
+    place.append(0, &lines(&mut random, START_US, 10));
+    let first = std::fs::read(&log).unwrap();
+    let file = std::fs::File::create(&packed).unwrap();
+    let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    packer.write_all(&first).unwrap();
+    packer.finish().unwrap();
+    std::fs::remove_file(&log).unwrap();
+    place.append(0, &lines(&mut random, START_US, 30));
+    pipe_until(first.len() as u64 + std::fs::metadata(&log).unwrap().len());
+
+    let report = place.verify();
+    assert!(report.is_proven(), "{report}");
+    let source = text(&report, "source", "s");
+    assert!(
+        source.starts_with("1 partition read again: 80 records"),
+        "{report}"
+    );
+    std::fs::remove_file(&packed).unwrap();
+    let report = place.verify();
+    assert!(report.is_proven(), "{report}");
+    let gone = format!("partition 0: offsets 0 to {}", first.len());
+    assert!(
+        text(&report, "source gone", "s").contains(&gone),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_source_that_has_nothing_is_no_proof() {
     let place = original().copy();
     for file in sorted(&place.input()) {
