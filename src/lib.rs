@@ -17,4 +17,6 @@ pub mod plan;
 pub mod source;
 #[cfg(feature = "connectors")]
 pub mod sql;
+#[cfg(feature = "connectors")]
+pub mod verify;
 pub mod view;

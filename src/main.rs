@@ -96,6 +96,11 @@ enum Command {
         /// Folder with dataflow.sql.
         dataflow: PathBuf,
     },
+    /// Proves the newest commit: reads source and lake again and recomputes every view. Changes nothing.
+    #[command(
+        after_help = "Examples:\n  tidelake verify                          what `tidelake demo` wrote\n  tidelake verify --data ./tidelake-data --json\n  tidelake verify dataflows/access_log --input /var/log/nginx --lake ./lake\n  KAFKA_BROKERS=kafka:9092 tidelake verify dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 proven, 1 not, 2 nothing there to prove."
+    )]
+    Verify(cli::verify::Arguments),
     /// Generates web-log events into files or Kafka.
     #[command(
         after_help = "Examples:\n  tidelake gen --rate 100 --duration 60 --out ./input\n  tidelake gen --count 1000000 --out ./input\n  tidelake gen --rate 20 --brokers localhost:9092 --topic web-logs"
@@ -233,7 +238,7 @@ fn main() -> ExitCode {
         .init();
     quiet_echoes_of_losses();
     match start(cli.command, &settings) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(exit_code(&error))
@@ -269,11 +274,17 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(Error::Ended { .. } | Error::Cluster(tidelake::cluster::Error::Deadline { .. })) => 75,
         Some(Error::Cluster(tidelake::cluster::Error::Refused { .. })) => 2,
         None if error.is::<tidelake::sql::Error>() => 3,
+        None if error
+            .downcast_ref::<tidelake::verify::Error>()
+            .is_some_and(tidelake::verify::Error::is_usage) =>
+        {
+            2
+        }
         _ => 1,
     }
 }
 
-fn start(command: Command, settings: &Settings) -> Result<()> {
+fn start(command: Command, settings: &Settings) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -284,8 +295,16 @@ fn start(command: Command, settings: &Settings) -> Result<()> {
     result
 }
 
-fn run(runtime: &tokio::runtime::Runtime, command: Command, settings: &Settings) -> Result<()> {
+fn run(
+    runtime: &tokio::runtime::Runtime,
+    command: Command,
+    settings: &Settings,
+) -> Result<ExitCode> {
     match command {
+        Command::Verify(arguments) => {
+            let proven = runtime.block_on(cli::verify::run(&arguments, settings))?;
+            return Ok(ExitCode::from(u8::from(!proven)));
+        }
         Command::Demo {
             data,
             rate,
@@ -429,7 +448,8 @@ fn run(runtime: &tokio::runtime::Runtime, command: Command, settings: &Settings)
             filter,
             server,
         } => runtime.block_on(client::tail(&server, &view, filter.as_deref())),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn member(
@@ -468,9 +488,7 @@ fn demo(
     serving: &Serving,
     settings: &Settings,
 ) -> Result<()> {
-    let dataflow = runtime.block_on(tidelake::sql::plan_text("web_logs", DEMO_DATAFLOW, |it| {
-        settings.variable(it)
-    }))?;
+    let dataflow = runtime.block_on(demo_dataflow(settings))?;
     let input = data.join("input");
     let mut files = Files::open(&input, 4)?;
     let address = serving.address();
@@ -511,6 +529,11 @@ fn demo(
     stop.store(true, Ordering::Release);
     let _ = generating.join();
     result
+}
+
+async fn demo_dataflow(settings: &Settings) -> Result<Dataflow> {
+    let lookup = |it: &str| settings.variable(it);
+    Ok(tidelake::sql::plan_text("web_logs", DEMO_DATAFLOW, lookup).await?)
 }
 
 async fn load(folder: &std::path::Path, settings: &Settings) -> Result<Dataflow> {

@@ -62,6 +62,8 @@ def run(options, root):
         pipeline.wait_value("SELECT count(*) FROM lake.logs", total)
         assert in_order(batch) == in_order(live), "percentiles over the lake differ from the live ones"
         pipeline.stop()
+    proof = [options.binary, "verify", str(DATAFLOWS / "web_logs"), "--input", str(files), "--lake", str(root / "lake")]
+    assert subprocess.run(proof, env={**os.environ, **environment}).returncode == 0, "the proof failed"
     facts = recount.check_lake(root / "lake", lines, readers=False)
     print(f"ok: {total} records, {options.kills} kills, {facts}: everything once")
 

@@ -5,3 +5,4 @@ pub mod generate;
 pub mod serve;
 pub mod settings;
 pub mod up;
+pub mod verify;

@@ -6,14 +6,14 @@ use super::{Error, state};
 use crate::cluster;
 use crate::engine::{self, ClockState, StateContent};
 use crate::lake::{
-    self, Compaction, Manifest, Remedy, SourceOffsets, StateFile, Store, TableEntry, TableState,
-    commit_info, remove_of, txn,
+    self, BySource, Compaction, Counts, Manifest, PartitionRead, Remedy, SourceOffsets, StateFile,
+    Store, TableEntry, TableState, commit_info, remove_of, txn,
 };
 use crate::model::{Epoch, wall_ms};
 use crate::plan::{Dataflow, Plan, Window};
 use crate::view::Totals;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,7 +59,7 @@ impl Committed {
 }
 
 /// The application id of a table's `txn` actions.
-pub(super) fn app_id(dataflow: &str, table: &str) -> String {
+pub fn app_id(dataflow: &str, table: &str) -> String {
     format!("tidelake/{dataflow}/{table}")
 }
 
@@ -169,7 +169,7 @@ impl Committer {
         let mut adds: BTreeMap<String, Vec<(Value, bool)>> = BTreeMap::new();
         let mut replaced = BTreeSet::new();
         let mut sum = state::Sum::default();
-        let mut counts: BTreeMap<String, BTreeMap<i32, Value>> = BTreeMap::new();
+        let mut counts: BySource<Counts> = BTreeMap::new();
         let mut read = 0;
         for part in parts {
             if let Some(reason) = part.failed {
@@ -199,24 +199,28 @@ impl Committer {
                 totals.undecoded += progress.undecoded;
                 totals.bytes += progress.bytes;
                 read += progress.records + progress.undecoded;
-                let counted = counts
+                let counted = Counts {
+                    records: progress.records,
+                    undecoded: progress.undecoded,
+                    bytes: progress.bytes,
+                    checksum: progress.checksum,
+                };
+                counts
                     .entry(source.clone())
                     .or_default()
-                    .entry(progress.partition.0)
-                    .or_insert_with(
-                        || json!({"records": 0, "undecoded": 0, "bytes": 0, "checksum": "0"}),
-                    );
-                let before = |name: &str| counted[name].as_u64().unwrap_or(0);
-                let checksum: u64 = counted["checksum"]
-                    .as_str()
-                    .and_then(|it| it.parse().ok())
-                    .unwrap_or(0);
-                *counted = json!({
-                    "records": before("records") + progress.records,
-                    "undecoded": before("undecoded") + progress.undecoded,
-                    "bytes": before("bytes") + progress.bytes,
-                    "checksum": checksum.wrapping_add(progress.checksum).to_string(),
-                });
+                    .entry(progress.partition)
+                    .or_default()
+                    .add(&counted);
+                if let Some(all) = &mut next.read {
+                    all.entry(source.clone())
+                        .or_default()
+                        .entry(progress.partition)
+                        .or_insert_with(|| PartitionRead {
+                            from: progress.from,
+                            ..PartitionRead::default()
+                        })
+                        .add(&counted, &progress.next);
+                }
             }
         }
         let records = sum.records();
@@ -232,7 +236,7 @@ impl Committer {
         crash_point("parts");
         next.totals =
             serde_json::to_value(&self.totals).map_err(|it| Error::State(it.to_string()))?;
-        next.counts = serde_json::to_value(&counts).map_err(|it| Error::State(it.to_string()))?;
+        next.counts = Some(counts);
         let obsolete = self.store_state(&mut next, records).await?;
         crash_point("state");
         let merged = std::mem::take(&mut self.merged);

@@ -3,7 +3,7 @@
 use super::{Error, Options};
 use crate::engine::{Feed, Input, Undecoded};
 use crate::lake::SourceOffsets;
-use crate::model::Offsets;
+use crate::model::{Offset, Offsets};
 use crate::plan::{Format, SourceSpec};
 use crate::source::decode::{self, DecodeOptions, Decoder};
 use crate::source::{self, CHUNKS_AHEAD, Chunk, SharedStatus, file, kafka};
@@ -136,16 +136,6 @@ impl Feed for DecodingFeed {
             gap,
         } = self.chunks.try_recv().ok()?;
         let decoded = self.decoder.decode(&records);
-        let mut checksum = 0u64;
-        let mut start = 0;
-        for (end, offset) in records.ends.iter().zip(&records.offsets) {
-            let raw = &records.data[start..*end as usize];
-            start = *end as usize;
-            checksum = checksum.wrapping_add(twox_hash::XxHash3_64::oneshot_with_seed(
-                *offset as u64,
-                raw,
-            ));
-        }
         // What was gone before it could be read is a dead letter too, so that it is said where everyone can look it up.
         let missing = gap.into_iter().map(|it| Undecoded {
             offset: it.from,
@@ -167,9 +157,13 @@ impl Feed for DecodingFeed {
             records: decoded.batch,
             newest_us: decoded.max_event_time,
             undecoded,
+            from: records
+                .offsets
+                .first()
+                .map_or(next.offset, |it| Offset(*it)),
             next,
             bytes: records.data.len() as u64,
-            checksum,
+            checksum: records.checksum(),
             at_end,
         })
     }

@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use commit::Committed;
+pub use commit::{Committed, app_id};
 pub use feed::decoder;
 pub use peers::Ending;
 

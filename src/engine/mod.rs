@@ -24,7 +24,7 @@ pub use accumulate::{Accumulator, Partial};
 pub use clock::{ClockSettings, ClockState};
 pub use worker::{Mesh, Running, start};
 
-use crate::model::{Epoch, Partition, Position, Row};
+use crate::model::{Epoch, Offset, Partition, Position, Row};
 use crate::plan::Dataflow;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub struct Input {
     /// Newest event time among them, microseconds.
     pub newest_us: Option<i64>,
     pub undecoded: Vec<Undecoded>,
+    /// The first record among them; where to read on, if there is none.
+    pub from: Offset,
     /// Where to read on.
     pub next: Position,
     /// Raw bytes read.
@@ -108,6 +110,8 @@ pub struct EventTimes {
 pub struct SourceProgress {
     pub source: usize,
     pub partition: Partition,
+    /// Where it began.
+    pub from: Offset,
     pub next: Position,
     pub records: u64,
     pub undecoded: u64,

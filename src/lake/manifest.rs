@@ -1,7 +1,7 @@
 //! Manifests: one small JSON file per commit, numbered without gaps, created once and never changed.
 
 use super::{Error, Store};
-use crate::model::{Epoch, Offsets};
+use crate::model::{Epoch, Offset, Offsets, Partition, Position};
 use bytes::Bytes;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,72 @@ const KEPT: u64 = 1000;
 
 /// Offsets per source.
 pub type SourceOffsets = BTreeMap<String, Offsets>;
+
+/// Something per source and partition.
+pub type BySource<T> = BTreeMap<String, BTreeMap<Partition, T>>;
+
+/// Files a partition is known to have been read from; older ones are forgotten.
+const ORIGINS_MAX: usize = 1000;
+
+/// Records of a partition, counted and summed up in any order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub records: u64,
+    /// Records that could not be decoded.
+    pub undecoded: u64,
+    pub bytes: u64,
+    /// Sum over the raw records of a hash of offset and bytes.
+    #[serde(with = "as_text")]
+    pub checksum: u64,
+}
+
+impl Counts {
+    pub fn add(&mut self, other: &Counts) {
+        self.records += other.records;
+        self.undecoded += other.undecoded;
+        self.bytes += other.bytes;
+        self.checksum = self.checksum.wrapping_add(other.checksum);
+    }
+}
+
+/// Everything that was ever read of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionRead {
+    /// The first record.
+    pub from: Offset,
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// What the source noted about where the records were, oldest first: the files of a rotated log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<String>,
+}
+
+impl PartitionRead {
+    /// Adds what a commit read, up to a position.
+    pub fn add(&mut self, counts: &Counts, next: &Position) {
+        self.counts.add(counts);
+        if next.origin.is_empty() || self.origins.last() == Some(&next.origin) {
+            return;
+        }
+        self.origins.push(next.origin.clone());
+        if ORIGINS_MAX < self.origins.len() {
+            self.origins.remove(0);
+        }
+    }
+}
+
+/// Numbers that not every reader of JSON can hold, as text.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(number: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(number)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
 
 /// One commit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,8 +99,11 @@ pub struct Manifest {
     #[serde(default)]
     pub event_times: serde_json::Value,
     pub totals: serde_json::Value,
-    /// Per source and partition: records, dead letters, bytes, checksum, of this commit alone.
-    pub counts: serde_json::Value,
+    /// What was read of each partition in this commit alone; nothing in a claim, which reads nothing.
+    pub counts: Option<BySource<Counts>>,
+    /// What was read of each partition since its first record; nothing in a lake whose beginning was not counted.
+    #[serde(default)]
+    pub read: Option<BySource<PartitionRead>>,
     pub tables: BTreeMap<String, TableEntry>,
     pub state_full: Option<StateFile>,
     pub state_differences: Vec<StateFile>,
@@ -160,7 +229,7 @@ impl Store {
             claim.generation += 1;
             claim.writer = writer.to_owned();
             claim.written_ms = now_ms;
-            claim.counts = serde_json::Value::Null;
+            claim.counts = None;
             match self.commit_manifest(&claim).await {
                 Err(Error::Fenced { .. }) => continue,
                 result => return result.map(|()| claim),
@@ -233,7 +302,8 @@ impl Manifest {
             clocks: serde_json::Value::Null,
             event_times: serde_json::Value::Null,
             totals: serde_json::Value::Null,
-            counts: serde_json::Value::Null,
+            counts: None,
+            read: Some(BTreeMap::new()),
             tables: BTreeMap::new(),
             state_full: None,
             state_differences: Vec::new(),

@@ -10,14 +10,18 @@
 //!
 //! Not here: what the rows mean, and where they come from.
 
+mod inspect;
 mod log;
 mod manifest;
 mod parquet_file;
 mod stage;
 mod table;
 
+pub use inspect::FileFacts;
 pub use log::{commit_info, remove_of, txn};
-pub use manifest::{Manifest, SourceOffsets, StateFile, TableEntry};
+pub use manifest::{
+    BySource, Counts, Manifest, PartitionRead, SourceOffsets, StateFile, TableEntry,
+};
 pub use stage::{Staged, Stager, TableLayout};
 pub use table::{Compaction, TableState};
 
@@ -170,13 +174,21 @@ impl Store {
     /// # Errors
     /// If there is no such table or its log cannot be read.
     pub async fn open_delta(&self, table: &str) -> Result<deltalake::DeltaTable, Error> {
+        self.load_delta(table, |it| it).await
+    }
+
+    async fn load_delta(
+        &self,
+        table: &str,
+        configure: impl FnOnce(deltalake::DeltaTableBuilder) -> deltalake::DeltaTableBuilder,
+    ) -> Result<deltalake::DeltaTable, Error> {
         let failed = |it: deltalake::DeltaTableError| Error::Table {
             table: table.to_owned(),
             reason: it.to_string(),
         };
         let url = self.table_url(table);
         let builder = deltalake::DeltaTableBuilder::from_url(url.clone()).map_err(failed)?;
-        builder
+        configure(builder)
             .with_storage_backend(Arc::clone(&self.root), url)
             .load()
             .await

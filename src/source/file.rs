@@ -15,6 +15,7 @@ use flate2::read::MultiGzDecoder;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes read at once.
 const BLOCK: usize = 1 << 20;
-/// A line longer than this is cut: its pieces become dead letters.
+/// A line longer than this is cut into pieces of this size, which become dead letters: the same ones whenever it is read.
 const LINE_MAX: usize = 16 << 20;
 /// Bytes at the start of a file that tell it from others.
 const HEAD: usize = 256;
@@ -167,15 +168,26 @@ fn head_of(path: &Path) -> io::Result<Option<u64>> {
     Ok(end.map(|it| twox_hash::XxHash3_64::oneshot(&bytes[..it])))
 }
 
+fn is_compressed(path: &Path) -> bool {
+    path.extension().is_some_and(|it| it == "gz")
+}
+
+/// A file from its first byte, and its inode.
 fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
-    let file = File::open(path)?;
+    open_from(path, 0)
+}
+
+/// A file from a byte on, counted after decompression, and its inode.
+fn open_from(path: &Path, skip: i64) -> io::Result<(Box<dyn Read + Send>, u64)> {
+    let skip = u64::try_from(skip).unwrap_or(0);
+    let mut file = File::open(path)?;
     let inode = file.metadata()?.ino();
-    if path.extension().is_some_and(|it| it == "gz") {
-        return Ok((
-            Box::new(MultiGzDecoder::new(io::BufReader::new(file))),
-            inode,
-        ));
+    if is_compressed(path) {
+        let mut reader = MultiGzDecoder::new(io::BufReader::new(file));
+        io::copy(&mut reader.by_ref().take(skip), &mut io::sink())?;
+        return Ok((Box::new(reader), inode));
     }
+    file.seek(SeekFrom::Start(skip))?;
     Ok((Box::new(file), inode))
 }
 
@@ -356,26 +368,16 @@ impl Reader {
         offset: i64,
         rotated: bool,
     ) -> io::Result<Tail> {
-        let compressed = path.extension().is_some_and(|it| it == "gz");
-        let skip = u64::try_from(offset - origin.base).unwrap_or(0);
-        let (reader, inode) = if compressed {
-            let (mut reader, inode) = open(path)?;
-            io::copy(&mut reader.by_ref().take(skip), &mut io::sink())?;
-            (reader, inode)
-        } else {
-            let mut file = File::open(path)?;
-            file.seek(SeekFrom::Start(skip))?;
-            let inode = file.metadata()?.ino();
-            (Box::new(file) as Box<dyn Read + Send>, inode)
-        };
+        let skip = (offset - origin.base).max(0);
+        let (reader, inode) = open_from(path, skip)?;
         self.folder.note_head(origin.head);
-        let whole = compressed || rotated;
+        let whole = is_compressed(path) || rotated;
         Ok(Tail {
             partition,
             origin,
             reader,
             inode,
-            position: skip as i64,
+            position: skip,
             pending: Vec::new(),
             whole,
             told_end: false,
@@ -387,44 +389,24 @@ impl Reader {
         let mut data = std::mem::take(&mut tail.pending);
         let before = data.len();
         data.resize(before + BLOCK, 0);
-        let mut filled = before;
-        let mut ended = false;
-        while filled < data.len() {
-            match tail.reader.read(&mut data[filled..]) {
-                Ok(0) => {
-                    ended = true;
-                    break;
-                }
-                Ok(more) => filled += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    data.truncate(before);
-                    tail.pending = data;
-                    return Err(error);
-                }
+        let (filled, ended) = match fill(&mut tail.reader, &mut data, before) {
+            Ok(it) => it,
+            Err(error) => {
+                data.truncate(before);
+                tail.pending = data;
+                return Err(error);
             }
-        }
+        };
         data.truncate(filled);
         let start = tail.origin.base + tail.position - before as i64;
         tail.position += (filled - before) as i64;
         let rotated = ended && !tail.whole && self.is_rotated(tail)?;
         let last_line_counts = ended && (tail.whole || rotated);
-        let mut ends: Vec<u32> = memchr::memchr_iter(b'\n', &data)
-            .map(|it| it as u32 + 1)
-            .collect();
-        let whole_bytes = ends.last().map_or(0, |it| *it as usize);
-        if whole_bytes < data.len() && (last_line_counts || LINE_MAX < data.len() - whole_bytes) {
-            ends.push(data.len() as u32);
-        }
+        let ends = line_ends(&data, last_line_counts);
         let taken = ends.last().map_or(0, |it| *it as usize);
         tail.pending = data.split_off(taken);
-        let mut offsets = Vec::with_capacity(ends.len());
-        let mut at = start;
-        for (number, end) in ends.iter().enumerate() {
-            offsets.push(at);
-            let from = if number == 0 { 0 } else { ends[number - 1] };
-            at += i64::from(end - from);
-        }
+        let offsets = offsets(start, &ends);
+        let at = start + taken as i64;
         let next = Position {
             offset: Offset(at),
             origin: tail.origin.text(),
@@ -497,6 +479,163 @@ impl Reader {
             self.follow(tail)?;
         }
         Ok(())
+    }
+}
+
+/// Reads on behind what is there already, until the buffer is full. Says how much it holds now, and whether the file has ended.
+fn fill(reader: &mut impl Read, data: &mut [u8], before: usize) -> io::Result<(usize, bool)> {
+    let mut filled = before;
+    while filled < data.len() {
+        match reader.read(&mut data[filled..]) {
+            Ok(0) => return Ok((filled, true)),
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((filled, false))
+}
+
+/// Where the lines of a block end that begins with a line. What comes after the last end waits.
+fn line_ends(data: &[u8], last_line_counts: bool) -> Vec<u32> {
+    let mut ends = Vec::new();
+    let mut start = 0;
+    let mut cut = |start: &mut usize, end: usize, is_line: bool| {
+        while LINE_MAX < end - *start {
+            *start += LINE_MAX;
+            ends.push(*start as u32);
+        }
+        if is_line && *start < end {
+            *start = end;
+            ends.push(end as u32);
+        }
+    };
+    for newline in memchr::memchr_iter(b'\n', data) {
+        cut(&mut start, newline + 1, true);
+    }
+    cut(&mut start, data.len(), last_line_counts);
+    ends
+}
+
+/// The offset of each record, from that of the first.
+fn offsets(start: i64, ends: &[u32]) -> Vec<i64> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    ends.iter()
+        .zip(starts)
+        .map(|(_, at)| start + i64::from(at))
+        .collect()
+}
+
+/// A part of a partition to be read once more, on its own.
+#[derive(Clone, Debug)]
+pub struct Span {
+    pub partition: Partition,
+    pub from: Offset,
+    pub until: Offset,
+    /// What stored positions said of its files, oldest first.
+    pub origins: Vec<String>,
+}
+
+/// Reads records that were read before, from whatever files they are in now. Returns what is gone: ranges of offsets
+/// whose file is missing or shorter than it was.
+///
+/// # Errors
+/// If a file that is there cannot be read.
+pub fn read_again(
+    folder: &Path,
+    span: &Span,
+    take: &mut dyn FnMut(RawRecords),
+) -> Result<Vec<Range<i64>>, Error> {
+    let failed = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| Error::Folder { path, source }
+    };
+    let origins: Vec<Origin> = span
+        .origins
+        .iter()
+        .filter_map(|it| Origin::parse(it))
+        .collect();
+    let mut gone = Vec::new();
+    let mut at = span.from.0;
+    for (number, origin) in origins.iter().enumerate() {
+        let end = origins
+            .get(number + 1)
+            .map_or(span.until.0, |it| it.base.min(span.until.0));
+        if at < origin.base.min(span.until.0) {
+            gone.push(at..origin.base.min(span.until.0));
+            at = origin.base;
+        }
+        if end <= at {
+            continue;
+        }
+        let reached = match find(folder, origin).map_err(failed(folder))? {
+            Some(path) => read_range(&path, span.partition, origin.base, at..end, take)
+                .map_err(failed(&path))?,
+            None => at,
+        };
+        if reached < end {
+            gone.push(reached..end);
+        }
+        at = end;
+    }
+    if at < span.until.0 {
+        gone.push(at..span.until.0);
+    }
+    Ok(gone)
+}
+
+/// The file that begins as the origin says, under its old name or another.
+fn find(folder: &Path, origin: &Origin) -> io::Result<Option<PathBuf>> {
+    let path = folder.join(&origin.name);
+    if path.is_file() && head_of(&path)? == origin.head {
+        return Ok(Some(path));
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let other = entry?.path();
+        if other.is_file() && head_of(&other)? == origin.head {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
+}
+
+/// Hands over the records of one file between two offsets; says how far it came.
+fn read_range(
+    path: &Path,
+    partition: Partition,
+    base: i64,
+    range: Range<i64>,
+    take: &mut dyn FnMut(RawRecords),
+) -> io::Result<i64> {
+    let mut reader = open_from(path, range.start - base)?.0;
+    let mut reader = reader
+        .by_ref()
+        .take(u64::try_from(range.end - range.start).unwrap_or(0));
+    let mut at = range.start;
+    let mut data = Vec::new();
+    loop {
+        let before = data.len();
+        data.resize(before + BLOCK, 0);
+        let (filled, ended) = fill(&mut reader, &mut data, before)?;
+        data.truncate(filled);
+        // A stored offset never lies within a line, so the last one is whole.
+        let ends = line_ends(&data, ended && reader.limit() == 0);
+        let taken = ends.last().map_or(0, |it| *it as usize);
+        let rest = data.split_off(taken);
+        if !ends.is_empty() {
+            let offsets = offsets(at, &ends);
+            take(RawRecords {
+                partition,
+                data,
+                ends,
+                offsets,
+            });
+        }
+        at += taken as i64;
+        if ended {
+            return Ok(at);
+        }
+        data = rest;
     }
 }
 

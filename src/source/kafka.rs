@@ -13,11 +13,14 @@
 //!
 //! A noted gap is a row among the dead letters, committed with the offset it leads to. Not here: decoding, and any opinion on records.
 
+mod again;
 mod client;
 mod start;
 #[cfg(test)]
 mod tests;
 mod topic_id;
+
+pub use again::{ReadAgain, read_again};
 
 use super::decode::RawRecords;
 use super::{Chunk, Error, Gap, SharedStatus};

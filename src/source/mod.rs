@@ -72,10 +72,16 @@ pub enum Error {
     },
     #[error("source {name:?} has a wrong option: {reason}")]
     Option { name: String, reason: String },
-    #[error("could not start the Kafka client of source {name:?}")]
+    #[error("the Kafka client of source {name:?} failed")]
     Client {
         name: String,
         source: rdkafka::error::KafkaError,
+    },
+    #[error("partition {partition} of source {name:?} was silent for {seconds} s")]
+    Silent {
+        name: String,
+        partition: i32,
+        seconds: u64,
     },
 }
 

@@ -20,8 +20,10 @@ use crate::plan::{
     OFFSET_COLUMN, PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec,
     dead_letter_schema, late_schema,
 };
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::catalog::MemTable;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use datafusion::optimizer::OptimizerRule;
@@ -561,31 +563,46 @@ pub async fn delta_provider(
         .map_err(|it| it.to_string())
 }
 
-/// All rows of a Delta table as it is now, in the columns of a schema.
+/// All rows of a Delta table at its version, in the columns of a schema.
 ///
 /// # Errors
 /// If the table cannot be read.
 pub async fn table_rows(
     delta: &deltalake::DeltaTable,
     schema: &SchemaRef,
-) -> Result<Vec<arrow::array::RecordBatch>, String> {
+) -> Result<Vec<RecordBatch>, String> {
+    let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
+    let rows = table_stream(delta, schema, None).await?;
+    datafusion::physical_plan::common::collect(rows)
+        .await
+        .map_err(text)
+}
+
+/// Rows of a Delta table for which a condition holds, batch by batch, in the columns of a schema.
+///
+/// # Errors
+/// If the table cannot be read.
+pub async fn table_stream(
+    delta: &deltalake::DeltaTable,
+    schema: &SchemaRef,
+    condition: Option<Expr>,
+) -> Result<SendableRecordBatchStream, String> {
     let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
     let context = SessionContext::new();
     let provider = delta_provider(delta).await?;
-    let names: Vec<&str> = schema
+    let quoted: Vec<_> = schema
         .fields()
         .iter()
-        .map(|it| it.name().as_str())
+        .map(|it| datafusion::prelude::ident(it.name()))
         .collect();
-    let frame = context.read_table(provider).map_err(text)?;
-    let quoted: Vec<_> = names
-        .iter()
-        .map(|it| datafusion::prelude::ident(*it))
-        .collect();
+    let mut frame = context.read_table(provider).map_err(text)?;
+    if let Some(condition) = condition {
+        frame = frame.filter(condition).map_err(text)?;
+    }
     frame
         .select(quoted)
         .map_err(text)?
-        .collect()
+        .execute_stream()
         .await
         .map_err(text)
 }

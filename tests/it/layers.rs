@@ -20,6 +20,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "verify",
+        &["model", "plan", "source", "lake", "sql", "coordinator"],
+    ),
+    (
         "http",
         &[
             "model",

@@ -1,5 +1,7 @@
-//! Tests across modules, as one binary: the layers of the source, every view against its oracle, and the embedded page.
+//! Tests across modules, as one binary: the layers of the source, every view against its oracle, the embedded page,
+//! and the proof of a lake.
 
 mod layers;
 mod oracle;
 mod page;
+mod verify;

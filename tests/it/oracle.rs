@@ -18,12 +18,13 @@ use tidelake::engine::{
     self, ClockSettings, CommitReport, Control, EventTimes, Feed, Input, Job, Mesh, Outputs,
     Published, Restored, StateRecord, Undecoded, Wall,
 };
-use tidelake::model::{Epoch, Offset, Offsets, Partition, Position, Row, Value, rows_of_batch};
+use tidelake::model::{Epoch, Offset, Offsets, Partition, Position, Row, rows_of_batch};
 use tidelake::plan::{
     DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, SourceSpec, dead_letter_schema,
 };
 use tidelake::source::decode::{Decoder, RawRecords};
 use tidelake::sql::{self, Records, recompute};
+use tidelake::verify::difference;
 
 const TICK_MS: u64 = 100;
 const COMMIT_MS: u64 = 1000;
@@ -65,7 +66,7 @@ fn shape() -> impl Strategy<Value = (usize, usize)> {
 
 /// A small generator of its own, so that a seed means the same for ever (splitmix64).
 #[derive(Clone)]
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -76,7 +77,7 @@ impl Random {
         it ^ (it >> 31)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
@@ -216,6 +217,7 @@ impl Feed for SimulatedFeed {
                     reason: it.reason,
                 })
                 .collect(),
+            from: Offset(from as i64),
             next: Position {
                 offset: Offset(partition.next as i64),
                 origin: String::new(),
@@ -326,7 +328,7 @@ fn access_log(random: &mut Random, at: i64) -> String {
     )
 }
 
-fn small_record(random: &mut Random, at: i64) -> String {
+pub(super) fn small_record(random: &mut Random, at: i64) -> String {
     let k = *random.of(&["null", "\"a\"", "\"b\"", "\"c\"", "\"\"", "\"ä\""]);
     let j = *random.of(&["null", "1", "2", "-3"]);
     let n = match random.below(10) {
@@ -752,66 +754,22 @@ fn memory(schema: SchemaRef, batches: &[RecordBatch]) -> Arc<dyn TableProvider> 
 
 /// The same rows, as often, in any order; floats up to the rounding of a sum in another order.
 fn assert_same(view: &str, what: &str, found: &[Row], expected: &[Row], epoch: Epoch) {
-    let sorted = |rows: &[Row]| {
-        let mut rows = rows.to_vec();
-        rows.sort_by_cached_key(|row| {
-            // By everything else first: floats may differ by a rounding.
-            let exact = row.0.iter().filter(|it| !matches!(it, Value::Float(_)));
-            let floats = row.0.iter().filter(|it| matches!(it, Value::Float(_)));
-            (
-                exact.cloned().collect::<Vec<_>>(),
-                floats.cloned().collect::<Vec<_>>(),
-            )
-        });
-        rows
-    };
-    let (found, expected) = (sorted(found), sorted(expected));
-    let same = found.len() == expected.len()
-        && found
-            .iter()
-            .zip(&expected)
-            .all(|(a, b)| a.0.iter().zip(&b.0).all(|(a, b)| same_value(a, b)));
-    if same {
+    let Some(it) = difference(found, expected) else {
         return;
-    }
-    let only = |these: &[Row], those: &[Row]| -> Vec<String> {
-        these
-            .iter()
-            .filter(|a| {
-                !those
-                    .iter()
-                    .any(|b| a.0.iter().zip(&b.0).all(|(a, b)| same_value(a, b)))
-            })
-            .take(5)
-            .map(|it| {
-                format!(
-                    "{:?}",
-                    it.0.iter()
-                        .map(|it| it.to_json().to_string())
-                        .collect::<Vec<_>>()
-                )
-            })
-            .collect()
+    };
+    let first = |rows: &[Row]| -> Vec<String> {
+        let texts = |row: &Row| -> Vec<String> {
+            row.0.iter().map(|it| it.to_json().to_string()).collect()
+        };
+        rows.iter().take(5).map(|it| texts(it).join(", ")).collect()
     };
     panic!(
         "{what} of view {view} at epoch {epoch}: {} rows, expected {}\n only found: {:#?}\n only expected: {:#?}",
         found.len(),
         expected.len(),
-        only(&found, &expected),
-        only(&expected, &found)
+        first(&it.only_found),
+        first(&it.only_expected)
     );
-}
-
-fn same_value(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Float(a), Value::Float(b)) => {
-            let (a, b) = (a.get(), b.get());
-            a == b
-                || (a.is_nan() && b.is_nan())
-                || (a - b).abs() <= 1e-7 * a.abs().max(b.abs()).max(1e-3)
-        }
-        (a, b) => a == b,
-    }
 }
 
 fn check_cases(subject: &Subject, cases: u32, records_max: usize) {

@@ -161,6 +161,7 @@ fn note(
         .or_insert_with(|| SourceProgress {
             source,
             partition: input.partition,
+            from: input.from,
             next: input.next.clone(),
             records: 0,
             undecoded: 0,

@@ -48,6 +48,23 @@ pub struct RawRecords {
     pub offsets: Vec<i64>,
 }
 
+impl RawRecords {
+    /// Sum over the records of a hash of offset and bytes: the same in any order and however they are sliced.
+    pub fn checksum(&self) -> u64 {
+        let mut start = 0;
+        let mut sum = 0u64;
+        for (end, offset) in self.ends.iter().zip(&self.offsets) {
+            let raw = &self.data[start..*end as usize];
+            start = *end as usize;
+            sum = sum.wrapping_add(twox_hash::XxHash3_64::oneshot_with_seed(
+                *offset as u64,
+                raw,
+            ));
+        }
+        sum
+    }
+}
+
 /// A record that could not become a row: its bytes as they came, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {

@@ -116,3 +116,27 @@ fn compressed_files_are_partitions_too() {
     let (lines, _) = read(folder.path(), &Offsets::default(), 2);
     assert_eq!(texts(&lines), ["x", "y"]);
 }
+
+#[test]
+fn a_line_without_end_is_cut_at_the_same_places_however_it_is_read() {
+    let mut line = vec![b'x'; 2 * LINE_MAX + 10];
+    line.push(b'\n');
+    let data = [b"a\n", line.as_slice(), b"b\n"].concat();
+    let whole = line_ends(&data, false);
+    let lengths: Vec<u32> = std::iter::once(whole[0])
+        .chain(whole.windows(2).map(|it| it[1] - it[0]))
+        .collect();
+    assert_eq!(lengths, [2, LINE_MAX as u32, LINE_MAX as u32, 11, 2]);
+    for block in [LINE_MAX / 2 + 1, LINE_MAX + 7, data.len()] {
+        let (mut pieces, mut pending, mut at) = (Vec::new(), Vec::new(), 0);
+        for part in data.chunks(block) {
+            pending.extend_from_slice(part);
+            let ends = line_ends(&pending, false);
+            pieces.extend(ends.iter().map(|it| at + it));
+            let taken = ends.last().copied().unwrap_or(0);
+            at += taken;
+            pending.drain(..taken as usize);
+        }
+        assert_eq!(pieces, whole, "in blocks of {block} bytes");
+    }
+}

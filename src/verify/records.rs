@@ -1,0 +1,684 @@
+//! Sources read again, and every record looked for in the lake: once, with the values it should have.
+//!
+//! The lake is read first: of every archived row its partition, offset, epoch, mark and a hash of its values. Then each
+//! partition is read and decoded again, the tables' expressions are applied, and what comes out is held against that. An archived row
+//! takes 32 bytes of memory; large archives are gone through in several passes, some partitions at a time.
+
+use super::report::{Check, Findings, Report, count, number};
+use super::rows::{self, Archived, ArchivedRows, Letters};
+use super::{Error, Options};
+use crate::coordinator::decoder;
+use crate::lake::{Counts, Manifest, PartitionRead};
+use crate::model::{Offset, Offsets, Partition};
+use crate::plan::{
+    DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, Plan, SourceSpec, TableSpec,
+};
+use crate::source::decode::RawRecords;
+use crate::source::{file, kafka};
+use arrow::array::{
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array,
+};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::catalog::{MemTable, TableProvider};
+use deltalake::DeltaTable;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Archived rows held in memory at once, if no single partition has more.
+const PASS_ROWS_MAX: u64 = 8_000_000;
+
+/// Sources that views read themselves, as they were read again.
+#[derive(Default)]
+pub(super) struct Known {
+    pub relations: BTreeMap<String, Arc<dyn TableProvider>>,
+    /// Sources of which not everything is known that their views were computed from.
+    pub incomplete: BTreeSet<String>,
+}
+
+/// Where a source is read from.
+#[derive(Clone)]
+enum Origin {
+    Folder(PathBuf),
+    Topic(kafka::Topic),
+}
+
+/// One partition to be read again.
+struct Job {
+    spec: SourceSpec,
+    origin: Origin,
+    partition: Partition,
+    read: PartitionRead,
+    until: Offset,
+    /// Of each table: what it has of this partition.
+    tables: Vec<(TableSpec, Vec<Archived>)>,
+    letters: Letters,
+    /// Whether the decoded records are wanted too.
+    keep: bool,
+    epoch: i64,
+}
+
+/// What reading a partition again has shown.
+#[derive(Default)]
+struct Outcome {
+    counts: Counts,
+    gone: Vec<Range<i64>>,
+    tables: Vec<Findings>,
+    letters: Findings,
+    /// Dead letters that would decode now.
+    mendable: u64,
+    kept: Vec<RecordBatch>,
+}
+
+/// Checks all sources; returns those that views read directly.
+pub(super) async fn check(
+    dataflow: &Dataflow,
+    options: &Options,
+    manifest: &Manifest,
+    opened: &BTreeMap<String, DeltaTable>,
+    report: &mut Report,
+) -> Result<Known, Error> {
+    let mut known = Known::default();
+    let dead = dataflow
+        .tables
+        .iter()
+        .find(|it| it.source.is_empty())
+        .and_then(|it| opened.get(&it.name));
+    for spec in &dataflow.sources {
+        let origin = match &options.input {
+            Some(folder) => Origin::Folder(folder.clone()),
+            None => Origin::Topic(kafka::Topic::from_options(&spec.name, &spec.options)?),
+        };
+        let letters = match dead {
+            Some(dead) => rows::letters(dead, &spec.name).await,
+            None => Ok(BTreeMap::new()),
+        };
+        let letters = match letters {
+            Ok(letters) => letters,
+            Err(reason) => {
+                report.add(unreadable("dead letters", &spec.name, reason));
+                continue;
+            }
+        };
+        let one = Source {
+            spec,
+            origin,
+            tables: dataflow
+                .tables
+                .iter()
+                .filter(|it| it.source == spec.name)
+                .collect(),
+            offsets: manifest
+                .offsets
+                .get(&spec.name)
+                .cloned()
+                .unwrap_or_default(),
+            read: manifest
+                .read
+                .as_ref()
+                .map(|it| it.get(&spec.name).cloned().unwrap_or_default()),
+            keep: dataflow
+                .views
+                .iter()
+                .any(|it| it.plan.relations().contains(&spec.name)),
+            epoch: i64::try_from(manifest.epoch.0).unwrap_or(i64::MAX),
+        };
+        one.check(letters, opened, &mut known, report).await?;
+    }
+    Ok(known)
+}
+
+fn unreadable(name: &'static str, subject: &str, reason: String) -> Check {
+    Check::of(
+        name,
+        subject,
+        "it cannot be read",
+        Findings::one(reason),
+        "readers of it get an error.",
+    )
+}
+
+struct Source<'a> {
+    spec: &'a SourceSpec,
+    origin: Origin,
+    tables: Vec<&'a TableSpec>,
+    offsets: Offsets,
+    /// What the commits counted, if they did from the beginning.
+    read: Option<BTreeMap<Partition, PartitionRead>>,
+    keep: bool,
+    epoch: i64,
+}
+
+/// Everything the passes have shown, put together.
+#[derive(Default)]
+struct Sum {
+    counts: Counts,
+    source: Findings,
+    tables: Vec<(u64, Findings)>,
+    marks: Vec<rows::Marks>,
+    letters: Findings,
+    letter_rows: u64,
+    mendable: u64,
+    gone: Findings,
+    gone_offsets: u64,
+    read_partitions: usize,
+    kept: Vec<RecordBatch>,
+}
+
+impl Source<'_> {
+    async fn check(
+        &self,
+        mut letters: BTreeMap<i32, Letters>,
+        opened: &BTreeMap<String, DeltaTable>,
+        known: &mut Known,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let mut sum = Sum {
+            tables: self.tables.iter().map(|_| Default::default()).collect(),
+            marks: self.tables.iter().map(|_| Default::default()).collect(),
+            letter_rows: letters.values().map(|it| it.0.len() as u64).sum(),
+            ..Sum::default()
+        };
+        let mut unread = BTreeSet::new();
+        let passes = self.passes();
+        for at in 0..passes.len() {
+            let mut archived = Vec::new();
+            for (table, marks) in self.tables.iter().zip(&mut sum.marks) {
+                let scanned = match opened.get(&table.name) {
+                    Some(delta) => {
+                        rows::archived(delta, table, rows::condition(&passes, at), marks).await
+                    }
+                    None => Err("its version cannot be opened".to_owned()),
+                };
+                archived.push(match scanned {
+                    Ok(rows) => rows,
+                    Err(reason) => {
+                        if unread.insert(table.name.clone()) {
+                            report.add(unreadable("archive", &table.name, reason));
+                        }
+                        ArchivedRows::default()
+                    }
+                });
+            }
+            self.pass(&passes[at], archived, &mut letters, &unread, &mut sum)
+                .await?;
+        }
+        for (partition, letters) in letters {
+            for letter in letters.0 {
+                sum.letters.add(|| {
+                    format!(
+                        "partition {partition} was never read, and has a dead letter at offset {}",
+                        letter.offset
+                    )
+                });
+            }
+        }
+        self.tell(&unread, &mut sum, report);
+        if self.keep {
+            self.hand_on(&sum, known);
+        }
+        Ok(())
+    }
+
+    /// Partitions to go through together.
+    fn passes(&self) -> Vec<Vec<Partition>> {
+        let mut passes = vec![Vec::new()];
+        let mut rows = 0;
+        for (partition, _) in self.offsets.iter() {
+            let read = self.read.as_ref().and_then(|it| it.get(&partition));
+            let more = read.map_or(0, |it| it.counts.records) * self.tables.len() as u64;
+            if PASS_ROWS_MAX < rows + more && 0 < rows {
+                passes.push(Vec::new());
+                rows = 0;
+            }
+            rows += more;
+            if let Some(last) = passes.last_mut() {
+                last.push(partition);
+            }
+        }
+        passes
+    }
+
+    async fn pass(
+        &self,
+        partitions: &[Partition],
+        mut archived: Vec<ArchivedRows>,
+        letters: &mut BTreeMap<i32, Letters>,
+        unread: &BTreeSet<String>,
+        sum: &mut Sum,
+    ) -> Result<(), Error> {
+        for partition in partitions {
+            let Some(position) = self.offsets.get(*partition) else {
+                continue;
+            };
+            let counted = self.read.as_ref().and_then(|it| it.get(partition));
+            if self.read.is_some() && counted.is_none() {
+                sum.source.add(|| {
+                    format!(
+                        "partition {}: the commits have no counts of it",
+                        partition.0
+                    )
+                });
+            }
+            let read = counted.cloned().unwrap_or_else(|| PartitionRead {
+                origins: vec![position.origin.clone()],
+                ..PartitionRead::default()
+            });
+            let job = Job {
+                spec: self.spec.clone(),
+                origin: self.origin.clone(),
+                partition: *partition,
+                until: position.offset,
+                tables: self
+                    .tables
+                    .iter()
+                    .zip(&mut archived)
+                    .filter(|it| !unread.contains(&it.0.name))
+                    .map(|(table, rows)| {
+                        (
+                            (*table).clone(),
+                            rows.0.remove(&partition.0).unwrap_or_default(),
+                        )
+                    })
+                    .collect(),
+                letters: letters.remove(&partition.0).unwrap_or_default(),
+                keep: self.keep,
+                epoch: self.epoch,
+                read,
+            };
+            self.check_commits(&job, counted, sum);
+            let whole = counted.cloned();
+            let (partition, range) = (job.partition, job.read.from.0..job.until.0);
+            let outcome = tokio::task::spawn_blocking(move || job.run())
+                .await
+                .map_err(|it| Error::Interrupted(it.to_string()))??;
+            self.add(partition, &range, whole.as_ref(), outcome, unread, sum);
+        }
+        // What is left is of partitions that the commit does not know.
+        for ((table, rows), (_, findings)) in self.tables.iter().zip(archived).zip(&mut sum.tables)
+        {
+            if unread.contains(&table.name) {
+                continue;
+            }
+            for (partition, rows) in rows.0 {
+                for row in rows {
+                    findings.add(|| {
+                        format!(
+                            "partition {partition} was never read, and has a row at offset {}",
+                            row.offset
+                        )
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the commits counted is in the lake, whether the source still has it or not.
+    fn check_commits(&self, job: &Job, counted: Option<&PartitionRead>, sum: &mut Sum) {
+        let mut at = 0;
+        let Some(counted) = counted else { return };
+        let partition = job.partition.0;
+        for (table, (rows_sum, findings)) in self.tables.iter().zip(&mut sum.tables) {
+            let Some((_, rows)) = job.tables.get(at).filter(|it| it.0.name == table.name) else {
+                continue;
+            };
+            at += 1;
+            *rows_sum += rows.len() as u64;
+            if keeps_all(&table.plan) && rows.len() as u64 != counted.counts.records {
+                findings.add(|| {
+                    format!(
+                        "partition {partition} has {}, the commits counted {}",
+                        count(rows.len() as u64, "row"),
+                        number(counted.counts.records)
+                    )
+                });
+            }
+        }
+        let found = job.letters.0.len() as u64;
+        if found != counted.counts.undecoded {
+            sum.letters.add(|| {
+                format!(
+                    "partition {partition} has {}, the commits counted {}",
+                    count(found, "dead letter"),
+                    number(counted.counts.undecoded)
+                )
+            });
+        }
+    }
+
+    fn add(
+        &self,
+        partition: Partition,
+        range: &Range<i64>,
+        counted: Option<&PartitionRead>,
+        outcome: Outcome,
+        unread: &BTreeSet<String>,
+        sum: &mut Sum,
+    ) {
+        let partition = partition.0;
+        let gone: i64 = outcome.gone.iter().map(|it| it.end - it.start).sum();
+        for it in &outcome.gone {
+            sum.gone
+                .add(|| format!("partition {partition}: offsets {} to {}", it.start, it.end));
+        }
+        sum.gone_offsets += u64::try_from(gone).unwrap_or(0);
+        if gone < range.end - range.start {
+            sum.read_partitions += 1;
+        }
+        if let Some(counted) = counted.filter(|_| gone == 0) {
+            compare_counts(partition, &counted.counts, &outcome, &mut sum.source);
+        }
+        sum.counts.add(&outcome.counts);
+        let mut found = outcome.tables.into_iter();
+        for (table, (_, findings)) in self.tables.iter().zip(&mut sum.tables) {
+            if let Some(more) = (!unread.contains(&table.name))
+                .then(|| found.next())
+                .flatten()
+            {
+                findings.merge(more);
+            }
+        }
+        sum.letters.merge(outcome.letters);
+        sum.mendable += outcome.mendable;
+        sum.kept.extend(outcome.kept);
+    }
+
+    fn tell(&self, unread: &BTreeSet<String>, sum: &mut Sum, report: &mut Report) {
+        let name = self.spec.name.as_str();
+        let partitions = self.offsets.iter().count();
+        let read_again = format!(
+            "{} read again: {}, {}",
+            count(partitions as u64, "partition"),
+            count(sum.counts.records + sum.counts.undecoded, "record"),
+            count(sum.counts.bytes, "byte")
+        );
+        let nothing_left = 0 < partitions && sum.read_partitions == 0 && 0 < sum.gone_offsets;
+        if nothing_left {
+            sum.source.add(|| match &self.origin {
+                Origin::Folder(path) => {
+                    format!("{} has none of the files that were read", path.display())
+                }
+                Origin::Topic(topic) => format!(
+                    "topic {} at {} has none of the records that were read",
+                    topic.topic, topic.brokers
+                ),
+            });
+        }
+        let source = Check::of(
+            "source",
+            name,
+            match self.read {
+                Some(_) => format!("{read_again}; counts and checksums as committed"),
+                None => read_again.clone(),
+            },
+            std::mem::take(&mut sum.source),
+            match nothing_left {
+                true => "nothing can be compared; is this the input that the pipeline reads?",
+                false => {
+                    "what the source has now is not what was read and committed: it was changed, or records were lost or doubled on the way."
+                }
+            },
+        );
+        let fails = source.outcome == super::Outcome::Fails;
+        if self.read.is_none() && !fails {
+            report.add(Check::unknown(
+                "source",
+                name,
+                format!("{read_again}; not compared with the commits"),
+                Findings::default(),
+                "this lake was begun by a version that did not keep counts of everything read.",
+            ));
+        } else {
+            report.add(source);
+        }
+        if sum.gone.count != 0 {
+            report.add(Check::unknown(
+                "source gone",
+                name,
+                format!("{} cannot be read again", count(sum.gone_offsets, "offset")),
+                std::mem::take(&mut sum.gone),
+                "the source no longer has them (retention, or deleted files); that they were taken in once is told by the commits' counts alone.",
+            ));
+        }
+        for (table, (rows, findings)) in self.tables.iter().zip(std::mem::take(&mut sum.tables)) {
+            if unread.contains(&table.name) {
+                continue;
+            }
+            report.add(Check::of(
+                "archive",
+                table.name.as_str(),
+                format!("{}: each offset once, with the values its record gives", count(rows, "row")),
+                findings,
+                "records were lost, doubled or changed in this table, or it has rows that were never read.",
+            ));
+        }
+        for (table, marks) in self.tables.iter().zip(std::mem::take(&mut sum.marks)) {
+            if table.event_time.is_none() || unread.contains(&table.name) {
+                continue;
+            }
+            let late = marks.late();
+            report.add(Check::of(
+                "late marks",
+                table.name.as_str(),
+                format!("{}, and none missing", count(late, "late row")),
+                marks.findings(),
+                "a record is marked late that was on time, or the other way round; windows then hold too much or too little.",
+            ));
+        }
+        let mendable = match sum.mendable {
+            0 => String::new(),
+            some => format!("; {} would decode now", number(some)),
+        };
+        report.add(Check::of(
+            "dead letters",
+            name,
+            format!(
+                "{}, each a record that does not decode, bytes unchanged{mendable}",
+                count(sum.letter_rows, "row")
+            ),
+            std::mem::take(&mut sum.letters),
+            "records that do not decode were lost, doubled or changed.",
+        ));
+    }
+
+    /// The source as a relation, for views that read it itself.
+    fn hand_on(&self, sum: &Sum, known: &mut Known) {
+        let schema = self.kept_schema();
+        let marks = self.marking().is_some();
+        if !sum.kept.iter().all(|it| it.schema() == schema) || sum.gone_offsets != 0 || !marks {
+            known.incomplete.insert(self.spec.name.clone());
+        }
+        if let Ok(table) = MemTable::try_new(schema, vec![sum.kept.clone()]) {
+            known
+                .relations
+                .insert(self.spec.name.clone(), Arc::new(table));
+        }
+    }
+
+    /// The table that tells epoch and mark of every record, if there is one.
+    fn marking(&self) -> Option<&TableSpec> {
+        let whole = |it: &&&TableSpec| keeps_all(&it.plan) && it.event_time.is_some();
+        self.tables.iter().find(whole).copied()
+    }
+
+    fn kept_schema(&self) -> SchemaRef {
+        kept_schema(self.spec)
+    }
+}
+
+fn kept_schema(spec: &SourceSpec) -> SchemaRef {
+    let schema = spec.schema();
+    let mut fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|it| it.as_ref().clone().with_nullable(true))
+        .collect();
+    fields.push(Field::new(LATE_COLUMN, late_type(), true));
+    Arc::new(Schema::new(fields))
+}
+
+fn late_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+fn compare_counts(partition: i32, counted: &Counts, outcome: &Outcome, findings: &mut Findings) {
+    let found = &outcome.counts;
+    let all = |it: &Counts| it.records + it.undecoded;
+    if all(found) != all(counted) {
+        findings.add(|| {
+            format!(
+                "partition {partition}: {} read again, {} committed",
+                count(all(found), "record"),
+                number(all(counted))
+            )
+        });
+    }
+    if found.bytes != counted.bytes {
+        findings.add(|| {
+            format!(
+                "partition {partition}: {} read again, {} committed",
+                count(found.bytes, "byte"),
+                number(counted.bytes)
+            )
+        });
+    }
+    if found.checksum != counted.checksum {
+        findings.add(|| {
+            format!(
+                "partition {partition}: checksum {:016x} read again, {:016x} committed",
+                found.checksum, counted.checksum
+            )
+        });
+    }
+}
+
+/// Whether a table keeps every record of its source.
+fn keeps_all(plan: &Plan) -> bool {
+    let mut all = true;
+    plan.walk(&mut |node| {
+        all &= !matches!(
+            node,
+            Plan::Map {
+                filter: Some(_),
+                ..
+            }
+        )
+    });
+    all && !plan.relations().contains(&DEAD_LETTER_RELATION.to_owned())
+}
+
+impl Job {
+    /// Reads, decodes and compares; blocks.
+    fn run(self) -> Result<Outcome, Error> {
+        let mut outcome = Outcome {
+            tables: self.tables.iter().map(|_| Findings::default()).collect(),
+            ..Outcome::default()
+        };
+        let mut decoder = decoder(&self.spec)?;
+        let mut tables = Vec::new();
+        for (table, archived) in &self.tables {
+            tables.push(rows::Matching::new(table, archived).map_err(Error::Interrupted)?);
+        }
+        let mut letters = rows::MatchingLetters::new(&self.letters);
+        let mut take = |raw: RawRecords| {
+            let decoded = decoder.decode(&raw);
+            outcome.counts.add(&Counts {
+                records: decoded.batch.num_rows() as u64,
+                undecoded: decoded.dead_letters.len() as u64,
+                bytes: raw.data.len() as u64,
+                checksum: raw.checksum(),
+            });
+            for letter in &decoded.dead_letters {
+                letters.expect(letter, &mut outcome.letters);
+            }
+            let offsets = rows::offsets(&decoded.batch);
+            let dead: Vec<bool> = offsets.iter().map(|it| letters.has(*it)).collect();
+            let batch = match dead.contains(&true) {
+                false => decoded.batch,
+                true => {
+                    // Dead letters that decode now: they were left out of the tables, and rightly so.
+                    outcome.mendable += dead.iter().filter(|it| **it).count() as u64;
+                    offsets.iter().for_each(|it| letters.excuse(*it));
+                    let alive: BooleanArray = dead.iter().map(|it| Some(!it)).collect();
+                    match filter_record_batch(&decoded.batch, &alive) {
+                        Ok(batch) => batch,
+                        Err(_) => return,
+                    }
+                }
+            };
+            for (matching, findings) in tables.iter_mut().zip(&mut outcome.tables) {
+                matching.expect(&batch, self.partition.0, findings);
+            }
+            if self.keep {
+                outcome.kept.extend(self.kept(&batch));
+            }
+        };
+        let range = self.read.from.0..self.until.0;
+        outcome.gone = match &self.origin {
+            Origin::Folder(folder) => {
+                let span = file::Span {
+                    partition: self.partition,
+                    from: self.read.from,
+                    until: self.until,
+                    origins: self.read.origins.clone(),
+                };
+                file::read_again(folder, &span, &mut take)?
+            }
+            Origin::Topic(topic) => {
+                match kafka::read_again(topic, self.partition, range.clone(), &mut take)? {
+                    kafka::ReadAgain::From(from) if range.start < from => {
+                        vec![range.start..from.min(range.end)]
+                    }
+                    kafka::ReadAgain::From(_) => Vec::new(),
+                    kafka::ReadAgain::Gone { .. } => vec![range.clone()],
+                }
+            }
+        };
+        let limits = rows::Limits {
+            partition: self.partition.0,
+            range: range.clone(),
+            gone: &outcome.gone,
+            epoch: self.epoch,
+        };
+        for (matching, findings) in tables.iter().zip(&mut outcome.tables) {
+            matching.rest(&limits, findings);
+        }
+        letters.rest(&limits, &mut outcome.letters);
+        Ok(outcome)
+    }
+
+    /// The records with the epoch and mark that the archive tells of them.
+    fn kept(&self, batch: &RecordBatch) -> Option<RecordBatch> {
+        let whole =
+            |it: &&(TableSpec, Vec<Archived>)| keeps_all(&it.0.plan) && it.0.event_time.is_some();
+        let offsets = rows::offsets(batch);
+        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+        match self.tables.iter().find(whole) {
+            Some((_, archived)) => {
+                let found: Vec<Option<&Archived>> =
+                    offsets.iter().map(|it| rows::find(archived, *it)).collect();
+                let epochs = found.iter().map(|it| it.map_or(0, |it| it.epoch));
+                columns.push(Arc::new(Int64Array::from_iter_values(epochs)));
+                let late: TimestampMicrosecondArray =
+                    found.iter().map(|it| it.and_then(|it| it.late())).collect();
+                columns.push(Arc::new(late.with_timezone("UTC")));
+            }
+            None => {
+                columns.push(Arc::new(Int64Array::from_value(0, batch.num_rows())));
+                columns.push(new_null_array(&late_type(), batch.num_rows()));
+            }
+        }
+        debug_assert_eq!(
+            self.spec
+                .schema()
+                .fields()
+                .last()
+                .map(|it| it.name().as_str()),
+            Some(EPOCH_COLUMN)
+        );
+        RecordBatch::try_new(kept_schema(&self.spec), columns).ok()
+    }
+}

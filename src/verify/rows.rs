@@ -1,0 +1,566 @@
+//! Rows of the lake in a form that can be held against a source: few bytes each, found by offset.
+
+use super::report::{FINDINGS_MAX, Findings};
+use crate::model::{iso_of_micros, value_at};
+use crate::plan::{
+    EPOCH_COLUMN, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, Plan, TableSpec, dead_letter_schema,
+};
+use crate::source::decode::DeadLetter;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions,
+};
+use arrow::compute::{cast, filter_record_batch, prep_null_mask_filter};
+use arrow::datatypes::{
+    DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
+use arrow_row::{RowConverter, SortField};
+use datafusion::logical_expr::Expr;
+use datafusion::prelude::{ident, lit};
+use deltalake::DeltaTable;
+use futures::StreamExt;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use twox_hash::XxHash3_64;
+
+/// No mark.
+const ON_TIME: i64 = i64::MIN;
+
+/// One row of an append-only table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Archived {
+    pub offset: i64,
+    pub epoch: i64,
+    late: i64,
+    hash: u64,
+}
+
+impl Archived {
+    /// The watermark it came after.
+    pub fn late(&self) -> Option<i64> {
+        (self.late != ON_TIME).then_some(self.late)
+    }
+}
+
+/// Rows by partition, ordered by offset.
+#[derive(Default)]
+pub(super) struct ArchivedRows(pub BTreeMap<i32, Vec<Archived>>);
+
+/// The first row of an offset.
+pub(super) fn find(rows: &[Archived], offset: i64) -> Option<&Archived> {
+    let at = rows.partition_point(|it| it.offset < offset);
+    rows.get(at).filter(|it| it.offset == offset)
+}
+
+/// Where the records of a batch were read.
+pub(super) fn offsets(batch: &RecordBatch) -> Vec<i64> {
+    let column = batch.column_by_name(OFFSET_COLUMN);
+    column.map_or_else(Vec::new, |it| {
+        it.as_primitive::<Int64Type>().values().to_vec()
+    })
+}
+
+/// What a pass reads of the tables: its partitions; the first one also what is of no known partition.
+pub(super) fn condition(passes: &[Vec<crate::model::Partition>], at: usize) -> Option<Expr> {
+    let listed = |passes: &[Vec<crate::model::Partition>]| -> Vec<Expr> {
+        passes.iter().flatten().map(|it| lit(it.0)).collect()
+    };
+    match (passes.len(), at) {
+        (1, _) => None,
+        (_, 0) => Some(ident(PARTITION_COLUMN).in_list(listed(&passes[1..]), true)),
+        _ => Some(ident(PARTITION_COLUMN).in_list(listed(&passes[at..=at]), false)),
+    }
+}
+
+/// All rows of an append-only table.
+pub(super) async fn archived(
+    delta: &DeltaTable,
+    table: &TableSpec,
+    condition: Option<Expr>,
+    marks: &mut Marks,
+) -> Result<ArchivedRows, String> {
+    let plain = table.plan.schema();
+    let mut fields: Vec<Field> = plain
+        .fields()
+        .iter()
+        .map(|it| it.as_ref().clone())
+        .collect();
+    if table.event_time.is_some() {
+        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        fields.push(Field::new(LATE_COLUMN, time, true));
+    }
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    let mut hasher = Hasher::new(&plain)?;
+    let mut rows = ArchivedRows::default();
+    let mut stream = crate::sql::table_stream(delta, &schema, condition).await?;
+    while let Some(batch) = stream.next().await {
+        let batch = typed(&batch.map_err(|it| it.strip_backtrace())?, &schema)?;
+        let hashes = hasher.hashes(&batch.columns()[..plain.fields().len()])?;
+        let partitions = column(&batch, PARTITION_COLUMN)?.as_primitive::<Int32Type>();
+        let offsets = column(&batch, OFFSET_COLUMN)?.as_primitive::<Int64Type>();
+        let epochs = column(&batch, EPOCH_COLUMN)?.as_primitive::<Int64Type>();
+        let late = batch
+            .column_by_name(LATE_COLUMN)
+            .map(|it| it.as_primitive::<TimestampMicrosecondType>());
+        let times = table
+            .event_time
+            .map(|it| batch.column(it).as_primitive::<TimestampMicrosecondType>());
+        for at in 0..batch.num_rows() {
+            let mark = late.filter(|it| it.is_valid(at)).map(|it| it.value(at));
+            if let Some(times) = times.filter(|it| it.is_valid(at)) {
+                marks.note(epochs.value(at), times.value(at), mark);
+            }
+            rows.0
+                .entry(partitions.value(at))
+                .or_default()
+                .push(Archived {
+                    offset: offsets.value(at),
+                    epoch: epochs.value(at),
+                    late: mark.unwrap_or(ON_TIME),
+                    hash: hashes[at],
+                });
+        }
+    }
+    for rows in rows.0.values_mut() {
+        rows.sort_unstable_by_key(|it| it.offset);
+    }
+    Ok(rows)
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, String> {
+    batch
+        .column_by_name(name)
+        .ok_or_else(|| format!("there is no column {name}"))
+}
+
+fn typed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()))
+        .collect::<Result<Vec<ArrayRef>, _>>()
+        .map_err(|it| it.to_string())?;
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|it| it.as_ref().clone().with_nullable(true))
+        .collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+        .map_err(|it| it.to_string())
+}
+
+/// One number for all values of a row.
+struct Hasher(RowConverter);
+
+impl Hasher {
+    fn new(schema: &SchemaRef) -> Result<Self, String> {
+        let fields = schema
+            .fields()
+            .iter()
+            .map(|it| SortField::new(it.data_type().clone()))
+            .collect();
+        let converter = RowConverter::new(fields).map_err(|it| it.to_string())?;
+        Ok(Hasher(converter))
+    }
+
+    fn hashes(&mut self, columns: &[ArrayRef]) -> Result<Vec<u64>, String> {
+        let rows = self
+            .0
+            .convert_columns(columns)
+            .map_err(|it| it.to_string())?;
+        Ok(rows
+            .iter()
+            .map(|it| XxHash3_64::oneshot(it.as_ref()))
+            .collect())
+    }
+}
+
+/// What an epoch has of rows that came after the watermark, and of others.
+#[derive(Clone, Copy)]
+struct EpochMarks {
+    /// The smallest and the largest watermark its late rows carry.
+    lowest: i64,
+    highest: i64,
+    newest_late: i64,
+    oldest_on_time: i64,
+    late: u64,
+}
+
+/// Marks of late rows. The watermark is one number per epoch and never goes back; a row is marked if it is older than that.
+#[derive(Default)]
+pub(super) struct Marks(BTreeMap<i64, EpochMarks>);
+
+impl Marks {
+    fn note(&mut self, epoch: i64, time: i64, mark: Option<i64>) {
+        let it = self.0.entry(epoch).or_insert(EpochMarks {
+            lowest: i64::MAX,
+            highest: i64::MIN,
+            newest_late: i64::MIN,
+            oldest_on_time: i64::MAX,
+            late: 0,
+        });
+        match mark {
+            None => it.oldest_on_time = it.oldest_on_time.min(time),
+            Some(mark) => {
+                it.lowest = it.lowest.min(mark);
+                it.highest = it.highest.max(mark);
+                it.newest_late = it.newest_late.max(time);
+                it.late += 1;
+            }
+        }
+    }
+
+    pub fn late(&self) -> u64 {
+        self.0.values().map(|it| it.late).sum()
+    }
+
+    pub fn findings(&self) -> Findings {
+        let mut findings = Findings::default();
+        let mut watermark = i64::MIN;
+        for (epoch, it) in &self.0 {
+            if it.late != 0 {
+                if it.lowest != it.highest {
+                    findings.add(|| {
+                        format!(
+                            "epoch {epoch} has marks of two watermarks, {} and {}",
+                            iso_of_micros(it.lowest),
+                            iso_of_micros(it.highest)
+                        )
+                    });
+                }
+                if it.lowest <= it.newest_late {
+                    findings.add(|| {
+                        format!(
+                            "epoch {epoch} marks a row of {}, which is not before the watermark {}",
+                            iso_of_micros(it.newest_late),
+                            iso_of_micros(it.lowest)
+                        )
+                    });
+                }
+                if it.lowest < watermark {
+                    findings.add(|| {
+                        format!(
+                            "epoch {epoch} has the watermark {}, an earlier epoch already {}",
+                            iso_of_micros(it.lowest),
+                            iso_of_micros(watermark)
+                        )
+                    });
+                }
+                watermark = watermark.max(it.highest);
+            }
+            if it.oldest_on_time < watermark {
+                findings.add(|| format!("epoch {epoch} has a row of {} that is not marked, and the watermark was {}", iso_of_micros(it.oldest_on_time), iso_of_micros(watermark)));
+            }
+        }
+        findings
+    }
+}
+
+/// What a partition may hold.
+pub(super) struct Limits<'a> {
+    pub partition: i32,
+    pub range: Range<i64>,
+    pub gone: &'a [Range<i64>],
+    pub epoch: i64,
+}
+
+impl Limits<'_> {
+    /// What is wrong with a row that no record was found for; nothing if the source no longer has it.
+    fn why(&self, kind: &str, offset: i64, epoch: i64) -> Option<String> {
+        let partition = self.partition;
+        if self.range.end <= offset {
+            return Some(format!(
+                "partition {partition}, offset {offset}: {kind} beyond the committed offset {}",
+                self.range.end
+            ));
+        }
+        if self.epoch < epoch {
+            return Some(format!(
+                "partition {partition}, offset {offset}: {kind} of epoch {epoch}, after the committed one"
+            ));
+        }
+        if self.gone.iter().any(|it| it.contains(&offset)) {
+            return None;
+        }
+        Some(format!(
+            "partition {partition}, offset {offset}: {kind} for which the source has no such record"
+        ))
+    }
+}
+
+/// The rows of one table and partition, while records are held against them.
+pub(super) struct Matching<'a> {
+    table: &'a TableSpec,
+    archived: &'a [Archived],
+    seen: Vec<bool>,
+    hasher: Hasher,
+}
+
+impl<'a> Matching<'a> {
+    pub fn new(table: &'a TableSpec, archived: &'a [Archived]) -> Result<Self, String> {
+        Ok(Matching {
+            table,
+            archived,
+            seen: vec![false; archived.len()],
+            hasher: Hasher::new(&table.plan.schema())?,
+        })
+    }
+
+    /// Holds records, as they were decoded, against the table.
+    pub fn expect(&mut self, records: &RecordBatch, partition: i32, findings: &mut Findings) {
+        let epochs = offsets(records)
+            .into_iter()
+            .map(|it| find(self.archived, it).map_or(0, |it| it.epoch));
+        let epochs = Int64Array::from_iter_values(epochs);
+        let expected = with_epochs(records, epochs)
+            .and_then(|it| evaluate(&self.table.plan, &it))
+            .and_then(|it| {
+                let hashes = self.hasher.hashes(it.columns())?;
+                Ok((it, hashes))
+            });
+        match expected {
+            Ok((rows, hashes)) => self.compare(&rows, &hashes, partition, findings),
+            // An expression fails for a record of the batch: one by one, to say for which.
+            Err(_) if 1 < records.num_rows() => {
+                for at in 0..records.num_rows() {
+                    self.expect(&records.slice(at, 1), partition, findings);
+                }
+            }
+            Err(error) => {
+                let offset = offsets(records).first().copied().unwrap_or(0);
+                findings.add(|| format!("partition {partition}, offset {offset}: left out, since an expression fails for it: {error}"));
+            }
+        }
+    }
+
+    fn compare(
+        &mut self,
+        rows: &RecordBatch,
+        hashes: &[u64],
+        partition: i32,
+        findings: &mut Findings,
+    ) {
+        for (row, (offset, hash)) in offsets(rows).into_iter().zip(hashes).enumerate() {
+            let from = self.archived.partition_point(|it| it.offset < offset);
+            let count = self.archived[from..]
+                .iter()
+                .take_while(|it| it.offset == offset)
+                .count();
+            self.seen[from..from + count].fill(true);
+            match count {
+                0 => findings.add(|| format!("partition {partition}, offset {offset}: missing")),
+                1 if self.archived[from].hash == *hash => {}
+                1 => findings.add(|| {
+                    format!(
+                        "partition {partition}, offset {offset}: changed; its record gives {}",
+                        text(rows, row)
+                    )
+                }),
+                more => findings
+                    .add(|| format!("partition {partition}, offset {offset}: there {more} times")),
+            }
+        }
+    }
+
+    /// Rows that no record was found for.
+    pub fn rest(&self, limits: &Limits<'_>, findings: &mut Findings) {
+        for (row, seen) in self.archived.iter().zip(&self.seen) {
+            let why = (!seen)
+                .then(|| limits.why("a row", row.offset, row.epoch))
+                .flatten();
+            if let Some(why) = why {
+                findings.add(|| why);
+            }
+        }
+    }
+}
+
+/// A row for people, its longest values cut.
+fn text(rows: &RecordBatch, at: usize) -> String {
+    let schema = rows.schema();
+    let values = schema
+        .fields()
+        .iter()
+        .zip(rows.columns())
+        .take(3 * FINDINGS_MAX);
+    let texts: Vec<String> = values
+        .map(|(field, column)| {
+            let value = value_at(column.as_ref(), at).to_json().to_string();
+            let short: String = value.chars().take(40).collect();
+            format!("{} = {short}", field.name())
+        })
+        .collect();
+    texts.join(", ")
+}
+
+fn with_epochs(records: &RecordBatch, epochs: Int64Array) -> Result<RecordBatch, String> {
+    let schema = records.schema();
+    let mut fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|it| it.as_ref().clone())
+        .collect();
+    fields.push(Field::new(EPOCH_COLUMN, DataType::Int64, false));
+    let mut columns = records.columns().to_vec();
+    columns.push(Arc::new(epochs));
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|it| it.to_string())
+}
+
+/// What a table keeps of records: filters and expressions, nothing that has a state.
+fn evaluate(plan: &Plan, records: &RecordBatch) -> Result<RecordBatch, String> {
+    let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
+    match plan {
+        Plan::Relation { columns, .. } => records.project(columns).map_err(|it| it.to_string()),
+        Plan::Map {
+            input,
+            filter,
+            columns,
+            schema,
+        } => {
+            let mut batch = evaluate(input, records)?;
+            if let Some(filter) = filter {
+                let mask = filter
+                    .evaluate(&batch)
+                    .and_then(|it| it.into_array(batch.num_rows()))
+                    .map_err(text)?;
+                let mask: BooleanArray = match mask.null_count() {
+                    0 => mask.as_boolean().clone(),
+                    _ => prep_null_mask_filter(mask.as_boolean()),
+                };
+                batch = filter_record_batch(&batch, &mask).map_err(|it| it.to_string())?;
+            }
+            let columns = columns
+                .iter()
+                .map(|it| it.evaluate(&batch)?.into_array(batch.num_rows()))
+                .collect::<Result<Vec<ArrayRef>, _>>()
+                .map_err(text)?;
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            let untyped: Vec<Field> = schema
+                .fields()
+                .iter()
+                .zip(&columns)
+                .map(|(field, it)| Field::new(field.name(), it.data_type().clone(), true))
+                .collect();
+            let batch = RecordBatch::try_new_with_options(
+                Arc::new(Schema::new(untyped)),
+                columns,
+                &options,
+            )
+            .map_err(|it| it.to_string())?;
+            typed(&batch, schema)
+        }
+        _ => Err("a table keeps records one by one".to_owned()),
+    }
+}
+
+/// One dead letter of the lake.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Letter {
+    pub offset: i64,
+    epoch: i64,
+    /// Of its bytes.
+    hash: u64,
+}
+
+/// Dead letters of one partition, ordered by offset.
+#[derive(Default)]
+pub(super) struct Letters(pub Vec<Letter>);
+
+/// All dead letters of a source, by partition.
+pub(super) async fn letters(
+    delta: &DeltaTable,
+    source: &str,
+) -> Result<BTreeMap<i32, Letters>, String> {
+    let schema = dead_letter_schema();
+    let of_source = ident("source").eq(lit(source));
+    let mut stream = crate::sql::table_stream(delta, &schema, Some(of_source)).await?;
+    let mut letters: BTreeMap<i32, Letters> = BTreeMap::new();
+    while let Some(batch) = stream.next().await {
+        let batch = typed(&batch.map_err(|it| it.strip_backtrace())?, &schema)?;
+        let partitions = column(&batch, PARTITION_COLUMN)?.as_primitive::<Int32Type>();
+        let offsets = column(&batch, OFFSET_COLUMN)?.as_primitive::<Int64Type>();
+        let epochs = column(&batch, EPOCH_COLUMN)?.as_primitive::<Int64Type>();
+        let raw = column(&batch, "raw")?.as_binary::<i32>();
+        for at in 0..batch.num_rows() {
+            letters
+                .entry(partitions.value(at))
+                .or_default()
+                .0
+                .push(Letter {
+                    offset: offsets.value(at),
+                    epoch: epochs.value(at),
+                    hash: XxHash3_64::oneshot(raw.value(at)),
+                });
+        }
+    }
+    for letters in letters.values_mut() {
+        letters.0.sort_unstable_by_key(|it| it.offset);
+    }
+    Ok(letters)
+}
+
+/// Dead letters of one partition, while records that do not decode are held against them.
+pub(super) struct MatchingLetters<'a> {
+    letters: &'a [Letter],
+    seen: Vec<bool>,
+}
+
+impl<'a> MatchingLetters<'a> {
+    pub fn new(letters: &'a Letters) -> Self {
+        MatchingLetters {
+            letters: &letters.0,
+            seen: vec![false; letters.0.len()],
+        }
+    }
+
+    fn range(&self, offset: i64) -> Range<usize> {
+        let from = self.letters.partition_point(|it| it.offset < offset);
+        let count = self.letters[from..]
+            .iter()
+            .take_while(|it| it.offset == offset)
+            .count();
+        from..from + count
+    }
+
+    pub fn has(&self, offset: i64) -> bool {
+        !self.range(offset).is_empty()
+    }
+
+    /// A letter whose record decodes now was none the less right when it was written.
+    pub fn excuse(&mut self, offset: i64) {
+        let range = self.range(offset);
+        self.seen[range].fill(true);
+    }
+
+    pub fn expect(&mut self, letter: &DeadLetter, findings: &mut Findings) {
+        let (partition, offset) = (letter.partition.0, letter.offset);
+        let range = self.range(offset);
+        self.seen[range.clone()].fill(true);
+        match &self.letters[range] {
+            [] => findings.add(|| {
+                format!("partition {partition}, offset {offset}: missing, and the record does not decode ({})", letter.reason)
+            }),
+            [one] if one.hash == XxHash3_64::oneshot(&letter.raw) => {}
+            [_] => findings.add(|| {
+                format!("partition {partition}, offset {offset}: its bytes are not those of the record")
+            }),
+            more => findings.add(|| {
+                format!("partition {partition}, offset {offset}: there {} times", more.len())
+            }),
+        }
+    }
+
+    /// Letters that no record was found for.
+    pub fn rest(&self, limits: &Limits<'_>, findings: &mut Findings) {
+        for (letter, seen) in self.letters.iter().zip(&self.seen) {
+            let why = (!seen)
+                .then(|| limits.why("a dead letter", letter.offset, letter.epoch))
+                .flatten();
+            if let Some(why) = why {
+                findings.add(|| why);
+            }
+        }
+    }
+}
