@@ -3,6 +3,8 @@
 //! Offsets are ours: they lie in the lake's commits, are given to `assign`, and nothing is ever stored in the broker. A broker that is
 //! away is said in the status and waited for; the client reconnects by itself.
 
+mod again;
+
 use super::decode::RawRecords;
 use super::{Chunk, Error, SharedStatus};
 use crate::model::{Offset, Offsets, Partition, Position};
@@ -11,14 +13,15 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::Message;
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset as Start, TopicPartitionList};
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+pub use again::{ReadAgain, read_again};
 
 /// Bytes of one chunk.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -30,9 +33,6 @@ const CHUNK_AGE: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long one question to the broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long a broker may be silent while records are read again.
-const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Where a partition without stored offset starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,87 +186,6 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {}
 
-/// What a topic still has of a partition, and whether it could be read.
-#[derive(Debug)]
-pub enum ReadAgain {
-    /// All records from here on were handed over; older ones have expired.
-    From(i64),
-    /// The partition is gone or ends before what was read: the topic was deleted or made anew.
-    Gone { end: i64 },
-}
-
-/// Reads records of a partition that were read before, on a client of its own.
-///
-/// # Errors
-/// If the broker cannot be asked, or stops answering.
-pub fn read_again(
-    topic: &Topic,
-    partition: Partition,
-    range: Range<i64>,
-    take: &mut dyn FnMut(RawRecords),
-) -> Result<ReadAgain, Error> {
-    let failed = |source| Error::Client {
-        name: topic.source.clone(),
-        source,
-    };
-    let context = Context {
-        status: SharedStatus::default(),
-        topic: topic.topic.clone(),
-    };
-    let consumer = topic.consumer(context)?;
-    let (name, number) = (&topic.topic, partition.0);
-    let (low, high) = match consumer.fetch_watermarks(name, number, ASK_AGAIN_TIMEOUT) {
-        Ok(it) => it,
-        Err(error)
-            if matches!(
-                error.rdkafka_error_code(),
-                Some(
-                    RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopicOrPartition
-                )
-            ) =>
-        {
-            return Ok(ReadAgain::Gone { end: 0 });
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    if high < range.end {
-        return Ok(ReadAgain::Gone { end: high });
-    }
-    let from = range.start.max(low);
-    if range.end <= from {
-        return Ok(ReadAgain::From(from));
-    }
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(name, number, Start::Offset(from))
-        .and_then(|()| consumer.assign(&list))
-        .map_err(failed)?;
-    let mut pending = Pending::new(partition);
-    let mut heard = Instant::now();
-    loop {
-        match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) if message.offset() < range.end => pending.push(&message),
-            Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => break,
-            Some(Err(error)) if ASK_AGAIN_TIMEOUT < heard.elapsed() => return Err(failed(error)),
-            None if ASK_AGAIN_TIMEOUT < heard.elapsed() => {
-                return Err(Error::Silent {
-                    name: topic.source.clone(),
-                    partition: number,
-                    seconds: ASK_AGAIN_TIMEOUT.as_secs(),
-                });
-            }
-            Some(Err(_)) | None => continue,
-        }
-        heard = Instant::now();
-        if pending.is_full() {
-            take(std::mem::replace(&mut pending, Pending::new(partition)).records);
-        }
-    }
-    if !pending.records.ends.is_empty() {
-        take(pending.records);
-    }
-    Ok(ReadAgain::From(from))
-}
-
 /// What a reader thread needs.
 pub struct Reader {
     pub topic: Topic,
@@ -282,35 +201,6 @@ struct Pending {
     records: RawRecords,
     next: i64,
     since: Instant,
-}
-
-impl Pending {
-    fn new(partition: Partition) -> Self {
-        Pending {
-            records: RawRecords {
-                partition,
-                data: Vec::with_capacity(CHUNK_BYTES / 4),
-                ends: Vec::new(),
-                offsets: Vec::new(),
-            },
-            next: 0,
-            since: Instant::now(),
-        }
-    }
-
-    fn push(&mut self, message: &BorrowedMessage<'_>) {
-        let records = &mut self.records;
-        records
-            .data
-            .extend_from_slice(message.payload().unwrap_or_default());
-        records.ends.push(records.data.len() as u32);
-        records.offsets.push(message.offset());
-        self.next = message.offset() + 1;
-    }
-
-    fn is_full(&self) -> bool {
-        CHUNK_BYTES <= self.records.data.len() || CHUNK_RECORDS <= self.records.ends.len()
-    }
 }
 
 impl Reader {
@@ -341,11 +231,25 @@ impl Reader {
                 None => {}
                 Some(Ok(message)) => {
                     let number = message.partition();
-                    let entry = pending
-                        .entry(number)
-                        .or_insert_with(|| Pending::new(Partition(number)));
-                    entry.push(&message);
-                    let full = entry.is_full();
+                    let entry = pending.entry(number).or_insert_with(|| Pending {
+                        records: RawRecords {
+                            partition: Partition(number),
+                            data: Vec::with_capacity(CHUNK_BYTES / 4),
+                            ends: Vec::new(),
+                            offsets: Vec::new(),
+                        },
+                        next: 0,
+                        since: Instant::now(),
+                    });
+                    entry
+                        .records
+                        .data
+                        .extend_from_slice(message.payload().unwrap_or_default());
+                    entry.records.ends.push(entry.records.data.len() as u32);
+                    entry.records.offsets.push(message.offset());
+                    entry.next = message.offset() + 1;
+                    let full = CHUNK_BYTES <= entry.records.data.len()
+                        || CHUNK_RECORDS <= entry.records.ends.len();
                     if full && !self.hand_over(&mut pending, &mut assigned, number, false, chunks) {
                         return Ok(());
                     }
