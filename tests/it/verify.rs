@@ -530,12 +530,8 @@ fn forged_counts_of_one_commit_are_found() {
     let place = original().copy();
     let newest = place.manifests().pop().unwrap();
     let mut manifest: Value = serde_json::from_slice(&std::fs::read(&newest).unwrap()).unwrap();
-    let counts = manifest["counts"]["s"].as_object_mut().unwrap();
-    let (_, partition) = counts
-        .iter_mut()
-        .next()
-        .expect("the last commit read something");
-    partition["records"] = json!(1_000_000);
+    manifest["counts"]["s"]["0"] =
+        json!({"records": 1_000_000, "undecoded": 0, "bytes": 0, "checksum": "0"});
     std::fs::write(&newest, manifest.to_string()).unwrap();
     assert_fails(&place.verify(), "counts");
 }
