@@ -7,7 +7,7 @@ use super::Error;
 use super::report::{Check, Findings, Report, count};
 use super::tables::{Entries, txn_of};
 use crate::coordinator::app_id;
-use crate::lake::{self, Manifest, Store, TableEntry};
+use crate::lake::{self, Counts, Manifest, Store, TableEntry};
 use crate::plan::Dataflow;
 use object_store::path::Path;
 use std::collections::BTreeMap;
@@ -110,6 +110,7 @@ pub(super) async fn choose(
     report.generation = manifest.generation;
     report.epoch = manifest.epoch;
     report.written_ms = manifest.written_ms;
+    check_counts(store, &manifest, report).await?;
     let versions = names(dataflow)
         .filter_map(|name| {
             let version = version_of(dataflow, name, &manifest, &logs)?;
@@ -169,6 +170,55 @@ fn version_of(
     entries
         .find(|(_, actions)| txn_of(actions, &app) == Some(commit))
         .map(|it| *it.0)
+}
+
+/// What was read in all is what had been read before the commit, and what the commit read.
+async fn check_counts(
+    store: &Store,
+    manifest: &Manifest,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let before = match manifest.number.checked_sub(1) {
+        Some(number) => store.manifest(&manifest.dataflow, number).await?,
+        None => None,
+    };
+    let before = before.and_then(|it| it.read);
+    let (Some(before), Some(all)) = (before, &manifest.read) else {
+        return Ok(());
+    };
+    let own = manifest.counts.clone().unwrap_or_default();
+    let mut findings = Findings::default();
+    let mut partitions = 0u64;
+    for (source, read) in all {
+        for (partition, read) in read {
+            let of = |counts: Option<&Counts>| counts.copied().unwrap_or_default();
+            let earlier = before.get(source).and_then(|it| it.get(partition));
+            let mut sum = of(earlier.map(|it| &it.counts));
+            sum.add(&of(own.get(source).and_then(|it| it.get(partition))));
+            partitions += 1;
+            if sum != read.counts {
+                findings.add(|| {
+                    format!(
+                        "partition {} of {source}: {:?} with this commit, {sum:?} from its parts",
+                        partition.0, read.counts
+                    )
+                });
+            }
+        }
+    }
+    report.add(Check::of(
+        "counts",
+        "",
+        format!(
+            "{}: all that was read, as told by commit {} and what number {} adds",
+            count(partitions, "partition"),
+            manifest.number - 1,
+            manifest.number
+        ),
+        findings,
+        "a manifest was changed after it was written, or the pipeline counted wrongly.",
+    ));
+    Ok(())
 }
 
 /// Everything a start would read back is there, with the bytes that were written.

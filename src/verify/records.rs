@@ -630,10 +630,10 @@ impl Job {
             Origin::Topic(topic) => {
                 match kafka::read_again(topic, self.partition, range.clone(), &mut take)? {
                     kafka::ReadAgain::From(from) if range.start < from => {
-                        vec![range.start..from.min(range.end)]
+                        std::iter::once(range.start..from.min(range.end)).collect()
                     }
                     kafka::ReadAgain::From(_) => Vec::new(),
-                    kafka::ReadAgain::Gone { .. } => vec![range.clone()],
+                    kafka::ReadAgain::Gone => vec![range.clone()],
                 }
             }
         };

@@ -105,7 +105,7 @@ pub(super) async fn archived(
         let times = table
             .event_time
             .map(|it| batch.column(it).as_primitive::<TimestampMicrosecondType>());
-        for at in 0..batch.num_rows() {
+        for (at, hash) in hashes.into_iter().enumerate() {
             let mark = late.filter(|it| it.is_valid(at)).map(|it| it.value(at));
             if let Some(times) = times.filter(|it| it.is_valid(at)) {
                 marks.note(epochs.value(at), times.value(at), mark);
@@ -117,7 +117,7 @@ pub(super) async fn archived(
                     offset: offsets.value(at),
                     epoch: epochs.value(at),
                     late: mark.unwrap_or(ON_TIME),
-                    hash: hashes[at],
+                    hash,
                 });
         }
     }

@@ -518,10 +518,22 @@ fn a_forged_checksum_is_found() {
     std::fs::write(&newest, manifest.to_string()).unwrap();
     let report = place.verify();
     assert_fails(&report, "source s");
+    assert_fails(&report, "counts");
     assert!(
         text(&report, "source", "s").contains("partition 1: checksum"),
         "{report}"
     );
+}
+
+#[test]
+fn forged_counts_of_one_commit_are_found() {
+    let place = original().copy();
+    let newest = place.manifests().pop().unwrap();
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&newest).unwrap()).unwrap();
+    manifest["counts"]["s"]["0"] =
+        json!({"records": 1_000_000, "undecoded": 0, "bytes": 0, "checksum": "0"});
+    std::fs::write(&newest, manifest.to_string()).unwrap();
+    assert_fails(&place.verify(), "counts");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub enum ReadAgain {
     /// All records from here on were handed over; older ones have expired.
     From(i64),
     /// The partition is gone or ends before what was read: the topic was deleted or made anew.
-    Gone { end: i64 },
+    Gone,
 }
 
 /// Reads a range of offsets of a partition once more and hands it over in chunks.
@@ -49,11 +49,11 @@ pub fn read_again(
     };
     let (low, high) = match consumer.fetch_watermarks(name, number, SILENCE_MAX) {
         Ok(it) => it,
-        Err(error) if unknown(&error) => return Ok(ReadAgain::Gone { end: 0 }),
+        Err(error) if unknown(&error) => return Ok(ReadAgain::Gone),
         Err(error) => return Err(failed(error)),
     };
     if high < range.end {
-        return Ok(ReadAgain::Gone { end: high });
+        return Ok(ReadAgain::Gone);
     }
     let from = range.start.max(low);
     if range.end <= from {
