@@ -177,7 +177,7 @@ fn range_of(query: &HashMap<String, String>, now: i64, window: i64) -> Result<Ra
 fn view_with(app: &App, columns: &[&str], without: &[&str]) -> Option<String> {
     let fits = |schema: &Schema| {
         let has = |it: &&str| schema.fields().find(it).is_some();
-        columns.iter().all(|it| has(it)) && !without.iter().any(|it| has(it))
+        columns.iter().all(&has) && !without.iter().any(has)
     };
     let views = app.dataflow.views.iter().filter(|it| it.stored);
     views

@@ -41,9 +41,14 @@ try {
       await page.locator(ready).first().waitFor({ timeout: 20_000 });
       // A picture is made of data that came, not of their first moment.
       await page.waitForTimeout(SETTLE_MS);
-      await page.screenshot({ path: join(folder, `${name}-${look}.png`), fullPage: look === 'phone' });
+      await page.screenshot({
+        path: join(folder, `${name}-${look}.jpg`),
+        type: 'jpeg',
+        quality: 82,
+        fullPage: look === 'phone',
+      });
       await page.close();
-      console.log(`${name}-${look}.png`);
+      console.log(`${name}-${look}.jpg`);
     }
     await context.close();
   }
