@@ -1,0 +1,292 @@
+//! The engine's operators one by one: records already decoded, results counted and dropped.
+//!
+//! Backs the README's claim on what a view costs per record. Every case is a dataflow of its own with one view over the same source, so
+//! a case beside `pass` (a filter that lets nothing through) says what its operator adds. No file is read or written.
+
+mod common;
+
+use clap::Parser;
+use common::{Done, Figure, load};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tidelake::coordinator::decoder;
+use tidelake::engine::{
+    ClockSettings, CommitReport, Control, Feed, Input, Job, Outputs, Published, Restored, Settings,
+    start,
+};
+use tidelake::model::{Epoch, Offset, Partition, Position, Row, wall_ms};
+use tidelake::plan::Dataflow;
+use tidelake::source::decode::RawRecords;
+
+/// Records of one input, as a reader would hand them over.
+const CHUNK: usize = 3_000;
+
+#[derive(Clone, Debug, Parser)]
+struct Options {
+    /// Records per case.
+    #[arg(long, default_value_t = 2_000_000)]
+    records: u64,
+    /// Records per second of event time.
+    #[arg(long, default_value_t = 100_000.0)]
+    event_rate: f64,
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Only cases whose name has this in it.
+    filter: Option<String>,
+    /// Runs one case and tells its figures: how this bench starts itself.
+    #[arg(long, hide = true)]
+    step: Option<String>,
+    /// Given by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// Name and view of every case.
+const CASES: &[(&str, &str)] = &[
+    (
+        "pass",
+        "SELECT endpoint, count(*) AS n FROM web_logs WHERE status_code < 0 GROUP BY endpoint",
+    ),
+    (
+        "count by key",
+        "SELECT endpoint, count(*) AS n FROM web_logs GROUP BY endpoint",
+    ),
+    (
+        "count by wide key",
+        "SELECT session_id, count(*) AS n FROM web_logs GROUP BY session_id",
+    ),
+    (
+        "mean and errors by key",
+        "SELECT endpoint, count(*) AS n, avg(response_time) AS mean, count(*) FILTER (WHERE status_code >= 400) AS errors FROM web_logs GROUP BY endpoint",
+    ),
+    (
+        "three percentiles by key",
+        "SELECT endpoint, approx_percentile_cont(response_time, 0.5) AS p50, approx_percentile_cont(response_time, 0.95) AS p95, approx_percentile_cont(response_time, 0.99) AS p99 FROM web_logs GROUP BY endpoint",
+    ),
+    ("stddev", "SELECT stddev(response_time) AS it FROM web_logs"),
+    (
+        "min and max by key",
+        "SELECT endpoint, min(response_time) AS low, max(timestamp) AS last FROM web_logs GROUP BY endpoint",
+    ),
+    (
+        "distinct per minute",
+        "SELECT window_start, count(DISTINCT ip) AS ips FROM TUMBLE(web_logs, timestamp, INTERVAL '1' MINUTE) GROUP BY window_start",
+    ),
+    (
+        "distinct, last minute",
+        "SELECT count(DISTINCT session_id) AS sessions FROM web_logs WHERE timestamp > now() - INTERVAL '60' SECOND",
+    ),
+    (
+        "tumbling minute by key",
+        "SELECT window_start, endpoint, count(*) AS n FROM TUMBLE(web_logs, timestamp, INTERVAL '1' MINUTE) GROUP BY window_start, endpoint",
+    ),
+    (
+        "expressions",
+        "SELECT kind, count(*) AS n FROM (SELECT CASE WHEN endpoint LIKE '/api/admin%' THEN 'admin' WHEN endpoint LIKE '/api/%' THEN 'api' ELSE 'web' END AS kind FROM web_logs) GROUP BY kind",
+    ),
+    (
+        "top ten of a wide key",
+        "SELECT session_id, count(*) AS n FROM web_logs GROUP BY session_id ORDER BY n DESC LIMIT 10",
+    ),
+];
+
+fn main() {
+    let options = Options::parse();
+    if let Some(name) = &options.step {
+        let case = CASES
+            .iter()
+            .find(|it| it.0 == name)
+            .expect("a case by its name");
+        let done = run(case.1, &options);
+        println!("{}", serde_json::to_string(&done).expect("plain numbers"));
+        return;
+    }
+    let wanted = |it: &&(&str, &str)| {
+        options
+            .filter
+            .as_ref()
+            .is_none_or(|part| it.0.contains(part))
+    };
+    let arguments: Vec<String> = [
+        ("--records", options.records.to_string()),
+        ("--workers", options.workers.to_string()),
+        ("--event-rate", options.event_rate.to_string()),
+    ]
+    .into_iter()
+    .flat_map(|(name, value)| [name.to_owned(), value])
+    .collect();
+    let figures: Vec<Figure> = CASES
+        .iter()
+        .filter(wanted)
+        .map(|it| common::step("engine", it.0, &arguments))
+        .collect();
+    common::report(
+        &format!(
+            "engine: {} decoded records, {} workers; peak memory includes them",
+            options.records, options.workers
+        ),
+        &figures,
+    );
+}
+
+fn run(view: &str, options: &Options) -> Done {
+    let dataflow = Arc::new(plan(view));
+    let records = options.records;
+    let seen = Arc::new(AtomicU64::new(0));
+    let feeds = inputs(&dataflow, options);
+    let (began, cpu_s) = (Instant::now(), common::own_cpu_s());
+    let control = Arc::new(Control::default());
+    let parts = feeds
+        .into_iter()
+        .map(|inputs| {
+            let feed: Box<dyn Feed> = Box::new(Replay(inputs.into_iter()));
+            let outputs: Box<dyn Outputs> = Box::new(Counting(Arc::clone(&seen)));
+            (vec![feed], outputs)
+        })
+        .collect();
+    let settings = Settings {
+        workers: options.workers,
+        tick_ms: 100,
+        commit_interval_ms: 10_000,
+        first_commit_ms: 1_500,
+        lag_max_ms: 1_000,
+        clocks: dataflow
+            .sources
+            .iter()
+            .map(|it| (it.name.clone(), clock()))
+            .collect(),
+        tail_rows: 64,
+    };
+    let job = Job {
+        dataflow,
+        settings,
+        start: Epoch::at_or_after(wall_ms(), 100),
+        restored: Restored::default(),
+        control: Arc::clone(&control),
+    };
+    let engine = start(job, parts).expect("threads can be started");
+    while seen.load(Ordering::Acquire) < records {
+        assert!(began.elapsed() < common::STEP_MAX, "a case took too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let wall_s = began.elapsed().as_secs_f64();
+    control.stop_at.store(
+        Epoch::at_or_after(wall_ms() + 200, 100).0,
+        Ordering::Release,
+    );
+    engine.join().expect("the workers end");
+    Done {
+        records,
+        bytes: 0,
+        wall_s,
+        cpu_s: Some(common::own_cpu_s() - cpu_s),
+    }
+}
+
+fn clock() -> ClockSettings {
+    ClockSettings {
+        delay_us: 10_000_000,
+        idle_ms: 5_000,
+        close_idle_ms: 30_000,
+        ahead_max_us: i64::MAX / 4,
+    }
+}
+
+/// The shipped source with one view over it.
+fn plan(view: &str) -> Dataflow {
+    let path: PathBuf = common::repository().join("dataflows/web_logs/dataflow.sql");
+    let shipped = std::fs::read_to_string(path).expect("the shipped dataflow is there");
+    let tables = shipped
+        .find("CREATE TABLE")
+        .expect("the source comes first");
+    let text = format!(
+        "{}\nCREATE MATERIALIZED VIEW it AS {view};",
+        &shipped[..tables]
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime for planning");
+    runtime
+        .block_on(tidelake::sql::plan_text("bench", &text, |_| None))
+        .expect("a case can be maintained")
+}
+
+/// Decoded records in order of event time, dealt to the workers by chunks: one partition each.
+fn inputs(dataflow: &Dataflow, options: &Options) -> Vec<Vec<Input>> {
+    let mut decoder = decoder(&dataflow.sources[0]).expect("the source can be decoded");
+    let mut generator = load::generator(options.event_rate, 1_767_225_600_000_000);
+    let mut all: Vec<Vec<Input>> = (0..options.workers).map(|_| Vec::new()).collect();
+    let mut made = 0;
+    for number in 0.. {
+        let count = CHUNK.min((options.records - made) as usize);
+        if count == 0 {
+            break;
+        }
+        let worker = number % options.workers;
+        let partition = Partition(worker as i32);
+        let mut raw = RawRecords {
+            partition,
+            data: Vec::new(),
+            ends: Vec::new(),
+            offsets: Vec::new(),
+        };
+        for _ in 0..count {
+            generator.next_into(&mut raw.data);
+            raw.ends.push(raw.data.len() as u32);
+            raw.offsets.push(made as i64);
+            made += 1;
+        }
+        let decoded = decoder.decode(&raw);
+        all[worker].push(Input {
+            partition,
+            records: decoded.batch,
+            newest_us: decoded.max_event_time,
+            undecoded: Vec::new(),
+            next: Position {
+                offset: Offset(made as i64),
+                origin: String::new(),
+            },
+            bytes: raw.data.len() as u64,
+            checksum: 0,
+            at_end: false,
+        });
+    }
+    for inputs in &mut all {
+        if let Some(last) = inputs.last_mut() {
+            last.at_end = true;
+        }
+    }
+    all
+}
+
+struct Replay(std::vec::IntoIter<Input>);
+
+impl Feed for Replay {
+    fn next(&mut self) -> Option<Input> {
+        self.0.next()
+    }
+}
+
+/// Counts the records of complete epochs.
+struct Counting(Arc<AtomicU64>);
+
+impl Outputs for Counting {
+    fn append(&mut self, _table: usize, _commit: Epoch, rows: arrow::array::RecordBatch) {
+        drop(rows);
+    }
+    fn replace(&mut self, _view: usize, _commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {
+        drop((sealed, open));
+    }
+    fn commit(&mut self, report: CommitReport) {
+        drop(report);
+    }
+    fn publish(&mut self, published: Published) {
+        let records: u64 = published.progress.iter().map(|it| it.records).sum();
+        self.0.fetch_add(records, Ordering::AcqRel);
+    }
+    fn is_behind(&self) -> bool {
+        false
+    }
+}
