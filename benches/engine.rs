@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tidelake::coordinator::decoder;
 use tidelake::engine::{
-    ClockSettings, CommitReport, Control, Feed, Input, Job, Outputs, Published, Restored, Settings,
-    start,
+    ClockSettings, CommitReport, Control, Feed, Input, Job, Mesh, Outputs, Published, Restored,
+    Settings, Wall, start,
 };
 use tidelake::model::{Epoch, Offset, Partition, Position, Row, wall_ms};
 use tidelake::plan::Dataflow;
@@ -165,8 +165,9 @@ fn run(view: &str, options: &Options) -> Done {
         start: Epoch::at_or_after(wall_ms(), 100),
         restored: Restored::default(),
         control: Arc::clone(&control),
+        wall: Wall::system(),
     };
-    let engine = start(job, parts).expect("threads can be started");
+    let engine = start(job, Mesh::default(), parts).expect("threads can be started");
     while seen.load(Ordering::Acquire) < records {
         assert!(began.elapsed() < common::STEP_MAX, "a case took too long");
         std::thread::sleep(Duration::from_millis(5));
