@@ -15,6 +15,7 @@
 pub mod accumulate;
 mod changes;
 pub mod clock;
+mod distinct;
 mod grouping;
 mod operators;
 mod render;

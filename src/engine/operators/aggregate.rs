@@ -8,6 +8,7 @@ use super::{ChangeStream, ClockStream, RunEpochs, Shared, SharedClock};
 use crate::engine::accumulate::{Accumulator, Partial, Slot, results};
 use crate::engine::changes::Changes;
 use crate::engine::clock::NEVER;
+use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::grouping::{Grouper, Groups};
 use crate::engine::worker::Place;
 use crate::engine::{StateContent, StateRecord};
@@ -19,7 +20,7 @@ use arrow::array::{
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::consolidation::consolidate;
 use differential_dataflow::difference::{Abelian, IsZero, Semigroup};
-use differential_dataflow::operators::{CountTotal, ThresholdTotal};
+use differential_dataflow::operators::CountTotal;
 use differential_dataflow::{AsCollection, Hashable, VecCollection};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -38,8 +39,6 @@ use timely::dataflow::operators::vec::Map;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Admitted {
     Group(Row, Accumulator),
-    /// Group, number of the aggregate, identity of the value, how often.
-    Member(Row, u8, u128, i64),
     /// Start of a closed window, records that came too late for it.
     Late(i64, i64),
 }
@@ -97,15 +96,6 @@ pub(in crate::engine) fn aggregate<'s>(
             _ => None,
         })
         .as_collection();
-    let distinct = aggregation
-        .aggregates
-        .iter()
-        .any(|it| it.function == Function::CountDistinct);
-    let groups = if distinct {
-        groups.concat(distinct_counts(admitted.clone(), aggregation))
-    } else {
-        groups
-    };
     let counted = groups.count_total();
     let rows = finish(counted, aggregation, schema, shared_clock);
     let late = late(admitted, view, aggregation);
@@ -175,8 +165,12 @@ fn partial<'s>(
 #[derive(Default)]
 struct Bucket {
     groups: HashMap<Row, Accumulator>,
-    members: HashMap<(Row, u8, u128), i64>,
+    /// What it brought to distinct sets, if their groups outlive it.
+    members: HashMap<Row, Vec<BucketMember>>,
 }
+
+/// Number of the aggregate, both halves of the value's identity, how often: packed, since there may be millions.
+type BucketMember = (u64, u64, i32, u8);
 
 /// Lets partials of open buckets through, once the clock as of their epoch is known, and takes buckets back when they are over.
 fn admit<'s>(
@@ -194,6 +188,7 @@ fn admit<'s>(
         boot: epochs.boot,
         shared,
         buckets: BTreeMap::new(),
+        distinct: DistinctSets::default(),
         next_close: epochs.start,
         tick_ms: epochs.tick_ms,
         out: Vec::new(),
@@ -265,14 +260,14 @@ fn admit<'s>(
                         break;
                     }
                     let partials = entry.remove();
-                    admission.close_through(time, &over);
+                    admission.close_through(time, over);
                     admission.take_in(time, partials, over(time));
                 }
                 let last = match upto {
                     u64::MAX => control.stop_at.load(Ordering::Acquire),
                     upto => upto,
                 };
-                admission.close_through(last, &over);
+                admission.close_through(last, over);
                 for (time, changes) in admission.by_time() {
                     output
                         .session(&capability.delayed(&time))
@@ -293,6 +288,7 @@ struct Admission {
     boot: u64,
     shared: Rc<RefCell<Shared>>,
     buckets: BTreeMap<i64, Bucket>,
+    distinct: DistinctSets,
     /// The first epoch at which buckets have not been looked at.
     next_close: u64,
     tick_ms: u64,
@@ -346,16 +342,33 @@ impl Admission {
                 break;
             }
             let bucket = entry.remove();
-            self.out.extend(
-                bucket
-                    .groups
-                    .into_iter()
-                    .map(|(key, sum)| (Admitted::Group(key, sum), time, -1)),
-            );
-            self.out
-                .extend(bucket.members.into_iter().map(|((key, at, value), diff)| {
-                    (Admitted::Member(key, at, value, -diff), time, 1)
-                }));
+            self.take_back(time, bucket);
+        }
+    }
+
+    fn take_back(&mut self, time: u64, bucket: Bucket) {
+        let Bucket {
+            mut groups,
+            members,
+        } = bucket;
+        for (key, members) in members {
+            let sum = groups
+                .entry(key.clone())
+                .or_insert_with(|| Accumulator::empty(&self.aggregation.aggregates));
+            // The sum is subtracted as a whole, and so is what the sets lose.
+            sum.negate();
+            let gone = members
+                .into_iter()
+                .map(|(high, low, diff, at)| (at, joined(high, low), -i64::from(diff)));
+            self.distinct.add(&key, gone, sum);
+            sum.negate();
+        }
+        let ends_group = matches!(self.aggregation.window, Window::Tumble { .. });
+        for (key, mut sum) in groups {
+            if ends_group {
+                self.distinct.take(&key, &mut sum);
+            }
+            self.out.push((Admitted::Group(key, sum), time, -1));
         }
     }
 
@@ -394,34 +407,39 @@ impl Admission {
                 if sum.is_zero() {
                     bucket.groups.remove(&partial.key);
                 }
-                if keeps_buckets {
-                    for (at, value, diff) in &partial.members {
-                        *bucket
-                            .members
-                            .entry((partial.key.clone(), *at, *value))
-                            .or_insert(0) += diff;
-                    }
+                if let Window::Last { .. } = self.aggregation.window
+                    && !partial.members.is_empty()
+                {
+                    let members = bucket.members.entry(partial.key.clone()).or_default();
+                    members.extend(partial.members.iter().flat_map(packed));
                 }
             }
+            let (key, mut change) = (partial.key.clone(), partial.accumulator.clone());
+            self.distinct
+                .add(&key, partial.members.iter().copied(), &mut change);
             if self.boot < time {
-                let content = StateContent::Group(partial.clone());
+                let content = StateContent::Group(partial);
                 self.shared
                     .borrow_mut()
                     .capture(time, &self.aggregation.id, content);
             }
-            let Partial {
-                key,
-                accumulator,
-                members,
-                ..
-            } = partial;
-            self.out
-                .extend(members.into_iter().map(|(at, value, diff)| {
-                    (Admitted::Member(key.clone(), at, value, diff), time, 1)
-                }));
-            self.out.push((Admitted::Group(key, accumulator), time, 1));
+            self.out.push((Admitted::Group(key, change), time, 1));
         }
     }
+}
+
+/// A member as a bucket keeps it; in several parts if it came more often than one part can say.
+fn packed((at, value, diff): &Member) -> impl Iterator<Item = BucketMember> + use<> {
+    let (high, low, at, mut rest) = ((value >> 64) as u64, *value as u64, *at, *diff);
+    std::iter::from_fn(move || {
+        let part = rest.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
+        rest -= i64::from(part);
+        (part != 0).then_some((high, low, part, at))
+    })
+}
+
+fn joined(high: u64, low: u64) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
 }
 
 /// Drops candidates for the smallest or largest value that are no better than what the group has.
@@ -440,56 +458,6 @@ fn trim(partial: &mut Accumulator, sum: &Accumulator, aggregation: &Aggregation)
             _ => new.retain(|it| had.first().is_none_or(|had| it.0 < had.0)),
         }
     }
-}
-
-/// Members of distinct sets as counts: a member counts while it is there at least once.
-fn distinct_counts<'s>(
-    admitted: StreamVec<'s, u64, (Admitted, u64, i64)>,
-    aggregation: &Arc<Aggregation>,
-) -> VecCollection<'s, u64, Row, Accumulator> {
-    let present = admitted
-        .flat_map(|(it, time, _)| match it {
-            Admitted::Member(key, at, value, diff) => Some(((key, at, value), time, diff as isize)),
-            _ => None,
-        })
-        .as_collection()
-        .threshold_total(|_, count| isize::from(0 < *count));
-    let aggregation = Arc::clone(aggregation);
-    present
-        .inner
-        .unary_frontier::<CapacityContainerBuilder<Vec<(Row, u64, Accumulator)>>, _, _, _>(
-            Pipeline,
-            "DistinctCounts",
-            move |_, _| {
-                let mut open: BTreeMap<u64, (Capability<u64>, HashMap<Row, Accumulator>)> =
-                    BTreeMap::new();
-                move |(input, frontier), output| {
-                    input.for_each(|capability, data| {
-                        for ((key, at, _), time, diff) in data.drain(..) {
-                            let (_, counts) = open
-                                .entry(time)
-                                .or_insert_with(|| (capability.delayed(&time, 0), HashMap::new()));
-                            let counts = counts
-                                .entry(key)
-                                .or_insert_with(|| Accumulator::empty(&aggregation.aggregates));
-                            if let Slot::Count(count) = &mut counts.slots[usize::from(at)] {
-                                *count += diff as i64;
-                            }
-                        }
-                    });
-                    while let Some(entry) = open.first_entry() {
-                        if frontier.less_equal(entry.key()) {
-                            break;
-                        }
-                        let (time, (capability, counts)) = entry.remove_entry();
-                        output.session(&capability).give_iterator(
-                            counts.into_iter().map(|(key, counts)| (key, time, counts)),
-                        );
-                    }
-                }
-            },
-        )
-        .as_collection()
 }
 
 /// Groups and their accumulators as rows; changes of windows that are closed end here.
