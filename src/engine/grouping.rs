@@ -14,7 +14,7 @@ use arrow::datatypes::{
     DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet, HashTable};
+use hashbrown::{HashMap, HashTable, hash_table};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -40,13 +40,33 @@ impl Interner {
     }
 }
 
+/// A set of 128-bit identities. They are hashes already: half of one is as good a hash as any.
+#[derive(Default)]
+struct Told(HashTable<u128>);
+
+impl Told {
+    /// Whether it is new.
+    fn insert(&mut self, identity: u128) -> bool {
+        let hash = |it: &u128| *it as u64;
+        match self.0.entry(hash(&identity), |it| *it == identity, hash) {
+            hash_table::Entry::Occupied(_) => false,
+            hash_table::Entry::Vacant(entry) => {
+                entry.insert(identity);
+                true
+            }
+        }
+    }
+}
+
 /// What a worker keeps between epochs: interned texts, and which members of distinct sets it already told of.
 pub struct Grouper {
     aggregation: Arc<Aggregation>,
     key_types: Vec<DataType>,
     interners: Vec<Interner>,
+    /// For every aggregate the first one that gathers the same: three percentiles of one column need its bins once.
+    gathered_by: Vec<usize>,
     /// Append-only input: a member is told once per bucket.
-    told: HashMap<i64, HashSet<u128, FixedState>, FixedState>,
+    told: HashMap<i64, Told, FixedState>,
 }
 
 /// The open groups of one epoch.
@@ -79,10 +99,12 @@ impl Grouper {
             .map(|it| input.field(*it).data_type().clone())
             .collect();
         let interners = key_types.iter().map(|_| Interner::default()).collect();
+        let gathered_by = gathered_by(&aggregation.aggregates);
         Grouper {
             aggregation,
             key_types,
             interners,
+            gathered_by,
             told: HashMap::default(),
         }
     }
@@ -119,7 +141,7 @@ impl Grouper {
         for (at, aggregate) in aggregation.aggregates.iter().enumerate() {
             if aggregate.function == Function::CountDistinct {
                 self.add_members(groups, at, aggregate, batch, &numbers, diffs);
-            } else {
+            } else if self.gathered_by[at] == at {
                 add_column(
                     &mut groups.columns[at],
                     aggregate,
@@ -270,7 +292,7 @@ impl Grouper {
         let mut cached: Vec<Option<(i64, u128)>> = vec![None; groups.records.len()];
         let texts = column.as_string_opt::<i32>();
         // The set of the bucket at hand, taken out of `told` while rows stay in that bucket.
-        let mut told: Option<(i64, HashSet<u128, FixedState>)> = None;
+        let mut told: Option<(i64, Told)> = None;
         for (row, group) in numbers.iter().enumerate() {
             if column.is_null(row) || !passes(filter, row) {
                 continue;
@@ -333,18 +355,14 @@ impl Grouper {
     pub fn close(&mut self, groups: Groups, is_closed: impl Fn(i64) -> bool) -> Vec<Partial> {
         self.told.retain(|bucket, _| !is_closed(*bucket));
         let count = groups.records.len();
-        let mut extra: Vec<HashMap<u32, Slot, FixedState>> = Vec::new();
-        for column in &groups.columns {
-            extra.push(gathered(column));
-        }
+        let extra: Vec<HashMap<u32, Slot, FixedState>> =
+            groups.columns.iter().map(gathered).collect();
         let mut partials: Vec<Partial> = Vec::with_capacity(count);
         for group in 0..count {
             let words = &groups.keys[group * groups.words..(group + 1) * groups.words];
-            let slots = groups
-                .columns
-                .iter()
-                .zip(&mut extra)
-                .map(|(column, extra)| match column {
+            let slots = self.gathered_by.iter().map(|by| {
+                let gathered = || extra[*by].get(&(group as u32)).cloned();
+                match &groups.columns[*by] {
                     Column::Count(it) => Slot::Count(it.get(group).copied().unwrap_or(0)),
                     Column::Distinct => Slot::Count(0),
                     Column::Sum(it) => Slot::Sum(it.get(group).copied().unwrap_or_default()),
@@ -359,13 +377,10 @@ impl Grouper {
                             .into_iter()
                             .collect(),
                     ),
-                    Column::Every(_) => extra
-                        .remove(&(group as u32))
-                        .unwrap_or(Slot::Extremes(Vec::new())),
-                    Column::Bins(_) => extra
-                        .remove(&(group as u32))
-                        .unwrap_or(Slot::Bins(Bins::default())),
-                });
+                    Column::Every(_) => gathered().unwrap_or(Slot::Extremes(Vec::new())),
+                    Column::Bins(_) => gathered().unwrap_or(Slot::Bins(Bins::default())),
+                }
+            });
             partials.push(Partial {
                 key: self.row_of(words),
                 bucket: bucket_of(&self.aggregation, words),
@@ -411,6 +426,29 @@ impl Grouper {
             })
             .collect())
     }
+}
+
+fn gathered_by(aggregates: &[Aggregate]) -> Vec<usize> {
+    let kind = |it: &Aggregate| match it.function {
+        Function::Count => Some(0),
+        Function::Sum | Function::Avg => Some(1),
+        Function::Variance { .. } | Function::Stddev { .. } => Some(2),
+        Function::Percentile(_) => Some(3),
+        Function::CountDistinct | Function::Min | Function::Max => None,
+    };
+    let same = |a: &Aggregate, b: &Aggregate| {
+        kind(a).is_some() && kind(a) == kind(b) && (a.argument, a.filter) == (b.argument, b.filter)
+    };
+    aggregates
+        .iter()
+        .enumerate()
+        .map(|(at, it)| {
+            aggregates
+                .iter()
+                .position(|first| same(first, it))
+                .unwrap_or(at)
+        })
+        .collect()
 }
 
 fn gathered(column: &Column) -> HashMap<u32, Slot, FixedState> {
