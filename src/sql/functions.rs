@@ -5,7 +5,8 @@
 
 use crate::model::{Bins, bin_of};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringBuilder, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{
     DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
@@ -13,10 +14,11 @@ use arrow::datatypes::{
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 use datafusion::physical_expr::expressions::Literal;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Name of the function that yields the start of the tumbling window of a time.
@@ -35,6 +37,9 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_END, true))),
         Arc::new(ScalarUDF::from(WithinLast::new())),
         Arc::new(ScalarUDF::from(IpClass::new())),
+        Arc::new(ScalarUDF::from(DatePart(
+            datafusion::functions::datetime::date_part(),
+        ))),
     ]
 }
 
@@ -96,10 +101,64 @@ impl ScalarUDFImpl for WindowBound {
         }
         let times = times.to_array(args.number_rows)?;
         let add = if self.end { size } else { 0 };
+        // Neighbours mostly share a window, and a comparison is cheaper than a division.
+        let start = Cell::new(0);
         let bounds: TimestampMicrosecondArray = times
             .as_primitive::<TimestampMicrosecondType>()
-            .unary(|it| it - it.rem_euclid(size) + add);
+            .unary(|it| {
+                if it.wrapping_sub(start.get()) as u64 >= size as u64 {
+                    start.set(it - it.rem_euclid(size));
+                }
+                start.get() + add
+            });
         Ok(ColumnarValue::Array(Arc::new(bounds.with_timezone("UTC"))))
+    }
+}
+
+/// DataFusion's `date_part`, with a short way for the parts of the day and week of UTC timestamps: they are plain arithmetic,
+/// while the general way asks a table of time zones for every row.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct DatePart(Arc<ScalarUDF>);
+
+/// The part of an instant in microseconds, if it is one that needs no calendar.
+fn part_of_day(part: &str) -> Option<fn(i64) -> i32> {
+    const SECOND_US: i64 = 1_000_000;
+    const DAY_US: i64 = 86_400 * SECOND_US;
+    Some(match part.to_ascii_lowercase().as_str() {
+        "hour" => |us| (us.rem_euclid(DAY_US) / (3_600 * SECOND_US)) as i32,
+        "minute" => |us| (us.rem_euclid(3_600 * SECOND_US) / (60 * SECOND_US)) as i32,
+        "second" => |us| (us.rem_euclid(60 * SECOND_US) / SECOND_US) as i32,
+        // 1 January 1970 was a Thursday, and Sunday is 0.
+        "dow" => |us| (us.div_euclid(DAY_US) + 4).rem_euclid(7) as i32,
+        _ => return None,
+    })
+}
+
+impl ScalarUDFImpl for DatePart {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn aliases(&self) -> &[String] {
+        self.0.aliases()
+    }
+    fn signature(&self) -> &Signature {
+        self.0.signature()
+    }
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.0.return_type(types)
+    }
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        self.0.return_field_from_args(args)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let [ColumnarValue::Scalar(part), ColumnarValue::Array(times)] = args.args.as_slice()
+            && *times.data_type() == utc_micros()
+            && let Some(of) = part.try_as_str().flatten().and_then(part_of_day)
+        {
+            let parts: Int32Array = times.as_primitive::<TimestampMicrosecondType>().unary(of);
+            return Ok(ColumnarValue::Array(Arc::new(parts)));
+        }
+        self.0.invoke_with_args(args)
     }
 }
 

@@ -431,6 +431,7 @@ impl Lowering<'_> {
     fn expression(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, String> {
         self.state
             .create_physical_expr(expr.clone(), schema)
+            .and_then(super::choice::with_choices)
             .map_err(|it| it.strip_backtrace())
     }
 

@@ -3,6 +3,7 @@
 //! DataFusion parses, checks types and optimises; what is maintained is lowered to our own plan, what is asked once runs in
 //! DataFusion itself. One set of functions serves both, so both give the same answer.
 
+mod choice;
 mod functions;
 mod lower;
 pub mod query;
