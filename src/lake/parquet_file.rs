@@ -19,6 +19,8 @@ const ROW_GROUP_ROWS: usize = 131_072;
 pub(super) struct ParquetFile {
     writer: ArrowWriter<Vec<u8>>,
     schema: SchemaRef,
+    /// How many nulls each column has.
+    nulls: Vec<usize>,
 }
 
 impl ParquetFile {
@@ -28,10 +30,18 @@ impl ParquetFile {
                 table: table.to_owned(),
                 source,
             })?;
-        Ok(ParquetFile { writer, schema })
+        let nulls = vec![0; schema.fields().len()];
+        Ok(ParquetFile {
+            writer,
+            schema,
+            nulls,
+        })
     }
 
     pub fn write(&mut self, table: &str, batch: &RecordBatch) -> Result<(), Error> {
+        for (nulls, column) in self.nulls.iter_mut().zip(batch.columns()) {
+            *nulls += column.logical_null_count();
+        }
         self.writer.write(batch).map_err(|source| Error::Parquet {
             table: table.to_owned(),
             source,
@@ -49,7 +59,7 @@ impl ParquetFile {
             table: table.to_owned(),
             source,
         })?;
-        let statistics = statistics(&meta, &self.schema);
+        let statistics = statistics(&meta, &self.schema, &self.nulls);
         let bytes = std::mem::take(self.writer.inner_mut());
         Ok((bytes, statistics))
     }
@@ -61,6 +71,11 @@ fn properties(schema: &Schema) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for field in schema.fields() {
+        // Bounds of texts are not told in the log, and files hold nearly all of a column's texts anyway.
+        if matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
+            let path = ColumnPath::from(field.name().as_str());
+            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
         // Numbers that hardly repeat: a dictionary of them only costs.
         if matches!(field.data_type(), DataType::Int64 | DataType::Timestamp(..)) {
             let path = ColumnPath::from(field.name().as_str());
@@ -186,10 +201,11 @@ fn text_of(column: &ArrayRef, row: usize) -> Option<String> {
     }
 }
 
-/// `numRecords`, `minValues`, `maxValues`, `nullCount` from the file's own statistics.
-fn statistics(meta: &ParquetMetaData, schema: &Schema) -> String {
+/// `numRecords`, `minValues`, `maxValues`, `nullCount` from the file's own statistics and the nulls counted while writing.
+fn statistics(meta: &ParquetMetaData, schema: &Schema, missing: &[usize]) -> String {
     let (mut lows, mut highs, mut nulls) = (Map::new(), Map::new(), Map::new());
     for (at, field) in schema.fields().iter().enumerate() {
+        nulls.insert(field.name().clone(), json!(missing[at]));
         let columns: Option<Vec<&Statistics>> = meta
             .row_groups()
             .iter()
@@ -198,10 +214,6 @@ fn statistics(meta: &ParquetMetaData, schema: &Schema) -> String {
         let Some(columns) = columns.filter(|it| !it.is_empty()) else {
             continue;
         };
-        let missing: Option<u64> = columns.iter().map(|it| it.null_count_opt()).sum();
-        if let Some(missing) = missing {
-            nulls.insert(field.name().clone(), json!(missing));
-        }
         if let Some((low, high)) = bounds(&columns, field.data_type()) {
             lows.insert(field.name().clone(), low);
             highs.insert(field.name().clone(), high);
