@@ -44,16 +44,16 @@ impl Sum {
             .groups
             .into_iter()
             .filter_map(|((operator, _, _), mut partial)| {
-                let mut members: HashMap<(u8, u128), i64> = HashMap::new();
-                for (at, value, diff) in partial.members {
-                    *members.entry((at, value)).or_insert(0) += diff;
-                }
-                partial.members = members
-                    .into_iter()
-                    .filter(|it| it.1 != 0)
-                    .map(|((at, value), diff)| (at, value, diff))
-                    .collect();
+                // There may be millions, and sorted they have to be anyway.
                 partial.members.sort_unstable();
+                partial.members.dedup_by(|next, kept| {
+                    let same = (next.0, next.1) == (kept.0, kept.1);
+                    if same {
+                        kept.2 += next.2;
+                    }
+                    same
+                });
+                partial.members.retain(|it| it.2 != 0);
                 let empty = partial.accumulator.is_zero() && partial.members.is_empty();
                 (!empty).then_some(StateRecord {
                     operator,
