@@ -18,8 +18,10 @@ use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{Scope, StreamVec};
 
-/// Inputs taken per activation, so that other operators get their turn.
-const INPUTS_PER_TURN: usize = 4;
+/// Taken per activation: about one full input, or many small ones. An epoch needs several turns of all workers until it is complete, so
+/// what is taken in a turn is also what delays and memory are made of.
+const RECORDS_PER_TURN: usize = 2_000;
+const INPUTS_PER_TURN: usize = 32;
 /// How long an idle source sleeps.
 const IDLE_SLEEP: Duration = Duration::from_millis(2);
 
@@ -102,10 +104,14 @@ pub(in crate::engine) fn source<'s>(
                 let lag_ms = epoch.0.saturating_sub(shared.frontier.max(start.0));
                 !shared.wait && lag_ms <= lag_max_ms + control.skew_ms.load(Ordering::Acquire)
             };
-            let mut idle = true;
+            let (mut idle, mut taken) = (true, 0);
             for _ in 0..if may_read { INPUTS_PER_TURN } else { 0 } {
+                if RECORDS_PER_TURN <= taken {
+                    break;
+                }
                 let Some(input) = feed.next() else { break };
                 idle = false;
+                taken += input.records.num_rows();
                 note(number, epoch, &input, &mut progress, &mut standing);
                 if !input.undecoded.is_empty() {
                     let mut dead = Changes::records(dead_letters(&name, epoch, &input));
