@@ -107,6 +107,10 @@ impl Figure {
 }
 
 /// Runs a step of this very program in a process of its own.
+#[expect(
+    clippy::zombie_processes,
+    reason = "`reap` waits for it, and takes its usage"
+)]
 pub fn step(bench: &str, name: &str, arguments: &[String]) -> Figure {
     let program = std::env::current_exe().expect("a program knows its own file");
     let mut child = Command::new(program)
