@@ -245,6 +245,7 @@ fn inputs(dataflow: &Dataflow, options: &Options) -> Vec<Vec<Input>> {
             records: decoded.batch,
             newest_us: decoded.max_event_time,
             undecoded: Vec::new(),
+            from: Offset(raw.offsets[0]),
             next: Position {
                 offset: Offset(made as i64),
                 origin: String::new(),
