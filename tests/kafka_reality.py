@@ -71,7 +71,7 @@ def a_broker_that_is_absent_at_the_start_is_waited_for(scene):
             cluster.start()
             pipeline.wait_health("degraded", "topic absent does not exist")
             cluster.create("absent", 3)
-            pipeline.wait_health("ok", "3 partitions, 0 behind")
+            pipeline.wait_health("ok", "3 partitions, 0 records behind")
             cluster.send("absent", map(event, range(100)))
             pipeline.wait_value(RECORDS, 100)
             archived_once(pipeline, 100)
@@ -89,7 +89,7 @@ def a_broker_that_is_killed_and_comes_back_is_read_on(scene):
             assert not pipeline.get("/api/v1/status")["sources"][0]["connected"]
             assert pipeline.value(RECORDS) == 1000, "live views are served meanwhile"
             cluster.start()
-            pipeline.wait_health("ok", "2 partitions, 0 behind")
+            pipeline.wait_health("ok", "2 partitions, 0 records behind")
             cluster.send("killed", map(event, range(1000)), partition=1)
             pipeline.wait_value(RECORDS, 2000)
             archived_once(pipeline, 2000)
@@ -177,7 +177,7 @@ def aborted_transactions_are_not_seen_and_their_marks_are_no_lag(scene):
             producer.flush(30)
             producer.commit_transaction(30) if round % 2 == 0 else producer.abort_transaction(30)
         pipeline.wait_value(RECORDS, 300)
-        pipeline.wait_health("ok", "2 partitions, 0 behind")
+        pipeline.wait_health("ok", "2 partitions, 0 records behind")
         assert 0 < scene.cluster.end_offset(topic, 0) - 300, "the topic has offsets that hold no record"
         pipeline.stop()
         # What was never committed stays out after a restart too, and what comes next comes once.
@@ -203,7 +203,7 @@ def poison_becomes_dead_letters_and_the_rest_goes_on(scene):
         pipeline.wait_value("SELECT count(*) FROM lake.dead_letters", 6)
         scene.cluster.send("poison", [event(3)])
         pipeline.wait_value(RECORDS, 5)
-        pipeline.wait_health("ok", "1 partitions, 0 behind")
+        pipeline.wait_health("ok", "1 partitions, 0 records behind")
         pipeline.stop()
     with connect() as connection:
         create_view(connection, replay(pipeline.lake / "dead_letters"), "letters")
@@ -237,7 +237,7 @@ def a_hundred_partitions_are_read_by_three_workers(scene):
             scene.cluster.send("wide", map(event, range(partition)), partition=partition)
         total = sum(range(100))
         pipeline.wait_value(RECORDS, total)
-        pipeline.wait_health("ok", "100 partitions, 0 behind")
+        pipeline.wait_health("ok", "100 partitions, 0 records behind")
         archived_once(pipeline, total)
         pipeline.kill()
         pipeline.start(2)
@@ -278,7 +278,7 @@ def an_expired_offset_stops_until_someone_decides_and_leaves_a_noted_gap(scene):
         pipeline.stop()
         # Decided once: the next start has no gap, and notes none again.
         pipeline.start()
-        pipeline.wait_health("ok", "2 partitions, 0 behind")
+        pipeline.wait_health("ok", "2 partitions, 0 records behind")
         assert len(gone(pipeline)) == 1
 
 
