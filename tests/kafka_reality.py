@@ -268,7 +268,7 @@ def an_expired_offset_stops_until_someone_decides_and_leaves_a_noted_gap(scene):
         pipeline.stop()
         pipeline.start(ON_OFFSET_GAP="earliest")
         pipeline.wait_value(RECORDS, 160)
-        pipeline.wait_health("degraded", "0 behind", "50 records were gone")
+        pipeline.wait_health("degraded", "0 records behind", "50 records were gone")
         gaps = pipeline.get("/api/v1/status")["sources"][0]["gaps"]
         assert [(it["partition"], it["from"], it["to"]) for it in gaps] == [(0, 100, 150)], gaps
         archived_once(pipeline, 160)
@@ -334,7 +334,7 @@ def a_recreated_topic_stops_until_someone_decides(scene):
             pipeline.wait_value(RECORDS, 110 + records)
             archived_once(pipeline, 110 + records)
             assert pipeline.value("SELECT max(_offset) FROM lake.archive") == 100 + records + 10
-            pipeline.wait_health("ok", "0 behind")
+            pipeline.wait_health("ok", "0 records behind")
 
 
 def recreate(cluster, topic):

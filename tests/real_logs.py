@@ -58,7 +58,7 @@ def run(binary, log, folder):
         pipeline.start()
         pipeline.wait_value("SELECT requests FROM totals", len(records))
         pipeline.wait_value("SELECT count(*) FROM lake.dead_letters", dead)
-        pipeline.wait_health("ok", "1 partitions, 0 behind")
+        pipeline.wait_health("ok", "1 partitions, 0 bytes behind")
         check_views(pipeline, records)
         pipeline.stop()
     check_tables(pipeline.lake, lines, matches)
