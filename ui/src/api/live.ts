@@ -24,6 +24,8 @@ export function startLive(store: Store, base: string): Live {
   const send = connect(base, receive);
   const wanted = new Map<string, { topic: Topic; count: number }>();
   const rings = new Map<string, Ring>();
+  /** Given back, but the hub does not know it yet. What it does not know it does not send again. */
+  const returned = new Set<string>();
   let resting = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -41,9 +43,19 @@ export function startLive(store: Store, base: string): Live {
   function tell(): void {
     clearTimeout(timer);
     timer = setTimeout(() => {
+      forget();
       const topics = resting ? [] : [...wanted.values()].map(({ topic }) => topic);
       send({ type: 'want', topics });
     }, 0);
+  }
+
+  /** Let go of data in the same step as the hub is told: whoever wants it back a moment earlier still has it. */
+  function forget(): void {
+    const gone = [...returned].filter(key => !wanted.has(key));
+    returned.clear();
+    for (const key of gone) rings.delete(key);
+    const views = gone.flatMap(key => (key.startsWith('view:') ? [key.slice('view:'.length)] : []));
+    if (views.length > 0) store.dispatch({ type: 'dropped', views });
   }
 
   function drop(key: string): void {
@@ -53,8 +65,7 @@ export function startLive(store: Store, base: string): Live {
       return;
     }
     wanted.delete(key);
-    rings.delete(key);
-    if (key.startsWith('view:')) store.dispatch({ type: 'dropped', views: [key.slice('view:'.length)] });
+    returned.add(key);
     tell();
   }
 
