@@ -7,7 +7,8 @@ import type { Store } from './store';
 import { type Topic, topicKey } from './topics';
 import { parseFrame } from './wire';
 
-const HERE_EVERY_MS = 20_000;
+/** A hub that took this tab for gone, as after a sleep of the machine, learns anew what it wants. */
+const TOLD_EVERY_MS = 20_000;
 /** A page that nobody looks at this long asks for nothing, so that its memory and the server's work stay bounded. */
 const REST_AFTER_MS = 30_000;
 
@@ -84,7 +85,7 @@ export function startLive(store: Store, base: string): Live {
   window.addEventListener('pageshow', event => {
     if (event.persisted) tell();
   });
-  setInterval(() => send({ type: 'here' }), HERE_EVERY_MS);
+  setInterval(tell, TOLD_EVERY_MS);
 
   return {
     store,
