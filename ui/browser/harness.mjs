@@ -64,8 +64,12 @@ export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
         'gen',
         '--rate',
         '10',
+        // Spikes use up a count sooner; the duration ends the history where the present begins, and a count that is
+        // not reached has it written at once.
         '--count',
-        String(history * 10),
+        String(history * 1_000),
+        '--duration',
+        String(history),
         '--start',
         start,
         '--out',

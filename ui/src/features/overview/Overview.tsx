@@ -13,10 +13,13 @@ import { Verdict } from './Verdict';
 
 /** History is asked for again so often; between, the live views move the charts. */
 const HISTORY_EVERY_MS = 30_000;
+const ENDPOINTS = 'traffic_1m';
 
 export function Overview() {
   const history = useHistory();
-  const endpoints = useView(history.data && history.data.by_endpoint.length > 0 ? 'traffic_1m' : null);
+  // Told even for a range without traffic: whether the dataflow has such a view.
+  const told = history.data?.sql.by_endpoint?.includes(ENDPOINTS) ?? false;
+  const endpoints = useView(told ? ENDPOINTS : null);
   return (
     <div className="flex h-full flex-col gap-3 overflow-y-auto px-4 py-3">
       <Verdict />
