@@ -223,7 +223,7 @@ impl Committer {
                 }
             }
         }
-        let records = sum.records();
+        let records = sum.records(false);
         if adds.is_empty()
             && replaced.is_empty()
             && records.is_empty()
@@ -398,36 +398,32 @@ impl Committer {
         records: Vec<engine::StateRecord>,
     ) -> Result<Vec<StateFile>, Error> {
         let name = |kind: &str| format!("{:020}-{}-{kind}", next.number, &next.writer[..8]);
+        let clocks: BTreeMap<String, ClockState> =
+            serde_json::from_value(next.clocks.clone()).unwrap_or_default();
+        let over = self.over(&clocks, next.epoch);
+        // Of windows that are closed nothing is needed any more.
+        let lives = |record: &engine::StateRecord| match &record.content {
+            StateContent::Group(it) => over
+                .get(&record.operator)
+                .is_none_or(|over| *over < it.bucket),
+            StateContent::Row(..) => true,
+        };
         if next.state_differences.len() < DIFFERENCES_MAX {
-            if !records.is_empty() {
+            let living: Vec<_> = records.into_iter().filter(lives).collect();
+            if !living.is_empty() {
                 let name = name("difference");
-                let file = self.put_state(&name, state::encode(&records)?).await?;
+                let file = self.put_state(&name, state::encode(&living)?).await?;
                 next.state_differences.push(file);
             }
             return Ok(Vec::new());
         }
         let mut sum = state::Sum::default();
-        let clocks: BTreeMap<String, ClockState> =
-            serde_json::from_value(next.clocks.clone()).unwrap_or_default();
-        let over = self.over(&clocks, next.epoch);
-        for record in state::load(&self.store, next)
-            .await?
-            .into_iter()
-            .chain(records)
-        {
-            let gone = match &record.content {
-                StateContent::Group(it) => over
-                    .get(&record.operator)
-                    .is_some_and(|over| it.bucket <= *over),
-                StateContent::Row(..) => false,
-            };
-            if !gone {
-                sum.add(record);
-            }
-        }
+        let stored = state::load(&self.store, next).await?;
+        let all = stored.into_iter().chain(records);
+        all.filter(lives).for_each(|it| sum.add(it));
         let name = name("full");
         let file = self
-            .put_state(&name, state::encode(&sum.records())?)
+            .put_state(&name, state::encode(&sum.records(true))?)
             .await?;
         let mut obsolete: Vec<StateFile> = next.state_full.replace(file).into_iter().collect();
         obsolete.append(&mut next.state_differences);
@@ -498,9 +494,9 @@ impl Committer {
         }
         for (name, state) in &mut self.tables {
             if state.wants_checkpoint() {
-                let (store, name) = (self.store.clone(), name.clone());
+                let (store, name, settled) = (self.store.clone(), name.clone(), self.last.epoch);
                 tokio::spawn(async move {
-                    if let Err(error) = store.maintain(&name).await {
+                    if let Err(error) = store.maintain(&name, settled).await {
                         tracing::warn!(table = name, %error, "log checkpoint failed; trying again later");
                     }
                 });

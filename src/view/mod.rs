@@ -18,7 +18,7 @@ use tokio::sync::watch;
 /// Changes older than this leave the ring.
 const RING_AGE_MS: u64 = 60_000;
 /// A ring holds at most so many changes; the oldest go first.
-const RING_ROWS_MAX: usize = 200_000;
+const RING_ROWS_MAX: usize = 50_000;
 /// Newest records of append-only tables kept for the live tail.
 const TAIL_ROWS_MAX: usize = 5_000;
 
@@ -103,6 +103,7 @@ pub struct Hub {
 struct Inner {
     views: Vec<View>,
     by_name: HashMap<String, usize>,
+    start: Epoch,
     epoch: Epoch,
     through: Vec<Epoch>,
     waiting: BTreeMap<Epoch, Vec<(usize, Row, i64)>>,
@@ -128,8 +129,15 @@ struct View {
 }
 
 impl Hub {
-    /// A hub for views fed by `workers` workers; nothing is visible before all of them have published.
-    pub fn new(views: Vec<ViewInfo>, workers: usize, totals: Vec<Totals>) -> Arc<Self> {
+    /// A hub for views fed by `workers` workers. Nothing is visible before all of them are past `start`, the first epoch of
+    /// this run: what was restored is then in, and an epoch that a reader heard of from an earlier run, which may have had
+    /// other records in it, is older than anything that can be resumed from here.
+    pub fn new(
+        views: Vec<ViewInfo>,
+        workers: usize,
+        totals: Vec<Totals>,
+        start: Epoch,
+    ) -> Arc<Self> {
         let by_name = views
             .iter()
             .enumerate()
@@ -148,6 +156,7 @@ impl Hub {
         let inner = Inner {
             views,
             by_name,
+            start,
             epoch: Epoch(0),
             through: vec![Epoch(0); workers],
             waiting: BTreeMap::new(),
@@ -193,7 +202,7 @@ impl Hub {
         inner.watermarks.extend(part.watermarks);
         inner.through[part.worker] = inner.through[part.worker].max(part.through);
         let through = inner.through.iter().copied().min().unwrap_or_default();
-        if inner.epoch < through {
+        if inner.epoch < through && inner.start <= through {
             inner.apply(through);
             drop(inner);
             self.moved.send_replace(through);
