@@ -75,6 +75,8 @@ def run(options, root, bucket):
         generate(options.binary, files, count)
         fence(options.binary, single, root)
         single.start(workers=2)
+        if bucket:
+            outage(options.binary, single, bucket)
         lines = root / "lines.jsonl"
         total = recount.lines_of_files(files, lines)
         single.wait_value("SELECT requests FROM totals", total)
@@ -144,6 +146,19 @@ def fence(binary, first, root):
         assert "has taken over this lake" in first.log(), "it does not say why it stopped"
         first.process = None
         second.stop()
+
+
+def outage(binary, pipeline, bucket):
+    """The object store refuses everything for a while: the health says so soon, and then everything goes on."""
+    lake = lambda: next(it for it in pipeline.get("/api/v1/status")["components"] if it["name"] == "lake")
+    wait("the lake is well", lambda: lake()["status"] == "ok")
+    share, bucket.faults.share, bucket.faults.only = bucket.faults.share, 1.0, "refused"
+    began = time.monotonic()
+    generate(binary, pipeline.source, 3000)
+    wait("the health says that the lake does not answer", lambda: lake()["status"] == "down", 30)
+    print(f"an object store that refuses everything is told of after {time.monotonic() - began:.1f} s: {lake()['detail']}")
+    bucket.faults.share, bucket.faults.only = share, None
+    wait("the lake is well again", lambda: lake()["status"] == "ok", 60)
 
 
 if __name__ == "__main__":

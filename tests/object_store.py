@@ -22,6 +22,8 @@ class Faults:
 
     def __init__(self, app, share, seed):
         self.app, self.share = app, share
+        # Kind of everything that goes wrong, if it is not to be drawn.
+        self.only = None
         self.random = random.Random(seed)
         self.counts = {"refused": 0, "late": 0, "answer lost": 0}
         self.lock = threading.Lock()
@@ -31,7 +33,9 @@ class Faults:
     def __call__(self, environment, start_response):
         kind = self.choose()
         if kind == "refused":
-            return self.error(start_response, environment)
+            # A body that was sent is read, or the connection could not be used again.
+            environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
+            return self.error(start_response)
         if kind == "late":
             time.sleep(0.5)
         if environment["REQUEST_METHOD"] != "PUT":
@@ -40,20 +44,18 @@ class Faults:
             if kind != "answer lost":
                 return list(self.app(environment, start_response))
             list(self.app(environment, lambda status, headers, info=None: None))
-        return self.error(start_response, environment)
+        return self.error(start_response)
 
     def choose(self):
         with self.lock:
             if self.share <= self.random.random():
                 return None
-            kind = self.random.choice(list(self.counts))
+            kind = self.only or self.random.choice(list(self.counts))
             self.counts[kind] += 1
             return kind
 
     @staticmethod
-    def error(start_response, environment):
-        # A body that was sent is read, or the connection could not be used again.
-        environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
+    def error(start_response):
         start_response("503 Slow Down", [("content-type", "application/xml"), ("content-length", "0")])
         return [b""]
 

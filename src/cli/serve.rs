@@ -342,6 +342,13 @@ impl StatusSource for PipelineStatus {
             status: engine.0,
             detail: engine.1,
         });
+        for (relation, (count, reason)) in self.hub.left_out() {
+            components.push(Component {
+                name: format!("relation {relation}"),
+                status: Health::Degraded,
+                detail: format!("{count} rows left out since the start, for which an expression failed: {reason}"),
+            });
+        }
         if let Some(peers) = &self.peers {
             let (status, detail) = cluster_health(self.process, self.processes, peers);
             components.push(Component {

@@ -15,9 +15,10 @@ use crate::view::Totals;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
@@ -55,6 +56,37 @@ impl Committed {
             offsets: manifest.offsets.clone(),
             problem: None,
         }
+    }
+}
+
+/// No commit for two intervals and this long is worth a word.
+const STALL_MIN: Duration = Duration::from_secs(5);
+const STALLED: &str = "no commit could be finished";
+
+/// Says in the health when no commit has been settled for long. An object store is asked for minutes until it is known not to
+/// answer; by then people should know.
+async fn tell_stalls(
+    settled: Arc<Mutex<Instant>>,
+    limit: Duration,
+    committed: watch::Sender<Committed>,
+) -> Infallible {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let since = settled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed();
+        committed.send_if_modified(|it| {
+            let others = it.problem.as_ref().is_some_and(|it| !it.starts_with(STALLED));
+            if others || since < limit {
+                return false;
+            }
+            let seconds = since.as_secs();
+            it.problem = Some(format!(
+                "{STALLED} for {seconds} s: the lake does not answer, or is slow; nothing is lost, reading waits when three commits do"
+            ));
+            true
+        });
     }
 }
 
@@ -121,7 +153,21 @@ impl Committer {
     }
 
     /// Commits until the last epoch of all workers is in.
-    pub async fn run(mut self, mut parts: UnboundedReceiver<Part>) -> Result<(), Error> {
+    pub async fn run(self, parts: UnboundedReceiver<Part>) -> Result<(), Error> {
+        let settled = Arc::new(Mutex::new(Instant::now()));
+        let limit = Duration::from_millis(2 * self.settings.commit_interval_ms) + STALL_MIN;
+        let stalls = tell_stalls(Arc::clone(&settled), limit, self.committed.clone());
+        tokio::select! {
+            result = self.commit_all(parts, &settled) => result,
+            never = stalls => match never {},
+        }
+    }
+
+    async fn commit_all(
+        mut self,
+        mut parts: UnboundedReceiver<Part>,
+        settled: &Mutex<Instant>,
+    ) -> Result<(), Error> {
         let mut waiting: BTreeMap<Epoch, Vec<Part>> = BTreeMap::new();
         while let Some(part) = parts.recv().await {
             let epoch = part.report.commit;
@@ -139,6 +185,7 @@ impl Committer {
                 return Err(error);
             }
             self.unsettled.fetch_sub(1, Ordering::AcqRel);
+            *settled.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             if let Some(peers) = &self.peers {
                 let committed = self.committed.borrow().clone();
                 peers.send_all(&Message::Settled { epoch, committed }.bytes());

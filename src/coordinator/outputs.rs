@@ -187,6 +187,7 @@ impl Outputs for WorkerOutputs {
             tails,
             progress,
             watermarks,
+            left_out,
         } = published;
         let read = progress
             .iter()
@@ -201,6 +202,7 @@ impl Outputs for WorkerOutputs {
             tails,
             read,
             watermarks,
+            left_out,
         });
     }
 

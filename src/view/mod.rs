@@ -71,6 +71,8 @@ pub struct Part {
     /// Per source: records, undecodable records, bytes.
     pub read: Vec<(usize, u64, u64, u64)>,
     pub watermarks: Vec<(String, i64)>,
+    /// Rows left out because an expression failed: of which relation, how many, what was wrong with the last.
+    pub left_out: Vec<(String, u64, String)>,
 }
 
 /// Counts of one source.
@@ -108,6 +110,7 @@ struct Inner {
     through: Vec<Epoch>,
     waiting: BTreeMap<Epoch, Vec<(usize, Row, i64)>>,
     watermarks: BTreeMap<String, i64>,
+    left_out: BTreeMap<String, (u64, String)>,
     tail: VecDeque<TailBatch>,
     tail_rows: usize,
     tail_number: u64,
@@ -161,6 +164,7 @@ impl Hub {
             through: vec![Epoch(0); workers],
             waiting: BTreeMap::new(),
             watermarks: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             tail: VecDeque::new(),
             tail_rows: 0,
             tail_number: 0,
@@ -200,6 +204,17 @@ impl Hub {
         }
         inner.take_tails(part.tails, part.through);
         inner.watermarks.extend(part.watermarks);
+        for (relation, count, reason) in part.left_out {
+            if !inner.left_out.contains_key(&relation) {
+                tracing::warn!(
+                    relation,
+                    reason,
+                    "an expression failed for a row, which is left out"
+                );
+            }
+            let known = inner.left_out.entry(relation).or_default();
+            *known = (known.0 + count, reason);
+        }
         inner.through[part.worker] = inner.through[part.worker].max(part.through);
         let through = inner.through.iter().copied().min().unwrap_or_default();
         if inner.epoch < through && inner.start <= through {
@@ -382,6 +397,12 @@ impl Hub {
             .iter()
             .map(|it| (it.info.name.clone(), rate(it)))
             .collect()
+    }
+
+    /// Rows that relations lack since this process started because an expression failed: how many, and what was wrong with
+    /// the last one.
+    pub fn left_out(&self) -> BTreeMap<String, (u64, String)> {
+        self.read().left_out.clone()
     }
 
     /// Watermarks per source, microseconds.

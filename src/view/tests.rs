@@ -34,6 +34,7 @@ fn part(worker: usize, through: u64, changes: &[(u64, i64, i64)]) -> Part {
         tails: Vec::new(),
         read: Vec::new(),
         watermarks: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 
@@ -106,14 +107,24 @@ fn an_epoch_of_an_earlier_run_cannot_be_resumed_from() {
     hub.publish(part(0, start - 1000, &[(start - 1000, 1, 1)]));
     hub.publish(part(1, start - 100, &[]));
     hub.publish(part(0, start - 100, &[]));
-    assert_eq!(hub.epoch(), Epoch(0), "nothing shows before the first epoch");
+    assert_eq!(
+        hub.epoch(),
+        Epoch(0),
+        "nothing shows before the first epoch"
+    );
     hub.publish(part(0, start + 100, &[(start, 2, 1)]));
     hub.publish(part(1, start, &[]));
     let snapshot = hub.snapshot("v").unwrap();
     assert_eq!((snapshot.epoch.0, values(&snapshot)), (start, vec![1, 2]));
     for heard in [start - 1000, start - 500, start - 100, start + 100] {
         let since = hub.since("v", Epoch(heard));
-        assert!(matches!(since, Some(Since::TooOld)), "since {heard}: {since:?}");
+        assert!(
+            matches!(since, Some(Since::TooOld)),
+            "since {heard}: {since:?}"
+        );
     }
-    assert!(matches!(hub.since("v", Epoch(start)), Some(Since::Changes { .. })));
+    assert!(matches!(
+        hub.since("v", Epoch(start)),
+        Some(Since::Changes { .. })
+    ));
 }

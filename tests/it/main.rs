@@ -1,7 +1,8 @@
 //! Tests across modules, as one binary: the layers of the source, every view against its oracle, the embedded page,
-//! and the proof of a lake.
+//! records that cannot be taken in, and the proof of a lake.
 
 mod layers;
 mod oracle;
 mod page;
+mod refused;
 mod verify;

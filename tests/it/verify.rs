@@ -26,11 +26,11 @@ use tidelake::plan::Dataflow;
 use tidelake::sql;
 use tidelake::verify::{Error, Options, Outcome, Report, verify};
 
-const NAME: &str = "everything";
-const START_US: i64 = 1_769_860_800_000_000;
+pub(super) const NAME: &str = "everything";
+pub(super) const START_US: i64 = 1_769_860_800_000_000;
 const SECOND_US: i64 = 1_000_000;
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -50,24 +50,24 @@ async fn dataflow_on(brokers: &str) -> Dataflow {
 }
 
 /// A lake and its input in one folder.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let place = Place(tempfile::tempdir().unwrap());
         std::fs::create_dir(place.input()).unwrap();
         place
     }
 
-    fn input(&self) -> PathBuf {
+    pub(super) fn input(&self) -> PathBuf {
         self.0.path().join("input")
     }
 
-    fn lake(&self) -> PathBuf {
+    pub(super) fn lake(&self) -> PathBuf {
         self.0.path().join("lake")
     }
 
-    fn table(&self, name: &str) -> PathBuf {
+    pub(super) fn table(&self, name: &str) -> PathBuf {
         self.lake().join(name)
     }
 
@@ -98,7 +98,7 @@ impl Place {
         serde_json::from_slice(&std::fs::read(newest).unwrap()).unwrap()
     }
 
-    fn append(&self, partition: i32, lines: &[String]) {
+    pub(super) fn append(&self, partition: i32, lines: &[String]) {
         let mut file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -109,14 +109,14 @@ impl Place {
         }
     }
 
-    fn input_bytes(&self) -> i64 {
+    pub(super) fn input_bytes(&self) -> i64 {
         let files = sorted(&self.input());
         let sizes = files.iter().map(|it| std::fs::metadata(it).unwrap().len());
         sizes.sum::<u64>() as i64
     }
 }
 
-fn sorted(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn sorted(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|it| it.unwrap().path()).collect();
     paths.sort();
@@ -152,7 +152,7 @@ async fn start(place: &Place, workers: usize) -> Pipeline {
     start_on(place, workers, dataflow().await, Some(place.input())).await
 }
 
-async fn start_on(
+pub(super) async fn start_on(
     place: &Place,
     workers: usize,
     dataflow: Dataflow,
@@ -170,7 +170,7 @@ async fn start_on(
 }
 
 /// Waits for a commit for which something holds.
-async fn committed(pipeline: &Pipeline, holds: impl Fn(&Manifest) -> bool) {
+pub(super) async fn committed(pipeline: &Pipeline, holds: impl Fn(&Manifest) -> bool) {
     let mut commits = pipeline.committed.clone();
     loop {
         let newest = pipeline.store.newest_manifest(NAME).await.unwrap();
@@ -181,7 +181,7 @@ async fn committed(pipeline: &Pipeline, holds: impl Fn(&Manifest) -> bool) {
     }
 }
 
-fn has_read(manifest: &Manifest, bytes: i64) -> bool {
+pub(super) fn has_read(manifest: &Manifest, bytes: i64) -> bool {
     let offsets = manifest.offsets.get("s");
     offsets.is_some_and(|it| it.iter().map(|it| it.1.offset.0).sum::<i64>() == bytes)
 }

@@ -91,6 +91,7 @@ fn queries(limits: Limits) -> Queries {
         tails: vec![],
         read: vec![],
         watermarks: vec![],
+        left_out: vec![],
     });
     let dataflow = Dataflow {
         name: "test".to_owned(),
