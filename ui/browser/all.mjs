@@ -53,6 +53,8 @@ context.on('request', request => {
 
 const parts = {
   overview,
+  explained,
+  compared,
   logs,
   query,
   anomalies,
@@ -151,6 +153,70 @@ async function overview() {
   await within('back gives the range before', () => page.url() === server.url);
   await endpoints.locator('tbody button').first().click();
   await within('an endpoint opens its records', () => /\/logs\?.*where=endpoint/.test(page.url()));
+  checkQuiet();
+  await page.close();
+}
+
+/** A box that is drawn into the heatmap tells what sets its records apart. */
+async function explained() {
+  const page = await open('');
+  const heatmap = page.locator('section[aria-label="Latency"] canvas');
+  await within('the heatmap is there', () => heatmap.isVisible());
+  await drag(page, heatmap, [0.3, 0.05], [0.8, 0.4]);
+  const drawer = page.getByRole('complementary', { name: 'What sets the box apart' });
+  await within(
+    'a box is in the address and is explained',
+    async () => /box=/.test(page.url()) && /[1-9][\d\s]* stored records/u.test(await drawer.textContent()),
+  );
+  await within('with what sets it apart, or that nothing does', async () =>
+    /points apart|Nothing sets them apart/.test(await drawer.textContent()),
+  );
+  await page.reload();
+  await within('which a reload keeps', () => drawer.isVisible());
+  await page.keyboard.press('Escape');
+  await within('Escape closes it', async () => !/box=/.test(page.url()) && (await drawer.count()) === 0);
+  await drag(page, heatmap, [0.3, 0.1], [0.8, 0.6]);
+  await drawer.getByRole('button', { name: 'Zoom to its times' }).click();
+  await within('its times can be zoomed to', () => /from=.*to=/.test(page.url()));
+  await page.keyboard.press('b');
+  await within('b explains brushed times', async () =>
+    /stored records of .*before them/.test(
+      await page.getByRole('complementary', { name: 'What sets these times apart' }).textContent(),
+    ),
+  );
+  await page.getByRole('button', { name: 'Its records' }).click();
+  await within('its records are one click away', () => /\/logs\?.*from=/.test(page.url()));
+  await within('and are there', async () => (await page.locator('[data-record]').count()) > 0);
+  checkQuiet();
+  await page.close();
+}
+
+/** Two marks, and in every panel what changed between them. */
+async function compared() {
+  const page = await open('');
+  await within('the charts are there', () =>
+    page.locator('section[aria-label="Traffic by status"] canvas').first().isVisible(),
+  );
+  await page.keyboard.press('d');
+  await within('d begins to compare', () => /a=.*b=/.test(page.url()));
+  const change = name => page.locator(`[data-delta="${name}"] [data-part="change"]`).textContent();
+  // The generator went from 10 records a second to 60; the marks are whole minutes, so its first may be no longer.
+  for (const name of ['requestsPerSecond', 'errorRate', 'p95_ms'])
+    await within(`the change of ${name} is told`, async () => /^[+−±]/.test(await change(name)));
+  for (const name of ['Change of latency', 'Change by endpoint', 'Fields that changed'])
+    await within(`the panel "${name}" has rows`, () =>
+      page
+        .locator(`section[aria-label="${name}"][data-state="live"] :is(tbody tr, li, p)`)
+        .first()
+        .isVisible(),
+    );
+  const before = page.url();
+  const plot = page.locator('section[aria-label="Traffic by status, with both marks"] .u-over');
+  const { width, height } = await plot.boundingBox();
+  await plot.click({ position: { x: width * 0.5, y: height * 0.5 } });
+  await within('a click moves a mark', () => page.url() !== before && /a=.*b=/.test(page.url()));
+  await page.keyboard.press('Escape');
+  await within('Escape ends it', () => !/[?&]a=/.test(page.url()));
   checkQuiet();
   await page.close();
 }
@@ -436,12 +502,20 @@ async function keyboard() {
 }
 
 async function accessible() {
+  const minute = Math.floor(Date.now() / 60_000) * 60;
+  const iso = seconds => new Date(seconds * 1000).toISOString();
+  const [from, to] = [iso(minute - 1_800), iso(minute - 600)];
+  const more = {
+    [`?a=${iso(minute - 1_800)}&b=${iso(minute - 600)}`]:
+      'section[aria-label="Fields that changed"][data-state="live"]',
+    [`?from=${from}&to=${to}&box=times`]: 'aside section, aside p:has-text("alike in")',
+  };
   for (const theme of ['dark', 'light']) {
-    for (const path of Object.keys(PAGES)) {
+    for (const [path, ready] of Object.entries({ ...PAGES, ...more })) {
       const page = await open(path);
       // A colour that is still fading is not one of ours.
       await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      await filled(page, path);
+      await filled(page, path, ready);
       await page.evaluate(axe);
       const { violations } = await page.evaluate(() => globalThis.axe.run());
       const told = violations.map(
@@ -459,11 +533,11 @@ async function accessible() {
 }
 
 /** Waits until a page shows data, in all its panels. */
-function filled(page, path) {
+function filled(page, path, ready = PAGES[path]) {
   return within(
     `${path || 'overview'} has its data`,
     async () =>
-      (await page.locator(PAGES[path]).count()) > 0 &&
+      (await page.locator(ready).count()) > 0 &&
       (await page.locator('section[data-state="loading"]').count()) === 0,
   );
 }
