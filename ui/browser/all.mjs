@@ -333,6 +333,17 @@ async function query() {
     'an error is told and underlined in place',
     async () => (await page.locator('.cm-refused').textContent({ timeout: 1_000 })) === 'nothing',
   );
+  // The address follows the editor after a pause, and comes back to it while one types on.
+  const long = `SELECT ${Array.from({ length: 12 }, (_, at) => `${at} AS c${at}`).join(', ')}`;
+  await write(long.slice(0, 20));
+  for (let at = 20; at < long.length; at += 20) {
+    await page.waitForTimeout(380);
+    await page.keyboard.type(long.slice(at, at + 20), { delay: 4 });
+  }
+  await within('the address follows what is typed', () =>
+    new URL(page.url()).searchParams.get('q')?.endsWith('11 AS c11'),
+  );
+  check('and nothing typed is lost', (await editor.textContent()) === long);
   await write('SELECT * FROM top_en');
   await within('tables are completed', async () => {
     await page.keyboard.press('Control+Space');
@@ -371,7 +382,12 @@ async function query() {
   await page.keyboard.press('Escape');
   await page.keyboard.press('Control+Enter');
   await page.getByRole('button', { name: 'Cancel' }).click();
-  await within('a query can be cancelled', () => page.getByText('cancelled').isVisible());
+  await within('a query can be cancelled', () => page.locator('[data-run="cancelled"]').isVisible());
+  await within('and the rows that are still there are said to be of the query before', async () =>
+    /of the query before: SELECT \* FROM last_minute/.test(
+      await page.locator('[data-earlier="cancelled"]').textContent({ timeout: 1_000 }),
+    ),
+  );
   await page.getByRole('button', { name: 'Builder' }).click();
   await page.getByRole('combobox', { name: 'Add a column' }).selectOption('endpoint');
   await page.getByRole('button', { name: 'Run it' }).click();
