@@ -14,6 +14,8 @@ import { type History, liveSteps, windowOf } from './model';
 
 const LEFT = 52;
 const BOTTOM = 20;
+/** Times that are labelled are so far apart. */
+const TICKS_S = [60, 300, 600, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400];
 
 interface Cells {
   times: readonly number[];
@@ -303,11 +305,10 @@ function label(
   for (let bin = 0; bin < bins_ms.length; bin += every)
     context.fillText(duration(bins_ms[bin] ?? 0), LEFT - 6, high - bin * cell.height - 1);
   context.textAlign = 'center';
-  const ticks = Math.max(1, Math.floor(wide / 90));
-  const stride = Math.max(1, Math.round(times.length / ticks));
-  const labelled = times.flatMap((time, at) =>
-    at % stride === Math.floor(stride / 2) ? [{ time, at }] : [],
-  );
+  const most = Math.max(1, Math.floor(wide / 64));
+  const [first = 0, last = 0] = [times[0], times.at(-1)];
+  const apart = TICKS_S.find(seconds => (last - first) / seconds <= most) ?? last - first;
+  const labelled = times.flatMap((time, at) => (time % apart === 0 ? [{ time, at }] : []));
   clockLabels(labelled.map(({ time }) => time)).forEach((text, place) => {
     context.fillText(text, LEFT + ((labelled[place]?.at ?? 0) + 0.5) * cell.width, high + 14);
   });
