@@ -3,7 +3,7 @@
  * something to hold instead of for time to pass.
  */
 import { spawn } from 'node:child_process';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -152,6 +152,11 @@ export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
       );
       server.stderr.on('data', data => log.push(String(data)));
       await answering(url);
+    },
+    /** Memory of the server that is not shared, where the system tells it. */
+    async memory_MB() {
+      const status = await readFile(`/proc/${server?.pid}/status`, 'utf8').catch(() => '');
+      return Number(/RssAnon:\s+(\d+) kB/.exec(status)?.[1] ?? Number.NaN) / 1000;
     },
     async stop(signal = 'SIGTERM') {
       if (server === null) return;
