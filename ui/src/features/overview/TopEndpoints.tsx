@@ -49,7 +49,10 @@ export function TopEndpoints({ view }: { view: { snapshot: Snapshot; rows: Row[]
             <th className="px-2 text-right font-normal" title="The worst minute's p95">
               p95
             </th>
-            <th className="px-3 text-right font-normal" title={`Against the ${WINDOWS} minutes before`}>
+            <th
+              className="hidden px-3 text-right font-normal sm:table-cell"
+              title={`Against the ${WINDOWS} minutes before`}
+            >
               Δ before
             </th>
           </tr>
@@ -115,7 +118,7 @@ function Line({ row, most }: { row: EndpointRow; most: number }) {
       <td className="px-2 text-right">
         {formatNumber(p95_ms)} <span className="text-label text-muted">ms</span>
       </td>
-      <td className="px-3 text-right text-muted">
+      <td className="hidden px-3 text-right text-muted sm:table-cell">
         {change === null ? MISSING : `${change >= 0 ? '+' : '−'}${formatNumber(Math.abs(change) * 100)} %`}
       </td>
     </tr>
