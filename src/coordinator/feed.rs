@@ -155,6 +155,7 @@ impl Feed for DecodingFeed {
         Some(Input {
             partition: records.partition,
             records: decoded.batch,
+            archived: false,
             newest_us: decoded.max_event_time,
             undecoded,
             from: records

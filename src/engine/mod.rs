@@ -39,6 +39,8 @@ pub struct Input {
     pub partition: Partition,
     /// The declared columns of the source, then `_partition` and `_offset`.
     pub records: RecordBatch,
+    /// Whether they come from the archive and have all columns of their relation already, the epoch among them.
+    pub archived: bool,
     /// Newest event time among them, microseconds.
     pub newest_us: Option<i64>,
     pub undecoded: Vec<Undecoded>,

@@ -1,4 +1,5 @@
-//! Plans into a dataflow: every relation becomes a stream once, every view is built over them in order.
+//! Plans into a dataflow: every relation becomes a stream once, every view is built over them in order. A source may stand for any
+//! relation: that is how views are filled from the archive.
 //!
 //! All workers render the same dataflow in the same order; timely's channels depend on that.
 
@@ -28,6 +29,7 @@ struct Render<'a, 's> {
     relations: HashMap<String, ChangeStream<'s>>,
     clocks: HashMap<String, (SharedClock, ClockStream<'s>)>,
     late: Vec<ChangeStream<'s>>,
+    /// Of the view being rendered, so far: stored state is named by it.
     top_ks: usize,
 }
 
@@ -67,9 +69,11 @@ pub(super) fn render(
         dead.push(streams.undecoded);
         render.clock(&spec.name, streams.reports);
     }
+    let dead = scope.concatenate(dead);
     render
         .relations
-        .insert(DEAD_LETTER_RELATION.to_owned(), scope.concatenate(dead));
+        .entry(DEAD_LETTER_RELATION.to_owned())
+        .or_insert(dead);
     for (number, table) in job.dataflow.tables.iter().enumerate() {
         let rows = render.plan(&table.plan, &table.name);
         let clock = render.clocks.get(&table.source).cloned();
@@ -91,11 +95,14 @@ pub(super) fn render(
         }
         render.relations.insert(table.name.clone(), rows);
     }
+    let archived_late = render.relations.contains_key(LATE_RELATION);
     for (number, view) in job.dataflow.views.iter().enumerate() {
-        if view.plan.relations().iter().any(|it| it == LATE_RELATION) {
+        let counts_late = view.plan.relations().iter().any(|it| it == LATE_RELATION);
+        if counts_late && !archived_late {
             let late = scope.concatenate(std::mem::take(&mut render.late));
             render.relations.insert(LATE_RELATION.to_owned(), late);
         }
+        render.top_ks = 0;
         let rows = render.plan(&view.plan, &view.name);
         render.relations.insert(view.name.clone(), rows.clone());
         let rows = operators::view_rows(rows);

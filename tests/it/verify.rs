@@ -26,11 +26,11 @@ use tidelake::plan::Dataflow;
 use tidelake::sql;
 use tidelake::verify::{Error, Options, Outcome, Report, verify};
 
-const NAME: &str = "everything";
-const START_US: i64 = 1_769_860_800_000_000;
-const SECOND_US: i64 = 1_000_000;
+pub(super) const NAME: &str = "everything";
+pub(super) const START_US: i64 = 1_769_860_800_000_000;
+pub(super) const SECOND_US: i64 = 1_000_000;
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -50,35 +50,35 @@ async fn dataflow_on(brokers: &str) -> Dataflow {
 }
 
 /// A lake and its input in one folder.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let place = Place(tempfile::tempdir().unwrap());
         std::fs::create_dir(place.input()).unwrap();
         place
     }
 
-    fn input(&self) -> PathBuf {
+    pub(super) fn input(&self) -> PathBuf {
         self.0.path().join("input")
     }
 
-    fn lake(&self) -> PathBuf {
+    pub(super) fn lake(&self) -> PathBuf {
         self.0.path().join("lake")
     }
 
-    fn table(&self, name: &str) -> PathBuf {
+    pub(super) fn table(&self, name: &str) -> PathBuf {
         self.lake().join(name)
     }
 
     /// A copy to be damaged.
-    fn copy(&self) -> Self {
+    pub(super) fn copy(&self) -> Self {
         let copy = Place(tempfile::tempdir().unwrap());
         copy_folder(self.0.path(), copy.0.path());
         copy
     }
 
-    fn verify(&self) -> Report {
+    pub(super) fn verify(&self) -> Report {
         runtime().block_on(async {
             let options = Options {
                 lake: self.lake().display().to_string(),
@@ -88,17 +88,17 @@ impl Place {
         })
     }
 
-    fn manifests(&self) -> Vec<PathBuf> {
+    pub(super) fn manifests(&self) -> Vec<PathBuf> {
         let folder = self.lake().join(format!("_tidelake/{NAME}/manifests"));
         sorted(&folder)
     }
 
-    fn manifest(&self) -> Manifest {
+    pub(super) fn manifest(&self) -> Manifest {
         let newest = self.manifests().pop().expect("there is a commit");
         serde_json::from_slice(&std::fs::read(newest).unwrap()).unwrap()
     }
 
-    fn append(&self, partition: i32, lines: &[String]) {
+    pub(super) fn append(&self, partition: i32, lines: &[String]) {
         let mut file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -109,7 +109,7 @@ impl Place {
         }
     }
 
-    fn input_bytes(&self) -> i64 {
+    pub(super) fn input_bytes(&self) -> i64 {
         let files = sorted(&self.input());
         let sizes = files.iter().map(|it| std::fs::metadata(it).unwrap().len());
         sizes.sum::<u64>() as i64
@@ -136,7 +136,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// Records around a time, some of them in disorder, a few that do not decode.
-fn lines(random: &mut Random, around_us: i64, count: usize) -> Vec<String> {
+pub(super) fn lines(random: &mut Random, around_us: i64, count: usize) -> Vec<String> {
     (0..count)
         .map(|at| match random.below(20) {
             0 => "{\"at\": 1".to_owned(),
@@ -152,7 +152,7 @@ async fn start(place: &Place, workers: usize) -> Pipeline {
     start_on(place, workers, dataflow().await, Some(place.input())).await
 }
 
-async fn start_on(
+pub(super) async fn start_on(
     place: &Place,
     workers: usize,
     dataflow: Dataflow,
@@ -170,7 +170,7 @@ async fn start_on(
 }
 
 /// Waits for a commit for which something holds.
-async fn committed(pipeline: &Pipeline, holds: impl Fn(&Manifest) -> bool) {
+pub(super) async fn committed(pipeline: &Pipeline, holds: impl Fn(&Manifest) -> bool) {
     let mut commits = pipeline.committed.clone();
     loop {
         let newest = pipeline.store.newest_manifest(NAME).await.unwrap();
@@ -181,7 +181,7 @@ async fn committed(pipeline: &Pipeline, holds: impl Fn(&Manifest) -> bool) {
     }
 }
 
-fn has_read(manifest: &Manifest, bytes: i64) -> bool {
+pub(super) fn has_read(manifest: &Manifest, bytes: i64) -> bool {
     let offsets = manifest.offsets.get("s");
     offsets.is_some_and(|it| it.iter().map(|it| it.1.offset.0).sum::<i64>() == bytes)
 }
