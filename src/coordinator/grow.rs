@@ -14,8 +14,7 @@ use super::refill;
 use super::{Claimed, Error, outputs, state};
 use crate::engine::{self, ClockState, EventTimes, StateRecord};
 use crate::lake::{
-    self, Stager, StateFile, Store, TableEntry, TableLayout, commit_info, remove_of,
-    txn,
+    self, Stager, StateFile, Store, TableEntry, TableLayout, commit_info, remove_of, txn,
 };
 use crate::model::{Epoch, Row, batch_of_rows, wall_ms};
 use crate::plan::{

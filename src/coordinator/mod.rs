@@ -368,11 +368,16 @@ async fn begin(
         let beginning = beginning(&claimed);
         return Ok((claimed, beginning, None));
     };
-    let mut own = None;
+    let (mut own, mut failed) = (None, None);
     let prepare = async {
-        let claimed = claim(dataflow, store, settings)
-            .await
-            .map_err(|it| it.to_string())?;
+        let claimed = match claim(dataflow, store, settings).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                let text = error.to_string();
+                failed = Some(error);
+                return Err(text);
+            }
+        };
         let beginning = beginning(&claimed);
         let welcome = cluster::Welcome {
             generation: claimed.manifest.generation,
@@ -381,7 +386,11 @@ async fn begin(
         own = Some((claimed, beginning));
         Ok(welcome)
     };
-    let joined = cluster::join(member, prepare).await?;
+    let joined = cluster::join(member, prepare).await;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let joined = joined?;
     tracing::info!(
         process = member.process,
         processes = member.hosts.len(),

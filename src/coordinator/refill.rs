@@ -36,6 +36,8 @@ use std::time::Duration;
 const BATCHES_AHEAD: usize = 16;
 /// How long a reader waits when they have enough.
 const WAIT: Duration = Duration::from_millis(2);
+/// Between two words about how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// State and rows are gathered so often, so that differences between do not pile up.
 const GATHER_MS: u64 = 10_000;
 
@@ -131,6 +133,7 @@ pub async fn fill(
         .collect();
     drop(channels);
     let engine = engine::start(job, Mesh::default(), parts).map_err(Error::Engine)?;
+    let telling = tokio::spawn(tell(Arc::clone(&rows)));
     let mut failed = None;
     for reader in readers {
         let result = reader.await.map_err(|it| it.to_string());
@@ -148,6 +151,7 @@ pub async fn fill(
         .await
         .map_err(|it| Error::Engine(it.to_string()))?
         .map_err(Error::Engine)?;
+    telling.abort();
     if let Some(reason) = failed {
         return Err(Error::Refill(reason));
     }
@@ -162,6 +166,20 @@ pub async fn fill(
         filled.rows.insert(name, rows);
     }
     Ok(filled)
+}
+
+/// Says now and then how far it is.
+async fn tell(rows: Arc<AtomicUsize>) {
+    let mut every = tokio::time::interval(TELL_EVERY);
+    every.tick().await;
+    loop {
+        every.tick().await;
+        let rows = rows.load(Ordering::Acquire);
+        tracing::info!(
+            rows,
+            "filling views from the archive: {rows} stored rows read"
+        );
+    }
 }
 
 /// The columns of every relation that a view can read.

@@ -205,8 +205,8 @@ fn what_a_lake_cannot_follow_is_refused_and_changes_nothing() {
         more(&place, &mut random, 0);
         run(&place, BEFORE, 1).await;
         let manifests = place.manifests().len();
-        let reason = refusal(&place, &BEFORE.replace("k TEXT, n BIGINT", "k TEXT, n TEXT")).await;
-        assert!(reason.contains("line 2: source s: column n was BIGINT and is now TEXT"), "{reason}");
+        let reason = refusal(&place, &BEFORE.replace("k TEXT, n BIGINT", "k TEXT, n INT")).await;
+        assert!(reason.contains("line 2: source s: column n was BIGINT and is now INT"), "{reason}");
         let reason = refusal(&place, &BEFORE.replace("n * 2", "n * 3")).await;
         assert!(reason.contains("line 4: table raw: column twice was computed by `n * 2`"), "{reason}");
         assert_eq!(place.manifests().len(), manifests);

@@ -287,7 +287,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
 #[test]
 fn oracle_of_changed_dataflows() {
     let config = ProptestConfig {
-        cases: 24,
+        cases: 12,
         max_shrink_iters: 30,
         failure_persistence: None,
         ..ProptestConfig::default()
