@@ -90,7 +90,7 @@ pub async fn fill(
         .filter(|it| !read.contains(&it.name));
     for source in silent {
         sources.push(source.clone());
-        channels.push(None);
+        channels.push((engine::Records::Archived, None));
     }
     for name in read {
         let missing = || {
@@ -107,7 +107,11 @@ pub async fn fill(
             to,
             Arc::clone(&rows),
         )));
-        channels.push(Some(from));
+        let kind = match dataflow.view(&name) {
+            Some(_) => engine::Records::OfView,
+            None => engine::Records::Archived,
+        };
+        channels.push((kind, Some(from)));
         sources.push(match dataflow.source(&name) {
             Some(source) => source.clone(),
             None => stand_in(name),
@@ -120,8 +124,10 @@ pub async fn fill(
     let parts = (0..workers)
         .map(|worker| {
             let feeds = channels.iter().map(|it| {
+                let (kind, batches) = it.clone();
                 let feed: Box<dyn Feed> = Box::new(ArchiveFeed {
-                    batches: it.clone(),
+                    kind,
+                    batches,
                     left: Arc::clone(&left),
                     worker,
                 });
@@ -320,6 +326,7 @@ fn nullable(schema: &SchemaRef) -> SchemaRef {
 
 /// One worker's end of a relation; every worker takes what it has time for.
 struct ArchiveFeed {
+    kind: engine::Records,
     /// Nothing for a source that is there for its clock alone, and after the end.
     batches: Option<Receiver<RecordBatch>>,
     /// Feeds that have not seen the end of their relation.
@@ -333,7 +340,7 @@ impl Feed for ArchiveFeed {
             Ok(records) => Some(Input {
                 partition: Partition(self.worker as i32),
                 records,
-                archived: true,
+                kind: self.kind,
                 newest_us: None,
                 undecoded: Vec::new(),
                 from: Offset::default(),

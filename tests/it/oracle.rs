@@ -207,7 +207,7 @@ impl Feed for SimulatedFeed {
         Some(Input {
             partition: partition.number,
             records: decoded.batch,
-            archived: false,
+            kind: engine::Records::Read,
             newest_us: decoded.max_event_time,
             undecoded: decoded
                 .dead_letters

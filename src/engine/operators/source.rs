@@ -3,7 +3,7 @@
 use super::{ChangeStream, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::clock::Report;
-use crate::engine::{Feed, Input, Job, SourceProgress};
+use crate::engine::{Feed, Input, Job, Records, SourceProgress};
 use crate::model::{Epoch, Partition};
 use crate::plan::{SourceSpec, dead_letter_schema};
 use arrow::array::{BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray};
@@ -122,14 +122,18 @@ pub(in crate::engine) fn source<'s>(
                         .give_container(&mut dead);
                 }
                 if 0 < input.records.num_rows() {
-                    let batch = match input.archived {
-                        true => input.records,
-                        false => stamped(input.records, &schema, epoch),
+                    let mut changes = match input.kind {
+                        Records::Read => Changes::records(stamped(input.records, &schema, epoch)),
+                        Records::Archived => Changes::records(input.records),
+                        Records::OfView => {
+                            let signs = vec![1; input.records.num_rows()];
+                            Changes::signed(input.records, signs)
+                        }
                     };
                     records_output
                         .activate()
                         .session(&capabilities[0])
-                        .give_container(&mut Changes::records(batch));
+                        .give_container(&mut changes);
                 }
             }
             if idle {
