@@ -243,6 +243,7 @@ fn inputs(dataflow: &Dataflow, options: &Options) -> Vec<Vec<Input>> {
         all[worker].push(Input {
             partition,
             records: decoded.batch,
+            kind: tidelake::engine::Records::Read,
             newest_us: decoded.max_event_time,
             undecoded: Vec::new(),
             from: Offset(raw.offsets[0]),

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tidelake::coordinator::{Options, TICK_MS};
+use tidelake::coordinator::{Options, TICK_MS, growth};
 use tidelake::plan::Dataflow;
 
 /// Live, exact views and a Delta lake from log topics.
@@ -91,10 +91,13 @@ enum Command {
         #[command(flatten)]
         serving: Serving,
     },
-    /// Parses and plans a dataflow, and shows what would run.
+    /// Parses and plans a dataflow, and shows what would run; with --lake, what a start would change there.
     Check {
         /// Folder with dataflow.sql.
         dataflow: PathBuf,
+        /// Compare with what this lake was written with. Nothing is changed.
+        #[arg(long)]
+        lake: Option<String>,
     },
     /// Proves the newest commit: reads source and lake again and recomputes every view. Changes nothing.
     #[command(
@@ -281,6 +284,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Error>() {
         Some(Error::Ended { .. } | Error::Cluster(tidelake::cluster::Error::Deadline { .. })) => 75,
         Some(Error::Cluster(tidelake::cluster::Error::Refused { .. })) => 2,
+        Some(Error::Refused { .. }) => 3,
         None if error.is::<tidelake::sql::Error>() => 3,
         None if error
             .downcast_ref::<tidelake::verify::Error>()
@@ -381,9 +385,15 @@ fn run(
             };
             runtime.block_on(cli::up::up(&cluster))
         }
-        Command::Check { dataflow } => {
-            print!("{}", runtime.block_on(load(&dataflow, settings))?);
-            Ok(())
+        Command::Check { dataflow, lake } => {
+            let dataflow = runtime.block_on(load(&dataflow, settings))?;
+            match lake {
+                Some(lake) => runtime.block_on(compare(&dataflow, &lake)),
+                None => {
+                    print!("{dataflow}");
+                    Ok(())
+                }
+            }
         }
         Command::Gen {
             rate,
@@ -551,6 +561,20 @@ async fn demo_dataflow(settings: &Settings) -> Result<Dataflow> {
 
 async fn load(folder: &std::path::Path, settings: &Settings) -> Result<Dataflow> {
     Ok(tidelake::sql::load(folder, |it| settings.variable(it)).await?)
+}
+
+/// Says what a start of a dataflow would change in a lake.
+async fn compare(dataflow: &Dataflow, lake: &str) -> Result<()> {
+    let store = tidelake::lake::Store::open_existing(lake)?;
+    let newest = store.newest_manifest(&dataflow.name).await?;
+    match newest.filter(|it| !it.tables.is_empty()) {
+        Some(newest) => {
+            println!("since commit {} of {}:", newest.number, newest.epoch.iso());
+            print!("{}", growth::since(&newest, dataflow)?);
+        }
+        None => println!("dataflow {} has no commit there yet", dataflow.name),
+    }
+    Ok(())
 }
 
 fn time_us(text: &str) -> Result<i64> {

@@ -208,6 +208,8 @@ struct PipelineStatus {
     process: usize,
     processes: usize,
     peers: Option<cluster::Sender>,
+    /// What was done at the start because the dataflow had changed.
+    grown: Vec<String>,
     /// Sources are files, whose offsets are bytes.
     from_files: bool,
 }
@@ -222,6 +224,7 @@ impl PipelineStatus {
             process: pipeline.process,
             processes: pipeline.processes,
             peers: pipeline.peers(),
+            grown: pipeline.grown.clone(),
             from_files,
         }
     }
@@ -355,6 +358,13 @@ impl StatusSource for PipelineStatus {
                 name: "cluster".to_owned(),
                 status,
                 detail,
+            });
+        }
+        if !self.grown.is_empty() {
+            components.push(Component {
+                name: "dataflow".to_owned(),
+                status: Health::Ok,
+                detail: format!("changed at this start: {}", self.grown.join("; ")),
             });
         }
         let age_ms = wall_ms().saturating_sub(committed.written_ms);

@@ -14,7 +14,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// How long a process that connected may take to say who it is.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Processes of different versions of this protocol do not talk to each other.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 /// A hello or an answer is not longer.
 const HELLO_BYTES_MAX: usize = 64 << 20;
 
@@ -59,6 +59,8 @@ enum Answer {
         generation: u64,
         content: Vec<u8>,
     },
+    /// Process 0 is there and prepares the beginning, which may take long: ask again.
+    Preparing,
     /// `again` if it may be different later.
     Refused {
         reason: String,
@@ -78,17 +80,21 @@ pub async fn join(
     let listener = TcpListener::bind(&address)
         .await
         .map_err(|source| Error::Listen { address, source })?;
-    let deadline = Instant::now() + member.timings.join;
     let processes = member.hosts.len();
     let mut sockets: Vec<(Option<TcpStream>, Option<TcpStream>)> =
         (0..processes).map(|_| (None, None)).collect();
     let welcome = if member.process == 0 {
-        prepare.await.map_err(Error::Prepare)?
+        tokio::select! {
+            prepared = prepare => prepared.map_err(Error::Prepare)?,
+            never = ask_to_wait(&listener) => match never {},
+        }
     } else {
+        let deadline = Instant::now() + member.timings.join;
         let (socket, welcome) = dial(member, 0, Kind::Control, None, deadline).await?;
         sockets[0].0 = Some(socket);
         welcome
     };
+    let deadline = Instant::now() + member.timings.join;
     let (dialled, accepted) = tokio::try_join!(
         dial_lower(member, &welcome, deadline),
         accept_higher(member, &listener, &welcome, deadline)
@@ -119,6 +125,22 @@ pub async fn join(
     })
 }
 
+/// Tells everyone who connects that there is something to wait for.
+async fn ask_to_wait(listener: &TcpListener) -> std::convert::Infallible {
+    loop {
+        let Ok((mut socket, _)) = listener.accept().await else {
+            tokio::time::sleep(RETRY).await;
+            continue;
+        };
+        if read_frame::<Hello>(&mut socket, 1 << 16, HELLO_TIMEOUT)
+            .await
+            .is_ok()
+        {
+            let _ = write_frame(&mut socket, &Answer::Preparing).await;
+        }
+    }
+}
+
 async fn dial_lower(
     member: &Member,
     welcome: &Welcome,
@@ -143,7 +165,7 @@ async fn dial(
     process: usize,
     kind: Kind,
     generation: Option<u64>,
-    deadline: Instant,
+    mut deadline: Instant,
 ) -> Result<(TcpStream, Welcome), Error> {
     let address = &member.hosts[process];
     let mut last = String::new();
@@ -164,6 +186,10 @@ async fn dial(
                         content,
                     },
                 ));
+            }
+            Ok(Ok((_, Answer::Preparing))) => {
+                deadline = Instant::now() + member.timings.join;
+                "it prepares the beginning".clone_into(&mut last);
             }
             Ok(Ok((
                 _,

@@ -124,6 +124,30 @@ async fn strangers_are_refused_with_the_reason() {
     assert!(waiting.contains("process 1 did not connect"), "{waiting}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn others_wait_for_a_long_preparation() {
+    let hosts = hosts(2);
+    let hurried = |process| {
+        let mut member = member(process, &hosts);
+        member.timings.join = Duration::from_millis(700);
+        member
+    };
+    let first = hurried(0);
+    let first = tokio::spawn(async move {
+        let long = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            Ok(Welcome {
+                generation: 7,
+                content: Vec::new(),
+            })
+        };
+        join(&first, long).await
+    });
+    let second = joined(hurried(1)).await.unwrap();
+    assert_eq!(second.welcome.generation, 7);
+    first.await.unwrap().unwrap();
+}
+
 #[test]
 fn hosts_files_are_lists_of_addresses() {
     let folder = tempfile::tempdir().unwrap();

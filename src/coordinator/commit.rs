@@ -2,9 +2,9 @@
 
 use super::part::Part;
 use super::peers::Message;
-use super::{Error, state};
+use super::{Error, outputs, state};
 use crate::cluster;
-use crate::engine::{self, ClockState, StateContent};
+use crate::engine::{self, ClockState, StateContent, StateRecord};
 use crate::lake::{
     self, BySource, Compaction, Counts, Manifest, PartitionRead, Remedy, SourceOffsets, StateFile,
     Store, TableEntry, TableState, commit_info, remove_of, txn,
@@ -133,6 +133,7 @@ impl Committer {
         unsettled: Arc<AtomicUsize>,
         peers: Option<cluster::Sender>,
         settings: engine::Settings,
+        obsolete: Vec<StateFile>,
     ) -> Self {
         Committer {
             store,
@@ -148,7 +149,7 @@ impl Committer {
             merging: BTreeSet::new(),
             merged: Vec::new(),
             merges: unbounded_channel(),
-            obsolete: Vec::new(),
+            obsolete,
         }
     }
 
@@ -447,14 +448,9 @@ impl Committer {
         let name = |kind: &str| format!("{:020}-{}-{kind}", next.number, &next.writer[..8]);
         let clocks: BTreeMap<String, ClockState> =
             serde_json::from_value(next.clocks.clone()).unwrap_or_default();
-        let over = self.over(&clocks, next.epoch);
+        let over = over(&self.dataflow, &self.settings, &clocks, next.epoch);
         // Of windows that are closed nothing is needed any more.
-        let lives = |record: &engine::StateRecord| match &record.content {
-            StateContent::Group(it) => over
-                .get(&record.operator)
-                .is_none_or(|over| *over < it.bucket),
-            StateContent::Row(..) => true,
-        };
+        let lives = |it: &engine::StateRecord| is_open(it, &over);
         if next.state_differences.len() < DIFFERENCES_MAX {
             let living: Vec<_> = records.into_iter().filter(lives).collect();
             if !living.is_empty() {
@@ -498,44 +494,11 @@ impl Committer {
         }
     }
 
-    /// Per aggregation, up to where buckets are over.
-    fn over(&self, clocks: &BTreeMap<String, ClockState>, epoch: Epoch) -> HashMap<String, i64> {
-        let mut over = HashMap::new();
-        for view in &self.dataflow.views {
-            view.plan.walk(&mut |node| {
-                let Plan::Aggregate { aggregation, .. } = node else {
-                    return;
-                };
-                let Some(source) = &aggregation.clock else {
-                    return;
-                };
-                let Some(clock) = clocks.get(source) else {
-                    return;
-                };
-                match aggregation.window {
-                    Window::None => {}
-                    Window::Tumble { .. } => {
-                        over.insert(
-                            aggregation.id.clone(),
-                            clock.watermark(&self.settings.clocks[source], epoch.0 + 1),
-                        );
-                    }
-                    Window::Last { size_us, .. } => {
-                        over.insert(
-                            aggregation.id.clone(),
-                            clock.now(epoch.0 + 1).saturating_sub(size_us),
-                        );
-                    }
-                }
-            });
-        }
-        over
-    }
-
     /// Housekeeping, away from the next commit.
     async fn after(&mut self, obsolete: Vec<StateFile>) {
         // One commit later: the newest manifest no longer names them.
         let gone = std::mem::replace(&mut self.obsolete, obsolete);
+        let layouts = outputs::layouts(&self.dataflow);
         if let Err(error) = self.store.delete_state(&gone).await {
             tracing::warn!(%error, "old state could not be deleted");
         }
@@ -551,7 +514,8 @@ impl Committer {
             if self.merging.contains(name) {
                 continue;
             }
-            if let Some(small) = state.to_merge() {
+            let layout = layouts.iter().find(|it| it.name == *name);
+            if let (Some(small), Some(layout)) = (state.to_merge(), layout.cloned()) {
                 self.merging.insert(name.clone());
                 let (store, name, done) = (self.store.clone(), name.clone(), self.merges.0.clone());
                 let file = format!(
@@ -561,7 +525,7 @@ impl Committer {
                 );
                 tokio::spawn(async move {
                     let merged = store
-                        .merge(&name, small, &file)
+                        .merge(&layout, small, &file)
                         .await
                         .map_err(|it| (name, it));
                     let _ = done.send(merged);
@@ -571,9 +535,59 @@ impl Committer {
     }
 }
 
+/// Per aggregation, up to where buckets are over.
+pub(super) fn over(
+    dataflow: &Dataflow,
+    settings: &engine::Settings,
+    clocks: &BTreeMap<String, ClockState>,
+    epoch: Epoch,
+) -> HashMap<String, i64> {
+    let mut over = HashMap::new();
+    for view in &dataflow.views {
+        view.plan.walk(&mut |node| {
+            let Plan::Aggregate { aggregation, .. } = node else {
+                return;
+            };
+            let Some(source) = &aggregation.clock else {
+                return;
+            };
+            let Some(clock) = clocks.get(source) else {
+                return;
+            };
+            match aggregation.window {
+                Window::None => {}
+                Window::Tumble { .. } => {
+                    over.insert(
+                        aggregation.id.clone(),
+                        clock.watermark(&settings.clocks[source], epoch.0 + 1),
+                    );
+                }
+                Window::Last { size_us, .. } => {
+                    over.insert(
+                        aggregation.id.clone(),
+                        clock.now(epoch.0 + 1).saturating_sub(size_us),
+                    );
+                }
+            }
+        });
+    }
+    over
+}
+
+/// Whether the bucket of a record is still open.
+pub(super) fn is_open(record: &StateRecord, over: &HashMap<String, i64>) -> bool {
+    match &record.content {
+        StateContent::Group(it) => over
+            .get(&record.operator)
+            .is_none_or(|over| *over < it.bucket),
+        StateContent::Row(..) => true,
+    }
+}
+
 /// For recovery tests: ends the process at a named step when `TIDELAKE_CRASH_AT` says `<step>:<n-th time>`.
 ///
-/// The steps in order: `claim` (a manifest of this generation is there), `rolled` (every table is at it), then per commit `parts`
+/// The steps in order: `claim` (a manifest of this generation is there), `rolled` (every table is at it), for a changed dataflow `filled` (its
+/// views are computed) and the first steps of a commit, then per commit `parts`
 /// (all files are in the lake), `state`, `manifest`, `table` (once per table), `tables`, `after` (old state is deleted).
 pub(super) fn crash_point(step: &str) {
     static PASSED: AtomicUsize = AtomicUsize::new(0);

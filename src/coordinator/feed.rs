@@ -1,7 +1,7 @@
 //! What a worker reads: a reader thread's chunks, decoded on the worker.
 
 use super::{Error, Options};
-use crate::engine::{Feed, Input, Undecoded};
+use crate::engine::{self, Feed, Input, Undecoded};
 use crate::lake::SourceOffsets;
 use crate::model::{Offset, Offsets};
 use crate::plan::{Format, SourceSpec};
@@ -155,6 +155,7 @@ impl Feed for DecodingFeed {
         Some(Input {
             partition: records.partition,
             records: decoded.batch,
+            kind: engine::Records::Read,
             newest_us: decoded.max_event_time,
             undecoded,
             from: records

@@ -1,21 +1,24 @@
 //! Brings the parts together: sources, engine, views, lake. Recovers, runs, commits, stops.
 //!
 //! ```text
-//! start:  (find the other processes) ─ claim the lake ─ roll tables forward ─ load state ─ seek sources ─ start workers
+//! start:  (find the other processes) ─ claim the lake ─ roll tables forward ─ (follow a changed dataflow) ─ load state ─ seek sources ─ start workers
 //! run:    workers report a commit epoch ─ files durable ─ manifest ─ tables ─ (merge, log checkpoint, sweep)
 //! stop:   last epoch ─ workers end ─ last commit ─ done
 //! ```
 
 mod commit;
 mod feed;
+mod grow;
+pub mod growth;
 mod outputs;
 mod part;
 mod peers;
+mod refill;
 mod state;
 
 use crate::cluster::{self, Joined};
 use crate::engine::{self, ClockSettings, ClockState, Control, Feed, Job, Outputs, Restored};
-use crate::lake::{self, Manifest, Store, TableLayout, TableState};
+use crate::lake::{self, Manifest, StateFile, Store, TableLayout, TableState};
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
 use crate::plan::{Dataflow, ViewKind};
 use crate::source::{self, SharedStatus};
@@ -30,7 +33,9 @@ use tokio::task::JoinHandle;
 
 pub use commit::{Committed, app_id};
 pub use feed::decoder;
+pub use growth::Growth;
 pub use peers::Ending;
+pub use refill::{Filled, fill};
 
 /// Length of an epoch.
 pub const TICK_MS: u64 = 100;
@@ -73,6 +78,17 @@ pub enum Error {
     Source(#[from] source::Error),
     #[error("stored state is damaged: {0}")]
     State(String),
+    #[error(
+        "the lake cannot follow what dataflow {dataflow:?} has become since commit {number}:\n  {}",
+        .reasons.join("\n  ")
+    )]
+    Refused {
+        dataflow: String,
+        number: u64,
+        reasons: Vec<String>,
+    },
+    #[error("views could not be filled from the archive: {0}")]
+    Refill(String),
     #[error("the engine failed: {0}")]
     Engine(String),
     #[error("a worker could not write its part of a commit: {0}")]
@@ -95,6 +111,8 @@ pub struct Pipeline {
     pub committed: watch::Receiver<Committed>,
     /// Workers of this process.
     pub workers: usize,
+    /// What was done at this start because the dataflow has changed, a sentence each. In process 0.
+    pub grown: Vec<String>,
     /// This process' number, and how many there are.
     pub process: usize,
     pub processes: usize,
@@ -113,6 +131,9 @@ pub struct Pipeline {
 struct Claimed {
     manifest: Manifest,
     tables: BTreeMap<String, TableState>,
+    /// State that the newest manifest no longer names.
+    obsolete: Vec<StateFile>,
+    grown: Vec<String>,
 }
 
 /// What process 0 tells the others to go on from.
@@ -132,7 +153,14 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
     let dataflow = Arc::new(dataflow);
     let store = Store::open(&options.lake)?;
     let layouts: Arc<Vec<TableLayout>> = Arc::new(outputs::layouts(&dataflow));
-    let (claim, tables, beginning, joined) = begin(&dataflow, options, &store, &layouts).await?;
+    let settings = settings(&dataflow, options);
+    let (claimed, beginning, joined) = begin(&dataflow, options, &store, &settings).await?;
+    let Claimed {
+        manifest: claim,
+        tables,
+        obsolete,
+        grown,
+    } = claimed;
     let (process, processes) = match &options.cluster {
         Some(member) => (member.process, member.hosts.len()),
         None => (0, 1),
@@ -156,7 +184,6 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         );
     }
 
-    let settings = settings(&dataflow, options);
     let infos = dataflow.views.iter().map(view_info).collect();
     let per_source = dataflow
         .sources
@@ -250,6 +277,7 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
             Arc::clone(&unsettled),
             peers.clone(),
             settings.clone(),
+            obsolete,
         );
         Some(tokio::spawn(committer.run(for_committer)))
     } else {
@@ -306,6 +334,7 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         sources,
         committed,
         workers: options.workers,
+        grown,
         process,
         processes,
         peers,
@@ -324,16 +353,8 @@ async fn begin(
     dataflow: &Dataflow,
     options: &Options,
     store: &Store,
-    layouts: &[TableLayout],
-) -> Result<
-    (
-        Manifest,
-        BTreeMap<String, TableState>,
-        Beginning,
-        Option<Joined>,
-    ),
-    Error,
-> {
+    settings: &engine::Settings,
+) -> Result<(Claimed, Beginning, Option<Joined>), Error> {
     let beginning = |claimed: &Claimed| {
         let start = Epoch::at_or_after(wall_ms(), TICK_MS);
         Beginning {
@@ -343,15 +364,20 @@ async fn begin(
         }
     };
     let Some(member) = &options.cluster else {
-        let claimed = claim(dataflow, store, layouts).await?;
+        let claimed = claim(dataflow, store, settings).await?;
         let beginning = beginning(&claimed);
-        return Ok((claimed.manifest, claimed.tables, beginning, None));
+        return Ok((claimed, beginning, None));
     };
-    let mut own = None;
+    let (mut own, mut failed) = (None, None);
     let prepare = async {
-        let claimed = claim(dataflow, store, layouts)
-            .await
-            .map_err(|it| it.to_string())?;
+        let claimed = match claim(dataflow, store, settings).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                let text = error.to_string();
+                failed = Some(error);
+                return Err(text);
+            }
+        };
         let beginning = beginning(&claimed);
         let welcome = cluster::Welcome {
             generation: claimed.manifest.generation,
@@ -360,7 +386,11 @@ async fn begin(
         own = Some((claimed, beginning));
         Ok(welcome)
     };
-    let joined = cluster::join(member, prepare).await?;
+    let joined = cluster::join(member, prepare).await;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let joined = joined?;
     tracing::info!(
         process = member.process,
         processes = member.hosts.len(),
@@ -368,7 +398,7 @@ async fn begin(
         "the cluster has come together"
     );
     if let Some((claimed, beginning)) = own {
-        return Ok((claimed.manifest, claimed.tables, beginning, Some(joined)));
+        return Ok((claimed, beginning, Some(joined)));
     }
     let beginning: Beginning =
         postcard::from_bytes(&joined.welcome.content).map_err(|it| Error::State(it.to_string()))?;
@@ -381,40 +411,80 @@ async fn begin(
                 beginning.manifest, store.url
             ))
         })?;
-    Ok((manifest, BTreeMap::new(), beginning, Some(joined)))
+    let claimed = Claimed {
+        manifest,
+        tables: BTreeMap::new(),
+        obsolete: Vec::new(),
+        grown: Vec::new(),
+    };
+    Ok((claimed, beginning, Some(joined)))
 }
 
-/// Claims the next commit and brings every table up to it.
+/// Claims the next commit, brings every table up to it, and makes the lake follow the dataflow if that has changed.
 async fn claim(
     dataflow: &Dataflow,
     store: &Store,
-    layouts: &[TableLayout],
+    settings: &engine::Settings,
 ) -> Result<Claimed, Error> {
     let writer = uuid::Uuid::new_v4().to_string();
-    let manifest = store
-        .claim(&dataflow.name, &dataflow.fingerprint, &writer, wall_ms())
-        .await?;
+    let definitions =
+        serde_json::to_value(&dataflow.definitions).map_err(|it| Error::State(it.to_string()))?;
+    let (manifest, growth) = loop {
+        let newest = store.newest_manifest(&dataflow.name).await?;
+        let mut after = newest.unwrap_or_else(|| Manifest::empty(&dataflow.name));
+        let growth = match after.tables.is_empty() {
+            // A lake without a commit has nothing that a changed dataflow could not go on from.
+            true => {
+                after.definitions = definitions.clone();
+                None
+            }
+            false => {
+                let growth = growth::since(&after, dataflow)?;
+                (!growth.is_nothing(&after)).then_some(growth)
+            }
+        };
+        match store.claim(after, &writer, wall_ms()).await {
+            Ok(manifest) => break (manifest, growth),
+            Err(lake::Error::Fenced { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        }
+    };
     commit::crash_point("claim");
-    let mut tables: BTreeMap<String, TableState> = BTreeMap::new();
-    for layout in layouts {
-        store.create_table(layout, wall_ms()).await?;
-        let entry = manifest
-            .tables
-            .get(&layout.name)
-            .cloned()
-            .unwrap_or_default();
-        let mut state = TableState::from_entry(&entry);
-        state.version = store
-            .commit_table(
-                &layout.name,
-                &entry,
-                &commit::app_id(&dataflow.name, &layout.name),
-            )
-            .await?;
-        tables.insert(layout.name.clone(), state);
-    }
+    let tables = roll_forward(dataflow, store, &manifest).await?;
     commit::crash_point("rolled");
-    Ok(Claimed { manifest, tables })
+    let claimed = Claimed {
+        manifest,
+        tables,
+        obsolete: Vec::new(),
+        grown: Vec::new(),
+    };
+    let mut claimed = match growth {
+        Some(growth) => grow::grow(dataflow, store, settings, claimed, &growth).await?,
+        None => claimed,
+    };
+    for layout in outputs::layouts(dataflow) {
+        if !claimed.tables.contains_key(&layout.name) {
+            store.create_table(&layout, wall_ms()).await?;
+            claimed.tables.insert(layout.name, TableState::default());
+        }
+    }
+    Ok(claimed)
+}
+
+/// Finishes what a manifest decided for every table.
+async fn roll_forward(
+    dataflow: &Dataflow,
+    store: &Store,
+    manifest: &Manifest,
+) -> Result<BTreeMap<String, TableState>, Error> {
+    let mut tables: BTreeMap<String, TableState> = BTreeMap::new();
+    for (name, entry) in &manifest.tables {
+        let mut state = TableState::from_entry(entry);
+        let app = commit::app_id(&dataflow.name, name);
+        state.version = store.commit_table(name, entry, &app).await?;
+        tables.insert(name.clone(), state);
+    }
+    Ok(tables)
 }
 
 impl Pipeline {

@@ -4,10 +4,10 @@ use super::TICK_MS;
 use crate::engine::{CommitReport, Outputs, Published};
 use crate::lake::{Error, Staged, Stager, Store, TableLayout};
 use crate::model::{Epoch, Row, batch_of_rows};
-use crate::plan::{Dataflow, LATE_COLUMN};
+use crate::plan::Dataflow;
 use crate::view::{Hub, Part};
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{Field, Schema};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::UnboundedSender;
@@ -31,11 +31,7 @@ pub(super) struct WorkerCommit {
 pub(super) fn layouts(dataflow: &Dataflow) -> Vec<TableLayout> {
     let tables = dataflow.tables.iter().map(|it| TableLayout {
         name: it.name.clone(),
-        schema: if it.event_time.is_some() {
-            marked(&it.plan.schema())
-        } else {
-            it.plan.schema()
-        },
+        schema: it.stored_schema(),
         partition_by: it.partition_by.clone(),
     });
     let views = dataflow.views.iter().map(|it| TableLayout {
@@ -44,20 +40,6 @@ pub(super) fn layouts(dataflow: &Dataflow) -> Vec<TableLayout> {
         partition_by: Vec::new(),
     });
     tables.chain(views).collect()
-}
-
-fn marked(schema: &SchemaRef) -> SchemaRef {
-    let mut fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|it| it.as_ref().clone())
-        .collect();
-    fields.push(Field::new(
-        LATE_COLUMN,
-        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        true,
-    ));
-    Arc::new(Schema::new(fields))
 }
 
 pub(super) struct WorkerOutputs {

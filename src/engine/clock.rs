@@ -72,6 +72,14 @@ impl Default for ClockState {
 }
 
 impl ClockState {
+    /// A clock that has seen no record: no window is closed, and `now()` is a given time.
+    pub fn standing(now_us: i64) -> Self {
+        ClockState {
+            now_us,
+            ..ClockState::default()
+        }
+    }
+
     /// Event time below which no window is open, as of an epoch.
     pub fn watermark(&self, settings: &ClockSettings, epoch: u64) -> i64 {
         if self

@@ -39,6 +39,7 @@ pub struct Input {
     pub partition: Partition,
     /// The declared columns of the source, then `_partition` and `_offset`.
     pub records: RecordBatch,
+    pub kind: Records,
     /// Newest event time among them, microseconds.
     pub newest_us: Option<i64>,
     pub undecoded: Vec<Undecoded>,
@@ -52,6 +53,17 @@ pub struct Input {
     pub checksum: u64,
     /// Whether the partition has been read to its end.
     pub at_end: bool,
+}
+
+/// Where the records of an input come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// Read from the source just now: the epoch is added to their columns.
+    Read,
+    /// Archived: they have all columns of their relation, the epoch among them.
+    Archived,
+    /// Rows of a view, with all its columns. They may be taken back later.
+    OfView,
 }
 
 /// A record that could not be decoded.

@@ -1,4 +1,5 @@
-//! Plans into a dataflow: every relation becomes a stream once, every view is built over them in order.
+//! Plans into a dataflow: every relation becomes a stream once, every view is built over them in order. A source may stand for any
+//! relation: that is how views are filled from the archive.
 //!
 //! All workers render the same dataflow in the same order; timely's channels depend on that.
 
@@ -29,6 +30,7 @@ struct Render<'a, 's> {
     clocks: HashMap<String, (SharedClock, ClockStream<'s>)>,
     late: Vec<ChangeStream<'s>>,
     dead: Vec<ChangeStream<'s>>,
+    /// Of the view being rendered, so far: stored state is named by it.
     top_ks: usize,
 }
 
@@ -71,10 +73,7 @@ pub(super) fn render(
     for (number, table) in job.dataflow.tables.iter().enumerate() {
         if table.source.is_empty() {
             // The last one: tables of sources have added to the dead letters.
-            let dead = scope.concatenate(std::mem::take(&mut render.dead));
-            render
-                .relations
-                .insert(DEAD_LETTER_RELATION.to_owned(), dead);
+            render.dead_letters(scope);
         }
         let refusal = render.refusal(number);
         let rows = render.plan(&table.plan, &table.name, &refusal);
@@ -97,12 +96,16 @@ pub(super) fn render(
         }
         render.relations.insert(table.name.clone(), rows);
     }
+    render.dead_letters(scope);
+    let archived_late = render.relations.contains_key(LATE_RELATION);
     for (number, view) in job.dataflow.views.iter().enumerate() {
-        if view.plan.relations().iter().any(|it| it == LATE_RELATION) {
+        let counts_late = view.plan.relations().iter().any(|it| it == LATE_RELATION);
+        if counts_late && !archived_late {
             let late = scope.concatenate(std::mem::take(&mut render.late));
             render.relations.insert(LATE_RELATION.to_owned(), late);
         }
         let refusal = Refusal::LeftOut(view.name.clone());
+        render.top_ks = 0;
         let rows = render.plan(&view.plan, &view.name, &refusal);
         render.relations.insert(view.name.clone(), rows.clone());
         let rows = operators::view_rows(rows);
@@ -126,6 +129,14 @@ pub(super) fn render(
 }
 
 impl<'s> Render<'_, 's> {
+    /// Makes a relation of the dead letters there have been so far, unless it is a source of its own.
+    fn dead_letters(&mut self, scope: Scope<'s, u64>) {
+        let dead = scope.concatenate(std::mem::take(&mut self.dead));
+        self.relations
+            .entry(DEAD_LETTER_RELATION.to_owned())
+            .or_insert(dead);
+    }
+
     /// What becomes of records for which an expression of this table fails: of the first table of a source, its archive,
     /// dead letters, so that each record is in one or the other.
     fn refusal(&self, number: usize) -> Refusal {

@@ -89,7 +89,9 @@ pub struct Manifest {
     pub writer: String,
     pub written_ms: u64,
     pub dataflow: String,
-    pub fingerprint: String,
+    /// What sources, tables and views were defined as: kept here, understood elsewhere. Nothing in lakes of early versions.
+    #[serde(default)]
+    pub definitions: serde_json::Value,
     /// Everything up to and including this epoch is in.
     pub epoch: Epoch,
     pub offsets: SourceOffsets,
@@ -200,41 +202,24 @@ impl Store {
         }
     }
 
-    /// Takes the dataflow over: the next number, a higher generation, the content of the newest manifest. If another process slips
-    /// in, its manifest is read and claimed after.
+    /// Takes a dataflow over after its newest manifest: the next number, a higher generation, the same content.
     ///
     /// # Errors
-    /// If the lake cannot be read or written, or belongs to a changed dataflow.
+    /// `Fenced` if another process has slipped in: then its manifest is the one to claim after.
     pub async fn claim(
         &self,
-        dataflow: &str,
-        fingerprint: &str,
+        after: Manifest,
         writer: &str,
         now_ms: u64,
     ) -> Result<Manifest, Error> {
-        loop {
-            let newest = self.newest_manifest(dataflow).await?;
-            if let Some(newest) = newest.as_ref().filter(|it| it.fingerprint != fingerprint) {
-                return Err(Error::Changed {
-                    dataflow: dataflow.to_owned(),
-                    reason: format!(
-                        "its definition has changed since commit {} ({}); use another --lake, or the definition it was written with",
-                        newest.number,
-                        newest.epoch.iso()
-                    ),
-                });
-            }
-            let mut claim = newest.unwrap_or_else(|| Manifest::empty(dataflow, fingerprint));
-            claim.number += 1;
-            claim.generation += 1;
-            claim.writer = writer.to_owned();
-            claim.written_ms = now_ms;
-            claim.counts = None;
-            match self.commit_manifest(&claim).await {
-                Err(Error::Fenced { .. }) => continue,
-                result => return result.map(|()| claim),
-            }
-        }
+        let mut claim = after;
+        claim.number += 1;
+        claim.generation += 1;
+        claim.writer = writer.to_owned();
+        claim.written_ms = now_ms;
+        claim.counts = None;
+        self.commit_manifest(&claim).await?;
+        Ok(claim)
     }
 
     /// Writes a piece of state.
@@ -289,14 +274,15 @@ impl Store {
 }
 
 impl Manifest {
-    fn empty(dataflow: &str, fingerprint: &str) -> Self {
+    /// What the first claim of a lake begins with.
+    pub fn empty(dataflow: &str) -> Self {
         Manifest {
             number: 0,
             generation: 0,
             writer: String::new(),
             written_ms: 0,
             dataflow: dataflow.to_owned(),
-            fingerprint: fingerprint.to_owned(),
+            definitions: serde_json::Value::Null,
             epoch: Epoch(0),
             offsets: BTreeMap::new(),
             clocks: serde_json::Value::Null,

@@ -57,8 +57,6 @@ pub enum Error {
         "generation {newer} has taken over this lake; this process, of generation {ours}, must stop"
     )]
     Fenced { ours: u64, newer: u64 },
-    #[error("the lake was written by another version of dataflow {dataflow:?}: {reason}")]
-    Changed { dataflow: String, reason: String },
 }
 
 /// What to do about an error.

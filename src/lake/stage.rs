@@ -4,7 +4,7 @@
 //! leaves files no log names; they are harmless and go by age.
 
 use super::parquet_file::{ParquetFile, cut, file_schema};
-use super::{Error, Store};
+use super::{Error, Store, log};
 use crate::model::Epoch;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -26,6 +26,21 @@ pub struct TableLayout {
     pub name: String,
     pub schema: SchemaRef,
     pub partition_by: Vec<String>,
+}
+
+impl TableLayout {
+    /// The actions that make the table.
+    ///
+    /// # Errors
+    /// If a column has a type that tables do not have.
+    pub fn creation(&self, now_ms: u64) -> Result<Vec<Value>, Error> {
+        log::creation(&self.name, &self.schema, &self.partition_by, now_ms).map_err(|reason| {
+            Error::Table {
+                table: self.name.clone(),
+                reason,
+            }
+        })
+    }
 }
 
 /// A file on its way into the lake.

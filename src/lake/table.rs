@@ -4,10 +4,11 @@
 //! OPTIMIZE by another tool), the next free one is used. Log checkpoints are made by the Delta library, away
 //! from the commits.
 
-use super::parquet_file::ParquetFile;
+use super::parquet_file::{ParquetFile, file_schema};
 use super::stage::TableLayout;
 use super::{Error, Store, TableEntry, log};
 use crate::model::Epoch;
+use arrow::array::{RecordBatch, new_null_array};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -106,7 +107,7 @@ fn staged_for(name: &str) -> Option<Epoch> {
 }
 
 impl Store {
-    /// Makes the table if it is not there.
+    /// Makes the table of a new lake if it is not there.
     ///
     /// # Errors
     /// If it cannot be made, or is there with other columns.
@@ -115,8 +116,7 @@ impl Store {
             table: layout.name.clone(),
             reason,
         };
-        let actions = log::creation(&layout.name, &layout.schema, &layout.partition_by, now_ms)
-            .map_err(wrong)?;
+        let actions = layout.creation(now_ms)?;
         let path = Path::from(format!("{}/{}", layout.name, log::entry_path(0)));
         if self
             .create(&path, Bytes::from(log::entry_bytes(&actions)))
@@ -140,6 +140,48 @@ impl Store {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// The action that gives a table, as it is at a version, the columns of a layout; nothing if it has them.
+    ///
+    /// # Errors
+    /// If the version cannot be read.
+    pub async fn column_change(
+        &self,
+        layout: &TableLayout,
+        version: u64,
+    ) -> Result<Option<Value>, Error> {
+        let wrong = |reason: String| Error::Table {
+            table: layout.name.clone(),
+            reason,
+        };
+        let delta = self.open_delta_at(&layout.name, version).await?;
+        let snapshot = delta.snapshot().map_err(|it| wrong(it.to_string()))?;
+        let mut metadata =
+            serde_json::to_value(snapshot.metadata()).map_err(|it| wrong(it.to_string()))?;
+        let ours = log::schema_string(&layout.schema).map_err(wrong)?;
+        if metadata["schemaString"].as_str() == Some(ours.as_str()) {
+            return Ok(None);
+        }
+        metadata["schemaString"] = Value::String(ours);
+        if let Some(fields) = metadata.as_object_mut() {
+            fields.retain(|_, it| !it.is_null());
+        }
+        Ok(Some(serde_json::json!({ "metaData": metadata })))
+    }
+
+    /// The files of a table without partition columns at a version, as `add` actions.
+    ///
+    /// # Errors
+    /// If the version cannot be read.
+    pub async fn files_at(&self, table: &str, version: u64) -> Result<Vec<Value>, Error> {
+        let delta = self.open_delta_at(table, version).await?;
+        let snapshot = delta.snapshot().map_err(|it| Error::Table {
+            table: table.to_owned(),
+            reason: it.to_string(),
+        })?;
+        let add = |it: deltalake::kernel::LogicalFileView| serde_json::json!({"add": {"path": it.path(), "partitionValues": {}, "size": it.size()}});
+        Ok(snapshot.log_data().iter().map(add).collect())
     }
 
     /// Writes a table's version of a commit, unless it is there. Returns the version it has.
@@ -274,21 +316,23 @@ impl Store {
         Ok(())
     }
 
-    /// Merges small files of one folder into one new file, not yet visible.
+    /// Merges small files of one folder into one new file, not yet visible. Columns that came after a file are null for its rows.
     ///
     /// # Errors
     /// If a file cannot be read or the new one not be written.
     pub async fn merge(
         &self,
-        table: &str,
+        layout: &TableLayout,
         small: Vec<Value>,
         name: &str,
     ) -> Result<Compaction, Error> {
+        let table = layout.name.as_str();
         let failed = |source| Error::Parquet {
             table: table.to_owned(),
             source,
         };
-        let mut merged: Option<ParquetFile> = None;
+        let schema = file_schema(&layout.schema, &layout.partition_by);
+        let mut merged = ParquetFile::new(table, schema.clone())?;
         for add in &small {
             let path = Path::from(format!(
                 "{table}/{}",
@@ -308,21 +352,21 @@ impl Store {
                     path: path.to_string(),
                     reason: it.to_string(),
                 })?;
-                if merged.is_none() {
-                    merged = Some(ParquetFile::new(table, batch.schema())?);
-                }
-                if let Some(file) = merged.as_mut() {
-                    file.write(table, &batch)?;
-                }
+                let columns = schema.fields().iter().map(|field| {
+                    let column = batch.column_by_name(field.name()).cloned();
+                    column.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
+                });
+                let batch =
+                    RecordBatch::try_new(schema.clone(), columns.collect()).map_err(|it| {
+                        Error::Damaged {
+                            path: path.to_string(),
+                            reason: it.to_string(),
+                        }
+                    })?;
+                merged.write(table, &batch)?;
             }
         }
-        let Some(file) = merged else {
-            return Err(Error::Table {
-                table: table.to_owned(),
-                reason: "there was nothing to merge".to_owned(),
-            });
-        };
-        let (bytes, statistics) = file.finish(table)?;
+        let (bytes, statistics) = merged.finish(table)?;
         let first = small[0]["add"]["path"].as_str().unwrap_or_default();
         let path = first
             .rsplit_once('/')

@@ -5,10 +5,16 @@
 //! Two kinds of streams exist: *batches* of a source or table (append-only, columnar), and
 //! *changes* of a view (rows with a sign); `Map`, `Aggregate` and `Union` take either.
 
+mod definition;
 mod explain;
+
+pub use definition::{
+    ColumnDefinition, Definitions, SourceDefinition, TableDefinition, ViewDefinition, state_shape,
+};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::physical_expr::PhysicalExpr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Names of the columns the engine adds to every source.
@@ -33,8 +39,12 @@ pub struct Dataflow {
     pub views: Vec<ViewSpec>,
     /// Plain views: name, the query as written. They exist for queries, nothing runs for them.
     pub aliases: Vec<(String, String)>,
-    /// A hash over everything that decides what stored state means.
+    /// What stored rows and state of all of it mean.
+    pub definitions: Definitions,
+    /// A hash over everything that processes of one cluster must agree on.
     pub fingerprint: String,
+    /// The line each statement starts at, by the name it defines.
+    pub lines: BTreeMap<String, u64>,
 }
 
 /// A declared source of records.
@@ -74,6 +84,9 @@ pub struct TableSpec {
     pub name: String,
     pub source: String,
     pub plan: Plan,
+    /// What each column is computed by, and which records are kept, as SQL.
+    pub columns_sql: Vec<String>,
+    pub selection: String,
     /// Columns that become folders.
     pub partition_by: Vec<String>,
     /// Which of its columns is the event time of the source, if it is kept.
@@ -85,6 +98,8 @@ pub struct TableSpec {
 pub struct ViewSpec {
     pub name: String,
     pub sql: String,
+    /// The query with those of the plain views it reads.
+    pub sql_of_all: String,
     pub plan: Plan,
     pub kind: ViewKind,
     /// Closed rows stay live this long, in event time.
@@ -277,6 +292,43 @@ impl SourceSpec {
         ];
         Arc::new(Schema::new(declared.chain(added).collect::<Vec<_>>()))
     }
+}
+
+impl TableSpec {
+    /// Whether it keeps every record of its source.
+    pub fn keeps_all(&self) -> bool {
+        let mut all = !self.source.is_empty();
+        self.plan.walk(&mut |node| {
+            all &= !matches!(
+                node,
+                Plan::Map {
+                    filter: Some(_),
+                    ..
+                }
+            )
+        });
+        all
+    }
+
+    /// Its columns as they are stored: late rows carry the watermark they came after.
+    pub fn stored_schema(&self) -> SchemaRef {
+        match self.event_time {
+            Some(_) => marked(&self.plan.schema()),
+            None => self.plan.schema(),
+        }
+    }
+}
+
+/// A schema with the mark of late rows behind its columns.
+pub fn marked(schema: &SchemaRef) -> SchemaRef {
+    let mut fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|it| it.as_ref().clone())
+        .collect();
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    fields.push(Field::new(LATE_COLUMN, time, true));
+    Arc::new(Schema::new(fields))
 }
 
 impl Dataflow {

@@ -3,6 +3,7 @@
 //! DataFusion parses, checks types and optimises; what is maintained is lowered to our own plan, what is asked once runs in
 //! DataFusion itself. One set of functions serves both, so both give the same answer.
 
+mod again;
 mod choice;
 mod functions;
 mod lower;
@@ -12,14 +13,15 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub use again::{kept_columns, over_archive};
 pub use functions::class_of_address;
-pub use recompute::{Records, recompute};
+pub use recompute::{Records, late_records, recompute};
 pub use syntax::duration_us;
 
 use crate::plan::{
-    ColumnSpec, DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, EventTime, Format, LATE_RELATION,
-    OFFSET_COLUMN, PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec,
-    dead_letter_schema, late_schema,
+    ColumnSpec, DEAD_LETTER_RELATION, Dataflow, Definitions, EPOCH_COLUMN, EventTime, Format,
+    LATE_RELATION, OFFSET_COLUMN, PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind,
+    ViewSpec, dead_letter_schema, late_schema,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
@@ -119,6 +121,8 @@ pub async fn plan_text(
     let mut planner = Planner::new(name);
     for statement in syntax::parse(&text)? {
         let line = statement.line;
+        let name = statement.kind.name().to_owned();
+        planner.dataflow.lines.insert(name, line);
         planner
             .add(statement.kind, true)
             .await
@@ -135,6 +139,7 @@ pub async fn plan_text(
     }
     let mut dataflow = planner.dataflow;
     dataflow.tables.push(dead_letter_table());
+    dataflow.definitions = Definitions::of(&dataflow);
     dataflow.fingerprint = fingerprint(&dataflow);
     Ok(dataflow)
 }
@@ -151,11 +156,7 @@ impl Planner {
             context,
             dataflow: Dataflow {
                 name: name.to_owned(),
-                sources: Vec::new(),
-                tables: Vec::new(),
-                views: Vec::new(),
-                aliases: Vec::new(),
-                fingerprint: String::new(),
+                ..Dataflow::default()
             },
         };
         let _ = planner.register(LATE_RELATION, late_schema());
@@ -202,7 +203,7 @@ impl Planner {
             } => {
                 syntax::add_columns(&mut query, &[PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN]);
                 let plan = self.lowered(&name, &query).await?;
-                let table = self.table_spec(name, &options, plan)?;
+                let table = self.table_spec(name, &options, &query, plan)?;
                 self.register(&table.name, table.plan.schema())?;
                 self.dataflow.tables.push(table);
             }
@@ -213,14 +214,38 @@ impl Planner {
             } => {
                 let sql = query.to_string();
                 syntax::rewrite_windows(query.as_mut(), syntax::all_records)?;
+                let sql_of_all = sql.clone() + &self.plain_views_of(&query);
                 syntax::rewrite_last(&mut query);
                 let plan = self.lowered(&name, &query).await?;
-                let view = self.view_spec(name, sql, &options, plan, stored)?;
+                let view = self.view_spec(name, sql, sql_of_all, &options, plan, stored)?;
                 self.register(&view.name, view.plan.schema())?;
                 self.dataflow.views.push(view);
             }
         }
         Ok(())
+    }
+
+    /// The plain views a query reads, also through others, with their queries. Windows must be rewritten.
+    fn plain_views_of(&self, query: &Query) -> String {
+        let mut texts = Vec::new();
+        let mut waiting = syntax::relations(query);
+        while let Some(name) = waiting.pop() {
+            let Some((name, text)) = self.dataflow.aliases.iter().find(|it| it.0 == name) else {
+                continue;
+            };
+            let text = format!("\n{name}: {text}");
+            if texts.contains(&text) {
+                continue;
+            }
+            if let Ok(mut query) = syntax::parse_query(&text[name.len() + 3..])
+                && syntax::rewrite_windows(&mut query, syntax::all_records).is_ok()
+            {
+                waiting.extend(syntax::relations(&query));
+            }
+            texts.push(text);
+        }
+        texts.sort();
+        texts.concat()
     }
 
     async fn logical(&self, query: &Query) -> Result<LogicalPlan, String> {
@@ -253,6 +278,7 @@ impl Planner {
         &self,
         name: String,
         options: &[(String, String)],
+        query: &Query,
         plan: Plan,
     ) -> Result<TableSpec, String> {
         let mut partition_by = Vec::new();
@@ -297,10 +323,14 @@ impl Planner {
         let event_time = source
             .event_time
             .and_then(|it| lower::unchanged(&plan, it.column));
+        let (columns_sql, selection) = syntax::apart(query, &schema);
+        let selection = selection + &self.plain_views_of(query);
         Ok(TableSpec {
             name,
             source: source.name.clone(),
             plan,
+            columns_sql,
+            selection,
             partition_by,
             event_time,
         })
@@ -310,6 +340,7 @@ impl Planner {
         &self,
         name: String,
         sql: String,
+        sql_of_all: String,
         options: &[(String, String)],
         plan: Plan,
         stored: bool,
@@ -379,6 +410,7 @@ impl Planner {
         Ok(ViewSpec {
             name,
             sql,
+            sql_of_all,
             plan,
             kind,
             retention_us,
@@ -475,6 +507,8 @@ fn dead_letter_table() -> TableSpec {
     TableSpec {
         name: "dead_letters".to_owned(),
         source: String::new(),
+        columns_sql: Vec::new(),
+        selection: String::new(),
         plan: Plan::Relation {
             name: DEAD_LETTER_RELATION.to_owned(),
             columns,
@@ -485,33 +519,20 @@ fn dead_letter_table() -> TableSpec {
     }
 }
 
-/// Two dataflows with one fingerprint read each other's stored state.
+/// What processes of one cluster must agree on: the definitions, and settings that decide what is computed from here on.
 fn fingerprint(dataflow: &Dataflow) -> String {
     use std::fmt::Write;
-    let mut text = String::new();
+    let mut text = serde_json::to_string(&dataflow.definitions).unwrap_or_default();
     for source in &dataflow.sources {
         let _ = write!(
             text,
-            "{} {:?} {:?}",
-            source.name, source.columns, source.event_time
-        );
-    }
-    for table in &dataflow.tables {
-        let _ = write!(
-            text,
-            "{} {:?} {:?}",
-            table.name,
-            table.partition_by,
-            table.plan.schema()
+            "{} {:?}",
+            source.name,
+            source.event_time.map(|it| it.delay_us)
         );
     }
     for view in &dataflow.views {
-        let _ = write!(text, "{view}");
-        view.plan.walk(&mut |node| {
-            if let Plan::Aggregate { aggregation, .. } = node {
-                let _ = write!(text, "{aggregation:?}");
-            }
-        });
+        let _ = write!(text, "{} {}", view.name, view.retention_us);
     }
     format!("{:032x}", twox_hash::XxHash3_128::oneshot(text.as_bytes()))
 }

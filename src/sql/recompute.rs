@@ -6,7 +6,8 @@
 //! clock of the view's source, and the first rows of an order are made definite by the whole row.
 
 use super::functions::WithinLast;
-use super::{register_functions, syntax};
+use super::register_functions;
+use super::syntax::{self, Taken};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, LATE_RELATION, ViewSpec, late_schema,
 };
@@ -63,7 +64,7 @@ pub async fn recompute(
         let session = session(dataflow, &known, now_us).await?;
         let named = |it: String| format!("view {:?}: {it}", view.name);
         let rows = rows(&session, view).await.map_err(named)?;
-        late.extend(late_records(&session, view).await.map_err(named)?);
+        late.extend(late_of_view(&session, view).await.map_err(named)?);
         known.insert(
             view.name.clone(),
             table(nullable(&view.plan.schema()), rows.clone())?,
@@ -71,6 +72,24 @@ pub async fn recompute(
         views.insert(view.name.clone(), rows);
     }
     Ok(views)
+}
+
+/// The records that came too late for windows of these views, in the columns of the relation `_late`.
+///
+/// # Errors
+/// If they cannot be counted: it says for which view, and why.
+pub async fn late_records(
+    dataflow: &Dataflow,
+    views: &[&ViewSpec],
+    records: &Records,
+) -> Result<Vec<RecordBatch>, String> {
+    let session = session(dataflow, &records.relations, i64::MIN).await?;
+    let mut late = Vec::new();
+    for view in views {
+        let of_view = late_of_view(&session, view).await;
+        late.extend(of_view.map_err(|it| format!("view {:?}: {it}", view.name))?);
+    }
+    Ok(late)
 }
 
 async fn session(
@@ -114,19 +133,23 @@ async fn rows(session: &SessionContext, view: &ViewSpec) -> Result<Vec<RecordBat
 }
 
 /// Records that came too late for a window of the view: one row per window and epoch.
-async fn late_records(
+async fn late_of_view(
     session: &SessionContext,
     view: &ViewSpec,
 ) -> Result<Vec<RecordBatch>, String> {
     let mut late = Vec::new();
     let name = view.name.replace('\'', "''");
     for (mut from, filter) in syntax::windowed_selects(&syntax::parse_query(&view.sql)?) {
-        let condition = |relation: &str, end: &str| {
-            has_column(session, relation, LATE_COLUMN)
-                .then(|| format!("{LATE_COLUMN} >= {end}"))
-                .or_else(|| Some("false".to_owned()))
+        let taken = |relation: &str, end: &str| Taken {
+            columns: "*".to_owned(),
+            condition: Some(match columns(session, relation) {
+                Some(it) if it.contains(&LATE_COLUMN.to_owned()) => {
+                    format!("{LATE_COLUMN} >= {end}")
+                }
+                _ => "false".to_owned(),
+            }),
         };
-        syntax::rewrite_windows(&mut from, condition)?;
+        syntax::rewrite_windows(&mut from, taken)?;
         let filter = filter.map_or_else(String::new, |it| format!(" WHERE {it}"));
         let text = format!(
             "SELECT '{name}' AS view, window_start, count(*) AS records, {EPOCH_COLUMN} FROM {from}{filter} \
@@ -143,23 +166,34 @@ async fn late_records(
 }
 
 /// The query with its windows as plain SQL, each over the records that were on time for it.
-fn windows(session: &SessionContext, text: &str) -> Result<Query, String> {
+pub(super) fn windows(session: &SessionContext, text: &str) -> Result<Query, String> {
     let mut query = syntax::parse_query(text)?;
     syntax::rewrite_windows(&mut query, |relation, end| {
-        has_column(session, relation, LATE_COLUMN)
-            .then(|| format!("({LATE_COLUMN} IS NULL OR {LATE_COLUMN} < {end})"))
+        let columns = columns(session, relation).unwrap_or_default();
+        let own: Vec<String> = columns
+            .iter()
+            .filter(|it| *it != LATE_COLUMN)
+            .map(|it| format!("\"{}\"", it.replace('"', "\"\"")))
+            .collect();
+        if own.len() == columns.len() {
+            return syntax::all_records(relation, end);
+        }
+        Taken {
+            columns: own.join(", "),
+            condition: Some(format!("({LATE_COLUMN} IS NULL OR {LATE_COLUMN} < {end})")),
+        }
     })?;
     Ok(query)
 }
 
-fn has_column(session: &SessionContext, relation: &str, column: &str) -> bool {
+/// The columns of a relation the session knows.
+fn columns(session: &SessionContext, relation: &str) -> Option<Vec<String>> {
     let providers = session
         .catalog("datafusion")
-        .and_then(|it| it.schema("public"));
-    let provider = providers.and_then(|it| {
-        futures::FutureExt::now_or_never(it.table(relation)).and_then(|it| it.ok().flatten())
-    });
-    provider.is_some_and(|it| it.schema().field_with_name(column).is_ok())
+        .and_then(|it| it.schema("public"))?;
+    let provider = futures::FutureExt::now_or_never(providers.table(relation))?.ok()??;
+    let schema = provider.schema();
+    Some(schema.fields().iter().map(|it| it.name().clone()).collect())
 }
 
 async fn logical(
@@ -183,7 +217,10 @@ async fn collect(
     frame.collect().await.map_err(text)
 }
 
-fn table(schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<dyn TableProvider>, String> {
+pub(super) fn table(
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+) -> Result<Arc<dyn TableProvider>, String> {
     let table = MemTable::try_new(schema, vec![batches]).map_err(|it| it.strip_backtrace())?;
     Ok(Arc::new(table))
 }

@@ -6,10 +6,12 @@
 
 use super::Error;
 use super::functions::{TUMBLE_END, TUMBLE_START, WITHIN_LAST};
+use arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr,
     Ident, ObjectName, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, SelectItem,
     SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo, Value, VisitMut, VisitorMut,
+    visit_relations,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -44,6 +46,18 @@ pub enum ParsedKind {
         options: Vec<(String, String)>,
         query: Box<Query>,
     },
+}
+
+impl ParsedKind {
+    /// The name it defines.
+    pub fn name(&self) -> &str {
+        match self {
+            ParsedKind::Source(it) => &it.name,
+            ParsedKind::Table { name, .. }
+            | ParsedKind::Alias { name, .. }
+            | ParsedKind::View { name, .. } => name,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -362,17 +376,23 @@ pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, Str
     })
 }
 
-/// Turns `TUMBLE(…)` in FROM into a sub-query with `window_start` and `window_end`. `condition` may restrict the
+/// Which columns of a relation, and which of its records, take part in windows, as SQL.
+pub struct Taken {
+    pub columns: String,
+    pub condition: Option<String>,
+}
+
+/// Turns `TUMBLE(…)` in FROM into a sub-query with `window_start` and `window_end`. `taken` may restrict the
 /// records of a window: it is given the relation and the end of the window as SQL.
 ///
 /// # Errors
 /// If its arguments have another form.
 pub fn rewrite_windows(
     query: &mut impl VisitMut,
-    condition: impl Fn(&str, &str) -> Option<String>,
+    taken: impl Fn(&str, &str) -> Taken,
 ) -> Result<(), String> {
     struct Rewrite<F>(F);
-    impl<F: Fn(&str, &str) -> Option<String>> VisitorMut for Rewrite<F> {
+    impl<F: Fn(&str, &str) -> Taken> VisitorMut for Rewrite<F> {
         type Break = String;
         fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
             let (name, args, alias) = match factor {
@@ -425,10 +445,10 @@ pub fn rewrite_windows(
                 |it| it.name.to_string(),
             );
             let end = format!("{TUMBLE_END}({time}, {size})");
-            let filter =
-                (self.0)(&relation, &end).map_or_else(String::new, |it| format!(" WHERE {it}"));
+            let Taken { columns, condition } = (self.0)(&relation, &end);
+            let filter = condition.map_or_else(String::new, |it| format!(" WHERE {it}"));
             let sql = format!(
-                "(SELECT *, {TUMBLE_START}({time}, {size}) AS window_start, {end} AS window_end FROM {relation}{filter}) AS {alias}"
+                "(SELECT {columns}, {TUMBLE_START}({time}, {size}) AS window_start, {end} AS window_end FROM {relation}{filter}) AS {alias}"
             );
             match Parser::new(&PostgreSqlDialect {})
                 .try_with_sql(&sql)
@@ -442,15 +462,78 @@ pub fn rewrite_windows(
             }
         }
     }
-    match query.visit(&mut Rewrite(condition)) {
+    match query.visit(&mut Rewrite(taken)) {
         ControlFlow::Break(text) => Err(text),
         ControlFlow::Continue(()) => Ok(()),
     }
 }
 
 /// A windowed view takes all records of its relation: which of them are late is the engine's to decide.
-pub fn all_records(_relation: &str, _window_end: &str) -> Option<String> {
-    None
+pub fn all_records(_relation: &str, _window_end: &str) -> Taken {
+    Taken {
+        columns: "*".to_owned(),
+        condition: None,
+    }
+}
+
+/// Names of the relations a query reads, once its windows are rewritten.
+pub fn relations(query: &Query) -> Vec<String> {
+    let mut names = Vec::new();
+    let _ = visit_relations(query, |name| {
+        let last = name.0.last().and_then(|it| it.as_ident());
+        names.extend(last.map(|it| it.value.clone()));
+        ControlFlow::<()>::Continue(())
+    });
+    names
+}
+
+/// A SELECT that keeps records one by one, taken apart: what each of its columns is computed by, and which records it keeps.
+/// A column that `*` stands for is computed by its own name.
+pub fn apart(query: &Query, schema: &Schema) -> (Vec<String>, String) {
+    let names = schema.fields().iter().map(|it| it.name().clone());
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return (names.collect(), query.to_string());
+    };
+    let mut rest = query.clone();
+    if let SetExpr::Select(select) = rest.body.as_mut() {
+        select.projection.clear();
+    }
+    let items = &select.projection;
+    let sql = |it: &SelectItem| match it {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr.to_string(),
+        other => other.to_string(),
+    };
+    let stars = items
+        .iter()
+        .filter(|it| {
+            matches!(
+                it,
+                SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+            )
+        })
+        .count();
+    let columns = match stars {
+        0 => items.iter().map(sql).collect(),
+        1 => {
+            let many = (schema.fields().len() + 1).saturating_sub(items.len());
+            let mut names = names;
+            let mut columns = Vec::new();
+            for item in items {
+                match item {
+                    SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
+                        columns.extend(names.by_ref().take(many));
+                    }
+                    item => {
+                        names.next();
+                        columns.push(sql(item));
+                    }
+                }
+            }
+            columns
+        }
+        _ => names.collect(),
+    };
+    (columns, rest.to_string())
 }
 
 /// Parses one query.

@@ -6,7 +6,7 @@
 use super::Error;
 use super::report::{Check, Findings, Report, count};
 use super::tables::{Entries, txn_of};
-use crate::coordinator::app_id;
+use crate::coordinator::{self, app_id, growth};
 use crate::lake::{self, Counts, Manifest, Store, TableEntry};
 use crate::plan::Dataflow;
 use object_store::path::Path;
@@ -54,13 +54,7 @@ pub(super) async fn choose(
         }
         Err(error) => return Err(error.into()),
     };
-    if newest.fingerprint != dataflow.fingerprint {
-        return Err(Error::Changed {
-            dataflow: dataflow.name.clone(),
-            lake: store.url.to_string(),
-            number: newest.number,
-        });
-    }
+    check_definition(dataflow, store, &newest)?;
     report.newest = newest.number;
     check_state(store, &newest, report).await?;
     let mut logs = read_logs(dataflow, store).await?;
@@ -91,6 +85,8 @@ pub(super) async fn choose(
             ));
             return Ok(None);
         };
+        // The newest one may be where the dataflow changed.
+        check_definition(dataflow, store, &before)?;
         manifest = before;
     }
     if waiting.is_empty() {
@@ -123,6 +119,22 @@ pub(super) async fn choose(
         pending,
         versions,
     }))
+}
+
+/// A commit can only be proved with the definitions it was written with.
+fn check_definition(dataflow: &Dataflow, store: &Store, manifest: &Manifest) -> Result<(), Error> {
+    let changed = |changes: String| Error::Changed {
+        dataflow: dataflow.name.clone(),
+        lake: store.url.to_string(),
+        number: manifest.number,
+        changes,
+    };
+    match growth::since(manifest, dataflow) {
+        Ok(growth) if growth.is_nothing(manifest) => Ok(()),
+        Ok(growth) => Err(changed(growth.sentences().join("; "))),
+        Err(coordinator::Error::Refused { reasons, .. }) => Err(changed(reasons.join("; "))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// All tables of a dataflow: append-only ones, then one per view.

@@ -16,6 +16,7 @@
 //! Nothing is written. The engine is not used; decoding is, since a record means what its decoder reads.
 
 mod commit;
+mod eras;
 mod records;
 mod report;
 mod rows;
@@ -48,12 +49,13 @@ pub enum Error {
     #[error("there is no commit of dataflow {dataflow:?} in {lake}")]
     Nothing { dataflow: String, lake: String },
     #[error(
-        "commit {number} in {lake} was written with another definition of dataflow {dataflow:?}; verify it with that one"
+        "commit {number} in {lake} was written with another definition of dataflow {dataflow:?}; verify it with that one, or start the pipeline once with this one. What differs: {changes}"
     )]
     Changed {
         dataflow: String,
         lake: String,
         number: u64,
+        changes: String,
     },
     #[error(transparent)]
     Lake(#[from] lake::Error),

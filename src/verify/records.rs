@@ -3,16 +3,15 @@
 //! The lake is read first: of every archived row its partition, offset, epoch, mark and a hash of its values. Then each
 //! partition is read and decoded again, the tables' expressions are applied, and what comes out is held against that. An archived row
 //! takes 32 bytes of memory; large archives are gone through in several passes, some partitions at a time.
+//! Records from before a column was added are decoded as they were then, and have null in it.
 
+use super::eras::{Era, Eras};
 use super::report::{Check, Findings, Report, count, number};
 use super::rows::{self, Archived, ArchivedRows, Letters};
 use super::{Error, Options};
-use crate::coordinator::decoder;
 use crate::lake::{Counts, Manifest, PartitionRead};
 use crate::model::{Offset, Offsets, Partition};
-use crate::plan::{
-    DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, Plan, SourceSpec, TableSpec,
-};
+use crate::plan::{Dataflow, Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked};
 use crate::source::decode::RawRecords;
 use crate::source::{file, kafka};
 use arrow::array::{
@@ -58,6 +57,7 @@ struct Job {
     /// Whether the decoded records are wanted too.
     keep: bool,
     epoch: i64,
+    definitions: Definitions,
 }
 
 /// What reading a partition again has shown.
@@ -86,6 +86,8 @@ pub(super) async fn check(
         .iter()
         .find(|it| it.source.is_empty())
         .and_then(|it| opened.get(&it.name));
+    let definitions: Definitions = serde_json::from_value(manifest.definitions.clone())
+        .map_err(|it| Error::Interrupted(it.to_string()))?;
     for spec in &dataflow.sources {
         let origin = match &options.input {
             Some(folder) => Origin::Folder(folder.clone()),
@@ -124,6 +126,7 @@ pub(super) async fn check(
                 .iter()
                 .any(|it| it.plan.relations().contains(&spec.name)),
             epoch: i64::try_from(manifest.epoch.0).unwrap_or(i64::MAX),
+            definitions: &definitions,
         };
         one.check(letters, opened, &mut known, report).await?;
     }
@@ -149,6 +152,7 @@ struct Source<'a> {
     read: Option<BTreeMap<Partition, PartitionRead>>,
     keep: bool,
     epoch: i64,
+    definitions: &'a Definitions,
 }
 
 /// Everything the passes have shown, put together.
@@ -286,6 +290,7 @@ impl Source<'_> {
                 letters: letters.remove(&partition.0).unwrap_or_default(),
                 keep: self.keep,
                 epoch: self.epoch,
+                definitions: self.definitions.clone(),
                 read,
             };
             self.check_commits(&job, counted, sum);
@@ -327,7 +332,7 @@ impl Source<'_> {
             };
             at += 1;
             *rows_sum += rows.len() as u64;
-            if keeps_all(&table.plan) && rows.len() as u64 != counted.counts.records {
+            if table.keeps_all() && rows.len() as u64 != counted.counts.records {
                 findings.add(|| {
                     format!(
                         "partition {partition} has {}, the commits counted {}",
@@ -500,7 +505,7 @@ impl Source<'_> {
 
     /// The table that tells epoch and mark of every record, if there is one.
     fn marking(&self) -> Option<&TableSpec> {
-        let whole = |it: &&&TableSpec| keeps_all(&it.plan) && it.event_time.is_some();
+        let whole = |it: &&&TableSpec| it.keeps_all() && it.event_time.is_some();
         self.tables.iter().find(whole).copied()
     }
 
@@ -511,13 +516,11 @@ impl Source<'_> {
 
 fn kept_schema(spec: &SourceSpec) -> SchemaRef {
     let schema = spec.schema();
-    let mut fields: Vec<Field> = schema
-        .fields()
-        .iter()
+    let fields = schema.fields().iter();
+    let fields: Vec<Field> = fields
         .map(|it| it.as_ref().clone().with_nullable(true))
         .collect();
-    fields.push(Field::new(LATE_COLUMN, late_type(), true));
-    Arc::new(Schema::new(fields))
+    marked(&Arc::new(Schema::new(fields)))
 }
 
 fn late_type() -> DataType {
@@ -555,21 +558,6 @@ fn compare_counts(partition: i32, counted: &Counts, outcome: &Outcome, findings:
     }
 }
 
-/// Whether a table keeps every record of its source.
-fn keeps_all(plan: &Plan) -> bool {
-    let mut all = true;
-    plan.walk(&mut |node| {
-        all &= !matches!(
-            node,
-            Plan::Map {
-                filter: Some(_),
-                ..
-            }
-        )
-    });
-    all && !plan.relations().contains(&DEAD_LETTER_RELATION.to_owned())
-}
-
 impl Job {
     /// Reads, decodes and compares; blocks.
     fn run(self) -> Result<Outcome, Error> {
@@ -577,14 +565,14 @@ impl Job {
             tables: self.tables.iter().map(|_| Findings::default()).collect(),
             ..Outcome::default()
         };
-        let mut decoder = decoder(&self.spec)?;
+        let mut eras = Eras::new(&self.spec, &self.definitions, self.partition)?;
         let mut tables = Vec::new();
         for (table, archived) in &self.tables {
             tables.push(rows::Matching::new(table, archived).map_err(Error::Interrupted)?);
         }
         let mut letters = rows::MatchingLetters::new(&self.letters);
-        let mut take = |raw: RawRecords| {
-            let decoded = decoder.decode(&raw);
+        let mut take_of_era = |raw: &RawRecords, era: &mut Era| {
+            let decoded = era.decode(raw);
             outcome.counts.add(&Counts {
                 records: decoded.batch.num_rows() as u64,
                 undecoded: decoded.dead_letters.len() as u64,
@@ -610,10 +598,16 @@ impl Job {
                 }
             };
             for (matching, findings) in tables.iter_mut().zip(&mut outcome.tables) {
-                matching.expect(&batch, self.partition.0, findings);
+                let absent = era.absent_in(matching.table());
+                matching.expect(&batch, &absent, self.partition.0, findings);
             }
             if self.keep {
                 outcome.kept.extend(self.kept(&batch));
+            }
+        };
+        let mut take = |raw: RawRecords| {
+            for (part, era) in eras.of(raw) {
+                take_of_era(&part, era);
             }
         };
         let range = self.read.from.0..self.until.0;
@@ -653,7 +647,7 @@ impl Job {
     /// The records with the epoch and mark that the archive tells of them.
     fn kept(&self, batch: &RecordBatch) -> Option<RecordBatch> {
         let whole =
-            |it: &&(TableSpec, Vec<Archived>)| keeps_all(&it.0.plan) && it.0.event_time.is_some();
+            |it: &&(TableSpec, Vec<Archived>)| it.0.keeps_all() && it.0.event_time.is_some();
         let offsets = rows::offsets(batch);
         let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
         match self.tables.iter().find(whole) {

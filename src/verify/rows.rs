@@ -8,6 +8,7 @@ use crate::plan::{
 use crate::source::decode::DeadLetter;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions,
+    new_null_array,
 };
 use arrow::compute::{cast, filter_record_batch, prep_null_mask_filter};
 use arrow::datatypes::{
@@ -308,14 +309,25 @@ impl<'a> Matching<'a> {
         })
     }
 
-    /// Holds records, as they were decoded, against the table.
-    pub fn expect(&mut self, records: &RecordBatch, partition: i32, findings: &mut Findings) {
+    pub fn table(&self) -> &'a TableSpec {
+        self.table
+    }
+
+    /// Holds records, as they were decoded, against the table. Columns that it did not have then are null.
+    pub fn expect(
+        &mut self,
+        records: &RecordBatch,
+        absent: &[usize],
+        partition: i32,
+        findings: &mut Findings,
+    ) {
         let epochs = offsets(records)
             .into_iter()
             .map(|it| find(self.archived, it).map_or(0, |it| it.epoch));
         let epochs = Int64Array::from_iter_values(epochs);
         let expected = with_epochs(records, epochs)
             .and_then(|it| evaluate(&self.table.plan, &it))
+            .and_then(|it| with_nulls(&it, absent))
             .and_then(|it| {
                 let hashes = self.hasher.hashes(it.columns())?;
                 Ok((it, hashes))
@@ -325,7 +337,7 @@ impl<'a> Matching<'a> {
             // An expression fails for a record of the batch: one by one, to say for which.
             Err(_) if 1 < records.num_rows() => {
                 for at in 0..records.num_rows() {
-                    self.expect(&records.slice(at, 1), partition, findings);
+                    self.expect(&records.slice(at, 1), absent, partition, findings);
                 }
             }
             Err(error) => {
@@ -405,6 +417,23 @@ fn with_epochs(records: &RecordBatch, epochs: Int64Array) -> Result<RecordBatch,
     fields.push(Field::new(EPOCH_COLUMN, DataType::Int64, false));
     let mut columns = records.columns().to_vec();
     columns.push(Arc::new(epochs));
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|it| it.to_string())
+}
+
+/// The rows with null in some columns.
+fn with_nulls(rows: &RecordBatch, absent: &[usize]) -> Result<RecordBatch, String> {
+    if absent.is_empty() {
+        return Ok(rows.clone());
+    }
+    let mut columns = rows.columns().to_vec();
+    for at in absent {
+        columns[*at] = new_null_array(columns[*at].data_type(), rows.num_rows());
+    }
+    let schema = rows.schema();
+    let fields = schema.fields().iter();
+    let fields: Vec<Field> = fields
+        .map(|it| it.as_ref().clone().with_nullable(true))
+        .collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|it| it.to_string())
 }
 

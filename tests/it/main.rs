@@ -1,6 +1,8 @@
 //! Tests across modules, as one binary: the layers of the source, every view against its oracle, the embedded page,
 //! records that cannot be taken in, and the proof of a lake.
 
+mod grown_lakes;
+mod growth;
 mod layers;
 mod oracle;
 mod page;

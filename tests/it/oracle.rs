@@ -29,16 +29,16 @@ use tidelake::verify::difference;
 const TICK_MS: u64 = 100;
 const COMMIT_MS: u64 = 1000;
 /// Simulated time between the first record's and the start of the first run.
-const START_MS: u64 = 1_769_860_800_000;
+pub(super) const START_MS: u64 = 1_769_860_800_000;
 
 /// What becomes of one case.
 #[derive(Clone, Debug)]
-struct Scenario {
-    seed: u64,
-    records: usize,
-    partitions: usize,
+pub(super) struct Scenario {
+    pub seed: u64,
+    pub records: usize,
+    pub partitions: usize,
     /// Number of processes and of workers in each, of each run; all runs but the last end in a crash.
-    runs: Vec<(usize, usize)>,
+    pub runs: Vec<(usize, usize)>,
 }
 
 fn scenario(records_max: usize) -> impl Strategy<Value = Scenario> {
@@ -69,7 +69,7 @@ fn shape() -> impl Strategy<Value = (usize, usize)> {
 pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut it = self.0;
         it = (it ^ (it >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -81,7 +81,7 @@ impl Random {
         self.next() % limit
     }
 
-    fn chance(&mut self, percent: u64) -> bool {
+    pub(super) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
@@ -92,15 +92,15 @@ impl Random {
 
 /// Everything that is durable: what a lake would hold.
 #[derive(Default)]
-struct Lake {
-    epoch: Epoch,
-    offsets: Offsets,
-    archive: Vec<Vec<RecordBatch>>,
-    sealed: Vec<Vec<Row>>,
-    open: Vec<Vec<Row>>,
-    clocks: BTreeMap<String, engine::ClockState>,
-    event_times: BTreeMap<String, EventTimes>,
-    state: Vec<StateRecord>,
+pub(super) struct Lake {
+    pub epoch: Epoch,
+    pub offsets: Offsets,
+    pub archive: Vec<Vec<RecordBatch>>,
+    pub sealed: Vec<Vec<Row>>,
+    pub open: Vec<Vec<Row>>,
+    pub clocks: BTreeMap<String, engine::ClockState>,
+    pub event_times: BTreeMap<String, EventTimes>,
+    pub state: Vec<StateRecord>,
 }
 
 /// What all workers of one run have handed over.
@@ -207,6 +207,7 @@ impl Feed for SimulatedFeed {
         Some(Input {
             partition: partition.number,
             records: decoded.batch,
+            kind: engine::Records::Read,
             newest_us: decoded.max_event_time,
             undecoded: decoded
                 .dead_letters
@@ -230,9 +231,9 @@ impl Feed for SimulatedFeed {
 }
 
 /// One dataflow under test, and how its records look.
-struct Subject {
-    dataflow: Arc<Dataflow>,
-    record: fn(&mut Random, i64) -> String,
+pub(super) struct Subject {
+    pub dataflow: Arc<Dataflow>,
+    pub record: fn(&mut Random, i64) -> String,
 }
 
 fn subject(folder: &str, record: fn(&mut Random, i64) -> String) -> Subject {
@@ -245,7 +246,7 @@ fn subject(folder: &str, record: fn(&mut Random, i64) -> String) -> Subject {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -253,7 +254,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Records of all partitions: times go forward with disorder inside the watermark's delay, some far beyond it, a few in the future.
-fn records(subject: &Subject, scenario: &Scenario) -> Vec<Arc<Vec<Vec<u8>>>> {
+pub(super) fn records(subject: &Subject, scenario: &Scenario) -> Vec<Arc<Vec<Vec<u8>>>> {
     let mut random = Random(scenario.seed);
     let mut partitions = vec![Vec::new(); scenario.partitions];
     let mut time_us = (START_MS as i64 - 120_000) * 1000;
@@ -356,17 +357,45 @@ fn check(subject: &Subject, scenario: &Scenario) {
     let partitions = records(subject, scenario);
     let wall = Arc::new(AtomicU64::new(START_MS));
     let mut random = Random(scenario.seed ^ 0x5EED);
-    let mut lake = Lake {
-        archive: vec![Vec::new(); dataflow.tables.len()],
-        sealed: vec![Vec::new(); dataflow.views.len()],
-        open: vec![Vec::new(); dataflow.views.len()],
-        ..Lake::default()
-    };
-    for (run, (processes, workers)) in scenario.runs.iter().enumerate() {
-        let last_run = run + 1 == scenario.runs.len();
+    let mut lake = Lake::of(dataflow);
+    runs(
+        dataflow,
+        &partitions,
+        &scenario.runs,
+        &mut lake,
+        &wall,
+        &mut random,
+    );
+    let read: usize = lake.offsets.iter().map(|it| it.1.offset.0 as usize).sum();
+    assert_eq!(read, scenario.records, "the last run reads everything");
+}
+
+impl Lake {
+    /// A lake without a commit.
+    pub fn of(dataflow: &Dataflow) -> Self {
+        Lake {
+            archive: vec![Vec::new(); dataflow.tables.len()],
+            sealed: vec![Vec::new(); dataflow.views.len()],
+            open: vec![Vec::new(); dataflow.views.len()],
+            ..Lake::default()
+        }
+    }
+}
+
+/// Some runs on a lake, of which all but the last end in a crash.
+pub(super) fn runs(
+    dataflow: &Arc<Dataflow>,
+    partitions: &[Arc<Vec<Vec<u8>>>],
+    shapes: &[(usize, usize)],
+    lake: &mut Lake,
+    wall: &Arc<AtomicU64>,
+    random: &mut Random,
+) {
+    for (run, (processes, workers)) in shapes.iter().enumerate() {
+        let last_run = run + 1 == shapes.len();
         let sealed_before: Vec<usize> = lake.sealed.iter().map(Vec::len).collect();
         let shape = (*processes, *workers);
-        let handed = self::run(dataflow, &partitions, &lake, shape, &wall, &mut random);
+        let handed = self::run(dataflow, partitions, lake, shape, wall, random);
         let commits: Vec<Epoch> = handed
             .reports
             .iter()
@@ -383,15 +412,13 @@ fn check(subject: &Subject, scenario: &Scenario) {
             .filter(|it| *it + 1 == kept || random.chance(5))
             .collect();
         for (at, epoch) in commits[..kept].iter().enumerate() {
-            take(&mut lake, &handed, *epoch);
+            take(lake, &handed, *epoch);
             if compared.contains(&at) {
-                compare(dataflow, &partitions, &lake, &handed, &sealed_before);
+                compare(dataflow, partitions, lake, &handed, &sealed_before);
             }
         }
         wall.fetch_add(random.below(60_000), Ordering::AcqRel);
     }
-    let read: usize = lake.offsets.iter().map(|it| it.1.offset.0 as usize).sum();
-    assert_eq!(read, scenario.records, "the last run reads everything");
 }
 
 /// One run of the engine, in one process or in several that talk over sockets, to a clean end.
@@ -508,6 +535,15 @@ fn share(
         .collect()
 }
 
+pub(super) fn clock_settings(source: &SourceSpec) -> ClockSettings {
+    ClockSettings {
+        delay_us: source.event_time.map_or(0, |it| it.delay_us),
+        idle_ms: 5_000,
+        close_idle_ms: 20_000,
+        ahead_max_us: 3_600_000_000,
+    }
+}
+
 fn job(
     dataflow: &Arc<Dataflow>,
     lake: &Lake,
@@ -517,12 +553,7 @@ fn job(
     wall: &Arc<AtomicU64>,
 ) -> Job {
     let source = &dataflow.sources[0];
-    let clock = ClockSettings {
-        delay_us: source.event_time.map_or(0, |it| it.delay_us),
-        idle_ms: 5_000,
-        close_idle_ms: 20_000,
-        ahead_max_us: 3_600_000_000,
-    };
+    let clock = clock_settings(source);
     let wall = Arc::clone(wall);
     Job {
         dataflow: Arc::clone(dataflow),
@@ -588,21 +619,9 @@ fn compare(
     handed: &Handed,
     sealed_before: &[usize],
 ) {
-    check_archive(dataflow, partitions, lake);
-    let records = oracle_records(dataflow, partitions, lake);
-    let expected = runtime().block_on(recompute(dataflow, &records)).unwrap();
+    compare_tables(dataflow, partitions, lake);
     let folded = folded(&handed.changes[0], lake.epoch.0);
     for (number, view) in dataflow.views.iter().enumerate() {
-        let expected: Vec<Row> = expected[&view.name]
-            .iter()
-            .flat_map(rows_of_batch)
-            .collect();
-        let stored: Vec<Row> = lake.sealed[number]
-            .iter()
-            .chain(&lake.open[number])
-            .cloned()
-            .collect();
-        assert_same(&view.name, "table", &stored, &expected, lake.epoch);
         let live: Vec<Row> = folded
             .iter()
             .filter(|it| it.0.0 == number)
@@ -622,6 +641,25 @@ fn compare(
             .cloned()
             .collect();
         assert_same(&view.name, "changes", &live, &told, lake.epoch);
+    }
+}
+
+/// What the lake has of records and views is what it should have.
+pub(super) fn compare_tables(dataflow: &Dataflow, partitions: &[Arc<Vec<Vec<u8>>>], lake: &Lake) {
+    check_archive(dataflow, partitions, lake);
+    let records = oracle_records(dataflow, partitions, lake);
+    let expected = runtime().block_on(recompute(dataflow, &records)).unwrap();
+    for (number, view) in dataflow.views.iter().enumerate() {
+        let expected: Vec<Row> = expected[&view.name]
+            .iter()
+            .flat_map(rows_of_batch)
+            .collect();
+        let stored: Vec<Row> = lake.sealed[number]
+            .iter()
+            .chain(&lake.open[number])
+            .cloned()
+            .collect();
+        assert_same(&view.name, "table", &stored, &expected, lake.epoch);
     }
 }
 
@@ -667,7 +705,11 @@ fn check_archive(dataflow: &Dataflow, partitions: &[Arc<Vec<Vec<u8>>>], lake: &L
     assert_eq!(found, expected, "each record once");
 }
 
-fn oracle_records(dataflow: &Dataflow, partitions: &[Arc<Vec<Vec<u8>>>], lake: &Lake) -> Records {
+pub(super) fn oracle_records(
+    dataflow: &Dataflow,
+    partitions: &[Arc<Vec<Vec<u8>>>],
+    lake: &Lake,
+) -> Records {
     let mut records = Records::default();
     for (number, table) in dataflow.tables.iter().enumerate() {
         let batches = &lake.archive[number];
@@ -727,7 +769,7 @@ fn source_itself(
     memory(decoder.schema(), &batches)
 }
 
-fn memory(schema: SchemaRef, batches: &[RecordBatch]) -> Arc<dyn TableProvider> {
+pub(super) fn memory(schema: SchemaRef, batches: &[RecordBatch]) -> Arc<dyn TableProvider> {
     let schema = Arc::new(Schema::new(
         schema
             .fields()

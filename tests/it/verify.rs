@@ -28,7 +28,7 @@ use tidelake::verify::{Error, Options, Outcome, Report, verify};
 
 pub(super) const NAME: &str = "everything";
 pub(super) const START_US: i64 = 1_769_860_800_000_000;
-const SECOND_US: i64 = 1_000_000;
+pub(super) const SECOND_US: i64 = 1_000_000;
 
 pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
@@ -72,13 +72,13 @@ impl Place {
     }
 
     /// A copy to be damaged.
-    fn copy(&self) -> Self {
+    pub(super) fn copy(&self) -> Self {
         let copy = Place(tempfile::tempdir().unwrap());
         copy_folder(self.0.path(), copy.0.path());
         copy
     }
 
-    fn verify(&self) -> Report {
+    pub(super) fn verify(&self) -> Report {
         runtime().block_on(async {
             let options = Options {
                 lake: self.lake().display().to_string(),
@@ -88,12 +88,12 @@ impl Place {
         })
     }
 
-    fn manifests(&self) -> Vec<PathBuf> {
+    pub(super) fn manifests(&self) -> Vec<PathBuf> {
         let folder = self.lake().join(format!("_tidelake/{NAME}/manifests"));
         sorted(&folder)
     }
 
-    fn manifest(&self) -> Manifest {
+    pub(super) fn manifest(&self) -> Manifest {
         let newest = self.manifests().pop().expect("there is a commit");
         serde_json::from_slice(&std::fs::read(newest).unwrap()).unwrap()
     }
@@ -136,7 +136,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// Records around a time, some of them in disorder, a few that do not decode.
-fn lines(random: &mut Random, around_us: i64, count: usize) -> Vec<String> {
+pub(super) fn lines(random: &mut Random, around_us: i64, count: usize) -> Vec<String> {
     (0..count)
         .map(|at| match random.below(20) {
             0 => "{\"at\": 1".to_owned(),

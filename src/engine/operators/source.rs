@@ -3,10 +3,11 @@
 use super::{ChangeStream, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::clock::Report;
-use crate::engine::{Feed, Input, Job, SourceProgress, Undecoded};
+use crate::engine::{Feed, Input, Job, Records, SourceProgress, Undecoded};
 use crate::model::{Epoch, Partition};
 use crate::plan::{SourceSpec, dead_letter_schema};
 use arrow::array::{BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -125,15 +126,18 @@ pub(in crate::engine) fn source<'s>(
                         .give_container(&mut dead);
                 }
                 if 0 < input.records.num_rows() {
-                    let epochs = Int64Array::from_value(epoch.0 as i64, input.records.num_rows());
-                    let mut columns = input.records.columns().to_vec();
-                    columns.push(Arc::new(epochs));
-                    let batch = RecordBatch::try_new(schema.clone(), columns)
-                        .expect("a feed yields the source's columns");
+                    let mut changes = match input.kind {
+                        Records::Read => Changes::records(stamped(input.records, &schema, epoch)),
+                        Records::Archived => Changes::records(input.records),
+                        Records::OfView => {
+                            let signs = vec![1; input.records.num_rows()];
+                            Changes::signed(input.records, signs)
+                        }
+                    };
                     records_output
                         .activate()
                         .session(&capabilities[0])
-                        .give_container(&mut Changes::records(batch));
+                        .give_container(&mut changes);
                 }
             }
             if idle {
@@ -148,6 +152,14 @@ pub(in crate::engine) fn source<'s>(
         undecoded,
         reports,
     }
+}
+
+/// Records with the epoch they were read in.
+fn stamped(records: RecordBatch, schema: &SchemaRef, epoch: Epoch) -> RecordBatch {
+    let epochs = Int64Array::from_value(epoch.0 as i64, records.num_rows());
+    let mut columns = records.columns().to_vec();
+    columns.push(Arc::new(epochs));
+    RecordBatch::try_new(schema.clone(), columns).expect("a feed yields the source's columns")
 }
 
 fn note(

@@ -7,9 +7,9 @@ use super::{ChangeStream, ClockStream, Shared, SharedClock, ViewStore};
 use crate::engine::clock::NEVER;
 use crate::engine::worker::Place;
 use crate::model::{Row, rows_of_batch};
-use crate::plan::LATE_COLUMN;
+use crate::plan;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
@@ -25,21 +25,6 @@ use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::operators::vec::Map;
 
 type Nothing = CapacityContainerBuilder<Vec<()>>;
-
-/// The schema of an append-only table as it is stored: late rows carry the watermark they came after.
-pub(in crate::engine) fn marked_schema(schema: &SchemaRef) -> SchemaRef {
-    let mut fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|it| it.as_ref().clone())
-        .collect();
-    fields.push(Field::new(
-        LATE_COLUMN,
-        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        true,
-    ));
-    Arc::new(Schema::new(fields))
-}
 
 /// Records for an append-only table. With a clock and an event time, late ones are marked, which needs the clock as of their epoch.
 pub(in crate::engine) fn append<'s>(
@@ -122,7 +107,7 @@ fn marked(batch: &RecordBatch, event_time: usize, watermark: i64) -> RecordBatch
     };
     let mut columns = batch.columns().to_vec();
     columns.push(column);
-    RecordBatch::try_new(marked_schema(&batch.schema()), columns)
+    RecordBatch::try_new(plan::marked(&batch.schema()), columns)
         .expect("the mark is one more column")
 }
 

@@ -95,14 +95,11 @@ fn queries(limits: Limits) -> Queries {
     });
     let dataflow = Dataflow {
         name: "test".to_owned(),
-        sources: Vec::new(),
-        tables: Vec::new(),
-        views: Vec::new(),
         aliases: vec![(
             "errors".to_owned(),
             "SELECT * FROM logs WHERE status >= 400".to_owned(),
         )],
-        fingerprint: String::new(),
+        ..Dataflow::default()
     };
     let tables = Memory(vec![
         ("logs".to_owned(), logs()),

@@ -1,0 +1,360 @@
+//! A lake made to follow a changed dataflow, in one commit.
+//!
+//! ```text
+//! claim ─ tables at the newest commit E ─ views filled as of E ─ files, state ─ manifest: the growth ─ tables ─ start as ever
+//! ```
+//!
+//! The commit reads nothing from the sources: epoch and offsets stay those of E, so the views that were filled go on, like all others,
+//! with the first record that is in no archive. Until its manifest is there, nothing has happened; from then on everything is
+//! decided, and a start that finds it finishes it as it does with any commit.
+
+use super::commit::{app_id, crash_point, is_open, over};
+use super::growth::Growth;
+use super::refill;
+use super::{Claimed, Error, outputs, state};
+use crate::engine::{self, ClockState, EventTimes, StateRecord};
+use crate::lake::{
+    self, Stager, StateFile, Store, TableEntry, TableLayout, commit_info, remove_of, txn,
+};
+use crate::model::{Epoch, Row, batch_of_rows, wall_ms};
+use crate::plan::{
+    DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec,
+};
+use crate::sql::{self, Records};
+use arrow::datatypes::{Field, Schema};
+use datafusion::catalog::TableProvider;
+use datafusion::logical_expr::{cast, lit};
+use datafusion::prelude::{SessionContext, ident};
+use datafusion::scalar::ScalarValue;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+/// Rows of a filled view per file.
+const FILE_ROWS: usize = 500_000;
+
+/// Does it, and returns the lake to go on from.
+pub(super) async fn grow(
+    dataflow: &Dataflow,
+    store: &Store,
+    settings: &engine::Settings,
+    claimed: Claimed,
+    growth: &Growth,
+) -> Result<Claimed, Error> {
+    let began = Instant::now();
+    for sentence in growth.sentences() {
+        tracing::info!("the dataflow has changed: {sentence}");
+    }
+    let last = &claimed.manifest;
+    let clocks: BTreeMap<String, ClockState> =
+        serde_json::from_value(last.clocks.clone()).unwrap_or_default();
+    let views: BTreeSet<String> = growth.views.keys().cloned().collect();
+    let records = archive(dataflow, store, &claimed, &views).await?;
+    let filled = refill::fill(dataflow, &views, &records, settings.workers).await?;
+    crash_point("filled");
+    let read = filled.read;
+    let rows = closed_and_open(dataflow, settings, &clocks, last.epoch, filled.rows);
+    let files = stage(dataflow, store, last.epoch, &last.writer, rows).await?;
+    crash_point("parts");
+
+    let mut next = last.clone();
+    next.number += 1;
+    next.written_ms = wall_ms();
+    next.definitions =
+        serde_json::to_value(&growth.definitions).map_err(|it| Error::State(it.to_string()))?;
+    let kept = state::load(store, last).await?.into_iter().filter(|it| {
+        let view = view_of(&it.operator);
+        !views.contains(view) && !growth.removed_views.contains(view)
+    });
+    let over = over(dataflow, settings, &clocks, last.epoch);
+    let new = filled.state.into_iter().filter(|it| is_open(it, &over));
+    let records: Vec<StateRecord> = kept.chain(new).collect();
+    let name = format!("{:020}-{}-full", next.number, &next.writer[..8]);
+    let bytes = state::encode(&records)?;
+    let file = store.put_state(&dataflow.name, &name, bytes).await?;
+    let mut obsolete: Vec<StateFile> = next.state_full.replace(file).into_iter().collect();
+    obsolete.append(&mut next.state_differences);
+    crash_point("state");
+
+    let app = |table: &str| app_id(&dataflow.name, table);
+    for layout in outputs::layouts(dataflow) {
+        let name = &layout.name;
+        let was = claimed.tables.get(name);
+        let fills = growth.views.contains_key(name);
+        let grows = growth.table_columns.contains_key(name);
+        if was.is_some() && !fills && !grows {
+            continue;
+        }
+        let operation = match was {
+            None => "CREATE TABLE",
+            Some(_) if fills => "OVERWRITE",
+            Some(_) => "ADD COLUMNS",
+        };
+        let (number, now_ms) = (next.number, next.written_ms);
+        let mut actions = vec![
+            commit_info(operation, next.epoch.0, number, !fills, now_ms),
+            txn(&app(name), number, now_ms),
+            txn(
+                &format!("{}#generation", app(name)),
+                next.generation,
+                now_ms,
+            ),
+        ];
+        let mut after = was.cloned().unwrap_or_default();
+        match was {
+            None => actions.extend(creation(store, &layout, now_ms).await?),
+            Some(was) => {
+                actions.extend(store.column_change(&layout, was.version).await?);
+                if fills {
+                    let old = store.files_at(name, was.version).await?;
+                    actions.extend(old.iter().map(|it| remove_of(it, true, now_ms)));
+                    (after.open_files, after.small_files) = Default::default();
+                }
+                after.version += 1;
+            }
+        }
+        for (add, open) in files.get(name).into_iter().flatten() {
+            match open {
+                true => after.open_files.push(add.clone()),
+                false => after.note(add),
+            }
+            actions.push(add.clone());
+        }
+        let entry = TableEntry {
+            version: after.version,
+            commit: number,
+            actions,
+            open_files: after.open_files,
+            small_files: after.small_files,
+        };
+        next.tables.insert(name.clone(), entry);
+    }
+    store.commit_manifest(&next).await?;
+    crash_point("manifest");
+    let tables = super::roll_forward(dataflow, store, &next).await?;
+    tracing::info!(
+        number = next.number,
+        rows = read,
+        seconds = began.elapsed().as_secs(),
+        "the lake follows the changed dataflow since commit {}: {read} stored rows were read for it",
+        next.number
+    );
+    Ok(Claimed {
+        manifest: next,
+        tables,
+        obsolete,
+        grown: growth.sentences(),
+    })
+}
+
+/// The view a stateful operator belongs to.
+fn view_of(operator: &str) -> &str {
+    operator.rsplit_once('.').map_or(operator, |it| it.0)
+}
+
+/// The new table, in the entry that is its first version. A table that another one made is not touched.
+async fn creation(store: &Store, layout: &TableLayout, now_ms: u64) -> Result<Vec<Value>, Error> {
+    if !store.log_entries(&layout.name).await?.is_empty() {
+        return Err(lake::Error::Table {
+            table: layout.name.clone(),
+            reason: "it is there and is none of this dataflow; give the view another name or move the table away".to_owned(),
+        }
+        .into());
+    }
+    Ok(layout.creation(now_ms)?)
+}
+
+/// Everything in the lake that these views can be filled from.
+async fn archive(
+    dataflow: &Dataflow,
+    store: &Store,
+    claimed: &Claimed,
+    views: &BTreeSet<String>,
+) -> Result<Records, Error> {
+    let mut records = Records::default();
+    let mut kept = BTreeMap::new();
+    let wrong = |name: &str, it: String| Error::Refill(format!("table {name}: {it}"));
+    for name in claimed.tables.keys() {
+        let version = claimed.tables[name].version;
+        let provider = async {
+            let delta = store.open_delta_at(name, version).await?;
+            let provider = sql::delta_provider(&delta).await;
+            provider.map_err(|it| wrong(name, it))
+        };
+        if let Some(table) = dataflow.tables.iter().find(|it| it.name == *name) {
+            let provider =
+                with_new_columns(provider.await?, table).map_err(|it| wrong(name, it))?;
+            kept.insert(name.clone(), Arc::clone(&provider));
+            let relation = match table.source.is_empty() {
+                true => DEAD_LETTER_RELATION.to_owned(),
+                false => name.clone(),
+            };
+            records.relations.insert(relation, provider);
+        } else if dataflow.view(name).is_some() && !views.contains(name) {
+            records.relations.insert(name.clone(), provider.await?);
+        }
+    }
+    for source in &dataflow.sources {
+        let copy = |it: &&TableSpec| it.source == source.name && it.keeps_all();
+        let Some(table) = dataflow.tables.iter().find(copy) else {
+            continue;
+        };
+        let Some(provider) = kept.get(&table.name) else {
+            continue;
+        };
+        let read = read_columns(dataflow, views, &source.name);
+        if let Some(provider) =
+            source_of(provider, source, table, &read).map_err(|it| wrong(&table.name, it))?
+        {
+            records.relations.insert(source.name.clone(), provider);
+        }
+    }
+    let event_times: BTreeMap<String, EventTimes> =
+        serde_json::from_value(claimed.manifest.event_times.clone()).unwrap_or_default();
+    records.now_us = event_times
+        .into_iter()
+        .map(|(source, it)| (source, it.now_us))
+        .collect();
+    Ok(records)
+}
+
+/// A table as it will be: columns that come with the growth are null in the rows that are there.
+fn with_new_columns(
+    provider: Arc<dyn TableProvider>,
+    table: &TableSpec,
+) -> Result<Arc<dyn TableProvider>, String> {
+    let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
+    let there = provider.schema();
+    let columns = table
+        .stored_schema()
+        .fields()
+        .iter()
+        .map(|it| match there.field_with_name(it.name()) {
+            Ok(_) => ident(it.name()),
+            Err(_) => cast(lit(ScalarValue::Null), it.data_type().clone()).alias(it.name()),
+        })
+        .collect::<Vec<_>>();
+    let frame = SessionContext::new().read_table(provider).map_err(text)?;
+    Ok(frame.select(columns).map_err(text)?.into_view())
+}
+
+/// Columns of a source that are read from it itself: by filled views, and for the late records of windows.
+fn read_columns(dataflow: &Dataflow, filled: &BTreeSet<String>, source: &str) -> BTreeSet<usize> {
+    let mut read = BTreeSet::new();
+    for view in &dataflow.views {
+        let windowed = matches!(view.kind, ViewKind::Windowed { .. });
+        view.plan.walk(&mut |node| match node {
+            Plan::Relation { name, columns, .. }
+                if name == source && (windowed || filled.contains(&view.name)) =>
+            {
+                read.extend(columns);
+            }
+            _ => {}
+        });
+    }
+    read
+}
+
+/// A source as its archive has it, as far as it is read; nothing if the archive lacks a column that is.
+fn source_of(
+    archive: &Arc<dyn TableProvider>,
+    source: &SourceSpec,
+    table: &TableSpec,
+    read: &BTreeSet<usize>,
+) -> Result<Option<Arc<dyn TableProvider>>, String> {
+    let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
+    let (schema, stored) = (source.schema(), table.plan.schema());
+    let mut selected = Vec::new();
+    let kept = sql::kept_columns(source, table);
+    for (at, (column, kept)) in schema.fields().iter().zip(kept).enumerate() {
+        let value = match kept {
+            Some(it) => ident(stored.field(it).name()),
+            None if read.contains(&at) => return Ok(None),
+            None => cast(lit(ScalarValue::Null), column.data_type().clone()),
+        };
+        selected.push(value.alias(column.name()));
+    }
+    if table.event_time.is_some() {
+        selected.push(ident(LATE_COLUMN));
+    }
+    let frame = SessionContext::new()
+        .read_table(Arc::clone(archive))
+        .map_err(text)?;
+    Ok(Some(frame.select(selected).map_err(text)?.into_view()))
+}
+
+/// Rows of each view that can change no more, and the others.
+fn closed_and_open(
+    dataflow: &Dataflow,
+    settings: &engine::Settings,
+    clocks: &BTreeMap<String, ClockState>,
+    epoch: Epoch,
+    rows: BTreeMap<String, Vec<Row>>,
+) -> BTreeMap<String, (Vec<Row>, Vec<Row>)> {
+    let of_view = |(name, rows): (String, Vec<Row>)| {
+        let end = dataflow
+            .view(&name)
+            .and_then(|it| closing(it, settings, clocks, epoch));
+        let is_closed = |row: &Row| {
+            end.is_some_and(|(column, end)| row.0[column].as_i64().is_some_and(|it| it <= end))
+        };
+        (name, rows.into_iter().partition(is_closed))
+    };
+    rows.into_iter().map(of_view).collect()
+}
+
+/// Up to which value of which column rows of a windowed view are closed.
+fn closing(
+    view: &ViewSpec,
+    settings: &engine::Settings,
+    clocks: &BTreeMap<String, ClockState>,
+    epoch: Epoch,
+) -> Option<(usize, i64)> {
+    let ViewKind::Windowed { column, add_us } = view.kind else {
+        return None;
+    };
+    let source = view.clock.as_ref()?;
+    let watermark = clocks
+        .get(source)?
+        .watermark(&settings.clocks[source], epoch.0 + 1);
+    Some((column, watermark.saturating_sub(add_us)))
+}
+
+/// Writes the rows of filled views; returns the log actions that will show them, and whether they hold open rows.
+async fn stage(
+    dataflow: &Dataflow,
+    store: &Store,
+    epoch: Epoch,
+    writer: &str,
+    rows: BTreeMap<String, (Vec<Row>, Vec<Row>)>,
+) -> Result<BTreeMap<String, Vec<(Value, bool)>>, Error> {
+    let label = format!("g-{}", &writer[..8]);
+    let in_flight = Arc::new(AtomicUsize::new(0));
+    let runtime = tokio::runtime::Handle::current();
+    let mut stager = Stager::new(store.clone(), runtime, label, in_flight);
+    for layout in outputs::layouts(dataflow) {
+        let Some((closed, open)) = rows.get(&layout.name) else {
+            continue;
+        };
+        let fields = layout.schema.fields().iter();
+        let fields: Vec<Field> = fields
+            .map(|it| it.as_ref().clone().with_nullable(true))
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        for (rows, is_open) in [(closed, false), (open, true)] {
+            for rows in rows.chunks(FILE_ROWS) {
+                let batch = batch_of_rows(&schema, rows.iter())
+                    .map_err(|it| Error::Refill(format!("view {}: {it}", layout.name)))?;
+                stager.write(&layout, epoch, &batch, is_open)?;
+            }
+        }
+    }
+    let mut files: BTreeMap<String, Vec<(Value, bool)>> = BTreeMap::new();
+    for staged in stager.finish(epoch, true)? {
+        let (table, add, _rows, open) = staged.durable().await?;
+        files.entry(table).or_default().push((add, open));
+    }
+    Ok(files)
+}

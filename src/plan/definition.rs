@@ -1,0 +1,256 @@
+//! What a dataflow is, in a form that outlives the program: kept with every commit, compared at every start.
+//!
+//! A definition says what stored rows and stored state of a relation mean. It is made from the text of the statements,
+//! after `${NAME}` is filled in, with names and types resolved; never from how this program represents them, so that
+//! another build says the same. What changes nothing that is stored (brokers, retention, the watermark's delay) is not in it.
+
+use super::{Aggregation, ColumnSpec, Dataflow, Format, Function, LATE_RELATION, Plan, Window};
+use crate::model::Offsets;
+use arrow::datatypes::{DataType, SchemaRef};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Rises when stored state of an operator means something else than before: all views are then filled again.
+const STATE_VERSION: u32 = 1;
+
+/// All relations of a dataflow by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definitions {
+    pub sources: BTreeMap<String, SourceDefinition>,
+    pub tables: BTreeMap<String, TableDefinition>,
+    pub views: BTreeMap<String, ViewDefinition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceDefinition {
+    pub format: String,
+    pub columns: Vec<ColumnDefinition>,
+    pub event_time: Option<String>,
+}
+
+/// A table of archived records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableDefinition {
+    /// Empty for the table of dead letters.
+    pub source: String,
+    /// Which records it keeps, as SQL.
+    pub selection: String,
+    pub columns: Vec<ColumnDefinition>,
+    pub partition_by: Vec<String>,
+    pub event_time: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewDefinition {
+    pub columns: Vec<ColumnDefinition>,
+    /// A hash over everything that decides its rows and its state, apart from the views it reads.
+    pub meaning: String,
+    /// Views whose rows, or whose late records, it reads.
+    pub reads: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnDefinition {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// In a source: whether a record may lack it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+    /// In a table of archived records: what it is computed by.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sql: String,
+    /// For a column that was added: where each partition of the source was read on then. Records before do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Offsets>,
+}
+
+impl Definitions {
+    /// The definitions of a dataflow that is about to begin.
+    pub fn of(dataflow: &Dataflow) -> Self {
+        let mut definitions = Definitions::default();
+        for source in &dataflow.sources {
+            let name = |it: usize| source.columns[it].name.clone();
+            let definition = SourceDefinition {
+                format: match source.format {
+                    Format::Json => "JSON".to_owned(),
+                    Format::AccessLog => "ACCESS_LOG".to_owned(),
+                },
+                columns: source.columns.iter().map(of_source).collect(),
+                event_time: source.event_time.map(|it| name(it.column)),
+            };
+            definitions.sources.insert(source.name.clone(), definition);
+        }
+        for table in &dataflow.tables {
+            let schema = table.plan.schema();
+            let mut columns = columns_of(&schema);
+            for (column, sql) in columns.iter_mut().zip(&table.columns_sql) {
+                column.sql.clone_from(sql);
+            }
+            let definition = TableDefinition {
+                source: table.source.clone(),
+                selection: table.selection.clone(),
+                columns,
+                partition_by: table.partition_by.clone(),
+                event_time: table.event_time.map(|it| schema.field(it).name().clone()),
+            };
+            definitions.tables.insert(table.name.clone(), definition);
+        }
+        // Views that may leave records out as too late, so far.
+        let mut windowed: Vec<String> = Vec::new();
+        for view in &dataflow.views {
+            let mut reads: Vec<String> = Vec::new();
+            for name in view.plan.relations() {
+                match name.as_str() {
+                    LATE_RELATION => reads.extend(windowed.iter().cloned()),
+                    other => reads.extend(dataflow.view(other).map(|it| it.name.clone())),
+                }
+            }
+            reads.sort();
+            reads.dedup();
+            let text = format!(
+                "{STATE_VERSION}\n{}\n{}",
+                view.sql_of_all,
+                outline(&view.plan)
+            );
+            let definition = ViewDefinition {
+                columns: columns_of(&view.plan.schema()),
+                meaning: format!("{:032x}", twox_hash::XxHash3_128::oneshot(text.as_bytes())),
+                reads,
+            };
+            definitions.views.insert(view.name.clone(), definition);
+            let mut tumbles = false;
+            view.plan.walk(&mut |node| {
+                tumbles |= matches!(node, Plan::Aggregate { aggregation, .. } if matches!(aggregation.window, Window::Tumble { .. }));
+            });
+            if tumbles {
+                windowed.push(view.name.clone());
+            }
+        }
+        definitions
+    }
+}
+
+/// What the stateful nodes of a plan keep. Two plans that say the same here can read each other's state.
+pub fn state_shape(plan: &Plan) -> String {
+    let mut text = String::new();
+    plan.walk(&mut |node| match node {
+        Plan::Aggregate {
+            input, aggregation, ..
+        } => aggregation_shape(&mut text, aggregation, &input.schema()),
+        Plan::TopK {
+            order, skip, limit, ..
+        } => {
+            let _ = write!(text, "top {limit} after {skip} by");
+            for it in order {
+                let _ = write!(text, " {} {} {}", it.column, it.descending, it.nulls_first);
+            }
+            let _ = writeln!(text, " of ({})", types(&node.schema()));
+        }
+        _ => {}
+    });
+    text
+}
+
+/// The relations a plan reads, with the columns that `*` stood for, and what it keeps.
+fn outline(plan: &Plan) -> String {
+    let mut text = state_shape(plan);
+    plan.walk(&mut |node| {
+        if let Plan::Relation { name, schema, .. } = node {
+            let _ = writeln!(text, "reads {name} ({})", types(schema));
+        }
+    });
+    text
+}
+
+fn aggregation_shape(text: &mut String, aggregation: &Aggregation, input: &SchemaRef) {
+    let keys = aggregation.keys.iter().map(|it| input.field(*it));
+    let keys: Vec<String> = keys.map(|it| type_name(it.data_type())).collect();
+    let _ = write!(text, "{} by ({})", aggregation.id, keys.join(", "));
+    match aggregation.window {
+        Window::None => {}
+        Window::Tumble {
+            key,
+            add_us,
+            size_us,
+        } => {
+            let _ = write!(text, " tumble {key} {add_us} {size_us}");
+        }
+        Window::Last {
+            size_us, step_us, ..
+        } => {
+            let _ = write!(text, " last {size_us} {step_us}");
+        }
+    }
+    let _ = write!(text, " append_only {}:", aggregation.append_only);
+    for it in &aggregation.aggregates {
+        let function = match it.function {
+            Function::Count => "count".to_owned(),
+            Function::CountDistinct => "count_distinct".to_owned(),
+            Function::Sum => "sum".to_owned(),
+            Function::Avg => "avg".to_owned(),
+            Function::Min => "min".to_owned(),
+            Function::Max => "max".to_owned(),
+            Function::Variance { sample } => format!("variance {sample}"),
+            Function::Stddev { sample } => format!("stddev {sample}"),
+            Function::Percentile(rank) => format!("percentile {rank}"),
+        };
+        let _ = write!(
+            text,
+            " {function} of {} to {} filtered {};",
+            type_name(&it.argument_type),
+            type_name(&it.result_type),
+            it.filter.is_some()
+        );
+    }
+    text.push('\n');
+}
+
+fn types(schema: &SchemaRef) -> String {
+    let fields = schema.fields().iter();
+    let texts: Vec<String> = fields
+        .map(|it| format!("{} {}", it.name(), type_name(it.data_type())))
+        .collect();
+    texts.join(", ")
+}
+
+fn of_source(column: &ColumnSpec) -> ColumnDefinition {
+    ColumnDefinition {
+        name: column.name.clone(),
+        data_type: type_name(&column.data_type),
+        required: !column.nullable,
+        sql: String::new(),
+        since: None,
+    }
+}
+
+fn columns_of(schema: &SchemaRef) -> Vec<ColumnDefinition> {
+    let fields = schema.fields().iter();
+    fields
+        .map(|it| ColumnDefinition {
+            name: it.name().clone(),
+            data_type: type_name(it.data_type()),
+            required: false,
+            sql: String::new(),
+            since: None,
+        })
+        .collect()
+}
+
+/// A type as SQL has it.
+fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Null => "NULL",
+        DataType::Boolean => "BOOLEAN",
+        DataType::Int32 => "INT",
+        DataType::Int64 => "BIGINT",
+        DataType::Float64 => "DOUBLE",
+        DataType::Utf8 => "TEXT",
+        DataType::Binary => "BYTES",
+        DataType::Date32 => "DATE",
+        DataType::Timestamp(..) => "TIMESTAMP",
+        other => return other.to_string(),
+    }
+    .to_owned()
+}
