@@ -7,14 +7,19 @@ use crate::engine::{Partial, StateContent, StateRecord};
 use crate::lake::{Manifest, Store};
 use crate::model::Row;
 use differential_dataflow::difference::{IsZero, Semigroup};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 const MAGIC: &[u8] = b"TLS1";
 
 /// Records added up: one per operator, group and bucket, or row.
 #[derive(Default)]
 pub(super) struct Sum {
-    groups: HashMap<(String, Row, i64), Partial>,
+    /// By operator; within, found by key and bucket.
+    groups: HashMap<String, HashTable<Partial>>,
     rows: HashMap<(String, Row), i64>,
 }
 
@@ -25,12 +30,15 @@ impl Sum {
                 *self.rows.entry((record.operator, row)).or_insert(0) += diff
             }
             StateContent::Group(partial) => {
-                let key = (record.operator, partial.key.clone(), partial.bucket);
-                match self.groups.get_mut(&key) {
-                    None => {
-                        self.groups.insert(key, partial);
+                let groups = self.groups.entry(record.operator).or_default();
+                let hash = |it: &Partial| FixedState::default().hash_one((&it.key, it.bucket));
+                let same = |it: &Partial| it.bucket == partial.bucket && it.key == partial.key;
+                match groups.entry(hash(&partial), same, hash) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(partial);
                     }
-                    Some(sum) => {
+                    Entry::Occupied(mut entry) => {
+                        let sum = entry.get_mut();
                         sum.accumulator.plus_equals(&partial.accumulator);
                         sum.members.extend(partial.members);
                     }
@@ -42,27 +50,28 @@ impl Sum {
     /// The sums. Members of sets, of which there may be millions, are left in parts unless it is the `whole` state: they
     /// add up when they are read.
     pub fn records(self, whole: bool) -> Vec<StateRecord> {
-        let groups = self
+        let partials = self
             .groups
             .into_iter()
-            .filter_map(|((operator, _, _), mut partial)| {
-                if whole {
-                    partial.members.sort_unstable();
+            .flat_map(|(operator, all)| all.into_iter().map(move |it| (operator.clone(), it)));
+        let groups = partials.filter_map(|(operator, mut partial)| {
+            if whole {
+                partial.members.sort_unstable();
+            }
+            partial.members.dedup_by(|next, kept| {
+                let same = (next.0, next.1) == (kept.0, kept.1);
+                if same {
+                    kept.2 += next.2;
                 }
-                partial.members.dedup_by(|next, kept| {
-                    let same = (next.0, next.1) == (kept.0, kept.1);
-                    if same {
-                        kept.2 += next.2;
-                    }
-                    same
-                });
-                partial.members.retain(|it| it.2 != 0);
-                let empty = partial.accumulator.is_zero() && partial.members.is_empty();
-                (!empty).then_some(StateRecord {
-                    operator,
-                    content: StateContent::Group(partial),
-                })
+                same
             });
+            partial.members.retain(|it| it.2 != 0);
+            let empty = partial.accumulator.is_zero() && partial.members.is_empty();
+            (!empty).then_some(StateRecord {
+                operator,
+                content: StateContent::Group(partial),
+            })
+        });
         let rows = self
             .rows
             .into_iter()

@@ -25,7 +25,8 @@ pub enum Slot {
     /// Counted records, or members of a distinct set.
     Count(i64),
     Sum(ExactSum),
-    Moments(Moments),
+    /// Boxed, since it is the largest by far and there is one slot per aggregate and group.
+    Moments(Box<Moments>),
     /// Candidates for the smallest or largest value, sorted, with how often each was given.
     Extremes(Vec<(Value, i64)>),
     Bins(Bins),
@@ -37,9 +38,7 @@ impl Slot {
         match aggregate.function {
             Function::Count | Function::CountDistinct => Slot::Count(0),
             Function::Sum | Function::Avg => Slot::Sum(ExactSum::default()),
-            Function::Variance { .. } | Function::Stddev { .. } => {
-                Slot::Moments(Moments::default())
-            }
+            Function::Variance { .. } | Function::Stddev { .. } => Slot::Moments(Box::default()),
             Function::Min | Function::Max => Slot::Extremes(Vec::new()),
             Function::Percentile(_) => Slot::Bins(Bins::default()),
         }

@@ -366,7 +366,7 @@ impl Grouper {
                     Column::Distinct => Slot::Count(0),
                     Column::Sum(it) => Slot::Sum(it.get(group).copied().unwrap_or_default()),
                     Column::Moments(it) => {
-                        Slot::Moments(it.get(group).copied().unwrap_or_default())
+                        Slot::Moments(Box::new(it.get(group).copied().unwrap_or_default()))
                     }
                     Column::Best(it) => Slot::Extremes(
                         it.get(group)

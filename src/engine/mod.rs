@@ -28,8 +28,10 @@ pub use worker::{Mesh, Running, start};
 use crate::model::{Epoch, Offset, Partition, Position, Row};
 use crate::plan::Dataflow;
 use arrow::array::RecordBatch;
+use differential_dataflow::Hashable;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -161,6 +163,43 @@ pub struct StateRecord {
 pub enum StateContent {
     Group(Partial),
     Row(Row, i64),
+}
+
+/// Stored state of the keys that one worker keeps, by operator.
+#[derive(Debug, Default)]
+struct StateShare {
+    groups: HashMap<String, Vec<Partial>>,
+    rows: HashMap<String, Vec<(Row, i64)>>,
+}
+
+impl StateShare {
+    /// Shares state out among workers by the hash of its keys: exactly one gets each, in whatever order anyone reads them.
+    fn of(state: Vec<StateRecord>, own: Range<usize>, workers: usize) -> Vec<StateShare> {
+        let mut shares: Vec<StateShare> = own.clone().map(|_| StateShare::default()).collect();
+        let share_of = |hash: u64| {
+            let worker = (hash % workers as u64) as usize;
+            own.contains(&worker).then(|| worker - own.start)
+        };
+        for StateRecord { operator, content } in state {
+            match content {
+                StateContent::Group(partial) => {
+                    if let Some(at) = share_of(partial.key.hashed()) {
+                        shares[at].groups.entry(operator).or_default().push(partial);
+                    }
+                }
+                StateContent::Row(row, diff) => {
+                    if let Some(at) = share_of(row.hashed()) {
+                        shares[at]
+                            .rows
+                            .entry(operator)
+                            .or_default()
+                            .push((row, diff));
+                    }
+                }
+            }
+        }
+        shares
+    }
 }
 
 /// Where to go on after a restart.

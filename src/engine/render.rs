@@ -8,7 +8,7 @@ use super::operators::{
     self, ChangeStream, ClockStream, Refusal, RunEpochs, Shared, SharedClock, ViewStore,
 };
 use super::worker::Place;
-use super::{Feed, Job};
+use super::{Feed, Job, StateShare};
 use crate::plan::{DEAD_LETTER_RELATION, LATE_RELATION, Plan, ViewKind, ViewSpec};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +24,7 @@ use timely::dataflow::{ProbeHandle, Scope, StreamVec};
 struct Render<'a, 's> {
     job: &'a Job,
     place: Place,
+    share: StateShare,
     epochs: RunEpochs,
     shared: Rc<RefCell<Shared>>,
     relations: HashMap<String, ChangeStream<'s>>,
@@ -40,6 +41,7 @@ pub(super) fn render(
     job: &Job,
     place: Place,
     feeds: Vec<Box<dyn Feed>>,
+    share: StateShare,
     shared: &Rc<RefCell<Shared>>,
 ) -> (ProbeHandle<u64>, BTreeMap<String, SharedClock>) {
     let boot = if job.restored.epoch.0 == 0 {
@@ -50,6 +52,7 @@ pub(super) fn render(
     let mut render = Render {
         job,
         place,
+        share,
         epochs: RunEpochs {
             boot,
             start: job.start.0,
@@ -189,8 +192,11 @@ impl<'s> Render<'_, 's> {
                 schema,
             } => {
                 let below = self.plan(input, view, refusal);
-                let state = &self.job.restored.state;
-                let restored = operators::restored_partials(state, &aggregation.id, self.place);
+                let restored = self
+                    .share
+                    .groups
+                    .remove(&aggregation.id)
+                    .unwrap_or_default();
                 let clock = aggregation
                     .clock
                     .as_ref()
@@ -220,8 +226,7 @@ impl<'s> Render<'_, 's> {
                 let below = self.plan(input, view, refusal);
                 let operator = format!("{view}.top{}", self.top_ks);
                 self.top_ks += 1;
-                let restored =
-                    operators::restored_rows(&self.job.restored.state, &operator, self.place);
+                let restored = self.share.rows.remove(&operator).unwrap_or_default();
                 operators::top_k(
                     below,
                     &plan.schema(),

@@ -5,7 +5,7 @@
 use super::clock::NEVER;
 use super::operators::{Shared, SharedClock};
 use super::render::render;
-use super::{CommitReport, Feed, Job, Outputs, Published, SourceProgress};
+use super::{CommitReport, Feed, Job, Outputs, Published, SourceProgress, StateShare};
 use crate::model::Epoch;
 use std::any::Any;
 use std::cell::RefCell;
@@ -83,11 +83,6 @@ impl Place {
         (0..self.peers / self.local).map(move |it| (it * self.local + key % self.local) as u64)
     }
 
-    /// Whether a key of this hash is this worker's: exactly one says so, in whatever order anyone looks at keys.
-    pub fn owns(self, hash: u64) -> bool {
-        hash % self.peers as u64 == self.index as u64
-    }
-
     pub fn is_cluster(self) -> bool {
         self.local < self.peers
     }
@@ -98,7 +93,7 @@ impl Place {
 /// # Errors
 /// If threads cannot be started.
 pub fn start(
-    job: Job,
+    mut job: Job,
     mesh: Mesh,
     parts: Vec<(Vec<Box<dyn Feed>>, Box<dyn Outputs>)>,
 ) -> Result<Running, String> {
@@ -109,8 +104,15 @@ pub fn start(
         &mut config,
         &differential_dataflow::Config::default().idle_merge_effort(Some(1000)),
     );
+    let peers = mesh.processes() * local;
     let (builders, guard) = allocators(mesh, local)?;
-    let parts: Mutex<Vec<Option<_>>> = Mutex::new(parts.into_iter().map(Some).collect());
+    let shares = StateShare::of(
+        std::mem::take(&mut job.restored.state),
+        first..first + local,
+        peers,
+    );
+    let parts: Mutex<Vec<Option<_>>> =
+        Mutex::new(parts.into_iter().zip(shares).map(Some).collect());
     let job = Arc::new(job);
     let guards = timely::execute::execute_from(builders, guard, config, move |worker| {
         let place = Place {
@@ -118,13 +120,13 @@ pub fn start(
             peers: worker.peers(),
             local,
         };
-        let (feeds, outputs) = parts
+        let ((feeds, outputs), share) = parts
             .lock()
             .ok()
             .and_then(|mut it| it[place.index - first].take())
             .expect("each worker takes its own part once");
         let failed = AbortOnPanic(place);
-        run(worker, place, &job, feeds, outputs);
+        run(worker, place, &job, feeds, outputs, share);
         std::mem::forget(failed);
     })?;
     Ok(Running {
@@ -179,10 +181,11 @@ fn run(
     job: &Job,
     feeds: Vec<Box<dyn Feed>>,
     outputs: Box<dyn Outputs>,
+    share: StateShare,
 ) {
     let shared = Rc::new(RefCell::new(Shared::default()));
     let (probe, clocks) = worker.dataflow_named("tidelake", |scope| {
-        render(scope, job, place, feeds, &shared)
+        render(scope, job, place, feeds, share, &shared)
     });
     let mut exit = Exit {
         place,

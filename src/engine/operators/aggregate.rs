@@ -594,21 +594,3 @@ fn late<'s>(
         }
     })
 }
-
-/// The partials among stored records that belong to one operator and one worker: those of its own keys.
-pub(in crate::engine) fn restored_partials(
-    state: &[StateRecord],
-    operator: &str,
-    place: Place,
-) -> Vec<Partial> {
-    state
-        .iter()
-        .filter(|it| it.operator == operator)
-        .filter_map(|it| match &it.content {
-            StateContent::Group(partial) => Some(partial),
-            StateContent::Row(..) => None,
-        })
-        .filter(|it| place.owns(it.key.hashed()))
-        .cloned()
-        .collect()
-}

@@ -6,11 +6,11 @@ mod stateless;
 mod store;
 mod top_k;
 
-pub(super) use aggregate::{aggregate, restored_partials};
+pub(super) use aggregate::aggregate;
 pub(super) use source::source;
 pub(super) use stateless::{Refusal, map, project, relabel};
 pub(super) use store::{append, publish, store_view, tail, view_rows};
-pub(super) use top_k::{restored_rows, top_k};
+pub(super) use top_k::top_k;
 
 use super::clock::Clock;
 use super::{Control, SourceProgress, StateContent, StateRecord};

@@ -190,21 +190,3 @@ fn rank(row: &Row, order: &[Order]) -> Vec<Ranking> {
         })
         .collect()
 }
-
-/// The rows among stored records that belong to one operator and one worker.
-pub(in crate::engine) fn restored_rows(
-    state: &[StateRecord],
-    operator: &str,
-    place: Place,
-) -> Vec<(Row, i64)> {
-    state
-        .iter()
-        .filter(|it| it.operator == operator)
-        .filter_map(|it| match &it.content {
-            StateContent::Row(row, diff) => Some((row, *diff)),
-            StateContent::Group(_) => None,
-        })
-        .filter(|it| place.owns(it.0.hashed()))
-        .map(|(row, diff)| (row.clone(), diff))
-        .collect()
-}
