@@ -5,13 +5,12 @@
 //! retract are final, so the retraction ends at the view's edge and only frees the arrangement.
 
 use super::{ChangeStream, ClockStream, RunEpochs, Shared, SharedClock};
+use crate::engine::StateContent;
 use crate::engine::accumulate::{Accumulator, Partial, Slot, results};
 use crate::engine::changes::Changes;
 use crate::engine::clock::NEVER;
 use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::grouping::{Grouper, Groups};
-use crate::engine::worker::Place;
-use crate::engine::{StateContent, StateRecord};
 use crate::model::{Row, array_of_values};
 use crate::plan::{Aggregation, Function, Window, late_schema};
 use arrow::array::{

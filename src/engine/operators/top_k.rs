@@ -1,9 +1,8 @@
 //! The first rows by an order, in stages: a change touches one bucket of every stage, not the whole input.
 
 use super::{ChangeStream, Shared};
+use crate::engine::StateContent;
 use crate::engine::changes::Changes;
-use crate::engine::worker::Place;
-use crate::engine::{StateContent, StateRecord};
 use crate::model::{Row, Value, batch_of_rows, rows_of_batch};
 use crate::plan::Order;
 use arrow::datatypes::SchemaRef;
