@@ -228,8 +228,10 @@ function Latency({ a, b }: { a: History; b: History }) {
   );
 }
 
-function signed(value: number, decimals = 1): string {
-  return `${value < 0 ? '−' : '+'}${formatNumber(Math.abs(value), decimals)}`;
+function signed(value: number): string {
+  const text = formatNumber(Math.abs(value), 1);
+  if (text === '0.0') return '±0';
+  return `${value < 0 ? '−' : '+'}${text}`;
 }
 
 function Endpoints({ marks }: { marks: Marks }) {
@@ -258,7 +260,7 @@ function Endpoints({ marks }: { marks: Marks }) {
             <th className="px-2 text-right font-normal">A /s</th>
             <th className="px-2 text-right font-normal">B /s</th>
             <th className="px-2 text-right font-normal">Δ</th>
-            <th className="px-2 text-right font-normal">failed A</th>
+            <th className="hidden px-2 text-right font-normal sm:table-cell">failed A</th>
             <th className="px-3 text-right font-normal">failed B</th>
           </tr>
         </thead>
@@ -295,7 +297,7 @@ function EndpointLine({ row: { endpoint, a, b }, marks }: { row: EndpointDelta; 
       <td className="px-2 text-right text-muted">{formatRate(a.perSecond)}</td>
       <td className="px-2 text-right">{formatRate(b.perSecond)}</td>
       <td className="px-2 text-right">{changeOf(a.perSecond, b.perSecond)}</td>
-      <td className="px-2 text-right text-muted">{failed(a.errorShare)}</td>
+      <td className="hidden px-2 text-right text-muted sm:table-cell">{failed(a.errorShare)}</td>
       <td className="px-3 text-right">{failed(b.errorShare)}</td>
     </tr>
   );
