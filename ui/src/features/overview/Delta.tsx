@@ -32,7 +32,14 @@ import {
 
 const SHOWN_MAX = 100;
 
-export function Delta({ marks, history }: { marks: Marks; history: HistoryQuery }) {
+interface DeltaProps {
+  marks: Marks;
+  history: HistoryQuery;
+  /** The view that counts by endpoint, if the dataflow has one. */
+  endpoints: string | null;
+}
+
+export function Delta({ marks, history, endpoints }: DeltaProps) {
   const a = useWindow(marks.a);
   const b = useWindow(marks.b);
   const set = useMarks();
@@ -66,7 +73,7 @@ export function Delta({ marks, history }: { marks: Marks; history: HistoryQuery 
         >
           {a.data && b.data && <Latency a={a.data} b={b.data} />}
         </Panel>
-        <Endpoints marks={marks} />
+        {endpoints !== null && <Endpoints view={endpoints} marks={marks} />}
         <FieldsPanel marks={marks} />
       </div>
     </>
@@ -234,8 +241,8 @@ function signed(value: number): string {
   return `${value < 0 ? '−' : '+'}${text}`;
 }
 
-function Endpoints({ marks }: { marks: Marks }) {
-  const sql = endpointsSql('traffic_1m', marks);
+function Endpoints({ view, marks }: { view: string; marks: Marks }) {
+  const sql = endpointsSql(view, marks);
   const asked = useQuery({
     queryKey: ['endpoints of windows', sql],
     queryFn: async ({ signal }) => endpointDeltas((await askSql(sql, signal)).rows),
