@@ -628,6 +628,8 @@ async function otherDataflow() {
       );
     await page.goto(`${other.url}logs`);
     await within('its records are listed', async () => (await page.locator('[data-record]').count()) > 5);
+    await page.goto(`${other.url}query`);
+    await within('the first query is of a view it has', () => page.locator('[data-run="done"]').isVisible());
     await page.goto(`${other.url}anomalies`);
     await within('it is said that there are no rules', () =>
       page.getByText('This dataflow has no view').isVisible(),
