@@ -63,6 +63,7 @@ const parts = {
   accessible,
   seven,
   phone,
+  otherDataflow,
   brokenLake,
   restart,
 };
@@ -603,6 +604,40 @@ async function phone() {
     await page.close();
   }
   await small.close();
+}
+
+/** A dataflow without the views the page knows best: the log of a web server. */
+async function otherDataflow() {
+  const months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
+  const two = number => String(number).padStart(2, '0');
+  const line = (_, at) => {
+    const time = new Date(Date.now() - (2_000 - at) * 20_000);
+    const day = `${two(time.getUTCDate())}/${months[time.getUTCMonth()]}/${time.getUTCFullYear()}`;
+    return `10.0.0.${at % 200} - - [${day}:${time.toISOString().slice(11, 19)} +0000] "GET /p${at % 40} HTTP/1.1" ${at % 9 === 0 ? 404 : 200} ${at} "-" "Mozilla/5.0"\n`;
+  };
+  const text = Array.from({ length: 2_000 }, line).join('');
+  const other = await startTidelake(binary, { dataflow: 'access_log', text });
+  const apart = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  try {
+    const page = await apart.newPage();
+    await page.goto(`${other.url}?range=6h`);
+    await within('the page is live without rules', () => page.locator('[data-link="live"]').isVisible());
+    for (const title of ['Traffic by status', 'Errors'])
+      await within(`the chart ${title} is drawn`, () =>
+        page.locator(`section[aria-label="${title}"][data-state="live"] canvas`).first().isVisible(),
+      );
+    await page.goto(`${other.url}logs`);
+    await within('its records are listed', async () => (await page.locator('[data-record]').count()) > 5);
+    await page.goto(`${other.url}query`);
+    await within('the first query is of a view it has', () => page.locator('[data-run="done"]').isVisible());
+    await page.goto(`${other.url}anomalies`);
+    await within('it is said that there are no rules', () =>
+      page.getByText('This dataflow has no view').isVisible(),
+    );
+  } finally {
+    await apart.close();
+    await other.end();
+  }
 }
 
 /**

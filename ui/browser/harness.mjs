@@ -3,7 +3,7 @@
  * something to hold instead of for time to pass.
  */
 import { spawn } from 'node:child_process';
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -92,8 +92,11 @@ export function spawnGuarded(...command) {
   return child;
 }
 
-/** A Tidelake on a folder of its own: a generator writes records, the server reads them. */
-export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
+/** A Tidelake on a folder of its own: a generator writes records, or they are given as text; the server reads them. */
+export async function startTidelake(
+  binary,
+  { rate = 50, history = 0, dataflow = 'web_logs', text = null } = {},
+) {
   const folder = await mkdtemp(join(tmpdir(), 'tidelake-browser-'));
   tellGuard(`folder ${folder}`);
   const port = await freePort();
@@ -120,9 +123,13 @@ export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
       ]),
     );
   }
-  const generator = spawnGuarded(binary, ['gen', '--rate', String(rate), '--out', input], {
-    stdio: 'ignore',
-  });
+  let generator = null;
+  if (text === null)
+    generator = spawnGuarded(binary, ['gen', '--rate', String(rate), '--out', input], { stdio: 'ignore' });
+  else {
+    await mkdir(input);
+    await writeFile(join(input, 'given.log'), text);
+  }
   let server = null;
   const log = [];
   const it = {
@@ -135,7 +142,7 @@ export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
         binary,
         [
           'run',
-          join(ROOT, 'dataflows/web_logs'),
+          join(ROOT, 'dataflows', dataflow),
           '--input',
           input,
           '--lake',
@@ -166,7 +173,7 @@ export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
       server = null;
     },
     async end() {
-      generator.kill('SIGKILL');
+      generator?.kill('SIGKILL');
       await it.stop('SIGKILL');
       await chmod(lake, 0o755).catch(() => {});
       await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });

@@ -15,8 +15,19 @@ if (url === undefined || folder === undefined) {
   process.exit(2);
 }
 
+const minute = Math.floor(Date.now() / 60_000) * 60;
+const iso = seconds => new Date(seconds * 1000).toISOString();
+
 const PAGES = {
   overview: { path: '?range=6h', ready: 'canvas' },
+  compared: {
+    path: `?range=6h&a=${iso(minute - 7_200)}&b=${iso(minute - 60)}`,
+    ready: 'section[aria-label="Fields that changed"][data-state="live"]',
+  },
+  explained: {
+    path: `?range=6h&box=${minute - 10_800}~${minute - 3_600}~1024~4096`,
+    ready: 'aside section, aside p:has-text("alike in")',
+  },
   logs: { path: 'logs?range=15m', ready: '[data-record]' },
   query: { path: 'query', ready: '[role="row"]' },
   anomalies: { path: 'anomalies', ready: 'main h2' },

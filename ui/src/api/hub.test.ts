@@ -134,6 +134,54 @@ describe('the hub', () => {
     expect([a.frames().length, b.frames().length]).toEqual([1, 1]);
   });
 
+  it('asks without a view the dataflow does not have, says so, and asks for it again of the next server', async () => {
+    const asked: string[] = [];
+    let has = ['there'];
+    let end: (() => void) | undefined;
+    const fetcher = ((input: string) => {
+      const url = new URL(input);
+      if (url.pathname === '/api/v1/views')
+        return Promise.resolve(Response.json({ views: has.map(name => ({ name })) }));
+      const topics = url.searchParams.get('topics') ?? '';
+      asked.push(topics);
+      const wrong = topics.split(',').some(it => it.startsWith('view:') && !has.includes(it.slice(5)));
+      if (wrong) return Promise.resolve(Response.json({ detail: 'there is no such view' }, { status: 404 }));
+      const body = new ReadableStream<Uint8Array>({
+        start: controller => {
+          end = () => controller.close();
+          controller.enqueue(encoder.encode(frame('heartbeat', {})));
+        },
+      });
+      return Promise.resolve(new Response(body));
+    }) as typeof fetch;
+    const hub = createHub({ fetch: fetcher, random: () => 0, now: Date.now });
+    const { client, got, links } = tab();
+    hub.receive(client, { type: 'hello', base: 'http://x/' });
+    hub.receive(client, {
+      type: 'want',
+      topics: [{ name: 'metrics' }, { name: 'view:gone' }, { name: 'view:there' }],
+    });
+    await settle();
+    expect(asked.at(-1)).toBe('metrics,view:there');
+    expect(links().at(-1)).toBe('live');
+    expect(links()).not.toContain('reconnecting');
+    const missing = () => got.flatMap(it => (it.type === 'missing' ? [it.views] : []));
+    expect(missing()).toEqual([['gone']]);
+    // Saying the same again opens nothing.
+    const before = asked.length;
+    hub.receive(client, {
+      type: 'want',
+      topics: [{ name: 'metrics' }, { name: 'view:gone' }, { name: 'view:there' }],
+    });
+    await settle();
+    expect(asked).toHaveLength(before);
+    has = ['gone', 'there'];
+    end?.();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(asked.at(-1)).toBe('metrics,view:gone,view:there');
+    expect(missing().at(-1)).toEqual([]);
+  });
+
   it('stops asking when nobody wants anything', async () => {
     const { requests, hub, join } = start();
     const a = join([{ name: 'metrics' }]);

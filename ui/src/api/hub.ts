@@ -15,6 +15,7 @@ import { backoff_ms, judgeSilence, type Link } from './link';
 import { streamQuery, type Topic, topicKey } from './topics';
 import { parseFrame, topicOf } from './wire';
 
+const VIEW = 'view:';
 const OPEN_WITHIN_MS = 10_000;
 const WATCH_EVERY_MS = 500;
 /** A connection that lived this long was a good one, and the next wait is short again. */
@@ -35,6 +36,8 @@ export type ToHub =
 
 export type FromHub =
   | { type: 'link'; link: Link }
+  /** Views that are wanted and that the dataflow does not have. */
+  | { type: 'missing'; views: string[] }
   | { type: 'frame'; event: string; data: string; topic: string | null; rejoined: boolean };
 
 export interface Client {
@@ -59,6 +62,8 @@ export function createHub(world: World) {
   const snapshots = new Map<string, Snapshot>();
   const tails = new Map<string, string[]>();
   const last = new Map<string, string>();
+  /** Views the server does not have. It refuses a stream that asks for one, so they are not asked for again. */
+  const missing = new Set<string>();
   let base = '';
   let link: Link = { status: 'connecting' };
   let running = false;
@@ -80,6 +85,7 @@ export function createHub(world: World) {
         base = message.base;
         clients.set(client, known);
         client.post({ type: 'link', link });
+        if (missing.size > 0) client.post({ type: 'missing', views: [...missing] });
         break;
       case 'want': {
         const before = known.wanted;
@@ -118,7 +124,9 @@ export function createHub(world: World) {
 
   function all(): Map<string, Topic> {
     const topics = new Map<string, Topic>();
-    for (const { wanted } of clients.values()) for (const [key, topic] of wanted) topics.set(key, topic);
+    for (const { wanted } of clients.values())
+      for (const [key, topic] of wanted)
+        if (!missing.has(key.slice(VIEW.length)) || !key.startsWith(VIEW)) topics.set(key, topic);
     return new Map([...topics].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
@@ -141,6 +149,8 @@ export function createHub(world: World) {
       again = false;
       const cause = await attemptOnce();
       if (again) continue;
+      // What comes back may be another dataflow.
+      tellMissing([]);
       const delay_ms = backoff_ms(attempt, world.random());
       attempt += 1;
       tell({ status: 'reconnecting', cause, retryAt_ms: world.now() + delay_ms });
@@ -167,6 +177,10 @@ export function createHub(world: World) {
         cache: 'no-store',
         signal: controller.signal,
       });
+      if (response.status === 404 && (await leaveOutMissing(topics, controller.signal))) {
+        again = true;
+        return '';
+      }
       if (!response.ok || response.body === null) throw new Error(await problemOf(response));
       clearTimeout(opening);
       rejoining = new Set(tails.keys());
@@ -191,6 +205,26 @@ export function createHub(world: World) {
       clearInterval(watching);
       controller.abort();
     }
+  }
+
+  /** After a refusal: leave out the views that are not there. Tells whether that changes what is asked for. */
+  async function leaveOutMissing(topics: ReadonlyMap<string, Topic>, signal: AbortSignal): Promise<boolean> {
+    const response = await world.fetch(`${base}api/v1/views`, { cache: 'no-store', signal });
+    if (!response.ok) return false;
+    const { views } = (await response.json()) as { views: { name: string }[] };
+    const there = new Set(views.map(({ name }) => name));
+    const names = [...topics.keys()].flatMap(key => (key.startsWith(VIEW) ? [key.slice(VIEW.length)] : []));
+    const gone = names.filter(name => !there.has(name));
+    if (gone.length === 0) return false;
+    tellMissing([...missing, ...gone]);
+    return true;
+  }
+
+  function tellMissing(views: readonly string[]): void {
+    if (views.length === 0 && missing.size === 0) return;
+    missing.clear();
+    for (const view of views) missing.add(view);
+    for (const client of clients.keys()) client.post({ type: 'missing', views: [...missing] });
   }
 
   /** What no tab wants any more is not kept. */

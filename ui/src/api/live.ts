@@ -35,6 +35,10 @@ export function startLive(store: Store, base: string): Live {
       store.dispatch({ type: 'link', link: message.link });
       return;
     }
+    if (message.type === 'missing') {
+      store.dispatch({ type: 'missing', views: message.views });
+      return;
+    }
     const frame = parseFrame(message.event, message.data);
     if (frame === null) return;
     if (frame.type === 'tail') rings.get(frame.data.topic)?.append(frame.data, message.rejoined);

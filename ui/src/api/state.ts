@@ -20,6 +20,8 @@ export interface LiveState {
   views: ReadonlyMap<string, Snapshot>;
   /** Rows added and removed by the newest frame of a view, and how many frames there were. */
   changed: ReadonlyMap<string, { added: number; removed: number; frames: number }>;
+  /** Views that are asked for and that the dataflow does not have. */
+  missing: ReadonlySet<string>;
   metrics: Metrics | null;
   history: readonly Metrics[];
   pipeline: Pipeline | null;
@@ -30,6 +32,7 @@ export interface LiveState {
 export type LiveEvent =
   | { type: 'link'; link: Link }
   | { type: 'frame'; frame: StreamEvent; now_ms: number }
+  | { type: 'missing'; views: readonly string[] }
   /** Views this page no longer asks for. */
   | { type: 'dropped'; views: readonly string[] };
 
@@ -39,6 +42,7 @@ export const initialState: LiveState = {
   clockOffset_ms: 0,
   views: new Map(),
   changed: new Map(),
+  missing: new Set(),
   metrics: null,
   history: [],
   pipeline: null,
@@ -49,6 +53,8 @@ export function reduce(state: LiveState, event: LiveEvent): LiveState {
   switch (event.type) {
     case 'link':
       return { ...state, link: event.link };
+    case 'missing':
+      return { ...state, missing: new Set(event.views) };
     case 'dropped': {
       const keep = ([name]: [string, unknown]) => !event.views.includes(name);
       const views = new Map([...state.views].filter(keep));

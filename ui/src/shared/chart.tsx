@@ -370,7 +370,6 @@ function drawMarks(
   ctx.strokeStyle = palette.text;
   ctx.fillStyle = palette.text;
   ctx.lineWidth = 1.5 * ratio;
-  ctx.textAlign = 'left';
   ctx.font = `${11 * ratio}px "IBM Plex Sans", system-ui, sans-serif`;
   for (const { time, label } of marks) {
     const x = Math.round(valToPos(time, 'x', true));
@@ -379,7 +378,10 @@ function drawMarks(
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
-    ctx.fillText(label, x + 4 * ratio, bbox.top + 10 * ratio);
+    // At the right edge there is no room beside it.
+    const left = x > bbox.left + bbox.width - 24 * ratio;
+    ctx.textAlign = left ? 'right' : 'left';
+    ctx.fillText(label, x + (left ? -4 : 4) * ratio, bbox.top + 10 * ratio);
   }
   ctx.restore();
 }

@@ -55,6 +55,11 @@ export function useView(view: string | null, where?: string): { snapshot: Snapsh
   return useMemo(() => (snapshot === undefined ? null : { snapshot, rows: rowsOf(snapshot) }), [snapshot]);
 }
 
+/** Whether the dataflow has no such view, as the server said when it was asked for. */
+export function useIsMissing(view: string): boolean {
+  return useLive(state => state.missing.has(view));
+}
+
 /** The records of the log that match a filter; draws again when some came. */
 export function useTail(where: string): Ring {
   const live = useStream();

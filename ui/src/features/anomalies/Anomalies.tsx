@@ -5,7 +5,7 @@ import { useMemo, useState } from 'react';
 import type { Row } from '../../api/wire';
 import { partOf } from '../../shared/filter';
 import { formatAny, formatDateTime, formatName, formatNumber, numberOf, textOf } from '../../shared/format';
-import { useFrozen, useLastFresh, useLive, useView } from '../../shared/live';
+import { useFrozen, useIsMissing, useLastFresh, useLive, useView } from '../../shared/live';
 import { Mark } from '../../shared/mark';
 import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
@@ -21,6 +21,7 @@ const WINDOW_RULES = 'threshold > 0';
 
 export function Anomalies() {
   const view = useView('anomalies', WINDOW_RULES);
+  const withoutRules = useIsMissing('anomalies');
   const link = useLive(state => state.link);
   const frozen = useFrozen();
   const asOf = useLastFresh();
@@ -33,6 +34,13 @@ export function Anomalies() {
         .sort((a, b) => timeOf(b) - timeOf(a) || (numberOf(b.score) ?? 0) - (numberOf(a.score) ?? 0)),
     [view, kind],
   );
+  if (withoutRules)
+    return (
+      <p className="px-4 py-3 text-muted">
+        This dataflow has no view <code className="font-mono">anomalies</code>, so nothing says what is
+        unusual.
+      </p>
+    );
   return (
     <div className="flex flex-col gap-3 px-4 py-3 md:h-full md:flex-row">
       <Panel

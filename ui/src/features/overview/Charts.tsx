@@ -122,24 +122,34 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
   const times = useTimes(history);
   const live = useView('status_1m');
   const step = history.step_seconds;
-  const series = useMemo(
-    () =>
-      Object.keys(history.by_status)
-        .sort()
-        .map((status): Series => {
-          const values = mergedSum(
-            history.by_status[status] ?? [],
-            times,
+  const series = useMemo(() => {
+    const statuses = Object.keys(history.by_status);
+    // A dataflow that does not count by status counts all together.
+    if (statuses.length === 0)
+      return [
+        {
+          label: 'requests',
+          colour: 0,
+          kind: 'area' as const,
+          values: perSecond(
+            times.map((_, at) => history.overall.requests?.[at] ?? null),
             step,
-            live?.rows ?? [],
-            'requests',
-            row => String(row.status_class) === status,
-          );
-          const { label, colour } = STATUS[status] ?? { label: `${status}xx`, colour: 4 };
-          return { label, colour, kind: 'area', values: perSecond(values, step) };
-        }),
-    [history, times, step, live],
-  );
+          ),
+        },
+      ];
+    return statuses.sort().map((status): Series => {
+      const values = mergedSum(
+        history.by_status[status] ?? [],
+        times,
+        step,
+        live?.rows ?? [],
+        'requests',
+        row => String(row.status_class) === status,
+      );
+      const { label, colour } = STATUS[status] ?? { label: `${status}xx`, colour: 4 };
+      return { label, colour, kind: 'area', values: perSecond(values, step) };
+    });
+  }, [history, times, step, live]);
   const total = series.reduce((sum, { values }) => sum + (values.at(-2) ?? 0), 0);
   return (
     <Chart

@@ -32,7 +32,14 @@ import {
 
 const SHOWN_MAX = 100;
 
-export function Delta({ marks, history }: { marks: Marks; history: HistoryQuery }) {
+interface DeltaProps {
+  marks: Marks;
+  history: HistoryQuery;
+  /** The view that counts by endpoint, if the dataflow has one. */
+  endpoints: string | null;
+}
+
+export function Delta({ marks, history, endpoints }: DeltaProps) {
   const a = useWindow(marks.a);
   const b = useWindow(marks.b);
   const set = useMarks();
@@ -66,7 +73,7 @@ export function Delta({ marks, history }: { marks: Marks; history: HistoryQuery 
         >
           {a.data && b.data && <Latency a={a.data} b={b.data} />}
         </Panel>
-        <Endpoints marks={marks} />
+        {endpoints !== null && <Endpoints view={endpoints} marks={marks} />}
         <FieldsPanel marks={marks} />
       </div>
     </>
@@ -228,12 +235,14 @@ function Latency({ a, b }: { a: History; b: History }) {
   );
 }
 
-function signed(value: number, decimals = 1): string {
-  return `${value < 0 ? '−' : '+'}${formatNumber(Math.abs(value), decimals)}`;
+function signed(value: number): string {
+  const text = formatNumber(Math.abs(value), 1);
+  if (text === '0.0') return '±0';
+  return `${value < 0 ? '−' : '+'}${text}`;
 }
 
-function Endpoints({ marks }: { marks: Marks }) {
-  const sql = endpointsSql('traffic_1m', marks);
+function Endpoints({ view, marks }: { view: string; marks: Marks }) {
+  const sql = endpointsSql(view, marks);
   const asked = useQuery({
     queryKey: ['endpoints of windows', sql],
     queryFn: async ({ signal }) => endpointDeltas((await askSql(sql, signal)).rows),
@@ -258,7 +267,7 @@ function Endpoints({ marks }: { marks: Marks }) {
             <th className="px-2 text-right font-normal">A /s</th>
             <th className="px-2 text-right font-normal">B /s</th>
             <th className="px-2 text-right font-normal">Δ</th>
-            <th className="px-2 text-right font-normal">failed A</th>
+            <th className="hidden px-2 text-right font-normal sm:table-cell">failed A</th>
             <th className="px-3 text-right font-normal">failed B</th>
           </tr>
         </thead>
@@ -295,7 +304,7 @@ function EndpointLine({ row: { endpoint, a, b }, marks }: { row: EndpointDelta; 
       <td className="px-2 text-right text-muted">{formatRate(a.perSecond)}</td>
       <td className="px-2 text-right">{formatRate(b.perSecond)}</td>
       <td className="px-2 text-right">{changeOf(a.perSecond, b.perSecond)}</td>
-      <td className="px-2 text-right text-muted">{failed(a.errorShare)}</td>
+      <td className="hidden px-2 text-right text-muted sm:table-cell">{failed(a.errorShare)}</td>
       <td className="px-3 text-right">{failed(b.errorShare)}</td>
     </tr>
   );

@@ -69,7 +69,7 @@ function OfBox({ box, range, onClose }: { box: Box; range: Times; onClose: () =>
     <Drawer
       title="What sets the box apart"
       about={`${timesOf(times)} UTC, ${formatNumber(box.low_ms)}–${formatNumber(box.high_ms)} ms`}
-      against="all other records of the range"
+      against={count => `the ${count} other records of the range`}
       part={part}
       rest={rest}
       error={part.error ?? all.error}
@@ -88,7 +88,7 @@ function OfTimes({ range, onClose }: { range: Times; onClose: () => void }) {
     <Drawer
       title="What sets these times apart"
       about={`${timesOf(range)} UTC`}
-      against={`the records of ${timesOf(before)} UTC, before them`}
+      against={count => `the ${count} records of ${timesOf(before)} UTC, before them`}
       part={part}
       rest={rest.data}
       error={part.error ?? rest.error}
@@ -119,7 +119,8 @@ function useSummary({ from, to }: Times, where?: string) {
 interface DrawerProps {
   title: string;
   about: string;
-  against: string;
+  /** What it is compared with, so many records. */
+  against: (count: string) => string;
   part: ReturnType<typeof useSummary>;
   rest: Parameters<typeof fieldsApart>[1] | undefined;
   error: Error | null;
@@ -154,8 +155,7 @@ function Drawer({ title, about, against, part, rest, error, times, where, onClos
       <div className="flex min-h-0 flex-1 flex-col gap-2 overflow-auto p-3" tabIndex={0}>
         <p>
           {part.data === undefined ? 'Counting the' : formatNumber(records)} stored records of {about},
-          against {rest !== undefined && `${formatNumber(rest.total)}: `}
-          {against}.
+          against {against(rest === undefined ? '' : formatNumber(rest.total))}.
         </p>
         {error !== null && <p role="alert">{error.message}</p>}
         {part.data !== undefined && records > 0 && records < RECORDS_FEW && (

@@ -9,6 +9,7 @@ import { useSpan, useUrl } from '../../shared/nav';
 import { Charts } from './Charts';
 import { Delta, useMarks } from './Delta';
 import { Explain } from './Explain';
+import type { History } from './model';
 import { TailStrip } from './TailStrip';
 import { Tiles } from './Tiles';
 import { TopEndpoints } from './TopEndpoints';
@@ -22,33 +23,38 @@ const ENDPOINTS = 'traffic_1m';
 export function Overview() {
   const history = useHistory();
   const { marks, compare } = useDelta();
+  const endpoints = countsEndpoints(history.data) === true ? ENDPOINTS : null;
   return (
     <div className="flex h-full flex-col gap-3 overflow-y-auto px-4 py-3">
       <Verdict />
       {marks === null ? (
         <Newest history={history} onCompare={compare} />
       ) : (
-        <Delta marks={marks} history={history} />
+        <Delta marks={marks} history={history} endpoints={endpoints} />
       )}
     </div>
   );
 }
 
 function Newest({ history, onCompare }: { history: HistoryQuery; onCompare: () => void }) {
-  // Told even for a range without traffic: whether the dataflow has such a view.
-  const told = history.data?.sql.by_endpoint?.includes(ENDPOINTS) ?? false;
-  const endpoints = useView(told ? ENDPOINTS : null);
+  const counted = countsEndpoints(history.data);
+  const endpoints = useView(counted === true ? ENDPOINTS : null);
   return (
     <>
       <Tiles history={history.data ?? null} />
       <div className="grid grid-cols-1 gap-3 md:min-h-0 md:flex-1 md:grid-cols-2 xl:grid-rows-[minmax(170px,1fr)_minmax(170px,1fr)]">
         <Charts history={history} onCompare={onCompare} />
-        <TopEndpoints view={endpoints} />
+        {counted !== false && <TopEndpoints view={endpoints} />}
       </div>
       <TailStrip />
       <Explain />
     </>
   );
+}
+
+/** Whether the dataflow has the view, told even for a range without traffic; `null` before anything is known. */
+function countsEndpoints(history: History | undefined): boolean | null {
+  return history === undefined ? null : (history.sql.by_endpoint?.includes(ENDPOINTS) ?? false);
 }
 
 /** The marks of the address, in the Δ mode; `d` begins and ends it. */

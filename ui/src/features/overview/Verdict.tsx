@@ -4,7 +4,7 @@
 import type { Row } from '../../api/wire';
 import { partOf } from '../../shared/filter';
 import { formatAge, formatAny, formatDateTime, formatName, formatTime, numberOf } from '../../shared/format';
-import { useLive, useNow, useView } from '../../shared/live';
+import { useIsMissing, useLive, useNow, useView } from '../../shared/live';
 import { Shape, type Tone } from '../../shared/mark';
 import { useGo } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
@@ -20,6 +20,7 @@ const WINDOW_RULES = 'threshold > 0';
 export function Verdict() {
   const pipeline = useLive(state => state.pipeline);
   const view = useView('anomalies', WINDOW_RULES);
+  const withoutRules = useIsMissing('anomalies');
   const now = useNow(1_000);
   const go = useGo();
   const broken =
@@ -51,6 +52,13 @@ export function Verdict() {
           Windows are complete only up to {formatDateTime(behind)} UTC; what came after is still being read.
         </span>
         <ToPipeline />
+      </Strip>
+    );
+  if (withoutRules && pipeline !== null)
+    return (
+      <Strip tone="ok">
+        <span>All {pipeline.components.length} parts are well.</span>
+        <span className="text-muted">This dataflow has no rules that say what is unusual.</span>
       </Strip>
     );
   if (view === null || pipeline === null)

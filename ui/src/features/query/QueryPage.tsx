@@ -25,7 +25,14 @@ const Plan = lazy(async () => ({ default: (await import('./Plan')).Plan }));
 const ResultChart = lazy(async () => ({ default: (await import('./ResultChart')).ResultChart }));
 const Builder = lazy(async () => ({ default: (await import('./Builder')).Builder }));
 
-const FIRST = 'SELECT * FROM top_endpoints';
+const FIRST_VIEW = 'top_endpoints';
+const FIRST = `SELECT * FROM ${FIRST_VIEW}`;
+
+function firstOf(views: readonly string[]): string {
+  const [other] = views;
+  return other === undefined || views.includes(FIRST_VIEW) ? FIRST : `SELECT * FROM ${other}`;
+}
+
 /** The address follows the editor after a pause in typing. */
 const SETTLE_MS = 400;
 
@@ -57,8 +64,18 @@ export function QueryPage() {
     setFollowed(null);
     void start(q, 0);
   }, [q, start]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once, for the query the page was opened with.
-  useEffect(() => void start(statementAt(text, 0, 0).text, 0), []);
+  const begun = useRef(false);
+  // Once: the query the page was opened with, else a view the dataflow has.
+  useEffect(() => {
+    // The address follows the editor, so the query to begin with may have come from there.
+    const given = q === FIRST ? undefined : q;
+    if (begun.current || (given === undefined && catalog === undefined)) return;
+    begun.current = true;
+    const first = given ?? firstOf(views);
+    if (typed.current !== (given ?? FIRST)) return;
+    setText(first);
+    void start(statementAt(first, 0, 0).text, 0);
+  }, [q, catalog, views, start]);
   useEffect(() => {
     const timer = setTimeout(() => {
       if (text === q) return;
