@@ -21,8 +21,8 @@ use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec,
 };
 use crate::sql::{self, Records};
-use arrow::datatypes::{Field, Schema};
-use datafusion::catalog::TableProvider;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::logical_expr::{cast, lit};
 use datafusion::prelude::{SessionContext, ident};
 use datafusion::scalar::ScalarValue;
@@ -196,7 +196,24 @@ async fn archive(
             records.relations.insert(name.clone(), provider.await?);
         }
     }
+    let empty = |schema: SchemaRef| -> Result<Arc<dyn TableProvider>, Error> {
+        let table = MemTable::try_new(schema, vec![vec![]]);
+        Ok(Arc::new(
+            table.map_err(|it| Error::Refill(it.strip_backtrace()))?,
+        ))
+    };
+    for table in &dataflow.tables {
+        if !claimed.tables.contains_key(&table.name) {
+            let rows = empty(table.stored_schema())?;
+            records.relations.insert(table.name.clone(), rows);
+        }
+    }
     for source in &dataflow.sources {
+        if !claimed.manifest.offsets.contains_key(&source.name) {
+            let rows = empty(source.schema())?;
+            records.relations.insert(source.name.clone(), rows);
+            continue;
+        }
         let copy = |it: &&TableSpec| it.source == source.name && it.keeps_all();
         let Some(table) = dataflow.tables.iter().find(copy) else {
             continue;

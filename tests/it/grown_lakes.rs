@@ -166,6 +166,35 @@ fn everything_that_can_change_takes_effect_at_the_next_start() {
 }
 
 #[test]
+fn a_source_comes_with_its_table_and_views() {
+    let place = Place::new();
+    let mut random = Random(6);
+    let source = &BEFORE[..BEFORE.find("CREATE TABLE").unwrap()];
+    let text = format!(
+        "{BEFORE}{}
+CREATE TABLE raw_t AS SELECT * FROM t;
+CREATE MATERIALIZED VIEW t_per_k AS SELECT k, count(*) AS records FROM raw_t GROUP BY k;
+CREATE MATERIALIZED VIEW t_itself AS SELECT count(*) AS records FROM t;
+CREATE MATERIALIZED VIEW both AS SELECT k, records FROM per_k UNION ALL SELECT k, records FROM t_per_k;",
+        source.replace("SOURCE s", "SOURCE t")
+    );
+    runtime().block_on(async {
+        more(&place, &mut random, 0);
+        run(&place, BEFORE, 2).await;
+        // The new source reads the same files, from their beginning.
+        let pipeline = start_on(&place, 2, dataflow(&text).await, Some(place.input())).await;
+        assert!(
+            pipeline.grown.contains(&"table raw_t is new".to_owned()),
+            "{:?}",
+            pipeline.grown
+        );
+        committed(&pipeline, |it| it.offsets.get("t") == it.offsets.get("s")).await;
+        pipeline.stop().await.unwrap();
+        proved(&place, &text).await;
+    });
+}
+
+#[test]
 fn small_files_of_before_and_after_a_new_column_are_merged() {
     let place = Place::new();
     let mut random = Random(4);
