@@ -463,10 +463,11 @@ async fn claim(
         None => claimed,
     };
     for layout in outputs::layouts(dataflow) {
-        if !claimed.tables.contains_key(&layout.name) {
-            store.create_table(&layout, wall_ms()).await?;
-            claimed.tables.insert(layout.name, TableState::default());
+        if claimed.tables.contains_key(&layout.name) {
+            continue;
         }
+        store.create_table(&layout, wall_ms()).await?;
+        claimed.tables.insert(layout.name, TableState::default());
     }
     Ok(claimed)
 }
