@@ -48,11 +48,11 @@ CREATE MATERIALIZED VIEW itself AS SELECT k, count(n) AS ns FROM s GROUP BY k;
     )
 }
 
-async fn dataflow(text: &str) -> Dataflow {
+pub(super) async fn dataflow(text: &str) -> Dataflow {
     sql::plan_text(NAME, text, |_| None).await.unwrap()
 }
 
-async fn proved(place: &Place, text: &str) -> Report {
+pub(super) async fn proved(place: &Place, text: &str) -> Report {
     let options = Options {
         lake: place.lake().display().to_string(),
         input: Some(place.input()),
@@ -63,7 +63,7 @@ async fn proved(place: &Place, text: &str) -> Report {
 }
 
 /// Runs until everything is read and committed.
-async fn run(place: &Place, text: &str, workers: usize) -> Vec<String> {
+pub(super) async fn run(place: &Place, text: &str, workers: usize) -> Vec<String> {
     let pipeline = start_on(place, workers, dataflow(text).await, Some(place.input())).await;
     let bytes = place.input_bytes();
     committed(&pipeline, |it| has_read(it, bytes)).await;
@@ -73,7 +73,7 @@ async fn run(place: &Place, text: &str, workers: usize) -> Vec<String> {
 }
 
 /// Windows of the first records are closed by these.
-fn more(place: &Place, random: &mut Random, seconds: i64) {
+pub(super) fn more(place: &Place, random: &mut Random, seconds: i64) {
     for partition in 0..3 {
         let around = START_US + seconds * SECOND_US;
         place.append(partition, &lines(random, around, 120));
@@ -94,7 +94,7 @@ async fn refusal(place: &Place, text: &str) -> String {
     }
 }
 
-async fn column(place: &Place, table: &str, name: &str) -> Vec<Value> {
+pub(super) async fn column(place: &Place, table: &str, name: &str) -> Vec<Value> {
     let store = Store::open(&place.lake().display().to_string()).unwrap();
     let delta = store.open_delta(table).await.unwrap();
     let provider = sql::delta_provider(&delta).await.unwrap();

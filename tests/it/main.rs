@@ -6,4 +6,5 @@ mod growth;
 mod layers;
 mod oracle;
 mod page;
+mod replay;
 mod verify;
