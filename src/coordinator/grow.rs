@@ -207,7 +207,7 @@ fn count(next: &mut Manifest, replay: &Replay) -> Result<(), Error> {
         let totals = totals.entry(source.clone()).or_default();
         for (partition, counts) in partitions {
             totals.records += counts.replayed;
-            totals.undecoded -= counts.replayed;
+            totals.undecoded = totals.undecoded.saturating_sub(counts.replayed);
             let read = next.read.as_mut().and_then(|it| it.get_mut(source));
             if let Some(read) = read.and_then(|it| it.get_mut(partition)) {
                 read.counts.add(counts);
