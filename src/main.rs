@@ -187,6 +187,12 @@ struct Serving {
     /// Seconds between commits to the lake.
     #[arg(long, env = "TIDELAKE_COMMIT_INTERVAL", default_value_t = 10.0)]
     commit_interval: f64,
+    /// Seconds after which a partition that was read to its end no longer holds back event time.
+    #[arg(long, env = "TIDELAKE_IDLE_TIMEOUT", default_value_t = 5.0)]
+    idle_timeout: f64,
+    /// Seconds after which event time goes on by the wall clock when nothing comes at all, so that windows close.
+    #[arg(long, env = "TIDELAKE_CLOSE_TIMEOUT", default_value_t = 30.0)]
+    close_timeout: f64,
     /// Origins whose pages may read the API, or *.
     #[arg(long, env = "TIDELAKE_CORS", value_delimiter = ',')]
     cors: Vec<String>,
@@ -222,6 +228,8 @@ impl Serving {
             input,
             workers: self.workers.into(),
             commit_interval_ms,
+            idle_ms: (self.idle_timeout * 1000.0) as u64,
+            close_idle_ms: (self.close_timeout * 1000.0) as u64,
             ..Options::default()
         }
     }
@@ -362,10 +370,13 @@ fn run(
                     .flat_map(|it| ["--input".to_owned(), it.display().to_string()]),
             );
             arguments.extend(["--workers".to_owned(), serving.workers.to_string()]);
-            arguments.extend([
-                "--commit-interval".to_owned(),
-                serving.commit_interval.to_string(),
-            ]);
+            for (flag, seconds) in [
+                ("--commit-interval", serving.commit_interval),
+                ("--idle-timeout", serving.idle_timeout),
+                ("--close-timeout", serving.close_timeout),
+            ] {
+                arguments.extend([flag.to_owned(), seconds.to_string()]);
+            }
             arguments.extend(
                 serving
                     .cors
@@ -485,10 +496,12 @@ fn member(
         hosts,
         workers: serving.workers.into(),
         fingerprint: format!(
-            "{} {} {}",
+            "{} {} {} {} {}",
             env!("CARGO_PKG_VERSION"),
             dataflow.fingerprint,
-            serving.commit_interval
+            serving.commit_interval,
+            serving.idle_timeout,
+            serving.close_timeout
         ),
         timings: tidelake::cluster::Timings::default(),
     })

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Ends the program at every step of the commit protocol, with every shape of cluster, and recounts.
 
-    crash_grid.py BINARY [--long]
+    crash_grid.py BINARY [--long] [--s3]
 
 Run it with the Python that tests/readers/setup.sh makes. All cases work on one lake, one after the other, each with more
 input than the one before: the process is ended (by abort, at the n-th time it passes a named step, see `crash_point` in
 src/coordinator/commit.rs), and the next case starts where that left the lake. Then a second instance takes the lake over
 while the first one runs: the first must stop by itself, and say why. At the end views and lake must equal DuckDB's recount.
---long tries each step at more moments and in more shapes. SEED repeats a run.
+--long tries each step at more moments and in more shapes. With --s3 the lake is a bucket whose server refuses, delays or
+loses some of its answers. SEED repeats a run.
 """
 
 import argparse
+import contextlib
 import itertools
 import os
 import pathlib
@@ -21,22 +23,27 @@ import tempfile
 import time
 
 import recount
-from pipeline import DATAFLOWS, Cluster, Pipeline, free_port, wait
+from object_store import Bucket
+from pipeline import DATAFLOWS, Cluster, Pipeline, wait
 
 STEPS = ["claim", "rolled", "parts", "state", "manifest", "table", "tables", "after"]
 EVENTS_PER_CASE = 1500
+# Share of requests to the object store that go wrong.
+FAULTS = 0.03
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary")
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--s3", action="store_true")
     options = parser.parse_args()
     seed = int(os.environ.get("SEED", time.time()))
     random.seed(seed)
     print(f"seed {seed}")
-    with tempfile.TemporaryDirectory() as folder:
-        run(options, pathlib.Path(folder))
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        bucket = stack.enter_context(Bucket(faults=FAULTS, seed=seed)) if options.s3 else None
+        run(options, pathlib.Path(folder), bucket)
 
 
 def cases(long):
@@ -52,25 +59,33 @@ def cases(long):
                 yield step, number, workers, processes
 
 
-def run(options, root):
+def run(options, root, bucket):
     files = root / "input"
-    environment = {"WATERMARK_DELAY_SECONDS": "7200"}
+    environment = {"WATERMARK_DELAY_SECONDS": "7200", **(bucket.environment if bucket else {})}
     count = 0
     single = Pipeline(options.binary, DATAFLOWS / "web_logs", root, files, environment, commit_interval=0.5)
     several = Cluster(options.binary, DATAFLOWS / "web_logs", root, files, environment, commit_interval=0.5)
+    if bucket:
+        single.lake = several.lake = bucket.uri
     with single, several:
         for step, number, workers, processes in cases(options.long):
             generate(options.binary, files, count)
             crash(single if processes == 1 else several, step, number, workers, processes)
             count += 1
         generate(options.binary, files, count)
-        fence(options.binary, single, root, environment)
+        fence(options.binary, single, root)
         single.start(workers=2)
+        if bucket:
+            outage(options.binary, single, bucket)
         lines = root / "lines.jsonl"
         total = recount.lines_of_files(files, lines)
         single.wait_value("SELECT requests FROM totals", total)
         recount.check_live(single, lines)
         single.stop()
+    if bucket:
+        assert all(bucket.faults.counts.values()), f"some kind of fault did not happen: {bucket.faults.counts}"
+        print(f"requests that went wrong: {bucket.faults.counts}")
+        bucket.download(root / "lake")
     facts = recount.check_lake(root / "lake", lines, readers=False)
     print(f"ok: {total} records, {count} crashes, {facts}: everything once")
 
@@ -112,12 +127,12 @@ def crash(pipeline, step, number, workers, processes):
         pipeline.kill()
 
 
-def fence(binary, first, root, environment):
+def fence(binary, first, root):
     """A second instance on the same lake: the first one stops at its next commit and says so."""
     first.start(workers=1)
     wait("the first instance serves", lambda: first.get("/readyz"))
-    second = Pipeline(binary, DATAFLOWS / "web_logs", root, first.source, environment, commit_interval=0.5)
-    second.port = free_port()
+    second = Pipeline(binary, DATAFLOWS / "web_logs", root, first.source, first.environment, commit_interval=0.5)
+    second.lake = first.lake
     with second:
         second.start(workers=1)
         wait("the second instance serves", lambda: second.get("/readyz"))
@@ -131,6 +146,19 @@ def fence(binary, first, root, environment):
         assert "has taken over this lake" in first.log(), "it does not say why it stopped"
         first.process = None
         second.stop()
+
+
+def outage(binary, pipeline, bucket):
+    """The object store refuses everything for a while: the health says so soon, and then everything goes on."""
+    lake = lambda: next(it for it in pipeline.get("/api/v1/status")["components"] if it["name"] == "lake")
+    wait("the lake is well", lambda: lake()["status"] == "ok")
+    share, bucket.faults.share, bucket.faults.only = bucket.faults.share, 1.0, "refused"
+    began = time.monotonic()
+    generate(binary, pipeline.source, 3000)
+    wait("the health says that the lake does not answer", lambda: lake()["status"] == "down", 30)
+    print(f"an object store that refuses everything is told of after {time.monotonic() - began:.1f} s: {lake()['detail']}")
+    bucket.faults.share, bucket.faults.only = share, None
+    wait("the lake is well again", lambda: lake()["status"] == "ok", 60)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use tidelake::http::write_csv;
 use tidelake::lake::Store;
-use tidelake::model::{Row, rows_of_batch};
+use tidelake::model::{Epoch, Row, rows_of_batch};
 use tidelake::sql::query::{Limits, Queries};
 use tidelake::view::Hub;
 
@@ -76,7 +76,7 @@ pub async fn sql_of_lake(uri: &str, query: &str, output: Output) -> Result<()> {
         bail!("there are no tables in {uri}");
     }
     let queries = Queries::new(
-        Hub::new(Vec::new(), 1, Vec::new()),
+        Hub::new(Vec::new(), 1, Vec::new(), Epoch(0)),
         Arc::default(),
         Arc::new(super::serve::Lake::of_tables(store, tables)),
         Limits::default(),

@@ -14,7 +14,7 @@ use tidelake::http::{
     App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource, serve,
 };
 use tidelake::lake::Store;
-use tidelake::model::{Partition, wall_ms};
+use tidelake::model::{Epoch, Partition, wall_ms};
 use tidelake::plan::Dataflow;
 use tidelake::source::{self, SharedStatus};
 use tidelake::sql::query::{
@@ -56,8 +56,16 @@ pub async fn run(
         cors,
         saved_queries,
     );
-    let (stop, stopping) = watch::channel(false);
-    let server = tokio::spawn(serve(listener, app, stopping));
+    let (stop, mut stopping) = watch::channel(false);
+    let mut moved = pipeline.hub.subscribe();
+    let server = tokio::spawn(async move {
+        // Whoever asks before waits: views without what was restored would be wrong.
+        tokio::select! {
+            _ = moved.wait_for(|it| Epoch(0) < *it) => {}
+            _ = stopping.wait_for(|it| *it) => {}
+        }
+        serve(listener, app, stopping).await
+    });
     tracing::info!(
         dataflow = %pipeline.dataflow.name,
         workers = pipeline.workers,
@@ -337,6 +345,13 @@ impl StatusSource for PipelineStatus {
             status: engine.0,
             detail: engine.1,
         });
+        for (relation, (count, reason)) in self.hub.left_out() {
+            components.push(Component {
+                name: format!("relation {relation}"),
+                status: Health::Degraded,
+                detail: format!("{count} rows left out since the start, for which an expression failed: {reason}"),
+            });
+        }
         if let Some(peers) = &self.peers {
             let (status, detail) = cluster_health(self.process, self.processes, peers);
             components.push(Component {

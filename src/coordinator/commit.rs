@@ -15,9 +15,10 @@ use crate::view::Totals;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
@@ -55,6 +56,37 @@ impl Committed {
             offsets: manifest.offsets.clone(),
             problem: None,
         }
+    }
+}
+
+/// No commit for two intervals and this long is worth a word.
+const STALL_MIN: Duration = Duration::from_secs(5);
+const STALLED: &str = "no commit could be finished";
+
+/// Says in the health when no commit has been settled for long. An object store is asked for minutes until it is known not to
+/// answer; by then people should know.
+async fn tell_stalls(
+    settled: Arc<Mutex<Instant>>,
+    limit: Duration,
+    committed: watch::Sender<Committed>,
+) -> Infallible {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let since = settled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed();
+        committed.send_if_modified(|it| {
+            let others = it.problem.as_ref().is_some_and(|it| !it.starts_with(STALLED));
+            if others || since < limit {
+                return false;
+            }
+            let seconds = since.as_secs();
+            it.problem = Some(format!(
+                "{STALLED} for {seconds} s: the lake does not answer, or is slow; nothing is lost, reading waits when three commits do"
+            ));
+            true
+        });
     }
 }
 
@@ -122,7 +154,21 @@ impl Committer {
     }
 
     /// Commits until the last epoch of all workers is in.
-    pub async fn run(mut self, mut parts: UnboundedReceiver<Part>) -> Result<(), Error> {
+    pub async fn run(self, parts: UnboundedReceiver<Part>) -> Result<(), Error> {
+        let settled = Arc::new(Mutex::new(Instant::now()));
+        let limit = Duration::from_millis(2 * self.settings.commit_interval_ms) + STALL_MIN;
+        let stalls = tell_stalls(Arc::clone(&settled), limit, self.committed.clone());
+        tokio::select! {
+            result = self.commit_all(parts, &settled) => result,
+            never = stalls => match never {},
+        }
+    }
+
+    async fn commit_all(
+        mut self,
+        mut parts: UnboundedReceiver<Part>,
+        settled: &Mutex<Instant>,
+    ) -> Result<(), Error> {
         let mut waiting: BTreeMap<Epoch, Vec<Part>> = BTreeMap::new();
         while let Some(part) = parts.recv().await {
             let epoch = part.report.commit;
@@ -140,6 +186,7 @@ impl Committer {
                 return Err(error);
             }
             self.unsettled.fetch_sub(1, Ordering::AcqRel);
+            *settled.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             if let Some(peers) = &self.peers {
                 let committed = self.committed.borrow().clone();
                 peers.send_all(&Message::Settled { epoch, committed }.bytes());
@@ -225,7 +272,7 @@ impl Committer {
                 }
             }
         }
-        let records = sum.records();
+        let records = sum.records(false);
         if adds.is_empty()
             && replaced.is_empty()
             && records.is_empty()
@@ -400,27 +447,27 @@ impl Committer {
         records: Vec<engine::StateRecord>,
     ) -> Result<Vec<StateFile>, Error> {
         let name = |kind: &str| format!("{:020}-{}-{kind}", next.number, &next.writer[..8]);
+        let clocks: BTreeMap<String, ClockState> =
+            serde_json::from_value(next.clocks.clone()).unwrap_or_default();
+        let over = over(&self.dataflow, &self.settings, &clocks, next.epoch);
+        // Of windows that are closed nothing is needed any more.
+        let lives = |it: &engine::StateRecord| is_open(it, &over);
         if next.state_differences.len() < DIFFERENCES_MAX {
-            if !records.is_empty() {
+            let living: Vec<_> = records.into_iter().filter(lives).collect();
+            if !living.is_empty() {
                 let name = name("difference");
-                let file = self.put_state(&name, state::encode(&records)?).await?;
+                let file = self.put_state(&name, state::encode(&living)?).await?;
                 next.state_differences.push(file);
             }
             return Ok(Vec::new());
         }
         let mut sum = state::Sum::default();
-        let clocks: BTreeMap<String, ClockState> =
-            serde_json::from_value(next.clocks.clone()).unwrap_or_default();
-        let over = over(&self.dataflow, &self.settings, &clocks, next.epoch);
         let stored = state::load(&self.store, next).await?;
-        stored
-            .into_iter()
-            .chain(records)
-            .filter(|it| is_open(it, &over))
-            .for_each(|it| sum.add(it));
+        let all = stored.into_iter().chain(records);
+        all.filter(lives).for_each(|it| sum.add(it));
         let name = name("full");
         let file = self
-            .put_state(&name, state::encode(&sum.records())?)
+            .put_state(&name, state::encode(&sum.records(true))?)
             .await?;
         let mut obsolete: Vec<StateFile> = next.state_full.replace(file).into_iter().collect();
         obsolete.append(&mut next.state_differences);
@@ -458,9 +505,9 @@ impl Committer {
         }
         for (name, state) in &mut self.tables {
             if state.wants_checkpoint() {
-                let (store, name) = (self.store.clone(), name.clone());
+                let (store, name, settled) = (self.store.clone(), name.clone(), self.last.epoch);
                 tokio::spawn(async move {
-                    if let Err(error) = store.maintain(&name).await {
+                    if let Err(error) = store.maintain(&name, settled).await {
                         tracing::warn!(table = name, %error, "log checkpoint failed; trying again later");
                     }
                 });

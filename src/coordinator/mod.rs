@@ -194,7 +194,7 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         .iter()
         .map(|it| totals.get(&it.name).copied().unwrap_or_default())
         .collect();
-    let hub = Hub::new(infos, options.workers, per_source);
+    let hub = Hub::new(infos, options.workers, per_source, beginning.start);
     for (number, view) in dataflow.views.iter().enumerate() {
         hub.seed(
             number,

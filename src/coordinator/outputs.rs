@@ -169,6 +169,7 @@ impl Outputs for WorkerOutputs {
             tails,
             progress,
             watermarks,
+            left_out,
         } = published;
         let read = progress
             .iter()
@@ -183,6 +184,7 @@ impl Outputs for WorkerOutputs {
             tails,
             read,
             watermarks,
+            left_out,
         });
     }
 

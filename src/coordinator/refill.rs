@@ -163,7 +163,7 @@ pub async fn fill(
     }
     let gathered = std::mem::take(&mut *gathered.lock().unwrap_or_else(PoisonError::into_inner));
     let mut filled = Filled {
-        state: gathered.state.records(),
+        state: gathered.state.records(true),
         read: rows.load(Ordering::Acquire) as u64,
         ..Filled::default()
     };

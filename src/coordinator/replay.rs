@@ -14,7 +14,7 @@ use super::eras::Eras;
 use super::{Claimed, Error};
 use crate::engine::EventTimes;
 use crate::lake::{BySource, Counts, Manifest, Store};
-use crate::model::Partition;
+use crate::model::{Epoch, Partition};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, Definitions, EPOCH_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN,
     TableSpec, dead_letter_schema, evaluate, marked,
@@ -25,10 +25,11 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray,
     new_null_array,
 };
-use arrow::compute::{cast, concat_batches, filter_record_batch};
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{
     DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
 };
+use datafusion::prelude::{ident, lit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -96,7 +97,7 @@ pub async fn ask(dataflow: &Dataflow, store: &Store, request: &Request) -> Resul
     let version = manifest.tables.get(&table.name).map_or(0, |it| it.version);
     let letters = all_letters(store, table, version).await?;
     let asked = select(&letters, std::slice::from_ref(request));
-    let decoded = decode(dataflow, &growth.definitions, &asked)?;
+    let decoded = decode(dataflow, &growth.definitions, &asked, manifest.epoch)?;
     let preview = Preview {
         letters: asked.iter().map(|it| it.num_rows() as u64).sum(),
         decodable: decoded.iter().map(|it| it.batch.num_rows() as u64).sum(),
@@ -148,7 +149,8 @@ pub(super) async fn prepare(
     let event_times: BTreeMap<String, EventTimes> =
         serde_json::from_value(claimed.manifest.event_times.clone()).unwrap_or_default();
     let mut gone: BTreeSet<(String, i32, i64)> = BTreeSet::new();
-    for decoded in decode(dataflow, definitions, &asked)? {
+    let epoch = claimed.manifest.epoch;
+    for decoded in decode(dataflow, definitions, &asked, epoch)? {
         let name = &decoded.source;
         let count = decoded.batch.num_rows() as u64;
         let offsets = column::<Int64Type>(&decoded.batch, OFFSET_COLUMN);
@@ -161,12 +163,11 @@ pub(super) async fn prepare(
             .entry(decoded.partition)
             .or_default()
             .replayed += count;
-        let epoch = claimed.manifest.epoch.0 as i64;
         let watermark = event_times.get(name).map(|it| it.watermark_us);
-        let stamped = stamped(&decoded.batch, epoch)?;
         for table in dataflow.tables.iter().filter(|it| it.source == *name) {
             let absent = decoded.absent.get(&table.name).cloned().unwrap_or_default();
-            let rows = archived(table, &stamped, &absent, watermark)?;
+            let new = without_stored(store, claimed, table, &decoded).await?;
+            let rows = archived(table, &new, &absent, watermark)?;
             if 0 < rows.num_rows() {
                 replay
                     .rows
@@ -271,7 +272,7 @@ fn select(letters: &[RecordBatch], requests: &[Request]) -> Vec<RecordBatch> {
     letters.iter().map(of).collect()
 }
 
-/// Letters of one partition and era that are records now.
+/// Letters of one partition and era that are records now, in all columns of their source.
 struct DecodedLetters {
     source: String,
     partition: Partition,
@@ -284,6 +285,7 @@ fn decode(
     dataflow: &Dataflow,
     definitions: &Definitions,
     letters: &[RecordBatch],
+    epoch: Epoch,
 ) -> Result<Vec<DecodedLetters>, Error> {
     let mut by_partition: BTreeMap<(String, i32), BTreeMap<i64, Vec<u8>>> = BTreeMap::new();
     for batch in letters {
@@ -322,28 +324,67 @@ fn decode(
                 source: source.clone(),
                 partition,
                 absent: absent.collect(),
-                batch: era.decode(&part).batch,
+                batch: computable(
+                    dataflow,
+                    &source,
+                    &stamped(&era.decode(&part).batch, epoch)?,
+                )?,
             });
         }
     }
     Ok(all)
 }
 
-/// What a table's expressions give. As in the stream, a record for which one fails is left out of the table.
-fn evaluated(table: &TableSpec, records: &RecordBatch) -> Result<RecordBatch, Error> {
-    match evaluate(&table.plan, records) {
-        Ok(rows) => Ok(rows),
-        Err(error) if records.num_rows() == 1 => {
-            tracing::warn!(%error, table = table.name, "an expression failed for a replayed record, which is left out");
-            Ok(RecordBatch::new_empty(nullable(&table.plan.schema())))
-        }
-        Err(_) => {
-            let rows = (0..records.num_rows())
-                .map(|it| evaluated(table, &records.slice(it, 1)))
-                .collect::<Result<Vec<_>, _>>()?;
-            concat_batches(&nullable(&table.plan.schema()), &rows).map_err(failed)
-        }
+/// The records that no expression of a table of their source fails for: the others are dead letters still.
+fn computable(
+    dataflow: &Dataflow,
+    source: &str,
+    records: &RecordBatch,
+) -> Result<RecordBatch, Error> {
+    let fails = |records: &RecordBatch| {
+        let mut tables = dataflow.tables.iter().filter(|it| it.source == source);
+        tables.any(|it| evaluate(&it.plan, records).is_err())
+    };
+    if !fails(records) {
+        return Ok(records.clone());
     }
+    let fine: BooleanArray = (0..records.num_rows())
+        .map(|it| Some(!fails(&records.slice(it, 1))))
+        .collect();
+    filter_record_batch(records, &fine).map_err(failed)
+}
+
+/// The records that a table does not have. It may have them if another table of the source could not.
+async fn without_stored(
+    store: &Store,
+    claimed: &Claimed,
+    table: &TableSpec,
+    decoded: &DecodedLetters,
+) -> Result<RecordBatch, Error> {
+    let Some(state) = claimed.tables.get(&table.name) else {
+        return Ok(decoded.batch.clone());
+    };
+    let offsets: Vec<i64> = column::<Int64Type>(&decoded.batch, OFFSET_COLUMN).collect();
+    let wanted = ident(PARTITION_COLUMN)
+        .eq(lit(decoded.partition.0))
+        .and(ident(OFFSET_COLUMN).in_list(offsets.iter().map(|it| lit(*it)).collect(), false));
+    let schema = Schema::new(vec![Field::new(OFFSET_COLUMN, DataType::Int64, false)]);
+    let delta = store.open_delta_at(&table.name, state.version).await?;
+    let stored = sql::table_stream(&delta, &Arc::new(schema), Some(wanted))
+        .await
+        .map_err(failed)?;
+    let stored = datafusion::physical_plan::common::collect(stored)
+        .await
+        .map_err(failed)?;
+    let stored: BTreeSet<i64> = stored
+        .iter()
+        .flat_map(|it| column::<Int64Type>(it, OFFSET_COLUMN))
+        .collect();
+    let new: BooleanArray = offsets
+        .iter()
+        .map(|it| Some(!stored.contains(it)))
+        .collect();
+    filter_record_batch(&decoded.batch, &new).map_err(failed)
 }
 
 /// What a table keeps of records, late by a watermark.
@@ -353,7 +394,7 @@ fn archived(
     absent: &[usize],
     watermark: Option<i64>,
 ) -> Result<RecordBatch, Error> {
-    let rows = evaluated(table, records)?;
+    let rows = evaluate(&table.plan, records).map_err(failed)?;
     let mut columns = rows.columns().to_vec();
     for at in absent {
         columns[*at] = new_null_array(columns[*at].data_type(), rows.num_rows());
@@ -369,7 +410,7 @@ fn archived(
     RecordBatch::try_new(schema, columns).map_err(failed)
 }
 
-fn stamped(records: &RecordBatch, epoch: i64) -> Result<RecordBatch, Error> {
+fn stamped(records: &RecordBatch, epoch: Epoch) -> Result<RecordBatch, Error> {
     let schema = records.schema();
     let mut fields: Vec<Field> = schema
         .fields()
@@ -378,7 +419,10 @@ fn stamped(records: &RecordBatch, epoch: i64) -> Result<RecordBatch, Error> {
         .collect();
     fields.push(Field::new(EPOCH_COLUMN, DataType::Int64, false));
     let mut columns = records.columns().to_vec();
-    columns.push(Arc::new(Int64Array::from_value(epoch, records.num_rows())));
+    columns.push(Arc::new(Int64Array::from_value(
+        epoch.0 as i64,
+        records.num_rows(),
+    )));
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(failed)
 }
 

@@ -39,13 +39,16 @@ impl Sum {
         }
     }
 
-    pub fn records(self) -> Vec<StateRecord> {
+    /// The sums. Members of sets, of which there may be millions, are left in parts unless it is the `whole` state: they
+    /// add up when they are read.
+    pub fn records(self, whole: bool) -> Vec<StateRecord> {
         let groups = self
             .groups
             .into_iter()
             .filter_map(|((operator, _, _), mut partial)| {
-                // There may be millions, and sorted they have to be anyway.
-                partial.members.sort_unstable();
+                if whole {
+                    partial.members.sort_unstable();
+                }
                 partial.members.dedup_by(|next, kept| {
                     let same = (next.0, next.1) == (kept.0, kept.1);
                     if same {
@@ -104,5 +107,5 @@ pub(super) async fn load(store: &Store, manifest: &Manifest) -> Result<Vec<State
         let bytes = store.get_state(file).await?;
         decode(&bytes)?.into_iter().for_each(|it| sum.add(it));
     }
-    Ok(sum.records())
+    Ok(sum.records(false))
 }

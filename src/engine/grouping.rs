@@ -6,6 +6,7 @@
 
 use super::accumulate::{Accumulator, Partial, Slot};
 use super::changes::Changes;
+use super::distinct::Identities;
 use crate::model::{Bins, ExactSum, Moments, Row, Value, bin_of, value_at};
 use crate::plan::{Aggregate, Aggregation, Function, Window};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
@@ -14,7 +15,7 @@ use arrow::datatypes::{
     DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable, hash_table};
+use hashbrown::{HashMap, HashTable};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -40,23 +41,8 @@ impl Interner {
     }
 }
 
-/// A set of 128-bit identities. They are hashes already: half of one is as good a hash as any.
-#[derive(Default)]
-struct Told(HashTable<u128>);
-
-impl Told {
-    /// Whether it is new.
-    fn insert(&mut self, identity: u128) -> bool {
-        let hash = |it: &u128| *it as u64;
-        match self.0.entry(hash(&identity), |it| *it == identity, hash) {
-            hash_table::Entry::Occupied(_) => false,
-            hash_table::Entry::Vacant(entry) => {
-                entry.insert(identity);
-                true
-            }
-        }
-    }
-}
+/// Which members of distinct sets were told of already, by bucket.
+type ToldByBucket = HashMap<i64, Identities, FixedState>;
 
 /// What a worker keeps between epochs: interned texts, and which members of distinct sets it already told of.
 pub struct Grouper {
@@ -65,8 +51,8 @@ pub struct Grouper {
     interners: Vec<Interner>,
     /// For every aggregate the first one that gathers the same: three percentiles of one column need its bins once.
     gathered_by: Vec<usize>,
-    /// Append-only input: a member is told once per bucket.
-    told: HashMap<i64, Told, FixedState>,
+    /// A sliding range over append-only input: a member is told once per bucket, since whoever gets it keeps it by bucket.
+    told: ToldByBucket,
 }
 
 /// The open groups of one epoch.
@@ -78,6 +64,9 @@ pub struct Groups {
     records: Vec<i64>,
     columns: Vec<Column>,
     members: Vec<(u32, u8, u128, i64)>,
+    /// Other append-only input: a member is told once per epoch. Sets of all that was ever told would be as large as those
+    /// of whoever gets them, and most members of large sets are new.
+    told: ToldByBucket,
 }
 
 enum Column {
@@ -123,6 +112,7 @@ impl Grouper {
                 .map(|it| new_column(it, !self.aggregation.append_only))
                 .collect(),
             members: Vec::new(),
+            told: HashMap::default(),
         }
     }
 
@@ -291,8 +281,13 @@ impl Grouper {
         // The buckets and key identities of this batch's groups, computed once per group.
         let mut cached: Vec<Option<(i64, u128)>> = vec![None; groups.records.len()];
         let texts = column.as_string_opt::<i32>();
-        // The set of the bucket at hand, taken out of `told` while rows stay in that bucket.
-        let mut told: Option<(i64, Told)> = None;
+        let slides = matches!(self.aggregation.window, Window::Last { .. });
+        let mut sets = std::mem::take(match slides {
+            true => &mut self.told,
+            false => &mut groups.told,
+        });
+        // The set of the bucket at hand, taken out of `sets` while rows stay in that bucket.
+        let mut told: Option<(i64, Identities)> = None;
         for (row, group) in numbers.iter().enumerate() {
             if column.is_null(row) || !passes(filter, row) {
                 continue;
@@ -313,9 +308,9 @@ impl Grouper {
                 Some(diffs) => groups.members.push((*group, number, value, diffs[row])),
                 None => {
                     if told.as_ref().is_none_or(|it| it.0 != bucket) {
-                        let next = self.told.remove(&bucket).unwrap_or_default();
+                        let next = sets.remove(&bucket).unwrap_or_default();
                         if let Some((before, set)) = told.replace((bucket, next)) {
-                            self.told.insert(before, set);
+                            sets.insert(before, set);
                         }
                     }
                     let mixed = (key ^ value.rotate_left(64))
@@ -328,7 +323,11 @@ impl Grouper {
                 }
             }
         }
-        self.told.extend(told);
+        sets.extend(told);
+        match slides {
+            true => self.told = sets,
+            false => groups.told = sets,
+        }
     }
 
     /// A 128-bit identity of a key that does not depend on interned numbers.

@@ -145,6 +145,8 @@ pub struct Published {
     pub progress: Vec<SourceProgress>,
     /// Watermark per source, microseconds, from the first worker of the process.
     pub watermarks: Vec<(String, i64)>,
+    /// Rows that views and further tables of a source lack because an expression failed: where, how many, what was wrong.
+    pub left_out: Vec<(String, u64, String)>,
 }
 
 /// A piece of what a stateful operator took in.

@@ -5,7 +5,7 @@
 
 use super::clock::{Clock, Report};
 use super::operators::{
-    self, ChangeStream, ClockStream, RunEpochs, Shared, SharedClock, ViewStore,
+    self, ChangeStream, ClockStream, Refusal, RunEpochs, Shared, SharedClock, ViewStore,
 };
 use super::worker::Place;
 use super::{Feed, Job};
@@ -29,6 +29,7 @@ struct Render<'a, 's> {
     relations: HashMap<String, ChangeStream<'s>>,
     clocks: HashMap<String, (SharedClock, ClockStream<'s>)>,
     late: Vec<ChangeStream<'s>>,
+    dead: Vec<ChangeStream<'s>>,
     /// Of the view being rendered, so far: stored state is named by it.
     top_ks: usize,
 }
@@ -59,23 +60,23 @@ pub(super) fn render(
         relations: HashMap::new(),
         clocks: HashMap::new(),
         late: Vec::new(),
+        dead: Vec::new(),
         top_ks: 0,
     };
     let mut ends: Vec<StreamVec<'_, u64, ()>> = Vec::new();
-    let mut dead = Vec::new();
     for (number, (spec, feed)) in job.dataflow.sources.iter().zip(feeds).enumerate() {
         let streams = operators::source(scope, number, spec, feed, job, Rc::clone(shared));
         render.relations.insert(spec.name.clone(), streams.records);
-        dead.push(streams.undecoded);
+        render.dead.push(streams.undecoded);
         render.clock(&spec.name, streams.reports);
     }
-    let dead = scope.concatenate(dead);
-    render
-        .relations
-        .entry(DEAD_LETTER_RELATION.to_owned())
-        .or_insert(dead);
     for (number, table) in job.dataflow.tables.iter().enumerate() {
-        let rows = render.plan(&table.plan, &table.name);
+        if table.source.is_empty() {
+            // The last one: tables of sources have added to the dead letters.
+            render.dead_letters(scope);
+        }
+        let refusal = render.refusal(number);
+        let rows = render.plan(&table.plan, &table.name, &refusal);
         let clock = render.clocks.get(&table.source).cloned();
         ends.push(operators::append(
             rows.clone(),
@@ -95,6 +96,7 @@ pub(super) fn render(
         }
         render.relations.insert(table.name.clone(), rows);
     }
+    render.dead_letters(scope);
     let archived_late = render.relations.contains_key(LATE_RELATION);
     for (number, view) in job.dataflow.views.iter().enumerate() {
         let counts_late = view.plan.relations().iter().any(|it| it == LATE_RELATION);
@@ -102,8 +104,9 @@ pub(super) fn render(
             let late = scope.concatenate(std::mem::take(&mut render.late));
             render.relations.insert(LATE_RELATION.to_owned(), late);
         }
+        let refusal = Refusal::LeftOut(view.name.clone());
         render.top_ks = 0;
-        let rows = render.plan(&view.plan, &view.name);
+        let rows = render.plan(&view.plan, &view.name, &refusal);
         render.relations.insert(view.name.clone(), rows.clone());
         let rows = operators::view_rows(rows);
         ends.push(operators::publish(rows.clone(), number, place, shared));
@@ -126,7 +129,27 @@ pub(super) fn render(
 }
 
 impl<'s> Render<'_, 's> {
-    fn plan(&mut self, plan: &Plan, view: &str) -> ChangeStream<'s> {
+    /// Makes a relation of the dead letters there have been so far, unless it is a source of its own.
+    fn dead_letters(&mut self, scope: Scope<'s, u64>) {
+        let dead = scope.concatenate(std::mem::take(&mut self.dead));
+        self.relations
+            .entry(DEAD_LETTER_RELATION.to_owned())
+            .or_insert(dead);
+    }
+
+    /// What becomes of records for which an expression of this table fails: of the first table of a source, its archive,
+    /// dead letters, so that each record is in one or the other.
+    fn refusal(&self, number: usize) -> Refusal {
+        let (tables, sources) = (&self.job.dataflow.tables, &self.job.dataflow.sources);
+        let table = &tables[number];
+        let is_archive = !tables[..number].iter().any(|it| it.source == table.source);
+        match sources.iter().position(|it| it.name == table.source) {
+            Some(source) if is_archive => Refusal::DeadLetter(source, table.source.clone()),
+            _ => Refusal::LeftOut(table.name.clone()),
+        }
+    }
+
+    fn plan(&mut self, plan: &Plan, view: &str, refusal: &Refusal) -> ChangeStream<'s> {
         match plan {
             Plan::Relation {
                 name,
@@ -146,21 +169,26 @@ impl<'s> Render<'_, 's> {
                 columns,
                 schema,
             } => {
-                let input = self.plan(input, view);
-                operators::map(
+                let input = self.plan(input, view, refusal);
+                let (rows, refused) = operators::map(
                     input,
                     filter.clone(),
                     columns.clone(),
                     schema.clone(),
+                    refusal.clone(),
                     Rc::clone(&self.shared),
-                )
+                );
+                if let Refusal::DeadLetter(..) = refusal {
+                    self.dead.push(refused);
+                }
+                rows
             }
             Plan::Aggregate {
                 input,
                 aggregation,
                 schema,
             } => {
-                let below = self.plan(input, view);
+                let below = self.plan(input, view, refusal);
                 let state = &self.job.restored.state;
                 let restored = operators::restored_partials(state, &aggregation.id, self.place);
                 let clock = aggregation
@@ -189,7 +217,7 @@ impl<'s> Render<'_, 's> {
                 skip,
                 limit,
             } => {
-                let below = self.plan(input, view);
+                let below = self.plan(input, view, refusal);
                 let operator = format!("{view}.top{}", self.top_ks);
                 self.top_ks += 1;
                 let restored =
@@ -209,7 +237,7 @@ impl<'s> Render<'_, 's> {
             Plan::Union { inputs, schema } => {
                 let streams: Vec<_> = inputs
                     .iter()
-                    .map(|it| operators::relabel(self.plan(it, view), schema.clone()))
+                    .map(|it| operators::relabel(self.plan(it, view, refusal), schema.clone()))
                     .collect();
                 streams[0].scope().concatenate(streams)
             }

@@ -266,6 +266,23 @@ impl Exit<'_> {
         }
     }
 
+    /// Records that an expression failed for were not taken in after all.
+    fn without_refused(&self, by_epoch: BTreeMap<u64, Vec<SourceProgress>>) -> Vec<SourceProgress> {
+        let shared = self.shared.borrow();
+        let mut all = Vec::new();
+        for (epoch, list) in by_epoch {
+            let refused = shared.refused.get(&epoch);
+            all.extend(list.into_iter().map(|mut it| {
+                let refused = refused.and_then(|all| all.get(&(it.source, it.partition)));
+                let count = refused.copied().unwrap_or(0);
+                it.records -= count;
+                it.undecoded += count;
+                it
+            }));
+        }
+        all
+    }
+
     fn publish(&mut self, upto: u64) {
         self.published = upto;
         let mut shared = self.shared.borrow_mut();
@@ -277,6 +294,10 @@ impl Exit<'_> {
             ..Published::default()
         };
         published.tails = std::mem::take(&mut shared.tails);
+        published.left_out = std::mem::take(&mut shared.left_out)
+            .into_iter()
+            .map(|(relation, (count, reason))| (relation, count, reason))
+            .collect();
         drop(shared);
         for (epoch, rows) in changes {
             published.changes.extend(
@@ -285,10 +306,8 @@ impl Exit<'_> {
             );
         }
         let later = self.unpublished.split_off(&upto);
-        published.progress = std::mem::replace(&mut self.unpublished, later)
-            .into_values()
-            .flatten()
-            .collect();
+        let complete = std::mem::replace(&mut self.unpublished, later);
+        published.progress = self.without_refused(complete);
         if self.place.is_first_of_process() {
             let watermark = |clock: &SharedClock| {
                 Some(clock.borrow().watermark(upto)).filter(|it| *it != NEVER)
@@ -326,8 +345,9 @@ impl Exit<'_> {
         }
         let later = self.uncommitted.split_off(&(commit.0 + 1));
         let due = std::mem::replace(&mut self.uncommitted, later);
-        report.progress = due.into_values().flatten().collect();
+        report.progress = self.without_refused(due);
         let mut shared = self.shared.borrow_mut();
+        shared.refused = shared.refused.split_off(&(commit.0 + 1));
         let later = shared.captured.split_off(&(commit.0 + 1));
         let captured = std::mem::replace(&mut shared.captured, later);
         drop(shared);

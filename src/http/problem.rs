@@ -61,16 +61,16 @@ impl From<QueryError> for Problem {
             QueryError::Cancelled => (StatusCode::CONFLICT, "query_cancelled"),
             QueryError::Failed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "query_failed"),
         };
-        let problem =
+        let mut problem =
             Problem::new(status, code, error.to_string()).hint(error.hint().unwrap_or_default());
-        match error {
-            QueryError::Rejected {
-                line: Some(line),
-                column: Some(column),
-                ..
-            } => problem.with("line", line).with("column", column),
-            _ => problem,
+        if let QueryError::Rejected { line, column, .. } = error {
+            for (name, at) in [("line", line), ("column", column)] {
+                if let Some(at) = at {
+                    problem = problem.with(name, at);
+                }
+            }
         }
+        problem
     }
 }
 

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::wire::{RowWriter, type_name, write_csv};
 use super::{App, EPOCH_HEADER, TRUNCATED_HEADER};
 use crate::model::rows_of_batch;
-use crate::sql::query::{Answer, QueryError};
+use crate::sql::query::Answer;
 use arrow::ipc::writer::StreamWriter;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -67,7 +67,7 @@ pub async fn run(
         true => app.queries.export_as(&id, sql, limit).await,
         false => app.queries.run_as(&id, sql, limit).await,
     };
-    let answer = answer.map_err(problem)?;
+    let answer = answer?;
     let epoch = answer.epoch.to_string();
     if let Some(format) = format {
         let body = format.write(&answer).map_err(|it| {
@@ -214,37 +214,6 @@ pub async fn tables(State(app): State<Arc<App>>) -> Response {
         all.push(json!({"name": name, "kind": "plain view", "columns": []}));
     }
     JsonBody(json!({"tables": all, "functions": app.queries.functions()})).into_response()
-}
-
-fn problem(error: QueryError) -> Problem {
-    let hint = error.hint();
-    let text = error.to_string();
-    let problem = match &error {
-        QueryError::Rejected { line, column, .. } => {
-            let mut problem = Problem::bad_request("query_rejected", text);
-            if let Some(line) = line {
-                problem = problem.with("line", *line);
-            }
-            if let Some(column) = column {
-                problem = problem.with("column", *column);
-            }
-            problem
-        }
-        QueryError::TimedOut { .. } => {
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "query_timed_out", text)
-        }
-        QueryError::TooMuchMemory { .. } => {
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "query_too_large", text)
-        }
-        QueryError::Cancelled => Problem::new(StatusCode::CONFLICT, "query_cancelled", text),
-        QueryError::Failed { .. } => {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "query_failed", text)
-        }
-    };
-    match hint {
-        Some(hint) => problem.hint(hint),
-        None => problem,
-    }
 }
 
 #[cfg(test)]

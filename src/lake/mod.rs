@@ -87,6 +87,17 @@ pub struct Store {
     pub folder: Option<std::path::PathBuf>,
 }
 
+/// Lets the Delta library read logs under another scheme than the ones it knows by itself. It is given the store to read
+/// from, and commits are not its to make, so its plain log store will do.
+fn read_logs_at(scheme: &str) {
+    let logs = deltalake::logstore::logstore_factories();
+    let key = |it: &str| Url::parse(&format!("{it}://")).ok();
+    let plain = key("memory").and_then(|it| logs.get(&it).map(|it| Arc::clone(it.value())));
+    if let (Some(key), Some(plain)) = (key(scheme), plain) {
+        logs.entry(key).or_insert(plain);
+    }
+}
+
 impl Store {
     /// Opens a folder (`./lake`, `file:///lake`) or a bucket (`s3://bucket/lake`; settings from `AWS_…` variables).
     ///
@@ -107,6 +118,7 @@ impl Store {
             let options = std::env::vars()
                 .filter(|(key, _)| key.starts_with("AWS_"))
                 .map(|(key, value)| (key.to_lowercase(), value));
+            read_logs_at(url.scheme());
             let (objects, prefix) =
                 object_store::parse_url_opts(&url, options).map_err(|it| wrong(it.to_string()))?;
             let root: Arc<dyn ObjectStore> = Arc::from(objects);

@@ -7,13 +7,14 @@
 use super::parquet_file::{ParquetFile, file_schema};
 use super::stage::TableLayout;
 use super::{Error, Store, TableEntry, log};
+use crate::model::Epoch;
 use arrow::array::{RecordBatch, new_null_array};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A log checkpoint every so many versions.
 const CHECKPOINT_EVERY: u64 = 20;
@@ -94,6 +95,15 @@ impl TableState {
         }
         due
     }
+}
+
+/// The epoch in the name of one of our files, which start with `e` or, if merged from others, `m`.
+fn staged_for(name: &str) -> Option<Epoch> {
+    let number = name
+        .strip_suffix(".zstd.parquet")?
+        .strip_prefix(['e', 'm'])?
+        .get(..16)?;
+    number.parse().ok().map(Epoch)
 }
 
 impl Store {
@@ -229,10 +239,11 @@ impl Store {
     }
 
     /// Writes a log checkpoint, deletes old log entries, and files that no version of the last hour names.
+    /// `settled` is the epoch of the newest commit.
     ///
     /// # Errors
     /// If the table cannot be read or the checkpoint not be written.
-    pub async fn maintain(&self, table: &str) -> Result<(), Error> {
+    pub async fn maintain(&self, table: &str, settled: Epoch) -> Result<(), Error> {
         let delta = self.open_delta(table).await?;
         deltalake::protocol::checkpoints::create_checkpoint(&delta, None)
             .await
@@ -240,7 +251,7 @@ impl Store {
                 table: table.to_owned(),
                 reason: it.to_string(),
             })?;
-        self.sweep(table, &delta).await?;
+        self.sweep(table, &delta, settled).await?;
         let Some(oldest) = delta.version().and_then(|it| it.checked_sub(LOG_KEPT)) else {
             return Ok(());
         };
@@ -259,18 +270,39 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes files older than the retention that the newest version does not name: replaced, merged, or left by a crash.
-    async fn sweep(&self, table: &str, delta: &deltalake::DeltaTable) -> Result<(), Error> {
+    /// Deletes files that no version names any more, nor did within the retention, and what crashes left behind.
+    ///
+    /// A file that was taken out goes by when it was taken out. One that no version ever named is a leftover only if
+    /// the commit it was staged for is settled: after a long outage, files wait for commits to come.
+    async fn sweep(
+        &self,
+        table: &str,
+        delta: &deltalake::DeltaTable,
+        settled: Epoch,
+    ) -> Result<(), Error> {
         let failed = |it: deltalake::DeltaTableError| Error::Table {
             table: table.to_owned(),
             reason: it.to_string(),
         };
-        let named: std::collections::HashSet<String> = delta
+        let name_of = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut kept: HashSet<String> = delta
             .get_file_uris()
             .map_err(failed)?
-            .map(|it| it.rsplit('/').next().unwrap_or_default().to_owned())
+            .map(|it| name_of(&it))
             .collect();
         let oldest = chrono::Utc::now() - chrono::Duration::seconds(UNNAMED_KEPT_SECONDS);
+        let oldest_ms = oldest.timestamp_millis();
+        let state = delta.snapshot().map_err(failed)?;
+        let log = delta.log_store();
+        let removed: Vec<_> = state
+            .all_tombstones(log.as_ref())
+            .try_collect()
+            .await
+            .map_err(failed)?;
+        let recently = removed
+            .iter()
+            .filter(|it| it.deletion_timestamp().is_none_or(|at| oldest_ms <= at));
+        kept.extend(recently.map(|it| name_of(&it.path())));
         let listed: Vec<object_store::ObjectMeta> = self
             .objects
             .list(Some(&Path::from(table)))
@@ -282,9 +314,8 @@ impl Store {
             })?;
         for file in listed {
             let name = file.location.filename().unwrap_or_default();
-            let ours =
-                name.ends_with(".zstd.parquet") && !file.location.as_ref().contains("/_delta_log/");
-            if ours && file.last_modified < oldest && !named.contains(name) {
+            let is_settled = staged_for(name).is_some_and(|it| it <= settled);
+            if is_settled && file.last_modified < oldest && !kept.contains(name) {
                 self.delete(&file.location).await?;
             }
         }
@@ -357,5 +388,89 @@ impl Store {
             small,
             merged,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::{commit_info, remove_of, txn};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+
+    fn name(of: char, epoch: u64) -> String {
+        format!("{of}{epoch:016}-w0-1.zstd.parquet")
+    }
+
+    fn add(name: &str) -> Value {
+        serde_json::json!({"add": {
+            "path": name, "partitionValues": {}, "size": 4, "modificationTime": NOW_MS, "dataChange": true,
+        }})
+    }
+
+    /// Files that all were written a day ago; what became of them differs.
+    #[tokio::test]
+    async fn files_go_by_when_they_were_taken_out_and_leftovers_by_their_commit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().display().to_string()).expect("a lake");
+        let layout = TableLayout {
+            name: "t".to_owned(),
+            schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)])),
+            partition_by: Vec::new(),
+        };
+        store.create_table(&layout, NOW_MS).await.expect("a table");
+        let [named, just_replaced, long_replaced] = [name('e', 1), name('e', 2), name('e', 3)];
+        let [leftover, merged_leftover, awaited] = [name('e', 4), name('m', 4), name('e', 11)];
+        let now_ms = crate::model::wall_ms();
+        let (recently, long_ago) = (now_ms - 60_000, now_ms - 2 * 3_600_000);
+        let adds = [&named, &just_replaced, &long_replaced].map(|it| add(it));
+        let removes = [
+            remove_of(&add(&just_replaced), true, recently),
+            remove_of(&add(&long_replaced), true, long_ago),
+        ];
+        for (version, actions) in [(1, adds.to_vec()), (2, removes.to_vec())] {
+            let mut all = vec![
+                commit_info("STREAMING UPDATE", version, version, true, now_ms),
+                txn("app", version, now_ms),
+            ];
+            all.extend(actions);
+            let entry = TableEntry {
+                version,
+                commit: version,
+                actions: all,
+                ..TableEntry::default()
+            };
+            store
+                .commit_table("t", &entry, "app")
+                .await
+                .expect("a version");
+        }
+        let everything = [
+            &named,
+            &just_replaced,
+            &long_replaced,
+            &leftover,
+            &merged_leftover,
+            &awaited,
+        ];
+        for file in everything {
+            let path = folder.path().join("t").join(file);
+            std::fs::write(&path, "PAR1").expect("a file");
+            let file = std::fs::File::options()
+                .write(true)
+                .open(&path)
+                .expect("the file");
+            file.set_modified(SystemTime::now() - Duration::from_secs(86_400))
+                .expect("its time can be set");
+        }
+        store.maintain("t", Epoch(10)).await.expect("maintained");
+        let there = |it: &String| folder.path().join("t").join(it).exists();
+        assert!(there(&named), "the newest version names it");
+        assert!(there(&just_replaced), "readers may still be at it");
+        assert!(there(&awaited), "its commit is still to come");
+        assert!(!there(&long_replaced) && !there(&leftover) && !there(&merged_leftover));
     }
 }

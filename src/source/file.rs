@@ -231,6 +231,24 @@ struct Tail {
     told_end: bool,
 }
 
+/// What cannot be read now, and why: names of files, or the folder itself.
+#[derive(Default)]
+struct Problems(BTreeMap<String, String>);
+
+impl Problems {
+    fn note(&mut self, name: &str, error: Option<&io::Error>) {
+        match error {
+            Some(error) => {
+                self.0.insert(name.to_owned(), error.to_string());
+            }
+            None if !self.0.is_empty() => {
+                self.0.remove(name);
+            }
+            None => {}
+        }
+    }
+}
+
 /// What a reader thread needs.
 pub struct Reader {
     pub folder: Arc<Folder>,
@@ -245,70 +263,69 @@ impl Reader {
     /// Reads until told to stop or nobody listens. An unreadable file is told in the status and tried again.
     pub fn run(self, chunks: &Sender<Chunk>) {
         let mut tails: HashMap<i32, Tail> = HashMap::new();
+        let mut problems = Problems::default();
         let mut looked: Option<Instant> = None;
         while !self.stop.load(Ordering::Acquire) {
             if looked.is_none_or(|it| LOOK_EVERY < it.elapsed()) {
                 looked = Some(Instant::now());
-                self.look(&mut tails);
+                self.look(&mut tails, &mut problems);
             }
             let mut idle = true;
             for tail in tails.values_mut() {
-                match self.read(tail) {
-                    Ok(Some(chunk)) => {
-                        idle &= chunk.records.ends.is_empty();
-                        if chunks.send(chunk).is_err() {
-                            return;
-                        }
+                let read = self.read(tail);
+                problems.note(&tail.origin.name, read.as_ref().err());
+                if let Ok(Some(chunk)) = read {
+                    idle &= chunk.records.ends.is_empty();
+                    if chunks.send(chunk).is_err() {
+                        return;
                     }
-                    Ok(None) => {}
-                    Err(error) => self.problem(&tail.origin.name, &error),
                 }
             }
+            self.tell(&problems);
             if idle {
                 std::thread::sleep(IDLE_SLEEP);
             }
         }
     }
 
-    fn problem(&self, name: &str, error: &io::Error) {
-        let text = format!("{name}: {error}");
+    fn tell(&self, problems: &Problems) {
+        let Some((name, text)) = problems.0.first_key_value() else {
+            return self.status.update(|it| {
+                it.tell(self.worker, true, None);
+            });
+        };
+        let connected = *name != self.folder.path.display().to_string();
         self.status.update(|it| {
-            if it.tell(self.worker, it.connected, Some(text)) {
-                tracing::warn!(file = name, %error, "an input file cannot be read; trying again");
+            if it.tell(self.worker, connected, Some(format!("{name}: {text}"))) {
+                tracing::warn!(
+                    file = name,
+                    "an input file cannot be read: {text}; trying again"
+                );
             }
         });
     }
 
-    fn look(&self, tails: &mut HashMap<i32, Tail>) {
-        let names = match self.folder.partitions() {
-            Ok(names) => names,
-            Err(error) => {
-                self.status.update(|it| it.connected = false);
-                return self.problem(&self.folder.path.display().to_string(), &error);
-            }
-        };
-        self.status.update(|it| {
-            it.tell(self.worker, true, None);
-        });
-        for (name, number) in names {
+    fn look(&self, tails: &mut HashMap<i32, Tail>, problems: &mut Problems) {
+        let folder = self.folder.path.display().to_string();
+        let names = self.folder.partitions();
+        problems.note(&folder, names.as_ref().err());
+        for (name, number) in names.unwrap_or_default() {
             if usize::try_from(number).unwrap_or(0) % self.workers != self.worker
                 || tails.contains_key(&number)
             {
                 continue;
             }
-            match self.resume(&name, Partition(number)) {
-                Ok(Some(tail)) => {
-                    self.status.update(|it| {
-                        it.partitions
-                            .entry(number)
-                            .or_default()
-                            .name
-                            .clone_from(&name)
-                    });
-                    tails.insert(number, tail);
-                }
-                Ok(None) => {}
-                Err(error) => self.problem(&name, &error),
+            let resumed = self.resume(&name, Partition(number));
+            problems.note(&name, resumed.as_ref().err());
+            if let Ok(Some(tail)) = resumed {
+                self.status.update(|it| {
+                    it.partitions
+                        .entry(number)
+                        .or_default()
+                        .name
+                        .clone_from(&name)
+                });
+                tails.insert(number, tail);
             }
         }
     }
@@ -387,19 +404,20 @@ impl Reader {
     /// The next block of whole lines; nothing when there is no news.
     fn read(&self, tail: &mut Tail) -> io::Result<Option<Chunk>> {
         let mut data = std::mem::take(&mut tail.pending);
-        let before = data.len();
-        data.resize(before + BLOCK, 0);
-        let (filled, ended) = match fill(&mut tail.reader, &mut data, before) {
-            Ok(it) => it,
+        if !tail.told_end {
+            data.reserve(BLOCK);
+        }
+        let (before, start) = (data.len(), tail.origin.base + tail.position);
+        let start = start - before as i64;
+        let filled = fill(&mut tail.reader, &mut data);
+        tail.position += (data.len() - before) as i64;
+        let ended = match filled {
+            Ok(ended) => ended,
             Err(error) => {
-                data.truncate(before);
                 tail.pending = data;
                 return Err(error);
             }
         };
-        data.truncate(filled);
-        let start = tail.origin.base + tail.position - before as i64;
-        tail.position += (filled - before) as i64;
         let rotated = ended && !tail.whole && self.is_rotated(tail)?;
         let last_line_counts = ended && (tail.whole || rotated);
         let ends = line_ends(&data, last_line_counts);
@@ -482,18 +500,11 @@ impl Reader {
     }
 }
 
-/// Reads on behind what is there already, until the buffer is full. Says how much it holds now, and whether the file has ended.
-fn fill(reader: &mut impl Read, data: &mut [u8], before: usize) -> io::Result<(usize, bool)> {
-    let mut filled = before;
-    while filled < data.len() {
-        match reader.read(&mut data[filled..]) {
-            Ok(0) => return Ok((filled, true)),
-            Ok(more) => filled += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((filled, false))
+/// Appends up to a block to what is there already, and says whether the file has ended. Bytes read before an error stay.
+/// At the end of a file this allocates nothing: it is asked a hundred times a second.
+fn fill(reader: &mut impl Read, data: &mut Vec<u8>) -> io::Result<bool> {
+    let read = reader.take(BLOCK as u64).read_to_end(data)?;
+    Ok(read < BLOCK)
 }
 
 /// Where the lines of a block end that begins with a line. What comes after the last end waits.
@@ -614,10 +625,7 @@ fn read_range(
     let mut at = range.start;
     let mut data = Vec::new();
     loop {
-        let before = data.len();
-        data.resize(before + BLOCK, 0);
-        let (filled, ended) = fill(&mut reader, &mut data, before)?;
-        data.truncate(filled);
+        let ended = fill(&mut reader, &mut data)?;
         // A stored offset never lies within a line, so the last one is whole.
         let ends = line_ends(&data, ended && reader.limit() == 0);
         let taken = ends.last().map_or(0, |it| *it as usize);

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 /// Changes older than this leave the ring.
 const RING_AGE_MS: u64 = 60_000;
 /// A ring holds at most so many changes; the oldest go first.
-const RING_ROWS_MAX: usize = 200_000;
+const RING_ROWS_MAX: usize = 50_000;
 /// Newest records of append-only tables kept for the live tail.
 const TAIL_ROWS_MAX: usize = 5_000;
 
@@ -71,6 +71,8 @@ pub struct Part {
     /// Per source: records, undecodable records, bytes.
     pub read: Vec<(usize, u64, u64, u64)>,
     pub watermarks: Vec<(String, i64)>,
+    /// Rows left out because an expression failed: of which relation, how many, what was wrong with the last.
+    pub left_out: Vec<(String, u64, String)>,
 }
 
 /// Counts of one source.
@@ -103,10 +105,12 @@ pub struct Hub {
 struct Inner {
     views: Vec<View>,
     by_name: HashMap<String, usize>,
+    start: Epoch,
     epoch: Epoch,
     through: Vec<Epoch>,
     waiting: BTreeMap<Epoch, Vec<(usize, Row, i64)>>,
     watermarks: BTreeMap<String, i64>,
+    left_out: BTreeMap<String, (u64, String)>,
     tail: VecDeque<TailBatch>,
     tail_rows: usize,
     tail_number: u64,
@@ -128,8 +132,15 @@ struct View {
 }
 
 impl Hub {
-    /// A hub for views fed by `workers` workers; nothing is visible before all of them have published.
-    pub fn new(views: Vec<ViewInfo>, workers: usize, totals: Vec<Totals>) -> Arc<Self> {
+    /// A hub for views fed by `workers` workers. Nothing is visible before all of them are past `start`, the first epoch of
+    /// this run: what was restored is then in, and an epoch that a reader heard of from an earlier run, which may have had
+    /// other records in it, is older than anything that can be resumed from here.
+    pub fn new(
+        views: Vec<ViewInfo>,
+        workers: usize,
+        totals: Vec<Totals>,
+        start: Epoch,
+    ) -> Arc<Self> {
         let by_name = views
             .iter()
             .enumerate()
@@ -148,10 +159,12 @@ impl Hub {
         let inner = Inner {
             views,
             by_name,
+            start,
             epoch: Epoch(0),
             through: vec![Epoch(0); workers],
             waiting: BTreeMap::new(),
             watermarks: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             tail: VecDeque::new(),
             tail_rows: 0,
             tail_number: 0,
@@ -191,9 +204,20 @@ impl Hub {
         }
         inner.take_tails(part.tails, part.through);
         inner.watermarks.extend(part.watermarks);
+        for (relation, count, reason) in part.left_out {
+            if !inner.left_out.contains_key(&relation) {
+                tracing::warn!(
+                    relation,
+                    reason,
+                    "an expression failed for a row, which is left out"
+                );
+            }
+            let known = inner.left_out.entry(relation).or_default();
+            *known = (known.0 + count, reason);
+        }
         inner.through[part.worker] = inner.through[part.worker].max(part.through);
         let through = inner.through.iter().copied().min().unwrap_or_default();
-        if inner.epoch < through {
+        if inner.epoch < through && inner.start <= through {
             inner.apply(through);
             drop(inner);
             self.moved.send_replace(through);
@@ -373,6 +397,12 @@ impl Hub {
             .iter()
             .map(|it| (it.info.name.clone(), rate(it)))
             .collect()
+    }
+
+    /// Rows that relations lack since this process started because an expression failed: how many, and what was wrong with
+    /// the last one.
+    pub fn left_out(&self) -> BTreeMap<String, (u64, String)> {
+        self.read().left_out.clone()
     }
 
     /// Watermarks per source, microseconds.

@@ -5,13 +5,17 @@ use crate::model::Value;
 use arrow::datatypes::Schema;
 
 fn hub(workers: usize) -> Arc<Hub> {
+    hub_from(workers, 0)
+}
+
+fn hub_from(workers: usize, start: u64) -> Arc<Hub> {
     let info = ViewInfo {
         name: "v".to_owned(),
         schema: Arc::new(Schema::empty()),
         sql: String::new(),
         window: None,
     };
-    Hub::new(vec![info], workers, vec![Totals::default()])
+    Hub::new(vec![info], workers, vec![Totals::default()], Epoch(start))
 }
 
 fn row(value: i64) -> Row {
@@ -30,6 +34,7 @@ fn part(worker: usize, through: u64, changes: &[(u64, i64, i64)]) -> Part {
         tails: Vec::new(),
         read: Vec::new(),
         watermarks: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 
@@ -91,4 +96,35 @@ fn earlier_epochs_can_be_read_and_caught_up_from() {
         Since::TooOld
     ));
     assert!(hub.as_of("v", Epoch(start - 1)).unwrap().is_err());
+}
+
+/// A run that was ended may have shown epochs that this one, which goes on from an older commit, cuts otherwise.
+#[test]
+fn an_epoch_of_an_earlier_run_cannot_be_resumed_from() {
+    let start = wall_ms();
+    let hub = hub_from(2, start);
+    // What was restored comes at the epoch of the commit, before the first epoch of this run.
+    hub.publish(part(0, start - 1000, &[(start - 1000, 1, 1)]));
+    hub.publish(part(1, start - 100, &[]));
+    hub.publish(part(0, start - 100, &[]));
+    assert_eq!(
+        hub.epoch(),
+        Epoch(0),
+        "nothing shows before the first epoch"
+    );
+    hub.publish(part(0, start + 100, &[(start, 2, 1)]));
+    hub.publish(part(1, start, &[]));
+    let snapshot = hub.snapshot("v").unwrap();
+    assert_eq!((snapshot.epoch.0, values(&snapshot)), (start, vec![1, 2]));
+    for heard in [start - 1000, start - 500, start - 100, start + 100] {
+        let since = hub.since("v", Epoch(heard));
+        assert!(
+            matches!(since, Some(Since::TooOld)),
+            "since {heard}: {since:?}"
+        );
+    }
+    assert!(matches!(
+        hub.since("v", Epoch(start)),
+        Some(Since::Changes { .. })
+    ));
 }

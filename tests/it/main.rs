@@ -1,10 +1,11 @@
 //! Tests across modules, as one binary: the layers of the source, every view against its oracle, the embedded page,
-//! and the proof of a lake.
+//! records that cannot be taken in, and the proof of a lake.
 
 mod grown_lakes;
 mod growth;
 mod layers;
 mod oracle;
 mod page;
+mod refused;
 mod replay;
 mod verify;

@@ -101,7 +101,10 @@ fn letters_that_decode_become_records_once() {
         run(&place, &no_k, 2).await;
         proved(&place, &no_k).await;
         let after = column(&place, "dead_letters", "reason").await;
-        assert_eq!((of(&after, "field \"k\""), of(&after, "field \"n\"")), (0, 0));
+        assert_eq!(
+            (of(&after, "field \"k\""), of(&after, "field \"n\"")),
+            (0, 0)
+        );
         assert_eq!(run(&place, &no_k, 1).await, Vec::<String>::new());
         proved(&place, &no_k).await;
     });

@@ -116,7 +116,7 @@ impl Place {
     }
 }
 
-fn sorted(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn sorted(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|it| it.unwrap().path()).collect();
     paths.sort();

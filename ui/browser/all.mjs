@@ -6,7 +6,7 @@
  * It starts a generator and a server on folders of their own and ends them. It prints each check and exits with 1 at the
  * first that fails. The browser is the one named by CHROMIUM, else /usr/bin/chromium.
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { check, launch, startTidelake, within } from './harness.mjs';
@@ -18,8 +18,15 @@ if (binary === undefined) {
 }
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PAGES = ['', 'logs', 'query', 'anomalies', 'pipeline'];
-const complaints = [];
+/** Pages by address, with what is there once a page has its data. */
+const PAGES = {
+  '': '[data-tile="events"] .tile-value',
+  logs: '[data-record]',
+  query: '[data-run="done"]',
+  anomalies: 'section[aria-label="Single records, last hour"] tbody tr',
+  pipeline: '[data-node]',
+};
+let complaints = [];
 const foreign = [];
 
 const server = await startTidelake(binary, { rate: 60, history: 5_400 });
@@ -33,7 +40,9 @@ context.setDefaultTimeout(30_000);
 context.on('page', page => {
   page.on(
     'console',
-    message => message.type() === 'error' && complaints.push(`${page.url()}: ${message.text()}`),
+    message =>
+      message.type() === 'error' &&
+      complaints.push(`${page.url()}: ${message.text()} ${message.location().url}`),
   );
   page.on('pageerror', error => complaints.push(`${page.url()}: ${error.message}`));
 });
@@ -44,6 +53,8 @@ context.on('request', request => {
 
 const parts = {
   overview,
+  explained,
+  compared,
   logs,
   query,
   anomalies,
@@ -66,14 +77,24 @@ try {
 } catch (error) {
   failed = true;
   console.error(`FAILED ${error instanceof Error ? error.message : error}`);
-  const page = context.pages().at(-1);
-  await page?.screenshot({ path: 'browser-failed.png' }).catch(() => {});
+  await tellAbout(context.pages().at(-1)).catch(() => {});
   console.error(server.log().split('\n').slice(-8).join('\n'));
 } finally {
   await browser.close();
   await server.end();
 }
 process.exit(failed ? 1 : 0);
+
+/** What one would look at first: a picture, where the page is, and how its panels are. */
+async function tellAbout(page) {
+  if (page === undefined) return;
+  await page.screenshot({ path: 'browser-failed.png' });
+  console.error(`at ${page.url()}, picture in browser-failed.png`);
+  const panels = await page
+    .locator('section[data-state]')
+    .evaluateAll(all => all.map(it => `${it.getAttribute('aria-label')}: ${it.dataset.state}`));
+  console.error([...panels, ...complaints].map(line => `  ${line}`).join('\n'));
+}
 
 async function open(path) {
   const page = await context.newPage();
@@ -82,12 +103,11 @@ async function open(path) {
   return page;
 }
 
-/** Nothing but what a test brings about itself may be complained of in the console. */
-function checkQuiet() {
-  check(
-    `the console has no errors${complaints.map(text => `\n  ${text}`).join('')}`,
-    complaints.length === 0,
-  );
+/** Nothing but what a test brings about itself may be complained of in the console, whenever it comes. */
+function checkQuiet(expected = /^$/) {
+  const others = complaints.filter(text => !expected.test(text));
+  complaints = [];
+  check(`the console has no errors${others.map(text => `\n  ${text}`).join('')}`, others.length === 0);
 }
 
 async function overview() {
@@ -109,6 +129,13 @@ async function overview() {
     'the live log has records',
     async () => (await page.locator('section[aria-label="Live log"] li').count()) > 0,
   );
+  const endpoints = page.locator('section[aria-label="Top endpoints"]');
+  await within(
+    'the busiest endpoints are listed over ten whole minutes, since the history goes up to now',
+    async () =>
+      (await endpoints.locator('tbody button').count()) > 0 &&
+      /last 10 whole minutes/.test(await endpoints.textContent()),
+  );
   await page.locator('[data-tile="errors"] button').click();
   await within('a number shows its receipt', async () => {
     const text = await page.getByLabel('Receipt of Error rate').textContent();
@@ -120,18 +147,88 @@ async function overview() {
     page.locator('section[aria-label="Errors"] table').isVisible(),
   );
   const plot = page.locator('section[aria-label="Traffic by status"] .u-over');
-  const box = await plot.boundingBox();
-  await page.mouse.move(box.x + box.width * 0.4, box.y + 20);
-  await page.mouse.down();
-  await page.mouse.move(box.x + box.width * 0.7, box.y + 30, { steps: 5 });
-  await page.mouse.up();
+  await drag(page, plot, [0.4, 0.3], [0.7, 0.4]);
   await within('a brush sets the range in the address', () => /from=.*to=/.test(page.url()));
   await page.goBack();
-  await within('back gives the range before', () => !/from=/.test(page.url()));
-  await page.locator('section[aria-label="Top endpoints"] tbody button').first().click();
+  await within('back gives the range before', () => page.url() === server.url);
+  await endpoints.locator('tbody button').first().click();
   await within('an endpoint opens its records', () => /\/logs\?.*where=endpoint/.test(page.url()));
   checkQuiet();
   await page.close();
+}
+
+/** A box that is drawn into the heatmap tells what sets its records apart. */
+async function explained() {
+  const page = await open('');
+  const heatmap = page.locator('section[aria-label="Latency"] canvas');
+  await within('the heatmap is there', () => heatmap.isVisible());
+  await drag(page, heatmap, [0.3, 0.05], [0.8, 0.4]);
+  const drawer = page.getByRole('complementary', { name: 'What sets the box apart' });
+  await within(
+    'a box is in the address and is explained',
+    async () => /box=/.test(page.url()) && /[1-9][\d\s]* stored records/u.test(await drawer.textContent()),
+  );
+  await within('with what sets it apart, or that nothing does', async () =>
+    /points apart|Nothing sets them apart/.test(await drawer.textContent()),
+  );
+  await page.reload();
+  await within('which a reload keeps', () => drawer.isVisible());
+  await page.keyboard.press('Escape');
+  await within('Escape closes it', async () => !/box=/.test(page.url()) && (await drawer.count()) === 0);
+  await drag(page, heatmap, [0.3, 0.1], [0.8, 0.6]);
+  await drawer.getByRole('button', { name: 'Zoom to its times' }).click();
+  await within('its times can be zoomed to', () => /from=.*to=/.test(page.url()));
+  await page.keyboard.press('b');
+  await within('b explains brushed times', async () =>
+    /stored records of .*before them/.test(
+      await page.getByRole('complementary', { name: 'What sets these times apart' }).textContent(),
+    ),
+  );
+  await page.getByRole('button', { name: 'Its records' }).click();
+  await within('its records are one click away', () => /\/logs\?.*from=/.test(page.url()));
+  await within('and are there', async () => (await page.locator('[data-record]').count()) > 0);
+  checkQuiet();
+  await page.close();
+}
+
+/** Two marks, and in every panel what changed between them. */
+async function compared() {
+  const page = await open('');
+  await within('the charts are there', () =>
+    page.locator('section[aria-label="Traffic by status"] canvas').first().isVisible(),
+  );
+  await page.keyboard.press('d');
+  await within('d begins to compare', () => /a=.*b=/.test(page.url()));
+  const change = name => page.locator(`[data-delta="${name}"] [data-part="change"]`).textContent();
+  // The generator went from 10 records a second to 60; the marks are whole minutes, so its first may be no longer.
+  for (const name of ['requestsPerSecond', 'errorRate', 'p95_ms'])
+    await within(`the change of ${name} is told`, async () => /^[+−±]/.test(await change(name)));
+  for (const name of ['Change of latency', 'Change by endpoint', 'Fields that changed'])
+    await within(`the panel "${name}" has rows`, () =>
+      page
+        .locator(`section[aria-label="${name}"][data-state="live"] :is(tbody tr, li, p)`)
+        .first()
+        .isVisible(),
+    );
+  const before = page.url();
+  const plot = page.locator('section[aria-label="Traffic by status, with both marks"] .u-over');
+  const { width, height } = await plot.boundingBox();
+  await plot.click({ position: { x: width * 0.5, y: height * 0.5 } });
+  await within('a click moves a mark', () => page.url() !== before && /a=.*b=/.test(page.url()));
+  await page.keyboard.press('Escape');
+  await within('Escape ends it', () => !/[?&]a=/.test(page.url()));
+  checkQuiet();
+  await page.close();
+}
+
+/** Draw with the mouse from one place of an element to another, both as shares of its size. */
+async function drag(page, element, from, to) {
+  await element.hover();
+  const { x, y, width, height } = await element.boundingBox();
+  await page.mouse.move(x + width * from[0], y + height * from[1]);
+  await page.mouse.down();
+  await page.mouse.move(x + width * to[0], y + height * to[1], { steps: 5 });
+  await page.mouse.up();
 }
 
 async function logs() {
@@ -168,7 +265,6 @@ async function logs() {
   await within('a wrong filter is refused in words', async () =>
     /not closed|form|compared/.test(await page.getByRole('alert').first().textContent()),
   );
-  complaints.length = 0;
   await page.getByRole('button', { name: 'Clear' }).click();
   await within('the filter can be cleared', () => !/where=/.test(page.url()));
 
@@ -205,7 +301,7 @@ async function logs() {
   ]);
   const text = await readFile(await file.path(), 'utf8');
   check('the export has a head and rows', /^timestamp,/.test(text) && text.split('\n').length > 10);
-  checkQuiet();
+  checkQuiet(/status of 400 .*where=.*(>|%3E){3}/);
   await page.close();
 }
 
@@ -237,12 +333,24 @@ async function query() {
     'an error is told and underlined in place',
     async () => (await page.locator('.cm-refused').textContent({ timeout: 1_000 })) === 'nothing',
   );
-  complaints.length = 0;
-  await write('SELECT requ');
-  await write('SELECT * FROM top_en');
-  await within('tables are completed', async () =>
-    /top_endpoints/.test(await page.locator('.cm-tooltip-autocomplete').textContent({ timeout: 1_000 })),
+  // The address follows the editor after a pause, and comes back to it while one types on.
+  const long = `SELECT ${Array.from({ length: 12 }, (_, at) => `${at} AS c${at}`).join(', ')}`;
+  await write(long.slice(0, 20));
+  for (let at = 20; at < long.length; at += 20) {
+    await page.waitForTimeout(380);
+    await page.keyboard.type(long.slice(at, at + 20), { delay: 4 });
+  }
+  await within('the address follows what is typed', () =>
+    new URL(page.url()).searchParams.get('q')?.endsWith('11 AS c11'),
   );
+  check('and nothing typed is lost', (await editor.textContent()) === long);
+  await write('SELECT * FROM top_en');
+  await within('tables are completed', async () => {
+    await page.keyboard.press('Control+Space');
+    return /top_endpoints/.test(
+      await page.locator('.cm-tooltip-autocomplete').textContent({ timeout: 1_000 }),
+    );
+  });
   await page.keyboard.press('Escape');
   await write("SELECT count(*) AS n FROM lake.logs WHERE endpoint = '/");
   await within('frequent values are completed', async () => {
@@ -274,7 +382,12 @@ async function query() {
   await page.keyboard.press('Escape');
   await page.keyboard.press('Control+Enter');
   await page.getByRole('button', { name: 'Cancel' }).click();
-  await within('a query can be cancelled', () => page.getByText('cancelled').isVisible());
+  await within('a query can be cancelled', () => page.locator('[data-run="cancelled"]').isVisible());
+  await within('and the rows that are still there are said to be of the query before', async () =>
+    /of the query before: SELECT \* FROM last_minute/.test(
+      await page.locator('[data-earlier="cancelled"]').textContent({ timeout: 1_000 }),
+    ),
+  );
   await page.getByRole('button', { name: 'Builder' }).click();
   await page.getByRole('combobox', { name: 'Add a column' }).selectOption('endpoint');
   await page.getByRole('button', { name: 'Run it' }).click();
@@ -307,7 +420,7 @@ async function query() {
     ]);
     check(`the export ${name} is one`, magic.test(await readFile(await file.path(), 'latin1')));
   }
-  checkQuiet();
+  checkQuiet(/status of 400 .*\/api\/v1\/sql/);
   await page.close();
 }
 
@@ -369,12 +482,19 @@ async function keyboard() {
   await within('? shows the keys', () => page.getByRole('dialog', { name: 'Keys' }).isVisible());
   await page.keyboard.press('Escape');
   await page.keyboard.press('Control+K');
+  await within('the palette takes what is typed', () =>
+    page.getByRole('combobox', { name: 'Command' }).evaluate(it => it === document.activeElement),
+  );
   await page.keyboard.type('pipel');
   await page.keyboard.press('Enter');
   await within('the palette goes to a page', () => page.url().endsWith('/pipeline'));
-  await page.keyboard.press('g');
-  await page.keyboard.press('l');
-  await within('g l goes to the log', () => page.url().endsWith('/logs'));
+  // On a machine that is busy the second key may come too late; a person would press both again.
+  await within('g l goes to the log', async () => {
+    await page.keyboard.press('g');
+    await page.keyboard.press('l');
+    await page.waitForURL(/\/logs$/, { timeout: 2_000 });
+    return true;
+  });
   await within('records come', async () => (await page.locator('[data-record]').count()) > 3);
   await page.keyboard.press('Space');
   await within('Space freezes the page', () => page.getByText('Go on').isVisible());
@@ -390,25 +510,28 @@ async function keyboard() {
   await page.keyboard.press('Space');
   await within('Space goes on', () => page.getByRole('button', { name: 'Freeze' }).isVisible());
   await page.keyboard.press('/');
-  check(
-    '/ goes to the filter',
-    await page.getByRole('textbox', { name: 'Add a filter' }).evaluate(it => it === document.activeElement),
+  await within('/ goes to the filter', () =>
+    page.getByRole('textbox', { name: 'Add a filter' }).evaluate(it => it === document.activeElement),
   );
   checkQuiet();
   await page.close();
 }
 
 async function accessible() {
+  const minute = Math.floor(Date.now() / 60_000) * 60;
+  const iso = seconds => new Date(seconds * 1000).toISOString();
+  const [from, to] = [iso(minute - 1_800), iso(minute - 600)];
+  const more = {
+    [`?a=${iso(minute - 1_800)}&b=${iso(minute - 600)}`]:
+      'section[aria-label="Fields that changed"][data-state="live"]',
+    [`?from=${from}&to=${to}&box=times`]: 'aside section, aside p:has-text("alike in")',
+  };
   for (const theme of ['dark', 'light']) {
-    for (const path of PAGES) {
+    for (const [path, ready] of Object.entries({ ...PAGES, ...more })) {
       const page = await open(path);
-      await page.emulateMedia({ colorScheme: theme });
-      await within(
-        'its panels have data',
-        async () =>
-          (await page.locator('section[data-state="loading"]').count()) === 0 &&
-          (path !== 'query' || (await page.locator('[data-run="done"]').count()) > 0),
-      );
+      // A colour that is still fading is not one of ours.
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+      await filled(page, path, ready);
       await page.evaluate(axe);
       const { violations } = await page.evaluate(() => globalThis.axe.run());
       const told = violations.map(
@@ -422,12 +545,23 @@ async function accessible() {
       await page.close();
     }
   }
-  complaints.length = 0;
+  checkQuiet();
+}
+
+/** Waits until a page shows data, in all its panels. */
+function filled(page, path, ready = PAGES[path]) {
+  return within(
+    `${path || 'overview'} has its data`,
+    async () =>
+      (await page.locator(ready).count()) > 0 &&
+      (await page.locator('section[data-state="loading"]').count()) === 0,
+  );
 }
 
 async function seven() {
+  const paths = Object.keys(PAGES);
   const pages = [];
-  for (let at = 0; at < 7; at++) pages.push(await open(PAGES[at % PAGES.length]));
+  for (let at = 0; at < 7; at++) pages.push(await open(paths[at % paths.length]));
   const epochs = () =>
     Promise.all(
       pages.map(page =>
@@ -442,8 +576,11 @@ async function seven() {
   await within('all seven tabs go on', async () =>
     (await epochs()).every((epoch, at) => epoch !== before[at]),
   );
-  const status = await (await fetch(`${server.url}api/v1/status`)).json();
-  check(`seven tabs hold one stream (${status.stream_clients})`, status.stream_clients === 1);
+  // The stream of tabs that were closed ends when the server writes to it.
+  await within(
+    'seven tabs hold one stream',
+    async () => (await (await fetch(`${server.url}api/v1/status`)).json()).stream_clients === 1,
+  );
   for (const page of pages) await page.close();
   checkQuiet();
 }
@@ -454,17 +591,34 @@ async function phone() {
     isMobile: true,
     hasTouch: true,
   });
-  for (const path of PAGES) {
+  for (const path of Object.keys(PAGES)) {
     const page = await small.newPage();
     await page.goto(server.url + path);
     await within(`${path || 'overview'} is live on a phone`, () =>
       page.locator('[data-link="live"]').isVisible(),
     );
+    await filled(page, path);
     const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     check(`and not wider than it (${over} px)`, over <= 0);
     await page.close();
   }
   await small.close();
+}
+
+/**
+ * Moves a folder, and has something put in its place. A commit that comes between makes the folder anew; its files move too.
+ */
+async function swap(from, to, instead = async () => {}) {
+  for (let tries = 0; ; tries++) {
+    await mkdir(to, { recursive: true });
+    for (const name of await readdir(from)) await rename(join(from, name), join(to, name));
+    try {
+      await rmdir(from);
+      return await instead();
+    } catch (error) {
+      if (tries > 20) throw error;
+    }
+  }
 }
 
 /** Whoever takes the lake's folder away sees it on the page, and sees it well again. */
@@ -474,8 +628,7 @@ async function brokenLake() {
     page.locator(`[data-tile="freshness"] [data-component="lake"][data-status="${status}"]`);
   await within('the lake is ok', () => lake('ok').isVisible());
   const manifests = join(server.lake, '_tidelake', 'web_logs', 'manifests');
-  await rename(manifests, `${manifests}-away`);
-  await writeFile(manifests, 'in the way');
+  await swap(manifests, `${manifests}-away`, () => writeFile(manifests, 'in the way'));
   await within(
     'a lake that cannot be written turns its tile within 15 s',
     () => lake('down').isVisible(),
@@ -485,8 +638,7 @@ async function brokenLake() {
     /lake/.test(await page.getByLabel('What is wrong now').textContent()),
   );
   await rm(manifests);
-  await rename(`${manifests}-away`, manifests);
-  await mkdir(manifests, { recursive: true });
+  await swap(`${manifests}-away`, manifests);
   await within('a lake that can be written again is ok again', () => lake('ok').isVisible(), 60_000);
   checkQuiet();
   await page.close();
@@ -514,6 +666,6 @@ async function restart() {
       .textContent();
   const first = await epoch();
   await within('and goes on', async () => (await epoch()) !== first);
-  complaints.length = 0;
+  checkQuiet(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|status of 503/);
   await page.close();
 }

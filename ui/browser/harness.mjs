@@ -3,7 +3,7 @@
  * something to hold instead of for time to pass.
  */
 import { spawn } from 'node:child_process';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -50,9 +50,52 @@ export async function freePort() {
   return port;
 }
 
+/**
+ * Ends what was started when this process ends, however it does: done, failed, interrupted or killed.
+ *
+ * A shell waits for its input, which the system closes with this process, and then ends all that it was told of and not
+ * told to forget. It has a process group of its own, so that Ctrl+C does not end it first.
+ */
+const GUARD = `
+  trap '' HUP
+  processes=' ' folders=''
+  while read -r word what; do
+    case $word in
+      process) processes="$processes$what " ;;
+      ended) processes="\${processes%% $what *} \${processes#* $what }" ;;
+      folder) folders="$folders
+$what" ;;
+    esac
+  done
+  for it in $processes; do kill -9 "$it"; done
+  echo "$folders" | while read -r it; do [ -n "$it" ] && rm -rf -- "$it"; done
+`;
+let guard = null;
+
+function tellGuard(line) {
+  if (guard === null) {
+    guard = spawn('/bin/sh', ['-c', GUARD], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+    guard.stdin.on('error', () => {});
+    guard.stdin.unref();
+    guard.unref();
+  }
+  guard.stdin.write(`${line}\n`);
+}
+
+/** Start a process that does not outlive this one. */
+export function spawnGuarded(...command) {
+  const child = spawn(...command);
+  if (child.pid !== undefined) {
+    tellGuard(`process ${child.pid}`);
+    child.once('exit', () => tellGuard(`ended ${child.pid}`));
+  }
+  return child;
+}
+
 /** A Tidelake on a folder of its own: a generator writes records, the server reads them. */
 export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'tidelake-browser-'));
+  tellGuard(`folder ${folder}`);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/`;
   const input = join(folder, 'input');
@@ -60,12 +103,16 @@ export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
   if (history > 0) {
     const start = new Date(Date.now() - history * 1000).toISOString();
     await finished(
-      spawn(binary, [
+      spawnGuarded(binary, [
         'gen',
         '--rate',
         '10',
+        // Spikes use up a count sooner; the duration ends the history where the present begins, and a count that is
+        // not reached has it written at once.
         '--count',
-        String(history * 10),
+        String(history * 1_000),
+        '--duration',
+        String(history),
         '--start',
         start,
         '--out',
@@ -73,7 +120,9 @@ export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
       ]),
     );
   }
-  const generator = spawn(binary, ['gen', '--rate', String(rate), '--out', input], { stdio: 'ignore' });
+  const generator = spawnGuarded(binary, ['gen', '--rate', String(rate), '--out', input], {
+    stdio: 'ignore',
+  });
   let server = null;
   const log = [];
   const it = {
@@ -82,7 +131,7 @@ export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
     lake,
     log: () => log.join(''),
     async start() {
-      server = spawn(
+      server = spawnGuarded(
         binary,
         [
           'run',
@@ -103,6 +152,11 @@ export async function startTidelake(binary, { rate = 50, history = 0 } = {}) {
       );
       server.stderr.on('data', data => log.push(String(data)));
       await answering(url);
+    },
+    /** Memory of the server that is not shared, where the system tells it. */
+    async memory_MB() {
+      const status = await readFile(`/proc/${server?.pid}/status`, 'utf8').catch(() => '');
+      return Number(/RssAnon:\s+(\d+) kB/.exec(status)?.[1] ?? Number.NaN) / 1000;
     },
     async stop(signal = 'SIGTERM') {
       if (server === null) return;

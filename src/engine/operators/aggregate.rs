@@ -183,12 +183,15 @@ fn admit<'s>(
     let exchange = || Exchange::new(|it: &(u64, Partial)| it.1.key.hashed());
     let aggregation = Arc::clone(aggregation);
     let shared = Rc::clone(shared);
+    // Where records only come, members leave with their group alone, unless they leave step by step.
+    let slides = matches!(aggregation.window, Window::Last { .. });
+    let distinct = DistinctSets::new(aggregation.append_only && !slides);
     let mut admission = Admission {
         aggregation,
         boot: epochs.boot,
         shared,
         buckets: BTreeMap::new(),
-        distinct: DistinctSets::default(),
+        distinct,
         next_close: epochs.start,
         tick_ms: epochs.tick_ms,
         out: Vec::new(),
@@ -357,10 +360,11 @@ impl Admission {
                 .or_insert_with(|| Accumulator::empty(&self.aggregation.aggregates));
             // The sum is subtracted as a whole, and so is what the sets lose.
             sum.negate();
-            let gone = members
+            let mut gone = members
                 .into_iter()
-                .map(|(high, low, diff, at)| (at, joined(high, low), -i64::from(diff)));
-            self.distinct.add(&key, gone, sum);
+                .map(|(high, low, diff, at)| (at, joined(high, low), -i64::from(diff)))
+                .collect();
+            self.distinct.add(&key, &mut gone, sum);
             sum.negate();
         }
         let ends_group = matches!(self.aggregation.window, Window::Tumble { .. });
@@ -415,8 +419,8 @@ impl Admission {
                 }
             }
             let (key, mut change) = (partial.key.clone(), partial.accumulator.clone());
-            self.distinct
-                .add(&key, partial.members.iter().copied(), &mut change);
+            // What made no difference to a set is not stored either.
+            self.distinct.add(&key, &mut partial.members, &mut change);
             if self.boot < time {
                 let content = StateContent::Group(partial);
                 self.shared

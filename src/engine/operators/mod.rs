@@ -8,14 +8,14 @@ mod top_k;
 
 pub(super) use aggregate::{aggregate, restored_partials};
 pub(super) use source::source;
-pub(super) use stateless::{map, project, relabel};
+pub(super) use stateless::{Refusal, map, project, relabel};
 pub(super) use store::{append, publish, store_view, tail, view_rows};
 pub(super) use top_k::{restored_rows, top_k};
 
 use super::clock::Clock;
 use super::{Control, SourceProgress, StateContent, StateRecord};
 use crate::engine::changes::Changes;
-use crate::model::{Epoch, Row};
+use crate::model::{Epoch, Partition, Row};
 use arrow::array::RecordBatch;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -56,8 +56,10 @@ pub(super) struct Shared {
     /// What stateful operators took in, by epoch.
     pub captured: BTreeMap<u64, Vec<StateRecord>>,
     pub stores: Vec<Rc<RefCell<ViewStore>>>,
-    /// Rows an expression could not be computed for.
-    pub failed_rows: u64,
+    /// Records that became dead letters because an expression failed, by epoch, source and partition.
+    pub refused: BTreeMap<u64, BTreeMap<(usize, Partition), u64>>,
+    /// Rows that a view lacks because an expression failed: how many, and what was wrong with the last one.
+    pub left_out: BTreeMap<String, (u64, String)>,
 }
 
 /// The rows of one view as its table has them, on the worker that writes it.

@@ -3,7 +3,7 @@
 use super::{ChangeStream, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::clock::Report;
-use crate::engine::{Feed, Input, Job, Records, SourceProgress};
+use crate::engine::{Feed, Input, Job, Records, SourceProgress, Undecoded};
 use crate::model::{Epoch, Partition};
 use crate::plan::{SourceSpec, dead_letter_schema};
 use arrow::array::{BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray};
@@ -115,7 +115,11 @@ pub(in crate::engine) fn source<'s>(
                 taken += input.records.num_rows();
                 note(number, epoch, &input, &mut progress, &mut standing);
                 if !input.undecoded.is_empty() {
-                    let mut dead = Changes::records(dead_letters(&name, epoch, &input));
+                    let mut dead = Changes::records(dead_letters(
+                        &name,
+                        epoch,
+                        input.undecoded.iter().map(|it| (input.partition, it)),
+                    ));
                     undecoded_output
                         .activate()
                         .session(&capabilities[1])
@@ -193,25 +197,31 @@ fn note(
     read.checksum = read.checksum.wrapping_add(input.checksum);
 }
 
-fn dead_letters(source: &str, epoch: Epoch, input: &Input) -> RecordBatch {
-    let letters = &input.undecoded;
-    let count = letters.len();
+/// Records of a source that could not be taken in, as rows.
+pub(super) fn dead_letters<'a>(
+    source: &str,
+    epoch: Epoch,
+    letters: impl Iterator<Item = (Partition, &'a Undecoded)> + Clone,
+) -> RecordBatch {
+    let count = letters.clone().count();
     let seconds = (epoch.0 / 1000) as i64;
     RecordBatch::try_new(
         dead_letter_schema(),
         vec![
             Arc::new(StringArray::from_iter_values(
-                letters.iter().map(|_| source),
+                letters.clone().map(|_| source),
             )),
-            Arc::new(Int32Array::from_value(input.partition.0, count)),
+            Arc::new(Int32Array::from_iter_values(
+                letters.clone().map(|it| it.0.0),
+            )),
             Arc::new(Int64Array::from_iter_values(
-                letters.iter().map(|it| it.offset),
+                letters.clone().map(|it| it.1.offset),
             )),
             Arc::new(BinaryArray::from_iter_values(
-                letters.iter().map(|it| &it.raw),
+                letters.clone().map(|it| &it.1.raw),
             )),
             Arc::new(StringArray::from_iter_values(
-                letters.iter().map(|it| &it.reason),
+                letters.map(|it| &it.1.reason),
             )),
             Arc::new(Int64Array::from_value(epoch.0 as i64, count)),
             Arc::new(Date32Array::from_value((seconds / 86_400) as i32, count)),

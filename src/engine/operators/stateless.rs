@@ -1,10 +1,14 @@
 //! Filters and projections: vectorised DataFusion expressions over batches of records or changes.
 
+use super::source::dead_letters;
 use super::{ChangeStream, Shared};
+use crate::engine::Undecoded;
 use crate::engine::changes::Changes;
+use crate::model::{Epoch, Partition, value_at};
+use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{cast, concat_batches, filter_record_batch, prep_null_mask_filter};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use std::cell::RefCell;
@@ -12,7 +16,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{Operator, OutputBuilder};
 
 type Builder = CapacityContainerBuilder<Changes>;
 
@@ -51,50 +56,148 @@ pub(in crate::engine) fn relabel<'s>(
     })
 }
 
-/// Rows that pass the filter, through expressions. A row for which an expression fails is left out, counted and logged; the rest of its batch goes on.
+/// What becomes of a row for which an expression fails; the rest of its batch goes on.
+#[derive(Clone, Debug)]
+pub(in crate::engine) enum Refusal {
+    /// It is a record of the source of this number and name, not yet in any table, and becomes a dead letter.
+    DeadLetter(usize, String),
+    /// It is left out of this relation, and counted.
+    LeftOut(String),
+}
+
+/// Rows that pass the filter, through expressions, and dead letters for the records that could not be computed.
 pub(in crate::engine) fn map<'s>(
     input: ChangeStream<'s>,
     filter: Option<Arc<dyn PhysicalExpr>>,
     columns: Vec<Arc<dyn PhysicalExpr>>,
     schema: SchemaRef,
+    refusal: Refusal,
     shared: Rc<RefCell<Shared>>,
-) -> ChangeStream<'s> {
+) -> (ChangeStream<'s>, ChangeStream<'s>) {
     let schema = nullable(&schema);
-    each(input, "Map", move |changes| {
-        let batch = changes.batch()?;
-        let evaluate = |batch: &RecordBatch, diffs: Option<&[i64]>| {
-            evaluate(filter.as_ref(), &columns, &schema, batch, diffs)
-        };
-        match evaluate(batch, changes.diffs()) {
-            Ok(mapped) => mapped,
-            Err(_) => {
-                let mut parts: Vec<(RecordBatch, Option<Vec<i64>>)> = Vec::new();
-                for row in 0..batch.num_rows() {
-                    let diff = changes.diffs().map(|it| &it[row..=row]);
-                    match evaluate(&batch.slice(row, 1), diff) {
-                        Ok(Some(part)) => parts.extend(
-                            part.batch()
-                                .cloned()
-                                .map(|it| (it, part.diffs().map(<[i64]>::to_vec))),
-                        ),
-                        Ok(None) => {}
-                        Err(error) => {
-                            shared.borrow_mut().failed_rows += 1;
-                            tracing::warn!(%error, "an expression failed for one row, which is left out");
+    let mut builder = OperatorBuilder::new("Map".to_owned(), input.scope());
+    let mut input = builder.new_input(input, Pipeline);
+    let (mapped_output, mapped) = builder.new_output::<Changes>();
+    let (refused_output, refused) = builder.new_output::<Changes>();
+    let mut mapped_output = OutputBuilder::<_, Builder>::from(mapped_output);
+    let mut refused_output = OutputBuilder::<_, Builder>::from(refused_output);
+    builder.build(move |capabilities| {
+        drop(capabilities);
+        move |_frontiers| {
+            let mut mapped_output = mapped_output.activate();
+            let mut refused_output = refused_output.activate();
+            input.for_each(|capability, changes| {
+                let changes = std::mem::take(changes);
+                let Some(batch) = changes.batch() else { return };
+                let evaluate = |batch: &RecordBatch, diffs: Option<&[i64]>| {
+                    evaluate(filter.as_ref(), &columns, &schema, batch, diffs)
+                };
+                let mapped = match evaluate(batch, changes.diffs()) {
+                    Ok(mapped) => mapped,
+                    Err(_) => {
+                        let (mapped, failures) = row_by_row(&changes, &schema, evaluate);
+                        let epoch = capability.least().copied().unwrap_or_default();
+                        let letters = refuse(&refusal, batch, failures, epoch, &shared);
+                        if let Some(letters) = letters {
+                            refused_output
+                                .session(&capability)
+                                .give_container(&mut Changes::records(letters));
                         }
+                        mapped
                     }
+                };
+                if let Some(mut mapped) = mapped
+                    && mapped.batch().is_some_and(|it| 0 < it.num_rows())
+                {
+                    mapped_output
+                        .session(&capability)
+                        .give_container(&mut mapped);
                 }
-                let batch = concat_batches(&schema, parts.iter().map(|it| &it.0))
-                    .expect("parts have one schema");
-                let diffs: Vec<i64> = parts
-                    .iter()
-                    .filter_map(|it| it.1.clone())
-                    .flatten()
-                    .collect();
-                Some(with_signs(batch, changes.diffs().map(|_| diffs.as_slice())))
-            }
+            });
         }
-    })
+    });
+    (mapped, refused)
+}
+
+/// The rows that can be computed, and the numbers of the others with what is wrong.
+fn row_by_row(
+    changes: &Changes,
+    schema: &SchemaRef,
+    evaluate: impl Fn(&RecordBatch, Option<&[i64]>) -> Result<Option<Changes>>,
+) -> (Option<Changes>, Vec<(usize, String)>) {
+    let Some(batch) = changes.batch() else {
+        return (None, Vec::new());
+    };
+    let (mut parts, mut diffs, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    for row in 0..batch.num_rows() {
+        let diff = changes.diffs().map(|it| &it[row..=row]);
+        match evaluate(&batch.slice(row, 1), diff) {
+            Ok(Some(part)) => {
+                parts.extend(part.batch().cloned());
+                diffs.extend(part.diffs().into_iter().flatten());
+            }
+            Ok(None) => {}
+            Err(error) => failures.push((row, error.strip_backtrace())),
+        }
+    }
+    let batch = concat_batches(schema, &parts).expect("parts have one schema");
+    let mapped = with_signs(batch, changes.diffs().map(|_| diffs.as_slice()));
+    (Some(mapped), failures)
+}
+
+/// Notes rows that could not be computed; dead letters for those that are records.
+fn refuse(
+    refusal: &Refusal,
+    batch: &RecordBatch,
+    failures: Vec<(usize, String)>,
+    epoch: u64,
+    shared: &Rc<RefCell<Shared>>,
+) -> Option<RecordBatch> {
+    let mut shared = shared.borrow_mut();
+    match refusal {
+        Refusal::LeftOut(relation) => {
+            let last = failures.last()?.1.clone();
+            let (count, reason) = shared.left_out.entry(relation.clone()).or_default();
+            *count += failures.len() as u64;
+            *reason = last;
+            None
+        }
+        Refusal::DeadLetter(source, name) => {
+            let column = |name: &str| {
+                let found = batch.column_by_name(name);
+                found.expect("the plan of a table keeps where a record was read")
+            };
+            let partitions = column(PARTITION_COLUMN).as_primitive::<Int32Type>();
+            let offsets = column(OFFSET_COLUMN).as_primitive::<Int64Type>();
+            let refused = shared.refused.entry(epoch).or_default();
+            let letters: Vec<(Partition, Undecoded)> = failures
+                .into_iter()
+                .map(|(row, reason)| {
+                    let partition = Partition(partitions.value(row));
+                    *refused.entry((*source, partition)).or_insert(0) += 1;
+                    let letter = Undecoded {
+                        offset: offsets.value(row),
+                        raw: as_json(batch, row).into_bytes(),
+                        reason,
+                    };
+                    (partition, letter)
+                })
+                .collect();
+            let letters = letters.iter().map(|it| (it.0, &it.1));
+            Some(dead_letters(name, Epoch(epoch), letters))
+        }
+    }
+}
+
+/// A decoded record as a JSON object: its bytes as they came are no longer there.
+fn as_json(batch: &RecordBatch, row: usize) -> String {
+    let schema = batch.schema();
+    let members = schema.fields().iter().zip(batch.columns());
+    let own = members.filter(|it| !it.0.name().starts_with('_'));
+    let object: serde_json::Map<String, serde_json::Value> = own
+        .map(|(field, column)| (field.name().clone(), value_at(column, row).to_json()))
+        .collect();
+    serde_json::Value::Object(object).to_string()
 }
 
 fn evaluate(

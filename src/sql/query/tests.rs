@@ -1,7 +1,7 @@
 //! The sample queries people bring along, what is refused, and that a late query really stops.
 
 use super::*;
-use crate::model::{Value, rows_of_batch, wall_ms};
+use crate::model::{Epoch, Value, rows_of_batch, wall_ms};
 use crate::view::{Part, ViewInfo};
 use arrow::array::{Float64Array, Int32Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, TimeUnit};
@@ -81,7 +81,7 @@ fn queries(limits: Limits) -> Queries {
         sql: String::new(),
         window: None,
     };
-    let hub = Hub::new(vec![info], 1, Vec::new());
+    let hub = Hub::new(vec![info], 1, Vec::new(), Epoch(0));
     let row = Row([Value::Int(7)].into());
     let changes = vec![(0, Epoch(100), row, 1)];
     hub.publish(Part {
@@ -91,6 +91,7 @@ fn queries(limits: Limits) -> Queries {
         tails: vec![],
         read: vec![],
         watermarks: vec![],
+        left_out: vec![],
     });
     let dataflow = Dataflow {
         name: "test".to_owned(),

@@ -42,6 +42,19 @@ export async function answerOf<Data>(
 
 export const api = client;
 
+/** Rows for a statement. The server ends a query whose asker has gone, so the signal cancels it there too. */
+export async function askSql(query: string, signal?: AbortSignal): Promise<Schemas['SqlAnswer']> {
+  const response = await fetch(`${BASE}api/v1/sql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query }),
+    signal: signal ?? null,
+  });
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new ApiError(body, response.status);
+  return body as Schemas['SqlAnswer'];
+}
+
 export type Format = 'csv' | 'jsonl' | 'arrow' | 'parquet';
 
 export const CONTENT_TYPES: Record<Format, string> = {

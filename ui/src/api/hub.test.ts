@@ -119,6 +119,21 @@ describe('the hub', () => {
     expect(marks).toEqual([false, true, false]);
   });
 
+  it('begins anew with a tab that it took for gone', async () => {
+    const { requests, hub, join } = start();
+    const a = join([{ name: 'metrics' }]);
+    await settle();
+    // A machine that sleeps runs no timers.
+    vi.setSystemTime(Date.now() + 3_600_000);
+    const b = join([{ name: 'metrics' }]);
+    await settle();
+    hub.receive(a.client, { type: 'want', topics: [{ name: 'metrics' }] });
+    await settle();
+    requests.at(-1)?.send(frame('metrics', { eventsPerSec: 1 }));
+    await settle();
+    expect([a.frames().length, b.frames().length]).toEqual([1, 1]);
+  });
+
   it('stops asking when nobody wants anything', async () => {
     const { requests, hub, join } = start();
     const a = join([{ name: 'metrics' }]);

@@ -21,15 +21,15 @@ const WATCH_EVERY_MS = 500;
 const GOOD_AFTER_MS = 5_000;
 /** Changes of what is wanted come in bursts, as a page is left and another drawn. */
 const SETTLE_MS = 60;
-/** A tab says that it is there; browsers slow hidden tabs down to one word a minute. */
+/** A tab says again and again what it wants; browsers slow hidden tabs down to one word a minute. */
 const GONE_AFTER_MS = 150_000;
 /** Frames of a tail kept for a tab that comes later. */
 const TAIL_FRAMES_KEPT = 5;
 
 export type ToHub =
   | { type: 'hello'; base: string }
+  /** Said at every change and, as a sign of life, again and again. */
   | { type: 'want'; topics: Topic[] }
-  | { type: 'here' }
   | { type: 'retry' }
   | { type: 'leave' };
 
@@ -96,9 +96,6 @@ export function createHub(world: World) {
       case 'retry':
         attempt = 0;
         openAgain();
-        break;
-      case 'here':
-        clients.set(client, known);
         break;
     }
     if (!running && all().size > 0) void run();

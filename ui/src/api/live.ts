@@ -7,7 +7,8 @@ import type { Store } from './store';
 import { type Topic, topicKey } from './topics';
 import { parseFrame } from './wire';
 
-const HERE_EVERY_MS = 20_000;
+/** A hub that took this tab for gone, as after a sleep of the machine, learns anew what it wants. */
+const TOLD_EVERY_MS = 20_000;
 /** A page that nobody looks at this long asks for nothing, so that its memory and the server's work stay bounded. */
 const REST_AFTER_MS = 30_000;
 
@@ -24,6 +25,8 @@ export function startLive(store: Store, base: string): Live {
   const send = connect(base, receive);
   const wanted = new Map<string, { topic: Topic; count: number }>();
   const rings = new Map<string, Ring>();
+  /** Given back, but the hub does not know it yet. What it does not know it does not send again. */
+  const returned = new Set<string>();
   let resting = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -41,9 +44,19 @@ export function startLive(store: Store, base: string): Live {
   function tell(): void {
     clearTimeout(timer);
     timer = setTimeout(() => {
+      forget();
       const topics = resting ? [] : [...wanted.values()].map(({ topic }) => topic);
       send({ type: 'want', topics });
     }, 0);
+  }
+
+  /** Let go of data in the same step as the hub is told: whoever wants it back a moment earlier still has it. */
+  function forget(): void {
+    const gone = [...returned].filter(key => !wanted.has(key));
+    returned.clear();
+    for (const key of gone) rings.delete(key);
+    const views = gone.flatMap(key => (key.startsWith('view:') ? [key.slice('view:'.length)] : []));
+    if (views.length > 0) store.dispatch({ type: 'dropped', views });
   }
 
   function drop(key: string): void {
@@ -53,8 +66,7 @@ export function startLive(store: Store, base: string): Live {
       return;
     }
     wanted.delete(key);
-    rings.delete(key);
-    if (key.startsWith('view:')) store.dispatch({ type: 'dropped', views: [key.slice('view:'.length)] });
+    returned.add(key);
     tell();
   }
 
@@ -73,7 +85,7 @@ export function startLive(store: Store, base: string): Live {
   window.addEventListener('pageshow', event => {
     if (event.persisted) tell();
   });
-  setInterval(() => send({ type: 'here' }), HERE_EVERY_MS);
+  setInterval(tell, TOLD_EVERY_MS);
 
   return {
     store,

@@ -2,6 +2,7 @@
  * Keys that work on every page. A key typed into a field belongs to the field, and one on a button to the button.
  */
 import { useEffect } from 'react';
+import { isTyping } from '../shared/keys';
 import { useStream } from '../shared/live';
 import { useGo } from '../shared/nav';
 import { PAGES } from './pages';
@@ -19,6 +20,8 @@ export const KEYS: readonly [string, string][] = [
   ['Enter', 'open the row; run what is focused'],
   ['i', 'receipt of the focused number'],
   ['t', 'table in place of the focused chart'],
+  ['b', 'what sets the brushed times apart from those before'],
+  ['d', 'Δ: what changed between two times'],
   ['Ctrl / ⌘ Enter', 'run the query'],
   ['Backspace', 'back to the range before'],
   ['Esc', 'close what is open'],
@@ -74,11 +77,4 @@ export function useKeyboard({ onHelp, onPalette }: { onHelp: () => void; onPalet
     window.addEventListener('keydown', pressed);
     return () => window.removeEventListener('keydown', pressed);
   }, [go, store, onHelp, onPalette]);
-}
-
-function isTyping(target: EventTarget | null): boolean {
-  return (
-    target instanceof HTMLElement &&
-    (target.isContentEditable || target.closest('input, textarea, select, [role="dialog"]') !== null)
-  );
 }

@@ -4,7 +4,7 @@
  * React only owns the element; new data goes to the canvas directly. Charts of a page share one cursor, and a brush sets
  * the range of the page. A canvas says nothing to a screen reader, so each chart has a sentence and a table.
  */
-import { useEffect, useId, useMemo, useRef, useState } from 'react';
+import { type ReactNode, type RefObject, useEffect, useId, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import { formatAny, formatDateTime } from './format';
 import { DASHES, type Palette } from './palette';
@@ -33,35 +33,60 @@ export interface ChartProps {
   summary: string;
   /** A range was brushed, in seconds. */
   onRange?: (from: number, to: number) => void;
+  /** A time was clicked, in seconds. */
+  onTime?: (time: number) => void;
+  /** Times with a name, drawn as lines. */
+  marks?: readonly { time: number; label: string }[];
   sync?: string;
   height?: number;
 }
 
 export function Chart(props: ChartProps) {
   const { times, series, summary, unit } = props;
-  const [table, setTable] = useState(false);
+  return (
+    <ChartFigure
+      legend={<Legend {...props} />}
+      summary={summary}
+      table={() => <DataTable times={times} series={series} unit={unit} />}
+    >
+      <Canvas {...props} />
+    </ChartFigure>
+  );
+}
+
+interface FigureProps {
+  legend: ReactNode;
+  summary: string;
+  /** The same as a table, drawn when it is asked for. */
+  table: () => ReactNode;
+  children: ReactNode;
+}
+
+/** What is around every chart: its legend, a sentence for those who do not see it, and a table in its place. */
+export function ChartFigure({ legend, summary, table, children }: FigureProps) {
+  const [asTable, setAsTable] = useState(false);
   const id = useId();
   return (
     <figure
       className="flex h-full min-h-28 flex-col px-2 pb-1"
       aria-labelledby={id}
-      onKeyDown={event => event.key === 't' && setTable(!table)}
+      onKeyDown={event => event.key === 't' && setAsTable(!asTable)}
     >
       <div className="flex flex-wrap items-center gap-x-3 px-1 text-label text-muted">
-        <Legend {...props} />
+        {legend}
         <Button
           kind="quiet"
           className="ml-auto h-5 px-1 text-label"
-          aria-pressed={table}
-          onClick={() => setTable(!table)}
+          aria-pressed={asTable}
+          onClick={() => setAsTable(!asTable)}
         >
-          {table ? 'chart' : 'table'}
+          {asTable ? 'chart' : 'table'}
         </Button>
       </div>
       <figcaption id={id} className="sr-only">
         {summary}
       </figcaption>
-      {table ? <DataTable times={times} series={series} unit={unit} /> : <Canvas {...props} />}
+      {asTable ? table() : children}
     </figure>
   );
 }
@@ -99,9 +124,19 @@ function Legend({ series, band }: ChartProps) {
   );
 }
 
+/** A shorter brush is a click. */
+const BRUSH_PX = 4;
+export const TICK_FONT = '11px "IBM Plex Sans", system-ui, sans-serif';
 const ROWS_SHOWN = 200;
 
-function DataTable({ times, series, unit }: Pick<ChartProps, 'times' | 'series' | 'unit'>) {
+/** Values over time, newest first. */
+export function DataTable({
+  times,
+  series,
+  unit,
+}: Pick<ChartProps, 'times' | 'unit'> & {
+  series: readonly Pick<Series, 'label' | 'values'>[];
+}) {
   const first = Math.max(0, times.length - ROWS_SHOWN);
   const shown = times.slice(first).map((time, at) => ({ time, at: first + at }));
   return (
@@ -163,6 +198,8 @@ function Canvas(props: ChartProps) {
   }, [shape, palette, sync, stacked]);
 
   useEffect(() => plot.current?.setData(data), [data]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: marks are read when the plot is drawn.
+  useEffect(() => plot.current?.redraw(false), [props.marks]);
 
   return (
     <div className="relative min-h-0 flex-1" style={{ minHeight: props.height ?? 96 }}>
@@ -212,6 +249,21 @@ function dashOf(colour: Series['colour']): number[] | undefined {
   return dash === undefined || dash.length === 0 ? undefined : [...dash];
 }
 
+/** The size of an element, followed. */
+export function useSize(element: RefObject<HTMLElement | null>): { width: number; height: number } {
+  const [size, setSize] = useState({ width: 0, height: 0 });
+  useEffect(() => {
+    const measured = element.current;
+    if (measured === null) return;
+    const measure = () => setSize({ width: measured.clientWidth, height: measured.clientHeight });
+    const resized = new ResizeObserver(measure);
+    resized.observe(measured);
+    measure();
+    return () => resized.disconnect();
+  }, [element]);
+  return size;
+}
+
 function sizeOf(parent: HTMLElement): { width: number; height: number } {
   return { width: Math.max(parent.clientWidth, 100), height: Math.max(parent.clientHeight, 60) };
 }
@@ -226,7 +278,7 @@ function optionsOf(
   const { series, band, stacked } = newest.current;
   const axis: uPlot.Axis = {
     stroke: palette.muted,
-    font: '11px "IBM Plex Sans", system-ui, sans-serif',
+    font: TICK_FONT,
     grid: { stroke: palette.line, width: 1 },
     ticks: { show: false },
   };
@@ -254,6 +306,7 @@ function optionsOf(
   const bounds: uPlot.Series[] =
     band === undefined ? [] : [0, 1].map(() => ({ width: 0, points: { show: false }, stroke: palette.line }));
   const low = drawn.length + 1;
+  let brushed = false;
   return {
     ...sizeOf(parent),
     padding: [6, 6, 0, 0],
@@ -284,15 +337,51 @@ function optionsOf(
       setSelect: [
         plot => {
           const { left, width } = plot.select;
-          if (width < 4) return;
+          if (width < BRUSH_PX) return;
+          brushed = true;
           const { onRange } = newest.current;
           onRange?.(plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x'));
           plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
         },
       ],
       setCursor: [plot => showTip(plot, tip.current, newest.current, palette)],
+      draw: [plot => drawMarks(plot, newest.current.marks ?? [], palette)],
+      ready: [
+        plot =>
+          plot.over.addEventListener('click', () => {
+            const { left = -1 } = plot.cursor;
+            // A brush ends with a click too.
+            if (plot.select.width < BRUSH_PX && left >= 0 && !brushed)
+              newest.current.onTime?.(plot.posToVal(left, 'x'));
+            brushed = false;
+          }),
+      ],
     },
   };
+}
+
+function drawMarks(
+  { ctx, bbox, valToPos }: uPlot,
+  marks: NonNullable<ChartProps['marks']>,
+  palette: Palette,
+): void {
+  const ratio = window.devicePixelRatio || 1;
+  ctx.save();
+  ctx.strokeStyle = palette.text;
+  ctx.fillStyle = palette.text;
+  ctx.lineWidth = 1.5 * ratio;
+  ctx.textAlign = 'left';
+  ctx.font = `${11 * ratio}px "IBM Plex Sans", system-ui, sans-serif`;
+  for (const { time, label } of marks) {
+    const x = Math.round(valToPos(time, 'x', true));
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.fillText(label, x + 4 * ratio, bbox.top + 10 * ratio);
+  }
+  ctx.restore();
 }
 
 function showTip(plot: uPlot, tip: HTMLDivElement | null, props: ChartProps, palette: Palette): void {
@@ -328,7 +417,8 @@ function showTip(plot: uPlot, tip: HTMLDivElement | null, props: ChartProps, pal
   tip.style.right = left < half ? '' : `${plot.root.clientWidth - at + 12}px`;
 }
 
-function clockLabels(ticks: readonly number[]): string[] {
+/** Times as labels of an axis: days at midnight, seconds if the steps are so short. */
+export function clockLabels(ticks: readonly number[]): string[] {
   const step = (ticks[1] ?? 0) - (ticks[0] ?? 0);
   return ticks.map(seconds => {
     const iso = new Date(seconds * 1000).toISOString();

@@ -10,7 +10,7 @@ export type Pick = (column: string, value: string | number, exclude: boolean) =>
 
 /** Columns of a line; on a phone the less important ones go. */
 export const LINE_GRID =
-  'grid grid-cols-[88px_18px_1fr_40px_64px] md:grid-cols-[92px_72px_92px_52px_minmax(120px,1fr)_44px_84px_128px] gap-x-3 items-center';
+  'grid grid-cols-[58px_12px_1fr_28px_58px] md:grid-cols-[92px_72px_92px_52px_minmax(120px,1fr)_44px_84px_128px] gap-x-2 md:gap-x-3 items-center';
 
 export function LogLine({ row, onPick, date = false }: { row: LogRow; onPick?: Pick; date?: boolean }) {
   const failed = row.status !== null && row.status >= 400;
@@ -18,7 +18,17 @@ export function LogLine({ row, onPick, date = false }: { row: LogRow; onPick?: P
   return (
     <>
       <span className="truncate text-muted">
-        {date ? `${String(row.timestamp).slice(5, 10)} ${time.slice(0, 8)}` : time}
+        {date ? (
+          <>
+            <span className="hidden md:inline">{String(row.timestamp).slice(5, 10)} </span>
+            {time.slice(0, 8)}
+          </>
+        ) : (
+          <>
+            {time.slice(0, 8)}
+            <span className="hidden md:inline">{time.slice(8)}</span>
+          </>
+        )}
       </span>
       <Value column="level" value={row.level} onPick={onPick} className="truncate">
         <Shape tone={toneOfLevel(row.level)} />

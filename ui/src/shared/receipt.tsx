@@ -10,6 +10,9 @@ import { useGo } from './nav';
 import { Button } from './ui/button';
 import { Popover } from './ui/popover';
 
+/** An open receipt follows its number: the next commit may be the first that has it. */
+const AGAIN_MS = 2_000;
+
 export function Receipt({ view, label, children }: { view: string; label: string; children: ReactNode }) {
   const [open, setOpen] = useState(false);
   return (
@@ -41,6 +44,7 @@ function ReceiptOf({ view, label }: { view: string; label: string }) {
     queryKey: ['receipt', view],
     queryFn: () => answerOf(api.GET('/api/v1/receipts/{view}', { params: { path: { view } } })),
     staleTime: 0,
+    refetchInterval: AGAIN_MS,
   });
   if (error !== null) return <p role="alert">{error.message}</p>;
   if (data === undefined) return <p className="text-muted">Asking…</p>;

@@ -18,6 +18,11 @@ export interface Search {
   record?: string;
   /** SQL in the editor. */
   q?: string;
+  /** A part of the latency heatmap whose records are explained. */
+  box?: string;
+  /** Two times that are compared. */
+  a?: string;
+  b?: string;
   /** Which tab of a page. */
   tab?: string;
   /** A node of the graph, or a table that is looked at. */
@@ -56,6 +61,8 @@ export function readSearch(raw: Record<string, unknown>): Search {
     return value !== undefined && !Number.isNaN(Date.parse(value)) ? value : undefined;
   };
   const [from, to] = [time('from'), time('to')];
+  const [a, b] = [time('a'), time('b')];
+  const compared = a !== undefined && b !== undefined && Date.parse(a) < Date.parse(b);
   const fixed = from !== undefined && to !== undefined && Date.parse(from) < Date.parse(to);
   const range = RANGES.find(known => known === raw.range);
   return clean({
@@ -63,6 +70,8 @@ export function readSearch(raw: Record<string, unknown>): Search {
     where: text('where', 2_000),
     past: raw.past === true || raw.past === 'true' ? true : undefined,
     record: /^\d+-\d+$/.test(text('record', 40) ?? '') ? text('record', 40) : undefined,
+    box: text('box', 100),
+    ...(compared ? { a, b } : {}),
     q: text('q'),
     tab: text('tab', 20),
     node: text('node', 200),

@@ -37,7 +37,7 @@ export function Anomalies() {
     <div className="flex flex-col gap-3 px-4 py-3 md:h-full md:flex-row">
       <Panel
         title="Rules over windows"
-        className="min-h-48 flex-[3]"
+        className="max-h-[55vh] min-h-48 flex-[3] md:max-h-none"
         state={panelState(link, view === null ? null : rows.length, asOf, frozen)}
         empty="No rule was crossed in the time the view keeps. That is good."
         aside={

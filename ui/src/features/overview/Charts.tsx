@@ -9,6 +9,8 @@ import { useGo, useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
 import { answerState, type PanelState, panelState } from '../../shared/state';
+import { Button } from '../../shared/ui/button';
+import { ExplainTimes } from './Explain';
 import { Heatmap } from './Heatmap';
 import { type History, mergedMax, mergedSum, shareOf, timesUpTo } from './model';
 import type { HistoryQuery } from './Overview';
@@ -21,7 +23,7 @@ const STATUS: Record<string, { label: string; colour: Series['colour'] }> = {
   '5': { label: '5xx', colour: 2 },
 };
 
-export function Charts({ history }: { history: HistoryQuery }) {
+export function Charts({ history, onCompare }: { history: HistoryQuery; onCompare: () => void }) {
   const brush = useBrush();
   const state = useChartState(history);
   const { data, refetch } = history;
@@ -34,13 +36,34 @@ export function Charts({ history }: { history: HistoryQuery }) {
     <>
       <Panel
         title="Traffic by status"
-        aside={<SqlReceipt sql={data?.sql.by_status ?? data?.sql.overall} />}
+        aside={
+          <>
+            <Button
+              kind="quiet"
+              className="h-5 px-1 text-label"
+              title="d: what changed between two times"
+              onClick={onCompare}
+            >
+              Δ compare
+            </Button>
+            <SqlReceipt sql={data?.sql.by_status ?? data?.sql.overall} />
+          </>
+        }
         {...frame}
       >
         {data && <Traffic history={data} brush={brush} />}
       </Panel>
-      <Panel title="Latency" aside={<SqlReceipt sql={data?.sql.latency} note={LATENCY_NOTE} />} {...frame}>
-        {data && <Heatmap history={data} brush={brush} />}
+      <Panel
+        title="Latency"
+        aside={
+          <>
+            <ExplainTimes />
+            <SqlReceipt sql={data?.sql.latency} note={LATENCY_NOTE} />
+          </>
+        }
+        {...frame}
+      >
+        {data && <Heatmap history={data} />}
       </Panel>
       <Panel
         title="Errors"
@@ -80,6 +103,13 @@ interface Drawn {
   brush: (from: number, to: number) => void;
 }
 
+interface TrafficProps {
+  history: History;
+  brush?: (from: number, to: number) => void;
+  marks?: readonly { time: number; label: string }[];
+  onTime?: (time: number) => void;
+}
+
 /** The steps shown: a fixed range as it is, an open one up to now. */
 export function useTimes(history: History): number[] {
   const { fixed } = useSpan(5_000);
@@ -88,7 +118,7 @@ export function useTimes(history: History): number[] {
   return useMemo(() => (fixed ? history.times : timesUpTo(history, shown)), [history, fixed, shown]);
 }
 
-function Traffic({ history, brush }: Drawn) {
+export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
   const times = useTimes(history);
   const live = useView('status_1m');
   const step = history.step_seconds;
@@ -118,7 +148,9 @@ function Traffic({ history, brush }: Drawn) {
       stacked
       unit="/s"
       sync={SYNC}
-      onRange={brush}
+      {...(brush && { onRange: brush })}
+      {...(marks && { marks })}
+      {...(onTime && { onTime })}
       summary={`Requests a second by class of status. In the newest whole step ${formatNumber(total, 1)} a second.`}
     />
   );

@@ -1,30 +1,33 @@
 /**
  * How response times are spread over time: one column a step, one row a bin, darker where there are more, and the p95 as
- * a line. A cell that is clicked shows its records. The same is there as a table.
+ * a line. A cell that is clicked shows its records; a box that is drawn is explained. The same is there as a table.
  */
 import { useEffect, useMemo, useRef, useState } from 'react';
+import { ChartFigure, clockLabels, DataTable, TICK_FONT, useSize } from '../../shared/chart';
 import { formatAny, formatNumber, formatTime, numberOf } from '../../shared/format';
 import { useView } from '../../shared/live';
-import { useGo } from '../../shared/nav';
+import { useGo, useUrl } from '../../shared/nav';
 import { usePalette } from '../../shared/theme';
-import { Button } from '../../shared/ui/button';
 import { useP95, useTimes } from './Charts';
+import { type Box, filterOf, readBox, writeBox } from './compare';
 import { type History, liveSteps, windowOf } from './model';
 
 const LEFT = 52;
 const BOTTOM = 20;
+/** Times that are labelled are so far apart. */
+const TICKS_S = [60, 300, 600, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400];
 
 interface Cells {
   times: readonly number[];
+  step: number;
   bins_ms: readonly number[];
   counts: readonly (readonly number[])[];
 }
 
-export function Heatmap({ history, brush }: { history: History; brush: (from: number, to: number) => void }) {
+export function Heatmap({ history }: { history: History }) {
   const times = useTimes(history);
   const cells = useCells(history, times);
   const p95 = useP95(history, times);
-  const [table, setTable] = useState(false);
   if (cells === null)
     return (
       <p className="px-3 pb-3 text-muted">
@@ -32,44 +35,41 @@ export function Heatmap({ history, brush }: { history: History; brush: (from: nu
       </p>
     );
   const newest = p95.at(-2) ?? null;
+  const summary = `Response times over time. The p95 of the newest whole step is ${formatAny(newest)} milliseconds.`;
   return (
-    <figure className="flex h-full min-h-28 flex-col px-2 pb-1">
-      <figcaption className="flex items-center gap-3 px-1 text-label text-muted">
-        <span>few</span>
-        <span
-          aria-hidden="true"
-          className="h-2 w-16 rounded-sm"
-          style={{ background: 'linear-gradient(to right, var(--hover), var(--series-1))' }}
-        />
-        <span>many requests</span>
-        <span className="inline-flex items-center gap-1">
-          <svg width="14" height="8" aria-hidden="true">
-            <line x1="0" x2="14" y1="4" y2="4" stroke="var(--text)" strokeWidth="1.5" />
-          </svg>
-          p95
-        </span>
-        <Button
-          kind="quiet"
-          className="ml-auto h-5 px-1 text-label"
-          aria-pressed={table}
-          onClick={() => setTable(!table)}
-        >
-          {table ? 'chart' : 'table'}
-        </Button>
-      </figcaption>
-      {table ? (
-        <Table cells={cells} p95={p95} />
-      ) : (
-        <Canvas
-          cells={cells}
-          p95={p95}
-          step={history.step_seconds}
-          brush={brush}
-          summary={`Response times over time. The p95 of the newest whole step is ${formatAny(newest)} milliseconds.`}
-        />
-      )}
-    </figure>
+    <ChartFigure legend={<Legend />} summary={summary} table={() => <Table cells={cells} p95={p95} />}>
+      <Canvas cells={cells} p95={p95} summary={summary} />
+    </ChartFigure>
   );
+}
+
+function Legend() {
+  return (
+    <>
+      <span>few</span>
+      <span
+        aria-hidden="true"
+        className="h-2 w-16 rounded-sm"
+        style={{ background: 'linear-gradient(to right, var(--hover), var(--series-1))' }}
+      />
+      <span>many requests</span>
+      <span className="inline-flex items-center gap-1">
+        <svg width="14" height="8" aria-hidden="true">
+          <line x1="0" x2="14" y1="4" y2="4" stroke="var(--text)" strokeWidth="1.5" />
+        </svg>
+        p95
+      </span>
+    </>
+  );
+}
+
+function Table({ cells, p95 }: { cells: Cells; p95: readonly (number | null)[] }) {
+  const requests = cells.counts.map(column => column.reduce((sum, count) => sum + count, 0));
+  const series = [
+    { label: 'requests', values: requests },
+    { label: 'p95 ms', values: p95 },
+  ];
+  return <DataTable times={cells.times} series={series} unit="" />;
 }
 
 /** The history's cells, with live steps counted from the live rows. */
@@ -95,16 +95,14 @@ function useCells(history: History, times: readonly number[]): Cells | null {
       if (!fresh.has(at) || column === undefined || place < 0 || place >= width) continue;
       column[place] = (column[place] ?? 0) + (numberOf(row.requests) ?? 0);
     }
-    return { times, bins_ms: latency.bins_ms, counts };
+    return { times, step, bins_ms: latency.bins_ms, counts };
   }, [history, times, live]);
 }
 
 interface CanvasProps {
   cells: Cells;
   p95: readonly (number | null)[];
-  step: number;
   summary: string;
-  brush: (from: number, to: number) => void;
 }
 
 interface Place {
@@ -112,23 +110,15 @@ interface Place {
   bin: number;
 }
 
-function Canvas({ cells, p95, step, summary, brush }: CanvasProps) {
+function Canvas({ cells, p95, summary }: CanvasProps) {
   const element = useRef<HTMLCanvasElement>(null);
-  const [size, setSize] = useState({ width: 0, height: 0 });
+  const frame = useRef<HTMLDivElement>(null);
+  const size = useSize(frame);
   const [at, setAt] = useState<Place | null>(null);
-  const began = useRef<Place | null>(null);
+  const [began, setBegan] = useState<Place | null>(null);
   const palette = usePalette();
   const go = useGo();
-
-  useEffect(() => {
-    const parent = element.current?.parentElement;
-    if (!parent) return;
-    const measure = () => setSize({ width: parent.clientWidth, height: parent.clientHeight });
-    const resized = new ResizeObserver(measure);
-    resized.observe(parent);
-    measure();
-    return () => resized.disconnect();
-  }, []);
+  const chosen = readBox(useUrl().box);
 
   useEffect(() => {
     const canvas = element.current;
@@ -139,47 +129,52 @@ function Canvas({ cells, p95, step, summary, brush }: CanvasProps) {
     const { left, top } = event.currentTarget.getBoundingClientRect();
     const x = (event.clientX - left - LEFT) / (size.width - LEFT);
     const y = (event.clientY - top) / (size.height - BOTTOM);
-    if (x < 0 || x >= 1 || y < 0 || y >= 1) return null;
-    return { step: Math.floor(x * cells.times.length), bin: Math.floor((1 - y) * cells.bins_ms.length) };
+    const outside = x < 0 || x >= 1 || y < 0 || y >= 1;
+    if (outside && began === null) return null;
+    // A box that is drawn over the edge ends there.
+    const within = (share: number) => Math.min(Math.max(share, 0), 0.9999);
+    return {
+      step: Math.floor(within(x) * cells.times.length),
+      bin: Math.floor((1 - within(y)) * cells.bins_ms.length),
+    };
   };
   const finish = (end: Place | null) => {
-    const start = began.current;
-    began.current = null;
-    if (start === null || end === null) return;
-    const time = (place: number) => cells.times[place] ?? 0;
-    if (Math.abs(end.step - start.step) > 1) {
-      const [low, high] = [Math.min(start.step, end.step), Math.max(start.step, end.step)];
-      brush(time(low), time(high) + step);
-      return;
-    }
-    const low = Math.floor(cells.bins_ms[end.bin] ?? 0);
-    const high = Math.ceil((cells.bins_ms[end.bin] ?? 0) * Math.SQRT2);
+    setBegan(null);
+    if (began === null || end === null) return;
+    const box = boxOf(cells, began, end);
+    if (began.step !== end.step || began.bin !== end.bin) return go({ box: writeBox(box) });
     go(
       {
-        where: `response_time >= ${low} AND response_time <= ${high}`,
+        where: filterOf(box),
         past: true,
         range: undefined,
-        from: new Date(time(end.step) * 1000).toISOString(),
-        to: new Date((time(end.step) + step) * 1000).toISOString(),
+        from: new Date(box.from * 1000).toISOString(),
+        to: new Date(box.to * 1000).toISOString(),
       } as object,
       '/logs',
     );
   };
+  const drawn = began !== null && at !== null ? boxOf(cells, began, at) : chosen;
   return (
-    <div className="relative min-h-24 flex-1">
+    <div ref={frame} className="relative min-h-24 flex-1">
       <canvas
         ref={element}
-        className="absolute inset-0 size-full cursor-crosshair"
+        className="absolute inset-0 size-full cursor-crosshair touch-pan-y"
         role="img"
         aria-label={summary}
+        title="Draw a box to see what sets its records apart; click a cell for its records"
         onPointerMove={event => setAt(placeOf(event))}
         onPointerLeave={() => setAt(null)}
         onPointerDown={event => {
-          began.current = placeOf(event);
+          if (event.button !== 0) return;
+          event.currentTarget.setPointerCapture(event.pointerId);
+          setBegan(placeOf(event));
         }}
         onPointerUp={event => finish(placeOf(event))}
+        onPointerCancel={() => setBegan(null)}
       />
-      {at !== null && (
+      {drawn !== null && <Frame cells={cells} box={drawn} size={size} />}
+      {at !== null && began === null && (
         <div className="pointer-events-none absolute top-1 right-1 rounded border border-line bg-panel px-2 py-1 text-label">
           {formatTime((cells.times[at.step] ?? 0) * 1000, 'min')} UTC · {formatNumber(cells.bins_ms[at.bin])}–
           {formatNumber((cells.bins_ms[at.bin] ?? 0) * Math.SQRT2)} ms ·{' '}
@@ -188,6 +183,55 @@ function Canvas({ cells, p95, step, summary, brush }: CanvasProps) {
         </div>
       )}
     </div>
+  );
+}
+
+/** What two corners enclose, the cells at them included. */
+function boxOf({ times, step, bins_ms }: Cells, one: Place, other: Place): Box {
+  const [first, last] = [Math.min(one.step, other.step), Math.max(one.step, other.step)];
+  const [low, high] = [Math.min(one.bin, other.bin), Math.max(one.bin, other.bin)];
+  return {
+    from: times[first] ?? 0,
+    to: (times[last] ?? 0) + step,
+    // The lowest bin also has what is quicker than it.
+    low_ms: low === 0 ? 0 : hundredths(bins_ms[low] ?? 0),
+    high_ms: hundredths((bins_ms[high] ?? 0) * Math.SQRT2),
+  };
+}
+
+function hundredths(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}
+
+/** The box that is drawn or chosen, where the chart has it. */
+function Frame({
+  cells: { times, step, bins_ms },
+  box,
+  size,
+}: {
+  cells: Cells;
+  box: Box;
+  size: { width: number; height: number };
+}) {
+  const share = (value: number) => Math.min(Math.max(value, 0), 1);
+  const [first = 0] = times;
+  const x = (time: number) => share((time - first) / (step * Math.max(1, times.length)));
+  const y = (ms: number) =>
+    share((2 * Math.log2(Math.max(ms, 0.01) / (bins_ms[0] ?? 1))) / Math.max(1, bins_ms.length));
+  const [wide, high] = [size.width - LEFT, size.height - BOTTOM];
+  const [left, right, bottom, top] = [x(box.from), x(box.to), y(box.low_ms), y(box.high_ms)];
+  if (right <= left) return null;
+  return (
+    <div
+      aria-hidden="true"
+      className="pointer-events-none absolute border border-accent bg-accent/10"
+      style={{
+        left: LEFT + left * wide,
+        width: (right - left) * wide,
+        top: (1 - top) * high,
+        height: Math.max(2, (top - bottom) * high),
+      }}
+    />
   );
 }
 
@@ -255,51 +299,22 @@ function label(
   colour: string,
 ): void {
   context.fillStyle = colour;
-  context.font = '11px "IBM Plex Sans", system-ui, sans-serif';
+  context.font = TICK_FONT;
   context.textAlign = 'right';
   const every = Math.max(1, Math.ceil(18 / cell.height));
   for (let bin = 0; bin < bins_ms.length; bin += every)
     context.fillText(duration(bins_ms[bin] ?? 0), LEFT - 6, high - bin * cell.height - 1);
   context.textAlign = 'center';
-  const ticks = Math.max(1, Math.floor(wide / 90));
-  const stride = Math.max(1, Math.round(times.length / ticks));
-  for (let at = Math.floor(stride / 2); at < times.length; at += stride)
-    context.fillText(
-      new Date((times[at] ?? 0) * 1000).toISOString().slice(11, 16),
-      LEFT + (at + 0.5) * cell.width,
-      high + 14,
-    );
+  const most = Math.max(1, Math.floor(wide / 64));
+  const [first = 0, last = 0] = [times[0], times.at(-1)];
+  const apart = TICKS_S.find(seconds => (last - first) / seconds <= most) ?? last - first;
+  const labelled = times.flatMap((time, at) => (time % apart === 0 ? [{ time, at }] : []));
+  clockLabels(labelled.map(({ time }) => time)).forEach((text, place) => {
+    context.fillText(text, LEFT + ((labelled[place]?.at ?? 0) + 0.5) * cell.width, high + 14);
+  });
 }
 
 function duration(ms: number): string {
   if (ms >= 1000) return `${Math.round(ms / 100) / 10} s`;
   return `${ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)} ms`;
-}
-
-function Table({ cells, p95 }: { cells: Cells; p95: readonly (number | null)[] }) {
-  const shown = cells.times.map((time, at) => ({ time, at })).slice(-120);
-  return (
-    <div className="min-h-0 flex-1 overflow-auto" tabIndex={0}>
-      <table className="w-full text-label">
-        <thead className="sticky top-0 bg-panel text-left text-muted">
-          <tr>
-            <th className="px-1 font-normal">UTC</th>
-            <th className="px-1 text-right font-normal">requests</th>
-            <th className="px-1 text-right font-normal">p95 ms</th>
-          </tr>
-        </thead>
-        <tbody>
-          {shown.reverse().map(({ time, at }) => (
-            <tr key={time}>
-              <td className="px-1">{formatTime(time * 1000, 'min')}</td>
-              <td className="px-1 text-right">
-                {formatNumber(cells.counts[at]?.reduce((sum, count) => sum + count, 0))}
-              </td>
-              <td className="px-1 text-right">{formatAny(p95[at] ?? null)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
 }

@@ -61,10 +61,10 @@ function TileView({ tile, waiting }: { tile: Tile; waiting: boolean }) {
         )}
       </Receipt>
       <Sparkline values={tile.curve} label={`${tile.label}, last two minutes`} />
-      <p className="flex gap-2 truncate text-label text-muted">
+      <p className="flex flex-wrap gap-x-2 text-label text-muted">
         <Change word="1 h" now={tile.now} before={tile.hour} />
         <Change word="1 d" now={tile.now} before={tile.day} />
-        {tile.expected && <span className="truncate">exp. {tile.expected}</span>}
+        {tile.expected && <span className="whitespace-nowrap">exp. {tile.expected}</span>}
       </p>
     </div>
   );

@@ -5,31 +5,38 @@ import { useMemo } from 'react';
 import type { Snapshot } from '../../api/fold';
 import type { Row } from '../../api/wire';
 import { partOf } from '../../shared/filter';
-import { formatNumber, formatRate, MISSING } from '../../shared/format';
+import { formatNumber, formatRate, formatTime, MISSING } from '../../shared/format';
 import { useFrozen, useLastFresh, useLive } from '../../shared/live';
 import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { Receipt } from '../../shared/receipt';
 import { panelState } from '../../shared/state';
 import { cn } from '../../shared/ui/cn';
-import { busiest, type EndpointRow } from './model';
+import { type Busiest, busiest, type EndpointRow } from './model';
 
 const WINDOWS = 10;
 const WINDOW_S = 60;
+/** Real logs have thousands of endpoints; nobody reads on so far. */
+const SHOWN_MAX = 100;
 
 export function TopEndpoints({ view }: { view: { snapshot: Snapshot; rows: Row[] } | null }) {
   const link = useLive(state => state.link);
   const frozen = useFrozen();
   const asOf = useLastFresh();
-  const rows = useMemo(() => (view === null ? null : busiest(view.rows, WINDOW_S, WINDOWS)), [view]);
+  const found = useMemo(
+    () =>
+      view === null ? null : busiest(view.rows, WINDOW_S, WINDOWS, Date.parse(view.snapshot.asOf) / 1000),
+    [view],
+  );
+  const rows = found?.rows ?? null;
   return (
     <Panel
       title="Top endpoints"
       state={panelState(link, rows === null ? null : rows.length, asOf, frozen)}
-      empty={`No request in the last ${WINDOWS} whole minutes.`}
+      empty="No request in the last hour."
       aside={
         <Receipt view="traffic_1m" label="top endpoints">
-          last {WINDOWS} whole minutes
+          {found === null ? `last ${WINDOWS} whole minutes` : countedOver(found)}
         </Receipt>
       }
     >
@@ -42,19 +49,36 @@ export function TopEndpoints({ view }: { view: { snapshot: Snapshot; rows: Row[]
             <th className="px-2 text-right font-normal" title="The worst minute's p95">
               p95
             </th>
-            <th className="px-3 text-right font-normal" title={`Against the ${WINDOWS} minutes before`}>
+            <th
+              className="hidden px-3 text-right font-normal sm:table-cell"
+              title={`Against the ${WINDOWS} minutes before`}
+            >
               Δ before
             </th>
           </tr>
         </thead>
         <tbody>
-          {rows?.map(row => (
+          {rows?.slice(0, SHOWN_MAX).map(row => (
             <Line key={row.endpoint} row={row} most={rows[0]?.perSecond ?? 1} />
           ))}
         </tbody>
       </table>
+      {rows !== null && rows.length > SHOWN_MAX && (
+        <p className="px-3 py-1 text-label text-muted">
+          and {formatNumber(rows.length - SHOWN_MAX)} endpoints with less traffic
+        </p>
+      )}
     </Panel>
   );
+}
+
+/** Over what time the numbers are. */
+function countedOver({ windows, seconds, upTo_s }: Busiest): string {
+  const minutes = windows === 1 ? 'whole minute' : `${windows} whole minutes`;
+  if (upTo_s !== null)
+    return `${windows === 0 ? 'the minute' : minutes} up to ${formatTime(upTo_s * 1000, 'min')} UTC`;
+  if (windows > 0) return `last ${minutes}`;
+  return seconds < WINDOW_S ? `this minute, ${Math.floor(seconds)} s of it` : 'newest minute';
 }
 
 const FAILED_NOTABLE = 5;
@@ -94,7 +118,7 @@ function Line({ row, most }: { row: EndpointRow; most: number }) {
       <td className="px-2 text-right">
         {formatNumber(p95_ms)} <span className="text-label text-muted">ms</span>
       </td>
-      <td className="px-3 text-right text-muted">
+      <td className="hidden px-3 text-right text-muted sm:table-cell">
         {change === null ? MISSING : `${change >= 0 ? '+' : '−'}${formatNumber(Math.abs(change) * 100)} %`}
       </td>
     </tr>

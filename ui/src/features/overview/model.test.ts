@@ -40,9 +40,35 @@ it('ranks endpoints over whole windows and against the span before', () => {
     row(seconds, seconds < 120 ? 60 : 120, { endpoint: '/a', errors: 12 }),
     row(seconds, 600, { endpoint: '/b', errors: 0 }),
   ]);
-  expect(busiest(rows, 60, 2)).toEqual([
-    { endpoint: '/b', perSecond: 10, errorShare: 0, p95_ms: null, change: 0 },
-    { endpoint: '/a', perSecond: 2, errorShare: 10, p95_ms: null, change: 1 },
-  ]);
-  expect(busiest([], 60, 2)).toEqual([]);
+  expect(busiest(rows, 60, 2, 270)).toEqual({
+    windows: 2,
+    seconds: 120,
+    upTo_s: null,
+    rows: [
+      { endpoint: '/b', perSecond: 10, errorShare: 0, p95_ms: null, change: 0 },
+      { endpoint: '/a', perSecond: 2, errorShare: 10, p95_ms: null, change: 1 },
+    ],
+  });
+  expect(busiest(rows, 60, 2, 3_600).upTo_s).toBe(240);
+  expect(busiest([], 60, 2, 0).rows).toEqual([]);
+});
+
+it('ranks endpoints over as many windows as there are, down to a part of one', () => {
+  const of = (...starts: number[]) => starts.map(seconds => row(seconds, 60, { endpoint: '/a' }));
+  const seen = (starts: number[], now_s: number) => {
+    const { windows, seconds, rows } = busiest(of(...starts), 60, 10, now_s);
+    return [windows, seconds, rows[0]?.perSecond, rows[0]?.change];
+  };
+  // Three minutes after the start: two whole windows, not ten.
+  expect(seen([0, 60, 120], 150)).toEqual([2, 120, 1, null]);
+  // In the first minute, and after a longer pause.
+  expect(seen([120], 150)).toEqual([0, 30, 2, null]);
+  expect(seen([0, 60, 3600], 3620)).toEqual([0, 20, 3, null]);
+  // A pause within the windows is time too.
+  expect(seen([0, 60, 300], 330)).toEqual([5, 300, 0.4, null]);
+});
+
+it('ranks more endpoints than a call has arguments', () => {
+  const rows = Array.from({ length: 200_000 }, (_, at) => row(60 * (at % 3), 1, { endpoint: `/${at}` }));
+  expect(busiest(rows, 60, 10, 150).rows.length).toBe(133_334);
 });

@@ -105,18 +105,55 @@ export interface EndpointRow {
   change: number | null;
 }
 
-/** Endpoints by traffic over the newest whole windows, and against as many before. */
-export function busiest(rows: readonly Row[], window_s: number, windows: number): EndpointRow[] {
-  const starts = rows.flatMap(row => windowOf(row) ?? []);
-  const newest = Math.max(...starts);
-  if (!Number.isFinite(newest)) return [];
+/** Endpoints by traffic, and the time they were counted over. */
+export interface Busiest {
+  rows: EndpointRow[];
+  /** Whole windows; none if only the newest one, which is still filling, has traffic. */
+  windows: number;
+  seconds: number;
+  /** The end of that time if it is not now, because no newer records came. */
+  upTo_s: number | null;
+}
+
+/**
+ * Endpoints by traffic over the newest whole windows, and against as many before. Before there are so many, over those
+ * there are; before there is any traffic in a whole one, over what the newest has had until `now_s`.
+ */
+export function busiest(rows: readonly Row[], window_s: number, windows: number, now_s: number): Busiest {
+  let [oldest, newest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const row of rows) {
+    const start = windowOf(row);
+    if (start === null) continue;
+    oldest = Math.min(oldest, start);
+    newest = Math.max(newest, start);
+  }
+  if (!Number.isFinite(newest)) return { rows: [], windows: 0, seconds: 0, upTo_s: null };
   // The newest window is still filling.
-  const [from, before] = [newest - windows * window_s, newest - 2 * windows * window_s];
-  const known = Math.min(...starts) <= before;
+  const from = Math.max(newest - windows * window_s, oldest);
+  const before = newest - 2 * windows * window_s;
+  const whole = ranked(rows, from, newest, oldest <= before ? before : from, newest - from);
+  const ended = now_s >= newest + 2 * window_s;
+  if (whole.length > 0) {
+    const seconds = newest - from;
+    return { rows: whole, windows: seconds / window_s, seconds, upTo_s: ended ? newest : null };
+  }
+  const seconds = Math.min(Math.max(now_s - newest, 1), window_s);
+  const filling = ranked(rows, newest, newest + window_s, newest, seconds);
+  return { rows: filling, windows: 0, seconds, upTo_s: ended ? newest + window_s : null };
+}
+
+/** Endpoints with requests in windows of `from..to`, by traffic; changes are against `before..from`. */
+function ranked(
+  rows: readonly Row[],
+  from: number,
+  to: number,
+  before: number,
+  seconds: number,
+): EndpointRow[] {
   const sums = new Map<string, { requests: number; errors: number; earlier: number; p95: number | null }>();
   for (const row of rows) {
     const start = windowOf(row);
-    if (start === null || start >= newest || start < before) continue;
+    if (start === null || start >= to || start < before) continue;
     const name = String(row.endpoint ?? '–');
     const sum = sums.get(name) ?? { requests: 0, errors: 0, earlier: 0, p95: null };
     const requests = numberOf(row.requests) ?? 0;
@@ -133,10 +170,10 @@ export function busiest(rows: readonly Row[], window_s: number, windows: number)
     .filter(([, { requests }]) => requests > 0)
     .map(([endpoint, { requests, errors, earlier, p95 }]) => ({
       endpoint,
-      perSecond: requests / (windows * window_s),
+      perSecond: requests / seconds,
       errorShare: (100 * errors) / requests,
       p95_ms: p95,
-      change: known && earlier > 0 ? requests / earlier - 1 : null,
+      change: earlier > 0 ? requests / earlier - 1 : null,
     }))
     .sort((a, b) => b.perSecond - a.perSecond || (a.endpoint < b.endpoint ? -1 : 1));
 }

@@ -5,15 +5,40 @@
 import { useMemo } from 'react';
 import type { Pipeline, Schemas } from '../../api/wire';
 import { formatNumber, formatRate } from '../../shared/format';
+import { useMedia } from '../../shared/live';
 import { Shape, toneOfHealth } from '../../shared/mark';
 import { useGo, useUrl } from '../../shared/nav';
 import { cn } from '../../shared/ui/cn';
-import { NODE, place } from './layout';
+import { depthsOf, NODE, place } from './layout';
 
 export function Graph({ pipeline }: { pipeline: Pipeline }) {
+  const wide = useMedia('(min-width: 768px)');
+  return wide ? <Drawn pipeline={pipeline} /> : <Listed pipeline={pipeline} />;
+}
+
+/** On a phone: the same parts in the order of the flow, each further in than what it reads. */
+function Listed({ pipeline: { nodes, edges, cause } }: { pipeline: Pipeline }) {
+  const depths = depthsOf(
+    nodes.map(({ id }) => id),
+    edges,
+  );
+  const depthOf = (id: string) => depths.get(id) ?? 0;
+  return (
+    <ul aria-label="Parts of the dataflow" className="flex flex-col gap-1 px-3 pb-3">
+      {[...nodes]
+        .sort((a, b) => depthOf(a.id) - depthOf(b.id))
+        .map(node => (
+          <li key={node.id} style={{ paddingLeft: depthOf(node.id) * 14 }}>
+            <NodeButton node={node} isCause={cause?.node === node.id} />
+          </li>
+        ))}
+    </ul>
+  );
+}
+
+function Drawn({ pipeline }: { pipeline: Pipeline }) {
   const { nodes, edges, cause } = pipeline;
   const { node: open } = useUrl();
-  const go = useGo();
   const ids = nodes.map(({ id }) => id).join();
   const links = edges.map(({ from, to }) => `${from}>${to}`).join();
   // biome-ignore lint/correctness/useExhaustiveDependencies: the shape of the graph decides where nodes stand, rates do not.
@@ -52,30 +77,44 @@ export function Graph({ pipeline }: { pipeline: Pipeline }) {
                 className="absolute"
                 style={{ left: at.x - NODE.width / 2, top: at.y - NODE.height / 2 }}
               >
-                <button
-                  type="button"
-                  data-node={node.id}
-                  aria-pressed={open === node.id}
-                  className={cn(
-                    'flex flex-col justify-center rounded border border-line bg-ground px-2 text-left leading-4 hover:bg-hover aria-pressed:border-accent',
-                    cause?.node === node.id && 'border-2 border-warn',
-                    node.health === 'down' && 'border-2 border-critical',
-                  )}
-                  style={NODE}
-                  onClick={() => go({ node: open === node.id ? undefined : node.id } as object)}
-                >
-                  <span className="w-full truncate">
-                    <Shape tone={cause?.node === node.id ? 'warn' : toneOfHealth(node.health)} />
-                    {node.name}
-                  </span>
-                  <span className="w-full truncate text-label text-muted">{factsOf(node)}</span>
-                </button>
+                <NodeButton node={node} isCause={cause?.node === node.id} style={NODE} />
               </li>
             );
           })}
         </ul>
       </div>
     </div>
+  );
+}
+
+interface NodeButtonProps {
+  node: Schemas['Node'];
+  isCause: boolean;
+  style?: React.CSSProperties;
+}
+
+function NodeButton({ node, isCause, style }: NodeButtonProps) {
+  const { node: open } = useUrl();
+  const go = useGo();
+  return (
+    <button
+      type="button"
+      data-node={node.id}
+      aria-pressed={open === node.id}
+      className={cn(
+        'flex w-full flex-col justify-center rounded border border-line bg-ground px-2 py-1 text-left leading-4 hover:bg-hover aria-pressed:border-accent',
+        isCause && 'border-2 border-warn',
+        node.health === 'down' && 'border-2 border-critical',
+      )}
+      style={style}
+      onClick={() => go({ node: open === node.id ? undefined : node.id } as object)}
+    >
+      <span className="w-full truncate">
+        <Shape tone={isCause ? 'warn' : toneOfHealth(node.health)} />
+        {node.name}
+      </span>
+      <span className="w-full truncate text-label text-muted">{factsOf(node)}</span>
+    </button>
   );
 }
 

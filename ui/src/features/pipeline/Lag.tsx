@@ -41,9 +41,9 @@ export function Lag({ pipeline }: { pipeline: Pipeline }) {
         <thead className="text-left text-label text-muted">
           <tr>
             <th className="px-3 font-normal">{heading('partition', 'partition')}</th>
-            <th className="px-2 text-right font-normal">next offset</th>
-            <th className="px-2 text-right font-normal">end</th>
-            <th className="px-2 text-right font-normal">committed</th>
+            <th className="hidden px-2 text-right font-normal md:table-cell">next offset</th>
+            <th className="hidden px-2 text-right font-normal md:table-cell">end</th>
+            <th className="hidden px-2 text-right font-normal md:table-cell">committed</th>
             <th className="px-2 text-right font-normal">{heading('lag', 'lag')}</th>
             <th className="px-2 text-right font-normal">lag time</th>
             <th className="px-2 font-normal">trend</th>
@@ -73,11 +73,11 @@ function Line({ row }: { row: Partition }) {
       <td className="px-3">
         {row.source}/{row.partition}
       </td>
-      <td className="px-2 text-right">{formatNumber(row.offset)}</td>
-      <td className="px-2 text-right">
+      <td className="hidden px-2 text-right md:table-cell">{formatNumber(row.offset)}</td>
+      <td className="hidden px-2 text-right md:table-cell">
         {row.end_offset == null ? 'not known yet' : formatNumber(row.end_offset)}
       </td>
-      <td className="px-2 text-right" data-cell="committed">
+      <td className="hidden px-2 text-right md:table-cell" data-cell="committed">
         {row.committed == null ? 'no commit yet' : formatNumber(row.committed)}
       </td>
       <td className="px-2 text-right" data-cell="lag">

@@ -11,6 +11,23 @@ export interface Placed {
   edges: readonly { from: string; to: string; points: readonly { x: number; y: number }[] }[];
 }
 
+/** How many steps each node is behind a source, the longest way. */
+export function depthsOf(ids: readonly string[], edges: readonly Schemas['Edge'][]): Map<string, number> {
+  const depths = new Map(ids.map(id => [id, 0]));
+  // A dataflow has no circle, so after as many rounds as nodes nothing moves any more.
+  for (let round = 0; round < ids.length; round++) {
+    let moved = false;
+    for (const { from, to } of edges) {
+      const depth = (depths.get(from) ?? 0) + 1;
+      if (!depths.has(to) || depth <= (depths.get(to) ?? 0)) continue;
+      depths.set(to, depth);
+      moved = true;
+    }
+    if (!moved) break;
+  }
+  return depths;
+}
+
 export function place(ids: readonly string[], edges: readonly Schemas['Edge'][]): Placed {
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({ rankdir: 'LR', nodesep: 6, ranksep: 44, marginx: 8, marginy: 8 });

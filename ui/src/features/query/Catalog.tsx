@@ -23,7 +23,7 @@ export function Catalog({ catalog, text, onPick }: CatalogProps) {
   return (
     <aside
       aria-label="What can be asked"
-      className="flex max-h-64 w-full shrink-0 flex-col gap-3 overflow-y-auto rounded border border-line bg-panel p-3 md:max-h-none md:w-60"
+      className="order-last flex w-full shrink-0 flex-col gap-3 overflow-y-auto rounded border border-line bg-panel p-3 md:order-first md:w-60"
     >
       <Group name="Samples" open>
         {SAMPLES.filter(({ query }) => known(query)).map(({ name, query }) => (

@@ -1,18 +1,17 @@
 /** How a query is answered: the logical plan as a graph, and both plans as text. */
 import { useQuery } from '@tanstack/react-query';
+import { askSql } from '../../api/client';
 import { Sql } from '../../shared/receipt';
 import { PLAN_NODE, planGraph } from './plan';
-import { ask } from './useRun';
 
 export function Plan({ statement }: { statement: string }) {
   const bare = statement.replace(/;\s*$/, '');
   const explained = useQuery({
     queryKey: ['plan', bare],
     queryFn: async () => {
-      const id = () => `plan-${Math.random().toString(36).slice(2)}`;
       const [graph, text] = await Promise.all([
-        ask(`EXPLAIN FORMAT PGJSON ${bare}`, id()),
-        ask(`EXPLAIN FORMAT INDENT ${bare}`, id()),
+        askSql(`EXPLAIN FORMAT PGJSON ${bare}`),
+        askSql(`EXPLAIN FORMAT INDENT ${bare}`),
       ]);
       const plans = (rows: readonly Record<string, unknown>[]) =>
         rows.map(row => ({ type: String(row.plan_type), plan: String(row.plan) }));

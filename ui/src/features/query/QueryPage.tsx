@@ -10,6 +10,7 @@ import { useLive, useNow, useTopic, useView } from '../../shared/live';
 import { Mark } from '../../shared/mark';
 import { useGo, useUrl } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
+import { cn } from '../../shared/ui/cn';
 import { Dialog } from '../../shared/ui/dialog';
 import { Menu } from '../../shared/ui/menu';
 import { Tabs } from '../../shared/ui/tabs';
@@ -46,9 +47,12 @@ export function QueryPage() {
 
   const typed = useRef(text);
   typed.current = text;
+  /** What this page wrote into the address itself. It comes back late, when the person may have typed on. */
+  const written = useRef(q);
   // A query that comes with the address is shown and, since it only reads, run.
   useEffect(() => {
-    if (q === undefined || q === typed.current) return;
+    if (q === undefined || q === typed.current || q === written.current) return;
+    written.current = q;
     setText(q);
     setFollowed(null);
     void start(q, 0);
@@ -56,10 +60,11 @@ export function QueryPage() {
   // biome-ignore lint/correctness/useExhaustiveDependencies: once, for the query the page was opened with.
   useEffect(() => void start(statementAt(text, 0, 0).text, 0), []);
   useEffect(() => {
-    const timer = setTimeout(
-      () => text !== q && go({ q: text === '' ? undefined : text } as object),
-      SETTLE_MS,
-    );
+    const timer = setTimeout(() => {
+      if (text === q) return;
+      written.current = text;
+      go({ q: text === '' ? undefined : text } as object);
+    }, SETTLE_MS);
     return () => clearTimeout(timer);
   }, [text, q, go]);
 
@@ -178,7 +183,11 @@ function RunNote({ run }: { run: Run }) {
     case 'running':
       return <span role="status">running for {formatAge(now - offset - run.began_ms)}</span>;
     case 'cancelled':
-      return <Mark tone="quiet" word="cancelled" />;
+      return (
+        <span role="status" data-run="cancelled">
+          <Mark tone="quiet" word={`cancelled after ${formatAge(run.after_ms)}`} />
+        </span>
+      );
     case 'failed':
       return (
         <span role="alert" className="min-w-0 flex-1">
@@ -213,11 +222,13 @@ interface AnswerProps {
 function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
   const live = useView(followed);
   useTopic(followed === null ? null : `view:${followed}`);
-  const kept = useRef<{ columns: readonly Column[]; rows: readonly Row[] } | null>(null);
-  if (live !== null) kept.current = { columns: live.snapshot.columns, rows: live.rows };
+  const kept = useRef<{ of: string; columns: readonly Column[]; rows: readonly Row[] } | null>(null);
+  if (live !== null) kept.current = { of: statement, columns: live.snapshot.columns, rows: live.rows };
   else if (run.status === 'done')
-    kept.current = { columns: run.answer.columns, rows: run.answer.rows as Row[] };
+    kept.current = { of: run.statement, columns: run.answer.columns, rows: run.answer.rows as Row[] };
   const data = kept.current;
+  // What is kept is never taken for the answer to something else.
+  const earlier = data !== null && followed === null && data.of !== statement ? data.of : null;
   const tabs = [
     { value: 'rows', label: `Rows${data === null ? '' : ` ${formatNumber(data.rows.length)}`}` },
     { value: 'chart', label: 'Chart' },
@@ -242,7 +253,13 @@ function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
           </>
         }
       >
-        <div className="min-h-0 flex-1 basis-72 overflow-hidden">
+        {earlier !== null && shownTab !== 'plan' && <Earlier statement={earlier} run={run} />}
+        <div
+          className={cn(
+            'min-h-0 flex-1 basis-72 overflow-hidden',
+            earlier !== null && shownTab !== 'plan' && 'opacity-60',
+          )}
+        >
           {shownTab === 'plan' ? (
             <Suspense fallback={null}>
               <Plan statement={statement} />
@@ -263,6 +280,21 @@ function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
         </div>
       </Tabs>
     </section>
+  );
+}
+
+/** That the rows below are those of an earlier query, and what became of the newest. */
+function Earlier({ statement, run }: { statement: string; run: Run }) {
+  const became =
+    run.status === 'cancelled'
+      ? 'It was cancelled before it had an answer.'
+      : run.status === 'failed'
+        ? 'It was refused.'
+        : 'It is still running.';
+  return (
+    <p role="status" className="truncate border-b border-line px-3 py-1 text-muted" data-earlier={run.status}>
+      {became} These rows are of the query before: <code className="font-mono">{statement}</code>
+    </p>
   );
 }
 

@@ -1,0 +1,361 @@
+/**
+ * Δ: what changed between two times. Every panel compares the five minutes up to one mark with the five up to the other;
+ * a click in the chart moves the nearer mark.
+ */
+import { useQuery } from '@tanstack/react-query';
+import { useMemo } from 'react';
+import { answerOf, api, askSql } from '../../api/client';
+import { partOf } from '../../shared/filter';
+import { formatNumber, formatRate, formatTime, MISSING, quantifyBytes } from '../../shared/format';
+import { useGo } from '../../shared/nav';
+import { Panel } from '../../shared/panel';
+import { SqlReceipt } from '../../shared/receipt';
+import { answerState } from '../../shared/state';
+import { Button } from '../../shared/ui/button';
+import { Traffic } from './Charts';
+import { fieldsApart } from './compare';
+import { Fields } from './Fields';
+import type { History } from './model';
+import type { HistoryQuery } from './Overview';
+import {
+  apart,
+  binsOf,
+  type EndpointDelta,
+  endpointDeltas,
+  endpointsSql,
+  type Figures,
+  figuresOf,
+  type Marks,
+  moved,
+  WINDOW_S,
+} from './windows';
+
+const SHOWN_MAX = 100;
+
+export function Delta({ marks, history }: { marks: Marks; history: HistoryQuery }) {
+  const a = useWindow(marks.a);
+  const b = useWindow(marks.b);
+  const set = useMarks();
+  const lines = useMemo(
+    () => [
+      { time: marks.a, label: 'A' },
+      { time: marks.b, label: 'B' },
+    ],
+    [marks.a, marks.b],
+  );
+  return (
+    <>
+      <MarkBar marks={marks} />
+      <Tiles a={a.data} b={b.data} />
+      <div className="grid grid-cols-1 gap-3 md:min-h-0 md:flex-1 md:grid-cols-2 xl:grid-rows-[minmax(170px,1fr)_minmax(170px,1fr)]">
+        <Panel
+          title="Traffic by status, with both marks"
+          state={answerState(history, history.data?.times.length ?? null)}
+          empty="No traffic in this range. Choose a longer one."
+          aside={<span>a click moves the nearer mark</span>}
+          onRetry={() => void history.refetch()}
+        >
+          {history.data && (
+            <Traffic history={history.data} marks={lines} onTime={time => set(moved(marks, time))} />
+          )}
+        </Panel>
+        <Panel
+          title="Change of latency"
+          state={answerState(b, a.data && b.data ? binsOf(a.data, b.data).length : null)}
+          empty="No response times at either mark."
+        >
+          {a.data && b.data && <Latency a={a.data} b={b.data} />}
+        </Panel>
+        <Endpoints marks={marks} />
+        <FieldsPanel marks={marks} />
+      </div>
+    </>
+  );
+}
+
+/** Put the marks into the address; `null` ends the mode. */
+export function useMarks(): (marks: Marks | null) => void {
+  const go = useGo();
+  const iso = (seconds: number) => new Date(seconds * 1000).toISOString();
+  return marks =>
+    go(
+      (marks === null
+        ? { a: undefined, b: undefined }
+        : { a: iso(marks.a), b: iso(marks.b), box: undefined }) as object,
+    );
+}
+
+function useWindow(end: number) {
+  return useQuery({
+    queryKey: ['history of window', end],
+    queryFn: ({ signal }) =>
+      answerOf(
+        api.GET('/api/v1/history', {
+          // The step in which a range ends belongs to it.
+          params: {
+            query: { from: String((end - WINDOW_S) * 1000), to: String(end * 1000 - 1), step: '60' },
+          },
+          signal,
+        }),
+      ),
+    placeholderData: before => before,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
+function MarkBar({ marks }: { marks: Marks }) {
+  const set = useMarks();
+  const field = (name: 'a' | 'b', label: string) => (
+    <label className="flex items-center gap-1 text-muted">
+      {label}
+      <input
+        type="datetime-local"
+        className="h-6 rounded border border-line bg-ground px-1 text-text"
+        value={new Date(marks[name] * 1000).toISOString().slice(0, 16)}
+        onChange={({ target }) => {
+          const time = Date.parse(`${target.value}Z`) / 1000;
+          if (!Number.isNaN(time)) set(apart({ ...marks, [name]: time }));
+        }}
+      />
+    </label>
+  );
+  return (
+    <section
+      aria-label="Compared times"
+      className="flex min-h-9 shrink-0 flex-wrap items-center gap-x-4 gap-y-1 rounded border border-accent bg-panel px-3 py-1 text-label"
+    >
+      <b className="text-control font-medium text-accent">Δ</b>
+      {field('a', 'A, before')}
+      {field('b', 'B, after')}
+      <span className="text-muted">UTC, the five minutes up to each</span>
+      <Button kind="quiet" className="ml-auto h-6" title="d or Esc" onClick={() => set(null)}>
+        End
+      </Button>
+    </section>
+  );
+}
+
+function Tiles({ a, b }: { a: History | undefined; b: History | undefined }) {
+  const [before, after] = [a && figuresOf(a), b && figuresOf(b)];
+  const bytes = (value: number | null | undefined) => {
+    const { value: text, unit } = quantifyBytes(value);
+    return unit === '' ? text : `${text} ${unit}/s`;
+  };
+  const tile = (label: string, key: keyof Figures, text: (value: number | null | undefined) => string) => (
+    <div key={label} className="min-w-0 px-3 py-2" data-delta={key}>
+      <h2 className="text-label text-muted">{label}</h2>
+      <p className="text-section leading-8 font-medium" data-part="change">
+        {changeOf(before?.[key], after?.[key])}
+      </p>
+      <p className="truncate text-label text-muted">
+        {text(before?.[key])} → <span className="text-text">{text(after?.[key])}</span>
+      </p>
+    </div>
+  );
+  const percent = (value: number | null | undefined) => `${formatNumber(value, 1)} %`;
+  return (
+    <section
+      aria-label="Changes"
+      className="grid shrink-0 grid-cols-2 divide-line rounded border border-line bg-panel sm:grid-cols-3 lg:grid-cols-6 lg:divide-x"
+    >
+      {tile('Events', 'requestsPerSecond', value => `${formatRate(value)} /s`)}
+      {tile('Error rate', 'errorRate', percent)}
+      {tile('Server errors', 'serverErrorRate', percent)}
+      {tile('p95 latency, worst minute', 'p95_ms', value => `${formatNumber(value)} ms`)}
+      {tile('Sessions', 'sessionsPerMinute', value => `${formatNumber(value)} /min`)}
+      {tile('Volume sent', 'bytesPerSecond', bytes)}
+    </section>
+  );
+}
+
+/** How much more or less, in percent of what it was; a dash where that cannot be told. */
+function changeOf(before: number | null | undefined, after: number | null | undefined): string {
+  if (before === null || before === undefined || after === null || after === undefined) return MISSING;
+  if (before === after) return '±0 %';
+  if (before === 0) return 'new';
+  const percent = 100 * (after / before - 1);
+  return `${percent < 0 ? '−' : '+'}${formatNumber(Math.abs(percent), Math.abs(percent) < 10 ? 1 : 0)} %`;
+}
+
+function Latency({ a, b }: { a: History; b: History }) {
+  const bins = binsOf(a, b);
+  const most = bins.reduce((most, bin) => Math.max(most, bin.a, bin.b), 1);
+  const bar = (share: number, colour: string) => (
+    <span
+      className="block h-1.5 rounded-sm"
+      style={{ width: `${Math.max((100 * share) / most, 0.5)}%`, background: colour }}
+    />
+  );
+  return (
+    <div className="h-full overflow-auto px-3 pb-2" tabIndex={0}>
+      <table className="w-full text-label">
+        <thead className="sticky top-0 bg-panel text-left text-muted">
+          <tr>
+            <th className="font-normal">from</th>
+            <th className="font-normal">
+              <span style={{ color: 'var(--muted)' }} aria-hidden="true">
+                ■{' '}
+              </span>
+              A{' '}
+              <span style={{ color: 'var(--series-1)' }} aria-hidden="true">
+                ■{' '}
+              </span>
+              B
+            </th>
+            <th className="text-right font-normal">A %</th>
+            <th className="text-right font-normal">B %</th>
+            <th className="text-right font-normal">points</th>
+          </tr>
+        </thead>
+        <tbody>
+          {bins.map(bin => (
+            <tr key={bin.ms}>
+              <td className="w-16 whitespace-nowrap">{formatNumber(bin.ms, bin.ms < 10 ? 1 : 0)} ms</td>
+              <td aria-hidden="true">
+                <span className="flex flex-col gap-0.5">
+                  {bar(bin.a, 'var(--muted)')}
+                  {bar(bin.b, 'var(--series-1)')}
+                </span>
+              </td>
+              <td className="w-14 text-right text-muted">{formatNumber(bin.a, 1)}</td>
+              <td className="w-14 text-right">{formatNumber(bin.b, 1)}</td>
+              <td className="w-14 text-right">{signed(bin.b - bin.a)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function signed(value: number, decimals = 1): string {
+  return `${value < 0 ? '−' : '+'}${formatNumber(Math.abs(value), decimals)}`;
+}
+
+function Endpoints({ marks }: { marks: Marks }) {
+  const sql = endpointsSql('traffic_1m', marks);
+  const asked = useQuery({
+    queryKey: ['endpoints of windows', sql],
+    queryFn: async ({ signal }) => endpointDeltas((await askSql(sql, signal)).rows),
+    placeholderData: before => before,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  const rows = asked.data ?? [];
+  return (
+    <Panel
+      title="Change by endpoint"
+      state={answerState(asked, asked.data?.length ?? null)}
+      empty="No request at either mark."
+      onRetry={() => void asked.refetch()}
+      aside={
+        <SqlReceipt sql={sql} note="From the newest commit; the change of requests and failures ranks." />
+      }
+    >
+      <table className="w-full">
+        <thead className="sticky top-0 bg-panel text-left text-label text-muted">
+          <tr>
+            <th className="px-3 font-normal">endpoint</th>
+            <th className="px-2 text-right font-normal">A /s</th>
+            <th className="px-2 text-right font-normal">B /s</th>
+            <th className="px-2 text-right font-normal">Δ</th>
+            <th className="px-2 text-right font-normal">failed A</th>
+            <th className="px-3 text-right font-normal">failed B</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.slice(0, SHOWN_MAX).map(row => (
+            <EndpointLine key={row.endpoint} row={row} marks={marks} />
+          ))}
+        </tbody>
+      </table>
+      {rows.length > SHOWN_MAX && (
+        <p className="px-3 py-1 text-label text-muted">
+          and {formatNumber(rows.length - SHOWN_MAX)} endpoints that changed less
+        </p>
+      )}
+    </Panel>
+  );
+}
+
+function EndpointLine({ row: { endpoint, a, b }, marks }: { row: EndpointDelta; marks: Marks }) {
+  const toRecords = useRecords(marks.b);
+  const failed = (share: number | null) => (share === null ? MISSING : `${formatNumber(share, 1)} %`);
+  return (
+    <tr className="h-6 hover:bg-hover">
+      <td className="max-w-0 px-3">
+        <button
+          type="button"
+          className="block max-w-full truncate text-left hover:underline"
+          title="Its records up to B"
+          onClick={() => toRecords(partOf('endpoint', '=', endpoint))}
+        >
+          {endpoint}
+        </button>
+      </td>
+      <td className="px-2 text-right text-muted">{formatRate(a.perSecond)}</td>
+      <td className="px-2 text-right">{formatRate(b.perSecond)}</td>
+      <td className="px-2 text-right">{changeOf(a.perSecond, b.perSecond)}</td>
+      <td className="px-2 text-right text-muted">{failed(a.errorShare)}</td>
+      <td className="px-3 text-right">{failed(b.errorShare)}</td>
+    </tr>
+  );
+}
+
+function FieldsPanel({ marks }: { marks: Marks }) {
+  const a = useSummary(marks.a);
+  const b = useSummary(marks.b);
+  const toRecords = useRecords(marks.b);
+  const known = a.data !== undefined && b.data !== undefined;
+  return (
+    <Panel
+      title="Fields that changed"
+      state={answerState(b, known ? a.data.total + b.data.total : null)}
+      empty="No stored record at either mark."
+      onRetry={() => void b.refetch()}
+    >
+      {known && (
+        <div className="px-3 pb-3">
+          <Fields
+            fields={fieldsApart(b.data, a.data)}
+            inside={`B, ${formatTime(marks.b * 1000, 'min')}`}
+            outside={`A, ${formatTime(marks.a * 1000, 'min')}`}
+            onPick={(column, value) => toRecords(partOf(column, '=', value))}
+          />
+        </div>
+      )}
+    </Panel>
+  );
+}
+
+function useSummary(end: number) {
+  return useQuery({
+    queryKey: ['log parts', '', (end - WINDOW_S) * 1000, end * 1000],
+    queryFn: ({ signal }) =>
+      answerOf(
+        api.GET('/api/v1/logs/summary', {
+          params: {
+            query: { from: String((end - WINDOW_S) * 1000), to: String(end * 1000), buckets: '1' },
+          },
+          signal,
+        }),
+      ),
+    placeholderData: before => before,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
+/** Open the records of the window that ends at a mark. */
+function useRecords(end: number): (where: string) => void {
+  const go = useGo();
+  return where =>
+    go(
+      {
+        where,
+        past: true,
+        range: undefined,
+        from: new Date((end - WINDOW_S) * 1000).toISOString(),
+        to: new Date(end * 1000).toISOString(),
+      } as object,
+      '/logs',
+    );
+}

@@ -1,0 +1,24 @@
+/** Keys of a page or a panel. A key typed into a field belongs to the field. */
+import { useEffect, useRef } from 'react';
+
+export function isTyping(target: EventTarget | null): boolean {
+  return (
+    target instanceof HTMLElement &&
+    (target.isContentEditable || target.closest('input, textarea, select, [role="dialog"]') !== null)
+  );
+}
+
+/** Call these while the component is there, each by its key; `null` for a key that means nothing now. */
+export function useKeys(keys: Readonly<Record<string, (() => void) | null>>): void {
+  const newest = useRef(keys);
+  newest.current = keys;
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target))
+        return;
+      newest.current[event.key]?.();
+    };
+    window.addEventListener('keydown', pressed);
+    return () => window.removeEventListener('keydown', pressed);
+  }, []);
+}
