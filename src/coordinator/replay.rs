@@ -166,7 +166,7 @@ pub(super) async fn prepare(
         let watermark = event_times.get(name).map(|it| it.watermark_us);
         for table in dataflow.tables.iter().filter(|it| it.source == *name) {
             let absent = decoded.absent.get(&table.name).cloned().unwrap_or_default();
-            let new = without_stored(store, claimed, table, &decoded).await?;
+            let new = without_stored(dataflow, store, claimed, table, &decoded).await?;
             let rows = archived(table, &new, &absent, watermark)?;
             if 0 < rows.num_rows() {
                 replay
@@ -356,12 +356,18 @@ fn computable(
 
 /// The records that a table does not have. It may have them if another table of the source could not.
 async fn without_stored(
+    dataflow: &Dataflow,
     store: &Store,
     claimed: &Claimed,
     table: &TableSpec,
     decoded: &DecodedLetters,
 ) -> Result<RecordBatch, Error> {
-    let Some(state) = claimed.tables.get(&table.name) else {
+    let tables = dataflow
+        .tables
+        .iter()
+        .filter(|it| it.source == table.source);
+    let state = claimed.tables.get(&table.name);
+    let Some(state) = state.filter(|_| 1 < tables.count()) else {
         return Ok(decoded.batch.clone());
     };
     let offsets: Vec<i64> = column::<Int64Type>(&decoded.batch, OFFSET_COLUMN).collect();

@@ -2,7 +2,7 @@
 
 use super::grown_lakes::{column, dataflow, more, proved, run};
 use super::oracle::Random;
-use super::verify::{Place, runtime};
+use super::verify::{Place, START_US, runtime};
 use serde_json::Value;
 use tidelake::coordinator::Error;
 use tidelake::coordinator::replay::{Preview, Request, ask};
@@ -107,5 +107,38 @@ fn letters_that_decode_become_records_once() {
         );
         assert_eq!(run(&place, &no_k, 1).await, Vec::<String>::new());
         proved(&place, &no_k).await;
+    });
+}
+
+#[test]
+fn a_letter_that_an_expression_refuses_stays_one() {
+    let strict = "
+CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT NOT NULL, n TEXT, WATERMARK FOR at AS at - INTERVAL '10' SECOND)
+  WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
+CREATE TABLE numbers AS SELECT at, k, CAST(n AS BIGINT) AS n FROM s;
+CREATE MATERIALIZED VIEW total AS SELECT count(*) AS records, sum(n) AS total FROM numbers;";
+    let loose = strict.replace("k TEXT NOT NULL", "k TEXT");
+    let place = Place::new();
+    let line = |at: i64| {
+        let k = if at % 2 == 0 { "\"a\"" } else { "null" };
+        let n = if at % 5 == 0 {
+            "many".to_owned()
+        } else {
+            at.to_string()
+        };
+        let time = START_US / 1000 + at;
+        format!("{{\"at\": {time}, \"k\": {k}, \"n\": \"{n}\"}}")
+    };
+    runtime().block_on(async {
+        place.append(0, &(0..40).map(line).collect::<Vec<_>>());
+        run(&place, strict, 2).await;
+        proved(&place, strict).await;
+        // 20 lack k, of which 4 have no number; 4 others have none either.
+        let preview = asked(&place, &loose, &text_of(None, None)).await.unwrap();
+        assert_eq!((preview.letters, preview.decodable), (24, 16));
+        run(&place, &loose, 2).await;
+        proved(&place, &loose).await;
+        assert_eq!(column(&place, "dead_letters", "reason").await.len(), 8);
+        assert_eq!(column(&place, "total", "records").await, [32]);
     });
 }
