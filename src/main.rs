@@ -99,6 +99,11 @@ enum Command {
         #[arg(long)]
         lake: Option<String>,
     },
+    /// Has records decoded again that could not be decoded when they were read.
+    Replay {
+        #[command(subcommand)]
+        what: cli::replay::What,
+    },
     /// Proves the newest commit: reads source and lake again and recomputes every view. Changes nothing.
     #[command(
         after_help = "Examples:\n  tidelake verify                          what `tidelake demo` wrote\n  tidelake verify --data ./tidelake-data --json\n  tidelake verify dataflows/access_log --input /var/log/nginx --lake ./lake\n  KAFKA_BROKERS=kafka:9092 tidelake verify dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 proven, 1 not, 2 nothing there to prove."
@@ -395,6 +400,7 @@ fn run(
                 }
             }
         }
+        Command::Replay { what } => runtime.block_on(cli::replay::run(&what, settings)),
         Command::Gen {
             rate,
             duration,

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod generate;
+pub mod replay;
 pub mod serve;
 pub mod settings;
 pub mod up;

@@ -250,6 +250,7 @@ impl Committer {
                 let counted = Counts {
                     records: progress.records,
                     undecoded: progress.undecoded,
+                    replayed: 0,
                     bytes: progress.bytes,
                     checksum: progress.checksum,
                 };

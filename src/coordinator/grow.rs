@@ -11,18 +11,22 @@
 use super::commit::{app_id, crash_point, is_open, over};
 use super::growth::Growth;
 use super::refill;
+use super::replay::{self, Replay};
 use super::{Claimed, Error, outputs, state};
 use crate::engine::{self, ClockState, EventTimes, StateRecord};
 use crate::lake::{
-    self, Stager, StateFile, Store, TableEntry, TableLayout, commit_info, remove_of, txn,
+    self, Manifest, Stager, StateFile, Store, TableEntry, TableLayout, commit_info, remove_of, txn,
 };
 use crate::model::{Epoch, Row, batch_of_rows, wall_ms};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec,
+    dead_letter_schema,
 };
 use crate::sql::{self, Records};
-use arrow::datatypes::{Field, Schema};
-use datafusion::catalog::TableProvider;
+use crate::view::Totals;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::logical_expr::{cast, lit};
 use datafusion::prelude::{SessionContext, ident};
 use datafusion::scalar::ScalarValue;
@@ -35,28 +39,57 @@ use std::time::Instant;
 /// Rows of a filled view per file.
 const FILE_ROWS: usize = 500_000;
 
-/// Does it, and returns the lake to go on from.
-pub(super) async fn grow(
+/// Does what has to be done and what was asked for, if anything; returns the lake to go on from.
+pub(super) async fn follow(
+    dataflow: &Dataflow,
+    store: &Store,
+    settings: &engine::Settings,
+    claimed: Claimed,
+    mut growth: Growth,
+) -> Result<Claimed, Error> {
+    let requests = replay::pending(store, &claimed.manifest).await?;
+    let replay = replay::prepare(dataflow, store, &claimed, &growth.definitions, requests).await?;
+    growth.fill_readers(dataflow, replay.relations(dataflow));
+    let claimed = match growth.is_nothing(&claimed.manifest) && replay.replayed == 0 {
+        true => claimed,
+        false => grow(dataflow, store, settings, claimed, &growth, &replay).await?,
+    };
+    for id in &replay.requests {
+        store.delete_request(&dataflow.name, id).await?;
+    }
+    if !replay.requests.is_empty() {
+        let (replayed, failed) = (replay.replayed, replay.failed);
+        tracing::info!(
+            replayed,
+            failed,
+            "replay: {replayed} dead letters are records now, {failed} still do not decode"
+        );
+    }
+    Ok(claimed)
+}
+
+async fn grow(
     dataflow: &Dataflow,
     store: &Store,
     settings: &engine::Settings,
     claimed: Claimed,
     growth: &Growth,
+    replay: &Replay,
 ) -> Result<Claimed, Error> {
     let began = Instant::now();
     for sentence in growth.sentences() {
-        tracing::info!("the dataflow has changed: {sentence}");
+        tracing::info!("before the start: {sentence}");
     }
     let last = &claimed.manifest;
     let clocks: BTreeMap<String, ClockState> =
         serde_json::from_value(last.clocks.clone()).unwrap_or_default();
     let views: BTreeSet<String> = growth.views.keys().cloned().collect();
-    let records = archive(dataflow, store, &claimed, &views).await?;
+    let records = archive(dataflow, store, &claimed, &views, replay).await?;
     let filled = refill::fill(dataflow, &views, &records, settings.workers).await?;
     crash_point("filled");
     let read = filled.read;
     let rows = closed_and_open(dataflow, settings, &clocks, last.epoch, filled.rows);
-    let files = stage(dataflow, store, last.epoch, &last.writer, rows).await?;
+    let files = stage(dataflow, store, last.epoch, &last.writer, rows, replay).await?;
     crash_point("parts");
 
     let mut next = last.clone();
@@ -64,6 +97,7 @@ pub(super) async fn grow(
     next.written_ms = wall_ms();
     next.definitions =
         serde_json::to_value(&growth.definitions).map_err(|it| Error::State(it.to_string()))?;
+    count(&mut next, replay)?;
     let kept = state::load(store, last).await?.into_iter().filter(|it| {
         let view = view_of(&it.operator);
         !views.contains(view) && !growth.removed_views.contains(view)
@@ -79,22 +113,27 @@ pub(super) async fn grow(
     crash_point("state");
 
     let app = |table: &str| app_id(&dataflow.name, table);
+    let dead = dataflow.tables.iter().find(|it| it.source.is_empty());
+    let dead = dead.map_or("", |it| it.name.as_str());
     for layout in outputs::layouts(dataflow) {
         let name = &layout.name;
         let was = claimed.tables.get(name);
         let fills = growth.views.contains_key(name);
         let grows = growth.table_columns.contains_key(name);
-        if was.is_some() && !fills && !grows {
+        // The table of dead letters may only lose rows.
+        let loses = layout.name == dead && !replay.folders.is_empty();
+        if was.is_some() && !fills && !grows && !loses && !files.contains_key(name) {
             continue;
         }
         let operation = match was {
             None => "CREATE TABLE",
             Some(_) if fills => "OVERWRITE",
-            Some(_) => "ADD COLUMNS",
+            Some(_) if grows => "ADD COLUMNS",
+            Some(_) => "REPLAY",
         };
         let (number, now_ms) = (next.number, next.written_ms);
         let mut actions = vec![
-            commit_info(operation, next.epoch.0, number, !fills, now_ms),
+            commit_info(operation, next.epoch.0, number, !fills && !loses, now_ms),
             txn(&app(name), number, now_ms),
             txn(
                 &format!("{}#generation", app(name)),
@@ -111,6 +150,13 @@ pub(super) async fn grow(
                     let old = store.files_at(name, was.version).await?;
                     actions.extend(old.iter().map(|it| remove_of(it, true, now_ms)));
                     (after.open_files, after.small_files) = Default::default();
+                }
+                if loses {
+                    let is_rewritten = |it: &&Value| replay.folders.contains(folder(it));
+                    let old = store.files_at(name, was.version).await?;
+                    let old = old.iter().filter(is_rewritten);
+                    actions.extend(old.map(|it| remove_of(it, true, now_ms)));
+                    after.small_files.retain(|it| !is_rewritten(&it));
                 }
                 after.version += 1;
             }
@@ -149,6 +195,36 @@ pub(super) async fn grow(
     })
 }
 
+/// Notes replayed records with what was read.
+fn count(next: &mut Manifest, replay: &Replay) -> Result<(), Error> {
+    if replay.requests.is_empty() {
+        return Ok(());
+    }
+    next.requests_done.clone_from(&replay.requests);
+    let mut totals: BTreeMap<String, Totals> =
+        serde_json::from_value(next.totals.clone()).unwrap_or_default();
+    for (source, partitions) in &replay.counts {
+        let totals = totals.entry(source.clone()).or_default();
+        for (partition, counts) in partitions {
+            totals.records += counts.replayed;
+            totals.undecoded = totals.undecoded.saturating_sub(counts.replayed);
+            let read = next.read.as_mut().and_then(|it| it.get_mut(source));
+            if let Some(read) = read.and_then(|it| it.get_mut(partition)) {
+                read.counts.add(counts);
+            }
+        }
+    }
+    next.totals = serde_json::to_value(&totals).map_err(|it| Error::State(it.to_string()))?;
+    next.counts = Some(replay.counts.clone());
+    Ok(())
+}
+
+/// The folder a file lies in.
+fn folder(add: &Value) -> &str {
+    let path = add["add"]["path"].as_str().unwrap_or_default();
+    path.rsplit_once('/').map_or("", |it| it.0)
+}
+
 /// The view a stateful operator belongs to.
 fn view_of(operator: &str) -> &str {
     operator.rsplit_once('.').map_or(operator, |it| it.0)
@@ -172,6 +248,7 @@ async fn archive(
     store: &Store,
     claimed: &Claimed,
     views: &BTreeSet<String>,
+    replay: &Replay,
 ) -> Result<Records, Error> {
     let mut records = Records::default();
     let mut kept = BTreeMap::new();
@@ -184,8 +261,8 @@ async fn archive(
             provider.map_err(|it| wrong(name, it))
         };
         if let Some(table) = dataflow.tables.iter().find(|it| it.name == *name) {
-            let provider =
-                with_new_columns(provider.await?, table).map_err(|it| wrong(name, it))?;
+            let provider = as_it_will_be(provider.await?, table, replay.rows.get(name))
+                .map_err(|it| wrong(name, it))?;
             kept.insert(name.clone(), Arc::clone(&provider));
             let relation = match table.source.is_empty() {
                 true => DEAD_LETTER_RELATION.to_owned(),
@@ -196,7 +273,30 @@ async fn archive(
             records.relations.insert(name.clone(), provider.await?);
         }
     }
+    let empty = |schema: SchemaRef| -> Result<Arc<dyn TableProvider>, Error> {
+        let table = MemTable::try_new(schema, vec![vec![]]);
+        Ok(Arc::new(
+            table.map_err(|it| Error::Refill(it.strip_backtrace()))?,
+        ))
+    };
+    for table in &dataflow.tables {
+        if !claimed.tables.contains_key(&table.name) {
+            let rows = empty(table.stored_schema())?;
+            records.relations.insert(table.name.clone(), rows);
+        }
+    }
+    if 0 < replay.replayed {
+        let letters = MemTable::try_new(dead_letter_schema(), vec![replay.letters.clone()])
+            .map_err(|it| Error::Replay(it.strip_backtrace()))?;
+        let name = DEAD_LETTER_RELATION.to_owned();
+        records.relations.insert(name, Arc::new(letters));
+    }
     for source in &dataflow.sources {
+        if !claimed.manifest.offsets.contains_key(&source.name) {
+            let rows = empty(source.schema())?;
+            records.relations.insert(source.name.clone(), rows);
+            continue;
+        }
         let copy = |it: &&TableSpec| it.source == source.name && it.keeps_all();
         let Some(table) = dataflow.tables.iter().find(copy) else {
             continue;
@@ -220,10 +320,11 @@ async fn archive(
     Ok(records)
 }
 
-/// A table as it will be: columns that come with the growth are null in the rows that are there.
-fn with_new_columns(
+/// A table as it will be: columns that come with the growth are null in the rows that are there, and replayed rows come.
+fn as_it_will_be(
     provider: Arc<dyn TableProvider>,
     table: &TableSpec,
+    rows: Option<&Vec<RecordBatch>>,
 ) -> Result<Arc<dyn TableProvider>, String> {
     let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
     let there = provider.schema();
@@ -236,8 +337,15 @@ fn with_new_columns(
             Err(_) => cast(lit(ScalarValue::Null), it.data_type().clone()).alias(it.name()),
         })
         .collect::<Vec<_>>();
-    let frame = SessionContext::new().read_table(provider).map_err(text)?;
-    Ok(frame.select(columns).map_err(text)?.into_view())
+    let session = SessionContext::new();
+    let frame = session.read_table(provider).map_err(text)?;
+    let frame = frame.select(columns).map_err(text)?;
+    let Some(rows) = rows.filter(|it| !it.is_empty()) else {
+        return Ok(frame.into_view());
+    };
+    let more = MemTable::try_new(rows[0].schema(), vec![rows.clone()]).map_err(text)?;
+    let more = session.read_table(Arc::new(more)).map_err(text)?;
+    Ok(frame.union(more).map_err(text)?.into_view())
 }
 
 /// Columns of a source that are read from it itself: by filled views, and for the late records of windows.
@@ -322,19 +430,29 @@ fn closing(
     Some((column, watermark.saturating_sub(add_us)))
 }
 
-/// Writes the rows of filled views; returns the log actions that will show them, and whether they hold open rows.
+/// Writes the rows of filled views and those that a replay brings; returns the log actions that will show them, and whether they hold open rows.
 async fn stage(
     dataflow: &Dataflow,
     store: &Store,
     epoch: Epoch,
     writer: &str,
     rows: BTreeMap<String, (Vec<Row>, Vec<Row>)>,
+    replay: &Replay,
 ) -> Result<BTreeMap<String, Vec<(Value, bool)>>, Error> {
     let label = format!("g-{}", &writer[..8]);
     let in_flight = Arc::new(AtomicUsize::new(0));
     let runtime = tokio::runtime::Handle::current();
     let mut stager = Stager::new(store.clone(), runtime, label, in_flight);
+    let dead = dataflow.tables.iter().find(|it| it.source.is_empty());
     for layout in outputs::layouts(dataflow) {
+        for rows in replay.rows.get(&layout.name).into_iter().flatten() {
+            stager.append(&layout, epoch, rows)?;
+        }
+        if dead.is_some_and(|it| it.name == layout.name) {
+            for rows in replay.rewritten()?.iter().filter(|it| 0 < it.num_rows()) {
+                stager.append(&layout, epoch, rows)?;
+            }
+        }
         let Some((closed, open)) = rows.get(&layout.name) else {
             continue;
         };

@@ -6,7 +6,9 @@
 
 use super::Error;
 use crate::lake::{Manifest, SourceOffsets};
-use crate::plan::{ColumnDefinition, Dataflow, Definitions, SourceDefinition, TableDefinition};
+use crate::plan::{
+    ColumnDefinition, Dataflow, Definitions, LATE_RELATION, SourceDefinition, TableDefinition,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -34,6 +36,8 @@ pub enum Why {
     Changed,
     /// A view that it reads or read is filled again, or is gone.
     Reads(String),
+    /// Dead letters became records that it reads.
+    Replayed,
 }
 
 /// Something about a dataflow that a lake cannot follow.
@@ -279,6 +283,20 @@ impl Refusals {
 }
 
 impl Growth {
+    /// Views that read one of these relations are filled too, and those that read such views.
+    pub(super) fn fill_readers(&mut self, dataflow: &Dataflow, mut changed: BTreeSet<String>) {
+        if changed.is_empty() {
+            return;
+        }
+        changed.insert(LATE_RELATION.to_owned());
+        for view in &dataflow.views {
+            if view.plan.relations().iter().any(|it| changed.contains(it)) {
+                changed.insert(view.name.clone());
+                self.views.entry(view.name.clone()).or_insert(Why::Replayed);
+            }
+        }
+    }
+
     /// Whether the lake can be gone on with as it is.
     pub fn is_nothing(&self, manifest: &Manifest) -> bool {
         serde_json::to_value(&self.definitions).is_ok_and(|it| it == manifest.definitions)
@@ -307,6 +325,7 @@ impl Growth {
                 Why::New => format!("view {name} is new: filled from the archive"),
                 Why::Changed => format!("view {name} has changed: filled again from the archive"),
                 Why::Reads(of) => format!("view {name} reads {of}: filled again"),
+                Why::Replayed => format!("view {name} reads replayed records: filled again"),
             });
         }
         for name in &self.removed_views {

@@ -7,6 +7,7 @@
 //! ```
 
 mod commit;
+pub(crate) mod eras;
 mod feed;
 mod grow;
 pub mod growth;
@@ -14,6 +15,7 @@ mod outputs;
 mod part;
 mod peers;
 mod refill;
+pub mod replay;
 mod state;
 
 use crate::cluster::{self, Joined};
@@ -87,6 +89,8 @@ pub enum Error {
         number: u64,
         reasons: Vec<String>,
     },
+    #[error("dead letters could not be replayed: {0}")]
+    Replay(String),
     #[error("views could not be filled from the archive: {0}")]
     Refill(String),
     #[error("the engine failed: {0}")]
@@ -438,10 +442,7 @@ async fn claim(
                 after.definitions = definitions.clone();
                 None
             }
-            false => {
-                let growth = growth::since(&after, dataflow)?;
-                (!growth.is_nothing(&after)).then_some(growth)
-            }
+            false => Some(growth::since(&after, dataflow)?),
         };
         match store.claim(after, &writer, wall_ms()).await {
             Ok(manifest) => break (manifest, growth),
@@ -459,14 +460,15 @@ async fn claim(
         grown: Vec::new(),
     };
     let mut claimed = match growth {
-        Some(growth) => grow::grow(dataflow, store, settings, claimed, &growth).await?,
+        Some(growth) => grow::follow(dataflow, store, settings, claimed, growth).await?,
         None => claimed,
     };
     for layout in outputs::layouts(dataflow) {
-        if !claimed.tables.contains_key(&layout.name) {
-            store.create_table(&layout, wall_ms()).await?;
-            claimed.tables.insert(layout.name, TableState::default());
+        if claimed.tables.contains_key(&layout.name) {
+            continue;
         }
+        store.create_table(&layout, wall_ms()).await?;
+        claimed.tables.insert(layout.name, TableState::default());
     }
     Ok(claimed)
 }

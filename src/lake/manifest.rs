@@ -25,6 +25,9 @@ pub struct Counts {
     pub records: u64,
     /// Records that could not be decoded.
     pub undecoded: u64,
+    /// How many of those became records later, when they were decoded again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replayed: u64,
     pub bytes: u64,
     /// Sum over the raw records of a hash of offset and bytes.
     #[serde(with = "as_text")]
@@ -35,6 +38,7 @@ impl Counts {
     pub fn add(&mut self, other: &Counts) {
         self.records += other.records;
         self.undecoded += other.undecoded;
+        self.replayed += other.replayed;
         self.bytes += other.bytes;
         self.checksum = self.checksum.wrapping_add(other.checksum);
     }
@@ -64,6 +68,10 @@ impl PartitionRead {
             self.origins.remove(0);
         }
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Numbers that not every reader of JSON can hold, as text.
@@ -107,6 +115,9 @@ pub struct Manifest {
     #[serde(default)]
     pub read: Option<BySource<PartitionRead>>,
     pub tables: BTreeMap<String, TableEntry>,
+    /// Requests that a commit up to this one has done; they may still lie in the lake.
+    #[serde(default)]
+    pub requests_done: Vec<String>,
     pub state_full: Option<StateFile>,
     pub state_differences: Vec<StateFile>,
 }
@@ -222,6 +233,42 @@ impl Store {
         Ok(claim)
     }
 
+    /// Leaves a request to whoever runs the dataflow next.
+    ///
+    /// # Errors
+    /// If the lake cannot be written.
+    pub async fn put_request(&self, dataflow: &str, id: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        self.put(&request_path(dataflow, id), Bytes::from(bytes))
+            .await
+    }
+
+    /// All requests in the lake, oldest first.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn requests(&self, dataflow: &str) -> Result<Vec<(String, Bytes)>, Error> {
+        let folder = Path::from(format!("_tidelake/{dataflow}/requests"));
+        let mut requests = Vec::new();
+        for path in self.list(&folder).await? {
+            let id = path.filename().and_then(|it| it.strip_suffix(".json"));
+            let Some(id) = id.map(str::to_owned) else {
+                continue;
+            };
+            if let Some(bytes) = self.get(&path).await? {
+                requests.push((id, bytes));
+            }
+        }
+        Ok(requests)
+    }
+
+    /// Takes a request away that is done.
+    ///
+    /// # Errors
+    /// If the lake cannot be reached.
+    pub async fn delete_request(&self, dataflow: &str, id: &str) -> Result<(), Error> {
+        self.delete(&request_path(dataflow, id)).await
+    }
+
     /// Writes a piece of state.
     ///
     /// # Errors
@@ -291,10 +338,15 @@ impl Manifest {
             counts: None,
             read: Some(BTreeMap::new()),
             tables: BTreeMap::new(),
+            requests_done: Vec::new(),
             state_full: None,
             state_differences: Vec::new(),
         }
     }
+}
+
+fn request_path(dataflow: &str, id: &str) -> Path {
+    Path::from(format!("_tidelake/{dataflow}/requests/{id}.json"))
 }
 
 fn folder(dataflow: &str) -> Path {

@@ -170,7 +170,7 @@ impl Store {
         Ok(Some(serde_json::json!({ "metaData": metadata })))
     }
 
-    /// The files of a table without partition columns at a version, as `add` actions.
+    /// The files of a table at a version, as `add` actions.
     ///
     /// # Errors
     /// If the version cannot be read.
@@ -180,7 +180,13 @@ impl Store {
             table: table.to_owned(),
             reason: it.to_string(),
         })?;
-        let add = |it: deltalake::kernel::LogicalFileView| serde_json::json!({"add": {"path": it.path(), "partitionValues": {}, "size": it.size()}});
+        let add = |it: deltalake::kernel::LogicalFileView| {
+            let path = it.path().into_owned();
+            // Our files lie in folders that are named by their values.
+            let folders = path.split('/').filter_map(|it| it.split_once('='));
+            let values: BTreeMap<&str, &str> = folders.collect();
+            serde_json::json!({"add": {"path": path, "partitionValues": values, "size": it.size()}})
+        };
         Ok(snapshot.log_data().iter().map(add).collect())
     }
 

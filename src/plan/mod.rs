@@ -6,11 +6,13 @@
 //! *changes* of a view (rows with a sign); `Map`, `Aggregate` and `Union` take either.
 
 mod definition;
+mod evaluate;
 mod explain;
 
 pub use definition::{
     ColumnDefinition, Definitions, SourceDefinition, TableDefinition, ViewDefinition, state_shape,
 };
+pub use evaluate::evaluate;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::physical_expr::PhysicalExpr;

@@ -16,7 +16,6 @@
 //! Nothing is written. The engine is not used; decoding is, since a record means what its decoder reads.
 
 mod commit;
-mod eras;
 mod records;
 mod report;
 mod rows;

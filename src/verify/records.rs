@@ -5,10 +5,10 @@
 //! takes 32 bytes of memory; large archives are gone through in several passes, some partitions at a time.
 //! Records from before a column was added are decoded as they were then, and have null in it.
 
-use super::eras::{Era, Eras};
 use super::report::{Check, Findings, Report, count, number};
 use super::rows::{self, Archived, ArchivedRows, Letters};
 use super::{Error, Options};
+use crate::coordinator::eras::{Era, Eras};
 use crate::lake::{Counts, Manifest, PartitionRead};
 use crate::model::{Offset, Offsets, Partition};
 use crate::plan::{Dataflow, Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked};
@@ -332,23 +332,28 @@ impl Source<'_> {
             };
             at += 1;
             *rows_sum += rows.len() as u64;
-            if table.keeps_all() && rows.len() as u64 != counted.counts.records {
+            let records = counted.counts.records + counted.counts.replayed;
+            if table.keeps_all() && rows.len() as u64 != records {
                 findings.add(|| {
                     format!(
                         "partition {partition} has {}, the commits counted {}",
                         count(rows.len() as u64, "row"),
-                        number(counted.counts.records)
+                        number(records)
                     )
                 });
             }
         }
         let found = job.letters.0.len() as u64;
-        if found != counted.counts.undecoded {
+        let letters = counted
+            .counts
+            .undecoded
+            .saturating_sub(counted.counts.replayed);
+        if found != letters {
             sum.letters.add(|| {
                 format!(
                     "partition {partition} has {}, the commits counted {}",
                     count(found, "dead letter"),
-                    number(counted.counts.undecoded)
+                    number(letters)
                 )
             });
         }
@@ -576,6 +581,7 @@ impl Job {
             outcome.counts.add(&Counts {
                 records: decoded.batch.num_rows() as u64,
                 undecoded: decoded.dead_letters.len() as u64,
+                replayed: 0,
                 bytes: raw.data.len() as u64,
                 checksum: raw.checksum(),
             });

@@ -3,14 +3,14 @@
 use super::report::{FINDINGS_MAX, Findings};
 use crate::model::{iso_of_micros, value_at};
 use crate::plan::{
-    EPOCH_COLUMN, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, Plan, TableSpec, dead_letter_schema,
+    EPOCH_COLUMN, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, TableSpec, dead_letter_schema,
+    evaluate,
 };
 use crate::source::decode::DeadLetter;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions,
-    new_null_array,
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, new_null_array,
 };
-use arrow::compute::{cast, filter_record_batch, prep_null_mask_filter};
+use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
@@ -435,53 +435,6 @@ fn with_nulls(rows: &RecordBatch, absent: &[usize]) -> Result<RecordBatch, Strin
         .map(|it| it.as_ref().clone().with_nullable(true))
         .collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|it| it.to_string())
-}
-
-/// What a table keeps of records: filters and expressions, nothing that has a state.
-fn evaluate(plan: &Plan, records: &RecordBatch) -> Result<RecordBatch, String> {
-    let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
-    match plan {
-        Plan::Relation { columns, .. } => records.project(columns).map_err(|it| it.to_string()),
-        Plan::Map {
-            input,
-            filter,
-            columns,
-            schema,
-        } => {
-            let mut batch = evaluate(input, records)?;
-            if let Some(filter) = filter {
-                let mask = filter
-                    .evaluate(&batch)
-                    .and_then(|it| it.into_array(batch.num_rows()))
-                    .map_err(text)?;
-                let mask: BooleanArray = match mask.null_count() {
-                    0 => mask.as_boolean().clone(),
-                    _ => prep_null_mask_filter(mask.as_boolean()),
-                };
-                batch = filter_record_batch(&batch, &mask).map_err(|it| it.to_string())?;
-            }
-            let columns = columns
-                .iter()
-                .map(|it| it.evaluate(&batch)?.into_array(batch.num_rows()))
-                .collect::<Result<Vec<ArrayRef>, _>>()
-                .map_err(text)?;
-            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            let untyped: Vec<Field> = schema
-                .fields()
-                .iter()
-                .zip(&columns)
-                .map(|(field, it)| Field::new(field.name(), it.data_type().clone(), true))
-                .collect();
-            let batch = RecordBatch::try_new_with_options(
-                Arc::new(Schema::new(untyped)),
-                columns,
-                &options,
-            )
-            .map_err(|it| it.to_string())?;
-            typed(&batch, schema)
-        }
-        _ => Err("a table keeps records one by one".to_owned()),
-    }
 }
 
 /// One dead letter of the lake.

@@ -48,11 +48,11 @@ CREATE MATERIALIZED VIEW itself AS SELECT k, count(n) AS ns FROM s GROUP BY k;
     )
 }
 
-async fn dataflow(text: &str) -> Dataflow {
+pub(super) async fn dataflow(text: &str) -> Dataflow {
     sql::plan_text(NAME, text, |_| None).await.unwrap()
 }
 
-async fn proved(place: &Place, text: &str) -> Report {
+pub(super) async fn proved(place: &Place, text: &str) -> Report {
     let options = Options {
         lake: place.lake().display().to_string(),
         input: Some(place.input()),
@@ -63,7 +63,7 @@ async fn proved(place: &Place, text: &str) -> Report {
 }
 
 /// Runs until everything is read and committed.
-async fn run(place: &Place, text: &str, workers: usize) -> Vec<String> {
+pub(super) async fn run(place: &Place, text: &str, workers: usize) -> Vec<String> {
     let pipeline = start_on(place, workers, dataflow(text).await, Some(place.input())).await;
     let bytes = place.input_bytes();
     committed(&pipeline, |it| has_read(it, bytes)).await;
@@ -73,7 +73,7 @@ async fn run(place: &Place, text: &str, workers: usize) -> Vec<String> {
 }
 
 /// Windows of the first records are closed by these.
-fn more(place: &Place, random: &mut Random, seconds: i64) {
+pub(super) fn more(place: &Place, random: &mut Random, seconds: i64) {
     for partition in 0..3 {
         let around = START_US + seconds * SECOND_US;
         place.append(partition, &lines(random, around, 120));
@@ -94,7 +94,7 @@ async fn refusal(place: &Place, text: &str) -> String {
     }
 }
 
-async fn column(place: &Place, table: &str, name: &str) -> Vec<Value> {
+pub(super) async fn column(place: &Place, table: &str, name: &str) -> Vec<Value> {
     let store = Store::open(&place.lake().display().to_string()).unwrap();
     let delta = store.open_delta(table).await.unwrap();
     let provider = sql::delta_provider(&delta).await.unwrap();
@@ -162,6 +162,35 @@ fn everything_that_can_change_takes_effect_at_the_next_start() {
         let grown = run(&place, &back, 2).await;
         assert_eq!(grown, ["view itself is new: filled from the archive"]);
         proved(&place, &back).await;
+    });
+}
+
+#[test]
+fn a_source_comes_with_its_table_and_views() {
+    let place = Place::new();
+    let mut random = Random(6);
+    let source = &BEFORE[..BEFORE.find("CREATE TABLE").unwrap()];
+    let text = format!(
+        "{BEFORE}{}
+CREATE TABLE raw_t AS SELECT * FROM t;
+CREATE MATERIALIZED VIEW t_per_k AS SELECT k, count(*) AS records FROM raw_t GROUP BY k;
+CREATE MATERIALIZED VIEW t_itself AS SELECT count(*) AS records FROM t;
+CREATE MATERIALIZED VIEW both AS SELECT k, records FROM per_k UNION ALL SELECT k, records FROM t_per_k;",
+        source.replace("SOURCE s", "SOURCE t")
+    );
+    runtime().block_on(async {
+        more(&place, &mut random, 0);
+        run(&place, BEFORE, 2).await;
+        // The new source reads the same files, from their beginning.
+        let pipeline = start_on(&place, 2, dataflow(&text).await, Some(place.input())).await;
+        assert!(
+            pipeline.grown.contains(&"table raw_t is new".to_owned()),
+            "{:?}",
+            pipeline.grown
+        );
+        committed(&pipeline, |it| it.offsets.get("t") == it.offsets.get("s")).await;
+        pipeline.stop().await.unwrap();
+        proved(&place, &text).await;
     });
 }
 

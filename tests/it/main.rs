@@ -7,4 +7,5 @@ mod layers;
 mod oracle;
 mod page;
 mod refused;
+mod replay;
 mod verify;

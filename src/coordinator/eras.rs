@@ -3,7 +3,7 @@
 //! The offsets at which columns came cut a partition into eras. Within one, every record is decoded with the same columns.
 
 use super::Error;
-use crate::coordinator::decoder;
+use super::feed::decoder;
 use crate::model::Partition;
 use crate::plan::{ColumnDefinition, ColumnSpec, Definitions, EventTime, SourceSpec, TableSpec};
 use crate::source::decode::{Decoded, Decoder, RawRecords};
@@ -12,10 +12,10 @@ use arrow::datatypes::SchemaRef;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All eras of one partition, oldest first.
-pub(super) struct Eras(Vec<Era>);
+pub(crate) struct Eras(Vec<Era>);
 
 /// Offsets within which nothing was added.
-pub(super) struct Era {
+pub(crate) struct Era {
     /// The first offset behind it.
     end: i64,
     decoder: Decoder,
