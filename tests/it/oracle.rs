@@ -589,7 +589,11 @@ fn folded(changes: &[(usize, Epoch, Row, i64)], epoch: u64) -> BTreeMap<(usize, 
 
 /// What a commit makes durable.
 fn take(lake: &mut Lake, handed: &Handed, epoch: Epoch) {
-    for (table, rows) in handed.appended.get(&epoch).into_iter().flatten() {
+    // The last commit comes early: it has the rows of the one that would have come.
+    let is_last = handed.reports[&epoch].iter().any(|it| it.last);
+    let appended = handed.appended.range(epoch..);
+    let due = appended.filter(|it| *it.0 == epoch || is_last);
+    for (table, rows) in due.flat_map(|it| it.1) {
         lake.archive[*table].push(rows.clone());
     }
     for (view, sealed, open) in handed.replaced.get(&epoch).into_iter().flatten() {
