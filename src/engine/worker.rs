@@ -311,6 +311,11 @@ impl Exit<'_> {
         let later = self.unpublished.split_off(&upto);
         let complete = std::mem::replace(&mut self.unpublished, later);
         published.progress = self.without_refused(complete);
+        // An epoch is published and committed, in either order; then its refusals are accounted for.
+        let oldest = self.uncommitted.keys().next().copied();
+        let mut shared = self.shared.borrow_mut();
+        shared.refused = shared.refused.split_off(&oldest.unwrap_or(upto).min(upto));
+        drop(shared);
         if self.place.is_first_of_process() {
             let watermark = |clock: &SharedClock| {
                 Some(clock.borrow().watermark(upto)).filter(|it| *it != NEVER)
@@ -350,7 +355,6 @@ impl Exit<'_> {
         let due = std::mem::replace(&mut self.uncommitted, later);
         report.progress = self.without_refused(due);
         let mut shared = self.shared.borrow_mut();
-        shared.refused = shared.refused.split_off(&(commit.0 + 1));
         let later = shared.captured.split_off(&(commit.0 + 1));
         let captured = std::mem::replace(&mut shared.captured, later);
         drop(shared);
