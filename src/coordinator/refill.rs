@@ -17,12 +17,12 @@ use crate::engine::{
 use crate::model::{Epoch, Offset, Partition, Position, Row, wall_ms};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, Format, LATE_COLUMN, LATE_RELATION, SourceSpec, ViewSpec,
-    dead_letter_schema, late_schema, marked,
+    dead_letter_schema, late_schema, marked, nullable,
 };
 use crate::sql::{self, Records};
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::prelude::{SessionContext, ident};
@@ -314,14 +314,6 @@ async fn read_all(
         }
     }
     Ok(())
-}
-
-fn nullable(schema: &SchemaRef) -> SchemaRef {
-    let fields = schema.fields().iter();
-    let fields: Vec<Field> = fields
-        .map(|it| it.as_ref().clone().with_nullable(true))
-        .collect();
-    Arc::new(Schema::new(fields))
 }
 
 /// One worker's end of a relation; every worker takes what it has time for.

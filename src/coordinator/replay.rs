@@ -16,8 +16,8 @@ use crate::engine::EventTimes;
 use crate::lake::{BySource, Counts, Manifest, Store};
 use crate::model::{Epoch, Partition};
 use crate::plan::{
-    DEAD_LETTER_RELATION, Dataflow, Definitions, EPOCH_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN,
-    TableSpec, dead_letter_schema, evaluate, marked,
+    DEAD_LETTER_RELATION, Dataflow, Definitions, OFFSET_COLUMN, PARTITION_COLUMN, TableSpec,
+    dead_letter_schema, evaluate, marked, nullable, with_epochs,
 };
 use crate::source::decode::RawRecords;
 use crate::sql;
@@ -26,9 +26,7 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{
-    DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, TimestampMicrosecondType};
 use datafusion::prelude::{ident, lit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -319,16 +317,17 @@ fn decode(
         let mut eras = Eras::new(spec, definitions, partition)?;
         for (part, era) in eras.of(raw) {
             let tables = dataflow.tables.iter().filter(|it| it.source == source);
-            let absent = tables.map(|it| (it.name.clone(), era.absent_in(it)));
+            let absent = tables
+                .map(|it| (it.name.clone(), era.absent_in(it)))
+                .collect();
+            let batch = era.decode(&part).batch;
+            let epochs = Int64Array::from_value(epoch.0 as i64, batch.num_rows());
+            let stamped = with_epochs(&batch, epochs).map_err(failed)?;
             all.push(DecodedLetters {
                 source: source.clone(),
                 partition,
-                absent: absent.collect(),
-                batch: computable(
-                    dataflow,
-                    &source,
-                    &stamped(&era.decode(&part).batch, epoch)?,
-                )?,
+                absent,
+                batch: computable(dataflow, &source, &stamped)?,
             });
         }
     }
@@ -414,30 +413,6 @@ fn archived(
         schema = marked(&schema);
     }
     RecordBatch::try_new(schema, columns).map_err(failed)
-}
-
-fn stamped(records: &RecordBatch, epoch: Epoch) -> Result<RecordBatch, Error> {
-    let schema = records.schema();
-    let mut fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|it| it.as_ref().clone())
-        .collect();
-    fields.push(Field::new(EPOCH_COLUMN, DataType::Int64, false));
-    let mut columns = records.columns().to_vec();
-    columns.push(Arc::new(Int64Array::from_value(
-        epoch.0 as i64,
-        records.num_rows(),
-    )));
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(failed)
-}
-
-fn nullable(schema: &SchemaRef) -> SchemaRef {
-    let fields = schema.fields().iter();
-    let fields: Vec<Field> = fields
-        .map(|it| it.as_ref().clone().with_nullable(true))
-        .collect();
-    Arc::new(Schema::new(fields))
 }
 
 /// Source, partition and offset of each letter.

@@ -12,7 +12,7 @@ mod explain;
 pub use definition::{
     ColumnDefinition, Definitions, SourceDefinition, TableDefinition, ViewDefinition, state_shape,
 };
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, nullable, typed, with_epochs};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::physical_expr::PhysicalExpr;

@@ -9,11 +9,12 @@ use super::functions::WithinLast;
 use super::register_functions;
 use super::syntax::{self, Taken};
 use crate::plan::{
-    DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, LATE_RELATION, ViewSpec, late_schema,
+    DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, LATE_RELATION, ViewSpec,
+    late_schema, nullable,
 };
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionStateBuilder;
@@ -236,13 +237,4 @@ fn typed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String>
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
         .map_err(|it| it.to_string())
-}
-
-fn nullable(schema: &SchemaRef) -> SchemaRef {
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|it| it.as_ref().clone().with_nullable(true))
-        .collect();
-    Arc::new(Schema::new(fields))
 }

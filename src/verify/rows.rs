@@ -4,13 +4,10 @@ use super::report::{FINDINGS_MAX, Findings};
 use crate::model::{iso_of_micros, value_at};
 use crate::plan::{
     EPOCH_COLUMN, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, TableSpec, dead_letter_schema,
-    evaluate,
+    evaluate, typed, with_epochs,
 };
 use crate::source::decode::DeadLetter;
-use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, new_null_array,
-};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, new_null_array};
 use arrow::datatypes::{
     DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
@@ -132,24 +129,6 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, String
     batch
         .column_by_name(name)
         .ok_or_else(|| format!("there is no column {name}"))
-}
-
-fn typed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, String> {
-    let columns = batch
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(column, field)| cast(column, field.data_type()))
-        .collect::<Result<Vec<ArrayRef>, _>>()
-        .map_err(|it| it.to_string())?;
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|it| it.as_ref().clone().with_nullable(true))
-        .collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
-        .map_err(|it| it.to_string())
 }
 
 /// One number for all values of a row.
@@ -405,19 +384,6 @@ fn text(rows: &RecordBatch, at: usize) -> String {
         })
         .collect();
     texts.join(", ")
-}
-
-fn with_epochs(records: &RecordBatch, epochs: Int64Array) -> Result<RecordBatch, String> {
-    let schema = records.schema();
-    let mut fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|it| it.as_ref().clone())
-        .collect();
-    fields.push(Field::new(EPOCH_COLUMN, DataType::Int64, false));
-    let mut columns = records.columns().to_vec();
-    columns.push(Arc::new(epochs));
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|it| it.to_string())
 }
 
 /// The rows with null in some columns.

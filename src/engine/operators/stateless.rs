@@ -5,10 +5,10 @@ use super::{ChangeStream, Shared};
 use crate::engine::Undecoded;
 use crate::engine::changes::Changes;
 use crate::model::{Epoch, Partition, value_at};
-use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN};
+use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN, nullable};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{cast, concat_batches, filter_record_batch, prep_null_mask_filter};
-use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use std::cell::RefCell;
@@ -245,17 +245,6 @@ fn evaluate(
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let mapped = RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?;
     Ok(Some(with_signs(mapped, kept_diffs.as_deref().or(diffs))))
-}
-
-/// The same columns, each of which may be null: nullability is the planner's concern, not a reason to refuse rows.
-pub(super) fn nullable(schema: &SchemaRef) -> SchemaRef {
-    Arc::new(Schema::new(
-        schema
-            .fields()
-            .iter()
-            .map(|it| it.as_ref().clone().with_nullable(true))
-            .collect::<Vec<_>>(),
-    ))
 }
 
 fn typed(column: &ArrayRef, data_type: &arrow::datatypes::DataType) -> ArrayRef {

@@ -4,7 +4,7 @@ use super::{ChangeStream, Shared};
 use crate::engine::StateContent;
 use crate::engine::changes::Changes;
 use crate::model::{Row, Value, batch_of_rows, rows_of_batch};
-use crate::plan::Order;
+use crate::plan::{Order, nullable};
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::consolidation::consolidate;
 use differential_dataflow::{AsCollection, Hashable};
@@ -106,7 +106,7 @@ pub(in crate::engine) fn top_k<'s>(
         .map(|(_, row)| (0u64, row))
         .reduce_named("TopK", first(limit, skip))
         .map(|(_, it)| it.row);
-    let schema = super::stateless::nullable(schema);
+    let schema = nullable(schema);
     top.inner
         .unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
             Pipeline,
