@@ -276,7 +276,14 @@ impl Feed for Replay {
 struct Counting(Arc<AtomicU64>);
 
 impl Outputs for Counting {
-    fn append(&mut self, _table: usize, _commit: Epoch, rows: arrow::array::RecordBatch) {
+    fn mark(&mut self, _table: usize, _epoch: Epoch, _watermark: i64) {}
+    fn append(
+        &mut self,
+        _table: usize,
+        _epoch: Epoch,
+        _commit: Epoch,
+        rows: arrow::array::RecordBatch,
+    ) {
         drop(rows);
     }
     fn replace(&mut self, _view: usize, _commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {

@@ -105,9 +105,21 @@ impl WorkerOutputs {
 }
 
 impl Outputs for WorkerOutputs {
-    fn append(&mut self, table: usize, commit: Epoch, rows: RecordBatch) {
-        let layouts = Arc::clone(&self.layouts);
-        let result = self.stager.append(&layouts[table], commit, &rows);
+    fn append(&mut self, table: usize, epoch: Epoch, commit: Epoch, rows: RecordBatch) {
+        let layout = &self.layouts[table];
+        let result = match self.dataflow.tables[table].event_time {
+            Some(column) => self
+                .stager
+                .append_unmarked(layout, column, epoch, commit, &rows),
+            None => self.stager.append(layout, commit, &rows),
+        };
+        self.note(result);
+    }
+
+    fn mark(&mut self, table: usize, epoch: Epoch, watermark: i64) {
+        let result = self
+            .stager
+            .mark(&self.layouts[table].name, epoch, watermark);
         self.note(result);
     }
 

@@ -361,7 +361,9 @@ struct Gathered {
 struct Gather(Arc<Mutex<Gathered>>);
 
 impl Outputs for Gather {
-    fn append(&mut self, _table: usize, _commit: Epoch, _rows: RecordBatch) {}
+    fn append(&mut self, _table: usize, _epoch: Epoch, _commit: Epoch, _rows: RecordBatch) {}
+
+    fn mark(&mut self, _table: usize, _epoch: Epoch, _watermark: i64) {}
 
     fn replace(&mut self, view: usize, _commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {
         assert!(sealed.is_empty(), "a standing clock closes no window");

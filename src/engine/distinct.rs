@@ -29,6 +29,13 @@ impl Identities {
             }
         }
     }
+
+    /// The same set without its members and with their space, unless there were few for that space.
+    pub fn emptied(mut self) -> Option<Self> {
+        let worth_it = self.0.capacity() / 8 < self.0.len();
+        self.0.clear();
+        worth_it.then_some(self)
+    }
 }
 
 /// One set.

@@ -53,6 +53,8 @@ pub struct Grouper {
     gathered_by: Vec<usize>,
     /// A sliding range over append-only input: a member is told once per bucket, since whoever gets it keeps it by bucket.
     told: ToldByBucket,
+    /// Sets of epochs that are over, for the next ones: growing them anew costs as much as filling them.
+    spare: Vec<Identities>,
 }
 
 /// The open groups of one epoch.
@@ -95,6 +97,7 @@ impl Grouper {
             interners,
             gathered_by,
             told: HashMap::default(),
+            spare: Vec::new(),
         }
     }
 
@@ -308,7 +311,8 @@ impl Grouper {
                 Some(diffs) => groups.members.push((*group, number, value, diffs[row])),
                 None => {
                     if told.as_ref().is_none_or(|it| it.0 != bucket) {
-                        let next = sets.remove(&bucket).unwrap_or_default();
+                        let next = sets.remove(&bucket);
+                        let next = next.or_else(|| self.spare.pop()).unwrap_or_default();
                         if let Some((before, set)) = told.replace((bucket, next)) {
                             sets.insert(before, set);
                         }
@@ -353,6 +357,11 @@ impl Grouper {
     /// Ends an epoch: its groups as rows. Buckets closed by the watermark are forgotten.
     pub fn close(&mut self, groups: Groups, is_closed: impl Fn(i64) -> bool) -> Vec<Partial> {
         self.told.retain(|bucket, _| !is_closed(*bucket));
+        self.spare = groups
+            .told
+            .into_values()
+            .filter_map(Identities::emptied)
+            .collect();
         let count = groups.records.len();
         let extra: Vec<HashMap<u32, Slot, FixedState>> =
             groups.columns.iter().map(gathered).collect();

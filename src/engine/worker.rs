@@ -252,10 +252,17 @@ impl Exit<'_> {
     }
 
     fn append(&mut self) {
-        let appended = std::mem::take(&mut self.shared.borrow_mut().appended);
+        let mut shared = self.shared.borrow_mut();
+        let appended = std::mem::take(&mut shared.appended);
+        let marks = std::mem::take(&mut shared.marks);
+        drop(shared);
         for (table, epoch, rows) in appended {
             let commit = self.job.settings.commit_of(epoch, self.job.start.0);
-            self.outputs.append(table, Epoch(commit), rows);
+            self.outputs
+                .append(table, Epoch(epoch), Epoch(commit), rows);
+        }
+        for (table, epoch, watermark) in marks {
+            self.outputs.mark(table, Epoch(epoch), watermark);
         }
     }
 

@@ -1,74 +1,180 @@
 //! Rows into Parquet, and what the log says of a file: size, partition values, statistics.
 
 use super::Error;
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, Field, Int32Type, Int64Type, Schema, SchemaRef};
+use crate::model::Epoch;
+use crate::plan::late_marks;
+use arrow::array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::partition;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::Statistics;
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows of a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
 
-/// A Parquet file being written in memory.
+/// A file is closed and uploaded when it has so many bytes; the rest of the commit goes to the next one.
+const FILE_BYTES_MAX: usize = 32 << 20;
+
+/// A Parquet file being written in memory, column by column: rows are encoded as they come, and their last column, if it is only
+/// known later, follows.
 pub(super) struct ParquetFile {
-    writer: ArrowWriter<Vec<u8>>,
+    writer: SerializedFileWriter<Vec<u8>>,
+    columns_of_group: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
+    /// Of the row group at hand; empty between two.
+    columns: Vec<ArrowColumnWriter>,
+    /// Rows of the row group at hand.
+    rows: usize,
+    /// Event times of rows that lack their mark, by epoch, in the order of the rows.
+    unmarked: VecDeque<(Epoch, TimestampMicrosecondArray)>,
     /// How many nulls each column has.
     nulls: Vec<usize>,
 }
 
 impl ParquetFile {
     pub fn new(table: &str, schema: SchemaRef) -> Result<Self, Error> {
-        let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties(&schema)))
-            .map_err(|source| Error::Parquet {
-                table: table.to_owned(),
-                source,
-            })?;
+        let (writer, columns_of_group) =
+            ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties(&schema)))
+                .and_then(ArrowWriter::into_serialized_writer)
+                .map_err(|it| failed(table, it))?;
         let nulls = vec![0; schema.fields().len()];
         Ok(ParquetFile {
             writer,
+            columns_of_group,
             schema,
+            columns: Vec::new(),
+            rows: 0,
+            unmarked: VecDeque::new(),
             nulls,
         })
     }
 
+    /// Adds rows with all their columns.
     pub fn write(&mut self, table: &str, batch: &RecordBatch) -> Result<(), Error> {
-        for (nulls, column) in self.nulls.iter_mut().zip(batch.columns()) {
-            *nulls += column.logical_null_count();
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let count = (batch.num_rows() - start).min(ROW_GROUP_ROWS);
+            let columns = batch.slice(start, count).columns().to_vec();
+            self.encode(&columns, count)
+                .map_err(|it| failed(table, it))?;
+            start += count;
         }
-        self.writer.write(batch).map_err(|source| Error::Parquet {
-            table: table.to_owned(),
-            source,
-        })
+        Ok(())
     }
 
-    /// Bytes so far, finished and buffered.
-    pub fn bytes(&self) -> usize {
-        self.writer.bytes_written() + self.writer.in_progress_size()
+    /// Adds rows of an epoch without their last column, the mark of late rows; `mark` gives it to them.
+    pub fn write_unmarked(
+        &mut self,
+        table: &str,
+        batch: &RecordBatch,
+        epoch: Epoch,
+        times: TimestampMicrosecondArray,
+    ) -> Result<(), Error> {
+        self.unmarked.push_back((epoch, times));
+        self.encode(batch.columns(), batch.num_rows())
+            .map_err(|it| failed(table, it))
+    }
+
+    /// Marks the rows of all epochs up to this one that came after the watermark had passed them.
+    pub fn mark(&mut self, table: &str, epoch: Epoch, watermark: i64) -> Result<(), Error> {
+        while let Some((_, times)) = self.unmarked.pop_front_if(|it| it.0 <= epoch) {
+            let last = self.schema.fields().len() - 1;
+            self.encode_column(last, &late_marks(&times, watermark))
+                .map_err(|it| failed(table, it))?;
+        }
+        self.end_full_group().map_err(|it| failed(table, it))
+    }
+
+    fn is_marked(&self) -> bool {
+        self.unmarked.is_empty()
+    }
+
+    fn encode(&mut self, columns: &[ArrayRef], rows: usize) -> parquet::errors::Result<()> {
+        if self.columns.is_empty() {
+            let group = self.writer.flushed_row_groups().len();
+            self.columns = self.columns_of_group.create_column_writers(group)?;
+        }
+        for (at, column) in columns.iter().enumerate() {
+            self.encode_column(at, column)?;
+        }
+        self.rows += rows;
+        self.end_full_group()
+    }
+
+    /// Columns of tables are not nested: each has one leaf.
+    fn encode_column(&mut self, at: usize, column: &ArrayRef) -> parquet::errors::Result<()> {
+        self.nulls[at] += column.logical_null_count();
+        for leaf in compute_leaves(self.schema.field(at), column)? {
+            self.columns[at].write(&leaf)?;
+        }
+        Ok(())
+    }
+
+    /// A row group ends only where all its columns do.
+    fn end_full_group(&mut self) -> parquet::errors::Result<()> {
+        if self.rows < ROW_GROUP_ROWS || !self.is_marked() {
+            return Ok(());
+        }
+        self.end_group()
+    }
+
+    fn end_group(&mut self) -> parquet::errors::Result<()> {
+        let mut group = self.writer.next_row_group()?;
+        for column in self.columns.drain(..) {
+            column.close()?.append_to_row_group(&mut group)?;
+        }
+        group.close()?;
+        self.rows = 0;
+        Ok(())
+    }
+
+    /// Whether it is to be closed: it is large, and no row lacks its mark.
+    pub fn is_full(&self) -> bool {
+        let buffered = self.columns.iter().map(|it| it.get_estimated_total_bytes());
+        let bytes = self.writer.bytes_written() + buffered.sum::<usize>();
+        FILE_BYTES_MAX < bytes && self.is_marked()
     }
 
     /// The file and its statistics as the log wants them.
     pub fn finish(mut self, table: &str) -> Result<(Vec<u8>, String), Error> {
-        let meta = self.writer.finish().map_err(|source| Error::Parquet {
-            table: table.to_owned(),
-            source,
-        })?;
+        if let Some((epoch, _)) = self.unmarked.front() {
+            let reason = format!("rows of epoch {} are not yet marked", epoch.0);
+            return Err(Error::Table {
+                table: table.to_owned(),
+                reason,
+            });
+        }
+        if 0 < self.rows {
+            self.end_group().map_err(|it| failed(table, it))?;
+        }
+        let meta = self.writer.finish().map_err(|it| failed(table, it))?;
         let statistics = statistics(&meta, &self.schema, &self.nulls);
         let bytes = std::mem::take(self.writer.inner_mut());
         Ok((bytes, statistics))
     }
 }
 
+fn failed(table: &str, source: ParquetError) -> Error {
+    Error::Parquet {
+        table: table.to_owned(),
+        source,
+    }
+}
+
 fn properties(schema: &Schema) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for field in schema.fields() {
         // Bounds of texts are not told in the log, and files hold nearly all of a column's texts anyway.
@@ -93,7 +199,7 @@ pub(super) struct Slice {
     pub folder: String,
     /// Partition columns by name, as the log writes them.
     pub values: Map<String, Value>,
-    pub rows: RecordBatch,
+    pub rows: Range<usize>,
 }
 
 /// The schema of a table's files: partition columns are in the log, not in the file.
@@ -107,86 +213,60 @@ pub(super) fn file_schema(schema: &SchemaRef, partition_by: &[String]) -> Schema
     Arc::new(Schema::new(fields))
 }
 
-/// Cuts a batch by its partition columns, which leave it.
-pub(super) fn cut(batch: &RecordBatch, schema: &SchemaRef, partition_by: &[String]) -> Vec<Slice> {
-    let kept: Vec<ArrayRef> = batch
-        .schema_ref()
-        .fields()
-        .iter()
+/// The columns of a batch that are in a table's files.
+pub(super) fn file_columns(batch: &RecordBatch, partition_by: &[String]) -> Vec<ArrayRef> {
+    let fields = batch.schema_ref().fields().iter();
+    fields
         .zip(batch.columns())
         .filter(|(field, _)| !partition_by.contains(field.name()))
         .map(|(_, column)| Arc::clone(column))
-        .collect();
-    let file = RecordBatch::try_new(schema.clone(), kept)
-        .expect("a table's batch has the table's columns");
+        .collect()
+}
+
+/// Cuts a batch by its partition columns. Rows come mostly in order of time, so runs of equal values are long.
+pub(super) fn cut(batch: &RecordBatch, partition_by: &[String]) -> Vec<Slice> {
     if partition_by.is_empty() {
         return vec![Slice {
             folder: String::new(),
             values: Map::new(),
-            rows: file,
+            rows: 0..batch.num_rows(),
         }];
     }
-    let columns: Vec<&ArrayRef> = partition_by
+    let columns: Vec<ArrayRef> = partition_by
         .iter()
         .map(|it| {
-            batch
-                .column_by_name(it)
-                .expect("partition columns are in the table")
+            let column = batch.column_by_name(it);
+            Arc::clone(column.expect("partition columns are in the table"))
         })
         .collect();
-    let mut slices = Vec::new();
-    let mut start = 0;
-    // Rows come mostly in order of time, so runs of equal partition values are long.
-    for row in 1..=batch.num_rows() {
-        if row < batch.num_rows() && columns.iter().all(|it| same(it, row - 1, row)) {
-            continue;
-        }
-        let mut values = Map::new();
-        let mut folder = Vec::new();
-        for (name, column) in partition_by.iter().zip(&columns) {
-            let text = text_of(column, start);
-            let safe = |it: char| {
-                if it.is_ascii_alphanumeric() || "-_.".contains(it) {
-                    it
-                } else {
-                    '_'
-                }
-            };
-            folder.push(match &text {
-                Some(text) => format!("{name}={}", text.chars().map(safe).collect::<String>()),
-                None => format!("{name}=__HIVE_DEFAULT_PARTITION__"),
-            });
-            values.insert(name.clone(), text.map_or(Value::Null, Value::String));
-        }
-        slices.push(Slice {
-            folder: folder.join("/"),
-            values,
-            rows: file.slice(start, row - start),
-        });
-        start = row;
-    }
-    slices
-}
-
-fn same(column: &ArrayRef, a: usize, b: usize) -> bool {
-    if column.is_null(a) || column.is_null(b) {
-        return column.is_null(a) == column.is_null(b);
-    }
-    match column.data_type() {
-        DataType::Date32 => {
-            column.as_primitive::<Date32Type>().value(a)
-                == column.as_primitive::<Date32Type>().value(b)
-        }
-        DataType::Int32 => {
-            column.as_primitive::<Int32Type>().value(a)
-                == column.as_primitive::<Int32Type>().value(b)
-        }
-        DataType::Int64 => {
-            column.as_primitive::<Int64Type>().value(a)
-                == column.as_primitive::<Int64Type>().value(b)
-        }
-        _ => column.as_string::<i32>().value(a) == column.as_string::<i32>().value(b),
-    }
+    let runs = partition(&columns).expect("partition columns can be compared");
+    runs.ranges()
+        .into_iter()
+        .map(|rows| {
+            let mut values = Map::new();
+            let mut folder = Vec::new();
+            for (name, column) in partition_by.iter().zip(&columns) {
+                let text = text_of(column, rows.start);
+                let safe = |it: char| {
+                    if it.is_ascii_alphanumeric() || "-_.".contains(it) {
+                        it
+                    } else {
+                        '_'
+                    }
+                };
+                folder.push(match &text {
+                    Some(text) => format!("{name}={}", text.chars().map(safe).collect::<String>()),
+                    None => format!("{name}=__HIVE_DEFAULT_PARTITION__"),
+                });
+                values.insert(name.clone(), text.map_or(Value::Null, Value::String));
+            }
+            Slice {
+                folder: folder.join("/"),
+                values,
+                rows,
+            }
+        })
+        .collect()
 }
 
 fn text_of(column: &ArrayRef, row: usize) -> Option<String> {

@@ -3,22 +3,20 @@
 //! Encoding happens on the worker; uploads run elsewhere and are waited for by the commit. A process that dies
 //! leaves files no log names; they are harmless and go by age.
 
-use super::parquet_file::{ParquetFile, cut, file_schema};
+use super::parquet_file::{ParquetFile, cut, file_columns, file_schema};
 use super::{Error, Store, log};
 use crate::model::Epoch;
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
 use object_store::path::Path;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-
-/// A file is closed and uploaded when it has so many bytes; the rest of the commit goes to the next one.
-const FILE_BYTES_MAX: usize = 32 << 20;
 
 /// What a table looks like.
 #[derive(Clone, Debug)]
@@ -123,12 +121,71 @@ impl Stager {
         commit: Epoch,
         rows: &RecordBatch,
     ) -> Result<(), Error> {
+        self.add(layout, commit, rows, |file, columns, _| {
+            file.write(&layout.name, &columns)
+        })
+    }
+
+    /// Adds rows of an epoch that lack the mark of late rows, the last column of the table; `mark` gives it to them.
+    /// `event_time` is the column that decides it.
+    ///
+    /// # Errors
+    /// If they cannot be encoded.
+    pub fn append_unmarked(
+        &mut self,
+        layout: &TableLayout,
+        event_time: usize,
+        epoch: Epoch,
+        commit: Epoch,
+        rows: &RecordBatch,
+    ) -> Result<(), Error> {
+        let times = rows
+            .column(event_time)
+            .as_primitive::<TimestampMicrosecondType>();
+        self.add(layout, commit, rows, |file, columns, at| {
+            let times = times.slice(at.start, at.len());
+            file.write_unmarked(&layout.name, &columns, epoch, times)
+        })
+    }
+
+    /// Marks the rows of this epoch and of those before that came after the watermark had passed them.
+    ///
+    /// # Errors
+    /// If the marks cannot be encoded.
+    pub fn mark(&mut self, table: &str, epoch: Epoch, watermark: i64) -> Result<(), Error> {
+        let of_table = self.open.iter_mut().filter(|it| it.0.1 == table);
+        let mut full = Vec::new();
+        for (key, open) in of_table {
+            open.file.mark(table, epoch, watermark)?;
+            if open.file.is_full() {
+                full.push(key.clone());
+            }
+        }
+        for key in full {
+            if let Some(open) = self.open.remove(&key) {
+                self.close(key, open, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        layout: &TableLayout,
+        commit: Epoch,
+        rows: &RecordBatch,
+        write: impl Fn(&mut ParquetFile, RecordBatch, Range<usize>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let schema = self
             .schemas
             .entry(layout.name.clone())
             .or_insert_with(|| file_schema(&layout.schema, &layout.partition_by))
             .clone();
-        for slice in cut(rows, &schema, &layout.partition_by) {
+        let columns = file_columns(rows, &layout.partition_by);
+        let known = Schema::new(schema.fields()[..columns.len()].to_vec());
+        let columns = RecordBatch::try_new(Arc::new(known), columns)
+            .expect("a table's batch has the table's columns");
+        for slice in cut(rows, &layout.partition_by) {
             let key = (commit, layout.name.clone(), slice.folder);
             if !self.open.contains_key(&key) {
                 let file = ParquetFile::new(&layout.name, schema.clone())?;
@@ -144,9 +201,10 @@ impl Stager {
             let Some(open) = self.open.get_mut(&key) else {
                 continue;
             };
-            open.file.write(&layout.name, &slice.rows)?;
-            open.rows += slice.rows.num_rows() as u64;
-            if FILE_BYTES_MAX < open.file.bytes()
+            let (start, count) = (slice.rows.start, slice.rows.len());
+            write(&mut open.file, columns.slice(start, count), slice.rows)?;
+            open.rows += count as u64;
+            if open.file.is_full()
                 && let Some(open) = self.open.remove(&key)
             {
                 self.close(key, open, false)?;

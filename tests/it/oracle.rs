@@ -5,7 +5,7 @@
 //! crash throws away everything after some commit and goes on from there with another number of workers. After every
 //! commit that is kept, all views are compared: their tables, and what a reader has folded from their changes.
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{MemTable, TableProvider};
 use proptest::prelude::*;
@@ -21,6 +21,7 @@ use tidelake::engine::{
 use tidelake::model::{Epoch, Offset, Offsets, Partition, Position, Row, rows_of_batch};
 use tidelake::plan::{
     DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, SourceSpec, dead_letter_schema,
+    late_marks, marked,
 };
 use tidelake::source::decode::{Decoder, RawRecords};
 use tidelake::sql::{self, Records, recompute};
@@ -116,16 +117,37 @@ struct Handed {
 struct WorkerOutputs {
     handed: Arc<Mutex<Handed>>,
     process: usize,
+    dataflow: Arc<Dataflow>,
+    unmarked: Vec<(usize, Epoch, Epoch, RecordBatch)>,
 }
 
-impl Outputs for WorkerOutputs {
-    fn append(&mut self, table: usize, commit: Epoch, rows: RecordBatch) {
+impl WorkerOutputs {
+    fn keep(&self, table: usize, commit: Epoch, rows: RecordBatch) {
         let mut handed = self.handed.lock().unwrap();
         handed
             .appended
             .entry(commit)
             .or_default()
             .push((table, rows));
+    }
+}
+
+impl Outputs for WorkerOutputs {
+    fn append(&mut self, table: usize, epoch: Epoch, commit: Epoch, rows: RecordBatch) {
+        match self.dataflow.tables[table].event_time {
+            Some(_) => self.unmarked.push((table, epoch, commit, rows)),
+            None => self.keep(table, commit, rows),
+        }
+    }
+    fn mark(&mut self, table: usize, epoch: Epoch, watermark: i64) {
+        let column = self.dataflow.tables[table].event_time.unwrap();
+        let of_epoch = |it: &mut (usize, Epoch, Epoch, RecordBatch)| (it.0, it.1) == (table, epoch);
+        for (_, _, commit, rows) in self.unmarked.extract_if(.., of_epoch).collect::<Vec<_>>() {
+            let mut columns = rows.columns().to_vec();
+            columns.push(late_marks(rows.column(column).as_primitive(), watermark));
+            let rows = RecordBatch::try_new(marked(&rows.schema()), columns).unwrap();
+            self.keep(table, commit, rows);
+        }
     }
     fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {
         let mut handed = self.handed.lock().unwrap();
@@ -454,6 +476,8 @@ fn run(
                 let outputs: Box<dyn Outputs> = Box::new(WorkerOutputs {
                     handed: Arc::clone(&handed),
                     process,
+                    dataflow: Arc::clone(&subject.dataflow),
+                    unmarked: Vec::new(),
                 });
                 (vec![Box::new(feed) as Box<dyn Feed>], outputs)
             })

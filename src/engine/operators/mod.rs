@@ -51,8 +51,10 @@ pub(super) struct Shared {
     pub tails: Vec<(usize, RecordBatch, u64)>,
     /// Read since it was last taken, by epoch.
     pub progress: BTreeMap<u64, Vec<SourceProgress>>,
-    /// Rows of append-only tables by epoch.
+    /// Rows of append-only tables: table, epoch, rows.
     pub appended: Vec<(usize, u64, RecordBatch)>,
+    /// Watermarks that tell which of the rows appended before are late: table, epoch, watermark.
+    pub marks: Vec<(usize, u64, i64)>,
     /// What stateful operators took in, by epoch.
     pub captured: BTreeMap<u64, Vec<StateRecord>>,
     pub stores: Vec<Rc<RefCell<ViewStore>>>,

@@ -4,19 +4,16 @@
 //! says what has been handed over.
 
 use super::{ChangeStream, ClockStream, Shared, SharedClock, ViewStore};
-use crate::engine::clock::NEVER;
+use crate::engine::changes::Changes;
 use crate::engine::worker::Place;
 use crate::model::{Row, rows_of_batch};
-use crate::plan;
-use arrow::array::{ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
-use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -26,7 +23,8 @@ use timely::dataflow::operators::vec::Map;
 
 type Nothing = CapacityContainerBuilder<Vec<()>>;
 
-/// Records for an append-only table. With a clock and an event time, late ones are marked, which needs the clock as of their epoch.
+/// Records for an append-only table, handed over at once. With a clock and an event time, late ones among them are marked, which needs
+/// the clock as of their epoch: the watermark follows when it is known.
 pub(in crate::engine) fn append<'s>(
     input: ChangeStream<'s>,
     table: usize,
@@ -35,18 +33,12 @@ pub(in crate::engine) fn append<'s>(
     shared: &Rc<RefCell<Shared>>,
 ) -> StreamVec<'s, u64, ()> {
     let shared = Rc::clone(shared);
-    let Some(((clock, ticks), event_time)) = clock.zip(event_time) else {
+    let Some((clock, ticks)) = clock.filter(|_| event_time.is_some()) else {
         return input.unary::<Nothing, _, _, _>(Pipeline, "Append", move |_, _| {
             move |input, _output| {
                 input.for_each(|capability, changes| {
-                    let Some(time) = capability.least().copied() else {
-                        return;
-                    };
-                    if let Some(batch) = std::mem::take(changes).batch() {
-                        shared
-                            .borrow_mut()
-                            .appended
-                            .push((table, time, batch.clone()));
+                    if let Some(time) = capability.least().copied() {
+                        hand_over(&shared, table, time, changes);
                     }
                 });
             }
@@ -58,57 +50,35 @@ pub(in crate::engine) fn append<'s>(
         Pipeline,
         "Append",
         move |_, _| {
-            let mut open: BTreeMap<u64, (Capability<u64>, Vec<RecordBatch>)> = BTreeMap::new();
+            let mut unmarked: BTreeMap<u64, Capability<u64>> = BTreeMap::new();
             move |(input, _), (ticks, _), _output| {
                 ticks.for_each(|_, _| {});
                 input.for_each(|capability, changes| {
-                    let Some(time) = capability.least().copied() else {
-                        return;
-                    };
-                    let (_, batches) = open
-                        .entry(time)
-                        .or_insert_with(|| (capability.delayed(&time, 0), Vec::new()));
-                    batches.extend(std::mem::take(changes).batch().cloned());
-                });
-                while let Some(entry) = open.first_entry() {
-                    let time = *entry.key();
-                    if !clock.borrow().knows(time) {
-                        break;
+                    if let Some(time) = capability.least().copied() {
+                        hand_over(&shared, table, time, changes);
+                        unmarked
+                            .entry(time)
+                            .or_insert_with(|| capability.delayed(&time, 0));
                     }
-                    let watermark = clock.borrow().watermark(time);
-                    let (_, batches) = entry.remove();
-                    let marked = batches
-                        .into_iter()
-                        .map(|it| (table, time, marked(&it, event_time, watermark)));
-                    shared.borrow_mut().appended.extend(marked);
+                });
+                let clock = clock.borrow();
+                while let Some(entry) = unmarked.first_entry()
+                    && clock.knows(*entry.key())
+                {
+                    let (time, _) = entry.remove_entry();
+                    let watermark = clock.watermark(time);
+                    shared.borrow_mut().marks.push((table, time, watermark));
                 }
             }
         },
     )
 }
 
-fn marked(batch: &RecordBatch, event_time: usize, watermark: i64) -> RecordBatch {
-    let data_type = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let times = batch
-        .column(event_time)
-        .as_primitive::<TimestampMicrosecondType>();
-    let late = |it: Option<i64>| it.filter(|time| *time < watermark).map(|_| watermark);
-    let column: ArrayRef = if watermark == NEVER || times.values().iter().all(|it| watermark <= *it)
-    {
-        new_null_array(&data_type, batch.num_rows())
-    } else {
-        Arc::new(
-            times
-                .iter()
-                .map(late)
-                .collect::<TimestampMicrosecondArray>()
-                .with_timezone("UTC"),
-        )
-    };
-    let mut columns = batch.columns().to_vec();
-    columns.push(column);
-    RecordBatch::try_new(plan::marked(&batch.schema()), columns)
-        .expect("the mark is one more column")
+fn hand_over(shared: &Rc<RefCell<Shared>>, table: usize, time: u64, changes: &mut Changes) {
+    if let Some(batch) = std::mem::take(changes).batch() {
+        let rows = (table, time, batch.clone());
+        shared.borrow_mut().appended.push(rows);
+    }
 }
 
 /// The newest rows of an append-only table, for the live tail of every process: at most `rows` per epoch and worker, the rest only counted.
