@@ -82,6 +82,39 @@ enum Column {
     Distinct,
 }
 
+/// Values of neighbouring rows in one bucket, to be told together.
+#[derive(Default)]
+struct Run {
+    bucket: i64,
+    /// Group and identity of the value.
+    values: Vec<(u32, u128)>,
+    /// Identity of group and value together.
+    identities: Vec<u128>,
+}
+
+impl Run {
+    /// Adds those not told before to the members of their groups; the run is empty then.
+    fn tell(
+        &mut self,
+        told: &mut ToldByBucket,
+        spare: &mut Vec<Identities>,
+        aggregate: u8,
+        members: &mut Vec<(u32, u8, u128, i64)>,
+    ) {
+        if self.values.is_empty() {
+            return;
+        }
+        let told = told.entry(self.bucket);
+        let told = told.or_insert_with(|| spare.pop().unwrap_or_default());
+        told.insert_all(&self.identities, |at| {
+            let (group, value) = self.values[at];
+            members.push((group, aggregate, value, 1));
+        });
+        self.values.clear();
+        self.identities.clear();
+    }
+}
+
 impl Grouper {
     pub fn new(aggregation: Arc<Aggregation>, input: &arrow::datatypes::SchemaRef) -> Self {
         let key_types: Vec<DataType> = aggregation
@@ -289,8 +322,7 @@ impl Grouper {
             true => &mut self.told,
             false => &mut groups.told,
         });
-        // The set of the bucket at hand, taken out of `sets` while rows stay in that bucket.
-        let mut told: Option<(i64, Identities)> = None;
+        let mut run = Run::default();
         for (row, group) in numbers.iter().enumerate() {
             if column.is_null(row) || !passes(filter, row) {
                 continue;
@@ -310,24 +342,20 @@ impl Grouper {
             match diffs {
                 Some(diffs) => groups.members.push((*group, number, value, diffs[row])),
                 None => {
-                    if told.as_ref().is_none_or(|it| it.0 != bucket) {
-                        let next = sets.remove(&bucket);
-                        let next = next.or_else(|| self.spare.pop()).unwrap_or_default();
-                        if let Some((before, set)) = told.replace((bucket, next)) {
-                            sets.insert(before, set);
-                        }
+                    if run.bucket != bucket {
+                        run.tell(&mut sets, &mut self.spare, number, &mut groups.members);
+                        run.bucket = bucket;
                     }
                     let mixed = (key ^ value.rotate_left(64))
                         .wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
                         ^ value
                         ^ u128::from(number);
-                    if told.as_mut().is_some_and(|it| it.1.insert(mixed)) {
-                        groups.members.push((*group, number, value, 1));
-                    }
+                    run.values.push((*group, value));
+                    run.identities.push(mixed);
                 }
             }
         }
-        sets.extend(told);
+        run.tell(&mut sets, &mut self.spare, number, &mut groups.members);
         match slides {
             true => self.told = sets,
             false => groups.told = sets,

@@ -5,17 +5,19 @@
 
 use crate::model::{Bins, bin_of};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, StringBuilder,
     TimestampMicrosecondArray,
 };
 use arrow::datatypes::{
     DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, ReturnFieldArgs,
-    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, ExprSchemable,
+    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
 };
 use datafusion::physical_expr::expressions::Literal;
 use std::cell::Cell;
@@ -120,10 +122,11 @@ impl ScalarUDFImpl for WindowBound {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct DatePart(Arc<ScalarUDF>);
 
+const SECOND_US: i64 = 1_000_000;
+const DAY_US: i64 = 86_400 * SECOND_US;
+
 /// The part of an instant in microseconds, if it is one that needs no calendar.
 fn part_of_day(part: &str) -> Option<fn(i64) -> i32> {
-    const SECOND_US: i64 = 1_000_000;
-    const DAY_US: i64 = 86_400 * SECOND_US;
     Some(match part.to_ascii_lowercase().as_str() {
         "hour" => |us| (us.rem_euclid(DAY_US) / (3_600 * SECOND_US)) as i32,
         "minute" => |us| (us.rem_euclid(3_600 * SECOND_US) / (60 * SECOND_US)) as i32,
@@ -159,6 +162,50 @@ impl ScalarUDFImpl for DatePart {
             return Ok(ColumnarValue::Array(Arc::new(parts)));
         }
         self.0.invoke_with_args(args)
+    }
+}
+
+/// The UTC date of an instant: what a cast of one to a date gives, without asking a table of time zones for every row.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct UtcDate(Signature);
+
+/// An expression in which casts of UTC timestamps to dates are made the short way.
+///
+/// # Errors
+/// If a column of the expression is not in the schema.
+pub(super) fn with_short_dates(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    let date = ScalarUDF::from(UtcDate(Signature::exact(
+        vec![utc_micros()],
+        Volatility::Immutable,
+    )));
+    let changed = expr.transform_up(|it| match it {
+        Expr::Cast(cast)
+            if *cast.field.data_type() == DataType::Date32
+                && cast.expr.get_type(schema)? == utc_micros() =>
+        {
+            Ok(Transformed::yes(date.call(vec![*cast.expr])))
+        }
+        other => Ok(Transformed::no(other)),
+    });
+    changed.map(|it| it.data)
+}
+
+impl ScalarUDFImpl for UtcDate {
+    fn name(&self) -> &str {
+        "utc_date"
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Date32)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let times = args.args[0].to_array(args.number_rows)?;
+        let dates: Date32Array = times
+            .as_primitive::<TimestampMicrosecondType>()
+            .unary(|us| us.div_euclid(DAY_US) as i32);
+        Ok(ColumnarValue::Array(Arc::new(dates)))
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) struct Shared {
     pub wait: bool,
     /// Changes of views by epoch: view, row, diff.
     pub changes: BTreeMap<u64, Vec<(usize, Row, i64)>>,
+    /// Samples of append-only tables: table, rows, out of how many.
     pub tails: Vec<(usize, RecordBatch, u64)>,
     /// Read since it was last taken, by epoch.
     pub progress: BTreeMap<u64, Vec<SourceProgress>>,
@@ -77,6 +78,14 @@ pub(super) struct ViewStore {
 }
 
 impl Shared {
+    /// Adds to the samples. Without rows it is only a number, and that joins the one before.
+    fn add_tail(&mut self, table: usize, rows: RecordBatch, matched: u64) {
+        match self.tails.last_mut() {
+            Some(last) if last.0 == table && rows.num_rows() == 0 => last.2 += matched,
+            _ => self.tails.push((table, rows, matched)),
+        }
+    }
+
     fn capture(&mut self, epoch: u64, operator: &str, content: StateContent) {
         let record = StateRecord {
             operator: operator.to_owned(),

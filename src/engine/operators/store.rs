@@ -7,7 +7,8 @@ use super::{ChangeStream, ClockStream, Shared, SharedClock, ViewStore};
 use crate::engine::changes::Changes;
 use crate::engine::worker::Place;
 use crate::model::{Row, rows_of_batch};
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
@@ -107,7 +108,7 @@ pub(in crate::engine) fn tail<'s>(
                     let Some(batch) = changes.batch() else { return };
                     let taken = left.min(batch.num_rows());
                     left -= taken;
-                    let rows = batch.slice(batch.num_rows() - taken, taken);
+                    let rows = newest(batch, taken);
                     let matched = batch.num_rows() as u64;
                     if place.is_cluster() {
                         let sample = Sample {
@@ -119,7 +120,7 @@ pub(in crate::engine) fn tail<'s>(
                             .session(&capability)
                             .give_iterator(copies.map(|it| (it, sample.clone())));
                     } else {
-                        own.borrow_mut().tails.push((table, rows, matched));
+                        own.borrow_mut().add_tail(table, rows, matched);
                     }
                 });
             }
@@ -139,16 +140,20 @@ pub(in crate::engine) fn tail<'s>(
                 input.for_each(|_, data| {
                     for (_, sample) in data.drain(..) {
                         if let Some(rows) = decoded(&sample.rows) {
-                            shared
-                                .borrow_mut()
-                                .tails
-                                .push((table, rows, sample.matched));
+                            shared.borrow_mut().add_tail(table, rows, sample.matched);
                         }
                     }
                 });
             }
         },
     )
+}
+
+/// The last rows of a batch, copied: they are kept for long, and a slice would keep the whole batch.
+fn newest(batch: &RecordBatch, rows: usize) -> RecordBatch {
+    let first = batch.num_rows() - rows;
+    let numbers = UInt64Array::from_iter_values(first as u64..batch.num_rows() as u64);
+    take_record_batch(batch, &numbers).expect("the rows are there")
 }
 
 /// Some rows of one epoch on their way to another process, as an Arrow IPC stream, and how many there were.
