@@ -3,7 +3,7 @@
 //! A file is `TLS1`, then zstd over postcard of a list of records. Sums do not depend on the order of files.
 
 use super::Error;
-use crate::engine::{Partial, StateContent, StateRecord};
+use crate::engine::{Member, Partial, StateContent, StateRecord};
 use crate::lake::{Manifest, Store};
 use crate::model::Row;
 use differential_dataflow::difference::{IsZero, Semigroup};
@@ -57,15 +57,16 @@ impl Sum {
         let groups = partials.filter_map(|(operator, mut partial)| {
             if whole {
                 partial.members.sort_unstable();
+                partial.members.dedup_by(|next, kept| {
+                    let value = |it: &Member| (it.aggregate, it.identity());
+                    let same = value(next) == value(kept);
+                    if same {
+                        kept.diff += next.diff;
+                    }
+                    same
+                });
             }
-            partial.members.dedup_by(|next, kept| {
-                let same = (next.0, next.1) == (kept.0, kept.1);
-                if same {
-                    kept.2 += next.2;
-                }
-                same
-            });
-            partial.members.retain(|it| it.2 != 0);
+            partial.members.retain(|it| it.diff != 0);
             let empty = partial.accumulator.is_zero() && partial.members.is_empty();
             (!empty).then_some(StateRecord {
                 operator,

@@ -3,6 +3,7 @@
 //! An accumulator is the `diff` of an update whose data is the group's key, so that differential's arrangement adds
 //! them up and a retraction is an addition of the negative. Every slot is exact and independent of order.
 
+use super::distinct::Member;
 use crate::model::{Bins, ExactSum, Moments, Row, Value, array_of_values, merge_counts};
 use crate::plan::{Aggregate, Function};
 use arrow::array::ArrayRef;
@@ -185,6 +186,6 @@ pub struct Partial {
     /// When it leaves: end of its window, or start of its step of a sliding range; the largest number if never.
     pub bucket: i64,
     pub accumulator: Accumulator,
-    /// Members of distinct sets: number of the aggregate, identity of the value, how often.
-    pub members: Vec<(u8, u128, i64)>,
+    /// Members of distinct sets.
+    pub members: Vec<Member>,
 }

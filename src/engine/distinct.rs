@@ -9,9 +9,47 @@ use crate::model::Row;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use serde::{Deserialize, Serialize};
 
-/// One value of one set: number of the aggregate, identity of the value, how often.
-pub type Member = (u8, u128, i64);
+/// One value of one set. Packed, since there may be millions; stored as aggregate, identity and count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "(u8, u128, i64)", from = "(u8, u128, i64)")]
+pub struct Member {
+    /// Number of the aggregate whose set it is.
+    pub aggregate: u8,
+    /// Both halves of the value's identity.
+    high: u64,
+    low: u64,
+    /// How often the value came.
+    pub diff: i64,
+}
+
+impl Member {
+    pub fn new(aggregate: u8, identity: u128, diff: i64) -> Self {
+        Member {
+            aggregate,
+            high: (identity >> 64) as u64,
+            low: identity as u64,
+            diff,
+        }
+    }
+
+    pub fn identity(&self) -> u128 {
+        u128::from(self.high) << 64 | u128::from(self.low)
+    }
+}
+
+impl From<Member> for (u8, u128, i64) {
+    fn from(it: Member) -> Self {
+        (it.aggregate, it.identity(), it.diff)
+    }
+}
+
+impl From<(u8, u128, i64)> for Member {
+    fn from((aggregate, identity, diff): (u8, u128, i64)) -> Self {
+        Member::new(aggregate, identity, diff)
+    }
+}
 
 /// A set of 128-bit identities: open addressing with linear probing. They are hashes already, so some of their bits are as good a
 /// place to start as any, and a lookup touches one line of the cache, mostly.
@@ -114,15 +152,15 @@ impl Set {
             Set::Growing(known) => {
                 let (first, before) = (matters.len(), known.len());
                 matters.resize(first + members.len(), false);
-                let values: Vec<u128> = members.iter().map(|it| it.1).collect();
+                let values: Vec<u128> = members.iter().map(Member::identity).collect();
                 known.insert_all(&values, |at| matters[first + at] = true);
                 (known.len() - before) as i64
             }
             Set::Counted(counts) => members
                 .iter()
-                .map(|(_, value, diff)| {
-                    let (before, after) = count(counts, *value, *diff);
-                    matters.push(*diff != 0);
+                .map(|it| {
+                    let (before, after) = count(counts, it.identity(), it.diff);
+                    matters.push(it.diff != 0);
                     i64::from(0 < after) - i64::from(0 < before)
                 })
                 .sum(),
@@ -175,8 +213,8 @@ impl DistinctSets {
             (0..aggregates).map(|_| empty()).collect()
         });
         let mut matters = Vec::with_capacity(members.len());
-        for run in members.chunk_by(|it, next| it.0 == next.0) {
-            let at = usize::from(run[0].0);
+        for run in members.chunk_by(|it, next| it.aggregate == next.aggregate) {
+            let at = usize::from(run[0].aggregate);
             let more = sets[at].add(run, &mut matters);
             if let Slot::Count(size) = &mut change.slots[at] {
                 *size += more;
@@ -184,6 +222,8 @@ impl DistinctSets {
         }
         let mut matters = matters.into_iter();
         members.retain(|_| matters.next() == Some(true));
+        // They wait for the next commit, and few may be left of many.
+        members.shrink_to_fit();
         if sets.iter().all(Set::is_empty) {
             self.groups.remove(key);
         }
@@ -236,6 +276,10 @@ mod tests {
         }
     }
 
+    fn members<const N: usize>(all: [(u8, u128, i64); N]) -> Vec<Member> {
+        all.map(Member::from).to_vec()
+    }
+
     fn sizes(change: &Accumulator) -> (i64, i64) {
         match &*change.slots {
             [Slot::Count(first), Slot::Count(second)] => (*first, *second),
@@ -248,11 +292,11 @@ mod tests {
         let mut sets = DistinctSets::new(false);
         let key = Row([Value::Int(1)].into());
         let mut change = zero();
-        let mut came = vec![(0, 7, 1), (0, 7, 1), (0, 8, 1), (1, 7, 1)];
+        let mut came = members([(0, 7, 1), (0, 7, 1), (0, 8, 1), (1, 7, 1)]);
         sets.add(&key, &mut came, &mut change);
         assert_eq!(sizes(&change), (2, 1));
         let mut change = zero();
-        sets.add(&key, &mut vec![(0, 7, -1), (0, 8, -1)], &mut change);
+        sets.add(&key, &mut members([(0, 7, -1), (0, 8, -1)]), &mut change);
         assert_eq!(sizes(&change), (-1, 0));
         let mut rest = zero();
         sets.take(&key, &mut rest);
@@ -265,8 +309,8 @@ mod tests {
         let key = Row([Value::Int(1)].into());
         let mut change = zero();
         // A retraction may come before what it takes back.
-        sets.add(&key, &mut vec![(0, 7, -1), (1, 9, 2)], &mut change);
-        sets.add(&key, &mut vec![(1, 9, -2), (0, 7, 1)], &mut change);
+        sets.add(&key, &mut members([(0, 7, -1), (1, 9, 2)]), &mut change);
+        sets.add(&key, &mut members([(1, 9, -2), (0, 7, 1)]), &mut change);
         assert_eq!(sizes(&change), (0, 0));
         assert!(sets.groups.is_empty());
     }
@@ -301,13 +345,13 @@ mod tests {
         let mut sets = DistinctSets::new(true);
         let key = Row([Value::Int(1)].into());
         let mut change = zero();
-        let mut came = vec![(0, 7, 1), (0, 7, 1), (1, 7, 1), (0, 8, 1)];
+        let mut came = members([(0, 7, 1), (0, 7, 1), (1, 7, 1), (0, 8, 1)]);
         sets.add(&key, &mut came, &mut change);
         assert_eq!(sizes(&change), (2, 1));
-        assert_eq!(came, [(0, 7, 1), (1, 7, 1), (0, 8, 1)]);
-        let (mut change, mut came) = (zero(), vec![(0, 8, 1), (1, 8, 1)]);
+        assert_eq!(came, members([(0, 7, 1), (1, 7, 1), (0, 8, 1)]));
+        let (mut change, mut came) = (zero(), members([(0, 8, 1), (1, 8, 1)]));
         sets.add(&key, &mut came, &mut change);
-        assert_eq!((sizes(&change), came), ((0, 1), vec![(1, 8, 1)]));
+        assert_eq!((sizes(&change), came), ((0, 1), members([(1, 8, 1)])));
         let mut rest = zero();
         sets.take(&key, &mut rest);
         assert_eq!(sizes(&rest), (2, 2));

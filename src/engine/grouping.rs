@@ -6,7 +6,7 @@
 
 use super::accumulate::{Accumulator, Partial, Slot};
 use super::changes::Changes;
-use super::distinct::Identities;
+use super::distinct::{Identities, Member};
 use crate::model::{Bins, ExactSum, Moments, Row, Value, bin_of, value_at};
 use crate::plan::{Aggregate, Aggregation, Function, Window};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
@@ -65,7 +65,8 @@ pub struct Groups {
     keys: Vec<u64>,
     records: Vec<i64>,
     columns: Vec<Column>,
-    members: Vec<(u32, u8, u128, i64)>,
+    /// With the number of their group.
+    members: Vec<(u32, Member)>,
     /// Other append-only input: a member is told once per epoch. Sets of all that was ever told would be as large as those
     /// of whoever gets them, and most members of large sets are new.
     told: ToldByBucket,
@@ -99,7 +100,7 @@ impl Run {
         told: &mut ToldByBucket,
         spare: &mut Vec<Identities>,
         aggregate: u8,
-        members: &mut Vec<(u32, u8, u128, i64)>,
+        members: &mut Vec<(u32, Member)>,
     ) {
         if self.values.is_empty() {
             return;
@@ -108,7 +109,7 @@ impl Run {
         let told = told.or_insert_with(|| spare.pop().unwrap_or_default());
         told.insert_all(&self.identities, |at| {
             let (group, value) = self.values[at];
-            members.push((group, aggregate, value, 1));
+            members.push((group, Member::new(aggregate, value, 1)));
         });
         self.values.clear();
         self.identities.clear();
@@ -340,7 +341,10 @@ impl Grouper {
                 None => identity(&value_at(column, row)),
             };
             match diffs {
-                Some(diffs) => groups.members.push((*group, number, value, diffs[row])),
+                Some(diffs) => {
+                    let member = Member::new(number, value, diffs[row]);
+                    groups.members.push((*group, member));
+                }
                 None => {
                     if run.bucket != bucket {
                         run.tell(&mut sets, &mut self.spare, number, &mut groups.members);
@@ -393,8 +397,13 @@ impl Grouper {
         let count = groups.records.len();
         let extra: Vec<HashMap<u32, Slot, FixedState>> =
             groups.columns.iter().map(gathered).collect();
+        let mut members = vec![0; count];
+        groups
+            .members
+            .iter()
+            .for_each(|it| members[it.0 as usize] += 1);
         let mut partials: Vec<Partial> = Vec::with_capacity(count);
-        for group in 0..count {
+        for (group, members) in members.into_iter().enumerate() {
             let words = &groups.keys[group * groups.words..(group + 1) * groups.words];
             let slots = self.gathered_by.iter().map(|by| {
                 let gathered = || extra[*by].get(&(group as u32)).cloned();
@@ -424,11 +433,11 @@ impl Grouper {
                     records: groups.records[group],
                     slots: slots.collect(),
                 },
-                members: Vec::new(),
+                members: Vec::with_capacity(members),
             });
         }
-        for (group, number, value, diff) in groups.members {
-            partials[group as usize].members.push((number, value, diff));
+        for (group, member) in groups.members {
+            partials[group as usize].members.push(member);
         }
         for (interner, _) in self.interners.iter_mut().zip(&self.key_types) {
             if INTERNED_MAX < interner.texts.len() {

@@ -23,6 +23,7 @@ mod worker;
 
 pub use accumulate::{Accumulator, Partial};
 pub use clock::{ClockSettings, ClockState};
+pub use distinct::Member;
 pub use worker::{Mesh, Running, start};
 
 use crate::model::{Epoch, Offset, Partition, Position, Row};

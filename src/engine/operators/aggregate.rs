@@ -361,7 +361,7 @@ impl Admission {
             sum.negate();
             let mut gone = members
                 .into_iter()
-                .map(|(high, low, diff, at)| (at, joined(high, low), -i64::from(diff)))
+                .map(|(high, low, diff, at)| Member::new(at, joined(high, low), -i64::from(diff)))
                 .collect();
             self.distinct.add(&key, &mut gone, sum);
             sum.negate();
@@ -432,8 +432,9 @@ impl Admission {
 }
 
 /// A member as a bucket keeps it; in several parts if it came more often than one part can say.
-fn packed((at, value, diff): &Member) -> impl Iterator<Item = BucketMember> + use<> {
-    let (high, low, at, mut rest) = ((value >> 64) as u64, *value as u64, *at, *diff);
+fn packed(member: &Member) -> impl Iterator<Item = BucketMember> + use<> {
+    let (value, at, mut rest) = (member.identity(), member.aggregate, member.diff);
+    let (high, low) = ((value >> 64) as u64, value as u64);
     std::iter::from_fn(move || {
         let part = rest.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
         rest -= i64::from(part);
