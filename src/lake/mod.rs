@@ -14,6 +14,8 @@ mod inspect;
 mod log;
 mod manifest;
 mod parquet_file;
+mod perform;
+mod protocol;
 mod stage;
 mod table;
 
@@ -22,8 +24,9 @@ pub use log::{commit_info, remove_of, txn};
 pub use manifest::{
     BySource, Counts, Manifest, PartitionRead, SourceOffsets, StateFile, TableEntry,
 };
+pub use protocol::{Action, Commit, Next, Seen, app_id};
 pub use stage::{Staged, Stager, TableLayout};
-pub use table::{Compaction, TableState};
+pub use table::{Change, Compaction, TableState};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -225,8 +228,7 @@ impl Store {
                 path: path.to_string(),
                 source,
             })?;
-        self.make_durable(path);
-        Ok(())
+        self.make_durable(path)
     }
 
     /// Creates an object that must not exist. False if it did: nothing was written then.
@@ -237,7 +239,7 @@ impl Store {
         };
         match self.objects.put_opts(path, bytes.into(), options).await {
             Ok(_) => {
-                self.make_durable(path);
+                self.make_durable(path)?;
                 Ok(true)
             }
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
@@ -274,13 +276,22 @@ impl Store {
     }
 
     /// On a local disk: file and folder are on the platter before we go on. `object_store` itself never syncs.
-    fn make_durable(&self, path: &Path) {
-        let Some(folder) = &self.folder else { return };
+    fn make_durable(&self, path: &Path) -> Result<(), Error> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
         let file = folder.join(path.as_ref());
-        for it in [Some(file.as_path()), file.parent()].into_iter().flatten() {
-            if let Err(error) = std::fs::File::open(it).and_then(|it| it.sync_all()) {
-                tracing::warn!(path = %it.display(), %error, "could not sync to disk");
-            }
-        }
+        let sync = |it: &std::path::Path| std::fs::File::open(it)?.sync_all();
+        [Some(file.as_path()), file.parent()]
+            .into_iter()
+            .flatten()
+            .try_for_each(sync)
+            .map_err(|error| Error::Store {
+                path: path.to_string(),
+                source: object_store::Error::Generic {
+                    store: "sync to disk",
+                    source: Box::new(error),
+                },
+            })
     }
 }
