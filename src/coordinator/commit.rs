@@ -7,7 +7,7 @@ use crate::cluster;
 use crate::engine::{self, ClockState, StateContent, StateRecord};
 use crate::lake::{
     self, Action, BySource, Change, Commit, Compaction, Counts, Manifest, Next, PartitionRead,
-    Remedy, Seen, SourceOffsets, StateFile, Store, TableState, app_id,
+    Remedy, Seen, SourceOffsets, StateFile, Store, TableState, Told, app_id,
 };
 use crate::model::{Epoch, Offsets, wall_ms};
 use crate::plan::{Dataflow, Plan, Window};
@@ -367,7 +367,7 @@ impl Committer {
             return Ok(Vec::new());
         }
         let mut sum = state::Sum::default();
-        let stored = state::load(&self.store, next).await?;
+        let stored = self.load_state(next).await?;
         let all = stored.into_iter().chain(records);
         all.filter(lives).for_each(|it| sum.add(it));
         let name = name("full");
@@ -377,6 +377,15 @@ impl Committer {
         let mut obsolete: Vec<StateFile> = next.state_full.replace(file).into_iter().collect();
         obsolete.append(&mut next.state_differences);
         Ok(obsolete)
+    }
+
+    async fn load_state(&self, manifest: &Manifest) -> Result<Vec<StateRecord>, Error> {
+        loop {
+            match state::load(&self.store, manifest).await {
+                Err(Error::Lake(error)) => wait(error, &self.committed).await?,
+                result => return result,
+            }
+        }
     }
 
     async fn put_state(&self, name: &str, bytes: Vec<u8>) -> Result<StateFile, Error> {
@@ -430,6 +439,21 @@ impl Committer {
     }
 }
 
+/// Tells in the health that files cannot be written. The word goes with the next commit, which waits for them.
+pub(super) fn tell_of_uploads(told: watch::Sender<Committed>) -> Told {
+    Arc::new(move |error| {
+        let trouble = error.trouble();
+        let is_new = told.send_if_modified(|it| {
+            let is_new = it.problem.as_ref() != Some(&trouble);
+            it.problem = Some(trouble.clone());
+            is_new
+        });
+        if is_new {
+            tracing::error!("a file did not reach the lake and is tried again: {trouble}");
+        }
+    })
+}
+
 /// Tells in the health that the lake cannot be written, and waits until it may be asked again.
 ///
 /// # Errors
@@ -438,8 +462,9 @@ async fn wait(error: lake::Error, told: &watch::Sender<Committed>) -> Result<(),
     match error.remedy() {
         Remedy::GiveUp => Err(error.into()),
         Remedy::RetryAfter(delay) => {
-            tracing::error!(%error, "the commit did not reach the lake; trying again");
-            told.send_modify(|it| it.problem = Some(error.to_string()));
+            let trouble = error.trouble();
+            tracing::error!("the commit did not reach the lake and is tried again: {trouble}");
+            told.send_modify(|it| it.problem = Some(trouble));
             tokio::time::sleep(delay).await;
             Ok(())
         }
@@ -552,3 +577,6 @@ pub(super) fn crash_point(step: &str) {
         std::process::abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,6 +230,8 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         sources.push((spec.name.clone(), status));
     }
 
+    let (committed_to, committed) = watch::channel(Committed::at(&claim));
+    let told = commit::tell_of_uploads(committed_to.clone());
     let (to_settle, from_workers) = mpsc::unbounded_channel();
     let in_flight = Arc::new(AtomicUsize::new(0));
     let unsettled = Arc::new(AtomicUsize::new(0));
@@ -248,13 +250,13 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
                 to_settle.clone(),
                 Arc::clone(&in_flight),
                 Arc::clone(&unsettled),
+                Arc::clone(&told),
             ));
             (feeds, outputs)
         })
         .collect();
     drop(to_settle);
     let control = Arc::new(Control::default());
-    let (committed_to, committed) = watch::channel(Committed::at(&claim));
     let (settled_to, settled) = watch::channel(Epoch(0));
     let (ending_to, ending) = watch::channel(None);
     let (links, mesh) = match joined {
@@ -465,7 +467,8 @@ async fn claim(
         if claimed.tables.contains_key(&layout.name) {
             continue;
         }
-        store.create_table(&layout, wall_ms()).await?;
+        let app = lake::app_id(&dataflow.name, &layout.name);
+        store.create_table(&layout, &app, wall_ms()).await?;
         claimed.tables.insert(layout.name, TableState::default());
     }
     Ok(claimed)

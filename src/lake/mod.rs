@@ -25,7 +25,7 @@ pub use manifest::{
     BySource, Counts, Manifest, PartitionRead, SourceOffsets, StateFile, TableEntry,
 };
 pub use protocol::{Action, Commit, Next, Seen, app_id};
-pub use stage::{Staged, Stager, TableLayout};
+pub use stage::{Staged, Stager, TableLayout, Told};
 pub use table::{Change, Compaction, TableState};
 
 use bytes::Bytes;
@@ -36,6 +36,9 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
+
+/// A lake that did not answer is asked again after this time; in tests sooner.
+const RETRY_AFTER: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 1000 });
 
 /// What can go wrong with a lake.
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +75,39 @@ pub enum Remedy {
 impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
-            Error::Store { .. } => Remedy::RetryAfter(Duration::from_secs(1)),
+            Error::Store { .. } => Remedy::RetryAfter(RETRY_AFTER),
             _ => Remedy::GiveUp,
         }
+    }
+
+    /// What to say while the lake is tried again: why, and what one can do about it.
+    pub fn trouble(&self) -> String {
+        let mut causes = Vec::new();
+        let mut next: Option<&dyn std::error::Error> = Some(self);
+        while let Some(cause) = next {
+            if let Some(known) = cause.downcast_ref().and_then(known_trouble) {
+                return format!(
+                    "{known}, and all goes on by itself; nothing is lost, reading waits"
+                );
+            }
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        causes.join(": ")
+    }
+}
+
+/// What people can mend.
+fn known_trouble(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull => Some("the lake's disk is full: free some space"),
+        ErrorKind::QuotaExceeded => Some("the lake's disk quota is used up: free some space"),
+        ErrorKind::ReadOnlyFilesystem => Some("the lake's disk is read-only: make it writable"),
+        ErrorKind::PermissionDenied => {
+            Some("the lake may not be written: give this user the right to")
+        }
+        _ => None,
     }
 }
 

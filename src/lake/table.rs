@@ -176,11 +176,17 @@ fn staged_for(name: &str) -> Option<Epoch> {
 }
 
 impl Store {
-    /// Makes the table of a new lake if it is not there.
+    /// Makes a table that no manifest has yet, if it is not there. `app` is its application id.
     ///
     /// # Errors
-    /// If it cannot be made, or is there with other columns.
-    pub async fn create_table(&self, layout: &TableLayout, now_ms: u64) -> Result<(), Error> {
+    /// If it cannot be made, or is there with other columns, or with commits whose manifests are gone: the next ones, with the same numbers,
+    /// would be taken for those and left out.
+    pub async fn create_table(
+        &self,
+        layout: &TableLayout,
+        app: &str,
+        now_ms: u64,
+    ) -> Result<(), Error> {
         let wrong = |reason: String| Error::Table {
             table: layout.name.clone(),
             reason,
@@ -207,7 +213,17 @@ impl Store {
                 "it exists with other columns; use another --lake or move the table away"
                     .to_owned(),
             )),
-            _ => Ok(()),
+            _ => {
+                let entries = self.log_entries(&layout.name).await?;
+                let has_commit = |it: &Value| it["txn"]["appId"] == app;
+                match entries.values().flatten().any(has_commit) {
+                    true => Err(wrong(
+                        "it has commits of this dataflow whose manifests are gone from _tidelake; use another --lake or move the table away"
+                            .to_owned(),
+                    )),
+                    false => Ok(()),
+                }
+            }
         }
     }
 
@@ -441,7 +457,9 @@ mod tests {
             schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)])),
             partition_by: Vec::new(),
         };
-        store.create_table(&layout, NOW_MS).await.expect("a table");
+        let create = || store.create_table(&layout, "app", NOW_MS);
+        create().await.expect("a table");
+        create().await.expect("it is there and empty");
         let [named, just_replaced, long_replaced] = [name('e', 1), name('e', 2), name('e', 3)];
         let [leftover, merged_leftover, awaited] = [name('e', 4), name('m', 4), name('e', 11)];
         let now_ms = crate::model::wall_ms();
@@ -461,6 +479,8 @@ mod tests {
             let bytes = Bytes::from(log::entry_bytes(&all));
             assert!(store.create(&path, bytes).await.expect("a version"));
         }
+        let refused = create().await.expect_err("it has commits");
+        assert!(refused.to_string().contains("manifests are gone"));
         let everything = [
             &named,
             &just_replaced,
