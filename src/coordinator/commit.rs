@@ -6,10 +6,10 @@ use super::{Error, outputs, state};
 use crate::cluster;
 use crate::engine::{self, ClockState, StateContent, StateRecord};
 use crate::lake::{
-    self, BySource, Compaction, Counts, Manifest, PartitionRead, Remedy, SourceOffsets, StateFile,
-    Store, TableEntry, TableState, commit_info, remove_of, txn,
+    self, Action, BySource, Change, Commit, Compaction, Counts, Manifest, Next, PartitionRead,
+    Remedy, Seen, SourceOffsets, StateFile, Store, TableState, Told, app_id,
 };
-use crate::model::{Epoch, wall_ms};
+use crate::model::{Epoch, Offsets, wall_ms};
 use crate::plan::{Dataflow, Plan, Window};
 use crate::view::Totals;
 use serde::{Deserialize, Serialize};
@@ -88,11 +88,6 @@ async fn tell_stalls(
             true
         });
     }
-}
-
-/// The application id of a table's `txn` actions.
-pub fn app_id(dataflow: &str, table: &str) -> String {
-    format!("tidelake/{dataflow}/{table}")
 }
 
 pub(super) struct Committer {
@@ -289,24 +284,20 @@ impl Committer {
         let obsolete = self.store_state(&mut next, records).await?;
         crash_point("state");
         let merged = std::mem::take(&mut self.merged);
-        let names: Vec<String> = self.tables.keys().cloned().collect();
-        for name in names {
-            let adds = adds.remove(&name).unwrap_or_default();
-            let entry = self.entry(
-                &name,
-                &next,
-                adds,
-                replaced.contains(&name),
-                &merged,
-                now_ms,
-            );
-            next.tables.insert(name, entry);
+        for (name, state) in &self.tables {
+            let change = Change {
+                adds: adds.remove(name).unwrap_or_default(),
+                replaces_open: replaced.contains(name),
+                merged: merged.iter().filter(|it| it.table == *name).collect(),
+            };
+            let app = app_id(&self.dataflow.name, name);
+            let entry = state.entry(&next, &app, change, self.read(name, &app, &next));
+            next.tables.insert(name.clone(), entry);
         }
-        self.persist(&next).await?;
+        self.persist(Commit::new(next)).await?;
         for merge in &merged {
             self.merging.remove(&merge.table);
         }
-        self.last = next;
         let committed = Committed {
             duration_ms: began.elapsed().as_millis() as u64,
             ..Committed::at(&self.last)
@@ -324,120 +315,34 @@ impl Committer {
         Ok(())
     }
 
-    /// Manifest, then tables. A store that does not answer is asked again until it does.
-    async fn persist(&mut self, next: &Manifest) -> Result<(), Error> {
-        loop {
-            match self.try_persist(next).await {
-                Ok(()) => return Ok(()),
-                Err(error) => match error.remedy() {
-                    Remedy::GiveUp => return Err(error.into()),
-                    Remedy::RetryAfter(delay) => {
-                        tracing::error!(%error, number = next.number, "the commit did not reach the lake; trying again");
-                        self.committed
-                            .send_modify(|it| it.problem = Some(error.to_string()));
-                        tokio::time::sleep(delay).await;
-                    }
-                },
-            }
-        }
-    }
-
-    async fn try_persist(&mut self, next: &Manifest) -> Result<(), lake::Error> {
-        self.store.commit_manifest(next).await?;
-        crash_point("manifest");
-        for (name, entry) in &next.tables {
-            if entry.commit != next.number {
-                continue;
-            }
-            let version = self
-                .store
-                .commit_table(name, entry, &app_id(&self.dataflow.name, name))
-                .await?;
-            crash_point("table");
+    /// Carries a commit through. A store that does not answer is asked again until it does.
+    async fn persist(&mut self, mut commit: Commit) -> Result<(), Error> {
+        let told = Some(&self.committed);
+        let settled = carry_through(&self.store, &mut commit, "manifest", told).await?;
+        assert!(settled, "only a claim looks again");
+        let (manifest, versions) = commit.into_parts();
+        for (name, entry) in &manifest.tables {
             let state = self.tables.entry(name.clone()).or_default();
-            state.version = version;
-            state.commit = entry.commit;
-            state.open_files.clone_from(&entry.open_files);
-            state.small_files.clone_from(&entry.small_files);
+            state.follow(entry, versions[name]);
         }
+        self.last = manifest;
         Ok(())
     }
 
-    /// What a commit does to one table.
-    fn entry(
-        &self,
-        name: &str,
-        next: &Manifest,
-        adds: Vec<(Value, bool)>,
-        replaced: bool,
-        merged: &[Compaction],
-        now_ms: u64,
-    ) -> TableEntry {
-        let state = &self.tables[name];
-        let mut after = state.clone();
-        let mut actions = Vec::new();
-        if replaced {
-            actions.extend(
-                state
-                    .open_files
-                    .iter()
-                    .map(|it| remove_of(it, true, now_ms)),
-            );
-            after.open_files.clear();
-        }
-        for (add, open) in adds {
-            if open {
-                after.open_files.push(add.clone());
-            } else {
-                after.note(&add);
-            }
-            actions.push(add);
-        }
-        for merge in merged.iter().filter(|it| it.table == name) {
-            actions.extend(merge.small.iter().map(|it| remove_of(it, false, now_ms)));
-            actions.push(merge.merged.clone());
-            after.small_files.retain(|it| !merge.small.contains(it));
-            after.note(&merge.merged);
-        }
-        if actions.is_empty() {
-            return TableEntry {
-                version: state.version,
-                commit: state.commit,
-                actions,
-                open_files: after.open_files,
-                small_files: after.small_files,
-            };
-        }
-        let blind = !actions.iter().any(|it| it.get("remove").is_some());
-        let app = app_id(&self.dataflow.name, name);
-        let mut all = vec![
-            commit_info("STREAMING UPDATE", next.epoch.0, next.number, blind, now_ms),
-            txn(&app, next.number, now_ms),
-            txn(&format!("{app}#generation"), next.generation, now_ms),
-        ];
-        if let Some(table) = self.dataflow.tables.iter().find(|it| it.name == name) {
-            for (source, offsets) in next
-                .offsets
-                .iter()
-                .filter(|it| table.source.is_empty() || *it.0 == table.source)
-            {
-                all.extend(offsets.iter().map(|(partition, position)| {
-                    txn(
-                        &format!("{app}@{source}/{}", partition.0),
-                        u64::try_from(position.offset.0).unwrap_or(0),
-                        now_ms,
-                    )
-                }));
-            }
-        }
-        all.extend(actions);
-        TableEntry {
-            version: state.version + 1,
-            commit: next.number,
-            actions: all,
-            open_files: after.open_files,
-            small_files: after.small_files,
-        }
+    /// How far the partitions of a table are read, each with its application id.
+    fn read(&self, table: &str, app: &str, next: &Manifest) -> Vec<(String, u64)> {
+        let Some(table) = self.dataflow.tables.iter().find(|it| it.name == table) else {
+            return Vec::new();
+        };
+        let of_table = |it: &(&String, &Offsets)| table.source.is_empty() || *it.0 == table.source;
+        let sources = next.offsets.iter().filter(of_table);
+        let partitions = sources.flat_map(|(source, offsets)| {
+            offsets.iter().map(move |(partition, position)| {
+                let offset = u64::try_from(position.offset.0).unwrap_or(0);
+                (format!("{app}@{source}/{}", partition.0), offset)
+            })
+        });
+        partitions.collect()
     }
 
     /// Writes the difference, or all state when differences have piled up. Returns files no longer needed.
@@ -462,7 +367,7 @@ impl Committer {
             return Ok(Vec::new());
         }
         let mut sum = state::Sum::default();
-        let stored = state::load(&self.store, next).await?;
+        let stored = self.load_state(next).await?;
         let all = stored.into_iter().chain(records);
         all.filter(lives).for_each(|it| sum.add(it));
         let name = name("full");
@@ -474,23 +379,21 @@ impl Committer {
         Ok(obsolete)
     }
 
-    async fn put_state(&self, name: &str, bytes: Vec<u8>) -> Result<StateFile, Error> {
+    async fn load_state(&self, manifest: &Manifest) -> Result<Vec<StateRecord>, Error> {
         loop {
-            match self
-                .store
-                .put_state(&self.dataflow.name, name, bytes.clone())
-                .await
-            {
+            match state::load(&self.store, manifest).await {
+                Err(Error::Lake(error)) => wait(error, &self.committed).await?,
+                result => return result,
+            }
+        }
+    }
+
+    async fn put_state(&self, name: &str, bytes: Vec<u8>) -> Result<StateFile, Error> {
+        let dataflow = &self.dataflow.name;
+        loop {
+            match self.store.put_state(dataflow, name, bytes.clone()).await {
                 Ok(file) => return Ok(file),
-                Err(error) => match error.remedy() {
-                    Remedy::GiveUp => return Err(error.into()),
-                    Remedy::RetryAfter(delay) => {
-                        tracing::error!(%error, "state could not be stored; trying again");
-                        self.committed
-                            .send_modify(|it| it.problem = Some(error.to_string()));
-                        tokio::time::sleep(delay).await;
-                    }
-                },
+                Err(error) => wait(error, &self.committed).await?,
             }
         }
     }
@@ -533,6 +436,78 @@ impl Committer {
                 });
             }
         }
+    }
+}
+
+/// Tells in the health that files cannot be written. The word goes with the next commit, which waits for them.
+pub(super) fn tell_of_uploads(told: watch::Sender<Committed>) -> Told {
+    Arc::new(move |error| {
+        let trouble = error.trouble();
+        let is_new = told.send_if_modified(|it| {
+            let is_new = it.problem.as_ref() != Some(&trouble);
+            it.problem = Some(trouble.clone());
+            is_new
+        });
+        if is_new {
+            tracing::error!("a file did not reach the lake and is tried again: {trouble}");
+        }
+    })
+}
+
+/// Tells in the health that the lake cannot be written, and waits until it may be asked again.
+///
+/// # Errors
+/// If asking again is no use.
+async fn wait(error: lake::Error, told: &watch::Sender<Committed>) -> Result<(), Error> {
+    match error.remedy() {
+        Remedy::GiveUp => Err(error.into()),
+        Remedy::RetryAfter(delay) => {
+            let trouble = error.trouble();
+            tracing::error!("the commit did not reach the lake and is tried again: {trouble}");
+            told.send_modify(|it| it.problem = Some(trouble));
+            tokio::time::sleep(delay).await;
+            Ok(())
+        }
+    }
+}
+
+/// Does what the protocol asks for until a commit is settled; false for a claim that another process was faster than. A lake that
+/// does not answer is asked again if someone can be `told`. `manifest_step` names the crash point behind the manifest.
+///
+/// # Errors
+/// If another process holds the lake, or the lake cannot be used.
+pub(super) async fn carry_through(
+    store: &Store,
+    commit: &mut Commit,
+    manifest_step: &str,
+    told: Option<&watch::Sender<Committed>>,
+) -> Result<bool, Error> {
+    loop {
+        let action = match commit.next() {
+            Next::Do(action) => action,
+            Next::Settled => return Ok(true),
+            Next::LookAgain => return Ok(false),
+            Next::Fenced { newer } => {
+                let ours = commit.manifest().generation;
+                return Err(lake::Error::Fenced { ours, newer }.into());
+            }
+        };
+        let seen = match store.perform(&commit.manifest().dataflow, &action).await {
+            Ok(seen) => seen,
+            Err(error) => match told {
+                Some(told) => {
+                    wait(error, told).await?;
+                    Seen::Unclear
+                }
+                None => return Err(error.into()),
+            },
+        };
+        match (&action, &seen) {
+            (Action::CreateManifest(_), Seen::Done) => crash_point(manifest_step),
+            (Action::CreateEntry { .. }, Seen::Done) => crash_point("table"),
+            _ => {}
+        }
+        commit.observe(seen);
     }
 }
 
@@ -602,3 +577,6 @@ pub(super) fn crash_point(step: &str) {
         std::process::abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,14 +8,15 @@
 //! with the first record that is in no archive. Until its manifest is there, nothing has happened; from then on everything is
 //! decided, and a start that finds it finishes it as it does with any commit.
 
-use super::commit::{app_id, crash_point, is_open, over};
+use super::commit::{crash_point, is_open, over};
 use super::growth::Growth;
 use super::refill;
 use super::replay::{self, Replay};
 use super::{Claimed, Error, outputs, state};
 use crate::engine::{self, ClockState, EventTimes, StateRecord};
 use crate::lake::{
-    self, Manifest, Stager, StateFile, Store, TableEntry, TableLayout, commit_info, remove_of, txn,
+    self, Commit, Manifest, Stager, StateFile, Store, TableEntry, TableLayout, app_id, commit_info,
+    remove_of, txn,
 };
 use crate::model::{Epoch, Row, batch_of_rows, wall_ms};
 use crate::plan::{
@@ -177,18 +178,18 @@ async fn grow(
         };
         next.tables.insert(name.clone(), entry);
     }
-    store.commit_manifest(&next).await?;
-    crash_point("manifest");
-    let tables = super::roll_forward(dataflow, store, &next).await?;
+    let mut commit = Commit::new(next);
+    super::finish(store, &mut commit, "manifest").await?;
+    let (manifest, tables) = super::as_settled(commit);
     tracing::info!(
-        number = next.number,
+        number = manifest.number,
         rows = read,
         seconds = began.elapsed().as_secs(),
         "the lake follows the changed dataflow since commit {}: {read} stored rows were read for it",
-        next.number
+        manifest.number
     );
     Ok(Claimed {
-        manifest: next,
+        manifest,
         tables,
         obsolete,
         grown: growth.sentences(),

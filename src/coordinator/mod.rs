@@ -20,7 +20,7 @@ mod state;
 
 use crate::cluster::{self, Joined};
 use crate::engine::{self, ClockSettings, ClockState, Control, Feed, Job, Outputs, Restored};
-use crate::lake::{self, Manifest, StateFile, Store, TableLayout, TableState};
+use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableState};
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
 use crate::plan::{Dataflow, ViewKind};
 use crate::source::{self, SharedStatus};
@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use commit::{Committed, app_id};
+pub use commit::Committed;
 pub use feed::decoder;
 pub use growth::Growth;
 pub use peers::Ending;
@@ -230,6 +230,8 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         sources.push((spec.name.clone(), status));
     }
 
+    let (committed_to, committed) = watch::channel(Committed::at(&claim));
+    let told = commit::tell_of_uploads(committed_to.clone());
     let (to_settle, from_workers) = mpsc::unbounded_channel();
     let in_flight = Arc::new(AtomicUsize::new(0));
     let unsettled = Arc::new(AtomicUsize::new(0));
@@ -248,13 +250,13 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
                 to_settle.clone(),
                 Arc::clone(&in_flight),
                 Arc::clone(&unsettled),
+                Arc::clone(&told),
             ));
             (feeds, outputs)
         })
         .collect();
     drop(to_settle);
     let control = Arc::new(Control::default());
-    let (committed_to, committed) = watch::channel(Committed::at(&claim));
     let (settled_to, settled) = watch::channel(Epoch(0));
     let (ending_to, ending) = watch::channel(None);
     let (links, mesh) = match joined {
@@ -433,7 +435,7 @@ async fn claim(
     let writer = uuid::Uuid::new_v4().to_string();
     let definitions =
         serde_json::to_value(&dataflow.definitions).map_err(|it| Error::State(it.to_string()))?;
-    let (manifest, growth) = loop {
+    let (claim, growth) = loop {
         let newest = store.newest_manifest(&dataflow.name).await?;
         let mut after = newest.unwrap_or_else(|| Manifest::empty(&dataflow.name));
         let growth = match after.tables.is_empty() {
@@ -444,15 +446,13 @@ async fn claim(
             }
             false => Some(growth::since(&after, dataflow)?),
         };
-        match store.claim(after, &writer, wall_ms()).await {
-            Ok(manifest) => break (manifest, growth),
-            Err(lake::Error::Fenced { .. }) => continue,
-            Err(error) => return Err(error.into()),
+        let mut claim = Commit::claim(after, &writer, wall_ms());
+        if finish(store, &mut claim, "claim").await? {
+            break (claim, growth);
         }
     };
-    commit::crash_point("claim");
-    let tables = roll_forward(dataflow, store, &manifest).await?;
     commit::crash_point("rolled");
+    let (manifest, tables) = as_settled(claim);
     let claimed = Claimed {
         manifest,
         tables,
@@ -467,26 +467,27 @@ async fn claim(
         if claimed.tables.contains_key(&layout.name) {
             continue;
         }
-        store.create_table(&layout, wall_ms()).await?;
+        let app = lake::app_id(&dataflow.name, &layout.name);
+        store.create_table(&layout, &app, wall_ms()).await?;
         claimed.tables.insert(layout.name, TableState::default());
     }
     Ok(claimed)
 }
 
-/// Finishes what a manifest decided for every table.
-async fn roll_forward(
-    dataflow: &Dataflow,
-    store: &Store,
-    manifest: &Manifest,
-) -> Result<BTreeMap<String, TableState>, Error> {
-    let mut tables: BTreeMap<String, TableState> = BTreeMap::new();
-    for (name, entry) in &manifest.tables {
-        let mut state = TableState::from_entry(entry);
-        let app = commit::app_id(&dataflow.name, name);
-        state.version = store.commit_table(name, entry, &app).await?;
-        tables.insert(name.clone(), state);
-    }
-    Ok(tables)
+/// Carries a commit through before anything runs. A lake that does not answer ends the start: nobody is served yet.
+async fn finish(store: &Store, commit: &mut Commit, manifest_step: &str) -> Result<bool, Error> {
+    commit::carry_through(store, commit, manifest_step, None).await
+}
+
+/// A settled manifest, and the tables as they are with it.
+fn as_settled(commit: Commit) -> (Manifest, BTreeMap<String, TableState>) {
+    let (manifest, versions) = commit.into_parts();
+    let tables = manifest.tables.iter().map(|(name, entry)| {
+        let state = TableState::from_entry(entry, versions[name]);
+        (name.clone(), state)
+    });
+    let tables = tables.collect();
+    (manifest, tables)
 }
 
 impl Pipeline {

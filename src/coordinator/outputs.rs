@@ -2,7 +2,7 @@
 
 use super::TICK_MS;
 use crate::engine::{CommitReport, Outputs, Published};
-use crate::lake::{Error, Staged, Stager, Store, TableLayout};
+use crate::lake::{Error, Staged, Stager, Store, TableLayout, Told};
 use crate::model::{Epoch, Row, batch_of_rows};
 use crate::plan::Dataflow;
 use crate::view::{Hub, Part};
@@ -73,6 +73,7 @@ impl WorkerOutputs {
         to_committer: UnboundedSender<WorkerCommit>,
         in_flight: Arc<AtomicUsize>,
         unsettled: Arc<AtomicUsize>,
+        told: Told,
     ) -> Self {
         let label = format!("w{worker}-{}", &writer[..8]);
         let stager = Stager::new(
@@ -80,7 +81,8 @@ impl WorkerOutputs {
             tokio::runtime::Handle::current(),
             label,
             Arc::clone(&in_flight),
-        );
+        )
+        .telling(told);
         WorkerOutputs {
             worker,
             first,

@@ -7,9 +7,6 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Manifests kept for reading as of earlier epochs.
-const KEPT: u64 = 1000;
-
 /// Offsets per source.
 pub type SourceOffsets = BTreeMap<String, Offsets>;
 
@@ -180,59 +177,6 @@ impl Store {
             })
     }
 
-    /// Creates a manifest. This is the commit: afterwards everything it names is decided.
-    ///
-    /// Safe to repeat after an unclear answer: our own bytes under the number mean that it had worked.
-    ///
-    /// # Errors
-    /// `Fenced` if another process has the number.
-    pub async fn commit_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
-        let path = path_of(&manifest.dataflow, manifest.number);
-        let bytes = serde_json::to_vec(manifest).map_err(|it| Error::Damaged {
-            path: path.to_string(),
-            reason: it.to_string(),
-        })?;
-        if self.create(&path, Bytes::from(bytes)).await? {
-            if let Some(old) = manifest.number.checked_sub(KEPT) {
-                self.delete(&path_of(&manifest.dataflow, old)).await?;
-            }
-            return Ok(());
-        }
-        match self.manifest_at(&path).await? {
-            Some(there) if there.writer == manifest.writer && there.epoch == manifest.epoch => {
-                Ok(())
-            }
-            Some(there) => Err(Error::Fenced {
-                ours: manifest.generation,
-                newer: there.generation,
-            }),
-            None => Err(Error::Damaged {
-                path: path.to_string(),
-                reason: "it exists and cannot be read".to_owned(),
-            }),
-        }
-    }
-
-    /// Takes a dataflow over after its newest manifest: the next number, a higher generation, the same content.
-    ///
-    /// # Errors
-    /// `Fenced` if another process has slipped in: then its manifest is the one to claim after.
-    pub async fn claim(
-        &self,
-        after: Manifest,
-        writer: &str,
-        now_ms: u64,
-    ) -> Result<Manifest, Error> {
-        let mut claim = after;
-        claim.number += 1;
-        claim.generation += 1;
-        claim.writer = writer.to_owned();
-        claim.written_ms = now_ms;
-        claim.counts = None;
-        self.commit_manifest(&claim).await?;
-        Ok(claim)
-    }
-
     /// Leaves a request to whoever runs the dataflow next.
     ///
     /// # Errors
@@ -349,10 +293,10 @@ fn request_path(dataflow: &str, id: &str) -> Path {
     Path::from(format!("_tidelake/{dataflow}/requests/{id}.json"))
 }
 
-fn folder(dataflow: &str) -> Path {
+pub(super) fn folder(dataflow: &str) -> Path {
     Path::from(format!("_tidelake/{dataflow}/manifests"))
 }
 
-fn path_of(dataflow: &str, number: u64) -> Path {
+pub(super) fn path_of(dataflow: &str, number: u64) -> Path {
     Path::from(format!("_tidelake/{dataflow}/manifests/{number:020}.json"))
 }

@@ -14,6 +14,8 @@ mod inspect;
 mod log;
 mod manifest;
 mod parquet_file;
+mod perform;
+mod protocol;
 mod stage;
 mod table;
 
@@ -22,8 +24,9 @@ pub use log::{commit_info, remove_of, txn};
 pub use manifest::{
     BySource, Counts, Manifest, PartitionRead, SourceOffsets, StateFile, TableEntry,
 };
-pub use stage::{Staged, Stager, TableLayout};
-pub use table::{Compaction, TableState};
+pub use protocol::{Action, Commit, Next, Seen, app_id};
+pub use stage::{Staged, Stager, TableLayout, Told};
+pub use table::{Change, Compaction, TableState};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -33,6 +36,9 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
+
+/// A lake that did not answer is asked again after this time; in tests sooner.
+const RETRY_AFTER: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 1000 });
 
 /// What can go wrong with a lake.
 #[derive(Debug, thiserror::Error)]
@@ -69,9 +75,39 @@ pub enum Remedy {
 impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
-            Error::Store { .. } => Remedy::RetryAfter(Duration::from_secs(1)),
+            Error::Store { .. } => Remedy::RetryAfter(RETRY_AFTER),
             _ => Remedy::GiveUp,
         }
+    }
+
+    /// What to say while the lake is tried again: why, and what one can do about it.
+    pub fn trouble(&self) -> String {
+        let mut causes = Vec::new();
+        let mut next: Option<&dyn std::error::Error> = Some(self);
+        while let Some(cause) = next {
+            if let Some(known) = cause.downcast_ref().and_then(known_trouble) {
+                return format!(
+                    "{known}, and all goes on by itself; nothing is lost, reading waits"
+                );
+            }
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        causes.join(": ")
+    }
+}
+
+/// What people can mend.
+fn known_trouble(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull => Some("the lake's disk is full: free some space"),
+        ErrorKind::QuotaExceeded => Some("the lake's disk quota is used up: free some space"),
+        ErrorKind::ReadOnlyFilesystem => Some("the lake's disk is read-only: make it writable"),
+        ErrorKind::PermissionDenied => {
+            Some("the lake may not be written: give this user the right to")
+        }
+        _ => None,
     }
 }
 
@@ -225,8 +261,7 @@ impl Store {
                 path: path.to_string(),
                 source,
             })?;
-        self.make_durable(path);
-        Ok(())
+        self.make_durable(path)
     }
 
     /// Creates an object that must not exist. False if it did: nothing was written then.
@@ -237,7 +272,7 @@ impl Store {
         };
         match self.objects.put_opts(path, bytes.into(), options).await {
             Ok(_) => {
-                self.make_durable(path);
+                self.make_durable(path)?;
                 Ok(true)
             }
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
@@ -274,13 +309,22 @@ impl Store {
     }
 
     /// On a local disk: file and folder are on the platter before we go on. `object_store` itself never syncs.
-    fn make_durable(&self, path: &Path) {
-        let Some(folder) = &self.folder else { return };
+    fn make_durable(&self, path: &Path) -> Result<(), Error> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
         let file = folder.join(path.as_ref());
-        for it in [Some(file.as_path()), file.parent()].into_iter().flatten() {
-            if let Err(error) = std::fs::File::open(it).and_then(|it| it.sync_all()) {
-                tracing::warn!(path = %it.display(), %error, "could not sync to disk");
-            }
-        }
+        let sync = |it: &std::path::Path| std::fs::File::open(it)?.sync_all();
+        [Some(file.as_path()), file.parent()]
+            .into_iter()
+            .flatten()
+            .try_for_each(sync)
+            .map_err(|error| Error::Store {
+                path: path.to_string(),
+                source: object_store::Error::Generic {
+                    store: "sync to disk",
+                    source: Box::new(error),
+                },
+            })
     }
 }

@@ -1,10 +1,11 @@
 //! Staging: a worker's rows become Parquet files in the lake that no reader sees yet.
 //!
-//! Encoding happens on the worker; uploads run elsewhere and are waited for by the commit. A process that dies
+//! Encoding happens on the worker; uploads run elsewhere and are waited for by the commit. A lake that cannot be written is tried again
+//! until it can, if there is someone to hear of it: sources wait then, and nothing has to start anew. A process that dies
 //! leaves files no log names; they are harmless and go by age.
 
 use super::parquet_file::{ParquetFile, cut, file_columns, file_schema};
-use super::{Error, Store, log};
+use super::{Error, Remedy, Store, log};
 use crate::model::Epoch;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
@@ -83,6 +84,9 @@ struct Open {
     rows: u64,
 }
 
+/// Hears of each upload that did not succeed and will be tried again.
+pub type Told = Arc<dyn Fn(&Error) + Send + Sync>;
+
 /// The open files of one worker.
 pub struct Stager {
     store: Store,
@@ -95,9 +99,11 @@ pub struct Stager {
     finished: Vec<(Epoch, Staged)>,
     /// Bytes encoded and not yet uploaded, of all workers.
     in_flight: Arc<AtomicUsize>,
+    told: Option<Told>,
 }
 
 impl Stager {
+    /// Uploads that do not succeed fail their commit, until there is someone to be `telling`.
     pub fn new(store: Store, runtime: Handle, label: String, in_flight: Arc<AtomicUsize>) -> Self {
         Stager {
             store,
@@ -108,6 +114,15 @@ impl Stager {
             schemas: BTreeMap::new(),
             finished: Vec::new(),
             in_flight,
+            told: None,
+        }
+    }
+
+    /// From now on uploads are tried again until they succeed.
+    pub fn telling(self, told: Told) -> Self {
+        Stager {
+            told: Some(told),
+            ..self
         }
     }
 
@@ -287,18 +302,11 @@ impl Stager {
             "dataChange": true, "stats": statistics,
         }});
         let (store, in_flight) = (self.store.clone(), Arc::clone(&self.in_flight));
+        let told = self.told.clone();
         let full = Path::from(format!("{table}/{path}"));
         in_flight.fetch_add(size, Ordering::AcqRel);
         let upload = self.runtime.spawn(async move {
-            let bytes = Bytes::from(bytes);
-            let mut result = store.put(&full, bytes.clone()).await;
-            for delay_ms in [100, 500, 2000, 5000] {
-                if result.is_ok() {
-                    break;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(delay_ms)).await;
-                result = store.put(&full, bytes.clone()).await;
-            }
+            let result = upload(&store, &full, Bytes::from(bytes), told).await;
             in_flight.fetch_sub(size, Ordering::AcqRel);
             result
         });
@@ -313,5 +321,20 @@ impl Stager {
             },
         ));
         Ok(())
+    }
+}
+
+async fn upload(store: &Store, path: &Path, bytes: Bytes, told: Option<Told>) -> Result<(), Error> {
+    loop {
+        let Err(error) = store.put(path, bytes.clone()).await else {
+            return Ok(());
+        };
+        match (error.remedy(), &told) {
+            (Remedy::RetryAfter(delay), Some(told)) => {
+                told(&error);
+                tokio::time::sleep(delay).await;
+            }
+            _ => return Err(error),
+        }
     }
 }

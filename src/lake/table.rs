@@ -4,9 +4,10 @@
 //! OPTIMIZE by another tool), the next free one is used. Log checkpoints are made by the Delta library, away
 //! from the commits.
 
+use super::log::{self, commit_info, remove_of, txn};
 use super::parquet_file::{ParquetFile, file_schema};
 use super::stage::TableLayout;
-use super::{Error, Store, TableEntry, log};
+use super::{Error, Manifest, Store, TableEntry};
 use crate::model::Epoch;
 use arrow::array::{RecordBatch, new_null_array};
 use bytes::Bytes;
@@ -49,15 +50,83 @@ pub struct Compaction {
     pub merged: Value,
 }
 
+/// What a commit brings to a table.
+#[derive(Debug, Default)]
+pub struct Change<'a> {
+    /// Log actions of new files, and whether they hold open rows.
+    pub adds: Vec<(Value, bool)>,
+    /// Whether open rows of earlier commits go.
+    pub replaces_open: bool,
+    pub merged: Vec<&'a Compaction>,
+}
+
 impl TableState {
-    /// As a manifest recorded it.
-    pub fn from_entry(entry: &TableEntry) -> Self {
-        TableState {
-            version: entry.version,
-            commit: entry.commit,
-            open_files: entry.open_files.clone(),
-            small_files: entry.small_files.clone(),
-            checkpointed: entry.version,
+    /// As a manifest recorded it, at the version that it was found to have.
+    pub fn from_entry(entry: &TableEntry, version: u64) -> Self {
+        let mut state = TableState {
+            checkpointed: version,
+            ..TableState::default()
+        };
+        state.follow(entry, version);
+        state
+    }
+
+    /// Goes on to what a commit made of it.
+    pub fn follow(&mut self, entry: &TableEntry, version: u64) {
+        self.version = version;
+        self.commit = entry.commit;
+        self.open_files.clone_from(&entry.open_files);
+        self.small_files.clone_from(&entry.small_files);
+    }
+
+    /// What a commit does to the table: nothing if nothing changes. `app` is the table's application id, `read` how far its
+    /// partitions are read, each by an application id of its own.
+    pub fn entry(
+        &self,
+        next: &Manifest,
+        app: &str,
+        change: Change,
+        read: impl IntoIterator<Item = (String, u64)>,
+    ) -> TableEntry {
+        let now_ms = next.written_ms;
+        let mut after = self.clone();
+        let mut actions = Vec::new();
+        if change.replaces_open {
+            let open = after.open_files.drain(..);
+            actions.extend(open.map(|it| remove_of(&it, true, now_ms)));
+        }
+        for (add, open) in change.adds {
+            match open {
+                true => after.open_files.push(add.clone()),
+                false => after.note(&add),
+            }
+            actions.push(add);
+        }
+        for merge in change.merged {
+            actions.extend(merge.small.iter().map(|it| remove_of(it, false, now_ms)));
+            actions.push(merge.merged.clone());
+            after.small_files.retain(|it| !merge.small.contains(it));
+            after.note(&merge.merged);
+        }
+        if !actions.is_empty() {
+            let blind = !actions.iter().any(|it| it.get("remove").is_some());
+            let (number, epoch) = (next.number, next.epoch.0);
+            let mut all = vec![
+                commit_info("STREAMING UPDATE", epoch, number, blind, now_ms),
+                txn(app, number, now_ms),
+                txn(&format!("{app}#generation"), next.generation, now_ms),
+            ];
+            let read = read.into_iter();
+            all.extend(read.map(|(partition, offset)| txn(&partition, offset, now_ms)));
+            all.append(&mut actions);
+            (after.version, after.commit, actions) = (self.version + 1, number, all);
+        }
+        TableEntry {
+            version: after.version,
+            commit: after.commit,
+            actions,
+            open_files: after.open_files,
+            small_files: after.small_files,
         }
     }
 
@@ -107,11 +176,17 @@ fn staged_for(name: &str) -> Option<Epoch> {
 }
 
 impl Store {
-    /// Makes the table of a new lake if it is not there.
+    /// Makes a table that no manifest has yet, if it is not there. `app` is its application id.
     ///
     /// # Errors
-    /// If it cannot be made, or is there with other columns.
-    pub async fn create_table(&self, layout: &TableLayout, now_ms: u64) -> Result<(), Error> {
+    /// If it cannot be made, or is there with other columns, or with commits whose manifests are gone: the next ones, with the same numbers,
+    /// would be taken for those and left out.
+    pub async fn create_table(
+        &self,
+        layout: &TableLayout,
+        app: &str,
+        now_ms: u64,
+    ) -> Result<(), Error> {
         let wrong = |reason: String| Error::Table {
             table: layout.name.clone(),
             reason,
@@ -138,7 +213,17 @@ impl Store {
                 "it exists with other columns; use another --lake or move the table away"
                     .to_owned(),
             )),
-            _ => Ok(()),
+            _ => {
+                let entries = self.log_entries(&layout.name).await?;
+                let has_commit = |it: &Value| it["txn"]["appId"] == app;
+                match entries.values().flatten().any(has_commit) {
+                    true => Err(wrong(
+                        "it has commits of this dataflow whose manifests are gone from _tidelake; use another --lake or move the table away"
+                            .to_owned(),
+                    )),
+                    false => Ok(()),
+                }
+            }
         }
     }
 
@@ -188,54 +273,6 @@ impl Store {
             serde_json::json!({"add": {"path": path, "partitionValues": values, "size": it.size()}})
         };
         Ok(snapshot.log_data().iter().map(add).collect())
-    }
-
-    /// Writes a table's version of a commit, unless it is there. Returns the version it has.
-    ///
-    /// # Errors
-    /// If the log cannot be read or written.
-    pub async fn commit_table(
-        &self,
-        table: &str,
-        entry: &TableEntry,
-        app_id: &str,
-    ) -> Result<u64, Error> {
-        if entry.actions.is_empty() {
-            return Ok(entry.version);
-        }
-        let bytes = Bytes::from(log::entry_bytes(&entry.actions));
-        let mut version = entry.version;
-        loop {
-            let path = Path::from(format!("{table}/{}", log::entry_path(version)));
-            if self.create(&path, bytes.clone()).await? {
-                return Ok(version);
-            }
-            let Some(there) = self.get(&path).await? else {
-                continue;
-            };
-            let damaged = |reason| Error::Damaged {
-                path: path.to_string(),
-                reason,
-            };
-            let ours = log::entry_actions(&there)
-                .map_err(damaged)?
-                .iter()
-                .any(|it| {
-                    it["txn"]["appId"] == app_id
-                        && it["txn"]["version"]
-                            .as_u64()
-                            .is_some_and(|it| entry.commit <= it)
-                });
-            if ours {
-                return Ok(version);
-            }
-            tracing::warn!(
-                table,
-                version,
-                "another writer took this version; going on with the next"
-            );
-            version += 1;
-        }
     }
 
     /// Writes a log checkpoint, deletes old log entries, and files that no version of the last hour names.
@@ -394,7 +431,6 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::{commit_info, remove_of, txn};
     use arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
     use std::time::{Duration, SystemTime};
@@ -421,7 +457,9 @@ mod tests {
             schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)])),
             partition_by: Vec::new(),
         };
-        store.create_table(&layout, NOW_MS).await.expect("a table");
+        let create = || store.create_table(&layout, "app", NOW_MS);
+        create().await.expect("a table");
+        create().await.expect("it is there and empty");
         let [named, just_replaced, long_replaced] = [name('e', 1), name('e', 2), name('e', 3)];
         let [leftover, merged_leftover, awaited] = [name('e', 4), name('m', 4), name('e', 11)];
         let now_ms = crate::model::wall_ms();
@@ -437,17 +475,12 @@ mod tests {
                 txn("app", version, now_ms),
             ];
             all.extend(actions);
-            let entry = TableEntry {
-                version,
-                commit: version,
-                actions: all,
-                ..TableEntry::default()
-            };
-            store
-                .commit_table("t", &entry, "app")
-                .await
-                .expect("a version");
+            let path = Path::from(format!("t/{}", log::entry_path(version)));
+            let bytes = Bytes::from(log::entry_bytes(&all));
+            assert!(store.create(&path, bytes).await.expect("a version"));
         }
+        let refused = create().await.expect_err("it has commits");
+        assert!(refused.to_string().contains("manifests are gone"));
         let everything = [
             &named,
             &just_replaced,

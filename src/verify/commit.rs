@@ -6,8 +6,8 @@
 use super::Error;
 use super::report::{Check, Findings, Report, count};
 use super::tables::{Entries, txn_of};
-use crate::coordinator::{self, app_id, growth};
-use crate::lake::{self, Counts, Manifest, Store, TableEntry};
+use crate::coordinator::{self, growth};
+use crate::lake::{self, Counts, Manifest, Store, TableEntry, app_id};
 use crate::plan::Dataflow;
 use object_store::path::Path;
 use std::collections::BTreeMap;

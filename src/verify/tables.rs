@@ -3,8 +3,7 @@
 use super::Error;
 use super::commit::{Chosen, names};
 use super::report::{Check, Findings, Report, count, number};
-use crate::coordinator::app_id;
-use crate::lake::{FileFacts, Manifest, Store, TableEntry};
+use crate::lake::{FileFacts, Manifest, Store, TableEntry, app_id};
 use crate::plan::Dataflow;
 use deltalake::DeltaTable;
 use object_store::path::Path;
