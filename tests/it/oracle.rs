@@ -476,7 +476,7 @@ fn run(
                 let outputs: Box<dyn Outputs> = Box::new(WorkerOutputs {
                     handed: Arc::clone(&handed),
                     process,
-                    dataflow: Arc::clone(&subject.dataflow),
+                    dataflow: Arc::clone(dataflow),
                     unmarked: Vec::new(),
                 });
                 (vec![Box::new(feed) as Box<dyn Feed>], outputs)
