@@ -14,7 +14,7 @@ use common::{Figure, delay};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidelake::model::Offsets;
-use tidelake::plan::SourceSpec;
+use tidelake::plan::Dataflow;
 use tidelake::source::{SharedStatus, file};
 
 #[derive(Clone, Debug, Parser)]
@@ -76,7 +76,7 @@ fn all(options: &Options) {
     ]
     .map(str::to_owned)
     .to_vec();
-    let mut figures: Vec<Figure> = ["read", "decode", "parquet"]
+    let mut figures: Vec<Figure> = ["read", "decode", "parquet", "table"]
         .map(|it| common::step("files", it, &arguments))
         .to_vec();
     let from_files = ["--input".to_owned(), folder];
@@ -106,7 +106,7 @@ fn all(options: &Options) {
     );
     drop(input);
     if 0 < options.delay_seconds {
-        let rate = options.rate.unwrap_or(figures[4].records_per_s / 2.0);
+        let rate = options.rate.unwrap_or(figures[5].records_per_s / 2.0);
         let input = tempfile::tempdir().expect("a folder for the input");
         let lake = tempfile::tempdir().expect("a folder for the lake");
         let mut files = Files::open(input.path(), options.partitions);
@@ -146,16 +146,15 @@ fn archive_only() -> tempfile::TempDir {
     folder
 }
 
-/// The source of the shipped dataflow.
-fn source() -> SourceSpec {
+/// The shipped dataflow.
+fn dataflow() -> Dataflow {
     let folder = common::repository().join("dataflows/web_logs");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime for planning");
-    let dataflow = runtime
+    runtime
         .block_on(tidelake::sql::load(&folder, |_| None))
-        .expect("the shipped dataflow is sound");
-    dataflow.sources[0].clone()
+        .expect("the shipped dataflow is sound")
 }
 
 fn read(depth: Depth, input: &Path, options: &Options) -> common::Done {
@@ -163,7 +162,7 @@ fn read(depth: Depth, input: &Path, options: &Options) -> common::Done {
     let workers = options.workers;
     ceiling::run(
         depth,
-        &source(),
+        &dataflow(),
         workers,
         options.records,
         &|worker, to, stop| {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tidelake::model::Offsets;
-use tidelake::plan::SourceSpec;
+use tidelake::plan::Dataflow;
 use tidelake::source::{SharedStatus, kafka};
 
 /// How long the broker may take to answer.
@@ -102,7 +102,7 @@ fn all(options: &Options) {
     ]
     .map(str::to_owned)
     .to_vec();
-    let mut figures: Vec<Figure> = ["read", "decode", "parquet"]
+    let mut figures: Vec<Figure> = ["read", "decode", "parquet", "table"]
         .map(|it| common::step("kafka", it, &arguments))
         .to_vec();
     let shipped = common::repository().join("dataflows/web_logs");
@@ -146,8 +146,8 @@ fn environment(brokers: &str, topic: &str) -> Vec<(String, String)> {
         .to_vec()
 }
 
-/// The source of the shipped dataflow, on a topic.
-fn source(brokers: &str, topic: &str) -> SourceSpec {
+/// The shipped dataflow, on a topic.
+fn dataflow(brokers: &str, topic: &str) -> Dataflow {
     let folder = common::repository().join("dataflows/web_logs");
     let environment = environment(brokers, topic);
     let lookup = |name: &str| {
@@ -157,19 +157,19 @@ fn source(brokers: &str, topic: &str) -> SourceSpec {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime for planning");
-    let dataflow = runtime
+    runtime
         .block_on(tidelake::sql::load(&folder, lookup))
-        .expect("the shipped dataflow is sound");
-    dataflow.sources[0].clone()
+        .expect("the shipped dataflow is sound")
 }
 
 fn read(depth: Depth, brokers: &str, topic: &str, options: &Options) -> common::Done {
-    let spec = source(brokers, topic);
+    let dataflow = dataflow(brokers, topic);
+    let spec = &dataflow.sources[0];
     let topic = kafka::Topic::from_options(&spec.name, &spec.options).expect("a Kafka source");
     let workers = options.workers;
     ceiling::run(
         depth,
-        &spec,
+        &dataflow,
         workers,
         options.records,
         &|worker, to, stop| {

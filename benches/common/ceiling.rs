@@ -1,10 +1,11 @@
 //! The ceilings: the same input read by the same readers, and then less and less done with it.
 //!
 //! `read` takes every chunk and drops it; `decode` also makes columns of it; `parquet` also writes those columns,
-//! just as they are, into files of a lake that nobody commits. What a pipeline costs beyond
-//! `parquet` is the price of views, enrichment, exactly-once and serving.
+//! just as they are, into files of a lake that nobody commits; `table` writes the rows of the archive instead, with all that is computed
+//! for them, in its folders. What a pipeline costs beyond `parquet` is the price of enrichment, views, exactly-once and serving.
 
 use super::{Done, STEP_MAX};
+use arrow::array::Int64Array;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use tidelake::coordinator::decoder;
 use tidelake::lake::{Staged, Stager, Store, TableLayout};
 use tidelake::model::Epoch;
-use tidelake::plan::SourceSpec;
+use tidelake::plan::{Dataflow, evaluate, with_epochs};
 use tidelake::source::{CHUNKS_AHEAD, Chunk};
 
 /// How far a ceiling goes.
@@ -21,6 +22,7 @@ pub enum Depth {
     Read,
     Decode,
     Parquet,
+    Table,
 }
 
 /// Starts a worker's reader thread on a channel.
@@ -33,7 +35,7 @@ pub type StartReader<'a> = &'a dyn Fn(
 /// Reads `records` records with one reader and one worker thread each, and tells what that took.
 pub fn run(
     depth: Depth,
-    spec: &SourceSpec,
+    dataflow: &Dataflow,
     workers: usize,
     records: u64,
     start_reader: StartReader<'_>,
@@ -59,7 +61,7 @@ pub fn run(
             );
             let (seen, bytes, stop, runtime) = (&seen, &bytes, &stop, &runtime);
             scope.spawn(move || {
-                work(depth, spec, &chunks, stager, runtime, |chunk| {
+                work(depth, dataflow, &chunks, stager, runtime, |chunk| {
                     bytes.fetch_add(chunk.records.data.len() as u64, Ordering::Relaxed);
                     let count = chunk.records.ends.len() as u64;
                     seen.fetch_add(count, Ordering::Relaxed) + count < records
@@ -83,18 +85,26 @@ pub fn run(
 /// One worker, until all workers together have seen every record.
 fn work(
     depth: Depth,
-    spec: &SourceSpec,
+    dataflow: &Dataflow,
     chunks: &Receiver<Chunk>,
     mut stager: Stager,
     runtime: &tokio::runtime::Runtime,
     note: impl Fn(&Chunk) -> bool,
 ) {
     let began = Instant::now();
-    let mut decoder = decoder(spec).expect("the source can be decoded");
-    let layout = TableLayout {
-        name: "archive".to_owned(),
-        schema: decoder.schema(),
-        partition_by: Vec::new(),
+    let (source, table) = (&dataflow.sources[0], &dataflow.tables[0]);
+    let mut decoder = decoder(source).expect("the source can be decoded");
+    let layout = match depth {
+        Depth::Table => TableLayout {
+            name: table.name.clone(),
+            schema: table.plan.schema(),
+            partition_by: table.partition_by.clone(),
+        },
+        _ => TableLayout {
+            name: "archive".to_owned(),
+            schema: decoder.schema(),
+            partition_by: Vec::new(),
+        },
     };
     let mut going_on = true;
     while going_on {
@@ -110,11 +120,18 @@ fn work(
         }
         let decoded = decoder.decode(&chunk.records);
         assert!(decoded.dead_letters.is_empty(), "generated records decode");
-        if depth == Depth::Parquet {
-            stager
-                .append(&layout, Epoch(1), &decoded.batch)
-                .expect("rows can be encoded");
-        }
+        let rows = match depth {
+            Depth::Read | Depth::Decode => continue,
+            Depth::Parquet => decoded.batch,
+            Depth::Table => {
+                let epochs = Int64Array::from_value(1, decoded.batch.num_rows());
+                let records = with_epochs(&decoded.batch, epochs).expect("one epoch per record");
+                evaluate(&table.plan, &records).expect("generated records are sound")
+            }
+        };
+        stager
+            .append(&layout, Epoch(1), &rows)
+            .expect("rows can be encoded");
     }
     let staged: Vec<Staged> = stager.finish(Epoch(1), true).expect("files can be closed");
     for file in staged {
