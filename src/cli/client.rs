@@ -76,7 +76,7 @@ pub async fn sql_of_lake(uri: &str, query: &str, output: Output) -> Result<()> {
         bail!("there are no tables in {uri}");
     }
     let queries = Queries::new(
-        Hub::new(Vec::new(), 1, Vec::new(), Epoch(0)),
+        Hub::new(Vec::new(), 1, Vec::new(), 0, Epoch(0)),
         Arc::default(),
         Arc::new(super::serve::Lake::of_tables(store, tables)),
         Limits::default(),

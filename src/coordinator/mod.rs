@@ -194,7 +194,8 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         .iter()
         .map(|it| totals.get(&it.name).copied().unwrap_or_default())
         .collect();
-    let hub = Hub::new(infos, options.workers, per_source, beginning.start);
+    let (generation, start) = (claim.generation, beginning.start);
+    let hub = Hub::new(infos, options.workers, per_source, generation, start);
     for (number, view) in dataflow.views.iter().enumerate() {
         hub.seed(
             number,

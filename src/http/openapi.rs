@@ -169,7 +169,10 @@ fn routes() -> Vec<Route> {
             parameters: &[
                 ("where", "only rows for which it holds"),
                 ("hz", "frames a second, 0.1 to 30"),
-                ("since", "epoch to go on from"),
+                (
+                    "since",
+                    "id of the last frame, or its <generation>.<epoch>, to go on from",
+                ),
             ],
             ..route(
                 "get",
@@ -191,7 +194,7 @@ fn routes() -> Vec<Route> {
                 ),
                 (
                     "since",
-                    "epoch to go on from; since.<view> for one of several",
+                    "id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several",
                 ),
             ],
             ..route(

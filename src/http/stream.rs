@@ -198,7 +198,7 @@ impl Client {
         let text = match event {
             Kind::Named(name) => format!(
                 "id: {}.{}\nevent: {name}\ndata: {data}\n\n",
-                self.heard(),
+                self.app.hub.heard(self.heard()),
                 self.number
             ),
             Kind::Unnamed => format!("data: {data}\n\n"),

@@ -10,7 +10,7 @@ use super::stream::{Frame, Kind, NEVER, Topic};
 use super::wire::RowWriter;
 use super::{seed, status};
 use crate::model::{Epoch, Row};
-use crate::view::{Since, TailBatch, ViewInfo};
+use crate::view::{Heard, Since, TailBatch, ViewInfo};
 use serde_json::{Value as Json, json};
 use std::fmt::Write;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct ViewTopic {
     writer: RowWriter,
     filter: Option<Filter>,
     every: Duration,
-    at: Option<Epoch>,
+    at: Option<Heard>,
     /// Resumed at an epoch that has not been checked yet.
     resumed: bool,
 }
@@ -37,7 +37,7 @@ impl ViewTopic {
         info: &ViewInfo,
         filter: Option<Filter>,
         every: Duration,
-        since: Option<Epoch>,
+        since: Option<Heard>,
     ) -> Self {
         let writer = RowWriter::new(&info.schema);
         ViewTopic {
@@ -54,11 +54,12 @@ impl ViewTopic {
         self.filter.as_ref().is_none_or(|it| it.matches(row))
     }
 
-    fn head(&self, epoch: Epoch) -> String {
+    fn head(&self, app: &App, epoch: Epoch) -> String {
         let mut text = format!(
-            "{{\"view\":{},\"epoch\":{epoch},\"as_of\":\"{}\"",
+            "{{\"view\":{},\"epoch\":{epoch},\"as_of\":\"{}\",\"generation\":{}",
             Json::from(self.name.as_str()),
-            epoch.iso()
+            epoch.iso(),
+            app.hub.generation()
         );
         if let Some(filter) = &self.filter {
             let _ = write!(text, ",\"where\":{}", Json::from(filter.text.as_str()));
@@ -81,7 +82,7 @@ impl ViewTopic {
             .iter()
             .filter(|it| self.passes(&it.0))
             .map(|it| (&it.0, it.1));
-        let mut data = self.head(snapshot.epoch);
+        let mut data = self.head(app, snapshot.epoch);
         let _ = write!(
             data,
             ",\"columns\":{},\"rows\":{}",
@@ -92,7 +93,7 @@ impl ViewTopic {
             let _ = write!(data, ",\"reason\":{}", Json::from(reason));
         }
         data.push('}');
-        self.at = Some(snapshot.epoch);
+        self.at = Some(app.hub.heard(snapshot.epoch));
         out.push(Frame {
             event: Kind::Named(event),
             data,
@@ -106,7 +107,7 @@ impl Topic for ViewTopic {
     }
 
     fn is_behind(&self, epoch: Epoch) -> bool {
-        self.resumed || self.at.is_none_or(|at| at < epoch)
+        self.resumed || self.at.is_none_or(|at| at.epoch < epoch)
     }
 
     fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
@@ -114,10 +115,13 @@ impl Topic for ViewTopic {
         let Some(at) = self.at else {
             return self.all_rows(app, "snapshot", None, out);
         };
-        match app.hub.since(&self.name, at) {
+        match app.hub.since_heard(&self.name, at) {
             None => {}
             Some(Since::TooOld) => {
-                let reason = format!("changes since epoch {at} are no longer kept");
+                let reason = match at.generation == app.hub.generation() {
+                    true => format!("changes since epoch {} are no longer kept", at.epoch),
+                    false => format!("epoch {} is of an earlier run", at.epoch),
+                };
                 self.all_rows(app, "reset", Some(&reason), out);
             }
             Some(Since::Changes {
@@ -125,8 +129,8 @@ impl Topic for ViewTopic {
                 changes,
                 epochs,
             }) => {
-                self.at = Some(epoch);
-                let mut data = self.head(epoch);
+                self.at = Some(app.hub.heard(epoch));
+                let mut data = self.head(app, epoch);
                 data.push_str(",\"changes\":[");
                 let start = data.len();
                 for (row, diff) in changes.iter().filter(|it| self.passes(&it.0)) {
@@ -150,7 +154,7 @@ impl Topic for ViewTopic {
     }
 
     fn heard(&self) -> Option<Epoch> {
-        self.at
+        self.at.map(|it| it.epoch)
     }
 }
 

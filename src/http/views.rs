@@ -8,7 +8,7 @@ use super::topics::{HealthTopic, MetricsTopic, PipelineTopic, TailTopic, ViewTop
 use super::wire::RowWriter;
 use super::{App, EPOCH_HEADER, number};
 use crate::model::Epoch;
-use crate::view::ViewInfo;
+use crate::view::{Heard, ViewInfo};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
@@ -159,8 +159,8 @@ pub async fn stream(
         topics.push(match name.split_once(':') {
             Some(("view", view)) => {
                 let info = find(&app, view)?;
-                let since = match epoch_of(&query, &format!("since.{view}"))? {
-                    Some(epoch) => Some(epoch),
+                let since = match heard_of(&query, &format!("since.{view}"))? {
+                    Some(heard) => Some(heard),
                     None => since,
                 };
                 let filter = filter
@@ -258,28 +258,32 @@ fn every(query: &HashMap<String, String>) -> Result<Duration, Problem> {
     Ok(Duration::from_secs_f64(1.0 / hz.clamp(HZ_MIN, HZ_MAX)))
 }
 
-/// The epoch a client comes back with: of its last frame, or asked for.
-fn resume(query: &HashMap<String, String>, headers: &HeaderMap) -> Result<Option<Epoch>, Problem> {
+/// What a client that comes back has heard: by its last frame, or as it says.
+fn resume(query: &HashMap<String, String>, headers: &HeaderMap) -> Result<Option<Heard>, Problem> {
     let last = headers
         .get("last-event-id")
         .and_then(|it| it.to_str().ok())
         .filter(|it| !it.is_empty());
     match last {
-        None => epoch_of(query, "since"),
-        Some(id) => {
-            let epoch = id
-                .split('.')
-                .next()
-                .and_then(|it| it.parse().ok())
-                .map(Epoch);
-            let wrong = || {
-                Problem::bad_request(
-                    "bad_event_id",
-                    format!("Last-Event-ID {id:?} has the form <epoch>.<number>"),
-                )
-            };
-            epoch.ok_or_else(wrong).map(Some)
-        }
+        None => heard_of(query, "since"),
+        Some(id) => id.parse().map(Some).map_err(|_| {
+            Problem::bad_request(
+                "bad_event_id",
+                format!("Last-Event-ID {id:?} has not the form <generation>.<epoch>.<number>"),
+            )
+        }),
+    }
+}
+
+fn heard_of(query: &HashMap<String, String>, name: &str) -> Result<Option<Heard>, Problem> {
+    match query.get(name).filter(|it| !it.is_empty()) {
+        None => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| {
+            Problem::bad_request(
+                "bad_parameter",
+                format!("{name}={text} must be <generation>.<epoch>, or the id of a frame"),
+            )
+        }),
     }
 }
 

@@ -12,6 +12,9 @@ use crate::model::{Epoch, Row, wall_ms};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
@@ -97,6 +100,7 @@ pub struct TailBatch {
 /// The live views of one process.
 #[derive(Debug)]
 pub struct Hub {
+    generation: u64,
     inner: RwLock<Inner>,
     moved: watch::Sender<Epoch>,
 }
@@ -131,6 +135,40 @@ struct View {
     ring_from: Epoch,
 }
 
+/// Up to where a reader has heard: an epoch, of one run of the pipeline. Written `<generation>.<epoch>`.
+///
+/// Runs may cut records into epochs differently, and a clock that was set back makes a later run use epochs of an earlier one again; so
+/// an epoch alone says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub generation: u64,
+    pub epoch: Epoch,
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.generation, self.epoch)
+    }
+}
+
+impl FromStr for Heard {
+    type Err = ParseIntError;
+
+    /// What follows the epoch is not looked at. An epoch alone is of no run.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut numbers = text.split('.').map(str::parse);
+        let first = numbers.next().unwrap_or(Ok(0))?;
+        let (generation, epoch) = match numbers.next() {
+            Some(second) => (first, second?),
+            None => (0, first),
+        };
+        Ok(Heard {
+            generation,
+            epoch: Epoch(epoch),
+        })
+    }
+}
+
 impl Hub {
     /// A hub for views fed by `workers` workers. Nothing is visible before all of them are past `start`, the first epoch of
     /// this run: what was restored is then in, and an epoch that a reader heard of from an earlier run, which may have had
@@ -139,6 +177,7 @@ impl Hub {
         views: Vec<ViewInfo>,
         workers: usize,
         totals: Vec<Totals>,
+        generation: u64,
         start: Epoch,
     ) -> Arc<Self> {
         let by_name = views
@@ -174,6 +213,7 @@ impl Hub {
             purged_at_ms: 0,
         };
         Arc::new(Hub {
+            generation,
             inner: RwLock::new(inner),
             moved: watch::Sender::new(Epoch(0)),
         })
@@ -237,6 +277,19 @@ impl Hub {
     /// Tells whenever the epoch has moved.
     pub fn subscribe(&self) -> watch::Receiver<Epoch> {
         self.moved.subscribe()
+    }
+
+    /// Which run of the pipeline this is.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// An epoch, of this run.
+    pub fn heard(&self, epoch: Epoch) -> Heard {
+        Heard {
+            generation: self.generation,
+            epoch,
+        }
     }
 
     /// The newest complete epoch; zero before the first.
@@ -314,7 +367,15 @@ impl Hub {
         }))
     }
 
-    /// The sum of a view's changes after an epoch.
+    /// The sum of a view's changes since a reader has heard of it. Of another run nothing can be summed.
+    pub fn since_heard(&self, name: &str, heard: Heard) -> Option<Since> {
+        match heard.generation == self.generation {
+            true => self.since(name, heard.epoch),
+            false => self.view(name).map(|_| Since::TooOld),
+        }
+    }
+
+    /// The sum of a view's changes after an epoch of this run.
     pub fn since(&self, name: &str, epoch: Epoch) -> Option<Since> {
         let inner = self.read();
         let view = &inner.views[*inner.by_name.get(name)?];

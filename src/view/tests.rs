@@ -4,6 +4,8 @@ use super::*;
 use crate::model::Value;
 use arrow::datatypes::Schema;
 
+const GENERATION: u64 = 7;
+
 fn hub(workers: usize) -> Arc<Hub> {
     hub_from(workers, 0)
 }
@@ -15,7 +17,13 @@ fn hub_from(workers: usize, start: u64) -> Arc<Hub> {
         sql: String::new(),
         window: None,
     };
-    Hub::new(vec![info], workers, vec![Totals::default()], Epoch(start))
+    Hub::new(
+        vec![info],
+        workers,
+        vec![Totals::default()],
+        GENERATION,
+        Epoch(start),
+    )
 }
 
 fn row(value: i64) -> Row {
@@ -127,4 +135,31 @@ fn an_epoch_of_an_earlier_run_cannot_be_resumed_from() {
         hub.since("v", Epoch(start)),
         Some(Since::Changes { .. })
     ));
+}
+
+/// The clock was set back between two runs, so the second one has the epoch that a reader heard of in the first.
+#[test]
+fn an_epoch_of_another_run_is_not_gone_on_from() {
+    let start = wall_ms();
+    let hub = hub_from(1, start);
+    for epoch in start..start + 3 {
+        hub.publish(part(0, epoch, &[(epoch, 1, 1)]));
+    }
+    let since = |text: &str| hub.since_heard("v", text.parse().expect("it has the form"));
+    let epoch = start + 1;
+    assert_eq!(hub.heard(Epoch(epoch)).to_string(), format!("7.{epoch}"));
+    for own in [format!("7.{epoch}"), format!("7.{epoch}.35")] {
+        assert!(matches!(since(&own), Some(Since::Changes { .. })), "{own}");
+    }
+    // The last two are how ids were written before they named the run.
+    let others = [
+        format!("6.{epoch}"),
+        format!("8.{epoch}.35"),
+        format!("{epoch}.35"),
+        epoch.to_string(),
+    ];
+    for other in others {
+        assert!(matches!(since(&other), Some(Since::TooOld)), "{other}");
+    }
+    assert!("7.x".parse::<Heard>().is_err() && "".parse::<Heard>().is_err());
 }

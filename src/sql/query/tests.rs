@@ -81,7 +81,7 @@ fn queries(limits: Limits) -> Queries {
         sql: String::new(),
         window: None,
     };
-    let hub = Hub::new(vec![info], 1, Vec::new(), Epoch(0));
+    let hub = Hub::new(vec![info], 1, Vec::new(), 1, Epoch(0));
     let row = Row([Value::Int(7)].into());
     let changes = vec![(0, Epoch(100), row, 1)];
     hub.publish(Part {

@@ -11,11 +11,11 @@ const columns = [
 ];
 
 function snapshotWith(epoch: number, rows: Row[]): Snapshot {
-  return snapshotOf({ view: 'v', epoch, as_of: `at ${epoch}`, columns, rows });
+  return snapshotOf({ view: 'v', epoch, as_of: `at ${epoch}`, generation: 1, columns, rows });
 }
 
 function changed(snapshot: Snapshot, epoch: number, changes: Change[]): Snapshot {
-  return fold(snapshot, { view: 'v', epoch, as_of: `at ${epoch}`, changes });
+  return fold(snapshot, { view: 'v', epoch, as_of: `at ${epoch}`, generation: 1, changes });
 }
 
 const cart = { endpoint: '/cart', requests: 1 };

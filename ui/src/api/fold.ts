@@ -10,6 +10,8 @@ import type { ChangesFrame, Column, Row, SnapshotFrame } from './wire';
 export interface Snapshot {
   epoch: number;
   asOf: string;
+  /** The run of the pipeline that the epoch is of; another one may have cut its epochs otherwise. */
+  generation: number;
   columns: readonly Column[];
   /** The filter it was made with, as the server applied it. */
   where: string | undefined;
@@ -21,7 +23,8 @@ export interface Snapshot {
 export function snapshotOf(frame: SnapshotFrame): Snapshot {
   const rows = new Map<string, { row: Row; count: number }>();
   for (const row of frame.rows) add(rows, frame.columns, row, 1);
-  return { epoch: frame.epoch, asOf: frame.as_of, columns: frame.columns, where: frame.where, rows };
+  const { epoch, as_of: asOf, generation, columns, where } = frame;
+  return { epoch, asOf, generation, columns, where, rows };
 }
 
 /** Fold one frame of changes into a snapshot. */

@@ -78,16 +78,18 @@ describe('the hub', () => {
     join([{ name: 'view:v' }]);
     await settle();
     const columns = [{ name: 'n', type: 'bigint' }];
-    requests.at(-1)?.send(frame('snapshot', { view: 'v', epoch: 5, as_of: 'x', columns, rows: [{ n: 1 }] }));
+    const rows = [{ n: 1 }];
     requests
       .at(-1)
-      ?.send(frame('changes', { view: 'v', epoch: 6, as_of: 'y', changes: [{ diff: 1, row: { n: 2 } }] }));
+      ?.send(frame('snapshot', { view: 'v', epoch: 5, as_of: 'x', generation: 3, columns, rows }));
+    const changes = [{ diff: 1, row: { n: 2 } }];
+    requests.at(-1)?.send(frame('changes', { view: 'v', epoch: 6, as_of: 'y', generation: 3, changes }));
     await settle();
     const later = join([{ name: 'view:v' }, { name: 'metrics' }]);
     expect(later.frames()[0]).toContain('"epoch":6');
     expect(later.frames()[0]).toContain('{"n":2}');
     await settle();
-    expect(requests.at(-1)?.url.searchParams.get('since.v')).toBe('6');
+    expect(requests.at(-1)?.url.searchParams.get('since.v')).toBe('3.6');
   });
 
   it('waits longer after each failure, tells until when, and comes back', async () => {
@@ -205,11 +207,11 @@ describe('topics', () => {
     const query = streamQuery(
       new Map([['view:a', { name: 'view:a' }]]),
       new Map([
-        ['a', 3],
-        ['b', 4],
+        ['a', '1.3'],
+        ['b', '1.4'],
       ]),
     );
-    expect(new URLSearchParams(query).get('since.a')).toBe('3');
+    expect(new URLSearchParams(query).get('since.a')).toBe('1.3');
     expect(new URLSearchParams(query).has('since.b')).toBe(false);
   });
 });

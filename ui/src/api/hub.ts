@@ -114,8 +114,9 @@ export function createHub(world: World) {
     const send = (event: string, data: string) =>
       client.post({ type: 'frame', event, data, topic: key, rejoined: false });
     if (snapshot !== undefined) {
-      const { epoch, asOf, columns, where } = snapshot;
-      send('snapshot', JSON.stringify({ view, epoch, as_of: asOf, where, columns, rows: rowsOf(snapshot) }));
+      const { epoch, asOf, generation, columns, where } = snapshot;
+      const rows = rowsOf(snapshot);
+      send('snapshot', JSON.stringify({ view, epoch, as_of: asOf, generation, where, columns, rows }));
     }
     for (const data of tails.get(key) ?? []) send('tail', data);
     const newest = last.get(key);
@@ -171,7 +172,9 @@ export function createHub(world: World) {
       const topics = all();
       carried = JSON.stringify([...topics]);
       forget(topics);
-      const since = new Map([...snapshots].map(([view, { epoch }]) => [view, epoch]));
+      const since = new Map(
+        [...snapshots].map(([view, { generation, epoch }]) => [view, `${generation}.${epoch}`]),
+      );
       const response = await world.fetch(`${base}api/v1/stream?${streamQuery(topics, since)}`, {
         headers: { Accept: 'text/event-stream' },
         cache: 'no-store',

@@ -116,7 +116,7 @@ export interface paths {
           where?: string;
           /** @description frames a second, 0.1 to 30 */
           hz?: string;
-          /** @description epoch to go on from */
+          /** @description id of the last frame, or its <generation>.<epoch>, to go on from */
           since?: string;
         };
         header?: never;
@@ -172,7 +172,7 @@ export interface paths {
           hz?: string;
           /** @description filter of the topic tail; where.<topic> that of any other */
           where?: string;
-          /** @description epoch to go on from; since.<view> for one of several */
+          /** @description id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several */
           since?: string;
         };
         header?: never;

@@ -15,12 +15,13 @@ function stateAfter(...frames: StreamEvent[]): LiveState {
 }
 
 function snapshot(type: 'snapshot' | 'reset', epoch: number, ns: number[]): StreamEvent {
-  return { type, data: { view: 'v', epoch, as_of: `at ${epoch}`, columns, rows: ns.map(n => ({ n })) } };
+  const rows = ns.map(n => ({ n }));
+  return { type, data: { view: 'v', epoch, as_of: `at ${epoch}`, generation: 1, columns, rows } };
 }
 
 function changes(epoch: number, ...all: [number, number][]): StreamEvent {
   const list = all.map(([n, diff]) => ({ diff, row: { n } }));
-  return { type: 'changes', data: { view: 'v', epoch, as_of: `at ${epoch}`, changes: list } };
+  return { type: 'changes', data: { view: 'v', epoch, as_of: `at ${epoch}`, generation: 1, changes: list } };
 }
 
 function numbers(state: LiveState): unknown[] {

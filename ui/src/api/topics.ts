@@ -15,12 +15,11 @@ export function topicKey({ name, where }: Topic): string {
   return `tail.${hash(where)}`;
 }
 
-/** The query of a stream that carries all of them; views go on from the epochs that are known. */
-export function streamQuery(topics: ReadonlyMap<string, Topic>, since: ReadonlyMap<string, number>): string {
+/** The query of a stream that carries all of them; views go on from what is known, `<generation>.<epoch>`. */
+export function streamQuery(topics: ReadonlyMap<string, Topic>, since: ReadonlyMap<string, string>): string {
   const query = new URLSearchParams({ topics: [...topics.keys()].join(), hz: '4' });
   for (const [key, { where }] of topics) if (where) query.set(`where.${key}`, where);
-  for (const [view, epoch] of since)
-    if (topics.has(`view:${view}`)) query.set(`since.${view}`, String(epoch));
+  for (const [view, heard] of since) if (topics.has(`view:${view}`)) query.set(`since.${view}`, heard);
   return query.toString();
 }
 

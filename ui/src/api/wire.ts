@@ -20,6 +20,8 @@ export interface SnapshotFrame {
   view: string;
   epoch: number;
   as_of: string;
+  /** The run of the pipeline that the epoch is of. */
+  generation: number;
   where?: string;
   columns: Column[];
   rows: Row[];
@@ -35,6 +37,7 @@ export interface ChangesFrame {
   view: string;
   epoch: number;
   as_of: string;
+  generation: number;
   where?: string;
   changes: Change[];
   /** How many epochs the server folded into this frame. */
