@@ -49,6 +49,8 @@ use tokio::sync::{Semaphore, watch};
 const EPOCH_HEADER: &str = "tidelake-epoch";
 /// Tells whether an export was cut off.
 const TRUNCATED_HEADER: &str = "tidelake-truncated";
+/// Tells whether a query was cancelled before it had all its rows.
+const PARTIAL_HEADER: &str = "tidelake-partial";
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// Open connections get this long after streams have said goodbye.
 const DRAIN: Duration = Duration::from_secs(1);

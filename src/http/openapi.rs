@@ -43,7 +43,12 @@ struct SqlAnswer {
     rows: Vec<Map<String, Json>>,
     epoch: u64,
     elapsed_ms: f64,
+    /// There are more rows than the limit.
     truncated: bool,
+    /// It ended before it had all its rows, so these are not all.
+    partial: bool,
+    /// Why it is partial: `cancelled`.
+    partial_reason: Option<String>,
     query_id: String,
 }
 
@@ -201,14 +206,14 @@ fn routes() -> Vec<Route> {
             ..route(
                 "post",
                 "/api/v1/sql",
-                "Answers a query; Accept chooses JSON, JSON lines, CSV, Arrow or Parquet",
+                "Answers a query; Accept chooses JSON, JSON lines, CSV, Arrow or Parquet; X-Query-Id names it",
                 Json(of::<SqlAnswer>),
             )
         },
         route(
             "delete",
             "/api/v1/queries/{id}",
-            "Cancels a running query",
+            "Cancels a running query, which then answers with the rows it has so far",
             Nothing,
         ),
         route(

@@ -1,11 +1,15 @@
 //! Ad-hoc SQL over HTTP: JSON by default; JSON lines, CSV, Arrow and Parquet on request; cancelled by name.
 //!
 //! Whoever asks for a file format, or says `export`, gets as many rows as an export may have. An answer that was cut off says so
-//! in the header `tidelake-truncated`.
+//! in the header `tidelake-truncated`. A query that is cancelled answers with the rows it has so far: the header `tidelake-partial`
+//! and, in JSON, `partial` say that these are not all.
+
+#[cfg(test)]
+mod tests;
 
 use super::problem::Problem;
 use super::wire::{RowWriter, type_name, write_csv};
-use super::{App, EPOCH_HEADER, TRUNCATED_HEADER};
+use super::{App, EPOCH_HEADER, PARTIAL_HEADER, TRUNCATED_HEADER};
 use crate::model::rows_of_batch;
 use crate::sql::query::Answer;
 use arrow::ipc::writer::StreamWriter;
@@ -18,6 +22,9 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
+
+/// Why an answer is partial.
+const CANCELLED: &str = "cancelled";
 
 /// Columns and rows of an answer as JSON texts.
 pub fn rows_json(answer: &Answer) -> (String, String) {
@@ -81,17 +88,24 @@ pub async fn run(
             ),
             (EPOCH_HEADER, epoch),
             (TRUNCATED_HEADER, answer.truncated.to_string()),
+            (PARTIAL_HEADER, answer.partial.to_string()),
         ];
         return Ok((head, body).into_response());
     }
     let (columns, rows) = rows_json(&answer);
     let body = format!(
-        "{{\"columns\":{columns},\"rows\":{rows},\"epoch\":{epoch},\"elapsed_ms\":{:.3},\"truncated\":{},\"query_id\":{}}}",
+        "{{\"columns\":{columns},\"rows\":{rows},\"epoch\":{epoch},\"elapsed_ms\":{:.3},\"truncated\":{},\"partial\":{},\"partial_reason\":{},\"query_id\":{}}}",
         answer.elapsed.as_secs_f64() * 1000.0,
         answer.truncated,
+        answer.partial,
+        json!(answer.partial.then_some(CANCELLED)),
         json!(id)
     );
-    Ok(([(EPOCH_HEADER, epoch)], json_text(body)).into_response())
+    let head = [
+        (EPOCH_HEADER, epoch),
+        (PARTIAL_HEADER, answer.partial.to_string()),
+    ];
+    Ok((head, json_text(body)).into_response())
 }
 
 /// How an export is written.
@@ -177,6 +191,7 @@ impl Format {
     }
 }
 
+/// Ends a running query, which then answers with the rows it has so far.
 pub async fn cancel(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -214,20 +229,4 @@ pub async fn tables(State(app): State<Arc<App>>) -> Response {
         all.push(json!({"name": name, "kind": "plain view", "columns": []}));
     }
     JsonBody(json!({"tables": all, "functions": app.queries.functions()})).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_format_of_ours_is_taken() {
-        assert_eq!(Format::of("text/html, text/csv;q=0.9"), Some(Format::Csv));
-        assert_eq!(
-            Format::of("application/vnd.apache.parquet"),
-            Some(Format::Parquet)
-        );
-        assert_eq!(Format::of("*/*"), None);
-        assert_eq!(Format::of("application/json"), None);
-    }
 }

@@ -3,6 +3,9 @@
 //! Only the relations a statement names are resolved. All live views it names are read at one epoch. Every node of its plan
 //! looks at a flag, so a query that is cancelled, late or no longer wanted stops burning processor time.
 //!
+//! Rows are gathered outside of the task that makes them. So whoever cancels a query gets those it had given until then, at
+//! once, even while its plan is in the midst of a long step; they are marked as partial and never taken for all of them.
+//!
 //! Names: a bare name is the live view, else a plain view of the dataflow, else a table of the lake;
 //! `lake.name` (or `delta_lake.name`) is what the lake stores under that name.
 
@@ -36,7 +39,7 @@ use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDia
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
@@ -126,11 +129,28 @@ pub struct Answer {
     pub batches: Vec<RecordBatch>,
     /// Whether there were more rows than allowed.
     pub truncated: bool,
+    /// Whether it was cancelled before it had all its rows; without columns if it was not even planned yet.
+    pub partial: bool,
     pub elapsed: Duration,
     /// The epoch of all live views in it.
     pub epoch: Epoch,
     /// Relations it read, as named.
     pub tables: Vec<String>,
+}
+
+impl Answer {
+    /// That of a query which was cancelled before it was planned.
+    fn not_begun(epoch: Epoch) -> Answer {
+        Answer {
+            schema: Arc::new(Schema::empty()),
+            batches: Vec::new(),
+            truncated: false,
+            partial: true,
+            elapsed: Duration::ZERO,
+            epoch,
+            tables: Vec::new(),
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -248,6 +268,9 @@ impl Drop for Inner {
     }
 }
 
+/// An answer as far as it has come: partial until its last row, nothing before it is planned or after it was taken.
+type SoFar = Arc<Mutex<Option<Answer>>>;
+
 /// Stops a query when its caller no longer waits for it.
 struct Wanted<'a> {
     inner: &'a Inner,
@@ -310,7 +333,7 @@ impl Queries {
             .await
     }
 
-    /// Like [`Queries::run`], under a name by which it can be cancelled.
+    /// Like [`Queries::run`], under a name by which it can be cancelled: then it answers with the rows it has so far.
     ///
     /// # Errors
     /// As [`Queries::run`], and if a query of that name runs.
@@ -363,10 +386,11 @@ impl Queries {
             id,
             stop: stop.clone(),
         };
+        let so_far = SoFar::default();
         let work = async {
             let _turn = self.0.turns.acquire().await;
             let inner = self.0.clone();
-            let task_stop = stop.clone();
+            let (task_stop, task_so_far) = (stop.clone(), so_far.clone());
             let Some(runtime) = &self.0.runtime else {
                 return Err(QueryError::Cancelled);
             };
@@ -377,7 +401,9 @@ impl Queries {
                 let Some(inner) = weak.upgrade() else {
                     return Err(QueryError::Cancelled);
                 };
-                inner.answer(statement, rows, &task_stop).await
+                inner
+                    .answer(statement, rows, &task_stop, &task_so_far)
+                    .await
             });
             task.await.unwrap_or_else(|it| {
                 Err(QueryError::Failed {
@@ -392,6 +418,12 @@ impl Queries {
             },
             () = stop.stopped() => Err(QueryError::Cancelled),
         };
+        let result = match result {
+            Err(QueryError::Cancelled) if stop.is_stopped() => {
+                Ok(taken(&so_far).unwrap_or_else(|| Answer::not_begun(self.0.hub.epoch())))
+            }
+            other => other,
+        };
         drop(wanted);
         result.map(|answer| Answer {
             elapsed: started.elapsed(),
@@ -399,7 +431,7 @@ impl Queries {
         })
     }
 
-    /// Stops a running query; whether there was one.
+    /// Ends a running query, which then answers with the rows it has so far; whether there was one.
     pub fn cancel(&self, id: &str) -> bool {
         let running = self
             .0
@@ -441,6 +473,15 @@ impl Queries {
     pub async fn lake_schema(&self, name: &str) -> Result<SchemaRef, String> {
         self.0.tables.provider(name).await.map(|it| it.schema())
     }
+}
+
+fn locked(so_far: &SoFar) -> MutexGuard<'_, Option<Answer>> {
+    so_far.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The answer as it is; its task finds it gone.
+fn taken(so_far: &SoFar) -> Option<Answer> {
+    locked(so_far).take()
 }
 
 /// One statement that only reads, with `TUMBLE` already rewritten.
@@ -507,6 +548,7 @@ impl Inner {
         statement: DfStatement,
         rows: usize,
         stop: &Arc<Stop>,
+        so_far: &SoFar,
     ) -> Result<Answer, QueryError> {
         let mut needed = Needed::default();
         let mut tables = BTreeSet::new();
@@ -537,25 +579,33 @@ impl Inner {
             .create_physical_plan(&plan)
             .await
             .map_err(|it| QueryError::planning(&it))?;
-        let schema = physical.schema();
-        let (batches, truncated) = self.collect(physical, &context, rows, stop).await?;
-        Ok(Answer {
-            schema,
-            batches,
-            truncated,
+        *locked(so_far) = Some(Answer {
+            schema: physical.schema(),
+            batches: Vec::new(),
+            truncated: false,
+            partial: true,
             elapsed: Duration::ZERO,
             epoch,
             tables: tables.into_iter().collect(),
+        });
+        let truncated = self.collect(physical, &context, rows, stop, so_far).await?;
+        let whole = taken(so_far).ok_or(QueryError::Cancelled)?;
+        Ok(Answer {
+            truncated,
+            partial: false,
+            ..whole
         })
     }
 
+    /// Adds rows to an answer, up to a limit; whether there were more.
     async fn collect(
         &self,
         physical: Arc<dyn ExecutionPlan>,
         context: &SessionContext,
         rows_max: usize,
         stop: &Arc<Stop>,
-    ) -> Result<(Vec<RecordBatch>, bool), QueryError> {
+        so_far: &SoFar,
+    ) -> Result<bool, QueryError> {
         let failed = |error: DataFusionError| match error.find_root() {
             _ if stop.is_stopped() => QueryError::Cancelled,
             DataFusionError::ResourcesExhausted(_) => QueryError::TooMuchMemory {
@@ -572,21 +622,28 @@ impl Inner {
         };
         let plan = cancel::watched(single, stop).map_err(failed)?;
         let mut stream = plan.execute(0, context.task_ctx()).map_err(failed)?;
-        let (mut batches, mut rows, mut bytes) = (Vec::new(), 0, 0);
+        let add = |batch| match locked(so_far).as_mut() {
+            Some(answer) => {
+                answer.batches.push(batch);
+                Ok(())
+            }
+            None => Err(QueryError::Cancelled),
+        };
+        let (mut rows, mut bytes) = (0, 0);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(failed)?;
             bytes += batch.get_array_memory_size();
             if rows_max < rows + batch.num_rows() {
-                batches.push(batch.slice(0, rows_max - rows));
-                return Ok((batches, true));
+                add(batch.slice(0, rows_max - rows))?;
+                return Ok(true);
             }
             rows += batch.num_rows();
-            batches.push(batch);
+            add(batch)?;
             if ANSWER_BYTES_MAX < bytes {
-                return Ok((batches, true));
+                return Ok(true);
             }
         }
-        Ok((batches, false))
+        Ok(false)
     }
 
     fn context(&self) -> SessionContext {

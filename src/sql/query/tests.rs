@@ -292,15 +292,55 @@ async fn a_late_query_stops_and_leaves_room_for_others() {
     }
 }
 
-#[tokio::test]
-async fn a_query_can_be_cancelled_by_its_name() {
-    let queries = queries(Limits::default());
+/// Cancels a query some time after it began; its answer.
+async fn cancelled(queries: &Queries, sql: &'static str, after: Duration) -> Answer {
     let other = queries.clone();
-    let cross = "SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
-    let task = tokio::spawn(async move { other.run_as("q", cross, None).await });
+    let task = tokio::spawn(async move { other.run_as("q", sql, None).await });
+    tokio::time::sleep(after).await;
     while !queries.cancel("q") {
         tokio::task::yield_now().await;
     }
-    assert!(matches!(task.await.unwrap(), Err(QueryError::Cancelled)));
+    let answer = task.await.unwrap().unwrap();
     assert!(!queries.cancel("q"));
+    answer
+}
+
+#[tokio::test]
+async fn a_cancelled_query_answers_with_the_rows_it_has_so_far() {
+    let queries = queries(Limits::default());
+    let sql = "SELECT CAST(n AS BIGINT) AS n FROM lake.totals
+        UNION ALL SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
+    // How soon the first rows are there is for the machine to say.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut after = Duration::from_millis(1);
+    loop {
+        let answer = cancelled(&queries, sql, after).await;
+        assert!(answer.partial && !answer.truncated);
+        let rows = json(&answer);
+        if !rows.is_empty() {
+            assert_eq!(rows, [["0"], ["1"], ["2"]]);
+            assert_eq!(answer.schema.field(0).name(), "n");
+            assert!(after <= answer.elapsed);
+            break;
+        }
+        assert!(Instant::now() < deadline, "no rows after {after:?}");
+        after *= 2;
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_query_that_has_no_row_yet_answers_with_none() {
+    let queries = queries(Limits::default());
+    let cross = "SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
+    for after in [0, 50] {
+        let began = Instant::now();
+        let answer = cancelled(&queries, cross, Duration::from_millis(after)).await;
+        assert!(answer.partial && json(&answer).is_empty());
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    let whole = queries
+        .run("SELECT requests FROM totals", None)
+        .await
+        .unwrap();
+    assert!(!whole.partial);
 }

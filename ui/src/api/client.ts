@@ -42,17 +42,29 @@ export async function answerOf<Data>(
 
 export const api = client;
 
-/** Rows for a statement. The server ends a query whose asker has gone, so the signal cancels it there too. */
-export async function askSql(query: string, signal?: AbortSignal): Promise<Schemas['SqlAnswer']> {
+/**
+ * Rows for a statement. The server ends a query whose asker has gone, so the signal cancels it there too; who gave it an id
+ * can end it and have the rows it has so far.
+ */
+export async function askSql(
+  query: string,
+  { signal, id }: { signal?: AbortSignal; id?: string } = {},
+): Promise<Schemas['SqlAnswer']> {
   const response = await fetch(`${BASE}api/v1/sql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...(id === undefined ? {} : { 'x-query-id': id }) },
     body: JSON.stringify({ query }),
     signal: signal ?? null,
   });
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new ApiError(body, response.status);
   return body as Schemas['SqlAnswer'];
+}
+
+/** End a running query, which then answers with the rows it has so far. Tells whether there was one. */
+export async function endQuery(id: string): Promise<boolean> {
+  const response = await fetch(`${BASE}api/v1/queries/${id}`, { method: 'DELETE' }).catch(() => null);
+  return response?.ok ?? false;
 }
 
 export type Format = 'csv' | 'jsonl' | 'arrow' | 'parquet';
@@ -72,12 +84,17 @@ export async function download(query: string, format: Format, name: string): Pro
     body: JSON.stringify({ query }),
   });
   if (!response.ok) throw new ApiError(await response.json().catch(() => ({})), response.status);
+  handOver(await response.blob(), `${name}.${format}`);
+  return response.headers.get('tidelake-truncated') === 'true';
+}
+
+/** Give the person a file. */
+export function handOver(content: Blob, name: string): void {
   const link = document.createElement('a');
-  link.href = URL.createObjectURL(await response.blob());
-  link.download = `${name}.${format}`;
+  link.href = URL.createObjectURL(content);
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  return response.headers.get('tidelake-truncated') === 'true';
 }
 
 /** The same request for a shell. */

@@ -218,7 +218,7 @@ export interface paths {
     };
     get?: never;
     put?: never;
-    /** Answers a query; Accept chooses JSON, JSON lines, CSV, Arrow or Parquet */
+    /** Answers a query; Accept chooses JSON, JSON lines, CSV, Arrow or Parquet; X-Query-Id names it */
     post: {
       parameters: {
         query?: never;
@@ -268,7 +268,7 @@ export interface paths {
     get?: never;
     put?: never;
     post?: never;
-    /** Cancels a running query */
+    /** Cancels a running query, which then answers with the rows it has so far */
     delete: {
       parameters: {
         query?: never;
@@ -1068,7 +1068,12 @@ export interface components {
       epoch: number;
       /** Format: double */
       elapsed_ms: number;
+      /** @description There are more rows than the limit. */
       truncated: boolean;
+      /** @description It ended before it had all its rows, so these are not all. */
+      partial: boolean;
+      /** @description Why it is partial: `cancelled`. */
+      partial_reason?: string | null;
       query_id: string;
     };
     SqlRequest: {

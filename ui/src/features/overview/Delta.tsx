@@ -245,7 +245,7 @@ function Endpoints({ view, marks }: { view: string; marks: Marks }) {
   const sql = endpointsSql(view, marks);
   const asked = useQuery({
     queryKey: ['endpoints of windows', sql],
-    queryFn: async ({ signal }) => endpointDeltas((await askSql(sql, signal)).rows),
+    queryFn: async ({ signal }) => endpointDeltas((await askSql(sql, { signal })).rows),
     placeholderData: before => before,
     staleTime: Number.POSITIVE_INFINITY,
   });

@@ -3,8 +3,8 @@
  */
 import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { ApiError, answerOf, api, asCurl, download, type Format } from '../../api/client';
-import type { Column, Row } from '../../api/wire';
+import { answerOf, api } from '../../api/client';
+import type { Row } from '../../api/wire';
 import { formatAge, formatNumber, formatTime } from '../../shared/format';
 import { useLive, useNow, useTopic, useView } from '../../shared/live';
 import { Mark } from '../../shared/mark';
@@ -12,14 +12,16 @@ import { useGo, useUrl } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
 import { Dialog } from '../../shared/ui/dialog';
-import { Menu } from '../../shared/ui/menu';
 import { Tabs } from '../../shared/ui/tabs';
 import { Catalog } from './Catalog';
 import { Editor } from './Editor';
-import { Results } from './Results';
+import { rowsOf, type Shown } from './shown';
 import { statementAt, viewShownBy } from './statement';
 import { type Run, useRun } from './useRun';
 
+/** Loaded beside the editor, while the first query runs. */
+const Results = lazy(async () => ({ default: (await import('./Results')).Results }));
+const ExportMenu = lazy(async () => ({ default: (await import('./ExportMenu')).ExportMenu }));
 /** Loaded when they are asked for. */
 const Plan = lazy(async () => ({ default: (await import('./Plan')).Plan }));
 const ResultChart = lazy(async () => ({ default: (await import('./ResultChart')).ResultChart }));
@@ -129,8 +131,13 @@ export function QueryPage() {
             />
           </div>
           <div className="flex flex-wrap items-center gap-2 border-t border-line px-2 py-1.5">
-            {run.status === 'running' ? (
-              <Button kind="main" onClick={cancel}>
+            {run.status === 'running' || run.status === 'stopping' ? (
+              <Button
+                kind="main"
+                disabled={run.status === 'stopping'}
+                onClick={() => void cancel()}
+                title="Stop it, and show the rows it has so far"
+              >
                 Cancel
               </Button>
             ) : (
@@ -199,6 +206,8 @@ function RunNote({ run }: { run: Run }) {
       return null;
     case 'running':
       return <span role="status">running for {formatAge(now - offset - run.began_ms)}</span>;
+    case 'stopping':
+      return <span role="status">stopping; waiting for the rows so far</span>;
     case 'cancelled':
       return (
         <span role="status" data-run="cancelled">
@@ -217,9 +226,16 @@ function RunNote({ run }: { run: Run }) {
         </span>
       );
     case 'done':
+      if (run.answer.partial)
+        return (
+          <span role="status" data-run="partial">
+            <Mark tone="warn" word={`stopped: ${rowsOf(run.answer.rows.length)} so far, not all`} />
+            <span className="text-muted"> · after {formatAge(run.answer.elapsed_ms)}</span>
+          </span>
+        );
       return (
         <span role="status" className="text-muted" data-run="done">
-          {formatNumber(run.answer.rows.length)} {run.answer.rows.length === 1 ? 'row' : 'rows'} ·{' '}
+          {rowsOf(run.answer.rows.length)} ·{' '}
           {formatNumber(run.answer.elapsed_ms, run.answer.elapsed_ms < 10 ? 1 : 0)} ms · epoch{' '}
           {formatTime(run.answer.epoch, 'ms')}
           {run.answer.truncated && <span className="text-warn"> · cut off; an export has more</span>}
@@ -239,15 +255,21 @@ interface AnswerProps {
 function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
   const live = useView(followed);
   useTopic(followed === null ? null : `view:${followed}`);
-  const kept = useRef<{ of: string; columns: readonly Column[]; rows: readonly Row[] } | null>(null);
-  if (live !== null) kept.current = { of: statement, columns: live.snapshot.columns, rows: live.rows };
-  else if (run.status === 'done')
-    kept.current = { of: run.statement, columns: run.answer.columns, rows: run.answer.rows as Row[] };
+  const kept = useRef<Shown | null>(null);
+  if (live !== null)
+    kept.current = { of: statement, columns: live.snapshot.columns, rows: live.rows, partial: false };
+  else if (run.status === 'done') {
+    const { columns, rows, partial } = run.answer;
+    kept.current = { of: run.statement, columns, rows: rows as Row[], partial };
+  }
   const data = kept.current;
   // What is kept is never taken for the answer to something else.
   const earlier = data !== null && followed === null && data.of !== statement ? data.of : null;
   const tabs = [
-    { value: 'rows', label: `Rows${data === null ? '' : ` ${formatNumber(data.rows.length)}`}` },
+    {
+      value: 'rows',
+      label: `Rows${data === null ? '' : ` ${formatNumber(data.rows.length)}${data.partial ? ' of more' : ''}`}`,
+    },
     { value: 'chart', label: 'Chart' },
     { value: 'plan', label: 'Plan' },
   ];
@@ -266,7 +288,9 @@ function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
         aside={
           <>
             {followed !== null && <Changes view={followed} />}
-            <ExportMenu statement={statement} />
+            <Suspense fallback={null}>
+              <ExportMenu statement={statement} partial={data?.partial && earlier === null ? data : null} />
+            </Suspense>
           </>
         }
       >
@@ -286,13 +310,19 @@ function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
               {run.status === 'failed' ? 'No rows: the query was refused.' : 'Run a query to see its rows.'}
             </p>
           ) : data.rows.length === 0 ? (
-            <p className="p-3 text-muted">The query has no rows. It is right, and nothing matches.</p>
+            <p className="p-3 text-muted">
+              {data.partial
+                ? 'The query was stopped before it had a row. That does not say that it has none.'
+                : 'The query has no rows. It is right, and nothing matches.'}
+            </p>
           ) : shownTab === 'chart' ? (
             <Suspense fallback={null}>
               <ResultChart columns={data.columns} rows={data.rows} />
             </Suspense>
           ) : (
-            <Results columns={data.columns} rows={data.rows} live={followed !== null} />
+            <Suspense fallback={null}>
+              <Results columns={data.columns} rows={data.rows} live={followed !== null} />
+            </Suspense>
           )}
         </div>
       </Tabs>
@@ -322,39 +352,5 @@ function Changes({ view }: { view: string }) {
       <Mark tone="live" word="live" />
       {changed && ` · newest change +${changed.added} −${changed.removed}`}
     </span>
-  );
-}
-
-function ExportMenu({ statement }: { statement: string }) {
-  const [note, setNote] = useState('');
-  const save = async (format: Format) => {
-    setNote('writing…');
-    try {
-      const cut = await download(statement.replace(/;\s*$/, ''), format, 'tidelake-query');
-      setNote(cut ? 'saved; cut off at the limit for exports' : 'saved');
-    } catch (error) {
-      setNote(error instanceof ApiError ? error.message : 'could not be saved');
-    }
-  };
-  return (
-    <>
-      {note !== '' && <span role="status">{note}</span>}
-      <Menu
-        trigger={<Button className="h-6">Export ▾</Button>}
-        items={[
-          { label: 'CSV', onSelect: () => void save('csv') },
-          { label: 'JSON lines', onSelect: () => void save('jsonl') },
-          { label: 'Parquet', onSelect: () => void save('parquet') },
-          { label: 'Arrow', onSelect: () => void save('arrow') },
-          {
-            label: 'Copy as curl',
-            onSelect: () => {
-              void navigator.clipboard?.writeText(asCurl(statement, 'json'));
-              setNote('copied');
-            },
-          },
-        ]}
-      />
-    </>
   );
 }
