@@ -654,6 +654,11 @@ async function otherDataflow() {
       await within(`the chart ${title} is drawn`, () =>
         page.locator(`section[aria-label="${title}"][data-state="live"] canvas`).first().isVisible(),
       );
+    const latency = page.locator('[data-tile="latency"]');
+    await within('what it does not count is a dash that says why', async () =>
+      /no view last_minute/.test(await latency.locator('.tile-value').getAttribute('title')),
+    );
+    check('and not a zero', !/\d/.test(await latency.locator('.tile-value').textContent()));
     await page.goto(`${other.url}logs`);
     await within('its records are listed', async () => (await page.locator('[data-record]').count()) > 5);
     await page.goto(`${other.url}query`);
