@@ -654,6 +654,9 @@ async function otherDataflow() {
       await within(`the chart ${title} is drawn`, () =>
         page.locator(`section[aria-label="${title}"][data-state="live"] canvas`).first().isVisible(),
       );
+    await within('a watermark that waits a day for late records is not taken for lag', async () =>
+      /All \d parts are well/.test(await page.getByLabel('What is wrong now').textContent()),
+    );
     const latency = page.locator('[data-tile="latency"]');
     await within('what it does not count is a dash that says why', async () =>
       /no view last_minute/.test(await latency.locator('.tile-value').getAttribute('title')),
@@ -666,6 +669,12 @@ async function otherDataflow() {
     await page.goto(`${other.url}anomalies`);
     await within('it is said that there are no rules', () =>
       page.getByText('This dataflow has no view').isVisible(),
+    );
+    await page.goto(`${other.url}pipeline`);
+    await within('the watermark is told with its allowance', async () =>
+      /watermark 20\d\d-.* UTC, waits 1 d 0 h for late records/.test(
+        await page.locator('[data-watermark="access_log"]').textContent({ timeout: 1_000 }),
+      ),
     );
   } finally {
     await apart.close();
