@@ -19,6 +19,8 @@ mod seed;
 mod sql;
 pub mod status;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod topics;
 mod views;
 mod wire;

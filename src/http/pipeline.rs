@@ -7,12 +7,13 @@
 
 use super::App;
 use super::status::{CommitInfo, Component, Health, Status, epoch_age_seconds};
+use crate::model::iso_of_micros;
 use crate::plan::{DEAD_LETTER_RELATION, Dataflow, LATE_RELATION};
 use axum::extract::State;
 use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,6 @@ pub struct Pipeline {
     pub workers: usize,
     pub epochs_open: u64,
     pub commits_open: u64,
-    pub watermarks: BTreeMap<String, String>,
     pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
     pub stream_clients: usize,
@@ -68,7 +68,17 @@ pub struct SourceReport {
     pub bytes: u64,
     pub records_per_second: Option<f64>,
     pub bytes_per_second: Option<f64>,
+    /// Null while there is none, or if the source declares none.
+    pub watermark: Option<Watermark>,
     pub partitions: Vec<PartitionReport>,
+}
+
+/// Event time up to which windows are complete. It says nothing of how far reading is behind.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Watermark {
+    pub at: String,
+    /// How far it stays behind the newest record, to wait for late ones.
+    pub allowance_seconds: f64,
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -199,7 +209,10 @@ pub fn report(app: &App) -> Pipeline {
     let status = app.status.status();
     let epoch = app.hub.epoch();
     let (sources, threads) = app.samples.with(|samples| {
-        let sources = status.sources.iter().map(|it| source_report(it, samples));
+        let sources = status.sources.iter().map(|it| SourceReport {
+            watermark: watermark(app, &it.name),
+            ..source_report(it, samples)
+        });
         (sources.collect::<Vec<_>>(), thread_reports(samples))
     });
     let epoch_age = epoch_age_seconds(app);
@@ -218,17 +231,20 @@ pub fn report(app: &App) -> Pipeline {
         workers: status.workers,
         epochs_open: status.epochs_open,
         commits_open: status.commits_open,
-        watermarks: app
-            .hub
-            .watermarks()
-            .into_iter()
-            .map(|(name, at)| (name, crate::model::iso_of_micros(at)))
-            .collect(),
         nodes,
         edges,
         stream_clients: app.stream_clients(),
         uptime_seconds: app.started.elapsed().as_secs(),
     }
+}
+
+fn watermark(app: &App, source: &str) -> Option<Watermark> {
+    let at = app.hub.watermarks().remove(source)?;
+    let event_time = app.dataflow.source(source)?.event_time?;
+    Some(Watermark {
+        at: iso_of_micros(at),
+        allowance_seconds: event_time.delay_us as f64 / 1e6,
+    })
 }
 
 fn source_report(source: &super::SourceStatus, samples: &VecDeque<Sample>) -> SourceReport {
@@ -267,6 +283,7 @@ fn source_report(source: &super::SourceStatus, samples: &VecDeque<Sample>) -> So
         bytes: source.bytes,
         records_per_second: rate(|it| it.0),
         bytes_per_second: rate(|it| it.1),
+        watermark: None,
         partitions: partitions.collect(),
     }
 }

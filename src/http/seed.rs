@@ -1,5 +1,8 @@
 //! The endpoints and payloads that existing pages and scripts know, served from live views.
 
+#[cfg(test)]
+mod tests;
+
 use super::App;
 use super::entry::EntryReader;
 use super::filter::time_of;
@@ -59,37 +62,77 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     JsonBody(metrics_of(&app)).into_response()
 }
 
-/// The figures of the overview: the last sixty seconds, and all-time totals.
+/// Figures that readers of the old payload take for numbers.
+const NUMBERS: [&str; 5] = [
+    "errorRate",
+    "serverErrorRate",
+    "avgResponseTime",
+    "activeSessions",
+    "totalErrors",
+];
+
+/// The figures as existing pages and scripts know them: of those they count on, an unknown one is 0.
 pub fn metrics_of(app: &App) -> Json {
+    let mut all = figures_of(app);
+    for name in NUMBERS {
+        if all[name].is_null() {
+            all[name] = json!(0);
+        }
+    }
+    all
+}
+
+/// The figures of the overview: the last sixty seconds, and all-time totals. One that is not known is null; those for
+/// which the dataflow has no view or column, so that they never will be, are named in `not_counted`.
+pub fn figures_of(app: &App) -> Json {
     let minute = only_row(app, LAST_MINUTE);
     let totals = only_row(app, TOTALS);
     let of = |row: &Option<HashMap<String, Value>>, name: &str| {
         row.as_ref().and_then(|it| it.get(name)?.as_f64())
     };
-    let share = |part: Option<f64>, all: f64| match part {
-        Some(part) if 0.0 < all => rounded(part / all * 100.0),
-        _ => 0.0,
+    let requests = of(&minute, "requests");
+    let share = |part: &str| {
+        let all = requests.filter(|it| 0.0 < *it)?;
+        Some(rounded(of(&minute, part)? / all * 100.0))
     };
     let counts = app.hub.totals();
-    let requests = of(&minute, "requests");
     let per_second = requests.map_or_else(|| app.hub.rates(60).0, |it| it / LAST_MINUTE_SECONDS);
-    let requests = requests.unwrap_or_default();
     let all_records = counts.iter().map(|it| it.records).sum::<u64>();
+    let columns = [
+        ("errorRate", LAST_MINUTE, "errors"),
+        ("serverErrorRate", LAST_MINUTE, "server_errors"),
+        ("avgResponseTime", LAST_MINUTE, "response_time_mean"),
+        ("p95ResponseTime", LAST_MINUTE, "response_time_p95"),
+        ("bytesPerSec", LAST_MINUTE, "bytes_sent"),
+        ("requestsLastMinute", LAST_MINUTE, "requests"),
+        ("activeSessions", LAST_MINUTE, "sessions"),
+        ("totalErrors", TOTALS, "errors"),
+    ];
+    let is_counted = |view: &str, column: &str| {
+        let info = app.hub.view(view);
+        info.is_some_and(|it| it.schema.column_with_name(column).is_some())
+    };
+    let not_counted: Vec<&str> = columns
+        .into_iter()
+        .filter(|(_, view, column)| !is_counted(view, column))
+        .map(|it| it.0)
+        .collect();
     json!({
         "eventsPerSec": rounded(per_second),
-        "errorRate": share(of(&minute, "errors"), requests),
-        "serverErrorRate": share(of(&minute, "server_errors"), requests),
-        "avgResponseTime": of(&minute, "response_time_mean").unwrap_or_default().round() as i64,
+        "errorRate": share("errors"),
+        "serverErrorRate": share("server_errors"),
+        "avgResponseTime": of(&minute, "response_time_mean").map(|it| it.round() as i64),
         "p95ResponseTime": of(&minute, "response_time_p95"),
         "bytesPerSec": of(&minute, "bytes_sent").map(|it| rounded(it / LAST_MINUTE_SECONDS)),
-        "requestsLastMinute": of(&minute, "requests"),
-        "activeSessions": of(&minute, "sessions").unwrap_or_default() as i64,
+        "requestsLastMinute": requests,
+        "activeSessions": of(&minute, "sessions").map(|it| it as i64),
         "dataProcessed": counts.iter().map(|it| it.bytes).sum::<u64>(),
         "totalRequests": of(&totals, "requests").map_or(all_records, |it| it as u64),
-        "totalErrors": of(&totals, "errors").unwrap_or_default() as u64,
+        "totalErrors": of(&totals, "errors").map(|it| it as u64),
         "lastUpdate": app.hub.epoch().iso(),
         "epoch": app.hub.epoch(),
         "as_of": app.hub.epoch().iso(),
+        "not_counted": not_counted,
     })
 }
 

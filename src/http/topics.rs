@@ -301,7 +301,7 @@ impl Topic for MetricsTopic {
     fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
         out.push(Frame {
             event: Kind::Named("metrics"),
-            data: seed::metrics_of(app).to_string(),
+            data: seed::figures_of(app).to_string(),
         });
     }
 }

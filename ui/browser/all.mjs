@@ -1,19 +1,26 @@
 /**
  * Uses the page as a person would, in a real browser, against the real program on real input.
  *
- *     npm run browser -- PATH_OF_TIDELAKE [part…]
+ *     npm run browser -- PATH_OF_TIDELAKE [--jars DIR] [part…]
  *
+ * DIR is what tests/kafka/fetch.sh prints; without it, the part that stops a real Kafka broker is left out, and said to be.
  * It starts a generator and a server on folders of their own and ends them. It prints each check and exits with 1 at the
  * first that fails. The browser is the one named by CHROMIUM, else /usr/bin/chromium.
  */
 import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { check, launch, startTidelake, within } from './harness.mjs';
+import { parseArgs } from 'node:util';
+import { check, launch, startBroker, startTidelake, within } from './harness.mjs';
 
-const [binary, ...only] = process.argv.slice(2);
-if (binary === undefined) {
-  console.error('usage: all.mjs PATH_OF_TIDELAKE [PART…]');
+const { values, positionals } = parseArgs({
+  options: { jars: { type: 'string' } },
+  allowPositionals: true,
+});
+const { jars } = values;
+const [binary, ...only] = positionals;
+if (binary === undefined || (jars === undefined && only.includes('stoppedBroker'))) {
+  console.error('usage: all.mjs PATH_OF_TIDELAKE [--jars DIR] [PART…]');
   process.exit(2);
 }
 
@@ -65,12 +72,17 @@ const parts = {
   phone,
   otherDataflow,
   brokenLake,
+  stoppedBroker,
   restart,
 };
 let failed = false;
 try {
   for (const [name, part] of Object.entries(parts)) {
     if (only.length > 0 && !only.includes(name)) continue;
+    if (part === stoppedBroker && jars === undefined) {
+      console.log(`-- ${name} is left out: no --jars`);
+      continue;
+    }
     console.log(`-- ${name}`);
     await part();
   }
@@ -654,6 +666,14 @@ async function otherDataflow() {
       await within(`the chart ${title} is drawn`, () =>
         page.locator(`section[aria-label="${title}"][data-state="live"] canvas`).first().isVisible(),
       );
+    await within('a watermark that waits a day for late records is not taken for lag', async () =>
+      /All \d parts are well/.test(await page.getByLabel('What is wrong now').textContent()),
+    );
+    const latency = page.locator('[data-tile="latency"]');
+    await within('what it does not count is a dash that says why', async () =>
+      /no view last_minute/.test(await latency.locator('.tile-value').getAttribute('title')),
+    );
+    check('and not a zero', !/\d/.test(await latency.locator('.tile-value').textContent()));
     await page.goto(`${other.url}logs`);
     await within('its records are listed', async () => (await page.locator('[data-record]').count()) > 5);
     await page.goto(`${other.url}query`);
@@ -661,6 +681,12 @@ async function otherDataflow() {
     await page.goto(`${other.url}anomalies`);
     await within('it is said that there are no rules', () =>
       page.getByText('This dataflow has no view').isVisible(),
+    );
+    await page.goto(`${other.url}pipeline`);
+    await within('the watermark is told with its allowance', async () =>
+      /watermark 20\d\d-.* UTC, waits 1 d 0 h for late records/.test(
+        await page.locator('[data-watermark="access_log"]').textContent({ timeout: 1_000 }),
+      ),
     );
   } finally {
     await apart.close();
@@ -705,6 +731,48 @@ async function brokenLake() {
   await within('a lake that can be written again is ok again', () => lake('ok').isVisible(), 60_000);
   checkQuiet();
   await page.close();
+}
+
+/** Whoever stops Kafka sees it on the page, and sees it well again when it is back, without touching anything. */
+async function stoppedBroker() {
+  const topic = 'web-logs';
+  const broker = await startBroker(jars, topic);
+  let other = null;
+  const apart = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  try {
+    other = await startTidelake(binary, { kafka: { brokers: broker.bootstrap, topic } });
+    const page = await apart.newPage();
+    await page.goto(other.url);
+    const source = page.locator('[data-tile="freshness"] [data-component="source web_logs"]');
+    const is = status => source.and(page.locator(`[data-status="${status}"]`)).isVisible();
+    const said = () => page.getByLabel('What is wrong now').textContent();
+    const records = async () => {
+      const { sources } = await (await fetch(`${other.url}api/v1/status`)).json();
+      return sources[0].records;
+    };
+    await within('a source in Kafka is ok', () => is('ok'));
+    await within('its records come', async () => (await records()) > 20);
+    await broker.stop();
+    await within(
+      'a broker that is stopped turns its tile within 15 s',
+      async () => (await is('down')) || (await is('degraded')),
+      15_000,
+    );
+    await within('and is the first thing said', async () => /source web_logs/.test(await said()));
+    check(
+      'which is that the source has a problem, and not the page',
+      await page.locator('[data-link="live"]').isVisible(),
+    );
+    await broker.start();
+    await within('a broker that is started again is ok again by itself', () => is('ok'), 60_000);
+    await within('and no longer spoken of', async () => !/source web_logs/.test(await said()));
+    const before = await records();
+    await within('its records come again', async () => (await records()) > before, 60_000);
+  } finally {
+    await apart.close();
+    await other?.end();
+    await broker.end();
+  }
 }
 
 async function restart() {

@@ -12,6 +12,9 @@ import { chromium } from 'playwright-core';
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const WITHIN_MS = 60_000;
+const BROKER = join(ROOT, 'tests', 'kafka', 'broker.py');
+/** Longer than the limits of broker.py itself. */
+const BROKER_WITHIN_MS = 120_000;
 
 export function launch() {
   return chromium.launch({
@@ -58,23 +61,26 @@ export async function freePort() {
  */
 const GUARD = `
   trap '' HUP
-  processes=' ' folders=''
+  processes=' ' folders='' brokers=''
   while read -r word what; do
     case $word in
       process) processes="$processes$what " ;;
       ended) processes="\${processes%% $what *} \${processes#* $what }" ;;
       folder) folders="$folders
 $what" ;;
+      broker) brokers="$brokers
+$what" ;;
     esac
   done
   for it in $processes; do kill -9 "$it"; done
+  echo "$brokers" | while read -r it; do [ -d "$it" ] && python3 "$0" stop --kill --dir "$it"; done
   echo "$folders" | while read -r it; do [ -n "$it" ] && rm -rf -- "$it"; done
 `;
 let guard = null;
 
 function tellGuard(line) {
   if (guard === null) {
-    guard = spawn('/bin/sh', ['-c', GUARD], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+    guard = spawn('/bin/sh', ['-c', GUARD, BROKER], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
     guard.stdin.on('error', () => {});
     guard.stdin.unref();
     guard.unref();
@@ -92,10 +98,58 @@ export function spawnGuarded(...command) {
   return child;
 }
 
-/** A Tidelake on a folder of its own: a generator writes records, or they are given as text; the server reads them. */
+/** A real Kafka broker on a folder of its own. It stops and starts again on the same data and port, and has one topic. */
+export async function startBroker(jars, topic) {
+  const folder = await mkdtemp(join(tmpdir(), 'tidelake-broker-'));
+  tellGuard(`folder ${folder}`);
+  tellGuard(`broker ${folder}`);
+  const broker = (...words) => output('python3', [BROKER, ...words, '--dir', folder]);
+  const it = {
+    bootstrap: '',
+    async start() {
+      it.bootstrap = (await broker('start', '--jars', jars)).trim();
+    },
+    stop: () => broker('stop'),
+    async end() {
+      await broker('stop', '--kill');
+      await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+    },
+  };
+  try {
+    await it.start();
+    await broker('topic', '--jars', jars, '--create', topic, '--partitions', '2');
+  } catch (error) {
+    await it.end();
+    throw error;
+  }
+  return it;
+}
+
+/** What a command prints; an error with what it complains of if it fails or takes too long. */
+async function output(command, words) {
+  const child = spawnGuarded(command, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const timer = setTimeout(() => child.kill('SIGKILL'), BROKER_WITHIN_MS);
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'])
+    child[name].on('data', data => {
+      texts[name] += data;
+    });
+  const gone = new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', resolve);
+  });
+  const code = await gone.finally(() => clearTimeout(timer));
+  if (code !== 0) throw new Error(`${command} ${words.join(' ')}: ${texts.stderr}`);
+  return texts.stdout;
+}
+
+/**
+ * A Tidelake on a folder of its own: a generator writes records, or they are given as text; the server reads them. With
+ * a topic of a Kafka broker they go through that.
+ */
 export async function startTidelake(
   binary,
-  { rate = 50, history = 0, dataflow = 'web_logs', text = null } = {},
+  { rate = 50, history = 0, dataflow = 'web_logs', text = null, kafka = null } = {},
 ) {
   const folder = await mkdtemp(join(tmpdir(), 'tidelake-browser-'));
   tellGuard(`folder ${folder}`);
@@ -124,9 +178,10 @@ export async function startTidelake(
     );
   }
   let generator = null;
-  if (text === null)
-    generator = spawnGuarded(binary, ['gen', '--rate', String(rate), '--out', input], { stdio: 'ignore' });
-  else {
+  if (text === null) {
+    const to = kafka === null ? ['--out', input] : ['--brokers', kafka.brokers, '--topic', kafka.topic];
+    generator = spawnGuarded(binary, ['gen', '--rate', String(rate), ...to], { stdio: 'ignore' });
+  } else {
     await mkdir(input);
     await writeFile(join(input, 'given.log'), text);
   }
@@ -143,8 +198,7 @@ export async function startTidelake(
         [
           'run',
           join(ROOT, 'dataflows', dataflow),
-          '--input',
-          input,
+          ...(kafka === null ? ['--input', input] : []),
           '--lake',
           lake,
           '--listen',
@@ -154,7 +208,11 @@ export async function startTidelake(
         ],
         {
           stdio: ['ignore', 'ignore', 'pipe'],
-          env: { ...process.env, TIDELAKE_SAVED_QUERIES: join(folder, 'queries') },
+          env: {
+            ...process.env,
+            TIDELAKE_SAVED_QUERIES: join(folder, 'queries'),
+            ...(kafka === null ? {} : { KAFKA_BROKERS: kafka.brokers, KAFKA_TOPIC: kafka.topic }),
+          },
         },
       );
       server.stderr.on('data', data => log.push(String(data)));

@@ -1,15 +1,11 @@
 //! Formats, and what a cancelled query says in each of them.
 
 use super::*;
-use crate::http::{Status, StatusSource};
+use crate::http::testing::app_of;
 use crate::model::{Epoch, Row, Value};
 use crate::plan::Dataflow;
-use crate::sql::query::{LakeTables, Limits, Queries, TableDetails};
-use crate::view::{Hub, Part, ViewInfo};
 use arrow::datatypes::{DataType, Field, Schema};
 use axum::body::to_bytes;
-use datafusion::catalog::TableProvider;
-use futures::future::BoxFuture;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -45,60 +41,14 @@ fn an_answer_without_columns_can_be_written_in_every_format() {
     assert_eq!(rows_json(&answer), ("[]".to_owned(), "[]".to_owned()));
 }
 
-struct NoLake;
-
-impl LakeTables for NoLake {
-    fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
-    fn provider<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Arc<dyn TableProvider>, String>> {
-        Box::pin(async move { Err(format!("no table {name}")) })
-    }
-    fn details<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<TableDetails, String>> {
-        Box::pin(async move { Err(format!("no table {name}")) })
-    }
-}
-
-struct NoStatus;
-
-impl StatusSource for NoStatus {
-    fn status(&self) -> Status {
-        Status::default()
-    }
-}
-
 /// One view with the numbers below `count`.
 fn app(count: i64) -> Arc<App> {
     let field = Field::new("n", DataType::Int64, false);
-    let info = ViewInfo {
-        name: "numbers".to_owned(),
-        schema: Arc::new(Schema::new(vec![field])),
-        sql: String::new(),
-        window: None,
-    };
-    let hub = Hub::new(vec![info], 1, Vec::new(), Epoch(0));
-    let row = |n| (0, Epoch(100), Row([Value::Int(n)].into()), 1);
-    hub.publish(Part {
-        worker: 0,
-        through: Epoch(100),
-        changes: (0..count).map(row).collect(),
-        tails: vec![],
-        read: vec![],
-        watermarks: vec![],
-        left_out: vec![],
-    });
-    let dataflow = Arc::new(Dataflow::default());
-    let queries = Queries::new(
-        hub.clone(),
-        dataflow.clone(),
-        Arc::new(NoLake),
-        Limits::default(),
+    let rows = (0..count).map(|it| Row([Value::Int(it)].into()));
+    app_of(
+        vec![("numbers", vec![field], rows.collect())],
+        Dataflow::default(),
     )
-    .expect("threads can be had");
-    App::new(hub, queries, dataflow, Arc::new(NoStatus), vec![], None)
 }
 
 /// Three rows at once, and a fourth that takes ages.

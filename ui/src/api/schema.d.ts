@@ -1317,9 +1317,6 @@ export interface components {
       epochs_open: number;
       /** Format: uint64 */
       commits_open: number;
-      watermarks: {
-        [key: string]: string;
-      };
       nodes: components['schemas']['Node'][];
       edges: components['schemas']['Edge'][];
       /** Format: uint */
@@ -1356,7 +1353,18 @@ export interface components {
       records_per_second?: number | null;
       /** Format: double */
       bytes_per_second?: number | null;
+      /** @description Null while there is none, or if the source declares none. */
+      watermark?: components['schemas']['Watermark'] | null;
       partitions: components['schemas']['PartitionReport'][];
+    };
+    /** @description Event time up to which windows are complete. It says nothing of how far reading is behind. */
+    Watermark: {
+      at: string;
+      /**
+       * Format: double
+       * @description How far it stays behind the newest record, to wait for late ones.
+       */
+      allowance_seconds: number;
     };
     PartitionReport: {
       /** Format: int32 */

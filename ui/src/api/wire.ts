@@ -60,6 +60,8 @@ export interface Metrics {
   lastUpdate: string | null;
   epoch?: number;
   as_of?: string;
+  /** Members above for which the dataflow has no view or column, so that they are never known. */
+  not_counted?: string[];
 }
 
 export interface LogRow {

@@ -127,6 +127,11 @@ function Legend({ series, band }: ChartProps) {
 /** A shorter brush is a click. */
 const BRUSH_PX = 4;
 export const TICK_FONT = '11px "IBM Plex Sans", system-ui, sans-serif';
+/** A label of the axis of time has at least so much. */
+const TICK_APART_PX = 64;
+/** Room at the right for half of the last label of the axis of time. */
+export const TICK_ROOM_PX = 18;
+const TICK_ROOM_SECONDS_PX = 26;
 const ROWS_SHOWN = 200;
 
 /** Values over time, newest first. */
@@ -309,7 +314,7 @@ function optionsOf(
   let brushed = false;
   return {
     ...sizeOf(parent),
-    padding: [6, 6, 0, 0],
+    padding: [6, ({ scales: { x }, width }) => tickRoom((x?.max ?? 0) - (x?.min ?? 0), width), 0, 0],
     legend: { show: false },
     tzDate: seconds => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
     scales: {
@@ -317,7 +322,13 @@ function optionsOf(
       y: { range: (_, _low, high) => [0, high > 0 ? high * 1.08 : 1] },
     },
     axes: [
-      { ...axis, grid: { show: false }, space: 64, size: 22, values: (_, ticks) => clockLabels(ticks) },
+      {
+        ...axis,
+        grid: { show: false },
+        space: TICK_APART_PX,
+        size: 22,
+        values: (_, ticks) => clockLabels(ticks),
+      },
       { ...axis, size: 48, space: 28, values: (_, ticks) => ticks.map(shortNumber) },
     ],
     bands:
@@ -427,6 +438,12 @@ export function clockLabels(ticks: readonly number[]): string[] {
     if (seconds % 86_400 === 0) return iso.slice(5, 10);
     return iso.slice(11, step < 60 ? 19 : 16);
   });
+}
+
+/** What the last label needs: one with seconds is longer. */
+export function tickRoom(span_s: number, width_px: number): number {
+  const step_s = (span_s * TICK_APART_PX) / Math.max(1, width_px);
+  return step_s < 60 ? TICK_ROOM_SECONDS_PX : TICK_ROOM_PX;
 }
 
 /** A tick of the axis. */

@@ -5,7 +5,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { type ReactNode, useState } from 'react';
 import { answerOf, api } from '../api/client';
-import { formatNumber, formatTime } from './format';
+import { formatDateTime, formatNumber, formatTime } from './format';
 import { useGo } from './nav';
 import { Button } from './ui/button';
 import { Popover } from './ui/popover';
@@ -59,9 +59,7 @@ function ReceiptOf({ view, label }: { view: string; label: string }) {
         <Fact name="epoch">
           {data.epoch} · {formatTime(data.as_of, 'ms')} UTC
         </Fact>
-        {data.watermark && (
-          <Fact name="complete up to">{formatTime(data.watermark, 'ms')} UTC event time</Fact>
-        )}
+        {data.watermark && <Fact name="complete up to">{formatDateTime(data.watermark)} UTC event time</Fact>}
         {data.offsets.map(it => (
           <Fact key={`${it.source}-${it.partition}`} name={`${it.source}/${it.partition}`}>
             read up to {formatNumber(it.offset)} ·{' '}

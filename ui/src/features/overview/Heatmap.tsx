@@ -3,7 +3,7 @@
  * a line. A cell that is clicked shows its records; a box that is drawn is explained. The same is there as a table.
  */
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { ChartFigure, clockLabels, DataTable, TICK_FONT, useSize } from '../../shared/chart';
+import { ChartFigure, clockLabels, DataTable, TICK_FONT, TICK_ROOM_PX, useSize } from '../../shared/chart';
 import { formatAny, formatNumber, formatTime, numberOf } from '../../shared/format';
 import { useView } from '../../shared/live';
 import { useGo, useUrl } from '../../shared/nav';
@@ -127,8 +127,8 @@ function Canvas({ cells, p95, summary }: CanvasProps) {
 
   const placeOf = (event: React.PointerEvent): Place | null => {
     const { left, top } = event.currentTarget.getBoundingClientRect();
-    const x = (event.clientX - left - LEFT) / (size.width - LEFT);
-    const y = (event.clientY - top) / (size.height - BOTTOM);
+    const x = (event.clientX - left - LEFT) / plotOf(size).wide;
+    const y = (event.clientY - top) / plotOf(size).high;
     const outside = x < 0 || x >= 1 || y < 0 || y >= 1;
     if (outside && began === null) return null;
     // A box that is drawn over the edge ends there.
@@ -186,6 +186,11 @@ function Canvas({ cells, p95, summary }: CanvasProps) {
   );
 }
 
+/** The size of what is between the labels. */
+function plotOf({ width, height }: { width: number; height: number }): { wide: number; high: number } {
+  return { wide: Math.max(1, width - LEFT - TICK_ROOM_PX), high: Math.max(1, height - BOTTOM) };
+}
+
 /** What two corners enclose, the cells at them included. */
 function boxOf({ times, step, bins_ms }: Cells, one: Place, other: Place): Box {
   const [first, last] = [Math.min(one.step, other.step), Math.max(one.step, other.step)];
@@ -218,7 +223,7 @@ function Frame({
   const x = (time: number) => share((time - first) / (step * Math.max(1, times.length)));
   const y = (ms: number) =>
     share((2 * Math.log2(Math.max(ms, 0.01) / (bins_ms[0] ?? 1))) / Math.max(1, bins_ms.length));
-  const [wide, high] = [size.width - LEFT, size.height - BOTTOM];
+  const { wide, high } = plotOf(size);
   const [left, right, bottom, top] = [x(box.from), x(box.to), y(box.low_ms), y(box.high_ms)];
   if (right <= left) return null;
   return (
@@ -249,7 +254,7 @@ function draw(
   if (context === null) return;
   context.scale(ratio, ratio);
   context.clearRect(0, 0, width, height);
-  const [wide, high] = [width - LEFT, height - BOTTOM];
+  const { wide, high } = plotOf({ width, height });
   const cell = { width: wide / Math.max(1, times.length), height: high / Math.max(1, bins_ms.length) };
   const most = Math.max(1, ...counts.map(column => Math.max(0, ...column)));
   context.fillStyle = palette.series[0] ?? palette.muted;

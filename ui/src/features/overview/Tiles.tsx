@@ -25,8 +25,13 @@ interface Tile {
   /** Whether the value is outside of what is expected. */
   unusual?: boolean;
   receipt: string;
+  /** Why there is no value, if there is none. */
+  missing?: string;
+  /** Whether the dataflow never has this value. */
+  notCounted: boolean;
 }
 
+/** The last minute, as far as the dataflow counts it. */
 export function Tiles({ history }: { history: History | null }) {
   const metrics = useLive(state => state.metrics);
   const before = useLive(state => state.history);
@@ -45,14 +50,33 @@ export function Tiles({ history }: { history: History | null }) {
 }
 
 function TileView({ tile, waiting }: { tile: Tile; waiting: boolean }) {
+  const value = (
+    <span
+      className={cn(
+        'tile-value text-figure leading-9 font-medium',
+        (waiting || tile.missing !== undefined) && 'text-muted',
+      )}
+      title={tile.missing}
+    >
+      {tile.value}
+    </span>
+  );
+  if (tile.notCounted)
+    return (
+      <div className="min-w-0 px-3 py-2" data-tile={tile.name}>
+        <h2 className="text-label text-muted">{tile.label}</h2>
+        {value}
+        <p className="text-label text-muted" title={tile.missing}>
+          not counted by this dataflow
+        </p>
+      </div>
+    );
   return (
     <div className="min-w-0 px-3 py-2" data-tile={tile.name}>
       <h2 className="text-label text-muted">{tile.label}</h2>
       <Receipt view={tile.receipt} label={tile.label}>
-        <span className={cn('tile-value text-figure leading-9 font-medium', waiting && 'text-muted')}>
-          {tile.value}
-        </span>
-        <span className="ml-1 text-label text-muted">{tile.unit}</span>
+        {value}
+        {tile.missing === undefined && <span className="ml-1 text-label text-muted">{tile.unit}</span>}
         {tile.unusual && (
           <span className="ml-1">
             <Shape tone="warn" />
@@ -115,7 +139,11 @@ function Fresh() {
   );
 }
 
-function tilesOf(metrics: Metrics | null, before: readonly Metrics[], history: History | null): Tile[] {
+export function tilesOf(
+  metrics: Metrics | null,
+  before: readonly Metrics[],
+  history: History | null,
+): Tile[] {
   const seconds = history?.window_seconds ?? 60;
   const [hour, day] = [history?.hour_ago, history?.day_ago];
   const per = (values: Record<string, number> | null | undefined, name: string, by = 1) => {
@@ -124,6 +152,15 @@ function tilesOf(metrics: Metrics | null, before: readonly Metrics[], history: H
   };
   const at = <Key extends keyof Metrics>(key: Key) => (metrics?.[key] ?? null) as number | null;
   const curve = (key: keyof Metrics) => before.map(it => (it[key] ?? null) as number | null);
+  /** A dash says why it is one. */
+  const absence = (key: keyof Metrics) => {
+    const notCounted = metrics?.not_counted?.includes(key) ?? false;
+    if (metrics === null || at(key) !== null) return { notCounted };
+    const missing = notCounted
+      ? 'This dataflow has no view last_minute with a column for it.'
+      : 'No records in the last minute have it.';
+    return { notCounted, missing };
+  };
   const bytes = quantifyBytes(at('bytesPerSec'));
   const band = (name: string, by = 1) => {
     const band = history?.expected[name];
@@ -153,6 +190,7 @@ function tilesOf(metrics: Metrics | null, before: readonly Metrics[], history: H
       expected: words(rate, (rate?.high ?? 0) < 100 ? 1 : 0),
       unusual: outside(at('eventsPerSec'), rate),
       receipt: 'last_minute',
+      ...absence('eventsPerSec'),
     },
     {
       name: 'errors',
@@ -166,11 +204,12 @@ function tilesOf(metrics: Metrics | null, before: readonly Metrics[], history: H
       expected: words(errors, 1),
       unusual: errorRate !== null && errors !== null && errorRate > errors.high,
       receipt: 'last_minute',
+      ...absence('errorRate'),
     },
     {
       name: 'latency',
       label: 'p95 latency',
-      value: formatNumber(at('p95ResponseTime') ?? at('avgResponseTime')),
+      value: formatNumber(at('p95ResponseTime')),
       unit: 'ms',
       now: at('p95ResponseTime'),
       hour: per(hour, 'response_time_p95'),
@@ -179,6 +218,7 @@ function tilesOf(metrics: Metrics | null, before: readonly Metrics[], history: H
       expected: words(p95),
       unusual: at('p95ResponseTime') !== null && p95 !== null && (at('p95ResponseTime') ?? 0) > p95.high,
       receipt: 'last_minute',
+      ...absence('p95ResponseTime'),
     },
     {
       name: 'sessions',
@@ -190,6 +230,7 @@ function tilesOf(metrics: Metrics | null, before: readonly Metrics[], history: H
       day: per(day, 'sessions'),
       curve: curve('activeSessions'),
       receipt: 'last_minute',
+      ...absence('activeSessions'),
     },
     {
       name: 'volume',
@@ -201,6 +242,7 @@ function tilesOf(metrics: Metrics | null, before: readonly Metrics[], history: H
       day: per(day, 'bytes_sent', seconds),
       curve: curve('bytesPerSec'),
       receipt: 'last_minute',
+      ...absence('bytesPerSec'),
     },
   ];
 }

@@ -3,17 +3,15 @@
  */
 import type { Row } from '../../api/wire';
 import { partOf } from '../../shared/filter';
-import { formatAge, formatAny, formatDateTime, formatName, formatTime, numberOf } from '../../shared/format';
+import { formatAge, formatAny, formatName, formatTime, numberOf } from '../../shared/format';
 import { useIsMissing, useLive, useNow, useView } from '../../shared/live';
 import { Shape, type Tone } from '../../shared/mark';
 import { useGo } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
+import { behindOf } from './behind';
 
 /** An anomaly counts as going on so long after the end of its window. */
 const GOING_ON_MS = 120_000;
-/** A watermark stays behind by what its source allows for late records; older than this it tells of a backlog. */
-const BEHIND_MS = 300_000;
-
 /** Rules over windows have a threshold; single bad events happen all the time and say little. */
 const WINDOW_RULES = 'threshold > 0';
 
@@ -43,14 +41,12 @@ export function Verdict() {
         <ToPipeline />
       </Strip>
     );
-  const behind = behindOf(pipeline?.watermarks, now);
+  const behind = pipeline === null ? null : behindOf(pipeline);
   if (behind !== null)
     return (
       <Strip tone="warn">
-        <b className="font-medium">Behind by {formatAge(now - behind)}</b>
-        <span>
-          Windows are complete only up to {formatDateTime(behind)} UTC; what came after is still being read.
-        </span>
+        <b className="font-medium">{behind.title}</b>
+        <span>{behind.detail}</span>
         <ToPipeline />
       </Strip>
     );
@@ -118,12 +114,6 @@ function ToPipeline() {
       Open Pipeline
     </Button>
   );
-}
-
-/** The oldest watermark if it is so old that the page shows the past; `null` if it is not. */
-function behindOf(watermarks: Record<string, string> | undefined, now_ms: number): number | null {
-  const oldest = Math.min(...Object.values(watermarks ?? {}).map(Date.parse));
-  return Number.isFinite(oldest) && now_ms - oldest > BEHIND_MS ? oldest : null;
 }
 
 function Strip({ tone, children }: { tone: Tone; children: React.ReactNode }) {

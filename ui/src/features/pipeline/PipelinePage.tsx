@@ -3,7 +3,14 @@
  */
 
 import type { Pipeline } from '../../api/wire';
-import { formatAge, formatNumber, formatRate, formatTime, MISSING, quantifyBytes } from '../../shared/format';
+import {
+  formatAge,
+  formatDateTime,
+  formatNumber,
+  formatRate,
+  MISSING,
+  quantifyBytes,
+} from '../../shared/format';
 import { useFrozen, useLastFresh, useLive } from '../../shared/live';
 import { Mark, Shape, toneOfHealth } from '../../shared/mark';
 import { useGo, useUrl } from '../../shared/nav';
@@ -52,11 +59,19 @@ export function PipelinePage() {
 function Dates({ pipeline }: { pipeline: Pipeline }) {
   return (
     <>
-      {Object.entries(pipeline.watermarks).map(([name, at]) => (
-        <span key={name} title="Event time up to which windows are complete">
-          watermark {formatTime(at)} UTC
-        </span>
-      ))}
+      {pipeline.sources.map(
+        ({ name, watermark }) =>
+          watermark && (
+            <span
+              key={name}
+              data-watermark={name}
+              title={`Windows of ${name} that end before it are complete. It stays ${formatAge(watermark.allowance_seconds * 1000)} behind the newest record, so that late ones still count; that is no lag.`}
+            >
+              {name} watermark {formatDateTime(watermark.at)} UTC, waits{' '}
+              {formatAge(watermark.allowance_seconds * 1000)} for late records
+            </span>
+          ),
+      )}
       <span>up {formatAge(pipeline.uptime_seconds * 1000)}</span>
     </>
   );

@@ -3,17 +3,8 @@
  */
 import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import {
-  ApiError,
-  answerOf,
-  api,
-  asCurl,
-  CONTENT_TYPES,
-  download,
-  type Format,
-  handOver,
-} from '../../api/client';
-import type { Column, Row } from '../../api/wire';
+import { answerOf, api } from '../../api/client';
+import type { Row } from '../../api/wire';
 import { formatAge, formatNumber, formatTime } from '../../shared/format';
 import { useLive, useNow, useTopic, useView } from '../../shared/live';
 import { Mark } from '../../shared/mark';
@@ -21,15 +12,16 @@ import { useGo, useUrl } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
 import { Dialog } from '../../shared/ui/dialog';
-import { Menu } from '../../shared/ui/menu';
 import { Tabs } from '../../shared/ui/tabs';
 import { Catalog } from './Catalog';
 import { Editor } from './Editor';
-import { Results } from './Results';
+import { rowsOf, type Shown } from './shown';
 import { statementAt, viewShownBy } from './statement';
 import { type Run, useRun } from './useRun';
-import { csvOf, jsonLinesOf } from './write';
 
+/** Loaded beside the editor, while the first query runs. */
+const Results = lazy(async () => ({ default: (await import('./Results')).Results }));
+const ExportMenu = lazy(async () => ({ default: (await import('./ExportMenu')).ExportMenu }));
 /** Loaded when they are asked for. */
 const Plan = lazy(async () => ({ default: (await import('./Plan')).Plan }));
 const ResultChart = lazy(async () => ({ default: (await import('./ResultChart')).ResultChart }));
@@ -252,18 +244,6 @@ function RunNote({ run }: { run: Run }) {
   }
 }
 
-function rowsOf(count: number): string {
-  return `${formatNumber(count)} ${count === 1 ? 'row' : 'rows'}`;
-}
-
-/** Rows that are shown, and the statement they are of. */
-interface Shown {
-  of: string;
-  columns: readonly Column[];
-  rows: readonly Row[];
-  partial: boolean;
-}
-
 interface AnswerProps {
   run: Run;
   followed: string | null;
@@ -308,7 +288,9 @@ function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
         aside={
           <>
             {followed !== null && <Changes view={followed} />}
-            <ExportMenu statement={statement} partial={data?.partial && earlier === null ? data : null} />
+            <Suspense fallback={null}>
+              <ExportMenu statement={statement} partial={data?.partial && earlier === null ? data : null} />
+            </Suspense>
           </>
         }
       >
@@ -338,7 +320,9 @@ function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
               <ResultChart columns={data.columns} rows={data.rows} />
             </Suspense>
           ) : (
-            <Results columns={data.columns} rows={data.rows} live={followed !== null} />
+            <Suspense fallback={null}>
+              <Results columns={data.columns} rows={data.rows} live={followed !== null} />
+            </Suspense>
           )}
         </div>
       </Tabs>
@@ -368,51 +352,5 @@ function Changes({ view }: { view: string }) {
       <Mark tone="live" word="live" />
       {changed && ` · newest change +${changed.added} −${changed.removed}`}
     </span>
-  );
-}
-
-/** Files are written by the server, which runs the query for them; rows of a query that was stopped are saved as they are. */
-function ExportMenu({ statement, partial }: { statement: string; partial: Shown | null }) {
-  const [note, setNote] = useState('');
-  const keep = (format: 'csv' | 'jsonl', { columns, rows }: Shown) => {
-    const text = format === 'csv' ? csvOf(columns, rows) : jsonLinesOf(columns, rows);
-    handOver(new Blob([text], { type: CONTENT_TYPES[format] }), `tidelake-query-partial.${format}`);
-    setNote(`saved ${rowsOf(rows.length)}, not all`);
-  };
-  const save = async (format: Format) => {
-    setNote('writing…');
-    try {
-      const cut = await download(statement.replace(/;\s*$/, ''), format, 'tidelake-query');
-      setNote(cut ? 'saved; cut off at the limit for exports' : 'saved');
-    } catch (error) {
-      setNote(error instanceof ApiError ? error.message : 'could not be saved');
-    }
-  };
-  return (
-    <>
-      {note !== '' && <span role="status">{note}</span>}
-      <Menu
-        trigger={<Button className="h-6">Export ▾</Button>}
-        items={[
-          ...(partial === null
-            ? []
-            : [
-                { label: 'These rows, not all, as CSV', onSelect: () => keep('csv', partial) },
-                { label: 'These rows, not all, as JSON lines', onSelect: () => keep('jsonl', partial) },
-              ]),
-          { label: 'CSV', onSelect: () => void save('csv') },
-          { label: 'JSON lines', onSelect: () => void save('jsonl') },
-          { label: 'Parquet', onSelect: () => void save('parquet') },
-          { label: 'Arrow', onSelect: () => void save('arrow') },
-          {
-            label: 'Copy as curl',
-            onSelect: () => {
-              void navigator.clipboard?.writeText(asCurl(statement, 'json'));
-              setNote('copied');
-            },
-          },
-        ]}
-      />
-    </>
   );
 }
