@@ -23,7 +23,7 @@ pub fn app_of(views: Vec<(&str, Vec<Field>, Vec<Row>)>, dataflow: Dataflow) -> A
         });
         changes.extend(rows.into_iter().map(|it| (at, Epoch(100), it, 1)));
     }
-    let hub = Hub::new(infos, 1, Vec::new(), Epoch(0));
+    let hub = Hub::new(infos, 1, Vec::new(), 1, Epoch(0));
     hub.publish(Part {
         worker: 0,
         through: Epoch(100),
