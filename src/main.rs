@@ -250,6 +250,8 @@ fn main() -> ExitCode {
         )
         .with_target(false)
         .with_writer(std::io::stderr)
+        // Whoever read our log may be gone; to complain of that on the same way would be a panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     quiet_echoes_of_losses();
