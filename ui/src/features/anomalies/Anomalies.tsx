@@ -74,15 +74,17 @@ export function Anomalies() {
         <table className="w-full">
           <thead className="sticky top-0 bg-panel text-left text-label text-muted">
             <tr>
-              <th className="px-3 font-normal">window, UTC</th>
-              <th className="px-2 font-normal">rule</th>
-              <th className="px-2 font-normal">endpoint</th>
+              <th className="pl-3 font-normal">
+                <span className="hidden sm:inline">window, </span>UTC
+              </th>
+              <th className="px-1.5 font-normal sm:px-2">rule</th>
+              <th className="px-1.5 font-normal sm:px-2">endpoint</th>
               <th className="hidden px-2 font-normal sm:table-cell">addresses</th>
-              <th className="px-2 text-right font-normal">seen</th>
+              <th className="px-1.5 text-right font-normal sm:px-2">seen</th>
               <th className="hidden px-2 text-right font-normal sm:table-cell">at most</th>
               <th className="hidden px-2 text-right font-normal sm:table-cell">records</th>
-              <th className="px-2 text-right font-normal">score</th>
-              <th className="px-3">
+              <th className="hidden px-2 text-right font-normal sm:table-cell">score</th>
+              <th className="px-1 sm:px-3">
                 <span className="sr-only">Actions</span>
               </th>
             </tr>
@@ -120,19 +122,22 @@ function Line({ row }: { row: Row }) {
     );
   return (
     <tr className="h-7 hover:bg-hover" data-anomaly={String(row.anomaly_type)}>
-      <td className="px-3 whitespace-nowrap text-muted">{formatDateTime(row.window_start).slice(5, 16)}</td>
-      <td className="px-2 whitespace-nowrap">
+      <td className="pl-3 whitespace-nowrap text-muted" title={formatDateTime(row.window_start)}>
+        <span className="hidden sm:inline">{formatDateTime(row.window_start).slice(5, 10)} </span>
+        {formatDateTime(row.window_start).slice(11, 16)}
+      </td>
+      <td className="px-1.5 whitespace-nowrap sm:px-2">
         <Mark tone={score >= GRAVE_SCORE ? 'critical' : 'warn'} word={formatName(row.anomaly_type)} />
       </td>
-      <td className="max-w-40 truncate px-2">{textOf(row.endpoint)}</td>
+      <td className="max-w-40 truncate px-1.5 sm:px-2">{textOf(row.endpoint)}</td>
       <td className="hidden px-2 text-muted sm:table-cell">{textOf(row.ip_class)}</td>
-      <td className="px-2 text-right">{formatAny(numberOf(row.observed))}</td>
+      <td className="px-1.5 text-right sm:px-2">{formatAny(numberOf(row.observed))}</td>
       <td className="hidden px-2 text-right text-muted sm:table-cell">
         {formatAny(numberOf(row.threshold))}
       </td>
       <td className="hidden px-2 text-right sm:table-cell">{formatNumber(numberOf(row.records))}</td>
-      <td className="px-2 text-right">{formatNumber(score, 1)}</td>
-      <td className="px-3 text-right">
+      <td className="hidden px-2 text-right sm:table-cell">{formatNumber(score, 1)}</td>
+      <td className="px-1 text-right sm:px-3">
         <Button kind="quiet" className="h-6" onClick={records}>
           Records
         </Button>

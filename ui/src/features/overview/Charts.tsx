@@ -12,7 +12,7 @@ import { answerState, type PanelState, panelState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
 import { ExplainTimes } from './Explain';
 import { Heatmap } from './Heatmap';
-import { type History, mergedMax, mergedSum, shareOf, timesUpTo } from './model';
+import { type History, mergedMax, mergedSum, perSecond, shareOf, timesUpTo } from './model';
 import type { HistoryQuery } from './Overview';
 
 const SYNC = 'overview';
@@ -122,7 +122,10 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
   const times = useTimes(history);
   const live = useView('status_1m');
   const step = history.step_seconds;
+  const fresh = useLive(state => state.fresh);
+  const asOf_s = fresh === null ? Number.POSITIVE_INFINITY : Math.floor(Date.parse(fresh.asOf) / 1000);
   const series = useMemo(() => {
+    const rates = (values: readonly (number | null)[]) => perSecond(values, times, step, asOf_s);
     const statuses = Object.keys(history.by_status);
     // A dataflow that does not count by status counts all together.
     if (statuses.length === 0)
@@ -131,10 +134,7 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
           label: 'requests',
           colour: 0,
           kind: 'area' as const,
-          values: perSecond(
-            times.map((_, at) => history.overall.requests?.[at] ?? null),
-            step,
-          ),
+          values: rates(times.map((_, at) => history.overall.requests?.[at] ?? null)),
         },
       ];
     return statuses.sort().map((status): Series => {
@@ -147,9 +147,9 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
         row => String(row.status_class) === status,
       );
       const { label, colour } = STATUS[status] ?? { label: `${status}xx`, colour: 4 };
-      return { label, colour, kind: 'area', values: perSecond(values, step) };
+      return { label, colour, kind: 'area', values: rates(values) };
     });
-  }, [history, times, step, live]);
+  }, [history, times, step, live, asOf_s]);
   const total = series.reduce((sum, { values }) => sum + (values.at(-2) ?? 0), 0);
   return (
     <Chart
@@ -214,8 +214,4 @@ export function useP95(history: History, times: readonly number[]): (number | nu
       ),
     [history, times, live],
   );
-}
-
-function perSecond(values: readonly (number | null)[], step: number): (number | null)[] {
-  return values.map(value => (value === null ? null : value / step));
 }

@@ -2,7 +2,7 @@
  * The newest windows come from the live rows, the others from the history, and no window is counted twice.
  */
 import { expect, it } from 'vitest';
-import { busiest, liveSteps, mergedMax, mergedSum, shareOf } from './model';
+import { busiest, liveSteps, mergedMax, mergedSum, perSecond, shareOf } from './model';
 
 const at = (seconds: number) => new Date(seconds * 1000).toISOString();
 const row = (seconds: number, requests: number, more = {}) => ({
@@ -71,4 +71,16 @@ it('ranks endpoints over as many windows as there are, down to a part of one', (
 it('ranks more endpoints than a call has arguments', () => {
   const rows = Array.from({ length: 200_000 }, (_, at) => row(60 * (at % 3), 1, { endpoint: `/${at}` }));
   expect(busiest(rows, 60, 10, 150).rows.length).toBe(133_334);
+});
+
+it('counts the step that is filling over what is over of it, once that says something', () => {
+  const [times, counts] = [
+    [0, 60, 120],
+    [600, null, 300],
+  ];
+  expect(perSecond(counts, times, 60, 150)).toEqual([10, null, 10]);
+  expect(perSecond(counts, times, 60, 125)).toEqual([10, null, null]);
+  expect(perSecond(counts, times, 60, 900)).toEqual([10, null, 5]);
+  expect(perSecond(counts, times, 60, Number.POSITIVE_INFINITY)).toEqual([10, null, 5]);
+  expect(perSecond([8], [0], 5, 6)).toEqual([1.6]);
 });

@@ -91,6 +91,25 @@ function merged(
   return result;
 }
 
+/** Sooner after its start, what a step has had of its time says little. */
+const FILLED_S = 10;
+
+/**
+ * Counts as rates. The newest step is still filling, so it counts over the part of it that is over at `asOf_s`: over the
+ * whole it would look as if traffic broke down.
+ */
+export function perSecond(
+  values: readonly (number | null)[],
+  times: readonly number[],
+  step: number,
+  asOf_s: number,
+): Numbers {
+  return values.map((value, at) => {
+    const seconds = Math.min(asOf_s - (times[at] ?? 0), step);
+    return value === null || seconds < Math.min(FILLED_S, step) ? null : value / seconds;
+  });
+}
+
 /** Share of one series in another, in percent. */
 export function shareOf(part: Numbers, all: Numbers): Numbers {
   return all.map((total, at) => (total !== null && total > 0 ? (100 * (part[at] ?? 0)) / total : null));

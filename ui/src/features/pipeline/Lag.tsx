@@ -47,7 +47,7 @@ export function Lag({ pipeline }: { pipeline: Pipeline }) {
             <th className="px-2 text-right font-normal">{heading('lag', 'lag')}</th>
             <th className="px-2 text-right font-normal">lag time</th>
             <th className="px-2 font-normal">trend</th>
-            <th className="px-2 text-right font-normal">read</th>
+            <th className="hidden px-2 text-right font-normal sm:table-cell">read</th>
             <th className="px-3 text-right font-normal">caught up in</th>
           </tr>
         </thead>
@@ -89,7 +89,7 @@ function Line({ row }: { row: Partition }) {
           : `${row.lag_seconds_is_least ? '> ' : ''}${formatAge(row.lag_seconds * 1000)}`}
       </td>
       <td className={row.trend === 'rising' ? 'px-2 text-warn' : 'px-2 text-muted'}>{TRENDS[row.trend]}</td>
-      <td className="px-2 text-right">
+      <td className="hidden px-2 text-right sm:table-cell">
         {row.unit === 'bytes' ? amount(row.read_per_second) : formatRate(row.read_per_second)}
         {row.read_per_second != null && (
           <span className="text-muted">{row.unit === 'bytes' ? '/s' : ' /s'}</span>
