@@ -88,7 +88,7 @@ pub trait Outputs: Send {
     /// Rows of an append-only table, read in `epoch` and to be in the commit. They lack the mark of late rows if the table has
     /// one.
     fn append(&mut self, table: usize, epoch: Epoch, commit: Epoch, rows: RecordBatch);
-    /// All rows of the epoch have been appended, and those before the watermark are late: `plan::late_marks`.
+    /// All rows of the epoch have been appended, and those before the watermark are late: `model::late_marks`.
     fn mark(&mut self, table: usize, epoch: Epoch, watermark: i64);
     /// The view's newly closed rows, and all its open rows if they changed since the last commit.
     fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>);

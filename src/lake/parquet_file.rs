@@ -1,8 +1,7 @@
 //! Rows into Parquet, and what the log says of a file: size, partition values, statistics.
 
 use super::Error;
-use crate::model::Epoch;
-use crate::plan::late_marks;
+use crate::model::{Epoch, late_marks};
 use arrow::array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::partition;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};

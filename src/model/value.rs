@@ -5,7 +5,8 @@
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Float64Builder, Int32Builder,
-    Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondArray,
+    TimestampMicrosecondBuilder, new_null_array,
 };
 use arrow::datatypes::{
     DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
@@ -252,4 +253,15 @@ pub fn array_of_values<'a>(
             "rows cannot carry {other}"
         ))),
     }
+}
+
+/// The mark of rows with these event times, of an epoch with this watermark: the watermark if the row came after it, null if not.
+pub fn late_marks(times: &TimestampMicrosecondArray, watermark: i64) -> ArrayRef {
+    let late = |it: Option<i64>| it.filter(|time| *time < watermark).map(|_| watermark);
+    if times.values().iter().all(|it| watermark <= *it) {
+        let data_type = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        return new_null_array(&data_type, times.len());
+    }
+    let marks: TimestampMicrosecondArray = times.iter().map(late).collect();
+    Arc::new(marks.with_timezone("UTC"))
 }

@@ -14,7 +14,6 @@ pub use definition::{
 };
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
 
-use arrow::array::{ArrayRef, TimestampMicrosecondArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::physical_expr::PhysicalExpr;
 use std::collections::BTreeMap;
@@ -332,17 +331,6 @@ pub fn marked(schema: &SchemaRef) -> SchemaRef {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     fields.push(Field::new(LATE_COLUMN, time, true));
     Arc::new(Schema::new(fields))
-}
-
-/// The mark of rows with these event times, of an epoch with this watermark: the watermark if the row came after it, null if not.
-pub fn late_marks(times: &TimestampMicrosecondArray, watermark: i64) -> ArrayRef {
-    let late = |it: Option<i64>| it.filter(|time| *time < watermark).map(|_| watermark);
-    if times.values().iter().all(|it| watermark <= *it) {
-        let data_type = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        return new_null_array(&data_type, times.len());
-    }
-    let marks: TimestampMicrosecondArray = times.iter().map(late).collect();
-    Arc::new(marks.with_timezone("UTC"))
 }
 
 impl Dataflow {

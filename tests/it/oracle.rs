@@ -18,10 +18,12 @@ use tidelake::engine::{
     self, ClockSettings, CommitReport, Control, EventTimes, Feed, Input, Job, Mesh, Outputs,
     Published, Restored, StateRecord, Undecoded, Wall,
 };
-use tidelake::model::{Epoch, Offset, Offsets, Partition, Position, Row, rows_of_batch};
+use tidelake::model::{
+    Epoch, Offset, Offsets, Partition, Position, Row, late_marks, rows_of_batch,
+};
 use tidelake::plan::{
     DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, SourceSpec, dead_letter_schema,
-    late_marks, marked,
+    marked,
 };
 use tidelake::source::decode::{Decoder, RawRecords};
 use tidelake::sql::{self, Records, recompute};
