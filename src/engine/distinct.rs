@@ -95,7 +95,8 @@ impl Identities {
             let mut known = [false; LOOKED_UP_AT_ONCE];
             if let Some(mask) = self.slots.len().checked_sub(1) {
                 for (known, identity) in known.iter_mut().zip(some) {
-                    *known = self.slots[*identity as usize & mask] == *identity;
+                    let identity = (*identity).max(FREE + 1);
+                    *known = self.slots[identity as usize & mask] == identity;
                 }
             }
             for (at, identity) in some.iter().enumerate() {
