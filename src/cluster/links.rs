@@ -16,6 +16,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A message is not larger than this: a commit's state differences are the largest.
 const FRAME_BYTES_MAX: usize = 1 << 30;
+/// How long a good-bye may take: a process that does not read does not keep the others.
+const BYE_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Frame {
@@ -118,11 +120,18 @@ impl Sender {
         }
     }
 
-    /// Tells all others that the end of the connection is meant.
-    pub fn bye(&self) {
+    /// Tells all others that the end of the connection is meant, and waits until that is on its way: a process that ended at once
+    /// would take its last word with it.
+    pub async fn bye(&self) {
         for to in self.to.iter().flatten() {
             let _ = to.send(Frame::Bye);
         }
+        let sent = async {
+            for to in self.to.iter().flatten() {
+                to.closed().await;
+            }
+        };
+        let _ = tokio::time::timeout(BYE_MAX, sent).await;
     }
 
     /// How far the clock of each process is ahead of this one's, in milliseconds, as of its last sign of life.

@@ -75,7 +75,7 @@ async fn all_find_each_other_and_hear_what_is_said() {
 async fn a_loss_is_told_and_a_good_bye_is_none() {
     let mut all = cluster(3).await;
     let leaving = all.pop().unwrap();
-    leaving.links.sender().bye();
+    leaving.links.sender().bye().await;
     drop(leaving);
     let breaking = all.pop().unwrap();
     drop(breaking); // sockets close without a word

@@ -559,7 +559,7 @@ impl Pipeline {
                 }
             }
             if let Some(peers) = &self.peers {
-                peers.bye();
+                peers.bye().await;
             }
             Ok(())
         };
