@@ -21,12 +21,12 @@ use crate::lake::{
 use crate::model::{Epoch, Row, batch_of_rows, wall_ms};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec,
-    dead_letter_schema,
+    dead_letter_schema, nullable,
 };
 use crate::sql::{self, Records};
 use crate::view::Totals;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::logical_expr::{cast, lit};
 use datafusion::prelude::{SessionContext, ident};
@@ -457,11 +457,7 @@ async fn stage(
         let Some((closed, open)) = rows.get(&layout.name) else {
             continue;
         };
-        let fields = layout.schema.fields().iter();
-        let fields: Vec<Field> = fields
-            .map(|it| it.as_ref().clone().with_nullable(true))
-            .collect();
-        let schema = Arc::new(Schema::new(fields));
+        let schema = nullable(&layout.schema);
         for (rows, is_open) in [(closed, false), (open, true)] {
             for rows in rows.chunks(FILE_ROWS) {
                 let batch = batch_of_rows(&schema, rows.iter())

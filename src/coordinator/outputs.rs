@@ -4,10 +4,9 @@ use super::TICK_MS;
 use crate::engine::{CommitReport, Outputs, Published};
 use crate::lake::{Error, Staged, Stager, Store, TableLayout, Told};
 use crate::model::{Epoch, Row, batch_of_rows};
-use crate::plan::Dataflow;
+use crate::plan::{Dataflow, nullable};
 use crate::view::{Hub, Part};
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::UnboundedSender;
@@ -135,18 +134,10 @@ impl Outputs for WorkerOutputs {
             if rows.is_empty() {
                 continue;
             }
-            let nullable: Vec<Field> = layout
-                .schema
-                .fields()
-                .iter()
-                .map(|it| it.as_ref().clone().with_nullable(true))
-                .collect();
             let batch =
-                batch_of_rows(&Arc::new(Schema::new(nullable)), rows.iter()).map_err(|it| {
-                    Error::Table {
-                        table: layout.name.clone(),
-                        reason: it.to_string(),
-                    }
+                batch_of_rows(&nullable(&layout.schema), rows.iter()).map_err(|it| Error::Table {
+                    table: layout.name.clone(),
+                    reason: it.to_string(),
                 });
             let result = batch.and_then(|it| self.stager.write(layout, commit, &it, is_open));
             self.note(result);

@@ -68,24 +68,26 @@ const SLOTS_MIN: usize = 16;
 
 impl Identities {
     /// Whether it is new.
-    pub fn insert(&mut self, identity: u128) -> bool {
+    fn insert(&mut self, identity: u128) -> bool {
         let identity = identity.max(FREE + 1);
         if self.slots.len() * 5 / 8 <= self.len {
             self.grow();
         }
+        let at = self.slot(identity);
+        let is_new = self.slots[at] == FREE;
+        self.slots[at] = identity;
+        self.len += usize::from(is_new);
+        is_new
+    }
+
+    /// Where an identity is, or the free slot where it belongs.
+    fn slot(&self, identity: u128) -> usize {
         let mask = self.slots.len() - 1;
         let mut at = identity as usize & mask;
-        loop {
-            match self.slots[at] {
-                FREE => {
-                    self.slots[at] = identity;
-                    self.len += 1;
-                    return true;
-                }
-                other if other == identity => return false,
-                _ => at = (at + 1) & mask,
-            }
+        while self.slots[at] != FREE && self.slots[at] != identity {
+            at = (at + 1) & mask;
         }
+        at
     }
 
     /// Inserts many, and gives the number of each that is new.
@@ -110,12 +112,8 @@ impl Identities {
     fn grow(&mut self) {
         let slots = vec![FREE; (self.slots.len() * 2).max(SLOTS_MIN)];
         let old = std::mem::replace(&mut self.slots, slots);
-        let mask = self.slots.len() - 1;
         for identity in old.into_iter().filter(|it| *it != FREE) {
-            let mut at = identity as usize & mask;
-            while self.slots[at] != FREE {
-                at = (at + 1) & mask;
-            }
+            let at = self.slot(identity);
             self.slots[at] = identity;
         }
     }

@@ -25,13 +25,9 @@ pub fn app_of(views: Vec<(&str, Vec<Field>, Vec<Row>)>, dataflow: Dataflow) -> A
     }
     let hub = Hub::new(infos, 1, Vec::new(), 1, Epoch(0));
     hub.publish(Part {
-        worker: 0,
         through: Epoch(100),
         changes,
-        tails: vec![],
-        read: vec![],
-        watermarks: vec![],
-        left_out: vec![],
+        ..Part::default()
     });
     let dataflow = Arc::new(dataflow);
     let queries = Queries::new(

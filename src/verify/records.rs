@@ -11,14 +11,14 @@ use super::{Error, Options};
 use crate::coordinator::eras::{Era, Eras};
 use crate::lake::{Counts, Manifest, PartitionRead};
 use crate::model::{Offset, Offsets, Partition};
-use crate::plan::{Dataflow, Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked};
+use crate::plan::{Dataflow, Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked, nullable};
 use crate::source::decode::RawRecords;
 use crate::source::{file, kafka};
 use arrow::array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::catalog::{MemTable, TableProvider};
 use deltalake::DeltaTable;
 use std::collections::{BTreeMap, BTreeSet};
@@ -520,12 +520,7 @@ impl Source<'_> {
 }
 
 fn kept_schema(spec: &SourceSpec) -> SchemaRef {
-    let schema = spec.schema();
-    let fields = schema.fields().iter();
-    let fields: Vec<Field> = fields
-        .map(|it| it.as_ref().clone().with_nullable(true))
-        .collect();
-    marked(&Arc::new(Schema::new(fields)))
+    marked(&nullable(&spec.schema()))
 }
 
 fn late_type() -> DataType {

@@ -4,7 +4,7 @@ use super::report::{FINDINGS_MAX, Findings};
 use crate::model::{iso_of_micros, value_at};
 use crate::plan::{
     EPOCH_COLUMN, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, TableSpec, dead_letter_schema,
-    evaluate, typed, with_epochs,
+    evaluate, nullable, typed, with_epochs,
 };
 use crate::source::decode::DeadLetter;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, new_null_array};
@@ -395,12 +395,7 @@ fn with_nulls(rows: &RecordBatch, absent: &[usize]) -> Result<RecordBatch, Strin
     for at in absent {
         columns[*at] = new_null_array(columns[*at].data_type(), rows.num_rows());
     }
-    let schema = rows.schema();
-    let fields = schema.fields().iter();
-    let fields: Vec<Field> = fields
-        .map(|it| it.as_ref().clone().with_nullable(true))
-        .collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|it| it.to_string())
+    RecordBatch::try_new(nullable(&rows.schema()), columns).map_err(|it| it.to_string())
 }
 
 /// One dead letter of the lake.

@@ -64,7 +64,7 @@ pub enum Since {
 }
 
 /// A worker's part of some epochs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Part {
     pub worker: usize,
     /// The worker has nothing more at epochs up to and including this one.

@@ -1,3 +1,5 @@
+//! Which changes of a dataflow its lake follows, and which are refused.
+
 use super::*;
 use crate::model::{Offset, Offsets, Partition, Position};
 

@@ -12,7 +12,7 @@ use crate::engine::clock::NEVER;
 use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::grouping::{Grouper, Groups};
 use crate::model::{Row, array_of_values};
-use crate::plan::{Aggregation, Function, Window, late_schema};
+use crate::plan::{Aggregation, Function, Window, late_schema, nullable};
 use arrow::array::{
     Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
@@ -534,14 +534,7 @@ fn rows_of(
         .collect::<Result<Vec<_>, _>>()
         .expect("the planner admits only types that rows carry");
     let options = RecordBatchOptions::new().with_row_count(Some(changes.len()));
-    let nullable = Arc::new(arrow::datatypes::Schema::new(
-        schema
-            .fields()
-            .iter()
-            .map(|it| it.as_ref().clone().with_nullable(true))
-            .collect::<Vec<_>>(),
-    ));
-    let batch = RecordBatch::try_new_with_options(nullable, columns, &options)
+    let batch = RecordBatch::try_new_with_options(nullable(schema), columns, &options)
         .expect("columns have the schema's types");
     Changes::signed(
         batch,

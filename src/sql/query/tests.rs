@@ -85,13 +85,9 @@ fn queries(limits: Limits) -> Queries {
     let row = Row([Value::Int(7)].into());
     let changes = vec![(0, Epoch(100), row, 1)];
     hub.publish(Part {
-        worker: 0,
         through: Epoch(100),
         changes,
-        tails: vec![],
-        read: vec![],
-        watermarks: vec![],
-        left_out: vec![],
+        ..Part::default()
     });
     let dataflow = Dataflow {
         name: "test".to_owned(),
