@@ -173,10 +173,7 @@ fn run(view: &str, options: &Options) -> Done {
         std::thread::sleep(Duration::from_millis(5));
     }
     let wall_s = began.elapsed().as_secs_f64();
-    control.stop_at.store(
-        Epoch::at_or_after(wall_ms() + 200, 100).0,
-        Ordering::Release,
-    );
+    control.stop();
     engine.join().expect("the workers end");
     Done {
         records,

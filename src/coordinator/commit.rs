@@ -173,6 +173,15 @@ impl Committer {
                 continue;
             }
             let parts = waiting.remove(&epoch).unwrap_or_default();
+            if let Some((older, parts)) = waiting.range(..epoch).next() {
+                return Err(Error::Engine(format!(
+                    "the parts of commit {} are complete, those of {} before it are not ({} of {}); nothing of them is committed",
+                    epoch.0,
+                    older.0,
+                    parts.len(),
+                    self.workers
+                )));
+            }
             let last = parts.iter().all(|it| it.report.last);
             if let Err(error) = self.commit(epoch, parts).await {
                 if let Some(peers) = &self.peers {

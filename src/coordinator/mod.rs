@@ -496,7 +496,7 @@ impl Pipeline {
     /// the cluster is gone.
     pub fn ending(&self) -> Option<Ending> {
         let failed = self.committer.as_ref().is_some_and(|it| it.is_finished())
-            && self.control.stop_at.load(Ordering::Acquire) == 0;
+            && !self.control.is_stopping();
         self.ending.borrow().clone().or_else(|| {
             failed.then(|| Ending::Failed {
                 process: self.process,
@@ -507,7 +507,7 @@ impl Pipeline {
 
     /// Whether another process of the cluster was told to stop, and so all do.
     pub fn is_stopping(&self) -> bool {
-        self.control.stop_at.load(Ordering::Acquire) != 0
+        self.control.is_stopping()
     }
 
     /// The other processes of the cluster, if there are any.
@@ -521,13 +521,8 @@ impl Pipeline {
     /// If the last commit did not succeed; the next start goes on from the one before.
     pub async fn stop(mut self) -> Result<(), Error> {
         self.stop_readers.store(true, Ordering::Release);
-        match &self.peers {
-            Some(peers) if self.process == 0 => peers::stop_all(&self.control, peers),
-            Some(peers) => peers.send(0, peers::Message::Stop.bytes()),
-            None => {
-                let last = Epoch::at_or_after(wall_ms() + 2 * TICK_MS, TICK_MS);
-                self.control.stop_at.store(last.0, Ordering::Release);
-            }
+        if let (true, Some(peers)) = (self.control.stop(), &self.peers) {
+            peers.send_all(&peers::Message::Stop.bytes());
         }
         if let Some(committer) = self.committer.take_if(|it| it.is_finished()) {
             // It has failed; the workers end all the same, and what they still hand over goes nowhere.
@@ -554,8 +549,8 @@ impl Pipeline {
                     .await
                     .map_err(|it| Error::Engine(it.to_string()))??,
                 None => {
-                    let last = Epoch(self.control.stop_at.load(Ordering::Acquire));
-                    let _ = self.settled.wait_for(|it| last <= *it).await;
+                    let last = self.control.last();
+                    let _ = self.settled.wait_for(|it| last <= Some(*it)).await;
                 }
             }
             if let Some(peers) = &self.peers {

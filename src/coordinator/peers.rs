@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! every process ── parts of commits, how its sources are ──► process 0 (and all, for health)
-//! process 0 ── what is committed, where files belong, the last epoch ──► all
+//! process 0 ── what is committed, where files belong ──► all
 //! ```
 //!
 //! Process 0 commits for all. When a process is lost, or one fails, all end: [`Ending`] says why.
@@ -11,7 +11,7 @@ use super::commit::Committed;
 use super::part::Part;
 use crate::cluster;
 use crate::engine::Control;
-use crate::model::{Epoch, wall_ms};
+use crate::model::Epoch;
 use crate::source::{self, SharedStatus, file::Folder};
 use crate::view::Hub;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,6 @@ use tokio::sync::{mpsc::UnboundedSender, watch};
 
 /// How often a process tells the others how its sources are.
 const TELL_EVERY: Duration = Duration::from_millis(500);
-/// From the word that all shall stop until the last epoch, so that it reaches everyone in time.
-const STOP_NOTICE_MS: u64 = 700;
 
 /// Why a pipeline ends by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +53,8 @@ pub(super) enum Message {
     Part(Part),
     /// From process 0: this epoch is settled, with a commit or without need for one.
     Settled { epoch: Epoch, committed: Committed },
-    /// To process 0: someone asked this process to stop.
+    /// Someone asked the sender to stop, so all do.
     Stop,
-    /// From process 0: the last epoch of all.
-    StopAt(Epoch),
     /// How the sender's sources are, and what they read since the last word: records, undecodable ones, bytes.
     Sources(Vec<(source::Status, (u64, u64, u64))>),
     /// From process 0: the partition numbers of the files of an input folder.
@@ -136,8 +132,9 @@ impl Peers {
                 self.committed.send_replace(committed);
                 self.settled.send_replace(epoch);
             }
-            Message::Stop => stop_all(&self.control, &self.links.sender()),
-            Message::StopAt(epoch) => self.control.stop_at.store(epoch.0, Ordering::Release),
+            Message::Stop => {
+                self.control.stop();
+            }
             Message::Sources(sources) => {
                 for (number, (status, read)) in sources.into_iter().enumerate() {
                     self.sources[number].update(|it| it.partitions.extend(status.partitions));
@@ -160,20 +157,6 @@ impl Peers {
     }
 }
 
-/// In process 0: fixes the last epoch and tells everyone. Nothing if that was done before.
-pub(super) fn stop_all(control: &Control, peers: &cluster::Sender) {
-    let skew_ms = control.skew_ms.load(Ordering::Acquire);
-    let last = wall_ms() + STOP_NOTICE_MS + skew_ms;
-    let last = Epoch::at_or_after(last, super::TICK_MS);
-    if control
-        .stop_at
-        .compare_exchange(0, last.0, Ordering::AcqRel, Ordering::Acquire)
-        .is_ok()
-    {
-        peers.send_all(&Message::StopAt(last).bytes());
-    }
-}
-
 /// Tells the others how this process' own partitions are, until the engine stops.
 pub(super) async fn tell_sources(
     peers: cluster::Sender,
@@ -186,7 +169,7 @@ pub(super) async fn tell_sources(
 ) {
     let mut told = vec![(0, 0, 0); sources.len()];
     let mut every = tokio::time::interval(TELL_EVERY);
-    while control.stop_at.load(Ordering::Acquire) == 0 {
+    while !control.is_stopping() {
         every.tick().await;
         let read = hub.own_reads();
         let statuses = sources.iter().enumerate().map(|(number, shared)| {

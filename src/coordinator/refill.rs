@@ -151,8 +151,7 @@ pub async fn fill(
     while left.load(Ordering::Acquire) != 0 {
         tokio::time::sleep(WAIT).await;
     }
-    let last = Epoch::at_or_after(wall_ms() + 2 * TICK_MS, TICK_MS);
-    control.stop_at.store(last.0, Ordering::Release);
+    control.stop();
     tokio::task::spawn_blocking(move || engine.join())
         .await
         .map_err(|it| Error::Engine(it.to_string()))?

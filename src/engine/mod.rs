@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Decoded records of one partition, or news about it.
 #[derive(Debug)]
@@ -254,10 +254,33 @@ impl Wall {
 /// How the outside steers a running engine.
 #[derive(Debug, Default)]
 pub struct Control {
-    /// Set once: the last epoch.
-    pub stop_at: AtomicU64,
+    stopping: AtomicBool,
+    /// The last epoch, once all sources have ended; 0 before.
+    last: AtomicU64,
     /// How far apart the clocks of the processes are: that much lag is no reason to wait.
     pub skew_ms: AtomicU64,
+}
+
+impl Control {
+    /// Asks every source of this process to end with the epoch it is in. The engine ends when the sources of all processes have,
+    /// so each process has to be asked. Returns whether this was the first time.
+    pub fn stop(&self) -> bool {
+        !self.stopping.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether sources were asked to end.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// The last epoch of all processes, at which the last commit is made. Known when no source reads any more.
+    pub fn last(&self) -> Option<Epoch> {
+        Some(Epoch(self.last.load(Ordering::Acquire))).filter(|it| it.0 != 0)
+    }
+
+    fn end(&self, last: Epoch) {
+        self.last.store(last.0, Ordering::Release);
+    }
 }
 
 /// Everything a run needs.

@@ -9,10 +9,12 @@ use super::operators::{
 };
 use super::worker::Place;
 use super::{Feed, Job, StateShare};
+use crate::model::Epoch;
 use crate::plan::{DEAD_LETTER_RELATION, LATE_RELATION, Plan, ViewKind, ViewSpec};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::Operator;
@@ -57,7 +59,7 @@ pub(super) fn render(
             boot,
             start: job.start.0,
             tick_ms: job.settings.tick_ms,
-            control: std::sync::Arc::clone(&job.control),
+            control: Arc::clone(&job.control),
         },
         shared: Rc::clone(shared),
         relations: HashMap::new(),
@@ -67,12 +69,15 @@ pub(super) fn render(
         top_ks: 0,
     };
     let mut ends: Vec<StreamVec<'_, u64, ()>> = Vec::new();
+    let mut ended = Vec::new();
     for (number, (spec, feed)) in job.dataflow.sources.iter().zip(feeds).enumerate() {
         let streams = operators::source(scope, number, spec, feed, job, Rc::clone(shared));
         render.relations.insert(spec.name.clone(), streams.records);
         render.dead.push(streams.undecoded);
         render.clock(&spec.name, streams.reports);
+        ended.push(streams.ended);
     }
+    render.end(scope.concatenate(ended));
     for (number, table) in job.dataflow.tables.iter().enumerate() {
         if table.source.is_empty() {
             // The last one: tables of sources have added to the dead letters.
@@ -288,6 +293,27 @@ impl<'s> Render<'_, 's> {
                 move |input, _output| input.for_each(|_, _| {})
             });
         self.clocks.insert(source.to_owned(), (clock, ticks));
+    }
+
+    /// When every source on every worker has ended, each worker knows the last epoch.
+    fn end(&self, ended: StreamVec<'s, u64, u64>) {
+        let workers = self.place.peers as u64;
+        let mut running = self.job.dataflow.sources.len() * self.place.peers;
+        let mut last = 0;
+        let control = Arc::clone(&self.job.control);
+        let everywhere = ended.flat_map(move |epoch| (0..workers).map(move |to| (to, epoch)));
+        let exchange = Exchange::new(|it: &(u64, u64)| it.0);
+        everywhere.sink(exchange, "End", move |(input, _)| {
+            input.for_each(|_, data| {
+                for (_, epoch) in data.drain(..) {
+                    last = last.max(epoch);
+                    running -= 1;
+                    if running == 0 {
+                        control.end(Epoch(last));
+                    }
+                }
+            });
+        });
     }
 
     fn store(&self, number: usize, view: &ViewSpec) -> ViewStore {

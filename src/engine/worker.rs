@@ -12,7 +12,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use timely::communication::Hooks;
@@ -30,7 +29,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits until all workers have ended, after `Control::stop_at` was set.
+    /// Waits until all workers have ended, after `Control::stop`.
     ///
     /// # Errors
     /// What a worker that panicked said.
@@ -226,29 +225,35 @@ impl Exit<'_> {
     /// Hands over whatever has become complete. True when all is done.
     fn take(&mut self, probe: &ProbeHandle<u64>) -> bool {
         let frontier = probe.with_frontier(|it| it.first().copied());
-        let upto = frontier.unwrap_or(u64::MAX);
         self.append();
         self.note_progress();
+        let Some(upto) = frontier else {
+            let last = self.job.control.last().unwrap_or(self.job.start);
+            // Other workers may have seen the frontier pass these epochs one by one.
+            self.commit_below(last);
+            self.publish(last.0 + 1);
+            self.commit(last, true);
+            return true;
+        };
         if self.published < upto {
             self.shared.borrow_mut().frontier = upto;
             // Commits first, so that an open view row is never committed with a later epoch's change.
-            while self.next_commit < upto && frontier.is_some() {
-                self.commit(Epoch(self.next_commit), false);
-                self.next_commit = self
-                    .job
-                    .settings
-                    .commit_of(self.next_commit + 1, self.job.start.0);
-            }
-            if frontier.is_none() {
-                let last = self.job.control.stop_at.load(Ordering::Acquire);
-                self.publish(last + 1);
-                self.commit(Epoch(last), true);
-                return true;
-            }
+            self.commit_below(Epoch(upto));
             self.publish(upto);
         }
         self.shared.borrow_mut().wait = self.outputs.is_behind();
         false
+    }
+
+    /// Every worker makes the same commits, in whatever steps it sees the frontier move.
+    fn commit_below(&mut self, upto: Epoch) {
+        while self.next_commit < upto.0 {
+            self.commit(Epoch(self.next_commit), false);
+            self.next_commit = self
+                .job
+                .settings
+                .commit_of(self.next_commit + 1, self.job.start.0);
+        }
     }
 
     fn append(&mut self) {

@@ -419,13 +419,9 @@ pub(super) fn runs(
         let last_run = run + 1 == shapes.len();
         let sealed_before: Vec<usize> = lake.sealed.iter().map(Vec::len).collect();
         let shape = (*processes, *workers);
-        let handed = self::run(dataflow, partitions, lake, shape, wall, random);
-        let commits: Vec<Epoch> = handed
-            .reports
-            .iter()
-            .filter(|(_, parts)| parts.len() == processes * workers)
-            .map(|(epoch, _)| *epoch)
-            .collect();
+        let reads_all = last_run || random.chance(50);
+        let handed = self::run(dataflow, partitions, lake, shape, reads_all, wall, random);
+        let commits: Vec<Epoch> = handed.reports.keys().copied().collect();
         let kept = if last_run {
             commits.len()
         } else {
@@ -445,12 +441,13 @@ pub(super) fn runs(
     }
 }
 
-/// One run of the engine, in one process or in several that talk over sockets, to a clean end.
+/// One run of the engine, in one process or in several that talk over sockets, to an orderly end: when all is read, or in the midst of it.
 fn run(
     dataflow: &Arc<Dataflow>,
     partitions: &[Arc<Vec<Vec<u8>>>],
     lake: &Lake,
     (processes, workers): (usize, usize),
+    reads_all: bool,
     wall: &Arc<AtomicU64>,
     random: &mut Random,
 ) -> Handed {
@@ -460,7 +457,7 @@ fn run(
         ..Handed::default()
     }));
     let reading = Arc::new(AtomicUsize::new(all));
-    let control = Arc::new(Control::default());
+    let controls: Vec<Arc<Control>> = (0..processes).map(|_| Arc::default()).collect();
     let now = wall.load(Ordering::Acquire);
     let start = Epoch::at_or_after(now, TICK_MS).max(Epoch(lake.epoch.0 + TICK_MS));
     let mut running = Vec::new();
@@ -484,25 +481,49 @@ fn run(
                 (vec![Box::new(feed) as Box<dyn Feed>], outputs)
             })
             .collect();
-        let mut job = job(dataflow, lake, workers, start, &control, wall);
+        let mut job = job(dataflow, lake, workers, start, &controls[process], wall);
         // Every process reads stored state in an order of its own.
         let state = &mut job.restored.state;
         let turn = random.below(state.len().max(1) as u64) as usize;
         state.rotate_left(turn);
         running.push(engine::start(job, mesh, parts).unwrap());
     }
-    while 0 < reading.load(Ordering::Acquire) {
+    let stop_after = match reads_all {
+        true => u64::MAX,
+        false => now + random.below(30_000),
+    };
+    let still = || wall.load(Ordering::Acquire) < stop_after;
+    while 0 < reading.load(Ordering::Acquire) && still() {
         std::thread::sleep(Duration::from_millis(1));
     }
     // A while with nothing to read: windows close by the wall clock, sliding ranges run empty.
     let idle_until = wall.load(Ordering::Acquire) + random.below(150_000);
-    while wall.load(Ordering::Acquire) < idle_until {
+    while wall.load(Ordering::Acquire) < idle_until && still() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let last = Epoch::at_or_after(wall.load(Ordering::Acquire) + 5 * TICK_MS, TICK_MS);
-    control.stop_at.store(last.0, Ordering::Release);
+    // Workers hear of it at different times, however far the clock has gone on meanwhile.
+    for control in &controls {
+        control.stop();
+        wall.fetch_add(random.below(2 * COMMIT_MS), Ordering::AcqRel);
+    }
     running.into_iter().for_each(|it| it.join().unwrap());
     let handed = std::mem::take(&mut *handed.lock().unwrap());
+    for (epoch, parts) in &handed.reports {
+        assert_eq!(
+            parts.len(),
+            all,
+            "every worker has a part in commit {epoch:?}"
+        );
+    }
+    let lasts = handed
+        .reports
+        .iter()
+        .filter(|it| it.1.iter().any(|it| it.last));
+    let newest = handed.reports.last_key_value();
+    assert!(
+        lasts.map(|it| it.0).eq(newest.map(|it| it.0)),
+        "the commit that ends a run comes after all others, on every worker"
+    );
     for told in &handed.changes {
         let same = folded(told, u64::MAX) == folded(&handed.changes[0], u64::MAX);
         assert!(same, "readers of two processes were told different things");
@@ -889,6 +910,7 @@ fn late_records_and_dead_letters_are_counted() {
         &partitions,
         &Lake::default(),
         (1, 1),
+        true,
         &wall,
         &mut Random(7),
     );

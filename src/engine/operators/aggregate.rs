@@ -26,7 +26,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -266,7 +265,7 @@ fn admit<'s>(
                     admission.take_in(time, partials, over(time));
                 }
                 let last = match upto {
-                    u64::MAX => control.stop_at.load(Ordering::Acquire),
+                    u64::MAX => control.last().map_or(0, |it| it.0),
                     upto => upto,
                 };
                 admission.close_through(last, over);

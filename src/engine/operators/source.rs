@@ -30,9 +30,12 @@ pub(in crate::engine) struct SourceStreams<'s> {
     pub records: ChangeStream<'s>,
     pub undecoded: ChangeStream<'s>,
     pub reports: StreamVec<'s, u64, Report>,
+    /// When it is asked to end, its last epoch.
+    pub ended: StreamVec<'s, u64, u64>,
 }
 
-/// The operator. It holds one capability, at its current epoch, and drops it when the engine stops.
+/// The operator. It holds capabilities at its current epoch. Asked to end, it reads no more and stays in the epoch it is in until the
+/// sources of all workers have ended too: the last epoch of the run is the greatest of theirs, and none comes after it.
 pub(in crate::engine) fn source<'s>(
     scope: Scope<'s, u64>,
     number: usize,
@@ -46,12 +49,15 @@ pub(in crate::engine) fn source<'s>(
     let (records_output, records) = builder.new_output::<Changes>();
     let (undecoded_output, undecoded) = builder.new_output::<Changes>();
     let (reports_output, reports) = builder.new_output::<Vec<Report>>();
+    let (ended_output, ended) = builder.new_output::<Vec<u64>>();
     let mut records_output =
         OutputBuilder::<_, CapacityContainerBuilder<Changes>>::from(records_output);
     let mut undecoded_output =
         OutputBuilder::<_, CapacityContainerBuilder<Changes>>::from(undecoded_output);
     let mut reports_output =
         OutputBuilder::<_, CapacityContainerBuilder<Vec<Report>>>::from(reports_output);
+    let mut ended_output =
+        OutputBuilder::<_, CapacityContainerBuilder<Vec<u64>>>::from(ended_output);
     let activator = scope.activator_for(Rc::clone(&info.address));
     let (tick_ms, lag_max_ms) = (job.settings.tick_ms, job.settings.lag_max_ms);
     let (start, wall, control) = (job.start, job.wall.clone(), Arc::clone(&job.control));
@@ -65,12 +71,21 @@ pub(in crate::engine) fn source<'s>(
         // What this epoch has brought of each partition, and how each stands.
         let mut progress: BTreeMap<Partition, SourceProgress> = BTreeMap::new();
         let mut standing: BTreeMap<Partition, Report> = BTreeMap::new();
+        let mut has_ended = false;
         move |_frontiers| {
             let Some(capabilities) = held.as_mut() else {
                 return;
             };
+            if has_ended {
+                match control.last() {
+                    Some(_) => held = None,
+                    None => activator.activate_after(IDLE_SLEEP),
+                }
+                return;
+            }
+            has_ended = control.is_stopping();
             let current = Epoch::at_or_after(wall.now_ms(), tick_ms);
-            if epoch < current {
+            if has_ended || epoch < current {
                 let mut output = reports_output.activate();
                 let mut session = output.session(&capabilities[2]);
                 for report in standing.values_mut() {
@@ -90,9 +105,10 @@ pub(in crate::engine) fn source<'s>(
                         .or_default()
                         .extend(read);
                 }
-                let stop_at = control.stop_at.load(Ordering::Acquire);
-                if stop_at != 0 && stop_at < current.0 {
-                    held = None;
+                if has_ended {
+                    let mut output = ended_output.activate();
+                    output.session(&capabilities[3]).give(epoch.0);
+                    activator.activate_after(IDLE_SLEEP);
                     return;
                 }
                 epoch = current;
@@ -151,6 +167,7 @@ pub(in crate::engine) fn source<'s>(
         records,
         undecoded,
         reports,
+        ended,
     }
 }
 
