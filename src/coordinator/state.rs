@@ -1,6 +1,6 @@
 //! Stored state: what stateful operators took in, summed per commit, and all of it from time to time.
 //!
-//! A file is `TLS1`, then zstd over postcard of a list of records. Sums do not depend on the order of files.
+//! A file is `TLS1`, the size unpacked, then zstd over postcard of a list of records. Sums do not depend on the order of files.
 
 use super::Error;
 use crate::engine::{Member, Partial, StateContent, StateRecord};
@@ -12,8 +12,11 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::io::{BufWriter, IntoInnerError, Write};
 
 const MAGIC: &[u8] = b"TLS1";
+/// Behind it: how long the records are before they are packed.
+const SIZE_BYTES: usize = size_of::<u64>();
 
 /// Records added up: one per operator, group and bucket, or row.
 #[derive(Default)]
@@ -85,11 +88,38 @@ impl Sum {
     }
 }
 
-/// Records as bytes.
+/// Records as bytes, packed as they are written: there may be many.
 pub(super) fn encode(records: &[StateRecord]) -> Result<Vec<u8>, Error> {
-    let plain = postcard::to_stdvec(records).map_err(|it| Error::State(it.to_string()))?;
-    let packed = zstd::bulk::compress(&plain, 1).map_err(|it| Error::State(it.to_string()))?;
-    Ok([MAGIC, &(plain.len() as u64).to_le_bytes(), &packed].concat())
+    let pack = || -> std::io::Result<Vec<u8>> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&[0; SIZE_BYTES]);
+        let packed = zstd::Encoder::new(bytes, 1)?;
+        let plain = BufWriter::with_capacity(1 << 16, Counted { packed, size: 0 });
+        let plain = postcard::to_io(records, plain).map_err(std::io::Error::other)?;
+        let plain = plain.into_inner().map_err(IntoInnerError::into_error)?;
+        let mut bytes = plain.packed.finish()?;
+        bytes[MAGIC.len()..MAGIC.len() + SIZE_BYTES].copy_from_slice(&plain.size.to_le_bytes());
+        Ok(bytes)
+    };
+    pack().map_err(|it| Error::State(it.to_string()))
+}
+
+/// Counts what goes through.
+struct Counted<W> {
+    packed: W,
+    size: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.packed.write(bytes)?;
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.packed.flush()
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<Vec<StateRecord>, Error> {
@@ -98,7 +128,7 @@ fn decode(bytes: &[u8]) -> Result<Vec<StateRecord>, Error> {
         .strip_prefix(MAGIC)
         .ok_or_else(|| wrong("it was written by another version"))?;
     let (size, packed) = rest
-        .split_first_chunk::<8>()
+        .split_first_chunk::<SIZE_BYTES>()
         .ok_or_else(|| wrong("it is cut short"))?;
     let size =
         usize::try_from(u64::from_le_bytes(*size)).map_err(|_| wrong("its size is impossible"))?;

@@ -10,9 +10,10 @@ use super::distinct::{Identities, Member};
 use crate::model::{Bins, ExactSum, Moments, Row, Value, bin_of, value_at};
 use crate::plan::{Aggregate, Aggregation, Function, Window};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
@@ -41,20 +42,17 @@ impl Interner {
     }
 }
 
-/// Which members of distinct sets were told of already, by bucket.
-type ToldByBucket = HashMap<i64, Identities, FixedState>;
-
-/// What a worker keeps between epochs: interned texts, and which members of distinct sets it already told of.
+/// What a worker keeps between epochs.
 pub struct Grouper {
     aggregation: Arc<Aggregation>,
     key_types: Vec<DataType>,
     interners: Vec<Interner>,
     /// For every aggregate the first one that gathers the same: three percentiles of one column need its bins once.
     gathered_by: Vec<usize>,
-    /// A sliding range over append-only input: a member is told once per bucket, since whoever gets it keeps it by bucket.
-    told: ToldByBucket,
-    /// Sets of epochs that are over, for the next ones: growing them anew costs as much as filling them.
-    spare: Vec<Identities>,
+    /// Per aggregate.
+    repeats: Vec<Repeats>,
+    /// The sets of an epoch that is over, for the next one: growing them anew costs as much as filling them.
+    spare: Option<Identities>,
 }
 
 /// The open groups of one epoch.
@@ -67,9 +65,9 @@ pub struct Groups {
     columns: Vec<Column>,
     /// With the number of their group.
     members: Vec<(u32, Member)>,
-    /// Other append-only input: a member is told once per epoch. Sets of all that was ever told would be as large as those
+    /// Which members were told of already, if input is append-only. Sets of all that was ever told would be as large as those
     /// of whoever gets them, and most members of large sets are new.
-    told: ToldByBucket,
+    told: Identities,
 }
 
 enum Column {
@@ -83,36 +81,33 @@ enum Column {
     Distinct,
 }
 
-/// Values of neighbouring rows in one bucket, to be told together.
-#[derive(Default)]
-struct Run {
-    bucket: i64,
-    /// Group and identity of the value.
-    values: Vec<(u32, u128)>,
-    /// Identity of group and value together.
-    identities: Vec<u128>,
+/// Whether values of a distinct set come again within an epoch. Where most do not, looking for those that do costs more than it saves:
+/// whoever gets the members finds them anyway.
+#[derive(Clone, Copy, Default)]
+struct Repeats {
+    seen: usize,
+    told: usize,
+    /// Epochs for which they are not looked for.
+    passed_over: u32,
+    /// Always worth it: whoever gets the members keeps each.
+    kept: bool,
 }
 
-impl Run {
-    /// Adds those not told before to the members of their groups; the run is empty then.
-    fn tell(
-        &mut self,
-        told: &mut ToldByBucket,
-        spare: &mut Vec<Identities>,
-        aggregate: u8,
-        members: &mut Vec<(u32, Member)>,
-    ) {
-        if self.values.is_empty() {
-            return;
+/// After so many epochs repeats are looked for again.
+const PASSED_OVER_MAX: u32 = 50;
+
+impl Repeats {
+    fn are_worth_finding(&self) -> bool {
+        self.passed_over == 0
+    }
+
+    fn end_epoch(&mut self) {
+        if self.passed_over != 0 {
+            self.passed_over -= 1;
+        } else if !self.kept && self.seen < 2 * self.told {
+            self.passed_over = PASSED_OVER_MAX;
         }
-        let told = told.entry(self.bucket);
-        let told = told.or_insert_with(|| spare.pop().unwrap_or_default());
-        told.insert_all(&self.identities, |at| {
-            let (group, value) = self.values[at];
-            members.push((group, Member::new(aggregate, value, 1)));
-        });
-        self.values.clear();
-        self.identities.clear();
+        (self.seen, self.told) = (0, 0);
     }
 }
 
@@ -125,18 +120,22 @@ impl Grouper {
             .collect();
         let interners = key_types.iter().map(|_| Interner::default()).collect();
         let gathered_by = gathered_by(&aggregation.aggregates);
+        let repeats = Repeats {
+            kept: matches!(aggregation.window, Window::Last { .. }),
+            ..Repeats::default()
+        };
         Grouper {
+            repeats: vec![repeats; aggregation.aggregates.len()],
             aggregation,
             key_types,
             interners,
             gathered_by,
-            told: HashMap::default(),
-            spare: Vec::new(),
+            spare: None,
         }
     }
 
     /// Starts an epoch.
-    pub fn open(&self) -> Groups {
+    pub fn open(&mut self) -> Groups {
         Groups {
             words: self.key_types.len() + 2,
             table: HashTable::new(),
@@ -149,7 +148,7 @@ impl Grouper {
                 .map(|it| new_column(it, !self.aggregation.append_only))
                 .collect(),
             members: Vec::new(),
-            told: HashMap::default(),
+            told: self.spare.take().unwrap_or_default(),
         }
     }
 
@@ -313,87 +312,52 @@ impl Grouper {
         let Some(column) = aggregate.argument.map(|it| batch.column(it)) else {
             return;
         };
-        let filter = aggregate.filter.map(|it| batch.column(it).as_boolean());
+        let chosen = chosen(aggregate, batch);
         let number = u8::try_from(at).expect("fewer than 256 aggregates in a view");
-        // The buckets and key identities of this batch's groups, computed once per group.
-        let mut cached: Vec<Option<(i64, u128)>> = vec![None; groups.records.len()];
         let texts = column.as_string_opt::<i32>();
-        let slides = matches!(self.aggregation.window, Window::Last { .. });
-        let mut sets = std::mem::take(match slides {
-            true => &mut self.told,
-            false => &mut groups.told,
-        });
-        let mut run = Run::default();
-        for (row, group) in numbers.iter().enumerate() {
-            if column.is_null(row) || !passes(filter, row) {
-                continue;
-            }
-            let (bucket, key) = *cached[*group as usize].get_or_insert_with(|| {
-                let words = &groups.keys
-                    [*group as usize * groups.words..(*group as usize + 1) * groups.words];
-                (
-                    bucket_of(&self.aggregation, words),
-                    self.key_identity(words),
-                )
+        let value = |row: usize| match texts {
+            Some(texts) => twox_hash::XxHash3_128::oneshot(texts.value(row).as_bytes()),
+            None => identity(&value_at(column, row)),
+        };
+        let repeats = &mut self.repeats[at];
+        if diffs.is_some() || !repeats.are_worth_finding() {
+            each_row(chosen.as_ref(), numbers.len(), |row| {
+                let diff = diffs.map_or(1, |it| it[row]);
+                let member = Member::new(number, value(row), diff);
+                groups.members.push((numbers[row], member));
             });
-            let value = match texts {
-                Some(texts) => twox_hash::XxHash3_128::oneshot(texts.value(row).as_bytes()),
-                None => identity(&value_at(column, row)),
-            };
-            match diffs {
-                Some(diffs) => {
-                    let member = Member::new(number, value, diffs[row]);
-                    groups.members.push((*group, member));
-                }
-                None => {
-                    if run.bucket != bucket {
-                        run.tell(&mut sets, &mut self.spare, number, &mut groups.members);
-                        run.bucket = bucket;
-                    }
-                    let mixed = (key ^ value.rotate_left(64))
-                        .wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
-                        ^ value
-                        ^ u128::from(number);
-                    run.values.push((*group, value));
-                    run.identities.push(mixed);
-                }
-            }
+            return;
         }
-        run.tell(&mut sets, &mut self.spare, number, &mut groups.members);
-        match slides {
-            true => self.told = sets,
-            false => groups.told = sets,
-        }
+        // Key identities of this batch's groups, computed once per group.
+        let mut keys: Vec<Option<u128>> = vec![None; groups.records.len()];
+        let (mut values, mut identities) = (Vec::new(), Vec::new());
+        each_row(chosen.as_ref(), numbers.len(), |row| {
+            let group = numbers[row] as usize;
+            let key = *keys[group].get_or_insert_with(|| {
+                let words = &groups.keys[group * groups.words..(group + 1) * groups.words];
+                key_identity(&self.interners, words)
+            });
+            let value = value(row);
+            let mixed = (key ^ value.rotate_left(64))
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
+                ^ value
+                ^ u128::from(number);
+            values.push((numbers[row], value));
+            identities.push(mixed);
+        });
+        let before = groups.members.len();
+        groups.told.insert_all(&identities, |at| {
+            let (group, value) = values[at];
+            groups.members.push((group, Member::new(number, value, 1)));
+        });
+        repeats.seen += values.len();
+        repeats.told += groups.members.len() - before;
     }
 
-    /// A 128-bit identity of a key that does not depend on interned numbers.
-    fn key_identity(&self, words: &[u64]) -> u128 {
-        let mut bytes = Vec::with_capacity(words.len() * 8);
-        for (at, word) in words.iter().enumerate() {
-            match self.interners.get(at).filter(|it| !it.texts.is_empty()) {
-                Some(interner) => {
-                    bytes.extend_from_slice(
-                        interner
-                            .texts
-                            .get(*word as usize)
-                            .map_or(b"".as_slice(), |it| it.as_bytes()),
-                    );
-                    bytes.push(0xFF);
-                }
-                None => bytes.extend_from_slice(&word.to_le_bytes()),
-            }
-        }
-        twox_hash::XxHash3_128::oneshot(&bytes)
-    }
-
-    /// Ends an epoch: its groups as rows. Buckets closed by the watermark are forgotten.
-    pub fn close(&mut self, groups: Groups, is_closed: impl Fn(i64) -> bool) -> Vec<Partial> {
-        self.told.retain(|bucket, _| !is_closed(*bucket));
-        self.spare = groups
-            .told
-            .into_values()
-            .filter_map(Identities::emptied)
-            .collect();
+    /// Ends an epoch: its groups as rows.
+    pub fn close(&mut self, groups: Groups) -> Vec<Partial> {
+        self.spare = groups.told.emptied();
+        self.repeats.iter_mut().for_each(Repeats::end_epoch);
         let count = groups.records.len();
         let extra: Vec<HashMap<u32, Slot, FixedState>> =
             groups.columns.iter().map(gathered).collect();
@@ -535,6 +499,26 @@ fn bucket_of(aggregation: &Aggregation, words: &[u64]) -> i64 {
     }
 }
 
+/// A 128-bit identity of a key that does not depend on interned numbers.
+fn key_identity(interners: &[Interner], words: &[u64]) -> u128 {
+    let mut bytes = Vec::with_capacity(words.len() * 8);
+    for (at, word) in words.iter().enumerate() {
+        match interners.get(at).filter(|it| !it.texts.is_empty()) {
+            Some(interner) => {
+                bytes.extend_from_slice(
+                    interner
+                        .texts
+                        .get(*word as usize)
+                        .map_or(b"".as_slice(), |it| it.as_bytes()),
+                );
+                bytes.push(0xFF);
+            }
+            None => bytes.extend_from_slice(&word.to_le_bytes()),
+        }
+    }
+    twox_hash::XxHash3_128::oneshot(&bytes)
+}
+
 /// A 128-bit identity of a value.
 fn identity(value: &Value) -> u128 {
     let mut bytes = Vec::with_capacity(9);
@@ -561,8 +545,24 @@ fn new_column(aggregate: &Aggregate, retracting: bool) -> Column {
     }
 }
 
-fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
-    filter.is_none_or(|it| it.is_valid(row) && it.value(row))
+/// The rows an aggregate takes in: its argument is there and its filter holds. None if all.
+fn chosen(aggregate: &Aggregate, batch: &RecordBatch) -> Option<BooleanBuffer> {
+    let argument = aggregate.argument.and_then(|it| batch.column(it).nulls());
+    let filter = aggregate.filter.map(|it| batch.column(it).as_boolean());
+    let bits = [
+        argument.map(|it| it.inner()),
+        filter.map(BooleanArray::values),
+        filter.and_then(|it| it.nulls()).map(|it| it.inner()),
+    ];
+    let bits = bits.into_iter().flatten().cloned();
+    bits.reduce(|all, more| &all & &more)
+}
+
+fn each_row(chosen: Option<&BooleanBuffer>, rows: usize, act: impl FnMut(usize)) {
+    match chosen {
+        Some(chosen) => chosen.set_indices().for_each(act),
+        None => (0..rows).for_each(act),
+    }
 }
 
 fn add_column(
@@ -574,41 +574,39 @@ fn add_column(
     groups: usize,
 ) {
     let argument = aggregate.argument.map(|it| batch.column(it));
-    let filter = aggregate.filter.map(|it| batch.column(it).as_boolean());
-    let nulls = argument.and_then(|it| it.nulls());
-    let rows = || {
-        numbers
-            .iter()
-            .enumerate()
-            .filter(move |(row, _)| {
-                passes(filter, *row) && nulls.is_none_or(|it| it.is_valid(*row))
-            })
-            .map(move |(row, group)| (row, *group as usize, diffs.map_or(1, |it| it[row])))
-    };
+    let chosen = chosen(aggregate, batch);
+    macro_rules! each {
+        (|$row:ident, $group:ident, $diff:ident| $act:expr) => {
+            match diffs {
+                None => each_row(chosen.as_ref(), numbers.len(), |$row| {
+                    let ($group, $diff) = (numbers[$row] as usize, 1);
+                    $act
+                }),
+                Some(diffs) => each_row(chosen.as_ref(), numbers.len(), |$row| {
+                    let ($group, $diff) = (numbers[$row] as usize, diffs[$row]);
+                    $act
+                }),
+            }
+        };
+    }
     match column {
         Column::Distinct => {}
         Column::Count(counts) => {
             counts.resize(groups, 0);
-            if filter.is_none() && nulls.is_none() && diffs.is_none() {
-                numbers
-                    .iter()
-                    .for_each(|group| counts[*group as usize] += 1);
-            } else {
-                rows().for_each(|(_, group, diff)| counts[group] += diff);
-            }
+            each!(|row, group, diff| counts[group] += diff);
         }
         Column::Sum(sums) => {
             sums.resize(groups, ExactSum::default());
             let Some(argument) = argument else { return };
             if argument.data_type() == &DataType::Float64 {
                 let values = argument.as_primitive::<Float64Type>().values();
-                rows().for_each(|(row, group, diff)| sums[group].add_float(values[row], diff));
+                each!(|row, group, diff| sums[group].add_float(values[row], diff));
             } else {
                 let cast = cast(argument, &DataType::Int64).unwrap_or_else(|_| {
                     arrow::array::new_null_array(&DataType::Int64, numbers.len())
                 });
-                let values = cast.as_primitive::<Int64Type>();
-                rows().for_each(|(row, group, diff)| sums[group].add_int(values.value(row), diff));
+                let values = cast.as_primitive::<Int64Type>().values();
+                each!(|row, group, diff| sums[group].add_int(values[row], diff));
             }
         }
         Column::Moments(moments) => {
@@ -617,28 +615,29 @@ fn add_column(
                 return;
             };
             let values = values.as_primitive::<Float64Type>().values();
-            rows().for_each(|(row, group, diff)| moments[group].add_float(values[row], diff));
+            each!(|row, group, diff| moments[group].add_float(values[row], diff));
         }
         Column::Bins(bins) => {
             let Some(values) = argument.and_then(floats) else {
                 return;
             };
             let values = values.as_primitive::<Float64Type>().values();
-            rows().for_each(|(row, group, diff)| {
+            each!(|row, group, diff| {
                 *bins.entry((group as u32, bin_of(values[row]))).or_insert(0) += diff
             });
         }
         Column::Best(best) => {
             best.resize(groups, None);
             let Some(argument) = argument else { return };
-            best_of(best, argument, aggregate.function == Function::Max, rows());
+            let largest = aggregate.function == Function::Max;
+            best_of(best, argument, largest, chosen.as_ref(), numbers);
         }
         Column::Every(values) => {
             let Some(argument) = argument else { return };
-            rows().for_each(|(row, group, diff)| {
+            each!(|row, group, diff| {
                 *values
                     .entry((group as u32, value_at(argument, row)))
-                    .or_insert(0) += diff;
+                    .or_insert(0) += diff
             });
         }
     }
@@ -652,39 +651,36 @@ fn best_of(
     best: &mut [Option<Value>],
     argument: &ArrayRef,
     largest: bool,
-    rows: impl Iterator<Item = (usize, usize, i64)>,
+    chosen: Option<&BooleanBuffer>,
+    numbers: &[u32],
 ) {
-    let better = |new: &Value, old: &Option<Value>| match old {
-        None => true,
-        Some(old) if largest => old < new,
-        Some(old) => new < old,
+    let mut offer = |row: usize, value: Value| {
+        let best = &mut best[numbers[row] as usize];
+        let is_better = match best {
+            None => true,
+            Some(best) if largest => *best < value,
+            Some(best) => value < *best,
+        };
+        if is_better {
+            *best = Some(value);
+        }
     };
+    macro_rules! of_values {
+        ($kind:ty, $value:expr) => {{
+            let values = argument.as_primitive::<$kind>().values();
+            each_row(chosen, numbers.len(), |row| offer(row, $value(values[row])))
+        }};
+    }
     match argument.data_type() {
         DataType::Float64 => {
-            let values = argument.as_primitive::<Float64Type>().values();
-            for (row, group, _) in rows {
-                let value = Value::Float(crate::model::Float::new(values[row]));
-                if better(&value, &best[group]) {
-                    best[group] = Some(value);
-                }
-            }
+            of_values!(Float64Type, |it| Value::Float(crate::model::Float::new(it)))
         }
-        DataType::Int64 => {
-            let values = argument.as_primitive::<Int64Type>().values();
-            for (row, group, _) in rows {
-                let value = Value::Int(values[row]);
-                if better(&value, &best[group]) {
-                    best[group] = Some(value);
-                }
-            }
+        DataType::Int64 => of_values!(Int64Type, Value::Int),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            of_values!(TimestampMicrosecondType, Value::Timestamp)
         }
-        _ => {
-            for (row, group, _) in rows {
-                let value = value_at(argument, row);
-                if better(&value, &best[group]) {
-                    best[group] = Some(value);
-                }
-            }
-        }
+        _ => each_row(chosen, numbers.len(), |row| {
+            offer(row, value_at(argument, row))
+        }),
     }
 }

@@ -8,6 +8,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, StringBuilder,
     TimestampMicrosecondArray,
 };
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
     DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
@@ -169,25 +170,56 @@ impl ScalarUDFImpl for DatePart {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct UtcDate(Signature);
 
-/// An expression in which casts of UTC timestamps to dates are made the short way.
+/// An expression in which casts between UTC timestamps, dates and timestamps without a zone are made the short way.
 ///
 /// # Errors
 /// If a column of the expression is not in the schema.
-pub(super) fn with_short_dates(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+pub(super) fn with_short_casts(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let date = ScalarUDF::from(UtcDate(Signature::exact(
         vec![utc_micros()],
         Volatility::Immutable,
     )));
-    let changed = expr.transform_up(|it| match it {
-        Expr::Cast(cast)
-            if *cast.field.data_type() == DataType::Date32
-                && cast.expr.get_type(schema)? == utc_micros() =>
-        {
-            Ok(Transformed::yes(date.call(vec![*cast.expr])))
-        }
-        other => Ok(Transformed::no(other)),
+    let time = ScalarUDF::from(UtcTimestamp(Signature::any(1, Volatility::Immutable)));
+    let changed = expr.transform_up(|it| {
+        let Expr::Cast(cast) = it else {
+            return Ok(Transformed::no(it));
+        };
+        let from = cast.expr.get_type(schema)?;
+        let short = match (&from, cast.field.data_type()) {
+            (from, DataType::Date32) if *from == utc_micros() => &date,
+            (DataType::Timestamp(_, None), to) if *to == utc_micros() => &time,
+            _ => return Ok(Transformed::no(Expr::Cast(cast))),
+        };
+        Ok(Transformed::yes(short.call(vec![*cast.expr])))
     });
     changed.map(|it| it.data)
+}
+
+/// A timestamp without a zone as the instant in UTC: what a cast gives, without asking a table of time zones for every row.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct UtcTimestamp(Signature);
+
+impl ScalarUDFImpl for UtcTimestamp {
+    fn name(&self) -> &str {
+        "utc_timestamp"
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(utc_micros())
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let times = args.args[0].to_array(args.number_rows)?;
+        let strict = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let micros = cast_with_options(&times, &micros, &strict)?;
+        let micros = micros.as_primitive::<TimestampMicrosecondType>().clone();
+        Ok(ColumnarValue::Array(Arc::new(micros.with_timezone("UTC"))))
+    }
 }
 
 impl ScalarUDFImpl for UtcDate {
@@ -412,5 +444,42 @@ impl Accumulator for BinAccumulator {
             self.bins.merge(&more);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::TimestampMillisecondArray;
+    use arrow::compute::cast;
+    use arrow::record_batch::RecordBatch;
+    use datafusion::common::ToDFSchema;
+    use datafusion::execution::context::SessionContext;
+    use datafusion::logical_expr::{cast as cast_to, col};
+
+    #[test]
+    fn short_casts_give_what_casts_give() {
+        let times: TimestampMillisecondArray =
+            vec![None, Some(-86_400_001), Some(0), Some(1_767_225_600_123)].into();
+        let times: ArrayRef = Arc::new(times);
+        let batch = RecordBatch::try_from_iter([("t", Arc::clone(&times))]).unwrap();
+        let schema = batch.schema().to_dfschema().unwrap();
+        let instant = cast(&times, &utc_micros()).unwrap();
+        for (expr, wanted) in [
+            (cast_to(col("t"), utc_micros()), Arc::clone(&instant)),
+            (
+                cast_to(cast_to(col("t"), utc_micros()), DataType::Date32),
+                cast(&instant, &DataType::Date32).unwrap(),
+            ),
+        ] {
+            let short = with_short_casts(expr.clone(), &schema).unwrap();
+            assert_ne!(short, expr);
+            let physical = SessionContext::new()
+                .state()
+                .create_physical_expr(short, &schema)
+                .unwrap();
+            let got = physical.evaluate(&batch).unwrap().into_array(4).unwrap();
+            assert_eq!(&got, &wanted);
+        }
     }
 }

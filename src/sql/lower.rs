@@ -429,7 +429,7 @@ impl Lowering<'_> {
     }
 
     fn expression(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, String> {
-        super::functions::with_short_dates(expr.clone(), schema)
+        super::functions::with_short_casts(expr.clone(), schema)
             .and_then(|it| self.state.create_physical_expr(it, schema))
             .and_then(super::choice::with_choices)
             .map_err(|it| it.strip_backtrace())

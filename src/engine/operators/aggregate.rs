@@ -73,14 +73,7 @@ pub(in crate::engine) fn aggregate<'s>(
             members: Vec::new(),
         });
     }
-    let partials = partial(
-        input,
-        input_schema,
-        aggregation,
-        shared_clock.clone(),
-        epochs.boot,
-        initial,
-    );
+    let partials = partial(input, input_schema, aggregation, epochs.boot, initial);
     let admitted = admit(partials, aggregation, clock, epochs, shared);
     let groups = admitted
         .clone()
@@ -105,12 +98,10 @@ fn partial<'s>(
     input: ChangeStream<'s>,
     input_schema: &SchemaRef,
     aggregation: &Arc<Aggregation>,
-    clock: Option<SharedClock>,
     boot: u64,
     initial: Vec<Partial>,
 ) -> StreamVec<'s, u64, (u64, Partial)> {
     let mut grouper = Grouper::new(Arc::clone(aggregation), input_schema);
-    let window = aggregation.window;
     input.unary_frontier::<CapacityContainerBuilder<Vec<(u64, Partial)>>, _, _, _>(
         Pipeline,
         "Partial",
@@ -143,13 +134,7 @@ fn partial<'s>(
                         break;
                     }
                     let (capability, groups) = entry.remove();
-                    let over = clock.as_ref().map_or(NEVER, |it| match window {
-                        Window::Last { size_us, .. } => {
-                            it.borrow().now(time).saturating_sub(size_us)
-                        }
-                        _ => it.borrow().watermark(time),
-                    });
-                    let partials = grouper.close(groups, |bucket| bucket <= over);
+                    let partials = grouper.close(groups);
                     output
                         .session(&capability)
                         .give_iterator(partials.into_iter().map(|it| (time, it)));
