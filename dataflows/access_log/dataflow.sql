@@ -53,3 +53,13 @@ CREATE MATERIALIZED VIEW totals AS
 SELECT count(*) AS requests, count(*) FILTER (WHERE is_error) AS errors, count(*) FILTER (WHERE is_critical_error) AS server_errors,
        count(DISTINCT ip) AS visitors, sum(bytes) AS bytes, min(timestamp) AS first_timestamp, max(timestamp) AS last_timestamp
 FROM requests;
+
+-- The last sixty seconds of event time; goes on by the wall clock when nothing comes.
+CREATE MATERIALIZED VIEW last_minute AS
+SELECT count(*) AS requests,
+       count(*) FILTER (WHERE is_error) AS errors,
+       count(*) FILTER (WHERE is_critical_error) AS server_errors,
+       count(DISTINCT ip) AS visitors,
+       sum(bytes) AS bytes_sent
+FROM requests
+WHERE timestamp > now() - INTERVAL '60' SECOND;

@@ -12,6 +12,7 @@ use crate::lake::{
 use crate::model::{Epoch, Offsets, wall_ms};
 use crate::plan::{Dataflow, Plan, Window};
 use crate::view::Totals;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -398,7 +399,7 @@ impl Committer {
     }
 
     async fn put_state(&self, name: &str, bytes: Vec<u8>) -> Result<StateFile, Error> {
-        let dataflow = &self.dataflow.name;
+        let (dataflow, bytes) = (&self.dataflow.name, Bytes::from(bytes));
         loop {
             match self.store.put_state(dataflow, name, bytes.clone()).await {
                 Ok(file) => return Ok(file),

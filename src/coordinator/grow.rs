@@ -108,7 +108,7 @@ async fn grow(
     let records: Vec<StateRecord> = kept.chain(new).collect();
     let name = format!("{:020}-{}-full", next.number, &next.writer[..8]);
     let bytes = state::encode(&records)?;
-    let file = store.put_state(&dataflow.name, &name, bytes).await?;
+    let file = store.put_state(&dataflow.name, &name, bytes.into()).await?;
     let mut obsolete: Vec<StateFile> = next.state_full.replace(file).into_iter().collect();
     obsolete.append(&mut next.state_differences);
     crash_point("state");

@@ -212,7 +212,7 @@ async fn late_records(
     dataflow: &Dataflow,
     records: &Records,
 ) -> Result<Arc<dyn TableProvider>, Error> {
-    let views: Vec<&ViewSpec> = dataflow.views.iter().collect();
+    let views: Vec<&ViewSpec> = dataflow.views_with_late().iter().collect();
     let late = sql::late_records(dataflow, &views, records)
         .await
         .map_err(Error::Refill)?;

@@ -4,15 +4,19 @@
 
 use super::Error;
 use crate::engine::{Member, Partial, StateContent, StateRecord};
-use crate::lake::{Manifest, Store};
+use crate::lake::{Manifest, StateFile, Store};
 use crate::model::Row;
 use differential_dataflow::difference::{IsZero, Semigroup};
 use foldhash::fast::FixedState;
+use futures::StreamExt;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::io::{BufWriter, IntoInnerError, Write};
+
+/// Files of state that are unpacked at the same time when it is loaded.
+const UNPACKED_AT_ONCE: usize = 4;
 
 const MAGIC: &[u8] = b"TLS1";
 /// Behind it: how long the records are before they are packed.
@@ -34,9 +38,8 @@ impl Sum {
             }
             StateContent::Group(partial) => {
                 let groups = self.groups.entry(record.operator).or_default();
-                let hash = |it: &Partial| FixedState::default().hash_one((&it.key, it.bucket));
                 let same = |it: &Partial| it.bucket == partial.bucket && it.key == partial.key;
-                match groups.entry(hash(&partial), same, hash) {
+                match groups.entry(hash_of(&partial), same, hash_of) {
                     Entry::Vacant(entry) => {
                         entry.insert(partial);
                     }
@@ -136,16 +139,130 @@ fn decode(bytes: &[u8]) -> Result<Vec<StateRecord>, Error> {
     postcard::from_bytes(&plain).map_err(|it| Error::State(it.to_string()))
 }
 
-/// All state a manifest names, added up.
+/// All state a manifest names, added up: files are unpacked side by side, then shares of the groups are.
 pub(super) async fn load(store: &Store, manifest: &Manifest) -> Result<Vec<StateRecord>, Error> {
-    let mut sum = Sum::default();
-    for file in manifest
+    let files = manifest
         .state_full
         .iter()
-        .chain(&manifest.state_differences)
-    {
-        let bytes = store.get_state(file).await?;
-        decode(&bytes)?.into_iter().for_each(|it| sum.add(it));
+        .chain(&manifest.state_differences);
+    let files: Vec<StateFile> = files.cloned().collect();
+    // One file was added up when it was written.
+    let shares = match files.len() {
+        0 | 1 => 1,
+        _ => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let unpacked = futures::stream::iter(files.clone()).map(|file| {
+        let store = store.clone();
+        async move {
+            let bytes = store.get_state(&file).await?;
+            aside(move || Ok(shared_out(decode(&bytes)?, shares))).await
+        }
+    });
+    let mut unpacked = unpacked.buffer_unordered(UNPACKED_AT_ONCE);
+    let mut all: Vec<Vec<StateRecord>> = vec![Vec::new(); shares];
+    while let Some(records) = unpacked.next().await {
+        for (share, mut records) in all.iter_mut().zip(records?) {
+            share.append(&mut records);
+        }
     }
-    Ok(sum.records(false))
+    if files.len() < 2 {
+        return Ok(all.swap_remove(0));
+    }
+    let sums = all.into_iter().map(|records| {
+        aside(move || {
+            let mut sum = Sum::default();
+            records.into_iter().for_each(|it| sum.add(it));
+            Ok(sum.records(false))
+        })
+    });
+    let sums = futures::future::try_join_all(sums).await?;
+    Ok(sums.into_iter().flatten().collect())
+}
+
+/// Runs what takes long on a thread of its own.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|it| Error::State(it.to_string()))?
+}
+
+/// Records by the hash of their group or row: what adds up is in one share.
+fn shared_out(records: Vec<StateRecord>, shares: usize) -> Vec<Vec<StateRecord>> {
+    if shares == 1 {
+        return vec![records];
+    }
+    let mut all: Vec<Vec<StateRecord>> = (0..shares).map(|_| Vec::new()).collect();
+    for record in records {
+        let hash = match &record.content {
+            StateContent::Group(partial) => hash_of(partial),
+            StateContent::Row(row, _) => FixedState::default().hash_one(row),
+        };
+        // The low bits place it in its table.
+        all[(hash >> 32) as usize % shares].push(record);
+    }
+    all
+}
+
+fn hash_of(partial: &Partial) -> u64 {
+    FixedState::default().hash_one((&partial.key, partial.bucket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Accumulator;
+    use crate::lake::Manifest;
+    use crate::model::Value;
+
+    fn record(key: i64, records: i64) -> StateRecord {
+        StateRecord {
+            operator: "v".to_owned(),
+            content: StateContent::Group(Partial {
+                key: Row([Value::Int(key)].into()),
+                bucket: key % 3,
+                accumulator: Accumulator {
+                    records,
+                    ..Accumulator::default()
+                },
+                members: Vec::new(),
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn state_of_several_files_is_added_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+        let mut manifest = Manifest::empty("d");
+        for (number, range) in [0..100, 50..150, 100..101].into_iter().enumerate() {
+            let row = StateRecord {
+                operator: "top".to_owned(),
+                content: StateContent::Row(Row([Value::Int(7)].into()), 1),
+            };
+            let records: Vec<_> = range.map(|it| record(it, 1)).chain([row]).collect();
+            let name = format!("file-{number}");
+            let bytes = encode(&records).unwrap();
+            let file = store.put_state("d", &name, bytes.into()).await.unwrap();
+            manifest.state_differences.push(file);
+            let mut loaded = load(&store, &manifest).await.unwrap();
+            loaded.sort_by_key(|it| format!("{it:?}"));
+            let mut wanted: Vec<_> = match number {
+                0 => (0..100).map(|it| record(it, 1)).collect(),
+                1 => (0..150)
+                    .map(|it| record(it, if (50..100).contains(&it) { 2 } else { 1 }))
+                    .collect(),
+                _ => (0..150)
+                    .map(|it| record(it, if (50..101).contains(&it) { 2 } else { 1 }))
+                    .collect(),
+            };
+            wanted.push(StateRecord {
+                operator: "top".to_owned(),
+                content: StateContent::Row(Row([Value::Int(7)].into()), number as i64 + 1),
+            });
+            wanted.sort_by_key(|it| format!("{it:?}"));
+            assert_eq!(loaded, wanted);
+        }
+    }
 }

@@ -105,10 +105,10 @@ pub(super) fn render(
         render.relations.insert(table.name.clone(), rows);
     }
     render.dead_letters(scope);
-    let archived_late = render.relations.contains_key(LATE_RELATION);
     for (number, view) in job.dataflow.views.iter().enumerate() {
         let counts_late = view.plan.relations().iter().any(|it| it == LATE_RELATION);
-        if counts_late && !archived_late {
+        if counts_late && !render.relations.contains_key(LATE_RELATION) {
+            // All views that do not read it come first, and have added to it.
             let late = scope.concatenate(std::mem::take(&mut render.late));
             render.relations.insert(LATE_RELATION.to_owned(), late);
         }

@@ -47,7 +47,7 @@ struct SqlAnswer {
     truncated: bool,
     /// It ended before it had all its rows, so these are not all.
     partial: bool,
-    /// Why it is partial: `cancelled`.
+    /// Why it is partial: `cancelled`, or `timed_out`.
     partial_reason: Option<String>,
     query_id: String,
 }

@@ -1,8 +1,8 @@
 //! Ad-hoc SQL over HTTP: JSON by default; JSON lines, CSV, Arrow and Parquet on request; cancelled by name.
 //!
 //! Whoever asks for a file format, or says `export`, gets as many rows as an export may have. An answer that was cut off says so
-//! in the header `tidelake-truncated`. A query that is cancelled answers with the rows it has so far: the header `tidelake-partial`
-//! and, in JSON, `partial` say that these are not all.
+//! in the header `tidelake-truncated`. A query that is cancelled answers with the rows it has so far, and one
+//! whose time is up as well, unless it is an export: the header `tidelake-partial` and, in JSON, `partial` say that these are not all.
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::wire::{RowWriter, type_name, write_csv};
 use super::{App, EPOCH_HEADER, PARTIAL_HEADER, TRUNCATED_HEADER};
 use crate::model::rows_of_batch;
-use crate::sql::query::Answer;
+use crate::sql::query::{Answer, Cut};
 use arrow::ipc::writer::StreamWriter;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -22,9 +22,6 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
-
-/// Why an answer is partial.
-const CANCELLED: &str = "cancelled";
 
 /// Columns and rows of an answer as JSON texts.
 pub fn rows_json(answer: &Answer) -> (String, String) {
@@ -88,7 +85,7 @@ pub async fn run(
             ),
             (EPOCH_HEADER, epoch),
             (TRUNCATED_HEADER, answer.truncated.to_string()),
-            (PARTIAL_HEADER, answer.partial.to_string()),
+            (PARTIAL_HEADER, answer.partial.is_some().to_string()),
         ];
         return Ok((head, body).into_response());
     }
@@ -97,13 +94,13 @@ pub async fn run(
         "{{\"columns\":{columns},\"rows\":{rows},\"epoch\":{epoch},\"elapsed_ms\":{:.3},\"truncated\":{},\"partial\":{},\"partial_reason\":{},\"query_id\":{}}}",
         answer.elapsed.as_secs_f64() * 1000.0,
         answer.truncated,
-        answer.partial,
-        json!(answer.partial.then_some(CANCELLED)),
+        answer.partial.is_some(),
+        json!(answer.partial.map(Cut::word)),
         json!(id)
     );
     let head = [
         (EPOCH_HEADER, epoch),
-        (PARTIAL_HEADER, answer.partial.to_string()),
+        (PARTIAL_HEADER, answer.partial.is_some().to_string()),
     ];
     Ok((head, json_text(body)).into_response())
 }

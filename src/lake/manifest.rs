@@ -221,7 +221,7 @@ impl Store {
         &self,
         dataflow: &str,
         name: &str,
-        bytes: Vec<u8>,
+        bytes: Bytes,
     ) -> Result<StateFile, Error> {
         let path = Path::from(format!("_tidelake/{dataflow}/state/{name}"));
         let file = StateFile {
@@ -229,7 +229,7 @@ impl Store {
             bytes: bytes.len() as u64,
             checksum: twox_hash::XxHash3_64::oneshot(&bytes),
         };
-        self.put(&path, Bytes::from(bytes)).await?;
+        self.put(&path, bytes).await?;
         Ok(file)
     }
 

@@ -286,17 +286,22 @@ impl Bins {
 impl FromIterator<(i32, i64)> for Bins {
     fn from_iter<I: IntoIterator<Item = (i32, i64)>>(entries: I) -> Self {
         let mut sorted: Vec<(i32, i64)> = entries.into_iter().collect();
-        sorted.sort_unstable_by_key(|entry| entry.0);
-        sorted.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            if same {
-                kept.1 += next.1;
-            }
-            same
-        });
-        sorted.retain(|entry| entry.1 != 0);
+        sum_counts(&mut sorted);
         Bins(sorted)
     }
+}
+
+/// Sorts counts and adds up those of one key; what sums to zero disappears.
+pub fn sum_counts<K: Ord>(counts: &mut Vec<(K, i64)>) {
+    counts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    counts.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 += next.1;
+        }
+        same
+    });
+    counts.retain(|it| it.1 != 0);
 }
 
 /// Adds two sorted lists of counts; what sums to zero disappears.

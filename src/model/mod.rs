@@ -6,7 +6,7 @@
 mod exact;
 mod value;
 
-pub use exact::{Bins, ExactSum, Moments, bin_of, merge_counts};
+pub use exact::{Bins, ExactSum, Moments, bin_of, merge_counts, sum_counts};
 pub use value::{
     ArrowError, Float, Row, Value, array_of_values, batch_of_rows, late_marks, rows_of_batch,
     value_at,

@@ -338,6 +338,13 @@ impl Dataflow {
         self.sources.iter().find(|it| it.name == name)
     }
 
+    /// Views whose late records the relation `_late` has: all before the first one that reads it.
+    pub fn views_with_late(&self) -> &[ViewSpec] {
+        let reads_late = |it: &ViewSpec| it.plan.relations().iter().any(|it| it == LATE_RELATION);
+        let first = self.views.iter().position(reads_late);
+        &self.views[..first.unwrap_or(self.views.len())]
+    }
+
     pub fn view(&self, name: &str) -> Option<&ViewSpec> {
         self.views.iter().find(|it| it.name == name)
     }

@@ -34,6 +34,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
 use lower::Lowering;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use syntax::{ParsedKind, SourceText};
@@ -138,10 +139,28 @@ pub async fn plan_text(
             .map_err(|it| Error::at(0, format!("built-in view: {it}")))?;
     }
     let mut dataflow = planner.dataflow;
+    dataflow.views = late_last(dataflow.views);
     dataflow.tables.push(dead_letter_table());
     dataflow.definitions = Definitions::of(&dataflow);
     dataflow.fingerprint = fingerprint(&dataflow);
     Ok(dataflow)
+}
+
+/// Views that read `_late`, by themselves or through others, behind all others: they read the late records of every one of those,
+/// wherever they are written.
+fn late_last(views: Vec<ViewSpec>) -> Vec<ViewSpec> {
+    let mut late = BTreeSet::from([LATE_RELATION.to_owned()]);
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for view in views {
+        if view.plan.relations().iter().any(|it| late.contains(it)) {
+            late.insert(view.name.clone());
+            last.push(view);
+        } else {
+            first.push(view);
+        }
+    }
+    first.append(&mut last);
+    first
 }
 
 struct Planner {

@@ -129,13 +129,30 @@ pub struct Answer {
     pub batches: Vec<RecordBatch>,
     /// Whether there were more rows than allowed.
     pub truncated: bool,
-    /// Whether it was cancelled before it had all its rows; without columns if it was not even planned yet.
-    pub partial: bool,
+    /// Why it does not have all its rows; without columns if it was not even planned yet.
+    pub partial: Option<Cut>,
     pub elapsed: Duration,
     /// The epoch of all live views in it.
     pub epoch: Epoch,
     /// Relations it read, as named.
     pub tables: Vec<String>,
+}
+
+/// What ended a query before it had all its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Cancelled,
+    TimedOut,
+}
+
+impl Cut {
+    /// As the API says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cut::Cancelled => "cancelled",
+            Cut::TimedOut => "timed_out",
+        }
+    }
 }
 
 impl Answer {
@@ -145,7 +162,7 @@ impl Answer {
             schema: Arc::new(Schema::empty()),
             batches: Vec::new(),
             truncated: false,
-            partial: true,
+            partial: Some(Cut::Cancelled),
             elapsed: Duration::ZERO,
             epoch,
             tables: Vec::new(),
@@ -329,11 +346,13 @@ impl Queries {
     /// # Errors
     /// Says whether the statement, a limit or the machine is at fault.
     pub async fn run(&self, sql: &str, max_rows: Option<usize>) -> Result<Answer, QueryError> {
-        self.run_as(&uuid::Uuid::new_v4().to_string(), sql, max_rows)
+        let (id, most) = (uuid::Uuid::new_v4().to_string(), self.0.limits.rows);
+        self.run_within(&id, sql, max_rows.unwrap_or(most).min(most), false)
             .await
     }
 
-    /// Like [`Queries::run`], under a name by which it can be cancelled: then it answers with the rows it has so far.
+    /// Like [`Queries::run`], for someone who waits and reads: under a name by which it can be cancelled. If it is, or its time is
+    /// up, it answers with the rows it has so far.
     ///
     /// # Errors
     /// As [`Queries::run`], and if a query of that name runs.
@@ -344,11 +363,12 @@ impl Queries {
         max_rows: Option<usize>,
     ) -> Result<Answer, QueryError> {
         let most = self.0.limits.rows;
-        self.run_within(id, sql, max_rows.unwrap_or(most).min(most))
+        self.run_within(id, sql, max_rows.unwrap_or(most).min(most), true)
             .await
     }
 
-    /// Like [`Queries::run_as`], for answers that go into a file: within the limit of exports.
+    /// For answers that go into a file or a chart: within the limit of exports, and by its name it can be cancelled. One whose time is up
+    /// has no answer.
     ///
     /// # Errors
     /// As [`Queries::run_as`].
@@ -359,11 +379,18 @@ impl Queries {
         max_rows: Option<usize>,
     ) -> Result<Answer, QueryError> {
         let most = self.0.limits.export_rows;
-        self.run_within(id, sql, max_rows.unwrap_or(most).min(most))
+        self.run_within(id, sql, max_rows.unwrap_or(most).min(most), false)
             .await
     }
 
-    async fn run_within(&self, id: &str, sql: &str, rows: usize) -> Result<Answer, QueryError> {
+    /// Cancelled, it answers with the rows it has so far; when its time is up only if it `keeps` them.
+    async fn run_within(
+        &self,
+        id: &str,
+        sql: &str,
+        rows: usize,
+        keeps: bool,
+    ) -> Result<Answer, QueryError> {
         let started = Instant::now();
         let limits = &self.0.limits;
         let statement = parse(sql)?;
@@ -422,6 +449,13 @@ impl Queries {
             Err(QueryError::Cancelled) if stop.is_stopped() => {
                 Ok(taken(&so_far).unwrap_or_else(|| Answer::not_begun(self.0.hub.epoch())))
             }
+            Err(QueryError::TimedOut { limit }) if keeps => taken(&so_far)
+                .filter(|it| it.batches.iter().any(|it| 0 < it.num_rows()))
+                .map(|answer| Answer {
+                    partial: Some(Cut::TimedOut),
+                    ..answer
+                })
+                .ok_or(QueryError::TimedOut { limit }),
             other => other,
         };
         drop(wanted);
@@ -583,7 +617,7 @@ impl Inner {
             schema: physical.schema(),
             batches: Vec::new(),
             truncated: false,
-            partial: true,
+            partial: Some(Cut::Cancelled),
             elapsed: Duration::ZERO,
             epoch,
             tables: tables.into_iter().collect(),
@@ -592,7 +626,7 @@ impl Inner {
         let whole = taken(so_far).ok_or(QueryError::Cancelled)?;
         Ok(Answer {
             truncated,
-            partial: false,
+            partial: None,
             ..whole
         })
     }

@@ -51,7 +51,8 @@ pub async fn recompute(
         .or_insert_with(|| Arc::new(empty));
     let mut views = BTreeMap::new();
     let mut late = Vec::new();
-    for view in &dataflow.views {
+    let with_late = dataflow.views_with_late().len();
+    for (number, view) in dataflow.views.iter().enumerate() {
         let now_us = view
             .clock
             .as_ref()
@@ -65,7 +66,9 @@ pub async fn recompute(
         let session = session(dataflow, &known, now_us).await?;
         let named = |it: String| format!("view {:?}: {it}", view.name);
         let rows = rows(&session, view).await.map_err(named)?;
-        late.extend(late_of_view(&session, view).await.map_err(named)?);
+        if number < with_late {
+            late.extend(late_of_view(&session, view).await.map_err(named)?);
+        }
         known.insert(
             view.name.clone(),
             table(nullable(&view.plan.schema()), rows.clone())?,

@@ -270,18 +270,46 @@ impl Limits<'_> {
     }
 }
 
+/// Records that a table rightly lacks, since one of its expressions fails for them, and what is wrong with the first.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    pub count: u64,
+    pub first: Option<String>,
+}
+
+impl LeftOut {
+    fn add(&mut self, first: impl FnOnce() -> String) {
+        self.count += 1;
+        self.first.get_or_insert_with(first);
+    }
+
+    pub fn merge(&mut self, more: LeftOut) {
+        self.count += more.count;
+        self.first = self.first.take().or(more.first);
+    }
+}
+
 /// The rows of one table and partition, while records are held against them.
 pub(super) struct Matching<'a> {
     table: &'a TableSpec,
+    /// Records for which the archive's expressions fail are dead letters instead; further tables leave them out.
+    is_archive: bool,
+    pub left_out: LeftOut,
     archived: &'a [Archived],
     seen: Vec<bool>,
     hasher: Hasher,
 }
 
 impl<'a> Matching<'a> {
-    pub fn new(table: &'a TableSpec, archived: &'a [Archived]) -> Result<Self, String> {
+    pub fn new(
+        table: &'a TableSpec,
+        is_archive: bool,
+        archived: &'a [Archived],
+    ) -> Result<Self, String> {
         Ok(Matching {
             table,
+            is_archive,
+            left_out: LeftOut::default(),
             archived,
             seen: vec![false; archived.len()],
             hasher: Hasher::new(&table.plan.schema())?,
@@ -321,7 +349,11 @@ impl<'a> Matching<'a> {
             }
             Err(error) => {
                 let offset = offsets(records).first().copied().unwrap_or(0);
-                findings.add(|| format!("partition {partition}, offset {offset}: left out, since an expression fails for it: {error}"));
+                let text = || format!("partition {partition}, offset {offset}: {error}");
+                match self.is_archive {
+                    true => findings.add(|| format!("{}; it should be a dead letter", text())),
+                    false => self.left_out.add(text),
+                }
             }
         }
     }

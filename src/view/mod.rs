@@ -8,7 +8,7 @@
 //! published by workers ──► waiting by epoch ──► snapshot + ring ──► snapshot(), as_of(), since()
 //! ```
 
-use crate::model::{Epoch, Row, wall_ms};
+use crate::model::{Epoch, Row, sum_counts, wall_ms};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -501,12 +501,12 @@ impl Inner {
         let first = self.epoch == Epoch(0);
         let later = self.waiting.split_off(&Epoch(through.0 + 1));
         for (epoch, changes) in std::mem::replace(&mut self.waiting, later) {
-            let mut by_view: BTreeMap<usize, BTreeMap<Row, i64>> = BTreeMap::new();
+            let mut by_view: BTreeMap<usize, Vec<(Row, i64)>> = BTreeMap::new();
             for (view, row, diff) in changes {
-                *by_view.entry(view).or_default().entry(row).or_insert(0) += diff;
+                by_view.entry(view).or_default().push((row, diff));
             }
-            for (view, sums) in by_view {
-                let changes: Vec<(Row, i64)> = sums.into_iter().filter(|it| it.1 != 0).collect();
+            for (view, mut changes) in by_view {
+                sum_counts(&mut changes);
                 self.views[view].apply(epoch, changes);
             }
         }
@@ -584,11 +584,16 @@ impl Inner {
 
 impl View {
     fn apply(&mut self, epoch: Epoch, changes: Vec<(Row, i64)>) {
-        for (row, diff) in &changes {
-            let count = self.rows.entry(row.clone()).or_insert(0);
-            *count += diff;
-            if *count == 0 {
-                self.rows.remove(row);
+        if self.rows.is_empty() {
+            // They are sorted, so the map is built in one go: after a start there may be millions.
+            self.rows = changes.iter().cloned().collect();
+        } else {
+            for (row, diff) in &changes {
+                let count = self.rows.entry(row.clone()).or_insert(0);
+                *count += diff;
+                if *count == 0 {
+                    self.rows.remove(row);
+                }
             }
         }
         if !changes.is_empty() {

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tidelake::coordinator::{self, Pipeline};
-use tidelake::lake::Manifest;
+use tidelake::lake::{Manifest, TableEntry};
 use tidelake::plan::Dataflow;
 use tidelake::sql;
 use tidelake::verify::{Error, Options, Outcome, Report, verify};
@@ -213,7 +213,12 @@ fn original() -> &'static Place {
             place.append(7, &lines(&mut random, START_US + 20 * SECOND_US, 30));
             let pipeline = start(&place, 1).await;
             let bytes = place.input_bytes();
-            committed(&pipeline, |it| has_read(it, bytes)).await;
+            // Time goes on in some tables, while nothing comes to others.
+            committed(&pipeline, |it| {
+                let at_rest = |table: &TableEntry| table.commit != 0 && table.commit < it.number;
+                has_read(it, bytes) && it.tables.values().any(at_rest)
+            })
+            .await;
             pipeline.stop().await.unwrap();
         });
         place
@@ -343,6 +348,42 @@ fn what_the_pipeline_writes_is_proven() {
             "{view} has rows"
         );
     }
+}
+
+#[test]
+fn what_a_further_table_lacks_for_a_failing_expression_is_told_and_proven() {
+    let place = Place::new();
+    let times = (0..9).map(|it| format!("2026-02-01T12:00:0{it}Z"));
+    let records: Vec<String> = times
+        .zip([1, 0, 5, 0, 7, 0, 9, 10, 20])
+        .map(|(at, n)| format!("{{\"at\": \"{at}\", \"n\": {n}}}"))
+        .collect();
+    place.append(0, &records);
+    let sql = "CREATE SOURCE s (at TIMESTAMP NOT NULL, n BIGINT) WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
+        CREATE TABLE raw AS SELECT at, n FROM s;
+        CREATE TABLE shares AS SELECT at, 100 / n AS share FROM s;
+        CREATE MATERIALIZED VIEW sums AS SELECT sum(share) AS share, count(*) AS records FROM shares;";
+    let report = runtime().block_on(async {
+        let flow = sql::plan_text(NAME, sql, |_| None).await.unwrap();
+        let pipeline = start_on(&place, 2, flow.clone(), Some(place.input())).await;
+        let bytes = place.input_bytes();
+        committed(&pipeline, |it| has_read(it, bytes)).await;
+        pipeline.stop().await.unwrap();
+        let options = Options {
+            lake: place.lake().display().to_string(),
+            input: Some(place.input()),
+        };
+        verify(&flow, &options).await.unwrap()
+    });
+    assert!(report.is_proven(), "{report}");
+    assert!(
+        text(&report, "archive", "raw").starts_with("9 rows"),
+        "{report}"
+    );
+    let shares = text(&report, "archive", "shares");
+    assert!(shares.starts_with("6 rows"), "{shares}");
+    assert!(shares.contains("3 records left out"), "{shares}");
+    assert!(shares.to_lowercase().contains("divide by zero"), "{shares}");
 }
 
 #[test]

@@ -21,9 +21,11 @@ use differential_dataflow::consolidation::consolidate;
 use differential_dataflow::difference::{Abelian, IsZero, Semigroup};
 use differential_dataflow::operators::CountTotal;
 use differential_dataflow::{AsCollection, Hashable, VecCollection};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
@@ -147,9 +149,9 @@ fn partial<'s>(
 /// What admission keeps of one bucket.
 #[derive(Default)]
 struct Bucket {
-    groups: HashMap<Row, Accumulator>,
+    groups: HashMap<Row, Accumulator, FixedState>,
     /// What it brought to distinct sets, if their groups outlive it.
-    members: HashMap<Row, Vec<BucketMember>>,
+    members: HashMap<Row, Vec<BucketMember>, FixedState>,
 }
 
 /// Number of the aggregate, both halves of the value's identity, how often: packed, since there may be millions.

@@ -15,7 +15,7 @@ pub(super) use top_k::top_k;
 use super::clock::Clock;
 use super::{Control, SourceProgress, StateContent, StateRecord};
 use crate::engine::changes::Changes;
-use crate::model::{Epoch, Partition, Row};
+use crate::model::{Epoch, Partition, Row, sum_counts};
 use arrow::array::RecordBatch;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -98,17 +98,19 @@ impl Shared {
 impl ViewStore {
     /// Takes in everything up to the commit; returns newly closed rows, and all open rows if they changed.
     pub fn commit(&mut self, commit: Epoch) -> (Vec<Row>, Option<Vec<Row>>) {
-        while let Some(entry) = self.pending.first_entry() {
-            if commit.0 < *entry.key() {
-                break;
+        let later = self.pending.split_off(&(commit.0 + 1));
+        let due = std::mem::replace(&mut self.pending, later);
+        let mut changes: Vec<(Row, i64)> = due.into_values().flatten().collect();
+        self.changed |= !changes.is_empty();
+        sum_counts(&mut changes);
+        if self.open.is_empty() {
+            self.open = changes.into_iter().collect();
+        } else {
+            for (row, diff) in changes {
+                *self.open.entry(row).or_insert(0) += diff;
             }
-            for (row, diff) in entry.remove() {
-                self.changed = true;
-                let count = self.open.entry(row).or_insert(0);
-                *count += diff;
-            }
+            self.open.retain(|_, count| *count != 0);
         }
-        self.open.retain(|_, count| *count != 0);
         let mut sealed = Vec::new();
         if let (Some((column, add_us)), Some(clock)) = (self.window_end, &self.clock) {
             let watermark = clock.borrow().watermark(commit.0 + 1);

@@ -25,7 +25,7 @@ fn an_answer_without_columns_can_be_written_in_every_format() {
         schema: Arc::new(Schema::empty()),
         batches: Vec::new(),
         truncated: false,
-        partial: true,
+        partial: Some(Cut::Cancelled),
         elapsed: Duration::ZERO,
         epoch: Epoch(0),
         tables: Vec::new(),

@@ -311,7 +311,10 @@ async fn a_cancelled_query_answers_with_the_rows_it_has_so_far() {
     let mut after = Duration::from_millis(1);
     loop {
         let answer = cancelled(&queries, sql, after).await;
-        assert!(answer.partial && !answer.truncated);
+        assert_eq!(
+            (answer.partial, answer.truncated),
+            (Some(Cut::Cancelled), false)
+        );
         let rows = json(&answer);
         if !rows.is_empty() {
             assert_eq!(rows, [["0"], ["1"], ["2"]]);
@@ -325,18 +328,45 @@ async fn a_cancelled_query_answers_with_the_rows_it_has_so_far() {
 }
 
 #[tokio::test]
+async fn a_query_whose_time_is_up_answers_with_its_rows_only_to_someone_who_reads() {
+    let sql = "SELECT CAST(n AS BIGINT) AS n FROM lake.totals
+        UNION ALL SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
+    // How soon the first rows are there is for the machine to say.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut time = Duration::from_millis(1);
+    loop {
+        let queries = queries(Limits {
+            time,
+            ..Limits::default()
+        });
+        let export = queries.export_as("e", sql, None).await;
+        assert!(matches!(export, Err(QueryError::TimedOut { .. })));
+        match queries.run_as("q", sql, None).await {
+            Ok(answer) => {
+                assert_eq!(answer.partial, Some(Cut::TimedOut));
+                assert_eq!(json(&answer), [["0"], ["1"], ["2"]]);
+                break;
+            }
+            Err(error) => assert!(matches!(error, QueryError::TimedOut { .. }), "{error}"),
+        }
+        assert!(Instant::now() < deadline, "no rows within {time:?}");
+        time *= 2;
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_query_that_has_no_row_yet_answers_with_none() {
     let queries = queries(Limits::default());
     let cross = "SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
     for after in [0, 50] {
         let began = Instant::now();
         let answer = cancelled(&queries, cross, Duration::from_millis(after)).await;
-        assert!(answer.partial && json(&answer).is_empty());
+        assert!(answer.partial == Some(Cut::Cancelled) && json(&answer).is_empty());
         assert!(began.elapsed() < Duration::from_secs(10));
     }
     let whole = queries
         .run("SELECT requests FROM totals", None)
         .await
         .unwrap();
-    assert!(!whole.partial);
+    assert_eq!(whole.partial, None);
 }

@@ -56,6 +56,10 @@ SELECT k, j, records FROM every_aggregate ORDER BY records DESC, k LIMIT 3;
 CREATE MATERIALIZED VIEW second_to_fourth AS
 SELECT k, x_max FROM every_aggregate WHERE j IS NOT NULL ORDER BY x_max DESC NULLS LAST LIMIT 3 OFFSET 1;
 
+-- Late records of all views, also of those that are written behind it.
+CREATE MATERIALIZED VIEW late_by_view AS SELECT view, min(window_start) AS first_window, sum(records) AS records FROM _late GROUP BY view;
+CREATE MATERIALIZED VIEW views_with_late AS SELECT count(*) AS views, max(records) AS most FROM late_by_view;
+
 -- Views over views: here min and max have to cope with retractions.
 CREATE MATERIALIZED VIEW of_groups AS
 SELECT j, count(*) AS groups, min(records) AS smallest, max(records) AS largest, max(x_mean) AS x_mean_max, sum(records) AS records,

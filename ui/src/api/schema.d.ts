@@ -1072,7 +1072,7 @@ export interface components {
       truncated: boolean;
       /** @description It ended before it had all its rows, so these are not all. */
       partial: boolean;
-      /** @description Why it is partial: `cancelled`. */
+      /** @description Why it is partial: `cancelled`, or `timed_out`. */
       partial_reason?: string | null;
       query_id: string;
     };

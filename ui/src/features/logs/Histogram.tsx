@@ -10,6 +10,19 @@ import type { SummaryQuery } from './Logs';
 const ORDER = ['INFO', 'WARN', 'ERROR'];
 const COLOURS: Record<string, Series['colour']> = { INFO: 'ok', WARN: 'warn', ERROR: 'critical' };
 
+/** Steps that are not stored to their end yet are left open: their counts would look as if records became fewer. */
+export function filled(
+  values: readonly (number | null)[],
+  times: readonly number[],
+  committed_ms: number | null,
+): (number | null)[] {
+  const [first = 0, second = first] = times;
+  return values.map((value, at) => {
+    const end_s = (times[at] ?? 0) + (second - first);
+    return committed_ms !== null && committed_ms < end_s * 1000 ? null : value;
+  });
+}
+
 export function Histogram({ summary }: { summary: SummaryQuery }) {
   const go = useGo();
   const { data } = summary;
@@ -20,7 +33,7 @@ export function Histogram({ summary }: { summary: SummaryQuery }) {
         .map(
           ([level, values], at): Series => ({
             label: level,
-            values,
+            values: filled(values, data?.times ?? [], data?.committed_epoch ?? null),
             colour: COLOURS[level] ?? at,
             kind: 'area',
           }),

@@ -31,3 +31,9 @@ it('does not tell why before anything came, and shows a zero that was counted', 
   expect(tile(null, 'latency')?.missing).toBeUndefined();
   expect(tile({ ...none, errorRate: 0 }, 'errors')).toMatchObject({ value: '0.0', notCounted: false });
 });
+
+it('has a receipt for the events only where a view counts them', () => {
+  expect(tile(none, 'events')).toMatchObject({ unit: '/s', receipt: 'last_minute' });
+  const metrics = { ...none, not_counted: ['requestsLastMinute'] };
+  expect(tile(metrics, 'events')).toMatchObject({ value: '2.0', unit: '/s read', receipt: null });
+});

@@ -24,7 +24,8 @@ interface Tile {
   expected?: string;
   /** Whether the value is outside of what is expected. */
   unusual?: boolean;
-  receipt: string;
+  /** The view it is from. */
+  receipt: string | null;
   /** Why there is no value, if there is none. */
   missing?: string;
   /** Whether the dataflow never has this value. */
@@ -71,19 +72,28 @@ function TileView({ tile, waiting }: { tile: Tile; waiting: boolean }) {
         </p>
       </div>
     );
+  const figure = (
+    <>
+      {value}
+      {tile.missing === undefined && <span className="ml-1 text-label text-muted">{tile.unit}</span>}
+      {tile.unusual && (
+        <span className="ml-1">
+          <Shape tone="warn" />
+          <span className="sr-only">outside of what is expected</span>
+        </span>
+      )}
+    </>
+  );
   return (
     <div className="min-w-0 px-3 py-2" data-tile={tile.name}>
       <h2 className="text-label text-muted">{tile.label}</h2>
-      <Receipt view={tile.receipt} label={tile.label}>
-        {value}
-        {tile.missing === undefined && <span className="ml-1 text-label text-muted">{tile.unit}</span>}
-        {tile.unusual && (
-          <span className="ml-1">
-            <Shape tone="warn" />
-            <span className="sr-only">outside of what is expected</span>
-          </span>
-        )}
-      </Receipt>
+      {tile.receipt === null ? (
+        figure
+      ) : (
+        <Receipt view={tile.receipt} label={tile.label}>
+          {figure}
+        </Receipt>
+      )}
       <Sparkline values={tile.curve} label={`${tile.label}, last two minutes`} />
       <p className="flex flex-wrap gap-x-2 text-label text-muted">
         <Change word="1 h" now={tile.now} before={tile.hour} />
@@ -177,19 +187,21 @@ export function tilesOf(
     band('response_time_p95'),
   ];
   const errorRate = at('errorRate');
+  /** Without such a view, what is told is how fast sources are read. */
+  const isCounted = !(metrics?.not_counted?.includes('requestsLastMinute') ?? false);
   return [
     {
       name: 'events',
       label: 'Events',
       value: formatRate(at('eventsPerSec')),
-      unit: '/s',
+      unit: isCounted ? '/s' : '/s read',
       now: at('eventsPerSec'),
       hour: per(hour, 'requests', seconds),
       day: per(day, 'requests', seconds),
       curve: curve('eventsPerSec'),
       expected: words(rate, (rate?.high ?? 0) < 100 ? 1 : 0),
       unusual: outside(at('eventsPerSec'), rate),
-      receipt: 'last_minute',
+      receipt: isCounted ? 'last_minute' : null,
       ...absence('eventsPerSec'),
     },
     {

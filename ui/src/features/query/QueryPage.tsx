@@ -229,7 +229,10 @@ function RunNote({ run }: { run: Run }) {
       if (run.answer.partial)
         return (
           <span role="status" data-run="partial">
-            <Mark tone="warn" word={`stopped: ${rowsOf(run.answer.rows.length)} so far, not all`} />
+            <Mark
+              tone="warn"
+              word={`${run.answer.partial_reason === 'timed_out' ? 'out of time' : 'stopped'}: ${rowsOf(run.answer.rows.length)} so far, not all`}
+            />
             <span className="text-muted"> · after {formatAge(run.answer.elapsed_ms)}</span>
           </span>
         );
