@@ -3,6 +3,8 @@
 //! Modules in reading order: plain values, what is computed, how it is maintained, then the edges.
 
 #[cfg(feature = "connectors")]
+mod cli;
+#[cfg(feature = "connectors")]
 pub mod cluster;
 #[cfg(feature = "connectors")]
 pub mod coordinator;
@@ -20,3 +22,6 @@ pub mod sql;
 #[cfg(feature = "connectors")]
 pub mod verify;
 pub mod view;
+
+#[cfg(feature = "connectors")]
+pub use cli::command_line;

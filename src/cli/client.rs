@@ -1,15 +1,15 @@
 //! `sql` and `tail`: asking a running server, or a lake without one.
 
+use crate::http::write_csv;
+use crate::lake::Store;
+use crate::model::{Epoch, Row, rows_of_batch};
+use crate::sql::query::{Limits, Queries};
+use crate::view::Hub;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use futures::StreamExt;
 use serde_json::Value;
 use std::sync::Arc;
-use tidelake::http::write_csv;
-use tidelake::lake::Store;
-use tidelake::model::{Epoch, Row, rows_of_batch};
-use tidelake::sql::query::{Limits, Queries};
-use tidelake::view::Hub;
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -100,7 +100,7 @@ pub async fn sql_of_lake(uri: &str, query: &str, output: Output) -> Result<()> {
             let mut text = String::new();
             let header: Vec<_> = names
                 .iter()
-                .map(|it| tidelake::model::Value::Text(it.as_str().into()))
+                .map(|it| crate::model::Value::Text(it.as_str().into()))
                 .collect();
             write_csv(header.iter(), &mut text);
             rows.iter().for_each(|it| write_csv(it.0.iter(), &mut text));
@@ -108,7 +108,7 @@ pub async fn sql_of_lake(uri: &str, query: &str, output: Output) -> Result<()> {
         }
         Output::Json => {
             let object = |row: &Row| -> Value {
-                let values = row.0.iter().map(tidelake::model::Value::to_json);
+                let values = row.0.iter().map(crate::model::Value::to_json);
                 Value::Object(names.iter().cloned().zip(values).collect())
             };
             println!("{}", rows.iter().map(object).collect::<Value>());

@@ -1,5 +1,8 @@
 //! `gen`: synthetic web-log traffic into partition files or a Kafka topic, and the traffic of `demo`.
 
+use crate::generator::pace::{Pace, Pacer};
+use crate::generator::{Generated, Generator, Settings};
+use crate::model::wall_ms;
 use anyhow::{Context, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -7,9 +10,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tidelake::generator::pace::{Pace, Pacer};
-use tidelake::generator::{Generated, Generator, Settings};
-use tidelake::model::wall_ms;
 
 /// Files are flushed at least so often, so that readers see records soon.
 const FLUSH_EVERY: Duration = Duration::from_millis(20);

@@ -1,9 +1,12 @@
-//! The commands: what a person types becomes calls of the library.
+//! The commands: what a person types becomes calls of the other modules.
 
-pub mod client;
-pub mod generate;
-pub mod replay;
-pub mod serve;
-pub mod settings;
-pub mod up;
-pub mod verify;
+mod client;
+mod command;
+mod generate;
+mod replay;
+mod serve;
+mod settings;
+mod up;
+mod verify;
+
+pub use command::command_line;

@@ -1,12 +1,12 @@
 //! `replay`: asks for records that could not be decoded to be decoded once more.
 
 use super::settings::Settings;
+use crate::coordinator::replay::{Preview, Request, ask};
+use crate::lake::Store;
+use crate::model::wall_ms;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
-use tidelake::coordinator::replay::{Preview, Request, ask};
-use tidelake::lake::Store;
-use tidelake::model::wall_ms;
 
 #[derive(Subcommand)]
 pub enum What {
@@ -38,7 +38,7 @@ pub struct Arguments {
 /// Leaves the request and says what it will do.
 pub async fn run(what: &What, settings: &Settings) -> Result<()> {
     let What::DeadLetters(arguments) = what;
-    let dataflow = crate::load(&arguments.dataflow, settings).await?;
+    let dataflow = super::command::load(&arguments.dataflow, settings).await?;
     let store = Store::open_existing(&arguments.lake)?;
     let request = Request {
         source: arguments.source.clone(),

@@ -1,5 +1,16 @@
 //! `run` and `demo`: a pipeline, its API and its page, until told to stop.
 
+use crate::cluster;
+use crate::coordinator::{self, Committed, Ending, Pipeline};
+use crate::http::{
+    App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource, serve,
+};
+use crate::lake::Store;
+use crate::model::{Epoch, Partition, wall_ms};
+use crate::plan::Dataflow;
+use crate::source::{self, SharedStatus};
+use crate::sql::query::{FileDetails, LakeTables, Limits, Queries, TableDetails, VersionDetails};
+use crate::view::Hub;
 use anyhow::{Context, Result};
 use futures::FutureExt;
 use futures::StreamExt;
@@ -8,19 +19,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tidelake::cluster;
-use tidelake::coordinator::{self, Committed, Ending, Pipeline};
-use tidelake::http::{
-    App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource, serve,
-};
-use tidelake::lake::Store;
-use tidelake::model::{Epoch, Partition, wall_ms};
-use tidelake::plan::Dataflow;
-use tidelake::source::{self, SharedStatus};
-use tidelake::sql::query::{
-    FileDetails, LakeTables, Limits, Queries, TableDetails, VersionDetails,
-};
-use tidelake::view::Hub;
 use tokio::sync::watch;
 
 /// Clocks of a cluster that are further apart than this are worth a word.
@@ -147,7 +145,7 @@ impl LakeTables for Lake {
         name: &'a str,
     ) -> BoxFuture<'a, Result<Arc<dyn datafusion::catalog::TableProvider>, String>> {
         async move {
-            tidelake::sql::delta_provider(
+            crate::sql::delta_provider(
                 &self
                     .store
                     .open_delta(name)

@@ -1,11 +1,11 @@
 //! `verify`: the proof of the newest commit, as a report for people or as JSON.
 
 use super::settings::Settings;
+use crate::verify::{Options, verify};
 use anyhow::Result;
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
-use tidelake::verify::{Options, verify};
 
 /// Where the demo keeps its data, and where lakes are unless told otherwise.
 const DATA_DEFAULT: &str = "./tidelake-data";
@@ -31,8 +31,8 @@ pub struct Arguments {
 /// Whether the commit is proven.
 pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
     let dataflow = match &arguments.dataflow {
-        Some(folder) => crate::load(folder, settings).await?,
-        None => crate::demo_dataflow(settings).await?,
+        Some(folder) => super::command::load(folder, settings).await?,
+        None => super::command::demo_dataflow(settings).await?,
     };
     let report = verify(&dataflow, &options(arguments)).await?;
     let text = match arguments.json {

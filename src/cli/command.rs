@@ -1,0 +1,611 @@
+//! The `tidelake` command: arguments and environment become settings, settings become a run.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong dataflow, 75 another
+//! process of the cluster is gone: start all again.
+
+use super::client::{self, Output};
+use super::generate::{self, Files, Load, Target, Topic};
+use super::settings::Settings;
+use crate::coordinator::{Options, TICK_MS, growth};
+use crate::plan::Dataflow;
+use anyhow::{Context, Result};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Live, exact views and a Delta lake from log topics.
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 110,
+    after_help = "First time? `tidelake demo`, then open http://127.0.0.1:4000/\n\nSettings may also stand in tidelake.toml, under the names of the long flags."
+)]
+struct Cli {
+    /// File with settings. [default: tidelake.toml, if it is there]
+    #[arg(long, global = true, env = "TIDELAKE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything in one process: generated traffic, the web_logs dataflow, a lake, the API and the page.
+    ///
+    /// Keeps its data in ./tidelake-data; started again it goes on where it stopped.
+    Demo {
+        /// Where input and lake are kept.
+        #[arg(long, env = "TIDELAKE_DATA", default_value = "./tidelake-data")]
+        data: PathBuf,
+        /// Events per second.
+        #[arg(long, default_value_t = 100.0)]
+        rate: f64,
+        #[command(flatten)]
+        serving: Serving,
+    },
+    /// Runs a dataflow on Kafka, or on partition files with --input.
+    #[command(
+        after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx"
+    )]
+    Run {
+        /// Folder with dataflow.sql.
+        dataflow: PathBuf,
+        /// Read every source from the files of this folder instead of Kafka.
+        #[arg(long, env = "TIDELAKE_INPUT")]
+        input: Option<PathBuf>,
+        /// Folder or s3://bucket/path of the lake.
+        #[arg(long, env = "DELTA_LAKE_PATH", default_value = "./tidelake-data/lake")]
+        lake: String,
+        /// Number of this process in a cluster, from 0.
+        #[arg(long, requires = "hosts")]
+        process: Option<usize>,
+        /// File with one host:port per line, by process number: where the processes of the cluster reach each other.
+        #[arg(long, requires = "process")]
+        hosts: Option<PathBuf>,
+        #[command(flatten)]
+        serving: Serving,
+    },
+    /// Starts a cluster of several processes on this machine, and starts all again when one is lost.
+    #[command(
+        after_help = "Examples:\n  tidelake up dataflows/web_logs --processes 3 --workers 2\n\nProcess 0 serves at --listen, each further one at the next port."
+    )]
+    Up {
+        /// Folder with dataflow.sql.
+        dataflow: PathBuf,
+        /// Number of processes.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+        processes: u16,
+        /// Read every source from the files of this folder instead of Kafka.
+        #[arg(long, env = "TIDELAKE_INPUT")]
+        input: Option<PathBuf>,
+        /// Folder or s3://bucket/path of the lake.
+        #[arg(long, env = "DELTA_LAKE_PATH", default_value = "./tidelake-data/lake")]
+        lake: String,
+        #[command(flatten)]
+        serving: Serving,
+    },
+    /// Parses and plans a dataflow, and shows what would run; with --lake, what a start would change there.
+    Check {
+        /// Folder with dataflow.sql.
+        dataflow: PathBuf,
+        /// Compare with what this lake was written with. Nothing is changed.
+        #[arg(long)]
+        lake: Option<String>,
+    },
+    /// Has records decoded again that could not be decoded when they were read.
+    Replay {
+        #[command(subcommand)]
+        what: super::replay::What,
+    },
+    /// Proves the newest commit: reads source and lake again and recomputes every view. Changes nothing.
+    #[command(
+        after_help = "Examples:\n  tidelake verify                          what `tidelake demo` wrote\n  tidelake verify --data ./tidelake-data --json\n  tidelake verify dataflows/access_log --input /var/log/nginx --lake ./lake\n  KAFKA_BROKERS=kafka:9092 tidelake verify dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 proven, 1 not, 2 nothing there to prove."
+    )]
+    Verify(super::verify::Arguments),
+    /// Generates web-log events into files or Kafka.
+    #[command(
+        after_help = "Examples:\n  tidelake gen --rate 100 --duration 60 --out ./input\n  tidelake gen --count 1000000 --out ./input\n  tidelake gen --rate 20 --brokers localhost:9092 --topic web-logs"
+    )]
+    Gen {
+        /// Events per second of event time.
+        #[arg(long, default_value_t = 10.0)]
+        rate: f64,
+        /// Stop after so many seconds.
+        #[arg(long)]
+        duration: Option<f64>,
+        /// Stop after so many events; they are written as fast as possible.
+        #[arg(long)]
+        count: Option<u64>,
+        /// The same seed gives the same events.
+        #[arg(long, default_value_t = 42)]
+        seed: u64,
+        /// Leave out injected anomalies.
+        #[arg(long)]
+        no_anomalies: bool,
+        /// Event time of the first event, ISO 8601; now if left out.
+        #[arg(long)]
+        start: Option<String>,
+        /// Folder for partition files events-<n>.jsonl, or one file if it ends in .jsonl or .json.
+        #[arg(long, conflicts_with = "brokers", required_unless_present = "brokers")]
+        out: Option<PathBuf>,
+        /// Number of partition files.
+        #[arg(long, default_value_t = 4)]
+        partitions: usize,
+        /// Kafka brokers, host:port,…
+        #[arg(long, env = "KAFKA_BROKERS")]
+        brokers: Option<String>,
+        #[arg(long, env = "KAFKA_TOPIC", default_value = "web-logs")]
+        topic: String,
+        /// File for the injected truth, one JSON line per anomaly.
+        #[arg(long)]
+        truth: Option<PathBuf>,
+    },
+    /// Asks a running server in SQL, over live views and the lake, or a lake without any server.
+    #[command(
+        after_help = "Examples:\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake"
+    )]
+    Sql {
+        query: String,
+        #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000")]
+        server: String,
+        /// Read the tables of this lake instead of asking a server.
+        #[arg(long)]
+        lake: Option<String>,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Prints the API as an OpenAPI document.
+    Openapi,
+    /// Prints a view and then each of its changes.
+    Tail {
+        view: String,
+        /// Only rows for which this holds, such as "status_class >= 4".
+        #[arg(long = "where")]
+        filter: Option<String>,
+        #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000")]
+        server: String,
+    },
+}
+
+#[derive(Args)]
+struct Serving {
+    /// Address of the API and the page. [default: 127.0.0.1:4000, or port $PORT]
+    #[arg(long, env = "TIDELAKE_LISTEN")]
+    listen: Option<SocketAddr>,
+    #[arg(long, env = "PORT", hide = true)]
+    port: Option<u16>,
+    /// Timely workers.
+    #[arg(long, env = "TIDELAKE_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: u16,
+    /// Seconds between commits to the lake.
+    #[arg(long, env = "TIDELAKE_COMMIT_INTERVAL", default_value_t = 10.0)]
+    commit_interval: f64,
+    /// Seconds after which a partition that was read to its end no longer holds back event time.
+    #[arg(long, env = "TIDELAKE_IDLE_TIMEOUT", default_value_t = 5.0)]
+    idle_timeout: f64,
+    /// Seconds after which event time goes on by the wall clock when nothing comes at all, so that windows close.
+    #[arg(long, env = "TIDELAKE_CLOSE_TIMEOUT", default_value_t = 30.0)]
+    close_timeout: f64,
+    /// Origins whose pages may read the API, or *.
+    #[arg(long, env = "TIDELAKE_CORS", value_delimiter = ',')]
+    cors: Vec<String>,
+    /// Folder of saved queries. [default: tidelake/queries in the user's folder for settings]
+    #[arg(long, env = "TIDELAKE_SAVED_QUERIES")]
+    saved_queries: Option<PathBuf>,
+}
+
+impl Serving {
+    fn saved_queries(&self) -> Option<PathBuf> {
+        let given = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty());
+        let settings = || match given("XDG_CONFIG_HOME") {
+            Some(it) => Some(PathBuf::from(it)),
+            None => given("HOME").map(|it| PathBuf::from(it).join(".config")),
+        };
+        self.saved_queries
+            .clone()
+            .or_else(|| settings().map(|it| it.join("tidelake/queries")))
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.listen
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], self.port.unwrap_or(4000))))
+    }
+
+    fn options(&self, lake: String, input: Option<PathBuf>) -> Options {
+        let commit_interval_ms = ((self.commit_interval * 1000.0) as u64)
+            .div_ceil(TICK_MS)
+            .max(1)
+            * TICK_MS;
+        Options {
+            lake,
+            input,
+            workers: self.workers.into(),
+            commit_interval_ms,
+            idle_ms: (self.idle_timeout * 1000.0) as u64,
+            close_idle_ms: (self.close_timeout * 1000.0) as u64,
+            ..Options::default()
+        }
+    }
+}
+
+/// Does what the command line says; the code is for the shell.
+pub fn command_line() -> ExitCode {
+    let (cli, settings) = match arguments() {
+        Ok(it) => it,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("TIDELAKE_LOG")
+                .unwrap_or_else(|_| "tidelake=info,warn".into()),
+        )
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        // Whoever read our log may be gone; to complain of that on the same way would be a panic.
+        .log_internal_errors(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    quiet_echoes_of_losses();
+    match start(cli.command, &settings) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// When another process of the cluster is gone, timely's threads panic one after the other. The one line that says which
+/// process that was comes from elsewhere; their backtraces would bury it.
+fn quiet_echoes_of_losses() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        let is_echo =
+            text.starts_with("timely communication error") || text.contains("MergeQueue poisoned");
+        if !is_echo {
+            usual(panic);
+        }
+    }));
+}
+
+/// The command line over the environment over the settings file over defaults.
+fn arguments() -> Result<(Cli, Settings)> {
+    let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let settings = Settings::find(&given)?;
+    let matches = settings.apply(Cli::command())?.get_matches_from(given);
+    Ok((Cli::from_arg_matches(&matches)?, settings))
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    use crate::coordinator::Error;
+    match error.downcast_ref::<Error>() {
+        Some(Error::Ended { .. } | Error::Cluster(crate::cluster::Error::Deadline { .. })) => 75,
+        Some(Error::Cluster(crate::cluster::Error::Refused { .. })) => 2,
+        Some(Error::Refused { .. }) => 3,
+        None if error.is::<crate::sql::Error>() => 3,
+        None if error
+            .downcast_ref::<crate::verify::Error>()
+            .is_some_and(crate::verify::Error::is_usage) =>
+        {
+            2
+        }
+        _ => 1,
+    }
+}
+
+fn start(command: Command, settings: &Settings) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let result = run(&runtime, command, settings);
+    // Threads that wait for a process that is gone would never end.
+    runtime.shutdown_background();
+    result
+}
+
+fn run(
+    runtime: &tokio::runtime::Runtime,
+    command: Command,
+    settings: &Settings,
+) -> Result<ExitCode> {
+    match command {
+        Command::Verify(arguments) => {
+            let proven = runtime.block_on(super::verify::run(&arguments, settings))?;
+            return Ok(ExitCode::from(u8::from(!proven)));
+        }
+        Command::Demo {
+            data,
+            rate,
+            serving,
+        } => demo(runtime, &data, rate, &serving, settings),
+        Command::Run {
+            dataflow,
+            input,
+            lake,
+            process,
+            hosts,
+            serving,
+        } => {
+            let dataflow = runtime.block_on(load(&dataflow, settings))?;
+            let mut options = serving.options(lake, input);
+            if let (Some(process), Some(hosts)) = (process, hosts) {
+                options.cluster = Some(member(process, &hosts, &serving, &dataflow)?);
+            }
+            runtime.block_on(super::serve::run(
+                dataflow,
+                options,
+                serving.address(),
+                serving.cors.clone(),
+                serving.saved_queries(),
+            ))
+        }
+        Command::Up {
+            dataflow,
+            processes,
+            input,
+            lake,
+            serving,
+        } => {
+            runtime.block_on(load(&dataflow, settings))?;
+            let mut arguments = vec!["run".to_owned(), dataflow.display().to_string()];
+            arguments.extend(["--lake".to_owned(), lake]);
+            arguments.extend(
+                serving
+                    .saved_queries()
+                    .into_iter()
+                    .flat_map(|it| ["--saved-queries".to_owned(), it.display().to_string()]),
+            );
+            arguments.extend(
+                input
+                    .into_iter()
+                    .flat_map(|it| ["--input".to_owned(), it.display().to_string()]),
+            );
+            arguments.extend(["--workers".to_owned(), serving.workers.to_string()]);
+            for (flag, seconds) in [
+                ("--commit-interval", serving.commit_interval),
+                ("--idle-timeout", serving.idle_timeout),
+                ("--close-timeout", serving.close_timeout),
+            ] {
+                arguments.extend([flag.to_owned(), seconds.to_string()]);
+            }
+            arguments.extend(
+                serving
+                    .cors
+                    .iter()
+                    .flat_map(|it| ["--cors".to_owned(), it.clone()]),
+            );
+            let cluster = super::up::Cluster {
+                processes: processes.into(),
+                listen: serving.address(),
+                arguments,
+            };
+            runtime.block_on(super::up::up(&cluster))
+        }
+        Command::Check { dataflow, lake } => {
+            let dataflow = runtime.block_on(load(&dataflow, settings))?;
+            match lake {
+                Some(lake) => runtime.block_on(compare(&dataflow, &lake)),
+                None => {
+                    print!("{dataflow}");
+                    Ok(())
+                }
+            }
+        }
+        Command::Replay { what } => runtime.block_on(super::replay::run(&what, settings)),
+        Command::Gen {
+            rate,
+            duration,
+            count,
+            seed,
+            no_anomalies,
+            start,
+            out,
+            partitions,
+            brokers,
+            topic,
+            truth,
+        } => {
+            let start_us = start.map(|it| time_us(&it)).transpose()?;
+            let load = Load {
+                rate,
+                seed,
+                anomalies: !no_anomalies,
+                duration: duration.map(Duration::from_secs_f64),
+                count,
+                paced: count.is_none(),
+                start_us,
+            };
+            let mut target: Box<dyn Target> = match (&out, &brokers) {
+                (Some(path), _)
+                    if path
+                        .extension()
+                        .is_some_and(|it| it == "jsonl" || it == "json") =>
+                {
+                    Box::new(Files::single(path)?)
+                }
+                (Some(folder), _) => Box::new(Files::open(folder, partitions.max(1))?),
+                (None, Some(brokers)) => Box::new(Topic::open(brokers, &topic)?),
+                (None, None) => {
+                    anyhow::bail!("say where events go: --out DIR, or --brokers and --topic")
+                }
+            };
+            let mut truth = truth
+                .map(|it| {
+                    std::fs::File::create(&it)
+                        .with_context(|| format!("could not write {}", it.display()))
+                })
+                .transpose()?
+                .map(std::io::BufWriter::new);
+            let stop = stop_on_signal(runtime);
+            let sent = generate::generate(
+                &load,
+                target.as_mut(),
+                truth.as_mut().map(|it| it as &mut dyn Write),
+                &stop,
+            )?;
+            eprintln!("{sent} events written");
+            Ok(())
+        }
+        Command::Sql {
+            query,
+            server,
+            lake,
+            output,
+        } => runtime.block_on(async {
+            match lake {
+                Some(lake) => client::sql_of_lake(&lake, &query, output).await,
+                None => client::sql(&server, &query, output).await,
+            }
+        }),
+        Command::Openapi => {
+            println!("{:#}", crate::http::openapi_document());
+            Ok(())
+        }
+        Command::Tail {
+            view,
+            filter,
+            server,
+        } => runtime.block_on(client::tail(&server, &view, filter.as_deref())),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn member(
+    process: usize,
+    hosts: &std::path::Path,
+    serving: &Serving,
+    dataflow: &Dataflow,
+) -> Result<crate::cluster::Member> {
+    let hosts = crate::cluster::read_hosts(hosts)?;
+    anyhow::ensure!(
+        process < hosts.len(),
+        "--process {process}: the hosts file names {} processes, numbered from 0",
+        hosts.len()
+    );
+    Ok(crate::cluster::Member {
+        process,
+        hosts,
+        workers: serving.workers.into(),
+        fingerprint: format!(
+            "{} {} {} {} {}",
+            env!("CARGO_PKG_VERSION"),
+            dataflow.fingerprint,
+            serving.commit_interval,
+            serving.idle_timeout,
+            serving.close_timeout
+        ),
+        timings: crate::cluster::Timings::default(),
+    })
+}
+
+/// The dataflow of `demo`, so that it needs no other file.
+const DEMO_DATAFLOW: &str = include_str!("../../dataflows/web_logs/dataflow.sql");
+
+fn demo(
+    runtime: &tokio::runtime::Runtime,
+    data: &std::path::Path,
+    rate: f64,
+    serving: &Serving,
+    settings: &Settings,
+) -> Result<()> {
+    let dataflow = runtime.block_on(demo_dataflow(settings))?;
+    let input = data.join("input");
+    let mut files = Files::open(&input, 4)?;
+    let address = serving.address();
+    eprintln!(
+        "Tidelake demo: {rate} generated web-log events a second, {} workers.",
+        serving.workers
+    );
+    eprintln!("  page     http://{address}/");
+    eprintln!("  a view   curl -N http://{address}/api/v1/views/traffic_1m/changes");
+    eprintln!("  SQL      tidelake sql 'SELECT * FROM top_endpoints'");
+    eprintln!(
+        "  lake     {}/lake   (Delta tables: logs, traffic_1m, …)",
+        data.display()
+    );
+    eprintln!("Ctrl+C stops it; started again it goes on where it stopped.");
+    let stop = Arc::new(AtomicBool::new(false));
+    let stop_generating = Arc::clone(&stop);
+    let load = Load {
+        rate,
+        seed: crate::model::wall_ms(),
+        anomalies: true,
+        duration: None,
+        count: None,
+        paced: true,
+        start_us: None,
+    };
+    let generating = std::thread::Builder::new()
+        .name("generate".to_owned())
+        .spawn(move || generate::generate(&load, &mut files, None, &stop_generating))?;
+    let options = serving.options(data.join("lake").display().to_string(), Some(input));
+    let result = runtime.block_on(super::serve::run(
+        dataflow,
+        options,
+        address,
+        serving.cors.clone(),
+        serving.saved_queries(),
+    ));
+    stop.store(true, Ordering::Release);
+    let _ = generating.join();
+    result
+}
+
+pub(super) async fn demo_dataflow(settings: &Settings) -> Result<Dataflow> {
+    let lookup = |it: &str| settings.variable(it);
+    Ok(crate::sql::plan_text("web_logs", DEMO_DATAFLOW, lookup).await?)
+}
+
+pub(super) async fn load(folder: &std::path::Path, settings: &Settings) -> Result<Dataflow> {
+    Ok(crate::sql::load(folder, |it| settings.variable(it)).await?)
+}
+
+/// Says what a start of a dataflow would change in a lake.
+async fn compare(dataflow: &Dataflow, lake: &str) -> Result<()> {
+    let store = crate::lake::Store::open_existing(lake)?;
+    let newest = store.newest_manifest(&dataflow.name).await?;
+    match newest.filter(|it| !it.tables.is_empty()) {
+        Some(newest) => {
+            println!("since commit {} of {}:", newest.number, newest.epoch.iso());
+            print!("{}", growth::since(&newest, dataflow)?);
+        }
+        None => println!("dataflow {} has no commit there yet", dataflow.name),
+    }
+    Ok(())
+}
+
+fn time_us(text: &str) -> Result<i64> {
+    crate::source::decode::timestamp::parse(text, 0)
+        .with_context(|| format!("--start {text} is not a time such as 2026-01-31T12:00:00Z"))
+}
+
+fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    runtime.spawn(async move {
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+        let terminated = async {
+            match terminate.as_mut() {
+                Some(it) => it.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated => {}
+        }
+        told.store(true, Ordering::Release);
+    });
+    stop
+}
