@@ -1,7 +1,7 @@
 //! The `tidelake` command: arguments and environment become settings, settings become a run.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong dataflow, 75 another
-//! process of the cluster is gone: start all again.
+//! process of the cluster is gone: start all again, 141 nobody reads what it prints.
 
 use super::client::{self, Output};
 use super::generate::{self, Files, Load, Target, Topic};
@@ -253,7 +253,7 @@ pub fn command_line() -> ExitCode {
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    quiet_echoes_of_losses();
+    quiet_panics();
     match start(cli.command, &settings) {
         Ok(code) => code,
         Err(error) => {
@@ -263,12 +263,18 @@ pub fn command_line() -> ExitCode {
     }
 }
 
+/// What the shell says of a program that wrote into a pipe which nobody reads any more.
+const PIPE_CLOSED: i32 = 128 + 13;
+
 /// When another process of the cluster is gone, timely's threads panic one after the other. The one line that says which
-/// process that was comes from elsewhere; their backtraces would bury it.
-fn quiet_echoes_of_losses() {
+/// process that was comes from elsewhere; their backtraces would bury it. And `tidelake sql … | head` is no failure.
+fn quiet_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(PIPE_CLOSED);
+        }
         let is_echo =
             text.starts_with("timely communication error") || text.contains("MergeQueue poisoned");
         if !is_echo {

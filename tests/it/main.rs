@@ -1,6 +1,7 @@
 //! Tests across modules, as one binary: the layers of the source, every view against its oracle, the embedded page,
 //! records that cannot be taken in, and the proof of a lake.
 
+mod command_line;
 mod grown_lakes;
 mod growth;
 mod layers;
