@@ -174,17 +174,18 @@ impl Committer {
                 continue;
             }
             let parts = waiting.remove(&epoch).unwrap_or_default();
-            if let Some((older, parts)) = waiting.range(..epoch).next() {
-                return Err(Error::Engine(format!(
+            let last = parts.iter().all(|it| it.report.last);
+            let committed = match waiting.range(..epoch).next() {
+                None => self.commit(epoch, parts).await,
+                Some((older, parts)) => Err(Error::Engine(format!(
                     "the parts of commit {} are complete, those of {} before it are not ({} of {}); nothing of them is committed",
                     epoch.0,
                     older.0,
                     parts.len(),
                     self.workers
-                )));
-            }
-            let last = parts.iter().all(|it| it.report.last);
-            if let Err(error) = self.commit(epoch, parts).await {
+                ))),
+            };
+            if let Err(error) = committed {
                 if let Some(peers) = &self.peers {
                     peers.send_all(&Message::Failed(error.to_string()).bytes());
                 }

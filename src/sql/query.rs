@@ -346,8 +346,8 @@ impl Queries {
     /// # Errors
     /// Says whether the statement, a limit or the machine is at fault.
     pub async fn run(&self, sql: &str, max_rows: Option<usize>) -> Result<Answer, QueryError> {
-        let (id, most) = (uuid::Uuid::new_v4().to_string(), self.0.limits.rows);
-        self.run_within(&id, sql, max_rows.unwrap_or(most).min(most), false)
+        let id = uuid::Uuid::new_v4().to_string();
+        self.run_within(&id, sql, max_rows, self.0.limits.rows, false)
             .await
     }
 
@@ -362,8 +362,7 @@ impl Queries {
         sql: &str,
         max_rows: Option<usize>,
     ) -> Result<Answer, QueryError> {
-        let most = self.0.limits.rows;
-        self.run_within(id, sql, max_rows.unwrap_or(most).min(most), true)
+        self.run_within(id, sql, max_rows, self.0.limits.rows, true)
             .await
     }
 
@@ -378,19 +377,21 @@ impl Queries {
         sql: &str,
         max_rows: Option<usize>,
     ) -> Result<Answer, QueryError> {
-        let most = self.0.limits.export_rows;
-        self.run_within(id, sql, max_rows.unwrap_or(most).min(most), false)
+        self.run_within(id, sql, max_rows, self.0.limits.export_rows, false)
             .await
     }
 
-    /// Cancelled, it answers with the rows it has so far; when its time is up only if it `keeps` them.
+    /// At most `most` rows, whatever is asked for. Cancelled, it answers with the rows it has so far; when its time is up only if it
+    /// `keeps` them.
     async fn run_within(
         &self,
         id: &str,
         sql: &str,
-        rows: usize,
+        max_rows: Option<usize>,
+        most: usize,
         keeps: bool,
     ) -> Result<Answer, QueryError> {
+        let rows = max_rows.unwrap_or(most).min(most);
         let started = Instant::now();
         let limits = &self.0.limits;
         let statement = parse(sql)?;
