@@ -45,7 +45,8 @@ impl Slot {
         }
     }
 
-    fn merge(&mut self, other: &Slot) {
+    /// Adds another one of the same aggregate.
+    pub fn merge(&mut self, other: &Slot) {
         match (self, other) {
             (Slot::Count(a), Slot::Count(b)) => *a += b,
             (Slot::Sum(a), Slot::Sum(b)) => a.merge(b),

@@ -5,12 +5,13 @@
 
 use super::clock::{Clock, Report};
 use super::operators::{
-    self, ChangeStream, ClockStream, Refusal, RunEpochs, Shared, SharedClock, ViewStore,
+    self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared, SharedClock,
+    ViewStore,
 };
 use super::worker::Place;
 use super::{Feed, Job, StateShare};
 use crate::model::Epoch;
-use crate::plan::{DEAD_LETTER_RELATION, LATE_RELATION, Plan, ViewKind, ViewSpec};
+use crate::plan::{DEAD_LETTER_RELATION, LATE_RELATION, Pass, Plan, ViewKind, ViewSpec, passes};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -33,6 +34,10 @@ struct Render<'a, 's> {
     clocks: HashMap<String, (SharedClock, ClockStream<'s>)>,
     late: Vec<ChangeStream<'s>>,
     dead: Vec<ChangeStream<'s>>,
+    /// Passes over rows that no view has asked for yet.
+    passes: Vec<Pass>,
+    /// Partial groups by aggregation.
+    partials: HashMap<String, PartialStream<'s>>,
     /// Of the view being rendered, so far: stored state is named by it.
     top_ks: usize,
 }
@@ -66,6 +71,8 @@ pub(super) fn render(
         clocks: HashMap::new(),
         late: Vec::new(),
         dead: Vec::new(),
+        passes: passes(&job.dataflow.views),
+        partials: HashMap::new(),
         top_ks: 0,
     };
     let mut ends: Vec<StreamVec<'_, u64, ()>> = Vec::new();
@@ -192,31 +199,23 @@ impl<'s> Render<'_, 's> {
                 rows
             }
             Plan::Aggregate {
-                input,
                 aggregation,
                 schema,
+                ..
             } => {
-                let below = self.plan(input, view, refusal);
-                let restored = self
-                    .share
-                    .groups
-                    .remove(&aggregation.id)
-                    .unwrap_or_default();
+                let partials = self.partials(&aggregation.id, view, refusal);
                 let clock = aggregation
                     .clock
                     .as_ref()
                     .and_then(|it| self.clocks.get(it))
                     .cloned();
                 let (rows, late) = operators::aggregate(
-                    below,
-                    &input.schema(),
+                    partials,
                     aggregation,
                     schema,
                     view,
                     clock,
                     &self.epochs,
-                    restored,
-                    self.place.index == 0,
                     &self.shared,
                 );
                 self.late.push(late);
@@ -252,6 +251,25 @@ impl<'s> Render<'_, 's> {
                 streams[0].scope().concatenate(streams)
             }
         }
+    }
+
+    /// The partial groups of an aggregation; those of all others of its pass are there from then on too.
+    fn partials(&mut self, id: &str, view: &str, refusal: &Refusal) -> PartialStream<'s> {
+        let has = |it: &Pass| it.aggregations.iter().any(|it| it.id == id);
+        if let Some(at) = self.passes.iter().position(has) {
+            let pass = self.passes.swap_remove(at);
+            let input = self.plan(&pass.input, view, refusal);
+            let initial = pass.aggregations.iter().map(|it| {
+                let restored = self.share.groups.remove(&it.id).unwrap_or_default();
+                operators::initial(it, restored, self.place.index == 0)
+            });
+            let initial = initial.collect();
+            let streams = operators::partials(input, &pass, self.epochs.boot, initial);
+            let ids = pass.aggregations.iter().map(|it| it.id.clone());
+            self.partials.extend(ids.zip(streams));
+        }
+        let partials = self.partials.remove(id);
+        partials.expect("every aggregation is in one pass, and rendered once")
     }
 
     /// A copy of a source's clock on every worker, fed by the reports of all.

@@ -1,7 +1,7 @@
 //! The text of a plan for people: one node per line, inputs indented below, what each node keeps in
 //! memory said beside it.
 
-use super::{Aggregate, Dataflow, Function, Plan, ViewKind, ViewSpec, Window};
+use super::{Aggregate, Dataflow, Function, Plan, ViewKind, ViewSpec, Window, passes};
 use std::fmt::{self, Write};
 
 impl fmt::Display for Dataflow {
@@ -31,6 +31,16 @@ impl fmt::Display for Dataflow {
         }
         for view in &self.views {
             writeln!(f, "\n{view}")?;
+        }
+        for pass in passes(&self.views) {
+            let ids: Vec<&str> = pass.aggregations.iter().map(|it| it.id.as_str()).collect();
+            if let ([_, _, ..], [relation]) = (ids.as_slice(), pass.input.relations().as_slice()) {
+                writeln!(
+                    f,
+                    "\none pass over {relation} groups for {}",
+                    ids.join(", ")
+                )?;
+            }
         }
         Ok(())
     }

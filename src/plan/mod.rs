@@ -8,11 +8,13 @@
 mod definition;
 mod evaluate;
 mod explain;
+mod sharing;
 
 pub use definition::{
     ColumnDefinition, Definitions, SourceDefinition, TableDefinition, ViewDefinition, state_shape,
 };
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
+pub use sharing::{Bound, Pass, passes};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::physical_expr::PhysicalExpr;
@@ -31,6 +33,14 @@ pub const LATE_COLUMN: &str = "_late_watermark";
 pub const LATE_RELATION: &str = "_late";
 /// The relation of records that could not be decoded.
 pub const DEAD_LETTER_RELATION: &str = "_dead_letters";
+/// Name of the function that yields the start of the tumbling window of a time: `tumble_start(time, size in µs)`.
+pub const TUMBLE_START: &str = "tumble_start";
+/// Name of the function that yields its end.
+pub const TUMBLE_END: &str = "tumble_end";
+
+/// Columns that one view may group by, and aggregates it may have.
+pub const KEYS_MAX: usize = 64;
+pub const AGGREGATES_MAX: usize = 256;
 
 /// All statements of one dataflow, checked and in order of use.
 #[derive(Clone, Debug, Default)]

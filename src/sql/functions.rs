@@ -4,6 +4,7 @@
 //! use the engine's own bins, so a query over the lake gives what the live view gives.
 
 use crate::model::{Bins, bin_of};
+use crate::plan::{TUMBLE_END, TUMBLE_START};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, StringBuilder,
     TimestampMicrosecondArray,
@@ -24,10 +25,6 @@ use datafusion::physical_expr::expressions::Literal;
 use std::cell::Cell;
 use std::sync::Arc;
 
-/// Name of the function that yields the start of the tumbling window of a time.
-pub const TUMBLE_START: &str = "tumble_start";
-/// Name of the function that yields its end.
-pub const TUMBLE_END: &str = "tumble_end";
 /// Name of the marker for "the last so many microseconds of the view's clock".
 pub const WITHIN_LAST: &str = "within_last";
 /// Name of the percentile aggregate.

@@ -4,10 +4,10 @@
 //! write instead. A column that `time > now() - INTERVAL …` needs travels behind the declared
 //! columns of each node until the aggregate above takes it.
 
-use super::functions::{PERCENTILE, TUMBLE_END, TUMBLE_START, WITHIN_LAST, last_step_us};
+use super::functions::{PERCENTILE, WITHIN_LAST, last_step_us};
 use crate::plan::{
-    Aggregate, Aggregation, EventTime, Function, Order, Plan, SourceSpec, TableSpec, ViewKind,
-    ViewSpec, Window,
+    AGGREGATES_MAX, Aggregate, Aggregation, EventTime, Function, KEYS_MAX, Order, Plan, SourceSpec,
+    TUMBLE_END, TUMBLE_START, TableSpec, ViewKind, ViewSpec, Window,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -255,6 +255,11 @@ impl Lowering<'_> {
         schema: SchemaRef,
         window: Option<Window>,
     ) -> Result<Lowered, String> {
+        if KEYS_MAX < keys.len() || AGGREGATES_MAX < aggregates.len() {
+            return Err(format!(
+                "a view groups by at most {KEYS_MAX} columns and has at most {AGGREGATES_MAX} aggregates; write several views"
+            ));
+        }
         let names = input.plan.relations();
         let clock = names.iter().find_map(|it| self.clock_of(it));
         let window = match (window, input.last) {

@@ -5,7 +5,8 @@
 //! `time > now() - INTERVAL …` in a maintained view.
 
 use super::Error;
-use super::functions::{TUMBLE_END, TUMBLE_START, WITHIN_LAST};
+use super::functions::WITHIN_LAST;
+use crate::plan::{TUMBLE_END, TUMBLE_START};
 use arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr,

@@ -1,6 +1,7 @@
 //! What dataflow texts become, and what is refused with which words.
 
 use super::*;
+use crate::plan::{ViewSpec, passes};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
@@ -24,6 +25,61 @@ fn shipped_dataflows_can_be_planned() {
         let dataflow = block_on(load(&folder, |_| None)).unwrap_or_else(|it| panic!("{it}"));
         println!("{dataflow}");
     }
+}
+
+#[test]
+fn views_that_are_too_wide_are_refused() {
+    let list = |count: usize, of: fn(usize) -> String| {
+        let all: Vec<String> = (0..count).map(of).collect();
+        all.join(", ")
+    };
+    let keys = |count| list(count, |it| format!("n + {it}"));
+    let counts = |count| {
+        list(count, |it| {
+            format!("count(*) FILTER (WHERE n > {it}) AS c{it}")
+        })
+    };
+    let view = |keys: String, counts: String| {
+        format!("CREATE MATERIALIZED VIEW v AS SELECT {counts} FROM s GROUP BY {keys}")
+    };
+    for statement in [view(keys(65), counts(1)), view(keys(1), counts(257))] {
+        let refused = planned(&statement).err().map(|it| it.to_string());
+        assert!(refused.is_some_and(|it| it.contains("at most 64 columns")));
+    }
+    assert!(planned(&view(keys(64), counts(256))).is_ok());
+}
+
+#[test]
+fn views_that_take_columns_as_they_are_share_a_pass() {
+    let views = "
+        CREATE MATERIALIZED VIEW a AS SELECT window_start, k, count(*) AS c, sum(x) AS s FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY window_start, k;
+        CREATE MATERIALIZED VIEW b AS SELECT window_end, count(DISTINCT k) AS c FROM TUMBLE(s, at, INTERVAL '1' HOUR) GROUP BY window_end;
+        CREATE MATERIALIZED VIEW c AS SELECT k, max(x) AS m FROM s WHERE n > 1 GROUP BY k;
+        CREATE MATERIALIZED VIEW d AS SELECT n / 2 AS half, count(*) AS c FROM s GROUP BY n / 2;
+        CREATE MATERIALIZED VIEW e AS SELECT count(*) FILTER (WHERE n > 1) AS c FROM s;
+        CREATE MATERIALIZED VIEW f AS SELECT k, sum(c) AS c FROM a GROUP BY k;
+        CREATE MATERIALIZED VIEW g AS SELECT count(*) AS c FROM s WHERE at > now() - INTERVAL '60' SECOND";
+    let dataflow = planned(views).unwrap_or_else(|it| panic!("{it}"));
+    let own = |it: &&ViewSpec| it.name.len() == 1; // not those that every dataflow has
+    let views: Vec<ViewSpec> = dataflow.views.iter().filter(own).cloned().collect();
+    let mut passes: Vec<Vec<String>> = passes(&views)
+        .iter()
+        .map(|it| it.aggregations.iter().map(|it| it.id.clone()).collect())
+        .collect();
+    passes.sort();
+    let wanted: [&[&str]; 5] = [
+        &["a.0", "b.0", "g.0"],
+        &["c.0"],
+        &["d.0"],
+        &["e.0"],
+        &["f.0"],
+    ];
+    assert_eq!(passes, wanted);
+    let text = dataflow.to_string();
+    assert!(
+        text.contains("one pass over s groups for a.0, b.0, g.0"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::engine::clock::NEVER;
 use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::grouping::{Grouper, Groups};
 use crate::model::{Row, array_of_values};
-use crate::plan::{Aggregation, Function, Window, late_schema, nullable};
+use crate::plan::{Aggregation, Function, Pass, Window, late_schema, nullable};
 use arrow::array::{
     Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
@@ -32,8 +32,12 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
-use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{Operator, OutputBuilder};
 use timely::dataflow::operators::vec::Map;
+
+/// Partial groups with their epoch.
+pub(in crate::engine) type PartialStream<'s> = StreamVec<'s, u64, (u64, Partial)>;
 
 /// What admission lets through.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,39 +47,17 @@ enum Admitted {
     Late(i64, i64),
 }
 
-/// The rows of the aggregation, as changes, and the late records it refused.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "it is the seam between rendering and the operator chain"
-)]
+/// The rows of an aggregation, as changes, and the late records it refused.
 pub(in crate::engine) fn aggregate<'s>(
-    input: ChangeStream<'s>,
-    input_schema: &SchemaRef,
+    partials: PartialStream<'s>,
     aggregation: &Arc<Aggregation>,
     schema: &SchemaRef,
     view: &str,
     clock: Option<(SharedClock, ClockStream<'s>)>,
     epochs: &RunEpochs,
-    restored: Vec<Partial>,
-    first_worker: bool,
     shared: &Rc<RefCell<Shared>>,
 ) -> (ChangeStream<'s>, ChangeStream<'s>) {
     let shared_clock = clock.as_ref().map(|it| Rc::clone(&it.0));
-    let mut initial = restored;
-    if aggregation.keys.is_empty() && first_worker {
-        // Without keys the one row exists even without records.
-        let accumulator = Accumulator {
-            records: 1,
-            ..Accumulator::empty(&aggregation.aggregates)
-        };
-        initial.push(Partial {
-            key: Row::default(),
-            bucket: i64::MAX,
-            accumulator,
-            members: Vec::new(),
-        });
-    }
-    let partials = partial(input, input_schema, aggregation, epochs.boot, initial);
     let admitted = admit(partials, aggregation, clock, epochs, shared);
     let groups = admitted
         .clone()
@@ -95,55 +77,91 @@ pub(in crate::engine) fn aggregate<'s>(
     (rows, late)
 }
 
-/// One partial per group, worker and epoch.
-fn partial<'s>(
+/// What an aggregation begins with: restored groups, and the one row it has without keys, even without records.
+pub(in crate::engine) fn initial(
+    aggregation: &Aggregation,
+    restored: Vec<Partial>,
+    first_worker: bool,
+) -> Vec<Partial> {
+    let mut initial = restored;
+    if aggregation.keys.is_empty() && first_worker {
+        let accumulator = Accumulator {
+            records: 1,
+            ..Accumulator::empty(&aggregation.aggregates)
+        };
+        initial.push(Partial {
+            key: Row::default(),
+            bucket: i64::MAX,
+            accumulator,
+            members: Vec::new(),
+        });
+    }
+    initial
+}
+
+/// One partial per group, worker and epoch, for each aggregation of a pass; before them what each begins with.
+pub(in crate::engine) fn partials<'s>(
     input: ChangeStream<'s>,
-    input_schema: &SchemaRef,
-    aggregation: &Arc<Aggregation>,
+    pass: &Pass,
     boot: u64,
-    initial: Vec<Partial>,
-) -> StreamVec<'s, u64, (u64, Partial)> {
-    let mut grouper = Grouper::new(Arc::clone(aggregation), input_schema);
-    input.unary_frontier::<CapacityContainerBuilder<Vec<(u64, Partial)>>, _, _, _>(
-        Pipeline,
-        "Partial",
-        move |capability, _| {
-            let mut initial = Some((capability.delayed(&boot), initial));
-            drop(capability);
-            let mut open: BTreeMap<u64, (Capability<u64>, Groups)> = BTreeMap::new();
-            move |(input, frontier), output| {
-                if let Some((capability, partials)) = initial.take() {
-                    output
-                        .session(&capability)
-                        .give_iterator(partials.into_iter().map(|it| (boot, it)));
+    initial: Vec<Vec<Partial>>,
+) -> Vec<PartialStream<'s>> {
+    type Builder = CapacityContainerBuilder<Vec<(u64, Partial)>>;
+    let mut grouper = Grouper::new(pass);
+    let mut builder = OperatorBuilder::new("Partial".to_owned(), input.scope());
+    let mut input = builder.new_input(input, Pipeline);
+    let (outputs, streams): (Vec<_>, Vec<_>) = pass
+        .aggregations
+        .iter()
+        .map(|_| builder.new_output::<Vec<(u64, Partial)>>())
+        .unzip();
+    let mut outputs: Vec<OutputBuilder<_, Builder>> =
+        outputs.into_iter().map(OutputBuilder::from).collect();
+    let streams_count = streams.len();
+    builder.build(move |capabilities| {
+        let capabilities = capabilities.into_iter().map(|it| it.delayed(&boot));
+        let mut initial: Vec<(Capability<u64>, Vec<Partial>)> = capabilities.zip(initial).collect();
+        let mut open: BTreeMap<u64, (Vec<Capability<u64>>, Groups)> = BTreeMap::new();
+        move |frontiers| {
+            let mut give =
+                |time: u64, at: usize, capability: &Capability<u64>, all: Vec<Partial>| {
+                    outputs[at]
+                        .activate()
+                        .session(capability)
+                        .give_iterator(all.into_iter().map(|it| (time, it)));
+                };
+            for (at, (capability, partials)) in initial.drain(..).enumerate() {
+                give(boot, at, &capability, partials);
+            }
+            input.for_each(|capability, changes| {
+                let Some(time) = capability.least().copied() else {
+                    return;
+                };
+                let changes = std::mem::take(changes);
+                if time <= boot {
+                    return; // computed again below restored state that already has it
                 }
-                input.for_each(|capability, changes| {
-                    let Some(time) = capability.least().copied() else {
-                        return;
-                    };
-                    let changes = std::mem::take(changes);
-                    if time <= boot {
-                        return; // computed again below restored state that already has it
-                    }
-                    let (_, groups) = open
-                        .entry(time)
-                        .or_insert_with(|| (capability.delayed(&time, 0), grouper.open()));
-                    grouper.add(groups, &changes);
+                let (_, groups) = open.entry(time).or_insert_with(|| {
+                    let outputs = 0..streams_count;
+                    let capabilities = outputs.map(|it| capability.delayed(&time, it));
+                    (capabilities.collect(), grouper.open())
                 });
-                while let Some(entry) = open.first_entry() {
-                    let time = *entry.key();
-                    if frontier.less_equal(&time) {
-                        break;
-                    }
-                    let (capability, groups) = entry.remove();
-                    let partials = grouper.close(groups);
-                    output
-                        .session(&capability)
-                        .give_iterator(partials.into_iter().map(|it| (time, it)));
+                grouper.add(groups, &changes);
+            });
+            while let Some(entry) = open.first_entry() {
+                let time = *entry.key();
+                if frontiers[0].less_equal(&time) {
+                    break;
+                }
+                let (capabilities, groups) = entry.remove();
+                let partials = grouper.close(groups).into_iter();
+                for (at, (capability, partials)) in capabilities.iter().zip(partials).enumerate() {
+                    give(time, at, capability, partials);
                 }
             }
-        },
-    )
+        }
+    });
+    streams
 }
 
 /// What admission keeps of one bucket.
@@ -159,7 +177,7 @@ type BucketMember = (u64, u64, i32, u8);
 
 /// Lets partials of open buckets through, once the clock as of their epoch is known, and takes buckets back when they are over.
 fn admit<'s>(
-    partials: StreamVec<'s, u64, (u64, Partial)>,
+    partials: PartialStream<'s>,
     aggregation: &Arc<Aggregation>,
     clock: Option<(SharedClock, ClockStream<'s>)>,
     epochs: &RunEpochs,

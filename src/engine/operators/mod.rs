@@ -6,7 +6,7 @@ mod stateless;
 mod store;
 mod top_k;
 
-pub(super) use aggregate::aggregate;
+pub(super) use aggregate::{PartialStream, aggregate, initial, partials};
 pub(super) use source::source;
 pub(super) use stateless::{Refusal, map, project, relabel};
 pub(super) use store::{append, publish, store_view, tail, view_rows};
