@@ -178,7 +178,31 @@ struct StateShare {
 
 impl StateShare {
     /// Shares state out among workers by the hash of its keys: exactly one gets each, in whatever order anyone reads them.
+    /// There may be millions, so several threads do it.
     fn of(state: Vec<StateRecord>, own: Range<usize>, workers: usize) -> Vec<StateShare> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let part = state.len().div_ceil(threads).max(1);
+        let mut rest = state.into_iter();
+        let parts: Vec<Vec<StateRecord>> = std::iter::from_fn(|| {
+            let part: Vec<StateRecord> = rest.by_ref().take(part).collect();
+            (!part.is_empty()).then_some(part)
+        })
+        .collect();
+        let mut all: Vec<StateShare> = own.clone().map(|_| StateShare::default()).collect();
+        std::thread::scope(|scope| {
+            let parts = parts.into_iter().map(|part| {
+                let own = own.clone();
+                scope.spawn(move || Self::of_part(part, own, workers))
+            });
+            for part in parts.collect::<Vec<_>>() {
+                let shares = part.join().expect("sharing out does not panic");
+                all.iter_mut().zip(shares).for_each(|(all, it)| all.add(it));
+            }
+        });
+        all
+    }
+
+    fn of_part(state: Vec<StateRecord>, own: Range<usize>, workers: usize) -> Vec<StateShare> {
         let mut shares: Vec<StateShare> = own.clone().map(|_| StateShare::default()).collect();
         let share_of = |hash: u64| {
             let worker = (hash % workers as u64) as usize;
@@ -203,6 +227,15 @@ impl StateShare {
             }
         }
         shares
+    }
+
+    fn add(&mut self, other: StateShare) {
+        for (operator, mut groups) in other.groups {
+            self.groups.entry(operator).or_default().append(&mut groups);
+        }
+        for (operator, mut rows) in other.rows {
+            self.rows.entry(operator).or_default().append(&mut rows);
+        }
     }
 }
 

@@ -229,17 +229,17 @@ impl Exit<'_> {
         self.note_progress();
         let Some(upto) = frontier else {
             let last = self.job.control.last().unwrap_or(self.job.start);
+            self.publish(last.0 + 1);
             // Other workers may have seen the frontier pass these epochs one by one.
             self.commit_below(last);
-            self.publish(last.0 + 1);
             self.commit(last, true);
             return true;
         };
         if self.published < upto {
             self.shared.borrow_mut().frontier = upto;
-            // Commits first, so that an open view row is never committed with a later epoch's change.
-            self.commit_below(Epoch(upto));
+            // Readers first: a commit may have much to encode, and takes its own epochs alone.
             self.publish(upto);
+            self.commit_below(Epoch(upto));
         }
         self.shared.borrow_mut().wait = self.outputs.is_behind();
         false

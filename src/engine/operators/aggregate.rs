@@ -84,6 +84,8 @@ pub(in crate::engine) fn initial(
     first_worker: bool,
 ) -> Vec<Partial> {
     let mut initial = restored;
+    // What is sorted stays so on its way into the arrangement, and sorting what is sorted costs little.
+    initial.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     if aggregation.keys.is_empty() && first_worker {
         let accumulator = Accumulator {
             records: 1,

@@ -19,9 +19,9 @@ use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{Scope, StreamVec};
 
-/// Taken per activation: about one full input, or many small ones. An epoch needs several turns of all workers until it is complete, so
-/// what is taken in a turn is also what delays and memory are made of.
-const RECORDS_PER_TURN: usize = 2_000;
+/// Taken per activation: a few full inputs, or many small ones. An epoch needs several turns of all workers until it is complete, so
+/// what is taken in a turn is also what delays and memory are made of; but each turn tells all workers of its progress.
+const RECORDS_PER_TURN: usize = 6_000;
 const INPUTS_PER_TURN: usize = 32;
 /// How long an idle source sleeps.
 const IDLE_SLEEP: Duration = Duration::from_millis(2);
