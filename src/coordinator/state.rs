@@ -147,11 +147,12 @@ pub(super) async fn load(store: &Store, manifest: &Manifest) -> Result<Vec<State
         .chain(&manifest.state_differences);
     let files: Vec<StateFile> = files.cloned().collect();
     // One file was added up when it was written.
-    let shares = match files.len() {
-        0 | 1 => 1,
-        _ => std::thread::available_parallelism().map_or(1, usize::from),
+    let is_added_up = files.len() < 2;
+    let shares = match is_added_up {
+        true => 1,
+        false => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let unpacked = futures::stream::iter(files.clone()).map(|file| {
+    let unpacked = futures::stream::iter(files).map(|file| {
         let store = store.clone();
         async move {
             let bytes = store.get_state(&file).await?;
@@ -165,7 +166,7 @@ pub(super) async fn load(store: &Store, manifest: &Manifest) -> Result<Vec<State
             share.append(&mut records);
         }
     }
-    if files.len() < 2 {
+    if is_added_up {
         return Ok(all.swap_remove(0));
     }
     let sums = all.into_iter().map(|records| {

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::model::{Epoch, late_marks};
-use arrow::array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::partition;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -15,8 +15,8 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
-use std::collections::VecDeque;
-use std::ops::Range;
+use std::collections::{HashSet, VecDeque};
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 /// Rows of a row group.
@@ -42,9 +42,11 @@ pub(super) struct ParquetFile {
 }
 
 impl ParquetFile {
-    pub fn new(table: &str, schema: SchemaRef) -> Result<Self, Error> {
+    /// An empty file for rows like the `first` ones, which tell what repeats.
+    pub fn new(table: &str, schema: SchemaRef, first: &[ArrayRef]) -> Result<Self, Error> {
+        let properties = properties(&schema, first);
         let (writer, columns_of_group) =
-            ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties(&schema)))
+            ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))
                 .and_then(ArrowWriter::into_serialized_writer)
                 .map_err(|it| failed(table, it))?;
         let nulls = vec![0; schema.fields().len()];
@@ -171,7 +173,7 @@ fn failed(table: &str, source: ParquetError) -> Error {
     }
 }
 
-fn properties(schema: &Schema) -> WriterProperties {
+fn properties(schema: &Schema, first: &[ArrayRef]) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_statistics_enabled(EnabledStatistics::Chunk);
@@ -189,7 +191,33 @@ fn properties(schema: &Schema) -> WriterProperties {
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
         }
     }
+    // Nor do texts that hardly repeat gain from one: looking each up costs far more than the bytes it saves.
+    let columns = schema.fields().iter().zip(first);
+    for (field, _) in columns.filter(|it| hardly_repeats(it.1)) {
+        let path = ColumnPath::from(field.name().as_str());
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::PLAIN);
+    }
     properties.build()
+}
+
+/// Of so many texts, at least, it is told whether they repeat, and at most so many are looked at.
+const SAMPLE: RangeInclusive<usize> = 64..=1_024;
+
+/// Whether a column has texts, or bytes, most of which come once.
+fn hardly_repeats(column: &ArrayRef) -> bool {
+    let sample = column.slice(0, column.len().min(*SAMPLE.end()));
+    let values: Vec<&[u8]> = match sample.data_type() {
+        DataType::Utf8 => {
+            let texts = sample.as_string::<i32>().iter();
+            texts.flatten().map(str::as_bytes).collect()
+        }
+        DataType::Binary => sample.as_binary::<i32>().iter().flatten().collect(),
+        _ => return false,
+    };
+    let different: HashSet<&[u8]> = values.iter().copied().collect();
+    SAMPLE.contains(&values.len()) && values.len() < 2 * different.len()
 }
 
 /// Rows of one batch that belong to one folder.
@@ -352,4 +380,65 @@ fn date_text(days: i64) -> Value {
     time.map_or(Value::Null, |it| {
         Value::String(it.format("%Y-%m-%d").to_string())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{BinaryArray, StringArray};
+
+    /// The columns of a file of these rows that have a dictionary.
+    fn with_dictionary(schema: SchemaRef, columns: Vec<ArrayRef>) -> Vec<String> {
+        let rows = RecordBatch::try_new(schema.clone(), columns).expect("columns of the schema");
+        let mut file = ParquetFile::new("t", schema, rows.columns()).expect("a file");
+        file.write("t", &rows).expect("rows can be written");
+        let (bytes, _) = file.finish("t").expect("the file can be finished");
+        let builder = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(
+            bytes::Bytes::from(bytes),
+        );
+        let builder = builder.expect("it can be read");
+        let columns = builder.metadata().row_group(0).columns().to_vec();
+        let read: Vec<RecordBatch> = builder
+            .build()
+            .and_then(|it| it.map(|it| it.map_err(Into::into)).collect())
+            .expect("it can be read");
+        assert_eq!(read, [rows]);
+        let named = columns
+            .iter()
+            .filter(|it| it.dictionary_page_offset().is_some());
+        named.map(|it| it.column_path().string()).collect()
+    }
+
+    #[test]
+    fn texts_that_hardly_repeat_have_no_dictionary() {
+        let field = |name: &str, data_type| Field::new(name, data_type, true);
+        let schema = Arc::new(Schema::new(vec![
+            field("id", DataType::Utf8),
+            field("kind", DataType::Utf8),
+            field("now and then", DataType::Utf8),
+            field("raw", DataType::Binary),
+        ]));
+        let columns = |rows: usize| -> Vec<ArrayRef> {
+            let ids = || (0..rows).map(|it| format!("id {it}"));
+            vec![
+                Arc::new(StringArray::from_iter_values(ids())),
+                Arc::new(StringArray::from_iter_values(
+                    ids().map(|it| it[..4].to_owned()),
+                )),
+                Arc::new(StringArray::from_iter(
+                    ids()
+                        .enumerate()
+                        .map(|(at, it)| (at % 40 == 0).then_some(it)),
+                )),
+                Arc::new(BinaryArray::from_iter_values(ids())),
+            ]
+        };
+        assert_eq!(
+            with_dictionary(schema.clone(), columns(1_000)),
+            ["kind", "now and then"]
+        );
+        // Few rows tell little.
+        let all = with_dictionary(schema, columns(50));
+        assert_eq!(all, ["id", "kind", "now and then", "raw"]);
+    }
 }

@@ -202,8 +202,10 @@ impl Stager {
             .expect("a table's batch has the table's columns");
         for slice in cut(rows, &layout.partition_by) {
             let key = (commit, layout.name.clone(), slice.folder);
+            let (start, count) = (slice.rows.start, slice.rows.len());
+            let columns = columns.slice(start, count);
             if !self.open.contains_key(&key) {
-                let file = ParquetFile::new(&layout.name, schema.clone())?;
+                let file = ParquetFile::new(&layout.name, schema.clone(), columns.columns())?;
                 self.open.insert(
                     key.clone(),
                     Open {
@@ -216,8 +218,7 @@ impl Stager {
             let Some(open) = self.open.get_mut(&key) else {
                 continue;
             };
-            let (start, count) = (slice.rows.start, slice.rows.len());
-            write(&mut open.file, columns.slice(start, count), slice.rows)?;
+            write(&mut open.file, columns, slice.rows)?;
             open.rows += count as u64;
             if open.file.is_full()
                 && let Some(open) = self.open.remove(&key)
@@ -240,12 +241,13 @@ impl Stager {
         is_open: bool,
     ) -> Result<(), Error> {
         let schema = file_schema(&layout.schema, &[]);
-        let mut file = ParquetFile::new(&layout.name, schema.clone())?;
-        let rows =
-            RecordBatch::try_new(schema, rows.columns().to_vec()).map_err(|it| Error::Table {
+        let rows = RecordBatch::try_new(schema.clone(), rows.columns().to_vec()).map_err(|it| {
+            Error::Table {
                 table: layout.name.clone(),
                 reason: it.to_string(),
-            })?;
+            }
+        })?;
+        let mut file = ParquetFile::new(&layout.name, schema, rows.columns())?;
         file.write(&layout.name, &rows)?;
         let open = Open {
             file,

@@ -375,7 +375,7 @@ impl Store {
             source,
         };
         let schema = file_schema(&layout.schema, &layout.partition_by);
-        let mut merged = ParquetFile::new(table, schema.clone())?;
+        let mut merged = None;
         for add in &small {
             let path = Path::from(format!(
                 "{table}/{}",
@@ -406,9 +406,19 @@ impl Store {
                             reason: it.to_string(),
                         }
                     })?;
-                merged.write(table, &batch)?;
+                let file = match &mut merged {
+                    Some(file) => file,
+                    None => {
+                        merged.insert(ParquetFile::new(table, schema.clone(), batch.columns())?)
+                    }
+                };
+                file.write(table, &batch)?;
             }
         }
+        let merged = match merged {
+            Some(file) => file,
+            None => ParquetFile::new(table, schema, &[])?,
+        };
         let (bytes, statistics) = merged.finish(table)?;
         let first = small[0]["add"]["path"].as_str().unwrap_or_default();
         let path = first

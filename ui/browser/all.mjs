@@ -30,7 +30,7 @@ const PAGES = {
   '': '[data-tile="events"] .tile-value',
   logs: '[data-record]',
   query: '[data-run="done"]',
-  anomalies: 'section[aria-label="Single records, last hour"] tbody tr',
+  anomalies: 'section[aria-label="Single records"] tbody tr',
   pipeline: '[data-node]',
 };
 let complaints = [];
@@ -472,8 +472,17 @@ async function anomalies() {
       .locator('section[aria-label="Rules over windows"]:is([data-state="live"],[data-state="empty"])')
       .isVisible(),
   );
-  const single = page.locator('section[aria-label="Single records, last hour"] tbody tr');
+  const rules = page.locator('section[aria-label="Rules over windows"]');
+  const single = page.locator('section[aria-label="Single records"] tbody tr');
   await within('single records are counted', async () => (await single.count()) > 0);
+  await page.goto(`${server.url}anomalies?from=2001-01-01T00:00:00Z&to=2001-01-01T01:00:00Z`);
+  await within(
+    'neither is told of a range without records',
+    async () =>
+      (await page.getByText('No single record crossed a rule in this range').isVisible()) &&
+      (await rules.getByText('No rule was crossed in this range').isVisible()),
+  );
+  await page.goto(`${server.url}anomalies`);
   await single.first().locator('button').click();
   await within('and lead to their records', () => /\/logs\?.*anomaly_type/.test(page.url()));
   await within('which are there', async () => (await page.locator('[data-record]').count()) > 0);

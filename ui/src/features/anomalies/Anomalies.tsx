@@ -1,5 +1,6 @@
 /**
- * What the rules found, live: one line per window and rule, newest first. A row goes when late data explain it away.
+ * What the rules found in the chosen range, live: one line per window and rule, newest first. A row goes when late data explain it
+ * away.
  */
 import { useMemo, useState } from 'react';
 import type { Row } from '../../api/wire';
@@ -7,7 +8,7 @@ import { partOf } from '../../shared/filter';
 import { formatAny, formatDateTime, formatName, formatNumber, numberOf, textOf } from '../../shared/format';
 import { useFrozen, useIsMissing, useLastFresh, useLive, useView } from '../../shared/live';
 import { Mark } from '../../shared/mark';
-import { useGo } from '../../shared/nav';
+import { useGo, useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { Receipt } from '../../shared/receipt';
 import { panelState } from '../../shared/state';
@@ -16,6 +17,7 @@ import { SingleEvents } from './SingleEvents';
 
 const SHOWN_MAX = 300;
 const GRAVE_SCORE = 0.8;
+const SPAN_EVERY_MS = 5_000;
 /** Rules over windows have a threshold, rules over single events do not. */
 const WINDOW_RULES = 'threshold > 0';
 
@@ -26,13 +28,18 @@ export function Anomalies() {
   const frozen = useFrozen();
   const asOf = useLastFresh();
   const [kind, setKind] = useState('');
-  const kinds = useMemo(() => countsOf(view?.rows ?? []), [view]);
+  const { from, to, fixed } = useSpan(SPAN_EVERY_MS);
+  const inRange = useMemo(
+    () => (view?.rows ?? []).filter(row => from < endOf(row) && (!fixed || timeOf(row) < to)),
+    [view, from, to, fixed],
+  );
+  const kinds = useMemo(() => countsOf(inRange), [inRange]);
   const rows = useMemo(
     () =>
-      (view?.rows ?? [])
+      inRange
         .filter(row => kind === '' || row.anomaly_type === kind)
         .sort((a, b) => timeOf(b) - timeOf(a) || (numberOf(b.score) ?? 0) - (numberOf(a.score) ?? 0)),
-    [view, kind],
+    [inRange, kind],
   );
   if (withoutRules)
     return (
@@ -47,7 +54,7 @@ export function Anomalies() {
         title="Rules over windows"
         className="max-h-[55vh] min-h-48 flex-[3] md:max-h-none"
         state={panelState(link, view === null ? null : rows.length, asOf, frozen)}
-        empty="No rule was crossed in the time the view keeps. That is good."
+        empty="No rule was crossed in this range. That is good."
         aside={
           <>
             <label>
@@ -57,7 +64,7 @@ export function Anomalies() {
                 value={kind}
                 onChange={({ target }) => setKind(target.value)}
               >
-                <option value="">all · {formatNumber(view?.rows.length)}</option>
+                <option value="">all · {formatNumber(view === null ? undefined : inRange.length)}</option>
                 {kinds.map(([name, count]) => (
                   <option key={name} value={name}>
                     {formatName(name)} · {formatNumber(count)}
@@ -116,7 +123,7 @@ function Line({ row }: { row: Row }) {
         past: true,
         range: undefined,
         from: new Date(timeOf(row)).toISOString(),
-        to: new Date(Date.parse(String(row.window_end)) || timeOf(row) + 60_000).toISOString(),
+        to: new Date(endOf(row)).toISOString(),
       } as object,
       '/logs',
     );
@@ -153,6 +160,10 @@ function keyOf(row: Row): string {
 function timeOf(row: Row): number {
   const time = Date.parse(String(row.window_start));
   return Number.isNaN(time) ? 0 : time;
+}
+
+function endOf(row: Row): number {
+  return Date.parse(String(row.window_end)) || timeOf(row) + 60_000;
 }
 
 function countsOf(rows: readonly Row[]): [string, number][] {

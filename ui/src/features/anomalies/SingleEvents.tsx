@@ -1,39 +1,44 @@
 /**
- * Single bad records, counted over the last hour. There are some at all times, so they are not listed one by one.
+ * Single bad records, counted over the chosen range. There are some at all times, so they are not listed one by one.
  */
 import { useQuery } from '@tanstack/react-query';
 import { answerOf, api } from '../../api/client';
 import { partOf } from '../../shared/filter';
 import { formatName, formatNumber, numberOf, textOf } from '../../shared/format';
-import { useGo } from '../../shared/nav';
+import { useGo, useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
 import { answerState } from '../../shared/state';
 
 const EVERY_MS = 10_000;
-const SQL = `SELECT anomaly_type, endpoint, sum(records) AS records, max(score) AS score
+
+function sqlOf({ from, to, fixed }: { from: number; to: number; fixed: boolean }): string {
+  const time = (ms: number) => `TIMESTAMP '${new Date(ms).toISOString()}'`;
+  return `SELECT anomaly_type, endpoint, sum(records) AS records, max(score) AS score
 FROM anomalies
-WHERE threshold IS NULL AND window_start > now() - INTERVAL '1' HOUR
+WHERE threshold IS NULL AND window_end > ${time(from)}${fixed ? ` AND window_start < ${time(to)}` : ''}
 GROUP BY anomaly_type, endpoint
 ORDER BY score DESC, records DESC
 LIMIT 50`;
+}
 
 export function SingleEvents() {
   const go = useGo();
+  const sql = sqlOf(useSpan(EVERY_MS));
   const counts = useQuery({
-    queryKey: ['single events'],
-    queryFn: ({ signal }) => answerOf(api.POST('/api/v1/sql', { body: { query: SQL }, signal })),
-    refetchInterval: EVERY_MS,
+    queryKey: ['single events', sql],
+    queryFn: ({ signal }) => answerOf(api.POST('/api/v1/sql', { body: { query: sql }, signal })),
+    placeholderData: before => before,
   });
   const rows = (counts.data?.rows ?? []) as Record<string, unknown>[];
   return (
     <Panel
-      title="Single records, last hour"
+      title="Single records"
       className="flex-[2]"
       state={answerState(counts, counts.data === undefined ? null : rows.length)}
-      empty="No single record crossed a rule in the last hour."
+      empty="No single record crossed a rule in this range."
       onRetry={() => void counts.refetch()}
-      aside={<SqlReceipt sql={SQL} />}
+      aside={<SqlReceipt sql={sql} />}
     >
       <table className="w-full">
         <thead className="sticky top-0 bg-panel text-left text-label text-muted">
@@ -59,7 +64,6 @@ export function SingleEvents() {
                         {
                           where: `${partOf('anomaly_type', '=', String(row.anomaly_type))} AND ${partOf('endpoint', '=', endpoint)}`,
                           past: true,
-                          range: '1h',
                         },
                         '/logs',
                       )
