@@ -36,6 +36,8 @@ use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -51,6 +53,9 @@ const BATCH_ROWS: usize = 1024;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Longest statement taken.
 const TEXT_BYTES_MAX: usize = 100_000;
+/// A chain of operators is as deep in the parser's tree, and some walks over that tree take several KiB of stack for each level.
+const OPERATORS_MAX: usize = 2_000;
+const QUERY_STACK_BYTES: usize = 64 << 20;
 
 /// What ad-hoc queries may use, all of them together unless said otherwise.
 #[derive(Clone, Debug)]
@@ -320,6 +325,7 @@ impl Queries {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(limits.threads.max(1))
             .thread_name("query")
+            .thread_stack_size(QUERY_STACK_BYTES)
             .enable_all()
             .build()?;
         let environment = RuntimeEnvBuilder::new()
@@ -530,9 +536,43 @@ fn parse(sql: &str) -> Result<DfStatement, QueryError> {
             "the query is longer than {TEXT_BYTES_MAX} bytes"
         )));
     }
+    if OPERATORS_MAX < operators(sql) {
+        return Err(QueryError::rejected(format!(
+            "the query has more than {OPERATORS_MAX} operators"
+        ))
+        .with_hint("write x IN (…) instead of x = … OR x = …"));
+    }
     let mut statement = parse_one(sql, &GenericDialect {})?;
     prepare(&mut statement)?;
     Ok(statement)
+}
+
+/// How many operators and joining words a text has: at least as many as the longest chain of them is deep. A text that is no SQL has
+/// none; the parser says what is wrong with it.
+fn operators(sql: &str) -> usize {
+    const JOINING: [Keyword; 12] = [
+        Keyword::AND,
+        Keyword::OR,
+        Keyword::NOT,
+        Keyword::IS,
+        Keyword::LIKE,
+        Keyword::ILIKE,
+        Keyword::BETWEEN,
+        Keyword::UNION,
+        Keyword::INTERSECT,
+        Keyword::EXCEPT,
+        Keyword::JOIN,
+        Keyword::AT,
+    ];
+    let is_operator = |token: &Token| match token {
+        Token::Word(word) => JOINING.contains(&word.keyword),
+        Token::Number(..) | Token::Whitespace(_) | Token::Comma | Token::Period => false,
+        Token::LParen | Token::RParen | Token::SemiColon | Token::EOF => false,
+        Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => false,
+        _ => true,
+    };
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    tokens.map_or(0, |it| it.iter().filter(|it| is_operator(it)).count())
 }
 
 fn parse_one(sql: &str, dialect: &dyn Dialect) -> Result<DfStatement, QueryError> {

@@ -1,7 +1,7 @@
 //! What aggregates gather of the records of each group: one pass over a column for all groups of a batch.
 
 use crate::engine::accumulate::Slot;
-use crate::model::{Bins, ExactSum, Float, Moments, Value, bin_of, value_at};
+use crate::model::{Bins, ExactSum, Float, Moments, Value, bin_of, sum_counts, value_at};
 use crate::plan::{Aggregate, Function};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
@@ -52,23 +52,62 @@ impl Gather {
         })
     }
 
-    /// Adds what a finer group has gathered.
-    pub fn add_finer(&self, slot: &mut Slot, finer: &Slot) {
-        if let (Kind::Best { largest }, Slot::Extremes(best), Slot::Extremes(new)) =
-            (self.kind, &mut *slot, finer)
-        {
-            if let Some((new, _)) = new.first()
-                && best.first().is_none_or(|it| is_better(new, &it.0, largest))
-            {
-                *best = vec![(new.clone(), 1)];
+    /// What groups have gathered, from that of finer groups, each with the number of the group it is part of.
+    pub fn added_up<'a>(
+        &self,
+        finer: impl Iterator<Item = (u32, &'a Slot)>,
+        groups: usize,
+    ) -> Vec<Slot> {
+        match self.kind {
+            // Lists are added up once, when they are complete.
+            Kind::Bins => {
+                let mut lists = vec![Vec::new(); groups];
+                for (group, slot) in finer {
+                    if let Slot::Bins(it) = slot {
+                        lists[group as usize].extend_from_slice(it.entries());
+                    }
+                }
+                let lists = lists.into_iter();
+                lists
+                    .map(|it| Slot::Bins(it.into_iter().collect()))
+                    .collect()
             }
-            return;
+            Kind::Best { .. } | Kind::Every => {
+                let mut lists = vec![Vec::new(); groups];
+                for (group, slot) in finer {
+                    if let Slot::Extremes(it) = slot {
+                        lists[group as usize].extend_from_slice(it);
+                    }
+                }
+                let lists = lists.into_iter();
+                lists.map(|it| Slot::Extremes(self.extremes(it))).collect()
+            }
+            Kind::Count | Kind::Sum | Kind::Moments => {
+                let mut slots: Vec<Slot> = (0..groups).map(|_| self.empty()).collect();
+                finer.for_each(|(group, slot)| slots[group as usize].merge(slot));
+                slots
+            }
         }
-        slot.merge(finer);
+    }
+
+    /// The candidates for a smallest or largest value among those of finer groups.
+    fn extremes(&self, mut all: Vec<(Value, i64)>) -> Vec<(Value, i64)> {
+        let Kind::Best { largest } = self.kind else {
+            sum_counts(&mut all);
+            return all;
+        };
+        let best = all.into_iter().reduce(|best, it| {
+            if is_better(&it.0, &best.0, largest) {
+                it
+            } else {
+                best
+            }
+        });
+        best.into_iter().collect()
     }
 
     /// The slot of a group without records.
-    pub fn empty(&self) -> Slot {
+    fn empty(&self) -> Slot {
         match self.kind {
             Kind::Count => Slot::Count(0),
             Kind::Sum => Slot::Sum(ExactSum::default()),

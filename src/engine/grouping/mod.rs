@@ -396,11 +396,8 @@ impl Grouping {
         }
         let slots = self.gathers.iter().zip(&finer.gathers);
         let slots = slots.map(|(gather, theirs)| {
-            let mut slots: Vec<Slot> = (0..groups).map(|_| gather.empty()).collect();
-            for (number, slot) in numbers.iter().zip(&gathered[*theirs]) {
-                gather.add_finer(&mut slots[*number as usize], slot);
-            }
-            slots
+            let finer = numbers.iter().copied().zip(&gathered[*theirs]);
+            gather.added_up(finer, groups)
         });
         (sums, slots.collect())
     }

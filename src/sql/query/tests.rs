@@ -3,8 +3,8 @@
 use super::*;
 use crate::model::{Epoch, Value, rows_of_batch, wall_ms};
 use crate::view::{Part, ViewInfo};
-use arrow::array::{Float64Array, Int32Array, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::array::{AsArray, Float64Array, Int32Array, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 
 struct Memory(Vec<(String, Arc<dyn TableProvider>)>);
 
@@ -219,6 +219,35 @@ async fn names_windows_and_explain() {
         (answer.epoch, answer.tables),
         (Epoch(100), vec!["numbers".to_owned()])
     );
+}
+
+#[tokio::test]
+async fn long_chains_of_operators_are_answered_or_refused() {
+    let queries = queries(Limits::default());
+    let chain = |count: usize, term: &str, joined: &str| vec![term; count].join(joined);
+    let sum = format!("SELECT {} AS n", chain(2_000, "1", " + "));
+    let either = format!(
+        "SELECT count(*) AS n FROM logs WHERE {}",
+        chain(1_000, "endpoint = 'nowhere'", " OR ")
+    );
+    for (sql, wanted) in [(sum, 2_000), (either, 0)] {
+        let answer = queries
+            .run(&sql, None)
+            .await
+            .unwrap_or_else(|it| panic!("{it}"));
+        let column = answer.batches[0].column(0);
+        assert_eq!(column.as_primitive::<Int64Type>().value(0), wanted);
+    }
+    for joined in [" + ", " OR ", " = ", " UNION SELECT "] {
+        let sql = format!("SELECT {}", chain(2_002, "true", joined));
+        let refused = queries.run(&sql, None).await.err().map(|it| it.to_string());
+        assert!(
+            refused
+                .as_ref()
+                .is_some_and(|it| it.contains("more than 2000 operators")),
+            "{joined}: {refused:?}"
+        );
+    }
 }
 
 #[tokio::test]

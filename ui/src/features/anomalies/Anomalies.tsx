@@ -2,7 +2,7 @@
  * What the rules found in the chosen range, live: one line per window and rule, newest first. A row goes when late data explain it
  * away.
  */
-import { useMemo, useState } from 'react';
+import { useMemo, useRef, useState } from 'react';
 import type { Row } from '../../api/wire';
 import { partOf } from '../../shared/filter';
 import { formatAny, formatDateTime, formatName, formatNumber, numberOf, textOf } from '../../shared/format';
@@ -28,7 +28,11 @@ export function Anomalies() {
   const frozen = useFrozen();
   const asOf = useLastFresh();
   const [kind, setKind] = useState('');
-  const { from, to, fixed } = useSpan(SPAN_EVERY_MS);
+  const span = useSpan(SPAN_EVERY_MS);
+  // What is frozen does not lose rows as time goes on.
+  const held = useRef(span);
+  if (!frozen || span.fixed) held.current = span;
+  const { from, to, fixed } = held.current;
   const inRange = useMemo(
     () => (view?.rows ?? []).filter(row => from < endOf(row) && (!fixed || timeOf(row) < to)),
     [view, from, to, fixed],

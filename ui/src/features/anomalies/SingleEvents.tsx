@@ -5,9 +5,10 @@ import { useQuery } from '@tanstack/react-query';
 import { answerOf, api } from '../../api/client';
 import { partOf } from '../../shared/filter';
 import { formatName, formatNumber, numberOf, textOf } from '../../shared/format';
-import { useGo, useSpan } from '../../shared/nav';
+import { useGo, useUrl } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
+import { type Search, spanOf } from '../../shared/search';
 import { answerState } from '../../shared/state';
 
 const EVERY_MS = 10_000;
@@ -24,13 +25,18 @@ LIMIT 50`;
 
 export function SingleEvents() {
   const go = useGo();
-  const sql = sqlOf(useSpan(EVERY_MS));
+  const { range, from, to } = useUrl();
   const counts = useQuery({
-    queryKey: ['single events', sql],
-    queryFn: ({ signal }) => answerOf(api.POST('/api/v1/sql', { body: { query: sql }, signal })),
+    queryKey: ['single events', range, from, to],
+    queryFn: async ({ signal }) => {
+      const sql = sqlOf(spanOf({ range, from, to } as Search, Date.now()));
+      const answer = await answerOf(api.POST('/api/v1/sql', { body: { query: sql }, signal }));
+      return { sql, rows: answer.rows as Record<string, unknown>[] };
+    },
+    refetchInterval: EVERY_MS,
     placeholderData: before => before,
   });
-  const rows = (counts.data?.rows ?? []) as Record<string, unknown>[];
+  const rows = counts.data?.rows ?? [];
   return (
     <Panel
       title="Single records"
@@ -38,7 +44,7 @@ export function SingleEvents() {
       state={answerState(counts, counts.data === undefined ? null : rows.length)}
       empty="No single record crossed a rule in this range."
       onRetry={() => void counts.refetch()}
-      aside={<SqlReceipt sql={sql} />}
+      aside={<SqlReceipt sql={counts.data?.sql} />}
     >
       <table className="w-full">
         <thead className="sticky top-0 bg-panel text-left text-label text-muted">
