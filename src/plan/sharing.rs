@@ -66,7 +66,8 @@ pub fn passes(views: &[ViewSpec]) -> Vec<Pass> {
     passes
 }
 
-/// The one relation below filters and projections that change no row.
+/// The one relation below projections that change no row. What these compute besides and nothing reads has been left out by the
+/// optimiser, so passing over them forgets no failure.
 fn relation(plan: &Plan) -> Option<&str> {
     match plan {
         Plan::Relation { name, .. } => Some(name),

@@ -1,7 +1,7 @@
 //! What aggregates gather of the records of each group: one pass over a column for all groups of a batch.
 
 use crate::engine::accumulate::Slot;
-use crate::model::{Bins, ExactSum, Float, Moments, Value, bin_of, sum_counts, value_at};
+use crate::model::{ExactSum, Float, Moments, Value, bin_of, sum_counts, value_at};
 use crate::plan::{Aggregate, Function};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
@@ -83,7 +83,7 @@ impl Gather {
                 lists.map(|it| Slot::Extremes(self.extremes(it))).collect()
             }
             Kind::Count | Kind::Sum | Kind::Moments => {
-                let mut slots: Vec<Slot> = (0..groups).map(|_| self.empty()).collect();
+                let mut slots = Column::new(self).slots(groups);
                 finer.for_each(|(group, slot)| slots[group as usize].merge(slot));
                 slots
             }
@@ -104,17 +104,6 @@ impl Gather {
             }
         });
         best.into_iter().collect()
-    }
-
-    /// The slot of a group without records.
-    fn empty(&self) -> Slot {
-        match self.kind {
-            Kind::Count => Slot::Count(0),
-            Kind::Sum => Slot::Sum(ExactSum::default()),
-            Kind::Moments => Slot::Moments(Box::default()),
-            Kind::Best { .. } | Kind::Every => Slot::Extremes(Vec::new()),
-            Kind::Bins => Slot::Bins(Bins::default()),
-        }
     }
 }
 

@@ -1,3 +1,5 @@
+//! One pass for several aggregations gives what each gives alone, however epochs and batches fall.
+
 use super::*;
 use crate::plan::{Aggregate, Function, Plan};
 use arrow::array::{
