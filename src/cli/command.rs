@@ -7,6 +7,7 @@ use super::client::{self, Output};
 use super::generate::{self, Files, Load, Target, Topic};
 use super::settings::Settings;
 use crate::coordinator::{Options, TICK_MS, growth};
+use crate::http::{Access, HostPattern};
 use crate::plan::Dataflow;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -194,12 +195,19 @@ struct Serving {
     /// Origins whose pages may read the API, or *.
     #[arg(long, env = "TIDELAKE_CORS", value_delimiter = ',')]
     cors: Vec<String>,
+    /// Names under which the server is reached, besides addresses and localhost: logs.example.com, *.example.com, or * for any.
+    #[arg(long, env = "TIDELAKE_ALLOWED_HOST", value_delimiter = ',')]
+    allowed_host: Vec<HostPattern>,
     /// Folder of saved queries. [default: tidelake/queries in the user's folder for settings]
     #[arg(long, env = "TIDELAKE_SAVED_QUERIES")]
     saved_queries: Option<PathBuf>,
 }
 
 impl Serving {
+    fn access(&self) -> Access {
+        Access::new(self.cors.clone(), self.allowed_host.clone())
+    }
+
     fn saved_queries(&self) -> Option<PathBuf> {
         let given = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty());
         let settings = || match given("XDG_CONFIG_HOME") {
@@ -351,7 +359,7 @@ fn run(
                 dataflow,
                 options,
                 serving.address(),
-                serving.cors.clone(),
+                serving.access(),
                 serving.saved_queries(),
             ))
         }
@@ -389,6 +397,12 @@ fn run(
                     .cors
                     .iter()
                     .flat_map(|it| ["--cors".to_owned(), it.clone()]),
+            );
+            arguments.extend(
+                serving
+                    .allowed_host
+                    .iter()
+                    .flat_map(|it| ["--allowed-host".to_owned(), it.to_string()]),
             );
             let cluster = super::up::Cluster {
                 processes: processes.into(),
@@ -559,7 +573,7 @@ fn demo(
         dataflow,
         options,
         address,
-        serving.cors.clone(),
+        serving.access(),
         serving.saved_queries(),
     ));
     stop.store(true, Ordering::Release);

@@ -3,7 +3,8 @@
 use crate::cluster;
 use crate::coordinator::{self, Committed, Ending, Pipeline};
 use crate::http::{
-    App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource, serve,
+    Access, App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status,
+    StatusSource, serve,
 };
 use crate::lake::Store;
 use crate::model::{Epoch, Partition, wall_ms};
@@ -29,7 +30,7 @@ pub async fn run(
     dataflow: Dataflow,
     options: coordinator::Options,
     listen: SocketAddr,
-    cors: Vec<String>,
+    access: Access,
     saved_queries: Option<PathBuf>,
 ) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(listen)
@@ -51,7 +52,7 @@ pub async fn run(
         queries,
         Arc::clone(&pipeline.dataflow),
         status,
-        cors,
+        access,
         saved_queries,
     );
     let (stop, mut stopping) = watch::channel(false);

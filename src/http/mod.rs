@@ -6,6 +6,7 @@
 mod assets;
 mod entry;
 mod filter;
+mod guard;
 mod history;
 mod lake;
 mod logs;
@@ -25,6 +26,7 @@ mod topics;
 mod views;
 mod wire;
 
+pub use guard::{Access, HostPattern};
 pub use openapi::document as openapi_document;
 pub use status::{
     CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource,
@@ -64,10 +66,9 @@ pub struct App {
     pub dataflow: Arc<Dataflow>,
     pub status: Arc<dyn StatusSource>,
     pub started: Instant,
-    /// Other origins whose pages may read; `*` is any.
-    pub cors_origins: Vec<String>,
+    access: Access,
     /// Folder of saved queries, if there is one.
-    saved_queries: Option<PathBuf>,
+    saved_queries: Option<saved::Folder>,
     samples: pipeline::Samples,
     clients: Arc<Semaphore>,
     ending: watch::Sender<bool>,
@@ -80,7 +81,7 @@ impl App {
         queries: Queries,
         dataflow: Arc<Dataflow>,
         status: Arc<dyn StatusSource>,
-        cors_origins: Vec<String>,
+        access: Access,
         saved_queries: Option<PathBuf>,
     ) -> Arc<Self> {
         Arc::new(App {
@@ -89,8 +90,8 @@ impl App {
             dataflow,
             status,
             started: Instant::now(),
-            cors_origins,
-            saved_queries,
+            access,
+            saved_queries: saved_queries.map(saved::Folder::new),
             samples: pipeline::Samples::default(),
             clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
             ending: watch::Sender::new(false),
@@ -172,27 +173,28 @@ pub async fn serve(
     }
 }
 
-/// Counting, cross-origin headers, and a security policy for pages.
+/// Refuses who may not ask, counts, and tells browsers what they may do with the answer.
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<axum::extract::MatchedPath>()
-        .map_or_else(|| "page".to_owned(), |it| it.as_str().to_owned());
+    let matched = request.extensions().get::<axum::extract::MatchedPath>();
+    let route = matched.map_or_else(|| "page".to_owned(), |it| it.as_str().to_owned());
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let allowed = origin.filter(|origin| {
-        app.cors_origins
-            .iter()
-            .any(|it| it == "*" || it.as_bytes() == origin.as_bytes())
-    });
-    let mut response = match (&method, &allowed) {
-        (&Method::OPTIONS, Some(_)) => axum::http::StatusCode::NO_CONTENT.into_response(),
-        _ => next.run(request).await,
+    let allowed = origin.filter(|it| app.access.allows_origin(it));
+    let checked = app
+        .access
+        .check(&method, request.uri(), request.headers(), matched.is_none());
+    let mut response = match checked {
+        Err(problem) => problem.into_response(),
+        Ok(()) if method == Method::OPTIONS && allowed.is_some() => {
+            axum::http::StatusCode::NO_CONTENT.into_response()
+        }
+        Ok(()) => next.run(request).await,
     };
     app.requests
         .note(&method, &route, response.status(), began.elapsed());
     let headers = response.headers_mut();
+    guard::secure(headers, allowed.is_some());
     if let Some(origin) = allowed {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
@@ -205,10 +207,6 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
             HeaderValue::from_static("content-type, last-event-id, x-query-id"),
         );
     }
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
     response
 }
 
