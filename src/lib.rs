@@ -14,6 +14,7 @@ pub mod generator;
 pub mod http;
 #[cfg(feature = "connectors")]
 pub mod lake;
+pub mod memory;
 pub mod model;
 pub mod plan;
 pub mod source;

@@ -63,6 +63,18 @@ impl Running {
         })
     }
 
+    /// Text from a path of the API; nothing while the program does not answer.
+    pub fn text(&self, path: &str) -> Option<String> {
+        block_on(async {
+            let url = format!("http://{}{path}", self.address);
+            reqwest::get(url).await.ok()?.text().await.ok()
+        })
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until the sources have brought so many records into complete epochs.
     pub fn wait_for(&self, records: u64) {
         loop {

@@ -243,6 +243,7 @@ impl Serving {
 
 /// Does what the command line says; the code is for the shell.
 pub fn command_line() -> ExitCode {
+    crate::memory::return_freed_pages_early();
     let (cli, settings) = match arguments() {
         Ok(it) => it,
         Err(error) => {

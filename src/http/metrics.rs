@@ -170,6 +170,13 @@ pub async fn prometheus(State(app): State<Arc<App>>) -> Response {
         "Memory of the process.",
         one(resident_bytes()),
     );
+    let heap = crate::memory::heap();
+    family(
+        "allocated_bytes",
+        "gauge",
+        "Memory in use by the program; what the process holds beyond it was freed and is not returned yet, or is code and stacks.",
+        one(Some(heap.allocated_bytes as f64)),
+    );
     let requests = app
         .requests
         .0

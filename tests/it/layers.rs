@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 /// Module, and the modules of this crate it may name.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("memory", &[]),
     ("plan", &["model"]),
     ("view", &["model"]),
     ("generator", &[]),
@@ -26,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "http",
         &[
+            "memory",
             "model",
             "plan",
             "view",
