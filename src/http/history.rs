@@ -221,7 +221,7 @@ async fn ask(app: &App, sql: &str) -> Result<Vec<Vec<Value>>, Problem> {
     let id = format!("history-{}", uuid::Uuid::new_v4());
     let answer = app.queries.export_as(&id, sql, None).await?;
     let rows = answer.batches.iter().flat_map(rows_of_batch);
-    Ok(rows.map(|it| it.0.into_vec()).collect())
+    Ok(rows.map(|it| it.0.to_vec()).collect())
 }
 
 /// Places a time among the steps.

@@ -321,7 +321,7 @@ async fn rows(app: &App, sql: &str) -> Result<Vec<Vec<Value>>, Problem> {
     let id = format!("logs-{}", uuid::Uuid::new_v4());
     let answer = app.queries.export_as(&id, sql, None).await?;
     let rows = answer.batches.iter().flat_map(rows_of_batch);
-    Ok(rows.map(|it| it.0.into_vec()).collect())
+    Ok(rows.map(|it| it.0.to_vec()).collect())
 }
 
 fn text_of(value: &Value) -> String {

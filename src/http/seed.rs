@@ -149,7 +149,7 @@ fn only_row(app: &App, view: &str) -> Option<HashMap<String, Value>> {
             .fields()
             .iter()
             .map(|it| it.name().clone())
-            .zip(row.0)
+            .zip(row.0.iter().cloned())
             .collect(),
     )
 }

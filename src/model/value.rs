@@ -13,7 +13,7 @@ use arrow::datatypes::{
     SchemaRef, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 pub use arrow::error::ArrowError;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -76,10 +76,22 @@ pub enum Value {
     Timestamp(i64),
 }
 
-/// A tuple of a view.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Row(pub Box<[Value]>);
+/// A tuple of a view. Clones share its values: the snapshot, the ring of changes, the view's table and all readers of a process hold each
+/// row once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Row(pub Arc<[Value]>);
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(|it| Row(it.into()))
+    }
+}
 
 impl Value {
     /// As JSON: timestamps and dates are ISO strings, floats that JSON cannot hold are null.

@@ -73,7 +73,7 @@ fn exact(row: &Row) -> Vec<&Value> {
 }
 
 fn same(a: &Row, b: &Row) -> bool {
-    a.0.iter().zip(&b.0).all(|(a, b)| same_value(a, b))
+    a.0.iter().zip(b.0.iter()).all(|(a, b)| same_value(a, b))
 }
 
 fn same_value(a: &Value, b: &Value) -> bool {
@@ -221,7 +221,7 @@ fn describe(difference: &Difference, schema: &SchemaRef) -> Findings {
     let mut found: Vec<&Row> = difference.only_found.iter().collect();
     for expected in &difference.only_expected {
         let alike = |it: &Row| {
-            let pairs = it.0.iter().zip(&expected.0);
+            let pairs = it.0.iter().zip(expected.0.iter());
             pairs.filter(|(a, b)| same_value(a, b)).count()
         };
         let nearest = found
@@ -251,7 +251,12 @@ fn describe(difference: &Difference, schema: &SchemaRef) -> Findings {
 
 fn changed(found: &Row, expected: &Row, schema: &SchemaRef) -> String {
     let (mut alike, mut differ) = (Vec::new(), Vec::new());
-    for ((field, a), b) in schema.fields().iter().zip(&found.0).zip(&expected.0) {
+    for ((field, a), b) in schema
+        .fields()
+        .iter()
+        .zip(found.0.iter())
+        .zip(expected.0.iter())
+    {
         match same_value(a, b) {
             true => alike.push(format!("{} = {}", field.name(), a.to_json())),
             false => differ.push(format!(
@@ -267,7 +272,7 @@ fn changed(found: &Row, expected: &Row, schema: &SchemaRef) -> String {
 }
 
 fn text(row: &Row, schema: &SchemaRef) -> String {
-    let values = schema.fields().iter().zip(&row.0);
+    let values = schema.fields().iter().zip(row.0.iter());
     let texts: Vec<String> = values
         .map(|(field, it)| format!("{} = {}", field.name(), it.to_json()))
         .collect();
