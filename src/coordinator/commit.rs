@@ -107,8 +107,8 @@ pub(super) struct Committer {
     merging: BTreeSet<String>,
     merged: Vec<Compaction>,
     merges: (
-        UnboundedSender<Result<Compaction, (String, lake::Error)>>,
-        UnboundedReceiver<Result<Compaction, (String, lake::Error)>>,
+        UnboundedSender<Result<Vec<Compaction>, (String, lake::Error)>>,
+        UnboundedReceiver<Result<Vec<Compaction>, (String, lake::Error)>>,
     ),
     obsolete: Vec<StateFile>,
 }
@@ -209,7 +209,7 @@ impl Committer {
         let now_ms = wall_ms();
         while let Ok(merge) = self.merges.1.try_recv() {
             match merge {
-                Ok(merge) => self.merged.push(merge),
+                Ok(merged) => self.merged.extend(merged),
                 Err((table, error)) => {
                     self.merging.remove(&table);
                     tracing::warn!(table, %error, "small files could not be merged; trying again later");
@@ -430,20 +430,24 @@ impl Committer {
                 continue;
             }
             let layout = layouts.iter().find(|it| it.name == *name);
-            if let (Some(small), Some(layout)) = (state.to_merge(), layout.cloned()) {
+            let folders = state.to_merge();
+            if let (false, Some(layout)) = (folders.is_empty(), layout.cloned()) {
                 self.merging.insert(name.clone());
                 let (store, name, done) = (self.store.clone(), name.clone(), self.merges.0.clone());
-                let file = format!(
-                    "m{:016}-{}.zstd.parquet",
-                    self.last.epoch.0,
-                    uuid::Uuid::new_v4()
-                );
+                let epoch = self.last.epoch.0;
                 tokio::spawn(async move {
-                    let merged = store
-                        .merge(&layout, small, &file)
-                        .await
-                        .map_err(|it| (name, it));
-                    let _ = done.send(merged);
+                    let mut merged = Vec::new();
+                    for small in folders {
+                        let file = format!("m{epoch:016}-{}.zstd.parquet", uuid::Uuid::new_v4());
+                        match store.merge(&layout, small, &file).await {
+                            Ok(it) => merged.push(it),
+                            Err(error) => {
+                                let _ = done.send(Err((name, error)));
+                                return;
+                            }
+                        }
+                    }
+                    let _ = done.send(Ok(merged));
                 });
             }
         }

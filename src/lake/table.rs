@@ -27,6 +27,11 @@ const UNNAMED_KEPT_SECONDS: i64 = 3600;
 const SMALL_BYTES: u64 = 8 << 20;
 /// So many small files in one folder are merged.
 const SMALL_FILES_MAX: usize = 12;
+/// So many small files of all folders are kept in mind, in every manifest. Beyond it, folders that got none for longest are merged with what
+/// they have, and files alone in their folder stay as they are.
+const SMALL_FILES_KNOWN_MAX: usize = 2_000;
+/// Folders merged in one go.
+const MERGED_AT_ONCE: usize = 16;
 
 /// What the committer knows of a table.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +113,7 @@ impl TableState {
             after.small_files.retain(|it| !merge.small.contains(it));
             after.note(&merge.merged);
         }
+        after.forget_lone_files();
         if !actions.is_empty() {
             let blind = !actions.iter().any(|it| it.get("remove").is_some());
             let (number, epoch) = (next.number, next.epoch.0);
@@ -132,28 +138,61 @@ impl TableState {
 
     /// Notes a file for merging if it is small.
     pub fn note(&mut self, add: &Value) {
-        if add["add"]["size"]
-            .as_u64()
-            .is_some_and(|it| it < SMALL_BYTES)
-        {
-            self.small_files.push(add.clone());
+        let add = &add["add"];
+        if add["size"].as_u64().is_some_and(|it| it < SMALL_BYTES) {
+            // What merging needs; statistics would be carried along in every manifest.
+            self.small_files.push(serde_json::json!({"add": {
+                "path": add["path"], "partitionValues": add["partitionValues"], "size": add["size"],
+            }}));
         }
     }
 
-    /// Small files of one folder, if there are enough to merge.
-    pub fn to_merge(&self) -> Option<Vec<Value>> {
-        let mut folders: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
-        for add in &self.small_files {
-            let path = add["add"]["path"].as_str().unwrap_or_default();
-            folders
-                .entry(path.rsplit_once('/').map_or("", |it| it.0))
-                .or_default()
-                .push(add);
+    /// Forgets the oldest files that are alone in their folder once too many files are noted.
+    fn forget_lone_files(&mut self) {
+        let Some(mut many) = self.small_files.len().checked_sub(SMALL_FILES_KNOWN_MAX) else {
+            return;
+        };
+        let lone: HashSet<String> = self
+            .by_folder()
+            .into_iter()
+            .filter(|it| it.1.len() == 1)
+            .map(|it| it.0.to_owned())
+            .collect();
+        self.small_files.retain(|it| {
+            let forgotten = 0 < many && lone.contains(folder_of(it));
+            many -= usize::from(forgotten);
+            !forgotten
+        });
+    }
+
+    /// The places of small files in the list of them, which is in the order they came.
+    fn by_folder(&self) -> BTreeMap<&str, Vec<usize>> {
+        let mut folders: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, add) in self.small_files.iter().enumerate() {
+            folders.entry(folder_of(add)).or_default().push(at);
         }
-        let many = folders
+        folders
+    }
+
+    /// Small files to merge now, folder by folder.
+    pub fn to_merge(&self) -> Vec<Vec<Value>> {
+        let folders = self.by_folder();
+        let (many, few): (Vec<_>, Vec<_>) = folders
             .into_values()
-            .find(|it| SMALL_FILES_MAX <= it.len())?;
-        Some(many.into_iter().cloned().collect())
+            .partition(|it| SMALL_FILES_MAX <= it.len());
+        let mut cold: Vec<Vec<usize>> = match SMALL_FILES_KNOWN_MAX < 2 * self.small_files.len() {
+            true => few.into_iter().filter(|it| 1 < it.len()).collect(),
+            false => Vec::new(),
+        };
+        cold.sort_by_key(|it| it.last().copied());
+        let merged = many.into_iter().chain(cold).take(MERGED_AT_ONCE);
+        merged
+            .map(|it| {
+                it.into_iter()
+                    .map(|at| self.small_files[at].clone())
+                    .collect()
+            })
+            .collect()
     }
 
     /// Whether it is time for a log checkpoint; asking says that it will be made.
@@ -164,6 +203,13 @@ impl TableState {
         }
         due
     }
+}
+
+/// The folder of a file, without the table's; empty if the table has no partition columns.
+fn folder_of(add: &Value) -> &str {
+    let path = add["add"]["path"].as_str();
+    let path = path.expect("a log action names its file");
+    path.rsplit_once('/').map_or("", |it| it.0)
 }
 
 /// The epoch in the name of one of our files, which start with `e` or, if merged from others, `m`.
@@ -455,6 +501,47 @@ mod tests {
         serde_json::json!({"add": {
             "path": name, "partitionValues": {}, "size": 4, "modificationTime": NOW_MS, "dataChange": true,
         }})
+    }
+
+    fn in_folder(folder: usize, number: usize) -> Value {
+        serde_json::json!({"add": {
+            "path": format!("hour={folder}/{number}.parquet"), "partitionValues": {"hour": folder.to_string()}, "size": 4,
+            "stats": "{}",
+        }})
+    }
+
+    /// A table that got so many files in each folder, one folder after another.
+    fn with_files(folders: usize, each: usize) -> TableState {
+        let mut state = TableState::default();
+        for folder in 0..folders {
+            (0..each).for_each(|it| state.note(&in_folder(folder, it)));
+            state.forget_lone_files();
+        }
+        state
+    }
+
+    #[test]
+    fn small_files_are_merged_where_they_are_many_or_have_waited_long() {
+        assert!(with_files(5, SMALL_FILES_MAX - 1).to_merge().is_empty());
+        let many = with_files(5, SMALL_FILES_MAX).to_merge();
+        assert_eq!(many.len(), 5);
+        assert!(many.iter().all(|it| it.len() == SMALL_FILES_MAX));
+        // Two in each of a thousand folders, and no more to come: the oldest first.
+        let cold = with_files(SMALL_FILES_KNOWN_MAX / 2, 2).to_merge();
+        assert_eq!(cold.len(), MERGED_AT_ONCE);
+        assert!(cold.iter().all(|it| it.len() == 2));
+        assert_eq!(folder_of(&cold[0][0]), "hour=0");
+        assert_eq!(folder_of(&cold[15][0]), "hour=15");
+    }
+
+    #[test]
+    fn a_manifest_does_not_grow_with_the_folders_of_a_table() {
+        let state = with_files(3 * SMALL_FILES_KNOWN_MAX, 1);
+        assert_eq!(state.small_files.len(), SMALL_FILES_KNOWN_MAX);
+        let oldest = folder_of(&state.small_files[0]);
+        assert_eq!(oldest, format!("hour={}", 2 * SMALL_FILES_KNOWN_MAX));
+        assert!(state.to_merge().is_empty(), "lone files stay as they are");
+        assert!(state.small_files[0]["add"].get("stats").is_none());
     }
 
     /// Files that all were written a day ago; what became of them differs.
