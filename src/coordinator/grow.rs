@@ -34,7 +34,6 @@ use datafusion::scalar::ScalarValue;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 /// Rows of a filled view per file.
@@ -441,9 +440,9 @@ async fn stage(
     replay: &Replay,
 ) -> Result<BTreeMap<String, Vec<(Value, bool)>>, Error> {
     let label = format!("g-{}", &writer[..8]);
-    let in_flight = Arc::new(AtomicUsize::new(0));
+    let uploads = Arc::default();
     let runtime = tokio::runtime::Handle::current();
-    let mut stager = Stager::new(store.clone(), runtime, label, in_flight);
+    let mut stager = Stager::new(store.clone(), runtime, label, uploads);
     let dead = dataflow.tables.iter().find(|it| it.source.is_empty());
     for layout in outputs::layouts(dataflow) {
         for rows in replay.rows.get(&layout.name).into_iter().flatten() {

@@ -234,7 +234,7 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
     let (committed_to, committed) = watch::channel(Committed::at(&claim));
     let told = commit::tell_of_uploads(committed_to.clone());
     let (to_settle, from_workers) = mpsc::unbounded_channel();
-    let in_flight = Arc::new(AtomicUsize::new(0));
+    let uploads = Arc::new(lake::Uploads::default());
     let unsettled = Arc::new(AtomicUsize::new(0));
     let parts = feeds
         .into_iter()
@@ -249,7 +249,7 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
                 Arc::clone(&layouts),
                 Arc::clone(&hub),
                 to_settle.clone(),
-                Arc::clone(&in_flight),
+                Arc::clone(&uploads),
                 Arc::clone(&unsettled),
                 Arc::clone(&told),
             ));

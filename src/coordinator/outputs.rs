@@ -2,7 +2,7 @@
 
 use super::TICK_MS;
 use crate::engine::{CommitReport, Outputs, Published};
-use crate::lake::{Error, Staged, Stager, Store, TableLayout, Told};
+use crate::lake::{Error, Staged, Stager, Store, TableLayout, Told, Uploads};
 use crate::model::{Epoch, Row, batch_of_rows};
 use crate::plan::{Dataflow, nullable};
 use crate::view::{Hub, Part};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Encoded bytes not yet uploaded, above which sources wait.
-const IN_FLIGHT_MAX: usize = 512 << 20;
+const UPLOADS_BYTES_MAX: usize = 512 << 20;
 /// Commits handed over and not yet durable, above which sources wait.
 const UNSETTLED_MAX: usize = 3;
 
@@ -52,7 +52,7 @@ pub(super) struct WorkerOutputs {
     replaced: Vec<String>,
     failed: Option<Error>,
     to_committer: UnboundedSender<WorkerCommit>,
-    in_flight: Arc<AtomicUsize>,
+    uploads: Arc<Uploads>,
     unsettled: Arc<AtomicUsize>,
 }
 
@@ -70,7 +70,7 @@ impl WorkerOutputs {
         layouts: Arc<Vec<TableLayout>>,
         hub: Arc<Hub>,
         to_committer: UnboundedSender<WorkerCommit>,
-        in_flight: Arc<AtomicUsize>,
+        uploads: Arc<Uploads>,
         unsettled: Arc<AtomicUsize>,
         told: Told,
     ) -> Self {
@@ -79,7 +79,7 @@ impl WorkerOutputs {
             store.clone(),
             tokio::runtime::Handle::current(),
             label,
-            Arc::clone(&in_flight),
+            Arc::clone(&uploads),
         )
         .telling(told);
         WorkerOutputs {
@@ -92,7 +92,7 @@ impl WorkerOutputs {
             replaced: Vec::new(),
             failed: None,
             to_committer,
-            in_flight,
+            uploads,
             unsettled,
         }
     }
@@ -194,7 +194,7 @@ impl Outputs for WorkerOutputs {
     }
 
     fn is_behind(&self) -> bool {
-        IN_FLIGHT_MAX < self.in_flight.load(Ordering::Acquire)
+        UPLOADS_BYTES_MAX < self.uploads.bytes()
             || UNSETTLED_MAX < self.unsettled.load(Ordering::Acquire)
     }
 }

@@ -15,6 +15,7 @@ mod log;
 mod manifest;
 mod parquet_file;
 mod perform;
+mod pool;
 mod protocol;
 mod stage;
 mod table;
@@ -25,7 +26,7 @@ pub use manifest::{
     BySource, Counts, Manifest, PartitionRead, SourceOffsets, StateFile, TableEntry,
 };
 pub use protocol::{Action, Commit, Next, Seen, app_id};
-pub use stage::{Staged, Stager, TableLayout, Told};
+pub use stage::{Staged, Stager, TableLayout, Told, Uploads};
 pub use table::{Change, Compaction, TableState};
 
 use bytes::Bytes;

@@ -1,6 +1,7 @@
 //! Rows into Parquet, and what the log says of a file: size, partition values, statistics.
 
 use super::Error;
+use super::stage::unmarked;
 use crate::model::{Epoch, late_marks};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use arrow::compute::{partition, take};
@@ -97,7 +98,8 @@ impl ParquetFile {
         self.end_full_group().map_err(|it| failed(table, it))
     }
 
-    fn is_marked(&self) -> bool {
+    /// Whether no row lacks its mark.
+    pub fn is_marked(&self) -> bool {
         self.unmarked.is_empty()
     }
 
@@ -150,11 +152,7 @@ impl ParquetFile {
     /// The file and its statistics as the log wants them.
     pub fn finish(mut self, table: &str) -> Result<(Vec<u8>, String), Error> {
         if let Some((epoch, _)) = self.unmarked.front() {
-            let reason = format!("rows of epoch {} are not yet marked", epoch.0);
-            return Err(Error::Table {
-                table: table.to_owned(),
-                reason,
-            });
+            return Err(unmarked(table, *epoch));
         }
         if 0 < self.rows {
             self.end_group().map_err(|it| failed(table, it))?;

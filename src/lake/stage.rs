@@ -1,23 +1,35 @@
 //! Staging: a worker's rows become Parquet files in the lake that no reader sees yet.
 //!
-//! Encoding happens on the worker; uploads run elsewhere and are waited for by the commit. A lake that cannot be written is tried again
-//! until it can, if there is someone to hear of it: sources wait then, and nothing has to start anew. A process that dies
-//! leaves files no log names; they are harmless and go by age.
+//! Encoding happens on the worker; uploads run elsewhere and are waited for by the commit. With an observer, a failed upload is retried until it
+//! succeeds: sources wait then, and nothing has to start anew. A process that dies leaves files that no log names; they are harmless and go by age.
+//!
+//! A worker encodes the rows of a few folders as they come, while they are warm. Rows of all others wait in a `Pool` as they are, so memory
+//! does not grow with the number of folders.
 
-use super::parquet_file::{ParquetFile, cut, file_columns, file_schema};
+use super::parquet_file::{ParquetFile, Slice, cut, file_columns, file_schema};
+use super::pool::{Pool, copied};
 use super::{Error, Remedy, Store, log};
 use crate::model::Epoch;
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
 use object_store::path::Path;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+
+/// Files of partitioned tables that a worker encodes at the same time. Each takes about a megabyte of buffers.
+const OPEN_FILES_MAX: usize = 16;
+/// A file that got no rows from so many batches makes room for one of another folder.
+const IDLE_BATCHES: u64 = 16;
+/// Bytes of rows that wait to be encoded, per worker; beyond it they are written without waiting for their commit.
+const POOL_BYTES_MAX: usize = 64 << 20;
+/// Uploads that run at the same time. Each may hold a file descriptor.
+const UPLOADS_MAX: usize = 32;
 
 /// What a table looks like.
 #[derive(Clone, Debug)]
@@ -78,47 +90,115 @@ impl Staged {
     }
 }
 
+/// A file being encoded.
 struct Open {
     file: ParquetFile,
     values: Map<String, Value>,
     rows: u64,
+    /// Number of the last batch that had rows for it.
+    used: u64,
 }
 
-/// Hears of each upload that did not succeed and will be tried again.
+/// What is known of a table that rows came for.
+struct Known {
+    /// All columns, as complete rows have them.
+    schema: SchemaRef,
+    /// The columns that lie in files.
+    file_schema: SchemaRef,
+    partition_by: Vec<String>,
+}
+
+impl Known {
+    fn of(layout: &TableLayout) -> Self {
+        let nullable = |it: &Arc<Field>| it.as_ref().clone().with_nullable(true);
+        let fields: Vec<Field> = layout.schema.fields().iter().map(nullable).collect();
+        Known {
+            schema: Arc::new(Schema::new(fields)),
+            file_schema: file_schema(&layout.schema, &layout.partition_by),
+            partition_by: layout.partition_by.clone(),
+        }
+    }
+
+    /// The columns of rows that lie in files; the mark of late rows may be missing at the end.
+    fn file_columns(&self, rows: &RecordBatch) -> RecordBatch {
+        let columns = file_columns(rows, &self.partition_by);
+        let fields = self.file_schema.fields()[..columns.len()].to_vec();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+            .expect("a table's batch has the table's columns")
+    }
+}
+
+/// When rows get the mark of late rows: with an epoch, and the column of the event time that decides it.
+#[derive(Clone, Copy)]
+struct Later {
+    epoch: Epoch,
+    event_time: usize,
+}
+
+/// Observes each upload that failed and will be retried.
 pub type Told = Arc<dyn Fn(&Error) + Send + Sync>;
 
-/// The open files of one worker.
+/// The uploads of all workers of a process: how many run at the same time, and what they hold.
+#[derive(Debug)]
+pub struct Uploads {
+    bytes: AtomicUsize,
+    slots: Semaphore,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Uploads {
+            bytes: AtomicUsize::new(0),
+            slots: Semaphore::new(UPLOADS_MAX),
+        }
+    }
+}
+
+impl Uploads {
+    /// Bytes encoded and not yet uploaded.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Acquire)
+    }
+}
+
+/// The rows of one worker on their way into files.
 pub struct Stager {
     store: Store,
     runtime: Handle,
     /// Part of file names, unique to this run and worker.
     label: String,
     sequence: u64,
+    /// By commit, table and folder.
     open: BTreeMap<(Epoch, String, String), Open>,
-    schemas: BTreeMap<String, SchemaRef>,
+    /// Rows of folders without an open file, by commit and table.
+    pools: BTreeMap<(Epoch, String), Pool>,
+    tables: BTreeMap<String, Known>,
+    /// How many batches came.
+    batches: u64,
     finished: Vec<(Epoch, Staged)>,
-    /// Bytes encoded and not yet uploaded, of all workers.
-    in_flight: Arc<AtomicUsize>,
+    uploads: Arc<Uploads>,
     told: Option<Told>,
 }
 
 impl Stager {
-    /// Uploads that do not succeed fail their commit, until there is someone to be `telling`.
-    pub fn new(store: Store, runtime: Handle, label: String, in_flight: Arc<AtomicUsize>) -> Self {
+    /// Without an observer a failed upload fails its commit.
+    pub fn new(store: Store, runtime: Handle, label: String, uploads: Arc<Uploads>) -> Self {
         Stager {
             store,
             runtime,
             label,
             sequence: 0,
             open: BTreeMap::new(),
-            schemas: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            batches: 0,
             finished: Vec::new(),
-            in_flight,
+            uploads,
             told: None,
         }
     }
 
-    /// From now on uploads are tried again until they succeed.
+    /// With an observer a failed upload is retried until it succeeds.
     pub fn telling(self, told: Told) -> Self {
         Stager {
             told: Some(told),
@@ -136,9 +216,7 @@ impl Stager {
         commit: Epoch,
         rows: &RecordBatch,
     ) -> Result<(), Error> {
-        self.add(layout, commit, rows, |file, columns, _| {
-            file.write(&layout.name, &columns)
-        })
+        self.add(layout, commit, rows, None)
     }
 
     /// Adds rows of an epoch that lack the mark of late rows, the last column of the table; `mark` gives it to them.
@@ -154,13 +232,8 @@ impl Stager {
         commit: Epoch,
         rows: &RecordBatch,
     ) -> Result<(), Error> {
-        let times = rows
-            .column(event_time)
-            .as_primitive::<TimestampMicrosecondType>();
-        self.add(layout, commit, rows, |file, columns, at| {
-            let times = times.slice(at.start, at.len());
-            file.write_unmarked(&layout.name, &columns, epoch, times)
-        })
+        let later = Later { epoch, event_time };
+        self.add(layout, commit, rows, Some(later))
     }
 
     /// Marks the rows of this epoch and of those before that came after the watermark had passed them.
@@ -177,11 +250,13 @@ impl Stager {
             }
         }
         for key in full {
-            if let Some(open) = self.open.remove(&key) {
-                self.close(key, open, false)?;
-            }
+            self.close_open(key)?;
         }
-        Ok(())
+        if let Some(known) = self.tables.get(table) {
+            let pools = self.pools.iter_mut().filter(|it| it.0.1 == table);
+            pools.for_each(|it| it.1.mark(&known.schema, epoch, watermark));
+        }
+        self.write_pools_if_many()
     }
 
     fn add(
@@ -189,44 +264,127 @@ impl Stager {
         layout: &TableLayout,
         commit: Epoch,
         rows: &RecordBatch,
-        write: impl Fn(&mut ParquetFile, RecordBatch, Range<usize>) -> Result<(), Error>,
+        later: Option<Later>,
     ) -> Result<(), Error> {
-        let schema = self
-            .schemas
-            .entry(layout.name.clone())
-            .or_insert_with(|| file_schema(&layout.schema, &layout.partition_by))
-            .clone();
-        let columns = file_columns(rows, &layout.partition_by);
-        let known = Schema::new(schema.fields()[..columns.len()].to_vec());
-        let columns = RecordBatch::try_new(Arc::new(known), columns)
-            .expect("a table's batch has the table's columns");
+        if !self.tables.contains_key(&layout.name) {
+            self.tables.insert(layout.name.clone(), Known::of(layout));
+        }
+        let columns = self.tables[&layout.name].file_columns(rows);
+        self.batches += 1;
+        let mut waiting = Vec::new();
         for slice in cut(rows, &layout.partition_by) {
-            let key = (commit, layout.name.clone(), slice.folder);
-            let (start, count) = (slice.rows.start, slice.rows.len());
-            let columns = columns.slice(start, count);
-            if !self.open.contains_key(&key) {
-                let file = ParquetFile::new(&layout.name, schema.clone(), columns.columns())?;
-                self.open.insert(
-                    key.clone(),
-                    Open {
-                        file,
-                        values: slice.values,
-                        rows: 0,
-                    },
-                );
-            }
-            let Some(open) = self.open.get_mut(&key) else {
+            let key = (commit, layout.name.clone(), slice.folder.clone());
+            if !self.open.contains_key(&key) && !self.has_room(layout)? {
+                waiting.push(slice);
                 continue;
+            }
+            self.encode(key, slice, &columns, rows, later)?;
+        }
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let pool = self.pools.entry((commit, layout.name.clone())).or_default();
+        let rows = copied(rows, &waiting);
+        match later {
+            None => pool.add(rows),
+            Some(later) => pool.add_unmarked(later.epoch, later.event_time, rows),
+        }
+        self.write_pools_if_many()
+    }
+
+    /// Writes rows of one folder to its open file, which is opened if need be.
+    fn encode(
+        &mut self,
+        key: (Epoch, String, String),
+        slice: Slice,
+        columns: &RecordBatch,
+        rows: &RecordBatch,
+        later: Option<Later>,
+    ) -> Result<(), Error> {
+        let (start, count) = (slice.rows.start, slice.rows.len());
+        let columns = columns.slice(start, count);
+        let table = key.1.clone();
+        if !self.open.contains_key(&key) {
+            let schema = self.tables[&table].file_schema.clone();
+            let open = Open {
+                file: ParquetFile::new(&table, schema, columns.columns())?,
+                values: slice.values,
+                rows: 0,
+                used: 0,
             };
-            write(&mut open.file, columns, slice.rows)?;
-            open.rows += count as u64;
-            if open.file.is_full()
-                && let Some(open) = self.open.remove(&key)
-            {
-                self.close(key, open, false)?;
+            self.open.insert(key.clone(), open);
+        }
+        let open = self.open.get_mut(&key).expect("it is open now");
+        match later {
+            None => open.file.write(&table, &columns)?,
+            Some(Later { epoch, event_time }) => {
+                let times = rows.column(event_time);
+                let times = times.as_primitive::<TimestampMicrosecondType>();
+                let times = times.slice(start, count);
+                open.file.write_unmarked(&table, &columns, epoch, times)?;
             }
         }
+        open.rows += count as u64;
+        open.used = self.batches;
+        match open.file.is_full() {
+            true => self.close_open(key),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a file may be opened for another folder of a table; an idle one is closed for it.
+    fn has_room(&mut self, layout: &TableLayout) -> Result<bool, Error> {
+        let folders = self.open.iter().filter(|it| !it.0.2.is_empty());
+        if layout.partition_by.is_empty() || folders.clone().count() < OPEN_FILES_MAX {
+            return Ok(true);
+        }
+        let idle =
+            folders.filter(|(_, it)| it.used + IDLE_BATCHES <= self.batches && it.file.is_marked());
+        let Some(key) = idle.min_by_key(|it| it.1.used).map(|it| it.0.clone()) else {
+            return Ok(false);
+        };
+        self.close_open(key)?;
+        Ok(true)
+    }
+
+    fn write_pools_if_many(&mut self) -> Result<(), Error> {
+        if self.pools.values().map(Pool::bytes).sum::<usize>() <= POOL_BYTES_MAX {
+            return Ok(());
+        }
+        let all: Vec<_> = self.pools.keys().cloned().collect();
+        all.into_iter().try_for_each(|it| self.write_pool(it))
+    }
+
+    /// Writes the complete rows of a pool, a file for each folder.
+    fn write_pool(&mut self, (commit, table): (Epoch, String)) -> Result<(), Error> {
+        let known = &self.tables[&table];
+        let pool = self.pools.get_mut(&(commit, table.clone()));
+        let Some(rows) = pool.and_then(|it| it.take(&known.schema, &known.partition_by)) else {
+            return Ok(());
+        };
+        let columns = known.file_columns(&rows);
+        let slices = cut(&rows, &known.partition_by);
+        let schema = known.file_schema.clone();
+        for slice in slices {
+            let columns = columns.slice(slice.rows.start, slice.rows.len());
+            let mut file = ParquetFile::new(&table, schema.clone(), columns.columns())?;
+            file.write(&table, &columns)?;
+            let open = Open {
+                file,
+                values: slice.values,
+                rows: slice.rows.len() as u64,
+                used: self.batches,
+            };
+            self.close((commit, table.clone(), slice.folder), open, false)?;
+        }
         Ok(())
+    }
+
+    fn close_open(&mut self, key: (Epoch, String, String)) -> Result<(), Error> {
+        match self.open.remove(&key) {
+            Some(open) => self.close(key, open, false),
+            None => Ok(()),
+        }
     }
 
     /// Writes rows of a view as a file of their own.
@@ -253,6 +411,7 @@ impl Stager {
             file,
             values: Map::new(),
             rows: rows.num_rows() as u64,
+            used: self.batches,
         };
         self.close((commit, layout.name.clone(), String::new()), open, is_open)
     }
@@ -269,9 +428,15 @@ impl Stager {
             .cloned()
             .collect();
         for key in due {
-            if let Some(open) = self.open.remove(&key) {
-                self.close(key, open, false)?;
+            self.close_open(key)?;
+        }
+        let pools = self.pools.keys().filter(|it| all || it.0 <= commit);
+        for key in pools.cloned().collect::<Vec<_>>() {
+            if let Some(epoch) = self.pools[&key].first_unmarked() {
+                return Err(unmarked(&key.1, epoch));
             }
+            self.write_pool(key.clone())?;
+            self.pools.remove(&key);
         }
         let (due, later) = std::mem::take(&mut self.finished)
             .into_iter()
@@ -303,13 +468,15 @@ impl Stager {
             "path": path, "partitionValues": open.values, "size": size, "modificationTime": crate::model::wall_ms(),
             "dataChange": true, "stats": statistics,
         }});
-        let (store, in_flight) = (self.store.clone(), Arc::clone(&self.in_flight));
+        let (store, uploads) = (self.store.clone(), Arc::clone(&self.uploads));
         let told = self.told.clone();
         let full = Path::from(format!("{table}/{path}"));
-        in_flight.fetch_add(size, Ordering::AcqRel);
+        uploads.bytes.fetch_add(size, Ordering::AcqRel);
         let upload = self.runtime.spawn(async move {
+            let slot = uploads.slots.acquire().await;
+            let _slot = slot.expect("nobody closes the semaphore");
             let result = upload(&store, &full, Bytes::from(bytes), told).await;
-            in_flight.fetch_sub(size, Ordering::AcqRel);
+            uploads.bytes.fetch_sub(size, Ordering::AcqRel);
             result
         });
         self.finished.push((
@@ -323,6 +490,14 @@ impl Stager {
             },
         ));
         Ok(())
+    }
+}
+
+/// Rows of a commit that is due lack their mark.
+pub(super) fn unmarked(table: &str, epoch: Epoch) -> Error {
+    Error::Table {
+        table: table.to_owned(),
+        reason: format!("rows of epoch {} are not yet marked", epoch.0),
     }
 }
 
@@ -340,3 +515,6 @@ async fn upload(store: &Store, path: &Path, bytes: Bytes, told: Option<Told>) ->
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,9 +148,9 @@ async fn process(store: &Store, number: usize) {
         }
     };
     let runtime = tokio::runtime::Handle::current();
-    let in_flight = Arc::new(AtomicUsize::new(0));
-    let mut stager = Stager::new(store.clone(), runtime, writer, in_flight)
-        .telling(tell_of_uploads(told.clone()));
+    let uploads = Arc::default();
+    let mut stager =
+        Stager::new(store.clone(), runtime, writer, uploads).telling(tell_of_uploads(told.clone()));
     for _ in 0..COMMITS {
         let (last, versions) = claim.into_parts();
         let state = match last.tables.get(TABLE) {
