@@ -67,11 +67,21 @@ pub async fn run(
         .and_then(|it| it.to_str().ok())
         .and_then(Format::of);
     let export = format.is_some() || request["export"] == json!(true);
-    let answer = match export {
-        true => app.queries.export_as(&id, sql, limit).await,
-        false => app.queries.run_as(&id, sql, limit).await,
+    let asked = async {
+        match export {
+            true => app.queries.export_as(&id, sql, limit).await,
+            false => app.queries.run_as(&id, sql, limit).await,
+        }
     };
-    let answer = answer?;
+    let mut ending = app.ending.subscribe();
+    let answer = tokio::select! {
+        answer = asked => answer?,
+        _ = ending.wait_for(|it| *it) => {
+            let stopping = "the server is stopping, so the query was ended";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", stopping)
+                .hint("ask again when the server runs again"));
+        }
+    };
     let epoch = answer.epoch.to_string();
     if let Some(format) = format {
         let body = format.write(&answer).map_err(|it| {

@@ -132,3 +132,17 @@ async fn a_whole_answer_is_not_partial() {
         (&json!(false), &Json::Null)
     );
 }
+
+#[tokio::test]
+async fn a_query_that_runs_at_a_stop_is_answered() {
+    let app = app(2_000);
+    let body = Bytes::from(json!({"query": SLOW}).to_string());
+    let asked = tokio::spawn(run(State(app.clone()), HeaderMap::new(), body));
+    app.ending.send_replace(true);
+    let problem = asked
+        .await
+        .expect("no panic")
+        .expect_err("it has no answer");
+    assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(problem.code, "stopping");
+}
