@@ -132,10 +132,8 @@ def generate(binary, files, number):
 
 def crash(pipeline, arguments, step, times):
     pipeline.start(*arguments, TIDELAKE_CRASH_AT=f"{step}:{times}")
-    before = len(pipeline.log())
     if isinstance(pipeline, Cluster):
-        wait(f"step {step}", lambda: "a process ended" in pipeline.log()[before:], 60)
-        pipeline.kill()
+        pipeline.crash(f"{step}:{times}")
         return
     wait(f"step {step}", lambda: pipeline.process.poll() is not None, 60)
     assert pipeline.process.returncode == -signal.SIGABRT, f"{step}: it ended with {pipeline.process.returncode}"
@@ -151,7 +149,7 @@ def refuse(binary, pipeline, dataflow, text):
     wait("the refusal", lambda: pipeline.process.poll() is not None, 60)
     assert pipeline.process.returncode == 3, f"it ended with {pipeline.process.returncode}"
     pipeline.process = None
-    assert "line 3: source web_logs: column bytes_sent was BIGINT and is now DOUBLE" in pipeline.log()[-3000:], pipeline.log()[-3000:]
+    assert "line 5: source web_logs: column bytes_sent was BIGINT and is now DOUBLE" in pipeline.log()[-3000:], pipeline.log()[-3000:]
     assert newest() == before, "a refused start has written something"
     (dataflow / "dataflow.sql").write_text(text)
 

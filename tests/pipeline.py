@@ -6,6 +6,7 @@ Nothing here judges: it starts, kills, waits and asks. A wait has a condition an
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -61,9 +62,9 @@ class Pipeline:
         if kind is not None:
             print(f"--- end of {self.folder}/log:\n{self.log()[-5000:]}", file=sys.stderr)
 
-    def start(self, workers=2, **environment):
-        """Starts it and does not wait; `environment` is for this start only."""
-        self.launch(["run"], workers, environment)
+    def start(self, workers=2, arguments=(), **environment):
+        """Starts it and does not wait; `arguments` and `environment` are for this start only."""
+        self.launch(["run", *arguments], workers, environment)
 
     def launch(self, how, workers, environment):
         assert self.process is None, "it runs already"
@@ -72,6 +73,7 @@ class Pipeline:
         if self.source is not None:
             command += ["--input", str(self.source)]
         environment = {**os.environ, **self.environment, **environment}
+        self.logged_before = len(self.log()) if (self.folder / "log").exists() else 0
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
@@ -161,6 +163,16 @@ class Cluster(Pipeline):
     def ask(self, process):
         """From now on this process is asked."""
         self.port = self.first_port + process
+
+    def first_end(self):
+        """Number and status of the first process that ended by itself since the start, as the supervisor says; none if none did."""
+        return re.search(r"a process ended; all will be started again process=(\d+) status=(.+)", self.log()[self.logged_before:])
+
+    def crash(self, step, seconds=60, feed=lambda: None):
+        """Waits until process 0, which claims and commits for all, has been ended at a step, and by nothing else."""
+        end = wait(f"step {step}", lambda: feed() or self.first_end(), seconds)
+        self.kill()
+        assert end[1] == "0" and "SIGABRT" in end[2], f"{step}: process {end[1]} ended first, with {end[2]}"
 
     def pids(self):
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
