@@ -99,42 +99,32 @@ def generate(binary, files, number):
 def crash(pipeline, step, number, workers, processes):
     """Runs until the step is passed so often. More input comes while it runs, so that there are commits enough."""
     settings = {"TIDELAKE_CRASH_AT": f"{step}:{number}"}
-    if processes == 1:
-        pipeline.start(workers, **settings)
-    else:
+    feeding = itertools.count(1001)
+    feed = lambda: generate(pipeline.binary, pipeline.source, next(feeding))
+    if processes != 1:
         pipeline.start(workers, processes, **settings)
-    before = len(pipeline.log())
-    feeding = 0
-
-    def ended():
-        nonlocal feeding
-        if processes == 1:
-            return pipeline.process.poll() is not None
-        if "a process ended" in pipeline.log()[before:]:
-            return True
-        return False
-
-    end = time.monotonic() + 60
-    while not ended():
-        assert time.monotonic() < end, f"step {step} was not passed {number} times"
-        feeding += 1
-        generate(pipeline.binary, pipeline.source, 1000 + feeding)
-        time.sleep(0.2)
-    if processes == 1:
-        assert pipeline.process.returncode == -signal.SIGABRT, f"{step}: it ended with {pipeline.process.returncode}"
-        pipeline.process = None
-    else:
-        pipeline.kill()
+        pipeline.crash(f"{step}:{number}", feed=feed)
+        return
+    pipeline.start(workers, **settings)
+    wait(f"step {step}:{number}", lambda: feed() or pipeline.process.poll() is not None, 60)
+    assert pipeline.process.returncode == -signal.SIGABRT, f"{step}: it ended with {pipeline.process.returncode}"
+    pipeline.process = None
 
 
 def fence(binary, first, root):
-    """A second instance on the same lake: the first one stops at its next commit and says so."""
+    """A second instance on the same lake: it is refused, unless told to take over; then the first one stops at its next commit and says so."""
     first.start(workers=1)
     wait("the first instance serves", lambda: first.get("/readyz"))
-    second = Pipeline(binary, DATAFLOWS / "web_logs", root, first.source, first.environment, commit_interval=0.5)
+    second = Pipeline(binary, DATAFLOWS / "web_logs", root / "second", first.source, first.environment, commit_interval=0.5)
     second.lake = first.lake
     with second:
         second.start(workers=1)
+        wait("the second instance ends", lambda: second.process.poll() is not None)
+        assert second.process.returncode == 4, f"it ended with {second.process.returncode}"
+        assert "--take-over" in second.log(), "it does not say what one can do"
+        second.process = None
+        assert first.process.poll() is None and first.get("/readyz"), "the first instance was disturbed"
+        second.start(workers=1, arguments=["--take-over"])
         wait("the second instance serves", lambda: second.get("/readyz"))
         for number in itertools.count():
             if first.process.poll() is not None:

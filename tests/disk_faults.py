@@ -6,7 +6,7 @@
 Run it with the Python that tests/readers/setup.sh makes. The lake lies on a small disk in memory, mounted where only this test
 sees it; that takes `unshare` with the right to mount, and without it the test fails. While nothing can be written, the health
 must say why within 15 seconds, live views must go on, then reading must wait, and memory must not grow; when it can be again, everything must
-go on without a restart. Then the program is killed while the disk is full: a start on the full disk must end with a reason, a start
+go on without a restart. A stop meanwhile must end the program and say what is not in the lake. Then the program is killed while the disk is full: a start on the full disk must end with a reason, a start
 after that go on. Then the disk fills, and the program is killed, at random moments. At each quiet moment `tidelake verify` must prove the lake; at the
 end DuckDB recounts it. SEED repeats a run.
 """
@@ -16,6 +16,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -121,6 +122,9 @@ def run(binary, root, disk):
         suffer(pipeline, source, disk.fill, disk.free, "disk is full")
         suffer(pipeline, source, disk.make_read_only, disk.make_writable, "read-only")
 
+        for signals in ([signal.SIGTERM], [signal.SIGINT, signal.SIGINT]):
+            stop_without_commit(pipeline, source, disk, signals)
+
         disk.fill()
         source.grow()
         wait("the lake is down", lambda: lake(pipeline)["status"] == "down")
@@ -199,6 +203,28 @@ def suffer(pipeline, source, begin, end, words):
     print(f"all is well {time.monotonic() - ended:.1f} s after")
     assert process.poll() is None
     prove(pipeline)
+
+
+def stop_without_commit(pipeline, source, disk, signals):
+    """While nothing can be written, a stop ends the process all the same, and says what is not in the lake; nothing is lost."""
+    disk.fill()
+    source.grow()
+    wait("the lake is down", lambda: lake(pipeline)["status"] == "down")
+    pipeline.wait_value("SELECT requests FROM totals", source.total)
+    before = len(pipeline.log())
+    began = time.monotonic()
+    for number in signals:
+        pipeline.process.send_signal(number)
+        wait("it says that it stops", lambda: "stopping" in pipeline.log()[before:])
+    code = pipeline.process.wait(timeout=60)
+    pipeline.process = None
+    said = pipeline.log()[before:].strip().splitlines()[-1]
+    assert code == 5 and f"{EVENTS} records" in said and "not in the lake" in said, f"it ended with {code}: {said}"
+    print(f"stopped after {time.monotonic() - began:.1f} s: {said}")
+    prove(pipeline)
+    disk.free()
+    pipeline.start()
+    settle(pipeline, source)
 
 
 def memory(process):

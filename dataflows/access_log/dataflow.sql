@@ -1,5 +1,7 @@
 -- Access logs of real web servers: common, combined and nginx formats.
 
+SET dataflow = 'access_log';
+
 CREATE SOURCE access_log (
   ip          TEXT,
   user_id     TEXT,

@@ -1,5 +1,7 @@
 -- Web server events: enriched into the lake, and live per minute, per endpoint, per key.
 
+SET dataflow = 'web_logs';
+
 CREATE SOURCE web_logs (
   timestamp      TIMESTAMP NOT NULL,
   ip             TEXT,

@@ -1,12 +1,12 @@
 //! The `tidelake` command: arguments and environment become settings, settings become a run.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong dataflow, 75 another
-//! process of the cluster is gone: start all again, 141 nobody reads what it prints.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong dataflow, 4 another process holds the lake, 5 stopped without the last commit (nothing is
+//! lost), 75 another process of the cluster is gone: start all again, 141 nobody reads what it prints.
 
 use super::client::{self, Output};
 use super::generate::{self, Files, Load, Target, Topic};
 use super::settings::Settings;
-use crate::coordinator::{Options, TICK_MS, growth};
+use crate::coordinator::{Options, TICK_MS, growth, identity};
 use crate::http::{Access, HostPattern};
 use crate::plan::Dataflow;
 use anyhow::{Context, Result};
@@ -192,6 +192,12 @@ struct Serving {
     /// Seconds after which event time goes on by the wall clock when nothing comes at all, so that windows close.
     #[arg(long, env = "TIDELAKE_CLOSE_TIMEOUT", default_value_t = 30.0)]
     close_timeout: f64,
+    /// Hours for which versions of the lake's tables can be read after newer ones came, for time travel; at most a week.
+    #[arg(long, env = "TIDELAKE_VERSION_RETENTION", default_value_t = 168, value_parser = clap::value_parser!(u16).range(1..=168))]
+    version_retention: u16,
+    /// Take the lake from the process that holds it: that one stops at its next commit.
+    #[arg(long)]
+    take_over: bool,
     /// Origins whose pages may read the API, or *.
     #[arg(long, env = "TIDELAKE_CORS", value_delimiter = ',')]
     cors: Vec<String>,
@@ -236,6 +242,8 @@ impl Serving {
             commit_interval_ms,
             idle_ms: (self.idle_timeout * 1000.0) as u64,
             close_idle_ms: (self.close_timeout * 1000.0) as u64,
+            version_retention: Duration::from_secs(3600 * u64::from(self.version_retention)),
+            take_over: self.take_over,
             ..Options::default()
         }
     }
@@ -304,8 +312,11 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     use crate::coordinator::Error;
     match error.downcast_ref::<Error>() {
         Some(Error::Ended { .. } | Error::Cluster(crate::cluster::Error::Deadline { .. })) => 75,
+        Some(Error::Held { .. }) => 4,
+        Some(Error::Uncommitted { .. }) => 5,
         Some(Error::Cluster(crate::cluster::Error::Refused { .. })) => 2,
-        Some(Error::Refused { .. }) => 3,
+        Some(Error::Refused { .. } | Error::Unfit { .. } | Error::Unnamed { .. }) => 3,
+        None if let Some(unclean) = error.downcast_ref::<super::up::Unclean>() => unclean.code,
         None if error.is::<crate::sql::Error>() => 3,
         None if error
             .downcast_ref::<crate::verify::Error>()
@@ -386,6 +397,10 @@ fn run(
                     .flat_map(|it| ["--input".to_owned(), it.display().to_string()]),
             );
             arguments.extend(["--workers".to_owned(), serving.workers.to_string()]);
+            arguments.extend([
+                "--version-retention".to_owned(),
+                serving.version_retention.to_string(),
+            ]);
             for (flag, seconds) in [
                 ("--commit-interval", serving.commit_interval),
                 ("--idle-timeout", serving.idle_timeout),
@@ -409,6 +424,7 @@ fn run(
                 processes: processes.into(),
                 listen: serving.address(),
                 arguments,
+                take_over: serving.take_over,
             };
             runtime.block_on(super::up::up(&cluster))
         }
@@ -594,7 +610,9 @@ pub(super) async fn load(folder: &std::path::Path, settings: &Settings) -> Resul
 /// Says what a start of a dataflow would change in a lake.
 async fn compare(dataflow: &Dataflow, lake: &str) -> Result<()> {
     let store = crate::lake::Store::open_existing(lake)?;
+    let dataflow = &identity::identified(dataflow, &store).await?;
     let newest = store.newest_manifest(&dataflow.name).await?;
+    identity::check(dataflow, &store, newest.as_ref()).await?;
     match newest.filter(|it| !it.tables.is_empty()) {
         Some(newest) => {
             println!("since commit {} of {}:", newest.number, newest.epoch.iso());

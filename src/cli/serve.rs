@@ -20,8 +20,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+/// A stop takes no longer, whatever the lake does; supervisors wait for ten seconds, as a rule.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
 /// Clocks of a cluster that are further apart than this are worth a word.
 const SKEW_MS_MAX: i64 = 500;
 
@@ -71,7 +74,8 @@ pub async fn run(
         lake = %pipeline.store.url,
         "serving http://{address}/"
     );
-    if let Some(ending) = until_told_or_ended(&pipeline).await {
+    let mut signals = Signals::listen()?;
+    if let Some(ending) = until_told_or_ended(&pipeline, &mut signals).await {
         let process = pipeline.process;
         if pipeline.processes == 1 {
             pipeline.stop().await?;
@@ -81,26 +85,51 @@ pub async fn run(
         }
         return Err(coordinator::Error::Ended { process, ending }.into());
     }
-    tracing::info!("stopping: reading ends, the last epoch is committed");
+    tracing::info!("stopping: reading ends, the last epoch is committed; once more ends at once");
     stop.send_replace(true);
-    pipeline.stop().await?;
-    let _ = server.await;
+    let mut enough = std::pin::pin!(async {
+        tokio::select! {
+            () = signals.next() => {}
+            () = tokio::time::sleep(STOP_WITHIN) => {}
+        }
+    });
+    pipeline.stop_until(enough.as_mut()).await?;
+    tokio::select! {
+        _ = server => {}
+        () = enough => tracing::warn!("some requests did not end in time"),
+    }
     tracing::info!("stopped; the next start goes on from here");
     Ok(())
 }
 
+/// What a terminal or a supervisor says to end the process.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 /// Why the pipeline cannot go on; nothing if it was asked to stop, here or in another process.
-async fn until_told_or_ended(pipeline: &Pipeline) -> Option<Ending> {
-    let mut terminate =
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(it) => it,
-            Err(_) => return None,
-        };
+async fn until_told_or_ended(pipeline: &Pipeline, signals: &mut Signals) -> Option<Ending> {
     let mut look = tokio::time::interval(Duration::from_millis(200));
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return None,
-            _ = terminate.recv() => return None,
+            () = signals.next() => return None,
             _ = look.tick() => match pipeline.ending() {
                 Some(ending) => return Some(ending),
                 None if pipeline.is_stopping() => return None,

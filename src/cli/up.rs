@@ -13,8 +13,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Exit codes after which another start would end the same way: wrong usage, wrong dataflow.
-const HOPELESS: [i32; 2] = [2, 3];
+/// Exit codes after which another start would end the same way: wrong usage, wrong dataflow, a lake that another process holds.
+const HOPELESS: [i32; 3] = [2, 3, 4];
 /// First pause before a restart; doubled each time, up to the longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -33,7 +33,21 @@ pub struct Cluster {
     pub listen: SocketAddr,
     /// Arguments of `tidelake run` without those that differ between processes.
     pub arguments: Vec<String>,
+    /// Whether the first start takes the lake from whoever holds it.
+    pub take_over: bool,
 }
+
+/// A stop after which not all was as it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("not all processes stopped cleanly: {}", .processes.join("; "))]
+pub struct Unclean {
+    processes: Vec<String>,
+    /// For the shell: that of a process that could not make its last commit, if there is one.
+    pub code: u8,
+}
+
+/// The exit code of a process that was stopped without its last commit.
+const UNCOMMITTED: u8 = 5;
 
 struct Process {
     number: usize,
@@ -123,6 +137,7 @@ fn start_all(cluster: &Cluster, hosts: &PathBuf, restarts: u32) -> Result<Vec<Pr
                 .arg("--hosts")
                 .arg(hosts)
                 .args(["--listen", &address(cluster, number)?.to_string()])
+                .args((cluster.take_over && restarts == 0).then_some("--take-over"))
                 .env("TIDELAKE_RESTARTS", restarts.to_string())
                 .stdin(Stdio::null())
                 .stderr(Stdio::piped())
@@ -220,12 +235,15 @@ async fn stop_all(processes: &mut [Process]) -> Result<()> {
         unsafe { libc::kill(pid, libc::SIGTERM) };
     }
     let deadline = Instant::now() + STOP_WITHIN;
-    let mut unclean = Vec::new();
+    let (mut unclean, mut code) = (Vec::new(), 1);
     for process in processes.iter_mut() {
         loop {
             match process.child.try_wait()? {
                 Some(status) if status.success() => break,
                 Some(status) => {
+                    if status.code() == Some(UNCOMMITTED.into()) {
+                        code = UNCOMMITTED;
+                    }
                     unclean.push(format!("process {}: {status}", process.number));
                     break;
                 }
@@ -240,7 +258,11 @@ async fn stop_all(processes: &mut [Process]) -> Result<()> {
         }
     }
     if !unclean.is_empty() {
-        bail!("not all processes stopped cleanly: {}", unclean.join("; "));
+        return Err(Unclean {
+            processes: unclean,
+            code,
+        }
+        .into());
     }
     tracing::info!("all processes stopped; the next start goes on from here");
     Ok(())

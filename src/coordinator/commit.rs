@@ -2,7 +2,7 @@
 
 use super::part::Part;
 use super::peers::Message;
-use super::{Error, outputs, state};
+use super::{Error, outputs, state, stored};
 use crate::cluster;
 use crate::engine::{self, ClockState, StateContent, StateRecord};
 use crate::lake::{
@@ -37,12 +37,14 @@ pub struct Committed {
     pub versions: BTreeMap<String, u64>,
     /// Where each source goes on after a restart.
     pub offsets: SourceOffsets,
+    /// Records that were ever read and are committed, decodable or not.
+    pub read: u64,
     /// Why the lake cannot be written, while it cannot.
     pub problem: Option<String>,
 }
 
 impl Committed {
-    pub(super) fn at(manifest: &Manifest) -> Self {
+    pub(super) fn at(manifest: &Manifest, totals: &BTreeMap<String, Totals>) -> Self {
         Committed {
             number: manifest.number,
             generation: manifest.generation,
@@ -55,6 +57,7 @@ impl Committed {
                 .map(|(name, it)| (name.clone(), it.version))
                 .collect(),
             offsets: manifest.offsets.clone(),
+            read: totals.values().map(|it| it.records + it.undecoded).sum(),
             problem: None,
         }
     }
@@ -104,6 +107,7 @@ pub(super) struct Committer {
     /// The other processes of the cluster, if there are any.
     peers: Option<cluster::Sender>,
     settings: engine::Settings,
+    version_retention: Duration,
     merging: BTreeSet<String>,
     merged: Vec<Compaction>,
     merges: (
@@ -129,6 +133,7 @@ impl Committer {
         unsettled: Arc<AtomicUsize>,
         peers: Option<cluster::Sender>,
         settings: engine::Settings,
+        version_retention: Duration,
         obsolete: Vec<StateFile>,
     ) -> Self {
         Committer {
@@ -142,6 +147,7 @@ impl Committer {
             unsettled,
             peers,
             settings,
+            version_retention,
             merging: BTreeSet::new(),
             merged: Vec::new(),
             merges: unbounded_channel(),
@@ -216,8 +222,7 @@ impl Committer {
                 }
             }
         }
-        let mut next = self.last.clone();
-        next.number += 1;
+        let mut next = self.last.after();
         next.epoch = epoch;
         next.written_ms = now_ms;
         let mut adds: BTreeMap<String, Vec<(Value, bool)>> = BTreeMap::new();
@@ -311,7 +316,7 @@ impl Committer {
         }
         let committed = Committed {
             duration_ms: began.elapsed().as_millis() as u64,
-            ..Committed::at(&self.last)
+            ..Committed::at(&self.last, &self.totals)
         };
         tracing::debug!(
             epoch = epoch.0,
@@ -363,8 +368,7 @@ impl Committer {
         records: Vec<engine::StateRecord>,
     ) -> Result<Vec<StateFile>, Error> {
         let name = |kind: &str| format!("{:020}-{}-{kind}", next.number, &next.writer[..8]);
-        let clocks: BTreeMap<String, ClockState> =
-            serde_json::from_value(next.clocks.clone()).unwrap_or_default();
+        let clocks = stored::clocks(next)?;
         let over = over(&self.dataflow, &self.settings, &clocks, next.epoch);
         // Of windows that are closed nothing is needed any more.
         let lives = |it: &engine::StateRecord| is_open(it, &over);
@@ -420,8 +424,9 @@ impl Committer {
         for (name, state) in &mut self.tables {
             if state.wants_checkpoint() {
                 let (store, name, settled) = (self.store.clone(), name.clone(), self.last.epoch);
+                let retention = self.version_retention;
                 tokio::spawn(async move {
-                    if let Err(error) = store.maintain(&name, settled).await {
+                    if let Err(error) = store.maintain(&name, settled, retention).await {
                         tracing::warn!(table = name, %error, "log checkpoint failed; trying again later");
                     }
                 });
@@ -438,8 +443,8 @@ impl Committer {
                 tokio::spawn(async move {
                     let mut merged = Vec::new();
                     for small in folders {
-                        let file = format!("m{epoch:016}-{}.zstd.parquet", uuid::Uuid::new_v4());
-                        match store.merge(&layout, small, &file).await {
+                        let label = format!("m{epoch:016}-{}", uuid::Uuid::new_v4());
+                        match store.merge(&layout, small, &label).await {
                             Ok(it) => merged.push(it),
                             Err(error) => {
                                 let _ = done.send(Err((name, error)));

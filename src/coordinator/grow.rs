@@ -12,10 +12,10 @@ use super::commit::{crash_point, is_open, over};
 use super::growth::Growth;
 use super::refill;
 use super::replay::{self, Replay};
-use super::{Claimed, Error, outputs, state};
-use crate::engine::{self, ClockState, EventTimes, StateRecord};
+use super::{Claimed, Error, outputs, state, stored};
+use crate::engine::{self, ClockState, StateRecord};
 use crate::lake::{
-    self, Commit, Manifest, Stager, StateFile, Store, TableEntry, TableLayout, app_id, commit_info,
+    Commit, Manifest, Stager, StateFile, Store, TableEntry, TableState, app_id, commit_info,
     remove_of, txn,
 };
 use crate::model::{Epoch, Row, batch_of_rows, wall_ms};
@@ -24,7 +24,6 @@ use crate::plan::{
     dead_letter_schema, nullable,
 };
 use crate::sql::{self, Records};
-use crate::view::Totals;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{MemTable, TableProvider};
@@ -81,8 +80,7 @@ async fn grow(
         tracing::info!("before the start: {sentence}");
     }
     let last = &claimed.manifest;
-    let clocks: BTreeMap<String, ClockState> =
-        serde_json::from_value(last.clocks.clone()).unwrap_or_default();
+    let clocks = stored::clocks(last)?;
     let views: BTreeSet<String> = growth.views.keys().cloned().collect();
     let records = archive(dataflow, store, &claimed, &views, replay).await?;
     let filled = refill::fill(dataflow, &views, &records, settings.workers).await?;
@@ -92,8 +90,7 @@ async fn grow(
     let files = stage(dataflow, store, last.epoch, &last.writer, rows, replay).await?;
     crash_point("parts");
 
-    let mut next = last.clone();
-    next.number += 1;
+    let mut next = last.after();
     next.written_ms = wall_ms();
     next.definitions =
         serde_json::to_value(&growth.definitions).map_err(|it| Error::State(it.to_string()))?;
@@ -126,14 +123,35 @@ async fn grow(
             continue;
         }
         let operation = match was {
-            None => "CREATE TABLE",
+            None => "WRITE",
             Some(_) if fills => "OVERWRITE",
             Some(_) if grows => "ADD COLUMNS",
             Some(_) => "REPLAY",
         };
         let (number, now_ms) = (next.number, next.written_ms);
+        let made = match was {
+            Some(was) => was.clone(),
+            None => {
+                let made = store.create_table(&layout, &dataflow.name, now_ms);
+                TableState::made_at(made.await?)
+            }
+        };
+        if was.is_none() && !files.contains_key(name) {
+            let entry = TableEntry {
+                version: made.version,
+                ..TableEntry::default()
+            };
+            next.tables.insert(name.clone(), entry);
+            continue;
+        }
         let mut actions = vec![
-            commit_info(operation, next.epoch.0, number, !fills && !loses, now_ms),
+            commit_info(
+                operation,
+                next.epoch.0,
+                number,
+                was.is_none() || !fills && !loses,
+                now_ms,
+            ),
             txn(&app(name), number, now_ms),
             txn(
                 &format!("{}#generation", app(name)),
@@ -141,26 +159,23 @@ async fn grow(
                 now_ms,
             ),
         ];
-        let mut after = was.cloned().unwrap_or_default();
-        match was {
-            None => actions.extend(creation(store, &layout, now_ms).await?),
-            Some(was) => {
-                actions.extend(store.column_change(&layout, was.version).await?);
-                if fills {
-                    let old = store.files_at(name, was.version).await?;
-                    actions.extend(old.iter().map(|it| remove_of(it, true, now_ms)));
-                    (after.open_files, after.small_files) = Default::default();
-                }
-                if loses {
-                    let is_rewritten = |it: &&Value| replay.folders.contains(folder(it));
-                    let old = store.files_at(name, was.version).await?;
-                    let old = old.iter().filter(is_rewritten);
-                    actions.extend(old.map(|it| remove_of(it, true, now_ms)));
-                    after.small_files.retain(|it| !is_rewritten(&it));
-                }
-                after.version += 1;
+        let mut after = made;
+        if let Some(was) = was {
+            actions.extend(store.column_change(&layout, was.version).await?);
+            if fills {
+                let old = store.files_at(name, was.version).await?;
+                actions.extend(old.iter().map(|it| remove_of(it, true, now_ms)));
+                (after.open_files, after.small_files) = Default::default();
+            }
+            if loses {
+                let is_rewritten = |it: &&Value| replay.folders.contains(folder(it));
+                let old = store.files_at(name, was.version).await?;
+                let old = old.iter().filter(is_rewritten);
+                actions.extend(old.map(|it| remove_of(it, true, now_ms)));
+                after.small_files.retain(|it| !is_rewritten(&it));
             }
         }
+        after.version += 1;
         for (add, open) in files.get(name).into_iter().flatten() {
             match open {
                 true => after.open_files.push(add.clone()),
@@ -192,6 +207,7 @@ async fn grow(
         tables,
         obsolete,
         grown: growth.sentences(),
+        lease: claimed.lease,
     })
 }
 
@@ -201,8 +217,7 @@ fn count(next: &mut Manifest, replay: &Replay) -> Result<(), Error> {
         return Ok(());
     }
     next.requests_done.clone_from(&replay.requests);
-    let mut totals: BTreeMap<String, Totals> =
-        serde_json::from_value(next.totals.clone()).unwrap_or_default();
+    let mut totals = stored::totals(next)?;
     for (source, partitions) in &replay.counts {
         let totals = totals.entry(source.clone()).or_default();
         for (partition, counts) in partitions {
@@ -228,18 +243,6 @@ fn folder(add: &Value) -> &str {
 /// The view a stateful operator belongs to.
 fn view_of(operator: &str) -> &str {
     operator.rsplit_once('.').map_or(operator, |it| it.0)
-}
-
-/// The new table, in the entry that is its first version. A table that another one made is not touched.
-async fn creation(store: &Store, layout: &TableLayout, now_ms: u64) -> Result<Vec<Value>, Error> {
-    if !store.log_entries(&layout.name).await?.is_empty() {
-        return Err(lake::Error::Table {
-            table: layout.name.clone(),
-            reason: "it is there and is none of this dataflow; give the view another name or move the table away".to_owned(),
-        }
-        .into());
-    }
-    Ok(layout.creation(now_ms)?)
 }
 
 /// Everything in the lake that these views can be filled from.
@@ -311,9 +314,7 @@ async fn archive(
             records.relations.insert(source.name.clone(), provider);
         }
     }
-    let event_times: BTreeMap<String, EventTimes> =
-        serde_json::from_value(claimed.manifest.event_times.clone()).unwrap_or_default();
-    records.now_us = event_times
+    records.now_us = stored::event_times(&claimed.manifest)?
         .into_iter()
         .map(|(source, it)| (source, it.now_us))
         .collect();

@@ -11,12 +11,15 @@ pub(crate) mod eras;
 mod feed;
 mod grow;
 pub mod growth;
+pub mod identity;
+mod lease;
 mod outputs;
 mod part;
 mod peers;
 mod refill;
 pub mod replay;
 mod state;
+pub mod stored;
 
 use crate::cluster::{self, Joined};
 use crate::engine::{self, ClockSettings, ClockState, Control, Feed, Job, Outputs, Restored};
@@ -24,23 +27,29 @@ use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableSt
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
 use crate::plan::{Dataflow, ViewKind};
 use crate::source::{self, SharedStatus};
-use crate::view::{Hub, Totals, ViewInfo, WindowInfo};
+use crate::view::{Hub, ViewInfo, WindowInfo};
+use lease::Lease;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use commit::Committed;
 pub use feed::decoder;
 pub use growth::Growth;
+pub use outputs::layouts;
 pub use peers::Ending;
 pub use refill::{Filled, fill};
 
 /// Length of an epoch.
 pub const TICK_MS: u64 = 100;
+
+/// How long versions of tables can be read unless told otherwise.
+pub const VERSION_RETENTION: Duration = Duration::from_secs(168 * 3600);
 
 /// How a pipeline runs.
 #[derive(Clone, Debug)]
@@ -55,6 +64,10 @@ pub struct Options {
     pub commit_interval_ms: u64,
     pub idle_ms: u64,
     pub close_idle_ms: u64,
+    /// How long versions of tables can be read after newer ones came.
+    pub version_retention: Duration,
+    /// Whether a lake that another process holds is taken from it.
+    pub take_over: bool,
 }
 
 impl Default for Options {
@@ -67,6 +80,8 @@ impl Default for Options {
             commit_interval_ms: 10_000,
             idle_ms: 5_000,
             close_idle_ms: 30_000,
+            version_retention: VERSION_RETENTION,
+            take_over: false,
         }
     }
 }
@@ -88,6 +103,36 @@ pub enum Error {
         dataflow: String,
         number: u64,
         reasons: Vec<String>,
+    },
+    #[error("dataflow {dataflow:?} cannot use {lake}:\n  {}", .reasons.join("\n  "))]
+    Unfit {
+        dataflow: String,
+        lake: String,
+        reasons: Vec<String>,
+    },
+    #[error(
+        "{lake} has several dataflows, {}; let dataflow.sql say which one it is: SET dataflow = 'name'",
+        .names.join(", ")
+    )]
+    Unnamed { lake: String, names: Vec<String> },
+    #[error(
+        "dataflow {dataflow:?} in {lake} is run by {by}; end that one, or start this one with --take-over, which ends it"
+    )]
+    Held {
+        lake: String,
+        dataflow: String,
+        by: String,
+    },
+    #[error(
+        "stopped without the last commit: {epochs} epochs with {records} records after {since} are not in the lake{}; nothing is lost, the next start reads them again",
+        .problem.as_ref().map(|it| format!(" ({it})")).unwrap_or_default()
+    )]
+    Uncommitted {
+        epochs: u64,
+        records: u64,
+        /// The epoch of the newest commit, as people read it.
+        since: String,
+        problem: Option<String>,
     },
     #[error("dead letters could not be replayed: {0}")]
     Replay(String),
@@ -129,6 +174,8 @@ pub struct Pipeline {
     settling: JoinHandle<()>,
     /// In process 0.
     committer: Option<JoinHandle<Result<(), Error>>>,
+    /// In process 0.
+    lease: Option<Lease>,
 }
 
 /// A lake taken over: what to go on from.
@@ -138,11 +185,15 @@ struct Claimed {
     /// State that the newest manifest no longer names.
     obsolete: Vec<StateFile>,
     grown: Vec<String>,
+    /// In process 0.
+    lease: Option<Lease>,
 }
 
 /// What process 0 tells the others to go on from.
 #[derive(Serialize, Deserialize)]
 struct Beginning {
+    /// The name that the dataflow has in the lake.
+    dataflow: String,
     manifest: u64,
     /// Part of the names of staged files.
     writer: String,
@@ -153,17 +204,19 @@ struct Beginning {
 ///
 /// # Errors
 /// If the cluster does not come together, the lake cannot be claimed, its state not be read, or a source not be opened.
-pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Error> {
-    let dataflow = Arc::new(dataflow);
+pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline, Error> {
     let store = Store::open(&options.lake)?;
-    let layouts: Arc<Vec<TableLayout>> = Arc::new(outputs::layouts(&dataflow));
     let settings = settings(&dataflow, options);
     let (claimed, beginning, joined) = begin(&dataflow, options, &store, &settings).await?;
+    dataflow.name.clone_from(&claimed.manifest.dataflow);
+    let dataflow = Arc::new(dataflow);
+    let layouts: Arc<Vec<TableLayout>> = Arc::new(outputs::layouts(&dataflow));
     let Claimed {
         manifest: claim,
         tables,
         obsolete,
         grown,
+        lease,
     } = claimed;
     let (process, processes) = match &options.cluster {
         Some(member) => (member.process, member.hosts.len()),
@@ -173,10 +226,8 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
     let all_workers = processes * options.workers;
 
     let records = state::load(&store, &claim).await?;
-    let clocks: BTreeMap<String, ClockState> =
-        serde_json::from_value(claim.clocks.clone()).unwrap_or_default();
-    let totals: BTreeMap<String, Totals> =
-        serde_json::from_value(claim.totals.clone()).unwrap_or_default();
+    let clocks = stored::clocks(&claim)?;
+    let totals = stored::totals(&claim)?;
     if claim.epoch != Epoch(0) {
         tracing::info!(
             epoch = claim.epoch.0,
@@ -231,7 +282,7 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         sources.push((spec.name.clone(), status));
     }
 
-    let (committed_to, committed) = watch::channel(Committed::at(&claim));
+    let (committed_to, committed) = watch::channel(Committed::at(&claim, &totals));
     let told = commit::tell_of_uploads(committed_to.clone());
     let (to_settle, from_workers) = mpsc::unbounded_channel();
     let uploads = Arc::new(lake::Uploads::default());
@@ -284,6 +335,7 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
             Arc::clone(&unsettled),
             peers.clone(),
             settings.clone(),
+            options.version_retention,
             obsolete,
         );
         Some(tokio::spawn(committer.run(for_committer)))
@@ -352,6 +404,7 @@ pub async fn start(dataflow: Dataflow, options: &Options) -> Result<Pipeline, Er
         engine,
         settling,
         committer,
+        lease,
     })
 }
 
@@ -365,19 +418,20 @@ async fn begin(
     let beginning = |claimed: &Claimed| {
         let start = Epoch::at_or_after(wall_ms(), TICK_MS);
         Beginning {
+            dataflow: claimed.manifest.dataflow.clone(),
             manifest: claimed.manifest.number,
             writer: claimed.manifest.writer.clone(),
             start: start.max(Epoch(claimed.manifest.epoch.0 + TICK_MS)),
         }
     };
     let Some(member) = &options.cluster else {
-        let claimed = claim(dataflow, store, settings).await?;
+        let claimed = claim(dataflow, options, store, settings).await?;
         let beginning = beginning(&claimed);
         return Ok((claimed, beginning, None));
     };
     let (mut own, mut failed) = (None, None);
     let prepare = async {
-        let claimed = match claim(dataflow, store, settings).await {
+        let claimed = match claim(dataflow, options, store, settings).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 let text = error.to_string();
@@ -410,7 +464,7 @@ async fn begin(
     let beginning: Beginning =
         postcard::from_bytes(&joined.welcome.content).map_err(|it| Error::State(it.to_string()))?;
     let manifest = store
-        .manifest(&dataflow.name, beginning.manifest)
+        .manifest(&beginning.dataflow, beginning.manifest)
         .await?
         .ok_or_else(|| {
             Error::State(format!(
@@ -423,6 +477,7 @@ async fn begin(
         tables: BTreeMap::new(),
         obsolete: Vec::new(),
         grown: Vec::new(),
+        lease: None,
     };
     Ok((claimed, beginning, Some(joined)))
 }
@@ -430,14 +485,30 @@ async fn begin(
 /// Claims the next commit, brings every table up to it, and makes the lake follow the dataflow if that has changed.
 async fn claim(
     dataflow: &Dataflow,
+    options: &Options,
     store: &Store,
     settings: &engine::Settings,
 ) -> Result<Claimed, Error> {
+    let dataflow = &identity::identified(dataflow, store).await?;
     let writer = uuid::Uuid::new_v4().to_string();
     let definitions =
         serde_json::to_value(&dataflow.definitions).map_err(|it| Error::State(it.to_string()))?;
     let (claim, growth) = loop {
         let newest = store.newest_manifest(&dataflow.name).await?;
+        if let Err(unfit) = identity::check(dataflow, store, newest.as_ref()).await {
+            // A commit of a process that still ran may have come between.
+            let since = store.newest_manifest(&dataflow.name).await?;
+            if since.map(|it| it.number) != newest.map(|it| it.number) {
+                continue;
+            }
+            return Err(unfit);
+        }
+        if let Some(newest) = &newest {
+            stored::check(newest)?;
+            if !options.take_over {
+                lease::wait_for(store, newest).await?;
+            }
+        }
         let mut after = newest.unwrap_or_else(|| Manifest::empty(&dataflow.name));
         let growth = match after.tables.is_empty() {
             // A lake without a commit has nothing that a changed dataflow could not go on from.
@@ -447,6 +518,7 @@ async fn claim(
             }
             false => Some(growth::since(&after, dataflow)?),
         };
+        after.holder = Some(lease::holder());
         let mut claim = Commit::claim(after, &writer, wall_ms());
         if finish(store, &mut claim, "claim").await? {
             break (claim, growth);
@@ -454,11 +526,13 @@ async fn claim(
     };
     commit::crash_point("rolled");
     let (manifest, tables) = as_settled(claim);
+    let lease = Lease::of(store, &manifest);
     let claimed = Claimed {
         manifest,
         tables,
         obsolete: Vec::new(),
         grown: Vec::new(),
+        lease: Some(lease),
     };
     let mut claimed = match growth {
         Some(growth) => grow::follow(dataflow, store, settings, claimed, growth).await?,
@@ -468,9 +542,9 @@ async fn claim(
         if claimed.tables.contains_key(&layout.name) {
             continue;
         }
-        let app = lake::app_id(&dataflow.name, &layout.name);
-        store.create_table(&layout, &app, wall_ms()).await?;
-        claimed.tables.insert(layout.name, TableState::default());
+        let made = store.create_table(&layout, &dataflow.name, wall_ms());
+        let made = TableState::made_at(made.await?);
+        claimed.tables.insert(layout.name, made);
     }
     Ok(claimed)
 }
@@ -515,6 +589,29 @@ impl Pipeline {
         self.peers.clone()
     }
 
+    /// Stops like `stop`, but no longer than until `enough`: a lake that cannot be written must not hold a process for ever. What still runs
+    /// then ends with the process.
+    ///
+    /// # Errors
+    /// If the last commit did not succeed, or not in time: then with what it lacks.
+    pub async fn stop_until(self, enough: impl Future<Output = ()>) -> Result<(), Error> {
+        let (hub, committed) = (Arc::clone(&self.hub), self.committed.clone());
+        tokio::select! {
+            biased;
+            result = self.stop() => result,
+            () = enough => {
+                let read = hub.totals().iter().map(|it| it.records + it.undecoded).sum::<u64>();
+                let committed = committed.borrow();
+                Err(Error::Uncommitted {
+                    epochs: hub.epoch().0.saturating_sub(committed.epoch.0) / TICK_MS,
+                    records: read.saturating_sub(committed.read),
+                    since: committed.epoch.iso(),
+                    problem: committed.problem.clone(),
+                })
+            }
+        }
+    }
+
     /// Stops reading, commits what was read, and ends the workers: of all processes, if there are several.
     ///
     /// # Errors
@@ -555,6 +652,9 @@ impl Pipeline {
             }
             if let Some(peers) = &self.peers {
                 peers.bye().await;
+            }
+            if let Some(lease) = self.lease {
+                lease.release().await;
             }
             Ok(())
         };

@@ -27,7 +27,7 @@ pub(super) struct WorkerCommit {
 }
 
 /// All tables of a dataflow as the lake has them: append-only ones first, then one per view, numbered like them.
-pub(super) fn layouts(dataflow: &Dataflow) -> Vec<TableLayout> {
+pub fn layouts(dataflow: &Dataflow) -> Vec<TableLayout> {
     let tables = dataflow.tables.iter().map(|it| TableLayout {
         name: it.name.clone(),
         schema: it.stored_schema(),

@@ -12,7 +12,6 @@
 
 use super::eras::Eras;
 use super::{Claimed, Error};
-use crate::engine::EventTimes;
 use crate::lake::{BySource, Counts, Manifest, Store};
 use crate::model::{Epoch, Partition};
 use crate::plan::{
@@ -72,6 +71,7 @@ pub(super) struct Replay {
 /// # Errors
 /// If there is nothing to replay in, the source is unknown, or the lake cannot be read or written.
 pub async fn ask(dataflow: &Dataflow, store: &Store, request: &Request) -> Result<Preview, Error> {
+    let dataflow = &super::identity::identified(dataflow, store).await?;
     if let Some(source) = request
         .source
         .as_ref()
@@ -144,8 +144,7 @@ pub(super) async fn prepare(
     let wanted: Vec<Request> = requests.values().cloned().collect();
     replay.requests = requests.into_keys().collect();
     let asked = select(&letters, &wanted);
-    let event_times: BTreeMap<String, EventTimes> =
-        serde_json::from_value(claimed.manifest.event_times.clone()).unwrap_or_default();
+    let event_times = super::stored::event_times(&claimed.manifest)?;
     let mut gone: BTreeSet<(String, i32, i64)> = BTreeSet::new();
     let epoch = claimed.manifest.epoch;
     for decoded in decode(dataflow, definitions, &asked, epoch)? {

@@ -1,25 +1,28 @@
-//! A lake as an outsider finds it: log entries, files and versions, read without changing anything. For `verify`.
+//! A lake as an outsider finds it: log entries, files and versions, read without changing anything.
 
+use super::parquet_file::{is_as_named, read_again};
 use super::{Error, Store, log};
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
-use parquet::file::metadata::ParquetMetaDataReader;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Objects read at once.
 const READS_AT_ONCE: usize = 16;
-/// Length of what ends every Parquet file: the length of its metadata and a magic word.
-const PARQUET_TAIL: u64 = 8;
+/// Log entries read of one table; there may be a week of them.
+const ENTRIES_READ_MAX: usize = 1100;
+/// Data files read at once: each is in memory.
+const FILES_AT_ONCE: usize = 4;
 
 /// A data file as it lies in the lake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FileFacts {
     pub size: u64,
-    /// Rows by the file's own metadata; nothing if that cannot be read.
-    pub rows: Option<u64>,
+    /// Whether its bytes have the hash that its name promises, if it promises one.
+    pub is_as_named: bool,
+    /// Its rows, and the statistics of them as the log should tell them; or why it cannot be read.
+    pub content: Result<(u64, Value), String>,
 }
 
 impl Store {
@@ -51,38 +54,65 @@ impl Store {
         self.load_delta(table, |it| it.with_version(version)).await
     }
 
-    /// The log entries of a table that are still there, by version.
+    /// The log entries of a table that are still there, by version: the first one and the newest ones, more than manifests are kept of.
     ///
     /// # Errors
     /// If they cannot be read.
     pub async fn log_entries(&self, table: &str) -> Result<BTreeMap<u64, Vec<Value>>, Error> {
-        let paths = self
-            .list(&Path::from(format!("{table}/_delta_log")))
-            .await?;
-        let entries = paths.into_iter().filter_map(|path| {
-            let version = path
-                .filename()?
-                .strip_suffix(".json")?
-                .parse::<u64>()
-                .ok()?;
-            Some((version, path))
-        });
-        futures::stream::iter(entries)
-            .map(|(version, path)| async move {
+        let mut versions = self.log_versions(table, None).await?;
+        let newest = versions.len().saturating_sub(ENTRIES_READ_MAX);
+        versions.drain(1.min(newest)..newest);
+        futures::stream::iter(versions)
+            .map(|version| async move {
                 // An entry may be deleted while we look: maintenance keeps the newest thousand.
-                let Some(bytes) = self.get(&path).await? else {
-                    return Ok(None);
-                };
-                let actions = log::entry_actions(&bytes).map_err(|reason| Error::Damaged {
-                    path: path.to_string(),
-                    reason,
-                })?;
-                Ok(Some((version, actions)))
+                let actions = self.log_entry(table, version).await?;
+                Ok(actions.map(|it| (version, it)))
             })
             .buffer_unordered(READS_AT_ONCE)
             .try_filter_map(|it| std::future::ready(Ok(it)))
             .try_collect()
             .await
+    }
+
+    /// Versions of a table whose log entries are there, in order; behind one of them, if it is given.
+    ///
+    /// # Errors
+    /// If the log cannot be listed.
+    pub async fn log_versions(&self, table: &str, behind: Option<u64>) -> Result<Vec<u64>, Error> {
+        let folder = Path::from(format!("{table}/_delta_log"));
+        let found: Vec<ObjectMeta> = match behind {
+            None => self.objects.list(Some(&folder)),
+            Some(version) => {
+                let at = Path::from(format!("{table}/{}", log::entry_path(version)));
+                self.objects.list_with_offset(Some(&folder), &at)
+            }
+        }
+        .try_collect()
+        .await
+        .map_err(|source| Error::Store {
+            path: folder.to_string(),
+            source,
+        })?;
+        let version = |it: &ObjectMeta| it.location.filename()?.strip_suffix(".json")?.parse().ok();
+        let mut versions: Vec<u64> = found.iter().filter_map(version).collect();
+        versions.sort_unstable();
+        Ok(versions)
+    }
+
+    /// The actions of one log entry, if it is there.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn log_entry(&self, table: &str, version: u64) -> Result<Option<Vec<Value>>, Error> {
+        let path = Path::from(format!("{table}/{}", log::entry_path(version)));
+        let Some(bytes) = self.get(&path).await? else {
+            return Ok(None);
+        };
+        let actions = log::entry_actions(&bytes).map_err(|reason| Error::Damaged {
+            path: path.to_string(),
+            reason,
+        })?;
+        Ok(Some(actions))
     }
 
     /// Data files below a table, whether a version names them or not: path within the table, and size.
@@ -111,7 +141,7 @@ impl Store {
         Ok(listed.iter().filter_map(inside).collect())
     }
 
-    /// Size and rows of data files of a table, by path; nothing for one that is missing.
+    /// Data files of a table, read from beginning to end, by path; nothing for one that is missing.
     ///
     /// # Errors
     /// If the lake cannot be read.
@@ -126,41 +156,25 @@ impl Store {
                 let facts = self.facts_of(&full).await?;
                 Ok((path, facts))
             })
-            .buffer_unordered(READS_AT_ONCE)
+            .buffer_unordered(FILES_AT_ONCE)
             .try_collect()
             .await
     }
 
     async fn facts_of(&self, path: &Path) -> Result<Option<FileFacts>, Error> {
-        let failed = |source| Error::Store {
+        let Some(bytes) = self.get(path).await? else {
+            return Ok(None);
+        };
+        let name = path.filename().unwrap_or_default().to_owned();
+        let looked = move || FileFacts {
+            size: bytes.len() as u64,
+            is_as_named: is_as_named(&name, &bytes),
+            content: read_again(bytes).map_err(|it| it.to_string()),
+        };
+        let facts = tokio::task::spawn_blocking(looked).await;
+        facts.map(Some).map_err(|error| Error::Damaged {
             path: path.to_string(),
-            source,
-        };
-        let size = match self.objects.head(path).await {
-            Ok(meta) => meta.size,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(source) => return Err(failed(source)),
-        };
-        let range =
-            |from: u64, to: u64| async move { self.objects.get_range(path, from..to).await };
-        let Some(start) = size.checked_sub(PARQUET_TAIL) else {
-            return Ok(Some(FileFacts { size, rows: None }));
-        };
-        let tail = range(start, size).await.map_err(failed)?;
-        let length = tail
-            .first_chunk::<4>()
-            .map_or(0, |it| u64::from(u32::from_le_bytes(*it)));
-        let rows = match start.checked_sub(length) {
-            Some(from) if tail.ends_with(b"PAR1") => {
-                rows_of(&range(from, start).await.map_err(failed)?)
-            }
-            _ => None,
-        };
-        Ok(Some(FileFacts { size, rows }))
+            reason: error.to_string(),
+        })
     }
-}
-
-fn rows_of(metadata: &Bytes) -> Option<u64> {
-    let metadata = ParquetMetaDataReader::decode_metadata(metadata).ok()?;
-    u64::try_from(metadata.file_metadata().num_rows()).ok()
 }

@@ -35,11 +35,15 @@ pub fn entry_actions(bytes: &[u8]) -> Result<Vec<Value>, String> {
         .collect()
 }
 
-/// The first entry of a table.
+/// The table property that says which dataflow a table belongs to.
+const OWNER: &str = "tidelake.dataflow";
+
+/// The first entry of a table, which belongs to a dataflow from then on.
 pub fn creation(
     name: &str,
     schema: &Schema,
     partition_by: &[String],
+    dataflow: &str,
     now_ms: u64,
 ) -> Result<Vec<Value>, String> {
     Ok(vec![
@@ -54,10 +58,31 @@ pub fn creation(
             "format": {"provider": "parquet", "options": {}},
             "schemaString": schema_string(schema)?,
             "partitionColumns": partition_by,
-            "configuration": {"delta.enableExpiredLogCleanup": "false"},
+            "configuration": {
+                "delta.enableExpiredLogCleanup": "false",
+                // A day longer than versions can be kept: a log checkpoint must know every file that is still to be deleted.
+                "delta.deletedFileRetentionDuration": "interval 8 days",
+                OWNER: dataflow,
+            },
             "createdTime": now_ms,
         }}),
     ])
+}
+
+/// The dataflow that a table belongs to, by its log entries: as the newest metadata says or, in a lake of an earlier version, as the first commit
+/// of a dataflow does.
+pub fn owner<'a>(table: &str, entries: impl IntoIterator<Item = &'a [Value]>) -> Option<String> {
+    let (mut stated, mut committed) = (None, None);
+    let of_table = format!("/{table}");
+    for action in entries.into_iter().flatten() {
+        if let Some(configuration) = action.pointer("/metaData/configuration") {
+            stated = configuration[OWNER].as_str().map(str::to_owned);
+        }
+        let app = action.pointer("/txn/appId").and_then(Value::as_str);
+        let dataflow = app.and_then(|it| it.strip_prefix("tidelake/")?.strip_suffix(&of_table));
+        committed = committed.or(dataflow.map(str::to_owned));
+    }
+    stated.or(committed)
 }
 
 /// A schema in Delta's JSON form. All columns are nullable: what may be null later must not need a new table.

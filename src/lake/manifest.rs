@@ -1,8 +1,12 @@
 //! Manifests: one small JSON file per commit, numbered without gaps, created once and never changed.
+//!
+//! Each ends with a seal, a hash of all that is before it, and names the seal of the one it follows. So a file that was changed is refused by
+//! whoever reads it, and a proof can follow the chain.
 
 use super::{Error, Store};
 use crate::model::{Epoch, Offset, Offsets, Partition, Position};
 use bytes::Bytes;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,6 +16,9 @@ pub type SourceOffsets = BTreeMap<String, Offsets>;
 
 /// Something per source and partition.
 pub type BySource<T> = BTreeMap<String, BTreeMap<Partition, T>>;
+
+/// Where dataflows keep what is not a table.
+const ROOT: &str = "_tidelake";
 
 /// Files a partition is known to have been read from; older ones are forgotten.
 const ORIGINS_MAX: usize = 1000;
@@ -93,6 +100,9 @@ pub struct Manifest {
     /// Who wrote it: tells our own manifest from another's after an unclear answer.
     pub writer: String,
     pub written_ms: u64,
+    /// The process that claimed the lake; nothing in lakes of early versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
     pub dataflow: String,
     /// What sources, tables and views were defined as: kept here, understood elsewhere. Nothing in lakes of early versions.
     #[serde(default)]
@@ -117,6 +127,24 @@ pub struct Manifest {
     pub requests_done: Vec<String>,
     pub state_full: Option<StateFile>,
     pub state_differences: Vec<StateFile>,
+    /// The seal of the manifest that it was made from; none at the beginning, and behind one of a version that did not seal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
+    /// A hash of its file without its last member, which is this. What was read or is about to be written has one, unless an earlier version wrote it.
+    #[serde(skip)]
+    pub seal: Option<String>,
+}
+
+/// A process that holds a lake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Within which process numbers mean one process.
+    pub machine: String,
+    /// Its name, for people.
+    pub host: String,
+    pub pid: u32,
+    /// When the process was started, by its machine's own count: numbers are used again.
+    pub started: u64,
 }
 
 /// What a commit does to one table.
@@ -145,16 +173,52 @@ pub struct StateFile {
 }
 
 impl Store {
+    /// The newest manifest of every dataflow that has claimed this lake.
+    ///
+    /// # Errors
+    /// If the lake cannot be read or one of them is damaged.
+    pub async fn newest_manifests(&self) -> Result<Vec<Manifest>, Error> {
+        let failed = |source| Error::Store {
+            path: ROOT.to_owned(),
+            source,
+        };
+        let root = Path::from(ROOT);
+        let listed = self.objects.list_with_delimiter(Some(&root)).await;
+        let mut newest = Vec::new();
+        for folder in listed.map_err(failed)?.common_prefixes {
+            newest.extend(self.newest_in(&folder.join("manifests")).await?);
+        }
+        Ok(newest)
+    }
+
     /// The newest manifest of a dataflow.
     ///
     /// # Errors
     /// If the lake cannot be read or the manifest is damaged.
     pub async fn newest_manifest(&self, dataflow: &str) -> Result<Option<Manifest>, Error> {
-        let paths = self.list(&folder(dataflow)).await?;
-        match paths.iter().rev().find(|it| it.as_ref().ends_with(".json")) {
-            Some(path) => self.manifest_at(path).await,
-            None => Ok(None),
+        self.newest_in(&folder(dataflow)).await
+    }
+
+    async fn newest_in(&self, folder: &Path) -> Result<Option<Manifest>, Error> {
+        let paths = self.list(folder).await?;
+        let mut paths = paths
+            .iter()
+            .rev()
+            .filter(|it| it.as_ref().ends_with(".json"));
+        let Some(path) = paths.next() else {
+            return Ok(None);
+        };
+        let newest = self.manifest_at(path).await?;
+        if let (Some(newest), Some(before)) = (&newest, paths.next())
+            && newest.seal.is_none()
+            && self
+                .manifest_at(before)
+                .await?
+                .is_some_and(|it| it.seal.is_some())
+        {
+            return Err(damaged(path, "it has no seal, and the one before it has"));
         }
+        Ok(newest)
     }
 
     /// The manifest of a number, if there is one.
@@ -169,12 +233,59 @@ impl Store {
         let Some(bytes) = self.get(path).await? else {
             return Ok(None);
         };
-        serde_json::from_slice(&bytes)
+        Manifest::from_file(&bytes)
             .map(Some)
-            .map_err(|it| Error::Damaged {
-                path: path.to_string(),
-                reason: it.to_string(),
-            })
+            .map_err(|reason| damaged(path, &reason))
+    }
+
+    /// Every manifest of a dataflow that is there, by the number in its file's name, or why it cannot be read.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn all_manifests(
+        &self,
+        dataflow: &str,
+    ) -> Result<BTreeMap<u64, Result<Manifest, Error>>, Error> {
+        let mut all = BTreeMap::new();
+        for path in self.list(&folder(dataflow)).await? {
+            let number = path
+                .filename()
+                .and_then(|it| it.strip_suffix(".json")?.parse().ok());
+            let Some(number) = number else { continue };
+            match self.manifest_at(&path).await {
+                // Deleted for its age while we look.
+                Ok(None) => {}
+                Ok(Some(manifest)) => {
+                    all.insert(number, Ok(manifest));
+                }
+                Err(error @ Error::Damaged { .. }) => {
+                    all.insert(number, Err(error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    /// The last sign of life of whoever holds a dataflow.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn sign_of_life(&self, dataflow: &str) -> Result<Option<Bytes>, Error> {
+        self.get(&sign_of_life_path(dataflow)).await
+    }
+
+    /// Gives a sign of life. It need not be durable.
+    ///
+    /// # Errors
+    /// If the lake cannot be written.
+    pub async fn give_sign_of_life(&self, dataflow: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        let path = sign_of_life_path(dataflow);
+        let put = self.objects.put(&path, bytes.into()).await;
+        put.map(drop).map_err(|source| Error::Store {
+            path: path.to_string(),
+            source,
+        })
     }
 
     /// Leaves a request to whoever runs the dataflow next.
@@ -264,7 +375,73 @@ impl Store {
     }
 }
 
+/// What ends a sealed file: the name of its last member, and what is around it.
+const SEAL: (&str, &str) = (",\"seal\":\"", "\"}");
+
 impl Manifest {
+    /// The next one, with the same content until it is changed.
+    pub fn after(&self) -> Self {
+        Manifest {
+            number: self.number + 1,
+            follows: self.seal.clone(),
+            seal: None,
+            ..self.clone()
+        }
+    }
+
+    /// Seals what is about to be written; nothing of it may change any more.
+    pub fn sealed(mut self) -> Self {
+        let content = self.content();
+        self.seal = Some(seal_of(&content));
+        self
+    }
+
+    /// Its file, which ends with its seal: a file that was changed is not taken for one of ours.
+    pub fn to_file(&self) -> Vec<u8> {
+        let mut bytes = self.content();
+        let seal = seal_of(&bytes);
+        for part in [SEAL.0, &seal, SEAL.1] {
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        bytes
+    }
+
+    fn content(&self) -> Vec<u8> {
+        let mut bytes =
+            serde_json::to_vec(self).expect("a manifest is plain values with texts for keys");
+        bytes.pop();
+        bytes
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not as it was written.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Sealed {
+            seal: Option<String>,
+        }
+        let text = |it: serde_json::Error| it.to_string();
+        let mut manifest: Manifest = serde_json::from_slice(bytes).map_err(text)?;
+        let Sealed { seal } = serde_json::from_slice(bytes).map_err(text)?;
+        let Some(seal) = seal else {
+            return Ok(manifest);
+        };
+        let end = [SEAL.0, &seal, SEAL.1].concat();
+        let content = bytes.strip_suffix(end.as_bytes());
+        if content.is_none_or(|it| seal_of(it) != seal) {
+            return Err("its seal does not fit: it was changed after it was written".to_owned());
+        }
+        manifest.seal = Some(seal);
+        Ok(manifest)
+    }
+
+    /// Where it lies in the lake.
+    pub fn path(&self) -> String {
+        path_of(&self.dataflow, self.number).to_string()
+    }
+
     /// What the first claim of a lake begins with.
     pub fn empty(dataflow: &str) -> Self {
         Manifest {
@@ -272,6 +449,7 @@ impl Manifest {
             generation: 0,
             writer: String::new(),
             written_ms: 0,
+            holder: None,
             dataflow: dataflow.to_owned(),
             definitions: serde_json::Value::Null,
             epoch: Epoch(0),
@@ -285,8 +463,27 @@ impl Manifest {
             requests_done: Vec::new(),
             state_full: None,
             state_differences: Vec::new(),
+            follows: None,
+            seal: None,
         }
     }
+}
+
+fn seal_of(content: &[u8]) -> String {
+    format!("{:032x}", twox_hash::XxHash3_128::oneshot(content))
+}
+
+fn damaged(path: &Path, reason: &str) -> Error {
+    Error::Damaged {
+        path: path.to_string(),
+        reason: format!(
+            "{reason}; bring the file back from a copy, or start a new lake with --lake"
+        ),
+    }
+}
+
+fn sign_of_life_path(dataflow: &str) -> Path {
+    Path::from(format!("{ROOT}/{dataflow}/alive.json"))
 }
 
 fn request_path(dataflow: &str, id: &str) -> Path {

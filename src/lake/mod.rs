@@ -21,9 +21,9 @@ mod stage;
 mod table;
 
 pub use inspect::FileFacts;
-pub use log::{commit_info, remove_of, txn};
+pub use log::{commit_info, owner, remove_of, txn};
 pub use manifest::{
-    BySource, Counts, Manifest, PartitionRead, SourceOffsets, StateFile, TableEntry,
+    BySource, Counts, Holder, Manifest, PartitionRead, SourceOffsets, StateFile, TableEntry,
 };
 pub use protocol::{Action, Commit, Next, Seen, app_id};
 pub use stage::{Staged, Stager, TableLayout, Told, Uploads};

@@ -6,8 +6,10 @@ use crate::model::{Epoch, late_marks};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use arrow::compute::{partition, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
@@ -19,6 +21,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{HashSet, VecDeque};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
+use twox_hash::XxHash3_64;
 
 /// Rows of a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
@@ -162,6 +165,55 @@ impl ParquetFile {
         let bytes = std::mem::take(self.writer.inner_mut());
         Ok((bytes, statistics))
     }
+}
+
+/// How all names of data files end.
+pub(super) const SUFFIX: &str = ".zstd.parquet";
+
+/// The name of a file, which ends with a hash of its bytes: so the log says what it holds to the last bit.
+pub(super) fn name_of(label: &str, bytes: &[u8]) -> String {
+    format!("{label}-{:016x}{SUFFIX}", XxHash3_64::oneshot(bytes))
+}
+
+/// Whether a file has the bytes that its name promises; names of earlier versions, and of other tools, promise nothing.
+pub(super) fn is_as_named(name: &str, bytes: &[u8]) -> bool {
+    let hash = name.strip_suffix(SUFFIX).and_then(|it| it.rsplit_once('-'));
+    let promised = hash.and_then(|(_, it)| match it.len() {
+        16 => u64::from_str_radix(it, 16).ok(),
+        _ => None,
+    });
+    promised.is_none_or(|it| it == XxHash3_64::oneshot(bytes))
+}
+
+/// Rows and statistics of a file, told again from itself.
+pub(super) fn read_again(bytes: Bytes) -> Result<(u64, Value), ParquetError> {
+    let whole = ParquetRecordBatchReaderBuilder::try_new(bytes.clone())?;
+    let (schema, meta) = (whole.schema().clone(), Arc::clone(whole.metadata()));
+    let mut nulls = vec![0; schema.fields().len()];
+    let mut unknown = Vec::new();
+    for (at, nulls) in nulls.iter_mut().enumerate() {
+        let told = meta.row_groups().iter().map(|it| {
+            let statistics = it.column(at).statistics();
+            statistics.and_then(Statistics::null_count_opt)
+        });
+        match told.sum::<Option<u64>>() {
+            Some(told) => *nulls = told as usize,
+            None => unknown.push(at),
+        }
+    }
+    // Columns without statistics have to be read.
+    let only = ProjectionMask::leaves(meta.file_metadata().schema_descr(), unknown.clone());
+    for batch in whole.with_projection(only).build()? {
+        for (at, column) in unknown.iter().zip(batch?.columns()) {
+            nulls[*at] += column.logical_null_count();
+        }
+    }
+    let text = statistics(&meta, &schema, &nulls);
+    let told = serde_json::from_str(&text).map_err(|it| ParquetError::General(it.to_string()))?;
+    let rows = meta.file_metadata().num_rows();
+    let rows = u64::try_from(rows)
+        .map_err(|_| ParquetError::General(format!("it says that it has {rows} rows")))?;
+    Ok((rows, told))
 }
 
 fn failed(table: &str, source: ParquetError) -> Error {

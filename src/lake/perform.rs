@@ -16,11 +16,7 @@ impl Store {
         match action {
             Action::CreateManifest(manifest) => {
                 let path = path_of(dataflow, manifest.number);
-                let bytes = serde_json::to_vec(manifest).map_err(|it| Error::Damaged {
-                    path: path.to_string(),
-                    reason: it.to_string(),
-                })?;
-                self.create_or_see(&path, bytes).await
+                self.create_or_see(&path, manifest.to_file()).await
             }
             Action::ReadManifest(number) => {
                 let found = self.manifest(dataflow, *number).await?;

@@ -104,6 +104,7 @@ enum Step {
 impl Commit {
     /// The next commit of the process that holds the lake.
     pub fn new(manifest: Manifest) -> Self {
+        let manifest = manifest.sealed();
         let waiting = manifest
             .tables
             .iter()
@@ -129,12 +130,11 @@ impl Commit {
     /// decided for the tables is finished on the way.
     pub fn claim(newest: Manifest, writer: &str, now_ms: u64) -> Self {
         let manifest = Manifest {
-            number: newest.number + 1,
             generation: newest.generation + 1,
             writer: writer.to_owned(),
             written_ms: now_ms,
             counts: None,
-            ..newest
+            ..newest.after()
         };
         Commit {
             is_claim: true,

@@ -6,7 +6,7 @@
 //! A worker encodes the rows of a few folders as they come, while they are warm. Rows of all others wait in a `Pool` as they are, so memory
 //! does not grow with the number of folders.
 
-use super::parquet_file::{ParquetFile, Slice, cut, file_columns, file_schema};
+use super::parquet_file::{ParquetFile, Slice, cut, file_columns, file_schema, name_of};
 use super::pool::{Pool, copied};
 use super::{Error, Remedy, Store, log};
 use crate::model::Epoch;
@@ -40,12 +40,13 @@ pub struct TableLayout {
 }
 
 impl TableLayout {
-    /// The actions that make the table.
+    /// The actions that make the table for a dataflow.
     ///
     /// # Errors
     /// If a column has a type that tables do not have.
-    pub fn creation(&self, now_ms: u64) -> Result<Vec<Value>, Error> {
-        log::creation(&self.name, &self.schema, &self.partition_by, now_ms).map_err(|reason| {
+    pub fn creation(&self, dataflow: &str, now_ms: u64) -> Result<Vec<Value>, Error> {
+        let (schema, partition_by) = (&self.schema, &self.partition_by);
+        log::creation(&self.name, schema, partition_by, dataflow, now_ms).map_err(|reason| {
             Error::Table {
                 table: self.name.clone(),
                 reason,
@@ -454,10 +455,8 @@ impl Stager {
         let (commit, table, folder) = key;
         let (bytes, statistics) = open.file.finish(&table)?;
         self.sequence += 1;
-        let name = format!(
-            "e{:016}-{}-{}.zstd.parquet",
-            commit.0, self.label, self.sequence
-        );
+        let label = format!("e{:016}-{}-{}", commit.0, self.label, self.sequence);
+        let name = name_of(&label, &bytes);
         let path = if folder.is_empty() {
             name
         } else {

@@ -5,9 +5,9 @@
 //! from the commits.
 
 use super::log::{self, commit_info, remove_of, txn};
-use super::parquet_file::{ParquetFile, file_schema};
+use super::parquet_file::{ParquetFile, SUFFIX, file_schema, name_of};
 use super::stage::TableLayout;
-use super::{Error, Manifest, Store, TableEntry};
+use super::{Error, Manifest, Store, TableEntry, app_id};
 use crate::model::Epoch;
 use arrow::array::{RecordBatch, new_null_array};
 use bytes::Bytes;
@@ -16,13 +16,12 @@ use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 /// A log checkpoint every so many versions.
 const CHECKPOINT_EVERY: u64 = 20;
-/// Log entries and log checkpoints older than this many versions are deleted.
-const LOG_KEPT: u64 = 1000;
-/// Files no version names are kept this long, for readers of earlier versions.
-const UNNAMED_KEPT_SECONDS: i64 = 3600;
+/// Files that no version ever named go after this time.
+const LEFTOVER_KEPT_SECONDS: i64 = 3600;
 /// Files below this size are small.
 const SMALL_BYTES: u64 = 8 << 20;
 /// So many small files in one folder are merged.
@@ -66,6 +65,15 @@ pub struct Change<'a> {
 }
 
 impl TableState {
+    /// A table that was made and has no rows yet.
+    pub fn made_at(version: u64) -> Self {
+        TableState {
+            version,
+            checkpointed: version,
+            ..TableState::default()
+        }
+    }
+
     /// As a manifest recorded it, at the version that it was found to have.
     pub fn from_entry(entry: &TableEntry, version: u64) -> Self {
         let mut state = TableState {
@@ -212,63 +220,132 @@ fn folder_of(add: &Value) -> &str {
     path.rsplit_once('/').map_or("", |it| it.0)
 }
 
+/// The oldest version of a table that is still to be read.
+struct OldestKept {
+    version: u64,
+    written_ms: i64,
+}
+
+/// The version that a file of a log belongs to.
+fn number_of(path: &Path) -> Option<u64> {
+    path.filename()?.get(..20)?.parse().ok()
+}
+
 /// The epoch in the name of one of our files, which start with `e` or, if merged from others, `m`.
 fn staged_for(name: &str) -> Option<Epoch> {
     let number = name
-        .strip_suffix(".zstd.parquet")?
+        .strip_suffix(SUFFIX)?
         .strip_prefix(['e', 'm'])?
         .get(..16)?;
     number.parse().ok().map(Epoch)
 }
 
 impl Store {
-    /// Makes a table that no manifest has yet, if it is not there. `app` is its application id.
+    /// The dataflow that a table belongs to. Nothing if there is no such table, or if it says of none.
     ///
     /// # Errors
-    /// If it cannot be made, or is there with other columns, or with commits whose manifests are gone: the next ones, with the same numbers,
-    /// would be taken for those and left out.
+    /// If its log cannot be read.
+    pub async fn owner(&self, table: &str) -> Result<Option<String>, Error> {
+        let entries = self.log_entries(table).await?;
+        Ok(log::owner(table, entries.values().map(Vec::as_slice)))
+    }
+
+    /// The same as its first log entry says, which is kept for ever. Nothing if the table was made by a version that did not note it.
+    ///
+    /// # Errors
+    /// If that entry cannot be read.
+    pub async fn stated_owner(&self, table: &str) -> Result<Option<String>, Error> {
+        let first = self.log_entry(table, 0).await?;
+        Ok(first.and_then(|it| log::owner(table, [it.as_slice()])))
+    }
+
+    /// The newest commit of a dataflow in the log of a table, behind a version if one is given.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn newest_commit(
+        &self,
+        dataflow: &str,
+        table: &str,
+        behind: Option<u64>,
+    ) -> Result<Option<u64>, Error> {
+        let app = app_id(dataflow, table);
+        let mut newest = None;
+        for version in self.log_versions(table, behind).await?.into_iter().rev() {
+            // One that is gone was deleted for its age, so there are newer ones.
+            let Some(actions) = self.log_entry(table, version).await? else {
+                continue;
+            };
+            let of_dataflow = actions.iter().filter(|it| it["txn"]["appId"] == app);
+            newest = of_dataflow
+                .filter_map(|it| it["txn"]["version"].as_u64())
+                .max();
+            if newest.is_some() {
+                break;
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Makes a table that no manifest has yet, if it is not there, and returns its version. It belongs to the dataflow from then on: of two that
+    /// make it at once, one is refused.
+    ///
+    /// A table that is there without ever having had a row is taken over, with the columns of the layout: a start that was ended left it behind.
+    ///
+    /// # Errors
+    /// If it cannot be made, belongs to another dataflow, has rows of somebody else, or has commits whose manifests are gone: the next ones, with the
+    /// same numbers, would be taken for those and left out.
     pub async fn create_table(
         &self,
         layout: &TableLayout,
-        app: &str,
+        dataflow: &str,
         now_ms: u64,
-    ) -> Result<(), Error> {
-        let wrong = |reason: String| Error::Table {
+    ) -> Result<u64, Error> {
+        let wrong = |reason: &str| Error::Table {
             table: layout.name.clone(),
-            reason,
+            reason: reason.to_owned(),
         };
-        let actions = layout.creation(now_ms)?;
-        let path = Path::from(format!("{}/{}", layout.name, log::entry_path(0)));
-        if self
-            .create(&path, Bytes::from(log::entry_bytes(&actions)))
-            .await?
-        {
-            return Ok(());
-        }
-        let Some(bytes) = self.get(&path).await? else {
-            return Ok(());
+        let app = app_id(dataflow, &layout.name);
+        let creation = layout.creation(dataflow, now_ms)?;
+        let metadata = |actions: &[Value]| {
+            let mut metadata = actions.iter().rev().filter_map(|it| it.get("metaData"));
+            let metadata = metadata.next()?;
+            let parts = ["schemaString", "partitionColumns"];
+            Some(parts.map(|it| metadata[it].clone()))
         };
-        let there = log::entry_actions(&bytes).map_err(wrong)?;
-        let schema = there
-            .iter()
-            .find_map(|it| it.pointer("/metaData/schemaString"))
-            .and_then(Value::as_str);
-        let ours = log::schema_string(&layout.schema).map_err(wrong)?;
-        match schema {
-            Some(schema) if schema != ours => Err(wrong(
-                "it exists with other columns; use another --lake or move the table away"
-                    .to_owned(),
-            )),
-            _ => {
-                let entries = self.log_entries(&layout.name).await?;
-                let has_commit = |it: &Value| it["txn"]["appId"] == app;
-                match entries.values().flatten().any(has_commit) {
-                    true => Err(wrong(
-                        "it has commits of this dataflow whose manifests are gone from _tidelake; use another --lake or move the table away"
-                            .to_owned(),
-                    )),
-                    false => Ok(()),
+        loop {
+            let entries = self.log_entries(&layout.name).await?;
+            let all: Vec<Value> = entries.values().flatten().cloned().collect();
+            let owner = log::owner(&layout.name, [all.as_slice()]);
+            if let Some(owner) = owner.as_ref().filter(|it| *it != dataflow) {
+                return Err(wrong(&format!(
+                    "it belongs to dataflow {owner}; give the table another name or use another --lake"
+                )));
+            }
+            if all.iter().any(|it| it["txn"]["appId"] == app) {
+                return Err(wrong(
+                    "it has commits of this dataflow whose manifests are gone from _tidelake; bring them back, or use another --lake or move the table away",
+                ));
+            }
+            if all.iter().any(|it| it.get("add").is_some()) {
+                return Err(wrong(
+                    "it is there, has rows, and is none of this dataflow; give the table another name or move it away",
+                ));
+            }
+            let (version, actions) = match entries.last_key_value() {
+                None => (0, creation.clone()),
+                Some((version, _)) => {
+                    if owner.is_some() && metadata(&all) == metadata(&creation) {
+                        return Ok(*version);
+                    }
+                    let ours = creation.iter().filter(|it| it.get("protocol").is_none());
+                    (version + 1, ours.cloned().collect())
                 }
+            };
+            let path = Path::from(format!("{}/{}", layout.name, log::entry_path(version)));
+            let bytes = Bytes::from(log::entry_bytes(&actions));
+            if self.create(&path, bytes).await? {
+                return Ok(version);
             }
         }
     }
@@ -321,12 +398,17 @@ impl Store {
         Ok(snapshot.log_data().iter().map(add).collect())
     }
 
-    /// Writes a log checkpoint, deletes old log entries, and files that no version of the last hour names.
-    /// `settled` is the epoch of the newest commit.
+    /// Writes a log checkpoint, and deletes versions that are older than the retention with the files that only they name, and what crashes left
+    /// behind. Every version that the log still lists can be read. `settled` is the epoch of the newest commit.
     ///
     /// # Errors
     /// If the table cannot be read or the checkpoint not be written.
-    pub async fn maintain(&self, table: &str, settled: Epoch) -> Result<(), Error> {
+    pub async fn maintain(
+        &self,
+        table: &str,
+        settled: Epoch,
+        retention: Duration,
+    ) -> Result<(), Error> {
         let delta = self.open_delta(table).await?;
         deltalake::protocol::checkpoints::create_checkpoint(&delta, None)
             .await
@@ -334,26 +416,56 @@ impl Store {
                 table: table.to_owned(),
                 reason: it.to_string(),
             })?;
-        self.sweep(table, &delta, settled).await?;
-        let Some(oldest) = delta.version().and_then(|it| it.checked_sub(LOG_KEPT)) else {
-            return Ok(());
+        let Some(oldest) = self.oldest_kept(table, retention).await? else {
+            return self.sweep(table, &delta, settled, i64::MIN).await;
         };
         for path in self
             .list(&Path::from(format!("{table}/_delta_log")))
             .await?
         {
-            let number = path
-                .filename()
-                .and_then(|it| it.get(..20))
-                .and_then(|it| it.parse::<u64>().ok());
-            if number.is_some_and(|it| it != 0 && it < oldest) {
+            if number_of(&path).is_some_and(|it| it != 0 && it < oldest.version) {
                 self.delete(&path).await?;
             }
         }
-        Ok(())
+        // Only now: a version that is listed has its files.
+        self.sweep(table, &delta, settled, oldest.written_ms).await
     }
 
-    /// Deletes files that no version names any more, nor did within the retention, and what crashes left behind.
+    /// The newest version with a log checkpoint that was already there when the retention began: it and all later ones are kept. Nothing if
+    /// everything is.
+    async fn oldest_kept(
+        &self,
+        table: &str,
+        retention: Duration,
+    ) -> Result<Option<OldestKept>, Error> {
+        let began_ms = crate::model::wall_ms().saturating_sub(retention.as_millis() as u64);
+        let paths = self
+            .list(&Path::from(format!("{table}/_delta_log")))
+            .await?;
+        let is_checkpoint = |it: &&Path| it.as_ref().ends_with(".parquet");
+        for version in paths
+            .iter()
+            .rev()
+            .filter(is_checkpoint)
+            .filter_map(number_of)
+        {
+            // Without its entry nothing says when it was written.
+            let Some(actions) = self.log_entry(table, version).await? else {
+                continue;
+            };
+            let mut written = actions.iter().map(|it| &it["commitInfo"]["timestamp"]);
+            let written_ms = written.find_map(Value::as_i64);
+            if let Some(written_ms) = written_ms.filter(|it| *it <= began_ms as i64) {
+                return Ok(Some(OldestKept {
+                    version,
+                    written_ms,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Deletes files that were taken out by a version up to a time, and what crashes left behind.
     ///
     /// A file that was taken out goes by when it was taken out. One that no version ever named is a leftover only if
     /// the commit it was staged for is settled: after a long outage, files wait for commits to come.
@@ -362,19 +474,18 @@ impl Store {
         table: &str,
         delta: &deltalake::DeltaTable,
         settled: Epoch,
+        removed_until_ms: i64,
     ) -> Result<(), Error> {
         let failed = |it: deltalake::DeltaTableError| Error::Table {
             table: table.to_owned(),
             reason: it.to_string(),
         };
-        let name_of = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let name_of = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
         let mut kept: HashSet<String> = delta
             .get_file_uris()
             .map_err(failed)?
             .map(|it| name_of(&it))
             .collect();
-        let oldest = chrono::Utc::now() - chrono::Duration::seconds(UNNAMED_KEPT_SECONDS);
-        let oldest_ms = oldest.timestamp_millis();
         let state = delta.snapshot().map_err(failed)?;
         let log = delta.log_store();
         let removed: Vec<_> = state
@@ -382,10 +493,14 @@ impl Store {
             .try_collect()
             .await
             .map_err(failed)?;
-        let recently = removed
-            .iter()
-            .filter(|it| it.deletion_timestamp().is_none_or(|at| oldest_ms <= at));
-        kept.extend(recently.map(|it| name_of(&it.path())));
+        let mut gone: HashSet<String> = HashSet::new();
+        for tombstone in &removed {
+            let name = name_of(&tombstone.path());
+            match tombstone.deletion_timestamp() {
+                Some(at) if at <= removed_until_ms => gone.insert(name),
+                Some(_) | None => kept.insert(name),
+            };
+        }
         let listed: Vec<object_store::ObjectMeta> = self
             .objects
             .list(Some(&Path::from(table)))
@@ -395,17 +510,21 @@ impl Store {
                 path: table.to_owned(),
                 source,
             })?;
+        let leftovers = chrono::Utc::now() - chrono::Duration::seconds(LEFTOVER_KEPT_SECONDS);
         for file in listed {
-            let name = file.location.filename().unwrap_or_default();
+            let Some(name) = file.location.filename() else {
+                continue;
+            };
             let is_settled = staged_for(name).is_some_and(|it| it <= settled);
-            if is_settled && file.last_modified < oldest && !kept.contains(name) {
+            let is_old = gone.contains(name) || file.last_modified < leftovers;
+            if is_settled && is_old && !kept.contains(name) {
                 self.delete(&file.location).await?;
             }
         }
         Ok(())
     }
 
-    /// Merges small files of one folder into one new file, not yet visible. Columns that came after a file are null for its rows.
+    /// Merges small files of one folder into one new file, whose name begins with `label`, not yet visible. Columns that came after a file are null for its rows.
     ///
     /// # Errors
     /// If a file cannot be read or the new one not be written.
@@ -413,7 +532,7 @@ impl Store {
         &self,
         layout: &TableLayout,
         small: Vec<Value>,
-        name: &str,
+        label: &str,
     ) -> Result<Compaction, Error> {
         let table = layout.name.as_str();
         let failed = |source| Error::Parquet {
@@ -467,9 +586,10 @@ impl Store {
         };
         let (bytes, statistics) = merged.finish(table)?;
         let first = small[0]["add"]["path"].as_str().unwrap_or_default();
+        let name = name_of(label, &bytes);
         let path = first
             .rsplit_once('/')
-            .map_or_else(|| name.to_owned(), |(folder, _)| format!("{folder}/{name}"));
+            .map_or_else(|| name.clone(), |(folder, _)| format!("{folder}/{name}"));
         let merged = serde_json::json!({"add": {
             "path": path, "partitionValues": small[0]["add"]["partitionValues"], "size": bytes.len(),
             "modificationTime": crate::model::wall_ms(), "dataChange": false, "stats": statistics,
@@ -490,6 +610,51 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
     use std::time::{Duration, SystemTime};
+
+    fn layout_of(columns: &[&str]) -> TableLayout {
+        let fields = columns
+            .iter()
+            .map(|it| Field::new(*it, DataType::Int64, true));
+        TableLayout {
+            name: "t".to_owned(),
+            schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
+            partition_by: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_table_belongs_to_the_dataflow_that_made_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().display().to_string()).expect("a lake");
+        assert_eq!(store.owner("t").await.expect("no table"), None);
+        let (mine, grown) = (layout_of(&["a"]), layout_of(&["a", "b"]));
+        let (left, right) = tokio::join!(
+            store.create_table(&mine, "left", NOW_MS),
+            store.create_table(&mine, "right", NOW_MS)
+        );
+        let owner = store.owner("t").await.expect("a table").expect("an owner");
+        assert_eq!(
+            (left.is_ok(), right.is_ok()),
+            (owner == "left", owner == "right")
+        );
+        // It never had a row, so it can still become another table: of this dataflow.
+        let version = store.create_table(&grown, &owner, NOW_MS).await;
+        assert_eq!(version.expect("its own"), 1);
+        let delta = store.open_delta("t").await.expect("a table");
+        let columns = delta
+            .snapshot()
+            .expect("a version")
+            .schema()
+            .fields()
+            .count();
+        assert_eq!(columns, 2);
+        let refused = store.create_table(&grown, "third", NOW_MS).await;
+        let refused = refused.expect_err("it is another's").to_string();
+        assert!(
+            refused.contains(&format!("belongs to dataflow {owner}")),
+            "{refused}"
+        );
+    }
 
     const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -554,27 +719,39 @@ mod tests {
             schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)])),
             partition_by: Vec::new(),
         };
-        let create = || store.create_table(&layout, "app", NOW_MS);
-        create().await.expect("a table");
-        create().await.expect("it is there and empty");
+        let create = || store.create_table(&layout, "d", NOW_MS);
+        assert_eq!(create().await.expect("a table"), 0);
+        assert_eq!(create().await.expect("it is there and empty"), 0);
         let [named, just_replaced, long_replaced] = [name('e', 1), name('e', 2), name('e', 3)];
         let [leftover, merged_leftover, awaited] = [name('e', 4), name('m', 4), name('e', 11)];
         let now_ms = crate::model::wall_ms();
-        let (recently, long_ago) = (now_ms - 60_000, now_ms - 2 * 3_600_000);
+        let hours_ago = |it: u64| now_ms - it * 3_600_000;
         let adds = [&named, &just_replaced, &long_replaced].map(|it| add(it));
         let removes = [
-            remove_of(&add(&just_replaced), true, recently),
-            remove_of(&add(&long_replaced), true, long_ago),
+            remove_of(&add(&long_replaced), true, hours_ago(30)),
+            remove_of(&add(&just_replaced), true, hours_ago(2)),
         ];
-        for (version, actions) in [(1, adds.to_vec()), (2, removes.to_vec())] {
+        // The second version is the newest that is older than a day, and has a log checkpoint.
+        let versions = [
+            (1, 31, adds.to_vec()),
+            (2, 30, removes[..1].to_vec()),
+            (3, 2, removes[1..].to_vec()),
+        ];
+        for (version, hours, actions) in versions {
+            let at_ms = hours_ago(hours);
             let mut all = vec![
-                commit_info("STREAMING UPDATE", version, version, true, now_ms),
-                txn("app", version, now_ms),
+                commit_info("STREAMING UPDATE", version, version, true, at_ms),
+                txn(&app_id("d", "t"), version, at_ms),
             ];
             all.extend(actions);
             let path = Path::from(format!("t/{}", log::entry_path(version)));
             let bytes = Bytes::from(log::entry_bytes(&all));
             assert!(store.create(&path, bytes).await.expect("a version"));
+            if version == 2 {
+                let delta = store.open_delta("t").await.expect("a table");
+                let made = deltalake::protocol::checkpoints::create_checkpoint(&delta, None);
+                made.await.expect("a log checkpoint");
+            }
         }
         let refused = create().await.expect_err("it has commits");
         assert!(refused.to_string().contains("manifests are gone"));
@@ -596,11 +773,32 @@ mod tests {
             file.set_modified(SystemTime::now() - Duration::from_secs(86_400))
                 .expect("its time can be set");
         }
-        store.maintain("t", Epoch(10)).await.expect("maintained");
+        let day = Duration::from_secs(86_400);
+        let maintained = store.maintain("t", Epoch(10), day).await;
+        maintained.expect("maintained");
         let there = |it: &String| folder.path().join("t").join(it).exists();
         assert!(there(&named), "the newest version names it");
         assert!(there(&just_replaced), "readers may still be at it");
         assert!(there(&awaited), "its commit is still to come");
         assert!(!there(&long_replaced) && !there(&leftover) && !there(&merged_leftover));
+        let listed = store.log_versions("t", None).await.expect("the log");
+        assert_eq!(
+            listed,
+            [0, 2, 3],
+            "the oldest is what readers saw a day ago"
+        );
+        for version in listed {
+            let delta = store
+                .open_delta_at("t", version)
+                .await
+                .expect("listed, so readable");
+            for file in delta.get_file_uris().expect("files") {
+                assert!(
+                    Path::from(file.as_str())
+                        .filename()
+                        .is_some_and(|it| there(&it.to_owned()))
+                );
+            }
+        }
     }
 }

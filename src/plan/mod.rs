@@ -45,7 +45,10 @@ pub const AGGREGATES_MAX: usize = 256;
 /// All statements of one dataflow, checked and in order of use.
 #[derive(Clone, Debug, Default)]
 pub struct Dataflow {
+    /// Names its commits and tables in a lake. If its text states none, that of the lake's only dataflow takes this place at the start.
     pub name: String,
+    /// Whether its text states the name.
+    pub is_named: bool,
     pub sources: Vec<SourceSpec>,
     pub tables: Vec<TableSpec>,
     pub views: Vec<ViewSpec>,

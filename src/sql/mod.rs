@@ -42,6 +42,9 @@ use syntax::{ParsedKind, SourceText};
 /// Closed rows stay live this long unless the view says otherwise.
 const RETENTION_DEFAULT_US: i64 = 3_600_000_000;
 
+/// What a dataflow is called that states no name, in a lake without any. Not the name of its folder: the same dataflow may lie in another one.
+const UNNAMED: &str = "main";
+
 /// What the engine counts about every dataflow, as views like any other.
 const BUILT_IN_VIEWS: &str = "
 CREATE MATERIALIZED VIEW late AS
@@ -100,16 +103,12 @@ pub async fn load(
         path: path.display().to_string(),
         source,
     })?;
-    let name = folder.file_name().map_or_else(
-        || "dataflow".to_owned(),
-        |it| it.to_string_lossy().into_owned(),
-    );
-    plan_text(&name, &text, lookup)
+    plan_text(UNNAMED, &text, lookup)
         .await
         .map_err(|it| it.in_file(&path))
 }
 
-/// Plans the text of a dataflow.
+/// Plans the text of a dataflow, which has this name if it states none.
 ///
 /// # Errors
 /// With the line of the statement, at the first one that cannot be maintained.
@@ -122,8 +121,9 @@ pub async fn plan_text(
     let mut planner = Planner::new(name);
     for statement in syntax::parse(&text)? {
         let line = statement.line;
-        let name = statement.kind.name().to_owned();
-        planner.dataflow.lines.insert(name, line);
+        if let Some(name) = statement.kind.relation() {
+            planner.dataflow.lines.insert(name.to_owned(), line);
+        }
         planner
             .add(statement.kind, true)
             .await
@@ -196,6 +196,15 @@ impl Planner {
 
     async fn add(&mut self, statement: ParsedKind, stored: bool) -> Result<(), String> {
         match statement {
+            ParsedKind::Name(name) => {
+                if std::mem::replace(&mut self.dataflow.is_named, true) {
+                    return Err(format!(
+                        "the dataflow is already named '{}'",
+                        self.dataflow.name
+                    ));
+                }
+                self.dataflow.name = name;
+            }
             ParsedKind::Source(text) => {
                 let source = source_spec(text)?;
                 self.register(&source.name, source.schema())?;

@@ -1,7 +1,7 @@
 //! The text of a dataflow, taken apart: statements, their options, and the rewrites that turn our
 //! additions to SQL into plain SQL before DataFusion plans it.
 //!
-//! Additions: `CREATE SOURCE`, `CREATE MATERIALIZED VIEW`, `CREATE TABLE … AS`, `TUMBLE(relation, time, INTERVAL …)` in FROM, and
+//! Additions: `SET dataflow = 'name'`, `CREATE SOURCE`, `CREATE MATERIALIZED VIEW`, `CREATE TABLE … AS`, `TUMBLE(relation, time, INTERVAL …)` in FROM, and
 //! `time > now() - INTERVAL …` in a maintained view.
 
 use super::Error;
@@ -29,6 +29,8 @@ pub struct Parsed {
 
 #[derive(Debug)]
 pub enum ParsedKind {
+    /// `SET dataflow = 'name'`
+    Name(String),
     Source(SourceText),
     /// `CREATE TABLE name [WITH (…)] AS query`
     Table {
@@ -50,13 +52,14 @@ pub enum ParsedKind {
 }
 
 impl ParsedKind {
-    /// The name it defines.
-    pub fn name(&self) -> &str {
+    /// The relation it defines, if it is one that does.
+    pub fn relation(&self) -> Option<&str> {
         match self {
-            ParsedKind::Source(it) => &it.name,
+            ParsedKind::Name(_) => None,
+            ParsedKind::Source(it) => Some(&it.name),
             ParsedKind::Table { name, .. }
             | ParsedKind::Alias { name, .. }
-            | ParsedKind::View { name, .. } => name,
+            | ParsedKind::View { name, .. } => Some(name),
         }
     }
 }
@@ -146,6 +149,9 @@ fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
     if parser.parse_keywords(&[Keyword::CREATE, Keyword::SOURCE]) {
         return source(parser).map(ParsedKind::Source);
     }
+    if parser.parse_keyword(Keyword::SET) {
+        return dataflow_name(parser).map(ParsedKind::Name);
+    }
     let refuse = |text: &str| Err(ParserError::ParserError(text.to_owned()));
     match parser.parse_statement()? {
         Statement::CreateView(view) => {
@@ -186,10 +192,33 @@ fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
             let text = other.to_string();
             let start: String = text.chars().take(40).collect();
             refuse(&format!(
-                "`{start}` does not belong in a dataflow; it takes CREATE SOURCE, CREATE TABLE … AS, CREATE VIEW and CREATE MATERIALIZED VIEW"
+                "`{start}` does not belong in a dataflow; it takes SET dataflow, CREATE SOURCE, CREATE TABLE … AS, CREATE VIEW and CREATE MATERIALIZED VIEW"
             ))
         }
     }
+}
+
+/// Longest name of a dataflow.
+const NAME_LENGTH_MAX: usize = 100;
+
+/// The name is part of paths in the lake, so it has only characters that every store takes.
+fn dataflow_name(parser: &mut Parser) -> Result<String, ParserError> {
+    let refuse = |text: &str| Err(ParserError::ParserError(text.to_owned()));
+    if !word(parser, "dataflow") {
+        return refuse("a dataflow sets only its name: SET dataflow = 'name'");
+    }
+    parser.expect_token(&Token::Eq)?;
+    let Token::SingleQuotedString(name) = parser.next_token().token else {
+        return refuse("the name of a dataflow is a text: SET dataflow = 'name'");
+    };
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "_-.".contains(it);
+    let begins = name.starts_with(|it: char| it.is_ascii_alphanumeric());
+    if !begins || !name.chars().all(is_plain) || NAME_LENGTH_MAX < name.len() {
+        return refuse(&format!(
+            "the name of a dataflow has letters, digits, `_`, `-` and `.`, begins with a letter or digit and has at most {NAME_LENGTH_MAX} characters; '{name}' does not fit"
+        ));
+    }
+    Ok(name)
 }
 
 fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {

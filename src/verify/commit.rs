@@ -3,11 +3,11 @@
 //! A commit is decided with its manifest; the tables' logs follow within moments, or at the next start if the process died in
 //! between. So a commit whose log entries are not all there is no damage: the one before it, which every reader sees, is proved instead.
 
-use super::Error;
 use super::report::{Check, Findings, Report, count};
 use super::tables::{Entries, txn_of};
-use crate::coordinator::{self, growth};
-use crate::lake::{self, Counts, Manifest, Store, TableEntry, app_id};
+use super::{Error, manifests};
+use crate::coordinator::{self, growth, identity};
+use crate::lake::{self, Manifest, Store, TableEntry, app_id};
 use crate::plan::Dataflow;
 use object_store::path::Path;
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ pub(super) struct Chosen {
     pub manifest: Manifest,
     /// Log entries of every table.
     pub logs: BTreeMap<String, Entries>,
+    /// All manifests there are, by number.
+    pub manifests: BTreeMap<u64, Manifest>,
     /// Files of each table that a decided commit will show.
     pub pending: BTreeMap<String, Vec<Path>>,
     /// The version of every table that belongs to the commit. A table that was not made yet has none.
@@ -34,29 +36,13 @@ pub(super) async fn choose(
     store: &Store,
     report: &mut Report,
 ) -> Result<Option<Chosen>, Error> {
-    let newest = match store.newest_manifest(&dataflow.name).await {
-        Ok(Some(newest)) => newest,
-        Ok(None) => {
-            return Err(Error::Nothing {
-                dataflow: dataflow.name.clone(),
-                lake: store.url.to_string(),
-            });
-        }
-        Err(error @ lake::Error::Damaged { .. }) => {
-            report.add(Check::of(
-                "commit",
-                "",
-                "the newest manifest cannot be read",
-                Findings::one(error.to_string()),
-                "the pipeline cannot go on from its newest commit.",
-            ));
-            return Ok(None);
-        }
-        Err(error) => return Err(error.into()),
+    let Some(newest) = newest(dataflow, store, report).await? else {
+        return Ok(None);
     };
     check_definition(dataflow, store, &newest)?;
     report.newest = newest.number;
-    check_state(store, &newest, report).await?;
+    manifests::check_state(store, &newest, report).await?;
+    let manifests = manifests::check(store, &newest, report).await?;
     let mut logs = read_logs(dataflow, store).await?;
     let began = Instant::now();
     while !behind(dataflow, &newest, &logs).is_empty() && began.elapsed() < WAIT_FOR_TABLES {
@@ -106,7 +92,6 @@ pub(super) async fn choose(
     report.generation = manifest.generation;
     report.epoch = manifest.epoch;
     report.written_ms = manifest.written_ms;
-    check_counts(store, &manifest, report).await?;
     let versions = names(dataflow)
         .filter_map(|name| {
             let version = version_of(dataflow, name, &manifest, &logs)?;
@@ -115,10 +100,68 @@ pub(super) async fn choose(
         .collect();
     Ok(Some(Chosen {
         manifest,
+        manifests,
         logs,
         pending,
         versions,
     }))
+}
+
+/// The newest manifest, if it can be read and no table is ahead of it or another dataflow's.
+async fn newest(
+    dataflow: &Dataflow,
+    store: &Store,
+    report: &mut Report,
+) -> Result<Option<Manifest>, Error> {
+    loop {
+        let newest = match store.newest_manifest(&dataflow.name).await {
+            Ok(newest) => newest,
+            Err(error @ lake::Error::Damaged { .. }) => {
+                report.add(unreadable(&dataflow.name, &error));
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let reasons = match identity::check(dataflow, store, newest.as_ref()).await {
+            Ok(()) => {
+                return newest.map(Some).ok_or_else(|| Error::Nothing {
+                    dataflow: dataflow.name.clone(),
+                    lake: store.url.to_string(),
+                });
+            }
+            Err(coordinator::Error::Unfit { reasons, .. }) => reasons,
+            Err(error) => return Err(error.into()),
+        };
+        // A commit of a running pipeline may have come between.
+        let looked_at = newest.map_or(0, |it| it.number);
+        let since = store.newest_manifest(&dataflow.name).await?;
+        if since.map_or(0, |it| it.number) != looked_at {
+            continue;
+        }
+        let mut findings = Findings::default();
+        for reason in reasons {
+            findings.add(|| reason);
+        }
+        report.add(Check::of(
+            "commit",
+            dataflow.name.as_str(),
+            format!("number {looked_at}, the newest there is"),
+            findings,
+            "the tables are not what this commit left; a pipeline refuses to go on with them.",
+        ));
+        return Ok(None);
+    }
+}
+
+/// What is said of a newest manifest that cannot be read.
+pub(super) fn unreadable(dataflow: &str, error: &lake::Error) -> Check {
+    Check::of(
+        "commit",
+        dataflow,
+        "the newest manifest cannot be read",
+        Findings::one(error.to_string()),
+        "the pipeline cannot go on from its newest commit.",
+    )
 }
 
 /// A commit can only be proved with the definitions it was written with.
@@ -177,91 +220,11 @@ fn version_of(
     let app = app_id(&dataflow.name, name);
     let mut entries = logs.get(name)?.range(version..);
     if commit == 0 {
-        return entries.next().map(|it| *it.0).filter(|it| *it == 0);
+        return entries.next().map(|it| *it.0).filter(|it| *it == version);
     }
     entries
         .find(|(_, actions)| txn_of(actions, &app) == Some(commit))
         .map(|it| *it.0)
-}
-
-/// What was read in all is what had been read before the commit, and what the commit read.
-async fn check_counts(
-    store: &Store,
-    manifest: &Manifest,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let before = match manifest.number.checked_sub(1) {
-        Some(number) => store.manifest(&manifest.dataflow, number).await?,
-        None => None,
-    };
-    let before = before.and_then(|it| it.read);
-    let (Some(before), Some(all)) = (before, &manifest.read) else {
-        return Ok(());
-    };
-    let own = manifest.counts.clone().unwrap_or_default();
-    let mut findings = Findings::default();
-    let mut partitions = 0u64;
-    for (source, read) in all {
-        for (partition, read) in read {
-            let of = |counts: Option<&Counts>| counts.copied().unwrap_or_default();
-            let earlier = before.get(source).and_then(|it| it.get(partition));
-            let mut sum = of(earlier.map(|it| &it.counts));
-            sum.add(&of(own.get(source).and_then(|it| it.get(partition))));
-            partitions += 1;
-            if sum != read.counts {
-                findings.add(|| {
-                    format!(
-                        "partition {} of {source}: {:?} with this commit, {sum:?} from its parts",
-                        partition.0, read.counts
-                    )
-                });
-            }
-        }
-    }
-    report.add(Check::of(
-        "counts",
-        "",
-        format!(
-            "{}: all that was read, as told by commit {} and what number {} adds",
-            count(partitions, "partition"),
-            manifest.number - 1,
-            manifest.number
-        ),
-        findings,
-        "a manifest was changed after it was written, or the pipeline counted wrongly.",
-    ));
-    Ok(())
-}
-
-/// Everything a start would read back is there, with the bytes that were written.
-async fn check_state(store: &Store, manifest: &Manifest, report: &mut Report) -> Result<(), Error> {
-    let mut findings = Findings::default();
-    let (mut files, mut bytes) = (0u64, 0);
-    for file in manifest
-        .state_full
-        .iter()
-        .chain(&manifest.state_differences)
-    {
-        match store.get_state(file).await {
-            Ok(_) => {}
-            Err(error @ lake::Error::Damaged { .. }) => findings.add(|| error.to_string()),
-            Err(error) => return Err(error.into()),
-        }
-        files += 1;
-        bytes += file.bytes;
-    }
-    report.add(Check::of(
-        "stored state",
-        "",
-        format!(
-            "checksums of {}, {}",
-            count(files, "file"),
-            count(bytes, "byte")
-        ),
-        findings,
-        "the pipeline cannot be started again from this commit.",
-    ));
-    Ok(())
 }
 
 /// Files that a commit will show when the log entries of these tables are written.

@@ -1,9 +1,10 @@
 //! The proof: sources and lake are read again, without the engine, and held against the newest commit.
 //!
 //! ```text
-//! manifest n ─┬─ stored state: there, unchanged
-//!             ├─ log of each table: the version that n names is what n says; nobody else changed rows
-//!             ├─ files of each version: there, with the size and rows the log tells
+//! manifest n ─┬─ manifests before it: sealed, and each what follows from the one before
+//!             ├─ stored state: there, unchanged
+//!             ├─ log of each table: each version is what its manifest says; nobody else changed rows
+//!             ├─ files of each version: there, to the last bit, with the statistics the log tells
 //!             ├─ source ── read again, decoded again ──┬─ counts and checksums = those of the commits
 //!             │                                         ├─ every offset once: a row of the archive, or a dead letter
 //!             │                                         └─ the row has the values the table's expressions give
@@ -16,6 +17,7 @@
 //! Nothing is written. The engine is not used; decoding is, since a record means what its decoder reads.
 
 mod commit;
+mod manifests;
 mod records;
 mod report;
 mod rows;
@@ -25,10 +27,11 @@ mod views;
 pub use report::{Check, Outcome, Report};
 pub use views::{Difference, difference};
 
+use crate::coordinator::{self, identity};
 use crate::lake::{self, Store};
 use crate::model::Epoch;
 use crate::plan::Dataflow;
-use crate::{coordinator, source};
+use crate::source;
 use std::path::PathBuf;
 
 /// How often the proof begins again because maintenance of a running pipeline has deleted what it was reading.
@@ -73,6 +76,7 @@ impl Error {
             self,
             Error::Nothing { .. }
                 | Error::Changed { .. }
+                | Error::Decoder(coordinator::Error::Unnamed { .. })
                 | Error::Lake(lake::Error::Address { .. })
                 | Error::Source(source::Error::Option { .. })
         )
@@ -85,6 +89,15 @@ impl Error {
 /// If there is nothing to prove, or source or lake cannot be reached.
 pub async fn verify(dataflow: &Dataflow, options: &Options) -> Result<Report, Error> {
     let store = Store::open_existing(&options.lake)?;
+    let dataflow = &match identity::identified(dataflow, &store).await {
+        Ok(dataflow) => dataflow,
+        Err(coordinator::Error::Lake(error @ lake::Error::Damaged { .. })) => {
+            let mut report = Report::new(&dataflow.name, store.url.as_str());
+            report.add(commit::unreadable(&dataflow.name, &error));
+            return Ok(report);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut attempt = 1;
     loop {
         let report = once(dataflow, options, &store).await?;

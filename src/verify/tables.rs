@@ -3,7 +3,8 @@
 use super::Error;
 use super::commit::{Chosen, names};
 use super::report::{Check, Findings, Report, count, number};
-use crate::lake::{FileFacts, Manifest, Store, TableEntry, app_id};
+use crate::coordinator;
+use crate::lake::{Manifest, Store, TableEntry, app_id, owner};
 use crate::plan::Dataflow;
 use deltalake::DeltaTable;
 use object_store::path::Path;
@@ -16,7 +17,7 @@ pub(super) type Entries = BTreeMap<u64, Vec<Value>>;
 /// What a table's version says of its files.
 struct Named {
     size: u64,
-    rows: Option<u64>,
+    statistics: Option<String>,
 }
 
 /// The number an application has noted in a log entry.
@@ -39,7 +40,8 @@ pub(super) async fn check(
             continue;
         };
         let entries = &chosen.logs[name];
-        report.add(check_log(dataflow, store, &chosen.manifest, name, version, entries).await?);
+        report.add(check_log(dataflow, chosen, name, version, entries));
+        let version = seen_at(&app_id(&dataflow.name, name), version, entries);
         let table = match store.open_delta_at(name, version).await {
             Ok(table) => table,
             Err(error) => {
@@ -53,7 +55,7 @@ pub(super) async fn check(
                 continue;
             }
         };
-        let named = check_files(store, name, version, &table, report).await?;
+        let named = check_files(store, name, version, &table, entries, report).await?;
         leftovers.look(store, chosen, name, &named).await?;
         opened.insert(name.to_owned(), table);
     }
@@ -61,19 +63,27 @@ pub(super) async fn check(
     Ok(opened)
 }
 
+/// The version at which readers see what a commit left: other tools may have rewritten files since, which must leave all rows as they are.
+fn seen_at(app: &str, version: u64, entries: &Entries) -> u64 {
+    let later = entries.range(version + 1..);
+    let of_others = later.take_while(|it| txn_of(it.1, app).is_none());
+    of_others.last().map_or(version, |it| *it.0)
+}
+
 /// The log: one entry per commit that changed the table, in order, each what its manifest says, and no rows by anyone else.
-async fn check_log(
+fn check_log(
     dataflow: &Dataflow,
-    store: &Store,
-    manifest: &Manifest,
+    chosen: &Chosen,
     name: &str,
     version: u64,
     entries: &Entries,
-) -> Result<Check, Error> {
+) -> Check {
+    let manifest = &chosen.manifest;
     let mut findings = Findings::default();
     let app = app_id(&dataflow.name, name);
     let generation_app = format!("{app}#generation");
     let (mut before, mut commit, mut generation) = (None, 0, 0);
+    let mut seen = BTreeSet::new();
     for (at, actions) in entries {
         // Old entries are deleted, all but the first.
         if let Some(before) = before.filter(|it| *it != 0 && it + 1 != *at) {
@@ -98,7 +108,12 @@ async fn check_log(
                 if found < generation {
                     findings.add(|| format!("version {at} is of generation {found}, after one of generation {generation}"));
                 }
+                // Manifests are kept for the newest thousand commits.
+                if let Some(made_by) = chosen.manifests.get(&number) {
+                    compare_entry(made_by, name, actions, &mut findings);
+                }
                 (commit, generation) = (number, found.max(generation));
+                seen.insert(number);
             }
             None if *at != 0 && changes_rows(actions) => findings.add(|| {
                 let by = actions
@@ -112,19 +127,27 @@ async fn check_log(
             None => {}
         }
     }
+    let kept = entries.keys().find(|it| **it != 0).copied().unwrap_or(0);
+    for (number, made_by) in chosen.manifests.range(..=manifest.number) {
+        let is_there = |it: &&TableEntry| it.commit == *number && kept <= it.version;
+        if made_by.tables.get(name).filter(is_there).is_some() && !seen.contains(number) {
+            findings.add(|| format!("the log lacks the version of commit {number}"));
+        }
+    }
+    if let Some(wrong) = wrong_columns(dataflow, name, entries) {
+        findings.add(|| wrong);
+    }
+    if owner(name, entries.values().map(Vec::as_slice)).is_some_and(|it| it != dataflow.name) {
+        findings.add(|| {
+            format!(
+                "the table says that it is not of dataflow {}",
+                dataflow.name
+            )
+        });
+    }
     let entry = manifest.tables.get(name).cloned().unwrap_or_default();
     if entry.commit != 0 {
         let actions = &entries[&version];
-        compare_entry(
-            dataflow,
-            store,
-            manifest,
-            name,
-            &entry,
-            actions,
-            &mut findings,
-        )
-        .await?;
         compare_offsets(manifest, &app, &entry, actions, &mut findings);
         let found = txn_of(actions, &generation_app);
         if found.is_none_or(|it| manifest.generation < it) {
@@ -136,7 +159,7 @@ async fn check_log(
             });
         }
     }
-    Ok(Check::of(
+    Check::of(
         "log",
         name,
         format!(
@@ -148,7 +171,33 @@ async fn check_log(
         ),
         findings,
         "the table holds something that no commit put there, or lacks something that one did.",
-    ))
+    )
+}
+
+/// What the log says wrongly of the table itself: how to read it, its columns, its folders.
+fn wrong_columns(dataflow: &Dataflow, name: &str, entries: &Entries) -> Option<String> {
+    let layouts = coordinator::layouts(dataflow);
+    let layout = layouts.iter().find(|it| it.name == name)?;
+    let creation = match layout.creation(&dataflow.name, 0) {
+        Ok(creation) => creation,
+        Err(error) => return Some(error.to_string()),
+    };
+    let newest = |kind: &str| {
+        let mut actions = entries.values().rev().flatten();
+        actions.find_map(|it| it.get(kind)).cloned()
+    };
+    let ours = |kind: &str| creation.iter().find_map(|it| it.get(kind));
+    let parts = [
+        ("protocol", "minReaderVersion"),
+        ("protocol", "minWriterVersion"),
+        ("metaData", "schemaString"),
+        ("metaData", "partitionColumns"),
+        ("metaData", "format"),
+    ];
+    parts.into_iter().find_map(|(kind, part)| {
+        let (said, is) = (newest(kind)?, ours(kind)?);
+        (said[part] != is[part]).then(|| format!("{part} is {}, not {}", said[part], is[part]))
+    })
 }
 
 fn changes_rows(actions: &[Value]) -> bool {
@@ -162,49 +211,35 @@ fn changes_rows(actions: &[Value]) -> bool {
 }
 
 /// The entry is what its commit decided, word for word.
-async fn compare_entry(
-    dataflow: &Dataflow,
-    store: &Store,
-    manifest: &Manifest,
-    name: &str,
-    entry: &TableEntry,
-    actions: &[Value],
-    findings: &mut Findings,
-) -> Result<(), Error> {
-    let mut decided = entry.actions.clone();
-    if decided.is_empty() && entry.commit != manifest.number {
-        let made_by = store.manifest(&dataflow.name, entry.commit).await?;
-        // Manifests are kept for the newest thousand commits.
-        let Some(made_by) = made_by else {
-            return Ok(());
-        };
-        decided = made_by
-            .tables
-            .get(name)
-            .map_or(Vec::new(), |it| it.actions.clone());
-    }
+fn compare_entry(made_by: &Manifest, name: &str, actions: &[Value], findings: &mut Findings) {
+    let decided = made_by
+        .tables
+        .get(name)
+        .map_or(&[][..], |it| it.actions.as_slice());
     if decided == actions {
-        return Ok(());
+        return;
     }
     for action in actions.iter().filter(|it| !decided.contains(it)) {
         findings.add(|| {
             format!(
                 "the log says what commit {} does not: {}",
-                entry.commit,
+                made_by.number,
                 short(action)
             )
         });
+    }
+    if decided.iter().all(|it| actions.contains(it)) && actions.len() != decided.len() {
+        findings.add(|| format!("the log says something of commit {} twice", made_by.number));
     }
     for action in decided.iter().filter(|it| !actions.contains(it)) {
         findings.add(|| {
             format!(
                 "the log lacks what commit {} says: {}",
-                entry.commit,
+                made_by.number,
                 short(action)
             )
         });
     }
-    Ok(())
 }
 
 fn short(action: &Value) -> String {
@@ -249,12 +284,13 @@ fn compare_offsets(
     }
 }
 
-/// Every file of the version is there, as long and with as many rows as the log says. Returns them.
+/// Every file of the version is there, is what was written to the last bit, and is what the log says of it. Returns them.
 async fn check_files(
     store: &Store,
     name: &str,
     version: u64,
     table: &DeltaTable,
+    entries: &Entries,
     report: &mut Report,
 ) -> Result<BTreeMap<Path, Named>, Error> {
     let mut named: BTreeMap<Path, Named> = BTreeMap::new();
@@ -267,9 +303,18 @@ async fn check_files(
             file.object_store_path(),
             Named {
                 size: u64::try_from(file.size()).unwrap_or(0),
-                rows: file.num_records().map(|it| it as u64),
+                statistics: file.stats(),
             },
         );
+    }
+    // As the log has them; a log checkpoint may have them in another form.
+    for actions in entries.range(..=version).map(|it| it.1) {
+        for add in actions.iter().filter_map(|it| it.get("add")) {
+            let path = add["path"].as_str().map(Path::from);
+            if let Some(said) = path.and_then(|it| named.get_mut(&it)) {
+                said.statistics = add["stats"].as_str().map(str::to_owned);
+            }
+        }
     }
     let facts = store
         .file_facts(name, named.keys().cloned().collect())
@@ -277,21 +322,29 @@ async fn check_files(
     let mut findings = Findings::default();
     let mut rows = 0;
     for (path, said) in &named {
-        match facts.get(path).copied().flatten() {
-            None => findings.add(|| format!("{path} is named and missing")),
-            Some(FileFacts { size, .. }) if size != said.size => {
-                findings.add(|| format!("{path} has {size} bytes, the log says {}", said.size));
+        let Some(facts) = facts.get(path).and_then(Option::as_ref) else {
+            findings.add(|| format!("{path} is named and missing"));
+            continue;
+        };
+        if facts.size != said.size {
+            findings.add(|| {
+                format!(
+                    "{path} has {} bytes, the log says {}",
+                    facts.size, said.size
+                )
+            });
+        }
+        if !facts.is_as_named {
+            findings.add(|| format!("{path} has other bytes than those that were written"));
+        }
+        match &facts.content {
+            Err(reason) => {
+                findings.add(|| format!("{path} is no Parquet file that can be read: {reason}"));
             }
-            Some(FileFacts { rows: None, .. }) => {
-                findings.add(|| format!("{path} is no Parquet file that can be read"));
-            }
-            Some(FileFacts {
-                rows: Some(found), ..
-            }) => {
+            Ok((found, told)) => {
                 rows += found;
-                if said.rows != Some(found) {
-                    findings
-                        .add(|| format!("{path} has {found} rows, the log says {:?}", said.rows));
+                if let Some(wrong) = wrong_statistics(said.statistics.as_deref(), told) {
+                    findings.add(|| format!("{path}: {wrong}"));
                 }
             }
         }
@@ -300,7 +353,7 @@ async fn check_files(
         "files",
         name,
         format!(
-            "version {version}: {}, {}",
+            "version {version}: {}, {}, with the statistics that the log tells",
             count(named.len() as u64, "file"),
             count(rows, "row")
         ),
@@ -308,6 +361,44 @@ async fn check_files(
         "readers of the table get an error or wrong rows.",
     ));
     Ok(named)
+}
+
+/// What the log says wrongly of a file's rows. What it leaves out makes readers slower, not wrong.
+fn wrong_statistics(said: Option<&str>, told: &Value) -> Option<String> {
+    let Some(said) = said else {
+        return Some("the log does not say how many rows it has".to_owned());
+    };
+    let said: Value = match serde_json::from_str(said) {
+        Ok(said) => said,
+        Err(error) => return Some(format!("the log's statistics cannot be read: {error}")),
+    };
+    if said["numRecords"] != told["numRecords"] {
+        return Some(format!(
+            "it has {} rows, the log says {}",
+            told["numRecords"], said["numRecords"]
+        ));
+    }
+    for kind in ["minValues", "maxValues", "nullCount"] {
+        for (column, said) in said[kind].as_object().into_iter().flatten() {
+            let is = &told[kind][column];
+            if !said.is_null() && !same_bound(said, is) {
+                return Some(format!("{kind} of {column} is {is}, the log says {said}"));
+            }
+        }
+    }
+    None
+}
+
+/// Whether two bounds are the same; times may be written in several ways.
+fn same_bound(a: &Value, b: &Value) -> bool {
+    let time = |it: &Value| {
+        let time = chrono::DateTime::parse_from_rfc3339(it.as_str()?);
+        time.ok().map(|it| it.timestamp_micros())
+    };
+    a == b
+        || time(a).is_some_and(|it| time(b) == Some(it))
+        || a.as_f64()
+            .is_some_and(|it| b.as_f64() == Some(it) && (a.is_f64() || b.is_f64()))
 }
 
 /// Files that the versions of the commit do not name: of other versions, or of none.

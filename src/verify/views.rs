@@ -2,6 +2,7 @@
 
 use super::records::Known;
 use super::report::{Check, FINDINGS_MAX, Findings, Report, count};
+use crate::coordinator::stored;
 use crate::lake::Manifest;
 use crate::model::{Row, Value, rows_of_batch};
 use crate::plan::{DEAD_LETTER_RELATION, Dataflow, LATE_RELATION, ViewKind, ViewSpec};
@@ -190,13 +191,9 @@ async fn records(
     for (name, source) in &known.relations {
         records.relations.insert(name.clone(), source.clone());
     }
-    if let Some(times) = manifest.event_times.as_object() {
-        for (source, times) in times {
-            if let Some(now_us) = times["now_us"].as_i64() {
-                records.now_us.insert(source.clone(), now_us);
-            }
-        }
-    }
+    let times = stored::event_times(manifest).map_err(|it| it.to_string())?;
+    let times = times.into_iter().map(|(source, it)| (source, it.now_us));
+    records.now_us = times.collect();
     Ok(records)
 }
 

@@ -1,12 +1,12 @@
 //! Changed dataflows on real lakes: what takes effect at the next start, what stays for readers of the tables, what is refused.
 //! Each lake is proved after each change.
 
-use super::oracle::Random;
-use super::verify::{
+use super::lakes::{
     NAME, Place, SECOND_US, START_US, committed, has_read, lines, runtime, start_on,
 };
+use super::oracle::Random;
 use arrow::datatypes::SchemaRef;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tidelake::coordinator::{self, Error};
 use tidelake::lake::Store;
@@ -244,6 +244,8 @@ fn what_a_lake_cannot_follow_is_refused_and_changes_nothing() {
         std::fs::create_dir_all(place.table("theirs/_delta_log")).unwrap();
         let log = place.table("per_k/_delta_log/00000000000000000000.json");
         std::fs::copy(log, place.table("theirs/_delta_log/00000000000000000000.json")).unwrap();
+        let row = json!({"add": {"path": "a.parquet", "partitionValues": {}, "size": 1, "modificationTime": 1, "dataChange": true}});
+        std::fs::write(place.table("theirs/_delta_log/00000000000000000001.json"), row.to_string()).unwrap();
         let text = format!("{BEFORE} CREATE MATERIALIZED VIEW theirs AS SELECT k, count(*) AS records, sum(x) AS x_sum FROM raw GROUP BY k;");
         let options = coordinator::Options {
             lake: place.lake().display().to_string(),
@@ -255,12 +257,15 @@ fn what_a_lake_cannot_follow_is_refused_and_changes_nothing() {
         run(&place, BEFORE, 2).await;
         proved(&place, BEFORE).await;
 
-        // A lake of a version that noted no definitions.
-        let newest = place.manifests().pop().unwrap();
-        let mut manifest: Value = serde_json::from_slice(&std::fs::read(&newest).unwrap()).unwrap();
-        manifest.as_object_mut().unwrap().remove("definitions");
-        manifest["fingerprint"] = Value::from("0123");
-        std::fs::write(&newest, manifest.to_string()).unwrap();
+        // A lake of a version that noted no definitions, and sealed nothing.
+        for path in place.manifests() {
+            let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            for later in ["definitions", "follows", "seal", "holder"] {
+                manifest.as_object_mut().unwrap().remove(later);
+            }
+            manifest["fingerprint"] = Value::from("0123");
+            std::fs::write(&path, manifest.to_string()).unwrap();
+        }
         let reason = refusal(&place, BEFORE).await;
         assert!(reason.contains("start a new lake with --lake"), "{reason}");
     });

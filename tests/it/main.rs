@@ -4,6 +4,8 @@
 mod command_line;
 mod grown_lakes;
 mod growth;
+mod identity;
+mod lakes;
 mod layers;
 mod oracle;
 mod page;

@@ -1,6 +1,6 @@
 //! Records that decode, and for which an expression fails: dead letters if their table cannot have them, counted if a view cannot.
 
-use super::verify::{NAME, Place, START_US, committed, has_read, runtime, sorted, start_on};
+use super::lakes::{NAME, Place, START_US, committed, has_read, runtime, sorted, start_on};
 use arrow::array::AsArray;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::path::Path;

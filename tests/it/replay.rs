@@ -1,8 +1,8 @@
 //! Dead letters replayed on real lakes: once, with everything that follows from them, and the lake proved.
 
 use super::grown_lakes::{column, dataflow, more, proved, run};
+use super::lakes::{Place, START_US, runtime};
 use super::oracle::Random;
-use super::verify::{Place, START_US, runtime};
 use serde_json::Value;
 use tidelake::coordinator::Error;
 use tidelake::coordinator::replay::{Preview, Request, ask};

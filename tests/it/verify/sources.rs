@@ -1,0 +1,145 @@
+//! Sources read again: as they were, changed afterwards, rotated, gone.
+
+use super::damage::{assert_fails, text};
+use crate::lakes::{
+    Place, START_US, committed, dataflow_on, has_read, lines, original, runtime, sorted, start,
+    start_on,
+};
+use crate::oracle::Random;
+use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use std::io::Write;
+use std::time::Duration;
+use tidelake::verify::{Options, verify};
+
+#[test]
+fn a_source_that_was_changed_afterwards_is_found() {
+    let place = original().copy();
+    let path = place.input().join("part-2.jsonl");
+    let changed = std::fs::read_to_string(&path)
+        .unwrap()
+        .replacen("\"n\":1", "\"n\":2", 1);
+    std::fs::write(&path, changed).unwrap();
+    assert_fails(&place.verify(), "source s");
+}
+
+#[test]
+fn what_the_source_no_longer_has_is_neither_proof_nor_failure() {
+    let place = original().copy();
+    std::fs::remove_file(place.input().join("part-1.jsonl")).unwrap();
+    let report = place.verify();
+    assert!(report.is_proven(), "{report}");
+    assert!(
+        text(&report, "source gone", "s").contains("partition 1: offsets 0 to"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_rotated_log_is_read_again_from_all_its_files() {
+    let place = Place::new();
+    let mut random = Random(8);
+    let log = place.input().join("part-0.jsonl");
+    let packed = place.input().join("part-0.jsonl.1.gz");
+    let pipe_until = |bytes: u64| {
+        runtime().block_on(async {
+            let pipeline = start(&place, 1).await;
+            committed(&pipeline, |it| has_read(it, bytes as i64)).await;
+            pipeline.stop().await.unwrap();
+        });
+    };
+    place.append(0, &lines(&mut random, START_US, 40));
+    pipe_until(std::fs::metadata(&log).unwrap().len());
+    place.append(0, &lines(&mut random, START_US, 10));
+    let first = std::fs::read(&log).unwrap();
+    let file = std::fs::File::create(&packed).unwrap();
+    let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    packer.write_all(&first).unwrap();
+    packer.finish().unwrap();
+    std::fs::remove_file(&log).unwrap();
+    place.append(0, &lines(&mut random, START_US, 30));
+    pipe_until(first.len() as u64 + std::fs::metadata(&log).unwrap().len());
+
+    let report = place.verify();
+    assert!(report.is_proven(), "{report}");
+    let source = text(&report, "source", "s");
+    assert!(
+        source.starts_with("1 partition read again: 80 records"),
+        "{report}"
+    );
+    std::fs::remove_file(&packed).unwrap();
+    let report = place.verify();
+    assert!(report.is_proven(), "{report}");
+    let gone = format!("partition 0: offsets 0 to {}", first.len());
+    assert!(
+        text(&report, "source gone", "s").contains(&gone),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_source_that_has_nothing_is_no_proof() {
+    let place = original().copy();
+    for file in sorted(&place.input()) {
+        std::fs::remove_file(file).unwrap();
+    }
+    assert_fails(&place.verify(), "source s");
+}
+
+/// A topic in memory that speaks Kafka's protocol.
+fn cluster() -> MockCluster<'static, DefaultProducerContext> {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("s", 3, 1).unwrap();
+    cluster
+}
+
+fn produce(cluster: &MockCluster<'static, DefaultProducerContext>, lines: &[String]) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .create()
+        .unwrap();
+    for (at, line) in lines.iter().enumerate() {
+        let record = BaseRecord::<(), String>::to("s").partition(at as i32 % 3);
+        producer.send(record.payload(line)).unwrap();
+    }
+    producer.flush(Duration::from_secs(30)).unwrap();
+}
+
+#[test]
+fn a_topic_is_read_again_up_to_the_committed_offsets() {
+    let place = Place::new();
+    let (topic, anew) = (cluster(), cluster());
+    let mut random = Random(3);
+    produce(&topic, &lines(&mut random, START_US, 120));
+    runtime().block_on(async {
+        let dataflow = dataflow_on(&topic.bootstrap_servers()).await;
+        let pipeline = start_on(&place, 2, dataflow.clone(), None).await;
+        committed(&pipeline, |it| has_read(it, 120)).await;
+        pipeline.stop().await.unwrap();
+        produce(&topic, &lines(&mut random, START_US, 30));
+        let options = Options {
+            lake: place.lake().display().to_string(),
+            input: None,
+        };
+        let report = verify(&dataflow, &options).await.unwrap();
+        assert!(report.is_proven(), "{report}");
+        let source = text(&report, "source", "s");
+        assert!(
+            source.starts_with("3 partitions read again: 120 records"),
+            "{report}"
+        );
+        // The same topic, made anew: its records at these offsets are others, if there are any.
+        produce(&anew, &lines(&mut random, START_US, 30));
+        let elsewhere = dataflow_on(&anew.bootstrap_servers()).await;
+        assert_fails(&verify(&elsewhere, &options).await.unwrap(), "source s");
+        // As many records, but others.
+        produce(&anew, &lines(&mut random, START_US, 120));
+        let report = verify(&elsewhere, &options).await.unwrap();
+        assert_fails(&report, "source s");
+        assert!(
+            text(&report, "source", "s").contains("checksum"),
+            "{report}"
+        );
+    });
+}
