@@ -100,7 +100,11 @@ def crash(pipeline, step, number, workers, processes):
     """Runs until the step is passed so often. More input comes while it runs, so that there are commits enough."""
     settings = {"TIDELAKE_CRASH_AT": f"{step}:{number}"}
     feeding = itertools.count(1001)
-    feed = lambda: generate(pipeline.binary, pipeline.source, next(feeding))
+
+    def feed():
+        generate(pipeline.binary, pipeline.source, next(feeding))
+        time.sleep(0.2)
+
     if processes != 1:
         pipeline.start(workers, processes, **settings)
         pipeline.crash(f"{step}:{number}", feed=feed)
