@@ -181,7 +181,8 @@ fn read(depth: Depth, brokers: &str, topic: &str, options: &Options) -> common::
                 status: SharedStatus::default(),
                 stop,
             };
-            std::thread::spawn(move || reader.run(&to).expect("the client can be made"))
+            let reading = reader.open().expect("the client can be made");
+            std::thread::spawn(move || reading.run(&to))
         },
     )
 }

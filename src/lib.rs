@@ -20,6 +20,7 @@ pub mod plan;
 pub mod source;
 #[cfg(feature = "connectors")]
 pub mod sql;
+pub mod supervise;
 #[cfg(feature = "connectors")]
 pub mod verify;
 pub mod view;

@@ -9,6 +9,7 @@ use super::settings::Settings;
 use crate::coordinator::{Options, TICK_MS, growth, identity};
 use crate::http::{Access, HostPattern};
 use crate::plan::Dataflow;
+use crate::supervise;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
@@ -582,9 +583,11 @@ fn demo(
         paced: true,
         start_us: None,
     };
-    let generating = std::thread::Builder::new()
-        .name("generate".to_owned())
-        .spawn(move || generate::generate(&load, &mut files, None, &stop_generating))?;
+    let generating = supervise::thread("generate", move || {
+        if let Err(error) = generate::generate(&load, &mut files, None, &stop_generating) {
+            supervise::end("generate", &format!("{error:#}"));
+        }
+    })?;
     let options = serving.options(data.join("lake").display().to_string(), Some(input));
     let result = runtime.block_on(super::serve::run(
         dataflow,
@@ -631,7 +634,7 @@ fn time_us(text: &str) -> Result<i64> {
 fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
-    runtime.spawn(async move {
+    supervise::task_on(runtime.handle(), "signals", async move {
         let mut terminate =
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
         let terminated = async {

@@ -11,6 +11,7 @@ use crate::model::{Epoch, Partition, wall_ms};
 use crate::plan::Dataflow;
 use crate::source::{self, SharedStatus};
 use crate::sql::query::{FileDetails, LakeTables, Limits, Queries, TableDetails, VersionDetails};
+use crate::supervise;
 use crate::view::Hub;
 use anyhow::{Context, Result};
 use futures::FutureExt;
@@ -60,13 +61,15 @@ pub async fn run(
     );
     let (stop, mut stopping) = watch::channel(false);
     let mut moved = pipeline.hub.subscribe();
-    let server = tokio::spawn(async move {
+    let server = supervise::task("http server", async move {
         // Whoever asks before waits: views without what was restored would be wrong.
         tokio::select! {
             _ = moved.wait_for(|it| Epoch(0) < *it) => {}
             _ = stopping.wait_for(|it| *it) => {}
         }
-        serve(listener, app, stopping).await
+        if let Err(error) = serve(listener, app, stopping).await {
+            supervise::end("http server", &error.to_string());
+        }
     });
     tracing::info!(
         dataflow = %pipeline.dataflow.name,

@@ -4,8 +4,9 @@
 //! from the last commit, later each time it happens soon again. A process that says that its settings or its
 //! dataflow are wrong is not started again.
 
+use crate::supervise;
 use anyhow::{Context, Result, bail};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -156,11 +157,13 @@ fn start_all(cluster: &Cluster, hosts: &PathBuf, restarts: u32) -> Result<Vec<Pr
                 .spawn()
                 .with_context(|| format!("could not start process {number}"))?;
             if let Some(said) = child.stderr.take() {
-                std::thread::spawn(move || {
-                    for line in BufReader::new(said).lines().map_while(Result::ok) {
-                        eprintln!("[{number}] {line}");
+                // A line that is not text, or a log that nobody reads any more, must not keep the process from writing on.
+                supervise::thread(format!("log-{number}"), move || {
+                    for line in BufReader::new(said).split(b'\n').map_while(Result::ok) {
+                        let line = String::from_utf8_lossy(&line);
+                        let _ = writeln!(std::io::stderr(), "[{number}] {line}");
                     }
-                });
+                })?;
             }
             Ok(Process { number, child })
         })

@@ -3,6 +3,7 @@
 //! They have a thread of their own, so that a busy process is not taken for a dead one.
 
 use super::Timings;
+use crate::supervise;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::net::TcpStream as StdTcpStream;
@@ -79,9 +80,9 @@ impl Links {
             ends.push((from, socket, frames));
         }
         let skews = Arc::clone(&skews_ms);
-        std::thread::Builder::new()
-            .name("cluster".to_owned())
-            .spawn(move || runtime.block_on(carry(ends, timings, event, skews)))?;
+        supervise::thread("cluster", move || {
+            runtime.block_on(carry(ends, timings, event, skews));
+        })?;
         Ok(Links {
             process,
             to: Arc::new(to),
@@ -169,7 +170,13 @@ async fn carry(
         }
     }
     drop(events);
-    while tasks.join_next().await.is_some() {}
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
 }
 
 /// Ends with the sender, after a good-bye, or when the connection fails, which the receiving half tells.

@@ -11,6 +11,7 @@ use crate::lake::{
 };
 use crate::model::{Epoch, Offsets, wall_ms};
 use crate::plan::{Dataflow, Plan, Window};
+use crate::supervise;
 use crate::view::Totals;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -425,8 +426,11 @@ impl Committer {
             if state.wants_checkpoint() {
                 let (store, name, settled) = (self.store.clone(), name.clone(), self.last.epoch);
                 let retention = self.version_retention;
-                tokio::spawn(async move {
-                    if let Err(error) = store.maintain(&name, settled, retention).await {
+                supervise::task("housekeeping", async move {
+                    let part = format!("log checkpoint of table {name}");
+                    let work = store.maintain(&name, settled, retention);
+                    let done = supervise::caught(&part, work).await;
+                    if let Err(error) = done.unwrap_or_else(|died| Err(lost(&name, &died))) {
                         tracing::warn!(table = name, %error, "log checkpoint failed; trying again later");
                     }
                 });
@@ -440,11 +444,14 @@ impl Committer {
                 self.merging.insert(name.clone());
                 let (store, name, done) = (self.store.clone(), name.clone(), self.merges.0.clone());
                 let epoch = self.last.epoch.0;
-                tokio::spawn(async move {
+                supervise::task("housekeeping", async move {
+                    let part = format!("merge of small files of table {name}");
                     let mut merged = Vec::new();
                     for small in folders {
                         let label = format!("m{epoch:016}-{}", uuid::Uuid::new_v4());
-                        match store.merge(&layout, small, &label).await {
+                        let work = store.merge(&layout, small, &label);
+                        let one = supervise::caught(&part, work).await;
+                        match one.unwrap_or_else(|died| Err(lost(&name, &died))) {
                             Ok(it) => merged.push(it),
                             Err(error) => {
                                 let _ = done.send(Err((name, error)));
@@ -456,6 +463,14 @@ impl Committer {
                 });
             }
         }
+    }
+}
+
+/// Housekeeping that panicked; it is tried again like any that failed.
+fn lost(table: &str, died: &supervise::Died) -> lake::Error {
+    lake::Error::Table {
+        table: table.to_owned(),
+        reason: died.to_string(),
     }
 }
 

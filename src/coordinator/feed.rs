@@ -7,6 +7,7 @@ use crate::model::{Offset, Offsets};
 use crate::plan::{Format, SourceSpec};
 use crate::source::decode::{self, DecodeOptions, Decoder};
 use crate::source::{self, CHUNKS_AHEAD, Chunk, SharedStatus, file, kafka};
+use crate::supervise;
 use crossbeam_channel::Receiver;
 use std::ops::Range;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub(super) fn open(
     for worker in share.own {
         let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD);
         let (stored, status, stop) = (stored.clone(), status.clone(), Arc::clone(stop));
-        let thread = std::thread::Builder::new().name(format!("read-{}-{worker}", spec.name));
+        let name = format!("read-{}-{worker}", spec.name);
         let spawned = match (folder, &topic) {
             (Some(folder), _) => {
                 let folder = Arc::clone(folder);
@@ -60,10 +61,9 @@ pub(super) fn open(
                     status,
                     stop,
                 };
-                thread.spawn(move || reader.run(&sender))
+                supervise::thread(name, move || reader.run(&sender))
             }
             (None, Some(topic)) => {
-                let failing = status.clone();
                 let reader = kafka::Reader {
                     topic: topic.clone(),
                     worker,
@@ -72,14 +72,8 @@ pub(super) fn open(
                     status,
                     stop,
                 };
-                thread.spawn(move || {
-                    if let Err(error) = reader.run(&sender) {
-                        tracing::error!(%error, "a Kafka reader ended");
-                        failing.update(|it| {
-                            it.tell(worker, false, Some(error.to_string()));
-                        });
-                    }
-                })
+                let reading = reader.open()?;
+                supervise::thread(name, move || reading.run(&sender))
             }
             (None, None) => return Ok(feeds),
         };

@@ -27,6 +27,7 @@ use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableSt
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
 use crate::plan::{Dataflow, ViewKind};
 use crate::source::{self, SharedStatus};
+use crate::supervise;
 use crate::view::{Hub, ViewInfo, WindowInfo};
 use lease::Lease;
 use serde::{Deserialize, Serialize};
@@ -338,7 +339,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             options.version_retention,
             obsolete,
         );
-        Some(tokio::spawn(committer.run(for_committer)))
+        Some(supervise::task("committer", committer.run(for_committer)))
     } else {
         None
     };
@@ -346,7 +347,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         Some(peers) if process != 0 => part::Destination::ProcessZero(peers.clone()),
         _ => part::Destination::Committer(to_committer.clone()),
     };
-    let settling = tokio::spawn(part::settle(from_workers, destination));
+    let settling = supervise::task("settle", part::settle(from_workers, destination));
     if let (Some(links), Some(peers)) = (links, &peers) {
         let shared: Vec<SharedStatus> = sources.iter().map(|it| it.1.clone()).collect();
         let listening = peers::Peers {
@@ -361,16 +362,19 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             ending: ending_to,
             settled: settled_to,
         };
-        tokio::spawn(listening.run());
-        tokio::spawn(peers::tell_sources(
-            peers.clone(),
-            shared,
-            own,
-            all_workers,
-            Arc::clone(&hub),
-            folder,
-            Arc::clone(&control),
-        ));
+        supervise::task("peers", listening.run());
+        supervise::task(
+            "tell-sources",
+            peers::tell_sources(
+                peers.clone(),
+                shared,
+                own,
+                all_workers,
+                Arc::clone(&hub),
+                folder,
+                Arc::clone(&control),
+            ),
+        );
     }
     let restored = Restored {
         epoch: claim.epoch,
@@ -636,7 +640,7 @@ impl Pipeline {
         let process = self.process;
         let finished = async {
             let engine = self.engine;
-            tokio::task::spawn_blocking(move || engine.join())
+            supervise::blocking("the engine", move || engine.join())
                 .await
                 .map_err(|it| Error::Engine(it.to_string()))?
                 .map_err(Error::Engine)?;

@@ -20,6 +20,7 @@ use crate::plan::{
     dead_letter_schema, late_schema, marked, nullable,
 };
 use crate::sql::{self, Records};
+use crate::supervise;
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
@@ -101,12 +102,16 @@ pub async fn fill(
         let provider = records.relations.get(&name).ok_or_else(missing)?;
         let schema = schemas.get(&name).cloned().unwrap_or_else(late_schema);
         let (to, from) = crossbeam_channel::bounded(BATCHES_AHEAD);
-        readers.push(tokio::spawn(read_all(
-            Arc::clone(provider),
-            nullable(&schema),
-            to,
-            Arc::clone(&rows),
-        )));
+        readers.push(supervise::awaited(
+            &tokio::runtime::Handle::current(),
+            "reading the archive",
+            read_all(
+                Arc::clone(provider),
+                nullable(&schema),
+                to,
+                Arc::clone(&rows),
+            ),
+        ));
         let kind = match dataflow.view(&name) {
             Some(_) => engine::Records::OfView,
             None => engine::Records::Archived,
@@ -139,7 +144,7 @@ pub async fn fill(
         .collect();
     drop(channels);
     let engine = engine::start(job, Mesh::default(), parts).map_err(Error::Engine)?;
-    let telling = tokio::spawn(tell(Arc::clone(&rows)));
+    let telling = supervise::task("tell-filling", tell(Arc::clone(&rows)));
     let mut failed = None;
     for reader in readers {
         let result = reader.await.map_err(|it| it.to_string());
@@ -152,7 +157,7 @@ pub async fn fill(
         tokio::time::sleep(WAIT).await;
     }
     control.stop();
-    tokio::task::spawn_blocking(move || engine.join())
+    supervise::blocking("the engine", move || engine.join())
         .await
         .map_err(|it| Error::Engine(it.to_string()))?
         .map_err(Error::Engine)?;

@@ -6,6 +6,7 @@ use super::Error;
 use crate::engine::{Member, Partial, StateContent, StateRecord};
 use crate::lake::{Manifest, StateFile, Store};
 use crate::model::Row;
+use crate::supervise;
 use differential_dataflow::difference::{IsZero, Semigroup};
 use foldhash::fast::FixedState;
 use futures::StreamExt;
@@ -184,7 +185,7 @@ pub(super) async fn load(store: &Store, manifest: &Manifest) -> Result<Vec<State
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
+    supervise::blocking("a part of the state", work)
         .await
         .map_err(|it| Error::State(it.to_string()))?
 }

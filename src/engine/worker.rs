@@ -7,6 +7,7 @@ use super::operators::{Shared, SharedClock};
 use super::render::render;
 use super::{CommitReport, Feed, Job, Outputs, Published, SourceProgress, StateShare};
 use crate::model::Epoch;
+use crate::supervise;
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -124,9 +125,12 @@ pub fn start(
             .ok()
             .and_then(|mut it| it[place.index - first].take())
             .expect("each worker takes its own part once");
-        let failed = AbortOnPanic(place);
-        run(worker, place, &job, feeds, outputs, share);
-        std::mem::forget(failed);
+        let name = format!("worker {}", place.index);
+        supervise::run(&name, || {
+            let last_words = LastWords(place);
+            run(worker, place, &job, feeds, outputs, share);
+            std::mem::forget(last_words);
+        });
     })?;
     Ok(Running {
         guards: Some(guards),
@@ -156,21 +160,17 @@ fn allocators(
     ))
 }
 
-/// Ends the process when a worker unwinds; the panic hook has said why.
-struct AbortOnPanic(Place);
+/// Holds a worker that unwinds back for a while: in a cluster a worker fails when another process is gone; who that was is found
+/// out elsewhere, and said within this time.
+struct LastWords(Place);
 
-/// In a cluster a worker fails when another process is gone; who that was is found out elsewhere, and said within this time.
 const LAST_WORDS: Duration = Duration::from_millis(4500);
 
-impl Drop for AbortOnPanic {
+impl Drop for LastWords {
     fn drop(&mut self) {
         if self.0.is_cluster() {
             std::thread::sleep(LAST_WORDS);
         }
-        tracing::error!(
-            "a worker failed; the process ends and can be started again from its last commit"
-        );
-        std::process::abort();
     }
 }
 

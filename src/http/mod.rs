@@ -35,6 +35,7 @@ pub use wire::write_csv;
 
 use crate::plan::Dataflow;
 use crate::sql::query::Queries;
+use crate::supervise;
 use crate::view::Hub;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -156,7 +157,7 @@ pub async fn serve(
     mut shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let ending = app.ending.clone();
-    tokio::spawn(pipeline::sample(Arc::clone(&app)));
+    supervise::task("sampler", pipeline::sample(Arc::clone(&app)));
     let (told, mut drained) = watch::channel(false);
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
         let _ = shutdown.wait_for(|it| *it).await;

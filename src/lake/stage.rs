@@ -10,6 +10,7 @@ use super::parquet_file::{ParquetFile, Slice, cut, file_columns, file_schema, na
 use super::pool::{Pool, copied};
 use super::{Error, Remedy, Store, log};
 use crate::model::Epoch;
+use crate::supervise::{self, Awaited};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
@@ -20,7 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 
 /// Files of partitioned tables that a worker encodes at the same time. Each takes about a megabyte of buffers.
 const OPEN_FILES_MAX: usize = 16;
@@ -65,7 +65,7 @@ pub struct Staged {
     pub rows: u64,
     /// Whether it holds open rows, which the next commit replaces.
     pub open: bool,
-    upload: JoinHandle<Result<(), Error>>,
+    upload: Awaited<Result<(), Error>>,
 }
 
 impl Staged {
@@ -83,9 +83,9 @@ impl Staged {
         } = self;
         match upload.await {
             Ok(result) => result.map(|()| (table, add, rows, open)),
-            Err(error) => Err(Error::Table {
+            Err(died) => Err(Error::Table {
                 table,
-                reason: format!("an upload was lost: {error}"),
+                reason: died.to_string(),
             }),
         }
     }
@@ -471,7 +471,7 @@ impl Stager {
         let told = self.told.clone();
         let full = Path::from(format!("{table}/{path}"));
         uploads.bytes.fetch_add(size, Ordering::AcqRel);
-        let upload = self.runtime.spawn(async move {
+        let upload = supervise::awaited(&self.runtime, "an upload", async move {
             let slot = uploads.slots.acquire().await;
             let _slot = slot.expect("nobody closes the semaphore");
             let result = upload(&store, &full, Bytes::from(bytes), told).await;

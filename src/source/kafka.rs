@@ -146,14 +146,37 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads until told to stop or nobody listens.
+    /// Makes the client.
     ///
     /// # Errors
-    /// If the client cannot be made from the settings.
-    pub fn run(self, chunks: &Sender<Chunk>) -> Result<(), Error> {
+    /// If the settings are wrong.
+    pub fn open(self) -> Result<Opened, Error> {
         let other_topic = Arc::new(AtomicBool::new(false));
         let consumer = connect(&self.topic, self.status.clone(), Arc::clone(&other_topic))?;
-        let stored: BTreeMap<i32, Position> = self
+        /// A reader with its client, which connects by itself, now or when it can.
+        pub struct Opened {
+            reader: Reader,
+            consumer: Client,
+            other_topic: Arc<AtomicBool>,
+        }
+
+        Ok(Opened {
+            reader: self,
+            consumer,
+            other_topic,
+        })
+    }
+}
+
+impl Opened {
+    /// Reads until told to stop or nobody listens.
+    pub fn run(self, chunks: &Sender<Chunk>) {
+        let Opened {
+            reader,
+            consumer,
+            other_topic,
+        } = self;
+        let stored: BTreeMap<i32, Position> = reader
             .stored
             .iter()
             .map(|(number, position)| (number.0, position.clone()))
@@ -161,7 +184,7 @@ impl Reader {
         let mut reading = Reading {
             begun: !stored.is_empty(),
             places: stored,
-            reader: self,
+            reader,
             chunks: chunks.clone(),
             open: BTreeMap::new(),
             stopped: BTreeMap::new(),
@@ -173,7 +196,6 @@ impl Reader {
         };
         // The one thing that ends it from inside: the worker is gone, and has said why.
         let _ = reading.run(&consumer);
-        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ mod tests;
 use super::{register_functions, syntax};
 use crate::model::{Epoch, Row, batch_of_rows};
 use crate::plan::Dataflow;
+use crate::supervise;
 use crate::view::Hub;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -431,7 +432,7 @@ impl Queries {
             // The task holds the runtime's owner only weakly: its end must not be what drops the runtime.
             let weak = Arc::downgrade(&inner);
             drop(inner);
-            let task = runtime.spawn(async move {
+            let task = supervise::awaited(runtime.handle(), "the query", async move {
                 let Some(inner) = weak.upgrade() else {
                     return Err(QueryError::Cancelled);
                 };

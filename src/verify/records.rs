@@ -14,6 +14,7 @@ use crate::model::{Offset, Offsets, Partition};
 use crate::plan::{Dataflow, Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked, nullable};
 use crate::source::decode::RawRecords;
 use crate::source::{file, kafka};
+use crate::supervise;
 use arrow::array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array,
 };
@@ -300,7 +301,7 @@ impl Source<'_> {
             self.check_commits(&job, counted, sum);
             let whole = counted.cloned();
             let (partition, range) = (job.partition, job.read.from.0..job.until.0);
-            let outcome = tokio::task::spawn_blocking(move || job.run())
+            let outcome = supervise::blocking("reading a partition again", move || job.run())
                 .await
                 .map_err(|it| Error::Interrupted(it.to_string()))??;
             self.add(partition, &range, whole.as_ref(), outcome, unread, sum);

@@ -6,29 +6,47 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("memory", &[]),
+    ("supervise", &[]),
     ("plan", &["model"]),
     ("view", &["model"]),
     ("generator", &[]),
-    ("engine", &["model", "plan"]),
+    ("engine", &["model", "supervise", "plan"]),
     ("source", &["model"]),
-    ("lake", &["model"]),
-    ("cluster", &["model"]),
-    ("sql", &["model", "plan", "view", "lake"]),
+    ("lake", &["model", "supervise"]),
+    ("cluster", &["model", "supervise"]),
+    ("sql", &["model", "supervise", "plan", "view", "lake"]),
     (
         "coordinator",
         &[
-            "model", "plan", "view", "engine", "source", "lake", "sql", "cluster",
+            "model",
+            "supervise",
+            "plan",
+            "view",
+            "engine",
+            "source",
+            "lake",
+            "sql",
+            "cluster",
         ],
     ),
     (
         "verify",
-        &["model", "plan", "source", "lake", "sql", "coordinator"],
+        &[
+            "model",
+            "supervise",
+            "plan",
+            "source",
+            "lake",
+            "sql",
+            "coordinator",
+        ],
     ),
     (
         "http",
         &[
             "memory",
             "model",
+            "supervise",
             "plan",
             "view",
             "engine",
@@ -83,6 +101,48 @@ fn modules_use_only_what_lies_below_them() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What may stand before `spawn` outside of `supervise`, and where: children of this process, scoped threads that are joined, tasks
+/// of a set that is awaited, and work whose panic the handler of a request passes on.
+const SPAWNS: &[(&str, &str)] = &[
+    ("http/saved.rs", "spawn_blocking(work).await"),
+    ("cli/up.rs", ".spawn()"),
+    ("engine/mod.rs", "scope.spawn("),
+    ("cluster/links.rs", "tasks.spawn("),
+];
+
+#[test]
+fn every_thread_and_task_is_supervised() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&source, &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let inside = file.strip_prefix(&source).expect("files lie in src");
+        let name = inside.to_string_lossy();
+        if name == "supervise.rs" || name.ends_with("tests.rs") || name.ends_with("testing.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).expect("source files can be read");
+        for (number, line) in text.lines().enumerate() {
+            let spawns = [
+                "spawn(",
+                "spawn_blocking(",
+                "spawn_local(",
+                "thread::Builder",
+            ];
+            let allowed = |it: &&(&str, &str)| name == it.0 && line.contains(it.1);
+            if spawns.iter().any(|it| line.contains(it)) && !SPAWNS.iter().any(|it| allowed(&it)) {
+                wrong.push(format!("{name}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "a thread or task that nobody watches can die unnoticed; start it with `supervise`:\n{}",
+        wrong.join("\n")
+    );
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
