@@ -247,6 +247,7 @@ fn inputs(dataflow: &Dataflow, options: &Options) -> Vec<Vec<Input>> {
             next: Position {
                 offset: Offset(made as i64),
                 origin: String::new(),
+                mark: String::new(),
             },
             bytes: raw.data.len() as u64,
             checksum: 0,

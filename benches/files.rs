@@ -158,7 +158,8 @@ fn dataflow() -> Dataflow {
 }
 
 fn read(depth: Depth, input: &Path, options: &Options) -> common::Done {
-    let folder = file::Folder::open(input, &Offsets::default()).expect("the input is there");
+    let folder = file::Folder::open(input, &Offsets::default(), std::iter::empty())
+        .expect("the input is there");
     let workers = options.workers;
     ceiling::run(
         depth,

@@ -26,6 +26,8 @@ use tokio::sync::watch;
 
 /// A stop takes no longer, whatever the lake does; supervisors wait for ten seconds, as a rule.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
+/// Files that the health of a source names.
+const FILES_TOLD_MAX: usize = 3;
 /// Clocks of a cluster that are further apart than this are worth a word.
 const SKEW_MS_MAX: i64 = 500;
 
@@ -284,6 +286,29 @@ fn cluster_health(process: usize, processes: usize, peers: &cluster::Sender) -> 
     )
 }
 
+/// Input files that are not read as they should be: how many, and the first of them.
+fn told_files(notes: &[&source::FileNote]) -> String {
+    if notes.is_empty() {
+        return String::new();
+    }
+    let first = notes.iter().take(FILES_TOLD_MAX);
+    let first: Vec<String> = first
+        .map(|it| format!("{}: {}", it.name, it.text))
+        .collect();
+    let more = match notes.len().saturating_sub(FILES_TOLD_MAX) {
+        0 => String::new(),
+        more => format!("; and {more} more, see /api/v1/status"),
+    };
+    let count = match notes.len() {
+        1 => "1 file is".to_owned(),
+        many => format!("{many} files are"),
+    };
+    format!(
+        "; {count} not read as it should be: {}{more}",
+        first.join("; ")
+    )
+}
+
 /// How a source is doing, in a word and in a sentence: the worst first.
 fn source_health(status: &source::Status, unit: &str) -> (Health, String) {
     let stopped = status.partitions.values().find_map(|it| {
@@ -295,8 +320,9 @@ fn source_health(status: &source::Status, unit: &str) -> (Health, String) {
     }
     let lost = match status.lost_records {
         0 => String::new(),
-        lost => format!("; {lost} records were gone before they could be read"),
+        lost => format!("; {lost} {unit} were gone before they could be read"),
     };
+    let files = told_files(&status.file_notes());
     let mut behind = format!(
         "{} partitions, {} {unit} behind",
         status.partitions.len(),
@@ -310,8 +336,10 @@ fn source_health(status: &source::Status, unit: &str) -> (Health, String) {
     match (status.connected, status.problem()) {
         (false, None) => (Health::Starting, "not reached yet".to_owned()),
         (false, Some(problem)) => (Health::Down, problem.clone()),
-        (true, Some(problem)) => (Health::Degraded, format!("{problem}{lost}")),
-        (true, None) if !lost.is_empty() => (Health::Degraded, format!("{behind}{lost}")),
+        (true, Some(problem)) => (Health::Degraded, format!("{problem}{lost}{files}")),
+        (true, None) if !lost.is_empty() || !files.is_empty() => {
+            (Health::Degraded, format!("{behind}{lost}{files}"))
+        }
         (true, None) => (Health::Ok, behind),
     }
 }
@@ -352,6 +380,7 @@ impl StatusSource for PipelineStatus {
                 unit: unit.to_owned(),
                 partitions: partitions.collect(),
                 pace: shared.pace(),
+                files: status.file_notes().into_iter().cloned().collect(),
                 gaps: status.gaps,
                 records: totals.records,
                 undecoded: totals.undecoded,

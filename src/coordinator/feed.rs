@@ -2,7 +2,7 @@
 
 use super::{Error, Options};
 use crate::engine::{self, Feed, Input, Undecoded};
-use crate::lake::SourceOffsets;
+use crate::lake::Manifest;
 use crate::model::{Offset, Offsets};
 use crate::plan::{Format, SourceSpec};
 use crate::source::decode::{self, DecodeOptions, Decoder};
@@ -22,13 +22,23 @@ pub(super) struct Share {
 /// The folder that takes the place of every topic, if one was given.
 pub(super) fn folder(
     options: &Options,
-    stored: &SourceOffsets,
+    manifest: &Manifest,
 ) -> Result<Option<Arc<file::Folder>>, Error> {
     let Some(path) = &options.input else {
         return Ok(None);
     };
-    let merged = stored.values().next().cloned().unwrap_or_default();
-    Ok(Some(file::Folder::open(path, &merged)?))
+    // All sources read the same files, and number them alike.
+    let stored = manifest.offsets.values().next().cloned();
+    let read = manifest.read.as_ref().and_then(|it| it.values().next());
+    let former = read.into_iter().flatten().flat_map(|(partition, read)| {
+        let origins = read.origins.iter();
+        origins.map(|it| (*partition, it.as_str()))
+    });
+    Ok(Some(file::Folder::open(
+        path,
+        &stored.unwrap_or_default(),
+        former,
+    )?))
 }
 
 /// One feed per worker of this process, each with its reader thread.

@@ -256,7 +256,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     }
 
     let stop_readers = Arc::new(AtomicBool::new(false));
-    let folder = feed::folder(options, &claim.offsets)?;
+    let folder = feed::folder(options, &claim)?;
     if let Some(folder) = folder.as_ref().filter(|_| process != 0) {
         folder.follow(Vec::new());
     }

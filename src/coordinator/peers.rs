@@ -137,6 +137,11 @@ impl Peers {
             }
             Message::Sources(sources) => {
                 for (number, (status, read)) in sources.into_iter().enumerate() {
+                    if let Some(folder) = &self.folder {
+                        for (partition, it) in &status.partitions {
+                            folder.note(*partition, &it.position());
+                        }
+                    }
                     self.sources[number].update(|it| it.partitions.extend(status.partitions));
                     self.hub.note_read(number, read.0, read.1, read.2);
                 }

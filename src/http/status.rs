@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::model::{Epoch, wall_ms};
-use crate::source::{Gap, Pace};
+use crate::source::{FileNote, Gap, Pace};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json as JsonBody, Response};
@@ -83,6 +83,8 @@ pub struct SourceStatus {
     pub pace: Pace,
     /// Offsets that were gone before they could be read, newest last; they are dead letters too.
     pub gaps: Vec<Gap>,
+    /// Input files that are not read, or not all of them, and why.
+    pub files: Vec<FileNote>,
     /// All-time counts; they survive restarts.
     pub records: u64,
     pub undecoded: u64,

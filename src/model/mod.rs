@@ -42,9 +42,13 @@ pub struct Offset(pub i64);
 pub struct Position {
     /// The next record to read.
     pub offset: Offset,
-    /// The source's own note: the file it is in and its first bytes' hash, or the topic's id.
+    /// The source's own note: which file it is in, or the topic's id. The same for all positions there.
     #[serde(default)]
     pub origin: String,
+    /// What lies before the position, by which a file is told from another one that was put in its place. Empty in manifests of older
+    /// versions, and for topics.
+    #[serde(default)]
+    pub mark: String,
 }
 
 /// How far each partition of one source has been read. Invariant: an offset never moves backwards.

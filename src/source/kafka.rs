@@ -314,11 +314,9 @@ impl Reading {
         let records = std::mem::replace(&mut open.records, no_records(number));
         let next = open.numbering.position(open.next);
         open.told_end = at_end;
-        self.reader.status.advance(
-            Partition(number),
-            next.offset.0,
-            at_end.then_some(next.offset.0),
-        );
+        self.reader
+            .status
+            .advance(Partition(number), &next, at_end.then_some(next.offset.0));
         self.send(Chunk {
             records,
             next,
@@ -477,7 +475,6 @@ impl Reading {
                     known.base = numbering.base;
                 });
                 let end = seen.high + numbering.base;
-                self.reader.status.advance(partition, next, Some(end));
                 let position = numbering.position(next);
                 let start = next - numbering.base;
                 self.open.insert(
@@ -513,6 +510,7 @@ impl Reading {
         gap
     }
 
+                self.reader.status.advance(partition, &position, Some(end));
     /// Closes partitions, after handing over what was taken of them; they go on there when they are opened again.
     fn let_go(
         &mut self,

@@ -9,7 +9,7 @@ pub mod kafka;
 #[cfg(test)]
 mod tests;
 
-use crate::model::{Partition, Position};
+use crate::model::{Offset, Offsets, Partition, Position};
 use decode::RawRecords;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -30,7 +30,7 @@ pub struct Chunk {
     pub records: RawRecords,
     pub next: Position,
     pub at_end: bool,
-    /// Offsets before `next` that will never be read; a chunk with a gap has no records.
+    /// Offsets between the records and `next` that will never be read.
     pub gap: Option<Gap>,
 }
 
@@ -60,6 +60,31 @@ pub struct Gap {
     pub to: i64,
     pub reason: String,
     pub noticed_ms: u64,
+}
+
+/// A file of an input folder that is not read, or not all of it, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileNote {
+    pub name: String,
+    pub trouble: Trouble,
+    /// So many bytes are concerned, as far as known.
+    pub bytes: u64,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// It cannot be opened, or is no valid compressed file.
+    Unreadable,
+    /// It is equal to another file.
+    Alike,
+    /// Its last line has no end.
+    Unfinished,
+    /// It grew after its successor was begun.
+    Grown,
+    /// It is no file.
+    NoFile,
 }
 
 /// A source that cannot be read.
@@ -97,6 +122,9 @@ pub struct Status {
     pub lost_records: u64,
     /// Where they were missing, newest last.
     pub gaps: Vec<Gap>,
+    /// Input files that are not read as they should be, as the reader of each worker has it. What concerns the folder is under
+    /// the greatest number.
+    pub files: BTreeMap<usize, Vec<FileNote>>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -106,6 +134,9 @@ pub struct PartitionStatus {
     pub offset: i64,
     /// One past the last there is; nothing while unknown.
     pub end_offset: Option<i64>,
+    /// The source's own notes on that place: see `Position`.
+    pub origin: String,
+    pub mark: String,
     /// Offset here minus offset in the topic: 0 unless the topic was recreated.
     pub base: i64,
     /// Why it is not read, if it is not.
@@ -113,6 +144,15 @@ pub struct PartitionStatus {
 }
 
 impl PartitionStatus {
+    /// Next to read, and what the source needs to find that place.
+    pub fn position(&self) -> Position {
+        Position {
+            offset: Offset(self.offset),
+            origin: self.origin.clone(),
+            mark: self.mark.clone(),
+        }
+    }
+
     /// What is there and was not read yet; nothing while unknown.
     pub fn lag(&self) -> Option<i64> {
         self.end_offset.map(|it| (it - self.offset).max(0))
@@ -133,6 +173,13 @@ impl Status {
             None => self.problems.remove(&worker),
         };
         problem.is_some() && before != problem
+    }
+
+    /// Input files that are not read as they should be, by name.
+    pub fn file_notes(&self) -> Vec<&FileNote> {
+        let mut notes: Vec<&FileNote> = self.files.values().flatten().collect();
+        notes.sort_by(|a, b| (a.trouble, &a.name).cmp(&(b.trouble, &b.name)));
+        notes
     }
 
     /// What is there and was not read yet, as far as known.
@@ -185,7 +232,8 @@ impl SharedStatus {
     }
 
     /// Notes how far a partition has been read.
-    pub fn advance(&self, partition: Partition, offset: i64, end_offset: Option<i64>) {
+    pub fn advance(&self, partition: Partition, next: &Position, end_offset: Option<i64>) {
+        let offset = next.offset.0;
         self.with(|it| {
             let known = it.status.partitions.entry(partition.0).or_default();
             // A partition that appears, here at its offset, was not read up to there just now.
@@ -194,6 +242,8 @@ impl SharedStatus {
             }
             known.offset = offset;
             known.end_offset = end_offset.or(known.end_offset);
+            known.origin.clone_from(&next.origin);
+            known.mark.clone_from(&next.mark);
             it.progress.note(it.status.lag());
         });
     }

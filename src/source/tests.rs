@@ -5,6 +5,7 @@ use super::*;
 const NOTHING: Position = Position {
     offset: crate::model::Offset(0),
     origin: String::new(),
+    mark: String::new(),
 };
 
 fn progress(samples: &[(u64, i64, i64)], read: i64, now: Instant) -> Progress {
@@ -53,8 +54,12 @@ fn an_idle_hour_does_not_slow_the_speed_down() {
 #[test]
 fn what_was_there_before_was_not_read_just_now() {
     let status = SharedStatus::default();
-    status.advance(Partition(0), 5_000, Some(6_000));
-    status.advance(Partition(0), 5_200, None);
+    let at = |offset| Position {
+        offset: Offset(offset),
+        ..NOTHING
+    };
+    status.advance(Partition(0), &at(5_000), Some(6_000));
+    status.advance(Partition(0), &at(5_200), None);
     assert_eq!(status.with(|it| it.progress.read), 200);
     assert_eq!(status.get().lag(), 800);
 }

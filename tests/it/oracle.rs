@@ -246,6 +246,7 @@ impl Feed for SimulatedFeed {
             next: Position {
                 offset: Offset(partition.next as i64),
                 origin: String::new(),
+                mark: String::new(),
             },
             bytes: raw.data.len() as u64,
             checksum: 0,

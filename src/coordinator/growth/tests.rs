@@ -30,6 +30,7 @@ fn offsets() -> SourceOffsets {
     let position = Position {
         offset: Offset(7),
         origin: String::new(),
+        mark: String::new(),
     };
     offsets.advance(Partition(0), position);
     SourceOffsets::from([("s".to_owned(), offsets)])

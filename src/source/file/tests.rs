@@ -1,40 +1,145 @@
 //! Appending, rotation, compression and restarts: every line once, in order, at growing offsets.
 
+use super::folder::number_in;
+use super::tail::{LINE_MAX, line_ends};
 use super::*;
+use crate::model::Offset;
+use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
-/// Reads until `count` lines have come; returns them with their partitions, and the offsets to go on from.
-fn read(path: &Path, stored: &Offsets, count: usize) -> (Vec<(i32, String)>, Offsets) {
-    let stop = Arc::new(AtomicBool::new(false));
-    let (sender, receiver) = crossbeam_channel::bounded(4);
-    let reader = Reader {
-        folder: Folder::open(path, stored).unwrap(),
-        worker: 0,
-        workers: 1,
-        stored: stored.clone(),
-        status: SharedStatus::default(),
-        stop: Arc::clone(&stop),
-    };
-    let thread = std::thread::spawn(move || reader.run(&sender));
-    let (mut lines, mut offsets) = (Vec::new(), stored.clone());
-    while lines.len() < count {
-        let chunk = receiver
-            .recv_timeout(Duration::from_secs(10))
-            .expect("lines are there");
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What a commit would have kept.
+#[derive(Clone, Default)]
+struct Kept {
+    offsets: Offsets,
+    origins: Vec<(Partition, String)>,
+}
+
+/// One run of a reader over all partitions.
+struct Run {
+    folder: Arc<Folder>,
+    status: SharedStatus,
+    stop: Arc<AtomicBool>,
+    chunks: crossbeam_channel::Receiver<Chunk>,
+    thread: std::thread::JoinHandle<()>,
+    lines: Vec<(i32, String)>,
+    at: Vec<i64>,
+    gaps: Vec<Gap>,
+    kept: Kept,
+}
+
+impl Run {
+    fn start(path: &Path, kept: &Kept) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, chunks) = crossbeam_channel::bounded(4);
+        let former = kept.origins.iter().map(|it| (it.0, it.1.as_str()));
+        let folder = Folder::open(path, &kept.offsets, former).unwrap();
+        let status = SharedStatus::default();
+        let reader = Reader {
+            folder: Arc::clone(&folder),
+            worker: 0,
+            workers: 1,
+            stored: kept.offsets.clone(),
+            status: status.clone(),
+            stop: Arc::clone(&stop),
+        };
+        let thread = std::thread::spawn(move || reader.run(&sender));
+        Run {
+            folder,
+            status,
+            stop,
+            chunks,
+            thread,
+            lines: Vec::new(),
+            at: Vec::new(),
+            gaps: Vec::new(),
+            kept: kept.clone(),
+        }
+    }
+
+    /// Takes chunks until something is so.
+    fn until(&mut self, what: &str, so: impl Fn(&Run) -> bool) -> &mut Self {
+        let deadline = Instant::now() + LIMIT;
+        while !so(self) {
+            assert!(Instant::now() < deadline, "{what}: {:?}", self.lines);
+            if let Ok(chunk) = self.chunks.recv_timeout(Duration::from_millis(20)) {
+                self.take(chunk);
+            }
+        }
+        self
+    }
+
+    fn take(&mut self, chunk: Chunk) {
+        let partition = chunk.records.partition;
         let mut start = 0;
-        for end in &chunk.records.ends {
-            let text = String::from_utf8_lossy(&chunk.records.data[start..*end as usize])
-                .trim_end()
-                .to_owned();
-            lines.push((chunk.records.partition.0, text));
+        for (end, at) in chunk.records.ends.iter().zip(&chunk.records.offsets) {
+            let line = &chunk.records.data[start..*end as usize];
+            let text = String::from_utf8_lossy(line).trim_end().to_owned();
+            self.lines.push((partition.0, text));
+            self.at.push(*at);
             start = *end as usize;
         }
-        offsets.advance(chunk.records.partition, chunk.next);
+        self.gaps.extend(chunk.gap);
+        let origin = (partition, chunk.next.origin.clone());
+        if self.kept.origins.last() != Some(&origin) {
+            self.kept.origins.push(origin);
+        }
+        self.kept.offsets.advance(partition, chunk.next);
     }
-    stop.store(true, Ordering::Release);
-    drop(receiver);
-    thread.join().unwrap();
-    (lines, offsets)
+
+    fn until_lines(&mut self, count: usize) -> &mut Self {
+        self.until("lines are there", |it| count <= it.lines.len())
+    }
+
+    /// Until the folder was looked through some times more, and nothing is left to read.
+    fn until_quiet(&mut self) -> &mut Self {
+        let listed = self.folder.look().unwrap().number;
+        self.until("nothing more comes", |it| {
+            listed + 3 <= it.folder.look().unwrap().number && it.status.get().lag() == 0
+        })
+    }
+
+    fn notes(&self) -> Vec<(String, Trouble)> {
+        let status = self.status.get();
+        let notes = status.file_notes().into_iter();
+        notes.map(|it| (it.name.clone(), it.trouble)).collect()
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        texts(&self.lines)
+    }
+
+    /// Lines of all partitions, in order of their text.
+    fn sorted(&self) -> Vec<&str> {
+        let mut all = self.texts();
+        all.sort_unstable();
+        all
+    }
+
+    fn end(self) -> Kept {
+        self.stop.store(true, Ordering::Release);
+        drop(self.chunks);
+        self.thread.join().unwrap();
+        self.kept
+    }
+}
+
+/// Reads until `count` lines have come; returns them with their partitions, and what to go on from.
+fn read(path: &Path, kept: &Kept, count: usize) -> (Vec<(i32, String)>, Kept) {
+    let mut run = Run::start(path, kept);
+    run.until_lines(count);
+    let lines = run.lines.clone();
+    (lines, run.end())
+}
+
+fn pack(path: &Path, text: &[u8]) {
+    let mut packed =
+        flate2::write::GzEncoder::new(File::create(path).unwrap(), flate2::Compression::fast());
+    packed.write_all(text).unwrap();
+    packed.finish().unwrap();
 }
 
 fn append(path: &Path, text: &str) {
@@ -55,9 +160,9 @@ fn appended_lines_come_once_and_an_unfinished_one_waits() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("part-3.jsonl");
     append(&file, "a\nb\nhalf");
-    let (lines, offsets) = read(folder.path(), &Offsets::default(), 2);
+    let (lines, offsets) = read(folder.path(), &Kept::default(), 2);
     assert_eq!(lines, vec![(3, "a".to_owned()), (3, "b".to_owned())]);
-    assert_eq!(offsets.get(Partition(3)).unwrap().offset, Offset(4));
+    assert_eq!(offsets.offsets.get(Partition(3)).unwrap().offset, Offset(4));
     append(&file, " done\nc\n");
     let (lines, _) = read(folder.path(), &offsets, 2);
     assert_eq!(texts(&lines), ["half done", "c"]);
@@ -68,14 +173,12 @@ fn a_log_rotated_and_compressed_while_we_were_away_goes_on_without_gap() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
     append(&log, "1\n2\n");
-    let (_, offsets) = read(folder.path(), &Offsets::default(), 2);
+    let (_, offsets) = read(folder.path(), &Kept::default(), 2);
     append(&log, "3\n4");
-    let mut packed = flate2::write::GzEncoder::new(
-        File::create(folder.path().join("access.log.1.gz")).unwrap(),
-        flate2::Compression::fast(),
+    pack(
+        &folder.path().join("access.log.1.gz"),
+        &std::fs::read(&log).unwrap(),
     );
-    packed.write_all(&std::fs::read(&log).unwrap()).unwrap();
-    packed.finish().unwrap();
     std::fs::remove_file(&log).unwrap();
     append(&log, "5\n6\n");
     let (lines, offsets) = read(folder.path(), &offsets, 4);
@@ -84,36 +187,53 @@ fn a_log_rotated_and_compressed_while_we_were_away_goes_on_without_gap() {
         lines.iter().all(|it| it.0 == 0),
         "all of it is one partition"
     );
-    assert_eq!(offsets.get(Partition(0)).unwrap().offset, Offset(7 + 4));
+    assert_eq!(
+        offsets.offsets.get(Partition(0)).unwrap().offset,
+        Offset(7 + 4)
+    );
 }
 
 #[test]
-fn a_rotation_while_reading_is_followed() {
+fn a_rotation_while_reading_is_followed_once_the_old_file_is_quiet() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
     append(&log, "1\n");
-    let path = folder.path().to_owned();
-    let writer = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(100));
-        std::fs::rename(&log, path.join("access.log.1")).unwrap();
-        append(&path.join("access.log.1"), "2\n");
-        append(&log, "3\n");
-    });
-    let (lines, _) = read(folder.path(), &Offsets::default(), 3);
-    writer.join().unwrap();
-    assert_eq!(texts(&lines), ["1", "2", "3"]);
+    let mut run = Run::start(folder.path(), &Kept::default());
+    run.until_lines(1);
+    let old = folder.path().join("access.log.1");
+    std::fs::rename(&log, &old).unwrap();
+    append(&log, "4\n");
+    // Its writer has not been told yet.
+    append(&old, "2\n");
+    run.until_lines(2);
+    append(&old, "3");
+    run.until_lines(4).until_quiet();
+    assert_eq!(run.texts(), ["1", "2", "3", "4"]);
+    assert_eq!(run.at, [0, 2, 4, 5]);
+    // Neither now nor after a restart are they read under other names.
+    let kept = run.end();
+    std::fs::rename(&old, folder.path().join("access.log.2")).unwrap();
+    std::fs::rename(&log, &old).unwrap();
+    append(&log, "5\n");
+    let mut run = Run::start(folder.path(), &kept);
+    run.until_lines(1).until_quiet();
+    assert_eq!(run.texts(), ["5"]);
+    assert!(run.notes().is_empty(), "{:?}", run.notes());
+    let kept = run.end();
+    pack(&folder.path().join("access.log.2.gz"), b"1\n2\n3");
+    std::fs::remove_file(folder.path().join("access.log.2")).unwrap();
+    let mut run = Run::start(folder.path(), &kept);
+    append(&log, "6\n");
+    run.until_lines(1).until_quiet();
+    assert_eq!(run.texts(), ["6"]);
+    assert!(run.notes().is_empty(), "{:?}", run.notes());
 }
 
 #[test]
 fn compressed_files_are_partitions_too() {
     let folder = tempfile::tempdir().unwrap();
-    let mut packed = flate2::write::GzEncoder::new(
-        File::create(folder.path().join("old.log.gz")).unwrap(),
-        flate2::Compression::fast(),
-    );
-    packed.write_all(b"x\ny").unwrap();
-    packed.finish().unwrap();
-    let (lines, _) = read(folder.path(), &Offsets::default(), 2);
+    pack(&folder.path().join("old.log.gz"), b"x\ny");
+    let (lines, _) = read(folder.path(), &Kept::default(), 2);
     assert_eq!(texts(&lines), ["x", "y"]);
 }
 
@@ -139,4 +259,324 @@ fn a_line_without_end_is_cut_at_the_same_places_however_it_is_read() {
         }
         assert_eq!(pieces, whole, "in blocks of {block} bytes");
     }
+}
+
+#[test]
+fn the_number_of_a_partition_is_found_in_any_name() {
+    for (name, number) in [
+        ("part-0003.jsonl", Some(3)),
+        ("part-12.log.gz", Some(12)),
+        ("café.jsonl", None),
+        ("café-7.jsonl", Some(7)),
+        ("日本-٣.log", None),
+        ("é", None),
+        ("-5", Some(5)),
+        ("part-", None),
+        ("7.log", None),
+        ("part-123456.log", None),
+    ] {
+        assert_eq!(number_in(name), number, "{name}");
+    }
+}
+
+#[test]
+fn files_that_begin_alike_are_all_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = "the same first line, longer than what used to be looked at: ".repeat(40);
+    for number in 0..3 {
+        let rest = format!("{head}\nof {number}\n");
+        append(&folder.path().join(format!("part-{number}.log")), &rest);
+    }
+    append(&folder.path().join("x.log"), "x\na\n");
+    append(&folder.path().join("y.log"), "x\nb\n");
+    let mut run = Run::start(folder.path(), &Kept::default());
+    run.until_lines(10).until_quiet();
+    let short: Vec<&str> = run.sorted().into_iter().filter(|it| it.len() < 9).collect();
+    assert_eq!(short, ["a", "b", "of 0", "of 1", "of 2", "x", "x"]);
+    assert_eq!(run.lines.len(), 10);
+    assert!(run.notes().is_empty(), "{:?}", run.notes());
+}
+
+#[test]
+fn a_copy_is_told_and_read_once_it_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("a.log"), folder.path().join("b.log"));
+    append(&first, "1\n2\n");
+    append(&second, "1\n2\n");
+    let mut run = Run::start(folder.path(), &Kept::default());
+    let told = vec![("b.log".to_owned(), Trouble::Alike)];
+    run.until("the copy is told", |it| it.notes() == told);
+    assert_eq!(run.texts(), ["1", "2"]);
+    append(&first, "3\n");
+    append(&second, "4\n");
+    run.until_lines(6).until_quiet();
+    assert_eq!(run.sorted(), ["1", "1", "2", "2", "3", "4"]);
+    assert!(run.notes().is_empty(), "{:?}", run.notes());
+}
+
+#[test]
+fn a_link_is_followed_and_a_second_name_is_no_second_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    append(&elsewhere.path().join("app"), "1\n");
+    append(&folder.path().join("b.log"), "2\n");
+    let link = |from: &Path, name: &str| {
+        std::os::unix::fs::symlink(from, folder.path().join(name)).unwrap();
+    };
+    link(&elsewhere.path().join("app"), "app.log");
+    link(&folder.path().join("b.log"), "current.log");
+    link(&elsewhere.path().join("nothing"), "broken.log");
+    std::fs::hard_link(folder.path().join("b.log"), folder.path().join("c.log")).unwrap();
+    let mut run = Run::start(folder.path(), &Kept::default());
+    run.until_lines(2).until_quiet();
+    assert_eq!(run.sorted(), ["1", "2"]);
+    assert_eq!(
+        run.notes(),
+        [("broken.log".to_owned(), Trouble::Unreadable)]
+    );
+}
+
+#[test]
+fn odd_names_are_read_and_broken_files_told() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    append(&folder.path().join("café.jsonl"), "1\n");
+    append(&folder.path().join("日本-7.jsonl"), "2\n");
+    let odd = std::ffi::OsStr::from_bytes(b"caf\xe9 \\x.jsonl");
+    append(&folder.path().join(odd), "3\n");
+    std::fs::write(folder.path().join("broken.log.gz"), b"no gzip at all").unwrap();
+    pack(&folder.path().join("whole.gz"), &b"4\n".repeat(100_000));
+    let whole = std::fs::read(folder.path().join("whole.gz")).unwrap();
+    std::fs::write(folder.path().join("cut.gz"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::remove_file(folder.path().join("whole.gz")).unwrap();
+    let mut run = Run::start(folder.path(), &Kept::default());
+    run.until("all is read or told", |it| {
+        let lines = it.lines.iter().filter(|it| it.1 != "4").count();
+        let broken = ("broken.log.gz".to_owned(), Trouble::Unreadable);
+        let problem = it.status.get().problem().cloned();
+        lines == 3 && it.notes() == [broken] && problem.is_some_and(|it| it.starts_with("cut.gz"))
+    });
+    let kept = run.end();
+    append(&folder.path().join(odd), "5\n");
+    let (lines, _) = read(folder.path(), &kept, 1);
+    assert_eq!(texts(&lines), ["5"]);
+}
+
+#[test]
+fn a_log_that_is_copied_and_cut_goes_on_in_its_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("a.log");
+    append(&log, "1\n2\n");
+    let mut run = Run::start(folder.path(), &Kept::default());
+    run.until_lines(2);
+    for (number, line) in ["3\n", "4\n", "5\n"].iter().enumerate() {
+        append(&log, &format!("last of {number}\n"));
+        std::fs::copy(&log, folder.path().join(format!("a.log.{number}"))).unwrap();
+        File::create(&log).unwrap(); // cut to nothing
+        append(&log, line);
+        run.until_lines(4 + 2 * number).until_quiet();
+    }
+    assert_eq!(
+        run.texts(),
+        [
+            "1",
+            "2",
+            "last of 0",
+            "3",
+            "last of 1",
+            "4",
+            "last of 2",
+            "5"
+        ]
+    );
+    assert!(run.gaps.is_empty(), "{:?}", run.gaps);
+    assert!(run.lines.iter().all(|it| it.0 == 0), "one partition");
+    // And while nobody reads.
+    let kept = run.end();
+    append(&log, "6\n");
+    std::fs::copy(&log, folder.path().join("a.log.9")).unwrap();
+    std::fs::write(&log, "7, and longer than what was there before\n").unwrap();
+    let mut run = Run::start(folder.path(), &kept);
+    run.until_lines(2).until_quiet();
+    assert_eq!(
+        run.texts(),
+        ["6", "7, and longer than what was there before"]
+    );
+    assert!(run.gaps.is_empty(), "{:?}", run.gaps);
+    assert!(run.notes().is_empty(), "{:?}", run.notes());
+}
+
+#[test]
+fn what_is_overwritten_without_a_copy_is_a_gap_and_the_new_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("a.log");
+    append(&log, "1\n2\nunfini");
+    let mut run = Run::start(folder.path(), &Kept::default());
+    run.until_lines(2)
+        .until("all bytes are seen", |it| it.status.get().lag() == 6);
+    // Shorter, then as long as before, then longer.
+    for (number, text) in ["a\nb\n", "c\nd\n", "e\nf\ng\nh\n"].iter().enumerate() {
+        std::fs::write(&log, text).unwrap();
+        run.until("the gap is told", |it| it.gaps.len() == number + 1);
+        run.until_lines(5 + 2 * number).until_quiet();
+    }
+    run.until_lines(11).until_quiet();
+    let all = "1 2 unfini a b c d e f g h";
+    assert_eq!(run.texts().join(" "), all);
+    assert!(run.at.is_sorted_by(|a, b| a < b), "{:?}", run.at);
+    for gap in &run.gaps {
+        assert!(
+            gap.from < gap.to && gap.reason.contains("not known"),
+            "{gap:?}"
+        );
+        assert!(
+            !run.at.contains(&gap.from),
+            "a dead letter has its own offset"
+        );
+    }
+    assert_eq!(run.status.get().lost_records as usize, run.gaps.len());
+    // While nobody reads.
+    let kept = run.end();
+    std::fs::write(&log, "i\nj\nk\nl\nm\n").unwrap();
+    let mut run = Run::start(folder.path(), &kept);
+    run.until_lines(5).until_quiet();
+    assert_eq!(run.texts().join(""), "ijklm");
+    assert_eq!(run.gaps.len(), 1);
+    assert!(run.gaps[0].reason.contains("while nobody read it"));
+}
+
+#[test]
+fn what_is_left_of_a_file_that_was_cut_is_not_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("a.log");
+    append(&log, "1\n2\n3\n4\n");
+    let mut run = Run::start(folder.path(), &Kept::default());
+    run.until_lines(4);
+    let file = std::fs::OpenOptions::new().write(true).open(&log).unwrap();
+    file.set_len(4).unwrap();
+    run.until("the gap is told", |it| it.gaps.len() == 1);
+    append(&log, "5\n");
+    run.until_lines(5).until_quiet();
+    assert_eq!(run.texts(), ["1", "2", "3", "4", "5"]);
+    assert_eq!(run.gaps.len(), 1, "{:?}", run.gaps);
+    let kept = run.end();
+    append(&log, "6\n");
+    let (lines, _) = read(folder.path(), &kept, 1);
+    assert_eq!(texts(&lines), ["6"]);
+}
+
+#[test]
+fn a_file_restored_from_a_backup_is_read_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("a.log");
+    append(&log, "1\n2\n");
+    let (_, kept) = read(folder.path(), &Kept::default(), 2);
+    // Another file takes its inode, as may be.
+    std::fs::remove_file(&log).unwrap();
+    append(&folder.path().join("z.log"), "9\n");
+    append(&log, "1\n2\n3\n");
+    let mut run = Run::start(folder.path(), &kept);
+    run.until_lines(2).until_quiet();
+    assert_eq!(run.sorted(), ["3", "9"]);
+    assert!(run.gaps.is_empty());
+}
+
+#[test]
+fn positions_of_older_versions_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("a.log");
+    append(&log, "1\n2\n");
+    append(&folder.path().join("b.log"), "1\n8\n");
+    let hash = twox_hash::XxHash3_64::oneshot(b"1\n");
+    let mut kept = Kept::default();
+    let older = crate::model::Position {
+        offset: Offset(102),
+        origin: format!("a.log|{hash:x}|100"),
+        mark: String::new(),
+    };
+    kept.offsets.advance(Partition(5), older);
+    let mut run = Run::start(folder.path(), &kept);
+    run.until_lines(3).until_quiet();
+    let mut lines = run.lines.clone();
+    lines.sort();
+    let text = |number: i32, text: &str| (number, text.to_owned());
+    assert_eq!(lines, [text(0, "1"), text(0, "8"), text(5, "2")]);
+    assert!(run.at.contains(&102));
+}
+
+#[test]
+fn an_unfinished_line_is_told_until_its_end_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("a.log");
+    append(&log, "1\nhalf");
+    let mut run = Run::start(folder.path(), &Kept::default());
+    let told = vec![("a.log".to_owned(), Trouble::Unfinished)];
+    run.until("it is told", |it| it.notes() == told);
+    let status = run.status.get();
+    assert_eq!(status.file_notes()[0].bytes, 4);
+    append(&log, " and half\n");
+    run.until_lines(2)
+        .until("it is no more", |it| it.notes().is_empty());
+    assert_eq!(run.texts(), ["1", "half and half"]);
+}
+
+#[test]
+fn many_files_are_read_with_few_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = 4 * OPEN_FILES_MAX;
+    for number in 0..files {
+        append(
+            &folder.path().join(format!("part-{number}.log")),
+            &format!("{number} a\n"),
+        );
+    }
+    let open = |path: &Path| {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap();
+        let targets = links.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());
+        targets.filter(|it| it.starts_with(path)).count()
+    };
+    let mut run = Run::start(folder.path(), &Kept::default());
+    run.until_lines(files);
+    for number in 0..files {
+        append(
+            &folder.path().join(format!("part-{number}.log")),
+            &format!("{number} b\n"),
+        );
+    }
+    run.until_lines(2 * files).until_quiet();
+    assert_eq!(run.lines.len(), 2 * files, "each once");
+    let count = open(&folder.path().canonicalize().unwrap());
+    assert!(count <= OPEN_FILES_MAX, "{count} are open");
+}
+
+#[test]
+fn different_names_are_different_texts() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut texts = std::collections::BTreeSet::new();
+    let names = [
+        &b"plain.log"[..],
+        b"caf\xe9",
+        "café".as_bytes(),
+        b"a\\x41",
+        b"\\x",
+        b"\xff\\xff",
+        b"\\xff\xff",
+    ];
+    for name in names {
+        let name = std::ffi::OsStr::from_bytes(name);
+        texts.insert(print::text_of(name));
+    }
+    assert_eq!(texts.len(), names.len(), "{texts:?}");
+    assert!(
+        texts.contains("café") && texts.contains("caf\\xe9"),
+        "{texts:?}"
+    );
+    let origin = print::Origin {
+        name: "a|b".to_owned(),
+        inode: Some(77),
+        head: Some(print::Head::of(b"x")),
+        base: 12,
+        skip: 3,
+    };
+    assert_eq!(print::Origin::parse(&origin.text()), Some(origin));
 }

@@ -61,6 +61,7 @@ impl Numbering {
         Position {
             offset: Offset(next),
             origin,
+            mark: String::new(),
         }
     }
 }

@@ -18,6 +18,7 @@ fn stored(offset: i64, origin: &str) -> Position {
     Position {
         offset: Offset(offset),
         origin: origin.to_owned(),
+        mark: String::new(),
     }
 }
 

@@ -1,0 +1,143 @@
+//! Reading records that were read before, from whatever files they are in now: for proofs.
+
+use super::print::{Origin, first_bytes, is_compressed, open_from, text_of};
+use super::tail::{fill, line_ends, offsets};
+use crate::model::{Offset, Partition};
+use crate::source::Error;
+use crate::source::decode::RawRecords;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A part of a partition to be read once more, on its own.
+#[derive(Clone, Debug)]
+pub struct Span {
+    pub partition: Partition,
+    pub from: Offset,
+    pub until: Offset,
+    /// What stored positions said of its files, oldest first.
+    pub origins: Vec<String>,
+}
+
+/// Reads records that were read before, from whatever files they are in now. Returns what is gone: ranges of offsets
+/// whose file is missing or shorter than it was.
+///
+/// # Errors
+/// If a file that is there cannot be read.
+pub fn read_again(
+    folder: &Path,
+    span: &Span,
+    take: &mut dyn FnMut(RawRecords),
+) -> Result<Vec<Range<i64>>, Error> {
+    let failed = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| Error::Folder { path, source }
+    };
+    let origins: Vec<Origin> = span
+        .origins
+        .iter()
+        .filter_map(|it| Origin::parse(it))
+        .collect();
+    let mut gone = Vec::new();
+    let mut at = span.from.0;
+    for (number, origin) in origins.iter().enumerate() {
+        let begin = origin.begin().min(span.until.0);
+        let next = origins.get(number + 1);
+        let end = next.map_or(span.until.0, |it| it.begin().min(span.until.0));
+        if at < begin {
+            gone.push(at..begin);
+            at = begin;
+        }
+        if end <= at {
+            continue;
+        }
+        let found = find(folder, origin, bytes(end - origin.base)).map_err(failed(folder))?;
+        let reached = match found {
+            Some((path, inode)) => {
+                // What was written behind a cut is the next origin's.
+                let cut = next.filter(|it| 0 < it.skip && it.inode == Some(inode));
+                let until = cut.map_or(end, |it| end.min(origin.base + it.skip as i64));
+                read_range(&path, span.partition, origin.base, at..until.max(at), take)
+                    .map_err(failed(&path))?
+            }
+            None => at,
+        };
+        if reached < end {
+            gone.push(reached..end);
+        }
+        at = end;
+    }
+    if at < span.until.0 {
+        gone.push(at..span.until.0);
+    }
+    Ok(gone)
+}
+
+/// The file that begins as the origin says and has so many bytes, under its old name or another, and its inode.
+fn find(folder: &Path, origin: &Origin, length: u64) -> io::Result<Option<(PathBuf, u64)>> {
+    let Some(head) = origin.head else {
+        return Ok(None);
+    };
+    let mut best = None;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        let Some(meta) = std::fs::metadata(&path).ok().filter(|it| it.is_file()) else {
+            continue;
+        };
+        // What cannot be read cannot be compared; its records are told as gone.
+        if !first_bytes(&path).is_ok_and(|it| head.begins(&it)) {
+            continue;
+        }
+        let fits = (
+            is_compressed(&path) || length <= meta.len(),
+            Some(meta.ino()) == origin.inode,
+            text_of(&entry.file_name()) == origin.name,
+        );
+        if best.as_ref().is_none_or(|(other, _)| *other < fits) {
+            best = Some((fits, (path, meta.ino())));
+        }
+    }
+    Ok(best.map(|it| it.1))
+}
+
+/// Hands over the records of one file between two offsets; says how far it came.
+fn read_range(
+    path: &Path,
+    partition: Partition,
+    base: i64,
+    range: Range<i64>,
+    take: &mut dyn FnMut(RawRecords),
+) -> io::Result<i64> {
+    let mut reader = open_from(path, bytes(range.start - base))?.0;
+    let mut reader = reader.by_ref().take(bytes(range.end - range.start));
+    let mut at = range.start;
+    let mut data = Vec::new();
+    loop {
+        let ended = fill(&mut reader, &mut data)?;
+        // A stored offset never lies within a line, so the last one is whole.
+        let ends = line_ends(&data, ended && reader.limit() == 0);
+        let taken = ends.last().map_or(0, |it| *it as usize);
+        let rest = data.split_off(taken);
+        if !ends.is_empty() {
+            let offsets = offsets(at, &ends);
+            take(RawRecords {
+                partition,
+                data,
+                ends,
+                offsets,
+            });
+        }
+        at += taken as i64;
+        if ended {
+            return Ok(at);
+        }
+        data = rest;
+    }
+}
+
+/// A distance of offsets; none if it points backwards.
+fn bytes(distance: i64) -> u64 {
+    distance.max(0).unsigned_abs()
+}
