@@ -17,6 +17,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from confluent_kafka import Consumer, TopicPartition
+
 sys.path.insert(0, str(Path(__file__).resolve().parent / "kafka"))
 from cluster import Cluster, event  # noqa: E402
 from pipeline import Pipeline, free_port, wait  # noqa: E402
@@ -24,7 +26,7 @@ from recount import connect, create_view, replay  # noqa: E402
 
 DATAFLOW = """
 CREATE SOURCE events (at TIMESTAMP NOT NULL, n BIGINT, WATERMARK FOR at AS at - INTERVAL '1' SECOND)
-  WITH (connector = 'kafka', brokers = '${BROKERS}', topic = '${TOPIC}', start = '${START:-earliest}',
+  WITH (connector = 'kafka', brokers = '${BROKERS}', topic = '${TOPIC}', group = '${GROUP:-}', start = '${START:-earliest}',
         on_offset_gap = '${ON_OFFSET_GAP:-stop}', on_topic_recreated = '${ON_TOPIC_RECREATED:-stop}') FORMAT JSON;
 CREATE TABLE archive AS SELECT at, n FROM events;
 CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS records, sum(n) AS total FROM events;
@@ -337,6 +339,29 @@ def a_recreated_topic_stops_until_someone_decides(scene):
             pipeline.wait_health("ok", "0 records behind")
 
 
+def a_group_is_told_what_the_lake_has_and_never_asked(scene):
+    scene.cluster.create("reported", 2)
+    scene.cluster.send("reported", map(event, range(100)))
+    scene.cluster.send("reported", map(event, range(50)), partition=1)
+    told = Consumer({"bootstrap.servers": scene.cluster.bootstrap, "group.id": "told"})
+    places = [TopicPartition("reported", 0), TopicPartition("reported", 1)]
+    offsets = lambda: [it.offset for it in told.committed(places, timeout=30)]
+    with scene.pipeline("reported", GROUP="told") as pipeline:
+        pipeline.start()
+        archived_once(pipeline, 150)
+        wait("the report", lambda: offsets() == [100, 50])
+        pipeline.kill()
+        # Whatever others do to the group: the lake knows where to go on.
+        told.commit(offsets=[TopicPartition("reported", 0, 7), TopicPartition("reported", 1, 99)], asynchronous=False)
+        scene.cluster.send("reported", map(event, range(10)))
+        pipeline.start()
+        archived_once(pipeline, 160)
+        wait("the report", lambda: offsets() == [110, 50])
+        pipeline.wait_health("ok")
+        pipeline.stop()
+    told.close()
+
+
 def recreate(cluster, topic):
     """A deleted topic's name is free a moment later."""
 
@@ -364,6 +389,7 @@ TESTS = [
     an_expired_offset_stops_until_someone_decides_and_leaves_a_noted_gap,
     records_that_expire_under_a_reader_are_noticed_too,
     a_recreated_topic_stops_until_someone_decides,
+    a_group_is_told_what_the_lake_has_and_never_asked,
     windows_wait_for_a_broker_that_is_away,
 ]
 

@@ -23,6 +23,7 @@ CREATE SOURCE web_logs (
   connector = 'kafka',
   brokers = '${KAFKA_BROKERS:-localhost:9092}',
   topic = '${KAFKA_TOPIC:-web-logs}',
+  group = '${KAFKA_GROUP_ID:-}',
   start = '${KAFKA_START:-earliest}',
   on_offset_gap = '${KAFKA_ON_OFFSET_GAP:-stop}',
   on_topic_recreated = '${KAFKA_ON_TOPIC_RECREATED:-stop}'

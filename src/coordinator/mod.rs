@@ -376,6 +376,10 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             ),
         );
     }
+    supervise::task(
+        "tell-committed",
+        tell_committed(committed.clone(), sources.clone()),
+    );
     let restored = Restored {
         epoch: claim.epoch,
         clocks,
@@ -410,6 +414,21 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         committer,
         lease,
     })
+}
+
+/// Tells the sources what the lake has, until the pipeline has ended.
+async fn tell_committed(
+    mut committed: watch::Receiver<Committed>,
+    sources: Vec<(String, SharedStatus)>,
+) {
+    while committed.changed().await.is_ok() {
+        let offsets = committed.borrow_and_update().offsets.clone();
+        for (name, status) in &sources {
+            if let Some(offsets) = offsets.get(name) {
+                status.commit(offsets);
+            }
+        }
+    }
 }
 
 /// Takes the lake over, alone or as process 0 of a cluster, or learns from process 0 what to go on from.

@@ -1,7 +1,7 @@
 //! A Kafka topic: one client per worker, partitions assigned by number, never by consumer group.
 //!
 //! Offsets are ours: they lie in the lake's commits, are given to the client with each assignment, and nothing is ever stored in
-//! the broker. What the broker may do to us, and what we do then:
+//! the broker, apart from the report to a group that may be asked for (`report`). What the broker may do to us, and what we do then:
 //!
 //! ```text
 //! away, at the start or later   said in the status; windows wait for it; read on where we were when it is back
@@ -15,6 +15,9 @@
 
 mod again;
 mod client;
+mod inbox;
+mod native;
+mod report;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -27,10 +30,11 @@ use super::{Chunk, Error, Gap, SharedStatus};
 use crate::model::{Offsets, Partition, Position, wall_ms};
 use client::{Client, connect};
 use crossbeam_channel::Sender;
+use inbox::{Event, Inbox};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset as Start, TopicPartitionList};
+use report::Reports;
 use start::{Decision, Missing, Numbering, OnLoss, Policy, Seen, StartAt, decide};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,10 +47,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 const CHUNK_RECORDS: usize = 8192;
 /// A chunk is handed over at the latest after this time.
 const CHUNK_AGE: Duration = Duration::from_millis(20);
-/// Messages taken before looking at the age of chunks.
-const MESSAGES_PER_LOOK: usize = 256;
-/// How long the client is waited for when it has nothing.
-const POLL_TIMEOUT: Duration = Duration::from_millis(5);
+/// How long a batch may take to fill.
+const BATCH_TIMEOUT: Duration = Duration::from_millis(5);
 /// How often the topic is asked about: whether it is the same, and has new partitions.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The same while nothing can be read.
@@ -62,13 +64,15 @@ pub struct Topic {
     pub source: String,
     pub brokers: String,
     pub topic: String,
+    /// A consumer group that is told how far the lake's commits have come.
+    pub group: Option<String>,
     policy: Policy,
     /// Settings of the client as librdkafka names them, such as `security.protocol`.
     pub properties: Vec<(String, String)>,
 }
 
 impl Topic {
-    /// From the options of `CREATE SOURCE`: `brokers`, `topic`, `start`, `on_offset_gap`, `on_topic_recreated` and
+    /// From the options of `CREATE SOURCE`: `brokers`, `topic`, `group`, `start`, `on_offset_gap`, `on_topic_recreated` and
     /// `kafka.<librdkafka property>`.
     ///
     /// # Errors
@@ -82,6 +86,7 @@ impl Topic {
             source: source.to_owned(),
             brokers: String::new(),
             topic: String::new(),
+            group: None,
             policy: Policy {
                 start: StartAt::Earliest,
                 on_offset_gap: OnLoss::Stop,
@@ -104,8 +109,11 @@ impl Topic {
                         "connector '{other}' is unknown; use 'kafka', or --input for files"
                     )));
                 }
+                // How records are read is the decoder's.
+                ("timezone", _) => {}
                 ("brokers", _) => topic.brokers.clone_from(value),
                 ("topic", _) => topic.topic.clone_from(value),
+                ("group", _) => topic.group = Some(value.clone()).filter(|it| !it.is_empty()),
                 ("start", "earliest") => topic.policy.start = StartAt::Earliest,
                 ("start", "latest") => topic.policy.start = StartAt::Latest,
                 ("start", other) => {
@@ -119,8 +127,8 @@ impl Topic {
                     Some(property) => topic.properties.push((property.to_owned(), value.clone())),
                     None => {
                         return Err(wrong(format!(
-                            "option '{other}' is unknown; a Kafka source takes connector, brokers, topic, start, on_offset_gap, \
-                             on_topic_recreated and kafka.<client property>"
+                            "option '{other}' is unknown; a Kafka source takes connector, brokers, topic, group, start, on_offset_gap, \
+                             on_topic_recreated, timezone and kafka.<client property>"
                         )));
                     }
                 },
@@ -145,6 +153,13 @@ pub struct Reader {
     pub stop: Arc<AtomicBool>,
 }
 
+/// A reader with its client, which connects by itself, now or when it can.
+pub struct Opened {
+    reader: Reader,
+    consumer: Client,
+    other_topic: Arc<AtomicBool>,
+}
+
 impl Reader {
     /// Makes the client.
     ///
@@ -153,13 +168,6 @@ impl Reader {
     pub fn open(self) -> Result<Opened, Error> {
         let other_topic = Arc::new(AtomicBool::new(false));
         let consumer = connect(&self.topic, self.status.clone(), Arc::clone(&other_topic))?;
-        /// A reader with its client, which connects by itself, now or when it can.
-        pub struct Opened {
-            reader: Reader,
-            consumer: Client,
-            other_topic: Arc<AtomicBool>,
-        }
-
         Ok(Opened {
             reader: self,
             consumer,
@@ -238,7 +246,15 @@ struct Reading {
 
 impl Reading {
     fn run(&mut self, consumer: &Client) -> Result<(), NobodyListens> {
-        let mut taken = 0;
+        let Some(mut inbox) = Inbox::of(consumer) else {
+            self.tell(false, Some("the Kafka client has no queues".to_owned()));
+            return Ok(());
+        };
+        let topic = &self.reader.topic;
+        let mut reports = topic
+            .group
+            .as_ref()
+            .and_then(|_| Reports::of(consumer, &topic.topic));
         while !self.reader.stop.load(Ordering::Acquire) {
             let look_every = if self.waiting {
                 LOOK_EVERY_WAITING
@@ -248,35 +264,39 @@ impl Reading {
             if self.looked.is_none_or(|it| look_every < it.elapsed()) {
                 self.look(consumer)?;
                 self.looked = Some(Instant::now());
+                if let (Some(reports), false) = (&mut reports, self.waiting) {
+                    self.report(reports);
+                }
             }
-            let polled = consumer.poll(POLL_TIMEOUT);
+            let mut batch = inbox.take(BATCH_TIMEOUT);
+            // Records of the new topic may be in it; what is in it of the old one is gone with that.
             if self.other_topic.swap(false, Ordering::AcqRel) {
+                drop(batch);
                 self.decide_anew(consumer)?;
                 continue;
             }
-            match polled {
-                None => taken = MESSAGES_PER_LOOK,
-                Some(Ok(message)) => {
-                    self.take(&message)?;
-                    taken += 1;
+            for event in batch.events() {
+                match event {
+                    Event::Record {
+                        partition,
+                        offset,
+                        payload,
+                    } => self.take(partition, offset, payload)?,
+                    Event::End(partition) => self.hand_over(partition, true)?,
+                    Event::Failed(error) => self.trouble(consumer, &error)?,
                 }
-                Some(Err(KafkaError::PartitionEOF(number))) => self.hand_over(number, true)?,
-                Some(Err(error)) => self.trouble(consumer, &error)?,
             }
-            if MESSAGES_PER_LOOK <= taken {
-                taken = 0;
-                self.hand_over_old()?;
-            }
+            drop(batch);
+            self.hand_over_old()?;
         }
         Ok(())
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), NobodyListens> {
-        let number = message.partition();
+    fn take(&mut self, number: i32, offset: i64, payload: &[u8]) -> Result<(), NobodyListens> {
         let Some(open) = self.open.get_mut(&number) else {
             return Ok(());
         };
-        let offset = message.offset() + open.numbering.base;
+        let offset = offset + open.numbering.base;
         if offset < open.next {
             return Ok(());
         }
@@ -284,9 +304,7 @@ impl Reading {
         if records.ends.is_empty() {
             open.since = Instant::now();
         }
-        records
-            .data
-            .extend_from_slice(message.payload().unwrap_or_default());
+        records.data.extend_from_slice(payload);
         records.ends.push(records.data.len() as u32);
         records.offsets.push(offset);
         open.next = offset + 1;
@@ -409,6 +427,22 @@ impl Reading {
         Ok(())
     }
 
+    /// Tells the group what the lake has of the partitions read here.
+    fn report(&mut self, reports: &mut Reports<'_>) {
+        let committed = self.reader.status.committed();
+        let offsets = self.open.iter().filter_map(|(number, open)| {
+            let position = committed.get(Partition(*number))?;
+            let is_here = Numbering::parse(&position.origin) == open.numbering;
+            is_here.then(|| (*number, position.offset.0 - open.numbering.base))
+        });
+        if let Err(error) = reports.send(offsets.collect()) {
+            let group = self.reader.topic.group.as_deref().unwrap_or_default();
+            let text = format!("group {group} does not take the report of offsets: {error}");
+            self.tell(true, Some(text.clone()));
+            self.complaint = Some((text, Instant::now()));
+        }
+    }
+
     /// Whether the id of the topic was ever told.
     fn knows_id(&self) -> bool {
         let has_id = |it: &Numbering| !it.topic_id.is_empty();
@@ -476,6 +510,7 @@ impl Reading {
                 });
                 let end = seen.high + numbering.base;
                 let position = numbering.position(next);
+                self.reader.status.advance(partition, &position, Some(end));
                 let start = next - numbering.base;
                 self.open.insert(
                     number,
@@ -510,7 +545,6 @@ impl Reading {
         gap
     }
 
-                self.reader.status.advance(partition, &position, Some(end));
     /// Closes partitions, after handing over what was taken of them; they go on there when they are opened again.
     fn let_go(
         &mut self,

@@ -215,6 +215,7 @@ struct Progress {
 #[derive(Debug, Default)]
 struct Shared {
     status: Status,
+    committed: Offsets,
     progress: Progress,
 }
 
@@ -241,11 +242,21 @@ impl SharedStatus {
                 it.progress.read += (offset - known.offset).max(0);
             }
             known.offset = offset;
-            known.end_offset = end_offset.or(known.end_offset);
             known.origin.clone_from(&next.origin);
             known.mark.clone_from(&next.mark);
+            known.end_offset = end_offset.or(known.end_offset);
             it.progress.note(it.status.lag());
         });
+    }
+
+    /// Notes what the lake has.
+    pub fn commit(&self, offsets: &Offsets) {
+        self.with(|it| it.committed.clone_from(offsets));
+    }
+
+    /// What the lake has.
+    pub fn committed(&self) -> Offsets {
+        self.with(|it| it.committed.clone())
     }
 
     /// Notes records that will never be read.

@@ -3,16 +3,18 @@
 use super::super::decode::RawRecords;
 use super::super::{Error, SharedStatus};
 use super::client::connect;
+use super::inbox::{Event, Inbox};
 use super::{CHUNK_BYTES, CHUNK_RECORDS, Topic};
 use crate::model::Partition;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset as Start, TopicPartitionList};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long a batch may take to fill.
+const BATCH_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long a broker may be silent meanwhile.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
@@ -63,25 +65,39 @@ pub fn read_again(
     list.add_partition_offset(name, number, Start::Offset(from))
         .and_then(|()| consumer.assign(&list))
         .map_err(failed)?;
+    let Some(mut inbox) = Inbox::of(&consumer) else {
+        return Err(failed(KafkaError::ClientCreation(
+            "it has no queues".to_owned(),
+        )));
+    };
     let mut records = empty(partition);
     let mut heard = Instant::now();
-    loop {
-        match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) if message.offset() < range.end => push(&mut records, &message),
-            Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => break,
-            Some(Err(error)) if SILENCE_MAX < heard.elapsed() => return Err(failed(error)),
-            None if SILENCE_MAX < heard.elapsed() => {
-                return Err(Error::Silent {
+    let mut trouble = None;
+    'all: loop {
+        for event in inbox.take(BATCH_TIMEOUT).events() {
+            match event {
+                Event::Record {
+                    offset, payload, ..
+                } if offset < range.end => {
+                    push(&mut records, offset, payload);
+                    heard = Instant::now();
+                }
+                Event::Record { .. } | Event::End(_) => break 'all,
+                Event::Failed(error) => trouble = Some(error),
+            }
+            if CHUNK_BYTES <= records.data.len() || CHUNK_RECORDS <= records.ends.len() {
+                take(std::mem::replace(&mut records, empty(partition)));
+            }
+        }
+        if SILENCE_MAX < heard.elapsed() {
+            return Err(match trouble {
+                Some(error) => failed(error),
+                None => Error::Silent {
                     name: topic.source.clone(),
                     partition: number,
                     seconds: SILENCE_MAX.as_secs(),
-                });
-            }
-            Some(Err(_)) | None => continue,
-        }
-        heard = Instant::now();
-        if CHUNK_BYTES <= records.data.len() || CHUNK_RECORDS <= records.ends.len() {
-            take(std::mem::replace(&mut records, empty(partition)));
+                },
+            });
         }
     }
     if !records.ends.is_empty() {
@@ -99,9 +115,8 @@ fn empty(partition: Partition) -> RawRecords {
     }
 }
 
-fn push(records: &mut RawRecords, message: &BorrowedMessage<'_>) {
-    let payload = message.payload().unwrap_or_default();
+fn push(records: &mut RawRecords, offset: i64, payload: &[u8]) {
     records.data.extend_from_slice(payload);
     records.ends.push(records.data.len() as u32);
-    records.offsets.push(message.offset());
+    records.offsets.push(offset);
 }

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) type Client = BaseConsumer<Context>;
 
 /// Settings of ours; those of the source come before them.
-const SETTINGS: [(&str, &str); 12] = [
-    // The client wants a group to be allowed to be told partitions; it never joins it and stores nothing there.
+const SETTINGS: [(&str, &str); 13] = [
+    // The client wants a group to be allowed to be told partitions; it never joins one, and stores nothing in this one.
     ("group.id", "tidelake-never-committed"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -26,6 +26,8 @@ const SETTINGS: [(&str, &str); 12] = [
     ("queued.min.messages", "50000"),
     ("fetch.wait.max.ms", "50"),
     ("fetch.message.max.bytes", "4194304"),
+    // A record that was damaged on its way is an error, not a wrong record. `kafka.check.crcs` = 'false' leaves that to the network.
+    ("check.crcs", "true"),
     // A broker that is back is found soon.
     ("reconnect.backoff.max.ms", "1000"),
 ];
@@ -49,6 +51,9 @@ pub(super) fn connect(
         .set_log_level(RDKafkaLogLevel::Debug);
     for (key, value) in SETTINGS {
         config.set(key, value);
+    }
+    if let Some(group) = &topic.group {
+        config.set("group.id", group);
     }
     for (key, value) in &topic.properties {
         config.set(key, value);

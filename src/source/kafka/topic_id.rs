@@ -1,33 +1,13 @@
 //! The id that Kafka gave a topic when it was created: the one thing that tells a topic from its successor of the same name.
 //!
-//! The client library knows it and its Rust wrapper does not pass it on, so this asks through the C interface, which is
-//! the only reason for unsafe code here. Every object made is destroyed by its guard, whatever is answered.
+//! The client library knows it and its Rust wrapper does not pass it on, so this asks through the C interface. Every object made is destroyed by its guard, whatever is answered.
 
+use super::native::Guard;
 use rdkafka::bindings as c;
 use rdkafka::client::{Client, ClientContext};
 use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
 use std::time::Duration;
-
-/// Destroys a C object at the end of its scope.
-struct Guard<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
-
-impl<T> Guard<T> {
-    fn new(made: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
-        NonNull::new(made).map(|it| Guard(it, destroy))
-    }
-
-    fn get(&self) -> *mut T {
-        self.0.as_ptr()
-    }
-}
-
-impl<T> Drop for Guard<T> {
-    fn drop(&mut self) {
-        // SAFETY: the pointer came from the constructor that belongs to this destructor, and nobody else destroys it.
-        unsafe { (self.1)(self.0.as_ptr()) }
-    }
-}
 
 /// The id of a topic; nothing if the broker is too old to have one, does not let us ask, or has no such topic.
 pub fn of<C: ClientContext>(client: &Client<C>, topic: &str, timeout: Duration) -> Option<String> {

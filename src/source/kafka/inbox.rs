@@ -1,0 +1,201 @@
+//! What a client has fetched, taken in batches through the C interface.
+//!
+//! The Rust wrapper hands out one event per message, which costs more than all else that is done with it. So messages come from
+//! `rd_kafka_consume_batch_queue`, and what the client tells by itself (errors, logs, statistics) from its main queue:
+//!
+//! ```text
+//! fetched messages, ends of partitions, consumer errors ──► consumer queue ──► batches
+//! errors of connections, logs, statistics               ──► main queue     ──► the client's context, and `Event::Failed`
+//! ```
+//!
+//! The wrapper forwards the second queue into the first, where a batch would swallow those events; that is undone here. What the client
+//! said is heard before the messages of a batch are handed out: that a topic was replaced is said in the log before its first message comes.
+//!
+//! Invariants of the unsafe code: an inbox borrows its client, so both queues live as long as it does; every message that was handed out
+//! by the library is destroyed exactly once, by `Messages`, also if someone unwinds; payloads are lent out only until then.
+
+use super::client::Client;
+use super::native::{Guard, error_of};
+use rdkafka::bindings as c;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use std::ffi::{CStr, c_char};
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+/// Messages of one batch.
+const BATCH_MESSAGES: usize = 4096;
+
+/// What was fetched.
+pub(super) enum Event<'a> {
+    Record {
+        partition: i32,
+        offset: i64,
+        payload: &'a [u8],
+    },
+    /// A partition has been read to its end.
+    End(i32),
+    Failed(KafkaError),
+}
+
+pub(super) struct Inbox<'a> {
+    client: &'a Client,
+    fetched: Guard<c::rd_kafka_queue_t>,
+    told: Guard<c::rd_kafka_queue_t>,
+    slots: Vec<*mut c::rd_kafka_message_t>,
+}
+
+/// A batch, and what the client said before it.
+pub(super) struct Batch<'a> {
+    messages: Messages<'a>,
+    failed: Vec<KafkaError>,
+}
+
+/// Messages of the library that are destroyed with this.
+struct Messages<'a>(&'a mut Vec<*mut c::rd_kafka_message_t>);
+
+impl<'a> Inbox<'a> {
+    /// The inbox of a client. Nothing else may poll it meanwhile; nothing if it is no consumer.
+    pub fn of(client: &'a Client) -> Option<Self> {
+        let native = client.client().native_ptr();
+        // SAFETY: `native` lives as long as `client`, which this borrows; the queues are counted references.
+        unsafe {
+            let fetched = Guard::new(
+                c::rd_kafka_queue_get_consumer(native),
+                c::rd_kafka_queue_destroy,
+            )?;
+            let told = Guard::new(
+                c::rd_kafka_queue_get_main(native),
+                c::rd_kafka_queue_destroy,
+            )?;
+            c::rd_kafka_queue_forward(told.get(), ptr::null_mut());
+            Some(Inbox {
+                client,
+                fetched,
+                told,
+                slots: Vec::with_capacity(BATCH_MESSAGES),
+            })
+        }
+    }
+
+    /// Waits until a batch is full or some time is over, then hears what the client has to say.
+    pub fn take(&mut self, timeout: Duration) -> Batch<'_> {
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        debug_assert!(self.slots.is_empty(), "the batch before has been destroyed");
+        // SAFETY: the vector has room for as many pointers as are asked for, and so many of them as are returned were written.
+        unsafe {
+            let count = c::rd_kafka_consume_batch_queue(
+                self.fetched.get(),
+                timeout_ms,
+                self.slots.as_mut_ptr(),
+                self.slots.capacity(),
+            );
+            self.slots.set_len(usize::try_from(count).unwrap_or(0));
+        }
+        let mut failed = Vec::new();
+        hear(self.client, &self.told, &mut failed);
+        Batch {
+            messages: Messages(&mut self.slots),
+            failed,
+        }
+    }
+}
+
+impl Batch<'_> {
+    /// Everything in it: first what went wrong, then messages in the order in which they came.
+    pub fn events(&mut self) -> impl Iterator<Item = Event<'_>> {
+        let messages = self.messages.0.iter().map(|message| {
+            // SAFETY: the message was handed out by the library and lives until `Messages` is dropped, which this borrows.
+            let message = unsafe { &**message };
+            match message.err {
+                c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Event::Record {
+                    partition: message.partition,
+                    offset: message.offset,
+                    payload: match NonNull::new(message.payload.cast::<u8>()) {
+                        // SAFETY: a payload that is not null has `len` bytes, as long as its message lives.
+                        Some(payload) => unsafe {
+                            std::slice::from_raw_parts(payload.as_ptr(), message.len)
+                        },
+                        None => &[],
+                    },
+                },
+                c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+                    Event::End(message.partition)
+                }
+                code => Event::Failed(error_of(code)),
+            }
+        });
+        self.failed.drain(..).map(Event::Failed).chain(messages)
+    }
+}
+
+impl Drop for Messages<'_> {
+    fn drop(&mut self) {
+        for message in self.0.drain(..) {
+            // SAFETY: handed out by the library once, and taken off the list here, so destroyed once.
+            unsafe { c::rd_kafka_message_destroy(message) };
+        }
+    }
+}
+
+/// Serves what the client tells by itself.
+fn hear(client: &Client, queue: &Guard<c::rd_kafka_queue_t>, failed: &mut Vec<KafkaError>) {
+    let context = client.context();
+    // SAFETY: an event and the texts in it live until its guard is dropped, at the end of each turn.
+    unsafe {
+        while let Some(event) = Guard::new(
+            c::rd_kafka_queue_poll(queue.get(), 0),
+            c::rd_kafka_event_destroy,
+        ) {
+            match c::rd_kafka_event_type(event.get()) {
+                c::RD_KAFKA_EVENT_LOG => {
+                    let (mut facility, mut text) = (ptr::null(), ptr::null());
+                    let mut level = 0;
+                    if c::rd_kafka_event_log(event.get(), &mut facility, &mut text, &mut level) == 0
+                    {
+                        let level = match level {
+                            0 => RDKafkaLogLevel::Emerg,
+                            1 => RDKafkaLogLevel::Alert,
+                            2 => RDKafkaLogLevel::Critical,
+                            3 => RDKafkaLogLevel::Error,
+                            4 => RDKafkaLogLevel::Warning,
+                            5 => RDKafkaLogLevel::Notice,
+                            6 => RDKafkaLogLevel::Info,
+                            _ => RDKafkaLogLevel::Debug,
+                        };
+                        context.log(level, text_of(facility).trim(), text_of(text).trim());
+                    }
+                }
+                c::RD_KAFKA_EVENT_STATS => {
+                    let json = c::rd_kafka_event_stats(event.get());
+                    if !json.is_null() {
+                        context.stats_raw(CStr::from_ptr(json).to_bytes());
+                    }
+                }
+                c::RD_KAFKA_EVENT_ERROR => {
+                    let error = error_of(c::rd_kafka_event_error(event.get()));
+                    let reason = text_of(c::rd_kafka_event_error_string(event.get()));
+                    context.error(error.clone(), reason.trim());
+                    failed.push(error);
+                }
+                other => tracing::debug!(event = other, "an event of the Kafka client is ignored"),
+            }
+        }
+    }
+}
+
+/// A text of the library; empty if there is none.
+///
+/// # Safety
+/// It must end with a zero byte and live until this returns.
+unsafe fn text_of(text: *const c_char) -> String {
+    match text.is_null() {
+        true => String::new(),
+        // SAFETY: as the caller promises.
+        false => unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned(),
+    }
+}
