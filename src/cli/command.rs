@@ -627,7 +627,7 @@ async fn compare(dataflow: &Dataflow, lake: &str) -> Result<()> {
 }
 
 fn time_us(text: &str) -> Result<i64> {
-    crate::source::decode::timestamp::parse(text, 0)
+    crate::source::decode::timestamp::parse(text, crate::source::decode::Zone::default())
         .with_context(|| format!("--start {text} is not a time such as 2026-01-31T12:00:00Z"))
 }
 

@@ -110,20 +110,25 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
             nullable: it.nullable,
         })
         .collect();
+    let wrong = |reason: String| {
+        Error::Source(source::Error::Option {
+            name: spec.name.clone(),
+            reason,
+        })
+    };
+    let zone = match spec.option("timezone") {
+        Some(text) => decode::Zone::parse(text).map_err(wrong)?,
+        None => decode::Zone::default(),
+    };
     let options = DecodeOptions {
-        zone_offset_seconds: 0,
+        zone,
         event_time: spec.event_time.map(|it| it.column),
     };
     let format = match spec.format {
         Format::Json => decode::Format::Json,
         Format::AccessLog => decode::Format::AccessLog,
     };
-    Decoder::new(format, &columns, options).map_err(|reason| {
-        Error::Source(source::Error::Option {
-            name: spec.name.clone(),
-            reason,
-        })
-    })
+    Decoder::new(format, &columns, options).map_err(wrong)
 }
 
 struct DecodingFeed {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::pace::{Pace, Pacer};
 use super::*;
 use crate::model::Partition;
-use crate::source::decode::{Column, DecodeOptions, Decoder, Format, RawRecords};
+use crate::source::decode::{Column, DecodeOptions, Decoder, Format, RawRecords, Zone};
 
 /// 2024-05-12T10:15:30.5Z.
 const START_US: i64 = 1_715_508_930_500_000;
@@ -451,7 +451,7 @@ fn every_event_decodes() {
         nullable: matches!(field, "user_id" | "session_id" | "referer"),
     });
     let options = DecodeOptions {
-        zone_offset_seconds: 0,
+        zone: Zone::default(),
         event_time: Some(0),
     };
     let mut decoder = Decoder::new(Format::Json, &columns, options).unwrap();

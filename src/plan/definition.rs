@@ -4,7 +4,9 @@
 //! after `${NAME}` is filled in, with names and types resolved; never from how this program represents them, so that
 //! another build says the same. What changes nothing that is stored (brokers, retention, the watermark's delay) is not in it.
 
-use super::{Aggregation, ColumnSpec, Dataflow, Format, Function, LATE_RELATION, Plan, Window};
+use super::{
+    Aggregation, ColumnSpec, Dataflow, Format, Function, LATE_RELATION, Plan, SourceSpec, Window,
+};
 use crate::model::Offsets;
 use arrow::datatypes::{DataType, SchemaRef};
 use serde::{Deserialize, Serialize};
@@ -66,6 +68,18 @@ pub struct ColumnDefinition {
     pub since: Option<Offsets>,
 }
 
+/// How records become columns. Where times without a zone are is part of that: another place would give other times.
+fn format_of(source: &SourceSpec) -> String {
+    let format = match source.format {
+        Format::Json => "JSON",
+        Format::AccessLog => "ACCESS_LOG",
+    };
+    match source.option("timezone") {
+        Some(zone) => format!("{format} with times of {zone}"),
+        None => format.to_owned(),
+    }
+}
+
 impl Definitions {
     /// The definitions of a dataflow that is about to begin.
     pub fn of(dataflow: &Dataflow) -> Self {
@@ -73,10 +87,7 @@ impl Definitions {
         for source in &dataflow.sources {
             let name = |it: usize| source.columns[it].name.clone();
             let definition = SourceDefinition {
-                format: match source.format {
-                    Format::Json => "JSON".to_owned(),
-                    Format::AccessLog => "ACCESS_LOG".to_owned(),
-                },
+                format: format_of(source),
                 columns: source.columns.iter().map(of_source).collect(),
                 event_time: source.event_time.map(|it| name(it.column)),
             };

@@ -17,7 +17,7 @@ use std::mem;
 
 use super::Column;
 use super::columns::{self, Kind, Rows, Slot, Target, Unreadable, recycle};
-use super::timestamp;
+use super::timestamp::{self, Zone};
 
 /// What a line offers to the declared columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Reader {
         &mut self,
         raw: &[u8],
         targets: &[Target],
-        zone_offset_seconds: i32,
+        zone: Zone,
         rows: &mut Rows,
     ) -> Result<(), String> {
         let text = str::from_utf8(raw).map_err(|_| "the record is not valid UTF-8".to_owned())?;
@@ -97,7 +97,7 @@ impl Reader {
             .iter()
             .zip(targets)
             .try_for_each(|(field, target)| {
-                slots.push(value(&line, *field, target, zone_offset_seconds)?);
+                slots.push(value(&line, *field, target, zone)?);
                 Ok(())
             });
         if outcome.is_ok() {
@@ -297,7 +297,7 @@ fn value<'a>(
     line: &Line<'a>,
     field: Field,
     target: &Target,
-    zone_offset_seconds: i32,
+    zone: Zone,
 ) -> Result<Slot<'a>, String> {
     let text = match field {
         Field::Ip => line.ip,
@@ -325,7 +325,7 @@ fn value<'a>(
     let Some(text) = text else {
         return target.null();
     };
-    columns::text(target.kind, text, zone_offset_seconds)
+    columns::text(target.kind, text, zone)
         .map_err(|why| target.refuse(format_args!("{text:?}"), why))
 }
 

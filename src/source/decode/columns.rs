@@ -12,7 +12,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 
-use super::timestamp;
+use super::timestamp::{self, Zone};
 
 /// How much of an unreadable value a dead letter's reason shows.
 const SHOWN_CHARS_MAX: usize = 80;
@@ -122,17 +122,13 @@ impl Target {
 }
 
 /// Reads a text as a value of `kind`.
-pub(super) fn text(
-    kind: Kind,
-    text: &str,
-    zone_offset_seconds: i32,
-) -> Result<Slot<'_>, Unreadable> {
+pub(super) fn text(kind: Kind, text: &str, zone: Zone) -> Result<Slot<'_>, Unreadable> {
     match kind {
         Kind::Text => Ok(Slot::Text(text)),
-        Kind::Timestamp => timestamp::parse(text, zone_offset_seconds)
+        Kind::Timestamp => timestamp::parse(text, zone)
             .map(Slot::Integer)
             .ok_or(Unreadable::WrongType),
-        Kind::Date => timestamp::parse_date(text, zone_offset_seconds)
+        Kind::Date => timestamp::parse_date(text, zone)
             .map(|days| Slot::Integer(days.into()))
             .ok_or(Unreadable::WrongType),
         Kind::Boolean => match text {

@@ -16,6 +16,7 @@ use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 
 use super::Column;
 use super::columns::{self, Kind, Rows, Slot, Target, Unreadable, recycle};
+use super::timestamp::Zone;
 
 /// Names that mean the same thing to the programs that write logs.
 const SYNONYMS: [(&str, &str); 1] = [("status", "status_code")];
@@ -53,7 +54,7 @@ impl Reader {
         &mut self,
         raw: &[u8],
         targets: &[Target],
-        zone_offset_seconds: i32,
+        zone: Zone,
         rows: &mut Rows,
     ) -> Result<(), String> {
         let mut tape = mem::replace(&mut self.tape, Tape(Vec::new())).reset();
@@ -68,7 +69,7 @@ impl Reader {
             .and_then(|()| find(&tape.0, &mut self.names, &mut self.values))
             .and_then(|()| {
                 for (target, &at) in targets.iter().zip(&self.values) {
-                    slots.push(value(&tape.0, at, raw, target, zone_offset_seconds)?);
+                    slots.push(value(&tape.0, at, raw, target, zone)?);
                 }
                 rows.append(&slots);
                 Ok(())
@@ -113,14 +114,14 @@ fn value<'a>(
     at: usize,
     raw: &'a [u8],
     target: &Target,
-    zone_offset_seconds: i32,
+    zone: Zone,
 ) -> Result<Slot<'a>, String> {
     let node = tape[at];
     let kind = target.kind;
     let slot = match node {
         _ if at == 0 => return target.null(),
         Node::Static(StaticNode::Null) => return target.null(),
-        Node::String(text) => columns::text(kind, text, zone_offset_seconds),
+        Node::String(text) => columns::text(kind, text, zone),
         Node::Static(StaticNode::I64(value)) => columns::integer(kind, value),
         Node::Static(StaticNode::U64(value)) => match i64::try_from(value) {
             Ok(value) => columns::integer(kind, value),

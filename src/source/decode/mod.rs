@@ -31,6 +31,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::model::Partition;
 use columns::{Kind, Rows, Target};
+pub use timestamp::Zone;
 
 /// The column that holds the partition a row was read from.
 pub const PARTITION_COLUMN: &str = "_partition";
@@ -85,8 +86,8 @@ pub struct Column {
 /// What a source decides beyond its columns.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DecodeOptions {
-    /// How far east of UTC a timestamp without a zone is taken to be; 0 is UTC.
-    pub zone_offset_seconds: i32,
+    /// Where a time without a zone is taken to be.
+    pub zone: Zone,
     /// The index of the event-time column. Null or unreadable there is a dead letter, even in a nullable column.
     pub event_time: Option<usize>,
 }
@@ -173,7 +174,7 @@ impl Decoder {
             let outcome = if raw.trim_ascii().is_empty() {
                 Err("empty record".to_owned())
             } else {
-                let zone = self.options.zone_offset_seconds;
+                let zone = self.options.zone;
                 match &mut self.reader {
                     Reader::Json(reader) => reader.read(raw, &self.targets, zone, &mut rows),
                     Reader::AccessLog(reader) => reader.read(raw, &self.targets, zone, &mut rows),

@@ -10,6 +10,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use super::Format::{AccessLog, Json};
 use super::{
     Column, DataType, DecodeOptions, Decoded, Decoder, Format, Partition, RawRecords, TimeUnit,
+    Zone,
 };
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ const FIRST_OFFSET: i64 = 1_000;
 
 /// Decodes one record with `columns` written as in `"status int32, at timestamp not null"`.
 ///
-/// A column named with `event time` is that; `zone +3600` after all columns sets the zone.
+/// A column named with `event time` is that; `zone +01:00` after all columns sets the zone.
 fn check(format: Format, columns: &str, record: impl AsRef<[u8]>, expect: &str) {
     let record = record.as_ref();
     let decoded = decode(format, columns, &[record]).expect("the columns can be decoded");
@@ -43,7 +44,7 @@ fn declared(text: &str) -> (Vec<Column>, DecodeOptions) {
             .split_once(' ')
             .expect("a column has a name and a type");
         if name == "zone" {
-            options.zone_offset_seconds = data_type.parse().expect("a zone is a number of seconds");
+            options.zone = Zone::parse(data_type).expect("a zone");
             continue;
         }
         if data_type.ends_with("event time") {

@@ -10,6 +10,8 @@
 //!
 //! Every part is checked: there is no 30 February, no hour 24 and no second 60.
 
+use chrono::{Offset, TimeZone};
+
 const DAY_SECONDS: i64 = 86_400;
 const SECOND_US: i64 = 1_000_000;
 /// Epoch numbers closer to zero than this are seconds.
@@ -19,23 +21,73 @@ const EARLIEST_US: i64 = -62_167_219_200 * SECOND_US;
 /// 9999-12-31T23:59:59.999999Z.
 const LATEST_US: i64 = 253_402_300_800 * SECOND_US - 1;
 
-/// Reads an ISO 8601 text or the digits of an epoch number. Without a zone, a text is taken to be
-/// `zone_offset_seconds` east of UTC.
-pub fn parse(text: &str, zone_offset_seconds: i32) -> Option<i64> {
+/// Where a time without a zone is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    East {
+        offset_seconds: i32,
+    },
+    /// A place, whose offset changes in the year.
+    Named(chrono_tz::Tz),
+}
+
+impl Default for Zone {
+    /// UTC.
+    fn default() -> Self {
+        Zone::East { offset_seconds: 0 }
+    }
+}
+
+impl Zone {
+    /// Reads a name of the time zone database, such as `Europe/Berlin`, or an offset such as `+02:00`.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(named) = text.parse() {
+            return Ok(Zone::Named(named));
+        }
+        let offset = (!text.is_empty()).then(|| zone(text.as_bytes(), 0, Zone::default()));
+        let offset = offset.flatten().and_then(|it| i32::try_from(it).ok());
+        offset
+            .map(|offset_seconds| Zone::East { offset_seconds })
+            .ok_or_else(|| {
+                format!("timezone '{text}' is unknown; use a name such as 'Europe/Berlin' or an offset such as '+02:00'")
+            })
+    }
+
+    /// How far east of UTC a local time is, in seconds since the epoch as if it were UTC. A time that comes twice when clocks are put back is
+    /// the first of the two; one that is left out when they are put forward is read by the clock as it was before.
+    fn offset_seconds(self, local_seconds: i64) -> Option<i64> {
+        let place = match self {
+            Zone::East { offset_seconds } => return Some(offset_seconds.into()),
+            Zone::Named(place) => place,
+        };
+        let local = chrono::DateTime::from_timestamp(local_seconds, 0)?.naive_utc();
+        let offset = match place.offset_from_local_datetime(&local).earliest() {
+            Some(it) => it,
+            None => place.offset_from_utc_datetime(&(local - chrono::TimeDelta::days(1))),
+        };
+        Some(offset.fix().local_minus_utc().into())
+    }
+}
+
+/// Reads an ISO 8601 text or the digits of an epoch number. Without a zone, a text is taken to be in `zone`.
+pub fn parse(text: &str, without: Zone) -> Option<i64> {
     let bytes = text.as_bytes();
     match bytes.get(4) {
-        Some(b'-') if 10 <= bytes.len() => iso(bytes, zone_offset_seconds),
+        Some(b'-') if 10 <= bytes.len() => iso(bytes, without),
         _ => epoch_digits(text),
     }
 }
 
 /// Reads what `parse` reads, as days since the epoch. A date alone is that date, in any zone; of an instant
 /// it is the day in UTC.
-pub fn parse_date(text: &str, zone_offset_seconds: i32) -> Option<i32> {
+pub fn parse_date(text: &str, without: Zone) -> Option<i32> {
     if text.len() == 10 && text.as_bytes()[4] == b'-' {
         return date(text.as_bytes()).map(|days| days as i32);
     }
-    parse(text, zone_offset_seconds).map(day_of)
+    parse(text, without).map(day_of)
 }
 
 /// The day in UTC of an instant, in days since the epoch.
@@ -112,15 +164,15 @@ pub fn parse_access_log(text: &str) -> Option<i64> {
     let year = two(bytes, 7)? * 100 + two(bytes, 9)?;
     let days = days(year, month, two(bytes, 0)?)?;
     let seconds = clock(two(bytes, 12)?, two(bytes, 15)?, two(bytes, 18)?)?;
-    let offset = zone(&bytes[21..], 0)?;
+    let offset = zone(&bytes[21..], 0, Zone::default())?;
     Some((days * DAY_SECONDS + seconds - offset) * SECOND_US)
 }
 
 #[inline]
-fn iso(bytes: &[u8], zone_offset_seconds: i32) -> Option<i64> {
+fn iso(bytes: &[u8], without: Zone) -> Option<i64> {
     let day_seconds = date(bytes)? * DAY_SECONDS;
     if bytes.len() == 10 {
-        return Some((day_seconds - i64::from(zone_offset_seconds)) * SECOND_US);
+        return Some((day_seconds - without.offset_seconds(day_seconds)?) * SECOND_US);
     }
     if bytes.len() < 16 || !matches!(bytes[10], b'T' | b't' | b' ') || bytes[13] != b':' {
         return None;
@@ -140,7 +192,7 @@ fn iso(bytes: &[u8], zone_offset_seconds: i32) -> Option<i64> {
         }
     }
     let seconds = day_seconds + clock(hour, minute, second)?;
-    let offset = zone(&bytes[rest..], zone_offset_seconds)?;
+    let offset = zone(&bytes[rest..], seconds, without)?;
     Some((seconds - offset) * SECOND_US + fraction_us)
 }
 
@@ -160,9 +212,9 @@ fn fraction(digits: &[u8]) -> Option<i64> {
 
 /// The seconds that a zone is east of UTC, read from all that follows the time.
 #[inline]
-fn zone(bytes: &[u8], without_seconds: i32) -> Option<i64> {
+fn zone(bytes: &[u8], local_seconds: i64, without: Zone) -> Option<i64> {
     let (sign, hours, minutes) = match bytes {
-        [] => return Some(without_seconds.into()),
+        [] => return without.offset_seconds(local_seconds),
         [b'Z' | b'z'] => return Some(0),
         [sign, _, _] => (sign, two(bytes, 1)?, 0),
         [sign, _, _, _, _] => (sign, two(bytes, 1)?, two(bytes, 3)?),

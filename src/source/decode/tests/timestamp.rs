@@ -1,6 +1,6 @@
 //! Instants in every form, and every date there is.
 
-use super::super::timestamp;
+use super::super::timestamp::{self, Zone};
 use super::{Json, check};
 
 #[test]
@@ -70,7 +70,11 @@ fn instants_are_read_in_every_form() {
         ("2024-05-é2T10:15:30", None),
     ];
     for (text, expect) in reads {
-        assert_eq!(timestamp::parse(text, 0), expect, "of {text:?}");
+        assert_eq!(
+            timestamp::parse(text, Zone::default()),
+            expect,
+            "of {text:?}"
+        );
     }
     assert_eq!(timestamp::from_epoch(-1), Some(-1_000_000));
     assert_eq!(timestamp::from_epoch(i64::MAX), None);
@@ -78,25 +82,25 @@ fn instants_are_read_in_every_form() {
     assert_eq!(timestamp::from_epoch_float(f64::MAX), None);
     check(
         Json,
-        "t timestamp, zone 3600",
+        "t timestamp, zone +01:00",
         r#"{"t":"2024-05-12T10:15:30"}"#,
         "2024-05-12T09:15:30Z",
     );
     check(
         Json,
-        "t timestamp, zone 3600",
+        "t timestamp, zone +01:00",
         r#"{"t":"2024-05-12T10:15:30Z"}"#,
         "2024-05-12T10:15:30Z",
     );
     check(
         Json,
-        "t timestamp, zone 3600",
+        "t timestamp, zone +01:00",
         r#"{"t":1715508930}"#,
         "2024-05-12T10:15:30Z",
     );
     check(
         Json,
-        "t timestamp, zone -7200",
+        "t timestamp, zone -02:00",
         r#"{"t":"2024-05-12"}"#,
         "2024-05-12T02:00:00Z",
     );
@@ -109,7 +113,7 @@ fn every_day_of_ten_thousand_years_has_its_number() {
         for month in 1..=12 {
             for day in 1..=31 {
                 let text = format!("{year:04}-{month:02}-{day:02}");
-                let Some(number) = timestamp::parse_date(&text, 0) else {
+                let Some(number) = timestamp::parse_date(&text, Zone::default()) else {
                     assert!(day > 28, "{text} is a date");
                     continue;
                 };
@@ -119,4 +123,34 @@ fn every_day_of_ten_thousand_years_has_its_number() {
         }
     }
     assert_eq!(expect, 2_932_897, "9999-12-31 is day 2,932,896");
+}
+
+#[test]
+fn a_place_has_another_offset_in_summer() {
+    let berlin = Zone::parse("Europe/Berlin").unwrap();
+    for (text, utc) in [
+        ("2026-01-31T12:00:00", "2026-01-31T11:00:00Z"),
+        ("2026-07-01 12:00:00.25", "2026-07-01T10:00:00.25Z"),
+        ("2026-07-01T12:00:00Z", "2026-07-01T12:00:00Z"),
+        ("2026-07-01T12:00:00-03:00", "2026-07-01T15:00:00Z"),
+        ("2026-07-01", "2026-06-30T22:00:00Z"),
+        // Left out when clocks are put forward, and twice when they are put back.
+        ("2026-03-29T01:59:59", "2026-03-29T00:59:59Z"),
+        ("2026-03-29T02:30:00", "2026-03-29T01:30:00Z"),
+        ("2026-03-29T03:00:00", "2026-03-29T01:00:00Z"),
+        ("2026-10-25T02:30:00", "2026-10-25T00:30:00Z"),
+        ("2026-10-25T03:00:00", "2026-10-25T02:00:00Z"),
+    ] {
+        let expect = timestamp::parse(utc, Zone::default());
+        assert_eq!(timestamp::parse(text, berlin), expect, "{text}");
+    }
+    let east = Zone::East {
+        offset_seconds: 19_800,
+    };
+    assert_eq!(Zone::parse("+05:30"), Ok(east));
+    assert_eq!(Zone::parse("Z"), Ok(Zone::default()));
+    for wrong in ["", "Berlin", "Europe/Nowhere", "+25:00", "2", "MEZ"] {
+        let error = Zone::parse(wrong).unwrap_err();
+        assert!(error.contains("'Europe/Berlin'"), "{error}");
+    }
 }
