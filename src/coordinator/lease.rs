@@ -10,6 +10,7 @@
 
 use super::Error;
 use crate::lake::{Holder, Manifest, Store};
+use crate::supervise;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -146,7 +147,7 @@ impl Lease {
         let (dataflow, writer) = (claim.dataflow.clone(), claim.writer.clone());
         let beating = {
             let (store, dataflow, writer) = (store.clone(), dataflow.clone(), writer.clone());
-            tokio::spawn(async move {
+            supervise::task("sign-of-life", async move {
                 let mut every = tokio::time::interval(BEAT_EVERY);
                 for beat in 0.. {
                     every.tick().await;

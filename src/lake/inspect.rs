@@ -171,7 +171,7 @@ impl Store {
             is_as_named: is_as_named(&name, &bytes),
             content: read_again(bytes).map_err(|it| it.to_string()),
         };
-        let facts = tokio::task::spawn_blocking(looked).await;
+        let facts = crate::supervise::blocking("reading a file again", looked).await;
         facts.map(Some).map_err(|error| Error::Damaged {
             path: path.to_string(),
             reason: error.to_string(),
