@@ -44,6 +44,21 @@ pub fn thread<T: Send + 'static>(
         .spawn(move || run(&name, work))
 }
 
+/// The same with a stack of so many bytes.
+///
+/// # Errors
+/// As [`thread`].
+pub fn thread_with_stack<T: Send + 'static>(
+    name: &'static str,
+    stack_bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<ThreadHandle<T>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(stack_bytes)
+        .spawn(move || run(name, work))
+}
+
 /// Does the work here, on a thread that somebody else has started.
 pub fn run<T>(name: &str, work: impl FnOnce() -> T) -> T {
     let guarded = || {

@@ -3,12 +3,15 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong dataflow, 4 another process holds the lake, 5 stopped without the last commit (nothing is
 //! lost), 75 another process of the cluster is gone: start all again, 141 nobody reads what it prints.
 
-use super::client::{self, Output};
+use super::client;
 use super::generate::{self, Files, Load, Target, Topic};
+use super::query_limits::QueryLimits;
 use super::settings::Settings;
+use super::sql::{self, Output};
 use crate::coordinator::{Options, TICK_MS, growth, identity};
 use crate::http::{Access, HostPattern};
 use crate::plan::Dataflow;
+use crate::sql::query::answer_queries;
 use crate::supervise;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -158,8 +161,11 @@ enum Command {
         /// Read the tables of this lake instead of asking a server.
         #[arg(long)]
         lake: Option<String>,
+        /// How the answer is printed; all but a table have every row.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
+        #[command(flatten)]
+        limits: QueryLimits,
     },
     /// Prints the API as an OpenAPI document.
     Openapi,
@@ -208,6 +214,8 @@ struct Serving {
     /// Folder of saved queries. [default: tidelake/queries in the user's folder for settings]
     #[arg(long, env = "TIDELAKE_SAVED_QUERIES")]
     saved_queries: Option<PathBuf>,
+    #[command(flatten)]
+    queries: QueryLimits,
 }
 
 impl Serving {
@@ -253,6 +261,10 @@ impl Serving {
 /// Does what the command line says; the code is for the shell.
 pub fn command_line() -> ExitCode {
     crate::memory::return_freed_pages_early();
+    // Before anything else: such a process has its own limits, and no settings.
+    if let Some(code) = answer_queries(std::env::args_os().skip(1)) {
+        return code;
+    }
     let (cli, settings) = match arguments() {
         Ok(it) => it,
         Err(error) => {
@@ -282,7 +294,7 @@ pub fn command_line() -> ExitCode {
 }
 
 /// What the shell says of a program that wrote into a pipe which nobody reads any more.
-const PIPE_CLOSED: i32 = 128 + 13;
+pub const PIPE_CLOSED: i32 = 128 + 13;
 
 /// When another process of the cluster is gone, timely's threads panic one after the other. The one line that says which
 /// process that was comes from elsewhere; their backtraces would bury it. And `tidelake sql … | head` is no failure.
@@ -374,6 +386,7 @@ fn run(
                 serving.address(),
                 serving.access(),
                 serving.saved_queries(),
+                serving.queries.limits(),
             ))
         }
         Command::Up {
@@ -421,6 +434,7 @@ fn run(
                     .iter()
                     .flat_map(|it| ["--allowed-host".to_owned(), it.to_string()]),
             );
+            arguments.extend(serving.queries.arguments());
             let cluster = super::up::Cluster {
                 processes: processes.into(),
                 listen: serving.address(),
@@ -499,10 +513,11 @@ fn run(
             server,
             lake,
             output,
+            limits,
         } => runtime.block_on(async {
             match lake {
-                Some(lake) => client::sql_of_lake(&lake, &query, output).await,
-                None => client::sql(&server, &query, output).await,
+                Some(lake) => sql::of_lake(&lake, &query, output, &limits).await,
+                None => sql::of_server(&server, &query, output).await,
             }
         }),
         Command::Openapi => {
@@ -595,6 +610,7 @@ fn demo(
         address,
         serving.access(),
         serving.saved_queries(),
+        serving.queries.limits(),
     ));
     stop.store(true, Ordering::Release);
     let _ = generating.join();

@@ -3,9 +3,11 @@
 mod client;
 mod command;
 mod generate;
+mod query_limits;
 mod replay;
 mod serve;
 mod settings;
+mod sql;
 mod up;
 mod verify;
 

@@ -6,17 +6,13 @@ use crate::http::{
     Access, App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status,
     StatusSource, serve,
 };
-use crate::lake::Store;
 use crate::model::{Epoch, Partition, wall_ms};
 use crate::plan::Dataflow;
 use crate::source::{self, SharedStatus};
-use crate::sql::query::{FileDetails, LakeTables, Limits, Queries, TableDetails, VersionDetails};
+use crate::sql::query::{Lake, Limits, Queries};
 use crate::supervise;
 use crate::view::Hub;
 use anyhow::{Context, Result};
-use futures::FutureExt;
-use futures::StreamExt;
-use futures::future::BoxFuture;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +34,7 @@ pub async fn run(
     listen: SocketAddr,
     access: Access,
     saved_queries: Option<PathBuf>,
+    limits: Limits,
 ) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(listen)
         .await
@@ -46,11 +43,13 @@ pub async fn run(
         })?;
     let address = listener.local_addr()?;
     let pipeline = coordinator::start(dataflow, &options).await?;
+    let tables = pipeline.dataflow.tables.iter().map(|it| it.name.clone());
+    let views = pipeline.dataflow.views.iter().map(|it| it.name.clone());
     let queries = Queries::new(
         Arc::clone(&pipeline.hub),
         Arc::clone(&pipeline.dataflow),
-        Arc::new(Lake::of(&pipeline)),
-        Limits::default(),
+        Lake::new(pipeline.store.clone(), tables.chain(views).collect()),
+        limits,
     )?;
     let status = Arc::new(PipelineStatus::of(&pipeline, options.input.is_some()));
     let app = App::new(
@@ -142,94 +141,6 @@ async fn until_told_or_ended(pipeline: &Pipeline, signals: &mut Signals) -> Opti
             },
         }
     }
-}
-
-/// The stored tables, for ad-hoc queries.
-pub struct Lake {
-    store: Store,
-    names: Vec<String>,
-}
-
-impl Lake {
-    fn of(pipeline: &Pipeline) -> Self {
-        Lake::new(pipeline.store.clone(), &pipeline.dataflow)
-    }
-
-    pub fn new(store: Store, dataflow: &Dataflow) -> Self {
-        let names = dataflow
-            .tables
-            .iter()
-            .map(|it| it.name.clone())
-            .chain(dataflow.views.iter().map(|it| it.name.clone()));
-        Lake::of_tables(store, names.collect())
-    }
-
-    /// The tables of these names.
-    pub fn of_tables(store: Store, names: Vec<String>) -> Self {
-        Lake { store, names }
-    }
-}
-
-impl LakeTables for Lake {
-    fn names(&self) -> Vec<String> {
-        self.names.clone()
-    }
-
-    fn provider<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Arc<dyn datafusion::catalog::TableProvider>, String>> {
-        async move {
-            crate::sql::delta_provider(
-                &self
-                    .store
-                    .open_delta(name)
-                    .await
-                    .map_err(|it| it.to_string())?,
-            )
-            .await
-        }
-        .boxed()
-    }
-
-    fn details<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<TableDetails, String>> {
-        details(&self.store, name).boxed()
-    }
-}
-
-/// Newest versions of a table that are listed.
-const VERSIONS_LISTED: usize = 20;
-
-async fn details(store: &Store, name: &str) -> Result<TableDetails, String> {
-    let delta = store.open_delta(name).await.map_err(|it| it.to_string())?;
-    let snapshot = delta.snapshot().map_err(|it| it.to_string())?;
-    let log = snapshot.log_data();
-    let files = log.iter().map(|it| FileDetails {
-        path: it.path().into_owned(),
-        bytes: u64::try_from(it.size()).unwrap_or_default(),
-        rows: it.num_records().map(|it| it as u64),
-    });
-    let files = files.collect();
-    let version = snapshot.version();
-    let mut versions = Vec::new();
-    let mut history = delta.history(Some(VERSIONS_LISTED));
-    while let Some(entry) = history.next().await {
-        let entry = entry.map_err(|it| it.to_string())?;
-        // Newest first, without gaps.
-        let number = version.saturating_sub(versions.len() as u64);
-        versions.push(VersionDetails {
-            version: number,
-            written_ms: entry.timestamp,
-            operation: entry.operation.unwrap_or_default(),
-        });
-    }
-    drop(history);
-    Ok(TableDetails {
-        version,
-        location: delta.table_url().to_string(),
-        files,
-        versions,
-    })
 }
 
 /// Health, from what readers and the committer tell.

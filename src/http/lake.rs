@@ -43,14 +43,14 @@ pub async fn table(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<JsonBody<LakeTable>, Problem> {
-    let names = app.queries.lake_tables();
+    let names = app.queries.lake().names();
     if !names.contains(&name) {
         return Err(
             Problem::not_found("unknown_table", format!("the lake has no table `{name}`"))
                 .hint(format!("there are: {}", names.join(", "))),
         );
     }
-    let details = app.queries.lake_details(&name).await.map_err(|it| {
+    let details = app.queries.lake().details(&name).await.map_err(|it| {
         Problem::new(
             axum::http::StatusCode::BAD_GATEWAY,
             "lake_failed",

@@ -196,8 +196,7 @@ pub async fn page(
         columns.join(", "),
         asked.relation()
     );
-    let id = format!("logs-{}", uuid::Uuid::new_v4());
-    let answer = app.queries.export_as(&id, &sql, Some(limit)).await?;
+    let answer = app.queries.page(&sql).await?;
     let reader = EntryReader::over(&answer.schema, &asked.time);
     let mut rows = Vec::new();
     let mut last = None;
@@ -318,8 +317,7 @@ pub async fn summary(
 }
 
 async fn rows(app: &App, sql: &str) -> Result<Vec<Vec<Value>>, Problem> {
-    let id = format!("logs-{}", uuid::Uuid::new_v4());
-    let answer = app.queries.export_as(&id, sql, None).await?;
+    let answer = app.queries.page(sql).await?;
     let rows = answer.batches.iter().flat_map(rows_of_batch);
     Ok(rows.map(|it| it.0.to_vec()).collect())
 }
@@ -368,10 +366,10 @@ pub async fn record(
         Some((rows, row)) => ("live", rows, row),
         None => {
             let sql = format!(
-                "SELECT * FROM lake.{} WHERE {partition_column} = {partition} AND {offset_column} = {offset}",
+                "SELECT * FROM lake.{} WHERE {partition_column} = {partition} AND {offset_column} = {offset} LIMIT 1",
                 quoted_name(&table.name)
             );
-            let answer = app.queries.run(&sql, Some(1)).await?;
+            let answer = app.queries.page(&sql).await?;
             let rows = answer
                 .batches
                 .into_iter()

@@ -28,10 +28,10 @@ mod wire;
 
 pub use guard::{Access, HostPattern};
 pub use openapi::document as openapi_document;
+pub use sql::{AnswerEnding, AnswerFormat, AnswerWriter};
 pub use status::{
     CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource,
 };
-pub use wire::write_csv;
 
 use crate::plan::Dataflow;
 use crate::sql::query::Queries;
@@ -157,11 +157,13 @@ pub async fn serve(
     mut shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let ending = app.ending.clone();
+    let queries = app.queries.clone();
     supervise::task("sampler", pipeline::sample(Arc::clone(&app)));
     let (told, mut drained) = watch::channel(false);
     let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
         let _ = shutdown.wait_for(|it| *it).await;
         ending.send_replace(true);
+        queries.close();
         told.send_replace(true);
     });
     let deadline = async {

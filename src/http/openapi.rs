@@ -33,7 +33,7 @@ struct ProblemBody {
 struct SqlRequest {
     query: String,
     limit: Option<u64>,
-    /// Give the rows of an export, which may be many more.
+    /// Give all rows, as they come: for answers that are kept and not read.
     export: Option<bool>,
 }
 
@@ -209,7 +209,7 @@ fn routes() -> Vec<Route> {
             ..route(
                 "post",
                 "/api/v1/sql",
-                "Answers a query; Accept chooses JSON, JSON lines, CSV, Arrow or Parquet; X-Query-Id names it",
+                "Answers a query; Accept chooses JSON with a limit of rows, or all rows as JSON lines, CSV, Arrow or Parquet; X-Query-Id names it",
                 Json(of::<SqlAnswer>),
             )
         },

@@ -55,9 +55,13 @@ impl From<QueryError> for Problem {
         let (status, code) = match &error {
             QueryError::Rejected { .. } => (StatusCode::BAD_REQUEST, "query_rejected"),
             QueryError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "query_timed_out"),
-            QueryError::TooMuchMemory { .. } => {
+            QueryError::TooMuchMemory { .. }
+            | QueryError::TooMuchDisk { .. }
+            | QueryError::RowTooLarge { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "query_too_large")
             }
+            QueryError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "queries_busy"),
+            QueryError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             QueryError::Cancelled => (StatusCode::CONFLICT, "query_cancelled"),
             QueryError::Failed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "query_failed"),
         };

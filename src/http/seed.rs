@@ -300,17 +300,28 @@ pub async fn query(State(app): State<Arc<App>>, body: Bytes) -> Response {
     match app.queries.run(&text, None).await {
         Ok(answer) => {
             let seconds = format!("{:.2}s", answer.elapsed.as_secs_f64());
-            let rows = rows_json(&answer).1;
-            let body = format!(
-                "{{\"results\":{rows},\"executionTime\":\"{seconds}\",\"truncated\":{}}}",
-                answer.truncated
-            );
-            super::sql::json_text(body)
+            let body = app.queries.aside(move || {
+                format!(
+                    "{{\"results\":{},\"executionTime\":\"{seconds}\",\"truncated\":{}}}",
+                    rows_json(&answer).1,
+                    answer.truncated
+                )
+            });
+            match body.await {
+                Ok(body) => super::sql::json_text(body),
+                Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            }
         }
         Err(error) => {
             let status = match &error {
                 QueryError::Rejected { .. } => StatusCode::BAD_REQUEST,
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
+                QueryError::Busy { .. } | QueryError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+                QueryError::TimedOut { .. }
+                | QueryError::TooMuchMemory { .. }
+                | QueryError::TooMuchDisk { .. }
+                | QueryError::RowTooLarge { .. }
+                | QueryError::Cancelled
+                | QueryError::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             };
             let hint = error
                 .hint()

@@ -3,11 +3,9 @@
 use super::{Access, App, Status, StatusSource};
 use crate::model::{Epoch, Row};
 use crate::plan::Dataflow;
-use crate::sql::query::{LakeTables, Limits, Queries, TableDetails};
+use crate::sql::query::{Lake, Limits, Queries};
 use crate::view::{Hub, Part, ViewInfo};
 use arrow::datatypes::{Field, Schema};
-use datafusion::catalog::TableProvider;
-use futures::future::BoxFuture;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,8 +46,11 @@ pub fn app_with(
     let queries = Queries::new(
         Arc::clone(&hub),
         Arc::clone(&dataflow),
-        Arc::new(NoLake),
-        Limits::default(),
+        Lake::default(),
+        Limits {
+            spares: 0,
+            ..Limits::default()
+        },
     )
     .expect("threads can be had");
     App::new(
@@ -60,23 +61,6 @@ pub fn app_with(
         access,
         saved_queries,
     )
-}
-
-struct NoLake;
-
-impl LakeTables for NoLake {
-    fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
-    fn provider<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Arc<dyn TableProvider>, String>> {
-        Box::pin(async move { Err(format!("no table {name}")) })
-    }
-    fn details<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<TableDetails, String>> {
-        Box::pin(async move { Err(format!("no table {name}")) })
-    }
 }
 
 struct NoStatus;

@@ -1,78 +1,80 @@
-//! Ad-hoc queries: read-only SQL over live views and tables of the lake, within limits, on threads of their own.
+//! Ad-hoc queries: read-only SQL over live views and tables of the lake, each in a process of its own, within limits.
 //!
-//! Only the relations a statement names are resolved. All live views it names are read at one epoch. Every node of its plan
-//! looks at a flag, so a query that is cancelled, late or no longer wanted stops burning processor time.
+//! What a user wrote is only looked at by query processes ([`process`]). The server hands them the text, what can be named in it, and
+//! the rows of the live views they ask for, all of one epoch; it takes the rows of the answer as they come. Memory, planning and
+//! running are theirs: a query that passes its limits ends its process and nothing else, and one that is cancelled, late or no
+//! longer wanted is killed at once, whatever it is in the midst of.
 //!
-//! Rows are gathered outside of the task that makes them. So whoever cancels a query gets those it had given until then, at
-//! once, even while its plan is in the midst of a long step; they are marked as partial and never taken for all of them.
+//! ```text
+//! handler ◄─ rows ─ Running ◄─ conversation (a task) ◄─ socket ─ query process
+//! ```
 //!
-//! Names: a bare name is the live view, else a plain view of the dataflow, else a table of the lake;
-//! `lake.name` (or `delta_lake.name`) is what the lake stores under that name.
+//! Rows are kept as they come. So whoever cancels a query gets those it had given until then; they are marked as partial and never
+//! taken for all of them. People's queries, exports, and the page's own charts and lists take turns separately, so that none
+//! of them can starve the others.
 
-mod cancel;
+mod answer;
+mod conversation;
+mod error;
+mod lake;
+mod pool;
+mod process;
+mod protocol;
 #[cfg(test)]
 mod tests;
 
-use super::{register_functions, syntax};
-use crate::model::{Epoch, Row, batch_of_rows};
+pub use error::QueryError;
+pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
+pub use process::answer_queries;
+
+use crate::model::Epoch;
 use crate::plan::Dataflow;
 use crate::supervise;
 use crate::view::Hub;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
-use cancel::Stop;
-use datafusion::catalog::{MemTable, MemorySchemaProvider, TableProvider};
-use datafusion::common::{DataFusionError, TableReference};
-use datafusion::datasource::ViewTable;
-use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::context::SQLOptions;
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::{
-    ExecutionPlan, ExecutionPlanProperties, coalesce_partitions::CoalescePartitionsExec,
-};
-use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
-use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::Statement;
-use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use futures::StreamExt;
-use futures::future::BoxFuture;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use arrow::datatypes::{Schema, SchemaRef};
+use pool::Pool;
+use process::ProcessLimits;
+use protocol::{Catalog, ToProcess};
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc, watch};
 
-/// Schemas under which the stored tables are found.
-const LAKE_SCHEMAS: [&str; 2] = ["lake", "delta_lake"];
-/// Rows per batch: small, so that a stop is noticed soon even inside a join.
-const BATCH_ROWS: usize = 1024;
-/// An answer larger than this is cut off, whatever its number of rows.
+/// An answer that is read as one is cut off when it has this many bytes, whatever its number of rows.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// Longest statement taken.
-const TEXT_BYTES_MAX: usize = 100_000;
-/// A chain of operators is as deep in the parser's tree, and some walks over that tree take several KiB of stack for each level.
-const OPERATORS_MAX: usize = 2_000;
-const QUERY_STACK_BYTES: usize = 64 << 20;
+/// Rows of one answer to the page's charts and lists.
+const PAGE_ROWS_MAX: usize = 1_000_000;
+/// Queries of the page at a time: its charts must not wait for what people ask.
+const PAGE_TURNS: usize = 2;
+/// Queries that may wait for their turn, of each kind.
+const QUEUE_MAX: usize = 64;
+/// An export may take so long in all; between two pieces of it, no longer than any other query.
+const EXPORT_TIME_MAX: Duration = Duration::from_secs(3_600);
+/// Queries whose live views are copied at a time: a large view is held in memory so often, beside itself.
+const COPIES_MAX: usize = 2;
+/// Threads of the server that talk to query processes and write answers.
+const THREADS: usize = 2;
+/// Pieces of an answer that wait to be taken.
+const PIECES_MAX: usize = 2;
 
-/// What ad-hoc queries may use, all of them together unless said otherwise.
+/// What ad-hoc queries may use.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Per query, waiting for its turn included.
     pub time: Duration,
-    /// Rows per answer.
+    /// Rows per answer; an export has none.
     pub rows: usize,
-    /// Rows per export, which is made to be kept and not to be read.
-    pub export_rows: usize,
-    pub memory_bytes: usize,
-    /// Temporary files.
+    /// Per query.
+    pub memory_bytes: u64,
+    /// Temporary files, per query.
     pub spill_bytes: u64,
-    pub threads: usize,
-    /// Queries at a time; others wait.
+    /// People's queries at a time; others wait.
     pub concurrent: usize,
+    /// Processes that wait for a query.
+    pub spares: usize,
 }
 
 impl Default for Limits {
@@ -80,52 +82,12 @@ impl Default for Limits {
         Limits {
             time: Duration::from_secs(30),
             rows: 10_000,
-            export_rows: 1_000_000,
             memory_bytes: 512 << 20,
             spill_bytes: 2 << 30,
-            threads: 1,
             concurrent: 4,
+            spares: 1,
         }
     }
-}
-
-/// The stored tables, as the lake gives them.
-pub trait LakeTables: Send + Sync {
-    /// Names of all tables: append-only ones, and those of stored views.
-    fn names(&self) -> Vec<String>;
-    /// A table at its newest version.
-    fn provider<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Arc<dyn TableProvider>, String>>;
-    /// What a table's newest version is made of.
-    fn details<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<TableDetails, String>>;
-    /// Called with each query's session before anything is planned: the place to register an object store.
-    fn prepare(&self, _session: &SessionContext) {}
-}
-
-/// A stored table as it lies there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TableDetails {
-    pub version: u64,
-    pub location: String,
-    pub files: Vec<FileDetails>,
-    /// The newest versions, newest first.
-    pub versions: Vec<VersionDetails>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FileDetails {
-    pub path: String,
-    pub bytes: u64,
-    pub rows: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VersionDetails {
-    pub version: u64,
-    pub written_ms: Option<i64>,
-    pub operation: String,
 }
 
 /// Rows of a query and what they were computed from.
@@ -161,124 +123,41 @@ impl Cut {
     }
 }
 
-impl Answer {
-    /// That of a query which was cancelled before it was planned.
-    fn not_begun(epoch: Epoch) -> Answer {
-        Answer {
-            schema: Arc::new(Schema::empty()),
-            batches: Vec::new(),
-            truncated: false,
-            partial: Some(Cut::Cancelled),
-            elapsed: Duration::ZERO,
-            epoch,
-            tables: Vec::new(),
-        }
-    }
-}
-
-/// Why there is no answer.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum QueryError {
-    /// The statement is at fault; it will never run as it is.
-    #[error("{message}")]
-    Rejected {
-        message: String,
-        line: Option<u64>,
-        column: Option<u64>,
-        hint: Option<String>,
+/// What comes of a query, one after the other.
+#[derive(Debug)]
+pub enum Piece {
+    /// First of all.
+    Planned {
+        schema: SchemaRef,
+        epoch: Epoch,
+        tables: Vec<String>,
     },
-    #[error("the query did not finish within {} seconds", .limit.as_secs_f64())]
-    TimedOut { limit: Duration },
-    #[error("the query needed more than the {} MB of memory that queries may use", .limit_bytes >> 20)]
-    TooMuchMemory { limit_bytes: usize },
-    #[error("the query was cancelled")]
-    Cancelled,
-    #[error("the query failed: {message}")]
-    Failed { message: String },
+    Rows {
+        batch: RecordBatch,
+        /// It holds so much memory.
+        bytes: usize,
+    },
+    /// All rows, or all that were wanted, are there.
+    Done { truncated: bool },
 }
 
-impl QueryError {
-    fn rejected(message: impl Into<String>) -> Self {
-        QueryError::Rejected {
-            message: message.into(),
-            line: None,
-            column: None,
-            hint: None,
-        }
-    }
-
-    fn with_hint(self, text: impl Into<String>) -> Self {
-        match self {
-            QueryError::Rejected {
-                message,
-                line,
-                column,
-                ..
-            } => QueryError::Rejected {
-                message,
-                line,
-                column,
-                hint: Some(text.into()),
-            },
-            other => other,
-        }
-    }
-
-    /// Something one can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            QueryError::Rejected { hint, .. } => hint.clone(),
-            QueryError::TimedOut { .. } => {
-                Some("narrow the time range, ask a live view instead of the lake, or raise the limit in the settings".to_owned())
-            }
-            QueryError::TooMuchMemory { .. } => {
-                Some("group by fewer columns, filter before joining, or raise the limit in the settings".to_owned())
-            }
-            QueryError::Cancelled | QueryError::Failed { .. } => None,
-        }
-    }
-
-    fn planning(error: &DataFusionError) -> Self {
-        let span = error.diagnostic().and_then(|it| it.span);
-        let message = error.strip_backtrace();
-        let place = span
-            .map(|it| (it.start.line, it.start.column))
-            .or_else(|| place_in(&message));
-        QueryError::Rejected {
-            message,
-            line: place.map(|it| it.0),
-            column: place.map(|it| it.1),
-            hint: None,
-        }
-    }
-}
-
-/// `… at Line: 1, Column: 5` as the parser puts it.
-fn place_in(message: &str) -> Option<(u64, u64)> {
-    let number = |text: &str| {
-        text.chars()
-            .take_while(char::is_ascii_digit)
-            .collect::<String>()
-            .parse()
-            .ok()
-    };
-    let (_, after) = message.split_once("Line: ")?;
-    let (_, column) = after.split_once("Column: ")?;
-    Some((number(after)?, number(column)?))
-}
-
-/// Runs queries; clones share threads and limits.
+/// Runs queries; clones share processes and limits.
 #[derive(Clone)]
 pub struct Queries(Arc<Inner>);
 
 struct Inner {
     hub: Arc<Hub>,
     dataflow: Arc<Dataflow>,
-    tables: Arc<dyn LakeTables>,
+    lake: Lake,
     limits: Limits,
-    environment: Arc<RuntimeEnv>,
-    turns: Semaphore,
-    running: Mutex<HashMap<String, Arc<Stop>>>,
+    pool: Pool,
+    asked: Turns,
+    exports: Turns,
+    page: Turns,
+    /// Copies of live views on their way to a query process.
+    copies: Semaphore,
+    running: Mutex<HashMap<String, watch::Sender<bool>>>,
+    closing: watch::Sender<bool>,
     /// Always there until dropped.
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -291,59 +170,78 @@ impl Drop for Inner {
     }
 }
 
-/// An answer as far as it has come: partial until its last row, nothing before it is planned or after it was taken.
-type SoFar = Arc<Mutex<Option<Answer>>>;
-
-/// Stops a query when its caller no longer waits for it.
-struct Wanted<'a> {
-    inner: &'a Inner,
-    id: &'a str,
-    stop: Arc<Stop>,
+/// Who may run, and how many wait for it.
+struct Turns {
+    free: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
 }
 
-impl Drop for Wanted<'_> {
-    fn drop(&mut self) {
-        self.stop.stop();
-        self.inner
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(self.id);
+impl Turns {
+    fn new(count: usize) -> Self {
+        Turns {
+            free: Arc::new(Semaphore::new(count.max(1))),
+            waiting: Arc::default(),
+        }
+    }
+
+    /// A place in the queue.
+    fn place(&self) -> Result<Place, QueryError> {
+        let place = Place(Arc::clone(&self.waiting), Arc::clone(&self.free));
+        match self.waiting.fetch_add(1, Ordering::Relaxed) {
+            waiting if QUEUE_MAX <= waiting => Err(QueryError::Busy { waiting }),
+            _ => Ok(place),
+        }
     }
 }
 
+struct Place(Arc<AtomicUsize>, Arc<Semaphore>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Asked,
+    Export,
+    Page,
+}
+
 impl Queries {
-    /// Starts the threads.
+    /// Starts the threads and a first process.
     ///
     /// # Errors
-    /// If threads or the folder for temporary files cannot be had.
+    /// If threads cannot be had.
     pub fn new(
         hub: Arc<Hub>,
         dataflow: Arc<Dataflow>,
-        tables: Arc<dyn LakeTables>,
+        lake: Lake,
         limits: Limits,
-    ) -> std::io::Result<Queries> {
+    ) -> io::Result<Queries> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(limits.threads.max(1))
+            .worker_threads(THREADS)
             .thread_name("query")
-            .thread_stack_size(QUERY_STACK_BYTES)
             .enable_all()
             .build()?;
-        let environment = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
-            .with_max_temp_directory_size(limits.spill_bytes)
-            .build_arc()
-            .map_err(std::io::Error::other)?;
-        let turns = Semaphore::new(limits.concurrent.max(1));
-        let running = Mutex::default();
+        let process = ProcessLimits {
+            memory_bytes: limits.memory_bytes,
+            spill_bytes: limits.spill_bytes,
+        };
         Ok(Queries(Arc::new(Inner {
             hub,
             dataflow,
-            tables,
+            lake,
+            pool: Pool::new(process, limits.spares)?,
+            asked: Turns::new(limits.concurrent),
+            exports: Turns::new(limits.concurrent.div_ceil(2)),
+            page: Turns::new(PAGE_TURNS),
+            copies: Semaphore::new(COPIES_MAX),
             limits,
-            environment,
-            turns,
-            running,
+            running: Mutex::default(),
+            closing: watch::Sender::new(false),
             runtime: Some(runtime),
         })))
     }
@@ -353,9 +251,9 @@ impl Queries {
     /// # Errors
     /// Says whether the statement, a limit or the machine is at fault.
     pub async fn run(&self, sql: &str, max_rows: Option<usize>) -> Result<Answer, QueryError> {
-        let id = uuid::Uuid::new_v4().to_string();
-        self.run_within(&id, sql, max_rows, self.0.limits.rows, false)
-            .await
+        let rows = max_rows.unwrap_or(usize::MAX).min(self.0.limits.rows);
+        let running = self.start(&unnamed(), sql, Some(rows), Kind::Asked)?;
+        running.collect(false).await
     }
 
     /// Like [`Queries::run`], for someone who waits and reads: under a name by which it can be cancelled. If it is, or its time is
@@ -369,108 +267,125 @@ impl Queries {
         sql: &str,
         max_rows: Option<usize>,
     ) -> Result<Answer, QueryError> {
-        self.run_within(id, sql, max_rows, self.0.limits.rows, true)
-            .await
+        let rows = max_rows.unwrap_or(usize::MAX).min(self.0.limits.rows);
+        let running = self.start(id, sql, Some(rows), Kind::Asked)?;
+        running.collect(true).await
     }
 
-    /// For answers that go into a file or a chart: within the limit of exports, and by its name it can be cancelled. One whose time is up
-    /// has no answer.
+    /// What a chart or a list of the page needs. Its text is ours, but for a filter.
     ///
     /// # Errors
-    /// As [`Queries::run_as`].
-    pub async fn export_as(
-        &self,
-        id: &str,
-        sql: &str,
-        max_rows: Option<usize>,
-    ) -> Result<Answer, QueryError> {
-        self.run_within(id, sql, max_rows, self.0.limits.export_rows, false)
-            .await
+    /// As [`Queries::run`].
+    pub async fn page(&self, sql: &str) -> Result<Answer, QueryError> {
+        let running = self.start(&unnamed(), sql, Some(PAGE_ROWS_MAX), Kind::Page)?;
+        running.collect(false).await
     }
 
-    /// At most `most` rows, whatever is asked for. Cancelled, it answers with the rows it has so far; when its time is up only if it
-    /// `keeps` them.
-    async fn run_within(
+    /// For answers that are kept and not read: all rows, as they come. By its name it can be cancelled.
+    ///
+    /// # Errors
+    /// If a query of that name runs, or too many wait.
+    pub fn export_as(
         &self,
         id: &str,
         sql: &str,
         max_rows: Option<usize>,
-        most: usize,
-        keeps: bool,
-    ) -> Result<Answer, QueryError> {
-        let rows = max_rows.unwrap_or(most).min(most);
-        let started = Instant::now();
-        let limits = &self.0.limits;
-        let statement = parse(sql)?;
-        let stop = Arc::new(Stop::default());
+    ) -> Result<Running, QueryError> {
+        self.start(id, sql, max_rows, Kind::Export)
+    }
+
+    fn start(
+        &self,
+        id: &str,
+        sql: &str,
+        rows: Option<usize>,
+        kind: Kind,
+    ) -> Result<Running, QueryError> {
+        let inner = &self.0;
+        let turns = match kind {
+            Kind::Asked => &inner.asked,
+            Kind::Export => &inner.exports,
+            Kind::Page => &inner.page,
+        };
+        let place = turns.place()?;
+        let stop = watch::Sender::new(false);
+        let stopped = stop.subscribe();
         {
-            let mut running = self
-                .0
-                .running
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut running = inner.running.lock().unwrap_or_else(PoisonError::into_inner);
             if running.contains_key(id) {
                 return Err(QueryError::rejected(format!(
                     "a query with the id {id:?} is already running"
                 )));
             }
-            running.insert(id.to_owned(), stop.clone());
+            running.insert(id.to_owned(), stop);
         }
-        let wanted = Wanted {
-            inner: &self.0,
-            id,
-            stop: stop.clone(),
+        let (out, pieces) = mpsc::channel(PIECES_MAX);
+        let running = Running {
+            inner: Arc::clone(inner),
+            id: id.to_owned(),
+            pieces,
+            stopped,
+            closing: inner.closing.subscribe(),
+            started: Instant::now(),
+            kind,
         };
-        let so_far = SoFar::default();
-        let work = async {
-            let _turn = self.0.turns.acquire().await;
-            let inner = self.0.clone();
-            let (task_stop, task_so_far) = (stop.clone(), so_far.clone());
-            let Some(runtime) = &self.0.runtime else {
-                return Err(QueryError::Cancelled);
-            };
-            // The task holds the runtime's owner only weakly: its end must not be what drops the runtime.
-            let weak = Arc::downgrade(&inner);
-            drop(inner);
-            let task = supervise::awaited(runtime.handle(), "the query", async move {
-                let Some(inner) = weak.upgrade() else {
-                    return Err(QueryError::Cancelled);
+        let question = ToProcess::Ask {
+            sql: sql.to_owned(),
+            rows: rows.map(|it| it as u64),
+            catalog: inner.catalog(),
+        };
+        // The task holds the runtime's owner only weakly: its end must not be what drops the runtime.
+        let weak = Arc::downgrade(inner);
+        if let Some(runtime) = &inner.runtime {
+            let conversation = supervise::awaited(runtime.handle(), "the query", async move {
+                let asking = async {
+                    let Ok(turn) = Arc::clone(&place.1).acquire_owned().await else {
+                        return;
+                    };
+                    drop(place);
+                    let Some(inner) = weak.upgrade() else {
+                        return;
+                    };
+                    let process = inner.pool.take(turn);
+                    let result = match process {
+                        Ok(process) => inner.converse(process, &question, &out).await,
+                        Err(error) => Err(QueryError::failed(format!(
+                            "no process could be started for it: {error}"
+                        ))),
+                    };
+                    if let Err(error) = result {
+                        let _ = out.send(Err(error)).await;
+                    }
                 };
-                inner
-                    .answer(statement, rows, &task_stop, &task_so_far)
-                    .await
+                tokio::select! {
+                    () = asking => {}
+                    // Nobody waits any more: the process, if there is one, is dropped and so killed.
+                    () = out.closed() => {}
+                }
             });
-            task.await.unwrap_or_else(|it| {
-                Err(QueryError::Failed {
-                    message: it.to_string(),
-                })
-            })
-        };
-        let result = tokio::select! {
-            result = tokio::time::timeout(limits.time, work) => match result {
-                Ok(result) => result,
-                Err(_) => Err(QueryError::TimedOut { limit: limits.time }),
-            },
-            () = stop.stopped() => Err(QueryError::Cancelled),
-        };
-        let result = match result {
-            Err(QueryError::Cancelled) if stop.is_stopped() => {
-                Ok(taken(&so_far).unwrap_or_else(|| Answer::not_begun(self.0.hub.epoch())))
-            }
-            Err(QueryError::TimedOut { limit }) if keeps => taken(&so_far)
-                .filter(|it| it.batches.iter().any(|it| 0 < it.num_rows()))
-                .map(|answer| Answer {
-                    partial: Some(Cut::TimedOut),
-                    ..answer
-                })
-                .ok_or(QueryError::TimedOut { limit }),
-            other => other,
-        };
-        drop(wanted);
-        result.map(|answer| Answer {
-            elapsed: started.elapsed(),
-            ..answer
-        })
+            // Its outcome is what comes through the channel, or that nothing does any more.
+            drop(conversation);
+        }
+        Ok(running)
+    }
+
+    /// Does work aside that would keep other requests waiting.
+    ///
+    /// # Errors
+    /// If it panics.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let done = supervise::blocking("writing the answer", work).await;
+        done.map_err(QueryError::failed)
+    }
+
+    /// Has work done on the threads of the queries. Whoever waits for what comes of it notices when nothing does.
+    pub fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0.runtime {
+            drop(supervise::awaited(runtime.handle(), "an export", work));
+        }
     }
 
     /// Ends a running query, which then answers with the rows it has so far; whether there was one.
@@ -480,404 +395,162 @@ impl Queries {
             .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        running.get(id).map(|it| it.stop()).is_some()
+        running.get(id).map(|it| it.send_replace(true)).is_some()
+    }
+
+    /// Ends all queries, those that come as well: the server is about to stop.
+    pub fn close(&self) {
+        self.0.closing.send_replace(true);
     }
 
     /// Names of all functions a statement may use, in order.
     pub fn functions(&self) -> Vec<String> {
-        let state = self.0.context().state();
-        let names = state
-            .scalar_functions()
-            .keys()
-            .chain(state.aggregate_functions().keys())
-            .chain(state.window_functions().keys());
-        let all: BTreeSet<String> = names.cloned().collect();
-        all.into_iter().collect()
+        answer::functions()
     }
 
-    /// Files and versions of a stored table.
+    /// The stored tables.
+    pub fn lake(&self) -> &Lake {
+        &self.0.lake
+    }
+}
+
+fn unnamed() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// A query that runs. Dropped, it ends.
+pub struct Running {
+    inner: Arc<Inner>,
+    id: String,
+    pieces: mpsc::Receiver<Result<Piece, QueryError>>,
+    stopped: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
+    started: Instant,
+    kind: Kind,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = self
+            .inner
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        running.remove(&self.id);
+    }
+}
+
+impl Running {
+    /// What comes next. After [`Piece::Done`] or an error nothing does.
     ///
     /// # Errors
-    /// As the lake says.
-    pub async fn lake_details(&self, name: &str) -> Result<TableDetails, String> {
-        self.0.tables.details(name).await
-    }
-
-    /// Names of the stored tables.
-    pub fn lake_tables(&self) -> Vec<String> {
-        self.0.tables.names()
-    }
-
-    /// Columns of a stored table.
-    ///
-    /// # Errors
-    /// As the lake says.
-    pub async fn lake_schema(&self, name: &str) -> Result<SchemaRef, String> {
-        self.0.tables.provider(name).await.map(|it| it.schema())
-    }
-}
-
-fn locked(so_far: &SoFar) -> MutexGuard<'_, Option<Answer>> {
-    so_far.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The answer as it is; its task finds it gone.
-fn taken(so_far: &SoFar) -> Option<Answer> {
-    locked(so_far).take()
-}
-
-/// One statement that only reads, with `TUMBLE` already rewritten.
-fn parse(sql: &str) -> Result<DfStatement, QueryError> {
-    if sql.trim().is_empty() {
-        return Err(QueryError::rejected("the query is empty")
-            .with_hint("for example: SELECT * FROM totals"));
-    }
-    if TEXT_BYTES_MAX < sql.len() {
-        return Err(QueryError::rejected(format!(
-            "the query is longer than {TEXT_BYTES_MAX} bytes"
-        )));
-    }
-    if OPERATORS_MAX < operators(sql) {
-        return Err(QueryError::rejected(format!(
-            "the query has more than {OPERATORS_MAX} operators"
-        ))
-        .with_hint("write x IN (…) instead of x = … OR x = …"));
-    }
-    let mut statement = parse_one(sql, &GenericDialect {})?;
-    prepare(&mut statement)?;
-    Ok(statement)
-}
-
-/// How many operators and joining words a text has: at least as many as the longest chain of them is deep. A text that is no SQL has
-/// none; the parser says what is wrong with it.
-fn operators(sql: &str) -> usize {
-    const JOINING: [Keyword; 12] = [
-        Keyword::AND,
-        Keyword::OR,
-        Keyword::NOT,
-        Keyword::IS,
-        Keyword::LIKE,
-        Keyword::ILIKE,
-        Keyword::BETWEEN,
-        Keyword::UNION,
-        Keyword::INTERSECT,
-        Keyword::EXCEPT,
-        Keyword::JOIN,
-        Keyword::AT,
-    ];
-    let is_operator = |token: &Token| match token {
-        Token::Word(word) => JOINING.contains(&word.keyword),
-        Token::Number(..) | Token::Whitespace(_) | Token::Comma | Token::Period => false,
-        Token::LParen | Token::RParen | Token::SemiColon | Token::EOF => false,
-        Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => false,
-        _ => true,
-    };
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
-    tokens.map_or(0, |it| it.iter().filter(|it| is_operator(it)).count())
-}
-
-fn parse_one(sql: &str, dialect: &dyn Dialect) -> Result<DfStatement, QueryError> {
-    let parsed = DFParserBuilder::new(sql)
-        .with_dialect(dialect)
-        .build()
-        .and_then(|mut it| it.parse_statements());
-    let mut statements = parsed.map_err(|it| QueryError::planning(&it))?;
-    match (statements.pop_front(), statements.is_empty()) {
-        (Some(statement), true) => Ok(statement),
-        (None, _) => Err(QueryError::rejected("the query is empty")),
-        (Some(_), false) => Err(QueryError::rejected("send one statement at a time")),
-    }
-}
-
-fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
-    match statement {
-        DfStatement::Explain(explain) => prepare(&mut explain.statement),
-        DfStatement::Statement(inner) if matches!(inner.as_ref(), Statement::Query(_)) => {
-            syntax::rewrite_windows(inner, syntax::all_records).map_err(QueryError::rejected)
-        }
-        other => {
-            let text = other.to_string();
-            let word = text
-                .split_whitespace()
-                .next()
-                .unwrap_or("this")
-                .to_ascii_uppercase();
-            Err(QueryError::rejected(format!("{word} is not possible here: queries only read"))
-                .with_hint("use SELECT, WITH … SELECT or EXPLAIN; GET /api/v1/tables lists what can be read"))
+    /// Says whether the statement, a limit or the machine is at fault, or that it was cancelled.
+    pub async fn next(&mut self) -> Result<Piece, QueryError> {
+        let limit = self.inner.limits.time;
+        let (deadline, limit) = match self.kind {
+            Kind::Asked | Kind::Page => (self.started + limit, limit),
+            Kind::Export => {
+                let (soon, last) = (Instant::now() + limit, self.started + EXPORT_TIME_MAX);
+                match soon <= last {
+                    true => (soon, limit),
+                    false => (last, EXPORT_TIME_MAX),
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.closing.wait_for(|it| *it) => Err(QueryError::Stopping),
+            _ = self.stopped.wait_for(|it| *it) => match self.pieces.try_recv() {
+                // What has come already counts.
+                Ok(piece) => piece,
+                Err(_) => Err(QueryError::Cancelled),
+            },
+            piece = tokio::time::timeout_at(deadline.into(), self.pieces.recv()) => match piece {
+                Ok(piece) => piece.unwrap_or_else(|| Err(QueryError::failed("nothing came of it"))),
+                Err(_) => Err(QueryError::TimedOut { limit }),
+            },
         }
     }
-}
 
-/// Where the relations of a statement come from.
-#[derive(Default)]
-struct Needed {
-    live: BTreeSet<String>,
-    /// Plain views by their place in the dataflow, which is their order of use.
-    aliases: BTreeMap<usize, DfStatement>,
-    /// Schema and table; a bare name has no schema.
-    stored: BTreeSet<(Option<String>, String)>,
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The epoch now.
+    pub fn epoch_now(&self) -> Epoch {
+        self.inner.hub.epoch()
+    }
+
+    /// All of it as one answer. Cancelled, it answers with the rows it has so far; when its time is up only if it
+    /// `keeps` them.
+    async fn collect(mut self, keeps: bool) -> Result<Answer, QueryError> {
+        let mut answer = Answer {
+            schema: Arc::new(Schema::empty()),
+            batches: Vec::new(),
+            truncated: false,
+            partial: None,
+            elapsed: Duration::ZERO,
+            epoch: self.epoch_now(),
+            tables: Vec::new(),
+        };
+        let mut held_bytes = 0;
+        loop {
+            match self.next().await {
+                Ok(Piece::Planned {
+                    schema,
+                    epoch,
+                    tables,
+                }) => {
+                    answer = Answer {
+                        schema,
+                        epoch,
+                        tables,
+                        ..answer
+                    };
+                }
+                Ok(Piece::Rows { batch, bytes }) => {
+                    held_bytes += bytes;
+                    answer.batches.push(batch);
+                    if ANSWER_BYTES_MAX < held_bytes {
+                        answer.truncated = true;
+                        break;
+                    }
+                }
+                Ok(Piece::Done { truncated }) => {
+                    answer.truncated = truncated;
+                    break;
+                }
+                Err(QueryError::Cancelled) => {
+                    answer.partial = Some(Cut::Cancelled);
+                    break;
+                }
+                Err(QueryError::TimedOut { .. })
+                    if keeps && answer.batches.iter().any(|it| 0 < it.num_rows()) =>
+                {
+                    answer.partial = Some(Cut::TimedOut);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        answer.elapsed = self.elapsed();
+        Ok(answer)
+    }
 }
 
 impl Inner {
-    async fn answer(
-        &self,
-        statement: DfStatement,
-        rows: usize,
-        stop: &Arc<Stop>,
-        so_far: &SoFar,
-    ) -> Result<Answer, QueryError> {
-        let mut needed = Needed::default();
-        let mut tables = BTreeSet::new();
-        self.resolve(&statement, &mut needed, &mut tables)?;
-        let context = self.context();
-        self.tables.prepare(&context);
-        let epoch = self.register(&context, &needed).await?;
-        let state = context.state();
-        let plan = state
-            .statement_to_plan(statement)
-            .await
-            .map_err(|it| QueryError::planning(&it))?;
-        let read_only = SQLOptions::new()
-            .with_allow_ddl(false)
-            .with_allow_dml(false)
-            .with_allow_statements(false);
-        read_only
-            .verify_plan(&plan)
-            .map_err(|it| QueryError::planning(&it))?;
-        let plan = match plan {
-            LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => plan,
-            other => LogicalPlanBuilder::from(other)
-                .limit(0, Some(rows + 1))
-                .and_then(LogicalPlanBuilder::build)
-                .map_err(|it| QueryError::planning(&it))?,
-        };
-        let physical = state
-            .create_physical_plan(&plan)
-            .await
-            .map_err(|it| QueryError::planning(&it))?;
-        *locked(so_far) = Some(Answer {
-            schema: physical.schema(),
-            batches: Vec::new(),
-            truncated: false,
-            partial: Some(Cut::Cancelled),
-            elapsed: Duration::ZERO,
-            epoch,
-            tables: tables.into_iter().collect(),
-        });
-        let truncated = self.collect(physical, &context, rows, stop, so_far).await?;
-        let whole = taken(so_far).ok_or(QueryError::Cancelled)?;
-        Ok(Answer {
-            truncated,
-            partial: None,
-            ..whole
-        })
+    fn catalog(&self) -> Catalog {
+        Catalog {
+            live: self.hub.views().into_iter().map(|it| it.0.name).collect(),
+            plain: self.dataflow.aliases.clone(),
+            stored: self.lake.names().iter().cloned().collect(),
+            sources: self
+                .dataflow
+                .sources
+                .iter()
+                .map(|it| it.name.clone())
+                .collect(),
+            lake: self.lake.address(),
+        }
     }
-
-    /// Adds rows to an answer, up to a limit; whether there were more.
-    async fn collect(
-        &self,
-        physical: Arc<dyn ExecutionPlan>,
-        context: &SessionContext,
-        rows_max: usize,
-        stop: &Arc<Stop>,
-        so_far: &SoFar,
-    ) -> Result<bool, QueryError> {
-        let failed = |error: DataFusionError| match error.find_root() {
-            _ if stop.is_stopped() => QueryError::Cancelled,
-            DataFusionError::ResourcesExhausted(_) => QueryError::TooMuchMemory {
-                limit_bytes: self.limits.memory_bytes,
-            },
-            other => QueryError::Failed {
-                message: other.strip_backtrace(),
-            },
-        };
-        let single: Arc<dyn ExecutionPlan> = match physical.output_partitioning().partition_count()
-        {
-            1 => physical,
-            _ => Arc::new(CoalescePartitionsExec::new(physical)),
-        };
-        let plan = cancel::watched(single, stop).map_err(failed)?;
-        let mut stream = plan.execute(0, context.task_ctx()).map_err(failed)?;
-        let add = |batch| match locked(so_far).as_mut() {
-            Some(answer) => {
-                answer.batches.push(batch);
-                Ok(())
-            }
-            None => Err(QueryError::Cancelled),
-        };
-        let (mut rows, mut bytes) = (0, 0);
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(failed)?;
-            bytes += batch.get_array_memory_size();
-            if rows_max < rows + batch.num_rows() {
-                add(batch.slice(0, rows_max - rows))?;
-                return Ok(true);
-            }
-            rows += batch.num_rows();
-            add(batch)?;
-            if ANSWER_BYTES_MAX < bytes {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn context(&self) -> SessionContext {
-        let mut config = SessionConfig::new()
-            .with_target_partitions(self.limits.threads.max(1))
-            .with_batch_size(BATCH_ROWS)
-            .with_default_catalog_and_schema("tidelake", "live");
-        let options = config.options_mut();
-        options.sql_parser.map_string_types_to_utf8view = false;
-        options.sql_parser.collect_spans = true;
-        options.execution.time_zone = Some("UTC".to_owned());
-        options.execution.parquet.schema_force_view_types = false;
-        // Subqueries as plan nodes, so that they look at the flag too.
-        options
-            .optimizer
-            .enable_physical_uncorrelated_scalar_subquery = false;
-        let mut state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(self.environment.clone())
-            .with_default_features()
-            .build();
-        register_functions(&mut state);
-        let context = SessionContext::new_with_state(state);
-        for name in ["generate_series", "range"] {
-            context.deregister_udtf(name);
-        }
-        context
-    }
-
-    /// Finds out where each relation comes from, those behind plain views included.
-    fn resolve(
-        &self,
-        statement: &DfStatement,
-        needed: &mut Needed,
-        tables: &mut BTreeSet<String>,
-    ) -> Result<(), QueryError> {
-        let (relations, _) =
-            resolve_table_references(statement, true).map_err(|it| QueryError::planning(&it))?;
-        for relation in relations {
-            let name = relation.table().to_owned();
-            tables.insert(relation.to_string());
-            match &relation {
-                TableReference::Bare { .. } => {
-                    let alias = self.dataflow.aliases.iter().position(|it| it.0 == name);
-                    if self.hub.view(&name).is_some() {
-                        needed.live.insert(name);
-                    } else if let Some(at) = alias {
-                        if !needed.aliases.contains_key(&at) {
-                            let mut inner =
-                                parse_one(&self.dataflow.aliases[at].1, &PostgreSqlDialect {})?;
-                            prepare(&mut inner)?;
-                            self.resolve(&inner, needed, tables)?;
-                            needed.aliases.insert(at, inner);
-                        }
-                    } else if self.tables.names().contains(&name) {
-                        needed.stored.insert((None, name));
-                    } else {
-                        return Err(self.unknown(&relation));
-                    }
-                }
-                TableReference::Partial { schema, .. }
-                    if LAKE_SCHEMAS.contains(&schema.as_ref()) =>
-                {
-                    if !self.tables.names().contains(&name) {
-                        return Err(self.unknown(&relation));
-                    }
-                    needed.stored.insert((Some(schema.to_string()), name));
-                }
-                _ => return Err(self.unknown(&relation)),
-            }
-        }
-        Ok(())
-    }
-
-    fn unknown(&self, relation: &TableReference) -> QueryError {
-        let live = self.hub.views().into_iter().map(|it| it.0.name);
-        let aliases = self.dataflow.aliases.iter().map(|it| it.0.clone());
-        let stored = self
-            .tables
-            .names()
-            .into_iter()
-            .map(|it| format!("{}.{it}", LAKE_SCHEMAS[0]));
-        let known: Vec<String> = live.chain(aliases).chain(stored).collect();
-        let message = match self.dataflow.source(relation.table()) {
-            Some(_) => format!(
-                "`{relation}` is a source; its records can be read from the tables made of it"
-            ),
-            None => format!("there is no view or table `{relation}`"),
-        };
-        QueryError::rejected(message).with_hint(format!("there are: {}", known.join(", ")))
-    }
-
-    /// Makes the relations known to a session and tells the epoch of its live views.
-    async fn register(
-        &self,
-        context: &SessionContext,
-        needed: &Needed,
-    ) -> Result<Epoch, QueryError> {
-        let failed = |error: DataFusionError| QueryError::Failed {
-            message: error.strip_backtrace(),
-        };
-        let names: Vec<String> = needed.live.iter().cloned().collect();
-        let (epoch, snapshots) = self.hub.snapshots(&names);
-        for (name, rows) in names.iter().zip(snapshots) {
-            let (Some(rows), Some(info)) = (rows, self.hub.view(name)) else {
-                continue;
-            };
-            let table = live_table(&info.schema, &rows).map_err(failed)?;
-            context
-                .register_table(name.as_str(), Arc::new(table))
-                .map_err(failed)?;
-        }
-        if let Some(catalog) = context.catalog("tidelake") {
-            for schema in LAKE_SCHEMAS {
-                catalog
-                    .register_schema(schema, Arc::new(MemorySchemaProvider::new()))
-                    .map_err(failed)?;
-            }
-        }
-        for (schema, name) in &needed.stored {
-            let provider = self
-                .tables
-                .provider(name)
-                .await
-                .map_err(|it| QueryError::Failed { message: it })?;
-            let reference = match schema {
-                Some(schema) => TableReference::partial(schema.as_str(), name.as_str()),
-                None => TableReference::bare(name.as_str()),
-            };
-            context
-                .register_table(reference, provider)
-                .map_err(failed)?;
-        }
-        for (at, statement) in &needed.aliases {
-            let plan = context
-                .state()
-                .statement_to_plan(statement.clone())
-                .await
-                .map_err(failed)?;
-            let name = self.dataflow.aliases[*at].0.as_str();
-            context
-                .register_table(name, Arc::new(ViewTable::new(plan, None)))
-                .map_err(failed)?;
-        }
-        Ok(epoch)
-    }
-}
-
-/// Rows of a live view as a table. Any column may be null: what the plan promised is not needed here.
-fn live_table(schema: &SchemaRef, rows: &[Row]) -> Result<MemTable, DataFusionError> {
-    let fields = schema
-        .fields()
-        .iter()
-        .map(|it| Field::new(it.name(), it.data_type().clone(), true));
-    let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let batches = rows
-        .chunks(BATCH_ROWS)
-        .map(|it| batch_of_rows(&schema, it.iter()))
-        .collect::<Result<Vec<_>, _>>()?;
-    MemTable::try_new(schema, vec![batches])
 }

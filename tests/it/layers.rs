@@ -108,6 +108,7 @@ fn modules_use_only_what_lies_below_them() {
 const SPAWNS: &[(&str, &str)] = &[
     ("http/saved.rs", "spawn_blocking(work).await"),
     ("cli/up.rs", ".spawn()"),
+    ("sql/query/pool.rs", ".spawn()"),
     ("coordinator/lease.rs", ".spawn()"),
     ("engine/mod.rs", "scope.spawn("),
     ("cluster/links.rs", "tasks.spawn("),

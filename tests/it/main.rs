@@ -4,6 +4,7 @@
 mod command_line;
 mod grown_lakes;
 mod growth;
+mod hostile;
 mod identity;
 mod lakes;
 mod layers;

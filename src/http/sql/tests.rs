@@ -4,6 +4,7 @@ use super::*;
 use crate::http::testing::app_of;
 use crate::model::{Epoch, Row, Value};
 use crate::plan::Dataflow;
+use crate::sql::query::Cut;
 use arrow::datatypes::{DataType, Field, Schema};
 use axum::body::to_bytes;
 use std::time::{Duration, Instant};
@@ -21,24 +22,80 @@ fn the_first_format_of_ours_is_taken() {
 
 #[test]
 fn an_answer_without_columns_can_be_written_in_every_format() {
-    let answer = Answer {
-        schema: Arc::new(Schema::empty()),
-        batches: Vec::new(),
+    let ending = Ending {
+        epoch: Epoch(0),
+        elapsed: Duration::ZERO,
         truncated: false,
         partial: Some(Cut::Cancelled),
-        elapsed: Duration::ZERO,
-        epoch: Epoch(0),
-        tables: Vec::new(),
     };
     for format in [
         Format::Csv,
         Format::JsonLines,
         Format::Arrow,
         Format::Parquet,
+        Format::Json("q".to_owned()),
     ] {
-        format.write(&answer).expect("it can be written");
+        let writer = format::Writer::new(&format, &Arc::new(Schema::empty()));
+        let written = writer.and_then(|it| it.finish(&ending));
+        let written = written.expect("it can be written");
+        if matches!(format, Format::Json(_)) {
+            let body: Json = serde_json::from_slice(&written).expect("JSON");
+            assert_eq!(
+                (&body["rows"], &body["partial_reason"]),
+                (&json!([]), &json!("cancelled"))
+            );
+        }
     }
-    assert_eq!(rows_json(&answer), ("[]".to_owned(), "[]".to_owned()));
+}
+
+/// Rows of an export that is too large to be kept back, in each format.
+#[tokio::test]
+async fn a_large_export_has_all_its_rows() {
+    let app = app(300);
+    let sql = "SELECT a.n AS n, repeat('x', 20) AS x FROM numbers a, numbers b";
+    let asked = |accept: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, accept.parse().expect("a value"));
+        let body = Bytes::from(json!({"query": sql, "export": true}).to_string());
+        let app = app.clone();
+        async move {
+            let response = run(State(app), headers, body).await.expect("an answer");
+            let body = to_bytes(response.into_body(), usize::MAX).await;
+            body.expect("a body")
+        }
+    };
+    let lines = |body: &Bytes| body.iter().filter(|it| **it == b'\n').count();
+    assert_eq!(lines(&asked("text/csv").await), 90_001);
+    assert_eq!(lines(&asked("application/x-ndjson").await), 90_000);
+    let body: Json = serde_json::from_slice(&asked("*/*").await).expect("JSON");
+    assert_eq!(body["rows"].as_array().map(Vec::len), Some(90_000));
+    assert_eq!(
+        (&body["truncated"], &body["partial"]),
+        (&json!(false), &json!(false))
+    );
+    let arrow = asked("application/vnd.apache.arrow.stream").await;
+    let reader = arrow::ipc::reader::StreamReader::try_new(arrow.as_ref(), None).expect("Arrow");
+    let rows: usize = reader.map(|it| it.expect("a batch").num_rows()).sum();
+    assert_eq!(rows, 90_000);
+    let parquet = asked("application/vnd.apache.parquet").await;
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(parquet, 8_192);
+    let rows = reader
+        .expect("Parquet")
+        .map(|it| it.expect("a batch").num_rows());
+    assert_eq!(rows.sum::<usize>(), 90_000);
+}
+
+#[tokio::test]
+async fn an_export_that_fails_on_its_way_is_broken_off() {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, "text/csv".parse().expect("a value"));
+    let sql = "SELECT repeat('x', 2000) || CAST(1000 / (299 - n) AS TEXT) AS x FROM numbers UNION ALL SELECT 'y'";
+    let sql = format!("WITH t AS ({sql}) SELECT x FROM t, numbers");
+    let body = Bytes::from(json!({"query": sql}).to_string());
+    match run(State(app(300)), headers, body).await {
+        Ok(response) => assert!(to_bytes(response.into_body(), usize::MAX).await.is_err()),
+        Err(problem) => assert_eq!(problem.code, "query_failed"),
+    }
 }
 
 /// One view with the numbers below `count`.
@@ -92,8 +149,8 @@ async fn a_cancelled_query_says_that_its_rows_are_not_all() {
     ];
     for (accept, rows) in expected {
         // How soon the first rows are there is for the machine to say.
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let mut after = Duration::from_millis(1);
+        let deadline = Instant::now() + Duration::from_secs(240);
+        let mut after = Duration::from_millis(50);
         loop {
             let (headers, body) = cancelled(&app, accept, after).await;
             assert_eq!(headers[PARTIAL_HEADER], "true", "{accept}");
@@ -138,7 +195,7 @@ async fn a_query_that_runs_at_a_stop_is_answered() {
     let app = app(2_000);
     let body = Bytes::from(json!({"query": SLOW}).to_string());
     let asked = tokio::spawn(run(State(app.clone()), HeaderMap::new(), body));
-    app.ending.send_replace(true);
+    app.queries.close();
     let problem = asked
         .await
         .expect("no panic")

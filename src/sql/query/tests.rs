@@ -1,27 +1,45 @@
-//! The sample queries people bring along, what is refused, and that a late query really stops.
+//! The sample queries people bring along, what is refused, that a late query really stops, and that one which passes its limits ends
+//! alone.
 
 use super::*;
-use crate::model::{Epoch, Value, rows_of_batch, wall_ms};
+use crate::lake::Store;
+use crate::model::{Epoch, Row, Value, rows_of_batch, wall_ms};
 use crate::view::{Part, ViewInfo};
 use arrow::array::{AsArray, Float64Array, Int32Array, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
+use std::ops::Deref;
+use tempfile::TempDir;
 
-struct Memory(Vec<(String, Arc<dyn TableProvider>)>);
+/// Not a test: what query processes run while the tests do.
+#[test]
+#[ignore = "started by the other tests"]
+fn a_query_process_of_the_tests() {
+    let arguments = std::env::var(pool::TEST_PROCESS).expect("it is started by a test");
+    answer_queries(arguments.split(' ').map(Into::into));
+}
 
-impl LakeTables for Memory {
-    fn names(&self) -> Vec<String> {
-        self.0.iter().map(|it| it.0.clone()).collect()
+/// Nothing takes so long, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Queries over a lake of their own.
+struct Fixture {
+    queries: Queries,
+    _folder: TempDir,
+}
+
+impl Deref for Fixture {
+    type Target = Queries;
+    fn deref(&self) -> &Queries {
+        &self.queries
     }
-    fn provider<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Arc<dyn TableProvider>, String>> {
-        let found = self.0.iter().find(|it| it.0 == name).map(|it| it.1.clone());
-        Box::pin(async move { found.ok_or_else(|| format!("no table {name}")) })
-    }
-    fn details<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<TableDetails, String>> {
-        Box::pin(async move { Err(format!("{name} lies in memory only")) })
-    }
+}
+
+async fn store_table(folder: &TempDir, name: &str, rows: RecordBatch) {
+    let path = folder.path().join(name);
+    std::fs::create_dir(&path).unwrap();
+    let url = url::Url::from_directory_path(path).unwrap();
+    let table = deltalake::DeltaTable::try_from_url(url).await.unwrap();
+    table.write([rows]).await.unwrap();
 }
 
 fn utc() -> DataType {
@@ -29,7 +47,7 @@ fn utc() -> DataType {
 }
 
 /// Three records of now, one of two days ago.
-fn logs() -> Arc<dyn TableProvider> {
+fn logs() -> RecordBatch {
     let now = i64::try_from(wall_ms()).unwrap() * 1000;
     let fields = vec![
         Field::new("timestamp", utc(), false),
@@ -55,21 +73,24 @@ fn logs() -> Arc<dyn TableProvider> {
         texts(["u1", "u1", "u2", "u2"]),
         texts(["s1", "s2", "s3", "s4"]),
     ];
-    let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
-    Arc::new(MemTable::try_new(schema, vec![vec![batch]]).unwrap())
+    RecordBatch::try_new(schema, columns).unwrap()
 }
 
-fn numbers(count: i32) -> Arc<dyn TableProvider> {
+fn numbers(count: i32) -> RecordBatch {
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int32, false)]));
-    let batch = RecordBatch::try_new(
-        schema.clone(),
-        vec![Arc::new(Int32Array::from_iter_values(0..count))],
-    )
-    .unwrap();
-    Arc::new(MemTable::try_new(schema, vec![vec![batch]]).unwrap())
+    let column = Int32Array::from_iter_values(0..count);
+    RecordBatch::try_new(schema, vec![Arc::new(column)]).unwrap()
 }
 
-fn queries(limits: Limits) -> Queries {
+fn limits() -> Limits {
+    Limits {
+        time: PATIENCE,
+        spares: 0,
+        ..Limits::default()
+    }
+}
+
+async fn queries(limits: Limits) -> Fixture {
     let schema = Arc::new(Schema::new(vec![Field::new(
         "requests",
         DataType::Int64,
@@ -97,12 +118,22 @@ fn queries(limits: Limits) -> Queries {
         )],
         ..Dataflow::default()
     };
-    let tables = Memory(vec![
-        ("logs".to_owned(), logs()),
-        ("numbers".to_owned(), numbers(200_000)),
-        ("totals".to_owned(), numbers(3)),
-    ]);
-    Queries::new(hub, Arc::new(dataflow), Arc::new(tables), limits).unwrap()
+    let folder = TempDir::new().unwrap();
+    let tables = [
+        ("logs", logs()),
+        ("numbers", numbers(200_000)),
+        ("totals", numbers(3)),
+    ];
+    let names = tables.iter().map(|it| it.0.to_owned()).collect();
+    for (name, rows) in tables {
+        store_table(&folder, name, rows).await;
+    }
+    let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+    let lake = Lake::new(store, names);
+    Fixture {
+        queries: Queries::new(hub, Arc::new(dataflow), lake, limits).unwrap(),
+        _folder: folder,
+    }
 }
 
 fn json(answer: &Answer) -> Vec<Vec<String>> {
@@ -126,7 +157,7 @@ async fn ask(queries: &Queries, sql: &str) -> Vec<Vec<String>> {
 
 #[tokio::test]
 async fn the_sample_queries_run_unchanged() {
-    let queries = queries(Limits::default());
+    let queries = queries(limits()).await;
     let errors = "SELECT endpoint, count(*) as error_count,
        avg(response_time) as avg_response_time
 FROM delta_lake.logs
@@ -178,7 +209,7 @@ LIMIT 10";
 
 #[tokio::test]
 async fn names_windows_and_explain() {
-    let queries = queries(Limits::default());
+    let queries = queries(limits()).await;
     assert_eq!(
         ask(&queries, "SELECT requests FROM totals").await,
         [["7"]],
@@ -223,7 +254,7 @@ async fn names_windows_and_explain() {
 
 #[tokio::test]
 async fn long_chains_of_operators_are_answered_or_refused() {
-    let queries = queries(Limits::default());
+    let queries = queries(limits()).await;
     let chain = |count: usize, term: &str, joined: &str| vec![term; count].join(joined);
     let sum = format!("SELECT {} AS n", chain(2_000, "1", " + "));
     let either = format!(
@@ -252,7 +283,7 @@ async fn long_chains_of_operators_are_answered_or_refused() {
 
 #[tokio::test]
 async fn what_does_not_read_is_refused() {
-    let queries = queries(Limits::default());
+    let queries = queries(limits()).await;
     let cases = [
         ("DROP TABLE logs", "DROP is not possible here"),
         ("INSERT INTO logs VALUES (1)", "INSERT is not possible here"),
@@ -298,22 +329,31 @@ async fn what_does_not_read_is_refused() {
 #[tokio::test]
 async fn a_late_query_stops_and_leaves_room_for_others() {
     let limits = Limits {
-        time: Duration::from_millis(300),
+        time: Duration::from_secs(2),
         concurrent: 1,
-        ..Limits::default()
+        ..limits()
     };
-    let queries = queries(limits);
+    let queries = queries(limits).await;
     let cross = "SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
     let error = queries.run(cross, None).await.unwrap_err();
     assert!(matches!(error, QueryError::TimedOut { .. }), "{error}");
-    // One thread: an answer proves that the cross join no longer runs.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while queries
-        .run("SELECT requests FROM totals", None)
-        .await
-        .is_err()
-    {
+    // Its turn ends with its process.
+    let deadline = Instant::now() + PATIENCE;
+    while queries.0.asked.free.available_permits() == 0 {
         assert!(Instant::now() < deadline, "the cross join still runs");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Number of rows of an export, and whether it was cut off.
+async fn all_of(mut running: Running) -> Result<(usize, bool), QueryError> {
+    let mut rows = 0;
+    loop {
+        match running.next().await? {
+            Piece::Planned { .. } => {}
+            Piece::Rows { batch, .. } => rows += batch.num_rows(),
+            Piece::Done { truncated } => return Ok((rows, truncated)),
+        }
     }
 }
 
@@ -332,12 +372,12 @@ async fn cancelled(queries: &Queries, sql: &'static str, after: Duration) -> Ans
 
 #[tokio::test]
 async fn a_cancelled_query_answers_with_the_rows_it_has_so_far() {
-    let queries = queries(Limits::default());
+    let queries = queries(limits()).await;
     let sql = "SELECT CAST(n AS BIGINT) AS n FROM lake.totals
         UNION ALL SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
     // How soon the first rows are there is for the machine to say.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let mut after = Duration::from_millis(1);
+    let deadline = Instant::now() + PATIENCE;
+    let mut after = Duration::from_millis(50);
     loop {
         let answer = cancelled(&queries, sql, after).await;
         assert_eq!(
@@ -361,14 +401,11 @@ async fn a_query_whose_time_is_up_answers_with_its_rows_only_to_someone_who_read
     let sql = "SELECT CAST(n AS BIGINT) AS n FROM lake.totals
         UNION ALL SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
     // How soon the first rows are there is for the machine to say.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let mut time = Duration::from_millis(1);
+    let deadline = Instant::now() + PATIENCE;
+    let mut time = Duration::from_millis(50);
     loop {
-        let queries = queries(Limits {
-            time,
-            ..Limits::default()
-        });
-        let export = queries.export_as("e", sql, None).await;
+        let queries = queries(Limits { time, ..limits() }).await;
+        let export = all_of(queries.export_as("e", sql, None).unwrap()).await;
         assert!(matches!(export, Err(QueryError::TimedOut { .. })));
         match queries.run_as("q", sql, None).await {
             Ok(answer) => {
@@ -385,17 +422,123 @@ async fn a_query_whose_time_is_up_answers_with_its_rows_only_to_someone_who_read
 
 #[tokio::test]
 async fn a_cancelled_query_that_has_no_row_yet_answers_with_none() {
-    let queries = queries(Limits::default());
+    let queries = queries(limits()).await;
     let cross = "SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
     for after in [0, 50] {
         let began = Instant::now();
         let answer = cancelled(&queries, cross, Duration::from_millis(after)).await;
         assert!(answer.partial == Some(Cut::Cancelled) && json(&answer).is_empty());
-        assert!(began.elapsed() < Duration::from_secs(10));
+        assert!(began.elapsed() < PATIENCE);
     }
     let whole = queries
         .run("SELECT requests FROM totals", None)
         .await
         .unwrap();
     assert_eq!(whole.partial, None);
+}
+
+#[tokio::test]
+async fn an_export_has_all_rows_whatever_the_limit_of_answers() {
+    let queries = queries(limits()).await;
+    let sql = "SELECT a.n, b.n AS m FROM numbers a CROSS JOIN lake.totals b";
+    let running = queries.export_as("e", sql, None).unwrap();
+    assert_eq!(all_of(running).await, Ok((600_000, false)));
+    let running = queries.export_as("e", sql, Some(70_000)).unwrap();
+    assert_eq!(all_of(running).await, Ok((70_000, true)));
+    let answer = queries.run(sql, None).await.unwrap();
+    assert!(answer.truncated && json(&answer).len() == Limits::default().rows);
+}
+
+#[tokio::test]
+async fn what_passes_its_memory_ends_alone() {
+    let queries = queries(Limits {
+        memory_bytes: 128 << 20,
+        ..limits()
+    })
+    .await;
+    let hostile = [
+        "SELECT length(repeat('x', 1000000000)) FROM totals",
+        "SELECT array_agg(repeat('x', 100000)) FROM numbers",
+        "SELECT lpad('x', 2000000000, 'y')",
+    ];
+    for sql in hostile {
+        assert!(queries.run(sql, None).await.is_err(), "{sql}");
+        assert_eq!(ask(&queries, "SELECT requests FROM totals").await, [["7"]]);
+    }
+    let error = queries.run(hostile[0], None).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the query needed more than the 128 MiB of memory that a query may use"
+    );
+    assert!(error.hint().unwrap().contains("--query-memory"));
+}
+
+#[tokio::test]
+async fn one_process_answers_many_queries_and_is_replaced_when_it_is_killed() {
+    let queries = queries(limits()).await;
+    let process = "SELECT requests FROM totals";
+    for _ in 0..3 {
+        assert_eq!(ask(&queries, process).await, [["7"]]);
+        let waiting = queries.0.pool.waiting_processes();
+        assert_eq!(waiting.len(), 1, "it is kept");
+    }
+    let before = queries.0.pool.waiting_processes();
+    assert!(queries.run("SELECT nope FROM totals", None).await.is_err());
+    assert_eq!(
+        queries.0.pool.waiting_processes(),
+        before,
+        "a mistake costs no process"
+    );
+    let id = libc::pid_t::try_from(before[0]).unwrap();
+    // SAFETY: ends the process that this test started.
+    assert_eq!(unsafe { libc::kill(id, libc::SIGKILL) }, 0);
+    // It may be taken before its end is seen; then that query fails and says so, and the next one does not.
+    let killed = queries.run(process, None).await;
+    assert!(killed.is_ok() || killed.is_err_and(|it| it.to_string().contains("signal 9")));
+    assert_eq!(ask(&queries, process).await, [["7"]]);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_tells_its_queries() {
+    let queries = queries(limits()).await;
+    let cross = "SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
+    let other = queries.clone();
+    let task = tokio::spawn(async move { other.run_as("q", cross, None).await });
+    while !queries.0.running.lock().unwrap().contains_key("q") {
+        tokio::task::yield_now().await;
+    }
+    queries.close();
+    let error = task.await.unwrap().unwrap_err();
+    assert_eq!(error, QueryError::Stopping);
+    assert_eq!(
+        queries.run("SELECT 1", None).await.unwrap_err(),
+        QueryError::Stopping
+    );
+}
+
+#[tokio::test]
+async fn a_queue_has_an_end() {
+    let queries = queries(Limits {
+        concurrent: 1,
+        ..limits()
+    })
+    .await;
+    let cross = "SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
+    let start = |name: String| queries.start(&name, cross, Some(1), Kind::Asked);
+    let first = start("first".to_owned()).unwrap();
+    while queries.0.asked.waiting.load(Ordering::Relaxed) != 0 {
+        tokio::task::yield_now().await;
+    }
+    let waiting: Vec<Running> = (0..QUEUE_MAX)
+        .map(|it| start(it.to_string()).unwrap())
+        .collect();
+    let error = start("one more".to_owned()).err();
+    assert_eq!(error, Some(QueryError::Busy { waiting: QUEUE_MAX }));
+    // Those of the page do not wait for them.
+    assert!(queries.page("SELECT requests FROM totals").await.is_ok());
+    drop((first, waiting));
+    while queries.0.asked.waiting.load(Ordering::Relaxed) != 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask(&queries, "SELECT requests FROM totals").await, [["7"]]);
 }

@@ -1,0 +1,516 @@
+//! Text to rows, inside a query process.
+//!
+//! Only the relations a statement names are resolved. The rows of live views come from the server, all of one epoch; stored tables are
+//! read from the lake at their newest version.
+//!
+//! Names: a bare name is the live view, else a plain view of the dataflow, else a table of the lake;
+//! `lake.name` (or `delta_lake.name`) is what the lake stores under that name.
+
+use super::error::QueryError;
+use super::lake::Lake;
+use super::process::{ProcessLimits, is_about_memory};
+use super::protocol::{Catalog, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
+use crate::lake::Store;
+use crate::sql::{register_functions, syntax};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::DataType;
+use datafusion::catalog::{MemTable, MemorySchemaProvider};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DataFusionError, TableReference};
+use datafusion::datasource::ViewTable;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use futures::StreamExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+/// Schemas under which the stored tables are found.
+const LAKE_SCHEMAS: [&str; 2] = ["lake", "delta_lake"];
+/// Rows per batch: small, so that whoever gives up early has what there was until then.
+const BATCH_ROWS: usize = 1024;
+/// Longest statement taken.
+const TEXT_BYTES_MAX: usize = 100_000;
+/// A chain of operators is as deep in the parser's tree.
+const OPERATORS_MAX: usize = 2_000;
+/// Rows leave in pieces of about this size.
+const PIECE_BYTES: usize = 4 << 20;
+/// A row of an answer has at most so many bytes.
+const ROW_BYTES_MAX: usize = 64 << 20;
+
+/// A session without relations.
+pub fn session(environment: &Arc<RuntimeEnv>) -> SessionContext {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_batch_size(BATCH_ROWS)
+        .with_default_catalog_and_schema("tidelake", "live");
+    let options = config.options_mut();
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.collect_spans = true;
+    options.execution.time_zone = Some("UTC".to_owned());
+    options.execution.parquet.schema_force_view_types = false;
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(Arc::clone(environment))
+        .with_default_features()
+        .build();
+    register_functions(&mut state);
+    let context = SessionContext::new_with_state(state);
+    for name in ["generate_series", "range"] {
+        context.deregister_udtf(name);
+    }
+    context
+}
+
+/// Names of all functions a statement may use, in order.
+pub fn functions() -> Vec<String> {
+    let state = session(&Arc::default()).state();
+    let names = state
+        .scalar_functions()
+        .keys()
+        .chain(state.aggregate_functions().keys())
+        .chain(state.window_functions().keys());
+    let all: BTreeSet<String> = names.cloned().collect();
+    all.into_iter().collect()
+}
+
+/// One question and the way back to whoever asks it.
+pub struct Answering<'a> {
+    pub context: SessionContext,
+    pub limits: ProcessLimits,
+    pub frames: &'a Receiver<Frame>,
+    pub socket: &'a mut UnixStream,
+}
+
+/// Where the relations of a statement come from.
+#[derive(Default)]
+struct Needed {
+    live: BTreeSet<String>,
+    /// Plain views by their place in the dataflow, which is their order of use.
+    aliases: BTreeMap<usize, DfStatement>,
+    /// Schema and table; a bare name has no schema.
+    stored: BTreeSet<(Option<String>, String)>,
+}
+
+impl Answering<'_> {
+    /// Sends the rows; whether there were more than wanted.
+    ///
+    /// # Errors
+    /// Says whether the statement, a limit or the machine is at fault.
+    pub async fn answer(mut self, question: &Frame) -> Result<bool, QueryError> {
+        let message = question.read_message().map_err(QueryError::failed)?;
+        let ToProcess::Ask { sql, rows, catalog } = message else {
+            return Err(QueryError::failed("it was asked nothing"));
+        };
+        let statement = parse(&sql)?;
+        let mut needed = Needed::default();
+        let mut tables = BTreeSet::new();
+        resolve(&catalog, &statement, &mut needed, &mut tables)?;
+        self.say(&FromProcess::Wants {
+            views: needed.live.iter().cloned().collect(),
+            tables: tables.into_iter().collect(),
+        })?;
+        self.take_views()?;
+        self.register(&catalog, &needed).await?;
+        let physical = self.plan(statement, rows).await?;
+        self.say(&FromProcess::Planned)?;
+        self.run(physical, rows).await
+    }
+
+    fn say(&mut self, message: &FromProcess) -> Result<(), QueryError> {
+        self.send(&Frame::message(message).map_err(QueryError::failed)?)
+    }
+
+    fn send(&mut self, frame: &Frame) -> Result<(), QueryError> {
+        frame.write(self.socket).map_err(QueryError::failed)
+    }
+
+    fn execution(&self, error: &DataFusionError) -> QueryError {
+        let root = error.find_root();
+        let text = root.strip_backtrace();
+        if text.contains("max_temp_directory_size") {
+            return QueryError::TooMuchDisk {
+                limit_bytes: self.limits.spill_bytes,
+            };
+        }
+        match root {
+            DataFusionError::ResourcesExhausted(_) => {}
+            _ if is_about_memory(&text) => {}
+            _ => return QueryError::Failed { message: text },
+        }
+        QueryError::TooMuchMemory {
+            limit_bytes: self.limits.memory_bytes,
+        }
+    }
+
+    /// Takes the live views in. Whatever goes wrong with one, all are read: what follows is the next question.
+    fn take_views(&mut self) -> Result<(), QueryError> {
+        let mut current: Option<(String, Option<RowsIn>, Vec<RecordBatch>)> = None;
+        let mut failure = None;
+        loop {
+            let frame = self.frames.recv().map_err(QueryError::failed)?;
+            let taken = match (frame, &mut current) {
+                (Frame::Rows(bytes), Some((_, reader @ None, _))) => RowsIn::new(bytes)
+                    .map(|it| *reader = Some(it))
+                    .map_err(QueryError::failed),
+                (Frame::Rows(bytes), Some((_, Some(reader), batches))) => reader
+                    .frame(bytes)
+                    .map(|it| batches.extend(it))
+                    .map_err(QueryError::failed),
+                (Frame::Rows(_), None) => Err(QueryError::failed("rows of no view")),
+                (message @ Frame::Message(_), _) => {
+                    let whole = current.take();
+                    match message.read_message().map_err(QueryError::failed)? {
+                        ToProcess::View { name } => current = Some((name, None, Vec::new())),
+                        ToProcess::Go => {
+                            let last = self.register_view(whole);
+                            return failure.map_or(last, Err);
+                        }
+                        ToProcess::Ask { .. } => {
+                            return Err(QueryError::failed("it was asked twice"));
+                        }
+                    }
+                    self.register_view(whole)
+                }
+            };
+            failure = failure.or(taken.err());
+        }
+    }
+
+    fn register_view(
+        &self,
+        view: Option<(String, Option<RowsIn>, Vec<RecordBatch>)>,
+    ) -> Result<(), QueryError> {
+        let Some((name, Some(reader), batches)) = view else {
+            return Ok(());
+        };
+        MemTable::try_new(reader.schema, vec![batches])
+            .and_then(|it| self.context.register_table(name, Arc::new(it)))
+            .map(drop)
+            .map_err(|it| self.execution(&it))
+    }
+
+    /// Makes stored tables and plain views known to the session.
+    async fn register(&self, catalog: &Catalog, needed: &Needed) -> Result<(), QueryError> {
+        let failed = |error: DataFusionError| self.execution(&error);
+        if let Some(known) = self.context.catalog("tidelake") {
+            for schema in LAKE_SCHEMAS {
+                known
+                    .register_schema(schema, Arc::new(MemorySchemaProvider::new()))
+                    .map_err(failed)?;
+            }
+        }
+        if !needed.stored.is_empty() {
+            let address = catalog.lake.as_deref().unwrap_or_default();
+            let store = Store::open_existing(address).map_err(QueryError::failed)?;
+            let lake = Lake::new(store, Vec::new());
+            for (schema, name) in &needed.stored {
+                let provider = lake.provider(name).await.map_err(QueryError::failed)?;
+                let reference = match schema {
+                    Some(schema) => TableReference::partial(schema.as_str(), name.as_str()),
+                    None => TableReference::bare(name.as_str()),
+                };
+                self.context
+                    .register_table(reference, provider)
+                    .map_err(failed)?;
+            }
+        }
+        for (at, statement) in &needed.aliases {
+            let plan = self
+                .context
+                .state()
+                .statement_to_plan(statement.clone())
+                .await
+                .map_err(failed)?;
+            let name = catalog.plain[*at].0.as_str();
+            self.context
+                .register_table(name, Arc::new(ViewTable::new(plan, None)))
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn plan(
+        &self,
+        statement: DfStatement,
+        rows: Option<u64>,
+    ) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+        let planning = |it: DataFusionError| match it.find_root() {
+            DataFusionError::ResourcesExhausted(_) => self.execution(&it),
+            _ => QueryError::planning(&it),
+        };
+        let state = self.context.state();
+        let plan = state.statement_to_plan(statement).await.map_err(planning)?;
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        read_only.verify_plan(&plan).map_err(planning)?;
+        // One row more than wanted tells whether there are more.
+        let limit = rows.map(|it| usize::try_from(it).unwrap_or(usize::MAX).saturating_add(1));
+        let plan = match (plan, limit) {
+            (plan @ (LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)), _) | (plan, None) => plan,
+            (plan, Some(limit)) => LogicalPlanBuilder::from(plan)
+                .limit(0, Some(limit))
+                .and_then(LogicalPlanBuilder::build)
+                .map_err(planning)?,
+        };
+        state.create_physical_plan(&plan).await.map_err(planning)
+    }
+
+    async fn run(
+        mut self,
+        physical: Arc<dyn ExecutionPlan>,
+        rows_max: Option<u64>,
+    ) -> Result<bool, QueryError> {
+        let stream =
+            giving_way(physical).and_then(|it| execute_stream(it, self.context.task_ctx()));
+        let mut stream = stream.map_err(|it| self.execution(&it))?;
+        let (mut out, head) = RowsOut::new(&stream.schema()).map_err(QueryError::failed)?;
+        self.send(&head)?;
+        let mut left = rows_max.unwrap_or(u64::MAX);
+        let mut truncated = false;
+        while let Some(batch) = stream.next().await {
+            let mut batch = batch.map_err(|it| self.execution(&it))?;
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX);
+            if wanted < batch.num_rows() {
+                batch = batch.slice(0, wanted);
+                truncated = true;
+            }
+            left -= batch.num_rows() as u64;
+            for piece in pieces(&batch)? {
+                self.send(&out.batch(&piece).map_err(QueryError::failed)?)?;
+            }
+            if truncated {
+                break;
+            }
+        }
+        self.send(&out.end().map_err(QueryError::failed)?)?;
+        Ok(truncated)
+    }
+}
+
+/// The same plan with every node giving way now and then: rows that one part of it has are sent while another computes.
+fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    // What EXPLAIN ANALYZE prints is the plan as it would be without.
+    if plan.name() == "AnalyzeExec" {
+        return Ok(plan);
+    }
+    let wrapped = plan.transform_up(|node| {
+        let node: Arc<dyn ExecutionPlan> = Arc::new(CooperativeExec::new(node));
+        Ok(Transformed::yes(node))
+    });
+    wrapped.map(|it| it.data)
+}
+
+/// A batch in pieces that are neither large nor hold on to bytes they do not show.
+fn pieces(batch: &RecordBatch) -> Result<Vec<RecordBatch>, QueryError> {
+    let bytes_of = |batch: &RecordBatch| -> Result<usize, QueryError> {
+        let columns = batch.columns().iter();
+        columns
+            .map(|it| it.to_data().get_slice_memory_size())
+            .sum::<Result<usize, _>>()
+            .map_err(QueryError::failed)
+    };
+    let rows = batch.num_rows();
+    let rows_each = rows
+        .saturating_mul(PIECE_BYTES)
+        .checked_div(bytes_of(batch)?)
+        .unwrap_or(rows)
+        .clamp(1, rows.max(1));
+    let mut pieces = Vec::new();
+    for first in (0..rows).step_by(rows_each) {
+        let piece = compact(batch.slice(first, rows_each.min(rows - first)))?;
+        // Where rows differ much in size.
+        if ROW_BYTES_MAX < bytes_of(&piece)? {
+            if piece.num_rows() == 1 {
+                return Err(QueryError::RowTooLarge {
+                    limit_bytes: ROW_BYTES_MAX as u64,
+                });
+            }
+            let half = piece.num_rows() / 2;
+            for part in [
+                piece.slice(0, half),
+                piece.slice(half, piece.num_rows() - half),
+            ] {
+                pieces.extend(self::pieces(&part)?);
+            }
+            continue;
+        }
+        pieces.push(piece);
+    }
+    Ok(pieces)
+}
+
+/// Columns of views hold all bytes of what they were cut from; copies hold their own.
+fn compact(batch: RecordBatch) -> Result<RecordBatch, QueryError> {
+    let column = |it: &ArrayRef| -> ArrayRef {
+        match it.data_type() {
+            DataType::Utf8View => Arc::new(it.as_string_view().gc()),
+            DataType::BinaryView => Arc::new(it.as_binary_view().gc()),
+            _ => Arc::clone(it),
+        }
+    };
+    let columns = batch.columns().iter().map(column).collect();
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(batch.schema(), columns, &options).map_err(QueryError::failed)
+}
+
+/// Finds out where each relation comes from, those behind plain views included.
+fn resolve(
+    catalog: &Catalog,
+    statement: &DfStatement,
+    needed: &mut Needed,
+    tables: &mut BTreeSet<String>,
+) -> Result<(), QueryError> {
+    let (relations, _) =
+        resolve_table_references(statement, true).map_err(|it| QueryError::planning(&it))?;
+    for relation in relations {
+        let name = relation.table().to_owned();
+        tables.insert(relation.to_string());
+        match &relation {
+            TableReference::Bare { .. } => {
+                let plain = catalog.plain.iter().position(|it| it.0 == name);
+                if catalog.live.contains(&name) {
+                    needed.live.insert(name);
+                } else if let Some(at) = plain {
+                    if !needed.aliases.contains_key(&at) {
+                        let mut inner = parse_one(&catalog.plain[at].1, &PostgreSqlDialect {})?;
+                        prepare(&mut inner)?;
+                        resolve(catalog, &inner, needed, tables)?;
+                        needed.aliases.insert(at, inner);
+                    }
+                } else if catalog.stored.contains(&name) {
+                    needed.stored.insert((None, name));
+                } else {
+                    return Err(unknown(catalog, &relation));
+                }
+            }
+            TableReference::Partial { schema, .. } if LAKE_SCHEMAS.contains(&schema.as_ref()) => {
+                if !catalog.stored.contains(&name) {
+                    return Err(unknown(catalog, &relation));
+                }
+                needed.stored.insert((Some(schema.to_string()), name));
+            }
+            TableReference::Partial { .. } | TableReference::Full { .. } => {
+                return Err(unknown(catalog, &relation));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unknown(catalog: &Catalog, relation: &TableReference) -> QueryError {
+    let stored = catalog
+        .stored
+        .iter()
+        .map(|it| format!("{}.{it}", LAKE_SCHEMAS[0]));
+    let known: Vec<String> = catalog
+        .live
+        .iter()
+        .chain(catalog.plain.iter().map(|it| &it.0))
+        .cloned()
+        .chain(stored)
+        .collect();
+    let message = match catalog.sources.contains(relation.table()) {
+        true => {
+            format!("`{relation}` is a source; its records can be read from the tables made of it")
+        }
+        false => format!("there is no view or table `{relation}`"),
+    };
+    QueryError::rejected(message).with_hint(format!("there are: {}", known.join(", ")))
+}
+
+/// One statement that only reads, with `TUMBLE` already rewritten.
+fn parse(sql: &str) -> Result<DfStatement, QueryError> {
+    if sql.trim().is_empty() {
+        return Err(QueryError::rejected("the query is empty")
+            .with_hint("for example: SELECT * FROM totals"));
+    }
+    if TEXT_BYTES_MAX < sql.len() {
+        return Err(QueryError::rejected(format!(
+            "the query is longer than {TEXT_BYTES_MAX} bytes"
+        )));
+    }
+    if OPERATORS_MAX < operators(sql) {
+        return Err(QueryError::rejected(format!(
+            "the query has more than {OPERATORS_MAX} operators"
+        ))
+        .with_hint("write x IN (…) instead of x = … OR x = …"));
+    }
+    let mut statement = parse_one(sql, &GenericDialect {})?;
+    prepare(&mut statement)?;
+    Ok(statement)
+}
+
+/// How many operators and joining words a text has: at least as many as the longest chain of them is deep. A text that is no SQL has
+/// none; the parser says what is wrong with it.
+fn operators(sql: &str) -> usize {
+    const JOINING: [Keyword; 12] = [
+        Keyword::AND,
+        Keyword::OR,
+        Keyword::NOT,
+        Keyword::IS,
+        Keyword::LIKE,
+        Keyword::ILIKE,
+        Keyword::BETWEEN,
+        Keyword::UNION,
+        Keyword::INTERSECT,
+        Keyword::EXCEPT,
+        Keyword::JOIN,
+        Keyword::AT,
+    ];
+    let is_operator = |token: &Token| match token {
+        Token::Word(word) => JOINING.contains(&word.keyword),
+        Token::Number(..) | Token::Whitespace(_) | Token::Comma | Token::Period => false,
+        Token::LParen | Token::RParen | Token::SemiColon | Token::EOF => false,
+        Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => false,
+        _ => true,
+    };
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    tokens.map_or(0, |it| it.iter().filter(|it| is_operator(it)).count())
+}
+
+fn parse_one(sql: &str, dialect: &dyn Dialect) -> Result<DfStatement, QueryError> {
+    let parsed = DFParserBuilder::new(sql)
+        .with_dialect(dialect)
+        .build()
+        .and_then(|mut it| it.parse_statements());
+    let mut statements = parsed.map_err(|it| QueryError::planning(&it))?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        (None, _) => Err(QueryError::rejected("the query is empty")),
+        (Some(_), false) => Err(QueryError::rejected("send one statement at a time")),
+    }
+}
+
+fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
+    match statement {
+        DfStatement::Explain(explain) => prepare(&mut explain.statement),
+        DfStatement::Statement(inner) if matches!(inner.as_ref(), Statement::Query(_)) => {
+            syntax::rewrite_windows(inner, syntax::all_records).map_err(QueryError::rejected)
+        }
+        other => {
+            let text = other.to_string();
+            let word = text
+                .split_whitespace()
+                .next()
+                .unwrap_or("this")
+                .to_ascii_uppercase();
+            Err(QueryError::rejected(format!("{word} is not possible here: queries only read"))
+                .with_hint("use SELECT, WITH … SELECT or EXPLAIN; GET /api/v1/tables lists what can be read"))
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What the server says to a query process, and what it makes of the answer.
+
+use super::pool::Process;
+use super::protocol::{Frame, FromProcess, RowsIn, RowsOut, ToProcess};
+use super::{Inner, Piece, QueryError};
+use crate::model::{Epoch, Row, batch_of_rows};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Rows of a live view go to a query process in pieces of so many.
+const VIEW_ROWS: usize = 8_192;
+
+/// How a conversation ended.
+struct End {
+    /// Whether the answer was cut off.
+    result: Result<bool, QueryError>,
+    /// Whether the process can be asked again.
+    reusable: bool,
+}
+
+/// Why a conversation did not come to its end.
+enum Broken {
+    /// The process is gone, or said what it should not.
+    Process(io::Error),
+    /// Nobody wants the answer.
+    Unwanted,
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Broken::Process(error)
+    }
+}
+
+impl From<ArrowError> for Broken {
+    fn from(error: ArrowError) -> Self {
+        Broken::Process(io::Error::other(error))
+    }
+}
+
+pub type Pieces = mpsc::Sender<Result<Piece, QueryError>>;
+
+impl Inner {
+    /// Asks a process, and passes on what it says.
+    pub(super) async fn converse(
+        &self,
+        mut process: Process,
+        question: &ToProcess,
+        out: &Pieces,
+    ) -> Result<(), QueryError> {
+        match self.exchange(&mut process, question, out).await {
+            Ok(End { result, reusable }) => {
+                if reusable {
+                    self.pool.give_back(process);
+                }
+                let truncated = result?;
+                let _ = out.send(Ok(Piece::Done { truncated })).await;
+                Ok(())
+            }
+            Err(Broken::Unwanted) => Ok(()),
+            Err(Broken::Process(error)) => Err(process.why(error).await),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        process: &mut Process,
+        question: &ToProcess,
+        out: &Pieces,
+    ) -> Result<End, Broken> {
+        process.say(question).await?;
+        let (views, tables) = match process.hear().await? {
+            FromProcess::Wants { views, tables } => (views, tables),
+            other => return end_of(other),
+        };
+        let epoch = self.send_views(process, views).await?;
+        process.say(&ToProcess::Go).await?;
+        match process.hear().await? {
+            FromProcess::Planned => {}
+            other => return end_of(other),
+        }
+        let mut rows = match process.receive().await? {
+            Frame::Rows(first) => RowsIn::new(first)?,
+            message @ Frame::Message(_) => return end_of(message.read_message()?),
+        };
+        let planned = Piece::Planned {
+            schema: Arc::clone(&rows.schema),
+            epoch,
+            tables,
+        };
+        out.send(Ok(planned)).await.map_err(|_| Broken::Unwanted)?;
+        loop {
+            match process.receive().await? {
+                Frame::Rows(frame) => {
+                    let bytes = frame.len();
+                    for batch in rows.frame(frame)? {
+                        let piece = Ok(Piece::Rows { batch, bytes });
+                        out.send(piece).await.map_err(|_| Broken::Unwanted)?;
+                    }
+                }
+                message @ Frame::Message(_) => return end_of(message.read_message()?),
+            }
+        }
+    }
+
+    /// Sends the rows of live views, all of one epoch.
+    async fn send_views(&self, process: &mut Process, views: Vec<String>) -> Result<Epoch, Broken> {
+        // Whoever waits here holds no rows yet.
+        let _room = self.copies.acquire().await.map_err(io::Error::other)?;
+        let (epoch, snapshots) = self.hub.snapshots(&views);
+        for (name, rows) in views.into_iter().zip(snapshots) {
+            if let (Some(rows), Some(info)) = (rows, self.hub.view(&name)) {
+                process.say(&ToProcess::View { name }).await?;
+                send_view(process, &info.schema, &rows).await?;
+            }
+        }
+        Ok(epoch)
+    }
+}
+
+fn end_of(last: FromProcess) -> Result<End, Broken> {
+    match last {
+        FromProcess::Done {
+            truncated,
+            reusable,
+        } => Ok(End {
+            result: Ok(truncated),
+            reusable,
+        }),
+        FromProcess::Failed { error, reusable } => Ok(End {
+            result: Err(error),
+            reusable,
+        }),
+        FromProcess::Wants { .. } | FromProcess::Planned => {
+            Err(io::Error::other("it spoke out of turn").into())
+        }
+    }
+}
+
+/// Rows of a live view, as a table in which any column may be null: what the plan promised is not needed here.
+async fn send_view(process: &mut Process, schema: &SchemaRef, rows: &[Row]) -> Result<(), Broken> {
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|it| Field::new(it.name(), it.data_type().clone(), true));
+    let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let (mut out, head) = RowsOut::new(&schema)?;
+    process.send(&head).await?;
+    for part in rows.chunks(VIEW_ROWS) {
+        let frame = out.batch(&batch_of_rows(&schema, part.iter())?)?;
+        process.send(&frame).await?;
+        tokio::task::yield_now().await;
+    }
+    process.send(&out.end()?).await?;
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! The stored tables, as ad-hoc queries and the API know them.
+
+use crate::lake::Store;
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use futures::StreamExt;
+use std::sync::Arc;
+
+/// Newest versions of a table that are listed.
+const VERSIONS_LISTED: usize = 20;
+
+/// A lake and the tables of it that can be asked.
+#[derive(Clone, Debug, Default)]
+pub struct Lake {
+    store: Option<Store>,
+    names: Vec<String>,
+}
+
+/// A stored table as it lies there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableDetails {
+    pub version: u64,
+    pub location: String,
+    pub files: Vec<FileDetails>,
+    /// The newest versions, newest first.
+    pub versions: Vec<VersionDetails>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileDetails {
+    pub path: String,
+    pub bytes: u64,
+    pub rows: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionDetails {
+    pub version: u64,
+    pub written_ms: Option<i64>,
+    pub operation: String,
+}
+
+impl Lake {
+    /// The tables of these names.
+    pub fn new(store: Store, names: Vec<String>) -> Self {
+        Lake {
+            store: Some(store),
+            names,
+        }
+    }
+
+    /// Names of all tables: append-only ones, and those of stored views.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Where it lies, as [`Store::open_existing`] takes it.
+    pub fn address(&self) -> Option<String> {
+        let store = self.store.as_ref()?;
+        Some(match &store.folder {
+            Some(folder) => folder.display().to_string(),
+            None => store.url.to_string(),
+        })
+    }
+
+    async fn open(&self, name: &str) -> Result<deltalake::DeltaTable, String> {
+        let store = self.store.as_ref().ok_or("there is no lake")?;
+        store.open_delta(name).await.map_err(|it| it.to_string())
+    }
+
+    /// A table at its newest version.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn provider(&self, name: &str) -> Result<Arc<dyn TableProvider>, String> {
+        crate::sql::delta_provider(&self.open(name).await?).await
+    }
+
+    /// Columns of a table.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn schema(&self, name: &str) -> Result<SchemaRef, String> {
+        self.provider(name).await.map(|it| it.schema())
+    }
+
+    /// What a table's newest version is made of.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn details(&self, name: &str) -> Result<TableDetails, String> {
+        let delta = self.open(name).await?;
+        let snapshot = delta.snapshot().map_err(|it| it.to_string())?;
+        let log = snapshot.log_data();
+        let files = log.iter().map(|it| FileDetails {
+            path: it.path().into_owned(),
+            bytes: u64::try_from(it.size()).unwrap_or_default(),
+            rows: it.num_records().map(|it| it as u64),
+        });
+        let files = files.collect();
+        let version = snapshot.version();
+        let mut versions = Vec::new();
+        let mut history = delta.history(Some(VERSIONS_LISTED));
+        while let Some(entry) = history.next().await {
+            let entry = entry.map_err(|it| it.to_string())?;
+            // Newest first, without gaps.
+            let number = version.saturating_sub(versions.len() as u64);
+            versions.push(VersionDetails {
+                version: number,
+                written_ms: entry.timestamp,
+                operation: entry.operation.unwrap_or_default(),
+            });
+        }
+        drop(history);
+        Ok(TableDetails {
+            version,
+            location: delta.table_url().to_string(),
+            files,
+            versions,
+        })
+    }
+}
