@@ -7,9 +7,12 @@
 use crate::model::{Row, Value};
 use arrow::datatypes::{DataType, Field, Schema};
 use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 
 /// Longest text taken.
 const TEXT_BYTES_MAX: usize = 2_000;
+/// Times that a request may name, from 1700 to 2262: sums and differences of them, and nanoseconds made of them, do not overflow.
+pub const TIMES_US: RangeInclusive<i64> = -8_520_336_000_000_000..=9_214_646_400_000_000;
 
 #[derive(Clone, Debug)]
 pub struct Filter {
@@ -267,15 +270,16 @@ impl Test {
 
 /// A time as ISO 8601 or milliseconds since 1970, in microseconds.
 pub fn time_of(text: &str) -> Option<i64> {
-    if let Ok(millis) = text.parse::<i64>() {
-        return millis.checked_mul(1000);
-    }
-    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
-        return Some(time.timestamp_micros());
-    }
-    chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
-        .ok()
-        .map(|it| it.and_utc().timestamp_micros())
+    let time = if let Ok(millis) = text.parse::<i64>() {
+        millis.checked_mul(1000)
+    } else if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+        Some(time.timestamp_micros())
+    } else {
+        chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
+            .ok()
+            .map(|it| it.and_utc().timestamp_micros())
+    };
+    time.filter(|it| TIMES_US.contains(it))
 }
 
 fn literal_of(word: Word, data_type: &DataType, column: &str) -> Result<Literal, String> {

@@ -8,18 +8,25 @@
 //! of it: of what hardly moves, a small move is no news.
 
 use super::App;
-use super::filter::quoted_name;
+use super::filter::{TIMES_US, quoted_name};
 use super::problem::Problem;
-use crate::model::{Value, iso_of_micros, rows_of_batch, wall_ms};
+use crate::model::{Value, iso_of_micros, rows_of_batch};
 use arrow::datatypes::Schema;
 use axum::extract::{Query, State};
 use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 const STEPS_MAX: i64 = 2_000;
+/// Longest step that can be asked for.
+const STEP_SECONDS_MAX: usize = 86_400;
+/// Bins of latency that are told apart, from a microsecond to some weeks; what lies beyond counts in the outermost.
+const LATENCY_BINS: RangeInclusive<i64> = -20..=64;
+/// Status classes that are told apart; any other is `other`.
+const STATUS_CLASSES: RangeInclusive<i64> = 1..=5;
 /// Steps before the first one shown, from which its expectation comes.
 const BASELINE_STEPS: usize = 30;
 /// Fewer steps than this say nothing about what is normal.
@@ -109,9 +116,8 @@ pub async fn history(
         )
         .hint("a view with window_start, requests and errors, and without other keys, gives the charts their history"));
     };
-    let now = i64::try_from(wall_ms()).unwrap_or_default() * 1000;
     let window = window_us(&app, &overall);
-    let range = range_of(&query, now, window)?;
+    let range = range_of(&query, window)?;
     let status = app.status.status();
     let versions = status.commit.map(|it| it.versions).unwrap_or_default();
     let epoch = app.hub.epoch();
@@ -150,18 +156,10 @@ pub async fn history(
 }
 
 /// The range asked for, in whole steps; the last hour if nothing is said.
-fn range_of(query: &HashMap<String, String>, now: i64, window: i64) -> Result<Range, Problem> {
-    let to = super::time_parameter(query, "to")?.unwrap_or(now);
-    let from = super::time_parameter(query, "from")?.unwrap_or(to - 3_600 * SECOND_US);
-    if to <= from {
-        return Err(Problem::bad_request(
-            "bad_parameter",
-            "`from` must be before `to`",
-        ));
-    }
-    let least = (to - from) / STEPS_MAX;
-    let asked = super::number(query, "step", 0, 86_400)?;
-    let step = match i64::try_from(asked).unwrap_or_default() * SECOND_US {
+fn range_of(query: &HashMap<String, String>, window: i64) -> Result<Range, Problem> {
+    let (from, to) = super::time_range(query, 3_600 * SECOND_US)?;
+    let least = (to - from) / STEPS_MAX + 1;
+    let step = match super::number(query, "step", 0, STEP_SECONDS_MAX)? as i64 * SECOND_US {
         0 => window.max((to - from) / 240),
         it => it.max(least),
     };
@@ -195,6 +193,8 @@ fn window_us(app: &App, view: &str) -> i64 {
 /// Rows of a windowed view between two times: stored ones, then live ones from the oldest live window on.
 fn rows_between(app: &App, view: &str, from: i64, to: i64) -> String {
     let name = quoted_name(view);
+    let within = |it: i64| it.clamp(*TIMES_US.start(), *TIMES_US.end());
+    let (from, to) = (within(from), within(to).max(within(from)));
     let live_from = app
         .hub
         .oldest_window(view)
@@ -235,7 +235,7 @@ async fn fill_overall(
     range: &Range,
     history: &mut History,
 ) -> Result<(), Problem> {
-    let before = range.step * i64::try_from(BASELINE_STEPS).unwrap_or_default();
+    let before = range.step * BASELINE_STEPS as i64;
     let wider = Range {
         from: range.from - before,
         ..*range
@@ -362,11 +362,17 @@ async fn fill_status(app: &App, range: &Range, history: &mut History) -> Result<
         ) else {
             continue;
         };
+        let name = match STATUS_CLASSES.contains(&class) {
+            true => class.to_string(),
+            false => "other".to_owned(),
+        };
         let series = history
             .by_status
-            .entry(class.to_string())
+            .entry(name)
             .or_insert_with(|| vec![None; steps]);
-        series[at] = row[2].as_f64();
+        if let Some(requests) = row[2].as_f64() {
+            series[at] = Some(series[at].unwrap_or(0.0) + requests);
+        }
     }
     history.sql.insert("by_status".to_owned(), sql);
     Ok(())
@@ -451,7 +457,11 @@ async fn fill_latency(app: &App, range: &Range, history: &mut History) -> Result
     );
     let rows = ask(app, &sql).await?;
     history.sql.insert("latency".to_owned(), sql);
-    let bins = rows.iter().filter_map(|it| it[1].as_i64());
+    let bin_of = |row: &[Value]| {
+        let bin = row[1].as_i64()?;
+        Some(bin.clamp(*LATENCY_BINS.start(), *LATENCY_BINS.end()))
+    };
+    let bins = rows.iter().filter_map(|it| bin_of(it));
     let (Some(low), Some(high)) = (bins.clone().min(), bins.max()) else {
         return Ok(());
     };
@@ -463,11 +473,9 @@ async fn fill_latency(app: &App, range: &Range, history: &mut History) -> Result
     };
     for row in rows {
         let step = row[0].as_i64().and_then(|it| step_at(range, it, steps));
-        let bin = row[1]
-            .as_i64()
-            .and_then(|it| usize::try_from(it - low).ok());
+        let bin = bin_of(&row).and_then(|it| usize::try_from(it - low).ok());
         if let (Some(step), Some(bin), Some(count)) = (step, bin, row[2].as_f64()) {
-            latency.counts[step][bin] = count;
+            latency.counts[step][bin] += count;
         }
     }
     history.latency = Some(latency);
@@ -493,8 +501,8 @@ async fn ago(
         rows_between(
             app,
             view,
-            (end - length) / window * window,
-            end / window * window
+            (end - length).div_euclid(window) * window,
+            end.div_euclid(window) * window
         )
     );
     let Some(row) = ask(app, &sql).await?.into_iter().next() else {
@@ -531,11 +539,46 @@ mod tests {
     #[test]
     fn steps_are_whole_windows_and_bounded() {
         let query = |step: &str| HashMap::from([("step".to_owned(), step.to_owned())]);
-        let now = 1_700_000_000 * SECOND_US;
-        let range = range_of(&query("90"), now, 60 * SECOND_US).expect("a good range");
+        let range = range_of(&query("90"), 60 * SECOND_US).expect("a good range");
         assert_eq!(range.step, 120 * SECOND_US);
         assert_eq!(range.from % range.step, 0);
-        assert!(now < range.to);
-        assert!(range_of(&query("x"), now, 60 * SECOND_US).is_err());
+        assert!(range.from < range.to);
+        assert!(range_of(&query("x"), 60 * SECOND_US).is_err());
+    }
+
+    #[test]
+    fn no_range_has_many_steps_and_none_overflows() {
+        let ends = [
+            "-9223372036854775808",
+            "-5000000000000000",
+            "-8520336000000",
+            "0",
+            "1767225600000",
+            "9214646400000",
+            "5000000000000000",
+            "9223372036854775807",
+            "1700-01-01T00:00:00Z",
+            "2262-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ];
+        let steps = ["", "1", "60", "86400", "18446744073709551615"];
+        for (from, to) in ends.iter().flat_map(|from| ends.map(|to| (*from, to))) {
+            for (step, window) in steps
+                .iter()
+                .flat_map(|step| [1, 60, 86_400].map(|it| (*step, it)))
+            {
+                let query = [("from", from), ("to", to), ("step", step)];
+                let query = query.map(|it| (it.0.to_owned(), it.1.to_owned())).into();
+                if let Ok(range) = range_of(&query, window * SECOND_US) {
+                    let count = (range.to - range.from) / range.step;
+                    assert!((1..=STEPS_MAX + 2).contains(&count), "{query:?}: {count}");
+                    let all = TIMES_US.start() - range.step..=TIMES_US.end() + range.step;
+                    assert!(
+                        all.contains(&range.from) && all.contains(&range.to),
+                        "{query:?}"
+                    );
+                }
+            }
+        }
     }
 }

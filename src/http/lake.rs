@@ -80,7 +80,9 @@ pub async fn table(
             .into_iter()
             .map(|it| LakeVersion {
                 version: it.version,
-                written: it.written_ms.map(|ms| iso_of_micros(ms * 1000)),
+                written: it
+                    .written_ms
+                    .map(|ms| iso_of_micros(ms.saturating_mul(1000))),
                 operation: it.operation,
             })
             .collect(),

@@ -5,17 +5,17 @@
 
 use super::App;
 use super::entry::{EntryReader, tail_table};
-use super::filter::{Filter, quoted_name};
+use super::filter::{Filter, TIMES_US, quoted_name};
 use super::problem::Problem;
 use super::wire::type_name;
-use crate::model::{Value, iso_of_micros, rows_of_batch, value_at, wall_ms};
+use crate::model::{Value, iso_of_micros, rows_of_batch, value_at};
 use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN, TableSpec};
 use axum::extract::{Path, Query, State};
 use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 const ROWS_DEFAULT: usize = 500;
@@ -24,6 +24,9 @@ const BUCKETS_DEFAULT: usize = 120;
 const BUCKETS_MAX: usize = 1_000;
 const VALUES_MAX: usize = 10;
 const SECOND_US: i64 = 1_000_000;
+/// Levels told apart; all others are one.
+const LEVELS_MAX: usize = 10;
+const OTHER_LEVELS: &str = "OTHER";
 /// Columns whose frequent values are counted, as far as a table has them.
 const FACETS: [&str; 6] = ["level", "source", "endpoint", "path", "status", "method"];
 
@@ -142,15 +145,7 @@ fn asked<'a>(app: &'a App, query: &HashMap<String, String>) -> Result<Asked<'a>,
     let (_, table) = tail_table(&app.dataflow).ok_or_else(missing)?;
     let schema = table.plan.schema();
     let time = table.event_time.ok_or_else(missing)?;
-    let now = i64::try_from(wall_ms()).unwrap_or_default() * 1000;
-    let to = super::time_parameter(query, "to")?.unwrap_or(now);
-    let from = super::time_parameter(query, "from")?.unwrap_or(to - 900 * SECOND_US);
-    if to <= from {
-        return Err(Problem::bad_request(
-            "bad_parameter",
-            "`from` must be before `to`",
-        ));
-    }
+    let (from, to) = super::time_range(query, 900 * SECOND_US)?;
     let filter = query
         .get("where")
         .filter(|it| !it.trim().is_empty())
@@ -229,7 +224,8 @@ pub async fn page(
 fn place_of(cursor: &str) -> Option<(i64, i64, i64)> {
     let mut parts = cursor.split('.').map(|it| it.parse::<i64>().ok());
     let place = (parts.next()??, parts.next()??, parts.next()??);
-    parts.next().is_none().then_some(place)
+    let is_whole = parts.next().is_none() && TIMES_US.contains(&place.0);
+    is_whole.then_some(place)
 }
 
 pub async fn summary(
@@ -270,15 +266,18 @@ pub async fn summary(
         committed_epoch: app.status.status().commit.map(|it| it.epoch.0),
         ..LogSummary::default()
     };
-    for row in rows(&app, &sql).await? {
+    let rows_by_level = rows(&app, &sql).await?;
+    let shown = frequent_levels(&rows_by_level);
+    for row in rows_by_level {
         let count = count_of(&row[2]);
         summary.total += count;
         let at = row[0]
             .as_i64()
             .and_then(|it| usize::try_from((it - first) / step).ok());
+        let level = Some(text_of(&row[1])).filter(|it| shown.contains(it));
         let counts = summary
             .by_level
-            .entry(text_of(&row[1]))
+            .entry(level.unwrap_or_else(|| OTHER_LEVELS.to_owned()))
             .or_insert_with(|| vec![0; times.len()]);
         if let Some(slot) = at.and_then(|it| counts.get_mut(it)) {
             *slot += count;
@@ -314,6 +313,18 @@ pub async fn summary(
     }
     summary.elapsed_ms = began.elapsed().as_secs_f64() * 1000.0;
     Ok(JsonBody(summary))
+}
+
+/// The levels that are told apart: whatever the records say, an answer has a few series.
+fn frequent_levels(rows: &[Vec<Value>]) -> BTreeSet<String> {
+    let mut totals: BTreeMap<String, u64> = BTreeMap::new();
+    for row in rows {
+        *totals.entry(text_of(&row[1])).or_default() += count_of(&row[2]);
+    }
+    let mut totals: Vec<(String, u64)> = totals.into_iter().collect();
+    totals.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let most = totals.into_iter().take(LEVELS_MAX);
+    most.map(|it| it.0).collect()
 }
 
 async fn rows(app: &App, sql: &str) -> Result<Vec<Vec<Value>>, Problem> {
@@ -443,4 +454,36 @@ pub async fn values(
         records,
         values,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_bounded_whatever_the_records_say() {
+        let row = |level: usize, count: i64| {
+            vec![
+                Value::Timestamp(0),
+                Value::Text(format!("level {level}").into()),
+                Value::Int(count),
+            ]
+        };
+        let mut rows: Vec<Vec<Value>> = (0..1_000).map(|it| row(it, 1)).collect();
+        rows.push(row(77, 5));
+        let levels = frequent_levels(&rows);
+        assert_eq!(levels.len(), LEVELS_MAX);
+        assert!(levels.contains("level 77"));
+    }
+
+    #[test]
+    fn a_cursor_names_a_time_that_can_be() {
+        assert_eq!(
+            place_of("1700000000000000.3.42"),
+            Some((1_700_000_000_000_000, 3, 42))
+        );
+        for wrong in ["", "1.2", "1.2.3.4", "a.b.c", "9223372036854775807.1.1"] {
+            assert_eq!(place_of(wrong), None, "{wrong}");
+        }
+    }
 }

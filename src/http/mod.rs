@@ -238,7 +238,27 @@ fn time_parameter(query: &HashMap<String, String>, name: &str) -> Result<Option<
         None => Ok(None),
         Some(text) => filter::time_of(text).map(Some).ok_or_else(|| {
             Problem::bad_request("bad_parameter", format!("{name}={text} is not a time"))
-                .hint("write it as 2026-01-31T12:00:00Z or as milliseconds since 1970")
+                .hint("write it as 2026-01-31T12:00:00Z or as milliseconds since 1970; between 1700 and 2262")
         }),
+    }
+}
+
+/// The times `from` and `to` of a request, in microseconds: up to now if nothing is said, and so long before it.
+fn time_range(query: &HashMap<String, String>, length_us: i64) -> Result<(i64, i64), Problem> {
+    let now = i64::try_from(crate::model::wall_ms() * 1000).map_err(|_| {
+        Problem::new(
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+            "bad_clock",
+            "the clock of this machine is wrong",
+        )
+    })?;
+    let to = time_parameter(query, "to")?.unwrap_or(now);
+    let from = time_parameter(query, "from")?.unwrap_or(to - length_us);
+    match from < to {
+        true => Ok((from, to)),
+        false => Err(Problem::bad_request(
+            "bad_parameter",
+            "`from` must be before `to`",
+        )),
     }
 }
