@@ -4,8 +4,9 @@
 //! that no minute is there twice. Every series says which SQL it is, so a person can look at the rows behind it.
 //! A coarser step adds up counts and keeps the worst of percentiles: a spike of one minute is seen in a chart of a week.
 //!
-//! Expected bands are the median of the 30 steps before, plus and minus four times their median deviation, but at least a tenth
-//! of it: of what hardly moves, a small move is no news.
+//! Expected bands are the median of the last 30 usual steps, plus and minus four times their median deviation, but at least a tenth
+//! of it: of what hardly moves, a small move is no news. A step outside of its band is an incident and not usual, however many follow; only when
+//! as many come in a row as a band is made of, they are what is usual from now on.
 
 use super::App;
 use super::filter::{TIMES_US, quoted_name};
@@ -16,7 +17,7 @@ use axum::extract::{Query, State};
 use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ const BASELINE_STEPS: usize = 30;
 const BASELINE_STEPS_MIN: usize = 10;
 /// Deviations to either side; 1.4826 makes the median deviation one standard deviation of a normal distribution.
 const BAND_DEVIATIONS: f64 = 4.0 * 1.4826;
+const BAND_MEAN_DEVIATIONS: f64 = 4.0 * 1.2533;
 /// A band is at least this share of its middle, to either side.
 const BAND_SHARE_MIN: f64 = 0.1;
 /// Endpoints told apart; all others are one.
@@ -133,7 +135,7 @@ pub async fn history(
             .collect(),
         window_seconds: window / SECOND_US,
         expected_rule: format!(
-            "median of the {BASELINE_STEPS} steps before, ± 4 median deviations, at least a tenth"
+            "median of the last {BASELINE_STEPS} usual steps, ± 4 median deviations, at least a tenth; steps outside are not usual, unless {BASELINE_STEPS} come in a row"
         ),
         ..History::default()
     };
@@ -314,26 +316,56 @@ fn error_rate(columns: &[String], series: &[Numbers]) -> Numbers {
     requests.iter().zip(errors).map(rate).collect()
 }
 
-/// Bands for all values after the first `skip`, each from the values before it.
+/// Bands for all values after the first `skip`, each from the usual values before it.
 fn expected(values: &[Option<f64>], skip: usize) -> Band {
     let mut band = Band::default();
-    for at in skip..values.len() {
-        let mut before: Vec<f64> = values[at.saturating_sub(BASELINE_STEPS)..at]
-            .iter()
-            .filter_map(|it| *it)
-            .collect();
-        if before.len() < BASELINE_STEPS_MIN {
-            band.low.push(None);
-            band.high.push(None);
+    let before: Vec<f64> = values[..skip].iter().flatten().copied().collect();
+    let mut usual = VecDeque::from(before);
+    if let Some((low, high)) = band_of(&usual) {
+        usual.retain(|it| low <= *it && *it <= high);
+    }
+    let mut unusual = VecDeque::new();
+    for value in &values[skip..] {
+        let around = band_of(&usual);
+        band.low.push(around.map(|it| it.0));
+        band.high.push(around.map(|it| it.1));
+        let Some(value) = *value else {
             continue;
+        };
+        match around {
+            Some((low, high)) if value < low || high < value => {
+                unusual.push_back(value);
+                if unusual.len() == BASELINE_STEPS {
+                    usual = std::mem::take(&mut unusual);
+                }
+            }
+            Some(_) | None => {
+                unusual.clear();
+                usual.push_back(value);
+                if BASELINE_STEPS < usual.len() {
+                    usual.pop_front();
+                }
+            }
         }
-        let middle = median(&mut before);
-        let mut deviations: Vec<f64> = before.iter().map(|it| (it - middle).abs()).collect();
-        let width = (BAND_DEVIATIONS * median(&mut deviations)).max(BAND_SHARE_MIN * middle);
-        band.low.push(Some((middle - width).max(0.0)));
-        band.high.push(Some(middle + width));
     }
     band
+}
+
+/// Where the next of these values is expected; nothing if they are too few to say.
+fn band_of(usual: &VecDeque<f64>) -> Option<(f64, f64)> {
+    if usual.len() < BASELINE_STEPS_MIN {
+        return None;
+    }
+    let mut values: Vec<f64> = usual.iter().copied().collect();
+    let middle = median(&mut values);
+    let mut deviations: Vec<f64> = values.iter().map(|it| (it - middle).abs()).collect();
+    let width = match median(&mut deviations) {
+        // More than half of them are the same; the mean deviation of a normal distribution is 0.8 standard ones.
+        0.0 => BAND_MEAN_DEVIATIONS * deviations.iter().sum::<f64>() / deviations.len() as f64,
+        deviation => BAND_DEVIATIONS * deviation,
+    };
+    let width = width.max(BAND_SHARE_MIN * middle.abs());
+    Some(((middle - width).max(0.0), middle + width))
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -534,6 +566,45 @@ mod tests {
             1.0 < high && high < 10.0,
             "the outlier does not widen its own band: {high}"
         );
+    }
+
+    /// A rate that hovers around 10 in small steps.
+    fn calm(count: usize) -> Vec<Option<f64>> {
+        (0..count)
+            .map(|it| Some(10.0 + (it * 7 % 5) as f64 / 10.0))
+            .collect()
+    }
+
+    #[test]
+    fn a_past_incident_is_not_what_is_expected() {
+        // Twenty minutes of 25, calm, and the same again: the second is as far outside as the first.
+        let mut values = calm(120);
+        for at in (40..60).chain(80..100) {
+            values[at] = Some(25.0);
+        }
+        let band = expected(&values, BASELINE_STEPS);
+        for at in BASELINE_STEPS..120 {
+            let high = band.high[at - BASELINE_STEPS].expect("enough is known");
+            assert!(10.4 < high && high < 13.0, "step {at}: {high}");
+        }
+    }
+
+    #[test]
+    fn an_incident_before_the_range_is_not_learned_either() {
+        let mut values = calm(60);
+        values[12..24].fill(Some(25.0));
+        let band = expected(&values, BASELINE_STEPS);
+        assert!(band.high.iter().all(|it| it.is_some_and(|it| it < 13.0)));
+    }
+
+    #[test]
+    fn a_new_level_is_usual_when_it_has_lasted() {
+        let mut values = calm(120);
+        values[40..].fill(Some(25.0));
+        let band = expected(&values, BASELINE_STEPS);
+        let high_at = |at: usize| band.high[at - BASELINE_STEPS].expect("enough is known");
+        assert!(high_at(40 + BASELINE_STEPS - 1) < 13.0);
+        assert!(25.0 < high_at(40 + BASELINE_STEPS));
     }
 
     #[test]
