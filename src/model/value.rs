@@ -163,6 +163,10 @@ pub fn value_at(array: &dyn Array, index: usize) -> Value {
         DataType::Utf8 => Value::Text(array.as_string::<i32>().value(index).into()),
         DataType::LargeUtf8 => Value::Text(array.as_string::<i64>().value(index).into()),
         DataType::Utf8View => Value::Text(array.as_string_view().value(index).into()),
+        DataType::Binary => text_of_bytes(array.as_binary::<i32>().value(index)),
+        DataType::LargeBinary => text_of_bytes(array.as_binary::<i64>().value(index)),
+        DataType::BinaryView => text_of_bytes(array.as_binary_view().value(index)),
+        DataType::FixedSizeBinary(_) => text_of_bytes(array.as_fixed_size_binary().value(index)),
         DataType::Date32 => Value::Date(array.as_primitive::<Date32Type>().value(index)),
         DataType::Timestamp(TimeUnit::Microsecond, _) => Value::Timestamp(
             array
@@ -176,6 +180,17 @@ pub fn value_at(array: &dyn Array, index: usize) -> Value {
         }
         _ => arrow::util::display::array_value_to_string(array, index)
             .map_or(Value::Null, |it| Value::Text(it.into())),
+    }
+}
+
+/// Bytes for people: the text they are, else `\x` and their hexadecimal digits.
+fn text_of_bytes(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Value::Text(text.into()),
+        Err(_) => {
+            let digits: String = bytes.iter().map(|it| format!("{it:02x}")).collect();
+            Value::Text(format!("\\x{digits}").into())
+        }
     }
 }
 
