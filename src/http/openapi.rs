@@ -62,6 +62,14 @@ struct ColumnBody {
 struct Tables {
     tables: Vec<TableBody>,
     functions: Vec<String>,
+    /// Queries to begin with.
+    samples: Vec<SampleBody>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct SampleBody {
+    name: String,
+    query: String,
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::wire::{RowWriter, type_name};
 use super::{App, EPOCH_HEADER, PARTIAL_HEADER};
 use crate::model::rows_of_batch;
-use crate::sql::query::Answer;
+use crate::sql::query::{Answer, SAMPLES};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -111,6 +111,15 @@ pub async fn cancel(
     }
 }
 
+/// The samples for which the stored log has the columns.
+fn samples_over(logs: &arrow::datatypes::Schema) -> Vec<Json> {
+    let has = |it: &&str| logs.column_with_name(it).is_some();
+    let fitting = SAMPLES.iter().filter(|it| it.columns.iter().all(has));
+    fitting
+        .map(|it| json!({"name": it.name, "query": it.query}))
+        .collect()
+}
+
 /// Everything that can be queried, with columns.
 pub async fn tables(State(app): State<Arc<App>>) -> Response {
     let columns = |schema: &arrow::datatypes::Schema| -> Json {
@@ -126,13 +135,18 @@ pub async fn tables(State(app): State<Arc<App>>) -> Response {
         .into_iter()
         .map(|(info, rows)| json!({"name": info.name, "kind": "live view", "columns": columns(&info.schema), "rows": rows}))
         .collect();
+    let mut samples = Vec::new();
     for name in app.queries.lake().names() {
         if let Ok(schema) = app.queries.lake().schema(name).await {
+            if name == "logs" {
+                samples = samples_over(&schema);
+            }
             all.push(json!({"name": format!("lake.{name}"), "kind": "lake table", "columns": columns(&schema)}));
         }
     }
     for (name, _) in &app.dataflow.aliases {
         all.push(json!({"name": name, "kind": "plain view", "columns": []}));
     }
-    JsonBody(json!({"tables": all, "functions": app.queries.functions()})).into_response()
+    JsonBody(json!({"tables": all, "functions": app.queries.functions(), "samples": samples}))
+        .into_response()
 }

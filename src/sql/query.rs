@@ -20,12 +20,14 @@ mod lake;
 mod pool;
 mod process;
 mod protocol;
+mod samples;
 #[cfg(test)]
 mod tests;
 
 pub use error::QueryError;
 pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
 pub use process::answer_queries;
+pub use samples::{SAMPLES, Sample};
 
 use crate::model::Epoch;
 use crate::plan::Dataflow;

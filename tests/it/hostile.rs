@@ -354,42 +354,6 @@ async fn no_range_of_time_ends_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_range_of_time_ends_the_server() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), 500, &[]);
-    let client = reqwest::Client::new();
-    until_stored(&client, &server.url, 500).await;
-    let ends = [
-        "-9223372036854775808",
-        "-5000000000000000",
-        "0",
-        "5000000000000000",
-        "9223372036854775807",
-        "1700-01-01T00:00:00Z",
-        "2262-01-01T00:00:00Z",
-    ];
-    for path in [
-        "history?step=60",
-        "history?step=1",
-        "logs/summary?buckets=1000",
-        "logs?limit=5",
-    ] {
-        for (from, to) in ends.iter().flat_map(|from| ends.map(|to| (from, to))) {
-            let url = format!("{}/api/v1/{path}&from={from}&to={to}", server.url);
-            let asked = tokio::time::timeout(PATIENCE, client.get(&url).send());
-            let status = asked.await.expect(&url).expect(&url).status();
-            assert!(status == 200 || status == 400, "{url}: {status}");
-        }
-    }
-    let (own, _) = server.memory();
-    assert!(
-        own >> 20 <= SERVER_MIB,
-        "the server holds {} MiB",
-        own >> 20
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_prints_every_row_or_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let records = 30_000;

@@ -203,3 +203,24 @@ async fn a_query_that_runs_at_a_stop_is_answered() {
     assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(problem.code, "stopping");
 }
+
+#[test]
+fn samples_are_offered_where_they_can_run() {
+    let columns = |names: &[&str]| {
+        let fields = names.iter().map(|it| Field::new(*it, DataType::Utf8, true));
+        Schema::new(fields.collect::<Vec<_>>())
+    };
+    let some = ["timestamp", "status", "response_time", "endpoint"];
+    let names = |schema: &Schema| -> Vec<Json> {
+        samples_over(schema)
+            .into_iter()
+            .map(|it| it["name"].clone())
+            .collect()
+    };
+    assert_eq!(
+        names(&columns(&some)),
+        ["Requests per minute", "Top error endpoints"]
+    );
+    let all = [&some[..], &["user_id", "session_id", "source", "level"]].concat();
+    assert_eq!(names(&columns(&all)).len(), 4);
+}

@@ -158,48 +158,16 @@ async fn ask(queries: &Queries, sql: &str) -> Vec<Vec<String>> {
 #[tokio::test]
 async fn the_sample_queries_run_unchanged() {
     let queries = queries(limits()).await;
-    let errors = "SELECT endpoint, count(*) as error_count,
-       avg(response_time) as avg_response_time
-FROM delta_lake.logs
-WHERE status >= 400 AND timestamp >= current_timestamp() - interval 1 hour
-GROUP BY endpoint
-ORDER BY error_count DESC
-LIMIT 5";
+    let [minutes, errors, users, anomalies] = SAMPLES.map(|it| it.query);
     assert_eq!(ask(&queries, errors).await, [["/b", "2", "760.0"]]);
-    let users = "SELECT
-  user_id,
-  count(distinct session_id) as sessions,
-  count(*) as page_views,
-  sum(response_time) / count(*) as avg_session_time
-FROM delta_lake.logs
-WHERE timestamp >= current_date()
-GROUP BY user_id
-ORDER BY page_views DESC
-LIMIT 10";
     assert_eq!(
         ask(&queries, users).await,
         [["u1", "2", "2", "755.0"], ["u2", "1", "1", "20.0"]]
     );
-    let anomalies = "SELECT
-  endpoint, source, level,
-  count(*) as anomaly_count,
-  max(response_time) as max_response_time
-FROM delta_lake.logs
-WHERE (level = 'ERROR' OR response_time > 1000)
-  AND timestamp >= current_timestamp() - interval 30 minutes
-GROUP BY endpoint, source, level
-ORDER BY anomaly_count DESC";
     assert_eq!(
         ask(&queries, anomalies).await,
         [["/b", "web", "ERROR", "1", "1500.0"]]
     );
-    let minutes = "SELECT date_trunc('minute', timestamp) as minute, count(*) as total_requests,
-       sum(case when status >= 400 then 1 else 0 end) as errors, avg(response_time) as avg_response_time
-FROM delta_lake.logs
-WHERE timestamp >= current_timestamp() - interval 1 day
-GROUP BY date_trunc('minute', timestamp)
-ORDER BY minute DESC
-LIMIT 10";
     let rows = ask(&queries, minutes).await;
     assert_eq!(
         (rows.len(), &rows[0][1..]),
@@ -541,4 +509,11 @@ async fn a_queue_has_an_end() {
         tokio::task::yield_now().await;
     }
     assert_eq!(ask(&queries, "SELECT requests FROM totals").await, [["7"]]);
+}
+
+#[tokio::test]
+async fn bytes_are_shown_as_the_text_they_are() {
+    let queries = queries(limits()).await;
+    let sql = "SELECT CAST('Zürich' AS BYTEA) AS a, X'00c328' AS b, X'' AS c";
+    assert_eq!(ask(&queries, sql).await, [["Zürich", "\\\\x00c328", ""]]);
 }

@@ -1080,12 +1080,18 @@ export interface components {
       query: string;
       /** Format: uint64 */
       limit?: number | null;
-      /** @description Give the rows of an export, which may be many more. */
+      /** @description Give all rows, as they come: for answers that are kept and not read. */
       export?: boolean | null;
     };
     Tables: {
       tables: components['schemas']['TableBody'][];
       functions: string[];
+      /** @description Queries to begin with. */
+      samples: components['schemas']['SampleBody'][];
+    };
+    SampleBody: {
+      name: string;
+      query: string;
     };
     TableBody: {
       name: string;

@@ -26,7 +26,7 @@ export function Catalog({ catalog, text, onPick }: CatalogProps) {
       className="order-last flex w-full shrink-0 flex-col gap-3 overflow-y-auto rounded border border-line bg-panel p-3 md:order-first md:w-60"
     >
       <Group name="Samples" open>
-        {SAMPLES.filter(({ query }) => known(query)).map(({ name, query }) => (
+        {[...(catalog?.samples ?? []), ...SAMPLES.filter(({ query }) => known(query))].map(({ name, query }) => (
           <Entry key={name} onClick={() => onPick(query)}>
             {name}
           </Entry>

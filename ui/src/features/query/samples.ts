@@ -1,4 +1,4 @@
-/** Queries to begin with. The first four are those people bring from elsewhere, in their own spelling. */
+/** Queries to begin with, besides those the server offers. */
 export interface Sample {
   name: string;
   query: string;
