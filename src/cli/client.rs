@@ -1,6 +1,6 @@
 //! `tail`: changes of a view, as a running server tells them.
 
-use super::sql::problem;
+use super::sql::{printable_json, problem};
 use anyhow::{Context, Result, bail};
 use futures::StreamExt;
 use serde_json::Value;
@@ -46,7 +46,7 @@ fn print_frame(frame: &str) -> Result<()> {
     match event {
         "snapshot" | "reset" => {
             for row in data["rows"].as_array().into_iter().flatten() {
-                println!("  {row}");
+                println!("  {}", printable_json(row));
             }
         }
         "changes" => {
@@ -56,10 +56,10 @@ fn print_frame(frame: &str) -> Result<()> {
                 } else {
                     '+'
                 };
-                println!("{sign} {}", change["row"]);
+                println!("{sign} {}", printable_json(&change["row"]));
             }
         }
-        "bye" => eprintln!("the server says: {}", data["reason"]),
+        "bye" => eprintln!("the server says: {}", printable_json(&data["reason"])),
         _ => {}
     }
     Ok(())

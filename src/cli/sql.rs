@@ -309,6 +309,18 @@ fn printable(text: &str) -> String {
     safe
 }
 
+/// JSON whose texts cannot steer a terminal either, and which means the same.
+pub fn printable_json(value: &Value) -> String {
+    let mut safe = String::new();
+    for character in value.to_string().chars() {
+        match is_steering(character) {
+            true => safe.push_str(&format!("\\u{:04x}", u32::from(character))),
+            false => safe.push(character),
+        }
+    }
+    safe
+}
+
 /// Controls, and what turns the direction of writing around or cannot be seen.
 fn is_steering(character: char) -> bool {
     character.is_control()

@@ -42,6 +42,12 @@ fn a_text_cannot_steer_the_terminal() {
         "\\u{1b}]0;owned\\u{7}\\u{1b}[31m\\rx\\n\\u{9b}2J\\u{202e}\\u{7f}"
     );
     assert_eq!(cell(&json!("Zürich ✓ 東京")), "Zürich ✓ 東京");
+    let json = printable_json(&json!({"text": hostile}));
+    assert!(!json.contains(is_steering), "{json}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&json).unwrap(),
+        json!({"text": hostile})
+    );
     let refused = json!({"detail": "no column \u{1b}[2J", "hint": "there are: a"}).to_string();
     assert_eq!(problem(&refused), "no column \\u{1b}[2J; there are: a");
 }
