@@ -213,7 +213,7 @@ async fn hostile_queries_end_within_their_limits_and_harm_nobody() {
         "--query-memory",
         &memory,
         "--query-time-limit",
-        "5",
+        "20",
         "--query-concurrency",
         "4",
     ];
