@@ -42,7 +42,7 @@ enum Begun {
     /// It has ended already.
     Whole(Response),
     /// Its head, and the rest that comes.
-    Large(Vec<u8>, Export),
+    Large(Vec<u8>, Box<Export>),
 }
 
 pub async fn respond(
@@ -85,7 +85,7 @@ async fn export(
             ];
             let body = Body::from_stream(first.chain(rest));
             if told.send(Ok((headers, body).into_response())).is_ok() {
-                send(export, sender).await;
+                send(*export, sender).await;
             }
         }
     }
@@ -119,7 +119,7 @@ async fn begin(mut running: Running, format: &Format) -> Result<Begun, Problem> 
             Step::More => head.extend(export.writer.take()),
         }
         if HEAD_BYTES < head.len() {
-            return Ok(Begun::Large(head, export));
+            return Ok(Begun::Large(head, Box::new(export)));
         }
     };
     head.extend(export.writer.finish(&ending).map_err(unwritable)?);
