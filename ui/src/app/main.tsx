@@ -8,6 +8,7 @@ import { ApiError, BASE } from '../api/client';
 import { startLive } from '../api/live';
 import { createStore } from '../api/store';
 import { LiveProvider } from '../shared/live';
+import { fetchParts } from '../shared/part';
 import { startTheme } from '../shared/theme';
 import './app.css';
 import { Boundary } from './Boundary';
@@ -31,7 +32,10 @@ const queries = new QueryClient({
 let wasLive = false;
 live.store.subscribe(() => {
   const isLive = live.store.get().link.status === 'live';
-  if (isLive && !wasLive) void queries.invalidateQueries();
+  if (isLive && !wasLive) {
+    void queries.invalidateQueries();
+    fetchParts();
+  }
   wasLive = isLive;
 });
 

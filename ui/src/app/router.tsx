@@ -3,12 +3,18 @@
  *
  * Each address has one part, so that the page works in any folder of a server.
  */
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
+import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router';
 import { BASE } from '../api/client';
 import { Overview } from '../features/overview/Overview';
+import { part } from '../shared/part';
 import { readSearch } from '../shared/search';
 import { Frame } from './Frame';
 import { NotFound } from './NotFound';
+
+const Logs = part(async () => (await import('../features/logs/Logs')).Logs);
+const Query = part(async () => (await import('../features/query/QueryPage')).QueryPage);
+const Anomalies = part(async () => (await import('../features/anomalies/Anomalies')).Anomalies);
+const Pipeline = part(async () => (await import('../features/pipeline/PipelinePage')).PipelinePage);
 
 export function makeRouter() {
   const root = createRootRoute({ component: Frame, notFoundComponent: NotFound, validateSearch: readSearch });
@@ -17,25 +23,12 @@ export function makeRouter() {
   return createRouter({
     routeTree: root.addChildren([
       page('/', Overview),
-      page(
-        '/logs',
-        lazyRouteComponent(() => import('../features/logs/Logs'), 'Logs'),
-      ),
-      page(
-        '/query',
-        lazyRouteComponent(() => import('../features/query/QueryPage'), 'QueryPage'),
-      ),
-      page(
-        '/anomalies',
-        lazyRouteComponent(() => import('../features/anomalies/Anomalies'), 'Anomalies'),
-      ),
-      page(
-        '/pipeline',
-        lazyRouteComponent(() => import('../features/pipeline/PipelinePage'), 'PipelinePage'),
-      ),
+      page('/logs', Logs),
+      page('/query', Query),
+      page('/anomalies', Anomalies),
+      page('/pipeline', Pipeline),
     ]),
     basepath: new URL(BASE).pathname,
-    defaultPreload: 'intent',
     // Values stand in the address as people would write them.
     parseSearch: text => Object.fromEntries(new URLSearchParams(text)),
     stringifySearch: search => {
