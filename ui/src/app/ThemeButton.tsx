@@ -1,4 +1,5 @@
 /** Dark, light, or as the system has it. */
+import { SunMoon } from 'lucide-react';
 import { type Choice, chooseTheme, themeChoice } from '../shared/theme';
 import { Button } from '../shared/ui/button';
 import { Menu } from '../shared/ui/menu';
@@ -10,7 +11,7 @@ export function ThemeButton() {
     <Menu
       trigger={
         <Button kind="quiet" title="Theme">
-          <span aria-hidden="true">◐</span>
+          <SunMoon size={16} aria-hidden="true" />
           <span className="sr-only">Theme</span>
         </Button>
       }

@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { PALETTES, type Palette, type Theme } from './palette';
+import { classOfStatus, stacked } from './status';
 
 type Rgb = [number, number, number];
 
@@ -83,7 +84,8 @@ describe.each(THEMES)('%s', (_, palette) => {
       for (const status of [palette.ok, palette.warn, palette.critical, palette.stale])
         expect(contrast(status, ground), `${status} on ${ground}`).toBeGreaterThanOrEqual(4.5);
     }
-    for (const series of palette.series) expect(contrast(series, palette.panel)).toBeGreaterThanOrEqual(3);
+    const areas = [...palette.series, palette.redirects, palette.clientErrors];
+    for (const series of areas) expect(contrast(series, palette.panel)).toBeGreaterThanOrEqual(3);
   });
 
   it.each(Object.keys(SIGHTS))('keeps series apart for %s sight', sight => {
@@ -95,6 +97,38 @@ describe.each(THEMES)('%s', (_, palette) => {
           `${series[a]} and ${series[b]}`,
         ).toBeGreaterThanOrEqual(0.1);
   });
+});
+
+describe.each(THEMES)('classes of status, %s', (_, palette) => {
+  const colourOf = (digit: string) => {
+    const { colour } = classOfStatus(digit);
+    return typeof colour === 'number' ? (palette.series[colour] ?? '') : palette[colour];
+  };
+  const hueOf = (hex: string) => {
+    const [, a, b] = oklab(linear(hex));
+    return { hue: (Math.atan2(b, a) * 180) / Math.PI, chroma: Math.hypot(a, b) };
+  };
+
+  it('has server errors alone in red', () => {
+    const isRed = (digit: string) => {
+      const { hue, chroma } = hueOf(colourOf(digit));
+      return chroma > 0.08 && hue > 0 && hue < 40;
+    };
+    expect(['1', '2', '3', '4', '5', '7'].filter(isRed)).toEqual(['5']);
+    expect(colourOf('5')).toBe(palette.critical);
+  });
+
+  it.each(Object.keys(SIGHTS))('keeps them apart for %s sight', sight => {
+    const digits = ['2', '3', '4', '5'];
+    for (const a of digits)
+      for (const b of digits)
+        if (a < b)
+          expect(distance(colourOf(a), colourOf(b), sight), `${a}xx and ${b}xx`).toBeGreaterThanOrEqual(0.08);
+  });
+});
+
+it('stacks server errors on top', () => {
+  expect(stacked(['5', '9', '2', '4', '3'])).toEqual(['9', '2', '3', '4', '5']);
 });
 
 it('notices colours that cannot be told apart', () => {

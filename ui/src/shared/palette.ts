@@ -18,6 +18,9 @@ export interface Palette {
   warn: string;
   critical: string;
   stale: string;
+  /** Areas of redirects and client errors, beside `series[0]` and `critical`. */
+  redirects: string;
+  clientErrors: string;
   series: readonly string[];
 }
 
@@ -34,6 +37,8 @@ export const PALETTES: Record<Theme, Palette> = {
     warn: '#feac65',
     critical: '#fb624f',
     stale: '#8a8f98',
+    redirects: '#8a8f98',
+    clientErrors: '#feac65',
     series: ['#56b4e9', '#fdd55e', '#c34925', '#4ef4dc', '#dd957a', '#6368d7'],
   },
   light: {
@@ -48,6 +53,8 @@ export const PALETTES: Record<Theme, Palette> = {
     warn: '#99560a',
     critical: '#b00a1d',
     stale: '#646b75',
+    redirects: '#8d959f',
+    clientErrors: '#c08016',
     series: ['#0b6ea8', '#ab2d54', '#2e3090', '#a0835e', '#681411', '#528ef2'],
   },
 };
