@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { clockLabels, tickRoom } from './chart';
+import { clockLabels, tickRoom, ticksOf } from './chart';
 
 /** Digits of the labels' font are about so wide. */
 const DIGIT_PX = 6.2;
@@ -19,4 +19,22 @@ it('leaves room for half of the last label, however long it is', () => {
 
 it('is the less where there are no seconds', () => {
   expect(tickRoom(3_600, 560)).toBeLessThan(tickRoom(60, 560));
+});
+
+it('labels some round times of any range, and the year of another one', () => {
+  const start = Date.parse('2024-05-12T00:05:00Z') / 1000;
+  for (const [length_s, most] of [
+    [300, 6],
+    [86_400, 8],
+    [86_400 + 360, 8],
+    [604_800, 5],
+    [300_000_000, 6],
+  ] as const) {
+    const ticks = ticksOf(start, start + length_s, most);
+    expect(ticks.length, `${length_s} s`).toBeGreaterThanOrEqual(2);
+    expect(ticks.length, `${length_s} s`).toBeLessThanOrEqual(most + 1);
+  }
+  const day = Date.parse('2024-05-12T00:00:00Z') / 1000;
+  expect(clockLabels([day, day + 86_400], 2024)).toEqual(['05-12', '05-13']);
+  expect(clockLabels([day, day + 86_400], 2026)).toEqual(['2024-05-12', '2024-05-13']);
 });

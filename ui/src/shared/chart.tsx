@@ -19,6 +19,8 @@ export interface Series {
   /** Number of the series colour, from 0; a status has its own. */
   colour: number | keyof Omit<Palette, 'series'>;
   kind?: 'line' | 'area' | 'bars';
+  /** Whether the line goes on over steps without a value. */
+  spansGaps?: boolean;
 }
 
 export interface ChartProps {
@@ -132,6 +134,10 @@ const TICK_APART_PX = 64;
 /** Room at the right for half of the last label of the axis of time. */
 export const TICK_ROOM_PX = 18;
 const TICK_ROOM_SECONDS_PX = 26;
+/** Over days, a label may be a date with its year. */
+const LONG_SPAN_S = 259_200;
+const TICK_APART_LONG_PX = 84;
+const TICK_ROOM_LONG_PX = 32;
 const ROWS_SHOWN = 200;
 
 /** Values over time, newest first. */
@@ -250,7 +256,9 @@ function colourOf(palette: Palette, colour: Series['colour']): string {
 }
 
 function dashOf(colour: Series['colour']): number[] | undefined {
-  const dash = typeof colour === 'number' ? DASHES[colour % DASHES.length] : undefined;
+  // Where colours come again, dashes are others.
+  const round = typeof colour === 'number' ? Math.floor(colour / DASHES.length) : 0;
+  const dash = typeof colour === 'number' ? DASHES[(colour + 3 * round) % DASHES.length] : undefined;
   return dash === undefined || dash.length === 0 ? undefined : [...dash];
 }
 
@@ -287,7 +295,7 @@ function optionsOf(
     grid: { stroke: palette.line, width: 1 },
     ticks: { show: false },
   };
-  const drawn = series.map(({ label, colour, kind = 'line' }): uPlot.Series => {
+  const drawn = series.map(({ label, colour, kind = 'line', spansGaps = false }): uPlot.Series => {
     const stroke = colourOf(palette, colour);
     if (kind === 'bars')
       return {
@@ -305,7 +313,7 @@ function optionsOf(
       dash: filled ? undefined : dashOf(colour),
       fill: filled ? (stacked ? stroke : `${stroke}33`) : undefined,
       points: { show: false },
-      spanGaps: false,
+      spanGaps: spansGaps,
     } as uPlot.Series;
   });
   const bounds: uPlot.Series[] =
@@ -325,7 +333,7 @@ function optionsOf(
       {
         ...axis,
         grid: { show: false },
-        space: TICK_APART_PX,
+        space: (_, __, min, max) => (max - min > LONG_SPAN_S ? TICK_APART_LONG_PX : TICK_APART_PX),
         size: 22,
         values: (_, ticks) => clockLabels(ticks),
       },
@@ -409,8 +417,8 @@ function showTip(plot: uPlot, tip: HTMLDivElement | null, props: ChartProps, pal
     const row = document.createElement('div');
     if (colour !== undefined) {
       const spot = document.createElement('span');
-      spot.textContent = '■ ';
-      spot.style.color = colour;
+      spot.className = 'mr-1 inline-block size-2 rounded-[1px]';
+      spot.style.background = colour;
       row.append(spot);
     }
     row.append(text);
@@ -430,18 +438,32 @@ function showTip(plot: uPlot, tip: HTMLDivElement | null, props: ChartProps, pal
   tip.style.right = left < half ? '' : `${plot.root.clientWidth - at + 12}px`;
 }
 
-/** Times as labels of an axis: days at midnight, seconds if the steps are so short. */
-export function clockLabels(ticks: readonly number[]): string[] {
+/** How far apart labelled times may be. Beyond the longest, in so many days. */
+const TICKS_S = [1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
+
+/** At most so many round times within a range. */
+export function ticksOf(first: number, last: number, most: number): number[] {
+  const day = 86_400;
+  const span = last - first;
+  const apart = TICKS_S.find(seconds => span / seconds <= most) ?? day * Math.ceil(span / most / day);
+  const ticks: number[] = [];
+  for (let time = Math.ceil(first / apart) * apart; time <= last; time += apart) ticks.push(time);
+  return ticks;
+}
+
+/** Times as labels of an axis: days at midnight, with their year if it is another one; seconds if the steps are so short. */
+export function clockLabels(ticks: readonly number[], year: number = new Date().getUTCFullYear()): string[] {
   const step = (ticks[1] ?? 0) - (ticks[0] ?? 0);
   return ticks.map(seconds => {
     const iso = new Date(seconds * 1000).toISOString();
-    if (seconds % 86_400 === 0) return iso.slice(5, 10);
+    if (seconds % 86_400 === 0) return iso.startsWith(`${year}-`) ? iso.slice(5, 10) : iso.slice(0, 10);
     return iso.slice(11, step < 60 ? 19 : 16);
   });
 }
 
 /** What the last label needs: one with seconds is longer. */
 export function tickRoom(span_s: number, width_px: number): number {
+  if (span_s > LONG_SPAN_S) return TICK_ROOM_LONG_PX;
   const step_s = (span_s * TICK_APART_PX) / Math.max(1, width_px);
   return step_s < 60 ? TICK_ROOM_SECONDS_PX : TICK_ROOM_PX;
 }

@@ -1,4 +1,5 @@
 /** Puts a query together by clicking, for people without SQL; the text it writes can be changed after. */
+import { X } from 'lucide-react';
 import { useState } from 'react';
 import type { Schemas } from '../../api/wire';
 import { Sql } from '../../shared/receipt';
@@ -66,7 +67,7 @@ export function Builder({ catalog, onUse }: BuilderProps) {
             onClick={() => set({ columns: built.columns.filter(it => it !== column) })}
             aria-label={`Remove ${column}`}
           >
-            {column} ✕
+            {column} <X size={14} aria-hidden="true" />
           </Button>
         ))}
         <Choice
@@ -107,7 +108,7 @@ export function Builder({ catalog, onUse }: BuilderProps) {
                 aria-label="Remove this figure"
                 onClick={() => set({ aggregates: built.aggregates.filter((_, index) => index !== at) })}
               >
-                ✕
+                <X size={14} aria-hidden="true" />
               </Button>
             </span>
           );
@@ -158,7 +159,7 @@ export function Builder({ catalog, onUse }: BuilderProps) {
                 aria-label="Remove this test"
                 onClick={() => set({ filters: built.filters.filter((_, index) => index !== at) })}
               >
-                ✕
+                <X size={14} aria-hidden="true" />
               </Button>
             </span>
           );
@@ -206,9 +207,9 @@ export function Builder({ catalog, onUse }: BuilderProps) {
       <Sql text={sql} />
       <div className="flex gap-2">
         <Button kind="main" onClick={() => onUse(sql, true)}>
-          Run it
+          Run
         </Button>
-        <Button onClick={() => onUse(sql, false)}>Into the editor</Button>
+        <Button onClick={() => onUse(sql, false)}>Open in editor</Button>
       </div>
     </div>
   );

@@ -1,12 +1,15 @@
 /** What can be asked: tables with their columns, samples, saved queries, and what was asked before. */
+
 import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { X } from 'lucide-react';
 import { useState } from 'react';
 import { answerOf, api } from '../../api/client';
 import type { Schemas } from '../../api/wire';
 import { formatNumber, formatTime } from '../../shared/format';
+import { Shape } from '../../shared/mark';
 import { Button } from '../../shared/ui/button';
 import { pastQueries } from './past';
-import { SAMPLES } from './samples';
+import { samplesOf } from './samples';
 
 interface CatalogProps {
   catalog: Schemas['Tables'] | undefined;
@@ -15,18 +18,13 @@ interface CatalogProps {
 }
 
 export function Catalog({ catalog, text, onPick }: CatalogProps) {
-  const known = (query: string) =>
-    catalog === undefined ||
-    [...query.matchAll(/(?:FROM|JOIN)\s+([\w.]+)/gi)].every(([, name = '']) =>
-      catalog.tables.some(table => table.name === name.replace('delta_lake.', 'lake.')),
-    );
   return (
     <aside
-      aria-label="What can be asked"
+      aria-label="Queries and tables"
       className="order-last flex w-full shrink-0 flex-col gap-3 overflow-y-auto rounded border border-line bg-panel p-3 md:order-first md:w-60"
     >
       <Group name="Samples" open>
-        {[...(catalog?.samples ?? []), ...SAMPLES.filter(({ query }) => known(query))].map(({ name, query }) => (
+        {samplesOf(catalog).map(({ name, query }) => (
           <Entry key={name} onClick={() => onPick(query)}>
             {name}
           </Entry>
@@ -38,7 +36,7 @@ export function Catalog({ catalog, text, onPick }: CatalogProps) {
           <Table key={table.name} table={table} onPick={onPick} />
         ))}
       </Group>
-      <Group name="Asked before">
+      <Group name="History">
         {pastQueries().map(({ query, at_ms, took_ms, rows }) => (
           <Entry key={query} onClick={() => onPick(query)}>
             <span className="block truncate font-mono text-label">{query}</span>
@@ -92,7 +90,7 @@ function Table({ table, onPick }: { table: Schemas['TableBody']; onPick: (query:
           {table.kind === 'live view' && (
             <span className="text-accent" title="live">
               {' '}
-              ●
+              <Shape tone="live" />
             </span>
           )}
           {table.rows != null && <span className="text-label text-muted"> {formatNumber(table.rows)}</span>}
@@ -103,7 +101,7 @@ function Table({ table, onPick }: { table: Schemas['TableBody']; onPick: (query:
             className="h-6 px-1"
             onClick={() => onPick(`SELECT * FROM ${table.name} LIMIT 100`)}
           >
-            Look at its rows
+            Show rows
           </Button>
           <ul className="text-label">
             {table.columns.map(({ name, type }) => (
@@ -160,7 +158,7 @@ function Saved({ text, onPick }: { text: string; onPick: (query: string) => void
                 void change(answerOf(api.DELETE('/api/v1/saved-queries/{name}', path(saved.name))))
               }
             >
-              ✕
+              <X size={14} aria-hidden="true" />
             </button>
           </li>
         ))}

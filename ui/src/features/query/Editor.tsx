@@ -14,10 +14,8 @@ import {
 import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands';
 import { PostgreSQL, sql } from '@codemirror/lang-sql';
 import { HighlightStyle, syntaxHighlighting } from '@codemirror/language';
-import { Compartment, EditorState, Prec, StateEffect, StateField } from '@codemirror/state';
+import { Compartment, EditorState, Prec } from '@codemirror/state';
 import {
-  Decoration,
-  type DecorationSet,
   drawSelection,
   EditorView,
   highlightActiveLine,
@@ -28,16 +26,8 @@ import {
 import { tags } from '@lezer/highlight';
 import { useEffect, useRef } from 'react';
 import type { Schemas } from '../../api/wire';
+import { type EditorError, MARKS, markOf, setMark } from './marks';
 import { statementAt } from './statement';
-
-export interface EditorError {
-  message: string;
-  /** From 1, within the statement that was run. */
-  line: number | null;
-  column: number | null;
-  /** Where that statement begins in the text. */
-  from: number;
-}
 
 interface EditorProps {
   text: string;
@@ -86,7 +76,7 @@ export function Editor(props: EditorProps) {
           ]),
           placeholder('SELECT … FROM …'),
           language.current.of([]),
-          MARK,
+          MARKS,
           syntaxHighlighting(COLOURS),
           LOOK,
           EditorView.lineWrapping,
@@ -129,23 +119,11 @@ export function Editor(props: EditorProps) {
   useEffect(() => {
     const editor = view.current;
     if (editor === null) return;
-    const mark = error === null ? null : { ...rangeOf(editor.state, error), message: error.message };
+    const mark = error === null ? null : markOf(editor.state, error);
     editor.dispatch({ effects: setMark.of(mark) });
   }, [error]);
 
   return <div ref={element} className="h-full min-h-32 overflow-auto" />;
-}
-
-/** The word the server pointed at; the whole statement's first line if it did not point. */
-function rangeOf(state: EditorState, { line, column, from }: EditorError): { from: number; to: number } {
-  const start = state.doc.lineAt(Math.min(from, state.doc.length));
-  if (line === null) return { from: start.from, to: Math.max(start.to, start.from + 1) };
-  const number = Math.min(start.number + line - 1, state.doc.lines);
-  const place = state.doc.line(number);
-  const indent = line === 1 ? from - start.from : 0;
-  const at = Math.min(place.from + indent + Math.max(0, (column ?? 1) - 1), place.to);
-  const word = /^[\w."]+/.exec(state.sliceDoc(at, place.to))?.[0].length ?? 1;
-  return { from: at, to: Math.min(at + word, state.doc.length) };
 }
 
 function schemaOf(catalog: Schemas['Tables'] | undefined): Record<string, string[]> {
@@ -207,37 +185,6 @@ function completeValue(
   if (before === null || column === undefined) return null;
   return completeValueOf(column, before.from + before.text.indexOf("'") + 1, valuesOf);
 }
-
-interface Mark {
-  from: number;
-  to: number;
-  message: string;
-}
-
-const setMark = StateEffect.define<Mark | null>();
-
-/** What the server refused is underlined until the text or the error changes. */
-const MARK = StateField.define<DecorationSet>({
-  create: () => Decoration.none,
-  update(marks, { effects, docChanged, changes }) {
-    let next = docChanged ? marks.map(changes) : marks;
-    for (const effect of effects) {
-      if (!effect.is(setMark)) continue;
-      const { value } = effect;
-      next =
-        value === null || value.to <= value.from
-          ? Decoration.none
-          : Decoration.set([
-              Decoration.mark({ class: 'cm-refused', attributes: { title: value.message } }).range(
-                value.from,
-                value.to,
-              ),
-            ]);
-    }
-    return next;
-  },
-  provide: field => EditorView.decorations.from(field),
-});
 
 const COLOURS = HighlightStyle.define([
   { tag: tags.keyword, color: 'var(--series-1)' },

@@ -2,6 +2,7 @@
  * An answer as a file. Files are written by the server, which runs the query for them; rows of a query that was stopped are
  * saved as they are, under a name that says so.
  */
+import { ChevronDown } from 'lucide-react';
 import { useState } from 'react';
 import { ApiError, asCurl, CONTENT_TYPES, download, type Format, handOver } from '../../api/client';
 import { Button } from '../../shared/ui/button';
@@ -14,13 +15,13 @@ export function ExportMenu({ statement, partial }: { statement: string; partial:
   const keep = (format: 'csv' | 'jsonl', { columns, rows }: Shown) => {
     const text = format === 'csv' ? csvOf(columns, rows) : jsonLinesOf(columns, rows);
     handOver(new Blob([text], { type: CONTENT_TYPES[format] }), `tidelake-query-partial.${format}`);
-    setNote(`saved ${rowsOf(rows.length)}, not all`);
+    setNote(`saved ${rowsOf(rows.length)}, partial`);
   };
   const save = async (format: Format) => {
     setNote('writing…');
     try {
       const cut = await download(statement.replace(/;\s*$/, ''), format, 'tidelake-query');
-      setNote(cut ? 'saved; cut off at the limit for exports' : 'saved');
+      setNote(cut ? 'saved; truncated at the export limit' : 'saved');
     } catch (error) {
       setNote(error instanceof ApiError ? error.message : 'could not be saved');
     }
@@ -29,13 +30,17 @@ export function ExportMenu({ statement, partial }: { statement: string; partial:
     <>
       {note !== '' && <span role="status">{note}</span>}
       <Menu
-        trigger={<Button className="h-6">Export ▾</Button>}
+        trigger={
+          <Button className="h-6">
+            Export <ChevronDown size={14} aria-hidden="true" />
+          </Button>
+        }
         items={[
           ...(partial === null
             ? []
             : [
-                { label: 'These rows, not all, as CSV', onSelect: () => keep('csv', partial) },
-                { label: 'These rows, not all, as JSON lines', onSelect: () => keep('jsonl', partial) },
+                { label: 'Partial rows as CSV', onSelect: () => keep('csv', partial) },
+                { label: 'Partial rows as JSON lines', onSelect: () => keep('jsonl', partial) },
               ]),
           { label: 'CSV', onSelect: () => void save('csv') },
           { label: 'JSON lines', onSelect: () => void save('jsonl') },

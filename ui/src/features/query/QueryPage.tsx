@@ -2,13 +2,14 @@
  * Ask in SQL, or by clicking: over live views, over the lake, or both. What a view shows as it is can be followed live.
  */
 import { useQuery } from '@tanstack/react-query';
-import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { answerOf, api } from '../../api/client';
 import type { Row } from '../../api/wire';
 import { formatAge, formatNumber, formatTime } from '../../shared/format';
 import { useLive, useNow, useTopic, useView } from '../../shared/live';
 import { Mark } from '../../shared/mark';
 import { useGo, useUrl } from '../../shared/nav';
+import { part } from '../../shared/part';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
 import { Dialog } from '../../shared/ui/dialog';
@@ -19,13 +20,11 @@ import { rowsOf, type Shown } from './shown';
 import { statementAt, viewShownBy } from './statement';
 import { type Run, useRun } from './useRun';
 
-/** Loaded beside the editor, while the first query runs. */
-const Results = lazy(async () => ({ default: (await import('./Results')).Results }));
-const ExportMenu = lazy(async () => ({ default: (await import('./ExportMenu')).ExportMenu }));
-/** Loaded when they are asked for. */
-const Plan = lazy(async () => ({ default: (await import('./Plan')).Plan }));
-const ResultChart = lazy(async () => ({ default: (await import('./ResultChart')).ResultChart }));
-const Builder = lazy(async () => ({ default: (await import('./Builder')).Builder }));
+const Results = part(async () => (await import('./Results')).Results);
+const ExportMenu = part(async () => (await import('./ExportMenu')).ExportMenu);
+const Plan = part(async () => (await import('./Plan')).Plan);
+const ResultChart = part(async () => (await import('./ResultChart')).ResultChart);
+const Builder = part(async () => (await import('./Builder')).Builder);
 
 const FIRST_VIEW = 'top_endpoints';
 const FIRST = `SELECT * FROM ${FIRST_VIEW}`;
@@ -107,10 +106,13 @@ export function QueryPage() {
     );
     return answer?.values.map(({ value }) => value) ?? [];
   }, []);
-  const error =
-    run.status === 'failed'
-      ? { message: run.error.message, line: run.error.line, column: run.error.column, from: run.from }
-      : null;
+  // One object per refusal: the same one again is no new mark.
+  const error = useMemo(() => {
+    if (run.status !== 'failed') return null;
+    const { statement, from } = run;
+    const { message, line, column } = run.error;
+    return { message, line, column, from, statement };
+  }, [run]);
 
   return (
     <div className="flex flex-col gap-3 px-4 py-3 md:h-full md:flex-row">
@@ -136,7 +138,7 @@ export function QueryPage() {
                 kind="main"
                 disabled={run.status === 'stopping'}
                 onClick={() => void cancel()}
-                title="Stop it, and show the rows it has so far"
+                title="Stop, and keep the rows received so far"
               >
                 Cancel
               </Button>
@@ -144,7 +146,7 @@ export function QueryPage() {
               <Button
                 kind="main"
                 onClick={() => runIt(whole.text, whole.from)}
-                title="Ctrl or ⌘ + Enter: the statement under the cursor"
+                title="Ctrl or Cmd + Enter: the statement under the cursor"
               >
                 Run
               </Button>
@@ -153,9 +155,7 @@ export function QueryPage() {
               disabled={shown === null}
               aria-pressed={followed !== null}
               title={
-                shown === null
-                  ? 'Only a maintained view as it is can be followed: SELECT * FROM view'
-                  : 'Keep the rows live'
+                shown === null ? 'Only a live view can be followed: SELECT * FROM view' : 'Keep the rows live'
               }
               onClick={() => setFollowed(followed === null ? shown : null)}
             >
@@ -178,20 +178,18 @@ export function QueryPage() {
       <Dialog
         open={building}
         onClose={() => setBuilding(false)}
-        title="Put a query together"
+        title="Query builder"
         className="w-[min(94vw,820px)]"
       >
         {catalog && (
-          <Suspense fallback={null}>
-            <Builder
-              catalog={catalog}
-              onUse={(sql, now) => {
-                setBuilding(false);
-                if (now) pick(sql);
-                else setText(sql);
-              }}
-            />
-          </Suspense>
+          <Builder
+            catalog={catalog}
+            onUse={(sql, now) => {
+              setBuilding(false);
+              if (now) pick(sql);
+              else setText(sql);
+            }}
+          />
         )}
       </Dialog>
     </div>
@@ -207,7 +205,7 @@ function RunNote({ run }: { run: Run }) {
     case 'running':
       return <span role="status">running for {formatAge(now - offset - run.began_ms)}</span>;
     case 'stopping':
-      return <span role="status">stopping; waiting for the rows so far</span>;
+      return <span role="status">stopping…</span>;
     case 'cancelled':
       return (
         <span role="status" data-run="cancelled">
@@ -241,7 +239,7 @@ function RunNote({ run }: { run: Run }) {
           {rowsOf(run.answer.rows.length)} ·{' '}
           {formatNumber(run.answer.elapsed_ms, run.answer.elapsed_ms < 10 ? 1 : 0)} ms · epoch{' '}
           {formatTime(run.answer.epoch, 'ms')}
-          {run.answer.truncated && <span className="text-warn"> · cut off; an export has more</span>}
+          {run.answer.truncated && <span className="text-warn"> · truncated; export for more</span>}
         </span>
       );
   }
@@ -291,9 +289,7 @@ function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
         aside={
           <>
             {followed !== null && <Changes view={followed} />}
-            <Suspense fallback={null}>
-              <ExportMenu statement={statement} partial={data?.partial && earlier === null ? data : null} />
-            </Suspense>
+            <ExportMenu statement={statement} partial={data?.partial && earlier === null ? data : null} />
           </>
         }
       >
@@ -305,27 +301,21 @@ function Answer({ run, followed, tab, onTab, statement }: AnswerProps) {
           )}
         >
           {shownTab === 'plan' ? (
-            <Suspense fallback={null}>
-              <Plan statement={statement} />
-            </Suspense>
+            <Plan statement={statement} />
           ) : data === null ? (
             <p className="p-3 text-muted">
-              {run.status === 'failed' ? 'No rows: the query was refused.' : 'Run a query to see its rows.'}
+              {run.status === 'failed' ? 'No rows: the query failed.' : 'Run a query to see its rows.'}
             </p>
           ) : data.rows.length === 0 ? (
             <p className="p-3 text-muted">
               {data.partial
-                ? 'The query was stopped before it had a row. That does not say that it has none.'
-                : 'The query has no rows. It is right, and nothing matches.'}
+                ? 'The query was stopped before it returned a row; it may still have some.'
+                : 'The query succeeded and returned no rows.'}
             </p>
           ) : shownTab === 'chart' ? (
-            <Suspense fallback={null}>
-              <ResultChart columns={data.columns} rows={data.rows} />
-            </Suspense>
+            <ResultChart columns={data.columns} rows={data.rows} />
           ) : (
-            <Suspense fallback={null}>
-              <Results columns={data.columns} rows={data.rows} live={followed !== null} />
-            </Suspense>
+            <Results columns={data.columns} rows={data.rows} live={followed !== null} />
           )}
         </div>
       </Tabs>
@@ -339,11 +329,11 @@ function Earlier({ statement, run }: { statement: string; run: Run }) {
     run.status === 'cancelled'
       ? 'It was cancelled before it had an answer.'
       : run.status === 'failed'
-        ? 'It was refused.'
+        ? 'It failed.'
         : 'It is still running.';
   return (
     <p role="status" className="truncate border-b border-line px-3 py-1 text-muted" data-earlier={run.status}>
-      {became} These rows are of the query before: <code className="font-mono">{statement}</code>
+      {became} Showing the rows of the previous query: <code className="font-mono">{statement}</code>
     </p>
   );
 }

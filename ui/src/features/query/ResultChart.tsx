@@ -1,45 +1,62 @@
-/** An answer as a chart: over time if there is a time, else as bars by its first text. */
-import { useState } from 'react';
+/** An answer as a chart: lines over time, one per key or figure, else bars. */
+import { useMemo, useState } from 'react';
 import type { Column, Row } from '../../api/wire';
 import { Chart, type Series } from '../../shared/chart';
-import { formatAny, numberOf, textOf } from '../../shared/format';
-
-const NUMBERS = new Set(['int', 'bigint', 'double']);
-const SERIES_MAX = 6;
-const BARS_MAX = 60;
+import { BARS_MAX, chartOf } from '../../shared/chosen';
+import { formatAny, formatNumber } from '../../shared/format';
 
 export function ResultChart({ columns, rows }: { columns: readonly Column[]; rows: readonly Row[] }) {
-  const numbers = columns.filter(({ type }) => NUMBERS.has(type));
-  const time = columns.find(({ type }) => type === 'timestamp' || type === 'date');
-  const [chosen, setChosen] = useState<string | null>(null);
-  const picked = numbers.find(({ name }) => name === chosen) ?? numbers[0];
-  if (rows.length === 0 || picked === undefined)
-    return <p className="p-3 text-muted">A chart needs at least one row and a column of numbers.</p>;
-  if (time !== undefined) return <OverTime time={time} numbers={numbers.slice(0, SERIES_MAX)} rows={rows} />;
-  const label = columns.find(({ type }) => !NUMBERS.has(type)) ?? columns[0];
-  const bars = rows.slice(0, BARS_MAX).map((row, at) => ({
-    at,
-    label: label === picked ? String(at + 1) : textOf(label && row[label.name]),
-    value: numberOf(row[picked.name]),
-  }));
-  const most = Math.max(...bars.map(({ value }) => Math.abs(value ?? 0)), 1e-9);
+  const [wanted, setWanted] = useState<string | null>(null);
+  const chart = useMemo(() => chartOf(columns, rows, wanted), [columns, rows, wanted]);
+  if (chart.kind === 'none') return <p className="p-3 text-muted">{chart.why}</p>;
+  const choice = chart.figures.length > 1 && chart.figure !== null && (
+    <label className="shrink-0 px-3 pt-2 text-label text-muted">
+      figure{' '}
+      <select
+        className="h-6 rounded border border-line bg-panel text-text"
+        value={chart.figure}
+        onChange={({ target }) => setWanted(target.value)}
+      >
+        {chart.figures.map(name => (
+          <option key={name}>{name}</option>
+        ))}
+      </select>
+    </label>
+  );
+  if (chart.kind === 'time') {
+    const series = chart.lines.map(
+      ({ label, values, isOther }, at): Series => ({
+        label,
+        values,
+        colour: isOther ? 'muted' : at,
+        spansGaps: !chart.gaps,
+      }),
+    );
+    return (
+      <div className="flex h-full flex-col">
+        {choice}
+        <div className="min-h-0 flex-1">
+          <Chart
+            times={chart.times}
+            series={series}
+            unit=""
+            summary={`${chart.figure ?? 'Figures'} over time: ${chart.lines.map(({ label }) => label).join(', ')}.`}
+          />
+        </div>
+      </div>
+    );
+  }
+  const most = chart.bars.reduce((most, { value }) => Math.max(most, Math.abs(value ?? 0)), 1e-9);
   return (
-    <div className="h-full overflow-auto p-3" tabIndex={0}>
-      <label className="text-label text-muted">
-        column{' '}
-        <select
-          className="h-6 rounded border border-line bg-panel text-text"
-          value={picked.name}
-          onChange={({ target }) => setChosen(target.value)}
-        >
-          {numbers.map(({ name }) => (
-            <option key={name}>{name}</option>
-          ))}
-        </select>
-      </label>
-      <ul className="mt-2">
-        {bars.map(({ at, label, value }) => (
-          <li key={at} className="grid grid-cols-[minmax(80px,220px)_1fr_96px] items-center gap-2">
+    <div className="h-full overflow-auto pb-3" tabIndex={0}>
+      {choice}
+      <ul className="px-3 pt-2">
+        {chart.bars.map(({ label, value }, at) => (
+          <li
+            // biome-ignore lint/suspicious/noArrayIndexKey: rows may have the same label.
+            key={at}
+            className="grid grid-cols-[minmax(80px,280px)_1fr_96px] items-center gap-2"
+          >
             <span className="truncate text-right text-muted" title={label}>
               {label}
             </span>
@@ -52,40 +69,10 @@ export function ResultChart({ columns, rows }: { columns: readonly Column[]; row
         ))}
       </ul>
       {rows.length > BARS_MAX && (
-        <p className="text-muted">
-          The first {BARS_MAX} of {rows.length} rows.
+        <p className="px-3 text-muted">
+          The first {BARS_MAX} of {formatNumber(rows.length)} rows.
         </p>
       )}
     </div>
-  );
-}
-
-function OverTime({
-  time,
-  numbers,
-  rows,
-}: {
-  time: Column;
-  numbers: readonly Column[];
-  rows: readonly Row[];
-}) {
-  const sorted = rows
-    .map(row => ({ row, at: Date.parse(String(row[time.name])) / 1000 }))
-    .filter(({ at }) => !Number.isNaN(at))
-    .sort((a, b) => a.at - b.at);
-  const series = numbers.map(
-    ({ name }, colour): Series => ({
-      label: name,
-      colour,
-      values: sorted.map(({ row }) => numberOf(row[name])),
-    }),
-  );
-  return (
-    <Chart
-      times={sorted.map(({ at }) => at)}
-      series={series}
-      unit=""
-      summary={`${numbers.map(({ name }) => name).join(', ')} over ${time.name}, ${sorted.length} rows.`}
-    />
   );
 }

@@ -1,12 +1,13 @@
 /** Rows of an answer: only those that are seen are drawn. Cells that changed flash once when the rows are live. */
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useRef } from 'react';
+import { useMemo, useRef } from 'react';
 import type { Column, Row } from '../../api/wire';
-import { formatAny, formatDateTime, MISSING, textOf } from '../../shared/format';
 import { cn } from '../../shared/ui/cn';
+import { cellOf, NUMBERS, widthsOf } from './shown';
 
 const ROW_PX = 24;
-const NUMBERS = new Set(['int', 'bigint', 'double']);
+/** Letters are wider than digits, which `ch` is the width of. */
+const CHARACTER_CH = 1.08;
 
 export function Results({
   columns,
@@ -24,14 +25,14 @@ export function Results({
     estimateSize: () => ROW_PX,
     overscan: 10,
   });
-  const widths = columns.map(({ name, type }) =>
-    NUMBERS.has(type)
-      ? 'minmax(110px, 220px)'
-      : name.length > 14
-        ? 'minmax(150px, 1fr)'
-        : 'minmax(120px, 1fr)',
-  );
-  const grid = { gridTemplateColumns: widths.join(' '), minWidth: columns.length * 120 };
+  const widths = useMemo(() => widthsOf(columns, rows), [columns, rows]);
+  // Every row is a grid of its own, so all of them get the same columns; what is left over is shared out.
+  const grid = {
+    gridTemplateColumns: widths
+      .map(width => `minmax(calc(${width * CHARACTER_CH}ch + 24px), ${width}fr)`)
+      .join(' '),
+    minWidth: `calc(${widths.reduce((sum, width) => sum + width, 0) * CHARACTER_CH}ch + ${24 * widths.length}px)`,
+  };
   return (
     <div
       ref={scroller}
@@ -41,13 +42,13 @@ export function Results({
       aria-label="Result"
       aria-rowcount={rows.length}
     >
-      <div role="row" className="sticky top-0 z-10 grid bg-panel text-label text-muted" style={grid}>
+      <div role="row" className="sticky top-0 z-10 grid items-end bg-panel text-muted" style={grid}>
         {columns.map(({ name, type }) => (
           <span
             role="columnheader"
             key={name}
             title={type}
-            className={cn('truncate px-3 py-1', NUMBERS.has(type) && 'text-right')}
+            className={cn('px-3 py-1 text-label break-words', NUMBERS.has(type) && 'text-right')}
           >
             {name}
           </span>
@@ -65,17 +66,20 @@ export function Results({
               style={{ ...grid, height: ROW_PX, transform: `translateY(${start}px)` }}
             >
               {columns.map(({ name, type }) => {
-                const text = cellOf(row[name], type);
+                const { kind, text } = cellOf(row[name], type);
                 return (
                   <span
                     role="cell"
                     // A new key draws the cell anew, and so it flashes.
                     key={live ? `${name} ${text}` : name}
-                    title={text}
+                    data-kind={kind}
+                    title={kind === 'empty' ? 'empty text' : wholeOf(row[name], text)}
                     className={cn(
                       'truncate px-3',
                       NUMBERS.has(type) && 'text-right',
-                      text === MISSING && 'text-muted',
+                      kind !== 'value' && 'text-muted',
+                      kind === 'null' && 'italic',
+                      kind === 'empty' && 'font-mono',
                       live && 'flash',
                     )}
                   >
@@ -91,9 +95,7 @@ export function Results({
   );
 }
 
-function cellOf(value: unknown, type: string): string {
-  if (value === null || value === undefined) return MISSING;
-  if (typeof value === 'number') return formatAny(value);
-  if (type === 'timestamp') return formatDateTime(value);
-  return textOf(value);
+/** A number that is shown rounded is there whole. */
+function wholeOf(value: unknown, text: string): string {
+  return typeof value === 'number' ? String(value) : text;
 }
