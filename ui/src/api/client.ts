@@ -67,6 +67,14 @@ export async function endQuery(id: string): Promise<boolean> {
   return response?.ok ?? false;
 }
 
+/** Have the server read a filter; an `ApiError` says what is wrong with it. */
+export async function checkFilter(where: string, signal?: AbortSignal): Promise<true> {
+  // Over a moment, so that a good one costs nothing.
+  const query = { where, from: '0', to: '1', limit: '1' };
+  await answerOf(api.GET('/api/v1/logs', { params: { query }, ...(signal && { signal }) }));
+  return true;
+}
+
 export type Format = 'csv' | 'jsonl' | 'arrow' | 'parquet';
 
 export const CONTENT_TYPES: Record<Format, string> = {

@@ -8,6 +8,7 @@ import type { LogRow, TailFrame } from './wire';
 function record(n: number): LogRow {
   return {
     id: `1-${n}`,
+    message: null,
     timestamp: new Date(n * 1000).toISOString(),
     level: n % 2 === 0 ? 'INFO' : null,
     source: 'web',

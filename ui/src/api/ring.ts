@@ -31,6 +31,7 @@ export class Ring {
   private readonly offset: Float64Array;
   private readonly status: Int16Array;
   private readonly responseTime: Float32Array;
+  private readonly message: (string | null)[];
   private readonly texts: Record<'level' | 'source' | 'method' | 'endpoint' | 'ip', (string | null)[]>;
   private known = new Map<string, string>();
 
@@ -42,6 +43,7 @@ export class Ring {
     this.status = new Int16Array(size);
     this.responseTime = new Float32Array(size);
     const texts = () => new Array<string | null>(size).fill(null);
+    this.message = texts();
     this.texts = { level: texts(), source: texts(), method: texts(), endpoint: texts(), ip: texts() };
   }
 
@@ -80,6 +82,7 @@ export class Ring {
       id: `${this.partition[at]}-${this.offset[at]}`,
       timestamp: Number.isNaN(time) ? null : new Date(time).toISOString(),
       level: level[at] ?? null,
+      message: this.message[at] ?? null,
       source: source[at] ?? null,
       method: method[at] ?? null,
       endpoint: endpoint[at] ?? null,
@@ -97,6 +100,8 @@ export class Ring {
     this.offset[at] = Number(offset);
     this.status[at] = row.status ?? 0;
     this.responseTime[at] = row.responseTime ?? Number.NaN;
+    // Hardly two are alike.
+    this.message[at] = row.message;
     this.texts.level[at] = this.once(row.level);
     this.texts.source[at] = this.once(row.source);
     this.texts.method[at] = this.once(row.method);

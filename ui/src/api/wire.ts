@@ -56,6 +56,8 @@ export interface Metrics {
   requestsLastMinute?: number | null;
   activeSessions: number | null;
   totalRequests: number | null;
+  /** Bytes read from all sources, ever. */
+  dataProcessed?: number | null;
   totalErrors: number | null;
   lastUpdate: string | null;
   epoch?: number;
@@ -69,6 +71,7 @@ export interface LogRow {
   timestamp: string | null;
   level: string | null;
   source: string | null;
+  message: string | null;
   ip: string | null;
   method: string | null;
   status: number | null;

@@ -2,38 +2,70 @@
  * One record as one line: time, level, source, request, answer. Values can be clicked to keep or leave out their like.
  */
 import type { LogRow } from '../api/wire';
-import { formatNumber, formatTime, MISSING } from './format';
+import { formatDateTime, formatNumber, formatTime, MISSING } from './format';
 import { Shape, toneOfLevel } from './mark';
 import { cn } from './ui/cn';
 
-export type Pick = (column: string, value: string | number, exclude: boolean) => void;
+export type Pick = (column: string, value: string | number | boolean, exclude: boolean) => void;
 
-/** Columns of a line; on a phone the less important ones go. */
+/** Slower answers are marked. */
+export const SLOW_MS = 1_000;
+
+/** Columns of a line; on narrow screens the less important ones go. */
 export const LINE_GRID =
-  'grid grid-cols-[58px_12px_1fr_28px_58px] md:grid-cols-[92px_72px_92px_52px_minmax(120px,1fr)_44px_84px_128px] gap-x-2 md:gap-x-3 items-center';
+  'grid grid-cols-[58px_12px_1fr_28px_78px] md:grid-cols-[142px_72px_92px_52px_minmax(120px,1fr)_44px_92px] xl:grid-cols-[142px_72px_92px_52px_minmax(120px,1fr)_44px_92px_minmax(120px,1.2fr)_118px] gap-x-2 md:gap-x-3 items-center';
 
-export function LogLine({ row, onPick, date = false }: { row: LogRow; onPick?: Pick; date?: boolean }) {
-  const failed = row.status !== null && row.status >= 400;
-  const time = formatTime(row.timestamp, 'ms');
+/** When it was: to the millisecond if it was today, with its date if not. */
+export function timeOf(
+  timestamp: string | null,
+  today: string,
+): { date: string; time: string; rest: string } {
+  const whole = formatDateTime(timestamp);
+  const [date = '', time = ''] = whole.split(' ');
+  if (time === '') return { date: '', time: whole, rest: '' };
+  return date === today
+    ? { date: '', time, rest: formatTime(timestamp, 'ms').slice(8) }
+    : { date, time, rest: '' };
+}
+
+interface LogLineProps {
+  row: LogRow;
+  onPick?: Pick;
+  /** The date of now, as `2026-03-01`. */
+  today: string;
+}
+
+export function LogLine({ row, onPick, today }: LogLineProps) {
+  const { date, time, rest } = timeOf(row.timestamp, today);
+  const slow = row.responseTime !== null && row.responseTime > SLOW_MS;
+  // A dataflow without requests has a message alone.
+  const isRequest = row.endpoint !== null || row.status !== null || row.method !== null;
   return (
     <>
-      <span className="truncate text-muted">
-        {date ? (
-          <>
-            <span className="hidden md:inline">{String(row.timestamp).slice(5, 10)} </span>
-            {time.slice(0, 8)}
-          </>
-        ) : (
-          <>
-            {time.slice(0, 8)}
-            <span className="hidden md:inline">{time.slice(8)}</span>
-          </>
-        )}
+      <span className="truncate text-muted" title={`${formatDateTime(row.timestamp)} UTC`}>
+        {date !== '' && <span className="hidden md:inline">{date} </span>}
+        {time}
+        <span className="hidden md:inline">{rest}</span>
       </span>
       <Value column="level" value={row.level} onPick={onPick} className="truncate">
         <Shape tone={toneOfLevel(row.level)} />
         <span className="hidden md:inline">{row.level ?? MISSING}</span>
       </Value>
+      {isRequest ? (
+        <Request row={row} slow={slow} onPick={onPick} />
+      ) : (
+        <span className="col-span-3 truncate md:col-span-5 xl:col-span-7" title={row.message ?? undefined}>
+          {row.message ?? MISSING}
+        </span>
+      )}
+    </>
+  );
+}
+
+function Request({ row, slow, onPick }: { row: LogRow; slow: boolean; onPick: Pick | undefined }) {
+  const status = row.status ?? 0;
+  return (
+    <>
       <Value
         column="source"
         value={row.source}
@@ -53,14 +85,22 @@ export function LogLine({ row, onPick, date = false }: { row: LogRow; onPick?: P
         onPick={onPick}
         className={cn(
           'text-right',
-          failed && (row.status ?? 0) >= 500 && 'text-critical',
-          failed && (row.status ?? 0) < 500 && 'text-warn',
+          status >= 500 && 'text-critical',
+          status >= 400 && status < 500 && 'text-warn',
         )}
       />
-      <span className="truncate text-right">
+      <span
+        className={cn('truncate text-right', slow && 'text-warn')}
+        data-slow={slow || undefined}
+        title={slow ? `slower than ${formatNumber(SLOW_MS)} ms` : undefined}
+      >
+        {slow && <Shape tone="warn" />}
         {row.responseTime === null ? MISSING : `${formatNumber(row.responseTime)} ms`}
       </span>
-      <Value column="ip" value={row.ip} onPick={onPick} className="hidden truncate text-muted md:block" />
+      <span className="hidden truncate text-muted xl:block" data-message title={row.message ?? undefined}>
+        {row.message ?? MISSING}
+      </span>
+      <Value column="ip" value={row.ip} onPick={onPick} className="hidden truncate text-muted xl:block" />
     </>
   );
 }

@@ -1,6 +1,7 @@
 /**
  * Frequent values of the fields people filter by, in the range and under the filter; a click keeps, a second leaves out.
  */
+import { CircleMinus } from 'lucide-react';
 import { formatNumber } from '../../shared/format';
 import type { Pick } from '../../shared/logline';
 import { cn } from '../../shared/ui/cn';
@@ -13,7 +14,6 @@ export function Facets({ summary, onPick }: { summary: SummaryQuery; onPick: Pic
       aria-label="Frequent values"
       className={cn(
         'hidden w-56 shrink-0 flex-col gap-3 overflow-y-auto rounded border border-line bg-panel p-3 lg:flex',
-        summary.isPlaceholderData && 'opacity-70',
       )}
     >
       {data === undefined && <p className="text-muted">{summary.error ? 'No counts.' : 'Counting…'}</p>}
@@ -49,7 +49,7 @@ export function Facets({ summary, onPick }: { summary: SummaryQuery; onPick: Pic
                     title={`Without ${column} ${value}`}
                     onClick={() => onPick(column, typed, true)}
                   >
-                    ⊖
+                    <CircleMinus size={14} aria-hidden="true" />
                   </button>
                 </li>
               );

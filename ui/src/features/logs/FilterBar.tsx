@@ -1,26 +1,52 @@
 /**
  * The filter as it is applied: its parts to be removed, a field to add one, words to search for, and now or then.
  */
+
+import { useQueryClient } from '@tanstack/react-query';
+import { ChevronDown, X } from 'lucide-react';
 import { useState } from 'react';
-import { download, type Format } from '../../api/client';
-import { partOf, partsOf, withoutPart, withPart } from '../../shared/filter';
+import { answerOf, api, checkFilter, download, type Format } from '../../api/client';
+import { looksLikeCondition, partOf, partsOf, withoutPart, withPart } from '../../shared/filter';
 import { useGo, useSpan, useUrl } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
 import { Menu } from '../../shared/ui/menu';
 
-export function FilterBar({ error }: { error: string | null }) {
+/** What the server said of a filter is kept by it. */
+export function filterKey(where: string): readonly unknown[] {
+  return ['filter', where];
+}
+
+interface Wrong {
+  text: string;
+  message: string;
+}
+
+export function FilterBar() {
   const { where, past } = useUrl();
   const go = useGo();
+  const queries = useQueryClient();
   const { fixed } = useSpan(10_000);
   const [text, setText] = useState('');
+  const [wrong, setWrong] = useState<Wrong | null>(null);
   const parts = partsOf(where);
-  const add = () => {
+  const apply = (part: string) => {
+    go({ where: withPart(where, part) });
+    setText('');
+    setWrong(null);
+  };
+  const searchFor = (words: string) => apply(partOf('*', '~', words));
+  const add = async () => {
     const typed = text.trim();
     if (typed === '') return;
-    // A comparison is taken as it is, anything else is looked for in all texts.
-    const isComparison = /[=<>~]/.test(typed);
-    go({ where: withPart(where, isComparison ? typed : partOf('*', '~', typed)) });
-    setText('');
+    if (!looksLikeCondition(typed)) return searchFor(typed);
+    // It is applied once the server has taken it; until then what is shown stays as it is.
+    try {
+      const next = withPart(where, typed);
+      await queries.fetchQuery({ queryKey: filterKey(next), queryFn: () => checkFilter(next), retry: false });
+      apply(typed);
+    } catch (error) {
+      setWrong({ text: typed, message: error instanceof Error ? error.message : String(error) });
+    }
   };
   return (
     <div className="flex shrink-0 flex-wrap items-center gap-2">
@@ -47,23 +73,27 @@ export function FilterBar({ error }: { error: string | null }) {
           className="border-accent font-mono text-label"
           onClick={() => go({ where: withoutPart(where, part) } as object)}
         >
-          {part} <span aria-hidden="true">✕</span>
+          {part} <X size={14} aria-hidden="true" />
         </Button>
       ))}
       <form
         className="flex min-w-48 flex-1 items-center gap-2"
         onSubmit={event => {
           event.preventDefault();
-          add();
+          void add();
         }}
       >
         <input
           data-focus="slash"
           aria-label="Add a filter or words to search for"
           className="h-7 w-full rounded border border-line bg-panel px-2 font-mono text-label"
-          placeholder="words, or a comparison: status >= 500, endpoint = '/api/users', user_agent ~ 'bot'"
+          placeholder="words to search for, or a condition: status IN (500, 503) AND NOT user_agent ~ 'bot'"
           value={text}
-          onChange={({ target }) => setText(target.value)}
+          aria-invalid={wrong !== null}
+          onChange={({ target }) => {
+            setText(target.value);
+            setWrong(null);
+          }}
         />
         <Button type="submit">Add</Button>
       </form>
@@ -73,9 +103,12 @@ export function FilterBar({ error }: { error: string | null }) {
         </Button>
       )}
       <ExportMenu />
-      {error !== null && (
-        <p role="alert" className="w-full text-critical">
-          {error}
+      {wrong !== null && (
+        <p role="alert" className="flex w-full flex-wrap items-center gap-x-2">
+          <span className="text-critical">{wrong.message}.</span>
+          <Button kind="quiet" className="h-6" onClick={() => searchFor(wrong.text)}>
+            Search for the text “{wrong.text}” instead
+          </Button>
         </p>
       )}
     </div>
@@ -89,14 +122,12 @@ function ExportMenu() {
   const save = async (format: Format) => {
     setNote('writing…');
     try {
-      const params = new URLSearchParams({ from: String(from), to: String(to), limit: '1' });
-      if (where) params.set('where', where);
-      const response = await fetch(`api/v1/logs?${params}`);
-      const { sql } = (await response.json()) as { sql: string };
+      const query = { from: String(from), to: String(to), limit: '1', ...(where ? { where } : {}) };
+      const { sql } = await answerOf(api.GET('/api/v1/logs', { params: { query } }));
       // The same condition as the list, with every column and without the limit.
-      const query = sql.replace(/^SELECT .*? FROM/s, 'SELECT * FROM').replace(/ LIMIT \d+$/, '');
-      const cut = await download(query, format, 'tidelake-logs');
-      setNote(cut ? 'saved; cut off at the limit for exports' : 'saved');
+      const all = sql.replace(/^SELECT .*? FROM/s, 'SELECT * FROM').replace(/ LIMIT \d+$/, '');
+      const cut = await download(all, format, 'tidelake-logs');
+      setNote(cut ? 'saved; truncated at the export limit' : 'saved');
     } catch (error) {
       setNote(error instanceof Error ? error.message : String(error));
     }
@@ -104,7 +135,11 @@ function ExportMenu() {
   return (
     <>
       <Menu
-        trigger={<Button>Export ▾</Button>}
+        trigger={
+          <Button>
+            Export <ChevronDown size={14} aria-hidden="true" />
+          </Button>
+        }
         items={[
           { label: 'CSV', onSelect: () => void save('csv') },
           { label: 'JSON lines', onSelect: () => void save('jsonl') },

@@ -46,7 +46,7 @@ export function Histogram({ summary }: { summary: SummaryQuery }) {
       title="Stored records"
       className="h-40 shrink-0"
       state={answerState(summary, data?.total ?? null)}
-      empty="No stored record matches in this range. New ones are stored every few seconds."
+      empty="No stored records match in this range."
       onRetry={() => void summary.refetch()}
       aside={
         data && (

@@ -4,22 +4,31 @@
  * Whoever scrolls down is reading: the list then stands still at the record it had on top, counts what is new, and the
  * rest of the page goes on. Nothing jumps, since rows are read by their number and not by their place.
  */
+import { Pause } from 'lucide-react';
 import { useRef, useState } from 'react';
 import { RING_ROWS_MAX } from '../../api/ring';
 import { formatNumber } from '../../shared/format';
 import { useFrozen, useLastFresh, useLive, useTail } from '../../shared/live';
 import type { Pick } from '../../shared/logline';
-import { useUrl } from '../../shared/nav';
+import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { type PanelState, panelState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
 import { VirtualLines } from './VirtualLines';
 
-export function LiveList({ onPick }: { onPick: Pick }) {
-  const { where = '' } = useUrl();
+/** `where` is `null` while the server is asked whether it takes the filter. */
+export function LiveList({ where, onPick }: { where: string | null; onPick: Pick }) {
+  if (where === null)
+    return (
+      <Panel title="Live records" className={SIZE} state={{ name: 'loading' }} empty="">
+        {null}
+      </Panel>
+    );
   // Another filter is another list.
   return <Lines key={where} where={where} onPick={onPick} />;
 }
+
+const SIZE = 'h-[60vh] md:h-auto md:flex-1';
 
 function Lines({ where, onPick }: { where: string; onPick: Pick }) {
   const ring = useTail(where);
@@ -30,13 +39,16 @@ function Lines({ where, onPick }: { where: string; onPick: Pick }) {
   /** Number of the record on top while the list is held. */
   const [held, setHeld] = useState<number | null>(null);
   const [byButton, setByButton] = useState(false);
+  /** Number of the newest record that was cleared away. */
+  const [cleared, setCleared] = useState(0);
+  const go = useGo();
   const frozenAt = useRef<number | null>(null);
   if (frozen) frozenAt.current ??= ring.counts.received;
   else frozenAt.current = null;
   const top = held ?? frozenAt.current ?? ring.counts.received;
   const fresh = ring.counts.received - top;
-  const gone = top < ring.oldest;
-  const count = gone ? 0 : Math.max(0, top - ring.oldest + 1);
+  const gone = top > 0 && top < ring.oldest;
+  const count = gone ? 0 : Math.max(0, top - Math.max(ring.oldest, cleared + 1) + 1);
 
   const resume = () => {
     setHeld(null);
@@ -51,16 +63,23 @@ function Lines({ where, onPick }: { where: string; onPick: Pick }) {
   return (
     <Panel
       title="Live records"
-      className="h-[60vh] md:h-auto md:flex-1"
+      className={SIZE}
       state={stateOf(
-        panelState(link, ring.where === null ? null : ring.counts.received, asOf, frozen),
+        panelState(link, ring.where === null ? null : ring.counts.received - cleared, asOf, frozen),
         differs,
         ring.where,
       )}
       empty={
-        where === ''
-          ? 'No record has come since the page was opened.'
-          : 'No record matches yet. Remove a part of the filter, or look at the stored ones.'
+        <>
+          {cleared > 0
+            ? 'Cleared. New records appear here as they arrive.'
+            : where === ''
+              ? 'No record has arrived since this page was opened.'
+              : 'No new record has matched since this page was opened.'}{' '}
+          <Button kind="quiet" className="h-6" onClick={() => go({ past: true })}>
+            Show stored records
+          </Button>
+        </>
       }
       aside={
         <>
@@ -72,6 +91,17 @@ function Lines({ where, onPick }: { where: string; onPick: Pick }) {
               ` (1:${formatNumber(ring.counts.matched / Math.max(1, ring.counts.received), 1)} sampled)`}
           </span>
           {ring.counts.unseen > 0 && <Count name="not looked at" value={ring.counts.unseen} />}
+          <Button
+            className="h-6"
+            disabled={count === 0}
+            title="Empty this list; new records go on arriving, and the stored ones stay"
+            onClick={() => {
+              resume();
+              setCleared(ring.counts.received);
+            }}
+          >
+            Clear
+          </Button>
           <Button
             className="h-6"
             onClick={() => {
@@ -89,7 +119,8 @@ function Lines({ where, onPick }: { where: string; onPick: Pick }) {
         {held !== null && (
           <div className="flex items-center gap-2 bg-hover px-3 py-0.5" role="status" data-hold>
             <span>
-              ▮▮ paused{byButton ? '' : ' by scroll'} · <b>{formatNumber(fresh)}</b> new
+              <Pause size={12} className="inline" aria-hidden="true" /> paused{byButton ? '' : ' by scroll'} ·{' '}
+              <b>{formatNumber(fresh)}</b> new
             </span>
             <Button kind="quiet" className="h-5" onClick={resume}>
               Show the newest
@@ -98,8 +129,8 @@ function Lines({ where, onPick }: { where: string; onPick: Pick }) {
         )}
         {gone ? (
           <p className="p-3 text-muted">
-            What was held has left the list, which keeps {formatNumber(RING_ROWS_MAX)} records. The stored
-            ones are all there.
+            The records you paused at have left this list, which keeps the newest{' '}
+            {formatNumber(RING_ROWS_MAX)}. All of them are among the stored records.
           </p>
         ) : (
           <div className="min-h-0 flex-1">
@@ -124,7 +155,7 @@ function stateOf(state: PanelState, differs: boolean, applied: string | null): P
     name: 'error',
     asOf: null,
     cause: `the server applied another filter: ${applied === '' ? 'none' : applied}`,
-    hint: 'load the page again; if it stays so, report it',
+    hint: 'reload the page; if it happens again, report it',
   };
 }
 

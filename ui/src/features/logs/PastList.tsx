@@ -5,7 +5,7 @@ import { answerOf, api } from '../../api/client';
 import type { LogRow } from '../../api/wire';
 import { formatNumber } from '../../shared/format';
 import type { Pick } from '../../shared/logline';
-import { useSpan, useUrl } from '../../shared/nav';
+import { useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
 import { answerState } from '../../shared/state';
@@ -14,8 +14,7 @@ import { VirtualLines } from './VirtualLines';
 
 const PAGE_ROWS = 500;
 
-export function PastList({ onPick }: { onPick: Pick }) {
-  const { where } = useUrl();
+export function PastList({ where, onPick }: { where: string | null; onPick: Pick }) {
   // What is stored only changes with a commit, so an open range stays as it was until asked again.
   const { from, to, fixed } = useSpan(60_000);
   const pages = useInfiniteQuery({
@@ -38,7 +37,9 @@ export function PastList({ onPick }: { onPick: Pick }) {
       ),
     getNextPageParam: page => page.next_cursor ?? undefined,
     staleTime: fixed ? Number.POSITIVE_INFINITY : 60_000,
-    placeholderData: before => before,
+    enabled: where !== null,
+    // Rows of one filter are never shown under another.
+    placeholderData: (before, query) => (query?.queryKey[1] === (where ?? '') ? before : undefined),
   });
   const rows = useMemo(
     () => (pages.data?.pages.flatMap(page => page.rows) ?? []) as unknown as LogRow[],
@@ -55,7 +56,7 @@ export function PastList({ onPick }: { onPick: Pick }) {
       title="Stored records, newest first"
       className="h-[60vh] md:h-auto md:flex-1"
       state={answerState(pages, pages.data === undefined ? null : rows.length)}
-      empty="No stored record matches in this range. Choose a longer one, or remove a part of the filter."
+      empty="No stored records match. Choose a longer range, or remove a part of the filter."
       onRetry={() => void pages.refetch()}
       aside={
         first && (
@@ -67,7 +68,7 @@ export function PastList({ onPick }: { onPick: Pick }) {
             <SqlReceipt sql={first.sql} />
             {!fixed && (
               <Button className="h-6" onClick={() => void pages.refetch()}>
-                Again
+                Refresh
               </Button>
             )}
           </>
@@ -81,7 +82,6 @@ export function PastList({ onPick }: { onPick: Pick }) {
         scroller={scroller}
         onPick={onPick}
         onEnd={more}
-        date
       />
     </Panel>
   );

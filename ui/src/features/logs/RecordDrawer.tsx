@@ -2,6 +2,7 @@
  * One record with all its fields, beside the list, until it is closed. Each value can be kept, left out, or copied.
  */
 import { useQuery } from '@tanstack/react-query';
+import { CircleMinus, CirclePlus, Copy, X } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { answerOf, api } from '../../api/client';
 import { textOf } from '../../shared/format';
@@ -45,7 +46,7 @@ export function RecordDrawer({ id, onPick }: { id: string; onPick: Pick }) {
           partition {partition}, offset {offset}
         </span>
         <Button kind="quiet" className="ml-auto" onClick={close} aria-label="Close the record">
-          ✕
+          <X size={14} aria-hidden="true" />
         </Button>
       </header>
       {error !== null && (
@@ -53,7 +54,7 @@ export function RecordDrawer({ id, onPick }: { id: string; onPick: Pick }) {
           {error.message}. {'hint' in error ? String(error.hint) : ''}
         </p>
       )}
-      {data === undefined && error === null && <p className="p-3 text-muted">Asking…</p>}
+      {data === undefined && error === null && <p className="p-3 text-muted">Loading…</p>}
       {data && (
         <>
           <div className="min-h-0 flex-1 overflow-auto">
@@ -79,7 +80,7 @@ export function RecordDrawer({ id, onPick }: { id: string; onPick: Pick }) {
                   } as object)
                 }
               >
-                30 s around it
+                Show 30 s around it
               </Button>
             )}
             <Button
@@ -109,16 +110,16 @@ function Field({ name, value, onPick }: { name: string; value: unknown; onPick: 
   const [whole, setWhole] = useState(false);
   const text = textOf(value);
   const cut = !whole && text.length > VALUE_MAX;
-  const comparable = typeof value === 'string' || typeof value === 'number';
-  const act = (word: string, run: () => void, shown: string) => (
+  const comparable = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+  const act = (word: string, run: () => void, Icon: typeof Copy) => (
     <button
       type="button"
-      className="px-1 text-muted hover:text-accent"
+      className="p-1 text-muted hover:text-accent"
       aria-label={`${word} ${name} ${text.slice(0, 40)}`}
       title={word}
       onClick={run}
     >
-      {shown}
+      <Icon size={14} aria-hidden="true" />
     </button>
   );
   return (
@@ -135,9 +136,11 @@ function Field({ name, value, onPick }: { name: string; value: unknown; onPick: 
         )}
       </td>
       <td className="px-2 whitespace-nowrap">
-        {comparable && act('Only', () => onPick(name, value, false), '⊕')}
-        {comparable && act('Without', () => onPick(name, value, true), '⊖')}
-        {act('Copy', () => void navigator.clipboard?.writeText(text), '⧉')}
+        <span className="flex justify-end">
+          {comparable && act('Only', () => onPick(name, value, false), CirclePlus)}
+          {comparable && act('Without', () => onPick(name, value, true), CircleMinus)}
+          {act('Copy', () => void navigator.clipboard?.writeText(text), Copy)}
+        </span>
       </td>
     </tr>
   );

@@ -4,6 +4,7 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type RefObject, useEffect, useState } from 'react';
 import type { LogRow } from '../../api/wire';
+import { useToday } from '../../shared/live';
 import { LINE_GRID, LogLine, type Pick } from '../../shared/logline';
 import { useGo, useUrl } from '../../shared/nav';
 import { cn } from '../../shared/ui/cn';
@@ -17,21 +18,12 @@ interface VirtualLinesProps {
   onPick: Pick;
   onScroll?: (top: number) => void;
   onEnd?: () => void;
-  date?: boolean;
   label: string;
 }
 
-export function VirtualLines({
-  count,
-  read,
-  scroller,
-  onPick,
-  onScroll,
-  onEnd,
-  date = false,
-  label,
-}: VirtualLinesProps) {
+export function VirtualLines({ count, read, scroller, onPick, onScroll, onEnd, label }: VirtualLinesProps) {
   const { record } = useUrl();
+  const today = useToday();
   const go = useGo();
   const [at, setAt] = useState(-1);
   const rows = useVirtualizer({
@@ -90,7 +82,7 @@ export function VirtualLines({
                 go({ record: row.id });
               }}
             >
-              <LogLine row={row} onPick={onPick} date={date} />
+              <LogLine row={row} onPick={onPick} today={today} />
             </div>
           );
         })}
