@@ -1,12 +1,11 @@
 /**
- * What the rules found in the chosen range, live: one line per window and rule, newest first. A row goes when late data explain it
- * away.
+ * What the rules found in the chosen range, live: one line per incident, newest first. Windows of one rule and endpoint in a
+ * row are one incident; it goes when late data explain it away.
  */
 import { useMemo, useRef, useState } from 'react';
-import type { Row } from '../../api/wire';
-import { partOf } from '../../shared/filter';
-import { formatAny, formatDateTime, formatName, formatNumber, numberOf, textOf } from '../../shared/format';
-import { useFrozen, useIsMissing, useLastFresh, useLive, useView } from '../../shared/live';
+import { formatAge, formatDateTime, formatName, formatNumber } from '../../shared/format';
+import { type Incident, incidentsOf } from '../../shared/incidents';
+import { useFrozen, useIsMissing, useLastFresh, useLive, useNow, useView } from '../../shared/live';
 import { Mark } from '../../shared/mark';
 import { useGo, useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
@@ -16,7 +15,6 @@ import { Button } from '../../shared/ui/button';
 import { SingleEvents } from './SingleEvents';
 
 const SHOWN_MAX = 300;
-const GRAVE_SCORE = 0.8;
 const SPAN_EVERY_MS = 5_000;
 /** Rules over windows have a threshold, rules over single events do not. */
 const WINDOW_RULES = 'threshold > 0';
@@ -33,32 +31,33 @@ export function Anomalies() {
   const held = useRef(span);
   if (!frozen || span.fixed) held.current = span;
   const { from, to, fixed } = held.current;
+  const now_ms = useNow(SPAN_EVERY_MS);
   const inRange = useMemo(
-    () => (view?.rows ?? []).filter(row => from < endOf(row) && (!fixed || timeOf(row) < to)),
-    [view, from, to, fixed],
+    () =>
+      incidentsOf(view?.rows ?? [], now_ms).filter(
+        ({ begin_ms, until_ms }) => from < until_ms && (!fixed || begin_ms < to),
+      ),
+    [view, now_ms, from, to, fixed],
   );
   const kinds = useMemo(() => countsOf(inRange), [inRange]);
-  const rows = useMemo(
-    () =>
-      inRange
-        .filter(row => kind === '' || row.anomaly_type === kind)
-        .sort((a, b) => timeOf(b) - timeOf(a) || (numberOf(b.score) ?? 0) - (numberOf(a.score) ?? 0)),
+  const incidents = useMemo(
+    () => inRange.filter(it => kind === '' || it.kind === kind).sort((a, b) => b.begin_ms - a.begin_ms),
     [inRange, kind],
   );
   if (withoutRules)
     return (
       <p className="px-4 py-3 text-muted">
-        This dataflow has no view <code className="font-mono">anomalies</code>, so nothing says what is
-        unusual.
+        This dataflow has no view named <code className="font-mono">anomalies</code>, so there are no anomaly
+        rules.
       </p>
     );
   return (
     <div className="flex flex-col gap-3 px-4 py-3 md:h-full md:flex-row">
       <Panel
-        title="Rules over windows"
+        title="Incidents"
         className="max-h-[55vh] min-h-48 flex-[3] md:max-h-none"
-        state={panelState(link, view === null ? null : rows.length, asOf, frozen)}
-        empty="No rule was crossed in this range. That is good."
+        state={panelState(link, view === null ? null : incidents.length, asOf, frozen)}
+        empty="No incidents in this range."
         aside={
           <>
             <label>
@@ -77,7 +76,7 @@ export function Anomalies() {
               </select>
             </label>
             <Receipt view="anomalies" label="anomalies">
-              live
+              receipt
             </Receipt>
           </>
         }
@@ -86,29 +85,26 @@ export function Anomalies() {
           <thead className="sticky top-0 bg-panel text-left text-label text-muted">
             <tr>
               <th className="pl-3 font-normal">
-                <span className="hidden sm:inline">window, </span>UTC
+                <span className="hidden sm:inline">began, </span>UTC
               </th>
-              <th className="px-1.5 font-normal sm:px-2">rule</th>
-              <th className="px-1.5 font-normal sm:px-2">endpoint</th>
-              <th className="hidden px-2 font-normal sm:table-cell">addresses</th>
-              <th className="px-1.5 text-right font-normal sm:px-2">seen</th>
-              <th className="hidden px-2 text-right font-normal sm:table-cell">at most</th>
-              <th className="hidden px-2 text-right font-normal sm:table-cell">records</th>
-              <th className="hidden px-2 text-right font-normal sm:table-cell">score</th>
+              <th className="px-1.5 font-normal sm:px-2">lasted</th>
+              <th className="px-1.5 font-normal sm:px-2">incident</th>
+              <th className="hidden px-2 font-normal sm:table-cell">worst</th>
+              <th className="hidden px-2 text-right font-normal sm:table-cell">requests</th>
               <th className="px-1 sm:px-3">
                 <span className="sr-only">Actions</span>
               </th>
             </tr>
           </thead>
           <tbody>
-            {rows.slice(0, SHOWN_MAX).map(row => (
-              <Line key={keyOf(row)} row={row} />
+            {incidents.slice(0, SHOWN_MAX).map(it => (
+              <Line key={`${it.id} ${it.begin_ms}`} incident={it} />
             ))}
           </tbody>
         </table>
-        {rows.length > SHOWN_MAX && (
+        {incidents.length > SHOWN_MAX && (
           <p className="px-3 py-2 text-muted">
-            The newest {SHOWN_MAX} of {formatNumber(rows.length)}. Query has all of them.
+            The newest {SHOWN_MAX} of {formatNumber(incidents.length)}. Query has all of them.
           </p>
         )}
       </Panel>
@@ -117,39 +113,37 @@ export function Anomalies() {
   );
 }
 
-function Line({ row }: { row: Row }) {
+function Line({ incident }: { incident: Incident }) {
   const go = useGo();
-  const score = numberOf(row.score) ?? 0;
-  const records = () =>
+  const { kind, title, detail, tone, begin_ms, end_ms, until_ms, where, records } = incident;
+  const show = () =>
     go(
       {
-        ...(typeof row.endpoint === 'string' ? { where: partOf('endpoint', '=', row.endpoint) } : {}),
+        ...(where !== null && { where }),
         past: true,
         range: undefined,
-        from: new Date(timeOf(row)).toISOString(),
-        to: new Date(endOf(row)).toISOString(),
+        from: new Date(begin_ms).toISOString(),
+        to: new Date(until_ms).toISOString(),
       } as object,
       '/logs',
     );
+  const began = formatDateTime(begin_ms);
   return (
-    <tr className="h-7 hover:bg-hover" data-anomaly={String(row.anomaly_type)}>
-      <td className="pl-3 whitespace-nowrap text-muted" title={formatDateTime(row.window_start)}>
-        <span className="hidden sm:inline">{formatDateTime(row.window_start).slice(5, 10)} </span>
-        {formatDateTime(row.window_start).slice(11, 16)}
+    <tr className="h-7 hover:bg-hover" data-anomaly={kind}>
+      <td className="pl-3 whitespace-nowrap text-muted" title={began}>
+        <span className="hidden sm:inline">{began.slice(5, 10)} </span>
+        {began.slice(11, 16)}
       </td>
       <td className="px-1.5 whitespace-nowrap sm:px-2">
-        <Mark tone={score >= GRAVE_SCORE ? 'critical' : 'warn'} word={formatName(row.anomaly_type)} />
+        {end_ms === null ? 'ongoing' : formatAge(until_ms - begin_ms)}
       </td>
-      <td className="max-w-40 truncate px-1.5 sm:px-2">{textOf(row.endpoint)}</td>
-      <td className="hidden px-2 text-muted sm:table-cell">{textOf(row.ip_class)}</td>
-      <td className="px-1.5 text-right sm:px-2">{formatAny(numberOf(row.observed))}</td>
-      <td className="hidden px-2 text-right text-muted sm:table-cell">
-        {formatAny(numberOf(row.threshold))}
+      <td className="px-1.5 sm:px-2">
+        <Mark tone={end_ms === null ? tone : 'quiet'} word={title} className="whitespace-normal" />
       </td>
-      <td className="hidden px-2 text-right sm:table-cell">{formatNumber(numberOf(row.records))}</td>
-      <td className="hidden px-2 text-right sm:table-cell">{formatNumber(score, 1)}</td>
+      <td className="hidden px-2 text-muted sm:table-cell">{detail}</td>
+      <td className="hidden px-2 text-right sm:table-cell">{formatNumber(records)}</td>
       <td className="px-1 text-right sm:px-3">
-        <Button kind="quiet" className="h-6" onClick={records}>
+        <Button kind="quiet" className="h-6" onClick={show}>
           Records
         </Button>
       </td>
@@ -157,22 +151,8 @@ function Line({ row }: { row: Row }) {
   );
 }
 
-function keyOf(row: Row): string {
-  return [row.window_start, row.anomaly_type, row.endpoint, row.ip_class].join('|');
-}
-
-function timeOf(row: Row): number {
-  const time = Date.parse(String(row.window_start));
-  return Number.isNaN(time) ? 0 : time;
-}
-
-function endOf(row: Row): number {
-  return Date.parse(String(row.window_end)) || timeOf(row) + 60_000;
-}
-
-function countsOf(rows: readonly Row[]): [string, number][] {
+function countsOf(incidents: readonly Incident[]): [string, number][] {
   const counts = new Map<string, number>();
-  for (const { anomaly_type } of rows)
-    counts.set(String(anomaly_type), (counts.get(String(anomaly_type)) ?? 0) + 1);
+  for (const { kind } of incidents) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   return [...counts].sort((a, b) => b[1] - a[1]);
 }

@@ -5,10 +5,9 @@ import { useQuery } from '@tanstack/react-query';
 import { answerOf, api } from '../../api/client';
 import { partOf } from '../../shared/filter';
 import { formatName, formatNumber, numberOf, textOf } from '../../shared/format';
-import { useGo, useUrl } from '../../shared/nav';
+import { useGo, useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
-import { type Search, spanOf } from '../../shared/search';
 import { answerState } from '../../shared/state';
 
 const EVERY_MS = 10_000;
@@ -25,24 +24,24 @@ LIMIT 50`;
 
 export function SingleEvents() {
   const go = useGo();
-  const { range, from, to } = useUrl();
+  const span = useSpan(EVERY_MS);
   const counts = useQuery({
-    queryKey: ['single events', range, from, to],
+    queryKey: ['single events', span.from, span.fixed ? span.to : null],
     queryFn: async ({ signal }) => {
-      const sql = sqlOf(spanOf({ range, from, to } as Search, Date.now()));
+      const sql = sqlOf(span);
       const answer = await answerOf(api.POST('/api/v1/sql', { body: { query: sql }, signal }));
       return { sql, rows: answer.rows as Record<string, unknown>[] };
     },
-    refetchInterval: EVERY_MS,
+    staleTime: span.fixed ? Number.POSITIVE_INFINITY : EVERY_MS,
     placeholderData: before => before,
   });
   const rows = counts.data?.rows ?? [];
   return (
     <Panel
-      title="Single records"
+      title="Anomalous records"
       className="flex-[2]"
       state={answerState(counts, counts.data === undefined ? null : rows.length)}
-      empty="No single record crossed a rule in this range."
+      empty="No anomalous records in this range."
       onRetry={() => void counts.refetch()}
       aside={<SqlReceipt sql={counts.data?.sql} />}
     >
@@ -64,7 +63,7 @@ export function SingleEvents() {
                   <button
                     type="button"
                     className="max-w-48 truncate hover:underline"
-                    title="Its records"
+                    title="Show its records"
                     onClick={() =>
                       go(
                         {

@@ -9,6 +9,7 @@ import { useGo, useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
 import { answerState, type PanelState, panelState } from '../../shared/state';
+import { CLIENT_ERRORS, classOfStatus, SERVER_ERRORS, stacked } from '../../shared/status';
 import { Button } from '../../shared/ui/button';
 import { ExplainTimes } from './Explain';
 import { Heatmap } from './Heatmap';
@@ -16,13 +17,6 @@ import { type History, mergedMax, mergedSum, perSecond, shareOf, timesUpTo } fro
 import type { HistoryQuery } from './Overview';
 
 const SYNC = 'overview';
-const STATUS: Record<string, { label: string; colour: Series['colour'] }> = {
-  '2': { label: '2xx', colour: 0 },
-  '3': { label: '3xx', colour: 3 },
-  '4': { label: '4xx', colour: 1 },
-  '5': { label: '5xx', colour: 2 },
-};
-
 export function Charts({ history, onCompare }: { history: HistoryQuery; onCompare: () => void }) {
   const brush = useBrush();
   const state = useChartState(history);
@@ -30,7 +24,7 @@ export function Charts({ history, onCompare }: { history: HistoryQuery; onCompar
   const frame = {
     state,
     onRetry: () => void refetch(),
-    empty: 'No traffic in this range. Choose a longer one.',
+    empty: 'No traffic in this range.',
   };
   return (
     <>
@@ -44,7 +38,7 @@ export function Charts({ history, onCompare }: { history: HistoryQuery; onCompar
               title="d: what changed between two times"
               onClick={onCompare}
             >
-              Δ compare
+              Compare
             </Button>
             <SqlReceipt sql={data?.sql.by_status ?? data?.sql.overall} />
           </>
@@ -53,18 +47,20 @@ export function Charts({ history, onCompare }: { history: HistoryQuery; onCompar
       >
         {data && <Traffic history={data} brush={brush} />}
       </Panel>
-      <Panel
-        title="Latency"
-        aside={
-          <>
-            <ExplainTimes />
-            <SqlReceipt sql={data?.sql.latency} note={LATENCY_NOTE} />
-          </>
-        }
-        {...frame}
-      >
-        {data && <Heatmap history={data} />}
-      </Panel>
+      {data?.sql.latency !== undefined || data === undefined ? (
+        <Panel
+          title="Latency"
+          aside={
+            <>
+              <ExplainTimes />
+              <SqlReceipt sql={data?.sql.latency} note={LATENCY_NOTE} />
+            </>
+          }
+          {...frame}
+        >
+          {data && <Heatmap history={data} />}
+        </Panel>
+      ) : null}
       <Panel
         title="Errors"
         aside={<SqlReceipt sql={data?.sql.overall} note={data && `Expected: ${data.expected_rule}.`} />}
@@ -137,7 +133,7 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
           values: rates(times.map((_, at) => history.overall.requests?.[at] ?? null)),
         },
       ];
-    return statuses.sort().map((status): Series => {
+    return stacked(statuses).map((status): Series => {
       const values = mergedSum(
         history.by_status[status] ?? [],
         times,
@@ -146,7 +142,7 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
         'requests',
         row => String(row.status_class) === status,
       );
-      const { label, colour } = STATUS[status] ?? { label: `${status}xx`, colour: 4 };
+      const { label, colour } = classOfStatus(status);
       return { label, colour, kind: 'area', values: rates(values) };
     });
   }, [history, times, step, live, asOf_s]);
@@ -177,8 +173,8 @@ function Errors({ history, brush }: Drawn) {
     const all = shareOf(merge('errors'), requests);
     const server = shareOf(merge('server_errors'), requests);
     const drawn: Series[] = [
-      { label: '4xx and 5xx', colour: 1, values: all },
-      { label: '5xx', colour: 2, values: server },
+      { label: '4xx and 5xx', colour: CLIENT_ERRORS, values: all },
+      { label: '5xx', colour: SERVER_ERRORS, values: server },
     ];
     return { series: drawn, newest: all.at(-2) ?? null };
   }, [history, times, step, live]);

@@ -54,12 +54,12 @@ export function Delta({ marks, history, endpoints }: DeltaProps) {
     <>
       <MarkBar marks={marks} />
       <Tiles a={a.data} b={b.data} />
-      <div className="grid grid-cols-1 gap-3 md:min-h-0 md:flex-1 md:grid-cols-2 xl:grid-rows-[minmax(170px,1fr)_minmax(170px,1fr)]">
+      <div className="grid shrink-0 grid-cols-1 gap-3 md:min-h-0 md:flex-[1_0_412px] md:auto-rows-[minmax(200px,1fr)] md:grid-cols-2">
         <Panel
           title="Traffic by status, with both marks"
           state={answerState(history, history.data?.times.length ?? null)}
           empty="No traffic in this range. Choose a longer one."
-          aside={<span>a click moves the nearer mark</span>}
+          aside={<span>click to move the nearer mark</span>}
           onRetry={() => void history.refetch()}
         >
           {history.data && (
@@ -131,7 +131,7 @@ function MarkBar({ marks }: { marks: Marks }) {
       aria-label="Compared times"
       className="flex min-h-9 shrink-0 flex-wrap items-center gap-x-4 gap-y-1 rounded border border-accent bg-panel px-3 py-1 text-label"
     >
-      <b className="text-control font-medium text-accent">Δ</b>
+      <b className="text-control font-medium text-accent">Compare</b>
       {field('a', 'A, before')}
       {field('b', 'B, after')}
       <span className="text-muted">UTC, the five minutes up to each</span>
@@ -155,7 +155,7 @@ function Tiles({ a, b }: { a: History | undefined; b: History | undefined }) {
         {changeOf(before?.[key], after?.[key])}
       </p>
       <p className="truncate text-label text-muted">
-        {text(before?.[key])} → <span className="text-text">{text(after?.[key])}</span>
+        {text(before?.[key])} to <span className="text-text">{text(after?.[key])}</span>
       </p>
     </div>
   );
@@ -200,14 +200,7 @@ function Latency({ a, b }: { a: History; b: History }) {
           <tr>
             <th className="font-normal">from</th>
             <th className="font-normal">
-              <span style={{ color: 'var(--muted)' }} aria-hidden="true">
-                ■{' '}
-              </span>
-              A{' '}
-              <span style={{ color: 'var(--series-1)' }} aria-hidden="true">
-                ■{' '}
-              </span>
-              B
+              <Swatch colour="var(--muted)" />A <Swatch colour="var(--series-1)" />B
             </th>
             <th className="text-right font-normal">A %</th>
             <th className="text-right font-normal">B %</th>
@@ -235,6 +228,16 @@ function Latency({ a, b }: { a: History; b: History }) {
   );
 }
 
+function Swatch({ colour }: { colour: string }) {
+  return (
+    <span
+      className="mr-1 ml-1 inline-block size-2 rounded-[1px]"
+      style={{ background: colour }}
+      aria-hidden="true"
+    />
+  );
+}
+
 function signed(value: number): string {
   const text = formatNumber(Math.abs(value), 1);
   if (text === '0.0') return '±0';
@@ -254,10 +257,10 @@ function Endpoints({ view, marks }: { view: string; marks: Marks }) {
     <Panel
       title="Change by endpoint"
       state={answerState(asked, asked.data?.length ?? null)}
-      empty="No request at either mark."
+      empty="No requests at either mark."
       onRetry={() => void asked.refetch()}
       aside={
-        <SqlReceipt sql={sql} note="From the newest commit; the change of requests and failures ranks." />
+        <SqlReceipt sql={sql} note="From the newest commit; ranked by the change in requests and failures." />
       }
     >
       <table className="w-full">
@@ -266,7 +269,7 @@ function Endpoints({ view, marks }: { view: string; marks: Marks }) {
             <th className="px-3 font-normal">endpoint</th>
             <th className="px-2 text-right font-normal">A /s</th>
             <th className="px-2 text-right font-normal">B /s</th>
-            <th className="px-2 text-right font-normal">Δ</th>
+            <th className="px-2 text-right font-normal">change</th>
             <th className="hidden px-2 text-right font-normal sm:table-cell">failed A</th>
             <th className="px-3 text-right font-normal">failed B</th>
           </tr>
@@ -279,7 +282,7 @@ function Endpoints({ view, marks }: { view: string; marks: Marks }) {
       </table>
       {rows.length > SHOWN_MAX && (
         <p className="px-3 py-1 text-label text-muted">
-          and {formatNumber(rows.length - SHOWN_MAX)} endpoints that changed less
+          and {formatNumber(rows.length - SHOWN_MAX)} more endpoints with smaller changes
         </p>
       )}
     </Panel>
@@ -295,7 +298,7 @@ function EndpointLine({ row: { endpoint, a, b }, marks }: { row: EndpointDelta; 
         <button
           type="button"
           className="block max-w-full truncate text-left hover:underline"
-          title="Its records up to B"
+          title="Show its records at B"
           onClick={() => toRecords(partOf('endpoint', '=', endpoint))}
         >
           {endpoint}
@@ -319,7 +322,7 @@ function FieldsPanel({ marks }: { marks: Marks }) {
     <Panel
       title="Fields that changed"
       state={answerState(b, known ? a.data.total + b.data.total : null)}
-      empty="No stored record at either mark."
+      empty="No stored records at either mark."
       onRetry={() => void b.refetch()}
     >
       {known && (

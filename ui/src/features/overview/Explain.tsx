@@ -2,7 +2,9 @@
  * What sets a selection apart: a box of the latency heatmap against all other records of the range, or brushed times
  * against the four times as long before them. It stays until it is closed.
  */
+
 import { useQuery } from '@tanstack/react-query';
+import { X } from 'lucide-react';
 import { answerOf, api } from '../../api/client';
 import { partOf } from '../../shared/filter';
 import { formatNumber, formatTime } from '../../shared/format';
@@ -45,10 +47,10 @@ export function ExplainTimes() {
     <Button
       kind="quiet"
       className="h-5 px-1 text-label"
-      title="b: what sets these times apart from those before"
+      title="b: what is different from the time before"
       onClick={() => go({ box: BRUSHED })}
     >
-      explain
+      Explain
     </Button>
   );
 }
@@ -67,7 +69,7 @@ function OfBox({ box, range, onClose }: { box: Box; range: Times; onClose: () =>
   const rest = part.data && all.data && without(all.data, part.data);
   return (
     <Drawer
-      title="What sets the box apart"
+      title="What is different in this box"
       about={`${timesOf(times)} UTC, ${formatNumber(box.low_ms)}–${formatNumber(box.high_ms)} ms`}
       against={count => `the ${count} other records of the range`}
       part={part}
@@ -86,7 +88,7 @@ function OfTimes({ range, onClose }: { range: Times; onClose: () => void }) {
   const rest = useSummary(before);
   return (
     <Drawer
-      title="What sets these times apart"
+      title="What is different in this time range"
       about={`${timesOf(range)} UTC`}
       against={count => `the ${count} records of ${timesOf(before)} UTC, before them`}
       part={part}
@@ -149,7 +151,7 @@ function Drawer({ title, about, against, part, rest, error, times, where, onClos
       <header className="flex items-center gap-2 border-b border-line px-3 py-1">
         <h2 className="text-control font-medium">{title}</h2>
         <Button kind="quiet" className="ml-auto" aria-label="Close" title="Esc" onClick={onClose}>
-          ✕
+          <X size={14} aria-hidden="true" />
         </Button>
       </header>
       <div className="flex min-h-0 flex-1 flex-col gap-2 overflow-auto p-3" tabIndex={0}>
@@ -159,7 +161,7 @@ function Drawer({ title, about, against, part, rest, error, times, where, onClos
         </p>
         {error !== null && <p role="alert">{error.message}</p>}
         {part.data !== undefined && records > 0 && records < RECORDS_FEW && (
-          <p className="text-warn">So few records say little.</p>
+          <p className="text-warn">Too few records to be conclusive.</p>
         )}
         {part.data !== undefined && rest !== undefined && (
           <Fields
@@ -170,12 +172,14 @@ function Drawer({ title, about, against, part, rest, error, times, where, onClos
           />
         )}
         {part.data !== undefined && records === 0 && (
-          <p className="text-muted">No stored record is in it. The newest are stored every few seconds.</p>
+          <p className="text-muted">
+            No stored records in this selection yet; new ones are stored every few seconds.
+          </p>
         )}
       </div>
       <footer className="flex flex-wrap gap-2 border-t border-line px-3 py-2">
-        <Button onClick={() => toRecords()}>Its records</Button>
-        <Button onClick={() => go({ ...span, box: undefined } as object)}>Zoom to its times</Button>
+        <Button onClick={() => toRecords()}>Show records</Button>
+        <Button onClick={() => go({ ...span, box: undefined } as object)}>Zoom to this time range</Button>
       </footer>
     </aside>
   );

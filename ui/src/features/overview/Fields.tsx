@@ -57,7 +57,7 @@ export function Fields({ fields, inside, outside, onPick }: FieldsProps) {
       ))}
       {alike.length > 0 && (
         <p className="text-muted">
-          {notable.length === 0 ? 'Nothing sets them apart: alike in ' : 'Alike in '}
+          {notable.length === 0 ? 'No notable difference in ' : 'No difference in '}
           {alike.join(', ')}.
         </p>
       )}

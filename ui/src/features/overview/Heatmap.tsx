@@ -3,7 +3,15 @@
  * a line. A cell that is clicked shows its records; a box that is drawn is explained. The same is there as a table.
  */
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { ChartFigure, clockLabels, DataTable, TICK_FONT, TICK_ROOM_PX, useSize } from '../../shared/chart';
+import {
+  ChartFigure,
+  clockLabels,
+  DataTable,
+  TICK_FONT,
+  TICK_ROOM_PX,
+  ticksOf,
+  useSize,
+} from '../../shared/chart';
 import { formatAny, formatNumber, formatTime, numberOf } from '../../shared/format';
 import { useView } from '../../shared/live';
 import { useGo, useUrl } from '../../shared/nav';
@@ -14,8 +22,7 @@ import { type History, liveSteps, windowOf } from './model';
 
 const LEFT = 52;
 const BOTTOM = 20;
-/** Times that are labelled are so far apart. */
-const TICKS_S = [60, 300, 600, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400];
+const TICK_APART_PX = 72;
 
 interface Cells {
   times: readonly number[];
@@ -162,7 +169,7 @@ function Canvas({ cells, p95, summary }: CanvasProps) {
         className="absolute inset-0 size-full cursor-crosshair touch-pan-y"
         role="img"
         aria-label={summary}
-        title="Draw a box to see what sets its records apart; click a cell for its records"
+        title="Drag a box to see what its records have in common; click a cell to show its records"
         onPointerMove={event => setAt(placeOf(event))}
         onPointerLeave={() => setAt(null)}
         onPointerDown={event => {
@@ -310,12 +317,11 @@ function label(
   for (let bin = 0; bin < bins_ms.length; bin += every)
     context.fillText(duration(bins_ms[bin] ?? 0), LEFT - 6, high - bin * cell.height - 1);
   context.textAlign = 'center';
-  const most = Math.max(1, Math.floor(wide / 64));
-  const [first = 0, last = 0] = [times[0], times.at(-1)];
-  const apart = TICKS_S.find(seconds => (last - first) / seconds <= most) ?? last - first;
-  const labelled = times.flatMap((time, at) => (time % apart === 0 ? [{ time, at }] : []));
-  clockLabels(labelled.map(({ time }) => time)).forEach((text, place) => {
-    context.fillText(text, LEFT + ((labelled[place]?.at ?? 0) + 0.5) * cell.width, high + 14);
+  const [first = 0, second = first + 1, last = first] = [times[0], times[1], times.at(-1)];
+  const ticks = ticksOf(first, last, Math.max(1, Math.floor(wide / TICK_APART_PX)));
+  clockLabels(ticks).forEach((text, place) => {
+    const column = ((ticks[place] ?? first) - first) / (second - first);
+    context.fillText(text, LEFT + (column + 0.5) * cell.width, high + 14);
   });
 }
 

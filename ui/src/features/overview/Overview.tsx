@@ -2,7 +2,7 @@
  * Is it broken, since when, and what changed: the most important thing first, then six numbers, then the charts.
  */
 import { useQuery } from '@tanstack/react-query';
-import { answerOf, api } from '../../api/client';
+import { ApiError, answerOf, api } from '../../api/client';
 import { useKeys } from '../../shared/keys';
 import { useNow, useView } from '../../shared/live';
 import { useSpan, useUrl } from '../../shared/nav';
@@ -10,9 +10,12 @@ import { Charts } from './Charts';
 import { Delta, useMarks } from './Delta';
 import { Explain } from './Explain';
 import type { History } from './model';
+import { EndpointsOfRange, RangeLog } from './OfRange';
+import { OwnViews, TopView } from './OwnViews';
 import { TailStrip } from './TailStrip';
 import { Tiles } from './Tiles';
 import { TopEndpoints } from './TopEndpoints';
+import { Watch } from './useWorld';
 import { Verdict } from './Verdict';
 import { apart, firstMarks, type Marks } from './windows';
 
@@ -26,6 +29,7 @@ export function Overview() {
   const endpoints = countsEndpoints(history.data) === true ? ENDPOINTS : null;
   return (
     <div className="flex h-full flex-col gap-3 overflow-y-auto px-4 py-3">
+      <Watch />
       <Verdict />
       {marks === null ? (
         <Newest history={history} onCompare={compare} />
@@ -36,20 +40,41 @@ export function Overview() {
   );
 }
 
-function Newest({ history, onCompare }: { history: HistoryQuery; onCompare: () => void }) {
-  const counted = countsEndpoints(history.data);
-  const endpoints = useView(counted === true ? ENDPOINTS : null);
+interface NewestProps {
+  history: HistoryQuery;
+  onCompare: () => void;
+}
+
+function Newest({ history, onCompare }: NewestProps) {
+  const { fixed } = useSpan(HISTORY_EVERY_MS);
+  // A dataflow without requests and errors per window has no charts of them; that is no error.
+  const isOther = history.error instanceof ApiError && history.error.code === 'no_history';
   return (
     <>
       <Tiles history={history.data ?? null} />
-      <div className="grid grid-cols-1 gap-3 md:min-h-0 md:flex-1 md:grid-cols-2 xl:grid-rows-[minmax(170px,1fr)_minmax(170px,1fr)]">
-        <Charts history={history} onCompare={onCompare} />
-        {counted !== false && <TopEndpoints view={endpoints} />}
+      <div className="grid shrink-0 grid-cols-1 gap-3 md:min-h-0 md:flex-[1_0_412px] md:auto-rows-[minmax(200px,1fr)] md:grid-cols-2">
+        {isOther ? (
+          <OwnViews />
+        ) : (
+          <>
+            <Charts history={history} onCompare={onCompare} />
+            <Busiest history={history.data} fixed={fixed} />
+          </>
+        )}
       </div>
-      <TailStrip />
+      {fixed ? <RangeLog /> : <TailStrip />}
       <Explain />
     </>
   );
+}
+
+/** Where the traffic goes: by endpoint, or whatever the dataflow ranks. */
+function Busiest({ history, fixed }: { history: History | undefined; fixed: boolean }) {
+  const counted = countsEndpoints(history);
+  const view = useView(counted === true && !fixed ? ENDPOINTS : null);
+  if (counted === false) return <TopView />;
+  if (!fixed) return <TopEndpoints view={view} />;
+  return counted === true ? <EndpointsOfRange view={ENDPOINTS} /> : null;
 }
 
 /** Whether the dataflow has the view, told even for a range without traffic; `null` before anything is known. */
@@ -73,10 +98,12 @@ function useDelta(): { marks: Marks | null; compare: () => void } {
   return { marks, compare };
 }
 
+const DAY_MS = 86_400_000;
+
 function useHistory() {
-  const { range } = useUrl();
   const { from, to, fixed } = useSpan(HISTORY_EVERY_MS);
-  const day = range === '7d' ? 1_800 : undefined;
+  const days = (to - from) / DAY_MS;
+  const day = days > 3 && days < 15 ? 1_800 : undefined;
   return useQuery({
     queryKey: ['history', from, to],
     queryFn: ({ signal }) =>

@@ -5,7 +5,7 @@
 import { useRef } from 'react';
 import type { LogRow } from '../../api/wire';
 import { formatNumber } from '../../shared/format';
-import { useFrozen, useLastFresh, useLive, useTail } from '../../shared/live';
+import { useFrozen, useLastFresh, useLive, useTail, useToday } from '../../shared/live';
 import { LINE_GRID, LogLine } from '../../shared/logline';
 import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
@@ -17,6 +17,7 @@ const LINES = 6;
 
 export function TailStrip() {
   const go = useGo();
+  const today = useToday();
   const ring = useTail('');
   const link = useLive(state => state.link);
   const frozen = useFrozen();
@@ -30,12 +31,12 @@ export function TailStrip() {
       title="Live log"
       className="shrink-0"
       state={panelState(link, ring.where === null ? null : ring.length, asOf, frozen)}
-      empty="No record has come since the page was opened."
+      empty="No record has arrived since this page was opened."
       aside={
         <>
           <span>
             shown {formatNumber(ring.counts.received)} of {formatNumber(matched)}
-            {dropped > 0 && <span className="text-warn"> · {formatNumber(dropped)} left out, evenly</span>}
+            {dropped > 0 && <span className="text-warn"> · {formatNumber(dropped)} sampled out</span>}
           </span>
           <Button kind="quiet" className="h-6" onClick={() => go({}, '/logs')}>
             Open Logs
@@ -46,7 +47,7 @@ export function TailStrip() {
       <ol className="px-3 pb-2 font-mono text-label" style={{ height: LINES * 20 + 8 }}>
         {held.current.map(row => (
           <li key={row.id} className={cn(LINE_GRID, 'h-5')}>
-            <LogLine row={row} />
+            <LogLine row={row} today={today} />
           </li>
         ))}
       </ol>

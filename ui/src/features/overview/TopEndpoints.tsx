@@ -33,42 +33,58 @@ export function TopEndpoints({ view }: { view: { snapshot: Snapshot; rows: Row[]
     <Panel
       title="Top endpoints"
       state={panelState(link, rows === null ? null : rows.length, asOf, frozen)}
-      empty="No request in the last hour."
+      empty="No requests in the last hour."
       aside={
         <Receipt view="traffic_1m" label="top endpoints">
           {found === null ? `last ${WINDOWS} whole minutes` : countedOver(found)}
         </Receipt>
       }
     >
+      <EndpointTable rows={rows ?? []} range={null} />
+    </Panel>
+  );
+}
+
+interface TableProps {
+  rows: readonly EndpointRow[];
+  /** The fixed range they are of, in milliseconds; `null` if they are the newest. */
+  range: { from: number; to: number } | null;
+}
+
+export function EndpointTable({ rows, range }: TableProps) {
+  return (
+    <>
       <table className="w-full">
         <thead className="sticky top-0 bg-panel text-left text-label text-muted">
           <tr>
             <th className="px-3 font-normal">endpoint</th>
             <th className="px-2 text-right font-normal">rate</th>
             <th className="px-2 text-right font-normal">failed</th>
-            <th className="px-2 text-right font-normal" title="The worst minute's p95">
+            <th className="px-2 text-right font-normal" title="p95 of the worst minute">
               p95
             </th>
-            <th
-              className="hidden px-3 text-right font-normal sm:table-cell"
-              title={`Against the ${WINDOWS} minutes before`}
-            >
-              Δ before
-            </th>
+            {range === null && (
+              <th
+                className="hidden px-3 text-right font-normal sm:table-cell"
+                title={`Rate against the ${WINDOWS} minutes before`}
+              >
+                change
+              </th>
+            )}
           </tr>
         </thead>
         <tbody>
-          {rows?.slice(0, SHOWN_MAX).map(row => (
-            <Line key={row.endpoint} row={row} most={rows[0]?.perSecond ?? 1} />
+          {rows.slice(0, SHOWN_MAX).map(row => (
+            <Line key={row.endpoint} row={row} most={rows[0]?.perSecond ?? 1} range={range} />
           ))}
         </tbody>
       </table>
-      {rows !== null && rows.length > SHOWN_MAX && (
+      {rows.length > SHOWN_MAX && (
         <p className="px-3 py-1 text-label text-muted">
           and {formatNumber(rows.length - SHOWN_MAX)} endpoints with less traffic
         </p>
       )}
-    </Panel>
+    </>
   );
 }
 
@@ -81,10 +97,15 @@ function countedOver({ windows, seconds, upTo_s }: Busiest): string {
   return seconds < WINDOW_S ? `this minute, ${Math.floor(seconds)} s of it` : 'newest minute';
 }
 
-const FAILED_NOTABLE = 5;
 const FAILED_GRAVE = 20;
 
-function Line({ row, most }: { row: EndpointRow; most: number }) {
+interface LineProps {
+  row: EndpointRow;
+  most: number;
+  range: TableProps['range'];
+}
+
+function Line({ row, most, range }: LineProps) {
   const go = useGo();
   const { endpoint, perSecond, errorShare, p95_ms, change } = row;
   return (
@@ -99,7 +120,9 @@ function Line({ row, most }: { row: EndpointRow; most: number }) {
           type="button"
           className="relative block max-w-full truncate text-left hover:underline"
           title="Its records"
-          onClick={() => go({ where: partOf('endpoint', '=', endpoint) }, '/logs')}
+          onClick={() =>
+            go({ where: partOf('endpoint', '=', endpoint), ...(range !== null && { past: true }) }, '/logs')
+          }
         >
           {endpoint}
         </button>
@@ -107,20 +130,17 @@ function Line({ row, most }: { row: EndpointRow; most: number }) {
       <td className="px-2 text-right">
         {formatRate(perSecond)} <span className="text-label text-muted">/s</span>
       </td>
-      <td
-        className={cn(
-          'px-2 text-right',
-          errorShare >= FAILED_GRAVE ? 'text-critical' : errorShare >= FAILED_NOTABLE && 'text-warn',
-        )}
-      >
+      <td className={cn('px-2 text-right', errorShare >= FAILED_GRAVE && 'text-warn')}>
         {formatNumber(errorShare, 1)} <span className="text-label text-muted">%</span>
       </td>
       <td className="px-2 text-right">
         {formatNumber(p95_ms)} <span className="text-label text-muted">ms</span>
       </td>
-      <td className="hidden px-3 text-right text-muted sm:table-cell">
-        {change === null ? MISSING : `${change >= 0 ? '+' : '−'}${formatNumber(Math.abs(change) * 100)} %`}
-      </td>
+      {range === null && (
+        <td className="hidden px-3 text-right text-muted sm:table-cell">
+          {change === null ? MISSING : `${change >= 0 ? '+' : '−'}${formatNumber(Math.abs(change) * 100)} %`}
+        </td>
+      )}
     </tr>
   );
 }

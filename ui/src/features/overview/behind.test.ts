@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import type { Pipeline, Schemas } from '../../api/wire';
-import { behindOf } from './behind';
+import { catchingUp, lakeBehind } from './behind';
 
+const NOW = Date.parse('2026-03-02T00:00:00Z');
 const partition = (more: Partial<Schemas['PartitionReport']>): Schemas['PartitionReport'] => ({
   partition: 0,
   offset: 0,
@@ -9,43 +10,68 @@ const partition = (more: Partial<Schemas['PartitionReport']>): Schemas['Partitio
   trend: 'steady',
   ...more,
 });
-const source = (partitions: Schemas['PartitionReport'][], unit = 'records'): Schemas['SourceReport'] => ({
+const source = (
+  partitions: Schemas['PartitionReport'][],
+  unit = 'records',
+  watermark = '2026-03-01T23:59:50Z',
+): Schemas['SourceReport'] => ({
   name: 'web_logs',
   connected: true,
   unit,
   records: 0,
   undecoded: 0,
   bytes: 0,
-  watermark: { at: '2026-03-01T00:00:00Z', allowance_seconds: 86_400 },
+  watermark: { at: watermark, allowance_seconds: 5 },
   partitions,
 });
+const behind = (...sources: Schemas['SourceReport'][]) => catchingUp({ sources }, NOW);
 const commit: Pipeline['commit'] = { number: 4, epoch: 1, age_seconds: 90, duration_ms: 5, versions: {} };
-const check = (sources: Schemas['SourceReport'][], commits_open = 0) =>
-  behindOf({ sources, commit, commits_open });
 
-it('takes no watermark for lag, however old it is', () => {
-  expect(check([source([partition({ lag: 0, lag_seconds: 0 })])])).toBeNull();
-  expect(check([source([partition({ lag: 900, lag_seconds: 2 })])])).toBeNull();
-  expect(check([source([partition({ lag: null, lag_seconds: null })])])).toBeNull();
-  expect(check([])).toBeNull();
+it('takes old records for no backlog when all of them are read', () => {
+  const old = '2015-05-20T21:05:00Z';
+  expect(behind(source([partition({ lag: 0, lag_seconds: 0 })], 'bytes', old))).toBeNull();
+  expect(behind(source([partition({ lag: 900, lag_seconds: 2, read_per_second: 500 })]))).toBeNull();
+  expect(behind(source([partition({ lag: null, lag_seconds: null })]))).toBeNull();
+  expect(behind()).toBeNull();
 });
 
-it('tells how far reading is behind, of how much, and when it ends', () => {
-  const slow = partition({ lag: 900, lag_seconds: 300, lag_seconds_is_least: true });
-  expect(check([source([partition({ lag: 100, lag_seconds: 1 }), slow])])).toEqual({
-    title: 'Behind by at least 5 min',
-    detail: '1\u202f000 records of web_logs are there and not read yet; it is not catching up.',
+it('tells how far back the page is by event time, of how much, and when it ends', () => {
+  const day = source(
+    [
+      partition({
+        lag: 700_000_000,
+        lag_seconds: 6.5,
+        lag_seconds_is_least: true,
+        read_per_second: 6e6,
+        eta_seconds: 120,
+      }),
+      partition({ partition: 1, lag: 20_000_000, read_per_second: 6e6, eta_seconds: 4 }),
+    ],
+    'bytes',
+    '2026-02-28T23:22:55Z',
+  );
+  expect(behind(source([partition({ lag: 0 })]), day)).toEqual({
+    title: 'Catching up: showing 2026-02-28 23:23 UTC, 1 d 0 h behind',
+    detail: '720.0 MB of web_logs unread; live in about 2 min',
   });
-  expect(check([source([{ ...slow, lag_seconds_is_least: false, eta_seconds: 30 }], 'bytes')])).toEqual({
-    title: 'Behind by 5 min',
-    detail: '900 B of web_logs are there and not read yet; caught up in 30 s.',
+});
+
+it('tells whether that grows', () => {
+  const lag = { lag: 9_000, lag_seconds: 300, read_per_second: 10 };
+  expect(behind(source([partition({ ...lag, trend: 'rising' })]))).toMatchObject({
+    title: expect.stringMatching(/^Falling behind/),
+    detail: '9\u202f000 records of web_logs unread; records arrive faster than they are read',
+  });
+  expect(behind(source([partition({ ...lag, trend: 'unknown' })]))).toMatchObject({
+    title: expect.stringMatching(/^Catching up/),
+    detail: expect.stringMatching(/no estimate yet/),
   });
 });
 
 it('tells of commits that do not end, and not of one that is on its way', () => {
-  expect(check([], 3)).toEqual({
-    title: 'The lake is behind by 1 min',
-    detail: '3 commits wait for it; live views are not behind.',
+  expect(lakeBehind({ commit, commits_open: 3 })).toEqual({
+    title: 'Lake is 1 min behind',
+    detail: '3 commits are waiting; live views are up to date',
   });
-  expect(check([], 1)).toBeNull();
+  expect(lakeBehind({ commit, commits_open: 1 })).toBeNull();
 });

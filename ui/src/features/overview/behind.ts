@@ -1,10 +1,11 @@
 /**
  * Whether what the page shows is behind what there is: records that are there and not read, or read and not in the lake.
  *
- * A watermark is no sign of that. It stays behind the newest record by what its source allows for late ones, be it a day.
+ * How far that is back is told by the event time that reading has come to. The clock on the wall would say seconds at the
+ * start of a day's backlog. But old records alone are no backlog: they may be all there are.
  */
 import type { Pipeline } from '../../api/wire';
-import { formatAge, formatNumber, quantifyBytes } from '../../shared/format';
+import { formatAge, formatDateTime, formatNumber, quantifyBytes } from '../../shared/format';
 
 export interface Behind {
   title: string;
@@ -13,36 +14,61 @@ export interface Behind {
 
 /** Less is the ordinary way from one sample to the next, and from one commit to the next. */
 const BEHIND_MS = 60_000;
+/** So much reading, at its present speed, is the ordinary way too. */
+const BACKLOG_SECONDS = 5;
 
-/** The partition that is furthest behind, else commits that do not end; `null` if neither is worth a word. */
-export function behindOf({
-  sources,
+/** The source that is furthest behind; `null` if none is worth a word. */
+export function catchingUp({ sources }: Pick<Pipeline, 'sources'>, now_ms: number): Behind | null {
+  const found = sources.flatMap(source => {
+    const { partitions, unit, watermark, name } = source;
+    const unread = partitions.reduce((sum, it) => sum + (it.lag ?? 0), 0);
+    if (unread === 0) return [];
+    const waited_ms = 1000 * partitions.reduce((most, it) => Math.max(most, it.lag_seconds ?? 0), 0);
+    const read = partitions.reduce((sum, it) => sum + (it.read_per_second ?? 0), 0);
+    const isBacklog = unread > BACKLOG_SECONDS * read;
+    const shown_ms = watermark ? Date.parse(watermark.at) + 1000 * watermark.allowance_seconds : null;
+    const back_ms = shown_ms === null ? 0 : now_ms - shown_ms;
+    if (waited_ms <= BEHIND_MS && !(isBacklog && back_ms > BEHIND_MS)) return [];
+    const etas = partitions.filter(({ lag }) => (lag ?? 0) > 0).map(({ eta_seconds }) => eta_seconds ?? null);
+    const eta_s = etas.some(eta => eta === null) ? null : Math.max(...etas.map(eta => eta ?? 0));
+    const isRising = partitions.some(({ trend }) => trend === 'rising');
+    const isLeast = partitions.some(it => it.lag_seconds_is_least);
+    return [
+      { name, unit, unread, back_ms: Math.max(back_ms, waited_ms), shown_ms, eta_s, isLeast, isRising },
+    ];
+  });
+  const [worst] = found.sort((a, b) => b.back_ms - a.back_ms);
+  if (worst === undefined) return null;
+  const { name, unit, unread, back_ms, shown_ms, eta_s, isLeast, isRising } = worst;
+  const size = quantifyBytes(unread);
+  const amount = unit === 'bytes' ? `${size.value} ${size.unit}` : `${formatNumber(unread)} ${unit}`;
+  const least = isLeast && shown_ms === null ? 'at least ' : '';
+  const place =
+    shown_ms === null
+      ? `${least}${formatAge(back_ms)} behind`
+      : `showing ${formatDateTime(shown_ms).slice(0, 16)} UTC, ${formatAge(back_ms)} behind`;
+  const isFalling = eta_s === null && isRising;
+  const end =
+    eta_s !== null
+      ? `live in about ${formatAge(eta_s * 1000)}`
+      : isFalling
+        ? 'records arrive faster than they are read'
+        : 'no estimate yet';
+  return {
+    title: `${isFalling ? 'Falling behind' : 'Catching up'}: ${place}`,
+    detail: `${amount} of ${name} unread; ${end}`,
+  };
+}
+
+/** Commits that do not end, while live views go on. */
+export function lakeBehind({
   commit,
   commits_open,
-}: Pick<Pipeline, 'sources' | 'commit' | 'commits_open'>): Behind | null {
-  const partitions = sources.flatMap(source => source.partitions.map(partition => ({ source, partition })));
-  const lagOf = (it: (typeof partitions)[number]) => (it.partition.lag_seconds ?? 0) * 1000;
-  const worst = partitions.sort((a, b) => lagOf(b) - lagOf(a))[0];
-  if (worst !== undefined && lagOf(worst) > BEHIND_MS) {
-    const { source, partition } = worst;
-    const lag = source.partitions.reduce((sum, it) => sum + (it.lag ?? 0), 0);
-    const size = quantifyBytes(lag);
-    const amount =
-      source.unit === 'bytes' ? `${size.value} ${size.unit}` : `${formatNumber(lag)} ${source.unit}`;
-    const end =
-      partition.eta_seconds == null
-        ? 'it is not catching up'
-        : `caught up in ${formatAge(partition.eta_seconds * 1000)}`;
-    return {
-      title: `Behind by ${partition.lag_seconds_is_least ? 'at least ' : ''}${formatAge(lagOf(worst))}`,
-      detail: `${amount} of ${source.name} are there and not read yet; ${end}.`,
-    };
-  }
+}: Pick<Pipeline, 'commit' | 'commits_open'>): Behind | null {
   const age_ms = (commit?.age_seconds ?? 0) * 1000;
-  if (commits_open > 1 && age_ms > BEHIND_MS)
-    return {
-      title: `The lake is behind by ${formatAge(age_ms)}`,
-      detail: `${formatNumber(commits_open)} commits wait for it; live views are not behind.`,
-    };
-  return null;
+  if (commits_open <= 1 || age_ms <= BEHIND_MS) return null;
+  return {
+    title: `Lake is ${formatAge(age_ms)} behind`,
+    detail: `${formatNumber(commits_open)} commits are waiting; live views are up to date`,
+  };
 }

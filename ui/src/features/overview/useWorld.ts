@@ -1,0 +1,67 @@
+/**
+ * Feeds the model of the world from the stream, once a second, for as long as the page is there. It is kept beside the
+ * pages, so that what is told does not begin anew when one looks at another page and comes back.
+ */
+import { useQuery } from '@tanstack/react-query';
+import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
+import { answerOf, api } from '../../api/client';
+import { incidentsOf } from '../../shared/incidents';
+import { useFrozen, useIsMissing, useLive, useNow, useView } from '../../shared/live';
+import { BEFORE, follow, type Observed, type World } from './world';
+
+const EVERY_MS = 1_000;
+const HISTORY_EVERY_MS = 30_000;
+const HOUR_MS = 3_600_000;
+/** Rules over windows have a threshold; single bad events happen all the time and say little. */
+const WINDOW_RULES = 'threshold > 0';
+
+let world: World = BEFORE;
+const readers = new Set<() => void>();
+
+/** The world as it is told now. */
+export function useWorld(): World {
+  return useSyncExternalStore(subscribe, () => world);
+}
+
+function subscribe(reader: () => void): () => void {
+  readers.add(reader);
+  return () => void readers.delete(reader);
+}
+
+/** Watches the world; draws nothing, so that nothing is drawn again for it. */
+export function Watch(): null {
+  const pipeline = useLive(state => state.pipeline);
+  const metrics = useLive(state => state.metrics);
+  const isLive = useLive(state => state.link.status === 'live');
+  const frozen = useFrozen();
+  const view = useView('anomalies', WINDOW_RULES);
+  const hasRules = !useIsMissing('anomalies');
+  const history = useHistoryOfNow();
+  const now_ms = useNow(EVERY_MS);
+  const incidents = useMemo(() => (view === null ? null : incidentsOf(view.rows, now_ms)), [view, now_ms]);
+  const observed: Observed = { now_ms, pipeline, metrics, history, incidents, hasRules };
+  const newest = useRef(observed);
+  newest.current = observed;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once for each moment and each picture of the pipeline.
+  useEffect(() => {
+    // What is not live is no news.
+    if (!isLive || frozen) return;
+    world = follow(world, newest.current);
+    for (const reader of readers) reader();
+  }, [now_ms, pipeline, isLive, frozen]);
+  return null;
+}
+
+/** The last hour, whatever the page looks at. */
+export function useHistoryOfNow() {
+  const offset_ms = useLive(state => state.clockOffset_ms);
+  const { data } = useQuery({
+    queryKey: ['history of now'],
+    queryFn: ({ signal }) => {
+      const from = String(Date.now() + offset_ms - HOUR_MS);
+      return answerOf(api.GET('/api/v1/history', { params: { query: { from, step: '60' } }, signal }));
+    },
+    refetchInterval: HISTORY_EVERY_MS,
+  });
+  return data ?? null;
+}

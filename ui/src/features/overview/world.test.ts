@@ -1,0 +1,301 @@
+/**
+ * The six situations of an evening on call, and the quiet between them: what is told, since when, how steadily.
+ */
+import { describe, expect, it } from 'vitest';
+import type { Metrics, Pipeline, Schemas } from '../../api/wire';
+import { incidentsOf } from '../../shared/incidents';
+import type { History } from './model';
+import { BEFORE, follow, type Observed, openOf, toneOfTile, type World } from './world';
+
+const NOW = Date.parse('2026-03-01T02:52:00Z');
+const STEPS = 61;
+
+/** An hour of 24 requests a second, 9 % of them failing, p95 463 ms; the last steps as given. */
+function historyOf(
+  change: (name: string, at: number) => number | null | undefined = () => undefined,
+): History {
+  const times = Array.from({ length: STEPS }, (_, at) => NOW / 1000 - (STEPS - 1 - at) * 60);
+  const usual: Record<string, number> = { requests: 1_440, error_rate: 9, response_time_p95: 463 };
+  const series = (of: (name: string, at: number) => number | null) =>
+    Object.fromEntries(Object.keys(usual).map(name => [name, times.map((_, at) => of(name, at))]));
+  const overall = series((name, at) => {
+    const value = change(name, STEPS - 1 - at);
+    return value === undefined ? (usual[name] ?? null) : value;
+  });
+  const expected = Object.fromEntries(
+    Object.entries(usual).map(([name, value]) => [
+      name,
+      { low: times.map(() => value * 0.88), high: times.map(() => value * 1.12) },
+    ]),
+  );
+  return { times, step_seconds: 60, overall, expected } as unknown as History;
+}
+
+const ok = (name: string): Pipeline['components'][number] => ({ name, status: 'ok', detail: 'well' });
+const sourceOf = (
+  records_per_second: number,
+  more: Partial<Schemas['SourceReport']> = {},
+): Schemas['SourceReport'] => ({
+  name: 'web_logs',
+  connected: true,
+  unit: 'bytes',
+  records: 100_000,
+  undecoded: 0,
+  bytes: 0,
+  records_per_second,
+  watermark: { at: new Date(NOW - 10_000).toISOString(), allowance_seconds: 5 },
+  partitions: [{ partition: 0, offset: 9, lag: 0, lag_seconds_is_least: false, trend: 'steady' }],
+  ...more,
+});
+const pipelineOf = (source = sourceOf(24)): NonNullable<Observed['pipeline']> => ({
+  components: [ok('source web_logs'), ok('engine'), ok('lake')],
+  cause: null,
+  sources: [source],
+  commit: null,
+  commits_open: 0,
+});
+const metricsOf = (more: Partial<Metrics> = {}): Metrics => ({
+  eventsPerSec: 24,
+  errorRate: 9,
+  serverErrorRate: 1,
+  avgResponseTime: 200,
+  p95ResponseTime: 463,
+  requestsLastMinute: 1_440,
+  activeSessions: 90,
+  totalRequests: 100_000,
+  totalErrors: 9_000,
+  lastUpdate: null,
+  ...more,
+});
+const quiet: Observed = {
+  now_ms: NOW,
+  pipeline: pipelineOf(),
+  metrics: metricsOf(),
+  history: historyOf(),
+  incidents: [],
+  hasRules: true,
+};
+
+/** The world after so many seconds, one observation a second; `at` says what is seen. */
+function worldAfter(seconds: number, at: (second: number) => Partial<Observed>, before: World = BEFORE) {
+  let world = before;
+  const texts: string[] = [];
+  for (let second = 0; second <= seconds; second++) {
+    world = follow(world, { ...quiet, ...at(second), now_ms: NOW + second * 1000 });
+    const { title, detail, since } = world.headline;
+    const text = `${title} | ${detail} | ${since}`;
+    if (texts.at(-1) !== text) texts.push(text);
+  }
+  return { world, texts, now_ms: NOW + seconds * 1000 };
+}
+
+const WRONG = /No active incidents/;
+
+describe('what is told', () => {
+  it('is that nothing is wrong, with the parts that are healthy', () => {
+    const { world } = worldAfter(30, () => ({}));
+    expect(world.headline).toMatchObject({
+      tone: 'ok',
+      title: 'No active incidents',
+      detail: '3 of 3 components healthy',
+    });
+  });
+
+  it('1: failures on one endpoint, with their share and a begin that stays', () => {
+    const rows = (second: number) =>
+      ['external', 'internal'].flatMap(ip_class =>
+        Array.from({ length: 1 + Math.floor(second / 60) }, (_, minute) => ({
+          window_start: new Date(NOW + minute * 60_000).toISOString(),
+          window_end: new Date(NOW + (minute + 1) * 60_000).toISOString(),
+          endpoint: '/api/orders',
+          ip_class,
+          anomaly_type: 'HIGH_ERROR_RATE',
+          score: 0.7,
+          // Both rows win by turns.
+          observed: 0.6 + ((second + ip_class.length) % 7) / 100,
+          threshold: 0.2,
+        })),
+      );
+    const seen = (second: number) => ({ incidents: incidentsOf(rows(second), NOW + second * 1000) });
+    const { world, texts } = worldAfter(150, seen);
+    expect(world.headline).toMatchObject({ tone: 'critical', title: 'High error rate on /api/orders' });
+    expect(world.headline.detail).toMatch(/^6\d % of requests failed \(limit 20 %\)$/);
+    expect(world.headline.more).toBe(0);
+    expect(texts.length).toBeLessThanOrEqual(1 + 150 / 5);
+    const begins = new Set(texts.filter(it => !WRONG.test(it)).map(it => /since ([\d:]+)/.exec(it)?.[1]));
+    expect([...begins].filter(it => it !== undefined)).toEqual(['02:52:00']);
+    const early = worldAfter(10, seen).world.headline;
+    expect(early.title).toMatch(/api\/orders/);
+  });
+
+  it('2: failures that stay below the limit of every rule', () => {
+    const metrics = metricsOf({ errorRate: 21, serverErrorRate: 13 });
+    const history = historyOf((name, back) => (name === 'error_rate' && back < 3 ? 21 : undefined));
+    const { world, now_ms } = worldAfter(10, () => ({ metrics, history }));
+    expect(world.headline).toMatchObject({ tone: 'critical', title: 'Error rate is 21.0 %' });
+    // From the steps of the history, so it is right for whoever opens the page late.
+    expect(world.headline.since).toBe('since 02:50:00 UTC (2 min)');
+    expect(toneOfTile(world, 'errors', now_ms)).toBe('critical');
+  });
+
+  it('3: all answers slower', () => {
+    const { world, now_ms } = worldAfter(10, () => ({ metrics: metricsOf({ p95ResponseTime: 1_300 }) }));
+    expect(world.headline.title).toBe('p95 latency is 1\u202f300 ms');
+    expect(world.headline.detail).toBe('usual 407–519 ms');
+    expect(toneOfTile(world, 'latency', now_ms)).toBe('warn');
+  });
+
+  it('4: traffic that breaks down, before the minute is over', () => {
+    const { world, now_ms } = worldAfter(10, () => ({
+      pipeline: pipelineOf(sourceOf(2.1)),
+      metrics: metricsOf({ eventsPerSec: 20 }),
+    }));
+    expect(world.headline).toMatchObject({ tone: 'critical', title: 'Traffic is down 91 %' });
+    expect(toneOfTile(world, 'events', now_ms)).toBe('critical');
+  });
+
+  it('5: silence', () => {
+    const { world, now_ms } = worldAfter(10, () => ({ pipeline: pipelineOf(sourceOf(0)) }));
+    expect(world.headline).toMatchObject({ tone: 'critical', title: 'No records are arriving' });
+    expect(world.headline.detail).toBe('usual 21.1–26.9 /s');
+    expect(toneOfTile(world, 'events', now_ms)).toBe('critical');
+  });
+
+  it('6: a day behind, and nothing of the rates and rules of that day', () => {
+    const behind = sourceOf(9_000, {
+      watermark: { at: new Date(NOW - 88_625_000).toISOString(), allowance_seconds: 5 },
+      partitions: [
+        {
+          partition: 0,
+          offset: 9,
+          lag: 720_000_000,
+          lag_seconds: 1,
+          lag_seconds_is_least: true,
+          trend: 'falling',
+          read_per_second: 6e6,
+          eta_seconds: 120,
+        },
+      ],
+    });
+    const { world, now_ms } = worldAfter(5, () => ({
+      pipeline: pipelineOf(behind),
+      metrics: metricsOf({ errorRate: 60, p95ResponseTime: 9_000 }),
+    }));
+    expect(world.headline).toMatchObject({
+      tone: 'warn',
+      title: 'Catching up: showing 2026-02-28 02:15 UTC, 1 d 0 h behind',
+      detail: '720.0 MB of web_logs unread; live in about 2 min',
+    });
+    expect(openOf(world, now_ms)).toHaveLength(1);
+  });
+
+  it('a part that is down, first', () => {
+    const pipeline = pipelineOf(sourceOf(0));
+    pipeline.components[2] = { name: 'lake', status: 'down', detail: 'no space left' };
+    const { world } = worldAfter(10, () => ({ pipeline }));
+    expect(world.headline).toMatchObject({
+      tone: 'critical',
+      title: 'Lake is down',
+      detail: 'no space left',
+      more: 1,
+    });
+  });
+
+  it('records that cannot be decoded', () => {
+    const { world } = worldAfter(10, () => ({
+      pipeline: pipelineOf(sourceOf(24, { records: 20_393, undecoded: 5_882 })),
+    }));
+    expect(world.headline).toMatchObject({
+      title: '22 % of web_logs cannot be decoded',
+      goTo: 'dead letters',
+    });
+  });
+
+  it('nothing before it is known, and nothing of old files that are read to their end', () => {
+    expect(worldAfter(5, () => ({ pipeline: null })).world.headline.title).toBe('Waiting for data…');
+    expect(worldAfter(5, () => ({ incidents: null })).world.headline.title).toBe('Waiting for data…');
+    const old = pipelineOf(
+      sourceOf(0, { watermark: { at: '2015-05-20T00:00:00Z', allowance_seconds: 86_400 } }),
+    );
+    const { world } = worldAfter(20, () => ({
+      pipeline: old,
+      history: null,
+      incidents: null,
+      hasRules: false,
+    }));
+    expect(world.headline.title).toBe('No active incidents');
+  });
+});
+
+describe('how it is told', () => {
+  it('does not tell what comes and goes', () => {
+    const { texts } = worldAfter(120, second => ({
+      metrics: metricsOf(second % 20 < 3 ? { errorRate: 30 } : {}),
+    }));
+    expect(texts.filter(it => !WRONG.test(it) && !/Waiting/.test(it))).toEqual([]);
+  });
+
+  it('does not change its begin while a figure flickers around its limit', () => {
+    const { texts } = worldAfter(120, second => ({
+      metrics: metricsOf(second % 8 < 6 ? { p95ResponseTime: 1_300 } : {}),
+    }));
+    const begins = new Set(texts.flatMap(it => /since ([\d:]+)/.exec(it)?.[1] ?? []));
+    expect(begins.size).toBe(1);
+    expect(texts.filter(it => WRONG.test(it)).length).toBeLessThanOrEqual(1);
+  });
+
+  it('says when it is over, and what it was', () => {
+    const during = worldAfter(40, () => ({ metrics: metricsOf({ p95ResponseTime: 1_300 }) }));
+    const later = (second: number) => ({ now_ms: during.now_ms + second * 1000 });
+    let { world } = during;
+    for (let second = 1; second < 60; second++) world = follow(world, { ...quiet, ...later(second) });
+    expect(world.headline).toMatchObject({ tone: 'ok', title: 'No active incidents' });
+    expect(world.headline.detail).toMatch(/last: 02:5\d–02:52 UTC p95 latency is 1\u202f300 ms$/);
+  });
+
+  it('tells a graver thing at once, and counts the others', () => {
+    const slow = worldAfter(20, () => ({ metrics: metricsOf({ p95ResponseTime: 1_300 }) }));
+    const pipeline = pipelineOf();
+    pipeline.components[0] = { name: 'source web_logs', status: 'down', detail: 'broker away' };
+    const world = follow(slow.world, {
+      ...quiet,
+      metrics: metricsOf({ p95ResponseTime: 1_300 }),
+      pipeline,
+      now_ms: slow.now_ms + 1_000,
+    });
+    expect(world.headline).toMatchObject({ title: 'Source web_logs is down', more: 1 });
+  });
+});
+
+describe('incidents', () => {
+  const row = (minute: number, more: object = {}) => ({
+    window_start: new Date(NOW - 3_600_000 + minute * 60_000).toISOString(),
+    window_end: new Date(NOW - 3_600_000 + (minute + 1) * 60_000).toISOString(),
+    endpoint: '/a',
+    anomaly_type: 'HIGH_ERROR_RATE',
+    observed: 0.3,
+    threshold: 0.2,
+    ...more,
+  });
+
+  it('are windows in a row, of one rule and endpoint', () => {
+    const rows = [
+      row(0),
+      row(1, { observed: 0.7 }),
+      row(1, { ip_class: 'internal' }),
+      row(10),
+      row(2, { endpoint: '/b' }),
+    ];
+    const found = incidentsOf(rows, NOW).map(({ title, begin_ms, end_ms, detail }) => [
+      title,
+      (begin_ms - NOW) / 60_000,
+      ((end_ms ?? 0) - NOW) / 60_000,
+      detail,
+    ]);
+    expect(found).toEqual([
+      ['High error rate on /a', -60, -58, '70 % of requests failed (limit 20 %)'],
+      ['High error rate on /b', -58, -57, '30 % of requests failed (limit 20 %)'],
+      ['High error rate on /a', -50, -49, '30 % of requests failed (limit 20 %)'],
+    ]);
+  });
+});

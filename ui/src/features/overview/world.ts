@@ -1,0 +1,413 @@
+/**
+ * The state of the world: what is wrong now, since when, and how grave that is. Strip and tiles read the same model, so
+ * that they cannot contradict each other.
+ *
+ *   what is observed → findings, of one moment → followed over time → one headline, and a mark for each tile
+ *
+ * A finding is followed by its identity: its begin never moves, what it says changes at most once in five seconds, and
+ * what comes and goes within moments is not told. Pure functions; useWorld.ts feeds them.
+ */
+import type { Metrics, Pipeline } from '../../api/wire';
+import { formatAge, formatNumber, formatRate, formatTime } from '../../shared/format';
+import type { Incident } from '../../shared/incidents';
+import type { Tone } from '../../shared/mark';
+import { catchingUp, lakeBehind } from './behind';
+import type { History } from './model';
+
+export type TileName = 'events' | 'errors' | 'latency';
+type Grave = Extract<Tone, 'critical' | 'warn'>;
+
+/** Something that is wrong at one moment. */
+export interface Finding {
+  /** The same thing has the same one at every moment. */
+  id: string;
+  tone: Grave;
+  title: string;
+  detail: string;
+  /** When it began, if that can be told. */
+  began_ms: number | null;
+  /** Where to look. */
+  goTo: 'pipeline' | 'anomalies' | 'dead letters' | 'traffic';
+  /** Records it is about. */
+  where?: string;
+  tile?: TileName;
+  /** Told only after it has lasted so long, and until it has been gone for so long. */
+  holds_ms: number;
+  lingers_ms: number;
+}
+
+export interface Followed extends Finding {
+  first_ms: number;
+  seen_ms: number;
+  begin_ms: number;
+}
+
+export interface Headline {
+  id: string;
+  tone: Tone;
+  title: string;
+  detail: string;
+  since: string;
+  more: number;
+  goTo: Finding['goTo'] | null;
+  where: string | undefined;
+  changed_ms: number;
+}
+
+export interface World {
+  all: readonly Followed[];
+  headline: Headline;
+  /** The newest thing that is over. */
+  last: { title: string; begin_ms: number; end_ms: number } | null;
+}
+
+export interface Observed {
+  now_ms: number;
+  pipeline: Pick<Pipeline, 'components' | 'cause' | 'sources' | 'commit' | 'commits_open'> | null;
+  metrics: Metrics | null;
+  /** The last hour, with what is expected. */
+  history: History | null;
+  /** What the rules found, oldest first; `null` before it is known, or if the dataflow has none. */
+  incidents: readonly Incident[] | null;
+  hasRules: boolean;
+}
+
+const TEXT_EVERY_MS = 5_000;
+const GRAVITY: Record<Grave, number> = { critical: 0, warn: 1 };
+/** Within what a rate of ten seconds and a minute's figures vary by chance. */
+const CHANCE = 4;
+const RATE_SECONDS = 10;
+const SILENCE_RECORDS_MIN = 5;
+const NOTABLE_DROP = 0.7;
+const NOTABLE_SURGE = 2;
+const NOTABLE_LATENCY = 1.2;
+/** In percent: more server errors than this are no small matter. */
+const SERVER_ERRORS_GRAVE = 5;
+/** A larger share of records that cannot be decoded is told. */
+const UNDECODED_SHARE = 0.01;
+const UNDECODED_SHARE_GRAVE = 0.5;
+
+export const BEFORE: World = {
+  all: [],
+  headline: {
+    id: 'waiting',
+    tone: 'stale',
+    title: 'Waiting for data…',
+    detail: '',
+    since: '',
+    more: 0,
+    goTo: null,
+    where: undefined,
+    changed_ms: 0,
+  },
+  last: null,
+};
+
+/** What is wrong at one moment. */
+export function findingsOf(observed: Observed): Finding[] {
+  const { pipeline } = observed;
+  if (pipeline === null) return [];
+  const behind = catchingUp(pipeline, observed.now_ms);
+  const found: Finding[] = [];
+  if (behind !== null)
+    found.push({
+      id: 'behind',
+      tone: 'warn',
+      title: behind.title,
+      detail: behind.detail,
+      began_ms: null,
+      goTo: 'pipeline',
+      holds_ms: 1_500,
+      lingers_ms: 5_000,
+    });
+  found.push(...broken(pipeline, behind !== null), ...undecoded(pipeline));
+  // While old records are read, rates and rules are of then.
+  if (behind !== null) return found;
+  const lake = lakeBehind(pipeline);
+  if (lake !== null)
+    found.push({ ...lake, id: 'lake behind', tone: 'warn', began_ms: null, goTo: 'pipeline', ...STEADY });
+  return [...found, ...traffic(observed), ...figures(observed), ...rules(observed)];
+}
+
+const STEADY = { holds_ms: 3_000, lingers_ms: 10_000 };
+const BY_CHANCE = { holds_ms: 5_000, lingers_ms: 20_000 };
+
+function broken({ components, cause }: NonNullable<Observed['pipeline']>, behind: boolean): Finding[] {
+  const found = components.flatMap(({ name, status, detail }): Finding[] => {
+    if (status !== 'down' && status !== 'degraded') return [];
+    // That it has much to read is said in full already.
+    if (behind && status === 'degraded' && name.startsWith('source')) return [];
+    const tone = status === 'down' ? 'critical' : 'warn';
+    const title = `${name.charAt(0).toUpperCase()}${name.slice(1)} is ${status}`;
+    return [
+      { id: `part ${name}`, tone, title, detail, began_ms: null, goTo: 'pipeline', ...STEADY, holds_ms: 0 },
+    ];
+  });
+  if (found.length === 0 && cause)
+    found.push({
+      id: 'slow',
+      tone: 'warn',
+      title: 'Pipeline is slow',
+      detail: cause.text,
+      began_ms: null,
+      goTo: 'pipeline',
+      ...STEADY,
+    });
+  return found;
+}
+
+function undecoded({ sources, components }: NonNullable<Observed['pipeline']>): Finding[] {
+  return sources.flatMap(({ name, records, undecoded }): Finding[] => {
+    const share = undecoded / Math.max(1, records + undecoded);
+    const told = components.some(
+      it => it.name.includes(name) && it.status !== 'ok' && /dead letter|decode/i.test(it.detail),
+    );
+    if (share < UNDECODED_SHARE || told) return [];
+    return [
+      {
+        id: `undecoded ${name}`,
+        tone: share >= UNDECODED_SHARE_GRAVE ? 'critical' : 'warn',
+        title: `${formatNumber(share * 100, share < 0.1 ? 1 : 0)} % of ${name} cannot be decoded`,
+        detail: `${formatNumber(undecoded)} of ${formatNumber(records + undecoded)} records are dead letters`,
+        began_ms: null,
+        goTo: 'dead letters',
+        ...STEADY,
+      },
+    ];
+  });
+}
+
+/** Silence, a drop and a surge, from what was read in the last ten seconds and counted in the last minute. */
+function traffic({ pipeline, metrics, history }: Observed): Finding[] {
+  const usual = usualOf(history, 'requests');
+  if (pipeline === null || usual === null) return [];
+  const known = pipeline.sources.every(({ records_per_second }) => records_per_second != null);
+  const read = pipeline.sources.reduce((sum, it) => sum + (it.records_per_second ?? 0), 0);
+  const [low, high] = [usual.low, usual.high];
+  const range = `usual ${formatRate(low)}–${formatRate(high)} /s`;
+  const one = (more: Pick<Finding, 'id' | 'tone' | 'title' | 'detail'>, low: boolean): Finding => ({
+    ...more,
+    began_ms: runOf(history, 'requests', low),
+    goTo: 'traffic',
+    tile: 'events',
+    ...BY_CHANCE,
+  });
+  const least = low * RATE_SECONDS;
+  if (known && read === 0 && least >= SILENCE_RECORDS_MIN)
+    return [one({ id: 'silence', tone: 'critical', title: 'No records are arriving', detail: range }, true)];
+  const few = read * RATE_SECONDS < least - CHANCE * Math.sqrt(least) && read < NOTABLE_DROP * low;
+  const rate = metrics?.eventsPerSec ?? null;
+  const fewOfMinute = rate !== null && rate < NOTABLE_DROP * low;
+  if (known && least >= SILENCE_RECORDS_MIN && (few || fewOfMinute)) {
+    const now = few ? read : (rate ?? read);
+    const percent = formatNumber(100 * (1 - now / ((low + high) / 2)));
+    const tone = now < 0.2 * low ? 'critical' : 'warn';
+    return [
+      one(
+        {
+          id: 'drop',
+          tone,
+          title: `Traffic is down ${percent} %`,
+          detail: `${formatRate(now)} /s (${range})`,
+        },
+        true,
+      ),
+    ];
+  }
+  if (rate !== null && high > 0 && rate > NOTABLE_SURGE * high) {
+    const title = `Traffic is up ${formatNumber(rate / ((low + high) / 2), 1)}×`;
+    return [one({ id: 'surge', tone: 'warn', title, detail: `${formatRate(rate)} /s (${range})` }, false)];
+  }
+  return [];
+}
+
+/** Failures and latency of the last minute against what is expected. */
+function figures({ metrics, history }: Observed): Finding[] {
+  const found: Finding[] = [];
+  const [errors, p95] = [usualOf(history, 'error_rate'), usualOf(history, 'response_time_p95')];
+  const { errorRate = null, p95ResponseTime = null, serverErrorRate = null } = metrics ?? {};
+  const requests = metrics?.requestsLastMinute ?? 0;
+  if (errorRate !== null && errors !== null && requests > 0) {
+    const share = Math.min(errors.high / 100, 0.5);
+    const chance = 100 * CHANCE * Math.sqrt((Math.max(share, 0.01) * (1 - share)) / requests);
+    if (errorRate > errors.high + chance)
+      found.push({
+        id: 'errors',
+        tone: (serverErrorRate ?? 0) >= SERVER_ERRORS_GRAVE ? 'critical' : 'warn',
+        title: `Error rate is ${formatNumber(errorRate, 1)} %`,
+        detail: `usual ${formatNumber(errors.low, 1)}–${formatNumber(errors.high, 1)} %, server errors ${formatNumber(serverErrorRate, 1)} %`,
+        began_ms: runOf(history, 'error_rate', false),
+        goTo: 'traffic',
+        where: 'status >= 400',
+        tile: 'errors',
+        ...BY_CHANCE,
+      });
+  }
+  if (p95ResponseTime !== null && p95 !== null && p95ResponseTime > NOTABLE_LATENCY * p95.high)
+    found.push({
+      id: 'latency',
+      tone: 'warn',
+      title: `p95 latency is ${formatNumber(p95ResponseTime)} ms`,
+      detail: `usual ${formatNumber(p95.low)}–${formatNumber(p95.high)} ms`,
+      began_ms: runOf(history, 'response_time_p95', false),
+      goTo: 'traffic',
+      where: `response_time >= ${Math.round(p95.high)}`,
+      tile: 'latency',
+      ...BY_CHANCE,
+    });
+  return found;
+}
+
+function rules({ incidents }: Observed): Finding[] {
+  return (incidents ?? [])
+    .filter(({ end_ms }) => end_ms === null)
+    .map(it => ({
+      id: `rule ${it.id}`,
+      tone: it.tone,
+      title: it.title,
+      detail: it.detail,
+      began_ms: it.begin_ms,
+      goTo: 'anomalies' as const,
+      ...(it.where !== null && { where: it.where }),
+      holds_ms: 0,
+      lingers_ms: 5_000,
+    }));
+}
+
+/** What is expected of the newest step that is over: a rate per second if it is counted. */
+export function usualOf(history: History | null, name: string): { low: number; high: number } | null {
+  const band = history?.expected[name];
+  const [low, high] = [band?.low.at(-2), band?.high.at(-2)];
+  if (history === null || low == null || high == null) return null;
+  const by = name === 'requests' ? history.step_seconds : 1;
+  return { low: low / by, high: high / by };
+}
+
+/** When the steps at the end began to be outside of what was expected, all of them to the same side. */
+function runOf(history: History | null, name: string, low: boolean): number | null {
+  if (history === null) return null;
+  const values = history.overall[name] ?? [];
+  const band = history.expected[name];
+  let began: number | null = null;
+  // The newest step is not over.
+  for (let at = history.times.length - 2; at >= 0; at--) {
+    const [value, least, most] = [values[at] ?? null, band?.low[at], band?.high[at]];
+    if (least == null || most == null) break;
+    const outside = low ? (value ?? 0) < NOTABLE_DROP * least : value !== null && value > most;
+    if (!outside) break;
+    began = (history.times[at] ?? 0) * 1000;
+  }
+  return began;
+}
+
+/** The world a moment later. */
+export function follow(before: World, observed: Observed): World {
+  const { now_ms } = observed;
+  const findings = findingsOf(observed);
+  const known = new Map(before.all.map(it => [it.id, it]));
+  const current = findings.map((it): Followed => {
+    const old = known.get(it.id);
+    known.delete(it.id);
+    const begin_ms = Math.min(old?.begin_ms ?? it.began_ms ?? now_ms, it.began_ms ?? now_ms);
+    return { ...it, first_ms: old?.first_ms ?? now_ms, seen_ms: now_ms, begin_ms: old?.begin_ms ?? begin_ms };
+  });
+  const left = [...known.values()];
+  // What went before it was told never was.
+  const wasTold = left.filter(it => isTold(it, it.seen_ms));
+  const all = [...current, ...wasTold.filter(it => now_ms - it.seen_ms < it.lingers_ms)];
+  const ended = wasTold.filter(it => now_ms - it.seen_ms >= it.lingers_ms);
+  const last = newest([
+    before.last,
+    ...ended.map(it => ({ title: it.title, begin_ms: it.begin_ms, end_ms: it.seen_ms })),
+    ...(observed.incidents ?? []).flatMap(({ title, begin_ms, end_ms }) =>
+      end_ms === null ? [] : [{ title, begin_ms, end_ms }],
+    ),
+  ]);
+  return { all, last, headline: headlineOf(before.headline, all, last, observed) };
+}
+
+function newest(all: readonly World['last'][]): World['last'] {
+  return all.reduce((most, it) => (it !== null && it.end_ms > (most?.end_ms ?? 0) ? it : most), null);
+}
+
+function isTold({ first_ms, holds_ms }: Followed, now_ms: number): boolean {
+  return now_ms - first_ms >= holds_ms;
+}
+
+/** What is told now, gravest first; of equals the older, so that none takes another's place by turns. */
+export function openOf({ all }: Pick<World, 'all'>, now_ms: number): Followed[] {
+  return all
+    .filter(it => isTold(it, now_ms))
+    .sort(
+      (a, b) =>
+        GRAVITY[a.tone] - GRAVITY[b.tone] ||
+        a.begin_ms - b.begin_ms ||
+        (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
+    );
+}
+
+/** Whether a tile is outside of what is expected, and how gravely. */
+export function toneOfTile(world: World, tile: TileName, now_ms: number): Grave | null {
+  return openOf(world, now_ms).find(it => it.tile === tile)?.tone ?? null;
+}
+
+function headlineOf(
+  before: Headline,
+  all: readonly Followed[],
+  last: World['last'],
+  observed: Observed,
+): Headline {
+  const { now_ms } = observed;
+  const [gravest, ...others] = openOf({ all }, now_ms);
+  const next = gravest === undefined ? calm(last, observed) : told(gravest, others.length, now_ms);
+  const same = JSON.stringify({ ...next, changed_ms: 0 }) === JSON.stringify({ ...before, changed_ms: 0 });
+  if (same) return before;
+  const isGraver =
+    gravest !== undefined && gravest.id !== before.id && rankOf(next.tone) < rankOf(before.tone);
+  if (!isGraver && before.id !== 'waiting' && now_ms - before.changed_ms < TEXT_EVERY_MS) return before;
+  return { ...next, changed_ms: now_ms };
+}
+
+function rankOf(tone: Tone): number {
+  return tone === 'critical' ? 0 : tone === 'warn' ? 1 : 2;
+}
+
+function told(it: Followed, more: number, now_ms: number): Headline {
+  const lasted = now_ms - it.begin_ms;
+  const age = lasted < 60_000 ? '' : ` (${formatAge(lasted)})`;
+  return {
+    id: it.id,
+    tone: it.tone,
+    title: it.title,
+    detail: it.detail,
+    // How far behind it is says more than since when.
+    since: it.id === 'behind' ? '' : `since ${formatTime(it.begin_ms)} UTC${age}`,
+    more,
+    goTo: it.goTo,
+    where: it.where,
+    changed_ms: 0,
+  };
+}
+
+function calm(last: World['last'], { pipeline, incidents, hasRules, now_ms }: Observed): Headline {
+  const nothing = { since: '', more: 0, goTo: null, where: undefined, changed_ms: 0 };
+  // Nothing is known to be right before it was looked at.
+  if (pipeline === null || (hasRules && incidents === null)) return BEFORE.headline;
+  const healthy = pipeline.components.filter(({ status }) => status === 'ok').length;
+  const starting = pipeline.components.find(({ status }) => status === 'starting');
+  if (starting !== undefined)
+    return {
+      ...nothing,
+      id: 'starting',
+      tone: 'stale',
+      title: 'Starting',
+      detail: `${starting.name}: ${starting.detail}`,
+    };
+  const parts = `${healthy} of ${pipeline.components.length} components healthy`;
+  const minutes = (ms: number) => formatTime(ms, 'min');
+  const ended =
+    last === null || now_ms - last.end_ms > 86_400_000
+      ? ''
+      : ` · last: ${minutes(last.begin_ms)}–${minutes(last.end_ms)} UTC ${last.title.charAt(0).toLowerCase()}${last.title.slice(1)}`;
+  return { ...nothing, id: 'calm', tone: 'ok', title: 'No active incidents', detail: `${parts}${ended}` };
+}
