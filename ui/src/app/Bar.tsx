@@ -1,12 +1,13 @@
 /**
  * One clock for the page: whether it is live, which times are looked at, and which epoch every number is of.
  */
+import { useLocation } from '@tanstack/react-router';
 import { useState } from 'react';
 import { formatAge, formatDateTime, formatTime } from '../shared/format';
 import { useFrozen, useLive, useMedia, useNow, useStream } from '../shared/live';
 import { Mark } from '../shared/mark';
 import { useGo, useSpan, useUrl } from '../shared/nav';
-import { RANGE_DEFAULT, RANGE_WORDS, RANGES, type Range } from '../shared/search';
+import { RANGE_WORDS, RANGES, type Range } from '../shared/search';
 import { Button } from '../shared/ui/button';
 
 export function Bar() {
@@ -44,7 +45,7 @@ function LinkState() {
     case 'stale':
       return (
         <span data-link="stale" className="flex items-center gap-2">
-          <Mark tone="stale" word={`stale · nothing heard for ${formatAge(now - offset - link.since_ms)}`} />
+          <Mark tone="stale" word={`stale · no data for ${formatAge(now - offset - link.since_ms)}`} />
           {retry}
         </span>
       );
@@ -70,34 +71,45 @@ function FreezeButton() {
     <Button
       className="h-6"
       aria-pressed={frozen}
-      title="Space: hold all panels at one epoch"
+      title="Space: freeze all panels at one epoch"
       onClick={() => store.freeze(!frozen)}
     >
-      {frozen ? `Go on · ${formatAge(behind_ms)} since` : 'Freeze'}
+      {frozen ? `Resume · ${formatAge(behind_ms)} behind` : 'Freeze'}
     </Button>
   );
 }
 
+/** Pages whose content is of now, whatever range is chosen. */
+const WITHOUT_RANGE = /\/(query|pipeline)$/;
+
 function RangePicker() {
   const search = useUrl();
   const go = useGo();
-  const { from, to, fixed } = useSpan(1_000);
+  const { pathname } = useLocation();
+  const { from, to, fixed, range } = useSpan(1_000);
   const wide = useMedia('(min-width: 900px)');
-  const day = (ms: number) => formatDateTime(ms).slice(5, 16);
+  if (WITHOUT_RANGE.test(pathname)) return null;
+  const chosen = search.from !== undefined ? 'fixed' : (search.range ?? 'auto');
+  const choose = (range: Range | undefined) => go({ range, from: undefined, to: undefined } as object);
+  const year = new Date().getUTCFullYear();
+  const day = (ms: number) => {
+    const text = formatDateTime(ms).slice(0, 16);
+    return text.startsWith(`${year}-`) ? text.slice(5) : text;
+  };
+  const auto = range === null ? (fixed ? 'newest data' : 'auto') : RANGE_WORDS[range];
   return (
     <span className="flex items-center gap-2">
       <label className="sr-only" htmlFor="range">
-        Range of time
+        Time range
       </label>
       <select
         id="range"
         className="h-6 rounded border border-line bg-panel px-1"
-        value={fixed ? 'fixed' : (search.range ?? RANGE_DEFAULT)}
-        onChange={({ target }) =>
-          go({ range: target.value as Range, from: undefined, to: undefined } as object)
-        }
+        value={chosen}
+        onChange={({ target }) => choose(target.value === 'auto' ? undefined : (target.value as Range))}
       >
-        {fixed && <option value="fixed">fixed range</option>}
+        {chosen === 'fixed' && <option value="fixed">fixed range</option>}
+        <option value="auto">{chosen === 'auto' ? `auto · ${auto}` : 'auto'}</option>
         {RANGES.map(range => (
           <option key={range} value={range}>
             {RANGE_WORDS[range]}
@@ -106,17 +118,15 @@ function RangePicker() {
       </select>
       {(wide || fixed) && (
         <span className="text-muted">
-          {fixed ? `${day(from)} – ${day(to)}` : `${formatTime(from, 'min')}–${formatTime(to)}`} UTC
+          {fixed || range === 'all'
+            ? `${day(from)} – ${day(to)}`
+            : `${formatTime(from, 'min')}–${formatTime(to)}`}{' '}
+          UTC
         </span>
       )}
-      {fixed && (
-        <Button
-          kind="quiet"
-          className="h-6"
-          onClick={() => go({ from: undefined, to: undefined } as object)}
-          title="Back to the newest"
-        >
-          ✕
+      {chosen === 'fixed' && (
+        <Button className="h-6" onClick={() => choose(undefined)} title="Back to the newest records">
+          Back to live
         </Button>
       )}
     </span>
@@ -138,6 +148,7 @@ function Freshness() {
 function CopyLink() {
   const [copied, setCopied] = useState(false);
   const { from, to, fixed } = useSpan(1_000);
+  const hasRange = !WITHOUT_RANGE.test(useLocation().pathname);
   const copy = (pinned: boolean) => {
     const url = new URL(location.href);
     if (pinned && !fixed) {
@@ -153,19 +164,19 @@ function CopyLink() {
   return (
     <span className="ml-auto hidden items-center gap-1 sm:flex">
       <span aria-live="polite" className="text-muted">
-        {copied ? 'copied' : ''}
+        {copied ? 'Copied' : ''}
       </span>
       <Button kind="quiet" className="h-6" onClick={() => copy(false)}>
         Copy link
       </Button>
-      {!fixed && (
+      {!fixed && hasRange && (
         <Button
           kind="quiet"
           className="h-6"
           onClick={() => copy(true)}
-          title="A link that always shows these times"
+          title="Copy a link that keeps showing this time range"
         >
-          pinned
+          Copy fixed link
         </Button>
       )}
     </span>

@@ -15,12 +15,12 @@ export class Boundary extends Component<{ children: ReactNode }, { error: Error 
     if (error === null) return this.props.children;
     return (
       <main className="p-6" role="alert">
-        <h1 className="text-section">This page broke</h1>
+        <h1 className="text-section">Something went wrong on this page</h1>
         <p className="text-muted">{error.message}</p>
         <p>
-          The data is well: <a href="api/v1/views">api/v1/views</a> has it.{' '}
+          Your data is not affected: <a href="api/v1/views">api/v1/views</a> still serves it.{' '}
           <button type="button" className="text-accent underline" onClick={() => location.reload()}>
-            Load the page again
+            Reload the page
           </button>
         </p>
       </main>

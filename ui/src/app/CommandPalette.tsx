@@ -22,7 +22,7 @@ const SHOWN_MAX = 12;
 
 export function CommandPalette({ open, onClose }: { open: boolean; onClose: () => void }) {
   return (
-    <Dialog open={open} onClose={onClose} title="Go to, look at, do" className="top-[10vh]">
+    <Dialog open={open} onClose={onClose} title="Command palette" className="top-[10vh]">
       {open && <Commands onClose={onClose} />}
     </Dialog>
   );
@@ -83,7 +83,7 @@ function Commands({ onClose }: { onClose: () => void }) {
           </li>
         ))}
       </ul>
-      {found.length === 0 && <p className="px-3 text-muted">Nothing is called so.</p>}
+      {found.length === 0 && <p className="px-3 text-muted">No results</p>}
     </>
   );
 }
@@ -101,7 +101,7 @@ function useCommands(): Command[] {
         run: () => go({ range, from: undefined, to: undefined } as object),
       })),
       {
-        label: store.isFrozen() ? 'Go on' : 'Freeze all panels',
+        label: store.isFrozen() ? 'Resume' : 'Freeze all panels',
         kind: 'do',
         run: () => store.freeze(!store.isFrozen()),
       },
@@ -111,7 +111,7 @@ function useCommands(): Command[] {
         kind: 'theme',
         run: () => chooseTheme(theme),
       })),
-      { label: 'Errors of the log', kind: 'log', run: () => go({ where: 'status >= 500' }, '/logs') },
+      { label: 'Server errors in the log', kind: 'log', run: () => go({ where: 'status >= 500' }, '/logs') },
       ...(data?.tables ?? []).map(({ name, kind }) => ({
         label: name,
         kind,

@@ -41,9 +41,9 @@ export function Frame() {
               kind="quiet"
               className="hidden sm:inline-flex"
               onClick={() => setPalette(true)}
-              title="Ctrl or ⌘ + K"
+              title="Ctrl or Cmd + K"
             >
-              ⌘K<span className="sr-only"> command palette</span>
+              Ctrl K<span className="sr-only"> command palette</span>
             </Button>
             <Button kind="quiet" className="hidden sm:inline-flex" onClick={() => setHelp(true)}>
               ?<span className="sr-only"> keys</span>
@@ -101,7 +101,7 @@ function Reconnecting() {
     >
       <Shape tone="critical" />
       <span>No connection: {link.cause}.</span>
-      <span className="text-muted">What you see is kept, and dated. The page comes back by itself.</span>
+      <span className="text-muted">Showing the last known data; reconnecting automatically.</span>
     </p>
   );
 }

@@ -4,7 +4,7 @@ import { Link } from '@tanstack/react-router';
 export function NotFound() {
   return (
     <div className="p-6">
-      <h1 className="text-section">There is no such page</h1>
+      <h1 className="text-section">Page not found</h1>
       <p>
         Go to the{' '}
         <Link to="/" className="text-accent underline">

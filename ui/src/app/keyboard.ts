@@ -12,7 +12,7 @@ const SECOND_KEY_WITHIN_MS = 1_200;
 
 export const KEYS: readonly [string, string][] = [
   ['?', 'this sheet'],
-  ['Ctrl / ⌘ K', 'command palette'],
+  ['Ctrl / Cmd K', 'command palette'],
   ['g, then o l q a p', 'go to Overview, Logs, Query, Anomalies, Pipeline'],
   ['Space', 'freeze all panels at one epoch, or go on'],
   ['/', 'into the filter or the editor'],
@@ -21,8 +21,8 @@ export const KEYS: readonly [string, string][] = [
   ['i', 'receipt of the focused number'],
   ['t', 'table in place of the focused chart'],
   ['b', 'what sets the brushed times apart from those before'],
-  ['d', 'Δ: what changed between two times'],
-  ['Ctrl / ⌘ Enter', 'run the query'],
+  ['d', 'compare: what changed between two times'],
+  ['Ctrl / Cmd Enter', 'run the query'],
   ['Backspace', 'back to the range before'],
   ['Esc', 'close what is open'],
 ];

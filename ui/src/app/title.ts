@@ -22,8 +22,8 @@ export function titleFor(link: Link, eventsPerSec: number | null | undefined): s
     case 'live':
       return `${formatRate(eventsPerSec)} /s · tidelake`;
     case 'stale':
-      return '◌ stale · tidelake';
+      return 'stale · tidelake';
     case 'reconnecting':
-      return '■ reconnecting · tidelake';
+      return 'reconnecting · tidelake';
   }
 }

@@ -15,6 +15,7 @@ import type { Live } from '../api/live';
 import type { Ring } from '../api/ring';
 import type { LiveState } from '../api/state';
 import type { Row } from '../api/wire';
+import { formatDateTime } from './format';
 
 const LiveContext = createContext<Live | null>(null);
 
@@ -82,6 +83,11 @@ export function useNow(every_ms: number): number {
     return () => clearInterval(timer);
   }, [every_ms]);
   return now + offset_ms;
+}
+
+/** The date of now, as `2026-03-01`. */
+export function useToday(): string {
+  return formatDateTime(useNow(60_000)).slice(0, 10);
 }
 
 export function useMedia(query: string): boolean {

@@ -47,7 +47,7 @@ function ReceiptOf({ view, label }: { view: string; label: string }) {
     refetchInterval: AGAIN_MS,
   });
   if (error !== null) return <p role="alert">{error.message}</p>;
-  if (data === undefined) return <p className="text-muted">Asking…</p>;
+  if (data === undefined) return <p className="text-muted">Loading…</p>;
   return (
     <div className="flex flex-col gap-2">
       <h3 className="font-medium">Receipt: {label}</h3>

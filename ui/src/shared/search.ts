@@ -2,11 +2,15 @@
  * The state of a page in its address: what is looked at, of when, and through which filter. Nothing that a link should
  * carry is kept elsewhere. Unknown or broken parts are left out, so an old link still opens.
  */
-export const RANGES = ['5m', '15m', '1h', '6h', '24h', '7d'] as const;
+/** `all` is from the oldest record to the newest. */
+export const RANGES = ['5m', '15m', '1h', '6h', '24h', '7d', 'all'] as const;
 export type Range = (typeof RANGES)[number];
 
+/** From when to when there are records, in milliseconds; `null` before that is known, or without any. */
+export type Extent = { from: number; to: number } | null;
+
 export interface Search {
-  /** The newest so long; or from and to, as ISO times, if the range is fixed. */
+  /** The newest so long, what there is if left out; or from and to, as ISO times, if the range is fixed. */
   range?: Range;
   from?: string;
   to?: string;
@@ -29,9 +33,15 @@ export interface Search {
   node?: string;
 }
 
-export const RANGE_DEFAULT: Range = '1h';
+/** What is shown unless something else is asked for is at most so long. */
+const OPEN_MAX: Timed = '1h';
+const ARCHIVE_MAX: Timed = '7d';
+/** Records older than this are an archive, and a range that ends now would be empty. */
+const RECENT_MS = 3_600_000;
 
-export const RANGE_MS: Record<Range, number> = {
+type Timed = Exclude<Range, 'all'>;
+
+export const RANGE_MS: Record<Timed, number> = {
   '5m': 300_000,
   '15m': 900_000,
   '1h': 3_600_000,
@@ -47,6 +57,7 @@ export const RANGE_WORDS: Record<Range, string> = {
   '6h': 'last 6 h',
   '24h': 'last 24 h',
   '7d': 'last 7 days',
+  all: 'all data',
 };
 
 const TEXT_MAX = 8_000;
@@ -78,11 +89,33 @@ export function readSearch(raw: Record<string, unknown>): Search {
   });
 }
 
+export interface Span {
+  from: number;
+  to: number;
+  /** Whether it stays as it is. An open one ends now. */
+  fixed: boolean;
+  /** Which open range it is. */
+  range: Range | null;
+}
+
 /** The times a search stands for, in milliseconds; `now` is where an open range ends. */
-export function spanOf(search: Search, now_ms: number): { from: number; to: number; fixed: boolean } {
+export function spanOf(search: Search, now_ms: number, extent: Extent): Span {
   if (search.from !== undefined && search.to !== undefined)
-    return { from: Date.parse(search.from), to: Date.parse(search.to), fixed: true };
-  return { from: now_ms - RANGE_MS[search.range ?? RANGE_DEFAULT], to: now_ms, fixed: false };
+    return { from: Date.parse(search.from), to: Date.parse(search.to), fixed: true, range: null };
+  const open = (range: Timed) => ({ from: now_ms - RANGE_MS[range], to: now_ms, fixed: false, range });
+  if (search.range !== undefined && search.range !== 'all') return open(search.range);
+  if (extent === null) return open(OPEN_MAX);
+  // The end of a range is not in it.
+  const end = extent.to + 1;
+  const isArchive = now_ms - extent.to > RECENT_MS;
+  if (search.range === 'all')
+    return isArchive
+      ? { from: extent.from, to: end, fixed: true, range: 'all' }
+      : { from: extent.from, to: now_ms, fixed: false, range: 'all' };
+  if (isArchive)
+    return { from: Math.max(extent.from, end - RANGE_MS[ARCHIVE_MAX]), to: end, fixed: true, range: null };
+  const enough = (['5m', '15m'] as const).find(range => now_ms - extent.from <= RANGE_MS[range]);
+  return open(enough ?? OPEN_MAX);
 }
 
 function clean(search: { [Key in keyof Search]: Search[Key] | undefined }): Search {

@@ -24,7 +24,7 @@ function Listed({ pipeline: { nodes, edges, cause } }: { pipeline: Pipeline }) {
   );
   const depthOf = (id: string) => depths.get(id) ?? 0;
   return (
-    <ul aria-label="Parts of the dataflow" className="flex flex-col gap-1 px-3 pb-3">
+    <ul aria-label="Dataflow graph" className="flex flex-col gap-1 px-3 pb-3">
       {[...nodes]
         .sort((a, b) => depthOf(a.id) - depthOf(b.id))
         .map(node => (
@@ -67,7 +67,7 @@ function Drawn({ pipeline }: { pipeline: Pipeline }) {
             />
           ))}
         </svg>
-        <ul aria-label="Parts of the dataflow">
+        <ul aria-label="Dataflow graph">
           {nodes.map(node => {
             const at = placed.nodes.get(node.id);
             if (at === undefined) return null;

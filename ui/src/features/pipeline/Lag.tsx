@@ -2,6 +2,7 @@
  * How far each partition is behind, in records and in time, whether that grows, and when it ends. What is not known is
  * said in words and never counted as zero.
  */
+import { ChevronDown } from 'lucide-react';
 import { useState } from 'react';
 import type { Pipeline, Schemas } from '../../api/wire';
 import { formatAge, formatNumber, formatRate, MISSING, quantifyBytes } from '../../shared/format';
@@ -9,9 +10,9 @@ import { formatAge, formatNumber, formatRate, MISSING, quantifyBytes } from '../
 type Partition = Schemas['PartitionReport'] & { source: string; unit: string };
 
 const TRENDS: Record<string, string> = {
-  rising: '↗ rising',
-  falling: '↘ falling',
-  steady: '→ steady',
+  rising: 'rising',
+  falling: 'falling',
+  steady: 'steady',
   unknown: MISSING,
 };
 type Order = 'partition' | 'lag';
@@ -31,10 +32,10 @@ export function Lag({ pipeline }: { pipeline: Pipeline }) {
       title={`Sort by ${text}`}
     >
       {text}
-      {order === name && ' ▾'}
+      {order === name && <ChevronDown size={12} className="inline" aria-hidden="true" />}
     </button>
   );
-  if (rows.length === 0) return <p className="px-3 pb-3 text-muted">No partition is known yet.</p>;
+  if (rows.length === 0) return <p className="px-3 pb-3 text-muted">No partitions known yet.</p>;
   return (
     <div className="overflow-x-auto">
       <table className="w-full whitespace-nowrap">

@@ -10,7 +10,7 @@ import { Button } from '../../shared/ui/button';
 export function LakeTables({ pipeline }: { pipeline: Pipeline }) {
   const [open, setOpen] = useState<string | null>(null);
   const versions = Object.entries(pipeline.commit?.versions ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-  if (versions.length === 0) return <p className="px-3 pb-3 text-muted">Nothing was committed yet.</p>;
+  if (versions.length === 0) return <p className="px-3 pb-3 text-muted">No commits yet.</p>;
   return (
     <div className="px-3 pb-3">
       <ul className="flex flex-wrap gap-2">
@@ -35,7 +35,7 @@ export function TableDetails({ name }: { name: string }) {
     refetchInterval: 15_000,
   });
   if (error !== null) return <p role="alert">{error.message}</p>;
-  if (data === undefined) return <p className="text-muted">Reading the log of the table…</p>;
+  if (data === undefined) return <p className="text-muted">Loading table history…</p>;
   const size = quantifyBytes(data.bytes);
   return (
     <div className="mt-2 flex flex-col gap-2">
@@ -47,7 +47,7 @@ export function TableDetails({ name }: { name: string }) {
           className="h-6"
           onClick={() => go({ q: `SELECT * FROM lake.${name} LIMIT 100` }, '/query')}
         >
-          Look at its rows
+          Show rows
         </Button>
       </p>
       <p className="font-mono text-label break-all text-muted">{data.location}</p>

@@ -1,4 +1,5 @@
 /** What is known of one part of the dataflow; it stays until it is closed. */
+import { X } from 'lucide-react';
 import type { Pipeline } from '../../api/wire';
 import { formatAge, formatNumber, formatRate, MISSING } from '../../shared/format';
 import { Mark, toneOfHealth } from '../../shared/mark';
@@ -33,7 +34,7 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
           aria-label="Close"
           onClick={() => go({ node: undefined } as object)}
         >
-          ✕
+          <X size={14} aria-hidden="true" />
         </Button>
       </header>
       <dl className="mb-2 grid grid-cols-[auto_1fr] gap-x-4">
@@ -61,7 +62,7 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
             )
           }
         >
-          Look at its rows
+          Show rows
         </Button>
       )}
       {node.plan && (

@@ -49,7 +49,7 @@ export function PipelinePage() {
         </Panel>
         {pipeline && node !== undefined && <NodeDrawer pipeline={pipeline} id={node} />}
       </div>
-      <Panel title="Tables of the lake" className="shrink-0" {...frame}>
+      <Panel title="Lake tables" className="shrink-0" {...frame}>
         {pipeline && <LakeTables pipeline={pipeline} />}
       </Panel>
     </div>
@@ -81,6 +81,7 @@ function HealthStrip({ pipeline }: { pipeline: Pipeline }) {
   const go = useGo();
   const { components, cause, commit, sources } = pipeline;
   const undecoded = sources.reduce((sum, it) => sum + it.undecoded, 0);
+  const records = sources.reduce((sum, it) => sum + it.records, 0);
   const late = pipeline.nodes.find(({ id }) => id === 'view:late')?.rows ?? 0;
   return (
     <div className="flex flex-col gap-2 px-3 pb-3">
@@ -95,10 +96,10 @@ function HealthStrip({ pipeline }: { pipeline: Pipeline }) {
       <p role="status" data-cause={cause?.node ?? ''}>
         {cause ? (
           <>
-            <Shape tone="warn" /> <b className="font-medium">Slow or stopped because:</b> {cause.text}
+            <Shape tone="warn" /> <b className="font-medium">Bottleneck:</b> {cause.text}
           </>
         ) : (
-          <span className="text-muted">Nothing holds it up.</span>
+          <span className="text-muted">No bottleneck</span>
         )}
       </p>
       <dl className="flex flex-wrap gap-x-8 gap-y-1">
@@ -125,6 +126,7 @@ function HealthStrip({ pipeline }: { pipeline: Pipeline }) {
             title="Records that could not be decoded, with the reason"
           >
             {formatNumber(undecoded)}
+            {undecoded > 0 && ` (${shareOf(undecoded, records + undecoded)})`}
           </Button>
         </Fact>
         <Fact name="windows with late records">
@@ -141,6 +143,12 @@ function HealthStrip({ pipeline }: { pipeline: Pipeline }) {
 const DEAD_LETTERS = 'SELECT * FROM lake.dead_letters ORDER BY _epoch DESC LIMIT 200';
 const LATE = 'SELECT * FROM late ORDER BY window_start DESC, view LIMIT 200';
 
+/** In percent; a small share is never told as none. */
+function shareOf(part: number, all: number): string {
+  const percent = (100 * part) / Math.max(1, all);
+  return percent < 0.1 ? '< 0.1 %' : `${formatNumber(percent, percent < 10 ? 1 : 0)} %`;
+}
+
 function rateOf(bytes: number): string {
   const { value, unit } = quantifyBytes(bytes);
   return `${value} ${unit}/s`;
@@ -155,20 +163,23 @@ function Fact({ name, children }: { name: string; children: React.ReactNode }) {
   );
 }
 
+/** Share of a core below which a thread is idle. */
+const IDLE_BELOW = 0.005;
 const ROLES = ['worker', 'reader', 'query', 'other'];
 
 function Threads({ pipeline }: { pipeline: Pipeline }) {
   const { threads } = pipeline;
   const workers = threads.filter(({ role }) => role === 'worker').map(({ busy }) => busy);
   const mean = workers.reduce((sum, busy) => sum + busy, 0) / Math.max(1, workers.length);
+  // A pool that has nothing to do is one line.
+  const busy = threads.filter(it => it.role === 'worker' || it.busy >= IDLE_BELOW);
+  const idle = threads.length - busy.length;
   if (threads.length === 0)
-    return (
-      <p className="px-3 pb-3 text-muted">Not known yet, or this system does not tell what threads use.</p>
-    );
+    return <p className="px-3 pb-3 text-muted">Thread usage is not available yet, or not on this system.</p>;
   return (
     <div className="px-3 pb-3">
       <ul>
-        {[...threads]
+        {[...busy]
           .sort((a, b) => ROLES.indexOf(a.role) - ROLES.indexOf(b.role) || b.busy - a.busy)
           .map((thread, at) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: threads of a pool share their name.
@@ -187,10 +198,15 @@ function Threads({ pipeline }: { pipeline: Pipeline }) {
             </li>
           ))}
       </ul>
+      {idle > 0 && (
+        <p className="mt-1 text-label text-muted">
+          {idle} other {idle === 1 ? 'thread is' : 'threads are'} idle.
+        </p>
+      )}
       {workers.length > 1 && mean > 0.01 && (
         <p className="mt-1 text-label text-muted">
           The busiest of {workers.length} workers does {formatNumber(Math.max(...workers) / mean, 1)}× the
-          mean.
+          mean load.
         </p>
       )}
     </div>
