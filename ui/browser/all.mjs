@@ -300,6 +300,8 @@ async function logs() {
     'stored records are listed',
     async () => (await count('loaded')) > 0 && (await lines.count()) > 5,
   );
+  const isWhole = it => it.scrollWidth <= it.clientWidth;
+  check('their times are whole', await lines.first().locator('span').first().evaluate(isWhole));
   await page
     .locator('aside[aria-label="Frequent values"] section[aria-label="endpoint"] button')
     .first()
@@ -353,6 +355,32 @@ async function query() {
     await page.keyboard.press('Control+A');
     await page.keyboard.type(text);
   };
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await write("SELECT *, NULL AS nothing, '' AS empty FROM lake.traffic_1m ORDER BY window_start LIMIT 50");
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+Enter');
+  const answer = page.locator('section[aria-label="Answer"]');
+  await within('NULL is shown as NULL', () =>
+    answer
+      .locator('[role="cell"][data-kind="null"]', { hasText: /^NULL$/ })
+      .first()
+      .isVisible(),
+  );
+  check('and not as an empty text', (await answer.locator('[role="cell"][data-kind="empty"]').count()) > 0);
+  const cut = await answer
+    .locator('[role="columnheader"], [role="cell"]')
+    .evaluateAll(all => all.filter(it => it.scrollWidth > it.clientWidth).map(it => it.textContent));
+  check(`no time and no name of a column is cut off: ${cut.join()}`, cut.length === 0);
+  await write('SELECT window_start, endpoint, requests FROM traffic_1m ORDER BY window_start');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+Enter');
+  await page.getByRole('tab', { name: 'Chart' }).click();
+  await within('a chart by endpoint has a line for each', async () => {
+    const text = await answer.locator('figure').textContent({ timeout: 1_000 });
+    return (text.match(/\/(api|home|search|admin|auth)[\w/]*/g) ?? []).length > 3;
+  });
+  await page.getByRole('tab', { name: /Rows/ }).click();
+  await page.setViewportSize({ width: 1440, height: 900 });
   await write('SELECT nothing FROM totals');
   await page.keyboard.press('Escape');
   await page.keyboard.press('Control+Enter');
@@ -586,7 +614,7 @@ async function accessible() {
   const more = {
     [`?a=${iso(minute - 1_800)}&b=${iso(minute - 600)}`]:
       'section[aria-label="Fields that changed"][data-state="live"]',
-    [`?from=${from}&to=${to}&box=times`]: 'aside section, aside p:has-text("alike in")',
+    [`?from=${from}&to=${to}&box=times`]: 'aside section, aside p:has-text("difference in")',
   };
   for (const theme of ['dark', 'light']) {
     for (const [path, ready] of Object.entries({ ...PAGES, ...more })) {

@@ -26,7 +26,7 @@ const PAGES = {
   },
   explained: {
     path: `?range=6h&box=${minute - 10_800}~${minute - 3_600}~1024~4096`,
-    ready: 'aside section, aside p:has-text("alike in")',
+    ready: 'aside section, aside p:has-text("difference in")',
   },
   logs: { path: 'logs?range=15m', ready: '[data-record]' },
   query: { path: 'query', ready: '[role="row"]' },

@@ -40,7 +40,7 @@ export function rangeOf({ range, from, to }: Search): Search {
 
 const EXTENT_EVERY_MS = 60_000;
 /** Records come at any moment after a start. */
-const EXTENT_FIRST_EVERY_MS = 2_000;
+const EXTENT_FIRST_EVERY_MS = 5_000;
 
 /** From when to when there are records. */
 function useExtent(): Extent {

@@ -42,6 +42,13 @@ describe('without a range', () => {
     expect(spanOf({}, now, null)).toMatchObject({ range: '1h' });
   });
 
+  it('shows since when nothing came', () => {
+    expect(from(minutes(90_000), minutes(40))).toMatchObject({ range: '1h', to: now });
+    expect(from(minutes(90_000), minutes(100))).toMatchObject({ range: '6h', to: now });
+    expect(from(minutes(90_000), minutes(900))).toMatchObject({ range: '24h', to: now });
+    expect(from(minutes(90_000), minutes(1_500))).toMatchObject({ fixed: true });
+  });
+
   it('shows old records where they are', () => {
     const old = { from: Date.parse('2015-05-17T10:05:03Z'), to: Date.parse('2015-05-20T21:05:59Z') };
     expect(spanOf({}, now, old)).toEqual({ from: old.from, to: old.to + 1, fixed: true, range: null });

@@ -36,8 +36,8 @@ export interface Search {
 /** What is shown unless something else is asked for is at most so long. */
 const OPEN_MAX: Timed = '1h';
 const ARCHIVE_MAX: Timed = '7d';
-/** Records older than this are an archive, and a range that ends now would be empty. */
-const RECENT_MS = 3_600_000;
+/** Records older than this are an archive. Until then a range that ends now also shows since when there are no more. */
+const RECENT_MS = 72_000_000;
 
 type Timed = Exclude<Range, 'all'>;
 
@@ -115,7 +115,9 @@ export function spanOf(search: Search, now_ms: number, extent: Extent): Span {
   if (isArchive)
     return { from: Math.max(extent.from, end - RANGE_MS[ARCHIVE_MAX]), to: end, fixed: true, range: null };
   const enough = (['5m', '15m'] as const).find(range => now_ms - extent.from <= RANGE_MS[range]);
-  return open(enough ?? OPEN_MAX);
+  if (enough !== undefined) return open(enough);
+  const age_ms = now_ms - extent.to;
+  return open(([OPEN_MAX, '6h'] as const).find(range => age_ms < 0.8 * RANGE_MS[range]) ?? '24h');
 }
 
 function clean(search: { [Key in keyof Search]: Search[Key] | undefined }): Search {
