@@ -599,6 +599,10 @@ async function keyboard() {
   );
   await page.keyboard.press('Space');
   await within('Space goes on', () => page.getByRole('button', { name: 'Freeze' }).isVisible());
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await within('j and Enter open a record', () => /record=\d+-\d+/.test(page.url()));
+  await page.keyboard.press('Escape');
   await page.keyboard.press('/');
   await within('/ goes to the filter', () =>
     page.getByRole('textbox', { name: 'Add a filter' }).evaluate(it => it === document.activeElement),

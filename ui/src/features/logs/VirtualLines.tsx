@@ -4,6 +4,7 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type RefObject, useEffect, useState } from 'react';
 import type { LogRow } from '../../api/wire';
+import { useKeys } from '../../shared/keys';
 import { useToday } from '../../shared/live';
 import { LINE_GRID, LogLine, type Pick } from '../../shared/logline';
 import { useGo, useUrl } from '../../shared/nav';
@@ -42,6 +43,13 @@ export function VirtualLines({ count, read, scroller, onPick, onScroll, onEnd, l
     setAt(next);
     rows.scrollToIndex(next);
   };
+  // From anywhere on the page; with the focus, Enter opens the row.
+  const step = (by: number) => {
+    if (count === 0) return;
+    scroller.current?.focus({ preventScroll: true });
+    move(by);
+  };
+  useKeys({ j: () => step(1), k: () => step(-1) });
   return (
     <div
       ref={scroller}
