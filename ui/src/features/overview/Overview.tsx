@@ -52,7 +52,7 @@ function Newest({ history, onCompare }: NewestProps) {
   return (
     <>
       <Tiles history={history.data ?? null} />
-      <div className="grid shrink-0 grid-cols-1 gap-3 md:min-h-0 md:flex-[1_0_412px] md:auto-rows-[minmax(200px,1fr)] md:grid-cols-2">
+      <div className="grid shrink-0 grid-cols-1 gap-3 md:min-h-0 md:flex-[1_0_412px] md:auto-rows-[minmax(200px,1fr)] md:grid-cols-2 md:[&>*:last-child:nth-child(odd)]:col-span-2">
         {isOther ? (
           <OwnViews />
         ) : (

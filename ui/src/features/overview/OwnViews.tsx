@@ -10,11 +10,9 @@ import { Chart, type Series } from '../../shared/chart';
 import { chartOf } from '../../shared/chosen';
 import { formatAny, formatDateTime, numberOf, textOf } from '../../shared/format';
 import { useFrozen, useLastFresh, useLive, useView } from '../../shared/live';
-import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { Receipt } from '../../shared/receipt';
 import { panelState } from '../../shared/state';
-import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
 import { isRanked, isWindowed, orderOf, viewsToShow } from './views';
 
@@ -34,7 +32,6 @@ function useViews(): readonly View[] | null {
 
 export function OwnViews() {
   const views = useViews();
-  const go = useGo();
   if (views === null) return null;
   const shown = viewsToShow(views);
   if (shown.length === 0)
@@ -52,14 +49,6 @@ export function OwnViews() {
       {shown.map(view => (
         <ViewPanel key={view.name} view={view} />
       ))}
-      {views.length > shown.length && (
-        <p className="text-muted md:col-span-2">
-          {views.length - shown.length} more views are in{' '}
-          <Button kind="quiet" className="h-6 px-1" onClick={() => go({}, '/query')}>
-            Query
-          </Button>
-        </p>
-      )}
     </>
   );
 }
@@ -100,7 +89,7 @@ function ViewChart({ view, rows }: { view: View; rows: readonly Row[] }) {
   const chart = useMemo(() => {
     // The end of a window says no more than its start.
     const columns = view.columns.filter(({ name }) => name !== 'window_end');
-    return chartOf(columns, rows, null);
+    return chartOf(columns, wholeOf(rows), null);
   }, [view, rows]);
   if (chart.kind !== 'time') return <ViewTable view={view} rows={rows} />;
   const series = chart.lines.map(
@@ -120,6 +109,13 @@ function ViewChart({ view, rows }: { view: View; rows: readonly Row[] }) {
       summary={`${view.name}: ${figure} over time, ${chart.lines.map(({ label }) => label).join(', ')}.`}
     />
   );
+}
+
+/** Without the newest window, which is still filling: it would look as if everything broke down. */
+function wholeOf(rows: readonly Row[]): readonly Row[] {
+  const starts = new Set(rows.map(row => String(row.window_start)));
+  const newest = [...starts].sort().at(-1);
+  return starts.size < 3 ? rows : rows.filter(row => row.window_start !== newest);
 }
 
 function ViewTable({ view, rows }: { view: View; rows: readonly Row[] }) {

@@ -135,7 +135,7 @@ export function tilesOf(
       curve: curve('bytesPerSec'),
       notes: isCounted('bytesPerSec')
         ? [
-            `${sent.value} ${sent.unit}/s sent`,
+            ...(sent.unit === '' ? [] : [`${sent.value} ${sent.unit}/s sent`]),
             ...notes(at('bytesPerSec'), 'bytes_sent', seconds, null).slice(0, 1),
           ]
         : [],

@@ -61,7 +61,8 @@ export function useHistoryOfNow() {
       const from = String(Date.now() + offset_ms - HOUR_MS);
       return answerOf(api.GET('/api/v1/history', { params: { query: { from, step: '60' } }, signal }));
     },
-    refetchInterval: HISTORY_EVERY_MS,
+    // A dataflow without such a view will not get one.
+    refetchInterval: ({ state }) => (state.error === null ? HISTORY_EVERY_MS : false),
   });
   return data ?? null;
 }

@@ -19,7 +19,8 @@ it('shows windows first, then what is ranked, and nothing too large', () => {
   const minute = view('per_minute', 'SELECT', ['window_start', 'country', 'n']);
   const huge = view('customers', 'SELECT', ['customer', 'n'], 400_000);
   const single = view('totals', 'SELECT', ['n'], 1);
-  expect(viewsToShow([huge, single, top, minute]).map(({ name }) => name)).toEqual([
+  const late = view('late', 'SELECT', ['window_start', 'n']);
+  expect(viewsToShow([huge, late, single, top, minute]).map(({ name }) => name)).toEqual([
     'per_minute',
     'top_products',
     'totals',

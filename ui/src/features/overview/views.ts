@@ -10,6 +10,8 @@ const ROWS_MAX = 5_000;
 /** A single row is a table too, of one line. */
 const FEW_ROWS = 50;
 const ORDER = /ORDER\s+BY\s+"?(\w+)"?(\s+DESC)?[^()]*LIMIT\s+\d+\s*;?\s*$/i;
+/** Views every dataflow has. They are on Pipeline. */
+const BUILT_IN = new Set(['late', 'dead_letter_counts']);
 const NUMBERS = new Set(['int', 'bigint', 'double']);
 
 export function isWindowed({ window_column, columns }: View): boolean {
@@ -23,7 +25,8 @@ export function isRanked({ sql }: View): boolean {
 /** Windows first, then what is ranked, then what has few rows. */
 export function viewsToShow(views: readonly View[]): View[] {
   const fit = views.filter(
-    ({ rows, columns }) => rows <= ROWS_MAX && columns.some(it => NUMBERS.has(it.type)),
+    ({ name, rows, columns }) =>
+      !BUILT_IN.has(name) && rows <= ROWS_MAX && columns.some(it => NUMBERS.has(it.type)),
   );
   const windowed = fit.filter(isWindowed);
   const ranked = fit.filter(it => !isWindowed(it) && isRanked(it));

@@ -31,6 +31,8 @@ export interface Finding {
   /** Records it is about. */
   where?: string;
   tile?: TileName;
+  /** Whether since when says nothing of it: a share of all time, a distance. */
+  timeless?: boolean;
   /** Told only after it has lasted so long, and until it has been gone for so long. */
   holds_ms: number;
   lingers_ms: number;
@@ -116,6 +118,7 @@ export function findingsOf(observed: Observed): Finding[] {
       title: behind.title,
       detail: behind.detail,
       began_ms: null,
+      timeless: true,
       goTo: 'pipeline',
       holds_ms: 1_500,
       lingers_ms: 5_000,
@@ -170,6 +173,7 @@ function undecoded({ sources, components }: NonNullable<Observed['pipeline']>): 
         title: `${formatNumber(share * 100, share < 0.1 ? 1 : 0)} % of ${name} cannot be decoded`,
         detail: `${formatNumber(undecoded)} of ${formatNumber(records + undecoded)} records are dead letters`,
         began_ms: null,
+        timeless: true,
         goTo: 'dead letters',
         ...STEADY,
       },
@@ -380,8 +384,7 @@ function told(it: Followed, more: number, now_ms: number): Headline {
     tone: it.tone,
     title: it.title,
     detail: it.detail,
-    // How far behind it is says more than since when.
-    since: it.id === 'behind' ? '' : `since ${formatTime(it.begin_ms)} UTC${age}`,
+    since: it.timeless ? '' : `since ${formatTime(it.begin_ms)} UTC${age}`,
     more,
     goTo: it.goTo,
     where: it.where,
