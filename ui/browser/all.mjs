@@ -473,7 +473,7 @@ async function query() {
   );
   await page.getByRole('button', { name: 'Builder' }).click();
   await page.getByRole('combobox', { name: 'Add a column' }).selectOption('endpoint');
-  await page.getByRole('button', { name: 'Run it' }).click();
+  await page.getByRole('button', { name: 'Run query' }).click();
   await within(
     'the builder puts a query together and runs it',
     async () =>

@@ -207,7 +207,7 @@ export function Builder({ catalog, onUse }: BuilderProps) {
       <Sql text={sql} />
       <div className="flex gap-2">
         <Button kind="main" onClick={() => onUse(sql, true)}>
-          Run
+          Run query
         </Button>
         <Button onClick={() => onUse(sql, false)}>Open in editor</Button>
       </div>
