@@ -1,16 +1,19 @@
-//! The `where` of a stream or of the stored log: comparisons of columns with literals, all of which must hold. Parsed once,
-//! before the first frame, and the same text means the same over live records and as SQL over the lake.
+//! The `where` of a stream or of the stored log: a condition over columns, as SQL writes it. Parsed once, before the first
+//! frame, and the same text means the same over live records and as SQL over the lake.
 //!
-//! `status >= 500 AND endpoint = '/api/users' AND user_agent ~ 'bot'`. `~` is "contains", whatever the case, and `!~` its
-//! opposite; the column `*` is any text column. A null never matches. For anything more there is SQL.
+//! `status >= 500 AND (endpoint IN ('/a', '/b') OR NOT user_agent ~ 'bot')`. There are comparisons, IN, LIKE, ILIKE, BETWEEN,
+//! IS NULL, AND, OR, NOT and parentheses. `~` is "contains", whatever the case, and `!~` its opposite; the column `*` is any
+//! text column. A comparison with a null is unknown, as in SQL, so neither it nor its opposite keeps the record.
 
-use crate::model::{Row, Value};
-use arrow::datatypes::{DataType, Field, Schema};
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use crate::model::{Row, Value, iso_of_micros};
+use arrow::datatypes::Schema;
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 
-/// Longest text taken.
-const TEXT_BYTES_MAX: usize = 2_000;
 /// Times that a request may name, from 1700 to 2262: sums and differences of them, and nanoseconds made of them, do not overflow.
 pub const TIMES_US: RangeInclusive<i64> = -8_520_336_000_000_000..=9_214_646_400_000_000;
 
@@ -18,110 +21,94 @@ pub const TIMES_US: RangeInclusive<i64> = -8_520_336_000_000_000..=9_214_646_400
 pub struct Filter {
     /// As the client wrote it; echoed in every frame.
     pub text: String,
-    tests: Vec<Test>,
-    /// Names of the text columns, for tests on any of them.
-    texts: Vec<String>,
+    condition: Condition,
 }
 
 #[derive(Clone, Debug)]
-struct Test {
-    /// Its number and name; any text column if there is none.
-    column: Option<(usize, String)>,
-    operator: Operator,
-    literal: Literal,
+enum Condition {
+    All(Vec<Condition>),
+    Any(Vec<Condition>),
+    Not(Box<Condition>),
+    /// What one column holds.
+    Column(Column, Test),
+    /// Some text column contains it; in lower case. Never unknown.
+    AnyText(Vec<Column>, String),
+}
+
+/// Its place and name.
+#[derive(Clone, Debug)]
+struct Column {
+    at: usize,
+    name: String,
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    IsNull,
+    IsTrue,
+    Compare(Comparison, Literal),
+    In(Vec<Literal>),
+    Between(Literal, Literal),
+    /// In lower case.
+    Contains(String),
+    Like(Pattern),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Literal {
-    Number(f64),
+    Int(i64),
+    Float(f64),
     Text(String),
     Bool(bool),
+    /// Microseconds since 1970.
+    Time(i64),
+    /// Days since 1970.
+    Date(i32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operator {
+enum Comparison {
     Equal,
     NotEqual,
     Less,
     LessOrEqual,
     Greater,
     GreaterOrEqual,
-    Contains,
-    ContainsNot,
 }
 
-impl Operator {
-    fn sql(self) -> &'static str {
-        match self {
-            Operator::Equal => "=",
-            Operator::NotEqual => "<>",
-            Operator::Less => "<",
-            Operator::LessOrEqual => "<=",
-            Operator::Greater => ">",
-            Operator::GreaterOrEqual => ">=",
-            Operator::Contains => "ILIKE",
-            Operator::ContainsNot => "NOT ILIKE",
-        }
-    }
+/// A pattern of LIKE: `%` is any text, `_` one character, and a backslash takes the next character as it is.
+#[derive(Clone, Debug)]
+struct Pattern {
+    text: String,
+    parts: Vec<PatternPart>,
+    /// Then pattern and value are compared in lower case.
+    ignores_case: bool,
+}
 
-    fn is_contains(self) -> bool {
-        matches!(self, Operator::Contains | Operator::ContainsNot)
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PatternPart {
+    One(char),
+    AnyOne,
+    AnyText,
 }
 
 impl Filter {
     /// # Errors
-    /// Says what is wrong with the text.
+    /// Says what is wrong with the text, and what to write instead.
     pub fn parse(text: &str, schema: &Schema) -> Result<Filter, String> {
-        if TEXT_BYTES_MAX < text.len() {
-            return Err(format!("the filter is longer than {TEXT_BYTES_MAX} bytes"));
-        }
-        let form = "a filter has the form: column = 'text' AND other >= 10";
-        let mut words = split(text)?.into_iter();
-        let mut tests = Vec::new();
-        loop {
-            let (Some(Word::Plain(column)), Some(Word::Operator(operator)), Some(literal)) =
-                (words.next(), words.next(), words.next())
-            else {
-                return Err(form.to_owned());
-            };
-            tests.push(test_of(&column, operator, literal, schema)?);
-            match words.next() {
-                None => {
-                    return Ok(Filter {
-                        text: text.to_owned(),
-                        tests,
-                        texts: schema
-                            .fields()
-                            .iter()
-                            .filter(|it| *it.data_type() == DataType::Utf8)
-                            .map(|it| it.name().clone())
-                            .collect(),
-                    });
-                }
-                Some(Word::Plain(and)) if and.eq_ignore_ascii_case("and") => {}
-                Some(_) => return Err(form.to_owned()),
-            }
-        }
-    }
-
-    pub fn matches(&self, row: &Row) -> bool {
-        self.tests.iter().all(|test| match &test.column {
-            Some((at, _)) => row.0.get(*at).is_some_and(|value| test.holds(value)),
-            None => {
-                let any = row
-                    .0
-                    .iter()
-                    .any(|value| test.contained_in(value) == Some(true));
-                any == (test.operator == Operator::Contains)
-            }
+        Ok(Filter {
+            text: text.to_owned(),
+            condition: parse::condition(text, schema)?,
         })
     }
 
-    /// The same condition in SQL, over columns of the same names.
+    pub fn matches(&self, row: &Row) -> bool {
+        self.condition.holds(row) == Some(true)
+    }
+
+    /// The same condition in SQL, over columns of the same names. It can stand beside others without parentheses.
     pub fn to_sql(&self) -> String {
-        let tests: Vec<String> = self.tests.iter().map(|it| it.to_sql(&self.texts)).collect();
-        tests.join(" AND ")
+        self.condition.to_sql(false)
     }
 }
 
@@ -135,135 +122,251 @@ pub fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn test_of(
-    column: &str,
-    operator: Operator,
-    literal: Word,
-    schema: &Schema,
-) -> Result<Test, String> {
-    if operator.is_contains() {
-        let Word::Quoted(text) = literal else {
-            return Err("`~` is followed by text in single quotes".to_owned());
-        };
-        let literal = Literal::Text(text.to_lowercase());
-        if column == "*" {
-            return Ok(Test {
-                column: None,
-                operator,
-                literal,
-            });
+impl Condition {
+    /// True, false or unknown, by SQL's rules.
+    fn holds(&self, row: &Row) -> Option<bool> {
+        match self {
+            Condition::All(parts) => decided(parts, row, false),
+            Condition::Any(parts) => decided(parts, row, true),
+            Condition::Not(part) => part.holds(row).map(|it| !it),
+            Condition::Column(column, test) => test.holds(row.0.get(column.at)?),
+            Condition::AnyText(columns, part) => Some(columns.iter().any(|it| {
+                let value = row.0.get(it.at);
+                matches!(value, Some(Value::Text(it)) if it.to_lowercase().contains(part.as_str()))
+            })),
         }
-        let (at, field) = column_of(column, schema)?;
-        if *field.data_type() != DataType::Utf8 {
-            return Err(format!(
-                "column `{column}` is no text, and `~` looks into text"
-            ));
-        }
-        return Ok(Test {
-            column: Some((at, column.to_owned())),
-            operator,
-            literal,
-        });
     }
-    let (at, field) = column_of(column, schema)?;
-    Ok(Test {
-        column: Some((at, column.to_owned())),
-        operator,
-        literal: literal_of(literal, field.data_type(), column)?,
-    })
+
+    /// Negations stand at the tests alone. Where there are only AND and OR above them, unknown and false are alike to a filter, as the
+    /// query engine takes them to be when it simplifies: it makes `a IN (1) AND a NOT IN (1)` false, also for a null.
+    fn to_sql(&self, negated: bool) -> String {
+        let joined = |parts: &[Condition], word: &str| {
+            let parts: Vec<String> = parts.iter().map(|it| it.to_sql(negated)).collect();
+            format!("({})", parts.join(word))
+        };
+        let test = match (self, negated) {
+            (Condition::All(parts), false) | (Condition::Any(parts), true) => {
+                return joined(parts, " AND ");
+            }
+            (Condition::Any(parts), false) | (Condition::All(parts), true) => {
+                return joined(parts, " OR ");
+            }
+            (Condition::Not(part), _) => return part.to_sql(!negated),
+            (Condition::Column(column, test), _) => test.to_sql(&quoted_name(&column.name)),
+            (Condition::AnyText(columns, part), _) => {
+                let tests = columns.iter().map(|it| {
+                    let test = contains_sql(&quoted_name(&it.name), part);
+                    format!("coalesce({test}, false)")
+                });
+                let tests: Vec<String> = tests.collect();
+                match tests.is_empty() {
+                    true => "false".to_owned(),
+                    false => format!("({})", tests.join(" OR ")),
+                }
+            }
+        };
+        match negated {
+            true => format!("(NOT {test})"),
+            false => test,
+        }
+    }
 }
 
-fn column_of<'a>(column: &str, schema: &'a Schema) -> Result<(usize, &'a Field), String> {
-    let found = schema.fields().find(column);
-    found
-        .map(|(at, field)| (at, field.as_ref()))
-        .ok_or_else(|| {
-            let names: Vec<&str> = schema
-                .fields()
-                .iter()
-                .map(|it| it.name().as_str())
-                .collect();
-            format!(
-                "there is no column `{column}`; there are: {}",
-                names.join(", ")
-            )
-        })
+/// AND is decided by the first false part, OR by the first true one; else one that is unknown makes all of it so.
+fn decided(parts: &[Condition], row: &Row, decides: bool) -> Option<bool> {
+    let mut is_known = true;
+    for part in parts {
+        match part.holds(row) {
+            Some(it) if it == decides => return Some(decides),
+            Some(_) => {}
+            None => is_known = false,
+        }
+    }
+    is_known.then_some(!decides)
 }
 
 impl Test {
-    /// Whether a text contains the literal, whatever the case; nothing for values that are no text.
-    fn contained_in(&self, value: &Value) -> Option<bool> {
-        match (&self.literal, value) {
-            (Literal::Text(literal), Value::Text(it)) => {
-                Some(it.to_lowercase().contains(literal.as_str()))
+    fn holds(&self, value: &Value) -> Option<bool> {
+        match self {
+            Test::IsNull => Some(*value == Value::Null),
+            Test::IsTrue => match value {
+                Value::Bool(it) => Some(*it),
+                _ => None,
+            },
+            Test::Compare(comparison, literal) => {
+                literal.order(value).map(|order| comparison.takes(order))
             }
-            _ => None,
+            Test::In(literals) => {
+                let mut orders = literals.iter().map(|it| it.order(value));
+                let first = orders.next()??;
+                Some(first == Ordering::Equal || orders.any(|it| it == Some(Ordering::Equal)))
+            }
+            Test::Between(low, high) => {
+                let (low, high) = (low.order(value)?, high.order(value)?);
+                Some(low != Ordering::Less && high != Ordering::Greater)
+            }
+            Test::Contains(part) => match value {
+                Value::Text(it) => Some(it.to_lowercase().contains(part.as_str())),
+                _ => None,
+            },
+            Test::Like(pattern) => match value {
+                Value::Text(it) => Some(pattern.takes(it)),
+                _ => None,
+            },
         }
     }
 
-    fn to_sql(&self, texts: &[String]) -> String {
-        let literal = match &self.literal {
-            Literal::Number(it) => it.to_string(),
-            Literal::Bool(it) => it.to_string(),
-            Literal::Text(it) if self.operator.is_contains() => {
-                let escaped = it
-                    .replace('\\', "\\\\")
-                    .replace('%', "\\%")
-                    .replace('_', "\\_");
-                quoted(&format!("%{escaped}%"))
+    fn to_sql(&self, column: &str) -> String {
+        match self {
+            Test::IsNull => format!("{column} IS NULL"),
+            Test::IsTrue => column.to_owned(),
+            Test::Compare(comparison, literal) => {
+                format!("{column} {} {}", comparison.sql(), literal.to_sql())
             }
-            Literal::Text(it) => quoted(it),
-        };
-        let operator = self.operator.sql();
-        let Some((_, column)) = &self.column else {
-            let any: Vec<String> = texts
-                .iter()
-                .map(|it| format!("coalesce({} ILIKE {literal}, false)", quoted_name(it)))
-                .collect();
-            let any = if any.is_empty() {
-                "false".to_owned()
-            } else {
-                any.join(" OR ")
-            };
-            let not = if self.operator == Operator::ContainsNot {
-                "NOT "
-            } else {
-                ""
-            };
-            return format!("{not}({any})");
-        };
-        format!("{} {operator} {literal}", quoted_name(column))
-    }
-
-    fn holds(&self, value: &Value) -> bool {
-        if self.operator.is_contains() {
-            return self.contained_in(value) == Some(self.operator == Operator::Contains);
+            Test::In(literals) => {
+                let literals: Vec<String> = literals.iter().map(Literal::to_sql).collect();
+                format!("{column} IN ({})", literals.join(", "))
+            }
+            Test::Between(low, high) => {
+                format!("({column} BETWEEN {} AND {})", low.to_sql(), high.to_sql())
+            }
+            Test::Contains(part) => contains_sql(column, part),
+            Test::Like(pattern) => match pattern.ignores_case {
+                true => format!(
+                    "lower({column}) LIKE {}",
+                    quoted(&pattern.text.to_lowercase())
+                ),
+                false => format!("{column} LIKE {}", quoted(&pattern.text)),
+            },
         }
-        let order = match (&self.literal, value) {
-            (Literal::Number(literal), value) => {
-                value.as_f64().and_then(|it| it.partial_cmp(literal))
+    }
+}
+
+/// Lower case on both sides, and not ILIKE, which folds some characters in another way than the live evaluation.
+fn contains_sql(column: &str, part: &str) -> String {
+    format!("contains(lower({column}), {})", quoted(part))
+}
+
+impl Literal {
+    /// How a value compares with it; unknown for a null. Floats are in their total order, as in the query engine.
+    fn order(&self, value: &Value) -> Option<Ordering> {
+        match (self, value) {
+            (Literal::Int(literal), Value::Int(it)) => Some(it.cmp(literal)),
+            (Literal::Int(literal), Value::Float(it)) => {
+                Some(it.get().total_cmp(&(*literal as f64)))
+            }
+            (Literal::Float(literal), Value::Int(_) | Value::Float(_)) => {
+                Some(value.as_f64()?.total_cmp(literal))
             }
             (Literal::Bool(literal), Value::Bool(it)) => Some(it.cmp(literal)),
             (Literal::Text(literal), Value::Text(it)) => Some(it.as_ref().cmp(literal.as_str())),
-            // Times compare as the ISO texts in which they are shown; those of one precision sort like the times.
-            (Literal::Text(literal), Value::Timestamp(it)) => {
-                time_of(literal).map(|time| it.cmp(&time))
-            }
-            (Literal::Text(literal), Value::Date(_)) => match value.to_json() {
-                serde_json::Value::String(it) => Some(it.as_str().cmp(literal)),
-                _ => None,
-            },
+            (Literal::Time(literal), Value::Timestamp(it)) => Some(it.cmp(literal)),
+            (Literal::Date(literal), Value::Date(it)) => Some(it.cmp(literal)),
             _ => None,
+        }
+    }
+
+    fn to_sql(&self) -> String {
+        match self {
+            Literal::Int(it) => it.to_string(),
+            // Else a large one would be written with all its digits and read as a whole number.
+            Literal::Float(it) => format!("{it:e}"),
+            Literal::Text(it) => quoted(it),
+            Literal::Bool(it) => it.to_string(),
+            Literal::Time(it) => quoted(&iso_of_micros(*it)),
+            Literal::Date(it) => match Value::Date(*it).to_json() {
+                serde_json::Value::String(it) => format!("DATE {}", quoted(&it)),
+                other => other.to_string(),
+            },
+        }
+    }
+}
+
+impl Comparison {
+    fn sql(self) -> &'static str {
+        match self {
+            Comparison::Equal => "=",
+            Comparison::NotEqual => "<>",
+            Comparison::Less => "<",
+            Comparison::LessOrEqual => "<=",
+            Comparison::Greater => ">",
+            Comparison::GreaterOrEqual => ">=",
+        }
+    }
+
+    fn takes(self, order: Ordering) -> bool {
+        match self {
+            Comparison::Equal => order == Ordering::Equal,
+            Comparison::NotEqual => order != Ordering::Equal,
+            Comparison::Less => order == Ordering::Less,
+            Comparison::LessOrEqual => order != Ordering::Greater,
+            Comparison::Greater => order == Ordering::Greater,
+            Comparison::GreaterOrEqual => order != Ordering::Less,
+        }
+    }
+}
+
+impl Pattern {
+    fn new(text: &str, ignores_case: bool) -> Pattern {
+        let compared = match ignores_case {
+            true => text.to_lowercase(),
+            false => text.to_owned(),
         };
-        let Some(order) = order else { return false };
-        match self.operator {
-            Operator::Equal => order == Ordering::Equal,
-            Operator::NotEqual => order != Ordering::Equal,
-            Operator::Less => order == Ordering::Less,
-            Operator::LessOrEqual => order != Ordering::Greater,
-            Operator::Greater => order == Ordering::Greater,
-            Operator::GreaterOrEqual => order != Ordering::Less,
-            Operator::Contains | Operator::ContainsNot => false,
+        let mut parts = Vec::new();
+        let mut characters = compared.chars();
+        while let Some(it) = characters.next() {
+            parts.push(match it {
+                '%' => PatternPart::AnyText,
+                '_' => PatternPart::AnyOne,
+                '\\' => PatternPart::One(characters.next().unwrap_or('\\')),
+                it => PatternPart::One(it),
+            });
+        }
+        Pattern {
+            text: text.to_owned(),
+            parts,
+            ignores_case,
+        }
+    }
+
+    /// Goes back to the last `%` alone, so it takes no more steps than characters times parts.
+    fn takes(&self, value: &str) -> bool {
+        let lower;
+        let value = match self.ignores_case {
+            true => {
+                lower = value.to_lowercase();
+                lower.as_str()
+            }
+            false => value,
+        };
+        let characters: Vec<char> = value.chars().collect();
+        let (mut at, mut part) = (0, 0);
+        let mut back: Option<(usize, usize)> = None;
+        loop {
+            match self.parts.get(part) {
+                Some(PatternPart::AnyText) => {
+                    back = Some((at, part + 1));
+                    part += 1;
+                    continue;
+                }
+                Some(PatternPart::AnyOne) if at < characters.len() => {
+                    (at, part) = (at + 1, part + 1);
+                    continue;
+                }
+                Some(PatternPart::One(it)) if characters.get(at) == Some(it) => {
+                    (at, part) = (at + 1, part + 1);
+                    continue;
+                }
+                None if at == characters.len() => return true,
+                Some(PatternPart::AnyOne | PatternPart::One(_)) | None => {}
+            }
+            match back {
+                Some((begin, after)) if begin < characters.len() => {
+                    back = Some((begin + 1, after));
+                    (at, part) = (begin + 1, after);
+                }
+                Some(_) | None => return false,
+            }
         }
     }
 }
@@ -281,90 +384,3 @@ pub fn time_of(text: &str) -> Option<i64> {
     };
     time.filter(|it| TIMES_US.contains(it))
 }
-
-fn literal_of(word: Word, data_type: &DataType, column: &str) -> Result<Literal, String> {
-    let number = |text: &str| text.parse::<f64>().ok().filter(|it| !it.is_nan());
-    match (data_type, word) {
-        (DataType::Boolean, Word::Plain(it)) if it.eq_ignore_ascii_case("true") => {
-            Ok(Literal::Bool(true))
-        }
-        (DataType::Boolean, Word::Plain(it)) if it.eq_ignore_ascii_case("false") => {
-            Ok(Literal::Bool(false))
-        }
-        (DataType::Boolean, _) => Err(format!("column `{column}` is compared with true or false")),
-        (DataType::Utf8 | DataType::Date32, Word::Quoted(it)) => Ok(Literal::Text(it)),
-        (DataType::Timestamp(..), Word::Quoted(it)) if time_of(&it).is_some() => {
-            Ok(Literal::Text(it))
-        }
-        (DataType::Timestamp(..), _) => Err(format!(
-            "column `{column}` is compared with a time such as '2026-01-31T12:00:00Z'"
-        )),
-        (DataType::Utf8 | DataType::Date32, _) => Err(format!(
-            "column `{column}` is compared with text in single quotes"
-        )),
-        (_, Word::Plain(it)) if number(&it).is_some() => {
-            Ok(Literal::Number(number(&it).unwrap_or_default()))
-        }
-        _ => Err(format!("column `{column}` is compared with a number")),
-    }
-}
-
-#[derive(Debug)]
-enum Word {
-    Plain(String),
-    Quoted(String),
-    Operator(Operator),
-}
-
-fn split(text: &str) -> Result<Vec<Word>, String> {
-    let mut words = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let taken = match first {
-            '\'' => {
-                let mut quoted = String::new();
-                let mut chars = rest.char_indices().skip(1).peekable();
-                let end = loop {
-                    match chars.next() {
-                        Some((_, '\'')) if chars.peek().is_some_and(|it| it.1 == '\'') => {
-                            chars.next();
-                            quoted.push('\'');
-                        }
-                        Some((at, '\'')) => break at + 1,
-                        Some((_, it)) => quoted.push(it),
-                        None => return Err("a text is not closed by '".to_owned()),
-                    }
-                };
-                words.push(Word::Quoted(quoted));
-                end
-            }
-            '=' | '!' | '<' | '>' | '~' => {
-                let (operator, length) = match rest {
-                    it if it.starts_with("!=") || it.starts_with("<>") => (Operator::NotEqual, 2),
-                    it if it.starts_with("!~") => (Operator::ContainsNot, 2),
-                    it if it.starts_with('~') => (Operator::Contains, 1),
-                    it if it.starts_with("<=") => (Operator::LessOrEqual, 2),
-                    it if it.starts_with(">=") => (Operator::GreaterOrEqual, 2),
-                    it if it.starts_with('<') => (Operator::Less, 1),
-                    it if it.starts_with('>') => (Operator::Greater, 1),
-                    it if it.starts_with('=') => (Operator::Equal, 1),
-                    _ => return Err("`!` must be followed by `=` or `~`".to_owned()),
-                };
-                words.push(Word::Operator(operator));
-                length
-            }
-            _ => {
-                let end = rest
-                    .find(|it: char| it.is_whitespace() || "=!<>~'".contains(it))
-                    .unwrap_or(rest.len());
-                words.push(Word::Plain(rest[..end].to_owned()));
-                end
-            }
-        };
-        rest = rest[taken..].trim_start();
-    }
-    Ok(words)
-}
-
-#[cfg(test)]
-mod tests;

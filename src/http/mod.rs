@@ -5,6 +5,7 @@
 
 mod assets;
 mod entry;
+mod extent;
 mod filter;
 mod guard;
 mod history;
@@ -124,6 +125,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/history", get(history::history))
         .route("/api/v1/logs", get(logs::page))
         .route("/api/v1/logs/summary", get(logs::summary))
+        .route("/api/v1/logs/extent", get(extent::extent))
         .route("/api/v1/records/{partition}/{offset}", get(logs::record))
         .route("/api/v1/values/{column}", get(logs::values))
         .route("/api/v1/receipts/{view}", get(receipt::receipt))

@@ -1,6 +1,7 @@
 //! `/api/v1/openapi.json`: the API as an OpenAPI 3.1 document. Bodies come from the very types that are sent; the page's
 //! types are generated from it.
 
+use super::extent::Extent;
 use super::history::History;
 use super::lake::LakeTable;
 use super::logs::{LogPage, LogSummary, Record, Values};
@@ -141,7 +142,7 @@ const FROM: (&str, &str) = ("from", "start, ISO 8601 or milliseconds since 1970"
 const TO: (&str, &str) = ("to", "end, not included; now if left out");
 const WHERE: (&str, &str) = (
     "where",
-    "column = 'text' AND other >= 10 AND * ~ 'any text'",
+    "an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text')",
 );
 const PAGE: &[(&str, &str)] = &[
     FROM,
@@ -281,6 +282,12 @@ fn routes() -> Vec<Route> {
                 Json(of::<LogSummary>),
             )
         },
+        route(
+            "get",
+            "/api/v1/logs/extent",
+            "Times of the oldest and the newest record",
+            Json(of::<Extent>),
+        ),
         route(
             "get",
             "/api/v1/records/{partition}/{offset}",

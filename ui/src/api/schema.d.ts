@@ -538,7 +538,7 @@ export interface paths {
           from?: string;
           /** @description end, not included; now if left out */
           to?: string;
-          /** @description column = 'text' AND other >= 10 AND * ~ 'any text' */
+          /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
           where?: string;
           /** @description most rows */
           limit?: string;
@@ -594,7 +594,7 @@ export interface paths {
           from?: string;
           /** @description end, not included; now if left out */
           to?: string;
-          /** @description column = 'text' AND other >= 10 AND * ~ 'any text' */
+          /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
           where?: string;
           /** @description steps of time */
           buckets?: string;
@@ -612,6 +612,51 @@ export interface paths {
           };
           content: {
             'application/json': components['schemas']['LogSummary'];
+          };
+        };
+        /** @description what went wrong */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs/extent': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Times of the oldest and the newest record */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Extent'];
           };
         };
         /** @description what went wrong */
@@ -1234,6 +1279,11 @@ export interface components {
       value: string;
       /** Format: uint64 */
       count: number;
+    };
+    /** @description Event times of the oldest and the newest record of the log; null before there is one, and if there is no log. */
+    Extent: {
+      from?: string | null;
+      to?: string | null;
     };
     /** @description One record with all its fields. */
     Record: {
