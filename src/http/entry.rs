@@ -1,7 +1,8 @@
 //! Records of the live tail as log entries: the shape in which web pages have always read them.
 //!
 //! They come from the dataflow's first table with an event time. Columns it does not have are null; the level then follows from
-//! the status: ERROR from 500, WARN from 400, else INFO.
+//! the status: ERROR from 500, WARN from 400, else INFO. The message is the table's own, else it is made of the request; a table
+//! without requests has its other columns told, so that records of any dataflow can be read.
 
 use super::filter::Filter;
 use crate::model::{Row, Value, value_at};
@@ -10,6 +11,9 @@ use crate::view::TailBatch;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use serde_json::{Value as Json, json};
+
+/// So many other columns make a message.
+const OTHERS_MAX: usize = 12;
 
 /// The table whose records are shown, with its number.
 pub fn tail_table(dataflow: &Dataflow) -> Option<(usize, &TableSpec)> {
@@ -34,6 +38,9 @@ pub struct EntryReader {
     ip: Option<usize>,
     user_id: Option<usize>,
     session_id: Option<usize>,
+    message: Option<usize>,
+    /// Of a table without a message and requests: other columns, by name.
+    others: Vec<(String, usize)>,
     partition: Option<usize>,
     offset: Option<usize>,
 }
@@ -53,6 +60,7 @@ pub struct Entry {
     ip: Json,
     user_id: Json,
     session_id: Json,
+    message: Option<String>,
 }
 
 impl EntryReader {
@@ -74,7 +82,7 @@ impl EntryReader {
                 .iter()
                 .find_map(|it| schema.fields().find(it).map(|found| found.0))
         };
-        EntryReader {
+        let mut reader = EntryReader {
             table: 0,
             timestamp: column(&[time]),
             level: column(&["level"]),
@@ -86,9 +94,26 @@ impl EntryReader {
             ip: column(&["ip"]),
             user_id: column(&["user_id", "userId"]),
             session_id: column(&["session_id", "sessionId"]),
+            message: column(&["message", "msg"]),
+            others: Vec::new(),
             partition: column(&[PARTITION_COLUMN]),
             offset: column(&[OFFSET_COLUMN]),
+        };
+        let has_request = [reader.method, reader.endpoint, reader.status]
+            .iter()
+            .any(Option::is_some);
+        if reader.message.is_none() && !has_request {
+            let used: Vec<usize> = reader.columns().collect();
+            let others = schema.fields().iter().enumerate();
+            let others = others.filter(|(at, field)| {
+                !used.contains(at) && !field.name().starts_with('_') && field.name() != "raw"
+            });
+            reader.others = others
+                .map(|(at, field)| (field.name().clone(), at))
+                .take(OTHERS_MAX)
+                .collect();
         }
+        reader
     }
 
     /// The columns it reads.
@@ -104,11 +129,13 @@ impl EntryReader {
             self.ip,
             self.user_id,
             self.session_id,
+            self.message,
             self.partition,
             self.offset,
         ]
         .into_iter()
         .flatten()
+        .chain(self.others.iter().map(|it| it.1))
     }
 
     /// Whether a batch of the tail belongs to the table.
@@ -143,7 +170,32 @@ impl EntryReader {
             ip: value(self.ip).to_json(),
             user_id: value(self.user_id).to_json(),
             session_id: value(self.session_id).to_json(),
+            message: self.message_of(value),
         }
+    }
+}
+
+impl EntryReader {
+    /// The table's own message, or what its other columns hold; nothing if it has requests.
+    fn message_of(&self, value: impl Fn(Option<usize>) -> Value) -> Option<String> {
+        if self.message.is_some() {
+            return Some(text_of(&value(self.message)));
+        }
+        if self.others.is_empty() {
+            return None;
+        }
+        let told = self.others.iter().filter_map(|(name, at)| {
+            let value = value(Some(*at));
+            (value != Value::Null).then(|| format!("{name}={}", text_of(&value)))
+        });
+        Some(told.collect::<Vec<_>>().join(" "))
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    match value.to_json() {
+        Json::String(it) => it,
+        other => other.to_string(),
     }
 }
 
@@ -171,15 +223,13 @@ impl Entry {
 
     pub fn to_json(&self) -> Json {
         let text = |value: &Json| value.as_str().map_or_else(|| "-".to_owned(), str::to_owned);
-        let mut message = format!(
-            "{} {} - {}",
-            text(&self.method),
-            text(&self.endpoint),
-            self.status
-        );
-        if let Some(millis) = self.response_time.as_f64() {
-            message.push_str(&format!(" ({}ms)", millis.round()));
-        }
+        let request = || {
+            let took = self.response_time.as_f64();
+            let took = took.map_or_else(String::new, |it| format!(" ({}ms)", it.round()));
+            let (method, endpoint) = (text(&self.method), text(&self.endpoint));
+            format!("{method} {endpoint} - {}{took}", self.status)
+        };
+        let message = self.message.clone().unwrap_or_else(request);
         json!({
             "id": format!("{}-{}", self.partition, self.offset),
             "timestamp": crate::model::iso_of_micros(self.timestamp_us),
@@ -202,5 +252,69 @@ impl Entry {
             members.insert("method".to_owned(), self.method.clone());
         }
         entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{
+        ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    };
+    use std::sync::Arc;
+
+    fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+        RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, array)| (name, array, true)),
+        )
+        .expect("columns of one length")
+    }
+
+    fn message(columns: Vec<(&str, ArrayRef)>) -> Json {
+        let rows = batch(columns);
+        let reader = EntryReader::over(&rows.schema(), "at");
+        reader.read(&rows, 0).to_json()["message"].clone()
+    }
+
+    fn texts(text: &str) -> ArrayRef {
+        Arc::new(StringArray::from(vec![text]))
+    }
+
+    fn time() -> (&'static str, ArrayRef) {
+        ("at", Arc::new(TimestampMicrosecondArray::from(vec![0])))
+    }
+
+    #[test]
+    fn a_request_is_its_message() {
+        let columns = vec![
+            time(),
+            ("method", texts("GET")),
+            ("path", texts("/a")),
+            ("status", Arc::new(Int64Array::from(vec![503]))),
+            ("response_time", Arc::new(Float64Array::from(vec![12.4]))),
+        ];
+        assert_eq!(message(columns), "GET /a - 503 (12ms)");
+    }
+
+    #[test]
+    fn a_message_of_the_table_comes_first() {
+        let columns = vec![
+            time(),
+            ("path", texts("/a")),
+            ("message", texts("disk full")),
+        ];
+        assert_eq!(message(columns), "disk full");
+    }
+
+    #[test]
+    fn records_of_any_other_table_tell_their_columns() {
+        let columns = vec![
+            time(),
+            ("country", texts("DE")),
+            ("coupon", Arc::new(StringArray::from(vec![None::<&str>]))),
+            ("amount", Arc::new(Float64Array::from(vec![12.5]))),
+            (PARTITION_COLUMN, Arc::new(Int64Array::from(vec![3]))),
+        ];
+        assert_eq!(message(columns), "country=DE amount=12.5");
     }
 }
