@@ -43,7 +43,7 @@ function OfLastMinute() {
 
 function OfRange({ history }: { history: History | null }) {
   const { from, to } = useSpan(SPAN_EVERY_MS);
-  if (history === null) return null;
+  if (history === null) return <section aria-label="Selected range" className={cn(FRAME, 'min-h-28')} />;
   return (
     <section aria-label="Selected range" className={FRAME}>
       {tilesOfRange(history).map(tile => (

@@ -45,7 +45,7 @@ describe('tiles of the last minute', () => {
       title: 'No records in the last minute have it.',
     });
     expect(tile(null, 'latency')?.title).toBeUndefined();
-    expect(tile({ ...none, errorRate: 0 }, 'errors')).toMatchObject({ value: '0.0' });
+    expect(tile({ ...none, errorRate: 0 }, 'errors')).toMatchObject({ value: '0.0', notes: [] });
     expect(tile({ ...none, totalRequests: 2_285_000 }, 'total')).toMatchObject({ value: '2.29', unit: 'M' });
   });
 

@@ -36,12 +36,14 @@ export function tilesOf(
   const curve = (key: keyof Metrics) => before.map(it => (it[key] ?? null) as number | null);
   const isCounted = (key: keyof Metrics) => !(metrics?.not_counted?.includes(key) ?? false);
   const notes = (now: number | null, column: string, by: number, usual: string | null): string[] => {
+    // Before the history came, nothing is known of then.
+    if (history === null) return [];
     const ago = (values: Record<string, number> | null | undefined) => {
       const value = values?.[column];
       return value === undefined ? null : value / by;
     };
-    const hour = changeOf(now, ago(history?.hour_ago), '1 h');
-    const day = ago(history?.day_ago) === null ? null : changeOf(now, ago(history?.day_ago), '1 d');
+    const hour = changeOf(now, ago(history.hour_ago), '1 h');
+    const day = ago(history.day_ago) === null ? null : changeOf(now, ago(history.day_ago), '1 d');
     return [hour, day, usual].filter(it => it !== null);
   };
   const usual = (name: string, decimals: (high: number) => number) => {
