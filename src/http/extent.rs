@@ -44,7 +44,7 @@ pub async fn extent(State(app): State<Arc<App>>) -> Result<JsonBody<Extent>, Pro
             "SELECT min({column}), max({column}) FROM lake.{}",
             quoted_name(&table.name)
         );
-        let answer = app.queries.run(&sql, Some(1)).await?;
+        let answer = app.queries.page(&sql).await?;
         for row in answer.batches.iter().flat_map(rows_of_batch) {
             times.extend(row.0.iter().filter_map(|it| it.as_i64()));
         }
