@@ -5,9 +5,10 @@
 //! So is a lake whose tables have commits that `_tidelake` lacks: to go on from an older commit would read the records since then once more.
 
 use super::Error;
-use crate::lake::{Manifest, Store};
+use crate::lake::{Manifest, Store, TableLayout};
 use crate::plan::Dataflow;
 use futures::future::try_join_all;
+use std::collections::BTreeSet;
 
 /// The dataflow under the name that it has in this lake.
 ///
@@ -52,23 +53,23 @@ pub async fn check(
         .iter()
         .map(|it| objection(dataflow, store, newest, &it.name));
     let objections = try_join_all(checked).await?;
-    let mut reasons: Vec<String> = Vec::new();
-    let mut built_in = 0;
-    for (table, text) in tables.iter().zip(objections) {
-        let Some(text) = text else { continue };
-        match dataflow.lines.get(&table.name) {
-            Some(line) => reasons.push(format!("line {line}: table {} {text}", table.name)),
-            // Every dataflow has these; they are worth a word only if nothing else is.
-            None if reasons.is_empty() && built_in == 0 => {
-                built_in += 1;
-                reasons.push(format!("table {} {text}", table.name));
-            }
-            None => {}
-        }
+    let objections = || {
+        tables
+            .iter()
+            .zip(&objections)
+            .filter_map(|(table, it)| Some((table, it.as_ref()?)))
+    };
+    let with_line = |(table, it): (&TableLayout, &Objection)| {
+        let line = dataflow.lines.get(&table.name)?;
+        Some(format!("line {line}: table {} {}", table.name, it.text))
+    };
+    let mut reasons: Vec<String> = objections().filter_map(with_line).collect();
+    if let (true, Some((table, it))) = (reasons.is_empty(), objections().next()) {
+        // Every dataflow has built-in tables; they are worth a word only if nothing else is.
+        reasons.push(format!("table {} {}", table.name, it.text));
     }
-    if 1 < reasons.len() && built_in == 1 {
-        reasons.retain(|it| it.starts_with("line "));
-    }
+    let advice: BTreeSet<&String> = objections().map(|it| &it.1.advice).collect();
+    reasons.extend(advice.into_iter().cloned());
     match reasons.is_empty() {
         true => Ok(()),
         false => Err(Error::Unfit {
@@ -79,13 +80,19 @@ pub async fn check(
     }
 }
 
+/// Why a dataflow may not write a table, and what one can do.
+struct Objection {
+    text: String,
+    advice: String,
+}
+
 /// Why this dataflow may not write a table, if it may not.
 async fn objection(
     dataflow: &Dataflow,
     store: &Store,
     newest: Option<&Manifest>,
     table: &str,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<Objection>, Error> {
     let entry = newest.and_then(|it| it.tables.get(table));
     let owner = match store.stated_owner(table).await? {
         None if entry.is_none() => store.owner(table).await?,
@@ -93,12 +100,16 @@ async fn objection(
     };
     if let Some(owner) = owner.filter(|it| *it != dataflow.name) {
         return Ok(Some(match store.newest_manifest(&owner).await? {
-            Some(_) => format!(
-                "belongs to dataflow {owner}; if that is what this one is, let it say so: SET dataflow = '{owner}'; if it is another one, it needs a lake of its own: --lake"
-            ),
-            None => format!(
-                "belongs to dataflow {owner}, whose commits are gone from _tidelake; bring them back, or start a new lake with --lake"
-            ),
+            Some(_) => Objection {
+                text: format!("belongs to dataflow {owner}"),
+                advice: format!(
+                    "if {owner} is what this dataflow is, let it say so: SET dataflow = '{owner}'; if it is another one, it needs a lake of its own: --lake"
+                ),
+            },
+            None => Objection {
+                text: format!("belongs to dataflow {owner}, whose commits are gone from _tidelake"),
+                advice: BRING_BACK.to_owned(),
+            },
         }));
     }
     let known = newest.map_or(0, |it| it.number);
@@ -109,8 +120,12 @@ async fn objection(
             0 => "none".to_owned(),
             known => format!("only those up to {known}"),
         };
-        format!(
-            "has rows of commit {commit}, and _tidelake has {has}: newer ones were deleted or lost, and going on would read their records twice; bring them back, or start a new lake with --lake"
-        )
+        Objection {
+            text: format!("has rows of commit {commit}, and _tidelake has {has}"),
+            advice: BRING_BACK.to_owned(),
+        }
     }))
 }
+
+/// What to do if manifests are gone.
+const BRING_BACK: &str = "commits were deleted or lost, and going on without them would read their records twice; bring the files back, or start a new lake with --lake";

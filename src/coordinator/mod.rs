@@ -628,7 +628,10 @@ impl Pipeline {
                 Err(Error::Uncommitted {
                     epochs: hub.epoch().0.saturating_sub(committed.epoch.0) / TICK_MS,
                     records: read.saturating_sub(committed.read),
-                    since: committed.epoch.iso(),
+                    since: match committed.epoch {
+                        Epoch(0) => "the start".to_owned(),
+                        epoch => epoch.iso(),
+                    },
                     problem: committed.problem.clone(),
                 })
             }
