@@ -5,8 +5,8 @@
 
 Run it with the Python that tests/readers/setup.sh makes. All cases work on one lake, one after the other, each with more
 input than the one before: the process is ended (by abort, at the n-th time it passes a named step, see `crash_point` in
-src/coordinator/commit.rs), and the next case starts where that left the lake. Then a second instance takes the lake over
-while the first one runs: the first must stop by itself, and say why. At the end views and lake must equal DuckDB's recount.
+src/coordinator/commit.rs), and the next case starts where that left the lake. Then a second instance is started
+while the first one runs: it is refused, and takes the lake over when it is told to; the first must stop by itself then, and say why. At the end views and lake must equal DuckDB's recount.
 --long tries each step at more moments and in more shapes. With --s3 the lake is a bucket whose server refuses, delays or
 loses some of its answers. SEED repeats a run.
 """

@@ -355,7 +355,8 @@ impl Committer {
         let sources = next.offsets.iter().filter(of_table);
         let partitions = sources.flat_map(|(source, offsets)| {
             offsets.iter().map(move |(partition, position)| {
-                let offset = u64::try_from(position.offset.0).unwrap_or(0);
+                let offset = u64::try_from(position.offset.0);
+                let offset = offset.expect("no record has an offset below 0");
                 (format!("{app}@{source}/{}", partition.0), offset)
             })
         });

@@ -16,7 +16,7 @@ pub(super) type Entries = BTreeMap<u64, Vec<Value>>;
 
 /// What a table's version says of its files.
 struct Named {
-    size: u64,
+    size: i64,
     statistics: Option<String>,
 }
 
@@ -266,11 +266,11 @@ fn compare_offsets(
             let Some(noted) = txn_of(actions, &format!("{app}@{source}/{}", partition.0)) else {
                 continue;
             };
-            let committed = u64::try_from(position.offset.0).unwrap_or(0);
-            let agrees = if entry.commit == manifest.number {
-                noted == committed
-            } else {
-                noted <= committed
+            let committed = position.offset.0;
+            let agrees = match u64::try_from(committed) {
+                Ok(committed) if entry.commit == manifest.number => noted == committed,
+                Ok(committed) => noted <= committed,
+                Err(_) => false,
             };
             if !agrees {
                 findings.add(|| {
@@ -302,7 +302,7 @@ async fn check_files(
         named.insert(
             file.object_store_path(),
             Named {
-                size: u64::try_from(file.size()).unwrap_or(0),
+                size: file.size(),
                 statistics: file.stats(),
             },
         );
@@ -326,7 +326,7 @@ async fn check_files(
             findings.add(|| format!("{path} is named and missing"));
             continue;
         };
-        if facts.size != said.size {
+        if i64::try_from(facts.size) != Ok(said.size) {
             findings.add(|| {
                 format!(
                     "{path} has {} bytes, the log says {}",
