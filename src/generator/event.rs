@@ -1,10 +1,12 @@
 //! One event: what its thirteen fields are drawn from, and how they are written.
 //!
 //! The JSON is written by hand, since no value here needs escaping. Each event draws the same fields in the
-//! same order; an anomaly draws its replacement in addition, at the field that it changes.
+//! same order; an anomaly draws its replacement in addition, at the field that it changes. What belongs to the
+//! visitor comes from `visitors`.
 
 use super::Kind;
 use super::random::Random;
+use super::visitors::{Visitor, suspicious_address};
 
 const ENDPOINTS: [(u32, &str, &[Method]); 6] = [
     (
@@ -104,42 +106,32 @@ impl Address {
         str::from_utf8(&self.0).expect("an address is digits and dots")
     }
 
-    /// 30 % of addresses are internal, the rest external, each from three networks alike.
-    fn draw(&mut self, random: &mut Random, kind: Option<Kind>) {
-        const INTERNAL: [&str; 3] = ["192.168.1.", "10.0.0.", "172.16.0."];
+    fn set(&mut self, address: [u8; 4]) {
         self.0.clear();
-        let internal = random.percent() < 30;
-        let network = random.below(3) as usize;
-        let host = random.below(254 * 254);
-        if kind == Some(Kind::SuspiciousIp) {
-            self.0.extend_from_slice(b"185.220.101.");
-            append_number(&mut self.0, 1 + host % 255);
-        } else if internal {
-            self.0.extend_from_slice(INTERNAL[network].as_bytes());
-            append_number(&mut self.0, 1 + host % 254);
-        } else if network < 2 {
-            self.0
-                .extend_from_slice(["203.0.113.", "198.51.100."][network].as_bytes());
-            append_number(&mut self.0, 1 + host % 255);
-        } else {
-            self.0.extend_from_slice(b"45.79.");
-            append_number(&mut self.0, 1 + host / 254);
-            self.0.push(b'.');
-            append_number(&mut self.0, 1 + host % 254);
+        for (place, octet) in address.into_iter().enumerate() {
+            if 0 < place {
+                self.0.push(b'.');
+            }
+            append_number(&mut self.0, octet.into());
         }
     }
 }
 
-/// Writes one event and returns its endpoint. The address is left in `address`.
+/// Writes one event of `visitor` and returns its endpoint. The address is left in `address`.
 pub(super) fn write(
     out: &mut Vec<u8>,
     random: &mut Random,
     clock: &mut Clock,
     time_us: i64,
     kind: Option<Kind>,
+    visitor: Visitor,
     address: &mut Address,
 ) -> &'static str {
-    address.draw(random, kind);
+    address.set(match kind {
+        // Somebody else goes on with the visitor's session.
+        Some(Kind::SuspiciousIp) => suspicious_address(random),
+        _ => visitor.address,
+    });
     let (endpoint, methods) = endpoint(random.percent());
     let method = random.pick(methods);
     let mut status = status(random.percent());
@@ -164,13 +156,11 @@ pub(super) fn write(
     out.extend_from_slice(b",\"response_time\":");
     append_number(out, random.between(shortest_ms, longest_ms));
     out.extend_from_slice(b",\"user_agent\":\"");
-    out.extend_from_slice(random.pick(&USER_AGENTS).as_bytes());
+    out.extend_from_slice(USER_AGENTS[visitor.browser as usize % USER_AGENTS.len()].as_bytes());
     out.extend_from_slice(b"\",\"user_id\":");
-    let user = (random.percent() >= 30).then(|| random.between(1_000, 9_999));
-    append_named(out, b"\"user_", user);
+    append_named(out, b"\"user_", visitor.user);
     out.extend_from_slice(b",\"session_id\":");
-    let session = (random.percent() >= 20).then(|| random.between(10_000, 99_999));
-    append_named(out, b"\"session_", session);
+    append_named(out, b"\"session_", visitor.session);
     out.extend_from_slice(b",\"bytes_sent\":");
     append_number(out, random.between(100, 50_000));
     match random.pick(&REFERERS) {

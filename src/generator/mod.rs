@@ -4,11 +4,15 @@
 //! the pace at which they are asked for. Event time is its only time, and it is also the schedule: `pace`
 //! says when an event is due by comparing event time with time elapsed.
 //!
-//! With anomalies on, one event in twenty is drawn to be anomalous. What was injected is told beside the event
-//! and never inside it, so that detectors can be scored without reading the answer.
+//! With anomalies on, one event in twenty is injected: 20 % traffic spikes, 30 % error surges, 40 % slow
+//! responses, 10 % suspicious addresses. What was injected is told beside the event and never inside it, so
+//! that detectors can be scored without reading the answer.
 //!
-//! A traffic spike multiplies the rate for two seconds of event time; before the first and after each there is
-//! half a minute without one, so that the long-run rate stays near the one asked for.
+//! A traffic spike multiplies the rate. The others change one event; a spike changes many, so most of its
+//! events are not told: seven in a hundred are, which makes a fifth of all that is injected, since a
+//! seventh of all events lie in spikes. The first event of each spike is told.
+//!
+//! Four in five events belong to sessions that can be followed (`visitors`).
 //!
 //! Nothing is sent, written or waited for here.
 
@@ -17,20 +21,25 @@ pub mod pace;
 mod random;
 #[cfg(test)]
 mod tests;
+mod visitors;
 
 use event::Address;
 use random::Random;
 use twox_hash::XxHash3_64;
+use visitors::Visitors;
 
-/// The share of events that are drawn to be anomalous.
-pub const INJECTED_PERCENT: u32 = 5;
+/// The share of events that are injected as another kind than a spike.
+const SINGLE_PERCENT: u32 = 4;
+/// The share of a spike's events that are told: 1 % of all events, as a seventh of them lies in spikes.
+const SPIKE_TOLD_PERCENT: u64 = 7;
 /// By how much a traffic spike multiplies the rate.
 pub const SPIKE_FACTOR: f64 = 5.0;
-/// How long a traffic spike lasts, in event time.
-pub const SPIKE_US: i64 = 2_000_000;
-
-/// Quiet time before the first spike and after each, in event time. Without it, a high rate would draw one spike after another.
-pub const SPIKE_REST_US: i64 = 30_000_000;
+/// Time without a spike per spike, in event time: five minutes, and at higher rates than 100 per second what
+/// `CALM_EVENTS` take, so that any long run has its share of spikes.
+pub const CALM_US: f64 = 300_000_000.0;
+const CALM_EVENTS: f64 = 30_000.0;
+/// Calm time is so much longer than a spike.
+const CALM_PER_SPIKE: f64 = 30.0;
 
 /// What the traffic is made from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,6 +101,7 @@ impl Kind {
 pub struct Generator {
     anomalies: bool,
     random: Random,
+    visitors: Visitors,
     schedule: Schedule,
     clock: event::Clock,
     address: Address,
@@ -106,10 +116,15 @@ impl Generator {
             anomalies,
             start_us,
         } = settings;
+        let mut random = Random::new(seed);
+        let visitors = Visitors::new(rate, &mut random);
+        // A generator of its own: events are the same whenever spikes come.
+        let spikes = anomalies.then(|| Random::new(!seed));
         Self {
             anomalies,
-            random: Random::new(seed),
-            schedule: Schedule::new(rate, start_us),
+            random,
+            visitors,
+            schedule: Schedule::new(rate, start_us, spikes),
             clock: event::Clock::default(),
             address: Address::default(),
             events: 0,
@@ -120,21 +135,20 @@ impl Generator {
     pub fn next_into(&mut self, out: &mut Vec<u8>) -> Generated {
         let time_us = self.schedule.next_us;
         let kind = self.draw_kind();
-        if kind == Some(Kind::TrafficSpike) {
-            self.schedule.begin_spike();
-        }
+        let visitor = self.visitors.next(&mut self.random);
         let endpoint = event::write(
             out,
             &mut self.random,
             &mut self.clock,
             time_us,
             kind,
+            visitor,
             &mut self.address,
         );
         let truth = kind.map(|kind| {
             let (start_us, end_us) = match kind {
-                Kind::TrafficSpike => self.schedule.spike.expect("a drawn spike is on"),
-                _ => (time_us, time_us),
+                Kind::TrafficSpike => self.schedule.spike_us(),
+                Kind::ErrorSurge | Kind::SlowResponse | Kind::SuspiciousIp => (time_us, time_us),
             };
             Injected {
                 kind,
@@ -165,14 +179,16 @@ impl Generator {
     }
 
     fn draw_kind(&mut self) -> Option<Kind> {
-        if !self.anomalies || self.random.percent() >= INJECTED_PERCENT {
+        if !self.anomalies {
             return None;
         }
-        Some(match self.random.percent() {
-            0..20 if self.schedule.may_spike() => Kind::TrafficSpike,
-            0..20 => return None,
-            20..50 => Kind::ErrorSurge,
-            50..90 => Kind::SlowResponse,
+        let single = self.random.percent() < SINGLE_PERCENT;
+        if self.schedule.is_told() {
+            return Some(Kind::TrafficSpike);
+        }
+        single.then(|| match self.random.below(80) {
+            0..30 => Kind::ErrorSurge,
+            30..70 => Kind::SlowResponse,
             _ => Kind::SuspiciousIp,
         })
     }
@@ -180,24 +196,52 @@ impl Generator {
 
 /// When events happen: evenly spaced, and closer together while a spike is on.
 ///
-/// Events are counted from the last change of rate, so that their times are exact and no error adds up.
+/// Times here are microseconds after the start. Events are counted from the last change of rate, so that their
+/// times are exact and no error adds up.
 struct Schedule {
     rate: f64,
     start_us: i64,
-    /// When the rate last changed, in microseconds after the start, and how much of an interval had then passed.
+    /// When the rate last changed, and how much of an interval had then passed.
     changed_us: f64,
     passed: f64,
     /// Events since then.
     events: u64,
+    /// The event time of the next event.
     next_us: i64,
-    /// The spike that is on, as event times from and to.
-    spike: Option<(i64, i64)>,
-    /// No spike begins before this event time.
-    rest_until_us: i64,
+    /// The next spike, or the one that is on; none without anomalies.
+    spike: Option<Spike>,
+}
+
+/// A spike, somewhere in the middle half of its share of time.
+struct Spike {
+    random: Random,
+    on: bool,
+    begin_us: f64,
+    end_us: f64,
+    /// When the time begins in which the spike after this one lies.
+    next_from_us: f64,
+    /// Events of it so far.
+    events: u64,
+}
+
+impl Spike {
+    fn plan(mut random: Random, rate: f64, from_us: f64) -> Self {
+        let calm_us = CALM_US.min(CALM_EVENTS * 1e6 / rate);
+        let length_us = calm_us / CALM_PER_SPIKE;
+        let begin_us = from_us + calm_us * (0.25 + f64::from(random.below(1_000)) / 2_000.0);
+        Self {
+            random,
+            on: false,
+            begin_us,
+            end_us: begin_us + length_us,
+            next_from_us: from_us + calm_us + length_us,
+            events: 0,
+        }
+    }
 }
 
 impl Schedule {
-    fn new(rate: f64, start_us: i64) -> Self {
+    fn new(rate: f64, start_us: i64, spikes: Option<Random>) -> Self {
         assert!(
             rate.is_finite() && 0.0 < rate,
             "a rate of {rate} events per second makes no schedule"
@@ -209,56 +253,67 @@ impl Schedule {
             passed: 0.0,
             events: 0,
             next_us: start_us,
-            spike: None,
-            rest_until_us: start_us + SPIKE_REST_US,
+            spike: spikes.map(|it| Spike::plan(it, rate, 0.0)),
         }
     }
 
-    /// Whether a spike is on, or may begin now.
-    fn may_spike(&self) -> bool {
-        self.spike.is_some() || self.rest_until_us <= self.next_us
+    /// Whether the next event is one of a spike, and told as such.
+    fn is_told(&self) -> bool {
+        self.spike
+            .as_ref()
+            .is_some_and(|it| it.on && it.events * SPIKE_TOLD_PERCENT % 100 < SPIKE_TOLD_PERCENT)
     }
 
-    /// Starts a spike at the next event, unless one is on.
-    fn begin_spike(&mut self) {
-        if self.spike.is_none() {
-            self.spike = Some((self.next_us, self.next_us + SPIKE_US));
-            self.change((self.next_us - self.start_us) as f64, 0.0);
-        }
+    /// The event times of the spike that is on, from and to.
+    fn spike_us(&self) -> (i64, i64) {
+        let spike = self.spike.as_ref().expect("a told spike is on");
+        let time_us = |it: f64| self.start_us + it as i64;
+        (time_us(spike.begin_us), time_us(spike.end_us))
     }
 
     fn advance(&mut self) {
         self.events += 1;
-        let mut next_us = self.exact_us(self.rate_now());
-        if let Some((_, end_us)) = self.spike {
-            let end_us = (end_us - self.start_us) as f64;
-            if end_us <= next_us {
-                let missing = (next_us - end_us) * self.rate_now() / 1e6;
-                self.spike = None;
-                self.rest_until_us = self.start_us + end_us as i64 + SPIKE_REST_US;
-                self.change(end_us, 1.0 - missing);
-                self.events = 1;
-                next_us = self.exact_us(self.rate);
-            }
+        if let Some(spike) = self.spike.as_mut().filter(|it| it.on) {
+            spike.events += 1;
+        }
+        let mut next_us = self.exact_us();
+        while let Some(changes_us) = self.rate_changes_us().filter(|it| *it <= next_us) {
+            let missing = (next_us - changes_us) * self.rate_now() / 1e6;
+            self.change_rate();
+            self.changed_us = changes_us;
+            self.passed = 1.0 - missing;
+            self.events = 1;
+            next_us = self.exact_us();
         }
         self.next_us = self.start_us + next_us as i64;
     }
 
-    fn change(&mut self, changed_us: f64, passed: f64) {
-        self.changed_us = changed_us;
-        self.passed = passed;
-        self.events = 0;
+    /// When the rate changes next, if ever.
+    fn rate_changes_us(&self) -> Option<f64> {
+        let spike = self.spike.as_ref()?;
+        Some(if spike.on {
+            spike.end_us
+        } else {
+            spike.begin_us
+        })
+    }
+
+    fn change_rate(&mut self) {
+        self.spike = self.spike.take().map(|spike| match spike.on {
+            true => Spike::plan(spike.random, self.rate, spike.next_from_us),
+            false => Spike { on: true, ..spike },
+        });
     }
 
     fn rate_now(&self) -> f64 {
-        match self.spike {
-            Some(_) => self.rate * SPIKE_FACTOR,
-            None => self.rate,
+        match &self.spike {
+            Some(spike) if spike.on => self.rate * SPIKE_FACTOR,
+            Some(_) | None => self.rate,
         }
     }
 
-    /// The next event's time in microseconds after the start. Divides last: a whole number of seconds stays whole.
-    fn exact_us(&self, rate: f64) -> f64 {
-        self.changed_us + (self.events as f64 - self.passed) * 1e6 / rate
+    /// The next event's time. Divides last: a whole number of seconds stays whole.
+    fn exact_us(&self) -> f64 {
+        self.changed_us + (self.events as f64 - self.passed) * 1e6 / self.rate_now()
     }
 }

@@ -111,11 +111,11 @@ fn the_same_seed_gives_the_same_bytes() {
     assert_eq!(
         String::from_utf8(first.json).unwrap(),
         concat!(
-            r#"{"timestamp":"2024-05-12T10:15:30.500000","ip":"192.168.1.68","method":"DELETE","#,
-            r#""endpoint":"/api/products","status_code":200,"response_time":198,"#,
-            r#""user_agent":"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36","#,
-            r#""user_id":"user_1659","session_id":null,"bytes_sent":8681,"#,
-            r#""referer":"https://example.com","request_size":276,"query_params":"sort=date&order=desc"}"#,
+            r#"{"timestamp":"2024-05-12T10:15:30.500000","ip":"45.79.119.74","method":"GET","#,
+            r#""endpoint":"/api/users","status_code":200,"response_time":78,"#,
+            r#""user_agent":"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36","#,
+            r#""user_id":"user_3968","session_id":"session_14982","bytes_sent":24782,"#,
+            r#""referer":"https://www.google.com","request_size":375,"query_params":"page=1&limit=10"}"#,
         ),
     );
 }
@@ -245,7 +245,7 @@ fn numbers_stay_in_their_ranges_and_reach_both_ends() {
     };
     assert_eq!(user("user_", "user_id"), (1_000, 9_999));
     let (first, last) = user("session_", "session_id");
-    assert!((10_000..10_010).contains(&first) && (99_990..100_000).contains(&last));
+    assert!((10_000..10_020).contains(&first) && (99_980..100_000).contains(&last));
 }
 
 #[test]
@@ -296,11 +296,13 @@ fn every_address_is_valid_and_from_its_network() {
 }
 
 #[test]
-fn five_percent_are_injected_in_the_four_kinds() {
-    let events = run(1_000.0, true, 1, EVENTS);
-    let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
-    for (event, number_of_event) in events.iter().zip(0..) {
+fn an_injected_event_is_what_its_kind_says() {
+    // At this rate a spike comes every 35,000 events.
+    let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
+    for (event, number_of_event) in run(1_000.0, true, 1, EVENTS).iter().zip(0..) {
+        let slow = number(event, "response_time") >= 600;
         let Some(truth) = event.generated.truth else {
+            assert!(!slow && !event.key.starts_with("185."));
             continue;
         };
         assert_eq!(
@@ -308,8 +310,7 @@ fn five_percent_are_injected_in_the_four_kinds() {
             (number_of_event, event.generated.time_us)
         );
         assert_eq!(event.fields["endpoint"], truth.endpoint);
-        *counts.entry(truth.kind).or_default() += 1;
-        let slow = number(event, "response_time") >= 600;
+        *kinds.entry(truth.kind).or_default() += 1;
         match truth.kind {
             Kind::ErrorSurge => assert!(number(event, "status_code") >= 400),
             Kind::SlowResponse => assert!(slow),
@@ -319,42 +320,67 @@ fn five_percent_are_injected_in_the_four_kinds() {
         assert!(slow == (truth.kind == Kind::SlowResponse));
         assert!((truth.start_us..=truth.end_us).contains(&truth.time_us));
     }
-    // Of all events 5 % are drawn, 30 : 40 : 10 between these; spikes come when one may.
-    for (kind, percent) in [
-        (Kind::ErrorSurge, 1.5),
-        (Kind::SlowResponse, 2.0),
-        (Kind::SuspiciousIp, 0.5),
-    ] {
-        let share = 100.0 * counts[&kind] as f64 / EVENTS as f64;
+    assert_eq!(kinds.len(), 4, "{kinds:?}");
+}
+
+/// 5 % of all events, 20 : 30 : 40 : 10 between spikes, surges, slow responses and suspicious addresses, at any rate.
+#[test]
+fn five_percent_are_injected_in_the_four_kinds() {
+    for (rate, events) in [(10.0, 100_000), (100.0, 350_000), (50_000.0, 350_000)] {
+        let mut generator = Generator::new(Settings {
+            seed: 1,
+            rate,
+            anomalies: true,
+            start_us: START_US,
+        });
+        let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
+        let mut json = Vec::new();
+        for _ in 0..events {
+            json.clear();
+            if let Some(truth) = generator.next_into(&mut json).truth {
+                *counts.entry(truth.kind).or_default() += 1;
+            }
+        }
+        let injected: usize = counts.values().sum();
+        let percent = 100.0 * injected as f64 / events as f64;
         assert!(
-            (share - percent).abs() < 0.2,
-            "{} is {share} % of all events",
-            kind.name()
+            (percent - 5.0).abs() < 0.2,
+            "{percent} % are injected at {rate} a second"
         );
+        for (kind, expect) in [
+            (Kind::TrafficSpike, 20.0),
+            (Kind::ErrorSurge, 30.0),
+            (Kind::SlowResponse, 40.0),
+            (Kind::SuspiciousIp, 10.0),
+        ] {
+            let share = 100.0 * counts[&kind] as f64 / injected as f64;
+            assert!(
+                (share - expect).abs() < 2.0,
+                "at {rate} a second {share} % of what is injected is {}, not {expect} %",
+                kind.name()
+            );
+        }
     }
-    assert!(counts.contains_key(&Kind::TrafficSpike));
 }
 
 #[test]
-fn a_spike_multiplies_the_events_of_its_two_seconds() {
+fn a_spike_multiplies_the_events_of_its_time() {
     let rate = 20.0;
-    let events = run(rate, true, 3, 20_000);
+    let events = run(rate, true, 3, 100_000);
     let times: Vec<i64> = events.iter().map(|event| event.generated.time_us).collect();
     let spikes = events.iter().filter_map(|event| event.generated.truth);
     let mut spikes: Vec<(i64, i64)> = spikes
         .filter(|truth| truth.kind == Kind::TrafficSpike)
         .map(|truth| (truth.start_us, truth.end_us))
         .collect();
-    let draws = spikes.len();
+    let told = spikes.len();
     spikes.dedup();
-    assert!(
-        10 < spikes.len() && spikes.len() < draws,
-        "some draws fall into a running spike"
-    );
+    assert!(10 < spikes.len() && 50 * spikes.len() < told);
     for pair in spikes.windows(2) {
+        let calm_us = pair[1].0 - pair[0].1;
         assert!(
-            pair[0].1 + SPIKE_REST_US <= pair[1].0,
-            "there is quiet between spikes"
+            CALM_US as i64 / 2 <= calm_us,
+            "there is calm between spikes"
         );
     }
     let within = |from: i64, to: i64| {
@@ -364,19 +390,61 @@ fn a_spike_multiplies_the_events_of_its_two_seconds() {
             .count()
     };
     for &(start_us, end_us) in &spikes[..spikes.len() - 1] {
-        assert_eq!(end_us - start_us, SPIKE_US);
-        assert_eq!(within(start_us, end_us), (rate * SPIKE_FACTOR) as usize * 2);
+        let seconds = (end_us - start_us) as f64 / 1e6;
+        assert_eq!(seconds, 10.0);
+        let expect = (rate * SPIKE_FACTOR * seconds) as usize;
+        assert!((expect..=expect + 1).contains(&within(start_us, end_us)));
+        // And nothing but the spike: a minute before it is as usual.
+        assert_eq!(within(start_us - 60_000_000, start_us), rate as usize * 60);
     }
     let calm = times
         .windows(2)
         .filter(|pair| pair[1] - pair[0] == 50_000)
         .count();
-    assert!(calm > 5_000, "outside spikes events are 1/rate apart");
+    assert!(calm > 50_000, "outside spikes events are 1/rate apart");
     assert!(
         times
             .windows(2)
             .all(|pair| pair[0] < pair[1] && pair[1] - pair[0] <= 50_000)
     );
+}
+
+/// Who follows a session sees requests of one visitor: one address, one user, one browser, some seconds apart.
+#[test]
+fn sessions_can_be_followed() {
+    let events = run(100.0, false, 1, EVENTS);
+    let mut sessions: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+    for event in &events {
+        if let Some(session) = event.fields["session_id"].as_str() {
+            sessions.entry(session).or_default().push(event);
+        }
+    }
+    // Those that had begun neither just now nor long ago are whole.
+    let whole: Vec<&Vec<&Event>> = sessions
+        .values()
+        .filter(|it| {
+            let first_us = it[0].generated.time_us - START_US;
+            (0..700_000_000).contains(&first_us)
+        })
+        .collect();
+    assert!(5_000 < whole.len());
+    for session in &whole {
+        assert!((3..=9).contains(&session.len()), "{}", session.len());
+        for field in ["ip", "user_id", "user_agent"] {
+            assert!(
+                session
+                    .iter()
+                    .all(|it| it.fields[field] == session[0].fields[field])
+            );
+        }
+    }
+    let gaps = whole.iter().flat_map(|it| {
+        it.windows(2)
+            .map(|pair| pair[1].generated.time_us - pair[0].generated.time_us)
+    });
+    let gaps: Vec<i64> = gaps.collect();
+    let mean_s = gaps.iter().sum::<i64>() as f64 / gaps.len() as f64 / 1e6;
+    assert!((8.0..12.0).contains(&mean_s), "{mean_s} s between requests");
 }
 
 #[test]
