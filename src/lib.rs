@@ -17,6 +17,7 @@ pub mod lake;
 pub mod memory;
 pub mod model;
 pub mod plan;
+mod repeats;
 pub mod source;
 #[cfg(feature = "connectors")]
 pub mod sql;

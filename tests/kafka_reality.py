@@ -10,6 +10,7 @@ with ours; what is checked is what an operator can see: the health over HTTP, vi
 
 import argparse
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -27,7 +28,8 @@ from recount import connect, create_view, replay  # noqa: E402
 DATAFLOW = """
 CREATE SOURCE events (at TIMESTAMP NOT NULL, n BIGINT, WATERMARK FOR at AS at - INTERVAL '1' SECOND)
   WITH (connector = 'kafka', brokers = '${BROKERS}', topic = '${TOPIC}', group = '${GROUP:-}', start = '${START:-earliest}',
-        on_offset_gap = '${ON_OFFSET_GAP:-stop}', on_topic_recreated = '${ON_TOPIC_RECREATED:-stop}') FORMAT JSON;
+        on_offset_gap = '${ON_OFFSET_GAP:-stop}', on_topic_recreated = '${ON_TOPIC_RECREATED:-stop}',
+        on_topic_missing = '${ON_MISSING:-wait}') FORMAT JSON;
 CREATE TABLE archive AS SELECT at, n FROM events;
 CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS records, sum(n) AS total FROM events;
 CREATE MATERIALIZED VIEW windows AS
@@ -72,11 +74,26 @@ def a_broker_that_is_absent_at_the_start_is_waited_for(scene):
             pipeline.wait_health("down", cluster.bootstrap, "do not answer")
             cluster.start()
             pipeline.wait_health("degraded", "topic absent does not exist")
+            told = pipeline.log().count("do not answer")
+            assert told == 1, f"two readers that look twice a second wrote {told} lines"
             cluster.create("absent", 3)
             pipeline.wait_health("ok", "3 partitions, 0 records behind")
             cluster.send("absent", map(event, range(100)))
             pipeline.wait_value(RECORDS, 100)
             archived_once(pipeline, 100)
+
+
+def a_missing_topic_is_made_if_that_is_asked(scene):
+    with scene.pipeline("made", ON_MISSING="create") as pipeline:
+        pipeline.start()
+        pipeline.wait_health("ok", "3 partitions, 0 records behind")
+    for topic, partitions in (("made-by-gen", 3), ("made-with-five", 5)):
+        command = [scene.binary, "gen", "--brokers", scene.cluster.bootstrap, "--topic", topic, "--count", "1000"]
+        command += [] if partitions == 3 else ["--partitions", str(partitions)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        assert f"made it with {partitions} partitions" in said, said
+        assert f"1000 events written to topic {topic}" in said, said
+        assert sum(scene.cluster.end_offset(topic, it) for it in range(partitions)) == 1000
 
 
 def a_broker_that_is_killed_and_comes_back_is_read_on(scene):
@@ -379,6 +396,7 @@ def recreate(cluster, topic):
 
 TESTS = [
     a_broker_that_is_absent_at_the_start_is_waited_for,
+    a_missing_topic_is_made_if_that_is_asked,
     a_broker_that_is_killed_and_comes_back_is_read_on,
     partitions_that_are_added_are_read_from_their_start_and_nothing_twice,
     every_compression_is_read,

@@ -22,7 +22,9 @@ CREATE SOURCE access_log (
   topic = '${KAFKA_TOPIC:-access-log}',
   group = '${KAFKA_GROUP_ID:-}',
   on_offset_gap = '${KAFKA_ON_OFFSET_GAP:-stop}',
-  on_topic_recreated = '${KAFKA_ON_TOPIC_RECREATED:-stop}'
+  on_topic_recreated = '${KAFKA_ON_TOPIC_RECREATED:-stop}',
+  on_topic_missing = '${KAFKA_ON_TOPIC_MISSING:-wait}',
+  topic_partitions = '${KAFKA_TOPIC_PARTITIONS:-3}'
 ) FORMAT ACCESS_LOG;
 
 CREATE TABLE requests WITH (partition_by = 'date') AS

@@ -13,6 +13,9 @@ use tokio::time::Instant;
 const RETRY: Duration = Duration::from_millis(100);
 /// How long a process that connected may take to say who it is.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// When a process first says for whom it waits, and how often it says so then.
+const FIRST_WORD: Duration = Duration::from_secs(2);
+const WORD_EVERY: Duration = Duration::from_secs(10);
 /// Processes of different versions of this protocol do not talk to each other.
 const PROTOCOL: u32 = 2;
 /// A hello or an answer is not longer.
@@ -169,7 +172,12 @@ async fn dial(
 ) -> Result<(TcpStream, Welcome), Error> {
     let address = &member.hosts[process];
     let mut last = String::new();
+    let mut next_word = Instant::now() + FIRST_WORD;
     loop {
+        if next_word <= Instant::now() {
+            next_word += WORD_EVERY;
+            tracing::info!("waiting for process {process} at {address}: {last}");
+        }
         let attempt = tokio::time::timeout_at(deadline, greet(member, address, kind, generation));
         match attempt.await {
             Ok(Ok((
@@ -254,10 +262,20 @@ async fn accept_higher(
         .flat_map(|it| [(it, Kind::Control), (it, Kind::Data)])
         .collect();
     let mut sockets: Vec<(usize, Kind, TcpStream)> = Vec::new();
+    let mut next_word = Instant::now() + FIRST_WORD;
     while !missing.is_empty() {
-        let Ok(accepted) = tokio::time::timeout_at(deadline, listener.accept()).await else {
-            let who: BTreeSet<String> = missing.iter().map(|it| it.0.to_string()).collect();
-            let who: Vec<String> = who.into_iter().collect();
+        let until = deadline.min(next_word);
+        let Ok(accepted) = tokio::time::timeout_at(until, listener.accept()).await else {
+            let who: BTreeSet<usize> = missing.iter().map(|it| it.0).collect();
+            if until < deadline {
+                next_word += WORD_EVERY;
+                for process in who {
+                    let address = &member.hosts[process];
+                    tracing::info!("waiting for process {process} at {address} to connect");
+                }
+                continue;
+            }
+            let who: Vec<String> = who.iter().map(usize::to_string).collect();
             return Err(Error::Deadline {
                 limit: member.timings.join,
                 waiting_for: format!("process {} did not connect", who.join(", ")),

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! away, at the start or later   said in the status; windows wait for it; read on where we were when it is back
+//! topic missing                 on_topic_missing: wait for it, or make it
 //! partitions added              found within seconds, read from their start
 //! records expired unread        on_offset_gap: stop, or note the gap and go on with the oldest
 //! topic recreated               on_topic_recreated: stop, or note it and read the new one from its start
@@ -15,6 +16,7 @@
 
 mod again;
 mod client;
+mod create;
 mod inbox;
 mod native;
 mod report;
@@ -24,9 +26,10 @@ mod tests;
 mod topic_id;
 
 pub use again::{ReadAgain, read_again};
+pub use create::create_topic;
 
 use super::decode::RawRecords;
-use super::{Chunk, Error, Gap, SharedStatus};
+use super::{Chunk, Complaint, Error, Gap, SharedStatus};
 use crate::model::{Offsets, Partition, Position, wall_ms};
 use client::{Client, connect};
 use crossbeam_channel::Sender;
@@ -55,6 +58,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY_WAITING: Duration = Duration::from_millis(500);
 /// How long a complaint of the client is told after it was last heard.
 const TROUBLE_TOLD: Duration = Duration::from_secs(10);
+/// Partitions of a topic that is made.
+const PARTITIONS_DEFAULT: usize = 3;
+const PARTITIONS: std::ops::RangeInclusive<usize> = 1..=1024;
 /// How long one question to the broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -67,13 +73,15 @@ pub struct Topic {
     /// A consumer group that is told how far the lake's commits have come.
     pub group: Option<String>,
     policy: Policy,
+    /// With how many partitions a topic that does not exist is made, if it is.
+    create: Option<usize>,
     /// Settings of the client as librdkafka names them, such as `security.protocol`.
     pub properties: Vec<(String, String)>,
 }
 
 impl Topic {
-    /// From the options of `CREATE SOURCE`: `brokers`, `topic`, `group`, `start`, `on_offset_gap`, `on_topic_recreated` and
-    /// `kafka.<librdkafka property>`.
+    /// From the options of `CREATE SOURCE`: `brokers`, `topic`, `group`, `start`, `on_offset_gap`, `on_topic_recreated`,
+    /// `on_topic_missing`, `topic_partitions` and `kafka.<librdkafka property>`.
     ///
     /// # Errors
     /// If one is missing or unknown.
@@ -92,8 +100,10 @@ impl Topic {
                 on_offset_gap: OnLoss::Stop,
                 on_topic_recreated: OnLoss::Stop,
             },
+            create: None,
             properties: Vec::new(),
         };
+        let (mut creates, mut partitions) = (false, PARTITIONS_DEFAULT);
         let on_loss = |key: &str, value: &str| match value {
             "stop" => Ok(OnLoss::Stop),
             "earliest" => Ok(OnLoss::Earliest),
@@ -123,12 +133,29 @@ impl Topic {
                 }
                 ("on_offset_gap", _) => topic.policy.on_offset_gap = on_loss(key, value)?,
                 ("on_topic_recreated", _) => topic.policy.on_topic_recreated = on_loss(key, value)?,
+                ("on_topic_missing", "wait") => creates = false,
+                ("on_topic_missing", "create") => creates = true,
+                ("on_topic_missing", other) => {
+                    return Err(wrong(format!(
+                        "on_topic_missing '{other}' is unknown; use 'wait' or 'create'"
+                    )));
+                }
+                ("topic_partitions", _) => match value.parse() {
+                    Ok(number) if PARTITIONS.contains(&number) => partitions = number,
+                    Ok(_) | Err(_) => {
+                        return Err(wrong(format!(
+                            "topic_partitions '{value}' is not a number from {} to {}",
+                            PARTITIONS.start(),
+                            PARTITIONS.end()
+                        )));
+                    }
+                },
                 (other, _) => match other.strip_prefix("kafka.") {
                     Some(property) => topic.properties.push((property.to_owned(), value.clone())),
                     None => {
                         return Err(wrong(format!(
                             "option '{other}' is unknown; a Kafka source takes connector, brokers, topic, group, start, on_offset_gap, \
-                             on_topic_recreated, timezone and kafka.<client property>"
+                             on_topic_recreated, on_topic_missing, topic_partitions, timezone and kafka.<client property>"
                         )));
                     }
                 },
@@ -139,6 +166,7 @@ impl Topic {
                 return Err(wrong(format!("option '{name}' is missing")));
             }
         }
+        topic.create = creates.then_some(partitions);
         Ok(topic)
     }
 }
@@ -247,7 +275,8 @@ struct Reading {
 impl Reading {
     fn run(&mut self, consumer: &Client) -> Result<(), NobodyListens> {
         let Some(mut inbox) = Inbox::of(consumer) else {
-            self.tell(false, Some("the Kafka client has no queues".to_owned()));
+            let text = "the Kafka client has no queues".to_owned();
+            self.tell(false, Some((Complaint::Reading, text)));
             return Ok(());
         };
         let topic = &self.reader.topic;
@@ -352,10 +381,8 @@ impl Reading {
         self.away = true;
         self.waiting = true;
         let brokers = &self.reader.topic.brokers;
-        self.tell(
-            false,
-            Some(format!("brokers {brokers} do not answer: {reason}")),
-        );
+        let text = format!("brokers {brokers} do not answer; waiting for them ({reason})");
+        self.tell(false, Some((Complaint::Away, text)));
         let ended: Vec<i32> = self
             .open
             .iter()
@@ -375,20 +402,15 @@ impl Reading {
             Err(error) if is_missing(&error) => {
                 self.begun = true;
                 self.waiting = true;
-                self.tell(
-                    true,
-                    Some(format!("topic {name} does not exist; waiting for it")),
-                );
+                self.tell(true, Some((Complaint::Missing, self.make_topic())));
                 return self.let_go(consumer, |_| true);
             }
             Err(error) => return self.lose(&error),
         };
         let topic_id = topic_id::of(consumer.client(), &name, ASK_TIMEOUT).unwrap_or_default();
         if topic_id.is_empty() && self.knows_id() {
-            self.tell(
-                true,
-                Some(format!("topic {name} does not tell its id; asking again")),
-            );
+            let text = format!("topic {name} does not tell its id; asking again");
+            self.tell(true, Some((Complaint::Id, text)));
             return Ok(());
         }
         // After an outage everything is assigned again, so that the client says anew what is at its end.
@@ -423,7 +445,8 @@ impl Reading {
             .complaint
             .take()
             .filter(|it| it.1.elapsed() < TROUBLE_TOLD);
-        self.tell(true, self.complaint.as_ref().map(|it| it.0.clone()));
+        let complaint = self.complaint.as_ref();
+        self.tell(true, complaint.map(|it| (Complaint::Reading, it.0.clone())));
         Ok(())
     }
 
@@ -438,7 +461,7 @@ impl Reading {
         if let Err(error) = reports.send(offsets.collect()) {
             let group = self.reader.topic.group.as_deref().unwrap_or_default();
             let text = format!("group {group} does not take the report of offsets: {error}");
-            self.tell(true, Some(text.clone()));
+            self.tell(true, Some((Complaint::Reading, text.clone())));
             self.complaint = Some((text, Instant::now()));
         }
     }
@@ -453,14 +476,46 @@ impl Reading {
                 .any(|it| has_id(&Numbering::parse(&it.origin)))
     }
 
-    fn tell(&self, connected: bool, problem: Option<String>) {
-        self.reader.status.update(|it| {
-            if it.tell(self.reader.worker, connected, problem)
-                && let Some(text) = it.problems.get(&self.reader.worker)
-            {
-                tracing::warn!(source = %self.reader.topic.source, "{text}");
+    /// Makes the topic, if that was asked for, and says what is awaited. One reader of the cluster does it.
+    fn make_topic(&self) -> String {
+        let topic = &self.reader.topic;
+        let name = &topic.topic;
+        let Some(partitions) = topic.create else {
+            return format!(
+                "topic {name} does not exist; waiting for it (on_topic_missing = 'create' makes it)"
+            );
+        };
+        if self.reader.worker != 0 {
+            return format!("topic {name} does not exist yet; worker 0 makes it");
+        }
+        match create_topic(&client::config(topic), name, partitions) {
+            Ok(()) => {
+                tracing::info!("topic {name} did not exist; made it with {partitions} partitions");
+                format!("topic {name} was made; waiting for it")
             }
+            Err(error) => format!("topic {name} does not exist and could not be made: {error}"),
+        }
+    }
+
+    /// Tells the status how this reader is doing, and the log, but not again and again.
+    fn tell(&self, connected: bool, problem: Option<(Complaint, String)>) {
+        let (status, source) = (&self.reader.status, &self.reader.topic.source);
+        let text = problem.as_ref().map(|it| it.1.clone());
+        status.update(|it| {
+            it.tell(self.reader.worker, connected, text);
         });
+        match problem {
+            Some((trouble, text)) => {
+                if let Some(line) = status.seen(trouble).line(&text) {
+                    tracing::warn!(source = %source, "{line}");
+                }
+            }
+            None => {
+                if let Some(lasted) = status.over() {
+                    tracing::info!(source = %source, "reading goes on after {} s", lasted.as_secs());
+                }
+            }
+        }
     }
 
     /// Opens a partition, or says why it stays closed. Returns where Kafka is to read.
@@ -603,7 +658,7 @@ impl Reading {
             _ if is_missing(error) => self.decide_anew(consumer),
             _ => {
                 let text = format!("the Kafka client cannot read on: {error}");
-                self.tell(!self.away, Some(text.clone()));
+                self.tell(!self.away, Some((Complaint::Reading, text.clone())));
                 self.complaint = Some((text, Instant::now()));
                 Ok(())
             }

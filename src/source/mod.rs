@@ -10,6 +10,7 @@ pub mod kafka;
 mod tests;
 
 use crate::model::{Offset, Offsets, Partition, Position};
+use crate::repeats::{Repeats, Say};
 use decode::RawRecords;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -217,6 +218,21 @@ struct Shared {
     status: Status,
     committed: Offsets,
     progress: Progress,
+    /// What was written into the log of what is wrong.
+    complaints: BTreeMap<Complaint, Repeats>,
+}
+
+/// Kinds of complaint, for the log: the words of one kind may differ from one time to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Complaint {
+    /// The brokers do not answer.
+    Away,
+    /// There is no such topic.
+    Missing,
+    /// The topic does not tell its id.
+    Id,
+    /// The client cannot read on.
+    Reading,
 }
 
 /// A status shared between readers and whoever asks.
@@ -230,6 +246,28 @@ impl SharedStatus {
 
     pub fn update(&self, change: impl FnOnce(&mut Status)) {
         self.with(|it| change(&mut it.status));
+    }
+
+    /// Something is wrong, still or again: whether that is worth a line in the log. All readers of a source have one say.
+    pub fn seen(&self, complaint: Complaint) -> Say {
+        self.with(|it| {
+            it.complaints
+                .entry(complaint)
+                .or_default()
+                .seen(Instant::now())
+        })
+    }
+
+    /// Nothing is wrong with this reader. When nothing is wrong with any, says how long it was, the first time.
+    pub fn over(&self) -> Option<Duration> {
+        self.with(|it| {
+            if it.status.problem().is_some() {
+                return None;
+            }
+            let now = Instant::now();
+            let lasted = it.complaints.values_mut().filter_map(|it| it.over(now));
+            lasted.max()
+        })
     }
 
     /// Notes how far a partition has been read.

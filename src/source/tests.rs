@@ -83,3 +83,28 @@ fn gaps_are_kept_newest_last_and_bounded() {
     let chunk = Chunk::empty(Partition(0), NOTHING, None);
     assert!(!chunk.at_end && chunk.records.ends.is_empty());
 }
+
+#[test]
+fn what_all_readers_of_a_source_notice_is_one_line() {
+    let status = SharedStatus::default();
+    let mut lines = 0;
+    for look in 0..100 {
+        for worker in 0..4 {
+            // The client's words for the same thing differ.
+            let text = format!("brokers do not answer ({})", look % 2);
+            status.update(|it| {
+                it.tell(worker, false, Some(text.clone()));
+            });
+            lines += usize::from(status.seen(Complaint::Away).line(&text).is_some());
+        }
+    }
+    assert_eq!(lines, 1);
+    for worker in 0..4 {
+        assert!(status.over().is_none(), "worker {worker} still has trouble");
+        status.update(|it| {
+            it.tell(worker, true, None);
+        });
+    }
+    assert!(status.over().is_some());
+    assert!(status.over().is_none(), "said once");
+}

@@ -37,6 +37,18 @@ const OTHER_ID: &str = " changed id from ";
 /// The id of a topic it did not know yet.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
+/// What any client of this topic needs: the brokers, and the settings of the source.
+pub(super) fn config(topic: &Topic) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &topic.brokers)
+        .set("client.id", "tidelake");
+    for (key, value) in &topic.properties {
+        config.set(key, value);
+    }
+    config
+}
+
 /// Starts a client; it connects by itself, now or when it can. `other_topic` is set before it hands out any record of a topic that
 /// was created again under the same name: the client itself reads on in there as if nothing had happened, and says so only in its log.
 pub(super) fn connect(
@@ -44,19 +56,15 @@ pub(super) fn connect(
     status: SharedStatus,
     other_topic: Arc<AtomicBool>,
 ) -> Result<Client, Error> {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", &topic.brokers)
-        .set("client.id", "tidelake")
-        .set_log_level(RDKafkaLogLevel::Debug);
-    for (key, value) in SETTINGS {
-        config.set(key, value);
-    }
-    if let Some(group) = &topic.group {
+    let mut config = config(topic);
+    config.set_log_level(RDKafkaLogLevel::Debug);
+    if let (Some(group), None) = (&topic.group, config.get("group.id")) {
         config.set("group.id", group);
     }
-    for (key, value) in &topic.properties {
-        config.set(key, value);
+    for (key, value) in SETTINGS {
+        if config.get(key).is_none() {
+            config.set(key, value);
+        }
     }
     let debug = match config.get("debug") {
         Some(more) => format!("topic,{more}"),

@@ -169,7 +169,14 @@ fn options_are_read_and_wrong_ones_refused() {
         right.properties,
         [("security.protocol".to_owned(), "ssl".to_owned())]
     );
+    assert_eq!(right.create, None, "a missing topic is waited for");
+    let set = [("on_topic_missing", "create"), ("topic_partitions", "7")];
+    assert_eq!(topic(&set).expect("right").create, Some(7));
+    assert_eq!(topic(&set[..1]).expect("right").create, Some(3));
     for (key, value) in [
+        ("on_topic_missing", "make"),
+        ("topic_partitions", "0"),
+        ("topic_partitions", "x"),
         ("on_offset_gap", "ignore"),
         ("on_topic_recreated", "yes"),
         ("start", "middle"),
