@@ -26,7 +26,7 @@ from replay import connect, create_view, replay  # noqa: E402
 FLOAT_ERROR = 1e-9
 PERCENTILE_ERROR = 0.004
 # As dataflows/web_logs has them.
-SPIKE_REQUESTS, ERROR_RATE, SLOW_MS, MINIMUM_REQUESTS = 1000, 0.2, 2000, 30
+SPIKE_REQUESTS, ERROR_RATE, SLOW_MS, MINIMUM_REQUESTS = 1500, 0.2, 2000, 30
 
 FIELDS = {
     "timestamp": "VARCHAR",
@@ -209,7 +209,8 @@ EXPECTED = {
         FROM by_class WHERE request_count > {SPIKE_REQUESTS}
         UNION ALL
         SELECT window_start, window_end, endpoint, ip_class, 'HIGH_ERROR_RATE', 0.7, error_rate, {ERROR_RATE}, request_count
-        FROM by_class WHERE error_rate > {ERROR_RATE} AND request_count >= {MINIMUM_REQUESTS}
+        FROM by_class
+        WHERE error_rate > {ERROR_RATE} + 3 * sqrt({ERROR_RATE} * (1 - {ERROR_RATE}) / request_count) AND request_count >= {MINIMUM_REQUESTS}
         UNION ALL
         SELECT window_start, window_end, endpoint, ip_class, 'SLOW_RESPONSE', 0.6, avg_response_time, {SLOW_MS}, request_count
         FROM by_class WHERE avg_response_time > {SLOW_MS} AND request_count >= {MINIMUM_REQUESTS}

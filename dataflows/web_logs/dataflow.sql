@@ -26,7 +26,9 @@ CREATE SOURCE web_logs (
   group = '${KAFKA_GROUP_ID:-}',
   start = '${KAFKA_START:-earliest}',
   on_offset_gap = '${KAFKA_ON_OFFSET_GAP:-stop}',
-  on_topic_recreated = '${KAFKA_ON_TOPIC_RECREATED:-stop}'
+  on_topic_recreated = '${KAFKA_ON_TOPIC_RECREATED:-stop}',
+  on_topic_missing = '${KAFKA_ON_TOPIC_MISSING:-wait}',
+  topic_partitions = '${KAFKA_TOPIC_PARTITIONS:-3}'
 ) FORMAT JSON;
 
 -- Every record, enriched. Calendar columns are in UTC. An error is status >= 400 everywhere.
@@ -166,15 +168,18 @@ SELECT count(*) AS requests,
 FROM logs
 WHERE timestamp > now() - INTERVAL '60' SECOND;
 
--- Rules over windows and rules over single events, thresholds from the settings. Rates need a minimum of records.
+-- Rules over windows and rules over single events, thresholds from the settings; README.md says how they are chosen. A share of
+-- errors has to exceed its threshold by three standard errors, so that a few records do not alarm by chance while a window fills.
 CREATE MATERIALIZED VIEW anomalies WITH (retention = '1 day') AS
 SELECT window_start, window_end, endpoint, ip_class, 'TRAFFIC_SPIKE' AS anomaly_type, CAST(0.8 AS DOUBLE) AS score,
-       CAST(request_count AS DOUBLE) AS observed, CAST(${ANOMALY_SPIKE_REQUESTS:-1000} AS DOUBLE) AS threshold, request_count AS records
-FROM traffic_by_class_1m WHERE request_count > ${ANOMALY_SPIKE_REQUESTS:-1000}
+       CAST(request_count AS DOUBLE) AS observed, CAST(${ANOMALY_SPIKE_REQUESTS:-1500} AS DOUBLE) AS threshold, request_count AS records
+FROM traffic_by_class_1m WHERE request_count > ${ANOMALY_SPIKE_REQUESTS:-1500}
 UNION ALL
 SELECT window_start, window_end, endpoint, ip_class, 'HIGH_ERROR_RATE', CAST(0.7 AS DOUBLE),
        error_rate, CAST(${ANOMALY_ERROR_RATE:-0.2} AS DOUBLE), request_count
-FROM traffic_by_class_1m WHERE error_rate > ${ANOMALY_ERROR_RATE:-0.2} AND request_count >= ${ANOMALY_MINIMUM_REQUESTS:-30}
+FROM traffic_by_class_1m
+WHERE error_rate > ${ANOMALY_ERROR_RATE:-0.2} + 3 * sqrt(${ANOMALY_ERROR_RATE:-0.2} * (1 - ${ANOMALY_ERROR_RATE:-0.2}) / CAST(request_count AS DOUBLE))
+  AND request_count >= ${ANOMALY_MINIMUM_REQUESTS:-30}
 UNION ALL
 SELECT window_start, window_end, endpoint, ip_class, 'SLOW_RESPONSE', CAST(0.6 AS DOUBLE),
        avg_response_time, CAST(${ANOMALY_SLOW_MS:-2000} AS DOUBLE), request_count

@@ -605,15 +605,7 @@ fn job(
     let wall = Arc::clone(wall);
     Job {
         dataflow: Arc::clone(dataflow),
-        settings: engine::Settings {
-            workers,
-            tick_ms: TICK_MS,
-            commit_interval_ms: COMMIT_MS,
-            first_commit_ms: 300,
-            lag_max_ms: u64::MAX / 4,
-            clocks: BTreeMap::from([(source.name.clone(), clock)]),
-            tail_rows: 4,
-        },
+        settings: engine_settings(workers, source.name.clone(), clock),
         start,
         restored: Restored {
             epoch: lake.epoch,
@@ -622,6 +614,22 @@ fn job(
         },
         control: Arc::clone(control),
         wall: Wall::from_fn(move || wall.load(Ordering::Acquire)),
+    }
+}
+
+pub(super) fn engine_settings(
+    workers: usize,
+    source: String,
+    clock: ClockSettings,
+) -> engine::Settings {
+    engine::Settings {
+        workers,
+        tick_ms: TICK_MS,
+        commit_interval_ms: COMMIT_MS,
+        first_commit_ms: 300,
+        lag_max_ms: u64::MAX / 4,
+        clocks: BTreeMap::from([(source, clock)]),
+        tail_rows: 4,
     }
 }
 
