@@ -1,7 +1,7 @@
 //! `tail`: changes of a view, as a running server tells them.
 
-use super::sql::{printable_json, problem};
-use anyhow::{Context, Result, bail};
+use super::sql::{printable_json, problem, unreachable};
+use anyhow::Result;
 use futures::StreamExt;
 use serde_json::Value;
 
@@ -16,9 +16,12 @@ pub async fn tail(server: &str, view: &str, filter: Option<&str>) -> Result<()> 
     }
     let response = reqwest::get(url)
         .await
-        .with_context(|| format!("could not reach {server}; is it running?"))?;
+        .map_err(|it| unreachable(server, &it))?;
     if !response.status().is_success() {
-        bail!(problem(&response.text().await?));
+        return Err(super::exit::coded(
+            super::exit::REFUSED,
+            problem(&response.text().await?),
+        ));
     }
     let mut stream = response.bytes_stream();
     let mut pending = Vec::new();

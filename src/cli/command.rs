@@ -1,21 +1,20 @@
 //! The `tidelake` command: arguments and environment become settings, settings become a run.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong dataflow, 4 another process holds the lake, 5 stopped without the last commit (nothing is
-//! lost), 75 another process of the cluster is gone: start all again, 141 nobody reads what it prints.
+//! What an end means is in `exit`.
 
 use super::client;
-use super::generate::{self, Files, Load, Target, Topic};
 use super::query_limits::QueryLimits;
 use super::settings::Settings;
 use super::sql::{self, Output};
+use super::{addresses, exit, generate, origin, ranges};
 use crate::coordinator::{Options, TICK_MS, growth, identity};
 use crate::http::{Access, HostPattern};
 use crate::plan::Dataflow;
 use crate::sql::query::answer_queries;
 use crate::supervise;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,16 +42,7 @@ enum Command {
     /// Everything in one process: generated traffic, the web_logs dataflow, a lake, the API and the page.
     ///
     /// Keeps its data in ./tidelake-data; started again it goes on where it stopped.
-    Demo {
-        /// Where input and lake are kept.
-        #[arg(long, env = "TIDELAKE_DATA", default_value = "./tidelake-data")]
-        data: PathBuf,
-        /// Events per second.
-        #[arg(long, default_value_t = 100.0)]
-        rate: f64,
-        #[command(flatten)]
-        serving: Serving,
-    },
+    Demo(super::demo::Arguments),
     /// Runs a dataflow on Kafka, or on partition files with --input.
     #[command(
         after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx"
@@ -83,7 +73,7 @@ enum Command {
         /// Folder with dataflow.sql.
         dataflow: PathBuf,
         /// Number of processes.
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(ranges::WORKERS))]
         processes: u16,
         /// Read every source from the files of this folder instead of Kafka.
         #[arg(long, env = "TIDELAKE_INPUT")]
@@ -116,47 +106,16 @@ enum Command {
     #[command(
         after_help = "Examples:\n  tidelake gen --rate 100 --duration 60 --out ./input\n  tidelake gen --count 1000000 --out ./input\n  tidelake gen --rate 20 --brokers localhost:9092 --topic web-logs"
     )]
-    Gen {
-        /// Events per second of event time.
-        #[arg(long, default_value_t = 10.0)]
-        rate: f64,
-        /// Stop after so many seconds.
-        #[arg(long)]
-        duration: Option<f64>,
-        /// Stop after so many events; they are written as fast as possible.
-        #[arg(long)]
-        count: Option<u64>,
-        /// The same seed gives the same events.
-        #[arg(long, default_value_t = 42)]
-        seed: u64,
-        /// Leave out injected anomalies.
-        #[arg(long)]
-        no_anomalies: bool,
-        /// Event time of the first event, ISO 8601; now if left out.
-        #[arg(long)]
-        start: Option<String>,
-        /// Folder for partition files events-<n>.jsonl, or one file if it ends in .jsonl or .json.
-        #[arg(long, conflicts_with = "brokers", required_unless_present = "brokers")]
-        out: Option<PathBuf>,
-        /// Number of partition files.
-        #[arg(long, default_value_t = 4)]
-        partitions: usize,
-        /// Kafka brokers, host:port,…
-        #[arg(long, env = "KAFKA_BROKERS")]
-        brokers: Option<String>,
-        #[arg(long, env = "KAFKA_TOPIC", default_value = "web-logs")]
-        topic: String,
-        /// File for the injected truth, one JSON line per anomaly.
-        #[arg(long)]
-        truth: Option<PathBuf>,
-    },
+    Gen(super::generate::Arguments),
     /// Asks a running server in SQL, over live views and the lake, or a lake without any server.
     #[command(
         after_help = "Examples:\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake"
     )]
     Sql {
+        /// One SELECT.
         query: String,
-        #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000")]
+        /// Address of the server: host:port, or http://…
+        #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000", value_parser = addresses::server)]
         server: String,
         /// Read the tables of this lake instead of asking a server.
         #[arg(long)]
@@ -171,33 +130,35 @@ enum Command {
     Openapi,
     /// Prints a view and then each of its changes.
     Tail {
+        /// Name of the view; `tidelake check` lists those of a dataflow.
         view: String,
         /// Only rows for which this holds, such as "status_class >= 4".
         #[arg(long = "where")]
         filter: Option<String>,
-        #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000")]
+        /// Address of the server: host:port, or http://…
+        #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000", value_parser = addresses::server)]
         server: String,
     },
 }
 
 #[derive(Args)]
-struct Serving {
-    /// Address of the API and the page. [default: 127.0.0.1:4000, or port $PORT]
-    #[arg(long, env = "TIDELAKE_LISTEN")]
+pub struct Serving {
+    /// Address of the API and the page: 4000, localhost:4000, 0.0.0.0:4000. [default: 127.0.0.1:4000, or port $PORT]
+    #[arg(long, env = "TIDELAKE_LISTEN", value_parser = addresses::listen)]
     listen: Option<SocketAddr>,
     #[arg(long, env = "PORT", hide = true)]
     port: Option<u16>,
     /// Timely workers.
-    #[arg(long, env = "TIDELAKE_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
-    workers: u16,
+    #[arg(long, env = "TIDELAKE_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(ranges::WORKERS))]
+    pub workers: u16,
     /// Seconds between commits to the lake.
-    #[arg(long, env = "TIDELAKE_COMMIT_INTERVAL", default_value_t = 10.0)]
+    #[arg(long, env = "TIDELAKE_COMMIT_INTERVAL", default_value_t = 10.0, value_parser = ranges::within(ranges::COMMIT_INTERVAL), allow_negative_numbers = true)]
     commit_interval: f64,
     /// Seconds after which a partition that was read to its end no longer holds back event time.
-    #[arg(long, env = "TIDELAKE_IDLE_TIMEOUT", default_value_t = 5.0)]
+    #[arg(long, env = "TIDELAKE_IDLE_TIMEOUT", default_value_t = 5.0, value_parser = ranges::within(ranges::TIMEOUT), allow_negative_numbers = true)]
     idle_timeout: f64,
     /// Seconds after which event time goes on by the wall clock when nothing comes at all, so that windows close.
-    #[arg(long, env = "TIDELAKE_CLOSE_TIMEOUT", default_value_t = 30.0)]
+    #[arg(long, env = "TIDELAKE_CLOSE_TIMEOUT", default_value_t = 30.0, value_parser = ranges::within(ranges::TIMEOUT), allow_negative_numbers = true)]
     close_timeout: f64,
     /// Hours for which versions of the lake's tables can be read after newer ones came, for time travel; at most a week.
     #[arg(long, env = "TIDELAKE_VERSION_RETENTION", default_value_t = 168, value_parser = clap::value_parser!(u16).range(1..=168))]
@@ -215,15 +176,15 @@ struct Serving {
     #[arg(long, env = "TIDELAKE_SAVED_QUERIES")]
     saved_queries: Option<PathBuf>,
     #[command(flatten)]
-    queries: QueryLimits,
+    pub queries: QueryLimits,
 }
 
 impl Serving {
-    fn access(&self) -> Access {
+    pub fn access(&self) -> Access {
         Access::new(self.cors.clone(), self.allowed_host.clone())
     }
 
-    fn saved_queries(&self) -> Option<PathBuf> {
+    pub fn saved_queries(&self) -> Option<PathBuf> {
         let given = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty());
         let settings = || match given("XDG_CONFIG_HOME") {
             Some(it) => Some(PathBuf::from(it)),
@@ -234,12 +195,12 @@ impl Serving {
             .or_else(|| settings().map(|it| it.join("tidelake/queries")))
     }
 
-    fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.listen
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], self.port.unwrap_or(4000))))
     }
 
-    fn options(&self, lake: String, input: Option<PathBuf>) -> Options {
+    pub fn options(&self, lake: String, input: Option<PathBuf>) -> Options {
         let commit_interval_ms = ((self.commit_interval * 1000.0) as u64)
             .div_ceil(TICK_MS)
             .max(1)
@@ -267,10 +228,7 @@ pub fn command_line() -> ExitCode {
     }
     let (cli, settings) = match arguments() {
         Ok(it) => it,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::from(2);
-        }
+        Err(code) => return code,
     };
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -288,13 +246,10 @@ pub fn command_line() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(exit_code(&error))
+            ExitCode::from(exit::code(&error))
         }
     }
 }
-
-/// What the shell says of a program that wrote into a pipe which nobody reads any more.
-pub const PIPE_CLOSED: i32 = 128 + 13;
 
 /// When another process of the cluster is gone, timely's threads panic one after the other. The one line that says which
 /// process that was comes from elsewhere; their backtraces would bury it. And `tidelake sql … | head` is no failure.
@@ -303,7 +258,7 @@ fn quiet_panics() {
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload_as_str().unwrap_or_default();
         if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
-            std::process::exit(PIPE_CLOSED);
+            std::process::exit(exit::PIPE_CLOSED);
         }
         let is_echo =
             text.starts_with("timely communication error") || text.contains("MergeQueue poisoned");
@@ -313,31 +268,30 @@ fn quiet_panics() {
     }));
 }
 
-/// The command line over the environment over the settings file over defaults.
-fn arguments() -> Result<(Cli, Settings)> {
+/// The command line over the environment over the settings file over defaults; or the exit code, when all is said.
+fn arguments() -> Result<(Cli, Settings), ExitCode> {
     let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    let settings = Settings::find(&given)?;
-    let matches = settings.apply(Cli::command())?.get_matches_from(given);
-    Ok((Cli::from_arg_matches(&matches)?, settings))
-}
-
-fn exit_code(error: &anyhow::Error) -> u8 {
-    use crate::coordinator::Error;
-    match error.downcast_ref::<Error>() {
-        Some(Error::Ended { .. } | Error::Cluster(crate::cluster::Error::Deadline { .. })) => 75,
-        Some(Error::Held { .. }) => 4,
-        Some(Error::Uncommitted { .. }) => 5,
-        Some(Error::Cluster(crate::cluster::Error::Refused { .. })) => 2,
-        Some(Error::Refused { .. } | Error::Unfit { .. } | Error::Unnamed { .. }) => 3,
-        None if let Some(unclean) = error.downcast_ref::<super::up::Unclean>() => unclean.code,
-        None if error.is::<crate::sql::Error>() => 3,
-        None if error
-            .downcast_ref::<crate::verify::Error>()
-            .is_some_and(crate::verify::Error::is_usage) =>
-        {
-            2
+    let wrong = |error: anyhow::Error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(exit::USAGE)
+    };
+    let settings = Settings::find(&given).map_err(wrong)?;
+    let command = settings.apply(Cli::command()).map_err(wrong)?;
+    origin::tell_of_unknown_variables(&command);
+    let matches = command.clone().try_get_matches_from(&given);
+    match matches.and_then(|it| Cli::from_arg_matches(&it)) {
+        Ok(cli) => Ok((cli, settings)),
+        Err(mut error) => {
+            origin::suggest_command(&mut error, &command);
+            // Help and version are errors of this kind, too, with exit code 0.
+            let _ = error.print();
+            if let Some(origin) = origin::of_wrong_value(&error, &command, &given, &settings) {
+                eprintln!("{origin}");
+            }
+            Err(ExitCode::from(
+                u8::try_from(error.exit_code()).unwrap_or(exit::USAGE),
+            ))
         }
-        _ => 1,
     }
 }
 
@@ -362,11 +316,7 @@ fn run(
             let proven = runtime.block_on(super::verify::run(&arguments, settings))?;
             return Ok(ExitCode::from(u8::from(!proven)));
         }
-        Command::Demo {
-            data,
-            rate,
-            serving,
-        } => demo(runtime, &data, rate, &serving, settings),
+        Command::Demo(arguments) => super::demo::run(runtime, &arguments, settings),
         Command::Run {
             dataflow,
             input,
@@ -380,14 +330,21 @@ fn run(
             if let (Some(process), Some(hosts)) = (process, hosts) {
                 options.cluster = Some(member(process, &hosts, &serving, &dataflow)?);
             }
-            runtime.block_on(super::serve::run(
-                dataflow,
-                options,
-                serving.address(),
-                serving.access(),
-                serving.saved_queries(),
-                serving.queries.limits(),
-            ))
+            runtime.block_on(async {
+                let listener = super::serve::listen(&serving.address()).await?;
+                let (access, saved) = (serving.access(), serving.saved_queries());
+                let limits = serving.queries.limits();
+                super::serve::run(
+                    dataflow,
+                    options,
+                    listener,
+                    access,
+                    saved,
+                    limits,
+                    Vec::new(),
+                )
+                .await
+            })
         }
         Command::Up {
             dataflow,
@@ -446,67 +403,20 @@ fn run(
         Command::Check { dataflow, lake } => {
             let dataflow = runtime.block_on(load(&dataflow, settings))?;
             match lake {
-                Some(lake) => runtime.block_on(compare(&dataflow, &lake)),
-                None => {
-                    print!("{dataflow}");
-                    Ok(())
-                }
+                Some(lake) => runtime.block_on(compare(&dataflow, &lake))?,
+                None => print!("{dataflow}"),
             }
+            let (tables, views) = (dataflow.tables.len(), dataflow.views.len());
+            println!(
+                "ok: dataflow {} with {tables} tables and {views} views",
+                dataflow.name
+            );
+            Ok(())
         }
         Command::Replay { what } => runtime.block_on(super::replay::run(&what, settings)),
-        Command::Gen {
-            rate,
-            duration,
-            count,
-            seed,
-            no_anomalies,
-            start,
-            out,
-            partitions,
-            brokers,
-            topic,
-            truth,
-        } => {
-            let start_us = start.map(|it| time_us(&it)).transpose()?;
-            let load = Load {
-                rate,
-                seed,
-                anomalies: !no_anomalies,
-                duration: duration.map(Duration::from_secs_f64),
-                count,
-                paced: count.is_none(),
-                start_us,
-            };
-            let mut target: Box<dyn Target> = match (&out, &brokers) {
-                (Some(path), _)
-                    if path
-                        .extension()
-                        .is_some_and(|it| it == "jsonl" || it == "json") =>
-                {
-                    Box::new(Files::single(path)?)
-                }
-                (Some(folder), _) => Box::new(Files::open(folder, partitions.max(1))?),
-                (None, Some(brokers)) => Box::new(Topic::open(brokers, &topic)?),
-                (None, None) => {
-                    anyhow::bail!("say where events go: --out DIR, or --brokers and --topic")
-                }
-            };
-            let mut truth = truth
-                .map(|it| {
-                    std::fs::File::create(&it)
-                        .with_context(|| format!("could not write {}", it.display()))
-                })
-                .transpose()?
-                .map(std::io::BufWriter::new);
+        Command::Gen(arguments) => {
             let stop = stop_on_signal(runtime);
-            let sent = generate::generate(
-                &load,
-                target.as_mut(),
-                truth.as_mut().map(|it| it as &mut dyn Write),
-                &stop,
-            )?;
-            eprintln!("{sent} events written");
-            Ok(())
+            generate::run(arguments, settings, &stop)
         }
         Command::Sql {
             query,
@@ -561,69 +471,20 @@ fn member(
     })
 }
 
-/// The dataflow of `demo`, so that it needs no other file.
-const DEMO_DATAFLOW: &str = include_str!("../../dataflows/web_logs/dataflow.sql");
-
-fn demo(
-    runtime: &tokio::runtime::Runtime,
-    data: &std::path::Path,
-    rate: f64,
-    serving: &Serving,
-    settings: &Settings,
-) -> Result<()> {
-    let dataflow = runtime.block_on(demo_dataflow(settings))?;
-    let input = data.join("input");
-    let mut files = Files::open(&input, 4)?;
-    let address = serving.address();
-    eprintln!(
-        "Tidelake demo: {rate} generated web-log events a second, {} workers.",
-        serving.workers
-    );
-    eprintln!("  page     http://{address}/");
-    eprintln!("  a view   curl -N http://{address}/api/v1/views/traffic_1m/changes");
-    eprintln!("  SQL      tidelake sql 'SELECT * FROM top_endpoints'");
-    eprintln!(
-        "  lake     {}/lake   (Delta tables: logs, traffic_1m, …)",
-        data.display()
-    );
-    eprintln!("Ctrl+C stops it; started again it goes on where it stopped.");
-    let stop = Arc::new(AtomicBool::new(false));
-    let stop_generating = Arc::clone(&stop);
-    let load = Load {
-        rate,
-        seed: crate::model::wall_ms(),
-        anomalies: true,
-        duration: None,
-        count: None,
-        paced: true,
-        start_us: None,
+/// The dataflow of a folder, or of the `dataflow.sql` in it.
+pub(super) async fn load(path: &std::path::Path, settings: &Settings) -> Result<Dataflow> {
+    let folder = match path.parent() {
+        Some(parent) if path.is_file() && path.ends_with("dataflow.sql") => parent,
+        Some(_) | None => path,
     };
-    let generating = supervise::thread("generate", move || {
-        if let Err(error) = generate::generate(&load, &mut files, None, &stop_generating) {
-            supervise::end("generate", &format!("{error:#}"));
-        }
-    })?;
-    let options = serving.options(data.join("lake").display().to_string(), Some(input));
-    let result = runtime.block_on(super::serve::run(
-        dataflow,
-        options,
-        address,
-        serving.access(),
-        serving.saved_queries(),
-        serving.queries.limits(),
-    ));
-    stop.store(true, Ordering::Release);
-    let _ = generating.join();
-    result
-}
-
-pub(super) async fn demo_dataflow(settings: &Settings) -> Result<Dataflow> {
-    let lookup = |it: &str| settings.variable(it);
-    Ok(crate::sql::plan_text("web_logs", DEMO_DATAFLOW, lookup).await?)
-}
-
-pub(super) async fn load(folder: &std::path::Path, settings: &Settings) -> Result<Dataflow> {
-    Ok(crate::sql::load(folder, |it| settings.variable(it)).await?)
+    // Its name is the folder's, also of the one we are in.
+    let folder = match folder.file_name() {
+        Some(_) => folder.to_owned(),
+        None => folder.canonicalize().unwrap_or_else(|_| folder.to_owned()),
+    };
+    let variables = settings.variables();
+    let planned = crate::sql::load(&folder, |it| variables.lookup(it)).await;
+    variables.planned(planned)
 }
 
 /// Says what a start of a dataflow would change in a lake.
@@ -640,11 +501,6 @@ async fn compare(dataflow: &Dataflow, lake: &str) -> Result<()> {
         None => println!("dataflow {} has no commit there yet", dataflow.name),
     }
     Ok(())
-}
-
-fn time_us(text: &str) -> Result<i64> {
-    crate::source::decode::timestamp::parse(text, crate::source::decode::Zone::default())
-        .with_context(|| format!("--start {text} is not a time such as 2026-01-31T12:00:00Z"))
 }
 
 fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {

@@ -12,11 +12,12 @@ use crate::source::{self, SharedStatus};
 use crate::sql::query::{Lake, Limits, Queries};
 use crate::supervise;
 use crate::view::Hub;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -27,20 +28,29 @@ const FILES_TOLD_MAX: usize = 3;
 /// Clocks of a cluster that are further apart than this are worth a word.
 const SKEW_MS_MAX: i64 = 500;
 
+/// A part of the process beside the pipeline, and how it is doing.
+pub type Companion = Arc<dyn Fn() -> Component + Send + Sync>;
+
+/// Listens, before anything is made that would be in vain.
+pub async fn listen(address: &SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|it| {
+        super::exit::coded(
+            super::exit::CONFIGURATION,
+            format!("could not listen on {address}: {it}; choose another address with --listen"),
+        )
+    })
+}
+
 /// Runs a dataflow and serves it.
 pub async fn run(
     dataflow: Dataflow,
     options: coordinator::Options,
-    listen: SocketAddr,
+    listener: TcpListener,
     access: Access,
     saved_queries: Option<PathBuf>,
     limits: Limits,
+    companions: Vec<Companion>,
 ) -> Result<()> {
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .with_context(|| {
-            format!("could not listen on {listen}; choose another address with --listen")
-        })?;
     let address = listener.local_addr()?;
     let pipeline = coordinator::start(dataflow, &options).await?;
     let tables = pipeline.dataflow.tables.iter().map(|it| it.name.clone());
@@ -51,7 +61,11 @@ pub async fn run(
         Lake::new(pipeline.store.clone(), tables.chain(views).collect()),
         limits,
     )?;
-    let status = Arc::new(PipelineStatus::of(&pipeline, options.input.is_some()));
+    let status = Arc::new(PipelineStatus::of(
+        &pipeline,
+        options.input.is_some(),
+        companions,
+    ));
     let app = App::new(
         Arc::clone(&pipeline.hub),
         queries,
@@ -156,10 +170,11 @@ struct PipelineStatus {
     grown: Vec<String>,
     /// Sources are files, whose offsets are bytes.
     from_files: bool,
+    companions: Vec<Companion>,
 }
 
 impl PipelineStatus {
-    fn of(pipeline: &Pipeline, from_files: bool) -> Self {
+    fn of(pipeline: &Pipeline, from_files: bool, companions: Vec<Companion>) -> Self {
         PipelineStatus {
             hub: Arc::clone(&pipeline.hub),
             sources: pipeline.sources.clone(),
@@ -170,6 +185,7 @@ impl PipelineStatus {
             peers: pipeline.peers(),
             grown: pipeline.grown.clone(),
             from_files,
+            companions,
         }
     }
 }
@@ -257,7 +273,7 @@ fn source_health(status: &source::Status, unit: &str) -> (Health, String) {
 
 impl StatusSource for PipelineStatus {
     fn status(&self) -> Status {
-        let mut components = Vec::new();
+        let mut components: Vec<Component> = self.companions.iter().map(|it| it()).collect();
         let mut sources = Vec::new();
         let totals = self.hub.totals();
         let committed = self.committed.borrow().clone();

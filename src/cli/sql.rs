@@ -12,7 +12,7 @@ use crate::lake::Store;
 use crate::model::{Epoch, rows_of_batch};
 use crate::sql::query::{Lake, Piece, Queries, QueryError, Running};
 use crate::view::Hub;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
 use futures::StreamExt;
 use serde_json::Value;
@@ -46,9 +46,10 @@ pub async fn of_server(server: &str, query: &str, output: Output) -> Result<()> 
     let response = request
         .send()
         .await
-        .with_context(|| format!("could not reach {server}; is it running?"))?;
+        .map_err(|it| unreachable(server, &it))?;
     if !response.status().is_success() {
-        bail!(problem(&response.text().await?));
+        let text = response.text().await?;
+        return Err(super::exit::coded(super::exit::REFUSED, problem(&text)));
     }
     if output == Output::Table {
         return show(&serde_json::from_str(&response.text().await?)?);
@@ -207,7 +208,7 @@ impl Out {
 fn while_read<T>(result: std::io::Result<T>) -> std::io::Result<T> {
     match &result {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            std::process::exit(super::command::PIPE_CLOSED)
+            std::process::exit(super::exit::PIPE_CLOSED)
         }
         Ok(_) | Err(_) => result,
     }
@@ -269,6 +270,18 @@ impl<W: Write> Printed<W> {
         }
         Ok(self.to.flush()?)
     }
+}
+
+/// A server that could not be asked, with what is behind it: a wrong name is not a server that is down.
+pub fn unreachable(server: &str, error: &reqwest::Error) -> anyhow::Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    super::exit::coded(
+        super::exit::UNREACHABLE,
+        format!("could not reach {server}; is it running? ({cause})"),
+    )
 }
 
 /// What a server says is wrong.

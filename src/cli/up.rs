@@ -4,8 +4,9 @@
 //! from the last commit, later each time it happens soon again. A process that says that its settings or its
 //! dataflow are wrong is not started again.
 
+use super::exit;
 use crate::supervise;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -14,8 +15,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Exit codes after which another start would end the same way: wrong usage, wrong dataflow, a lake that another process holds.
-const HOPELESS: [i32; 3] = [2, 3, 4];
 /// First pause before a restart; doubled each time, up to the longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -46,9 +45,6 @@ pub struct Unclean {
     /// For the shell: that of a process that could not make its last commit, if there is one.
     pub code: u8,
 }
-
-/// The exit code of a process that was stopped without its last commit.
-const UNCOMMITTED: u8 = 5;
 
 struct Process {
     number: usize,
@@ -104,10 +100,15 @@ async fn keep_up(
                 );
             }
         };
-        let code = status.code();
-        if code.is_some_and(|it| HOPELESS.contains(&it)) {
+        let code = status.code().and_then(|it| u8::try_from(it).ok());
+        if let Some(code) = code.filter(|it| exit::HOPELESS.contains(it)) {
             end_all(&mut processes).await?;
-            bail!("process {number} cannot run ({status}); what it said is above");
+            return Err(exit::coded(
+                code,
+                format!(
+                    "process {number} cannot run ({status}), and would not run the next time; what it said is above"
+                ),
+            ));
         }
         tracing::error!(process = number, %status, "a process ended; all will be started again");
         end_all(&mut processes).await?;
@@ -244,8 +245,8 @@ async fn stop_all(processes: &mut [Process]) -> Result<()> {
             match process.child.try_wait()? {
                 Some(status) if status.success() => break,
                 Some(status) => {
-                    if status.code() == Some(UNCOMMITTED.into()) {
-                        code = UNCOMMITTED;
+                    if status.code() == Some(exit::UNCOMMITTED.into()) {
+                        code = exit::UNCOMMITTED;
                     }
                     unclean.push(format!("process {}: {status}", process.number));
                     break;

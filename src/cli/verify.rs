@@ -4,7 +4,7 @@ use super::settings::Settings;
 use crate::verify::{Options, verify};
 use anyhow::Result;
 use clap::Args;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 /// Where the demo keeps its data, and where lakes are unless told otherwise.
@@ -32,15 +32,46 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
     let dataflow = match &arguments.dataflow {
         Some(folder) => super::command::load(folder, settings).await?,
-        None => super::command::demo_dataflow(settings).await?,
+        None => super::demo::dataflow(settings).await?,
     };
     let report = verify(&dataflow, &options(arguments)).await?;
     let text = match arguments.json {
         true => serde_json::to_string_pretty(&report)? + "\n",
-        false => report.to_string(),
+        false => coloured(&report.to_string(), wants_colours()),
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(report.is_proven())
+}
+
+/// Colours are for terminals, and for those who do not refuse them (no-color.org).
+fn wants_colours() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty());
+    std::io::stdout().is_terminal() && !refused
+}
+
+/// A report whose marks and verdict can be told apart at a glance.
+fn coloured(report: &str, colours: bool) -> String {
+    const GREEN: &str = "\u{1b}[32m";
+    const YELLOW: &str = "\u{1b}[33m";
+    const RED: &str = "\u{1b}[1;31m";
+    const PLAIN: &str = "\u{1b}[0m";
+    if !colours {
+        return report.to_owned();
+    }
+    let line = |line: &str| {
+        for (mark, colour) in [("✓", GREEN), ("?", YELLOW)] {
+            if let Some(rest) = line.strip_prefix(mark) {
+                return format!("{colour}{mark}{PLAIN}{rest}\n");
+            }
+        }
+        for (begin, colour) in [("✗", RED), ("NOT PROVEN", RED), ("PROVEN", GREEN)] {
+            if line.starts_with(begin) {
+                return format!("{colour}{line}{PLAIN}\n");
+            }
+        }
+        format!("{line}\n")
+    };
+    report.lines().map(line).collect()
 }
 
 fn options(arguments: &Arguments) -> Options {
@@ -69,5 +100,20 @@ fn options(arguments: &Arguments) -> Options {
     Options {
         lake: lake.unwrap_or_else(|| format!("{DATA_DEFAULT}/lake")),
         input: input.or_else(|| environment("TIDELAKE_INPUT").map(PathBuf::from)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_stands_out_on_a_terminal() {
+        let report = "✓ log  a\n✗ rows  b\n    found\n\nNOT PROVEN: 1\n";
+        assert_eq!(coloured(report, false), report);
+        assert_eq!(
+            coloured(report, true),
+            "\u{1b}[32m✓\u{1b}[0m log  a\n\u{1b}[1;31m✗ rows  b\u{1b}[0m\n    found\n\n\u{1b}[1;31mNOT PROVEN: 1\u{1b}[0m\n"
+        );
     }
 }

@@ -20,6 +20,9 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use std::ops::ControlFlow;
 
+/// A watermark that waits longer is a mistake of units: windows would stay open, and grow, for ever.
+const WATERMARK_DELAY_MAX_US: i64 = 31 * 86_400_000_000;
+
 /// One statement of a dataflow file, with the line it starts at.
 #[derive(Debug)]
 pub struct Parsed {
@@ -233,6 +236,12 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
             let form =
                 "a watermark has the form: WATERMARK FOR time AS time - INTERVAL '10' SECOND";
             let wrong = || ParserError::ParserError(form.to_owned());
+            let too_long = || {
+                let days = WATERMARK_DELAY_MAX_US / 86_400_000_000;
+                ParserError::ParserError(format!(
+                    "a watermark waits at most {days} days: until it has passed, no window closes"
+                ))
+            };
             watermark = match parser.parse_expr()? {
                 Expr::Identifier(it) if it.value == column => Some((column, 0)),
                 Expr::BinaryOp {
@@ -241,6 +250,9 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
                     right,
                 } => match (*left, interval_us(&right)) {
                     (Expr::Identifier(it), Some(delay)) if it.value == column && 0 <= delay => {
+                        if WATERMARK_DELAY_MAX_US < delay {
+                            return Err(too_long());
+                        }
                         Some((column, delay))
                     }
                     _ => return Err(wrong()),

@@ -22,6 +22,8 @@ const MINUTE_US: i64 = 60_000_000;
 const MINUTES: i64 = 30;
 /// Events that are read together, as a reader that keeps up does.
 const SLICE_US: i64 = 500_000;
+/// The views that the rules look at; the others would only cost time.
+const VIEWS: [&str; 2] = ["traffic_by_class_1m", "anomalies"];
 
 /// The demo's traffic, slice by slice; the clock goes with it.
 struct Traffic {
@@ -75,6 +77,7 @@ impl Feed for Traffic {
             next: Position {
                 offset: Offset(self.next),
                 origin: String::new(),
+                mark: String::new(),
             },
             bytes: raw.data.len() as u64,
             checksum: 0,
@@ -105,11 +108,27 @@ impl Outputs for Shown {
     }
 }
 
+/// The shipped dataflow, without the views that do not matter here.
+fn text() -> String {
+    const VIEW: &str = "CREATE MATERIALIZED VIEW ";
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows/web_logs/dataflow.sql");
+    let all = std::fs::read_to_string(file).unwrap();
+    let mut statements = all.split(VIEW);
+    let mut text = statements.next().unwrap().to_owned();
+    for statement in statements {
+        if VIEWS.iter().any(|it| statement.starts_with(it)) {
+            text += VIEW;
+            text += statement;
+        }
+    }
+    text
+}
+
 #[test]
 fn the_demo_alarms_when_a_spike_is_injected_and_only_then() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows/web_logs");
     let runtime = super::oracle::runtime();
-    let dataflow = Arc::new(runtime.block_on(sql::load(&folder, |_| None)).unwrap());
+    let dataflow = runtime.block_on(sql::plan_text("web_logs", &text(), |_| None));
+    let dataflow = Arc::new(dataflow.unwrap());
     let view = dataflow.views.iter().position(|it| it.name == "anomalies");
     let view = view.unwrap();
     let schema = dataflow.views[view].plan.schema();

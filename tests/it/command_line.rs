@@ -1,5 +1,6 @@
 //! What the shell sees of the command.
 
+use crate::program::{Ended, run, spawn, tidelake};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -62,5 +63,169 @@ fn a_part_that_dies_ends_the_process_and_is_named() {
         assert_eq!(ended.status.code(), Some(70), "{part}: {said}");
         let word = format!("{part} failed: TIDELAKE_PANIC_IN asks {part} to fail");
         assert!(said.contains(&word), "{said}");
+    }
+}
+
+/// The folder of a shipped dataflow.
+fn shipped(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("dataflows")
+        .join(name);
+    folder.display().to_string()
+}
+
+#[test]
+fn values_that_nobody_means_are_refused_where_they_are_given() {
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("input").display().to_string();
+    let web_logs = shipped("web_logs");
+    for (arguments, said) in [
+        (
+            vec!["gen", "--rate", "0"],
+            "0.001 to 1000000 events a second",
+        ),
+        (
+            vec!["gen", "--rate", "-5"],
+            "0.001 to 1000000 events a second",
+        ),
+        (
+            vec!["gen", "--rate", "nan"],
+            "0.001 to 1000000 events a second",
+        ),
+        (vec!["gen", "--duration", "-1"], "seconds"),
+        (vec!["gen", "--partitions", "0"], "0 is not in 1..=1024"),
+        (vec!["gen", "--count", "0"], "0 is not in 1.."),
+    ] {
+        let ended = run(&[&arguments[..], &["--out", &out]].concat());
+        ended.expect(2, said);
+        assert!(!Path::new(&out).exists(), "{arguments:?} left a folder");
+    }
+    run(&["demo", "--rate", "0", "--data", &out]).expect(2, "events a second");
+    for value in ["0", "-5", "nan", "1e30"] {
+        for flag in ["--commit-interval", "--idle-timeout", "--close-timeout"] {
+            run(&["run", &web_logs, flag, value]).expect(2, "it must be 0.1 to ");
+        }
+    }
+    run(&["run", &web_logs, "--listen", "loopback"]).expect(2, "localhost:4000");
+}
+
+#[test]
+fn a_wrong_value_names_where_it_came_from() {
+    let web_logs = shipped("web_logs");
+    let mut command = tidelake(&["run", &web_logs]);
+    command.env("TIDELAKE_COMMIT_INTERVAL", "0");
+    let ended = Ended::of(&mut command);
+    ended.expect(2, "0.1 to 3600 seconds");
+    ended.expect(2, "the environment variable TIDELAKE_COMMIT_INTERVAL");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let with = |text: &str, arguments: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        Ended::of(tidelake(arguments).arg("--config").arg(&file))
+    };
+    let ended = with("commit-interval = -5", &["run", &web_logs]);
+    ended.expect(2, &format!("`commit-interval` in {}", file.display()));
+    let ended = with("comit-interval = 5", &["run", &web_logs]);
+    ended.expect(2, "did you mean `commit-interval`?");
+    let ended = with("[variables]\nKAFKA_BROKER = \"k:1\"", &["check", &web_logs]);
+    ended.expect(2, "did you mean KAFKA_BROKERS?");
+    let ended = with("cors = [\"http://a\", \"http://b\"]", &["check", &web_logs]);
+    ended.expect(0, "");
+
+    let mut command = tidelake(&["check", &web_logs]);
+    command.env("WATERMARK_DELAY_SECONDS", "999999999");
+    let ended = Ended::of(&mut command);
+    ended.expect(3, "a watermark waits at most 31 days");
+    ended.expect(
+        3,
+        "WATERMARK_DELAY_SECONDS = \"999999999\" from the environment",
+    );
+
+    let mut command = tidelake(&["check", &web_logs]);
+    let ended = Ended::of(
+        command
+            .env("TIDELAKE_WORKER", "4")
+            .env("TIDELAKE_LISTEN", ""),
+    );
+    ended.expect(
+        0,
+        "TIDELAKE_WORKER is unknown; did you mean TIDELAKE_WORKERS?",
+    );
+}
+
+#[test]
+fn a_demo_that_cannot_listen_leaves_nothing_behind() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let ended = Ended::of(tidelake(&["demo", "--listen", &address, "--data"]).arg(&data));
+    ended.expect(78, &format!("could not listen on {address}"));
+    assert_eq!(ended.said.lines().count(), 1, "{}", ended.said);
+    assert!(!data.exists());
+}
+
+#[test]
+fn what_was_probably_meant_is_said() {
+    run(&["slq", "SELECT 1"]).expect(2, "'sql'");
+    run(&["run", "x", "--comit-interval", "5"]).expect(2, "--commit-interval");
+    let file = Path::new(&shipped("web_logs")).join("dataflow.sql");
+    let checked = run(&["check", &file.display().to_string()]);
+    checked.expect(0, "");
+    let last = checked.printed.lines().last();
+    assert!(
+        last.is_some_and(|it| it.starts_with("ok: dataflow web_logs with ")),
+        "{last:?}"
+    );
+    // The server's address without a scheme is one.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap().to_string();
+    drop(nobody);
+    let ended = run(&["sql", "SELECT 1", "--server", &address]);
+    ended.expect(69, &format!("could not reach http://{address}"));
+}
+
+/// `up` does not start again what would end the same way.
+#[test]
+fn a_cluster_that_cannot_run_is_not_started_again() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let web_logs = shipped("web_logs");
+    let mut command = tidelake(&["up", &web_logs, "--processes", "1", "--listen", &address]);
+    command
+        .arg("--input")
+        .arg(folder.path())
+        .arg("--lake")
+        .arg(folder.path().join("lake"));
+    let ended = Ended::of(&mut command);
+    ended.expect(78, "would not run the next time");
+    assert!(!ended.said.contains("restarting"), "{}", ended.said);
+}
+
+#[test]
+fn a_process_says_for_whom_it_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let hosts = taken.map(|it| it.local_addr().unwrap().to_string());
+    let file = folder.path().join("hosts");
+    std::fs::write(&file, hosts.join("\n")).unwrap();
+    let web_logs = shipped("web_logs");
+    for (process, word) in [
+        (
+            "0",
+            format!("waiting for process 1 at {} to connect", hosts[1]),
+        ),
+        ("1", format!("waiting for process 0 at {}", hosts[0])),
+    ] {
+        let mut command = tidelake(&["run", &web_logs, "--listen", "0", "--process", process]);
+        command
+            .arg("--hosts")
+            .arg(&file)
+            .arg("--input")
+            .arg(folder.path());
+        command.arg("--lake").arg(folder.path().join("lake"));
+        spawn(&mut command).wait_for(&word);
     }
 }

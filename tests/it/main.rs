@@ -1,7 +1,9 @@
 //! Tests across modules, as one binary: the layers of the source, every view against its oracle, the embedded page,
 //! records that cannot be taken in, and the proof of a lake.
 
+mod alarms;
 mod command_line;
+mod generate;
 mod grown_lakes;
 mod growth;
 mod hostile;
@@ -10,6 +12,7 @@ mod lakes;
 mod layers;
 mod oracle;
 mod page;
+mod program;
 mod refused;
 mod replay;
 mod verify;

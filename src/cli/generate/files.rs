@@ -1,0 +1,78 @@
+//! Generated events into partition files, or into one file.
+
+use super::Target;
+use anyhow::{Context, Result};
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// Partition files `events-<n>.jsonl` in a folder, appended.
+pub struct Files {
+    files: Vec<BufWriter<File>>,
+    written: u64,
+}
+
+impl Files {
+    pub fn open(folder: &Path, partitions: usize) -> Result<Self> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("could not make folder {}", folder.display()))?;
+        let open = |number: usize| {
+            let path = folder.join(format!("events-{number}.jsonl"));
+            append(&path).with_context(|| format!("could not open {}", path.display()))
+        };
+        Ok(Files {
+            files: (0..partitions).map(open).collect::<Result<_>>()?,
+            written: 0,
+        })
+    }
+
+    /// One file, whatever its name.
+    pub fn single(path: &Path) -> Result<Self> {
+        let file =
+            File::create(path).with_context(|| format!("could not write {}", path.display()))?;
+        Ok(Files {
+            files: vec![BufWriter::with_capacity(1 << 18, file)],
+            written: 0,
+        })
+    }
+}
+
+/// Opens a file for appending. A last line that a full disk cut off is ended, so that the next event is a line of its own.
+fn append(path: &Path) -> std::io::Result<BufWriter<File>> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .open(path)?;
+    if 0 < file.seek(SeekFrom::End(0))? {
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    Ok(BufWriter::with_capacity(1 << 18, file))
+}
+
+impl Target for Files {
+    fn send(&mut self, event: &[u8], _key: &str, key_hash: u64, _stop: &AtomicBool) -> Result<()> {
+        let number = (key_hash % self.files.len() as u64) as usize;
+        self.files[number].write_all(event)?;
+        self.files[number].write_all(b"\n")?;
+        self.written += 1;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.files
+            .iter_mut()
+            .try_for_each(|it| it.flush().context("could not write events"))
+    }
+
+    fn finish(&mut self, _stop: &AtomicBool) -> Result<u64> {
+        self.flush()?;
+        Ok(self.written)
+    }
+}
