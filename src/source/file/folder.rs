@@ -419,12 +419,17 @@ impl Folder {
                 since,
             });
         }
-        let present = |partition: i32, base: i64| {
-            let place = Place::Of(partition, base);
-            found.values().any(|it| it.place == place)
-        };
+        let of = found.values().filter_map(|it| match it.place {
+            Place::Of(partition, base) => Some((partition, base)),
+            Place::New
+            | Place::Alias
+            | Place::Alike { .. }
+            | Place::Unreadable(_)
+            | Place::Empty => None,
+        });
+        let present: HashSet<(i32, i64)> = of.collect();
         let mut absent = lock(&self.known).all_prints();
-        absent.retain(|it| !present(it.1, it.2));
+        absent.retain(|it| !present.contains(&(it.1, it.2)));
         // Under its own name rather than another one's.
         absent.sort_by_key(|it| it.0 != name);
         for (_, partition, base, print) in absent {

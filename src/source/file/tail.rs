@@ -283,10 +283,12 @@ impl Tail {
     pub fn look_through(&mut self, listing: &Listing) {
         let (number, base) = (self.partition.0, self.origin.base);
         let found = listing.find(number, self.origin.inode, base);
-        if let Some(entry) = found {
-            if entry.path != self.path {
-                self.path.clone_from(&entry.path);
-            }
+        // While it is open, a file of another inode is only a copy: this one goes on, or shows by itself that it was cut.
+        if let Some(entry) =
+            found.filter(|it| !self.is_open() || Some(it.inode) == self.origin.inode)
+        {
+            self.path.clone_from(&entry.path);
+            self.origin.inode = Some(entry.inode);
             self.due |= entry.length != self.read && !self.is_packed();
         }
         // A listing that was made meanwhile may not know yet that this file is ours; what was cut is another file under its own inode.
@@ -485,7 +487,7 @@ impl Tail {
         self.handle = None;
         let listing = folder.look_now()?;
         let copy = listing.find(self.partition.0, None, self.origin.base);
-        if let Some(copy) = copy.filter(|it| it.path != self.path) {
+        if let Some(copy) = copy.filter(|it| Some(it.inode) != self.origin.inode) {
             tracing::info!(
                 file = %self.path.display(), copy = %copy.path.display(),
                 "a file was cut; what was in it is read on in its copy"
