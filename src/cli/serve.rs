@@ -336,7 +336,7 @@ impl StatusSource for PipelineStatus {
             components.push(Component {
                 name: format!("relation {relation}"),
                 status: Health::Degraded,
-                detail: format!("{count} rows left out since the start, for which an expression failed: {reason}"),
+                detail: format!("{count} since the start: {reason}"),
             });
         }
         if let Some(peers) = &self.peers {

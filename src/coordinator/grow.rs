@@ -95,7 +95,13 @@ async fn grow(
     next.definitions =
         serde_json::to_value(&growth.definitions).map_err(|it| Error::State(it.to_string()))?;
     count(&mut next, replay)?;
-    let kept = state::load(store, last).await?.into_iter().filter(|it| {
+    // State of which nothing is kept may be of a version that this one cannot read.
+    let keeps_any = dataflow.views.iter().any(|it| !views.contains(&it.name));
+    let stored = match keeps_any {
+        true => state::load(store, last).await?,
+        false => Vec::new(),
+    };
+    let kept = stored.into_iter().filter(|it| {
         let view = view_of(&it.operator);
         !views.contains(view) && !growth.removed_views.contains(view)
     });

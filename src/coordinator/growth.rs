@@ -65,6 +65,7 @@ pub fn since(manifest: &Manifest, dataflow: &Dataflow) -> Result<Growth, Error> 
     }
     let before: Definitions = serde_json::from_value(manifest.definitions.clone())
         .map_err(|it| Error::State(format!("definitions of commit {}: {it}", manifest.number)))?;
+    let before = crate::sql::in_this_form(before).map_err(|it| refused(vec![it]))?;
     between(&before, &dataflow.definitions, &manifest.offsets).map_err(|refusals| {
         let line = |name: &str| match dataflow.lines.get(name) {
             Some(line) => format!("line {line}: "),

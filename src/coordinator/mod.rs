@@ -734,6 +734,7 @@ fn view_info(view: &crate::plan::ViewSpec) -> ViewInfo {
         schema: view.plan.schema(),
         sql: view.sql.clone(),
         window,
+        order: view.order.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stored state: what stateful operators took in, summed per commit, and all of it from time to time.
 //!
-//! A file is `TLS1`, the size unpacked, then zstd over postcard of a list of records. Sums do not depend on the order of files.
+//! A file is `TLS2`, the size unpacked, then zstd over postcard of a list of records. Sums do not depend on the order of files.
 
 use super::Error;
 use crate::engine::{Member, Partial, StateContent, StateRecord};
@@ -19,7 +19,7 @@ use std::io::{BufWriter, IntoInnerError, Write};
 /// Files of state that are unpacked at the same time when it is loaded.
 const UNPACKED_AT_ONCE: usize = 4;
 
-const MAGIC: &[u8] = b"TLS1";
+const MAGIC: &[u8] = b"TLS2";
 /// Behind it: how long the records are before they are packed.
 const SIZE_BYTES: usize = size_of::<u64>();
 

@@ -7,7 +7,6 @@ use super::distinct::Member;
 use crate::model::{Bins, ExactSum, Moments, Row, Value, array_of_values, merge_counts};
 use crate::plan::{Aggregate, Function};
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use differential_dataflow::difference::{Abelian, IsZero, Monoid, Semigroup};
 use serde::{Deserialize, Serialize};
@@ -152,10 +151,7 @@ pub fn results<'a>(
 fn result(aggregate: &Aggregate, slot: Option<&Slot>) -> Value {
     let float =
         |it: Option<f64>| it.map_or(Value::Null, |it| Value::Float(crate::model::Float::new(it)));
-    let int_argument = !matches!(
-        aggregate.argument_type,
-        DataType::Float64 | DataType::Float32
-    );
+    let int_argument = aggregate.is_of_integers();
     match (aggregate.function, slot) {
         (Function::Count | Function::CountDistinct, Some(Slot::Count(it))) => Value::Int(*it),
         (Function::Count | Function::CountDistinct, _) => Value::Int(0),
@@ -166,9 +162,7 @@ fn result(aggregate: &Aggregate, slot: Option<&Slot>) -> Value {
         (Function::Avg, Some(Slot::Sum(it))) if int_argument => float(it.int_mean()),
         (Function::Avg, Some(Slot::Sum(it))) => float(it.float_mean()),
         (Function::Variance { sample }, Some(Slot::Moments(it))) => float(it.variance(sample)),
-        (Function::Stddev { sample }, Some(Slot::Moments(it))) => {
-            float(it.variance(sample).map(f64::sqrt))
-        }
+        (Function::Stddev { sample }, Some(Slot::Moments(it))) => float(it.stddev(sample)),
         (Function::Min, Some(Slot::Extremes(it))) => {
             it.first().map_or(Value::Null, |it| it.0.clone())
         }

@@ -341,6 +341,7 @@ impl<'s> Render<'_, 's> {
         };
         ViewStore {
             view: number,
+            name: view.name.clone(),
             clock: view
                 .clock
                 .as_ref()

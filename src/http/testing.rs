@@ -33,6 +33,7 @@ pub fn app_with(
             schema: Arc::new(Schema::new(columns)),
             sql: String::new(),
             window: None,
+            order: Vec::new(),
         });
         changes.extend(rows.into_iter().map(|it| (at, Epoch(100), it, 1)));
     }

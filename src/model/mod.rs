@@ -8,8 +8,8 @@ mod value;
 
 pub use exact::{Bins, ExactSum, Moments, bin_of, merge_counts, sum_counts};
 pub use value::{
-    ArrowError, Float, Row, Value, array_of_values, batch_of_rows, late_marks, rows_of_batch,
-    value_at,
+    ArrowError, Float, Order, Row, Value, array_of_values, batch_of_rows, late_marks,
+    rows_of_batch, value_at,
 };
 
 use serde::{Deserialize, Serialize};

@@ -93,17 +93,52 @@ impl<'de> Deserialize<'de> for Row {
     }
 }
 
+/// One column that rows are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub column: usize,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+impl Order {
+    /// Which of two values of the column comes first.
+    pub fn compare(&self, a: &Value, b: &Value) -> Ordering {
+        match (a, b) {
+            (Value::Null, Value::Null) => Ordering::Equal,
+            (Value::Null, _) if self.nulls_first => Ordering::Less,
+            (Value::Null, _) => Ordering::Greater,
+            (_, Value::Null) if self.nulls_first => Ordering::Greater,
+            (_, Value::Null) => Ordering::Less,
+            (a, b) if self.descending => b.cmp(a),
+            (a, b) => a.cmp(b),
+        }
+    }
+
+    /// Which of two rows comes first by several columns, the first of them before all others.
+    pub fn compare_rows(order: &[Order], a: &Row, b: &Row) -> Ordering {
+        let by_each = order
+            .iter()
+            .map(|it| it.compare(&a.0[it.column], &b.0[it.column]));
+        by_each.fold(Ordering::Equal, Ordering::then)
+    }
+}
+
 impl Value {
-    /// As JSON: timestamps and dates are ISO strings, floats that JSON cannot hold are null.
+    /// As JSON: timestamps and dates are ISO strings; the floats that JSON has no numbers for are the strings `NaN`, `Infinity` and
+    /// `-Infinity`, so that null is NULL alone.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match self {
             Value::Null => Json::Null,
             Value::Bool(it) => Json::Bool(*it),
             Value::Int(it) => Json::from(*it),
-            Value::Float(it) => {
-                serde_json::Number::from_f64(it.get()).map_or(Json::Null, Json::Number)
-            }
+            Value::Float(it) => match serde_json::Number::from_f64(it.get()) {
+                Some(number) => Json::Number(number),
+                None if it.get().is_nan() => Json::from("NaN"),
+                None if it.get() < 0.0 => Json::from("-Infinity"),
+                None => Json::from("Infinity"),
+            },
             Value::Text(it) => Json::String(it.to_string()),
             Value::Date(days) => Json::String(date_text(*days)),
             Value::Timestamp(micros) => Json::String(super::iso_of_micros(*micros)),
@@ -291,4 +326,20 @@ pub fn late_marks(times: &TimestampMicrosecondArray, watermark: i64) -> ArrayRef
     }
     let marks: TimestampMicrosecondArray = times.iter().map(late).collect();
     Arc::new(marks.with_timezone("UTC"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_json_has_no_number_for_is_a_string_and_null_is_null_alone() {
+        let json = |it: f64| Value::Float(Float::new(it)).to_json().to_string();
+        assert_eq!(Value::Null.to_json().to_string(), "null");
+        assert_eq!(json(-0.5), "-0.5");
+        assert_eq!(
+            [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(json),
+            ["\"NaN\"", "\"Infinity\"", "\"-Infinity\""]
+        );
+    }
 }

@@ -1,24 +1,34 @@
 //! What a dataflow is, in a form that outlives the program: kept with every commit, compared at every start.
 //!
-//! A definition says what stored rows and stored state of a relation mean. It is made from the text of the statements,
-//! after `${NAME}` is filled in, with names and types resolved; never from how this program represents them, so that
-//! another build says the same. What changes nothing that is stored (brokers, retention, the watermark's delay) is not in it.
+//! A definition says what stored rows and stored state of a relation mean. It is made from the statements in canonical form
+//! (`sql::canonical`), after `${NAME}` is filled in, with names and types resolved; never from how this program or a library represents
+//! them, so that another build says the same. What changes nothing that is stored (brokers, retention, the watermark's delay) is not in it.
 
 use super::{
     Aggregation, ColumnSpec, Dataflow, Format, Function, LATE_RELATION, Plan, SourceSpec, Window,
+    sql_name,
 };
 use crate::model::Offsets;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Rises when stored state of an operator means something else than before: all views are then filled again.
-const STATE_VERSION: u32 = 1;
+const STATE_VERSION: u32 = 2;
+
+/// Rises when definitions are noted in another form: older ones are then read as `sql::in_this_form` says.
+pub const DEFINITIONS_FORM: u32 = 2;
+
+fn first_form() -> u32 {
+    1
+}
 
 /// All relations of a dataflow by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definitions {
+    #[serde(default = "first_form")]
+    pub form: u32,
     pub sources: BTreeMap<String, SourceDefinition>,
     pub tables: BTreeMap<String, TableDefinition>,
     pub views: BTreeMap<String, ViewDefinition>,
@@ -80,6 +90,17 @@ fn format_of(source: &SourceSpec) -> String {
     }
 }
 
+impl Default for Definitions {
+    fn default() -> Self {
+        Definitions {
+            form: DEFINITIONS_FORM,
+            sources: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            views: BTreeMap::new(),
+        }
+    }
+}
+
 impl Definitions {
     /// The definitions of a dataflow that is about to begin.
     pub fn of(dataflow: &Dataflow) -> Self {
@@ -122,7 +143,7 @@ impl Definitions {
             reads.dedup();
             let text = format!(
                 "{STATE_VERSION}\n{}\n{}",
-                view.sql_of_all,
+                view.canonical,
                 outline(&view.plan)
             );
             let definition = ViewDefinition {
@@ -177,7 +198,7 @@ fn outline(plan: &Plan) -> String {
 
 fn aggregation_shape(text: &mut String, aggregation: &Aggregation, input: &SchemaRef) {
     let keys = aggregation.keys.iter().map(|it| input.field(*it));
-    let keys: Vec<String> = keys.map(|it| type_name(it.data_type())).collect();
+    let keys: Vec<String> = keys.map(|it| sql_name(it.data_type())).collect();
     let _ = write!(text, "{} by ({})", aggregation.id, keys.join(", "));
     match aggregation.window {
         Window::None => {}
@@ -210,8 +231,8 @@ fn aggregation_shape(text: &mut String, aggregation: &Aggregation, input: &Schem
         let _ = write!(
             text,
             " {function} of {} to {} filtered {};",
-            type_name(&it.argument_type),
-            type_name(&it.result_type),
+            sql_name(&it.argument_type),
+            sql_name(&it.result_type),
             it.filter.is_some()
         );
     }
@@ -221,7 +242,7 @@ fn aggregation_shape(text: &mut String, aggregation: &Aggregation, input: &Schem
 fn types(schema: &SchemaRef) -> String {
     let fields = schema.fields().iter();
     let texts: Vec<String> = fields
-        .map(|it| format!("{} {}", it.name(), type_name(it.data_type())))
+        .map(|it| format!("{} {}", it.name(), sql_name(it.data_type())))
         .collect();
     texts.join(", ")
 }
@@ -229,7 +250,7 @@ fn types(schema: &SchemaRef) -> String {
 fn of_source(column: &ColumnSpec) -> ColumnDefinition {
     ColumnDefinition {
         name: column.name.clone(),
-        data_type: type_name(&column.data_type),
+        data_type: sql_name(&column.data_type),
         required: !column.nullable,
         sql: String::new(),
         since: None,
@@ -241,27 +262,10 @@ fn columns_of(schema: &SchemaRef) -> Vec<ColumnDefinition> {
     fields
         .map(|it| ColumnDefinition {
             name: it.name().clone(),
-            data_type: type_name(it.data_type()),
+            data_type: sql_name(it.data_type()),
             required: false,
             sql: String::new(),
             since: None,
         })
         .collect()
-}
-
-/// A type as SQL has it.
-fn type_name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Null => "NULL",
-        DataType::Boolean => "BOOLEAN",
-        DataType::Int32 => "INT",
-        DataType::Int64 => "BIGINT",
-        DataType::Float64 => "DOUBLE",
-        DataType::Utf8 => "TEXT",
-        DataType::Binary => "BYTES",
-        DataType::Date32 => "DATE",
-        DataType::Timestamp(..) => "TIMESTAMP",
-        other => return other.to_string(),
-    }
-    .to_owned()
 }

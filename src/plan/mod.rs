@@ -5,16 +5,23 @@
 //! Two kinds of streams exist: *batches* of a source or table (append-only, columnar), and
 //! *changes* of a view (rows with a sign); `Map`, `Aggregate` and `Union` take either.
 
+mod carried;
 mod definition;
 mod evaluate;
 mod explain;
+mod properties;
 mod sharing;
 
+pub use carried::{carried, carried_or_same, check as check_types, check_rows, sql_name};
 pub use definition::{
-    ColumnDefinition, Definitions, SourceDefinition, TableDefinition, ViewDefinition, state_shape,
+    ColumnDefinition, DEFINITIONS_FORM, Definitions, SourceDefinition, TableDefinition,
+    ViewDefinition, state_shape,
 };
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
+pub use properties::{Properties, properties};
 pub use sharing::{Bound, Pass, passes};
+
+pub use crate::model::Order;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::physical_expr::PhysicalExpr;
@@ -99,7 +106,7 @@ pub struct TableSpec {
     pub name: String,
     pub source: String,
     pub plan: Plan,
-    /// What each column is computed by, and which records are kept, as SQL.
+    /// What each column is computed by, and which records are kept, in canonical form.
     pub columns_sql: Vec<String>,
     pub selection: String,
     /// Columns that become folders.
@@ -113,14 +120,16 @@ pub struct TableSpec {
 pub struct ViewSpec {
     pub name: String,
     pub sql: String,
-    /// The query with those of the plain views it reads.
-    pub sql_of_all: String,
+    /// The query in canonical form, with those of the plain views it reads.
+    pub canonical: String,
     pub plan: Plan,
     pub kind: ViewKind,
     /// Closed rows stay live this long, in event time.
     pub retention_us: i64,
     /// The source whose clock decides when its windows close.
     pub clock: Option<String>,
+    /// The order in which readers expect its rows; empty if none.
+    pub order: Vec<Order>,
     /// Whether the view's rows are also kept as a table of the lake.
     pub stored: bool,
 }
@@ -178,6 +187,8 @@ pub struct Aggregation {
     /// Columns of the input that make the group.
     pub keys: Vec<usize>,
     pub window: Window,
+    /// For each key, what has to be added to it to have the end of the group's window, if it tells that.
+    pub window_ends: Vec<Option<i64>>,
     /// The source whose clock closes the windows.
     pub clock: Option<String>,
     /// Whether rows of the input are never taken back one by one: the smallest and largest value can then be kept alone.
@@ -235,11 +246,11 @@ pub enum Function {
     Percentile(f64),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order {
-    pub column: usize,
-    pub descending: bool,
-    pub nulls_first: bool,
+impl Aggregate {
+    /// Whether its argument is a number without a fraction.
+    pub fn is_of_integers(&self) -> bool {
+        matches!(self.argument_type, DataType::Int32 | DataType::Int64)
+    }
 }
 
 impl Plan {

@@ -86,6 +86,37 @@ impl Topic {
     /// # Errors
     /// If one is missing or unknown.
     pub fn from_options(source: &str, options: &[(String, String)]) -> Result<Self, Error> {
+        let topic = Self::parsed(source, options)?;
+        topic.complete()?;
+        Ok(topic)
+    }
+
+    /// Whether options can be what they are meant to be, before anything runs. A source that does not say `connector = 'kafka'` may
+    /// also be read from files alone, and then needs neither brokers nor a topic.
+    ///
+    /// # Errors
+    /// At an option or value that is unknown, or one that is missing.
+    pub fn check_options(source: &str, options: &[(String, String)]) -> Result<(), Error> {
+        let topic = Self::parsed(source, options)?;
+        if options.iter().any(|it| it.0 == "connector") {
+            topic.complete()?;
+        }
+        topic.check_client_properties()
+    }
+
+    fn complete(&self) -> Result<(), Error> {
+        for (name, value) in [("brokers", &self.brokers), ("topic", &self.topic)] {
+            if value.is_empty() {
+                return Err(Error::Option {
+                    name: self.source.clone(),
+                    reason: format!("option '{name}' is missing"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn parsed(source: &str, options: &[(String, String)]) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Option {
             name: source.to_owned(),
             reason,
@@ -161,13 +192,29 @@ impl Topic {
                 },
             }
         }
-        for (name, value) in [("brokers", &topic.brokers), ("topic", &topic.topic)] {
-            if value.is_empty() {
-                return Err(wrong(format!("option '{name}' is missing")));
-            }
-        }
         topic.create = creates.then_some(partitions);
         Ok(topic)
+    }
+
+    /// Whether the Kafka client knows the properties that are set for it, and can take their values.
+    fn check_client_properties(&self) -> Result<(), Error> {
+        let mut config = rdkafka::config::ClientConfig::new();
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        match config.create_native_config() {
+            Ok(_) => Ok(()),
+            Err(rdkafka::error::KafkaError::ClientConfig(_, reason, key, _)) => {
+                Err(Error::Option {
+                    name: self.source.clone(),
+                    reason: format!("kafka.{key}: {reason}"),
+                })
+            }
+            Err(other) => Err(Error::Client {
+                name: self.source.clone(),
+                source: other,
+            }),
+        }
     }
 }
 

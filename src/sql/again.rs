@@ -5,9 +5,10 @@
 //! as for the running view, and keeps the same state: what the one has taken in, the other can go on from.
 
 use super::recompute::windows;
-use super::{Planner, lower, syntax};
+use super::{Planner, syntax};
 use crate::plan::{
-    Dataflow, LATE_RELATION, SourceSpec, TableSpec, ViewSpec, late_schema, state_shape,
+    Dataflow, LATE_RELATION, Properties, SourceSpec, TableSpec, ViewSpec, late_schema, properties,
+    state_shape,
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::MemTable;
@@ -65,9 +66,11 @@ pub async fn over_archive(
 
 /// Which column of a table is each column of its source, unchanged.
 pub fn kept_columns(source: &SourceSpec, table: &TableSpec) -> Vec<Option<usize>> {
+    let none = |_: &str| Properties::default();
+    let unchanged = properties(&table.plan, &none).unchanged;
     let columns = 0..source.schema().fields().len();
     columns
-        .map(|it| lower::unchanged(&table.plan, it))
+        .map(|wanted| unchanged.iter().position(|it| *it == Some(wanted)))
         .collect()
 }
 

@@ -5,26 +5,26 @@
 //! columns of each node until the aggregate above takes it.
 
 use super::functions::{PERCENTILE, WITHIN_LAST, last_step_us};
+use super::{types, words};
 use crate::plan::{
-    AGGREGATES_MAX, Aggregate, Aggregation, EventTime, Function, KEYS_MAX, Order, Plan, SourceSpec,
-    TUMBLE_END, TUMBLE_START, TableSpec, ViewKind, ViewSpec, Window,
+    AGGREGATES_MAX, Aggregate, Aggregation, Dataflow, EventTime, Function, KEYS_MAX, Order, Plan,
+    Properties, TUMBLE_END, TUMBLE_START, Window, carried_or_same, check_types, properties,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, FetchType, LogicalPlan, SkipType, Volatility};
+use datafusion::logical_expr::{Expr, ExprSchemable, FetchType, LogicalPlan, SkipType, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What is already defined when a statement is lowered.
 pub(super) struct Lowering<'a> {
     pub state: &'a SessionState,
-    pub sources: &'a [SourceSpec],
-    pub tables: &'a [TableSpec],
-    pub views: &'a [ViewSpec],
+    pub dataflow: &'a Dataflow,
     /// Name of the statement being lowered: aggregations are named after it.
     pub name: &'a str,
     pub aggregations: usize,
@@ -58,7 +58,7 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan) -> Result<(), String> {
             })
         })
     })
-    .map_err(|it| it.strip_backtrace())?;
+    .map_err(|it| words::planner(&it))?;
     match found {
         None => Ok(()),
         Some(name) => Err(format!(
@@ -72,7 +72,10 @@ impl Lowering<'_> {
     pub fn query(&mut self, plan: &LogicalPlan) -> Result<Plan, String> {
         let lowered = self.node(plan, None)?;
         match lowered.last {
-            None => Ok(lowered.plan),
+            None => {
+                check_types(&lowered.plan)?;
+                Ok(lowered.plan)
+            }
             Some(_) => Err("`time > now() - INTERVAL …` needs an aggregate above it: rows of records themselves cannot leave a view by the clock".to_owned()),
         }
     }
@@ -87,7 +90,7 @@ impl Lowering<'_> {
                 let name = scan.table_name.table().to_owned();
                 let all = scan.source.schema().fields().len();
                 let columns = scan.projection.clone().unwrap_or_else(|| (0..all).collect());
-                let schema = arrow_schema(&scan.projected_schema);
+                let schema = types::carried_schema(&scan.projected_schema);
                 let relation = Plan::Relation { name, columns, schema };
                 match conjunction(scan.filters.clone()) {
                     None => Ok(Lowered { plan: relation, last: None }),
@@ -101,21 +104,21 @@ impl Lowering<'_> {
             }
             LogicalPlan::Projection(it) => {
                 let input = self.node(&it.input, limit)?;
-                let columns = self.expressions(&it.expr, it.input.schema())?;
-                Ok(mapped(input, None, columns, arrow_schema(&it.schema)))
+                let columns = self.leaving(&it.expr, it.input.schema())?;
+                Ok(mapped(input, None, columns, types::carried_schema(&it.schema)))
             }
             LogicalPlan::Aggregate(it) => self.aggregate(it),
             LogicalPlan::Distinct(datafusion::logical_expr::Distinct::All(input)) => {
                 let below = self.node(input, None)?;
                 let schema = below.plan.schema();
-                self.group(below, (0..input.schema().fields().len()).collect(), Vec::new(), schema, input)
+                self.distinct(below, schema, input)
             }
             LogicalPlan::Union(it) => {
                 let inputs = it.inputs.iter().map(|input| self.node(input, None)).collect::<Result<Vec<_>, _>>()?;
                 if inputs.iter().any(|it| it.last.is_some()) {
                     return Err("aggregate each side before UNION ALL when it has `now() - INTERVAL`".to_owned());
                 }
-                let schema = arrow_schema(&it.schema);
+                let schema = types::carried_schema(&it.schema);
                 Ok(Lowered { plan: Plan::Union { inputs: inputs.into_iter().map(|it| it.plan).collect(), schema }, last: None })
             }
             LogicalPlan::Limit(it) => {
@@ -126,7 +129,7 @@ impl Lowering<'_> {
                 self.node(&it.input, Some((skip, fetch)))
             }
             LogicalPlan::Sort(it) => self.sort(it, limit),
-            LogicalPlan::Join(_) => Err("joins are not maintained yet; join in an ad-hoc query over the views, or bring the columns together in one source".to_owned()),
+            LogicalPlan::Join(_) => Err(super::canonical::JOINS.to_owned()),
             LogicalPlan::Window(_) => Err("window functions (OVER) are not maintained; use GROUP BY with TUMBLE, or ORDER BY … LIMIT for the top".to_owned()),
             other => Err(format!("`{}` is not maintained; a view is made of SELECT, WHERE, GROUP BY, HAVING, UNION ALL, DISTINCT and ORDER BY … LIMIT", first_line(other))),
         }
@@ -158,7 +161,7 @@ impl Lowering<'_> {
                     };
                     let column = schema
                         .index_of_column(time)
-                        .map_err(|it| it.strip_backtrace())?;
+                        .map_err(|it| words::planner(&it))?;
                     if input.last.is_some() {
                         return Err(
                             "only one `time > now() - INTERVAL …` is possible per query".to_owned()
@@ -201,19 +204,14 @@ impl Lowering<'_> {
         {
             aggregates.push(aggregate(expr, field, &mut exprs)?);
         }
-        let columns = self.expressions(&exprs, below)?;
-        let input_schema = input.plan.schema();
-        let fields: Vec<Field> = columns
+        let columns = self.leaving(&exprs, below)?;
+        let fields: Vec<Field> = exprs
             .iter()
-            .enumerate()
-            .map(|(at, it)| {
-                let named = it
-                    .return_field(&input_schema)
-                    .map_err(|it| it.strip_backtrace())?;
-                let name = exprs[at].schema_name().to_string();
+            .map(|it| {
+                let data_type = it.get_type(below).map_err(|it| words::planner(&it))?;
                 Ok(Field::new(
-                    name.rsplit('.').next().unwrap_or_default(),
-                    named.data_type().clone(),
+                    plain_name(it)?,
+                    carried_or_same(&data_type),
                     true,
                 ))
             })
@@ -223,17 +221,15 @@ impl Lowering<'_> {
                 aggregate.argument_type = fields[argument].data_type().clone();
             }
         }
-        let group: Vec<Expr> = node.group_expr.clone();
-        let window = self.window_of(&group, &node.input)?;
         let mapped = mapped(input, None, columns, Arc::new(Schema::new(fields)));
-        self.grouped(mapped, keys, aggregates, arrow_schema(&node.schema), window)
+        let windows = self.windows_of(&node.group_expr, &mapped, &node.input)?;
+        let schema = types::carried_schema(&node.schema);
+        self.grouped(mapped, keys, aggregates, schema, windows)
     }
 
-    fn group(
+    fn distinct(
         &mut self,
         input: Lowered,
-        keys: Vec<usize>,
-        aggregates: Vec<Aggregate>,
         schema: SchemaRef,
         below: &LogicalPlan,
     ) -> Result<Lowered, String> {
@@ -243,8 +239,9 @@ impl Lowering<'_> {
             .into_iter()
             .map(Expr::Column)
             .collect();
-        let window = self.window_of(&exprs, below)?;
-        self.grouped(input, keys, aggregates, schema, window)
+        let windows = self.windows_of(&exprs, &input, below)?;
+        let keys = (0..exprs.len()).collect();
+        self.grouped(input, keys, Vec::new(), schema, windows)
     }
 
     fn grouped(
@@ -253,15 +250,27 @@ impl Lowering<'_> {
         keys: Vec<usize>,
         aggregates: Vec<Aggregate>,
         schema: SchemaRef,
-        window: Option<Window>,
+        windows: Vec<Option<KeyOfWindow>>,
     ) -> Result<Lowered, String> {
         if KEYS_MAX < keys.len() || AGGREGATES_MAX < aggregates.len() {
             return Err(format!(
                 "a view groups by at most {KEYS_MAX} columns and has at most {AGGREGATES_MAX} aggregates; write several views"
             ));
         }
-        let names = input.plan.relations();
-        let clock = names.iter().find_map(|it| self.clock_of(it));
+        let Properties {
+            append_only,
+            clocks,
+            ..
+        } = self.properties(&input.plan);
+        let mut bounds = windows.iter().enumerate();
+        let window = bounds.find_map(|(key, it)| {
+            let KeyOfWindow { add_us, size_us } = (*it)?;
+            Some(Window::Tumble {
+                key,
+                add_us,
+                size_us,
+            })
+        });
         let window = match (window, input.last) {
             (Some(_), Some(_)) => {
                 return Err("use either TUMBLE or `now() - INTERVAL`, not both".to_owned());
@@ -274,20 +283,17 @@ impl Lowering<'_> {
             },
             (None, None) => Window::None,
         };
-        if window != Window::None && clock.is_none() {
-            return Err("windows need a source with a WATERMARK".to_owned());
+        if window != Window::None {
+            one_clock(&clocks)?;
         }
-        let append_only = !any_aggregate(&input.plan)
-            && !names
-                .iter()
-                .any(|name| self.views.iter().any(|it| it.name == *name));
         let id = format!("{}.{}", self.name, self.aggregations);
         self.aggregations += 1;
         let aggregation = Arc::new(Aggregation {
             id,
             keys,
             window,
-            clock,
+            window_ends: windows.iter().map(|it| Some((*it)?.add_us)).collect(),
+            clock: clocks.into_iter().next(),
             append_only,
             aggregates,
         });
@@ -316,14 +322,14 @@ impl Lowering<'_> {
             .iter()
             .map(|it| match &it.expr {
                 Expr::Column(column) => Ok(Order {
-                    column: node.input.schema().index_of_column(column).map_err(|it| it.strip_backtrace())?,
+                    column: node.input.schema().index_of_column(column).map_err(|it| words::planner(&it))?,
                     descending: !it.asc,
                     nulls_first: it.nulls_first,
                 }),
                 other => Err(format!("ORDER BY {other}: order by a column of the result; give the expression a name with AS")),
             })
             .collect::<Result<Vec<_>, String>>()?;
-        if !has_aggregate(&input.plan, self.views) {
+        if !self.properties(&input.plan).aggregated {
             return Err(
                 "ORDER BY … LIMIT over single records is not maintained; aggregate first"
                     .to_owned(),
@@ -340,53 +346,42 @@ impl Lowering<'_> {
         })
     }
 
-    /// Which group expression is the bound of a window, and how far its end is from it.
-    fn window_of(&self, group: &[Expr], input: &LogicalPlan) -> Result<Option<Window>, String> {
-        for (key, expr) in group.iter().enumerate() {
-            match origin(expr, input) {
-                Some((Expr::ScalarFunction(it), below))
-                    if [TUMBLE_START, TUMBLE_END].contains(&it.func.name()) =>
-                {
-                    let [time, Expr::Literal(ScalarValue::Int64(Some(size)), _)] =
-                        it.args.as_slice()
-                    else {
-                        continue;
-                    };
-                    self.check_event_time(time, below)?;
-                    let is_start = it.func.name() == TUMBLE_START;
-                    return Ok(Some(Window::Tumble {
-                        key,
-                        add_us: if is_start { *size } else { 0 },
-                        size_us: *size,
-                    }));
-                }
-                Some((Expr::Column(column), LogicalPlan::TableScan(scan))) => {
-                    let view = self
-                        .views
-                        .iter()
-                        .find(|it| it.name == scan.table_name.table());
-                    let index = scan.source.schema().index_of(&column.name).ok();
-                    if let (
-                        Some(ViewSpec {
-                            kind: ViewKind::Windowed { column, add_us },
-                            ..
-                        }),
-                        Some(index),
-                    ) = (view, index)
-                        && *column == index
-                    {
-                        // Rows of a view are never late: its windows are closed by the same clock.
-                        return Ok(Some(Window::Tumble {
-                            key,
-                            add_us: *add_us,
-                            size_us: *add_us,
-                        }));
-                    }
-                }
-                _ => {}
+    fn properties(&self, plan: &Plan) -> Properties {
+        properties(plan, &|it: &str| self.dataflow.properties(it))
+    }
+
+    /// Which of the keys of a group tell its window. `input` has the keys as its first columns.
+    fn windows_of(
+        &self,
+        keys: &[Expr],
+        input: &Lowered,
+        below: &LogicalPlan,
+    ) -> Result<Vec<Option<KeyOfWindow>>, String> {
+        let known = self.properties(&input.plan).window_ends;
+        let of_key = |(key, expr): (usize, &Expr)| {
+            if let Some(add_us) = known[key] {
+                // Rows of windows are never late for others: the same clock closes both.
+                let size_us = add_us;
+                return Ok(Some(KeyOfWindow { add_us, size_us }));
             }
-        }
-        Ok(None)
+            let Some((Expr::ScalarFunction(it), below)) = origin(expr, below) else {
+                return Ok(None);
+            };
+            let is_start = it.func.name() == TUMBLE_START;
+            if !is_start && it.func.name() != TUMBLE_END {
+                return Ok(None);
+            }
+            let [time, Expr::Literal(ScalarValue::Int64(Some(size)), _)] = it.args.as_slice()
+            else {
+                return Ok(None);
+            };
+            self.check_event_time(time, below)?;
+            Ok(Some(KeyOfWindow {
+                add_us: if is_start { *size } else { 0 },
+                size_us: *size,
+            }))
+        };
+        keys.iter().enumerate().map(of_key).collect()
     }
 
     fn check_event_time(&self, time: &Expr, below: &LogicalPlan) -> Result<(), String> {
@@ -409,44 +404,79 @@ impl Lowering<'_> {
     }
 
     fn event_time_name(&self, relation: &str) -> Option<String> {
-        if let Some(source) = self.sources.iter().find(|it| it.name == relation) {
+        if let Some(source) = self.dataflow.source(relation) {
             return source
                 .event_time
                 .map(|EventTime { column, .. }| source.columns[column].name.clone());
         }
-        let table = self.tables.iter().find(|it| it.name == relation)?;
+        let tables = &self.dataflow.tables;
+        let table = tables.iter().find(|it| it.name == relation)?;
         table
             .event_time
             .map(|it| table.plan.schema().field(it).name().clone())
     }
 
-    fn clock_of(&self, relation: &str) -> Option<String> {
-        if let Some(source) = self.sources.iter().find(|it| it.name == relation) {
-            return source.event_time.map(|_| source.name.clone());
-        }
-        if let Some(table) = self.tables.iter().find(|it| it.name == relation) {
-            return self.clock_of(&table.source);
-        }
-        self.views
-            .iter()
-            .find(|it| it.name == relation)
-            .and_then(|it| it.clock.clone())
-    }
-
+    /// An expression over the columns of a node.
     fn expression(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, String> {
-        super::functions::with_short_casts(expr.clone(), schema)
-            .and_then(|it| self.state.create_physical_expr(it, schema))
-            .and_then(super::choice::with_choices)
-            .map_err(|it| it.strip_backtrace())
+        let physical = || {
+            let (expr, schema) = types::over_carried(expr.clone(), schema)?;
+            let expr = super::functions::with_short_casts(expr, &schema)?;
+            let expr = self.state.create_physical_expr(expr, &schema)?;
+            super::choice::with_choices(expr)
+        };
+        physical().map_err(|it: DataFusionError| words::planner(&it))
     }
 
-    fn expressions(
+    /// Expressions whose values leave a node: in the types that rows carry.
+    fn leaving(
         &self,
         exprs: &[Expr],
         schema: &DFSchema,
     ) -> Result<Vec<Arc<dyn PhysicalExpr>>, String> {
-        exprs.iter().map(|it| self.expression(it, schema)).collect()
+        let leaving = exprs.iter().map(|it| {
+            let it = types::leaving(it, schema).map_err(|it| words::planner(&it))?;
+            self.expression(&it, schema)
+        });
+        leaving.collect()
     }
+}
+
+/// A key that tells the window of its group: what to add to it to have the window's end, and how long the window is.
+#[derive(Clone, Copy)]
+struct KeyOfWindow {
+    add_us: i64,
+    size_us: i64,
+}
+
+/// The one source by whose clock windows of rows with these clocks close.
+///
+/// # Errors
+/// If there is none, or more than one.
+pub(super) fn one_clock(clocks: &BTreeSet<String>) -> Result<String, String> {
+    let mut names = clocks.iter();
+    match (names.next(), names.next()) {
+        (Some(one), None) => Ok(one.clone()),
+        (None, _) => Err("windows need a source with a WATERMARK".to_owned()),
+        (Some(_), Some(_)) => {
+            let names: Vec<&str> = clocks.iter().map(String::as_str).collect();
+            Err(format!(
+                "its windows would close by the clocks of several sources ({}), which is not maintained yet; make a view of the windows of each source, and bring them together in a query",
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+/// The text of an expression for people, with columns by their own names alone.
+fn plain_name(expr: &Expr) -> Result<String, String> {
+    let plain = expr.clone().unalias_nested().data.transform_up(|it| {
+        Ok(match it {
+            Expr::Column(column) => Transformed::yes(Expr::Column(Column::from_name(column.name))),
+            other => Transformed::no(other),
+        })
+    });
+    let plain = plain.map_err(|it| words::planner(&it))?.data;
+    Ok(plain.human_display().to_string())
 }
 
 fn aggregate(expr: &Expr, field: &Field, exprs: &mut Vec<Expr>) -> Result<Aggregate, String> {
@@ -515,7 +545,7 @@ fn aggregate(expr: &Expr, field: &Field, exprs: &mut Vec<Expr>) -> Result<Aggreg
         None => None,
     };
     let filter = params.filter.as_ref().map(|it| column(it));
-    let result_type = field.data_type().clone();
+    let result_type = carried_or_same(field.data_type());
     Ok(Aggregate {
         function,
         argument,
@@ -526,7 +556,7 @@ fn aggregate(expr: &Expr, field: &Field, exprs: &mut Vec<Expr>) -> Result<Aggreg
 }
 
 /// Follows a column down to what computes it: an expression, or a column of a scanned relation.
-fn origin<'a>(expr: &Expr, plan: &'a LogicalPlan) -> Option<(Expr, &'a LogicalPlan)> {
+pub(super) fn origin<'a>(expr: &Expr, plan: &'a LogicalPlan) -> Option<(Expr, &'a LogicalPlan)> {
     let column = match expr.clone().unalias_nested().data {
         Expr::Column(column) => column,
         other => return Some((other, plan)),
@@ -544,86 +574,6 @@ fn origin<'a>(expr: &Expr, plan: &'a LogicalPlan) -> Option<(Expr, &'a LogicalPl
         LogicalPlan::SubqueryAlias(it) => same_place(&it.input),
         LogicalPlan::Filter(it) => same_place(&it.input),
         _ => None,
-    }
-}
-
-/// Whether and where the rows of a plan say which window they belong to.
-pub(super) fn kind_of(plan: &Plan, views: &[ViewSpec]) -> Result<ViewKind, String> {
-    let columns = plan.schema().fields().len();
-    for column in 0..columns {
-        if let Some(add_us) = window_end(plan, column, views) {
-            return Ok(ViewKind::Windowed { column, add_us });
-        }
-    }
-    let mut windowed = false;
-    plan.walk(&mut |node| {
-        windowed |= matches!(node, Plan::Aggregate { aggregation, .. } if matches!(aggregation.window, Window::Tumble { .. }));
-    });
-    match windowed {
-        true => Err("a windowed view must keep window_start or window_end in its SELECT, so that its rows can be closed".to_owned()),
-        false => Ok(ViewKind::Open),
-    }
-}
-
-fn window_end(plan: &Plan, column: usize, views: &[ViewSpec]) -> Option<i64> {
-    match plan {
-        Plan::Relation { name, columns, .. } => {
-            match views.iter().find(|it| it.name == *name)?.kind {
-                ViewKind::Windowed {
-                    column: end,
-                    add_us,
-                } if columns[column] == end => Some(add_us),
-                _ => None,
-            }
-        }
-        Plan::Map { input, columns, .. } => {
-            let below = columns[column].downcast_ref::<PhysicalColumn>()?;
-            window_end(input, below.index(), views)
-        }
-        Plan::Aggregate { aggregation, .. } => match aggregation.window {
-            Window::Tumble { key, add_us, .. } if key == column => Some(add_us),
-            _ => None,
-        },
-        Plan::TopK { .. } => None,
-        Plan::Union { inputs, .. } => {
-            let ends: Vec<_> = inputs
-                .iter()
-                .map(|it| window_end(it, column, views))
-                .collect::<Option<_>>()?;
-            ends.windows(2)
-                .all(|pair| pair[0] == pair[1])
-                .then(|| ends[0])
-        }
-    }
-}
-
-/// The column of a plan over one relation that is that relation's column, unchanged.
-pub(super) fn unchanged(plan: &Plan, wanted: usize) -> Option<usize> {
-    fn source_column(plan: &Plan, column: usize) -> Option<usize> {
-        match plan {
-            Plan::Relation { columns, .. } => columns.get(column).copied(),
-            Plan::Map { input, columns, .. } => source_column(
-                input,
-                columns[column].downcast_ref::<PhysicalColumn>()?.index(),
-            ),
-            _ => None,
-        }
-    }
-    (0..plan.schema().fields().len()).find(|it| source_column(plan, *it) == Some(wanted))
-}
-
-fn any_aggregate(plan: &Plan) -> bool {
-    let mut found = false;
-    plan.walk(&mut |node| found |= matches!(node, Plan::Aggregate { .. } | Plan::TopK { .. }));
-    found
-}
-
-/// Whether rows of the plan are aggregates, directly or through a view.
-pub(super) fn has_aggregate(plan: &Plan, views: &[ViewSpec]) -> bool {
-    match plan {
-        Plan::Relation { name, .. } => views.iter().any(|it| it.name == *name),
-        Plan::Aggregate { .. } => true,
-        _ => plan.inputs().into_iter().all(|it| has_aggregate(it, views)),
     }
 }
 
@@ -726,10 +676,6 @@ fn is_identity(columns: &[Arc<dyn PhysicalExpr>], below: usize) -> bool {
             it.downcast_ref::<PhysicalColumn>()
                 .is_some_and(|it| it.index() == at)
         })
-}
-
-fn arrow_schema(schema: &DFSchema) -> SchemaRef {
-    Arc::new(schema.as_arrow().clone())
 }
 
 fn first_line(plan: &LogicalPlan) -> String {

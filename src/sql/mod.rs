@@ -4,16 +4,21 @@
 //! DataFusion itself. One set of functions serves both, so both give the same answer.
 
 mod again;
+mod canonical;
 mod choice;
 mod functions;
+mod late;
 mod lower;
 pub mod query;
 mod recompute;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod types;
+mod words;
 
 pub use again::{kept_columns, over_archive};
+pub use canonical::in_this_form;
 pub use functions::class_of_address;
 pub use recompute::{Records, late_records, recompute};
 pub use syntax::duration_us;
@@ -21,20 +26,21 @@ pub use syntax::duration_us;
 use crate::plan::{
     ColumnSpec, DEAD_LETTER_RELATION, Dataflow, Definitions, EPOCH_COLUMN, EventTime, Format,
     LATE_RELATION, OFFSET_COLUMN, PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind,
-    ViewSpec, dead_letter_schema, late_schema,
+    ViewSpec, check_rows, dead_letter_schema, late_schema, properties,
 };
+use crate::source::kafka;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
 use lower::Lowering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use syntax::{ParsedKind, SourceText};
@@ -187,10 +193,10 @@ impl Planner {
         if self.context.table_exist(name).unwrap_or(false) {
             return Err(format!("the name `{name}` is already taken"));
         }
-        let empty = MemTable::try_new(schema, vec![vec![]]).map_err(|it| it.strip_backtrace())?;
+        let empty = MemTable::try_new(schema, vec![vec![]]).map_err(|it| words::planner(&it))?;
         self.context
             .register_table(name, Arc::new(empty))
-            .map_err(|it| it.strip_backtrace())?;
+            .map_err(|it| words::planner(&it))?;
         Ok(())
     }
 
@@ -211,6 +217,7 @@ impl Planner {
                 self.dataflow.sources.push(source);
             }
             ParsedKind::Alias { name, mut query } => {
+                canonical::refuse_in_query(query.as_ref())?;
                 let text = query.to_string();
                 syntax::rewrite_windows(query.as_mut(), syntax::all_records)?;
                 let plan = self.logical(&query).await?;
@@ -221,7 +228,7 @@ impl Planner {
                 }
                 self.context
                     .register_table(name.as_str(), Arc::new(view))
-                    .map_err(|it| it.strip_backtrace())?;
+                    .map_err(|it| words::planner(&it))?;
                 self.dataflow.aliases.push((name, text));
             }
             ParsedKind::Table {
@@ -229,9 +236,18 @@ impl Planner {
                 options,
                 mut query,
             } => {
-                syntax::add_columns(&mut query, &[PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN]);
-                let plan = self.lowered(&name, &query).await?;
-                let table = self.table_spec(name, &options, &query, plan)?;
+                canonical::query(&query)?;
+                let own = [PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN];
+                syntax::add_columns(&mut query, &own);
+                let written = query.clone();
+                syntax::rewrite_windows(query.as_mut(), syntax::all_records)?;
+                let plan = self.lowered(&name, &query).await.map_err(|it| {
+                    match own.iter().any(|own| it.contains(&format!("no column `{own}`"))) {
+                        true => "the plain view it reads must keep _partition, _offset and _epoch, so that the table says where each record was read; add them to its SELECT, or write SELECT *".to_owned(),
+                        false => it,
+                    }
+                })?;
+                let table = self.table_spec(name, &options, &written, plan)?;
                 self.register(&table.name, table.plan.schema())?;
                 self.dataflow.tables.push(table);
             }
@@ -241,11 +257,12 @@ impl Planner {
                 mut query,
             } => {
                 let sql = query.to_string();
+                let canonical = canonical::query(&query)?;
                 syntax::rewrite_windows(query.as_mut(), syntax::all_records)?;
-                let sql_of_all = sql.clone() + &self.plain_views_of(&query);
+                let canonical = canonical + &self.plain_views_of(&query)?;
                 syntax::rewrite_last(&mut query);
                 let plan = self.lowered(&name, &query).await?;
-                let view = self.view_spec(name, sql, sql_of_all, &options, plan, stored)?;
+                let view = self.view_spec(name, sql, canonical, &options, plan, stored)?;
                 self.register(&view.name, view.plan.schema())?;
                 self.dataflow.views.push(view);
             }
@@ -253,27 +270,26 @@ impl Planner {
         Ok(())
     }
 
-    /// The plain views a query reads, also through others, with their queries. Windows must be rewritten.
-    fn plain_views_of(&self, query: &Query) -> String {
-        let mut texts = Vec::new();
+    /// The plain views a query reads, also through others, with their queries in canonical form. Windows must be rewritten.
+    fn plain_views_of(&self, query: &Query) -> Result<String, String> {
+        let mut texts = BTreeMap::new();
         let mut waiting = syntax::relations(query);
         while let Some(name) = waiting.pop() {
-            let Some((name, text)) = self.dataflow.aliases.iter().find(|it| it.0 == name) else {
+            let known = self.dataflow.aliases.iter().find(|it| it.0 == name);
+            let Some((name, text)) = known.filter(|it| !texts.contains_key(&it.0)) else {
                 continue;
             };
-            let text = format!("\n{name}: {text}");
-            if texts.contains(&text) {
-                continue;
-            }
-            if let Ok(mut query) = syntax::parse_query(&text[name.len() + 3..])
-                && syntax::rewrite_windows(&mut query, syntax::all_records).is_ok()
-            {
-                waiting.extend(syntax::relations(&query));
-            }
-            texts.push(text);
+            let mut query = syntax::parse_query(text)?;
+            let canonical = canonical::query(&query)
+                .map_err(|it| format!("it reads the plain view {name}, and {it}"))?;
+            texts.insert(name.clone(), canonical);
+            syntax::rewrite_windows(&mut query, syntax::all_records)?;
+            waiting.extend(syntax::relations(&query));
         }
-        texts.sort();
-        texts.concat()
+        let texts = texts.iter();
+        Ok(texts
+            .map(|(name, text)| format!("\n{name}: {text}"))
+            .collect())
     }
 
     async fn logical(&self, query: &Query) -> Result<LogicalPlan, String> {
@@ -282,20 +298,18 @@ impl Planner {
             .state()
             .statement_to_plan(statement)
             .await
-            .map_err(|it| it.strip_backtrace())
+            .map_err(|it| words::planner(&it))
     }
 
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
-        let raw = with_one_kind_of_time(self.logical(query).await?)?;
+        let raw = types::in_whole_microseconds(self.logical(query).await?)
+            .map_err(|it| words::planner(&it))?;
         lower::refuse_volatile(&raw)?;
         let state = self.context.state();
-        let optimized = state.optimize(&raw).map_err(|it| it.strip_backtrace())?;
-        let flow = &self.dataflow;
+        let optimized = state.optimize(&raw).map_err(|it| words::planner(&it))?;
         let mut lowering = Lowering {
             state: &state,
-            sources: &flow.sources,
-            tables: &flow.tables,
-            views: &flow.views,
+            dataflow: &self.dataflow,
             name,
             aggregations: 0,
         };
@@ -336,13 +350,11 @@ impl Planner {
                 ));
             }
         }
-        let mut stateful = false;
-        plan.walk(&mut |node| {
-            stateful |= !matches!(node, Plan::Map { .. } | Plan::Relation { .. })
-        });
+        check_rows(&schema)?;
+        let known = properties(&plan, &|it: &str| self.dataflow.properties(it));
         let relations = plan.relations();
         let source = match relations.as_slice() {
-            [one] if !stateful => self.dataflow.source(one),
+            [one] if known.append_only => self.dataflow.source(one),
             _ => None,
         };
         let Some(source) = source else {
@@ -350,9 +362,9 @@ impl Planner {
         };
         let event_time = source
             .event_time
-            .and_then(|it| lower::unchanged(&plan, it.column));
-        let (columns_sql, selection) = syntax::apart(query, &schema);
-        let selection = selection + &self.plain_views_of(query);
+            .and_then(|it| known.unchanged.iter().position(|at| *at == Some(it.column)));
+        let (columns_sql, selection) = canonical::apart(query, &schema)?;
+        let selection = selection + &self.plain_views_of(query)?;
         Ok(TableSpec {
             name,
             source: source.name.clone(),
@@ -368,7 +380,7 @@ impl Planner {
         &self,
         name: String,
         sql: String,
-        sql_of_all: String,
+        canonical: String,
         options: &[(String, String)],
         plan: Plan,
         stored: bool,
@@ -388,28 +400,11 @@ impl Planner {
                 }
             }
         }
-        if !lower::has_aggregate(&plan, &self.dataflow.views) {
+        let known = properties(&plan, &|it: &str| self.dataflow.properties(it));
+        if !known.aggregated {
             return Err("a materialized view without an aggregate would keep every record in memory; use CREATE TABLE … AS to keep records in the lake, or add GROUP BY".to_owned());
         }
-        for field in plan.schema().fields() {
-            let fine = matches!(
-                field.data_type(),
-                DataType::Boolean
-                    | DataType::Int32
-                    | DataType::Int64
-                    | DataType::Float64
-                    | DataType::Utf8
-                    | DataType::Date32
-                    | DataType::Timestamp(TimeUnit::Microsecond, _)
-            );
-            if !fine {
-                return Err(format!(
-                    "column `{}` has type {}, which rows cannot carry; CAST it to BIGINT, DOUBLE, TEXT, DATE or TIMESTAMP",
-                    field.name(),
-                    field.data_type()
-                ));
-            }
-        }
+        check_rows(&plan.schema())?;
         let names: std::collections::BTreeSet<_> = plan
             .schema()
             .fields()
@@ -419,62 +414,24 @@ impl Planner {
         if names.len() != plan.schema().fields().len() {
             return Err("two columns of the view have one name; rename with AS".to_owned());
         }
-        let kind = lower::kind_of(&plan, &self.dataflow.views)?;
-        let mut clock = None;
-        plan.walk(&mut |node| match node {
-            Plan::Aggregate { aggregation, .. } => {
-                clock = clock.take().or_else(|| aggregation.clock.clone())
-            }
-            Plan::Relation { name, .. } => {
-                clock = clock
-                    .take()
-                    .or_else(|| self.dataflow.view(name).and_then(|it| it.clock.clone()));
-            }
-            _ => {}
-        });
-        if matches!(kind, ViewKind::Windowed { .. }) && clock.is_none() {
-            return Err("windows need a source with a WATERMARK".to_owned());
-        }
+        let kind = known.kind()?;
+        let order = known.order;
+        let clock = match kind {
+            ViewKind::Windowed { .. } => Some(lower::one_clock(&known.clocks)?),
+            ViewKind::Open => known.clocks.into_iter().next(),
+        };
         Ok(ViewSpec {
             name,
             sql,
-            sql_of_all,
+            canonical,
             plan,
             kind,
             retention_us,
             clock,
+            order,
             stored,
         })
     }
-}
-
-/// Rows and tables know one kind of time, microseconds in UTC; a function that yields another is cast, which keeps the instant.
-fn with_one_kind_of_time(plan: LogicalPlan) -> Result<LogicalPlan, String> {
-    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let is_other = |it: &DataType| matches!(it, DataType::Timestamp(..)) && *it != time;
-    let fields = plan.schema().fields();
-    if !fields.iter().any(|it| is_other(it.data_type())) {
-        return Ok(plan);
-    }
-    let columns: Vec<Expr> = plan
-        .schema()
-        .columns()
-        .into_iter()
-        .zip(fields)
-        .map(|(column, field)| {
-            let name = column.name.clone();
-            let column = Expr::Column(column);
-            if is_other(field.data_type()) {
-                cast(column, time.clone()).alias(name)
-            } else {
-                column
-            }
-        })
-        .collect();
-    LogicalPlanBuilder::from(plan)
-        .project(columns)
-        .and_then(LogicalPlanBuilder::build)
-        .map_err(|it| it.strip_backtrace())
 }
 
 fn source_spec(text: SourceText) -> Result<SourceSpec, String> {
@@ -520,6 +477,7 @@ fn source_spec(text: SourceText) -> Result<SourceSpec, String> {
             ));
         }
     };
+    kafka::Topic::check_options(&text.name, &text.options).map_err(|it| it.to_string())?;
     Ok(SourceSpec {
         name: text.name,
         columns,
@@ -663,5 +621,7 @@ pub(crate) fn register_functions(state: &mut SessionState) {
     for function in functions::scalar_functions() {
         let _ = state.register_udf(function);
     }
-    let _ = state.register_udaf(functions::percentile());
+    for aggregate in functions::aggregates() {
+        let _ = state.register_udaf(aggregate);
+    }
 }

@@ -6,10 +6,10 @@
 //! clock of the view's source, and the first rows of an order are made definite by the whole row.
 
 use super::functions::WithinLast;
-use super::register_functions;
 use super::syntax::{self, Taken};
+use super::{late, register_functions, words};
 use crate::plan::{
-    DEAD_LETTER_RELATION, Dataflow, EPOCH_COLUMN, LATE_COLUMN, LATE_RELATION, ViewSpec,
+    DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, ViewSpec, dead_letter_schema,
     late_schema, nullable,
 };
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -44,8 +44,8 @@ pub async fn recompute(
     records: &Records,
 ) -> Result<BTreeMap<String, Vec<RecordBatch>>, String> {
     let mut known = records.relations.clone();
-    let empty = MemTable::try_new(crate::plan::dead_letter_schema(), vec![vec![]])
-        .map_err(|it| it.strip_backtrace())?;
+    let empty =
+        MemTable::try_new(dead_letter_schema(), vec![vec![]]).map_err(|it| it.strip_backtrace())?;
     known
         .entry(DEAD_LETTER_RELATION.to_owned())
         .or_insert_with(|| Arc::new(empty));
@@ -87,7 +87,25 @@ pub async fn late_records(
     views: &[&ViewSpec],
     records: &Records,
 ) -> Result<Vec<RecordBatch>, String> {
-    let session = session(dataflow, &records.relations, i64::MIN).await?;
+    // What is not there has no late records, as rows of views never are.
+    let mut relations = records.relations.clone();
+    let views_known = dataflow.views.iter();
+    let views_known = views_known.map(|it| (it.name.clone(), nullable(&it.plan.schema())));
+    let sources = dataflow.sources.iter();
+    let sources = sources.map(|it| (it.name.clone(), nullable(&it.schema())));
+    let tables = dataflow.tables.iter();
+    let tables = tables.map(|it| (it.name.clone(), nullable(&it.stored_schema())));
+    let own = [
+        (LATE_RELATION.to_owned(), late_schema()),
+        (DEAD_LETTER_RELATION.to_owned(), dead_letter_schema()),
+    ];
+    for (name, schema) in views_known.chain(sources).chain(tables).chain(own) {
+        if relations.contains_key(&name) {
+            continue;
+        }
+        relations.insert(name, table(schema, Vec::new())?);
+    }
+    let session = session(dataflow, &relations, i64::MIN).await?;
     let mut late = Vec::new();
     for view in views {
         let of_view = late_of_view(&session, view).await;
@@ -141,27 +159,19 @@ async fn late_of_view(
     session: &SessionContext,
     view: &ViewSpec,
 ) -> Result<Vec<RecordBatch>, String> {
+    let mut query = syntax::parse_query(&view.sql)?;
+    syntax::rewrite_windows(&mut query, |relation, end| Taken {
+        columns: "*".to_owned(),
+        condition: Some(match columns(session, relation) {
+            Some(it) if it.contains(&LATE_COLUMN.to_owned()) => format!("{LATE_COLUMN} >= {end}"),
+            _ => "false".to_owned(),
+        }),
+    })?;
+    syntax::rewrite_last(&mut query);
+    let plan = logical(session, query).await?;
+    let counts = late::counts(&plan, &view.name).map_err(|it| words::planner(&it))?;
     let mut late = Vec::new();
-    let name = view.name.replace('\'', "''");
-    for (mut from, filter) in syntax::windowed_selects(&syntax::parse_query(&view.sql)?) {
-        let taken = |relation: &str, end: &str| Taken {
-            columns: "*".to_owned(),
-            condition: Some(match columns(session, relation) {
-                Some(it) if it.contains(&LATE_COLUMN.to_owned()) => {
-                    format!("{LATE_COLUMN} >= {end}")
-                }
-                _ => "false".to_owned(),
-            }),
-        };
-        syntax::rewrite_windows(&mut from, taken)?;
-        let filter = filter.map_or_else(String::new, |it| format!(" WHERE {it}"));
-        let text = format!(
-            "SELECT '{name}' AS view, window_start, count(*) AS records, {EPOCH_COLUMN} FROM {from}{filter} \
-             GROUP BY window_start, {EPOCH_COLUMN}"
-        );
-        let plan = logical(session, syntax::parse_query(&text)?).await;
-        // A window over another view's rows has no epochs: what it leaves out was final there.
-        let Ok(plan) = plan else { continue };
+    for plan in counts {
         for batch in collect(session, plan).await? {
             late.push(typed(&batch, &late_schema())?);
         }
@@ -205,11 +215,9 @@ async fn logical(
     query: Query,
 ) -> Result<datafusion::logical_expr::LogicalPlan, String> {
     let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-    session
-        .state()
-        .statement_to_plan(statement)
-        .await
-        .map_err(|it| it.strip_backtrace())
+    let plan = session.state().statement_to_plan(statement).await;
+    plan.and_then(super::types::in_whole_microseconds)
+        .map_err(|it| words::planner(&it))
 }
 
 async fn collect(

@@ -4,10 +4,9 @@
 //! Additions: `SET dataflow = 'name'`, `CREATE SOURCE`, `CREATE MATERIALIZED VIEW`, `CREATE TABLE … AS`, `TUMBLE(relation, time, INTERVAL …)` in FROM, and
 //! `time > now() - INTERVAL …` in a maintained view.
 
-use super::Error;
 use super::functions::WITHIN_LAST;
+use super::{Error, canonical, words};
 use crate::plan::{TUMBLE_END, TUMBLE_START};
-use arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr,
     Ident, ObjectName, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, SelectItem,
@@ -22,6 +21,8 @@ use std::ops::ControlFlow;
 
 /// A watermark that waits longer is a mistake of units: windows would stay open, and grow, for ever.
 const WATERMARK_DELAY_MAX_US: i64 = 31 * 86_400_000_000;
+pub(super) const TUMBLE_FORM: &str =
+    "TUMBLE has the form TUMBLE(relation, time_column, INTERVAL '1' MINUTE)";
 
 /// One statement of a dataflow file, with the line it starts at.
 #[derive(Debug)]
@@ -98,7 +99,11 @@ pub fn fill_in(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<St
             Some((name, default)) => (name, Some(default)),
             None => (&after[..end], None),
         };
-        match lookup(name).or(default.map(str::to_owned)) {
+        let stated = lookup(name);
+        if let (Some(value), Some(default)) = (&stated, default) {
+            of_same_form(name, value, default).map_err(|it| Error::at(line, it))?;
+        }
+        match stated.or(default.map(str::to_owned)) {
             Some(value) => filled.push_str(&value),
             None => {
                 let advice = format!(
@@ -111,6 +116,23 @@ pub fn fill_in(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<St
     }
     filled.push_str(rest);
     Ok(filled)
+}
+
+/// A value takes the place of its default, so where that is a number, it has to be one; and one without a sign, if the default has none.
+fn of_same_form(name: &str, value: &str, default: &str) -> Result<(), String> {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|it| it.is_finite());
+    let Some(usual) = number(default) else {
+        return Ok(());
+    };
+    match number(value) {
+        None => Err(format!(
+            "variable {name} is '{value}', and must be a number, as its default {default} is"
+        )),
+        Some(it) if it < 0.0 && 0.0 <= usual => Err(format!(
+            "variable {name} is '{value}', and must not be negative; its default is {default}"
+        )),
+        Some(_) => Ok(()),
+    }
 }
 
 /// Takes a file apart into statements.
@@ -131,14 +153,7 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
             return Ok(statements);
         }
         let line = next.span.start.line;
-        let kind = statement(&mut parser).map_err(|it| match it {
-            ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
-                Error::at(line, text)
-            }
-            ParserError::RecursionLimitExceeded => {
-                Error::at(line, "the statement is nested too deeply")
-            }
-        })?;
+        let kind = statement(&mut parser).map_err(|it| Error::at(line, words::parser(&it)))?;
         statements.push(Parsed { line, kind });
         let end = parser.peek_token();
         if end.token != Token::SemiColon && end.token != Token::EOF {
@@ -158,13 +173,9 @@ fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
     let refuse = |text: &str| Err(ParserError::ParserError(text.to_owned()));
     match parser.parse_statement()? {
         Statement::CreateView(view) => {
+            canonical::refuse_in_view(&view).map_err(ParserError::ParserError)?;
             let name = simple_name(&view.name)?;
             let options = options(&view.options)?;
-            if !view.columns.is_empty() {
-                return refuse(
-                    "name the columns with AS inside the SELECT, not after the view's name",
-                );
-            }
             Ok(match view.materialized {
                 true => ParsedKind::View {
                     name,
@@ -178,6 +189,7 @@ fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
             })
         }
         Statement::CreateTable(table) => {
+            canonical::refuse_in_table(&table).map_err(ParserError::ParserError)?;
             let name = simple_name(&table.name)?;
             let options = options(&table.table_options)?;
             match table.query {
@@ -457,7 +469,7 @@ pub fn rewrite_windows(
                     _ => ControlFlow::Continue(()),
                 };
             }
-            let form = "TUMBLE has the form TUMBLE(relation, time_column, INTERVAL '1' MINUTE)";
+            let form = TUMBLE_FORM;
             let plain: Vec<&Expr> = args
                 .iter()
                 .filter_map(|it| match it {
@@ -500,7 +512,7 @@ pub fn rewrite_windows(
                     *factor = rewritten;
                     ControlFlow::Continue(())
                 }
-                Err(error) => ControlFlow::Break(error.to_string()),
+                Err(error) => ControlFlow::Break(words::parser(&error)),
             }
         }
     }
@@ -529,55 +541,6 @@ pub fn relations(query: &Query) -> Vec<String> {
     names
 }
 
-/// A SELECT that keeps records one by one, taken apart: what each of its columns is computed by, and which records it keeps.
-/// A column that `*` stands for is computed by its own name.
-pub fn apart(query: &Query, schema: &Schema) -> (Vec<String>, String) {
-    let names = schema.fields().iter().map(|it| it.name().clone());
-    let SetExpr::Select(select) = query.body.as_ref() else {
-        return (names.collect(), query.to_string());
-    };
-    let mut rest = query.clone();
-    if let SetExpr::Select(select) = rest.body.as_mut() {
-        select.projection.clear();
-    }
-    let items = &select.projection;
-    let sql = |it: &SelectItem| match it {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr.to_string(),
-        other => other.to_string(),
-    };
-    let stars = items
-        .iter()
-        .filter(|it| {
-            matches!(
-                it,
-                SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
-            )
-        })
-        .count();
-    let columns = match stars {
-        0 => items.iter().map(sql).collect(),
-        1 => {
-            let many = (schema.fields().len() + 1).saturating_sub(items.len());
-            let mut names = names;
-            let mut columns = Vec::new();
-            for item in items {
-                match item {
-                    SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
-                        columns.extend(names.by_ref().take(many));
-                    }
-                    item => {
-                        names.next();
-                        columns.push(sql(item));
-                    }
-                }
-            }
-            columns
-        }
-        _ => names.collect(),
-    };
-    (columns, rest.to_string())
-}
-
 /// Parses one query.
 ///
 /// # Errors
@@ -587,35 +550,18 @@ pub fn parse_query(text: &str) -> Result<Query, String> {
         .try_with_sql(text)
         .and_then(|mut it| it.parse_query())
         .map(|it| *it)
-        .map_err(|it| it.to_string())
+        .map_err(|it| words::parser(&it))
 }
 
-/// FROM and WHERE of every SELECT that reads a window directly.
-pub fn windowed_selects(query: &Query) -> Vec<(TableFactor, Option<Expr>)> {
-    fn collect(set: &SetExpr, found: &mut Vec<(TableFactor, Option<Expr>)>) {
-        match set {
-            SetExpr::Select(select) => {
-                if let [from] = select.from.as_slice()
-                    && from.joins.is_empty()
-                    && matches!(
-                        &from.relation,
-                        TableFactor::Table { args: Some(_), .. } | TableFactor::Function { .. }
-                    )
-                {
-                    found.push((from.relation.clone(), select.selection.clone()));
-                }
-            }
-            SetExpr::SetOperation { left, right, .. } => {
-                collect(left, found);
-                collect(right, found);
-            }
-            SetExpr::Query(query) => collect(&query.body, found),
-            _ => {}
-        }
-    }
-    let mut found = Vec::new();
-    collect(&query.body, &mut found);
-    found
+/// Parses one expression.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_expression(text: &str) -> Result<Expr, String> {
+    Parser::new(&PostgreSqlDialect {})
+        .try_with_sql(text)
+        .and_then(|mut it| it.parse_expr())
+        .map_err(|it| words::parser(&it))
 }
 
 /// Makes the order of `ORDER BY … LIMIT` definite: rows that are equal in it are told apart by all their columns.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::{ViewSpec, passes};
+use arrow::datatypes::TimeUnit;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
@@ -16,15 +17,115 @@ fn planned(statement: &str) -> Result<Dataflow, Error> {
     block_on(plan_text("test", &format!("{SOURCE}{statement}"), |_| None))
 }
 
+/// What a shipped dataflow, and the one that has every kind of query, are planned as, and what their stored rows mean.
+#[test]
+fn dataflows_are_planned_as_ever() {
+    for (folder, name) in [
+        ("dataflows/access_log", "access_log"),
+        ("tests/dataflows/everything", "everything"),
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let dataflow = block_on(load(&folder, |_| None)).unwrap_or_else(|it| panic!("{it}"));
+        insta::assert_snapshot!(format!("{name}_plan"), dataflow);
+        let definitions = serde_json::to_string_pretty(&dataflow.definitions);
+        let definitions = definitions.expect("definitions are JSON");
+        insta::assert_snapshot!(format!("{name}_definitions"), definitions);
+    }
+}
+
 #[test]
 fn shipped_dataflows_can_be_planned() {
     for name in ["web_logs", "access_log"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("dataflows")
             .join(name);
-        let dataflow = block_on(load(&folder, |_| None)).unwrap_or_else(|it| panic!("{it}"));
-        println!("{dataflow}");
+        block_on(load(&folder, |_| None)).unwrap_or_else(|it| panic!("{it}"));
     }
+}
+
+/// Whatever is wrong with a statement is said in our words, with its line.
+#[test]
+fn what_is_refused_is_said_in_our_words() {
+    let group =
+        |select: &str| format!("CREATE MATERIALIZED VIEW v AS SELECT {select} FROM s GROUP BY k");
+    let statements = [
+        group("k, foo(x) AS y"),
+        group("k, sum(k) AS y"),
+        group("k, n AS y"),
+        group("k, max(nope) AS y"),
+        group("k, max(x + k) AS y"),
+        group("k, max(n) AS y, min(n) AS y"),
+        group("k, max(to_char(at, 'YYYY-mm')) AS y"),
+        group("k, array_agg(n) AS y"),
+        group("k, sum(n ORDER BY n) AS y"),
+        group("k, count(*) OVER () AS y"),
+        group("k, max(date_trunc('fortnight', at)) AS y"),
+        "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM nowhere GROUP BY k".to_owned(),
+        "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM s WHERE k IN (SELECT k FROM s) GROUP BY k".to_owned(),
+        "CREATE MATERIALIZED VIEW v AS SELECT k, (SELECT max(n) FROM s) AS m, count(*) AS c FROM s GROUP BY k".to_owned(),
+        "CREATE MATERIALIZED VIEW v AS SELECT k FROM s GROUP BY k EXCEPT SELECT k FROM s".to_owned(),
+        "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM s GROUP BY k LIMIT 3".to_owned(),
+        "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM TUMBLE(s, x, INTERVAL '1' MINUTE) GROUP BY window_start, k".to_owned(),
+        "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) FROM s GROUP BY".to_owned(),
+        "CREATE OR REPLACE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM s GROUP BY k".to_owned(),
+        "CREATE TABLE t PARTITION BY k AS SELECT * FROM s".to_owned(),
+        "CREATE TABLE t AS SELECT k, CAST(x AS DECIMAL(10,2)) AS price FROM s".to_owned(),
+        "CREATE VIEW p AS SELECT k, n FROM s; CREATE TABLE t AS SELECT k FROM p".to_owned(),
+        "CREATE VIEW p AS SELECT a.k FROM s a JOIN s b ON a.k = b.k; CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM p GROUP BY k".to_owned(),
+        "CREATE SOURCE o (a DECIMAL(10,2)) FORMAT JSON".to_owned(),
+        "CREATE SOURCE o (a INT[]) FORMAT JSON".to_owned(),
+        "CREATE SOURCE o (a INT) WITH (connector = 'postgres') FORMAT JSON".to_owned(),
+        "CREATE SOURCE o (a INT) WITH (connector = 'kafka', brokers = 'b', topic = 't', start = 'bogus') FORMAT JSON".to_owned(),
+        "CREATE SOURCE o (a INT) WITH (connector = 'kafka', broker = 'b', topic = 't') FORMAT JSON".to_owned(),
+        "CREATE SOURCE o (a INT) WITH (connector = 'kafka', topic = 't') FORMAT JSON".to_owned(),
+        "CREATE SOURCE o (a INT) WITH (connector = 'kafka', brokers = 'b', topic = 't', \"kafka.bogus\" = '1') FORMAT JSON".to_owned(),
+        "CREATE SOURCE o (at TIMESTAMP, WATERMARK FOR at AS at - INTERVAL '999999999' SECOND) FORMAT JSON".to_owned(),
+    ];
+    let said: Vec<String> = statements
+        .iter()
+        .map(|it| {
+            let error = planned(it).map_or_else(|it| it.to_string(), |_| "let through".to_owned());
+            format!("{it}\n  {error}")
+        })
+        .collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn what_was_refused_wrongly_is_planned() {
+    for statement in [
+        "CREATE MATERIALIZED VIEW v AS SELECT window_end, count(*) AS c FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY window_start, window_end",
+        "CREATE MATERIALIZED VIEW v AS SELECT window_start, max(c) AS c FROM (SELECT window_start, k, count(*) AS c FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY window_start, k) AS i GROUP BY window_start",
+        "CREATE MATERIALIZED VIEW v AS SELECT k, max(c) AS c FROM (SELECT window_start, k, count(*) AS c FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY window_start, k) AS i GROUP BY k",
+        "CREATE VIEW p AS SELECT * FROM s WHERE n > 0; CREATE TABLE t AS SELECT k, at FROM p",
+        "CREATE TABLE t AS SELECT * FROM TUMBLE(s, at, INTERVAL '1' MINUTE)",
+    ] {
+        planned(statement).unwrap_or_else(|it| panic!("{statement}\n  {it}"));
+    }
+}
+
+#[test]
+fn windows_of_two_sources_are_refused_until_one_clock_can_close_both() {
+    let sides = "CREATE SOURCE o (at TIMESTAMP NOT NULL, k TEXT, WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;
+CREATE MATERIALIZED VIEW a AS SELECT window_start, count(*) AS c FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY window_start;
+CREATE MATERIALIZED VIEW b AS SELECT window_start, count(*) AS c FROM TUMBLE(o, at, INTERVAL '1' MINUTE) GROUP BY window_start;
+";
+    let both = "SELECT window_start, c FROM a UNION ALL SELECT window_start, c FROM b";
+    for query in [
+        both.to_owned(),
+        format!("SELECT window_start, sum(c) AS c FROM ({both}) AS u GROUP BY window_start"),
+    ] {
+        let statement = format!("{sides}CREATE MATERIALIZED VIEW u AS {query}");
+        let error = planned(&statement).expect_err("two clocks").to_string();
+        assert!(
+            error.contains("line 5") && error.contains("(o, s)"),
+            "{error}"
+        );
+    }
+    // Without windows nothing is ever closed.
+    let total =
+        format!("{sides}CREATE MATERIALIZED VIEW u AS SELECT sum(c) AS c FROM ({both}) AS u");
+    planned(&total).unwrap_or_else(|it| panic!("{it}"));
 }
 
 #[test]
@@ -146,6 +247,29 @@ fn stored_times_are_of_one_kind() {
     ] {
         let field = schema.field_with_name(column).expect("the column is there");
         assert_eq!(*field.data_type(), time, "{column}");
+    }
+}
+
+#[test]
+fn values_of_variables_are_of_the_form_of_their_defaults() {
+    let text = "\n\nSELECT ${N:-1000}, '${T:-10}', ${E:-0.2}, '${NAME:-any}'";
+    let fill = |value: &str| {
+        syntax::fill_in(text, |it| {
+            (it != "NAME" || value == "x y").then(|| value.to_owned())
+        })
+    };
+    assert_eq!(fill("7").unwrap(), "\n\nSELECT 7, '7', 7, 'any'");
+    for (value, said) in [
+        ("abc", "must be a number"),
+        ("-5", "must not be negative"),
+        ("", "must be a number"),
+        ("inf", "must be a number"),
+    ] {
+        let error = fill(value).expect_err(value).to_string();
+        assert!(
+            error.contains("line 3: variable N is") && error.contains(said),
+            "{error}"
+        );
     }
 }
 

@@ -8,7 +8,7 @@
 //! published by workers ──► waiting by epoch ──► snapshot + ring ──► snapshot(), as_of(), since()
 //! ```
 
-use crate::model::{Epoch, Row, sum_counts, wall_ms};
+use crate::model::{Epoch, Order, Row, sum_counts, wall_ms};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -33,6 +33,8 @@ pub struct ViewInfo {
     pub sql: String,
     /// Column, constant to its window's end, retention, and the source whose watermark counts; all in microseconds.
     pub window: Option<WindowInfo>,
+    /// The order in which readers expect the rows; empty if none.
+    pub order: Vec<Order>,
 }
 
 #[derive(Clone, Debug)]
@@ -133,6 +135,17 @@ struct View {
     ring_rows: usize,
     /// The ring tells everything after this epoch.
     ring_from: Epoch,
+}
+
+impl View {
+    /// Rows as readers expect them: in the view's order, and those that are equal in it by all their columns.
+    fn in_order(&self, rows: &BTreeMap<Row, i64>) -> Vec<(Row, i64)> {
+        let mut rows: Vec<(Row, i64)> = rows.iter().map(|(row, it)| (row.clone(), *it)).collect();
+        if !self.info.order.is_empty() {
+            rows.sort_by(|a, b| Order::compare_rows(&self.info.order, &a.0, &b.0));
+        }
+        rows
+    }
 }
 
 /// Up to where a reader has heard: an epoch, of one run of the pipeline. Written `<generation>.<epoch>`.
@@ -249,7 +262,7 @@ impl Hub {
                 tracing::warn!(
                     relation,
                     reason,
-                    "an expression failed for a row, which is left out"
+                    "something could not be computed; the health counts it"
                 );
             }
             let known = inner.left_out.entry(relation).or_default();
@@ -321,11 +334,7 @@ impl Hub {
         let view = &inner.views[*inner.by_name.get(name)?];
         Some(Snapshot {
             epoch: inner.epoch,
-            rows: view
-                .rows
-                .iter()
-                .map(|(row, count)| (row.clone(), *count))
-                .collect(),
+            rows: view.in_order(&view.rows),
         })
     }
 
@@ -333,10 +342,11 @@ impl Hub {
     pub fn snapshots(&self, names: &[String]) -> (Epoch, Vec<Option<Vec<Row>>>) {
         let inner = self.read();
         let rows = |view: &View| {
-            let copies = |(row, count): (&Row, &i64)| {
-                std::iter::repeat_n(row.clone(), usize::try_from(*count).unwrap_or(0))
+            let copies = |(row, count): (Row, i64)| {
+                std::iter::repeat_n(row, usize::try_from(count).unwrap_or(0))
             };
-            view.rows.iter().flat_map(copies).collect()
+            let rows = view.in_order(&view.rows).into_iter();
+            rows.flat_map(copies).collect()
         };
         (
             inner.epoch,
@@ -363,7 +373,7 @@ impl Hub {
         rows.retain(|_, count| *count != 0);
         Some(Ok(Snapshot {
             epoch,
-            rows: rows.into_iter().collect(),
+            rows: view.in_order(&rows),
         }))
     }
 

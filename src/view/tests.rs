@@ -16,6 +16,7 @@ fn hub_from(workers: usize, start: u64) -> Arc<Hub> {
         schema: Arc::new(Schema::empty()),
         sql: String::new(),
         window: None,
+        order: Vec::new(),
     };
     Hub::new(
         vec![info],
@@ -162,4 +163,30 @@ fn an_epoch_of_another_run_is_not_gone_on_from() {
         assert!(matches!(since(&other), Some(Since::TooOld)), "{other}");
     }
     assert!("7.x".parse::<Heard>().is_err() && "".parse::<Heard>().is_err());
+}
+
+#[test]
+fn rows_of_an_ordered_view_come_in_its_order() {
+    let info = ViewInfo {
+        name: "v".to_owned(),
+        schema: Arc::new(Schema::empty()),
+        sql: String::new(),
+        window: None,
+        order: vec![Order {
+            column: 0,
+            descending: true,
+            nulls_first: false,
+        }],
+    };
+    let hub = Hub::new(vec![info], 1, vec![Totals::default()], GENERATION, Epoch(0));
+    hub.publish(part(0, 100, &[(50, 2, 1), (50, 9, 1)]));
+    hub.publish(part(0, 200, &[(150, 5, 2)]));
+    let snapshot = hub.snapshot("v").expect("the view is there");
+    assert_eq!(values(&snapshot), [9, 5, 2]);
+    let earlier = hub.as_of("v", Epoch(100)).expect("the view is there");
+    assert_eq!(values(&earlier.expect("the epoch is there")), [9, 2]);
+    let (_, all) = hub.snapshots(&["v".to_owned()]);
+    let rows = all[0].as_ref().expect("the view is there").iter();
+    let numbers: Vec<Option<i64>> = rows.map(|it| it.0[0].as_i64()).collect();
+    assert_eq!(numbers, [Some(9), Some(5), Some(5), Some(2)]);
 }

@@ -162,7 +162,10 @@ fn the_demo_alarms_when_a_spike_is_injected_and_only_then() {
     let now = Arc::clone(&wall);
     let job = Job {
         dataflow: Arc::clone(&dataflow),
-        settings: super::oracle::engine_settings(1, source.name.clone(), clock),
+        settings: super::oracle::engine_settings(
+            1,
+            std::collections::BTreeMap::from([(source.name.clone(), clock)]),
+        ),
         start: Epoch(START_US as u64 / 1000 + 100),
         restored: Restored::default(),
         control: Arc::clone(&control),

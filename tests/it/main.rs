@@ -1,8 +1,9 @@
-//! Tests across modules, as one binary: the layers of the source, every view against its oracle, the embedded page,
-//! records that cannot be taken in, and the proof of a lake.
+//! Tests across modules, as one binary: the layers of the source, every view and any expression against their oracle, the
+//! embedded page, records that cannot be taken in, and the proof of a lake.
 
 mod alarms;
 mod command_line;
+mod expressions;
 mod generate;
 mod grown_lakes;
 mod growth;

@@ -186,12 +186,12 @@ fn what_would_change_the_meaning_of_stored_rows_is_refused() {
     refused(
         "n * 2 AS twice",
         "n * 3 AS twice",
-        &["line 3: table raw: column twice was computed by `n * 2` and is now by `n * 3`"],
+        &["line 3: table raw: column twice was computed by `(n * 2)` and is now by `(n * 3)`"],
     );
     refused(
         "WHERE n > 0",
         "WHERE n > 1",
-        &["it kept the records of `SELECT FROM s WHERE n > 0`"],
+        &["it kept the records of `select from s where (n > 0)`"],
     );
     refused(
         " WITH (partition_by = 'k')",

@@ -174,25 +174,22 @@ impl Column {
                     let values = argument.as_primitive::<Float64Type>().values();
                     each!(|row, group, diff| sums[group].add_float(values[row], diff));
                 } else {
-                    let cast = cast(argument, &DataType::Int64).unwrap_or_else(|_| {
-                        arrow::array::new_null_array(&DataType::Int64, numbers.len())
-                    });
+                    let cast = cast(argument, &DataType::Int64)
+                        .expect("what is summed up is an integer, if no double");
                     let values = cast.as_primitive::<Int64Type>().values();
                     each!(|row, group, diff| sums[group].add_int(values[row], diff));
                 }
             }
             Column::Moments(moments) => {
                 moments.resize(groups, Moments::default());
-                let Some(values) = argument.and_then(floats) else {
-                    return;
-                };
+                let Some(argument) = argument else { return };
+                let values = floats(argument);
                 let values = values.as_primitive::<Float64Type>().values();
                 each!(|row, group, diff| moments[group].add_float(values[row], diff));
             }
             Column::Bins(bins) => {
-                let Some(values) = argument.and_then(floats) else {
-                    return;
-                };
+                let Some(argument) = argument else { return };
+                let values = floats(argument);
                 let values = values.as_primitive::<Float64Type>().values();
                 each!(|row, group, diff| {
                     let bin = (group as u64) << 32 | u64::from(bin_of(values[row]) as u32);
@@ -291,8 +288,8 @@ pub(super) fn each_row(chosen: Option<&BooleanBuffer>, rows: usize, act: impl Fn
     }
 }
 
-fn floats(argument: &ArrayRef) -> Option<ArrayRef> {
-    cast(argument, &DataType::Float64).ok()
+fn floats(argument: &ArrayRef) -> ArrayRef {
+    cast(argument, &DataType::Float64).expect("the argument is a number")
 }
 
 fn best_of(

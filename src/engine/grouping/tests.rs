@@ -72,6 +72,7 @@ fn aggregation(
         id: id.to_owned(),
         keys: keys.to_vec(),
         window,
+        window_ends: vec![None; keys.len()],
         clock: None,
         append_only,
         aggregates,

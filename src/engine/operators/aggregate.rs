@@ -72,7 +72,7 @@ pub(in crate::engine) fn aggregate<'s>(
         })
         .as_collection();
     let counted = groups.count_total();
-    let rows = finish(counted, aggregation, schema, shared_clock);
+    let rows = finish(counted, aggregation, schema, view, shared_clock, shared);
     let late = late(admitted, view, aggregation);
     (rows, late)
 }
@@ -475,9 +475,12 @@ fn finish<'s>(
     counted: VecCollection<'s, u64, (Row, Accumulator), isize>,
     aggregation: &Arc<Aggregation>,
     schema: &SchemaRef,
+    view: &str,
     clock: Option<SharedClock>,
+    shared: &Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
     let (aggregation, schema) = (Arc::clone(aggregation), schema.clone());
+    let (view, shared) = (view.to_owned(), Rc::clone(shared));
     counted
         .inner
         .unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
@@ -510,6 +513,7 @@ fn finish<'s>(
                         }
                         consolidate(&mut changes);
                         if !changes.is_empty() {
+                            note_sums_without_place(&aggregation, &view, &changes, &shared);
                             let mut rows = rows_of(&aggregation, &schema, &changes);
                             output.session(&capability).give_container(&mut rows);
                         }
@@ -517,6 +521,27 @@ fn finish<'s>(
                 }
             },
         )
+}
+
+/// Counts the sums that become NULL since 64 bits do not hold them.
+fn note_sums_without_place(
+    aggregation: &Aggregation,
+    view: &str,
+    changes: &[((Row, Accumulator), isize)],
+    shared: &Rc<RefCell<Shared>>,
+) {
+    let sums = aggregation.aggregates.iter().enumerate();
+    for (at, _) in sums.filter(|it| it.1.function == Function::Sum && it.1.is_of_integers()) {
+        let beyond = changes.iter().filter(|((_, accumulator), diff)| {
+            0 < *diff
+                && matches!(accumulator.slots.get(at), Some(Slot::Sum(it)) if it.is_beyond_int())
+        });
+        let count = beyond.count() as u64;
+        if count != 0 {
+            let reason = "results are NULL, since the sum is beyond what BIGINT holds".to_owned();
+            shared.borrow_mut().note_left_out(view, count, reason);
+        }
+    }
 }
 
 fn rows_of(

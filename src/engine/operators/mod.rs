@@ -61,13 +61,14 @@ pub(super) struct Shared {
     pub stores: Vec<Rc<RefCell<ViewStore>>>,
     /// Records that became dead letters because an expression failed, by epoch, source and partition.
     pub refused: BTreeMap<u64, BTreeMap<(usize, Partition), u64>>,
-    /// Rows that a view lacks because an expression failed: how many, and what was wrong with the last one.
+    /// What a view lacks because it could not be computed: how much, and what was wrong with the last of it.
     pub left_out: BTreeMap<String, (u64, String)>,
 }
 
 /// The rows of one view as its table has them, on the worker that writes it.
 pub(super) struct ViewStore {
     pub view: usize,
+    pub name: String,
     pub clock: Option<SharedClock>,
     /// Column and constant that tell the end of a row's window.
     pub window_end: Option<(usize, i64)>,
@@ -84,6 +85,11 @@ impl Shared {
             Some(last) if last.0 == table && rows.num_rows() == 0 => last.2 += matched,
             _ => self.tails.push((table, rows, matched)),
         }
+    }
+
+    fn note_left_out(&mut self, relation: &str, count: u64, reason: String) {
+        let known = self.left_out.entry(relation.to_owned()).or_default();
+        *known = (known.0 + count, reason);
     }
 
     fn capture(&mut self, epoch: u64, operator: &str, content: StateContent) {
@@ -126,22 +132,25 @@ impl ViewStore {
                 .cloned()
                 .collect();
             for row in rows {
-                let count = self.open.remove(&row).unwrap_or(0);
-                sealed.extend(std::iter::repeat_n(
-                    row,
-                    usize::try_from(count).unwrap_or(0),
-                ));
+                let count = self.open.remove(&row).map_or(0, |it| self.times(&row, it));
+                sealed.extend(std::iter::repeat_n(row, count));
                 self.changed = true;
             }
         }
         let open = std::mem::take(&mut self.changed).then(|| {
-            self.open
-                .iter()
-                .flat_map(|(row, count)| {
-                    std::iter::repeat_n(row.clone(), usize::try_from(*count).unwrap_or(0))
-                })
+            let rows = self.open.iter();
+            rows.flat_map(|(row, count)| std::iter::repeat_n(row.clone(), self.times(row, *count)))
                 .collect()
         });
         (sealed, open)
+    }
+
+    /// How often a row is there.
+    ///
+    /// # Panics
+    /// If it was taken away more often than it came: what the lake would then hold is wrong, and nobody could say since when.
+    fn times(&self, row: &Row, count: i64) -> usize {
+        usize::try_from(count)
+            .unwrap_or_else(|_| panic!("view {}: {row:?} is there {count} times", self.name))
     }
 }

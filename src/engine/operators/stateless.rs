@@ -156,10 +156,10 @@ fn refuse(
     let mut shared = shared.borrow_mut();
     match refusal {
         Refusal::LeftOut(relation) => {
-            let last = failures.last()?.1.clone();
-            let (count, reason) = shared.left_out.entry(relation.clone()).or_default();
-            *count += failures.len() as u64;
-            *reason = last;
+            let count = failures.len() as u64;
+            let reason = &failures.last()?.1;
+            let reason = format!("rows are left out, since an expression failed: {reason}");
+            shared.note_left_out(relation, count, reason);
             None
         }
         Refusal::DeadLetter(source, name) => {

@@ -161,15 +161,12 @@ struct Ranking {
 
 impl Ord for Ranking {
     fn cmp(&self, other: &Self) -> Ordering {
-        match (&self.value, &other.value) {
-            (Value::Null, Value::Null) => Ordering::Equal,
-            (Value::Null, _) if self.nulls_first => Ordering::Less,
-            (Value::Null, _) => Ordering::Greater,
-            (_, Value::Null) if self.nulls_first => Ordering::Greater,
-            (_, Value::Null) => Ordering::Less,
-            (a, b) if self.descending => b.cmp(a),
-            (a, b) => a.cmp(b),
-        }
+        let order = Order {
+            column: 0,
+            descending: self.descending,
+            nulls_first: self.nulls_first,
+        };
+        order.compare(&self.value, &other.value)
     }
 }
 

@@ -101,6 +101,7 @@ async fn queries(limits: Limits) -> Fixture {
         schema,
         sql: String::new(),
         window: None,
+        order: Vec::new(),
     };
     let hub = Hub::new(vec![info], 1, Vec::new(), 1, Epoch(0));
     let row = Row([Value::Int(7)].into());

@@ -1,34 +1,38 @@
 //! The functions that exist both in maintained views and in ad-hoc queries, with one meaning.
 //!
-//! Windows are plain functions of the event time once `TUMBLE(…)` has been rewritten; percentiles
-//! use the engine's own bins, so a query over the lake gives what the live view gives.
+//! Windows are plain functions of the event time once `TUMBLE(…)` has been rewritten. Sums, means, deviations and percentiles add up
+//! in the engine's own numbers, so a query over the lake gives what the live view gives, to the last bit.
 
-use crate::model::{Bins, bin_of};
+mod percentile;
+mod sums;
+mod to_char;
+
+pub use percentile::PERCENTILE;
+
 use crate::plan::{TUMBLE_END, TUMBLE_START};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int32Array, Int64Array, StringBuilder,
-    TimestampMicrosecondArray,
+    Array, AsArray, BooleanArray, Date32Array, Int32Array, StringBuilder, TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{
-    DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, FieldRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result, ScalarValue, exec_err, plan_err};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, ExprSchemable,
-    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility,
+    AggregateUDF, ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use datafusion::physical_expr::expressions::Literal;
 use std::cell::Cell;
 use std::sync::Arc;
 
 /// Name of the marker for "the last so many microseconds of the view's clock".
 pub const WITHIN_LAST: &str = "within_last";
-/// Name of the percentile aggregate.
-pub const PERCENTILE: &str = "approx_percentile_cont";
+
+/// All aggregates of ours.
+pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    let mut all = sums::all();
+    all.push(percentile::percentile());
+    all
+}
 
 /// All scalar functions of ours.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
@@ -40,20 +44,9 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(DatePart(
             datafusion::functions::datetime::date_part(),
         ))),
+        Arc::new(ScalarUDF::from(to_char::to_char())),
+        Arc::new(ScalarUDF::from(to_char::date_format())),
     ]
-}
-
-/// The percentile aggregate, under the name DataFusion gives its own approximate one.
-pub fn percentile() -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::from(Percentile {
-        signature: Signature::one_of(
-            vec![TypeSignature::Exact(vec![
-                DataType::Float64,
-                DataType::Float64,
-            ])],
-            Volatility::Immutable,
-        ),
-    }))
 }
 
 fn utc_micros() -> DataType {
@@ -351,103 +344,10 @@ pub fn class_of_address(address: &str) -> Option<&'static str> {
     Some(if internal { "internal" } else { "external" })
 }
 
-/// `approx_percentile_cont(value, rank)` from bins with a relative error of at most 1/256.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Percentile {
-    signature: Signature,
-}
-
-impl AggregateUDFImpl for Percentile {
-    fn name(&self) -> &str {
-        PERCENTILE
-    }
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
-    }
-    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let rank = args
-            .exprs
-            .get(1)
-            .and_then(|it| it.downcast_ref::<Literal>())
-            .map(|it| it.value().clone());
-        match rank {
-            Some(ScalarValue::Float64(Some(rank))) if (0.0..=1.0).contains(&rank) => {
-                Ok(Box::new(BinAccumulator {
-                    rank,
-                    bins: Bins::default(),
-                }))
-            }
-            _ => plan_err!(
-                "{PERCENTILE}: the rank must be a constant between 0 and 1, for example 0.95"
-            ),
-        }
-    }
-    fn state_fields(&self, _args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let list = |name: &str| {
-            let item = Arc::new(Field::new_list_field(DataType::Int64, true));
-            Arc::new(Field::new(name, DataType::List(item), true))
-        };
-        Ok(vec![list("bins"), list("counts")])
-    }
-}
-
-#[derive(Debug)]
-struct BinAccumulator {
-    rank: f64,
-    bins: Bins,
-}
-
-impl Accumulator for BinAccumulator {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let values = values[0].as_primitive::<Float64Type>();
-        let more: Bins = values.iter().flatten().map(|it| (bin_of(it), 1)).collect();
-        self.bins.merge(&more);
-        Ok(())
-    }
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Float64(self.bins.percentile(self.rank)))
-    }
-    fn size(&self) -> usize {
-        size_of_val(self) + size_of_val(self.bins.entries())
-    }
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let column = |of: fn(&(i32, i64)) -> i64| {
-            let values: Vec<ScalarValue> = self
-                .bins
-                .entries()
-                .iter()
-                .map(|it| ScalarValue::Int64(Some(of(it))))
-                .collect();
-            ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Int64))
-        };
-        Ok(vec![column(|it| it.0.into()), column(|it| it.1)])
-    }
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let (bins, counts) = (states[0].as_list::<i32>(), states[1].as_list::<i32>());
-        for (bins, counts) in bins.iter().zip(counts.iter()) {
-            let (Some(bins), Some(counts)) = (bins, counts) else {
-                continue;
-            };
-            let int = |it: &ArrayRef| -> Int64Array { it.as_primitive::<Int64Type>().clone() };
-            let more: Bins = int(&bins)
-                .values()
-                .iter()
-                .zip(int(&counts).values())
-                .map(|(bin, count)| (*bin as i32, *count))
-                .collect();
-            self.bins.merge(&more);
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::TimestampMillisecondArray;
+    use arrow::array::{ArrayRef, TimestampMillisecondArray};
     use arrow::compute::cast;
     use arrow::record_batch::RecordBatch;
     use datafusion::common::ToDFSchema;

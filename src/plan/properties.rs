@@ -1,0 +1,196 @@
+//! What holds of the rows of a plan: one function, bottom-up, with every kind of node spelled out.
+//!
+//! Whoever needs to know whether rows are taken back, when they are final, or by whose clock, asks here. A node that is added to `Plan`
+//! does not compile until all of it is answered.
+
+use super::{
+    Dataflow, EventTime, Order, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec, Window,
+    late_schema,
+};
+use datafusion::physical_expr::expressions::Column;
+use std::collections::BTreeSet;
+
+/// What holds of the rows a node yields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Properties {
+    /// Whether rows are only ever added, never taken back.
+    pub append_only: bool,
+    /// Whether rows are results of an aggregate, here or in a view below; otherwise they are records, one by one.
+    pub aggregated: bool,
+    /// Whether each row belongs to a window, and is final when that is closed.
+    pub windowed: bool,
+    /// The sources by whose clocks event time passes in these rows.
+    pub clocks: BTreeSet<String>,
+    /// For each column, what has to be added to it to have the end of the row's window, if it tells that.
+    pub window_ends: Vec<Option<i64>>,
+    /// For each column, which column of the one relation below it is, unchanged.
+    pub unchanged: Vec<Option<usize>>,
+    /// The order in which a reader expects the rows; empty if none.
+    pub order: Vec<Order>,
+}
+
+/// What holds of the rows of a plan. `relation` tells it of the relations it reads, with all their columns.
+pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Properties {
+    let columns = plan.schema().fields().len();
+    match plan {
+        Plan::Relation { name, columns, .. } => {
+            let all = relation(name);
+            let end = |it: &usize| all.window_ends.get(*it).copied().flatten();
+            Properties {
+                window_ends: columns.iter().map(end).collect(),
+                unchanged: columns.iter().map(|it| Some(*it)).collect(),
+                order: Vec::new(),
+                ..all
+            }
+        }
+        Plan::Map { input, columns, .. } => {
+            let below = properties(input, relation);
+            let passed: Vec<Option<usize>> = columns
+                .iter()
+                .map(|it| it.downcast_ref::<Column>().map(Column::index))
+                .collect();
+            let of_passed = |of: &[Option<i64>]| passed.iter().map(|it| of[(*it)?]).collect();
+            // An order by columns that are gone is no order for the reader, and neither is what it leaves to ties.
+            let order = below.order.iter().map_while(|it| {
+                let column = passed.iter().position(|to| *to == Some(it.column))?;
+                Some(Order { column, ..*it })
+            });
+            Properties {
+                window_ends: of_passed(&below.window_ends),
+                unchanged: passed.iter().map(|it| below.unchanged[(*it)?]).collect(),
+                order: order.collect(),
+                ..below
+            }
+        }
+        Plan::Aggregate {
+            input, aggregation, ..
+        } => {
+            let mut window_ends = aggregation.window_ends.clone();
+            window_ends.resize(columns, None);
+            Properties {
+                append_only: false,
+                aggregated: true,
+                windowed: match aggregation.window {
+                    Window::Tumble { .. } => true,
+                    Window::None | Window::Last { .. } => false,
+                },
+                clocks: properties(input, relation).clocks,
+                window_ends,
+                unchanged: vec![None; columns],
+                order: Vec::new(),
+            }
+        }
+        // Rows of closed windows compete with all others, so none is ever final.
+        Plan::TopK { input, order, .. } => {
+            let below = properties(input, relation);
+            Properties {
+                append_only: false,
+                aggregated: below.aggregated,
+                windowed: false,
+                clocks: below.clocks,
+                window_ends: vec![None; columns],
+                unchanged: vec![None; columns],
+                order: order.clone(),
+            }
+        }
+        Plan::Union { inputs, .. } => {
+            let sides: Vec<Properties> = inputs.iter().map(|it| properties(it, relation)).collect();
+            let end = |column: usize| {
+                let mut ends = sides.iter().map(|it| it.window_ends[column]);
+                let first = ends.next()??;
+                ends.all(|it| it == Some(first)).then_some(first)
+            };
+            Properties {
+                append_only: sides.iter().all(|it| it.append_only),
+                aggregated: sides.iter().all(|it| it.aggregated),
+                windowed: sides.iter().any(|it| it.windowed),
+                clocks: sides
+                    .iter()
+                    .flat_map(|it| it.clocks.iter().cloned())
+                    .collect(),
+                window_ends: (0..columns).map(end).collect(),
+                unchanged: vec![None; columns],
+                order: Vec::new(),
+            }
+        }
+    }
+}
+
+impl Properties {
+    /// Of records of a source, or of what the engine counts: they come one by one and stay.
+    fn of_records(columns: usize, clock: Option<String>) -> Self {
+        Properties {
+            append_only: true,
+            clocks: clock.into_iter().collect(),
+            window_ends: vec![None; columns],
+            unchanged: (0..columns).map(Some).collect(),
+            ..Properties::default()
+        }
+    }
+
+    /// Whether and where rows of a view tell when they are final.
+    ///
+    /// # Errors
+    /// If they belong to windows and do not tell to which.
+    pub fn kind(&self) -> Result<ViewKind, String> {
+        let ends = self.window_ends.iter().enumerate();
+        let first = ends.into_iter().find_map(|(at, it)| Some((at, (*it)?)));
+        match first {
+            Some((column, add_us)) => Ok(ViewKind::Windowed { column, add_us }),
+            None if self.windowed => Err("a windowed view must keep window_start or window_end in its SELECT, in every side of a UNION ALL, so that its rows can be closed".to_owned()),
+            None => Ok(ViewKind::Open),
+        }
+    }
+}
+
+impl SourceSpec {
+    fn properties(&self) -> Properties {
+        let clock = self.event_time.map(|EventTime { .. }| self.name.clone());
+        Properties::of_records(self.schema().fields().len(), clock)
+    }
+}
+
+impl TableSpec {
+    fn properties(&self, dataflow: &Dataflow) -> Properties {
+        let source = dataflow.source(&self.source);
+        let clocks = source.map(|it| it.properties().clocks);
+        Properties {
+            clocks: clocks.unwrap_or_default(),
+            ..Properties::of_records(self.plan.schema().fields().len(), None)
+        }
+    }
+}
+
+impl ViewSpec {
+    /// What holds of the rows of a view of this dataflow.
+    pub fn properties(&self, dataflow: &Dataflow) -> Properties {
+        properties(&self.plan, &|it: &str| dataflow.properties(it))
+    }
+}
+
+impl Dataflow {
+    /// What holds of the rows of a relation, as others read it: a source, table or view, or what the engine counts.
+    pub fn properties(&self, relation: &str) -> Properties {
+        if let Some(source) = self.source(relation) {
+            return source.properties();
+        }
+        if let Some(table) = self.tables.iter().find(|it| it.name == relation) {
+            return table.properties(self);
+        }
+        if let Some(view) = self.view(relation) {
+            // Who reads a view's rows without their window reads them for ever.
+            return Properties {
+                append_only: false,
+                aggregated: true,
+                windowed: false,
+                ..view.properties(self)
+            };
+        }
+        let columns = match relation {
+            super::LATE_RELATION => late_schema(),
+            super::DEAD_LETTER_RELATION => super::dead_letter_schema(),
+            other => panic!("relation {other} is not in dataflow {}", self.name),
+        };
+        Properties::of_records(columns.fields().len(), None)
+    }
+}

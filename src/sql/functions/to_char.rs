@@ -1,0 +1,276 @@
+//! `to_char` and `date_format`: DataFusion's formatter, which knows strftime alone (`%Y-%m-%d`) and takes anything else for text, taught the
+//! patterns people bring along: those of Postgres for `to_char`, those of Java and Spark for `date_format`.
+//!
+//! A pattern without `%` is read in these; a letter that stands for nothing in them is refused, since printing the pattern
+//! itself for every row would be a silent answer to another question.
+
+use arrow::array::{Array, AsArray, StringArray};
+use arrow::datatypes::DataType;
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+};
+use std::sync::Arc;
+
+pub(super) fn to_char() -> impl ScalarUDFImpl {
+    Format::new("to_char", Patterns::Postgres)
+}
+
+pub(super) fn date_format() -> impl ScalarUDFImpl {
+    Format::new("date_format", Patterns::Java)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Patterns {
+    Postgres,
+    Java,
+}
+
+/// What a pattern stands for, longer ones before those they begin with.
+const POSTGRES: &[(&str, &str)] = &[
+    ("FMMonth", "%B"),
+    ("FMDay", "%A"),
+    ("IYYY", "%G"),
+    ("YYYY", "%Y"),
+    ("yyyy", "%Y"),
+    ("HH24", "%H"),
+    ("hh24", "%H"),
+    ("HH12", "%I"),
+    ("hh12", "%I"),
+    ("DDD", "%j"),
+    ("Mon", "%b"),
+    ("DD", "%d"),
+    ("dd", "%d"),
+    ("Dy", "%a"),
+    ("YY", "%y"),
+    ("yy", "%y"),
+    ("MM", "%m"),
+    ("MI", "%M"),
+    ("mi", "%M"),
+    ("MS", "%3f"),
+    ("US", "%6f"),
+    ("SS", "%S"),
+    ("ss", "%S"),
+    ("HH", "%I"),
+    ("IW", "%V"),
+    ("ID", "%u"),
+    ("AM", "%p"),
+    ("PM", "%p"),
+    ("am", "%P"),
+    ("pm", "%P"),
+];
+
+const JAVA: &[(&str, &str)] = &[
+    ("SSSSSS", "%6f"),
+    ("yyyy", "%Y"),
+    ("MMMM", "%B"),
+    ("EEEE", "%A"),
+    ("MMM", "%b"),
+    ("EEE", "%a"),
+    ("SSS", "%3f"),
+    ("yy", "%y"),
+    ("MM", "%m"),
+    ("dd", "%d"),
+    ("HH", "%H"),
+    ("hh", "%I"),
+    ("mm", "%M"),
+    ("ss", "%S"),
+    ("M", "%-m"),
+    ("d", "%-d"),
+    ("H", "%-H"),
+    ("h", "%-I"),
+    ("m", "%-M"),
+    ("s", "%-S"),
+    ("E", "%a"),
+    ("a", "%p"),
+];
+
+impl Patterns {
+    fn known(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Patterns::Postgres => POSTGRES,
+            Patterns::Java => JAVA,
+        }
+    }
+
+    /// What encloses text that stands for itself.
+    fn quote(self) -> char {
+        match self {
+            Patterns::Postgres => '"',
+            Patterns::Java => '\'',
+        }
+    }
+
+    /// A pattern as strftime has it.
+    fn as_strftime(self, function: &str, pattern: &str) -> Result<String, String> {
+        if pattern.contains('%') {
+            return Ok(pattern.to_owned());
+        }
+        let mut format = String::new();
+        let mut rest = pattern;
+        while let Some(next) = rest.chars().next() {
+            if next == self.quote() {
+                let (text, after) = rest[1..].split_once(next).ok_or_else(|| {
+                    format!("{function}: in '{pattern}' a text is not closed by {next}")
+                })?;
+                format.push_str(text);
+                rest = after;
+                continue;
+            }
+            // Many of the same letter are a pattern of their own; its beginning means something else.
+            let run = |of: &str| of.chars().take_while(|it| *it == next).count();
+            let known = self.known().iter().find(|it| {
+                rest.starts_with(it.0) && (run(it.0) < it.0.len() || run(rest) == it.0.len())
+            });
+            match known {
+                Some((pattern, strftime)) => {
+                    format.push_str(strftime);
+                    rest = &rest[pattern.len()..];
+                }
+                None if next.is_alphabetic() => {
+                    let same: String = rest.chars().take_while(|it| it.is_alphabetic()).collect();
+                    return Err(self.unknown(function, pattern, &same));
+                }
+                None => {
+                    format.push(next);
+                    rest = &rest[next.len_utf8()..];
+                }
+            }
+        }
+        Ok(format)
+    }
+
+    fn unknown(self, function: &str, pattern: &str, at: &str) -> String {
+        let quote = self.quote();
+        let meant = match self {
+            Patterns::Postgres => {
+                "YYYY, MM, DD, HH24, HH12, MI, SS, MS, US, Mon, Dy, FMMonth, FMDay, DDD, ID, IYYY, IW and AM"
+            }
+            Patterns::Java => "yyyy, MM, MMM, dd, HH, hh, mm, ss, SSS, E, EEEE and a",
+        };
+        format!(
+            "{function} does not know `{at}` in '{pattern}'; possible are {meant}, text in {quote}…{quote}, or strftime such as '%Y-%m-%d %H:%M:%S'"
+        )
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Format {
+    name: &'static str,
+    patterns: Patterns,
+    native: Arc<ScalarUDF>,
+}
+
+impl Format {
+    fn new(name: &'static str, patterns: Patterns) -> Self {
+        Format {
+            name,
+            patterns,
+            native: datafusion::functions::datetime::to_char(),
+        }
+    }
+
+    fn strftime(&self, pattern: &str) -> Result<String> {
+        let format = self.patterns.as_strftime(self.name, pattern);
+        format.map_err(DataFusionError::Plan)
+    }
+}
+
+impl ScalarUDFImpl for Format {
+    fn name(&self) -> &str {
+        self.name
+    }
+    fn signature(&self) -> &Signature {
+        self.native.signature()
+    }
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.native.return_type(types)
+    }
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<arrow::datatypes::FieldRef> {
+        let constant = args.scalar_arguments.get(1).copied().flatten();
+        if let Some(pattern) = constant.and_then(|it| it.try_as_str().flatten()) {
+            self.strftime(pattern)?;
+        }
+        self.native.return_field_from_args(args)
+    }
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let format = match &args.args[1] {
+            ColumnarValue::Scalar(it) => match it.try_as_str().flatten() {
+                Some(pattern) => Some(ColumnarValue::from(ScalarValue::from(
+                    self.strftime(pattern)?,
+                ))),
+                None => None,
+            },
+            ColumnarValue::Array(patterns) => {
+                let patterns = patterns.as_string::<i32>();
+                let formats = (0..patterns.len()).map(|row| {
+                    let pattern = patterns.is_valid(row).then(|| patterns.value(row));
+                    pattern.map(|it| self.strftime(it)).transpose()
+                });
+                let formats = formats.collect::<Result<StringArray>>()?;
+                Some(ColumnarValue::Array(Arc::new(formats)))
+            }
+        };
+        if let Some(format) = format {
+            args.args[1] = format;
+        }
+        self.native.invoke_with_args(args)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_others_are_understood() {
+        for (patterns, pattern, strftime) in [
+            (Patterns::Postgres, "YYYY-MM-DD", "%Y-%m-%d"),
+            (
+                Patterns::Postgres,
+                "yyyy-MM-dd hh24:mi:ss.MS",
+                "%Y-%m-%d %H:%M:%S.%3f",
+            ),
+            (
+                Patterns::Postgres,
+                "YYYY-MM-DD\"T\"HH24:MI",
+                "%Y-%m-%dT%H:%M",
+            ),
+            (
+                Patterns::Postgres,
+                "Dy DD. Mon YYYY, FMMonth",
+                "%a %d. %b %Y, %B",
+            ),
+            (
+                Patterns::Java,
+                "yyyy-MM-dd'T'HH:mm:ss.SSS",
+                "%Y-%m-%dT%H:%M:%S.%3f",
+            ),
+            (Patterns::Java, "d.M.yy h a", "%-d.%-m.%y %-I %p"),
+            (Patterns::Java, "%d/%m", "%d/%m"),
+            (Patterns::Postgres, "", ""),
+        ] {
+            assert_eq!(
+                patterns.as_strftime("f", pattern).as_deref(),
+                Ok(strftime),
+                "{pattern}"
+            );
+        }
+    }
+
+    #[test]
+    fn patterns_that_are_not_are_refused_with_those_that_are() {
+        for (patterns, pattern, at) in [
+            (Patterns::Postgres, "YYYY-mm", "`mm`"),
+            (Patterns::Postgres, "DDTHH24", "`THH`"),
+            (Patterns::Postgres, "Q", "`Q`"),
+            (Patterns::Postgres, "YYYYY", "`YYYYY`"),
+            (Patterns::Java, "YYYY-MM-dd", "`YYYY`"),
+            (Patterns::Java, "yyyyMMddX", "`X`"),
+            (Patterns::Java, "'T", "not closed"),
+        ] {
+            let error = patterns.as_strftime("f", pattern).expect_err(pattern);
+            assert!(error.contains(at), "{pattern}: {error}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Late records of a view, counted in a batch: of every aggregation that groups records by their window, how many came too late for
+//! it, per window and epoch.
+//!
+//! Given is the plan of the view over late records alone. Each such aggregation is found in it, and what it groups is counted instead.
+//! The epoch of a record is carried up to there, whatever is selected in between.
+
+use super::lower::origin;
+use crate::plan::{EPOCH_COLUMN, TUMBLE_END, TUMBLE_START};
+use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::{
+    Distinct, Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, col, lit,
+};
+use std::sync::Arc;
+
+/// The name under which the epoch travels.
+const CARRIED: &str = "__epoch";
+
+/// A plan for each aggregation of windows, with the columns of the relation of late records.
+///
+/// # Errors
+/// If one cannot be made.
+pub fn counts(plan: &LogicalPlan, view: &str) -> Result<Vec<LogicalPlan>> {
+    let mut found = Vec::new();
+    collect(plan, view, &mut found)?;
+    Ok(found)
+}
+
+fn collect(plan: &LogicalPlan, view: &str, found: &mut Vec<LogicalPlan>) -> Result<()> {
+    let of_group = match plan {
+        LogicalPlan::Aggregate(it) => count_of(&it.group_expr, &it.input, view)?,
+        LogicalPlan::Distinct(Distinct::All(input)) => {
+            let columns = input.schema().columns();
+            let columns: Vec<Expr> = columns.into_iter().map(Expr::Column).collect();
+            count_of(&columns, input, view)?
+        }
+        // Nothing else groups.
+        _ => None,
+    };
+    found.extend(of_group);
+    plan.inputs()
+        .into_iter()
+        .try_for_each(|it| collect(it, view, found))
+}
+
+/// What a group by these keys gets, counted per window; nothing if none of them tells the window of a record.
+fn count_of(keys: &[Expr], input: &LogicalPlan, view: &str) -> Result<Option<LogicalPlan>> {
+    let start = keys.iter().find_map(|key| {
+        let Some((Expr::ScalarFunction(function), _)) = origin(key, input) else {
+            return None;
+        };
+        let Some(Expr::Literal(ScalarValue::Int64(Some(size_us)), _)) = function.args.get(1) else {
+            return None;
+        };
+        let key = key.clone().unalias();
+        match function.name() {
+            TUMBLE_START => Some(key),
+            TUMBLE_END => Some(key - lit(ScalarValue::new_interval_mdn(0, 0, size_us * 1000))),
+            _ => None,
+        }
+    });
+    let (Some(start), Some((input, epoch))) = (start, with_epoch(input)?) else {
+        return Ok(None);
+    };
+    let keys = [start.alias("window_start"), epoch.alias(EPOCH_COLUMN)];
+    let plan = LogicalPlanBuilder::from(input)
+        .aggregate(keys, [count(lit(1i64)).alias("records")])?
+        .project([
+            lit(view).alias("view"),
+            col("window_start"),
+            col("records"),
+            col(EPOCH_COLUMN),
+        ])?
+        .build()?;
+    Ok(Some(plan))
+}
+
+/// The same rows with the epoch of each as a column; nothing where records are no longer single.
+fn with_epoch(plan: &LogicalPlan) -> Result<Option<(LogicalPlan, Expr)>> {
+    let place = |plan: &LogicalPlan, name: &str| {
+        let mut columns = plan.schema().columns().into_iter().rev();
+        columns.find(|it| it.name == name).map(Expr::Column)
+    };
+    Ok(match plan {
+        LogicalPlan::TableScan(_) => place(plan, EPOCH_COLUMN).map(|epoch| (plan.clone(), epoch)),
+        LogicalPlan::Filter(it) => match with_epoch(&it.input)? {
+            None => None,
+            Some((input, epoch)) => {
+                let filtered = LogicalPlanBuilder::from(input).filter(it.predicate.clone())?;
+                Some((filtered.build()?, epoch))
+            }
+        },
+        LogicalPlan::SubqueryAlias(it) => match with_epoch(&it.input)? {
+            None => None,
+            Some((input, epoch)) => {
+                let Expr::Column(epoch) = epoch else {
+                    return Ok(None);
+                };
+                let alias = SubqueryAlias::try_new(Arc::new(input), it.alias.clone())?;
+                let epoch = Column::new(Some(it.alias.clone()), epoch.name);
+                Some((LogicalPlan::SubqueryAlias(alias), Expr::Column(epoch)))
+            }
+        },
+        LogicalPlan::Projection(it) => match with_epoch(&it.input)? {
+            None => None,
+            Some((input, epoch)) => {
+                let mut exprs = it.expr.clone();
+                exprs.push(epoch.alias(CARRIED));
+                let projected = LogicalPlanBuilder::from(input).project(exprs)?.build()?;
+                place(&projected, CARRIED).map(|epoch| (projected, epoch))
+            }
+        },
+        // Rows of these are no records, or not of one relation.
+        _ => None,
+    })
+}

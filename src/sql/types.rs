@@ -1,0 +1,194 @@
+//! Types between DataFusion's plan and ours.
+//!
+//! DataFusion plans with all of Arrow's types; rows carry few (`plan::carried`). So each expression whose value leaves a node is cast
+//! to the type in which it is carried, and where a node above reads that column, it is cast back: expressions compute
+//! with exactly the types they were planned for. That loses nothing, with one exception: instants in nanoseconds. These are
+//! cut to whole microseconds in the query itself, before anyone runs it, so that the engine and a batch see the same.
+
+use crate::plan::carried_or_same;
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit, TimestampNanosecondType,
+};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ExprSchema, Result};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{
+    Aggregate, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Projection, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast,
+};
+use std::sync::Arc;
+
+/// The columns of a node as they are carried.
+pub fn carried_schema(schema: &DFSchema) -> SchemaRef {
+    let fields = schema.fields().iter();
+    let fields: Vec<Field> = fields.map(|it| as_carried(it)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+fn as_carried(field: &Field) -> Field {
+    field
+        .clone()
+        .with_data_type(carried_or_same(field.data_type()))
+}
+
+/// An expression over columns as they are planned, made one over columns as they are carried; with the schema of these.
+///
+/// # Errors
+/// If it names a column that is not there.
+pub fn over_carried(expr: Expr, planned: &DFSchema) -> Result<(Expr, DFSchema)> {
+    let fields = planned
+        .iter()
+        .map(|(relation, field)| (relation.cloned(), Arc::new(as_carried(field))));
+    let carried = DFSchema::new_with_metadata(fields.collect(), planned.metadata().clone())?;
+    let expr = expr.transform_up(|it| {
+        let Expr::Column(column) = &it else {
+            return Ok(Transformed::no(it));
+        };
+        let field = planned.field_from_column(column)?;
+        let wanted = field.data_type();
+        if carried_or_same(wanted) == *wanted {
+            return Ok(Transformed::no(it));
+        }
+        let wanted = wanted.clone();
+        Ok(Transformed::yes(cast(it, wanted)))
+    })?;
+    Ok((expr.data, carried))
+}
+
+/// The value of an expression as it is carried.
+///
+/// # Errors
+/// If its type cannot be told.
+pub fn leaving(expr: &Expr, planned: &DFSchema) -> Result<Expr> {
+    let data_type = expr.get_type(planned)?;
+    let carried = carried_or_same(&data_type);
+    Ok(match carried == data_type {
+        true => expr.clone(),
+        false => cast(expr.clone(), carried),
+    })
+}
+
+/// The same query, in which instants that leave a node are of whole microseconds.
+///
+/// # Errors
+/// If the type of an expression cannot be told.
+pub fn in_whole_microseconds(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let changed = plan.transform_up(|node| match node {
+        LogicalPlan::Projection(it) => {
+            let (expr, changed) = cut_all(it.expr, it.input.schema())?;
+            let projection = match changed {
+                true => Projection::try_new(expr, it.input)?,
+                false => Projection::try_new_with_schema(expr, it.input, it.schema)?,
+            };
+            Ok(Transformed::new_transformed(
+                LogicalPlan::Projection(projection),
+                changed,
+            ))
+        }
+        LogicalPlan::Aggregate(it) => {
+            let below = Arc::clone(it.input.schema());
+            let (group, of_group) = cut_all(it.group_expr, &below)?;
+            let mut of_arguments = false;
+            let aggregates = it.aggr_expr.into_iter().map(|expr| {
+                let (expr, changed) = with_cut_arguments(expr, &below)?;
+                of_arguments |= changed;
+                Ok(expr)
+            });
+            let aggregates = aggregates.collect::<Result<Vec<_>>>()?;
+            let changed = of_group || of_arguments;
+            let aggregate = match changed {
+                true => Aggregate::try_new(it.input, group, aggregates)?,
+                false => Aggregate::try_new_with_schema(it.input, group, aggregates, it.schema)?,
+            };
+            Ok(Transformed::new_transformed(
+                LogicalPlan::Aggregate(aggregate),
+                changed,
+            ))
+        }
+        // No other node computes what leaves it.
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(changed.data)
+}
+
+fn cut_all(exprs: Vec<Expr>, schema: &DFSchema) -> Result<(Vec<Expr>, bool)> {
+    let mut changed = false;
+    let exprs = exprs.into_iter().map(|expr| {
+        let (expr, is_cut) = cut(expr, schema)?;
+        changed |= is_cut;
+        Ok(expr)
+    });
+    let exprs = exprs.collect::<Result<Vec<_>>>()?;
+    Ok((exprs, changed))
+}
+
+fn cut(expr: Expr, schema: &DFSchema) -> Result<(Expr, bool)> {
+    // What is only passed on was cut where it was computed.
+    if matches!(expr, Expr::Column(_))
+        || !matches!(
+            expr.get_type(schema)?,
+            DataType::Timestamp(TimeUnit::Nanosecond, _)
+        )
+    {
+        return Ok((expr, false));
+    }
+    let name = NamePreserver::new_for_projection().save(&expr);
+    let function = ScalarUDF::from(WholeMicroseconds(Signature::any(1, Volatility::Immutable)));
+    let cut = function.call(vec![expr.unalias()]);
+    Ok((name.restore(cut), true))
+}
+
+fn with_cut_arguments(expr: Expr, schema: &DFSchema) -> Result<(Expr, bool)> {
+    let name = NamePreserver::new_for_projection().save(&expr);
+    let mut changed = false;
+    let cut_in = expr.transform_down(|it| {
+        let Expr::AggregateFunction(mut call) = it else {
+            return Ok(Transformed::no(it));
+        };
+        let args = call.params.args.into_iter().map(|it| {
+            // Unlike a projection's, an argument's name is part of no schema; that of the whole call is kept.
+            let (arg, is_cut) = cut(it, schema)?;
+            changed |= is_cut;
+            Ok(arg.unalias())
+        });
+        call.params.args = args.collect::<Result<Vec<_>>>()?;
+        Ok(Transformed::new(
+            Expr::AggregateFunction(call),
+            changed,
+            datafusion::common::tree_node::TreeNodeRecursion::Jump,
+        ))
+    })?;
+    let expr = match changed {
+        true => name.restore(cut_in.data),
+        false => cut_in.data,
+    };
+    Ok((expr, changed))
+}
+
+/// An instant in nanoseconds without what is below a microsecond.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct WholeMicroseconds(Signature);
+
+impl ScalarUDFImpl for WholeMicroseconds {
+    fn name(&self) -> &str {
+        "whole_microseconds"
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        Ok(types[0].clone())
+    }
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(Arc::clone(&args.arg_fields[0]))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let times = args.args[0].to_array(args.number_rows)?;
+        let times = times.as_primitive::<TimestampNanosecondType>();
+        let cut = times
+            .unary::<_, TimestampNanosecondType>(|ns| ns - ns.rem_euclid(1_000))
+            .with_timezone_opt(times.timezone().map(Arc::<str>::from));
+        Ok(ColumnarValue::Array(Arc::new(cut) as ArrayRef))
+    }
+}

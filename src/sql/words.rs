@@ -1,0 +1,199 @@
+//! Errors of the libraries that parse and plan, in our words: what is wrong with the statement, and what to write instead.
+//!
+//! Their texts are made for their own developers: they ask to report a bug elsewhere, print types as Rust has them, and offer the function
+//! whose name is nearest. Whatever leaves the planner goes through here.
+
+use crate::plan::{TUMBLE_END, TUMBLE_START};
+use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::sql::sqlparser::parser::ParserError;
+
+/// Columns that are named when one is missing.
+const COLUMNS_MAX: usize = 20;
+
+/// What the planner says.
+pub fn planner(error: &DataFusionError) -> String {
+    match error {
+        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => {
+            planner(inner)
+        }
+        DataFusionError::Shared(inner) => planner(inner),
+        DataFusionError::Collection(all) => match all.first() {
+            Some(first) => planner(first),
+            None => "the statement cannot be planned".to_owned(),
+        },
+        DataFusionError::SQL(error, _) => parser(error),
+        DataFusionError::SchemaError(error, _) => schema(error),
+        DataFusionError::Plan(text) => plan(text),
+        DataFusionError::NotImplemented(text) => {
+            format!("not supported: {}", with_sql_types(first_sentence(text)))
+        }
+        DataFusionError::Internal(text) => format!(
+            "the planner cannot cope with this ({}); write it in another way",
+            with_sql_types(first_sentence(text))
+        ),
+        other => with_sql_types(first_sentence(&other.strip_backtrace())),
+    }
+}
+
+/// What the parser says.
+pub fn parser(error: &ParserError) -> String {
+    match error {
+        ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.clone(),
+        ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
+    }
+}
+
+fn schema(error: &SchemaError) -> String {
+    match error {
+        SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } => {
+            let mut known: Vec<&str> = valid_fields.iter().map(|it| it.name.as_str()).collect();
+            known.dedup();
+            let more = match known.len() > COLUMNS_MAX {
+                true => ", …",
+                false => "",
+            };
+            known.truncate(COLUMNS_MAX);
+            let name = &field.name;
+            match known.is_empty() {
+                true => format!("there is no column `{name}`"),
+                false => format!(
+                    "there is no column `{name}`; possible are {}{more}",
+                    known.join(", ")
+                ),
+            }
+        }
+        SchemaError::AmbiguousReference { field } => format!(
+            "column `{}` is in more than one relation; write relation.{}",
+            field.name, field.name
+        ),
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => format!(
+            "two columns are named `{}`; give one of them another name with AS",
+            plain(name)
+        ),
+    }
+}
+
+/// Texts of the planner that people meet, by how they begin.
+fn plan(text: &str) -> String {
+    if let Some(name) = between(text, "Invalid function '", "'") {
+        return format!("there is no function {name}");
+    }
+    if let Some(name) = between(text, "table '", "' not found") {
+        let name = name.rsplit('.').next().unwrap_or(name);
+        return format!(
+            "there is no source, table or view `{name}`; each is defined above those that read it"
+        );
+    }
+    if let Some(call) = between(
+        text,
+        "No function matches the given name and argument types '",
+        "'",
+    ) {
+        return no_such_arguments(call);
+    }
+    if text.starts_with("Projections require unique expression names") {
+        let name = between(text, "expression \"", "\" at position").map_or("", |it| it);
+        let name = name.rsplit(" AS ").next().unwrap_or(name);
+        return format!(
+            "two columns of the SELECT have one name (`{}`); give one of them another with AS",
+            plain(name)
+        );
+    }
+    if text.contains("must be in GROUP BY or an aggregate function")
+        || text.contains("must appear in the GROUP BY clause")
+    {
+        let name = between(text, "column \"", "\" must").map_or("a column", |it| it);
+        return format!(
+            "`{}` must be in GROUP BY, or inside an aggregate such as max(…)",
+            plain(name)
+        );
+    }
+    if let Some(rest) = text
+        .split_once("Cannot coerce arithmetic expression ")
+        .map(|it| it.1)
+    {
+        let operands = rest.split(" to valid types").next().unwrap_or(rest);
+        return format!(
+            "{} cannot be computed; CAST one side",
+            with_sql_types(operands)
+        );
+    }
+    with_sql_types(first_sentence(text))
+}
+
+/// `sum(Utf8)` as a sentence.
+fn no_such_arguments(call: &str) -> String {
+    match call.split_once('(') {
+        Some((TUMBLE_START | TUMBLE_END, _)) => {
+            "TUMBLE works on an event time, which is a TIMESTAMP".to_owned()
+        }
+        Some((name, types)) => {
+            let types = types.trim_end_matches(')');
+            match types.is_empty() {
+                true => format!("{name} needs arguments"),
+                false => format!(
+                    "{name} does not take {}; CAST the arguments, or see what {name} takes",
+                    with_sql_types(types)
+                ),
+            }
+        }
+        None => format!("{call} does not take these arguments"),
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let rest = text.split_once(before)?.1;
+    Some(rest.split_once(after)?.0)
+}
+
+/// Without what comes behind the first line, and without requests to report it elsewhere.
+fn first_sentence(text: &str) -> &str {
+    let line = text.lines().next().unwrap_or(text);
+    let line = line
+        .split(". This issue was likely caused")
+        .next()
+        .unwrap_or(line);
+    line.trim_start_matches("Error during planning: ")
+        .trim_end_matches('.')
+}
+
+/// A column's name without the relation it is of.
+fn plain(name: &str) -> String {
+    match name.split_once('.') {
+        Some((relation, column))
+            if relation.chars().all(|it| it.is_alphanumeric() || it == '_') =>
+        {
+            column.to_owned()
+        }
+        _ => name.to_owned(),
+    }
+}
+
+/// Arrow's names of types as those of SQL.
+fn with_sql_types(text: &str) -> String {
+    const NAMES: &[(&str, &str)] = &[
+        ("Timestamp(Microsecond, Some(\"UTC\"))", "TIMESTAMP"),
+        ("Timestamp(µs, \"UTC\")", "TIMESTAMP"),
+        ("Timestamp(ns)", "TIMESTAMP"),
+        ("LargeUtf8", "TEXT"),
+        ("Utf8View", "TEXT"),
+        ("Utf8", "TEXT"),
+        ("Float64", "DOUBLE"),
+        ("Float32", "REAL"),
+        ("UInt64", "BIGINT UNSIGNED"),
+        ("UInt32", "INT UNSIGNED"),
+        ("Int64", "BIGINT"),
+        ("Int32", "INT"),
+        ("Int16", "SMALLINT"),
+        ("Date32", "DATE"),
+        ("Interval(MonthDayNano)", "INTERVAL"),
+    ];
+    let named = NAMES.iter().fold(text.to_owned(), |text, (arrow, sql)| {
+        text.replace(arrow, sql)
+    });
+    named.replace("Boolean", "BOOLEAN")
+}
