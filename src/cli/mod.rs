@@ -6,6 +6,7 @@ mod command;
 mod demo;
 mod exit;
 mod generate;
+mod log;
 mod origin;
 mod query_limits;
 mod ranges;

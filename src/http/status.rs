@@ -1,7 +1,7 @@
 //! How the process is doing, as its coordinator tells it; health is asked, never guessed from here.
 
 use super::App;
-use crate::model::{Epoch, wall_ms};
+use crate::model::{Epoch, secret, wall_ms};
 use crate::source::{FileNote, Gap, Pace};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -58,6 +58,7 @@ pub struct Component {
     pub name: String,
     pub status: Health,
     /// What was seen, in words.
+    #[serde(serialize_with = "secret::serialize")]
     pub detail: String,
 }
 

@@ -29,6 +29,7 @@ pub use protocol::{Action, Commit, Next, Seen, app_id};
 pub use stage::{Staged, Stager, TableLayout, Told, Uploads};
 pub use table::{Change, Compaction, TableState};
 
+use crate::model::secret;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
@@ -142,8 +143,8 @@ impl Store {
     /// If the address has no known form or the folder cannot be made.
     pub fn open(uri: &str) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Address {
-            uri: uri.to_owned(),
-            reason,
+            uri: secret::redact(uri).into_owned(),
+            reason: secret::redact(&reason).into_owned(),
         };
         let remote = Url::parse(uri)
             .ok()
@@ -152,12 +153,19 @@ impl Store {
             if !url.path().ends_with('/') {
                 url.set_path(&format!("{}/", url.path()));
             }
+            if let Some(password) = url.password() {
+                secret::conceal(password);
+            }
             let options = std::env::vars()
                 .filter(|(key, _)| key.starts_with("AWS_"))
+                .inspect(|(key, value)| secret::conceal_if_secret(key, value))
                 .map(|(key, value)| (key.to_lowercase(), value));
             read_logs_at(url.scheme());
             let (objects, prefix) =
                 object_store::parse_url_opts(&url, options).map_err(|it| wrong(it.to_string()))?;
+            // From here on the address names the place; who may go there is known to the store.
+            let bare = url.set_password(None).and_then(|()| url.set_username(""));
+            debug_assert!(bare.is_ok() || url.host().is_none());
             let root: Arc<dyn ObjectStore> = Arc::from(objects);
             let objects: Arc<dyn ObjectStore> = Arc::new(object_store::prefix::PrefixStore::new(
                 Arc::clone(&root),
@@ -170,7 +178,11 @@ impl Store {
                 folder: None,
             });
         }
-        let folder = uri.strip_prefix("file://").unwrap_or(uri);
+        let folder = match uri.split_once("://") {
+            None => uri,
+            Some(("file", folder)) => folder,
+            Some(_) => return Err(wrong("its host or bucket is missing or wrong".to_owned())),
+        };
         std::fs::create_dir_all(folder).map_err(|it| wrong(it.to_string()))?;
         let folder = std::fs::canonicalize(folder).map_err(|it| wrong(it.to_string()))?;
         let objects =

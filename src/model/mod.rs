@@ -4,6 +4,7 @@
 //! its own, so that an epoch is never added to an offset and a signature needs no comment.
 
 mod exact;
+pub mod secret;
 mod value;
 
 pub use exact::{Bins, ExactSum, Moments, bin_of, merge_counts, sum_counts};

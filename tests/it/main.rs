@@ -16,4 +16,5 @@ mod page;
 mod program;
 mod refused;
 mod replay;
+mod secrets;
 mod verify;
