@@ -8,7 +8,8 @@ use super::settings::Settings;
 use super::sql::{self, Output};
 use super::{addresses, exit, generate, origin, ranges};
 use crate::coordinator::{Options, TICK_MS, growth, identity};
-use crate::http::{Access, HostPattern};
+use crate::http::{self, HostPattern};
+use crate::model::secret;
 use crate::plan::Dataflow;
 use crate::sql::query::answer_queries;
 use crate::supervise;
@@ -180,8 +181,12 @@ pub struct Serving {
 }
 
 impl Serving {
-    pub fn access(&self) -> Access {
-        Access::new(self.cors.clone(), self.allowed_host.clone())
+    pub fn http(&self) -> http::Settings {
+        http::Settings {
+            access: http::Access::new(self.cors.clone(), self.allowed_host.clone()),
+            saved_queries: self.saved_queries(),
+            limits: http::Limits::of(http::raise_descriptors()),
+        }
     }
 
     pub fn saved_queries(&self) -> Option<PathBuf> {
@@ -236,7 +241,7 @@ pub fn command_line() -> ExitCode {
                 .unwrap_or_else(|_| "tidelake=info,warn".into()),
         )
         .with_target(false)
-        .with_writer(std::io::stderr)
+        .with_writer(|| super::log::Redacted)
         // Whoever read our log may be gone; to complain of that on the same way would be a panic.
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
@@ -245,7 +250,7 @@ pub fn command_line() -> ExitCode {
     match start(cli.command, &settings) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", secret::redact(&format!("{error:#}")));
             ExitCode::from(exit::code(&error))
         }
     }
@@ -332,18 +337,9 @@ fn run(
             }
             runtime.block_on(async {
                 let listener = super::serve::listen(&serving.address()).await?;
-                let (access, saved) = (serving.access(), serving.saved_queries());
+                let settings = serving.http();
                 let limits = serving.queries.limits();
-                super::serve::run(
-                    dataflow,
-                    options,
-                    listener,
-                    access,
-                    saved,
-                    limits,
-                    Vec::new(),
-                )
-                .await
+                super::serve::run(dataflow, options, listener, settings, limits, Vec::new()).await
             })
         }
         Command::Up {

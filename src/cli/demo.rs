@@ -86,8 +86,7 @@ pub fn run(
             dataflow,
             options,
             listener,
-            serving.access(),
-            serving.saved_queries(),
+            serving.http(),
             serving.queries.limits(),
             vec![companion],
         );

@@ -3,8 +3,8 @@
 use crate::cluster;
 use crate::coordinator::{self, Committed, Ending, Pipeline};
 use crate::http::{
-    Access, App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status,
-    StatusSource, serve,
+    self, App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource,
+    serve,
 };
 use crate::model::{Epoch, Partition, wall_ms};
 use crate::plan::Dataflow;
@@ -14,7 +14,6 @@ use crate::supervise;
 use crate::view::Hub;
 use anyhow::Result;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -46,8 +45,7 @@ pub async fn run(
     dataflow: Dataflow,
     options: coordinator::Options,
     listener: TcpListener,
-    access: Access,
-    saved_queries: Option<PathBuf>,
+    settings: http::Settings,
     limits: Limits,
     companions: Vec<Companion>,
 ) -> Result<()> {
@@ -71,8 +69,7 @@ pub async fn run(
         queries,
         Arc::clone(&pipeline.dataflow),
         status,
-        access,
-        saved_queries,
+        settings,
     );
     let (stop, mut stopping) = watch::channel(false);
     let mut moved = pipeline.hub.subscribe();

@@ -6,11 +6,12 @@
 use super::App;
 use super::entry::{EntryReader, tail_table};
 use super::filter::{Filter, TIMES_US, quoted_name};
+use super::parameters::Parameters;
 use super::problem::Problem;
 use super::wire::type_name;
 use crate::model::{Value, iso_of_micros, rows_of_batch, value_at};
 use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN, TableSpec};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,9 +20,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 const ROWS_DEFAULT: usize = 500;
-const ROWS_MAX: usize = 5_000;
+pub const ROWS_MAX: usize = 5_000;
 const BUCKETS_DEFAULT: usize = 120;
-const BUCKETS_MAX: usize = 1_000;
+pub const BUCKETS_MAX: usize = 1_000;
 const VALUES_MAX: usize = 10;
 const SECOND_US: i64 = 1_000_000;
 /// Levels told apart; all others are one.
@@ -29,8 +30,6 @@ const LEVELS_MAX: usize = 10;
 const OTHER_LEVELS: &str = "OTHER";
 /// Columns whose frequent values are counted, as far as a table has them.
 const FACETS: [&str; 6] = ["level", "source", "endpoint", "path", "status", "method"];
-
-type Parameters = Query<HashMap<String, String>>;
 
 /// Stored records, newest first.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -135,7 +134,7 @@ impl Asked<'_> {
     }
 }
 
-fn asked<'a>(app: &'a App, query: &HashMap<String, String>) -> Result<Asked<'a>, Problem> {
+fn asked<'a>(app: &'a App, query: &Parameters) -> Result<Asked<'a>, Problem> {
     let missing = || {
         Problem::not_found(
             "no_log",
@@ -145,9 +144,9 @@ fn asked<'a>(app: &'a App, query: &HashMap<String, String>) -> Result<Asked<'a>,
     let (_, table) = tail_table(&app.dataflow).ok_or_else(missing)?;
     let schema = table.plan.schema();
     let time = table.event_time.ok_or_else(missing)?;
-    let (from, to) = super::time_range(query, 900 * SECOND_US)?;
+    let (from, to) = query.range(900 * SECOND_US)?;
     let filter = query
-        .get("where")
+        .text("where")
         .filter(|it| !it.trim().is_empty())
         .map(|it| Filter::parse(it, &schema).map_err(|it| Problem::bad_request("bad_filter", it)))
         .transpose()?;
@@ -162,14 +161,14 @@ fn asked<'a>(app: &'a App, query: &HashMap<String, String>) -> Result<Asked<'a>,
 
 pub async fn page(
     State(app): State<Arc<App>>,
-    Query(query): Parameters,
+    query: Parameters,
 ) -> Result<JsonBody<LogPage>, Problem> {
-    let limit = super::number(&query, "limit", ROWS_DEFAULT, ROWS_MAX)?.max(1);
+    let limit = query.count("limit").unwrap_or(ROWS_DEFAULT);
     let asked = asked(&app, &query)?;
     let (partition, offset) = (PARTITION_COLUMN, OFFSET_COLUMN);
     let time = quoted_name(&asked.time);
     let mut conditions = asked.conditions();
-    if let Some(cursor) = query.get("cursor").filter(|it| !it.is_empty()) {
+    if let Some(cursor) = query.text("cursor") {
         let place = place_of(cursor).ok_or_else(|| {
             Problem::bad_request("bad_cursor", "this cursor is not one of ours")
                 .hint("take next_cursor of the page before")
@@ -230,10 +229,10 @@ fn place_of(cursor: &str) -> Option<(i64, i64, i64)> {
 
 pub async fn summary(
     State(app): State<Arc<App>>,
-    Query(query): Parameters,
+    query: Parameters,
 ) -> Result<JsonBody<LogSummary>, Problem> {
     let began = std::time::Instant::now();
-    let buckets = super::number(&query, "buckets", BUCKETS_DEFAULT, BUCKETS_MAX)?.max(1);
+    let buckets = query.count("buckets").unwrap_or(BUCKETS_DEFAULT);
     let asked = asked(&app, &query)?;
     let schema = asked.table.plan.schema();
     let length = asked.to - asked.from;

@@ -7,6 +7,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -151,6 +152,44 @@ pub async fn prometheus(State(app): State<Arc<App>>) -> Response {
         "gauge",
         "Open event streams.",
         one(Some(app.stream_clients() as f64)),
+    );
+    family(
+        "sse_held_bytes",
+        "gauge",
+        "Texts of event streams that some reader has not taken yet, or another may still ask for.",
+        one(Some(app.shared.held_bytes() as f64)),
+    );
+    family(
+        "http_connections",
+        "gauge",
+        "Open connections.",
+        one(Some(app.connections.count() as f64)),
+    );
+    let counts = app.connections.counts();
+    let count = |it: &AtomicU64| one(Some(it.load(Ordering::Relaxed) as f64));
+    family(
+        "http_connections_closed_total",
+        "counter",
+        "Connections closed because they sent nothing in time, or to make room.",
+        count(&counts.closed),
+    );
+    family(
+        "http_connections_refused_total",
+        "counter",
+        "Connections for which there was no place.",
+        count(&counts.refused),
+    );
+    family(
+        "http_readers_cut_off_total",
+        "counter",
+        "Readers that took nothing for too long.",
+        count(&counts.stalled),
+    );
+    family(
+        "http_panics_total",
+        "counter",
+        "Requests and streams that ended with a panic.",
+        count(&counts.panics),
     );
     family(
         "workers",

@@ -1,9 +1,14 @@
 //! HTTP: the API, the event streams, the seed's endpoints, metrics, and the page.
 //!
-//! Handlers only read: live views from the hub, stored tables through ad-hoc SQL, health from whoever knows. Everything long runs elsewhere, so that
-//! health and metrics answer while a heavy query runs.
+//! Handlers only read: live views from the hub, stored tables through ad-hoc SQL, health from whoever knows. They run on threads of their own, and
+//! everything long runs elsewhere, so that health and metrics answer while a heavy query runs.
+//!
+//! ```text
+//! connection ──► may it ask (guard) ──► are its parameters right ──► handler ──► what browsers may do with the answer
+//! ```
 
 mod assets;
+mod connections;
 mod entry;
 mod extent;
 mod filter;
@@ -13,11 +18,13 @@ mod lake;
 mod logs;
 mod metrics;
 mod openapi;
+mod parameters;
 mod pipeline;
 mod problem;
 mod receipt;
 mod saved;
 mod seed;
+mod shared;
 mod sql;
 pub mod status;
 mod stream;
@@ -26,7 +33,9 @@ mod testing;
 mod topics;
 mod views;
 mod wire;
+mod work;
 
+pub use connections::{Limits, raise_descriptors};
 pub use guard::{Access, HostPattern};
 pub use openapi::document as openapi_document;
 pub use sql::{AnswerEnding, AnswerFormat, AnswerWriter};
@@ -39,15 +48,20 @@ use crate::sql::query::Queries;
 use crate::supervise;
 use crate::view::Hub;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, Method, header};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
+use connections::Connections;
+use futures::FutureExt;
 use problem::Problem;
-use std::collections::HashMap;
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 
@@ -58,6 +72,12 @@ const TRUNCATED_HEADER: &str = "tidelake-truncated";
 /// Tells whether a query was cancelled before it had all its rows.
 const PARTIAL_HEADER: &str = "tidelake-partial";
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// A body must be there by then.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// Threads that serve connections.
+const THREADS: usize = 2;
+/// Threads for work apart, and for files of the lake.
+const BLOCKING_THREADS_MAX: usize = 16;
 /// Open connections get this long after streams have said goodbye.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -75,6 +95,17 @@ pub struct App {
     clients: Arc<Semaphore>,
     ending: watch::Sender<bool>,
     requests: metrics::Requests,
+    connections: Arc<Connections>,
+    workers: work::Workers,
+    shared: shared::Shared,
+}
+
+/// How a server is set up.
+pub struct Settings {
+    pub access: Access,
+    /// Folder of saved queries, if there is one.
+    pub saved_queries: Option<PathBuf>,
+    pub limits: Limits,
 }
 
 impl App {
@@ -83,8 +114,7 @@ impl App {
         queries: Queries,
         dataflow: Arc<Dataflow>,
         status: Arc<dyn StatusSource>,
-        access: Access,
-        saved_queries: Option<PathBuf>,
+        settings: Settings,
     ) -> Arc<Self> {
         Arc::new(App {
             hub,
@@ -92,12 +122,15 @@ impl App {
             dataflow,
             status,
             started: Instant::now(),
-            access,
-            saved_queries: saved_queries.map(saved::Folder::new),
+            access: settings.access,
+            saved_queries: settings.saved_queries.map(saved::Folder::new),
             samples: pipeline::Samples::default(),
             clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
             ending: watch::Sender::new(false),
             requests: metrics::Requests::default(),
+            connections: Connections::new(settings.limits),
+            workers: work::Workers::default(),
+            shared: shared::Shared::default(),
         })
     }
 
@@ -144,37 +177,62 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/query", post(seed::query))
         .route("/events", get(seed::events))
         .fallback(assets::serve)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
         .with_state(app)
+}
+
+/// The threads that serve, which go away with their owner wherever that is.
+struct Threads(Option<tokio::runtime::Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Serves until told to stop; then streams say goodbye and the rest is drained.
 ///
 /// # Errors
-/// If the listener fails.
+/// If there are no threads to be had, or the listener fails.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     app: Arc<App>,
     mut shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_name("http")
+        .enable_all()
+        .build()?;
+    let listener = listener.into_std()?;
     let ending = app.ending.clone();
     let queries = app.queries.clone();
-    supervise::task("sampler", pipeline::sample(Arc::clone(&app)));
-    let (told, mut drained) = watch::channel(false);
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
-        let _ = shutdown.wait_for(|it| *it).await;
-        ending.send_replace(true);
-        queries.close();
-        told.send_replace(true);
-    });
-    let deadline = async {
-        let _ = drained.wait_for(|it| *it).await;
-        tokio::time::sleep(DRAIN).await;
+    let work = async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        supervise::task("sampler", pipeline::sample(Arc::clone(&app)));
+        let ending = app.ending.subscribe();
+        let routes = router(Arc::clone(&app));
+        connections::serve(listener, app, routes, ending).await;
+        Ok(())
+    };
+    let mut serving = supervise::task_on(runtime.handle(), "http", work);
+    let _threads = Threads(Some(runtime));
+    let ended = |it: Result<std::io::Result<()>, tokio::task::JoinError>| match it {
+        Ok(result) => result,
+        Err(error) => Err(std::io::Error::other(error)),
     };
     tokio::select! {
-        result = server.into_future() => result,
-        () = deadline => Ok(()),
+        result = &mut serving => return ended(result),
+        _ = shutdown.wait_for(|it| *it) => {}
+    }
+    ending.send_replace(true);
+    queries.close();
+    match tokio::time::timeout(DRAIN, serving).await {
+        Ok(result) => ended(result),
+        Err(_) => Ok(()),
     }
 }
 
@@ -182,7 +240,7 @@ pub async fn serve(
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
-    let matched = request.extensions().get::<axum::extract::MatchedPath>();
+    let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or_else(|| "page".to_owned(), |it| it.as_str().to_owned());
     let origin = request.headers().get(header::ORIGIN).cloned();
     let allowed = origin.filter(|it| app.access.allows_origin(it));
@@ -192,9 +250,9 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let mut response = match checked {
         Err(problem) => problem.into_response(),
         Ok(()) if method == Method::OPTIONS && allowed.is_some() => {
-            axum::http::StatusCode::NO_CONTENT.into_response()
+            StatusCode::NO_CONTENT.into_response()
         }
-        Ok(()) => next.run(request).await,
+        Ok(()) => answer(&app, &route, request, next).await,
     };
     app.requests
         .note(&method, &route, response.status(), began.elapsed());
@@ -215,52 +273,78 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     response
 }
 
-/// A number among the query's parameters, at most `max`.
-fn number(
-    query: &HashMap<String, String>,
-    name: &str,
-    default: usize,
-    max: usize,
-) -> Result<usize, Problem> {
-    match query.get(name).filter(|it| !it.is_empty()) {
-        None => Ok(default),
-        Some(text) => text.parse::<usize>().map(|it| it.min(max)).map_err(|_| {
-            Problem::bad_request(
-                "bad_parameter",
-                format!("{name}={text} is not a whole number"),
+/// The answer of a handler, or the problem that there is none: a wrong parameter, a body that does not come, a bug.
+async fn answer(app: &App, route: &str, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let request = match prepared(route, request).await {
+        Ok(request) => request,
+        Err(problem) => return problem.into_response(),
+    };
+    match caught(next.run(request)).await {
+        Ok(response) => problem::uniform(response).await,
+        Err(panic) => {
+            let id = uuid::Uuid::new_v4().to_string();
+            app.connections
+                .counts()
+                .panics
+                .fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%id, %method, route, "a request ended with a panic, which is a bug: {panic}");
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal_error",
+                "the request ran into a bug of this server",
             )
-            .hint(format!("between 0 and {max}"))
-        }),
+            .hint(format!("the server's log tells more of {id}"))
+            .with("id", id)
+            .into_response()
+        }
     }
 }
 
-/// A time among the query's parameters, in microseconds.
-fn time_parameter(query: &HashMap<String, String>, name: &str) -> Result<Option<i64>, Problem> {
-    match query.get(name).filter(|it| !it.is_empty()) {
-        None => Ok(None),
-        Some(text) => filter::time_of(text).map(Some).ok_or_else(|| {
-            Problem::bad_request("bad_parameter", format!("{name}={text} is not a time"))
-                .hint("write it as 2026-01-31T12:00:00Z or as milliseconds since 1970; between 1700 and 2262")
-        }),
-    }
+/// A request with its parameters read and its body here.
+async fn prepared(route: &str, request: Request) -> Result<Request, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default();
+    let parameters = openapi::read_parameters(&parts.method, route, query)?;
+    parts.extensions.insert(parameters);
+    let body = whole_body(body).await?;
+    Ok(Request::from_parts(parts, Body::from(body)))
 }
 
-/// The times `from` and `to` of a request, in microseconds: up to now if nothing is said, and so long before it.
-fn time_range(query: &HashMap<String, String>, length_us: i64) -> Result<(i64, i64), Problem> {
-    let now = i64::try_from(crate::model::wall_ms() * 1000).map_err(|_| {
-        Problem::new(
-            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-            "bad_clock",
-            "the clock of this machine is wrong",
-        )
-    })?;
-    let to = time_parameter(query, "to")?.unwrap_or(now);
-    let from = time_parameter(query, "from")?.unwrap_or(to - length_us);
-    match from < to {
-        true => Ok((from, to)),
-        false => Err(Problem::bad_request(
-            "bad_parameter",
-            "`from` must be before `to`",
+async fn whole_body(body: Body) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) => {
+            let is_long = std::error::Error::source(&error)
+                .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
+            Err(match is_long {
+                true => Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "body_too_large",
+                    format!("the body is longer than {BODY_BYTES_MAX} bytes"),
+                ),
+                false => Problem::bad_request("bad_body", "the body broke off"),
+            })
+        }
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_too_slow",
+            format!("the body was not there after {} s", BODY_WITHIN.as_secs()),
         )),
     }
 }
+
+/// What a future gives, or the words of its panic.
+async fn caught<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let words = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => match panic.downcast_ref::<&str>() {
+            Some(text) => (*text).to_owned(),
+            None => "it says nothing".to_owned(),
+        },
+    };
+    AssertUnwindSafe(future).catch_unwind().await.map_err(words)
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,14 +5,19 @@ use super::extent::Extent;
 use super::history::History;
 use super::lake::LakeTable;
 use super::logs::{LogPage, LogSummary, Record, Values};
+use super::parameters::{Kind, Parameter, Parameters};
 use super::pipeline::Pipeline;
+use super::problem::{FAILURES, Problem};
 use super::receipt::Receipt;
 use super::saved::{QueryToSave, SavedQueries};
+use super::{logs, seed, views};
+use axum::http::Method;
 use axum::response::Json as JsonBody;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
+use std::sync::LazyLock;
 
 /// A refused or failed request (RFC 9457).
 #[derive(Serialize, JsonSchema)]
@@ -123,7 +128,7 @@ struct Route {
     method: &'static str,
     path: &'static str,
     summary: &'static str,
-    parameters: &'static [(&'static str, &'static str)],
+    parameters: &'static [Parameter],
     body: Option<fn(&mut SchemaGenerator) -> Schema>,
     answer: Answer,
 }
@@ -138,20 +143,117 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-const FROM: (&str, &str) = ("from", "start, ISO 8601 or milliseconds since 1970");
-const TO: (&str, &str) = ("to", "end, not included; now if left out");
-const WHERE: (&str, &str) = (
+const fn parameter(name: &'static str, kind: Kind, about: &'static str) -> Parameter {
+    Parameter { name, kind, about }
+}
+
+const fn count(name: &'static str, least: usize, most: usize, about: &'static str) -> Parameter {
+    parameter(name, Kind::Count { least, most }, about)
+}
+
+const FROM: Parameter = parameter(
+    "from",
+    Kind::Time,
+    "start, ISO 8601 or milliseconds since 1970",
+);
+const TO: Parameter = parameter("to", Kind::Time, "end, not included; now if left out");
+const WHERE: Parameter = parameter(
     "where",
+    Kind::Text,
     "an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text')",
 );
-const PAGE: &[(&str, &str)] = &[
+const SINCE: Parameter = parameter(
+    "since",
+    Kind::Heard,
+    "id of the last frame, or its <generation>.<epoch>, to go on from",
+);
+const ROWS: &[Parameter] = &[
+    parameter("as_of", Kind::Epoch, "an earlier epoch"),
+    count("limit", 0, views::ROWS_MAX, "most rows"),
+];
+const CHANGES: &[Parameter] = &[
+    parameter("where", Kind::Text, "only rows for which it holds"),
+    parameter("hz", Kind::Rate, "frames a second"),
+    SINCE,
+];
+const STREAM: &[Parameter] = &[
+    parameter(
+        "topics",
+        Kind::Text,
+        "metrics, health, pipeline, tail, tail.<label>, view:<name>; separated by commas",
+    ),
+    parameter("hz", Kind::Rate, "frames of a view a second"),
+    parameter(
+        "where",
+        Kind::Text,
+        "filter of the topic tail; where.<topic> that of any other",
+    ),
+    parameter("where.", Kind::Text, "filter of a topic"),
+    parameter(
+        "since",
+        Kind::Heard,
+        "id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several",
+    ),
+    parameter("since.", Kind::Heard, "where to go on with a view"),
+];
+const HISTORY: &[Parameter] = &[FROM, TO, count("step", 1, 86_400, "seconds")];
+const PAGE: &[Parameter] = &[
     FROM,
     TO,
     WHERE,
-    ("limit", "most rows"),
-    ("cursor", "next_cursor of the page before"),
+    count("limit", 1, logs::ROWS_MAX, "most rows"),
+    parameter("cursor", Kind::Text, "next_cursor of the page before"),
 ];
-const SUMMARY: &[(&str, &str)] = &[FROM, TO, WHERE, ("buckets", "steps of time")];
+const SUMMARY: &[Parameter] = &[
+    FROM,
+    TO,
+    WHERE,
+    count("buckets", 1, logs::BUCKETS_MAX, "steps of time"),
+];
+
+/// The endpoints of older pages: they are not described, and what they take is read leniently.
+const OLDER: &[(&str, &[Parameter])] = &[
+    (
+        "/api/logs",
+        &[
+            count("limit", 0, seed::LOGS_MAX, "most entries"),
+            parameter("level", Kind::Text, "only this level"),
+            parameter("source", Kind::Text, "only this source"),
+            parameter("endpoint", Kind::Text, "only this endpoint"),
+        ],
+    ),
+    (
+        "/api/anomalies",
+        &[
+            count("limit", 0, seed::ANOMALIES_MAX, "most anomalies"),
+            parameter("since", Kind::Time, "only those that began at or after it"),
+            parameter("type", Kind::Text, "only this type"),
+            parameter("endpoint", Kind::Text, "only this endpoint"),
+        ],
+    ),
+];
+
+/// The parameters of a request as its route declares them.
+///
+/// # Errors
+/// Says which one is wrong. What no route takes is not looked at.
+pub fn read_parameters(method: &Method, path: &str, query: &str) -> Result<Parameters, Problem> {
+    static DECLARED: LazyLock<Vec<Route>> = LazyLock::new(routes);
+    if let Some((_, declared)) = OLDER.iter().find(|it| it.0 == path) {
+        return Parameters::read(declared, query, true);
+    }
+    let method = match method.as_str() {
+        "HEAD" => "GET",
+        other => other,
+    };
+    DECLARED
+        .iter()
+        .find(|it| it.path == path && it.method.eq_ignore_ascii_case(method))
+        .map_or_else(
+            || Ok(Parameters::default()),
+            |it| Parameters::read(it.parameters, query, false),
+        )
+}
 
 fn routes() -> Vec<Route> {
     let route = |method, path, summary, answer| Route {
@@ -166,7 +268,7 @@ fn routes() -> Vec<Route> {
     vec![
         route("get", "/api/v1/views", "The live views", Json(of::<Views>)),
         Route {
-            parameters: &[("as_of", "an earlier epoch"), ("limit", "most rows")],
+            parameters: ROWS,
             ..route(
                 "get",
                 "/api/v1/views/{view}",
@@ -175,14 +277,7 @@ fn routes() -> Vec<Route> {
             )
         },
         Route {
-            parameters: &[
-                ("where", "only rows for which it holds"),
-                ("hz", "frames a second, 0.1 to 30"),
-                (
-                    "since",
-                    "id of the last frame, or its <generation>.<epoch>, to go on from",
-                ),
-            ],
+            parameters: CHANGES,
             ..route(
                 "get",
                 "/api/v1/views/{view}/changes",
@@ -191,21 +286,7 @@ fn routes() -> Vec<Route> {
             )
         },
         Route {
-            parameters: &[
-                (
-                    "topics",
-                    "metrics, health, pipeline, tail, tail.<label>, view:<name>; separated by commas",
-                ),
-                ("hz", "frames of a view a second, 0.1 to 30"),
-                (
-                    "where",
-                    "filter of the topic tail; where.<topic> that of any other",
-                ),
-                (
-                    "since",
-                    "id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several",
-                ),
-            ],
+            parameters: STREAM,
             ..route(
                 "get",
                 "/api/v1/stream",
@@ -256,7 +337,7 @@ fn routes() -> Vec<Route> {
             Nothing,
         ),
         Route {
-            parameters: &[("from", "start"), ("to", "end"), ("step", "seconds")],
+            parameters: HISTORY,
             ..route(
                 "get",
                 "/api/v1/history",
@@ -372,9 +453,7 @@ fn operation(route: &Route, problem: &Schema, generator: &mut SchemaGenerator) -
     let text = json!({"type": "string"});
     let parameters: Vec<Json> = in_path
         .map(|it| json!({"name": it, "in": "path", "required": true, "schema": text}))
-        .chain(route.parameters.iter().map(|(name, description)| {
-            json!({"name": name, "in": "query", "description": description, "schema": text})
-        }))
+        .chain(route.parameters.iter().filter_map(Parameter::describe))
         .collect();
     let content = match &route.answer {
         Answer::Json(schema) => json!({"application/json": {"schema": schema(generator)}}),
@@ -388,12 +467,16 @@ fn operation(route: &Route, problem: &Schema, generator: &mut SchemaGenerator) -
             json!({"description": "the answer", "content": content}),
         ),
     };
+    let went_wrong = format!(
+        "what went wrong; a status of 500 or more that is no bug has one of the codes {}",
+        FAILURES.join(", ")
+    );
     let mut operation = json!({
         "summary": route.summary,
         "parameters": parameters,
         "responses": {
             code: done,
-            "default": {"description": "what went wrong", "content": {"application/problem+json": {"schema": problem}}},
+            "default": {"description": went_wrong, "content": {"application/problem+json": {"schema": problem}}},
         },
     });
     if let Some(body) = route.body {

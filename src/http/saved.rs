@@ -1,7 +1,7 @@
 //! Saved queries: one `.sql` file each in a folder, so that they can be edited, copied and kept under version control.
 //!
 //! A name becomes a file name, so only harmless characters are taken. A file is replaced as a whole: it is written beside
-//! and then renamed. Number and size are bounded, one request writes at a time, and no file is touched on a thread that serves others.
+//! and then renamed. Number and size are bounded, and one request writes at a time.
 
 use super::App;
 use super::problem::Problem;
@@ -59,7 +59,10 @@ pub struct Folder {
 
 pub async fn list(State(app): State<Arc<App>>) -> Result<JsonBody<SavedQueries>, Problem> {
     let folder = folder(&app)?;
-    apart(move || folder.list()).await.map(JsonBody)
+    app.workers
+        .apart(move || folder.list())
+        .await?
+        .map(JsonBody)
 }
 
 pub async fn save(
@@ -72,8 +75,9 @@ pub async fn save(
         Problem::bad_request("bad_body", format!("the body is not understood: {it}"))
             .hint("send {\"query\": \"SELECT …\"}")
     })?;
-    apart(move || folder.save(&name, &body.query))
-        .await
+    app.workers
+        .apart(move || folder.save(&name, &body.query))
+        .await?
         .map(|()| StatusCode::NO_CONTENT)
 }
 
@@ -82,26 +86,10 @@ pub async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let folder = folder(&app)?;
-    apart(move || folder.remove(&name))
-        .await
+    app.workers
+        .apart(move || folder.remove(&name))
+        .await?
         .map(|()| StatusCode::NO_CONTENT)
-}
-
-/// Does something with files on a thread that may wait for them.
-async fn apart<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "stopping",
-                "the server is shutting down",
-            )),
-        },
-    }
 }
 
 fn folder(app: &App) -> Result<Folder, Problem> {

@@ -5,7 +5,7 @@ mod tests;
 
 use super::App;
 use super::entry::EntryReader;
-use super::filter::time_of;
+use super::parameters::Parameters;
 use super::problem::Problem;
 use super::sql::rows_json;
 use super::status::Health;
@@ -14,8 +14,8 @@ use crate::model::{Row, Value, iso_of_micros};
 use crate::sql::query::QueryError;
 use arrow::datatypes::Schema;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
 use serde_json::{Map, Value as Json, json};
 use std::collections::HashMap;
@@ -29,13 +29,11 @@ const LAST_MINUTE_SECONDS: f64 = 61.0;
 const TOTALS: &str = "totals";
 
 const LOGS_DEFAULT: usize = 100;
-const LOGS_MAX: usize = 5_000;
+pub const LOGS_MAX: usize = 5_000;
 const ANOMALIES_DEFAULT: usize = 50;
-const ANOMALIES_MAX: usize = 1_000;
+pub const ANOMALIES_MAX: usize = 1_000;
 /// Anomalies scored at least so high are errors, others warnings.
 const ERROR_SCORE: f64 = 0.8;
-
-type Parameters = Query<HashMap<String, String>>;
 
 pub async fn health(State(app): State<Arc<App>>) -> Response {
     let status = app.status.status();
@@ -143,7 +141,8 @@ fn rounded(value: f64) -> f64 {
 /// The row of a view that has just one.
 fn only_row(app: &App, view: &str) -> Option<HashMap<String, Value>> {
     let schema = app.hub.view(view)?.schema;
-    let row = app.hub.snapshot(view)?.rows.into_iter().next()?.0;
+    let rows = app.hub.snapshot(view)?.rows;
+    let row = rows.iter().next()?.0.clone();
     Some(
         schema
             .fields()
@@ -154,18 +153,15 @@ fn only_row(app: &App, view: &str) -> Option<HashMap<String, Value>> {
     )
 }
 
-pub async fn logs(
-    State(app): State<Arc<App>>,
-    Query(query): Parameters,
-) -> Result<Response, Problem> {
-    let limit = super::number(&query, "limit", LOGS_DEFAULT, LOGS_MAX)?;
+pub async fn logs(State(app): State<Arc<App>>, query: Parameters) -> Result<Response, Problem> {
+    let limit = query.count("limit").unwrap_or(LOGS_DEFAULT);
     let Some(reader) = EntryReader::new(&app.dataflow) else {
         return Ok(JsonBody(json!([])).into_response());
     };
     let wanted = |name: &str, value: &str| {
         query
-            .get(name)
-            .is_none_or(|it| it.is_empty() || it.eq_ignore_ascii_case(value))
+            .text(name)
+            .is_none_or(|it| it.eq_ignore_ascii_case(value))
     };
     let mut entries = Vec::new();
     for batch in app.hub.tail_after(0).iter().filter(|it| reader.takes(it)) {
@@ -183,16 +179,10 @@ pub async fn logs(
 
 pub async fn anomalies(
     State(app): State<Arc<App>>,
-    Query(query): Parameters,
+    query: Parameters,
 ) -> Result<Response, Problem> {
-    let limit = super::number(&query, "limit", ANOMALIES_DEFAULT, ANOMALIES_MAX)?;
-    let since = match query.get("since").filter(|it| !it.is_empty()) {
-        None => None,
-        Some(text) => Some(time_of(text).ok_or_else(|| {
-            Problem::bad_request("bad_parameter", format!("since={text} is not a time"))
-                .hint("write it as 2026-01-31T12:00:00Z or as milliseconds since 1970")
-        })?),
-    };
+    let limit = query.count("limit").unwrap_or(ANOMALIES_DEFAULT);
+    let since = query.time("since");
     let (Some(info), Some(snapshot)) = (app.hub.view(ANOMALIES), app.hub.snapshot(ANOMALIES))
     else {
         return Ok(JsonBody(json!([])).into_response());
@@ -200,16 +190,13 @@ pub async fn anomalies(
     let at = |name: &str| info.schema.fields().find(name).map(|it| it.0);
     let (start, kind, endpoint) = (at("window_start"), at("anomaly_type"), at("endpoint"));
     let time = |row: &Row| start.and_then(|it| row.0[it].as_i64());
-    let wanted = |name: &str, column: Option<usize>, row: &Row| match query
-        .get(name)
-        .filter(|it| !it.is_empty())
-    {
+    let wanted = |name: &str, column: Option<usize>, row: &Row| match query.text(name) {
         None => true,
         Some(text) => column.is_some_and(
             |it| matches!(&row.0[it], Value::Text(value) if value.eq_ignore_ascii_case(text)),
         ),
     };
-    let mut rows: Vec<Row> = snapshot.rows.into_iter().map(|it| it.0).collect();
+    let mut rows: Vec<&Row> = snapshot.in_order().into_iter().map(|it| it.0).collect();
     rows.retain(|row| {
         wanted("type", kind, row)
             && wanted("endpoint", endpoint, row)
@@ -332,7 +319,10 @@ pub async fn query(State(app): State<Arc<App>>, body: Bytes) -> Response {
     }
 }
 
-pub async fn events(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let topics = topics::of_events(&app);
+/// Log entries, metrics and anomalies as they come; with `Last-Event-ID`, from there on.
+pub async fn events(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
+    let last = headers.get("last-event-id");
+    let last = last.and_then(|it| it.to_str().ok()).map(str::to_owned);
+    let topics = topics::of_events(&app, last.as_deref());
     stream::respond(app, topics, false)
 }

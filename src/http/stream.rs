@@ -1,14 +1,16 @@
 //! One server-sent event stream per client: topics that speak when they are due, or when the epoch has moved.
 //!
-//! A client costs a place (an epoch, a number in the tail) and the one frame it is being sent; nothing is queued for it. When it
-//! reads slowly it is asked less often, and what it missed arrives summed up. Streams end with `bye` when the server does.
+//! A client costs a place (an epoch, a number in the tail) and a reference to the one text it is being sent, which it shares with all who hear the
+//! same; nothing is queued for it. When it reads slowly it is asked less often, and what it missed arrives summed up. One that takes nothing at
+//! all is cut off with its connection. Streams end with `bye` when the server does.
 //!
 //! ```text
-//! due, or behind the epoch ──► topic writes frames ──► socket takes them ──► look again
+//! due, or behind the epoch ──► topic names its text ──► made once for all ──► socket takes it ──► look again
 //! ```
 
 use super::App;
 use super::problem::Problem;
+use super::shared::{Key, Make, Text};
 use crate::model::{Epoch, wall_ms};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -28,46 +30,60 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const RETRY_MS: u64 = 1_000;
 /// A topic that speaks once is not due again while anyone listens.
 pub const NEVER: Duration = Duration::from_secs(365 * 86_400);
+/// A text up to this length is copied behind its head, so that both are written at once.
+const COPIED_BYTES_MAX: usize = 2_048;
 
 /// What one part of a stream has to say.
 pub trait Topic: Send {
-    /// Speaks again after this long at the earliest.
-    fn every(&self) -> Duration;
+    /// How often it speaks. All topics of one pace are due at the same times, so that they say the same. One that follows the epoch has none.
+    fn every(&self) -> Option<Duration>;
     /// Whether there may be news at this epoch. Who says no is asked again when the epoch moves.
     fn is_behind(&self, _epoch: Epoch) -> bool {
         true
     }
-    /// Writes what is new.
-    fn speak(&mut self, app: &App, out: &mut Vec<Frame>);
+    /// What it says now.
+    fn ask(&mut self, app: &App, epoch: Epoch) -> Ask;
+    /// It was said.
+    fn said(&mut self, _app: &App, _text: &Text) {}
     /// Up to which epoch the client has heard of it, if that can be resumed from.
     fn heard(&self) -> Option<Epoch> {
         None
     }
-    /// How long after the start it speaks first.
-    fn delay(&self) -> Duration {
-        Duration::ZERO
+    /// The number of the newest batch of the tail the client has heard of, if it is about those.
+    fn batch(&self) -> Option<u64> {
+        None
+    }
+    /// Whether it waits for its pace before it speaks first.
+    fn waits(&self) -> bool {
+        false
     }
 }
 
-/// One event before it has its id.
-#[derive(Debug)]
-pub struct Frame {
-    pub event: Kind,
-    /// One line.
-    pub data: String,
+/// A text by its name, and how it is made if it was not yet.
+pub enum Ask {
+    Text(Key, Make),
+    /// All rows of a view, and how the text goes on behind them.
+    Snapshot {
+        topic: Arc<str>,
+        view: Arc<str>,
+        make: Make,
+        event: &'static str,
+        end: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// An event with a name and an id; the text is its data, one line.
     Named(&'static str),
-    Unnamed,
-    Comment,
+    /// Lines as they are sent.
+    Whole,
 }
 
 struct Client {
     app: Arc<App>,
     topics: Vec<(Instant, Box<dyn Topic>)>,
-    pending: VecDeque<String>,
+    pending: VecDeque<Bytes>,
     moved: watch::Receiver<Epoch>,
     ending: watch::Receiver<bool>,
     /// Whether frames carry names and ids, and the server says goodbye.
@@ -92,14 +108,18 @@ pub fn respond(
             .hint("close other tabs, or subscribe to several topics on one stream: /api/v1/stream?topics=…")
     })?;
     let now = Instant::now();
+    let first_due = |it: &dyn Topic| match it.every() {
+        Some(every) if it.waits() => now + every,
+        Some(_) | None => now,
+    };
     let client = Client {
         moved: app.hub.subscribe(),
         ending: app.ending.subscribe(),
         topics: topics
             .into_iter()
-            .map(|it| (now + it.delay(), it))
+            .map(|it| (first_due(it.as_ref()), it))
             .collect(),
-        pending: VecDeque::from([format!("retry: {RETRY_MS}\n\n")]),
+        pending: VecDeque::from([Bytes::from(format!("retry: {RETRY_MS}\n\n"))]),
         contract,
         heartbeat_due: now + HEARTBEAT,
         number: 0,
@@ -124,25 +144,21 @@ pub fn respond(
 impl Client {
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         loop {
-            if let Some(text) = self.pending.pop_front() {
-                return Some((Ok(text.into()), self));
+            if let Some(piece) = self.pending.pop_front() {
+                return Some((Ok(piece), self));
             }
             if self.ended {
                 return None;
             }
             if *self.ending.borrow_and_update() {
-                self.ended = true;
-                if self.contract {
-                    let data = json!({"reason": "the server is shutting down"}).to_string();
-                    self.add(Frame {
-                        event: Kind::Named("bye"),
-                        data,
-                    });
-                }
+                self.end();
                 continue;
             }
             let epoch = *self.moved.borrow_and_update();
-            let (wake, waits) = self.speak(epoch);
+            let Ok((wake, waits)) = self.speak(epoch).await else {
+                self.end();
+                continue;
+            };
             if !self.pending.is_empty() {
                 continue;
             }
@@ -154,36 +170,79 @@ impl Client {
         }
     }
 
+    fn end(&mut self) {
+        self.ended = true;
+        if self.contract {
+            let data = json!({"reason": "the server is shutting down"}).to_string();
+            self.add_named("bye", &data);
+        }
+    }
+
     /// Lets all topics speak that are due; tells when the next one is, and whether one waits for the epoch to move.
-    fn speak(&mut self, epoch: Epoch) -> (Instant, bool) {
+    async fn speak(&mut self, epoch: Epoch) -> Result<(Instant, bool), Problem> {
         let now = Instant::now();
         let (mut wake, mut waits) = (now + NEVER, false);
-        let mut frames = Vec::new();
+        let mut spoken = Vec::new();
         for (due, topic) in &mut self.topics {
             if *due <= now {
                 if !topic.is_behind(epoch) {
                     waits = true;
                     continue;
                 }
-                topic.speak(&self.app, &mut frames);
-                *due = now + topic.every();
+                spoken.push(Self::text_of(&self.app, topic.as_mut(), epoch).await?);
+                match topic.every() {
+                    Some(every) => *due = next_turn(&self.app, every),
+                    // It is asked again once this has been sent.
+                    None => waits = true,
+                }
             }
-            wake = wake.min(*due);
+            if topic.every().is_some() {
+                wake = wake.min(*due);
+            }
+        }
+        for (text, event, end) in spoken {
+            self.add(&text, event, end);
+        }
+        if !self.contract && !self.pending.is_empty() {
+            self.add_place();
         }
         if self.contract {
             if self.heartbeat_due <= now {
                 self.heartbeat_due = now + HEARTBEAT;
-                frames.push(Frame {
-                    event: Kind::Named("heartbeat"),
-                    data: heartbeat(self.heard()),
-                });
+                let data = heartbeat(self.heard());
+                self.add_named("heartbeat", &data);
             }
             wake = wake.min(self.heartbeat_due);
         }
-        for frame in frames {
-            self.add(frame);
-        }
-        (wake, waits)
+        Ok((wake, waits))
+    }
+
+    /// What a topic says, as which event, and how it ends.
+    async fn text_of(
+        app: &Arc<App>,
+        topic: &mut dyn Topic,
+        epoch: Epoch,
+    ) -> Result<(Arc<Text>, Option<Kind>, String), Problem> {
+        let (text, event, end) = match topic.ask(app, epoch) {
+            Ask::Text(key, make) => {
+                let text = app.shared.text(app, key, make).await?;
+                let event = text.event;
+                (text, event, "\n\n".to_owned())
+            }
+            Ask::Snapshot {
+                topic,
+                view,
+                make,
+                event,
+                end,
+            } => {
+                let text = app.shared.snapshot(app, &topic, &view, make).await?;
+                let event = text.event.map(|_| Kind::Named(event));
+                (text, event, format!("{end}\n\n"))
+            }
+        };
+        topic.said(app, &text);
+        Ok((text, event, end))
     }
 
     /// What the client can resume from: the oldest of what it heard.
@@ -192,20 +251,67 @@ impl Client {
         oldest.unwrap_or_else(|| *self.moved.borrow())
     }
 
-    fn add(&mut self, frame: Frame) {
-        self.number += 1;
-        let Frame { event, data } = frame;
-        let text = match event {
-            Kind::Named(name) => format!(
-                "id: {}.{}\nevent: {name}\ndata: {data}\n\n",
-                self.app.hub.heard(self.heard()),
-                self.number
-            ),
-            Kind::Unnamed => format!("data: {data}\n\n"),
-            Kind::Comment => format!(": {data}\n\n"),
-        };
-        self.pending.push_back(text);
+    fn add(&mut self, text: &Text, event: Option<Kind>, end: String) {
+        match event {
+            None => {}
+            Some(Kind::Whole) => self.pending.extend(text.pieces.iter().cloned()),
+            Some(Kind::Named(name)) => {
+                let mut head = self.head(name);
+                match text.pieces.as_slice() {
+                    [only] if only.len() <= COPIED_BYTES_MAX => {
+                        let mut frame = Vec::with_capacity(head.len() + only.len() + end.len());
+                        frame.extend_from_slice(head.as_bytes());
+                        frame.extend_from_slice(only);
+                        frame.extend_from_slice(end.as_bytes());
+                        self.pending.push_back(frame.into());
+                    }
+                    pieces => {
+                        self.pending.push_back(std::mem::take(&mut head).into());
+                        self.pending.extend(pieces.iter().cloned());
+                        self.pending.push_back(end.into());
+                    }
+                }
+            }
+        }
     }
+
+    /// What a client of the older stream comes back with: an id by itself, behind all that was said by then.
+    fn add_place(&mut self) {
+        let batches = self.topics.iter().filter_map(|it| it.1.batch());
+        let batch = batches.min().unwrap_or(0);
+        let id = format!("id: {}.{batch}\n\n", self.app.hub.heard(self.heard()));
+        self.pending.push_back(id.into());
+    }
+
+    fn add_named(&mut self, name: &str, data: &str) {
+        let frame = format!("{}{data}\n\n", self.head(name));
+        self.pending.push_back(frame.into());
+    }
+
+    fn head(&mut self, name: &str) -> String {
+        self.number += 1;
+        format!(
+            "id: {}.{}\nevent: {name}\ndata: ",
+            self.app.hub.heard(self.heard()),
+            self.number
+        )
+    }
+}
+
+/// Which turn of a pace it is, counted since the server's start.
+pub fn turn(app: &App, every: Duration) -> u64 {
+    let turn = app.started.elapsed().as_micros() / every.as_micros().max(1);
+    u64::try_from(turn).unwrap_or(u64::MAX)
+}
+
+/// When the next turn of a pace begins.
+fn next_turn(app: &App, every: Duration) -> Instant {
+    let next = turn(app, every).saturating_add(1);
+    let micros = u64::try_from(every.as_micros()).map_or(u64::MAX, |it| it.saturating_mul(next));
+    let start = Instant::from_std(app.started);
+    start
+        .checked_add(Duration::from_micros(micros))
+        .unwrap_or_else(|| Instant::now() + NEVER)
 }
 
 fn heartbeat(epoch: Epoch) -> String {
@@ -213,3 +319,6 @@ fn heartbeat(epoch: Epoch) -> String {
         crate::model::iso_of_micros(i64::try_from(wall_ms()).unwrap_or_default() * 1000);
     json!({"epoch": epoch, "as_of": epoch.iso(), "server_time": server_time}).to_string()
 }
+
+#[cfg(test)]
+mod tests;

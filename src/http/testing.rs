@@ -1,9 +1,9 @@
 //! What handlers share, for tests: views that stay as they are, no lake, and nothing to tell of the process.
 
-use super::{Access, App, Status, StatusSource};
+use super::{Access, App, Limits, Settings, Status, StatusSource};
 use crate::model::{Epoch, Row};
 use crate::plan::Dataflow;
-use crate::sql::query::{Lake, Limits, Queries};
+use crate::sql::query::{Lake, Limits as QueryLimits, Queries};
 use crate::view::{Hub, Part, ViewInfo};
 use arrow::datatypes::{Field, Schema};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 /// What handlers share, over these views, given by name, columns and rows, at epoch 100.
 pub fn app_of(views: Vec<(&str, Vec<Field>, Vec<Row>)>, dataflow: Dataflow) -> Arc<App> {
-    app_with(views, dataflow, Access::default(), None)
+    app_with(views, dataflow, Access::default(), None, Limits::of(1_024))
 }
 
 /// The same, with settings about who may ask, and a folder of saved queries.
@@ -24,6 +24,7 @@ pub fn app_with(
     dataflow: Dataflow,
     access: Access,
     saved_queries: Option<PathBuf>,
+    limits: Limits,
 ) -> Arc<App> {
     let mut infos = Vec::new();
     let mut changes = Vec::new();
@@ -48,9 +49,9 @@ pub fn app_with(
         Arc::clone(&hub),
         Arc::clone(&dataflow),
         Lake::default(),
-        Limits {
+        QueryLimits {
             spares: 0,
-            ..Limits::default()
+            ..QueryLimits::default()
         },
     )
     .expect("threads can be had");
@@ -59,8 +60,11 @@ pub fn app_with(
         queries,
         dataflow,
         Arc::new(NoStatus),
-        access,
-        saved_queries,
+        Settings {
+            access,
+            saved_queries,
+            limits,
+        },
     )
 }
 
@@ -96,6 +100,12 @@ impl Server {
         Server { address, stop }
     }
 
+    /// One that somebody else has started.
+    pub fn at(address: SocketAddr) -> Server {
+        let stop = watch::Sender::new(false);
+        Server { address, stop }
+    }
+
     /// Sends these lines as a request head, with `host` unless there is one, and a body.
     pub async fn ask(&self, head: &str, body: &str) -> Reply {
         let mut lines: Vec<String> = head.lines().map(|it| it.trim().to_owned()).collect();
@@ -110,9 +120,16 @@ impl Server {
         let mut stream = TcpStream::connect(self.address).await.expect("it listens");
         stream.write_all(text.as_bytes()).await.expect("it reads");
         let mut answer = Vec::new();
-        // Nobody needs all of an event stream.
-        let _ = (&mut stream).take(1 << 20).read_to_end(&mut answer).await;
+        while stream.read_buf(&mut answer).await.is_ok_and(|it| it != 0) {
+            // A stream does not end by itself.
+            let is_stream = Reply::parse(&answer)
+                .is_some_and(|it| it.header("content-type") == "text/event-stream");
+            if is_stream {
+                break;
+            }
+        }
         Reply::parse(&answer)
+            .unwrap_or_else(|| panic!("no answer: {}", String::from_utf8_lossy(&answer)))
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -127,9 +144,9 @@ impl Drop for Server {
 }
 
 impl Reply {
-    fn parse(answer: &[u8]) -> Reply {
-        let end = answer.windows(4).position(|it| it == b"\r\n\r\n");
-        let end = end.unwrap_or_else(|| panic!("no answer: {}", String::from_utf8_lossy(answer)));
+    /// Nothing before its head is complete.
+    fn parse(answer: &[u8]) -> Option<Reply> {
+        let end = answer.windows(4).position(|it| it == b"\r\n\r\n")?;
         let head = String::from_utf8_lossy(&answer[..end]).into_owned();
         let mut lines = head.lines();
         let status = lines
@@ -139,11 +156,11 @@ impl Reply {
             let (name, value) = it.split_once(": ")?;
             Some((name.to_lowercase(), value.to_owned()))
         };
-        Reply {
+        Some(Reply {
             status: status.expect("a status line"),
             headers: lines.filter_map(header).collect(),
             body: answer[end + 4..].to_vec(),
-        }
+        })
     }
 
     pub fn header(&self, name: &str) -> &str {

@@ -2,34 +2,49 @@
 //!
 //! A view's topic is the same code for a first connection, a resumed one and a slow one: it knows the epoch the client is at,
 //! and asks the hub for the sum of what came since. Only when the hub no longer knows, the client gets all rows again.
+//!
+//! Clients of one pace speak at the same epochs, so those who keep up are at the same place and share each text.
+
+mod older;
+
+pub use older::of_events;
 
 use super::App;
 use super::entry::{Entry, EntryReader, passes};
 use super::filter::Filter;
-use super::stream::{Frame, Kind, NEVER, Topic};
+use super::shared::{Key, Text, Writer};
+use super::stream::{Ask, Kind, Topic, turn};
 use super::wire::RowWriter;
 use super::{seed, status};
 use crate::model::{Epoch, Row};
 use crate::view::{Heard, Since, TailBatch, ViewInfo};
 use serde_json::{Value as Json, json};
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Most rows of the tail in a frame.
 const TAIL_ROWS_MAX: usize = 100;
 const TAIL_EVERY: Duration = Duration::from_millis(200);
-/// The seed's stream shows at most so many log entries per `TAIL_EVERY`: 50 a second.
-const LOG_ROWS_MAX: usize = 10;
 
 /// Snapshot, then changes, of one view.
 pub struct ViewTopic {
-    name: String,
-    writer: RowWriter,
-    filter: Option<Filter>,
-    every: Duration,
+    /// The view with its filter, as others may have it too.
+    topic: Arc<str>,
+    rows: Arc<Rows>,
+    every_ms: u64,
     at: Option<Heard>,
+    /// Why the client must begin again.
+    lost: Option<String>,
     /// Resumed at an epoch that has not been checked yet.
     resumed: bool,
+}
+
+/// How rows of a view are written.
+struct Rows {
+    view: Arc<str>,
+    writer: RowWriter,
+    filter: Option<Filter>,
 }
 
 impl ViewTopic {
@@ -39,117 +54,150 @@ impl ViewTopic {
         every: Duration,
         since: Option<Heard>,
     ) -> Self {
-        let writer = RowWriter::new(&info.schema);
+        let text = filter.as_ref().map_or("", |it| it.text.as_str());
         ViewTopic {
-            name: info.name.clone(),
-            writer,
-            filter,
-            every,
+            topic: format!("view:{}?{text}", info.name).into(),
+            rows: Arc::new(Rows {
+                view: info.name.as_str().into(),
+                writer: RowWriter::new(&info.schema),
+                filter,
+            }),
+            every_ms: u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1),
             at: since,
+            lost: None,
             resumed: since.is_some(),
         }
     }
+}
 
+impl Rows {
     fn passes(&self, row: &Row) -> bool {
         self.filter.as_ref().is_none_or(|it| it.matches(row))
     }
 
-    fn head(&self, app: &App, epoch: Epoch) -> String {
-        let mut text = format!(
+    fn head(&self, app: &App, epoch: Epoch, out: &mut String) {
+        let _ = write!(
+            out,
             "{{\"view\":{},\"epoch\":{epoch},\"as_of\":\"{}\",\"generation\":{}",
-            Json::from(self.name.as_str()),
+            Json::from(self.view.as_ref()),
             epoch.iso(),
             app.hub.generation()
         );
         if let Some(filter) = &self.filter {
-            let _ = write!(text, ",\"where\":{}", Json::from(filter.text.as_str()));
+            let _ = write!(out, ",\"where\":{}", Json::from(filter.text.as_str()));
         }
-        text
     }
 
-    fn all_rows(
-        &mut self,
-        app: &App,
-        event: &'static str,
-        reason: Option<&str>,
-        out: &mut Vec<Frame>,
-    ) {
-        let Some(snapshot) = app.hub.snapshot(&self.name) else {
-            return;
+    /// All rows; how the text ends is for who says it.
+    fn all(&self, app: &App) -> Text {
+        let Some(snapshot) = app.hub.snapshot(&self.view) else {
+            return Text::default();
         };
-        let rows = snapshot
-            .rows
-            .iter()
-            .filter(|it| self.passes(&it.0))
-            .map(|it| (&it.0, it.1));
-        let mut data = self.head(app, snapshot.epoch);
-        let _ = write!(
-            data,
-            ",\"columns\":{},\"rows\":{}",
-            self.writer.columns(),
-            self.writer.array(rows)
-        );
-        if let Some(reason) = reason {
-            let _ = write!(data, ",\"reason\":{}", Json::from(reason));
+        let mut out = Writer::default();
+        self.head(app, snapshot.epoch, out.piece());
+        let _ = write!(out, ",\"columns\":{},\"rows\":[", self.writer.columns());
+        let mut is_first = true;
+        let rows = snapshot.in_order().into_iter();
+        for (row, count) in rows.filter(|it| self.passes(it.0)) {
+            for _ in 0..count {
+                let piece = out.piece();
+                if !std::mem::take(&mut is_first) {
+                    piece.push(',');
+                }
+                self.writer.write(row, piece);
+            }
         }
-        data.push('}');
-        self.at = Some(app.hub.heard(snapshot.epoch));
-        out.push(Frame {
-            event: Kind::Named(event),
-            data,
-        });
+        out.piece().push(']');
+        out.text(Kind::Named("snapshot"), snapshot.epoch)
+    }
+
+    /// The sum of what came after an epoch, up to another; no event if nothing of it passes.
+    fn changes(&self, app: &App, from: Epoch, to: Epoch) -> Text {
+        let (changes, epochs) = match app.hub.since(&self.view, from, to) {
+            Some(Since::Changes { changes, epochs }) => (changes, epochs),
+            Some(Since::TooOld) | None => {
+                return Text {
+                    lost: true,
+                    ..Text::default()
+                };
+            }
+        };
+        let mut out = Writer::default();
+        self.head(app, to, out.piece());
+        out.piece().push_str(",\"changes\":[");
+        let mut is_first = true;
+        for (row, diff) in changes.iter().filter(|it| self.passes(&it.0)) {
+            let piece = out.piece();
+            if !std::mem::take(&mut is_first) {
+                piece.push(',');
+            }
+            let _ = write!(piece, "{{\"diff\":{diff},\"row\":");
+            self.writer.write(row, piece);
+            piece.push('}');
+        }
+        if is_first {
+            return Text {
+                epoch: to,
+                ..Text::default()
+            };
+        }
+        let _ = write!(out, "],\"conflated\":{epochs}}}");
+        out.text(Kind::Named("changes"), to)
     }
 }
 
 impl Topic for ViewTopic {
-    fn every(&self) -> Duration {
-        self.every
+    fn every(&self) -> Option<Duration> {
+        None
     }
 
+    /// Its turn comes when the epoch enters the next stretch of its pace: for all clients of that pace at once.
     fn is_behind(&self, epoch: Epoch) -> bool {
-        self.resumed || self.at.is_none_or(|at| at.epoch < epoch)
+        let turn = |it: Epoch| it.0 / self.every_ms;
+        self.resumed
+            || self
+                .at
+                .is_none_or(|it| it.epoch < epoch && turn(it.epoch) < turn(epoch))
     }
 
-    fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
+    fn ask(&mut self, app: &App, epoch: Epoch) -> Ask {
         self.resumed = false;
-        let Some(at) = self.at else {
-            return self.all_rows(app, "snapshot", None, out);
-        };
-        match app.hub.since_heard(&self.name, at) {
-            None => {}
-            Some(Since::TooOld) => {
-                let reason = match at.generation == app.hub.generation() {
+        let rows = Arc::clone(&self.rows);
+        if let Some(at) = self.at {
+            if !app.hub.reaches(&rows.view, at) {
+                self.lost = Some(match at.generation == app.hub.generation() {
                     true => format!("changes since epoch {} are no longer kept", at.epoch),
                     false => format!("epoch {} is of an earlier run", at.epoch),
-                };
-                self.all_rows(app, "reset", Some(&reason), out);
-            }
-            Some(Since::Changes {
-                epoch,
-                changes,
-                epochs,
-            }) => {
-                self.at = Some(app.hub.heard(epoch));
-                let mut data = self.head(app, epoch);
-                data.push_str(",\"changes\":[");
-                let start = data.len();
-                for (row, diff) in changes.iter().filter(|it| self.passes(&it.0)) {
-                    if data.len() != start {
-                        data.push(',');
-                    }
-                    let _ = write!(data, "{{\"diff\":{diff},\"row\":");
-                    self.writer.write(row, &mut data);
-                    data.push('}');
-                }
-                if data.len() == start {
-                    return;
-                }
-                let _ = write!(data, "],\"conflated\":{epochs}}}");
-                out.push(Frame {
-                    event: Kind::Named("changes"),
-                    data,
                 });
+            } else {
+                let key = Key {
+                    topic: Arc::clone(&self.topic),
+                    from: at.epoch.0,
+                    to: epoch.0,
+                    more: 0,
+                };
+                let from = at.epoch;
+                return Ask::Text(key, Box::new(move |app| rows.changes(app, from, epoch)));
             }
+        }
+        let (event, end) = match self.lost.take() {
+            None => ("snapshot", "}".to_owned()),
+            Some(reason) => ("reset", format!(",\"reason\":{}}}", Json::from(reason))),
+        };
+        Ask::Snapshot {
+            topic: Arc::clone(&self.topic),
+            view: Arc::clone(&self.rows.view),
+            make: Box::new(move |app| rows.all(app)),
+            event,
+            end,
+        }
+    }
+
+    fn said(&mut self, app: &App, text: &Text) {
+        match text.lost {
+            // Asked again, it finds out why.
+            true => self.resumed = true,
+            false => self.at = Some(app.hub.heard(text.epoch)),
         }
     }
 
@@ -160,38 +208,68 @@ impl Topic for ViewTopic {
 
 /// The newest records, sampled evenly when there are too many to read.
 pub struct TailTopic {
-    /// The name under which it was asked for, told in every frame.
-    topic: String,
-    reader: EntryReader,
-    filter: Option<Filter>,
-    place: TailPlace,
+    /// The name under which it was asked for, told in every frame, with the filter.
+    key: Arc<str>,
+    lines: Arc<Lines>,
+    at: u64,
     /// Nothing was said yet.
     silent: bool,
 }
 
+struct Lines {
+    topic: String,
+    reader: EntryReader,
+    filter: Option<Filter>,
+}
+
 impl TailTopic {
     pub fn new(topic: &str, reader: EntryReader, filter: Option<Filter>) -> Self {
+        let text = filter.as_ref().map_or("", |it| it.text.as_str());
         TailTopic {
-            topic: topic.to_owned(),
-            reader,
-            filter,
-            place: TailPlace { number: 0 },
+            key: format!("{topic}?{text}").into(),
+            lines: Arc::new(Lines {
+                topic: topic.to_owned(),
+                reader,
+                filter,
+            }),
+            at: 0,
             silent: true,
         }
     }
 }
 
 impl Topic for TailTopic {
-    fn every(&self) -> Duration {
-        TAIL_EVERY
+    fn every(&self) -> Option<Duration> {
+        Some(TAIL_EVERY)
     }
 
-    fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        let first = self.silent;
-        let news = self.place.news(app, &self.reader, self.filter.as_ref());
+    fn ask(&mut self, app: &App, _epoch: Epoch) -> Ask {
+        let (from, to, first) = (self.at, app.hub.tail_number(), self.silent);
+        let lines = Arc::clone(&self.lines);
+        let key = Key {
+            topic: Arc::clone(&self.key),
+            from,
+            to,
+            more: u64::from(first),
+        };
+        Ask::Text(key, Box::new(move |app| lines.text(app, from, to, first)))
+    }
+
+    fn said(&mut self, _app: &App, text: &Text) {
+        self.at = text.number;
+        self.silent = false;
+    }
+}
+
+impl Lines {
+    fn text(&self, app: &App, from: u64, to: u64, first: bool) -> Text {
+        let news = News::between(app, from, to, &self.reader, self.filter.as_ref());
         // The first frame is there even if it is empty: it echoes the filter.
-        if news.matched == 0 && news.unseen == 0 && !std::mem::take(&mut self.silent) {
-            return;
+        if news.matched == 0 && news.unseen == 0 && !first {
+            return Text {
+                number: to,
+                ..Text::default()
+            };
         }
         // To begin with: the newest ones, and nothing counts as dropped.
         let shown = match first {
@@ -227,19 +305,16 @@ impl Topic for TailTopic {
                 json!(if first { 0 } else { news.unseen }),
             );
         }
-        out.push(Frame {
-            event: Kind::Named("tail"),
-            data: frame.to_string(),
-        });
+        let mut out = Writer::default();
+        let _ = write!(out, "{frame}");
+        Text {
+            number: to,
+            ..out.text(Kind::Named("tail"), news.epoch)
+        }
     }
 }
 
-/// How far the tail has been read.
-struct TailPlace {
-    number: u64,
-}
-
-/// Records of the tail since a place.
+/// Records of the tail between two places.
 struct News {
     batches: Vec<TailBatch>,
     /// Batch and row of each record that passes.
@@ -251,11 +326,16 @@ struct News {
     unseen: u64,
 }
 
-impl TailPlace {
-    fn news(&mut self, app: &App, reader: &EntryReader, filter: Option<&Filter>) -> News {
-        let mut batches = app.hub.tail_after(self.number);
-        self.number = batches.last().map_or(self.number, |it| it.number);
-        batches.retain(|it| reader.takes(it));
+impl News {
+    fn between(
+        app: &App,
+        from: u64,
+        to: u64,
+        reader: &EntryReader,
+        filter: Option<&Filter>,
+    ) -> News {
+        let mut batches = app.hub.tail_after(from);
+        batches.retain(|it| it.number <= to && reader.takes(it));
         let rows =
             |(at, batch): (usize, &TailBatch)| (0..batch.rows.num_rows()).map(move |row| (at, row));
         let mut places: Vec<(usize, usize)> = batches.iter().enumerate().flat_map(rows).collect();
@@ -275,9 +355,7 @@ impl TailPlace {
             unseen,
         }
     }
-}
 
-impl News {
     fn entry(&self, reader: &EntryReader, place: (usize, usize)) -> Entry {
         reader.read(&self.batches[place.0].rows, place.1)
     }
@@ -291,173 +369,68 @@ fn sample<T: Copy>(all: &[T], count: usize) -> Vec<T> {
     }
 }
 
-/// The event `metrics`.
-pub struct MetricsTopic;
+/// A topic that tells the state of the process: the same to all who listen.
+pub struct StateTopic {
+    key: Arc<str>,
+    every: Duration,
+    waits: bool,
+    text: fn(&App) -> Text,
+}
 
-impl Topic for MetricsTopic {
-    fn every(&self) -> Duration {
-        Duration::from_secs(1)
+impl StateTopic {
+    fn boxed(key: &str, every: Duration, text: fn(&App) -> Text) -> Box<dyn Topic> {
+        Box::new(StateTopic {
+            key: key.into(),
+            every,
+            waits: false,
+            text,
+        })
     }
-    fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        out.push(Frame {
-            event: Kind::Named("metrics"),
-            data: seed::figures_of(app).to_string(),
-        });
+
+    /// The event `metrics`.
+    pub fn metrics() -> Box<dyn Topic> {
+        StateTopic::boxed("metrics", Duration::from_secs(1), |app| {
+            named("metrics", &seed::figures_of(app))
+        })
+    }
+
+    /// The event `pipeline`.
+    pub fn pipeline() -> Box<dyn Topic> {
+        StateTopic::boxed("pipeline", super::pipeline::SAMPLE_EVERY, |app| {
+            named("pipeline", &json!(super::pipeline::report(app)))
+        })
+    }
+
+    /// The event `health`.
+    pub fn health() -> Box<dyn Topic> {
+        StateTopic::boxed("health", Duration::from_secs(2), |app| {
+            named("health", &status::health(app))
+        })
     }
 }
 
-/// The event `pipeline`.
-pub struct PipelineTopic;
-
-impl Topic for PipelineTopic {
-    fn every(&self) -> Duration {
-        super::pipeline::SAMPLE_EVERY
+impl Topic for StateTopic {
+    fn every(&self) -> Option<Duration> {
+        Some(self.every)
     }
-    fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        out.push(Frame {
-            event: Kind::Named("pipeline"),
-            data: json!(super::pipeline::report(app)).to_string(),
-        });
+
+    fn ask(&mut self, app: &App, _epoch: Epoch) -> Ask {
+        let key = Key {
+            topic: Arc::clone(&self.key),
+            from: 0,
+            to: turn(app, self.every),
+            more: 0,
+        };
+        Ask::Text(key, Box::new(self.text))
+    }
+
+    fn waits(&self) -> bool {
+        self.waits
     }
 }
 
-/// The event `health`.
-pub struct HealthTopic;
-
-impl Topic for HealthTopic {
-    fn every(&self) -> Duration {
-        Duration::from_secs(2)
-    }
-    fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        out.push(Frame {
-            event: Kind::Named("health"),
-            data: status::health(app).to_string(),
-        });
-    }
-}
-
-/// What the seed's page reads at `/events`: a greeting, then log entries, metrics, anomalies and pings, all unnamed.
-pub fn of_events(app: &App) -> Vec<Box<dyn Topic>> {
-    let mut topics: Vec<Box<dyn Topic>> = vec![Box::new(Hello)];
-    if let Some(reader) = EntryReader::new(&app.dataflow) {
-        let number = app.hub.tail_after(0).last().map_or(0, |it| it.number);
-        topics.push(Box::new(LogTopic {
-            reader,
-            place: TailPlace { number },
-            dropped: 0,
-        }));
-    }
-    topics.push(Box::new(SeedMetrics));
-    if let Some(info) = app.hub.view(seed::ANOMALIES) {
-        topics.push(Box::new(AnomalyTopic {
-            info,
-            at: app.hub.epoch(),
-        }));
-    }
-    topics.push(Box::new(Ping));
-    topics
-}
-
-fn unnamed(data: &Json) -> Frame {
-    Frame {
-        event: Kind::Unnamed,
-        data: data.to_string(),
-    }
-}
-
-struct Hello;
-
-impl Topic for Hello {
-    fn every(&self) -> Duration {
-        NEVER
-    }
-    fn speak(&mut self, _app: &App, out: &mut Vec<Frame>) {
-        out.push(unnamed(
-            &json!({"type": "connected", "message": "Connected to the Tidelake stream"}),
-        ));
-    }
-}
-
-struct SeedMetrics;
-
-impl Topic for SeedMetrics {
-    fn every(&self) -> Duration {
-        Duration::from_secs(5)
-    }
-    fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        out.push(unnamed(
-            &json!({"type": "metrics", "data": seed::metrics_of(app)}),
-        ));
-    }
-}
-
-struct Ping;
-
-impl Topic for Ping {
-    fn every(&self) -> Duration {
-        Duration::from_secs(20)
-    }
-    fn delay(&self) -> Duration {
-        self.every()
-    }
-    fn speak(&mut self, _app: &App, out: &mut Vec<Frame>) {
-        out.push(Frame {
-            event: Kind::Comment,
-            data: "ping".to_owned(),
-        });
-    }
-}
-
-/// Log entries without a type; the first after a gap says how many were left out.
-struct LogTopic {
-    reader: EntryReader,
-    place: TailPlace,
-    dropped: u64,
-}
-
-impl Topic for LogTopic {
-    fn every(&self) -> Duration {
-        TAIL_EVERY
-    }
-    fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        let news = self.place.news(app, &self.reader, None);
-        let shown = sample(&news.places, LOG_ROWS_MAX);
-        self.dropped += news.matched.saturating_sub(shown.len() as u64);
-        for place in shown {
-            let mut entry = news.entry(&self.reader, place).to_json();
-            if let Some(members) = entry.as_object_mut().filter(|_| 0 < self.dropped) {
-                members.insert(
-                    "dropped".to_owned(),
-                    json!(std::mem::take(&mut self.dropped)),
-                );
-            }
-            out.push(unnamed(&entry));
-        }
-    }
-}
-
-/// Anomalies as they appear or change.
-struct AnomalyTopic {
-    info: ViewInfo,
-    at: Epoch,
-}
-
-impl Topic for AnomalyTopic {
-    fn every(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-    fn is_behind(&self, epoch: Epoch) -> bool {
-        self.at < epoch
-    }
-    fn speak(&mut self, app: &App, out: &mut Vec<Frame>) {
-        match app.hub.since(&self.info.name, self.at) {
-            Some(Since::Changes { epoch, changes, .. }) => {
-                self.at = epoch;
-                for (row, _) in changes.iter().filter(|it| 0 < it.1) {
-                    out.push(unnamed(&json!({"type": "anomaly", "data": seed::anomaly_of(&self.info.schema, row)})));
-                }
-            }
-            _ => self.at = app.hub.epoch(),
-        }
-    }
+fn named(event: &'static str, data: &Json) -> Text {
+    let mut out = Writer::default();
+    let _ = write!(out, "{data}");
+    out.text(Kind::Named(event), Epoch(0))
 }

@@ -2,14 +2,15 @@
 
 use super::entry::{EntryReader, tail_table};
 use super::filter::Filter;
+use super::parameters::Parameters;
 use super::problem::Problem;
 use super::stream::{Topic, respond};
-use super::topics::{HealthTopic, MetricsTopic, PipelineTopic, TailTopic, ViewTopic};
+use super::topics::{StateTopic, TailTopic, ViewTopic};
 use super::wire::RowWriter;
-use super::{App, EPOCH_HEADER, number};
+use super::{App, EPOCH_HEADER};
 use crate::model::Epoch;
-use crate::view::{Heard, ViewInfo};
-use axum::extract::{Path, Query, State};
+use crate::view::{Heard, Snapshot, ViewInfo};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
 use serde_json::{Value as Json, json};
@@ -18,14 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const ROWS_DEFAULT: usize = 1_000;
-const ROWS_MAX: usize = 100_000;
+pub const ROWS_MAX: usize = 100_000;
 /// Frames per second of a view, unless the client asks for more or fewer.
 const HZ_DEFAULT: f64 = 10.0;
-const HZ_MAX: f64 = 30.0;
-const HZ_MIN: f64 = 0.1;
 const TOPICS_MAX: usize = 32;
-
-type Parameters = Query<HashMap<String, String>>;
 
 pub async fn list(State(app): State<Arc<App>>) -> Response {
     let views: Vec<Json> = app
@@ -55,11 +52,11 @@ fn describe(app: &App, info: &ViewInfo, rows: usize) -> Json {
 pub async fn rows(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    Query(query): Parameters,
+    query: Parameters,
 ) -> Result<Response, Problem> {
     let info = find(&app, &name)?;
-    let limit = number(&query, "limit", ROWS_DEFAULT, ROWS_MAX)?;
-    let snapshot = match epoch_of(&query, "as_of")? {
+    let limit = query.count("limit").unwrap_or(ROWS_DEFAULT);
+    let snapshot = match query.epoch("as_of") {
         None => app.hub.snapshot(&name),
         Some(epoch) if app.hub.epoch() < epoch => {
             let text = format!(
@@ -68,7 +65,7 @@ pub async fn rows(
             );
             return Err(Problem::bad_request("epoch_in_future", text));
         }
-        Some(epoch) => match app.hub.as_of(&name, epoch) {
+        Some(epoch) => match as_of(&app, &name, epoch).await? {
             Some(Err(oldest)) => {
                 let text = format!("epoch {epoch} is no longer kept");
                 return Err(Problem::new(StatusCode::GONE, "epoch_too_old", text)
@@ -84,17 +81,20 @@ pub async fn rows(
     let Some(snapshot) = snapshot else {
         return Err(unknown(&app, &name));
     };
-    let writer = RowWriter::new(&info.schema);
-    let rows = writer.array(snapshot.rows.iter().take(limit).map(|it| (&it.0, it.1)));
-    let total: i64 = snapshot.rows.iter().map(|it| it.1).sum();
     let epoch = snapshot.epoch;
-    let body = format!(
-        "{{\"view\":{},\"epoch\":{epoch},\"as_of\":\"{}\",\"columns\":{},\"rows\":{rows},\"total_rows\":{total},\"truncated\":{}}}",
-        Json::from(name.as_str()),
-        epoch.iso(),
-        writer.columns(),
-        limit < snapshot.rows.len(),
-    );
+    let write = move || {
+        let writer = RowWriter::new(&info.schema);
+        let rows = writer.array(snapshot.in_order().into_iter().take(limit));
+        let total: i64 = snapshot.rows.iter().map(|it| it.1).sum();
+        format!(
+            "{{\"view\":{},\"epoch\":{epoch},\"as_of\":\"{}\",\"columns\":{},\"rows\":{rows},\"total_rows\":{total},\"truncated\":{}}}",
+            Json::from(name.as_str()),
+            epoch.iso(),
+            writer.columns(),
+            limit < snapshot.rows.len(),
+        )
+    };
+    let body = app.workers.apart(write).await?;
     Ok((
         [(EPOCH_HEADER, epoch.to_string())],
         super::sql::json_text(body),
@@ -102,21 +102,31 @@ pub async fn rows(
         .into_response())
 }
 
+/// Rows at an earlier epoch: the present ones without what came since, which may be many changes.
+async fn as_of(
+    app: &App,
+    name: &str,
+    epoch: Epoch,
+) -> Result<Option<Result<Snapshot, Epoch>>, Problem> {
+    let (hub, name) = (Arc::clone(&app.hub), name.to_owned());
+    app.workers.apart(move || hub.as_of(&name, epoch)).await
+}
+
 pub async fn changes(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    Query(query): Parameters,
+    query: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let info = find(&app, &name)?;
-    let filter = match query.get("where").filter(|it| !it.trim().is_empty()) {
+    let filter = match query.text("where").filter(|it| !it.trim().is_empty()) {
         Some(text) => Some(
             Filter::parse(text, &info.schema)
                 .map_err(|it| Problem::bad_request("bad_filter", it))?,
         ),
         None => None,
     };
-    let topic = ViewTopic::new(&info, filter, every(&query)?, resume(&query, &headers)?);
+    let topic = ViewTopic::new(&info, filter, every(&query), resume(&query, &headers)?);
     respond(app, vec![Box::new(topic)], true)
 }
 
@@ -125,12 +135,12 @@ pub async fn changes(
 /// asked for more than once, as `tail.<label>`, each time with a filter of its own: `where.<topic>`.
 pub async fn stream(
     State(app): State<Arc<App>>,
-    Query(query): Parameters,
+    query: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let form = "topics are metrics, health, pipeline, tail, tail.<label> and view:<name>, separated by commas";
     let names: Vec<&str> = query
-        .get("topics")
+        .text("topics")
         .map(|it| {
             it.split(',')
                 .map(str::trim)
@@ -145,7 +155,7 @@ pub async fn stream(
         )
         .hint(form));
     }
-    let every = every(&query)?;
+    let every = every(&query);
     let views = names.iter().filter(|it| it.starts_with("view:")).count();
     let since = if views == 1 {
         resume(&query, &headers)?
@@ -159,19 +169,16 @@ pub async fn stream(
         topics.push(match name.split_once(':') {
             Some(("view", view)) => {
                 let info = find(&app, view)?;
-                let since = match heard_of(&query, &format!("since.{view}"))? {
-                    Some(heard) => Some(heard),
-                    None => since,
-                };
+                let since = query.heard(&format!("since.{view}")).or(since);
                 let filter = filter
                     .map(|it| Filter::parse(it, &info.schema))
                     .transpose()
                     .map_err(|it| Problem::bad_request("bad_filter", it).with("topic", name))?;
                 Box::new(ViewTopic::new(&info, filter, every, since))
             }
-            None if name == "metrics" => Box::new(MetricsTopic),
-            None if name == "health" => Box::new(HealthTopic),
-            None if name == "pipeline" => Box::new(PipelineTopic),
+            None if name == "metrics" => StateTopic::metrics(),
+            None if name == "health" => StateTopic::health(),
+            None if name == "pipeline" => StateTopic::pipeline(),
             None if name == "tail" || name.starts_with("tail.") => tail(&app, name, filter)?,
             _ => {
                 return Err(Problem::not_found(
@@ -187,29 +194,32 @@ pub async fn stream(
 
 /// Filters by topic. One that belongs to no topic is an error, or a client would see everything and believe it filtered.
 fn filters<'a>(
-    query: &'a HashMap<String, String>,
+    query: &'a Parameters,
     names: &[&str],
 ) -> Result<HashMap<&'a str, &'a str>, Problem> {
     let mut filters = HashMap::new();
-    for (key, text) in query.iter().filter(|it| !it.1.trim().is_empty()) {
-        let topic = match (key.as_str(), key.strip_prefix("where.")) {
-            ("where", _) => "tail",
-            (_, Some(topic)) => topic,
-            _ => continue,
-        };
+    let of_tail = query.text("where").map(|text| ("where", "tail", text));
+    let of_others = query
+        .texts("where.")
+        .map(|(topic, text)| ("where.", topic, text));
+    for (key, topic, text) in of_tail
+        .into_iter()
+        .chain(of_others)
+        .filter(|it| !it.2.trim().is_empty())
+    {
         let takes = topic.starts_with("tail") || topic.starts_with("view:");
         if !takes || !names.contains(&topic) {
             return Err(Problem::bad_request(
                 "bad_filter",
                 format!(
-                    "`{key}` filters the topic {topic}, which is not asked for or takes no filter"
+                    "`{key}…` filters the topic {topic}, which is not asked for or takes no filter"
                 ),
             )
             .hint(
                 "`where` filters tail, `where.<topic>` any other, such as where.view:top_endpoints",
             ));
         }
-        filters.insert(topic, text.as_str());
+        filters.insert(topic, text);
     }
     Ok(filters)
 }
@@ -241,61 +251,23 @@ fn unknown(app: &App, name: &str) -> Problem {
         .hint(format!("there are: {}", names.join(", ")))
 }
 
-fn every(query: &HashMap<String, String>) -> Result<Duration, Problem> {
-    let hz = match query.get("hz") {
-        None => HZ_DEFAULT,
-        Some(text) => text
-            .parse::<f64>()
-            .ok()
-            .filter(|it| it.is_finite() && 0.0 < *it)
-            .ok_or_else(|| {
-                Problem::bad_request(
-                    "bad_parameter",
-                    format!("hz={text} must be frames per second, {HZ_MIN} to {HZ_MAX}"),
-                )
-            })?,
-    };
-    Ok(Duration::from_secs_f64(1.0 / hz.clamp(HZ_MIN, HZ_MAX)))
+fn every(query: &Parameters) -> Duration {
+    Duration::from_secs_f64(1.0 / query.rate("hz").unwrap_or(HZ_DEFAULT))
 }
 
 /// What a client that comes back has heard: by its last frame, or as it says.
-fn resume(query: &HashMap<String, String>, headers: &HeaderMap) -> Result<Option<Heard>, Problem> {
+fn resume(query: &Parameters, headers: &HeaderMap) -> Result<Option<Heard>, Problem> {
     let last = headers
         .get("last-event-id")
         .and_then(|it| it.to_str().ok())
         .filter(|it| !it.is_empty());
     match last {
-        None => heard_of(query, "since"),
+        None => Ok(query.heard("since")),
         Some(id) => id.parse().map(Some).map_err(|_| {
             Problem::bad_request(
                 "bad_event_id",
                 format!("Last-Event-ID {id:?} has not the form <generation>.<epoch>.<number>"),
             )
         }),
-    }
-}
-
-fn heard_of(query: &HashMap<String, String>, name: &str) -> Result<Option<Heard>, Problem> {
-    match query.get(name).filter(|it| !it.is_empty()) {
-        None => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|_| {
-            Problem::bad_request(
-                "bad_parameter",
-                format!("{name}={text} must be <generation>.<epoch>, or the id of a frame"),
-            )
-        }),
-    }
-}
-
-fn epoch_of(query: &HashMap<String, String>, name: &str) -> Result<Option<Epoch>, Problem> {
-    match query.get(name).filter(|it| !it.is_empty()) {
-        None => Ok(None),
-        Some(text) => match text.split('.').next().and_then(|it| it.parse().ok()) {
-            Some(epoch) => Ok(Some(Epoch(epoch))),
-            None => Err(Problem::bad_request(
-                "bad_parameter",
-                format!("{name}={text} must be an epoch: milliseconds since 1970"),
-            )),
-        },
     }
 }

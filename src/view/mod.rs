@@ -7,6 +7,13 @@
 //! ```text
 //! published by workers ──► waiting by epoch ──► snapshot + ring ──► snapshot(), as_of(), since()
 //! ```
+//!
+//! The lock is held for moments only: readers take rows and changes as they are and walk through them afterwards ([`Rows`]), so that
+//! neither the engine nor health waits for who reads a large view.
+
+mod rows;
+
+pub use rows::Rows;
 
 use crate::model::{Epoch, Order, Row, sum_counts, wall_ms};
 use arrow::array::RecordBatch;
@@ -49,21 +56,35 @@ pub struct WindowInfo {
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub epoch: Epoch,
-    pub rows: Vec<(Row, i64)>,
+    pub rows: Rows,
+    order: Vec<Order>,
+}
+
+impl Snapshot {
+    /// Rows as readers expect them: in the view's order, and those that are equal in it by all their columns.
+    pub fn in_order(&self) -> Vec<(&Row, i64)> {
+        let mut rows: Vec<(&Row, i64)> = self.rows.iter().collect();
+        if !self.order.is_empty() {
+            rows.sort_by(|a, b| Order::compare_rows(&self.order, a.0, b.0));
+        }
+        rows
+    }
 }
 
 /// What happened after an epoch.
 #[derive(Clone, Debug)]
 pub enum Since {
-    /// The sum of all changes up to `epoch`; one entry per row.
+    /// The sum of all changes; one entry per row.
     Changes {
-        epoch: Epoch,
         changes: Vec<(Row, i64)>,
         epochs: usize,
     },
     /// The ring does not reach back so far.
     TooOld,
 }
+
+/// What an epoch did to a view; readers may still walk through it when it has left the ring.
+type Changes = Arc<Vec<(Row, i64)>>;
 
 /// A worker's part of some epochs.
 #[derive(Debug, Default)]
@@ -130,22 +151,11 @@ struct Inner {
 #[derive(Debug)]
 struct View {
     info: ViewInfo,
-    rows: BTreeMap<Row, i64>,
-    ring: VecDeque<(Epoch, Arc<Vec<(Row, i64)>>)>,
+    rows: Rows,
+    ring: VecDeque<(Epoch, Changes)>,
     ring_rows: usize,
     /// The ring tells everything after this epoch.
     ring_from: Epoch,
-}
-
-impl View {
-    /// Rows as readers expect them: in the view's order, and those that are equal in it by all their columns.
-    fn in_order(&self, rows: &BTreeMap<Row, i64>) -> Vec<(Row, i64)> {
-        let mut rows: Vec<(Row, i64)> = rows.iter().map(|(row, it)| (row.clone(), *it)).collect();
-        if !self.info.order.is_empty() {
-            rows.sort_by(|a, b| Order::compare_rows(&self.info.order, &a.0, &b.0));
-        }
-        rows
-    }
 }
 
 /// Up to where a reader has heard: an epoch, of one run of the pipeline. Written `<generation>.<epoch>`.
@@ -202,7 +212,7 @@ impl Hub {
             .into_iter()
             .map(|info| View {
                 info,
-                rows: BTreeMap::new(),
+                rows: Rows::default(),
                 ring: VecDeque::new(),
                 ring_rows: 0,
                 ring_from: Epoch(0),
@@ -236,7 +246,7 @@ impl Hub {
     pub fn seed(&self, view: usize, rows: impl IntoIterator<Item = Row>) {
         let mut inner = self.write();
         for row in rows {
-            *inner.views[view].rows.entry(row).or_insert(0) += 1;
+            inner.views[view].rows.add(&row, 1);
         }
     }
 
@@ -331,30 +341,24 @@ impl Hub {
     /// All rows of a view now.
     pub fn snapshot(&self, name: &str) -> Option<Snapshot> {
         let inner = self.read();
-        let view = &inner.views[*inner.by_name.get(name)?];
-        Some(Snapshot {
-            epoch: inner.epoch,
-            rows: view.in_order(&view.rows),
-        })
+        Some(inner.snapshot(*inner.by_name.get(name)?))
     }
 
     /// Snapshots of several views at the same epoch.
     pub fn snapshots(&self, names: &[String]) -> (Epoch, Vec<Option<Vec<Row>>>) {
-        let inner = self.read();
-        let rows = |view: &View| {
-            let copies = |(row, count): (Row, i64)| {
-                std::iter::repeat_n(row, usize::try_from(count).unwrap_or(0))
-            };
-            let rows = view.in_order(&view.rows).into_iter();
-            rows.flat_map(copies).collect()
+        let (epoch, all) = {
+            let inner = self.read();
+            let rows = |name: &String| Some(inner.snapshot(*inner.by_name.get(name)?));
+            let all: Vec<Option<Snapshot>> = names.iter().map(rows).collect();
+            (inner.epoch, all)
         };
-        (
-            inner.epoch,
-            names
-                .iter()
-                .map(|it| inner.by_name.get(it).map(|at| rows(&inner.views[*at])))
-                .collect(),
-        )
+        let listed = |snapshot: Snapshot| {
+            let copies = |(row, count): (&Row, i64)| {
+                std::iter::repeat_n(row.clone(), usize::try_from(count).unwrap_or(0))
+            };
+            snapshot.in_order().into_iter().flat_map(copies).collect()
+        };
+        (epoch, all.into_iter().map(|it| it.map(listed)).collect())
     }
 
     /// All rows of a view at an earlier epoch: the snapshot with later changes taken back. `Err` tells the oldest possible epoch.
@@ -365,39 +369,39 @@ impl Hub {
             return Some(Err(view.ring_from));
         }
         let mut rows = view.rows.clone();
-        for (_, changes) in view.ring.iter().filter(|it| epoch < it.0) {
-            for (row, diff) in changes.iter() {
-                *rows.entry(row.clone()).or_insert(0) -= diff;
-            }
+        let order = view.info.order.clone();
+        let later = view.ring.iter().filter(|it| epoch < it.0);
+        let later: Vec<Changes> = later.map(|it| Arc::clone(&it.1)).collect();
+        drop(inner);
+        for (row, diff) in later.iter().flat_map(|it| it.iter()) {
+            rows.add(row, -diff);
         }
-        rows.retain(|_, count| *count != 0);
-        Some(Ok(Snapshot {
-            epoch,
-            rows: view.in_order(&rows),
-        }))
+        Some(Ok(Snapshot { epoch, rows, order }))
     }
 
-    /// The sum of a view's changes since a reader has heard of it. Of another run nothing can be summed.
-    pub fn since_heard(&self, name: &str, heard: Heard) -> Option<Since> {
-        match heard.generation == self.generation {
-            true => self.since(name, heard.epoch),
-            false => self.view(name).map(|_| Since::TooOld),
-        }
+    /// Whether all changes of a view since a reader has heard of it are still known. Of another run none are.
+    pub fn reaches(&self, name: &str, heard: Heard) -> bool {
+        let inner = self.read();
+        let from = inner.by_name.get(name).map(|at| inner.views[*at].ring_from);
+        heard.generation == self.generation
+            && from.is_some_and(|it| it <= heard.epoch && heard.epoch <= inner.epoch)
     }
 
-    /// The sum of a view's changes after an epoch of this run.
-    pub fn since(&self, name: &str, epoch: Epoch) -> Option<Since> {
+    /// The sum of a view's changes after an epoch of this run, up to another.
+    pub fn since(&self, name: &str, epoch: Epoch, to: Epoch) -> Option<Since> {
         let inner = self.read();
         let view = &inner.views[*inner.by_name.get(name)?];
-        if epoch < view.ring_from || inner.epoch < epoch {
+        if epoch < view.ring_from || inner.epoch < epoch || inner.epoch < to {
             return Some(Since::TooOld);
         }
         let first = view.ring.partition_point(|it| it.0 <= epoch);
+        let end = view.ring.partition_point(|it| it.0 <= to).max(first);
+        let all = view.ring.range(first..end);
+        let all: Vec<Changes> = all.map(|it| Arc::clone(&it.1)).collect();
+        drop(inner);
         let mut sums: BTreeMap<&Row, i64> = BTreeMap::new();
-        for (_, changes) in view.ring.range(first..) {
-            for (row, diff) in changes.iter() {
-                *sums.entry(row).or_insert(0) += diff;
-            }
+        for (row, diff) in all.iter().flat_map(|it| it.iter()) {
+            *sums.entry(row).or_insert(0) += diff;
         }
         // Retractions first, so that a reader that folds in order never sees two rows of one key.
         let mut changes: Vec<(Row, i64)> = sums
@@ -407,10 +411,14 @@ impl Hub {
             .collect();
         changes.sort_by_key(|it| it.1.signum());
         Some(Since::Changes {
-            epoch: inner.epoch,
             changes,
-            epochs: view.ring.len() - first,
+            epochs: all.len(),
         })
+    }
+
+    /// The number of the newest batch of the live tail.
+    pub fn tail_number(&self) -> u64 {
+        self.read().tail_number
     }
 
     /// Batches of the live tail after a number, oldest first.
@@ -449,8 +457,8 @@ impl Hub {
         let view = &inner.views[*inner.by_name.get(name)?];
         let column = view.info.window.as_ref()?.column;
         view.rows
-            .keys()
-            .filter_map(|row| row.0[column].as_i64())
+            .iter()
+            .filter_map(|it| it.0.0[column].as_i64())
             .min()
     }
 
@@ -491,6 +499,15 @@ impl Hub {
 }
 
 impl Inner {
+    fn snapshot(&self, view: usize) -> Snapshot {
+        let view = &self.views[view];
+        Snapshot {
+            epoch: self.epoch,
+            rows: view.rows.clone(),
+            order: view.info.order.clone(),
+        }
+    }
+
     fn note_read(&mut self, source: usize, records: u64, undecoded: u64, bytes: u64) {
         let totals = &mut self.totals[source];
         totals.records += records;
@@ -595,15 +612,11 @@ impl Inner {
 impl View {
     fn apply(&mut self, epoch: Epoch, changes: Vec<(Row, i64)>) {
         if self.rows.is_empty() {
-            // They are sorted, so the map is built in one go: after a start there may be millions.
+            // They are sorted, so all chunks are made in one go: after a start there may be millions.
             self.rows = changes.iter().cloned().collect();
         } else {
             for (row, diff) in &changes {
-                let count = self.rows.entry(row.clone()).or_insert(0);
-                *count += diff;
-                if *count == 0 {
-                    self.rows.remove(row);
-                }
+                self.rows.add(row, *diff);
             }
         }
         if !changes.is_empty() {

@@ -106,7 +106,8 @@ fn modules_use_only_what_lies_below_them() {
 /// What may stand before `spawn` outside of `supervise`, and where: children of this process, scoped threads that are joined, tasks
 /// of a set that is awaited, and work whose panic the handler of a request passes on.
 const SPAWNS: &[(&str, &str)] = &[
-    ("http/saved.rs", "spawn_blocking(work).await"),
+    ("http/work.rs", "spawn_blocking(work).await"),
+    ("http/connections.rs", "tasks.spawn("),
     ("cli/up.rs", ".spawn()"),
     ("sql/query/pool.rs", ".spawn()"),
     ("coordinator/lease.rs", ".spawn()"),

@@ -1,6 +1,7 @@
 //! What browsers, programs and rebound names get, over real requests.
 
 use super::*;
+use crate::http::Limits;
 use crate::http::testing::{Server, app_with};
 use crate::model::{Row, Value};
 use crate::plan::Dataflow;
@@ -28,6 +29,7 @@ async fn server(origins: &[&str], names: &[&str]) -> (Server, tempfile::TempDir)
             hosts(names),
         ),
         Some(folder.path().to_owned()),
+        Limits::of(1_024),
     );
     (Server::start(app).await, folder)
 }

@@ -1,0 +1,162 @@
+//! The rows of a view, sorted, with how often each is there: cheap to change, and cheap to keep as they are.
+//!
+//! Rows lie in chunks that copies share. A copy costs a pointer per chunk, so a reader takes one under the hub's lock and walks
+//! through it afterwards; whoever changes rows meanwhile copies only the chunks it touches, and those only if a reader still holds them.
+
+use crate::model::Row;
+use std::sync::Arc;
+
+/// A chunk that grows beyond this is split in halves.
+const CHUNK_ROWS_MAX: usize = 256;
+/// One that shrinks below this is joined with the next.
+const CHUNK_ROWS_MIN: usize = CHUNK_ROWS_MAX / 8;
+
+/// Rows with their counts. No count is 0.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// None is empty, and all rows of a chunk are less than those of the next.
+    chunks: Vec<Arc<Vec<(Row, i64)>>>,
+    len: usize,
+}
+
+impl Rows {
+    /// How many different rows there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// In their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Row, i64)> {
+        let chunks = self.chunks.iter().flat_map(|it| it.iter());
+        chunks.map(|(row, count)| (row, *count))
+    }
+
+    /// Adds to the count of a row; one whose count becomes 0 is gone.
+    pub fn add(&mut self, row: &Row, diff: i64) {
+        if diff == 0 {
+            return;
+        }
+        let at = self.chunk_of(row);
+        let Some(chunk) = self.chunks.get_mut(at) else {
+            self.chunks.push(Arc::new(vec![(row.clone(), diff)]));
+            self.len += 1;
+            return;
+        };
+        let chunk = Arc::make_mut(chunk);
+        match chunk.binary_search_by(|it| it.0.cmp(row)) {
+            Ok(place) => {
+                chunk[place].1 += diff;
+                if chunk[place].1 == 0 {
+                    chunk.remove(place);
+                    self.len -= 1;
+                }
+            }
+            Err(place) => {
+                chunk.insert(place, (row.clone(), diff));
+                self.len += 1;
+            }
+        }
+        match chunk.len() {
+            0 => {
+                self.chunks.remove(at);
+            }
+            1..CHUNK_ROWS_MIN => self.join(at),
+            CHUNK_ROWS_MIN..=CHUNK_ROWS_MAX => {}
+            many => {
+                let upper = chunk.split_off(many / 2);
+                self.chunks.insert(at + 1, Arc::new(upper));
+            }
+        }
+    }
+
+    /// Puts a small chunk and the next one together, unless the result would soon be split.
+    fn join(&mut self, at: usize) {
+        let len = |it: usize| self.chunks.get(it).map(|it| it.len());
+        if let (Some(this), Some(next)) = (len(at), len(at + 1))
+            && this + next <= CHUNK_ROWS_MAX / 2
+        {
+            let next = self.chunks.remove(at + 1);
+            Arc::make_mut(&mut self.chunks[at]).extend(next.iter().cloned());
+        }
+    }
+
+    /// The chunk that has a row, or would have it.
+    fn chunk_of(&self, row: &Row) -> usize {
+        let before = |it: &Arc<Vec<(Row, i64)>>| it.last().is_some_and(|last| last.0 < *row);
+        let at = self.chunks.partition_point(before);
+        at.min(self.chunks.len().saturating_sub(1))
+    }
+}
+
+/// From sorted rows that differ, as a start has them: there may be millions.
+impl FromIterator<(Row, i64)> for Rows {
+    fn from_iter<I: IntoIterator<Item = (Row, i64)>>(rows: I) -> Self {
+        let mut all = Rows::default();
+        let mut chunk: Vec<(Row, i64)> = Vec::new();
+        for (row, count) in rows.into_iter().filter(|it| it.1 != 0) {
+            debug_assert!(chunk.last().is_none_or(|it| it.0 < row));
+            chunk.push((row, count));
+            // Half full, so that the next rows do not split every chunk at once.
+            if CHUNK_ROWS_MAX / 2 == chunk.len() {
+                all.len += chunk.len();
+                all.chunks.push(Arc::new(std::mem::take(&mut chunk)));
+            }
+        }
+        if !chunk.is_empty() {
+            all.len += chunk.len();
+            all.chunks.push(Arc::new(chunk));
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Value;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn row(value: i64) -> Row {
+        Row([Value::Int(value)].into())
+    }
+
+    fn listed(rows: &Rows) -> Vec<(i64, i64)> {
+        rows.iter()
+            .map(|(row, count)| (row.0[0].as_i64().expect("a number"), count))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// It is a map of counts, and what was copied before a change does not see it.
+        #[test]
+        fn rows_are_a_map_and_copies_stay(
+            start in prop::collection::btree_map(0..2_000i64, 1..3i64, 0..700),
+            changes in prop::collection::vec((0..2_000i64, -2..3i64), 0..700),
+        ) {
+            let mut expected: BTreeMap<i64, i64> = start;
+            let mut rows: Rows = expected.iter().map(|(value, count)| (row(*value), *count)).collect();
+            let before = rows.clone();
+            let listed_before: Vec<(i64, i64)> = expected.clone().into_iter().collect();
+            for (value, diff) in changes {
+                rows.add(&row(value), diff);
+                let count = expected.entry(value).or_insert(0);
+                *count += diff;
+                if *count == 0 {
+                    expected.remove(&value);
+                }
+            }
+            prop_assert_eq!(listed(&rows), expected.clone().into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(rows.len(), expected.len());
+            prop_assert_eq!(rows.is_empty(), expected.is_empty());
+            prop_assert_eq!(listed(&before), listed_before);
+            prop_assert!(rows.chunks.iter().all(|it| !it.is_empty() && it.len() <= CHUNK_ROWS_MAX));
+        }
+    }
+}
