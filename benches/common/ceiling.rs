@@ -8,7 +8,7 @@ use super::{Done, STEP_MAX};
 use arrow::array::Int64Array;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tidelake::coordinator::decoder;
 use tidelake::lake::{Staged, Stager, Store, TableLayout};
@@ -57,7 +57,7 @@ pub fn run(
                 store.clone(),
                 runtime.handle().clone(),
                 format!("w{worker}"),
-                Arc::new(AtomicUsize::new(0)),
+                Arc::default(),
             );
             let (seen, bytes, stop, runtime) = (&seen, &bytes, &stop, &runtime);
             scope.spawn(move || {
