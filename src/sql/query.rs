@@ -1,6 +1,6 @@
 //! Ad-hoc queries: read-only SQL over live views and tables of the lake, each in a process of its own, within limits.
 //!
-//! What a user wrote is only looked at by query processes ([`process`]). The server hands them the text, what can be named in it, and
+//! What a user wrote is only looked at by query processes (`process`). The server hands them the text, what can be named in it, and
 //! the rows of the live views they ask for, all of one epoch; it takes the rows of the answer as they come. Memory, planning and
 //! running are theirs: a query that passes its limits ends its process and nothing else, and one that is cancelled, late or no
 //! longer wanted is killed at once, whatever it is in the midst of.
