@@ -30,6 +30,11 @@ pub enum Slot {
     /// Candidates for the smallest or largest value, sorted, with how often each was given.
     Extremes(Vec<(Value, i64)>),
     Bins(Bins),
+    /// The smallest or largest value alone, of a group that never loses a record.
+    Best {
+        largest: bool,
+        value: Option<Value>,
+    },
 }
 
 impl Slot {
@@ -52,7 +57,26 @@ impl Slot {
             (Slot::Moments(a), Slot::Moments(b)) => a.merge(b),
             (Slot::Extremes(a), Slot::Extremes(b)) => *a = merge_counts(a, b),
             (Slot::Bins(a), Slot::Bins(b)) => a.merge(b),
+            (Slot::Best { largest, value }, Slot::Best { value: more, .. }) => {
+                better(*largest, value, more.as_ref());
+            }
+            // Stored by an earlier version, which kept candidates for these groups too.
+            (Slot::Best { largest, value }, Slot::Extremes(more)) => {
+                better(*largest, value, best_of(*largest, more));
+            }
+            (slot @ Slot::Extremes(_), Slot::Best { largest, .. }) => {
+                slot.keep_best(*largest);
+                slot.merge(other);
+            }
             (a, b) => panic!("slots of different aggregates were added: {a:?} and {b:?}"),
+        }
+    }
+
+    /// Keeps the smallest or largest of the candidates alone.
+    fn keep_best(&mut self, largest: bool) {
+        if let Slot::Extremes(candidates) = self {
+            let value = best_of(largest, candidates).cloned();
+            *self = Slot::Best { largest, value };
         }
     }
 
@@ -63,6 +87,9 @@ impl Slot {
             Slot::Moments(it) => it.negate(),
             Slot::Extremes(it) => it.iter_mut().for_each(|entry| entry.1 = -entry.1),
             Slot::Bins(it) => it.negate(),
+            Slot::Best { .. } => {
+                panic!("a group that never loses a record was taken back: {self:?}")
+            }
         }
     }
 
@@ -73,7 +100,29 @@ impl Slot {
             Slot::Moments(it) => it.is_zero(),
             Slot::Extremes(it) => it.is_empty(),
             Slot::Bins(it) => it.is_zero(),
+            Slot::Best { value, .. } => value.is_none(),
         }
+    }
+}
+
+/// The smallest or largest of sorted candidates.
+fn best_of(largest: bool, candidates: &[(Value, i64)]) -> Option<&Value> {
+    let best = match largest {
+        true => candidates.last(),
+        false => candidates.first(),
+    };
+    best.map(|it| &it.0)
+}
+
+/// Takes another value if it is better.
+fn better(largest: bool, value: &mut Option<Value>, other: Option<&Value>) {
+    let Some(other) = other else { return };
+    let is_better = value.as_ref().is_none_or(|it| match largest {
+        true => it < other,
+        false => other < it,
+    });
+    if is_better {
+        *value = Some(other.clone());
     }
 }
 
@@ -83,6 +132,23 @@ impl Accumulator {
         Accumulator {
             records: 0,
             slots: aggregates.iter().map(Slot::empty).collect(),
+        }
+    }
+
+    /// Keeps smallest and largest values alone, without candidates: enough for a group that never loses a record.
+    pub fn keep_best(&mut self, aggregates: &[Aggregate]) {
+        for (slot, aggregate) in self.slots.iter_mut().zip(aggregates) {
+            match aggregate.function {
+                Function::Min => slot.keep_best(false),
+                Function::Max => slot.keep_best(true),
+                Function::Count
+                | Function::CountDistinct
+                | Function::Sum
+                | Function::Avg
+                | Function::Variance { .. }
+                | Function::Stddev { .. }
+                | Function::Percentile(_) => {}
+            }
         }
     }
 
@@ -169,6 +235,9 @@ fn result(aggregate: &Aggregate, slot: Option<&Slot>) -> Value {
         (Function::Max, Some(Slot::Extremes(it))) => {
             it.last().map_or(Value::Null, |it| it.0.clone())
         }
+        (Function::Min | Function::Max, Some(Slot::Best { value, .. })) => {
+            value.clone().unwrap_or(Value::Null)
+        }
         (Function::Percentile(rank), Some(Slot::Bins(it))) => float(it.percentile(rank)),
         _ => Value::Null,
     }
@@ -183,4 +252,30 @@ pub struct Partial {
     pub accumulator: Accumulator,
     /// Members of distinct sets.
     pub members: Vec<Member>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_with_candidates_goes_on_with_the_best_value_alone() {
+        let extremes = |values: &[i64]| {
+            let candidates = values.iter().map(|it| (Value::Int(*it), 1));
+            Slot::Extremes(candidates.collect())
+        };
+        let best = |largest: bool, value: i64| Slot::Best {
+            largest,
+            value: Some(Value::Int(value)),
+        };
+        let sum = |mut a: Slot, b: &Slot| {
+            a.merge(b);
+            a
+        };
+        assert_eq!(sum(extremes(&[3, 5]), &best(true, 4)), best(true, 5));
+        assert_eq!(sum(best(true, 4), &extremes(&[3, 5])), best(true, 5));
+        assert_eq!(sum(extremes(&[3, 5]), &best(false, 4)), best(false, 3));
+        assert_eq!(sum(best(false, 2), &extremes(&[])), best(false, 2));
+        assert_eq!(sum(best(false, 2), &best(false, 1)), best(false, 1));
+    }
 }

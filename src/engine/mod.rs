@@ -18,6 +18,7 @@ pub mod clock;
 mod distinct;
 mod grouping;
 mod operators;
+mod packed;
 mod render;
 mod worker;
 

@@ -10,6 +10,8 @@ use std::sync::Arc;
 const CHUNK_ROWS_MAX: usize = 256;
 /// One that shrinks below this is joined with the next.
 const CHUNK_ROWS_MIN: usize = CHUNK_ROWS_MAX / 8;
+/// By so many rows a chunk grows; doubling would leave half of it empty.
+const CHUNK_GROWTH: usize = CHUNK_ROWS_MAX / 8;
 
 /// Rows with their counts. No count is 0.
 #[derive(Clone, Debug, Default)]
@@ -56,9 +58,15 @@ impl Rows {
                 }
             }
             Err(place) => {
+                if chunk.len() == chunk.capacity() {
+                    chunk.reserve_exact(CHUNK_GROWTH);
+                }
                 chunk.insert(place, (row.clone(), diff));
                 self.len += 1;
             }
+        }
+        if chunk.len() + CHUNK_ROWS_MAX / 2 < chunk.capacity() {
+            chunk.shrink_to_fit();
         }
         match chunk.len() {
             0 => {
@@ -68,6 +76,7 @@ impl Rows {
             CHUNK_ROWS_MIN..=CHUNK_ROWS_MAX => {}
             many => {
                 let upper = chunk.split_off(many / 2);
+                chunk.shrink_to_fit();
                 self.chunks.insert(at + 1, Arc::new(upper));
             }
         }
@@ -157,6 +166,8 @@ mod tests {
             prop_assert_eq!(rows.is_empty(), expected.is_empty());
             prop_assert_eq!(listed(&before), listed_before);
             prop_assert!(rows.chunks.iter().all(|it| !it.is_empty() && it.len() <= CHUNK_ROWS_MAX));
+            let room = |it: &Arc<Vec<(Row, i64)>>| it.capacity() <= it.len() + CHUNK_ROWS_MAX / 2;
+            prop_assert!(rows.chunks.iter().all(room));
         }
     }
 }

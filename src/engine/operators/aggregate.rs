@@ -11,6 +11,7 @@ use crate::engine::changes::Changes;
 use crate::engine::clock::NEVER;
 use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::grouping::{Grouper, Groups};
+use crate::engine::packed::Packed;
 use crate::model::{Row, array_of_values};
 use crate::plan::{Aggregation, Function, Pass, Window, late_schema, nullable};
 use arrow::array::{
@@ -66,7 +67,7 @@ pub(in crate::engine) fn aggregate<'s>(
                 if diff < 0 {
                     accumulator.negate();
                 }
-                Some((key, time, accumulator))
+                Some((key, time, Packed::of(&accumulator)))
             }
             _ => None,
         })
@@ -383,12 +384,7 @@ impl Admission {
 
     fn take_in(&mut self, time: u64, partials: Vec<Partial>, over: i64) {
         let keeps_buckets = self.aggregation.window != Window::None;
-        let trims = self.aggregation.append_only
-            && self
-                .aggregation
-                .aggregates
-                .iter()
-                .any(|it| matches!(it.function, Function::Min | Function::Max));
+        let append_only = self.aggregation.append_only;
         for mut partial in partials {
             if partial.bucket <= over && partial.bucket != i64::MAX {
                 // Restored state may hold buckets that were over already; those are no news.
@@ -403,13 +399,16 @@ impl Admission {
                 }
                 continue;
             }
-            if keeps_buckets || trims {
+            if append_only && !keeps_buckets {
+                partial.accumulator.keep_best(&self.aggregation.aggregates);
+            }
+            if keeps_buckets {
                 let bucket = self.buckets.entry(partial.bucket).or_default();
                 let sum = bucket
                     .groups
                     .entry(partial.key.clone())
                     .or_insert_with(|| Accumulator::empty(&self.aggregation.aggregates));
-                if trims {
+                if append_only {
                     trim(&mut partial.accumulator, sum, &self.aggregation);
                 }
                 sum.plus_equals(&partial.accumulator);
@@ -472,7 +471,7 @@ fn trim(partial: &mut Accumulator, sum: &Accumulator, aggregation: &Aggregation)
 
 /// Groups and their accumulators as rows; changes of windows that are closed end here.
 fn finish<'s>(
-    counted: VecCollection<'s, u64, (Row, Accumulator), isize>,
+    counted: VecCollection<'s, u64, (Row, Packed), isize>,
     aggregation: &Arc<Aggregation>,
     schema: &SchemaRef,
     view: &str,
@@ -487,7 +486,7 @@ fn finish<'s>(
             Pipeline,
             "Finish",
             move |_, _| {
-                let mut open: BTreeMap<u64, (Capability<u64>, Vec<((Row, Accumulator), isize)>)> =
+                let mut open: BTreeMap<u64, (Capability<u64>, Vec<((Row, Packed), isize)>)> =
                     BTreeMap::new();
                 move |(input, frontier), output| {
                     input.for_each(|capability, data| {
@@ -513,6 +512,10 @@ fn finish<'s>(
                         }
                         consolidate(&mut changes);
                         if !changes.is_empty() {
+                            let changes = changes.into_iter();
+                            let changes: Vec<((Row, Accumulator), isize)> = changes
+                                .map(|((key, it), diff)| ((key, it.unpacked()), diff))
+                                .collect();
                             note_sums_without_place(&aggregation, &view, &changes, &shared);
                             let mut rows = rows_of(&aggregation, &schema, &changes);
                             output.session(&capability).give_container(&mut rows);
