@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tidelake::coordinator::decoder;
 use tidelake::engine::{
-    ClockSettings, CommitReport, Control, Feed, Input, Job, Mesh, Outputs, Published, Restored,
-    Settings, Wall, start,
+    Bucketing, ClockSettings, CommitReport, Control, Feed, Input, Job, Mesh, OpenRows, Outputs,
+    Published, Restored, Settings, Wall, start,
 };
 use tidelake::model::{Epoch, Offset, Partition, Position, Row, wall_ms};
 use tidelake::plan::Dataflow;
@@ -158,6 +158,7 @@ fn run(view: &str, options: &Options) -> Done {
             .map(|it| (it.name.clone(), clock()))
             .collect(),
         tail_rows: 64,
+        bucketing: Bucketing::ONE,
     };
     let job = Job {
         dataflow,
@@ -284,7 +285,7 @@ impl Outputs for Counting {
     ) {
         drop(rows);
     }
-    fn replace(&mut self, _view: usize, _commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {
+    fn replace(&mut self, _view: usize, _commit: Epoch, sealed: Vec<Row>, open: Option<OpenRows>) {
         drop((sealed, open));
     }
     fn commit(&mut self, report: CommitReport) {

@@ -7,7 +7,7 @@ use crate::cluster;
 use crate::engine::{self, ClockState, StateContent, StateRecord};
 use crate::lake::{
     self, Action, BySource, Change, Commit, Compaction, Counts, Manifest, Next, PartitionRead,
-    Remedy, Seen, SourceOffsets, StateFile, Store, TableState, Told, app_id,
+    Remedy, Replaced, Seen, SourceOffsets, StateFile, Store, TableState, Told, app_id,
 };
 use crate::model::{Epoch, Offsets, wall_ms};
 use crate::plan::{Dataflow, Plan, Window};
@@ -226,8 +226,8 @@ impl Committer {
         let mut next = self.last.after();
         next.epoch = epoch;
         next.written_ms = now_ms;
-        let mut adds: BTreeMap<String, Vec<(Value, bool)>> = BTreeMap::new();
-        let mut replaced = BTreeSet::new();
+        let mut adds: BTreeMap<String, Vec<(Value, Option<u32>)>> = BTreeMap::new();
+        let mut replaced: BTreeMap<String, Replaced> = BTreeMap::new();
         let mut sum = state::Sum::default();
         let mut counts: BySource<Counts> = BTreeMap::new();
         let mut read = 0;
@@ -239,7 +239,7 @@ impl Committer {
             for file in part.files {
                 let add =
                     serde_json::from_str(&file.add).map_err(|it| Error::State(it.to_string()))?;
-                adds.entry(file.table).or_default().push((add, file.open));
+                adds.entry(file.table).or_default().push((add, file.bucket));
             }
             part.report.state.into_iter().for_each(|it| sum.add(it));
             if !part.report.clocks.is_empty() {
@@ -304,7 +304,7 @@ impl Committer {
         for (name, state) in &self.tables {
             let change = Change {
                 adds: adds.remove(name).unwrap_or_default(),
-                replaces_open: replaced.contains(name),
+                replaced: replaced.remove(name).unwrap_or_default(),
                 merged: merged.iter().filter(|it| it.table == *name).collect(),
             };
             let app = app_id(&self.dataflow.name, name);

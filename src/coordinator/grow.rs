@@ -182,11 +182,8 @@ async fn grow(
             }
         }
         after.version += 1;
-        for (add, open) in files.get(name).into_iter().flatten() {
-            match open {
-                true => after.open_files.push(add.clone()),
-                false => after.note(add),
-            }
+        for (add, bucket) in files.get(name).into_iter().flatten() {
+            after.note_added(add, *bucket);
             actions.push(add.clone());
         }
         let entry = TableEntry {
@@ -437,7 +434,7 @@ fn closing(
     Some((column, watermark.saturating_sub(add_us)))
 }
 
-/// Writes the rows of filled views and those that a replay brings; returns the log actions that will show them, and whether they hold open rows.
+/// Writes the rows of filled views and those that a replay brings; returns the log actions that will show them, and the bucket of open rows that each holds.
 async fn stage(
     dataflow: &Dataflow,
     store: &Store,
@@ -445,7 +442,7 @@ async fn stage(
     writer: &str,
     rows: BTreeMap<String, (Vec<Row>, Vec<Row>)>,
     replay: &Replay,
-) -> Result<BTreeMap<String, Vec<(Value, bool)>>, Error> {
+) -> Result<BTreeMap<String, Vec<(Value, Option<u32>)>>, Error> {
     let label = format!("g-{}", &writer[..8]);
     let uploads = Arc::default();
     let runtime = tokio::runtime::Handle::current();
@@ -464,18 +461,18 @@ async fn stage(
             continue;
         };
         let schema = nullable(&layout.schema);
-        for (rows, is_open) in [(closed, false), (open, true)] {
+        for (rows, bucket) in [(closed, None), (open, Some(0))] {
             for rows in rows.chunks(FILE_ROWS) {
                 let batch = batch_of_rows(&schema, rows.iter())
                     .map_err(|it| Error::Refill(format!("view {}: {it}", layout.name)))?;
-                stager.write(&layout, epoch, &batch, is_open)?;
+                stager.write(&layout, epoch, &batch, bucket)?;
             }
         }
     }
-    let mut files: BTreeMap<String, Vec<(Value, bool)>> = BTreeMap::new();
+    let mut files: BTreeMap<String, Vec<(Value, Option<u32>)>> = BTreeMap::new();
     for staged in stager.finish(epoch, true)? {
-        let (table, add, _rows, open) = staged.durable().await?;
-        files.entry(table).or_default().push((add, open));
+        let (table, add, _rows, bucket) = staged.durable().await?;
+        files.entry(table).or_default().push((add, bucket));
     }
     Ok(files)
 }

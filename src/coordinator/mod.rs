@@ -22,7 +22,9 @@ mod state;
 pub mod stored;
 
 use crate::cluster::{self, Joined};
-use crate::engine::{self, ClockSettings, ClockState, Control, Feed, Job, Outputs, Restored};
+use crate::engine::{
+    self, Bucketing, ClockSettings, ClockState, Control, Feed, Job, Outputs, Restored,
+};
 use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableState};
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
 use crate::plan::{Dataflow, ViewKind};
@@ -51,6 +53,9 @@ pub const TICK_MS: u64 = 100;
 
 /// How long versions of tables can be read unless told otherwise.
 pub const VERSION_RETENTION: Duration = Duration::from_secs(168 * 3600);
+
+/// Files of open rows of one view that commits should replace within the time for which versions can be read: log checkpoints name them all.
+const FILES_REPLACED_MAX: u64 = 1_000_000;
 
 /// How a pipeline runs.
 #[derive(Clone, Debug)]
@@ -716,6 +721,18 @@ fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
             })
             .collect(),
         tail_rows: 64,
+        bucketing: bucketing(options),
+    }
+}
+
+/// How finely large views are cut, so that what is kept for readers of older versions stays within bounds.
+fn bucketing(options: &Options) -> Bucketing {
+    let retention_ms = options.version_retention.as_millis() as u64;
+    let commits = (retention_ms / options.commit_interval_ms.max(1)).max(1);
+    Bucketing {
+        rows_min: 1024,
+        file_rows: 256,
+        files_max: (FILES_REPLACED_MAX / commits).max(1) as usize,
     }
 }
 

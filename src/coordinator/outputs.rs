@@ -1,12 +1,13 @@
 //! Where one worker's results go: rows into staged files, changes to the hub, reports to the committer.
 
 use super::TICK_MS;
-use crate::engine::{CommitReport, Outputs, Published};
-use crate::lake::{Error, Staged, Stager, Store, TableLayout, Told, Uploads};
+use crate::engine::{CommitReport, OpenRows, Outputs, Published};
+use crate::lake::{Error, Replaced, Staged, Stager, Store, TableLayout, Told, Uploads};
 use crate::model::{Epoch, Row, batch_of_rows};
 use crate::plan::{Dataflow, nullable};
 use crate::view::{Hub, Part};
 use arrow::array::RecordBatch;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::UnboundedSender;
@@ -20,8 +21,8 @@ const UNSETTLED_MAX: usize = 3;
 pub(super) struct WorkerCommit {
     pub report: CommitReport,
     pub staged: Vec<Staged>,
-    /// Views whose open rows this commit replaces, even if by none.
-    pub replaced: Vec<String>,
+    /// Which open rows of views this commit replaces, even if by none.
+    pub replaced: BTreeMap<String, Replaced>,
     /// Set if files could not be written; the commit must not happen.
     pub failed: Option<Error>,
 }
@@ -49,7 +50,7 @@ pub(super) struct WorkerOutputs {
     layouts: Arc<Vec<TableLayout>>,
     hub: Arc<Hub>,
     stager: Stager,
-    replaced: Vec<String>,
+    replaced: BTreeMap<String, Replaced>,
     failed: Option<Error>,
     to_committer: UnboundedSender<WorkerCommit>,
     uploads: Arc<Uploads>,
@@ -89,7 +90,7 @@ impl WorkerOutputs {
             layouts,
             hub,
             stager,
-            replaced: Vec::new(),
+            replaced: BTreeMap::new(),
             failed: None,
             to_committer,
             uploads,
@@ -124,22 +125,25 @@ impl Outputs for WorkerOutputs {
         self.note(result);
     }
 
-    fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {
+    fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<OpenRows>) {
         let layouts = Arc::clone(&self.layouts);
         let layout = &layouts[self.dataflow.tables.len() + view];
-        if open.is_some() {
-            self.replaced.push(layout.name.clone());
+        let mut files = vec![(None, sealed)];
+        if let Some(OpenRows { all, buckets }) = open {
+            let replaced = match all {
+                true => Replaced::All,
+                false => Replaced::Buckets(buckets.iter().map(|it| it.0).collect()),
+            };
+            self.replaced.insert(layout.name.clone(), replaced);
+            files.extend(buckets.into_iter().map(|(it, rows)| (Some(it), rows)));
         }
-        for (rows, is_open) in [(sealed, false), (open.unwrap_or_default(), true)] {
-            if rows.is_empty() {
-                continue;
-            }
+        for (bucket, rows) in files.into_iter().filter(|it| !it.1.is_empty()) {
             let batch =
                 batch_of_rows(&nullable(&layout.schema), rows.iter()).map_err(|it| Error::Table {
                     table: layout.name.clone(),
                     reason: it.to_string(),
                 });
-            let result = batch.and_then(|it| self.stager.write(layout, commit, &it, is_open));
+            let result = batch.and_then(|it| self.stager.write(layout, commit, &it, bucket));
             self.note(result);
         }
     }

@@ -4,7 +4,9 @@ use super::outputs::WorkerCommit;
 use super::peers::Message;
 use crate::cluster;
 use crate::engine::CommitReport;
+use crate::lake::Replaced;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 /// A part whose files are in the lake, invisible until the commit.
@@ -12,8 +14,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 pub(super) struct Part {
     pub report: CommitReport,
     pub files: Vec<File>,
-    /// Views whose open rows this commit replaces, even if by none.
-    pub replaced: Vec<String>,
+    /// Which open rows of views this commit replaces, even if by none.
+    pub replaced: BTreeMap<String, Replaced>,
     /// Why the commit must not happen, if something could not be written.
     pub failed: Option<String>,
 }
@@ -23,8 +25,8 @@ pub(super) struct File {
     pub table: String,
     /// The log action that will show it, as JSON.
     pub add: String,
-    /// Whether it holds open rows, which the next commit replaces.
-    pub open: bool,
+    /// The bucket of open rows that it holds, until a commit replaces it; none if its rows stay.
+    pub bucket: Option<u32>,
 }
 
 /// Where parts go: to the committer of this process, or to process 0.
@@ -52,10 +54,10 @@ async fn durable(commit: WorkerCommit) -> Part {
     let mut files = Vec::new();
     for staged in commit.staged {
         match staged.durable().await {
-            Ok((table, add, _rows, open)) => files.push(File {
+            Ok((table, add, _rows, bucket)) => files.push(File {
                 table,
                 add: add.to_string(),
-                open,
+                bucket,
             }),
             Err(error) => failed = failed.or_else(|| Some(describe(&error))),
         }

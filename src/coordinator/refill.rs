@@ -11,8 +11,8 @@
 
 use super::{Error, TICK_MS, state};
 use crate::engine::{
-    self, ClockSettings, ClockState, CommitReport, Control, Feed, Input, Job, Mesh, Outputs,
-    Published, Restored, StateRecord, Wall,
+    self, Bucketing, ClockSettings, ClockState, CommitReport, Control, Feed, Input, Job, Mesh,
+    OpenRows, Outputs, Published, Restored, StateRecord, Wall,
 };
 use crate::model::{Epoch, Offset, Partition, Position, Row, wall_ms};
 use crate::plan::{
@@ -165,15 +165,19 @@ pub async fn fill(
     if let Some(reason) = failed {
         return Err(Error::Refill(reason));
     }
-    let gathered = std::mem::take(&mut *gathered.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut gathered =
+        std::mem::take(&mut *gathered.lock().unwrap_or_else(PoisonError::into_inner));
     let mut filled = Filled {
         state: gathered.state.records(true),
         read: rows.load(Ordering::Acquire) as u64,
         ..Filled::default()
     };
     for (number, name) in names.into_iter().enumerate() {
-        let rows = gathered.rows.get(&number).cloned().unwrap_or_default();
-        filled.rows.insert(name, rows);
+        // A view that never had a row was never handed over.
+        let rows = gathered.rows.remove(&number).unwrap_or_default();
+        filled
+            .rows
+            .insert(name, rows.into_values().flatten().collect());
     }
     Ok(filled)
 }
@@ -261,6 +265,7 @@ fn job(
         lag_max_ms: 1000,
         clocks: names().map(|it| (it, standing)).collect(),
         tail_rows: 0,
+        bucketing: Bucketing::ONE,
     };
     let clocks = names().map(|it| {
         let clock = ClockState::standing(now_us(&it));
@@ -357,7 +362,8 @@ impl Feed for ArchiveFeed {
 
 #[derive(Default)]
 struct Gathered {
-    rows: BTreeMap<usize, Vec<Row>>,
+    /// By view and bucket.
+    rows: BTreeMap<usize, BTreeMap<u32, Vec<Row>>>,
     state: state::Sum,
 }
 
@@ -369,11 +375,11 @@ impl Outputs for Gather {
 
     fn mark(&mut self, _table: usize, _epoch: Epoch, _watermark: i64) {}
 
-    fn replace(&mut self, view: usize, _commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {
+    fn replace(&mut self, view: usize, _commit: Epoch, sealed: Vec<Row>, open: Option<OpenRows>) {
         assert!(sealed.is_empty(), "a standing clock closes no window");
         if let Some(open) = open {
             let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            gathered.rows.insert(view, open);
+            open.replace_in(gathered.rows.entry(view).or_default());
         }
     }
 

@@ -20,6 +20,7 @@ mod grouping;
 mod operators;
 mod packed;
 mod render;
+mod view_store;
 mod worker;
 
 pub use accumulate::{Accumulator, Partial};
@@ -91,14 +92,52 @@ pub trait Outputs: Send {
     fn append(&mut self, table: usize, epoch: Epoch, commit: Epoch, rows: RecordBatch);
     /// All rows of the epoch have been appended, and those before the watermark are late: `model::late_marks`.
     fn mark(&mut self, table: usize, epoch: Epoch, watermark: i64);
-    /// The view's newly closed rows, and all its open rows if they changed since the last commit.
-    fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>);
+    /// The view's newly closed rows, and the open ones that changed since the last commit, if any did.
+    fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<OpenRows>);
     /// Everything of this worker up to the commit epoch has been handed over.
     fn commit(&mut self, report: CommitReport);
     /// All of this worker's changes before `through`.
     fn publish(&mut self, published: Published);
     /// Whether sources should wait: too much is handed over and not yet durable.
     fn is_behind(&self) -> bool;
+}
+
+/// Open rows of a view in buckets: those that changed, each with all its rows, of which there may be none.
+#[derive(Clone, Debug)]
+pub struct OpenRows {
+    /// Whether there are no others: all that was open before is replaced. So it is at first, and whenever the number of buckets changes.
+    pub all: bool,
+    pub buckets: Vec<(u32, Vec<Row>)>,
+}
+
+impl OpenRows {
+    /// Puts them in the place of what was there before.
+    pub fn replace_in(self, kept: &mut BTreeMap<u32, Vec<Row>>) {
+        if self.all {
+            kept.clear();
+        }
+        kept.extend(self.buckets);
+    }
+}
+
+/// What decides how many buckets a view's open rows are in.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucketing {
+    /// A bucket has so many rows or more, unless it is the only one.
+    pub rows_min: usize,
+    /// Writing one more file costs as much as so many rows.
+    pub file_rows: usize,
+    /// Commits should not replace more files of one view than this.
+    pub files_max: usize,
+}
+
+impl Bucketing {
+    /// One bucket for all rows.
+    pub const ONE: Bucketing = Bucketing {
+        rows_min: usize::MAX,
+        file_rows: 0,
+        files_max: 1,
+    };
 }
 
 /// What one worker read and took in since its last commit.
@@ -263,6 +302,7 @@ pub struct Settings {
     pub clocks: BTreeMap<String, ClockSettings>,
     /// Rows per epoch and worker of each append-only table that go to the live tail.
     pub tail_rows: usize,
+    pub bucketing: Bucketing,
 }
 
 /// The wall clock as the engine sees it, in milliseconds since 1970; tests bring one of their own.

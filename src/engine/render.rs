@@ -6,8 +6,8 @@
 use super::clock::{Clock, Report};
 use super::operators::{
     self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared, SharedClock,
-    ViewStore,
 };
+use super::view_store::ViewStore;
 use super::worker::Place;
 use super::{Feed, Job, StateShare};
 use crate::model::Epoch;
@@ -339,18 +339,14 @@ impl<'s> Render<'_, 's> {
             ViewKind::Windowed { column, add_us } => Some((column, add_us)),
             ViewKind::Open => None,
         };
-        ViewStore {
-            view: number,
-            name: view.name.clone(),
-            clock: view
-                .clock
-                .as_ref()
-                .and_then(|it| self.clocks.get(it))
-                .map(|it| Rc::clone(&it.0)),
+        let clock = view.clock.as_ref().and_then(|it| self.clocks.get(it));
+        ViewStore::new(
+            number,
+            &view.name,
+            clock.map(|it| Rc::clone(&it.0)),
             window_end,
-            pending: BTreeMap::new(),
-            open: BTreeMap::new(),
-            changed: false,
-        }
+            view.properties(&self.job.dataflow).key,
+            self.job.settings.bucketing,
+        )
     }
 }

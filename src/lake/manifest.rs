@@ -156,7 +156,7 @@ pub struct TableEntry {
     pub commit: u64,
     /// Its log actions, one JSON object each; empty when the table is left alone.
     pub actions: Vec<serde_json::Value>,
-    /// Files that hold open rows and are replaced by the next commit.
+    /// Files of open rows, each with its bucket, which a commit replaces when its rows change. Files of earlier versions have none.
     pub open_files: Vec<serde_json::Value>,
     /// Small files that may be merged later.
     #[serde(default)]

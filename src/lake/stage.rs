@@ -63,8 +63,8 @@ pub struct Staged {
     /// The log action that will show it.
     pub add: Value,
     pub rows: u64,
-    /// Whether it holds open rows, which the next commit replaces.
-    pub open: bool,
+    /// The bucket of open rows that it holds, until a commit replaces it; none if its rows stay.
+    pub bucket: Option<u32>,
     upload: Awaited<Result<(), Error>>,
 }
 
@@ -73,16 +73,16 @@ impl Staged {
     ///
     /// # Errors
     /// If it could not be written.
-    pub async fn durable(self) -> Result<(String, Value, u64, bool), Error> {
+    pub async fn durable(self) -> Result<(String, Value, u64, Option<u32>), Error> {
         let Staged {
             table,
             add,
             rows,
-            open,
+            bucket,
             upload,
         } = self;
         match upload.await {
-            Ok(result) => result.map(|()| (table, add, rows, open)),
+            Ok(result) => result.map(|()| (table, add, rows, bucket)),
             Err(died) => Err(Error::Table {
                 table,
                 reason: died.to_string(),
@@ -376,19 +376,19 @@ impl Stager {
                 rows: slice.rows.len() as u64,
                 used: self.batches,
             };
-            self.close((commit, table.clone(), slice.folder), open, false)?;
+            self.close((commit, table.clone(), slice.folder), open, None)?;
         }
         Ok(())
     }
 
     fn close_open(&mut self, key: (Epoch, String, String)) -> Result<(), Error> {
         match self.open.remove(&key) {
-            Some(open) => self.close(key, open, false),
+            Some(open) => self.close(key, open, None),
             None => Ok(()),
         }
     }
 
-    /// Writes rows of a view as a file of their own.
+    /// Writes rows of a view as a file of their own: those of a bucket of open rows, or closed ones.
     ///
     /// # Errors
     /// If they cannot be encoded.
@@ -397,7 +397,7 @@ impl Stager {
         layout: &TableLayout,
         commit: Epoch,
         rows: &RecordBatch,
-        is_open: bool,
+        bucket: Option<u32>,
     ) -> Result<(), Error> {
         let schema = file_schema(&layout.schema, &[]);
         let rows = RecordBatch::try_new(schema.clone(), rows.columns().to_vec()).map_err(|it| {
@@ -414,7 +414,7 @@ impl Stager {
             rows: rows.num_rows() as u64,
             used: self.batches,
         };
-        self.close((commit, layout.name.clone(), String::new()), open, is_open)
+        self.close((commit, layout.name.clone(), String::new()), open, bucket)
     }
 
     /// All files of commits up to this one; with `all`, of every commit.
@@ -450,7 +450,7 @@ impl Stager {
         &mut self,
         key: (Epoch, String, String),
         open: Open,
-        is_open: bool,
+        bucket: Option<u32>,
     ) -> Result<(), Error> {
         let (commit, table, folder) = key;
         let (bytes, statistics) = open.file.finish(&table)?;
@@ -484,7 +484,7 @@ impl Stager {
                 table,
                 add,
                 rows: open.rows,
-                open: is_open,
+                bucket,
                 upload,
             },
         ));

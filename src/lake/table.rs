@@ -14,8 +14,9 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 /// A log checkpoint every so many versions.
@@ -57,11 +58,33 @@ pub struct Compaction {
 /// What a commit brings to a table.
 #[derive(Debug, Default)]
 pub struct Change<'a> {
-    /// Log actions of new files, and whether they hold open rows.
-    pub adds: Vec<(Value, bool)>,
-    /// Whether open rows of earlier commits go.
-    pub replaces_open: bool,
+    /// Log actions of new files, with the bucket of open rows that each holds; none if its rows stay.
+    pub adds: Vec<(Value, Option<u32>)>,
+    pub replaced: Replaced,
     pub merged: Vec<&'a Compaction>,
+}
+
+/// Which open rows of earlier commits go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Replaced {
+    #[default]
+    Nothing,
+    All,
+    /// Those of some buckets. A bucket is what it was since all were replaced.
+    Buckets(BTreeSet<u32>),
+}
+
+impl Replaced {
+    fn holds(&self, open_file: &Value) -> bool {
+        match self {
+            Replaced::Nothing => false,
+            Replaced::All => true,
+            Replaced::Buckets(all) => {
+                let bucket = open_file["bucket"].as_u64();
+                bucket.is_some_and(|it| u32::try_from(it).is_ok_and(|it| all.contains(&it)))
+            }
+        }
+    }
 }
 
 impl TableState {
@@ -104,22 +127,19 @@ impl TableState {
         let now_ms = next.written_ms;
         let mut after = self.clone();
         let mut actions = Vec::new();
-        if change.replaces_open {
-            let open = after.open_files.drain(..);
-            actions.extend(open.map(|it| remove_of(&it, true, now_ms)));
-        }
-        for (add, open) in change.adds {
-            match open {
-                true => after.open_files.push(add.clone()),
-                false => after.note(&add),
-            }
+        let gone = after
+            .open_files
+            .extract_if(.., |it| change.replaced.holds(it));
+        actions.extend(gone.map(|it| remove_of(&it, true, now_ms)));
+        for (add, bucket) in change.adds {
+            after.note_added(&add, bucket);
             actions.push(add);
         }
         for merge in change.merged {
             actions.extend(merge.small.iter().map(|it| remove_of(it, false, now_ms)));
             actions.push(merge.merged.clone());
             after.small_files.retain(|it| !merge.small.contains(it));
-            after.note(&merge.merged);
+            after.note_added(&merge.merged, None);
         }
         after.forget_lone_files();
         if !actions.is_empty() {
@@ -144,14 +164,22 @@ impl TableState {
         }
     }
 
-    /// Notes a file for merging if it is small.
-    pub fn note(&mut self, add: &Value) {
+    /// Notes a new file: as one of open rows if it has a bucket, else for merging if it is small.
+    pub fn note_added(&mut self, add: &Value, bucket: Option<u32>) {
         let add = &add["add"];
-        if add["size"].as_u64().is_some_and(|it| it < SMALL_BYTES) {
-            // What merging needs; statistics would be carried along in every manifest.
-            self.small_files.push(serde_json::json!({"add": {
-                "path": add["path"], "partitionValues": add["partitionValues"], "size": add["size"],
-            }}));
+        // What taking it out needs; statistics would be carried along in every manifest.
+        let mut noted = serde_json::json!({"add": {
+            "path": add["path"], "partitionValues": add["partitionValues"], "size": add["size"],
+        }});
+        match bucket {
+            Some(bucket) => {
+                noted["bucket"] = bucket.into();
+                self.open_files.push(noted);
+            }
+            None if add["size"].as_u64().is_some_and(|it| it < SMALL_BYTES) => {
+                self.small_files.push(noted);
+            }
+            None => {}
         }
     }
 
@@ -679,10 +707,63 @@ mod tests {
     fn with_files(folders: usize, each: usize) -> TableState {
         let mut state = TableState::default();
         for folder in 0..folders {
-            (0..each).for_each(|it| state.note(&in_folder(folder, it)));
+            (0..each).for_each(|it| state.note_added(&in_folder(folder, it), None));
             state.forget_lone_files();
         }
         state
+    }
+
+    #[test]
+    fn a_commit_takes_out_the_buckets_that_it_replaces() {
+        let mut state = TableState::made_at(0);
+        let mut commit = |adds: &[(&str, u32)], replaced: Replaced| {
+            let adds = adds.iter().map(|(name, bucket)| (add(name), Some(*bucket)));
+            let change = Change {
+                adds: adds.collect(),
+                replaced,
+                merged: Vec::new(),
+            };
+            let entry = state.entry(&Manifest::empty("d").after(), "app", change, None);
+            state.follow(&entry, entry.version);
+            let removed = entry
+                .actions
+                .iter()
+                .filter_map(|it| it.pointer("/remove/path"));
+            let removed: Vec<String> = removed
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect();
+            let open = entry.open_files.iter();
+            let open: Vec<(String, u64)> = open
+                .map(|it| {
+                    let path = it["add"]["path"].as_str().expect("a path");
+                    (path.to_owned(), it["bucket"].as_u64().expect("a bucket"))
+                })
+                .collect();
+            (removed, open)
+        };
+        let named = |it: &[(&str, u64)]| -> Vec<(String, u64)> {
+            it.iter().map(|it| (it.0.to_owned(), it.1)).collect()
+        };
+        let (removed, open) = commit(&[("a", 0), ("b", 1), ("c", 2)], Replaced::All);
+        assert_eq!(
+            (removed.len(), open),
+            (0, named(&[("a", 0), ("b", 1), ("c", 2)]))
+        );
+        let of = |all: &[u32]| Replaced::Buckets(all.iter().copied().collect());
+        // The rows of bucket 2 are gone, those of bucket 0 are others.
+        let (removed, open) = commit(&[("d", 0)], of(&[0, 2]));
+        assert_eq!(
+            (removed, open),
+            (
+                vec!["a".to_owned(), "c".to_owned()],
+                named(&[("b", 1), ("d", 0)])
+            )
+        );
+        let (removed, open) = commit(&[], Replaced::Nothing);
+        assert_eq!((removed.len(), open.len()), (0, 2));
+        let (removed, open) = commit(&[("e", 0)], Replaced::All);
+        assert_eq!((removed.len(), open), (2, named(&[("e", 0)])));
     }
 
     #[test]

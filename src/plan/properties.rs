@@ -27,6 +27,8 @@ pub struct Properties {
     pub unchanged: Vec<Option<usize>>,
     /// The order in which a reader expects the rows; empty if none.
     pub order: Vec<Order>,
+    /// Columns by which each row is told from all others; none if rows may be alike.
+    pub key: Option<Vec<usize>>,
 }
 
 /// What holds of the rows of a plan. `relation` tells it of the relations it reads, with all their columns.
@@ -40,6 +42,9 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 window_ends: columns.iter().map(end).collect(),
                 unchanged: columns.iter().map(|it| Some(*it)).collect(),
                 order: Vec::new(),
+                key: passed_key(all.key.as_deref(), |it| {
+                    columns.iter().position(|to| *to == it)
+                }),
                 ..all
             }
         }
@@ -59,6 +64,9 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 window_ends: of_passed(&below.window_ends),
                 unchanged: passed.iter().map(|it| below.unchanged[(*it)?]).collect(),
                 order: order.collect(),
+                key: passed_key(below.key.as_deref(), |it| {
+                    passed.iter().position(|to| *to == Some(it))
+                }),
                 ..below
             }
         }
@@ -78,6 +86,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 window_ends,
                 unchanged: vec![None; columns],
                 order: Vec::new(),
+                key: Some((0..aggregation.keys.len()).collect()),
             }
         }
         // Rows of closed windows compete with all others, so none is ever final.
@@ -91,6 +100,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 window_ends: vec![None; columns],
                 unchanged: vec![None; columns],
                 order: order.clone(),
+                key: below.key,
             }
         }
         Plan::Union { inputs, .. } => {
@@ -111,9 +121,15 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 window_ends: (0..columns).map(end).collect(),
                 unchanged: vec![None; columns],
                 order: Vec::new(),
+                key: None,
             }
         }
     }
+}
+
+/// A key above a node that takes its columns from below. One that loses a column tells rows apart no longer.
+fn passed_key(key: Option<&[usize]>, place: impl Fn(usize) -> Option<usize>) -> Option<Vec<usize>> {
+    key?.iter().map(|it| place(*it)).collect()
 }
 
 impl Properties {

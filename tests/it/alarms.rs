@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidelake::engine::{
-    self, CommitReport, Control, Feed, Input, Job, Mesh, Outputs, Published, Restored, Wall,
+    self, CommitReport, Control, Feed, Input, Job, Mesh, OpenRows, Outputs, Published, Restored,
+    Wall,
 };
 use tidelake::generator::{Generator, Kind, Settings};
 use tidelake::model::{Epoch, Offset, Partition, Position, Row};
@@ -95,7 +96,7 @@ struct Shown {
 impl Outputs for Shown {
     fn append(&mut self, _: usize, _: Epoch, _: Epoch, _: RecordBatch) {}
     fn mark(&mut self, _: usize, _: Epoch, _: i64) {}
-    fn replace(&mut self, _: usize, _: Epoch, _: Vec<Row>, _: Option<Vec<Row>>) {}
+    fn replace(&mut self, _: usize, _: Epoch, _: Vec<Row>, _: Option<OpenRows>) {}
     fn commit(&mut self, _: CommitReport) {}
     fn publish(&mut self, published: Published) {
         let changes = published.changes.into_iter();

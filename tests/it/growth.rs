@@ -151,7 +151,9 @@ fn grown(
         let was = was.expect("a view that is not filled was there");
         next.sealed[number].clone_from(&lake.sealed[was]);
         next.open[number].clone_from(&lake.open[was]);
-        let rows = lake.sealed[was].iter().chain(&lake.open[was]);
+        let rows = lake.sealed[was]
+            .iter()
+            .chain(lake.open[was].values().flatten());
         let schema = nullable(&view.plan.schema());
         let batch = batch_of_rows(&schema, rows).unwrap();
         let table = memory(schema, &[batch]);
@@ -180,7 +182,9 @@ fn grown(
                 .is_some_and(|it| it + add_us <= watermark),
             _ => false,
         };
-        (next.sealed[number], next.open[number]) = rows.into_iter().partition(is_closed);
+        let (sealed, open) = rows.into_iter().partition(is_closed);
+        next.sealed[number] = sealed;
+        next.open[number] = BTreeMap::from([(0, open)]);
     }
     next
 }

@@ -5,6 +5,7 @@ mod alarms;
 mod command_line;
 mod expressions;
 mod generate;
+mod groups;
 mod grown_lakes;
 mod growth;
 mod hostile;

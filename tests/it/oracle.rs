@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidelake::engine::{
-    self, ClockSettings, CommitReport, Control, EventTimes, Feed, Input, Job, Mesh, Outputs,
-    Published, Restored, StateRecord, Undecoded, Wall,
+    self, Bucketing, ClockSettings, CommitReport, Control, EventTimes, Feed, Input, Job, Mesh,
+    OpenRows, Outputs, Published, Restored, StateRecord, Undecoded, Wall,
 };
 use tidelake::model::{
     Epoch, Offset, Offsets, Partition, Position, Row, Value, late_marks, rows_of_batch,
@@ -99,7 +99,8 @@ pub(super) struct Lake {
     pub offsets: Offsets,
     pub archive: Vec<Vec<RecordBatch>>,
     pub sealed: Vec<Vec<Row>>,
-    pub open: Vec<Vec<Row>>,
+    /// Per view, by bucket.
+    pub open: Vec<BTreeMap<u32, Vec<Row>>>,
     pub clocks: BTreeMap<String, engine::ClockState>,
     pub event_times: BTreeMap<String, EventTimes>,
     pub state: Vec<StateRecord>,
@@ -109,7 +110,7 @@ pub(super) struct Lake {
 #[derive(Default)]
 struct Handed {
     appended: BTreeMap<Epoch, Vec<(usize, RecordBatch)>>,
-    replaced: BTreeMap<Epoch, Vec<(usize, Vec<Row>, Option<Vec<Row>>)>>,
+    replaced: BTreeMap<Epoch, Vec<(usize, Vec<Row>, Option<OpenRows>)>>,
     reports: BTreeMap<Epoch, Vec<CommitReport>>,
     /// What the readers of each process were told.
     changes: Vec<Vec<(usize, Epoch, Row, i64)>>,
@@ -150,7 +151,7 @@ impl Outputs for WorkerOutputs {
             self.keep(table, commit, rows);
         }
     }
-    fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<Vec<Row>>) {
+    fn replace(&mut self, view: usize, commit: Epoch, sealed: Vec<Row>, open: Option<OpenRows>) {
         let mut handed = self.handed.lock().unwrap();
         handed
             .replaced
@@ -399,7 +400,7 @@ impl Lake {
         Lake {
             archive: vec![Vec::new(); dataflow.tables.len()],
             sealed: vec![Vec::new(); dataflow.views.len()],
-            open: vec![Vec::new(); dataflow.views.len()],
+            open: vec![BTreeMap::new(); dataflow.views.len()],
             ..Lake::default()
         }
     }
@@ -640,6 +641,12 @@ pub(super) fn engine_settings(
         lag_max_ms: u64::MAX / 4,
         clocks,
         tail_rows: 4,
+        // Views of a test are small, and are to be cut into buckets all the same.
+        bucketing: Bucketing {
+            rows_min: 2,
+            file_rows: 0,
+            files_max: 100,
+        },
     }
 }
 
@@ -665,7 +672,7 @@ fn take(lake: &mut Lake, handed: &Handed, epoch: Epoch) {
     for (view, sealed, open) in handed.replaced.get(&epoch).into_iter().flatten() {
         lake.sealed[*view].extend(sealed.iter().cloned());
         if let Some(open) = open {
-            lake.open[*view].clone_from(open);
+            open.clone().replace_in(&mut lake.open[*view]);
         }
     }
     for report in &handed.reports[&epoch] {
@@ -707,7 +714,7 @@ fn compare(
         // Windows closed in earlier runs are not told again.
         let told: Vec<Row> = lake.sealed[number][sealed_before[number]..]
             .iter()
-            .chain(&lake.open[number])
+            .chain(lake.open[number].values().flatten())
             .cloned()
             .collect();
         assert_same(&view.name, "changes", &live, &told, lake.epoch);
@@ -726,7 +733,7 @@ pub(super) fn compare_tables(dataflow: &Dataflow, partitions: &[Arc<Vec<Vec<u8>>
             .collect();
         let stored: Vec<Row> = lake.sealed[number]
             .iter()
-            .chain(&lake.open[number])
+            .chain(lake.open[number].values().flatten())
             .cloned()
             .collect();
         assert_same(&view.name, "table", &stored, &expected, lake.epoch);
@@ -976,7 +983,7 @@ fn late_records_and_dead_letters_are_counted() {
         let at = at.unwrap_or_else(|| panic!("there is no view {view}"));
         lake.sealed[at]
             .iter()
-            .chain(&lake.open[at])
+            .chain(lake.open[at].values().flatten())
             .cloned()
             .collect()
     };

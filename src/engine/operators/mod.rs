@@ -15,7 +15,8 @@ pub(super) use top_k::top_k;
 use super::clock::Clock;
 use super::{Control, SourceProgress, StateContent, StateRecord};
 use crate::engine::changes::Changes;
-use crate::model::{Epoch, Partition, Row, sum_counts};
+use crate::engine::view_store::ViewStore;
+use crate::model::{Partition, Row};
 use arrow::array::RecordBatch;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -65,19 +66,6 @@ pub(super) struct Shared {
     pub left_out: BTreeMap<String, (u64, String)>,
 }
 
-/// The rows of one view as its table has them, on the worker that writes it.
-pub(super) struct ViewStore {
-    pub view: usize,
-    pub name: String,
-    pub clock: Option<SharedClock>,
-    /// Column and constant that tell the end of a row's window.
-    pub window_end: Option<(usize, i64)>,
-    /// Changes not yet in `open`, by epoch.
-    pub pending: BTreeMap<u64, Vec<(Row, i64)>>,
-    pub open: BTreeMap<Row, i64>,
-    pub changed: bool,
-}
-
 impl Shared {
     /// Adds to the samples. Without rows it is only a number, and that joins the one before.
     fn add_tail(&mut self, table: usize, rows: RecordBatch, matched: u64) {
@@ -98,59 +86,5 @@ impl Shared {
             content,
         };
         self.captured.entry(epoch).or_default().push(record);
-    }
-}
-
-impl ViewStore {
-    /// Takes in everything up to the commit; returns newly closed rows, and all open rows if they changed.
-    pub fn commit(&mut self, commit: Epoch) -> (Vec<Row>, Option<Vec<Row>>) {
-        let later = self.pending.split_off(&(commit.0 + 1));
-        let due = std::mem::replace(&mut self.pending, later);
-        let mut changes: Vec<(Row, i64)> = due.into_values().flatten().collect();
-        self.changed |= !changes.is_empty();
-        sum_counts(&mut changes);
-        if self.open.is_empty() {
-            self.open = changes.into_iter().collect();
-        } else {
-            for (row, diff) in changes {
-                *self.open.entry(row).or_insert(0) += diff;
-            }
-            self.open.retain(|_, count| *count != 0);
-        }
-        let mut sealed = Vec::new();
-        if let (Some((column, add_us)), Some(clock)) = (self.window_end, &self.clock) {
-            let watermark = clock.borrow().watermark(commit.0 + 1);
-            let closed = |row: &Row| {
-                row.0[column]
-                    .as_i64()
-                    .is_some_and(|it| it + add_us <= watermark)
-            };
-            let rows: Vec<Row> = self
-                .open
-                .keys()
-                .filter(|row| closed(row))
-                .cloned()
-                .collect();
-            for row in rows {
-                let count = self.open.remove(&row).map_or(0, |it| self.times(&row, it));
-                sealed.extend(std::iter::repeat_n(row, count));
-                self.changed = true;
-            }
-        }
-        let open = std::mem::take(&mut self.changed).then(|| {
-            let rows = self.open.iter();
-            rows.flat_map(|(row, count)| std::iter::repeat_n(row.clone(), self.times(row, *count)))
-                .collect()
-        });
-        (sealed, open)
-    }
-
-    /// How often a row is there.
-    ///
-    /// # Panics
-    /// If it was taken away more often than it came: what the lake would then hold is wrong, and nobody could say since when.
-    fn times(&self, row: &Row, count: i64) -> usize {
-        usize::try_from(count)
-            .unwrap_or_else(|_| panic!("view {}: {row:?} is there {count} times", self.name))
     }
 }

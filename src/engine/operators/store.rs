@@ -3,8 +3,9 @@
 //! Each operator holds its epochs until it has handed them to the worker's loop, so the probe behind it
 //! says what has been handed over.
 
-use super::{ChangeStream, ClockStream, Shared, SharedClock, ViewStore};
+use super::{ChangeStream, ClockStream, Shared, SharedClock};
 use crate::engine::changes::Changes;
+use crate::engine::view_store::ViewStore;
 use crate::engine::worker::Place;
 use crate::model::{Row, rows_of_batch};
 use arrow::array::{RecordBatch, UInt64Array};
@@ -252,7 +253,7 @@ pub(in crate::engine) fn store_view<'s>(
                 input.for_each(|_capability, data| {
                     let mut store = store.borrow_mut();
                     for (time, row, diff) in data.drain(..) {
-                        store.pending.entry(time).or_default().push((row, diff));
+                        store.add(time, row, diff);
                     }
                 });
             }

@@ -14,7 +14,7 @@
 //! - a claim that finds a newer one claims again, so that two starting processes can keep each other from starting (endless, so the stack overflows).
 
 use super::*;
-use crate::lake::{Change, Compaction, SourceOffsets, TableState};
+use crate::lake::{Change, Compaction, Replaced, SourceOffsets, TableState};
 use crate::model::{Epoch, Offset, Partition, Position};
 use proptest::prelude::*;
 use serde_json::json;
@@ -427,13 +427,13 @@ fn next(last: &Manifest, tables: &BTreeMap<String, TableState>) -> Manifest {
     for (table, state) in tables {
         let change = match table.as_str() {
             "records" => Change {
-                adds: vec![(file("e", from, to, &writer), false)],
-                replaces_open: false,
+                adds: vec![(file("e", from, to, &writer), None)],
+                replaced: Replaced::Nothing,
                 merged: merged.iter().collect(),
             },
             _ if replaces(number) => Change {
-                adds: vec![(file("e", 0, to, &writer), true)],
-                replaces_open: true,
+                adds: vec![(file("e", 0, to, &writer), Some(0))],
+                replaced: Replaced::All,
                 merged: Vec::new(),
             },
             _ => Change::default(),
