@@ -42,6 +42,11 @@ pub fn read_again(
         source,
     };
     let consumer = connect(topic, SharedStatus::default(), Arc::default())?;
+    let Some(mut inbox) = Inbox::of(&consumer) else {
+        return Err(failed(KafkaError::ClientCreation(
+            "it has no queues".to_owned(),
+        )));
+    };
     let (name, number) = (&topic.topic, partition.0);
     let unknown = |it: &KafkaError| {
         matches!(
@@ -65,11 +70,6 @@ pub fn read_again(
     list.add_partition_offset(name, number, Start::Offset(from))
         .and_then(|()| consumer.assign(&list))
         .map_err(failed)?;
-    let Some(mut inbox) = Inbox::of(&consumer) else {
-        return Err(failed(KafkaError::ClientCreation(
-            "it has no queues".to_owned(),
-        )));
-    };
     let mut records = empty(partition);
     let mut heard = Instant::now();
     let mut trouble = None;

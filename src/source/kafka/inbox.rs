@@ -8,8 +8,9 @@
 //! errors of connections, logs, statistics               ──► main queue     ──► the client's context, and `Event::Failed`
 //! ```
 //!
-//! The wrapper forwards the second queue into the first, where a batch would swallow those events; that is undone here. What the client
-//! said is heard before the messages of a batch are handed out: that a topic was replaced is said in the log before its first message comes.
+//! The wrapper forwards the second queue into the first, where a batch would swallow those events; that is undone here as long as an inbox
+//! lives. What the client said is heard before the messages of a batch are handed out: that a topic was replaced is said in the log before
+//! its first message comes.
 //!
 //! Invariants of the unsafe code: an inbox borrows its client, so both queues live as long as it does; every message that was handed out
 //! by the library is destroyed exactly once, by `Messages`, also if someone unwinds; payloads are lent out only until then.
@@ -128,6 +129,19 @@ impl Batch<'_> {
             }
         });
         self.failed.drain(..).map(Event::Failed).chain(messages)
+    }
+}
+
+impl Drop for Inbox<'_> {
+    /// Leaves the client as the wrapper made it. With events of its own in a queue that nobody serves, the library now and then waits for
+    /// its broker threads for ever when it is closed. What it still has to say has no listener any more, and it would print that.
+    fn drop(&mut self) {
+        let native = self.client.client().native_ptr();
+        // SAFETY: client and queues are alive.
+        unsafe {
+            c::rd_kafka_queue_forward(self.told.get(), self.fetched.get());
+            c::rd_kafka_set_log_level(native, RDKafkaLogLevel::Emerg as i32);
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::model::Offset;
+use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 const STOP: Policy = Policy {
     start: StartAt::Earliest,
@@ -186,4 +189,42 @@ fn options_are_read_and_wrong_ones_refused() {
         let error = topic(&[(key, value)]).expect_err("wrong").to_string();
         assert!(error.contains(key) && error.contains("\"s\""), "{error}");
     }
+}
+
+/// A client that is not left as it was found waits for ever when it is closed, once in some dozens.
+#[test]
+fn every_reading_of_a_topic_ends() {
+    let cluster = MockCluster::new(1).expect("a broker");
+    cluster.create_topic("s", 3, 1).expect("a topic");
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .create()
+        .expect("a producer");
+    for at in 0..90 {
+        let record = BaseRecord::<(), str>::to("s")
+            .payload("x")
+            .partition(at % 3);
+        producer.send(record).expect("it is queued");
+    }
+    let patience = Duration::from_secs(30);
+    producer.flush(patience).expect("it is written");
+    let options = [
+        ("brokers".to_owned(), cluster.bootstrap_servers()),
+        ("topic".to_owned(), "s".to_owned()),
+    ];
+    let topic = Topic::from_options("s", &options).expect("a topic");
+    let read = &|partition: i32| {
+        let mut records = 0;
+        let partition = Partition(partition);
+        let read = read_again(&topic, partition, 0..30, &mut |it| {
+            records += it.ends.len();
+        });
+        assert!(matches!(read, Ok(ReadAgain::From(0))), "{read:?}");
+        assert_eq!(records, 30);
+    };
+    std::thread::scope(|scope| {
+        for partition in 0..3 {
+            scope.spawn(move || (0..30).for_each(|_| read(partition)));
+        }
+    });
 }
