@@ -23,7 +23,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-pub use again::{Span, read_again};
+pub use again::{Missing, Span, read_again};
 pub use folder::Folder;
 
 use super::{Chunk, FileNote, Gap, SharedStatus, Trouble};

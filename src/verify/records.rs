@@ -67,7 +67,7 @@ struct Job {
 #[derive(Default)]
 struct Outcome {
     counts: Counts,
-    gone: Vec<Range<i64>>,
+    missing: Vec<file::Missing>,
     tables: Vec<(Findings, rows::LeftOut)>,
     letters: Findings,
     /// Dead letters that would decode now.
@@ -381,10 +381,20 @@ impl Source<'_> {
         sum: &mut Sum,
     ) {
         let partition = partition.0;
-        let gone: i64 = outcome.gone.iter().map(|it| it.end - it.start).sum();
-        for it in &outcome.gone {
-            sum.gone
-                .add(|| format!("partition {partition}: offsets {} to {}", it.start, it.end));
+        let missing = outcome.missing.iter();
+        let gone: i64 = missing.map(|it| it.offsets.end - it.offsets.start).sum();
+        for it in &outcome.missing {
+            let (from, until) = (it.offsets.start, it.offsets.end);
+            match &it.changed {
+                None => sum
+                    .gone
+                    .add(|| format!("partition {partition}: offsets {from} to {until}")),
+                Some(name) => sum.source.add(|| {
+                    format!(
+                        "partition {partition}: {name} is not the file that offsets {from} to {until} were read from; its first bytes are others"
+                    )
+                }),
+            }
         }
         sum.gone_offsets += u64::try_from(gone).unwrap_or(0);
         if gone < range.end - range.start {
@@ -639,7 +649,7 @@ impl Job {
             }
         };
         let range = self.read.from.0..self.until.0;
-        outcome.gone = match &self.origin {
+        outcome.missing = match &self.origin {
             Origin::Folder(folder) => {
                 let span = file::Span {
                     partition: self.partition,
@@ -652,17 +662,22 @@ impl Job {
             Origin::Topic(topic) => {
                 match kafka::read_again(topic, self.partition, range.clone(), &mut take)? {
                     kafka::ReadAgain::From(from) if range.start < from => {
-                        std::iter::once(range.start..from.min(range.end)).collect()
+                        vec![file::Missing::gone(range.start..from.min(range.end))]
                     }
                     kafka::ReadAgain::From(_) => Vec::new(),
-                    kafka::ReadAgain::Gone => vec![range.clone()],
+                    kafka::ReadAgain::Gone => vec![file::Missing::gone(range.clone())],
                 }
             }
         };
+        let gone: Vec<Range<i64>> = outcome
+            .missing
+            .iter()
+            .map(|it| it.offsets.clone())
+            .collect();
         let limits = rows::Limits {
             partition: self.partition.0,
             range: range.clone(),
-            gone: &outcome.gone,
+            gone: &gone,
             epoch: self.epoch,
         };
         for (matching, (findings, left_out)) in tables.iter_mut().zip(&mut outcome.tables) {

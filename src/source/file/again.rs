@@ -20,8 +20,26 @@ pub struct Span {
     pub origins: Vec<String>,
 }
 
-/// Reads records that were read before, from whatever files they are in now. Returns what is gone: ranges of offsets
-/// whose file is missing or shorter than it was.
+/// Offsets that cannot be read again.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    pub offsets: Range<i64>,
+    /// A file that is long enough to hold them, stands where they were read from, and has other content. Nothing if no file is
+    /// there, or one too short: logs are rotated, cut and deleted.
+    pub changed: Option<String>,
+}
+
+impl Missing {
+    /// Offsets that no file has any more.
+    pub fn gone(offsets: Range<i64>) -> Self {
+        Missing {
+            offsets,
+            changed: None,
+        }
+    }
+}
+
+/// Reads records that were read before, from whatever files they are in now. Returns what is missing.
 ///
 /// # Errors
 /// If a file that is there cannot be read.
@@ -29,7 +47,7 @@ pub fn read_again(
     folder: &Path,
     span: &Span,
     take: &mut dyn FnMut(RawRecords),
-) -> Result<Vec<Range<i64>>, Error> {
+) -> Result<Vec<Missing>, Error> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         move |source| Error::Folder { path, source }
@@ -39,39 +57,57 @@ pub fn read_again(
         .iter()
         .filter_map(|it| Origin::parse(it))
         .collect();
-    let mut gone = Vec::new();
+    let mut missing = Vec::new();
     let mut at = span.from.0;
     for (number, origin) in origins.iter().enumerate() {
         let begin = origin.begin().min(span.until.0);
         let next = origins.get(number + 1);
         let end = next.map_or(span.until.0, |it| it.begin().min(span.until.0));
         if at < begin {
-            gone.push(at..begin);
+            missing.push(Missing::gone(at..begin));
             at = begin;
         }
         if end <= at {
             continue;
         }
         let found = find(folder, origin, bytes(end - origin.base)).map_err(failed(folder))?;
-        let reached = match found {
+        let (reached, changed) = match found {
             Some((path, inode)) => {
                 // What was written behind a cut is the next origin's.
                 let cut = next.filter(|it| 0 < it.skip && it.inode == Some(inode));
                 let until = cut.map_or(end, |it| end.min(origin.base + it.skip as i64));
-                read_range(&path, span.partition, origin.base, at..until.max(at), take)
-                    .map_err(failed(&path))?
+                let reached =
+                    read_range(&path, span.partition, origin.base, at..until.max(at), take)
+                        .map_err(failed(&path))?;
+                (reached, None)
             }
-            None => at,
+            // The name of an older file has been given to a newer one; the last one should still have its own.
+            None if next.is_none() => (at, replaced(folder, origin, bytes(end - origin.base))),
+            None => (at, None),
         };
         if reached < end {
-            gone.push(reached..end);
+            missing.push(Missing {
+                offsets: reached..end,
+                changed,
+            });
         }
         at = end;
     }
     if at < span.until.0 {
-        gone.push(at..span.until.0);
+        missing.push(Missing::gone(at..span.until.0));
     }
-    Ok(gone)
+    Ok(missing)
+}
+
+/// The name of the file that was last read if it is still long enough, though it no longer begins as it did.
+fn replaced(folder: &Path, origin: &Origin, length: u64) -> Option<String> {
+    origin.head?;
+    let entries = std::fs::read_dir(folder).ok()?;
+    let names = entries.filter_map(|it| it.ok().map(|it| it.file_name()));
+    let mut names = names.filter(|it| text_of(it) == origin.name);
+    let path = folder.join(names.next()?);
+    let meta = std::fs::metadata(path).ok().filter(|it| it.is_file())?;
+    (length <= meta.len()).then(|| origin.name.clone())
 }
 
 /// The file that begins as the origin says and has so many bytes, under its old name or another, and its inode.

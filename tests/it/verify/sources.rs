@@ -14,15 +14,25 @@ use std::time::Duration;
 use tidelake::verify::{Options, verify};
 
 #[test]
-fn a_source_that_was_changed_afterwards_is_told() {
+fn a_source_that_was_changed_afterwards_is_found() {
+    // In its first bytes, by which the file is known, and far behind them.
+    for change in [0, 100] {
+        let place = original().copy();
+        let path = place.input().join("part-2.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let at = text.match_indices("2026-").nth(change).unwrap().0;
+        let changed = format!("{}2025-{}", &text[..at], &text[at + 5..]);
+        assert_eq!(text.len(), changed.len());
+        std::fs::write(&path, changed).unwrap();
+        assert_fails(&place.verify(), "source s");
+    }
+}
+
+#[test]
+fn a_log_that_was_begun_anew_is_neither_proof_nor_failure() {
     let place = original().copy();
     let path = place.input().join("part-2.jsonl");
-    let changed = std::fs::read_to_string(&path)
-        .unwrap()
-        .replacen("\"n\":1", "\"n\":2", 1);
-    std::fs::write(&path, changed).unwrap();
-    // Known to be weak: a file is known by its content, so one that was changed is taken for another, and what was read of it for gone.
-    // It ought to fail the proof.
+    std::fs::write(&path, "{\"at\":1769860800000}\n").unwrap();
     let report = place.verify();
     assert!(report.is_proven(), "{report}");
     assert!(
