@@ -3,11 +3,13 @@
 //! Nothing here does anything: no I/O, no threads, no clocks. A number of the field has a type of
 //! its own, so that an epoch is never added to an offset and a signature needs no comment.
 
+mod bins;
 mod exact;
 pub mod secret;
 mod value;
 
-pub use exact::{Bins, ExactSum, Moments, bin_of, merge_counts, sum_counts};
+pub use bins::{Bins, bin_of, merge_counts, sum_counts};
+pub use exact::{ExactSum, Moments};
 pub use value::{
     ArrowError, Float, Order, Row, Value, array_of_values, batch_of_rows, late_marks,
     rows_of_batch, value_at,

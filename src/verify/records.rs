@@ -5,27 +5,25 @@
 //! takes 32 bytes of memory; large archives are gone through in several passes, some partitions at a time.
 //! Records from before a column was added are decoded as they were then, and have null in it.
 
-use super::report::{Check, Findings, Report, count, number};
-use super::rows::{self, Archived, ArchivedRows, Letters};
+mod again;
+mod told;
+
+use super::report::{Findings, Report, count, number};
+use super::rows::{self, ArchivedRows, Letters};
 use super::{Error, Options};
-use crate::coordinator::eras::{Era, Eras};
 use crate::lake::{Counts, Manifest, PartitionRead};
-use crate::model::{Offset, Offsets, Partition};
-use crate::plan::{Dataflow, Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked, nullable};
-use crate::source::decode::RawRecords;
-use crate::source::{file, kafka};
+use crate::model::{Offsets, Partition};
+use crate::plan::{Dataflow, Definitions, SourceSpec, TableSpec};
+use crate::source::kafka;
 use crate::supervise;
-use arrow::array::{
-    ArrayRef, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array,
-};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use again::{Job, Origin, Outcome, kept_schema};
+use arrow::array::RecordBatch;
 use datafusion::catalog::{MemTable, TableProvider};
 use deltalake::DeltaTable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
+use told::{compare_counts, unreadable};
 
 /// Archived rows held in memory at once, if no single partition has more.
 const PASS_ROWS_MAX: u64 = 8_000_000;
@@ -36,43 +34,6 @@ pub(super) struct Known {
     pub relations: BTreeMap<String, Arc<dyn TableProvider>>,
     /// Sources of which not everything is known that their views were computed from.
     pub incomplete: BTreeSet<String>,
-}
-
-/// Where a source is read from.
-#[derive(Clone)]
-enum Origin {
-    Folder(PathBuf),
-    Topic(kafka::Topic),
-}
-
-/// One partition to be read again.
-struct Job {
-    spec: SourceSpec,
-    origin: Origin,
-    partition: Partition,
-    read: PartitionRead,
-    until: Offset,
-    /// Of each table: what it has of this partition.
-    tables: Vec<(TableSpec, Vec<Archived>)>,
-    /// Name of the first table of the source.
-    archive: Option<String>,
-    letters: Letters,
-    /// Whether the decoded records are wanted too.
-    keep: bool,
-    epoch: i64,
-    definitions: Definitions,
-}
-
-/// What reading a partition again has shown.
-#[derive(Default)]
-struct Outcome {
-    counts: Counts,
-    missing: Vec<file::Missing>,
-    tables: Vec<(Findings, rows::LeftOut)>,
-    letters: Findings,
-    /// Dead letters that would decode now.
-    mendable: u64,
-    kept: Vec<RecordBatch>,
 }
 
 /// Checks all sources; returns those that views read directly.
@@ -134,16 +95,6 @@ pub(super) async fn check(
         one.check(letters, opened, &mut known, report).await?;
     }
     Ok(known)
-}
-
-fn unreadable(name: &'static str, subject: &str, reason: String) -> Check {
-    Check::of(
-        name,
-        subject,
-        "it cannot be read",
-        Findings::one(reason),
-        "readers of it get an error.",
-    )
 }
 
 struct Source<'a> {
@@ -419,119 +370,9 @@ impl Source<'_> {
         sum.kept.extend(outcome.kept);
     }
 
-    fn tell(&self, unread: &BTreeSet<String>, sum: &mut Sum, report: &mut Report) {
-        let name = self.spec.name.as_str();
-        let partitions = self.offsets.iter().count();
-        let read_again = format!(
-            "{} read again: {}, {}",
-            count(partitions as u64, "partition"),
-            count(sum.counts.records + sum.counts.undecoded, "record"),
-            count(sum.counts.bytes, "byte")
-        );
-        let nothing_left = 0 < partitions && sum.read_partitions == 0 && 0 < sum.gone_offsets;
-        if nothing_left {
-            sum.source.add(|| match &self.origin {
-                Origin::Folder(path) => {
-                    format!("{} has none of the files that were read", path.display())
-                }
-                Origin::Topic(topic) => format!(
-                    "topic {} at {} has none of the records that were read",
-                    topic.topic, topic.brokers
-                ),
-            });
-        }
-        let source = Check::of(
-            "source",
-            name,
-            match self.read {
-                Some(_) => format!("{read_again}; counts and checksums as committed"),
-                None => read_again.clone(),
-            },
-            std::mem::take(&mut sum.source),
-            match nothing_left {
-                true => "nothing can be compared; is this the input that the pipeline reads?",
-                false => {
-                    "what the source has now is not what was read and committed: it was changed, or records were lost or doubled on the way."
-                }
-            },
-        );
-        let fails = source.outcome == super::Outcome::Fails;
-        if self.read.is_none() && !fails {
-            report.add(Check::unknown(
-                "source",
-                name,
-                format!("{read_again}; not compared with the commits"),
-                Findings::default(),
-                "this lake was begun by a version that did not keep counts of everything read.",
-            ));
-        } else {
-            report.add(source);
-        }
-        if sum.gone.count != 0 {
-            report.add(Check::unknown(
-                "source gone",
-                name,
-                format!("{} cannot be read again", count(sum.gone_offsets, "offset")),
-                std::mem::take(&mut sum.gone),
-                "the source no longer has them (retention, or deleted files); that they were taken in once is told by the commits' counts alone.",
-            ));
-        }
-        for (table, (rows, findings, left_out)) in
-            self.tables.iter().zip(std::mem::take(&mut sum.tables))
-        {
-            if unread.contains(&table.name) {
-                continue;
-            }
-            let lacks = match left_out.first {
-                None => String::new(),
-                Some(first) => format!(
-                    "; {} left out, since an expression of the table fails for it, the first in {first}",
-                    count(left_out.count, "record")
-                ),
-            };
-            report.add(Check::of(
-                "archive",
-                table.name.as_str(),
-                format!(
-                    "{}: each offset once, with the values its record gives{lacks}",
-                    count(rows, "row")
-                ),
-                findings,
-                "records were lost, doubled or changed in this table, or it has rows that were never read.",
-            ));
-        }
-        for (table, marks) in self.tables.iter().zip(std::mem::take(&mut sum.marks)) {
-            if table.event_time.is_none() || unread.contains(&table.name) {
-                continue;
-            }
-            let late = marks.late();
-            report.add(Check::of(
-                "late marks",
-                table.name.as_str(),
-                format!("{}, and none missing", count(late, "late row")),
-                marks.findings(),
-                "a record is marked late that was on time, or the other way round; windows then hold too much or too little.",
-            ));
-        }
-        let mendable = match sum.mendable {
-            0 => String::new(),
-            some => format!("; {} would decode now", number(some)),
-        };
-        report.add(Check::of(
-            "dead letters",
-            name,
-            format!(
-                "{}, each a record that does not decode, bytes unchanged{mendable}",
-                count(sum.letter_rows, "row")
-            ),
-            std::mem::take(&mut sum.letters),
-            "records that do not decode were lost, doubled or changed.",
-        ));
-    }
-
     /// The source as a relation, for views that read it itself.
     fn hand_on(&self, sum: &Sum, known: &mut Known) {
-        let schema = self.kept_schema();
+        let schema = kept_schema(self.spec);
         let marks = self.marking().is_some();
         if !sum.kept.iter().all(|it| it.schema() == schema) || sum.gone_offsets != 0 || !marks {
             known.incomplete.insert(self.spec.name.clone());
@@ -547,176 +388,5 @@ impl Source<'_> {
     fn marking(&self) -> Option<&TableSpec> {
         let whole = |it: &&&TableSpec| it.keeps_all() && it.event_time.is_some();
         self.tables.iter().find(whole).copied()
-    }
-
-    fn kept_schema(&self) -> SchemaRef {
-        kept_schema(self.spec)
-    }
-}
-
-fn kept_schema(spec: &SourceSpec) -> SchemaRef {
-    marked(&nullable(&spec.schema()))
-}
-
-fn late_type() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-}
-
-fn compare_counts(partition: i32, counted: &Counts, outcome: &Outcome, findings: &mut Findings) {
-    let found = &outcome.counts;
-    let all = |it: &Counts| it.records + it.undecoded;
-    if all(found) != all(counted) {
-        findings.add(|| {
-            format!(
-                "partition {partition}: {} read again, {} committed",
-                count(all(found), "record"),
-                number(all(counted))
-            )
-        });
-    }
-    if found.bytes != counted.bytes {
-        findings.add(|| {
-            format!(
-                "partition {partition}: {} read again, {} committed",
-                count(found.bytes, "byte"),
-                number(counted.bytes)
-            )
-        });
-    }
-    if found.checksum != counted.checksum {
-        findings.add(|| {
-            format!(
-                "partition {partition}: checksum {:016x} read again, {:016x} committed",
-                found.checksum, counted.checksum
-            )
-        });
-    }
-}
-
-impl Job {
-    /// Reads, decodes and compares; blocks.
-    fn run(self) -> Result<Outcome, Error> {
-        let mut outcome = Outcome {
-            tables: self.tables.iter().map(|_| Default::default()).collect(),
-            ..Outcome::default()
-        };
-        let mut eras = Eras::new(&self.spec, &self.definitions, self.partition)?;
-        let mut tables = Vec::new();
-        for (table, archived) in &self.tables {
-            let is_archive = self.archive.as_ref() == Some(&table.name);
-            let matching = rows::Matching::new(table, is_archive, archived);
-            tables.push(matching.map_err(Error::Interrupted)?);
-        }
-        let mut letters = rows::MatchingLetters::new(&self.letters);
-        let mut take_of_era = |raw: &RawRecords, era: &mut Era| {
-            let decoded = era.decode(raw);
-            outcome.counts.add(&Counts {
-                records: decoded.batch.num_rows() as u64,
-                undecoded: decoded.dead_letters.len() as u64,
-                replayed: 0,
-                bytes: raw.data.len() as u64,
-                checksum: raw.checksum(),
-            });
-            for letter in &decoded.dead_letters {
-                letters.expect(letter, &mut outcome.letters);
-            }
-            let offsets = rows::offsets(&decoded.batch);
-            let dead: Vec<bool> = offsets.iter().map(|it| letters.has(*it)).collect();
-            let batch = match dead.contains(&true) {
-                false => decoded.batch,
-                true => {
-                    // Dead letters that decode now: they were left out of the tables, and rightly so.
-                    outcome.mendable += dead.iter().filter(|it| **it).count() as u64;
-                    offsets.iter().for_each(|it| letters.excuse(*it));
-                    let alive: BooleanArray = dead.iter().map(|it| Some(!it)).collect();
-                    match filter_record_batch(&decoded.batch, &alive) {
-                        Ok(batch) => batch,
-                        Err(_) => return,
-                    }
-                }
-            };
-            for (matching, (findings, _)) in tables.iter_mut().zip(&mut outcome.tables) {
-                let absent = era.absent_in(matching.table());
-                matching.expect(&batch, &absent, self.partition.0, findings);
-            }
-            if self.keep {
-                outcome.kept.extend(self.kept(&batch));
-            }
-        };
-        let mut take = |raw: RawRecords| {
-            for (part, era) in eras.of(raw) {
-                take_of_era(&part, era);
-            }
-        };
-        let range = self.read.from.0..self.until.0;
-        outcome.missing = match &self.origin {
-            Origin::Folder(folder) => {
-                let span = file::Span {
-                    partition: self.partition,
-                    from: self.read.from,
-                    until: self.until,
-                    origins: self.read.origins.clone(),
-                };
-                file::read_again(folder, &span, &mut take)?
-            }
-            Origin::Topic(topic) => {
-                match kafka::read_again(topic, self.partition, range.clone(), &mut take)? {
-                    kafka::ReadAgain::From(from) if range.start < from => {
-                        vec![file::Missing::gone(range.start..from.min(range.end))]
-                    }
-                    kafka::ReadAgain::From(_) => Vec::new(),
-                    kafka::ReadAgain::Gone => vec![file::Missing::gone(range.clone())],
-                }
-            }
-        };
-        let gone: Vec<Range<i64>> = outcome
-            .missing
-            .iter()
-            .map(|it| it.offsets.clone())
-            .collect();
-        let limits = rows::Limits {
-            partition: self.partition.0,
-            range: range.clone(),
-            gone: &gone,
-            epoch: self.epoch,
-        };
-        for (matching, (findings, left_out)) in tables.iter_mut().zip(&mut outcome.tables) {
-            matching.rest(&limits, findings);
-            *left_out = std::mem::take(&mut matching.left_out);
-        }
-        letters.rest(&limits, &mut outcome.letters);
-        Ok(outcome)
-    }
-
-    /// The records with the epoch and mark that the archive tells of them.
-    fn kept(&self, batch: &RecordBatch) -> Option<RecordBatch> {
-        let whole =
-            |it: &&(TableSpec, Vec<Archived>)| it.0.keeps_all() && it.0.event_time.is_some();
-        let offsets = rows::offsets(batch);
-        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-        match self.tables.iter().find(whole) {
-            Some((_, archived)) => {
-                let found: Vec<Option<&Archived>> =
-                    offsets.iter().map(|it| rows::find(archived, *it)).collect();
-                let epochs = found.iter().map(|it| it.map_or(0, |it| it.epoch));
-                columns.push(Arc::new(Int64Array::from_iter_values(epochs)));
-                let late: TimestampMicrosecondArray =
-                    found.iter().map(|it| it.and_then(|it| it.late())).collect();
-                columns.push(Arc::new(late.with_timezone("UTC")));
-            }
-            None => {
-                columns.push(Arc::new(Int64Array::from_value(0, batch.num_rows())));
-                columns.push(new_null_array(&late_type(), batch.num_rows()));
-            }
-        }
-        debug_assert_eq!(
-            self.spec
-                .schema()
-                .fields()
-                .last()
-                .map(|it| it.name().as_str()),
-            Some(EPOCH_COLUMN)
-        );
-        RecordBatch::try_new(kept_schema(&self.spec), columns).ok()
     }
 }
