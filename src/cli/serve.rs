@@ -315,11 +315,11 @@ impl StatusSource for PipelineStatus {
         let behind_ms = wall_ms().saturating_sub(epoch.0);
         let engine = match (epoch.0, behind_ms) {
             (0, _) => (Health::Starting, "no epoch complete yet".to_owned()),
-            (_, 0..5000) => (
+            (1.., 0..5000) => (
                 Health::Ok,
                 format!("{} workers, newest epoch {behind_ms} ms old", self.workers),
             ),
-            _ => (
+            (1.., 5000..) => (
                 Health::Degraded,
                 format!("newest epoch is {} s old", behind_ms / 1000),
             ),

@@ -180,7 +180,7 @@ pub fn state_shape(plan: &Plan) -> String {
             }
             let _ = writeln!(text, " of ({})", types(&node.schema()));
         }
-        _ => {}
+        Plan::Relation { .. } | Plan::Map { .. } | Plan::Union { .. } => {}
     });
     text
 }

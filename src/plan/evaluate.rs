@@ -41,7 +41,9 @@ pub fn evaluate(plan: &Plan, records: &RecordBatch) -> Result<RecordBatch, Strin
                 .map_err(text)?;
             columns_of(&columns, batch.num_rows(), schema)
         }
-        _ => Err("a table keeps records one by one".to_owned()),
+        Plan::Aggregate { .. } | Plan::TopK { .. } | Plan::Union { .. } => {
+            Err("a table keeps records one by one".to_owned())
+        }
     }
 }
 

@@ -11,6 +11,8 @@ mod evaluate;
 mod explain;
 mod properties;
 mod sharing;
+#[cfg(test)]
+mod tests;
 
 pub use carried::{carried, carried_or_same, check as check_types, check_rows, sql_name};
 pub use definition::{

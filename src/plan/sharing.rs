@@ -54,7 +54,7 @@ pub fn passes(views: &[ViewSpec]) -> Vec<Pass> {
                         }
                     }
                 }
-                _ => passes.push(Pass {
+                (None, _) | (_, None) => passes.push(Pass {
                     input: input.as_ref().clone(),
                     aggregations: vec![Arc::clone(aggregation)],
                     bounds: vec![None; input.schema().fields().len()],
@@ -76,7 +76,12 @@ fn relation(plan: &Plan) -> Option<&str> {
             filter: None,
             ..
         } => relation(input),
-        _ => None,
+        Plan::Map {
+            filter: Some(_), ..
+        }
+        | Plan::Aggregate { .. }
+        | Plan::TopK { .. }
+        | Plan::Union { .. } => None,
     }
 }
 
@@ -129,7 +134,12 @@ impl Origin {
                     }
                 }
             }
-            _ => None,
+            Plan::Map {
+                filter: Some(_), ..
+            }
+            | Plan::Aggregate { .. }
+            | Plan::TopK { .. }
+            | Plan::Union { .. } => None,
         }
     }
 }
@@ -165,7 +175,7 @@ fn numbers(aggregation: &Aggregation) -> Vec<usize> {
     let inputs = aggregates.flat_map(|it| it.argument.into_iter().chain(it.filter));
     let time = match aggregation.window {
         Window::Last { time, .. } => Some(time),
-        _ => None,
+        Window::None | Window::Tumble { .. } => None,
     };
     let keys = aggregation.keys.iter().copied();
     keys.chain(inputs).chain(time).collect()
