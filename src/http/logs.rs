@@ -8,9 +8,9 @@ use super::entry::{EntryReader, tail_table};
 use super::filter::{Filter, TIMES_US, quoted_name};
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::wire::type_name;
 use crate::model::{Value, iso_of_micros, rows_of_batch, value_at};
 use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN, TableSpec};
+use crate::sql::sql_type_name;
 use axum::extract::{Path, State};
 use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
@@ -402,7 +402,7 @@ pub async fn record(
         .enumerate()
         .map(|(at, field)| FieldValue {
             name: field.name().clone(),
-            r#type: type_name(field.data_type()),
+            r#type: sql_type_name(field.data_type()),
             value: value_at(rows.column(at).as_ref(), row).to_json(),
         });
     Ok(JsonBody(Record {

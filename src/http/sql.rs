@@ -13,10 +13,11 @@ mod tests;
 pub use format::{Ending as AnswerEnding, Format as AnswerFormat, Writer as AnswerWriter};
 
 use super::problem::Problem;
-use super::wire::{RowWriter, type_name};
+use super::wire::RowWriter;
 use super::{App, EPOCH_HEADER, PARTIAL_HEADER};
 use crate::model::rows_of_batch;
 use crate::sql::query::{Answer, SAMPLES};
+use crate::sql::sql_type_name;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -126,7 +127,7 @@ pub async fn tables(State(app): State<Arc<App>>) -> Response {
         schema
             .fields()
             .iter()
-            .map(|it| json!({"name": it.name(), "type": type_name(it.data_type())}))
+            .map(|it| json!({"name": it.name(), "type": sql_type_name(it.data_type())}))
             .collect()
     };
     let mut all: Vec<Json> = app

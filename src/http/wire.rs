@@ -1,7 +1,8 @@
 //! Rows and columns as JSON and CSV text: one spelling of types and values for every answer and frame.
 
 use crate::model::{Row, Value};
-use arrow::datatypes::{DataType, Schema};
+use crate::sql::sql_type_name;
+use arrow::datatypes::Schema;
 use serde_json::{Value as Json, json};
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -36,7 +37,7 @@ impl RowWriter {
         let types = schema
             .fields()
             .iter()
-            .map(|it| type_name(it.data_type()))
+            .map(|it| sql_type_name(it.data_type()))
             .collect();
         RowWriter { keys, names, types }
     }
@@ -110,22 +111,4 @@ pub fn write_csv<'a>(values: impl Iterator<Item = &'a Value>, text: &mut String)
         }
     }
     text.push_str("\r\n");
-}
-
-/// A type as SQL calls it.
-pub fn type_name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Boolean => "boolean".to_owned(),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
-            "int".to_owned()
-        }
-        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "bigint".to_owned(),
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => "double".to_owned(),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_owned(),
-        DataType::Date32 => "date".to_owned(),
-        DataType::Timestamp(..) => "timestamp".to_owned(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".to_owned(),
-        DataType::Dictionary(_, values) => type_name(values),
-        other => other.to_string().to_ascii_lowercase(),
-    }
 }

@@ -5,7 +5,9 @@
 
 mod again;
 mod canonical;
+mod casts;
 mod choice;
+mod constants;
 mod functions;
 mod late;
 mod lower;
@@ -22,6 +24,7 @@ pub use canonical::in_this_form;
 pub use functions::class_of_address;
 pub use recompute::{Records, late_records, recompute};
 pub use syntax::duration_us;
+pub use types::sql_type_name;
 
 use crate::plan::{
     ColumnSpec, DEAD_LETTER_RELATION, Dataflow, Definitions, EPOCH_COLUMN, EventTime, Format,
@@ -296,11 +299,8 @@ impl Planner {
 
     async fn logical(&self, query: &Query) -> Result<LogicalPlan, String> {
         let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query.clone()))));
-        self.context
-            .state()
-            .statement_to_plan(statement)
-            .await
-            .map_err(|it| words::planner(&it))
+        let planned = casts::planned(&self.context.state(), statement).await;
+        planned.map_err(|it| words::planner(&it))
     }
 
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
@@ -309,6 +309,7 @@ impl Planner {
         lower::refuse_volatile(&raw)?;
         let state = self.context.state();
         let optimized = state.optimize(&raw).map_err(|it| words::planner(&it))?;
+        constants::refuse_impossible(&optimized, &state)?;
         let mut lowering = Lowering {
             state: &state,
             dataflow: &self.dataflow,

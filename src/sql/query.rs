@@ -20,7 +20,9 @@ mod lake;
 mod pool;
 mod process;
 mod protocol;
+mod question;
 mod samples;
+mod script;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,7 @@ pub use error::QueryError;
 pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
 pub use process::answer_queries;
 pub use samples::{SAMPLES, Sample};
+pub use script::{ScriptStatement, statements};
 
 use crate::model::Epoch;
 use crate::plan::Dataflow;

@@ -7,7 +7,7 @@
 
 use super::functions::WithinLast;
 use super::syntax::{self, Taken};
-use super::{late, register_functions, words};
+use super::{casts, late, register_functions, words};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, ViewSpec, dead_letter_schema,
     late_schema, nullable,
@@ -215,7 +215,7 @@ async fn logical(
     query: Query,
 ) -> Result<datafusion::logical_expr::LogicalPlan, String> {
     let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-    let plan = session.state().statement_to_plan(statement).await;
+    let plan = casts::planned(&session.state(), statement).await;
     plan.and_then(super::types::in_whole_microseconds)
         .map_err(|it| words::planner(&it))
 }

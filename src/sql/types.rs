@@ -192,3 +192,21 @@ impl ScalarUDFImpl for WholeMicroseconds {
         Ok(ColumnarValue::Array(Arc::new(cut) as ArrayRef))
     }
 }
+
+/// A type as SQL calls it.
+pub fn sql_type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
+            "int".to_owned()
+        }
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "bigint".to_owned(),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => "double".to_owned(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_owned(),
+        DataType::Date32 => "date".to_owned(),
+        DataType::Timestamp(..) => "timestamp".to_owned(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".to_owned(),
+        DataType::Dictionary(_, values) => sql_type_name(values),
+        other => other.to_string().to_ascii_lowercase(),
+    }
+}

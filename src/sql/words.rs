@@ -10,6 +10,8 @@ use datafusion::sql::sqlparser::parser::ParserError;
 /// Columns that are named when one is missing.
 const COLUMNS_MAX: usize = 20;
 
+const DATE_PARTS: &str = "year, quarter, month, week, day, hour, minute, second, millisecond, microsecond, nanosecond, isoyear, doy, dow, isodow and epoch";
+
 /// What the planner says.
 pub fn planner(error: &DataFusionError) -> String {
     match error {
@@ -31,8 +33,69 @@ pub fn planner(error: &DataFusionError) -> String {
             "the planner cannot cope with this ({}); write it in another way",
             with_sql_types(first_sentence(text))
         ),
-        other => with_sql_types(first_sentence(&other.strip_backtrace())),
+        other => execution(other),
     }
+}
+
+/// What went wrong while rows were computed.
+pub fn execution(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::Internal(_) => planner(error.find_root()),
+        root => {
+            let text = root.strip_backtrace();
+            match pattern_fault(&text) {
+                Some(fault) => format!("a pattern is no regular expression: {fault}"),
+                None => computing(without_layers(first_sentence(&text))),
+            }
+        }
+    }
+}
+
+/// What the library of regular expressions says, below a drawing of the pattern.
+fn pattern_fault(text: &str) -> Option<&str> {
+    let drawn = text.split_once("regex parse error:")?.1;
+    let fault = drawn.rsplit_once("error: ")?.1;
+    Some(fault.trim_end_matches(['"', ')', '\n', ' ']))
+}
+
+/// Texts of functions that people meet, by how they begin.
+fn computing(text: &str) -> String {
+    if let Some(unit) = between(text, "Unsupported date_trunc granularity: '", "'") {
+        let known = text.split_once("Supported values are: ");
+        let known = known.map_or("", |it| it.1);
+        return format!("date_trunc knows no '{unit}'; possible are {known}");
+    }
+    if let Some(part) = between(text, "Date part '", "' not supported") {
+        return format!("date_part knows no '{part}'; possible are {DATE_PARTS}");
+    }
+    with_sql_types(text)
+}
+
+/// Without the names of the libraries' layers it came through.
+fn without_layers(text: &str) -> &str {
+    const LAYERS: [&str; 8] = [
+        "Execution error: ",
+        "Error during planning: ",
+        "Arrow error: ",
+        "Cast error: ",
+        "Compute error: ",
+        "Parser error: ",
+        "Invalid argument error: ",
+        "External error: ",
+    ];
+    let inner = LAYERS.iter().find_map(|it| text.strip_prefix(it));
+    match inner {
+        Some(inner) => without_layers(inner),
+        None if text == "Divide by zero error" => "division by zero",
+        None => text,
+    }
+}
+
+/// A text of the parser without `at Line: 1, Column: 5` at its end, with line and column.
+pub fn place_at_end(text: &str) -> Option<(&str, u64, u64)> {
+    let (message, place) = text.rsplit_once(" at Line: ")?;
+    let (line, column) = place.split_once(", Column: ")?;
+    Some((message, line.parse().ok()?, column.parse().ok()?))
 }
 
 /// What the parser says.
@@ -80,7 +143,11 @@ fn schema(error: &SchemaError) -> String {
 /// Texts of the planner that people meet, by how they begin.
 fn plan(text: &str) -> String {
     if let Some(name) = between(text, "Invalid function '", "'") {
-        return format!("there is no function {name}");
+        let meant = between(text, "Did you mean '", "'").filter(|it| is_near(name, it));
+        return match meant {
+            Some(meant) => format!("there is no function {name}; did you mean {meant}?"),
+            None => format!("there is no function {name}"),
+        };
     }
     if let Some(name) = between(text, "table '", "' not found") {
         let name = name.rsplit('.').next().unwrap_or(name);
@@ -143,6 +210,11 @@ fn no_such_arguments(call: &str) -> String {
         }
         None => format!("{call} does not take these arguments"),
     }
+}
+
+/// Whether one may be a slip of the pen for the other: the planner offers the nearest name there is, however far.
+fn is_near(written: &str, known: &str) -> bool {
+    3 * strsim::damerau_levenshtein(written, known) <= known.len()
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {

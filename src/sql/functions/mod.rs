@@ -9,6 +9,7 @@ mod to_char;
 
 pub use percentile::PERCENTILE;
 
+use super::casts::NamedCast;
 use crate::plan::{TUMBLE_END, TUMBLE_START};
 use arrow::array::{
     Array, AsArray, BooleanArray, Date32Array, Int32Array, StringBuilder, TimestampMicrosecondArray,
@@ -41,6 +42,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_END, true))),
         Arc::new(ScalarUDF::from(WithinLast::new())),
         Arc::new(ScalarUDF::from(IpClass::new())),
+        Arc::new(ScalarUDF::from(NamedCast::new())),
         Arc::new(ScalarUDF::from(DatePart(
             datafusion::functions::datetime::date_part(),
         ))),

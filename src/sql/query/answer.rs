@@ -10,9 +10,10 @@ use super::error::QueryError;
 use super::lake::Lake;
 use super::process::{ProcessLimits, is_about_memory};
 use super::protocol::{Catalog, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
+use super::question::{Question, of_plain_view};
 use crate::lake::Store;
-use crate::sql::{register_functions, syntax};
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use crate::sql::{casts, constants, register_functions, sql_type_name, words};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::catalog::{MemTable, MemorySchemaProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -25,12 +26,8 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::Statement;
-use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixStream;
@@ -41,10 +38,6 @@ use std::sync::mpsc::Receiver;
 const LAKE_SCHEMAS: [&str; 2] = ["lake", "delta_lake"];
 /// Rows per batch: small, so that whoever gives up early has what there was until then.
 const BATCH_ROWS: usize = 1024;
-/// Longest statement taken.
-const TEXT_BYTES_MAX: usize = 100_000;
-/// A chain of operators is as deep in the parser's tree.
-const OPERATORS_MAX: usize = 2_000;
 /// Rows leave in pieces of about this size.
 const PIECE_BYTES: usize = 4 << 20;
 /// A row of an answer has at most so many bytes.
@@ -114,17 +107,31 @@ impl Answering<'_> {
         let ToProcess::Ask { sql, rows, catalog } = message else {
             return Err(QueryError::failed("it was asked nothing"));
         };
-        let statement = parse(&sql)?;
+        let question = Question::parse(&sql)?;
         let mut needed = Needed::default();
         let mut tables = BTreeSet::new();
-        resolve(&catalog, &statement, &mut needed, &mut tables)?;
+        if let Some(statement) = question.query() {
+            resolve(&catalog, statement, &mut needed, &mut tables)?;
+        }
         self.say(&FromProcess::Wants {
             views: needed.live.iter().cloned().collect(),
             tables: tables.into_iter().collect(),
         })?;
         self.take_views()?;
         self.register(&catalog, &needed).await?;
-        let physical = self.plan(statement, rows).await?;
+        let plan = match question {
+            Question::Query(statement) => self.logical(statement).await?,
+            Question::Columns(statement) => {
+                let plan = self.logical(statement).await?;
+                let columns = plan.schema().fields().iter();
+                self.listing(
+                    ["name", "type"],
+                    columns.map(|it| (it.name().clone(), sql_type_name(it.data_type()))),
+                )?
+            }
+            Question::Relations => self.listing(["name", "kind"], relations(&catalog))?,
+        };
+        let physical = self.physical(plan, rows).await?;
         self.say(&FromProcess::Planned)?;
         self.run(physical, rows).await
     }
@@ -148,7 +155,7 @@ impl Answering<'_> {
         match root {
             DataFusionError::ResourcesExhausted(_) => {}
             _ if is_about_memory(&text) => {}
-            _ => return QueryError::Failed { message: text },
+            _ => return QueryError::failed(words::execution(error)),
         }
         QueryError::TooMuchMemory {
             limit_bytes: self.limits.memory_bytes,
@@ -228,12 +235,8 @@ impl Answering<'_> {
             }
         }
         for (at, statement) in &needed.aliases {
-            let plan = self
-                .context
-                .state()
-                .statement_to_plan(statement.clone())
-                .await
-                .map_err(failed)?;
+            let plan = casts::planned(&self.context.state(), statement.clone()).await;
+            let plan = plan.map_err(failed)?;
             let name = catalog.plain[*at].0.as_str();
             self.context
                 .register_table(name, Arc::new(ViewTable::new(plan, None)))
@@ -242,22 +245,46 @@ impl Answering<'_> {
         Ok(())
     }
 
-    async fn plan(
-        &self,
-        statement: DfStatement,
-        rows: Option<u64>,
-    ) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
-        let planning = |it: DataFusionError| match it.find_root() {
-            DataFusionError::ResourcesExhausted(_) => self.execution(&it),
-            _ => QueryError::planning(&it),
-        };
-        let state = self.context.state();
-        let plan = state.statement_to_plan(statement).await.map_err(planning)?;
+    fn planning(&self, error: &DataFusionError) -> QueryError {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => self.execution(error),
+            _ => QueryError::planning(error),
+        }
+    }
+
+    async fn logical(&self, statement: DfStatement) -> Result<LogicalPlan, QueryError> {
+        let plan = casts::planned(&self.context.state(), statement).await;
+        let plan = plan.map_err(|it| self.planning(&it))?;
         let read_only = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        read_only.verify_plan(&plan).map_err(planning)?;
+        let checked = read_only.verify_plan(&plan);
+        checked.map_err(|it| self.planning(&it))?;
+        Ok(plan)
+    }
+
+    /// Two columns of texts that are known already.
+    fn listing(
+        &self,
+        names: [&str; 2],
+        rows: impl Iterator<Item = (String, String)>,
+    ) -> Result<LogicalPlan, QueryError> {
+        let (first, second): (Vec<String>, Vec<String>) = rows.unzip();
+        let columns = [first, second].map(|it| Arc::new(StringArray::from(it)) as ArrayRef);
+        let batch = RecordBatch::try_from_iter(names.into_iter().zip(columns));
+        let batch = batch.map_err(QueryError::failed)?;
+        let frame = self.context.read_batch(batch);
+        frame
+            .map(|it| it.into_unoptimized_plan())
+            .map_err(|it| self.planning(&it))
+    }
+
+    async fn physical(
+        &self,
+        plan: LogicalPlan,
+        rows: Option<u64>,
+    ) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
         // One row more than wanted tells whether there are more.
         let limit = rows.map(|it| usize::try_from(it).unwrap_or(usize::MAX).saturating_add(1));
         let plan = match (plan, limit) {
@@ -265,9 +292,14 @@ impl Answering<'_> {
             (plan, Some(limit)) => LogicalPlanBuilder::from(plan)
                 .limit(0, Some(limit))
                 .and_then(LogicalPlanBuilder::build)
-                .map_err(planning)?,
+                .map_err(|it| self.planning(&it))?,
         };
-        state.create_physical_plan(&plan).await.map_err(planning)
+        let state = self.context.state();
+        let optimized = state.optimize(&plan).map_err(|it| self.planning(&it))?;
+        constants::refuse_impossible(&optimized, &state).map_err(QueryError::rejected)?;
+        let planner = state.query_planner();
+        let physical = planner.create_physical_plan(&optimized, &state).await;
+        physical.map_err(|it| self.planning(&it))
     }
 
     async fn run(
@@ -387,8 +419,7 @@ fn resolve(
                     needed.live.insert(name);
                 } else if let Some(at) = plain {
                     if !needed.aliases.contains_key(&at) {
-                        let mut inner = parse_one(&catalog.plain[at].1, &PostgreSqlDialect {})?;
-                        prepare(&mut inner)?;
+                        let inner = of_plain_view(&catalog.plain[at].1)?;
                         resolve(catalog, &inner, needed, tables)?;
                         needed.aliases.insert(at, inner);
                     }
@@ -412,18 +443,19 @@ fn resolve(
     Ok(())
 }
 
+/// Everything that can be named, with what it is.
+fn relations(catalog: &Catalog) -> impl Iterator<Item = (String, String)> {
+    let live = catalog.live.iter().map(|it| (it.clone(), "live view"));
+    let plain = catalog.plain.iter();
+    let plain = plain.map(|it| (it.0.clone(), "plain view"));
+    let stored = catalog.stored.iter();
+    let stored = stored.map(|it| (format!("{}.{it}", LAKE_SCHEMAS[0]), "lake table"));
+    let all = live.chain(plain).chain(stored);
+    all.map(|(name, kind)| (name, kind.to_owned()))
+}
+
 fn unknown(catalog: &Catalog, relation: &TableReference) -> QueryError {
-    let stored = catalog
-        .stored
-        .iter()
-        .map(|it| format!("{}.{it}", LAKE_SCHEMAS[0]));
-    let known: Vec<String> = catalog
-        .live
-        .iter()
-        .chain(catalog.plain.iter().map(|it| &it.0))
-        .cloned()
-        .chain(stored)
-        .collect();
+    let known: Vec<String> = relations(catalog).map(|it| it.0).collect();
     let message = match catalog.sources.contains(relation.table()) {
         true => {
             format!("`{relation}` is a source; its records can be read from the tables made of it")
@@ -431,86 +463,4 @@ fn unknown(catalog: &Catalog, relation: &TableReference) -> QueryError {
         false => format!("there is no view or table `{relation}`"),
     };
     QueryError::rejected(message).with_hint(format!("there are: {}", known.join(", ")))
-}
-
-/// One statement that only reads, with `TUMBLE` already rewritten.
-fn parse(sql: &str) -> Result<DfStatement, QueryError> {
-    if sql.trim().is_empty() {
-        return Err(QueryError::rejected("the query is empty")
-            .with_hint("for example: SELECT * FROM totals"));
-    }
-    if TEXT_BYTES_MAX < sql.len() {
-        return Err(QueryError::rejected(format!(
-            "the query is longer than {TEXT_BYTES_MAX} bytes"
-        )));
-    }
-    if OPERATORS_MAX < operators(sql) {
-        return Err(QueryError::rejected(format!(
-            "the query has more than {OPERATORS_MAX} operators"
-        ))
-        .with_hint("write x IN (…) instead of x = … OR x = …"));
-    }
-    let mut statement = parse_one(sql, &GenericDialect {})?;
-    prepare(&mut statement)?;
-    Ok(statement)
-}
-
-/// How many operators and joining words a text has: at least as many as the longest chain of them is deep. A text that is no SQL has
-/// none; the parser says what is wrong with it.
-fn operators(sql: &str) -> usize {
-    const JOINING: [Keyword; 12] = [
-        Keyword::AND,
-        Keyword::OR,
-        Keyword::NOT,
-        Keyword::IS,
-        Keyword::LIKE,
-        Keyword::ILIKE,
-        Keyword::BETWEEN,
-        Keyword::UNION,
-        Keyword::INTERSECT,
-        Keyword::EXCEPT,
-        Keyword::JOIN,
-        Keyword::AT,
-    ];
-    let is_operator = |token: &Token| match token {
-        Token::Word(word) => JOINING.contains(&word.keyword),
-        Token::Number(..) | Token::Whitespace(_) | Token::Comma | Token::Period => false,
-        Token::LParen | Token::RParen | Token::SemiColon | Token::EOF => false,
-        Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => false,
-        _ => true,
-    };
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
-    tokens.map_or(0, |it| it.iter().filter(|it| is_operator(it)).count())
-}
-
-fn parse_one(sql: &str, dialect: &dyn Dialect) -> Result<DfStatement, QueryError> {
-    let parsed = DFParserBuilder::new(sql)
-        .with_dialect(dialect)
-        .build()
-        .and_then(|mut it| it.parse_statements());
-    let mut statements = parsed.map_err(|it| QueryError::planning(&it))?;
-    match (statements.pop_front(), statements.is_empty()) {
-        (Some(statement), true) => Ok(statement),
-        (None, _) => Err(QueryError::rejected("the query is empty")),
-        (Some(_), false) => Err(QueryError::rejected("send one statement at a time")),
-    }
-}
-
-fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
-    match statement {
-        DfStatement::Explain(explain) => prepare(&mut explain.statement),
-        DfStatement::Statement(inner) if matches!(inner.as_ref(), Statement::Query(_)) => {
-            syntax::rewrite_windows(inner, syntax::all_records).map_err(QueryError::rejected)
-        }
-        other => {
-            let text = other.to_string();
-            let word = text
-                .split_whitespace()
-                .next()
-                .unwrap_or("this")
-                .to_ascii_uppercase();
-            Err(QueryError::rejected(format!("{word} is not possible here: queries only read"))
-                .with_hint("use SELECT, WITH … SELECT or EXPLAIN; GET /api/v1/tables lists what can be read"))
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Why a query has no answer. The same value travels from the process that found out to the client that asked.
 
+use crate::sql::words;
 use datafusion::common::DataFusionError;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -87,31 +88,31 @@ impl QueryError {
         Some(text.to_owned())
     }
 
-    pub(super) fn planning(error: &DataFusionError) -> Self {
-        let span = error.diagnostic().and_then(|it| it.span);
-        let message = error.strip_backtrace();
-        let place = span
-            .map(|it| (it.start.line, it.start.column))
-            .or_else(|| place_in(&message));
-        QueryError::Rejected {
-            message,
-            line: place.map(|it| it.0),
-            column: place.map(|it| it.1),
-            hint: None,
+    /// The same with the place in the text that it is about, from 1.
+    pub(super) fn at(self, at_line: u64, at_column: u64) -> Self {
+        match self {
+            QueryError::Rejected { message, hint, .. } => QueryError::Rejected {
+                message,
+                line: Some(at_line),
+                column: Some(at_column),
+                hint,
+            },
+            other => other,
         }
     }
-}
 
-/// `… at Line: 1, Column: 5` as the parser puts it.
-fn place_in(message: &str) -> Option<(u64, u64)> {
-    let number = |text: &str| {
-        text.chars()
-            .take_while(char::is_ascii_digit)
-            .collect::<String>()
-            .parse()
-            .ok()
-    };
-    let (_, after) = message.split_once("Line: ")?;
-    let (_, column) = after.split_once("Column: ")?;
-    Some((number(after)?, number(column)?))
+    /// Of a statement that cannot be parsed or planned.
+    pub(super) fn planning(error: &DataFusionError) -> Self {
+        let text = words::planner(error);
+        let span = error.diagnostic().and_then(|it| it.span);
+        let (message, place) = match (words::place_at_end(&text), span) {
+            (Some((message, line, column)), _) => (message.to_owned(), Some((line, column))),
+            (None, Some(span)) => (text, Some((span.start.line, span.start.column))),
+            (None, None) => (text, None),
+        };
+        match place {
+            Some((line, column)) => QueryError::rejected(message).at(line, column),
+            None => QueryError::rejected(message),
+        }
+    }
 }

@@ -295,6 +295,106 @@ async fn what_does_not_read_is_refused() {
     );
 }
 
+/// What there is, as rows like any other.
+#[tokio::test]
+async fn views_and_tables_are_listed_and_described() {
+    let queries = queries(limits()).await;
+    assert_eq!(
+        ask(&queries, "show tables").await,
+        [
+            ["totals", "live view"],
+            ["errors", "plain view"],
+            ["lake.logs", "lake table"],
+            ["lake.numbers", "lake table"],
+            ["lake.totals", "lake table"]
+        ]
+    );
+    for sql in [
+        "DESCRIBE totals",
+        "desc totals",
+        "SHOW COLUMNS FROM totals",
+        "DESCRIBE SELECT * FROM totals",
+    ] {
+        assert_eq!(ask(&queries, sql).await, [["requests", "bigint"]], "{sql}");
+    }
+    assert_eq!(ask(&queries, "DESCRIBE lake.totals").await, [["n", "int"]]);
+    let of_plain_view = ask(&queries, "DESCRIBE errors").await;
+    assert_eq!(
+        of_plain_view[..2],
+        [["timestamp", "timestamp"], ["status", "int"]]
+    );
+    let answer = queries.run("SHOW TABLES", Some(2)).await.unwrap();
+    assert_eq!((answer.truncated, json(&answer).len()), (true, 2));
+}
+
+/// Whatever is wrong with a query is said in our words.
+#[tokio::test]
+async fn what_is_wrong_is_said_in_our_words() {
+    let queries = queries(limits()).await;
+    let mut said = String::new();
+    for sql in [
+        "SELECT foo(status) FROM logs",
+        "SELECT cuont(status) FROM logs",
+        "SELECT status FROM logs WHERE )",
+        "SELECT 'open",
+        "SELECT nope FROM lake.logs",
+        "SELECT sum(level) FROM logs",
+        "SELECT level + INTERVAL '1' MINUTE FROM logs",
+        "SELECT date_trunc('fortnight', timestamp) FROM logs",
+        "SELECT status / (status - status) FROM logs",
+        "SELECT CAST(level AS INT) FROM logs",
+        "SELECT * FROM logs WHERE level ~ '['",
+        "SELECT status, level FROM logs GROUP BY status",
+        "SELECT (SELECT status FROM logs) FROM logs",
+        "SELECT * FROM logs JOIN lake.numbers ON logs.status = numbers.m",
+        "DESCRIBE lgs",
+        "SHOW TABLES LIKE 'l%'",
+        "SHOW COLUMNS",
+        "DELETE FROM logs",
+    ] {
+        let error = queries.run(sql, None).await.expect_err(sql);
+        let place = match &error {
+            QueryError::Rejected {
+                line: Some(line),
+                column: Some(column),
+                ..
+            } => format!(" [{line}:{column}]"),
+            _ => String::new(),
+        };
+        said += &format!("{sql}\n  {error}{place}\n");
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[tokio::test]
+async fn an_unsigned_number_keeps_its_digits() {
+    let queries = queries(limits()).await;
+    let sql = "SELECT CAST(18446744073709551615 AS BIGINT UNSIGNED) AS a, CAST(7 AS BIGINT UNSIGNED) AS b";
+    assert_eq!(ask(&queries, sql).await, [["18446744073709551615", "7"]]);
+}
+
+#[tokio::test]
+async fn two_casts_of_one_column_are_two_columns() {
+    let queries = queries(limits()).await;
+    let sql =
+        "SELECT CAST(status AS TEXT) AS a, CAST(status AS DOUBLE) + 0.5 AS b, count(*) FROM logs
+        GROUP BY CAST(status AS TEXT), CAST(status AS DOUBLE) ORDER BY 1";
+    let rows = [
+        ["200", "200.5", "1"],
+        ["404", "404.5", "1"],
+        ["500", "500.5", "2"],
+    ];
+    assert_eq!(ask(&queries, sql).await, rows);
+    let answer = queries
+        .run(
+            "SELECT CAST(requests AS TEXT), CAST(requests AS DOUBLE), requests::int FROM totals",
+            None,
+        )
+        .await;
+    let answer = answer.unwrap_or_else(|it| panic!("{it}"));
+    assert_eq!(json(&answer), [["7", "7.0", "7"]]);
+}
+
 #[tokio::test]
 async fn a_late_query_stops_and_leaves_room_for_others() {
     let limits = Limits {

@@ -48,6 +48,11 @@ FROM raw WHERE at > now() - INTERVAL '30' SECOND AND x > 5 GROUP BY k;
 CREATE MATERIALIZED VIEW last_minute_total AS
 SELECT count(*) AS records, avg(x) AS x_mean, approx_percentile_cont(x, 0.95) AS x_p95 FROM raw WHERE at > now() - INTERVAL '60' SECOND;
 
+-- Casts that DataFusion names alike.
+CREATE MATERIALIZED VIEW casts AS
+SELECT CAST(n AS TEXT) AS n_text, CAST(n AS DOUBLE) AS n_double, count(*) AS records, sum(CAST(j AS DOUBLE)) AS j_double, sum(CAST(j AS BIGINT)) AS j_sum
+FROM raw GROUP BY CAST(n AS TEXT), CAST(n AS DOUBLE);
+
 CREATE MATERIALIZED VIEW kinds AS SELECT DISTINCT k, b FROM positive;
 
 CREATE MATERIALIZED VIEW busiest AS

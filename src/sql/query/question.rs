@@ -1,0 +1,199 @@
+//! What a text asks: the rows of a query, or what there is to be queried.
+
+use super::error::QueryError;
+use crate::sql::syntax;
+use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::sqlparser::ast::{
+    DescribeAlias, ObjectName, ShowStatementIn, ShowStatementOptions, Statement,
+};
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+/// Longest statement taken.
+const TEXT_BYTES_MAX: usize = 100_000;
+/// A chain of operators is as deep in the parser's tree.
+const OPERATORS_MAX: usize = 2_000;
+
+/// One statement that only reads.
+#[derive(Debug)]
+pub enum Question {
+    /// Its rows are wanted. `TUMBLE` is rewritten already.
+    Query(DfStatement),
+    /// `DESCRIBE name`, `SHOW COLUMNS FROM name`, `DESCRIBE SELECT …`: the columns this query has.
+    Columns(DfStatement),
+    /// `SHOW TABLES`
+    Relations,
+}
+
+impl Question {
+    /// # Errors
+    /// If it is no statement, not one alone, or one that does more than read.
+    pub fn parse(sql: &str) -> Result<Question, QueryError> {
+        if sql.trim().is_empty() {
+            return Err(QueryError::rejected("the query is empty")
+                .with_hint("for example: SELECT * FROM totals, or SHOW TABLES"));
+        }
+        if TEXT_BYTES_MAX < sql.len() {
+            return Err(QueryError::rejected(format!(
+                "the query is longer than {TEXT_BYTES_MAX} bytes"
+            )));
+        }
+        if OPERATORS_MAX < operators(sql) {
+            return Err(QueryError::rejected(format!(
+                "the query has more than {OPERATORS_MAX} operators"
+            ))
+            .with_hint("write x IN (…) instead of x = … OR x = …"));
+        }
+        let mut statement = parse_one(sql, &GenericDialect {})?;
+        if let DfStatement::Statement(inner) = &statement
+            && let Some(about) = about(inner)?
+        {
+            return Ok(about);
+        }
+        prepare(&mut statement)?;
+        Ok(Question::Query(statement))
+    }
+
+    /// The query it is about.
+    pub fn query(&self) -> Option<&DfStatement> {
+        match self {
+            Question::Query(it) | Question::Columns(it) => Some(it),
+            Question::Relations => None,
+        }
+    }
+}
+
+/// The query of a plain view, as the dataflow has it.
+///
+/// # Errors
+/// If it is none.
+pub fn of_plain_view(text: &str) -> Result<DfStatement, QueryError> {
+    let mut statement = parse_one(text, &PostgreSqlDialect {})?;
+    prepare(&mut statement)?;
+    Ok(statement)
+}
+
+/// A question about what there is, if the statement is one.
+fn about(statement: &Statement) -> Result<Option<Question>, QueryError> {
+    let all_of =
+        |name: &ObjectName| parse_one(&format!("SELECT * FROM {name}"), &GenericDialect {});
+    match statement {
+        Statement::ShowTables { show_options, .. } => match shown_of(show_options) {
+            Shown::All => Ok(Some(Question::Relations)),
+            Shown::Of(_) | Shown::Some => Err(QueryError::rejected(
+                "SHOW TABLES takes nothing behind it: it lists all views and tables",
+            )),
+        },
+        Statement::ShowColumns { show_options, .. } => match shown_of(show_options) {
+            Shown::Of(name) => Ok(Some(Question::Columns(all_of(name)?))),
+            Shown::All | Shown::Some => Err(QueryError::rejected(
+                "SHOW COLUMNS has the form SHOW COLUMNS FROM name",
+            )),
+        },
+        Statement::ExplainTable { table_name, .. } => {
+            Ok(Some(Question::Columns(all_of(table_name)?)))
+        }
+        Statement::Explain {
+            describe_alias: DescribeAlias::Describe | DescribeAlias::Desc,
+            statement,
+            ..
+        } => {
+            let mut query = DfStatement::Statement(statement.clone());
+            prepare(&mut query)?;
+            Ok(Some(Question::Columns(query)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What a SHOW names behind its first words.
+enum Shown<'a> {
+    All,
+    Of(&'a ObjectName),
+    /// Some of all: LIKE, LIMIT, or several schemas, which we do not have.
+    Some,
+}
+
+fn shown_of(options: &ShowStatementOptions) -> Shown<'_> {
+    match options {
+        ShowStatementOptions {
+            show_in,
+            starts_with: None,
+            limit: None,
+            limit_from: None,
+            filter_position: None,
+        } => match show_in {
+            None => Shown::All,
+            Some(ShowStatementIn {
+                parent_type: None,
+                parent_name: Some(name),
+                ..
+            }) => Shown::Of(name),
+            Some(_) => Shown::Some,
+        },
+        _ => Shown::Some,
+    }
+}
+
+/// How many operators and joining words a text has: at least as many as the longest chain of them is deep. A text that is no SQL has
+/// none; the parser says what is wrong with it.
+fn operators(sql: &str) -> usize {
+    const JOINING: [Keyword; 12] = [
+        Keyword::AND,
+        Keyword::OR,
+        Keyword::NOT,
+        Keyword::IS,
+        Keyword::LIKE,
+        Keyword::ILIKE,
+        Keyword::BETWEEN,
+        Keyword::UNION,
+        Keyword::INTERSECT,
+        Keyword::EXCEPT,
+        Keyword::JOIN,
+        Keyword::AT,
+    ];
+    let is_operator = |token: &Token| match token {
+        Token::Word(word) => JOINING.contains(&word.keyword),
+        Token::Number(..) | Token::Whitespace(_) | Token::Comma | Token::Period => false,
+        Token::LParen | Token::RParen | Token::SemiColon | Token::EOF => false,
+        Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => false,
+        _ => true,
+    };
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    tokens.map_or(0, |it| it.iter().filter(|it| is_operator(it)).count())
+}
+
+fn parse_one(sql: &str, dialect: &dyn Dialect) -> Result<DfStatement, QueryError> {
+    let parsed = DFParserBuilder::new(sql)
+        .with_dialect(dialect)
+        .build()
+        .and_then(|mut it| it.parse_statements());
+    let mut statements = parsed.map_err(|it| QueryError::planning(&it))?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        (None, _) => Err(QueryError::rejected("the query is empty")),
+        (Some(_), false) => Err(QueryError::rejected("send one statement at a time")),
+    }
+}
+
+fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
+    match statement {
+        DfStatement::Explain(explain) => prepare(&mut explain.statement),
+        DfStatement::Statement(inner) if matches!(inner.as_ref(), Statement::Query(_)) => {
+            syntax::rewrite_windows(inner, syntax::all_records).map_err(QueryError::rejected)
+        }
+        other => {
+            let text = other.to_string();
+            let word = text
+                .split_whitespace()
+                .next()
+                .unwrap_or("this")
+                .to_ascii_uppercase();
+            Err(
+                QueryError::rejected(format!("{word} is not possible here: queries only read"))
+                    .with_hint("use SELECT, WITH … SELECT, EXPLAIN, SHOW TABLES or DESCRIBE name"),
+            )
+        }
+    }
+}
