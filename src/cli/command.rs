@@ -2,11 +2,9 @@
 //!
 //! What an end means is in `exit`.
 
-use super::client;
 use super::query_limits::QueryLimits;
 use super::settings::Settings;
-use super::sql::{self, Output};
-use super::{addresses, exit, generate, origin, ranges};
+use super::{addresses, exit, generate, origin, ranges, sql, tail};
 use crate::coordinator::{Options, TICK_MS, growth, identity};
 use crate::http::{self, HostPattern};
 use crate::model::secret;
@@ -110,36 +108,16 @@ enum Command {
     Gen(super::generate::Arguments),
     /// Asks a running server in SQL, over live views and the lake, or a lake without any server.
     #[command(
-        after_help = "Examples:\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake"
+        after_help = "Examples:\n  tidelake sql 'SHOW TABLES; DESCRIBE lake.logs'\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake\n  tidelake sql -f report.sql > report.txt\n\nA table is as wide as the terminal, or as $COLUMNS says; into a pipe or a file every row is one line.\nExit code: 0 all rows were printed, 1 some are missing or the query failed, 65 it was refused, 69 no server."
     )]
-    Sql {
-        /// One SELECT.
-        query: String,
-        /// Address of the server: host:port, or http://…
-        #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000", value_parser = addresses::server)]
-        server: String,
-        /// Read the tables of this lake instead of asking a server.
-        #[arg(long)]
-        lake: Option<String>,
-        /// How the answer is printed; all but a table have every row.
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-        #[command(flatten)]
-        limits: QueryLimits,
-    },
+    Sql(sql::Arguments),
     /// Prints the API as an OpenAPI document.
     Openapi,
-    /// Prints a view and then each of its changes.
-    Tail {
-        /// Name of the view; `tidelake check` lists those of a dataflow.
-        view: String,
-        /// Only rows for which this holds, such as "status_class >= 4".
-        #[arg(long = "where")]
-        filter: Option<String>,
-        /// Address of the server: host:port, or http://…
-        #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000", value_parser = addresses::server)]
-        server: String,
-    },
+    /// Prints a view and then each of its changes, until interrupted.
+    #[command(
+        after_help = "Examples:\n  tidelake tail top_endpoints\n  tidelake tail last_minute_by_status --where 'status_class >= 4' -o json\n\nA row that changed is one line, ~ with its old and new values; + is a new row, - one that is gone."
+    )]
+    Tail(tail::Arguments),
 }
 
 #[derive(Args)]
@@ -414,27 +392,12 @@ fn run(
             let stop = stop_on_signal(runtime);
             generate::run(arguments, settings, &stop)
         }
-        Command::Sql {
-            query,
-            server,
-            lake,
-            output,
-            limits,
-        } => runtime.block_on(async {
-            match lake {
-                Some(lake) => sql::of_lake(&lake, &query, output, &limits).await,
-                None => sql::of_server(&server, &query, output).await,
-            }
-        }),
+        Command::Sql(arguments) => runtime.block_on(sql::run(&arguments)),
         Command::Openapi => {
             println!("{:#}", crate::http::openapi_document());
             Ok(())
         }
-        Command::Tail {
-            view,
-            filter,
-            server,
-        } => runtime.block_on(client::tail(&server, &view, filter.as_deref())),
+        Command::Tail(arguments) => runtime.block_on(tail::run(&arguments)),
     }?;
     Ok(ExitCode::SUCCESS)
 }

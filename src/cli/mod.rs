@@ -1,19 +1,22 @@
 //! The commands: what a person types becomes calls of the other modules.
 
 mod addresses;
-mod client;
 mod command;
 mod demo;
 mod exit;
 mod generate;
 mod log;
 mod origin;
+mod print;
 mod query_limits;
 mod ranges;
 mod replay;
 mod serve;
+mod server;
 mod settings;
 mod sql;
+mod table;
+mod tail;
 mod up;
 mod verify;
 

@@ -1,23 +1,34 @@
-//! `sql`: asks a running server, or a lake without one.
+//! `sql`: asks a running server, or a lake without one; a script is asked statement by statement.
 //!
 //! A table is for reading: it has the rows an answer may have, and says when there are more. CSV, JSON and JSON lines have all rows, passed on
-//! as they come. Whatever is missing is said on standard error, and the exit code is not 0 then.
+//! as they come. Whatever is missing is said on standard error, and the exit code is not 0 then. The first statement that has no
+//! answer ends a script.
 
 #[cfg(test)]
 mod tests;
 
+use super::exit;
+use super::print::{Cell, Out, count, printable};
 use super::query_limits::QueryLimits;
+use super::server::{Refusal, unreachable, with_hint};
+use super::table::{Table, columns_of_terminal};
 use crate::http::{AnswerEnding, AnswerFormat, AnswerWriter};
 use crate::lake::Store;
 use crate::model::{Epoch, rows_of_batch};
-use crate::sql::query::{Lake, Piece, Queries, QueryError, Running};
+use crate::sql::query::{Lake, Piece, Queries, QueryError, Running, ScriptStatement, statements};
+use crate::sql::sql_type_name;
 use crate::view::Hub;
-use anyhow::{Result, anyhow, bail};
-use clap::ValueEnum;
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
 use futures::StreamExt;
-use serde_json::Value;
-use std::io::Write;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Types of columns whose values are numbers.
+const NUMBERS: [&str; 3] = ["int", "bigint", "double"];
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -32,9 +43,155 @@ pub enum Output {
     Csv,
 }
 
-/// A query to a server.
-pub async fn of_server(server: &str, query: &str, output: Output) -> Result<()> {
-    let url = format!("{}/api/v1/sql", server.trim_end_matches('/'));
+#[derive(Args)]
+pub struct Arguments {
+    /// One statement, or several with ; between them. [default: what comes on standard input]
+    query: Option<String>,
+    /// Read the statements from this file; - is standard input.
+    #[arg(short, long, conflicts_with = "query")]
+    file: Option<PathBuf>,
+    /// Address of the server: host:port, or http://…
+    #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000", value_parser = super::addresses::server)]
+    server: String,
+    /// Read the tables of this lake instead of asking a server.
+    #[arg(long)]
+    lake: Option<String>,
+    /// How the answer is printed; all but a table have every row.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    limits: QueryLimits,
+}
+
+/// Asks what the arguments say, and prints the answers.
+pub async fn run(arguments: &Arguments) -> Result<()> {
+    let script = given(arguments.query.as_deref(), arguments.file.as_deref())?;
+    let all = statements(&script).map_err(|it| refused_here(&it).of_script(None))?;
+    if all.is_empty() {
+        return Err(exit::coded(exit::USAGE, "there is no statement to ask"));
+    }
+    let asked = match &arguments.lake {
+        Some(lake) => Asked::Lake(open(lake, &arguments.limits).await?),
+        None => Asked::Server(&arguments.server),
+    };
+    let mut missing = false;
+    for (number, statement) in all.iter().enumerate() {
+        let place = (1 < all.len()).then(|| (number + 1, statement));
+        if number != 0 && matches!(arguments.output, Output::Table | Output::Csv) {
+            writeln!(Out::new())?;
+        }
+        let answered = match &asked {
+            Asked::Server(server) => of_server(server, statement.text, arguments.output).await,
+            Asked::Lake(queries) => of_lake(queries, statement.text, arguments.output).await,
+        };
+        match answered {
+            Ok(()) => {}
+            Err(Failure::Incomplete(text)) if number + 1 < all.len() => {
+                missing = true;
+                eprintln!("error: {}", in_script(&text, place));
+            }
+            Err(Failure::Incomplete(text)) => bail!(in_script(&text, place)),
+            Err(Failure::Refused(it)) => return Err(it.of_script(place)),
+            Err(Failure::Other(error)) => return Err(error),
+        }
+    }
+    match missing {
+        true => bail!("rows of an answer before the last are missing, as said above"),
+        false => Ok(()),
+    }
+}
+
+/// Whom the statements are for.
+enum Asked<'a> {
+    Server(&'a str),
+    Lake(Queries),
+}
+
+/// Why a statement has no answer, or not a whole one.
+enum Failure {
+    /// Rows were printed, and there are more.
+    Incomplete(String),
+    Refused(Refusal),
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::Other(error.into())
+    }
+}
+
+/// A statement of several, by its number.
+type Place<'a> = Option<(usize, &'a ScriptStatement<'a>)>;
+
+fn in_script(text: &str, place: Place<'_>) -> String {
+    match place {
+        Some((number, statement)) => {
+            format!("statement {number} (line {}): {text}", statement.line)
+        }
+        None => text.to_owned(),
+    }
+}
+
+impl Refusal {
+    /// The error it is, with its place in the whole script.
+    fn of_script(self, place: Place<'_>) -> anyhow::Error {
+        let first = place.map_or(1, |it| it.1.line);
+        let at = match self.place {
+            Some((1, column)) if first == 1 => format!(" (column {column})"),
+            Some((line, column)) => format!(" (line {}, column {column})", first + line - 1),
+            None => String::new(),
+        };
+        exit::coded(self.code, in_script(&self.text, place) + &at)
+    }
+}
+
+/// The text of the arguments: what was typed, a file, or standard input.
+fn given(query: Option<&str>, file: Option<&Path>) -> Result<String> {
+    match (query, file) {
+        (Some(query), _) => Ok(query.to_owned()),
+        (None, Some(file)) if file != Path::new("-") => {
+            let read = std::fs::read_to_string(file)
+                .map_err(|it| format!("could not read {}: {it}", file.display()));
+            read.map_err(|it| exit::coded(exit::USAGE, it))
+        }
+        (None, file) => {
+            let mut input = std::io::stdin().lock();
+            if file.is_none() && input.is_terminal() {
+                return Err(exit::coded(
+                    exit::USAGE,
+                    "say what to ask: tidelake sql 'SELECT …', tidelake sql -f FILE, or statements on standard input",
+                ));
+            }
+            let mut text = String::new();
+            input
+                .read_to_string(&mut text)
+                .context("could not read standard input")?;
+            Ok(text)
+        }
+    }
+}
+
+/// An answer that is read, in JSON.
+#[derive(Deserialize)]
+struct Answer {
+    columns: Vec<NamedColumn>,
+    rows: Vec<HashMap<String, Cell>>,
+    epoch: u64,
+    elapsed_ms: f64,
+    truncated: bool,
+    partial_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct NamedColumn {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+async fn of_server(server: &str, query: &str, output: Output) -> Result<(), Failure> {
+    let url = format!("{server}/api/v1/sql");
     let request = reqwest::Client::new()
         .post(&url)
         .json(&serde_json::json!({"query": query}));
@@ -47,12 +204,16 @@ pub async fn of_server(server: &str, query: &str, output: Output) -> Result<()> 
         .send()
         .await
         .map_err(|it| unreachable(server, &it))?;
-    if !response.status().is_success() {
+    let status = response.status();
+    if !status.is_success() {
         let text = response.text().await?;
-        return Err(super::exit::coded(super::exit::REFUSED, problem(&text)));
+        return Err(Failure::Refused(Refusal::of(status, &text)));
     }
     if output == Output::Table {
-        return show(&serde_json::from_str(&response.text().await?)?);
+        let text = response.text().await?;
+        let answer: Answer = serde_json::from_str(&text)
+            .with_context(|| format!("what {server} answers is not understood"))?;
+        return show(answer);
     }
     let is_partial = response
         .headers()
@@ -62,109 +223,145 @@ pub async fn of_server(server: &str, query: &str, output: Output) -> Result<()> 
     let mut stream = response.bytes_stream();
     while let Some(bytes) = stream.next().await {
         let bytes = bytes.map_err(|error| {
-            anyhow!("the answer broke off after {} bytes: the query was ended by the server, or the connection was ({error})", printed.bytes)
+            Failure::Incomplete(format!("the answer broke off after {} bytes: the query was ended by the server, or the connection was ({error})", printed.bytes))
         })?;
         printed.add(&bytes)?;
     }
     printed.end()?;
     match is_partial {
-        true => bail!("the query was cancelled: these are not all rows"),
+        true => Err(Failure::Incomplete(
+            "the query was cancelled: these are not all rows".to_owned(),
+        )),
         false => Ok(()),
     }
 }
 
 /// Prints an answer as a table, and what is known of it.
-fn show(answer: &Value) -> Result<()> {
-    let names: Vec<String> = answer["columns"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|it| it["name"].as_str().unwrap_or_default().to_owned())
-        .collect();
-    let rows: Vec<Vec<String>> = answer["rows"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|row| names.iter().map(|it| cell(&row[it])).collect())
-        .collect();
-    let names: Vec<String> = names.iter().map(|it| printable(it)).collect();
-    print_table(&names, &rows)?;
+fn show(answer: Answer) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for mut row in answer.rows {
+        let cells = answer.columns.iter().map(|it| row.remove(&it.name));
+        let cells: Option<Vec<Cell>> = cells.collect();
+        rows.push(cells.context("a row of the answer lacks a column")?);
+    }
+    let columns = answer.columns.iter();
+    let columns = columns.map(|it| (printable(&it.name), is_number(&it.kind)));
+    let shown = rows.len();
+    let table = Table::new(columns, rows);
+    write!(Out::new(), "{}", table.text(columns_of_terminal()))?;
+    let as_of = match Epoch(answer.epoch) {
+        Epoch(0) => String::new(),
+        epoch => format!(" as of {} (epoch {epoch})", epoch.iso()),
+    };
     eprintln!(
-        "{} rows as of epoch {} in {} ms",
-        rows.len(),
-        answer["epoch"],
-        answer["elapsed_ms"]
+        "{}{as_of} in {:.0} ms",
+        count(shown, "row"),
+        answer.elapsed_ms
     );
-    let missing = answer["truncated"] == true;
-    let partial = answer["partial_reason"].as_str();
-    complete(rows.len(), missing, partial)
+    complete(shown, answer.truncated, answer.partial_reason.as_deref())
+}
+
+fn is_number(type_name: &str) -> bool {
+    NUMBERS.contains(&type_name) || type_name.starts_with("decimal")
 }
 
 /// Fails if rows are missing, and says why.
-fn complete(rows: usize, truncated: bool, partial: Option<&str>) -> Result<()> {
-    match (truncated, partial) {
-        (false, None) => Ok(()),
-        (_, Some("timed_out")) => bail!(
-            "the time of the query was up after {rows} rows: these are not all; narrow it, or raise --query-time-limit"
+fn complete(shown: usize, truncated: bool, partial: Option<&str>) -> Result<(), Failure> {
+    let rows = count(shown, "row");
+    let text = match (truncated, partial) {
+        (false, None) => return Ok(()),
+        (_, Some("timed_out")) => format!(
+            "the time of the query was up after {rows}: these are not all; narrow it, or raise --query-time-limit"
         ),
-        (_, Some(_)) => bail!("the query was cancelled after {rows} rows: these are not all"),
-        (true, None) => bail!(
-            "there are more rows than these {rows}; add a LIMIT or a filter, take all of them with -o csv, json or jsonl, or raise --query-rows"
+        (_, Some(_)) => format!("the query was cancelled after {rows}: these are not all"),
+        (true, None) => format!(
+            "the answer has more than {rows}; add a LIMIT or a filter, take all of them with -o csv, json or jsonl, or raise --query-rows"
         ),
-    }
+    };
+    Err(Failure::Incomplete(text))
 }
 
-/// A query to the tables of a lake, without a server: `lake.name`, or the bare name.
-pub async fn of_lake(uri: &str, query: &str, output: Output, limits: &QueryLimits) -> Result<()> {
-    let store = Store::open_existing(uri)?;
+/// What can be asked of a lake without a server: its tables, as `lake.name` or by the bare name.
+async fn open(uri: &str, limits: &QueryLimits) -> Result<Queries> {
+    let store =
+        Store::open_existing(uri).map_err(|it| exit::coded(exit::CONFIGURATION, it.to_string()))?;
     let tables = store.tables().await?;
     if tables.is_empty() {
-        bail!("there are no tables in {uri}");
+        return Err(exit::coded(
+            exit::CONFIGURATION,
+            format!("there are no tables in {uri}"),
+        ));
     }
     let mut limits = limits.limits();
     limits.spares = 0;
-    let queries = Queries::new(
-        Hub::new(Vec::new(), 1, Vec::new(), 0, Epoch(0)),
-        Arc::default(),
-        Lake::new(store, tables),
-        limits,
-    )?;
-    let failed = |it: QueryError| match it.hint() {
-        Some(hint) => anyhow!("{}; {hint}", printable(&it.to_string())),
-        None => anyhow!("{}", printable(&it.to_string())),
+    let hub = Hub::new(Vec::new(), 1, Vec::new(), 0, Epoch(0));
+    let lake = Lake::new(store, tables);
+    Ok(Queries::new(hub, Arc::default(), lake, limits)?)
+}
+
+/// Why a query of our own has no answer, as a server would have said it.
+fn refused_here(error: &QueryError) -> Refusal {
+    let (place, code) = match error {
+        QueryError::Rejected { line, column, .. } => (line.zip(*column), exit::REFUSED),
+        QueryError::TooMuchMemory { .. }
+        | QueryError::TooMuchDisk { .. }
+        | QueryError::RowTooLarge { .. }
+        | QueryError::Cancelled => (None, exit::REFUSED),
+        QueryError::TimedOut { .. }
+        | QueryError::Busy { .. }
+        | QueryError::Stopping
+        | QueryError::Failed { .. } => (None, 1),
     };
+    let hint = error.hint().unwrap_or_default();
+    Refusal {
+        text: with_hint(&error.to_string(), &hint),
+        place,
+        code,
+    }
+}
+
+async fn of_lake(queries: &Queries, query: &str, output: Output) -> Result<(), Failure> {
+    let failed = |it: QueryError| Failure::Refused(refused_here(&it));
     let format = match output {
         Output::Table => {
             let answer = queries.run_as("sql", query, None).await.map_err(failed)?;
-            let fields = answer.schema.fields().iter();
-            let names: Vec<String> = fields.map(|it| printable(it.name())).collect();
-            let rows = answer.batches.iter().flat_map(rows_of_batch);
-            let rows: Vec<Vec<String>> = rows
-                .map(|row| row.0.iter().map(|it| cell(&it.to_json())).collect())
-                .collect();
-            print_table(&names, &rows)?;
-            eprintln!("{} rows in {} ms", rows.len(), answer.elapsed.as_millis());
+            let mut rows = Vec::new();
+            for row in answer.batches.iter().flat_map(rows_of_batch) {
+                let cells = row.0.iter();
+                let cells = cells.map(|it| Cell::of_json(&it.to_json().to_string()));
+                rows.push(cells.collect::<serde_json::Result<Vec<Cell>>>()?);
+            }
+            let columns = answer.schema.fields().iter();
+            let columns = columns.map(|it| {
+                let kind = sql_type_name(it.data_type());
+                (printable(it.name()), is_number(&kind))
+            });
+            let shown = rows.len();
+            let table = Table::new(columns, rows);
+            write!(Out::new(), "{}", table.text(columns_of_terminal()))?;
+            let elapsed = answer.elapsed.as_millis();
+            eprintln!("{} in {elapsed} ms", count(shown, "row"));
             let partial = answer.partial.map(|it| it.word());
-            return complete(rows.len(), answer.truncated, partial);
+            return complete(shown, answer.truncated, partial);
         }
         Output::Csv => AnswerFormat::Csv,
         Output::Json | Output::Jsonl => AnswerFormat::JsonLines,
     };
     let running = queries.export_as("sql", query, None).map_err(failed)?;
-    let printed = Printed::new(output, Out::new());
-    print_all(running, &format, printed, failed).await
+    print_all(running, &format, Printed::new(output, Out::new())).await
 }
 
 async fn print_all(
     mut running: Running,
     format: &AnswerFormat,
     mut printed: Printed<impl Write>,
-    failed: impl Fn(QueryError) -> anyhow::Error,
-) -> Result<()> {
+) -> Result<(), Failure> {
     let mut writer = None;
     let mut epoch = Epoch(0);
+    let broken = |text: String| Failure::Other(anyhow::Error::msg(text));
     loop {
-        let piece = running.next().await.map_err(&failed)?;
+        let piece = running.next().await;
+        let piece = piece.map_err(|it| Failure::Refused(refused_here(&it)))?;
         match (piece, &mut writer) {
             (
                 Piece::Planned {
@@ -173,10 +370,10 @@ async fn print_all(
                 _,
             ) => {
                 epoch = of;
-                writer = Some(AnswerWriter::new(format, &schema).map_err(anyhow::Error::msg)?);
+                writer = Some(AnswerWriter::new(format, &schema).map_err(broken)?);
             }
             (Piece::Rows { batch, .. }, Some(writer)) => {
-                writer.write(&batch).map_err(anyhow::Error::msg)?;
+                writer.write(&batch).map_err(broken)?;
                 printed.add(&writer.take())?;
             }
             (Piece::Done { truncated }, _) => {
@@ -187,40 +384,14 @@ async fn print_all(
                     partial: None,
                 };
                 if let Some(writer) = writer {
-                    printed.add(&writer.finish(&ending).map_err(anyhow::Error::msg)?)?;
+                    printed.add(&writer.finish(&ending).map_err(broken)?)?;
                 }
-                return printed.end();
+                return Ok(printed.end()?);
             }
-            (Piece::Rows { .. }, None) => bail!("rows came before their columns"),
+            (Piece::Rows { .. }, None) => {
+                return Err(broken("rows came before their columns".to_owned()));
+            }
         }
-    }
-}
-
-/// Standard output. That nobody reads it any more is no failure: the program ends as it would by SIGPIPE.
-struct Out(std::io::StdoutLock<'static>);
-
-impl Out {
-    fn new() -> Self {
-        Out(std::io::stdout().lock())
-    }
-}
-
-fn while_read<T>(result: std::io::Result<T>) -> std::io::Result<T> {
-    match &result {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            std::process::exit(super::exit::PIPE_CLOSED)
-        }
-        Ok(_) | Err(_) => result,
-    }
-}
-
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        while_read(self.0.write(bytes))
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        while_read(self.0.flush())
     }
 }
 
@@ -262,105 +433,12 @@ impl<W: Write> Printed<W> {
         Ok(())
     }
 
-    fn end(mut self) -> Result<()> {
+    fn end(mut self) -> std::io::Result<()> {
         match (self.output, self.bytes) {
             (Output::Json, 0) => self.to.write_all(b"[]\n")?,
             (Output::Json, _) => self.to.write_all(b"]\n")?,
             (Output::Table | Output::Jsonl | Output::Csv, _) => {}
         }
-        Ok(self.to.flush()?)
+        self.to.flush()
     }
-}
-
-/// A server that could not be asked, with what is behind it: a wrong name is not a server that is down.
-pub fn unreachable(server: &str, error: &reqwest::Error) -> anyhow::Error {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    super::exit::coded(
-        super::exit::UNREACHABLE,
-        format!("could not reach {server}; is it running? ({cause})"),
-    )
-}
-
-/// What a server says is wrong.
-pub fn problem(text: &str) -> String {
-    let Ok(problem) = serde_json::from_str::<Value>(text) else {
-        return printable(text);
-    };
-    let detail = problem["detail"].as_str().unwrap_or(text);
-    printable(
-        &match problem["hint"].as_str().filter(|it| !it.is_empty()) {
-            Some(hint) => format!("{detail}; {hint}"),
-            None => detail.to_owned(),
-        },
-    )
-}
-
-/// A value in a table. A null is not the text of that name.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::String(it) if it == "NULL" => "\"NULL\"".to_owned(),
-        Value::String(it) => printable(it),
-        Value::Null => "NULL".to_owned(),
-        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-            printable(&other.to_string())
-        }
-    }
-}
-
-/// Text from elsewhere, so that it can neither steer a terminal nor break a line or its order: `\n`, `\u{1b}`.
-fn printable(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match is_steering(character) {
-            true => safe.extend(character.escape_default()),
-            false => safe.push(character),
-        }
-    }
-    safe
-}
-
-/// JSON whose texts cannot steer a terminal either, and which means the same.
-pub fn printable_json(value: &Value) -> String {
-    let mut safe = String::new();
-    for character in value.to_string().chars() {
-        match is_steering(character) {
-            true => safe.push_str(&format!("\\u{:04x}", u32::from(character))),
-            false => safe.push(character),
-        }
-    }
-    safe
-}
-
-/// Controls, and what turns the direction of writing around or cannot be seen.
-fn is_steering(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-/// Rows under their names, in columns.
-fn print_table(names: &[String], rows: &[Vec<String>]) -> std::io::Result<()> {
-    let width = |at: usize| {
-        rows.iter()
-            .map(|it| it[at].chars().count())
-            .chain([names[at].chars().count()])
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..names.len()).map(width).collect();
-    let mut out = Out::new();
-    let mut line = |cells: &[String]| {
-        let padded: Vec<String> = cells
-            .iter()
-            .zip(&widths)
-            .map(|(it, width)| format!("{it:width$}"))
-            .collect();
-        writeln!(out, "{}", padded.join("  ").trim_end())
-    };
-    line(names)?;
-    let rule: Vec<String> = widths.iter().map(|it| "-".repeat(*it)).collect();
-    line(&rule)?;
-    rows.iter().try_for_each(|it| line(it))
 }

@@ -18,4 +18,5 @@ mod program;
 mod refused;
 mod replay;
 mod secrets;
+mod shell;
 mod verify;

@@ -1,7 +1,7 @@
-//! What is printed of answers.
+//! What is printed of answers, and said of those that are not whole.
 
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn printed(output: Output, parts: &[&str]) -> String {
     let mut bytes = Vec::new();
@@ -29,38 +29,47 @@ fn json_lines_become_one_array_however_they_are_cut() {
 }
 
 #[test]
-fn a_null_is_neither_an_empty_text_nor_its_own_name() {
-    let cells = [json!(null), json!(""), json!("NULL"), json!("null")].map(|it| cell(&it));
-    assert_eq!(cells, ["NULL", "", "\"NULL\"", "null"]);
-}
-
-#[test]
-fn a_text_cannot_steer_the_terminal() {
-    let hostile = "\u{1b}]0;owned\u{7}\u{1b}[31m\rx\n\u{9b}2J\u{202e}\u{7f}";
-    assert_eq!(
-        cell(&json!(hostile)),
-        "\\u{1b}]0;owned\\u{7}\\u{1b}[31m\\rx\\n\\u{9b}2J\\u{202e}\\u{7f}"
-    );
-    assert_eq!(cell(&json!("Zürich ✓ 東京")), "Zürich ✓ 東京");
-    let json = printable_json(&json!({"text": hostile}));
-    assert!(!json.contains(is_steering), "{json}");
-    assert_eq!(
-        serde_json::from_str::<Value>(&json).unwrap(),
-        json!({"text": hostile})
-    );
-    let refused = json!({"detail": "no column \u{1b}[2J", "hint": "there are: a"}).to_string();
-    assert_eq!(problem(&refused), "no column \\u{1b}[2J; there are: a");
-}
-
-#[test]
 fn missing_rows_are_a_failure_that_is_told() {
     assert!(complete(3, false, None).is_ok());
     for (truncated, partial, word) in [
-        (true, None, "more rows than these 3"),
+        (true, None, "more than 3 rows"),
         (false, Some("timed_out"), "time"),
         (false, Some("cancelled"), "cancelled"),
     ] {
-        let error = complete(3, truncated, partial).unwrap_err().to_string();
-        assert!(error.contains(word), "{error}");
+        match complete(3, truncated, partial) {
+            Err(Failure::Incomplete(text)) => assert!(text.contains(word), "{text}"),
+            Ok(()) | Err(Failure::Refused(_) | Failure::Other(_)) => panic!("{word} is not told"),
+        }
+    }
+}
+
+#[test]
+fn a_refusal_says_where_in_the_script_it_is_about() {
+    let refusal = |place| Refusal {
+        text: "wrong".to_owned(),
+        place,
+        code: exit::REFUSED,
+    };
+    let statement = ScriptStatement {
+        text: "SELECT",
+        line: 5,
+    };
+    let place = Some((2, &statement));
+    for (place_in_statement, in_script, said) in [
+        (None, None, "wrong"),
+        (Some((1, 9)), None, "wrong (column 9)"),
+        (Some((3, 9)), None, "wrong (line 3, column 9)"),
+        (None, place, "statement 2 (line 5): wrong"),
+        (
+            Some((2, 7)),
+            place,
+            "statement 2 (line 5): wrong (line 6, column 7)",
+        ),
+    ] {
+        let error = refusal(place_in_statement).of_script(in_script);
+        assert_eq!(
+            (error.to_string().as_str(), exit::code(&error)),
+            (said, exit::REFUSED)
+        );
     }
 }
