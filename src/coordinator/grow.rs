@@ -16,7 +16,7 @@ use super::{Claimed, Error, outputs, state, stored};
 use crate::engine::{self, ClockState, StateRecord};
 use crate::lake::{
     Commit, Manifest, Stager, StateFile, Store, TableEntry, TableState, app_id, commit_info,
-    remove_of, txn,
+    folder_of, remove_of, txn,
 };
 use crate::model::{Epoch, Row, batch_of_rows, wall_ms};
 use crate::plan::{
@@ -174,7 +174,7 @@ async fn grow(
                 (after.open_files, after.small_files) = Default::default();
             }
             if loses {
-                let is_rewritten = |it: &&Value| replay.folders.contains(folder(it));
+                let is_rewritten = |it: &&Value| replay.folders.contains(folder_of(it));
                 let old = store.files_at(name, was.version).await?;
                 let old = old.iter().filter(is_rewritten);
                 actions.extend(old.map(|it| remove_of(it, true, now_ms)));
@@ -235,12 +235,6 @@ fn count(next: &mut Manifest, replay: &Replay) -> Result<(), Error> {
     next.totals = serde_json::to_value(&totals).map_err(|it| Error::State(it.to_string()))?;
     next.counts = Some(replay.counts.clone());
     Ok(())
-}
-
-/// The folder a file lies in.
-fn folder(add: &Value) -> &str {
-    let path = add["add"]["path"].as_str().unwrap_or_default();
-    path.rsplit_once('/').map_or("", |it| it.0)
 }
 
 /// The view a stateful operator belongs to.

@@ -10,6 +10,7 @@ use super::pipeline::Pipeline;
 use super::problem::{FAILURES, Problem};
 use super::receipt::Receipt;
 use super::saved::{QueryToSave, SavedQueries};
+use super::sql::SqlRequest;
 use super::{logs, seed, views};
 use axum::http::Method;
 use axum::response::Json as JsonBody;
@@ -33,14 +34,6 @@ struct ProblemBody {
     /// Place in the statement, of a query that was refused.
     line: Option<u64>,
     column: Option<u64>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct SqlRequest {
-    query: String,
-    limit: Option<u64>,
-    /// Give all rows, as they come: for answers that are kept and not read.
-    export: Option<bool>,
 }
 
 #[derive(Serialize, JsonSchema)]

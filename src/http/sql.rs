@@ -23,6 +23,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
 use format::{Ending, Format};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -45,31 +47,43 @@ pub fn json_text(body: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
+/// What is asked.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlRequest {
+    query: String,
+    /// At most so many rows.
+    limit: Option<u64>,
+    /// Give all rows, as they come: for answers that are kept and not read.
+    export: Option<bool>,
+}
+
 pub async fn run(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let request: Json = serde_json::from_slice(&body).map_err(|it| {
-        Problem::bad_request("bad_body", format!("the body is not JSON: {it}"))
-            .hint("send {\"query\": \"SELECT …\"}")
+    let request: SqlRequest = serde_json::from_slice(&body).map_err(|it| {
+        Problem::bad_request("bad_body", format!("the body is not understood: {it}"))
+            .hint("send {\"query\": \"SELECT …\"}; limit and export are possible, too")
     })?;
-    let Some(sql) = request["query"].as_str().filter(|it| !it.trim().is_empty()) else {
-        return Err(Problem::bad_request("bad_body", "there is no query")
-            .hint("send {\"query\": \"SELECT …\"}"));
+    let sql = request.query.as_str();
+    // A limit that no machine can count to is none.
+    let limit = request.limit.and_then(|it| usize::try_from(it).ok());
+    let id = match headers.get("x-query-id").map(|it| it.to_str()) {
+        None => uuid::Uuid::new_v4().to_string(),
+        Some(Ok(id)) => id.to_owned(),
+        Some(Err(_)) => {
+            let text = "X-Query-Id has characters that a name in an address cannot have";
+            return Err(Problem::bad_request("bad_query_id", text)
+                .hint("take letters, digits and - of ASCII, for example a UUID"));
+        }
     };
-    let limit = request["limit"]
-        .as_u64()
-        .and_then(|it| usize::try_from(it).ok());
-    let id = headers
-        .get("x-query-id")
-        .and_then(|it| it.to_str().ok())
-        .map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
     let accepted = headers
         .get(header::ACCEPT)
         .and_then(|it| it.to_str().ok())
         .and_then(Format::of);
-    let is_export = request["export"] == json!(true);
+    let is_export = request.export == Some(true);
     if let Some(format) = accepted.or_else(|| is_export.then(|| Format::Json(id.clone()))) {
         let running = app.queries.export_as(&id, sql, limit)?;
         return export::respond(&app, running, format).await;

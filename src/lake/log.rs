@@ -49,7 +49,7 @@ pub fn creation(
     Ok(vec![
         json!({"commitInfo": {
             "timestamp": now_ms, "operation": "CREATE TABLE", "engineInfo": engine_info(), "isBlindAppend": true,
-            "operationParameters": {"partitionBy": serde_json::to_string(partition_by).unwrap_or_default()},
+            "operationParameters": {"partitionBy": serde_json::Value::from(partition_by).to_string()},
         }}),
         json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}),
         json!({"metaData": {

@@ -27,7 +27,7 @@ pub use manifest::{
 };
 pub use protocol::{Action, Commit, Next, Seen, app_id};
 pub use stage::{Staged, Stager, TableLayout, Told, Uploads};
-pub use table::{Change, Compaction, Replaced, TableState};
+pub use table::{Change, Compaction, Replaced, TableState, folder_of};
 
 use crate::model::secret;
 use bytes::Bytes;

@@ -241,11 +241,15 @@ impl TableState {
     }
 }
 
-/// The folder of a file, without the table's; empty if the table has no partition columns.
-fn folder_of(add: &Value) -> &str {
+/// The file of a log action, within the table's folder.
+fn path_of(add: &Value) -> &str {
     let path = add["add"]["path"].as_str();
-    let path = path.expect("a log action names its file");
-    path.rsplit_once('/').map_or("", |it| it.0)
+    path.expect("a log action names its file")
+}
+
+/// The folder of a file, without the table's; empty if the table has no partition columns.
+pub fn folder_of(add: &Value) -> &str {
+    path_of(add).rsplit_once('/').map_or("", |it| it.0)
 }
 
 /// The oldest version of a table that is still to be read.
@@ -570,10 +574,7 @@ impl Store {
         let schema = file_schema(&layout.schema, &layout.partition_by);
         let mut merged = None;
         for add in &small {
-            let path = Path::from(format!(
-                "{table}/{}",
-                add["add"]["path"].as_str().unwrap_or_default()
-            ));
+            let path = Path::from(format!("{table}/{}", path_of(add)));
             let missing = || Error::Damaged {
                 path: path.to_string(),
                 reason: "the log names it and it is missing".to_owned(),
@@ -613,11 +614,11 @@ impl Store {
             None => ParquetFile::new(table, schema, &[])?,
         };
         let (bytes, statistics) = merged.finish(table)?;
-        let first = small[0]["add"]["path"].as_str().unwrap_or_default();
         let name = name_of(label, &bytes);
-        let path = first
-            .rsplit_once('/')
-            .map_or_else(|| name.clone(), |(folder, _)| format!("{folder}/{name}"));
+        let path = match folder_of(&small[0]) {
+            "" => name,
+            folder => format!("{folder}/{name}"),
+        };
         let merged = serde_json::json!({"add": {
             "path": path, "partitionValues": small[0]["add"]["partitionValues"], "size": bytes.len(),
             "modificationTime": crate::model::wall_ms(), "dataChange": false, "stats": statistics,

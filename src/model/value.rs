@@ -186,9 +186,12 @@ pub fn value_at(array: &dyn Array, index: usize) -> Value {
         DataType::UInt8 => Value::Int(array.as_primitive::<UInt8Type>().value(index).into()),
         DataType::UInt16 => Value::Int(array.as_primitive::<UInt16Type>().value(index).into()),
         DataType::UInt32 => Value::Int(array.as_primitive::<UInt32Type>().value(index).into()),
-        DataType::UInt64 => Value::Int(
-            i64::try_from(array.as_primitive::<UInt64Type>().value(index)).unwrap_or(i64::MAX),
-        ),
+        DataType::UInt64 => {
+            let number = array.as_primitive::<UInt64Type>().value(index);
+            // From 2^63 on it has no place in a signed one, and is the text of its digits.
+            i64::try_from(number)
+                .map_or_else(|_| Value::Text(number.to_string().into()), Value::Int)
+        }
         DataType::Float32 => Value::Float(Float::new(
             array.as_primitive::<Float32Type>().value(index).into(),
         )),

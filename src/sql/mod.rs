@@ -511,7 +511,8 @@ fn dead_letter_table() -> TableSpec {
 /// What processes of one cluster must agree on: the definitions, and settings that decide what is computed from here on.
 fn fingerprint(dataflow: &Dataflow) -> String {
     use std::fmt::Write;
-    let mut text = serde_json::to_string(&dataflow.definitions).unwrap_or_default();
+    let text = serde_json::to_string(&dataflow.definitions);
+    let mut text = text.expect("definitions are JSON");
     for source in &dataflow.sources {
         let _ = write!(
             text,

@@ -9,9 +9,9 @@ use super::{Error, canonical, words};
 use crate::plan::{TUMBLE_END, TUMBLE_START};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr,
-    Ident, ObjectName, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, SelectItem,
-    SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo, Value, VisitMut, VisitorMut,
-    visit_relations,
+    Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query,
+    SelectItem, SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo, Value, VisitMut,
+    VisitorMut, visit_relations,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -316,10 +316,7 @@ fn word(parser: &mut Parser, wanted: &str) -> bool {
 
 fn simple_name(name: &ObjectName) -> Result<String, ParserError> {
     match name.0.as_slice() {
-        [part] => Ok(part
-            .as_ident()
-            .map(|it| it.value.clone())
-            .unwrap_or_default()),
+        [ObjectNamePart::Identifier(it)] => Ok(it.value.clone()),
         _ => Err(ParserError::ParserError(format!(
             "the name {name} must not have a schema"
         ))),

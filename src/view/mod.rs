@@ -354,7 +354,8 @@ impl Hub {
         };
         let listed = |snapshot: Snapshot| {
             let copies = |(row, count): (&Row, i64)| {
-                std::iter::repeat_n(row.clone(), usize::try_from(count).unwrap_or(0))
+                let count = usize::try_from(count).expect("no row is there less than never");
+                std::iter::repeat_n(row.clone(), count)
             };
             snapshot.in_order().into_iter().flat_map(copies).collect()
         };

@@ -48,6 +48,37 @@ fn an_answer_without_columns_can_be_written_in_every_format() {
     }
 }
 
+#[tokio::test]
+async fn what_a_body_has_besides_is_not_passed_over() {
+    for (body, said) in [
+        (r#"{"qeury": "SELECT 1"}"#, "unknown field `qeury`"),
+        (
+            r#"{"query": "SELECT 1", "limits": 5}"#,
+            "unknown field `limits`",
+        ),
+        (r#"{"query": "SELECT 1", "limit": -1}"#, "`-1`"),
+        (r#"{"query": "SELECT 1", "limit": "5"}"#, "expected u64"),
+        (
+            r#"{"query": "SELECT 1", "export": "yes"}"#,
+            "expected a boolean",
+        ),
+        ("{}", "missing field `query`"),
+        ("SELECT 1", "expected value"),
+    ] {
+        let refused = run(State(app(3)), HeaderMap::new(), Bytes::from(body)).await;
+        let problem = refused.expect_err(body);
+        assert_eq!(problem.code, "bad_body");
+        assert!(problem.detail.contains(said), "{body}: {problem}");
+    }
+    let mut headers = HeaderMap::new();
+    let id = header::HeaderValue::from_bytes("Zürich".as_bytes()).expect("a value");
+    headers.insert("x-query-id", id);
+    let body = Bytes::from(r#"{"query": "SELECT 1", "limit": null}"#);
+    let refused = run(State(app(3)), headers, body.clone()).await;
+    assert_eq!(refused.expect_err("no name").code, "bad_query_id");
+    assert!(run(State(app(3)), HeaderMap::new(), body).await.is_ok());
+}
+
 /// Rows of an export that is too large to be kept back, in each format.
 #[tokio::test]
 async fn a_large_export_has_all_its_rows() {

@@ -1121,9 +1121,13 @@ export interface components {
       partial_reason?: string | null;
       query_id: string;
     };
+    /** @description What is asked. */
     SqlRequest: {
       query: string;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description At most so many rows.
+       */
       limit?: number | null;
       /** @description Give all rows, as they come: for answers that are kept and not read. */
       export?: boolean | null;
