@@ -5,13 +5,15 @@
 //! as for the running view, and keeps the same state: what the one has taken in, the other can go on from.
 
 use super::recompute::windows;
-use super::{Planner, syntax};
+use super::{Planner, plain, syntax};
 use crate::plan::{
     Dataflow, LATE_RELATION, Properties, SourceSpec, TableSpec, ViewSpec, late_schema, properties,
     state_shape,
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::MemTable;
+use datafusion::datasource::ViewTable;
+use datafusion::logical_expr::LogicalPlan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -97,13 +99,22 @@ impl Planner {
 
     /// Registers a plain view, if all it reads is there.
     async fn alias(&self, name: &str, text: &str) -> Result<bool, String> {
-        let Ok(plan) = self.logical(&windows(&self.context, text)?).await else {
+        let query = windows(&self.context, text)?;
+        let Ok(plan) = self.logical(&query).await else {
             return Ok(false);
         };
-        let view = datafusion::datasource::ViewTable::new(plan, None);
-        self.context
-            .register_table(name, Arc::new(view))
-            .map_err(|it| it.strip_backtrace())?;
+        let register = |name: String, plan: LogicalPlan| {
+            let registered = self
+                .context
+                .register_table(name, Arc::new(ViewTable::new(plan, None)));
+            registered.map(drop).map_err(|it| it.strip_backtrace())
+        };
+        register(name.to_owned(), plan)?;
+        if let Some(marked) = plain::with_mark(&self.context, &query)
+            && let Ok(plan) = self.logical(&marked).await
+        {
+            register(plain::marked_name(name), plan)?;
+        }
         Ok(true)
     }
 }

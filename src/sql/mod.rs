@@ -11,6 +11,7 @@ mod constants;
 mod functions;
 mod late;
 mod lower;
+mod plain;
 pub mod query;
 mod recompute;
 mod syntax;

@@ -7,7 +7,7 @@
 
 use super::functions::WithinLast;
 use super::syntax::{self, Taken};
-use super::{casts, late, register_functions, words};
+use super::{casts, late, plain, register_functions, words};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, ViewSpec, dead_letter_schema,
     late_schema, nullable,
@@ -134,11 +134,16 @@ async fn session(
             .map_err(|it| it.strip_backtrace())?;
     }
     for (name, text) in &dataflow.aliases {
-        // A plain view over views that come later is not needed yet.
-        if let Ok(plan) = logical(&context, windows(&context, text)?).await {
-            context
-                .register_table(name.as_str(), Arc::new(ViewTable::new(plan, None)))
-                .map_err(|it| it.strip_backtrace())?;
+        let query = windows(&context, text)?;
+        let marked = plain::with_mark(&context, &query);
+        let marked = marked.map(|it| (plain::marked_name(name), it));
+        for (name, query) in [(name.clone(), query)].into_iter().chain(marked) {
+            // A plain view over views that come later is not needed yet.
+            if let Ok(plan) = logical(&context, query).await {
+                context
+                    .register_table(name, Arc::new(ViewTable::new(plan, None)))
+                    .map_err(|it| it.strip_backtrace())?;
+            }
         }
     }
     Ok(context)
@@ -160,12 +165,17 @@ async fn late_of_view(
     view: &ViewSpec,
 ) -> Result<Vec<RecordBatch>, String> {
     let mut query = syntax::parse_query(&view.sql)?;
-    syntax::rewrite_windows(&mut query, |relation, end| Taken {
-        columns: "*".to_owned(),
-        condition: Some(match columns(session, relation) {
-            Some(it) if it.contains(&LATE_COLUMN.to_owned()) => format!("{LATE_COLUMN} >= {end}"),
-            _ => "false".to_owned(),
-        }),
+    syntax::rewrite_windows(&mut query, |relation, end| {
+        let (relation, columns) = plain::read_by_windows(session, relation);
+        let is_marked = columns.iter().any(|it| it == LATE_COLUMN);
+        Taken {
+            relation,
+            columns: "*".to_owned(),
+            condition: Some(match is_marked {
+                true => format!("{LATE_COLUMN} >= {end}"),
+                false => "false".to_owned(),
+            }),
+        }
     })?;
     syntax::rewrite_last(&mut query);
     let plan = logical(session, query).await?;
@@ -183,7 +193,7 @@ async fn late_of_view(
 pub(super) fn windows(session: &SessionContext, text: &str) -> Result<Query, String> {
     let mut query = syntax::parse_query(text)?;
     syntax::rewrite_windows(&mut query, |relation, end| {
-        let columns = columns(session, relation).unwrap_or_default();
+        let (read, columns) = plain::read_by_windows(session, relation);
         let own: Vec<String> = columns
             .iter()
             .filter(|it| *it != LATE_COLUMN)
@@ -193,21 +203,12 @@ pub(super) fn windows(session: &SessionContext, text: &str) -> Result<Query, Str
             return syntax::all_records(relation, end);
         }
         Taken {
+            relation: read,
             columns: own.join(", "),
             condition: Some(format!("({LATE_COLUMN} IS NULL OR {LATE_COLUMN} < {end})")),
         }
     })?;
     Ok(query)
-}
-
-/// The columns of a relation the session knows.
-fn columns(session: &SessionContext, relation: &str) -> Option<Vec<String>> {
-    let providers = session
-        .catalog("datafusion")
-        .and_then(|it| it.schema("public"))?;
-    let provider = futures::FutureExt::now_or_never(providers.table(relation))?.ok()??;
-    let schema = provider.schema();
-    Some(schema.fields().iter().map(|it| it.name().clone()).collect())
 }
 
 async fn logical(

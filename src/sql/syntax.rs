@@ -429,6 +429,7 @@ pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, Str
 
 /// Which columns of a relation, and which of its records, take part in windows, as SQL.
 pub struct Taken {
+    pub relation: String,
     pub columns: String,
     pub condition: Option<String>,
 }
@@ -496,7 +497,11 @@ pub fn rewrite_windows(
                 |it| it.name.to_string(),
             );
             let end = format!("{TUMBLE_END}({time}, {size})");
-            let Taken { columns, condition } = (self.0)(&relation, &end);
+            let Taken {
+                relation,
+                columns,
+                condition,
+            } = (self.0)(&relation, &end);
             let filter = condition.map_or_else(String::new, |it| format!(" WHERE {it}"));
             let sql = format!(
                 "(SELECT {columns}, {TUMBLE_START}({time}, {size}) AS window_start, {end} AS window_end FROM {relation}{filter}) AS {alias}"
@@ -520,8 +525,9 @@ pub fn rewrite_windows(
 }
 
 /// A windowed view takes all records of its relation: which of them are late is the engine's to decide.
-pub fn all_records(_relation: &str, _window_end: &str) -> Taken {
+pub fn all_records(relation: &str, _window_end: &str) -> Taken {
     Taken {
+        relation: relation.to_owned(),
         columns: "*".to_owned(),
         condition: None,
     }

@@ -36,6 +36,12 @@ SELECT window_start, window_end, k, count(*) AS records, sum(x) AS x_sum, min(x)
        approx_percentile_cont(x, 0.9) AS x_p90
 FROM TUMBLE(raw, at, INTERVAL '10' SECOND) GROUP BY window_start, window_end, k;
 
+-- Windows of a plain view that names its columns, through another one.
+CREATE VIEW narrow AS SELECT at, k, n FROM raw WHERE n <> 7;
+CREATE VIEW narrower AS SELECT k, at FROM narrow;
+CREATE MATERIALIZED VIEW per_10s_of_narrower AS
+SELECT window_start, k, count(*) AS records FROM TUMBLE(narrower, at, INTERVAL '10' SECOND) GROUP BY window_start, k;
+
 CREATE MATERIALIZED VIEW per_minute_of_odd AS
 SELECT window_end, count(*) AS records, stddev(n) AS n_stddev FROM TUMBLE(odd, at, INTERVAL '1' MINUTE) WHERE x < 90 GROUP BY window_end;
 

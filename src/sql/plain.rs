@@ -1,0 +1,111 @@
+//! Plain views over archived records, with the mark of late ones.
+//!
+//! Whether a record was on time for a window is told by its mark, a column of the archive. A plain view that names its columns leaves that
+//! one out, and a window over it could not tell any more. So in sessions over the archive each plain view is known a second time, with
+//! the mark behind its columns, under a name of its own; windows read that one, and everything else the view as it is written.
+
+use crate::plan::LATE_COLUMN;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableAlias,
+    TableFactor,
+};
+
+/// The name of a plain view with the mark.
+pub fn marked_name(view: &str) -> String {
+    format!("{LATE_COLUMN}_of_{view}")
+}
+
+/// What windows over a relation read, as SQL, and its columns: the relation, or a plain view with the mark.
+pub fn read_by_windows(session: &SessionContext, relation: &str) -> (String, Vec<String>) {
+    let name = match relation.strip_prefix('"') {
+        Some(quoted) => quoted.trim_end_matches('"').to_owned(),
+        None => relation.to_lowercase(),
+    };
+    let marked = marked_name(&name);
+    match columns(session, &marked) {
+        Some(columns) => (Ident::with_quote('"', marked).to_string(), columns),
+        // What is not known yet is a view over views, which have no late rows.
+        None => (
+            relation.to_owned(),
+            columns(session, &name).unwrap_or_default(),
+        ),
+    }
+}
+
+/// The query of a plain view with the mark behind its columns; nothing if its rows are no single records that have one.
+pub fn with_mark(session: &SessionContext, query: &Query) -> Option<Query> {
+    let mut query = query.clone();
+    mark(session, &mut query).then_some(query)
+}
+
+fn mark(session: &SessionContext, query: &mut Query) -> bool {
+    query.with.is_none()
+        && match query.body.as_mut() {
+            SetExpr::Select(select) => mark_select(session, select),
+            SetExpr::Query(inner) => mark(session, inner),
+            // Event time does not come through these unchanged, so no window is over them.
+            _ => false,
+        }
+}
+
+fn mark_select(session: &SessionContext, select: &mut Select) -> bool {
+    let is_grouped = match &select.group_by {
+        GroupByExpr::All(_) => true,
+        GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
+    };
+    let [from] = select.from.as_mut_slice() else {
+        return false;
+    };
+    if is_grouped || select.distinct.is_some() || !from.joins.is_empty() {
+        return false;
+    }
+    let has_mark = match &mut from.relation {
+        TableFactor::Table {
+            name,
+            args: None,
+            alias,
+            ..
+        } => {
+            let [ObjectNamePart::Identifier(name)] = name.0.as_mut_slice() else {
+                return false;
+            };
+            let known_as = match name.quote_style {
+                Some(_) => name.value.clone(),
+                None => name.value.to_lowercase(),
+            };
+            let marked = marked_name(&known_as);
+            if columns(session, &marked).is_some() {
+                alias.get_or_insert_with(|| TableAlias {
+                    explicit: true,
+                    name: name.clone(),
+                    columns: Vec::new(),
+                    at: None,
+                });
+                *name = Ident::with_quote('"', marked);
+                true
+            } else {
+                let known = columns(session, &known_as).unwrap_or_default();
+                known.iter().any(|it| it == LATE_COLUMN)
+            }
+        }
+        TableFactor::Derived { subquery, .. } => mark(session, subquery),
+        _ => false,
+    };
+    let takes_all = |it: &SelectItem| matches!(it, SelectItem::Wildcard(_));
+    if has_mark && !select.projection.iter().any(takes_all) {
+        let mark = Expr::Identifier(Ident::new(LATE_COLUMN));
+        select.projection.push(SelectItem::UnnamedExpr(mark));
+    }
+    has_mark
+}
+
+/// The columns of a relation the session knows.
+fn columns(session: &SessionContext, relation: &str) -> Option<Vec<String>> {
+    let providers = session
+        .catalog("datafusion")
+        .and_then(|it| it.schema("public"))?;
+    let provider = futures::FutureExt::now_or_never(providers.table(relation))?.ok()??;
+    let schema = provider.schema();
+    Some(schema.fields().iter().map(|it| it.name().clone()).collect())
+}
