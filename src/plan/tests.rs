@@ -385,6 +385,22 @@ fn an_order_lasts_as_long_as_its_first_columns_do() {
 }
 
 #[test]
+fn groups_are_told_apart_by_their_keys_as_long_as_all_are_there() {
+    let grouped = counted(relation("s"), "v.0", vec![1, 2], Window::None);
+    assert_eq!(of(&grouped).key, Some(vec![0, 1]));
+    for (kept, key) in [(vec![1, 2, 0], Some(vec![2, 0])), (vec![0, 2], None)] {
+        let columns = kept.iter().map(|it| column(&grouped, *it)).collect();
+        assert_eq!(of(&mapped(grouped.clone(), None, columns)).key, key);
+    }
+    let schema = grouped.schema();
+    let both = Plan::Union {
+        inputs: vec![grouped.clone(), grouped],
+        schema,
+    };
+    assert_eq!((of(&both).key, of(&relation("s")).key), (None, None));
+}
+
+#[test]
 fn who_reads_a_view_reads_rows_that_may_be_taken_back() {
     let windows = view("w", counted(relation("s"), "w.0", vec![0, 1], tumbling(0)));
     let dataflow = dataflow(vec![windows]);
