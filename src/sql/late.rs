@@ -110,7 +110,28 @@ fn with_epoch(plan: &LogicalPlan) -> Result<Option<(LogicalPlan, Expr)>> {
                 place(&projected, CARRIED).map(|epoch| (projected, epoch))
             }
         },
-        // Rows of these are no records, or not of one relation.
+        // Stored records, and those that a replay adds to them.
+        LogicalPlan::Union(it) => {
+            let mut union: Option<LogicalPlanBuilder> = None;
+            for side in &it.inputs {
+                let Some((input, epoch)) = with_epoch(side)? else {
+                    return Ok(None);
+                };
+                let columns = side.schema().columns().into_iter().map(Expr::Column);
+                let columns = columns.chain([epoch.alias(CARRIED)]);
+                let input = LogicalPlanBuilder::from(input).project(columns)?;
+                union = Some(match union {
+                    None => input,
+                    Some(before) => before.union(input.build()?)?,
+                });
+            }
+            let Some(union) = union else {
+                return Ok(None);
+            };
+            let union = union.build()?;
+            place(&union, CARRIED).map(|epoch| (union, epoch))
+        }
+        // Rows of these are no records.
         _ => None,
     })
 }
