@@ -18,10 +18,10 @@ use crate::lake::{
     Commit, Manifest, Stager, StateFile, Store, TableEntry, TableState, app_id, commit_info,
     folder_of, remove_of, txn,
 };
-use crate::model::{Epoch, Row, batch_of_rows, wall_ms};
+use crate::model::{Epoch, Row, wall_ms};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec,
-    dead_letter_schema, nullable,
+    dead_letter_schema,
 };
 use crate::sql::{self, Records};
 use arrow::array::RecordBatch;
@@ -454,12 +454,9 @@ async fn stage(
         let Some((closed, open)) = rows.get(&layout.name) else {
             continue;
         };
-        let schema = nullable(&layout.schema);
         for (rows, bucket) in [(closed, None), (open, Some(0))] {
             for rows in rows.chunks(FILE_ROWS) {
-                let batch = batch_of_rows(&schema, rows.iter())
-                    .map_err(|it| Error::Refill(format!("view {}: {it}", layout.name)))?;
-                stager.write(&layout, epoch, &batch, bucket)?;
+                stager.write(&layout, epoch, rows.to_vec(), bucket);
             }
         }
     }

@@ -3,8 +3,8 @@
 use super::TICK_MS;
 use crate::engine::{CommitReport, OpenRows, Outputs, Published};
 use crate::lake::{Error, Replaced, Staged, Stager, Store, TableLayout, Told, Uploads};
-use crate::model::{Epoch, Row, batch_of_rows};
-use crate::plan::{Dataflow, nullable};
+use crate::model::{Epoch, Row};
+use crate::plan::Dataflow;
 use crate::view::{Hub, Part};
 use arrow::array::RecordBatch;
 use std::collections::BTreeMap;
@@ -138,13 +138,7 @@ impl Outputs for WorkerOutputs {
             files.extend(buckets.into_iter().map(|(it, rows)| (Some(it), rows)));
         }
         for (bucket, rows) in files.into_iter().filter(|it| !it.1.is_empty()) {
-            let batch =
-                batch_of_rows(&nullable(&layout.schema), rows.iter()).map_err(|it| Error::Table {
-                    table: layout.name.clone(),
-                    reason: it.to_string(),
-                });
-            let result = batch.and_then(|it| self.stager.write(layout, commit, &it, bucket));
-            self.note(result);
+            self.stager.write(layout, commit, rows, bucket);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Staging: a worker's rows become Parquet files in the lake that no reader sees yet.
 //!
-//! Encoding happens on the worker; uploads run elsewhere and are waited for by the commit. With an observer, a failed upload is retried until it
+//! Records are encoded on the worker as they come, rows of views elsewhere; uploads run elsewhere too and are waited for by the commit. With an observer, a failed upload is retried until it
 //! succeeds: sources wait then, and nothing has to start anew. A process that dies leaves files that no log names; they are harmless and go by age.
 //!
 //! A worker encodes the rows of a few folders as they come, while they are warm. Rows of all others wait in a `Pool` as they are, so memory
@@ -9,7 +9,7 @@
 use super::parquet_file::{ParquetFile, Slice, cut, file_columns, file_schema, name_of};
 use super::pool::{Pool, copied};
 use super::{Error, Remedy, Store, log};
-use crate::model::Epoch;
+use crate::model::{Epoch, Row, batch_of_rows};
 use crate::supervise::{self, Awaited};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
@@ -30,6 +30,8 @@ const IDLE_BATCHES: u64 = 16;
 const POOL_BYTES_MAX: usize = 64 << 20;
 /// Uploads that run at the same time. Each may hold a file descriptor.
 const UPLOADS_MAX: usize = 32;
+/// Files of views that are encoded at the same time, beside the workers.
+const ENCODED_AT_ONCE: usize = 2;
 
 /// What a table looks like.
 #[derive(Clone, Debug)]
@@ -60,12 +62,11 @@ impl TableLayout {
 #[must_use = "staged files become visible only through a commit"]
 pub struct Staged {
     pub table: String,
-    /// The log action that will show it.
-    pub add: Value,
     pub rows: u64,
     /// The bucket of open rows that it holds, until a commit replaces it; none if its rows stay.
     pub bucket: Option<u32>,
-    upload: Awaited<Result<(), Error>>,
+    /// The log action that will show it, once it is in the lake.
+    add: Awaited<Result<Value, Error>>,
 }
 
 impl Staged {
@@ -76,13 +77,12 @@ impl Staged {
     pub async fn durable(self) -> Result<(String, Value, u64, Option<u32>), Error> {
         let Staged {
             table,
-            add,
             rows,
             bucket,
-            upload,
+            add,
         } = self;
-        match upload.await {
-            Ok(result) => result.map(|()| (table, add, rows, bucket)),
+        match add.await {
+            Ok(result) => result.map(|add| (table, add, rows, bucket)),
             Err(died) => Err(Error::Table {
                 table,
                 reason: died.to_string(),
@@ -144,6 +144,7 @@ pub type Told = Arc<dyn Fn(&Error) + Send + Sync>;
 pub struct Uploads {
     bytes: AtomicUsize,
     slots: Semaphore,
+    encoders: Semaphore,
 }
 
 impl Default for Uploads {
@@ -151,6 +152,7 @@ impl Default for Uploads {
         Uploads {
             bytes: AtomicUsize::new(0),
             slots: Semaphore::new(UPLOADS_MAX),
+            encoders: Semaphore::new(ENCODED_AT_ONCE),
         }
     }
 }
@@ -376,45 +378,45 @@ impl Stager {
                 rows: slice.rows.len() as u64,
                 used: self.batches,
             };
-            self.close((commit, table.clone(), slice.folder), open, None)?;
+            self.close((commit, table.clone(), slice.folder), open)?;
         }
         Ok(())
     }
 
     fn close_open(&mut self, key: (Epoch, String, String)) -> Result<(), Error> {
         match self.open.remove(&key) {
-            Some(open) => self.close(key, open, None),
+            Some(open) => self.close(key, open),
             None => Ok(()),
         }
     }
 
-    /// Writes rows of a view as a file of their own: those of a bucket of open rows, or closed ones.
-    ///
-    /// # Errors
-    /// If they cannot be encoded.
+    /// Writes rows of a view as a file of their own: those of a bucket of open rows, or closed ones. They are encoded elsewhere: a worker that did it
+    /// would keep its epochs waiting, and rows of a view are shared.
     pub fn write(
         &mut self,
         layout: &TableLayout,
         commit: Epoch,
-        rows: &RecordBatch,
+        rows: Vec<Row>,
         bucket: Option<u32>,
-    ) -> Result<(), Error> {
-        let schema = file_schema(&layout.schema, &[]);
-        let rows = RecordBatch::try_new(schema.clone(), rows.columns().to_vec()).map_err(|it| {
-            Error::Table {
-                table: layout.name.clone(),
-                reason: it.to_string(),
-            }
-        })?;
-        let mut file = ParquetFile::new(&layout.name, schema, rows.columns())?;
-        file.write(&layout.name, &rows)?;
-        let open = Open {
-            file,
-            values: Map::new(),
-            rows: rows.num_rows() as u64,
-            used: self.batches,
-        };
-        self.close((commit, layout.name.clone(), String::new()), open, bucket)
+    ) {
+        let label = self.next_label(commit);
+        let (sending, layout) = (self.sending(), layout.clone());
+        let (table, count) = (layout.name.clone(), rows.len() as u64);
+        let add = supervise::awaited(&self.runtime, "a file of a view", async move {
+            let turn = sending.uploads.encoders.acquire().await;
+            let turn = turn.expect("nobody closes the semaphore");
+            let table = layout.name.clone();
+            let encoded = supervise::blocking("a file of a view", move || {
+                encoded_rows(&layout, &rows, label)
+            });
+            let file = encoded.await.map_err(|died| Error::Table {
+                table: table.clone(),
+                reason: died.to_string(),
+            })??;
+            drop(turn);
+            sending.send(table, file).await
+        });
+        self.stage(commit, table, count, bucket, add);
     }
 
     /// All files of commits up to this one; with `all`, of every commit.
@@ -446,49 +448,124 @@ impl Stager {
         Ok(due.into_iter().map(|it: (Epoch, Staged)| it.1).collect())
     }
 
-    fn close(
-        &mut self,
-        key: (Epoch, String, String),
-        open: Open,
-        bucket: Option<u32>,
-    ) -> Result<(), Error> {
+    fn close(&mut self, key: (Epoch, String, String), open: Open) -> Result<(), Error> {
         let (commit, table, folder) = key;
         let (bytes, statistics) = open.file.finish(&table)?;
+        let file = Encoded {
+            label: self.next_label(commit),
+            folder,
+            values: open.values,
+            bytes,
+            statistics,
+        };
+        let upload = self.sending().send(table.clone(), file);
+        let add = supervise::awaited(&self.runtime, "an upload", upload);
+        self.stage(commit, table, open.rows, None, add);
+        Ok(())
+    }
+
+    /// What the name of the next file begins with.
+    fn next_label(&mut self, commit: Epoch) -> String {
         self.sequence += 1;
-        let label = format!("e{:016}-{}-{}", commit.0, self.label, self.sequence);
+        format!("e{:016}-{}-{}", commit.0, self.label, self.sequence)
+    }
+
+    fn sending(&self) -> Sending {
+        Sending {
+            store: self.store.clone(),
+            uploads: Arc::clone(&self.uploads),
+            told: self.told.clone(),
+        }
+    }
+
+    fn stage(
+        &mut self,
+        commit: Epoch,
+        table: String,
+        rows: u64,
+        bucket: Option<u32>,
+        add: Awaited<Result<Value, Error>>,
+    ) {
+        let staged = Staged {
+            table,
+            rows,
+            bucket,
+            add,
+        };
+        self.finished.push((commit, staged));
+    }
+}
+
+/// A file that is ready for the lake.
+struct Encoded {
+    label: String,
+    /// Empty if the table has no partition columns.
+    folder: String,
+    values: Map<String, Value>,
+    bytes: Vec<u8>,
+    statistics: String,
+}
+
+/// Rows of a view as a file.
+fn encoded_rows(layout: &TableLayout, rows: &[Row], label: String) -> Result<Encoded, Error> {
+    let table = layout.name.as_str();
+    let schema = file_schema(&layout.schema, &[]);
+    let rows = batch_of_rows(&schema, rows.iter()).map_err(|it| Error::Table {
+        table: table.to_owned(),
+        reason: it.to_string(),
+    })?;
+    let mut file = ParquetFile::new(table, schema, rows.columns())?;
+    file.write(table, &rows)?;
+    let (bytes, statistics) = file.finish(table)?;
+    Ok(Encoded {
+        label,
+        folder: String::new(),
+        values: Map::new(),
+        bytes,
+        statistics,
+    })
+}
+
+/// What it takes to bring files into the lake.
+struct Sending {
+    store: Store,
+    uploads: Arc<Uploads>,
+    told: Option<Told>,
+}
+
+impl Sending {
+    /// Brings a file of a table into the lake; returns the log action that will show it. Its bytes count from now on.
+    fn send(
+        self,
+        table: String,
+        file: Encoded,
+    ) -> impl Future<Output = Result<Value, Error>> + Send + 'static {
+        let Encoded {
+            label,
+            folder,
+            values,
+            bytes,
+            statistics,
+        } = file;
         let name = name_of(&label, &bytes);
-        let path = if folder.is_empty() {
-            name
-        } else {
-            format!("{folder}/{name}")
+        let path = match folder.as_str() {
+            "" => name,
+            folder => format!("{folder}/{name}"),
         };
         let size = bytes.len();
-        let add = json!({"add": {
-            "path": path, "partitionValues": open.values, "size": size, "modificationTime": crate::model::wall_ms(),
-            "dataChange": true, "stats": statistics,
-        }});
-        let (store, uploads) = (self.store.clone(), Arc::clone(&self.uploads));
-        let told = self.told.clone();
-        let full = Path::from(format!("{table}/{path}"));
-        uploads.bytes.fetch_add(size, Ordering::AcqRel);
-        let upload = supervise::awaited(&self.runtime, "an upload", async move {
-            let slot = uploads.slots.acquire().await;
+        self.uploads.bytes.fetch_add(size, Ordering::AcqRel);
+        async move {
+            let slot = self.uploads.slots.acquire().await;
             let _slot = slot.expect("nobody closes the semaphore");
-            let result = upload(&store, &full, Bytes::from(bytes), told).await;
-            uploads.bytes.fetch_sub(size, Ordering::AcqRel);
-            result
-        });
-        self.finished.push((
-            commit,
-            Staged {
-                table,
-                add,
-                rows: open.rows,
-                bucket,
-                upload,
-            },
-        ));
-        Ok(())
+            let full = Path::from(format!("{table}/{path}"));
+            let result = upload(&self.store, &full, Bytes::from(bytes), self.told.as_ref()).await;
+            self.uploads.bytes.fetch_sub(size, Ordering::AcqRel);
+            result?;
+            Ok(json!({"add": {
+                "path": path, "partitionValues": values, "size": size, "modificationTime": crate::model::wall_ms(),
+                "dataChange": true, "stats": statistics,
+            }}))
+        }
     }
 }
 
@@ -500,12 +577,17 @@ pub(super) fn unmarked(table: &str, epoch: Epoch) -> Error {
     }
 }
 
-async fn upload(store: &Store, path: &Path, bytes: Bytes, told: Option<Told>) -> Result<(), Error> {
+async fn upload(
+    store: &Store,
+    path: &Path,
+    bytes: Bytes,
+    told: Option<&Told>,
+) -> Result<(), Error> {
     loop {
         let Err(error) = store.put(path, bytes.clone()).await else {
             return Ok(());
         };
-        match (error.remedy(), &told) {
+        match (error.remedy(), told) {
             (Remedy::RetryAfter(delay), Some(told)) => {
                 told(&error);
                 tokio::time::sleep(delay).await;

@@ -183,3 +183,44 @@ async fn rows_without_their_mark_are_not_committed() {
         .expect_err("rows lack their mark");
     assert!(error.to_string().contains("not yet marked"), "{error}");
 }
+
+#[tokio::test]
+async fn rows_of_views_are_encoded_beside_the_worker() {
+    const ROWS: i64 = 5_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path().to_str().expect("a path")).expect("a lake");
+    let uploads = Arc::new(Uploads::default());
+    let label = "w0".to_owned();
+    let mut stager = Stager::new(
+        store.clone(),
+        Handle::current(),
+        label,
+        Arc::clone(&uploads),
+    );
+    let field = Field::new("number", DataType::Int64, false);
+    let layout = TableLayout {
+        name: "view".to_owned(),
+        schema: Arc::new(Schema::new(vec![field])),
+        partition_by: Vec::new(),
+    };
+    let numbers = (0..ROWS).map(|it| Row([crate::model::Value::Int(it)].into()));
+    stager.write(&layout, Epoch(1), numbers.collect(), Some(3));
+    let staged = stager.finish(Epoch(1), false).expect("nothing is encoded");
+    // This thread has not let any other work run: whoever writes has nothing to wait for.
+    assert_eq!(uploads.bytes(), 0);
+    for staged in staged {
+        let (table, add, rows, bucket) = staged.durable().await.expect("it is in the lake");
+        assert_eq!((table.as_str(), rows, bucket), ("view", 5_000, Some(3)));
+        let path = add["add"]["path"].as_str().expect("a path");
+        let bytes = store.get(&Path::from(format!("view/{path}"))).await;
+        let bytes = bytes.expect("the lake can be read").expect("a file");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|it| it.build());
+        let batches = reader.expect("a Parquet file").map(|it| it.expect("rows"));
+        let numbers = batches.flat_map(|it| {
+            let column = it.column(0).as_primitive::<Int64Type>();
+            column.values().to_vec()
+        });
+        assert!(numbers.eq(0..ROWS));
+    }
+    assert_eq!(uploads.bytes(), 0, "all uploads have ended");
+}
