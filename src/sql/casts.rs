@@ -5,6 +5,7 @@
 //! is planned once more with each cast inside of a function that is named after its type and vanishes when the plan is optimised.
 //! All other queries, and the names of their columns, stay as they are.
 
+use super::walk;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DataFusionError, Result, ScalarValue, SchemaError, exec_err};
 use datafusion::execution::SessionState;
@@ -16,7 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Statement, Value, VisitMut, VisitorMut,
+    FunctionArguments, Ident, ObjectName, Statement, Value, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -66,8 +67,8 @@ fn name_casts_of(statement: &mut Statement) -> bool {
         found: bool,
     }
     impl VisitorMut for Naming {
-        type Break = ();
-        fn post_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<()> {
+        type Break = String;
+        fn post_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<String> {
             let SqlExpr::Cast { data_type, .. } = expr else {
                 return ControlFlow::Continue(());
             };
@@ -93,7 +94,8 @@ fn name_casts_of(statement: &mut Statement) -> bool {
         }
     }
     let mut naming = Naming { found: false };
-    let _ = statement.visit(&mut naming);
+    // It never breaks off.
+    let _ = walk::statement(statement, &mut naming);
     naming.found
 }
 

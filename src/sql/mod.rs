@@ -18,6 +18,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod types;
+mod walk;
 mod words;
 
 pub use again::{kept_columns, over_archive};

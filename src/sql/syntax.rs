@@ -5,13 +5,12 @@
 //! `time > now() - INTERVAL …` in a maintained view.
 
 use super::functions::WITHIN_LAST;
-use super::{Error, canonical, words};
+use super::{Error, canonical, walk, words};
 use crate::plan::{TUMBLE_END, TUMBLE_START};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr,
     Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query,
-    SelectItem, SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo, Value, VisitMut,
-    VisitorMut, visit_relations,
+    SelectItem, SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo, Value, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -440,7 +439,7 @@ pub struct Taken {
 /// # Errors
 /// If its arguments have another form.
 pub fn rewrite_windows(
-    query: &mut impl VisitMut,
+    query: &mut Query,
     taken: impl Fn(&str, &str) -> Taken,
 ) -> Result<(), String> {
     struct Rewrite<F>(F);
@@ -518,10 +517,7 @@ pub fn rewrite_windows(
             }
         }
     }
-    match query.visit(&mut Rewrite(taken)) {
-        ControlFlow::Break(text) => Err(text),
-        ControlFlow::Continue(()) => Ok(()),
-    }
+    walk::query(query, &mut Rewrite(taken))
 }
 
 /// A windowed view takes all records of its relation: which of them are late is the engine's to decide.
@@ -535,13 +531,19 @@ pub fn all_records(relation: &str, _window_end: &str) -> Taken {
 
 /// Names of the relations a query reads, once its windows are rewritten.
 pub fn relations(query: &Query) -> Vec<String> {
-    let mut names = Vec::new();
-    let _ = visit_relations(query, |name| {
-        let last = name.0.last().and_then(|it| it.as_ident());
-        names.extend(last.map(|it| it.value.clone()));
-        ControlFlow::<()>::Continue(())
-    });
-    names
+    struct Names(Vec<String>);
+    impl VisitorMut for Names {
+        type Break = String;
+        fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<String> {
+            let last = name.0.last().and_then(|it| it.as_ident());
+            self.0.extend(last.map(|it| it.value.clone()));
+            ControlFlow::Continue(())
+        }
+    }
+    let mut names = Names(Vec::new());
+    // It never breaks off.
+    let _ = walk::query(&mut query.clone(), &mut names);
+    names.0
 }
 
 /// Parses one query.
@@ -592,8 +594,8 @@ pub fn order_wholly(query: &mut Query, columns: usize) {
 pub fn rewrite_last(query: &mut Query) {
     struct Rewrite;
     impl VisitorMut for Rewrite {
-        type Break = ();
-        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        type Break = String;
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
             if let Expr::BinaryOp {
                 left,
                 op: BinaryOperator::Gt | BinaryOperator::GtEq,
@@ -618,7 +620,8 @@ pub fn rewrite_last(query: &mut Query) {
             ControlFlow::Continue(())
         }
     }
-    let _ = query.visit(&mut Rewrite);
+    // It never breaks off.
+    let _ = walk::query(query, &mut Rewrite);
 }
 
 /// Adds columns to a SELECT that does not have them, unless it has `*`.

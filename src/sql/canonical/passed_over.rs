@@ -2,9 +2,10 @@
 //!
 //! Every struct of the syntax is taken apart field by field, so that a field that a new version of the parser adds has to be decided on.
 
+use crate::sql::walk;
 use datafusion::sql::sqlparser::ast::{
     CreateTable, CreateView, Cte, LimitClause, OrderBy, OrderByExpr, Query, Select, SelectFlavor,
-    TableFactor, Visit, Visitor,
+    TableFactor, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -12,11 +13,8 @@ use std::ops::ControlFlow;
 ///
 /// # Errors
 /// Names the clause.
-pub fn refuse_in_query(query: &impl Visit) -> Result<(), String> {
-    match query.visit(&mut Refusing) {
-        ControlFlow::Break(text) => Err(text),
-        ControlFlow::Continue(()) => Ok(()),
-    }
+pub fn refuse_in_query(query: &Query) -> Result<(), String> {
+    walk::query(&mut query.clone(), &mut Refusing)
 }
 
 struct Refusing;
@@ -25,10 +23,10 @@ fn no(text: &str) -> ControlFlow<String> {
     ControlFlow::Break(text.to_owned())
 }
 
-impl Visitor for Refusing {
+impl VisitorMut for Refusing {
     type Break = String;
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<String> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
         let Query {
             with,
             body: _,
@@ -84,7 +82,7 @@ impl Visitor for Refusing {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<String> {
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
         let Select {
             select_token: _,
             optimizer_hints,
@@ -140,7 +138,7 @@ impl Visitor for Refusing {
         }
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<String> {
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
         const SAMPLE: &str =
             "TABLESAMPLE is not supported; for every n-th record write WHERE _offset % 100 = 0";
         match factor {

@@ -1,7 +1,7 @@
 //! What a text asks: the rows of a query, or what there is to be queried.
 
 use super::error::QueryError;
-use crate::sql::syntax;
+use crate::sql::{canonical, syntax};
 use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{
     DescribeAlias, ObjectName, ShowStatementIn, ShowStatementOptions, Statement,
@@ -178,11 +178,15 @@ fn parse_one(sql: &str, dialect: &dyn Dialect) -> Result<DfStatement, QueryError
 }
 
 fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
+    if let DfStatement::Statement(inner) = statement
+        && let Statement::Query(query) = inner.as_mut()
+    {
+        return canonical::refuse_in_query(query)
+            .and_then(|()| syntax::rewrite_windows(query, syntax::all_records))
+            .map_err(QueryError::rejected);
+    }
     match statement {
         DfStatement::Explain(explain) => prepare(&mut explain.statement),
-        DfStatement::Statement(inner) if matches!(inner.as_ref(), Statement::Query(_)) => {
-            syntax::rewrite_windows(inner, syntax::all_records).map_err(QueryError::rejected)
-        }
         other => {
             let text = other.to_string();
             let word = text
