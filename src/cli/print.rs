@@ -3,7 +3,7 @@
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
-use serde_json::value::RawValue;
+use serde_json::Value;
 use std::fmt;
 use std::io::Write;
 
@@ -72,8 +72,8 @@ impl Cell {
 
 impl<'de> Deserialize<'de> for Cell {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let json = Box::<RawValue>::deserialize(from)?;
-        Cell::of_json(json.get()).map_err(de::Error::custom)
+        let json = Value::deserialize(from)?;
+        Cell::of_json(&json.to_string()).map_err(de::Error::custom)
     }
 }
 
