@@ -3,6 +3,7 @@
 //! Windows are plain functions of the event time once `TUMBLE(…)` has been rewritten. Sums, means, deviations and percentiles add up
 //! in the engine's own numbers, so a query over the lake gives what the live view gives, to the last bit.
 
+mod extremes;
 mod percentile;
 mod sums;
 mod to_char;
@@ -31,6 +32,7 @@ pub const WITHIN_LAST: &str = "within_last";
 /// All aggregates of ours.
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     let mut all = sums::all();
+    all.extend(extremes::all());
     all.push(percentile::percentile());
     all
 }
