@@ -3,7 +3,7 @@
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use std::fmt;
 use std::io::Write;
 
@@ -72,8 +72,8 @@ impl Cell {
 
 impl<'de> Deserialize<'de> for Cell {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let json = Value::deserialize(from)?;
-        Cell::of_json(&json.to_string()).map_err(de::Error::custom)
+        let json = Box::<RawValue>::deserialize(from)?;
+        Cell::of_json(json.get()).map_err(de::Error::custom)
     }
 }
 
@@ -157,13 +157,13 @@ mod tests {
             let number = Cell::of_json(digits).expect("it is JSON");
             assert_eq!((number.text.as_str(), number.is_number), (digits, true));
         }
-        let row: NamedRow = serde_json::from_str("{\"z\":1.5,\"a\":null,\"m\":\"x\"}").unwrap();
+        let row: NamedRow = serde_json::from_str("{\"z\":1.50,\"a\":null,\"m\":\"x\"}").unwrap();
         let texts: Vec<(&str, &str)> = row
             .0
             .iter()
             .map(|it| (it.0.as_str(), it.1.text.as_str()))
             .collect();
-        assert_eq!(texts, [("z", "1.5"), ("a", "NULL"), ("m", "x")]);
+        assert_eq!(texts, [("z", "1.50"), ("a", "NULL"), ("m", "x")]);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use futures::StreamExt;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::json;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -117,13 +117,13 @@ enum Said {
 
 /// A row as it came, and as columns.
 struct Row {
-    json: Value,
+    json: Box<RawValue>,
     named: NamedRow,
 }
 
 impl Row {
-    fn of(json: Value) -> serde_json::Result<Row> {
-        let named = NamedRow::deserialize(&json)?;
+    fn of(json: Box<RawValue>) -> serde_json::Result<Row> {
+        let named = serde_json::from_str(json.get())?;
         Ok(Row { json, named })
     }
 
@@ -135,7 +135,7 @@ impl Row {
 #[derive(Deserialize)]
 struct AllRows {
     epoch: u64,
-    rows: Vec<Value>,
+    rows: Vec<Box<RawValue>>,
     #[serde(default)]
     reason: Option<String>,
 }
@@ -149,7 +149,7 @@ struct SomeChanges {
 #[derive(Deserialize)]
 struct Change {
     diff: i64,
-    row: Value,
+    row: Box<RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -219,7 +219,7 @@ impl Said {
 }
 
 fn as_json(epoch: Epoch, diff: i64, row: &Row) -> String {
-    let row = printable_json(&row.json.to_string());
+    let row = printable_json(row.json.get());
     format!("{{\"epoch\":{},\"diff\":{diff},\"row\":{row}}}\n", epoch.0)
 }
 
