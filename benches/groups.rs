@@ -39,13 +39,6 @@ struct Options {
     bench: bool,
 }
 
-const DATAFLOW: &str = "
-CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, n BIGINT, WATERMARK FOR at AS at - INTERVAL '10' SECOND)
-  WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
-CREATE TABLE raw AS SELECT at, k, n FROM s;
-CREATE MATERIALIZED VIEW by_key AS
-  SELECT k, count(*) AS records, sum(n) AS total, max(n) AS most FROM raw GROUP BY k;
-";
 const PARTITIONS: u64 = 4;
 /// Groups that are there before memory is looked at for the first time.
 const FIRST_GROUPS: u64 = 1_000;
@@ -102,9 +95,7 @@ fn main() {
     let options = Options::parse();
     let folder = tempfile::tempdir().expect("a folder");
     let place = |name: &str| folder.path().join(name);
-    let (dataflow, input, lake) = (place("keys"), place("input"), place("lake"));
-    std::fs::create_dir(&dataflow).expect("a folder for the dataflow");
-    std::fs::write(dataflow.join("dataflow.sql"), DATAFLOW).expect("the dataflow can be written");
+    let (input, lake) = (place("input"), place("lake"));
     let mut records = Input::new(&input);
     let arguments = [
         "--input".to_owned(),
@@ -114,7 +105,7 @@ fn main() {
     ];
     let run = Run {
         program: &options.program,
-        dataflow: &dataflow,
+        dataflow: &common::by_key(),
         lake: &lake,
         workers: options.workers,
         arguments: &arguments,

@@ -31,29 +31,15 @@ struct Options {
     bench: bool,
 }
 
-const DATAFLOW: &str = "
-CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, n BIGINT, WATERMARK FOR at AS at - INTERVAL '10' SECOND)
-  WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
-CREATE TABLE raw AS SELECT at, k, n FROM s;
-CREATE MATERIALIZED VIEW by_key AS
-  SELECT k, count(*) AS records, sum(n) AS total, max(n) AS most FROM raw GROUP BY k;
-";
-
 fn main() {
     let options = Options::parse();
     let folder = tempfile::tempdir().expect("a folder");
-    let (dataflow, input, lake) = (
-        folder.path().join("keys"),
-        folder.path().join("input"),
-        folder.path().join("lake"),
-    );
-    std::fs::create_dir(&dataflow).expect("a folder for the dataflow");
-    std::fs::write(dataflow.join("dataflow.sql"), DATAFLOW).expect("the dataflow can be written");
+    let (input, lake) = (folder.path().join("input"), folder.path().join("lake"));
     write_input(&input, options.groups);
     let arguments = ["--input".to_owned(), input.display().to_string()];
     let run = Run {
         program: &options.program,
-        dataflow: &dataflow,
+        dataflow: &common::by_key(),
         lake: &lake,
         workers: options.workers,
         arguments: &arguments,

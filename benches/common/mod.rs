@@ -166,6 +166,11 @@ pub fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The dataflow with one view that has a row for each key: columns `at`, `k` and `n` of its records.
+pub fn by_key() -> PathBuf {
+    repository().join("tests/dataflows/by_key")
+}
+
 /// The program that is measured unless another is given: built by the same command.
 pub fn tidelake() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_tidelake"))

@@ -7,13 +7,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const DATAFLOW: &str = "
-CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, n BIGINT, WATERMARK FOR at AS at - INTERVAL '10' SECOND)
-  WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
-CREATE TABLE raw AS SELECT at, k, n FROM s;
-CREATE MATERIALIZED VIEW by_key AS
-  SELECT k, count(*) AS records, sum(n) AS total, max(n) AS most FROM raw GROUP BY k;
-";
+/// A row for each key.
+const DATAFLOW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dataflows/by_key");
 const FIRST_GROUPS: u64 = 1_000;
 const GROUPS: u64 = 60_000;
 const BYTES_PER_GROUP_MAX: u64 = 600;
@@ -29,7 +24,7 @@ struct Asked {
 impl Asked {
     fn start(folder: &Path) -> Self {
         let path = |name: &str| folder.join(name).display().to_string();
-        let mut command = tidelake(&["run", &path("keys"), "--lake", &path("lake")]);
+        let mut command = tidelake(&["run", DATAFLOW, "--lake", &path("lake")]);
         command.args(["--input", &path("input"), "--listen", "127.0.0.1:0"]);
         // Versions are kept for an hour, so that a commit may replace some hundred files.
         command.args([
@@ -120,8 +115,6 @@ fn actions(of: &str, kind: &str) -> usize {
 fn a_group_takes_few_bytes_and_a_commit_writes_the_buckets_that_changed() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
-    std::fs::create_dir(place("keys")).unwrap();
-    std::fs::write(place("keys/dataflow.sql"), DATAFLOW).unwrap();
     std::fs::create_dir(place("input")).unwrap();
     let mut input = File::create(place("input/part-0.jsonl")).unwrap();
     write(&mut input, 0..FIRST_GROUPS);
@@ -162,7 +155,7 @@ fn a_group_takes_few_bytes_and_a_commit_writes_the_buckets_that_changed() {
     let verify = || {
         let path = |name: &str| place(name).display().to_string();
         let lake = ["--lake", &path("lake"), "--input", &path("input")];
-        run(&[&["verify", &path("keys")], &lake[..]].concat()).expect(0, "");
+        run(&[&["verify", DATAFLOW], &lake[..]].concat()).expect(0, "");
     };
     verify();
     // The first commit of another run replaces all buckets of the one before.
