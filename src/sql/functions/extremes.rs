@@ -34,21 +34,8 @@ struct Extreme {
 }
 
 impl AggregateUDFImpl for Extreme {
-    fn name(&self) -> &str {
-        self.native.name()
-    }
-    fn aliases(&self) -> &[String] {
-        self.native.aliases()
-    }
-    fn signature(&self) -> &Signature {
-        self.native.signature()
-    }
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.native.coerce_types(types)
-    }
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.native.return_type(types)
-    }
+    known_as_native!();
+
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         self.native.state_fields(args)
     }
@@ -83,12 +70,6 @@ impl AggregateUDFImpl for Extreme {
     }
     fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
         self.native.inner().set_monotonicity(data_type)
-    }
-    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        AggregateOrderSensitivity::Insensitive
-    }
-    fn reverse_expr(&self) -> ReversedUDAF {
-        ReversedUDAF::Identical
     }
 }
 

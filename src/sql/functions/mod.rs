@@ -3,6 +3,34 @@
 //! Windows are plain functions of the event time once `TUMBLE(…)` has been rewritten. Sums, means, deviations and percentiles add up
 //! in the engine's own numbers, so a query over the lake gives what the live view gives, to the last bit.
 
+/// What an aggregate that takes the place of a `native` one has of it: name, arguments and result. The order of rows makes no difference to
+/// ours.
+macro_rules! known_as_native {
+    () => {
+        fn name(&self) -> &str {
+            self.native.name()
+        }
+        fn aliases(&self) -> &[String] {
+            self.native.aliases()
+        }
+        fn signature(&self) -> &Signature {
+            self.native.signature()
+        }
+        fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+            self.native.coerce_types(types)
+        }
+        fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+            self.native.return_type(types)
+        }
+        fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+            AggregateOrderSensitivity::Insensitive
+        }
+        fn reverse_expr(&self) -> ReversedUDAF {
+            ReversedUDAF::Identical
+        }
+    };
+}
+
 mod extremes;
 mod percentile;
 mod sums;

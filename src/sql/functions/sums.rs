@@ -63,21 +63,8 @@ impl Exact {
 }
 
 impl AggregateUDFImpl for Exact {
-    fn name(&self) -> &str {
-        self.native.name()
-    }
-    fn aliases(&self) -> &[String] {
-        self.native.aliases()
-    }
-    fn signature(&self) -> &Signature {
-        self.native.signature()
-    }
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.native.coerce_types(types)
-    }
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.native.return_type(types)
-    }
+    known_as_native!();
+
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         match self.numbers(args.input_fields.first(), args.is_distinct) {
             Some(_) => Ok(vec![Arc::new(Field::new(
@@ -120,12 +107,6 @@ impl AggregateUDFImpl for Exact {
             })),
             None => self.native.create_groups_accumulator(args),
         }
-    }
-    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        AggregateOrderSensitivity::Insensitive
-    }
-    fn reverse_expr(&self) -> ReversedUDAF {
-        ReversedUDAF::Identical
     }
 }
 
