@@ -13,7 +13,6 @@ use crate::plan::{
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::MemTable;
 use datafusion::datasource::ViewTable;
-use datafusion::logical_expr::LogicalPlan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -99,22 +98,16 @@ impl Planner {
 
     /// Registers a plain view, if all it reads is there.
     async fn alias(&self, name: &str, text: &str) -> Result<bool, String> {
-        let query = windows(&self.context, text)?;
-        let Ok(plan) = self.logical(&query).await else {
-            return Ok(false);
-        };
-        let register = |name: String, plan: LogicalPlan| {
-            let registered = self
-                .context
-                .register_table(name, Arc::new(ViewTable::new(plan, None)));
-            registered.map(drop).map_err(|it| it.strip_backtrace())
-        };
-        register(name.to_owned(), plan)?;
-        if let Some(marked) = plain::with_mark(&self.context, &query)
-            && let Ok(plan) = self.logical(&marked).await
-        {
-            register(plain::marked_name(name), plan)?;
+        let mut is_known = false;
+        for (name, query) in plain::forms(&self.context, name, windows(&self.context, text)?) {
+            let Ok(plan) = self.logical(&query).await else {
+                break;
+            };
+            self.context
+                .register_table(name, Arc::new(ViewTable::new(plan, None)))
+                .map_err(|it| it.strip_backtrace())?;
+            is_known = true;
         }
-        Ok(true)
+        Ok(is_known)
     }
 }

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 /// The name of a plain view with the mark.
-pub fn marked_name(view: &str) -> String {
+fn marked_name(view: &str) -> String {
     format!("{LATE_COLUMN}_of_{view}")
 }
 
@@ -33,10 +33,15 @@ pub fn read_by_windows(session: &SessionContext, relation: &str) -> (String, Vec
     }
 }
 
-/// The query of a plain view with the mark behind its columns; nothing if its rows are no single records that have one.
-pub fn with_mark(session: &SessionContext, query: &Query) -> Option<Query> {
-    let mut query = query.clone();
-    mark(session, &mut query).then_some(query)
+/// Under which names a session over the archive knows a plain view, and by which queries: as it is written, and with the mark behind its
+/// columns, unless its rows are no single records that have one.
+pub fn forms(session: &SessionContext, name: &str, query: Query) -> Vec<(String, Query)> {
+    let mut marked = query.clone();
+    let mut forms = vec![(name.to_owned(), query)];
+    if mark(session, &mut marked) {
+        forms.push((marked_name(name), marked));
+    }
+    forms
 }
 
 fn mark(session: &SessionContext, query: &mut Query) -> bool {

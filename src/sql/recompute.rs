@@ -134,10 +134,7 @@ async fn session(
             .map_err(|it| it.strip_backtrace())?;
     }
     for (name, text) in &dataflow.aliases {
-        let query = windows(&context, text)?;
-        let marked = plain::with_mark(&context, &query);
-        let marked = marked.map(|it| (plain::marked_name(name), it));
-        for (name, query) in [(name.clone(), query)].into_iter().chain(marked) {
+        for (name, query) in plain::forms(&context, name, windows(&context, text)?) {
             // A plain view over views that come later is not needed yet.
             if let Ok(plan) = logical(&context, query).await {
                 context
