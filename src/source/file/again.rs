@@ -82,7 +82,11 @@ pub fn read_again(
                 (reached, None)
             }
             // The name of an older file has been given to a newer one; the last one should still have its own.
-            None if next.is_none() => (at, replaced(folder, origin, bytes(end - origin.base))),
+            None if next.is_none() => {
+                let length = bytes(end - origin.base);
+                let changed = replaced(folder, origin, length).map_err(failed(folder))?;
+                (at, changed)
+            }
             None => (at, None),
         };
         if reached < end {
@@ -100,14 +104,20 @@ pub fn read_again(
 }
 
 /// The name of the file that was last read if it is still long enough, though it no longer begins as it did.
-fn replaced(folder: &Path, origin: &Origin, length: u64) -> Option<String> {
-    origin.head?;
-    let entries = std::fs::read_dir(folder).ok()?;
-    let names = entries.filter_map(|it| it.ok().map(|it| it.file_name()));
-    let mut names = names.filter(|it| text_of(it) == origin.name);
-    let path = folder.join(names.next()?);
-    let meta = std::fs::metadata(path).ok().filter(|it| it.is_file())?;
-    (length <= meta.len()).then(|| origin.name.clone())
+fn replaced(folder: &Path, origin: &Origin, length: u64) -> io::Result<Option<String>> {
+    if origin.head.is_none() {
+        return Ok(None);
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if text_of(&entry.file_name()) == origin.name {
+            // A link that leads nowhere is no file.
+            let meta = std::fs::metadata(entry.path()).ok();
+            let is_long_enough = meta.is_some_and(|it| it.is_file() && length <= it.len());
+            return Ok(is_long_enough.then(|| origin.name.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// The file that begins as the origin says and has so many bytes, under its old name or another, and its inode.
