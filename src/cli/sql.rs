@@ -246,9 +246,7 @@ fn show(answer: Answer) -> Result<(), Failure> {
     }
     let columns = answer.columns.iter();
     let columns = columns.map(|it| (printable(&it.name), is_number(&it.kind)));
-    let shown = rows.len();
-    let table = Table::new(columns, rows);
-    write!(Out::new(), "{}", table.text(columns_of_terminal()))?;
+    let shown = print_table(columns, rows)?;
     let as_of = match Epoch(answer.epoch) {
         Epoch(0) => String::new(),
         epoch => format!(" as of {} (epoch {epoch})", epoch.iso()),
@@ -259,6 +257,17 @@ fn show(answer: Answer) -> Result<(), Failure> {
         answer.elapsed_ms
     );
     complete(shown, answer.truncated, answer.partial_reason.as_deref())
+}
+
+/// Prints rows under columns, by name and whether they have numbers; returns how many rows.
+fn print_table(
+    columns: impl Iterator<Item = (String, bool)>,
+    rows: Vec<Vec<Cell>>,
+) -> std::io::Result<usize> {
+    let shown = rows.len();
+    let table = Table::new(columns, rows);
+    write!(Out::new(), "{}", table.text(columns_of_terminal()))?;
+    Ok(shown)
 }
 
 fn is_number(type_name: &str) -> bool {
@@ -336,9 +345,7 @@ async fn of_lake(queries: &Queries, query: &str, output: Output) -> Result<(), F
                 let kind = sql_type_name(it.data_type());
                 (printable(it.name()), is_number(&kind))
             });
-            let shown = rows.len();
-            let table = Table::new(columns, rows);
-            write!(Out::new(), "{}", table.text(columns_of_terminal()))?;
+            let shown = print_table(columns, rows)?;
             let elapsed = answer.elapsed.as_millis();
             eprintln!("{} in {elapsed} ms", count(shown, "row"));
             let partial = answer.partial.map(|it| it.word());
