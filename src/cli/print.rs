@@ -1,5 +1,5 @@
-//! What commands print: texts from elsewhere that cannot steer a terminal, values of rows as people read them, and an end in order
-//! when nobody reads any more.
+//! What commands print: texts from elsewhere that cannot steer a terminal, values of rows as people read them, and a quiet end when the
+//! reader closes the pipe.
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use std::fmt;
 use std::io::Write;
 
-/// Standard output. That nobody reads it any more is no failure: the program ends as it would by SIGPIPE.
+/// Standard output. A closed pipe is no failure: the program ends as it would by SIGPIPE.
 pub struct Out(std::io::StdoutLock<'static>);
 
 impl Out {

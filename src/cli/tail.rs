@@ -7,8 +7,8 @@
 //! 23:40:09.1 + endpoint /api/new  requests 1  errors 0
 //! ```
 //!
-//! Which columns name a row is not told, so it is seen from the changes: texts, times and booleans do, and numbers that are the same
-//! before and after.
+//! The stream does not say which columns are the key of a row, so the changes have to: texts, times and booleans are, and numbers that are the
+//! same before and after.
 
 use super::exit;
 use super::print::{Cell, NamedRow, Out, count, printable, printable_json};
@@ -287,8 +287,7 @@ enum Pair<'a> {
     Come(u64, &'a Row),
 }
 
-/// Old and new rows of one name that came as often as they went. Where there are several, they are told apart by the numbers that are
-/// the same on both sides.
+/// Old and new rows with the same key and multiplicity. Where there are several, those that share the most numbers belong together.
 fn pairs<'a>(gone: Vec<Sided<'a>>, mut come: Vec<Sided<'a>>) -> Vec<Pair<'a>> {
     let alike = |one: &Row, other: &Row| {
         let both = one.cells().zip(other.cells());

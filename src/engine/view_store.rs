@@ -1,7 +1,7 @@
 //! The rows of one view as its table has them, on the worker that writes it: open rows in buckets, of which a commit hands over those that
 //! changed.
 //!
-//! A row's bucket is told by the hash of its key, so that a group whose row changes touches one of them. How many there are follows from what
+//! A row's bucket is the hash of its key modulo their number, so that a group whose row changes touches one of them. How many there are follows from what
 //! commits change: each is a file of its own, and files have their price, in the log, in what is kept for readers of older versions, and for
 //! whoever reads the table. A small view, and one that changes all over, is one bucket.
 

@@ -46,12 +46,11 @@ pub fn statements(script: &str) -> Result<Vec<ScriptStatement<'_>>, QueryError> 
 
 /// The tokenizer counts lines, and characters in them.
 fn byte_of(script: &str, at: Location) -> usize {
+    let before = |it: u64| usize::try_from(it - 1).expect("a place in a text that is in memory");
     let lines = script.split_inclusive('\n');
-    let before = usize::try_from(at.line - 1).unwrap_or(usize::MAX);
-    let line_start: usize = lines.take(before).map(str::len).sum();
+    let line_start: usize = lines.take(before(at.line)).map(str::len).sum();
     let in_line = script[line_start..].char_indices();
-    let column = usize::try_from(at.column - 1).unwrap_or(usize::MAX);
-    let mut rest = in_line.skip(column);
+    let mut rest = in_line.skip(before(at.column));
     rest.next().map_or(script.len(), |it| line_start + it.0)
 }
 
