@@ -124,7 +124,12 @@ fn check_log(
                     by.unwrap_or("somebody else")
                 )
             }),
-            None => {}
+            // An entry tells when it was written, so of two that are equal one is a copy.
+            None => {
+                if let Some((earlier, _)) = entries.range(..at).find(|it| it.1 == actions) {
+                    findings.add(|| format!("version {at} is a copy of version {earlier}"));
+                }
+            }
         }
     }
     let kept = entries.keys().find(|it| **it != 0).copied().unwrap_or(0);

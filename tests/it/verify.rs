@@ -137,6 +137,17 @@ fn a_commit_that_did_not_reach_its_tables_yet_is_no_damage() {
 }
 
 #[test]
+fn a_log_entry_that_is_a_copy_of_the_first_is_found() {
+    let place = original().copy();
+    let table = without_its_version(&place, true);
+    let version = place.manifest().tables[&table].version;
+    let log = place.table(&table).join("_delta_log");
+    let entry = |version: u64| log.join(format!("{version:020}.json"));
+    std::fs::copy(entry(0), entry(version)).unwrap();
+    assert_fails(&place.verify(), &format!("log {table}"));
+}
+
+#[test]
 fn a_version_that_nothing_will_write_again_is_found() {
     let place = original().copy();
     let newest = place.manifest().number;
