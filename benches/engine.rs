@@ -152,6 +152,7 @@ fn run(view: &str, options: &Options) -> Done {
         commit_interval_ms: 10_000,
         first_commit_ms: 1_500,
         lag_max_ms: 1_000,
+        idle_sleep_ms_max: 2,
         clocks: dataflow
             .sources
             .iter()
@@ -189,7 +190,7 @@ fn clock() -> ClockSettings {
         delay_us: 10_000_000,
         idle_ms: 5_000,
         close_idle_ms: 30_000,
-        ahead_max_us: i64::MAX / 4,
+        lead_us: i64::MAX / 4,
     }
 }
 
@@ -269,6 +270,8 @@ impl Feed for Replay {
     fn next(&mut self) -> Option<Input> {
         self.0.next()
     }
+
+    fn look_again(&mut self) {}
 }
 
 /// Counts the records of complete epochs.

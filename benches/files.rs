@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidelake::model::Offsets;
 use tidelake::plan::Dataflow;
-use tidelake::source::{SharedStatus, file};
+use tidelake::source::{LookAgain, SharedStatus, file};
 
 #[derive(Clone, Debug, Parser)]
 struct Options {
@@ -173,6 +173,7 @@ fn read(depth: Depth, input: &Path, options: &Options) -> common::Done {
                 workers,
                 stored: Offsets::default(),
                 status: SharedStatus::default(),
+                look_again: LookAgain::default(),
                 stop,
             };
             std::thread::spawn(move || reader.run(&to))

@@ -21,7 +21,7 @@ use std::process::Command;
 use std::time::Duration;
 use tidelake::model::Offsets;
 use tidelake::plan::Dataflow;
-use tidelake::source::{SharedStatus, kafka};
+use tidelake::source::{LookAgain, SharedStatus, kafka};
 
 /// How long the broker may take to answer.
 const ASK_MAX: Duration = Duration::from_secs(60);
@@ -179,6 +179,7 @@ fn read(depth: Depth, brokers: &str, topic: &str, options: &Options) -> common::
                 workers,
                 stored: Offsets::default(),
                 status: SharedStatus::default(),
+                look_again: LookAgain::default(),
                 stop,
             };
             let reading = reader.open().expect("the client can be made");

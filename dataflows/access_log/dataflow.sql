@@ -24,7 +24,9 @@ CREATE SOURCE access_log (
   on_offset_gap = '${KAFKA_ON_OFFSET_GAP:-stop}',
   on_topic_recreated = '${KAFKA_ON_TOPIC_RECREATED:-stop}',
   on_topic_missing = '${KAFKA_ON_TOPIC_MISSING:-wait}',
-  topic_partitions = '${KAFKA_TOPIC_PARTITIONS:-3}'
+  topic_partitions = '${KAFKA_TOPIC_PARTITIONS:-3}',
+  max_event_time_lead = '${MAX_EVENT_TIME_LEAD:-default}',
+  on_event_time_ahead = '${ON_EVENT_TIME_AHEAD:-hold}'
 ) FORMAT ACCESS_LOG;
 
 CREATE TABLE requests WITH (partition_by = 'date') AS

@@ -3,11 +3,14 @@
 use super::{Error, Options};
 use crate::engine::{self, Feed, Input, Undecoded};
 use crate::lake::Manifest;
-use crate::model::{Offset, Offsets};
-use crate::plan::{Format, SourceSpec};
-use crate::source::decode::{self, DecodeOptions, Decoder};
-use crate::source::{self, CHUNKS_AHEAD, Chunk, SharedStatus, file, kafka};
+use crate::model::{Offset, Offsets, iso_of_micros, wall_ms};
+use crate::plan::{EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec};
+use crate::source::decode::{self, DeadLetter, DecodeOptions, Decoded, Decoder, RawRecords};
+use crate::source::{self, CHUNKS_AHEAD, Chunk, LookAgain, SharedStatus, file, kafka};
 use crate::supervise;
+use arrow::array::{AsArray, BooleanArray};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use crossbeam_channel::Receiver;
 use std::ops::Range;
 use std::sync::Arc;
@@ -60,6 +63,8 @@ pub(super) fn open(
         let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD);
         let (stored, status, stop) = (stored.clone(), status.clone(), Arc::clone(stop));
         let name = format!("read-{}-{worker}", spec.name);
+        let asking = LookAgain::default();
+        let look_again = asking.clone();
         let spawned = match (folder, &topic) {
             (Some(folder), _) => {
                 let folder = Arc::clone(folder);
@@ -69,6 +74,7 @@ pub(super) fn open(
                     workers,
                     stored,
                     status,
+                    look_again,
                     stop,
                 };
                 supervise::thread(name, move || reader.run(&sender))
@@ -80,6 +86,7 @@ pub(super) fn open(
                     workers,
                     stored,
                     status,
+                    look_again,
                     stop,
                 };
                 let reading = reader.open()?;
@@ -90,7 +97,11 @@ pub(super) fn open(
         spawned.map_err(|it| Error::Engine(format!("could not start a reader thread: {it}")))?;
         feeds.push(Box::new(DecodingFeed {
             decoder: decoder(spec)?,
+            refused_ahead: spec
+                .event_time
+                .filter(|it| it.on_ahead == OnAhead::DeadLetter),
             chunks,
+            look_again: asking,
         }));
     }
     Ok(feeds)
@@ -133,7 +144,10 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
 
 struct DecodingFeed {
     decoder: Decoder,
+    /// Records too far ahead of the wall clock become dead letters, by this event time.
+    refused_ahead: Option<EventTime>,
     chunks: Receiver<Chunk>,
+    look_again: LookAgain,
 }
 
 impl Feed for DecodingFeed {
@@ -142,9 +156,13 @@ impl Feed for DecodingFeed {
             records,
             next,
             at_end,
+            looks,
             gap,
         } = self.chunks.try_recv().ok()?;
-        let decoded = self.decoder.decode(&records);
+        let mut decoded = self.decoder.decode(&records);
+        if let Some(event_time) = self.refused_ahead {
+            refuse_ahead(&mut decoded, &records, event_time, wall_ms());
+        }
         // What was gone before it could be read is a dead letter too, so that it is said where everyone can look it up.
         let missing = gap.into_iter().map(|it| Undecoded {
             offset: it.from,
@@ -174,7 +192,122 @@ impl Feed for DecodingFeed {
             next,
             bytes: records.data.len() as u64,
             checksum: records.checksum(),
-            at_end,
+            // What was said before the reader was asked to look again does not count.
+            at_end: at_end && self.look_again.asked() <= looks,
         })
+    }
+
+    fn look_again(&mut self) {
+        self.look_again.ask();
+    }
+}
+
+/// Makes dead letters of decoded records that are further ahead of the wall clock than their source allows.
+fn refuse_ahead(decoded: &mut Decoded, records: &RawRecords, event_time: EventTime, now_ms: u64) {
+    let limit = i64::try_from(now_ms)
+        .unwrap_or(i64::MAX / 1000)
+        .saturating_mul(1000)
+        .saturating_add(event_time.lead_us);
+    if decoded.max_event_time.is_none_or(|it| it <= limit) {
+        return;
+    }
+    let times = decoded.batch.column(event_time.column).clone();
+    let times = times.as_primitive::<TimestampMicrosecondType>();
+    let offsets = decoded.batch.column_by_name(OFFSET_COLUMN).cloned();
+    let offsets = offsets.expect("decoded records have their offsets");
+    let offsets = offsets.as_primitive::<Int64Type>();
+    let kept: BooleanArray = times
+        .iter()
+        .map(|it| Some(it.is_none_or(|it| it <= limit)))
+        .collect();
+    for (offset, time) in offsets.values().iter().zip(times.iter()) {
+        let Some(time) = time.filter(|it| limit < *it) else {
+            continue;
+        };
+        let at = records.offsets.partition_point(|it| it < offset);
+        let start = at.checked_sub(1).map_or(0, |it| records.ends[it] as usize);
+        decoded.dead_letters.push(DeadLetter {
+            partition: records.partition,
+            offset: *offset,
+            raw: records.data[start..records.ends[at] as usize].to_vec(),
+            reason: format!(
+                "its time {} is more than {} s ahead of the wall clock; correct the clock of its producer, or raise max_event_time_lead",
+                iso_of_micros(time),
+                event_time.lead_us as f64 / 1e6
+            ),
+        });
+    }
+    decoded.dead_letters.sort_by_key(|it| it.offset);
+    decoded.max_event_time = times.iter().flatten().filter(|it| *it <= limit).max();
+    decoded.batch = filter_record_batch(&decoded.batch, &kept)
+        .expect("the filter has as many rows as the batch");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Partition;
+
+    #[tokio::test]
+    async fn records_too_far_ahead_are_dead_letters_where_that_is_set() {
+        let text = "CREATE SOURCE s (at TIMESTAMP NOT NULL, WATERMARK FOR at AS at - INTERVAL '10' SECOND)
+          WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's', on_event_time_ahead = 'dead_letter', max_event_time_lead = '3 seconds') FORMAT JSON;
+        CREATE TABLE logs AS SELECT at FROM s;";
+        let dataflow = crate::sql::plan_text("test", text, |_| None).await;
+        let dataflow = dataflow.expect("the dataflow can be planned");
+        let spec = &dataflow.sources[0];
+        let lines: Vec<String> = [1, 4, 5, 9].map(|at| format!("{{\"at\": {at}}}")).to_vec();
+        let mut records = RawRecords {
+            partition: Partition(0),
+            data: Vec::new(),
+            ends: Vec::new(),
+            offsets: vec![3, 4, 6, 9],
+        };
+        for line in &lines {
+            records.data.extend_from_slice(line.as_bytes());
+            records.ends.push(records.data.len() as u32);
+        }
+        let mut decoded = decoder(spec).expect("it decodes JSON").decode(&records);
+        let event_time = spec.event_time.expect("it has one");
+        refuse_ahead(&mut decoded, &records, event_time, 1_000);
+        assert_eq!(decoded.batch.num_rows(), 2);
+        assert_eq!(decoded.max_event_time, Some(4_000_000));
+        let letters = decoded
+            .dead_letters
+            .iter()
+            .map(|it| (it.offset, it.raw.clone()));
+        let expected = [
+            (6, lines[2].clone().into_bytes()),
+            (9, lines[3].clone().into_bytes()),
+        ];
+        assert_eq!(letters.collect::<Vec<_>>(), expected);
+        let reason = &decoded.dead_letters[0].reason;
+        assert!(
+            reason.contains("more than 3 s ahead of the wall clock"),
+            "{reason}"
+        );
+    }
+
+    #[tokio::test]
+    async fn settings_of_the_lead_are_checked_where_they_are_written() {
+        for (options, problem) in [
+            (
+                "max_event_time_lead = 'soon'",
+                "max_event_time_lead 'soon' must be a time",
+            ),
+            (
+                "on_event_time_ahead = 'drop'",
+                "use 'hold' or 'dead_letter'",
+            ),
+        ] {
+            let text = format!(
+                "CREATE SOURCE s (at TIMESTAMP NOT NULL, WATERMARK FOR at AS at - INTERVAL '10' SECOND)
+                 WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's', {options}) FORMAT JSON;
+                 CREATE TABLE logs AS SELECT at FROM s;"
+            );
+            let planned = crate::sql::plan_text("test", &text, |_| None).await;
+            let error = planned.err().map(|it| it.to_string()).unwrap_or_default();
+            assert!(error.contains(problem), "{error}");
+        }
     }
 }

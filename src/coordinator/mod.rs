@@ -27,7 +27,7 @@ use crate::engine::{
 };
 use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableState};
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
-use crate::plan::{Dataflow, ViewKind};
+use crate::plan::{Dataflow, SourceSpec, ViewKind};
 use crate::source::{self, SharedStatus};
 use crate::supervise;
 use crate::view::{Hub, ViewInfo, WindowInfo};
@@ -171,6 +171,8 @@ pub struct Pipeline {
     /// This process' number, and how many there are.
     pub process: usize,
     pub processes: usize,
+    /// Commits handed over and not yet durable, of this process.
+    pub unsettled: Arc<AtomicUsize>,
     peers: Option<cluster::Sender>,
     ending: watch::Receiver<Option<Ending>>,
     settled: watch::Receiver<Epoch>,
@@ -293,6 +295,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     let (to_settle, from_workers) = mpsc::unbounded_channel();
     let uploads = Arc::new(lake::Uploads::default());
     let unsettled = Arc::new(AtomicUsize::new(0));
+    let commits_waiting = Arc::clone(&unsettled);
     let parts = feeds
         .into_iter()
         .zip(own.clone())
@@ -409,6 +412,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         grown,
         process,
         processes,
+        unsettled: commits_waiting,
         peers,
         ending,
         settled,
@@ -698,11 +702,11 @@ impl Pipeline {
 }
 
 fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
-    let clock = |delay_us| ClockSettings {
-        delay_us,
+    let clock = |source: &SourceSpec| ClockSettings {
+        delay_us: source.event_time.map_or(0, |it| it.delay_us),
         idle_ms: options.idle_ms,
         close_idle_ms: options.close_idle_ms,
-        ahead_max_us: 3_600_000_000,
+        lead_us: source.event_time.map_or(0, |it| it.lead_us),
     };
     engine::Settings {
         workers: options.workers,
@@ -710,15 +714,11 @@ fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
         commit_interval_ms: options.commit_interval_ms,
         first_commit_ms: options.commit_interval_ms.min(1500),
         lag_max_ms: 1000,
+        idle_sleep_ms_max: 32,
         clocks: dataflow
             .sources
             .iter()
-            .map(|it| {
-                (
-                    it.name.clone(),
-                    clock(it.event_time.map_or(0, |it| it.delay_us)),
-                )
-            })
+            .map(|it| (it.name.clone(), clock(it)))
             .collect(),
         tail_rows: 64,
         bucketing: bucketing(options),

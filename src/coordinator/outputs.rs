@@ -172,8 +172,18 @@ impl Outputs for WorkerOutputs {
             tails,
             progress,
             watermarks,
+            nows,
+            ahead,
+            late,
             left_out,
         } = published;
+        let number = |name: &str| self.dataflow.sources.iter().position(|it| it.name == name);
+        let late = late
+            .into_iter()
+            .filter_map(|(name, records)| Some((number(&name)?, records)));
+        let ahead = ahead
+            .into_iter()
+            .filter_map(|(name, partitions)| Some((number(&name)?, partitions)));
         let read = progress
             .iter()
             .map(|it| (it.source, it.records, it.undecoded, it.bytes))
@@ -186,7 +196,10 @@ impl Outputs for WorkerOutputs {
             changes,
             tails,
             read,
+            late: late.collect(),
+            ahead: ahead.collect(),
             watermarks,
+            nows,
             left_out,
         });
     }

@@ -253,7 +253,7 @@ fn job(
         delay_us: 0,
         idle_ms: u64::MAX / 4,
         close_idle_ms: u64::MAX / 4,
-        ahead_max_us: 0,
+        lead_us: 0,
     };
     let now_us = |name: &str| records.now_us.get(name).copied().unwrap_or(i64::MIN);
     let names = || sources.iter().map(|it| it.name.clone());
@@ -263,6 +263,7 @@ fn job(
         commit_interval_ms: GATHER_MS,
         first_commit_ms: GATHER_MS,
         lag_max_ms: 1000,
+        idle_sleep_ms_max: 2,
         clocks: names().map(|it| (it, standing)).collect(),
         tail_rows: 0,
         bucketing: Bucketing::ONE,
@@ -358,6 +359,9 @@ impl Feed for ArchiveFeed {
             }
         }
     }
+
+    /// Nothing is added to an archive while views are filled from it, and their clocks stand still.
+    fn look_again(&mut self) {}
 }
 
 #[derive(Default)]

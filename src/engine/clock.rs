@@ -5,9 +5,14 @@
 //! stored clock gives it again. The wall clock enters only as the epoch itself.
 //!
 //! A partition that still has records to read holds the watermark at its newest one; a partition read to its end stops
-//! holding it after a while; when all are at their end, time goes on with the wall clock.
+//! holding it after a while; when all are at their end, time goes on with the wall clock. Which records move event time at all
+//! is decided where they are read: [`super::credible`].
+//!
+//! Time in which nothing could be read (the process was suspended, the wall clock was set) is no silence: it does not count,
+//! and afterwards a partition is at its end only when it has been looked at again.
 
 use super::EventTimes;
+use crate::model::PartitionAhead;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,8 +30,8 @@ pub struct ClockSettings {
     pub idle_ms: u64,
     /// When every partition has been at its end this long, windows close by the wall clock.
     pub close_idle_ms: u64,
-    /// A record this far ahead of the wall clock does not move the watermark.
-    pub ahead_max_us: i64,
+    /// How far a record may be ahead of the wall clock, or of what its partition otherwise shows, to move event time.
+    pub lead_us: i64,
 }
 
 /// A worker's report about one partition in one epoch.
@@ -35,17 +40,42 @@ pub struct Report {
     pub epoch: u64,
     pub source: u32,
     pub partition: i32,
-    /// Newest event time among its records of this epoch, microseconds.
+    /// Newest event time that its records of this epoch are believed to show, microseconds.
     pub newest_us: Option<i64>,
+    /// Records of this epoch that are further ahead than is believed.
+    pub ahead: Option<Ahead>,
     /// Whether it was read to its end.
     pub at_end: bool,
+    /// Nothing could be read for this long after this epoch.
+    pub pause_ms: u64,
+}
+
+/// Records whose event time is too far ahead to be believed. They wait in their windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ahead {
+    /// How far the furthest is ahead of what is believed.
+    pub by_us: i64,
+    pub records: u64,
+}
+
+impl Ahead {
+    pub(super) fn and(self, other: Ahead) -> Ahead {
+        Ahead {
+            by_us: self.by_us.max(other.by_us),
+            records: self.records + other.records,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct PartitionClock {
     newest_us: Option<i64>,
+    /// Until then it had news or more to read. Moved on by pauses, which are no silence.
     last_epoch: u64,
     at_end: bool,
+    /// Absent in clocks stored before there was a limit to the lead.
+    #[serde(default)]
+    ahead: Option<PartitionAhead>,
 }
 
 /// The clock after some epoch. This is what a commit stores.
@@ -131,6 +161,17 @@ impl ClockState {
         self.now_us.max(newest.saturating_add(ms_to_us(since_ms)))
     }
 
+    /// Partitions with records too far ahead to be believed.
+    pub fn ahead(&self) -> impl Iterator<Item = PartitionAhead> {
+        self.partitions.values().filter_map(|it| it.ahead)
+    }
+
+    /// The event time of a partition, and the epoch up to which it had news.
+    pub fn known_of(&self, partition: i32) -> Option<(i64, u64)> {
+        let clock = self.partitions.get(&partition)?;
+        Some((clock.newest_us?, clock.last_epoch))
+    }
+
     fn newest(&self) -> Option<(i64, u64)> {
         let newest = self
             .partitions
@@ -160,9 +201,7 @@ impl ClockState {
         self
     }
 
-    fn apply(&mut self, report: &Report, settings: &ClockSettings) {
-        let ahead = ms_to_us(report.epoch).saturating_add(settings.ahead_max_us);
-        let newest = report.newest_us.filter(|it| *it <= ahead);
+    fn apply(&mut self, report: &Report) {
         let clock = self
             .partitions
             .entry(report.partition)
@@ -170,16 +209,27 @@ impl ClockState {
                 newest_us: None,
                 last_epoch: report.epoch,
                 at_end: false,
+                ahead: None,
             });
-        clock.newest_us = clock.newest_us.max(newest);
-        if report.newest_us.is_some() || !report.at_end {
+        clock.newest_us = clock.newest_us.max(report.newest_us);
+        if report.newest_us.is_some() || !(report.at_end || 0 < report.pause_ms) {
             clock.last_epoch = report.epoch;
         }
+        clock.last_epoch += report.pause_ms;
         clock.at_end = report.at_end;
+        if let Some(ahead) = report.ahead {
+            clock.ahead = Some(PartitionAhead {
+                partition: report.partition,
+                epoch: report.epoch,
+                by_us: ahead.by_us,
+                records: ahead.records + clock.ahead.map_or(0, |it| it.records),
+            });
+        }
     }
 }
 
-fn ms_to_us(ms: u64) -> i64 {
+/// Milliseconds in microseconds, as far as they can be told.
+pub(super) fn ms_to_us(ms: u64) -> i64 {
     i64::try_from(ms)
         .unwrap_or(i64::MAX / 1000)
         .saturating_mul(1000)
@@ -228,7 +278,7 @@ impl Clock {
                 .clone();
             state.begin(at, &self.settings);
             for report in merged(reports) {
-                state.apply(&report, &self.settings);
+                state.apply(&report);
             }
             self.history.push_back((at, state));
             if HISTORY_MAX < self.history.len() {
@@ -285,7 +335,12 @@ fn merged(reports: Vec<Report>) -> Vec<Report> {
         {
             Some(last) => {
                 last.newest_us = last.newest_us.max(report.newest_us);
+                last.ahead = match (last.ahead, report.ahead) {
+                    (Some(one), Some(other)) => Some(one.and(other)),
+                    (one, other) => one.or(other),
+                };
                 last.at_end |= report.at_end;
+                last.pause_ms = last.pause_ms.max(report.pause_ms);
             }
             None => merged.push(report),
         }
@@ -301,7 +356,7 @@ mod tests {
         delay_us: 10_000_000,
         idle_ms: 1000,
         close_idle_ms: 5000,
-        ahead_max_us: i64::MAX / 4,
+        lead_us: i64::MAX / 4,
     };
 
     fn report(epoch: u64, partition: i32, newest_s: i64, at_end: bool) -> Report {
@@ -310,7 +365,9 @@ mod tests {
             source: 0,
             partition,
             newest_us: Some(newest_s * 1_000_000),
+            ahead: None,
             at_end,
+            pause_ms: 0,
         }
     }
 
@@ -358,5 +415,57 @@ mod tests {
         for epoch in [1400, 5000, 90_000] {
             assert_eq!(resumed.watermark(epoch), all.watermark(epoch));
         }
+    }
+
+    /// A partition read to its end, then nothing read for an hour, then the news of where the partition stands.
+    fn paused(partition: i32, from: u64) -> Report {
+        Report {
+            newest_us: None,
+            pause_ms: 3_600_000,
+            ..report(from, partition, 0, false)
+        }
+    }
+
+    #[test]
+    fn an_hour_without_reading_is_no_silence() {
+        const WOKEN: u64 = 20_000 + 3_600_000;
+        let mut clock = clock([]);
+        let reports = [
+            report(1000, 0, 500, true),
+            report(1000, 1, 500, true),
+            paused(0, 20_000),
+            paused(1, 20_000),
+            report(WOKEN + 1000, 0, 4000, true),
+        ];
+        reports.into_iter().for_each(|it| clock.report(it));
+        clock.complete = 0;
+        clock.complete_below(u64::MAX);
+        // Twenty seconds of silence had counted fourteen; the hour counts nothing, and partition 1 may have unread records.
+        let before = clock.watermark(20_000);
+        assert_eq!(before, 504_000_000);
+        for epoch in [20_100, WOKEN, WOKEN + 1100, WOKEN + 600_000] {
+            assert_eq!(clock.watermark(epoch), before, "at {epoch}");
+        }
+        // It has been looked at: nothing there.
+        clock.report(Report {
+            newest_us: None,
+            ..report(WOKEN + 2000, 1, 0, true)
+        });
+        clock.complete_below(u64::MAX);
+        assert_eq!(clock.watermark(WOKEN + 2100), 3_990_000_000);
+        // Silence goes on counting where it had come to.
+        let mut quiet = Clock::new(SETTINGS, ClockState::default(), 0);
+        for it in [
+            report(1000, 0, 500, true),
+            paused(0, 20_000),
+            Report {
+                newest_us: None,
+                ..report(WOKEN + 1000, 0, 0, true)
+            },
+        ] {
+            quiet.report(it);
+        }
+        quiet.complete_below(u64::MAX);
+        assert_eq!(quiet.watermark(WOKEN + 1100), 505_100_000);
     }
 }

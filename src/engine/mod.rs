@@ -15,20 +15,23 @@
 pub mod accumulate;
 mod changes;
 pub mod clock;
+mod credible;
 mod distinct;
 mod grouping;
 mod operators;
 mod packed;
 mod render;
 mod view_store;
+mod wall;
 mod worker;
 
 pub use accumulate::{Accumulator, Partial};
 pub use clock::{ClockSettings, ClockState};
 pub use distinct::Member;
+pub use wall::Wall;
 pub use worker::{Mesh, Running, start};
 
-use crate::model::{Epoch, Offset, Partition, Position, Row};
+use crate::model::{Epoch, Offset, Partition, PartitionAhead, Position, Row};
 use crate::plan::Dataflow;
 use arrow::array::RecordBatch;
 use differential_dataflow::Hashable;
@@ -83,6 +86,9 @@ pub struct Undecoded {
 pub trait Feed: Send {
     /// What was read since, if anything. Must not block.
     fn next(&mut self) -> Option<Input>;
+    /// Nothing was read for a while, and no partition is known to be read to its end any more: the feed looks at each of its partitions
+    /// again, and tells anew when one is. What it says meanwhile is not taken from before.
+    fn look_again(&mut self);
 }
 
 /// Where one worker's results go. No call may block for long: workers share the machine.
@@ -191,6 +197,12 @@ pub struct Published {
     pub progress: Vec<SourceProgress>,
     /// Watermark per source, microseconds, from the first worker of the process.
     pub watermarks: Vec<(String, i64)>,
+    /// What `now()` means in sliding ranges at the newest of these epochs, per source, microseconds; from the first worker.
+    pub nows: Vec<(String, i64)>,
+    /// Partitions of each source with records too far ahead to be believed, from the first worker of the process.
+    pub ahead: Vec<(String, Vec<PartitionAhead>)>,
+    /// Records behind the watermark, by source.
+    pub late: Vec<(String, u64)>,
     /// Rows that views and further tables of a source lack because an expression failed: where, how many, what was wrong.
     pub left_out: Vec<(String, u64, String)>,
 }
@@ -298,31 +310,13 @@ pub struct Settings {
     pub first_commit_ms: u64,
     /// Sources wait while the oldest incomplete epoch is older than this.
     pub lag_max_ms: u64,
+    /// A source with nothing to read sleeps at most this long at a time.
+    pub idle_sleep_ms_max: u64,
     /// The clock of each source, by name.
     pub clocks: BTreeMap<String, ClockSettings>,
     /// Rows per epoch and worker of each append-only table that go to the live tail.
     pub tail_rows: usize,
     pub bucketing: Bucketing,
-}
-
-/// The wall clock as the engine sees it, in milliseconds since 1970; tests bring one of their own.
-#[derive(Clone)]
-pub struct Wall(Arc<dyn Fn() -> u64 + Send + Sync>);
-
-impl Wall {
-    /// The machine's clock.
-    pub fn system() -> Self {
-        Wall(Arc::new(crate::model::wall_ms))
-    }
-
-    /// Any function as clock. It should not run backwards; an epoch never does.
-    pub fn from_fn(now_ms: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Wall(Arc::new(now_ms))
-    }
-
-    pub fn now_ms(&self) -> u64 {
-        (self.0)()
-    }
 }
 
 /// How the outside steers a running engine.

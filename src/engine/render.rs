@@ -93,10 +93,15 @@ pub(super) fn render(
         let refusal = render.refusal(number);
         let rows = render.plan(&table.plan, &table.name, &refusal);
         let clock = render.clocks.get(&table.source).cloned();
+        let archive_of = match refusal {
+            Refusal::DeadLetter(..) => Some(table.source.clone()),
+            Refusal::LeftOut(_) => None,
+        };
         ends.push(operators::append(
             rows.clone(),
             number,
             table.event_time,
+            archive_of,
             clock,
             shared,
         ));

@@ -21,8 +21,8 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::dataflow::ProbeHandle;
 use timely::{CommunicationConfig, WorkerConfig};
 
-/// Longest sleep of a worker with nothing to do.
-const PARK: Duration = Duration::from_millis(5);
+/// Longest sleep of a worker with nothing to do: sources and other workers wake it when there is.
+const PARK: Duration = Duration::from_millis(50);
 
 /// A running engine. Dropping it waits for its workers.
 pub struct Running {
@@ -113,6 +113,7 @@ pub fn start(
     );
     let parts: Mutex<Vec<Option<_>>> =
         Mutex::new(parts.into_iter().zip(shares).map(Some).collect());
+    job.wall.begin(job.start.0);
     let job = Arc::new(job);
     let guards = timely::execute::execute_from(builders, guard, config, move |worker| {
         let place = Place {
@@ -313,6 +314,7 @@ impl Exit<'_> {
             .into_iter()
             .map(|(relation, (count, reason))| (relation, count, reason))
             .collect();
+        published.late = std::mem::take(&mut shared.late).into_iter().collect();
         drop(shared);
         for (epoch, rows) in changes {
             published.changes.extend(
@@ -336,6 +338,19 @@ impl Exit<'_> {
                 .clocks
                 .iter()
                 .filter_map(|(name, it)| Some((name.clone(), watermark(it)?)))
+                .collect();
+            let through = upto.saturating_sub(self.job.settings.tick_ms);
+            let now = |it: &SharedClock| Some(it.borrow().now(through)).filter(|it| *it != NEVER);
+            published.nows = self
+                .clocks
+                .iter()
+                .filter_map(|(name, it)| Some((name.clone(), now(it)?)))
+                .collect();
+            let ahead = |it: &SharedClock| it.borrow().state_before(upto).ahead().collect();
+            published.ahead = self
+                .clocks
+                .iter()
+                .map(|(name, it)| (name.clone(), ahead(it)))
                 .collect();
         }
         for clock in self.clocks.values() {

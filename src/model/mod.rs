@@ -89,6 +89,17 @@ impl Offsets {
     }
 }
 
+/// Records of a partition whose event time is too far ahead to be believed: they wait in their windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionAhead {
+    pub partition: i32,
+    /// The epoch of the newest such records, and how far ahead the furthest of them was.
+    pub epoch: u64,
+    pub by_us: i64,
+    /// How many there were since the first record of the partition.
+    pub records: u64,
+}
+
 impl Epoch {
     /// The first epoch at or after a wall-clock instant.
     pub fn at_or_after(wall_ms: u64, tick_ms: u64) -> Epoch {

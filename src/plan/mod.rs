@@ -94,6 +94,18 @@ pub struct ColumnSpec {
 pub struct EventTime {
     pub column: usize,
     pub delay_us: i64,
+    /// How far a record may be ahead of the wall clock, or of what its partition otherwise shows, to move event time.
+    pub lead_us: i64,
+    pub on_ahead: OnAhead,
+}
+
+/// What becomes of a record that is further ahead of the wall clock than its source allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnAhead {
+    /// It is archived, and waits in its windows.
+    Hold,
+    /// It is a dead letter.
+    DeadLetter,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

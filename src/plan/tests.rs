@@ -123,6 +123,8 @@ fn source(name: &str, event_time: bool) -> SourceSpec {
         event_time: event_time.then_some(EventTime {
             column: 0,
             delay_us: 0,
+            lead_us: 0,
+            on_ahead: OnAhead::Hold,
         }),
         format: Format::Json,
         options: Vec::new(),

@@ -26,7 +26,7 @@ mod tests;
 pub use again::{Missing, Span, read_again};
 pub use folder::Folder;
 
-use super::{Chunk, FileNote, Gap, SharedStatus, Trouble};
+use super::{Chunk, FileNote, Gap, LookAgain, SharedStatus, Trouble};
 use crate::model::{Offsets, Partition, wall_ms};
 use crossbeam_channel::Sender;
 use folder::Listing;
@@ -54,6 +54,7 @@ pub struct Reader {
     pub workers: usize,
     pub stored: Offsets,
     pub status: SharedStatus,
+    pub look_again: LookAgain,
     pub stop: Arc<AtomicBool>,
 }
 
@@ -88,6 +89,7 @@ impl Reader {
             problems: Problems::default(),
             told: Vec::new(),
             listing: 0,
+            looks: 0,
         };
         // The one thing that ends it from inside: the worker is gone, and has said why.
         let _ = reading.run();
@@ -104,11 +106,18 @@ struct Reading {
     told: Vec<FileNote>,
     /// Number of the listing that was looked through last.
     listing: u64,
+    /// How often it was asked to look again.
+    looks: u64,
 }
 
 impl Reading {
     fn run(&mut self) -> Result<(), NobodyListens> {
         while !self.reader.stop.load(Ordering::Acquire) {
+            let asked = self.reader.look_again.asked();
+            if self.looks < asked {
+                self.looks = asked;
+                self.tails.values_mut().for_each(Tail::forget_end);
+            }
             let listing = self.reader.folder.look();
             let folder = self.reader.folder.path().display().to_string();
             self.problems.note(&folder, listing.as_ref().err());
@@ -251,7 +260,8 @@ impl Reading {
         gap
     }
 
-    fn send(&self, chunk: Chunk) -> Result<(), NobodyListens> {
+    fn send(&self, mut chunk: Chunk) -> Result<(), NobodyListens> {
+        chunk.looks = self.looks;
         self.chunks.send(chunk).map_err(|_| NobodyListens)
     }
 

@@ -29,7 +29,7 @@ pub use again::{ReadAgain, read_again};
 pub use create::create_topic;
 
 use super::decode::RawRecords;
-use super::{Chunk, Complaint, Error, Gap, SharedStatus};
+use super::{Chunk, Complaint, Error, Gap, LookAgain, SharedStatus};
 use crate::model::{Offsets, Partition, Position, wall_ms};
 use client::{Client, connect};
 use crossbeam_channel::Sender;
@@ -225,6 +225,7 @@ pub struct Reader {
     pub workers: usize,
     pub stored: Offsets,
     pub status: SharedStatus,
+    pub look_again: LookAgain,
     pub stop: Arc<AtomicBool>,
 }
 
@@ -275,6 +276,7 @@ impl Opened {
             waiting: true,
             complaint: None,
             away: false,
+            looks: 0,
             other_topic,
         };
         // The one thing that ends it from inside: the worker is gone, and has said why.
@@ -315,6 +317,8 @@ struct Reading {
     complaint: Option<(String, Instant)>,
     /// The brokers cannot be reached.
     away: bool,
+    /// How often it was asked to look again.
+    looks: u64,
     /// Set by the client when the topic was replaced, before it hands out what is in the new one.
     other_topic: Arc<AtomicBool>,
 }
@@ -332,6 +336,13 @@ impl Reading {
             .as_ref()
             .and_then(|_| Reports::of(consumer, &topic.topic));
         while !self.reader.stop.load(Ordering::Acquire) {
+            let asked = self.reader.look_again.asked();
+            if self.looks < asked {
+                self.looks = asked;
+                // The client tells the end of a partition once, so what is at its end is assigned anew.
+                self.let_go(consumer, |it| it.told_end)?;
+                self.looked = None;
+            }
             let look_every = if self.waiting {
                 LOOK_EVERY_WAITING
             } else {
@@ -415,6 +426,7 @@ impl Reading {
             records,
             next,
             at_end,
+            looks: self.looks,
             gap: None,
         })
     }

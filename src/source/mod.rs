@@ -14,6 +14,7 @@ use crate::repeats::{Repeats, Say};
 use decode::RawRecords;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ pub struct Chunk {
     pub records: RawRecords,
     pub next: Position,
     pub at_end: bool,
+    /// How often the reader had been asked to look again when it last began to.
+    pub looks: u64,
     /// Offsets between the records and `next` that will never be read.
     pub gap: Option<Gap>,
 }
@@ -48,8 +51,25 @@ impl Chunk {
             records,
             next,
             at_end: false,
+            looks: 0,
             gap,
         }
+    }
+}
+
+/// Asks a reader to look again whether its partitions are read to their ends: after a pause in which nothing was read, what it knew
+/// before counts no more.
+#[derive(Clone, Debug, Default)]
+pub struct LookAgain(Arc<AtomicU64>);
+
+impl LookAgain {
+    pub fn ask(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often it was asked.
+    pub fn asked(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -116,6 +136,8 @@ pub enum Error {
 pub struct Status {
     /// False while the broker or folder cannot be reached.
     pub connected: bool,
+    /// Whether it was ever reached since this process started.
+    pub reached: bool,
     /// What is wrong, as the reader of each worker has it.
     pub problems: BTreeMap<usize, String>,
     pub partitions: BTreeMap<i32, PartitionStatus>,
@@ -169,6 +191,7 @@ impl Status {
     /// Takes in what a worker's reader says; true if it says that something else is wrong than before.
     pub fn tell(&mut self, worker: usize, connected: bool, problem: Option<String>) -> bool {
         self.connected = connected;
+        self.reached |= connected;
         let before = match &problem {
             Some(text) => self.problems.insert(worker, text.clone()),
             None => self.problems.remove(&worker),

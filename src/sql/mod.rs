@@ -23,14 +23,14 @@ mod words;
 
 pub use again::{kept_columns, over_archive};
 pub use canonical::in_this_form;
-pub use functions::class_of_address;
+pub use functions::{class_of_address, last_step_us};
 pub use recompute::{Records, late_records, recompute};
 pub use syntax::duration_us;
 pub use types::sql_type_name;
 
 use crate::plan::{
     ColumnSpec, DEAD_LETTER_RELATION, Dataflow, Definitions, EPOCH_COLUMN, EventTime, Format,
-    LATE_RELATION, OFFSET_COLUMN, PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind,
+    LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind,
     ViewSpec, check_rows, dead_letter_schema, late_schema, properties,
 };
 use crate::source::kafka;
@@ -439,7 +439,60 @@ impl Planner {
     }
 }
 
-fn source_spec(text: SourceText) -> Result<SourceSpec, String> {
+/// The option of a source that says how far ahead records may move event time.
+const LEAD_OPTION: &str = "max_event_time_lead";
+/// Without it: half of the watermark's delay, so that one clock ahead leaves the other half to records on their way, within these bounds.
+const LEAD_DEFAULT_MIN_US: i64 = 1_000_000;
+const LEAD_DEFAULT_MAX_US: i64 = 10_000_000;
+
+/// The option of a source that says what becomes of records further ahead of the wall clock than that.
+const ON_AHEAD_OPTION: &str = "on_event_time_ahead";
+
+/// What becomes of records that are too far ahead, taken out of the options of their source.
+fn on_ahead(options: &mut Vec<(String, String)>, has_time: bool) -> Result<OnAhead, String> {
+    let Some(at) = options.iter().position(|it| it.0 == ON_AHEAD_OPTION) else {
+        return Ok(OnAhead::Hold);
+    };
+    let (_, value) = options.remove(at);
+    match value.as_str() {
+        _ if !has_time => Err(format!(
+            "{ON_AHEAD_OPTION} is of use only in a source with WATERMARK FOR; leave it out"
+        )),
+        "hold" => Ok(OnAhead::Hold),
+        "dead_letter" => Ok(OnAhead::DeadLetter),
+        other => Err(format!(
+            "{ON_AHEAD_OPTION} '{other}' is unknown; use 'hold' or 'dead_letter'"
+        )),
+    }
+}
+
+/// The lead that a source allows, taken out of its options.
+fn lead_us(options: &mut Vec<(String, String)>, delay_us: Option<i64>) -> Result<i64, String> {
+    let default = delay_us.map_or(0, |it| {
+        (it / 2).clamp(LEAD_DEFAULT_MIN_US, LEAD_DEFAULT_MAX_US)
+    });
+    let Some(at) = options.iter().position(|it| it.0 == LEAD_OPTION) else {
+        return Ok(default);
+    };
+    let (_, value) = options.remove(at);
+    if delay_us.is_none() {
+        return Err(format!(
+            "{LEAD_OPTION} is of use only in a source with WATERMARK FOR; leave it out"
+        ));
+    }
+    match value.as_str() {
+        "default" => Ok(default),
+        text => syntax::duration_us(text)
+            .filter(|it| 0 <= *it)
+            .ok_or_else(|| {
+                format!("{LEAD_OPTION} '{text}' must be a time such as '5 seconds', or 'default'")
+            }),
+    }
+}
+
+fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
+    let on_ahead = on_ahead(&mut text.options, text.watermark.is_some())?;
+    let lead_us = lead_us(&mut text.options, text.watermark.as_ref().map(|it| it.1))?;
     let columns = text
         .columns
         .iter()
@@ -470,7 +523,12 @@ fn source_spec(text: SourceText) -> Result<SourceSpec, String> {
                     "WATERMARK FOR `{name}`: the column must be a TIMESTAMP"
                 ));
             }
-            Some(EventTime { column, delay_us })
+            Some(EventTime {
+                column,
+                delay_us,
+                lead_us,
+                on_ahead,
+            })
         }
     };
     let format = match text.format.to_ascii_uppercase().as_str() {
@@ -520,7 +578,9 @@ fn fingerprint(dataflow: &Dataflow) -> String {
             text,
             "{} {:?}",
             source.name,
-            source.event_time.map(|it| it.delay_us)
+            source
+                .event_time
+                .map(|it| (it.delay_us, it.lead_us, it.on_ahead))
         );
     }
     for view in &dataflow.views {

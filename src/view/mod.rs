@@ -11,11 +11,13 @@
 //! The lock is held for moments only: readers take rows and changes as they are and walk through them afterwards ([`Rows`]), so that
 //! neither the engine nor health waits for who reads a large view.
 
+mod intake;
 mod rows;
 
+pub use intake::{Counts, Intake};
 pub use rows::Rows;
 
-use crate::model::{Epoch, Order, Row, sum_counts, wall_ms};
+use crate::model::{Epoch, Order, PartitionAhead, Row, sum_counts};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -23,9 +25,10 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 use tokio::sync::watch;
 
-/// Changes older than this leave the ring.
+/// Changes that are older than the newest epoch by this leave the ring.
 const RING_AGE_MS: u64 = 60_000;
 /// A ring holds at most so many changes; the oldest go first.
 const RING_ROWS_MAX: usize = 50_000;
@@ -96,7 +99,13 @@ pub struct Part {
     pub tails: Vec<(usize, RecordBatch, u64)>,
     /// Per source: records, undecodable records, bytes.
     pub read: Vec<(usize, u64, u64, u64)>,
+    /// Per source: records behind the watermark.
+    pub late: Vec<(usize, u64)>,
+    /// Per source: partitions with records too far ahead to move event time.
+    pub ahead: Vec<(usize, Vec<PartitionAhead>)>,
     pub watermarks: Vec<(String, i64)>,
+    /// Per source: what `now()` means in sliding ranges, in microseconds.
+    pub nows: Vec<(String, i64)>,
     /// Rows left out because an expression failed: of which relation, how many, what was wrong with the last.
     pub left_out: Vec<(String, u64, String)>,
 }
@@ -124,6 +133,7 @@ pub struct TailBatch {
 #[derive(Debug)]
 pub struct Hub {
     generation: u64,
+    started: Instant,
     inner: RwLock<Inner>,
     moved: watch::Sender<Epoch>,
 }
@@ -137,14 +147,23 @@ struct Inner {
     through: Vec<Epoch>,
     waiting: BTreeMap<Epoch, Vec<(usize, Row, i64)>>,
     watermarks: BTreeMap<String, i64>,
+    /// What `now()` means in sliding ranges of each source, and what it first meant if its first records came in this run.
+    nows: BTreeMap<String, (i64, Option<i64>)>,
     left_out: BTreeMap<String, (u64, String)>,
     tail: VecDeque<TailBatch>,
     tail_rows: usize,
     tail_number: u64,
     totals: Vec<Totals>,
+    /// No source had a record before this run.
+    is_fresh: bool,
     own_reads: Vec<(u64, u64, u64)>,
-    /// Records and bytes by epoch of the last minute, for rates.
-    recent: VecDeque<(u64, u64, u64)>,
+    /// What came in lately of each source, here and in all processes.
+    recent: Vec<intake::Recent>,
+    recent_of_all: Vec<intake::Recent>,
+    /// When the first part came, in milliseconds since the hub was made.
+    first_part_ms: Option<u64>,
+    /// When the epoch moved, and rows were purged, in milliseconds since the hub was made.
+    moved_ms: u64,
     purged_at_ms: u64,
 }
 
@@ -226,17 +245,23 @@ impl Hub {
             through: vec![Epoch(0); workers],
             waiting: BTreeMap::new(),
             watermarks: BTreeMap::new(),
+            nows: BTreeMap::new(),
+            is_fresh: totals.iter().all(|it| *it == Totals::default()),
             left_out: BTreeMap::new(),
             tail: VecDeque::new(),
             tail_rows: 0,
             tail_number: 0,
             own_reads: vec![(0, 0, 0); totals.len()],
+            recent: totals.iter().map(|_| intake::Recent::default()).collect(),
+            recent_of_all: totals.iter().map(|_| intake::Recent::default()).collect(),
             totals,
-            recent: VecDeque::new(),
+            first_part_ms: None,
+            moved_ms: 0,
             purged_at_ms: 0,
         };
         Arc::new(Hub {
             generation,
+            started: Instant::now(),
             inner: RwLock::new(inner),
             moved: watch::Sender::new(Epoch(0)),
         })
@@ -252,7 +277,9 @@ impl Hub {
 
     /// Takes in what a worker published; readers see it once all workers are past it.
     pub fn publish(&self, part: Part) {
+        let now_ms = self.now_ms();
         let mut inner = self.write();
+        inner.first_part_ms.get_or_insert(now_ms);
         for (view, epoch, row, diff) in part.changes {
             inner
                 .waiting
@@ -263,10 +290,32 @@ impl Hub {
         for (source, records, undecoded, bytes) in part.read {
             let own = &mut inner.own_reads[source];
             *own = (own.0 + records, own.1 + undecoded, own.2 + bytes);
-            inner.note_read(source, records, undecoded, bytes);
+            inner.note_read(now_ms, source, records, undecoded, bytes);
+            let counts = Counts {
+                records,
+                undecoded,
+                bytes,
+                late: 0,
+            };
+            inner.recent[source].note(now_ms, counts);
+        }
+        for (source, late) in part.late {
+            let counts = Counts {
+                late,
+                ..Counts::default()
+            };
+            inner.recent[source].note(now_ms, counts);
+        }
+        for (source, ahead) in part.ahead {
+            inner.recent[source].ahead = ahead;
         }
         inner.take_tails(part.tails, part.through);
         inner.watermarks.extend(part.watermarks);
+        for (source, now_us) in part.nows {
+            let first = inner.is_fresh.then_some(now_us);
+            let known = inner.nows.entry(source).or_insert((now_us, first));
+            known.0 = now_us;
+        }
         for (relation, count, reason) in part.left_out {
             if !inner.left_out.contains_key(&relation) {
                 tracing::warn!(
@@ -281,7 +330,7 @@ impl Hub {
         inner.through[part.worker] = inner.through[part.worker].max(part.through);
         let through = inner.through.iter().copied().min().unwrap_or_default();
         if inner.epoch < through && inner.start <= through {
-            inner.apply(through);
+            inner.apply(through, now_ms);
             drop(inner);
             self.moved.send_replace(through);
         }
@@ -289,7 +338,9 @@ impl Hub {
 
     /// Takes in what another process read.
     pub fn note_read(&self, source: usize, records: u64, undecoded: u64, bytes: u64) {
-        self.write().note_read(source, records, undecoded, bytes);
+        let now_ms = self.now_ms();
+        self.write()
+            .note_read(now_ms, source, records, undecoded, bytes);
     }
 
     /// What this process read of each source since its start: records, undecodable ones, bytes.
@@ -318,6 +369,11 @@ impl Hub {
     /// The newest complete epoch; zero before the first.
     pub fn epoch(&self) -> Epoch {
         self.read().epoch
+    }
+
+    /// How long the newest epoch has been the newest, in milliseconds, by a clock that cannot be set.
+    pub fn still_ms(&self) -> u64 {
+        self.now_ms().saturating_sub(self.read().moved_ms)
     }
 
     /// All views with their row counts.
@@ -437,19 +493,34 @@ impl Hub {
         self.read().totals.clone()
     }
 
-    /// Records and bytes per second over the last `seconds` of wall clock.
+    /// Records and bytes per second over the last `seconds`, or since the start if that is less; of all processes.
     pub fn rates(&self, seconds: u64) -> (f64, f64) {
-        let from = wall_ms().saturating_sub(seconds * 1000);
+        let now_ms = self.now_ms();
         let inner = self.read();
-        let (records, bytes) = inner
-            .recent
-            .iter()
-            .filter(|it| from <= it.0)
-            .fold((0, 0), |sum: (u64, u64), it| (sum.0 + it.1, sum.1 + it.2));
-        (
-            records as f64 / seconds as f64,
-            bytes as f64 / seconds as f64,
-        )
+        let Some(first_ms) = inner.first_part_ms else {
+            return (0.0, 0.0);
+        };
+        let length_ms = (seconds * 1000).min(now_ms.saturating_sub(first_ms)).max(1);
+        let (mut records, mut bytes) = (0, 0);
+        for recent in &inner.recent_of_all {
+            let counts = recent.over(now_ms, length_ms);
+            records += counts.records + counts.undecoded;
+            bytes += counts.bytes;
+        }
+        let per_second = |it: u64| it as f64 * 1000.0 / length_ms as f64;
+        (per_second(records), per_second(bytes))
+    }
+
+    /// What this process read lately of each source.
+    pub fn intakes(&self) -> Vec<Intake> {
+        let now_ms = self.now_ms();
+        let inner = self.read();
+        inner.recent.iter().map(|it| it.intake(now_ms)).collect()
+    }
+
+    /// Since the hub was made, by a clock that cannot be set.
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Start of the oldest window a windowed view still has live; nothing without rows or windows.
@@ -485,6 +556,15 @@ impl Hub {
         self.read().left_out.clone()
     }
 
+    /// How much of event time a sliding range of a source holds in fact, in microseconds: it begins with a whole step, and with the first
+    /// record if that came in this run. Nothing while that is not known.
+    pub fn held_of_range_us(&self, source: &str, size_us: i64, step_us: i64) -> Option<i64> {
+        let inner = self.read();
+        let (now, first) = *inner.nows.get(source)?;
+        let begin = (now - size_us).div_euclid(step_us) * step_us + step_us;
+        Some(now - first.unwrap_or(begin).max(begin))
+    }
+
     /// Watermarks per source, microseconds.
     pub fn watermarks(&self) -> BTreeMap<String, i64> {
         self.read().watermarks.clone()
@@ -509,23 +589,21 @@ impl Inner {
         }
     }
 
-    fn note_read(&mut self, source: usize, records: u64, undecoded: u64, bytes: u64) {
+    fn note_read(&mut self, now_ms: u64, source: usize, records: u64, undecoded: u64, bytes: u64) {
         let totals = &mut self.totals[source];
         totals.records += records;
         totals.undecoded += undecoded;
         totals.bytes += bytes;
-        let now = wall_ms();
-        self.recent.push_back((now, records + undecoded, bytes));
-        while self
-            .recent
-            .front()
-            .is_some_and(|it| it.0 + RING_AGE_MS < now)
-        {
-            self.recent.pop_front();
-        }
+        let counts = Counts {
+            records,
+            undecoded,
+            bytes,
+            late: 0,
+        };
+        self.recent_of_all[source].note(now_ms, counts);
     }
 
-    fn apply(&mut self, through: Epoch) {
+    fn apply(&mut self, through: Epoch, now_ms: u64) {
         let first = self.epoch == Epoch(0);
         let later = self.waiting.split_off(&Epoch(through.0 + 1));
         for (epoch, changes) in std::mem::replace(&mut self.waiting, later) {
@@ -547,17 +625,17 @@ impl Inner {
                 view.ring_from = through;
             }
         }
-        let now = wall_ms();
-        if self.purged_at_ms + 1000 <= now {
-            self.purged_at_ms = now;
+        self.moved_ms = now_ms;
+        if self.purged_at_ms + 1000 <= now_ms {
+            self.purged_at_ms = now_ms;
             for at in 0..self.views.len() {
-                self.purge(at, through, now);
+                self.purge(at, through);
             }
         }
     }
 
     /// Rows past their retention leave the live view, and old changes the ring.
-    fn purge(&mut self, at: usize, epoch: Epoch, now: u64) {
+    fn purge(&mut self, at: usize, epoch: Epoch) {
         let view = &mut self.views[at];
         let limit = view.info.window.as_ref().and_then(|window| {
             let watermark = self.watermarks.get(&window.clock)?;
@@ -580,7 +658,7 @@ impl Inner {
             }
         }
         while let Some((oldest, changes)) = view.ring.front() {
-            if now < oldest.0 + RING_AGE_MS && view.ring_rows <= RING_ROWS_MAX {
+            if epoch.0 < oldest.0 + RING_AGE_MS && view.ring_rows <= RING_ROWS_MAX {
                 break;
             }
             view.ring_from = *oldest;

@@ -1,7 +1,7 @@
 //! All or nothing of an epoch, undoing, and catching up.
 
 use super::*;
-use crate::model::Value;
+use crate::model::{Value, wall_ms};
 use arrow::datatypes::Schema;
 
 const GENERATION: u64 = 7;
@@ -40,10 +40,7 @@ fn part(worker: usize, through: u64, changes: &[(u64, i64, i64)]) -> Part {
         worker,
         through: Epoch(through),
         changes,
-        tails: Vec::new(),
-        read: Vec::new(),
-        watermarks: Vec::new(),
-        left_out: Vec::new(),
+        ..Part::default()
     }
 }
 
@@ -193,4 +190,34 @@ fn rows_of_an_ordered_view_come_in_its_order() {
     let rows = all[0].as_ref().expect("the view is there").iter();
     let numbers: Vec<Option<i64>> = rows.map(|it| it.0[0].as_i64()).collect();
     assert_eq!(numbers, [Some(9), Some(5), Some(5), Some(2)]);
+}
+
+/// Two hundred records a second are two hundred, whatever part of the minute the range holds just now.
+#[test]
+fn what_a_range_holds_is_what_its_records_are_divided_by() {
+    const SECOND: i64 = 1_000_000;
+    let at = |hub: &Hub, now_us: i64| {
+        let nows = vec![("s".to_owned(), now_us)];
+        hub.publish(Part {
+            nows,
+            ..part(0, 100, &[])
+        });
+    };
+    let hub = hub(1);
+    assert_eq!(hub.held_of_range_us("s", 60 * SECOND, 2 * SECOND), None);
+    at(&hub, 1_000 * SECOND);
+    for (now_us, held_us) in [
+        (1_010 * SECOND, 10 * SECOND),
+        (1_059 * SECOND, 59 * SECOND),
+        (1_060 * SECOND, 58 * SECOND),
+        (1_061 * SECOND + 900_000, 59 * SECOND + 900_000),
+        (1_062 * SECOND, 58 * SECOND),
+    ] {
+        at(&hub, now_us);
+        assert_eq!(
+            hub.held_of_range_us("s", 60 * SECOND, 2 * SECOND),
+            Some(held_us),
+            "at {now_us}"
+        );
+    }
 }

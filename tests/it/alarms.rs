@@ -85,6 +85,9 @@ impl Feed for Traffic {
             at_end: true,
         })
     }
+
+    /// Each slice is read to its end.
+    fn look_again(&mut self) {}
 }
 
 /// Keeps what readers were shown of one view.
@@ -160,7 +163,7 @@ fn the_demo_alarms_when_a_spike_is_injected_and_only_then() {
     };
     let control = Arc::new(Control::default());
     let clock = super::oracle::clock_settings(source);
-    let now = Arc::clone(&wall);
+    let (now, steady) = (Arc::clone(&wall), Arc::clone(&wall));
     let job = Job {
         dataflow: Arc::clone(&dataflow),
         settings: super::oracle::engine_settings(
@@ -170,7 +173,10 @@ fn the_demo_alarms_when_a_spike_is_injected_and_only_then() {
         start: Epoch(START_US as u64 / 1000 + 100),
         restored: Restored::default(),
         control: Arc::clone(&control),
-        wall: Wall::from_fn(move || now.load(Ordering::Acquire)),
+        wall: Wall::of(
+            move || now.load(Ordering::Acquire),
+            move || steady.load(Ordering::Acquire),
+        ),
     };
     let parts = vec![(
         vec![Box::new(feed) as Box<dyn Feed>],

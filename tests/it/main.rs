@@ -2,7 +2,9 @@
 //! embedded page, records that cannot be taken in, and the proof of a lake.
 
 mod alarms;
+mod clocks;
 mod command_line;
+mod epochs;
 mod expressions;
 mod generate;
 mod groups;

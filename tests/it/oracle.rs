@@ -108,22 +108,40 @@ pub(super) struct Lake {
 
 /// What all workers of one run have handed over.
 #[derive(Default)]
-struct Handed {
-    appended: BTreeMap<Epoch, Vec<(usize, RecordBatch)>>,
-    replaced: BTreeMap<Epoch, Vec<(usize, Vec<Row>, Option<OpenRows>)>>,
-    reports: BTreeMap<Epoch, Vec<CommitReport>>,
+pub(super) struct Handed {
+    pub appended: BTreeMap<Epoch, Vec<(usize, RecordBatch)>>,
+    pub replaced: BTreeMap<Epoch, Vec<(usize, Vec<Row>, Option<OpenRows>)>>,
+    pub reports: BTreeMap<Epoch, Vec<CommitReport>>,
     /// What the readers of each process were told.
-    changes: Vec<Vec<(usize, Epoch, Row, i64)>>,
+    pub changes: Vec<Vec<(usize, Epoch, Row, i64)>>,
 }
 
-struct WorkerOutputs {
+pub(super) struct WorkerOutputs {
     handed: Arc<Mutex<Handed>>,
     process: usize,
     dataflow: Arc<Dataflow>,
     unmarked: Vec<(usize, Epoch, Epoch, RecordBatch)>,
 }
 
+impl Handed {
+    pub fn of(processes: usize) -> Self {
+        Handed {
+            changes: vec![Vec::new(); processes],
+            ..Handed::default()
+        }
+    }
+}
+
 impl WorkerOutputs {
+    pub fn new(handed: &Arc<Mutex<Handed>>, process: usize, dataflow: &Arc<Dataflow>) -> Self {
+        WorkerOutputs {
+            handed: Arc::clone(handed),
+            process,
+            dataflow: Arc::clone(dataflow),
+            unmarked: Vec::new(),
+        }
+    }
+
     fn keep(&self, table: usize, commit: Epoch, rows: RecordBatch) {
         let mut handed = self.handed.lock().unwrap();
         handed
@@ -191,6 +209,7 @@ struct SimulatedPartition {
     number: Partition,
     records: Arc<Vec<Vec<u8>>>,
     next: usize,
+    told_end: bool,
 }
 
 impl Feed for SimulatedFeed {
@@ -201,21 +220,23 @@ impl Feed for SimulatedFeed {
                 .fetch_add(1 + self.random.below(jump), Ordering::AcqRel);
             return None;
         }
-        let unread: Vec<usize> = (0..self.partitions.len())
-            .filter(|it| self.partitions[*it].next < self.partitions[*it].records.len())
+        let is_read = |it: &SimulatedPartition| it.next == it.records.len();
+        if self.partitions.iter().all(is_read) && !std::mem::replace(&mut self.done, true) {
+            self.reading.fetch_sub(1, Ordering::AcqRel);
+        }
+        let news: Vec<usize> = (0..self.partitions.len())
+            .filter(|it| !is_read(&self.partitions[*it]) || !self.partitions[*it].told_end)
             .collect();
-        if unread.is_empty() {
-            if !std::mem::replace(&mut self.done, true) {
-                self.reading.fetch_sub(1, Ordering::AcqRel);
-            }
+        if news.is_empty() {
             return None;
         }
-        let partition = &mut self.partitions[*self.random.of(&unread)];
+        let partition = &mut self.partitions[*self.random.of(&news)];
         let from = partition.next;
         partition.next = partition
             .records
             .len()
             .min(from + 1 + self.random.below(20) as usize);
+        partition.told_end = partition.next == partition.records.len();
         let mut raw = RawRecords {
             partition: partition.number,
             data: Vec::new(),
@@ -250,8 +271,14 @@ impl Feed for SimulatedFeed {
             },
             bytes: raw.data.len() as u64,
             checksum: 0,
-            at_end: partition.next == partition.records.len(),
+            at_end: partition.told_end,
         })
+    }
+
+    fn look_again(&mut self) {
+        self.partitions
+            .iter_mut()
+            .for_each(|it| it.told_end = false);
     }
 }
 
@@ -261,7 +288,7 @@ pub(super) struct Subject {
     pub record: fn(&mut Random, i64) -> String,
 }
 
-fn subject(folder: &str, record: fn(&mut Random, i64) -> String) -> Subject {
+pub(super) fn subject(folder: &str, record: fn(&mut Random, i64) -> String) -> Subject {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let dataflow = runtime().block_on(sql::load(&folder, |_| None)).unwrap();
     Subject {
@@ -452,10 +479,7 @@ fn run(
     random: &mut Random,
 ) -> Handed {
     let all = processes * workers;
-    let handed = Arc::new(Mutex::new(Handed {
-        changes: vec![Vec::new(); processes],
-        ..Handed::default()
-    }));
+    let handed = Arc::new(Mutex::new(Handed::of(processes)));
     let reading = Arc::new(AtomicUsize::new(all * dataflow.sources.len()));
     let controls: Vec<Arc<Control>> = (0..processes).map(|_| Arc::default()).collect();
     let now = wall.load(Ordering::Acquire);
@@ -478,12 +502,8 @@ fn run(
                     Box::new(feed) as Box<dyn Feed>
                 });
                 let feeds = feeds.collect();
-                let outputs: Box<dyn Outputs> = Box::new(WorkerOutputs {
-                    handed: Arc::clone(&handed),
-                    process,
-                    dataflow: Arc::clone(dataflow),
-                    unmarked: Vec::new(),
-                });
+                let outputs: Box<dyn Outputs> =
+                    Box::new(WorkerOutputs::new(&handed, process, dataflow));
                 (feeds, outputs)
             })
             .collect();
@@ -590,6 +610,7 @@ fn share(
                 number,
                 records: Arc::clone(records),
                 next,
+                told_end: false,
             }
         })
         .collect()
@@ -600,11 +621,11 @@ pub(super) fn clock_settings(source: &SourceSpec) -> ClockSettings {
         delay_us: source.event_time.map_or(0, |it| it.delay_us),
         idle_ms: 5_000,
         close_idle_ms: 20_000,
-        ahead_max_us: 3_600_000_000,
+        lead_us: source.event_time.map_or(0, |it| it.lead_us),
     }
 }
 
-fn job(
+pub(super) fn job(
     dataflow: &Arc<Dataflow>,
     lake: &Lake,
     workers: usize,
@@ -614,7 +635,7 @@ fn job(
 ) -> Job {
     let clocks = dataflow.sources.iter();
     let clocks = clocks.map(|it| (it.name.clone(), clock_settings(it)));
-    let wall = Arc::clone(wall);
+    let (wall, steady) = (Arc::clone(wall), Arc::clone(wall));
     Job {
         dataflow: Arc::clone(dataflow),
         settings: engine_settings(workers, clocks.collect()),
@@ -625,7 +646,10 @@ fn job(
             state: lake.state.clone(),
         },
         control: Arc::clone(control),
-        wall: Wall::from_fn(move || wall.load(Ordering::Acquire)),
+        wall: Wall::of(
+            move || wall.load(Ordering::Acquire),
+            move || steady.load(Ordering::Acquire),
+        ),
     }
 }
 
@@ -639,6 +663,7 @@ pub(super) fn engine_settings(
         commit_interval_ms: COMMIT_MS,
         first_commit_ms: 300,
         lag_max_ms: u64::MAX / 4,
+        idle_sleep_ms_max: 2,
         clocks,
         tail_rows: 4,
         // Views of a test are small, and are to be cut into buckets all the same.
@@ -661,7 +686,7 @@ fn folded(changes: &[(usize, Epoch, Row, i64)], epoch: u64) -> BTreeMap<(usize, 
 }
 
 /// What a commit makes durable.
-fn take(lake: &mut Lake, handed: &Handed, epoch: Epoch) {
+pub(super) fn take(lake: &mut Lake, handed: &Handed, epoch: Epoch) {
     // The last commit comes early: it has the rows of the one that would have come.
     let is_last = handed.reports[&epoch].iter().any(|it| it.last);
     let appended = handed.appended.range(epoch..);
@@ -689,7 +714,7 @@ fn take(lake: &mut Lake, handed: &Handed, epoch: Epoch) {
     lake.epoch = epoch;
 }
 
-fn compare(
+pub(super) fn compare(
     dataflow: &Dataflow,
     partitions: &[Arc<Vec<Vec<u8>>>],
     lake: &Lake,

@@ -4,6 +4,7 @@ use super::lakes::{NAME, Place, START_US, committed, has_read, runtime, sorted, 
 use arrow::array::AsArray;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::path::Path;
+use tidelake::model::wall_ms;
 use tidelake::plan::Dataflow;
 use tidelake::sql;
 use tidelake::verify::{Options, verify};
@@ -104,5 +105,43 @@ fn a_row_its_view_cannot_have_is_counted() {
         assert!(reason.to_lowercase().contains("divide by zero"), "{reason}");
         let counted: i64 = rows.iter().filter_map(|it| it.0.0[1].as_i64()).sum();
         assert_eq!(counted, 84, "the other rows are there");
+    });
+}
+
+/// A clock of a producer that is an hour ahead, where such records are not wanted.
+#[test]
+fn a_record_too_far_ahead_of_the_wall_clock_is_a_dead_letter_where_that_is_set() {
+    let text = SOURCE.replace(
+        "topic = 's'",
+        "topic = 's', on_event_time_ahead = 'dead_letter'",
+    );
+    let plan = || sql::plan_text(NAME, &text, |_| None);
+    let place = Place::new();
+    let now_ms = i64::try_from(wall_ms()).unwrap();
+    for at in 0..40 {
+        let ahead_ms = if at % 8 == 5 { 3_600_000 } else { -at * 100 };
+        let line = format!("{{\"at\": {}, \"n\": \"{at}\"}}", now_ms + ahead_ms);
+        place.append((at % 2) as i32, &[line]);
+    }
+    runtime().block_on(async {
+        let bytes = place.input_bytes();
+        let pipeline = start_on(&place, 2, plan().await.unwrap(), Some(place.input())).await;
+        committed(&pipeline, |it| has_read(it, bytes)).await;
+        let totals = pipeline.hub.totals();
+        pipeline.stop().await.unwrap();
+        assert_eq!((totals[0].records, totals[0].undecoded), (35, 5));
+        let letters = letters(&place.table("dead_letters"));
+        assert_eq!(letters.len(), 5, "{letters:?}");
+        for (raw, reason) in letters {
+            assert!(raw.starts_with("{\"at\": "), "{raw}");
+            let told = "is more than 5 s ahead of the wall clock";
+            assert!(reason.contains(told), "{reason}");
+        }
+        let options = Options {
+            lake: place.lake().display().to_string(),
+            input: Some(place.input()),
+        };
+        let report = verify(&plan().await.unwrap(), &options).await.unwrap();
+        assert!(report.proven, "{report}");
     });
 }

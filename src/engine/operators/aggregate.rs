@@ -24,6 +24,7 @@ use differential_dataflow::operators::CountTotal;
 use differential_dataflow::{AsCollection, Hashable, VecCollection};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -199,6 +200,7 @@ fn admit<'s>(
         buckets: BTreeMap::new(),
         distinct,
         next_close: epochs.start,
+        ahead: BTreeMap::new(),
         tick_ms: epochs.tick_ms,
         out: Vec::new(),
     };
@@ -300,39 +302,69 @@ struct Admission {
     distinct: DistinctSets,
     /// The first epoch at which buckets have not been looked at.
     next_close: u64,
+    /// Of a sliding range: what lies in steps that begin later than now, by step and group. It waits until then.
+    ahead: BTreeMap<i64, HashMap<Row, Partial, FixedState>>,
     tick_ms: u64,
     out: Vec<(Admitted, u64, i64)>,
 }
 
 impl Admission {
-    /// Takes buckets back, each at the first epoch at which it is over, up to and including `last`. So the rows of
-    /// an epoch do not depend on which epochs a worker happened to see.
+    /// Lets steps in and takes buckets back, each at the first epoch at which it begins or is over, up to and including `last`. So the rows
+    /// of an epoch do not depend on which epochs a worker happened to see.
     fn close_through(&mut self, last: u64, over: impl Fn(u64) -> i64) {
         if last < self.next_close {
             return;
         }
-        let mut first = self.next_close;
-        let ticks = (last - first) / self.tick_ms;
-        let last = first + ticks * self.tick_ms;
-        while let Some((end, _)) = self.buckets.first_key_value() {
-            let end = *end;
-            if end == i64::MAX || over(last) < end {
-                break;
-            }
+        let (tick_ms, mut first) = (self.tick_ms, self.next_close);
+        let last = first + (last - first) / tick_ms * tick_ms;
+        while let Some(due) = self.next_due()
+            && due <= over(last)
+        {
             // `over` only rises, so halving finds the first epoch.
-            let (mut low, mut high) = (0, (last - first) / self.tick_ms);
+            let (mut low, mut high) = (0, (last - first) / tick_ms);
             while low < high {
                 let middle = (low + high) / 2;
-                if end <= over(first + middle * self.tick_ms) {
+                if due <= over(first + middle * tick_ms) {
                     high = middle;
                 } else {
                     low = middle + 1;
                 }
             }
-            first += low * self.tick_ms;
+            first += low * tick_ms;
+            self.open(first, over(first));
             self.close(first, over(first));
         }
-        self.next_close = last + self.tick_ms;
+        self.next_close = last + tick_ms;
+    }
+
+    /// What `over` has to reach for the next bucket to be over or the next step to begin.
+    fn next_due(&self) -> Option<i64> {
+        let over = self.buckets.first_key_value().map(|it| *it.0);
+        let begins = self.ahead.first_key_value();
+        let begins = begins.map(|it| it.0.saturating_sub(self.range_us()));
+        let due = over.into_iter().chain(begins).min();
+        due.filter(|it| *it != i64::MAX)
+    }
+
+    /// How far `over` is behind now.
+    fn range_us(&self) -> i64 {
+        match self.aggregation.window {
+            Window::Last { size_us, .. } => size_us,
+            Window::None | Window::Tumble { .. } => 0,
+        }
+    }
+
+    /// Lets in what waited for steps that have begun.
+    fn open(&mut self, time: u64, over: i64) {
+        let now = over.saturating_add(self.range_us());
+        while let Some(entry) = self.ahead.first_entry()
+            && *entry.key() <= now
+        {
+            let bucket = entry.remove();
+            for partial in bucket.into_values() {
+                self.let_in(time, partial, over, false);
+            }
+        }
     }
 
     /// What has been let through, by epoch.
@@ -383,56 +415,100 @@ impl Admission {
     }
 
     fn take_in(&mut self, time: u64, partials: Vec<Partial>, over: i64) {
+        let is_news = self.boot < time;
+        let now = match self.aggregation.window {
+            Window::Last { size_us, .. } => over.saturating_add(size_us),
+            Window::None | Window::Tumble { .. } => i64::MAX,
+        };
+        for partial in partials {
+            if partial.bucket <= now || partial.bucket == i64::MAX {
+                self.let_in(time, partial, over, is_news);
+            } else {
+                self.keep_ahead(time, partial, is_news);
+            }
+        }
+    }
+
+    /// Keeps a partial of a step that has not begun, as one with what is there of its group.
+    fn keep_ahead(&mut self, time: u64, mut partial: Partial, is_news: bool) {
+        let append_only = self.aggregation.append_only;
+        let step = self.ahead.entry(partial.bucket).or_default();
+        match step.entry(partial.key.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(partial.clone());
+            }
+            Entry::Occupied(mut entry) => {
+                let kept = entry.get_mut();
+                if append_only {
+                    trim(
+                        &mut partial.accumulator,
+                        &kept.accumulator,
+                        &self.aggregation,
+                    );
+                }
+                kept.accumulator.plus_equals(&partial.accumulator);
+                kept.members.extend(partial.members.iter().cloned());
+            }
+        }
+        if is_news {
+            self.capture(time, partial);
+        }
+    }
+
+    /// Lets a partial through unless its bucket is over. What is news becomes part of the stored state.
+    fn let_in(&mut self, time: u64, mut partial: Partial, over: i64, is_news: bool) {
         let keeps_buckets = self.aggregation.window != Window::None;
         let append_only = self.aggregation.append_only;
-        for mut partial in partials {
-            if partial.bucket <= over && partial.bucket != i64::MAX {
-                // Restored state may hold buckets that were over already; those are no news.
-                if let Window::Tumble { .. } = self.aggregation.window
-                    && self.boot < time
-                {
-                    self.out.push((
-                        Admitted::Late(partial.bucket, partial.accumulator.records),
-                        time,
-                        1,
-                    ));
-                }
-                continue;
+        if partial.bucket <= over && partial.bucket != i64::MAX {
+            // Restored state may hold buckets that were over already; those are no news.
+            if let Window::Tumble { .. } = self.aggregation.window
+                && is_news
+            {
+                self.out.push((
+                    Admitted::Late(partial.bucket, partial.accumulator.records),
+                    time,
+                    1,
+                ));
             }
-            if append_only && !keeps_buckets {
-                partial.accumulator.keep_best(&self.aggregation.aggregates);
-            }
-            if keeps_buckets {
-                let bucket = self.buckets.entry(partial.bucket).or_default();
-                let sum = bucket
-                    .groups
-                    .entry(partial.key.clone())
-                    .or_insert_with(|| Accumulator::empty(&self.aggregation.aggregates));
-                if append_only {
-                    trim(&mut partial.accumulator, sum, &self.aggregation);
-                }
-                sum.plus_equals(&partial.accumulator);
-                if sum.is_zero() {
-                    bucket.groups.remove(&partial.key);
-                }
-                if let Window::Last { .. } = self.aggregation.window
-                    && !partial.members.is_empty()
-                {
-                    let members = bucket.members.entry(partial.key.clone()).or_default();
-                    members.extend(partial.members.iter().flat_map(packed));
-                }
-            }
-            let (key, mut change) = (partial.key.clone(), partial.accumulator.clone());
-            // What made no difference to a set is not stored either.
-            self.distinct.add(&key, &mut partial.members, &mut change);
-            if self.boot < time {
-                let content = StateContent::Group(partial);
-                self.shared
-                    .borrow_mut()
-                    .capture(time, &self.aggregation.id, content);
-            }
-            self.out.push((Admitted::Group(key, change), time, 1));
+            return;
         }
+        if append_only && !keeps_buckets {
+            partial.accumulator.keep_best(&self.aggregation.aggregates);
+        }
+        if keeps_buckets {
+            let bucket = self.buckets.entry(partial.bucket).or_default();
+            let sum = bucket
+                .groups
+                .entry(partial.key.clone())
+                .or_insert_with(|| Accumulator::empty(&self.aggregation.aggregates));
+            if append_only {
+                trim(&mut partial.accumulator, sum, &self.aggregation);
+            }
+            sum.plus_equals(&partial.accumulator);
+            if sum.is_zero() {
+                bucket.groups.remove(&partial.key);
+            }
+            if let Window::Last { .. } = self.aggregation.window
+                && !partial.members.is_empty()
+            {
+                let members = bucket.members.entry(partial.key.clone()).or_default();
+                members.extend(partial.members.iter().flat_map(packed));
+            }
+        }
+        let (key, mut change) = (partial.key.clone(), partial.accumulator.clone());
+        // What made no difference to a set is not stored either.
+        self.distinct.add(&key, &mut partial.members, &mut change);
+        if is_news {
+            self.capture(time, partial);
+        }
+        self.out.push((Admitted::Group(key, change), time, 1));
+    }
+
+    fn capture(&self, time: u64, partial: Partial) {
+        let content = StateContent::Group(partial);
+        self.shared
+            .borrow_mut()
+            .capture(time, &self.aggregation.id, content);
     }
 }
 

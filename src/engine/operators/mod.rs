@@ -57,6 +57,8 @@ pub(super) struct Shared {
     pub appended: Vec<(usize, u64, RecordBatch)>,
     /// Watermarks that tell which of the rows appended before are late: table, epoch, watermark.
     pub marks: Vec<(usize, u64, i64)>,
+    /// Records behind the watermark since it was last taken, by source.
+    pub late: BTreeMap<String, u64>,
     /// What stateful operators took in, by epoch.
     pub captured: BTreeMap<u64, Vec<StateRecord>>,
     pub stores: Vec<Rc<RefCell<ViewStore>>>,

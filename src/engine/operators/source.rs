@@ -3,13 +3,16 @@
 use super::{ChangeStream, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::clock::Report;
-use crate::engine::{Feed, Input, Job, Records, SourceProgress, Undecoded};
+use crate::engine::credible::{Credible, Judged, Moment};
+use crate::engine::{ClockState, Feed, Input, Job, Records, SourceProgress, Undecoded};
 use crate::model::{Epoch, Partition};
 use crate::plan::{SourceSpec, dead_letter_schema};
-use arrow::array::{BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{
+    AsArray, BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,8 +26,10 @@ use timely::dataflow::{Scope, StreamVec};
 /// what is taken in a turn is also what delays and memory are made of; but each turn tells all workers of its progress.
 const RECORDS_PER_TURN: usize = 6_000;
 const INPUTS_PER_TURN: usize = 32;
-/// How long an idle source sleeps.
-const IDLE_SLEEP: Duration = Duration::from_millis(2);
+/// How long an idle source sleeps first, in milliseconds, and one that waits for the others to end.
+const IDLE_SLEEP_MS: u64 = 2;
+/// Epochs further apart than this, and than what counts as silence, are a pause. Less is what a busy machine takes.
+const PAUSE_MS_MIN: u64 = 1_000;
 
 pub(in crate::engine) struct SourceStreams<'s> {
     pub records: ChangeStream<'s>,
@@ -62,6 +67,14 @@ pub(in crate::engine) fn source<'s>(
     let (tick_ms, lag_max_ms) = (job.settings.tick_ms, job.settings.lag_max_ms);
     let (start, wall, control) = (job.start, job.wall.clone(), Arc::clone(&job.control));
     let (name, schema) = (spec.name.clone(), spec.schema());
+    let clock = job.settings.clocks[&spec.name];
+    let idle_sleep_ms_max = job.settings.idle_sleep_ms_max.max(IDLE_SLEEP_MS);
+    let mut judges = Judges {
+        column: spec.event_time.map(|it| it.column),
+        lead_us: clock.lead_us,
+        known: job.restored.clocks.get(&spec.name).cloned(),
+        judges: BTreeMap::new(),
+    };
     builder.build(move |mut capabilities| {
         capabilities
             .iter_mut()
@@ -71,7 +84,9 @@ pub(in crate::engine) fn source<'s>(
         // What this epoch has brought of each partition, and how each stands.
         let mut progress: BTreeMap<Partition, SourceProgress> = BTreeMap::new();
         let mut standing: BTreeMap<Partition, Report> = BTreeMap::new();
+        let mut partitions: BTreeSet<Partition> = BTreeSet::new();
         let mut has_ended = false;
+        let mut sleep_ms = 0;
         move |_frontiers| {
             let Some(capabilities) = held.as_mut() else {
                 return;
@@ -79,57 +94,38 @@ pub(in crate::engine) fn source<'s>(
             if has_ended {
                 match control.last() {
                     Some(_) => held = None,
-                    None => activator.activate_after(IDLE_SLEEP),
+                    None => activator.activate_after(Duration::from_millis(IDLE_SLEEP_MS)),
                 }
                 return;
             }
             has_ended = control.is_stopping();
-            let current = Epoch::at_or_after(wall.now_ms(), tick_ms);
-            if has_ended || epoch < current {
-                let mut output = reports_output.activate();
-                let mut session = output.session(&capabilities[2]);
-                for report in standing.values_mut() {
-                    report.epoch = epoch.0;
-                    session.give(report.clone());
-                    report.newest_us = None;
-                }
-                drop(session);
-                standing.clear();
-                let read: Vec<SourceProgress> =
-                    std::mem::take(&mut progress).into_values().collect();
-                if !read.is_empty() {
-                    shared
-                        .borrow_mut()
-                        .progress
-                        .entry(epoch.0)
-                        .or_default()
-                        .extend(read);
-                }
-                if has_ended {
-                    let mut output = ended_output.activate();
-                    output.session(&capabilities[3]).give(epoch.0);
-                    activator.activate_after(IDLE_SLEEP);
-                    return;
-                }
-                epoch = current;
-                capabilities
-                    .iter_mut()
-                    .for_each(|it| it.downgrade(&epoch.0));
-            }
+            // What came before the epoch is over belongs to it, also if that was slept through.
             let may_read = {
                 let shared = shared.borrow();
                 let lag_ms = epoch.0.saturating_sub(shared.frontier.max(start.0));
                 !shared.wait && lag_ms <= lag_max_ms + control.skew_ms.load(Ordering::Acquire)
             };
             let (mut idle, mut taken) = (true, 0);
-            for _ in 0..if may_read { INPUTS_PER_TURN } else { 0 } {
+            let inputs = if may_read && !has_ended {
+                INPUTS_PER_TURN
+            } else {
+                0
+            };
+            for _ in 0..inputs {
                 if RECORDS_PER_TURN <= taken {
                     break;
                 }
                 let Some(input) = feed.next() else { break };
                 idle = false;
                 taken += input.records.num_rows();
-                note(number, epoch, &input, &mut progress, &mut standing);
+                partitions.insert(input.partition);
+                let moment = Moment {
+                    epoch: epoch.0,
+                    wall_ms: wall.now_ms(),
+                    at_end: input.at_end,
+                };
+                let judged = judges.judge(&input, moment);
+                note(number, &input, judged, &mut progress, &mut standing);
                 if !input.undecoded.is_empty() {
                     let mut dead = Changes::records(dead_letters(
                         &name,
@@ -156,10 +152,54 @@ pub(in crate::engine) fn source<'s>(
                         .give_container(&mut changes);
                 }
             }
+            let current = Epoch::at_or_after(wall.epoch_ms(), tick_ms);
+            if has_ended || epoch < current {
+                let passed_ms = current.0.saturating_sub(epoch.0);
+                if clock.idle_ms.max(PAUSE_MS_MIN) < passed_ms && !has_ended {
+                    feed.look_again();
+                    for partition in &partitions {
+                        let report = standing.entry(*partition);
+                        let report = report.or_insert_with(|| standing_of(number, *partition));
+                        (report.at_end, report.pause_ms) = (false, passed_ms);
+                    }
+                }
+                let mut output = reports_output.activate();
+                let mut session = output.session(&capabilities[2]);
+                for mut report in std::mem::take(&mut standing).into_values() {
+                    report.epoch = epoch.0;
+                    session.give(report);
+                }
+                drop(session);
+                let read: Vec<SourceProgress> =
+                    std::mem::take(&mut progress).into_values().collect();
+                if !read.is_empty() {
+                    shared
+                        .borrow_mut()
+                        .progress
+                        .entry(epoch.0)
+                        .or_default()
+                        .extend(read);
+                }
+                if has_ended {
+                    let mut output = ended_output.activate();
+                    output.session(&capabilities[3]).give(epoch.0);
+                    activator.activate_after(Duration::from_millis(IDLE_SLEEP_MS));
+                    return;
+                }
+                epoch = current;
+                capabilities
+                    .iter_mut()
+                    .for_each(|it| it.downgrade(&epoch.0));
+            }
             if idle {
-                activator.activate_after(IDLE_SLEEP)
+                // Longer and longer, but never beyond the end of the epoch.
+                sleep_ms = (2 * sleep_ms).clamp(IDLE_SLEEP_MS, idle_sleep_ms_max);
+                let left_ms = (epoch.0 + 1).saturating_sub(wall.epoch_ms());
+                let sleep_ms = sleep_ms.min(left_ms.max(1));
+                activator.activate_after(Duration::from_millis(sleep_ms));
             } else {
-                activator.activate()
+                sleep_ms = 0;
+                activator.activate();
             }
         }
     });
@@ -179,21 +219,62 @@ fn stamped(records: RecordBatch, schema: &SchemaRef, epoch: Epoch) -> RecordBatc
     RecordBatch::try_new(schema.clone(), columns).expect("a feed yields the source's columns")
 }
 
+/// Who judges the event times of each partition.
+struct Judges {
+    /// The event time among the columns of the source.
+    column: Option<usize>,
+    lead_us: i64,
+    /// The clock that this run goes on from.
+    known: Option<ClockState>,
+    judges: BTreeMap<Partition, Credible>,
+}
+
+impl Judges {
+    /// What an input says of event time. Records of the archive have been judged before.
+    fn judge(&mut self, input: &Input, moment: Moment) -> Judged {
+        let (Records::Read, Some(column)) = (input.kind, self.column) else {
+            return Judged {
+                newest_us: input.newest_us,
+                ahead: None,
+            };
+        };
+        let known = |it: &ClockState| it.known_of(input.partition.0);
+        let judge = self.judges.entry(input.partition);
+        let judge = judge
+            .or_insert_with(|| Credible::new(self.lead_us, self.known.as_ref().and_then(known)));
+        let times = input.records.column(column);
+        judge.judge(times.as_primitive::<TimestampMicrosecondType>(), moment)
+    }
+}
+
+/// A partition of which nothing is known in an epoch.
+fn standing_of(source: usize, partition: Partition) -> Report {
+    Report {
+        epoch: 0,
+        source: source as u32,
+        partition: partition.0,
+        newest_us: None,
+        ahead: None,
+        at_end: false,
+        pause_ms: 0,
+    }
+}
+
 fn note(
     source: usize,
-    epoch: Epoch,
     input: &Input,
+    judged: Judged,
     progress: &mut BTreeMap<Partition, SourceProgress>,
     standing: &mut BTreeMap<Partition, Report>,
 ) {
-    let report = standing.entry(input.partition).or_insert(Report {
-        epoch: epoch.0,
-        source: source as u32,
-        partition: input.partition.0,
-        newest_us: None,
-        at_end: false,
-    });
-    report.newest_us = report.newest_us.max(input.newest_us);
+    let report = standing
+        .entry(input.partition)
+        .or_insert_with(|| standing_of(source, input.partition));
+    report.newest_us = report.newest_us.max(judged.newest_us);
+    report.ahead = match (report.ahead, judged.ahead) {
+        (Some(one), Some(other)) => Some(one.and(other)),
+        (one, other) => one.or(other),
+    };
     report.at_end = input.at_end;
     let read = progress
         .entry(input.partition)

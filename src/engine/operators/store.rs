@@ -8,14 +8,16 @@ use crate::engine::changes::Changes;
 use crate::engine::view_store::ViewStore;
 use crate::engine::worker::Place;
 use crate::model::{Row, rows_of_batch};
-use arrow::array::{RecordBatch, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -26,16 +28,17 @@ use timely::dataflow::operators::vec::Map;
 type Nothing = CapacityContainerBuilder<Vec<()>>;
 
 /// Records for an append-only table, handed over at once. With a clock and an event time, late ones among them are marked, which needs
-/// the clock as of their epoch: the watermark follows when it is known.
+/// the clock as of their epoch: the watermark follows when it is known. Late ones of the archive of a source are counted for it.
 pub(in crate::engine) fn append<'s>(
     input: ChangeStream<'s>,
     table: usize,
     event_time: Option<usize>,
+    archive_of: Option<String>,
     clock: Option<(SharedClock, ClockStream<'s>)>,
     shared: &Rc<RefCell<Shared>>,
 ) -> StreamVec<'s, u64, ()> {
     let shared = Rc::clone(shared);
-    let Some((clock, ticks)) = clock.filter(|_| event_time.is_some()) else {
+    let Some(((clock, ticks), column)) = clock.zip(event_time) else {
         return input.unary::<Nothing, _, _, _>(Pipeline, "Append", move |_, _| {
             move |input, _output| {
                 input.for_each(|capability, changes| {
@@ -52,35 +55,56 @@ pub(in crate::engine) fn append<'s>(
         Pipeline,
         "Append",
         move |_, _| {
-            let mut unmarked: BTreeMap<u64, Capability<u64>> = BTreeMap::new();
+            let mut unmarked: BTreeMap<u64, (Capability<u64>, Vec<ArrayRef>)> = BTreeMap::new();
             move |(input, _), (ticks, _), _output| {
                 ticks.for_each(|_, _| {});
                 input.for_each(|capability, changes| {
                     if let Some(time) = capability.least().copied() {
-                        hand_over(&shared, table, time, changes);
-                        unmarked
+                        let rows = hand_over(&shared, table, time, changes);
+                        let (_, times) = unmarked
                             .entry(time)
-                            .or_insert_with(|| capability.delayed(&time, 0));
+                            .or_insert_with(|| (capability.delayed(&time, 0), Vec::new()));
+                        times.extend(rows.map(|it| Arc::clone(it.column(column))));
                     }
                 });
                 let clock = clock.borrow();
                 while let Some(entry) = unmarked.first_entry()
                     && clock.knows(*entry.key())
                 {
-                    let (time, _) = entry.remove_entry();
+                    let (time, (_, times)) = entry.remove_entry();
                     let watermark = clock.watermark(time);
-                    shared.borrow_mut().marks.push((table, time, watermark));
+                    let mut shared = shared.borrow_mut();
+                    shared.marks.push((table, time, watermark));
+                    if let Some(source) = &archive_of {
+                        let late: usize = times.iter().map(|it| behind(it, watermark)).sum();
+                        if 0 < late {
+                            *shared.late.entry(source.clone()).or_insert(0) += late as u64;
+                        }
+                    }
                 }
             }
         },
     )
 }
 
-fn hand_over(shared: &Rc<RefCell<Shared>>, table: usize, time: u64, changes: &mut Changes) {
-    if let Some(batch) = std::mem::take(changes).batch() {
-        let rows = (table, time, batch.clone());
-        shared.borrow_mut().appended.push(rows);
-    }
+fn hand_over(
+    shared: &Rc<RefCell<Shared>>,
+    table: usize,
+    time: u64,
+    changes: &mut Changes,
+) -> Option<RecordBatch> {
+    let batch = std::mem::take(changes).batch()?.clone();
+    shared
+        .borrow_mut()
+        .appended
+        .push((table, time, batch.clone()));
+    Some(batch)
+}
+
+/// How many of these times are before the watermark.
+fn behind(times: &ArrayRef, watermark: i64) -> usize {
+    let times = times.as_primitive::<TimestampMicrosecondType>();
+    times.iter().flatten().filter(|it| *it < watermark).count()
 }
 
 /// The newest rows of an append-only table, for the live tail of every process: at most `rows` per epoch and worker, the rest only counted.

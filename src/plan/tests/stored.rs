@@ -70,7 +70,9 @@ fn definitions_say_what_is_stored_and_nothing_else() {
     assert_eq!(
         changed(&|it| it.sources[0].event_time = Some(EventTime {
             column: 0,
-            delay_us: 9
+            delay_us: 9,
+            lead_us: 0,
+            on_ahead: OnAhead::Hold,
         })),
         before
     );

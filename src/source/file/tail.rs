@@ -570,6 +570,11 @@ impl Tail {
         Ok(Step::Again)
     }
 
+    /// What was told of its end counts no more: it is read once more, and tells anew.
+    pub fn forget_end(&mut self) {
+        self.told_end = None;
+    }
+
     /// Hands lines over; what is lost comes behind them.
     fn chunk(&mut self, data: Vec<u8>, ends: Vec<u32>, at_end: bool, lost: Option<Lost>) -> Step {
         let offsets = offsets(self.offset, &ends);
@@ -588,6 +593,7 @@ impl Tail {
             },
             next: self.position(),
             at_end,
+            looks: 0,
             gap: None,
         });
         Step::Chunk { chunk, lost }

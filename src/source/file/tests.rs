@@ -44,6 +44,7 @@ impl Run {
             workers: 1,
             stored: kept.offsets.clone(),
             status: status.clone(),
+            look_again: LookAgain::default(),
             stop: Arc::clone(&stop),
         };
         let thread = std::thread::spawn(move || reader.run(&sender));

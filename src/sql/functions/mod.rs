@@ -266,8 +266,9 @@ impl ScalarUDFImpl for UtcDate {
 /// Ranges of `now() - INTERVAL` views are kept in this many steps.
 const LAST_STEPS: i64 = 30;
 
-/// How finely records leave a sliding range of a size, in microseconds: a record leaves with its whole step.
-pub(super) fn last_step_us(size_us: i64) -> i64 {
+/// How finely records enter and leave a sliding range of a size, in microseconds: a record does so when the beginning of its step does. The
+/// range holds the steps that begin after `now - size` and not after `now`, so up to one step of its oldest records is left out.
+pub fn last_step_us(size_us: i64) -> i64 {
     (size_us / LAST_STEPS).max(1_000_000).min(size_us)
 }
 
@@ -324,7 +325,10 @@ impl ScalarUDFImpl for WithinLast {
         let within: BooleanArray = times
             .as_primitive::<TimestampMicrosecondType>()
             .iter()
-            .map(|it| it.map(|it| now_us.saturating_sub(*size_us) < it - it.rem_euclid(step_us)))
+            .map(|it| {
+                let step = it.map(|it| it - it.rem_euclid(step_us));
+                step.map(|it| now_us.saturating_sub(*size_us) < it && it <= now_us)
+            })
             .collect();
         Ok(ColumnarValue::Array(Arc::new(within)))
     }
