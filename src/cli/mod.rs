@@ -5,6 +5,7 @@ mod command;
 mod demo;
 mod exit;
 mod generate;
+mod health;
 mod log;
 mod origin;
 mod print;

@@ -1,31 +1,33 @@
 //! `run` and `demo`: a pipeline, its API and its page, until told to stop.
 
+use super::health::{self, Arrivals, EngineFacts, LakeFacts, SourceFacts};
 use crate::cluster;
 use crate::coordinator::{self, Committed, Ending, Pipeline};
 use crate::http::{
-    self, App, CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource,
-    serve,
+    self, App, CommitInfo, Component, Health, IntakeStatus, PartitionStatus, SourceStatus, Status,
+    StatusSource, serve,
 };
+use crate::lake::Store;
 use crate::model::{Epoch, Partition, wall_ms};
-use crate::plan::Dataflow;
-use crate::source::{self, SharedStatus};
+use crate::plan::{Dataflow, SourceSpec};
+use crate::source::SharedStatus;
 use crate::sql::query::{Lake, Limits, Queries};
 use crate::supervise;
 use crate::view::Hub;
 use anyhow::Result;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// A stop takes no longer, whatever the lake does; supervisors wait for ten seconds, as a rule.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
-/// Files that the health of a source names.
-const FILES_TOLD_MAX: usize = 3;
-/// Clocks of a cluster that are further apart than this are worth a word.
-const SKEW_MS_MAX: i64 = 500;
+/// How often the lake is looked at: one table after another, each as a query would open it.
+const LOOK_AT_LAKE_EVERY: Duration = Duration::from_secs(5);
+const LOOK_TWICE_AFTER: Duration = Duration::from_millis(500);
 
 /// A part of the process beside the pipeline, and how it is doing.
 pub type Companion = Arc<dyn Fn() -> Component + Send + Sync>;
@@ -53,17 +55,20 @@ pub async fn run(
     let pipeline = coordinator::start(dataflow, &options).await?;
     let tables = pipeline.dataflow.tables.iter().map(|it| it.name.clone());
     let views = pipeline.dataflow.views.iter().map(|it| it.name.clone());
+    let names: Vec<String> = tables.chain(views).collect();
     let queries = Queries::new(
         Arc::clone(&pipeline.hub),
         Arc::clone(&pipeline.dataflow),
-        Lake::new(pipeline.store.clone(), tables.chain(views).collect()),
+        Lake::new(pipeline.store.clone(), names.clone()),
         limits,
     )?;
+    let (unreadable_to, unreadable) = watch::channel(None);
+    let from_files = options.input.is_some();
     let status = Arc::new(PipelineStatus::of(
-        &pipeline,
-        options.input.is_some(),
-        companions,
+        &pipeline, from_files, unreadable, companions,
     ));
+    let looking = look_at_lake(pipeline.store.clone(), names, unreadable_to);
+    let looking = supervise::task("look-at-lake", looking);
     let app = App::new(
         Arc::clone(&pipeline.hub),
         queries,
@@ -90,7 +95,9 @@ pub async fn run(
         "serving http://{address}/"
     );
     let mut signals = Signals::listen()?;
-    if let Some(ending) = until_told_or_ended(&pipeline, &mut signals).await {
+    let ending = until_told_or_ended(&pipeline, &mut signals).await;
+    looking.abort();
+    if let Some(ending) = ending {
         let process = pipeline.process;
         if pipeline.processes == 1 {
             pipeline.stop().await?;
@@ -154,7 +161,35 @@ async fn until_told_or_ended(pipeline: &Pipeline, signals: &mut Signals) -> Opti
     }
 }
 
-/// Health, from what readers and the committer tell.
+/// Tells whether the tables of the lake can be read: all at the start, then one after another, and one that cannot until it can.
+async fn look_at_lake(store: Store, names: Vec<String>, tell: watch::Sender<Option<String>>) {
+    let mut at = 0;
+    while let Some(name) = names.get(at % names.len().max(1)) {
+        let mut found = store.open_delta(name).await.err();
+        if found.is_some() {
+            // Old log entries are deleted while a table is opened now and then; a second look tells that from damage.
+            tokio::time::sleep(LOOK_TWICE_AFTER).await;
+            found = store.open_delta(name).await.err();
+        }
+        let readable = found.is_none();
+        let found = found.map(|it| it.to_string());
+        tell.send_if_modified(|it| {
+            let changed = *it != found;
+            if let (true, Some(problem)) = (changed, &found) {
+                tracing::error!(table = %name, "a table of the lake cannot be read: {problem}");
+            }
+            *it = found;
+            changed
+        });
+        let first_round = readable && at < names.len();
+        at += usize::from(readable);
+        if !first_round {
+            tokio::time::sleep(LOOK_AT_LAKE_EVERY).await;
+        }
+    }
+}
+
+/// Collects the facts that health is made of.
 struct PipelineStatus {
     hub: Arc<Hub>,
     sources: Vec<(String, SharedStatus)>,
@@ -167,12 +202,36 @@ struct PipelineStatus {
     grown: Vec<String>,
     /// Sources are files, whose offsets are bytes.
     from_files: bool,
+    /// The topic of each source.
+    topics: Vec<Option<String>>,
+    unsettled: Arc<AtomicUsize>,
+    unreadable: watch::Receiver<Option<String>>,
+    started: Instant,
+    arrivals: Mutex<Vec<Arrivals>>,
     companions: Vec<Companion>,
 }
 
 impl PipelineStatus {
-    fn of(pipeline: &Pipeline, from_files: bool, companions: Vec<Companion>) -> Self {
+    fn of(
+        pipeline: &Pipeline,
+        from_files: bool,
+        unreadable: watch::Receiver<Option<String>>,
+        companions: Vec<Companion>,
+    ) -> Self {
+        let topic = |it: &SourceSpec| it.option("topic").map(str::to_owned);
+        let topics = pipeline.dataflow.sources.iter();
         PipelineStatus {
+            topics: topics.map(|it| topic(it).filter(|_| !from_files)).collect(),
+            unsettled: Arc::clone(&pipeline.unsettled),
+            unreadable,
+            started: Instant::now(),
+            arrivals: Mutex::new(
+                pipeline
+                    .sources
+                    .iter()
+                    .map(|_| Arrivals::default())
+                    .collect(),
+            ),
             hub: Arc::clone(&pipeline.hub),
             sources: pipeline.sources.clone(),
             committed: pipeline.committed.clone(),
@@ -187,97 +246,34 @@ impl PipelineStatus {
     }
 }
 
-/// How the processes are doing together: clocks far apart delay the newest epoch.
-fn cluster_health(process: usize, processes: usize, peers: &cluster::Sender) -> (Health, String) {
-    let skew_ms = peers
-        .skews_ms()
-        .into_iter()
-        .map(i64::abs)
-        .max()
-        .unwrap_or(0);
-    let restarts = std::env::var("TIDELAKE_RESTARTS").unwrap_or_default();
-    let restarts = match restarts.as_str() {
-        "" | "0" => String::new(),
-        many => format!(", restarted {many} times"),
-    };
-    let detail = format!("process {process} of {processes}, clocks within {skew_ms} ms{restarts}");
-    if skew_ms < SKEW_MS_MAX {
-        return (Health::Ok, detail);
-    }
-    (
-        Health::Degraded,
-        format!("{detail}: newest rows are late by that; set the clocks of the hosts"),
-    )
-}
-
-/// Input files that are not read as they should be: how many, and the first of them.
-fn told_files(notes: &[&source::FileNote]) -> String {
-    if notes.is_empty() {
-        return String::new();
-    }
-    let first = notes.iter().take(FILES_TOLD_MAX);
-    let first: Vec<String> = first
-        .map(|it| format!("{}: {}", it.name, it.text))
-        .collect();
-    let more = match notes.len().saturating_sub(FILES_TOLD_MAX) {
-        0 => String::new(),
-        more => format!("; and {more} more, see /api/v1/status"),
-    };
-    let count = match notes.len() {
-        1 => "1 file is".to_owned(),
-        many => format!("{many} files are"),
-    };
-    format!(
-        "; {count} not read as it should be: {}{more}",
-        first.join("; ")
-    )
-}
-
-/// How a source is doing, in a word and in a sentence: the worst first.
-fn source_health(status: &source::Status, unit: &str) -> (Health, String) {
-    let stopped = status.partitions.values().find_map(|it| {
-        let problem = it.problem.as_ref()?;
-        Some(format!("partition {} is stopped: {problem}", it.name))
-    });
-    if let (true, Some(text)) = (status.connected, stopped) {
-        return (Health::Down, text);
-    }
-    let lost = match status.lost_records {
-        0 => String::new(),
-        lost => format!("; {lost} {unit} were gone before they could be read"),
-    };
-    let files = told_files(&status.file_notes());
-    let mut behind = format!(
-        "{} partitions, {} {unit} behind",
-        status.partitions.len(),
-        status.lag()
-    );
-    let ends = status.partitions.values().map(|it| it.end_offset);
-    let unknown = ends.filter(Option::is_none).count();
-    if 0 < unknown {
-        behind.push_str(&format!("; the end of {unknown} is not known yet"));
-    }
-    match (status.connected, status.problem()) {
-        (false, None) => (Health::Starting, "not reached yet".to_owned()),
-        (false, Some(problem)) => (Health::Down, problem.clone()),
-        (true, Some(problem)) => (Health::Degraded, format!("{problem}{lost}{files}")),
-        (true, None) if !lost.is_empty() || !files.is_empty() => {
-            (Health::Degraded, format!("{behind}{lost}{files}"))
-        }
-        (true, None) => (Health::Ok, behind),
-    }
-}
-
 impl StatusSource for PipelineStatus {
     fn status(&self) -> Status {
         let mut components: Vec<Component> = self.companions.iter().map(|it| it()).collect();
         let mut sources = Vec::new();
+        let mut not_ready = Vec::new();
         let totals = self.hub.totals();
+        let intakes = self.hub.intakes();
+        let epoch = self.hub.epoch();
         let committed = self.committed.borrow().clone();
-        for ((name, shared), totals) in self.sources.iter().zip(totals) {
-            let status = shared.get();
-            let unit = if self.from_files { "bytes" } else { "records" };
-            let (health, detail) = source_health(&status, unit);
+        let second = self.started.elapsed().as_secs();
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        for (at, (name, shared)) in self.sources.iter().enumerate() {
+            let (status, pace) = (shared.get(), shared.pace());
+            let (totals, intake) = (totals[at], &intakes[at]);
+            let ends = status
+                .partitions
+                .iter()
+                .filter_map(|(number, it)| Some((*number, it.end_offset?)));
+            arrivals[at].note(second, ends);
+            let (health, detail) = health::of_source(&SourceFacts {
+                status: &status,
+                pace,
+                intake,
+                from_files: self.from_files,
+                epoch,
+                steady: arrivals[at].are_steady(),
+            });
+            not_ready.extend(health::never_reached(name, &status));
             components.push(Component {
                 name: format!("source {name}"),
                 status: health,
@@ -301,33 +297,30 @@ impl StatusSource for PipelineStatus {
             sources.push(SourceStatus {
                 name: name.clone(),
                 connected: status.connected,
-                unit: unit.to_owned(),
+                unit: if self.from_files { "bytes" } else { "records" }.to_owned(),
                 partitions: partitions.collect(),
-                pace: shared.pace(),
                 files: status.file_notes().into_iter().cloned().collect(),
+                topic: self.topics[at].clone(),
+                pace,
                 gaps: status.gaps,
                 records: totals.records,
                 undecoded: totals.undecoded,
                 bytes: totals.bytes,
+                intake: IntakeStatus::from(intake),
             });
         }
-        let epoch = self.hub.epoch();
-        let behind_ms = wall_ms().saturating_sub(epoch.0);
-        let engine = match (epoch.0, behind_ms) {
-            (0, _) => (Health::Starting, "no epoch complete yet".to_owned()),
-            (1.., 0..5000) => (
-                Health::Ok,
-                format!("{} workers, newest epoch {behind_ms} ms old", self.workers),
-            ),
-            (1.., 5000..) => (
-                Health::Degraded,
-                format!("newest epoch is {} s old", behind_ms / 1000),
-            ),
-        };
+        drop(arrivals);
+        let wall_ms = wall_ms();
+        let (status, detail) = health::of_engine(&EngineFacts {
+            workers: self.workers,
+            epoch,
+            wall_ms,
+            still_ms: self.hub.still_ms(),
+        });
         components.push(Component {
             name: "engine".to_owned(),
-            status: engine.0,
-            detail: engine.1,
+            status,
+            detail,
         });
         for (relation, (count, reason)) in self.hub.left_out() {
             components.push(Component {
@@ -337,7 +330,14 @@ impl StatusSource for PipelineStatus {
             });
         }
         if let Some(peers) = &self.peers {
-            let (status, detail) = cluster_health(self.process, self.processes, peers);
+            let skews_ms = peers.skews_ms().into_iter().map(i64::abs);
+            let restarts = std::env::var("TIDELAKE_RESTARTS").unwrap_or_default();
+            let (status, detail) = health::of_cluster(
+                self.process,
+                self.processes,
+                skews_ms.max().unwrap_or(0),
+                &restarts,
+            );
             components.push(Component {
                 name: "cluster".to_owned(),
                 status,
@@ -351,18 +351,23 @@ impl StatusSource for PipelineStatus {
                 detail: format!("changed at this start: {}", self.grown.join("; ")),
             });
         }
-        let age_ms = wall_ms().saturating_sub(committed.written_ms);
-        let lake = match &committed.problem {
-            Some(problem) => (Health::Down, problem.clone()),
-            None => (
-                Health::Ok,
-                format!("commit {} {} s ago", committed.number, age_ms / 1000),
-            ),
-        };
+        let age_ms = wall_ms.saturating_sub(committed.written_ms);
+        let waiting = self.unsettled.load(Ordering::Acquire);
+        let unreadable = self.unreadable.borrow().clone();
+        let (status, detail) = health::of_lake(&LakeFacts {
+            number: committed.number,
+            age_ms,
+            waiting,
+            unwritable: committed.problem.as_deref(),
+            unreadable: unreadable.as_deref(),
+        });
+        if status == Health::Down {
+            not_ready.push(format!("the lake is down: {detail}"));
+        }
         components.push(Component {
             name: "lake".to_owned(),
-            status: lake.0,
-            detail: lake.1,
+            status,
+            detail,
         });
         let worst = components
             .iter()
@@ -377,6 +382,7 @@ impl StatusSource for PipelineStatus {
         Status {
             overall,
             components,
+            not_ready,
             commit: Some(CommitInfo {
                 number: committed.number,
                 epoch: committed.epoch,
@@ -390,8 +396,8 @@ impl StatusSource for PipelineStatus {
             }),
             sources,
             workers: self.workers,
-            epochs_open: behind_ms / 100,
-            commits_open: 0,
+            epochs_open: wall_ms.saturating_sub(epoch.0) / coordinator::TICK_MS,
+            commits_open: waiting as u64,
         }
     }
 }

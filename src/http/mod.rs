@@ -40,7 +40,8 @@ pub use guard::{Access, HostPattern};
 pub use openapi::document as openapi_document;
 pub use sql::{AnswerEnding, AnswerFormat, AnswerWriter};
 pub use status::{
-    CommitInfo, Component, Health, PartitionStatus, SourceStatus, Status, StatusSource,
+    CommitInfo, Component, Health, IntakeStatus, PartitionStatus, SourceStatus, Status,
+    StatusSource,
 };
 
 use crate::plan::Dataflow;

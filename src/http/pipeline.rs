@@ -6,7 +6,7 @@
 //! The lag of a partition in time is the age of the newest note at which its end was where reading is now.
 
 use super::App;
-use super::status::{CommitInfo, Component, Health, Status, epoch_age_seconds};
+use super::status::{CommitInfo, Component, Health, IntakeStatus, Status, epoch_age_seconds};
 use crate::model::iso_of_micros;
 use crate::plan::{DEAD_LETTER_RELATION, Dataflow, LATE_RELATION};
 use axum::extract::State;
@@ -70,6 +70,8 @@ pub struct SourceReport {
     pub bytes_per_second: Option<f64>,
     /// Null while there is none, or if the source declares none.
     pub watermark: Option<Watermark>,
+    /// What its records tell of event time and silence.
+    pub intake: IntakeStatus,
     pub partitions: Vec<PartitionReport>,
 }
 
@@ -284,6 +286,7 @@ fn source_report(source: &super::SourceStatus, samples: &VecDeque<Sample>) -> So
         records_per_second: rate(|it| it.0),
         bytes_per_second: rate(|it| it.1),
         watermark: None,
+        intake: source.intake.clone(),
         partitions: partitions.collect(),
     }
 }

@@ -3,6 +3,7 @@
 use super::App;
 use crate::model::{Epoch, secret, wall_ms};
 use crate::source::{FileNote, Gap, Pace};
+use crate::view::Intake;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json as JsonBody, Response};
@@ -21,6 +22,8 @@ pub trait StatusSource: Send + Sync {
 pub struct Status {
     pub overall: Health,
     pub components: Vec<Component>,
+    /// Why it cannot do its work, if it cannot: `/readyz` is 503 then.
+    pub not_ready: Vec<String>,
     /// The last commit of this process; none before the first.
     pub commit: Option<CommitInfo>,
     pub sources: Vec<SourceStatus>,
@@ -80,6 +83,8 @@ pub struct SourceStatus {
     /// What its offsets count: `records` or `bytes`.
     pub unit: String,
     pub partitions: Vec<PartitionStatus>,
+    /// The topic it reads; nothing if it reads files.
+    pub topic: Option<String>,
     /// How fast it is read and when it will have caught up; in records of a topic, in bytes of files.
     pub pace: Pace,
     /// Offsets that were gone before they could be read, newest last; they are dead letters too.
@@ -90,6 +95,62 @@ pub struct SourceStatus {
     pub records: u64,
     pub undecoded: u64,
     pub bytes: u64,
+    /// What its records tell of event time and silence.
+    pub intake: IntakeStatus,
+}
+
+/// What came in lately of a source, as this process read it.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct IntakeStatus {
+    /// Of the last minute: records, those that were not decoded, and those behind the watermark.
+    pub records_last_minute: u64,
+    pub undecoded_last_minute: u64,
+    pub late_last_minute: u64,
+    /// Late ones among the records of the last minute, 0 to 1; null without records.
+    pub late_share: Option<f64>,
+    pub undecoded_share: Option<f64>,
+    /// Records behind the watermark since the start of this process. They are archived, and missing in windows that were closed.
+    pub late: u64,
+    /// Since the newest record; null before the first.
+    pub quiet_seconds: Option<f64>,
+    /// Partitions with records too far ahead to move event time.
+    pub ahead: Vec<AheadStatus>,
+}
+
+/// Records of a partition that wait in their windows, since their event time is too far ahead.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct AheadStatus {
+    pub partition: i32,
+    /// How far the furthest of the newest ones is ahead of the partition's event time.
+    pub ahead_seconds: f64,
+    /// Since the first record of the partition.
+    pub records: u64,
+    /// The epoch of the newest ones.
+    #[schemars(with = "u64")]
+    pub epoch: Epoch,
+}
+
+impl From<&Intake> for IntakeStatus {
+    fn from(intake: &Intake) -> Self {
+        let counts = intake.lately;
+        let share = |part: u64, all: u64| (0 < all).then(|| part as f64 / all as f64);
+        let ahead = intake.ahead.iter().map(|it| AheadStatus {
+            partition: it.partition,
+            ahead_seconds: it.by_us as f64 / 1e6,
+            records: it.records,
+            epoch: Epoch(it.epoch),
+        });
+        IntakeStatus {
+            records_last_minute: counts.records,
+            undecoded_last_minute: counts.undecoded,
+            late_last_minute: counts.late,
+            late_share: share(counts.late, counts.records),
+            undecoded_share: share(counts.undecoded, counts.records + counts.undecoded),
+            late: intake.late,
+            quiet_seconds: intake.quiet_seconds,
+            ahead: ahead.collect(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -169,13 +230,19 @@ pub async fn alive() -> &'static str {
 /// Whether it can do its work, and what stands in the way.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let status = app.status.status();
-    let code = match status.overall {
-        Health::Ok | Health::Degraded => StatusCode::OK,
-        Health::Starting | Health::Down => StatusCode::SERVICE_UNAVAILABLE,
+    let code = match (status.overall, status.not_ready.is_empty()) {
+        (Health::Ok | Health::Degraded, true) => StatusCode::OK,
+        (Health::Ok | Health::Degraded, false) | (Health::Starting | Health::Down, _) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     (
         code,
-        JsonBody(json!({"status": status.overall, "components": status.components})),
+        JsonBody(json!({
+            "status": status.overall,
+            "not_ready": status.not_ready,
+            "components": status.components,
+        })),
     )
         .into_response()
 }

@@ -10,6 +10,7 @@ mod generate;
 mod groups;
 mod grown_lakes;
 mod growth;
+mod health;
 mod hostile;
 mod identity;
 mod lakes;

@@ -30,7 +30,7 @@ export interface paths {
             'application/json': components['schemas']['Views'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -62,7 +62,7 @@ export interface paths {
         query?: {
           /** @description an earlier epoch */
           as_of?: string;
-          /** @description most rows */
+          /** @description most rows, 0 to 100000 */
           limit?: string;
         };
         header?: never;
@@ -82,7 +82,7 @@ export interface paths {
             'application/json': components['schemas']['ViewRows'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -136,7 +136,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -190,7 +190,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -218,7 +218,7 @@ export interface paths {
     };
     get?: never;
     put?: never;
-    /** Answers a query; Accept chooses JSON, JSON lines, CSV, Arrow or Parquet; X-Query-Id names it */
+    /** Answers a query; Accept chooses JSON with a limit of rows, or all rows as JSON lines, CSV, Arrow or Parquet; X-Query-Id names it */
     post: {
       parameters: {
         query?: never;
@@ -241,7 +241,7 @@ export interface paths {
             'application/json': components['schemas']['SqlAnswer'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -287,7 +287,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -329,7 +329,7 @@ export interface paths {
             'application/json': components['schemas']['Tables'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -374,7 +374,7 @@ export interface paths {
             'application/json': components['schemas']['SavedQueries'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -424,7 +424,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -455,7 +455,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -482,11 +482,11 @@ export interface paths {
     get: {
       parameters: {
         query?: {
-          /** @description start */
+          /** @description start, ISO 8601 or milliseconds since 1970 */
           from?: string;
-          /** @description end */
+          /** @description end, not included; now if left out */
           to?: string;
-          /** @description seconds */
+          /** @description seconds, 1 to 86400 */
           step?: string;
         };
         header?: never;
@@ -504,7 +504,7 @@ export interface paths {
             'application/json': components['schemas']['History'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -540,7 +540,7 @@ export interface paths {
           to?: string;
           /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
           where?: string;
-          /** @description most rows */
+          /** @description most rows, 1 to 5000 */
           limit?: string;
           /** @description next_cursor of the page before */
           cursor?: string;
@@ -560,7 +560,7 @@ export interface paths {
             'application/json': components['schemas']['LogPage'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -596,7 +596,7 @@ export interface paths {
           to?: string;
           /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
           where?: string;
-          /** @description steps of time */
+          /** @description steps of time, 1 to 1000 */
           buckets?: string;
         };
         header?: never;
@@ -614,7 +614,7 @@ export interface paths {
             'application/json': components['schemas']['LogSummary'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -659,7 +659,7 @@ export interface paths {
             'application/json': components['schemas']['Extent'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -707,7 +707,7 @@ export interface paths {
             'application/json': components['schemas']['Record'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -754,7 +754,7 @@ export interface paths {
             'application/json': components['schemas']['Values'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -801,7 +801,7 @@ export interface paths {
             'application/json': components['schemas']['Receipt'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -846,7 +846,7 @@ export interface paths {
             'application/json': components['schemas']['Pipeline'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -893,7 +893,7 @@ export interface paths {
             'application/json': components['schemas']['LakeTable'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -938,7 +938,7 @@ export interface paths {
             'application/json': string;
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -983,7 +983,7 @@ export interface paths {
             'application/json': components['schemas']['Version'];
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1028,7 +1028,7 @@ export interface paths {
             'application/json': string;
           };
         };
-        /** @description what went wrong */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1138,10 +1138,6 @@ export interface components {
       /** @description Queries to begin with. */
       samples: components['schemas']['SampleBody'][];
     };
-    SampleBody: {
-      name: string;
-      query: string;
-    };
     TableBody: {
       name: string;
       kind: string;
@@ -1149,14 +1145,24 @@ export interface components {
       /** Format: uint64 */
       rows?: number | null;
     };
+    SampleBody: {
+      name: string;
+      query: string;
+    };
     SavedQueries: {
       queries: components['schemas']['SavedQuery'][];
+      /** @description Files that are no saved queries, and why. */
+      skipped: components['schemas']['SkippedFile'][];
       /** @description Where the files are. */
       folder: string;
     };
     SavedQuery: {
       name: string;
       query: string;
+    };
+    SkippedFile: {
+      file: string;
+      reason: string;
     };
     QueryToSave: {
       query: string;
@@ -1415,6 +1421,8 @@ export interface components {
       bytes_per_second?: number | null;
       /** @description Null while there is none, or if the source declares none. */
       watermark?: components['schemas']['Watermark'] | null;
+      /** @description What its records tell of event time and silence. */
+      intake: components['schemas']['IntakeStatus'];
       partitions: components['schemas']['PartitionReport'][];
     };
     /** @description Event time up to which windows are complete. It says nothing of how far reading is behind. */
@@ -1425,6 +1433,57 @@ export interface components {
        * @description How far it stays behind the newest record, to wait for late ones.
        */
       allowance_seconds: number;
+    };
+    /** @description What came in lately of a source, as this process read it. */
+    IntakeStatus: {
+      /**
+       * Format: uint64
+       * @description Of the last minute: records, those that were not decoded, and those behind the watermark.
+       */
+      records_last_minute: number;
+      /** Format: uint64 */
+      undecoded_last_minute: number;
+      /** Format: uint64 */
+      late_last_minute: number;
+      /**
+       * Format: double
+       * @description Late ones among the records of the last minute, 0 to 1; null without records.
+       */
+      late_share?: number | null;
+      /** Format: double */
+      undecoded_share?: number | null;
+      /**
+       * Format: uint64
+       * @description Records behind the watermark since the start of this process. They are archived, and missing in windows that were closed.
+       */
+      late: number;
+      /**
+       * Format: double
+       * @description Since the newest record; null before the first.
+       */
+      quiet_seconds?: number | null;
+      /** @description Partitions with records too far ahead to move event time. */
+      ahead: components['schemas']['AheadStatus'][];
+    };
+    /** @description Records of a partition that wait in their windows, since their event time is too far ahead. */
+    AheadStatus: {
+      /** Format: int32 */
+      partition: number;
+      /**
+       * Format: double
+       * @description How far the furthest of the newest ones is ahead of the partition's event time.
+       */
+      ahead_seconds: number;
+      /**
+       * Format: uint64
+       * @description Since the first record of the partition.
+       */
+      records: number;
+      /**
+       * Format: uint64
+       * @description The epoch of the newest ones.
+       */
+      epoch: number;
     };
     PartitionReport: {
       /** Format: int32 */

@@ -22,6 +22,7 @@ const source = (
   undecoded: 0,
   bytes: 0,
   watermark: { at: watermark, allowance_seconds: 5 },
+  intake: { records_last_minute: 0, undecoded_last_minute: 0, late_last_minute: 0, late: 0, ahead: [] },
   partitions,
 });
 const behind = (...sources: Schemas['SourceReport'][]) => catchingUp({ sources }, NOW);

@@ -44,6 +44,7 @@ const sourceOf = (
   bytes: 0,
   records_per_second,
   watermark: { at: new Date(NOW - 10_000).toISOString(), allowance_seconds: 5 },
+  intake: { records_last_minute: 0, undecoded_last_minute: 0, late_last_minute: 0, late: 0, ahead: [] },
   partitions: [{ partition: 0, offset: 9, lag: 0, lag_seconds_is_least: false, trend: 'steady' }],
   ...more,
 });

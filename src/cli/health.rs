@@ -1,0 +1,366 @@
+//! How the process is doing: from facts to a state and a sentence, and nothing else. Every threshold is here.
+//!
+//! The functions are pure. `serve` collects the facts from readers, views, the committer and the lake, and asks them.
+
+use crate::http::Health;
+use crate::model::Epoch;
+use crate::source::{self, Pace};
+use crate::view::Intake;
+use std::collections::{BTreeMap, VecDeque};
+
+/// A source that will have caught up sooner than this is not behind.
+const CATCH_UP_SECONDS: f64 = 10.0;
+/// Records read in less than this are no backlog, whatever the trend.
+const BEHIND_SECONDS: f64 = 5.0;
+/// Shares of the last minute's records above which undecodable or late ones are worth a word, if there are enough records to tell.
+const UNDECODED_SHARE: f64 = 0.05;
+const LATE_SHARE: f64 = 0.05;
+const SHARE_RECORDS_MIN: u64 = 20;
+/// Files that are named of those that are not read as they should be.
+const FILES_TOLD_MAX: usize = 3;
+/// How long after they came records far ahead are still told of.
+const AHEAD_TOLD_MS: u64 = 60_000;
+/// A source that got records steadily is silent when it has had none for this long, and missed so many at its former speed.
+const QUIET_SECONDS: f64 = 30.0;
+const QUIET_RECORDS: f64 = 20.0;
+/// Steady: in so many different seconds of the last minute something arrived.
+const STEADY_SECONDS: usize = 10;
+/// The newest epoch is expected to be younger than this, and not further ahead of the wall clock.
+const EPOCH_MS: u64 = 5_000;
+/// So many commits waiting at once is one too many.
+const COMMITS_WAITING: usize = 2;
+/// Clocks of a cluster further apart than this are worth a word.
+const SKEW_MS: i64 = 500;
+
+/// What is known of one source.
+pub struct SourceFacts<'a> {
+    pub status: &'a source::Status,
+    pub pace: Pace,
+    pub intake: &'a Intake,
+    /// Offsets are bytes of files, not records.
+    pub from_files: bool,
+    pub epoch: Epoch,
+    /// Records arrived steadily until the newest.
+    pub steady: bool,
+}
+
+/// How a source is doing: what is worst decides, all that is wrong is told.
+pub fn of_source(facts: &SourceFacts<'_>) -> (Health, String) {
+    let status = facts.status;
+    let stopped = status.partitions.values().find_map(|it| {
+        let problem = it.problem.as_ref()?;
+        Some(format!("partition {} is stopped: {problem}", it.name))
+    });
+    match (status.connected, status.problem(), stopped) {
+        (true, _, Some(text)) => return (Health::Down, text),
+        (false, None, _) => return (Health::Starting, "not reached yet".to_owned()),
+        (false, Some(problem), _) => return (Health::Down, problem.clone()),
+        (true, ..) => {}
+    }
+    let wrong = [
+        status.problem().cloned(),
+        undecoded(facts.intake),
+        late(facts.intake),
+        ahead(facts.intake, facts.epoch),
+        behind(facts.pace, facts.from_files),
+        silent(facts),
+        lost(status.lost_records, facts.from_files),
+        files(&status.file_notes()),
+    ];
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    let mut texts = wrong.clone();
+    texts.push(reading(status, facts.from_files));
+    let health = match wrong.is_empty() {
+        true => Health::Ok,
+        false => Health::Degraded,
+    };
+    (health, texts.join("; "))
+}
+
+/// Why a source keeps the process from being ready: it was never reached.
+pub fn never_reached(name: &str, status: &source::Status) -> Option<String> {
+    let why = status.problem().map_or("", String::as_str);
+    (!status.reached).then(|| match why {
+        "" => format!("source {name} was not reached yet"),
+        why => format!("source {name} was never reached: {why}"),
+    })
+}
+
+fn reading(status: &source::Status, from_files: bool) -> String {
+    let unit = if from_files { "bytes" } else { "records" };
+    let mut text = format!(
+        "{} partitions, {} {unit} behind",
+        status.partitions.len(),
+        status.lag()
+    );
+    let ends = status.partitions.values().map(|it| it.end_offset);
+    let unknown = ends.filter(Option::is_none).count();
+    if 0 < unknown {
+        text.push_str(&format!("; the end of {unknown} is not known yet"));
+    }
+    text
+}
+
+fn undecoded(intake: &Intake) -> Option<String> {
+    let counts = intake.lately;
+    let all = counts.records + counts.undecoded;
+    let share = share_of(counts.undecoded, all)?;
+    (UNDECODED_SHARE <= share).then(|| {
+        format!(
+            "{} of records are not decoded ({} of {all} in the last minute); table dead_letters says why",
+            percent(share),
+            counts.undecoded
+        )
+    })
+}
+
+fn late(intake: &Intake) -> Option<String> {
+    let counts = intake.lately;
+    let share = share_of(counts.late, counts.records)?;
+    (LATE_SHARE <= share).then(|| {
+        format!(
+            "{} of records are late ({} of {} in the last minute): they are archived, and missing in windows that are closed",
+            percent(share),
+            counts.late,
+            counts.records
+        )
+    })
+}
+
+fn ahead(intake: &Intake, epoch: Epoch) -> Option<String> {
+    let lately = |it: &&crate::model::PartitionAhead| epoch.0 < it.epoch + AHEAD_TOLD_MS;
+    let lately = intake.ahead.iter().filter(lately);
+    let furthest = lately.clone().max_by_key(|it| it.by_us)?;
+    let others = match lately.count() {
+        1 => String::new(),
+        many => format!(", and {} other partitions are ahead", many - 1),
+    };
+    Some(format!(
+        "partition {} is {} ahead{others}; its records wait in their windows ({} so far); check the clocks of its producers",
+        furthest.partition,
+        duration(furthest.by_us as f64 / 1e6),
+        furthest.records
+    ))
+}
+
+fn behind(pace: Pace, from_files: bool) -> Option<String> {
+    let lag = pace.lag as f64;
+    if pace.lag == 0 || 0.0 < pace.read_per_second && lag < BEHIND_SECONDS * pace.read_per_second {
+        return None;
+    }
+    let amount = match from_files {
+        true => bytes(lag),
+        false => format!("{} records", count(lag)),
+    };
+    match pace.seconds_to_catch_up {
+        Some(seconds) if seconds < CATCH_UP_SECONDS => None,
+        Some(seconds) => Some(format!(
+            "catching up: {amount} behind, about {} left",
+            duration(seconds)
+        )),
+        None if pace.read_per_second <= 0.0 => {
+            Some(format!("{amount} behind, and nothing is being read"))
+        }
+        None => Some(format!("{amount} behind, and not catching up")),
+    }
+}
+
+fn silent(facts: &SourceFacts<'_>) -> Option<String> {
+    let seconds = facts.intake.quiet_seconds?;
+    let before = facts.intake.per_second_before;
+    let is_silent = facts.steady && QUIET_SECONDS <= seconds && QUIET_RECORDS <= before * seconds;
+    is_silent.then(|| {
+        format!(
+            "no records for {}, {}/s before",
+            duration(seconds),
+            count(before)
+        )
+    })
+}
+
+fn lost(amount: u64, from_files: bool) -> Option<String> {
+    let unit = if from_files { "bytes" } else { "records" };
+    (0 < amount).then(|| format!("{amount} {unit} were gone before they could be read"))
+}
+
+/// Input files that are not read as they should be: how many, and the first of them.
+fn files(notes: &[&source::FileNote]) -> Option<String> {
+    let first = notes.iter().take(FILES_TOLD_MAX);
+    let first: Vec<String> = first
+        .map(|it| format!("{}: {}", it.name, it.text))
+        .collect();
+    let more = match notes.len().saturating_sub(FILES_TOLD_MAX) {
+        0 => String::new(),
+        more => format!("; and {more} more, see /api/v1/status"),
+    };
+    let count = match notes.len() {
+        0 => return None,
+        1 => "1 file is".to_owned(),
+        many => format!("{many} files are"),
+    };
+    let first = first.join("; ");
+    Some(format!("{count} not read as it should be: {first}{more}"))
+}
+
+fn share_of(part: u64, all: u64) -> Option<f64> {
+    (SHARE_RECORDS_MIN <= all).then(|| part as f64 / all as f64)
+}
+
+/// What is known of the engine.
+pub struct EngineFacts {
+    pub workers: usize,
+    pub epoch: Epoch,
+    pub wall_ms: u64,
+    /// How long the newest epoch has been the newest.
+    pub still_ms: u64,
+}
+
+/// How the engine is doing.
+pub fn of_engine(facts: &EngineFacts) -> (Health, String) {
+    let behind_ms = facts.wall_ms.saturating_sub(facts.epoch.0);
+    let ahead_ms = facts.epoch.0.saturating_sub(facts.wall_ms);
+    let seconds = |ms: u64| duration(ms as f64 / 1000.0);
+    if facts.epoch == Epoch(0) {
+        return (Health::Starting, "no epoch complete yet".to_owned());
+    }
+    if EPOCH_MS <= facts.still_ms {
+        let text = format!("no new epoch for {}", seconds(facts.still_ms));
+        return (Health::Degraded, text);
+    }
+    if EPOCH_MS <= ahead_ms {
+        let text = format!(
+            "epochs are {} ahead of the wall clock, and go on at its pace: they began above a commit that was made when the clock was ahead, or the clock was set back; check this machine's clock",
+            seconds(ahead_ms)
+        );
+        return (Health::Degraded, text);
+    }
+    if EPOCH_MS <= behind_ms {
+        let text = format!("the newest epoch is {} old", seconds(behind_ms));
+        return (Health::Degraded, text);
+    }
+    let text = format!("{} workers, newest epoch {behind_ms} ms old", facts.workers);
+    (Health::Ok, text)
+}
+
+/// What is known of the lake.
+pub struct LakeFacts<'a> {
+    pub number: u64,
+    pub age_ms: u64,
+    /// Commits handed over and not yet durable.
+    pub waiting: usize,
+    /// Why it cannot be written, if so.
+    pub unwritable: Option<&'a str>,
+    /// Why it cannot be read, if so.
+    pub unreadable: Option<&'a str>,
+}
+
+/// How the lake is doing.
+pub fn of_lake(facts: &LakeFacts<'_>) -> (Health, String) {
+    let commit = format!("commit {} {} s ago", facts.number, facts.age_ms / 1000);
+    match (facts.unwritable, facts.unreadable) {
+        (Some(problem), _) => (Health::Down, problem.to_owned()),
+        (None, Some(problem)) => (
+            Health::Down,
+            format!(
+                "the lake cannot be read: {problem}; restore what is missing, `tidelake verify` says whether it is whole"
+            ),
+        ),
+        (None, None) if COMMITS_WAITING <= facts.waiting => (
+            Health::Degraded,
+            format!(
+                "{} commits wait to be written, {commit}; sources are read on until more do",
+                facts.waiting
+            ),
+        ),
+        (None, None) => (Health::Ok, commit),
+    }
+}
+
+/// How the processes are doing together: clocks far apart delay the newest epoch.
+pub fn of_cluster(
+    process: usize,
+    processes: usize,
+    skew_ms: i64,
+    restarts: &str,
+) -> (Health, String) {
+    let restarts = match restarts {
+        "" | "0" => String::new(),
+        many => format!(", restarted {many} times"),
+    };
+    let detail = format!("process {process} of {processes}, clocks within {skew_ms} ms{restarts}");
+    if skew_ms < SKEW_MS {
+        return (Health::Ok, detail);
+    }
+    (
+        Health::Degraded,
+        format!("{detail}: newest rows are late by that; set the clocks of the hosts"),
+    )
+}
+
+/// In which seconds of the minute before the newest arrival something arrived: the end of a partition moved.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    ends: BTreeMap<i32, i64>,
+    seconds: VecDeque<u64>,
+}
+
+impl Arrivals {
+    /// Notes the ends of all partitions at some second of a clock that cannot be set. An end that was not known before says nothing.
+    pub fn note(&mut self, second: u64, ends: impl Iterator<Item = (i32, i64)>) {
+        let mut moved = false;
+        for (partition, end) in ends {
+            let before = self.ends.insert(partition, end);
+            moved |= before.is_some_and(|it| it < end);
+        }
+        if moved && self.seconds.back() != Some(&second) {
+            self.seconds.push_back(second);
+            while self.seconds.front().is_some_and(|it| it + 60 < second) {
+                self.seconds.pop_front();
+            }
+        }
+    }
+
+    /// Whether records came steadily until the newest, not as a backlog.
+    pub fn are_steady(&self) -> bool {
+        STEADY_SECONDS <= self.seconds.len()
+    }
+}
+
+/// A length of time as people say it.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        it if it < 90.0 => format!("{it:.0} s"),
+        it if it < 5_400.0 => format!("{:.0} min", it / 60.0),
+        it if it < 36.0 * 3600.0 => format!(
+            "{:.0} h {:.0} min",
+            (it / 3600.0).floor(),
+            (it % 3600.0 / 60.0).floor()
+        ),
+        it => format!("{:.1} days", it / 86_400.0),
+    }
+}
+
+fn bytes(amount: f64) -> String {
+    match amount {
+        it if it < 1e3 => format!("{it:.0} bytes"),
+        it if it < 1e6 => format!("{:.0} kB", it / 1e3),
+        it if it < 1e9 => format!("{:.0} MB", it / 1e6),
+        it => format!("{:.1} GB", it / 1e9),
+    }
+}
+
+fn count(amount: f64) -> String {
+    match amount {
+        it if it < 10.0 => format!("{it:.1}"),
+        it if it < 1e4 => format!("{it:.0}"),
+        it if it < 1e6 => format!("{:.0} thousand", it / 1e3),
+        it => format!("{:.1} million", it / 1e6),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests;
