@@ -574,11 +574,8 @@ pub(super) fn over(
                         clock.watermark(&settings.clocks[source], epoch.0 + 1),
                     );
                 }
-                Window::Last { size_us, .. } => {
-                    over.insert(
-                        aggregation.id.clone(),
-                        clock.now(epoch.0 + 1).saturating_sub(size_us),
-                    );
+                Window::Last { .. } => {
+                    over.insert(aggregation.id.clone(), clock.now(epoch.0 + 1));
                 }
             }
         });

@@ -212,7 +212,7 @@ fn aggregation_shape(text: &mut String, aggregation: &Aggregation, input: &Schem
         Window::Last {
             size_us, step_us, ..
         } => {
-            let _ = write!(text, " last {size_us} {step_us}");
+            let _ = write!(text, " leaves after {size_us} in steps of {step_us}");
         }
     }
     let _ = write!(text, " append_only {}:", aggregation.append_only);

@@ -210,6 +210,10 @@ pub struct Aggregation {
     pub aggregates: Vec<Aggregate>,
 }
 
+/// A record is let into a sliding range when its time is no further ahead of `now()` than this: what came in the same epoch as the
+/// newest record known, and clocks of producers that differ a little.
+pub const EARLY_US: i64 = 1_000_000;
+
 /// When a group's records leave again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
@@ -221,8 +225,8 @@ pub enum Window {
         add_us: i64,
         size_us: i64,
     },
-    /// A record counts while its time (input column `time`) is within `size_us` of the view's clock. It is kept in
-    /// steps of `step_us`, so it leaves up to one step late.
+    /// A record counts while its time (input column `time`) is within `size_us` of the view's clock, which counts in steps
+    /// of `step_us`: records leave at the first end of a step at which their time is up.
     Last {
         time: usize,
         size_us: i64,

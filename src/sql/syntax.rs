@@ -598,7 +598,7 @@ pub fn rewrite_last(query: &mut Query) {
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
             if let Expr::BinaryOp {
                 left,
-                op: BinaryOperator::Gt | BinaryOperator::GtEq,
+                op: op @ (BinaryOperator::Gt | BinaryOperator::GtEq),
                 right,
             } = expr
                 && let Expr::BinaryOp {
@@ -611,6 +611,8 @@ pub fn rewrite_last(query: &mut Query) {
                     "now()" | "current_timestamp" | "current_timestamp()"
                 )
                 && let Some(size) = interval_us(size)
+                // At least as new as a time is newer than the microsecond before it.
+                && let size = size + i64::from(*op == BinaryOperator::GtEq)
                 && let Ok(mut parser) = Parser::new(&PostgreSqlDialect {})
                     .try_with_sql(&format!("{WITHIN_LAST}({left}, {size})"))
                 && let Ok(rewritten) = parser.parse_expr()

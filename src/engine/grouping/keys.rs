@@ -28,8 +28,25 @@ impl Interner {
     }
 }
 
-/// A step of a sliding range that records are kept in: column of their time, its length in microseconds.
-pub(super) type Step = (usize, i64);
+/// How records leave a sliding range: together with all whose time is up in the same step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    /// Column of their time.
+    pub time: usize,
+    pub size_us: i64,
+    pub step_us: i64,
+}
+
+impl Leaving {
+    /// The first end of a step at which the time of a record is up.
+    pub fn at(self, time_us: i64) -> i64 {
+        let up = time_us.saturating_add(self.size_us);
+        match up.rem_euclid(self.step_us) {
+            0 => up,
+            rest => up.saturating_add(self.step_us - rest),
+        }
+    }
+}
 
 /// Where a key of a group comes from, in the key of a finer group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +65,7 @@ pub(super) struct Keys {
     types: Vec<DataType>,
     /// One per key; used for texts.
     interners: Vec<Interner>,
-    /// One per key, the step, and a mask of nulls.
+    /// One per key, when the group leaves, and a mask of nulls.
     words: usize,
     table: HashTable<u32>,
     /// `words` per group.
@@ -79,7 +96,7 @@ impl Keys {
     pub fn numbers(
         &mut self,
         columns: &[usize],
-        step: Option<Step>,
+        leaving: Option<Leaving>,
         batch: &RecordBatch,
     ) -> Vec<u32> {
         let (rows, words) = (batch.num_rows(), self.words);
@@ -87,12 +104,12 @@ impl Keys {
         for (at, column) in columns.iter().enumerate() {
             self.fill(&mut keys, at, batch.column(*column));
         }
-        if let Some((time, step_us)) = step {
+        if let Some(leaving) = leaving {
             let times = batch
-                .column(time)
+                .column(leaving.time)
                 .as_primitive::<TimestampMicrosecondType>();
             for (row, time) in times.values().iter().enumerate() {
-                keys[row * words + words - 2] = (time - time.rem_euclid(step_us)) as u64;
+                keys[row * words + words - 2] = leaving.at(*time) as u64;
             }
         }
         let mut numbers = Vec::with_capacity(rows);
@@ -248,8 +265,8 @@ impl Keys {
         self.key(group)[at] as i64
     }
 
-    /// The start of the step a group's records are in.
-    pub fn step(&self, group: usize) -> i64 {
+    /// When a group's records leave a sliding range.
+    pub fn leaves(&self, group: usize) -> i64 {
         self.word(group, self.words - 2)
     }
 

@@ -20,7 +20,7 @@ use crate::plan::{Aggregation, Bound, Pass, Window};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use gather::{Column, Gather, chosen, each_row};
-use keys::{KeyFrom, Keys, Step};
+use keys::{KeyFrom, Keys, Leaving};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -304,10 +304,18 @@ impl Grouping {
         self.gathered.iter().any(Option::is_none)
     }
 
-    fn step(&self) -> Option<Step> {
+    fn leaving(&self) -> Option<Leaving> {
         match self.aggregation.window {
-            Window::Last { time, step_us, .. } => Some((time, step_us)),
-            _ => None,
+            Window::Last {
+                time,
+                size_us,
+                step_us,
+            } => Some(Leaving {
+                time,
+                size_us,
+                step_us,
+            }),
+            Window::None | Window::Tumble { .. } => None,
         }
     }
 
@@ -315,7 +323,7 @@ impl Grouping {
     fn add(&self, open: &mut Open, batch: &RecordBatch, diffs: Option<&[i64]>) -> Vec<u32> {
         let numbers = open
             .keys
-            .numbers(&self.aggregation.keys, self.step(), batch);
+            .numbers(&self.aggregation.keys, self.leaving(), batch);
         let groups = open.keys.len();
         open.rows += numbers.len();
         open.records.resize(groups, 0);
@@ -439,7 +447,7 @@ impl Grouping {
             Window::None => i64::MAX,
             Window::Tumble { key, .. } if keys.is_null(group, key) => i64::MAX,
             Window::Tumble { key, add_us, .. } => keys.word(group, key) + add_us,
-            Window::Last { .. } => keys.step(group),
+            Window::Last { .. } => keys.leaves(group),
         }
     }
 }
@@ -451,7 +459,7 @@ fn coarsened(
     bounds: &[Option<Bound>],
 ) -> Option<Vec<KeyFrom>> {
     if finer.finer.is_some()
-        || coarser.step().is_some()
+        || coarser.leaving().is_some()
         || finer.aggregation.append_only != coarser.aggregation.append_only
     {
         return None;

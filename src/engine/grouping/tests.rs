@@ -324,3 +324,25 @@ fn int_values_are_known_by_their_bytes() {
     assert_eq!(identities[0], identities[2]);
     assert_ne!(identities[0], identities[1]);
 }
+
+/// A sliding range holds what is newer than `now() - size`, where `now()` counts in steps.
+#[test]
+fn records_leave_a_sliding_range_when_their_time_is_up() {
+    for size_us in [60 * SECOND, 45 * SECOND, 60 * SECOND + 1, 1_234_567, 7] {
+        let leaving = Leaving {
+            time: TIME,
+            size_us,
+            step_us: 100_000,
+        };
+        for at in 0..20_000 {
+            let time_us = -300_000 + at * 37;
+            let now_us = time_us + size_us - 150_000 + (at * 7_919) % 300_000;
+            let counted_us = now_us - now_us.rem_euclid(100_000);
+            assert_eq!(
+                leaving.at(time_us) <= now_us,
+                time_us <= counted_us - size_us,
+                "{time_us} at {now_us} in a range of {size_us}"
+            );
+        }
+    }
+}

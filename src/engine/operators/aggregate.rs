@@ -1,7 +1,7 @@
 //! Grouping: partial sums per worker and epoch, exchanged by key, admitted by the clock, arranged, and turned into rows.
 //!
-//! Admission is where event time is decided. It holds what it admitted per bucket (a window, or a step of a sliding
-//! range) and takes it all back when the bucket is over; for a window the rows that this would
+//! Admission is where event time is decided. It holds what it admitted per bucket (a window, or what leaves a sliding
+//! range at once) and takes it all back when the bucket is over; for a window the rows that this would
 //! retract are final, so the retraction ends at the view's edge and only frees the arrangement.
 
 use super::{ChangeStream, ClockStream, RunEpochs, Shared, SharedClock};
@@ -13,7 +13,7 @@ use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::grouping::{Grouper, Groups};
 use crate::engine::packed::Packed;
 use crate::model::{Row, array_of_values};
-use crate::plan::{Aggregation, Function, Pass, Window, late_schema, nullable};
+use crate::plan::{Aggregation, EARLY_US, Function, Pass, Window, late_schema, nullable};
 use arrow::array::{
     Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
@@ -261,9 +261,7 @@ fn admit<'s>(
                 let over = |epoch: u64| match window {
                     Window::None => NEVER,
                     Window::Tumble { .. } => clock.borrow().watermark(epoch),
-                    Window::Last { size_us, .. } => {
-                        clock.borrow().now(epoch).saturating_sub(size_us)
-                    }
+                    Window::Last { .. } => clock.borrow().now(epoch),
                 };
                 while let Some(entry) = open.first_entry() {
                     let time = *entry.key();
@@ -302,15 +300,15 @@ struct Admission {
     distinct: DistinctSets,
     /// The first epoch at which buckets have not been looked at.
     next_close: u64,
-    /// Of a sliding range: what lies in steps that begin later than now, by step and group. It waits until then.
+    /// What is too far ahead to be in a sliding range, by bucket and group. It waits until now has come near enough.
     ahead: BTreeMap<i64, HashMap<Row, Partial, FixedState>>,
     tick_ms: u64,
     out: Vec<(Admitted, u64, i64)>,
 }
 
 impl Admission {
-    /// Lets steps in and takes buckets back, each at the first epoch at which it begins or is over, up to and including `last`. So the rows
-    /// of an epoch do not depend on which epochs a worker happened to see.
+    /// Lets buckets in that were ahead and takes back those that are over, each at the first epoch at which it is so, up to and including
+    /// `last`. So the rows of an epoch do not depend on which epochs a worker happened to see.
     fn close_through(&mut self, last: u64, over: impl Fn(u64) -> i64) {
         if last < self.next_close {
             return;
@@ -337,28 +335,28 @@ impl Admission {
         self.next_close = last + tick_ms;
     }
 
-    /// What `over` has to reach for the next bucket to be over or the next step to begin.
+    /// What `over` has to reach for the next bucket to be over or to be let in.
     fn next_due(&self) -> Option<i64> {
         let over = self.buckets.first_key_value().map(|it| *it.0);
-        let begins = self.ahead.first_key_value();
-        let begins = begins.map(|it| it.0.saturating_sub(self.range_us()));
-        let due = over.into_iter().chain(begins).min();
+        let ahead = self.ahead.first_key_value();
+        let enters = ahead.map(|it| it.0.saturating_sub(self.reach_us()));
+        let due = over.into_iter().chain(enters).min();
         due.filter(|it| *it != i64::MAX)
     }
 
-    /// How far `over` is behind now.
-    fn range_us(&self) -> i64 {
+    /// Buckets may be ahead of `over` by so much.
+    fn reach_us(&self) -> i64 {
         match self.aggregation.window {
-            Window::Last { size_us, .. } => size_us,
-            Window::None | Window::Tumble { .. } => 0,
+            Window::Last { size_us, .. } => size_us.saturating_add(EARLY_US),
+            Window::None | Window::Tumble { .. } => i64::MAX,
         }
     }
 
-    /// Lets in what waited for steps that have begun.
+    /// Lets in what waited and is near enough.
     fn open(&mut self, time: u64, over: i64) {
-        let now = over.saturating_add(self.range_us());
+        let newest = over.saturating_add(self.reach_us());
         while let Some(entry) = self.ahead.first_entry()
-            && *entry.key() <= now
+            && *entry.key() <= newest
         {
             let bucket = entry.remove();
             for partial in bucket.into_values() {
@@ -416,12 +414,10 @@ impl Admission {
 
     fn take_in(&mut self, time: u64, partials: Vec<Partial>, over: i64) {
         let is_news = self.boot < time;
-        let now = match self.aggregation.window {
-            Window::Last { size_us, .. } => over.saturating_add(size_us),
-            Window::None | Window::Tumble { .. } => i64::MAX,
-        };
+        let slides = matches!(self.aggregation.window, Window::Last { .. });
+        let newest = over.saturating_add(self.reach_us());
         for partial in partials {
-            if partial.bucket <= now || partial.bucket == i64::MAX {
+            if !slides || partial.bucket <= newest || partial.bucket == i64::MAX {
                 self.let_in(time, partial, over, is_news);
             } else {
                 self.keep_ahead(time, partial, is_news);
@@ -429,11 +425,11 @@ impl Admission {
         }
     }
 
-    /// Keeps a partial of a step that has not begun, as one with what is there of its group.
+    /// Keeps a partial that is too far ahead, as one with what is there of its group.
     fn keep_ahead(&mut self, time: u64, mut partial: Partial, is_news: bool) {
         let append_only = self.aggregation.append_only;
-        let step = self.ahead.entry(partial.bucket).or_default();
-        match step.entry(partial.key.clone()) {
+        let bucket = self.ahead.entry(partial.bucket).or_default();
+        match bucket.entry(partial.key.clone()) {
             Entry::Vacant(entry) => {
                 entry.insert(partial.clone());
             }

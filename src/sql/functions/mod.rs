@@ -39,7 +39,7 @@ mod to_char;
 pub use percentile::PERCENTILE;
 
 use super::casts::NamedCast;
-use crate::plan::{TUMBLE_END, TUMBLE_START};
+use crate::plan::{EARLY_US, TUMBLE_END, TUMBLE_START};
 use arrow::array::{
     Array, AsArray, BooleanArray, Date32Array, Int32Array, StringBuilder, TimestampMicrosecondArray,
 };
@@ -263,13 +263,18 @@ impl ScalarUDFImpl for UtcDate {
     }
 }
 
-/// Ranges of `now() - INTERVAL` views are kept in this many steps.
-const LAST_STEPS: i64 = 30;
+/// `now()` of a sliding range counts in so many steps of its size, each as long as an epoch or longer.
+const LAST_STEPS: i64 = 600;
+const LAST_STEP_MIN_US: i64 = 100_000;
 
-/// How finely records enter and leave a sliding range of a size, in microseconds: a record does so when the beginning of its step does. The
-/// range holds the steps that begin after `now - size` and not after `now`, so up to one step of its oldest records is left out.
+/// How finely `now()` counts in a sliding range of a size, in microseconds.
 pub fn last_step_us(size_us: i64) -> i64 {
-    (size_us / LAST_STEPS).max(1_000_000).min(size_us)
+    (size_us / LAST_STEPS).max(LAST_STEP_MIN_US)
+}
+
+/// `now()` of a sliding range of a size, at some event time.
+pub fn last_now_us(now_us: i64, size_us: i64) -> i64 {
+    now_us.saturating_sub(now_us.rem_euclid(last_step_us(size_us)))
 }
 
 /// `within_last(time, size in µs)`: what `time > now() - INTERVAL …` becomes in a view. In a maintained view it never runs; the
@@ -322,12 +327,19 @@ impl ScalarUDFImpl for WithinLast {
         };
         let times = times.to_array(args.number_rows)?;
         let step_us = last_step_us(*size_us);
+        let oldest_us = last_now_us(now_us, *size_us).saturating_sub(*size_us);
+        let newest_us = now_us.saturating_add(*size_us).saturating_add(EARLY_US);
         let within: BooleanArray = times
             .as_primitive::<TimestampMicrosecondType>()
             .iter()
             .map(|it| {
-                let step = it.map(|it| it - it.rem_euclid(step_us));
-                step.map(|it| now_us.saturating_sub(*size_us) < it && it <= now_us)
+                // A record that is ahead waits until the step in which it will leave is near enough.
+                let is_early = |it: i64| {
+                    let up_us = it.saturating_add(*size_us);
+                    let leaves_us = up_us.saturating_add((-up_us).rem_euclid(step_us));
+                    newest_us < leaves_us
+                };
+                it.map(|it| oldest_us < it && !is_early(it))
             })
             .collect();
         Ok(ColumnarValue::Array(Arc::new(within)))
