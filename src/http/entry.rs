@@ -138,6 +138,17 @@ impl EntryReader {
         .chain(self.others.iter().map(|it| it.1))
     }
 
+    /// Where one of the properties is that entries can be filtered by.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        match name {
+            "level" => self.level,
+            "source" => self.source,
+            "endpoint" => self.endpoint,
+            "status" => self.status,
+            _ => None,
+        }
+    }
+
     /// Whether a batch of the tail belongs to the table.
     pub fn takes(&self, batch: &TailBatch) -> bool {
         batch.table == self.table

@@ -4,13 +4,14 @@
 //! commit holds, and every answer says which that is.
 
 use super::App;
-use super::entry::{EntryReader, tail_table};
+use super::entry::{Entry, EntryReader, tail_table};
 use super::filter::{Filter, TIMES_US, quoted_name};
 use super::parameters::Parameters;
 use super::problem::Problem;
-use crate::model::{Value, iso_of_micros, rows_of_batch, value_at};
+use crate::model::{Value, iso_of_micros, rows_of_batch, value_at, wall_ms};
 use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN, TableSpec};
 use crate::sql::sql_type_name;
+use arrow::datatypes::Schema;
 use axum::extract::{Path, State};
 use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
@@ -220,6 +221,86 @@ pub async fn page(
     }))
 }
 
+/// The newest stored entries, newest first, of which some columns have given values whatever their case. Records of the last hour are
+/// looked through first, then of the last day, then all.
+pub async fn newest(
+    app: &App,
+    wanted: &[(&str, Option<&str>)],
+    limit: usize,
+) -> Result<Vec<Entry>, Problem> {
+    let Some((_, table)) = tail_table(&app.dataflow) else {
+        return Ok(Vec::new());
+    };
+    let schema = table.plan.schema();
+    let Some(time_name) = table.event_time.map(|it| schema.field(it).name().clone()) else {
+        return Ok(Vec::new());
+    };
+    let time = quoted_name(&time_name);
+    let reader = EntryReader::over(&schema, &time_name);
+    let mut conditions = Vec::new();
+    for (name, value) in wanted {
+        let Some(value) = value else { continue };
+        let column = match (*name, reader.column(name)) {
+            ("level", _) => level_of(&schema),
+            (_, Some(at)) => quoted_name(schema.field(at).name()),
+            // No record has it.
+            (_, None) => return Ok(Vec::new()),
+        };
+        let text = value.to_lowercase().replace('\'', "''");
+        conditions.push(format!("lower({column}) = '{text}'"));
+    }
+    let columns: Vec<String> = reader
+        .columns()
+        .map(|it| quoted_name(schema.field(it).name()))
+        .collect();
+    let now_us = i64::try_from(wall_ms())
+        .unwrap_or(i64::MAX / 1000)
+        .saturating_mul(1000);
+    let mut entries = Vec::new();
+    for seconds in [Some(3_600), Some(86_400), None] {
+        let since = seconds.map(|it| iso_of_micros(now_us.saturating_sub(it * SECOND_US)));
+        let since = since.map(|it| format!("{time} > '{it}'"));
+        let all: Vec<String> = conditions.iter().cloned().chain(since).collect();
+        let filter = match all.is_empty() {
+            true => String::new(),
+            false => format!(" WHERE {}", all.join(" AND ")),
+        };
+        let sql = format!(
+            "SELECT {} FROM lake.{}{filter} ORDER BY {time} DESC, {PARTITION_COLUMN} DESC, {OFFSET_COLUMN} DESC LIMIT {limit}",
+            columns.join(", "),
+            quoted_name(&table.name)
+        );
+        let answer = app.queries.page(&sql).await?;
+        let reader = &EntryReader::over(&answer.schema, &time_name);
+        entries = answer
+            .batches
+            .iter()
+            .flat_map(|batch| (0..batch.num_rows()).map(move |it| reader.read(batch, it)))
+            .collect();
+        if limit <= entries.len() {
+            break;
+        }
+    }
+    Ok(entries)
+}
+
+/// The level of a record as SQL: its own, or what follows from its status, as [`EntryReader`] has it.
+fn level_of(schema: &Schema) -> String {
+    let reader = EntryReader::over(schema, "");
+    let name = |it: usize| quoted_name(schema.field(it).name());
+    let by_status = match reader.column("status") {
+        Some(at) => format!(
+            "CASE WHEN {0} >= 500 THEN 'ERROR' WHEN {0} >= 400 THEN 'WARN' ELSE 'INFO' END",
+            name(at)
+        ),
+        None => "'INFO'".to_owned(),
+    };
+    match reader.column("level") {
+        Some(at) => format!("coalesce({}, {by_status})", name(at)),
+        None => by_status,
+    }
+}
+
 fn place_of(cursor: &str) -> Option<(i64, i64, i64)> {
     let mut parts = cursor.split('.').map(|it| it.parse::<i64>().ok());
     let place = (parts.next()??, parts.next()??, parts.next()??);
@@ -243,14 +324,7 @@ pub async fn summary(
         .step_by(usize::try_from(step).unwrap_or(usize::MAX))
         .map(|it| it / SECOND_US)
         .collect();
-    let level = match schema.fields().find("level") {
-        Some(_) => "level".to_owned(),
-        None if schema.fields().find("status").is_some() => {
-            "CASE WHEN status >= 500 THEN 'ERROR' WHEN status >= 400 THEN 'WARN' ELSE 'INFO' END"
-                .to_owned()
-        }
-        None => "'INFO'".to_owned(),
-    };
+    let level = level_of(&schema);
     let sql = format!(
         "SELECT tumble_start({}, {step}) AS step, {level} AS level, count(*) AS records FROM {} WHERE {} GROUP BY 1, 2",
         quoted_name(&asked.time),

@@ -4,28 +4,31 @@
 mod tests;
 
 use super::App;
-use super::entry::EntryReader;
+use super::entry::{Entry, EntryReader};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::sql::rows_json;
-use super::status::Health;
-use super::{stream, topics};
+use super::status::{Health, SourceStatus};
+use super::{logs, stream, topics};
 use crate::model::{Row, Value, iso_of_micros};
+use crate::plan::Plan;
 use crate::sql::query::QueryError;
 use arrow::datatypes::Schema;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
 use serde_json::{Map, Value as Json, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The view that holds anomalies.
 pub const ANOMALIES: &str = "anomalies";
-/// The view of the last sixty seconds, and how long a record stays in it on average: it leaves in steps.
+/// The view of the last sixty seconds of event time.
 const LAST_MINUTE: &str = "last_minute";
-const LAST_MINUTE_SECONDS: f64 = 61.0;
+const MINUTE_US: i64 = 60_000_000;
+/// With less of that minute than this, speeds are those of reading.
+const HELD_SECONDS_MIN: f64 = 1.0;
 const TOTALS: &str = "totals";
 
 const LOGS_DEFAULT: usize = 100;
@@ -37,9 +40,14 @@ const ERROR_SCORE: f64 = 0.8;
 
 pub async fn health(State(app): State<Arc<App>>) -> Response {
     let status = app.status.status();
-    let source = app.dataflow.sources.first();
-    let topic = source.map(|it| it.option("topic").unwrap_or(&it.name));
-    let connected = !status.sources.is_empty() && status.sources.iter().all(|it| it.connected);
+    // What it reads in fact: files have no topic, and no broker that could be connected.
+    let topics: Vec<&SourceStatus> = status
+        .sources
+        .iter()
+        .filter(|it| it.topic.is_some())
+        .collect();
+    let topic = topics.first().and_then(|it| it.topic.clone());
+    let connected = !topics.is_empty() && topics.iter().all(|it| it.connected);
     let body = json!({
         "status": status.overall,
         "topic": topic,
@@ -94,7 +102,16 @@ pub fn figures_of(app: &App) -> Json {
         Some(rounded(of(&minute, part)? / all * 100.0))
     };
     let counts = app.hub.totals();
-    let per_second = requests.map_or_else(|| app.hub.rates(60).0, |it| it / LAST_MINUTE_SECONDS);
+    let read = app.hub.rates(60);
+    let seconds = held_seconds(app);
+    let per_second = match (requests, seconds) {
+        (Some(requests), Some(seconds)) => requests / seconds,
+        (Some(_) | None, _) => read.0,
+    };
+    let bytes_per_second = of(&minute, "bytes_sent").map(|it| match seconds {
+        Some(seconds) => it / seconds,
+        None => read.1,
+    });
     let all_records = counts.iter().map(|it| it.records).sum::<u64>();
     let columns = [
         ("errorRate", LAST_MINUTE, "errors"),
@@ -121,7 +138,7 @@ pub fn figures_of(app: &App) -> Json {
         "serverErrorRate": share("server_errors"),
         "avgResponseTime": of(&minute, "response_time_mean").map(|it| it.round() as i64),
         "p95ResponseTime": of(&minute, "response_time_p95"),
-        "bytesPerSec": of(&minute, "bytes_sent").map(|it| rounded(it / LAST_MINUTE_SECONDS)),
+        "bytesPerSec": bytes_per_second.map(rounded),
         "requestsLastMinute": requests,
         "activeSessions": of(&minute, "sessions").map(|it| it as i64),
         "dataProcessed": counts.iter().map(|it| it.bytes).sum::<u64>(),
@@ -132,6 +149,19 @@ pub fn figures_of(app: &App) -> Json {
         "as_of": app.hub.epoch().iso(),
         "not_counted": not_counted,
     })
+}
+
+/// Seconds of event time that the view of the last minute holds in fact: its clock counts in steps, and it begins with the first record.
+fn held_seconds(app: &App) -> Option<f64> {
+    let mut clock = None;
+    app.dataflow.view(LAST_MINUTE)?.plan.walk(&mut |node| {
+        if let Plan::Aggregate { aggregation, .. } = node {
+            clock = clock.take().or(aggregation.clock.clone());
+        }
+    });
+    let step_us = crate::sql::last_step_us(MINUTE_US);
+    let held_us = app.hub.held_of_range_us(&clock?, MINUTE_US, step_us)?;
+    Some(held_us as f64 / 1e6).filter(|it| HELD_SECONDS_MIN <= *it)
 }
 
 fn rounded(value: f64) -> f64 {
@@ -153,6 +183,7 @@ fn only_row(app: &App, view: &str) -> Option<HashMap<String, Value>> {
     )
 }
 
+/// The newest entries: from the live tail, and where that does not hold enough, from the lake.
 pub async fn logs(State(app): State<Arc<App>>, query: Parameters) -> Result<Response, Problem> {
     let limit = query.count("limit").unwrap_or(LOGS_DEFAULT);
     let Some(reader) = EntryReader::new(&app.dataflow) else {
@@ -163,7 +194,7 @@ pub async fn logs(State(app): State<Arc<App>>, query: Parameters) -> Result<Resp
             .text(name)
             .is_none_or(|it| it.eq_ignore_ascii_case(value))
     };
-    let mut entries = Vec::new();
+    let (mut entries, mut partial) = (Vec::new(), false);
     for batch in app.hub.tail_after(0).iter().filter(|it| reader.takes(it)) {
         let all = (0..batch.rows.num_rows()).map(|it| reader.read(&batch.rows, it));
         entries.extend(all.filter(|it| {
@@ -172,9 +203,27 @@ pub async fn logs(State(app): State<Arc<App>>, query: Parameters) -> Result<Resp
                 && wanted("endpoint", it.endpoint.as_str().unwrap_or_default())
         }));
     }
+    if entries.len() < limit {
+        let among = ["level", "source", "endpoint"].map(|name| (name, query.text(name)));
+        let known: HashSet<(i64, i64, i64)> = entries.iter().map(Entry::place).collect();
+        match logs::newest(&app, &among, limit).await {
+            Ok(stored) => {
+                entries.extend(stored.into_iter().filter(|it| !known.contains(&it.place())));
+            }
+            Err(problem) => {
+                tracing::warn!(%problem, "/api/logs answers from the live tail alone");
+                partial = true;
+            }
+        }
+    }
     entries.sort_by_cached_key(|it| it.order());
     let entries: Vec<Json> = entries.iter().take(limit).map(|it| it.to_json()).collect();
-    Ok(JsonBody(entries).into_response())
+    let mut response = JsonBody(entries).into_response();
+    if partial {
+        let value = HeaderValue::from_static("true");
+        response.headers_mut().insert(super::PARTIAL_HEADER, value);
+    }
+    Ok(response)
 }
 
 pub async fn anomalies(

@@ -556,12 +556,12 @@ impl Hub {
         self.read().left_out.clone()
     }
 
-    /// How much of event time a sliding range of a source holds in fact, in microseconds: it begins with a whole step, and with the first
-    /// record if that came in this run. Nothing while that is not known.
+    /// How much of event time a sliding range of a source holds in fact, in microseconds: its `now()` counts in steps, and it begins with
+    /// the first record if that came in this run. Nothing while that is not known.
     pub fn held_of_range_us(&self, source: &str, size_us: i64, step_us: i64) -> Option<i64> {
         let inner = self.read();
         let (now, first) = *inner.nows.get(source)?;
-        let begin = (now - size_us).div_euclid(step_us) * step_us + step_us;
+        let begin = now - now.rem_euclid(step_us) - size_us;
         Some(now - first.unwrap_or(begin).max(begin))
     }
 

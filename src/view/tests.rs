@@ -209,9 +209,9 @@ fn what_a_range_holds_is_what_its_records_are_divided_by() {
     for (now_us, held_us) in [
         (1_010 * SECOND, 10 * SECOND),
         (1_059 * SECOND, 59 * SECOND),
-        (1_060 * SECOND, 58 * SECOND),
-        (1_061 * SECOND + 900_000, 59 * SECOND + 900_000),
-        (1_062 * SECOND, 58 * SECOND),
+        (1_060 * SECOND, 60 * SECOND),
+        (1_061 * SECOND + 900_000, 61 * SECOND + 900_000),
+        (1_062 * SECOND, 60 * SECOND),
     ] {
         at(&hub, now_us);
         assert_eq!(

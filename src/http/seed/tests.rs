@@ -1,7 +1,8 @@
 //! What a dataflow does not count is not told as zero, but to those who have always been told so.
 
 use super::*;
-use crate::http::testing::app_of;
+use crate::http::PARTIAL_HEADER;
+use crate::http::testing::{Server, app_of};
 use crate::model::Float;
 use crate::plan::Dataflow;
 use arrow::datatypes::{DataType, Field};
@@ -76,4 +77,48 @@ async fn what_it_counts_is_told_and_a_share_of_nothing_is_not_known() {
         [Some(0.0), Some(0.0), Some(0.0), None, Some(0.0)],
         json!([null, null, null, 0]),
     );
+}
+
+const LOGS: &str = "CREATE SOURCE s (at TIMESTAMP NOT NULL, level TEXT, endpoint TEXT, WATERMARK FOR at AS at - INTERVAL '10' SECOND)
+  WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
+CREATE TABLE logs AS SELECT at, level, endpoint FROM s;";
+
+/// An application whose live tail has some batches of one record.
+async fn with_tail(batches: i64) -> Arc<App> {
+    let dataflow = crate::sql::plan_text("test", LOGS, |_| None).await;
+    let dataflow = dataflow.expect("the dataflow can be planned");
+    let app = app_of(Vec::new(), dataflow);
+    let schema = app.dataflow.tables[0].plan.schema();
+    for number in 1..=batches {
+        let values = schema.fields().iter().map(|it| match it.name().as_str() {
+            "at" => Value::Timestamp(number * 1_000_000),
+            "level" => Value::Text("INFO".into()),
+            "endpoint" => Value::Text(format!("/{number}").into()),
+            _ => Value::Int(number),
+        });
+        let rows = [Row(values.collect())];
+        let rows = crate::model::batch_of_rows(&crate::plan::nullable(&schema), rows.iter());
+        app.hub.publish(crate::view::Part {
+            through: crate::model::Epoch(100),
+            tails: vec![(0, rows.expect("rows have the schema"), 1)],
+            ..crate::view::Part::default()
+        });
+    }
+    app
+}
+
+#[tokio::test]
+async fn the_log_is_that_of_the_tail_while_the_lake_cannot_be_read_and_says_so() {
+    let app = with_tail(5).await;
+    let server = Server::start(app).await;
+    let of_tail = server.get("/api/logs?limit=5").await;
+    assert_eq!(of_tail.header(PARTIAL_HEADER), "");
+    let more = server.get("/api/logs?limit=6").await;
+    assert_eq!(more.header(PARTIAL_HEADER), "true");
+    for answer in [of_tail, more] {
+        let endpoints = answer.json();
+        let endpoints = endpoints.as_array().expect("a list").iter();
+        let endpoints: Vec<&str> = endpoints.filter_map(|it| it["endpoint"].as_str()).collect();
+        assert_eq!(endpoints, ["/5", "/4", "/3", "/2", "/1"]);
+    }
 }
