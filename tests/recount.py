@@ -203,19 +203,23 @@ EXPECTED = {
     "anomalies": (
         ["window_start", "endpoint", "ip_class", "anomaly_type"],
         f"""
-        WITH by_class AS ({BY_CLASS})
-        SELECT window_start, window_end, endpoint, ip_class, 'TRAFFIC_SPIKE' AS anomaly_type, 0.8 AS score,
-               request_count AS observed, {SPIKE_REQUESTS} AS threshold, request_count AS records
-        FROM by_class WHERE request_count > {SPIKE_REQUESTS}
+        WITH by_class AS ({BY_CLASS}),
+             judged AS (SELECT *, request_count > {SPIKE_REQUESTS} AS is_traffic_spike,
+                               error_rate > {ERROR_RATE} + 3 * sqrt({ERROR_RATE} * (1 - {ERROR_RATE}) / request_count)
+                                 AND request_count >= {MINIMUM_REQUESTS} AS is_high_error_rate,
+                               coalesce(avg_response_time > {SLOW_MS}, false) AND request_count >= {MINIMUM_REQUESTS} AS is_slow_response
+                        FROM by_class),
+             ruled AS (SELECT window_start, window_end, endpoint, ip_class, request_count AS records, request_count, avg_response_time, error_count,
+                              unique_ips, error_rate, is_traffic_spike, is_high_error_rate, is_slow_response FROM judged)
+        SELECT *, 'TRAFFIC_SPIKE' AS anomaly_type, 0.8 AS score, request_count AS observed, {SPIKE_REQUESTS} AS threshold, 1 AS priority
+        FROM ruled WHERE is_traffic_spike
         UNION ALL
-        SELECT window_start, window_end, endpoint, ip_class, 'HIGH_ERROR_RATE', 0.7, error_rate, {ERROR_RATE}, request_count
-        FROM by_class
-        WHERE error_rate > {ERROR_RATE} + 3 * sqrt({ERROR_RATE} * (1 - {ERROR_RATE}) / request_count) AND request_count >= {MINIMUM_REQUESTS}
+        SELECT *, 'HIGH_ERROR_RATE', 0.7, error_rate, {ERROR_RATE}, 2 FROM ruled WHERE is_high_error_rate
         UNION ALL
-        SELECT window_start, window_end, endpoint, ip_class, 'SLOW_RESPONSE', 0.6, avg_response_time, {SLOW_MS}, request_count
-        FROM by_class WHERE avg_response_time > {SLOW_MS} AND request_count >= {MINIMUM_REQUESTS}
+        SELECT *, 'SLOW_RESPONSE', 0.6, avg_response_time, {SLOW_MS}, 3 FROM ruled WHERE is_slow_response
         UNION ALL
-        SELECT minute, minute + INTERVAL 1 MINUTE, endpoint, NULL, anomaly_type, max(anomaly_score), max(response_time), NULL, count(*)
+        SELECT minute, minute + INTERVAL 1 MINUTE, endpoint, NULL, count(*), NULL, NULL, NULL, NULL, NULL, false, false, false,
+               anomaly_type, max(anomaly_score), max(response_time), NULL, 4
         FROM logs WHERE is_anomaly AND {in_time("minute", "1 MINUTE")} GROUP BY minute, endpoint, anomaly_type""",
     ),
 }

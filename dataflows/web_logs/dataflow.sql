@@ -170,25 +170,42 @@ SELECT count(*) AS requests,
 FROM logs
 WHERE timestamp > now() - INTERVAL '60' SECOND;
 
+-- The rules over windows, thresholds from the settings. Rates need a minimum of records.
+CREATE VIEW judged_1m AS
+SELECT window_start, window_end, endpoint, ip_class, request_count, avg_response_time, error_count, unique_ips, error_rate,
+       request_count > ${ANOMALY_SPIKE_REQUESTS:-1500} AS is_traffic_spike,
+       error_rate > ${ANOMALY_ERROR_RATE:-0.2} + 3 * sqrt(${ANOMALY_ERROR_RATE:-0.2} * (1 - ${ANOMALY_ERROR_RATE:-0.2}) / CAST(request_count AS DOUBLE))
+         AND request_count >= ${ANOMALY_MINIMUM_REQUESTS:-30} AS is_high_error_rate,
+       coalesce(avg_response_time > ${ANOMALY_SLOW_MS:-2000}, false) AND request_count >= ${ANOMALY_MINIMUM_REQUESTS:-30} AS is_slow_response
+FROM traffic_by_class_1m;
+
 -- Rules over windows and rules over single events, thresholds from the settings; README.md says how they are chosen. A share of
 -- errors has to exceed its threshold by three standard errors, so that a few records do not alarm by chance while a window fills.
+-- Each row of a window has its figures and a flag per rule; of several rows of one window, that of the lowest priority names it.
 CREATE MATERIALIZED VIEW anomalies WITH (retention = '1 day') AS
 SELECT window_start, window_end, endpoint, ip_class, 'TRAFFIC_SPIKE' AS anomaly_type, CAST(0.8 AS DOUBLE) AS score,
-       CAST(request_count AS DOUBLE) AS observed, CAST(${ANOMALY_SPIKE_REQUESTS:-1500} AS DOUBLE) AS threshold, request_count AS records
-FROM traffic_by_class_1m WHERE request_count > ${ANOMALY_SPIKE_REQUESTS:-1500}
+       CAST(request_count AS DOUBLE) AS observed, CAST(${ANOMALY_SPIKE_REQUESTS:-1500} AS DOUBLE) AS threshold, request_count AS records,
+       request_count, avg_response_time, error_count, unique_ips, error_rate,
+       is_traffic_spike, is_high_error_rate, is_slow_response, CAST(1 AS INT) AS priority
+FROM judged_1m WHERE is_traffic_spike
 UNION ALL
 SELECT window_start, window_end, endpoint, ip_class, 'HIGH_ERROR_RATE', CAST(0.7 AS DOUBLE),
-       error_rate, CAST(${ANOMALY_ERROR_RATE:-0.2} AS DOUBLE), request_count
-FROM traffic_by_class_1m
-WHERE error_rate > ${ANOMALY_ERROR_RATE:-0.2} + 3 * sqrt(${ANOMALY_ERROR_RATE:-0.2} * (1 - ${ANOMALY_ERROR_RATE:-0.2}) / CAST(request_count AS DOUBLE))
-  AND request_count >= ${ANOMALY_MINIMUM_REQUESTS:-30}
+       error_rate AS observed, CAST(${ANOMALY_ERROR_RATE:-0.2} AS DOUBLE), request_count AS records,
+       request_count, avg_response_time, error_count, unique_ips, error_rate,
+       is_traffic_spike, is_high_error_rate, is_slow_response, CAST(2 AS INT)
+FROM judged_1m WHERE is_high_error_rate
 UNION ALL
 SELECT window_start, window_end, endpoint, ip_class, 'SLOW_RESPONSE', CAST(0.6 AS DOUBLE),
-       avg_response_time, CAST(${ANOMALY_SLOW_MS:-2000} AS DOUBLE), request_count
-FROM traffic_by_class_1m WHERE avg_response_time > ${ANOMALY_SLOW_MS:-2000} AND request_count >= ${ANOMALY_MINIMUM_REQUESTS:-30}
+       avg_response_time AS observed, CAST(${ANOMALY_SLOW_MS:-2000} AS DOUBLE), request_count AS records,
+       request_count, avg_response_time, error_count, unique_ips, error_rate,
+       is_traffic_spike, is_high_error_rate, is_slow_response, CAST(3 AS INT)
+FROM judged_1m WHERE is_slow_response
 UNION ALL
 SELECT window_start, window_end, endpoint, CAST(NULL AS TEXT), anomaly_type, max(anomaly_score),
-       max(response_time), CAST(NULL AS DOUBLE), count(*)
+       max(response_time), CAST(NULL AS DOUBLE) AS threshold, count(*) AS records,
+       CAST(NULL AS BIGINT) AS request_count, CAST(NULL AS DOUBLE) AS avg_response_time, CAST(NULL AS BIGINT) AS error_count,
+       CAST(NULL AS BIGINT) AS unique_ips, CAST(NULL AS DOUBLE) AS error_rate,
+       false AS is_traffic_spike, false AS is_high_error_rate, false AS is_slow_response, CAST(4 AS INT) AS priority
 FROM TUMBLE(logs, timestamp, INTERVAL '1' MINUTE)
 WHERE is_anomaly
 GROUP BY window_start, window_end, endpoint, anomaly_type;
