@@ -714,7 +714,7 @@ fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
         commit_interval_ms: options.commit_interval_ms,
         first_commit_ms: options.commit_interval_ms.min(1500),
         lag_max_ms: 1000,
-        idle_sleep_ms_max: 32,
+        idle_sleep_ms_max: TICK_MS,
         clocks: dataflow
             .sources
             .iter()

@@ -22,7 +22,7 @@ use timely::dataflow::ProbeHandle;
 use timely::{CommunicationConfig, WorkerConfig};
 
 /// Longest sleep of a worker with nothing to do: sources and other workers wake it when there is.
-const PARK: Duration = Duration::from_millis(50);
+const PARK: Duration = Duration::from_millis(200);
 
 /// A running engine. Dropping it waits for its workers.
 pub struct Running {

@@ -28,6 +28,9 @@ const RECORDS_PER_TURN: usize = 6_000;
 const INPUTS_PER_TURN: usize = 32;
 /// How long an idle source sleeps first, in milliseconds, and one that waits for the others to end.
 const IDLE_SLEEP_MS: u64 = 2;
+/// A source that took fewer records in a turn goes on sleeping as long as before: what came belongs to the epoch in any case. One that
+/// took more may be read as fast as it is decoded.
+const BUSY_RECORDS: usize = 1_000;
 /// Epochs further apart than this, and than what counts as silence, are a pause. Less is what a busy machine takes.
 const PAUSE_MS_MIN: u64 = 1_000;
 
@@ -198,7 +201,9 @@ pub(in crate::engine) fn source<'s>(
                 let sleep_ms = sleep_ms.min(left_ms.max(1));
                 activator.activate_after(Duration::from_millis(sleep_ms));
             } else {
-                sleep_ms = 0;
+                if BUSY_RECORDS <= taken {
+                    sleep_ms = 0;
+                }
                 activator.activate();
             }
         }
