@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tidelake::coordinator::{self, Error};
-use tidelake::lake::Store;
+use tidelake::lake::{Manifest, Store};
 use tidelake::model::rows_of_batch;
 use tidelake::plan::Dataflow;
 use tidelake::sql;
@@ -64,9 +64,19 @@ pub(super) async fn proved(place: &Place, text: &str) -> Report {
 
 /// Runs until everything is read and committed.
 pub(super) async fn run(place: &Place, text: &str, workers: usize) -> Vec<String> {
+    run_until(place, text, workers, |_| true).await
+}
+
+/// The same, until something holds of the newest commit.
+pub(super) async fn run_until(
+    place: &Place,
+    text: &str,
+    workers: usize,
+    holds: impl Fn(&Manifest) -> bool,
+) -> Vec<String> {
     let pipeline = start_on(place, workers, dataflow(text).await, Some(place.input())).await;
     let bytes = place.input_bytes();
-    committed(&pipeline, |it| has_read(it, bytes)).await;
+    committed(&pipeline, |it| has_read(it, bytes) && holds(it)).await;
     let grown = pipeline.grown.clone();
     pipeline.stop().await.unwrap();
     grown
