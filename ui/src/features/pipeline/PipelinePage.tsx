@@ -82,6 +82,8 @@ function HealthStrip({ pipeline }: { pipeline: Pipeline }) {
   const { components, cause, commit, sources } = pipeline;
   const undecoded = sources.reduce((sum, it) => sum + it.undecoded, 0);
   const records = sources.reduce((sum, it) => sum + it.records, 0);
+  const lately = sources.reduce((sum, { intake }) => sum + intake.records_last_minute, 0);
+  const lateLately = sources.reduce((sum, { intake }) => sum + intake.late_last_minute, 0);
   const late = pipeline.nodes.find(({ id }) => id === 'view:late')?.rows ?? 0;
   return (
     <div className="flex flex-col gap-2 px-3 pb-3">
@@ -128,6 +130,12 @@ function HealthStrip({ pipeline }: { pipeline: Pipeline }) {
             {formatNumber(undecoded)}
             {undecoded > 0 && ` (${shareOf(undecoded, records + undecoded)})`}
           </Button>
+        </Fact>
+        <Fact name="late, last minute">
+          <span title="Records behind the watermark when they came. They are archived; windows that were closed lack them.">
+            {formatNumber(lateLately)}
+            {lateLately > 0 && ` (${shareOf(lateLately, lately)})`}
+          </span>
         </Fact>
         <Fact name="windows with late records">
           <Button kind="quiet" className="-my-1 h-6" onClick={() => go({ q: LATE }, '/query')}>
