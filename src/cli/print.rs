@@ -157,13 +157,13 @@ mod tests {
             let number = Cell::of_json(digits).expect("it is JSON");
             assert_eq!((number.text.as_str(), number.is_number), (digits, true));
         }
-        let row: NamedRow = serde_json::from_str("{\"z\":1.5,\"a\":null,\"m\":\"x\"}").unwrap();
+        let row: NamedRow = serde_json::from_str("{\"z\":1.50,\"a\":null,\"m\":\"x\"}").unwrap();
         let texts: Vec<(&str, &str)> = row
             .0
             .iter()
             .map(|it| (it.0.as_str(), it.1.text.as_str()))
             .collect();
-        assert_eq!(texts, [("z", "1.5"), ("a", "NULL"), ("m", "x")]);
+        assert_eq!(texts, [("z", "1.50"), ("a", "NULL"), ("m", "x")]);
     }
 
     #[test]

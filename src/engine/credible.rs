@@ -62,19 +62,22 @@ impl Credible {
 
     /// Judges the event times of a batch.
     pub fn judge(&mut self, times: &TimestampMicrosecondArray, moment: Moment) -> Judged {
-        if times.len() == times.null_count() {
-            return Judged::default();
-        }
         self.remember(times);
-        if self.recent.len() < FEW && !moment.at_end {
+        let has_times = times.null_count() < times.len();
+        // The end of a partition may be told by a batch without records, after the few that it has.
+        let enough = if moment.at_end { 1 } else { FEW };
+        if !(has_times || moment.at_end) || self.recent.len() < enough {
             return Judged::default();
         }
-        let limit = self.limit(moment);
+        let Limits {
+            believed: limit,
+            explained,
+        } = self.limits(moment);
         let (mut newest, mut beyond, mut furthest) = (i64::MIN, 0, i64::MIN);
         for time in times.iter().flatten() {
             if time <= limit {
                 newest = newest.max(time);
-            } else {
+            } else if explained < time {
                 beyond += 1;
                 furthest = furthest.max(time);
             }
@@ -85,14 +88,16 @@ impl Credible {
         if moment.at_end && self.newest_us.is_none_or(|it| it < newest) {
             self.anchor = Some((newest, moment.epoch));
         }
-        let believed = self.newest_us.map_or(newest, |it| it.max(newest));
+        let known = self.newest_us;
+        let believed = known.map_or(newest, |it| it.max(newest));
         self.newest_us = Some(believed);
         let ahead = (0 < beyond).then(|| Ahead {
             by_us: furthest.saturating_sub(believed),
             records: beyond,
         });
         Judged {
-            newest_us: Some(newest),
+            // Without records only what is new is news: silence is counted from the last.
+            newest_us: (has_times || known < Some(newest)).then_some(newest),
             ahead,
         }
     }
@@ -113,14 +118,16 @@ impl Credible {
         }
     }
 
-    /// The latest time that is believed now.
-    fn limit(&self, moment: Moment) -> i64 {
+    fn limits(&self, moment: Moment) -> Limits {
         let wall = ms_to_us(moment.wall_ms).saturating_add(self.lead_us);
         let mut recent: Vec<i64> = self.recent.iter().copied().collect();
         recent.sort_unstable();
         let quartile = |number: usize| recent.get(recent.len().saturating_sub(1) * number / 4);
         let (Some(lower), Some(upper)) = (quartile(1), quartile(3)) else {
-            return wall;
+            return Limits {
+                believed: wall,
+                explained: wall,
+            };
         };
         // Tukey's fence: records that go on as those before are inside of it, however far apart they are.
         let spread = upper.saturating_sub(*lower);
@@ -128,12 +135,29 @@ impl Credible {
             .saturating_add(spread)
             .saturating_add(spread / 2)
             .saturating_add(self.lead_us);
-        let passed = self.anchor.filter(|_| moment.at_end).map(|(time, epoch)| {
+        let passed = self.anchor.map_or(fence, |(time, epoch)| {
             let passed_us = ms_to_us(moment.epoch.saturating_sub(epoch));
             time.saturating_add(passed_us).saturating_add(self.lead_us)
         });
-        fence.max(passed.unwrap_or(fence)).min(wall)
+        let explained = fence.max(passed).min(wall);
+        Limits {
+            believed: if moment.at_end {
+                explained
+            } else {
+                fence.min(wall)
+            },
+            explained,
+        }
     }
+}
+
+/// How far event time may be.
+struct Limits {
+    /// The latest time that moves event time.
+    believed: i64,
+    /// The latest time that need not be wrong: as much may have passed since the end was last read. With more to read, what comes
+    /// next shows whether it has.
+    explained: i64,
 }
 
 #[cfg(test)]
@@ -215,6 +239,20 @@ mod tests {
     }
 
     #[test]
+    fn an_end_without_records_confirms_the_few_before_it() {
+        let end = Moment {
+            at_end: true,
+            ..backlog(2)
+        };
+        let mut judge = Credible::new(LEAD, None);
+        assert_eq!(judge.judge(&times([]), end), Judged::default());
+        assert_eq!(judge.judge(&times([7]), backlog(1)), Judged::default());
+        assert_eq!(second(judge.judge(&times([]), end)), Some(7));
+        let again = judge.judge(&times([]), end);
+        assert_eq!(again, Judged::default(), "the same end is no news");
+    }
+
+    #[test]
     fn sparse_records_are_no_outliers() {
         let mut judge = Credible::new(LEAD, None);
         for minute in 0..100 {
@@ -235,6 +273,24 @@ mod tests {
         assert_eq!(second(ahead), Some(4600));
         let by_us = ahead.ahead.map(|it| it.by_us / SECOND);
         assert_eq!(by_us, Some(59 * 60 + 1));
+    }
+
+    #[test]
+    fn records_after_an_outage_are_not_told_as_ahead() {
+        let mut judge = Credible::new(LEAD, None);
+        for second in 900..1000 {
+            judge.judge(&times([second]), live(second));
+        }
+        let unread = |second: i64| Moment {
+            at_end: false,
+            ..live(second)
+        };
+        let back = judge.judge(&times([1090]), unread(1091));
+        assert_eq!((second(back), back.ahead), (Some(999), None));
+        let ahead = judge.judge(&times([1090 + 59 * 60]), unread(1091));
+        assert_eq!(ahead.ahead.map(|it| it.records), Some(1));
+        let end = judge.judge(&times([]), live(1091));
+        assert_eq!(second(end), Some(1090));
     }
 
     #[test]
