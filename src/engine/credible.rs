@@ -85,12 +85,12 @@ impl Credible {
         let confirmed = self.recent.iter().copied().filter(|it| *it <= limit).max();
         // Only the wall clock can have all recent records beyond its limit: event time goes as far as that allows.
         let newest = newest.max(confirmed.unwrap_or(limit));
-        if moment.at_end && self.newest_us.is_none_or(|it| it < newest) {
-            self.anchor = Some((newest, moment.epoch));
-        }
         let known = self.newest_us;
         let believed = known.map_or(newest, |it| it.max(newest));
         self.newest_us = Some(believed);
+        if moment.at_end && self.anchor.is_none_or(|it| it.0 < believed) {
+            self.anchor = Some((believed, moment.epoch));
+        }
         let ahead = (0 < beyond).then(|| Ahead {
             by_us: furthest.saturating_sub(believed),
             records: beyond,
@@ -278,8 +278,11 @@ mod tests {
     #[test]
     fn records_after_an_outage_are_not_told_as_ahead() {
         let mut judge = Credible::new(LEAD, None);
-        for second in 900..1000 {
-            judge.judge(&times([second]), live(second));
+        // The first records took long to come, those after them do not. Their ends are told apart from them.
+        judge.judge(&times([890; 8]), live(900));
+        for second in 901..1000 {
+            judge.judge(&times([second]), backlog(0));
+            judge.judge(&times([]), live(second));
         }
         let unread = |second: i64| Moment {
             at_end: false,
