@@ -6,7 +6,7 @@
 //!
 //! A partition that still has records to read holds the watermark at its newest one; a partition read to its end stops
 //! holding it after a while; when all are at their end, time goes on with the wall clock. Which records move event time at all
-//! is decided where they are read: [`super::credible`].
+//! is decided where they are read: `engine/credible.rs`.
 //!
 //! Time in which nothing could be read (the process was suspended, the wall clock was set) is no silence: it does not count,
 //! and afterwards a partition is at its end only when it has been looked at again.
