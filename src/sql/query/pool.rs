@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::UnixStream;
@@ -285,7 +285,7 @@ impl Process {
             };
             // If it is alive, what it said was wrong.
             let _ = child.kill();
-            let end = End::of(&child);
+            let status = child.wait();
             let mut words = Vec::new();
             if let Some(pipe) = child.stderr.take() {
                 let _ = pipe.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut words);
@@ -293,59 +293,24 @@ impl Process {
             let _ = std::fs::remove_dir_all(folder_of(child.id()));
             let words = String::from_utf8_lossy(&words).into_owned();
             drop(dying);
-            error_of_end(&words, end.as_ref().ok(), &error, limits)
+            error_of_end(
+                &words,
+                status.ok().and_then(|it| it.signal()),
+                &error,
+                limits,
+            )
         });
         looked.await.unwrap_or_else(QueryError::failed)
     }
 }
 
-/// How a process ended.
-struct End {
-    signal: Option<i32>,
-    /// The most memory it had at a time.
-    peak_bytes: u64,
-}
-
-impl End {
-    /// Waits for the end of a process.
-    fn of(child: &Child) -> io::Result<End> {
-        let process = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
-        let mut status = 0;
-        // SAFETY: a structure of numbers, which may all be zero.
-        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        loop {
-            // SAFETY: a plain system call about a child that nobody else waits for, with values of its own.
-            let waited = unsafe { libc::wait4(process, &raw mut status, 0, &raw mut usage) };
-            if waited == process {
-                break;
-            }
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
-            }
-        }
-        Ok(End {
-            signal: ExitStatus::from_raw(status).signal(),
-            peak_bytes: u64::try_from(usage.ru_maxrss).map_err(io::Error::other)? << 10,
-        })
-    }
-
-    /// It came at the limit of memory without a word: what is refused memory inside of an allocator ends by such signals.
-    fn is_of_memory(&self, limits: ProcessLimits) -> bool {
-        let signals = [libc::SIGSEGV, libc::SIGBUS, libc::SIGABRT];
-        self.signal.is_some_and(|it| signals.contains(&it))
-            && limits.memory_bytes / 2 <= self.peak_bytes
-    }
-}
-
 fn error_of_end(
     words: &str,
-    end: Option<&End>,
+    signal: Option<i32>,
     error: &io::Error,
     limits: ProcessLimits,
 ) -> QueryError {
-    let wordless = words.trim().is_empty();
-    if is_about_memory(words) || wordless && end.is_some_and(|it| it.is_of_memory(limits)) {
+    if is_about_memory(words) {
         return QueryError::TooMuchMemory {
             limit_bytes: limits.memory_bytes,
         };
@@ -355,43 +320,9 @@ fn error_of_end(
             .with_hint("write parts of it as WITH name AS (…)");
     }
     let last = words.lines().rev().find(|it| !it.trim().is_empty());
-    let signal = end.and_then(|it| it.signal);
     QueryError::failed(match (last, signal) {
         (Some(words), _) => format!("its process ended: {words}"),
         (None, Some(signal)) => format!("its process was ended by signal {signal}"),
         (None, None) => format!("its process could not be heard: {error}"),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_end_without_a_word_at_the_limit_of_memory_is_told_as_such() {
-        let limits = ProcessLimits {
-            memory_bytes: 64 << 20,
-            spill_bytes: 0,
-        };
-        let end_of = |script: &str| {
-            let child = Command::new("python3").args(["-c", script]).spawn();
-            End::of(&child.expect("python3 is there")).expect("it ends")
-        };
-        let segfault = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)";
-        let small = end_of(segfault);
-        let large = end_of(&format!("x = b'x' * (96 << 20); {segfault}"));
-        let error = io::Error::other("gone");
-        let told = |end: &End| error_of_end("", Some(end), &error, limits);
-        assert!(matches!(told(&large), QueryError::TooMuchMemory { .. }));
-        let other = told(&small);
-        assert!(
-            other.to_string().contains("signal 11"),
-            "the process was far from its limit: {other}"
-        );
-        let killed = End {
-            signal: Some(libc::SIGKILL),
-            ..large
-        };
-        assert!(!matches!(told(&killed), QueryError::TooMuchMemory { .. }));
-    }
 }
