@@ -3,7 +3,7 @@
 use super::{Error, Options};
 use crate::engine::{self, Feed, Input, Undecoded};
 use crate::lake::Manifest;
-use crate::model::{Offset, Offsets, iso_of_micros, wall_ms};
+use crate::model::{Offset, Offsets, iso_of_micros, ms_to_us, wall_ms};
 use crate::plan::{EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec};
 use crate::source::decode::{self, DeadLetter, DecodeOptions, Decoded, Decoder, RawRecords};
 use crate::source::{self, CHUNKS_AHEAD, Chunk, LookAgain, SharedStatus, file, kafka};
@@ -204,10 +204,7 @@ impl Feed for DecodingFeed {
 
 /// Makes dead letters of decoded records that are further ahead of the wall clock than their source allows.
 fn refuse_ahead(decoded: &mut Decoded, records: &RawRecords, event_time: EventTime, now_ms: u64) {
-    let limit = i64::try_from(now_ms)
-        .unwrap_or(i64::MAX / 1000)
-        .saturating_mul(1000)
-        .saturating_add(event_time.lead_us);
+    let limit = ms_to_us(now_ms).saturating_add(event_time.lead_us);
     if decoded.max_event_time.is_none_or(|it| it <= limit) {
         return;
     }

@@ -12,7 +12,7 @@
 //! and afterwards a partition is at its end only when it has been looked at again.
 
 use super::EventTimes;
-use crate::model::PartitionAhead;
+use crate::model::{PartitionAhead, ms_to_us};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -59,11 +59,15 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    pub(super) fn and(self, other: Ahead) -> Ahead {
-        Ahead {
-            by_us: self.by_us.max(other.by_us),
-            records: self.records + other.records,
-        }
+    /// Of two parts of an epoch, what is ahead in either.
+    pub(super) fn of_both(one: Option<Ahead>, other: Option<Ahead>) -> Option<Ahead> {
+        let (Some(it), Some(and)) = (one, other) else {
+            return one.or(other);
+        };
+        Some(Ahead {
+            by_us: it.by_us.max(and.by_us),
+            records: it.records + and.records,
+        })
     }
 }
 
@@ -228,13 +232,6 @@ impl ClockState {
     }
 }
 
-/// Milliseconds in microseconds, as far as they can be told.
-pub(super) fn ms_to_us(ms: u64) -> i64 {
-    i64::try_from(ms)
-        .unwrap_or(i64::MAX / 1000)
-        .saturating_mul(1000)
-}
-
 /// One worker's copy of a source's clock.
 #[derive(Debug)]
 pub struct Clock {
@@ -335,10 +332,7 @@ fn merged(reports: Vec<Report>) -> Vec<Report> {
         {
             Some(last) => {
                 last.newest_us = last.newest_us.max(report.newest_us);
-                last.ahead = match (last.ahead, report.ahead) {
-                    (Some(one), Some(other)) => Some(one.and(other)),
-                    (one, other) => one.or(other),
-                };
+                last.ahead = Ahead::of_both(last.ahead, report.ahead);
                 last.at_end |= report.at_end;
                 last.pause_ms = last.pause_ms.max(report.pause_ms);
             }

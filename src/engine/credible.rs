@@ -10,7 +10,8 @@
 //! When more than a quarter of the recent records are beyond a gap, they are the new normal. The judge sits on the worker that reads
 //! the partition and looks at every batch, so that reports carry the newest time that is believed and clocks stay a function of reports.
 
-use super::clock::{Ahead, ms_to_us};
+use super::clock::Ahead;
+use crate::model::ms_to_us;
 use arrow::array::{Array, TimestampMicrosecondArray};
 use std::collections::VecDeque;
 

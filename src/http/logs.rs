@@ -8,7 +8,7 @@ use super::entry::{Entry, EntryReader, tail_table};
 use super::filter::{Filter, TIMES_US, quoted_name};
 use super::parameters::Parameters;
 use super::problem::Problem;
-use crate::model::{Value, iso_of_micros, rows_of_batch, value_at, wall_ms};
+use crate::model::{Value, iso_of_micros, ms_to_us, rows_of_batch, value_at, wall_ms};
 use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN, TableSpec};
 use crate::sql::sql_type_name;
 use arrow::datatypes::Schema;
@@ -253,9 +253,7 @@ pub async fn newest(
         .columns()
         .map(|it| quoted_name(schema.field(it).name()))
         .collect();
-    let now_us = i64::try_from(wall_ms())
-        .unwrap_or(i64::MAX / 1000)
-        .saturating_mul(1000);
+    let now_us = ms_to_us(wall_ms());
     let mut entries = Vec::new();
     for seconds in [Some(3_600), Some(86_400), None] {
         let since = seconds.map(|it| iso_of_micros(now_us.saturating_sub(it * SECOND_US)));

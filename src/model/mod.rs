@@ -108,11 +108,7 @@ impl Epoch {
 
     /// The instant as ISO 8601 in UTC, for people and JSON.
     pub fn iso(self) -> String {
-        iso_of_micros(
-            i64::try_from(self.0)
-                .unwrap_or(i64::MAX / 1000)
-                .saturating_mul(1000),
-        )
+        iso_of_micros(ms_to_us(self.0))
     }
 }
 
@@ -120,6 +116,13 @@ impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Milliseconds in microseconds; the largest whole number of milliseconds where they have no place.
+pub fn ms_to_us(ms: u64) -> i64 {
+    i64::try_from(ms)
+        .unwrap_or(i64::MAX / 1000)
+        .saturating_mul(1000)
 }
 
 /// Microseconds since 1970 as ISO 8601 in UTC, with as many fraction digits as it has (3 or 6).

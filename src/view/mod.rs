@@ -290,13 +290,13 @@ impl Hub {
         for (source, records, undecoded, bytes) in part.read {
             let own = &mut inner.own_reads[source];
             *own = (own.0 + records, own.1 + undecoded, own.2 + bytes);
-            inner.note_read(now_ms, source, records, undecoded, bytes);
             let counts = Counts {
                 records,
                 undecoded,
                 bytes,
                 late: 0,
             };
+            inner.note_read(now_ms, source, counts);
             inner.recent[source].note(now_ms, counts);
         }
         for (source, late) in part.late {
@@ -339,8 +339,13 @@ impl Hub {
     /// Takes in what another process read.
     pub fn note_read(&self, source: usize, records: u64, undecoded: u64, bytes: u64) {
         let now_ms = self.now_ms();
-        self.write()
-            .note_read(now_ms, source, records, undecoded, bytes);
+        let counts = Counts {
+            records,
+            undecoded,
+            bytes,
+            late: 0,
+        };
+        self.write().note_read(now_ms, source, counts);
     }
 
     /// What this process read of each source since its start: records, undecodable ones, bytes.
@@ -589,17 +594,11 @@ impl Inner {
         }
     }
 
-    fn note_read(&mut self, now_ms: u64, source: usize, records: u64, undecoded: u64, bytes: u64) {
+    fn note_read(&mut self, now_ms: u64, source: usize, counts: Counts) {
         let totals = &mut self.totals[source];
-        totals.records += records;
-        totals.undecoded += undecoded;
-        totals.bytes += bytes;
-        let counts = Counts {
-            records,
-            undecoded,
-            bytes,
-            late: 0,
-        };
+        totals.records += counts.records;
+        totals.undecoded += counts.undecoded;
+        totals.bytes += counts.bytes;
         self.recent_of_all[source].note(now_ms, counts);
     }
 

@@ -5,15 +5,15 @@
 //! Partitions fill while simulated time passes; the wall clock is that time and an offset. The engine is the real one.
 
 use super::oracle::{
-    Handed, Lake, Random, START_MS, Subject, WorkerOutputs, compare, job, small_record, subject,
-    take,
+    Handed, Lake, Random, START_MS, Subject, WorkerOutputs, compare, input_of, job, small_record,
+    subject, take,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidelake::engine::{self, Feed, Input, Mesh, Outputs, Undecoded, Wall};
-use tidelake::model::{Epoch, Offset, Partition, Position};
+use tidelake::engine::{self, Feed, Input, Mesh, Outputs, Wall};
+use tidelake::model::{Epoch, Partition};
 use tidelake::plan::LATE_COLUMN;
 use tidelake::source::decode::{Decoder, RawRecords};
 
@@ -134,27 +134,8 @@ impl Feed for LiveFeed {
             raw.offsets.push((from + at) as i64);
         }
         let decoded = self.decoder.decode(&raw);
-        let letter = |it: tidelake::source::decode::DeadLetter| Undecoded {
-            offset: it.offset,
-            raw: it.raw,
-            reason: it.reason,
-        };
-        Some(Input {
-            partition: partition.number,
-            records: decoded.batch,
-            kind: engine::Records::Read,
-            newest_us: decoded.max_event_time,
-            undecoded: decoded.dead_letters.into_iter().map(letter).collect(),
-            from: Offset(from as i64),
-            next: Position {
-                offset: Offset(partition.next as i64),
-                origin: String::new(),
-                mark: String::new(),
-            },
-            bytes: raw.data.len() as u64,
-            checksum: 0,
-            at_end: partition.told_end,
-        })
+        let offsets = from..partition.next;
+        Some(input_of(decoded, &raw, offsets, partition.told_end))
     }
 
     fn look_again(&mut self) {

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{MemTable, TableProvider};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,7 +25,7 @@ use tidelake::model::{
 use tidelake::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, SourceSpec, dead_letter_schema, marked,
 };
-use tidelake::source::decode::{Decoder, RawRecords};
+use tidelake::source::decode::{DeadLetter, Decoded, Decoder, RawRecords};
 use tidelake::sql::{self, Records, recompute};
 use tidelake::verify::difference;
 
@@ -249,36 +250,44 @@ impl Feed for SimulatedFeed {
             raw.offsets.push((from + at) as i64);
         }
         let decoded = self.decoder.decode(&raw);
-        Some(Input {
-            partition: partition.number,
-            records: decoded.batch,
-            kind: engine::Records::Read,
-            newest_us: decoded.max_event_time,
-            undecoded: decoded
-                .dead_letters
-                .into_iter()
-                .map(|it| Undecoded {
-                    offset: it.offset,
-                    raw: it.raw,
-                    reason: it.reason,
-                })
-                .collect(),
-            from: Offset(from as i64),
-            next: Position {
-                offset: Offset(partition.next as i64),
-                origin: String::new(),
-                mark: String::new(),
-            },
-            bytes: raw.data.len() as u64,
-            checksum: 0,
-            at_end: partition.told_end,
-        })
+        let offsets = from..partition.next;
+        Some(input_of(decoded, &raw, offsets, partition.told_end))
     }
 
     fn look_again(&mut self) {
         self.partitions
             .iter_mut()
             .for_each(|it| it.told_end = false);
+    }
+}
+
+/// Decoded records of a partition as a feed yields them.
+pub(super) fn input_of(
+    decoded: Decoded,
+    raw: &RawRecords,
+    offsets: Range<usize>,
+    at_end: bool,
+) -> Input {
+    let letter = |it: DeadLetter| Undecoded {
+        offset: it.offset,
+        raw: it.raw,
+        reason: it.reason,
+    };
+    Input {
+        partition: raw.partition,
+        records: decoded.batch,
+        kind: engine::Records::Read,
+        newest_us: decoded.max_event_time,
+        undecoded: decoded.dead_letters.into_iter().map(letter).collect(),
+        from: Offset(offsets.start as i64),
+        next: Position {
+            offset: Offset(offsets.end as i64),
+            origin: String::new(),
+            mark: String::new(),
+        },
+        bytes: raw.data.len() as u64,
+        checksum: 0,
+        at_end,
     }
 }
 

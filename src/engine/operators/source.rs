@@ -2,7 +2,7 @@
 
 use super::{ChangeStream, Shared};
 use crate::engine::changes::Changes;
-use crate::engine::clock::Report;
+use crate::engine::clock::{Ahead, Report};
 use crate::engine::credible::{Credible, Judged, Moment};
 use crate::engine::{ClockState, Feed, Input, Job, Records, SourceProgress, Undecoded};
 use crate::model::{Epoch, Partition};
@@ -276,10 +276,7 @@ fn note(
         .entry(input.partition)
         .or_insert_with(|| standing_of(source, input.partition));
     report.newest_us = report.newest_us.max(judged.newest_us);
-    report.ahead = match (report.ahead, judged.ahead) {
-        (Some(one), Some(other)) => Some(one.and(other)),
-        (one, other) => one.or(other),
-    };
+    report.ahead = Ahead::of_both(report.ahead, judged.ahead);
     report.at_end = input.at_end;
     let read = progress
         .entry(input.partition)
