@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 const CLIENTS: usize = 20;
 const QUERY_MEMORY_MIB: u64 = 128;
+/// Threads of a query process that read files.
+const QUERY_THREADS: usize = 4;
 /// What the program itself takes in a query process before it may use any of that.
 const PROGRAM_MIB: u64 = 160;
 /// The engine with its views, the lake, the answers that pass through: no query may add to it without a bound.
@@ -173,6 +175,33 @@ impl Server {
     }
 }
 
+/// Whether a process under its memory limit has all its threads already: with no memory left, the allocator crashes when one is started.
+/// (Opening a table starts another one for a moment.)
+fn has_all_its_threads(process: u32) -> bool {
+    let read = |path: &str| std::fs::read_to_string(format!("/proc/{process}/{path}"));
+    let is_limited = || {
+        let limits = read("limits").unwrap_or_default();
+        let data = limits.lines().find(|it| it.starts_with("Max data size"));
+        data.is_some_and(|it| !it.contains("unlimited"))
+    };
+    let of_tokio = || {
+        let tasks = std::fs::read_dir(format!("/proc/{process}/task"));
+        let names = tasks.into_iter().flatten().filter_map(|it| {
+            let thread = it.ok()?.file_name().into_string().ok()?;
+            read(&format!("task/{thread}/comm")).ok()
+        });
+        names.filter(|it| it.trim() == "tokio-rt-worker").count()
+    };
+    // A process that is being killed loses its threads one by one.
+    (0..50).any(|_| {
+        let has_all = !is_limited() || QUERY_THREADS <= of_tokio();
+        if !has_all {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        has_all
+    })
+}
+
 /// Asks one query; the status and the body.
 async fn ask(client: &reqwest::Client, url: &str, sql: &str) -> (u16, Value) {
     let request = client
@@ -284,6 +313,12 @@ async fn hostile_queries_end_within_their_limits_and_harm_nobody() {
                     "{} processes",
                     children.len()
                 );
+                for process in children.keys() {
+                    assert!(
+                        has_all_its_threads(*process),
+                        "process {process} starts threads"
+                    );
+                }
                 for bytes in children.values() {
                     largest = largest.max(bytes >> 20);
                 }

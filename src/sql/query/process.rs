@@ -22,8 +22,9 @@ use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 /// The first argument of such a process.
 pub const COMMAND: &str = "query-process";
@@ -154,6 +155,22 @@ fn allow_memory(bytes: u64) -> io::Result<()> {
     }
 }
 
+/// Starts all blocking threads in advance. Once the memory limit is reached the allocator has no arena for a new thread and crashes with SIGSEGV,
+/// which says nothing about memory.
+fn start_threads(runtime: &tokio::runtime::Runtime) -> io::Result<()> {
+    let all_run = Arc::new(Barrier::new(BLOCKING_THREADS));
+    let all = runtime.block_on(async {
+        let threads = (0..BLOCKING_THREADS).map(|_| {
+            let all_run = Arc::clone(&all_run);
+            supervise::blocking("a thread of queries", move || {
+                all_run.wait();
+            })
+        });
+        futures::future::try_join_all(threads).await
+    });
+    all.map(drop).map_err(io::Error::other)
+}
+
 fn environment_of(limits: ProcessLimits) -> io::Result<Arc<RuntimeEnv>> {
     let (part, whole) = POOLED_SHARE;
     let pooled = usize::try_from(limits.memory_bytes / whole * part).unwrap_or(usize::MAX);
@@ -188,9 +205,11 @@ fn answer_all(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
+        .thread_keep_alive(Duration::MAX)
         .event_interval(TASKS_PER_LOOK)
         .build()?;
     let environment = environment_of(limits)?;
+    start_threads(&runtime)?;
     allow_memory(limits.memory_bytes)?;
     let resident_bytes = status_bytes("RssAnon")?;
     for number in 1.. {
