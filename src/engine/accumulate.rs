@@ -4,7 +4,7 @@
 //! them up and a retraction is an addition of the negative. Every slot is exact and independent of order.
 
 use super::distinct::Member;
-use crate::model::{Bins, ExactSum, Moments, Row, Value, array_of_values, merge_counts};
+use crate::model::{Bins, FloatSum, IntSum, Moments, Row, Value, array_of_values, merge_counts};
 use crate::plan::{Aggregate, Function};
 use arrow::array::ArrayRef;
 use arrow::error::ArrowError;
@@ -24,7 +24,8 @@ pub struct Accumulator {
 pub enum Slot {
     /// Counted records, or members of a distinct set.
     Count(i64),
-    Sum(ExactSum),
+    IntSum(IntSum),
+    FloatSum(FloatSum),
     /// Boxed, since it is the largest by far and there is one slot per aggregate and group.
     Moments(Box<Moments>),
     /// Candidates for the smallest or largest value, sorted, with how often each was given.
@@ -42,7 +43,10 @@ impl Slot {
     pub fn empty(aggregate: &Aggregate) -> Slot {
         match aggregate.function {
             Function::Count | Function::CountDistinct => Slot::Count(0),
-            Function::Sum | Function::Avg => Slot::Sum(ExactSum::default()),
+            Function::Sum | Function::Avg if aggregate.is_of_integers() => {
+                Slot::IntSum(IntSum::default())
+            }
+            Function::Sum | Function::Avg => Slot::FloatSum(FloatSum::default()),
             Function::Variance { .. } | Function::Stddev { .. } => Slot::Moments(Box::default()),
             Function::Min | Function::Max => Slot::Extremes(Vec::new()),
             Function::Percentile(_) => Slot::Bins(Bins::default()),
@@ -53,7 +57,8 @@ impl Slot {
     pub fn merge(&mut self, other: &Slot) {
         match (self, other) {
             (Slot::Count(a), Slot::Count(b)) => *a += b,
-            (Slot::Sum(a), Slot::Sum(b)) => a.merge(b),
+            (Slot::IntSum(a), Slot::IntSum(b)) => a.merge(b),
+            (Slot::FloatSum(a), Slot::FloatSum(b)) => a.merge(b),
             (Slot::Moments(a), Slot::Moments(b)) => a.merge(b),
             (Slot::Extremes(a), Slot::Extremes(b)) => *a = merge_counts(a, b),
             (Slot::Bins(a), Slot::Bins(b)) => a.merge(b),
@@ -83,7 +88,8 @@ impl Slot {
     fn negate(&mut self) {
         match self {
             Slot::Count(it) => *it = -*it,
-            Slot::Sum(it) => it.negate(),
+            Slot::IntSum(it) => it.negate(),
+            Slot::FloatSum(it) => it.negate(),
             Slot::Moments(it) => it.negate(),
             Slot::Extremes(it) => it.iter_mut().for_each(|entry| entry.1 = -entry.1),
             Slot::Bins(it) => it.negate(),
@@ -96,7 +102,8 @@ impl Slot {
     fn is_zero(&self) -> bool {
         match self {
             Slot::Count(it) => *it == 0,
-            Slot::Sum(it) => it.is_zero(),
+            Slot::IntSum(it) => it.is_zero(),
+            Slot::FloatSum(it) => it.is_zero(),
             Slot::Moments(it) => it.is_zero(),
             Slot::Extremes(it) => it.is_empty(),
             Slot::Bins(it) => it.is_zero(),
@@ -217,16 +224,13 @@ pub fn results<'a>(
 fn result(aggregate: &Aggregate, slot: Option<&Slot>) -> Value {
     let float =
         |it: Option<f64>| it.map_or(Value::Null, |it| Value::Float(crate::model::Float::new(it)));
-    let int_argument = aggregate.is_of_integers();
     match (aggregate.function, slot) {
         (Function::Count | Function::CountDistinct, Some(Slot::Count(it))) => Value::Int(*it),
         (Function::Count | Function::CountDistinct, _) => Value::Int(0),
-        (Function::Sum, Some(Slot::Sum(it))) if int_argument => {
-            it.int_sum().map_or(Value::Null, Value::Int)
-        }
-        (Function::Sum, Some(Slot::Sum(it))) => float(it.float_sum()),
-        (Function::Avg, Some(Slot::Sum(it))) if int_argument => float(it.int_mean()),
-        (Function::Avg, Some(Slot::Sum(it))) => float(it.float_mean()),
+        (Function::Sum, Some(Slot::IntSum(it))) => it.sum().map_or(Value::Null, Value::Int),
+        (Function::Sum, Some(Slot::FloatSum(it))) => float(it.sum()),
+        (Function::Avg, Some(Slot::IntSum(it))) => float(it.mean()),
+        (Function::Avg, Some(Slot::FloatSum(it))) => float(it.mean()),
         (Function::Variance { sample }, Some(Slot::Moments(it))) => float(it.variance(sample)),
         (Function::Stddev { sample }, Some(Slot::Moments(it))) => float(it.stddev(sample)),
         (Function::Min, Some(Slot::Extremes(it))) => {

@@ -54,20 +54,20 @@ impl Semigroup for Packed {
 mod tests {
     use super::*;
     use crate::engine::accumulate::Slot;
-    use crate::model::{Bins, ExactSum, Moments, Value};
+    use crate::model::{Bins, FloatSum, IntSum, Moments, Value};
     use differential_dataflow::difference::Abelian;
     use proptest::prelude::*;
     use tikv_jemalloc_ctl::thread::{allocatedp, deallocatedp};
 
     /// What a group took in, with one slot of each kind. Values near the limits make sums that need more than 128 bits.
     fn taken_in(values: &[(i64, f64)]) -> Accumulator {
-        let (mut sum, mut floats) = (ExactSum::default(), ExactSum::default());
+        let (mut sum, mut floats) = (IntSum::default(), FloatSum::default());
         let (mut moments, mut bins) = (Moments::default(), Bins::default());
         let mut candidates: Vec<(Value, i64)> = Vec::new();
         for (int, float) in values {
-            sum.add_int(*int, 1);
-            floats.add_float(*float, 1);
-            moments.add_float(*float, 1);
+            sum.add(*int, 1);
+            floats.add(*float, 1);
+            moments.add(*float, 1);
             bins.add(crate::model::bin_of(*float), 1);
             candidates.push((Value::Int(*int), 1));
         }
@@ -76,8 +76,8 @@ mod tests {
             records: values.len() as i64,
             slots: [
                 Slot::Count(values.len() as i64),
-                Slot::Sum(sum),
-                Slot::Sum(floats),
+                Slot::IntSum(sum),
+                Slot::FloatSum(floats),
                 Slot::Moments(Box::new(moments)),
                 Slot::Extremes(candidates),
                 Slot::Bins(bins),
@@ -119,13 +119,13 @@ mod tests {
     #[test]
     fn a_group_with_count_sum_and_largest_value_takes_few_bytes() {
         const GROUPS: u64 = 10_000;
-        let mut sum = ExactSum::default();
-        sum.add_int(123_456, 1);
+        let mut sum = IntSum::default();
+        sum.add(123_456, 1);
         let group = Accumulator {
             records: 300,
             slots: [
                 Slot::Count(300),
-                Slot::Sum(sum),
+                Slot::IntSum(sum),
                 Slot::Best {
                     largest: true,
                     value: Some(Value::Int(999)),

@@ -9,7 +9,7 @@ pub mod secret;
 mod value;
 
 pub use bins::{Bins, bin_of, merge_counts, sum_counts};
-pub use exact::{ExactSum, Moments};
+pub use exact::{FloatSum, IntSum, Moments};
 pub use value::{
     ArrowError, Float, Order, Row, Value, array_of_values, batch_of_rows, late_marks,
     rows_of_batch, value_at,

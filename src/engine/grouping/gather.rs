@@ -1,7 +1,7 @@
 //! What aggregates gather of the records of each group: one pass over a column for all groups of a batch.
 
 use crate::engine::accumulate::Slot;
-use crate::model::{ExactSum, Float, Moments, Value, bin_of, sum_counts, value_at};
+use crate::model::{Float, FloatSum, IntSum, Moments, Value, bin_of, sum_counts, value_at};
 use crate::plan::{Aggregate, Function};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
@@ -21,7 +21,8 @@ pub(super) struct Gather {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Count,
-    Sum,
+    IntSum,
+    FloatSum,
     Moments,
     /// The smallest or largest value alone.
     Best {
@@ -38,7 +39,8 @@ impl Gather {
         let kind = match aggregate.function {
             Function::CountDistinct => return None,
             Function::Count => Kind::Count,
-            Function::Sum | Function::Avg => Kind::Sum,
+            Function::Sum | Function::Avg if aggregate.is_of_integers() => Kind::IntSum,
+            Function::Sum | Function::Avg => Kind::FloatSum,
             Function::Variance { .. } | Function::Stddev { .. } => Kind::Moments,
             Function::Min | Function::Max if !append_only => Kind::Every,
             Function::Min => Kind::Best { largest: false },
@@ -82,7 +84,7 @@ impl Gather {
                 let lists = lists.into_iter();
                 lists.map(|it| Slot::Extremes(self.extremes(it))).collect()
             }
-            Kind::Count | Kind::Sum | Kind::Moments => {
+            Kind::Count | Kind::IntSum | Kind::FloatSum | Kind::Moments => {
                 let mut slots = Column::new(self).slots(groups);
                 finer.for_each(|(group, slot)| slots[group as usize].merge(slot));
                 slots
@@ -117,7 +119,8 @@ fn is_better(new: &Value, best: &Value, largest: bool) -> bool {
 /// What was gathered, by group.
 pub(super) enum Column {
     Count(Vec<i64>),
-    Sum(Vec<ExactSum>),
+    IntSum(Vec<IntSum>),
+    FloatSum(Vec<FloatSum>),
     Moments(Vec<Moments>),
     Best(Vec<Option<Value>>),
     Every(HashMap<(u32, Value), i64, FixedState>),
@@ -129,7 +132,8 @@ impl Column {
     pub fn new(gather: &Gather) -> Self {
         match gather.kind {
             Kind::Count => Column::Count(Vec::new()),
-            Kind::Sum => Column::Sum(Vec::new()),
+            Kind::IntSum => Column::IntSum(Vec::new()),
+            Kind::FloatSum => Column::FloatSum(Vec::new()),
             Kind::Moments => Column::Moments(Vec::new()),
             Kind::Best { .. } => Column::Best(Vec::new()),
             Kind::Every => Column::Every(HashMap::default()),
@@ -167,25 +171,27 @@ impl Column {
                 counts.resize(groups, 0);
                 each!(|row, group, diff| counts[group] += diff);
             }
-            Column::Sum(sums) => {
-                sums.resize(groups, ExactSum::default());
+            Column::IntSum(sums) => {
+                sums.resize(groups, IntSum::default());
                 let Some(argument) = argument else { return };
-                if argument.data_type() == &DataType::Float64 {
-                    let values = argument.as_primitive::<Float64Type>().values();
-                    each!(|row, group, diff| sums[group].add_float(values[row], diff));
-                } else {
-                    let cast = cast(argument, &DataType::Int64)
-                        .expect("what is summed up is an integer, if no double");
-                    let values = cast.as_primitive::<Int64Type>().values();
-                    each!(|row, group, diff| sums[group].add_int(values[row], diff));
-                }
+                let values = cast(argument, &DataType::Int64)
+                    .expect("integers of 32 bits are integers of 64");
+                let values = values.as_primitive::<Int64Type>().values();
+                each!(|row, group, diff| sums[group].add(values[row], diff));
+            }
+            Column::FloatSum(sums) => {
+                sums.resize(groups, FloatSum::default());
+                let Some(argument) = argument else { return };
+                let values = floats(argument);
+                let values = values.as_primitive::<Float64Type>().values();
+                each!(|row, group, diff| sums[group].add(values[row], diff));
             }
             Column::Moments(moments) => {
                 moments.resize(groups, Moments::default());
                 let Some(argument) = argument else { return };
                 let values = floats(argument);
                 let values = values.as_primitive::<Float64Type>().values();
-                each!(|row, group, diff| moments[group].add_float(values[row], diff));
+                each!(|row, group, diff| moments[group].add(values[row], diff));
             }
             Column::Bins(bins) => {
                 let Some(argument) = argument else { return };
@@ -225,9 +231,13 @@ impl Column {
                 let counts = filled(it, groups, 0).into_iter();
                 counts.map(Slot::Count).collect()
             }
-            Column::Sum(it) => {
-                let sums = filled(it, groups, ExactSum::default()).into_iter();
-                sums.map(Slot::Sum).collect()
+            Column::IntSum(it) => {
+                let sums = filled(it, groups, IntSum::default()).into_iter();
+                sums.map(Slot::IntSum).collect()
+            }
+            Column::FloatSum(it) => {
+                let sums = filled(it, groups, FloatSum::default()).into_iter();
+                sums.map(Slot::FloatSum).collect()
             }
             Column::Moments(it) => {
                 let moments = filled(it, groups, Moments::default()).into_iter();

@@ -609,7 +609,7 @@ fn note_sums_without_place(
     for (at, _) in sums.filter(|it| it.1.function == Function::Sum && it.1.is_of_integers()) {
         let beyond = changes.iter().filter(|((_, accumulator), diff)| {
             0 < *diff
-                && matches!(accumulator.slots.get(at), Some(Slot::Sum(it)) if it.is_beyond_int())
+                && matches!(accumulator.slots.get(at), Some(Slot::IntSum(it)) if it.is_beyond())
         });
         let count = beyond.count() as u64;
         if count != 0 {

@@ -4,7 +4,7 @@
 //! the live view gives. A sum of integers that 64 bits do not hold is NULL. What these numbers do not cover (decimals, unsigned integers,
 //! intervals, DISTINCT) is left to DataFusion's own functions of the same name.
 
-use crate::model::{ExactSum, Moments};
+use crate::model::{FloatSum, IntSum, Moments};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
@@ -50,9 +50,9 @@ impl Exact {
     fn numbers(&self, argument: Option<&FieldRef>, is_distinct: bool) -> Option<Numbers> {
         match (self.what, argument?.data_type()) {
             _ if is_distinct => None,
-            (What::Sum, DataType::Int64) => Some(Numbers::Integers(ExactSum::default())),
+            (What::Sum, DataType::Int64) => Some(Numbers::Integers(IntSum::default())),
             (What::Sum | What::Mean, DataType::Float64) => {
-                Some(Numbers::Floats(ExactSum::default()))
+                Some(Numbers::Floats(FloatSum::default()))
             }
             (What::Variance { .. } | What::Deviation { .. }, DataType::Float64) => {
                 Some(Numbers::Moments(Box::default()))
@@ -113,8 +113,8 @@ impl AggregateUDFImpl for Exact {
 /// What has been added up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Numbers {
-    Integers(ExactSum),
-    Floats(ExactSum),
+    Integers(IntSum),
+    Floats(FloatSum),
     Moments(Box<Moments>),
 }
 
@@ -126,21 +126,21 @@ impl Numbers {
         }
         match self {
             Numbers::Integers(sum) => {
-                sum.add_int(column.as_primitive::<Int64Type>().value(row), diff);
+                sum.add(column.as_primitive::<Int64Type>().value(row), diff);
             }
             Numbers::Floats(sum) => {
-                sum.add_float(column.as_primitive::<Float64Type>().value(row), diff);
+                sum.add(column.as_primitive::<Float64Type>().value(row), diff);
             }
             Numbers::Moments(moments) => {
-                moments.add_float(column.as_primitive::<Float64Type>().value(row), diff);
+                moments.add(column.as_primitive::<Float64Type>().value(row), diff);
             }
         }
     }
 
     fn merge(&mut self, bytes: &[u8]) -> Result<()> {
         match (self, read(bytes)?) {
-            (Numbers::Integers(sum), Numbers::Integers(more))
-            | (Numbers::Floats(sum), Numbers::Floats(more)) => sum.merge(&more),
+            (Numbers::Integers(sum), Numbers::Integers(more)) => sum.merge(&more),
+            (Numbers::Floats(sum), Numbers::Floats(more)) => sum.merge(&more),
             (Numbers::Moments(moments), Numbers::Moments(more)) => moments.merge(&more),
             (one, other) => panic!("sums of different kinds were added: {one:?} and {other:?}"),
         }
@@ -153,9 +153,9 @@ impl Numbers {
 
     fn result(&self, what: What) -> Number {
         match (self, what) {
-            (Numbers::Integers(sum), _) => Number::Integer(sum.int_sum()),
-            (Numbers::Floats(sum), What::Mean) => Number::Float(sum.float_mean()),
-            (Numbers::Floats(sum), _) => Number::Float(sum.float_sum()),
+            (Numbers::Integers(sum), _) => Number::Integer(sum.sum()),
+            (Numbers::Floats(sum), What::Mean) => Number::Float(sum.mean()),
+            (Numbers::Floats(sum), _) => Number::Float(sum.sum()),
             (Numbers::Moments(it), What::Deviation { sample }) => Number::Float(it.stddev(sample)),
             (Numbers::Moments(it), What::Variance { sample }) => Number::Float(it.variance(sample)),
             (Numbers::Moments(_), What::Sum | What::Mean) => {
