@@ -48,7 +48,8 @@ pub struct EntryReader {
 /// One record as it is shown.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    pub timestamp_us: i64,
+    /// Nothing in a record without event time.
+    timestamp_us: Option<i64>,
     partition: i64,
     offset: i64,
     pub level: String,
@@ -169,7 +170,7 @@ impl EntryReader {
             },
         };
         Entry {
-            timestamp_us: value(self.timestamp).as_i64().unwrap_or_default(),
+            timestamp_us: value(self.timestamp).as_i64(),
             partition: value(self.partition).as_i64().unwrap_or_default(),
             offset: value(self.offset).as_i64().unwrap_or_default(),
             level,
@@ -223,11 +224,11 @@ pub fn passes(filter: Option<&Filter>, rows: &RecordBatch, index: usize) -> bool
 
 impl Entry {
     /// When and where it was: its time, partition and offset.
-    pub fn place(&self) -> (i64, i64, i64) {
+    pub fn place(&self) -> (Option<i64>, i64, i64) {
         (self.timestamp_us, self.partition, self.offset)
     }
 
-    /// Newest first; ties by place.
+    /// Newest first, those without a time last; ties by place.
     pub fn order(&self) -> impl Ord + use<> {
         std::cmp::Reverse((self.timestamp_us, self.partition, self.offset))
     }
@@ -243,7 +244,7 @@ impl Entry {
         let message = self.message.clone().unwrap_or_else(request);
         json!({
             "id": format!("{}-{}", self.partition, self.offset),
-            "timestamp": crate::model::iso_of_micros(self.timestamp_us),
+            "timestamp": self.timestamp_us.map(crate::model::iso_of_micros),
             "level": self.level,
             "source": self.source,
             "message": message,
@@ -293,6 +294,18 @@ mod tests {
 
     fn time() -> (&'static str, ArrayRef) {
         ("at", Arc::new(TimestampMicrosecondArray::from(vec![0])))
+    }
+
+    #[test]
+    fn a_record_without_a_time_has_none_and_comes_last() {
+        let times = TimestampMicrosecondArray::from(vec![None, Some(0), Some(1)]);
+        let rows = batch(vec![("at", Arc::new(times))]);
+        let reader = EntryReader::over(&rows.schema(), "at");
+        let mut entries: Vec<Entry> = (0..3).map(|it| reader.read(&rows, it)).collect();
+        assert_eq!(entries[0].to_json()["timestamp"], Json::Null);
+        entries.sort_by_key(Entry::order);
+        let times: Vec<Option<i64>> = entries.iter().map(|it| it.timestamp_us).collect();
+        assert_eq!(times, [Some(1), Some(0), None]);
     }
 
     #[test]

@@ -204,7 +204,7 @@ pub async fn page(
     }
     let next_cursor = last
         .filter(|_| rows.len() == limit)
-        .map(|(time, partition, offset)| format!("{time}.{partition}.{offset}"));
+        .and_then(|(time, partition, offset)| Some(format!("{}.{partition}.{offset}", time?)));
     let commit = app.status.status().commit;
     Ok(JsonBody(LogPage {
         rows,
@@ -264,7 +264,7 @@ pub async fn newest(
             false => format!(" WHERE {}", all.join(" AND ")),
         };
         let sql = format!(
-            "SELECT {} FROM lake.{}{filter} ORDER BY {time} DESC, {PARTITION_COLUMN} DESC, {OFFSET_COLUMN} DESC LIMIT {limit}",
+            "SELECT {} FROM lake.{}{filter} ORDER BY {time} DESC NULLS LAST, {PARTITION_COLUMN} DESC, {OFFSET_COLUMN} DESC LIMIT {limit}",
             columns.join(", "),
             quoted_name(&table.name)
         );

@@ -205,7 +205,7 @@ pub async fn logs(State(app): State<Arc<App>>, query: Parameters) -> Result<Resp
     }
     if entries.len() < limit {
         let among = ["level", "source", "endpoint"].map(|name| (name, query.text(name)));
-        let known: HashSet<(i64, i64, i64)> = entries.iter().map(Entry::place).collect();
+        let known: HashSet<_> = entries.iter().map(Entry::place).collect();
         match logs::newest(&app, &among, limit).await {
             Ok(stored) => {
                 entries.extend(stored.into_iter().filter(|it| !known.contains(&it.place())));

@@ -85,6 +85,7 @@ impl<'a> Inbox<'a> {
     pub fn take(&mut self, timeout: Duration) -> Batch<'_> {
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         debug_assert!(self.slots.is_empty(), "the batch before has been destroyed");
+        let mut failed = Vec::new();
         // SAFETY: the vector has room for as many pointers as are asked for, and so many of them as are returned were written.
         unsafe {
             let count = c::rd_kafka_consume_batch_queue(
@@ -93,9 +94,11 @@ impl<'a> Inbox<'a> {
                 self.slots.as_mut_ptr(),
                 self.slots.capacity(),
             );
-            self.slots.set_len(usize::try_from(count).unwrap_or(0));
+            match usize::try_from(count) {
+                Ok(count) => self.slots.set_len(count),
+                Err(_) => failed.push(error_of(c::rd_kafka_last_error())),
+            }
         }
-        let mut failed = Vec::new();
         hear(self.client, &self.told, &mut failed);
         Batch {
             messages: Messages(&mut self.slots),

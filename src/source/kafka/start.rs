@@ -42,12 +42,15 @@ pub struct Numbering {
 }
 
 impl Numbering {
-    /// Reads what `position` wrote; an empty note is a topic without id, numbered as Kafka does.
+    /// Reads what `position` wrote; an empty note is a topic without id, numbered as Kafka does. A note that it did not write is taken
+    /// for the id of a topic, which no topic has: it is then another one than before.
     pub fn parse(origin: &str) -> Self {
-        let (topic_id, base) = origin.split_once('|').unwrap_or((origin, "0"));
+        let both = origin.split_once('|');
+        let both = both.and_then(|(id, base)| Some((id, base.parse().ok()?)));
+        let (topic_id, base) = both.unwrap_or((origin, 0));
         Numbering {
             topic_id: topic_id.to_owned(),
-            base: base.parse().unwrap_or(0),
+            base,
         }
     }
 
