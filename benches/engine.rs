@@ -149,6 +149,7 @@ fn run(view: &str, options: &Options) -> Done {
     let settings = Settings {
         workers: options.workers,
         tick_ms: 100,
+        quiet_tick_ms: 100,
         commit_interval_ms: 10_000,
         first_commit_ms: 1_500,
         lag_max_ms: 1_000,

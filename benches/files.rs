@@ -174,6 +174,7 @@ fn read(depth: Depth, input: &Path, options: &Options) -> common::Done {
                 stored: Offsets::default(),
                 status: SharedStatus::default(),
                 look_again: LookAgain::default(),
+                live: Arc::default(),
                 stop,
             };
             std::thread::spawn(move || reader.run(&to))

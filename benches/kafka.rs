@@ -180,6 +180,7 @@ fn read(depth: Depth, brokers: &str, topic: &str, options: &Options) -> common::
                 stored: Offsets::default(),
                 status: SharedStatus::default(),
                 look_again: LookAgain::default(),
+                live: std::sync::Arc::default(),
                 stop,
             };
             let reading = reader.open().expect("the client can be made");

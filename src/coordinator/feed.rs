@@ -3,7 +3,7 @@
 use super::{Error, Options};
 use crate::engine::{self, Feed, Input, Undecoded};
 use crate::lake::Manifest;
-use crate::model::{Offset, Offsets, iso_of_micros, ms_to_us, wall_ms};
+use crate::model::{Offset, Offsets, Readers, iso_of_micros, ms_to_us, wall_ms};
 use crate::plan::{EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec};
 use crate::source::decode::{self, DeadLetter, DecodeOptions, Decoded, Decoder, RawRecords};
 use crate::source::{self, CHUNKS_AHEAD, Chunk, LookAgain, SharedStatus, file, kafka};
@@ -51,6 +51,7 @@ pub(super) fn open(
     folder: Option<&Arc<file::Folder>>,
     stored: &Offsets,
     status: &SharedStatus,
+    live: &Arc<Readers>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Vec<Box<dyn Feed>>, Error> {
     let workers = share.all;
@@ -62,6 +63,7 @@ pub(super) fn open(
     for worker in share.own {
         let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD);
         let (stored, status, stop) = (stored.clone(), status.clone(), Arc::clone(stop));
+        let live = Arc::clone(live);
         let name = format!("read-{}-{worker}", spec.name);
         let asking = LookAgain::default();
         let look_again = asking.clone();
@@ -75,6 +77,7 @@ pub(super) fn open(
                     stored,
                     status,
                     look_again,
+                    live,
                     stop,
                 };
                 supervise::thread(name, move || reader.run(&sender))
@@ -87,6 +90,7 @@ pub(super) fn open(
                     stored,
                     status,
                     look_again,
+                    live,
                     stop,
                 };
                 let reading = reader.open()?;

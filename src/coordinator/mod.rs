@@ -282,6 +282,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             folder.as_ref(),
             &stored,
             &status,
+            &hub.readers(),
             &stop_readers,
         )?;
         for (worker, feed) in opened.into_iter().enumerate() {
@@ -317,7 +318,9 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         })
         .collect();
     drop(to_settle);
-    let control = Arc::new(Control::default());
+    let control = Arc::new(Control::new(hub.readers()));
+    // Whoever started it is about to look.
+    hub.note_reader(Duration::ZERO);
     let (settled_to, settled) = watch::channel(Epoch(0));
     let (ending_to, ending) = watch::channel(None);
     let (links, mesh) = match joined {
@@ -382,6 +385,10 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
                 folder,
                 Arc::clone(&control),
             ),
+        );
+        supervise::task(
+            "tell-readers",
+            peers::tell_readers(peers.clone(), hub.readers()),
         );
     }
     supervise::task(
@@ -711,6 +718,7 @@ fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
     engine::Settings {
         workers: options.workers,
         tick_ms: TICK_MS,
+        quiet_tick_ms: 1_000,
         commit_interval_ms: options.commit_interval_ms,
         first_commit_ms: options.commit_interval_ms.min(1500),
         lag_max_ms: 1000,

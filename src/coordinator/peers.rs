@@ -11,7 +11,7 @@ use super::commit::Committed;
 use super::part::Part;
 use crate::cluster;
 use crate::engine::Control;
-use crate::model::Epoch;
+use crate::model::{Epoch, Readers, wall_ms};
 use crate::source::{self, SharedStatus, file::Folder};
 use crate::view::Hub;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,8 @@ pub(super) enum Message {
     Stop,
     /// How the sender's sources are, and what they read since the last word: records, undecodable ones, bytes.
     Sources(Vec<(source::Status, (u64, u64, u64))>),
+    /// Live results are being read at the sender, by a reader that wants changes within this time.
+    Readers { every_ms: u64 },
     /// From process 0: the partition numbers of the files of an input folder.
     Files(Vec<(String, i32)>),
     /// The sender cannot go on.
@@ -146,6 +148,9 @@ impl Peers {
                     self.hub.note_read(number, read.0, read.1, read.2);
                 }
             }
+            Message::Readers { every_ms } => {
+                self.hub.readers().note_elsewhere(wall_ms(), every_ms);
+            }
             Message::Files(numbers) => {
                 if let Some(folder) = &self.folder {
                     folder.follow(numbers);
@@ -159,6 +164,14 @@ impl Peers {
         let skew = self.links.sender().skews_ms();
         let largest = skew.iter().map(|it| it.unsigned_abs()).max().unwrap_or(0);
         self.control.skew_ms.store(largest, Ordering::Release);
+    }
+}
+
+/// Tells the other processes about readers of live results in this one.
+pub(super) async fn tell_readers(peers: cluster::Sender, readers: Arc<Readers>) {
+    loop {
+        let every_ms = readers.to_tell(wall_ms).await;
+        peers.send_all(&Message::Readers { every_ms }.bytes());
     }
 }
 

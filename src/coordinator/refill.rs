@@ -260,6 +260,7 @@ fn job(
     let settings = engine::Settings {
         workers,
         tick_ms: TICK_MS,
+        quiet_tick_ms: TICK_MS,
         commit_interval_ms: GATHER_MS,
         first_commit_ms: GATHER_MS,
         lag_max_ms: 1000,

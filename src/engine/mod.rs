@@ -31,7 +31,7 @@ pub use distinct::Member;
 pub use wall::Wall;
 pub use worker::{Mesh, Running, start};
 
-use crate::model::{Epoch, Offset, Partition, PartitionAhead, Position, Row};
+use crate::model::{Epoch, Offset, Partition, PartitionAhead, Position, Readers, Row};
 use crate::plan::Dataflow;
 use arrow::array::RecordBatch;
 use differential_dataflow::Hashable;
@@ -305,6 +305,8 @@ pub struct Settings {
     pub workers: usize,
     /// Length of an epoch.
     pub tick_ms: u64,
+    /// Length of an epoch while nobody reads live results.
+    pub quiet_tick_ms: u64,
     /// Epochs at multiples of this are commit epochs, and one soon after the start.
     pub commit_interval_ms: u64,
     pub first_commit_ms: u64,
@@ -327,9 +329,19 @@ pub struct Control {
     last: AtomicU64,
     /// How far apart the clocks of the processes are: that much lag is no reason to wait.
     pub skew_ms: AtomicU64,
+    /// Readers of live results, in all processes.
+    readers: Arc<Readers>,
 }
 
 impl Control {
+    /// For an engine whose results have these readers.
+    pub fn new(readers: Arc<Readers>) -> Self {
+        Control {
+            readers,
+            ..Control::default()
+        }
+    }
+
     /// Asks every source of this process to end with the epoch it is in. The engine ends when the sources of all processes have,
     /// so each process has to be asked. Returns whether this was the first time.
     pub fn stop(&self) -> bool {
@@ -363,6 +375,13 @@ pub struct Job {
 }
 
 impl Settings {
+    /// The wall clock up to which an epoch stays open: as long as readers allow, and never past its commit.
+    pub fn end_of(&self, epoch: u64, start: u64, readers_ms: Option<u64>) -> u64 {
+        let length_ms = readers_ms.unwrap_or(self.quiet_tick_ms).max(self.tick_ms);
+        let end = epoch.div_ceil(length_ms) * length_ms;
+        end.min(self.commit_of(epoch, start))
+    }
+
     /// The commit an epoch belongs to.
     pub fn commit_of(&self, epoch: u64, start: u64) -> u64 {
         let early = (start + self.first_commit_ms).div_ceil(self.tick_ms) * self.tick_ms;
@@ -372,5 +391,35 @@ impl Settings {
         } else {
             regular
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_are_as_long_as_readers_allow_and_end_with_their_commit() {
+        let settings = Settings {
+            workers: 1,
+            tick_ms: 100,
+            quiet_tick_ms: 1_000,
+            commit_interval_ms: 2_500,
+            first_commit_ms: 1_500,
+            lag_max_ms: 1_000,
+            idle_sleep_ms_max: 100,
+            clocks: BTreeMap::new(),
+            tail_rows: 0,
+            bucketing: Bucketing::ONE,
+        };
+        let end_of = |epoch, readers_ms| settings.end_of(epoch, 10_100, readers_ms);
+        assert_eq!(end_of(14_100, None), 15_000);
+        assert_eq!(end_of(15_000, None), 15_000);
+        assert_eq!(end_of(14_100, Some(200)), 14_200);
+        assert_eq!(end_of(14_100, Some(100)), 14_100);
+        // Commits are at 11.6 s, 12.5 s and every 2.5 s from there.
+        assert_eq!(end_of(11_100, None), 11_600);
+        assert_eq!(end_of(12_100, None), 12_500);
+        assert_eq!(end_of(12_600, None), 13_000);
     }
 }

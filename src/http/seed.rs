@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Json as JsonBody, Response};
 use serde_json::{Map, Value as Json, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The view that holds anomalies.
 pub const ANOMALIES: &str = "anomalies";
@@ -195,6 +196,7 @@ pub async fn logs(State(app): State<Arc<App>>, query: Parameters) -> Result<Resp
             .is_none_or(|it| it.eq_ignore_ascii_case(value))
     };
     let (mut entries, mut partial) = (Vec::new(), false);
+    app.hub.note_reader(Duration::ZERO);
     for batch in app.hub.tail_after(0).iter().filter(|it| reader.takes(it)) {
         let all = (0..batch.rows.num_rows()).map(|it| reader.read(&batch.rows, it));
         entries.extend(all.filter(|it| {

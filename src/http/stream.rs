@@ -37,6 +37,10 @@ const COPIED_BYTES_MAX: usize = 2_048;
 pub trait Topic: Send {
     /// How often it speaks. All topics of one pace are due at the same times, so that they say the same. One that follows the epoch has none.
     fn every(&self) -> Option<Duration>;
+    /// How soon it wants to tell of a change.
+    fn pace(&self) -> Duration {
+        self.every().unwrap_or_default()
+    }
     /// Whether there may be news at this epoch. Who says no is asked again when the epoch moves.
     fn is_behind(&self, _epoch: Epoch) -> bool {
         true
@@ -184,6 +188,7 @@ impl Client {
         let (mut wake, mut waits) = (now + NEVER, false);
         let mut spoken = Vec::new();
         for (due, topic) in &mut self.topics {
+            self.app.hub.note_reader(topic.pace());
             if *due <= now {
                 if !topic.is_behind(epoch) {
                     waits = true;

@@ -151,6 +151,10 @@ impl Topic for ViewTopic {
         None
     }
 
+    fn pace(&self) -> Duration {
+        Duration::from_millis(self.every_ms)
+    }
+
     /// Its turn comes when the epoch enters the next stretch of its pace: for all clients of that pace at once.
     fn is_behind(&self, epoch: Epoch) -> bool {
         let turn = |it: Epoch| it.0 / self.every_ms;

@@ -5,11 +5,13 @@
 
 mod bins;
 mod exact;
+mod readers;
 pub mod secret;
 mod value;
 
 pub use bins::{Bins, bin_of, merge_counts, sum_counts};
 pub use exact::{FloatSum, IntSum, Moments};
+pub use readers::Readers;
 pub use value::{
     ArrowError, Float, Order, Row, Value, array_of_values, batch_of_rows, late_marks,
     rows_of_batch, value_at,

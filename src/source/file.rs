@@ -27,7 +27,7 @@ pub use again::{Missing, Span, read_again};
 pub use folder::Folder;
 
 use super::{Chunk, FileNote, Gap, LookAgain, SharedStatus, Trouble};
-use crate::model::{Offsets, Partition, wall_ms};
+use crate::model::{Offsets, Partition, Readers, wall_ms};
 use crossbeam_channel::Sender;
 use folder::Listing;
 use std::collections::BTreeMap;
@@ -39,6 +39,8 @@ use tail::{Step, Tail};
 
 /// How long a reader sleeps when all its files are at their end.
 const IDLE_SLEEP: Duration = Duration::from_millis(10);
+/// The same while live results have no readers.
+const QUIET_SLEEP: Duration = Duration::from_millis(100);
 /// Files that all readers of a process hold open, about: the rest of its descriptors are for the lake and the API.
 const OPEN_FILES_MAX: usize = 128;
 const OPEN_FILES_MIN: usize = 8;
@@ -55,6 +57,7 @@ pub struct Reader {
     pub stored: Offsets,
     pub status: SharedStatus,
     pub look_again: LookAgain,
+    pub live: Arc<Readers>,
     pub stop: Arc<AtomicBool>,
 }
 
@@ -134,7 +137,8 @@ impl Reading {
             }
             self.tell();
             if idle {
-                std::thread::sleep(IDLE_SLEEP);
+                let is_read = self.reader.live.length_ms(wall_ms()).is_some();
+                std::thread::sleep(if is_read { IDLE_SLEEP } else { QUIET_SLEEP });
             }
         }
         Ok(())

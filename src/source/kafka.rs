@@ -30,7 +30,7 @@ pub use create::create_topic;
 
 use super::decode::RawRecords;
 use super::{Chunk, Complaint, Error, Gap, LookAgain, SharedStatus};
-use crate::model::{Offsets, Partition, Position, wall_ms};
+use crate::model::{Offsets, Partition, Position, Readers, wall_ms};
 use client::{Client, connect};
 use crossbeam_channel::Sender;
 use inbox::{Event, Inbox};
@@ -52,6 +52,8 @@ const CHUNK_RECORDS: usize = 8192;
 const CHUNK_AGE: Duration = Duration::from_millis(20);
 /// How long a batch may take to fill.
 const BATCH_TIMEOUT: Duration = Duration::from_millis(5);
+/// The same after an empty batch, while live results have no readers. The client waits for all of it unless the batch is full.
+const QUIET_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often the topic is asked about: whether it is the same, and has new partitions.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The same while nothing can be read.
@@ -226,6 +228,7 @@ pub struct Reader {
     pub stored: Offsets,
     pub status: SharedStatus,
     pub look_again: LookAgain,
+    pub live: Arc<Readers>,
     pub stop: Arc<AtomicBool>,
 }
 
@@ -335,6 +338,7 @@ impl Reading {
             .group
             .as_ref()
             .and_then(|_| Reports::of(consumer, &topic.topic));
+        let mut is_idle = false;
         while !self.reader.stop.load(Ordering::Acquire) {
             let asked = self.reader.look_again.asked();
             if self.looks < asked {
@@ -355,7 +359,14 @@ impl Reading {
                     self.report(reports);
                 }
             }
-            let mut batch = inbox.take(BATCH_TIMEOUT);
+            let is_read = self.reader.live.length_ms(wall_ms()).is_some();
+            let timeout = if is_read || !is_idle {
+                BATCH_TIMEOUT
+            } else {
+                QUIET_TIMEOUT
+            };
+            let mut batch = inbox.take(timeout);
+            is_idle = batch.is_empty();
             // Records of the new topic may be in it; what is in it of the old one is gone with that.
             if self.other_topic.swap(false, Ordering::AcqRel) {
                 drop(batch);

@@ -17,7 +17,7 @@ mod rows;
 pub use intake::{Counts, Intake};
 pub use rows::Rows;
 
-use crate::model::{Epoch, Order, PartitionAhead, Row, sum_counts};
+use crate::model::{Epoch, Order, PartitionAhead, Readers, Row, sum_counts, wall_ms};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -25,7 +25,7 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Changes that are older than the newest epoch by this leave the ring.
@@ -136,6 +136,7 @@ pub struct Hub {
     started: Instant,
     inner: RwLock<Inner>,
     moved: watch::Sender<Epoch>,
+    readers: Arc<Readers>,
 }
 
 #[derive(Debug)]
@@ -264,6 +265,7 @@ impl Hub {
             started: Instant::now(),
             inner: RwLock::new(inner),
             moved: watch::Sender::new(Epoch(0)),
+            readers: Arc::default(),
         })
     }
 
@@ -358,6 +360,17 @@ impl Hub {
         self.moved.subscribe()
     }
 
+    /// Readers of live views: sources derive the length of epochs from them.
+    pub fn readers(&self) -> Arc<Readers> {
+        Arc::clone(&self.readers)
+    }
+
+    /// Records that somebody reads live views and wants changes within this time.
+    pub fn note_reader(&self, every: Duration) {
+        let every_ms = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        self.readers.note(wall_ms(), every_ms);
+    }
+
     /// Which run of the pipeline this is.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -401,12 +414,14 @@ impl Hub {
 
     /// All rows of a view now.
     pub fn snapshot(&self, name: &str) -> Option<Snapshot> {
+        self.note_reader(Duration::ZERO);
         let inner = self.read();
         Some(inner.snapshot(*inner.by_name.get(name)?))
     }
 
     /// Snapshots of several views at the same epoch.
     pub fn snapshots(&self, names: &[String]) -> (Epoch, Vec<Option<Vec<Row>>>) {
+        self.note_reader(Duration::ZERO);
         let (epoch, all) = {
             let inner = self.read();
             let rows = |name: &String| Some(inner.snapshot(*inner.by_name.get(name)?));
@@ -425,6 +440,7 @@ impl Hub {
 
     /// All rows of a view at an earlier epoch: the snapshot with later changes taken back. `Err` tells the oldest possible epoch.
     pub fn as_of(&self, name: &str, epoch: Epoch) -> Option<Result<Snapshot, Epoch>> {
+        self.note_reader(Duration::ZERO);
         let inner = self.read();
         let view = &inner.views[*inner.by_name.get(name)?];
         if inner.epoch < epoch || epoch < view.ring_from {

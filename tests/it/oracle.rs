@@ -20,7 +20,7 @@ use tidelake::engine::{
     OpenRows, Outputs, Published, Restored, StateRecord, Undecoded, Wall,
 };
 use tidelake::model::{
-    Epoch, Offset, Offsets, Partition, Position, Row, Value, late_marks, rows_of_batch,
+    Epoch, Offset, Offsets, Partition, Position, Readers, Row, Value, late_marks, rows_of_batch,
 };
 use tidelake::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, SourceSpec, dead_letter_schema, marked,
@@ -490,7 +490,9 @@ fn run(
     let all = processes * workers;
     let handed = Arc::new(Mutex::new(Handed::of(processes)));
     let reading = Arc::new(AtomicUsize::new(all * dataflow.sources.len()));
-    let controls: Vec<Arc<Control>> = (0..processes).map(|_| Arc::default()).collect();
+    let readers = Arc::new(Readers::default());
+    let controls = (0..processes).map(|_| Arc::new(Control::new(Arc::clone(&readers))));
+    let controls: Vec<Arc<Control>> = controls.collect();
     let now = wall.load(Ordering::Acquire);
     let start = Epoch::at_or_after(now, TICK_MS).max(Epoch(lake.epoch.0 + TICK_MS));
     let mut running = Vec::new();
@@ -517,6 +519,8 @@ fn run(
             })
             .collect();
         let mut job = job(dataflow, lake, workers, start, &controls[process], wall);
+        // With nobody to read them, epochs are longer; a reader may come at any time.
+        job.settings.quiet_tick_ms = *random.of(&[TICK_MS, 700, 3_000]);
         // Every process reads stored state in an order of its own.
         let state = &mut job.restored.state;
         let turn = random.below(state.len().max(1) as u64) as usize;
@@ -528,7 +532,11 @@ fn run(
         false => now + random.below(30_000),
     };
     let still = || wall.load(Ordering::Acquire) < stop_after;
+    let mut coming = Random(random.next());
     while 0 < reading.load(Ordering::Acquire) && still() {
+        if coming.chance(1) {
+            readers.note(wall.load(Ordering::Acquire), 100);
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
     // A while with nothing to read: windows close by the wall clock, sliding ranges run empty.
@@ -669,6 +677,7 @@ pub(super) fn engine_settings(
     engine::Settings {
         workers,
         tick_ms: TICK_MS,
+        quiet_tick_ms: TICK_MS,
         commit_interval_ms: COMMIT_MS,
         first_commit_ms: 300,
         lag_max_ms: u64::MAX / 4,

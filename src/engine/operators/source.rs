@@ -10,6 +10,7 @@ use crate::plan::{SourceSpec, dead_letter_schema};
 use arrow::array::{
     AsArray, BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
+use arrow::compute::concat_batches;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,8 @@ const IDLE_SLEEP_MS: u64 = 2;
 /// A source that took fewer records in a turn goes on sleeping as long as before: what came belongs to the epoch in any case. One that
 /// took more may be read as fast as it is decoded.
 const BUSY_RECORDS: usize = 1_000;
+/// Records of an epoch are handed on once they are so many, and at its end.
+const GATHERED_RECORDS: usize = 500;
 /// Epochs further apart than this, and than what counts as silence, are a pause. Less is what a busy machine takes.
 const PAUSE_MS_MIN: u64 = 1_000;
 
@@ -67,11 +70,12 @@ pub(in crate::engine) fn source<'s>(
     let mut ended_output =
         OutputBuilder::<_, CapacityContainerBuilder<Vec<u64>>>::from(ended_output);
     let activator = scope.activator_for(Rc::clone(&info.address));
-    let (tick_ms, lag_max_ms) = (job.settings.tick_ms, job.settings.lag_max_ms);
+    let settings = job.settings.clone();
     let (start, wall, control) = (job.start, job.wall.clone(), Arc::clone(&job.control));
-    let (name, schema) = (spec.name.clone(), spec.schema());
+    let name = spec.name.clone();
+    let mut gathered = Gathered::new(spec.schema());
     let clock = job.settings.clocks[&spec.name];
-    let idle_sleep_ms_max = job.settings.idle_sleep_ms_max.max(IDLE_SLEEP_MS);
+    let idle_sleep_ms_max = settings.idle_sleep_ms_max.max(IDLE_SLEEP_MS);
     let mut judges = Judges {
         column: spec.event_time.map(|it| it.column),
         lead_us: clock.lead_us,
@@ -89,7 +93,7 @@ pub(in crate::engine) fn source<'s>(
         let mut standing: BTreeMap<Partition, Report> = BTreeMap::new();
         let mut partitions: BTreeSet<Partition> = BTreeSet::new();
         let mut has_ended = false;
-        let mut sleep_ms = 0;
+        let (mut sleep_ms, mut taken_in_epoch) = (0, 0);
         move |_frontiers| {
             let Some(capabilities) = held.as_mut() else {
                 return;
@@ -106,7 +110,8 @@ pub(in crate::engine) fn source<'s>(
             let may_read = {
                 let shared = shared.borrow();
                 let lag_ms = epoch.0.saturating_sub(shared.frontier.max(start.0));
-                !shared.wait && lag_ms <= lag_max_ms + control.skew_ms.load(Ordering::Acquire)
+                !shared.wait
+                    && lag_ms <= settings.lag_max_ms + control.skew_ms.load(Ordering::Acquire)
             };
             let (mut idle, mut taken) = (true, 0);
             let inputs = if may_read && !has_ended {
@@ -141,30 +146,49 @@ pub(in crate::engine) fn source<'s>(
                         .give_container(&mut dead);
                 }
                 if 0 < input.records.num_rows() {
-                    let mut changes = match input.kind {
-                        Records::Read => Changes::records(stamped(input.records, &schema, epoch)),
-                        Records::Archived => Changes::records(input.records),
+                    let changes = match input.kind {
+                        Records::Read => gathered.add(input.records, epoch),
+                        Records::Archived => Some(Changes::records(input.records)),
                         Records::OfView => {
                             let signs = vec![1; input.records.num_rows()];
-                            Changes::signed(input.records, signs)
+                            Some(Changes::signed(input.records, signs))
                         }
                     };
-                    records_output
-                        .activate()
-                        .session(&capabilities[0])
-                        .give_container(&mut changes);
+                    if let Some(mut changes) = changes {
+                        records_output
+                            .activate()
+                            .session(&capabilities[0])
+                            .give_container(&mut changes);
+                    }
                 }
             }
-            let current = Epoch::at_or_after(wall.epoch_ms(), tick_ms);
-            if has_ended || epoch < current {
-                let passed_ms = current.0.saturating_sub(epoch.0);
-                if clock.idle_ms.max(PAUSE_MS_MIN) < passed_ms && !has_ended {
+            let now_ms = wall.epoch_ms();
+            taken_in_epoch += taken;
+            let end_of = |epoch: Epoch, taken: usize| {
+                // Long epochs are for little to do; those with more to come cost no more if they are short.
+                let length_ms = match taken {
+                    BUSY_RECORDS.. => Some(settings.tick_ms),
+                    _ => control.readers.length_ms(wall.now_ms()),
+                };
+                settings.end_of(epoch.0, start.0, length_ms)
+            };
+            let end = end_of(epoch, taken_in_epoch);
+            if has_ended || end < now_ms {
+                let current = Epoch::at_or_after(now_ms, settings.tick_ms);
+                if clock.idle_ms.max(PAUSE_MS_MIN) < current.0.saturating_sub(end) && !has_ended {
+                    let passed_ms = current.0.saturating_sub(epoch.0);
                     feed.look_again();
                     for partition in &partitions {
                         let report = standing.entry(*partition);
                         let report = report.or_insert_with(|| standing_of(number, *partition));
                         (report.at_end, report.pause_ms) = (false, passed_ms);
                     }
+                }
+                if let Some(mut changes) = gathered.take(epoch) {
+                    records_output
+                        .activate()
+                        .session(&capabilities[0])
+                        .give_container(&mut changes);
                 }
                 let mut output = reports_output.activate();
                 let mut session = output.session(&capabilities[2]);
@@ -189,7 +213,7 @@ pub(in crate::engine) fn source<'s>(
                     activator.activate_after(Duration::from_millis(IDLE_SLEEP_MS));
                     return;
                 }
-                epoch = current;
+                (epoch, taken_in_epoch) = (current, 0);
                 capabilities
                     .iter_mut()
                     .for_each(|it| it.downgrade(&epoch.0));
@@ -197,7 +221,7 @@ pub(in crate::engine) fn source<'s>(
             if idle {
                 // Longer and longer, but never beyond the end of the epoch.
                 sleep_ms = (2 * sleep_ms).clamp(IDLE_SLEEP_MS, idle_sleep_ms_max);
-                let left_ms = (epoch.0 + 1).saturating_sub(wall.epoch_ms());
+                let left_ms = (end_of(epoch, taken_in_epoch) + 1).saturating_sub(now_ms);
                 let sleep_ms = sleep_ms.min(left_ms.max(1));
                 activator.activate_after(Duration::from_millis(sleep_ms));
             } else {
@@ -216,12 +240,51 @@ pub(in crate::engine) fn source<'s>(
     }
 }
 
-/// Records with the epoch they were read in.
-fn stamped(records: RecordBatch, schema: &SchemaRef, epoch: Epoch) -> RecordBatch {
-    let epochs = Int64Array::from_value(epoch.0 as i64, records.num_rows());
-    let mut columns = records.columns().to_vec();
-    columns.push(Arc::new(epochs));
-    RecordBatch::try_new(schema.clone(), columns).expect("a feed yields the source's columns")
+/// Records of an epoch that wait for more of it: a batch costs much the same whether it has one record or hundreds.
+struct Gathered {
+    /// What a feed yields, and the epoch.
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+    records: usize,
+}
+
+impl Gathered {
+    fn new(schema: SchemaRef) -> Self {
+        Gathered {
+            schema,
+            batches: Vec::new(),
+            records: 0,
+        }
+    }
+
+    /// Adds records of an epoch; all there are, once they are many.
+    fn add(&mut self, records: RecordBatch, epoch: Epoch) -> Option<Changes> {
+        self.records += records.num_rows();
+        self.batches.push(records);
+        if self.records < GATHERED_RECORDS {
+            return None;
+        }
+        self.take(epoch)
+    }
+
+    /// All there are, with the epoch they were read in.
+    fn take(&mut self, epoch: Epoch) -> Option<Changes> {
+        self.records = 0;
+        let batches = std::mem::take(&mut self.batches);
+        let one = match batches.as_slice() {
+            [] => return None,
+            [one] => one.clone(),
+            [first, ..] => concat_batches(first.schema_ref(), &batches)
+                .expect("a feed yields the source's columns"),
+        };
+        let epochs = Int64Array::from_value(epoch.0 as i64, one.num_rows());
+        let mut columns = one.columns().to_vec();
+        columns.push(Arc::new(epochs));
+        let all = RecordBatch::try_new(self.schema.clone(), columns);
+        Some(Changes::records(
+            all.expect("a feed yields the source's columns"),
+        ))
+    }
 }
 
 /// Who judges the event times of each partition.

@@ -45,6 +45,7 @@ impl Run {
             stored: kept.offsets.clone(),
             status: status.clone(),
             look_again: LookAgain::default(),
+            live: Arc::default(),
             stop: Arc::clone(&stop),
         };
         let thread = std::thread::spawn(move || reader.run(&sender));

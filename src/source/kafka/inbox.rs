@@ -108,6 +108,11 @@ impl<'a> Inbox<'a> {
 }
 
 impl Batch<'_> {
+    /// Whether nothing was fetched.
+    pub fn is_empty(&self) -> bool {
+        self.messages.0.is_empty()
+    }
+
     /// Everything in it: first what went wrong, then messages in the order in which they came.
     pub fn events(&mut self) -> impl Iterator<Item = Event<'_>> {
         let messages = self.messages.0.iter().map(|message| {

@@ -1,0 +1,132 @@
+//! Who reads live results, and how often they want changes.
+//!
+//! An epoch has a fixed cost, so epochs get longer when nobody is reading. A new reader closes the open epoch at once and gets short ones
+//! from then on.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// Epoch lengths a reader can ask for, shortest first, in milliseconds.
+const LENGTHS_MS: [u64; 3] = [100, 200, 500];
+/// A reader counts for this long after it last read.
+const KEPT_MS: u64 = 10_000;
+/// Minimum interval between messages to other processes about readers here.
+const TELL_EVERY_MS: u64 = 1_000;
+
+/// When live results were last read, in this process and in others.
+#[derive(Debug, Default)]
+pub struct Readers {
+    here: Noted,
+    elsewhere: Noted,
+    told: Noted,
+    to_tell: Notify,
+}
+
+impl Readers {
+    /// Records a read at `now_ms` by a reader that wants changes within `every_ms` milliseconds.
+    pub fn note(&self, now_ms: u64, every_ms: u64) {
+        let Some(at) = length_for(every_ms) else {
+            return;
+        };
+        self.here.0[at].store(now_ms, Ordering::Release);
+        let told_ms = &self.told.0[at];
+        if TELL_EVERY_MS <= now_ms.abs_diff(told_ms.load(Ordering::Acquire)) {
+            told_ms.store(now_ms, Ordering::Release);
+            self.to_tell.notify_one();
+        }
+    }
+
+    /// Records a read in another process.
+    pub fn note_elsewhere(&self, now_ms: u64, every_ms: u64) {
+        if let Some(at) = length_for(every_ms) {
+            self.elsewhere.0[at].store(now_ms, Ordering::Release);
+        }
+    }
+
+    /// The epoch length that recent readers need, in milliseconds; `None` if there are none.
+    pub fn length_ms(&self, now_ms: u64) -> Option<u64> {
+        let lengths = [&self.here, &self.elsewhere].map(|it| it.length_ms(now_ms));
+        lengths.into_iter().flatten().min()
+    }
+
+    /// Waits until other processes should hear about readers here; returns the epoch length these need.
+    pub async fn to_tell(&self, now_ms: impl Fn() -> u64) -> u64 {
+        loop {
+            self.to_tell.notified().await;
+            if let Some(length_ms) = self.here.length_ms(now_ms()) {
+                return length_ms;
+            }
+        }
+    }
+}
+
+/// When each length was last asked for, in milliseconds since 1970; 0 for never.
+#[derive(Debug, Default)]
+struct Noted([AtomicU64; LENGTHS_MS.len()]);
+
+impl Noted {
+    fn length_ms(&self, now_ms: u64) -> Option<u64> {
+        let is_recent = |last_ms: &AtomicU64| {
+            let last_ms = last_ms.load(Ordering::Acquire);
+            last_ms != 0 && now_ms.saturating_sub(last_ms) < KEPT_MS
+        };
+        let at = self.0.iter().position(is_recent)?;
+        Some(LENGTHS_MS[at])
+    }
+}
+
+/// Index of the longest epochs that are short enough for a reader; `None` if epochs of a second are.
+fn length_for(every_ms: u64) -> Option<usize> {
+    if 2 * LENGTHS_MS[LENGTHS_MS.len() - 1] <= every_ms {
+        return None;
+    }
+    let fits = LENGTHS_MS.iter().rposition(|it| *it <= every_ms);
+    Some(fits.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[test]
+    fn epochs_are_as_short_as_the_fastest_reader_wants() {
+        let readers = Readers::default();
+        assert_eq!(readers.length_ms(1_000_000), None);
+        readers.note(1_000_000, 1_000);
+        assert_eq!(readers.length_ms(1_000_000), None);
+        readers.note(1_000_000, 900);
+        assert_eq!(readers.length_ms(1_000_000), Some(500));
+        readers.note(1_003_000, 250);
+        assert_eq!(readers.length_ms(1_003_000), Some(200));
+        readers.note(1_005_000, 10);
+        assert_eq!(readers.length_ms(1_005_000), Some(100));
+        assert_eq!(readers.length_ms(1_014_999), Some(100));
+        // The slower readers have expired by then.
+        assert_eq!(readers.length_ms(1_015_000), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_leaves_readers_readers() {
+        let readers = Readers::default();
+        readers.note(1_000_000, 100);
+        assert_eq!(readers.length_ms(1_000), Some(100));
+    }
+
+    #[test]
+    fn each_process_tells_of_its_own_readers_once_in_a_second() {
+        let readers = Readers::default();
+        let told = |now_ms| readers.to_tell(|| now_ms).now_or_never();
+        readers.note(1_000_000, 100);
+        assert_eq!(told(1_000_000), Some(100));
+        readers.note(1_000_900, 100);
+        assert_eq!(told(1_000_900), None);
+        readers.note(1_001_000, 100);
+        assert_eq!(told(1_001_000), Some(100));
+        // A process passes on its own readers only: otherwise two would keep a departed one alive between them.
+        readers.note_elsewhere(1_020_000, 100);
+        assert_eq!(readers.length_ms(1_020_000), Some(100));
+        readers.note(1_020_000, 500);
+        assert_eq!(told(1_020_000), Some(500));
+    }
+}
