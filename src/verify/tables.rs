@@ -139,7 +139,7 @@ fn check_log(
             findings.add(|| format!("the log lacks the version of commit {number}"));
         }
     }
-    if let Some(wrong) = wrong_columns(dataflow, name, entries) {
+    if let Some(wrong) = wrong_metadata(dataflow, name, entries) {
         findings.add(|| wrong);
     }
     if owner(name, entries.values().map(Vec::as_slice)).is_some_and(|it| it != dataflow.name) {
@@ -179,8 +179,9 @@ fn check_log(
     )
 }
 
-/// What the log says wrongly of the table itself: how to read it, its columns, its folders.
-fn wrong_columns(dataflow: &Dataflow, name: &str, entries: &Entries) -> Option<String> {
+/// What the log gets wrong about the table itself: how to read it, its columns, folders and properties. Entries before the oldest log
+/// checkpoint may be gone, and metadata with them.
+fn wrong_metadata(dataflow: &Dataflow, name: &str, entries: &Entries) -> Option<String> {
     let layouts = coordinator::layouts(dataflow);
     let layout = layouts.iter().find(|it| it.name == name)?;
     let creation = match layout.creation(&dataflow.name, 0) {
@@ -192,6 +193,24 @@ fn wrong_columns(dataflow: &Dataflow, name: &str, entries: &Entries) -> Option<S
         actions.find_map(|it| it.get(kind)).cloned()
     };
     let ours = |kind: &str| creation.iter().find_map(|it| it.get(kind));
+    if let Some(first) = entries.get(&0) {
+        let lacks = |kind: &&str| !first.iter().any(|it| it.get(*kind).is_some());
+        if let Some(kind) = ["protocol", "metaData"].into_iter().find(lacks) {
+            return Some(format!("version 0 has no {kind}"));
+        }
+    }
+    if let (Some(said), Some(is)) = (newest("metaData"), ours("metaData")) {
+        let Some(properties) = said["configuration"].as_object() else {
+            return Some("metaData has no configuration".to_owned());
+        };
+        // An earlier version may have set fewer.
+        let other = |it: &(&String, &Value)| is["configuration"].get(it.0) != Some(it.1);
+        if let Some((property, value)) = properties.iter().find(other) {
+            return Some(format!(
+                "the table property {property} = {value} is not ours"
+            ));
+        }
+    }
     let parts = [
         ("protocol", "minReaderVersion"),
         ("protocol", "minWriterVersion"),

@@ -360,6 +360,25 @@ fn statistics_that_are_not_those_of_the_file_are_found() {
 }
 
 #[test]
+fn metadata_of_a_table_that_was_edited_is_found() {
+    let edits: [(&str, &str); 4] = [
+        ("\"metaData\"", "\"metaDatb\""),
+        ("\"protocol\"", "\"qrotocol\""),
+        ("\"configuration\"", "\"configuratioo\""),
+        ("interval 8 days", "interval 9 days"),
+    ];
+    for (from, to) in edits {
+        let place = original().copy();
+        let entry = "raw/_delta_log/00000000000000000000.json";
+        let path = place.lake().join(entry);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+        assert_fails(&place.verify(), "log raw");
+    }
+}
+
+#[test]
 fn a_log_entry_of_an_older_version_that_was_edited_is_found() {
     let place = original().copy();
     let mut entries = sorted(&place.table("raw").join("_delta_log"));
