@@ -44,8 +44,10 @@ pub struct Report {
     pub newest_us: Option<i64>,
     /// Records of this epoch that are further ahead than is believed.
     pub ahead: Option<Ahead>,
-    /// Whether it was read to its end.
+    /// Whether it had been read to its end by the end of the epoch.
     pub at_end: bool,
+    /// Whether it had not at some moment of the epoch: there was more to read, or nobody could tell.
+    pub behind: bool,
     /// Nothing could be read for this long after this epoch.
     pub pause_ms: u64,
 }
@@ -216,7 +218,7 @@ impl ClockState {
                 ahead: None,
             });
         clock.newest_us = clock.newest_us.max(report.newest_us);
-        if report.newest_us.is_some() || !(report.at_end || 0 < report.pause_ms) {
+        if report.newest_us.is_some() || report.behind {
             clock.last_epoch = report.epoch;
         }
         clock.last_epoch += report.pause_ms;
@@ -334,6 +336,7 @@ fn merged(reports: Vec<Report>) -> Vec<Report> {
                 last.newest_us = last.newest_us.max(report.newest_us);
                 last.ahead = Ahead::of_both(last.ahead, report.ahead);
                 last.at_end |= report.at_end;
+                last.behind |= report.behind;
                 last.pause_ms = last.pause_ms.max(report.pause_ms);
             }
             None => merged.push(report),
@@ -361,6 +364,7 @@ mod tests {
             newest_us: Some(newest_s * 1_000_000),
             ahead: None,
             at_end,
+            behind: !at_end,
             pause_ms: 0,
         }
     }
@@ -415,9 +419,25 @@ mod tests {
     fn paused(partition: i32, from: u64) -> Report {
         Report {
             newest_us: None,
+            behind: false,
             pause_ms: 3_600_000,
             ..report(from, partition, 0, false)
         }
+    }
+
+    /// Brokers that come back: within one epoch a partition may be unread first and at its end then.
+    #[test]
+    fn silence_counts_from_when_a_partition_was_last_behind() {
+        let clock = clock([
+            report(1000, 0, 500, true),
+            Report {
+                newest_us: None,
+                behind: true,
+                ..report(3000, 0, 0, true)
+            },
+        ]);
+        assert_eq!(clock.watermark(8000), 490_000_000);
+        assert_eq!(clock.watermark(10_000), 492_000_000);
     }
 
     #[test]

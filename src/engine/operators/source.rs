@@ -32,7 +32,7 @@ const IDLE_SLEEP_MS: u64 = 2;
 /// A source that took fewer records in a turn goes on sleeping as long as before: what came belongs to the epoch in any case. One that
 /// took more may be read as fast as it is decoded.
 const BUSY_RECORDS: usize = 1_000;
-/// Records of an epoch are handed on once they are so many, and at its end.
+/// Records of an epoch go downstream once there are this many, and at its end.
 const GATHERED_RECORDS: usize = 500;
 /// Epochs further apart than this, and than what counts as silence, are a pause. Less is what a busy machine takes.
 const PAUSE_MS_MIN: u64 = 1_000;
@@ -165,7 +165,7 @@ pub(in crate::engine) fn source<'s>(
             let now_ms = wall.epoch_ms();
             taken_in_epoch += taken;
             let end_of = |epoch: Epoch, taken: usize| {
-                // Long epochs are for little to do; those with more to come cost no more if they are short.
+                // A busy source keeps epochs short: their fixed cost no longer matters, and less is in flight.
                 let length_ms = match taken {
                     BUSY_RECORDS.. => Some(settings.tick_ms),
                     _ => control.readers.length_ms(wall.now_ms()),
@@ -240,9 +240,9 @@ pub(in crate::engine) fn source<'s>(
     }
 }
 
-/// Records of an epoch that wait for more of it: a batch costs much the same whether it has one record or hundreds.
+/// Batches the records of an epoch: evaluating a batch costs about the same for one record as for hundreds.
 struct Gathered {
-    /// What a feed yields, and the epoch.
+    /// The columns a feed yields, and the epoch.
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
     records: usize,
@@ -257,7 +257,7 @@ impl Gathered {
         }
     }
 
-    /// Adds records of an epoch; all there are, once they are many.
+    /// Adds records of an epoch; returns the batch once it is large enough.
     fn add(&mut self, records: RecordBatch, epoch: Epoch) -> Option<Changes> {
         self.records += records.num_rows();
         self.batches.push(records);
@@ -267,7 +267,7 @@ impl Gathered {
         self.take(epoch)
     }
 
-    /// All there are, with the epoch they were read in.
+    /// The batch so far, with the epoch it was read in.
     fn take(&mut self, epoch: Epoch) -> Option<Changes> {
         self.records = 0;
         let batches = std::mem::take(&mut self.batches);
@@ -324,6 +324,7 @@ fn standing_of(source: usize, partition: Partition) -> Report {
         newest_us: None,
         ahead: None,
         at_end: false,
+        behind: false,
         pause_ms: 0,
     }
 }
@@ -341,6 +342,7 @@ fn note(
     report.newest_us = report.newest_us.max(judged.newest_us);
     report.ahead = Ahead::of_both(report.ahead, judged.ahead);
     report.at_end = input.at_end;
+    report.behind |= !input.at_end;
     let read = progress
         .entry(input.partition)
         .or_insert_with(|| SourceProgress {
@@ -395,4 +397,37 @@ pub(super) fn dead_letters<'a>(
         ],
     )
     .expect("dead letters have their own schema")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Position;
+    use arrow::datatypes::Schema;
+
+    #[test]
+    fn an_epoch_remembers_that_a_partition_was_behind() {
+        let (mut progress, mut standing) = (BTreeMap::new(), BTreeMap::new());
+        for at_end in [false, true] {
+            let input = Input {
+                partition: Partition(3),
+                from: crate::model::Offset(0),
+                next: Position::default(),
+                records: RecordBatch::new_empty(Arc::new(Schema::empty())),
+                kind: Records::Read,
+                undecoded: Vec::new(),
+                newest_us: None,
+                at_end,
+                bytes: 0,
+                checksum: 0,
+            };
+            let nothing = Judged {
+                newest_us: None,
+                ahead: None,
+            };
+            note(0, &input, nothing, &mut progress, &mut standing);
+        }
+        let report = &standing[&Partition(3)];
+        assert!(report.at_end && report.behind);
+    }
 }
