@@ -940,6 +940,12 @@ async function deadEditor() {
   await page.keyboard.press('Control+A');
   await page.keyboard.type('SELECT 7 AS seven');
   check('after 250 random acts too', (await editor.textContent()) === 'SELECT 7 AS seven');
+  // With its answer those of all queries before it are there, or will not come.
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+Enter');
+  await within('which runs', async () =>
+    /7/.test(await page.locator('[role="cell"]').first().textContent({ timeout: 1_000 })),
+  );
   checkQuiet(/status of 400 .*\/api\/v1\/sql/);
   await page.close();
 }
