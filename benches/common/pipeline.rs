@@ -87,6 +87,24 @@ impl Running {
         }
     }
 
+    /// Waits until all that was read is in the lake: a first commit of thousands of folders takes longer than a stop may.
+    fn wait_for_commit(&self) {
+        let began = Instant::now();
+        let is_committed = |status: &serde_json::Value| {
+            let sources = status["sources"].as_array().into_iter().flatten();
+            let mut partitions =
+                sources.flat_map(|it| it["partitions"].as_array().into_iter().flatten());
+            partitions.all(|it| it["committed"] == it["offset"])
+        };
+        while !self
+            .get("/api/v1/status")
+            .is_some_and(|it| is_committed(&it))
+        {
+            assert!(began.elapsed() < STEP_MAX, "the commit took too long");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Records and bytes that every reader can see.
     pub fn counted(&self) -> (u64, u64) {
         let status = self.get("/api/v1/status").unwrap_or_default();
@@ -124,6 +142,7 @@ pub fn drain(run: &Run<'_>, records: u64) -> (Done, Used) {
     let wall_s = running.began.elapsed().as_secs_f64();
     let (counted, bytes) = running.counted();
     assert_eq!(counted, records, "every record was counted once");
+    running.wait_for_commit();
     (
         Done {
             records,

@@ -130,13 +130,12 @@ pub enum Error {
         by: String,
     },
     #[error(
-        "stopped without the last commit: {epochs} epochs with {records} records after {since} are not in the lake{}; nothing is lost, the next start reads them again",
+        "stopped without the last commit: {records} records read {since} are not in the lake{}; nothing is lost, the next start reads them again",
         .problem.as_ref().map(|it| format!(" ({it})")).unwrap_or_default()
     )]
     Uncommitted {
-        epochs: u64,
         records: u64,
-        /// The epoch of the newest commit, as people read it.
+        /// Since when: the epoch of the newest commit, as people read it.
         since: String,
         problem: Option<String>,
     },
@@ -642,11 +641,10 @@ impl Pipeline {
                 let read = hub.totals().iter().map(|it| it.records + it.undecoded).sum::<u64>();
                 let committed = committed.borrow();
                 Err(Error::Uncommitted {
-                    epochs: hub.epoch().0.saturating_sub(committed.epoch.0) / TICK_MS,
                     records: read.saturating_sub(committed.read),
                     since: match committed.epoch {
-                        Epoch(0) => "the start".to_owned(),
-                        epoch => epoch.iso(),
+                        Epoch(0) => "since the start".to_owned(),
+                        epoch => format!("after {}", epoch.iso()),
                     },
                     problem: committed.problem.clone(),
                 })
