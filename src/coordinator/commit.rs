@@ -316,7 +316,7 @@ impl Committer {
             self.merging.remove(&merge.table);
         }
         let committed = Committed {
-            duration_ms: began.elapsed().as_millis() as u64,
+            duration_ms: crate::model::whole_ms(began.elapsed()),
             ..Committed::at(&self.last, &self.totals)
         };
         tracing::debug!(

@@ -318,7 +318,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         .collect();
     drop(to_settle);
     let control = Arc::new(Control::new(hub.readers()));
-    // Whoever started it is about to look.
+    // A start counts as a reader, so that the first results appear quickly.
     hub.note_reader(Duration::ZERO);
     let (settled_to, settled) = watch::channel(Epoch(0));
     let (ending_to, ending) = watch::channel(None);
@@ -733,7 +733,7 @@ fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
 
 /// How finely large views are cut, so that what is kept for readers of older versions stays within bounds.
 fn bucketing(options: &Options) -> Bucketing {
-    let retention_ms = options.version_retention.as_millis() as u64;
+    let retention_ms = crate::model::whole_ms(options.version_retention);
     let commits = (retention_ms / options.commit_interval_ms.max(1)).max(1);
     Bucketing {
         rows_min: 1024,

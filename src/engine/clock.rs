@@ -46,7 +46,7 @@ pub struct Report {
     pub ahead: Option<Ahead>,
     /// Whether it had been read to its end by the end of the epoch.
     pub at_end: bool,
-    /// Whether it had not at some moment of the epoch: there was more to read, or nobody could tell.
+    /// Whether at any point in the epoch there was more to read, or the end was unknown.
     pub behind: bool,
     /// Nothing could be read for this long after this epoch.
     pub pause_ms: u64,

@@ -305,7 +305,7 @@ pub struct Settings {
     pub workers: usize,
     /// Length of an epoch.
     pub tick_ms: u64,
-    /// Length of an epoch while nobody reads live results.
+    /// Epoch length while live results have no readers.
     pub quiet_tick_ms: u64,
     /// Epochs at multiples of this are commit epochs, and one soon after the start.
     pub commit_interval_ms: u64,

@@ -31,7 +31,7 @@ impl Wall {
     /// The machine's clocks.
     pub fn system() -> Self {
         let made = Instant::now();
-        let steady = move || u64::try_from(made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let steady = move || crate::model::whole_ms(made.elapsed());
         Wall::of(crate::model::wall_ms, steady)
     }
 

@@ -37,7 +37,7 @@ const COPIED_BYTES_MAX: usize = 2_048;
 pub trait Topic: Send {
     /// How often it speaks. All topics of one pace are due at the same times, so that they say the same. One that follows the epoch has none.
     fn every(&self) -> Option<Duration>;
-    /// How soon it wants to tell of a change.
+    /// The longest delay of a change that its reader accepts.
     fn pace(&self) -> Duration {
         self.every().unwrap_or_default()
     }

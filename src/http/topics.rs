@@ -16,7 +16,7 @@ use super::shared::{Key, Text, Writer};
 use super::stream::{Ask, Kind, Topic, turn};
 use super::wire::RowWriter;
 use super::{seed, status};
-use crate::model::{Epoch, Row};
+use crate::model::{Epoch, Row, whole_ms};
 use crate::view::{Heard, Since, TailBatch, ViewInfo};
 use serde_json::{Value as Json, json};
 use std::fmt::Write;
@@ -62,7 +62,7 @@ impl ViewTopic {
                 writer: RowWriter::new(&info.schema),
                 filter,
             }),
-            every_ms: u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1),
+            every_ms: whole_ms(every).max(1),
             at: since,
             lost: None,
             resumed: since.is_some(),

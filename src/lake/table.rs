@@ -470,7 +470,7 @@ impl Store {
         table: &str,
         retention: Duration,
     ) -> Result<Option<OldestKept>, Error> {
-        let began_ms = crate::model::wall_ms().saturating_sub(retention.as_millis() as u64);
+        let began_ms = crate::model::wall_ms().saturating_sub(crate::model::whole_ms(retention));
         let paths = self
             .list(&Path::from(format!("{table}/_delta_log")))
             .await?;

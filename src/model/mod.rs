@@ -20,6 +20,7 @@ pub use value::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// A closed slice of input and the engine's timestamp: wall-clock milliseconds since 1970, rounded
 /// up to the tick. Visible whole or not at all.
@@ -142,7 +143,10 @@ pub fn iso_of_micros(micros: i64) -> String {
 pub fn wall_ms() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        })
+        .map_or(0, whole_ms)
+}
+
+/// Whole milliseconds of a duration. Half a billion years and more count as the largest number.
+pub fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! Who reads live results, and how often they want changes.
 //!
-//! An epoch has a fixed cost, so epochs get longer when nobody is reading. A new reader closes the open epoch at once and gets short ones
-//! from then on.
+//! Each epoch has a fixed cost, so idle pipelines use longer ones. A new reader closes the open epoch at once and gets short epochs from then
+//! on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
@@ -28,10 +28,9 @@ impl Readers {
         let Some(at) = length_for(every_ms) else {
             return;
         };
-        self.here.0[at].store(now_ms, Ordering::Release);
-        let told_ms = &self.told.0[at];
-        if TELL_EVERY_MS <= now_ms.abs_diff(told_ms.load(Ordering::Acquire)) {
-            told_ms.store(now_ms, Ordering::Release);
+        self.here.note(at, now_ms);
+        if TELL_EVERY_MS <= now_ms.abs_diff(self.told.last_ms(at)) {
+            self.told.note(at, now_ms);
             self.to_tell.notify_one();
         }
     }
@@ -39,7 +38,7 @@ impl Readers {
     /// Records a read in another process.
     pub fn note_elsewhere(&self, now_ms: u64, every_ms: u64) {
         if let Some(at) = length_for(every_ms) {
-            self.elsewhere.0[at].store(now_ms, Ordering::Release);
+            self.elsewhere.note(at, now_ms);
         }
     }
 
@@ -65,12 +64,20 @@ impl Readers {
 struct Noted([AtomicU64; LENGTHS_MS.len()]);
 
 impl Noted {
+    fn note(&self, at: usize, now_ms: u64) {
+        self.0[at].store(now_ms, Ordering::Release);
+    }
+
+    fn last_ms(&self, at: usize) -> u64 {
+        self.0[at].load(Ordering::Acquire)
+    }
+
     fn length_ms(&self, now_ms: u64) -> Option<u64> {
-        let is_recent = |last_ms: &AtomicU64| {
-            let last_ms = last_ms.load(Ordering::Acquire);
+        let is_recent = |at: &usize| {
+            let last_ms = self.last_ms(*at);
             last_ms != 0 && now_ms.saturating_sub(last_ms) < KEPT_MS
         };
-        let at = self.0.iter().position(is_recent)?;
+        let at = (0..LENGTHS_MS.len()).find(is_recent)?;
         Some(LENGTHS_MS[at])
     }
 }

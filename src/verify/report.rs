@@ -74,7 +74,7 @@ impl Report {
     pub(super) fn add(&mut self, check: Check) {
         self.proven &= check.outcome != Outcome::Fails;
         self.checks.push(check);
-        self.elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.elapsed_ms = crate::model::whole_ms(self.began.elapsed());
     }
 
     /// Whether nothing contradicts the commit.

@@ -17,7 +17,7 @@ mod rows;
 pub use intake::{Counts, Intake};
 pub use rows::Rows;
 
-use crate::model::{Epoch, Order, PartitionAhead, Readers, Row, sum_counts, wall_ms};
+use crate::model::{Epoch, Order, PartitionAhead, Readers, Row, sum_counts, wall_ms, whole_ms};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -367,8 +367,7 @@ impl Hub {
 
     /// Records that somebody reads live views and wants changes within this time.
     pub fn note_reader(&self, every: Duration) {
-        let every_ms = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
-        self.readers.note(wall_ms(), every_ms);
+        self.readers.note(wall_ms(), whole_ms(every));
     }
 
     /// Which run of the pipeline this is.
@@ -541,7 +540,7 @@ impl Hub {
 
     /// Since the hub was made, by a clock that cannot be set.
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        whole_ms(self.started.elapsed())
     }
 
     /// Start of the oldest window a windowed view still has live; nothing without rows or windows.

@@ -4,7 +4,7 @@ use crate::engine::accumulate::Slot;
 use crate::model::{Float, FloatSum, IntSum, Moments, Value, bin_of, sum_counts, value_at};
 use crate::plan::{Aggregate, Function};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::buffer::BooleanBuffer;
+use arrow::buffer::{BooleanBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use foldhash::fast::FixedState;
@@ -183,20 +183,17 @@ impl Column {
                 sums.resize(groups, FloatSum::default());
                 let Some(argument) = argument else { return };
                 let values = floats(argument);
-                let values = values.as_primitive::<Float64Type>().values();
                 each!(|row, group, diff| sums[group].add(values[row], diff));
             }
             Column::Moments(moments) => {
                 moments.resize(groups, Moments::default());
                 let Some(argument) = argument else { return };
                 let values = floats(argument);
-                let values = values.as_primitive::<Float64Type>().values();
                 each!(|row, group, diff| moments[group].add(values[row], diff));
             }
             Column::Bins(bins) => {
                 let Some(argument) = argument else { return };
                 let values = floats(argument);
-                let values = values.as_primitive::<Float64Type>().values();
                 each!(|row, group, diff| {
                     let bin = (group as u64) << 32 | u64::from(bin_of(values[row]) as u32);
                     *bins.entry(bin).or_insert(0) += diff
@@ -298,8 +295,9 @@ pub(super) fn each_row(chosen: Option<&BooleanBuffer>, rows: usize, act: impl Fn
     }
 }
 
-fn floats(argument: &ArrayRef) -> ArrayRef {
-    cast(argument, &DataType::Float64).expect("the argument is a number")
+fn floats(argument: &ArrayRef) -> ScalarBuffer<f64> {
+    let floats = cast(argument, &DataType::Float64).expect("the argument is a number");
+    floats.as_primitive::<Float64Type>().values().clone()
 }
 
 fn best_of(

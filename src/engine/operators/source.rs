@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use timely::container::CapacityContainerBuilder;
+use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{Scope, StreamVec};
@@ -135,15 +136,12 @@ pub(in crate::engine) fn source<'s>(
                 let judged = judges.judge(&input, moment);
                 note(number, &input, judged, &mut progress, &mut standing);
                 if !input.undecoded.is_empty() {
-                    let mut dead = Changes::records(dead_letters(
+                    let dead = Changes::records(dead_letters(
                         &name,
                         epoch,
                         input.undecoded.iter().map(|it| (input.partition, it)),
                     ));
-                    undecoded_output
-                        .activate()
-                        .session(&capabilities[1])
-                        .give_container(&mut dead);
+                    give(&mut undecoded_output, &capabilities[1], dead);
                 }
                 if 0 < input.records.num_rows() {
                     let changes = match input.kind {
@@ -154,11 +152,8 @@ pub(in crate::engine) fn source<'s>(
                             Some(Changes::signed(input.records, signs))
                         }
                     };
-                    if let Some(mut changes) = changes {
-                        records_output
-                            .activate()
-                            .session(&capabilities[0])
-                            .give_container(&mut changes);
+                    if let Some(changes) = changes {
+                        give(&mut records_output, &capabilities[0], changes);
                     }
                 }
             }
@@ -184,11 +179,8 @@ pub(in crate::engine) fn source<'s>(
                         (report.at_end, report.pause_ms) = (false, passed_ms);
                     }
                 }
-                if let Some(mut changes) = gathered.take(epoch) {
-                    records_output
-                        .activate()
-                        .session(&capabilities[0])
-                        .give_container(&mut changes);
+                if let Some(changes) = gathered.take(epoch) {
+                    give(&mut records_output, &capabilities[0], changes);
                 }
                 let mut output = reports_output.activate();
                 let mut session = output.session(&capabilities[2]);
@@ -238,6 +230,18 @@ pub(in crate::engine) fn source<'s>(
         reports,
         ended,
     }
+}
+
+/// Sends a batch downstream.
+fn give(
+    output: &mut OutputBuilder<u64, CapacityContainerBuilder<Changes>>,
+    capability: &Capability<u64>,
+    mut changes: Changes,
+) {
+    output
+        .activate()
+        .session(capability)
+        .give_container(&mut changes);
 }
 
 /// Batches the records of an epoch: evaluating a batch costs about the same for one record as for hundreds.
