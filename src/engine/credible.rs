@@ -5,7 +5,8 @@
 //!
 //! - the wall clock, and the lead on top of it that the source allows;
 //! - what the partition otherwise shows: the spread of its recent records (in a backlog the wall clock is no guide), or, once it is
-//!   read to its end, the wall-clock time that passed since it last was.
+//!   read to its end, how close to the wall clock it has been there. Records that were held up on their way come later than others,
+//!   and so show nothing new.
 //!
 //! When more than a quarter of the recent records are beyond a gap, they are the new normal. The judge sits on the worker that reads
 //! the partition and looks at every batch, so that reports carry the newest time that is believed and clocks stay a function of reports.
@@ -28,8 +29,8 @@ pub struct Credible {
     lead_us: i64,
     recent: VecDeque<i64>,
     newest_us: Option<i64>,
-    /// Believed time when all was read, and the epoch of that.
-    anchor: Option<(i64, u64)>,
+    /// The least that believed time was behind the epoch when all was read, microseconds.
+    lag_us: Option<i64>,
 }
 
 /// When a batch is judged.
@@ -57,7 +58,7 @@ impl Credible {
             lead_us,
             recent: known.iter().flat_map(|it| [it.0; FEW]).collect(),
             newest_us: known.map(|it| it.0),
-            anchor: known,
+            lag_us: known.map(|(time, epoch)| lag_of(time, epoch)),
         }
     }
 
@@ -89,8 +90,9 @@ impl Credible {
         let known = self.newest_us;
         let believed = known.map_or(newest, |it| it.max(newest));
         self.newest_us = Some(believed);
-        if moment.at_end && self.anchor.is_none_or(|it| it.0 < believed) {
-            self.anchor = Some((believed, moment.epoch));
+        if moment.at_end {
+            let lag = lag_of(believed, moment.epoch);
+            self.lag_us = Some(self.lag_us.map_or(lag, |it| it.min(lag)));
         }
         let ahead = (0 < beyond).then(|| Ahead {
             by_us: furthest.saturating_sub(believed),
@@ -136,11 +138,11 @@ impl Credible {
             .saturating_add(spread)
             .saturating_add(spread / 2)
             .saturating_add(self.lead_us);
-        let passed = self.anchor.map_or(fence, |(time, epoch)| {
-            let passed_us = ms_to_us(moment.epoch.saturating_sub(epoch));
-            time.saturating_add(passed_us).saturating_add(self.lead_us)
+        let reached = self.lag_us.map_or(fence, |lag| {
+            let time = ms_to_us(moment.epoch).saturating_sub(lag);
+            time.saturating_add(self.lead_us)
         });
-        let explained = fence.max(passed).min(wall);
+        let explained = fence.max(reached).min(wall);
         Limits {
             believed: if moment.at_end {
                 explained
@@ -152,12 +154,17 @@ impl Credible {
     }
 }
 
+/// How far an event time is behind an epoch.
+fn lag_of(time_us: i64, epoch: u64) -> i64 {
+    ms_to_us(epoch).saturating_sub(time_us)
+}
+
 /// How far event time may be.
 struct Limits {
     /// The latest time that moves event time.
     believed: i64,
-    /// The latest time that need not be wrong: as much may have passed since the end was last read. With more to read, what comes
-    /// next shows whether it has.
+    /// The latest time that need not be wrong: it is no closer to the wall clock than the partition has been. With more to read, what
+    /// comes next shows whether it is right.
     explained: i64,
 }
 
@@ -295,6 +302,19 @@ mod tests {
         assert_eq!(ahead.ahead.map(|it| it.records), Some(1));
         let end = judge.judge(&times([]), live(1091));
         assert_eq!(second(end), Some(1090));
+    }
+
+    #[test]
+    fn records_held_up_by_an_outage_may_come_in_parts() {
+        let mut judge = Credible::new(LEAD, None);
+        for second in 0..100 {
+            judge.judge(&times([second; 8]), live(second));
+        }
+        // Producers send what they held back: each part reaches the end of the partition.
+        for (now, from, to) in [(140, 100, 110), (141, 110, 141)] {
+            let part = judge.judge(&times(from..to), live(now));
+            assert_eq!((second(part), part.ahead), (Some(to - 1), None));
+        }
     }
 
     #[test]
