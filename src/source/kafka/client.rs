@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) type Client = BaseConsumer<Context>;
 
 /// Settings of ours; those of the source come before them.
-const SETTINGS: [(&str, &str); 13] = [
+const SETTINGS: [(&str, &str); 12] = [
     // The client wants a group to be allowed to be told partitions; it never joins one, and stores nothing in this one.
     ("group.id", "tidelake-never-committed"),
     ("enable.auto.commit", "false"),
@@ -25,7 +25,6 @@ const SETTINGS: [(&str, &str); 13] = [
     ("queued.max.messages.kbytes", "32768"),
     ("queued.min.messages", "50000"),
     ("fetch.wait.max.ms", "50"),
-    ("fetch.message.max.bytes", "4194304"),
     // A record that was damaged on its way is an error, not a wrong record. `kafka.check.crcs` = 'false' leaves that to the network.
     ("check.crcs", "true"),
     // A broker that is back is found soon.
