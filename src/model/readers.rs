@@ -4,12 +4,15 @@
 //! on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Epoch lengths a reader can ask for, shortest first, in milliseconds.
 const LENGTHS_MS: [u64; 3] = [100, 200, 500];
 /// A reader counts for this long after it last read.
 const KEPT_MS: u64 = 10_000;
+/// Interval at which an idle source is polled while there are no readers.
+const QUIET_PAUSE: Duration = Duration::from_millis(250);
 /// Minimum interval between messages to other processes about readers here.
 const TELL_EVERY_MS: u64 = 1_000;
 
@@ -46,6 +49,14 @@ impl Readers {
     pub fn length_ms(&self, now_ms: u64) -> Option<u64> {
         let lengths = [&self.here, &self.elsewhere].map(|it| it.length_ms(now_ms));
         lengths.into_iter().flatten().min()
+    }
+
+    /// How long to wait before polling an idle source again; `usual` while there are readers.
+    pub fn pause(&self, now_ms: u64, usual: Duration) -> Duration {
+        match self.length_ms(now_ms) {
+            Some(_) => usual,
+            None => QUIET_PAUSE,
+        }
     }
 
     /// Waits until other processes should hear about readers here; returns the epoch length these need.
@@ -111,6 +122,15 @@ mod tests {
         assert_eq!(readers.length_ms(1_014_999), Some(100));
         // The slower readers have expired by then.
         assert_eq!(readers.length_ms(1_015_000), None);
+    }
+
+    #[test]
+    fn sources_are_polled_less_often_without_readers() {
+        let readers = Readers::default();
+        let usual = Duration::from_millis(10);
+        assert_eq!(readers.pause(1_000_000, usual), QUIET_PAUSE);
+        readers.note(1_000_000, 100);
+        assert_eq!(readers.pause(1_009_000, usual), usual);
     }
 
     #[test]

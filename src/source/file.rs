@@ -37,10 +37,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tail::{Step, Tail};
 
-/// How long a reader sleeps when all its files are at their end.
+/// How long a reader sleeps when all its files are at their end and live results have readers.
 const IDLE_SLEEP: Duration = Duration::from_millis(10);
-/// The same while live results have no readers.
-const QUIET_SLEEP: Duration = Duration::from_millis(100);
 /// Files that all readers of a process hold open, about: the rest of its descriptors are for the lake and the API.
 const OPEN_FILES_MAX: usize = 128;
 const OPEN_FILES_MIN: usize = 8;
@@ -137,8 +135,7 @@ impl Reading {
             }
             self.tell();
             if idle {
-                let is_read = self.reader.live.length_ms(wall_ms()).is_some();
-                std::thread::sleep(if is_read { IDLE_SLEEP } else { QUIET_SLEEP });
+                std::thread::sleep(self.reader.live.pause(wall_ms(), IDLE_SLEEP));
             }
         }
         Ok(())

@@ -52,8 +52,6 @@ const CHUNK_RECORDS: usize = 8192;
 const CHUNK_AGE: Duration = Duration::from_millis(20);
 /// How long a batch may take to fill.
 const BATCH_TIMEOUT: Duration = Duration::from_millis(5);
-/// The same after an empty batch, while live results have no readers. The client waits for all of it unless the batch is full.
-const QUIET_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often the topic is asked about: whether it is the same, and has new partitions.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The same while nothing can be read.
@@ -359,11 +357,10 @@ impl Reading {
                     self.report(reports);
                 }
             }
-            let is_read = self.reader.live.length_ms(wall_ms()).is_some();
-            let timeout = if is_read || !is_idle {
-                BATCH_TIMEOUT
-            } else {
-                QUIET_TIMEOUT
+            // The client waits for all of it unless the batch is full.
+            let timeout = match is_idle {
+                true => self.reader.live.pause(wall_ms(), BATCH_TIMEOUT),
+                false => BATCH_TIMEOUT,
             };
             let mut batch = inbox.take(timeout);
             is_idle = batch.is_empty();
