@@ -158,8 +158,12 @@ fn dataflow() -> Dataflow {
 }
 
 fn read(depth: Depth, input: &Path, options: &Options) -> common::Done {
-    let folder = file::Folder::open(input, &Offsets::default(), std::iter::empty())
-        .expect("the input is there");
+    let folder = file::Folder::open(
+        file::Location::all_of(input.to_owned()),
+        &Offsets::default(),
+        std::iter::empty(),
+    )
+    .expect("the input is there");
     let workers = options.workers;
     ceiling::run(
         depth,

@@ -9,6 +9,7 @@ use crate::coordinator::{Options, TICK_MS, growth, identity};
 use crate::http::{self, HostPattern};
 use crate::model::secret;
 use crate::plan::Dataflow;
+use crate::source::place::{Input, Inputs};
 use crate::sql::query::answer_queries;
 use crate::supervise;
 use anyhow::Result;
@@ -42,16 +43,16 @@ enum Command {
     ///
     /// Keeps its data in ./tidelake-data; started again it goes on where it stopped.
     Demo(super::demo::Arguments),
-    /// Runs a dataflow on Kafka, or on partition files with --input.
+    /// Runs a dataflow on the topics or files of its sources, or on other files with --input.
     #[command(
-        after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx"
+        after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx\n  tidelake run ./shop --input orders=./orders --input clicks='./clicks/*.jsonl'"
     )]
     Run {
         /// Folder with dataflow.sql.
         dataflow: PathBuf,
-        /// Read every source from the files of this folder instead of Kafka.
-        #[arg(long, env = "TIDELAKE_INPUT")]
-        input: Option<PathBuf>,
+        /// Read from these files instead: a folder, or FOLDER/PATTERN. With several sources once for each, as SOURCE=PATH.
+        #[arg(long, env = "TIDELAKE_INPUT", value_name = "[SOURCE=]PATH")]
+        input: Vec<Input>,
         /// Folder or s3://bucket/path of the lake.
         #[arg(long, env = "DELTA_LAKE_PATH", default_value = "./tidelake-data/lake")]
         lake: String,
@@ -74,9 +75,9 @@ enum Command {
         /// Number of processes.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(ranges::WORKERS))]
         processes: u16,
-        /// Read every source from the files of this folder instead of Kafka.
-        #[arg(long, env = "TIDELAKE_INPUT")]
-        input: Option<PathBuf>,
+        /// Read from these files instead: a folder, or FOLDER/PATTERN. With several sources once for each, as SOURCE=PATH.
+        #[arg(long, env = "TIDELAKE_INPUT", value_name = "[SOURCE=]PATH")]
+        input: Vec<Input>,
         /// Folder or s3://bucket/path of the lake.
         #[arg(long, env = "DELTA_LAKE_PATH", default_value = "./tidelake-data/lake")]
         lake: String,
@@ -183,14 +184,14 @@ impl Serving {
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], self.port.unwrap_or(4000))))
     }
 
-    pub fn options(&self, lake: String, input: Option<PathBuf>) -> Options {
+    pub fn options(&self, lake: String, inputs: Inputs) -> Options {
         let commit_interval_ms = ((self.commit_interval * 1000.0) as u64)
             .div_ceil(TICK_MS)
             .max(1)
             * TICK_MS;
         Options {
             lake,
-            input,
+            inputs,
             workers: self.workers.into(),
             commit_interval_ms,
             idle_ms: (self.idle_timeout * 1000.0) as u64,
@@ -309,7 +310,7 @@ fn run(
             serving,
         } => {
             let dataflow = runtime.block_on(load(&dataflow, settings))?;
-            let mut options = serving.options(lake, input);
+            let mut options = serving.options(lake, input.into());
             if let (Some(process), Some(hosts)) = (process, hosts) {
                 options.cluster = Some(member(process, &hosts, &serving, &dataflow)?);
             }
@@ -339,7 +340,7 @@ fn run(
             arguments.extend(
                 input
                     .into_iter()
-                    .flat_map(|it| ["--input".to_owned(), it.display().to_string()]),
+                    .flat_map(|it| ["--input".to_owned(), it.to_string()]),
             );
             arguments.extend(["--workers".to_owned(), serving.workers.to_string()]);
             arguments.extend([

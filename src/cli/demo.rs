@@ -65,7 +65,7 @@ pub fn run(
     let input = data.join("input");
     let files = Files::open(&input, PARTITIONS)?;
     let lake = data.join("lake").display().to_string();
-    let options = serving.options(lake, Some(input.clone()));
+    let options = serving.options(lake, input.clone().into());
     greet(address, arguments, settings);
     let traffic = Arc::new(Traffic::of(*rate));
     let stop = Arc::new(AtomicBool::new(false));

@@ -87,7 +87,8 @@ fn of_pipeline(error: &coordinator::Error) -> u8 {
         | Error::Source(Source::Option { .. }) => DATAFLOW,
         Error::Held { .. } => HELD,
         Error::Uncommitted { .. } => UNCOMMITTED,
-        Error::Cluster(Cluster::Refused { .. } | Cluster::Hosts { .. }) => USAGE,
+        Error::Source(Source::Input { .. })
+        | Error::Cluster(Cluster::Refused { .. } | Cluster::Hosts { .. }) => USAGE,
         Error::Lake(Lake::Address { .. } | Lake::Damaged { .. } | Lake::Table { .. })
         | Error::State(_)
         | Error::Source(Source::Folder { .. })

@@ -9,12 +9,14 @@ use crate::http::{
 };
 use crate::lake::Store;
 use crate::model::{Epoch, Partition, wall_ms};
-use crate::plan::{Dataflow, SourceSpec};
+use crate::plan::Dataflow;
 use crate::source::SharedStatus;
+use crate::source::place::Place;
 use crate::sql::query::{Lake, Limits, Queries};
 use crate::supervise;
 use crate::view::Hub;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,10 +65,7 @@ pub async fn run(
         limits,
     )?;
     let (unreadable_to, unreadable) = watch::channel(None);
-    let from_files = options.input.is_some();
-    let status = Arc::new(PipelineStatus::of(
-        &pipeline, from_files, unreadable, companions,
-    ));
+    let status = Arc::new(PipelineStatus::of(&pipeline, unreadable, companions));
     let looking = look_at_lake(pipeline.store.clone(), names, unreadable_to);
     let looking = supervise::task("look-at-lake", looking);
     let app = App::new(
@@ -200,10 +199,8 @@ struct PipelineStatus {
     peers: Option<cluster::Sender>,
     /// What was done at the start because the dataflow had changed.
     grown: Vec<String>,
-    /// Sources are files, whose offsets are bytes.
-    from_files: bool,
-    /// The topic of each source.
-    topics: Vec<Option<String>>,
+    /// Where each source is read from.
+    places: BTreeMap<String, Place>,
     unsettled: Arc<AtomicUsize>,
     unreadable: watch::Receiver<Option<String>>,
     started: Instant,
@@ -214,14 +211,11 @@ struct PipelineStatus {
 impl PipelineStatus {
     fn of(
         pipeline: &Pipeline,
-        from_files: bool,
         unreadable: watch::Receiver<Option<String>>,
         companions: Vec<Companion>,
     ) -> Self {
-        let topic = |it: &SourceSpec| it.option("topic").map(str::to_owned);
-        let topics = pipeline.dataflow.sources.iter();
         PipelineStatus {
-            topics: topics.map(|it| topic(it).filter(|_| !from_files)).collect(),
+            places: pipeline.places.clone(),
             unsettled: Arc::clone(&pipeline.unsettled),
             unreadable,
             started: Instant::now(),
@@ -240,7 +234,6 @@ impl PipelineStatus {
             processes: pipeline.processes,
             peers: pipeline.peers(),
             grown: pipeline.grown.clone(),
-            from_files,
             companions,
         }
     }
@@ -260,6 +253,7 @@ impl StatusSource for PipelineStatus {
         for (at, (name, shared)) in self.sources.iter().enumerate() {
             let (status, pace) = (shared.get(), shared.pace());
             let (totals, intake) = (totals[at], &intakes[at]);
+            let place = &self.places[name];
             let ends = status
                 .partitions
                 .iter()
@@ -269,7 +263,7 @@ impl StatusSource for PipelineStatus {
                 status: &status,
                 pace,
                 intake,
-                from_files: self.from_files,
+                from_files: place.is_files(),
                 epoch,
                 steady: arrivals[at].are_steady(),
             });
@@ -297,10 +291,10 @@ impl StatusSource for PipelineStatus {
             sources.push(SourceStatus {
                 name: name.clone(),
                 connected: status.connected,
-                unit: if self.from_files { "bytes" } else { "records" }.to_owned(),
+                unit: if place.is_files() { "bytes" } else { "records" }.to_owned(),
                 partitions: partitions.collect(),
                 files: status.file_notes().into_iter().cloned().collect(),
-                topic: self.topics[at].clone(),
+                topic: place.topic().map(str::to_owned),
                 pace,
                 gaps: status.gaps,
                 records: totals.records,

@@ -1,6 +1,8 @@
 //! `verify`: the proof of the newest commit, as a report for people or as JSON.
 
+use super::exit;
 use super::settings::Settings;
+use crate::source::place::Input;
 use crate::verify::{Options, verify};
 use anyhow::Result;
 use clap::Args;
@@ -17,9 +19,9 @@ pub struct Arguments {
     /// What `tidelake demo --data DIR` wrote: DIR/input and DIR/lake.
     #[arg(long, conflicts_with_all = ["input", "lake"])]
     data: Option<PathBuf>,
-    /// Folder of partition files, if the sources were read from one and not from Kafka.
-    #[arg(long)]
-    input: Option<PathBuf>,
+    /// The files that were read, if others than the sources state: a folder, FOLDER/PATTERN, or SOURCE=PATH for each.
+    #[arg(long, value_name = "[SOURCE=]PATH")]
+    input: Vec<Input>,
     /// Folder or s3://bucket/path of the lake. [default: $DELTA_LAKE_PATH, or ./tidelake-data/lake]
     #[arg(long)]
     lake: Option<String>,
@@ -34,7 +36,7 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
         Some(folder) => super::command::load(folder, settings).await?,
         None => super::demo::dataflow(settings).await?,
     };
-    let report = verify(&dataflow, &options(arguments)).await?;
+    let report = verify(&dataflow, &options(arguments)?).await?;
     let text = match arguments.json {
         true => serde_json::to_string_pretty(&report)? + "\n",
         false => coloured(&report.to_string(), wants_colours()),
@@ -74,10 +76,10 @@ fn coloured(report: &str, colours: bool) -> String {
     report.lines().map(line).collect()
 }
 
-fn options(arguments: &Arguments) -> Options {
+fn options(arguments: &Arguments) -> Result<Options> {
     let environment = |it: &str| std::env::var(it).ok().filter(|it| !it.is_empty());
     let none =
-        arguments.dataflow.is_none() && arguments.input.is_none() && arguments.lake.is_none();
+        arguments.dataflow.is_none() && arguments.input.is_empty() && arguments.lake.is_none();
     let data = match &arguments.data {
         Some(data) => Some(data.clone()),
         None => none.then(|| {
@@ -87,20 +89,24 @@ fn options(arguments: &Arguments) -> Options {
         }),
     };
     if let Some(data) = data {
-        return Options {
+        return Ok(Options {
             lake: data.join("lake").display().to_string(),
-            input: Some(data.join("input")),
-        };
+            inputs: data.join("input").into(),
+        });
     }
     let lake = arguments
         .lake
         .clone()
         .or_else(|| environment("DELTA_LAKE_PATH"));
-    let input = arguments.input.clone();
-    Options {
-        lake: lake.unwrap_or_else(|| format!("{DATA_DEFAULT}/lake")),
-        input: input.or_else(|| environment("TIDELAKE_INPUT").map(PathBuf::from)),
+    let mut inputs = arguments.input.clone();
+    if let (true, Some(text)) = (inputs.is_empty(), environment("TIDELAKE_INPUT")) {
+        let usage = |reason| exit::coded(exit::USAGE, format!("TIDELAKE_INPUT={text}: {reason}"));
+        inputs.push(text.parse().map_err(usage)?);
     }
+    Ok(Options {
+        lake: lake.unwrap_or_else(|| format!("{DATA_DEFAULT}/lake")),
+        inputs: inputs.into(),
+    })
 }
 
 #[cfg(test)]

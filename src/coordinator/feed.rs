@@ -1,11 +1,12 @@
 //! What a worker reads: a reader thread's chunks, decoded on the worker.
 
-use super::{Error, Options};
+use super::Error;
 use crate::engine::{self, Feed, Input, Undecoded};
 use crate::lake::Manifest;
 use crate::model::{Offset, Offsets, Readers, iso_of_micros, ms_to_us, wall_ms};
 use crate::plan::{EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec};
 use crate::source::decode::{self, DeadLetter, DecodeOptions, Decoded, Decoder, RawRecords};
+use crate::source::place::Place;
 use crate::source::{self, CHUNKS_AHEAD, Chunk, LookAgain, SharedStatus, file, kafka};
 use crate::supervise;
 use arrow::array::{AsArray, BooleanArray};
@@ -22,43 +23,48 @@ pub(super) struct Share {
     pub all: usize,
 }
 
-/// The folder that takes the place of every topic, if one was given.
-pub(super) fn folder(
-    options: &Options,
-    manifest: &Manifest,
-) -> Result<Option<Arc<file::Folder>>, Error> {
-    let Some(path) = &options.input else {
-        return Ok(None);
+/// What the readers of a source share.
+pub(super) enum Origin {
+    Topic(kafka::Topic),
+    Folder(Arc<file::Folder>),
+}
+
+impl Origin {
+    pub fn folder(&self) -> Option<Arc<file::Folder>> {
+        match self {
+            Origin::Folder(folder) => Some(Arc::clone(folder)),
+            Origin::Topic(_) => None,
+        }
+    }
+}
+
+/// Opens the place of a source. Files keep the partition numbers that the manifest has of them.
+pub(super) fn origin(source: &str, place: &Place, manifest: &Manifest) -> Result<Origin, Error> {
+    let location = match place {
+        Place::Topic(topic) => return Ok(Origin::Topic((**topic).clone())),
+        Place::Files(location) => location.clone(),
     };
-    // All sources read the same files, and number them alike.
-    let stored = manifest.offsets.values().next().cloned();
-    let read = manifest.read.as_ref().and_then(|it| it.values().next());
+    let stored = manifest.offsets.get(source).cloned().unwrap_or_default();
+    let read = manifest.read.as_ref().and_then(|it| it.get(source));
     let former = read.into_iter().flatten().flat_map(|(partition, read)| {
         let origins = read.origins.iter();
         origins.map(|it| (*partition, it.as_str()))
     });
-    Ok(Some(file::Folder::open(
-        path,
-        &stored.unwrap_or_default(),
-        former,
-    )?))
+    let folder = file::Folder::open(location, &stored, former)?;
+    Ok(Origin::Folder(folder))
 }
 
 /// One feed per worker of this process, each with its reader thread.
 pub(super) fn open(
     spec: &SourceSpec,
     share: Share,
-    folder: Option<&Arc<file::Folder>>,
+    origin: &Origin,
     stored: &Offsets,
     status: &SharedStatus,
     live: &Arc<Readers>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Vec<Box<dyn Feed>>, Error> {
     let workers = share.all;
-    let topic = match folder {
-        Some(_) => None,
-        None => Some(kafka::Topic::from_options(&spec.name, &spec.options)?),
-    };
     let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
     for worker in share.own {
         let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD);
@@ -67,8 +73,8 @@ pub(super) fn open(
         let name = format!("read-{}-{worker}", spec.name);
         let asking = LookAgain::default();
         let look_again = asking.clone();
-        let spawned = match (folder, &topic) {
-            (Some(folder), _) => {
+        let spawned = match origin {
+            Origin::Folder(folder) => {
                 let folder = Arc::clone(folder);
                 let reader = file::Reader {
                     folder,
@@ -82,7 +88,7 @@ pub(super) fn open(
                 };
                 supervise::thread(name, move || reader.run(&sender))
             }
-            (None, Some(topic)) => {
+            Origin::Topic(topic) => {
                 let reader = kafka::Reader {
                     topic: topic.clone(),
                     worker,
@@ -96,7 +102,6 @@ pub(super) fn open(
                 let reading = reader.open()?;
                 supervise::thread(name, move || reading.run(&sender))
             }
-            (None, None) => return Ok(feeds),
         };
         spawned.map_err(|it| Error::Engine(format!("could not start a reader thread: {it}")))?;
         feeds.push(Box::new(DecodingFeed {

@@ -28,13 +28,13 @@ use crate::engine::{
 use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableState};
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
 use crate::plan::{Dataflow, SourceSpec, ViewKind};
+use crate::source::place::{Inputs, Place};
 use crate::source::{self, SharedStatus};
 use crate::supervise;
 use crate::view::{Hub, ViewInfo, WindowInfo};
 use lease::Lease;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -61,8 +61,8 @@ const FILES_REPLACED_MAX: u64 = 1_000_000;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub lake: String,
-    /// Partition files instead of Kafka, for every source.
-    pub input: Option<PathBuf>,
+    /// Where sources are read from if not where they say.
+    pub inputs: Inputs,
     /// Of each process.
     pub workers: usize,
     /// This process among others; none if it is alone.
@@ -80,7 +80,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             lake: "./tidelake-data/lake".to_owned(),
-            input: None,
+            inputs: Inputs::default(),
             workers: 2,
             cluster: None,
             commit_interval_ms: 10_000,
@@ -161,6 +161,8 @@ pub struct Pipeline {
     pub hub: Arc<Hub>,
     pub store: Store,
     pub sources: Vec<(String, SharedStatus)>,
+    /// Where each source is read from.
+    pub places: BTreeMap<String, Place>,
     /// The newest commit, and what keeps the lake from being written, if anything.
     pub committed: watch::Receiver<Committed>,
     /// Workers of this process.
@@ -213,6 +215,7 @@ struct Beginning {
 /// If the cluster does not come together, the lake cannot be claimed, its state not be read, or a source not be opened.
 pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline, Error> {
     let store = Store::open(&options.lake)?;
+    let places = options.inputs.places(dataflow.source_options())?;
     let settings = settings(&dataflow, options);
     let (claimed, beginning, joined) = begin(&dataflow, options, &store, &settings).await?;
     dataflow.name.clone_from(&claimed.manifest.dataflow);
@@ -262,11 +265,8 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     }
 
     let stop_readers = Arc::new(AtomicBool::new(false));
-    let folder = feed::folder(options, &claim)?;
-    if let Some(folder) = folder.as_ref().filter(|_| process != 0) {
-        folder.follow(Vec::new());
-    }
     let mut sources = Vec::new();
+    let mut folders = Vec::new();
     let mut feeds: Vec<Vec<Box<dyn Feed>>> = own.clone().map(|_| Vec::new()).collect();
     for spec in &dataflow.sources {
         let status = SharedStatus::default();
@@ -275,10 +275,11 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             own: own.clone(),
             all: all_workers,
         };
+        let origin = feed::origin(&spec.name, &places[&spec.name], &claim)?;
         let opened = feed::open(
             spec,
             share,
-            folder.as_ref(),
+            &origin,
             &stored,
             &status,
             &hub.readers(),
@@ -287,6 +288,11 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         for (worker, feed) in opened.into_iter().enumerate() {
             feeds[worker].push(feed);
         }
+        let folder = origin.folder();
+        if let Some(folder) = folder.as_ref().filter(|_| process != 0) {
+            folder.follow(Vec::new());
+        }
+        folders.push(folder);
         sources.push((spec.name.clone(), status));
     }
 
@@ -368,7 +374,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             committed: committed_to,
             unsettled,
             sources: shared.clone(),
-            folder: folder.clone(),
+            folders: folders.clone(),
             ending: ending_to,
             settled: settled_to,
         };
@@ -381,7 +387,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
                 own,
                 all_workers,
                 Arc::clone(&hub),
-                folder,
+                folders,
                 Arc::clone(&control),
             ),
         );
@@ -413,6 +419,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         hub,
         store,
         sources,
+        places,
         committed,
         workers: options.workers,
         grown,

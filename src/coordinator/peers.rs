@@ -59,8 +59,8 @@ pub(super) enum Message {
     Sources(Vec<(source::Status, (u64, u64, u64))>),
     /// Live results are being read at the sender, by a reader that wants changes within this time.
     Readers { every_ms: u64 },
-    /// From process 0: the partition numbers of the files of an input folder.
-    Files(Vec<(String, i32)>),
+    /// From process 0: of each source, the partition numbers of its files.
+    Files(Vec<Vec<(String, i32)>>),
     /// The sender cannot go on.
     Failed(String),
 }
@@ -82,7 +82,8 @@ pub(super) struct Peers {
     /// Commits handed over and not settled, of this process.
     pub unsettled: Arc<AtomicUsize>,
     pub sources: Vec<SharedStatus>,
-    pub folder: Option<Arc<Folder>>,
+    /// The folder of each source; none of a topic.
+    pub folders: Vec<Option<Arc<Folder>>>,
     pub ending: watch::Sender<Option<Ending>>,
     /// The last epoch, once it is settled.
     pub settled: watch::Sender<Epoch>,
@@ -139,7 +140,7 @@ impl Peers {
             }
             Message::Sources(sources) => {
                 for (number, (status, read)) in sources.into_iter().enumerate() {
-                    if let Some(folder) = &self.folder {
+                    if let Some(folder) = &self.folders[number] {
                         for (partition, it) in &status.partitions {
                             folder.note(*partition, &it.position());
                         }
@@ -152,8 +153,10 @@ impl Peers {
                 self.hub.readers().note_elsewhere(wall_ms(), every_ms);
             }
             Message::Files(numbers) => {
-                if let Some(folder) = &self.folder {
-                    folder.follow(numbers);
+                for (folder, numbers) in self.folders.iter().zip(numbers) {
+                    if let Some(folder) = folder {
+                        folder.follow(numbers);
+                    }
                 }
             }
             Message::Failed(reason) => self.end(Ending::Failed {
@@ -182,7 +185,7 @@ pub(super) async fn tell_sources(
     own: std::ops::Range<usize>,
     workers: usize,
     hub: Arc<Hub>,
-    folder: Option<Arc<Folder>>,
+    folders: Vec<Option<Arc<Folder>>>,
     control: Arc<Control>,
 ) {
     let mut told = vec![(0, 0, 0); sources.len()];
@@ -204,8 +207,11 @@ pub(super) async fn tell_sources(
         });
         peers.send_all(&Message::Sources(statuses.collect()).bytes());
         told = read;
-        if let (Some(folder), 0) = (&folder, own.start) {
-            peers.send_all(&Message::Files(folder.numbers()).bytes());
+        if own.start == 0 && folders.iter().any(Option::is_some) {
+            let numbers = folders
+                .iter()
+                .map(|it| it.as_ref().map_or_else(Vec::new, |it| it.numbers()));
+            peers.send_all(&Message::Files(numbers.collect()).bytes());
         }
     }
 }

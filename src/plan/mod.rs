@@ -376,6 +376,12 @@ pub fn marked(schema: &SchemaRef) -> SchemaRef {
 }
 
 impl Dataflow {
+    /// The name of each source and its options.
+    pub fn source_options(&self) -> impl Iterator<Item = (&str, &[(String, String)])> + Clone {
+        let sources = self.sources.iter();
+        sources.map(|it| (it.name.as_str(), it.options.as_slice()))
+    }
+
     pub fn source(&self, name: &str) -> Option<&SourceSpec> {
         self.sources.iter().find(|it| it.name == name)
     }

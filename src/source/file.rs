@@ -18,6 +18,7 @@
 
 mod again;
 mod folder;
+mod location;
 mod print;
 mod tail;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod tests;
 
 pub use again::{Missing, Span, read_again};
 pub use folder::Folder;
+pub use location::Location;
 
 use super::{Chunk, FileNote, Gap, LookAgain, SharedStatus, Trouble};
 use crate::model::{Offsets, Partition, Readers, wall_ms};

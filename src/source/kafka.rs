@@ -147,7 +147,7 @@ impl Topic {
                 ("connector", "kafka") => {}
                 ("connector", other) => {
                     return Err(wrong(format!(
-                        "connector '{other}' is unknown; use 'kafka', or --input for files"
+                        "connector '{other}' is unknown; use 'kafka' or 'files'"
                     )));
                 }
                 // How records are read is the decoder's.

@@ -6,6 +6,7 @@
 pub mod decode;
 pub mod file;
 pub mod kafka;
+pub mod place;
 #[cfg(test)]
 mod tests;
 
@@ -118,6 +119,8 @@ pub enum Error {
     },
     #[error("source {name:?} has a wrong option: {reason}")]
     Option { name: String, reason: String },
+    #[error("--input {input}: {reason}")]
+    Input { input: String, reason: String },
     #[error("the Kafka client of source {name:?} failed")]
     Client {
         name: String,

@@ -33,7 +33,7 @@ use crate::plan::{
     LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind,
     ViewSpec, check_rows, dead_letter_schema, late_schema, properties,
 };
-use crate::source::kafka;
+use crate::source::place::Place;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::MemTable;
@@ -540,7 +540,7 @@ fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
             ));
         }
     };
-    kafka::Topic::check_options(&text.name, &text.options).map_err(|it| it.to_string())?;
+    Place::check_options(&text.name, &text.options).map_err(|it| it.to_string())?;
     Ok(SourceSpec {
         name: text.name,
         columns,

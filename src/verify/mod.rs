@@ -32,7 +32,7 @@ use crate::lake::{self, Store};
 use crate::model::Epoch;
 use crate::plan::Dataflow;
 use crate::source;
-use std::path::PathBuf;
+use crate::source::place::Inputs;
 
 /// How often the proof begins again because maintenance of a running pipeline has deleted what it was reading.
 const ATTEMPTS_MAX: usize = 3;
@@ -41,8 +41,8 @@ const ATTEMPTS_MAX: usize = 3;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub lake: String,
-    /// Partition files instead of Kafka, for every source.
-    pub input: Option<PathBuf>,
+    /// Where sources are read from if not where they say.
+    pub inputs: Inputs,
 }
 
 /// What keeps a proof from being tried.

@@ -14,9 +14,9 @@ use super::{Error, Options};
 use crate::lake::{Counts, Manifest, PartitionRead};
 use crate::model::{Offsets, Partition};
 use crate::plan::{Dataflow, Definitions, SourceSpec, TableSpec};
-use crate::source::kafka;
+use crate::source::place::Place;
 use crate::supervise;
-use again::{Job, Origin, Outcome, kept_schema};
+use again::{Job, Outcome, kept_schema};
 use arrow::array::RecordBatch;
 use datafusion::catalog::{MemTable, TableProvider};
 use deltalake::DeltaTable;
@@ -52,10 +52,10 @@ pub(super) async fn check(
         .and_then(|it| opened.get(&it.name));
     let definitions: Definitions = serde_json::from_value(manifest.definitions.clone())
         .map_err(|it| Error::Interrupted(it.to_string()))?;
+    let mut places = options.inputs.places(dataflow.source_options())?;
     for spec in &dataflow.sources {
-        let origin = match &options.input {
-            Some(folder) => Origin::Folder(folder.clone()),
-            None => Origin::Topic(kafka::Topic::from_options(&spec.name, &spec.options)?),
+        let Some(place) = places.remove(&spec.name) else {
+            continue;
         };
         let letters = match dead {
             Some(dead) => rows::letters(dead, &spec.name).await,
@@ -70,7 +70,7 @@ pub(super) async fn check(
         };
         let one = Source {
             spec,
-            origin,
+            place,
             tables: dataflow
                 .tables
                 .iter()
@@ -99,7 +99,7 @@ pub(super) async fn check(
 
 struct Source<'a> {
     spec: &'a SourceSpec,
-    origin: Origin,
+    place: Place,
     tables: Vec<&'a TableSpec>,
     offsets: Offsets,
     /// What the commits counted, if they did from the beginning.
@@ -227,7 +227,7 @@ impl Source<'_> {
             });
             let job = Job {
                 spec: self.spec.clone(),
-                origin: self.origin.clone(),
+                place: self.place.clone(),
                 partition: *partition,
                 until: position.offset,
                 tables: self

@@ -55,7 +55,7 @@ pub(super) async fn dataflow(text: &str) -> Dataflow {
 pub(super) async fn proved(place: &Place, text: &str) -> Report {
     let options = Options {
         lake: place.lake().display().to_string(),
-        input: Some(place.input()),
+        inputs: place.input().into(),
     };
     let report = verify(&dataflow(text).await, &options).await.unwrap();
     assert!(report.is_proven(), "{report}");
@@ -94,7 +94,7 @@ pub(super) fn more(place: &Place, random: &mut Random, seconds: i64) {
 async fn refusal(place: &Place, text: &str) -> String {
     let options = coordinator::Options {
         lake: place.lake().display().to_string(),
-        input: Some(place.input()),
+        inputs: place.input().into(),
         ..coordinator::Options::default()
     };
     match coordinator::start(dataflow(text).await, &options).await {
@@ -259,7 +259,7 @@ fn what_a_lake_cannot_follow_is_refused_and_changes_nothing() {
         let text = format!("{BEFORE} CREATE MATERIALIZED VIEW theirs AS SELECT k, count(*) AS records, sum(x) AS x_sum FROM raw GROUP BY k;");
         let options = coordinator::Options {
             lake: place.lake().display().to_string(),
-            input: Some(place.input()),
+            inputs: place.input().into(),
             ..coordinator::Options::default()
         };
         let error = coordinator::start(dataflow(&text).await, &options).await.err().unwrap();

@@ -28,7 +28,7 @@ async fn dataflow(place: &Place, folder: &str, text: &str) -> Dataflow {
 fn options(place: &Place) -> coordinator::Options {
     coordinator::Options {
         lake: place.lake().display().to_string(),
-        input: Some(place.input()),
+        inputs: place.input().into(),
         commit_interval_ms: 300,
         idle_ms: 300,
         ..coordinator::Options::default()
@@ -58,7 +58,7 @@ async fn refusal(place: &Place, dataflow: Dataflow) -> String {
 async fn proof(place: &Place, dataflow: &Dataflow) -> Report {
     let options = Options {
         lake: place.lake().display().to_string(),
-        input: Some(place.input()),
+        inputs: place.input().into(),
     };
     verify(dataflow, &options).await.unwrap()
 }
@@ -237,7 +237,7 @@ fn a_lake_that_lost_what_is_beside_its_tables_is_refused() {
             assert!(refused.contains("_tidelake"), "{refused}");
             let options = Options {
                 lake: place.lake().display().to_string(),
-                input: Some(place.input()),
+                inputs: place.input().into(),
             };
             let proof = verify(&flow, &options).await;
             assert!(proof.is_ok_and(|it| !it.is_proven()));

@@ -72,7 +72,7 @@ impl Place {
         runtime().block_on(async {
             let options = Options {
                 lake: self.lake().display().to_string(),
-                input: Some(self.input()),
+                inputs: self.input().into(),
             };
             verify(&dataflow().await, &options).await.unwrap()
         })
@@ -149,7 +149,7 @@ pub(crate) async fn start_on(
     input: Option<PathBuf>,
 ) -> Pipeline {
     let options = coordinator::Options {
-        input,
+        inputs: input.map(Into::into).unwrap_or_default(),
         workers,
         ..options(place)
     };
@@ -159,7 +159,7 @@ pub(crate) async fn start_on(
 fn options(place: &Place) -> coordinator::Options {
     coordinator::Options {
         lake: place.lake().display().to_string(),
-        input: Some(place.input()),
+        inputs: place.input().into(),
         commit_interval_ms: 300,
         idle_ms: 300,
         ..coordinator::Options::default()

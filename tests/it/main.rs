@@ -17,6 +17,7 @@ mod lakes;
 mod layers;
 mod oracle;
 mod page;
+mod places;
 mod program;
 mod refused;
 mod replay;

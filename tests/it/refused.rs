@@ -75,7 +75,7 @@ fn a_record_its_table_cannot_have_is_a_dead_letter_with_the_reason() {
         assert_eq!(first.and_then(|it| it.as_i64()), Some(90), "{rows:?}");
         let options = Options {
             lake: place.lake().display().to_string(),
-            input: Some(place.input()),
+            inputs: place.input().into(),
         };
         let report = verify(&dataflow("").await, &options).await.unwrap();
         assert!(report.proven, "{report}");
@@ -139,7 +139,7 @@ fn a_record_too_far_ahead_of_the_wall_clock_is_a_dead_letter_where_that_is_set()
         }
         let options = Options {
             lake: place.lake().display().to_string(),
-            input: Some(place.input()),
+            inputs: place.input().into(),
         };
         let report = verify(&plan().await.unwrap(), &options).await.unwrap();
         assert!(report.proven, "{report}");

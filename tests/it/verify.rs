@@ -14,6 +14,7 @@ use super::lakes::{
 use super::oracle::Random;
 use damage::{assert_fails, largest_file, text};
 use std::path::Path;
+use tidelake::source::place::Inputs;
 use tidelake::sql;
 use tidelake::verify::{Error, Options, Outcome, verify};
 
@@ -68,7 +69,7 @@ fn what_a_further_table_lacks_for_a_failing_expression_is_told_and_proven() {
         pipeline.stop().await.unwrap();
         let options = Options {
             lake: place.lake().display().to_string(),
-            input: Some(place.input()),
+            inputs: place.input().into(),
         };
         verify(&flow, &options).await.unwrap()
     });
@@ -92,7 +93,7 @@ fn a_running_pipeline_is_proven_up_to_its_newest_commit() {
         let pipeline = start(&place, 2).await;
         let options = Options {
             lake: place.lake().display().to_string(),
-            input: Some(place.input()),
+            inputs: place.input().into(),
         };
         for _ in 0..3 {
             let bytes = place.input_bytes();
@@ -176,7 +177,7 @@ fn where_there_is_nothing_to_prove_that_is_said() {
     runtime().block_on(async {
         let options = |lake: &Path| Options {
             lake: lake.display().to_string(),
-            input: None,
+            inputs: Inputs::default(),
         };
         let empty = verify(&dataflow().await, &options(&place.lake())).await;
         assert!(matches!(empty, Err(Error::Nothing { .. })));

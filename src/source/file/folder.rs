@@ -11,10 +11,10 @@
 //! unreadable        told in health, and tried again
 //! ```
 //!
-//! Names that begin with `.` or `_`, and folders, are no input. In a cluster process 0 gives new partitions their numbers.
+//! Names that begin with `.` or `_`, or do not match the pattern of the source, and folders are no input. In a cluster process 0 gives new partitions their numbers.
 
 use super::print::{HEAD, Mark, Origin, Print, common, first_bytes, is_compressed, text_of};
-use super::{FileNote, Trouble};
+use super::{FileNote, Location, Trouble};
 use crate::model::{Offsets, Partition, Position};
 use crate::source::Error;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -35,7 +35,7 @@ const ALIKE_TOLD_AFTER: Duration = Duration::from_secs(2);
 /// The files of a folder and their partition numbers, shared by all readers of the process.
 #[derive(Debug)]
 pub struct Folder {
-    path: PathBuf,
+    location: Location,
     known: Mutex<Known>,
     /// One reader at a time lists the folder, the others go on with what was listed before.
     lister: Mutex<Lister>,
@@ -176,12 +176,12 @@ impl Folder {
     /// # Errors
     /// If it is no folder that can be read.
     pub fn open<'a>(
-        path: &Path,
+        location: Location,
         stored: &Offsets,
         former: impl Iterator<Item = (Partition, &'a str)>,
     ) -> Result<Arc<Self>, Error> {
-        std::fs::read_dir(path).map_err(|source| Error::Folder {
-            path: path.display().to_string(),
+        std::fs::read_dir(location.folder()).map_err(|source| Error::Folder {
+            path: location.folder().display().to_string(),
             source,
         })?;
         let mut known = Known::default();
@@ -196,7 +196,7 @@ impl Folder {
             }
         }
         Ok(Arc::new(Folder {
-            path: path.to_owned(),
+            location,
             known: Mutex::new(known),
             lister: Mutex::default(),
             listing: Mutex::default(),
@@ -242,7 +242,7 @@ impl Folder {
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.location.folder()
     }
 
     fn list(&self, lister: &mut Lister) -> io::Result<Arc<Listing>> {
@@ -250,10 +250,10 @@ impl Folder {
         let before = std::mem::take(&mut lister.entries);
         let mut notes = Vec::new();
         let mut found = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.path)? {
+        for entry in std::fs::read_dir(self.path())? {
             let entry = entry?;
             let name = text_of(&entry.file_name());
-            if name.starts_with(['.', '_']) {
+            if !self.location.has(&name) {
                 continue;
             }
             let path = entry.path();

@@ -36,7 +36,8 @@ impl Run {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, chunks) = crossbeam_channel::bounded(4);
         let former = kept.origins.iter().map(|it| (it.0, it.1.as_str()));
-        let folder = Folder::open(path, &kept.offsets, former).unwrap();
+        let folder =
+            Folder::open(Location::all_of(path.to_owned()), &kept.offsets, former).unwrap();
         let status = SharedStatus::default();
         let reader = Reader {
             folder: Arc::clone(&folder),
@@ -413,7 +414,12 @@ fn a_copy_that_was_listed_before_the_cut_was_seen_is_read_on() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("a.log");
     append(&log, "1\n");
-    let found = Folder::open(folder.path(), &Offsets::default(), std::iter::empty()).unwrap();
+    let found = Folder::open(
+        Location::all_of(folder.path().to_owned()),
+        &Offsets::default(),
+        std::iter::empty(),
+    )
+    .unwrap();
     let listing = found.look_now().unwrap();
     let mut tail = Tail::resume("a.log", 0, None, &listing).unwrap().unwrap();
     let mut lines = String::new();

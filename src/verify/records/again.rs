@@ -8,6 +8,7 @@ use crate::lake::{Counts, PartitionRead};
 use crate::model::{Offset, Partition};
 use crate::plan::{Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked, nullable};
 use crate::source::decode::RawRecords;
+use crate::source::place::Place;
 use crate::source::{file, kafka};
 use arrow::array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array,
@@ -15,20 +16,12 @@ use arrow::array::{
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Where a source is read from.
-#[derive(Clone)]
-pub enum Origin {
-    Folder(PathBuf),
-    Topic(kafka::Topic),
-}
 
 /// One partition to be read again.
 pub struct Job {
     pub spec: SourceSpec,
-    pub origin: Origin,
+    pub place: Place,
     pub partition: Partition,
     pub read: PartitionRead,
     pub until: Offset,
@@ -120,17 +113,17 @@ impl Job {
             }
         };
         let range = self.read.from.0..self.until.0;
-        outcome.missing = match &self.origin {
-            Origin::Folder(folder) => {
+        outcome.missing = match &self.place {
+            Place::Files(location) => {
                 let span = file::Span {
                     partition: self.partition,
                     from: self.read.from,
                     until: self.until,
                     origins: self.read.origins.clone(),
                 };
-                file::read_again(folder, &span, &mut take)?
+                file::read_again(location.folder(), &span, &mut take)?
             }
-            Origin::Topic(topic) => {
+            Place::Topic(topic) => {
                 match kafka::read_again(topic, self.partition, range.clone(), &mut take)? {
                     kafka::ReadAgain::From(from) if range.start < from => {
                         vec![file::Missing::gone(range.start..from.min(range.end))]

@@ -1,9 +1,10 @@
 //! What reading a source again has shown, as checks of the report.
 
 use super::super::report::{Check, Findings, Report, count, number};
-use super::again::{Origin, Outcome};
+use super::again::Outcome;
 use super::{Source, Sum};
 use crate::lake::Counts;
+use crate::source::place::Place;
 use std::collections::BTreeSet;
 
 /// Of what cannot be read at all.
@@ -30,11 +31,11 @@ impl Source<'_> {
         );
         let nothing_left = 0 < partitions && sum.read_partitions == 0 && 0 < sum.gone_offsets;
         if nothing_left {
-            sum.source.add(|| match &self.origin {
-                Origin::Folder(path) => {
-                    format!("{} has none of the files that were read", path.display())
+            sum.source.add(|| match &self.place {
+                Place::Files(location) => {
+                    format!("{location} has none of the files that were read")
                 }
-                Origin::Topic(topic) => format!(
+                Place::Topic(topic) => format!(
                     "topic {} at {} has none of the records that were read",
                     topic.topic, topic.brokers
                 ),

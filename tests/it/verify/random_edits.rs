@@ -28,7 +28,7 @@ fn every_edit_is_found_or_harmless() {
         };
         let options = Options {
             lake: place.lake().display().to_string(),
-            input: Some(place.input()),
+            inputs: place.input().into(),
         };
         let proof = runtime().block_on(async { verify(&dataflow().await, &options).await });
         if proof.as_ref().map_or(true, |it| !it.is_proven()) {

@@ -11,6 +11,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use std::io::Write;
 use std::time::Duration;
+use tidelake::source::place::Inputs;
 use tidelake::verify::{Options, verify};
 
 #[test]
@@ -137,7 +138,7 @@ fn a_topic_is_read_again_up_to_the_committed_offsets() {
         produce(&topic, &lines(&mut random, START_US, 30));
         let options = Options {
             lake: place.lake().display().to_string(),
-            input: None,
+            inputs: Inputs::default(),
         };
         let report = verify(&dataflow, &options).await.unwrap();
         assert!(report.is_proven(), "{report}");

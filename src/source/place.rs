@@ -1,0 +1,286 @@
+//! Where each source is read from: a topic of Kafka, or files.
+//!
+//! A source states its place in the options of `CREATE SOURCE`; the command line can name other places with `--input`.
+
+use super::file::Location;
+use super::{Error, kafka};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+const CONNECTOR: &str = "connector";
+const PATH: &str = "path";
+
+/// Where a source is read from.
+#[derive(Clone, Debug)]
+pub enum Place {
+    Topic(Box<kafka::Topic>),
+    Files(Location),
+}
+
+impl Place {
+    /// The place that a source states in its options: `connector = 'kafka'` with the options of a [`kafka::Topic`], or
+    /// `connector = 'files'` with a `path`.
+    ///
+    /// # Errors
+    /// If an option is missing, unknown or wrong.
+    pub fn from_options(source: &str, options: &[(String, String)]) -> Result<Self, Error> {
+        match files_location(source, options)? {
+            Some(location) => Ok(Place::Files(location)),
+            None => kafka::Topic::from_options(source, options).map(|it| Place::Topic(it.into())),
+        }
+    }
+
+    /// Checks the options of a source before anything runs. A source that states no connector gets its place from the command line.
+    ///
+    /// # Errors
+    /// If an option is missing, unknown or wrong.
+    pub fn check_options(source: &str, options: &[(String, String)]) -> Result<(), Error> {
+        match files_location(source, options)? {
+            Some(_) => Ok(()),
+            None => kafka::Topic::check_options(source, options),
+        }
+    }
+
+    /// The topic, if it is one.
+    pub fn topic(&self) -> Option<&str> {
+        match self {
+            Place::Topic(topic) => Some(&topic.topic),
+            Place::Files(_) => None,
+        }
+    }
+
+    /// Whether offsets are bytes of files, not numbers of records.
+    pub fn is_files(&self) -> bool {
+        match self {
+            Place::Files(_) => true,
+            Place::Topic(_) => false,
+        }
+    }
+}
+
+/// The files of a source with `connector = 'files'`.
+fn files_location(source: &str, options: &[(String, String)]) -> Result<Option<Location>, Error> {
+    let wrong = |reason: String| Error::Option {
+        name: source.to_owned(),
+        reason,
+    };
+    let value = |key: &str| options.iter().find(|it| it.0 == key).map(|it| &it.1);
+    if value(CONNECTOR).is_none_or(|it| it != "files") {
+        return match value(PATH) {
+            Some(_) => Err(wrong(format!(
+                "option '{PATH}' is for files; write {CONNECTOR} = 'files' beside it"
+            ))),
+            None => Ok(None),
+        };
+    }
+    for (key, _) in options {
+        // How records are read is the decoder's.
+        if ![CONNECTOR, PATH, "timezone"].contains(&key.as_str()) {
+            return Err(wrong(format!(
+                "option '{key}' is unknown; a source of files takes {CONNECTOR}, {PATH} and timezone"
+            )));
+        }
+    }
+    let path = value(PATH).filter(|it| !it.is_empty());
+    let path = path.ok_or_else(|| {
+        wrong(format!(
+            "option '{PATH}' is missing; it names a folder, or files of one such as 'logs/*.jsonl'"
+        ))
+    })?;
+    let location = Location::parse(path);
+    location
+        .map(Some)
+        .map_err(|it| wrong(format!("{PATH} {it}")))
+}
+
+/// An `--input` of the command line: `PATH`, or `SOURCE=PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    source: Option<String>,
+    path: String,
+    location: Location,
+}
+
+impl FromStr for Input {
+    type Err = String;
+
+    /// What comes before the first `=` is the source's name if it can be one; `./a=b` is a path.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (source, path) = match text.split_once('=') {
+            Some((name, path)) if is_name(name) => (Some(name.to_owned()), path),
+            Some(_) | None => (None, text),
+        };
+        Ok(Input {
+            source,
+            path: path.to_owned(),
+            location: Location::parse(path)?,
+        })
+    }
+}
+
+impl std::fmt::Display for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.source {
+            Some(source) => write!(f, "{source}={}", self.path),
+            None => f.write_str(&self.path),
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let is_part = |it: char| it == '_' || it.is_ascii_alphanumeric();
+    text.starts_with(|it: char| it == '_' || it.is_ascii_alphabetic()) && text.chars().all(is_part)
+}
+
+/// Places named on the command line, which come before those that sources state.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs(Vec<Input>);
+
+impl From<Vec<Input>> for Inputs {
+    fn from(inputs: Vec<Input>) -> Self {
+        Inputs(inputs)
+    }
+}
+
+impl From<PathBuf> for Inputs {
+    /// All files of a folder, for a dataflow with one source.
+    fn from(folder: PathBuf) -> Self {
+        Inputs(vec![Input {
+            source: None,
+            path: folder.display().to_string(),
+            location: Location::all_of(folder),
+        }])
+    }
+}
+
+impl Inputs {
+    /// The place of each source, by name.
+    ///
+    /// # Errors
+    /// If an input is of no source, or it is not clear of which, or a source has no place or a wrong one.
+    pub fn places<'a>(
+        &self,
+        sources: impl Iterator<Item = (&'a str, &'a [(String, String)])> + Clone,
+    ) -> Result<BTreeMap<String, Place>, Error> {
+        let names: Vec<&str> = sources.clone().map(|it| it.0).collect();
+        let mut named: BTreeMap<&str, &Location> = BTreeMap::new();
+        for input in &self.0 {
+            let wrong = |reason: String| Error::Input {
+                input: input.to_string(),
+                reason,
+            };
+            let name = match (&input.source, names.as_slice()) {
+                (Some(name), _) if names.contains(&name.as_str()) => name.as_str(),
+                (Some(name), _) => {
+                    let reason = format!("there is no source {name:?}; {}", listed(&names));
+                    return Err(wrong(reason));
+                }
+                (None, [only]) => only,
+                (None, _) => {
+                    let reason = format!(
+                        "it is not clear which source it is for; write --input SOURCE={}, {}",
+                        input.path,
+                        listed(&names)
+                    );
+                    return Err(wrong(reason));
+                }
+            };
+            if named.insert(name, &input.location).is_some() {
+                return Err(wrong(format!("source {name} has another input already")));
+            }
+        }
+        let place = |(name, options): (&str, &[(String, String)])| {
+            let place = match named.get(name) {
+                Some(location) => Place::Files((*location).clone()),
+                None => Place::from_options(name, options)?,
+            };
+            Ok((name.to_owned(), place))
+        };
+        sources.map(place).collect()
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    format!("sources are {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let pairs = pairs.iter();
+        pairs.map(|it| (it.0.to_owned(), it.1.to_owned())).collect()
+    }
+
+    fn places(inputs: &[&str], names: &[&str]) -> Result<Vec<String>, String> {
+        let inputs: Result<Vec<Input>, String> = inputs.iter().map(|it| it.parse()).collect();
+        let stated = options(&[("connector", "files"), ("path", "stated/*.log")]);
+        let sources = names.iter().map(|it| (*it, stated.as_slice()));
+        let places = Inputs::from(inputs?).places(sources);
+        let text = |(name, place): (String, Place)| match place {
+            Place::Files(location) => format!("{name} {location}"),
+            Place::Topic(_) => format!("{name} topic"),
+        };
+        match places {
+            Ok(places) => Ok(places.into_iter().map(text).collect()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn an_input_is_of_the_source_it_names_or_of_the_only_one() {
+        let two = ["a", "b"];
+        let of = |inputs: &[&str], names: &[&str]| places(inputs, names).unwrap();
+        assert_eq!(of(&[], &["a"]), ["a stated/*.log"]);
+        assert_eq!(of(&["logs"], &["a"]), ["a logs"]);
+        assert_eq!(of(&["a=logs"], &two), ["a logs", "b stated/*.log"]);
+        assert_eq!(of(&["b=x/*.gz", "a=y"], &two), ["a y", "b x/*.gz"]);
+        assert_eq!(of(&["./a=b"], &["a"]), ["a ./a=b"]);
+    }
+
+    #[test]
+    fn inputs_of_no_source_are_refused() {
+        let two = ["a", "b"];
+        for (inputs, names, reason) in [
+            (
+                &["logs"][..],
+                &two[..],
+                "write --input SOURCE=logs, sources are a, b",
+            ),
+            (
+                &["c=logs"],
+                &two,
+                "there is no source \"c\"; sources are a, b",
+            ),
+            (&["a=x", "a=y"], &two, "source a has another input already"),
+            (&["x", "a=y"], &["a"], "source a has another input already"),
+            (&["x*/y"], &["a"], "only names of files can have wildcards"),
+            (&["a="], &["a"], "is empty"),
+        ] {
+            let error = places(inputs, names).unwrap_err();
+            assert!(error.contains(reason), "{inputs:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn options_of_files_are_checked() {
+        for (pairs, reason) in [
+            (&[("connector", "files")][..], "option 'path' is missing"),
+            (
+                &[("connector", "files"), ("path", "")],
+                "option 'path' is missing",
+            ),
+            (&[("path", "x")], "write connector = 'files' beside it"),
+            (
+                &[("connector", "files"), ("path", "x"), ("topic", "t")],
+                "option 'topic' is unknown",
+            ),
+            (&[("connector", "files"), ("path", "x/[")], "x/["),
+        ] {
+            let error = Place::check_options("s", &options(pairs)).unwrap_err();
+            assert!(error.to_string().contains(reason), "{pairs:?}: {error}");
+        }
+    }
+}
