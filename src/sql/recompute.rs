@@ -3,9 +3,9 @@
 //! This is the oracle of every incremental result, and what `verify` holds the view tables against. It starts
 //! from the text of the views. Only what a batch cannot know is put in: a record that came after the watermark
 //! takes part in a window only if the window was still open then (`_late_watermark` says so), `now()` is the
-//! clock of the view's source, and the first rows of an order are made definite by the whole row.
+//! clock of the source whose records are filtered by it, and the first rows of an order are made definite by the whole row.
 
-use super::functions::WithinLast;
+use super::functions::{WITHIN_LAST, WithinLast};
 use super::syntax::{self, Taken};
 use super::{casts, late, plain, register_functions, words};
 use crate::plan::{
@@ -16,13 +16,15 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, plan_err};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan, ScalarUDF};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What views are computed from.
@@ -53,19 +55,14 @@ pub async fn recompute(
     let mut late = Vec::new();
     let with_late = dataflow.views_with_late().len();
     for (number, view) in dataflow.views.iter().enumerate() {
-        let now_us = view
-            .clock
-            .as_ref()
-            .and_then(|it| records.now_us.get(it))
-            .copied()
-            .unwrap_or(i64::MIN);
         known.insert(
             LATE_RELATION.to_owned(),
             table(late_schema(), late.clone())?,
         );
-        let session = session(dataflow, &known, now_us).await?;
+        let session = session(dataflow, &known).await?;
         let named = |it: String| format!("view {:?}: {it}", view.name);
-        let rows = rows(&session, view).await.map_err(named)?;
+        let rows = rows(&session, dataflow, view, &records.now_us).await;
+        let rows = rows.map_err(named)?;
         if number < with_late {
             late.extend(late_of_view(&session, view).await.map_err(named)?);
         }
@@ -105,7 +102,7 @@ pub async fn late_records(
         }
         relations.insert(name, table(schema, Vec::new())?);
     }
-    let session = session(dataflow, &relations, i64::MIN).await?;
+    let session = session(dataflow, &relations).await?;
     let mut late = Vec::new();
     for view in views {
         let of_view = late_of_view(&session, view).await;
@@ -117,7 +114,6 @@ pub async fn late_records(
 async fn session(
     dataflow: &Dataflow,
     relations: &BTreeMap<String, Arc<dyn TableProvider>>,
-    now_us: i64,
 ) -> Result<SessionContext, String> {
     let mut config = SessionConfig::new().with_target_partitions(1);
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
@@ -127,7 +123,6 @@ async fn session(
         .build();
     register_functions(&mut state);
     let context = SessionContext::new_with_state(state);
-    context.register_udf(ScalarUDF::from(WithinLast::at(now_us)));
     for (name, provider) in relations {
         context
             .register_table(name.as_str(), Arc::clone(provider))
@@ -146,14 +141,66 @@ async fn session(
     Ok(context)
 }
 
-async fn rows(session: &SessionContext, view: &ViewSpec) -> Result<Vec<RecordBatch>, String> {
+async fn rows(
+    session: &SessionContext,
+    dataflow: &Dataflow,
+    view: &ViewSpec,
+    now_us: &BTreeMap<String, i64>,
+) -> Result<Vec<RecordBatch>, String> {
     let mut query = windows(session, &view.sql)?;
     syntax::rewrite_last(&mut query);
     let schema = nullable(&view.plan.schema());
     syntax::order_wholly(&mut query, schema.fields().len());
     let plan = logical(session, query).await?;
+    let plan = as_of(plan, dataflow, now_us).map_err(|it| words::planner(&it))?;
     let batches = collect(session, plan).await?;
     batches.iter().map(|it| typed(it, &schema)).collect()
+}
+
+/// The plan with the sliding ranges of each source as of the time that is now there.
+fn as_of(
+    plan: LogicalPlan,
+    dataflow: &Dataflow,
+    now_us: &BTreeMap<String, i64>,
+) -> Result<LogicalPlan, DataFusionError> {
+    let changed = plan.transform_up(|node| {
+        let LogicalPlan::Filter(filter) = node else {
+            return Ok(Transformed::no(node));
+        };
+        let predicate = filter.predicate.transform_up(|it| match it {
+            Expr::ScalarFunction(mut call) if call.func.name() == WITHIN_LAST => {
+                let now_us = now_of(&filter.input, dataflow, now_us)?;
+                call.func = Arc::new(ScalarUDF::from(WithinLast::at(now_us)));
+                Ok(Transformed::yes(Expr::ScalarFunction(call)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        let filter = Filter::try_new(predicate.data, filter.input)?;
+        Ok(Transformed::yes(LogicalPlan::Filter(filter)))
+    })?;
+    Ok(changed.data)
+}
+
+/// What `now()` means for the rows of a plan: the time of the one source they come from, the beginning of time before its first record.
+fn now_of(
+    plan: &LogicalPlan,
+    dataflow: &Dataflow,
+    now_us: &BTreeMap<String, i64>,
+) -> Result<i64, DataFusionError> {
+    let mut clocks = BTreeSet::new();
+    plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            clocks.extend(dataflow.properties(scan.table_name.table()).clocks);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let mut names = clocks.iter();
+    match (names.next(), names.next()) {
+        (Some(source), None) => Ok(now_us.get(source).copied().unwrap_or(i64::MIN)),
+        (None, _) | (Some(_), Some(_)) => plan_err!(
+            "now() is told by the clock of one source, and this range has the clocks {clocks:?}"
+        ),
+    }
 }
 
 /// Records that came too late for a window of the view: one row per window and epoch.
