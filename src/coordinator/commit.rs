@@ -9,7 +9,7 @@ use crate::lake::{
     self, Action, BySource, Change, Commit, Compaction, Counts, Manifest, Next, PartitionRead,
     Remedy, Replaced, Seen, SourceOffsets, StateFile, Store, TableState, Told, app_id,
 };
-use crate::model::{Epoch, Offsets, wall_ms};
+use crate::model::{Epoch, Offsets, least_of, wall_ms};
 use crate::plan::{Dataflow, Plan, Window};
 use crate::supervise;
 use crate::view::Totals;
@@ -560,24 +560,17 @@ pub(super) fn over(
             let Plan::Aggregate { aggregation, .. } = node else {
                 return;
             };
-            let Some(source) = &aggregation.clock else {
-                return;
-            };
-            let Some(clock) = clocks.get(source) else {
-                return;
-            };
-            match aggregation.window {
-                Window::None => {}
+            let sources = &aggregation.clocks;
+            let upto = match aggregation.window {
+                Window::None => None,
                 Window::Tumble { .. } => {
-                    over.insert(
-                        aggregation.id.clone(),
-                        clock.watermark(&settings.clocks[source], epoch.0 + 1),
-                    );
+                    engine::stored_watermark(sources, clocks, &settings.clocks, epoch.0 + 1)
                 }
                 Window::Last { .. } => {
-                    over.insert(aggregation.id.clone(), clock.now(epoch.0 + 1));
+                    least_of(sources, |it| Some(clocks.get(it)?.now(epoch.0 + 1)))
                 }
-            }
+            };
+            over.extend(upto.map(|it| (aggregation.id.clone(), it)));
         });
     }
     over

@@ -421,10 +421,7 @@ fn closing(
     let ViewKind::Windowed { column, add_us } = view.kind else {
         return None;
     };
-    let source = view.clock.as_ref()?;
-    let watermark = clocks
-        .get(source)?
-        .watermark(&settings.clocks[source], epoch.0 + 1);
+    let watermark = engine::stored_watermark(&view.clocks, clocks, &settings.clocks, epoch.0 + 1)?;
     Some((column, watermark.saturating_sub(add_us)))
 }
 

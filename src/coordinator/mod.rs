@@ -22,9 +22,7 @@ mod state;
 pub mod stored;
 
 use crate::cluster::{self, Joined};
-use crate::engine::{
-    self, Bucketing, ClockSettings, ClockState, Control, Feed, Job, Outputs, Restored,
-};
+use crate::engine::{self, Bucketing, ClockSettings, Control, Feed, Job, Outputs, Restored};
 use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableState};
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
 use crate::plan::{Dataflow, SourceSpec, ViewKind};
@@ -257,11 +255,20 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         .collect();
     let (generation, start) = (claim.generation, beginning.start);
     let hub = Hub::new(infos, options.workers, per_source, generation, start);
-    for (number, view) in dataflow.views.iter().enumerate() {
-        hub.seed(
-            number,
-            closed_rows(&store, view, &clocks, &settings, claim.epoch).await?,
-        );
+    let mut restored = Restored {
+        epoch: claim.epoch,
+        clocks,
+        state: records,
+    };
+    if claim.epoch != Epoch(0) {
+        for (number, view) in dataflow.views.iter().enumerate() {
+            let outlives = dataflow.outlives_its_windows(view);
+            let rows = stored_rows(&store, view, outlives, &restored, &settings).await?;
+            hub.seed(number, rows.closed);
+            if outlives {
+                restored.add_rows_of_view(&view.name, rows.open);
+            }
+        }
     }
 
     let stop_readers = Arc::new(AtomicBool::new(false));
@@ -400,11 +407,6 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         "tell-committed",
         tell_committed(committed.clone(), sources.clone()),
     );
-    let restored = Restored {
-        epoch: claim.epoch,
-        clocks,
-        state: records,
-    };
     let job = Job {
         dataflow: Arc::clone(&dataflow),
         settings,
@@ -750,14 +752,14 @@ fn bucketing(options: &Options) -> Bucketing {
 }
 
 fn view_info(view: &crate::plan::ViewSpec) -> ViewInfo {
-    let window = match (view.kind, &view.clock) {
-        (ViewKind::Windowed { column, add_us }, Some(clock)) => Some(WindowInfo {
+    let window = match view.kind {
+        ViewKind::Windowed { column, add_us } => Some(WindowInfo {
             column,
             add_us,
             retention_us: view.retention_us,
-            clock: clock.clone(),
+            clocks: view.clocks.clone(),
         }),
-        _ => None,
+        ViewKind::Open => None,
     };
     ViewInfo {
         name: view.name.clone(),
@@ -768,22 +770,36 @@ fn view_info(view: &crate::plan::ViewSpec) -> ViewInfo {
     }
 }
 
-/// Rows of a windowed view that were closed before this run and are still within their retention.
-async fn closed_rows(
+/// Rows of a view's table.
+#[derive(Default)]
+struct StoredRows {
+    /// Of windows that were closed before this run, within the retention.
+    closed: Vec<Row>,
+    open: Vec<Row>,
+}
+
+/// The rows that the lake has of a view; open ones only if they are wanted.
+async fn stored_rows(
     store: &Store,
     view: &crate::plan::ViewSpec,
-    clocks: &BTreeMap<String, ClockState>,
+    wants_open: bool,
+    restored: &Restored,
     settings: &engine::Settings,
-    epoch: Epoch,
-) -> Result<Vec<Row>, Error> {
-    let (ViewKind::Windowed { column, add_us }, Some(clock)) = (view.kind, &view.clock) else {
-        return Ok(Vec::new());
+) -> Result<StoredRows, Error> {
+    let closing = match view.kind {
+        ViewKind::Open => None,
+        ViewKind::Windowed { column, add_us } => engine::stored_watermark(
+            &view.clocks,
+            &restored.clocks,
+            &settings.clocks,
+            restored.epoch.0 + 1,
+        )
+        .map(|watermark| (column, watermark.saturating_sub(add_us))),
     };
-    let Some(state) = clocks.get(clock).filter(|_| epoch != Epoch(0)) else {
-        return Ok(Vec::new());
-    };
-    let watermark = state.watermark(&settings.clocks[clock], epoch.0 + 1);
-    let oldest = watermark.saturating_sub(view.retention_us);
+    let mut rows = StoredRows::default();
+    if closing.is_none() && !wants_open {
+        return Ok(rows);
+    }
     let delta = store.open_delta(&view.name).await?;
     let failed = |reason: String| lake::Error::Table {
         table: view.name.clone(),
@@ -792,13 +808,17 @@ async fn closed_rows(
     let batches = crate::sql::table_rows(&delta, &view.plan.schema())
         .await
         .map_err(failed)?;
-    Ok(batches
-        .iter()
-        .flat_map(rows_of_batch)
-        .filter(|row| {
-            row.0[column]
-                .as_i64()
-                .is_some_and(|it| it + add_us <= watermark && oldest < it + add_us)
-        })
-        .collect())
+    for row in batches.iter().flat_map(rows_of_batch) {
+        let closed = closing.and_then(|(column, closed)| {
+            let time = row.0[column].as_i64()?;
+            (time <= closed).then_some(closed.saturating_sub(view.retention_us) < time)
+        });
+        match closed {
+            Some(true) => rows.closed.push(row),
+            Some(false) => {}
+            None if wants_open => rows.open.push(row),
+            None => {}
+        }
+    }
+    Ok(rows)
 }

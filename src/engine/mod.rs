@@ -17,6 +17,7 @@ mod changes;
 pub mod clock;
 mod credible;
 mod distinct;
+mod gate;
 mod grouping;
 mod operators;
 mod packed;
@@ -28,6 +29,7 @@ mod worker;
 pub use accumulate::{Accumulator, Partial};
 pub use clock::{ClockSettings, ClockState};
 pub use distinct::Member;
+pub use gate::stored_watermark;
 pub use wall::Wall;
 pub use worker::{Mesh, Running, start};
 
@@ -297,6 +299,13 @@ pub struct Restored {
     pub epoch: Epoch,
     pub clocks: BTreeMap<String, ClockState>,
     pub state: Vec<StateRecord>,
+}
+
+impl Restored {
+    /// Adds the open rows that the lake has of a view that outlives its windows.
+    pub fn add_rows_of_view(&mut self, view: &str, rows: Vec<Row>) {
+        self.state.extend(operators::as_state(view, rows));
+    }
 }
 
 /// How an engine runs.

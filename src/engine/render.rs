@@ -4,16 +4,19 @@
 //! All workers render the same dataflow in the same order; timely's channels depend on that.
 
 use super::clock::{Clock, Report};
+use super::gate::{Gate, SharedClock};
 use super::operators::{
-    self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared, SharedClock,
+    self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared,
 };
 use super::view_store::ViewStore;
 use super::worker::Place;
 use super::{Feed, Job, StateShare};
 use crate::model::Epoch;
-use crate::plan::{DEAD_LETTER_RELATION, LATE_RELATION, Pass, Plan, ViewKind, ViewSpec, passes};
+use crate::plan::{
+    DEAD_LETTER_RELATION, LATE_RELATION, Pass, Plan, ViewKind, ViewSpec, Window, passes,
+};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
@@ -126,7 +129,12 @@ pub(super) fn render(
         }
         let refusal = Refusal::LeftOut(view.name.clone());
         render.top_ks = 0;
-        let rows = render.plan(&view.plan, &view.name, &refusal);
+        let mut rows = render.plan(&view.plan, &view.name, &refusal);
+        if job.restored.epoch != Epoch(0) && job.dataflow.outlives_its_windows(view) {
+            let stored = render.share.rows.remove(&operators::operator(&view.name));
+            let schema = view.plan.schema();
+            rows = operators::with_stored(rows, &schema, boot, stored.unwrap_or_default());
+        }
         render.relations.insert(view.name.clone(), rows.clone());
         let rows = operators::view_rows(rows);
         ends.push(operators::publish(rows.clone(), number, place, shared));
@@ -209,17 +217,16 @@ impl<'s> Render<'_, 's> {
                 ..
             } => {
                 let partials = self.partials(&aggregation.id, view, refusal);
-                let clock = aggregation
-                    .clock
-                    .as_ref()
-                    .and_then(|it| self.clocks.get(it))
-                    .cloned();
+                let gate = match aggregation.window {
+                    Window::None => None,
+                    Window::Tumble { .. } | Window::Last { .. } => self.gate(&aggregation.clocks),
+                };
                 let (rows, late) = operators::aggregate(
                     partials,
                     aggregation,
                     schema,
                     view,
-                    clock,
+                    gate,
                     &self.epochs,
                     &self.shared,
                 );
@@ -318,6 +325,17 @@ impl<'s> Render<'_, 's> {
         self.clocks.insert(source.to_owned(), (clock, ticks));
     }
 
+    /// The gate of these sources, and the stream whose frontier says up to where it is known.
+    fn gate(&self, sources: &BTreeSet<String>) -> Option<(Gate, ClockStream<'s>)> {
+        let clocks = sources.iter().filter_map(|it| self.clocks.get(it).cloned());
+        let (clocks, ticks): (Vec<SharedClock>, Vec<ClockStream<'s>>) = clocks.unzip();
+        let known = match ticks.as_slice() {
+            [one] => one.clone(),
+            several => several.first()?.scope().concatenate(ticks.clone()),
+        };
+        Some((Gate::of(clocks)?, known))
+    }
+
     /// When every source on every worker has ended, each worker knows the last epoch.
     fn end(&self, ended: StreamVec<'s, u64, u64>) {
         let workers = self.place.peers as u64;
@@ -344,11 +362,10 @@ impl<'s> Render<'_, 's> {
             ViewKind::Windowed { column, add_us } => Some((column, add_us)),
             ViewKind::Open => None,
         };
-        let clock = view.clock.as_ref().and_then(|it| self.clocks.get(it));
         ViewStore::new(
             number,
             &view.name,
-            clock.map(|it| Rc::clone(&it.0)),
+            self.gate(&view.clocks).map(|it| it.0),
             window_end,
             view.properties(&self.job.dataflow).key,
             self.job.settings.bucketing,

@@ -5,7 +5,7 @@
 //! commits change: each is a file of its own, and files have their price, in the log, in what is kept for readers of older versions, and for
 //! whoever reads the table. A small view, and one that changes all over, is one bucket.
 
-use super::operators::SharedClock;
+use super::gate::Gate;
 use super::{Bucketing, OpenRows};
 use crate::model::{Epoch, Row, sum_counts};
 use foldhash::fast::FixedState;
@@ -18,7 +18,7 @@ const BUCKETS_MAX: usize = 256;
 pub(super) struct ViewStore {
     pub view: usize,
     name: String,
-    clock: Option<SharedClock>,
+    gate: Option<Gate>,
     /// Column and constant that tell the end of a row's window.
     window_end: Option<(usize, i64)>,
     /// The columns that tell rows apart, if some do.
@@ -46,7 +46,7 @@ impl ViewStore {
     pub fn new(
         view: usize,
         name: &str,
-        clock: Option<SharedClock>,
+        gate: Option<Gate>,
         window_end: Option<(usize, i64)>,
         key: Option<Vec<usize>>,
         bucketing: Bucketing,
@@ -54,7 +54,7 @@ impl ViewStore {
         ViewStore {
             view,
             name: name.to_owned(),
-            clock,
+            gate,
             window_end,
             key,
             bucketing,
@@ -131,10 +131,10 @@ impl ViewStore {
 
     /// Takes rows out whose windows are closed.
     fn seal(&mut self, commit: Epoch) -> Vec<Row> {
-        let (Some((column, add_us)), Some(clock)) = (self.window_end, &self.clock) else {
+        let (Some((column, add_us)), Some(gate)) = (self.window_end, &self.gate) else {
             return Vec::new();
         };
-        let watermark = clock.borrow().watermark(commit.0 + 1);
+        let watermark = gate.watermark(commit.0 + 1);
         let is_closed = |row: &Row| {
             let end = row.0[column].as_i64();
             end.is_some_and(|it| it + add_us <= watermark)

@@ -3,7 +3,8 @@
 //! A worker that panics takes the process with it: timely's other workers would wait for it for ever.
 
 use super::clock::NEVER;
-use super::operators::{Shared, SharedClock};
+use super::gate::SharedClock;
+use super::operators::Shared;
 use super::render::render;
 use super::{CommitReport, Feed, Job, Outputs, Published, SourceProgress, StateShare};
 use crate::model::Epoch;

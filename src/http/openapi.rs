@@ -93,7 +93,7 @@ struct ViewBody {
     sql: String,
     window_column: Option<String>,
     retention_seconds: Option<i64>,
-    clock: Option<String>,
+    clocks: Vec<String>,
     stored: Option<bool>,
 }
 

@@ -59,8 +59,8 @@ pub async fn receipt(
     };
     let status = app.status.status();
     let epoch = app.hub.epoch();
-    let clock = info.window.as_ref().map(|it| it.clock.clone());
-    let watermark = clock.and_then(|it| app.hub.watermarks().get(&it).copied());
+    let window = info.window.as_ref();
+    let watermark = window.and_then(|it| it.watermark(&app.hub.watermarks()));
     let offsets = status.sources.iter().flat_map(|source| {
         source.partitions.iter().map(|it| ReceiptOffset {
             source: source.name.clone(),

@@ -154,10 +154,10 @@ pub fn figures_of(app: &App) -> Json {
 
 /// Seconds of event time that the view of the last minute holds in fact: its clock counts in steps, and it begins with the first record.
 fn held_seconds(app: &App) -> Option<f64> {
-    let mut clock = None;
+    let mut clock: Option<String> = None;
     app.dataflow.view(LAST_MINUTE)?.plan.walk(&mut |node| {
         if let Plan::Aggregate { aggregation, .. } = node {
-            clock = clock.take().or(aggregation.clock.clone());
+            clock = clock.take().or(aggregation.clocks.first().cloned());
         }
     });
     let step_us = crate::sql::last_step_us(MINUTE_US);

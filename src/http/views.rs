@@ -44,7 +44,7 @@ fn describe(app: &App, info: &ViewInfo, rows: usize) -> Json {
         "sql": info.sql,
         "window_column": info.window.as_ref().and_then(|it| column(it.column)),
         "retention_seconds": spec.map(|it| it.retention_us / 1_000_000),
-        "clock": spec.and_then(|it| it.clock.clone()),
+        "clocks": spec.map(|it| it.clocks.clone()).unwrap_or_default(),
         "stored": spec.map(|it| it.stored),
     })
 }

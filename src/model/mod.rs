@@ -18,7 +18,7 @@ pub use value::{
 };
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -126,6 +126,12 @@ pub fn ms_to_us(ms: u64) -> i64 {
     i64::try_from(ms)
         .unwrap_or(i64::MAX / 1000)
         .saturating_mul(1000)
+}
+
+/// The least time of some sources; none without sources, or if one of them has none.
+pub fn least_of(sources: &BTreeSet<String>, time: impl Fn(&str) -> Option<i64>) -> Option<i64> {
+    let times: Option<Vec<i64>> = sources.iter().map(|it| time(it)).collect();
+    times?.into_iter().min()
 }
 
 /// Microseconds since 1970 as ISO 8601 in UTC, with as many fraction digits as it has (3 or 6).

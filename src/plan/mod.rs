@@ -27,7 +27,7 @@ pub use crate::model::Order;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::physical_expr::PhysicalExpr;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Names of the columns the engine adds to every source.
@@ -140,8 +140,8 @@ pub struct ViewSpec {
     pub kind: ViewKind,
     /// Closed rows stay live this long, in event time.
     pub retention_us: i64,
-    /// The source whose clock decides when its windows close.
-    pub clock: Option<String>,
+    /// The sources whose clocks decide when its windows close: the one furthest behind.
+    pub clocks: BTreeSet<String>,
     /// The order in which readers expect its rows; empty if none.
     pub order: Vec<Order>,
     /// Whether the view's rows are also kept as a table of the lake.
@@ -203,8 +203,8 @@ pub struct Aggregation {
     pub window: Window,
     /// For each key, what has to be added to it to have the end of the group's window, if it tells that.
     pub window_ends: Vec<Option<i64>>,
-    /// The source whose clock closes the windows.
-    pub clock: Option<String>,
+    /// The sources whose clocks close the windows: the one furthest behind.
+    pub clocks: BTreeSet<String>,
     /// Whether rows of the input are never taken back one by one: the smallest and largest value can then be kept alone.
     pub append_only: bool,
     pub aggregates: Vec<Aggregate>,

@@ -185,6 +185,34 @@ impl ViewSpec {
 }
 
 impl Dataflow {
+    /// Whether a view keeps rows of windows that are closed, and their state freed, where they are computed. After a restart nothing yields
+    /// these; the view's table has them.
+    pub fn outlives_its_windows(&self, view: &ViewSpec) -> bool {
+        self.has_closed_before(&view.plan, view)
+    }
+
+    fn has_closed_before(&self, plan: &Plan, view: &ViewSpec) -> bool {
+        let closes_later = |clocks: &BTreeSet<String>| match view.kind {
+            ViewKind::Open => true,
+            ViewKind::Windowed { .. } => *clocks != view.clocks,
+        };
+        match plan {
+            Plan::Relation { name, .. } => self.view(name).is_some_and(|it| match it.kind {
+                ViewKind::Windowed { .. } => closes_later(&it.clocks),
+                // It has all its rows itself.
+                ViewKind::Open => false,
+            }),
+            Plan::Map { input, .. } => self.has_closed_before(input, view),
+            Plan::Union { inputs, .. } => inputs.iter().any(|it| self.has_closed_before(it, view)),
+            Plan::Aggregate { aggregation, .. } => match aggregation.window {
+                Window::Tumble { .. } => closes_later(&aggregation.clocks),
+                Window::None | Window::Last { .. } => false,
+            },
+            // It keeps its input.
+            Plan::TopK { .. } => false,
+        }
+    }
+
     /// What holds of the rows of a relation, as others read it: a source, table or view, or what the engine counts.
     pub fn properties(&self, relation: &str) -> Properties {
         if let Some(source) = self.source(relation) {

@@ -78,7 +78,7 @@ fn counted(input: Plan, id: &str, keys: Vec<usize>, window: Window) -> Plan {
         window_ends: window_ends.collect(),
         keys,
         window,
-        clock: None,
+        clocks: BTreeSet::new(),
         append_only: true,
         aggregates: vec![aggregate(Function::Count, None)],
     };
@@ -139,7 +139,7 @@ fn view(name: &str, plan: Plan) -> ViewSpec {
         plan,
         kind: ViewKind::Open,
         retention_us: 0,
-        clock: None,
+        clocks: BTreeSet::new(),
         order: Vec::new(),
         stored: true,
     }

@@ -283,8 +283,10 @@ impl Lowering<'_> {
             },
             (None, None) => Window::None,
         };
-        if window != Window::None {
-            one_clock(&clocks)?;
+        match window {
+            Window::None => {}
+            Window::Tumble { .. } => has_clock(&clocks)?,
+            Window::Last { .. } => has_one_clock(&clocks)?,
         }
         let id = format!("{}.{}", self.name, self.aggregations);
         self.aggregations += 1;
@@ -293,7 +295,7 @@ impl Lowering<'_> {
             keys,
             window,
             window_ends: windows.iter().map(|it| Some((*it)?.add_us)).collect(),
-            clock: clocks.into_iter().next(),
+            clocks,
             append_only,
             aggregates,
         });
@@ -448,19 +450,23 @@ struct KeyOfWindow {
     size_us: i64,
 }
 
-/// The one source by whose clock windows of rows with these clocks close.
-///
-/// # Errors
-/// If there is none, or more than one.
-pub(super) fn one_clock(clocks: &BTreeSet<String>) -> Result<String, String> {
-    let mut names = clocks.iter();
-    match (names.next(), names.next()) {
-        (Some(one), None) => Ok(one.clone()),
-        (None, _) => Err("windows need a source with a WATERMARK".to_owned()),
-        (Some(_), Some(_)) => {
+/// Windows close by some clock.
+pub(super) fn has_clock(clocks: &BTreeSet<String>) -> Result<(), String> {
+    match clocks.is_empty() {
+        true => Err("windows need a source with a WATERMARK".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// Sliding ranges end by one clock.
+fn has_one_clock(clocks: &BTreeSet<String>) -> Result<(), String> {
+    has_clock(clocks)?;
+    match clocks.len() {
+        1 => Ok(()),
+        _ => {
             let names: Vec<&str> = clocks.iter().map(String::as_str).collect();
             Err(format!(
-                "its windows would close by the clocks of several sources ({}), which is not maintained yet; make a view of the windows of each source, and bring them together in a query",
+                "`now()` would be told by the clocks of several sources ({}); aggregate each source in a view of its own, and bring them together in another",
                 names.join(", ")
             ))
         }

@@ -421,10 +421,9 @@ impl Planner {
         }
         let kind = known.kind()?;
         let order = known.order;
-        let clock = match kind {
-            ViewKind::Windowed { .. } => Some(lower::one_clock(&known.clocks)?),
-            ViewKind::Open => known.clocks.into_iter().next(),
-        };
+        if let ViewKind::Windowed { .. } = kind {
+            lower::has_clock(&known.clocks)?;
+        }
         Ok(ViewSpec {
             name,
             sql,
@@ -432,7 +431,7 @@ impl Planner {
             plan,
             kind,
             retention_us,
-            clock,
+            clocks: known.clocks,
             order,
             stored,
         })

@@ -17,10 +17,12 @@ mod rows;
 pub use intake::{Counts, Intake};
 pub use rows::Rows;
 
-use crate::model::{Epoch, Order, PartitionAhead, Readers, Row, sum_counts, wall_ms, whole_ms};
+use crate::model::{
+    Epoch, Order, PartitionAhead, Readers, Row, least_of, sum_counts, wall_ms, whole_ms,
+};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -41,7 +43,7 @@ pub struct ViewInfo {
     pub name: String,
     pub schema: SchemaRef,
     pub sql: String,
-    /// Column, constant to its window's end, retention, and the source whose watermark counts; all in microseconds.
+    /// Column, constant to its window's end, retention, and the sources whose watermarks count; all in microseconds.
     pub window: Option<WindowInfo>,
     /// The order in which readers expect the rows; empty if none.
     pub order: Vec<Order>,
@@ -52,7 +54,15 @@ pub struct WindowInfo {
     pub column: usize,
     pub add_us: i64,
     pub retention_us: i64,
-    pub clock: String,
+    /// The sources whose watermarks count: the one furthest behind.
+    pub clocks: BTreeSet<String>,
+}
+
+impl WindowInfo {
+    /// The watermark of the view among those of all sources.
+    pub fn watermark(&self, of_sources: &BTreeMap<String, i64>) -> Option<i64> {
+        least_of(&self.clocks, |it| of_sources.get(it).copied())
+    }
 }
 
 /// All rows of a view at one epoch, with how often each is there.
@@ -652,7 +662,7 @@ impl Inner {
     fn purge(&mut self, at: usize, epoch: Epoch) {
         let view = &mut self.views[at];
         let limit = view.info.window.as_ref().and_then(|window| {
-            let watermark = self.watermarks.get(&window.clock)?;
+            let watermark = window.watermark(&self.watermarks)?;
             Some((
                 window.column,
                 watermark

@@ -12,6 +12,7 @@ use tidelake::coordinator::{self, Error};
 use tidelake::lake::{Manifest, Store};
 use tidelake::model::rows_of_batch;
 use tidelake::plan::Dataflow;
+use tidelake::source::place::{Input, Inputs};
 use tidelake::sql;
 use tidelake::verify::{Options, Report, verify};
 
@@ -74,7 +75,7 @@ pub(super) async fn run_until(
     workers: usize,
     holds: impl Fn(&Manifest) -> bool,
 ) -> Vec<String> {
-    let pipeline = start_on(place, workers, dataflow(text).await, Some(place.input())).await;
+    let pipeline = start_on(place, workers, dataflow(text).await, place.input().into()).await;
     let bytes = place.input_bytes();
     committed(&pipeline, |it| has_read(it, bytes) && holds(it)).await;
     let grown = pipeline.grown.clone();
@@ -175,6 +176,15 @@ fn everything_that_can_change_takes_effect_at_the_next_start() {
     });
 }
 
+/// Both sources read the same files.
+fn inputs(place: &Place) -> Inputs {
+    let input = |source: &str| {
+        let text = format!("{source}={}", place.input().display());
+        text.parse::<Input>().unwrap()
+    };
+    vec![input("s"), input("t")].into()
+}
+
 #[test]
 fn a_source_comes_with_its_table_and_views() {
     let place = Place::new();
@@ -192,7 +202,7 @@ CREATE MATERIALIZED VIEW both AS SELECT k, records FROM per_k UNION ALL SELECT k
         more(&place, &mut random, 0);
         run(&place, BEFORE, 2).await;
         // The new source reads the same files, from their beginning.
-        let pipeline = start_on(&place, 2, dataflow(&text).await, Some(place.input())).await;
+        let pipeline = start_on(&place, 2, dataflow(&text).await, inputs(&place)).await;
         assert!(
             pipeline.grown.contains(&"table raw_t is new".to_owned()),
             "{:?}",
@@ -200,7 +210,12 @@ CREATE MATERIALIZED VIEW both AS SELECT k, records FROM per_k UNION ALL SELECT k
         );
         committed(&pipeline, |it| it.offsets.get("t") == it.offsets.get("s")).await;
         pipeline.stop().await.unwrap();
-        proved(&place, &text).await;
+        let options = Options {
+            lake: place.lake().display().to_string(),
+            inputs: inputs(&place),
+        };
+        let report = verify(&dataflow(&text).await, &options).await.unwrap();
+        assert!(report.is_proven(), "{report}");
     });
 }
 
@@ -212,7 +227,7 @@ fn small_files_of_before_and_after_a_new_column_are_merged() {
     let grown = one_k.replace("n BIGINT, x DOUBLE", "n BIGINT, j INT, x DOUBLE");
     runtime().block_on(async {
         for (round, text) in [&one_k, &grown].into_iter().enumerate() {
-            let pipeline = start_on(&place, 1, dataflow(text).await, Some(place.input())).await;
+            let pipeline = start_on(&place, 1, dataflow(text).await, place.input().into()).await;
             for step in 0..8 {
                 more(&place, &mut random, (round * 8 + step) as i64 * 5);
                 let bytes = place.input_bytes();
@@ -220,7 +235,7 @@ fn small_files_of_before_and_after_a_new_column_are_merged() {
             }
             pipeline.stop().await.unwrap();
         }
-        let pipeline = start_on(&place, 1, dataflow(&grown).await, Some(place.input())).await;
+        let pipeline = start_on(&place, 1, dataflow(&grown).await, place.input().into()).await;
         for step in 16.. {
             more(&place, &mut random, step * 5);
             let bytes = place.input_bytes();

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tidelake::coordinator::{fill, growth};
+use tidelake::engine::stored_watermark;
 use tidelake::model::{Row, batch_of_rows};
 use tidelake::plan::{Dataflow, Definitions, LATE_COLUMN, ViewKind, marked};
 use tidelake::sql;
@@ -171,11 +172,14 @@ fn grown(
     for (name, rows) in filled.rows {
         let number = to.views.iter().position(|it| it.name == name).unwrap();
         let view = &to.views[number];
-        let watermark = view.clock.as_ref().and_then(|source| {
-            let clock = next.clocks.get(source)?;
-            let settings = clock_settings(&to.sources[0]);
-            Some(clock.watermark(&settings, next.epoch.0 + 1))
-        });
+        let settings = to.sources.iter();
+        let settings = settings.map(|it| (it.name.clone(), clock_settings(it)));
+        let watermark = stored_watermark(
+            &view.clocks,
+            &next.clocks,
+            &settings.collect(),
+            next.epoch.0 + 1,
+        );
         let is_closed = |row: &Row| match (view.kind, watermark) {
             (ViewKind::Windowed { column, add_us }, Some(watermark)) => row.0[column]
                 .as_i64()

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use tidelake::coordinator::{self, Pipeline};
 use tidelake::lake::{Manifest, TableEntry};
 use tidelake::plan::Dataflow;
+use tidelake::source::place::Inputs;
 use tidelake::sql;
 use tidelake::verify::{Options, Report, verify};
 
@@ -139,17 +140,17 @@ pub(crate) fn lines(random: &mut Random, around_us: i64, count: usize) -> Vec<St
 }
 
 pub(crate) async fn start(place: &Place, workers: usize) -> Pipeline {
-    start_on(place, workers, dataflow().await, Some(place.input())).await
+    start_on(place, workers, dataflow().await, place.input().into()).await
 }
 
 pub(crate) async fn start_on(
     place: &Place,
     workers: usize,
     dataflow: Dataflow,
-    input: Option<PathBuf>,
+    inputs: Inputs,
 ) -> Pipeline {
     let options = coordinator::Options {
-        inputs: input.map(Into::into).unwrap_or_default(),
+        inputs,
         workers,
         ..options(place)
     };

@@ -653,15 +653,22 @@ pub(super) fn job(
     let clocks = dataflow.sources.iter();
     let clocks = clocks.map(|it| (it.name.clone(), clock_settings(it)));
     let (wall, steady) = (Arc::clone(wall), Arc::clone(wall));
+    let mut restored = Restored {
+        epoch: lake.epoch,
+        clocks: lake.clocks.clone(),
+        state: lake.state.clone(),
+    };
+    for (view, open) in dataflow.views.iter().zip(&lake.open) {
+        if dataflow.outlives_its_windows(view) {
+            let rows = open.values().flatten().cloned();
+            restored.add_rows_of_view(&view.name, rows.collect());
+        }
+    }
     Job {
         dataflow: Arc::clone(dataflow),
         settings: engine_settings(workers, clocks.collect()),
         start,
-        restored: Restored {
-            epoch: lake.epoch,
-            clocks: lake.clocks.clone(),
-            state: lake.state.clone(),
-        },
+        restored,
         control: Arc::clone(control),
         wall: Wall::of(
             move || wall.load(Ordering::Acquire),
@@ -982,6 +989,14 @@ CREATE MATERIALIZED VIEW both AS SELECT k, sum(c) AS c, max(c) AS most, sum(n) A
 CREATE MATERIALIZED VIEW records AS SELECT k, b, count(*) AS c, sum(x) AS x FROM (SELECT k, b, x FROM raw_s UNION ALL SELECT k, b, x FROM raw_o) AS u GROUP BY k, b;
 CREATE MATERIALIZED VIEW busiest AS SELECT k, c FROM both ORDER BY c DESC, k LIMIT 2;
 CREATE MATERIALIZED VIEW last_20s AS SELECT count(*) AS c, avg(x) AS x FROM o WHERE at > now() - INTERVAL '20' SECOND;
+CREATE MATERIALIZED VIEW without_window AS SELECT k, c FROM windows_s WHERE 1 < c;
+CREATE MATERIALIZED VIEW last_of_each AS SELECT 's' AS source, count(*) AS c FROM s WHERE at > now() - INTERVAL '30' SECOND
+  UNION ALL SELECT 'o' AS source, count(*) AS c FROM o WHERE at > now() - INTERVAL '30' SECOND;
+CREATE MATERIALIZED VIEW starts_s AS SELECT window_start, k, count(*) AS c, sum(n) AS n FROM TUMBLE(raw_s, at, INTERVAL '20' SECOND) GROUP BY window_start, k;
+CREATE MATERIALIZED VIEW side_by_side AS SELECT window_start, 's' AS source, k, c FROM starts_s UNION ALL SELECT window_start, 'o' AS source, k, c FROM windows_o WHERE 1 < c;
+CREATE MATERIALIZED VIEW windows_of_both AS SELECT window_start, sum(c) AS c, max(n) AS n FROM
+  (SELECT window_start, c, n FROM starts_s UNION ALL SELECT window_start, c, n FROM windows_o) AS u GROUP BY window_start;
+CREATE MATERIALIZED VIEW most_of_both AS SELECT max(c) AS most, count(*) AS windows FROM side_by_side;
 CREATE MATERIALIZED VIEW windows_of_windows AS SELECT window_start, max(c) AS most, sum(n) AS n FROM
   (SELECT window_start, k, count(*) AS c, sum(n) AS n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) WHERE x > 0 GROUP BY window_start, k) AS i GROUP BY window_start;
 CREATE MATERIALIZED VIEW through_names AS WITH w AS (SELECT k AS name, window_end FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND) WHERE b)

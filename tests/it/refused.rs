@@ -65,7 +65,7 @@ fn a_record_its_table_cannot_have_is_a_dead_letter_with_the_reason() {
     fill(&place);
     runtime().block_on(async {
         let bytes = place.input_bytes();
-        let pipeline = start_on(&place, 2, dataflow("").await, Some(place.input())).await;
+        let pipeline = start_on(&place, 2, dataflow("").await, place.input().into()).await;
         committed(&pipeline, |it| has_read(it, bytes)).await;
         let totals = pipeline.hub.totals();
         let rows = pipeline.hub.snapshot("total").unwrap().rows;
@@ -95,7 +95,7 @@ fn a_row_its_view_cannot_have_is_counted() {
     runtime().block_on(async {
         let bytes = place.input_bytes();
         let view = "CREATE MATERIALIZED VIEW shares AS SELECT 1000 / n AS share, count(*) AS records FROM numbers GROUP BY 1000 / n;";
-        let pipeline = start_on(&place, 2, dataflow(view).await, Some(place.input())).await;
+        let pipeline = start_on(&place, 2, dataflow(view).await, place.input().into()).await;
         committed(&pipeline, |it| has_read(it, bytes)).await;
         let left_out = pipeline.hub.left_out();
         let rows = pipeline.hub.snapshot("shares").unwrap().rows;
@@ -125,7 +125,7 @@ fn a_record_too_far_ahead_of_the_wall_clock_is_a_dead_letter_where_that_is_set()
     }
     runtime().block_on(async {
         let bytes = place.input_bytes();
-        let pipeline = start_on(&place, 2, plan().await.unwrap(), Some(place.input())).await;
+        let pipeline = start_on(&place, 2, plan().await.unwrap(), place.input().into()).await;
         committed(&pipeline, |it| has_read(it, bytes)).await;
         let totals = pipeline.hub.totals();
         pipeline.stop().await.unwrap();

@@ -63,7 +63,7 @@ fn what_a_further_table_lacks_for_a_failing_expression_is_told_and_proven() {
         CREATE MATERIALIZED VIEW sums AS SELECT sum(share) AS share, count(*) AS records FROM shares;";
     let report = runtime().block_on(async {
         let flow = sql::plan_text(NAME, sql, |_| None).await.unwrap();
-        let pipeline = start_on(&place, 2, flow.clone(), Some(place.input())).await;
+        let pipeline = start_on(&place, 2, flow.clone(), place.input().into()).await;
         let bytes = place.input_bytes();
         committed(&pipeline, |it| has_read(it, bytes)).await;
         pipeline.stop().await.unwrap();

@@ -7,7 +7,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Field, Schema, TimeUnit};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const SECOND: i64 = 1_000_000;
 /// Columns: minute and hour the record is in, its time, a text, a flag, a number.
@@ -73,7 +73,7 @@ fn aggregation(
         keys: keys.to_vec(),
         window,
         window_ends: vec![None; keys.len()],
-        clock: None,
+        clocks: BTreeSet::new(),
         append_only,
         aggregates,
     })

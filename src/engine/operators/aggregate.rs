@@ -4,12 +4,13 @@
 //! range at once) and takes it all back when the bucket is over; for a window the rows that this would
 //! retract are final, so the retraction ends at the view's edge and only frees the arrangement.
 
-use super::{ChangeStream, ClockStream, RunEpochs, Shared, SharedClock};
+use super::{ChangeStream, ClockStream, RunEpochs, Shared};
 use crate::engine::StateContent;
 use crate::engine::accumulate::{Accumulator, Partial, Slot, results};
 use crate::engine::changes::Changes;
 use crate::engine::clock::NEVER;
 use crate::engine::distinct::{DistinctSets, Member};
+use crate::engine::gate::Gate;
 use crate::engine::grouping::{Grouper, Groups};
 use crate::engine::packed::Packed;
 use crate::model::{Row, array_of_values};
@@ -55,12 +56,12 @@ pub(in crate::engine) fn aggregate<'s>(
     aggregation: &Arc<Aggregation>,
     schema: &SchemaRef,
     view: &str,
-    clock: Option<(SharedClock, ClockStream<'s>)>,
+    gate: Option<(Gate, ClockStream<'s>)>,
     epochs: &RunEpochs,
     shared: &Rc<RefCell<Shared>>,
 ) -> (ChangeStream<'s>, ChangeStream<'s>) {
-    let shared_clock = clock.as_ref().map(|it| Rc::clone(&it.0));
-    let admitted = admit(partials, aggregation, clock, epochs, shared);
+    let closing = gate.as_ref().map(|it| it.0.clone());
+    let admitted = admit(partials, aggregation, gate, epochs, shared);
     let groups = admitted
         .clone()
         .flat_map(|(it, time, diff)| match it {
@@ -74,7 +75,7 @@ pub(in crate::engine) fn aggregate<'s>(
         })
         .as_collection();
     let counted = groups.count_total();
-    let rows = finish(counted, aggregation, schema, view, shared_clock, shared);
+    let rows = finish(counted, aggregation, schema, view, closing, shared);
     let late = late(admitted, view, aggregation);
     (rows, late)
 }
@@ -183,7 +184,7 @@ type BucketMember = (u64, u64, i32, u8);
 fn admit<'s>(
     partials: PartialStream<'s>,
     aggregation: &Arc<Aggregation>,
-    clock: Option<(SharedClock, ClockStream<'s>)>,
+    gate: Option<(Gate, ClockStream<'s>)>,
     epochs: &RunEpochs,
     shared: &Rc<RefCell<Shared>>,
 ) -> StreamVec<'s, u64, (Admitted, u64, i64)> {
@@ -205,7 +206,7 @@ fn admit<'s>(
         out: Vec::new(),
     };
     type Builder = CapacityContainerBuilder<Vec<(Admitted, u64, i64)>>;
-    let Some((clock, ticks)) = clock else {
+    let Some((gate, ticks)) = gate else {
         return partials.unary_frontier::<Builder, _, _, _>(exchange(), "Admit", move |_, _| {
             let mut open: BTreeMap<u64, (Capability<u64>, Vec<Partial>)> = BTreeMap::new();
             move |(input, frontier), output| {
@@ -260,8 +261,8 @@ fn admit<'s>(
                     .min(known.frontier().first().copied().unwrap_or(end));
                 let over = |epoch: u64| match window {
                     Window::None => NEVER,
-                    Window::Tumble { .. } => clock.borrow().watermark(epoch),
-                    Window::Last { .. } => clock.borrow().now(epoch),
+                    Window::Tumble { .. } => gate.watermark(epoch),
+                    Window::Last { .. } => gate.now(epoch),
                 };
                 while let Some(entry) = open.first_entry() {
                     let time = *entry.key();
@@ -547,7 +548,7 @@ fn finish<'s>(
     aggregation: &Arc<Aggregation>,
     schema: &SchemaRef,
     view: &str,
-    clock: Option<SharedClock>,
+    gate: Option<Gate>,
     shared: &Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
     let (aggregation, schema) = (Arc::clone(aggregation), schema.clone());
@@ -574,10 +575,10 @@ fn finish<'s>(
                             break;
                         }
                         let (time, (capability, mut changes)) = entry.remove_entry();
-                        if let (Window::Tumble { key, add_us, .. }, Some(clock)) =
-                            (aggregation.window, &clock)
+                        if let (Window::Tumble { key, add_us, .. }, Some(gate)) =
+                            (aggregation.window, &gate)
                         {
-                            let watermark = clock.borrow().watermark(time);
+                            let watermark = gate.watermark(time);
                             changes.retain(|((row, _), _)| {
                                 row.0[key].as_i64().is_none_or(|it| watermark < it + add_us)
                             });

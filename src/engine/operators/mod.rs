@@ -1,18 +1,19 @@
 //! The operators that are ours, one file each. Everything else is differential's.
 
 mod aggregate;
+mod restored;
 mod source;
 mod stateless;
 mod store;
 mod top_k;
 
 pub(super) use aggregate::{PartialStream, aggregate, initial, partials};
+pub(super) use restored::{as_state, operator, with_stored};
 pub(super) use source::source;
 pub(super) use stateless::{Refusal, map, project, relabel};
 pub(super) use store::{append, publish, store_view, tail, view_rows};
 pub(super) use top_k::top_k;
 
-use super::clock::Clock;
 use super::{Control, SourceProgress, StateContent, StateRecord};
 use crate::engine::changes::Changes;
 use crate::engine::view_store::ViewStore;
@@ -27,7 +28,6 @@ use timely::dataflow::{Stream, StreamVec};
 pub(super) type ChangeStream<'s> = Stream<'s, u64, Changes>;
 /// Its frontier says up to where a clock is known.
 pub(super) type ClockStream<'s> = StreamVec<'s, u64, ()>;
-pub(super) type SharedClock = Rc<RefCell<Clock>>;
 
 /// The epochs of a run.
 #[derive(Clone)]

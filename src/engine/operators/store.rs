@@ -3,8 +3,9 @@
 //! Each operator holds its epochs until it has handed them to the worker's loop, so the probe behind it
 //! says what has been handed over.
 
-use super::{ChangeStream, ClockStream, Shared, SharedClock};
+use super::{ChangeStream, ClockStream, Shared};
 use crate::engine::changes::Changes;
+use crate::engine::gate::SharedClock;
 use crate::engine::view_store::ViewStore;
 use crate::engine::worker::Place;
 use crate::model::{Row, rows_of_batch};

@@ -132,7 +132,7 @@ fn a_topic_is_read_again_up_to_the_committed_offsets() {
     produce(&topic, &lines(&mut random, START_US, 120));
     runtime().block_on(async {
         let dataflow = dataflow_on(&topic.bootstrap_servers()).await;
-        let pipeline = start_on(&place, 2, dataflow.clone(), None).await;
+        let pipeline = start_on(&place, 2, dataflow.clone(), Inputs::default()).await;
         committed(&pipeline, |it| has_read(it, 120)).await;
         pipeline.stop().await.unwrap();
         produce(&topic, &lines(&mut random, START_US, 30));

@@ -1084,7 +1084,7 @@ export interface components {
       window_column?: string | null;
       /** Format: int64 */
       retention_seconds?: number | null;
-      clock?: string | null;
+      clocks: string[];
       stored?: boolean | null;
     };
     ColumnBody: {

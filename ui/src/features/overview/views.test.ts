@@ -8,6 +8,7 @@ const view = (name: string, sql: string, columns: string[], rows = 3): Schemas['
   rows,
   columns: columns.map(it => ({ name: it, type: /n|revenue/.test(it) ? 'bigint' : 'text' })),
   window_column: columns.includes('window_start') ? 'window_start' : null,
+  clocks: [],
 });
 const top = view('top_products', 'SELECT * FROM p ORDER BY revenue DESC LIMIT 10', [
   'product',
