@@ -238,11 +238,22 @@ impl<'s> Render<'_, 's> {
                 order,
                 skip,
                 limit,
+                append_only,
             } => {
-                let below = self.plan(input, view, refusal);
+                let mut below = self.plan(input, view, refusal);
                 let operator = format!("{view}.top{}", self.top_ks);
                 self.top_ks += 1;
                 let restored = self.share.rows.remove(&operator).unwrap_or_default();
+                if *append_only {
+                    below = operators::candidates(
+                        below,
+                        &plan.schema(),
+                        order,
+                        skip + limit,
+                        self.epochs.boot,
+                        &restored,
+                    );
+                }
                 operators::top_k(
                     below,
                     &plan.schema(),

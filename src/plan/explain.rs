@@ -134,7 +134,11 @@ impl fmt::Display for Plan {
                 }
             }
             Plan::TopK {
-                order, skip, limit, ..
+                order,
+                skip,
+                limit,
+                append_only,
+                ..
             } => {
                 write!(f, "TopK {limit}")?;
                 if 0 < *skip {
@@ -151,7 +155,11 @@ impl fmt::Display for Plan {
                         )
                     })
                     .collect();
-                write!(f, " by {}; keeps its input", by.join(", "))
+                write!(f, " by {}; keeps ", by.join(", "))?;
+                match append_only {
+                    true => write!(f, "{} rows per worker", skip + limit),
+                    false => f.write_str("its input"),
+                }
             }
             Plan::Union { inputs, .. } => write!(f, "Union of {}", inputs.len()),
         }

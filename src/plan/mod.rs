@@ -185,6 +185,8 @@ pub enum Plan {
         order: Vec<Order>,
         skip: usize,
         limit: usize,
+        /// The input only ever adds rows: those that are not among the first need not be kept.
+        append_only: bool,
     },
     /// All rows of all inputs.
     Union {

@@ -15,7 +15,8 @@ use std::collections::BTreeSet;
 pub struct Properties {
     /// Whether rows are only ever added, never taken back.
     pub append_only: bool,
-    /// Whether rows are results of an aggregate, here or in a view below; otherwise they are records, one by one.
+    /// Whether rows are groups of an aggregate or the first of an order, here or in a view below; otherwise they are records, one by one and
+    /// without end.
     pub aggregated: bool,
     /// Whether each row belongs to a window, and is final when that is closed.
     pub windowed: bool,
@@ -94,7 +95,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
             let below = properties(input, relation);
             Properties {
                 append_only: false,
-                aggregated: below.aggregated,
+                aggregated: true,
                 windowed: false,
                 clocks: below.clocks,
                 window_ends: vec![None; columns],

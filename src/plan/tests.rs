@@ -247,6 +247,7 @@ fn a_type_is_refused_where_a_row_is_made_of_it_and_only_there() {
         order: Vec::new(),
         skip: 0,
         limit: 1,
+        append_only: false,
     };
     refused(&top);
     // However deep it lies.
@@ -324,6 +325,7 @@ fn only_rows_of_windows_are_final_one_day() {
         order: order.clone(),
         skip: 0,
         limit: 3,
+        append_only: false,
     });
     assert_eq!(
         (top.windowed, top.kind(), top.order),
@@ -371,6 +373,7 @@ fn an_order_lasts_as_long_as_its_first_columns_do() {
         order: vec![by(2), by(0)],
         skip: 0,
         limit: 9,
+        append_only: false,
     };
     for (kept, order) in [
         (vec![0, 2], vec![by(1), by(0)]),

@@ -67,6 +67,8 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan) -> Result<(), String> {
     }
 }
 
+const LAST_OF_RECORDS: &str = "`time > now() - INTERVAL …` needs an aggregate above it: rows of records themselves cannot leave a view by the clock";
+
 impl Lowering<'_> {
     /// The whole query of a statement.
     pub fn query(&mut self, plan: &LogicalPlan) -> Result<Plan, String> {
@@ -76,7 +78,7 @@ impl Lowering<'_> {
                 check_types(&lowered.plan)?;
                 Ok(lowered.plan)
             }
-            Some(_) => Err("`time > now() - INTERVAL …` needs an aggregate above it: rows of records themselves cannot leave a view by the clock".to_owned()),
+            Some(_) => Err(LAST_OF_RECORDS.to_owned()),
         }
     }
 
@@ -331,18 +333,17 @@ impl Lowering<'_> {
                 other => Err(format!("ORDER BY {other}: order by a column of the result; give the expression a name with AS")),
             })
             .collect::<Result<Vec<_>, String>>()?;
-        if !self.properties(&input.plan).aggregated {
-            return Err(
-                "ORDER BY … LIMIT over single records is not maintained; aggregate first"
-                    .to_owned(),
-            );
+        if input.last.is_some() {
+            return Err(LAST_OF_RECORDS.to_owned());
         }
+        let append_only = self.properties(&input.plan).append_only;
         Ok(Lowered {
             plan: Plan::TopK {
                 input: Box::new(input.plan),
                 order,
                 skip,
                 limit,
+                append_only,
             },
             last: None,
         })

@@ -407,7 +407,7 @@ impl Planner {
         }
         let known = properties(&plan, &|it: &str| self.dataflow.properties(it));
         if !known.aggregated {
-            return Err("a materialized view without an aggregate would keep every record in memory; use CREATE TABLE … AS to keep records in the lake, or add GROUP BY".to_owned());
+            return Err("a materialized view without an aggregate would keep every record in memory; use CREATE TABLE … AS to keep records in the lake, or add GROUP BY, or ORDER BY … LIMIT".to_owned());
         }
         check_rows(&plan.schema())?;
         let names: std::collections::BTreeSet<_> = plan

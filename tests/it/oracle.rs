@@ -989,6 +989,7 @@ CREATE MATERIALIZED VIEW both AS SELECT k, sum(c) AS c, max(c) AS most, sum(n) A
 CREATE MATERIALIZED VIEW records AS SELECT k, b, count(*) AS c, sum(x) AS x FROM (SELECT k, b, x FROM raw_s UNION ALL SELECT k, b, x FROM raw_o) AS u GROUP BY k, b;
 CREATE MATERIALIZED VIEW busiest AS SELECT k, c FROM both ORDER BY c DESC, k LIMIT 2;
 CREATE MATERIALIZED VIEW last_20s AS SELECT count(*) AS c, avg(x) AS x FROM o WHERE at > now() - INTERVAL '20' SECOND;
+CREATE MATERIALIZED VIEW first_of_both AS SELECT k, n, x FROM (SELECT k, n, x FROM raw_s WHERE b UNION ALL SELECT k, n, x FROM raw_o) AS u ORDER BY n DESC NULLS LAST, k LIMIT 6;
 CREATE MATERIALIZED VIEW without_window AS SELECT k, c FROM windows_s WHERE 1 < c;
 CREATE MATERIALIZED VIEW last_of_each AS SELECT 's' AS source, count(*) AS c FROM s WHERE at > now() - INTERVAL '30' SECOND
   UNION ALL SELECT 'o' AS source, count(*) AS c FROM o WHERE at > now() - INTERVAL '30' SECOND;

@@ -12,7 +12,7 @@ pub(super) use restored::{as_state, operator, with_stored};
 pub(super) use source::source;
 pub(super) use stateless::{Refusal, map, project, relabel};
 pub(super) use store::{append, publish, store_view, tail, view_rows};
-pub(super) use top_k::top_k;
+pub(super) use top_k::{candidates, top_k};
 
 use super::{Control, SourceProgress, StateContent, StateRecord};
 use crate::engine::changes::Changes;

@@ -1,10 +1,13 @@
-//! The first rows by an order, in stages: a change touches one bucket of every stage, not the whole input.
+//! The first rows by an order, in stages: a change touches one bucket of every stage, not the whole input. Of rows that are never taken
+//! back, each worker passes on those that are among its own first ones and keeps no others.
 
 use super::{ChangeStream, Shared};
 use crate::engine::StateContent;
 use crate::engine::changes::Changes;
 use crate::model::{Row, Value, batch_of_rows, rows_of_batch};
 use crate::plan::{Order, nullable};
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::consolidation::consolidate;
 use differential_dataflow::{AsCollection, Hashable};
@@ -143,6 +146,151 @@ pub(in crate::engine) fn top_k<'s>(
         )
 }
 
+/// Of append-only input, the rows that can be among the first `keep` of all: each worker's own first ones. Those that better ones push out are
+/// taken back.
+pub(in crate::engine) fn candidates<'s>(
+    input: ChangeStream<'s>,
+    schema: &SchemaRef,
+    order: &[Order],
+    keep: usize,
+    boot: u64,
+    restored: &[(Row, i64)],
+) -> ChangeStream<'s> {
+    let mut first = First::new(order, keep, restored);
+    let schema = nullable(schema);
+    input.unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
+        Pipeline,
+        "Candidates",
+        move |_, _| {
+            let mut open: BTreeMap<u64, (Capability<u64>, Vec<RecordBatch>)> = BTreeMap::new();
+            move |(input, frontier), output| {
+                input.for_each(|capability, changes| {
+                    let changes = std::mem::take(changes);
+                    let time = capability.least().copied().filter(|it| boot < *it);
+                    let (Some(time), Some(batch)) = (time, changes.batch()) else {
+                        return;
+                    };
+                    open.entry(time)
+                        .or_insert_with(|| (capability.delayed(&time, 0), Vec::new()))
+                        .1
+                        .push(batch.clone());
+                });
+                while let Some(entry) = open.first_entry() {
+                    if frontier.less_equal(entry.key()) {
+                        break;
+                    }
+                    let (capability, batches) = entry.remove();
+                    batches.iter().for_each(|it| first.add(it));
+                    let (rows, diffs): (Vec<Row>, Vec<i64>) = first.changes().into_iter().unzip();
+                    if !rows.is_empty() {
+                        let batch = batch_of_rows(&schema, rows.iter())
+                            .expect("rows came from this schema");
+                        let mut changes = Changes::signed(batch, diffs);
+                        output.session(&capability).give_container(&mut changes);
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// The first rows of append-only input on one worker.
+struct First {
+    order: Vec<Order>,
+    /// The same order, over the columns of the order alone.
+    order_of_ranks: Vec<Order>,
+    keep: usize,
+    /// How often each row is among the first; `len` in all.
+    rows: BTreeMap<Ranked, usize>,
+    len: usize,
+    /// Since they were last taken.
+    changes: BTreeMap<Row, i64>,
+}
+
+impl First {
+    fn new(order: &[Order], keep: usize, restored: &[(Row, i64)]) -> Self {
+        let ranks = order.iter().enumerate();
+        let mut first = First {
+            order: order.to_vec(),
+            order_of_ranks: ranks.map(|(column, it)| Order { column, ..*it }).collect(),
+            keep,
+            rows: BTreeMap::new(),
+            len: 0,
+            changes: BTreeMap::new(),
+        };
+        // What is stored are changes; other workers may have made some of them.
+        let mut counts: BTreeMap<&Row, i64> = BTreeMap::new();
+        for (row, diff) in restored {
+            *counts.entry(row).or_default() += diff;
+        }
+        for (row, count) in counts {
+            for _ in 0..count {
+                first.insert(row.clone());
+            }
+        }
+        first
+    }
+
+    fn add(&mut self, batch: &RecordBatch) {
+        let candidates = match self.rows.last_key_value() {
+            Some((last, _)) if self.keep <= self.len => {
+                let last: Vec<Value> = last.rank.iter().map(|it| it.value.clone()).collect();
+                let last = Row(last.into());
+                let columns: Vec<usize> = self.order.iter().map(|it| it.column).collect();
+                let ranks = batch
+                    .project(&columns)
+                    .expect("the order is by its columns");
+                let is_before = |rank: &Row| {
+                    Order::compare_rows(&self.order_of_ranks, rank, &last) != Ordering::Greater
+                };
+                let kept: BooleanArray = rows_of_batch(&ranks)
+                    .iter()
+                    .map(|it| Some(is_before(it)))
+                    .collect();
+                filter_record_batch(batch, &kept).expect("one answer per row")
+            }
+            Some(_) | None => batch.clone(),
+        };
+        for row in rows_of_batch(&candidates) {
+            *self.changes.entry(row.clone()).or_default() += 1;
+            self.insert(row);
+            // At once, so that no more than a few rows too many are held.
+            self.push_out();
+        }
+    }
+
+    fn insert(&mut self, row: Row) {
+        let ranked = Ranked {
+            rank: rank(&row, &self.order),
+            row,
+        };
+        *self.rows.entry(ranked).or_default() += 1;
+        self.len += 1;
+    }
+
+    fn push_out(&mut self) {
+        while self.keep < self.len {
+            let Some(mut last) = self.rows.last_entry() else {
+                return;
+            };
+            *self.changes.entry(last.key().row.clone()).or_default() -= 1;
+            self.len -= 1;
+            match last.get() {
+                0..=1 => {
+                    last.remove();
+                }
+                _ => *last.get_mut() -= 1,
+            }
+        }
+    }
+
+    /// What has changed since this was last asked.
+    fn changes(&mut self) -> Vec<(Row, i64)> {
+        let changes = std::mem::take(&mut self.changes).into_iter();
+        changes.filter(|it| it.1 != 0).collect()
+    }
+}
+
 /// A row with what it is ordered by, first.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
@@ -185,4 +333,71 @@ fn rank(row: &Row, order: &[Order]) -> Vec<Ranking> {
             nulls_first: it.nulls_first,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::Int64Array;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
+
+    fn batch(numbers: impl IntoIterator<Item = i64>) -> RecordBatch {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+        let numbers = Int64Array::from_iter_values(numbers);
+        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(numbers)]).unwrap()
+    }
+
+    #[test]
+    fn a_worker_keeps_no_more_rows_than_can_be_among_the_first() {
+        const KEEP: usize = 7;
+        let order = [Order {
+            column: 0,
+            descending: true,
+            nulls_first: false,
+        }];
+        let mut first = First::new(&order, KEEP, &[]);
+        let mut folded: BTreeMap<i64, i64> = BTreeMap::new();
+        let mut all = Vec::new();
+        for round in 0..50 {
+            let numbers: Vec<i64> = (0..20).map(|it| (it * 37 + round * 11) % 97).collect();
+            first.add(&batch(numbers.clone()));
+            all.extend(numbers);
+            all.sort_unstable_by(|a, b| b.cmp(a));
+            all.truncate(KEEP);
+            let changes = first.changes();
+            assert!(changes.len() <= 2 * KEEP, "{changes:?}");
+            for (row, diff) in changes {
+                *folded.entry(row.0[0].as_i64().unwrap()).or_default() += diff;
+            }
+            folded.retain(|_, count| *count != 0);
+            assert_eq!(first.len, KEEP);
+            let mut expected: BTreeMap<i64, i64> = BTreeMap::new();
+            all.iter()
+                .for_each(|it| *expected.entry(*it).or_default() += 1);
+            assert_eq!(folded, expected, "round {round}");
+        }
+    }
+
+    #[test]
+    fn stored_rows_of_several_workers_are_cut_to_the_first_ones() {
+        let order = [Order {
+            column: 0,
+            descending: false,
+            nulls_first: false,
+        }];
+        let row = |it: i64| Row([Value::Int(it)].into());
+        let stored: Vec<(Row, i64)> = (0..6).map(|it| (row(it), 1)).collect();
+        let gone = (row(0), -1);
+        let stored: Vec<(Row, i64)> = stored.into_iter().chain([gone]).collect();
+        let mut first = First::new(&order, 3, &stored);
+        first.add(&batch([2]));
+        // Of 1, 2, 3, 4, 5 and another 2, three stay.
+        let mut changes = first.changes();
+        changes.sort();
+        assert_eq!(
+            changes,
+            [(row(2), 1), (row(3), -1), (row(4), -1), (row(5), -1)]
+        );
+    }
 }

@@ -67,6 +67,11 @@ SELECT k, j, records FROM every_aggregate ORDER BY records DESC, k LIMIT 3;
 CREATE MATERIALIZED VIEW second_to_fourth AS
 SELECT k, x_max FROM every_aggregate WHERE j IS NOT NULL ORDER BY x_max DESC NULLS LAST LIMIT 3 OFFSET 1;
 
+-- The first records by an order, of which no others are kept.
+CREATE MATERIALIZED VIEW newest AS SELECT at, k, n FROM raw WHERE b ORDER BY at DESC, n LIMIT 5;
+CREATE MATERIALIZED VIEW largest AS SELECT k, x, n FROM raw ORDER BY x DESC NULLS LAST LIMIT 4 OFFSET 2;
+CREATE MATERIALIZED VIEW of_largest AS SELECT k, count(*) AS records, max(x) AS x_max FROM largest GROUP BY k;
+
 -- Late records of all views, also of those that are written behind it.
 CREATE MATERIALIZED VIEW late_by_view AS SELECT view, min(window_start) AS first_window, sum(records) AS records FROM _late GROUP BY view;
 CREATE MATERIALIZED VIEW views_with_late AS SELECT count(*) AS views, max(records) AS most FROM late_by_view;
@@ -79,6 +84,9 @@ FROM every_aggregate GROUP BY j;
 
 CREATE MATERIALIZED VIEW windows_per_k AS
 SELECT k, count(*) AS windows, max(records) AS busiest, min(x_min) AS x_min, sum(n_max) AS n_max_sum FROM per_10s GROUP BY k;
+
+-- Rows that stay when their windows are closed.
+CREATE MATERIALIZED VIEW busy_windows AS SELECT k, records FROM per_10s WHERE records > 2;
 
 CREATE MATERIALIZED VIEW rolled_up AS
 SELECT window_start, count(*) AS ks, sum(records) AS records, max(x_sum) AS x_sum_max FROM per_10s GROUP BY window_start HAVING sum(records) > 1;
