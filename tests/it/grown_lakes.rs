@@ -24,6 +24,8 @@ CREATE MATERIALIZED VIEW per_10s AS
   SELECT window_start, k, count(*) AS records, max(n) AS n_max FROM TUMBLE(raw, at, INTERVAL '10' SECOND) GROUP BY window_start, k;
 CREATE MATERIALIZED VIEW per_k AS SELECT k, count(*) AS records, sum(x) AS x_sum FROM raw GROUP BY k;
 CREATE MATERIALIZED VIEW busiest AS SELECT k, records FROM per_k ORDER BY records DESC, k LIMIT 2;
+CREATE MATERIALIZED VIEW kept_windows AS SELECT k, n_max FROM per_10s;
+CREATE MATERIALIZED VIEW newest AS SELECT at, k, n FROM raw ORDER BY at DESC, n LIMIT 3;
 ";
 
 /// The dataflow after it was changed in every way that takes effect.

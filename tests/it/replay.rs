@@ -17,6 +17,8 @@ CREATE MATERIALIZED VIEW per_10s AS
   SELECT window_start, k, count(*) AS records, max(n) AS n_max FROM TUMBLE(raw, at, INTERVAL '10' SECOND) GROUP BY window_start, k;
 CREATE MATERIALIZED VIEW per_k AS SELECT k, count(*) AS records, count(DISTINCT n) AS ns FROM raw GROUP BY k;
 CREATE MATERIALIZED VIEW busiest AS SELECT k, records FROM per_k ORDER BY records DESC, k LIMIT 2;
+CREATE MATERIALIZED VIEW kept_windows AS SELECT k, n_max FROM per_10s;
+CREATE MATERIALIZED VIEW newest AS SELECT at, k, n FROM raw ORDER BY at DESC, n LIMIT 3;
 CREATE MATERIALIZED VIEW letters AS SELECT reason, count(*) AS records, min(_offset) AS first FROM _dead_letters GROUP BY reason;
 ";
 
