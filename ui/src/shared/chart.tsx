@@ -312,7 +312,7 @@ function optionsOf(
       width: filled ? 1 : 1.6,
       dash: filled ? undefined : dashOf(colour),
       fill: filled ? (stacked ? stroke : `${stroke}33`) : undefined,
-      points: { show: false },
+      points: { show: isAlone, size: 6, fill: stroke },
       spanGaps: spansGaps,
     } as uPlot.Series;
   });
@@ -449,6 +449,12 @@ export function ticksOf(first: number, last: number, most: number): number[] {
   const ticks: number[] = [];
   for (let time = Math.ceil(first / apart) * apart; time <= last; time += apart) ticks.push(time);
   return ticks;
+}
+
+/** Whether a series has a single value: no line can be drawn of it, so it is a point. */
+function isAlone(plot: uPlot, series: number): boolean {
+  const values = Array.from<number | null | undefined>(plot.data[series] ?? []);
+  return values.filter(it => it !== null && it !== undefined).length === 1;
 }
 
 /** Times as labels of an axis: days at midnight, with their year if it is another one; seconds if the steps are so short. */

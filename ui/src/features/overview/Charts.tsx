@@ -122,7 +122,11 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
   const asOf_s = fresh === null ? Number.POSITIVE_INFINITY : Math.floor(Date.parse(fresh.asOf) / 1000);
   const series = useMemo(() => {
     const rates = (values: readonly (number | null)[]) => perSecond(values, times, step, asOf_s);
-    const statuses = Object.keys(history.by_status);
+    // A class may have come since the history was asked for: in the first minute none is stored.
+    const now = (live?.rows ?? []).flatMap(({ status_class }) =>
+      status_class === null ? [] : String(status_class),
+    );
+    const statuses = [...new Set([...Object.keys(history.by_status), ...now])];
     // A dataflow that does not count by status counts all together.
     if (statuses.length === 0)
       return [
