@@ -3,7 +3,9 @@
 //! Records of a source carry no signs: they are all insertions. All rows of a container belong to
 //! one epoch, that of the capability they were sent with.
 
+use crate::model::{Row, batch_of_rows, rows_of_batch};
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
 /// Rows of one epoch, columnar. The default is empty, as timely wants it.
@@ -30,6 +32,22 @@ impl Changes {
             batch: Some(batch),
             diffs: Some(diffs),
         }
+    }
+
+    /// Rows with their diffs, as a batch of this schema.
+    pub fn of_rows<'a>(
+        schema: &SchemaRef,
+        rows: impl Iterator<Item = (&'a Row, i64)> + Clone,
+    ) -> Self {
+        let batch = batch_of_rows(schema, rows.clone().map(|it| it.0));
+        let diffs: Vec<i64> = rows.map(|it| it.1).collect();
+        Self::signed(batch.expect("rows are of this schema"), diffs)
+    }
+
+    /// Each row with its diff.
+    pub fn rows(&self) -> impl Iterator<Item = (Row, i64)> {
+        let rows = self.batch.iter().flat_map(rows_of_batch).enumerate();
+        rows.map(|(at, row)| (row, self.diffs().map_or(1, |it| it[at])))
     }
 
     pub fn batch(&self) -> Option<&RecordBatch> {

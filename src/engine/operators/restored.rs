@@ -4,7 +4,7 @@
 use super::ChangeStream;
 use crate::engine::changes::Changes;
 use crate::engine::{StateContent, StateRecord};
-use crate::model::{Row, batch_of_rows, rows_of_batch};
+use crate::model::Row;
 use crate::plan::nullable;
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::Hashable;
@@ -45,17 +45,9 @@ pub(in crate::engine) fn with_stored<'s>(
                 move |input, output| {
                     input.for_each(|capability, changes| {
                         let changes = std::mem::take(changes);
-                        let time = capability.least().copied();
-                        let (Some(batch), true) =
-                            (changes.batch(), time.is_some_and(|it| it <= boot))
-                        else {
-                            return;
-                        };
-                        let diff = |at: usize| changes.diffs().map_or(1, |it| it[at]);
-                        let rows = rows_of_batch(batch).into_iter().enumerate();
-                        output
-                            .session(&capability)
-                            .give_iterator(rows.map(|(at, row)| (row, diff(at))));
+                        if capability.least().is_some_and(|it| *it <= boot) {
+                            output.session(&capability).give_iterator(changes.rows());
+                        }
                     });
                 }
             },
@@ -87,10 +79,7 @@ pub(in crate::engine) fn with_stored<'s>(
                 if rows.is_empty() {
                     return;
                 }
-                let batch = batch_of_rows(&schema, rows.keys());
-                let batch = batch.expect("stored rows have the columns of the view");
-                let diffs: Vec<i64> = rows.into_values().collect();
-                let mut changes = Changes::signed(batch, diffs);
+                let mut changes = Changes::of_rows(&schema, rows.iter().map(|it| (it.0, *it.1)));
                 output.session(&capability).give_container(&mut changes);
             }
         },

@@ -8,7 +8,7 @@ use crate::engine::changes::Changes;
 use crate::engine::gate::SharedClock;
 use crate::engine::view_store::ViewStore;
 use crate::engine::worker::Place;
-use crate::model::{Row, rows_of_batch};
+use crate::model::Row;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
@@ -219,12 +219,7 @@ pub(in crate::engine) fn view_rows<'s>(
                         return;
                     };
                     let changes = std::mem::take(changes);
-                    let Some(batch) = changes.batch() else { return };
-                    let diff = |at: usize| changes.diffs().map_or(1, |it| it[at]);
-                    let sent = rows_of_batch(batch)
-                        .into_iter()
-                        .enumerate()
-                        .map(|(at, row)| (time, row, diff(at)));
+                    let sent = changes.rows().map(|(row, diff)| (time, row, diff));
                     output.session(&capability).give_iterator(sent);
                 });
             }

@@ -4,7 +4,7 @@
 use super::{ChangeStream, Shared};
 use crate::engine::StateContent;
 use crate::engine::changes::Changes;
-use crate::model::{Row, Value, batch_of_rows, rows_of_batch};
+use crate::model::{Row, Value, rows_of_batch};
 use crate::plan::{Order, nullable};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -57,12 +57,11 @@ pub(in crate::engine) fn top_k<'s>(
                         return;
                     };
                     let changes = std::mem::take(changes);
-                    let (Some(batch), true) = (changes.batch(), boot < time) else {
+                    if time <= boot {
                         return;
-                    };
+                    }
                     let mut session = output.session(&capability);
-                    for (at, row) in rows_of_batch(batch).into_iter().enumerate() {
-                        let diff = changes.diffs().map_or(1, |it| it[at]);
+                    for (row, diff) in changes.rows() {
                         capturing.borrow_mut().capture(
                             time,
                             &operator,
@@ -132,12 +131,8 @@ pub(in crate::engine) fn top_k<'s>(
                         let (capability, mut rows) = entry.remove();
                         consolidate(&mut rows);
                         if !rows.is_empty() {
-                            let batch = batch_of_rows(&schema, rows.iter().map(|it| &it.0))
-                                .expect("rows came from this schema");
-                            let mut changes = Changes::signed(
-                                batch,
-                                rows.iter().map(|it| it.1 as i64).collect::<Vec<_>>(),
-                            );
+                            let rows = rows.iter().map(|it| (&it.0, it.1 as i64));
+                            let mut changes = Changes::of_rows(&schema, rows);
                             output.session(&capability).give_container(&mut changes);
                         }
                     }
@@ -181,11 +176,10 @@ pub(in crate::engine) fn candidates<'s>(
                     }
                     let (capability, batches) = entry.remove();
                     batches.iter().for_each(|it| first.add(it));
-                    let (rows, diffs): (Vec<Row>, Vec<i64>) = first.changes().into_iter().unzip();
+                    let rows = first.changes();
                     if !rows.is_empty() {
-                        let batch = batch_of_rows(&schema, rows.iter())
-                            .expect("rows came from this schema");
-                        let mut changes = Changes::signed(batch, diffs);
+                        let rows = rows.iter().map(|it| (&it.0, it.1));
+                        let mut changes = Changes::of_rows(&schema, rows);
                         output.session(&capability).give_container(&mut changes);
                     }
                 }
