@@ -13,7 +13,7 @@ import { CLIENT_ERRORS, classOfStatus, SERVER_ERRORS, stacked } from '../../shar
 import { Button } from '../../shared/ui/button';
 import { ExplainTimes } from './Explain';
 import { Heatmap } from './Heatmap';
-import { type History, mergedMax, mergedSum, perSecond, shareOf, timesUpTo } from './model';
+import { type History, mergedMax, mergedSum, perSecond, shareOf, timesUpTo, windowOf } from './model';
 import type { HistoryQuery } from './Overview';
 
 const SYNC = 'overview';
@@ -123,9 +123,12 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
   const series = useMemo(() => {
     const rates = (values: readonly (number | null)[]) => perSecond(values, times, step, asOf_s);
     // A class may have come since the history was asked for: in the first minute none is stored.
-    const now = (live?.rows ?? []).flatMap(({ status_class }) =>
-      status_class === null ? [] : String(status_class),
-    );
+    const [first = 0, last = 0] = [times[0], times.at(-1)];
+    const shown = (live?.rows ?? []).filter(row => {
+      const start = windowOf(row);
+      return start !== null && first <= start && start < last + step;
+    });
+    const now = shown.flatMap(it => (it.status_class === null ? [] : String(it.status_class)));
     const statuses = [...new Set([...Object.keys(history.by_status), ...now])];
     // A dataflow that does not count by status counts all together.
     if (statuses.length === 0)
