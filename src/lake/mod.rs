@@ -77,25 +77,36 @@ pub enum Remedy {
 impl Error {
     pub fn remedy(&self) -> Remedy {
         match self {
-            Error::Store { .. } => Remedy::RetryAfter(RETRY_AFTER),
+            Error::Store { .. } if !self.is_cancelled() => Remedy::RetryAfter(RETRY_AFTER),
             _ => Remedy::GiveUp,
         }
     }
 
     /// What to say while the lake is tried again: why, and what one can do about it.
     pub fn trouble(&self) -> String {
-        let mut causes = Vec::new();
-        let mut next: Option<&dyn std::error::Error> = Some(self);
-        while let Some(cause) = next {
+        let mut texts = Vec::new();
+        for cause in self.causes() {
             if let Some(known) = cause.downcast_ref().and_then(known_trouble) {
                 return format!(
                     "{known}, and all goes on by itself; nothing is lost, reading waits"
                 );
             }
-            causes.push(cause.to_string());
-            next = cause.source();
+            texts.push(cause.to_string());
         }
-        causes.join(": ")
+        texts.join(": ")
+    }
+
+    /// Whether the lake was not even asked, since the runtime that would do so is ending with its process.
+    pub fn is_cancelled(&self) -> bool {
+        self.causes().any(|it| {
+            it.downcast_ref::<tokio::task::JoinError>()
+                .is_some_and(tokio::task::JoinError::is_cancelled)
+        })
+    }
+
+    /// This error and what led to it, outermost first.
+    fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        std::iter::successors(Some(self as &dyn std::error::Error), |it| it.source())
     }
 }
 

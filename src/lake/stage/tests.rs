@@ -224,3 +224,18 @@ async fn rows_of_views_are_encoded_beside_the_worker() {
     }
     assert_eq!(uploads.bytes(), 0, "all uploads have ended");
 }
+
+#[test]
+fn an_upload_that_a_stop_cancels_is_not_told_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path().to_str().expect("a path")).expect("a lake");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let handle = runtime.handle().clone();
+    runtime.shutdown_background();
+    let _ending = handle.enter();
+    let told: super::Told = Arc::new(|error| panic!("told of {error}"));
+    let bytes = bytes::Bytes::from_static(b"rows");
+    let path = Path::from("view/file");
+    let result = futures::executor::block_on(super::upload(&store, &path, bytes, Some(&told)));
+    assert!(result.expect_err("nothing can be written").is_cancelled());
+}
