@@ -547,42 +547,79 @@ pub(super) async fn carry_through(
     }
 }
 
-/// Per aggregation, up to where buckets are over.
+/// Up to where stored state of an operator is over.
+pub(super) struct Over {
+    upto_us: i64,
+    /// Which column of a stored row tells the end of its window, and what to add to it.
+    row_end: Option<(usize, i64)>,
+}
+
+/// What is over of each operator that lets state go.
 pub(super) fn over(
     dataflow: &Dataflow,
     settings: &engine::Settings,
     clocks: &BTreeMap<String, ClockState>,
     epoch: Epoch,
-) -> HashMap<String, i64> {
+) -> HashMap<String, Over> {
+    let watermark = |sources: &BTreeSet<String>| {
+        engine::stored_watermark(sources, clocks, &settings.clocks, epoch.0 + 1)
+    };
     let mut over = HashMap::new();
     for view in &dataflow.views {
-        view.plan.walk(&mut |node| {
-            let Plan::Aggregate { aggregation, .. } = node else {
-                return;
-            };
-            let sources = &aggregation.clocks;
-            let upto = match aggregation.window {
-                Window::None => None,
-                Window::Tumble { .. } => {
-                    engine::stored_watermark(sources, clocks, &settings.clocks, epoch.0 + 1)
-                }
-                Window::Last { .. } => {
-                    least_of(sources, |it| Some(clocks.get(it)?.now(epoch.0 + 1)))
-                }
-            };
-            over.extend(upto.map(|it| (aggregation.id.clone(), it)));
+        view.plan.walk(&mut |node| match node {
+            Plan::Aggregate { aggregation, .. } => {
+                let sources = &aggregation.clocks;
+                let upto_us = match aggregation.window {
+                    Window::None => None,
+                    Window::Tumble { .. } => watermark(sources),
+                    Window::Last { .. } => {
+                        least_of(sources, |it| Some(clocks.get(it)?.now(epoch.0 + 1)))
+                    }
+                };
+                let row_end = None;
+                over.extend(upto_us.map(|upto_us| {
+                    let it = Over { upto_us, row_end };
+                    (aggregation.id.clone(), it)
+                }));
+            }
+            Plan::Join { join, .. } => {
+                let upto_us = join
+                    .window
+                    .and_then(|it| Some((it, watermark(&join.clocks)?)));
+                let Some((window, upto_us)) = upto_us else {
+                    return;
+                };
+                let names = engine::state_names(join).into_iter();
+                over.extend(
+                    names
+                        .zip([window.left, window.right])
+                        .map(|(name, column)| {
+                            let row_end = Some((column, window.add_us));
+                            (name, Over { upto_us, row_end })
+                        }),
+                );
+            }
+            Plan::Relation { .. }
+            | Plan::Map { .. }
+            | Plan::TopK { .. }
+            | Plan::Union { .. }
+            | Plan::Admit { .. } => {}
         });
     }
     over
 }
 
-/// Whether the bucket of a record is still open.
-pub(super) fn is_open(record: &StateRecord, over: &HashMap<String, i64>) -> bool {
+/// Whether the bucket or window of a record is still open.
+pub(super) fn is_open(record: &StateRecord, over: &HashMap<String, Over>) -> bool {
+    let Some(over) = over.get(&record.operator) else {
+        return true;
+    };
     match &record.content {
-        StateContent::Group(it) => over
-            .get(&record.operator)
-            .is_none_or(|over| *over < it.bucket),
-        StateContent::Row(..) => true,
+        StateContent::Group(it) => over.upto_us < it.bucket,
+        StateContent::Row(row, _) => over.row_end.is_none_or(|(column, add_us)| {
+            let end = row.0[column].as_i64();
+            end.is_none_or(|it| over.upto_us < it.saturating_add(add_us))
+        }),
     }
 }
 

@@ -400,6 +400,10 @@ fn closed_and_open(
     rows: BTreeMap<String, Vec<Row>>,
 ) -> BTreeMap<String, (Vec<Row>, Vec<Row>)> {
     let of_view = |(name, rows): (String, Vec<Row>)| {
+        let kind = dataflow.view(&name).map(|it| it.kind);
+        if kind == Some(ViewKind::Records) {
+            return (name, (rows, Vec::new()));
+        }
         let end = dataflow
             .view(&name)
             .and_then(|it| closing(it, settings, clocks, epoch));

@@ -29,7 +29,7 @@ use crate::plan::{Dataflow, SourceSpec, ViewKind};
 use crate::source::place::{Inputs, Place};
 use crate::source::{self, SharedStatus};
 use crate::supervise;
-use crate::view::{Hub, ViewInfo, WindowInfo};
+use crate::view::{Hub, RECORDS_MAX, ViewInfo, WindowInfo};
 use lease::Lease;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -262,6 +262,13 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     };
     if claim.epoch != Epoch(0) {
         for (number, view) in dataflow.views.iter().enumerate() {
+            if view.kind == ViewKind::Records {
+                let since = Epoch(restored.epoch.0.saturating_sub(retention_ms(view)));
+                let newest = store.newest_rows(&view.name, since, RECORDS_MAX).await?;
+                let newest = newest.iter().rev();
+                hub.seed_records(number, newest.map(|it| (it.0, rows_of_batch(&it.1))));
+                continue;
+            }
             let outlives = dataflow.outlives_its_windows(view);
             let rows = stored_rows(&store, view, outlives, &restored, &settings).await?;
             hub.seed(number, rows.closed);
@@ -751,6 +758,10 @@ fn bucketing(options: &Options) -> Bucketing {
     }
 }
 
+fn retention_ms(view: &crate::plan::ViewSpec) -> u64 {
+    u64::try_from(view.retention_us / 1000).unwrap_or(0)
+}
+
 fn view_info(view: &crate::plan::ViewSpec) -> ViewInfo {
     let window = match view.kind {
         ViewKind::Windowed { column, add_us } => Some(WindowInfo {
@@ -759,13 +770,17 @@ fn view_info(view: &crate::plan::ViewSpec) -> ViewInfo {
             retention_us: view.retention_us,
             clocks: view.clocks.clone(),
         }),
-        ViewKind::Open => None,
+        ViewKind::Records | ViewKind::Open => None,
     };
     ViewInfo {
         name: view.name.clone(),
         schema: view.plan.schema(),
         sql: view.sql.clone(),
         window,
+        records_ms: match view.kind {
+            ViewKind::Records => Some(retention_ms(view)),
+            ViewKind::Windowed { .. } | ViewKind::Open => None,
+        },
         order: view.order.clone(),
     }
 }
@@ -787,7 +802,7 @@ async fn stored_rows(
     settings: &engine::Settings,
 ) -> Result<StoredRows, Error> {
     let closing = match view.kind {
-        ViewKind::Open => None,
+        ViewKind::Records | ViewKind::Open => None,
         ViewKind::Windowed { column, add_us } => engine::stored_watermark(
             &view.clocks,
             &restored.clocks,

@@ -17,6 +17,7 @@ mod changes;
 pub mod clock;
 mod credible;
 mod distinct;
+mod encoded;
 mod gate;
 mod grouping;
 mod operators;
@@ -30,6 +31,7 @@ pub use accumulate::{Accumulator, Partial};
 pub use clock::{ClockSettings, ClockState};
 pub use distinct::Member;
 pub use gate::stored_watermark;
+pub use operators::state_names;
 pub use wall::Wall;
 pub use worker::{Mesh, Running, start};
 

@@ -6,7 +6,7 @@
 use super::clock::{Clock, Report};
 use super::gate::{Gate, SharedClock};
 use super::operators::{
-    self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared,
+    self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared, Side,
 };
 use super::view_store::ViewStore;
 use super::worker::Place;
@@ -66,6 +66,7 @@ pub(super) fn render(
         epochs: RunEpochs {
             boot,
             start: job.start.0,
+            is_first_run: job.restored.epoch == Epoch(0),
             tick_ms: job.settings.tick_ms,
             control: Arc::clone(&job.control),
         },
@@ -134,6 +135,10 @@ pub(super) fn render(
             let stored = render.share.rows.remove(&operators::operator(&view.name));
             let schema = view.plan.schema();
             rows = operators::with_stored(rows, &schema, boot, stored.unwrap_or_default());
+        }
+        if view.kind == ViewKind::Records {
+            // The table has what came before.
+            rows = operators::news(rows, boot);
         }
         render.relations.insert(view.name.clone(), rows.clone());
         let rows = operators::view_rows(rows);
@@ -273,6 +278,31 @@ impl<'s> Render<'_, 's> {
                     .collect();
                 streams[0].scope().concatenate(streams)
             }
+            Plan::Join {
+                left, right, join, ..
+            } => {
+                let [of_left, of_right] = operators::state_names(join);
+                let mut side = |plan: &Plan, state: &str| Side {
+                    rows: self.plan(plan, view, refusal),
+                    schema: plan.schema(),
+                    restored: self.share.rows.remove(state).unwrap_or_default(),
+                };
+                let (left, right) = (side(left, &of_left), side(right, &of_right));
+                let gate = join.window.and_then(|_| self.gate(&join.clocks));
+                operators::join(left, right, join, gate, &self.epochs, refusal, &self.shared)
+            }
+            Plan::Admit {
+                input,
+                time,
+                size_us,
+                clocks,
+            } => {
+                let rows = self.plan(input, view, refusal);
+                match self.gate(clocks) {
+                    Some(gate) => operators::admit(rows, *time, *size_us, gate),
+                    None => rows,
+                }
+            }
         }
     }
 
@@ -284,10 +314,11 @@ impl<'s> Render<'_, 's> {
             let input = self.plan(&pass.input, view, refusal);
             let initial = pass.aggregations.iter().map(|it| {
                 let restored = self.share.groups.remove(&it.id).unwrap_or_default();
-                operators::initial(it, restored, self.place.index == 0)
+                let has_first_row = self.epochs.is_first_run && self.place.index == 0;
+                operators::initial(it, restored, has_first_row)
             });
             let initial = initial.collect();
-            let streams = operators::partials(input, &pass, self.epochs.boot, initial);
+            let streams = operators::partials(input, &pass, &self.epochs, initial);
             let ids = pass.aggregations.iter().map(|it| it.id.clone());
             self.partials.extend(ids.zip(streams));
         }
@@ -371,11 +402,12 @@ impl<'s> Render<'_, 's> {
     fn store(&self, number: usize, view: &ViewSpec) -> ViewStore {
         let window_end = match view.kind {
             ViewKind::Windowed { column, add_us } => Some((column, add_us)),
-            ViewKind::Open => None,
+            ViewKind::Records | ViewKind::Open => None,
         };
         ViewStore::new(
             number,
             &view.name,
+            view.kind == ViewKind::Records,
             self.gate(&view.clocks).map(|it| it.0),
             window_end,
             view.properties(&self.job.dataflow).key,

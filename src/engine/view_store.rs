@@ -18,6 +18,8 @@ const BUCKETS_MAX: usize = 256;
 pub(super) struct ViewStore {
     pub view: usize,
     name: String,
+    /// Whether rows are final when they come.
+    is_final: bool,
     gate: Option<Gate>,
     /// Column and constant that tell the end of a row's window.
     window_end: Option<(usize, i64)>,
@@ -46,6 +48,7 @@ impl ViewStore {
     pub fn new(
         view: usize,
         name: &str,
+        is_final: bool,
         gate: Option<Gate>,
         window_end: Option<(usize, i64)>,
         key: Option<Vec<usize>>,
@@ -54,6 +57,7 @@ impl ViewStore {
         ViewStore {
             view,
             name: name.to_owned(),
+            is_final,
             gate,
             window_end,
             key,
@@ -76,6 +80,13 @@ impl ViewStore {
         let due = std::mem::replace(&mut self.pending, later);
         let mut changes: Vec<(Row, i64)> = due.into_values().flatten().collect();
         let news = !changes.is_empty();
+        if self.is_final {
+            let copies = changes.into_iter().flat_map(|(row, count)| {
+                let count = times(&self.name, &row, count);
+                std::iter::repeat_n(row, count)
+            });
+            return (copies.collect(), None);
+        }
         sum_counts(&mut changes);
         let changed = self.changed_keys(&changes);
         self.take_in(changes);
@@ -260,7 +271,7 @@ mod tests {
     };
 
     fn store(bucketing: Bucketing) -> ViewStore {
-        ViewStore::new(0, "v", None, None, Some(vec![0]), bucketing)
+        ViewStore::new(0, "v", false, None, None, Some(vec![0]), bucketing)
     }
 
     fn row(key: i64, value: i64) -> Row {

@@ -33,6 +33,7 @@ pub fn app_with(
             name: name.to_owned(),
             schema: Arc::new(Schema::new(columns)),
             sql: String::new(),
+            records_ms: None,
             window: None,
             order: Vec::new(),
         });

@@ -13,6 +13,7 @@
 mod inspect;
 mod log;
 mod manifest;
+mod newest;
 mod parquet_file;
 mod perform;
 mod pool;

@@ -5,8 +5,8 @@
 //! them, so that another build says the same. What changes nothing that is stored (brokers, retention, the watermark's delay) is not in it.
 
 use super::{
-    Aggregation, ColumnSpec, Dataflow, Format, Function, LATE_RELATION, Plan, SourceSpec, Window,
-    sql_name,
+    Aggregation, ColumnSpec, Dataflow, Format, Function, JoinKind, LATE_RELATION, Plan, SourceSpec,
+    Window, sql_name,
 };
 use crate::model::Offsets;
 use arrow::datatypes::SchemaRef;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Rises when stored state of an operator means something else than before: all views are then filled again.
-const STATE_VERSION: u32 = 3;
+const STATE_VERSION: u32 = 4;
 
 /// Rises when definitions are noted in another form: older ones are then read as `sql::in_this_form` says.
 pub const DEFINITIONS_FORM: u32 = 2;
@@ -180,7 +180,25 @@ pub fn state_shape(plan: &Plan) -> String {
             }
             let _ = writeln!(text, " of ({})", types(&node.schema()));
         }
-        Plan::Relation { .. } | Plan::Map { .. } | Plan::Union { .. } => {}
+        Plan::Join {
+            left, right, join, ..
+        } => {
+            let kind = match join.kind {
+                JoinKind::Inner => "inner",
+                JoinKind::Left => "left",
+                JoinKind::Full => "full",
+                JoinKind::Semi => "semi",
+                JoinKind::Anti => "anti",
+                JoinKind::Mark => "mark",
+            };
+            let (left, right) = (types(&left.schema()), types(&right.schema()));
+            let _ = write!(text, "{} {kind} join of ({left}) with ({right})", join.id);
+            if let Some(it) = join.window {
+                let _ = write!(text, " closes {} {} {}", it.left, it.right, it.add_us);
+            }
+            text.push('\n');
+        }
+        Plan::Relation { .. } | Plan::Map { .. } | Plan::Union { .. } | Plan::Admit { .. } => {}
     });
     text
 }

@@ -41,9 +41,11 @@ pub fn evaluate(plan: &Plan, records: &RecordBatch) -> Result<RecordBatch, Strin
                 .map_err(text)?;
             columns_of(&columns, batch.num_rows(), schema)
         }
-        Plan::Aggregate { .. } | Plan::TopK { .. } | Plan::Union { .. } => {
-            Err("a table keeps records one by one".to_owned())
-        }
+        Plan::Aggregate { .. }
+        | Plan::TopK { .. }
+        | Plan::Union { .. }
+        | Plan::Join { .. }
+        | Plan::Admit { .. } => Err("a table keeps records one by one".to_owned()),
     }
 }
 

@@ -1,7 +1,10 @@
 //! The text of a plan for people: one node per line, inputs indented below, what each node keeps in
 //! memory said beside it.
 
-use super::{Aggregate, Dataflow, Function, Plan, ViewKind, ViewSpec, Window, passes};
+use super::{
+    Aggregate, Dataflow, Function, Join, JoinKind, Plan, ViewKind, ViewSpec, Window, passes,
+};
+use arrow::datatypes::SchemaRef;
 use std::fmt::{self, Write};
 
 impl fmt::Display for Dataflow {
@@ -51,6 +54,10 @@ impl fmt::Display for ViewSpec {
         let ends = match self.kind {
             ViewKind::Windowed { .. } => format!(
                 "rows close with their window, stay live {}",
+                span(self.retention_us)
+            ),
+            ViewKind::Records => format!(
+                "single records, each final when it comes; the newest stay live {}",
                 span(self.retention_us)
             ),
             ViewKind::Open => "rows may always change".to_owned(),
@@ -162,7 +169,61 @@ impl fmt::Display for Plan {
                 }
             }
             Plan::Union { inputs, .. } => write!(f, "Union of {}", inputs.len()),
+            Plan::Join {
+                left, right, join, ..
+            } => join_text(f, join, &left.schema(), &right.schema()),
+            Plan::Admit {
+                input,
+                time,
+                size_us,
+                ..
+            } => write!(
+                f,
+                "Admit by {}: leaves out what came after its window of {} was closed",
+                input.schema().field(*time).name(),
+                span(*size_us)
+            ),
         }
+    }
+}
+
+fn join_text(
+    f: &mut fmt::Formatter<'_>,
+    join: &Join,
+    left: &SchemaRef,
+    right: &SchemaRef,
+) -> fmt::Result {
+    let kind = match join.kind {
+        JoinKind::Inner => "Join",
+        JoinKind::Left => "Left join",
+        JoinKind::Full => "Full join",
+        JoinKind::Semi => "Semi join",
+        JoinKind::Anti => "Anti join",
+        JoinKind::Mark => "Mark join",
+    };
+    let equal = if join.nulls_match { "is" } else { "=" };
+    let on = join.on.iter().map(|(l, r)| {
+        let (l, r) = (left.field(*l).name(), right.field(*r).name());
+        format!("{l} {equal} {r}")
+    });
+    let on: Vec<String> = on.collect();
+    match on.is_empty() {
+        true => write!(f, "{kind} of every pair")?,
+        false => write!(f, "{kind} on {}", on.join(" and "))?,
+    }
+    if let Some(filter) = &join.filter {
+        write!(f, " where {filter}")?;
+    }
+    match join.window {
+        Some(_) => write!(
+            f,
+            "; keeps both sides until the watermark passes their window"
+        )?,
+        None => write!(f, "; keeps both sides, for ever")?,
+    }
+    match join.on.is_empty() {
+        true => write!(f, ", on one worker"),
+        false => Ok(()),
     }
 }
 

@@ -46,6 +46,9 @@ pub const DEAD_LETTER_RELATION: &str = "_dead_letters";
 pub const TUMBLE_START: &str = "tumble_start";
 /// Name of the function that yields its end.
 pub const TUMBLE_END: &str = "tumble_end";
+/// Name of the function that holds of a record whose window, given its end, was open when it came. It stands where a query reads a window's
+/// records, and becomes [`Plan::Admit`]; in a batch it holds of all, since the mark of late records has decided.
+pub const ADMITTED: &str = "admitted";
 
 /// Columns that one view may group by, and aggregates it may have.
 pub const KEYS_MAX: usize = 64;
@@ -153,6 +156,8 @@ pub struct ViewSpec {
 pub enum ViewKind {
     /// Each row belongs to a window; `end` is told by a column plus a constant.
     Windowed { column: usize, add_us: i64 },
+    /// Single records, each final when it comes, and without end.
+    Records,
     /// Any row may change at any time.
     Open,
 }
@@ -193,6 +198,65 @@ pub enum Plan {
         inputs: Vec<Plan>,
         schema: SchemaRef,
     },
+    /// Rows of two inputs, brought together by equal keys.
+    Join {
+        left: Box<Plan>,
+        right: Box<Plan>,
+        join: Arc<Join>,
+        schema: SchemaRef,
+    },
+    /// Records that came before the watermark of their source passed the end of their tumbling window.
+    Admit {
+        input: Box<Plan>,
+        /// The column of the event time.
+        time: usize,
+        size_us: i64,
+        clocks: BTreeSet<String>,
+    },
+}
+
+/// What is joined, and how.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// A name for stored state: view name and number within it.
+    pub id: String,
+    pub kind: JoinKind,
+    /// Pairs of columns, left and right, whose values are equal in rows that match.
+    pub on: Vec<(usize, usize)>,
+    /// Whether NULL equals NULL, as in INTERSECT and EXCEPT.
+    pub nulls_match: bool,
+    /// What else holds of rows that match, over the columns of the left and then of the right input.
+    pub filter: Option<Arc<dyn PhysicalExpr>>,
+    /// What tells the end of the window that rows of both sides share, if they do: they are let go when it is closed.
+    pub window: Option<JoinWindow>,
+    /// The sources whose clocks close the windows: the one furthest behind.
+    pub clocks: BTreeSet<String>,
+}
+
+/// Rows of different windows never match: one pair of the key are bounds of the same window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinWindow {
+    pub left: usize,
+    pub right: usize,
+    /// What to add to either to have the window's end.
+    pub add_us: i64,
+}
+
+/// Which rows a join yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    /// Each pair that matches, the columns of both.
+    Inner,
+    /// The same, and left rows without a match, with NULL for the columns of the right.
+    Left,
+    /// The same, and right rows without a match, with NULL for the columns of the left.
+    Full,
+    /// Left rows that have a match.
+    Semi,
+    /// Left rows that have none.
+    Anti,
+    /// Left rows, and whether they have a match, as one more column.
+    Mark,
 }
 
 /// Grouping and aggregates over the columns of the node below.
@@ -280,8 +344,9 @@ impl Plan {
             Plan::Relation { schema, .. }
             | Plan::Map { schema, .. }
             | Plan::Aggregate { schema, .. }
-            | Plan::Union { schema, .. } => schema.clone(),
-            Plan::TopK { input, .. } => input.schema(),
+            | Plan::Union { schema, .. }
+            | Plan::Join { schema, .. } => schema.clone(),
+            Plan::TopK { input, .. } | Plan::Admit { input, .. } => input.schema(),
         }
     }
 
@@ -289,10 +354,12 @@ impl Plan {
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
             Plan::Relation { .. } => Vec::new(),
-            Plan::Map { input, .. } | Plan::Aggregate { input, .. } | Plan::TopK { input, .. } => {
-                vec![input]
-            }
+            Plan::Map { input, .. }
+            | Plan::Aggregate { input, .. }
+            | Plan::TopK { input, .. }
+            | Plan::Admit { input, .. } => vec![input],
             Plan::Union { inputs, .. } => inputs.iter().collect(),
+            Plan::Join { left, right, .. } => vec![left, right],
         }
     }
 

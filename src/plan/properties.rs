@@ -3,12 +3,15 @@
 //! Whoever needs to know whether rows are taken back, when they are final, or by whose clock, asks here. A node that is added to `Plan`
 //! does not compile until all of it is answered.
 
+use super::sharing::window_bound;
 use super::{
-    Dataflow, EventTime, Order, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec, Window,
-    late_schema,
+    Dataflow, EventTime, Join, JoinKind, Order, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec,
+    Window, late_schema,
 };
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What holds of the rows a node yields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Properties {
     pub order: Vec<Order>,
     /// Columns by which each row is told from all others; none if rows may be alike.
     pub key: Option<Vec<usize>>,
+    /// The column of an event time, and the size of the tumbling windows for which late rows are left out.
+    pub admitted: Option<(usize, i64)>,
 }
 
 /// What holds of the rows of a plan. `relation` tells it of the relations it reads, with all their columns.
@@ -43,6 +48,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 window_ends: columns.iter().map(end).collect(),
                 unchanged: columns.iter().map(|it| Some(*it)).collect(),
                 order: Vec::new(),
+                admitted: None,
                 key: passed_key(all.key.as_deref(), |it| {
                     columns.iter().position(|to| *to == it)
                 }),
@@ -55,14 +61,30 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 .iter()
                 .map(|it| it.downcast_ref::<Column>().map(Column::index))
                 .collect();
-            let of_passed = |of: &[Option<i64>]| passed.iter().map(|it| of[(*it)?]).collect();
+            // A bound of the windows that rows were admitted to.
+            let bound = |it: &Arc<dyn PhysicalExpr>| {
+                let (time, size_us, add_us) = window_bound(it)?;
+                (below.admitted == Some((time, size_us))).then_some(size_us - add_us)
+            };
+            let ends = columns
+                .iter()
+                .zip(&passed)
+                .map(|(it, passed)| match passed {
+                    Some(at) => below.window_ends[*at],
+                    None => bound(it),
+                });
+            let admitted = below.admitted.and_then(|(time, size_us)| {
+                let column = passed.iter().position(|to| *to == Some(time))?;
+                Some((column, size_us))
+            });
             // An order by columns that are gone is no order for the reader, and neither is what it leaves to ties.
             let order = below.order.iter().map_while(|it| {
                 let column = passed.iter().position(|to| *to == Some(it.column))?;
                 Some(Order { column, ..*it })
             });
             Properties {
-                window_ends: of_passed(&below.window_ends),
+                window_ends: ends.collect(),
+                admitted,
                 unchanged: passed.iter().map(|it| below.unchanged[(*it)?]).collect(),
                 order: order.collect(),
                 key: passed_key(below.key.as_deref(), |it| {
@@ -88,6 +110,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 unchanged: vec![None; columns],
                 order: Vec::new(),
                 key: Some((0..aggregation.keys.len()).collect()),
+                admitted: None,
             }
         }
         // Rows of closed windows compete with all others, so none is ever final.
@@ -102,6 +125,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 unchanged: vec![None; columns],
                 order: order.clone(),
                 key: below.key,
+                admitted: None,
             }
         }
         Plan::Union { inputs, .. } => {
@@ -123,8 +147,83 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 unchanged: vec![None; columns],
                 order: Vec::new(),
                 key: None,
+                admitted: None,
             }
         }
+        Plan::Admit {
+            input,
+            time,
+            size_us,
+            ..
+        } => Properties {
+            admitted: Some((*time, *size_us)),
+            ..properties(input, relation)
+        },
+        Plan::Join {
+            left, right, join, ..
+        } => {
+            let (left, right) = (properties(left, relation), properties(right, relation));
+            joined(&left, &right, join, columns)
+        }
+    }
+}
+
+/// What holds of joined rows.
+fn joined(left: &Properties, right: &Properties, join: &Join, columns: usize) -> Properties {
+    let both = left.append_only && right.append_only;
+    let of_left = left.unchanged.len();
+    // A match may come for a row without one, and go again.
+    let append_only = match join.kind {
+        JoinKind::Inner | JoinKind::Semi => both,
+        JoinKind::Left | JoinKind::Full | JoinKind::Anti | JoinKind::Mark => false,
+    };
+    // Only where each side is given do its columns tell the window.
+    let (tells_left, tells_right) = match join.kind {
+        JoinKind::Inner => (true, true),
+        JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark => (true, false),
+        JoinKind::Full => (false, false),
+    };
+    let mut window_ends = vec![None; columns];
+    if let Some(window) = join.window {
+        let mut tell = |at: usize| window_ends[at] = Some(window.add_us);
+        if tells_left {
+            tell(window.left);
+        }
+        if tells_right {
+            tell(of_left + window.right);
+        }
+    }
+    // Rows of one side each have at most one of the other if the key of that one is matched.
+    let is_single = |key: &Option<Vec<usize>>, matched: Vec<usize>| {
+        key.as_ref()
+            .is_some_and(|key| key.iter().all(|it| matched.contains(it)))
+    };
+    let single_right = is_single(&right.key, join.on.iter().map(|it| it.1).collect());
+    let single_left = is_single(&left.key, join.on.iter().map(|it| it.0).collect());
+    let moved = |key: &Vec<usize>| key.iter().map(|it| it + of_left).collect::<Vec<usize>>();
+    let key = match join.kind {
+        JoinKind::Semi | JoinKind::Anti | JoinKind::Mark => left.key.clone(),
+        JoinKind::Left if single_right => left.key.clone(),
+        JoinKind::Inner if single_right => left.key.clone(),
+        JoinKind::Inner if single_left => right.key.as_ref().map(moved),
+        JoinKind::Inner => match (&left.key, &right.key) {
+            (Some(left), Some(right)) => Some(left.iter().copied().chain(moved(right)).collect()),
+            (None, _) | (_, None) => None,
+        },
+        JoinKind::Left | JoinKind::Full => None,
+    };
+    Properties {
+        append_only,
+        aggregated: left.aggregated && right.aggregated,
+        // Who leaves the window out keeps its rows for ever.
+        windowed: false,
+        clocks: left.clocks.union(&right.clocks).cloned().collect(),
+        window_ends,
+        unchanged: vec![None; columns],
+        order: Vec::new(),
+        key,
+        // Rows of the other side come to windows that are closed.
+        admitted: None,
     }
 }
 
@@ -150,6 +249,9 @@ impl Properties {
     /// # Errors
     /// If they belong to windows and do not tell to which.
     pub fn kind(&self) -> Result<ViewKind, String> {
+        if self.append_only && !self.aggregated {
+            return Ok(ViewKind::Records);
+        }
         let ends = self.window_ends.iter().enumerate();
         let first = ends.into_iter().find_map(|(at, it)| Some((at, (*it)?)));
         match first {
@@ -196,14 +298,24 @@ impl Dataflow {
         let closes_later = |clocks: &BTreeSet<String>| match view.kind {
             ViewKind::Open => true,
             ViewKind::Windowed { .. } => *clocks != view.clocks,
+            // It has handed its rows over when they came.
+            ViewKind::Records => false,
+        };
+        // Single records come once.
+        let keeps_records = match view.kind {
+            ViewKind::Open | ViewKind::Windowed { .. } => true,
+            ViewKind::Records => false,
         };
         match plan {
-            Plan::Relation { name, .. } => self.view(name).is_some_and(|it| match it.kind {
-                ViewKind::Windowed { .. } => closes_later(&it.clocks),
+            Plan::Relation { name, .. } => match self.view(name).map(|it| (it, it.kind)) {
+                Some((it, ViewKind::Windowed { .. })) => closes_later(&it.clocks),
                 // It has all its rows itself.
-                ViewKind::Open => false,
-            }),
-            Plan::Map { input, .. } => self.has_closed_before(input, view),
+                Some((_, ViewKind::Open)) => false,
+                Some((_, ViewKind::Records)) | None => keeps_records,
+            },
+            Plan::Map { input, .. } | Plan::Admit { input, .. } => {
+                self.has_closed_before(input, view)
+            }
             Plan::Union { inputs, .. } => inputs.iter().any(|it| self.has_closed_before(it, view)),
             Plan::Aggregate { aggregation, .. } => match aggregation.window {
                 Window::Tumble { .. } => closes_later(&aggregation.clocks),
@@ -211,6 +323,7 @@ impl Dataflow {
             },
             // It keeps its input.
             Plan::TopK { .. } => false,
+            Plan::Join { join, .. } => join.window.is_some() && closes_later(&join.clocks),
         }
     }
 
@@ -223,10 +336,11 @@ impl Dataflow {
             return table.properties(self);
         }
         if let Some(view) = self.view(relation) {
-            // Who reads a view's rows without their window reads them for ever.
+            let is_of_records = view.kind == ViewKind::Records;
             return Properties {
-                append_only: false,
-                aggregated: true,
+                append_only: is_of_records,
+                aggregated: !is_of_records,
+                // Who reads a view's rows without their window reads them for ever.
                 windowed: false,
                 ..view.properties(self)
             };

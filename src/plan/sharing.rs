@@ -81,7 +81,9 @@ fn relation(plan: &Plan) -> Option<&str> {
         }
         | Plan::Aggregate { .. }
         | Plan::TopK { .. }
-        | Plan::Union { .. } => None,
+        | Plan::Union { .. }
+        | Plan::Join { .. }
+        | Plan::Admit { .. } => None,
     }
 }
 
@@ -139,13 +141,15 @@ impl Origin {
             }
             | Plan::Aggregate { .. }
             | Plan::TopK { .. }
-            | Plan::Union { .. } => None,
+            | Plan::Union { .. }
+            | Plan::Join { .. }
+            | Plan::Admit { .. } => None,
         }
     }
 }
 
 /// Column, size and what is added to the start, if an expression is the bound of a window.
-fn window_bound(expr: &Arc<dyn PhysicalExpr>) -> Option<(usize, i64, i64)> {
+pub(super) fn window_bound(expr: &Arc<dyn PhysicalExpr>) -> Option<(usize, i64, i64)> {
     let function = expr.downcast_ref::<ScalarFunctionExpr>()?;
     let [time, size] = function.args() else {
         return None;

@@ -7,13 +7,15 @@
 use super::functions::{PERCENTILE, WITHIN_LAST, last_step_us};
 use super::{types, words};
 use crate::plan::{
-    AGGREGATES_MAX, Aggregate, Aggregation, Dataflow, EventTime, Function, KEYS_MAX, Order, Plan,
-    Properties, TUMBLE_END, TUMBLE_START, Window, carried_or_same, check_types, properties,
+    ADMITTED, AGGREGATES_MAX, Aggregate, Aggregation, Dataflow, EventTime, Function, Join,
+    JoinKind, JoinWindow, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START, Window,
+    carried_or_same, check_types, properties,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
+use datafusion::common::{Column, DFSchema, DataFusionError, JoinType, NullEquality, ScalarValue};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, ExprSchemable, FetchType, LogicalPlan, SkipType, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
@@ -28,6 +30,7 @@ pub(super) struct Lowering<'a> {
     /// Name of the statement being lowered: aggregations are named after it.
     pub name: &'a str,
     pub aggregations: usize,
+    pub joins: usize,
 }
 
 /// A lowered node, and the hidden time column behind its own ones, if one is still to be used.
@@ -131,7 +134,7 @@ impl Lowering<'_> {
                 self.node(&it.input, Some((skip, fetch)))
             }
             LogicalPlan::Sort(it) => self.sort(it, limit),
-            LogicalPlan::Join(_) => Err(super::canonical::JOINS.to_owned()),
+            LogicalPlan::Join(it) => self.join(it),
             LogicalPlan::Window(_) => Err("window functions (OVER) are not maintained; use GROUP BY with TUMBLE, or ORDER BY … LIMIT for the top".to_owned()),
             other => Err(format!("`{}` is not maintained; a view is made of SELECT, WHERE, GROUP BY, HAVING, UNION ALL, DISTINCT and ORDER BY … LIMIT", first_line(other))),
         }
@@ -170,6 +173,19 @@ impl Lowering<'_> {
                         );
                     }
                     input = with_hidden(input, column, *size_us);
+                }
+                Expr::ScalarFunction(it) if it.func.name() == ADMITTED => {
+                    let (time, size_us) = window_of_marker(it)?;
+                    let time = schema
+                        .index_of_column(time)
+                        .map_err(|it| words::planner(&it))?;
+                    let clocks = self.properties(&input.plan).clocks;
+                    input.plan = Plan::Admit {
+                        input: Box::new(input.plan),
+                        time,
+                        size_us,
+                        clocks,
+                    };
                 }
                 _ => plain.push(part),
             }
@@ -223,15 +239,15 @@ impl Lowering<'_> {
                 aggregate.argument_type = fields[argument].data_type().clone();
             }
         }
-        let mapped = mapped(input, None, columns, Arc::new(Schema::new(fields)));
-        let windows = self.windows_of(&node.group_expr, &mapped, &node.input)?;
+        let mut mapped = mapped(input, None, columns, Arc::new(Schema::new(fields)));
+        let windows = self.windows_of(&node.group_expr, &mut mapped, &node.input)?;
         let schema = types::carried_schema(&node.schema);
         self.grouped(mapped, keys, aggregates, schema, windows)
     }
 
     fn distinct(
         &mut self,
-        input: Lowered,
+        mut input: Lowered,
         schema: SchemaRef,
         below: &LogicalPlan,
     ) -> Result<Lowered, String> {
@@ -241,7 +257,7 @@ impl Lowering<'_> {
             .into_iter()
             .map(Expr::Column)
             .collect();
-        let windows = self.windows_of(&exprs, &input, below)?;
+        let windows = self.windows_of(&exprs, &mut input, below)?;
         let keys = (0..exprs.len()).collect();
         self.grouped(input, keys, Vec::new(), schema, windows)
     }
@@ -353,70 +369,181 @@ impl Lowering<'_> {
         properties(plan, &|it: &str| self.dataflow.properties(it))
     }
 
-    /// Which of the keys of a group tell its window. `input` has the keys as its first columns.
+    /// Which of the keys of a group tell its window. `input` has the keys as its first columns. Groups of records by their window decide
+    /// themselves which of these are late, so `input` has all of them then.
     fn windows_of(
         &self,
         keys: &[Expr],
-        input: &Lowered,
+        input: &mut Lowered,
         below: &LogicalPlan,
     ) -> Result<Vec<Option<KeyOfWindow>>, String> {
         let known = self.properties(&input.plan).window_ends;
-        let of_key = |(key, expr): (usize, &Expr)| {
-            if let Some(add_us) = known[key] {
-                // Rows of windows are never late for others: the same clock closes both.
-                let size_us = add_us;
-                return Ok(Some(KeyOfWindow { add_us, size_us }));
-            }
-            let Some((Expr::ScalarFunction(it), below)) = origin(expr, below) else {
-                return Ok(None);
-            };
-            let is_start = it.func.name() == TUMBLE_START;
-            if !is_start && it.func.name() != TUMBLE_END {
-                return Ok(None);
-            }
-            let [time, Expr::Literal(ScalarValue::Int64(Some(size)), _)] = it.args.as_slice()
-            else {
-                return Ok(None);
-            };
-            self.check_event_time(time, below)?;
-            Ok(Some(KeyOfWindow {
-                add_us: if is_start { *size } else { 0 },
-                size_us: *size,
-            }))
-        };
-        keys.iter().enumerate().map(of_key).collect()
+        let of_records: Vec<Option<KeyOfWindow>> = keys
+            .iter()
+            .zip(&known)
+            .map(|(expr, known)| match origin(expr, below) {
+                Some((Expr::ScalarFunction(it), _)) if known.is_some() => bound_of_window(&it),
+                Some(_) | None => None,
+            })
+            .collect();
+        if of_records.iter().any(Option::is_some) {
+            let schema = input.plan.schema();
+            let plan = std::mem::replace(&mut input.plan, empty(schema));
+            input.plan = with_all_records(plan);
+            return Ok(of_records);
+        }
+        let of_rows = known.iter().take(keys.len()).map(|it| {
+            let add_us = (*it)?;
+            // Rows of windows are never late for others: the same clock closes both.
+            let size_us = add_us;
+            Some(KeyOfWindow { add_us, size_us })
+        });
+        Ok(of_rows.collect())
     }
 
-    fn check_event_time(&self, time: &Expr, below: &LogicalPlan) -> Result<(), String> {
-        let Some((Expr::Column(column), LogicalPlan::TableScan(scan))) = origin(time, below) else {
-            return Err("TUMBLE works on the event-time column of a source, unchanged".to_owned());
-        };
-        let name = scan.table_name.table();
-        let wanted = self.event_time_name(name);
-        match wanted {
-            Some(wanted) if wanted == column.name => Ok(()),
-            Some(wanted) => Err(format!(
-                "TUMBLE works on the event time of {name}, which is `{wanted}`, not `{}`",
-                column.name
-            )),
-            None => Err(format!(
-                "TUMBLE needs an event time: declare WATERMARK FOR {} AS {} - INTERVAL '10' SECOND in the source of {name}",
-                column.name, column.name
-            )),
+    fn join(&mut self, node: &datafusion::logical_expr::Join) -> Result<Lowered, String> {
+        if node.null_aware {
+            return Err("NOT IN (SELECT …) has no rows as soon as the sub-query has a NULL, and is not maintained; write NOT EXISTS (SELECT 1 FROM … WHERE …), or leave the NULLs out with WHERE … IS NOT NULL and use LEFT ANTI JOIN".to_owned());
         }
+        let mut side = |it: &LogicalPlan| {
+            let lowered = self.node(it, None)?;
+            match lowered.last {
+                None => Ok(lowered.plan),
+                Some(_) => Err(
+                    "aggregate a side before joining it when it has `now() - INTERVAL`".to_owned(),
+                ),
+            }
+        };
+        let (left, right) = (side(&node.left)?, side(&node.right)?);
+        let (of_left, of_right) = (left.schema().fields().len(), right.schema().fields().len());
+        let (kind, is_turned) = match node.join_type {
+            JoinType::Inner => (JoinKind::Inner, false),
+            JoinType::Left => (JoinKind::Left, false),
+            JoinType::Right => (JoinKind::Left, true),
+            JoinType::Full => (JoinKind::Full, false),
+            JoinType::LeftSemi => (JoinKind::Semi, false),
+            JoinType::RightSemi => (JoinKind::Semi, true),
+            JoinType::LeftAnti => (JoinKind::Anti, false),
+            JoinType::RightAnti => (JoinKind::Anti, true),
+            JoinType::LeftMark => (JoinKind::Mark, false),
+            JoinType::RightMark => (JoinKind::Mark, true),
+        };
+        let (left_keys, right_keys): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
+        let (left, left_keys) = self.with_keys(left, &left_keys, node.left.schema())?;
+        let (right, right_keys) = self.with_keys(right, &right_keys, node.right.schema())?;
+        let keys_of_left = left.schema().fields().len();
+        let keys_of_right = right.schema().fields().len();
+        // Where each column of the left and then of the right side is in a joined row.
+        let place = |at: usize| match (at < of_left, is_turned) {
+            (true, false) => at,
+            (false, false) => keys_of_left + at - of_left,
+            (true, true) => keys_of_right + at,
+            (false, true) => at - of_left,
+        };
+        let filter = match &node.filter {
+            None => None,
+            Some(filter) => {
+                let both = node.left.schema().join(node.right.schema());
+                let both = both.map_err(|it| words::planner(&it))?;
+                Some(moved(self.expression(filter, &both)?, place)?)
+            }
+        };
+        let on: Vec<(usize, usize)> = left_keys.into_iter().zip(right_keys).collect();
+        let (left, right, on) = match is_turned {
+            false => (left, right, on),
+            true => (right, left, on.into_iter().map(|(l, r)| (r, l)).collect()),
+        };
+        let (known_left, known_right) = (self.properties(&left), self.properties(&right));
+        let shared = |(l, r): &(usize, usize)| {
+            let add_us = known_left.window_ends[*l]?;
+            let window = JoinWindow {
+                left: *l,
+                right: *r,
+                add_us,
+            };
+            (known_right.window_ends[*r] == Some(add_us)).then_some(window)
+        };
+        let window = match kind {
+            JoinKind::Full => None,
+            JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark => {
+                on.iter().find_map(shared)
+            }
+        };
+        let clocks = known_left.clocks.union(&known_right.clocks).cloned();
+        let join = Join {
+            id: format!("{}.join{}", self.name, self.joins),
+            kind,
+            on,
+            nulls_match: node.null_equality == NullEquality::NullEqualsNull,
+            filter,
+            window,
+            clocks: clocks.collect(),
+        };
+        self.joins += 1;
+        // What a joined row has, and which of it the query wants.
+        let (left_schema, right_schema) = (left.schema(), right.schema());
+        let mut fields: Vec<FieldRef> = left_schema.fields().iter().cloned().collect();
+        let wanted: Vec<usize> = match kind {
+            JoinKind::Inner | JoinKind::Left | JoinKind::Full => {
+                fields.extend(right_schema.fields().iter().cloned());
+                (0..of_left + of_right).map(place).collect()
+            }
+            JoinKind::Semi | JoinKind::Anti => {
+                (0..if is_turned { of_right } else { of_left }).collect()
+            }
+            JoinKind::Mark => {
+                let mark = Field::new("mark", DataType::Boolean, true);
+                fields.push(Arc::new(mark));
+                let own = 0..if is_turned { of_right } else { of_left };
+                own.chain([fields.len() - 1]).collect()
+            }
+        };
+        let joined = Arc::new(Schema::new(fields));
+        let columns = wanted
+            .iter()
+            .map(|it| column(joined.field(*it).name(), *it));
+        let columns: Vec<Arc<dyn PhysicalExpr>> = columns.collect();
+        let plan = Plan::Join {
+            left: Box::new(left),
+            right: Box::new(right),
+            join: Arc::new(join),
+            schema: Arc::clone(&joined),
+        };
+        let schema = types::carried_schema(&node.schema);
+        let plan = match is_identity(&columns, joined.fields().len()) && schema == joined {
+            true => plan,
+            false => fused(plan, None, columns, schema),
+        };
+        Ok(Lowered { plan, last: None })
     }
 
-    fn event_time_name(&self, relation: &str) -> Option<String> {
-        if let Some(source) = self.dataflow.source(relation) {
-            return source
-                .event_time
-                .map(|EventTime { column, .. }| source.columns[column].name.clone());
+    /// A side of a join with its keys as columns: those that are computed come behind its own ones.
+    fn with_keys(
+        &self,
+        side: Plan,
+        keys: &[Expr],
+        schema: &DFSchema,
+    ) -> Result<(Plan, Vec<usize>), String> {
+        let own = side.schema();
+        let mut fields: Vec<FieldRef> = own.fields().iter().cloned().collect();
+        let mut columns = identity(&own);
+        let mut numbers = Vec::new();
+        for (expr, physical) in keys.iter().zip(self.leaving(keys, schema)?) {
+            if let Some(it) = physical.downcast_ref::<PhysicalColumn>() {
+                numbers.push(it.index());
+                continue;
+            }
+            let data_type = expr.get_type(schema).map_err(|it| words::planner(&it))?;
+            let field = Field::new(plain_name(expr)?, carried_or_same(&data_type), true);
+            numbers.push(fields.len());
+            fields.push(Arc::new(field));
+            columns.push(physical);
         }
-        let tables = &self.dataflow.tables;
-        let table = tables.iter().find(|it| it.name == relation)?;
-        table
-            .event_time
-            .map(|it| table.plan.schema().field(it).name().clone())
+        let side = match fields.len() == own.fields().len() {
+            true => side,
+            false => fused(side, None, columns, Arc::new(Schema::new(fields))),
+        };
+        Ok((side, numbers))
     }
 
     /// An expression over the columns of a node.
@@ -442,6 +569,129 @@ impl Lowering<'_> {
         });
         leaving.collect()
     }
+}
+
+/// Refuses windows over anything but the event time of a source or table. The plan must be as it was written: what the optimiser moves comes
+/// to places that nobody asked for.
+pub(super) fn refuse_odd_windows(plan: &LogicalPlan, dataflow: &Dataflow) -> Result<(), String> {
+    let mut refused = None;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Filter(it) = node {
+            it.predicate.apply(|part| {
+                if let Expr::ScalarFunction(call) = part
+                    && call.func.name() == ADMITTED
+                    && let Some(Expr::ScalarFunction(end)) = call.args.first()
+                    && let Some(time) = end.args.first()
+                    && let Err(reason) = check_event_time(time, &it.input, dataflow)
+                {
+                    refused = Some(reason);
+                    return Ok(TreeNodeRecursion::Stop);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(|it| words::planner(&it))?;
+    refused.map_or(Ok(()), Err)
+}
+
+fn check_event_time(time: &Expr, below: &LogicalPlan, dataflow: &Dataflow) -> Result<(), String> {
+    let Some((Expr::Column(column), LogicalPlan::TableScan(scan))) = origin(time, below) else {
+        return Err("TUMBLE works on the event-time column of a source, unchanged".to_owned());
+    };
+    let name = scan.table_name.table();
+    match event_time_name(name, dataflow) {
+        Some(wanted) if wanted == column.name => Ok(()),
+        Some(wanted) => Err(format!(
+            "TUMBLE works on the event time of {name}, which is `{wanted}`, not `{}`",
+            column.name
+        )),
+        None => Err(format!(
+            "TUMBLE needs an event time: declare WATERMARK FOR {} AS {} - INTERVAL '10' SECOND in the source of {name}",
+            column.name, column.name
+        )),
+    }
+}
+
+fn event_time_name(relation: &str, dataflow: &Dataflow) -> Option<String> {
+    if let Some(source) = dataflow.source(relation) {
+        return source
+            .event_time
+            .map(|EventTime { column, .. }| source.columns[column].name.clone());
+    }
+    let table = dataflow.tables.iter().find(|it| it.name == relation)?;
+    table
+        .event_time
+        .map(|it| table.plan.schema().field(it).name().clone())
+}
+
+/// Which bound of a window a function yields, if it does.
+fn bound_of_window(function: &ScalarFunction) -> Option<KeyOfWindow> {
+    let is_start = function.func.name() == TUMBLE_START;
+    if !is_start && function.func.name() != TUMBLE_END {
+        return None;
+    }
+    let [_, Expr::Literal(ScalarValue::Int64(Some(size)), _)] = function.args.as_slice() else {
+        return None;
+    };
+    Some(KeyOfWindow {
+        add_us: if is_start { *size } else { 0 },
+        size_us: *size,
+    })
+}
+
+/// The event time and the size of the window that a marker of admitted records is about.
+fn window_of_marker(marker: &ScalarFunction) -> Result<(&Column, i64), String> {
+    if let [Expr::ScalarFunction(end)] = marker.args.as_slice()
+        && let [
+            Expr::Column(time),
+            Expr::Literal(ScalarValue::Int64(Some(size_us)), _),
+        ] = end.args.as_slice()
+    {
+        return Ok((time, *size_us));
+    }
+    Err("TUMBLE works on the event-time column of a source, unchanged".to_owned())
+}
+
+/// A plan in which no record is left out for coming late: what reads records as they are, or decides about them itself, takes all.
+pub(super) fn with_all_records(plan: Plan) -> Plan {
+    match plan {
+        Plan::Admit { input, .. } => with_all_records(*input),
+        Plan::Map {
+            input,
+            filter,
+            columns,
+            schema,
+        } => fused(with_all_records(*input), filter, columns, schema),
+        other => other,
+    }
+}
+
+/// No rows; it stands in the place of a plan that is being changed.
+fn empty(schema: SchemaRef) -> Plan {
+    Plan::Union {
+        inputs: Vec::new(),
+        schema,
+    }
+}
+
+/// An expression over columns that are elsewhere.
+fn moved(
+    expr: Arc<dyn PhysicalExpr>,
+    place: impl Fn(usize) -> usize,
+) -> Result<Arc<dyn PhysicalExpr>, String> {
+    let moved = expr.transform_up(|it| {
+        let Some(known) = it.downcast_ref::<PhysicalColumn>() else {
+            return Ok(Transformed::no(it));
+        };
+        Ok(Transformed::yes(column(known.name(), place(known.index()))))
+    });
+    moved.map(|it| it.data).map_err(|it| words::planner(&it))
+}
+
+fn column(name: &str, at: usize) -> Arc<dyn PhysicalExpr> {
+    Arc::new(PhysicalColumn::new(name, at))
 }
 
 /// A key that tells the window of its group: what to add to it to have the window's end, and how long the window is.

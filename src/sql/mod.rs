@@ -226,7 +226,7 @@ impl Planner {
             ParsedKind::Alias { name, mut query } => {
                 canonical::refuse_in_query(query.as_ref())?;
                 let text = query.to_string();
-                syntax::rewrite_windows(query.as_mut(), syntax::all_records)?;
+                syntax::rewrite_windows(query.as_mut(), syntax::records_on_time)?;
                 let plan = self.logical(&query).await?;
                 lower::refuse_volatile(&plan)?;
                 let view = datafusion::datasource::ViewTable::new(plan, None);
@@ -247,8 +247,12 @@ impl Planner {
                 let own = [PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN];
                 syntax::add_columns(&mut query, &own);
                 let written = query.clone();
-                syntax::rewrite_windows(query.as_mut(), syntax::all_records)?;
-                let plan = self.lowered(&name, &query).await.map_err(|it| {
+                syntax::rewrite_windows(query.as_mut(), syntax::records_on_time)?;
+                let plan = self
+                    .lowered(&name, &query)
+                    .await
+                    .map(lower::with_all_records);
+                let plan = plan.map_err(|it| {
                     match own.iter().any(|own| it.contains(&format!("no column `{own}`"))) {
                         true => "the plain view it reads must keep _partition, _offset and _epoch, so that the table says where each record was read; add them to its SELECT, or write SELECT *".to_owned(),
                         false => it,
@@ -265,7 +269,7 @@ impl Planner {
             } => {
                 let sql = query.to_string();
                 let canonical = canonical::query(&query)?;
-                syntax::rewrite_windows(query.as_mut(), syntax::all_records)?;
+                syntax::rewrite_windows(query.as_mut(), syntax::records_on_time)?;
                 let canonical = canonical + &self.plain_views_of(&query)?;
                 syntax::rewrite_last(&mut query);
                 let plan = self.lowered(&name, &query).await?;
@@ -290,7 +294,7 @@ impl Planner {
             let canonical = canonical::query(&query)
                 .map_err(|it| format!("it reads the plain view {name}, and {it}"))?;
             texts.insert(name.clone(), canonical);
-            syntax::rewrite_windows(&mut query, syntax::all_records)?;
+            syntax::rewrite_windows(&mut query, syntax::records_on_time)?;
             waiting.extend(syntax::relations(&query));
         }
         let texts = texts.iter();
@@ -309,6 +313,7 @@ impl Planner {
         let raw = types::in_whole_microseconds(self.logical(query).await?)
             .map_err(|it| words::planner(&it))?;
         lower::refuse_volatile(&raw)?;
+        lower::refuse_odd_windows(&raw, &self.dataflow)?;
         let state = self.context.state();
         let optimized = state.optimize(&raw).map_err(|it| words::planner(&it))?;
         constants::refuse_impossible(&optimized, &state)?;
@@ -317,6 +322,7 @@ impl Planner {
             dataflow: &self.dataflow,
             name,
             aggregations: 0,
+            joins: 0,
         };
         lowering.query(&optimized)
     }
@@ -406,9 +412,6 @@ impl Planner {
             }
         }
         let known = properties(&plan, &|it: &str| self.dataflow.properties(it));
-        if !known.aggregated {
-            return Err("a materialized view without an aggregate would keep every record in memory; use CREATE TABLE … AS to keep records in the lake, or add GROUP BY, or ORDER BY … LIMIT".to_owned());
-        }
         check_rows(&plan.schema())?;
         let names: std::collections::BTreeSet<_> = plan
             .schema()
@@ -595,14 +598,24 @@ fn planning_state() -> SessionState {
         Arc::new(o::rewrite_set_comparison::RewriteSetComparison::new()),
         Arc::new(o::optimize_unions::OptimizeUnions::new()),
         Arc::new(o::simplify_expressions::SimplifyExpressions::new()),
+        Arc::new(o::decorrelate_predicate_subquery::DecorrelatePredicateSubquery::new()),
+        Arc::new(o::scalar_subquery_to_join::ScalarSubqueryToJoin::new()),
+        Arc::new(o::decorrelate_lateral_join::DecorrelateLateralJoin::new()),
+        Arc::new(o::extract_equijoin_predicate::ExtractEquijoinPredicate::new()),
         Arc::new(o::eliminate_duplicated_expr::EliminateDuplicatedExpr::new()),
         Arc::new(o::eliminate_filter::EliminateFilter::new()),
+        Arc::new(o::eliminate_cross_join::EliminateCrossJoin::new()),
+        Arc::new(o::eliminate_outer_join::EliminateOuterJoin::new()),
         Arc::new(o::push_down_limit::PushDownLimit::new()),
         Arc::new(o::push_down_filter::PushDownFilter::new()),
         Arc::new(o::optimize_projections::OptimizeProjections::new()),
     ];
     let mut config = SessionConfig::new().with_target_partitions(1);
-    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    let options = config.options_mut();
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options
+        .optimizer
+        .enable_physical_uncorrelated_scalar_subquery = false;
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()

@@ -243,13 +243,17 @@ pub(super) fn windows(session: &SessionContext, text: &str) -> Result<Query, Str
             .filter(|it| *it != LATE_COLUMN)
             .map(|it| format!("\"{}\"", it.replace('"', "\"\"")))
             .collect();
+        let on_time = syntax::records_on_time(relation, end);
         if own.len() == columns.len() {
-            return syntax::all_records(relation, end);
+            return on_time;
         }
+        let was_on_time = format!("({LATE_COLUMN} IS NULL OR {LATE_COLUMN} < {end})");
         Taken {
             relation: read,
             columns: own.join(", "),
-            condition: Some(format!("({LATE_COLUMN} IS NULL OR {LATE_COLUMN} < {end})")),
+            condition: on_time
+                .condition
+                .map(|it| format!("{was_on_time} AND {it}")),
         }
     })?;
     Ok(query)

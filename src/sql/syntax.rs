@@ -6,7 +6,7 @@
 
 use super::functions::WITHIN_LAST;
 use super::{Error, canonical, walk, words};
-use crate::plan::{TUMBLE_END, TUMBLE_START};
+use crate::plan::{ADMITTED, TUMBLE_END, TUMBLE_START};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr,
     Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query,
@@ -520,12 +520,20 @@ pub fn rewrite_windows(
     walk::query(query, &mut Rewrite(taken))
 }
 
-/// A windowed view takes all records of its relation: which of them are late is the engine's to decide.
+/// All records of a relation, as a query that is asked once takes them.
 pub fn all_records(relation: &str, _window_end: &str) -> Taken {
     Taken {
         relation: relation.to_owned(),
         columns: "*".to_owned(),
         condition: None,
+    }
+}
+
+/// The records of a relation whose window is open when they come: that is the engine's to decide.
+pub fn records_on_time(relation: &str, window_end: &str) -> Taken {
+    Taken {
+        condition: Some(format!("{ADMITTED}({window_end})")),
+        ..all_records(relation, window_end)
     }
 }
 

@@ -74,7 +74,7 @@ pub fn leaving(expr: &Expr, planned: &DFSchema) -> Result<Expr> {
 /// # Errors
 /// If the type of an expression cannot be told.
 pub fn in_whole_microseconds(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let changed = plan.transform_up(|node| match node {
+    let changed = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Projection(it) => {
             let (expr, changed) = cut_all(it.expr, it.input.schema())?;
             let projection = match changed {

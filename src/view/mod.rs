@@ -36,6 +36,10 @@ const RING_AGE_MS: u64 = 60_000;
 const RING_ROWS_MAX: usize = 50_000;
 /// Newest records of append-only tables kept for the live tail.
 const TAIL_ROWS_MAX: usize = 5_000;
+/// Newest rows that stay live of a view of single records.
+pub const RECORDS_MAX: usize = 100_000;
+/// So many of them, of one epoch, leave together.
+const ARRIVED_TOGETHER: usize = 1_000;
 
 /// What is known of a view before it has rows.
 #[derive(Clone, Debug)]
@@ -45,6 +49,8 @@ pub struct ViewInfo {
     pub sql: String,
     /// Column, constant to its window's end, retention, and the sources whose watermarks count; all in microseconds.
     pub window: Option<WindowInfo>,
+    /// Rows are single records, of which the newest [`RECORDS_MAX`] stay live for so long after they came.
+    pub records_ms: Option<u64>,
     /// The order in which readers expect the rows; empty if none.
     pub order: Vec<Order>,
 }
@@ -186,6 +192,9 @@ struct View {
     ring_rows: usize,
     /// The ring tells everything after this epoch.
     ring_from: Epoch,
+    /// Single records as they came, if the view has such, and how many these are.
+    arrived: VecDeque<(Epoch, Changes)>,
+    arrived_rows: usize,
 }
 
 /// Up to where a reader has heard: an epoch, of one run of the pipeline. Written `<generation>.<epoch>`.
@@ -246,6 +255,8 @@ impl Hub {
                 ring: VecDeque::new(),
                 ring_rows: 0,
                 ring_from: Epoch(0),
+                arrived: VecDeque::new(),
+                arrived_rows: 0,
             })
             .collect();
         let inner = Inner {
@@ -284,6 +295,16 @@ impl Hub {
         let mut inner = self.write();
         for row in rows {
             inner.views[view].rows.add(&row, 1);
+        }
+    }
+
+    /// Puts single records in that came before this run, with the epoch of their commit; the oldest first.
+    pub fn seed_records(&self, view: usize, rows: impl IntoIterator<Item = (Epoch, Vec<Row>)>) {
+        let mut inner = self.write();
+        for (epoch, rows) in rows {
+            let mut changes: Vec<(Row, i64)> = rows.into_iter().map(|it| (it, 1)).collect();
+            sum_counts(&mut changes);
+            inner.views[view].apply(epoch, changes);
         }
     }
 
@@ -638,6 +659,7 @@ impl Inner {
             for (view, mut changes) in by_view {
                 sum_counts(&mut changes);
                 self.views[view].apply(epoch, changes);
+                self.views[view].let_go(epoch, Epoch(0));
             }
         }
         self.epoch = through;
@@ -681,6 +703,9 @@ impl Inner {
                 view.apply(epoch, over);
             }
         }
+        if let Some(records_ms) = view.info.records_ms {
+            view.let_go(epoch, Epoch(epoch.0.saturating_sub(records_ms)));
+        }
         while let Some((oldest, changes)) = view.ring.front() {
             if epoch.0 < oldest.0 + RING_AGE_MS && view.ring_rows <= RING_ROWS_MAX {
                 break;
@@ -714,17 +739,46 @@ impl Inner {
 
 impl View {
     fn apply(&mut self, epoch: Epoch, changes: Vec<(Row, i64)>) {
+        if changes.is_empty() {
+            return;
+        }
+        let changes = Arc::new(changes);
+        if self.info.records_ms.is_some() {
+            self.arrived_rows += changes.len();
+            let parts = changes.chunks(ARRIVED_TOGETHER);
+            let parts = parts.map(|it| (epoch, Arc::new(it.to_vec())));
+            self.arrived.extend(parts);
+        }
+        self.change(epoch, changes);
+    }
+
+    fn change(&mut self, epoch: Epoch, changes: Changes) {
         if self.rows.is_empty() {
             // They are sorted, so all chunks are made in one go: after a start there may be millions.
             self.rows = changes.iter().cloned().collect();
         } else {
-            for (row, diff) in &changes {
+            for (row, diff) in changes.iter() {
                 self.rows.add(row, *diff);
             }
         }
-        if !changes.is_empty() {
-            self.ring_rows += changes.len();
-            self.ring.push_back((epoch, Arc::new(changes)));
+        self.ring_rows += changes.len();
+        self.ring.push_back((epoch, changes));
+    }
+
+    /// Single records that came before an epoch leave the live view at `epoch`, and the oldest of too many.
+    fn let_go(&mut self, epoch: Epoch, before: Epoch) {
+        let mut gone = Vec::new();
+        while let Some((came, changes)) = self.arrived.front() {
+            if before <= *came && self.arrived_rows <= RECORDS_MAX {
+                break;
+            }
+            gone.extend(changes.iter().map(|(row, count)| (row.clone(), -count)));
+            self.arrived_rows -= changes.len();
+            self.arrived.pop_front();
+        }
+        if !gone.is_empty() {
+            sum_counts(&mut gone);
+            self.change(epoch, Arc::new(gone));
         }
     }
 }

@@ -15,6 +15,7 @@ fn hub_from(workers: usize, start: u64) -> Arc<Hub> {
         name: "v".to_owned(),
         schema: Arc::new(Schema::empty()),
         sql: String::new(),
+        records_ms: None,
         window: None,
         order: Vec::new(),
     };
@@ -172,6 +173,7 @@ fn rows_of_an_ordered_view_come_in_its_order() {
         name: "v".to_owned(),
         schema: Arc::new(Schema::empty()),
         sql: String::new(),
+        records_ms: None,
         window: None,
         order: vec![Order {
             column: 0,
@@ -220,4 +222,49 @@ fn what_a_range_holds_is_what_its_records_are_divided_by() {
             "at {now_us}"
         );
     }
+}
+
+#[test]
+fn single_records_leave_when_their_time_is_up_or_they_are_too_many() {
+    let info = ViewInfo {
+        name: "v".to_owned(),
+        schema: Arc::new(Schema::empty()),
+        sql: String::new(),
+        window: None,
+        records_ms: Some(10_000),
+        order: Vec::new(),
+    };
+    let hub = Hub::new(vec![info], 1, vec![Totals::default()], GENERATION, Epoch(0));
+    hub.seed_records(0, [(Epoch(1_000), vec![row(1), row(1)])]);
+    hub.publish(part(0, 5_000, &[(5_000, 2, 1)]));
+    let held = |hub: &Hub| hub.snapshot("v").expect("the view is there").rows.len();
+    assert_eq!(held(&hub), 2);
+    // Old ones go within a second.
+    let changes = |from: u64, hub: &Hub| match hub.since("v", Epoch(from), hub.epoch()) {
+        Some(Since::Changes { changes, .. }) => changes,
+        other => panic!("{other:?}"),
+    };
+    hub.write().purged_at_ms = 0;
+    std::thread::sleep(Duration::from_millis(1_050));
+    hub.publish(part(0, 12_000, &[(12_000, 3, 1)]));
+    assert_eq!(changes(5_000, &hub), [(row(1), -2), (row(3), 1)]);
+    let many: Vec<(u64, i64, i64)> = (0..RECORDS_MAX as i64)
+        .map(|it| (12_100, it + 10, 1))
+        .collect();
+    hub.publish(part(0, 12_100, &many));
+    assert_eq!(held(&hub), RECORDS_MAX);
+    hub.publish(part(0, 12_200, &[(12_200, 4, 1)]));
+    // The oldest go, some together.
+    let left = held(&hub);
+    assert!(
+        (RECORDS_MAX - ARRIVED_TOGETHER..=RECORDS_MAX).contains(&left),
+        "{left}"
+    );
+    assert!(
+        hub.snapshot("v")
+            .expect("the view")
+            .rows
+            .iter()
+            .any(|it| *it.0 == row(4))
+    );
 }

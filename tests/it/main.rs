@@ -13,6 +13,7 @@ mod growth;
 mod health;
 mod hostile;
 mod identity;
+mod joins;
 mod lakes;
 mod layers;
 mod oracle;

@@ -946,7 +946,7 @@ fn assert_same(view: &str, what: &str, found: &[Row], expected: &[Row], epoch: E
     );
 }
 
-fn check_cases(subject: &Subject, cases: u32, records_max: usize) {
+pub(super) fn check_cases(subject: &Subject, cases: u32, records_max: usize) {
     let config = ProptestConfig {
         cases,
         max_shrink_iters: 40,

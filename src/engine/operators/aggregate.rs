@@ -80,16 +80,17 @@ pub(in crate::engine) fn aggregate<'s>(
     (rows, late)
 }
 
-/// What an aggregation begins with: restored groups, and the one row it has without keys, even without records.
+/// What an aggregation begins with: restored groups, or at the first start of all the one row it has without keys, even without records.
+/// That one is taken in and stored like any other.
 pub(in crate::engine) fn initial(
     aggregation: &Aggregation,
     restored: Vec<Partial>,
-    first_worker: bool,
+    has_first_row: bool,
 ) -> Vec<Partial> {
     let mut initial = restored;
     // What is sorted stays so on its way into the arrangement, and sorting what is sorted costs little.
     initial.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    if aggregation.keys.is_empty() && first_worker {
+    if aggregation.keys.is_empty() && has_first_row {
         let accumulator = Accumulator {
             records: 1,
             ..Accumulator::empty(&aggregation.aggregates)
@@ -108,10 +109,11 @@ pub(in crate::engine) fn initial(
 pub(in crate::engine) fn partials<'s>(
     input: ChangeStream<'s>,
     pass: &Pass,
-    boot: u64,
+    epochs: &RunEpochs,
     initial: Vec<Vec<Partial>>,
 ) -> Vec<PartialStream<'s>> {
     type Builder = CapacityContainerBuilder<Vec<(u64, Partial)>>;
+    let (boot, first) = (epochs.boot, epochs.first());
     let mut grouper = Grouper::new(pass);
     let mut builder = OperatorBuilder::new("Partial".to_owned(), input.scope());
     let mut input = builder.new_input(input, Pipeline);
@@ -124,7 +126,7 @@ pub(in crate::engine) fn partials<'s>(
         outputs.into_iter().map(OutputBuilder::from).collect();
     let streams_count = streams.len();
     builder.build(move |capabilities| {
-        let capabilities = capabilities.into_iter().map(|it| it.delayed(&boot));
+        let capabilities = capabilities.into_iter().map(|it| it.delayed(&first));
         let mut initial: Vec<(Capability<u64>, Vec<Partial>)> = capabilities.zip(initial).collect();
         let mut open: BTreeMap<u64, (Vec<Capability<u64>>, Groups)> = BTreeMap::new();
         move |frontiers| {
@@ -136,7 +138,7 @@ pub(in crate::engine) fn partials<'s>(
                         .give_iterator(all.into_iter().map(|it| (time, it)));
                 };
             for (at, (capability, partials)) in initial.drain(..).enumerate() {
-                give(boot, at, &capability, partials);
+                give(first, at, &capability, partials);
             }
             input.for_each(|capability, changes| {
                 let Some(time) = capability.least().copied() else {

@@ -1,16 +1,21 @@
 //! The operators that are ours, one file each. Everything else is differential's.
 
+mod admit;
 mod aggregate;
+mod join;
 mod restored;
 mod source;
 mod stateless;
 mod store;
 mod top_k;
 
+pub(super) use admit::admit;
 pub(super) use aggregate::{PartialStream, aggregate, initial, partials};
+pub use join::state_names;
+pub(super) use join::{Side, join};
 pub(super) use restored::{as_state, operator, with_stored};
 pub(super) use source::source;
-pub(super) use stateless::{Refusal, map, project, relabel};
+pub(super) use stateless::{Refusal, map, news, project, relabel};
 pub(super) use store::{append, publish, store_view, tail, view_rows};
 pub(super) use top_k::{candidates, top_k};
 
@@ -36,8 +41,20 @@ pub(super) struct RunEpochs {
     pub boot: u64,
     /// The first epoch of the run.
     pub start: u64,
+    /// Whether nothing was restored.
+    pub is_first_run: bool,
     pub tick_ms: u64,
     pub control: Arc<Control>,
+}
+
+impl RunEpochs {
+    /// The epoch of what is there before any record: of restored state that of its commit, without any the first one, as news.
+    pub fn first(&self) -> u64 {
+        match self.is_first_run {
+            true => self.start,
+            false => self.boot,
+        }
+    }
 }
 
 /// What the operators of one worker leave for its loop to take away.

@@ -35,6 +35,19 @@ pub(in crate::engine) fn project<'s>(
     })
 }
 
+/// What came in this run, without what is computed again from stored state.
+pub(in crate::engine) fn news<'s>(input: ChangeStream<'s>, boot: u64) -> ChangeStream<'s> {
+    input.unary::<Builder, _, _, _>(Pipeline, "News", move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, changes| {
+                if capability.least().is_some_and(|it| boot < *it) {
+                    output.session(&capability).give_container(changes);
+                }
+            });
+        }
+    })
+}
+
 /// The same columns under another schema, as the sides of a union need it.
 pub(in crate::engine) fn relabel<'s>(
     input: ChangeStream<'s>,

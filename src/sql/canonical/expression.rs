@@ -1,6 +1,6 @@
 //! Expressions in canonical form.
 
-use super::{ident, list, name, object_name, ordered};
+use super::{ident, list, name, object_name, ordered, whole};
 use crate::sql::syntax;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField,
@@ -8,8 +8,6 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Interval, Subscript,
     TimezoneInfo, TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
 };
-
-const SUBQUERY: &str = "a sub-query inside an expression (IN, EXISTS, or as a value) is not maintained yet; ask for it in an ad-hoc query over the views, or name its values";
 
 /// The canonical text of an expression.
 ///
@@ -237,12 +235,27 @@ pub fn expression(expr: &Expr) -> Result<String, String> {
         }
         Expr::Function(it) => function(it)?,
         Expr::Array(Array { elem, named: _ }) => format!("[{}]", list(elem, of)?),
-        Expr::InSubquery { .. }
-        | Expr::Exists { .. }
-        | Expr::Subquery(_)
-        | Expr::AnyOp { .. }
-        | Expr::AllOp { .. } => {
-            return Err(SUBQUERY.to_owned());
+        Expr::InSubquery {
+            expr,
+            subquery,
+            negated,
+        } => {
+            format!(
+                "({} {}in ({}))",
+                of(expr)?,
+                not(negated),
+                whole(subquery, true)?
+            )
+        }
+        Expr::Exists { subquery, negated } => {
+            format!("({}exists ({}))", not(negated), whole(subquery, true)?)
+        }
+        Expr::Subquery(it) => format!("({})", whole(it, true)?),
+        Expr::AnyOp { .. } | Expr::AllOp { .. } => {
+            return Err(unknown(
+                "ANY and ALL",
+                "IN, EXISTS, or a comparison with min or max",
+            ));
         }
         Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
             return Err(
@@ -582,7 +595,11 @@ fn function(function: &Function) -> Result<String, String> {
     };
     let args = match args {
         FunctionArguments::None => String::new(),
-        FunctionArguments::Subquery(_) => return Err(SUBQUERY.to_owned()),
+        FunctionArguments::Subquery(_) => {
+            return Err(format!(
+                "{called}: put the sub-query into parentheses of its own"
+            ));
+        }
         FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment,
             args,

@@ -18,13 +18,11 @@ pub(super) use passed_over::{refuse_in_query, refuse_in_table, refuse_in_view};
 use arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{
     Cte, Distinct, ExceptSelectItem, ExcludeSelectItem, FunctionArg, FunctionArgExpr, GroupByExpr,
-    GroupByWithModifier, Ident, LimitClause, ObjectName, ObjectNamePart, OrderBy, OrderByExpr,
-    OrderByKind, OrderByOptions, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, TableFunctionArgs,
-    TableWithJoins, WildcardAdditionalOptions, With,
+    GroupByWithModifier, Ident, Join, JoinConstraint, JoinOperator, LimitClause, ObjectName,
+    ObjectNamePart, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor,
+    TableFunctionArgs, TableWithJoins, WildcardAdditionalOptions, With,
 };
-
-pub(super) const JOINS: &str = "joins are not maintained yet; join in an ad-hoc query over the views, or bring the columns together in one source";
 
 /// The canonical text of a query.
 ///
@@ -176,11 +174,21 @@ fn set(set_expr: &SetExpr, with_projection: bool) -> Result<String, String> {
                 }
             };
             match op {
-                SetOperator::Union => {
-                    Ok(format!("{} union{quantifier} {}", set(left, true)?, set(right, true)?))
-                }
-                SetOperator::Except | SetOperator::Minus => Err("EXCEPT is not maintained yet; compare the two views in an ad-hoc query, or leave the rows out with WHERE".to_owned()),
-                SetOperator::Intersect => Err("INTERSECT is not maintained yet; compare the two views in an ad-hoc query, or keep the rows with WHERE".to_owned()),
+                SetOperator::Union => Ok(format!(
+                    "{} union{quantifier} {}",
+                    set(left, true)?,
+                    set(right, true)?
+                )),
+                SetOperator::Except | SetOperator::Minus => Ok(format!(
+                    "{} except{quantifier} {}",
+                    set(left, true)?,
+                    set(right, true)?
+                )),
+                SetOperator::Intersect => Ok(format!(
+                    "{} intersect{quantifier} {}",
+                    set(left, true)?,
+                    set(right, true)?
+                )),
             }
         }
         SetExpr::Values(_) => Err(
@@ -236,10 +244,8 @@ fn select(select: &Select, with_projection: bool) -> Result<String, String> {
     if with_projection {
         text += &format!(" {}", list(projection, item)?);
     }
-    if let [one] = from.as_slice() {
-        text += &format!(" from {}", relation(one)?);
-    } else if !from.is_empty() {
-        return Err(JOINS.to_owned());
+    if !from.is_empty() {
+        text += &format!(" from {}", list(from, relation)?);
     }
     if let Some(it) = selection {
         text += &format!(" where {}", expression(it)?);
@@ -342,10 +348,53 @@ fn wildcard(options: &WildcardAdditionalOptions) -> Result<String, String> {
 
 fn relation(from: &TableWithJoins) -> Result<String, String> {
     let TableWithJoins { relation, joins } = from;
-    match joins.is_empty() {
-        true => factor(relation),
-        false => Err(JOINS.to_owned()),
+    let mut text = factor(relation)?;
+    for it in joins {
+        text += &join(it)?;
     }
+    Ok(text)
+}
+
+fn join(join: &Join) -> Result<String, String> {
+    let Join {
+        relation,
+        global,
+        join_operator,
+    } = join;
+    let unknown = |name: &str| {
+        Err(format!(
+            "{name} is not maintained; possible are INNER, LEFT, RIGHT, FULL and CROSS JOIN, LEFT SEMI and LEFT ANTI JOIN"
+        ))
+    };
+    if *global {
+        return unknown("GLOBAL JOIN");
+    }
+    let (kind, constraint) = match join_operator {
+        JoinOperator::Join(it) | JoinOperator::Inner(it) => ("join", it),
+        JoinOperator::Left(it) | JoinOperator::LeftOuter(it) => ("left join", it),
+        JoinOperator::Right(it) | JoinOperator::RightOuter(it) => ("right join", it),
+        JoinOperator::FullOuter(it) => ("full join", it),
+        JoinOperator::CrossJoin(it) => ("cross join", it),
+        JoinOperator::Semi(it) | JoinOperator::LeftSemi(it) => ("left semi join", it),
+        JoinOperator::RightSemi(it) => ("right semi join", it),
+        JoinOperator::Anti(it) | JoinOperator::LeftAnti(it) => ("left anti join", it),
+        JoinOperator::RightAnti(it) => ("right anti join", it),
+        JoinOperator::CrossApply | JoinOperator::OuterApply => return unknown("APPLY"),
+        JoinOperator::AsOf { .. } => return unknown("ASOF JOIN"),
+        JoinOperator::StraightJoin(_) => return unknown("STRAIGHT_JOIN"),
+        JoinOperator::ArrayJoin | JoinOperator::LeftArrayJoin | JoinOperator::InnerArrayJoin => {
+            return unknown("ARRAY JOIN");
+        }
+    };
+    let relation = factor(relation)?;
+    Ok(match constraint {
+        JoinConstraint::On(it) => format!(" {kind} {relation} on {}", expression(it)?),
+        JoinConstraint::Using(columns) => {
+            format!(" {kind} {relation} using ({})", list(columns, object_name)?)
+        }
+        JoinConstraint::Natural => format!(" natural {kind} {relation}"),
+        JoinConstraint::None => format!(" {kind} {relation}"),
+    })
 }
 
 fn factor(factor: &TableFactor) -> Result<String, String> {
@@ -403,15 +452,24 @@ fn factor(factor: &TableFactor) -> Result<String, String> {
             alias,
         } => named(window(name, args)?, alias),
         TableFactor::Derived {
-            lateral: _,
+            lateral,
             subquery,
             alias,
             sample: _,
-        } => named(format!("({})", whole(subquery, true)?), alias),
+        } => {
+            let lateral = if *lateral { "lateral " } else { "" };
+            named(format!("{lateral}({})", whole(subquery, true)?), alias)
+        }
         TableFactor::NestedJoin {
             table_with_joins,
             alias,
-        } => named(relation(table_with_joins)?, alias),
+        } => {
+            let text = relation(table_with_joins)?;
+            match table_with_joins.joins.is_empty() {
+                true => named(text, alias),
+                false => named(format!("({text})"), alias),
+            }
+        }
         TableFactor::UNNEST { .. } => Err("UNNEST is not maintained; a record is one row".to_owned()),
         TableFactor::TableFunction { .. }
         | TableFactor::JsonTable { .. }

@@ -39,7 +39,7 @@ mod to_char;
 pub use percentile::PERCENTILE;
 
 use super::casts::NamedCast;
-use crate::plan::{EARLY_US, TUMBLE_END, TUMBLE_START};
+use crate::plan::{ADMITTED, EARLY_US, TUMBLE_END, TUMBLE_START};
 use arrow::array::{
     Array, AsArray, BooleanArray, Date32Array, Int32Array, StringBuilder, TimestampMicrosecondArray,
 };
@@ -71,6 +71,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_START, false))),
         Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_END, true))),
         Arc::new(ScalarUDF::from(WithinLast::new())),
+        Arc::new(ScalarUDF::from(Admitted::new())),
         Arc::new(ScalarUDF::from(IpClass::new())),
         Arc::new(ScalarUDF::from(NamedCast::new())),
         Arc::new(ScalarUDF::from(DatePart(
@@ -343,6 +344,36 @@ impl ScalarUDFImpl for WithinLast {
             })
             .collect();
         Ok(ColumnarValue::Array(Arc::new(within)))
+    }
+}
+
+/// `admitted(end of a window)`: what holds of the records that a window takes in. In a maintained view it never runs; the engine takes it
+/// out of the filter and decides by the clock. In a batch the marks of late records have decided before.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Admitted {
+    signature: Signature,
+}
+
+impl Admitted {
+    fn new() -> Self {
+        Admitted {
+            signature: Signature::exact(vec![utc_micros()], Volatility::Immutable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for Admitted {
+    fn name(&self) -> &str {
+        ADMITTED
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+    fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))))
     }
 }
 

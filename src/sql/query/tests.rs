@@ -100,6 +100,7 @@ async fn queries(limits: Limits) -> Fixture {
         name: "totals".to_owned(),
         schema,
         sql: String::new(),
+        records_ms: None,
         window: None,
         order: Vec::new(),
     };

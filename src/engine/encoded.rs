@@ -1,0 +1,169 @@
+//! Rows as bytes: what joins keep and compare.
+//!
+//! The bytes are Arrow's row format, which is made and read column by column, so rows travel and lie in arrangements without a value of their
+//! own being touched. Equal rows have equal bytes: floats are brought into the one form that [`Float`](crate::model::Float) has. The
+//! format lives in memory only; stored state has rows.
+
+use crate::model::Float;
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use arrow_row::{RowConverter, SortField};
+use std::sync::Arc;
+
+/// The bytes of one row, or of the key of one.
+pub(super) type Bytes = Vec<u8>;
+
+/// Between rows of some columns and their bytes.
+pub(super) struct Encoder {
+    schema: SchemaRef,
+    /// None for rows without columns.
+    converter: Option<RowConverter>,
+}
+
+impl Encoder {
+    /// # Panics
+    /// If rows cannot carry the type of a column: such plans are refused.
+    pub fn new(schema: &SchemaRef) -> Self {
+        let fields = schema.fields().iter();
+        let fields: Vec<SortField> = fields
+            .map(|it| SortField::new(it.data_type().clone()))
+            .collect();
+        let converter = (!fields.is_empty())
+            .then(|| RowConverter::new(fields).expect("rows carry no type without an order"));
+        Encoder {
+            schema: Arc::clone(schema),
+            converter,
+        }
+    }
+
+    /// The bytes of each row of a batch, of which these columns are ours.
+    pub fn encode(&self, columns: &[ArrayRef], rows: usize) -> Vec<Bytes> {
+        let Some(converter) = &self.converter else {
+            return vec![Bytes::new(); rows];
+        };
+        let columns: Vec<ArrayRef> = columns.iter().map(in_one_form).collect();
+        let encoded = converter.convert_columns(&columns);
+        let encoded = encoded.expect("columns are of the types of the plan");
+        encoded.iter().map(|it| it.data().to_vec()).collect()
+    }
+
+    /// The bytes of a row in which everything is null.
+    pub fn nothing(&self) -> Bytes {
+        let nulls = RecordBatch::new_empty(Arc::clone(&self.schema));
+        let columns = nulls.columns().iter();
+        let columns: Vec<ArrayRef> = columns
+            .map(|it| arrow::array::new_null_array(it.data_type(), 1))
+            .collect();
+        self.encode(&columns, 1).swap_remove(0)
+    }
+
+    /// The columns of these rows.
+    pub fn decode<'a>(&self, rows: impl Iterator<Item = &'a Bytes>) -> Vec<ArrayRef> {
+        let Some(converter) = &self.converter else {
+            return Vec::new();
+        };
+        let parser = converter.parser();
+        converter
+            .convert_rows(rows.map(|it| parser.parse(it)))
+            .expect("the bytes were made by this converter")
+    }
+}
+
+/// Floats that are equal for rows, as equal bits.
+fn in_one_form(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Float64 => {
+            let floats = column.as_primitive::<Float64Type>();
+            Arc::new(floats.unary::<_, Float64Type>(|it| Float::new(it).get()))
+        }
+        _ => Arc::clone(column),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Row, Value, batch_of_rows, rows_of_batch};
+    use arrow::array::RecordBatchOptions;
+    use arrow::datatypes::{Field, Schema, TimeUnit};
+    use proptest::prelude::*;
+
+    fn schema() -> SchemaRef {
+        let field = |name: &str, data_type| Field::new(name, data_type, true);
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        Arc::new(Schema::new(vec![
+            field("text", DataType::Utf8),
+            field("int", DataType::Int64),
+            field("float", DataType::Float64),
+            field("bool", DataType::Boolean),
+            field("time", utc),
+        ]))
+    }
+
+    fn row() -> impl Strategy<Value = Row> {
+        let float = prop_oneof![Just(-0.0), Just(f64::NAN), -3.0..3.0, any::<f64>()];
+        let values = (
+            prop::option::of("[a-cä]{0,3}"),
+            prop::option::of(any::<i64>()),
+            prop::option::of(float),
+            prop::option::of(any::<bool>()),
+        );
+        values.prop_map(|(text, int, float, flag)| {
+            let or_null = |it: Option<Value>| it.unwrap_or(Value::Null);
+            Row([
+                or_null(text.map(|it| Value::Text(it.as_str().into()))),
+                or_null(int.map(Value::Int)),
+                or_null(float.map(|it| Value::Float(Float::new(it)))),
+                or_null(flag.map(Value::Bool)),
+                or_null(int.map(Value::Timestamp)),
+            ]
+            .into())
+        })
+    }
+
+    impl Encoder {
+        fn encode_rows(&self, rows: &[Row]) -> Vec<Bytes> {
+            let batch = batch_of_rows(&self.schema, rows.iter()).unwrap();
+            self.encode(batch.columns(), batch.num_rows())
+        }
+
+        fn batch(&self, rows: &[Bytes]) -> RecordBatch {
+            let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+            let columns = self.decode(rows.iter());
+            RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).unwrap()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_come_back_and_equal_ones_have_equal_bytes(rows in prop::collection::vec(row(), 0..20)) {
+            let encoder = Encoder::new(&schema());
+            let bytes = encoder.encode_rows(&rows);
+            prop_assert_eq!(&rows_of_batch(&encoder.batch(&bytes)), &rows);
+            for (a, of_a) in rows.iter().zip(&bytes) {
+                for (b, of_b) in rows.iter().zip(&bytes) {
+                    prop_assert_eq!(a == b, of_a == of_b);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn negative_zero_of_a_column_is_zero() {
+        let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Float64, true)]));
+        let encoder = Encoder::new(&schema);
+        let floats = arrow::array::Float64Array::from(vec![-0.0, 0.0, -f64::NAN, f64::NAN]);
+        let bytes = encoder.encode(&[Arc::new(floats)], 4);
+        assert_eq!(bytes[0], bytes[1]);
+        assert_eq!(bytes[2], bytes[3]);
+        assert_eq!(encoder.nothing().len(), bytes[0].len());
+    }
+
+    #[test]
+    fn rows_without_columns_are_counted() {
+        let encoder = Encoder::new(&Arc::new(Schema::empty()));
+        let bytes = encoder.encode(&[], 3);
+        assert_eq!(encoder.batch(&bytes).num_rows(), 3);
+        assert!(encoder.nothing().is_empty());
+    }
+}

@@ -1,0 +1,585 @@
+//! Joins: both sides arranged by their key, matched by differential, and turned into columns again.
+//!
+//! ```text
+//! left  ──► keyed rows ──► arrangement ─┐
+//!                                       ├─► pairs ──► condition ──► inner rows ──────────────┐
+//! right ──► keyed rows ──► arrangement ─┘      └─► who has a match ──► left rows without one ─┴─► changes
+//! ```
+//!
+//! Keys and rows are bytes ([`Encoder`]). A key with a NULL matches nothing, so such rows are in no arrangement; they are among those
+//! without a match. Where rows of both sides share a window, both are let go when it is closed: what that would take back is
+//! final, so the retraction ends at the edge of the join.
+
+use super::{ChangeStream, ClockStream, Refusal, RunEpochs, Shared, map};
+use crate::engine::StateContent;
+use crate::engine::changes::Changes;
+use crate::engine::encoded::{Bytes, Encoder};
+use crate::engine::gate::Gate;
+use crate::model::Row;
+use crate::plan::{Join, JoinKind, nullable};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Field, Schema, SchemaRef, TimestampMicrosecondType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use differential_dataflow::consolidation::consolidate;
+use differential_dataflow::operators::ThresholdTotal;
+use differential_dataflow::{AsCollection, VecCollection};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::{Capability, Concatenate};
+
+/// Rows of one side with their key, which is none if a part of it is NULL and NULL matches nothing.
+type Keyed<'s> = VecCollection<'s, u64, (Option<Bytes>, Bytes), isize>;
+type Rows<'s> = VecCollection<'s, u64, Bytes, isize>;
+type Pairs<'s> = VecCollection<'s, u64, (Bytes, Bytes), isize>;
+type Builder = CapacityContainerBuilder<Changes>;
+
+/// Rows that leave at a time.
+const ROWS_AT_ONCE: usize = 8192;
+
+/// One side of a join.
+pub(in crate::engine) struct Side<'s> {
+    pub rows: ChangeStream<'s>,
+    pub schema: SchemaRef,
+    /// What it had taken in before this run.
+    pub restored: Vec<(Row, i64)>,
+}
+
+/// The name under which state of the left and of the right side is stored.
+pub fn state_names(join: &Join) -> [String; 2] {
+    ["left", "right"].map(|side| format!("{}.{side}", join.id))
+}
+
+/// The rows of a join as changes, with the columns of the sides it yields.
+pub(in crate::engine) fn join<'s>(
+    left: Side<'s>,
+    right: Side<'s>,
+    join: &Arc<Join>,
+    gate: Option<(Gate, ClockStream<'s>)>,
+    epochs: &RunEpochs,
+    refusal: &Refusal,
+    shared: &Rc<RefCell<Shared>>,
+) -> ChangeStream<'s> {
+    let [of_left, of_right] = state_names(join);
+    let window = |column: fn(&crate::plan::JoinWindow) -> usize| {
+        let window = join.window.as_ref()?;
+        let (gate, ticks) = gate.clone()?;
+        Some(Closing {
+            column: column(window),
+            add_us: window.add_us,
+            gate,
+            ticks,
+        })
+    };
+    let shape = Shape::new(&left.schema, &right.schema);
+    let keys = |pick: fn(&(usize, usize)) -> usize| join.on.iter().map(pick).collect::<Vec<_>>();
+    let left = keyed(
+        left,
+        keys(|it| it.0),
+        join,
+        of_left,
+        window(|it| it.left),
+        epochs,
+        shared,
+    );
+    let right = keyed(
+        right,
+        keys(|it| it.1),
+        join,
+        of_right,
+        window(|it| it.right),
+        epochs,
+        shared,
+    );
+    let by_key_left = left.clone().flat_map(|(key, row)| Some((key?, row)));
+    let by_key_left = by_key_left.arrange_by_key_named("JoinLeft");
+    let by_key_right = right.clone().flat_map(|(key, row)| Some((key?, row)));
+    let needs_pairs = match join.kind {
+        JoinKind::Inner | JoinKind::Left | JoinKind::Full => true,
+        JoinKind::Semi | JoinKind::Anti | JoinKind::Mark => join.filter.is_some(),
+    };
+    let mut inner = None;
+    let matched_keys = |rows: &Keyed<'s>| {
+        let keys = rows.clone().flat_map(|(key, _)| key);
+        keys.distinct_total()
+    };
+    if needs_pairs {
+        let by_key_right = by_key_right.arrange_by_key_named("JoinRight");
+        let pairs = by_key_left
+            .clone()
+            .join_core(by_key_right, |_, l, r| Some((l.clone(), r.clone())));
+        let pairs = as_changes(pairs, shape.both(), false);
+        inner = Some(match &join.filter {
+            None => pairs,
+            Some(filter) => {
+                let schema = shape.schema(Yields::Both);
+                let columns = identity(&schema);
+                let (filter, shared) = (Some(Arc::clone(filter)), Rc::clone(shared));
+                map(pairs, filter, columns, schema, refusal.clone(), shared).0
+            }
+        });
+    }
+    // Left rows that have a match, and those that have none.
+    let apart = |from_left: bool| -> (Rows<'s>, Rows<'s>) {
+        let (side, other) = match from_left {
+            true => (&left, &right),
+            false => (&right, &left),
+        };
+        let all = side.clone().map(|(_, row)| row);
+        let with_match: Rows<'s> = match (&join.filter, &inner) {
+            (Some(_), Some(inner)) => {
+                let matched = rows_of_side(inner.clone(), &shape, from_left).distinct_total();
+                let matched = matched.arrange_by_self_named("JoinMatched");
+                let rows = all
+                    .clone()
+                    .map(|row| (row, ()))
+                    .arrange_by_key_named("JoinRows");
+                rows.join_core(matched, |row, (), ()| Some(row.clone()))
+            }
+            (Some(_), None) | (None, _) => {
+                let keys = matched_keys(other).arrange_by_self_named("JoinKeys");
+                let by_key = match from_left {
+                    true => by_key_left.clone(),
+                    false => {
+                        let rows = side.clone().flat_map(|(key, row)| Some((key?, row)));
+                        rows.arrange_by_key_named("JoinRight")
+                    }
+                };
+                by_key.join_core(keys, |_, row, ()| Some(row.clone()))
+            }
+        };
+        let without = all.concat(with_match.clone().negate());
+        (with_match, without)
+    };
+    let padded = |rows: Rows<'s>, is_left: bool| {
+        let nothing = shape.nothing(!is_left);
+        rows.map(move |row| match is_left {
+            true => (row, nothing.clone()),
+            false => (nothing.clone(), row),
+        })
+    };
+    let alone = |rows: Rows<'s>| rows.map(|row| (row, Bytes::new()));
+    let parts: Vec<ChangeStream<'s>> = match (join.kind, inner.clone()) {
+        (JoinKind::Inner, Some(inner)) => vec![inner],
+        (JoinKind::Left, Some(inner)) => {
+            let without = padded(apart(true).1, true);
+            vec![inner, as_changes(without, shape.both(), true)]
+        }
+        (JoinKind::Full, Some(inner)) => {
+            let without_right = padded(apart(true).1, true);
+            let without_left = padded(apart(false).1, false);
+            let without = without_right.concat(without_left);
+            vec![inner, as_changes(without, shape.both(), true)]
+        }
+        (JoinKind::Semi, _) => vec![as_changes(alone(apart(true).0), shape.left(None), true)],
+        (JoinKind::Anti, _) => vec![as_changes(alone(apart(true).1), shape.left(None), true)],
+        (JoinKind::Mark, _) => {
+            let (with, without) = apart(true);
+            let marked =
+                |rows: Rows<'s>, mark: bool| as_changes(alone(rows), shape.left(Some(mark)), true);
+            vec![marked(with, true), marked(without, false)]
+        }
+        (JoinKind::Inner | JoinKind::Left | JoinKind::Full, None) => {
+            unreachable!("these need pairs")
+        }
+    };
+    let scope = parts[0].scope();
+    let rows = scope.concatenate(parts);
+    match (join.window, gate) {
+        (Some(window), Some((gate, _))) => while_open(rows, window.left, window.add_us, gate),
+        (Some(_), None) | (None, _) => rows,
+    }
+}
+
+/// When rows of a side are let go.
+struct Closing<'s> {
+    column: usize,
+    add_us: i64,
+    gate: Gate,
+    ticks: ClockStream<'s>,
+}
+
+/// What was taken in and may be let go, by the end of its window.
+#[derive(Default)]
+struct Held(BTreeMap<i64, HashMap<(Option<Bytes>, Bytes), isize, FixedState>>);
+
+impl Held {
+    fn add(&mut self, end: i64, row: &(Option<Bytes>, Bytes), diff: isize) {
+        let window = self.0.entry(end).or_default();
+        *window.entry(row.clone()).or_default() += diff;
+    }
+
+    /// Everything of windows that end by then.
+    fn closed(&mut self, watermark: i64) -> Vec<((Option<Bytes>, Bytes), isize)> {
+        let mut closed = Vec::new();
+        while let Some(entry) = self.0.first_entry()
+            && *entry.key() <= watermark
+        {
+            closed.extend(entry.remove());
+        }
+        closed
+    }
+}
+
+/// Rows of a side with their keys, from what was restored on; news becomes part of the stored state.
+fn keyed<'s>(
+    side: Side<'s>,
+    key: Vec<usize>,
+    join: &Join,
+    operator: String,
+    closing: Option<Closing<'s>>,
+    epochs: &RunEpochs,
+    shared: &Rc<RefCell<Shared>>,
+) -> Keyed<'s> {
+    type Update = ((Option<Bytes>, Bytes), u64, isize);
+    type Builder = CapacityContainerBuilder<Vec<Update>>;
+    let schema = nullable(&side.schema);
+    let key_schema = Arc::new(schema.project(&key).expect("the key is of the side"));
+    let (of_key, of_row) = (Encoder::new(&key_schema), Encoder::new(&schema));
+    let nulls_match = join.nulls_match;
+    let encode = move |batch: &RecordBatch| -> Vec<(Option<Bytes>, Bytes)> {
+        let columns: Vec<ArrayRef> = key.iter().map(|it| batch.column(*it).clone()).collect();
+        let keys = of_key.encode(&columns, batch.num_rows());
+        let rows = of_row.encode(batch.columns(), batch.num_rows());
+        let has_null = |row: usize| !nulls_match && columns.iter().any(|it| it.is_null(row));
+        let keyed = keys.into_iter().zip(rows).enumerate();
+        let keyed = keyed.map(|(at, (key, row))| ((!has_null(at)).then_some(key), row));
+        keyed.collect()
+    };
+    let boot = epochs.boot;
+    let shared = Rc::clone(shared);
+    let capture = move |epoch: u64, changes: &Changes| {
+        let mut shared = shared.borrow_mut();
+        for (row, diff) in changes.rows() {
+            shared.capture(epoch, &operator, StateContent::Row(row, diff));
+        }
+    };
+    let restored = {
+        let rows = side.restored.iter().map(|it| (&it.0, it.1));
+        Changes::of_rows(&schema, rows)
+    };
+    let Some(Closing {
+        column,
+        add_us,
+        gate,
+        ticks,
+    }) = closing
+    else {
+        return side
+            .rows
+            .unary::<Builder, _, _, _>(Pipeline, "JoinInput", move |capability, _| {
+                let mut initial = Some((capability.delayed(&boot), restored));
+                move |input, output| {
+                    let mut give = |at: Capability<u64>, epoch: u64, changes: &Changes| {
+                        let Some(batch) = changes.batch() else { return };
+                        let rows = encode(batch).into_iter().enumerate();
+                        let diff = |at: usize| changes.diffs().map_or(1, |it| it[at] as isize);
+                        output
+                            .session(&at)
+                            .give_iterator(rows.map(|(at, row)| (row, epoch, diff(at))));
+                    };
+                    if let Some((capability, restored)) = initial.take() {
+                        give(capability, boot, &restored);
+                    }
+                    input.for_each(|capability, changes| {
+                        let changes = std::mem::take(changes);
+                        let epoch = capability.least().copied().filter(|it| boot < *it);
+                        if let Some(epoch) = epoch {
+                            capture(epoch, &changes);
+                            give(capability.delayed(&epoch, 0), epoch, &changes);
+                        }
+                    });
+                }
+            })
+            .as_collection();
+    };
+    let ends = move |batch: &RecordBatch| -> Vec<Option<i64>> {
+        let times = batch
+            .column(column)
+            .as_primitive::<TimestampMicrosecondType>();
+        times.iter().map(|it| Some(it? + add_us)).collect()
+    };
+    let rows = side.rows.binary_frontier::<_, Builder, _, _, _, _>(
+        ticks,
+        Pipeline,
+        Pipeline,
+        "JoinWindowInput",
+        move |capability, _| {
+            let mut held = Some(capability);
+            let mut initial = Some(restored);
+            let mut windows = Held::default();
+            let mut open: BTreeMap<u64, Vec<Changes>> = BTreeMap::new();
+            move |(input, frontier), (ticks, known), output| {
+                ticks.for_each(|_, _| {});
+                input.for_each(|capability, changes| {
+                    let changes = std::mem::take(changes);
+                    if let Some(epoch) = capability.least().copied().filter(|it| boot < *it) {
+                        open.entry(epoch).or_default().push(changes);
+                    }
+                });
+                let Some(capability) = held.as_mut() else {
+                    return;
+                };
+                let mut take = |epoch: u64, changes: &Changes, closed_us: i64| {
+                    let Some(batch) = changes.batch() else {
+                        return Vec::new();
+                    };
+                    let rows = encode(batch).into_iter().zip(ends(batch)).enumerate();
+                    let taken = rows.filter_map(|(at, (row, end))| {
+                        let diff = changes.diffs().map_or(1, |it| it[at] as isize);
+                        if let Some(end) = end {
+                            if end <= closed_us {
+                                return None;
+                            }
+                            windows.add(end, &row, diff);
+                        }
+                        Some((row, epoch, diff))
+                    });
+                    taken.collect::<Vec<_>>()
+                };
+                if let Some(restored) = initial.take() {
+                    // Stored state may hold rows of windows that are closed.
+                    let taken = take(boot, &restored, gate.watermark(boot + 1));
+                    output
+                        .session(&capability.delayed(&boot))
+                        .give_iterator(taken.into_iter());
+                }
+                let first = |it: &timely::progress::frontier::MutableAntichain<u64>| {
+                    it.frontier().first().copied().unwrap_or(u64::MAX)
+                };
+                let upto = first(frontier).min(first(known));
+                while let Some(entry) = open.first_entry() {
+                    let epoch = *entry.key();
+                    if upto <= epoch {
+                        break;
+                    }
+                    for changes in entry.remove() {
+                        capture(epoch, &changes);
+                        let taken = take(epoch, &changes, gate.watermark(epoch));
+                        output
+                            .session(&capability.delayed(&epoch))
+                            .give_iterator(taken.into_iter());
+                    }
+                }
+                // At the end nothing is let go: nobody would see it.
+                if upto == u64::MAX {
+                    held = None;
+                    return;
+                }
+                if *capability.time() < upto {
+                    capability.downgrade(&upto);
+                    let closed = windows.closed(gate.watermark(upto));
+                    output.session(&capability).give_iterator(
+                        closed
+                            .into_iter()
+                            .filter(|it| it.1 != 0)
+                            .map(|(row, count)| (row, upto, -count)),
+                    );
+                }
+            }
+        },
+    );
+    rows.as_collection()
+}
+
+/// Which columns joined rows have.
+#[derive(Clone, Copy)]
+enum Yields {
+    Both,
+    Left,
+    /// The left ones and a mark.
+    Marked(bool),
+}
+
+/// The columns of both sides.
+struct Shape {
+    left: SchemaRef,
+    right: SchemaRef,
+}
+
+impl Shape {
+    fn new(left: &SchemaRef, right: &SchemaRef) -> Self {
+        Shape {
+            left: nullable(left),
+            right: nullable(right),
+        }
+    }
+
+    fn schema(&self, yields: Yields) -> SchemaRef {
+        let mut fields: Vec<Arc<Field>> = self.left.fields().iter().cloned().collect();
+        match yields {
+            Yields::Both => fields.extend(self.right.fields().iter().cloned()),
+            Yields::Left => {}
+            Yields::Marked(_) => fields.push(Arc::new(Field::new(
+                "mark",
+                arrow::datatypes::DataType::Boolean,
+                true,
+            ))),
+        }
+        Arc::new(Schema::new(fields))
+    }
+
+    fn decoder(&self, yields: Yields) -> Decoder {
+        Decoder {
+            left: Encoder::new(&self.left),
+            right: Encoder::new(&self.right),
+            yields,
+            schema: self.schema(yields),
+        }
+    }
+
+    fn both(&self) -> Decoder {
+        self.decoder(Yields::Both)
+    }
+
+    fn left(&self, mark: Option<bool>) -> Decoder {
+        self.decoder(mark.map_or(Yields::Left, Yields::Marked))
+    }
+
+    /// The bytes of a side's row that is not there.
+    fn nothing(&self, is_left: bool) -> Bytes {
+        let side = if is_left { &self.left } else { &self.right };
+        Encoder::new(side).nothing()
+    }
+}
+
+/// Makes columns of joined bytes.
+struct Decoder {
+    left: Encoder,
+    right: Encoder,
+    yields: Yields,
+    schema: SchemaRef,
+}
+
+impl Decoder {
+    fn batch(&self, rows: &[((Bytes, Bytes), isize)]) -> RecordBatch {
+        let mut columns = self.left.decode(rows.iter().map(|it| &it.0.0));
+        match self.yields {
+            Yields::Both => columns.extend(self.right.decode(rows.iter().map(|it| &it.0.1))),
+            Yields::Left => {}
+            Yields::Marked(mark) => {
+                columns.push(Arc::new(BooleanArray::from(vec![mark; rows.len()])))
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .expect("columns are of the schema")
+    }
+}
+
+/// Joined rows as changes; on demand without those that cancel out within an epoch.
+fn as_changes<'s>(rows: Pairs<'s>, decoder: Decoder, cancels: bool) -> ChangeStream<'s> {
+    rows.inner
+        .unary_frontier::<Builder, _, _, _>(Pipeline, "Joined", move |_, _| {
+            type Open = (Capability<u64>, Vec<((Bytes, Bytes), isize)>);
+            let mut open: BTreeMap<u64, Open> = BTreeMap::new();
+            move |(input, frontier), output| {
+                input.for_each(|capability, data| {
+                    for (row, epoch, diff) in data.drain(..) {
+                        open.entry(epoch)
+                            .or_insert_with(|| (capability.delayed(&epoch, 0), Vec::new()))
+                            .1
+                            .push((row, diff));
+                    }
+                });
+                while let Some(entry) = open.first_entry() {
+                    if cancels && frontier.less_equal(entry.key()) {
+                        break;
+                    }
+                    let (capability, mut rows) = entry.remove();
+                    if cancels {
+                        consolidate(&mut rows);
+                    }
+                    for rows in rows.chunks(ROWS_AT_ONCE) {
+                        let batch = decoder.batch(rows);
+                        let diffs: Vec<i64> = rows.iter().map(|it| it.1 as i64).collect();
+                        let mut changes = Changes::signed(batch, diffs);
+                        output.session(&capability).give_container(&mut changes);
+                    }
+                }
+            }
+        })
+}
+
+/// Changes of rows whose window is open. Rows of an epoch are there only when its watermark is known.
+fn while_open<'s>(
+    rows: ChangeStream<'s>,
+    column: usize,
+    add_us: i64,
+    gate: Gate,
+) -> ChangeStream<'s> {
+    rows.unary::<Builder, _, _, _>(Pipeline, "JoinWindow", move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, changes| {
+                let changes = std::mem::take(changes);
+                let open = capability
+                    .least()
+                    .and_then(|epoch| still_open(&changes, column, add_us, gate.watermark(*epoch)));
+                if let Some(mut open) = open {
+                    output.session(&capability).give_container(&mut open);
+                }
+            });
+        }
+    })
+}
+
+fn still_open(changes: &Changes, column: usize, add_us: i64, watermark: i64) -> Option<Changes> {
+    let batch = changes.batch()?;
+    let times = batch
+        .column(column)
+        .as_primitive::<TimestampMicrosecondType>();
+    let open: BooleanArray = times
+        .iter()
+        .map(|it| Some(it.is_none_or(|it| watermark < it + add_us)))
+        .collect();
+    let kept = filter_record_batch(batch, &open).expect("one answer per row");
+    let diffs = changes.diffs().into_iter().flatten().zip(open.values());
+    let diffs: Vec<i64> = diffs.filter(|it| it.1).map(|it| *it.0).collect();
+    (0 < kept.num_rows()).then(|| Changes::signed(kept, diffs))
+}
+
+/// The rows of one side among pairs, as often as they have a match.
+fn rows_of_side<'s>(pairs: ChangeStream<'s>, shape: &Shape, from_left: bool) -> Rows<'s> {
+    let of_left = shape.left.fields().len();
+    let of_right = shape.right.fields().len();
+    let (columns, schema) = match from_left {
+        true => (0..of_left, &shape.left),
+        false => (of_left..of_left + of_right, &shape.right),
+    };
+    let encoder = Encoder::new(schema);
+    type Builder = CapacityContainerBuilder<Vec<(Bytes, u64, isize)>>;
+    let rows: StreamVec<'s, u64, (Bytes, u64, isize)> =
+        pairs.unary::<Builder, _, _, _>(Pipeline, "JoinMatches", move |_, _| {
+            move |input, output| {
+                input.for_each(|capability, changes| {
+                    let changes = std::mem::take(changes);
+                    let (Some(epoch), Some(batch)) = (capability.least().copied(), changes.batch())
+                    else {
+                        return;
+                    };
+                    let side = &batch.columns()[columns.clone()];
+                    let rows = encoder.encode(side, batch.num_rows()).into_iter();
+                    let diff = |at: usize| changes.diffs().map_or(1, |it| it[at] as isize);
+                    let rows = rows.enumerate().map(|(at, row)| (row, epoch, diff(at)));
+                    output.session(&capability).give_iterator(rows);
+                });
+            }
+        });
+    rows.as_collection()
+}
+
+fn identity(schema: &SchemaRef) -> Vec<Arc<dyn PhysicalExpr>> {
+    let fields = schema.fields().iter().enumerate();
+    fields
+        .map(|(at, it)| Arc::new(Column::new(it.name(), at)) as Arc<dyn PhysicalExpr>)
+        .collect()
+}

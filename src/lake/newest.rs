@@ -1,0 +1,81 @@
+//! The newest rows of a table, as far as the names of its files tell when they came.
+
+use super::{Error, Store};
+use crate::model::Epoch;
+use arrow::array::RecordBatch;
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+impl Store {
+    /// Rows of a table's files whose commit is not before `since`, newest files first, until there are `rows_max`. A file of
+    /// several commits that were merged counts as of the merge.
+    ///
+    /// # Errors
+    /// If the table or one of these files cannot be read.
+    pub async fn newest_rows(
+        &self,
+        table: &str,
+        since: Epoch,
+        rows_max: usize,
+    ) -> Result<Vec<(Epoch, RecordBatch)>, Error> {
+        let delta = self.open_delta(table).await?;
+        let damaged = |reason: String| Error::Table {
+            table: table.to_owned(),
+            reason,
+        };
+        let snapshot = delta.snapshot().map_err(|it| damaged(it.to_string()))?;
+        let named = |it: deltalake::kernel::LogicalFileView| {
+            let path = it.path().into_owned();
+            Some((epoch_of(&path)?, path))
+        };
+        let all: Vec<(Epoch, String)> = snapshot.log_data().iter().filter_map(named).collect();
+        let mut files: Vec<(Epoch, String)> = all.into_iter().filter(|it| since <= it.0).collect();
+        files.sort_unstable();
+        let (mut rows, mut newest) = (0, Vec::new());
+        for (epoch, path) in files.into_iter().rev() {
+            if rows_max <= rows {
+                break;
+            }
+            let full = Path::from(format!("{table}/{path}"));
+            let bytes = self.get(&full).await?;
+            let bytes = bytes.ok_or_else(|| damaged(format!("{path} is missing")))?;
+            let unreadable = |it: parquet::errors::ParquetError| damaged(format!("{path}: {it}"));
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+                .and_then(|it| it.build())
+                .map_err(unreadable)?;
+            for batch in reader {
+                let batch = batch.map_err(|it| damaged(format!("{path}: {it}")))?;
+                rows += batch.num_rows();
+                newest.push((epoch, batch));
+            }
+        }
+        Ok(newest)
+    }
+}
+
+/// The commit that a file's name tells; none if it is of rows that were filled in.
+fn epoch_of(path: &str) -> Option<Epoch> {
+    let name = path.rsplit('/').next()?;
+    let digits = name.strip_prefix(['e', 'm'])?.split('-').next()?;
+    digits.parse().ok().map(Epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_tell_their_commit() {
+        let of = |name: &str| epoch_of(name).map(|it| it.0);
+        assert_eq!(
+            of("e0001795817823500-w0-15b6a3c2-5-e6a2.zstd.parquet"),
+            Some(1_795_817_823_500)
+        );
+        assert_eq!(
+            of("date=1/m0001795817823500-uuid.zstd.parquet"),
+            Some(1_795_817_823_500)
+        );
+        assert_eq!(of("g-12345678-1-e6a2.zstd.parquet"), None);
+        assert_eq!(of("part-00000.parquet"), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! Joins of every kind, sub-queries and sets, over two sources whose clocks differ: at every commit what DataFusion computes in batch.
+
+use super::oracle::{Subject, check_cases, runtime, small_record};
+use std::sync::Arc;
+use tidelake::sql;
+
+/// What all of them read.
+const SOURCES: &str = "
+CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE,
+                 WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;
+CREATE SOURCE o (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE,
+                 WATERMARK FOR at AS at - INTERVAL '2' SECOND) FORMAT JSON;
+CREATE TABLE raw_s AS SELECT * FROM s;
+CREATE TABLE raw_o AS SELECT * FROM o WHERE true;
+CREATE MATERIALIZED VIEW of_s AS SELECT k, j, count(*) AS c, sum(n) AS n, max(d) AS d FROM raw_s GROUP BY k, j;
+CREATE MATERIALIZED VIEW of_o AS SELECT k, j, count(*) AS c, sum(n) AS n, max(d) AS d FROM raw_o WHERE b GROUP BY k, j;
+CREATE MATERIALIZED VIEW windows_s AS SELECT window_start, k, count(*) AS c, sum(n) AS n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) GROUP BY window_start, k;
+CREATE MATERIALIZED VIEW windows_o AS SELECT window_start, k, count(*) AS c, sum(n) AS n FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND) GROUP BY window_start, k;
+";
+
+fn equal_a_batch(views: &str, cases: u32, records_max: usize) {
+    let text = format!("{SOURCES}{views}");
+    let planned = runtime().block_on(sql::plan_text("joins", &text, |_| None));
+    let subject = Subject {
+        dataflow: Arc::new(planned.unwrap_or_else(|it| panic!("{it}"))),
+        record: small_record,
+    };
+    check_cases(&subject, cases, records_max);
+}
+
+#[test]
+fn joined_records_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW inner_join AS SELECT a.k, a.n, c.x, c.at FROM raw_s a JOIN raw_o c ON a.k = c.k AND a.j = c.j;
+CREATE MATERIALIZED VIEW computed_key AS SELECT a.k, c.k AS other, a.j FROM raw_s a JOIN raw_o c ON a.j + 1 = c.n AND upper(a.k) = upper(c.k);
+CREATE MATERIALIZED VIEW grouped AS SELECT a.k, count(*) AS c, sum(c.n) AS n, max(a.x) AS x FROM raw_s a JOIN raw_o c ON a.k = c.k AND a.d = c.d WHERE a.b GROUP BY a.k;
+CREATE MATERIALIZED VIEW left_join AS SELECT a.k, a.n, c.x FROM raw_s a LEFT JOIN raw_o c ON a.k = c.k AND a.n = c.n;
+CREATE MATERIALIZED VIEW right_join AS SELECT a.k, a.n, c.x, c.k AS other FROM raw_s a RIGHT JOIN raw_o c ON a.n = c.n;
+CREATE MATERIALIZED VIEW full_join AS SELECT a.k, a.n, c.x, c.n AS other FROM raw_s a FULL JOIN raw_o c ON a.n = c.n AND a.b = c.b;
+CREATE MATERIALIZED VIEW apart AS SELECT a.k, a.x, c.x AS y FROM raw_s a LEFT JOIN raw_o c ON a.k = c.k AND c.x < a.x AND c.j = a.j;
+CREATE MATERIALIZED VIEW full_apart AS SELECT a.j, c.j AS other, a.x, c.x AS y FROM raw_s a FULL JOIN raw_o c ON a.j = c.j AND a.n > c.n AND a.d = c.d;
+CREATE MATERIALIZED VIEW itself AS SELECT a.k, a.n, c.n AS m FROM raw_s a JOIN raw_s c ON a.n = c.n AND a.at < c.at;
+CREATE MATERIALIZED VIEW three AS SELECT a.k, count(*) AS c FROM raw_s a JOIN raw_o c USING (n) JOIN of_s e ON e.k = c.k AND e.j = a.j GROUP BY a.k;
+CREATE MATERIALIZED VIEW last_joined AS SELECT a.k, a.at, c.x FROM raw_s a JOIN raw_o c ON a.k = c.k AND a.j = c.j ORDER BY a.at DESC, c.x DESC LIMIT 4;
+",
+        12,
+        260,
+    );
+}
+
+#[test]
+fn joined_views_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW views AS SELECT a.k, a.j, a.c, c.c AS d FROM of_s a JOIN of_o c ON a.k = c.k AND a.j = c.j;
+CREATE MATERIALIZED VIEW left_views AS SELECT a.k, a.j, a.n, c.n AS m FROM of_s a LEFT JOIN of_o c ON a.k = c.k AND a.j = c.j AND c.c > 3;
+CREATE MATERIALIZED VIEW full_views AS SELECT coalesce(a.k, c.k) AS k, a.c, c.c AS d FROM of_s a FULL JOIN of_o c ON a.k = c.k AND a.j = c.j;
+CREATE MATERIALIZED VIEW with_records AS SELECT a.k, a.n, c.c FROM raw_s a JOIN of_o c ON a.k = c.k AND a.j = c.j;
+CREATE MATERIALIZED VIEW every_pair AS SELECT a.k, c.k AS other, a.c + c.c AS c FROM of_s a, of_o c WHERE a.c < c.c;
+CREATE MATERIALIZED VIEW shares AS SELECT a.k, sum(a.c) AS c, max(t.c) AS of FROM of_s a CROSS JOIN (SELECT sum(c) AS c FROM of_s) t GROUP BY a.k;
+CREATE MATERIALIZED VIEW of_views AS SELECT k, sum(d) AS d, count(*) AS c FROM views GROUP BY k;
+CREATE MATERIALIZED VIEW windows AS SELECT a.window_start, a.k, a.c, c.c AS d FROM windows_s a JOIN windows_o c ON a.window_start = c.window_start AND a.k = c.k;
+CREATE MATERIALIZED VIEW left_windows AS SELECT a.window_start, a.k, a.n, c.n AS m FROM windows_s a LEFT JOIN windows_o c ON a.window_start = c.window_start AND a.k = c.k AND a.c < c.c;
+CREATE MATERIALIZED VIEW full_windows AS SELECT a.window_start, c.window_start AS other, a.k, a.c, c.c AS d FROM windows_s a FULL JOIN windows_o c ON a.window_start = c.window_start AND a.k = c.k;
+CREATE MATERIALIZED VIEW only_here AS SELECT a.window_start, a.k, a.c FROM windows_s a WHERE NOT EXISTS (SELECT 1 FROM windows_o c WHERE a.window_start = c.window_start AND a.k = c.k);
+CREATE MATERIALIZED VIEW of_windows AS SELECT window_start, count(*) AS k, sum(c + d) AS c FROM windows GROUP BY window_start;
+CREATE MATERIALIZED VIEW without_window AS SELECT a.k, a.c, c.c AS d FROM windows_s a JOIN windows_o c ON a.window_start = c.window_start AND a.k = c.k;
+CREATE MATERIALIZED VIEW inside AS SELECT a.window_start, a.c, c.x FROM
+  (SELECT window_start, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '20' SECOND) GROUP BY window_start) a
+  JOIN (SELECT window_start, max(x) AS x FROM TUMBLE(raw_o, at, INTERVAL '20' SECOND) GROUP BY window_start) c ON a.window_start = c.window_start;
+",
+        12,
+        320,
+    );
+}
+
+#[test]
+fn sub_queries_and_sets_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW semi AS SELECT k, n FROM raw_s WHERE n IN (SELECT n FROM raw_o WHERE b);
+CREATE MATERIALIZED VIEW anti AS SELECT k, n FROM raw_s a WHERE NOT EXISTS (SELECT 1 FROM raw_o c WHERE c.n = a.n AND c.x > a.x);
+CREATE MATERIALIZED VIEW marked AS SELECT k, n FROM raw_s a WHERE b OR EXISTS (SELECT 1 FROM raw_o c WHERE c.n = a.n);
+CREATE MATERIALIZED VIEW above AS SELECT k, j, c FROM of_s WHERE c > (SELECT avg(c) FROM of_o);
+CREATE MATERIALIZED VIEW above_own AS SELECT k, j, c FROM of_s a WHERE c >= (SELECT max(c) FROM of_o i WHERE i.k = a.k);
+CREATE MATERIALIZED VIEW as_value AS SELECT k, j, (SELECT count(*) FROM of_o) AS others FROM of_s;
+CREATE MATERIALIZED VIEW intersect_all AS SELECT k, j FROM raw_s INTERSECT SELECT k, j FROM raw_o WHERE b;
+CREATE MATERIALIZED VIEW except_view AS SELECT k, d FROM raw_s EXCEPT SELECT k, d FROM raw_o;
+CREATE MATERIALIZED VIEW unioned AS SELECT k, j FROM of_s UNION SELECT k, j FROM of_o;
+CREATE MATERIALIZED VIEW names AS WITH large AS (SELECT k, c FROM of_s WHERE c > 2) SELECT a.k, a.c, i.c AS d FROM large a JOIN large i ON a.k = i.k AND a.c < i.c;
+",
+        12,
+        300,
+    );
+}
+
+#[test]
+fn single_records_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW filtered AS SELECT at, k, n * 2 AS n FROM raw_s WHERE b AND x > 3;
+CREATE MATERIALIZED VIEW of_both AS SELECT at, k, x FROM raw_s WHERE b UNION ALL SELECT at, k, x FROM raw_o;
+CREATE MATERIALIZED VIEW of_records AS SELECT k, count(*) AS c, max(n) AS n FROM filtered GROUP BY k;
+CREATE MATERIALIZED VIEW further AS SELECT k, n FROM filtered WHERE k <> 'a';
+CREATE MATERIALIZED VIEW with_groups AS SELECT k, n FROM filtered UNION ALL SELECT k, n FROM of_o;
+CREATE MATERIALIZED VIEW of_windows AS SELECT window_start, window_end, k, n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) WHERE b;
+CREATE MATERIALIZED VIEW windows_of_both AS SELECT window_start, count(*) AS c, sum(n) AS n FROM
+  (SELECT window_start, n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) UNION ALL SELECT window_start, n FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND)) AS u GROUP BY window_start;
+CREATE MATERIALIZED VIEW on_time AS SELECT k, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) GROUP BY k;
+CREATE MATERIALIZED VIEW joined_windows AS SELECT a.window_start, a.k, c.x FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) a JOIN TUMBLE(raw_o, at, INTERVAL '10' SECOND) c
+  ON a.window_start = c.window_start AND a.k = c.k;
+CREATE MATERIALIZED VIEW counted_windows AS SELECT a.window_start, count(*) AS c, max(c.n) AS n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) a JOIN TUMBLE(raw_o, at, INTERVAL '10' SECOND) c
+  ON a.window_start = c.window_start GROUP BY a.window_start;
+CREATE MATERIALIZED VIEW last_of_windows AS SELECT window_start, k, n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) ORDER BY window_start DESC, n LIMIT 3;
+",
+        12,
+        300,
+    );
+}
