@@ -599,6 +599,15 @@ pub(super) fn over(
                         }),
                 );
             }
+            Plan::PerGroup { group, .. } => {
+                let upto_us = group
+                    .window
+                    .and_then(|it| Some((it, watermark(&group.clocks)?)));
+                over.extend(upto_us.map(|(window, upto_us)| {
+                    let row_end = Some((window.input, window.add_us));
+                    (group.id.clone(), Over { upto_us, row_end })
+                }));
+            }
             Plan::Relation { .. }
             | Plan::Map { .. }
             | Plan::TopK { .. }

@@ -6,7 +6,7 @@
 use super::clock::{Clock, Report};
 use super::gate::{Gate, SharedClock};
 use super::operators::{
-    self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared, Side,
+    self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared,
 };
 use super::view_store::ViewStore;
 use super::worker::Place;
@@ -282,7 +282,7 @@ impl<'s> Render<'_, 's> {
                 left, right, join, ..
             } => {
                 let [of_left, of_right] = operators::state_names(join);
-                let mut side = |plan: &Plan, state: &str| Side {
+                let mut side = |plan: &Plan, state: &str| operators::Input {
                     rows: self.plan(plan, view, refusal),
                     schema: plan.schema(),
                     restored: self.share.rows.remove(state).unwrap_or_default(),
@@ -290,6 +290,24 @@ impl<'s> Render<'_, 's> {
                 let (left, right) = (side(left, &of_left), side(right, &of_right));
                 let gate = join.window.and_then(|_| self.gate(&join.clocks));
                 operators::join(left, right, join, gate, &self.epochs, refusal, &self.shared)
+            }
+            Plan::PerGroup { input, group, .. } => {
+                let rows = operators::Input {
+                    rows: self.plan(input, view, refusal),
+                    schema: input.schema(),
+                    restored: self.share.rows.remove(&group.id).unwrap_or_default(),
+                };
+                let gate = group.window.and_then(|_| self.gate(&group.clocks));
+                operators::per_group(
+                    rows,
+                    group,
+                    &plan.schema(),
+                    gate,
+                    &self.epochs,
+                    self.place,
+                    view,
+                    &self.shared,
+                )
             }
             Plan::Admit {
                 input,

@@ -90,6 +90,10 @@ pub fn check(plan: &Plan) -> Result<(), String> {
             check_rows(schema)?;
         }
         Plan::TopK { input, .. } => check_rows(&input.schema())?,
+        Plan::PerGroup { input, schema, .. } => {
+            check_rows(&input.schema())?;
+            check_rows(schema)?;
+        }
     }
     plan.inputs().into_iter().try_for_each(check)
 }

@@ -198,6 +198,19 @@ pub fn state_shape(plan: &Plan) -> String {
             }
             text.push('\n');
         }
+        Plan::PerGroup { input, group, .. } => {
+            let keys = &group.keys;
+            let _ = write!(
+                text,
+                "{} rows of ({}) by {keys:?}",
+                group.id,
+                types(&input.schema())
+            );
+            if let Some(it) = group.window {
+                let _ = write!(text, " closes {} {}", it.input, it.add_us);
+            }
+            text.push('\n');
+        }
         Plan::Relation { .. } | Plan::Map { .. } | Plan::Union { .. } | Plan::Admit { .. } => {}
     });
     text

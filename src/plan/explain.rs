@@ -172,6 +172,28 @@ impl fmt::Display for Plan {
             Plan::Join {
                 left, right, join, ..
             } => join_text(f, join, &left.schema(), &right.schema()),
+            Plan::PerGroup { input, group, .. } => {
+                let below = input.schema();
+                let keys = group.keys.iter().map(|it| below.field(*it).name().as_str());
+                let keys: Vec<&str> = keys.collect();
+                let text = &group.program.text;
+                match keys.is_empty() {
+                    true => write!(f, "Over all rows: {text}; keeps them")?,
+                    false => write!(
+                        f,
+                        "Per group of ({}): {text}; keeps its rows",
+                        keys.join(", ")
+                    )?,
+                }
+                match group.window {
+                    Some(_) => write!(f, " until the watermark passes their window")?,
+                    None => write!(f, ", for ever")?,
+                }
+                match keys.is_empty() {
+                    true => write!(f, ", on one worker"),
+                    false => Ok(()),
+                }
+            }
             Plan::Admit {
                 input,
                 time,

@@ -9,6 +9,7 @@ mod carried;
 mod definition;
 mod evaluate;
 mod explain;
+mod program;
 mod properties;
 mod sharing;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use definition::{
     ViewDefinition, state_shape,
 };
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
+pub use program::{GroupRows, Program};
 pub use properties::{Properties, properties};
 pub use sharing::{Bound, Pass, passes};
 
@@ -205,6 +207,12 @@ pub enum Plan {
         join: Arc<Join>,
         schema: SchemaRef,
     },
+    /// What is computed from all rows of a group, anew for each group that has changed.
+    PerGroup {
+        input: Box<Plan>,
+        group: Arc<PerGroup>,
+        schema: SchemaRef,
+    },
     /// Records that came before the watermark of their source passed the end of their tumbling window.
     Admit {
         input: Box<Plan>,
@@ -239,6 +247,37 @@ pub struct JoinWindow {
     pub left: usize,
     pub right: usize,
     /// What to add to either to have the window's end.
+    pub add_us: i64,
+}
+
+/// Groups whose rows are kept, and what is computed from them.
+#[derive(Clone, Debug)]
+pub struct PerGroup {
+    /// A name for stored state: view name and number within it.
+    pub id: String,
+    /// Columns of the input that make the group.
+    pub keys: Vec<usize>,
+    /// The columns of the output that are these.
+    pub keys_out: Vec<usize>,
+    /// From rows of whole groups to the rows that these have.
+    pub program: Program,
+    /// Columns of the output by which each row is told from all others, if some are known.
+    pub key: Option<Vec<usize>>,
+    /// Whether there is one group, also without rows.
+    pub is_one: bool,
+    /// What tells the end of the window that all rows of a group are in, if they are in one: they are let go when it is closed.
+    pub window: Option<GroupWindow>,
+    /// The sources whose clocks close the windows: the one furthest behind.
+    pub clocks: BTreeSet<String>,
+}
+
+/// A column of a group's key that is a bound of its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupWindow {
+    /// Column of the input, and of the output.
+    pub input: usize,
+    pub output: usize,
+    /// What to add to it to have the window's end.
     pub add_us: i64,
 }
 
@@ -345,7 +384,8 @@ impl Plan {
             | Plan::Map { schema, .. }
             | Plan::Aggregate { schema, .. }
             | Plan::Union { schema, .. }
-            | Plan::Join { schema, .. } => schema.clone(),
+            | Plan::Join { schema, .. }
+            | Plan::PerGroup { schema, .. } => schema.clone(),
             Plan::TopK { input, .. } | Plan::Admit { input, .. } => input.schema(),
         }
     }
@@ -357,6 +397,7 @@ impl Plan {
             Plan::Map { input, .. }
             | Plan::Aggregate { input, .. }
             | Plan::TopK { input, .. }
+            | Plan::PerGroup { input, .. }
             | Plan::Admit { input, .. } => vec![input],
             Plan::Union { inputs, .. } => inputs.iter().collect(),
             Plan::Join { left, right, .. } => vec![left, right],

@@ -150,6 +150,25 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 admitted: None,
             }
         }
+        Plan::PerGroup { input, group, .. } => {
+            let below = properties(input, relation);
+            let mut window_ends = vec![None; columns];
+            if let Some(window) = group.window {
+                window_ends[window.output] = Some(window.add_us);
+            }
+            Properties {
+                append_only: false,
+                aggregated: true,
+                // Who leaves the window out keeps its rows for ever.
+                windowed: false,
+                clocks: below.clocks,
+                window_ends,
+                unchanged: vec![None; columns],
+                order: Vec::new(),
+                key: group.key.clone(),
+                admitted: None,
+            }
+        }
         Plan::Admit {
             input,
             time,
@@ -324,6 +343,7 @@ impl Dataflow {
             // It keeps its input.
             Plan::TopK { .. } => false,
             Plan::Join { join, .. } => join.window.is_some() && closes_later(&join.clocks),
+            Plan::PerGroup { group, .. } => group.window.is_some() && closes_later(&group.clocks),
         }
     }
 

@@ -83,6 +83,7 @@ fn relation(plan: &Plan) -> Option<&str> {
         | Plan::TopK { .. }
         | Plan::Union { .. }
         | Plan::Join { .. }
+        | Plan::PerGroup { .. }
         | Plan::Admit { .. } => None,
     }
 }
@@ -143,6 +144,7 @@ impl Origin {
             | Plan::TopK { .. }
             | Plan::Union { .. }
             | Plan::Join { .. }
+            | Plan::PerGroup { .. }
             | Plan::Admit { .. } => None,
         }
     }

@@ -4,7 +4,7 @@
 //! Given is the plan of the view over late records alone. Each such aggregation is found in it, and what it groups is counted instead.
 //! The epoch of a record is carried up to there, whatever is selected in between.
 
-use super::lower::origin;
+use super::lower::{needs_whole_groups, origin};
 use crate::plan::{EPOCH_COLUMN, TUMBLE_END, TUMBLE_START};
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::functions_aggregate::expr_fn::count;
@@ -28,6 +28,8 @@ pub fn counts(plan: &LogicalPlan, view: &str) -> Result<Vec<LogicalPlan>> {
 
 fn collect(plan: &LogicalPlan, view: &str, found: &mut Vec<LogicalPlan>) -> Result<()> {
     let of_group = match plan {
+        // Records of groups that are kept whole are admitted one by one, and not counted.
+        LogicalPlan::Aggregate(it) if it.aggr_expr.iter().any(needs_whole_groups) => None,
         LogicalPlan::Aggregate(it) => count_of(&it.group_expr, &it.input, view)?,
         LogicalPlan::Distinct(Distinct::All(input)) => {
             let columns = input.schema().columns();

@@ -31,16 +31,17 @@ pub(super) struct Lowering<'a> {
     pub name: &'a str,
     pub aggregations: usize,
     pub joins: usize,
+    pub groups: usize,
 }
 
 /// A lowered node, and the hidden time column behind its own ones, if one is still to be used.
-struct Lowered {
-    plan: Plan,
-    last: Option<Last>,
+pub(super) struct Lowered {
+    pub plan: Plan,
+    pub last: Option<Last>,
 }
 
 #[derive(Clone, Copy)]
-struct Last {
+pub(super) struct Last {
     column: usize,
     size_us: i64,
 }
@@ -85,7 +86,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn node(
+    pub(super) fn node(
         &mut self,
         plan: &LogicalPlan,
         limit: Option<(usize, usize)>,
@@ -135,7 +136,7 @@ impl Lowering<'_> {
             }
             LogicalPlan::Sort(it) => self.sort(it, limit),
             LogicalPlan::Join(it) => self.join(it),
-            LogicalPlan::Window(_) => Err("window functions (OVER) are not maintained; use GROUP BY with TUMBLE, or ORDER BY … LIMIT for the top".to_owned()),
+            LogicalPlan::Window(it) => self.window(it),
             other => Err(format!("`{}` is not maintained; a view is made of SELECT, WHERE, GROUP BY, HAVING, UNION ALL, DISTINCT and ORDER BY … LIMIT", first_line(other))),
         }
         .and_then(|lowered| match (plan, limit) {
@@ -204,6 +205,15 @@ impl Lowering<'_> {
     }
 
     fn aggregate(&mut self, node: &datafusion::logical_expr::Aggregate) -> Result<Lowered, String> {
+        let of_doubles = |it: &Expr| sum_of_distinct_doubles(it, node.input.schema());
+        if let Some(name) = node.aggr_expr.iter().find_map(of_doubles) {
+            return Err(format!(
+                "{name}(DISTINCT …) of doubles depends on the order in which they are added up, and is not maintained; CAST them to BIGINT in the smallest unit"
+            ));
+        }
+        if node.aggr_expr.iter().any(needs_whole_groups) {
+            return self.whole_groups(node);
+        }
         let input = self.node(&node.input, None)?;
         let below = node.input.schema();
         let mut exprs: Vec<Expr> = node.group_expr.clone();
@@ -365,7 +375,7 @@ impl Lowering<'_> {
         })
     }
 
-    fn properties(&self, plan: &Plan) -> Properties {
+    pub(super) fn properties(&self, plan: &Plan) -> Properties {
         properties(plan, &|it: &str| self.dataflow.properties(it))
     }
 
@@ -517,8 +527,24 @@ impl Lowering<'_> {
         Ok(Lowered { plan, last: None })
     }
 
+    /// A plan whose first columns are these.
+    pub(super) fn first_columns(&self, plan: Plan, schema: SchemaRef) -> Lowered {
+        let below = plan.schema();
+        let plan = match below.fields().len() == schema.fields().len() && below == schema {
+            true => plan,
+            false => {
+                let columns = 0..schema.fields().len();
+                let columns = columns
+                    .map(|it| column(below.field(it).name(), it))
+                    .collect();
+                fused(plan, None, columns, schema)
+            }
+        };
+        Lowered { plan, last: None }
+    }
+
     /// A side of a join with its keys as columns: those that are computed come behind its own ones.
-    fn with_keys(
+    pub(super) fn with_keys(
         &self,
         side: Plan,
         keys: &[Expr],
@@ -725,7 +751,7 @@ fn has_one_clock(clocks: &BTreeSet<String>) -> Result<(), String> {
 }
 
 /// The text of an expression for people, with columns by their own names alone.
-fn plain_name(expr: &Expr) -> Result<String, String> {
+pub(super) fn plain_name(expr: &Expr) -> Result<String, String> {
     let plain = expr.clone().unalias_nested().data.transform_up(|it| {
         Ok(match it {
             Expr::Column(column) => Transformed::yes(Expr::Column(Column::from_name(column.name))),
@@ -734,6 +760,45 @@ fn plain_name(expr: &Expr) -> Result<String, String> {
     });
     let plain = plain.map_err(|it| words::planner(&it))?.data;
     Ok(plain.human_display().to_string())
+}
+
+/// Aggregates that are computed from all rows of a group, since sums do not tell them.
+const OF_WHOLE_GROUPS: [&str; 13] = [
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "first_value",
+    "last_value",
+    "nth_value",
+    "string_agg",
+    "array_agg",
+    "median",
+    "percentile_cont",
+    "approx_distinct",
+];
+
+/// Whether an aggregate is computed from all rows of its group.
+pub(super) fn needs_whole_groups(expr: &Expr) -> bool {
+    let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
+        return false;
+    };
+    let name = call.func.name();
+    let is_distinct = call.params.distinct && matches!(name, "sum" | "avg" | "min" | "max");
+    OF_WHOLE_GROUPS.contains(&name) || is_distinct
+}
+
+/// The name of an aggregate that adds up distinct doubles, if it is one.
+fn sum_of_distinct_doubles(expr: &Expr, below: &DFSchema) -> Option<String> {
+    let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
+        return None;
+    };
+    let name = call.func.name();
+    let argument = call.params.args.first()?.get_type(below).ok()?;
+    // A mean of integers is one of doubles that hold them exactly, up to 2^53.
+    let is_sum = call.params.distinct && matches!(name, "sum" | "avg");
+    (is_sum && argument.is_floating()).then(|| name.to_owned())
 }
 
 fn aggregate(expr: &Expr, field: &Field, exprs: &mut Vec<Expr>) -> Result<Aggregate, String> {

@@ -8,9 +8,11 @@ mod canonical;
 mod casts;
 mod choice;
 mod constants;
+mod definite;
 mod functions;
 mod late;
 mod lower;
+mod per_group;
 mod plain;
 pub mod query;
 mod recompute;
@@ -311,6 +313,7 @@ impl Planner {
 
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
         let raw = types::in_whole_microseconds(self.logical(query).await?)
+            .and_then(|it| definite::definite(it, &self.context.state()))
             .map_err(|it| words::planner(&it))?;
         lower::refuse_volatile(&raw)?;
         lower::refuse_odd_windows(&raw, &self.dataflow)?;
@@ -323,6 +326,7 @@ impl Planner {
             name,
             aggregations: 0,
             joins: 0,
+            groups: 0,
         };
         lowering.query(&optimized)
     }

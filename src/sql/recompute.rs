@@ -266,6 +266,7 @@ async fn logical(
     let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query))));
     let plan = casts::planned(&session.state(), statement).await;
     plan.and_then(super::types::in_whole_microseconds)
+        .and_then(|it| super::definite::definite(it, &session.state()))
         .map_err(|it| words::planner(&it))
 }
 

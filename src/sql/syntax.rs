@@ -8,9 +8,10 @@ use super::functions::WITHIN_LAST;
 use super::{Error, canonical, walk, words};
 use crate::plan::{ADMITTED, TUMBLE_END, TUMBLE_START};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CreateTableOptions, DataType as SqlType, Expr, FunctionArg, FunctionArgExpr,
-    Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query,
-    SelectItem, SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo, Value, VisitorMut,
+    BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct, Expr, FunctionArg,
+    FunctionArgExpr, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
+    OrderByOptions, Query, SelectItem, SetExpr, SqlOption, Statement, TableFactor, TimezoneInfo,
+    Value, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -579,6 +580,12 @@ pub fn parse_expression(text: &str) -> Result<Expr, String> {
 
 /// Makes the order of `ORDER BY … LIMIT` definite: rows that are equal in it are told apart by all their columns.
 pub fn order_wholly(query: &mut Query, columns: usize) {
+    // There the order says which row of a group is taken, and no two groups are equal in it.
+    if let SetExpr::Select(select) = query.body.as_ref()
+        && let Some(Distinct::On(_)) = select.distinct
+    {
+        return;
+    }
     let Some(OrderBy {
         kind: OrderByKind::Expressions(order),
         ..

@@ -26,6 +26,12 @@ pub fn planner(error: &DataFusionError) -> String {
         DataFusionError::SQL(error, _) => parser(error),
         DataFusionError::SchemaError(error, _) => schema(error),
         DataFusionError::Plan(text) => plan(text),
+        DataFusionError::NotImplemented(text)
+            if text.starts_with("Conflicting ordering requirements") =>
+        {
+            "aggregates of one SELECT take their rows in one order; write a view for each ORDER BY"
+                .to_owned()
+        }
         DataFusionError::NotImplemented(text) => {
             format!("not supported: {}", with_sql_types(first_sentence(text)))
         }

@@ -13,13 +13,14 @@ mod growth;
 mod health;
 mod hostile;
 mod identity;
-mod joins;
+
 mod lakes;
 mod layers;
 mod oracle;
 mod page;
 mod places;
 mod program;
+mod queries;
 mod refused;
 mod replay;
 mod secrets;

@@ -3,6 +3,8 @@
 mod admit;
 mod aggregate;
 mod join;
+mod keyed;
+mod per_group;
 mod restored;
 mod source;
 mod stateless;
@@ -11,8 +13,10 @@ mod top_k;
 
 pub(super) use admit::admit;
 pub(super) use aggregate::{PartialStream, aggregate, initial, partials};
+pub(super) use join::join;
 pub use join::state_names;
-pub(super) use join::{Side, join};
+pub(super) use keyed::Input;
+pub(super) use per_group::per_group;
 pub(super) use restored::{as_state, operator, with_stored};
 pub(super) use source::source;
 pub(super) use stateless::{Refusal, map, news, project, relabel};

@@ -5,8 +5,9 @@ use crate::sql::syntax;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField,
     DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Interval, Subscript,
-    TimezoneInfo, TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Interval, NullTreatment,
+    Subscript, TimezoneInfo, TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
+    WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
 /// The canonical text of an expression.
@@ -547,18 +548,9 @@ fn function(function: &Function) -> Result<String, String> {
         within_group,
     } = function;
     let called = object_name(function_name)?;
-    if over.is_some() {
-        return Err("window functions (OVER) are not maintained; use GROUP BY with TUMBLE, or ORDER BY … LIMIT for the top".to_owned());
-    }
+    let mut behind = String::new();
     if !within_group.is_empty() {
-        return Err(format!(
-            "{called}(…) WITHIN GROUP (ORDER BY …) is not maintained; write approx_percentile_cont(value, 0.95)"
-        ));
-    }
-    if null_treatment.is_some() {
-        return Err(format!(
-            "{called}: IGNORE NULLS and RESPECT NULLS are not maintained"
-        ));
+        behind += &format!(" within group (order by {})", list(within_group, ordered)?);
     }
     match parameters {
         FunctionArguments::None => {}
@@ -613,11 +605,63 @@ fn function(function: &Function) -> Result<String, String> {
             format!("({distinct}{}{})", list(args, argument)?, clauses.concat())
         }
     };
-    let filter = match filter {
-        None => String::new(),
-        Some(it) => format!(" filter (where {})", expression(it)?),
+    if let Some(it) = filter {
+        behind += &format!(" filter (where {})", expression(it)?);
+    }
+    behind += match null_treatment {
+        Some(NullTreatment::IgnoreNulls) => " ignore nulls",
+        Some(NullTreatment::RespectNulls) | None => "",
     };
-    Ok(format!("{}{args}{filter}", name_of_function(&called)))
+    match over {
+        None => {}
+        Some(WindowType::WindowSpec(it)) => behind += &format!(" over ({})", window(it)?),
+        Some(WindowType::NamedWindow(it)) => behind += &format!(" over {}", ident(it)),
+    }
+    Ok(format!("{}{args}{behind}", name_of_function(&called)))
+}
+
+/// What stands in OVER (…).
+pub(super) fn window(window: &WindowSpec) -> Result<String, String> {
+    let WindowSpec {
+        window_name,
+        partition_by,
+        order_by,
+        window_frame,
+    } = window;
+    let mut parts = Vec::new();
+    parts.extend(window_name.as_ref().map(ident));
+    if !partition_by.is_empty() {
+        parts.push(format!("partition by {}", list(partition_by, expression)?));
+    }
+    if !order_by.is_empty() {
+        parts.push(format!("order by {}", list(order_by, ordered)?));
+    }
+    if let Some(WindowFrame {
+        units,
+        start_bound,
+        end_bound,
+    }) = window_frame
+    {
+        let units = match units {
+            WindowFrameUnits::Rows => "rows",
+            WindowFrameUnits::Range => "range",
+            WindowFrameUnits::Groups => "groups",
+        };
+        let end = end_bound.as_ref().unwrap_or(&WindowFrameBound::CurrentRow);
+        let (start, end) = (bound(start_bound)?, bound(end)?);
+        parts.push(format!("{units} between {start} and {end}"));
+    }
+    Ok(parts.join(" "))
+}
+
+fn bound(bound: &WindowFrameBound) -> Result<String, String> {
+    Ok(match bound {
+        WindowFrameBound::CurrentRow => "current row".to_owned(),
+        WindowFrameBound::Preceding(None) => "unbounded preceding".to_owned(),
+        WindowFrameBound::Preceding(Some(it)) => format!("{} preceding", expression(it)?),
+        WindowFrameBound::Following(None) => "unbounded following".to_owned(),
+        WindowFrameBound::Following(Some(it)) => format!("{} following", expression(it)?),
+    })
 }
 
 /// Functions have their names in lower case, however they are quoted.

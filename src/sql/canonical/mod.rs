@@ -18,10 +18,11 @@ pub(super) use passed_over::{refuse_in_query, refuse_in_table, refuse_in_view};
 use arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{
     Cte, Distinct, ExceptSelectItem, ExcludeSelectItem, FunctionArg, FunctionArgExpr, GroupByExpr,
-    GroupByWithModifier, Ident, Join, JoinConstraint, JoinOperator, LimitClause, ObjectName,
-    ObjectNamePart, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor,
-    TableFunctionArgs, TableWithJoins, WildcardAdditionalOptions, With,
+    GroupByWithModifier, Ident, Join, JoinConstraint, JoinOperator, LimitClause,
+    NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart, OrderBy, OrderByExpr,
+    OrderByKind, OrderByOptions, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, TableFunctionArgs,
+    TableWithJoins, WildcardAdditionalOptions, With,
 };
 
 /// The canonical text of a query.
@@ -224,7 +225,7 @@ fn select(select: &Select, with_projection: bool) -> Result<String, String> {
         distribute_by: _,
         sort_by: _,
         having,
-        named_window: _,
+        named_window,
         qualify,
         window_before_qualify: _,
         value_table_mode: _,
@@ -234,12 +235,7 @@ fn select(select: &Select, with_projection: bool) -> Result<String, String> {
     match distinct {
         None | Some(Distinct::All) => {}
         Some(Distinct::Distinct) => text += " distinct",
-        Some(Distinct::On(_)) => {
-            return Err(
-                "DISTINCT ON is not maintained; use GROUP BY with min or max, or ORDER BY … LIMIT"
-                    .to_owned(),
-            );
-        }
+        Some(Distinct::On(all)) => text += &format!(" distinct on ({})", list(all, expression)?),
     }
     if with_projection {
         text += &format!(" {}", list(projection, item)?);
@@ -254,10 +250,19 @@ fn select(select: &Select, with_projection: bool) -> Result<String, String> {
     if let Some(it) = having {
         text += &format!(" having {}", expression(it)?);
     }
-    match qualify {
-        None => Ok(text),
-        Some(_) => Err("QUALIFY is not maintained; use ORDER BY … LIMIT for the top".to_owned()),
+    if !named_window.is_empty() {
+        let one = |NamedWindowDefinition(name, window): &NamedWindowDefinition| match window {
+            NamedWindowExpr::NamedWindow(of) => Ok(format!("{} as {}", ident(name), ident(of))),
+            NamedWindowExpr::WindowSpec(it) => {
+                Ok(format!("{} as ({})", ident(name), expression::window(it)?))
+            }
+        };
+        text += &format!(" window {}", list(named_window, one)?);
     }
+    if let Some(it) = qualify {
+        text += &format!(" qualify {}", expression(it)?);
+    }
+    Ok(text)
 }
 
 fn grouping(group_by: &GroupByExpr) -> Result<String, String> {

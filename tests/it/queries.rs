@@ -1,4 +1,5 @@
-//! Joins of every kind, sub-queries and sets, over two sources whose clocks differ: at every commit what DataFusion computes in batch.
+//! Queries as analysts write them, over two sources whose clocks differ: joins of every kind, sub-queries and sets, single records, window functions,
+//! aggregates of whole groups. At every commit each view is what DataFusion computes in batch.
 
 use super::oracle::{Subject, check_cases, runtime, small_record};
 use std::sync::Arc;
@@ -116,5 +117,45 @@ CREATE MATERIALIZED VIEW last_of_windows AS SELECT window_start, k, n FROM TUMBL
 ",
         12,
         300,
+    );
+}
+
+#[test]
+fn windows_over_partitions_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW numbered AS SELECT k, n, at, row_number() OVER (PARTITION BY k ORDER BY n DESC) AS r FROM raw_s;
+CREATE MATERIALIZED VIEW first_two AS SELECT k, n, x FROM (SELECT k, n, x, row_number() OVER (PARTITION BY k ORDER BY n DESC NULLS LAST) AS r FROM raw_s) AS i WHERE r <= 2;
+CREATE MATERIALIZED VIEW newest_of_each AS SELECT k, j, x FROM raw_s QUALIFY row_number() OVER (PARTITION BY k, j ORDER BY at DESC) = 1;
+CREATE MATERIALIZED VIEW ranked AS SELECT k, j, c, rank() OVER w AS r, dense_rank() OVER w AS d, count(*) OVER (PARTITION BY k) AS many FROM of_s WINDOW w AS (PARTITION BY k ORDER BY c DESC);
+CREATE MATERIALIZED VIEW steps AS SELECT k, at, n - lag(n) OVER (PARTITION BY k ORDER BY at) AS up, lead(n, 2, 0) OVER (PARTITION BY k ORDER BY at) AS later FROM raw_s WHERE n < 1000;
+CREATE MATERIALIZED VIEW running AS SELECT k, at, sum(n) OVER (PARTITION BY k ORDER BY at ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS n,
+  max(x) OVER (PARTITION BY k ORDER BY at) AS x, first_value(n) OVER (PARTITION BY k ORDER BY at) AS first FROM raw_o;
+CREATE MATERIALIZED VIEW share AS SELECT k, j, c, sum(c) OVER () AS of_all, sum(c) OVER (PARTITION BY upper(k)) AS of_k FROM of_s;
+CREATE MATERIALIZED VIEW first_of_windows AS SELECT window_start, k, c FROM (SELECT window_start, k, c, row_number() OVER (PARTITION BY window_start ORDER BY c DESC) AS r FROM windows_s) AS i WHERE r <= 2;
+CREATE MATERIALIZED VIEW distinct_on AS SELECT DISTINCT ON (k) k, n, x, at FROM raw_s ORDER BY k, n;
+CREATE MATERIALIZED VIEW of_first AS SELECT k, sum(n) AS n, count(*) AS c FROM first_two GROUP BY k;
+",
+        12,
+        200,
+    );
+}
+
+#[test]
+fn aggregates_of_whole_groups_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW flags AS SELECT k, bool_and(b) AS every, bool_or(b) AS any, bit_and(j) AS bits, bit_xor(n) AS x FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW texts AS SELECT j, string_agg(k, ',' ORDER BY n DESC) AS ks, string_agg(upper(k), '' ORDER BY n DESC) AS of FROM raw_s GROUP BY j;
+CREATE MATERIALIZED VIEW distinct_texts AS SELECT j, string_agg(DISTINCT k, '') AS of FROM raw_s GROUP BY j;
+CREATE MATERIALIZED VIEW ends AS SELECT k, first_value(n ORDER BY at) AS first, last_value(x ORDER BY at) AS last, count(*) AS c FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW middles AS SELECT k, median(n) AS n, percentile_cont(0.9) WITHIN GROUP (ORDER BY x) AS x, sum(DISTINCT n) AS once, approx_distinct(n) AS many FROM raw_o WHERE abs(n) < 1000 AND abs(x) < 1000 GROUP BY k;
+CREATE MATERIALIZED VIEW overall AS SELECT median(n) AS n, bool_or(b) AS b FROM raw_s WHERE n < 1000;
+CREATE MATERIALIZED VIEW of_views AS SELECT k, string_agg(CAST(c AS TEXT), ' ' ORDER BY j) AS cs FROM of_s GROUP BY k;
+CREATE MATERIALIZED VIEW in_windows AS SELECT window_start, k, median(n) AS n, string_agg(CAST(j AS TEXT), ',' ORDER BY at) AS js FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) WHERE n < 1000 GROUP BY window_start, k;
+CREATE MATERIALIZED VIEW half AS SELECT j % 2 AS half, bool_and(b) AS b, min(DISTINCT n) AS n FROM raw_s GROUP BY j % 2;
+",
+        12,
+        260,
     );
 }

@@ -1,0 +1,294 @@
+//! Groups whose rows are kept whole: what is computed from them is computed anew for each group that has changed, by DataFusion over its
+//! rows, and the difference to what it was goes on.
+//!
+//! So window functions and aggregates that cannot be kept up to date by sums are exactly what they are in a batch. All groups that changed in an
+//! epoch are computed together.
+
+use super::keyed::{Closing, Input, keyed, while_open};
+use super::{ChangeStream, ClockStream, RunEpochs, Shared};
+use crate::engine::changes::Changes;
+use crate::engine::encoded::{Bytes, Encoder};
+use crate::engine::gate::Gate;
+use crate::engine::worker::Place;
+use crate::plan::{PerGroup, nullable};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use datafusion::error::Result;
+use differential_dataflow::Hashable;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::Operator;
+
+/// Groups are computed together until they have so many rows.
+const ROWS_AT_ONCE: usize = 1 << 16;
+
+/// The rows of all groups as changes.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "it is the seam between rendering and the operator chain"
+)]
+pub(in crate::engine) fn per_group<'s>(
+    input: Input<'s>,
+    group: &Arc<PerGroup>,
+    schema: &SchemaRef,
+    gate: Option<(Gate, ClockStream<'s>)>,
+    epochs: &RunEpochs,
+    place: Place,
+    view: &str,
+    shared: &Rc<RefCell<Shared>>,
+) -> ChangeStream<'s> {
+    let closing = group.window.and_then(|window| {
+        let (gate, ticks) = gate.clone()?;
+        Some(Closing {
+            column: window.input,
+            add_us: window.add_us,
+            gate,
+            ticks,
+        })
+    });
+    let mut groups = Groups {
+        computed: Computed {
+            rows: Encoder::new(&nullable(&input.schema)),
+            input: nullable(&input.schema),
+            output: nullable(schema),
+            results: Encoder::new(&nullable(schema)),
+            keys: Encoder::new(&Arc::new(
+                nullable(schema)
+                    .project(&group.keys_out)
+                    .expect("the key is of the output"),
+            )),
+            group: Arc::clone(group),
+            view: view.to_owned(),
+            shared: Rc::clone(shared),
+        },
+        groups: HashMap::default(),
+    };
+    let rows = keyed(
+        input,
+        group.keys.clone(),
+        true,
+        group.id.clone(),
+        closing,
+        epochs,
+        shared,
+    );
+    type Update = ((Option<Bytes>, Bytes), u64, isize);
+    let key_of = |it: &Update| it.0.0.as_ref().map_or(0, Hashable::hashed);
+    let exchange = Exchange::new(key_of);
+    let owns = |key: &Bytes| key.hashed() % place.peers as u64 == place.index as u64;
+    let first = epochs.first();
+    let is_one = group.is_one && owns(&Bytes::new());
+    let changes = rows
+        .inner
+        .unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
+            exchange,
+            "PerGroup",
+            move |capability, _| {
+                type Open = (Capability<u64>, Vec<(Bytes, Bytes, isize)>, bool);
+                let mut open: BTreeMap<u64, Open> = BTreeMap::new();
+                if is_one {
+                    open.insert(first, (capability.delayed(&first), Vec::new(), true));
+                }
+                drop(capability);
+                move |(input, frontier), output| {
+                    input.for_each(|capability, data| {
+                        for ((key, row), epoch, diff) in data.drain(..) {
+                            let open = open.entry(epoch).or_insert_with(|| {
+                                (capability.delayed(&epoch, 0), Vec::new(), false)
+                            });
+                            open.1.push((key.unwrap_or_default(), row, diff));
+                        }
+                    });
+                    while let Some(entry) = open.first_entry() {
+                        if frontier.less_equal(entry.key()) {
+                            break;
+                        }
+                        let (capability, changes, with_the_one) = entry.remove();
+                        for mut changes in groups.change(changes, with_the_one) {
+                            output.session(&capability).give_container(&mut changes);
+                        }
+                    }
+                }
+            },
+        );
+    match (group.window, gate) {
+        (Some(window), Some((gate, _))) => while_open(changes, window.output, window.add_us, gate),
+        (Some(_), None) | (None, _) => changes,
+    }
+}
+
+/// The groups of one worker.
+struct Groups {
+    computed: Computed,
+    groups: HashMap<Bytes, Group, FixedState>,
+}
+
+#[derive(Default)]
+struct Group {
+    rows: BTreeMap<Bytes, isize>,
+    /// What it has come to, sorted.
+    results: Vec<Bytes>,
+}
+
+/// What turns rows into results.
+struct Computed {
+    input: SchemaRef,
+    output: SchemaRef,
+    rows: Encoder,
+    results: Encoder,
+    /// Of results.
+    keys: Encoder,
+    group: Arc<PerGroup>,
+    view: String,
+    shared: Rc<RefCell<Shared>>,
+}
+
+impl Groups {
+    /// Takes changes of one epoch in; what they change in the results.
+    fn change(&mut self, changes: Vec<(Bytes, Bytes, isize)>, with_the_one: bool) -> Vec<Changes> {
+        let mut touched: BTreeSet<Bytes> = BTreeSet::new();
+        for (key, row, diff) in changes {
+            let group = self.groups.entry(key.clone()).or_default();
+            let count = group.rows.entry(row).or_default();
+            *count += diff;
+            touched.insert(key);
+        }
+        if with_the_one {
+            self.groups.entry(Bytes::new()).or_default();
+            touched.insert(Bytes::new());
+        }
+        let mut all = Vec::new();
+        let (mut keys, mut rows) = (Vec::new(), 0);
+        let mut touched = touched.into_iter().peekable();
+        while let Some(key) = touched.next() {
+            let group = self.groups.get_mut(&key).expect("it was touched");
+            group.rows.retain(|_, count| *count != 0);
+            rows += group.rows.len();
+            keys.push(key);
+            if ROWS_AT_ONCE <= rows || touched.peek().is_none() {
+                all.extend(self.compute(std::mem::take(&mut keys)));
+                rows = 0;
+            }
+        }
+        all
+    }
+
+    /// Computes these groups anew.
+    fn compute(&mut self, keys: Vec<Bytes>) -> Option<Changes> {
+        let mut results = self.computed.results(&keys, &self.groups);
+        let (mut rows, mut diffs) = (Vec::new(), Vec::new());
+        for key in keys {
+            let group = self.groups.get_mut(&key).expect("it was touched");
+            let mut after = results.remove(&key).unwrap_or_default();
+            after.sort_unstable();
+            let before = std::mem::replace(&mut group.results, after);
+            difference(&before, &group.results, |row, diff| {
+                rows.push(row.clone());
+                diffs.push(diff);
+            });
+            if group.rows.is_empty() && !self.computed.group.is_one {
+                self.groups.remove(&key);
+            }
+        }
+        if rows.is_empty() {
+            return None;
+        }
+        let columns = self.computed.results.decode(rows.iter());
+        let batch = self
+            .computed
+            .batch(&self.computed.output, columns, rows.len());
+        Some(Changes::signed(batch, diffs))
+    }
+}
+
+/// What is in one of two sorted lists and not in the other.
+fn difference(before: &[Bytes], after: &[Bytes], mut changed: impl FnMut(&Bytes, i64)) {
+    let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(a), Some(b)) => a.cmp(b),
+        };
+        if order.is_lt() {
+            old.next().into_iter().for_each(|it| changed(it, -1));
+        } else if order.is_gt() {
+            new.next().into_iter().for_each(|it| changed(it, 1));
+        } else {
+            old.next();
+            new.next();
+        }
+    }
+}
+
+impl Computed {
+    /// The results of groups, by key.
+    fn results(
+        &self,
+        keys: &[Bytes],
+        groups: &HashMap<Bytes, Group, FixedState>,
+    ) -> HashMap<Bytes, Vec<Bytes>, FixedState> {
+        match self.run(keys, groups) {
+            Ok(results) => results,
+            // One of them fails: the others have their results.
+            Err(_) if 1 < keys.len() => {
+                let each = keys
+                    .iter()
+                    .flat_map(|it| self.results(std::slice::from_ref(it), groups));
+                each.collect()
+            }
+            Err(error) => {
+                let reason = error.strip_backtrace();
+                let reason = format!("rows are left out, since an expression failed: {reason}");
+                self.shared
+                    .borrow_mut()
+                    .note_left_out(&self.view, 1, reason);
+                HashMap::default()
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        keys: &[Bytes],
+        groups: &HashMap<Bytes, Group, FixedState>,
+    ) -> Result<HashMap<Bytes, Vec<Bytes>, FixedState>> {
+        let rows = keys.iter().flat_map(|it| &groups[it].rows);
+        let rows = rows.flat_map(|(row, count)| {
+            let count = usize::try_from(*count).expect("a row is there as often as it came");
+            std::iter::repeat_n(row, count)
+        });
+        let rows: Vec<&Bytes> = rows.collect();
+        if rows.is_empty() && !self.group.is_one {
+            return Ok(HashMap::default());
+        }
+        let columns = self.rows.decode(rows.iter().copied());
+        let results = self
+            .group
+            .program
+            .run(self.batch(&self.input, columns, rows.len()))?;
+        let of_key = self.group.keys_out.iter();
+        let of_key: Vec<ArrayRef> = of_key.map(|it| results.column(*it).clone()).collect();
+        let of_key = self.keys.encode(&of_key, results.num_rows());
+        let encoded = self.results.encode(results.columns(), results.num_rows());
+        let mut by_key: HashMap<Bytes, Vec<Bytes>, FixedState> = HashMap::default();
+        for (key, row) in of_key.into_iter().zip(encoded) {
+            by_key.entry(key).or_default().push(row);
+        }
+        Ok(by_key)
+    }
+
+    fn batch(&self, schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+            .expect("columns are of the schema")
+    }
+}

@@ -1,0 +1,145 @@
+//! Orders that leave nothing open: whoever asks for the first of equal rows gets the same one in every run, live and in a batch.
+//!
+//! Where a result depends on which of two rows comes first, and the query's order does not say it, the rows' own columns do: they stand behind
+//! what the query orders by. Ranks, and frames of rows that are equal in the order, are the same without.
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::expr::{AggregateFunction, Sort, WindowFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{
+    Aggregate, Distinct, Expr, LogicalPlan, Window, WindowFrameUnits, WindowFunctionDefinition,
+};
+use datafusion::optimizer::OptimizerRule;
+use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
+
+/// Aggregates whose result depends on the order of rows.
+const ORDERED: [&str; 5] = [
+    "first_value",
+    "last_value",
+    "nth_value",
+    "string_agg",
+    "array_agg",
+];
+
+/// The same query with definite orders.
+///
+/// # Errors
+/// If a node cannot be made anew.
+pub fn definite(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    let plan = plan.transform_up_with_subqueries(|node| match node {
+        // The first row of each group, in the end.
+        LogicalPlan::Distinct(Distinct::On(_)) => {
+            ReplaceDistinctWithAggregate::new().rewrite(node, state)
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    let plan = plan.data;
+    let changed = plan.transform_up_with_subqueries(|node| {
+        Ok(match node {
+            LogicalPlan::Window(it) => {
+                let below = it.input.schema();
+                let exprs = it
+                    .window_expr
+                    .iter()
+                    .map(|it| named(it, |it| of_window(it, below)));
+                let exprs = exprs.collect::<Result<Vec<_>>>()?;
+                Transformed::yes(LogicalPlan::Window(Window::try_new(exprs, it.input)?))
+            }
+            LogicalPlan::Aggregate(it) => {
+                let is_ordered = |it: &Expr| match it.clone().unalias_nested().data {
+                    Expr::AggregateFunction(it) => ORDERED.contains(&it.func.name()),
+                    _ => false,
+                };
+                if !it.aggr_expr.iter().any(is_ordered) {
+                    return Ok(Transformed::no(LogicalPlan::Aggregate(it)));
+                }
+                let below = it.input.schema();
+                let exprs = it
+                    .aggr_expr
+                    .iter()
+                    .map(|it| named(it, |it| of_aggregate(it, below)));
+                let exprs = exprs.collect::<Result<Vec<_>>>()?;
+                let aggregate = Aggregate::try_new(it.input, it.group_expr, exprs)?;
+                Transformed::yes(LogicalPlan::Aggregate(aggregate))
+            }
+            other => Transformed::no(other),
+        })
+    })?;
+    Ok(changed.data)
+}
+
+/// An expression changed inside, under the name it had.
+fn named(expr: &Expr, change: impl Fn(Expr) -> Expr) -> Result<Expr> {
+    let name = NamePreserver::new_for_projection().save(expr);
+    let changed = expr.clone().transform_down(|it| {
+        let is_call = matches!(it, Expr::WindowFunction(_) | Expr::AggregateFunction(_));
+        Ok(match is_call {
+            true => Transformed::yes(change(it)),
+            false => Transformed::no(it),
+        })
+    })?;
+    Ok(name.restore(changed.data))
+}
+
+fn of_window(expr: Expr, below: &DFSchema) -> Expr {
+    let Expr::WindowFunction(mut call) = expr else {
+        return expr;
+    };
+    if depends_on_ties(&call) {
+        add_columns(&mut call.params.order_by, below);
+    }
+    Expr::WindowFunction(call)
+}
+
+fn depends_on_ties(call: &WindowFunction) -> bool {
+    match &call.fun {
+        WindowFunctionDefinition::WindowUDF(it) => !matches!(
+            it.name(),
+            "rank" | "dense_rank" | "percent_rank" | "cume_dist"
+        ),
+        WindowFunctionDefinition::AggregateUDF(it) => {
+            call.params.window_frame.units == WindowFrameUnits::Rows || ORDERED.contains(&it.name())
+        }
+    }
+}
+
+fn of_aggregate(expr: Expr, below: &DFSchema) -> Expr {
+    match expr {
+        Expr::AggregateFunction(AggregateFunction { func, mut params })
+            if ORDERED.contains(&func.name()) =>
+        {
+            // Of distinct values only their own order can be told.
+            match params.distinct {
+                true => params
+                    .order_by
+                    .extend(params.args.first().map(|it| it.clone().sort(true, true))),
+                false => {
+                    if params.order_by.is_empty() && func.name().ends_with("_agg") {
+                        let by_value = params.args.first().map(|it| it.clone().sort(true, true));
+                        params.order_by.extend(by_value);
+                    }
+                    add_columns(&mut params.order_by, below);
+                }
+            }
+            let mut known = Vec::new();
+            params.order_by.retain(|it: &Sort| {
+                let is_new = !known.contains(&it.expr);
+                known.push(it.expr.clone());
+                is_new
+            });
+            Expr::AggregateFunction(AggregateFunction { func, params })
+        }
+        other => other,
+    }
+}
+
+fn add_columns(order: &mut Vec<Sort>, below: &DFSchema) {
+    for column in below.columns() {
+        let column = Expr::Column(column);
+        if !order.iter().any(|it| it.expr == column) {
+            order.push(column.sort(true, true));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What is computed from all rows of a group: window functions, and aggregates that cannot be kept up to date by sums.
+//!
+//! The node of the query becomes a physical plan of its own, over rows as they are carried and yielding rows as they are carried.
+
+use super::lower::{Lowered, Lowering, plain_name};
+use super::{types, words};
+use crate::plan::{GroupRows, GroupWindow, PerGroup, Plan, Program, carried_or_same, check_rows};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::{Column, Result};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::utils::find_window_exprs;
+use datafusion::logical_expr::{
+    Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Window, cast, ident,
+};
+use std::sync::Arc;
+
+/// Rows that a program is tried with before anything runs.
+const TRIED_ROWS: usize = 2;
+
+impl Lowering<'_> {
+    /// Window functions: per group of what all of them are partitioned by.
+    pub(super) fn window(&mut self, node: &Window) -> Result<Lowered, String> {
+        let exprs = find_window_exprs(&node.window_expr);
+        let mut partitions = exprs.iter().map(|it| match it {
+            Expr::WindowFunction(it) => it.params.partition_by.clone(),
+            _ => Vec::new(),
+        });
+        let mut keys = partitions.next().unwrap_or_default();
+        for of_next in partitions {
+            keys.retain(|it| of_next.contains(it));
+        }
+        let texts: Result<Vec<String>, String> = node.window_expr.iter().map(plain_name).collect();
+        self.per_group(
+            LogicalPlan::Window(node.clone()),
+            &node.input,
+            &keys,
+            texts?.join(", "),
+        )
+    }
+
+    /// Aggregates that need all rows of their group.
+    pub(super) fn whole_groups(&mut self, node: &Aggregate) -> Result<Lowered, String> {
+        let texts: Result<Vec<String>, String> = node.aggr_expr.iter().map(plain_name).collect();
+        self.per_group(
+            LogicalPlan::Aggregate(node.clone()),
+            &node.input,
+            &node.group_expr,
+            texts?.join(", "),
+        )
+    }
+
+    fn per_group(
+        &mut self,
+        node: LogicalPlan,
+        below: &LogicalPlan,
+        keys: &[Expr],
+        text: String,
+    ) -> Result<Lowered, String> {
+        let input = self.node(below, None)?;
+        if input.last.is_some() {
+            return Err(
+                "`time > now() - INTERVAL …` goes with count, sum, avg, min, max and their like; use these, or TUMBLE".to_owned(),
+            );
+        }
+        let own = below.schema().fields().len();
+        let (input, keys) = self.with_keys(input.plan, keys, below.schema())?;
+        let known = self.properties(&input);
+        let is_window = matches!(node, LogicalPlan::Window(_));
+        let carried = types::carried_schema(node.schema());
+        let (plan, schema) =
+            fragment(node, below, &input.schema(), is_window).map_err(|it| words::planner(&it))?;
+        check_rows(&input.schema())?;
+        check_rows(&schema)?;
+        let keys_out: Vec<usize> = match is_window {
+            // The keys that are computed stand behind all else.
+            true => {
+                let moved = carried.fields().len() - own;
+                let place = |it: &usize| if *it < own { *it } else { *it + moved };
+                keys.iter().map(place).collect()
+            }
+            false => (0..keys.len()).collect(),
+        };
+        let physical = futures::executor::block_on(self.state.create_physical_plan(&plan));
+        let program = Program::new(physical.map_err(|it| words::planner(&it))?, text);
+        attempt(&program, &input.schema())?;
+        let window = keys.iter().zip(&keys_out).find_map(|(input, output)| {
+            Some(GroupWindow {
+                input: *input,
+                output: *output,
+                add_us: known.window_ends[*input]?,
+            })
+        });
+        let group = PerGroup {
+            id: format!("{}.group{}", self.name, self.groups),
+            is_one: keys.is_empty() && !is_window,
+            key: match is_window {
+                true => known.key.filter(|it| it.iter().all(|it| *it < own)),
+                false => Some(keys_out.clone()),
+            },
+            keys,
+            keys_out,
+            program,
+            window,
+            clocks: known.clocks,
+        };
+        self.groups += 1;
+        let plan = Plan::PerGroup {
+            input: Box::new(input),
+            group: Arc::new(group),
+            schema,
+        };
+        Ok(self.first_columns(plan, carried))
+    }
+}
+
+/// The node over rows as they are carried, and the columns that it yields, as they are carried.
+fn fragment(
+    node: LogicalPlan,
+    below: &LogicalPlan,
+    input: &SchemaRef,
+    is_window: bool,
+) -> Result<(LogicalPlan, SchemaRef)> {
+    let name = |at: usize| format!("c{at}");
+    let fields = input.fields().iter().enumerate();
+    let fields: Vec<Field> = fields
+        .map(|(at, it)| Field::new(name(at), it.data_type().clone(), true))
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    let rows = StreamingTable::try_new(Arc::clone(&schema), vec![Arc::new(GroupRows(schema))])?;
+    let scan = LogicalPlanBuilder::scan("rows", provider_as_source(Arc::new(rows)), None)?;
+    // Each column as the node knows it; behind them keys that are computed.
+    let planned = below.schema();
+    let own = planned.iter().enumerate().map(|(at, (relation, field))| {
+        let column = match carried_or_same(field.data_type()) == *field.data_type() {
+            true => ident(name(at)),
+            false => cast(ident(name(at)), field.data_type().clone()),
+        };
+        column.alias_qualified(relation.cloned(), field.name())
+    });
+    let own_len = planned.fields().len();
+    let computed =
+        (own_len..input.fields().len()).map(|at| ident(name(at)).alias(format!("__key{at}")));
+    let rows = scan.project(own.chain(computed))?.build()?;
+    let node = node.with_new_exprs(node.expressions(), vec![rows])?;
+    let yielded = node.schema().as_ref().clone();
+    let all = yielded.fields().len();
+    let order: Vec<usize> = match is_window {
+        true => {
+            let (own, keys) = (0..own_len, own_len..input.fields().len());
+            own.chain(input.fields().len()..all).chain(keys).collect()
+        }
+        false => (0..all).collect(),
+    };
+    let columns = order
+        .iter()
+        .map(|at| Expr::Column(Column::from(yielded.qualified_field(*at))));
+    let columns: Vec<Expr> = columns
+        .map(|it| types::leaving(&it, &yielded))
+        .collect::<Result<_>>()?;
+    let fields = order.iter().map(|at| {
+        let field = yielded.field(*at);
+        Field::new(field.name(), carried_or_same(field.data_type()), true)
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let named = columns.into_iter().enumerate();
+    let named = named.map(|(at, it)| it.unalias().alias(format!("o{at}")));
+    let plan = LogicalPlanBuilder::from(node).project(named)?.build()?;
+    Ok((plan, schema))
+}
+
+/// Refuses a program that fails whatever the rows are.
+fn attempt(program: &Program, input: &SchemaRef) -> Result<(), String> {
+    let fields = input.fields().iter().enumerate();
+    let fields = fields.map(|(at, it)| Field::new(format!("c{at}"), it.data_type().clone(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let columns = schema.fields().iter();
+    let columns: Vec<ArrayRef> = columns
+        .map(|it| new_null_array(it.data_type(), TRIED_ROWS))
+        .collect();
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(TRIED_ROWS));
+    let rows = RecordBatch::try_new_with_options(schema, columns, &options);
+    let rows = rows.map_err(|it| it.to_string())?;
+    program
+        .run(rows)
+        .map(|_| ())
+        .map_err(|it| words::planner(&it))
+}
