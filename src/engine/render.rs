@@ -311,13 +311,12 @@ impl<'s> Render<'_, 's> {
             }
             Plan::Admit {
                 input,
-                time,
-                size_us,
+                window,
                 clocks,
             } => {
                 let rows = self.plan(input, view, refusal);
                 match self.gate(clocks) {
-                    Some(gate) => operators::admit(rows, *time, *size_us, gate),
+                    Some(gate) => operators::admit(rows, *window, gate),
                     None => rows,
                 }
             }

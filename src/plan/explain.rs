@@ -194,16 +194,10 @@ impl fmt::Display for Plan {
                     false => Ok(()),
                 }
             }
-            Plan::Admit {
-                input,
-                time,
-                size_us,
-                ..
-            } => write!(
+            Plan::Admit { input, window, .. } => write!(
                 f,
-                "Admit by {}: leaves out what came after its window of {} was closed",
-                input.schema().field(*time).name(),
-                span(*size_us)
+                "Admit by {}: leaves out what came after its window was closed",
+                input.schema().field(window.time).name()
             ),
         }
     }

@@ -48,6 +48,9 @@ pub const DEAD_LETTER_RELATION: &str = "_dead_letters";
 pub const TUMBLE_START: &str = "tumble_start";
 /// Name of the function that yields its end.
 pub const TUMBLE_END: &str = "tumble_end";
+/// Name of the function that yields a bound of a window that is one of several: `window_bound(time, step in µs, add in µs)` is the time without
+/// what it is above a multiple of `step`, and `add` more.
+pub const WINDOW_BOUND: &str = "window_bound";
 /// Name of the function that holds of a record whose window, given its end, was open when it came. It stands where a query reads a window's
 /// records, and becomes [`Plan::Admit`]; in a batch it holds of all, since the mark of late records has decided.
 pub const ADMITTED: &str = "admitted";
@@ -213,14 +216,29 @@ pub enum Plan {
         group: Arc<PerGroup>,
         schema: SchemaRef,
     },
-    /// Records that came before the watermark of their source passed the end of their tumbling window.
+    /// Records that came before the watermark of their source passed the end of their window.
     Admit {
         input: Box<Plan>,
-        /// The column of the event time.
-        time: usize,
-        size_us: i64,
+        window: Admitted,
         clocks: BTreeSet<String>,
     },
+}
+
+/// The window that records are admitted to: it ends at their time without what it is above a multiple of `step_us`, and `end_us` more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The column of the event time.
+    pub time: usize,
+    pub step_us: i64,
+    pub end_us: i64,
+}
+
+impl Admitted {
+    /// When the window of a record of this time ends.
+    pub fn end(&self, time_us: i64) -> i64 {
+        let start = time_us.saturating_sub(time_us.rem_euclid(self.step_us));
+        start.saturating_add(self.end_us)
+    }
 }
 
 /// What is joined, and how.

@@ -3,10 +3,10 @@
 //! Whoever needs to know whether rows are taken back, when they are final, or by whose clock, asks here. A node that is added to `Plan`
 //! does not compile until all of it is answered.
 
-use super::sharing::window_bound;
+use super::sharing::bound_of;
 use super::{
-    Dataflow, EventTime, Join, JoinKind, Order, Plan, SourceSpec, TableSpec, ViewKind, ViewSpec,
-    Window, late_schema,
+    Admitted, Dataflow, EventTime, Join, JoinKind, Order, Plan, SourceSpec, TableSpec, ViewKind,
+    ViewSpec, Window, late_schema,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -33,8 +33,8 @@ pub struct Properties {
     pub order: Vec<Order>,
     /// Columns by which each row is told from all others; none if rows may be alike.
     pub key: Option<Vec<usize>>,
-    /// The column of an event time, and the size of the tumbling windows for which late rows are left out.
-    pub admitted: Option<(usize, i64)>,
+    /// The window for which late rows are left out.
+    pub admitted: Option<Admitted>,
 }
 
 /// What holds of the rows of a plan. `relation` tells it of the relations it reads, with all their columns.
@@ -63,8 +63,10 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 .collect();
             // A bound of the windows that rows were admitted to.
             let bound = |it: &Arc<dyn PhysicalExpr>| {
-                let (time, size_us, add_us) = window_bound(it)?;
-                (below.admitted == Some((time, size_us))).then_some(size_us - add_us)
+                let (time, step_us, add_us) = bound_of(it)?;
+                let window = below.admitted?;
+                let is_of_it = (window.time, window.step_us) == (time, step_us);
+                is_of_it.then_some(window.end_us - add_us)
             };
             let ends = columns
                 .iter()
@@ -73,9 +75,9 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                     Some(at) => below.window_ends[*at],
                     None => bound(it),
                 });
-            let admitted = below.admitted.and_then(|(time, size_us)| {
-                let column = passed.iter().position(|to| *to == Some(time))?;
-                Some((column, size_us))
+            let admitted = below.admitted.and_then(|window| {
+                let time = passed.iter().position(|to| *to == Some(window.time))?;
+                Some(Admitted { time, ..window })
             });
             // An order by columns that are gone is no order for the reader, and neither is what it leaves to ties.
             let order = below.order.iter().map_while(|it| {
@@ -169,13 +171,8 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 admitted: None,
             }
         }
-        Plan::Admit {
-            input,
-            time,
-            size_us,
-            ..
-        } => Properties {
-            admitted: Some((*time, *size_us)),
+        Plan::Admit { input, window, .. } => Properties {
+            admitted: Some(*window),
             ..properties(input, relation)
         },
         Plan::Join {

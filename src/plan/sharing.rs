@@ -4,7 +4,7 @@
 //! the windows these lie in, share a pass; those that filter or compute first have one of their own, since an expression that
 //! fails concerns only the view it is in.
 
-use super::{Aggregation, Plan, TUMBLE_END, TUMBLE_START, ViewSpec, Window};
+use super::{Aggregation, Plan, TUMBLE_END, TUMBLE_START, ViewSpec, WINDOW_BOUND, Window};
 use arrow::datatypes::{Field, FieldRef, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::physical_expr::expressions::{Column, Literal};
@@ -150,8 +150,25 @@ impl Origin {
     }
 }
 
-/// Column, size and what is added to the start, if an expression is the bound of a window.
-pub(super) fn window_bound(expr: &Arc<dyn PhysicalExpr>) -> Option<(usize, i64, i64)> {
+/// Column, step and what is added to its last multiple, if an expression is the bound of a window, of any kind.
+pub(super) fn bound_of(expr: &Arc<dyn PhysicalExpr>) -> Option<(usize, i64, i64)> {
+    let function = expr.downcast_ref::<ScalarFunctionExpr>()?;
+    if function.name() != WINDOW_BOUND {
+        return window_bound(expr);
+    }
+    let [time, step, add] = function.args() else {
+        return None;
+    };
+    let number = |it: &Arc<dyn PhysicalExpr>| match *it.downcast_ref::<Literal>()?.value() {
+        ScalarValue::Int64(Some(it)) => Some(it),
+        _ => None,
+    };
+    let time = time.downcast_ref::<Column>()?.index();
+    Some((time, number(step).filter(|it| 0 < *it)?, number(add)?))
+}
+
+/// Column, size and what is added to the start, if an expression is the bound of a tumbling window.
+fn window_bound(expr: &Arc<dyn PhysicalExpr>) -> Option<(usize, i64, i64)> {
     let function = expr.downcast_ref::<ScalarFunctionExpr>()?;
     let [time, size] = function.args() else {
         return None;

@@ -7,9 +7,9 @@
 use super::functions::{PERCENTILE, WITHIN_LAST, last_step_us};
 use super::{types, words};
 use crate::plan::{
-    ADMITTED, AGGREGATES_MAX, Aggregate, Aggregation, Dataflow, EventTime, Function, Join,
-    JoinKind, JoinWindow, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START, Window,
-    carried_or_same, check_types, properties,
+    ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, Dataflow, EventTime, Function,
+    Join, JoinKind, JoinWindow, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START,
+    Window, carried_or_same, check_types, properties,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -70,6 +70,9 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan) -> Result<(), String> {
         )),
     }
 }
+
+const NOT_THE_TIME: &str =
+    "TUMBLE, HOP and CUMULATE work on the event-time column of a source, unchanged";
 
 const LAST_OF_RECORDS: &str = "`time > now() - INTERVAL …` needs an aggregate above it: rows of records themselves cannot leave a view by the clock";
 
@@ -176,15 +179,19 @@ impl Lowering<'_> {
                     input = with_hidden(input, column, *size_us);
                 }
                 Expr::ScalarFunction(it) if it.func.name() == ADMITTED => {
-                    let (time, size_us) = window_of_marker(it)?;
+                    let (time, step_us, end_us) = window_of_marker(it)?;
                     let time = schema
                         .index_of_column(time)
                         .map_err(|it| words::planner(&it))?;
+                    let window = Admitted {
+                        time,
+                        step_us,
+                        end_us,
+                    };
                     let clocks = self.properties(&input.plan).clocks;
                     input.plan = Plan::Admit {
                         input: Box::new(input.plan),
-                        time,
-                        size_us,
+                        window,
                         clocks,
                     };
                 }
@@ -208,7 +215,7 @@ impl Lowering<'_> {
         let of_doubles = |it: &Expr| sum_of_distinct_doubles(it, node.input.schema());
         if let Some(name) = node.aggr_expr.iter().find_map(of_doubles) {
             return Err(format!(
-                "{name}(DISTINCT …) of doubles depends on the order in which they are added up, and is not maintained; CAST them to BIGINT in the smallest unit"
+                "{name}(DISTINCT …) of doubles depends on the order in which they are added up, and is not maintained; CAST them to BIGINT in the smallest unit, and write a mean as sum(DISTINCT x) / count(DISTINCT x)"
             ));
         }
         if node.aggr_expr.iter().any(needs_whole_groups) {
@@ -624,17 +631,17 @@ pub(super) fn refuse_odd_windows(plan: &LogicalPlan, dataflow: &Dataflow) -> Res
 
 fn check_event_time(time: &Expr, below: &LogicalPlan, dataflow: &Dataflow) -> Result<(), String> {
     let Some((Expr::Column(column), LogicalPlan::TableScan(scan))) = origin(time, below) else {
-        return Err("TUMBLE works on the event-time column of a source, unchanged".to_owned());
+        return Err(NOT_THE_TIME.to_owned());
     };
     let name = scan.table_name.table();
     match event_time_name(name, dataflow) {
         Some(wanted) if wanted == column.name => Ok(()),
         Some(wanted) => Err(format!(
-            "TUMBLE works on the event time of {name}, which is `{wanted}`, not `{}`",
+            "TUMBLE, HOP and CUMULATE work on the event time of {name}, which is `{wanted}`, not `{}`",
             column.name
         )),
         None => Err(format!(
-            "TUMBLE needs an event time: declare WATERMARK FOR {} AS {} - INTERVAL '10' SECOND in the source of {name}",
+            "windows need an event time: declare WATERMARK FOR {} AS {} - INTERVAL '10' SECOND in the source of {name}",
             column.name, column.name
         )),
     }
@@ -667,17 +674,24 @@ fn bound_of_window(function: &ScalarFunction) -> Option<KeyOfWindow> {
     })
 }
 
-/// The event time and the size of the window that a marker of admitted records is about.
-fn window_of_marker(marker: &ScalarFunction) -> Result<(&Column, i64), String> {
+/// The event time of the window that a marker of admitted records is about; its step, and what is added for its end.
+fn window_of_marker(marker: &ScalarFunction) -> Result<(&Column, i64, i64), String> {
     if let [Expr::ScalarFunction(end)] = marker.args.as_slice()
         && let [
             Expr::Column(time),
-            Expr::Literal(ScalarValue::Int64(Some(size_us)), _),
+            Expr::Literal(ScalarValue::Int64(Some(step_us)), _),
+            rest @ ..,
         ] = end.args.as_slice()
     {
-        return Ok((time, *size_us));
+        match rest {
+            [] => return Ok((time, *step_us, *step_us)),
+            [Expr::Literal(ScalarValue::Int64(Some(end_us)), _)] => {
+                return Ok((time, *step_us, *end_us));
+            }
+            _ => {}
+        }
     }
-    Err("TUMBLE works on the event-time column of a source, unchanged".to_owned())
+    Err(NOT_THE_TIME.to_owned())
 }
 
 /// A plan in which no record is left out for coming late: what reads records as they are, or decides about them itself, takes all.

@@ -6,7 +6,7 @@
 
 use super::functions::WITHIN_LAST;
 use super::{Error, canonical, walk, words};
-use crate::plan::{ADMITTED, TUMBLE_END, TUMBLE_START};
+use crate::plan::{ADMITTED, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct, Expr, FunctionArg,
     FunctionArgExpr, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
@@ -434,7 +434,149 @@ pub struct Taken {
     pub condition: Option<String>,
 }
 
-/// Turns `TUMBLE(…)` in FROM into a sub-query with `window_start` and `window_end`. `taken` may restrict the
+/// A table function of windows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum WindowKind {
+    /// One after the other: each record is in one.
+    Tumble,
+    /// One every so often, longer than that: each record is in several.
+    Hop,
+    /// Growing step by step from one start, which moves on when they are of their full size.
+    Cumulate,
+}
+
+impl WindowKind {
+    /// The kind of this name; none if it is no function of windows.
+    ///
+    /// # Errors
+    /// If there are no such windows yet.
+    pub fn of(name: &str) -> Result<Option<Self>, String> {
+        Ok(match name.to_ascii_lowercase().as_str() {
+            "tumble" => Some(WindowKind::Tumble),
+            "hop" => Some(WindowKind::Hop),
+            "cumulate" => Some(WindowKind::Cumulate),
+            "session" => {
+                return Err(
+                    "SESSION windows are not supported yet; possible are TUMBLE, HOP and CUMULATE"
+                        .to_owned(),
+                );
+            }
+            _ => None,
+        })
+    }
+
+    /// How it is written.
+    pub fn form(self) -> &'static str {
+        match self {
+            WindowKind::Tumble => TUMBLE_FORM,
+            WindowKind::Hop => {
+                "write HOP(relation, time, INTERVAL '1' MINUTE, INTERVAL '5' MINUTE): one window of five minutes every minute"
+            }
+            WindowKind::Cumulate => {
+                "write CUMULATE(relation, time, INTERVAL '1' HOUR, INTERVAL '1' DAY): the day up to now, every hour"
+            }
+        }
+    }
+}
+
+/// A record is in at most so many windows of one kind.
+const WINDOWS_MAX: i64 = 400;
+
+/// A call of such a function.
+struct Windowed {
+    relation: String,
+    time: String,
+    kind: WindowKind,
+    step_us: i64,
+    size_us: i64,
+}
+
+impl Windowed {
+    fn new(kind: WindowKind, args: &[FunctionArg]) -> Result<Self, String> {
+        let form = kind.form();
+        let plain = args.iter().filter_map(|it| match it {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+            _ => None,
+        });
+        let plain: Vec<&Expr> = plain.collect();
+        let (relation, time, step, size) = match (kind, plain.as_slice()) {
+            (WindowKind::Tumble, [relation, time, size]) => (relation, time, size, size),
+            (WindowKind::Hop | WindowKind::Cumulate, [relation, time, step, size]) => {
+                (relation, time, step, size)
+            }
+            _ => return Err(form.to_owned()),
+        };
+        let length = |it: &Expr| {
+            interval_us(it).filter(|it| 0 < *it).ok_or_else(|| {
+                format!(
+                    "{form}; the interval must be constant and made of weeks, days, hours, minutes, seconds"
+                )
+            })
+        };
+        let (step_us, size_us) = (length(step)?, length(size)?);
+        if size_us % step_us != 0 {
+            return Err(format!(
+                "{form}; the second interval must be a multiple of the first"
+            ));
+        }
+        if WINDOWS_MAX < size_us / step_us {
+            return Err(format!(
+                "{form}; a record would be in {} windows, and {WINDOWS_MAX} are possible",
+                size_us / step_us
+            ));
+        }
+        let relation = match relation {
+            Expr::Identifier(it) => it.to_string(),
+            Expr::CompoundIdentifier(parts) => {
+                let parts: Vec<String> = parts.iter().map(Ident::to_string).collect();
+                parts.join(".")
+            }
+            _ => return Err(form.to_owned()),
+        };
+        Ok(Windowed {
+            relation,
+            time: time.to_string(),
+            kind,
+            step_us,
+            size_us,
+        })
+    }
+
+    /// Start and end of each window that a record can be in, as SQL, and when it is in this one, unless it always is.
+    fn sides(&self) -> Vec<(String, String, Option<String>)> {
+        let Windowed {
+            time,
+            step_us,
+            size_us,
+            ..
+        } = self;
+        let tumble = |function: &str| format!("{function}({time}, {size_us})");
+        let bound = |step: i64, add: i64| format!("{WINDOW_BOUND}({time}, {step}, {add})");
+        let steps = 0..size_us / step_us;
+        match self.kind {
+            WindowKind::Tumble => vec![(tumble(TUMBLE_START), tumble(TUMBLE_END), None)],
+            WindowKind::Hop => steps
+                .map(|it| {
+                    let start = -it * step_us;
+                    (
+                        bound(*step_us, start),
+                        bound(*step_us, start + size_us),
+                        None,
+                    )
+                })
+                .collect(),
+            WindowKind::Cumulate => steps
+                .map(|it| {
+                    let end = bound(*size_us, (it + 1) * step_us);
+                    let holds = format!("{time} < {end}");
+                    (bound(*size_us, 0), end, Some(holds))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Turns `TUMBLE(…)`, `HOP(…)` and `CUMULATE(…)` in FROM into a sub-query with `window_start` and `window_end`. `taken` may restrict the
 /// records of a window: it is given the relation and the end of the window as SQL.
 ///
 /// # Errors
@@ -459,53 +601,37 @@ pub fn rewrite_windows(
                 } => (name, &*args, alias),
                 _ => return ControlFlow::Continue(()),
             };
-            if !name.to_string().eq_ignore_ascii_case("tumble") {
-                return match name.to_string().to_ascii_lowercase().as_str() {
-                    "hop" | "session" => ControlFlow::Break(format!(
-                        "{name} windows are not supported yet; use TUMBLE(relation, time, INTERVAL '1' MINUTE)"
-                    )),
-                    _ => ControlFlow::Continue(()),
-                };
-            }
-            let form = TUMBLE_FORM;
-            let plain: Vec<&Expr> = args
-                .iter()
-                .filter_map(|it| match it {
-                    FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-                    _ => None,
-                })
-                .collect();
-            let [relation, time, size] = plain.as_slice() else {
-                return ControlFlow::Break(form.to_owned());
+            let kind = match WindowKind::of(&name.to_string()) {
+                Ok(Some(kind)) => kind,
+                Ok(None) => return ControlFlow::Continue(()),
+                Err(reason) => return ControlFlow::Break(reason),
             };
-            let Some(size) = interval_us(size).filter(|it| 0 < *it) else {
-                return ControlFlow::Break(format!(
-                    "{form}; the interval must be constant and made of weeks, days, hours, minutes, seconds"
-                ));
+            let windowed = match Windowed::new(kind, args) {
+                Ok(windowed) => windowed,
+                Err(reason) => return ControlFlow::Break(reason),
             };
-            let relation = match relation {
-                Expr::Identifier(it) => it.to_string(),
-                Expr::CompoundIdentifier(parts) => parts
-                    .iter()
-                    .map(Ident::to_string)
-                    .collect::<Vec<_>>()
-                    .join("."),
-                _ => return ControlFlow::Break(form.to_owned()),
-            };
+            let own_name = windowed.relation.rsplit('.').next();
             let alias = alias.as_ref().map_or_else(
-                || relation.rsplit('.').next().unwrap_or(&relation).to_owned(),
+                || own_name.unwrap_or(&windowed.relation).to_owned(),
                 |it| it.name.to_string(),
             );
-            let end = format!("{TUMBLE_END}({time}, {size})");
-            let Taken {
-                relation,
-                columns,
-                condition,
-            } = (self.0)(&relation, &end);
-            let filter = condition.map_or_else(String::new, |it| format!(" WHERE {it}"));
-            let sql = format!(
-                "(SELECT {columns}, {TUMBLE_START}({time}, {size}) AS window_start, {end} AS window_end FROM {relation}{filter}) AS {alias}"
-            );
+            let sides = windowed.sides().into_iter().map(|(start, end, holds)| {
+                let Taken {
+                    relation,
+                    columns,
+                    condition,
+                } = (self.0)(&windowed.relation, &end);
+                let conditions: Vec<String> = condition.into_iter().chain(holds).collect();
+                let filter = match conditions.is_empty() {
+                    true => String::new(),
+                    false => format!(" WHERE {}", conditions.join(" AND ")),
+                };
+                format!(
+                    "SELECT {columns}, {start} AS window_start, {end} AS window_end FROM {relation}{filter}"
+                )
+            });
+            let sides: Vec<String> = sides.collect();
+            let sql = format!("({}) AS {alias}", sides.join(" UNION ALL "));
             match Parser::new(&PostgreSqlDialect {})
                 .try_with_sql(&sql)
                 .and_then(|mut it| it.parse_table_factor())

@@ -3,7 +3,7 @@
 //! Their texts are made for their own developers: they ask to report a bug elsewhere, print types as Rust has them, and offer the function
 //! whose name is nearest. Whatever leaves the planner goes through here.
 
-use crate::plan::{TUMBLE_END, TUMBLE_START};
+use crate::plan::{TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 
@@ -201,8 +201,8 @@ fn plan(text: &str) -> String {
 /// `sum(Utf8)` as a sentence.
 fn no_such_arguments(call: &str) -> String {
     match call.split_once('(') {
-        Some((TUMBLE_START | TUMBLE_END, _)) => {
-            "TUMBLE works on an event time, which is a TIMESTAMP".to_owned()
+        Some((TUMBLE_START | TUMBLE_END | WINDOW_BOUND, _)) => {
+            "windows are over an event time, which is a TIMESTAMP".to_owned()
         }
         Some((name, types)) => {
             let types = types.trim_end_matches(')');

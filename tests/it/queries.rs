@@ -159,3 +159,20 @@ CREATE MATERIALIZED VIEW half AS SELECT j % 2 AS half, bool_and(b) AS b, min(DIS
         260,
     );
 }
+
+#[test]
+fn hopping_and_cumulating_windows_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW hops AS SELECT window_start, window_end, k, count(*) AS c, sum(n) AS n FROM HOP(raw_s, at, INTERVAL '5' SECOND, INTERVAL '15' SECOND) GROUP BY window_start, window_end, k;
+CREATE MATERIALIZED VIEW hops_o AS SELECT window_end, max(x) AS x FROM HOP(raw_o, at, INTERVAL '10' SECOND, INTERVAL '20' SECOND) WHERE b GROUP BY window_end;
+CREATE MATERIALIZED VIEW most AS SELECT window_end, max(c) AS c FROM hops GROUP BY window_end;
+CREATE MATERIALIZED VIEW with_most AS SELECT h.window_end, h.k, h.c FROM hops h JOIN most m ON h.window_end = m.window_end AND h.c = m.c;
+CREATE MATERIALIZED VIEW so_far AS SELECT window_start, window_end, count(*) AS c, sum(n) AS n FROM CUMULATE(raw_s, at, INTERVAL '5' SECOND, INTERVAL '20' SECOND) GROUP BY window_start, window_end;
+CREATE MATERIALIZED VIEW hopping_records AS SELECT window_end, k FROM HOP(raw_o, at, INTERVAL '10' SECOND, INTERVAL '20' SECOND) WHERE x > 50;
+CREATE MATERIALIZED VIEW first_of_hops AS SELECT window_end, k, n FROM (SELECT window_end, k, n, row_number() OVER (PARTITION BY window_end ORDER BY n DESC) AS r FROM HOP(raw_s, at, INTERVAL '10' SECOND, INTERVAL '20' SECOND)) AS i WHERE r = 1;
+",
+        12,
+        260,
+    );
+}

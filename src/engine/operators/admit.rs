@@ -1,8 +1,9 @@
-//! Records of tumbling windows that are read one by one: those whose window was closed before they came are left out.
+//! Records of windows that are read one by one: those whose window was closed before they came are left out.
 
 use super::{ChangeStream, ClockStream};
 use crate::engine::changes::Changes;
 use crate::engine::gate::Gate;
+use crate::plan::Admitted;
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
@@ -12,12 +13,10 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
 
-/// Rows whose window of `size_us`, by the time in column `time`, ends after the watermark that their epoch began with. A row without a
-/// time belongs to no window that could be closed.
+/// Rows whose window ends after the watermark that their epoch began with. A row without a time belongs to no window that could be closed.
 pub(in crate::engine) fn admit<'s>(
     input: ChangeStream<'s>,
-    time: usize,
-    size_us: i64,
+    window: Admitted,
     (gate, ticks): (Gate, ClockStream<'s>),
 ) -> ChangeStream<'s> {
     input.binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
@@ -44,7 +43,7 @@ pub(in crate::engine) fn admit<'s>(
                     let (epoch, (capability, all)) = entry.remove_entry();
                     let watermark = gate.watermark(epoch);
                     for changes in all {
-                        if let Some(mut admitted) = admitted(&changes, time, size_us, watermark) {
+                        if let Some(mut admitted) = admitted(&changes, window, watermark) {
                             output.session(&capability).give_container(&mut admitted);
                         }
                     }
@@ -55,12 +54,12 @@ pub(in crate::engine) fn admit<'s>(
 }
 
 /// The rows whose window is open; none if there are none.
-fn admitted(changes: &Changes, time: usize, size_us: i64, watermark: i64) -> Option<Changes> {
+fn admitted(changes: &Changes, window: Admitted, watermark: i64) -> Option<Changes> {
     let batch = changes.batch()?;
     let times = batch
-        .column(time)
+        .column(window.time)
         .as_primitive::<TimestampMicrosecondType>();
-    let is_open = |it: i64| watermark < it.saturating_sub(it.rem_euclid(size_us)) + size_us;
+    let is_open = |it: i64| watermark < window.end(it);
     let open: BooleanArray = times
         .iter()
         .map(|it| Some(it.is_none_or(is_open)))

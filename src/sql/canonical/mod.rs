@@ -11,6 +11,7 @@ mod passed_over;
 #[cfg(test)]
 mod tests;
 
+use super::syntax::WindowKind;
 pub(super) use expression::expression;
 pub use older::in_this_form;
 pub(super) use passed_over::{refuse_in_query, refuse_in_table, refuse_in_view};
@@ -408,6 +409,12 @@ fn factor(factor: &TableFactor) -> Result<String, String> {
         Some(name) => Ok(format!("{text} as {}", alias(name)?)),
     };
     let window = |name: &ObjectName, args: &[FunctionArg]| {
+        let name = object_name(name)?.to_ascii_lowercase();
+        let Some(kind) = WindowKind::of(&name)? else {
+            return Err(format!(
+                "there is no table function {name}; FROM takes a source, table or view, or TUMBLE(relation, time, INTERVAL '1' MINUTE)"
+            ));
+        };
         let argument = |it: &FunctionArg| match it {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) => expression(it),
             FunctionArg::Unnamed(
@@ -416,19 +423,9 @@ fn factor(factor: &TableFactor) -> Result<String, String> {
                 | FunctionArgExpr::WildcardWithOptions(_),
             )
             | FunctionArg::Named { .. }
-            | FunctionArg::ExprNamed { .. } => Err(super::syntax::TUMBLE_FORM.to_owned()),
+            | FunctionArg::ExprNamed { .. } => Err(kind.form().to_owned()),
         };
-        let name = object_name(name)?.to_ascii_lowercase();
-        match name.as_str() {
-            "tumble" => Ok(format!("tumble({})", list(args, argument)?)),
-            "hop" | "session" => Err(format!(
-                "{} windows are not supported yet; use TUMBLE(relation, time, INTERVAL '1' MINUTE)",
-                name.to_ascii_uppercase()
-            )),
-            other => Err(format!(
-                "there is no table function {other}; FROM takes a source, table or view, or TUMBLE(relation, time, INTERVAL '1' MINUTE)"
-            )),
-        }
+        Ok(format!("{name}({})", list(args, argument)?))
     };
     match factor {
         TableFactor::Table {

@@ -39,7 +39,7 @@ mod to_char;
 pub use percentile::PERCENTILE;
 
 use super::casts::NamedCast;
-use crate::plan::{ADMITTED, EARLY_US, TUMBLE_END, TUMBLE_START};
+use crate::plan::{ADMITTED, EARLY_US, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use arrow::array::{
     Array, AsArray, BooleanArray, Date32Array, Int32Array, StringBuilder, TimestampMicrosecondArray,
 };
@@ -70,6 +70,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     vec![
         Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_START, false))),
         Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_END, true))),
+        Arc::new(ScalarUDF::from(SteppedBound::new())),
         Arc::new(ScalarUDF::from(WithinLast::new())),
         Arc::new(ScalarUDF::from(Admitted::new())),
         Arc::new(ScalarUDF::from(IpClass::new())),
@@ -137,6 +138,51 @@ impl ScalarUDFImpl for WindowBound {
                 }
                 start.get() + add
             });
+        Ok(ColumnarValue::Array(Arc::new(bounds.with_timezone("UTC"))))
+    }
+}
+
+/// `window_bound(time, step in µs, add in µs)`: the last multiple of `step`, counted from 1970 in UTC, and `add` more.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct SteppedBound {
+    signature: Signature,
+}
+
+impl SteppedBound {
+    fn new() -> Self {
+        let types = vec![utc_micros(), DataType::Int64, DataType::Int64];
+        SteppedBound {
+            signature: Signature::exact(types, Volatility::Immutable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for SteppedBound {
+    fn name(&self) -> &str {
+        WINDOW_BOUND
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(utc_micros())
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [
+            times,
+            ColumnarValue::Scalar(ScalarValue::Int64(Some(step))),
+            ColumnarValue::Scalar(ScalarValue::Int64(Some(add))),
+        ] = args.args.as_slice()
+        else {
+            return exec_err!("{WINDOW_BOUND} takes a time and two constants");
+        };
+        if *step <= 0 {
+            return exec_err!("{WINDOW_BOUND}: a step must be longer than nothing");
+        }
+        let times = times.to_array(args.number_rows)?;
+        let bounds: TimestampMicrosecondArray = times
+            .as_primitive::<TimestampMicrosecondType>()
+            .unary(|it| it.saturating_sub(it.rem_euclid(*step)).saturating_add(*add));
         Ok(ColumnarValue::Array(Arc::new(bounds.with_timezone("UTC"))))
     }
 }
