@@ -1,10 +1,12 @@
 //! Orders that leave nothing open: whoever asks for the first of equal rows gets the same one in every run, live and in a batch.
 //!
 //! Where a result depends on which of two rows comes first, and the query's order does not say it, the rows' own columns do: they stand behind
-//! what the query orders by. Ranks, and frames of rows that are equal in the order, are the same without.
+//! what the query orders by, of records as they are read only those that say where each was read. Ranks, and frames of rows that are equal in the
+//! order, are the same without.
 
+use crate::plan::{Dataflow, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN};
+use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{AggregateFunction, Sort, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -27,7 +29,11 @@ const ORDERED: [&str; 5] = [
 ///
 /// # Errors
 /// If a node cannot be made anew.
-pub fn definite(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+pub fn definite(
+    plan: LogicalPlan,
+    dataflow: &Dataflow,
+    state: &SessionState,
+) -> Result<LogicalPlan> {
     let plan = plan.transform_up_with_subqueries(|node| match node {
         // The first row of each group, in the end.
         LogicalPlan::Distinct(Distinct::On(_)) => {
@@ -39,11 +45,11 @@ pub fn definite(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> 
     let changed = plan.transform_up_with_subqueries(|node| {
         Ok(match node {
             LogicalPlan::Window(it) => {
-                let below = it.input.schema();
+                let below = ties(&it.input, dataflow);
                 let exprs = it
                     .window_expr
                     .iter()
-                    .map(|it| named(it, |it| of_window(it, below)));
+                    .map(|it| named(it, |it| of_window(it, &below)));
                 let exprs = exprs.collect::<Result<Vec<_>>>()?;
                 Transformed::yes(LogicalPlan::Window(Window::try_new(exprs, it.input)?))
             }
@@ -55,11 +61,11 @@ pub fn definite(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> 
                 if !it.aggr_expr.iter().any(is_ordered) {
                     return Ok(Transformed::no(LogicalPlan::Aggregate(it)));
                 }
-                let below = it.input.schema();
+                let below = ties(&it.input, dataflow);
                 let exprs = it
                     .aggr_expr
                     .iter()
-                    .map(|it| named(it, |it| of_aggregate(it, below)));
+                    .map(|it| named(it, |it| of_aggregate(it, &below)));
                 let exprs = exprs.collect::<Result<Vec<_>>>()?;
                 let aggregate = Aggregate::try_new(it.input, it.group_expr, exprs)?;
                 Transformed::yes(LogicalPlan::Aggregate(aggregate))
@@ -83,7 +89,7 @@ fn named(expr: &Expr, change: impl Fn(Expr) -> Expr) -> Result<Expr> {
     Ok(name.restore(changed.data))
 }
 
-fn of_window(expr: Expr, below: &DFSchema) -> Expr {
+fn of_window(expr: Expr, below: &[Expr]) -> Expr {
     let Expr::WindowFunction(mut call) = expr else {
         return expr;
     };
@@ -105,7 +111,7 @@ fn depends_on_ties(call: &WindowFunction) -> bool {
     }
 }
 
-fn of_aggregate(expr: Expr, below: &DFSchema) -> Expr {
+fn of_aggregate(expr: Expr, below: &[Expr]) -> Expr {
     match expr {
         Expr::AggregateFunction(AggregateFunction { func, mut params })
             if ORDERED.contains(&func.name()) =>
@@ -135,11 +141,40 @@ fn of_aggregate(expr: Expr, below: &DFSchema) -> Expr {
     }
 }
 
-fn add_columns(order: &mut Vec<Sort>, below: &DFSchema) {
-    for column in below.columns() {
-        let column = Expr::Column(column);
-        if !order.iter().any(|it| it.expr == column) {
-            order.push(column.sort(true, true));
+fn add_columns(order: &mut Vec<Sort>, below: &[Expr]) {
+    for column in below {
+        if !order.iter().any(|it| it.expr == *column) {
+            order.push(column.clone().sort(true, true));
         }
+    }
+}
+
+/// The columns that tell rows of a plan apart.
+fn ties(plan: &LogicalPlan, dataflow: &Dataflow) -> Vec<Expr> {
+    let mut columns = plan.schema().columns();
+    // A batch knows the mark of late records, the live view does not.
+    columns.retain(|it| it.name != LATE_COLUMN);
+    let place = [PARTITION_COLUMN, OFFSET_COLUMN];
+    if is_of_records(plan, dataflow)
+        && place
+            .iter()
+            .all(|it| columns.iter().any(|at| at.name == *it))
+    {
+        columns.retain(|it| place.contains(&it.name.as_str()));
+    }
+    columns.into_iter().map(Expr::Column).collect()
+}
+
+/// Whether rows of a plan are records of one source or table.
+fn is_of_records(plan: &LogicalPlan, dataflow: &Dataflow) -> bool {
+    match plan {
+        LogicalPlan::TableScan(it) => {
+            let name = it.table_name.table();
+            dataflow.source(name).is_some() || dataflow.tables.iter().any(|it| it.name == name)
+        }
+        LogicalPlan::Filter(it) => is_of_records(&it.input, dataflow),
+        LogicalPlan::SubqueryAlias(it) => is_of_records(&it.input, dataflow),
+        LogicalPlan::Projection(it) => is_of_records(&it.input, dataflow),
+        _ => false,
     }
 }

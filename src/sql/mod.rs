@@ -313,7 +313,7 @@ impl Planner {
 
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
         let raw = types::in_whole_microseconds(self.logical(query).await?)
-            .and_then(|it| definite::definite(it, &self.context.state()))
+            .and_then(|it| definite::definite(it, &self.dataflow, &self.context.state()))
             .map_err(|it| words::planner(&it))?;
         lower::refuse_volatile(&raw)?;
         lower::refuse_odd_windows(&raw, &self.dataflow)?;

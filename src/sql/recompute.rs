@@ -64,7 +64,11 @@ pub async fn recompute(
         let rows = rows(&session, dataflow, view, &records.now_us).await;
         let rows = rows.map_err(named)?;
         if number < with_late {
-            late.extend(late_of_view(&session, view).await.map_err(named)?);
+            late.extend(
+                late_of_view(&session, dataflow, view)
+                    .await
+                    .map_err(named)?,
+            );
         }
         known.insert(
             view.name.clone(),
@@ -105,7 +109,7 @@ pub async fn late_records(
     let session = session(dataflow, &relations).await?;
     let mut late = Vec::new();
     for view in views {
-        let of_view = late_of_view(&session, view).await;
+        let of_view = late_of_view(&session, dataflow, view).await;
         late.extend(of_view.map_err(|it| format!("view {:?}: {it}", view.name))?);
     }
     Ok(late)
@@ -131,7 +135,7 @@ async fn session(
     for (name, text) in &dataflow.aliases {
         for (name, query) in plain::forms(&context, name, windows(&context, text)?) {
             // A plain view over views that come later is not needed yet.
-            if let Ok(plan) = logical(&context, query).await {
+            if let Ok(plan) = logical(&context, dataflow, query).await {
                 context
                     .register_table(name, Arc::new(ViewTable::new(plan, None)))
                     .map_err(|it| it.strip_backtrace())?;
@@ -151,7 +155,7 @@ async fn rows(
     syntax::rewrite_last(&mut query);
     let schema = nullable(&view.plan.schema());
     syntax::order_wholly(&mut query, schema.fields().len());
-    let plan = logical(session, query).await?;
+    let plan = logical(session, dataflow, query).await?;
     let plan = as_of(plan, dataflow, now_us).map_err(|it| words::planner(&it))?;
     let batches = collect(session, plan).await?;
     batches.iter().map(|it| typed(it, &schema)).collect()
@@ -206,6 +210,7 @@ fn now_of(
 /// Records that came too late for a window of the view: one row per window and epoch.
 async fn late_of_view(
     session: &SessionContext,
+    dataflow: &Dataflow,
     view: &ViewSpec,
 ) -> Result<Vec<RecordBatch>, String> {
     let mut query = syntax::parse_query(&view.sql)?;
@@ -222,7 +227,7 @@ async fn late_of_view(
         }
     })?;
     syntax::rewrite_last(&mut query);
-    let plan = logical(session, query).await?;
+    let plan = logical(session, dataflow, query).await?;
     let counts = late::counts(&plan, &view.name).map_err(|it| words::planner(&it))?;
     let mut late = Vec::new();
     for plan in counts {
@@ -261,12 +266,13 @@ pub(super) fn windows(session: &SessionContext, text: &str) -> Result<Query, Str
 
 async fn logical(
     session: &SessionContext,
+    dataflow: &Dataflow,
     query: Query,
 ) -> Result<datafusion::logical_expr::LogicalPlan, String> {
     let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query))));
     let plan = casts::planned(&session.state(), statement).await;
     plan.and_then(super::types::in_whole_microseconds)
-        .and_then(|it| super::definite::definite(it, &session.state()))
+        .and_then(|it| super::definite::definite(it, dataflow, &session.state()))
         .map_err(|it| words::planner(&it))
 }
 

@@ -48,6 +48,12 @@ const CHANGES: &[(&str, &str)] = &[
         "SELECT j, count(*) AS groups, min(records)",
         "SELECT j, count(j) AS groups, min(xs)",
     ),
+    ("a.n = c.n AND a.at <= c.at", "a.n = c.n AND a.at > c.at"),
+    (
+        "PARTITION BY k ORDER BY at DESC",
+        "PARTITION BY j ORDER BY at",
+    ),
+    ("FROM positive WHERE x > 50", "FROM positive WHERE x > 20"),
 ];
 
 /// Statements that need the column that comes.
@@ -161,7 +167,7 @@ fn grown(
         records.relations.insert(view.name.clone(), table);
     }
     let kept = lake.state.iter().filter(|it| {
-        let view = it.operator.rsplit_once('.').unwrap().0;
+        let view = it.operator.split('.').next().unwrap(); // no name in it has a dot
         !views.contains(view) && !growth.removed_views.contains(view)
     });
     next.state = kept.cloned().collect();
@@ -181,6 +187,7 @@ fn grown(
             next.epoch.0 + 1,
         );
         let is_closed = |row: &Row| match (view.kind, watermark) {
+            (ViewKind::Records, _) => true,
             (ViewKind::Windowed { column, add_us }, Some(watermark)) => row.0[column]
                 .as_i64()
                 .is_some_and(|it| it + add_us <= watermark),

@@ -95,3 +95,30 @@ CREATE MATERIALIZED VIEW mixed AS
 SELECT window_start, k, 'busy' AS kind, records FROM per_10s WHERE records > 3
 UNION ALL
 SELECT window_start, k, 'low', count(*) FROM TUMBLE(raw, at, INTERVAL '10' SECOND) WHERE x < 0 GROUP BY window_start, k;
+
+-- Joins, window functions, aggregates of whole groups, single records.
+CREATE MATERIALIZED VIEW pairs AS
+SELECT a.k, a.n, c.x, c.at FROM raw a JOIN odd c ON a.n = c.n AND a.at <= c.at;
+
+CREATE MATERIALIZED VIEW with_groups AS
+SELECT w.window_start, w.k, w.records, e.records AS of_group FROM per_10s w LEFT JOIN every_aggregate e ON w.k = e.k AND w.records = e.j;
+
+CREATE MATERIALIZED VIEW windows_side_by_side AS
+SELECT a.window_start, a.k, a.records, c.kind FROM per_10s a JOIN mixed c ON a.window_start = c.window_start AND a.k = c.k;
+
+CREATE MATERIALIZED VIEW without_odd AS
+SELECT k, count(*) AS records FROM raw a WHERE NOT EXISTS ( SELECT 1 FROM odd c WHERE c.k = a.k AND c.n = a.n ) GROUP BY k;
+
+CREATE MATERIALIZED VIEW last_two AS
+SELECT k, at, n FROM (SELECT k, at, n, row_number() OVER (PARTITION BY k ORDER BY at DESC) AS r FROM raw WHERE b) AS i WHERE r <= 2;
+
+CREATE MATERIALIZED VIEW texts_per_10s AS
+SELECT window_start, string_agg(k, ',' ORDER BY at) AS ks, bool_and(b) AS every FROM TUMBLE(raw, at, INTERVAL '10' SECOND) WHERE j > 0 GROUP BY window_start;
+
+CREATE MATERIALIZED VIEW hops AS
+SELECT window_end, k, count(*) AS records FROM HOP(raw, at, INTERVAL '10' SECOND, INTERVAL '20' SECOND) GROUP BY window_end, k;
+
+CREATE MATERIALIZED VIEW positive_records AS SELECT at, k, x FROM positive WHERE x > 50;
+
+CREATE MATERIALIZED VIEW of_positive AS
+SELECT k, x FROM positive_records UNION ALL SELECT k, x_max FROM every_aggregate;
