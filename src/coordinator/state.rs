@@ -28,14 +28,15 @@ const SIZE_BYTES: usize = size_of::<u64>();
 pub(super) struct Sum {
     /// By operator; within, found by key and bucket.
     groups: HashMap<String, HashTable<Partial>>,
-    rows: HashMap<(String, Row), i64>,
+    rows: HashMap<String, hashbrown::HashMap<Row, i64, FixedState>>,
 }
 
 impl Sum {
     pub fn add(&mut self, record: StateRecord) {
         match record.content {
             StateContent::Row(row, diff) => {
-                *self.rows.entry((record.operator, row)).or_insert(0) += diff
+                let rows = self.rows.entry(record.operator).or_default();
+                *rows.entry(row).or_insert(0) += diff
             }
             StateContent::Group(partial) => {
                 let groups = self.groups.entry(record.operator).or_default();
@@ -83,8 +84,9 @@ impl Sum {
         let rows = self
             .rows
             .into_iter()
-            .filter(|it| it.1 != 0)
-            .map(|((operator, row), diff)| StateRecord {
+            .flat_map(|(operator, all)| all.into_iter().map(move |it| (operator.clone(), it)))
+            .filter(|it| it.1.1 != 0)
+            .map(|(operator, (row, diff))| StateRecord {
                 operator,
                 content: StateContent::Row(row, diff),
             });

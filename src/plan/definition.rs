@@ -209,6 +209,9 @@ pub fn state_shape(plan: &Plan) -> String {
             if let Some(it) = group.window {
                 let _ = write!(text, " closes {} {}", it.input, it.add_us);
             }
+            if let Some(it) = group.limit {
+                let _ = write!(text, " up to {} in {}", it.greatest, it.column);
+            }
             text.push('\n');
         }
         Plan::Relation { .. } | Plan::Map { .. } | Plan::Union { .. } | Plan::Admit { .. } => {}

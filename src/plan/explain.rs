@@ -3,6 +3,7 @@
 
 use super::{
     Aggregate, Dataflow, Function, Join, JoinKind, Plan, ViewKind, ViewSpec, Window, passes,
+    properties,
 };
 use arrow::datatypes::SchemaRef;
 use std::fmt::{self, Write};
@@ -45,7 +46,51 @@ impl fmt::Display for Dataflow {
                 )?;
             }
         }
+        let growing: Vec<(&str, String)> = self.growing();
+        if !growing.is_empty() {
+            writeln!(f, "\nmemory grows with every record:")?;
+        }
+        for (view, what) in growing {
+            writeln!(f, "  view {view} keeps {what}")?;
+        }
         Ok(())
+    }
+}
+
+impl Dataflow {
+    /// What keeps single records for ever, by view.
+    fn growing(&self) -> Vec<(&str, String)> {
+        let is_of_records = |plan: &Plan| {
+            let known = properties(plan, &|it: &str| self.properties(it));
+            !known.aggregated
+        };
+        let names = |plan: &Plan| plan.relations().join(", ");
+        let mut growing = Vec::new();
+        for view in &self.views {
+            view.plan.walk(&mut |node| match node {
+                Plan::Join {
+                    left, right, join, ..
+                } if join.window.is_none() => {
+                    let sides = [left, right].into_iter().filter(|it| is_of_records(it));
+                    for side in sides {
+                        growing.push((
+                            view.name.as_str(),
+                            format!("the records of {} for its join; group them first, join the bounds of windows, or accept it", names(side)),
+                        ));
+                    }
+                }
+                Plan::PerGroup { input, group, .. }
+                    if group.window.is_none() && group.limit.is_none() && is_of_records(input) =>
+                {
+                    growing.push((
+                        view.name.as_str(),
+                        format!("the records of {} for {}, and computes a group anew when it changes", names(input), group.program.text),
+                    ));
+                }
+                _ => {}
+            });
+        }
+        growing
     }
 }
 
@@ -185,9 +230,10 @@ impl fmt::Display for Plan {
                         keys.join(", ")
                     )?,
                 }
-                match group.window {
-                    Some(_) => write!(f, " until the watermark passes their window")?,
-                    None => write!(f, ", for ever")?,
+                match (group.window, group.limit) {
+                    (Some(_), _) => write!(f, " until the watermark passes their window")?,
+                    (None, Some(limit)) => write!(f, " up to rank {}", limit.greatest)?,
+                    (None, None) => write!(f, ", for ever")?,
                 }
                 match keys.is_empty() {
                     true => write!(f, ", on one worker"),

@@ -281,12 +281,24 @@ pub struct PerGroup {
     pub program: Program,
     /// Columns of the output by which each row is told from all others, if some are known.
     pub key: Option<Vec<usize>>,
+    /// Columns of the output that are ranks of rows within their group; only if nothing else is computed.
+    pub ranks: Vec<usize>,
+    /// Of rows that only ever come, those beyond a rank need not be kept: nobody reads them, and they change no rank before them.
+    pub limit: Option<RankLimit>,
     /// Whether there is one group, also without rows.
     pub is_one: bool,
     /// What tells the end of the window that all rows of a group are in, if they are in one: they are let go when it is closed.
     pub window: Option<GroupWindow>,
     /// The sources whose clocks close the windows: the one furthest behind.
     pub clocks: BTreeSet<String>,
+}
+
+/// The greatest rank that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RankLimit {
+    /// Column of the output.
+    pub column: usize,
+    pub greatest: u64,
 }
 
 /// A column of a group's key that is a bound of its window.

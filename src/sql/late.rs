@@ -4,6 +4,7 @@
 //! Given is the plan of the view over late records alone. Each such aggregation is found in it, and what it groups is counted instead.
 //! The epoch of a record is carried up to there, whatever is selected in between.
 
+use super::grouping_sets::sets;
 use super::lower::{needs_whole_groups, origin};
 use crate::plan::{EPOCH_COLUMN, TUMBLE_END, TUMBLE_START};
 use datafusion::common::{Column, Result, ScalarValue};
@@ -28,6 +29,12 @@ pub fn counts(plan: &LogicalPlan, view: &str) -> Result<Vec<LogicalPlan>> {
 
 fn collect(plan: &LogicalPlan, view: &str, found: &mut Vec<LogicalPlan>) -> Result<()> {
     let of_group = match plan {
+        LogicalPlan::Aggregate(it) if let Ok(Some(sets)) = sets(&it.group_expr) => {
+            for set in sets {
+                found.extend(count_of(&set, &it.input, view)?);
+            }
+            None
+        }
         // Records of groups that are kept whole are admitted one by one, and not counted.
         LogicalPlan::Aggregate(it) if it.aggr_expr.iter().any(needs_whole_groups) => None,
         LogicalPlan::Aggregate(it) => count_of(&it.group_expr, &it.input, view)?,

@@ -5,6 +5,7 @@
 //! columns of each node until the aggregate above takes it.
 
 use super::functions::{PERCENTILE, WITHIN_LAST, last_step_us};
+use super::grouping_sets::sets;
 use super::{types, words};
 use crate::plan::{
     ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, Dataflow, EventTime, Function,
@@ -198,6 +199,11 @@ impl Lowering<'_> {
                 _ => plain.push(part),
             }
         }
+        for part in &plain {
+            let place = |it: &Column| schema.index_of_column(it).ok();
+            let append_only = |it: &Plan| self.properties(it).append_only;
+            input.plan = super::per_group::limited(input.plan, part, place, &append_only);
+        }
         let Some(predicate) = conjunction(plain) else {
             return Ok(input);
         };
@@ -211,7 +217,13 @@ impl Lowering<'_> {
         })
     }
 
-    fn aggregate(&mut self, node: &datafusion::logical_expr::Aggregate) -> Result<Lowered, String> {
+    pub(super) fn aggregate(
+        &mut self,
+        node: &datafusion::logical_expr::Aggregate,
+    ) -> Result<Lowered, String> {
+        if let Some(sets) = sets(&node.group_expr)? {
+            return self.grouping_sets(node, sets);
+        }
         let of_doubles = |it: &Expr| sum_of_distinct_doubles(it, node.input.schema());
         if let Some(name) = node.aggr_expr.iter().find_map(of_doubles) {
             return Err(format!(
@@ -224,12 +236,6 @@ impl Lowering<'_> {
         let input = self.node(&node.input, None)?;
         let below = node.input.schema();
         let mut exprs: Vec<Expr> = node.group_expr.clone();
-        if exprs.iter().any(|it| matches!(it, Expr::GroupingSet(_))) {
-            return Err(
-                "GROUPING SETS, ROLLUP and CUBE are not maintained; write one view per grouping"
-                    .to_owned(),
-            );
-        }
         let keys: Vec<usize> = (0..exprs.len()).collect();
         let mut aggregates = Vec::new();
         for (expr, field) in node
@@ -419,9 +425,6 @@ impl Lowering<'_> {
     }
 
     fn join(&mut self, node: &datafusion::logical_expr::Join) -> Result<Lowered, String> {
-        if node.null_aware {
-            return Err("NOT IN (SELECT …) has no rows as soon as the sub-query has a NULL, and is not maintained; write NOT EXISTS (SELECT 1 FROM … WHERE …), or leave the NULLs out with WHERE … IS NOT NULL and use LEFT ANTI JOIN".to_owned());
-        }
         let mut side = |it: &LogicalPlan| {
             let lowered = self.node(it, None)?;
             match lowered.last {
@@ -432,6 +435,9 @@ impl Lowering<'_> {
             }
         };
         let (left, right) = (side(&node.left)?, side(&node.right)?);
+        if node.null_aware {
+            return self.not_in(node, left, right);
+        }
         let (of_left, of_right) = (left.schema().fields().len(), right.schema().fields().len());
         let (kind, is_turned) = match node.join_type {
             JoinType::Inner => (JoinKind::Inner, false),
@@ -532,6 +538,75 @@ impl Lowering<'_> {
             false => fused(plan, None, columns, schema),
         };
         Ok(Lowered { plan, last: None })
+    }
+
+    /// `x NOT IN (SELECT y …)`: nothing as soon as there is a `y` that is NULL; of rows whose `x` is NULL nothing as soon as there is any `y`; and
+    /// of the others those whose `x` is no `y`.
+    fn not_in(
+        &mut self,
+        node: &datafusion::logical_expr::Join,
+        left: Plan,
+        right: Plan,
+    ) -> Result<Lowered, String> {
+        let ([(key, other)], None) = (node.on.as_slice(), &node.filter) else {
+            return Err("NOT IN (SELECT …) with a condition on the outer row is not maintained; write NOT EXISTS (SELECT 1 FROM … WHERE …)".to_owned());
+        };
+        // Each side is read twice, and what it keeps has names of its own each time.
+        let left_again = self.node(&node.left, None)?.plan;
+        let right_again = [(); 2].map(|()| self.node(&node.right, None));
+        let [others, any] = right_again;
+        let (others, any) = (others?.plan, any?.plan);
+        let schema = left.schema();
+        let null = |key: &Expr, schema: &DFSchema| self.expression(&key.clone().is_null(), schema);
+        let some =
+            |key: &Expr, schema: &DFSchema| self.expression(&key.clone().is_not_null(), schema);
+        let filtered = |plan: Plan, filter| {
+            let schema = plan.schema();
+            fused(plan, Some(filter), identity(&schema), schema)
+        };
+        let (of_left, of_right) = (node.left.schema(), node.right.schema());
+        let keyed = filtered(left, some(key, of_left)?);
+        let unkeyed = filtered(left_again, null(key, of_left)?);
+        let nulls = filtered(right, null(other, of_right)?);
+        let on = |plan, key: &Expr, of: &DFSchema| {
+            let (plan, numbers) = self.with_keys(plan, std::slice::from_ref(key), of)?;
+            Ok::<_, String>((plan, numbers[0]))
+        };
+        let (keyed, key_at) = on(keyed, key, of_left)?;
+        let (others, other_at) = on(others, other, of_right)?;
+        let unmatched = self.anti(keyed, others, vec![(key_at, other_at)]);
+        let sides = [
+            self.anti(unmatched, nulls, Vec::new()),
+            self.anti(unkeyed, any, Vec::new()),
+        ];
+        let sides = sides.map(|it| self.first_columns(it, Arc::clone(&schema)).plan);
+        let plan = Plan::Union {
+            inputs: sides.into(),
+            schema,
+        };
+        Ok(Lowered { plan, last: None })
+    }
+
+    /// Left rows without a match.
+    fn anti(&mut self, left: Plan, right: Plan, on: Vec<(usize, usize)>) -> Plan {
+        let (of_left, of_right) = (self.properties(&left), self.properties(&right));
+        let join = Join {
+            id: format!("{}.join{}", self.name, self.joins),
+            kind: JoinKind::Anti,
+            on,
+            nulls_match: false,
+            filter: None,
+            window: None,
+            clocks: of_left.clocks.union(&of_right.clocks).cloned().collect(),
+        };
+        self.joins += 1;
+        let schema = left.schema();
+        Plan::Join {
+            left: Box::new(left),
+            right: Box::new(right),
+            join: Arc::new(join),
+            schema,
+        }
     }
 
     /// A plan whose first columns are these.

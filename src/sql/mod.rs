@@ -10,6 +10,7 @@ mod choice;
 mod constants;
 mod definite;
 mod functions;
+mod grouping_sets;
 mod late;
 mod lower;
 mod per_group;

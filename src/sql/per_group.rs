@@ -4,17 +4,24 @@
 
 use super::lower::{Lowered, Lowering, plain_name};
 use super::{types, words};
-use crate::plan::{GroupRows, GroupWindow, PerGroup, Plan, Program, carried_or_same, check_rows};
+use crate::plan::{
+    GroupRows, GroupWindow, PerGroup, Plan, Program, RankLimit, carried_or_same, check_rows,
+};
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::utils::find_window_exprs;
 use datafusion::logical_expr::{
-    Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Window, cast, ident,
+    Aggregate, BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, Window, cast, ident,
 };
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column as PhysicalColumn};
 use std::sync::Arc;
+
+/// Window functions that later rows of an order do not change.
+const RANKS: [&str; 3] = ["row_number", "rank", "dense_rank"];
 
 /// Rows that a program is tried with before anything runs.
 const TRIED_ROWS: usize = 2;
@@ -31,12 +38,21 @@ impl Lowering<'_> {
         for of_next in partitions {
             keys.retain(|it| of_next.contains(it));
         }
+        let is_rank = |it: &Expr| match it {
+            Expr::WindowFunction(it) => {
+                let params = &it.params;
+                params.partition_by.len() == keys.len() && RANKS.contains(&it.fun.name())
+            }
+            _ => false,
+        };
+        let only_ranks = exprs.len() == node.window_expr.len() && exprs.iter().all(is_rank);
         let texts: Result<Vec<String>, String> = node.window_expr.iter().map(plain_name).collect();
         self.per_group(
             LogicalPlan::Window(node.clone()),
             &node.input,
             &keys,
             texts?.join(", "),
+            only_ranks,
         )
     }
 
@@ -48,6 +64,7 @@ impl Lowering<'_> {
             &node.input,
             &node.group_expr,
             texts?.join(", "),
+            false,
         )
     }
 
@@ -57,6 +74,7 @@ impl Lowering<'_> {
         below: &LogicalPlan,
         keys: &[Expr],
         text: String,
+        only_ranks: bool,
     ) -> Result<Lowered, String> {
         let input = self.node(below, None)?;
         if input.last.is_some() {
@@ -101,6 +119,11 @@ impl Lowering<'_> {
             },
             keys,
             keys_out,
+            ranks: match only_ranks {
+                true => (own..carried.fields().len()).collect(),
+                false => Vec::new(),
+            },
+            limit: None,
             program,
             window,
             clocks: known.clocks,
@@ -112,6 +135,77 @@ impl Lowering<'_> {
             schema,
         };
         Ok(self.first_columns(plan, carried))
+    }
+}
+
+/// A plan in which rows beyond a rank are not kept, where a condition reads no others: `rank <= 3`, `row_number = 1`.
+pub(super) fn limited(
+    plan: Plan,
+    condition: &Expr,
+    place: impl Fn(&Column) -> Option<usize>,
+    append_only: &impl Fn(&Plan) -> bool,
+) -> Plan {
+    match greatest(condition).and_then(|(column, greatest)| Some((place(column)?, greatest))) {
+        Some((column, greatest)) => limited_at(plan, column, greatest, append_only),
+        None => plan,
+    }
+}
+
+/// The column that a condition compares, and the greatest value it lets through.
+fn greatest(condition: &Expr) -> Option<(&Column, u64)> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else {
+        return None;
+    };
+    let (column, op, value) = match (left.as_ref(), right.as_ref()) {
+        (Expr::Column(column), Expr::Literal(value, _)) => (column, *op, value),
+        (Expr::Literal(value, _), Expr::Column(column)) => (column, op.swap()?, value),
+        _ => return None,
+    };
+    let value = match value {
+        ScalarValue::UInt64(Some(it)) => *it,
+        ScalarValue::Int64(Some(it)) => u64::try_from(*it).ok()?,
+        _ => return None,
+    };
+    match op {
+        Operator::LtEq | Operator::Eq => Some((column, value)),
+        Operator::Lt => Some((column, value.saturating_sub(1))),
+        _ => None,
+    }
+}
+
+/// The column that an expression is, whatever type of number it is carried as.
+fn column_of(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+    match expr.downcast_ref::<CastExpr>() {
+        Some(cast) => column_of(cast.expr()),
+        None => expr
+            .downcast_ref::<PhysicalColumn>()
+            .map(PhysicalColumn::index),
+    }
+}
+
+fn limited_at(
+    plan: Plan,
+    column: usize,
+    greatest: u64,
+    append_only: &impl Fn(&Plan) -> bool,
+) -> Plan {
+    match plan {
+        Plan::Map { input, filter: None, columns, schema } => {
+            let below = column_of(&columns[column]);
+            let input = match below {
+                Some(column) => Box::new(limited_at(*input, column, greatest, append_only)),
+                None => input,
+            };
+            Plan::Map { input, filter: None, columns, schema }
+        }
+        Plan::PerGroup { input, mut group, schema }
+            // Rows of a window go with it.
+            if group.ranks.contains(&column) && group.window.is_none() && append_only(&input) =>
+        {
+            Arc::make_mut(&mut group).limit = Some(RankLimit { column, greatest });
+            Plan::PerGroup { input, group, schema }
+        }
+        other => other,
     }
 }
 

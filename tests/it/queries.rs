@@ -1,8 +1,14 @@
 //! Queries as analysts write them, over two sources whose clocks differ: joins of every kind, sub-queries and sets, single records, window functions,
 //! aggregates of whole groups. At every commit each view is what DataFusion computes in batch.
 
-use super::oracle::{Subject, check_cases, runtime, small_record};
+use super::oracle::{
+    Lake, Random, START_MS, Scenario, Subject, check_cases, records, runs, runtime, small_record,
+};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tidelake::engine::StateContent;
+use tidelake::model::Row;
 use tidelake::sql;
 
 /// What all of them read.
@@ -82,6 +88,8 @@ fn sub_queries_and_sets_equal_a_batch() {
         "
 CREATE MATERIALIZED VIEW semi AS SELECT k, n FROM raw_s WHERE n IN (SELECT n FROM raw_o WHERE b);
 CREATE MATERIALIZED VIEW anti AS SELECT k, n FROM raw_s a WHERE NOT EXISTS (SELECT 1 FROM raw_o c WHERE c.n = a.n AND c.x > a.x);
+CREATE MATERIALIZED VIEW not_in AS SELECT k, n FROM raw_s WHERE n NOT IN (SELECT n FROM raw_o WHERE b AND n < 15);
+CREATE MATERIALIZED VIEW not_in_nulls AS SELECT k, j FROM raw_s WHERE j NOT IN (SELECT j FROM raw_o WHERE n > 18);
 CREATE MATERIALIZED VIEW marked AS SELECT k, n FROM raw_s a WHERE b OR EXISTS (SELECT 1 FROM raw_o c WHERE c.n = a.n);
 CREATE MATERIALIZED VIEW above AS SELECT k, j, c FROM of_s WHERE c > (SELECT avg(c) FROM of_o);
 CREATE MATERIALIZED VIEW above_own AS SELECT k, j, c FROM of_s a WHERE c >= (SELECT max(c) FROM of_o i WHERE i.k = a.k);
@@ -131,6 +139,8 @@ CREATE MATERIALIZED VIEW ranked AS SELECT k, j, c, rank() OVER w AS r, dense_ran
 CREATE MATERIALIZED VIEW steps AS SELECT k, at, n - lag(n) OVER (PARTITION BY k ORDER BY at) AS up, lead(n, 2, 0) OVER (PARTITION BY k ORDER BY at) AS later FROM raw_s WHERE n < 1000;
 CREATE MATERIALIZED VIEW running AS SELECT k, at, sum(n) OVER (PARTITION BY k ORDER BY at ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS n,
   max(x) OVER (PARTITION BY k ORDER BY at) AS x, first_value(n) OVER (PARTITION BY k ORDER BY at) AS first FROM raw_o;
+CREATE MATERIALIZED VIEW with_ties AS SELECT k, j, x FROM (SELECT k, j, x, rank() OVER (PARTITION BY k ORDER BY j DESC) AS r FROM raw_o) AS i WHERE 3 > r;
+CREATE MATERIALIZED VIEW first_of_all AS SELECT n, k FROM raw_s QUALIFY row_number() OVER (ORDER BY n) < 4;
 CREATE MATERIALIZED VIEW share AS SELECT k, j, c, sum(c) OVER () AS of_all, sum(c) OVER (PARTITION BY upper(k)) AS of_k FROM of_s;
 CREATE MATERIALIZED VIEW first_of_windows AS SELECT window_start, k, c FROM (SELECT window_start, k, c, row_number() OVER (PARTITION BY window_start ORDER BY c DESC) AS r FROM windows_s) AS i WHERE r <= 2;
 CREATE MATERIALIZED VIEW distinct_on AS SELECT DISTINCT ON (k) k, n, x, at FROM raw_s ORDER BY k, n;
@@ -151,6 +161,10 @@ CREATE MATERIALIZED VIEW distinct_texts AS SELECT j, string_agg(DISTINCT k, '') 
 CREATE MATERIALIZED VIEW ends AS SELECT k, first_value(n ORDER BY at) AS first, last_value(x ORDER BY at) AS last, count(*) AS c FROM raw_s GROUP BY k;
 CREATE MATERIALIZED VIEW middles AS SELECT k, median(n) AS n, percentile_cont(0.9) WITHIN GROUP (ORDER BY x) AS x, sum(DISTINCT n) AS once, approx_distinct(n) AS many FROM raw_o WHERE abs(n) < 1000 AND abs(x) < 1000 GROUP BY k;
 CREATE MATERIALIZED VIEW overall AS SELECT median(n) AS n, bool_or(b) AS b FROM raw_s WHERE n < 1000;
+CREATE MATERIALIZED VIEW rolled_up AS SELECT k, j, grouping(k) AS gk, grouping(j) AS gj, count(*) AS c, sum(n) AS n, max(x) AS x FROM raw_s GROUP BY ROLLUP (k, j);
+CREATE MATERIALIZED VIEW cubed AS SELECT k, b, count(*) AS c FROM raw_o GROUP BY CUBE (k, b);
+CREATE MATERIALIZED VIEW sets AS SELECT k, j, d, median(n) AS n FROM raw_o WHERE n < 1000 GROUP BY GROUPING SETS ((k, j), (d), ());
+CREATE MATERIALIZED VIEW window_sets AS SELECT window_start, k, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) GROUP BY GROUPING SETS ((window_start, k), (window_start));
 CREATE MATERIALIZED VIEW of_views AS SELECT k, string_agg(CAST(c AS TEXT), ' ' ORDER BY j) AS cs FROM of_s GROUP BY k;
 CREATE MATERIALIZED VIEW in_windows AS SELECT window_start, k, median(n) AS n, string_agg(CAST(j AS TEXT), ',' ORDER BY at) AS js FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) WHERE n < 1000 GROUP BY window_start, k;
 CREATE MATERIALIZED VIEW half AS SELECT j % 2 AS half, bool_and(b) AS b, min(DISTINCT n) AS n FROM raw_s GROUP BY j % 2;
@@ -175,4 +189,40 @@ CREATE MATERIALIZED VIEW first_of_hops AS SELECT window_end, k, n FROM (SELECT w
         12,
         260,
     );
+}
+
+/// Of append-only records, those beyond the ranks that are read are let go, also from the stored state.
+#[test]
+fn rows_beyond_the_greatest_rank_are_not_kept() {
+    const VIEW: &str = "CREATE MATERIALIZED VIEW newest AS SELECT k, n FROM (SELECT k, n, row_number() OVER (PARTITION BY k ORDER BY at DESC) AS r FROM raw_s) AS i WHERE r <= 2;";
+    let text = format!("{SOURCES}{VIEW}");
+    let planned = runtime().block_on(sql::plan_text("ranks", &text, |_| None));
+    let subject = Subject {
+        dataflow: Arc::new(planned.unwrap()),
+        record: small_record,
+    };
+    let scenario = Scenario {
+        seed: 11,
+        records: 400,
+        partitions: 3,
+        runs: vec![(1, 2), (2, 1), (1, 1)],
+    };
+    let partitions = records(&subject, &scenario);
+    let (wall, mut random) = (Arc::new(AtomicU64::new(START_MS)), Random(11));
+    let mut lake = Lake::of(&subject.dataflow);
+    let (dataflow, shapes) = (&subject.dataflow, &scenario.runs);
+    runs(dataflow, &partitions, shapes, &mut lake, &wall, &mut random);
+    let mut kept: BTreeMap<Row, i64> = BTreeMap::new();
+    for record in lake.state {
+        if let ("newest.group0", StateContent::Row(row, diff)) =
+            (record.operator.as_str(), record.content)
+        {
+            *kept.entry(row).or_default() += diff;
+        }
+    }
+    kept.retain(|_, count| *count != 0);
+    let at = dataflow.views.iter().position(|it| it.name == "newest");
+    let rows: usize = lake.open[at.unwrap()].values().map(Vec::len).sum();
+    assert!(0 < rows);
+    assert_eq!(kept.len(), rows);
 }
