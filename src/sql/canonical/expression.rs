@@ -258,12 +258,9 @@ pub fn expression(expr: &Expr) -> Result<String, String> {
                 "IN, EXISTS, or a comparison with min or max",
             ));
         }
-        Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
-            return Err(
-                "GROUPING SETS, ROLLUP and CUBE are not maintained; write one view per grouping"
-                    .to_owned(),
-            );
-        }
+        Expr::GroupingSets(sets) => format!("grouping sets ({})", grouping_sets(sets)?),
+        Expr::Cube(sets) => format!("cube ({})", grouping_sets(sets)?),
+        Expr::Rollup(sets) => format!("rollup ({})", grouping_sets(sets)?),
         Expr::RLike { .. } => return Err(unknown("RLIKE", "value ~ 'pattern'")),
         Expr::JsonAccess { .. } => {
             return Err(unknown(
@@ -618,6 +615,10 @@ fn function(function: &Function) -> Result<String, String> {
         Some(WindowType::NamedWindow(it)) => behind += &format!(" over {}", ident(it)),
     }
     Ok(format!("{}{args}{behind}", name_of_function(&called)))
+}
+
+fn grouping_sets(sets: &[Vec<Expr>]) -> Result<String, String> {
+    list(sets, |it| Ok(format!("({})", list(it, expression)?)))
 }
 
 /// What stands in OVER (…).

@@ -32,6 +32,7 @@ macro_rules! known_as_native {
 }
 
 mod extremes;
+mod familiar;
 mod percentile;
 mod sums;
 mod to_char;
@@ -67,7 +68,7 @@ pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
 
 /// All scalar functions of ours.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    vec![
+    let mut all = vec![
         Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_START, false))),
         Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_END, true))),
         Arc::new(ScalarUDF::from(SteppedBound::new())),
@@ -75,12 +76,18 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(Admitted::new())),
         Arc::new(ScalarUDF::from(IpClass::new())),
         Arc::new(ScalarUDF::from(NamedCast::new())),
-        Arc::new(ScalarUDF::from(DatePart(
-            datafusion::functions::datetime::date_part(),
-        ))),
+        date_part(),
         Arc::new(ScalarUDF::from(to_char::to_char())),
         Arc::new(ScalarUDF::from(to_char::date_format())),
-    ]
+    ];
+    all.extend(familiar::all());
+    all
+}
+
+fn date_part() -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(DatePart(
+        datafusion::functions::datetime::date_part(),
+    )))
 }
 
 fn utc_micros() -> DataType {

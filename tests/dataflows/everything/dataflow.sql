@@ -122,3 +122,7 @@ CREATE MATERIALIZED VIEW positive_records AS SELECT at, k, x FROM positive WHERE
 
 CREATE MATERIALIZED VIEW of_positive AS
 SELECT k, x FROM positive_records UNION ALL SELECT k, x_max FROM every_aggregate;
+
+-- Names that people bring along.
+CREATE MATERIALIZED VIEW familiar AS
+SELECT hour(at) AS h, minute(at) % 5 AS m, year(d) AS y, mod(j, 2) AS odd, count(*) AS records, max(second(at)) AS last FROM raw GROUP BY hour(at), minute(at) % 5, year(d), mod(j, 2);
