@@ -4,7 +4,8 @@
 //! one epoch, that of the capability they were sent with.
 
 use crate::model::{Row, batch_of_rows, rows_of_batch};
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
@@ -52,6 +53,23 @@ impl Changes {
 
     pub fn batch(&self) -> Option<&RecordBatch> {
         self.batch.as_ref()
+    }
+
+    /// Of changes that only add rows: each row as often as it is added.
+    ///
+    /// # Panics
+    /// If a row is taken back.
+    pub fn added(&self) -> Option<RecordBatch> {
+        let batch = self.batch.as_ref()?;
+        let Some(diffs) = self.diffs() else {
+            return Some(batch.clone());
+        };
+        let copies = diffs.iter().enumerate().flat_map(|(row, count)| {
+            let count = usize::try_from(*count).expect("rows are only added");
+            std::iter::repeat_n(row as u64, count)
+        });
+        let copies = UInt64Array::from_iter_values(copies);
+        Some(take_record_batch(batch, &copies).expect("the rows are there"))
     }
 
     /// Nothing when all rows are insertions.

@@ -26,6 +26,10 @@ CREATE MATERIALIZED VIEW per_k AS SELECT k, count(*) AS records, sum(x) AS x_sum
 CREATE MATERIALIZED VIEW busiest AS SELECT k, records FROM per_k ORDER BY records DESC, k LIMIT 2;
 CREATE MATERIALIZED VIEW kept_windows AS SELECT k, n_max FROM per_10s;
 CREATE MATERIALIZED VIEW newest AS SELECT at, k, n FROM raw ORDER BY at DESC, n LIMIT 3;
+CREATE MATERIALIZED VIEW alike AS SELECT a.window_start, a.k, b.k AS other FROM per_10s a JOIN per_10s b ON a.window_start = b.window_start AND a.records = b.records;
+CREATE MATERIALIZED VIEW large AS SELECT at, k, n, x FROM raw WHERE n > 5;
+CREATE MATERIALIZED VIEW last_of_k AS SELECT k, n FROM raw QUALIFY row_number() OVER (PARTITION BY k ORDER BY at DESC) = 1;
+CREATE MATERIALIZED VIEW with_k AS SELECT l.at, l.n, p.records FROM large l LEFT JOIN per_k p ON l.k = p.k;
 ";
 
 /// The dataflow after it was changed in every way that takes effect.
@@ -144,6 +148,7 @@ fn everything_that_can_change_takes_effect_at_the_next_start() {
                 "view per_k has changed: filled again from the archive",
                 "view per_minute is new: filled from the archive",
                 "view windows_per_k is new: filled from the archive",
+                "view with_k reads per_k: filled again",
             ]
         );
         proved(&place, &after()).await;

@@ -21,6 +21,7 @@ mod page;
 mod places;
 mod program;
 mod queries;
+mod random_queries;
 mod refused;
 mod replay;
 mod secrets;

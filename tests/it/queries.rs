@@ -12,7 +12,7 @@ use tidelake::model::Row;
 use tidelake::sql;
 
 /// What all of them read.
-const SOURCES: &str = "
+pub(super) const SOURCES: &str = "
 CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE,
                  WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;
 CREATE SOURCE o (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE,
@@ -49,6 +49,7 @@ CREATE MATERIALIZED VIEW apart AS SELECT a.k, a.x, c.x AS y FROM raw_s a LEFT JO
 CREATE MATERIALIZED VIEW full_apart AS SELECT a.j, c.j AS other, a.x, c.x AS y FROM raw_s a FULL JOIN raw_o c ON a.j = c.j AND a.n > c.n AND a.d = c.d;
 CREATE MATERIALIZED VIEW itself AS SELECT a.k, a.n, c.n AS m FROM raw_s a JOIN raw_s c ON a.n = c.n AND a.at < c.at;
 CREATE MATERIALIZED VIEW three AS SELECT a.k, count(*) AS c FROM raw_s a JOIN raw_o c USING (n) JOIN of_s e ON e.k = c.k AND e.j = a.j GROUP BY a.k;
+CREATE MATERIALIZED VIEW last_alike AS SELECT c.k, c.j FROM raw_s a JOIN raw_o c ON a.n = c.j AND a.k = c.k ORDER BY c.j DESC, 1 LIMIT 4;
 CREATE MATERIALIZED VIEW last_joined AS SELECT a.k, a.at, c.x FROM raw_s a JOIN raw_o c ON a.k = c.k AND a.j = c.j ORDER BY a.at DESC, c.x DESC LIMIT 4;
 ",
         12,

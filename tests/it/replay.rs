@@ -19,6 +19,8 @@ CREATE MATERIALIZED VIEW per_k AS SELECT k, count(*) AS records, count(DISTINCT 
 CREATE MATERIALIZED VIEW busiest AS SELECT k, records FROM per_k ORDER BY records DESC, k LIMIT 2;
 CREATE MATERIALIZED VIEW kept_windows AS SELECT k, n_max FROM per_10s;
 CREATE MATERIALIZED VIEW newest AS SELECT at, k, n FROM raw ORDER BY at DESC, n LIMIT 3;
+CREATE MATERIALIZED VIEW large AS SELECT at, k, n FROM raw WHERE n > 3;
+CREATE MATERIALIZED VIEW pairs AS SELECT a.k, a.n, b.at FROM large a JOIN odd b ON a.k = b.k AND a.n = b.n;
 CREATE MATERIALIZED VIEW letters AS SELECT reason, count(*) AS records, min(_offset) AS first FROM _dead_letters GROUP BY reason;
 ";
 

@@ -162,13 +162,13 @@ pub(in crate::engine) fn candidates<'s>(
                 input.for_each(|capability, changes| {
                     let changes = std::mem::take(changes);
                     let time = capability.least().copied().filter(|it| boot < *it);
-                    let (Some(time), Some(batch)) = (time, changes.batch()) else {
+                    let (Some(time), Some(batch)) = (time, changes.added()) else {
                         return;
                     };
                     open.entry(time)
                         .or_insert_with(|| (capability.delayed(&time, 0), Vec::new()))
                         .1
-                        .push(batch.clone());
+                        .push(batch);
                 });
                 while let Some(entry) = open.first_entry() {
                     if frontier.less_equal(entry.key()) {
