@@ -4,7 +4,7 @@
 //! carry that decision, so here it stands in the query, as in `recompute`: a window takes the records that were on time for it. Everything above is planned
 //! as for the running view, and keeps the same state: what the one has taken in, the other can go on from.
 
-use super::recompute::windows;
+use super::recompute::{windows, windows_of_view};
 use super::{Planner, plain, syntax};
 use crate::plan::{
     Dataflow, LATE_RELATION, Properties, SourceSpec, TableSpec, ViewSpec, late_schema, properties,
@@ -44,7 +44,7 @@ pub async fn over_archive(
         }
         aliases = later;
         if views.contains(&view.name) {
-            let mut query = windows(&planner.context, &view.sql)?;
+            let mut query = windows_of_view(&planner.context, dataflow, &view.sql)?;
             syntax::rewrite_last(&mut query);
             let plan = planner.lowered(&view.name, &query).await?;
             if state_shape(&plan) != state_shape(&view.plan) || !same_columns(&plan.schema(), view)

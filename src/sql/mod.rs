@@ -17,6 +17,7 @@ mod per_group;
 mod plain;
 pub mod query;
 mod recompute;
+mod stars;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
 use lower::Lowering;
+use stars::Stars;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -272,7 +274,15 @@ impl Planner {
             } => {
                 let sql = query.to_string();
                 let canonical = canonical::query(&query)?;
-                syntax::rewrite_windows(query.as_mut(), syntax::records_on_time)?;
+                let stars = Stars::of(&query, &self.context, &self.dataflow)?;
+                stars.name_columns(query.as_mut())?;
+                syntax::rewrite_windows(query.as_mut(), |relation, end| {
+                    let on_time = syntax::records_on_time(relation, end);
+                    match stars.columns(relation) {
+                        Some(columns) => syntax::Taken { columns, ..on_time },
+                        None => on_time,
+                    }
+                })?;
                 let canonical = canonical + &self.plain_views_of(&query)?;
                 syntax::rewrite_last(&mut query);
                 let plan = self.lowered(&name, &query).await?;

@@ -106,7 +106,7 @@ fn mark_select(session: &SessionContext, select: &mut Select) -> bool {
 }
 
 /// The columns of a relation the session knows.
-fn columns(session: &SessionContext, relation: &str) -> Option<Vec<String>> {
+pub fn columns(session: &SessionContext, relation: &str) -> Option<Vec<String>> {
     let providers = session
         .catalog("datafusion")
         .and_then(|it| it.schema("public"))?;

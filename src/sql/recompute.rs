@@ -6,6 +6,7 @@
 //! clock of the source whose records are filtered by it, and the first rows of an order are made definite by the whole row.
 
 use super::functions::{WITHIN_LAST, WithinLast};
+use super::stars::Stars;
 use super::syntax::{self, Taken};
 use super::{casts, late, plain, register_functions, words};
 use crate::plan::{
@@ -151,7 +152,7 @@ async fn rows(
     view: &ViewSpec,
     now_us: &BTreeMap<String, i64>,
 ) -> Result<Vec<RecordBatch>, String> {
-    let mut query = windows(session, &view.sql)?;
+    let mut query = windows_of_view(session, dataflow, &view.sql)?;
     syntax::rewrite_last(&mut query);
     let schema = nullable(&view.plan.schema());
     syntax::order_wholly(&mut query, schema.fields().len());
@@ -238,30 +239,55 @@ async fn late_of_view(
     Ok(late)
 }
 
-/// The query with its windows as plain SQL, each over the records that were on time for it.
+/// The query of a plain view with its windows as plain SQL, each over the records that were on time for it.
 pub(super) fn windows(session: &SessionContext, text: &str) -> Result<Query, String> {
     let mut query = syntax::parse_query(text)?;
-    syntax::rewrite_windows(&mut query, |relation, end| {
+    on_time(session, &mut query, |_, _| false)?;
+    Ok(query)
+}
+
+/// The same for the query of a view, in which `*` is what a relation declares.
+pub(super) fn windows_of_view(
+    session: &SessionContext,
+    dataflow: &Dataflow,
+    text: &str,
+) -> Result<Query, String> {
+    let mut query = syntax::parse_query(text)?;
+    let stars = Stars::of(&query, session, dataflow)?;
+    stars.name_columns(&mut query)?;
+    on_time(session, &mut query, |relation, column| {
+        stars.hides(relation, column)
+    })?;
+    Ok(query)
+}
+
+fn on_time(
+    session: &SessionContext,
+    query: &mut Query,
+    hides: impl Fn(&str, &str) -> bool,
+) -> Result<(), String> {
+    syntax::rewrite_windows(query, |relation, end| {
         let (read, columns) = plain::read_by_windows(session, relation);
+        let is_marked = columns.iter().any(|it| it == LATE_COLUMN);
         let own: Vec<String> = columns
             .iter()
-            .filter(|it| *it != LATE_COLUMN)
+            .filter(|it| *it != LATE_COLUMN && !hides(relation, it))
             .map(|it| format!("\"{}\"", it.replace('"', "\"\"")))
             .collect();
         let on_time = syntax::records_on_time(relation, end);
         if own.len() == columns.len() {
             return on_time;
         }
-        let was_on_time = format!("({LATE_COLUMN} IS NULL OR {LATE_COLUMN} < {end})");
+        let was_on_time = match is_marked {
+            true => format!("({LATE_COLUMN} IS NULL OR {LATE_COLUMN} < {end}) AND "),
+            false => String::new(),
+        };
         Taken {
             relation: read,
             columns: own.join(", "),
-            condition: on_time
-                .condition
-                .map(|it| format!("{was_on_time} AND {it}")),
+            condition: on_time.condition.map(|it| was_on_time + &it),
         }
-    })?;
-    Ok(query)
+    })
 }
 
 async fn logical(

@@ -328,3 +328,30 @@ fn a_plan_says_what_it_keeps_and_what_grows() {
     let bounded = plan("SELECT k, count(*) AS c FROM s GROUP BY k");
     assert!(!bounded.contains("memory grows"), "{bounded}");
 }
+
+#[test]
+fn a_star_stands_for_what_a_relation_declares() {
+    let columns = |query: &str| {
+        let statement =
+            format!("CREATE VIEW p AS SELECT * FROM s; CREATE MATERIALIZED VIEW v AS {query}");
+        let dataflow = planned(&statement).expect(query);
+        let schema = dataflow.view("v").expect("it is there").plan.schema();
+        let names: Vec<String> = schema.fields().iter().map(|it| it.name().clone()).collect();
+        names.join(" ")
+    };
+    assert_eq!(columns("SELECT * FROM s"), "at k n x");
+    assert_eq!(columns("SELECT * FROM p WHERE n > 1"), "at k n x");
+    assert_eq!(
+        columns("SELECT b.*, a.k AS c FROM s a JOIN p b ON a.n = b.n"),
+        "at k n x c"
+    );
+    let windows = "SELECT * FROM TUMBLE(s, at, INTERVAL '1' MINUTE)";
+    assert_eq!(columns(windows), "at k n x window_start window_end");
+    assert_eq!(columns("SELECT k, _offset FROM s"), "k _offset");
+    let refused = planned("CREATE MATERIALIZED VIEW v AS SELECT * FROM s WHERE _offset > 1");
+    let refused = refused.expect_err("it is not clear").to_string();
+    assert!(
+        refused.contains("name all columns instead of *"),
+        "{refused}"
+    );
+}

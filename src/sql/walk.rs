@@ -55,6 +55,10 @@ impl VisitorMut for Any<'_, '_> {
         self.0.pre_visit_table_factor(factor)
     }
 
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
+        self.0.post_visit_table_factor(factor)
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
         self.0.post_visit_expr(expr)
     }

@@ -114,6 +114,11 @@ CREATE MATERIALIZED VIEW of_both AS SELECT at, k, x FROM raw_s WHERE b UNION ALL
 CREATE MATERIALIZED VIEW of_records AS SELECT k, count(*) AS c, max(n) AS n FROM filtered GROUP BY k;
 CREATE MATERIALIZED VIEW further AS SELECT k, n FROM filtered WHERE k <> 'a';
 CREATE MATERIALIZED VIEW with_groups AS SELECT k, n FROM filtered UNION ALL SELECT k, n FROM of_o;
+CREATE MATERIALIZED VIEW everything AS SELECT * FROM raw_s WHERE j = 1;
+CREATE MATERIALIZED VIEW both_sides AS SELECT * FROM (SELECT k AS other, n FROM raw_s) a JOIN (SELECT * FROM raw_o WHERE b) AS c USING (n);
+CREATE MATERIALIZED VIEW own_side AS SELECT c.*, a.k AS other FROM raw_s a JOIN raw_o c ON a.n = c.n;
+CREATE MATERIALIZED VIEW all_of_windows AS SELECT * FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND) WHERE j = 2;
+CREATE MATERIALIZED VIEW newest_of_all AS SELECT * FROM raw_o ORDER BY at DESC LIMIT 3;
 CREATE MATERIALIZED VIEW of_windows AS SELECT window_start, window_end, k, n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) WHERE b;
 CREATE MATERIALIZED VIEW windows_of_both AS SELECT window_start, count(*) AS c, sum(n) AS n FROM
   (SELECT window_start, n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) UNION ALL SELECT window_start, n FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND)) AS u GROUP BY window_start;

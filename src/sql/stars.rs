@@ -1,0 +1,134 @@
+//! `*` in views: the columns that a source or table declares, without those that the engine adds (`_partition`, `_offset`, `_epoch`, and in an
+//! archive the mark of late records).
+//!
+//! The planner would take all. So where a view's query has a `*`, sources, tables and plain views over them stand as sub-queries of their
+//! declared columns, in the live view and in every reading of it.
+
+use super::{plain, syntax, walk};
+use crate::plan::{Dataflow, EPOCH_COLUMN, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::ast::{
+    Ident, ObjectNamePart, Query, Select, SelectItem, TableAlias, TableFactor, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+const ADDED: [&str; 4] = [PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN, LATE_COLUMN];
+
+/// The declared columns of relations, where a query has a `*`.
+pub struct Stars<'a> {
+    session: &'a SessionContext,
+    dataflow: &'a Dataflow,
+    /// Whether the query has one.
+    is_there: bool,
+}
+
+impl<'a> Stars<'a> {
+    /// # Errors
+    /// If a query has a `*` and names a column that the engine adds: nobody could say whether `*` stands for that one, too.
+    pub fn of(
+        query: &Query,
+        session: &'a SessionContext,
+        dataflow: &'a Dataflow,
+    ) -> Result<Self, String> {
+        struct Find(bool);
+        impl VisitorMut for Find {
+            type Break = String;
+            fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
+                self.0 |= select.projection.iter().any(|it| {
+                    matches!(
+                        it,
+                        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+                    )
+                });
+                ControlFlow::Continue(())
+            }
+        }
+        let mut find = Find(false);
+        walk::query(&mut query.clone(), &mut find)?;
+        let text = query.to_string();
+        if let (true, Some(named)) = (find.0, ADDED.iter().find(|it| text.contains(*it))) {
+            return Err(format!(
+                "`*` leaves out the columns that the engine adds, and the query names {named}; name all columns instead of *"
+            ));
+        }
+        Ok(Stars {
+            session,
+            dataflow,
+            is_there: find.0,
+        })
+    }
+
+    /// The columns that `*` stands for in a relation, as SQL; none if these are all it has.
+    pub fn columns(&self, relation: &str) -> Option<String> {
+        let name = match relation.strip_prefix('"') {
+            Some(quoted) => quoted.trim_end_matches('"').to_owned(),
+            None => relation.to_lowercase(),
+        };
+        let has_records = self.dataflow.source(&name).is_some()
+            || self.dataflow.tables.iter().any(|it| it.name == name)
+            || self.dataflow.aliases.iter().any(|it| it.0 == name);
+        let all = plain::columns(self.session, &name)?;
+        let own: Vec<String> = all
+            .iter()
+            .filter(|it| !ADDED.contains(&it.as_str()))
+            .map(|it| Ident::with_quote('"', it.as_str()).to_string())
+            .collect();
+        let hides = self.is_there && has_records && own.len() < all.len() && !own.is_empty();
+        hides.then(|| own.join(", "))
+    }
+
+    /// Whether a column is one that `*` leaves out.
+    pub fn hides(&self, relation: &str, column: &str) -> bool {
+        ADDED.contains(&column) && self.columns(relation).is_some()
+    }
+
+    /// Puts sub-queries of declared columns in the place of relations.
+    ///
+    /// # Errors
+    /// If one cannot be made.
+    pub fn name_columns(&self, query: &mut Query) -> Result<(), String> {
+        struct Rewrite<'a, 'b>(&'b Stars<'a>);
+        impl VisitorMut for Rewrite<'_, '_> {
+            type Break = String;
+            fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
+                let TableFactor::Table {
+                    name,
+                    args: None,
+                    alias,
+                    ..
+                } = factor
+                else {
+                    return ControlFlow::Continue(());
+                };
+                let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
+                    return ControlFlow::Continue(());
+                };
+                let Some(columns) = self.0.columns(&ident.to_string()) else {
+                    return ControlFlow::Continue(());
+                };
+                let alias = alias.clone().unwrap_or_else(|| TableAlias {
+                    explicit: true,
+                    name: ident.clone(),
+                    columns: Vec::new(),
+                    at: None,
+                });
+                match syntax::parse_query(&format!("SELECT {columns} FROM {ident}")) {
+                    Ok(subquery) => {
+                        *factor = TableFactor::Derived {
+                            lateral: false,
+                            subquery: Box::new(subquery),
+                            alias: Some(alias),
+                            sample: None,
+                        };
+                        ControlFlow::Continue(())
+                    }
+                    Err(error) => ControlFlow::Break(error),
+                }
+            }
+        }
+        match self.is_there {
+            true => walk::query(query, &mut Rewrite(self)),
+            false => Ok(()),
+        }
+    }
+}
