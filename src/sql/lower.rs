@@ -9,12 +9,12 @@ use super::grouping_sets::sets;
 use super::{types, words};
 use crate::plan::{
     ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, Dataflow, EventTime, Function,
-    Join, JoinKind, JoinWindow, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START,
-    Window, carried_or_same, check_types, properties,
+    KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START, Window, carried_or_same,
+    check_types, properties,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, DataFusionError, JoinType, NullEquality, ScalarValue};
+use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
@@ -424,191 +424,6 @@ impl Lowering<'_> {
         Ok(of_rows.collect())
     }
 
-    fn join(&mut self, node: &datafusion::logical_expr::Join) -> Result<Lowered, String> {
-        let mut side = |it: &LogicalPlan| {
-            let lowered = self.node(it, None)?;
-            match lowered.last {
-                None => Ok(lowered.plan),
-                Some(_) => Err(
-                    "aggregate a side before joining it when it has `now() - INTERVAL`".to_owned(),
-                ),
-            }
-        };
-        let (left, right) = (side(&node.left)?, side(&node.right)?);
-        if node.null_aware {
-            return self.not_in(node, left, right);
-        }
-        let (of_left, of_right) = (left.schema().fields().len(), right.schema().fields().len());
-        let (kind, is_turned) = match node.join_type {
-            JoinType::Inner => (JoinKind::Inner, false),
-            JoinType::Left => (JoinKind::Left, false),
-            JoinType::Right => (JoinKind::Left, true),
-            JoinType::Full => (JoinKind::Full, false),
-            JoinType::LeftSemi => (JoinKind::Semi, false),
-            JoinType::RightSemi => (JoinKind::Semi, true),
-            JoinType::LeftAnti => (JoinKind::Anti, false),
-            JoinType::RightAnti => (JoinKind::Anti, true),
-            JoinType::LeftMark => (JoinKind::Mark, false),
-            JoinType::RightMark => (JoinKind::Mark, true),
-        };
-        let (left_keys, right_keys): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
-        let (left, left_keys) = self.with_keys(left, &left_keys, node.left.schema())?;
-        let (right, right_keys) = self.with_keys(right, &right_keys, node.right.schema())?;
-        let keys_of_left = left.schema().fields().len();
-        let keys_of_right = right.schema().fields().len();
-        // Where each column of the left and then of the right side is in a joined row.
-        let place = |at: usize| match (at < of_left, is_turned) {
-            (true, false) => at,
-            (false, false) => keys_of_left + at - of_left,
-            (true, true) => keys_of_right + at,
-            (false, true) => at - of_left,
-        };
-        let filter = match &node.filter {
-            None => None,
-            Some(filter) => {
-                let both = node.left.schema().join(node.right.schema());
-                let both = both.map_err(|it| words::planner(&it))?;
-                Some(moved(self.expression(filter, &both)?, place)?)
-            }
-        };
-        let on: Vec<(usize, usize)> = left_keys.into_iter().zip(right_keys).collect();
-        let (left, right, on) = match is_turned {
-            false => (left, right, on),
-            true => (right, left, on.into_iter().map(|(l, r)| (r, l)).collect()),
-        };
-        let (known_left, known_right) = (self.properties(&left), self.properties(&right));
-        let shared = |(l, r): &(usize, usize)| {
-            let add_us = known_left.window_ends[*l]?;
-            let window = JoinWindow {
-                left: *l,
-                right: *r,
-                add_us,
-            };
-            (known_right.window_ends[*r] == Some(add_us)).then_some(window)
-        };
-        let window = match kind {
-            JoinKind::Full => None,
-            JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark => {
-                on.iter().find_map(shared)
-            }
-        };
-        let clocks = known_left.clocks.union(&known_right.clocks).cloned();
-        let join = Join {
-            id: format!("{}.join{}", self.name, self.joins),
-            kind,
-            on,
-            nulls_match: node.null_equality == NullEquality::NullEqualsNull,
-            filter,
-            window,
-            clocks: clocks.collect(),
-        };
-        self.joins += 1;
-        // What a joined row has, and which of it the query wants.
-        let (left_schema, right_schema) = (left.schema(), right.schema());
-        let mut fields: Vec<FieldRef> = left_schema.fields().iter().cloned().collect();
-        let wanted: Vec<usize> = match kind {
-            JoinKind::Inner | JoinKind::Left | JoinKind::Full => {
-                fields.extend(right_schema.fields().iter().cloned());
-                (0..of_left + of_right).map(place).collect()
-            }
-            JoinKind::Semi | JoinKind::Anti => {
-                (0..if is_turned { of_right } else { of_left }).collect()
-            }
-            JoinKind::Mark => {
-                let mark = Field::new("mark", DataType::Boolean, true);
-                fields.push(Arc::new(mark));
-                let own = 0..if is_turned { of_right } else { of_left };
-                own.chain([fields.len() - 1]).collect()
-            }
-        };
-        let joined = Arc::new(Schema::new(fields));
-        let columns = wanted
-            .iter()
-            .map(|it| column(joined.field(*it).name(), *it));
-        let columns: Vec<Arc<dyn PhysicalExpr>> = columns.collect();
-        let plan = Plan::Join {
-            left: Box::new(left),
-            right: Box::new(right),
-            join: Arc::new(join),
-            schema: Arc::clone(&joined),
-        };
-        let schema = types::carried_schema(&node.schema);
-        let plan = match is_identity(&columns, joined.fields().len()) && schema == joined {
-            true => plan,
-            false => fused(plan, None, columns, schema),
-        };
-        Ok(Lowered { plan, last: None })
-    }
-
-    /// `x NOT IN (SELECT y …)`: nothing as soon as there is a `y` that is NULL; of rows whose `x` is NULL nothing as soon as there is any `y`; and
-    /// of the others those whose `x` is no `y`.
-    fn not_in(
-        &mut self,
-        node: &datafusion::logical_expr::Join,
-        left: Plan,
-        right: Plan,
-    ) -> Result<Lowered, String> {
-        let ([(key, other)], None) = (node.on.as_slice(), &node.filter) else {
-            return Err("NOT IN (SELECT …) with a condition on the outer row is not maintained; write NOT EXISTS (SELECT 1 FROM … WHERE …)".to_owned());
-        };
-        // Each side is read twice, and what it keeps has names of its own each time.
-        let left_again = self.node(&node.left, None)?.plan;
-        let right_again = [(); 2].map(|()| self.node(&node.right, None));
-        let [others, any] = right_again;
-        let (others, any) = (others?.plan, any?.plan);
-        let schema = left.schema();
-        let null = |key: &Expr, schema: &DFSchema| self.expression(&key.clone().is_null(), schema);
-        let some =
-            |key: &Expr, schema: &DFSchema| self.expression(&key.clone().is_not_null(), schema);
-        let filtered = |plan: Plan, filter| {
-            let schema = plan.schema();
-            fused(plan, Some(filter), identity(&schema), schema)
-        };
-        let (of_left, of_right) = (node.left.schema(), node.right.schema());
-        let keyed = filtered(left, some(key, of_left)?);
-        let unkeyed = filtered(left_again, null(key, of_left)?);
-        let nulls = filtered(right, null(other, of_right)?);
-        let on = |plan, key: &Expr, of: &DFSchema| {
-            let (plan, numbers) = self.with_keys(plan, std::slice::from_ref(key), of)?;
-            Ok::<_, String>((plan, numbers[0]))
-        };
-        let (keyed, key_at) = on(keyed, key, of_left)?;
-        let (others, other_at) = on(others, other, of_right)?;
-        let unmatched = self.anti(keyed, others, vec![(key_at, other_at)]);
-        let sides = [
-            self.anti(unmatched, nulls, Vec::new()),
-            self.anti(unkeyed, any, Vec::new()),
-        ];
-        let sides = sides.map(|it| self.first_columns(it, Arc::clone(&schema)).plan);
-        let plan = Plan::Union {
-            inputs: sides.into(),
-            schema,
-        };
-        Ok(Lowered { plan, last: None })
-    }
-
-    /// Left rows without a match.
-    fn anti(&mut self, left: Plan, right: Plan, on: Vec<(usize, usize)>) -> Plan {
-        let (of_left, of_right) = (self.properties(&left), self.properties(&right));
-        let join = Join {
-            id: format!("{}.join{}", self.name, self.joins),
-            kind: JoinKind::Anti,
-            on,
-            nulls_match: false,
-            filter: None,
-            window: None,
-            clocks: of_left.clocks.union(&of_right.clocks).cloned().collect(),
-        };
-        self.joins += 1;
-        let schema = left.schema();
-        Plan::Join {
-            left: Box::new(left),
-            right: Box::new(right),
-            join: Arc::new(join),
-            schema,
-        }
-    }
-
     /// A plan whose first columns are these.
     pub(super) fn first_columns(&self, plan: Plan, schema: SchemaRef) -> Lowered {
         let below = plan.schema();
@@ -655,7 +470,11 @@ impl Lowering<'_> {
     }
 
     /// An expression over the columns of a node.
-    fn expression(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, String> {
+    pub(super) fn expression(
+        &self,
+        expr: &Expr,
+        schema: &DFSchema,
+    ) -> Result<Arc<dyn PhysicalExpr>, String> {
         let physical = || {
             let (expr, schema) = types::over_carried(expr.clone(), schema)?;
             let expr = super::functions::with_short_casts(expr, &schema)?;
@@ -791,21 +610,7 @@ fn empty(schema: SchemaRef) -> Plan {
     }
 }
 
-/// An expression over columns that are elsewhere.
-fn moved(
-    expr: Arc<dyn PhysicalExpr>,
-    place: impl Fn(usize) -> usize,
-) -> Result<Arc<dyn PhysicalExpr>, String> {
-    let moved = expr.transform_up(|it| {
-        let Some(known) = it.downcast_ref::<PhysicalColumn>() else {
-            return Ok(Transformed::no(it));
-        };
-        Ok(Transformed::yes(column(known.name(), place(known.index()))))
-    });
-    moved.map(|it| it.data).map_err(|it| words::planner(&it))
-}
-
-fn column(name: &str, at: usize) -> Arc<dyn PhysicalExpr> {
+pub(super) fn column(name: &str, at: usize) -> Arc<dyn PhysicalExpr> {
     Arc::new(PhysicalColumn::new(name, at))
 }
 
@@ -1043,7 +848,7 @@ fn mapped(
 }
 
 /// One map where two would stand: the lower one only filters.
-fn fused(
+pub(super) fn fused(
     input: Plan,
     filter: Option<Arc<dyn PhysicalExpr>>,
     columns: Vec<Arc<dyn PhysicalExpr>>,
@@ -1072,7 +877,7 @@ fn fused(
     }
 }
 
-fn identity(schema: &SchemaRef) -> Vec<Arc<dyn PhysicalExpr>> {
+pub(super) fn identity(schema: &SchemaRef) -> Vec<Arc<dyn PhysicalExpr>> {
     schema
         .fields()
         .iter()
@@ -1081,7 +886,7 @@ fn identity(schema: &SchemaRef) -> Vec<Arc<dyn PhysicalExpr>> {
         .collect()
 }
 
-fn is_identity(columns: &[Arc<dyn PhysicalExpr>], below: usize) -> bool {
+pub(super) fn is_identity(columns: &[Arc<dyn PhysicalExpr>], below: usize) -> bool {
     columns.len() == below
         && columns.iter().enumerate().all(|(at, it)| {
             it.downcast_ref::<PhysicalColumn>()

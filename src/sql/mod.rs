@@ -11,6 +11,7 @@ mod constants;
 mod definite;
 mod functions;
 mod grouping_sets;
+mod joins;
 mod late;
 mod lower;
 mod per_group;
@@ -23,6 +24,7 @@ mod syntax;
 mod tests;
 mod types;
 mod walk;
+mod windows;
 mod words;
 
 pub use again::{kept_columns, over_archive};
@@ -231,7 +233,7 @@ impl Planner {
             ParsedKind::Alias { name, mut query } => {
                 canonical::refuse_in_query(query.as_ref())?;
                 let text = query.to_string();
-                syntax::rewrite_windows(query.as_mut(), syntax::records_on_time)?;
+                windows::rewrite(query.as_mut(), windows::records_on_time)?;
                 let plan = self.logical(&query).await?;
                 lower::refuse_volatile(&plan)?;
                 let view = datafusion::datasource::ViewTable::new(plan, None);
@@ -252,7 +254,7 @@ impl Planner {
                 let own = [PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN];
                 syntax::add_columns(&mut query, &own);
                 let written = query.clone();
-                syntax::rewrite_windows(query.as_mut(), syntax::records_on_time)?;
+                windows::rewrite(query.as_mut(), windows::records_on_time)?;
                 let plan = self
                     .lowered(&name, &query)
                     .await
@@ -276,10 +278,10 @@ impl Planner {
                 let canonical = canonical::query(&query)?;
                 let stars = Stars::of(&query, &self.context, &self.dataflow)?;
                 stars.name_columns(query.as_mut())?;
-                syntax::rewrite_windows(query.as_mut(), |relation, end| {
-                    let on_time = syntax::records_on_time(relation, end);
+                windows::rewrite(query.as_mut(), |relation, end| {
+                    let on_time = windows::records_on_time(relation, end);
                     match stars.columns(relation) {
-                        Some(columns) => syntax::Taken { columns, ..on_time },
+                        Some(columns) => windows::Taken { columns, ..on_time },
                         None => on_time,
                     }
                 })?;
@@ -307,7 +309,7 @@ impl Planner {
             let canonical = canonical::query(&query)
                 .map_err(|it| format!("it reads the plain view {name}, and {it}"))?;
             texts.insert(name.clone(), canonical);
-            syntax::rewrite_windows(&mut query, syntax::records_on_time)?;
+            windows::rewrite(&mut query, windows::records_on_time)?;
             waiting.extend(syntax::relations(&query));
         }
         let texts = texts.iter();

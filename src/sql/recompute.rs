@@ -7,7 +7,8 @@
 
 use super::functions::{WITHIN_LAST, WithinLast};
 use super::stars::Stars;
-use super::syntax::{self, Taken};
+use super::syntax;
+use super::windows::{self, Taken};
 use super::{casts, late, plain, register_functions, words};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, ViewSpec, dead_letter_schema,
@@ -215,7 +216,7 @@ async fn late_of_view(
     view: &ViewSpec,
 ) -> Result<Vec<RecordBatch>, String> {
     let mut query = syntax::parse_query(&view.sql)?;
-    syntax::rewrite_windows(&mut query, |relation, end| {
+    windows::rewrite(&mut query, |relation, end| {
         let (relation, columns) = plain::read_by_windows(session, relation);
         let is_marked = columns.iter().any(|it| it == LATE_COLUMN);
         Taken {
@@ -266,7 +267,7 @@ fn on_time(
     query: &mut Query,
     hides: impl Fn(&str, &str) -> bool,
 ) -> Result<(), String> {
-    syntax::rewrite_windows(query, |relation, end| {
+    windows::rewrite(query, |relation, end| {
         let (read, columns) = plain::read_by_windows(session, relation);
         let is_marked = columns.iter().any(|it| it == LATE_COLUMN);
         let own: Vec<String> = columns
@@ -274,7 +275,7 @@ fn on_time(
             .filter(|it| *it != LATE_COLUMN && !hides(relation, it))
             .map(|it| format!("\"{}\"", it.replace('"', "\"\"")))
             .collect();
-        let on_time = syntax::records_on_time(relation, end);
+        let on_time = windows::records_on_time(relation, end);
         if own.len() == columns.len() {
             return on_time;
         }

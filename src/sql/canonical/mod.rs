@@ -11,7 +11,7 @@ mod passed_over;
 #[cfg(test)]
 mod tests;
 
-use super::syntax::WindowKind;
+use super::windows::WindowKind;
 pub(super) use expression::expression;
 pub use older::in_this_form;
 pub(super) use passed_over::{refuse_in_query, refuse_in_table, refuse_in_view};

@@ -1,7 +1,7 @@
 //! What a text asks: the rows of a query, or what there is to be queried.
 
 use super::error::QueryError;
-use crate::sql::{canonical, syntax};
+use crate::sql::{canonical, windows};
 use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{
     DescribeAlias, ObjectName, ShowStatementIn, ShowStatementOptions, Statement,
@@ -182,7 +182,7 @@ fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
         && let Statement::Query(query) = inner.as_mut()
     {
         return canonical::refuse_in_query(query)
-            .and_then(|()| syntax::rewrite_windows(query, syntax::all_records))
+            .and_then(|()| windows::rewrite(query, windows::all_records))
             .map_err(QueryError::rejected);
     }
     match statement {
