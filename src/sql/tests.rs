@@ -204,6 +204,18 @@ fn what_cannot_be_kept_exact_is_refused_with_advice() {
             "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM HOP(s, at, INTERVAL '2' MINUTE, INTERVAL '3' MINUTE) GROUP BY k",
             "must be a multiple",
         ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT 1 AS x",
+            "none in its FROM",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT a.k, t.n FROM s a, LATERAL (SELECT n FROM s b WHERE b.k = a.k ORDER BY n LIMIT 1) t",
+            "write it as a join",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT unnest(make_array(n, 1)) AS x FROM s",
+            "a record is one row",
+        ),
         ("DROP TABLE s", "does not belong in a dataflow"),
         (
             "CREATE MATERIALIZED VIEW v AS SELECT nope FROM s GROUP BY nope",

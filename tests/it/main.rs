@@ -16,6 +16,7 @@ mod identity;
 
 mod lakes;
 mod layers;
+mod nexmark;
 mod oracle;
 mod page;
 mod places;

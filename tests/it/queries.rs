@@ -91,6 +91,8 @@ CREATE MATERIALIZED VIEW semi AS SELECT k, n FROM raw_s WHERE n IN (SELECT n FRO
 CREATE MATERIALIZED VIEW anti AS SELECT k, n FROM raw_s a WHERE NOT EXISTS (SELECT 1 FROM raw_o c WHERE c.n = a.n AND c.x > a.x);
 CREATE MATERIALIZED VIEW not_in AS SELECT k, n FROM raw_s WHERE n NOT IN (SELECT n FROM raw_o WHERE b AND n < 15);
 CREATE MATERIALIZED VIEW not_in_nulls AS SELECT k, j FROM raw_s WHERE j NOT IN (SELECT j FROM raw_o WHERE n > 18);
+CREATE MATERIALIZED VIEW lateral AS SELECT a.k, a.n, t.x FROM raw_s a JOIN LATERAL (SELECT max(x) AS x FROM raw_o c WHERE c.n = a.n) t ON true WHERE a.b;
+CREATE MATERIALIZED VIEW semi_join AS SELECT a.k, a.c FROM of_s a LEFT SEMI JOIN of_o c ON a.k = c.k AND a.c > c.c;
 CREATE MATERIALIZED VIEW marked AS SELECT k, n FROM raw_s a WHERE b OR EXISTS (SELECT 1 FROM raw_o c WHERE c.n = a.n);
 CREATE MATERIALIZED VIEW above AS SELECT k, j, c FROM of_s WHERE c > (SELECT avg(c) FROM of_o);
 CREATE MATERIALIZED VIEW above_own AS SELECT k, j, c FROM of_s a WHERE c >= (SELECT max(c) FROM of_o i WHERE i.k = a.k);
