@@ -90,6 +90,8 @@ impl Dataflow {
                 _ => {}
             });
         }
+        // A relation joined with itself is told of once.
+        growing.dedup();
         growing
     }
 }
