@@ -279,11 +279,11 @@ pub struct PerGroup {
     pub keys_out: Vec<usize>,
     /// From rows of whole groups to the rows that these have.
     pub program: Program,
-    /// Columns of the output by which each row is told from all others, if some are known.
+    /// A unique key of the output, if one is known.
     pub key: Option<Vec<usize>>,
     /// Columns of the output that are ranks of rows within their group; only if nothing else is computed.
     pub ranks: Vec<usize>,
-    /// Of rows that only ever come, those beyond a rank need not be kept: nobody reads them, and they change no rank before them.
+    /// For append-only input, the rank beyond which rows are dropped: nobody reads them, and they change no rank before them.
     pub limit: Option<RankLimit>,
     /// Whether there is one group, also without rows.
     pub is_one: bool,
@@ -298,7 +298,7 @@ pub struct PerGroup {
 pub struct RankLimit {
     /// Column of the output.
     pub column: usize,
-    pub greatest: u64,
+    pub greatest: i64,
 }
 
 /// A column of a group's key that is a bound of its window.

@@ -152,7 +152,7 @@ pub(super) fn limited(
 }
 
 /// The column that a condition compares, and the greatest value it lets through.
-fn greatest(condition: &Expr) -> Option<(&Column, u64)> {
+fn greatest(condition: &Expr) -> Option<(&Column, i64)> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else {
         return None;
     };
@@ -162,8 +162,8 @@ fn greatest(condition: &Expr) -> Option<(&Column, u64)> {
         _ => return None,
     };
     let value = match value {
-        ScalarValue::UInt64(Some(it)) => *it,
-        ScalarValue::Int64(Some(it)) => u64::try_from(*it).ok()?,
+        ScalarValue::UInt64(Some(it)) => i64::try_from(*it).ok()?,
+        ScalarValue::Int64(Some(it)) => *it,
         _ => return None,
     };
     match op {
@@ -186,7 +186,7 @@ fn column_of(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
 fn limited_at(
     plan: Plan,
     column: usize,
-    greatest: u64,
+    greatest: i64,
     append_only: &impl Fn(&Plan) -> bool,
 ) -> Plan {
     match plan {

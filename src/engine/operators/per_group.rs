@@ -1,5 +1,5 @@
-//! Groups whose rows are kept whole: what is computed from them is computed anew for each group that has changed, by DataFusion over its
-//! rows, and the difference to what it was goes on.
+//! Groups whose rows are kept whole: DataFusion recomputes each group that has changed from all of its rows, and the operator emits the
+//! difference from the previous result.
 //!
 //! So window functions and aggregates that cannot be kept up to date by sums are exactly what they are in a batch. All groups that changed in an
 //! epoch are computed together.
@@ -195,10 +195,12 @@ impl Groups {
         let (mut rows, mut diffs) = (Vec::new(), Vec::new());
         for key in keys {
             let group = self.groups.get_mut(&key).expect("it was touched");
-            let mut after = results.remove(&key).unwrap_or_default();
-            if self.computed.group.limit.is_some() {
-                self.computed.let_go(epoch, group, &after);
+            let after = results.remove(&key);
+            // A group that cannot be computed has no results, and keeps its rows.
+            if let (Some(_), Some(after)) = (self.computed.group.limit, &after) {
+                self.computed.let_go(epoch, group, after);
             }
+            let mut after = after.unwrap_or_default();
             after.sort_unstable();
             let before = std::mem::replace(&mut group.results, after);
             difference(&before, &group.results, |row, diff| {
@@ -333,8 +335,8 @@ impl Computed {
             return Ok(results);
         };
         let ranks = results.column(limit.column).as_primitive::<Int64Type>();
-        let greatest = i64::try_from(limit.greatest).unwrap_or(i64::MAX);
-        let kept: BooleanArray = ranks.iter().map(|it| Some(it? <= greatest)).collect();
+        let kept = ranks.iter().map(|it| Some(it? <= limit.greatest));
+        let kept: BooleanArray = kept.collect();
         Ok(filter_record_batch(&results, &kept)?)
     }
 
