@@ -565,6 +565,9 @@ pub(super) fn over(
         engine::stored_watermark(sources, clocks, &settings.clocks, epoch.0 + 1)
     };
     let mut over = HashMap::new();
+    let mut note = |operator: String, upto_us: Option<i64>, row_end: Option<(usize, i64)>| {
+        over.extend(upto_us.map(|upto_us| (operator, Over { upto_us, row_end })));
+    };
     for view in &dataflow.views {
         view.plan.walk(&mut |node| match node {
             Plan::Aggregate { aggregation, .. } => {
@@ -576,37 +579,21 @@ pub(super) fn over(
                         least_of(sources, |it| Some(clocks.get(it)?.now(epoch.0 + 1)))
                     }
                 };
-                let row_end = None;
-                over.extend(upto_us.map(|upto_us| {
-                    let it = Over { upto_us, row_end };
-                    (aggregation.id.clone(), it)
-                }));
+                note(aggregation.id.clone(), upto_us, None);
             }
             Plan::Join { join, .. } => {
-                let upto_us = join
-                    .window
-                    .and_then(|it| Some((it, watermark(&join.clocks)?)));
-                let Some((window, upto_us)) = upto_us else {
-                    return;
-                };
-                let names = engine::state_names(join).into_iter();
-                over.extend(
-                    names
-                        .zip([window.left, window.right])
-                        .map(|(name, column)| {
-                            let row_end = Some((column, window.add_us));
-                            (name, Over { upto_us, row_end })
-                        }),
-                );
+                if let Some(window) = join.window {
+                    let upto_us = watermark(&join.clocks);
+                    let [left, right] = engine::state_names(join);
+                    note(left, upto_us, Some((window.left, window.add_us)));
+                    note(right, upto_us, Some((window.right, window.add_us)));
+                }
             }
             Plan::PerGroup { group, .. } => {
-                let upto_us = group
-                    .window
-                    .and_then(|it| Some((it, watermark(&group.clocks)?)));
-                over.extend(upto_us.map(|(window, upto_us)| {
+                if let Some(window) = group.window {
                     let row_end = Some((window.input, window.add_us));
-                    (group.id.clone(), Over { upto_us, row_end })
-                }));
+                    note(group.id.clone(), watermark(&group.clocks), row_end);
+                }
             }
             Plan::Relation { .. }
             | Plan::Map { .. }

@@ -239,11 +239,7 @@ fn count(next: &mut Manifest, replay: &Replay) -> Result<(), Error> {
 
 /// The view a stateful operator belongs to.
 fn view_of(operator: &str) -> &str {
-    // A join keeps two sides.
-    let sides = [".left", ".right"];
-    let whole = sides.iter().find_map(|it| operator.strip_suffix(it));
-    let whole = whole.unwrap_or(operator);
-    whole.rsplit_once('.').map_or(whole, |it| it.0)
+    operator.rsplit_once('.').map_or(operator, |it| it.0)
 }
 
 /// Everything in the lake that these views can be filled from.

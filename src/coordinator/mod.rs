@@ -759,7 +759,7 @@ fn bucketing(options: &Options) -> Bucketing {
 }
 
 fn retention_ms(view: &crate::plan::ViewSpec) -> u64 {
-    u64::try_from(view.retention_us / 1000).unwrap_or(0)
+    u64::try_from(view.retention_us / 1000).expect("a retention is positive")
 }
 
 fn view_info(view: &crate::plan::ViewSpec) -> ViewInfo {

@@ -4,8 +4,8 @@
 //! one epoch, that of the capability they were sent with.
 
 use crate::model::{Row, batch_of_rows, rows_of_batch};
-use arrow::array::{RecordBatch, UInt64Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
@@ -70,6 +70,23 @@ impl Changes {
         });
         let copies = UInt64Array::from_iter_values(copies);
         Some(take_record_batch(batch, &copies).expect("the rows are there"))
+    }
+
+    /// The rows for which the mask holds, with their diffs; none if there are none. The mask has no nulls.
+    pub fn filtered(&self, mask: &BooleanArray) -> Option<Changes> {
+        let kept = match mask.true_count() {
+            0 => return None,
+            all if all == mask.len() => return Some(self.clone()),
+            _ => filter_record_batch(self.batch.as_ref()?, mask).expect("one answer per row"),
+        };
+        let diffs = self.diffs.as_ref().map(|diffs| {
+            let kept = diffs.iter().zip(mask.values()).filter(|it| it.1);
+            kept.map(|it| *it.0).collect()
+        });
+        Some(Changes {
+            batch: Some(kept),
+            diffs,
+        })
     }
 
     /// Nothing when all rows are insertions.

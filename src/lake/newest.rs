@@ -3,8 +3,6 @@
 use super::{Error, Store};
 use crate::model::Epoch;
 use arrow::array::RecordBatch;
-use object_store::path::Path;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 impl Store {
     /// Rows of a table's files whose commit is not before `since`, newest files first, until there are `rows_max`. A file of
@@ -19,11 +17,10 @@ impl Store {
         rows_max: usize,
     ) -> Result<Vec<(Epoch, RecordBatch)>, Error> {
         let delta = self.open_delta(table).await?;
-        let damaged = |reason: String| Error::Table {
+        let snapshot = delta.snapshot().map_err(|it| Error::Table {
             table: table.to_owned(),
-            reason,
-        };
-        let snapshot = delta.snapshot().map_err(|it| damaged(it.to_string()))?;
+            reason: it.to_string(),
+        })?;
         let named = |it: deltalake::kernel::LogicalFileView| {
             let path = it.path().into_owned();
             Some((epoch_of(&path)?, path))
@@ -36,15 +33,8 @@ impl Store {
             if rows_max <= rows {
                 break;
             }
-            let full = Path::from(format!("{table}/{path}"));
-            let bytes = self.get(&full).await?;
-            let bytes = bytes.ok_or_else(|| damaged(format!("{path} is missing")))?;
-            let unreadable = |it: parquet::errors::ParquetError| damaged(format!("{path}: {it}"));
-            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
-                .and_then(|it| it.build())
-                .map_err(unreadable)?;
-            for batch in reader {
-                let batch = batch.map_err(|it| damaged(format!("{path}: {it}")))?;
+            for batch in self.batches_of(table, &path).await? {
+                let batch = batch?;
                 rows += batch.num_rows();
                 newest.push((epoch, batch));
             }

@@ -556,6 +556,33 @@ impl Store {
         Ok(())
     }
 
+    /// The rows of a data file, batch by batch.
+    ///
+    /// # Errors
+    /// If the file is missing or cannot be read.
+    pub(super) async fn batches_of(
+        &self,
+        table: &str,
+        path: &str,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<>, Error> {
+        let path = Path::from(format!("{table}/{path}"));
+        let missing = || Error::Damaged {
+            path: path.to_string(),
+            reason: "the log names it and it is missing".to_owned(),
+        };
+        let bytes = self.get(&path).await?.ok_or_else(missing)?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|it| it.build());
+        let reader = reader.map_err(|source| Error::Parquet {
+            table: table.to_owned(),
+            source,
+        })?;
+        let unreadable = move |it: arrow::error::ArrowError| Error::Damaged {
+            path: path.to_string(),
+            reason: it.to_string(),
+        };
+        Ok(reader.map(move |it| it.map_err(&unreadable)))
+    }
+
     /// Merges small files of one folder into one new file, whose name begins with `label`, not yet visible. Columns that came after a file are null for its rows.
     ///
     /// # Errors
@@ -567,28 +594,12 @@ impl Store {
         label: &str,
     ) -> Result<Compaction, Error> {
         let table = layout.name.as_str();
-        let failed = |source| Error::Parquet {
-            table: table.to_owned(),
-            source,
-        };
         let schema = file_schema(&layout.schema, &layout.partition_by);
         let mut merged = None;
         for add in &small {
-            let path = Path::from(format!("{table}/{}", path_of(add)));
-            let missing = || Error::Damaged {
-                path: path.to_string(),
-                reason: "the log names it and it is missing".to_owned(),
-            };
-            let bytes = self.get(&path).await?.ok_or_else(missing)?;
-            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
-                .map_err(failed)?
-                .build()
-                .map_err(failed)?;
-            for batch in reader {
-                let batch = batch.map_err(|it| Error::Damaged {
-                    path: path.to_string(),
-                    reason: it.to_string(),
-                })?;
+            let path = path_of(add);
+            for batch in self.batches_of(table, path).await? {
+                let batch = batch?;
                 let columns = schema.fields().iter().map(|field| {
                     let column = batch.column_by_name(field.name()).cloned();
                     column.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
@@ -596,7 +607,7 @@ impl Store {
                 let batch =
                     RecordBatch::try_new(schema.clone(), columns.collect()).map_err(|it| {
                         Error::Damaged {
-                            path: path.to_string(),
+                            path: format!("{table}/{path}"),
                             reason: it.to_string(),
                         }
                     })?;

@@ -87,10 +87,17 @@ impl Dataflow {
                         format!("the records of {} for {}, and computes a group anew when it changes", names(input), group.program.text),
                     ));
                 }
-                _ => {}
+                Plan::Relation { .. }
+                | Plan::Map { .. }
+                | Plan::Aggregate { .. }
+                | Plan::TopK { .. }
+                | Plan::Union { .. }
+                | Plan::Join { .. }
+                | Plan::PerGroup { .. }
+                | Plan::Admit { .. } => {}
             });
         }
-        // A relation joined with itself is told of once.
+        // A self join is listed once.
         growing.dedup();
         growing
     }

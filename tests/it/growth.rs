@@ -167,7 +167,7 @@ fn grown(
         records.relations.insert(view.name.clone(), table);
     }
     let kept = lake.state.iter().filter(|it| {
-        let view = it.operator.split('.').next().unwrap(); // no name in it has a dot
+        let view = it.operator.rsplit_once('.').unwrap().0;
         !views.contains(view) && !growth.removed_views.contains(view)
     });
     next.state = kept.cloned().collect();

@@ -975,14 +975,18 @@ fn every_kind_of_query_equals_a_batch_over_the_archive() {
     );
 }
 
-/// Views of two sources whose clocks differ, and views over both.
-const TWO_SOURCES: &str = "
+/// Two sources whose clocks differ, and their archives.
+pub(super) const S_AND_O: &str = "
 CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE,
                  WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;
 CREATE SOURCE o (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE,
                  WATERMARK FOR at AS at - INTERVAL '2' SECOND) FORMAT JSON;
 CREATE TABLE raw_s AS SELECT * FROM s;
 CREATE TABLE raw_o AS SELECT * FROM o WHERE true;
+";
+
+/// Views of each of them, and over both.
+const TWO_SOURCES: &str = "
 CREATE MATERIALIZED VIEW windows_s AS SELECT window_end, k, count(*) AS c, sum(n) AS n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) GROUP BY window_start, window_end, k;
 CREATE MATERIALIZED VIEW windows_o AS SELECT window_start, k, count(*) AS c, sum(n) AS n FROM TUMBLE(raw_o, at, INTERVAL '20' SECOND) GROUP BY window_start, k;
 CREATE MATERIALIZED VIEW both AS SELECT k, sum(c) AS c, max(c) AS most, sum(n) AS n FROM (SELECT k, c, n FROM windows_s UNION ALL SELECT k, c, n FROM windows_o) AS u GROUP BY k;
@@ -1006,7 +1010,11 @@ CREATE MATERIALIZED VIEW through_names AS WITH w AS (SELECT k AS name, window_en
 
 #[test]
 fn views_over_two_sources_equal_a_batch_over_both_archives() {
-    let planned = runtime().block_on(sql::plan_text("two", TWO_SOURCES, |_| None));
+    let planned = runtime().block_on(sql::plan_text(
+        "two",
+        &format!("{S_AND_O}{TWO_SOURCES}"),
+        |_| None,
+    ));
     let subject = Subject {
         dataflow: Arc::new(planned.unwrap_or_else(|it| panic!("{it}"))),
         record: small_record,

@@ -2,7 +2,8 @@
 //! aggregates of whole groups. At every commit each view is what DataFusion computes in batch.
 
 use super::oracle::{
-    Lake, Random, START_MS, Scenario, Subject, check_cases, records, runs, runtime, small_record,
+    Lake, Random, S_AND_O, START_MS, Scenario, Subject, check_cases, records, runs, runtime,
+    small_record,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,22 +12,21 @@ use tidelake::engine::StateContent;
 use tidelake::model::Row;
 use tidelake::sql;
 
-/// What all of them read.
-pub(super) const SOURCES: &str = "
-CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE,
-                 WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;
-CREATE SOURCE o (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE,
-                 WATERMARK FOR at AS at - INTERVAL '2' SECOND) FORMAT JSON;
-CREATE TABLE raw_s AS SELECT * FROM s;
-CREATE TABLE raw_o AS SELECT * FROM o WHERE true;
+/// Groups and windows that queries read besides records.
+const GROUPED: &str = "
 CREATE MATERIALIZED VIEW of_s AS SELECT k, j, count(*) AS c, sum(n) AS n, max(d) AS d FROM raw_s GROUP BY k, j;
 CREATE MATERIALIZED VIEW of_o AS SELECT k, j, count(*) AS c, sum(n) AS n, max(d) AS d FROM raw_o WHERE b GROUP BY k, j;
 CREATE MATERIALIZED VIEW windows_s AS SELECT window_start, k, count(*) AS c, sum(n) AS n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) GROUP BY window_start, k;
 CREATE MATERIALIZED VIEW windows_o AS SELECT window_start, k, count(*) AS c, sum(n) AS n FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND) GROUP BY window_start, k;
 ";
 
+/// What all of them read.
+pub(super) fn sources() -> String {
+    format!("{S_AND_O}{GROUPED}")
+}
+
 fn equal_a_batch(views: &str, cases: u32, records_max: usize) {
-    let text = format!("{SOURCES}{views}");
+    let text = sources() + views;
     let planned = runtime().block_on(sql::plan_text("joins", &text, |_| None));
     let subject = Subject {
         dataflow: Arc::new(planned.unwrap_or_else(|it| panic!("{it}"))),
@@ -203,7 +203,7 @@ CREATE MATERIALIZED VIEW first_of_hops AS SELECT window_end, k, n FROM (SELECT w
 #[test]
 fn rows_beyond_the_greatest_rank_are_not_kept() {
     const VIEW: &str = "CREATE MATERIALIZED VIEW newest AS SELECT k, n FROM (SELECT k, n, row_number() OVER (PARTITION BY k ORDER BY at DESC) AS r FROM raw_s) AS i WHERE r <= 2;";
-    let text = format!("{SOURCES}{VIEW}");
+    let text = sources() + VIEW;
     let planned = runtime().block_on(sql::plan_text("ranks", &text, |_| None));
     let subject = Subject {
         dataflow: Arc::new(planned.unwrap()),

@@ -4,8 +4,7 @@ use super::{ChangeStream, ClockStream};
 use crate::engine::changes::Changes;
 use crate::engine::gate::Gate;
 use crate::plan::Admitted;
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::array::{AsArray, BooleanArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use std::collections::BTreeMap;
 use timely::container::CapacityContainerBuilder;
@@ -64,14 +63,5 @@ fn admitted(changes: &Changes, window: Admitted, watermark: i64) -> Option<Chang
         .iter()
         .map(|it| Some(it.is_none_or(is_open)))
         .collect();
-    if open.true_count() == open.len() {
-        return Some(changes.clone());
-    }
-    let kept: RecordBatch = filter_record_batch(batch, &open).expect("one answer per row");
-    let Some(diffs) = changes.diffs() else {
-        return (0 < kept.num_rows()).then(|| Changes::records(kept));
-    };
-    let diffs = diffs.iter().zip(open.values()).filter(|it| it.1);
-    let diffs: Vec<i64> = diffs.map(|it| *it.0).collect();
-    (0 < kept.num_rows()).then(|| Changes::signed(kept, diffs))
+    changes.filtered(&open)
 }

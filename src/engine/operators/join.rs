@@ -42,7 +42,7 @@ const ROWS_AT_ONCE: usize = 8192;
 
 /// The name under which state of the left and of the right side is stored.
 pub fn state_names(join: &Join) -> [String; 2] {
-    ["left", "right"].map(|side| format!("{}.{side}", join.id))
+    ["left", "right"].map(|side| format!("{}-{side}", join.id))
 }
 
 /// The rows of a join as changes, with the columns of the sides it yields.
@@ -56,53 +56,42 @@ pub(in crate::engine) fn join<'s>(
     shared: &Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
     let [of_left, of_right] = state_names(join);
-    let window = |column: fn(&crate::plan::JoinWindow) -> usize| {
-        let window = join.window.as_ref()?;
-        let (gate, ticks) = gate.clone()?;
-        Some(Closing {
-            column: column(window),
-            add_us: window.add_us,
-            gate,
-            ticks,
-        })
-    };
     let shape = Shape::new(&left.schema, &right.schema);
-    let keys = |pick: fn(&(usize, usize)) -> usize| join.on.iter().map(pick).collect::<Vec<_>>();
-    let left = keyed(
-        left,
-        keys(|it| it.0),
-        join.nulls_match,
-        of_left,
-        window(|it| it.left),
-        epochs,
-        shared,
-    );
-    let right = keyed(
-        right,
-        keys(|it| it.1),
-        join.nulls_match,
-        of_right,
-        window(|it| it.right),
-        epochs,
-        shared,
-    );
-    let by_key_left = left.clone().flat_map(|(key, row)| Some((key?, row)));
-    let by_key_left = by_key_left.arrange_by_key_named("JoinLeft");
-    let by_key_right = right.clone().flat_map(|(key, row)| Some((key?, row)));
+    let (left_keys, right_keys) = join.on.iter().copied().unzip();
+    let side = |input: Input<'s>, keys: Vec<usize>, state: String, window_column: Option<usize>| {
+        let closing = join.window.zip(window_column).and_then(|(window, column)| {
+            let (gate, ticks) = gate.clone()?;
+            Some(Closing {
+                column,
+                add_us: window.add_us,
+                gate,
+                ticks,
+            })
+        });
+        let nulls_match = join.nulls_match;
+        keyed(input, keys, nulls_match, state, closing, epochs, shared)
+    };
+    let left = side(left, left_keys, of_left, join.window.map(|it| it.left));
+    let right = side(right, right_keys, of_right, join.window.map(|it| it.right));
+    let arranged = |side: &Keyed<'s>, name: &str| {
+        let rows = side.clone().flat_map(|(key, row)| Some((key?, row)));
+        rows.arrange_by_key_named(name)
+    };
+    let by_key_left = arranged(&left, "JoinLeft");
     let needs_pairs = match join.kind {
         JoinKind::Inner | JoinKind::Left | JoinKind::Full => true,
         JoinKind::Semi | JoinKind::Anti | JoinKind::Mark => join.filter.is_some(),
     };
+    let by_key_right = needs_pairs.then(|| arranged(&right, "JoinRight"));
     let mut inner = None;
     let matched_keys = |rows: &Keyed<'s>| {
         let keys = rows.clone().flat_map(|(key, _)| key);
         keys.distinct_total()
     };
-    if needs_pairs {
-        let by_key_right = by_key_right.arrange_by_key_named("JoinRight");
+    if let Some(by_key_right) = &by_key_right {
         let pairs = by_key_left
             .clone()
-            .join_core(by_key_right, |_, l, r| Some((l.clone(), r.clone())));
+            .join_core(by_key_right.clone(), |_, l, r| Some((l.clone(), r.clone())));
         let pairs = as_changes(pairs, shape.both(), false);
         inner = Some(match &join.filter {
             None => pairs,
@@ -133,12 +122,9 @@ pub(in crate::engine) fn join<'s>(
             }
             (Some(_), None) | (None, _) => {
                 let keys = matched_keys(other).arrange_by_self_named("JoinKeys");
-                let by_key = match from_left {
-                    true => by_key_left.clone(),
-                    false => {
-                        let rows = side.clone().flat_map(|(key, row)| Some((key?, row)));
-                        rows.arrange_by_key_named("JoinRight")
-                    }
+                let by_key = match (from_left, &by_key_right) {
+                    (false, Some(by_key_right)) => by_key_right.clone(),
+                    (true, _) | (false, None) => by_key_left.clone(),
                 };
                 by_key.join_core(keys, |_, row, ()| Some(row.clone()))
             }

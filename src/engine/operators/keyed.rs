@@ -11,7 +11,6 @@ use crate::engine::gate::Gate;
 use crate::model::Row;
 use crate::plan::nullable;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use differential_dataflow::{AsCollection, VecCollection};
 use foldhash::fast::FixedState;
@@ -206,7 +205,7 @@ pub(super) fn keyed<'s>(
                             .give_iterator(taken.into_iter());
                     }
                 }
-                // At the end nothing is let go: nobody would see it.
+                // Nothing is released at shutdown.
                 if upto == u64::MAX {
                     held = None;
                     return;
@@ -258,8 +257,5 @@ fn still_open(changes: &Changes, column: usize, add_us: i64, watermark: i64) -> 
         .iter()
         .map(|it| Some(it.is_none_or(|it| watermark < it + add_us)))
         .collect();
-    let kept = filter_record_batch(batch, &open).expect("one answer per row");
-    let diffs = changes.diffs().into_iter().flatten().zip(open.values());
-    let diffs: Vec<i64> = diffs.filter(|it| it.1).map(|it| *it.0).collect();
-    (0 < kept.num_rows()).then(|| Changes::signed(kept, diffs))
+    changes.filtered(&open)
 }

@@ -6,8 +6,8 @@ use crate::engine::Undecoded;
 use crate::engine::changes::Changes;
 use crate::model::{Epoch, Partition, value_at};
 use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN, nullable};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{cast, concat_batches, filter_record_batch, prep_null_mask_filter};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{cast, concat_batches, prep_null_mask_filter};
 use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
@@ -102,10 +102,9 @@ pub(in crate::engine) fn map<'s>(
             input.for_each(|capability, changes| {
                 let changes = std::mem::take(changes);
                 let Some(batch) = changes.batch() else { return };
-                let evaluate = |batch: &RecordBatch, diffs: Option<&[i64]>| {
-                    evaluate(filter.as_ref(), &columns, &schema, batch, diffs)
-                };
-                let mapped = match evaluate(batch, changes.diffs()) {
+                let evaluate =
+                    |changes: &Changes| evaluate(filter.as_ref(), &columns, &schema, changes);
+                let mapped = match evaluate(&changes) {
                     Ok(mapped) => mapped,
                     Err(_) => {
                         let (mapped, failures) = row_by_row(&changes, &schema, evaluate);
@@ -136,7 +135,7 @@ pub(in crate::engine) fn map<'s>(
 fn row_by_row(
     changes: &Changes,
     schema: &SchemaRef,
-    evaluate: impl Fn(&RecordBatch, Option<&[i64]>) -> Result<Option<Changes>>,
+    evaluate: impl Fn(&Changes) -> Result<Option<Changes>>,
 ) -> (Option<Changes>, Vec<(usize, String)>) {
     let Some(batch) = changes.batch() else {
         return (None, Vec::new());
@@ -144,7 +143,7 @@ fn row_by_row(
     let (mut parts, mut diffs, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for row in 0..batch.num_rows() {
         let diff = changes.diffs().map(|it| &it[row..=row]);
-        match evaluate(&batch.slice(row, 1), diff) {
+        match evaluate(&with_signs(batch.slice(row, 1), diff)) {
             Ok(Some(part)) => {
                 parts.extend(part.batch().cloned());
                 diffs.extend(part.diffs().into_iter().flatten());
@@ -217,34 +216,27 @@ fn evaluate(
     filter: Option<&Arc<dyn PhysicalExpr>>,
     columns: &[Arc<dyn PhysicalExpr>],
     schema: &SchemaRef,
-    batch: &RecordBatch,
-    diffs: Option<&[i64]>,
+    changes: &Changes,
 ) -> Result<Option<Changes>> {
-    let mut kept = None;
-    let mut kept_diffs: Option<Vec<i64>> = None;
-    if let Some(filter) = filter {
-        let mask = filter.evaluate(batch)?.into_array(batch.num_rows())?;
-        let mask = mask.as_boolean();
-        let mask: BooleanArray = if mask.null_count() == 0 {
-            mask.clone()
-        } else {
-            prep_null_mask_filter(mask)
-        };
-        if mask.true_count() == 0 {
-            return Ok(None);
+    let kept = match (filter, changes.batch()) {
+        (None, _) | (_, None) => None,
+        (Some(filter), Some(batch)) => {
+            let mask = filter.evaluate(batch)?.into_array(batch.num_rows())?;
+            let mask = mask.as_boolean();
+            let kept = match mask.null_count() {
+                0 => changes.filtered(mask),
+                _ => changes.filtered(&prep_null_mask_filter(mask)),
+            };
+            match kept {
+                None => return Ok(None),
+                kept => kept,
+            }
         }
-        if mask.true_count() < batch.num_rows() {
-            kept = Some(filter_record_batch(batch, &mask)?);
-            kept_diffs = diffs.map(|it| {
-                it.iter()
-                    .zip(mask.values())
-                    .filter(|it| it.1)
-                    .map(|it| *it.0)
-                    .collect()
-            });
-        }
-    }
-    let batch = kept.as_ref().unwrap_or(batch);
+    };
+    let changes = kept.as_ref().unwrap_or(changes);
+    let Some(batch) = changes.batch() else {
+        return Ok(None);
+    };
     let arrays = columns
         .iter()
         .zip(schema.fields())
@@ -257,7 +249,7 @@ fn evaluate(
         .collect::<Result<Vec<ArrayRef>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let mapped = RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?;
-    Ok(Some(with_signs(mapped, kept_diffs.as_deref().or(diffs))))
+    Ok(Some(with_signs(mapped, changes.diffs())))
 }
 
 fn typed(column: &ArrayRef, data_type: &arrow::datatypes::DataType) -> ArrayRef {
