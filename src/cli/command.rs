@@ -102,9 +102,9 @@ enum Command {
         after_help = "Examples:\n  tidelake verify                          what `tidelake demo` wrote\n  tidelake verify --data ./tidelake-data --json\n  tidelake verify dataflows/access_log --input /var/log/nginx --lake ./lake\n  KAFKA_BROKERS=kafka:9092 tidelake verify dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 proven, 1 not, 2 nothing there to prove."
     )]
     Verify(super::verify::Arguments),
-    /// Generates web-log events into files or Kafka.
+    /// Generates events into files or Kafka: web logs, or the auctions of Nexmark.
     #[command(
-        after_help = "Examples:\n  tidelake gen --rate 100 --duration 60 --out ./input\n  tidelake gen --count 1000000 --out ./input\n  tidelake gen --rate 20 --brokers localhost:9092 --topic web-logs"
+        after_help = "Examples:\n  tidelake gen --rate 100 --duration 60 --out ./input\n  tidelake gen --count 1000000 --out ./input\n  tidelake gen --rate 20 --brokers localhost:9092 --topic web-logs\n  tidelake gen nexmark --count 100000 --out ./nexmark"
     )]
     Gen(super::generate::Arguments),
     /// Asks a running server in SQL, over live views and the lake, or a lake without any server.

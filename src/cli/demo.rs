@@ -1,7 +1,7 @@
 //! `demo`: everything in one process, with generated traffic.
 
 use super::command::Serving;
-use super::generate::{Files, Load, Target, generate, sleep};
+use super::generate::{Files, Load, Model, Target, generate, sleep};
 use super::serve::{self, Companion};
 use super::settings::Settings;
 use crate::http::{Component, Health};
@@ -275,7 +275,7 @@ impl Traffic {
             traffic: self,
         };
         let generated = catch_unwind(AssertUnwindSafe(|| {
-            generate(&load, &mut target, None, stop)
+            generate(&load, &mut [&mut target], None, stop)
         }));
         match generated {
             Ok(written) => written.map(|_| ()),
@@ -289,6 +289,7 @@ impl Traffic {
 
     fn load(&self) -> Load {
         Load {
+            model: Model::WebLogs,
             rate: self.rate,
             seed: wall_ms(),
             anomalies: true,

@@ -29,9 +29,10 @@ const VARIABLES: &str = "variables";
 const PIPELINES: [&str; 3] = ["demo", "run", "up"];
 
 /// The shipped dataflows: their variables may stand in a file that is used with others, too.
-const SHIPPED: [&str; 2] = [
+const SHIPPED: [&str; 3] = [
     include_str!("../../dataflows/web_logs/dataflow.sql"),
     include_str!("../../dataflows/access_log/dataflow.sql"),
+    include_str!("../../dataflows/nexmark/dataflow.sql"),
 ];
 
 /// What the file says.

@@ -242,7 +242,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    fn append(&mut self, out: &mut Vec<u8>, time_us: i64) {
+    pub(super) fn append(&mut self, out: &mut Vec<u8>, time_us: i64) {
         let second = time_us.div_euclid(1_000_000);
         if second != self.second {
             self.set(second);

@@ -1,10 +1,10 @@
-//! Synthetic web-log traffic with anomalies whose truth is known.
+//! Synthetic events: web-log traffic with anomalies whose truth is known, and the auctions of Nexmark (`nexmark`).
 //!
 //! A generator is a pure function of its settings: the same seed gives the same bytes, whatever the machine or
 //! the pace at which they are asked for. Event time is its only time, and it is also the schedule: `pace`
 //! says when an event is due by comparing event time with time elapsed.
 //!
-//! With anomalies on, one event in twenty is injected: 20 % traffic spikes, 30 % error surges, 40 % slow
+//! With anomalies on, one web-log event in twenty is injected: 20 % traffic spikes, 30 % error surges, 40 % slow
 //! responses, 10 % suspicious addresses. What was injected is told beside the event and never inside it, so
 //! that detectors can be scored without reading the answer.
 //!
@@ -17,6 +17,7 @@
 //! Nothing is sent, written or waited for here.
 
 mod event;
+pub mod nexmark;
 pub mod pace;
 mod random;
 #[cfg(test)]

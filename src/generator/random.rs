@@ -37,6 +37,11 @@ impl Random {
         (((self.next() >> 32) * u64::from(limit)) >> 32) as u32
     }
 
+    /// As `below`, for any limit.
+    pub(super) fn below_u64(&mut self, limit: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
+    }
+
     /// A number from `first` to `last`, both included.
     pub(super) fn between(&mut self, first: u32, last: u32) -> u32 {
         first + self.below(last - first + 1)

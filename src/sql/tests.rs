@@ -22,6 +22,7 @@ fn planned(statement: &str) -> Result<Dataflow, Error> {
 fn dataflows_are_planned_as_ever() {
     for (folder, name) in [
         ("dataflows/access_log", "access_log"),
+        ("dataflows/nexmark", "nexmark"),
         ("dataflows/web_logs", "web_logs"),
         ("tests/dataflows/everything", "everything"),
     ] {

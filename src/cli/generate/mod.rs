@@ -1,4 +1,4 @@
-//! `gen`: synthetic web-log traffic into partition files or a Kafka topic, and the traffic of `demo`.
+//! `gen`: synthetic events into partition files or Kafka topics, and the traffic of `demo`.
 
 mod files;
 mod topic;
@@ -8,11 +8,12 @@ pub use topic::Topic;
 
 use super::ranges;
 use super::settings::Settings as Given;
+use crate::generator::nexmark::{self, Nexmark, Stream};
 use crate::generator::pace::{Pace, Pacer};
-use crate::generator::{Generated, Generator, Settings};
+use crate::generator::{Generator, Injected, Settings};
 use crate::model::wall_ms;
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,9 +25,45 @@ const FILES_DEFAULT: usize = 4;
 /// Files are flushed at least so often, so that readers see records soon.
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
 
+/// What is generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Model {
+    /// Requests to a web server, one stream.
+    WebLogs,
+    /// Persons, auctions and bids of the Nexmark benchmark: a folder or topic for each.
+    Nexmark,
+}
+
+impl Model {
+    /// Names of its streams; one stream needs no name.
+    fn streams(self) -> &'static [&'static str] {
+        match self {
+            Model::WebLogs => &[],
+            Model::Nexmark => &Stream::NAMES,
+        }
+    }
+
+    /// Events per second unless told otherwise.
+    fn rate(self) -> f64 {
+        match self {
+            Model::WebLogs => 10.0,
+            Model::Nexmark => 1000.0,
+        }
+    }
+
+    /// The topic, or what the names of its topics begin with.
+    fn topic(self) -> &'static str {
+        match self {
+            Model::WebLogs => "web-logs",
+            Model::Nexmark => "nexmark",
+        }
+    }
+}
+
 /// How much to generate and how fast.
 #[derive(Clone, Debug)]
 pub struct Load {
+    pub model: Model,
     pub rate: f64,
     pub seed: u64,
     pub anomalies: bool,
@@ -50,9 +87,12 @@ pub trait Target {
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Events per second of event time.
-    #[arg(long, default_value_t = 10.0, value_parser = ranges::within(ranges::RATE), allow_negative_numbers = true)]
-    rate: f64,
+    /// What to generate.
+    #[arg(value_enum, default_value_t = Model::WebLogs)]
+    model: Model,
+    /// Events per second of event time [default: 10 of web-logs, 1000 of nexmark]
+    #[arg(long, value_parser = ranges::within(ranges::RATE), allow_negative_numbers = true)]
+    rate: Option<f64>,
     /// Stop after so many seconds.
     #[arg(long, value_parser = ranges::within(ranges::DURATION), allow_negative_numbers = true)]
     duration: Option<f64>,
@@ -62,13 +102,14 @@ pub struct Arguments {
     /// The same seed gives the same events.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Leave out injected anomalies.
+    /// Leave out injected anomalies of web logs.
     #[arg(long)]
     no_anomalies: bool,
-    /// Event time of the first event, ISO 8601; now if left out.
+    /// Event time of the first event, ISO 8601; if left out now, or, for nexmark with --count, so that the last event is of now.
     #[arg(long)]
     start: Option<String>,
-    /// Folder for partition files events-<n>.jsonl, or one file if it ends in .jsonl or .json.
+    /// Folder for partition files events-<n>.jsonl, or one file if it ends in .jsonl or .json. Of nexmark a folder with the folders person,
+    /// auction and bid.
     #[arg(long, conflicts_with = "brokers")]
     out: Option<PathBuf>,
     /// Number of partition files, 4 unless told otherwise, or of partitions of a topic that does not exist yet, then 3.
@@ -77,9 +118,10 @@ pub struct Arguments {
     /// Kafka brokers, host:port,… [default without --out: $KAFKA_BROKERS]
     #[arg(long)]
     brokers: Option<String>,
-    /// Kafka topic; made if it does not exist.
-    #[arg(long, env = "KAFKA_TOPIC", default_value = "web-logs")]
-    topic: String,
+    /// Kafka topic; made if it does not exist. Of nexmark what the names of its topics begin with [default: web-logs; nexmark, for nexmark-person,
+    /// nexmark-auction and nexmark-bid]
+    #[arg(long, env = "KAFKA_TOPIC")]
+    topic: Option<String>,
     /// File for the injected truth, one JSON line per anomaly.
     #[arg(long)]
     truth: Option<PathBuf>,
@@ -87,9 +129,25 @@ pub struct Arguments {
 
 /// Generates what was asked for, and says what was written.
 pub fn run(arguments: Arguments, settings: &Given, stop: &AtomicBool) -> Result<()> {
-    let start_us = arguments.start.as_deref().map(time_us).transpose()?;
+    let model = arguments.model;
+    if model == Model::Nexmark && (arguments.no_anomalies || arguments.truth.is_some()) {
+        return Err(super::exit::coded(
+            super::exit::USAGE,
+            "nexmark has no anomalies: leave out --no-anomalies and --truth",
+        ));
+    }
+    let rate = arguments.rate.unwrap_or_else(|| model.rate());
+    let start_us = match (arguments.start.as_deref(), model, arguments.count) {
+        (Some(text), _, _) => Some(time_us(text)?),
+        // Not ahead of the clock, however many they are: their windows are over as soon as they are read.
+        (None, Model::Nexmark, Some(count)) => {
+            Some(now_us()?.saturating_sub((count as f64 * 1e6 / rate) as i64))
+        }
+        (None, Model::Nexmark, None) | (None, Model::WebLogs, _) => None,
+    };
     let load = Load {
-        rate: arguments.rate,
+        model,
+        rate,
         seed: arguments.seed,
         anomalies: !arguments.no_anomalies,
         duration: arguments.duration.map(Duration::from_secs_f64),
@@ -97,35 +155,7 @@ pub fn run(arguments: Arguments, settings: &Given, stop: &AtomicBool) -> Result<
         paced: arguments.count.is_none(),
         start_us,
     };
-    let partitions = arguments.partitions.map(usize::from);
-    let brokers = || {
-        let brokers = arguments.brokers.clone();
-        brokers.or_else(|| settings.variable("KAFKA_BROKERS"))
-    };
-    let (mut target, place): (Box<dyn Target>, String) = match &arguments.out {
-        Some(path)
-            if path
-                .extension()
-                .is_some_and(|it| it == "jsonl" || it == "json") =>
-        {
-            (Box::new(Files::single(path)?), path.display().to_string())
-        }
-        Some(folder) => {
-            let files = Files::open(folder, partitions.unwrap_or(FILES_DEFAULT))?;
-            (Box::new(files), folder.display().to_string())
-        }
-        None => {
-            let Some(brokers) = brokers() else {
-                return Err(super::exit::coded(
-                    super::exit::USAGE,
-                    "say where events go: --out DIR, or --brokers HOST:PORT and --topic NAME",
-                ));
-            };
-            let topic = Topic::open(&brokers, &arguments.topic, partitions, stop)?;
-            let place = format!("topic {} at {brokers}", arguments.topic);
-            (Box::new(topic), place)
-        }
-    };
+    let (mut targets, place) = open(&arguments, settings, stop)?;
     let mut truth = arguments
         .truth
         .map(|it| {
@@ -133,14 +163,158 @@ pub fn run(arguments: Arguments, settings: &Given, stop: &AtomicBool) -> Result<
         })
         .transpose()?
         .map(std::io::BufWriter::new);
+    let mut targets: Vec<&mut dyn Target> = targets
+        .iter_mut()
+        .map(|it| it.as_mut() as &mut dyn Target)
+        .collect();
     let written = generate(
         &load,
-        target.as_mut(),
+        &mut targets,
         truth.as_mut().map(|it| it as &mut dyn Write),
         stop,
     )?;
     eprintln!("{written} events written to {place}");
     Ok(())
+}
+
+/// A target for each stream, and what they are called.
+fn open(
+    arguments: &Arguments,
+    settings: &Given,
+    stop: &AtomicBool,
+) -> Result<(Vec<Box<dyn Target>>, String)> {
+    let streams = arguments.model.streams();
+    let partitions = arguments.partitions.map(usize::from);
+    if let Some(path) = &arguments.out {
+        let place = path.display().to_string();
+        let is_file = path
+            .extension()
+            .is_some_and(|it| it == "jsonl" || it == "json");
+        let targets: Vec<Box<dyn Target>> = match (is_file, streams) {
+            (true, []) => vec![Box::new(Files::single(path)?)],
+            (true, streams) => {
+                return Err(super::exit::coded(
+                    super::exit::USAGE,
+                    format!(
+                        "one file cannot hold {}: name a folder with --out DIR",
+                        streams.join(", ")
+                    ),
+                ));
+            }
+            (false, streams) => {
+                let files = partitions.unwrap_or(FILES_DEFAULT);
+                let folders = match streams {
+                    [] => vec![path.clone()],
+                    streams => streams.iter().map(|it| path.join(it)).collect(),
+                };
+                let open = |it: &PathBuf| Ok(Box::new(Files::open(it, files)?) as Box<dyn Target>);
+                folders.iter().map(open).collect::<Result<_>>()?
+            }
+        };
+        return Ok((targets, place));
+    }
+    let brokers = arguments.brokers.clone();
+    let Some(brokers) = brokers.or_else(|| settings.variable("KAFKA_BROKERS")) else {
+        return Err(super::exit::coded(
+            super::exit::USAGE,
+            "say where events go: --out DIR, or --brokers HOST:PORT and --topic NAME",
+        ));
+    };
+    let topic = arguments.topic.as_deref();
+    let topic = topic.unwrap_or_else(|| arguments.model.topic());
+    let (topics, word) = match streams {
+        [] => (vec![topic.to_owned()], "topic"),
+        streams => {
+            let topics = streams.iter().map(|it| format!("{topic}-{it}"));
+            (topics.collect(), "topics")
+        }
+    };
+    let open = |it: &String| {
+        let topic = Topic::open(&brokers, it, partitions, stop)?;
+        Ok(Box::new(topic) as Box<dyn Target>)
+    };
+    let targets = topics.iter().map(open).collect::<Result<_>>()?;
+    Ok((
+        targets,
+        format!("{word} {} at {brokers}", topics.join(", ")),
+    ))
+}
+
+fn now_us() -> Result<i64> {
+    Ok(i64::try_from(wall_ms()).context("the clock is far in the future")? * 1000)
+}
+
+/// What makes the events.
+enum Events {
+    WebLogs(Generator),
+    Nexmark(Nexmark),
+}
+
+/// The event just made.
+struct Made {
+    /// Number of its stream.
+    stream: usize,
+    key_hash: u64,
+    truth: Option<Injected>,
+}
+
+impl Events {
+    fn of(load: &Load, start_us: i64) -> Self {
+        let Load {
+            seed,
+            rate,
+            anomalies,
+            ..
+        } = *load;
+        match load.model {
+            Model::WebLogs => Events::WebLogs(Generator::new(Settings {
+                seed,
+                rate,
+                anomalies,
+                start_us,
+            })),
+            Model::Nexmark => Events::Nexmark(Nexmark::new(nexmark::Settings {
+                seed,
+                rate,
+                start_us,
+            })),
+        }
+    }
+
+    fn next_time_us(&self) -> i64 {
+        match self {
+            Events::WebLogs(it) => it.next_time_us(),
+            Events::Nexmark(it) => it.next_time_us(),
+        }
+    }
+
+    fn next_into(&mut self, out: &mut Vec<u8>) -> Made {
+        match self {
+            Events::WebLogs(it) => {
+                let made = it.next_into(out);
+                Made {
+                    stream: 0,
+                    key_hash: made.key_hash,
+                    truth: made.truth,
+                }
+            }
+            Events::Nexmark(it) => {
+                let made = it.next_into(out);
+                Made {
+                    stream: made.stream as usize,
+                    key_hash: made.key_hash,
+                    truth: None,
+                }
+            }
+        }
+    }
+
+    fn key(&self) -> &str {
+        match self {
+            Events::WebLogs(it) => it.key(),
+            Events::Nexmark(it) => it.key(),
+        }
+    }
 }
 
 fn time_us(text: &str) -> Result<i64> {
@@ -150,45 +324,41 @@ fn time_us(text: &str) -> Result<i64> {
     }
 }
 
-/// Generates until the load is done or `stop` is set; returns how many events were written. The injected truth goes to `truth`,
-/// one JSON line each.
+/// Generates until the load is done or `stop` is set; returns how many events were written. Each stream of the model has its target. The
+/// injected truth goes to `truth`, one JSON line each.
 pub fn generate(
     load: &Load,
-    target: &mut dyn Target,
+    targets: &mut [&mut dyn Target],
     mut truth: Option<&mut dyn Write>,
     stop: &AtomicBool,
 ) -> Result<u64> {
     let start_us = match load.start_us {
         Some(it) => it,
-        None => i64::try_from(wall_ms()).context("the clock is far in the future")? * 1000,
+        None => now_us()?,
     };
-    let mut generator = Generator::new(Settings {
-        seed: load.seed,
-        rate: load.rate,
-        anomalies: load.anomalies,
-        start_us,
-    });
+    let mut events = Events::of(load, start_us);
     let pacer = Pacer::new(start_us, load.duration);
     let began = Instant::now();
     let mut flushed = Instant::now();
     let mut event = Vec::with_capacity(512);
     let mut sent = 0u64;
+    let flush = |targets: &mut [&mut dyn Target]| targets.iter_mut().try_for_each(|it| it.flush());
     while !stop.load(Ordering::Acquire) && load.count.is_none_or(|it| sent < it) {
         let elapsed = if load.paced {
             began.elapsed()
         } else {
             Duration::MAX / 4
         };
-        match pacer.next(generator.next_time_us(), elapsed) {
+        match pacer.next(events.next_time_us(), elapsed) {
             Pace::Finish(rest) => {
-                target.flush()?;
+                flush(targets)?;
                 if load.paced {
                     sleep(rest, stop);
                 }
                 break;
             }
             Pace::Wait(rest) => {
-                target.flush()?;
+                flush(targets)?;
                 flushed = Instant::now();
                 std::thread::sleep(rest.min(FLUSH_EVERY));
                 continue;
@@ -196,14 +366,10 @@ pub fn generate(
             Pace::Emit => {}
         }
         event.clear();
-        let Generated {
-            key_hash,
-            truth: injected,
-            ..
-        } = generator.next_into(&mut event);
-        target.send(&event, generator.key(), key_hash, stop)?;
+        let made = events.next_into(&mut event);
+        targets[made.stream].send(&event, events.key(), made.key_hash, stop)?;
         sent += 1;
-        if let (Some(it), Some(out)) = (injected, truth.as_mut()) {
+        if let (Some(it), Some(out)) = (made.truth, truth.as_mut()) {
             writeln!(
                 out,
                 "{}",
@@ -212,11 +378,14 @@ pub fn generate(
             )?;
         }
         if FLUSH_EVERY < flushed.elapsed() {
-            target.flush()?;
+            flush(targets)?;
             flushed = Instant::now();
         }
     }
-    let written = target.finish(stop)?;
+    let mut written = 0;
+    for target in targets {
+        written += target.finish(stop)?;
+    }
     if let Some(out) = truth.as_mut() {
         out.flush().context("could not write the injected truth")?;
     }
