@@ -11,10 +11,12 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{AggregateFunction, Sort, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, LogicalPlan, Window, WindowFrameUnits, WindowFunctionDefinition,
+    Aggregate, Distinct, Expr, LogicalPlan, Sort as SortedRows, Window, WindowFrameUnits,
+    WindowFunctionDefinition,
 };
 use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
+use std::sync::Arc;
 
 /// Aggregates whose result depends on the order of rows.
 const ORDERED: [&str; 5] = [
@@ -70,10 +72,31 @@ pub fn definite(
                 let aggregate = Aggregate::try_new(it.input, it.group_expr, exprs)?;
                 Transformed::yes(LogicalPlan::Aggregate(aggregate))
             }
+            // The first rows by all their columns, where nothing says which.
+            LogicalPlan::Limit(mut it) if !is_ordered(&it.input) => {
+                let mut order = Vec::new();
+                add_columns(&mut order, &ties(&it.input, dataflow));
+                it.input = Arc::new(LogicalPlan::Sort(SortedRows {
+                    expr: order,
+                    input: it.input,
+                    fetch: None,
+                }));
+                Transformed::yes(LogicalPlan::Limit(it))
+            }
             other => Transformed::no(other),
         })
     })?;
     Ok(changed.data)
+}
+
+/// Whether the rows of a plan are in an order that was asked for.
+fn is_ordered(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Projection(it) => is_ordered(&it.input),
+        LogicalPlan::SubqueryAlias(it) => is_ordered(&it.input),
+        _ => false,
+    }
 }
 
 /// An expression changed inside, under the name it had.

@@ -134,7 +134,7 @@ impl Lowering<'_> {
             LogicalPlan::Limit(it) => {
                 let (Ok(SkipType::Literal(skip)), Ok(FetchType::Literal(Some(fetch)))) = (it.get_skip_type(), it.get_fetch_type())
                 else {
-                    return Err("LIMIT must be a constant number".to_owned());
+                    return Err("LIMIT must be a constant number, and OFFSET goes with one".to_owned());
                 };
                 self.node(&it.input, Some((skip, fetch)))
             }
@@ -148,7 +148,7 @@ impl Lowering<'_> {
         }
         .and_then(|lowered| match (plan, limit) {
             (LogicalPlan::Sort(_) | LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Limit(_), _) | (_, None) => Ok(lowered),
-            (_, Some(_)) => Err("LIMIT without ORDER BY has no definite result; add ORDER BY".to_owned()),
+            (_, Some(_)) => Err("this LIMIT has no definite result; add ORDER BY".to_owned()),
         })
     }
 
@@ -363,32 +363,28 @@ impl Lowering<'_> {
         let Some((skip, limit)) = limit.or(node.fetch.map(|it| (0, it))) else {
             return Ok(input);
         }; // the order of a view's rows has no meaning
-        let order = node
-            .expr
-            .iter()
-            .map(|it| match &it.expr {
-                Expr::Column(column) => Ok(Order {
-                    column: node.input.schema().index_of_column(column).map_err(|it| words::planner(&it))?,
-                    descending: !it.asc,
-                    nulls_first: it.nulls_first,
-                }),
-                other => Err(format!("ORDER BY {other}: order by a column of the result; give the expression a name with AS")),
-            })
-            .collect::<Result<Vec<_>, String>>()?;
         if input.last.is_some() {
             return Err(LAST_OF_RECORDS.to_owned());
         }
-        let append_only = self.properties(&input.plan).append_only;
-        Ok(Lowered {
-            plan: Plan::TopK {
-                input: Box::new(input.plan),
-                order,
-                skip,
-                limit,
-                append_only,
-            },
-            last: None,
-        })
+        let exprs: Vec<Expr> = node.expr.iter().map(|it| it.expr.clone()).collect();
+        let schema = input.plan.schema();
+        // What is computed to be ordered by stands behind the columns, and is left out above.
+        let (input, numbers) = self.with_keys(input.plan, &exprs, node.input.schema())?;
+        let order = node.expr.iter().zip(numbers);
+        let order = order.map(|(it, column)| Order {
+            column,
+            descending: !it.asc,
+            nulls_first: it.nulls_first,
+        });
+        let append_only = self.properties(&input).append_only;
+        let plan = Plan::TopK {
+            order: order.collect(),
+            input: Box::new(input),
+            skip,
+            limit,
+            append_only,
+        };
+        Ok(self.first_columns(plan, schema))
     }
 
     pub(super) fn properties(&self, plan: &Plan) -> Properties {

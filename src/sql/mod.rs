@@ -9,6 +9,7 @@ mod casts;
 mod choice;
 mod constants;
 mod definite;
+mod forms;
 mod functions;
 mod grouping_sets;
 mod joins;

@@ -5,7 +5,7 @@
 //! `time > now() - INTERVAL …` in a maintained view.
 
 use super::functions::WITHIN_LAST;
-use super::{Error, canonical, walk, words};
+use super::{Error, canonical, forms, walk, words};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct, Expr, Ident, ObjectName,
     ObjectNamePart, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, SelectItem, SetExpr,
@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::ops::ControlFlow;
 
 /// A watermark that waits longer is a mistake of units: windows would stay open, and grow, for ever.
@@ -140,7 +140,7 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     let tokens = Tokenizer::new(&dialect, text)
         .tokenize_with_location()
         .map_err(|it| Error::at(it.location.line, it.message))?;
-    let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(without_local(tokens));
     let mut statements = Vec::new();
     loop {
         while parser.consume_token(&Token::SemiColon) {}
@@ -159,6 +159,27 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     }
 }
 
+/// `CREATE LOCAL VIEW` is what a plain view is.
+fn without_local(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let word = |it: &TokenWithSpan, wanted: &str| match &it.token {
+        Token::Word(it) => it.quote_style.is_none() && it.value.eq_ignore_ascii_case(wanted),
+        _ => false,
+    };
+    let is_space = |it: &TokenWithSpan| matches!(it.token, Token::Whitespace(_));
+    let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for (at, token) in tokens.iter().enumerate() {
+        let next = tokens[at + 1..].iter().find(|it| !is_space(it));
+        let before = kept.iter().rev().find(|it| !is_space(it));
+        let is_local = word(token, "LOCAL")
+            && before.is_some_and(|it| word(it, "CREATE"))
+            && next.is_some_and(|it| word(it, "VIEW"));
+        if !is_local {
+            kept.push(token.clone());
+        }
+    }
+    kept
+}
+
 fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
     if parser.parse_keywords(&[Keyword::CREATE, Keyword::SOURCE]) {
         return source(parser).map(ParsedKind::Source);
@@ -168,8 +189,13 @@ fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
     }
     let refuse = |text: &str| Err(ParserError::ParserError(text.to_owned()));
     match parser.parse_statement()? {
-        Statement::CreateView(view) => {
+        Statement::CreateView(mut view) => {
             canonical::refuse_in_view(&view).map_err(ParserError::ParserError)?;
+            forms::rewrite(&mut view.query).map_err(ParserError::ParserError)?;
+            if !view.columns.is_empty() {
+                let names: Vec<Ident> = view.columns.iter().map(|it| it.name.clone()).collect();
+                forms::name_columns(&mut view.query, &names).map_err(ParserError::ParserError)?;
+            }
             let name = simple_name(&view.name)?;
             let options = options(&view.options)?;
             Ok(match view.materialized {
@@ -189,16 +215,22 @@ fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
             let name = simple_name(&table.name)?;
             let options = options(&table.table_options)?;
             match table.query {
-                Some(query) => Ok(ParsedKind::Table {
-                    name,
-                    options,
-                    query,
-                }),
+                Some(mut query) => {
+                    forms::rewrite(&mut query).map_err(ParserError::ParserError)?;
+                    Ok(ParsedKind::Table {
+                        name,
+                        options,
+                        query,
+                    })
+                }
                 None => refuse(
                     "a table of the lake is made from a query: CREATE TABLE name AS SELECT … FROM source",
                 ),
             }
         }
+        Statement::Insert(_) => refuse(
+            "a dataflow has no INSERT: what a query yields is a view, CREATE MATERIALIZED VIEW name AS SELECT …",
+        ),
         other => {
             let text = other.to_string();
             let start: String = text.chars().take(40).collect();

@@ -183,6 +183,29 @@ CREATE MATERIALIZED VIEW half AS SELECT j % 2 AS half, bool_and(b) AS b, min(DIS
 }
 
 #[test]
+fn forms_of_other_systems_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW any_of AS SELECT k, n FROM raw_s WHERE n = ANY (SELECT n FROM raw_o WHERE b);
+CREATE MATERIALIZED VIEW not_all AS SELECT k, j FROM of_s WHERE k <> ALL (SELECT k FROM of_o WHERE c > 3);
+CREATE MATERIALIZED VIEW of_rows AS SELECT k, j, c FROM of_s WHERE (k, j) IN (SELECT k, j FROM of_o);
+CREATE MATERIALIZED VIEW above_row AS SELECT k, j, n FROM raw_s WHERE (j, n) > (1, 10) AND (k, j) NOT IN (('a', 1), ('b', 2));
+CREATE MATERIALIZED VIEW without_order AS SELECT k, n, j FROM raw_s LIMIT 7;
+CREATE MATERIALIZED VIEW groups_without_order AS SELECT k, j, c FROM of_s LIMIT 3;
+CREATE MATERIALIZED VIEW of_few AS SELECT count(*) AS c, sum(n) AS n FROM (SELECT n, k FROM raw_o LIMIT 5) AS few;
+CREATE MATERIALIZED VIEW by_expression AS SELECT k, n, j FROM raw_o ORDER BY n + j DESC, upper(k) FETCH FIRST 5 ROWS ONLY;
+CREATE MATERIALIZED VIEW named (key, many) AS SELECT k, count(*) FROM raw_s GROUP BY k;
+CREATE OR REPLACE MATERIALIZED VIEW best AS SELECT k, max_by(j, n) AS j, every(b) AS b, any_value(k) AS any, count_if(n > 5) AS above FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW pairs AS SELECT k, count(DISTINCT j, n) AS of_two, count(DISTINCT (j, b)) FILTER (WHERE n > 3) AS with_nulls FROM raw_o GROUP BY k;
+CREATE MATERIALIZED VIEW calls AS SELECT k, if(n > 5, 'many', 'few') AS size, split_index(k || ',x', ',', 1) AS part, timestampdiff(MINUTE, at, at + INTERVAL '90' SECOND) AS minutes,
+  regexp_extract(k, '(.)', 1) AS first, date_add(at, 2) AS later, dayofweek(at) AS day, unix_timestamp(at) AS epoch, ~j AS inverted, j ^ 2 AS squared FROM raw_s;
+",
+        8,
+        220,
+    );
+}
+
+#[test]
 fn hopping_and_cumulating_windows_equal_a_batch() {
     equal_a_batch(
         "

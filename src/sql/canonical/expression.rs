@@ -252,12 +252,17 @@ pub fn expression(expr: &Expr) -> Result<String, String> {
             format!("({}exists ({}))", not(negated), whole(subquery, true)?)
         }
         Expr::Subquery(it) => format!("({})", whole(it, true)?),
-        Expr::AnyOp { .. } | Expr::AllOp { .. } => {
-            return Err(unknown(
-                "ANY and ALL",
-                "IN, EXISTS, or a comparison with min or max",
-            ));
-        }
+        Expr::AnyOp {
+            left,
+            compare_op,
+            right,
+            is_some: _,
+        } => format!("({} {} any {})", of(left)?, binary(compare_op)?, of(right)?),
+        Expr::AllOp {
+            left,
+            compare_op,
+            right,
+        } => format!("({} {} all {})", of(left)?, binary(compare_op)?, of(right)?),
         Expr::GroupingSets(sets) => format!("grouping sets ({})", grouping_sets(sets)?),
         Expr::Cube(sets) => format!("cube ({})", grouping_sets(sets)?),
         Expr::Rollup(sets) => format!("rollup ({})", grouping_sets(sets)?),

@@ -103,8 +103,8 @@ fn whole(query: &Query, with_projection: bool) -> Result<String, String> {
     }) = order_by
     {
         text += &match kind {
-            OrderByKind::All(_) => {
-                return Err("ORDER BY ALL is not maintained; name the columns".to_owned());
+            OrderByKind::All(OrderByOptions { asc, nulls_first }) => {
+                format!(" order by all{}", direction(*asc, *nulls_first))
             }
             OrderByKind::Expressions(all) => format!(" order by {}", list(all, ordered)?),
         };
@@ -141,7 +141,7 @@ fn with_clause(with: &With) -> Result<String, String> {
         cte_tables,
     } = with;
     if *recursive {
-        return Err("WITH RECURSIVE is not maintained".to_owned());
+        return Err("WITH RECURSIVE is not maintained: a query would have to read its own result; write a join for each step, as many as there can be".to_owned());
     }
     let one = |it: &Cte| {
         let Cte {
@@ -505,6 +505,10 @@ pub(super) fn ordered(by: &OrderByExpr) -> Result<String, String> {
         with_fill: _,
     } = by;
     passed_over::refuse_in_order(by)?;
+    Ok(expression(expr)? + &direction(*asc, *nulls_first))
+}
+
+fn direction(asc: Option<bool>, nulls_first: Option<bool>) -> String {
     let direction = match asc {
         Some(false) => " desc",
         Some(true) | None => "",
@@ -514,7 +518,7 @@ pub(super) fn ordered(by: &OrderByExpr) -> Result<String, String> {
         Some(false) => " nulls last",
         None => "",
     };
-    Ok(format!("{}{direction}{nulls}", expression(expr)?))
+    format!("{direction}{nulls}")
 }
 
 pub(super) fn object_name(name: &ObjectName) -> Result<String, String> {

@@ -232,7 +232,7 @@ pub fn refuse_in_view(view: &CreateView) -> Result<(), String> {
         secure,
         name: _,
         name_before_not_exists: _,
-        columns,
+        columns: _,
         query: _,
         options: _,
         cluster_by,
@@ -244,12 +244,9 @@ pub fn refuse_in_view(view: &CreateView) -> Result<(), String> {
         to,
         params,
     } = view;
-    if !columns.is_empty() {
-        return Err(
-            "name the columns with AS inside the SELECT, not after the view's name".to_owned(),
-        );
-    }
-    if *or_alter || *or_replace || *if_not_exists {
+    // The file says what there is: replacing, or not replacing, what was there before is what a start does anyway.
+    let _ = (or_replace, if_not_exists);
+    if *or_alter {
         return Err("write CREATE VIEW or CREATE MATERIALIZED VIEW alone: the file says what there is, and a start makes it so".to_owned());
     }
     if *temporary {

@@ -38,6 +38,7 @@ mod sums;
 mod to_char;
 
 pub use percentile::PERCENTILE;
+pub use to_char::Pattern;
 
 use super::casts::NamedCast;
 use crate::plan::{ADMITTED, EARLY_US, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};

@@ -13,15 +13,16 @@ use datafusion::logical_expr::{
 use std::sync::Arc;
 
 pub(super) fn to_char() -> impl ScalarUDFImpl {
-    Format::new("to_char", Patterns::Postgres)
+    Format::new("to_char", Pattern::Postgres)
 }
 
 pub(super) fn date_format() -> impl ScalarUDFImpl {
-    Format::new("date_format", Patterns::Java)
+    Format::new("date_format", Pattern::Java)
 }
 
+/// Whose patterns of times are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Patterns {
+pub enum Pattern {
     Postgres,
     Java,
 }
@@ -85,24 +86,35 @@ const JAVA: &[(&str, &str)] = &[
     ("a", "%p"),
 ];
 
-impl Patterns {
+impl Pattern {
     fn known(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Patterns::Postgres => POSTGRES,
-            Patterns::Java => JAVA,
+            Pattern::Postgres => POSTGRES,
+            Pattern::Java => JAVA,
         }
     }
 
     /// What encloses text that stands for itself.
     fn quote(self) -> char {
         match self {
-            Patterns::Postgres => '"',
-            Patterns::Java => '\'',
+            Pattern::Postgres => '"',
+            Pattern::Java => '\'',
+        }
+    }
+
+    /// Where a function takes both: Java's years, days and minutes are small letters, Postgres' are not.
+    pub fn of(pattern: &str) -> Self {
+        match ["yyyy", "mm:", ":mm"].iter().any(|it| pattern.contains(it)) {
+            true => Pattern::Java,
+            false => Pattern::Postgres,
         }
     }
 
     /// A pattern as strftime has it.
-    fn as_strftime(self, function: &str, pattern: &str) -> Result<String, String> {
+    ///
+    /// # Errors
+    /// Names what is no pattern.
+    pub fn strftime(self, function: &str, pattern: &str) -> Result<String, String> {
         if pattern.contains('%') {
             return Ok(pattern.to_owned());
         }
@@ -143,10 +155,10 @@ impl Patterns {
     fn unknown(self, function: &str, pattern: &str, at: &str) -> String {
         let quote = self.quote();
         let meant = match self {
-            Patterns::Postgres => {
+            Pattern::Postgres => {
                 "YYYY, MM, DD, HH24, HH12, MI, SS, MS, US, Mon, Dy, FMMonth, FMDay, DDD, ID, IYYY, IW and AM"
             }
-            Patterns::Java => "yyyy, MM, MMM, dd, HH, hh, mm, ss, SSS, E, EEEE and a",
+            Pattern::Java => "yyyy, MM, MMM, dd, HH, hh, mm, ss, SSS, E, EEEE and a",
         };
         format!(
             "{function} does not know `{at}` in '{pattern}'; possible are {meant}, text in {quote}…{quote}, or strftime such as '%Y-%m-%d %H:%M:%S'"
@@ -157,12 +169,12 @@ impl Patterns {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Format {
     name: &'static str,
-    patterns: Patterns,
+    patterns: Pattern,
     native: Arc<ScalarUDF>,
 }
 
 impl Format {
-    fn new(name: &'static str, patterns: Patterns) -> Self {
+    fn new(name: &'static str, patterns: Pattern) -> Self {
         Format {
             name,
             patterns,
@@ -171,7 +183,7 @@ impl Format {
     }
 
     fn strftime(&self, pattern: &str) -> Result<String> {
-        let format = self.patterns.as_strftime(self.name, pattern);
+        let format = self.patterns.strftime(self.name, pattern);
         format.map_err(DataFusionError::Plan)
     }
 }
@@ -225,33 +237,33 @@ mod tests {
     #[test]
     fn patterns_of_others_are_understood() {
         for (patterns, pattern, strftime) in [
-            (Patterns::Postgres, "YYYY-MM-DD", "%Y-%m-%d"),
+            (Pattern::Postgres, "YYYY-MM-DD", "%Y-%m-%d"),
             (
-                Patterns::Postgres,
+                Pattern::Postgres,
                 "yyyy-MM-dd hh24:mi:ss.MS",
                 "%Y-%m-%d %H:%M:%S.%3f",
             ),
             (
-                Patterns::Postgres,
+                Pattern::Postgres,
                 "YYYY-MM-DD\"T\"HH24:MI",
                 "%Y-%m-%dT%H:%M",
             ),
             (
-                Patterns::Postgres,
+                Pattern::Postgres,
                 "Dy DD. Mon YYYY, FMMonth",
                 "%a %d. %b %Y, %B",
             ),
             (
-                Patterns::Java,
+                Pattern::Java,
                 "yyyy-MM-dd'T'HH:mm:ss.SSS",
                 "%Y-%m-%dT%H:%M:%S.%3f",
             ),
-            (Patterns::Java, "d.M.yy h a", "%-d.%-m.%y %-I %p"),
-            (Patterns::Java, "%d/%m", "%d/%m"),
-            (Patterns::Postgres, "", ""),
+            (Pattern::Java, "d.M.yy h a", "%-d.%-m.%y %-I %p"),
+            (Pattern::Java, "%d/%m", "%d/%m"),
+            (Pattern::Postgres, "", ""),
         ] {
             assert_eq!(
-                patterns.as_strftime("f", pattern).as_deref(),
+                patterns.strftime("f", pattern).as_deref(),
                 Ok(strftime),
                 "{pattern}"
             );
@@ -261,15 +273,15 @@ mod tests {
     #[test]
     fn patterns_that_are_not_are_refused_with_those_that_are() {
         for (patterns, pattern, at) in [
-            (Patterns::Postgres, "YYYY-mm", "`mm`"),
-            (Patterns::Postgres, "DDTHH24", "`THH`"),
-            (Patterns::Postgres, "Q", "`Q`"),
-            (Patterns::Postgres, "YYYYY", "`YYYYY`"),
-            (Patterns::Java, "YYYY-MM-dd", "`YYYY`"),
-            (Patterns::Java, "yyyyMMddX", "`X`"),
-            (Patterns::Java, "'T", "not closed"),
+            (Pattern::Postgres, "YYYY-mm", "`mm`"),
+            (Pattern::Postgres, "DDTHH24", "`THH`"),
+            (Pattern::Postgres, "Q", "`Q`"),
+            (Pattern::Postgres, "YYYYY", "`YYYYY`"),
+            (Pattern::Java, "YYYY-MM-dd", "`YYYY`"),
+            (Pattern::Java, "yyyyMMddX", "`X`"),
+            (Pattern::Java, "'T", "not closed"),
         ] {
-            let error = patterns.as_strftime("f", pattern).expect_err(pattern);
+            let error = patterns.strftime("f", pattern).expect_err(pattern);
             assert!(error.contains(at), "{pattern}: {error}");
         }
     }

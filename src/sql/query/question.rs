@@ -1,7 +1,7 @@
 //! What a text asks: the rows of a query, or what there is to be queried.
 
 use super::error::QueryError;
-use crate::sql::{canonical, windows};
+use crate::sql::{canonical, forms, windows};
 use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{
     DescribeAlias, ObjectName, ShowStatementIn, ShowStatementOptions, Statement,
@@ -181,7 +181,8 @@ fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
     if let DfStatement::Statement(inner) = statement
         && let Statement::Query(query) = inner.as_mut()
     {
-        return canonical::refuse_in_query(query)
+        return forms::rewrite(query)
+            .and_then(|()| canonical::refuse_in_query(query))
             .and_then(|()| windows::rewrite(query, windows::all_records))
             .map_err(QueryError::rejected);
     }

@@ -1,0 +1,309 @@
+//! Ways of writing that other systems have, as the one way that is planned: `FETCH FIRST`, `TABLE t`, `= ANY (…)`, comparisons of rows, and
+//! functions under other names ([`calls`]).
+//!
+//! A query is rewritten once, where it is parsed; whoever plans it, computes it in batch or names it in canonical form sees the result. What was
+//! planned before is never touched here: its canonical text names stored rows.
+
+mod calls;
+#[cfg(test)]
+mod tests;
+
+use super::{syntax, walk};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Fetch, Ident, JoinOperator, LimitClause, Query, Select, SelectItem,
+    SetExpr, TableFactor, TableFunctionArgs, TableWithJoins, UnaryOperator, Value, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// Rewrites a query.
+///
+/// # Errors
+/// If a form is understood and its arguments are not: it says what to write.
+pub fn rewrite(query: &mut Query) -> Result<(), String> {
+    walk::query(query, &mut Forms)
+}
+
+/// The query of a view with a list of columns behind the view's name.
+///
+/// # Errors
+/// If the columns of the query cannot be told by looking at it.
+pub fn name_columns(query: &mut Query, names: &[Ident]) -> Result<(), String> {
+    fn select(body: &mut SetExpr) -> Option<&mut Select> {
+        match body {
+            SetExpr::Select(it) => Some(it),
+            SetExpr::SetOperation { left, .. } => select(left),
+            SetExpr::Query(it) if it.with.is_none() => select(&mut it.body),
+            _ => None,
+        }
+    }
+    const INSIDE: &str = "name the columns with AS inside the SELECT, not after the view's name";
+    let select = match query.order_by {
+        None => select(&mut query.body).ok_or(INSIDE)?,
+        // It may go by the names that the columns have.
+        Some(_) => return Err(INSIDE.to_owned()),
+    };
+    let is_star = |it: &SelectItem| match it {
+        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => true,
+        SelectItem::UnnamedExpr(_)
+        | SelectItem::ExprWithAlias { .. }
+        | SelectItem::ExprWithAliases { .. } => false,
+    };
+    if select.projection.iter().any(is_star) {
+        return Err(INSIDE.to_owned());
+    }
+    if select.projection.len() != names.len() {
+        return Err(format!(
+            "the view names {} columns, and its SELECT has {}",
+            names.len(),
+            select.projection.len()
+        ));
+    }
+    for (item, name) in select.projection.iter_mut().zip(names) {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            let (expr, alias) = (expr.clone(), name.clone());
+            *item = SelectItem::ExprWithAlias { expr, alias };
+        }
+    }
+    Ok(())
+}
+
+struct Forms;
+
+impl VisitorMut for Forms {
+    type Break = String;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
+        match whole_query(query) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(reason) => ControlFlow::Break(reason),
+        }
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
+        for TableWithJoins { relation: _, joins } in &mut select.from {
+            for join in joins {
+                join.join_operator = match join.join_operator.clone() {
+                    JoinOperator::Semi(it) => JoinOperator::LeftSemi(it),
+                    JoinOperator::Anti(it) => JoinOperator::LeftAnti(it),
+                    other => other,
+                };
+            }
+        }
+        if let Some(condition) = &mut select.selection
+            && let Err(reason) = rows_in_queries(condition)
+        {
+            return ControlFlow::Break(reason);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
+        // TABLE(f(…)) is f(…).
+        if let TableFactor::TableFunction {
+            expr: Expr::Function(call),
+            alias,
+        } = factor
+            && let datafusion::sql::sqlparser::ast::FunctionArguments::List(list) = &call.args
+        {
+            *factor = TableFactor::Table {
+                name: call.name.clone(),
+                alias: alias.clone(),
+                args: Some(TableFunctionArgs {
+                    args: list.args.clone(),
+                    settings: None,
+                }),
+                with_hints: Vec::new(),
+                version: None,
+                with_ordinality: false,
+                partitions: Vec::new(),
+                json_path: None,
+                sample: None,
+                index_hints: Vec::new(),
+            };
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        match rewritten(expr) {
+            Ok(None) => ControlFlow::Continue(()),
+            Ok(Some(text)) => match syntax::parse_expression(&text) {
+                Ok(rewritten) => {
+                    *expr = rewritten;
+                    ControlFlow::Continue(())
+                }
+                Err(reason) => ControlFlow::Break(reason),
+            },
+            Err(reason) => ControlFlow::Break(reason),
+        }
+    }
+}
+
+fn whole_query(query: &mut Query) -> Result<(), String> {
+    if let SetExpr::Table(table) = query.body.as_ref() {
+        let text = format!("SELECT * {table}").replacen("TABLE", "FROM", 1);
+        query.body = syntax::parse_query(&text)?.body;
+    }
+    for it in query.with.iter_mut().flat_map(|it| &mut it.cte_tables) {
+        // Whether it is computed once is not for the query to say.
+        it.materialized = None;
+    }
+    if let Some(Fetch {
+        with_ties,
+        percent,
+        quantity,
+    }) = query.fetch.take()
+    {
+        if with_ties || percent {
+            return Err("FETCH … WITH TIES and PERCENT are not supported; for ties write QUALIFY rank() OVER (ORDER BY …) <= n".to_owned());
+        }
+        let rows = quantity.unwrap_or_else(|| Expr::value(Value::Number("1".to_owned(), false)));
+        let offset = match query.limit_clause.take() {
+            None => None,
+            Some(LimitClause::LimitOffset {
+                limit: None,
+                offset,
+                ..
+            }) => offset,
+            Some(_) => return Err("write one of LIMIT and FETCH".to_owned()),
+        };
+        query.limit_clause = Some(LimitClause::LimitOffset {
+            limit: Some(rows),
+            offset,
+            limit_by: Vec::new(),
+        });
+    }
+    Ok(())
+}
+
+/// `(a, b) IN (SELECT …)` as one of the conditions of a WHERE, which keeps rows for which all of them are true: whether it is false or NULL is one.
+fn rows_in_queries(condition: &mut Expr) -> Result<(), String> {
+    match condition {
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => {
+            rows_in_queries(left)?;
+            rows_in_queries(right)
+        }
+        Expr::Nested(it) => rows_in_queries(it),
+        Expr::InSubquery {
+            expr,
+            subquery,
+            negated: false,
+        } => {
+            let Expr::Tuple(values) = expr.as_ref() else {
+                return Ok(());
+            };
+            let names: Vec<String> = (1..=values.len()).map(|it| format!("__v{it}")).collect();
+            let pairs = values.iter().zip(&names);
+            let equal: Vec<String> = pairs
+                .map(|(value, name)| format!("__row.{name} = ({value})"))
+                .collect();
+            let text = format!(
+                "EXISTS (SELECT 1 FROM ({subquery}) AS __row({}) WHERE {})",
+                names.join(", "),
+                equal.join(" AND ")
+            );
+            *condition = syntax::parse_expression(&text)?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What an expression is written as instead, if it is one of another form.
+fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
+    Ok(match expr {
+        Expr::AnyOp {
+            left,
+            compare_op: BinaryOperator::Eq,
+            right,
+            is_some: _,
+        } if let Expr::Subquery(query) = right.as_ref() => Some(format!("({left}) IN ({query})")),
+        Expr::AllOp {
+            left,
+            compare_op: BinaryOperator::NotEq,
+            right,
+        } if let Expr::Subquery(query) = right.as_ref() => {
+            Some(format!("({left}) NOT IN ({query})"))
+        }
+        Expr::BinaryOp { left, op, right } => match (left.as_ref(), right.as_ref()) {
+            (Expr::Tuple(left), Expr::Tuple(right)) => rows(left, op, right)?,
+            _ if *op == BinaryOperator::PGExp => Some(format!("power({left}, {right})")),
+            _ => None,
+        },
+        Expr::InList {
+            expr,
+            list,
+            negated,
+        } => match expr.as_ref() {
+            Expr::Tuple(values) => {
+                let equal = |it: &Expr| match it {
+                    Expr::Tuple(others) => rows(values, &BinaryOperator::Eq, others),
+                    _ => Ok(None),
+                };
+                let equal: Result<Vec<Option<String>>, String> = list.iter().map(equal).collect();
+                let equal: Option<Vec<String>> = equal?.into_iter().collect();
+                equal.map(|it| match negated {
+                    true => format!("NOT ({})", it.join(" OR ")),
+                    false => format!("({})", it.join(" OR ")),
+                })
+            }
+            _ => None,
+        },
+        Expr::UnaryOp { op, expr } => match op {
+            UnaryOperator::BitwiseNot => Some(format!("(({expr}) # (-1))")),
+            UnaryOperator::PGSquareRoot => Some(format!("sqrt({expr})")),
+            UnaryOperator::PGCubeRoot => Some(format!("cbrt({expr})")),
+            UnaryOperator::PGAbs => Some(format!("abs({expr})")),
+            _ => None,
+        },
+        Expr::RLike {
+            negated,
+            expr,
+            pattern,
+            regexp: _,
+        } => Some(format!(
+            "(({expr}) {} ({pattern}))",
+            if *negated { "!~" } else { "~" }
+        )),
+        Expr::Ceil { expr, field } => calls::to_unit(expr, field, true)?,
+        Expr::Floor { expr, field } => calls::to_unit(expr, field, false)?,
+        Expr::Function(call) => calls::rewritten(call)?,
+        _ => None,
+    })
+}
+
+/// Two rows compared, value by value, from the first on.
+fn rows(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Result<Option<String>, String> {
+    if left.len() != right.len() || left.is_empty() {
+        return Err(format!(
+            "rows of {} and {} values are compared; both need as many",
+            left.len(),
+            right.len()
+        ));
+    }
+    let pairs = || left.iter().zip(right);
+    let all = |op: &str, between: &str| {
+        let each: Vec<String> = pairs().map(|(a, b)| format!("({a}) {op} ({b})")).collect();
+        Some(format!("({})", each.join(between)))
+    };
+    let strictly = match op {
+        BinaryOperator::Eq => return Ok(all("=", " AND ")),
+        BinaryOperator::NotEq => return Ok(all("<>", " OR ")),
+        BinaryOperator::Lt | BinaryOperator::LtEq => "<",
+        BinaryOperator::Gt | BinaryOperator::GtEq => ">",
+        _ => return Ok(None),
+    };
+    let mut from_behind = pairs().rev();
+    let Some((a, b)) = from_behind.next() else {
+        return Ok(None);
+    };
+    let mut text = format!("({a}) {op} ({b})");
+    for (a, b) in from_behind {
+        text = format!("({a}) {strictly} ({b}) OR (({a}) = ({b}) AND ({text}))");
+    }
+    Ok(Some(format!("({text})")))
+}

@@ -1,0 +1,325 @@
+//! Functions under the names that other systems have for them, and calls that stand for an expression.
+//!
+//! Where systems mean different things by one name, the table says whose meaning it is; where most of them disagree, the name is refused with
+//! what to write.
+
+use crate::sql::functions::Pattern;
+use datafusion::sql::sqlparser::ast::{
+    CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectName, Value,
+};
+
+/// Aggregates of other names; arguments, order and filter stay.
+const RENAMED: &[(&str, &str)] = &[
+    ("every", "bool_and"),
+    ("logical_and", "bool_and"),
+    ("logical_or", "bool_or"),
+    ("variance", "var_samp"),
+    ("listagg", "string_agg"),
+    ("approx_count_distinct", "approx_distinct"),
+    // Any of them will do, and this one is the same in every run.
+    ("any_value", "min"),
+];
+
+/// What a call of so many arguments stands for.
+const TEMPLATES: &[(&str, usize, &str)] = &[
+    ("if", 3, "CASE WHEN {0} THEN {1} ELSE {2} END"),
+    ("iif", 3, "CASE WHEN {0} THEN {1} ELSE {2} END"),
+    ("isnull", 1, "({0} IS NULL)"),
+    ("isnotnull", 1, "({0} IS NOT NULL)"),
+    ("isnull", 2, "coalesce({0}, {1})"),
+    ("zeroifnull", 1, "coalesce({0}, 0)"),
+    ("nullifzero", 1, "nullif({0}, 0)"),
+    ("ceiling", 1, "ceil({0})"),
+    ("truncate", 1, "trunc({0})"),
+    ("truncate", 2, "trunc({0}, {1})"),
+    ("sign", 1, "signum({0})"),
+    ("lcase", 1, "lower({0})"),
+    ("ucase", 1, "upper({0})"),
+    ("space", 1, "repeat(' ', {0})"),
+    ("locate", 2, "strpos({1}, {0})"),
+    ("charindex", 2, "strpos({1}, {0})"),
+    ("startswith", 2, "starts_with({0}, {1})"),
+    ("endswith", 2, "ends_with({0}, {1})"),
+    (
+        "regexp_extract",
+        3,
+        "(regexp_match({0}, '(' || {1} || ')'))[1 + {2}]",
+    ),
+    (
+        "regexp_substr",
+        2,
+        "(regexp_match({0}, '(' || {1} || ')'))[1]",
+    ),
+    // Flink: the first part is number 0, and there is none beyond the last.
+    (
+        "split_index",
+        3,
+        "CASE WHEN {2} < 0 THEN NULL ELSE (string_to_array({0}, {1}))[1 + {2}] END",
+    ),
+    ("dayofmonth", 1, "date_part('day', {0})"),
+    ("dayofyear", 1, "date_part('doy', {0})"),
+    // Spark, Flink and Calcite: Sunday is 1.
+    ("dayofweek", 1, "(date_part('dow', {0}) + 1)"),
+    ("date", 1, "CAST({0} AS DATE)"),
+    (
+        "unix_timestamp",
+        1,
+        "CAST(floor(date_part('epoch', {0})) AS BIGINT)",
+    ),
+    // MySQL and Spark: days from the second to the first.
+    (
+        "datediff",
+        2,
+        "(CAST(CAST({0} AS DATE) AS INT) - CAST(CAST({1} AS DATE) AS INT))",
+    ),
+];
+
+/// What a call is written as instead, if it has a name of others.
+pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
+    let Some(name) = name_of(&call.name) else {
+        return Ok(None);
+    };
+    if let Some((_, ours)) = RENAMED.iter().find(|it| it.0 == name) {
+        let mut call = call.clone();
+        call.name = ObjectName::from(vec![Ident::new(*ours)]);
+        return Ok(Some(call.to_string()));
+    }
+    let FunctionArguments::List(list) = &call.args else {
+        return Ok(None);
+    };
+    let plain = |it: &FunctionArg| match it {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) => Some(it.clone()),
+        _ => None,
+    };
+    let Some(args) = list.args.iter().map(plain).collect::<Option<Vec<Expr>>>() else {
+        return Ok(None);
+    };
+    let is_distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    if name == "count" && is_distinct && call.over.is_none() {
+        return Ok(count_of_rows(call, &args));
+    }
+    let is_plain = call.over.is_none()
+        && list.duplicate_treatment.is_none()
+        && list.clauses.is_empty()
+        && call.within_group.is_empty()
+        && call.null_treatment.is_none();
+    if !is_plain {
+        return Ok(None);
+    }
+    if let Some(text) = of_aggregate(&name, &args, call.filter.as_deref()) {
+        return Ok(Some(text));
+    }
+    if call.filter.is_some() {
+        return Ok(None);
+    }
+    let template = TEMPLATES
+        .iter()
+        .find(|it| it.0 == name && it.1 == args.len());
+    if let Some((_, _, template)) = template {
+        return Ok(Some(filled(template, &args)));
+    }
+    match (name.as_str(), args.as_slice()) {
+        ("decode", [value, rest @ ..]) if 2 <= rest.len() => Ok(Some(choice(value, rest))),
+        ("timestampdiff", [unit, from, to]) => of_difference(unit, from, to).map(Some),
+        ("timestampadd" | "dateadd" | "date_add" | "timestamp_add", [unit, amount, time]) => {
+            let unit = unit_of(unit).ok_or_else(|| no_unit(&name, unit))?;
+            Ok(Some(format!("({time} + ({amount}) * INTERVAL '1 {unit}')")))
+        }
+        ("date_add" | "adddate", [date, Expr::Interval(it)]) => Ok(Some(format!("({date} + {it})"))),
+        ("date_sub" | "subdate", [date, Expr::Interval(it)]) => Ok(Some(format!("({date} - {it})"))),
+        ("date_add" | "adddate", [date, days]) => Ok(Some(days_later(date, "+", days))),
+        ("date_sub" | "subdate", [date, days]) => Ok(Some(days_later(date, "-", days))),
+        ("datediff" | "date_diff", [_, _, _]) => Err(format!(
+            "{name} of a unit counts whole units in some systems and crossed boundaries in others; write timestampdiff(DAY, from, to) for whole units, or datediff(to, from) for days"
+        )),
+        ("regexp_extract", [_, _]) => Err(
+            "regexp_extract without a group means the whole match in some systems and the first group in others; write regexp_extract(text, pattern, 0) or 1".to_owned(),
+        ),
+        ("strftime", [a, b]) => Ok(Some(match literal(a) {
+            Some(_) => format!("to_char({b}, {a})"),
+            None => format!("to_char({a}, {b})"),
+        })),
+        ("to_timestamp" | "to_date", [text, pattern]) => match literal(pattern) {
+            Some(it) if !it.contains('%') => {
+                let strftime = Pattern::of(it).strftime(&name, it)?;
+                Ok(Some(format!("{name}({text}, '{}')", strftime.replace('\'', "''"))))
+            }
+            _ => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// `CEIL(time TO HOUR)` and `FLOOR(time TO HOUR)`.
+pub fn to_unit(expr: &Expr, field: &CeilFloorKind, up: bool) -> Result<Option<String>, String> {
+    let unit = match field {
+        CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) => return Ok(None),
+        CeilFloorKind::DateTimeField(it) => it.to_string().to_lowercase(),
+        CeilFloorKind::Scale(_) => return Ok(None),
+    };
+    let down = format!("date_trunc('{unit}', {expr})");
+    Ok(Some(match up {
+        false => down,
+        true => {
+            format!("CASE WHEN {down} = ({expr}) THEN {down} ELSE {down} + INTERVAL '1 {unit}' END")
+        }
+    }))
+}
+
+fn name_of(name: &ObjectName) -> Option<String> {
+    match name.0.as_slice() {
+        [one] => Some(one.as_ident()?.value.to_lowercase()),
+        _ => None,
+    }
+}
+
+fn filled(template: &str, args: &[Expr]) -> String {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let (number, behind) = after.split_once('}').unwrap_or((after, ""));
+        let arg = number.parse().ok().and_then(|it: usize| args.get(it));
+        if let Some(arg) = arg {
+            text.push_str(&format!("({arg})"));
+        }
+        rest = behind;
+    }
+    text + rest
+}
+
+/// Aggregates that stand for others.
+fn of_aggregate(name: &str, args: &[Expr], filter: Option<&Expr>) -> Option<String> {
+    let filtered = |condition: String| match filter {
+        None => format!("FILTER (WHERE {condition})"),
+        Some(also) => format!("FILTER (WHERE ({condition}) AND ({also}))"),
+    };
+    match (name, args) {
+        ("count_if" | "countif", [condition]) => {
+            Some(format!("count(*) {}", filtered(condition.to_string())))
+        }
+        ("max_by" | "arg_max" | "argmax", [value, by]) => Some(format!(
+            "first_value({value} ORDER BY {by} DESC NULLS LAST) {}",
+            filtered(format!("({by}) IS NOT NULL"))
+        )),
+        ("min_by" | "arg_min" | "argmin", [value, by]) => Some(format!(
+            "first_value({value} ORDER BY {by} ASC NULLS LAST) {}",
+            filtered(format!("({by}) IS NOT NULL"))
+        )),
+        _ => None,
+    }
+}
+
+/// `count(DISTINCT a, b)`, of which rows with a NULL are none, and `count(DISTINCT (a, b))`, of which they are: each row as a text that no other
+/// row has.
+fn count_of_rows(call: &Function, args: &[Expr]) -> Option<String> {
+    let (values, with_nulls) = match args {
+        [Expr::Tuple(values)] => (values.as_slice(), true),
+        [_] | [] => return None,
+        several => (several, false),
+    };
+    let one = |it: &Expr| {
+        format!(
+            "coalesce(char_length(CAST(({it}) AS TEXT)) || ':' || CAST(({it}) AS TEXT), 'null,')"
+        )
+    };
+    let row: Vec<String> = values.iter().map(one).collect();
+    let row = row.join(" || ");
+    let value = match with_nulls {
+        true => row,
+        false => {
+            let given: Vec<String> = values
+                .iter()
+                .map(|it| format!("({it}) IS NOT NULL"))
+                .collect();
+            format!("CASE WHEN {} THEN {row} END", given.join(" AND "))
+        }
+    };
+    let filter = call.filter.as_ref();
+    let filter = filter.map_or(String::new(), |it| format!(" FILTER (WHERE {it})"));
+    Some(format!("count(DISTINCT {value}){filter}"))
+}
+
+/// Oracle's `decode(value, is, then, …, otherwise)`, in which NULL equals NULL.
+fn choice(value: &Expr, rest: &[Expr]) -> String {
+    let mut text = "CASE".to_owned();
+    let mut pairs = rest.chunks_exact(2);
+    for pair in &mut pairs {
+        text += &format!(
+            " WHEN ({value}) IS NOT DISTINCT FROM ({}) THEN ({})",
+            pair[0], pair[1]
+        );
+    }
+    if let [otherwise] = pairs.remainder() {
+        text += &format!(" ELSE ({otherwise})");
+    }
+    text + " END"
+}
+
+fn days_later(date: &Expr, sign: &str, days: &Expr) -> String {
+    format!("CAST(CAST({date} AS DATE) {sign} ({days}) * INTERVAL '1 day' AS DATE)")
+}
+
+/// Whole units from one time to another, towards zero.
+fn of_difference(unit: &Expr, from: &Expr, to: &Expr) -> Result<String, String> {
+    let name = unit_of(unit).ok_or_else(|| no_unit("timestampdiff", unit))?;
+    let us: i64 = match name.as_str() {
+        "microsecond" => 1,
+        "millisecond" => 1_000,
+        "second" => 1_000_000,
+        "minute" => 60_000_000,
+        "hour" => 3_600_000_000,
+        "day" => 86_400_000_000,
+        "week" => 604_800_000_000,
+        _ => {
+            return Err(format!(
+                "timestampdiff of {name}s is not supported, since they differ in length; possible are MICROSECOND, SECOND, MINUTE, HOUR, DAY and WEEK"
+            ));
+        }
+    };
+    let instant = |it: &Expr| {
+        format!("CAST(arrow_cast(({it}), 'Timestamp(Microsecond, Some(\"UTC\"))') AS BIGINT)")
+    };
+    Ok(format!("(({} - {}) / {us})", instant(to), instant(from)))
+}
+
+/// A unit of time, written as a word or as a text.
+fn unit_of(unit: &Expr) -> Option<String> {
+    let word = match unit {
+        Expr::Identifier(it) => it.value.as_str(),
+        other => literal(other)?,
+    };
+    let word = word.to_lowercase();
+    let word = word.strip_prefix("sql_tsi_").unwrap_or(&word);
+    let word = word.strip_suffix('s').unwrap_or(word);
+    let units = [
+        "microsecond",
+        "millisecond",
+        "second",
+        "minute",
+        "hour",
+        "day",
+        "week",
+        "month",
+        "quarter",
+        "year",
+    ];
+    units.contains(&word).then(|| word.to_owned())
+}
+
+fn no_unit(name: &str, unit: &Expr) -> String {
+    format!(
+        "{name} knows no unit {unit}; write it as {name}(DAY, …), or SECOND, MINUTE, HOUR, WEEK"
+    )
+}
+
+fn literal(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(it) => match &it.value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
