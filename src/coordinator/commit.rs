@@ -596,6 +596,7 @@ pub(super) fn over(
                 }
             }
             Plan::Relation { .. }
+            | Plan::Constant { .. }
             | Plan::Map { .. }
             | Plan::TopK { .. }
             | Plan::Union { .. }

@@ -28,6 +28,7 @@ use timely::dataflow::{ProbeHandle, Scope, StreamVec};
 
 /// The dataflow of one worker, being built.
 struct Render<'a, 's> {
+    scope: Scope<'s, u64>,
     job: &'a Job,
     place: Place,
     share: StateShare,
@@ -60,6 +61,7 @@ pub(super) fn render(
         job.restored.epoch.0
     };
     let mut render = Render {
+        scope,
         job,
         place,
         share,
@@ -195,6 +197,9 @@ impl<'s> Render<'_, 's> {
                     .unwrap_or_else(|| panic!("relation {name} is defined before its use"))
                     .clone();
                 operators::project(stream, columns.clone())
+            }
+            Plan::Constant { rows, schema: _ } => {
+                operators::constant(self.scope, rows, &self.epochs, self.place)
             }
             Plan::Map {
                 input,

@@ -71,7 +71,11 @@ pub fn carried_or_same(data_type: &DataType) -> DataType {
 pub fn check(plan: &Plan) -> Result<(), String> {
     match plan {
         // What passes here is batches.
-        Plan::Relation { .. } | Plan::Map { .. } | Plan::Union { .. } | Plan::Admit { .. } => {}
+        Plan::Relation { .. }
+        | Plan::Constant { .. }
+        | Plan::Map { .. }
+        | Plan::Union { .. }
+        | Plan::Admit { .. } => {}
         Plan::Join { left, right, .. } => {
             check_rows(&left.schema())?;
             check_rows(&right.schema())?;

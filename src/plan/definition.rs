@@ -214,7 +214,11 @@ pub fn state_shape(plan: &Plan) -> String {
             }
             text.push('\n');
         }
-        Plan::Relation { .. } | Plan::Map { .. } | Plan::Union { .. } | Plan::Admit { .. } => {}
+        Plan::Relation { .. }
+        | Plan::Constant { .. }
+        | Plan::Map { .. }
+        | Plan::Union { .. }
+        | Plan::Admit { .. } => {}
     });
     text
 }

@@ -41,7 +41,8 @@ pub fn evaluate(plan: &Plan, records: &RecordBatch) -> Result<RecordBatch, Strin
                 .map_err(text)?;
             columns_of(&columns, batch.num_rows(), schema)
         }
-        Plan::Aggregate { .. }
+        Plan::Constant { .. }
+        | Plan::Aggregate { .. }
         | Plan::TopK { .. }
         | Plan::Union { .. }
         | Plan::Join { .. }

@@ -88,6 +88,7 @@ impl Dataflow {
                     ));
                 }
                 Plan::Relation { .. }
+                | Plan::Constant { .. }
                 | Plan::Map { .. }
                 | Plan::Aggregate { .. }
                 | Plan::TopK { .. }
@@ -133,6 +134,14 @@ impl fmt::Display for Plan {
         };
         match self {
             Plan::Relation { name, schema, .. } => write!(f, "Relation {name}: {}", names(schema)),
+            Plan::Constant { rows, schema } => {
+                write!(
+                    f,
+                    "Constant rows: {}; {} of them",
+                    names(schema),
+                    rows.num_rows()
+                )
+            }
             Plan::Map {
                 filter,
                 columns,

@@ -27,6 +27,7 @@ pub use sharing::{Bound, Pass, passes};
 
 pub use crate::model::Order;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::physical_expr::PhysicalExpr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -174,6 +175,11 @@ pub enum Plan {
     Relation {
         name: String,
         columns: Vec<usize>,
+        schema: SchemaRef,
+    },
+    /// Rows that are there before any record, and stay.
+    Constant {
+        rows: RecordBatch,
         schema: SchemaRef,
     },
     /// Rows for which the filter holds, through expressions.
@@ -411,6 +417,7 @@ impl Plan {
     pub fn schema(&self) -> SchemaRef {
         match self {
             Plan::Relation { schema, .. }
+            | Plan::Constant { schema, .. }
             | Plan::Map { schema, .. }
             | Plan::Aggregate { schema, .. }
             | Plan::Union { schema, .. }
@@ -423,7 +430,7 @@ impl Plan {
     /// The nodes right below.
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
-            Plan::Relation { .. } => Vec::new(),
+            Plan::Relation { .. } | Plan::Constant { .. } => Vec::new(),
             Plan::Map { input, .. }
             | Plan::Aggregate { input, .. }
             | Plan::TopK { input, .. }
@@ -531,6 +538,14 @@ impl Dataflow {
         let reads_late = |it: &ViewSpec| it.plan.relations().iter().any(|it| it == LATE_RELATION);
         let first = self.views.iter().position(reads_late);
         &self.views[..first.unwrap_or(self.views.len())]
+    }
+
+    /// Whether a source, table or view has this name.
+    pub fn has_relation(&self, name: &str) -> bool {
+        self.source(name).is_some()
+            || self.tables.iter().any(|it| it.name == name)
+            || self.view(name).is_some()
+            || self.aliases.iter().any(|it| it.0 == name)
     }
 
     pub fn view(&self, name: &str) -> Option<&ViewSpec> {

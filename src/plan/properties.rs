@@ -55,6 +55,14 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 ..all
             }
         }
+        // Like groups they are there as a whole, and unlike records they stay.
+        Plan::Constant { .. } => Properties {
+            append_only: true,
+            aggregated: true,
+            window_ends: vec![None; columns],
+            unchanged: vec![None; columns],
+            ..Properties::default()
+        },
         Plan::Map { input, columns, .. } => {
             let below = properties(input, relation);
             let passed: Vec<Option<usize>> = columns
@@ -339,6 +347,8 @@ impl Dataflow {
             },
             // It keeps its input.
             Plan::TopK { .. } => false,
+            // They are there in every run.
+            Plan::Constant { .. } => false,
             Plan::Join { join, .. } => join.window.is_some() && closes_later(&join.clocks),
             Plan::PerGroup { group, .. } => group.window.is_some() && closes_later(&group.clocks),
         }

@@ -79,6 +79,7 @@ fn relation(plan: &Plan) -> Option<&str> {
         Plan::Map {
             filter: Some(_), ..
         }
+        | Plan::Constant { .. }
         | Plan::Aggregate { .. }
         | Plan::TopK { .. }
         | Plan::Union { .. }
@@ -140,6 +141,7 @@ impl Origin {
             Plan::Map {
                 filter: Some(_), ..
             }
+            | Plan::Constant { .. }
             | Plan::Aggregate { .. }
             | Plan::TopK { .. }
             | Plan::Union { .. }

@@ -95,6 +95,10 @@ impl Lowering<'_> {
         plan: &LogicalPlan,
         limit: Option<(usize, usize)>,
     ) -> Result<Lowered, String> {
+        if self.is_constant(plan) {
+            let plan = self.constant(plan)?;
+            return Ok(Lowered { plan, last: None });
+        }
         match plan {
             LogicalPlan::TableScan(scan) => {
                 let name = scan.table_name.table().to_owned();

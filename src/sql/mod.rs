@@ -7,6 +7,7 @@ mod again;
 mod canonical;
 mod casts;
 mod choice;
+mod constant_rows;
 mod constants;
 mod definite;
 mod forms;

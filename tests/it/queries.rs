@@ -206,6 +206,31 @@ CREATE MATERIALIZED VIEW calls AS SELECT k, if(n > 5, 'many', 'few') AS size, sp
 }
 
 #[test]
+fn constant_rows_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW listed AS SELECT * FROM (VALUES (1, 'a', 0.5), (2, NULL, 1.5)) AS v(x, y, z);
+CREATE MATERIALIZED VIEW alone AS SELECT 1 AS x, 'a' || 'b' AS y, DATE '2026-01-01' AS d;
+CREATE MATERIALIZED VIEW two_alone AS SELECT 1 AS x UNION ALL SELECT 2;
+CREATE MATERIALIZED VIEW series AS SELECT i, i * 2 AS twice FROM generate_series(1, 10, 3) AS g(i) WHERE i > 1;
+CREATE MATERIALIZED VIEW of_series AS SELECT count(*) AS c, sum(value) AS s FROM range(0, 100);
+CREATE MATERIALIZED VIEW named AS SELECT a.k, a.n, v.name FROM raw_s a JOIN (VALUES (1, 'one'), (2, 'two')) AS v(j, name) ON a.j = v.j;
+CREATE MATERIALIZED VIEW all_named AS SELECT v.j, count(a.k) AS c, sum(a.n) AS n FROM (VALUES (0), (1), (2), (99)) AS v(j) LEFT JOIN raw_s a ON a.j = v.j GROUP BY v.j;
+CREATE MATERIALIZED VIEW listed_in AS WITH wanted(j) AS (VALUES (1), (3)) SELECT k, j, c FROM of_s WHERE j IN (SELECT j FROM wanted);
+CREATE MATERIALIZED VIEW every_number AS SELECT g.value AS j, e.c FROM generate_series(0, 4) AS g LEFT JOIN (SELECT j, sum(c) AS c FROM of_o GROUP BY j) AS e ON e.j = g.value;
+CREATE MATERIALIZED VIEW records_and_one AS SELECT k, n FROM raw_o WHERE b UNION ALL SELECT 'constant', 7;
+CREATE MATERIALIZED VIEW groups_and_one AS SELECT k, c FROM of_o UNION ALL SELECT 'constant', 7;
+CREATE MATERIALIZED VIEW of_one AS SELECT k, count(*) AS c FROM records_and_one GROUP BY k;
+CREATE MATERIALIZED VIEW first_with_one AS SELECT k, c FROM groups_and_one ORDER BY c DESC LIMIT 3;
+CREATE MATERIALIZED VIEW none AS SELECT k, n FROM raw_s WHERE false;
+CREATE MATERIALIZED VIEW of_alone AS SELECT a.x + b.x AS x FROM alone a CROSS JOIN two_alone b;
+",
+        12,
+        200,
+    );
+}
+
+#[test]
 fn hopping_and_cumulating_windows_equal_a_batch() {
     equal_a_batch(
         "

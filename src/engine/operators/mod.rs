@@ -2,6 +2,7 @@
 
 mod admit;
 mod aggregate;
+mod constant;
 mod join;
 mod keyed;
 mod per_group;
@@ -13,6 +14,7 @@ mod top_k;
 
 pub(super) use admit::admit;
 pub(super) use aggregate::{PartialStream, aggregate, initial, partials};
+pub(super) use constant::constant;
 pub(super) use join::join;
 pub use join::state_names;
 pub(super) use keyed::Input;

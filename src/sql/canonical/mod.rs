@@ -11,6 +11,7 @@ mod passed_over;
 #[cfg(test)]
 mod tests;
 
+use super::constant_rows::ROW_FUNCTIONS;
 use super::windows::WindowKind;
 pub(super) use expression::expression;
 pub use older::in_this_form;
@@ -18,12 +19,12 @@ pub(super) use passed_over::{refuse_in_query, refuse_in_table, refuse_in_view};
 
 use arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{
-    Cte, Distinct, ExceptSelectItem, ExcludeSelectItem, FunctionArg, FunctionArgExpr, GroupByExpr,
-    GroupByWithModifier, Ident, Join, JoinConstraint, JoinOperator, LimitClause,
+    Cte, Distinct, ExceptSelectItem, ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr,
+    GroupByExpr, GroupByWithModifier, Ident, Join, JoinConstraint, JoinOperator, LimitClause,
     NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart, OrderBy, OrderByExpr,
-    OrderByKind, OrderByOptions, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, TableFunctionArgs,
-    TableWithJoins, WildcardAdditionalOptions, With,
+    OrderByKind, OrderByOptions, Parens, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor,
+    TableFunctionArgs, TableWithJoins, Values, WildcardAdditionalOptions, With,
 };
 
 /// The canonical text of a query.
@@ -103,8 +104,8 @@ fn whole(query: &Query, with_projection: bool) -> Result<String, String> {
     }) = order_by
     {
         text += &match kind {
-            OrderByKind::All(OrderByOptions { asc, nulls_first }) => {
-                format!(" order by all{}", direction(*asc, *nulls_first))
+            OrderByKind::All(_) => {
+                return Err("ORDER BY ALL is not maintained; name the columns".to_owned());
             }
             OrderByKind::Expressions(all) => format!(" order by {}", list(all, ordered)?),
         };
@@ -193,10 +194,14 @@ fn set(set_expr: &SetExpr, with_projection: bool) -> Result<String, String> {
                 )),
             }
         }
-        SetExpr::Values(_) => Err(
-            "VALUES is not maintained: a view is made from a source, a table or another view"
-                .to_owned(),
-        ),
+        SetExpr::Values(Values {
+            explicit_row: _,
+            value_keyword: _,
+            rows,
+        }) => {
+            let row = |it: &Parens<Vec<Expr>>| Ok(format!("({})", list(&it.content, expression)?));
+            Ok(format!("values {}", list(rows, row)?))
+        }
         SetExpr::Table(_) => Err("write SELECT * FROM name instead of TABLE name".to_owned()),
         SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
             Err("a view is made by a SELECT, which changes nothing".to_owned())
@@ -410,6 +415,13 @@ fn factor(factor: &TableFactor) -> Result<String, String> {
     };
     let window = |name: &ObjectName, args: &[FunctionArg]| {
         let name = object_name(name)?.to_ascii_lowercase();
+        if ROW_FUNCTIONS.contains(&name.as_str()) {
+            let argument = |it: &FunctionArg| match it {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) => expression(it),
+                _ => Err(format!("{name} takes a first and a last value, and a step")),
+            };
+            return Ok(format!("{name}({})", list(args, argument)?));
+        }
         let Some(kind) = WindowKind::of(&name)? else {
             return Err(format!(
                 "there is no table function {name}; FROM takes a source, table or view, or TUMBLE(relation, time, INTERVAL '1' MINUTE)"
@@ -505,10 +517,6 @@ pub(super) fn ordered(by: &OrderByExpr) -> Result<String, String> {
         with_fill: _,
     } = by;
     passed_over::refuse_in_order(by)?;
-    Ok(expression(expr)? + &direction(*asc, *nulls_first))
-}
-
-fn direction(asc: Option<bool>, nulls_first: Option<bool>) -> String {
     let direction = match asc {
         Some(false) => " desc",
         Some(true) | None => "",
@@ -518,7 +526,7 @@ fn direction(asc: Option<bool>, nulls_first: Option<bool>) -> String {
         Some(false) => " nulls last",
         None => "",
     };
-    format!("{direction}{nulls}")
+    Ok(format!("{}{direction}{nulls}", expression(expr)?))
 }
 
 pub(super) fn object_name(name: &ObjectName) -> Result<String, String> {

@@ -6,7 +6,7 @@
 use crate::sql::functions::Pattern;
 use datafusion::sql::sqlparser::ast::{
     CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, Value,
+    FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Value,
 };
 
 /// Aggregates of other names; arguments, order and filter stay.
@@ -82,6 +82,14 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     };
     if let Some((_, ours)) = RENAMED.iter().find(|it| it.0 == name) {
         let mut call = call.clone();
+        // The order of what is put together stands inside.
+        if name == "listagg"
+            && let FunctionArguments::List(list) = &mut call.args
+            && !call.within_group.is_empty()
+        {
+            let order = std::mem::take(&mut call.within_group);
+            list.clauses.push(FunctionArgumentClause::OrderBy(order));
+        }
         call.name = ObjectName::from(vec![Ident::new(*ours)]);
         return Ok(Some(call.to_string()));
     }
@@ -124,7 +132,7 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
         ("timestampdiff", [unit, from, to]) => of_difference(unit, from, to).map(Some),
         ("timestampadd" | "dateadd" | "date_add" | "timestamp_add", [unit, amount, time]) => {
             let unit = unit_of(unit).ok_or_else(|| no_unit(&name, unit))?;
-            Ok(Some(format!("({time} + ({amount}) * INTERVAL '1 {unit}')")))
+            later(&name, &unit, amount, time).map(Some)
         }
         ("date_add" | "adddate", [date, Expr::Interval(it)]) => Ok(Some(format!("({date} + {it})"))),
         ("date_sub" | "subdate", [date, Expr::Interval(it)]) => Ok(Some(format!("({date} - {it})"))),
@@ -258,13 +266,25 @@ fn choice(value: &Expr, rest: &[Expr]) -> String {
 }
 
 fn days_later(date: &Expr, sign: &str, days: &Expr) -> String {
-    format!("CAST(CAST({date} AS DATE) {sign} ({days}) * INTERVAL '1 day' AS DATE)")
+    format!("arrow_cast(CAST(CAST({date} AS DATE) AS INT) {sign} CAST({days} AS INT), 'Date32')")
 }
 
-/// Whole units from one time to another, towards zero.
-fn of_difference(unit: &Expr, from: &Expr, to: &Expr) -> Result<String, String> {
-    let name = unit_of(unit).ok_or_else(|| no_unit("timestampdiff", unit))?;
-    let us: i64 = match name.as_str() {
+/// A time and so many units.
+fn later(name: &str, unit: &str, amount: &Expr, time: &Expr) -> Result<String, String> {
+    if let Ok(amount) = amount.to_string().replace(' ', "").parse::<i64>() {
+        return Ok(format!("({time} + INTERVAL '{amount} {unit}')"));
+    }
+    let us = length_us(unit).ok_or_else(|| {
+        format!("{name} of {unit}s takes a constant number of them, since they differ in length")
+    })?;
+    Ok(format!(
+        "({time} + arrow_cast(CAST({amount} AS BIGINT) * {us}, 'Duration(Microsecond)'))"
+    ))
+}
+
+/// How long a unit is, if it always is as long.
+fn length_us(unit: &str) -> Option<i64> {
+    Some(match unit {
         "microsecond" => 1,
         "millisecond" => 1_000,
         "second" => 1_000_000,
@@ -272,12 +292,16 @@ fn of_difference(unit: &Expr, from: &Expr, to: &Expr) -> Result<String, String> 
         "hour" => 3_600_000_000,
         "day" => 86_400_000_000,
         "week" => 604_800_000_000,
-        _ => {
-            return Err(format!(
-                "timestampdiff of {name}s is not supported, since they differ in length; possible are MICROSECOND, SECOND, MINUTE, HOUR, DAY and WEEK"
-            ));
-        }
-    };
+        _ => return None,
+    })
+}
+
+/// Whole units from one time to another, towards zero.
+fn of_difference(unit: &Expr, from: &Expr, to: &Expr) -> Result<String, String> {
+    let name = unit_of(unit).ok_or_else(|| no_unit("timestampdiff", unit))?;
+    let us = length_us(&name).ok_or_else(|| {
+        format!("timestampdiff of {name}s is not supported, since they differ in length; possible are MICROSECOND, SECOND, MINUTE, HOUR, DAY and WEEK")
+    })?;
     let instant = |it: &Expr| {
         format!("CAST(arrow_cast(({it}), 'Timestamp(Microsecond, Some(\"UTC\"))') AS BIGINT)")
     };

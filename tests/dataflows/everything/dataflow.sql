@@ -126,3 +126,13 @@ SELECT k, x FROM positive_records UNION ALL SELECT k, x_max FROM every_aggregate
 -- Names that people bring along.
 CREATE MATERIALIZED VIEW familiar AS
 SELECT hour(at) AS h, minute(at) % 5 AS m, year(d) AS y, mod(j, 2) AS odd, count(*) AS records, max(second(at)) AS last FROM raw GROUP BY hour(at), minute(at) % 5, year(d), mod(j, 2);
+
+-- Rows that are there before any record.
+CREATE MATERIALIZED VIEW levels AS SELECT * FROM (VALUES (0, 'none'), (1, 'some'), (2, 'many')) AS v(j, name);
+
+CREATE MATERIALIZED VIEW per_level AS
+SELECT v.name, count(a.k) AS records, sum(a.n) AS n FROM levels v LEFT JOIN raw a ON a.j = v.j GROUP BY v.name;
+
+CREATE MATERIALIZED VIEW odd_and_one AS SELECT k, n FROM odd UNION ALL SELECT 'constant', 7;
+
+CREATE MATERIALIZED VIEW first_of_odd AS SELECT k, n FROM odd_and_one LIMIT 5;
