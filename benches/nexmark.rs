@@ -1,0 +1,349 @@
+//! The queries of the shipped Nexmark dataflow, one by one: events already decoded, results counted and dropped.
+//!
+//! Every query is a process of its own with the three sources and its view, on one worker and on two. Beside each stands what Feldera's `dbsp` (the queries
+//! written by hand in Rust) needs on a machine of this kind, both beyond the own `q0`: that takes away what feeding events in costs, in either.
+
+mod common;
+
+use clap::Parser;
+use common::{Done, Figure};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tidelake::coordinator::decoder;
+use tidelake::engine::{
+    Bucketing, ClockSettings, CommitReport, Control, Feed, Input, Job, Mesh, OpenRows, Outputs,
+    Published, Restored, Settings, Wall, start,
+};
+use tidelake::generator::nexmark::{self, Nexmark, Stream};
+use tidelake::model::{Epoch, Offset, Partition, Position, Row, wall_ms};
+use tidelake::plan::Dataflow;
+use tidelake::source::decode::RawRecords;
+
+/// Records of one input, as a reader would hand them over.
+const CHUNK: usize = 3_000;
+const START_US: i64 = 1_767_225_600_000_000;
+const BASE: &str = "q0";
+
+/// CPU-seconds per million events that `dbsp` needs beyond its q0, which takes 1.15 with its generator.
+const DBSP_CPU_S: &[(&str, f64)] = &[
+    ("q3", 0.05),
+    ("q4", 0.4),
+    ("q5", 0.1),
+    ("q7", 0.4),
+    ("q8", 0.0),
+    ("q9", 3.7),
+    ("q15", 0.9),
+    ("q16", 2.9),
+    ("q17", 1.7),
+    ("q18", 1.5),
+    ("q19", 1.5),
+    ("q20", 1.1),
+];
+
+#[derive(Clone, Debug, Parser)]
+struct Options {
+    /// Events per query.
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Events per second of event time.
+    #[arg(long, default_value_t = 10_000.0)]
+    event_rate: f64,
+    /// Numbers of workers.
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    workers: Vec<usize>,
+    /// Only these queries, and q0.
+    queries: Vec<String>,
+    /// Runs one query and tells its figures: how this bench starts itself.
+    #[arg(long, hide = true)]
+    step: Option<String>,
+    /// Given by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() {
+    let options = Options::parse();
+    let shipped = Shipped::read();
+    if let Some(step) = &options.step {
+        let done = run(&shipped.with(step), options.workers[0], &options);
+        println!("{}", serde_json::to_string(&done).expect("plain numbers"));
+        return;
+    }
+    let wanted =
+        |it: &&String| options.queries.is_empty() || *it == BASE || options.queries.contains(it);
+    let names: Vec<&String> = shipped.names.iter().filter(wanted).collect();
+    for workers in &options.workers {
+        let figures: Vec<Figure> = names
+            .iter()
+            .map(|name| {
+                let arguments = [
+                    ("--events", options.events.to_string()),
+                    ("--event-rate", options.event_rate.to_string()),
+                    ("--workers", workers.to_string()),
+                ];
+                let arguments: Vec<String> = arguments
+                    .into_iter()
+                    .flat_map(|(name, value)| [name.to_owned(), value])
+                    .collect();
+                common::step(&format!("nexmark/{workers}"), name, &arguments)
+            })
+            .collect();
+        report(options.events, *workers, &figures);
+    }
+}
+
+fn report(events: u64, workers: usize, figures: &[Figure]) {
+    println!("\nnexmark: {events} events, {workers} worker(s); peak memory includes the events\n");
+    println!(
+        "{:<6} {:>15} {:>10} {:>10} {:>8} {:>10} {:>10}",
+        "query", "CPU-s/million", "beyond q0", "dbsp", "ratio", "peak MiB", "events/s"
+    );
+    let base = figures.iter().find(|it| it.step == BASE);
+    let base = base.expect("q0 is always run").cpu_s_per_million;
+    for it in figures {
+        let beyond = it.cpu_s_per_million - base;
+        let peer = DBSP_CPU_S.iter().find(|peer| peer.0 == it.step);
+        let (of_peer, ratio) = match peer {
+            Some((_, cpu_s)) if 0.0 < *cpu_s => {
+                (format!("{cpu_s:.2}"), format!("{:.1}", beyond / cpu_s))
+            }
+            Some((_, cpu_s)) => (format!("{cpu_s:.2}"), String::new()),
+            None => (String::new(), String::new()),
+        };
+        println!(
+            "{:<6} {:>15.2} {:>10.2} {:>10} {:>8} {:>10.0} {:>10.0}",
+            it.step, it.cpu_s_per_million, beyond, of_peer, ratio, it.peak_mib, it.records_per_s
+        );
+    }
+    println!();
+    for it in figures {
+        println!(
+            "{}",
+            serde_json::to_string(it).expect("figures are numbers and names")
+        );
+    }
+}
+
+/// The shipped dataflow, in parts.
+struct Shipped {
+    sources: String,
+    names: Vec<String>,
+    views: BTreeMap<String, String>,
+}
+
+impl Shipped {
+    fn read() -> Self {
+        let path = common::repository().join("dataflows/nexmark/dataflow.sql");
+        let text = std::fs::read_to_string(path).expect("the shipped dataflow is there");
+        let of_sources = text
+            .find("CREATE TABLE")
+            .expect("tables come after sources");
+        const VIEW: &str = "CREATE MATERIALIZED VIEW ";
+        let statements: Vec<&str> = text.split(VIEW).skip(1).collect();
+        let view = |it: &&str| {
+            let name = it.split_whitespace().next().expect("a view has a name");
+            let end = it.find(";\n").expect("a statement ends with its line") + 1;
+            (name.to_owned(), format!("{VIEW}{}", &it[..end]))
+        };
+        let views: Vec<(String, String)> = statements.iter().map(view).collect();
+        Shipped {
+            sources: text[..of_sources].to_owned(),
+            names: views.iter().map(|it| it.0.clone()).collect(),
+            views: views.into_iter().collect(),
+        }
+    }
+
+    /// The sources with one view over them.
+    fn with(&self, view: &str) -> Dataflow {
+        let view = self.views.get(view).expect("a query by its name");
+        let text = format!("{}\n{view}", self.sources);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime for planning");
+        runtime
+            .block_on(tidelake::sql::plan_text("bench", &text, |_| None))
+            .expect("a shipped query can be maintained")
+    }
+}
+
+fn run(dataflow: &Dataflow, workers: usize, options: &Options) -> Done {
+    let dataflow = Arc::new(dataflow.clone());
+    let records = options.events;
+    let seen = Arc::new(AtomicU64::new(0));
+    let inputs = inputs(&dataflow, workers, options);
+    let (began, cpu_s) = (Instant::now(), common::own_cpu_s());
+    let control = Arc::new(Control::default());
+    let parts = inputs
+        .into_iter()
+        .map(|of_sources| {
+            let feeds = of_sources.into_iter();
+            let feeds = feeds.map(|it| Box::new(Replay(it.into_iter())) as Box<dyn Feed>);
+            let outputs: Box<dyn Outputs> = Box::new(Counting(Arc::clone(&seen)));
+            (feeds.collect(), outputs)
+        })
+        .collect();
+    let clock = ClockSettings {
+        delay_us: 4_000_000,
+        idle_ms: 5_000,
+        close_idle_ms: 30_000,
+        lead_us: i64::MAX / 4,
+    };
+    let settings = Settings {
+        workers,
+        tick_ms: 100,
+        quiet_tick_ms: 100,
+        commit_interval_ms: 10_000,
+        first_commit_ms: 1_500,
+        lag_max_ms: 1_000,
+        idle_sleep_ms_max: 2,
+        clocks: dataflow
+            .sources
+            .iter()
+            .map(|it| (it.name.clone(), clock))
+            .collect(),
+        tail_rows: 64,
+        bucketing: Bucketing::ONE,
+    };
+    let job = Job {
+        dataflow,
+        settings,
+        start: Epoch::at_or_after(wall_ms(), 100),
+        restored: Restored::default(),
+        control: Arc::clone(&control),
+        wall: Wall::system(),
+    };
+    let engine = start(job, Mesh::default(), parts).expect("threads can be started");
+    while seen.load(Ordering::Acquire) < records {
+        assert!(began.elapsed() < common::STEP_MAX, "a query took too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let wall_s = began.elapsed().as_secs_f64();
+    control.stop();
+    engine.join().expect("the workers end");
+    Done {
+        records,
+        bytes: 0,
+        wall_s,
+        cpu_s: Some(common::own_cpu_s() - cpu_s),
+    }
+}
+
+/// Decoded events per worker and source, in order of event time, dealt to the workers by chunks: one partition each.
+fn inputs(dataflow: &Dataflow, workers: usize, options: &Options) -> Vec<Vec<Vec<Input>>> {
+    let mut decoders: Vec<_> = dataflow
+        .sources
+        .iter()
+        .map(|it| decoder(it).expect("the source can be decoded"))
+        .collect();
+    let place = |stream: Stream| {
+        let name = Stream::NAMES[stream as usize];
+        let mut names = dataflow.sources.iter().map(|it| it.name.as_str());
+        names
+            .position(|it| it == name)
+            .expect("a source per stream")
+    };
+    let mut generator = Nexmark::new(nexmark::Settings {
+        seed: 42,
+        rate: options.event_rate,
+        start_us: START_US,
+    });
+    let sources = dataflow.sources.len();
+    let mut all: Vec<Vec<Vec<Input>>> = (0..workers)
+        .map(|_| (0..sources).map(|_| Vec::new()).collect())
+        .collect();
+    let mut offsets = vec![0i64; sources];
+    let mut made = 0;
+    for number in 0.. {
+        let count = CHUNK.min((options.events - made) as usize);
+        if count == 0 {
+            break;
+        }
+        made += count as u64;
+        let worker = number % workers;
+        let partition = Partition(worker as i32);
+        let mut raw: Vec<RawRecords> = (0..sources)
+            .map(|_| RawRecords {
+                partition,
+                data: Vec::new(),
+                ends: Vec::new(),
+                offsets: Vec::new(),
+            })
+            .collect();
+        let mut event = Vec::new();
+        for _ in 0..count {
+            event.clear();
+            let source = place(generator.next_into(&mut event).stream);
+            let raw = &mut raw[source];
+            raw.data.extend_from_slice(&event);
+            raw.ends.push(raw.data.len() as u32);
+            raw.offsets.push(offsets[source]);
+            offsets[source] += 1;
+        }
+        for (source, raw) in raw.iter().enumerate().filter(|it| !it.1.offsets.is_empty()) {
+            let decoded = decoders[source].decode(raw);
+            all[worker][source].push(Input {
+                partition,
+                records: decoded.batch,
+                kind: tidelake::engine::Records::Read,
+                newest_us: decoded.max_event_time,
+                undecoded: Vec::new(),
+                from: Offset(raw.offsets[0]),
+                next: Position {
+                    offset: Offset(offsets[source]),
+                    origin: String::new(),
+                    mark: String::new(),
+                },
+                bytes: raw.data.len() as u64,
+                checksum: 0,
+                at_end: false,
+            });
+        }
+    }
+    for inputs in all.iter_mut().flatten() {
+        if let Some(last) = inputs.last_mut() {
+            last.at_end = true;
+        }
+    }
+    all
+}
+
+struct Replay(std::vec::IntoIter<Input>);
+
+impl Feed for Replay {
+    fn next(&mut self) -> Option<Input> {
+        self.0.next()
+    }
+
+    fn look_again(&mut self) {}
+}
+
+/// Counts the records of complete epochs.
+struct Counting(Arc<AtomicU64>);
+
+impl Outputs for Counting {
+    fn mark(&mut self, _table: usize, _epoch: Epoch, _watermark: i64) {}
+    fn append(
+        &mut self,
+        _table: usize,
+        _epoch: Epoch,
+        _commit: Epoch,
+        rows: arrow::array::RecordBatch,
+    ) {
+        drop(rows);
+    }
+    fn replace(&mut self, _view: usize, _commit: Epoch, sealed: Vec<Row>, open: Option<OpenRows>) {
+        drop((sealed, open));
+    }
+    fn commit(&mut self, report: CommitReport) {
+        drop(report);
+    }
+    fn publish(&mut self, published: Published) {
+        let records: u64 = published.progress.iter().map(|it| it.records).sum();
+        self.0.fetch_add(records, Ordering::AcqRel);
+    }
+    fn is_behind(&self) -> bool {
+        false
+    }
+}
