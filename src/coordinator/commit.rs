@@ -550,8 +550,6 @@ pub(super) async fn carry_through(
 /// Up to where stored state of an operator is over.
 pub(super) struct Over {
     upto_us: i64,
-    /// Which column of a stored row tells the end of its window, and what to add to it.
-    row_end: Option<(usize, i64)>,
 }
 
 /// What is over of each operator that lets state go.
@@ -565,8 +563,8 @@ pub(super) fn over(
         engine::stored_watermark(sources, clocks, &settings.clocks, epoch.0 + 1)
     };
     let mut over = HashMap::new();
-    let mut note = |operator: String, upto_us: Option<i64>, row_end: Option<(usize, i64)>| {
-        over.extend(upto_us.map(|upto_us| (operator, Over { upto_us, row_end })));
+    let mut note = |operator: String, upto_us: Option<i64>| {
+        over.extend(upto_us.map(|upto_us| (operator, Over { upto_us })));
     };
     for view in &dataflow.views {
         view.plan.walk(&mut |node| match node {
@@ -579,20 +577,19 @@ pub(super) fn over(
                         least_of(sources, |it| Some(clocks.get(it)?.now(epoch.0 + 1)))
                     }
                 };
-                note(aggregation.id.clone(), upto_us, None);
+                note(aggregation.id.clone(), upto_us);
             }
             Plan::Join { join, .. } => {
-                if let Some(window) = join.window {
+                if join.window.is_some() {
                     let upto_us = watermark(&join.clocks);
-                    let [left, right] = engine::state_names(join);
-                    note(left, upto_us, Some((window.left, window.add_us)));
-                    note(right, upto_us, Some((window.right, window.add_us)));
+                    for side in engine::state_names(join) {
+                        note(side, upto_us);
+                    }
                 }
             }
             Plan::PerGroup { group, .. } => {
-                if let Some(window) = group.window {
-                    let row_end = Some((window.input, window.add_us));
-                    note(group.id.clone(), watermark(&group.clocks), row_end);
+                if group.window.is_some() {
+                    note(group.id.clone(), watermark(&group.clocks));
                 }
             }
             Plan::Relation { .. }
@@ -613,10 +610,8 @@ pub(super) fn is_open(record: &StateRecord, over: &HashMap<String, Over>) -> boo
     };
     match &record.content {
         StateContent::Group(it) => over.upto_us < it.bucket,
-        StateContent::Row(row, _) => over.row_end.is_none_or(|(column, add_us)| {
-            let end = row.0[column].as_i64();
-            end.is_none_or(|it| over.upto_us < it.saturating_add(add_us))
-        }),
+        StateContent::Packed(row) => row.end_us.is_none_or(|end_us| over.upto_us < end_us),
+        StateContent::Row(..) => true,
     }
 }
 

@@ -3,7 +3,7 @@
 //! A file is `TLS2`, the size unpacked, then zstd over postcard of a list of records. Sums do not depend on the order of files.
 
 use super::Error;
-use crate::engine::{Member, Partial, StateContent, StateRecord};
+use crate::engine::{Member, PackedRow, Partial, StateContent, StateRecord};
 use crate::lake::{Manifest, StateFile, Store};
 use crate::model::Row;
 use crate::supervise;
@@ -29,6 +29,8 @@ pub(super) struct Sum {
     /// By operator; within, found by key and bucket.
     groups: HashMap<String, HashTable<Partial>>,
     rows: HashMap<String, hashbrown::HashMap<Row, i64, FixedState>>,
+    /// By operator and bytes: the end of the window, and how often.
+    packed: HashMap<String, hashbrown::HashMap<Vec<u8>, (Option<i64>, i64), FixedState>>,
 }
 
 impl Sum {
@@ -37,6 +39,14 @@ impl Sum {
             StateContent::Row(row, diff) => {
                 let rows = self.rows.entry(record.operator).or_default();
                 *rows.entry(row).or_insert(0) += diff
+            }
+            StateContent::Packed(PackedRow {
+                bytes,
+                end_us,
+                diff,
+            }) => {
+                let rows = self.packed.entry(record.operator).or_default();
+                rows.entry(bytes).or_insert((end_us, 0)).1 += diff;
             }
             StateContent::Group(partial) => {
                 let groups = self.groups.entry(record.operator).or_default();
@@ -90,7 +100,20 @@ impl Sum {
                 operator,
                 content: StateContent::Row(row, diff),
             });
-        groups.chain(rows).collect()
+        let packed = self
+            .packed
+            .into_iter()
+            .flat_map(|(operator, all)| all.into_iter().map(move |it| (operator.clone(), it)))
+            .filter(|it| it.1.1.1 != 0)
+            .map(|(operator, (bytes, (end_us, diff)))| StateRecord {
+                operator,
+                content: StateContent::Packed(PackedRow {
+                    bytes,
+                    end_us,
+                    diff,
+                }),
+            });
+        groups.chain(rows).chain(packed).collect()
     }
 }
 
@@ -202,6 +225,7 @@ fn shared_out(records: Vec<StateRecord>, shares: usize) -> Vec<Vec<StateRecord>>
         let hash = match &record.content {
             StateContent::Group(partial) => hash_of(partial),
             StateContent::Row(row, _) => FixedState::default().hash_one(row),
+            StateContent::Packed(row) => FixedState::default().hash_one(&row.bytes),
         };
         // The low bits place it in its table.
         all[(hash >> 32) as usize % shares].push(record);
@@ -245,7 +269,16 @@ mod tests {
                 operator: "top".to_owned(),
                 content: StateContent::Row(Row([Value::Int(7)].into()), 1),
             };
-            let records: Vec<_> = range.map(|it| record(it, 1)).chain([row]).collect();
+            let packed = |diff| StateRecord {
+                operator: "join".to_owned(),
+                content: StateContent::Packed(PackedRow {
+                    bytes: vec![1, 2, 3],
+                    end_us: Some(9),
+                    diff,
+                }),
+            };
+            let records = range.map(|it| record(it, 1)).chain([row, packed(2)]);
+            let records: Vec<_> = records.collect();
             let name = format!("file-{number}");
             let bytes = encode(&records).unwrap();
             let file = store.put_state("d", &name, bytes.into()).await.unwrap();
@@ -265,6 +298,7 @@ mod tests {
                 operator: "top".to_owned(),
                 content: StateContent::Row(Row([Value::Int(7)].into()), number as i64 + 1),
             });
+            wanted.push(packed(2 * (number as i64 + 1)));
             wanted.sort_by_key(|it| format!("{it:?}"));
             assert_eq!(loaded, wanted);
         }

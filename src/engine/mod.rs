@@ -223,6 +223,17 @@ pub struct StateRecord {
 pub enum StateContent {
     Group(Partial),
     Row(Row, i64),
+    Packed(PackedRow),
+}
+
+/// A row in bytes, as operators that keep rows whole have it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PackedRow {
+    pub bytes: Vec<u8>,
+    /// The end of its window, if it is let go then.
+    pub end_us: Option<i64>,
+    /// How often it was added.
+    pub diff: i64,
 }
 
 /// Stored state of the keys that one worker keeps, by operator.
@@ -230,6 +241,7 @@ pub enum StateContent {
 struct StateShare {
     groups: HashMap<String, Vec<Partial>>,
     rows: HashMap<String, Vec<(Row, i64)>>,
+    packed: HashMap<String, Vec<PackedRow>>,
 }
 
 impl StateShare {
@@ -280,6 +292,11 @@ impl StateShare {
                             .push((row, diff));
                     }
                 }
+                StateContent::Packed(row) => {
+                    if let Some(at) = share_of(row.bytes.hashed()) {
+                        shares[at].packed.entry(operator).or_default().push(row);
+                    }
+                }
             }
         }
         shares
@@ -291,6 +308,9 @@ impl StateShare {
         }
         for (operator, mut rows) in other.rows {
             self.rows.entry(operator).or_default().append(&mut rows);
+        }
+        for (operator, mut rows) in other.packed {
+            self.packed.entry(operator).or_default().append(&mut rows);
         }
     }
 }

@@ -290,7 +290,7 @@ impl<'s> Render<'_, 's> {
                 let mut side = |plan: &Plan, state: &str| operators::Input {
                     rows: self.plan(plan, view, refusal),
                     schema: plan.schema(),
-                    restored: self.share.rows.remove(state).unwrap_or_default(),
+                    restored: self.share.packed.remove(state).unwrap_or_default(),
                 };
                 let (left, right) = (side(left, &of_left), side(right, &of_right));
                 let gate = join.window.and_then(|_| self.gate(&join.clocks));
@@ -300,9 +300,20 @@ impl<'s> Render<'_, 's> {
                 let rows = operators::Input {
                     rows: self.plan(input, view, refusal),
                     schema: input.schema(),
-                    restored: self.share.rows.remove(&group.id).unwrap_or_default(),
+                    restored: self.share.packed.remove(&group.id).unwrap_or_default(),
                 };
                 let gate = group.window.and_then(|_| self.gate(&group.clocks));
+                if let Some(ranking) = &group.ranking {
+                    return operators::ranked(
+                        rows,
+                        group,
+                        ranking,
+                        &plan.schema(),
+                        gate,
+                        &self.epochs,
+                        &self.shared,
+                    );
+                }
                 operators::per_group(
                     rows,
                     group,

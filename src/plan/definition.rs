@@ -5,8 +5,8 @@
 //! them, so that another build says the same. What changes nothing that is stored (brokers, retention, the watermark's delay) is not in it.
 
 use super::{
-    Aggregation, ColumnSpec, Dataflow, Format, Function, JoinKind, LATE_RELATION, Plan, SourceSpec,
-    Window, sql_name,
+    Aggregation, ColumnSpec, Dataflow, Format, Function, JoinKind, LATE_RELATION, Plan, Ranking,
+    SourceSpec, Window, sql_name,
 };
 use crate::model::Offsets;
 use arrow::datatypes::SchemaRef;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Rises when stored state of an operator means something else than before: all views are then filled again.
-const STATE_VERSION: u32 = 4;
+const STATE_VERSION: u32 = 5;
 
 /// Rises when definitions are noted in another form: older ones are then read as `sql::in_this_form` says.
 pub const DEFINITIONS_FORM: u32 = 2;
@@ -209,8 +209,8 @@ pub fn state_shape(plan: &Plan) -> String {
             if let Some(it) = group.window {
                 let _ = write!(text, " closes {} {}", it.input, it.add_us);
             }
-            if let Some(it) = group.limit {
-                let _ = write!(text, " up to {} in {}", it.greatest, it.column);
+            if let Some(it) = group.ranking.as_ref().and_then(Ranking::kept_up_to) {
+                let _ = write!(text, " up to {} in {}", it.greatest, it.rank);
             }
             text.push('\n');
         }

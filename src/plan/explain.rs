@@ -2,8 +2,8 @@
 //! memory said beside it.
 
 use super::{
-    Aggregate, Dataflow, Function, Join, JoinKind, Plan, ViewKind, ViewSpec, Window, passes,
-    properties,
+    Aggregate, Dataflow, Function, Join, JoinKind, Plan, Ranking, ViewKind, ViewSpec, Window,
+    passes, properties,
 };
 use arrow::datatypes::SchemaRef;
 use std::fmt::{self, Write};
@@ -80,11 +80,17 @@ impl Dataflow {
                     }
                 }
                 Plan::PerGroup { input, group, .. }
-                    if group.window.is_none() && group.limit.is_none() && is_of_records(input) =>
+                    if group.window.is_none()
+                        && group.ranking.as_ref().and_then(Ranking::kept_up_to).is_none()
+                        && is_of_records(input) =>
                 {
+                    let anew = match group.ranking {
+                        Some(_) => "",
+                        None => ", and computes a group anew when it changes",
+                    };
                     growing.push((
                         view.name.as_str(),
-                        format!("the records of {} for {}, and computes a group anew when it changes", names(input), group.program.text),
+                        format!("the records of {} for {}{anew}", names(input), group.program.text),
                     ));
                 }
                 Plan::Relation { .. }
@@ -248,7 +254,8 @@ impl fmt::Display for Plan {
                         keys.join(", ")
                     )?,
                 }
-                match (group.window, group.limit) {
+                let kept = group.ranking.as_ref().and_then(Ranking::kept_up_to);
+                match (group.window, kept) {
                     (Some(_), _) => write!(f, " until the watermark passes their window")?,
                     (None, Some(limit)) => write!(f, " up to rank {}", limit.greatest)?,
                     (None, None) => write!(f, ", for ever")?,

@@ -287,10 +287,8 @@ pub struct PerGroup {
     pub program: Program,
     /// A unique key of the output, if one is known.
     pub key: Option<Vec<usize>>,
-    /// Columns of the output that are ranks of rows within their group; only if nothing else is computed.
-    pub ranks: Vec<usize>,
-    /// For append-only input, the rank beyond which rows are dropped: nobody reads them, and they change no rank before them.
-    pub limit: Option<RankLimit>,
+    /// If nothing but ranks of rows within their group are computed: how. The program is not run then.
+    pub ranking: Option<Ranking>,
     /// Whether there is one group, also without rows.
     pub is_one: bool,
     /// What tells the end of the window that all rows of a group are in, if they are in one: they are let go when it is closed.
@@ -299,12 +297,44 @@ pub struct PerGroup {
     pub clocks: BTreeSet<String>,
 }
 
+/// Rows of a group in an order, and numbers of their places in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranking {
+    /// By columns of the input; where they are equal, by all columns.
+    pub order: Vec<Order>,
+    pub ranks: Vec<Rank>,
+    /// The column of the output that is the first rank.
+    pub first: usize,
+    pub limit: Option<RankLimit>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rank {
+    RowNumber,
+    Rank,
+    DenseRank,
+}
+
 /// The greatest rank that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RankLimit {
-    /// Column of the output.
-    pub column: usize,
+    /// Which of the ranks.
+    pub rank: usize,
     pub greatest: i64,
+    /// Rows beyond it are dropped: of append-only input nobody will ever read them, and they change no rank before them.
+    pub drops: bool,
+}
+
+impl Ranking {
+    /// Whether a column of the output is one of the ranks.
+    pub fn has_rank(&self, column: usize) -> bool {
+        (self.first..self.first + self.ranks.len()).contains(&column)
+    }
+
+    /// The rank up to which rows are kept; all are if there is none.
+    pub fn kept_up_to(&self) -> Option<RankLimit> {
+        self.limit.filter(|it| it.drops)
+    }
 }
 
 /// A column of a group's key that is a bound of its window.

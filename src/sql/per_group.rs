@@ -5,13 +5,15 @@
 use super::lower::{Lowered, Lowering, plain_name};
 use super::{types, words};
 use crate::plan::{
-    GroupRows, GroupWindow, PerGroup, Plan, Program, RankLimit, carried_or_same, check_rows,
+    GroupRows, GroupWindow, Order, PerGroup, Plan, Program, Rank, RankLimit, Ranking,
+    carried_or_same, check_rows,
 };
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::utils::find_window_exprs;
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, Window, cast, ident,
@@ -19,9 +21,6 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column as PhysicalColumn};
 use std::sync::Arc;
-
-/// Window functions that later rows of an order do not change.
-const RANKS: [&str; 3] = ["row_number", "rank", "dense_rank"];
 
 /// Rows that a program is tried with before anything runs.
 const TRIED_ROWS: usize = 2;
@@ -38,21 +37,14 @@ impl Lowering<'_> {
         for of_next in partitions {
             keys.retain(|it| of_next.contains(it));
         }
-        let is_rank = |it: &Expr| match it {
-            Expr::WindowFunction(it) => {
-                let params = &it.params;
-                params.partition_by.len() == keys.len() && RANKS.contains(&it.fun.name())
-            }
-            _ => false,
-        };
-        let only_ranks = exprs.len() == node.window_expr.len() && exprs.iter().all(is_rank);
+        let ranks = ranks(node, &exprs, &keys);
         let texts: Result<Vec<String>, String> = node.window_expr.iter().map(plain_name).collect();
         self.per_group(
             LogicalPlan::Window(node.clone()),
             &node.input,
             &keys,
             texts?.join(", "),
-            only_ranks,
+            ranks,
         )
     }
 
@@ -64,7 +56,7 @@ impl Lowering<'_> {
             &node.input,
             &node.group_expr,
             texts?.join(", "),
-            false,
+            None,
         )
     }
 
@@ -74,7 +66,7 @@ impl Lowering<'_> {
         below: &LogicalPlan,
         keys: &[Expr],
         text: String,
-        only_ranks: bool,
+        ranks: Option<Ranks>,
     ) -> Result<Lowered, String> {
         let input = self.node(below, None)?;
         if input.last.is_some() {
@@ -83,7 +75,13 @@ impl Lowering<'_> {
             );
         }
         let own = below.schema().fields().len();
-        let (input, keys) = self.with_keys(input.plan, keys, below.schema())?;
+        let order = ranks
+            .iter()
+            .flat_map(|it| it.order.iter().map(|it| &it.expr));
+        let columns: Vec<Expr> = keys.iter().chain(order).cloned().collect();
+        let (input, mut columns) = self.with_keys(input.plan, &columns, below.schema())?;
+        let order = columns.split_off(keys.len());
+        let keys = columns;
         let known = self.properties(&input);
         let is_window = matches!(node, LogicalPlan::Window(_));
         let carried = types::carried_schema(node.schema());
@@ -119,11 +117,7 @@ impl Lowering<'_> {
             },
             keys,
             keys_out,
-            ranks: match only_ranks {
-                true => (own..carried.fields().len()).collect(),
-                false => Vec::new(),
-            },
-            limit: None,
+            ranking: ranks.map(|it| it.over(&order, own)),
             program,
             window,
             clocks: known.clocks,
@@ -135,6 +129,84 @@ impl Lowering<'_> {
             schema,
         };
         Ok(self.first_columns(plan, carried))
+    }
+}
+
+/// Ranks by one order, as a query has them.
+struct Ranks {
+    order: Vec<Sort>,
+    ranks: Vec<Rank>,
+}
+
+/// What a node computes, if it is nothing but ranks of all rows of a group, by one order.
+fn ranks(node: &Window, exprs: &[Expr], keys: &[Expr]) -> Option<Ranks> {
+    let mut ranks: Option<Ranks> = None;
+    // An expression may be more than the function.
+    if exprs.len() != node.window_expr.len() {
+        return None;
+    }
+    for expr in &node.window_expr {
+        let Expr::WindowFunction(it) = expr.clone().unalias_nested().data else {
+            return None;
+        };
+        let rank = match it.fun.name() {
+            "row_number" => Rank::RowNumber,
+            "rank" => Rank::Rank,
+            "dense_rank" => Rank::DenseRank,
+            _ => return None,
+        };
+        let params = it.params;
+        if params.partition_by.len() != keys.len() || params.filter.is_some() {
+            return None;
+        }
+        match &mut ranks {
+            None => {
+                ranks = Some(Ranks {
+                    order: params.order_by,
+                    ranks: vec![rank],
+                });
+            }
+            Some(known) if known.order == params.order_by => known.ranks.push(rank),
+            Some(_) => return None,
+        }
+    }
+    ranks
+}
+
+impl Ranks {
+    /// As the operator ranks rows whose first `own` columns are those of the node below.
+    fn over(self, columns: &[usize], own: usize) -> Ranking {
+        let order = self.order.iter().zip(columns).map(|(it, column)| Order {
+            column: *column,
+            descending: !it.asc,
+            nulls_first: it.nulls_first,
+        });
+        let mut order: Vec<Order> = order.collect();
+        if self.ranks.iter().all(|it| *it == Rank::RowNumber) {
+            without_ties(&mut order, own);
+        }
+        Ranking {
+            order,
+            ranks: self.ranks,
+            first: own,
+            limit: None,
+        }
+    }
+}
+
+/// Takes from the end of an order what equal rows are ordered by in any case: all columns, one after the other.
+fn without_ties(order: &mut Vec<Order>, own: usize) {
+    if !(0..own).all(|column| order.iter().any(|it| it.column == column)) {
+        return;
+    }
+    let mut after = usize::MAX;
+    while let Some(it) = order.last()
+        && !it.descending
+        && it.nulls_first
+        && it.column < after
+    {
+        after = it.column;
+        order.pop();
     }
 }
 
@@ -190,20 +262,45 @@ fn limited_at(
     append_only: &impl Fn(&Plan) -> bool,
 ) -> Plan {
     match plan {
-        Plan::Map { input, filter: None, columns, schema } => {
+        Plan::Map {
+            input,
+            filter: None,
+            columns,
+            schema,
+        } => {
             let below = column_of(&columns[column]);
             let input = match below {
                 Some(column) => Box::new(limited_at(*input, column, greatest, append_only)),
                 None => input,
             };
-            Plan::Map { input, filter: None, columns, schema }
+            Plan::Map {
+                input,
+                filter: None,
+                columns,
+                schema,
+            }
         }
-        Plan::PerGroup { input, mut group, schema }
+        Plan::PerGroup {
+            input,
+            mut group,
+            schema,
+        } if group.ranking.as_ref().is_some_and(|it| it.has_rank(column)) => {
+            let it = Arc::make_mut(&mut group);
             // Rows of a window go with it.
-            if group.ranks.contains(&column) && group.window.is_none() && append_only(&input) =>
-        {
-            Arc::make_mut(&mut group).limit = Some(RankLimit { column, greatest });
-            Plan::PerGroup { input, group, schema }
+            let drops = it.window.is_none() && append_only(&input);
+            if let Some(ranking) = &mut it.ranking {
+                let rank = column - ranking.first;
+                ranking.limit = Some(RankLimit {
+                    rank,
+                    greatest,
+                    drops,
+                });
+            }
+            Plan::PerGroup {
+                input,
+                group,
+                schema,
+            }
         }
         other => other,
     }

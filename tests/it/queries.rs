@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tidelake::engine::StateContent;
-use tidelake::model::Row;
 use tidelake::sql;
 
 /// Groups and windows that queries read besides records.
@@ -268,12 +267,12 @@ fn rows_beyond_the_greatest_rank_are_not_kept() {
     let mut lake = Lake::of(&subject.dataflow);
     let (dataflow, shapes) = (&subject.dataflow, &scenario.runs);
     runs(dataflow, &partitions, shapes, &mut lake, &wall, &mut random);
-    let mut kept: BTreeMap<Row, i64> = BTreeMap::new();
+    let mut kept: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
     for record in lake.state {
-        if let ("newest.group0", StateContent::Row(row, diff)) =
+        if let ("newest.group0", StateContent::Packed(row)) =
             (record.operator.as_str(), record.content)
         {
-            *kept.entry(row).or_default() += diff;
+            *kept.entry(row.bytes).or_default() += row.diff;
         }
     }
     kept.retain(|_, count| *count != 0);

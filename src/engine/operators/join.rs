@@ -10,7 +10,7 @@
 //! without a match. Where rows of both sides share a window, both are let go when it is closed: what that would take back is
 //! final, so the retraction ends at the edge of the join.
 
-use super::keyed::{Closing, Input, Keyed, keyed, while_open};
+use super::keyed::{Closing, Form, Input, Keyed, keyed, while_open};
 use super::{ChangeStream, ClockStream, Refusal, RunEpochs, Shared, map};
 use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
@@ -68,8 +68,13 @@ pub(in crate::engine) fn join<'s>(
                 ticks,
             })
         });
-        let nulls_match = join.nulls_match;
-        keyed(input, keys, nulls_match, state, closing, epochs, shared)
+        let form = Form {
+            key: keys,
+            nulls_match: join.nulls_match,
+            order: None,
+            is_stored: true,
+        };
+        keyed(input, form, state, closing, epochs, shared)
     };
     let left = side(left, left_keys, of_left, join.window.map(|it| it.left));
     let right = side(right, right_keys, of_right, join.window.map(|it| it.right));

@@ -4,12 +4,11 @@
 //! closed one are taken back: what that changes is final, so it ends at the edge of the operator ([`while_open`]).
 
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
-use crate::engine::StateContent;
 use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
-use crate::model::Row;
-use crate::plan::nullable;
+use crate::engine::{PackedRow, StateContent};
+use crate::plan::{Order, nullable};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use differential_dataflow::{AsCollection, VecCollection};
@@ -32,7 +31,34 @@ pub(in crate::engine) struct Input<'s> {
     pub rows: ChangeStream<'s>,
     pub schema: SchemaRef,
     /// What it had taken in before this run.
-    pub restored: Vec<(Row, i64)>,
+    pub restored: Vec<PackedRow>,
+}
+
+/// What rows become.
+pub(super) struct Form {
+    pub key: Vec<usize>,
+    /// Whether rows with a NULL in their key have one.
+    pub nulls_match: bool,
+    /// If rows are to be sorted by more than their columns: [`in_order`].
+    pub order: Option<Vec<Order>>,
+    /// Whether what comes in becomes part of the stored state here.
+    pub is_stored: bool,
+}
+
+/// A row behind the bytes that it is sorted by. Behind both stands where it begins; as each part tells its own end, these bytes sort as the two.
+pub(super) fn in_order(mut order: Bytes, row: &[u8]) -> Bytes {
+    let at = u32::try_from(order.len()).expect("a row has less than 4 GB");
+    order.extend_from_slice(row);
+    order.extend_from_slice(&at.to_le_bytes());
+    order
+}
+
+/// The parts of [`in_order`].
+pub(super) fn order_and_row(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let (parts, at) = bytes
+        .split_last_chunk()
+        .expect("where the row begins is the end");
+    parts.split_at(u32::from_le_bytes(*at) as usize)
 }
 
 /// When rows are let go.
@@ -69,8 +95,7 @@ impl Held {
 /// Rows with their keys, from what was restored on; news becomes part of the stored state.
 pub(super) fn keyed<'s>(
     input: Input<'s>,
-    key: Vec<usize>,
-    nulls_match: bool,
+    form: Form,
     operator: String,
     closing: Option<Closing<'s>>,
     epochs: &RunEpochs,
@@ -79,12 +104,35 @@ pub(super) fn keyed<'s>(
     type Update = ((Option<Bytes>, Bytes), u64, isize);
     type Builder = CapacityContainerBuilder<Vec<Update>>;
     let schema = nullable(&input.schema);
+    let Form {
+        key,
+        nulls_match,
+        order,
+        is_stored,
+    } = form;
+    let is_ordered = order.is_some();
     let key_schema = Arc::new(schema.project(&key).expect("the key is of the side"));
     let (of_key, of_row) = (Encoder::new(&key_schema), Encoder::new(&schema));
+    let restored = {
+        let rows = of_row.batch(input.restored.iter().map(|it| it.bytes.as_slice()));
+        let diffs: Vec<i64> = input.restored.iter().map(|it| it.diff).collect();
+        Changes::signed(rows, diffs)
+    };
+    let of_order = order.map(|order| {
+        let encoder = Encoder::in_order(&schema, &order);
+        (order, encoder)
+    });
     let encode = move |batch: &RecordBatch| -> Vec<(Option<Bytes>, Bytes)> {
         let columns: Vec<ArrayRef> = key.iter().map(|it| batch.column(*it).clone()).collect();
         let keys = of_key.encode(&columns, batch.num_rows());
-        let rows = of_row.encode(batch.columns(), batch.num_rows());
+        let mut rows = of_row.encode(batch.columns(), batch.num_rows());
+        if let Some((order, encoder)) = &of_order {
+            let columns = order.iter().map(|it| batch.column(it.column).clone());
+            let orders = encoder.encode(&columns.collect::<Vec<_>>(), batch.num_rows());
+            for (row, order) in rows.iter_mut().zip(orders) {
+                *row = in_order(order, row);
+            }
+        }
         let has_null = |row: usize| !nulls_match && columns.iter().any(|it| it.is_null(row));
         let keyed = keys.into_iter().zip(rows).enumerate();
         let keyed = keyed.map(|(at, (key, row))| ((!has_null(at)).then_some(key), row));
@@ -92,15 +140,21 @@ pub(super) fn keyed<'s>(
     };
     let boot = epochs.boot;
     let shared = Rc::clone(shared);
-    let capture = move |epoch: u64, changes: &Changes| {
-        let mut shared = shared.borrow_mut();
-        for (row, diff) in changes.rows() {
-            shared.capture(epoch, &operator, StateContent::Row(row, diff));
+    let store = move |epoch: u64, row: &[u8], end_us: Option<i64>, diff: isize| {
+        if !is_stored || epoch <= boot {
+            return;
         }
-    };
-    let restored = {
-        let rows = input.restored.iter().map(|it| (&it.0, it.1));
-        Changes::of_rows(&schema, rows)
+        let bytes = match is_ordered {
+            true => order_and_row(row).1.to_vec(),
+            false => row.to_vec(),
+        };
+        let row = PackedRow {
+            bytes,
+            end_us,
+            diff: diff as i64,
+        };
+        let content = StateContent::Packed(row);
+        shared.borrow_mut().capture(epoch, &operator, content);
     };
     let Some(Closing {
         column,
@@ -118,9 +172,10 @@ pub(super) fn keyed<'s>(
                         let Some(batch) = changes.batch() else { return };
                         let rows = encode(batch).into_iter().enumerate();
                         let diff = |at: usize| changes.diffs().map_or(1, |it| it[at] as isize);
-                        output
-                            .session(&at)
-                            .give_iterator(rows.map(|(at, row)| (row, epoch, diff(at))));
+                        output.session(&at).give_iterator(rows.map(|(at, row)| {
+                            store(epoch, &row.1, None, diff(at));
+                            (row, epoch, diff(at))
+                        }));
                     };
                     if let Some((capability, restored)) = initial.take() {
                         give(capability, boot, &restored);
@@ -129,7 +184,6 @@ pub(super) fn keyed<'s>(
                         let changes = std::mem::take(changes);
                         let epoch = capability.least().copied().filter(|it| boot < *it);
                         if let Some(epoch) = epoch {
-                            capture(epoch, &changes);
                             give(capability.delayed(&epoch, 0), epoch, &changes);
                         }
                     });
@@ -171,6 +225,7 @@ pub(super) fn keyed<'s>(
                     let rows = encode(batch).into_iter().zip(ends(batch)).enumerate();
                     let taken = rows.filter_map(|(at, (row, end))| {
                         let diff = changes.diffs().map_or(1, |it| it[at] as isize);
+                        store(epoch, &row.1, end, diff);
                         if let Some(end) = end {
                             if end <= closed_us {
                                 return None;
@@ -198,7 +253,6 @@ pub(super) fn keyed<'s>(
                         break;
                     }
                     for changes in entry.remove() {
-                        capture(epoch, &changes);
                         let taken = take(epoch, &changes, gate.watermark(epoch));
                         output
                             .session(&capability.delayed(&epoch))

@@ -4,18 +4,15 @@
 //! So window functions and aggregates that cannot be kept up to date by sums are exactly what they are in a batch. All groups that changed in an
 //! epoch are computed together.
 
-use super::keyed::{Closing, Input, keyed, while_open};
+use super::keyed::{Closing, Form, Input, keyed, while_open};
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
-use crate::engine::StateContent;
 use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::worker::Place;
-use crate::model::rows_of_batch;
 use crate::plan::{PerGroup, nullable};
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
@@ -75,8 +72,12 @@ pub(in crate::engine) fn per_group<'s>(
     };
     let rows = keyed(
         input,
-        group.keys.clone(),
-        true,
+        Form {
+            key: group.keys.clone(),
+            nulls_match: true,
+            order: None,
+            is_stored: true,
+        },
         group.id.clone(),
         closing,
         epochs,
@@ -114,8 +115,7 @@ pub(in crate::engine) fn per_group<'s>(
                             break;
                         }
                         let (capability, changes, with_the_one) = entry.remove();
-                        let epoch = *capability.time();
-                        for mut changes in groups.change(epoch, changes, with_the_one) {
+                        for mut changes in groups.change(changes, with_the_one) {
                             output.session(&capability).give_container(&mut changes);
                         }
                     }
@@ -156,12 +156,7 @@ struct Computed {
 
 impl Groups {
     /// Takes changes of one epoch in; what they change in the results.
-    fn change(
-        &mut self,
-        epoch: u64,
-        changes: Vec<(Bytes, Bytes, isize)>,
-        with_the_one: bool,
-    ) -> Vec<Changes> {
+    fn change(&mut self, changes: Vec<(Bytes, Bytes, isize)>, with_the_one: bool) -> Vec<Changes> {
         let mut touched: BTreeSet<Bytes> = BTreeSet::new();
         for (key, row, diff) in changes {
             let group = self.groups.entry(key.clone()).or_default();
@@ -182,7 +177,7 @@ impl Groups {
             rows += group.rows.len();
             keys.push(key);
             if ROWS_AT_ONCE <= rows || touched.peek().is_none() {
-                all.extend(self.compute(epoch, std::mem::take(&mut keys)));
+                all.extend(self.compute(std::mem::take(&mut keys)));
                 rows = 0;
             }
         }
@@ -190,17 +185,13 @@ impl Groups {
     }
 
     /// Computes these groups anew.
-    fn compute(&mut self, epoch: u64, keys: Vec<Bytes>) -> Option<Changes> {
+    fn compute(&mut self, keys: Vec<Bytes>) -> Option<Changes> {
         let mut results = self.computed.results(&keys, &self.groups);
         let (mut rows, mut diffs) = (Vec::new(), Vec::new());
         for key in keys {
             let group = self.groups.get_mut(&key).expect("it was touched");
-            let after = results.remove(&key);
             // A group that cannot be computed has no results, and keeps its rows.
-            if let (Some(_), Some(after)) = (self.computed.group.limit, &after) {
-                self.computed.let_go(epoch, group, after);
-            }
-            let mut after = after.unwrap_or_default();
+            let mut after = results.remove(&key).unwrap_or_default();
             after.sort_unstable();
             let before = std::mem::replace(&mut group.results, after);
             difference(&before, &group.results, |row, diff| {
@@ -223,7 +214,7 @@ impl Groups {
 }
 
 /// What is in one of two sorted lists and not in the other.
-fn difference(before: &[Bytes], after: &[Bytes], mut changed: impl FnMut(&Bytes, i64)) {
+pub(super) fn difference<T: Ord>(before: &[T], after: &[T], mut changed: impl FnMut(&T, i64)) {
     let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
     loop {
         let order = match (old.peek(), new.peek()) {
@@ -289,7 +280,6 @@ impl Computed {
             .group
             .program
             .run(self.batch(&self.input, columns, rows.len()))?;
-        let results = self.within_limit(results)?;
         let of_key = self.group.keys_out.iter();
         let of_key: Vec<ArrayRef> = of_key.map(|it| results.column(*it).clone()).collect();
         let of_key = self.keys.encode(&of_key, results.num_rows());
@@ -299,45 +289,6 @@ impl Computed {
             by_key.entry(key).or_default().push(row);
         }
         Ok(by_key)
-    }
-
-    /// Lets go of rows that have no result. Stored state has them until then.
-    fn let_go(&self, epoch: u64, group: &mut Group, results: &[Bytes]) {
-        let kept = results.len();
-        let had: isize = group.rows.values().sum();
-        if kept as isize == had {
-            return;
-        }
-        let columns = self.results.decode(results.iter());
-        let own = &columns[..self.input.fields().len()];
-        let mut left: BTreeMap<Bytes, isize> = BTreeMap::new();
-        for row in self.rows.encode(own, kept) {
-            *left.entry(row).or_default() += 1;
-        }
-        let before = std::mem::replace(&mut group.rows, left);
-        let gone = before.into_iter().filter_map(|(row, count)| {
-            let kept = group.rows.get(&row).copied().unwrap_or(0);
-            (kept < count).then_some((row, count - kept))
-        });
-        let gone: Vec<(Bytes, isize)> = gone.collect();
-        let columns = self.rows.decode(gone.iter().map(|it| &it.0));
-        let batch = self.batch(&self.input, columns, gone.len());
-        let mut shared = self.shared.borrow_mut();
-        for (row, (_, count)) in rows_of_batch(&batch).into_iter().zip(gone) {
-            let content = StateContent::Row(row, -(count as i64));
-            shared.capture(epoch, &self.group.id, content);
-        }
-    }
-
-    /// Results up to the greatest rank that is read.
-    fn within_limit(&self, results: RecordBatch) -> Result<RecordBatch> {
-        let Some(limit) = self.group.limit else {
-            return Ok(results);
-        };
-        let ranks = results.column(limit.column).as_primitive::<Int64Type>();
-        let kept = ranks.iter().map(|it| Some(it? <= limit.greatest));
-        let kept: BooleanArray = kept.collect();
-        Ok(filter_record_batch(&results, &kept)?)
     }
 
     fn batch(&self, schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {

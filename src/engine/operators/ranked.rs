@@ -1,0 +1,386 @@
+//! Rows of a group in an order, with their places in it: `ROW_NUMBER`, `RANK` and `DENSE_RANK`, all of them or up to the greatest rank that is read.
+//!
+//! A row lies behind the bytes it is ordered by, so one comparison of bytes tells which of two comes first. A change renumbers what stands at and
+//! behind it, up to the greatest rank. Where rows only come and nobody reads beyond a rank, no more rows are kept than have it, and only these become
+//! part of the stored state; most new rows are then turned away by one comparison.
+
+use super::keyed::{Closing, Form, Input, keyed, order_and_row, while_open};
+use super::per_group::difference;
+use super::{ChangeStream, ClockStream, RunEpochs, Shared};
+use crate::engine::changes::Changes;
+use crate::engine::encoded::{Bytes, Encoder};
+use crate::engine::gate::Gate;
+use crate::engine::{PackedRow, StateContent};
+use crate::plan::{PerGroup, Rank, RankLimit, Ranking, nullable};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use differential_dataflow::Hashable;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::Operator;
+
+/// Rows that leave at a time.
+const ROWS_AT_ONCE: usize = 8192;
+/// A group with more rows than these is a tree.
+const FEW_ROWS: usize = 32;
+
+/// The rows of all groups with their ranks, as changes.
+pub(in crate::engine) fn ranked<'s>(
+    input: Input<'s>,
+    group: &Arc<PerGroup>,
+    ranking: &Ranking,
+    schema: &SchemaRef,
+    gate: Option<(Gate, ClockStream<'s>)>,
+    epochs: &RunEpochs,
+    shared: &Rc<RefCell<Shared>>,
+) -> ChangeStream<'s> {
+    let closing = group.window.and_then(|window| {
+        let (gate, ticks) = gate.clone()?;
+        Some(Closing {
+            column: window.input,
+            add_us: window.add_us,
+            gate,
+            ticks,
+        })
+    });
+    let drops = ranking.kept_up_to().is_some();
+    let of_output = Output {
+        rows: Encoder::new(&nullable(&input.schema)),
+        schema: nullable(schema),
+        first: ranking.first,
+        ranks: ranking.ranks.len(),
+    };
+    let form = Form {
+        key: group.keys.clone(),
+        nulls_match: true,
+        order: Some(ranking.order.clone()),
+        is_stored: !drops,
+    };
+    let rows = keyed(input, form, group.id.clone(), closing, epochs, shared);
+    type Update = ((Option<Bytes>, Bytes), u64, isize);
+    let exchange = Exchange::new(|it: &Update| it.0.0.as_ref().map_or(0, Hashable::hashed));
+    let numbering = Numbering {
+        ranks: ranking.ranks.clone(),
+        limit: ranking.limit,
+    };
+    let (boot, id, shared) = (epochs.boot, group.id.clone(), Rc::clone(shared));
+    let changes = rows
+        .inner
+        .unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
+            exchange,
+            "Ranked",
+            move |_, _| {
+                type Rows = Vec<(Bytes, Bytes, isize)>;
+                let mut open: BTreeMap<u64, (Capability<u64>, Rows)> = BTreeMap::new();
+                let mut groups: HashMap<Bytes, Group, FixedState> = HashMap::default();
+                move |(input, frontier), output| {
+                    input.for_each(|capability, data| {
+                        for ((key, row), epoch, diff) in data.drain(..) {
+                            let open = open
+                                .entry(epoch)
+                                .or_insert_with(|| (capability.delayed(&epoch, 0), Vec::new()));
+                            open.1.push((key.unwrap_or_default(), row, diff));
+                        }
+                    });
+                    while let Some(entry) = open.first_entry() {
+                        if frontier.less_equal(entry.key()) {
+                            break;
+                        }
+                        let (capability, rows) = entry.remove();
+                        let epoch = *capability.time();
+                        let mut results = Vec::new();
+                        for (key, mut rows) in by_key(rows) {
+                            let mut group = match groups.entry(key) {
+                                Entry::Occupied(it) => it,
+                                Entry::Vacant(it) => it.insert_entry(Group::default()),
+                            };
+                            numbering.change(group.get_mut(), &mut rows, &mut results);
+                            if group.get().is_empty() {
+                                group.remove();
+                            }
+                            if !drops || epoch <= boot {
+                                continue;
+                            }
+                            let mut shared = shared.borrow_mut();
+                            for (row, diff) in rows {
+                                let content = StateContent::Packed(PackedRow {
+                                    bytes: order_and_row(&row).1.to_vec(),
+                                    end_us: None,
+                                    diff: diff as i64,
+                                });
+                                shared.capture(epoch, &id, content);
+                            }
+                        }
+                        for results in results.chunks(ROWS_AT_ONCE) {
+                            let mut changes = of_output.changes(results);
+                            output.session(&capability).give_container(&mut changes);
+                        }
+                    }
+                }
+            },
+        );
+    match (group.window, gate) {
+        (Some(window), Some((gate, _))) => while_open(changes, window.output, window.add_us, gate),
+        (Some(_), None) | (None, _) => changes,
+    }
+}
+
+/// Changes of rows by group, each row once.
+fn by_key(mut rows: Vec<(Bytes, Bytes, isize)>) -> Vec<(Bytes, Vec<(Bytes, isize)>)> {
+    rows.sort_unstable();
+    let mut groups: Vec<(Bytes, Vec<(Bytes, isize)>)> = Vec::new();
+    for (key, row, diff) in rows {
+        match groups.last_mut() {
+            Some((last, rows)) if *last == key => match rows.last_mut() {
+                Some((last, sum)) if *last == row => *sum += diff,
+                Some(_) | None => rows.push((row, diff)),
+            },
+            Some(_) | None => groups.push((key, vec![(row, diff)])),
+        }
+    }
+    groups
+}
+
+/// The rows of a group, sorted, each with how often it is there.
+enum Group {
+    Few(Vec<(Bytes, isize)>),
+    Many(BTreeMap<Bytes, isize>),
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Group::Few(Vec::new())
+    }
+}
+
+impl Group {
+    fn is_empty(&self) -> bool {
+        match self {
+            Group::Few(rows) => rows.is_empty(),
+            Group::Many(rows) => rows.is_empty(),
+        }
+    }
+
+    fn iter(&self) -> Box<dyn Iterator<Item = (&Bytes, isize)> + '_> {
+        match self {
+            Group::Few(rows) => Box::new(rows.iter().map(|it| (&it.0, it.1))),
+            Group::Many(rows) => Box::new(rows.iter().map(|it| (it.0, *it.1))),
+        }
+    }
+
+    fn last(&self) -> Option<&Bytes> {
+        match self {
+            Group::Few(rows) => rows.last().map(|it| &it.0),
+            Group::Many(rows) => rows.last_key_value().map(|it| it.0),
+        }
+    }
+
+    fn add(&mut self, row: &Bytes, diff: isize) {
+        match self {
+            Group::Few(rows) => match rows.binary_search_by(|it| it.0.cmp(row)) {
+                Ok(at) => {
+                    rows[at].1 += diff;
+                    if rows[at].1 == 0 {
+                        rows.remove(at);
+                    }
+                }
+                Err(at) => {
+                    rows.insert(at, (row.clone(), diff));
+                    if FEW_ROWS < rows.len() {
+                        *self = Group::Many(std::mem::take(rows).into_iter().collect());
+                    }
+                }
+            },
+            Group::Many(rows) => {
+                let count = rows.entry(row.clone()).or_default();
+                *count += diff;
+                if *count == 0 {
+                    rows.remove(row);
+                }
+            }
+        }
+    }
+
+    /// Takes out the rows from this one on.
+    fn split_off(&mut self, from: &Bytes) -> Vec<(Bytes, isize)> {
+        match self {
+            Group::Few(rows) => {
+                let at = rows.partition_point(|it| it.0 < *from);
+                rows.split_off(at)
+            }
+            Group::Many(rows) => {
+                let gone = rows.split_off(from);
+                if rows.len() <= FEW_ROWS / 2 {
+                    *self = Group::Few(std::mem::take(rows).into_iter().collect());
+                }
+                gone.into_iter().collect()
+            }
+        }
+    }
+}
+
+/// A row with its ranks.
+type Placed = (Bytes, Vec<i64>);
+
+/// How rows are numbered.
+struct Numbering {
+    ranks: Vec<Rank>,
+    limit: Option<RankLimit>,
+}
+
+/// Rows that were passed, in order.
+#[derive(Default)]
+struct Passed<'a> {
+    rows: i64,
+    /// Rows before the first of those that are equal to the last one.
+    before: i64,
+    /// Different rows of the order.
+    dense: i64,
+    last: Option<&'a [u8]>,
+}
+
+impl<'a> Passed<'a> {
+    /// Goes to the next row; `place` is then its own.
+    fn next(&mut self, bytes: &'a [u8]) {
+        let order = order_and_row(bytes).0;
+        if self.last != Some(order) {
+            self.before = self.rows;
+            self.dense += 1;
+            self.last = Some(order);
+        }
+    }
+
+    fn rank(&self, rank: Rank) -> i64 {
+        match rank {
+            Rank::RowNumber => self.rows + 1,
+            Rank::Rank => self.before + 1,
+            Rank::DenseRank => self.dense,
+        }
+    }
+}
+
+impl Numbering {
+    /// Takes changes of one epoch in, and adds what they change in the results. Of the changes remain those of rows that are kept, and those that
+    /// are let go for them.
+    fn change(
+        &self,
+        group: &mut Group,
+        changes: &mut Vec<(Bytes, isize)>,
+        results: &mut Vec<(Placed, i64)>,
+    ) {
+        let drops = self.limit.is_some_and(|it| it.drops);
+        changes.retain(|it| it.1 != 0);
+        if drops && let Some(end) = self.end_of_full(group) {
+            changes.retain(|it| it.0 < end);
+        }
+        let Some((first, _)) = changes.first() else {
+            return;
+        };
+        let first = first.clone();
+        let before = self.placed(group, &first);
+        for (row, diff) in &*changes {
+            group.add(row, *diff);
+        }
+        if drops && let Some(beyond) = self.beyond(group, &mut Passed::default()) {
+            let gone = group.split_off(&beyond);
+            changes.extend(gone.into_iter().map(|(row, count)| (row, -count)));
+        }
+        let after = self.placed(group, &first);
+        difference(&before, &after, |row, diff| {
+            results.push((row.clone(), diff))
+        });
+    }
+
+    /// The first row whose rank is not read.
+    fn beyond<'a>(&self, group: &'a Group, passed: &mut Passed<'a>) -> Option<Bytes> {
+        let RankLimit { rank, greatest, .. } = self.limit?;
+        for (row, count) in group.iter() {
+            passed.next(row);
+            if greatest < passed.rank(self.ranks[rank]) {
+                return Some(row.clone());
+            }
+            passed.rows += i64::try_from(count).expect("a count of rows");
+        }
+        None
+    }
+
+    /// Of a group without rows beyond the greatest rank: where rows would begin that have none, if it has all that can be read.
+    fn end_of_full(&self, group: &Group) -> Option<Bytes> {
+        let RankLimit { rank, greatest, .. } = self.limit?;
+        let mut passed = Passed::default();
+        let last = match self.beyond(group, &mut passed) {
+            Some(_) => return None,
+            None => group.last()?,
+        };
+        match self.ranks[rank] {
+            // A copy of the last row is behind it too.
+            Rank::RowNumber => (greatest <= passed.rows).then(|| last.clone()),
+            Rank::Rank => (greatest <= passed.rows).then(|| behind(last)),
+            Rank::DenseRank => (greatest <= passed.dense).then(|| behind(last)),
+        }
+    }
+
+    /// The rows from this one on, with their ranks, up to the greatest that is read.
+    fn placed(&self, group: &Group, from: &Bytes) -> Vec<Placed> {
+        let mut placed = Vec::new();
+        let mut passed = Passed::default();
+        for (row, count) in group.iter() {
+            passed.next(row);
+            for _ in 0..count {
+                if let Some(limit) = self.limit
+                    && limit.greatest < passed.rank(self.ranks[limit.rank])
+                {
+                    return placed;
+                }
+                if from <= row {
+                    let ranks = self.ranks.iter().map(|it| passed.rank(*it));
+                    placed.push((row.clone(), ranks.collect()));
+                }
+                passed.rows += 1;
+            }
+        }
+        placed
+    }
+}
+
+/// Bytes behind all rows that are equal to this one in the order, and before all others that are behind it: no row begins so.
+fn behind(row: &[u8]) -> Bytes {
+    let mut end = order_and_row(row).0.to_vec();
+    end.extend_from_slice(&[u8::MAX; 9]);
+    end
+}
+
+/// Makes columns of rows and their ranks.
+struct Output {
+    rows: Encoder,
+    schema: SchemaRef,
+    /// The column of the first rank.
+    first: usize,
+    ranks: usize,
+}
+
+impl Output {
+    fn changes(&self, results: &[(Placed, i64)]) -> Changes {
+        let rows = results.iter().map(|it| order_and_row(&it.0.0).1);
+        let mut columns = self.rows.decode(rows);
+        for rank in 0..self.ranks {
+            let numbers = results.iter().map(|it| it.0.1[rank]);
+            let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(numbers));
+            columns.insert(self.first + rank, numbers);
+        }
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
+        let diffs: Vec<i64> = results.iter().map(|it| it.1).collect();
+        Changes::signed(batch.expect("columns are of the schema"), diffs)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! A group that is changed step by step has the places that it has when it is numbered at once.
+
+use super::super::keyed::in_order;
+use super::*;
+use proptest::prelude::*;
+
+/// A row of one byte, by an order of another; the row of several columns begins as bytes of columns do.
+fn row(order: u8, row: u8) -> Bytes {
+    in_order(vec![1, order], &[1, row])
+}
+
+fn numbering(rank: Rank, limit: Option<(i64, bool)>) -> Numbering {
+    Numbering {
+        ranks: vec![rank],
+        limit: limit.map(|(greatest, drops)| RankLimit {
+            rank: 0,
+            greatest,
+            drops,
+        }),
+    }
+}
+
+/// The places of all rows, from the definition.
+fn places(rows: &BTreeMap<Bytes, isize>, rank: Rank, greatest: Option<i64>) -> Vec<Placed> {
+    let all: Vec<&Bytes> = rows
+        .iter()
+        .flat_map(|(row, count)| std::iter::repeat_n(row, *count as usize))
+        .collect();
+    let order = |it: &Bytes| order_and_row(it).0.to_vec();
+    let placed = all.iter().enumerate().map(|(at, row)| {
+        let before: Vec<Vec<u8>> = all
+            .iter()
+            .map(|it| order(it))
+            .filter(|it| *it < order(row))
+            .collect();
+        let mut distinct = before.clone();
+        distinct.dedup();
+        let place = match rank {
+            Rank::RowNumber => at + 1,
+            Rank::Rank => before.len() + 1,
+            Rank::DenseRank => distinct.len() + 1,
+        };
+        ((*row).clone(), vec![place as i64])
+    });
+    placed
+        .filter(|it| greatest.is_none_or(|most| it.1[0] <= most))
+        .collect()
+}
+
+fn rank() -> impl Strategy<Value = Rank> {
+    prop_oneof![
+        Just(Rank::RowNumber),
+        Just(Rank::Rank),
+        Just(Rank::DenseRank)
+    ]
+}
+
+fn check(rank: Rank, limit: Option<(i64, bool)>, epochs: Vec<Vec<(u8, u8, bool)>>) {
+    let numbering = numbering(rank, limit);
+    let (mut group, mut all) = (Group::default(), BTreeMap::<Bytes, isize>::new());
+    let (mut folded, mut stored) = (
+        BTreeMap::<Placed, i64>::new(),
+        BTreeMap::<Bytes, isize>::new(),
+    );
+    for epoch in epochs {
+        let mut changes = Vec::new();
+        for (order, of_row, takes) in epoch {
+            let row = row(order, of_row);
+            let there = all.get(&row).copied().unwrap_or(0);
+            let drops = limit.is_some_and(|it| it.1);
+            let diff = if takes && 0 < there && !drops { -1 } else { 1 };
+            *all.entry(row.clone()).or_default() += diff;
+            changes.push((Bytes::new(), row, diff));
+        }
+        all.retain(|_, count| *count != 0);
+        for (_, mut changes) in by_key(changes) {
+            let mut results = Vec::new();
+            numbering.change(&mut group, &mut changes, &mut results);
+            for (placed, diff) in results {
+                *folded.entry(placed).or_default() += diff;
+            }
+            for (row, diff) in changes {
+                *stored.entry(row).or_default() += diff;
+            }
+        }
+        folded.retain(|_, count| *count != 0);
+        stored.retain(|_, count| *count != 0);
+        let mut wanted = BTreeMap::new();
+        for placed in places(&all, rank, limit.map(|it| it.0)) {
+            *wanted.entry(placed).or_insert(0) += 1;
+        }
+        assert_eq!(folded, wanted);
+        // What is stored is what the group has, and with a limit no more than what can be read.
+        assert_eq!(
+            stored,
+            group.iter().map(|it| (it.0.clone(), it.1)).collect()
+        );
+        if limit.is_some_and(|it| it.1) {
+            let kept: Vec<&Bytes> = group.iter().map(|it| it.0).collect();
+            let mut read: Vec<&Bytes> = wanted.keys().map(|it| &it.0).collect();
+            read.dedup();
+            assert_eq!(kept, read);
+        } else {
+            assert_eq!(stored, all);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn places_are_those_of_the_definition(
+        rank in rank(),
+        limit in prop::option::of((1i64..5, any::<bool>())),
+        epochs in prop::collection::vec(prop::collection::vec((0u8..6, 0u8..12, any::<bool>()), 1..30), 1..12),
+    ) {
+        check(rank, limit, epochs);
+    }
+}
+
+#[test]
+fn a_row_that_nobody_reads_is_turned_away() {
+    let numbering = numbering(Rank::RowNumber, Some((2, true)));
+    let mut group = Group::default();
+    let mut change = |rows: &[(u8, u8)]| {
+        let mut changes = rows.iter().map(|it| (row(it.0, it.1), 1)).collect();
+        let mut results = Vec::new();
+        numbering.change(&mut group, &mut changes, &mut results);
+        (changes.len(), results.len())
+    };
+    assert_eq!(change(&[(3, 0), (5, 0)]), (2, 2));
+    assert_eq!(change(&[(7, 0), (5, 1)]), (0, 0));
+    // One comes, one goes: the second place is another row's, and the first one's place is the second.
+    assert_eq!(change(&[(1, 0)]), (2, 4));
+}
