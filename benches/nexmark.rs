@@ -1,6 +1,6 @@
 //! The queries of the shipped Nexmark dataflow, one by one: events already decoded, results counted and dropped.
 //!
-//! Every query is a process of its own with the three sources and its view, on one worker and on two. Beside each stands what Feldera's `dbsp` (the queries
+//! Every query is a process of its own with the three sources, their tables and its view, on one worker and on two. Beside each stands what Feldera's `dbsp` (the queries
 //! written by hand in Rust) needs on a machine of this kind, both beyond the own `q0`: that takes away what feeding events in costs, in either.
 
 mod common;
@@ -128,7 +128,8 @@ fn report(events: u64, workers: usize, figures: &[Figure]) {
 
 /// The shipped dataflow, in parts.
 struct Shipped {
-    sources: String,
+    /// Sources and their tables.
+    head: String,
     names: Vec<String>,
     views: BTreeMap<String, String>,
 }
@@ -149,16 +150,16 @@ impl Shipped {
         };
         let views: Vec<(String, String)> = statements.iter().map(view).collect();
         Shipped {
-            sources: text[..of_sources].to_owned(),
+            head: text[..of_head].to_owned(),
             names: views.iter().map(|it| it.0.clone()).collect(),
             views: views.into_iter().collect(),
         }
     }
 
-    /// The sources with one view over them.
+    /// The sources and tables with one view over them.
     fn with(&self, view: &str) -> Dataflow {
         let view = self.views.get(view).expect("a query by its name");
-        let text = format!("{}\n{view}", self.sources);
+        let text = format!("{}\n{view}", self.head);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime for planning");

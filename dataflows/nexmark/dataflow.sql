@@ -2,19 +2,18 @@
 
 SET dataflow = 'nexmark';
 
-CREATE SOURCE person (
-  id            BIGINT,
-  name          TEXT,
-  email_address TEXT,
-  credit_card   TEXT,
-  city          TEXT,
-  state         TEXT,
-  date_time     TIMESTAMP,
-  extra         TEXT,
+CREATE SOURCE bids (
+  auction   BIGINT,
+  bidder    BIGINT,
+  price     BIGINT,
+  channel   TEXT,
+  url       TEXT,
+  date_time TIMESTAMP,
+  extra     TEXT,
   WATERMARK FOR date_time AS date_time - INTERVAL '4' SECOND
-) WITH (connector = 'files', path = '${NEXMARK_INPUT:-./nexmark}/person') FORMAT JSON;
+) WITH (connector = 'files', path = '${NEXMARK_INPUT:-./nexmark}/bid') FORMAT JSON;
 
-CREATE SOURCE auction (
+CREATE SOURCE auctions (
   id          BIGINT,
   item_name   TEXT,
   description TEXT,
@@ -28,21 +27,22 @@ CREATE SOURCE auction (
   WATERMARK FOR date_time AS date_time - INTERVAL '4' SECOND
 ) WITH (connector = 'files', path = '${NEXMARK_INPUT:-./nexmark}/auction') FORMAT JSON;
 
-CREATE SOURCE bid (
-  auction   BIGINT,
-  bidder    BIGINT,
-  price     BIGINT,
-  channel   TEXT,
-  url       TEXT,
-  date_time TIMESTAMP,
-  extra     TEXT,
+CREATE SOURCE persons (
+  id            BIGINT,
+  name          TEXT,
+  email_address TEXT,
+  credit_card   TEXT,
+  city          TEXT,
+  state         TEXT,
+  date_time     TIMESTAMP,
+  extra         TEXT,
   WATERMARK FOR date_time AS date_time - INTERVAL '4' SECOND
-) WITH (connector = 'files', path = '${NEXMARK_INPUT:-./nexmark}/bid') FORMAT JSON;
+) WITH (connector = 'files', path = '${NEXMARK_INPUT:-./nexmark}/person') FORMAT JSON;
 
--- Every record, into the lake.
-CREATE TABLE persons AS SELECT * FROM person;
-CREATE TABLE auctions AS SELECT * FROM auction;
-CREATE TABLE bids AS SELECT * FROM bid;
+-- Every record, into the lake. The queries read these.
+CREATE TABLE bid AS SELECT * FROM bids;
+CREATE TABLE auction AS SELECT * FROM auctions;
+CREATE TABLE person AS SELECT * FROM persons;
 
 -- All bids as they are.
 CREATE MATERIALIZED VIEW q0 AS
