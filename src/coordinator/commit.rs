@@ -594,6 +594,7 @@ pub(super) fn over(
             }
             Plan::Relation { .. }
             | Plan::Constant { .. }
+            | Plan::Unnest { .. }
             | Plan::Map { .. }
             | Plan::TopK { .. }
             | Plan::Union { .. }

@@ -221,6 +221,15 @@ impl<'s> Render<'_, 's> {
                 }
                 rows
             }
+            Plan::Unnest {
+                input,
+                unnest,
+                schema,
+            } => {
+                let input = self.plan(input, view, refusal);
+                let shared = Rc::clone(&self.shared);
+                operators::unnest(input, unnest, schema, refusal.clone(), shared).0
+            }
             Plan::Aggregate {
                 aggregation,
                 schema,

@@ -73,6 +73,7 @@ pub fn check(plan: &Plan) -> Result<(), String> {
         // What passes here is batches.
         Plan::Relation { .. }
         | Plan::Constant { .. }
+        | Plan::Unnest { .. }
         | Plan::Map { .. }
         | Plan::Union { .. }
         | Plan::Admit { .. } => {}

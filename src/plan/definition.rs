@@ -216,6 +216,7 @@ pub fn state_shape(plan: &Plan) -> String {
         }
         Plan::Relation { .. }
         | Plan::Constant { .. }
+        | Plan::Unnest { .. }
         | Plan::Map { .. }
         | Plan::Union { .. }
         | Plan::Admit { .. } => {}

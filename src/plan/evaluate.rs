@@ -42,6 +42,7 @@ pub fn evaluate(plan: &Plan, records: &RecordBatch) -> Result<RecordBatch, Strin
             columns_of(&columns, batch.num_rows(), schema)
         }
         Plan::Constant { .. }
+        | Plan::Unnest { .. }
         | Plan::Aggregate { .. }
         | Plan::TopK { .. }
         | Plan::Union { .. }

@@ -95,6 +95,7 @@ impl Dataflow {
                 }
                 Plan::Relation { .. }
                 | Plan::Constant { .. }
+                | Plan::Unnest { .. }
                 | Plan::Map { .. }
                 | Plan::Aggregate { .. }
                 | Plan::TopK { .. }
@@ -156,7 +157,7 @@ impl fmt::Display for Plan {
             } => {
                 write!(f, "Map:")?;
                 for (column, field) in columns.iter().zip(schema.fields()) {
-                    let text = column.to_string();
+                    let text = readable(&column.to_string());
                     let separator = if std::ptr::eq(field, &schema.fields()[0]) {
                         " "
                     } else {
@@ -171,6 +172,12 @@ impl fmt::Display for Plan {
                 filter
                     .as_ref()
                     .map_or(Ok(()), |it| write!(f, " where {it}"))
+            }
+            Plan::Unnest { unnest, schema, .. } => {
+                let columns = schema.fields().iter().zip(&unnest.is_list);
+                let lists = columns.filter(|it| *it.1).map(|it| readable(it.0.name()));
+                let lists: Vec<String> = lists.collect();
+                write!(f, "Unnest: a row for each element of {}", lists.join(", "))
             }
             Plan::Aggregate {
                 input, aggregation, ..
@@ -272,6 +279,12 @@ impl fmt::Display for Plan {
             ),
         }
     }
+}
+
+/// An expression without the names that the planner has for lists on their way.
+fn readable(text: &str) -> String {
+    text.replace("__unnest_placeholder(", "unnest(")
+        .replace(",depth=1)", ")")
 }
 
 fn join_text(

@@ -189,6 +189,12 @@ pub enum Plan {
         columns: Vec<Arc<dyn PhysicalExpr>>,
         schema: SchemaRef,
     },
+    /// One row for each element of the lists in a row.
+    Unnest {
+        input: Box<Plan>,
+        unnest: Arc<Unnest>,
+        schema: SchemaRef,
+    },
     /// One row per group that has records (or exactly one row, without keys).
     Aggregate {
         input: Box<Plan>,
@@ -228,6 +234,14 @@ pub enum Plan {
         window: Admitted,
         clocks: BTreeSet<String>,
     },
+}
+
+/// What becomes rows of its own, and what stands beside it in each of them.
+#[derive(Clone, Debug)]
+pub struct Unnest {
+    pub columns: Vec<Arc<dyn PhysicalExpr>>,
+    /// Which of them are lists.
+    pub is_list: Vec<bool>,
 }
 
 /// The window that records are admitted to: it ends at their time without what it is above a multiple of `step_us`, and `end_us` more.
@@ -449,6 +463,7 @@ impl Plan {
             Plan::Relation { schema, .. }
             | Plan::Constant { schema, .. }
             | Plan::Map { schema, .. }
+            | Plan::Unnest { schema, .. }
             | Plan::Aggregate { schema, .. }
             | Plan::Union { schema, .. }
             | Plan::Join { schema, .. }
@@ -462,6 +477,7 @@ impl Plan {
         match self {
             Plan::Relation { .. } | Plan::Constant { .. } => Vec::new(),
             Plan::Map { input, .. }
+            | Plan::Unnest { input, .. }
             | Plan::Aggregate { input, .. }
             | Plan::TopK { input, .. }
             | Plan::PerGroup { input, .. }
@@ -477,6 +493,13 @@ impl Plan {
         for input in self.inputs() {
             input.walk(see);
         }
+    }
+
+    /// Whether a row of its input may become several.
+    pub fn has_unnest(&self) -> bool {
+        let mut found = false;
+        self.walk(&mut |node| found |= matches!(node, Plan::Unnest { .. }));
+        found
     }
 
     /// Names of the relations it reads.

@@ -103,6 +103,25 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 ..below
             }
         }
+        Plan::Unnest { input, unnest, .. } => {
+            let below = properties(input, relation);
+            let passed = unnest.columns.iter().zip(&unnest.is_list);
+            let passed: Vec<Option<usize>> = passed
+                .map(|(it, is_list)| match is_list {
+                    true => None,
+                    false => it.downcast_ref::<Column>().map(Column::index),
+                })
+                .collect();
+            Properties {
+                window_ends: passed.iter().map(|it| below.window_ends[(*it)?]).collect(),
+                // A record is several rows.
+                unchanged: vec![None; columns],
+                order: Vec::new(),
+                key: None,
+                admitted: None,
+                ..below
+            }
+        }
         Plan::Aggregate {
             input, aggregation, ..
         } => {
@@ -337,7 +356,7 @@ impl Dataflow {
                 Some((_, ViewKind::Open)) => false,
                 Some((_, ViewKind::Records)) | None => keeps_records,
             },
-            Plan::Map { input, .. } | Plan::Admit { input, .. } => {
+            Plan::Map { input, .. } | Plan::Unnest { input, .. } | Plan::Admit { input, .. } => {
                 self.has_closed_before(input, view)
             }
             Plan::Union { inputs, .. } => inputs.iter().any(|it| self.has_closed_before(it, view)),

@@ -80,6 +80,7 @@ fn relation(plan: &Plan) -> Option<&str> {
             filter: Some(_), ..
         }
         | Plan::Constant { .. }
+        | Plan::Unnest { .. }
         | Plan::Aggregate { .. }
         | Plan::TopK { .. }
         | Plan::Union { .. }
@@ -142,6 +143,7 @@ impl Origin {
                 filter: Some(_), ..
             }
             | Plan::Constant { .. }
+            | Plan::Unnest { .. }
             | Plan::Aggregate { .. }
             | Plan::TopK { .. }
             | Plan::Union { .. }

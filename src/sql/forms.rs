@@ -7,6 +7,7 @@
 mod calls;
 #[cfg(test)]
 mod tests;
+mod unnest;
 
 use super::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
@@ -20,7 +21,7 @@ use std::ops::ControlFlow;
 /// # Errors
 /// If a form is understood and its arguments are not: it says what to write.
 pub fn rewrite(query: &mut Query) -> Result<(), String> {
-    walk::query(query, &mut Forms)
+    walk::query(query, &mut Forms::default())
 }
 
 /// The query of a view with a list of columns behind the view's name.
@@ -67,7 +68,11 @@ pub fn name_columns(query: &mut Query, names: &[Ident]) -> Result<(), String> {
     Ok(())
 }
 
-struct Forms;
+#[derive(Default)]
+struct Forms {
+    /// Names that unnested columns were qualified by.
+    unnested: Vec<String>,
+}
 
 impl VisitorMut for Forms {
     type Break = String;
@@ -88,6 +93,9 @@ impl VisitorMut for Forms {
                     other => other,
                 };
             }
+        }
+        if let Err(reason) = unnest::beside_a_relation(select, &mut self.unnested) {
+            return ControlFlow::Break(reason);
         }
         if let Some(condition) = &mut select.selection
             && let Err(reason) = rows_in_queries(condition)
@@ -125,6 +133,13 @@ impl VisitorMut for Forms {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [of, name] = parts.as_slice()
+            && self.unnested.contains(&of.value)
+        {
+            *expr = Expr::Identifier(name.clone());
+            return ControlFlow::Continue(());
+        }
         match rewritten(expr) {
             Ok(None) => ControlFlow::Continue(()),
             Ok(Some(text)) => match syntax::parse_expression(&text) {

@@ -147,7 +147,7 @@ impl Lowering<'_> {
             LogicalPlan::Window(it) => self.window(it),
             LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Err("a view is made from a source, a table or another view, and this SELECT has none in its FROM".to_owned()),
             LogicalPlan::Subquery(_) => Err("a sub-query that depends on the outer row in this way (by ORDER BY … LIMIT, or below an aggregate) is not maintained; write it as a join, or with ROW_NUMBER() OVER (PARTITION BY … ORDER BY …)".to_owned()),
-            LogicalPlan::Unnest(_) => Err("UNNEST is not maintained; a record is one row".to_owned()),
+            LogicalPlan::Unnest(it) => self.unnest(it),
             other => Err(format!("`{}` is not maintained; a view is made of SELECT, joins, WHERE, GROUP BY, HAVING, OVER, UNION, INTERSECT, EXCEPT, DISTINCT and ORDER BY … LIMIT", first_line(other))),
         }
         .and_then(|lowered| match (plan, limit) {

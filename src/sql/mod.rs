@@ -25,6 +25,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unnest;
 mod walk;
 mod windows;
 mod words;
@@ -384,7 +385,8 @@ impl Planner {
         let known = properties(&plan, &|it: &str| self.dataflow.properties(it));
         let relations = plan.relations();
         let source = match relations.as_slice() {
-            [one] if known.append_only => self.dataflow.source(one),
+            // Each row is one record, which an unnested one is not.
+            [one] if known.append_only && !plan.has_unnest() => self.dataflow.source(one),
             _ => None,
         };
         let Some(source) = source else {

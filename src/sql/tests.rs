@@ -210,8 +210,8 @@ fn what_cannot_be_kept_exact_is_refused_with_advice() {
             "write it as a join",
         ),
         (
-            "CREATE MATERIALIZED VIEW v AS SELECT unnest(make_array(n, 1)) AS x FROM s",
-            "a record is one row",
+            "CREATE TABLE t AS SELECT *, unnest(make_array(n, 1)) AS element FROM s",
+            "one by one",
         ),
         ("DROP TABLE s", "does not belong in a dataflow"),
         (

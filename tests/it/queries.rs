@@ -230,6 +230,24 @@ CREATE MATERIALIZED VIEW of_alone AS SELECT a.x + b.x AS x FROM alone a CROSS JO
 }
 
 #[test]
+fn unnested_lists_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW numbers AS SELECT k, n, unnest(ARRAY[j, j * 2, n]) AS v FROM raw_s WHERE n < 1000;
+CREATE MATERIALIZED VIEW words AS SELECT at, unnest(string_to_array(k || ',x,' || k, ',')) AS word FROM raw_o;
+CREATE MATERIALIZED VIEW of_words AS SELECT word, count(*) AS c FROM (SELECT unnest(string_to_array(k || ' x', ' ')) AS word FROM raw_s) AS w GROUP BY word;
+CREATE MATERIALIZED VIEW beside AS SELECT a.k, e.v FROM raw_s a CROSS JOIN UNNEST(ARRAY[j, NULL]) AS e(v) WHERE a.b;
+CREATE MATERIALIZED VIEW in_from AS SELECT k, x, count(*) AS c FROM of_s, UNNEST(ARRAY[j, c]) AS x GROUP BY k, x;
+CREATE MATERIALIZED VIEW per_row AS SELECT k, i FROM of_o, generate_series(1, c) AS g(i) WHERE c < 20;
+CREATE MATERIALIZED VIEW none AS SELECT k, unnest(generate_series(1, j - 2)) AS i FROM raw_o;
+CREATE MATERIALIZED VIEW constant AS SELECT * FROM UNNEST(ARRAY[3, 1, 2]) AS x;
+",
+        10,
+        200,
+    );
+}
+
+#[test]
 fn hopping_and_cumulating_windows_equal_a_batch() {
     equal_a_batch(
         "

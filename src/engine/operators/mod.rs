@@ -12,6 +12,7 @@ mod source;
 mod stateless;
 mod store;
 mod top_k;
+mod unnest;
 
 pub(super) use admit::admit;
 pub(super) use aggregate::{PartialStream, aggregate, initial, partials};
@@ -26,6 +27,7 @@ pub(super) use source::source;
 pub(super) use stateless::{Refusal, map, news, project, relabel};
 pub(super) use store::{append, publish, store_view, tail, view_rows};
 pub(super) use top_k::{candidates, top_k};
+pub(super) use unnest::unnest;
 
 use super::{Control, SourceProgress, StateContent, StateRecord};
 use crate::engine::changes::Changes;

@@ -87,7 +87,23 @@ pub(in crate::engine) fn map<'s>(
     refusal: Refusal,
     shared: Rc<RefCell<Shared>>,
 ) -> (ChangeStream<'s>, ChangeStream<'s>) {
-    let schema = nullable(&schema);
+    apply(
+        input,
+        nullable(&schema),
+        refusal,
+        shared,
+        move |schema, changes| evaluate(filter.as_ref(), &columns, schema, changes),
+    )
+}
+
+/// What `evaluate` makes of rows, with these columns.
+pub(super) fn apply<'s>(
+    input: ChangeStream<'s>,
+    schema: SchemaRef,
+    refusal: Refusal,
+    shared: Rc<RefCell<Shared>>,
+    evaluate: impl Fn(&SchemaRef, &Changes) -> Result<Option<Changes>> + 'static,
+) -> (ChangeStream<'s>, ChangeStream<'s>) {
     let mut builder = OperatorBuilder::new("Map".to_owned(), input.scope());
     let mut input = builder.new_input(input, Pipeline);
     let (mapped_output, mapped) = builder.new_output::<Changes>();
@@ -102,8 +118,7 @@ pub(in crate::engine) fn map<'s>(
             input.for_each(|capability, changes| {
                 let changes = std::mem::take(changes);
                 let Some(batch) = changes.batch() else { return };
-                let evaluate =
-                    |changes: &Changes| evaluate(filter.as_ref(), &columns, &schema, changes);
+                let evaluate = |changes: &Changes| evaluate(&schema, changes);
                 let mapped = match evaluate(&changes) {
                     Ok(mapped) => mapped,
                     Err(_) => {

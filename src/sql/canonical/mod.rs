@@ -484,7 +484,14 @@ fn factor(factor: &TableFactor) -> Result<String, String> {
                 false => named(format!("({text})"), alias),
             }
         }
-        TableFactor::UNNEST { .. } => Err("UNNEST is not maintained; a record is one row".to_owned()),
+        TableFactor::UNNEST {
+            alias,
+            array_exprs,
+            with_offset: false,
+            with_offset_alias: None,
+            with_ordinality: false,
+        } => named(format!("unnest({})", list(array_exprs, expression)?), alias),
+        TableFactor::UNNEST { .. } => Err("UNNEST WITH ORDINALITY is not maintained; number the elements with unnest(ARRAY[…], generate_series(1, n))".to_owned()),
         TableFactor::TableFunction { .. }
         | TableFactor::JsonTable { .. }
         | TableFactor::OpenJsonTable { .. }

@@ -136,3 +136,7 @@ SELECT v.name, count(a.k) AS records, sum(a.n) AS n FROM levels v LEFT JOIN raw 
 CREATE MATERIALIZED VIEW odd_and_one AS SELECT k, n FROM odd UNION ALL SELECT 'constant', 7;
 
 CREATE MATERIALIZED VIEW first_of_odd AS SELECT k, n FROM odd_and_one LIMIT 5;
+
+-- Lists become rows.
+CREATE MATERIALIZED VIEW per_element AS
+SELECT element, count(*) AS records FROM (SELECT unnest(ARRAY[j, n % 3, 7]) AS element FROM raw WHERE b) AS e GROUP BY element;
