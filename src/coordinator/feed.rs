@@ -128,6 +128,7 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
             name: it.name.clone(),
             data_type: it.data_type.clone(),
             nullable: it.nullable,
+            is_json: it.is_json,
         })
         .collect();
     let wrong = |reason: String| {

@@ -4,9 +4,12 @@
 //! them up and a retraction is an addition of the negative. Every slot is exact and independent of order.
 
 use super::distinct::Member;
-use crate::model::{Bins, FloatSum, IntSum, Moments, Row, Value, array_of_values, merge_counts};
+use crate::model::{
+    Bins, Decimal, FloatSum, IntSum, Moments, Row, Value, array_of_values, merge_counts,
+};
 use crate::plan::{Aggregate, Function};
 use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use differential_dataflow::difference::{Abelian, IsZero, Monoid, Semigroup};
 use serde::{Deserialize, Serialize};
@@ -224,12 +227,28 @@ pub fn results<'a>(
 fn result(aggregate: &Aggregate, slot: Option<&Slot>) -> Value {
     let float =
         |it: Option<f64>| it.map_or(Value::Null, |it| Value::Float(crate::model::Float::new(it)));
+    let decimal = |unscaled: Option<i128>, scale: i8| {
+        unscaled.map_or(Value::Null, |it| {
+            Value::Decimal(Box::new(Decimal::new(it, scale)))
+        })
+    };
     match (aggregate.function, slot) {
         (Function::Count | Function::CountDistinct, Some(Slot::Count(it))) => Value::Int(*it),
         (Function::Count | Function::CountDistinct, _) => Value::Int(0),
-        (Function::Sum, Some(Slot::IntSum(it))) => it.sum().map_or(Value::Null, Value::Int),
+        (Function::Sum, Some(Slot::IntSum(it))) => match aggregate.result_type {
+            DataType::Decimal128(precision, scale) => decimal(it.decimal_sum(precision), scale),
+            _ => it.sum().map_or(Value::Null, Value::Int),
+        },
         (Function::Sum, Some(Slot::FloatSum(it))) => float(it.sum()),
-        (Function::Avg, Some(Slot::IntSum(it))) => float(it.mean()),
+        (Function::Avg, Some(Slot::IntSum(it))) => {
+            match (&aggregate.argument_type, &aggregate.result_type) {
+                (DataType::Decimal128(_, of_values), DataType::Decimal128(precision, scale)) => {
+                    let more = scale.saturating_sub(*of_values).unsigned_abs();
+                    decimal(it.decimal_mean(*precision, more), *scale)
+                }
+                _ => float(it.mean()),
+            }
+        }
         (Function::Avg, Some(Slot::FloatSum(it))) => float(it.mean()),
         (Function::Variance { sample }, Some(Slot::Moments(it))) => float(it.variance(sample)),
         (Function::Stddev { sample }, Some(Slot::Moments(it))) => float(it.stddev(sample)),
@@ -244,6 +263,14 @@ fn result(aggregate: &Aggregate, slot: Option<&Slot>) -> Value {
         }
         (Function::Percentile(rank), Some(Slot::Bins(it))) => float(it.percentile(rank)),
         _ => Value::Null,
+    }
+}
+
+/// Whether the result of a sum, or of a mean of decimals, has no place in its type, so that it is NULL.
+pub fn is_beyond_its_type(aggregate: &Aggregate, slot: &Slot) -> bool {
+    match slot {
+        Slot::IntSum(sum) => sum.has_values() && result(aggregate, Some(slot)) == Value::Null,
+        _ => false,
     }
 }
 

@@ -4,7 +4,7 @@
 //! value of their own being touched. Equal rows have equal bytes: floats are brought into the one form that [`Float`](crate::model::Float) has. Bytes
 //! sort as their rows do, column by column, and so do bytes put together. Arrow does not promise that the format stays: a test pins it.
 
-use crate::model::Float;
+use crate::model::{Float, Value, array_of_values, value_at};
 use crate::plan::Order;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::SortOptions;
@@ -105,6 +105,12 @@ fn in_one_form(column: &ArrayRef) -> ArrayRef {
         DataType::Float64 => {
             let floats = column.as_primitive::<Float64Type>();
             Arc::new(floats.unary::<_, Float64Type>(|it| Float::new(it).get()))
+        }
+        DataType::List(_) | DataType::Struct(_) => {
+            let values: Vec<Value> = (0..column.len())
+                .map(|it| value_at(column.as_ref(), it))
+                .collect();
+            array_of_values(column.data_type(), values.iter()).expect("rows carry this type")
         }
         _ => Arc::clone(column),
     }

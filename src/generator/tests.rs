@@ -517,6 +517,7 @@ fn every_event_decodes() {
             _ => DataType::Utf8,
         },
         nullable: matches!(field, "user_id" | "session_id" | "referer"),
+        is_json: false,
     });
     let options = DecodeOptions {
         zone: Zone::default(),

@@ -3,7 +3,7 @@
 //! Source: the Delta transaction log protocol (PROTOCOL.md of delta-io/delta), sections "Actions" and
 //! "Column invariants". What is written is only what every reader knows.
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use serde_json::{Value, json};
 
 /// The path of a log entry within the table.
@@ -90,21 +90,34 @@ pub fn schema_string(schema: &Schema) -> Result<String, String> {
     let fields = schema
         .fields()
         .iter()
-        .map(|it| Ok(json!({"name": it.name(), "type": type_name(it.data_type())?, "nullable": true, "metadata": {}})))
+        .map(|it| field_of(it))
         .collect::<Result<Vec<_>, String>>()?;
     Ok(json!({"type": "struct", "fields": fields}).to_string())
 }
 
-fn type_name(data_type: &DataType) -> Result<&'static str, String> {
+fn field_of(field: &Field) -> Result<Value, String> {
+    let data_type = type_of(field.data_type())?;
+    Ok(json!({"name": field.name(), "type": data_type, "nullable": true, "metadata": {}}))
+}
+
+fn type_of(data_type: &DataType) -> Result<Value, String> {
     Ok(match data_type {
-        DataType::Boolean => "boolean",
-        DataType::Int32 => "integer",
-        DataType::Int64 => "long",
-        DataType::Float64 => "double",
-        DataType::Utf8 => "string",
-        DataType::Binary => "binary",
-        DataType::Date32 => "date",
-        DataType::Timestamp(..) => "timestamp",
+        DataType::Boolean => json!("boolean"),
+        DataType::Int32 => json!("integer"),
+        DataType::Int64 => json!("long"),
+        DataType::Float64 => json!("double"),
+        DataType::Utf8 => json!("string"),
+        DataType::Binary => json!("binary"),
+        DataType::Date32 => json!("date"),
+        DataType::Timestamp(..) => json!("timestamp"),
+        DataType::Decimal128(precision, scale) => json!(format!("decimal({precision},{scale})")),
+        DataType::List(item) => {
+            json!({"type": "array", "elementType": type_of(item.data_type())?, "containsNull": true})
+        }
+        DataType::Struct(fields) => {
+            let fields: Result<Vec<Value>, String> = fields.iter().map(|it| field_of(it)).collect();
+            json!({"type": "struct", "fields": fields?})
+        }
         other => return Err(format!("type {other} has no place in a table")),
     })
 }

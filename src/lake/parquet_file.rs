@@ -43,6 +43,7 @@ pub(super) struct ParquetFile {
     unmarked: VecDeque<(Epoch, TimestampMicrosecondArray)>,
     /// How many nulls each column has.
     nulls: Vec<usize>,
+    first_leaves: Vec<usize>,
 }
 
 impl ParquetFile {
@@ -57,6 +58,7 @@ impl ParquetFile {
         Ok(ParquetFile {
             writer,
             columns_of_group,
+            first_leaves: first_leaves(&schema),
             schema,
             columns: Vec::new(),
             rows: 0,
@@ -118,11 +120,14 @@ impl ParquetFile {
         self.end_full_group()
     }
 
-    /// Columns of tables are not nested: each has one leaf.
     fn encode_column(&mut self, at: usize, column: &ArrayRef) -> parquet::errors::Result<()> {
         self.nulls[at] += column.logical_null_count();
-        for leaf in compute_leaves(self.schema.field(at), column)? {
-            self.columns[at].write(&leaf)?;
+        let leaves = compute_leaves(self.schema.field(at), column)?;
+        for (leaf, writer) in leaves
+            .iter()
+            .zip(&mut self.columns[self.first_leaves[at]..])
+        {
+            writer.write(leaf)?;
         }
         Ok(())
     }
@@ -167,6 +172,30 @@ impl ParquetFile {
     }
 }
 
+/// The number of the first leaf of each column: a struct has one for each of its fields.
+fn first_leaves(schema: &Schema) -> Vec<usize> {
+    fn leaves(data_type: &DataType) -> usize {
+        match data_type {
+            DataType::Struct(fields) => fields.iter().map(|it| leaves(it.data_type())).sum(),
+            DataType::List(item) => leaves(item.data_type()),
+            _ => 1,
+        }
+    }
+    let fields = schema.fields().iter();
+    fields
+        .scan(0, |next, it| {
+            let first = *next;
+            *next += leaves(it.data_type());
+            Some(first)
+        })
+        .collect()
+}
+
+/// Whether the log tells bounds and nulls of a column.
+fn has_statistics(field: &Field) -> bool {
+    !matches!(field.data_type(), DataType::List(_) | DataType::Struct(_))
+}
+
 /// How all names of data files end.
 pub(super) const SUFFIX: &str = ".zstd.parquet";
 
@@ -191,9 +220,12 @@ pub(super) fn read_again(bytes: Bytes) -> Result<(u64, Value), ParquetError> {
     let (schema, meta) = (whole.schema().clone(), Arc::clone(whole.metadata()));
     let mut nulls = vec![0; schema.fields().len()];
     let mut unknown = Vec::new();
-    for (at, nulls) in nulls.iter_mut().enumerate() {
+    let first_leaves = first_leaves(&schema);
+    let told = nulls.iter_mut().enumerate();
+    for (at, nulls) in told.filter(|it| has_statistics(schema.field(it.0))) {
+        let leaf = first_leaves[at];
         let told = meta.row_groups().iter().map(|it| {
-            let statistics = it.column(at).statistics();
+            let statistics = it.column(leaf).statistics();
             statistics.and_then(Statistics::null_count_opt)
         });
         match told.sum::<Option<u64>>() {
@@ -202,7 +234,7 @@ pub(super) fn read_again(bytes: Bytes) -> Result<(u64, Value), ParquetError> {
         }
     }
     // Columns without statistics have to be read.
-    let only = ProjectionMask::leaves(meta.file_metadata().schema_descr(), unknown.clone());
+    let only = ProjectionMask::roots(meta.file_metadata().schema_descr(), unknown.clone());
     for batch in whole.with_projection(only).build()? {
         for (at, column) in unknown.iter().zip(batch?.columns()) {
             nulls[*at] += column.logical_null_count();
@@ -366,12 +398,14 @@ fn text_of(column: &ArrayRef, row: usize) -> Option<String> {
 /// `numRecords`, `minValues`, `maxValues`, `nullCount` from the file's own statistics and the nulls counted while writing.
 fn statistics(meta: &ParquetMetaData, schema: &Schema, missing: &[usize]) -> String {
     let (mut lows, mut highs, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for (at, field) in schema.fields().iter().enumerate() {
+    let first_leaves = first_leaves(schema);
+    let fields = schema.fields().iter().enumerate();
+    for (at, field) in fields.filter(|it| has_statistics(it.1)) {
         nulls.insert(field.name().clone(), json!(missing[at]));
         let columns: Option<Vec<&Statistics>> = meta
             .row_groups()
             .iter()
-            .map(|it| it.column(at).statistics())
+            .map(|it| it.column(first_leaves[at]).statistics())
             .collect();
         let Some(columns) = columns.filter(|it| !it.is_empty()) else {
             continue;

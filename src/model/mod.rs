@@ -4,17 +4,19 @@
 //! its own, so that an epoch is never added to an offset and a signature needs no comment.
 
 mod bins;
+mod decimal;
 mod exact;
 mod readers;
 pub mod secret;
 mod value;
 
 pub use bins::{Bins, bin_of, merge_counts, sum_counts};
+pub use decimal::Decimal;
 pub use exact::{FloatSum, IntSum, Moments};
 pub use readers::Readers;
 pub use value::{
-    ArrowError, Float, Order, Row, Value, array_of_values, batch_of_rows, late_marks,
-    rows_of_batch, value_at,
+    ArrowError, Float, Interval, Order, Row, Value, array_of_values, batch_of_rows, late_marks,
+    rows_of_batch, time_text, value_at,
 };
 
 use serde::{Deserialize, Serialize};

@@ -3,14 +3,20 @@
 //! Rows exist only where records have already become few: keys, aggregates, views. Before that,
 //! everything stays in Arrow batches.
 
+use super::decimal::Decimal;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Float64Builder, Int32Builder,
-    Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,
+    Float64Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder, ListArray,
+    RecordBatch, StringBuilder, StructArray, Time64MicrosecondBuilder, TimestampMicrosecondArray,
     TimestampMicrosecondBuilder, new_null_array,
 };
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{
-    DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    SchemaRef, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Decimal128Type, DurationMicrosecondType, DurationMillisecondType,
+    DurationNanosecondType, DurationSecondType, FieldRef, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
+    SchemaRef, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 pub use arrow::error::ArrowError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -74,6 +80,23 @@ pub enum Value {
     Date(i32),
     /// Microseconds since 1970, UTC.
     Timestamp(i64),
+    /// Boxed, since it is the widest by far and not frequent.
+    Decimal(Box<Decimal>),
+    Bytes(Box<[u8]>),
+    /// Microseconds since midnight.
+    Time(i64),
+    Interval(Interval),
+    List(Box<[Value]>),
+    /// Names and values of its fields, in the order of the type.
+    Struct(Box<[(Box<str>, Value)]>),
+}
+
+/// A length of time as calendars count it: a month has no fixed number of days, and a day none of hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Interval {
+    pub months: i32,
+    pub days: i32,
+    pub nanoseconds: i64,
 }
 
 /// A tuple of a view. Clones share its values: the snapshot, the ring of changes, the view's table and all readers of a process hold each
@@ -125,8 +148,9 @@ impl Order {
 }
 
 impl Value {
-    /// As JSON: timestamps and dates are ISO strings; the floats that JSON has no numbers for are the strings `NaN`, `Infinity` and
-    /// `-Infinity`, so that null is NULL alone.
+    /// As JSON: timestamps, dates and times are ISO strings, intervals ISO durations, decimals the text of their digits, since a JSON number
+    /// would be read as a float; bytes are the text they are, else `\\x` and hexadecimal digits; lists are arrays and structs objects. The floats
+    /// that JSON has no numbers for are the strings `NaN`, `Infinity` and `-Infinity`, so that null is NULL alone.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match self {
@@ -142,6 +166,19 @@ impl Value {
             Value::Text(it) => Json::String(it.to_string()),
             Value::Date(days) => Json::String(date_text(*days)),
             Value::Timestamp(micros) => Json::String(super::iso_of_micros(*micros)),
+            Value::Decimal(it) => Json::String(it.to_string()),
+            Value::Bytes(it) => Json::String(text_of_bytes(it)),
+            Value::Time(micros) => Json::String(time_text(*micros)),
+            Value::Interval(it) => Json::String(it.to_string()),
+            Value::List(items) => Json::Array(items.iter().map(Value::to_json).collect()),
+            Value::Struct(fields) => {
+                let fields = fields.iter();
+                Json::Object(
+                    fields
+                        .map(|it| (it.0.to_string(), it.1.to_json()))
+                        .collect(),
+                )
+            }
         }
     }
 
@@ -150,6 +187,7 @@ impl Value {
         match self {
             Value::Int(it) => Some(*it as f64),
             Value::Float(it) => Some(it.get()),
+            Value::Decimal(it) => Some(it.to_f64()),
             _ => None,
         }
     }
@@ -168,6 +206,46 @@ fn date_text(days: i32) -> String {
         || format!("day {days}"),
         |it| it.format("%Y-%m-%d").to_string(),
     )
+}
+
+/// `13:05:00`, with what there is of a second.
+pub fn time_text(micros: i64) -> String {
+    let (seconds, rest) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+    let whole = format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
+    match rest {
+        0 => whole,
+        rest => format!("{whole}.{rest:06}")
+            .trim_end_matches('0')
+            .to_owned(),
+    }
+}
+
+/// As an ISO 8601 duration, `P1M2DT3.5S`.
+impl std::fmt::Display for Interval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("P")?;
+        if self.months != 0 {
+            write!(f, "{}M", self.months)?;
+        }
+        if self.days != 0 {
+            write!(f, "{}D", self.days)?;
+        }
+        let sign = if self.nanoseconds < 0 { "-" } else { "" };
+        let size = self.nanoseconds.unsigned_abs();
+        match (size / 1_000_000_000, size % 1_000_000_000) {
+            (0, 0) if self.months != 0 || self.days != 0 => Ok(()),
+            (seconds, 0) => write!(f, "T{sign}{seconds}S"),
+            (seconds, rest) => {
+                let rest = format!("{rest:09}");
+                write!(f, "T{sign}{seconds}.{}S", rest.trim_end_matches('0'))
+            }
+        }
+    }
 }
 
 /// The value at one place of an array. Types outside the supported set become text, as a reader
@@ -201,10 +279,69 @@ pub fn value_at(array: &dyn Array, index: usize) -> Value {
         DataType::Utf8 => Value::Text(array.as_string::<i32>().value(index).into()),
         DataType::LargeUtf8 => Value::Text(array.as_string::<i64>().value(index).into()),
         DataType::Utf8View => Value::Text(array.as_string_view().value(index).into()),
-        DataType::Binary => text_of_bytes(array.as_binary::<i32>().value(index)),
-        DataType::LargeBinary => text_of_bytes(array.as_binary::<i64>().value(index)),
-        DataType::BinaryView => text_of_bytes(array.as_binary_view().value(index)),
-        DataType::FixedSizeBinary(_) => text_of_bytes(array.as_fixed_size_binary().value(index)),
+        DataType::Binary => Value::Bytes(array.as_binary::<i32>().value(index).into()),
+        DataType::LargeBinary => Value::Bytes(array.as_binary::<i64>().value(index).into()),
+        DataType::BinaryView => Value::Bytes(array.as_binary_view().value(index).into()),
+        DataType::FixedSizeBinary(_) => {
+            Value::Bytes(array.as_fixed_size_binary().value(index).into())
+        }
+        DataType::Decimal128(_, scale) => {
+            let unscaled = array.as_primitive::<Decimal128Type>().value(index);
+            Value::Decimal(Box::new(Decimal::new(unscaled, *scale)))
+        }
+        DataType::Time64(TimeUnit::Microsecond) => {
+            Value::Time(array.as_primitive::<Time64MicrosecondType>().value(index))
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let it = array
+                .as_primitive::<IntervalMonthDayNanoType>()
+                .value(index);
+            Value::Interval(Interval {
+                months: it.months,
+                days: it.days,
+                nanoseconds: it.nanoseconds,
+            })
+        }
+        DataType::Duration(unit) => {
+            let nanoseconds = match unit {
+                TimeUnit::Second => array
+                    .as_primitive::<DurationSecondType>()
+                    .value(index)
+                    .saturating_mul(1_000_000_000),
+                TimeUnit::Millisecond => array
+                    .as_primitive::<DurationMillisecondType>()
+                    .value(index)
+                    .saturating_mul(1_000_000),
+                TimeUnit::Microsecond => array
+                    .as_primitive::<DurationMicrosecondType>()
+                    .value(index)
+                    .saturating_mul(1_000),
+                TimeUnit::Nanosecond => array.as_primitive::<DurationNanosecondType>().value(index),
+            };
+            Value::Interval(Interval {
+                months: 0,
+                days: 0,
+                nanoseconds,
+            })
+        }
+        DataType::List(_) => {
+            let items = array.as_list::<i32>().value(index);
+            Value::List(
+                (0..items.len())
+                    .map(|it| value_at(items.as_ref(), it))
+                    .collect(),
+            )
+        }
+        DataType::Struct(fields) => {
+            let columns = fields.iter().zip(array.as_struct().columns());
+            let value = |(field, column): (&FieldRef, &ArrayRef)| {
+                (
+                    field.name().as_str().into(),
+                    value_at(column.as_ref(), index),
+                )
+            };
+            Value::Struct(columns.map(value).collect())
+        }
         DataType::Date32 => Value::Date(array.as_primitive::<Date32Type>().value(index)),
         DataType::Timestamp(TimeUnit::Microsecond, _) => Value::Timestamp(
             array
@@ -222,12 +359,12 @@ pub fn value_at(array: &dyn Array, index: usize) -> Value {
 }
 
 /// Bytes for people: the text they are, else `\x` and their hexadecimal digits.
-fn text_of_bytes(bytes: &[u8]) -> Value {
+fn text_of_bytes(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) => Value::Text(text.into()),
+        Ok(text) => text.to_owned(),
         Err(_) => {
             let digits: String = bytes.iter().map(|it| format!("{it:02x}")).collect();
-            Value::Text(format!("\\x{digits}").into())
+            format!("\\x{digits}")
         }
     }
 }
@@ -313,6 +450,66 @@ pub fn array_of_values<'a>(
                 }
             }
             Ok(Arc::new(builder.finish().with_timezone_opt(zone.clone())))
+        }
+        DataType::Decimal128(precision, scale) => {
+            let mut builder = Decimal128Builder::new();
+            for value in values {
+                builder.append_option(match value {
+                    Value::Decimal(it) => Some(it.unscaled()),
+                    _ => None,
+                });
+            }
+            let column = builder.finish();
+            Ok(Arc::new(
+                column.with_precision_and_scale(*precision, *scale)?,
+            ))
+        }
+        DataType::Binary => build!(BinaryBuilder::new(), Value::Bytes(it) => it),
+        DataType::Time64(TimeUnit::Microsecond) => {
+            build!(Time64MicrosecondBuilder::new(), Value::Time(it) => *it)
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => build!(
+            IntervalMonthDayNanoBuilder::new(),
+            Value::Interval(it) => IntervalMonthDayNano::new(it.months, it.days, it.nanoseconds)
+        ),
+        DataType::List(item) => {
+            let lists: Vec<Option<&[Value]>> = values
+                .map(|it| match it {
+                    Value::List(items) => Some(items.as_ref()),
+                    _ => None,
+                })
+                .collect();
+            let lengths = lists.iter().map(|it| it.map_or(0, <[Value]>::len));
+            let offsets = OffsetBuffer::from_lengths(lengths);
+            let nulls: NullBuffer = lists.iter().map(Option::is_some).collect();
+            let items: Vec<&Value> = lists.into_iter().flatten().flatten().collect();
+            let items = array_of_values(item.data_type(), items.iter().copied())?;
+            let lists = ListArray::try_new(Arc::clone(item), offsets, items, Some(nulls))?;
+            Ok(Arc::new(lists))
+        }
+        DataType::Struct(fields) => {
+            let structs: Vec<Option<&[(Box<str>, Value)]>> = values
+                .map(|it| match it {
+                    Value::Struct(items) => Some(items.as_ref()),
+                    _ => None,
+                })
+                .collect();
+            let nulls: NullBuffer = structs.iter().map(Option::is_some).collect();
+            let columns = fields.iter().enumerate().map(|(at, field)| {
+                let of_field = structs
+                    .iter()
+                    .map(|it| it.map_or(&Value::Null, |it| &it[at].1));
+                let of_field: Vec<&Value> = of_field.collect();
+                array_of_values(field.data_type(), of_field.iter().copied())
+            });
+            let columns = columns.collect::<Result<Vec<_>, _>>()?;
+            let rows = structs.len();
+            Ok(Arc::new(StructArray::try_new_with_length(
+                fields.clone(),
+                columns,
+                Some(nulls),
+                rows,
+            )?))
         }
         other => Err(ArrowError::NotYetImplemented(format!(
             "rows cannot carry {other}"

@@ -1,12 +1,13 @@
 //! Which types rows carry, and what becomes of all others: the one place that decides it.
 //!
 //! Batches may hold any type of Arrow. A *row* exists where a plan keeps something (the columns an aggregate reads, the input
-//! of a top-k) or hands something out (a view, a table), and knows few types: integers of 64 bits, doubles, text, dates, and
-//! instants in microseconds of UTC. Types that fit into one of these without loss are cast on their way in; the rest has no
+//! of a top-k) or hands something out (a view, a table), and knows few types: integers of 64 bits, doubles, text, bytes, dates,
+//! times of day, instants in microseconds of UTC, intervals, decimals of up to 38 digits, and lists and structs of these. Types that fit into one of these without loss are cast on their way in; the rest has no
 //! place in a row, and a plan that needs one is refused before it runs.
 
 use super::Plan;
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, IntervalUnit, SchemaRef, TimeUnit};
+use std::sync::Arc;
 
 /// The type in which rows carry values of a type.
 ///
@@ -32,30 +33,48 @@ pub fn carried(data_type: &DataType) -> Result<DataType, &'static str> {
         DataType::Null => {
             return Err("say of which type the NULL is, for example CAST(NULL AS TEXT)");
         }
-        DataType::Decimal32(..)
-        | DataType::Decimal64(..)
-        | DataType::Decimal128(..)
-        | DataType::Decimal256(..) => {
-            return Err("CAST it to DOUBLE, or to BIGINT in its smallest unit (cents, not euros)");
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+            if 0 <= *scale =>
+        {
+            DataType::Decimal128(*precision, *scale)
         }
-        DataType::Time32(_) | DataType::Time64(_) => {
-            return Err("CAST it to TEXT, or take date_part('hour', …) of the timestamp");
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) => {
+            return Err("CAST it to DECIMAL(38, 0)");
         }
+        DataType::Decimal256(..) => {
+            return Err("more than 38 digits have no place in a table: CAST it to DECIMAL(38, 10)");
+        }
+        DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
         DataType::Duration(_) | DataType::Interval(_) => {
-            return Err("take its seconds: date_part('epoch', …)");
+            DataType::Interval(IntervalUnit::MonthDayNano)
         }
         DataType::Binary
         | DataType::FixedSizeBinary(_)
         | DataType::LargeBinary
-        | DataType::BinaryView => return Err("CAST it to TEXT if it is UTF-8, or leave it out"),
-        DataType::List(_)
-        | DataType::ListView(_)
-        | DataType::FixedSizeList(..)
-        | DataType::LargeList(_)
-        | DataType::LargeListView(_)
-        | DataType::Struct(_)
-        | DataType::Union(..)
-        | DataType::Map(..) => return Err("take the single values you need out of it"),
+        | DataType::BinaryView => DataType::Binary,
+        DataType::List(item)
+        | DataType::ListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::LargeList(item)
+        | DataType::LargeListView(item) => DataType::List(Arc::new(Field::new_list_field(
+            carried(item.data_type())?,
+            true,
+        ))),
+        DataType::Struct(fields) => {
+            let fields = fields.iter().map(|it| {
+                Ok(Field::new(
+                    it.name().clone(),
+                    carried(it.data_type())?,
+                    true,
+                ))
+            });
+            DataType::Struct(fields.collect::<Result<_, &'static str>>()?)
+        }
+        DataType::Union(..) | DataType::Map(..) => {
+            return Err("take the single values you need out of it");
+        }
     })
 }
 
@@ -155,16 +174,24 @@ pub fn sql_name(data_type: &DataType) -> String {
         DataType::Timestamp(..) => "TIMESTAMP",
         DataType::Time32(_) | DataType::Time64(_) => "TIME",
         DataType::Duration(_) | DataType::Interval(_) => "INTERVAL",
-        DataType::Decimal32(..)
-        | DataType::Decimal64(..)
-        | DataType::Decimal128(..)
-        | DataType::Decimal256(..) => "DECIMAL",
-        DataType::List(_)
-        | DataType::ListView(_)
-        | DataType::FixedSizeList(..)
-        | DataType::LargeList(_)
-        | DataType::LargeListView(_) => "ARRAY",
-        DataType::Struct(_) => "STRUCT",
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+        | DataType::Decimal256(precision, scale) => {
+            return format!("DECIMAL({precision}, {scale})");
+        }
+        DataType::List(item)
+        | DataType::ListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::LargeList(item)
+        | DataType::LargeListView(item) => return format!("{}[]", sql_name(item.data_type())),
+        DataType::Struct(fields) => {
+            let fields = fields.iter();
+            let fields: Vec<String> = fields
+                .map(|it| format!("{} {}", it.name(), sql_name(it.data_type())))
+                .collect();
+            return format!("STRUCT<{}>", fields.join(", "));
+        }
         DataType::Union(..) => "UNION",
         DataType::Map(..) => "MAP",
         DataType::Dictionary(_, values) => return sql_name(values),

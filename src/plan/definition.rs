@@ -289,7 +289,10 @@ fn types(schema: &SchemaRef) -> String {
 fn of_source(column: &ColumnSpec) -> ColumnDefinition {
     ColumnDefinition {
         name: column.name.clone(),
-        data_type: sql_name(&column.data_type),
+        data_type: match column.is_json {
+            true => "JSON".to_owned(),
+            false => sql_name(&column.data_type),
+        },
         required: !column.nullable,
         sql: String::new(),
         since: None,

@@ -97,6 +97,8 @@ pub struct ColumnSpec {
     pub name: String,
     pub data_type: DataType,
     pub nullable: bool,
+    /// Whether it was declared as JSON: text that takes JSON of any shape.
+    pub is_json: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -452,7 +454,10 @@ pub enum Function {
 impl Aggregate {
     /// Whether its argument is a number without a fraction.
     pub fn is_of_integers(&self) -> bool {
-        matches!(self.argument_type, DataType::Int32 | DataType::Int64)
+        matches!(
+            self.argument_type,
+            DataType::Int32 | DataType::Int64 | DataType::Decimal128(..)
+        )
     }
 }
 

@@ -4,6 +4,7 @@ mod shared;
 mod stored;
 
 use super::*;
+use arrow::datatypes::IntervalUnit;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{Column, binary, lit};
 use std::collections::BTreeSet;
@@ -112,6 +113,7 @@ fn source(name: &str, event_time: bool) -> SourceSpec {
         name: name.to_owned(),
         data_type,
         nullable: true,
+        is_json: false,
     };
     SourceSpec {
         name: name.to_owned(),
@@ -166,7 +168,7 @@ fn names(all: &[&str]) -> BTreeSet<String> {
 #[test]
 fn rows_carry_what_fits_and_refuse_the_rest_with_advice() {
     let boxed = |it: DataType| Box::new(it);
-    let list = DataType::List(Arc::new(Field::new("item", DataType::Int64, true)));
+    let list_of = |it: DataType, name: &str| DataType::List(Arc::new(Field::new(name, it, true)));
     for (of, expect) in [
         (DataType::Int8, Ok(DataType::Int32)),
         (DataType::UInt16, Ok(DataType::Int32)),
@@ -186,19 +188,32 @@ fn rows_carry_what_fits_and_refuse_the_rest_with_advice() {
         ),
         (
             DataType::Dictionary(boxed(DataType::Int8), boxed(DataType::Binary)),
-            Err("UTF-8"),
+            Ok(DataType::Binary),
         ),
         (DataType::Null, Err("CAST(NULL AS TEXT)")),
-        (DataType::Decimal128(10, 2), Err("smallest unit")),
+        (DataType::Decimal64(10, 2), Ok(DataType::Decimal128(10, 2))),
+        (DataType::Decimal128(10, -2), Err("DECIMAL(38, 0)")),
+        (DataType::Decimal256(50, 2), Err("38 digits")),
         (
-            DataType::Time64(TimeUnit::Microsecond),
-            Err("date_part('hour'"),
+            DataType::Time32(TimeUnit::Second),
+            Ok(DataType::Time64(TimeUnit::Microsecond)),
         ),
         (
             DataType::Duration(TimeUnit::Second),
-            Err("date_part('epoch'"),
+            Ok(DataType::Interval(IntervalUnit::MonthDayNano)),
         ),
-        (list, Err("single values")),
+        (
+            list_of(DataType::LargeUtf8, "element"),
+            Ok(list_of(DataType::Utf8, "item")),
+        ),
+        (list_of(DataType::Null, "item"), Err("CAST(NULL AS TEXT)")),
+        (
+            DataType::Union(
+                arrow::datatypes::UnionFields::empty(),
+                arrow::datatypes::UnionMode::Sparse,
+            ),
+            Err("single values"),
+        ),
     ] {
         match (carried(&of), expect.clone()) {
             (Ok(found), Ok(expect)) => assert_eq!(found, expect, "{of}"),
@@ -216,7 +231,7 @@ fn a_type_is_refused_where_a_row_is_made_of_it_and_only_there() {
         name: "s".to_owned(),
         columns: vec![0, 1],
         schema: schema(&[
-            ("price", DataType::Decimal128(10, 2)),
+            ("price", DataType::Decimal256(50, 2)),
             ("k", DataType::Utf8),
         ]),
     };

@@ -328,7 +328,7 @@ impl Planner {
     }
 
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
-        let raw = types::in_whole_microseconds(self.logical(query).await?)
+        let raw = types::as_stored(self.logical(query).await?)
             .and_then(|it| definite::definite(it, &self.dataflow, &self.context.state()))
             .map_err(|it| words::planner(&it))?;
         lower::refuse_volatile(&raw)?;
@@ -520,6 +520,7 @@ fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
         .columns
         .iter()
         .map(|(name, data_type, nullable)| {
+            let is_json = syntax::is_json(data_type);
             let data_type =
                 syntax::arrow_type(data_type).map_err(|it| format!("column `{name}`: {it}"))?;
             if name.starts_with('_') {
@@ -531,6 +532,7 @@ fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
                 name: name.clone(),
                 data_type,
                 nullable: *nullable,
+                is_json,
             })
         })
         .collect::<Result<Vec<_>, String>>()?;

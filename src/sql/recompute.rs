@@ -298,7 +298,7 @@ async fn logical(
 ) -> Result<datafusion::logical_expr::LogicalPlan, String> {
     let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query))));
     let plan = casts::planned(&session.state(), statement).await;
-    plan.and_then(super::types::in_whole_microseconds)
+    plan.and_then(super::types::as_stored)
         .and_then(|it| super::definite::definite(it, dataflow, &session.state()))
         .map_err(|it| words::planner(&it))
 }

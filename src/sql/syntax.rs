@@ -7,15 +7,17 @@
 use super::functions::WITHIN_LAST;
 use super::{Error, canonical, forms, walk, words};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct, Expr, Ident, ObjectName,
-    ObjectNamePart, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, SelectItem, SetExpr,
-    SqlOption, Statement, TimezoneInfo, Value, VisitorMut,
+    ArrayElemTypeDef, BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct,
+    ExactNumberInfo, Expr, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
+    OrderByOptions, Query, SelectItem, SetExpr, SqlOption, Statement, StructBracketKind,
+    StructField, TimezoneInfo, Value, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// A watermark that waits longer is a mistake of units: windows would stay open, and grow, for ever.
 const WATERMARK_DELAY_MAX_US: i64 = 31 * 86_400_000_000;
@@ -301,7 +303,7 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
             };
         } else {
             let column = parser.parse_identifier()?.value;
-            let data_type = parser.parse_data_type()?;
+            let data_type = column_type(parser)?;
             let nullable = !parser.parse_keywords(&[Keyword::NOT, Keyword::NULL]);
             columns.push((column, data_type, nullable));
         }
@@ -425,31 +427,143 @@ pub fn duration_us(text: &str) -> Option<i64> {
     })
 }
 
+/// The type of a column. The parser's dialect has no structs: these are read here, as `STRUCT(a INT)`, `STRUCT<a INT>` or `ROW(a INT)`.
+fn column_type(parser: &mut Parser) -> Result<SqlType, ParserError> {
+    let is_struct = match &parser.peek_token_ref().token {
+        Token::Word(it) => matches!(it.value.to_ascii_uppercase().as_str(), "STRUCT" | "ROW"),
+        _ => false,
+    };
+    let mut data_type = match is_struct {
+        true => struct_type(parser)?,
+        false => parser.parse_data_type()?,
+    };
+    while parser.consume_token(&Token::LBracket) {
+        parser.expect_token(&Token::RBracket)?;
+        data_type = SqlType::Array(ArrayElemTypeDef::SquareBracket(Box::new(data_type), None));
+    }
+    Ok(data_type)
+}
+
+fn struct_type(parser: &mut Parser) -> Result<SqlType, ParserError> {
+    parser.next_token();
+    let (bracket, end) = match parser.consume_token(&Token::Lt) {
+        true => (StructBracketKind::AngleBrackets, Token::Gt),
+        false => {
+            parser.expect_token(&Token::LParen)?;
+            (StructBracketKind::Parentheses, Token::RParen)
+        }
+    };
+    let fields = parser.parse_comma_separated(|it| {
+        Ok(StructField {
+            field_name: Some(it.parse_identifier()?),
+            field_type: column_type(it)?,
+            options: None,
+        })
+    })?;
+    parser.expect_token(&end)?;
+    Ok(SqlType::Struct(fields, bracket))
+}
+
+/// `DECIMAL` alone has 38 digits, ten of them behind the point; `DECIMAL(n)` is an integer of n digits.
+fn decimal_type(digits: &ExactNumberInfo) -> Result<arrow::datatypes::DataType, String> {
+    let (precision, scale) = match *digits {
+        ExactNumberInfo::None => (38, 10),
+        ExactNumberInfo::Precision(precision) => (precision, 0),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => (precision, scale),
+    };
+    let precision = u8::try_from(precision)
+        .ok()
+        .filter(|it| (1..=38).contains(it));
+    let scale = i8::try_from(scale).ok().filter(|it| 0 <= *it);
+    match (precision, scale) {
+        (Some(precision), Some(scale)) if scale.unsigned_abs() <= precision => {
+            Ok(arrow::datatypes::DataType::Decimal128(precision, scale))
+        }
+        _ => Err(
+            "a DECIMAL has 1 to 38 digits, and no more of them behind the point: DECIMAL(12, 2)"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Whether a column takes JSON of any shape.
+pub fn is_json(data_type: &SqlType) -> bool {
+    matches!(data_type, SqlType::JSON | SqlType::JSONB)
+}
+
 /// A declared type as Arrow has it, or advice.
 pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, String> {
-    use arrow::datatypes::{DataType, TimeUnit};
+    use arrow::datatypes::{DataType, Field, TimeUnit};
     Ok(match data_type {
         SqlType::Boolean | SqlType::Bool => DataType::Boolean,
-        SqlType::SmallInt(_) | SqlType::Int(_) | SqlType::Integer(_) | SqlType::Int4(_) => {
-            DataType::Int32
+        SqlType::TinyInt(_)
+        | SqlType::SmallInt(_)
+        | SqlType::Int2(_)
+        | SqlType::Int(_)
+        | SqlType::Integer(_)
+        | SqlType::Int4(_)
+        | SqlType::TinyIntUnsigned(_)
+        | SqlType::SmallIntUnsigned(_) => DataType::Int32,
+        SqlType::BigInt(_)
+        | SqlType::Int8(_)
+        | SqlType::IntUnsigned(_)
+        | SqlType::IntegerUnsigned(_) => DataType::Int64,
+        // What 64 bits without a sign hold.
+        SqlType::BigIntUnsigned(_) => DataType::Decimal128(20, 0),
+        SqlType::Decimal(digits) | SqlType::Numeric(digits) | SqlType::Dec(digits) => {
+            decimal_type(digits)?
         }
-        SqlType::BigInt(_) | SqlType::Int8(_) => DataType::Int64,
         SqlType::Double(_)
         | SqlType::DoublePrecision
         | SqlType::Float(_)
         | SqlType::Real
+        | SqlType::Float4
         | SqlType::Float8 => DataType::Float64,
-        SqlType::Text | SqlType::Varchar(_) | SqlType::String(_) | SqlType::CharVarying(_) => {
-            DataType::Utf8
+        SqlType::Text
+        | SqlType::Varchar(_)
+        | SqlType::String(_)
+        | SqlType::CharVarying(_)
+        | SqlType::CharacterVarying(_)
+        | SqlType::Uuid => DataType::Utf8,
+        SqlType::JSON | SqlType::JSONB => DataType::Utf8,
+        SqlType::Bytea | SqlType::Binary(_) | SqlType::Varbinary(_) | SqlType::Bytes(_) => {
+            DataType::Binary
+        }
+        SqlType::Time(..) | SqlType::Interval { .. } => {
+            return Err(format!(
+                "tables have no type {data_type}; declare it as TEXT, and CAST it to {data_type} where a view computes with it"
+            ));
+        }
+        SqlType::Array(
+            ArrayElemTypeDef::SquareBracket(of, None)
+            | ArrayElemTypeDef::AngleBracket(of)
+            | ArrayElemTypeDef::Parenthesis(of),
+        ) => DataType::List(Arc::new(Field::new_list_field(arrow_type(of)?, true))),
+        SqlType::Struct(fields, _) => {
+            let fields = fields.iter().map(|it| {
+                let name = it
+                    .field_name
+                    .as_ref()
+                    .ok_or("name each field of a STRUCT")?;
+                Ok(Field::new(
+                    name.value.clone(),
+                    arrow_type(&it.field_type)?,
+                    true,
+                ))
+            });
+            DataType::Struct(fields.collect::<Result<_, String>>()?)
         }
         SqlType::Date => DataType::Date32,
         SqlType::Timestamp(
             _,
-            TimezoneInfo::None | TimezoneInfo::WithTimeZone | TimezoneInfo::Tz,
+            TimezoneInfo::None
+            | TimezoneInfo::WithoutTimeZone
+            | TimezoneInfo::WithTimeZone
+            | TimezoneInfo::Tz,
         ) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         other => {
             return Err(format!(
-                "type {other} is not supported; use BOOLEAN, INT, BIGINT, DOUBLE, TEXT, DATE or TIMESTAMP"
+                "type {other} is not supported; use BOOLEAN, INT, BIGINT, DOUBLE, DECIMAL, TEXT, BYTEA, DATE, TIMESTAMP, JSON, an array or a STRUCT of these"
             ));
         }
     })

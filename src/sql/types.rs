@@ -2,11 +2,13 @@
 //!
 //! DataFusion plans with all of Arrow's types; rows carry few (`plan::carried`). So each expression whose value leaves a node is cast
 //! to the type in which it is carried, and where a node above reads that column, it is cast back: expressions compute
-//! with exactly the types they were planned for. That loses nothing, with one exception: instants in nanoseconds. These are
-//! cut to whole microseconds in the query itself, before anyone runs it, so that the engine and a batch see the same.
+//! with exactly the types they were planned for. That loses nothing, with two exceptions, which are made in the query itself, before
+//! anyone runs it, so that the engine and a batch see the same: instants in nanoseconds are cut to whole microseconds, and
+//! times of day and intervals that a query ends with become text, since Delta has no types for them.
 
+use crate::model::{Value, time_text, value_at};
 use crate::plan::carried_or_same;
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{
     DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit, TimestampNanosecondType,
 };
@@ -69,11 +71,47 @@ pub fn leaving(expr: &Expr, planned: &DFSchema) -> Result<Expr> {
     })
 }
 
-/// The same query, in which instants that leave a node are of whole microseconds.
+/// The same query as its rows are stored: with instants of whole microseconds, and text where Delta has no type.
 ///
 /// # Errors
 /// If the type of an expression cannot be told.
-pub fn in_whole_microseconds(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub fn as_stored(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = in_whole_microseconds(plan)?;
+    let is_text_only = |it: &DataType| {
+        matches!(
+            it,
+            DataType::Time32(_)
+                | DataType::Time64(_)
+                | DataType::Duration(_)
+                | DataType::Interval(_)
+        )
+    };
+    let schema = Arc::clone(plan.schema());
+    if !schema
+        .fields()
+        .iter()
+        .any(|it| is_text_only(it.data_type()))
+    {
+        return Ok(plan);
+    }
+    let columns = schema.iter().map(|(relation, field)| {
+        let column = Expr::Column((relation, field).into());
+        match is_text_only(field.data_type()) {
+            true => {
+                let function =
+                    ScalarUDF::from(StoredText(Signature::any(1, Volatility::Immutable)));
+                let text = function.call(vec![cast(column, carried_or_same(field.data_type()))]);
+                text.alias_qualified(relation.cloned(), field.name())
+            }
+            false => column,
+        }
+    });
+    let columns: Vec<Expr> = columns.collect();
+    Projection::try_new(columns, Arc::new(plan)).map(LogicalPlan::Projection)
+}
+
+/// The same query, in which instants that leave a node are of whole microseconds.
+fn in_whole_microseconds(plan: LogicalPlan) -> Result<LogicalPlan> {
     let changed = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Projection(it) => {
             let (expr, changed) = cut_all(it.expr, it.input.schema())?;
@@ -193,6 +231,32 @@ impl ScalarUDFImpl for WholeMicroseconds {
     }
 }
 
+/// A time of day or an interval as the text that tables hold, in ISO 8601: `13:05:00`, `P1DT2S`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct StoredText(Signature);
+
+impl ScalarUDFImpl for StoredText {
+    fn name(&self) -> &str {
+        "stored_text"
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let values = args.args[0].to_array(args.number_rows)?;
+        let texts = (0..values.len()).map(|it| match value_at(values.as_ref(), it) {
+            Value::Time(micros) => Some(time_text(micros)),
+            Value::Interval(it) => Some(it.to_string()),
+            _ => None,
+        });
+        let texts: StringArray = texts.collect();
+        Ok(ColumnarValue::Array(Arc::new(texts)))
+    }
+}
+
 /// A type as SQL calls it.
 pub fn sql_type_name(data_type: &DataType) -> String {
     match data_type {
@@ -207,6 +271,17 @@ pub fn sql_type_name(data_type: &DataType) -> String {
         DataType::Timestamp(..) => "timestamp".to_owned(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".to_owned(),
         DataType::Dictionary(_, values) => sql_type_name(values),
+        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+        DataType::Time32(_) | DataType::Time64(_) => "time".to_owned(),
+        DataType::Duration(_) | DataType::Interval(_) => "interval".to_owned(),
+        DataType::List(item) => format!("{}[]", sql_type_name(item.data_type())),
+        DataType::Struct(fields) => {
+            let fields = fields.iter();
+            let fields: Vec<String> = fields
+                .map(|it| format!("{} {}", it.name(), sql_type_name(it.data_type())))
+                .collect();
+            format!("struct<{}>", fields.join(", "))
+        }
         other => other.to_string().to_ascii_lowercase(),
     }
 }

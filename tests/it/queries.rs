@@ -136,6 +136,35 @@ CREATE MATERIALIZED VIEW last_of_windows AS SELECT window_start, k, n FROM TUMBL
 }
 
 #[test]
+fn values_of_every_type_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW amounts AS SELECT at, k, j, TRY_CAST(x AS DECIMAL(12, 3)) AS amount, b FROM raw_s;
+CREATE MATERIALIZED VIEW sums AS SELECT k, sum(amount) AS total, avg(amount) AS mean, min(amount) AS least, max(amount) AS most, count(DISTINCT amount) AS c,
+  sum(amount * 2.5) AS more, stddev(amount) AS spread, sum(DISTINCT amount) AS once FROM amounts GROUP BY k;
+CREATE MATERIALIZED VIEW by_amount AS SELECT CAST(amount AS DECIMAL(10, 1)) AS about, count(*) AS c, max(k) AS k FROM amounts GROUP BY CAST(amount AS DECIMAL(10, 1));
+CREATE MATERIALIZED VIEW of_windows AS SELECT window_start, sum(TRY_CAST(x AS DECIMAL(12, 3))) AS total, avg(TRY_CAST(x AS DECIMAL(12, 3))) AS mean FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) GROUP BY window_start;
+CREATE MATERIALIZED VIEW of_sums AS SELECT sum(total) AS total, max(mean) AS mean, sum(CAST(c AS DECIMAL(38, 0)) * 100000000000000000000000000000000000) AS huge FROM sums;
+CREATE MATERIALIZED VIEW largest AS SELECT k, amount FROM amounts ORDER BY amount DESC NULLS LAST, k LIMIT 4;
+CREATE MATERIALIZED VIEW ranked AS SELECT k, amount FROM (SELECT k, amount, row_number() OVER (PARTITION BY k ORDER BY amount DESC) AS r FROM amounts) WHERE r <= 2;
+CREATE MATERIALIZED VIEW joined AS SELECT a.k, a.amount, c.x FROM amounts a JOIN raw_o c ON a.amount = TRY_CAST(c.x AS DECIMAL(12, 3));
+CREATE MATERIALIZED VIEW listed AS SELECT k, array_agg(n) AS ns, array_agg(DISTINCT d) AS days, array_agg(amount) AS amounts FROM (SELECT k, n, d, TRY_CAST(x AS DECIMAL(8, 2)) AS amount FROM raw_s) GROUP BY k;
+CREATE MATERIALIZED VIEW of_lists AS SELECT k, ns[1] AS first, cardinality(ns) AS c, array_to_string(amounts, ',') AS text FROM listed;
+CREATE MATERIALIZED VIEW by_list AS SELECT make_array(k, upper(k)) AS ks, count(*) AS c, max(n) AS n FROM raw_s GROUP BY make_array(k, upper(k));
+CREATE MATERIALIZED VIEW by_struct AS SELECT named_struct('k', k, 'b', b) AS s, count(*) AS c, sum(n) AS n FROM raw_o GROUP BY named_struct('k', k, 'b', b);
+CREATE MATERIALIZED VIEW of_structs AS SELECT s['k'] AS k, sum(n) AS n FROM by_struct GROUP BY s['k'];
+CREATE MATERIALIZED VIEW bytes AS SELECT arrow_cast(k, 'Binary') AS raw, count(*) AS c, max(arrow_cast(k, 'Binary')) AS most FROM raw_s GROUP BY arrow_cast(k, 'Binary');
+CREATE MATERIALIZED VIEW times AS SELECT CAST(at AS TIME) AS time, at - TIMESTAMP '2026-01-01T00:00:00Z' AS since, k FROM raw_s WHERE b;
+CREATE MATERIALIZED VIEW by_time AS SELECT time, since, count(*) AS c FROM (SELECT CAST(at AS TIME) AS time, at - TIMESTAMP '2026-01-01T00:00:00Z' AS since FROM raw_o) GROUP BY time, since;
+CREATE MATERIALIZED VIEW latest AS SELECT k, max(CAST(at AS TIME)) AS time FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW small AS SELECT CAST(j AS SMALLINT) AS s, CAST(x AS REAL) AS r, CAST(n AS BIGINT UNSIGNED) AS u, count(*) AS c FROM raw_s WHERE 0 <= n GROUP BY 1, 2, 3;
+",
+        12,
+        260,
+    );
+}
+
+#[test]
 fn windows_over_partitions_equal_a_batch() {
     equal_a_batch(
         "

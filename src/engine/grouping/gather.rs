@@ -6,7 +6,9 @@ use crate::plan::{Aggregate, Function};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::{BooleanBuffer, ScalarBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Decimal128Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -174,6 +176,11 @@ impl Column {
             Column::IntSum(sums) => {
                 sums.resize(groups, IntSum::default());
                 let Some(argument) = argument else { return };
+                if let Some(decimals) = argument.as_primitive_opt::<Decimal128Type>() {
+                    let values = decimals.values();
+                    each!(|row, group, diff| sums[group].add_decimal(values[row], diff));
+                    return;
+                }
                 let values = cast(argument, &DataType::Int64)
                     .expect("integers of 32 bits are integers of 64");
                 let values = values.as_primitive::<Int64Type>().values();

@@ -1,6 +1,6 @@
 //! Keys of groups as machine words, and the numbers of the groups.
 
-use crate::model::{Float, Row, Value};
+use crate::model::{Float, Row, Value, value_at};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{
     DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
@@ -9,11 +9,13 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use std::hash::BuildHasher;
 
-/// Text as numbers.
+/// Text as numbers, and values that no word holds.
 #[derive(Default)]
 struct Interner {
     numbers: HashMap<Box<str>, u32, FixedState>,
     texts: Vec<Box<str>>,
+    value_numbers: HashMap<Value, u32, FixedState>,
+    values: Vec<Value>,
 }
 
 impl Interner {
@@ -25,6 +27,28 @@ impl Interner {
         self.numbers.insert(text.into(), number);
         self.texts.push(text.into());
         number.into()
+    }
+
+    fn number_of_value(&mut self, value: Value) -> u64 {
+        if let Some(number) = self.value_numbers.get(&value) {
+            return (*number).into();
+        }
+        let number = u32::try_from(self.values.len()).expect("fewer values in an epoch than 2^32");
+        self.value_numbers.insert(value.clone(), number);
+        self.values.push(value);
+        number.into()
+    }
+
+    /// The number here of what another one has given a number.
+    fn number_of_other(&mut self, other: &Interner, word: u64) -> u64 {
+        match (
+            other.texts.get(word as usize),
+            other.values.get(word as usize),
+        ) {
+            (Some(text), _) => self.number(text),
+            (None, Some(value)) => self.number_of_value(value.clone()),
+            (None, None) => word,
+        }
     }
 }
 
@@ -165,10 +189,9 @@ impl Keys {
                     let start = word as i64;
                     (start - start.rem_euclid(size_us) + add_us) as u64
                 }
-                KeyFrom::Same(_) => match finer.interners[their].texts.get(word as usize) {
-                    Some(text) => self.interners[at].number(text),
-                    None => word,
-                },
+                KeyFrom::Same(_) => {
+                    self.interners[at].number_of_other(&finer.interners[their], word)
+                }
             };
         }
         self.number(&key)
@@ -225,6 +248,18 @@ impl Keys {
                     keys[row * words + at] = previous.1;
                 }
             }
+            DataType::Decimal128(..)
+            | DataType::Binary
+            | DataType::Time64(_)
+            | DataType::Interval(_)
+            | DataType::List(_)
+            | DataType::Struct(_) => {
+                let interner = &mut self.interners[at];
+                for row in (0..column.len()).filter(|it| column.is_valid(*it)) {
+                    let value = value_at(column.as_ref(), row);
+                    keys[row * words + at] = interner.number_of_value(value);
+                }
+            }
             other => panic!("a plan with keys of type {other} was let through"),
         }
         if let Some(nulls) = column.nulls() {
@@ -250,7 +285,7 @@ impl Keys {
                 DataType::Float64 => Value::Float(Float::new(f64::from_bits(word))),
                 DataType::Boolean => Value::Bool(word != 0),
                 DataType::Utf8 => Value::Text(self.interners[at].texts[word as usize].clone()),
-                other => panic!("a plan with keys of type {other} was let through"),
+                _ => self.interners[at].values[word as usize].clone(),
             }
         };
         Row(self.types.iter().enumerate().map(of_type).collect())

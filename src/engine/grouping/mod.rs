@@ -508,6 +508,13 @@ fn identity(value: &Value) -> u128 {
         Value::Float(it) => bytes.extend_from_slice(&it.get().to_le_bytes()),
         Value::Date(it) => bytes.extend_from_slice(&it.to_le_bytes()),
         Value::Text(it) => bytes.extend_from_slice(it.as_bytes()),
+        Value::Time(it) => bytes.extend_from_slice(&it.to_le_bytes()),
+        Value::Bytes(it) => bytes.extend_from_slice(it),
+        Value::Decimal(it) => bytes.extend_from_slice(&it.unscaled().to_le_bytes()),
+        // As they are stored, which is the same for equal values alone.
+        Value::Interval(_) | Value::List(_) | Value::Struct(_) => {
+            bytes = postcard::to_stdvec(value).expect("values can be stored");
+        }
     }
     twox_hash::XxHash3_128::oneshot(&bytes)
 }

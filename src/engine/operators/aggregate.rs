@@ -6,7 +6,7 @@
 
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
 use crate::engine::StateContent;
-use crate::engine::accumulate::{Accumulator, Partial, Slot, results};
+use crate::engine::accumulate::{Accumulator, Partial, Slot, is_beyond_its_type, results};
 use crate::engine::changes::Changes;
 use crate::engine::clock::NEVER;
 use crate::engine::distinct::{DistinctSets, Member};
@@ -601,7 +601,7 @@ fn finish<'s>(
         )
 }
 
-/// Counts the sums that become NULL since 64 bits do not hold them.
+/// Counts the sums that become NULL since their type does not hold them.
 fn note_sums_without_place(
     aggregation: &Aggregation,
     view: &str,
@@ -609,14 +609,15 @@ fn note_sums_without_place(
     shared: &Rc<RefCell<Shared>>,
 ) {
     let sums = aggregation.aggregates.iter().enumerate();
-    for (at, _) in sums.filter(|it| it.1.function == Function::Sum && it.1.is_of_integers()) {
+    for (at, aggregate) in sums.filter(|it| it.1.is_of_integers()) {
         let beyond = changes.iter().filter(|((_, accumulator), diff)| {
-            0 < *diff
-                && matches!(accumulator.slots.get(at), Some(Slot::IntSum(it)) if it.is_beyond())
+            let slot = accumulator.slots.get(at);
+            0 < *diff && slot.is_some_and(|it| is_beyond_its_type(aggregate, it))
         });
         let count = beyond.count() as u64;
         if count != 0 {
-            let reason = "results are NULL, since the sum is beyond what BIGINT holds".to_owned();
+            let holds = crate::plan::sql_name(&aggregate.result_type);
+            let reason = format!("results are NULL, since the sum is beyond what {holds} holds");
             shared.borrow_mut().note_left_out(view, count, reason);
         }
     }

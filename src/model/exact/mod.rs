@@ -27,6 +27,14 @@ impl IntSum {
         self.sum.add(i256::from_i128(more));
     }
 
+    /// Adds the digits of a decimal number.
+    pub fn add_decimal(&mut self, unscaled: i128, diff: i64) {
+        self.values += diff;
+        let more = i256::from_i128(unscaled).checked_mul(i256::from(diff));
+        self.sum
+            .add(more.expect("a product of 128 and 64 bits fits into 256"));
+    }
+
     pub fn merge(&mut self, other: &IntSum) {
         self.values += other.values;
         self.sum.merge(&other.sum);
@@ -46,9 +54,25 @@ impl IntSum {
         self.sum.to_i64().filter(|_| self.values != 0)
     }
 
-    /// Whether the sum is larger than 64 bits hold.
-    pub fn is_beyond(&self) -> bool {
-        self.values != 0 && self.sum().is_none()
+    /// How many values there are.
+    pub fn has_values(&self) -> bool {
+        self.values != 0
+    }
+
+    /// The sum as digits of a decimal number; nothing without values, and nothing if so many digits do not hold it.
+    pub fn decimal_sum(&self, precision: u8) -> Option<i128> {
+        let sum = self.sum.to_i128().filter(|_| self.values != 0)?;
+        (sum.unsigned_abs() < 10_u128.pow(precision.into())).then_some(sum)
+    }
+
+    /// The mean as digits of a decimal number, of which `more` stand behind those of the values; what is finer is cut off. Nothing without
+    /// values, and nothing if so many digits do not hold it.
+    pub fn decimal_mean(&self, precision: u8, more: u8) -> Option<i128> {
+        let divisor = i256::from_i128(divisor(self.values)?.into());
+        let sum = i256::from_i128(self.sum.to_i128()?);
+        let scaled = sum.checked_mul(i256::from_i128(10_i128.checked_pow(more.into())?))?;
+        let mean = scaled.checked_div(divisor)?.to_i128()?;
+        (mean.unsigned_abs() < 10_u128.pow(precision.into())).then_some(mean)
     }
 
     /// The float that is nearest to the mean; nothing without values.
@@ -397,16 +421,35 @@ mod tests {
     }
 
     #[test]
+    fn decimals_add_up_beyond_128_bits_and_back() {
+        let largest = 10_i128.pow(38) - 1;
+        let mut sum = IntSum::default();
+        assert_eq!(sum.decimal_sum(38), None);
+        sum.add_decimal(largest, 5);
+        assert_eq!(sum.decimal_sum(38), None);
+        assert_eq!(sum.decimal_mean(38, 4), None);
+        sum.add_decimal(largest, -4);
+        assert_eq!(sum.decimal_sum(38), Some(largest));
+        assert_eq!(sum.decimal_mean(38, 0), Some(largest));
+        sum.add_decimal(largest, -1);
+        for value in [1, -3, 0] {
+            sum.add_decimal(value, 1);
+        }
+        assert_eq!(sum.decimal_sum(1), Some(-2));
+        assert_eq!(sum.decimal_mean(38, 4), Some(-6666));
+    }
+
+    #[test]
     fn sums_of_integers_say_when_64_bits_do_not_hold_them() {
         let mut sum = IntSum::default();
         for value in [i64::MAX, i64::MAX, 1] {
             sum.add(value, 1);
         }
-        assert_eq!((sum.sum(), sum.is_beyond()), (None, true));
+        assert_eq!((sum.sum(), sum.has_values()), (None, true));
         assert_eq!(sum.mean(), Some(i64::MAX as f64 / 1.5));
         sum.add(i64::MAX, -1);
         sum.add(1, -1);
-        assert_eq!((sum.sum(), sum.is_beyond()), (Some(i64::MAX), false));
+        assert_eq!(sum.sum(), Some(i64::MAX));
         sum.add(i64::MIN, i64::MAX);
         sum.add(i64::MIN, i64::MAX);
         let stored = postcard::to_stdvec(&sum).expect("sums can be stored");

@@ -59,6 +59,14 @@ impl Wide {
         }
     }
 
+    /// The number, if 128 bits hold it.
+    pub fn to_i128(&self) -> Option<i128> {
+        match &self.large {
+            None => self.small.to_i128(),
+            Some(_) => None,
+        }
+    }
+
     /// The nearest float of `self · 2^exponent / divisor`.
     pub fn quotient(&self, divisor: u64, exponent: i32) -> f64 {
         let top = match &self.large {

@@ -101,7 +101,7 @@ impl Reader {
                 Ok(())
             });
         if outcome.is_ok() {
-            rows.append(&slots);
+            rows.append(&slots, &mut []);
         }
         self.slots = recycle(slots);
         outcome

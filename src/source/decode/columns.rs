@@ -3,16 +3,19 @@
 //! The rules of the module above are decided here, once for all formats. Nothing here knows where a value
 //! came from.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Date32Builder, Float64Builder, Int32Array, Int32Builder, Int64Array,
-    Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder,
+    Int32Array, Int32Builder, Int64Array, Int64Builder, RecordBatch, StringBuilder,
+    TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 
 use super::timestamp::{self, Zone};
+use crate::model::{Decimal, Float, Value, array_of_values};
 
 /// How much of an unreadable value a dead letter's reason shows.
 const SHOWN_CHARS_MAX: usize = 80;
@@ -27,11 +30,30 @@ pub(super) enum Kind {
     Text,
     Date,
     Timestamp,
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
+    Bytes,
+    /// JSON of any shape, kept as its text.
+    Json,
+    /// A list or a struct.
+    Nested,
 }
 
 impl Kind {
     pub(super) fn of(data_type: &DataType) -> Option<Self> {
         match data_type {
+            DataType::Decimal128(precision, scale) => Some(Self::Decimal {
+                precision: *precision,
+                scale: *scale,
+            }),
+            DataType::Binary => Some(Self::Bytes),
+            DataType::List(item) => Self::of(item.data_type()).map(|_| Self::Nested),
+            DataType::Struct(fields) => {
+                let all_can = fields.iter().all(|it| Self::of(it.data_type()).is_some());
+                all_can.then_some(Self::Nested)
+            }
             DataType::Boolean => Some(Self::Boolean),
             DataType::Int32 => Some(Self::Int32),
             DataType::Int64 => Some(Self::Int64),
@@ -54,6 +76,10 @@ impl Kind {
             Self::Text => "text",
             Self::Date => "a date",
             Self::Timestamp => "a timestamp",
+            Self::Decimal { .. } => "a decimal number",
+            Self::Bytes => "bytes",
+            Self::Json => "JSON",
+            Self::Nested => "an array or object of the declared type",
         }
     }
 }
@@ -68,6 +94,10 @@ pub(super) enum Slot<'a> {
     Integer(i64),
     Float(f64),
     Text(&'a str),
+    /// Digits of a decimal of the column's scale.
+    Decimal(i128),
+    /// A list or a struct, by its place among the nested values of the record.
+    Nested(usize),
 }
 
 /// Empties a row of slots for values that live elsewhere; the allocation stays.
@@ -87,6 +117,7 @@ pub(super) enum Unreadable {
 pub(super) struct Target {
     pub(super) name: String,
     pub(super) kind: Kind,
+    pub(super) data_type: DataType,
     /// Why null is refused here, if it is.
     pub(super) when_null: Option<&'static str>,
 }
@@ -124,7 +155,17 @@ impl Target {
 /// Reads a text as a value of `kind`.
 pub(super) fn text(kind: Kind, text: &str, zone: Zone) -> Result<Slot<'_>, Unreadable> {
     match kind {
-        Kind::Text => Ok(Slot::Text(text)),
+        Kind::Text | Kind::Json => Ok(Slot::Text(text)),
+        Kind::Bytes => match bytes_of(text) {
+            Some(_) => Ok(Slot::Text(text)),
+            None => Err(Unreadable::WrongType),
+        },
+        Kind::Decimal { precision, scale } => match Decimal::parse(text, precision, scale) {
+            Some(unscaled) => Ok(Slot::Decimal(unscaled)),
+            None if decimal(text).is_some() => Err(Unreadable::OutOfRange),
+            None => Err(Unreadable::WrongType),
+        },
+        Kind::Nested => Err(Unreadable::WrongType),
         Kind::Timestamp => timestamp::parse(text, zone)
             .map(Slot::Integer)
             .ok_or(Unreadable::WrongType),
@@ -146,20 +187,31 @@ pub(super) fn text(kind: Kind, text: &str, zone: Zone) -> Result<Slot<'_>, Unrea
 /// Reads an integer as a value of `kind`.
 pub(super) fn integer<'a>(kind: Kind, value: i64) -> Result<Slot<'a>, Unreadable> {
     match kind {
-        Kind::Int64 | Kind::Text => Ok(Slot::Integer(value)),
+        Kind::Int64 | Kind::Text | Kind::Json => Ok(Slot::Integer(value)),
+        Kind::Decimal { .. } => text(kind, &value.to_string(), Zone::default()).map(owned),
         Kind::Int32 if i32::try_from(value).is_err() => Err(Unreadable::OutOfRange),
         Kind::Int32 => Ok(Slot::Integer(value)),
         Kind::Float64 => Ok(Slot::Float(value as f64)),
         Kind::Timestamp => instant(timestamp::from_epoch(value)),
         Kind::Date => instant(timestamp::from_epoch(value)).map(date_of),
-        Kind::Boolean => Err(Unreadable::WrongType),
+        Kind::Boolean | Kind::Bytes | Kind::Nested => Err(Unreadable::WrongType),
+    }
+}
+
+/// A slot that borrows nothing from the text it was read from.
+fn owned<'a>(slot: Slot<'_>) -> Slot<'a> {
+    match slot {
+        Slot::Decimal(unscaled) => Slot::Decimal(unscaled),
+        slot => unreachable!("{slot:?} is no decimal"),
     }
 }
 
 /// Reads a finite float as a value of `kind`.
 pub(super) fn float<'a>(kind: Kind, value: f64) -> Result<Slot<'a>, Unreadable> {
     match kind {
-        Kind::Float64 | Kind::Text => Ok(Slot::Float(value)),
+        Kind::Float64 | Kind::Text | Kind::Json => Ok(Slot::Float(value)),
+        // The shortest text that stands for this float.
+        Kind::Decimal { .. } => text(kind, &value.to_string(), Zone::default()).map(owned),
         Kind::Int32 | Kind::Int64 if value.fract() != 0.0 => Err(Unreadable::WrongType),
         // Both bounds are powers of two, so the comparison and the conversion are exact.
         Kind::Int32 | Kind::Int64 if !(-(2f64.powi(63))..2f64.powi(63)).contains(&value) => {
@@ -168,7 +220,43 @@ pub(super) fn float<'a>(kind: Kind, value: f64) -> Result<Slot<'a>, Unreadable> 
         Kind::Int32 | Kind::Int64 => integer(kind, value as i64),
         Kind::Timestamp => instant(timestamp::from_epoch_float(value)),
         Kind::Date => instant(timestamp::from_epoch_float(value)).map(date_of),
-        Kind::Boolean => Err(Unreadable::WrongType),
+        Kind::Boolean | Kind::Bytes | Kind::Nested => Err(Unreadable::WrongType),
+    }
+}
+
+/// Bytes as they are written: `\x` and hexadecimal digits, else the text's own.
+fn bytes_of(text: &str) -> Option<Cow<'_, [u8]>> {
+    let Some(digits) = text.strip_prefix("\\x") else {
+        return Some(Cow::Borrowed(text.as_bytes()));
+    };
+    if digits.len() % 2 != 0 {
+        return None;
+    }
+    let pairs = digits.as_bytes().chunks(2);
+    let bytes = pairs.map(|it| u8::from_str_radix(str::from_utf8(it).ok()?, 16).ok());
+    bytes.collect::<Option<Vec<u8>>>().map(Cow::Owned)
+}
+
+/// The value of a slot that was read as this kind, for a place within a list or a struct.
+pub(super) fn value_of(kind: Kind, slot: Slot<'_>) -> Value {
+    match (kind, slot) {
+        (_, Slot::Null) => Value::Null,
+        (_, Slot::Boolean(it)) => Value::Bool(it),
+        (Kind::Decimal { scale, .. }, Slot::Decimal(it)) => {
+            Value::Decimal(Box::new(Decimal::new(it, scale)))
+        }
+        (Kind::Text | Kind::Json, Slot::Integer(it)) => Value::Text(it.to_string().into()),
+        (Kind::Text | Kind::Json, Slot::Float(it)) => Value::Text(it.to_string().into()),
+        (Kind::Date, Slot::Integer(it)) => Value::Date(it as i32),
+        (Kind::Timestamp, Slot::Integer(it)) => Value::Timestamp(it),
+        (_, Slot::Integer(it)) => Value::Int(it),
+        (_, Slot::Float(it)) => Value::Float(Float::new(it)),
+        (Kind::Bytes, Slot::Text(it)) => {
+            let bytes = bytes_of(it).expect("it was read as bytes");
+            Value::Bytes(bytes.into())
+        }
+        (_, Slot::Text(it)) => Value::Text(it.into()),
+        (kind, slot) => unreachable!("{slot:?} was not read as {kind:?}"),
     }
 }
 
@@ -209,6 +297,9 @@ enum Builder {
     Text(StringBuilder),
     Date(Date32Builder),
     Timestamp(TimestampMicrosecondBuilder),
+    Decimal(Decimal128Builder),
+    Bytes(BinaryBuilder),
+    Nested(DataType, Vec<Value>),
 }
 
 /// What a text is guessed to take when space for a batch is set aside.
@@ -221,7 +312,12 @@ impl Rows {
             Kind::Int32 => Builder::Int32(Int32Builder::with_capacity(rows)),
             Kind::Int64 => Builder::Int64(Int64Builder::with_capacity(rows)),
             Kind::Float64 => Builder::Float64(Float64Builder::with_capacity(rows)),
-            Kind::Text => {
+            Kind::Decimal { .. } => Builder::Decimal(
+                Decimal128Builder::with_capacity(rows).with_data_type(target.data_type.clone()),
+            ),
+            Kind::Bytes => Builder::Bytes(BinaryBuilder::new()),
+            Kind::Nested => Builder::Nested(target.data_type.clone(), Vec::with_capacity(rows)),
+            Kind::Text | Kind::Json => {
                 Builder::Text(StringBuilder::with_capacity(rows, rows * TEXT_BYTES_GUESS))
             }
             Kind::Date => Builder::Date(Date32Builder::with_capacity(rows)),
@@ -237,15 +333,15 @@ impl Rows {
         }
     }
 
-    /// Appends one whole row; `number` then says where it was read.
-    pub(super) fn append(&mut self, slots: &[Slot<'_>]) {
+    /// Appends one whole row, whose lists and structs are taken out of `nested`; `number` then says where it was read.
+    pub(super) fn append(&mut self, slots: &[Slot<'_>], nested: &mut [Value]) {
         assert_eq!(
             slots.len(),
             self.columns.len(),
             "a row has one slot for each column"
         );
         for (column, slot) in self.columns.iter_mut().zip(slots) {
-            column.append(slot);
+            column.append(slot, nested);
         }
         if let Some(index) = self.event_time
             && let Slot::Integer(time_us) = slots[index]
@@ -276,7 +372,7 @@ impl Rows {
 
 impl Builder {
     #[inline]
-    fn append(&mut self, slot: &Slot<'_>) {
+    fn append(&mut self, slot: &Slot<'_>, nested: &mut [Value]) {
         match (self, slot) {
             (Self::Text(column), Slot::Text(text)) => column.append_value(text),
             (Self::Timestamp(column), Slot::Integer(value)) => column.append_value(*value),
@@ -287,6 +383,13 @@ impl Builder {
             (Self::Date(column), Slot::Integer(value)) => column.append_value(*value as i32),
             (Self::Text(column), Slot::Integer(value)) => append_display(column, value),
             (Self::Text(column), Slot::Float(value)) => append_display(column, value),
+            (Self::Decimal(column), Slot::Decimal(unscaled)) => column.append_value(*unscaled),
+            (Self::Bytes(column), Slot::Text(text)) => {
+                column.append_value(bytes_of(text).expect("it was read as bytes"));
+            }
+            (Self::Nested(_, values), Slot::Nested(at)) => {
+                values.push(std::mem::replace(&mut nested[*at], Value::Null));
+            }
             (column, Slot::Null) => column.append_null(),
             (_, slot) => unreachable!("{slot:?} was not read for this column"),
         }
@@ -301,6 +404,9 @@ impl Builder {
             Self::Text(column) => column.append_null(),
             Self::Date(column) => column.append_null(),
             Self::Timestamp(column) => column.append_null(),
+            Self::Decimal(column) => column.append_null(),
+            Self::Bytes(column) => column.append_null(),
+            Self::Nested(_, values) => values.push(Value::Null),
         }
     }
 
@@ -313,6 +419,10 @@ impl Builder {
             Self::Text(mut column) => Arc::new(column.finish()),
             Self::Date(mut column) => Arc::new(column.finish()),
             Self::Timestamp(mut column) => Arc::new(column.finish()),
+            Self::Decimal(mut column) => Arc::new(column.finish()),
+            Self::Bytes(mut column) => Arc::new(column.finish()),
+            Self::Nested(data_type, values) => array_of_values(&data_type, values.iter())
+                .expect("values were read as their declared type"),
         }
     }
 }

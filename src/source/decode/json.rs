@@ -14,9 +14,12 @@ use std::mem;
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 
+use arrow::datatypes::DataType;
+
 use super::Column;
 use super::columns::{self, Kind, Rows, Slot, Target, Unreadable, recycle};
 use super::timestamp::Zone;
+use crate::model::Value;
 
 /// Names that mean the same thing to the programs that write logs.
 const SYNONYMS: [(&str, &str); 1] = [("status", "status_code")];
@@ -33,6 +36,8 @@ pub(super) struct Reader {
     buffers: Buffers,
     tape: Tape<'static>,
     slots: Vec<Slot<'static>>,
+    /// Lists and structs of the record.
+    nested: Vec<Value>,
     /// Where on the tape each column's value is; 0, the object itself, where there is none.
     values: Vec<usize>,
 }
@@ -45,6 +50,7 @@ impl Reader {
             buffers: Buffers::default(),
             tape: Tape(Vec::new()),
             slots: Vec::with_capacity(columns.len()),
+            nested: Vec::new(),
             values: vec![0; columns.len()],
         }
     }
@@ -59,6 +65,7 @@ impl Reader {
     ) -> Result<(), String> {
         let mut tape = mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let mut slots = recycle(mem::take(&mut self.slots));
+        self.nested.clear();
         self.scratch.clear();
         self.scratch.extend_from_slice(raw);
         self.scratch.extend_from_slice(&[b' '; INPUT_PADDING]);
@@ -69,9 +76,9 @@ impl Reader {
             .and_then(|()| find(&tape.0, &mut self.names, &mut self.values))
             .and_then(|()| {
                 for (target, &at) in targets.iter().zip(&self.values) {
-                    slots.push(value(&tape.0, at, raw, target, zone)?);
+                    slots.push(value(&tape.0, at, raw, target, zone, &mut self.nested)?);
                 }
-                rows.append(&slots);
+                rows.append(&slots, &mut self.nested);
                 Ok(())
             });
         self.slots = recycle(slots);
@@ -115,6 +122,7 @@ fn value<'a>(
     raw: &'a [u8],
     target: &Target,
     zone: Zone,
+    nested: &mut Vec<Value>,
 ) -> Result<Slot<'a>, String> {
     let node = tape[at];
     let kind = target.kind;
@@ -125,25 +133,92 @@ fn value<'a>(
         Node::Static(StaticNode::I64(value)) => columns::integer(kind, value),
         Node::Static(StaticNode::U64(value)) => match i64::try_from(value) {
             Ok(value) => columns::integer(kind, value),
-            Err(_) if kind == Kind::Text => Ok(Slot::Text(written(tape, at, raw))),
+            Err(_) if matches!(kind, Kind::Text | Kind::Json) => {
+                Ok(Slot::Text(written(tape, at, raw)))
+            }
+            Err(_) if matches!(kind, Kind::Decimal { .. }) => {
+                columns::text(kind, written(tape, at, raw), zone)
+            }
             Err(_) if kind == Kind::Float64 => Ok(Slot::Float(value as f64)),
             Err(_) => Err(Unreadable::OutOfRange),
         },
-        Node::Static(StaticNode::F64(_)) if kind == Kind::Text => {
+        Node::Static(StaticNode::F64(_)) if matches!(kind, Kind::Text | Kind::Json) => {
             Ok(Slot::Text(written(tape, at, raw)))
+        }
+        // A float would not keep all digits.
+        Node::Static(StaticNode::F64(_)) if matches!(kind, Kind::Decimal { .. }) => {
+            columns::text(kind, written(tape, at, raw), zone)
         }
         Node::Static(StaticNode::F64(value)) => columns::float(kind, value),
         Node::Static(StaticNode::Bool(value)) => match kind {
             Kind::Boolean => Ok(Slot::Boolean(value)),
-            Kind::Text => Ok(Slot::Text(if value { "true" } else { "false" })),
+            Kind::Text | Kind::Json => Ok(Slot::Text(if value { "true" } else { "false" })),
             _ => Err(Unreadable::WrongType),
         },
-        Node::Object { .. } | Node::Array { .. } => Err(Unreadable::WrongType),
+        Node::Object { .. } | Node::Array { .. } if kind == Kind::Json => {
+            Ok(Slot::Text(written(tape, at, raw)))
+        }
+        Node::Object { .. } | Node::Array { .. } => nested_value(tape, at, &target.data_type, zone)
+            .map(|it| {
+                nested.push(it);
+                Slot::Nested(nested.len() - 1)
+            }),
     };
     slot.map_err(|why| target.refuse(Shown(&node), why))
 }
 
-/// The text of the number at `at` as the record has it, which the tape does not keep: `1.50` stays `1.50`.
+/// The value at `at`, and all below it, as a declared type. A struct takes what its fields name; what is missing is null.
+fn nested_value(
+    tape: &[Node<'_>],
+    at: usize,
+    data_type: &DataType,
+    zone: Zone,
+) -> Result<Value, Unreadable> {
+    let kind = Kind::of(data_type).ok_or(Unreadable::WrongType)?;
+    let slot = match (tape[at], data_type) {
+        (Node::Static(StaticNode::Null), _) => return Ok(Value::Null),
+        (Node::Array { len, .. }, DataType::List(item)) => {
+            let mut items = Vec::with_capacity(len);
+            let mut next = at + 1;
+            for _ in 0..len {
+                items.push(nested_value(tape, next, item.data_type(), zone)?);
+                next += size(&tape[next]);
+            }
+            return Ok(Value::List(items.into()));
+        }
+        (Node::Object { len, .. }, DataType::Struct(fields)) => {
+            let names = fields.iter().map(|it| it.name().as_str().into());
+            let mut values: Vec<(Box<str>, Value)> = names.map(|it| (it, Value::Null)).collect();
+            let mut next = at + 1;
+            for _ in 0..len {
+                let Node::String(name) = tape[next] else {
+                    unreachable!("a member of an object starts with its name");
+                };
+                let field = fields.iter().position(|it| it.name() == name);
+                if let Some(field) = field {
+                    values[field].1 =
+                        nested_value(tape, next + 1, fields[field].data_type(), zone)?;
+                }
+                next += 1 + size(&tape[next + 1]);
+            }
+            return Ok(Value::Struct(values.into()));
+        }
+        (Node::String(text), _) => columns::text(kind, text, zone)?,
+        (Node::Static(StaticNode::I64(value)), _) => columns::integer(kind, value)?,
+        (Node::Static(StaticNode::U64(value)), _) => match i64::try_from(value) {
+            Ok(value) => columns::integer(kind, value)?,
+            Err(_) => return Err(Unreadable::OutOfRange),
+        },
+        (Node::Static(StaticNode::F64(value)), _) => columns::float(kind, value)?,
+        (Node::Static(StaticNode::Bool(value)), _) if kind == Kind::Boolean => Slot::Boolean(value),
+        (Node::Static(StaticNode::Bool(_)) | Node::Array { .. } | Node::Object { .. }, _) => {
+            return Err(Unreadable::WrongType);
+        }
+    };
+    Ok(columns::value_of(kind, slot))
+}
+
+/// The text of the value at `at` as the record has it, which the tape does not keep: `1.50` stays `1.50`.
 #[cold]
 fn written<'a>(tape: &[Node<'_>], at: usize, raw: &'a [u8]) -> &'a str {
     let (mut member, mut name) = (0, 1);
@@ -161,8 +236,8 @@ fn written<'a>(tape: &[Node<'_>], at: usize, raw: &'a [u8]) -> &'a str {
             b'{' | b'[' => depth += 1,
             b':' if depth == 1 && commas == member => start = position + 1,
             b',' | b'}' if depth == 1 && commas == member => {
-                let number = raw[start..position].trim_ascii();
-                return str::from_utf8(number).expect("a parsed number is ASCII");
+                let text = raw[start..position].trim_ascii();
+                return str::from_utf8(text).expect("a parsed record is UTF-8");
             }
             b',' if depth == 1 => commas += 1,
             b'}' | b']' => depth -= 1,

@@ -11,11 +11,15 @@
 //! - Integers accept integral floats (`200.0`) and numeric strings, and must fit the declared width.
 //! - Floats accept integers and numeric strings; beyond 2^53 an integer is rounded to the nearest float.
 //! - Booleans accept `true` and `false`, also as strings, and nothing else.
-//! - Text accepts strings, and numbers and booleans by their text; not objects or arrays.
+//! - Text accepts strings, and numbers and booleans by their text; not objects or arrays. A JSON column accepts these too, as their text.
+//! - Decimals accept numbers and numeric strings, with all digits that were written; what is finer than their scale is rounded, half away
+//!   from zero.
+//! - Bytes accept strings: `\x` and hexadecimal digits, else the text's own bytes.
+//! - Arrays accept arrays, structs accept objects, of which they take the fields they name; each value within by these rules.
 //! - Timestamps accept ISO 8601 and epoch numbers; `timestamp` says which exactly. A date accepts the same and
 //!   keeps the day in UTC.
 //!
-//! There is no schema inference here, no nesting and no fetching: bytes come in, a batch goes out.
+//! There is no schema inference here and no fetching: bytes come in, a batch goes out.
 
 mod access_log;
 mod columns;
@@ -81,6 +85,8 @@ pub struct Column {
     pub name: String,
     pub data_type: DataType,
     pub nullable: bool,
+    /// Of a text column: whether it takes JSON of any shape, as its text.
+    pub is_json: bool,
 }
 
 /// What a source decides beyond its columns.
@@ -236,7 +242,8 @@ fn targets(columns: &[Column], options: DecodeOptions) -> Result<Vec<Target>, St
             let timestamp = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
             return Err(format!(
                 "column {name:?} has type {}, which records cannot be decoded to; \
-                 use Boolean, Int32, Int64, Float64, Utf8, Date32 or {timestamp}",
+                 use Boolean, Int32, Int64, Float64, Decimal128, Utf8, Binary, Date32, {timestamp}, \
+                 or a list or struct of these",
                 column.data_type
             ));
         };
@@ -246,7 +253,11 @@ fn targets(columns: &[Column], options: DecodeOptions) -> Result<Vec<Target>, St
         };
         targets.push(Target {
             name: name.clone(),
-            kind,
+            kind: match (kind, column.is_json) {
+                (Kind::Text, true) => Kind::Json,
+                (kind, _) => kind,
+            },
+            data_type: column.data_type.clone(),
             when_null,
         });
     }

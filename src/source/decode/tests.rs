@@ -4,7 +4,7 @@ mod access_log;
 mod timestamp;
 
 use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{Field, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::Format::{AccessLog, Json};
@@ -57,12 +57,23 @@ fn declared(text: &str) -> (Vec<Column>, DecodeOptions) {
                 Some("int32") => DataType::Int32,
                 Some("int64") => DataType::Int64,
                 Some("float64") => DataType::Float64,
-                Some("text") => DataType::Utf8,
+                Some("text" | "json") => DataType::Utf8,
+                Some("bytes") => DataType::Binary,
+                Some("decimal") => DataType::Decimal128(20, 2),
+                Some("ints") => list(DataType::Int32),
+                Some("points") => list(DataType::Struct(
+                    vec![
+                        Field::new("x", DataType::Decimal128(4, 1), true),
+                        Field::new("tags", list(DataType::Utf8), true),
+                    ]
+                    .into(),
+                )),
                 Some("date") => DataType::Date32,
                 Some("timestamp") => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
                 _ => DataType::UInt8,
             },
             nullable: !data_type.ends_with("not null"),
+            is_json: data_type.starts_with("json"),
         });
     }
     (columns, options)
@@ -132,6 +143,64 @@ fn outcomes(decoded: &Decoded) -> Vec<String> {
 #[test]
 fn values_are_read_as_their_declared_type() {
     let reads = [
+        ("decimal", "12.5", "12.50"),
+        ("decimal", "-7", "-7.00"),
+        ("decimal", "\"0.005\"", "0.01"),
+        ("decimal", "123456789012345678.91", "123456789012345678.91"),
+        (
+            "decimal",
+            "18446744073709551615",
+            "dead: field \"v\" is out of range for a decimal number: 18446744073709551615",
+        ),
+        (
+            "decimal",
+            "1e18",
+            "dead: field \"v\" is out of range for a decimal number: 1000000000000000000",
+        ),
+        (
+            "decimal",
+            "\"1,5\"",
+            "dead: field \"v\" is not a decimal number: \"1,5\"",
+        ),
+        (
+            "decimal",
+            "true",
+            "dead: field \"v\" is not a decimal number: true",
+        ),
+        ("bytes", "\"ab\"", "6162"),
+        ("bytes", "\"\\\\x00fF\"", "00ff"),
+        (
+            "bytes",
+            "\"\\\\x0\"",
+            "dead: field \"v\" is not bytes: \"\\\\x0\"",
+        ),
+        ("json", "{\"a\": [1, {\"b\":2}]}", "{\"a\": [1, {\"b\":2}]}"),
+        ("json", "[1.50]", "[1.50]"),
+        ("json", "\"{}\"", "{}"),
+        ("json", "1.50", "1.50"),
+        ("ints", "[1, null, \"3\"]", "[1, null, 3]"),
+        ("ints", "[]", "[]"),
+        ("ints", "null", "null"),
+        (
+            "ints",
+            "[1, \"x\"]",
+            "dead: field \"v\" is not an array or object of the declared type: an array",
+        ),
+        (
+            "ints",
+            "[4294967296]",
+            "dead: field \"v\" is out of range for an array or object of the declared type: an array",
+        ),
+        (
+            "ints",
+            "1",
+            "dead: field \"v\" is not an array or object of the declared type: 1",
+        ),
+        (
+            "points",
+            "[{\"tags\": [\"a\", \"b\"], \"more\": {}, \"x\": 1.25}, {}, null]",
+            "[{x: 1.3, tags: [a, b]}, {x: null, tags: null}, null]",
+        ),
         ("int32", "2147483647", "2147483647"),
         ("int32", "-2147483648", "-2147483648"),
         (
@@ -531,7 +600,7 @@ fn columns_that_cannot_be_decoded_are_refused_at_once() {
         (
             Json,
             "a uint8",
-            "column \"a\" has type UInt8, which records cannot be decoded to; use Boolean, Int32, Int64, Float64, Utf8, Date32 or Timestamp(µs, \"UTC\")",
+            "column \"a\" has type UInt8, which records cannot be decoded to; use Boolean, Int32, Int64, Float64, Decimal128, Utf8, Binary, Date32, Timestamp(µs, \"UTC\"), or a list or struct of these",
         ),
         (Json, "a text, a int32", "column \"a\" is declared twice"),
         (
@@ -577,4 +646,8 @@ fn columns_that_cannot_be_decoded_are_refused_at_once() {
 fn a_decoder_can_move_to_another_thread() {
     fn moves<T: Send>() {}
     moves::<Decoder>();
+}
+
+fn list(of: DataType) -> DataType {
+    DataType::List(std::sync::Arc::new(Field::new_list_field(of, true)))
 }

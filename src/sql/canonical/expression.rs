@@ -3,11 +3,11 @@
 use super::{ident, list, name, object_name, ordered, whole};
 use crate::sql::syntax;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField,
-    DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Interval, NullTreatment,
-    Subscript, TimezoneInfo, TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
-    WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    AccessExpr, Array, ArrayElemTypeDef, BinaryOperator, CaseWhen, CastKind, CeilFloorKind,
+    DataType, DateTimeField, DuplicateTreatment, ExactNumberInfo, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Interval,
+    NullTreatment, Subscript, TimezoneInfo, TrimWhereField, TypedString, UnaryOperator, Value,
+    ValueWithSpan, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
 /// The canonical text of an expression.
@@ -507,6 +507,10 @@ fn cast_type(data_type: &DataType) -> Result<String, String> {
         DataType::SmallInt(_) | DataType::Int2(_) => "smallint".to_owned(),
         DataType::Int(_) | DataType::Integer(_) | DataType::Int4(_) => "int".to_owned(),
         DataType::BigInt(_) | DataType::Int8(_) => "bigint".to_owned(),
+        DataType::TinyIntUnsigned(_) => "tinyint unsigned".to_owned(),
+        DataType::SmallIntUnsigned(_) => "smallint unsigned".to_owned(),
+        DataType::IntUnsigned(_) | DataType::IntegerUnsigned(_) => "int unsigned".to_owned(),
+        DataType::BigIntUnsigned(_) => "bigint unsigned".to_owned(),
         DataType::Real | DataType::Float4 => "real".to_owned(),
         DataType::Float(it) => format!("float{}", digits(it)),
         DataType::Double(_) | DataType::DoublePrecision | DataType::Float8 => "double".to_owned(),
@@ -518,7 +522,16 @@ fn cast_type(data_type: &DataType) -> Result<String, String> {
         | DataType::CharVarying(_)
         | DataType::CharacterVarying(_)
         | DataType::String(_) => "text".to_owned(),
-        DataType::Bytea => "bytes".to_owned(),
+        DataType::Bytea | DataType::Binary(_) | DataType::Varbinary(_) | DataType::Bytes(_) => {
+            "bytes".to_owned()
+        }
+        DataType::Interval { .. } => "interval".to_owned(),
+        DataType::JSON | DataType::JSONB => "text".to_owned(),
+        DataType::Array(
+            ArrayElemTypeDef::SquareBracket(of, None)
+            | ArrayElemTypeDef::AngleBracket(of)
+            | ArrayElemTypeDef::Parenthesis(of),
+        ) => format!("{}[]", cast_type(of)?),
         DataType::Date => "date".to_owned(),
         DataType::Time(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
             "time".to_owned()
@@ -532,7 +545,7 @@ fn cast_type(data_type: &DataType) -> Result<String, String> {
         }
         other => {
             return Err(format!(
-                "CAST to {other} is not maintained; possible are BOOLEAN, SMALLINT, INT, BIGINT, REAL, DOUBLE, DECIMAL, TEXT, DATE and TIMESTAMP"
+                "CAST to {other} is not maintained; possible are BOOLEAN, SMALLINT, INT, BIGINT, REAL, DOUBLE, DECIMAL, TEXT, BYTEA, DATE, TIME, TIMESTAMP, INTERVAL and arrays of these"
             ));
         }
     })

@@ -1,12 +1,17 @@
 //! `sum`, `avg`, `stddev` and `var`, as maintained views compute them: in exact numbers, rounded once, at the end.
 //!
 //! So the order of rows cannot be seen in a result, a value that is huge spoils no other, and a query over the lake gives what
-//! the live view gives. A sum of integers that 64 bits do not hold is NULL. What these numbers do not cover (decimals, unsigned integers,
-//! intervals, DISTINCT) is left to DataFusion's own functions of the same name.
+//! the live view gives. A sum of integers that 64 bits do not hold is NULL, and so is one of decimals with more than 38 digits. What these
+//! numbers do not cover (unsigned integers, intervals, DISTINCT) is left to DataFusion's own functions of the same name.
 
 use crate::model::{FloatSum, IntSum, Moments};
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int64Array};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array,
+};
+use arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DECIMAL128_MAX_SCALE, DataType, Decimal128Type, Field, FieldRef,
+    Float64Type, Int64Type,
+};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::functions_aggregate::{average, stddev, sum, variance};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -51,6 +56,9 @@ impl Exact {
         match (self.what, argument?.data_type()) {
             _ if is_distinct => None,
             (What::Sum, DataType::Int64) => Some(Numbers::Integers(IntSum::default())),
+            (What::Sum | What::Mean, DataType::Decimal128(precision, scale)) => Some(
+                Numbers::Decimals(Digits::new(self.what, *precision, *scale)),
+            ),
             (What::Sum | What::Mean, DataType::Float64) => {
                 Some(Numbers::Floats(FloatSum::default()))
             }
@@ -116,6 +124,46 @@ enum Numbers {
     Integers(IntSum),
     Floats(FloatSum),
     Moments(Box<Moments>),
+    Decimals(Digits),
+}
+
+/// A sum of decimals.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Digits {
+    sum: IntSum,
+    /// Of the result.
+    precision: u8,
+    scale: i8,
+    /// How many digits the result has behind the point, more than the values.
+    more: u8,
+}
+
+impl Digits {
+    /// Results have ten digits more for a sum, and four more behind the point for a mean, as DataFusion's and Spark's do.
+    fn new(what: What, precision: u8, scale: i8) -> Self {
+        let (digits, more) = match what {
+            What::Mean => (4, 4),
+            What::Sum | What::Variance { .. } | What::Deviation { .. } => (10, 0),
+        };
+        let of_result = scale.saturating_add(more).min(DECIMAL128_MAX_SCALE);
+        Digits {
+            sum: IntSum::default(),
+            precision: (precision + digits).min(DECIMAL128_MAX_PRECISION),
+            scale: of_result,
+            more: of_result.saturating_sub(scale).unsigned_abs(),
+        }
+    }
+
+    fn result(&self, what: What) -> Option<i128> {
+        match what {
+            What::Mean => self.sum.decimal_mean(self.precision, self.more),
+            _ => self.sum.decimal_sum(self.precision),
+        }
+    }
+
+    fn data_type(&self) -> DataType {
+        DataType::Decimal128(self.precision, self.scale)
+    }
 }
 
 impl Numbers {
@@ -134,6 +182,10 @@ impl Numbers {
             Numbers::Moments(moments) => {
                 moments.add(column.as_primitive::<Float64Type>().value(row), diff);
             }
+            Numbers::Decimals(digits) => {
+                let unscaled = column.as_primitive::<Decimal128Type>().value(row);
+                digits.sum.add_decimal(unscaled, diff);
+            }
         }
     }
 
@@ -142,6 +194,7 @@ impl Numbers {
             (Numbers::Integers(sum), Numbers::Integers(more)) => sum.merge(&more),
             (Numbers::Floats(sum), Numbers::Floats(more)) => sum.merge(&more),
             (Numbers::Moments(moments), Numbers::Moments(more)) => moments.merge(&more),
+            (Numbers::Decimals(digits), Numbers::Decimals(more)) => digits.sum.merge(&more.sum),
             (one, other) => panic!("sums of different kinds were added: {one:?} and {other:?}"),
         }
         Ok(())
@@ -154,6 +207,7 @@ impl Numbers {
     fn result(&self, what: What) -> Number {
         match (self, what) {
             (Numbers::Integers(sum), _) => Number::Integer(sum.sum()),
+            (Numbers::Decimals(digits), what) => Number::Decimal(digits.result(what)),
             (Numbers::Floats(sum), What::Mean) => Number::Float(sum.mean()),
             (Numbers::Floats(sum), _) => Number::Float(sum.sum()),
             (Numbers::Moments(it), What::Deviation { sample }) => Number::Float(it.stddev(sample)),
@@ -172,6 +226,7 @@ fn read(bytes: &[u8]) -> Result<Numbers> {
 enum Number {
     Integer(Option<i64>),
     Float(Option<f64>),
+    Decimal(Option<i128>),
 }
 
 /// Results of many groups as a column.
@@ -180,13 +235,20 @@ fn column(results: impl Iterator<Item = Number>, none: &Numbers) -> ArrayRef {
     match none {
         Numbers::Integers(_) => Arc::new(Int64Array::from_iter(results.map(|it| match it {
             Number::Integer(it) => it,
-            Number::Float(_) => panic!("{ONE_TYPE}"),
+            Number::Float(_) | Number::Decimal(_) => panic!("{ONE_TYPE}"),
         }))),
         Numbers::Floats(_) | Numbers::Moments(_) => {
             Arc::new(Float64Array::from_iter(results.map(|it| match it {
                 Number::Float(it) => it,
-                Number::Integer(_) => panic!("{ONE_TYPE}"),
+                Number::Integer(_) | Number::Decimal(_) => panic!("{ONE_TYPE}"),
             })))
+        }
+        Numbers::Decimals(digits) => {
+            let decimals = Decimal128Array::from_iter(results.map(|it| match it {
+                Number::Decimal(it) => it,
+                Number::Integer(_) | Number::Float(_) => panic!("{ONE_TYPE}"),
+            }));
+            Arc::new(decimals.with_data_type(digits.data_type()))
         }
     }
 }
@@ -211,10 +273,9 @@ impl Accumulator for One {
         true
     }
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(match self.numbers.result(self.what) {
-            Number::Integer(it) => ScalarValue::Int64(it),
-            Number::Float(it) => ScalarValue::Float64(it),
-        })
+        let result = self.numbers.result(self.what);
+        let column = column(std::iter::once(result), &self.numbers);
+        ScalarValue::try_from_array(&column, 0)
     }
     fn size(&self) -> usize {
         size_of_val(self)
