@@ -246,6 +246,10 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
         }
         Expr::BinaryOp { left, op, right } => match (left.as_ref(), right.as_ref()) {
             (Expr::Tuple(left), Expr::Tuple(right)) => rows(left, op, right)?,
+            _ if *op == BinaryOperator::Arrow => Some(format!("json_get({left}, {right})")),
+            _ if *op == BinaryOperator::LongArrow => {
+                Some(format!("json_get_text({left}, {right})"))
+            }
             _ if *op == BinaryOperator::PGExp => Some(format!("power({left}, {right})")),
             _ => None,
         },

@@ -157,6 +157,9 @@ CREATE MATERIALIZED VIEW bytes AS SELECT arrow_cast(k, 'Binary') AS raw, count(*
 CREATE MATERIALIZED VIEW times AS SELECT CAST(at AS TIME) AS time, at - TIMESTAMP '2026-01-01T00:00:00Z' AS since, k FROM raw_s WHERE b;
 CREATE MATERIALIZED VIEW by_time AS SELECT time, since, count(*) AS c FROM (SELECT CAST(at AS TIME) AS time, at - TIMESTAMP '2026-01-01T00:00:00Z' AS since FROM raw_o) GROUP BY time, since;
 CREATE MATERIALIZED VIEW latest AS SELECT k, max(CAST(at AS TIME)) AS time FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW documents AS SELECT k, j, '{\"n\": ' || CAST(n AS TEXT) || ', \"of\": [{\"k\": \"' || k || '\"}, null]}' AS json FROM raw_s;
+CREATE MATERIALIZED VIEW of_documents AS SELECT json -> 'of' -> 0 ->> 'k' AS k, sum(CAST(json ->> 'n' AS BIGINT)) AS n, max(json_value(json, '$.of[0].k')) AS same,
+  count(json -> 'of' ->> 1) AS none FROM documents WHERE json ->> 'n' <> '7' GROUP BY json -> 'of' -> 0 ->> 'k';
 CREATE MATERIALIZED VIEW small AS SELECT CAST(j AS SMALLINT) AS s, CAST(x AS REAL) AS r, CAST(n AS BIGINT UNSIGNED) AS u, count(*) AS c FROM raw_s WHERE 0 <= n GROUP BY 1, 2, 3;
 ",
         12,

@@ -33,6 +33,7 @@ macro_rules! known_as_native {
 
 mod extremes;
 mod familiar;
+mod json;
 mod percentile;
 mod sums;
 mod to_char;
@@ -82,6 +83,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(to_char::date_format())),
     ];
     all.extend(familiar::all());
+    all.extend(json::all());
     all
 }
 
