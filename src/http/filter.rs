@@ -9,7 +9,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use crate::model::{Row, Value, iso_of_micros};
+use crate::model::{Decimal, Row, Value, iso_of_micros};
 use arrow::datatypes::Schema;
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
@@ -60,6 +60,8 @@ enum Literal {
     Float(f64),
     Text(String),
     Bool(bool),
+    /// Of the scale of its column.
+    Decimal(Decimal),
     /// Microseconds since 1970.
     Time(i64),
     /// Days since 1970.
@@ -258,6 +260,7 @@ impl Literal {
             (Literal::Float(literal), Value::Int(_) | Value::Float(_)) => {
                 Some(value.as_f64()?.total_cmp(literal))
             }
+            (Literal::Decimal(literal), Value::Decimal(it)) => Some(it.as_ref().cmp(literal)),
             (Literal::Bool(literal), Value::Bool(it)) => Some(it.cmp(literal)),
             (Literal::Text(literal), Value::Text(it)) => Some(it.as_ref().cmp(literal.as_str())),
             (Literal::Time(literal), Value::Timestamp(it)) => Some(it.cmp(literal)),
@@ -271,6 +274,7 @@ impl Literal {
             Literal::Int(it) => it.to_string(),
             // Else a large one would be written with all its digits and read as a whole number.
             Literal::Float(it) => format!("{it:e}"),
+            Literal::Decimal(it) => format!("CAST('{it}' AS DECIMAL(38, {}))", it.scale()),
             Literal::Text(it) => quoted(it),
             Literal::Bool(it) => it.to_string(),
             Literal::Time(it) => quoted(&iso_of_micros(*it)),

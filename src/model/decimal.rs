@@ -21,6 +21,11 @@ impl Decimal {
         self.unscaled
     }
 
+    /// How many of its digits stand behind the point.
+    pub fn scale(&self) -> i8 {
+        self.scale
+    }
+
     /// The float that is nearest to it.
     pub fn to_f64(self) -> f64 {
         let text = self.to_string();

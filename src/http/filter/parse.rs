@@ -2,8 +2,9 @@
 //! is read by a person who has just typed it.
 
 use super::{Column, Comparison, Condition, Literal, Pattern, Test, quoted, time_of};
-use crate::model::Float;
-use arrow::datatypes::{DataType, Field, Schema};
+use crate::model::{Decimal, Float};
+use crate::sql::sql_type_name;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema};
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
@@ -341,6 +342,7 @@ fn example(field: &Field) -> &'static str {
         DataType::Boolean => "true",
         DataType::Date32 => "'2026-01-31'",
         DataType::Timestamp(..) => "'2026-01-31T12:00:00Z'",
+        DataType::Decimal128(..) => "12.50",
         _ => "500",
     }
 }
@@ -378,6 +380,20 @@ fn literal_of(word: &Word, field: &Field) -> Result<Literal, String> {
             Some(it) => Ok(Literal::Time(it)),
             None => no("a time"),
         },
+        DataType::Decimal128(_, scale) => {
+            // Neither rounded, nor compared at a finer scale, at which the largest values of the column have no place.
+            let digits = text.split_once('.').map_or(0, |it| it.1.len());
+            let fits = digits <= usize::from(scale.unsigned_abs()) && !text.contains(['e', 'E']);
+            let unscaled = Decimal::parse(text, DECIMAL128_MAX_PRECISION, *scale);
+            match unscaled.filter(|_| fits) {
+                Some(it) => Ok(Literal::Decimal(Decimal::new(it, *scale))),
+                None => no(&format!("a number with {scale} digits behind the point")),
+            }
+        }
+        DataType::Binary | DataType::List(_) | DataType::Struct(_) => Err(format!(
+            "column `{name}` is of type {}, which is compared with nothing here; write {name} IS NULL, or ask in SQL",
+            sql_type_name(field.data_type())
+        )),
         _ => match (text.parse::<i64>(), text.parse::<f64>()) {
             (Ok(it), _) => Ok(Literal::Int(it)),
             // As values are: there is one zero.

@@ -2,7 +2,7 @@
 
 use super::Filter;
 use crate::http::testing::app_of;
-use crate::model::{Float, Row, Value, rows_of_batch};
+use crate::model::{Decimal, Float, Row, Value, rows_of_batch};
 use crate::plan::Dataflow;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use std::collections::BTreeSet;
@@ -18,6 +18,8 @@ fn fields() -> Vec<Field> {
         Field::new("is_slow", DataType::Boolean, true),
         Field::new("at", time, true),
         Field::new("day", DataType::Date32, true),
+        Field::new("price", DataType::Decimal128(38, 2), true),
+        Field::new("tags", DataType::new_list(DataType::Utf8, true), true),
     ]
 }
 
@@ -34,6 +36,8 @@ fn row(status: i64, endpoint: &str, agent: Option<&str>) -> Row {
         Value::Null,
         Value::Text(endpoint.into()),
         agent,
+        Value::Null,
+        Value::Null,
         Value::Null,
         Value::Null,
         Value::Null,
@@ -113,6 +117,9 @@ fn what_is_wrong_is_said_with_what_to_write() {
         ("at > 'yesterday'", "'2026-01-31T12:00:00Z'"),
         ("day = '2026-02-30'", "'2026-01-31'"),
         ("took > inf", "took = 500"),
+        ("price > 1e3", "2 digits behind the point"),
+        ("price > 1.005", "2 digits behind the point"),
+        ("tags = 'a'", "write tags IS NULL"),
         ("(status = 1", "has no `)`"),
         ("status = 1)", "without its `(`"),
         ("status = 1 endpoint = '/'", "joined by AND or OR"),
@@ -170,6 +177,14 @@ const TIMES: [&str; 3] = [
 ];
 const DAYS: [&str; 3] = ["'2026-01-31'", "'1969-12-31'", "'2026-02-01'"];
 
+const DECIMALS: [&str; 5] = [
+    "0",
+    "2.5",
+    "2.50",
+    "-0.01",
+    "999999999999999999999999999999999999.99",
+];
+
 fn random_row(id: i64, random: &mut Random) -> Row {
     let floats = [
         0.0,
@@ -194,6 +209,11 @@ fn random_row(id: i64, random: &mut Random) -> Row {
         Value::Bool(random.below(2) == 0),
         Value::Timestamp(time + i64::try_from(random.below(3)).expect("small") - 1),
         Value::Date([20_484, -1, 20_485][random.below(3)]),
+        Value::Decimal(Box::new(Decimal::new(
+            [0, 250, -1, 10_i128.pow(38) - 1][random.below(4)],
+            2,
+        ))),
+        Value::List([text(random)].into()),
     ];
     values.extend(others.map(|it| match random.below(4) {
         0 => Value::Null,
@@ -203,7 +223,7 @@ fn random_row(id: i64, random: &mut Random) -> Row {
 }
 
 fn random_test(random: &mut Random) -> String {
-    let (column, literals): (&str, &[&str]) = match random.below(7) {
+    let (column, literals): (&str, &[&str]) = match random.below(8) {
         0 => {
             return format!(
                 "* {} '{}'",
@@ -215,6 +235,7 @@ fn random_test(random: &mut Random) -> String {
         2 => ("took", &NUMBERS),
         3 => ("at", &TIMES),
         4 => ("day", &DAYS),
+        6 => ("price", &DECIMALS),
         5 => {
             return random
                 .of(&["is_slow", "is_slow = false", "is_slow <> true"])
