@@ -163,12 +163,7 @@ fn cut_all(exprs: Vec<Expr>, schema: &DFSchema) -> Result<(Vec<Expr>, bool)> {
 
 fn cut(expr: Expr, schema: &DFSchema) -> Result<(Expr, bool)> {
     // What is only passed on was cut where it was computed.
-    if matches!(expr, Expr::Column(_))
-        || !matches!(
-            expr.get_type(schema)?,
-            DataType::Timestamp(TimeUnit::Nanosecond, _)
-        )
-    {
+    if matches!(expr, Expr::Column(_)) || in_microseconds(&expr.get_type(schema)?).is_none() {
         return Ok((expr, false));
     }
     let name = NamePreserver::new_for_projection().save(&expr);
@@ -204,7 +199,37 @@ fn with_cut_arguments(expr: Expr, schema: &DFSchema) -> Result<(Expr, bool)> {
     Ok((expr, changed))
 }
 
-/// An instant in nanoseconds without what is below a microsecond.
+/// The same type with microseconds for nanoseconds, if it has any: those of instants and times of day, also in lists and structs.
+fn in_microseconds(data_type: &DataType) -> Option<DataType> {
+    let of_field = |it: &Field| {
+        let coarser = in_microseconds(it.data_type())?;
+        Some(Arc::new(it.clone().with_data_type(coarser)))
+    };
+    Some(match data_type {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.clone())
+        }
+        DataType::Time64(TimeUnit::Nanosecond) => DataType::Time64(TimeUnit::Microsecond),
+        DataType::List(item) => DataType::List(of_field(item)?),
+        DataType::LargeList(item) => DataType::LargeList(of_field(item)?),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(of_field(item)?, *size),
+        DataType::Struct(fields) => {
+            let coarser: Vec<Option<FieldRef>> = fields.iter().map(|it| of_field(it)).collect();
+            if coarser.iter().all(Option::is_none) {
+                return None;
+            }
+            let fields = coarser.into_iter().zip(fields);
+            DataType::Struct(
+                fields
+                    .map(|(coarser, it)| coarser.unwrap_or_else(|| Arc::clone(it)))
+                    .collect(),
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// Instants and times in nanoseconds without what is below a microsecond.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct WholeMicroseconds(Signature);
 
@@ -222,8 +247,13 @@ impl ScalarUDFImpl for WholeMicroseconds {
         Ok(Arc::clone(&args.arg_fields[0]))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let times = args.args[0].to_array(args.number_rows)?;
-        let times = times.as_primitive::<TimestampNanosecondType>();
+        let values = args.args[0].to_array(args.number_rows)?;
+        let Some(times) = values.as_primitive_opt::<TimestampNanosecondType>() else {
+            let fine = values.data_type().clone();
+            let coarse = in_microseconds(&fine).expect("what has no nanoseconds is not cut");
+            let cut = arrow::compute::cast(&values, &coarse)?;
+            return Ok(ColumnarValue::Array(arrow::compute::cast(&cut, &fine)?));
+        };
         let cut = times
             .unary::<_, TimestampNanosecondType>(|ns| ns - ns.rem_euclid(1_000))
             .with_timezone_opt(times.timezone().map(Arc::<str>::from));
