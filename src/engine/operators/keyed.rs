@@ -8,7 +8,7 @@ use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::{PackedRow, StateContent};
-use crate::plan::{Order, nullable};
+use crate::plan::{GroupWindow, Order, nullable};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use differential_dataflow::{AsCollection, VecCollection};
@@ -68,6 +68,19 @@ pub(super) struct Closing<'s> {
     pub add_us: i64,
     pub gate: Gate,
     pub ticks: ClockStream<'s>,
+}
+
+impl<'s> Closing<'s> {
+    /// That of a group that lies in a window.
+    pub fn of(window: Option<GroupWindow>, gate: Option<&(Gate, ClockStream<'s>)>) -> Option<Self> {
+        let (window, (gate, ticks)) = (window?, gate?);
+        Some(Closing {
+            column: window.input,
+            add_us: window.add_us,
+            gate: gate.clone(),
+            ticks: ticks.clone(),
+        })
+    }
 }
 
 /// What was taken in and may be let go, by the end of its window.

@@ -44,15 +44,7 @@ pub(in crate::engine) fn per_group<'s>(
     view: &str,
     shared: &Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
-    let closing = group.window.and_then(|window| {
-        let (gate, ticks) = gate.clone()?;
-        Some(Closing {
-            column: window.input,
-            add_us: window.add_us,
-            gate,
-            ticks,
-        })
-    });
+    let closing = Closing::of(group.window, gate.as_ref());
     let mut groups = Groups {
         computed: Computed {
             rows: Encoder::new(&nullable(&input.schema)),

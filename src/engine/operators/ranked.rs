@@ -42,15 +42,7 @@ pub(in crate::engine) fn ranked<'s>(
     epochs: &RunEpochs,
     shared: &Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
-    let closing = group.window.and_then(|window| {
-        let (gate, ticks) = gate.clone()?;
-        Some(Closing {
-            column: window.input,
-            add_us: window.add_us,
-            gate,
-            ticks,
-        })
-    });
+    let closing = Closing::of(group.window, gate.as_ref());
     let drops = ranking.kept_up_to().is_some();
     let of_output = Output {
         rows: Encoder::new(&nullable(&input.schema)),
