@@ -6,17 +6,11 @@
 mod common;
 
 use clap::Parser;
-use common::{Done, Figure, load};
+use common::{Figure, load};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 use tidelake::coordinator::decoder;
-use tidelake::engine::{
-    Bucketing, ClockSettings, CommitReport, Control, Feed, Input, Job, Mesh, OpenRows, Outputs,
-    Published, Restored, Settings, Wall, start,
-};
-use tidelake::model::{Epoch, Offset, Partition, Position, Row, wall_ms};
+use tidelake::engine::Input;
+use tidelake::model::{Offset, Partition, Position};
 use tidelake::plan::Dataflow;
 use tidelake::source::decode::RawRecords;
 
@@ -99,7 +93,11 @@ fn main() {
             .iter()
             .find(|it| it.0 == name)
             .expect("a case by its name");
-        let done = run(case.1, &options);
+        let dataflow = plan(case.1);
+        // One source.
+        let inputs = inputs(&dataflow, &options).into_iter();
+        let inputs = inputs.map(|it| vec![it]).collect();
+        let done = common::engine::run(dataflow, inputs, options.records, 10_000_000);
         println!("{}", serde_json::to_string(&done).expect("plain numbers"));
         return;
     }
@@ -129,70 +127,6 @@ fn main() {
         ),
         &figures,
     );
-}
-
-fn run(view: &str, options: &Options) -> Done {
-    let dataflow = Arc::new(plan(view));
-    let records = options.records;
-    let seen = Arc::new(AtomicU64::new(0));
-    let feeds = inputs(&dataflow, options);
-    let (began, cpu_s) = (Instant::now(), common::own_cpu_s());
-    let control = Arc::new(Control::default());
-    let parts = feeds
-        .into_iter()
-        .map(|inputs| {
-            let feed: Box<dyn Feed> = Box::new(Replay(inputs.into_iter()));
-            let outputs: Box<dyn Outputs> = Box::new(Counting(Arc::clone(&seen)));
-            (vec![feed], outputs)
-        })
-        .collect();
-    let settings = Settings {
-        workers: options.workers,
-        tick_ms: 100,
-        quiet_tick_ms: 100,
-        commit_interval_ms: 10_000,
-        first_commit_ms: 1_500,
-        lag_max_ms: 1_000,
-        idle_sleep_ms_max: 2,
-        clocks: dataflow
-            .sources
-            .iter()
-            .map(|it| (it.name.clone(), clock()))
-            .collect(),
-        tail_rows: 64,
-        bucketing: Bucketing::ONE,
-    };
-    let job = Job {
-        dataflow,
-        settings,
-        start: Epoch::at_or_after(wall_ms(), 100),
-        restored: Restored::default(),
-        control: Arc::clone(&control),
-        wall: Wall::system(),
-    };
-    let engine = start(job, Mesh::default(), parts).expect("threads can be started");
-    while seen.load(Ordering::Acquire) < records {
-        assert!(began.elapsed() < common::STEP_MAX, "a case took too long");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let wall_s = began.elapsed().as_secs_f64();
-    control.stop();
-    engine.join().expect("the workers end");
-    Done {
-        records,
-        bytes: 0,
-        wall_s,
-        cpu_s: Some(common::own_cpu_s() - cpu_s),
-    }
-}
-
-fn clock() -> ClockSettings {
-    ClockSettings {
-        delay_us: 10_000_000,
-        idle_ms: 5_000,
-        close_idle_ms: 30_000,
-        lead_us: i64::MAX / 4,
-    }
 }
 
 /// The shipped source with one view over it.
@@ -263,43 +197,4 @@ fn inputs(dataflow: &Dataflow, options: &Options) -> Vec<Vec<Input>> {
         }
     }
     all
-}
-
-struct Replay(std::vec::IntoIter<Input>);
-
-impl Feed for Replay {
-    fn next(&mut self) -> Option<Input> {
-        self.0.next()
-    }
-
-    fn look_again(&mut self) {}
-}
-
-/// Counts the records of complete epochs.
-struct Counting(Arc<AtomicU64>);
-
-impl Outputs for Counting {
-    fn mark(&mut self, _table: usize, _epoch: Epoch, _watermark: i64) {}
-    fn append(
-        &mut self,
-        _table: usize,
-        _epoch: Epoch,
-        _commit: Epoch,
-        rows: arrow::array::RecordBatch,
-    ) {
-        drop(rows);
-    }
-    fn replace(&mut self, _view: usize, _commit: Epoch, sealed: Vec<Row>, open: Option<OpenRows>) {
-        drop((sealed, open));
-    }
-    fn commit(&mut self, report: CommitReport) {
-        drop(report);
-    }
-    fn publish(&mut self, published: Published) {
-        let records: u64 = published.progress.iter().map(|it| it.records).sum();
-        self.0.fetch_add(records, Ordering::AcqRel);
-    }
-    fn is_behind(&self) -> bool {
-        false
-    }
 }

@@ -11,6 +11,7 @@
 
 pub mod ceiling;
 pub mod delay;
+pub mod engine;
 pub mod load;
 pub mod pipeline;
 
