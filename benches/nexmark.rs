@@ -170,13 +170,13 @@ fn inputs(dataflow: &Dataflow, workers: usize, options: &Options) -> Vec<Vec<Vec
         .iter()
         .map(|it| decoder(it).expect("the source can be decoded"))
         .collect();
-    let place = |stream: Stream| {
-        let name = Stream::NAMES[stream as usize];
-        let mut names = dataflow.sources.iter().map(|it| it.name.as_str());
-        names
-            .position(|it| it == name)
-            .expect("a source per stream")
-    };
+    // Sources are called persons, auctions and bids.
+    let places = Stream::NAMES.map(|stream| {
+        let name = format!("{stream}s");
+        let mut sources = dataflow.sources.iter();
+        let place = sources.position(|it| it.name == name);
+        place.expect("a source per stream")
+    });
     let mut generator = Nexmark::new(nexmark::Settings {
         seed: 42,
         rate: options.event_rate,
@@ -207,7 +207,7 @@ fn inputs(dataflow: &Dataflow, workers: usize, options: &Options) -> Vec<Vec<Vec
         let mut event = Vec::new();
         for _ in 0..count {
             event.clear();
-            let source = place(generator.next_into(&mut event).stream);
+            let source = places[generator.next_into(&mut event).stream as usize];
             let raw = &mut raw[source];
             raw.data.extend_from_slice(&event);
             raw.ends.push(raw.data.len() as u32);
