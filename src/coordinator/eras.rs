@@ -5,7 +5,10 @@
 use super::Error;
 use super::feed::decoder;
 use crate::model::Partition;
-use crate::plan::{ColumnDefinition, ColumnSpec, Definitions, EventTime, SourceSpec, TableSpec};
+use crate::plan::{
+    ColumnDefinition, ColumnSpec, DELETED_COLUMN, Definitions, EventTime, PrimaryKey, SourceSpec,
+    TableSpec,
+};
 use crate::source::decode::{Decoded, Decoder, RawRecords};
 use arrow::array::{RecordBatch, new_null_array};
 use arrow::datatypes::SchemaRef;
@@ -137,9 +140,28 @@ fn without(spec: &SourceSpec, absent: &BTreeSet<&str>) -> SourceSpec {
         let column = columns.iter().position(|it| it.name == *name)?;
         Some(EventTime { column, ..it })
     });
+    // Before it had a key, its records said of no row that it is gone.
+    let had_key = columns.iter().any(|it| it.name == DELETED_COLUMN);
+    let place = |it: usize| {
+        columns
+            .iter()
+            .position(|to| to.name == spec.columns[it].name)
+    };
+    let key = spec.key.as_ref().filter(|_| had_key).and_then(|it| {
+        Some(PrimaryKey {
+            columns: it
+                .columns
+                .iter()
+                .map(|it| place(*it))
+                .collect::<Option<_>>()?,
+            version: it.version.and_then(place),
+            delete_when: it.delete_when.clone(),
+        })
+    });
     SourceSpec {
         columns,
         event_time,
+        key,
         ..spec.clone()
     }
 }

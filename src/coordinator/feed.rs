@@ -144,6 +144,11 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
     let options = DecodeOptions {
         zone,
         event_time: spec.event_time.map(|it| it.column),
+        versions: spec.key.as_ref().map(|it| decode::Versions {
+            key: it.columns.clone(),
+            always: it.tells_row().collect(),
+            deleted: spec.columns.len() - 1,
+        }),
     };
     let format = match spec.format {
         Format::Json => decode::Format::Json,

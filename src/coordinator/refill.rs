@@ -236,6 +236,7 @@ fn stand_in(name: String) -> SourceSpec {
         name,
         columns: Vec::new(),
         event_time: None,
+        key: None,
         format: Format::Json,
         options: Vec::new(),
     }

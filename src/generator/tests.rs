@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::pace::{Pace, Pacer};
 use super::*;
 use crate::model::Partition;
-use crate::source::decode::{Column, DecodeOptions, Decoder, Format, RawRecords, Zone};
+use crate::source::decode::{Column, DecodeOptions, Decoder, Format, RawRecords};
 
 /// 2024-05-12T10:15:30.5Z.
 const START_US: i64 = 1_715_508_930_500_000;
@@ -520,8 +520,8 @@ fn every_event_decodes() {
         is_json: false,
     });
     let options = DecodeOptions {
-        zone: Zone::default(),
         event_time: Some(0),
+        ..DecodeOptions::default()
     };
     let mut decoder = Decoder::new(Format::Json, &columns, options).unwrap();
     let events = run(1_000.0, true, 5, 10_000);

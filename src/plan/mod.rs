@@ -38,6 +38,8 @@ pub const PARTITION_COLUMN: &str = "_partition";
 pub const OFFSET_COLUMN: &str = "_offset";
 /// The epoch a record was read in, milliseconds since 1970.
 pub const EPOCH_COLUMN: &str = "_epoch";
+/// Name of the column that sources with a primary key have beside the declared ones: whether a record removes the row of its key.
+pub const DELETED_COLUMN: &str = "_deleted";
 /// In archived rows: the watermark a record came after, null if it was on time. A window takes part in
 /// such a record only if the window ends after that watermark.
 pub const LATE_COLUMN: &str = "_late_watermark";
@@ -87,6 +89,8 @@ pub struct SourceSpec {
     pub columns: Vec<ColumnSpec>,
     /// Which column is the event time, and how far the watermark stays behind it.
     pub event_time: Option<EventTime>,
+    /// By what a record replaces an earlier one, if it does.
+    pub key: Option<PrimaryKey>,
     pub format: Format,
     /// `connector`, `brokers`, `topic`, … as written, with environment variables filled in.
     pub options: Vec<(String, String)>,
@@ -99,6 +103,16 @@ pub struct ColumnSpec {
     pub nullable: bool,
     /// Whether it was declared as JSON: text that takes JSON of any shape.
     pub is_json: bool,
+}
+
+/// The key of a source whose records are versions of rows: read as a relation, it has the latest row of each key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrimaryKey {
+    pub columns: Vec<usize>,
+    /// The column whose greatest value is the latest; without it that is the record taken in last.
+    pub version: Option<usize>,
+    /// A condition over the columns, as SQL: a record for which it holds removes the row of its key.
+    pub delete_when: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -519,6 +533,13 @@ impl Plan {
     }
 }
 
+impl PrimaryKey {
+    /// The columns that every record has, also one that removes its row.
+    pub fn tells_row(&self) -> impl Iterator<Item = usize> {
+        self.columns.iter().copied().chain(self.version)
+    }
+}
+
 impl SourceSpec {
     /// One option as written, if it was.
     pub fn option(&self, name: &str) -> Option<&str> {
@@ -528,12 +549,17 @@ impl SourceSpec {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Whether a record may lack this column: of a row that is removed only key and version are known.
+    pub fn may_lack(&self, column: usize) -> bool {
+        let is_unknown = |it: &PrimaryKey| !it.tells_row().any(|it| it == column);
+        self.columns[column].nullable || self.key.as_ref().is_some_and(is_unknown)
+    }
+
     /// Declared columns and those the engine adds.
     pub fn schema(&self) -> SchemaRef {
-        let declared = self
-            .columns
-            .iter()
-            .map(|it| Field::new(&it.name, it.data_type.clone(), it.nullable));
+        let declared = self.columns.iter().enumerate();
+        let declared =
+            declared.map(|(at, it)| Field::new(&it.name, it.data_type.clone(), self.may_lack(at)));
         let added = [
             Field::new(PARTITION_COLUMN, DataType::Int32, false),
             Field::new(OFFSET_COLUMN, DataType::Int64, false),
@@ -581,10 +607,12 @@ pub fn marked(schema: &SchemaRef) -> SchemaRef {
 }
 
 impl Dataflow {
-    /// The name of each source and its options.
-    pub fn source_options(&self) -> impl Iterator<Item = (&str, &[(String, String)])> + Clone {
+    /// The name of each source, its options, and whether its records are versions of rows.
+    pub fn source_options(
+        &self,
+    ) -> impl Iterator<Item = (&str, &[(String, String)], bool)> + Clone {
         let sources = self.sources.iter();
-        sources.map(|it| (it.name.as_str(), it.options.as_slice()))
+        sources.map(|it| (it.name.as_str(), it.options.as_slice(), it.key.is_some()))
     }
 
     pub fn source(&self, name: &str) -> Option<&SourceSpec> {

@@ -128,6 +128,7 @@ fn source(name: &str, event_time: bool) -> SourceSpec {
             lead_us: 0,
             on_ahead: OnAhead::Hold,
         }),
+        key: None,
         format: Format::Json,
         options: Vec::new(),
     }

@@ -33,7 +33,7 @@ use super::{Chunk, Complaint, Error, Gap, LookAgain, SharedStatus};
 use crate::model::{Offsets, Partition, Position, Readers, wall_ms};
 use client::{Client, connect};
 use crossbeam_channel::Sender;
-use inbox::{Event, Inbox};
+use inbox::{Event, Inbox, Payload};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset as Start, TopicPartitionList};
@@ -77,6 +77,8 @@ pub struct Topic {
     create: Option<usize>,
     /// Settings of the client as librdkafka names them, such as `security.protocol`.
     pub properties: Vec<(String, String)>,
+    /// Whether records are versions of rows, so that a message without a value removes the row of its key.
+    pub has_key: bool,
 }
 
 impl Topic {
@@ -133,6 +135,7 @@ impl Topic {
             },
             create: None,
             properties: Vec::new(),
+            has_key: false,
         };
         let (mut creates, mut partitions) = (false, PARTITIONS_DEFAULT);
         let on_loss = |key: &str, value: &str| match value {
@@ -376,7 +379,7 @@ impl Reading {
                         partition,
                         offset,
                         payload,
-                    } => self.take(partition, offset, payload)?,
+                    } => self.take(partition, offset, &payload)?,
                     Event::End(partition) => self.hand_over(partition, true)?,
                     Event::Failed(error) => self.trouble(consumer, &error)?,
                 }
@@ -387,7 +390,12 @@ impl Reading {
         Ok(())
     }
 
-    fn take(&mut self, number: i32, offset: i64, payload: &[u8]) -> Result<(), NobodyListens> {
+    fn take(
+        &mut self,
+        number: i32,
+        offset: i64,
+        payload: &Payload<'_>,
+    ) -> Result<(), NobodyListens> {
         let Some(open) = self.open.get_mut(&number) else {
             return Ok(());
         };
@@ -399,9 +407,7 @@ impl Reading {
         if records.ends.is_empty() {
             open.since = Instant::now();
         }
-        records.data.extend_from_slice(payload);
-        records.ends.push(records.data.len() as u32);
-        records.offsets.push(offset);
+        payload.push_to(records, offset, self.reader.topic.has_key);
         open.next = offset + 1;
         if CHUNK_BYTES <= records.data.len() || CHUNK_RECORDS <= records.ends.len() {
             return self.hand_over(number, false);
@@ -763,10 +769,5 @@ fn is_missing(error: &KafkaError) -> bool {
 }
 
 fn no_records(number: i32) -> RawRecords {
-    RawRecords {
-        partition: Partition(number),
-        data: Vec::new(),
-        ends: Vec::new(),
-        offsets: Vec::new(),
-    }
+    RawRecords::empty(Partition(number))
 }

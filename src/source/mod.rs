@@ -42,14 +42,8 @@ pub struct Chunk {
 impl Chunk {
     /// No records, only where a partition stands.
     pub fn empty(partition: Partition, next: Position, gap: Option<Gap>) -> Self {
-        let records = RawRecords {
-            partition,
-            data: Vec::new(),
-            ends: Vec::new(),
-            offsets: Vec::new(),
-        };
         Chunk {
-            records,
+            records: RawRecords::empty(partition),
             next,
             at_end: false,
             looks: 0,

@@ -155,13 +155,13 @@ impl From<PathBuf> for Inputs {
 }
 
 impl Inputs {
-    /// The place of each source, by name.
+    /// The place of each source, by name, from its name, its options, and whether its records are versions of rows.
     ///
     /// # Errors
     /// If an input is of no source, or it is not clear of which, or a source has no place or a wrong one.
     pub fn places<'a>(
         &self,
-        sources: impl Iterator<Item = (&'a str, &'a [(String, String)])> + Clone,
+        sources: impl Iterator<Item = (&'a str, &'a [(String, String)], bool)> + Clone,
     ) -> Result<BTreeMap<String, Place>, Error> {
         let names: Vec<&str> = sources.clone().map(|it| it.0).collect();
         let mut named: BTreeMap<&str, &Location> = BTreeMap::new();
@@ -190,11 +190,14 @@ impl Inputs {
                 return Err(wrong(format!("source {name} has another input already")));
             }
         }
-        let place = |(name, options): (&str, &[(String, String)])| {
-            let place = match named.get(name) {
+        let place = |(name, options, has_key): (&str, &[(String, String)], bool)| {
+            let mut place = match named.get(name) {
                 Some(location) => Place::Files((*location).clone()),
                 None => Place::from_options(name, options)?,
             };
+            if let Place::Topic(topic) = &mut place {
+                topic.has_key = has_key;
+            }
             Ok((name.to_owned(), place))
         };
         sources.map(place).collect()
@@ -217,7 +220,7 @@ mod tests {
     fn places(inputs: &[&str], names: &[&str]) -> Result<Vec<String>, String> {
         let inputs: Result<Vec<Input>, String> = inputs.iter().map(|it| it.parse()).collect();
         let stated = options(&[("connector", "files"), ("path", "stated/*.log")]);
-        let sources = names.iter().map(|it| (*it, stated.as_slice()));
+        let sources = names.iter().map(|it| (*it, stated.as_slice(), false));
         let places = Inputs::from(inputs?).places(sources);
         let text = |(name, place): (String, Place)| match place {
             Place::Files(location) => format!("{name} {location}"),

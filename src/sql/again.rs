@@ -99,7 +99,11 @@ impl Planner {
     /// Registers a plain view, if all it reads is there.
     async fn alias(&self, name: &str, text: &str) -> Result<bool, String> {
         let mut is_known = false;
-        for (name, query) in plain::forms(&self.context, name, windows(&self.context, text)?) {
+        for (name, query) in plain::forms(
+            &self.context,
+            name,
+            windows(&self.context, &self.dataflow, text)?,
+        ) {
             let Ok(plan) = self.logical(&query).await else {
                 break;
             };

@@ -15,6 +15,7 @@ mod functions;
 mod grouping_sets;
 mod joins;
 mod late;
+mod latest;
 mod lower;
 mod per_group;
 mod plain;
@@ -38,9 +39,10 @@ pub use syntax::duration_us;
 pub use types::sql_type_name;
 
 use crate::plan::{
-    ColumnSpec, DEAD_LETTER_RELATION, Dataflow, Definitions, EPOCH_COLUMN, EventTime, Format,
-    LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, SourceSpec, TableSpec, ViewKind,
-    ViewSpec, check_rows, dead_letter_schema, late_schema, properties,
+    ColumnSpec, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
+    EventTime, Format, LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, PrimaryKey,
+    SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows, dead_letter_schema, late_schema,
+    properties,
 };
 use crate::source::place::Place;
 use arrow::array::RecordBatch;
@@ -52,7 +54,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
-use datafusion::sql::sqlparser::ast::{Query, Statement};
+use datafusion::sql::sqlparser::ast::{Ident, Query, Statement};
 use lower::Lowering;
 use stars::Stars;
 use std::collections::{BTreeMap, BTreeSet};
@@ -231,12 +233,23 @@ impl Planner {
             ParsedKind::Source(text) => {
                 let source = source_spec(text)?;
                 self.register(&source.name, source.schema())?;
+                let has_key = source.key.is_some();
+                let name = source.name.clone();
                 self.dataflow.sources.push(source);
+                if has_key {
+                    // What removes a row is wrong here, not where it is read.
+                    let name = Ident::with_quote('"', name);
+                    let mut query = syntax::parse_query(&format!("SELECT * FROM {name}"))?;
+                    latest::rewrite(&mut query, &self.dataflow)?;
+                    let rows = self.lowered("", &query).await;
+                    rows.map_err(|it| format!("delete_when: {it}"))?;
+                }
             }
             ParsedKind::Alias { name, mut query } => {
                 canonical::refuse_in_query(query.as_ref())?;
                 let text = query.to_string();
                 windows::rewrite(query.as_mut(), windows::records_on_time)?;
+                latest::rewrite(query.as_mut(), &self.dataflow)?;
                 let plan = self.logical(&query).await?;
                 lower::refuse_volatile(&plan)?;
                 let view = datafusion::datasource::ViewTable::new(plan, None);
@@ -254,7 +267,13 @@ impl Planner {
                 mut query,
             } => {
                 canonical::query(&query)?;
-                let own = [PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN];
+                let has_key = |it: &String| {
+                    let source = self.dataflow.source(it);
+                    source.is_some_and(|it| it.key.is_some())
+                };
+                let of_versions = syntax::relations(&query).iter().any(has_key);
+                let mut own = vec![PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN];
+                own.extend(of_versions.then_some(DELETED_COLUMN));
                 syntax::add_columns(&mut query, &own);
                 let written = query.clone();
                 windows::rewrite(query.as_mut(), windows::records_on_time)?;
@@ -288,7 +307,8 @@ impl Planner {
                         None => on_time,
                     }
                 })?;
-                let canonical = canonical + &self.plain_views_of(&query)?;
+                let canonical = canonical + &self.meaning_of_relations(&query)?;
+                latest::rewrite(query.as_mut(), &self.dataflow)?;
                 syntax::rewrite_last(&mut query);
                 let plan = self.lowered(&name, &query).await?;
                 let view = self.view_spec(name, sql, canonical, &options, plan, stored)?;
@@ -299,11 +319,17 @@ impl Planner {
         Ok(())
     }
 
-    /// The plain views a query reads, also through others, with their queries in canonical form. Windows must be rewritten.
-    fn plain_views_of(&self, query: &Query) -> Result<String, String> {
+    /// What the relations of a query mean, in canonical form: plain views, also those read through others, and sources with a primary key.
+    /// Windows must be rewritten.
+    fn meaning_of_relations(&self, query: &Query) -> Result<String, String> {
         let mut texts = BTreeMap::new();
         let mut waiting = syntax::relations(query);
         while let Some(name) = waiting.pop() {
+            if let Some(source) = self.dataflow.source(&name)
+                && let Some(meaning) = latest::meaning(source)?
+            {
+                texts.insert(name.clone(), meaning);
+            }
             let known = self.dataflow.aliases.iter().find(|it| it.0 == name);
             let Some((name, text)) = known.filter(|it| !texts.contains_key(&it.0)) else {
                 continue;
@@ -396,7 +422,7 @@ impl Planner {
             .event_time
             .and_then(|it| known.unchanged.iter().position(|at| *at == Some(it.column)));
         let (columns_sql, selection) = canonical::apart(query, &schema)?;
-        let selection = selection + &self.plain_views_of(query)?;
+        let selection = selection + &self.meaning_of_relations(query)?;
         Ok(TableSpec {
             name,
             source: source.name.clone(),
@@ -513,10 +539,64 @@ fn lead_us(options: &mut Vec<(String, String)>, delay_us: Option<i64>) -> Result
     }
 }
 
+/// Options of a source with a primary key: the column of versions, and what removes a row.
+const VERSION_OPTION: &str = "version";
+const DELETE_WHEN_OPTION: &str = "delete_when";
+
+/// The primary key of a source, its options taken out of those of the source. Columns that tell the row cannot be null, and one more says whether a record removes it.
+fn primary_key(
+    text: &mut SourceText,
+    columns: &mut Vec<ColumnSpec>,
+) -> Result<Option<PrimaryKey>, String> {
+    let mut option = |name: &str| {
+        let at = text.options.iter().position(|it| it.0 == name)?;
+        Some(text.options.remove(at).1)
+    };
+    let (version, delete_when) = (option(VERSION_OPTION), option(DELETE_WHEN_OPTION));
+    let Some(names) = text.key.take() else {
+        let of_key = [(VERSION_OPTION, version), (DELETE_WHEN_OPTION, delete_when)];
+        return match of_key.into_iter().find(|it| it.1.is_some()) {
+            None => Ok(None),
+            Some((name, _)) => Err(format!(
+                "option '{name}' is of use only in a source with a PRIMARY KEY; leave it out"
+            )),
+        };
+    };
+    let mut place = |what: &str, name: &str| {
+        let at = columns.iter().position(|it| it.name == name);
+        let at = at.ok_or_else(|| format!("{what} `{name}`: the source has no such column"))?;
+        columns[at].nullable = false;
+        Ok::<usize, String>(at)
+    };
+    let mut key = Vec::new();
+    for name in &names {
+        let at = place("PRIMARY KEY", name)?;
+        if key.contains(&at) {
+            return Err(format!("PRIMARY KEY names `{name}` twice"));
+        }
+        key.push(at);
+    }
+    let version = version.map(|it| place(VERSION_OPTION, &it)).transpose()?;
+    if text.format.eq_ignore_ascii_case("ACCESS_LOG") {
+        return Err("lines of an access log are no versions of rows; a source with a PRIMARY KEY has FORMAT JSON".to_owned());
+    }
+    columns.push(ColumnSpec {
+        name: DELETED_COLUMN.to_owned(),
+        data_type: DataType::Boolean,
+        nullable: true,
+        is_json: false,
+    });
+    Ok(Some(PrimaryKey {
+        columns: key,
+        version,
+        delete_when,
+    }))
+}
+
 fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
     let on_ahead = on_ahead(&mut text.options, text.watermark.is_some())?;
     let lead_us = lead_us(&mut text.options, text.watermark.as_ref().map(|it| it.1))?;
-    let columns = text
+    let mut columns = text
         .columns
         .iter()
         .map(|(name, data_type, nullable)| {
@@ -536,6 +616,7 @@ fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
             })
         })
         .collect::<Result<Vec<_>, String>>()?;
+    let key = primary_key(&mut text, &mut columns)?;
     let event_time = match text.watermark {
         None => None,
         Some((name, delay_us)) => {
@@ -570,6 +651,7 @@ fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
         name: text.name,
         columns,
         event_time,
+        key,
         format,
         options: text.options,
     })

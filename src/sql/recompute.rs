@@ -9,7 +9,7 @@ use super::functions::{WITHIN_LAST, WithinLast};
 use super::stars::Stars;
 use super::syntax;
 use super::windows::{self, Taken};
-use super::{casts, late, plain, register_functions, words};
+use super::{casts, late, latest, plain, register_functions, words};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, ViewSpec, dead_letter_schema,
     late_schema, nullable,
@@ -135,7 +135,7 @@ async fn session(
             .map_err(|it| it.strip_backtrace())?;
     }
     for (name, text) in &dataflow.aliases {
-        for (name, query) in plain::forms(&context, name, windows(&context, text)?) {
+        for (name, query) in plain::forms(&context, name, windows(&context, dataflow, text)?) {
             // A plain view over views that come later is not needed yet.
             if let Ok(plan) = logical(&context, dataflow, query).await {
                 context
@@ -241,9 +241,14 @@ async fn late_of_view(
 }
 
 /// The query of a plain view with its windows as plain SQL, each over the records that were on time for it.
-pub(super) fn windows(session: &SessionContext, text: &str) -> Result<Query, String> {
+pub(super) fn windows(
+    session: &SessionContext,
+    dataflow: &Dataflow,
+    text: &str,
+) -> Result<Query, String> {
     let mut query = syntax::parse_query(text)?;
     on_time(session, &mut query, |_, _| false)?;
+    latest::rewrite(&mut query, dataflow)?;
     Ok(query)
 }
 
@@ -259,6 +264,7 @@ pub(super) fn windows_of_view(
     on_time(session, &mut query, |relation, column| {
         stars.hides(relation, column)
     })?;
+    latest::rewrite(&mut query, dataflow)?;
     Ok(query)
 }
 

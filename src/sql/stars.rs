@@ -5,14 +5,22 @@
 //! declared columns, in the live view and in every reading of it.
 
 use super::{plain, syntax, walk};
-use crate::plan::{Dataflow, EPOCH_COLUMN, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN};
+use crate::plan::{
+    DELETED_COLUMN, Dataflow, EPOCH_COLUMN, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN,
+};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
     Ident, ObjectNamePart, Query, Select, SelectItem, TableAlias, TableFactor, VisitorMut,
 };
 use std::ops::ControlFlow;
 
-const ADDED: [&str; 4] = [PARTITION_COLUMN, OFFSET_COLUMN, EPOCH_COLUMN, LATE_COLUMN];
+const ADDED: [&str; 5] = [
+    PARTITION_COLUMN,
+    OFFSET_COLUMN,
+    EPOCH_COLUMN,
+    LATE_COLUMN,
+    DELETED_COLUMN,
+];
 
 /// The declared columns of relations, where a query has a `*`.
 pub struct Stars<'a> {

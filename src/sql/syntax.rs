@@ -72,6 +72,8 @@ pub struct SourceText {
     pub columns: Vec<(String, SqlType, bool)>,
     /// Column and delay in microseconds.
     pub watermark: Option<(String, i64)>,
+    /// The columns of `PRIMARY KEY`, if there is one.
+    pub key: Option<Vec<String>>,
     pub options: Vec<(String, String)>,
     pub format: String,
 }
@@ -269,9 +271,23 @@ fn dataflow_name(parser: &mut Parser) -> Result<String, ParserError> {
 fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
     let name = parser.parse_identifier()?.value;
     parser.expect_token(&Token::LParen)?;
-    let (mut columns, mut watermark) = (Vec::new(), None);
+    let (mut columns, mut watermark, mut key) = (Vec::new(), None, None);
+    let mut set_key = |names: Vec<String>| match key.replace(names) {
+        None => Ok(()),
+        Some(_) => Err(ParserError::ParserError(
+            "a source has one PRIMARY KEY; write PRIMARY KEY (a, b) for one of several columns"
+                .to_owned(),
+        )),
+    };
     loop {
-        if word(parser, "WATERMARK") {
+        if parser.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
+            parser.expect_token(&Token::LParen)?;
+            let names = parser.parse_comma_separated(Parser::parse_identifier)?;
+            parser.expect_token(&Token::RParen)?;
+            // It says of no index or check; systems that keep none say so.
+            let _ = parser.parse_keywords(&[Keyword::NOT, Keyword::ENFORCED]);
+            set_key(names.into_iter().map(|it| it.value).collect())?;
+        } else if word(parser, "WATERMARK") {
             parser.expect_keyword(Keyword::FOR)?;
             let column = parser.parse_identifier()?.value;
             parser.expect_keyword(Keyword::AS)?;
@@ -304,7 +320,17 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
         } else {
             let column = parser.parse_identifier()?.value;
             let data_type = column_type(parser)?;
-            let nullable = !parser.parse_keywords(&[Keyword::NOT, Keyword::NULL]);
+            let mut nullable = true;
+            loop {
+                if parser.parse_keywords(&[Keyword::NOT, Keyword::NULL]) {
+                    nullable = false;
+                } else if parser.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
+                    let _ = parser.parse_keywords(&[Keyword::NOT, Keyword::ENFORCED]);
+                    set_key(vec![column.clone()])?;
+                } else if !parser.parse_keyword(Keyword::NULL) {
+                    break;
+                }
+            }
             columns.push((column, data_type, nullable));
         }
         if !parser.consume_token(&Token::Comma) {
@@ -331,6 +357,7 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
         name,
         columns,
         watermark,
+        key,
         options,
         format,
     })

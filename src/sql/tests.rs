@@ -364,3 +364,87 @@ fn a_star_stands_for_what_a_relation_declares() {
         "{refused}"
     );
 }
+
+#[test]
+fn a_source_with_a_key_is_read_as_its_latest_rows() {
+    let of = |declared: &str, with: &str, rest: &str| {
+        let text = format!(
+            "CREATE SOURCE u (id INT, name TEXT, at TIMESTAMP NOT NULL{declared}) {with} FORMAT JSON;\n{rest}"
+        );
+        planned(&text)
+    };
+    let view = "CREATE TABLE log AS SELECT id, name FROM u; CREATE MATERIALIZED VIEW v AS SELECT * FROM u WHERE name <> ''";
+    let dataflow = of(", PRIMARY KEY (id)", "", view).expect("it has a key");
+    let columns = |name: &str| {
+        let table = dataflow.tables.iter().find(|it| it.name == name);
+        let plan = table.map_or_else(|| &dataflow.view(name).expect(name).plan, |it| &it.plan);
+        let names = plan.schema();
+        let names = names.fields().iter().map(|it| it.name().clone());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(columns("v"), "id name at");
+    assert_eq!(columns("log"), "id name _partition _offset _epoch _deleted");
+    let meaning = |dataflow: &Dataflow| dataflow.definitions.views["v"].meaning.clone();
+    let others = [
+        of(", PRIMARY KEY (id, name)", "", view),
+        of(", PRIMARY KEY (id)", "WITH (version = 'at')", view),
+        of(
+            ", PRIMARY KEY (id)",
+            "WITH (delete_when = 'name IS NULL')",
+            view,
+        ),
+    ];
+    for other in others {
+        assert_ne!(meaning(&other.expect("it has a key")), meaning(&dataflow));
+    }
+    let same = of(", PRIMARY KEY (id) NOT ENFORCED", "", view).expect("it has a key");
+    assert_eq!(meaning(&same), meaning(&dataflow));
+    for (declared, with, rest, said) in [
+        (", PRIMARY KEY (nope)", "", view, "no such column"),
+        (", PRIMARY KEY (id, id)", "", view, "twice"),
+        (
+            ", PRIMARY KEY (id), PRIMARY KEY (name)",
+            "",
+            view,
+            "one PRIMARY KEY",
+        ),
+        (
+            ", PRIMARY KEY (id)",
+            "WITH (version = 'nope')",
+            view,
+            "no such column",
+        ),
+        (
+            ", PRIMARY KEY (id)",
+            "WITH (delete_when = 'nope')",
+            view,
+            "delete_when",
+        ),
+        (
+            ", PRIMARY KEY (id)",
+            "WITH (delete_when = 'id')",
+            view,
+            "delete_when",
+        ),
+        ("", "WITH (version = 'at')", view, "PRIMARY KEY"),
+        (
+            ", PRIMARY KEY (id)",
+            "",
+            "CREATE MATERIALIZED VIEW v AS WITH u AS (SELECT 1 AS k) SELECT * FROM u",
+            "another name",
+        ),
+        (
+            ", PRIMARY KEY (id), WATERMARK FOR at AS at",
+            "",
+            "CREATE MATERIALIZED VIEW v AS SELECT window_start, count(*) AS c FROM TUMBLE(u, at, INTERVAL '1' MINUTE) GROUP BY window_start",
+            "TUMBLE",
+        ),
+    ] {
+        let refused = of(declared, with, rest).err().map(|it| it.to_string());
+        let refused = refused.unwrap_or_default();
+        assert!(
+            refused.contains(said),
+            "{declared} {with} {rest}: {refused}"
+        );
+    }
+}

@@ -13,6 +13,7 @@ mod growth;
 mod health;
 mod hostile;
 mod identity;
+mod keyed;
 
 mod lakes;
 mod layers;

@@ -856,7 +856,12 @@ pub(super) fn oracle_records(
     }
     for (number, source) in dataflow.sources.iter().enumerate() {
         let of = (number, dataflow.sources.len());
-        let rows = source_itself(source, of, partitions, &lake.offsets);
+        // Which version of a row is the latest is told by the epochs in which they came, as the archive has them.
+        let archive = dataflow.tables.iter().find(|it| it.source == source.name);
+        let rows = match (&source.key, archive) {
+            (Some(_), Some(archive)) => Arc::clone(&records.relations[&archive.name]),
+            _ => source_itself(source, of, partitions, &lake.offsets),
+        };
         records.relations.insert(source.name.clone(), rows);
     }
     for (source, times) in &lake.event_times {

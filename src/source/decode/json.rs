@@ -16,9 +16,9 @@ use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 
 use arrow::datatypes::DataType;
 
-use super::Column;
 use super::columns::{self, Kind, Rows, Slot, Target, Unreadable, recycle};
 use super::timestamp::Zone;
+use super::{Column, Versions};
 use crate::model::Value;
 
 /// Names that mean the same thing to the programs that write logs.
@@ -40,11 +40,13 @@ pub(super) struct Reader {
     nested: Vec<Value>,
     /// Where on the tape each column's value is; 0, the object itself, where there is none.
     values: Vec<usize>,
+    versions: Option<Versions>,
 }
 
 impl Reader {
-    pub(super) fn new(columns: &[Column]) -> Self {
+    pub(super) fn new(columns: &[Column], versions: Option<&Versions>) -> Self {
         Self {
+            versions: versions.cloned(),
             names: Names::new(columns),
             scratch: Vec::new(),
             buffers: Buffers::default(),
@@ -75,8 +77,16 @@ impl Reader {
             .map_err(|error| not_json(raw, &error))
             .and_then(|()| find(&tape.0, &mut self.names, &mut self.values))
             .and_then(|()| {
-                for (target, &at) in targets.iter().zip(&self.values) {
-                    slots.push(value(&tape.0, at, raw, target, zone, &mut self.nested)?);
+                let removes = self.versions.as_ref();
+                let removes = removes.filter(|it| is_true(&tape.0, self.values[it.deleted]));
+                for (column, (target, &at)) in targets.iter().zip(&self.values).enumerate() {
+                    let slot = match removes {
+                        Some(it) if is_null(&tape.0, at) && !it.always.contains(&column) => {
+                            Slot::Null
+                        }
+                        Some(_) | None => value(&tape.0, at, raw, target, zone, &mut self.nested)?,
+                    };
+                    slots.push(slot);
                 }
                 rows.append(&slots, &mut self.nested);
                 Ok(())
@@ -106,6 +116,19 @@ fn find(tape: &[Node<'_>], names: &mut Names, values: &mut [usize]) -> Result<()
         at += 1 + size(&tape[at + 1]);
     }
     Ok(())
+}
+
+fn is_null(tape: &[Node<'_>], at: usize) -> bool {
+    at == 0 || matches!(tape[at], Node::Static(StaticNode::Null))
+}
+
+fn is_true(tape: &[Node<'_>], at: usize) -> bool {
+    at != 0
+        && match tape[at] {
+            Node::Static(StaticNode::Bool(it)) => it,
+            Node::String(it) => it == "true",
+            _ => false,
+        }
 }
 
 /// How many nodes of the tape a value takes.

@@ -6,7 +6,8 @@
 //! bad record leaves nothing behind.
 //!
 //! How a value is read, for every format:
-//! - Null, or missing, is null in a nullable column, and a dead letter in a `NOT NULL` or event-time column.
+//! - Null, or missing, is null in a nullable column, and a dead letter in a `NOT NULL` or event-time column. Of a record that removes a row
+//!   (`"_deleted": true`, or a message without a value) only what tells the row is needed.
 //! - A value that cannot be read as the declared type is a dead letter, never a silent null.
 //! - Integers accept integral floats (`200.0`) and numeric strings, and must fit the declared width.
 //! - Floats accept integers and numeric strings; beyond 2^53 an integer is rounded to the nearest float.
@@ -41,6 +42,8 @@ pub use timestamp::Zone;
 pub const PARTITION_COLUMN: &str = "_partition";
 /// The column that holds the offset a row was read from.
 pub const OFFSET_COLUMN: &str = "_offset";
+/// The member of a record, and the column, that says whether it removes the row of its key.
+pub const DELETED_COLUMN: &str = "_deleted";
 
 /// Raw records of one partition, in order: one buffer, the end of every record in it, and every record's offset.
 ///
@@ -53,7 +56,33 @@ pub struct RawRecords {
     pub offsets: Vec<i64>,
 }
 
+/// Begins the raw record of a tombstone: a message without a value, which says that the row of its key is gone. The key follows.
+const TOMBSTONE: &[u8] = b"\0tombstone\0";
+
 impl RawRecords {
+    /// No records of a partition.
+    pub fn empty(partition: Partition) -> Self {
+        RawRecords {
+            partition,
+            data: Vec::new(),
+            ends: Vec::new(),
+            offsets: Vec::new(),
+        }
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, offset: i64, raw: &[u8]) {
+        self.data.extend_from_slice(raw);
+        self.ends.push(self.data.len() as u32);
+        self.offsets.push(offset);
+    }
+
+    /// Adds a message without a value, of which only the key is known.
+    pub fn push_tombstone(&mut self, offset: i64, key: &[u8]) {
+        self.data.extend_from_slice(TOMBSTONE);
+        self.push(offset, key);
+    }
+
     /// Sum over the records of a hash of offset and bytes: the same in any order and however they are sliced.
     pub fn checksum(&self) -> u64 {
         let mut start = 0;
@@ -61,6 +90,8 @@ impl RawRecords {
         for (end, offset) in self.ends.iter().zip(&self.offsets) {
             let raw = &self.data[start..*end as usize];
             start = *end as usize;
+            // A message without a value was an empty record before its source had a key.
+            let raw = if raw.starts_with(TOMBSTONE) { &[] } else { raw };
             sum = sum.wrapping_add(twox_hash::XxHash3_64::oneshot_with_seed(
                 *offset as u64,
                 raw,
@@ -90,12 +121,25 @@ pub struct Column {
 }
 
 /// What a source decides beyond its columns.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DecodeOptions {
     /// Where a time without a zone is taken to be.
     pub zone: Zone,
     /// The index of the event-time column. Null or unreadable there is a dead letter, even in a nullable column.
     pub event_time: Option<usize>,
+    /// If records are versions of rows.
+    pub versions: Option<Versions>,
+}
+
+/// Of records that are versions of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versions {
+    /// The columns of the key.
+    pub key: Vec<usize>,
+    /// The columns that a record has even if it removes its row; it may lack all others.
+    pub always: Vec<usize>,
+    /// The boolean column that says whether a record removes its row.
+    pub deleted: usize,
 }
 
 /// What one slice of records became; rows and dead letters together are as many as the records.
@@ -122,6 +166,8 @@ pub struct Decoder {
     schema: SchemaRef,
     targets: Vec<Target>,
     options: DecodeOptions,
+    /// The columns of the key by name, if records are versions of rows.
+    key: Vec<String>,
     reader: Reader,
 }
 
@@ -134,21 +180,27 @@ impl Decoder {
     /// Fails, with a sentence for whoever declared the source, when a column cannot be decoded: an unsupported
     /// type, a name used twice or reserved, an event time that is no timestamp, or a field the format has not.
     pub fn new(format: Format, columns: &[Column], options: DecodeOptions) -> Result<Self, String> {
-        let targets = targets(columns, options)?;
+        let targets = targets(columns, &options)?;
+        let versions = options.versions.as_ref();
         let reader = match format {
-            Format::Json => Reader::Json(Box::new(json::Reader::new(columns))),
+            Format::Json => Reader::Json(Box::new(json::Reader::new(columns, versions))),
             Format::AccessLog => Reader::AccessLog(access_log::Reader::new(columns)?),
         };
-        let mut fields: Vec<Field> = columns
-            .iter()
-            .map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable))
-            .collect();
+        let may_lack = |at: usize| versions.is_some_and(|it| !it.always.contains(&at));
+        let fields = columns.iter().enumerate().map(|(at, column)| {
+            let nullable = column.nullable || may_lack(at);
+            Field::new(&column.name, column.data_type.clone(), nullable)
+        });
+        let mut fields: Vec<Field> = fields.collect();
+        let key = versions.iter().flat_map(|it| &it.key);
+        let key = key.map(|it| columns[*it].name.clone()).collect();
         fields.push(Field::new(PARTITION_COLUMN, DataType::Int32, false));
         fields.push(Field::new(OFFSET_COLUMN, DataType::Int64, false));
         Ok(Self {
             schema: Arc::new(Schema::new(fields)),
             targets,
             options,
+            key,
             reader,
         })
     }
@@ -177,14 +229,18 @@ impl Decoder {
         for (&end, &offset) in ends.iter().zip(&records.offsets) {
             let raw = without_line_end(&data[start..end as usize]);
             start = end as usize;
-            let outcome = if raw.trim_ascii().is_empty() {
-                Err("empty record".to_owned())
-            } else {
-                let zone = self.options.zone;
-                match &mut self.reader {
-                    Reader::Json(reader) => reader.read(raw, &self.targets, zone, &mut rows),
-                    Reader::AccessLog(reader) => reader.read(raw, &self.targets, zone, &mut rows),
-                }
+            let zone = self.options.zone;
+            let removed = raw.strip_prefix(TOMBSTONE);
+            let (raw, removed) = match (removed, &self.options.versions) {
+                (Some(_), None) => (&raw[..0], None),
+                (removed, _) => (raw, removed),
+            };
+            let outcome = match (&mut self.reader, removed) {
+                (_, None) if raw.trim_ascii().is_empty() => Err("empty record".to_owned()),
+                (Reader::Json(reader), None) => reader.read(raw, &self.targets, zone, &mut rows),
+                (Reader::Json(reader), Some(of)) => removal(of, &self.key)
+                    .and_then(|raw| reader.read(&raw, &self.targets, zone, &mut rows)),
+                (Reader::AccessLog(reader), _) => reader.read(raw, &self.targets, zone, &mut rows),
             };
             match outcome {
                 Ok(()) => rows.number(offset),
@@ -206,13 +262,39 @@ impl Decoder {
     }
 }
 
+/// The record that says what a tombstone says: its key, as an object or, if it has one column, as this column's value, and that it removes the row.
+fn removal(raw: &[u8], key: &[String]) -> Result<Vec<u8>, String> {
+    let mut members = match serde_json::from_slice::<serde_json::Value>(raw) {
+        Ok(serde_json::Value::Object(members)) => members,
+        value => {
+            let [column] = key else {
+                let text = String::from_utf8_lossy(raw);
+                return Err(format!(
+                    "a message without a value has the key {text:?}, which is no JSON object with {}",
+                    key.join(", ")
+                ));
+            };
+            let value = match (value, std::str::from_utf8(raw)) {
+                (Ok(value), _) => value,
+                (Err(_), Ok(text)) => serde_json::Value::String(text.to_owned()),
+                (Err(_), Err(_)) => {
+                    return Err("a message without a value has a key that is not UTF-8".to_owned());
+                }
+            };
+            serde_json::Map::from_iter([(column.clone(), value)])
+        }
+    };
+    members.insert(DELETED_COLUMN.to_owned(), true.into());
+    Ok(serde_json::Value::Object(members).to_string().into_bytes())
+}
+
 /// A record's line end, if it has one, is not part of it.
 fn without_line_end(raw: &[u8]) -> &[u8] {
     let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
     raw.strip_suffix(b"\r").unwrap_or(raw)
 }
 
-fn targets(columns: &[Column], options: DecodeOptions) -> Result<Vec<Target>, String> {
+fn targets(columns: &[Column], options: &DecodeOptions) -> Result<Vec<Target>, String> {
     if let Some(index) = options.event_time {
         let Some(column) = columns.get(index) else {
             let count = columns.len();

@@ -10,7 +10,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use super::Format::{AccessLog, Json};
 use super::{
     Column, DataType, DecodeOptions, Decoded, Decoder, Format, Partition, RawRecords, TimeUnit,
-    Zone,
+    Versions, Zone,
 };
 use std::sync::Arc;
 
@@ -640,6 +640,70 @@ fn columns_that_cannot_be_decoded_are_refused_at_once() {
         refused.as_deref(),
         Some("the event-time column is number 1 of only 1 columns")
     );
+}
+
+#[test]
+fn a_record_can_remove_the_row_of_its_key() {
+    let decoded = |columns: &str, key: &[usize], records: &[Result<&str, &str>]| {
+        let (columns, mut options) = declared(columns);
+        options.versions = Some(Versions {
+            key: key.to_vec(),
+            always: key.to_vec(),
+            deleted: columns.len() - 1,
+        });
+        let mut raw = RawRecords::empty(PARTITION);
+        for (record, offset) in records.iter().zip(FIRST_OFFSET..) {
+            match record {
+                Ok(value) => raw.push(offset, value.as_bytes()),
+                Err(key) => raw.push_tombstone(offset, key.as_bytes()),
+            }
+        }
+        outcomes(&Decoder::new(Json, &columns, options).unwrap().decode(&raw))
+    };
+    let of_one = "id int64 not null, name text not null, at timestamp event time, _deleted boolean";
+    let records = [
+        Ok(r#"{"id":1,"name":"x","at":7}"#),
+        Ok(r#"{"id":1,"at":7}"#),
+        Ok(r#"{"id":1,"_deleted":true}"#),
+        Ok(r#"{"id":1,"name":"y","at":"now","_deleted":"true"}"#),
+        Ok(r#"{"name":"x","_deleted":true}"#),
+        Ok(r#"{"id":1,"name":"x","at":7,"_deleted":false}"#),
+        Err("2"),
+        Err(r#"{"id":"3","more":1}"#),
+        Err("x"),
+        Err(""),
+    ];
+    let expect = [
+        "1 | x | 1970-01-01T00:00:07Z | null",
+        "dead: field \"name\" is missing or null, but is declared NOT NULL",
+        "1 | null | null | true",
+        "dead: field \"at\" is not a timestamp: \"now\"",
+        "dead: field \"id\" is missing or null, but is declared NOT NULL",
+        "1 | x | 1970-01-01T00:00:07Z | false",
+        "2 | null | null | true",
+        "3 | null | null | true",
+        "dead: field \"id\" is not a 64-bit integer: \"x\"",
+        "dead: field \"id\" is not a 64-bit integer: \"\"",
+    ];
+    assert_eq!(decoded(of_one, &[0], &records), expect);
+    let of_two = "a text not null, b int64 not null, _deleted boolean";
+    let records = [Err(r#"{"b":1,"a":"x"}"#), Err(r#"{"b":1}"#), Err("x")];
+    let expect = [
+        "x | 1 | true",
+        "dead: field \"a\" is missing or null, but is declared NOT NULL",
+        "dead: a message without a value has the key \"x\", which is no JSON object with a, b",
+    ];
+    assert_eq!(decoded(of_two, &[0, 1], &records), expect);
+    // Without a key it says nothing.
+    let (columns, options) = declared("a text");
+    let mut raw = RawRecords::empty(PARTITION);
+    raw.push_tombstone(1, b"x");
+    let decoded = Decoder::new(Json, &columns, options).unwrap().decode(&raw);
+    assert_eq!(outcomes(&decoded), ["dead: empty record"]);
+    assert!(decoded.dead_letters[0].raw.is_empty());
+    let mut empty = RawRecords::empty(PARTITION);
+    empty.push(1, b"");
+    assert_eq!(raw.checksum(), empty.checksum());
 }
 
 #[test]

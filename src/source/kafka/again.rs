@@ -79,7 +79,7 @@ pub fn read_again(
                 Event::Record {
                     offset, payload, ..
                 } if offset < range.end => {
-                    push(&mut records, offset, payload);
+                    payload.push_to(&mut records, offset, topic.has_key);
                     heard = Instant::now();
                 }
                 Event::Record { .. } | Event::End(_) => break 'all,
@@ -113,10 +113,4 @@ fn empty(partition: Partition) -> RawRecords {
         ends: Vec::new(),
         offsets: Vec::new(),
     }
-}
-
-fn push(records: &mut RawRecords, offset: i64, payload: &[u8]) {
-    records.data.extend_from_slice(payload);
-    records.ends.push(records.data.len() as u32);
-    records.offsets.push(offset);
 }

@@ -15,6 +15,7 @@
 //! Invariants of the unsafe code: an inbox borrows its client, so both queues live as long as it does; every message that was handed out
 //! by the library is destroyed exactly once, by `Messages`, also if someone unwinds; payloads are lent out only until then.
 
+use super::super::decode::RawRecords;
 use super::client::Client;
 use super::native::{Guard, error_of};
 use rdkafka::bindings as c;
@@ -22,7 +23,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
@@ -34,11 +35,29 @@ pub(super) enum Event<'a> {
     Record {
         partition: i32,
         offset: i64,
-        payload: &'a [u8],
+        payload: Payload<'a>,
     },
     /// A partition has been read to its end.
     End(i32),
     Failed(KafkaError),
+}
+
+/// What a message says.
+pub(super) enum Payload<'a> {
+    Value(&'a [u8]),
+    /// It has no value, only this key.
+    Tombstone(&'a [u8]),
+}
+
+impl Payload<'_> {
+    /// Adds the message to records. Where records are no versions of rows, one without a value is an empty one.
+    pub fn push_to(&self, records: &mut RawRecords, offset: i64, has_key: bool) {
+        match self {
+            Payload::Value(raw) => records.push(offset, raw),
+            Payload::Tombstone(key) if has_key => records.push_tombstone(offset, key),
+            Payload::Tombstone(_) => records.push(offset, &[]),
+        }
+    }
 }
 
 pub(super) struct Inbox<'a> {
@@ -122,12 +141,13 @@ impl Batch<'_> {
                 c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Event::Record {
                     partition: message.partition,
                     offset: message.offset,
-                    payload: match NonNull::new(message.payload.cast::<u8>()) {
-                        // SAFETY: a payload that is not null has `len` bytes, as long as its message lives.
-                        Some(payload) => unsafe {
-                            std::slice::from_raw_parts(payload.as_ptr(), message.len)
-                        },
-                        None => &[],
+                    // SAFETY: payload and key that are not null have so many bytes, as long as their message lives.
+                    payload: match unsafe { bytes(message.payload, message.len) } {
+                        Some(value) => Payload::Value(value),
+                        None => {
+                            let key = unsafe { bytes(message.key, message.key_len) };
+                            Payload::Tombstone(key.unwrap_or_default())
+                        }
                     },
                 },
                 c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
@@ -206,6 +226,16 @@ fn hear(client: &Client, queue: &Guard<c::rd_kafka_queue_t>, failed: &mut Vec<Ka
             }
         }
     }
+}
+
+/// Bytes of a message; none if it has no such part.
+///
+/// # Safety
+/// Unless it is null, `start` must have `length` bytes for as long as they are lent.
+unsafe fn bytes<'a>(start: *const c_void, length: usize) -> Option<&'a [u8]> {
+    let start = NonNull::new(start.cast_mut().cast::<u8>())?;
+    // SAFETY: as the caller promises.
+    Some(unsafe { std::slice::from_raw_parts(start.as_ptr(), length) })
 }
 
 /// A text of the library; empty if there is none.

@@ -1,0 +1,133 @@
+//! Sources whose records are versions of rows: queries read the latest row of each key, and at every commit what they yield is what DataFusion
+//! computes in batch from all versions.
+
+use super::oracle::{
+    Lake, Random, START_MS, Scenario, Subject, check_cases, records, runs, runtime, small_record,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tidelake::model::{Row, Value, rows_of_batch};
+use tidelake::sql;
+
+const SOURCES: &str = "
+CREATE SOURCE u (k TEXT, j INT, at TIMESTAMP, n BIGINT NOT NULL, x DOUBLE, b BOOLEAN, PRIMARY KEY (k)) FORMAT JSON;
+CREATE SOURCE v (k TEXT, j INT PRIMARY KEY, at TIMESTAMP NOT NULL, n BIGINT, x DOUBLE, b BOOLEAN, d DATE,
+                 WATERMARK FOR at AS at - INTERVAL '5' SECOND)
+  WITH (version = 'at', delete_when = 'b AND n > 0') FORMAT JSON;
+CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE,
+                 WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;
+CREATE TABLE raw_u AS SELECT * FROM u;
+CREATE TABLE raw_v AS SELECT * FROM v;
+CREATE TABLE raw_s AS SELECT * FROM s;
+";
+
+const VIEWS: &str = "
+CREATE MATERIALIZED VIEW latest_u AS SELECT * FROM u;
+CREATE MATERIALIZED VIEW all_v AS SELECT j, n FROM v;
+CREATE MATERIALIZED VIEW latest_v AS SELECT k, j, n FROM v WHERE x > 0 OR x IS NULL;
+CREATE MATERIALIZED VIEW one AS SELECT n, x FROM u WHERE k = 'a';
+CREATE MATERIALIZED VIEW totals AS SELECT b, count(*) AS c, sum(n) AS n, min(x) AS x, max(at) AS at FROM u GROUP BY b;
+CREATE MATERIALIZED VIEW most AS SELECT k, n FROM u ORDER BY n DESC, k LIMIT 2;
+CREATE MATERIALIZED VIEW joined AS SELECT s.k, s.n, u.n AS of_u FROM raw_s s LEFT JOIN u ON s.k = u.k;
+CREATE MATERIALIZED VIEW both AS SELECT u.k, v.j, u.n, v.x FROM u FULL JOIN v ON u.k = v.k AND u.j = v.j;
+CREATE MATERIALIZED VIEW gone AS SELECT k, n FROM raw_u EXCEPT SELECT k, n FROM u;
+CREATE VIEW positive AS SELECT * FROM u WHERE n > 0;
+CREATE MATERIALIZED VIEW of_plain AS WITH w AS (SELECT a.k, a.n FROM positive AS a) SELECT k, n FROM w;
+CREATE MATERIALIZED VIEW versions AS SELECT k, count(*) AS c, count(*) FILTER (WHERE _deleted) AS removed FROM raw_u GROUP BY k;
+";
+
+/// A version of a row, or that it is gone, in each of the ways in which that can be said.
+fn version(random: &mut Random, at: i64) -> String {
+    let key = ["a", "b", "ä", ""][random.below(4) as usize];
+    match random.below(12) {
+        0 => format!("\0tombstone\0\"{key}\""),
+        1 => format!("\0tombstone\0{{\"k\":\"{key}\",\"j\":{}}}", random.below(3)),
+        2 => format!("{{\"k\":\"{key}\",\"j\":1,\"_deleted\":true}}"),
+        3 => "\0tombstone\0".to_owned(),
+        4 => "\0tombstone\0 2".to_owned(),
+        _ => small_record(random, at),
+    }
+}
+
+fn subject() -> Subject {
+    let text = format!("{SOURCES}{VIEWS}");
+    let planned = runtime().block_on(sql::plan_text("keyed", &text, |_| None));
+    Subject {
+        dataflow: Arc::new(planned.unwrap_or_else(|it| panic!("{it}"))),
+        record: version,
+    }
+}
+
+#[test]
+fn latest_rows_equal_a_batch_over_all_versions() {
+    check_cases(&subject(), 16, 300);
+}
+
+/// Folded by hand, version by version, in the order in which they were taken in.
+#[test]
+fn the_latest_version_is_the_one_taken_in_last() {
+    let subject = subject();
+    let dataflow = &subject.dataflow;
+    let scenario = Scenario {
+        seed: 5,
+        records: 500,
+        partitions: 6,
+        runs: vec![(1, 2), (1, 1)],
+    };
+    let partitions = records(&subject, &scenario);
+    let wall = Arc::new(AtomicU64::new(START_MS));
+    let mut lake = Lake::of(dataflow);
+    let shapes = &scenario.runs;
+    runs(
+        dataflow,
+        &partitions,
+        shapes,
+        &mut lake,
+        &wall,
+        &mut Random(5),
+    );
+    let columns = |table: usize, names: &[&str]| -> Vec<Vec<Value>> {
+        let schema = dataflow.tables[table].plan.schema();
+        let places: Vec<usize> = names
+            .iter()
+            .map(|it| schema.index_of(it).unwrap())
+            .collect();
+        let rows = lake.archive[table].iter().flat_map(rows_of_batch);
+        let rows = rows.map(|row| places.iter().map(|it| row.0[*it].clone()).collect());
+        rows.collect()
+    };
+    let place = ["_epoch", "_partition", "_offset"];
+    let by_hand = |table: usize, first: &[&str], key: &str, gone: fn(&[Value]) -> bool| {
+        let names: Vec<&str> = first.iter().chain(&place).copied().collect();
+        let mut versions = columns(table, &[&names[..], &["_deleted", key, "b", "n"]].concat());
+        versions.sort_by_key(|it| it[..names.len()].to_vec());
+        let mut latest: BTreeMap<Value, Value> = BTreeMap::new();
+        for version in versions {
+            let [deleted, key, b, n] = &version[names.len()..] else {
+                unreachable!("so many columns were asked for");
+            };
+            match *deleted == Value::Bool(true) || gone(&[b.clone(), n.clone()]) {
+                true => latest.remove(key),
+                false => latest.insert(key.clone(), n.clone()),
+            };
+        }
+        latest.into_iter().collect::<Vec<_>>()
+    };
+    let stored = |view: &str, columns: [usize; 2]| {
+        let at = dataflow.views.iter().position(|it| it.name == view);
+        let at = at.unwrap_or_else(|| panic!("there is no view {view}"));
+        let rows = lake.open[at].values().flatten();
+        let pair = |it: &Row| (it.0[columns[0]].clone(), it.0[columns[1]].clone());
+        let mut rows: Vec<(Value, Value)> = rows.map(pair).collect();
+        rows.sort();
+        rows
+    };
+    let of_u = by_hand(0, &[], "k", |_| false);
+    assert!(1 < of_u.len(), "the simulation has several keys");
+    assert_eq!(stored("latest_u", [0, 3]), of_u);
+    let gone = |it: &[Value]| it[0] == Value::Bool(true) && Some(0) < it[1].as_i64();
+    let of_v = by_hand(1, &["at"], "j", gone);
+    assert!(1 < of_v.len(), "the simulation has several keys");
+    assert_eq!(stored("all_v", [0, 1]), of_v);
+}
