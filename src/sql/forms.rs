@@ -1,13 +1,16 @@
 //! Ways of writing that other systems have, as the one way that is planned: `FETCH FIRST`, `TABLE t`, `= ANY (…)`, comparisons of rows, and
-//! functions under other names ([`calls`]).
+//! functions under other names ([`calls`]), and functions that the dataflow defines ([`macros`]).
 //!
 //! A query is rewritten once, where it is parsed; whoever plans it, computes it in batch or names it in canonical form sees the result. What was
 //! planned before is never touched here: its canonical text names stored rows.
 
 mod calls;
+mod macros;
 #[cfg(test)]
 mod tests;
 mod unnest;
+
+pub use macros::Macros;
 
 use super::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{

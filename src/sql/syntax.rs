@@ -1,7 +1,7 @@
 //! The text of a dataflow, taken apart: statements, their options, and the rewrites that turn our
 //! additions to SQL into plain SQL before DataFusion plans it.
 //!
-//! Additions: `SET dataflow = 'name'`, `CREATE SOURCE`, `CREATE MATERIALIZED VIEW`, `CREATE TABLE … AS`, windows in FROM (`windows`), and
+//! Additions: `SET dataflow = 'name'`, `CREATE SOURCE`, `CREATE FUNCTION`, `CREATE MATERIALIZED VIEW`, `CREATE TABLE … AS`, windows in FROM (`windows`), and
 //! `time > now() - INTERVAL …` in a maintained view.
 
 use super::functions::WITHIN_LAST;
@@ -146,6 +146,7 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
         .map_err(|it| Error::at(it.location.line, it.message))?;
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(without_local(tokens));
     let mut statements = Vec::new();
+    let mut functions = forms::Macros::default();
     loop {
         while parser.consume_token(&Token::SemiColon) {}
         let next = parser.peek_token();
@@ -153,8 +154,11 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
             return Ok(statements);
         }
         let line = next.span.start.line;
-        let kind = statement(&mut parser).map_err(|it| Error::at(line, words::parser(&it)))?;
-        statements.push(Parsed { line, kind });
+        let refused = |it: ParserError| Error::at(line, words::parser(&it));
+        if !functions.define(&mut parser).map_err(refused)? {
+            let kind = statement(&mut parser, &functions).map_err(refused)?;
+            statements.push(Parsed { line, kind });
+        }
         let end = parser.peek_token();
         if end.token != Token::SemiColon && end.token != Token::EOF {
             let text = format!("expected `;` after the statement, found `{}`", end.token);
@@ -184,7 +188,12 @@ fn without_local(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     kept
 }
 
-fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
+fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKind, ParserError> {
+    let rewrite = |query: &mut Query| {
+        let expanded = functions.expand(query);
+        let rewritten = expanded.and_then(|()| forms::rewrite(query));
+        rewritten.map_err(ParserError::ParserError)
+    };
     if parser.parse_keywords(&[Keyword::CREATE, Keyword::SOURCE]) {
         return source(parser).map(ParsedKind::Source);
     }
@@ -195,7 +204,7 @@ fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
     match parser.parse_statement()? {
         Statement::CreateView(mut view) => {
             canonical::refuse_in_view(&view).map_err(ParserError::ParserError)?;
-            forms::rewrite(&mut view.query).map_err(ParserError::ParserError)?;
+            rewrite(&mut view.query)?;
             if !view.columns.is_empty() {
                 let names: Vec<Ident> = view.columns.iter().map(|it| it.name.clone()).collect();
                 forms::name_columns(&mut view.query, &names).map_err(ParserError::ParserError)?;
@@ -220,7 +229,7 @@ fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
             let options = options(&table.table_options)?;
             match table.query {
                 Some(mut query) => {
-                    forms::rewrite(&mut query).map_err(ParserError::ParserError)?;
+                    rewrite(&mut query)?;
                     Ok(ParsedKind::Table {
                         name,
                         options,
@@ -239,7 +248,7 @@ fn statement(parser: &mut Parser) -> Result<ParsedKind, ParserError> {
             let text = other.to_string();
             let start: String = text.chars().take(40).collect();
             refuse(&format!(
-                "`{start}` does not belong in a dataflow; it takes SET dataflow, CREATE SOURCE, CREATE TABLE … AS, CREATE VIEW and CREATE MATERIALIZED VIEW"
+                "`{start}` does not belong in a dataflow; it takes SET dataflow, CREATE SOURCE, CREATE FUNCTION, CREATE TABLE … AS, CREATE VIEW and CREATE MATERIALIZED VIEW"
             ))
         }
     }
@@ -455,7 +464,7 @@ pub fn duration_us(text: &str) -> Option<i64> {
 }
 
 /// The type of a column. The parser's dialect has no structs: these are read here, as `STRUCT(a INT)`, `STRUCT<a INT>` or `ROW(a INT)`.
-fn column_type(parser: &mut Parser) -> Result<SqlType, ParserError> {
+pub fn column_type(parser: &mut Parser) -> Result<SqlType, ParserError> {
     let is_struct = match &parser.peek_token_ref().token {
         Token::Word(it) => matches!(it.value.to_ascii_uppercase().as_str(), "STRUCT" | "ROW"),
         _ => false,

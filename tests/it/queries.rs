@@ -214,6 +214,24 @@ CREATE MATERIALIZED VIEW half AS SELECT j % 2 AS half, bool_and(b) AS b, min(DIS
 }
 
 #[test]
+fn functions_of_the_dataflow_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE FUNCTION above(value BIGINT, least BIGINT) RETURNS BIGINT AS CASE WHEN least < value THEN value - least ELSE 0 END;
+CREATE FUNCTION label(TEXT, INT) RETURNS TEXT LANGUAGE SQL AS $$ SELECT coalesce($1, 'none') || '-' || coalesce(CAST($2 AS TEXT), '?') $$;
+CREATE FUNCTION hour_of(t TIMESTAMP) RETURNS INT STRICT RETURN extract(hour FROM t);
+CREATE FUNCTION doubled(x) AS above(x, 3) * 2;
+CREATE FUNCTION others(key TEXT) RETURNS BIGINT AS 'SELECT sum(c) FROM of_o WHERE of_o.k = $1';
+CREATE MATERIALIZED VIEW by_label AS SELECT label(k, j) AS label, sum(above(j, 1)) AS above, max(doubled(j)) AS doubled FROM raw_s GROUP BY label(k, j);
+CREATE MATERIALIZED VIEW hours AS SELECT hour_of(at) AS hour, label(k, NULL) AS k FROM raw_o WHERE above(j, 0) > 0;
+CREATE MATERIALIZED VIEW beside AS SELECT a.k, a.j, others(a.k) AS o FROM of_s a;
+",
+        8,
+        200,
+    );
+}
+
+#[test]
 fn forms_of_other_systems_equal_a_batch() {
     equal_a_batch(
         "

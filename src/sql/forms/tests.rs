@@ -80,3 +80,99 @@ fn what_means_different_things_elsewhere_is_refused() {
         assert!(error.contains(part), "{text}: {error}");
     }
 }
+
+/// A query that calls functions, with their bodies in the place of the calls.
+fn with_functions(text: &str) -> Result<String, String> {
+    let statements = crate::sql::syntax::parse(text).map_err(|it| it.to_string())?;
+    let mut queries = statements.into_iter().map(|it| match it.kind {
+        crate::sql::syntax::ParsedKind::Alias { query, .. } => query.to_string(),
+        other => panic!("{other:?}"),
+    });
+    Ok(queries.next().expect("a view"))
+}
+
+#[test]
+fn a_function_stands_for_its_body() {
+    for (text, expected) in [
+        (
+            "CREATE FUNCTION f(x INT NOT NULL) RETURNS BIGINT NOT NULL AS x + 1; CREATE VIEW v AS SELECT f(a) FROM t",
+            "SELECT CAST((CAST(a AS INT) + 1) AS BIGINT) FROM t",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION f(x, y) AS 'x || y'; CREATE VIEW v AS SELECT f(a, f(b, c)) FROM t",
+            "SELECT (((a) || ((((b) || (c)))))) FROM t",
+        ),
+        (
+            "CREATE FUNCTION f(INT, date) RETURNS INT LANGUAGE SQL IMMUTABLE AS $$ SELECT $1 + day($2); $$; CREATE VIEW v AS SELECT F(a, b) FROM t",
+            "SELECT CAST((CAST(a AS INT) + day(CAST(b AS DATE))) AS INT) FROM t",
+        ),
+        (
+            "CREATE FUNCTION f(x VARCHAR(3)) RETURNS TEXT STRICT RETURN coalesce(x, 'none'); CREATE FUNCTION g(x TEXT) AS f(f.x || g.x); CREATE VIEW v AS SELECT f(a) FROM t",
+            "there is no parameter `f.x`",
+        ),
+        (
+            "CREATE FUNCTION f(x VARCHAR(3)) RETURNS TEXT RETURNS NULL ON NULL INPUT RETURN coalesce(x, 'none'); CREATE VIEW v AS SELECT f(a) FROM t",
+            "SELECT CAST(CASE WHEN CAST(a AS TEXT) IS NULL THEN NULL ELSE (coalesce(CAST(a AS TEXT), 'none')) END AS TEXT) FROM t",
+        ),
+        (
+            "CREATE FUNCTION most(k TEXT) AS 'SELECT max(n) FROM u WHERE u.k = most.k'; CREATE VIEW v AS SELECT most(t.k) FROM t",
+            "SELECT ((SELECT max(n) FROM u WHERE u.k = CAST(t.k AS TEXT))) FROM t",
+        ),
+    ] {
+        let taken = with_functions(text).unwrap_or_else(|it| it);
+        assert!(taken.ends_with(expected), "{text}\n  {taken}");
+    }
+}
+
+#[test]
+fn functions_that_are_no_expression_are_refused() {
+    let refused = [
+        ("f(x INT) RETURNS INT", "no body here"),
+        (
+            "f(x INT) RETURNS INT LANGUAGE python AS 'x'",
+            "code in python is not called",
+        ),
+        ("f(x INT) RETURNS INT AS f(x - 1)", "it calls itself"),
+        ("f(x INT) RETURNS INT AS y", "there is no parameter `y`"),
+        (
+            "f(x INT) RETURNS INT AS '$2 + 1'",
+            "$2 is no parameter: there are 1",
+        ),
+        ("f(x INT, x INT) AS x", "two parameters are named `x`"),
+        ("f(x INT) AS sum(x)", "sum needs rows"),
+        ("f(x INT DEFAULT 1) AS x", "a call gives every argument"),
+        (
+            "f(x INT) RETURNS TABLE (y INT) AS 'SELECT x'",
+            "for rows write a view",
+        ),
+        ("f(x INT) AS 'SELECT x, x'", "it selects one value"),
+        (
+            "f(k TEXT) AS 'SELECT max(n) FROM u WHERE u.k = k'",
+            "write the parameter as f.k",
+        ),
+        (
+            "f(x INT) AS x + 1; CREATE FUNCTION f(x INT) AS x",
+            "defined already",
+        ),
+        (
+            "f(x INT) AS x + 1; CREATE VIEW v AS SELECT f(a, b) FROM t",
+            "takes 1 arguments",
+        ),
+        (
+            "f(x INT) AS x + 1; CREATE VIEW v AS SELECT f(DISTINCT a) FROM t",
+            "plain arguments",
+        ),
+        (
+            "f(k TEXT) AS 'SELECT max(n) FROM u WHERE u.k = $1'; CREATE VIEW v AS SELECT f(k) FROM t",
+            "write f(relation.k)",
+        ),
+        (
+            "f(k TEXT) AS 'SELECT max(n) FROM u WHERE u.k = $1'; CREATE VIEW v AS SELECT f(u.k) FROM t AS u",
+            "a relation named `u` too",
+        ),
+    ];
+    for (text, part) in refused {
+        let error = with_functions(&format!("CREATE FUNCTION {text}")).expect_err(text);
+        assert!(error.contains(part), "{text}: {error}");
+    }
+}
