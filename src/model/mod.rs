@@ -12,7 +12,7 @@ mod value;
 
 pub use bins::{Bins, bin_of, merge_counts, sum_counts};
 pub use decimal::Decimal;
-pub use exact::{FloatSum, IntSum, Moments};
+pub use exact::{FloatSum, IntSum, Moments, Pairs};
 pub use readers::Readers;
 pub use value::{
     ArrowError, Float, Interval, Order, Row, Value, array_of_values, batch_of_rows, late_marks,

@@ -231,12 +231,6 @@ impl Lowering<'_> {
         if let Some(sets) = sets(&node.group_expr)? {
             return self.grouping_sets(node, sets);
         }
-        let of_doubles = |it: &Expr| sum_of_distinct_doubles(it, node.input.schema());
-        if let Some(name) = node.aggr_expr.iter().find_map(of_doubles) {
-            return Err(format!(
-                "{name}(DISTINCT …) of doubles depends on the order in which they are added up, and is not maintained; CAST them to BIGINT in the smallest unit, and write a mean as sum(DISTINCT x) / count(DISTINCT x)"
-            ));
-        }
         if node.aggr_expr.iter().any(needs_whole_groups) {
             return self.whole_groups(node);
         }
@@ -660,7 +654,7 @@ pub(super) fn plain_name(expr: &Expr) -> Result<String, String> {
 }
 
 /// Aggregates that are computed from all rows of a group, since sums do not tell them.
-const OF_WHOLE_GROUPS: [&str; 13] = [
+const OF_WHOLE_GROUPS: [&str; 26] = [
     "bool_and",
     "bool_or",
     "bit_and",
@@ -674,6 +668,19 @@ const OF_WHOLE_GROUPS: [&str; 13] = [
     "median",
     "percentile_cont",
     "approx_distinct",
+    "mode",
+    "corr",
+    "covar_samp",
+    "covar_pop",
+    "regr_slope",
+    "regr_intercept",
+    "regr_r2",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_sxx",
+    "regr_syy",
+    "regr_sxy",
+    "regr_count",
 ];
 
 /// Whether an aggregate is computed from all rows of its group.
@@ -682,20 +689,9 @@ pub(super) fn needs_whole_groups(expr: &Expr) -> bool {
         return false;
     };
     let name = call.func.name();
-    let is_distinct = call.params.distinct && matches!(name, "sum" | "avg" | "min" | "max");
+    // Counts of distinct values are kept; all else is computed.
+    let is_distinct = call.params.distinct && name != "count";
     OF_WHOLE_GROUPS.contains(&name) || is_distinct
-}
-
-/// The name of an aggregate that adds up distinct doubles, if it is one.
-fn sum_of_distinct_doubles(expr: &Expr, below: &DFSchema) -> Option<String> {
-    let Expr::AggregateFunction(call) = expr.clone().unalias_nested().data else {
-        return None;
-    };
-    let name = call.func.name();
-    let argument = call.params.args.first()?.get_type(below).ok()?;
-    // A mean of integers is one of doubles that hold them exactly, up to 2^53.
-    let is_sum = call.params.distinct && matches!(name, "sum" | "avg");
-    (is_sum && argument.is_floating()).then(|| name.to_owned())
 }
 
 fn aggregate(expr: &Expr, field: &Field, exprs: &mut Vec<Expr>) -> Result<Aggregate, String> {

@@ -214,6 +214,25 @@ CREATE MATERIALIZED VIEW half AS SELECT j % 2 AS half, bool_and(b) AS b, min(DIS
 }
 
 #[test]
+fn statistics_of_pairs_and_orders_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW lines AS SELECT k, corr(x, n) AS r, covar_samp(x, n) AS cs, covar_pop(x, j) AS cp, regr_slope(x, n) AS m, regr_intercept(x, n) AS b, regr_r2(x, j) AS r2,
+  regr_avgx(x, j) AS ax, regr_avgy(x, j) AS ay, regr_sxx(x, j) AS sxx, regr_syy(x, n) AS syy, regr_sxy(x, j) AS sxy, regr_count(x, n) AS c FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW of_views AS SELECT corr(c, n) AS r, regr_slope(n, c) AS m FROM of_s WHERE c < 9;
+CREATE MATERIALIZED VIEW frequent AS SELECT j, mode(k) AS k, mode() WITHIN GROUP (ORDER BY x) FILTER (WHERE b) AS x, mode(d) AS d, mode(b) AS b FROM raw_o GROUP BY j;
+CREATE MATERIALIZED VIEW ranks AS SELECT k, percentile_disc(0.5) WITHIN GROUP (ORDER BY n) AS n, percentile_disc(0.2) WITHIN GROUP (ORDER BY n DESC) FILTER (WHERE b) AS high,
+  percentile_disc(0) WITHIN GROUP (ORDER BY n) AS least, percentile_disc(1) WITHIN GROUP (ORDER BY n) AS most FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW once AS SELECT k, sum(DISTINCT x) AS s, avg(DISTINCT x) AS m, stddev(DISTINCT x) AS d, sum(DISTINCT x) FILTER (WHERE b) AS f, avg(DISTINCT n) AS n FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW in_windows AS SELECT window_start, corr(x, n) AS r, mode(k) AS k, avg(DISTINCT x) AS m FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND) GROUP BY window_start;
+CREATE MATERIALIZED VIEW approximate AS SELECT k, approx_percentile(0.9, 0.01) WITHIN GROUP (ORDER BY x) AS p, approx_median(x) AS m, sum(n ORDER BY at) AS n, first(j ORDER BY at) AS j FROM raw_o GROUP BY k;
+",
+        10,
+        240,
+    );
+}
+
+#[test]
 fn functions_of_the_dataflow_equal_a_batch() {
     equal_a_batch(
         "

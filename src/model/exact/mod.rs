@@ -5,7 +5,10 @@
 //! Usual values fit into 256 bits in place. Larger and finer ones are exact too, on the heap: one such value does not spoil a sum, and leaves no
 //! trace when it is retracted.
 
+mod pairs;
 mod wide;
+
+pub use pairs::Pairs;
 
 use arrow::datatypes::i256;
 use num_bigint::{BigInt, Sign};

@@ -3,7 +3,7 @@
 //! Where systems mean different things by one name, the table says whose meaning it is; where most of them disagree, the name is refused with
 //! what to write.
 
-use crate::sql::functions::Pattern;
+use crate::sql::functions::{PERCENTILE, Pattern};
 use datafusion::sql::sqlparser::ast::{
     CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Value,
@@ -16,10 +16,17 @@ const RENAMED: &[(&str, &str)] = &[
     ("logical_or", "bool_or"),
     ("variance", "var_samp"),
     ("listagg", "string_agg"),
+    ("first", "first_value"),
+    ("last", "last_value"),
+    ("grouping_id", "grouping"),
+    ("std", "stddev"),
     ("approx_count_distinct", "approx_distinct"),
     // Any of them will do, and this one is the same in every run.
     ("any_value", "min"),
 ];
+
+/// The relative error of approximate percentiles.
+const PERCENTILE_ERROR: f64 = 0.004;
 
 /// What a call of so many arguments stands for.
 const TEMPLATES: &[(&str, usize, &str)] = &[
@@ -96,6 +103,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     let FunctionArguments::List(list) = &call.args else {
         return Ok(None);
     };
+    if let Some(text) = without_order(&name, call) {
+        return Ok(Some(text));
+    }
     let plain = |it: &FunctionArg| match it {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) => Some(it.clone()),
         _ => None,
@@ -106,6 +116,13 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     let is_distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
     if name == "count" && is_distinct && call.over.is_none() {
         return Ok(count_of_rows(call, &args));
+    }
+    if call.over.is_none()
+        && list.clauses.is_empty()
+        && list.duplicate_treatment.is_none()
+        && let Some(text) = of_order(&name, &args, call)?
+    {
+        return Ok(Some(text));
     }
     let is_plain = call.over.is_none()
         && list.duplicate_treatment.is_none()
@@ -195,6 +212,112 @@ fn filled(template: &str, args: &[Expr]) -> String {
         rest = behind;
     }
     text + rest
+}
+
+/// Aggregates of which the order of rows makes no difference.
+const WITHOUT_ORDER: &[&str] = &[
+    "count",
+    "sum",
+    "avg",
+    "mean",
+    "min",
+    "max",
+    "bool_and",
+    "bool_or",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "stddev",
+    "stddev_samp",
+    "stddev_pop",
+    "var",
+    "var_samp",
+    "var_pop",
+    "corr",
+    "covar_samp",
+    "covar_pop",
+    "mode",
+    "median",
+];
+
+/// A call of an aggregate without the order of its rows, if that makes no difference.
+fn without_order(name: &str, call: &Function) -> Option<String> {
+    let FunctionArguments::List(list) = &call.args else {
+        return None;
+    };
+    let is_order = |it: &FunctionArgumentClause| matches!(it, FunctionArgumentClause::OrderBy(_));
+    if !WITHOUT_ORDER.contains(&name) || !list.clauses.iter().any(is_order) {
+        return None;
+    }
+    let mut list = list.clone();
+    list.clauses.retain(|it| !is_order(it));
+    let mut call = call.clone();
+    call.args = FunctionArguments::List(list);
+    Some(call.to_string())
+}
+
+/// Ranks of values that are put in order: `percentile_disc`, `mode` and approximate percentiles, under all their names.
+fn of_order(name: &str, args: &[Expr], call: &Function) -> Result<Option<String>, String> {
+    let filter = match &call.filter {
+        Some(it) => format!(" FILTER (WHERE {it})"),
+        None => String::new(),
+    };
+    let within = match call.within_group.as_slice() {
+        [] => None,
+        [one] => Some((&one.expr, one.options.asc == Some(false))),
+        _ => return Ok(None),
+    };
+    let (value, rank, descending) = match (name, args, within) {
+        ("mode", [], Some((value, _))) => return Ok(Some(format!("mode({value}){filter}"))),
+        ("approx_median", [value], None) => {
+            return Ok(Some(format!("{PERCENTILE}({value}, 0.5){filter}")));
+        }
+        (_, [rank], Some((value, descending))) => (value, rank, descending),
+        // RisingWave: with the relative error that is allowed.
+        ("approx_percentile", [rank, error], Some((value, descending))) => {
+            let error = error.to_string().parse().unwrap_or(0.0);
+            if error < PERCENTILE_ERROR {
+                return Err(format!(
+                    "approx_percentile has a relative error of up to {PERCENTILE_ERROR}; allow it, or write percentile_cont({rank}) WITHIN GROUP (ORDER BY {value})"
+                ));
+            }
+            (value, rank, descending)
+        }
+        (_, [value, rank], None) => (value, rank, false),
+        ("approx_percentile" | "percentile_approx", [value, rank, _], None) => (value, rank, false),
+        _ => return Ok(None),
+    };
+    match name {
+        "percentile_disc" | "quantile_disc" => {
+            let kept = match &call.filter {
+                None => format!("({value}) IS NOT NULL"),
+                Some(it) => format!("({value}) IS NOT NULL AND ({it})"),
+            };
+            let direction = if descending { " DESC" } else { "" };
+            Ok(Some(format!(
+                "array_element(array_agg({value} ORDER BY {value}{direction}) FILTER (WHERE {kept}), greatest(1, CAST(ceil(CAST({rank} AS DOUBLE) * count({value}){filter}) AS BIGINT)))"
+            )))
+        }
+        "approx_percentile"
+        | "percentile_approx"
+        | "approx_quantile"
+        | "approx_percentile_cont" => {
+            let rank = match descending {
+                false => rank.to_string(),
+                true => {
+                    let given: f64 = rank.to_string().parse().map_err(|_| {
+                        format!(
+                            "{name}: the rank must be a constant between 0 and 1, for example 0.95"
+                        )
+                    })?;
+                    (1.0 - given).to_string()
+                }
+            };
+            Ok((name != PERCENTILE || !call.within_group.is_empty())
+                .then(|| format!("{PERCENTILE}({value}, {rank}){filter}")))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Aggregates that stand for others.

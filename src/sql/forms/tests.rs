@@ -45,6 +45,18 @@ fn forms_of_others_have_one_form() {
             "SELECT to_date(s, 'YYYY-MM-DD'), to_timestamp(s, 'yyyy-MM-dd HH:mm:ss'), to_date(s, '%d') FROM t",
             "SELECT to_date(s, '%Y-%m-%d'), to_timestamp(s, '%Y-%m-%d %H:%M:%S'), to_date(s, '%d') FROM t",
         ),
+        (
+            "SELECT mode() WITHIN GROUP (ORDER BY a) FILTER (WHERE b), sum(a ORDER BY b), last(a ORDER BY b) FROM t",
+            "SELECT mode(a) FILTER (WHERE b), sum(a), last_value(a ORDER BY b) FROM t",
+        ),
+        (
+            "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY a DESC) FROM t",
+            "SELECT array_element(array_agg(a ORDER BY a DESC) FILTER (WHERE (a) IS NOT NULL), greatest(1, CAST(CEIL(CAST(0.5 AS DOUBLE) * count(a)) AS BIGINT))) FROM t",
+        ),
+        (
+            "SELECT approx_percentile(0.25, 0.01) WITHIN GROUP (ORDER BY a DESC), approx_quantile(a, 0.9), approx_median(a) FROM t",
+            "SELECT approx_percentile_cont(a, 0.75), approx_percentile_cont(a, 0.9), approx_percentile_cont(a, 0.5) FROM t",
+        ),
     ] {
         assert_eq!(taken_for(text).as_deref(), Ok(expected), "{text}");
     }
@@ -74,6 +86,10 @@ fn what_means_different_things_elsewhere_is_refused() {
         (
             "SELECT a FROM t ORDER BY a FETCH FIRST 3 ROWS WITH TIES",
             "rank()",
+        ),
+        (
+            "SELECT approx_percentile(0.5, 0.001) WITHIN GROUP (ORDER BY a) FROM t",
+            "write percentile_cont",
         ),
     ] {
         let error = taken_for(text).expect_err(text);

@@ -34,6 +34,8 @@ macro_rules! known_as_native {
 mod extremes;
 mod familiar;
 mod json;
+mod mode;
+mod pairs;
 mod percentile;
 mod sums;
 mod to_char;
@@ -64,6 +66,8 @@ pub const WITHIN_LAST: &str = "within_last";
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     let mut all = sums::all();
     all.extend(extremes::all());
+    all.extend(pairs::all());
+    all.push(mode::mode());
     all.push(percentile::percentile());
     all
 }

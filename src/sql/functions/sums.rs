@@ -2,9 +2,9 @@
 //!
 //! So the order of rows cannot be seen in a result, a value that is huge spoils no other, and a query over the lake gives what
 //! the live view gives. A sum of integers that 64 bits do not hold is NULL, and so is one of decimals with more than 38 digits. What these
-//! numbers do not cover (unsigned integers, intervals, DISTINCT) is left to DataFusion's own functions of the same name.
+//! numbers do not cover (unsigned integers, intervals, distinct integers and decimals) is left to DataFusion's own functions of the same name.
 
-use crate::model::{FloatSum, IntSum, Moments};
+use crate::model::{Float, FloatSum, IntSum, Moments};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array,
 };
@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// All of them.
@@ -51,6 +52,14 @@ struct Exact {
 }
 
 impl Exact {
+    /// The numbers to add distinct floats up in; none if it is left to the function of that name.
+    fn distinct(&self, argument: Option<&FieldRef>, is_distinct: bool) -> Option<Numbers> {
+        match (is_distinct, argument?.data_type()) {
+            (true, DataType::Float64) => self.numbers(argument, false),
+            _ => None,
+        }
+    }
+
     /// The numbers to add up in; none if it is left to the function of that name.
     fn numbers(&self, argument: Option<&FieldRef>, is_distinct: bool) -> Option<Numbers> {
         match (self.what, argument?.data_type()) {
@@ -74,6 +83,14 @@ impl AggregateUDFImpl for Exact {
     known_as_native!();
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        if self
+            .distinct(args.input_fields.first(), args.is_distinct)
+            .is_some()
+        {
+            let item = Arc::new(Field::new_list_field(DataType::Float64, true));
+            let values = Field::new(args.name, DataType::List(item), true);
+            return Ok(vec![Arc::new(values)]);
+        }
         match self.numbers(args.input_fields.first(), args.is_distinct) {
             Some(_) => Ok(vec![Arc::new(Field::new(
                 args.name,
@@ -85,6 +102,13 @@ impl AggregateUDFImpl for Exact {
     }
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let what = self.what;
+        if let Some(none) = self.distinct(args.expr_fields.first(), args.is_distinct) {
+            return Ok(Box::new(Distinct {
+                what,
+                none,
+                values: BTreeSet::new(),
+            }));
+        }
         match self.numbers(args.expr_fields.first(), args.is_distinct) {
             Some(numbers) => Ok(Box::new(One { what, numbers })),
             None => self.native.accumulator(args),
@@ -98,9 +122,14 @@ impl AggregateUDFImpl for Exact {
         }
     }
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        self.numbers(args.expr_fields.first(), args.is_distinct)
-            .is_some()
-            || self.native.groups_accumulator_supported(args)
+        let argument = args.expr_fields.first();
+        match self.distinct(argument, args.is_distinct) {
+            Some(_) => false,
+            None => {
+                self.numbers(argument, args.is_distinct).is_some()
+                    || self.native.groups_accumulator_supported(args)
+            }
+        }
     }
     fn create_groups_accumulator(
         &self,
@@ -286,6 +315,57 @@ impl Accumulator for One {
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         let states = states[0].as_binary::<i32>().iter().flatten();
         states.into_iter().try_for_each(|it| self.numbers.merge(it))
+    }
+}
+
+/// One group of floats, of which each counts once.
+#[derive(Debug)]
+struct Distinct {
+    what: What,
+    /// What adding up begins with.
+    none: Numbers,
+    values: BTreeSet<Float>,
+}
+
+impl Distinct {
+    fn insert(&mut self, values: &ArrayRef) {
+        let values = values.as_primitive::<Float64Type>();
+        self.values.extend(values.iter().flatten().map(Float::new));
+    }
+
+    fn column(&self) -> ArrayRef {
+        let values = self.values.iter().map(|it| it.get());
+        Arc::new(Float64Array::from_iter_values(values))
+    }
+}
+
+impl Accumulator for Distinct {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.insert(&values[0]);
+        Ok(())
+    }
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let mut numbers = self.none.clone();
+        let values = self.column();
+        (0..values.len()).for_each(|row| numbers.add(&values, row, 1));
+        let result = column(std::iter::once(numbers.result(self.what)), &numbers);
+        ScalarValue::try_from_array(&result, 0)
+    }
+    fn size(&self) -> usize {
+        size_of_val(self) + self.values.len() * size_of::<Float>()
+    }
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let values = self.values.iter();
+        let values: Vec<ScalarValue> = values
+            .map(|it| ScalarValue::Float64(Some(it.get())))
+            .collect();
+        let list = ScalarValue::new_list_nullable(&values, &DataType::Float64);
+        Ok(vec![ScalarValue::List(list)])
+    }
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let lists = states[0].as_list::<i32>().iter().flatten();
+        lists.into_iter().for_each(|it| self.insert(&it));
+        Ok(())
     }
 }
 
