@@ -598,6 +598,7 @@ pub(super) fn over(
             | Plan::Map { .. }
             | Plan::TopK { .. }
             | Plan::Union { .. }
+            | Plan::Temporal { .. }
             | Plan::Admit { .. } => {}
         });
     }

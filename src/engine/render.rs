@@ -334,6 +334,25 @@ impl<'s> Render<'_, 's> {
                     &self.shared,
                 )
             }
+            Plan::Temporal { input, temporal } => {
+                let [there, waiting] = operators::temporal_state_names(temporal);
+                let mut restored =
+                    |state: &str| self.share.packed.remove(state).unwrap_or_default();
+                let restored = [restored(&there), restored(&waiting)];
+                let rows = self.plan(input, view, refusal);
+                let gate = self.gate(&temporal.clocks);
+                let gate = gate.expect("a temporal filter has a clock");
+                let schema = input.schema();
+                operators::temporal(
+                    rows,
+                    &schema,
+                    temporal,
+                    restored,
+                    gate,
+                    &self.epochs,
+                    &self.shared,
+                )
+            }
             Plan::Admit {
                 input,
                 window,

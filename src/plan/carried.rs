@@ -113,7 +113,7 @@ pub fn check(plan: &Plan) -> Result<(), String> {
             }
             check_rows(schema)?;
         }
-        Plan::TopK { input, .. } => check_rows(&input.schema())?,
+        Plan::TopK { input, .. } | Plan::Temporal { input, .. } => check_rows(&input.schema())?,
         Plan::PerGroup { input, schema, .. } => {
             check_rows(&input.schema())?;
             check_rows(schema)?;

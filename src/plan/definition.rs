@@ -5,8 +5,8 @@
 //! them, so that another build says the same. What changes nothing that is stored (brokers, retention, the watermark's delay) is not in it.
 
 use super::{
-    Aggregation, ColumnSpec, Dataflow, Format, Function, JoinKind, LATE_RELATION, Plan, Ranking,
-    SourceSpec, Window, sql_name,
+    Aggregation, BoundKind, ColumnSpec, Dataflow, Format, Function, JoinKind, LATE_RELATION, Plan,
+    Ranking, SourceSpec, TemporalBound, Window, sql_name,
 };
 use crate::model::Offsets;
 use arrow::datatypes::SchemaRef;
@@ -213,6 +213,20 @@ pub fn state_shape(plan: &Plan) -> String {
                 let _ = write!(text, " up to {} in {}", it.greatest, it.rank);
             }
             text.push('\n');
+        }
+        Plan::Temporal { input, temporal } => {
+            let rows = types(&input.schema());
+            let _ = write!(text, "{} rows of ({rows}) while", temporal.id);
+            for TemporalBound { time, kind } in &temporal.bounds {
+                let _ = match kind {
+                    BoundKind::From { add_us } => write!(text, " from {time} {add_us}"),
+                    BoundKind::Until { add_us } => write!(text, " until {time} {add_us}"),
+                    BoundKind::Last { size_us, step_us } => {
+                        write!(text, " last {time} {size_us} in steps of {step_us}")
+                    }
+                };
+            }
+            let _ = writeln!(text, " keeps {}", temporal.keeps);
         }
         Plan::Relation { .. }
         | Plan::Constant { .. }

@@ -48,6 +48,7 @@ pub fn evaluate(plan: &Plan, records: &RecordBatch) -> Result<RecordBatch, Strin
         | Plan::Union { .. }
         | Plan::Join { .. }
         | Plan::PerGroup { .. }
+        | Plan::Temporal { .. }
         | Plan::Admit { .. } => Err("a table keeps records one by one".to_owned()),
     }
 }

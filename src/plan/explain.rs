@@ -2,8 +2,8 @@
 //! memory said beside it.
 
 use super::{
-    Aggregate, Dataflow, Function, Join, JoinKind, Plan, Ranking, ViewKind, ViewSpec, Window,
-    passes, properties,
+    Aggregate, BoundKind, Dataflow, Function, Join, JoinKind, Plan, Ranking, Temporal,
+    TemporalBound, ViewKind, ViewSpec, Window, passes, properties,
 };
 use arrow::datatypes::SchemaRef;
 use std::fmt::{self, Write};
@@ -102,6 +102,7 @@ impl Dataflow {
                 | Plan::Union { .. }
                 | Plan::Join { .. }
                 | Plan::PerGroup { .. }
+                | Plan::Temporal { .. }
                 | Plan::Admit { .. } => {}
             });
         }
@@ -272,6 +273,7 @@ impl fmt::Display for Plan {
                     false => Ok(()),
                 }
             }
+            Plan::Temporal { input, temporal } => temporal_text(f, temporal, &input.schema()),
             Plan::Admit { input, window, .. } => write!(
                 f,
                 "Admit by {}: leaves out what came after its window was closed",
@@ -279,6 +281,38 @@ impl fmt::Display for Plan {
             ),
         }
     }
+}
+
+fn temporal_text(
+    f: &mut fmt::Formatter<'_>,
+    temporal: &Temporal,
+    input: &SchemaRef,
+) -> fmt::Result {
+    let moved = |name: &str, add_us: i64| match add_us {
+        0 => name.to_owned(),
+        _ if add_us < 0 => format!("{name} - {}", span(-add_us)),
+        _ => format!("{name} + {}", span(add_us)),
+    };
+    let bounds = temporal.bounds.iter().map(|it| {
+        let name = input.field(it.time).name();
+        match it.kind {
+            BoundKind::From { add_us } => format!("{} <= now()", moved(name, add_us)),
+            BoundKind::Until { add_us } => format!("now() < {}", moved(name, add_us)),
+            BoundKind::Last { size_us, step_us } => format!(
+                "{name} is of the last {} in steps of {}",
+                span(size_us),
+                span(step_us)
+            ),
+        }
+    });
+    let bounds: Vec<String> = bounds.collect();
+    write!(f, "Temporal filter: {}; keeps ", bounds.join(" and "))?;
+    let ends = |it: &TemporalBound| !matches!(it.kind, BoundKind::From { .. });
+    f.write_str(match (temporal.keeps, temporal.bounds.iter().any(ends)) {
+        (true, true) => "rows until their time is up",
+        (true, false) => "its input",
+        (false, _) => "rows that wait for their time",
+    })
 }
 
 /// An expression without the names that the planner has for lists on their way.

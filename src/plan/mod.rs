@@ -244,6 +244,11 @@ pub enum Plan {
         group: Arc<PerGroup>,
         schema: SchemaRef,
     },
+    /// Rows as long as `now()` is within the bounds that each of them tells.
+    Temporal {
+        input: Box<Plan>,
+        temporal: Arc<Temporal>,
+    },
     /// Records that came before the watermark of their source passed the end of their window.
     Admit {
         input: Box<Plan>,
@@ -274,6 +279,52 @@ impl Admitted {
     pub fn end(&self, time_us: i64) -> i64 {
         let start = time_us.saturating_sub(time_us.rem_euclid(self.step_us));
         start.saturating_add(self.end_us)
+    }
+}
+
+/// A temporal filter: when rows are there.
+#[derive(Clone, Debug)]
+pub struct Temporal {
+    /// A name for stored state: view name and number within it.
+    pub id: String,
+    /// All of them hold of a row that is there.
+    pub bounds: Vec<TemporalBound>,
+    /// Whether rows that are there are kept: to take them back when their time is up, or to have them again after a restart.
+    pub keeps: bool,
+    /// The source whose clock tells `now()`.
+    pub clocks: BTreeSet<String>,
+}
+
+/// What `now()` is compared with: a column of the input that has a time. A row without this time is never there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TemporalBound {
+    pub time: usize,
+    pub kind: BoundKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundKind {
+    /// `time + add_us <= now()`
+    From { add_us: i64 },
+    /// `now() < time + add_us`
+    Until { add_us: i64 },
+    /// The sliding range `now() - size_us < time`, with `now()` in steps; what is further ahead of `now()` than [`EARLY_US`] waits.
+    Last { size_us: i64, step_us: i64 },
+}
+
+impl BoundKind {
+    /// For a row of this time, the first microsecond at which it is there, and the first at which it is no more.
+    pub fn span(self, time_us: i64) -> (i64, i64) {
+        match self {
+            BoundKind::From { add_us } => (time_us.saturating_add(add_us), i64::MAX),
+            BoundKind::Until { add_us } => (i64::MIN, time_us.saturating_add(add_us)),
+            BoundKind::Last { size_us, step_us } => {
+                let up_us = time_us.saturating_add(size_us);
+                let leaves_us = up_us.saturating_add((-up_us).rem_euclid(step_us));
+                let reach_us = size_us.saturating_add(EARLY_US);
+                (leaves_us.saturating_sub(reach_us), leaves_us)
+            }
+        }
     }
 }
 
@@ -487,7 +538,9 @@ impl Plan {
             | Plan::Union { schema, .. }
             | Plan::Join { schema, .. }
             | Plan::PerGroup { schema, .. } => schema.clone(),
-            Plan::TopK { input, .. } | Plan::Admit { input, .. } => input.schema(),
+            Plan::TopK { input, .. } | Plan::Temporal { input, .. } | Plan::Admit { input, .. } => {
+                input.schema()
+            }
         }
     }
 
@@ -500,6 +553,7 @@ impl Plan {
             | Plan::Aggregate { input, .. }
             | Plan::TopK { input, .. }
             | Plan::PerGroup { input, .. }
+            | Plan::Temporal { input, .. }
             | Plan::Admit { input, .. } => vec![input],
             Plan::Union { inputs, .. } => inputs.iter().collect(),
             Plan::Join { left, right, .. } => vec![left, right],
@@ -518,6 +572,13 @@ impl Plan {
     pub fn has_unnest(&self) -> bool {
         let mut found = false;
         self.walk(&mut |node| found |= matches!(node, Plan::Unnest { .. }));
+        found
+    }
+
+    /// Whether rows come and go by `now()`.
+    pub fn has_temporal(&self) -> bool {
+        let mut found = false;
+        self.walk(&mut |node| found |= matches!(node, Plan::Temporal { .. }));
         found
     }
 

@@ -5,8 +5,8 @@
 
 use super::sharing::bound_of;
 use super::{
-    Admitted, Dataflow, EventTime, Join, JoinKind, Order, Plan, SourceSpec, TableSpec, ViewKind,
-    ViewSpec, Window, late_schema,
+    Admitted, BoundKind, Dataflow, EventTime, Join, JoinKind, Order, Plan, SourceSpec, TableSpec,
+    TemporalBound, ViewKind, ViewSpec, Window, late_schema,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -198,6 +198,20 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 admitted: None,
             }
         }
+        // Rows come and go by the clock, whatever window they are of.
+        Plan::Temporal { input, temporal } => {
+            let below = properties(input, relation);
+            let ends = |it: &TemporalBound| !matches!(it.kind, BoundKind::From { .. });
+            Properties {
+                append_only: below.append_only && !temporal.bounds.iter().any(ends),
+                windowed: false,
+                window_ends: vec![None; columns],
+                unchanged: vec![None; columns],
+                order: Vec::new(),
+                admitted: None,
+                ..below
+            }
+        }
         Plan::Admit { input, window, .. } => Properties {
             admitted: Some(*window),
             ..properties(input, relation)
@@ -366,6 +380,7 @@ impl Dataflow {
             },
             // It keeps its input.
             Plan::TopK { .. } => false,
+            Plan::Temporal { temporal, .. } => !temporal.keeps && keeps_records,
             // They are there in every run.
             Plan::Constant { .. } => false,
             Plan::Join { join, .. } => join.window.is_some() && closes_later(&join.clocks),

@@ -86,6 +86,7 @@ fn relation(plan: &Plan) -> Option<&str> {
         | Plan::Union { .. }
         | Plan::Join { .. }
         | Plan::PerGroup { .. }
+        | Plan::Temporal { .. }
         | Plan::Admit { .. } => None,
     }
 }
@@ -149,6 +150,7 @@ impl Origin {
             | Plan::Union { .. }
             | Plan::Join { .. }
             | Plan::PerGroup { .. }
+            | Plan::Temporal { .. }
             | Plan::Admit { .. } => None,
         }
     }

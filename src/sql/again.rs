@@ -45,7 +45,7 @@ pub async fn over_archive(
         aliases = later;
         if views.contains(&view.name) {
             let mut query = windows_of_view(&planner.context, dataflow, &view.sql)?;
-            syntax::rewrite_last(&mut query);
+            syntax::rewrite_now(&mut query);
             let plan = planner.lowered(&view.name, &query).await?;
             if state_shape(&plan) != state_shape(&view.plan) || !same_columns(&plan.schema(), view)
             {

@@ -4,7 +4,7 @@
 //! call that has a constant is tried before anything runs: with its constants as they are, and null for everything else. What
 //! fails then, fails for every row.
 
-use super::functions::WITHIN_LAST;
+use super::functions::is_of_now;
 use super::words;
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{Field, Schema};
@@ -60,7 +60,7 @@ fn attempt(part: &Expr, below: &DFSchema, state: &SessionState) -> Option<String
         Expr::ScalarFunction(call)
             if call.func.signature().volatility == Volatility::Immutable
                 // The engine takes it out of its filter: it never runs.
-                && call.func.name() != WITHIN_LAST
+                && !is_of_now(call.func.name())
                 && call.args.iter().any(constant) =>
         {
             let args = call.args.iter().map(&mut placed);

@@ -7,7 +7,7 @@ use crate::plan::{Join, JoinKind, JoinWindow, Plan};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, JoinType, NullEquality};
-use datafusion::logical_expr::{Expr, Join as LogicalJoin, LogicalPlan};
+use datafusion::logical_expr::{Expr, Join as LogicalJoin};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use std::sync::Arc;
@@ -15,16 +15,7 @@ use std::sync::Arc;
 impl Lowering<'_> {
     /// The rows of a join, with the columns that the query knows.
     pub(super) fn join(&mut self, node: &LogicalJoin) -> Result<Lowered, String> {
-        let mut side = |it: &LogicalPlan| {
-            let lowered = self.node(it, None)?;
-            match lowered.last {
-                None => Ok(lowered.plan),
-                Some(_) => Err(
-                    "aggregate a side before joining it when it has `now() - INTERVAL`".to_owned(),
-                ),
-            }
-        };
-        let (left, right) = (side(&node.left)?, side(&node.right)?);
+        let (left, right) = (self.rows(&node.left)?, self.rows(&node.right)?);
         if node.null_aware {
             return self.not_in(node, left, right);
         }
@@ -137,10 +128,10 @@ impl Lowering<'_> {
             return Err("NOT IN (SELECT …) with a condition on the outer row is not maintained; write NOT EXISTS (SELECT 1 FROM … WHERE …)".to_owned());
         };
         // Each side is read twice, and what it keeps has names of its own each time.
-        let left_again = self.node(&node.left, None)?.plan;
-        let right_again = [(); 2].map(|()| self.node(&node.right, None));
+        let left_again = self.rows(&node.left)?;
+        let right_again = [(); 2].map(|()| self.rows(&node.right));
         let [others, any] = right_again;
-        let (others, any) = (others?.plan, any?.plan);
+        let (others, any) = (others?, any?);
         let schema = left.schema();
         let null = |key: &Expr, schema: &DFSchema| self.expression(&key.clone().is_null(), schema);
         let some =

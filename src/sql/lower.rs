@@ -4,13 +4,13 @@
 //! write instead. A column that `time > now() - INTERVAL …` needs travels behind the declared
 //! columns of each node until the aggregate above takes it.
 
-use super::functions::{PERCENTILE, WITHIN_LAST, last_step_us};
+use super::functions::{NOW_BEFORE, NOW_REACHED, PERCENTILE, is_of_now, last_step_us};
 use super::grouping_sets::sets;
 use super::{types, words};
 use crate::plan::{
-    ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, Dataflow, EventTime, Function,
-    KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START, Window, carried_or_same,
-    check_types, properties,
+    ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, BoundKind, Dataflow, EventTime,
+    Function, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START, Temporal, TemporalBound,
+    Window, carried_or_same, check_types, properties,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -33,6 +33,7 @@ pub(super) struct Lowering<'a> {
     pub aggregations: usize,
     pub joins: usize,
     pub groups: usize,
+    pub temporals: usize,
 }
 
 /// A lowered node, and the hidden time column behind its own ones, if one is still to be used.
@@ -67,7 +68,7 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan) -> Result<(), String> {
     match found {
         None => Ok(()),
         Some(name) => Err(format!(
-            "{name}() changes by itself, so a view cannot keep its result exact; for a sliding range write WHERE time > now() - INTERVAL '60' SECOND, with the source's event time"
+            "{name}() changes by itself, so a view cannot keep its result exact; compare a time with now(), as in WHERE at > now() - INTERVAL '60' SECOND or WHERE valid_until > now()"
         )),
     }
 }
@@ -75,19 +76,60 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan) -> Result<(), String> {
 const NOT_THE_TIME: &str =
     "TUMBLE, HOP and CUMULATE work on the event-time column of a source, unchanged";
 
-const LAST_OF_RECORDS: &str = "`time > now() - INTERVAL …` needs an aggregate above it: rows of records themselves cannot leave a view by the clock";
+const BOTH_CLOCKS: &str = "windows and comparisons with `now()` end by two clocks; group by the window in one view, and compare with `now()` in another that reads it";
+
+const NOT_OF_NOW: &str = "in a view `now()` is compared with a time, in conditions joined by AND: WHERE at > now() - INTERVAL '1' HOUR, or WHERE valid_from <= now() AND now() < valid_until";
 
 impl Lowering<'_> {
     /// The whole query of a statement.
     pub fn query(&mut self, plan: &LogicalPlan) -> Result<Plan, String> {
+        let plan = self.rows(plan)?;
+        check_types(&plan)?;
+        Ok(plan)
+    }
+
+    /// The rows of a node, for all that takes them one by one.
+    pub(super) fn rows(&mut self, plan: &LogicalPlan) -> Result<Plan, String> {
         let lowered = self.node(plan, None)?;
-        match lowered.last {
-            None => {
-                check_types(&lowered.plan)?;
-                Ok(lowered.plan)
-            }
-            Some(_) => Err(LAST_OF_RECORDS.to_owned()),
-        }
+        self.settled(lowered)
+    }
+
+    /// Rows of a sliding range as they are, each until its time is up.
+    fn settled(&mut self, input: Lowered) -> Result<Plan, String> {
+        let Some(Last { column, size_us }) = input.last else {
+            return Ok(input.plan);
+        };
+        let fields = input.plan.schema();
+        let fields = fields.fields().iter().take(column).cloned();
+        let own = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let step_us = last_step_us(size_us);
+        let bound = TemporalBound {
+            time: column,
+            kind: BoundKind::Last { size_us, step_us },
+        };
+        let plan = self.temporal(input.plan, vec![bound])?;
+        Ok(self.first_columns(plan, own).plan)
+    }
+
+    fn temporal(&mut self, input: Plan, bounds: Vec<TemporalBound>) -> Result<Plan, String> {
+        let Properties {
+            append_only,
+            clocks,
+            ..
+        } = self.properties(&input);
+        has_one_clock(&clocks)?;
+        let ends = |it: &TemporalBound| !matches!(it.kind, BoundKind::From { .. });
+        let temporal = Temporal {
+            id: format!("{}.temporal{}", self.name, self.temporals),
+            keeps: !append_only || bounds.iter().any(ends),
+            bounds,
+            clocks,
+        };
+        self.temporals += 1;
+        Ok(Plan::Temporal {
+            input: Box::new(input),
+            temporal: Arc::new(temporal),
+        })
     }
 
     pub(super) fn node(
@@ -128,12 +170,9 @@ impl Lowering<'_> {
                 self.distinct(below, schema, input)
             }
             LogicalPlan::Union(it) => {
-                let inputs = it.inputs.iter().map(|input| self.node(input, None)).collect::<Result<Vec<_>, _>>()?;
-                if inputs.iter().any(|it| it.last.is_some()) {
-                    return Err("aggregate each side before UNION ALL when it has `now() - INTERVAL`".to_owned());
-                }
+                let inputs = it.inputs.iter().map(|input| self.rows(input)).collect::<Result<Vec<_>, _>>()?;
                 let schema = types::carried_schema(&it.schema);
-                Ok(Lowered { plan: Plan::Union { inputs: inputs.into_iter().map(|it| it.plan).collect(), schema }, last: None })
+                Ok(Lowered { plan: Plan::Union { inputs, schema }, last: None })
             }
             LogicalPlan::Limit(it) => {
                 let (Ok(SkipType::Literal(skip)), Ok(FetchType::Literal(Some(fetch)))) = (it.get_skip_type(), it.get_fetch_type())
@@ -163,28 +202,24 @@ impl Lowering<'_> {
         schema: &DFSchema,
     ) -> Result<Lowered, String> {
         let mut plain = Vec::new();
+        // What `now()` is compared with.
+        let (mut times, mut kinds) = (Vec::new(), Vec::new());
         for part in split_conjunction_owned(predicate) {
             match &part {
-                Expr::ScalarFunction(it) if it.func.name() == WITHIN_LAST => {
-                    let [
-                        Expr::Column(time),
-                        Expr::Literal(ScalarValue::Int64(Some(size_us)), _),
-                    ] = it.args.as_slice()
+                Expr::ScalarFunction(it) if is_of_now(it.func.name()) => {
+                    let [time, Expr::Literal(ScalarValue::Int64(Some(us)), _)] = it.args.as_slice()
                     else {
-                        return Err(
-                            "`time > now() - INTERVAL …` takes the event-time column itself"
-                                .to_owned(),
-                        );
+                        return Err(NOT_OF_NOW.to_owned());
                     };
-                    let column = schema
-                        .index_of_column(time)
-                        .map_err(|it| words::planner(&it))?;
-                    if input.last.is_some() {
-                        return Err(
-                            "only one `time > now() - INTERVAL …` is possible per query".to_owned()
-                        );
-                    }
-                    input = with_hidden(input, column, *size_us);
+                    times.push(time.clone());
+                    kinds.push(match it.func.name() {
+                        NOW_REACHED => BoundKind::From { add_us: *us },
+                        NOW_BEFORE => BoundKind::Until { add_us: *us },
+                        _ => BoundKind::Last {
+                            size_us: *us,
+                            step_us: last_step_us(*us),
+                        },
+                    });
                 }
                 Expr::ScalarFunction(it) if it.func.name() == ADMITTED => {
                     let (time, step_us, end_us) = window_of_marker(it)?;
@@ -211,17 +246,41 @@ impl Lowering<'_> {
             let append_only = |it: &Plan| self.properties(it).append_only;
             input.plan = super::per_group::limited(input.plan, part, place, &append_only);
         }
-        let Some(predicate) = conjunction(plain) else {
+        if let Some(predicate) = conjunction(plain) {
+            let filter = self.expression(&predicate, schema)?;
+            let own = input.plan.schema();
+            let columns = identity(&own);
+            input.plan = fused(input.plan, Some(filter), columns, own);
+        }
+        self.compared_with_now(input, &times, kinds, schema)
+    }
+
+    /// Rows whose times compare with `now()` in these ways. An aggregate above takes a sliding range alone; everything else needs rows that come
+    /// and go.
+    fn compared_with_now(
+        &mut self,
+        input: Lowered,
+        times: &[Expr],
+        kinds: Vec<BoundKind>,
+        schema: &DFSchema,
+    ) -> Result<Lowered, String> {
+        if kinds.is_empty() {
             return Ok(input);
-        };
-        let filter = self.expression(&predicate, schema)?;
-        let schema = input.plan.schema();
-        let columns = identity(&schema);
-        let last = input.last;
-        Ok(Lowered {
-            plan: fused(input.plan, Some(filter), columns, schema),
-            last,
-        })
+        }
+        if let ([BoundKind::Last { size_us, .. }], [Expr::Column(time)], None) =
+            (kinds.as_slice(), times, input.last)
+        {
+            let column = schema.index_of_column(time);
+            let column = column.map_err(|it| words::planner(&it))?;
+            return Ok(with_hidden(input, column, *size_us));
+        }
+        let rows = self.settled(input)?;
+        let own = rows.schema();
+        let (rows, columns) = self.with_keys(rows, times, schema)?;
+        let bounds = columns.into_iter().zip(kinds);
+        let bounds = bounds.map(|(time, kind)| TemporalBound { time, kind });
+        let plan = self.temporal(rows, bounds.collect())?;
+        Ok(self.first_columns(plan, own))
     }
 
     pub(super) fn aggregate(
@@ -314,9 +373,7 @@ impl Lowering<'_> {
             })
         });
         let window = match (window, input.last) {
-            (Some(_), Some(_)) => {
-                return Err("use either TUMBLE or `now() - INTERVAL`, not both".to_owned());
-            }
+            (Some(_), Some(_)) => return Err(BOTH_CLOCKS.to_owned()),
             (Some(window), None) => window,
             (None, Some(last)) => Window::Last {
                 time: last.column,
@@ -361,13 +418,11 @@ impl Lowering<'_> {
         let Some((skip, limit)) = limit.or(node.fetch.map(|it| (0, it))) else {
             return Ok(input);
         }; // the order of a view's rows has no meaning
-        if input.last.is_some() {
-            return Err(LAST_OF_RECORDS.to_owned());
-        }
+        let input = self.settled(input)?;
         let exprs: Vec<Expr> = node.expr.iter().map(|it| it.expr.clone()).collect();
-        let schema = input.plan.schema();
+        let schema = input.schema();
         // What is computed to be ordered by stands behind the columns, and is left out above.
-        let (input, numbers) = self.with_keys(input.plan, &exprs, node.input.schema())?;
+        let (input, numbers) = self.with_keys(input, &exprs, node.input.schema())?;
         let order = node.expr.iter().zip(numbers);
         let order = order.map(|(it, column)| Order {
             column,
@@ -397,6 +452,14 @@ impl Lowering<'_> {
         input: &mut Lowered,
         below: &LogicalPlan,
     ) -> Result<Vec<Option<KeyOfWindow>>, String> {
+        let of_window = |it: &Expr| match origin(it, below) {
+            Some((Expr::ScalarFunction(it), _)) => bound_of_window(&it).is_some(),
+            Some(_) | None => false,
+        };
+        let by_now = input.last.is_some() || input.plan.has_temporal();
+        if by_now && keys.iter().any(of_window) {
+            return Err(BOTH_CLOCKS.to_owned());
+        }
         let known = self.properties(&input.plan).window_ends;
         let of_records: Vec<Option<KeyOfWindow>> = keys
             .iter()
@@ -472,6 +535,12 @@ impl Lowering<'_> {
         expr: &Expr,
         schema: &DFSchema,
     ) -> Result<Arc<dyn PhysicalExpr>, String> {
+        let is_compared =
+            |it: &Expr| matches!(it, Expr::ScalarFunction(it) if is_of_now(it.func.name()));
+        let misplaced = expr.exists(|it| Ok(is_compared(it)));
+        if misplaced.map_err(|it| words::planner(&it))? {
+            return Err(NOT_OF_NOW.to_owned());
+        }
         let physical = || {
             let (expr, schema) = types::over_carried(expr.clone(), schema)?;
             let expr = super::functions::with_short_casts(expr, &schema)?;

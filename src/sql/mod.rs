@@ -309,7 +309,7 @@ impl Planner {
                 })?;
                 let canonical = canonical + &self.meaning_of_relations(&query)?;
                 latest::rewrite(query.as_mut(), &self.dataflow)?;
-                syntax::rewrite_last(&mut query);
+                syntax::rewrite_now(&mut query);
                 let plan = self.lowered(&name, &query).await?;
                 let view = self.view_spec(name, sql, canonical, &options, plan, stored)?;
                 self.register(&view.name, view.plan.schema())?;
@@ -369,6 +369,7 @@ impl Planner {
             aggregations: 0,
             joins: 0,
             groups: 0,
+            temporals: 0,
         };
         lowering.query(&optimized)
     }

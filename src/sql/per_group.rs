@@ -68,18 +68,13 @@ impl Lowering<'_> {
         text: String,
         ranks: Option<Ranks>,
     ) -> Result<Lowered, String> {
-        let input = self.node(below, None)?;
-        if input.last.is_some() {
-            return Err(
-                "`time > now() - INTERVAL …` goes with count, sum, avg, min, max and their like; use these, or TUMBLE".to_owned(),
-            );
-        }
+        let input = self.rows(below)?;
         let own = below.schema().fields().len();
         let order = ranks
             .iter()
             .flat_map(|it| it.order.iter().map(|it| &it.expr));
         let columns: Vec<Expr> = keys.iter().chain(order).cloned().collect();
-        let (input, mut columns) = self.with_keys(input.plan, &columns, below.schema())?;
+        let (input, mut columns) = self.with_keys(input, &columns, below.schema())?;
         let order = columns.split_off(keys.len());
         let keys = columns;
         let known = self.properties(&input);

@@ -5,11 +5,11 @@
 //! takes part in a window only if the window was still open then (`_late_watermark` says so), `now()` is the
 //! clock of the source whose records are filtered by it, and the first rows of an order are made definite by the whole row.
 
-use super::functions::{WITHIN_LAST, WithinLast};
+use super::functions::{is_of_now, of_now_at};
 use super::stars::Stars;
 use super::syntax;
 use super::windows::{self, Taken};
-use super::{casts, late, latest, plain, register_functions, words};
+use super::{casts, late, latest, plain, planning_state, register_functions, words};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, ViewSpec, dead_letter_schema,
     late_schema, nullable,
@@ -22,7 +22,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, plan_err};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::logical_expr::{Expr, Filter, LogicalPlan, ScalarUDF};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
@@ -154,7 +155,7 @@ async fn rows(
     now_us: &BTreeMap<String, i64>,
 ) -> Result<Vec<RecordBatch>, String> {
     let mut query = windows_of_view(session, dataflow, &view.sql)?;
-    syntax::rewrite_last(&mut query);
+    syntax::rewrite_now(&mut query);
     let schema = nullable(&view.plan.schema());
     syntax::order_wholly(&mut query, schema.fields().len());
     let plan = logical(session, dataflow, query).await?;
@@ -163,26 +164,38 @@ async fn rows(
     batches.iter().map(|it| typed(it, &schema)).collect()
 }
 
-/// The plan with the sliding ranges of each source as of the time that is now there.
+/// The plan with comparisons with `now()` as of the time that is now there, of each source.
 fn as_of(
     plan: LogicalPlan,
     dataflow: &Dataflow,
     now_us: &BTreeMap<String, i64>,
 ) -> Result<LogicalPlan, DataFusionError> {
-    let changed = plan.transform_up(|node| {
-        let LogicalPlan::Filter(filter) = node else {
-            return Ok(Transformed::no(node));
-        };
-        let predicate = filter.predicate.transform_up(|it| match it {
-            Expr::ScalarFunction(mut call) if call.func.name() == WITHIN_LAST => {
-                let now_us = now_of(&filter.input, dataflow, now_us)?;
-                call.func = Arc::new(ScalarUDF::from(WithinLast::at(now_us)));
-                Ok(Transformed::yes(Expr::ScalarFunction(call)))
-            }
-            other => Ok(Transformed::no(other)),
-        })?;
-        let filter = Filter::try_new(predicate.data, filter.input)?;
-        Ok(Transformed::yes(LogicalPlan::Filter(filter)))
+    let is_of_now = |it: &Expr| matches!(it, Expr::ScalarFunction(it) if is_of_now(it.func.name()));
+    let mut compares = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|it| {
+            compares |= it.exists(|it| Ok(is_of_now(it)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    if !compares {
+        return Ok(plan);
+    }
+    // Conditions stand over the source whose records they filter, as in the view.
+    let plan = planning_state().optimize(&plan)?;
+    let changed = plan.transform_up_with_subqueries(|node| {
+        let below = node.clone();
+        node.map_expressions(|expr| {
+            expr.transform_up(|it| match it {
+                Expr::ScalarFunction(call) if super::functions::is_of_now(call.func.name()) => {
+                    let function = of_now_at(call.func.name(), now_of(&below, dataflow, now_us)?);
+                    let function = function.map_or(call.func, Arc::new);
+                    let call = ScalarFunction::new_udf(function, call.args);
+                    Ok(Transformed::yes(Expr::ScalarFunction(call)))
+                }
+                other => Ok(Transformed::no(other)),
+            })
+        })
     })?;
     Ok(changed.data)
 }
@@ -228,7 +241,7 @@ async fn late_of_view(
             }),
         }
     })?;
-    syntax::rewrite_last(&mut query);
+    syntax::rewrite_now(&mut query);
     let plan = logical(session, dataflow, query).await?;
     let counts = late::counts(&plan, &view.name).map_err(|it| words::planner(&it))?;
     let mut late = Vec::new();

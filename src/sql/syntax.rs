@@ -4,7 +4,7 @@
 //! Additions: `SET dataflow = 'name'`, `CREATE SOURCE`, `CREATE FUNCTION`, `CREATE MATERIALIZED VIEW`, `CREATE TABLE … AS`, windows in FROM (`windows`), and
 //! `time > now() - INTERVAL …` in a maintained view.
 
-use super::functions::WITHIN_LAST;
+use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::{Error, canonical, forms, walk, words};
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct,
@@ -672,40 +672,114 @@ pub fn order_wholly(query: &mut Query, columns: usize) {
     }
 }
 
-/// Turns `time > now() - INTERVAL …` into the marker that the engine understands.
-pub fn rewrite_last(query: &mut Query) {
+/// Turns comparisons of a time with `now()` into the functions that stand for them: `time > now() - INTERVAL …`, `valid_until >= now()`,
+/// `now() BETWEEN a AND b`. What has another form stays, and is refused where it is lowered.
+pub fn rewrite_now(query: &mut Query) {
     struct Rewrite;
     impl VisitorMut for Rewrite {
         type Break = String;
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
-            if let Expr::BinaryOp {
-                left,
-                op: op @ (BinaryOperator::Gt | BinaryOperator::GtEq),
-                right,
-            } = expr
-                && let Expr::BinaryOp {
-                    left: now,
-                    op: BinaryOperator::Minus,
-                    right: size,
-                } = right.as_ref()
-                && matches!(
-                    now.to_string().to_ascii_lowercase().as_str(),
-                    "now()" | "current_timestamp" | "current_timestamp()"
-                )
-                && let Some(size) = interval_us(size)
-                // At least as new as a time is newer than the microsecond before it.
-                && let size = size + i64::from(*op == BinaryOperator::GtEq)
-                && let Ok(mut parser) = Parser::new(&PostgreSqlDialect {})
-                    .try_with_sql(&format!("{WITHIN_LAST}({left}, {size})"))
-                && let Ok(rewritten) = parser.parse_expr()
-            {
-                *expr = rewritten;
+            let compared = match expr {
+                Expr::BinaryOp { left, op, right } => compared_with_now(left, op, right),
+                Expr::Between {
+                    expr,
+                    negated: false,
+                    low,
+                    high,
+                } if [&*expr, low, high].iter().any(|it| now_plus(it).is_some()) => {
+                    let part = |op: BinaryOperator, bound: &Expr| {
+                        compared_with_now(expr, &op, bound).unwrap_or_else(|| Expr::BinaryOp {
+                            left: expr.clone(),
+                            op,
+                            right: Box::new(bound.clone()),
+                        })
+                    };
+                    Some(Expr::BinaryOp {
+                        left: Box::new(part(BinaryOperator::GtEq, low)),
+                        op: BinaryOperator::And,
+                        right: Box::new(part(BinaryOperator::LtEq, high)),
+                    })
+                }
+                _ => None,
+            };
+            if let Some(compared) = compared {
+                *expr = compared;
             }
             ControlFlow::Continue(())
         }
     }
     // It never breaks off.
     let _ = walk::query(query, &mut Rewrite);
+}
+
+/// Microseconds that an expression is after `now()`, if it is made of that.
+fn now_plus(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Nested(inner) => now_plus(inner),
+        Expr::BinaryOp { left, op, right } => match op {
+            BinaryOperator::Minus => now_plus(left)?.checked_sub(interval_us(right)?),
+            BinaryOperator::Plus => now_plus(left)?.checked_add(interval_us(right)?),
+            _ => None,
+        },
+        now => matches!(
+            now.to_string().to_ascii_lowercase().as_str(),
+            "now()" | "current_timestamp" | "current_timestamp()"
+        )
+        .then_some(0),
+    }
+}
+
+/// A comparison with `now()` as the function that stands for it.
+fn compared_with_now(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
+    use BinaryOperator::{Gt, GtEq, Lt, LtEq};
+    let turned = |op: &BinaryOperator| match op {
+        Gt => Some(Lt),
+        GtEq => Some(LtEq),
+        Lt => Some(Gt),
+        LtEq => Some(GtEq),
+        _ => None,
+    };
+    // `now() - time < INTERVAL …`
+    if let Expr::BinaryOp {
+        left: now,
+        op: BinaryOperator::Minus,
+        right: time,
+    } = unnested(left)
+        && let (Some(shift), Some(age)) = (now_plus(now), interval_us(right))
+        && now_plus(left).is_none()
+    {
+        return of_now(time, &turned(op)?, shift.checked_sub(age)?);
+    }
+    match (now_plus(left), now_plus(right)) {
+        (None, Some(shift)) => of_now(left, op, shift),
+        (Some(shift), None) => of_now(right, &turned(op)?, shift),
+        (None, None) | (Some(_), Some(_)) => None,
+    }
+}
+
+fn unnested(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => unnested(inner),
+        other => other,
+    }
+}
+
+/// `time op now() + shift_us`.
+fn of_now(time: &Expr, op: &BinaryOperator, shift_us: i64) -> Option<Expr> {
+    use BinaryOperator::{Gt, GtEq, Lt, LtEq};
+    // At least as new as a time is newer than the microsecond before it.
+    let (function, us) = match op {
+        Gt if shift_us < 0 => (WITHIN_LAST, -shift_us),
+        GtEq if shift_us < 0 => (WITHIN_LAST, 1 - shift_us),
+        Gt => (NOW_BEFORE, -shift_us),
+        GtEq => (NOW_BEFORE, 1 - shift_us),
+        Lt => (NOW_REACHED, 1 - shift_us),
+        LtEq => (NOW_REACHED, -shift_us),
+        _ => return None,
+    };
+    let parser =
+        Parser::new(&PostgreSqlDialect {}).try_with_sql(&format!("{function}({time}, {us})"));
+    parser.ok()?.parse_expr().ok()
 }
 
 /// Adds columns to a SELECT that does not have them, unless it has `*`.

@@ -366,6 +366,67 @@ fn a_star_stands_for_what_a_relation_declares() {
 }
 
 #[test]
+fn times_are_compared_with_now_in_any_direction() {
+    let plan = |condition: &str| {
+        let query = format!("CREATE MATERIALIZED VIEW v AS SELECT k, at FROM s WHERE {condition}");
+        planned(&query).map(|it| it.view("v").expect("it is there").to_string())
+    };
+    for (condition, said) in [
+        (
+            "at > now() - INTERVAL '1' MINUTE",
+            "at is of the last 1 min in steps of 100 ms",
+        ),
+        (
+            "now() - INTERVAL '1' MINUTE < at",
+            "at is of the last 1 min",
+        ),
+        (
+            "now() - at < INTERVAL '1' MINUTE",
+            "at is of the last 1 min",
+        ),
+        (
+            "at < now() - INTERVAL '1' MINUTE",
+            "at + 60000001 µs <= now()",
+        ),
+        (
+            "at + INTERVAL '1' MINUTE <= current_timestamp",
+            "<= now(); keeps rows that wait",
+        ),
+        (
+            "at > now()",
+            "now() < at; keeps rows until their time is up",
+        ),
+        (
+            "at BETWEEN now() - INTERVAL '2' SECOND AND now()",
+            "at is of the last 2000001 µs in steps of 100 ms and at <= now()",
+        ),
+        (
+            "now() BETWEEN at AND at + INTERVAL '1' HOUR",
+            "at <= now() and now() < ",
+        ),
+    ] {
+        let text = plan(condition).unwrap_or_else(|it| panic!("{condition}: {it}"));
+        assert!(text.contains(said), "{condition}\n{text}");
+    }
+    for (condition, said) in [
+        (
+            "at > now() - INTERVAL '1' MINUTE OR k = 'a'",
+            "joined by AND",
+        ),
+        ("NOT (at > now() - INTERVAL '1' MINUTE)", "joined by AND"),
+        ("at > now() - INTERVAL '1' MONTH", "now() changes by itself"),
+        ("extract(hour from now()) = 3", "now() changes by itself"),
+    ] {
+        let refused = plan(condition).err().map(|it| it.to_string());
+        let refused = refused.unwrap_or_default();
+        assert!(refused.contains(said), "{condition}: {refused}");
+    }
+    let windows = "CREATE MATERIALIZED VIEW v AS SELECT window_start, count(*) AS c FROM TUMBLE(s, at, INTERVAL '1' MINUTE) WHERE at < now() GROUP BY window_start";
+    let refused = planned(windows).err().map(|it| it.to_string());
+    assert!(refused.is_some_and(|it| it.contains("two clocks")));
+}
+
+#[test]
 fn a_source_with_a_key_is_read_as_its_latest_rows() {
     let of = |declared: &str, with: &str, rest: &str| {
         let text = format!(

@@ -20,10 +20,7 @@ impl Lowering<'_> {
                     .to_owned(),
             );
         }
-        let input = self.node(&below.input, None)?;
-        if input.last.is_some() {
-            return Err("aggregate before UNNEST when it has `now() - INTERVAL`".to_owned());
-        }
+        let input = self.rows(&below.input)?;
         let planned = below.input.schema();
         let (mut columns, mut is_list) = (Vec::new(), Vec::new());
         for at in &node.dependency_indices {
@@ -37,7 +34,7 @@ impl Lowering<'_> {
             is_list.push(list);
         }
         let plan = Plan::Unnest {
-            input: Box::new(input.plan),
+            input: Box::new(input),
             unnest: Arc::new(Unnest { columns, is_list }),
             schema: types::carried_schema(&node.schema),
         };

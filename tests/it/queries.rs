@@ -83,6 +83,32 @@ CREATE MATERIALIZED VIEW inside AS SELECT a.window_start, a.c, c.x FROM
 }
 
 #[test]
+fn rows_that_come_and_go_by_the_clock_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW newest AS SELECT k, n, at FROM raw_s WHERE at > now() - INTERVAL '20' SECOND;
+CREATE MATERIALIZED VIEW since AS SELECT k, n, at FROM raw_s WHERE at + INTERVAL '15' SECOND <= now() AND b;
+CREATE MATERIALIZED VIEW between_both AS SELECT k, n, at, now_k FROM (SELECT *, k AS now_k FROM raw_s) WHERE at BETWEEN now() - INTERVAL '40' SECOND AND now() - INTERVAL '10' SECOND;
+CREATE MATERIALIZED VIEW of_own_length AS SELECT k, n, at FROM raw_o WHERE now() < date_bin(INTERVAL '30' SECOND, at) + INTERVAL '45' SECOND AND now() - at >= INTERVAL '1' SECOND;
+CREATE MATERIALIZED VIEW in_union AS SELECT k, n FROM raw_s WHERE at >= now() - INTERVAL '30' SECOND UNION ALL SELECT k, n FROM raw_o WHERE now() - INTERVAL '25' SECOND < at;
+CREATE MATERIALIZED VIEW joined_newest AS SELECT a.k, a.n, c.n AS m FROM raw_s a JOIN raw_o c ON a.k = c.k AND a.j = c.j WHERE a.at > now() - INTERVAL '30' SECOND AND c.at > now() - INTERVAL '60' SECOND;
+CREATE MATERIALIZED VIEW left_newest AS SELECT a.k, a.n, c.c FROM (SELECT k, n FROM raw_s WHERE at > now() - INTERVAL '30' SECOND) a LEFT JOIN of_o c ON a.k = c.k AND c.c > 3;
+CREATE MATERIALIZED VIEW first_of_newest AS SELECT k, n, at FROM raw_s WHERE at > now() - INTERVAL '30' SECOND QUALIFY row_number() OVER (PARTITION BY k ORDER BY n DESC, at) <= 2;
+CREATE MATERIALIZED VIEW last_five AS SELECT k, n, at FROM raw_s WHERE at > now() - INTERVAL '30' SECOND ORDER BY n DESC, at LIMIT 5;
+CREATE MATERIALIZED VIEW counts AS SELECT k, count(*) AS c, min(n) AS least, count(DISTINCT j) AS js FROM raw_s WHERE now() <= at + INTERVAL '12' SECOND GROUP BY k;
+CREATE MATERIALIZED VIEW seen AS SELECT k, max(at) AS last, count(*) AS c FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW seen_lately AS SELECT k, last, c FROM seen WHERE last > now() - INTERVAL '10' SECOND;
+CREATE MATERIALIZED VIEW silent AS SELECT k, last FROM seen WHERE last + INTERVAL '8' SECOND < now();
+CREATE MATERIALIZED VIEW windows_of_late AS SELECT window_start, k, c FROM windows_s WHERE window_start > now() - INTERVAL '1' MINUTE;
+CREATE MATERIALIZED VIEW windows_over AS SELECT window_start, k, c FROM windows_s WHERE window_start + INTERVAL '20' SECOND <= now();
+CREATE MATERIALIZED VIEW either_way AS SELECT k, max(n) AS n FROM raw_s WHERE at > now() - INTERVAL '50' SECOND AND at <= now() - INTERVAL '5' SECOND GROUP BY k;
+",
+        12,
+        300,
+    );
+}
+
+#[test]
 fn sub_queries_and_sets_equal_a_batch() {
     equal_a_batch(
         "

@@ -4,7 +4,7 @@
 //! range at once) and takes it all back when the bucket is over; for a window the rows that this would
 //! retract are final, so the retraction ends at the view's edge and only frees the arrangement.
 
-use super::{ChangeStream, ClockStream, RunEpochs, Shared};
+use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
 use crate::engine::StateContent;
 use crate::engine::accumulate::{Accumulator, Partial, Slot, is_beyond_its_type, results};
 use crate::engine::changes::Changes;
@@ -202,9 +202,8 @@ fn admit<'s>(
         shared,
         buckets: BTreeMap::new(),
         distinct,
-        next_close: epochs.start,
+        due: Due::new(epochs),
         ahead: BTreeMap::new(),
-        tick_ms: epochs.tick_ms,
         out: Vec::new(),
     };
     type Builder = CapacityContainerBuilder<Vec<(Admitted, u64, i64)>>;
@@ -301,41 +300,21 @@ struct Admission {
     shared: Rc<RefCell<Shared>>,
     buckets: BTreeMap<i64, Bucket>,
     distinct: DistinctSets,
-    /// The first epoch at which buckets have not been looked at.
-    next_close: u64,
+    /// When buckets are over or let in.
+    due: Due,
     /// What is too far ahead to be in a sliding range, by bucket and group. It waits until now has come near enough.
     ahead: BTreeMap<i64, HashMap<Row, Partial, FixedState>>,
-    tick_ms: u64,
     out: Vec<(Admitted, u64, i64)>,
 }
 
 impl Admission {
     /// Lets buckets in that were ahead and takes back those that are over, each at the first epoch at which it is so, up to and including
-    /// `last`. So the rows of an epoch do not depend on which epochs a worker happened to see.
+    /// `last`.
     fn close_through(&mut self, last: u64, over: impl Fn(u64) -> i64) {
-        if last < self.next_close {
-            return;
+        while let Some(epoch) = self.due.by(last, self.next_due(), &over) {
+            self.open(epoch, over(epoch));
+            self.close(epoch, over(epoch));
         }
-        let (tick_ms, mut first) = (self.tick_ms, self.next_close);
-        let last = first + (last - first) / tick_ms * tick_ms;
-        while let Some(due) = self.next_due()
-            && due <= over(last)
-        {
-            // `over` only rises, so halving finds the first epoch.
-            let (mut low, mut high) = (0, (last - first) / tick_ms);
-            while low < high {
-                let middle = (low + high) / 2;
-                if due <= over(first + middle * tick_ms) {
-                    high = middle;
-                } else {
-                    low = middle + 1;
-                }
-            }
-            first += low * tick_ms;
-            self.open(first, over(first));
-            self.close(first, over(first));
-        }
-        self.next_close = last + tick_ms;
     }
 
     /// What `over` has to reach for the next bucket to be over or to be let in.

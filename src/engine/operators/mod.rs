@@ -11,6 +11,7 @@ mod restored;
 mod source;
 mod stateless;
 mod store;
+mod temporal;
 mod top_k;
 mod unnest;
 
@@ -26,6 +27,8 @@ pub(super) use restored::{as_state, operator, with_stored};
 pub(super) use source::source;
 pub(super) use stateless::{Refusal, map, news, project, relabel};
 pub(super) use store::{append, publish, store_view, tail, view_rows};
+pub(super) use temporal::temporal;
+pub use temporal::temporal_state_names;
 pub(super) use top_k::{candidates, top_k};
 pub(super) use unnest::unnest;
 
@@ -64,6 +67,53 @@ impl RunEpochs {
             true => self.start,
             false => self.boot,
         }
+    }
+}
+
+/// The epochs at which something is due that a clock tells.
+pub(super) struct Due {
+    /// The first epoch that has not been looked at.
+    next: u64,
+    tick_ms: u64,
+}
+
+impl Due {
+    pub fn new(epochs: &RunEpochs) -> Self {
+        Due {
+            next: epochs.start,
+            tick_ms: epochs.tick_ms,
+        }
+    }
+
+    /// The first epoch up to and including `last` at which the clock, which only rises, has reached a time; none if that comes later. So
+    /// what happens at an epoch does not depend on which epochs a worker happened to see.
+    pub fn by(
+        &mut self,
+        last: u64,
+        time_us: Option<i64>,
+        clock: impl Fn(u64) -> i64,
+    ) -> Option<u64> {
+        if last < self.next {
+            return None;
+        }
+        let (tick_ms, first) = (self.tick_ms, self.next);
+        let ticks = (last - first) / tick_ms;
+        let epoch = |tick: u64| first + tick * tick_ms;
+        let Some(time_us) = time_us.filter(|it| *it <= clock(epoch(ticks))) else {
+            self.next = epoch(ticks + 1);
+            return None;
+        };
+        let (mut low, mut high) = (0, ticks);
+        while low < high {
+            let middle = (low + high) / 2;
+            if time_us <= clock(epoch(middle)) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        self.next = epoch(low);
+        Some(self.next)
     }
 }
 

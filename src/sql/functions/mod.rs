@@ -62,6 +62,25 @@ use std::sync::Arc;
 /// Name of the marker for "the last so many microseconds of the view's clock".
 pub const WITHIN_LAST: &str = "within_last";
 
+/// Names of the markers of comparisons with `now()`: `time + add µs <= now()`, and `now() < time + add µs`.
+pub const NOW_REACHED: &str = "now_reached";
+pub const NOW_BEFORE: &str = "now_before";
+
+/// Whether a function stands for a comparison with `now()`.
+pub fn is_of_now(name: &str) -> bool {
+    [WITHIN_LAST, NOW_REACHED, NOW_BEFORE].contains(&name)
+}
+
+/// The function of a comparison with `now()`, as of a time.
+pub(super) fn of_now_at(name: &str, now_us: i64) -> Option<ScalarUDF> {
+    match name {
+        WITHIN_LAST => Some(ScalarUDF::from(WithinLast::at(now_us))),
+        NOW_REACHED => Some(ScalarUDF::from(NowBound::at(NOW_REACHED, now_us))),
+        NOW_BEFORE => Some(ScalarUDF::from(NowBound::at(NOW_BEFORE, now_us))),
+        _ => None,
+    }
+}
+
 /// All aggregates of ours.
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     let mut all = sums::all();
@@ -79,6 +98,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(WindowBound::new(TUMBLE_END, true))),
         Arc::new(ScalarUDF::from(SteppedBound::new())),
         Arc::new(ScalarUDF::from(WithinLast::new())),
+        Arc::new(ScalarUDF::from(NowBound::new(NOW_REACHED))),
+        Arc::new(ScalarUDF::from(NowBound::new(NOW_BEFORE))),
         Arc::new(ScalarUDF::from(Admitted::new())),
         Arc::new(ScalarUDF::from(IpClass::new())),
         Arc::new(ScalarUDF::from(NamedCast::new())),
@@ -341,7 +362,7 @@ pub fn last_now_us(now_us: i64, size_us: i64) -> i64 {
 /// `within_last(time, size in µs)`: what `time > now() - INTERVAL …` becomes in a view. In a maintained view it never runs; the
 /// engine takes it out of the filter and lets records leave when their time is up. In a batch it runs as of one time.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct WithinLast {
+struct WithinLast {
     now_us: Option<i64>,
     signature: Signature,
 }
@@ -355,7 +376,7 @@ impl WithinLast {
     }
 
     /// The function as of a time.
-    pub(super) fn at(now_us: i64) -> Self {
+    fn at(now_us: i64) -> Self {
         WithinLast {
             now_us: Some(now_us),
             ..WithinLast::new()
@@ -404,6 +425,64 @@ impl ScalarUDFImpl for WithinLast {
             })
             .collect();
         Ok(ColumnarValue::Array(Arc::new(within)))
+    }
+}
+
+/// `now_reached(time, add in µs)` and `now_before(…)`: what comparisons of a time with `now()` become in a view. In a maintained view they never
+/// run; the engine takes them out of the filter. In a batch they run as of one time.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct NowBound {
+    name: &'static str,
+    now_us: Option<i64>,
+    signature: Signature,
+}
+
+impl NowBound {
+    fn new(name: &'static str) -> Self {
+        NowBound {
+            name,
+            now_us: None,
+            signature: Signature::exact(vec![utc_micros(), DataType::Int64], Volatility::Immutable),
+        }
+    }
+
+    fn at(name: &'static str, now_us: i64) -> Self {
+        NowBound {
+            now_us: Some(now_us),
+            ..NowBound::new(name)
+        }
+    }
+}
+
+impl ScalarUDFImpl for NowBound {
+    fn name(&self) -> &str {
+        self.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some(now_us) = self.now_us else {
+            return exec_err!(
+                "{} has a meaning only directly in the WHERE of a materialized view; use now() in a query",
+                self.name
+            );
+        };
+        let [
+            times,
+            ColumnarValue::Scalar(ScalarValue::Int64(Some(add_us))),
+        ] = args.args.as_slice()
+        else {
+            return exec_err!("{} takes a time and a constant number", self.name);
+        };
+        let times = times.to_array(args.number_rows)?;
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let holds = |it: i64| (it.saturating_add(*add_us) <= now_us) == (self.name == NOW_REACHED);
+        let holds: BooleanArray = times.iter().map(|it| it.map(holds)).collect();
+        Ok(ColumnarValue::Array(Arc::new(holds)))
     }
 }
 

@@ -1,0 +1,305 @@
+//! Temporal filters: rows that are there as long as `now()` is within the bounds that each of them tells.
+//!
+//! A row waits until `now()` has reached its lower bound, comes, and is taken back when its upper bound is reached, each at the first epoch at which
+//! that is so. Rows that wait and rows that are there are stored apart, so that a restart has exactly those that were there at its commit,
+//! wherever the clock stands by then.
+
+use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
+use crate::engine::changes::Changes;
+use crate::engine::encoded::{Bytes, Encoder};
+use crate::engine::gate::Gate;
+use crate::engine::{PackedRow, StateContent};
+use crate::plan::{Temporal, TemporalBound, nullable};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use differential_dataflow::Hashable;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::Operator;
+
+/// Rows that leave at a time.
+const ROWS_AT_ONCE: usize = 8192;
+
+/// The names under which rows that are there, and rows that wait, are stored.
+pub fn temporal_state_names(temporal: &Temporal) -> [String; 2] {
+    ["there", "waiting"].map(|it| format!("{}-{it}", temporal.id))
+}
+
+/// A row with its bounds.
+type Timed = (Bytes, (i64, i64));
+
+/// A change of a row, and what it was in stored state, if it comes from there.
+type Update = (Timed, isize, Option<Stored>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Stored {
+    There,
+    Waiting,
+}
+
+/// Rows while they are there, as changes.
+pub(in crate::engine) fn temporal<'s>(
+    input: ChangeStream<'s>,
+    schema: &SchemaRef,
+    temporal: &Arc<Temporal>,
+    restored: [Vec<PackedRow>; 2],
+    (gate, ticks): (Gate, ClockStream<'s>),
+    epochs: &RunEpochs,
+    shared: &Rc<RefCell<Shared>>,
+) -> ChangeStream<'s> {
+    let schema = nullable(schema);
+    let encoder = Encoder::new(&schema);
+    let bounds = temporal.bounds.clone();
+    let boot = epochs.boot;
+    let [there, waiting] = restored;
+    type Builder = CapacityContainerBuilder<Vec<Update>>;
+    let updates = input.unary::<Builder, _, _, _>(Pipeline, "Timed", move |capability, _| {
+        let mut initial = Some((capability.delayed(&boot), there, waiting));
+        move |input, output| {
+            let timed = |batch: &RecordBatch| -> Vec<Option<Timed>> {
+                let spans = spans(batch, &bounds);
+                let rows = encoder.encode(batch.columns(), batch.num_rows());
+                let timed = rows.into_iter().zip(spans);
+                timed.map(|(row, span)| Some((row, span?))).collect()
+            };
+            if let Some((capability, there, waiting)) = initial.take() {
+                for (rows, stored) in [(there, Stored::There), (waiting, Stored::Waiting)] {
+                    let batch = encoder.batch(rows.iter().map(|it| it.bytes.as_slice()));
+                    let timed = timed(&batch).into_iter().zip(rows);
+                    let updates =
+                        timed.filter_map(|(it, row)| Some((it?, row.diff as isize, Some(stored))));
+                    output.session(&capability).give_iterator(updates);
+                }
+            }
+            input.for_each(|capability, changes| {
+                let changes = std::mem::take(changes);
+                let epoch = capability.least().copied().filter(|it| boot < *it);
+                let (Some(epoch), Some(batch)) = (epoch, changes.batch()) else {
+                    return;
+                };
+                let diff = |at: usize| changes.diffs().map_or(1, |it| it[at] as isize);
+                let updates = timed(batch).into_iter().enumerate();
+                let updates = updates.filter_map(|(at, it)| Some((it?, diff(at), None)));
+                let capability = capability.delayed(&epoch, 0);
+                output.session(&capability).give_iterator(updates);
+            });
+        }
+    });
+    let mut rows = Rows {
+        names: temporal_state_names(temporal),
+        keeps: temporal.keeps,
+        boot,
+        shared: Rc::clone(shared),
+        there: Timeline::default(),
+        waiting: Timeline::default(),
+        due: Due::new(epochs),
+        changes: BTreeMap::new(),
+    };
+    let decoder = Encoder::new(&schema);
+    let control = Arc::clone(&epochs.control);
+    updates.binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
+        ticks,
+        Exchange::new(|it: &Update| it.0.0.hashed()),
+        Pipeline,
+        "Temporal",
+        move |capability, _| {
+            let mut held = Some(capability);
+            let mut open: BTreeMap<u64, Vec<Update>> = BTreeMap::new();
+            move |(input, frontier), (ticks, known), output| {
+                ticks.for_each(|_, _| {});
+                input.for_each(|capability, updates| {
+                    if let Some(epoch) = capability.least().copied() {
+                        open.entry(epoch).or_default().append(updates);
+                    }
+                });
+                let Some(capability) = held.as_mut() else {
+                    return;
+                };
+                let first = |it: &timely::progress::frontier::MutableAntichain<u64>| {
+                    it.frontier().first().copied().unwrap_or(u64::MAX)
+                };
+                let upto = first(frontier).min(first(known));
+                while let Some(entry) = open.first_entry() {
+                    let epoch = *entry.key();
+                    if upto <= epoch {
+                        break;
+                    }
+                    let updates = entry.remove();
+                    rows.pass(epoch, &gate);
+                    rows.take_in(epoch, updates, gate.now(epoch));
+                }
+                let last = match upto {
+                    u64::MAX => control.last().map_or(0, |it| it.0),
+                    upto => upto,
+                };
+                rows.pass(last, &gate);
+                for (epoch, changes) in std::mem::take(&mut rows.changes) {
+                    let capability = capability.delayed(&epoch);
+                    for changes in changes.chunks(ROWS_AT_ONCE) {
+                        let batch = decoder.batch(changes.iter().map(|it| it.0.as_slice()));
+                        let diffs: Vec<i64> = changes.iter().map(|it| it.1 as i64).collect();
+                        let mut changes = Changes::signed(batch, diffs);
+                        output.session(&capability).give_container(&mut changes);
+                    }
+                }
+                if upto == u64::MAX {
+                    held = None;
+                } else if *capability.time() < upto {
+                    capability.downgrade(&upto);
+                }
+            }
+        },
+    )
+}
+
+/// From when and until when each row is there; none for a row without one of its times.
+fn spans(batch: &RecordBatch, bounds: &[TemporalBound]) -> Vec<Option<(i64, i64)>> {
+    let mut spans = vec![Some((i64::MIN, i64::MAX)); batch.num_rows()];
+    for bound in bounds {
+        let times = batch.column(bound.time);
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        for (span, time) in spans.iter_mut().zip(times.iter()) {
+            *span = span.zip(time).map(|((from, until), time)| {
+                let (first, end) = bound.kind.span(time);
+                (from.max(first), until.min(end))
+            });
+        }
+    }
+    spans
+}
+
+/// Rows by a time at which something becomes of them, each with its bounds and how often it is there.
+#[derive(Default)]
+struct Timeline(BTreeMap<i64, HashMap<Timed, isize, FixedState>>);
+
+impl Timeline {
+    fn add(&mut self, time_us: i64, row: Timed, diff: isize) {
+        let rows = self.0.entry(time_us).or_default();
+        match rows.entry(row) {
+            Entry::Vacant(entry) => {
+                entry.insert(diff);
+            }
+            Entry::Occupied(mut entry) => {
+                *entry.get_mut() += diff;
+                if *entry.get() == 0 {
+                    entry.remove();
+                }
+            }
+        }
+        if rows.is_empty() {
+            self.0.remove(&time_us);
+        }
+    }
+
+    fn first(&self) -> Option<i64> {
+        self.0.first_key_value().map(|it| *it.0)
+    }
+
+    /// Takes out what is due.
+    fn take(&mut self, now_us: i64) -> Vec<(Timed, isize)> {
+        let mut due = Vec::new();
+        while let Some(entry) = self.0.first_entry()
+            && *entry.key() <= now_us
+        {
+            due.extend(entry.remove());
+        }
+        due
+    }
+}
+
+/// The rows of one worker.
+struct Rows {
+    /// Of their stored state.
+    names: [String; 2],
+    keeps: bool,
+    boot: u64,
+    shared: Rc<RefCell<Shared>>,
+    /// By when they are taken back.
+    there: Timeline,
+    /// By when they come.
+    waiting: Timeline,
+    due: Due,
+    changes: BTreeMap<u64, Vec<(Bytes, isize)>>,
+}
+
+impl Rows {
+    /// Lets rows come and go at every epoch up to this one.
+    fn pass(&mut self, last: u64, gate: &Gate) {
+        loop {
+            let next = self.waiting.first().into_iter().chain(self.there.first());
+            // What never ends is never due.
+            let next = next.min().filter(|it| *it != i64::MAX);
+            let Some(epoch) = self.due.by(last, next, |it| gate.now(it)) else {
+                return;
+            };
+            let now_us = gate.now(epoch);
+            for (row, diff) in self.waiting.take(now_us) {
+                self.store(epoch, Stored::Waiting, &row.0, -diff);
+                self.come(epoch, row, diff, now_us);
+            }
+            for (row, diff) in self.there.take(now_us) {
+                self.store(epoch, Stored::There, &row.0, -diff);
+                self.change(epoch, row.0, -diff);
+            }
+        }
+    }
+
+    fn take_in(&mut self, epoch: u64, updates: Vec<Update>, now_us: i64) {
+        for (row, diff, stored) in updates {
+            match stored {
+                Some(Stored::There) => {
+                    self.change(epoch, row.0.clone(), diff);
+                    self.there.add(row.1.1, row, diff);
+                }
+                Some(Stored::Waiting) => self.waiting.add(row.1.0, row, diff),
+                None if now_us < row.1.0 => {
+                    self.store(epoch, Stored::Waiting, &row.0, diff);
+                    self.waiting.add(row.1.0, row, diff);
+                }
+                None => self.come(epoch, row, diff, now_us),
+            }
+        }
+    }
+
+    /// A row whose lower bound is reached.
+    fn come(&mut self, epoch: u64, row: Timed, diff: isize, now_us: i64) {
+        let (bytes, (_, until)) = &row;
+        if *until <= now_us {
+            return;
+        }
+        self.change(epoch, bytes.clone(), diff);
+        if self.keeps {
+            self.store(epoch, Stored::There, bytes, diff);
+            self.there.add(*until, row, diff);
+        }
+    }
+
+    fn change(&mut self, epoch: u64, row: Bytes, diff: isize) {
+        self.changes.entry(epoch).or_default().push((row, diff));
+    }
+
+    fn store(&self, epoch: u64, stored: Stored, row: &Bytes, diff: isize) {
+        if epoch <= self.boot {
+            return;
+        }
+        let [there, waiting] = &self.names;
+        let operator = match stored {
+            Stored::There => there,
+            Stored::Waiting => waiting,
+        };
+        let content = StateContent::Packed(PackedRow {
+            bytes: row.clone(),
+            end_us: None,
+            diff: diff as i64,
+        });
+        self.shared.borrow_mut().capture(epoch, operator, content);
+    }
+}
