@@ -1,6 +1,6 @@
 //! The queries of the shipped Nexmark dataflow, one by one: events already decoded, results counted and dropped.
 //!
-//! Every query is a process of its own with the three sources, their tables and its view, on one worker and on two. Beside each stands what Feldera's `dbsp` (the queries
+//! Every query is a process of its own with the sources, their tables and its view, on one worker and on two. Beside each stands what Feldera's `dbsp` (the queries
 //! written by hand in Rust) needs on a machine of this kind, both beyond the own `q0`: that takes away what feeding events in costs, in either.
 
 mod common;
@@ -13,7 +13,7 @@ use tidelake::engine::Input;
 use tidelake::generator::nexmark::{self, Nexmark, Stream};
 use tidelake::model::{Offset, Partition, Position};
 use tidelake::plan::Dataflow;
-use tidelake::source::decode::RawRecords;
+use tidelake::source::decode::{Decoder, RawRecords};
 
 /// Records of one input, as a reader would hand them over.
 const CHUNK: usize = 3_000;
@@ -196,48 +196,52 @@ fn inputs(dataflow: &Dataflow, workers: usize, options: &Options) -> Vec<Vec<Vec
         made += count as u64;
         let worker = number % workers;
         let partition = Partition(worker as i32);
-        let mut raw: Vec<RawRecords> = (0..sources)
-            .map(|_| RawRecords {
-                partition,
-                data: Vec::new(),
-                ends: Vec::new(),
-                offsets: Vec::new(),
-            })
-            .collect();
+        let mut raw: Vec<RawRecords> = (0..sources).map(|_| RawRecords::empty(partition)).collect();
         let mut event = Vec::new();
         for _ in 0..count {
             event.clear();
             let source = places[generator.next_into(&mut event).stream as usize];
-            let raw = &mut raw[source];
-            raw.data.extend_from_slice(&event);
-            raw.ends.push(raw.data.len() as u32);
-            raw.offsets.push(offsets[source]);
+            raw[source].push(offsets[source], &event);
             offsets[source] += 1;
         }
         for (source, raw) in raw.iter().enumerate().filter(|it| !it.1.offsets.is_empty()) {
-            let decoded = decoders[source].decode(raw);
-            all[worker][source].push(Input {
-                partition,
-                records: decoded.batch,
-                kind: tidelake::engine::Records::Read,
-                newest_us: decoded.max_event_time,
-                undecoded: Vec::new(),
-                from: Offset(raw.offsets[0]),
-                next: Position {
-                    offset: Offset(offsets[source]),
-                    origin: String::new(),
-                    mark: String::new(),
-                },
-                bytes: raw.data.len() as u64,
-                checksum: 0,
-                at_end: false,
-            });
+            all[worker][source].push(input(&mut decoders[source], raw));
         }
     }
+    let mut sources = dataflow.sources.iter();
+    let side = sources.position(|it| it.name == nexmark::SIDE_INPUT);
+    let side = side.expect("a source of the side input");
+    let mut raw = RawRecords::empty(Partition(0));
+    for (key, row) in nexmark::side_input() {
+        raw.push(key as i64, row.as_bytes());
+    }
+    all[0][side].push(input(&mut decoders[side], &raw));
     for inputs in all.iter_mut().flatten() {
         if let Some(last) = inputs.last_mut() {
             last.at_end = true;
         }
     }
     all
+}
+
+/// Records of a partition, decoded, as a reader hands them over.
+fn input(decoder: &mut Decoder, raw: &RawRecords) -> Input {
+    let decoded = decoder.decode(raw);
+    let (first, last) = (raw.offsets[0], raw.offsets[raw.offsets.len() - 1]);
+    Input {
+        partition: raw.partition,
+        records: decoded.batch,
+        kind: tidelake::engine::Records::Read,
+        newest_us: decoded.max_event_time,
+        undecoded: Vec::new(),
+        from: Offset(first),
+        next: Position {
+            offset: Offset(last + 1),
+            origin: String::new(),
+            mark: String::new(),
+        },
+        bytes: raw.data.len() as u64,
+        checksum: 0,
+        at_end: false,
+    }
 }

@@ -96,6 +96,15 @@ impl Stream {
     }
 }
 
+/// The name of the table that q13 looks bids up in: it is whole from the start.
+pub const SIDE_INPUT: &str = "side_input";
+const SIDE_INPUT_ROWS: u64 = 10_000;
+
+/// The rows of the side input, by key.
+pub fn side_input() -> impl Iterator<Item = (u64, String)> {
+    (0..SIDE_INPUT_ROWS).map(|key| (key, format!("{{\"key\":{key},\"value\":\"{key}\"}}")))
+}
+
 /// What is known about the event just made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generated {

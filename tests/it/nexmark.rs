@@ -24,10 +24,11 @@ fn record(random: &mut Random, at: i64) -> String {
     let state = ["OR", "ID", "CA", "NY"][random.below(4) as usize];
     let channel = ["apple", "Google", "x"][random.below(3) as usize];
     let name = random.below(5);
+    let key = random.below(9);
     format!(
         "{{\"date_time\":\"{}\",\"expires\":\"{expires}\",\"id\":{id},\"auction\":{auction},\"bidder\":{bidder},\"price\":{price},\"seller\":{seller},\"category\":{category},\
          \"initial_bid\":{reserve},\"reserve\":{reserve},\"item_name\":\"i{name}\",\"description\":\"d\",\"name\":\"n{name}\",\"email_address\":null,\"credit_card\":null,\
-         \"city\":\"c{name}\",\"state\":\"{state}\",\"channel\":\"{channel}\",\"url\":\"https://e.x/a/b{name}/c?channel_id={name}\",\"extra\":\"e\"}}",
+         \"city\":\"c{name}\",\"state\":\"{state}\",\"channel\":\"{channel}\",\"url\":\"https://e.x/a/b{name}/c?channel_id={name}\",\"extra\":\"e\",\"key\":{key},\"value\":\"v{name}\"}}",
         time(at)
     )
 }
@@ -46,13 +47,13 @@ fn generated_events_are_read_and_proved() {
     let count = EVENTS.to_string();
     let written = format!("{EVENTS} events written to {input}");
     run(&["gen", "nexmark", "--count", &count, "--out", &input]).expect(0, &written);
-    for stream in ["person", "auction", "bid"] {
-        assert!(
-            Path::new(&input)
-                .join(stream)
-                .join("events-0.jsonl")
-                .exists()
-        );
+    for file in [
+        "person/events-0.jsonl",
+        "auction/events-0.jsonl",
+        "bid/events-0.jsonl",
+        "side_input/rows.jsonl",
+    ] {
+        assert!(Path::new(&input).join(file).exists(), "{file}");
     }
 
     let mut command = tidelake(&["run", DATAFLOW, "--lake", &lake, "--listen", "127.0.0.1:0"]);
@@ -73,7 +74,9 @@ fn generated_events_are_read_and_proved() {
         assert!(began.elapsed() < PATIENCE, "not all bids were read");
         std::thread::sleep(Duration::from_millis(50));
     }
-    for view in ["q1", "q4", "q5", "q7", "q9", "q18", "q19", "q20", "q101"] {
+    for view in [
+        "q1", "q4", "q5", "q7", "q9", "q13", "q18", "q19", "q20", "q101",
+    ] {
         assert!(0 < rows(view), "{view} has no rows");
     }
     running.signal(libc::SIGTERM);

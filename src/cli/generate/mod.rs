@@ -15,7 +15,7 @@ use crate::model::wall_ms;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -109,7 +109,7 @@ pub struct Arguments {
     #[arg(long)]
     start: Option<String>,
     /// Folder for partition files events-<n>.jsonl, or one file if it ends in .jsonl or .json. Of nexmark a folder with the folders person,
-    /// auction and bid.
+    /// auction, bid and side_input.
     #[arg(long, conflicts_with = "brokers")]
     out: Option<PathBuf>,
     /// Number of partition files, 4 unless told otherwise, or of partitions of a topic that does not exist yet, then 3.
@@ -156,6 +156,9 @@ pub fn run(arguments: Arguments, settings: &Given, stop: &AtomicBool) -> Result<
         start_us,
     };
     let (mut targets, place) = open(&arguments, settings, stop)?;
+    if let (Model::Nexmark, Some(folder)) = (model, &arguments.out) {
+        write_side_input(&folder.join(nexmark::SIDE_INPUT))?;
+    }
     let mut truth = arguments
         .truth
         .map(|it| {
@@ -238,6 +241,18 @@ fn open(
         targets,
         format!("{word} {} at {brokers}", topics.join(", ")),
     ))
+}
+
+/// Writes the side input, unless an earlier call has written it.
+fn write_side_input(folder: &Path) -> Result<()> {
+    let path = folder.join("rows.jsonl");
+    if path.exists() {
+        return Ok(());
+    }
+    let rows = nexmark::side_input().map(|it| it.1 + "\n");
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&path, rows.collect::<String>()))
+        .with_context(|| format!("could not write {}", path.display()))
 }
 
 fn now_us() -> Result<i64> {
