@@ -253,7 +253,7 @@ impl fmt::Display for Plan {
                 let below = input.schema();
                 let keys = group.keys.iter().map(|it| below.field(*it).name().as_str());
                 let keys: Vec<&str> = keys.collect();
-                let text = &group.program.text;
+                let text = readable(&group.program.text);
                 match keys.is_empty() {
                     true => write!(f, "Over all rows: {text}; keeps them")?,
                     false => write!(
@@ -315,10 +315,15 @@ fn temporal_text(
     })
 }
 
-/// An expression without the names that the planner has for lists on their way.
+/// An expression without the names that the planner has for lists on their way, and without frames that nobody wrote.
 fn readable(text: &str) -> String {
     text.replace("__unnest_placeholder(", "unnest(")
         .replace(",depth=1)", ")")
+        .replace(" RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "")
+        .replace(
+            " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+            "",
+        )
 }
 
 fn join_text(

@@ -4,12 +4,14 @@
 //! in last, unless that one removes the row. As this is plain SQL over the records, the live view, its filling from the archive and
 //! its batch are the same query; tables of the lake keep all records.
 
+use super::windows::WindowKind;
 use super::{canonical, syntax, walk};
 use crate::plan::{
     DELETED_COLUMN, Dataflow, EPOCH_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, PrimaryKey, SourceSpec,
 };
 use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectNamePart, Query, TableAlias, TableFactor, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectNamePart, Query, TableAlias, TableFactor,
+    VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -53,28 +55,61 @@ pub fn meaning(source: &SourceSpec) -> Result<Option<String>, String> {
     canonical::query(&syntax::parse_query(&latest(source, key))?).map(Some)
 }
 
+/// Refuses windows over sources with a primary key: their rows are replaced, so none is of one window.
+///
+/// # Errors
+/// If there is one: what to read instead.
+pub fn refuse_windows(query: &mut Query, dataflow: &Dataflow) -> Result<(), String> {
+    struct Refuse<'a>(&'a Dataflow);
+    impl VisitorMut for Refuse<'_> {
+        type Break = String;
+        fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
+            let (name, args) = match factor {
+                TableFactor::Table {
+                    name,
+                    args: Some(args),
+                    ..
+                } => (name, &args.args),
+                TableFactor::Function { name, args, .. } => (name, &*args),
+                _ => return ControlFlow::Continue(()),
+            };
+            if let Ok(Some(_)) = WindowKind::of(&name.to_string())
+                && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(of)))) =
+                    args.first()
+                && with_key(self.0, of).is_some()
+            {
+                return ControlFlow::Break(format!(
+                    "the rows of source {of} replace each other, so {name} has no records of its own in it; let it read a table of all versions: CREATE TABLE {of}_log AS SELECT * FROM {of}"
+                ));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    walk::query(query, &mut Refuse(dataflow))
+}
+
+/// The source of this name, if it has a primary key.
+fn with_key<'a>(dataflow: &'a Dataflow, name: &Ident) -> Option<(&'a SourceSpec, &'a PrimaryKey)> {
+    let name = match name.quote_style {
+        Some(_) => name.value.clone(),
+        None => name.value.to_lowercase(),
+    };
+    let source = dataflow.source(&name)?;
+    Some((source, source.key.as_ref()?))
+}
+
 /// Puts the latest rows of sources with a primary key in the place of these sources.
 ///
 /// # Errors
 /// If a name of WITH hides such a source.
 pub fn rewrite(query: &mut Query, dataflow: &Dataflow) -> Result<(), String> {
     struct Rewrite<'a>(&'a Dataflow);
-    impl Rewrite<'_> {
-        fn source(&self, ident: &Ident) -> Option<(&SourceSpec, &PrimaryKey)> {
-            let name = match ident.quote_style {
-                Some(_) => ident.value.clone(),
-                None => ident.value.to_lowercase(),
-            };
-            let source = self.0.source(&name)?;
-            Some((source, source.key.as_ref()?))
-        }
-    }
     impl VisitorMut for Rewrite<'_> {
         type Break = String;
         fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
             let names = query.with.iter().flat_map(|it| &it.cte_tables);
             let mut names = names.map(|it| &it.alias.name);
-            match names.find(|it| self.source(it).is_some()) {
+            match names.find(|it| with_key(self.0, it).is_some()) {
                 None => ControlFlow::Continue(()),
                 Some(name) => ControlFlow::Break(format!(
                     "`{name}` in WITH has the name of a source; give it another name"
@@ -94,7 +129,7 @@ pub fn rewrite(query: &mut Query, dataflow: &Dataflow) -> Result<(), String> {
             let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
                 return ControlFlow::Continue(());
             };
-            let Some((source, key)) = self.source(ident) else {
+            let Some((source, key)) = with_key(self.0, ident) else {
                 return ControlFlow::Continue(());
             };
             let alias = alias.clone().unwrap_or_else(|| TableAlias {

@@ -498,7 +498,7 @@ fn a_source_with_a_key_is_read_as_its_latest_rows() {
             ", PRIMARY KEY (id), WATERMARK FOR at AS at",
             "",
             "CREATE MATERIALIZED VIEW v AS SELECT window_start, count(*) AS c FROM TUMBLE(u, at, INTERVAL '1' MINUTE) GROUP BY window_start",
-            "TUMBLE",
+            "CREATE TABLE u_log AS",
         ),
     ] {
         let refused = of(declared, with, rest).err().map(|it| it.to_string());

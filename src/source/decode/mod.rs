@@ -329,8 +329,13 @@ fn targets(columns: &[Column], options: &DecodeOptions) -> Result<Vec<Target>, S
                 column.data_type
             ));
         };
+        let versions = options.versions.as_ref();
         let when_null = match options.event_time == Some(index) {
             true => Some("is the event time"),
+            _ if versions.is_some_and(|it| it.key.contains(&index)) => {
+                Some("is of the primary key")
+            }
+            _ if versions.is_some_and(|it| it.always.contains(&index)) => Some("is the version"),
             false => (!column.nullable).then_some("is declared NOT NULL"),
         };
         targets.push(Target {

@@ -678,7 +678,7 @@ fn a_record_can_remove_the_row_of_its_key() {
         "dead: field \"name\" is missing or null, but is declared NOT NULL",
         "1 | null | null | true",
         "dead: field \"at\" is not a timestamp: \"now\"",
-        "dead: field \"id\" is missing or null, but is declared NOT NULL",
+        "dead: field \"id\" is missing or null, but is of the primary key",
         "1 | x | 1970-01-01T00:00:07Z | false",
         "2 | null | null | true",
         "3 | null | null | true",
@@ -690,7 +690,7 @@ fn a_record_can_remove_the_row_of_its_key() {
     let records = [Err(r#"{"b":1,"a":"x"}"#), Err(r#"{"b":1}"#), Err("x")];
     let expect = [
         "x | 1 | true",
-        "dead: field \"a\" is missing or null, but is declared NOT NULL",
+        "dead: field \"a\" is missing or null, but is of the primary key",
         "dead: a message without a value has the key \"x\", which is no JSON object with a, b",
     ];
     assert_eq!(decoded(of_two, &[0, 1], &records), expect);
