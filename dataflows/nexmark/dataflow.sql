@@ -111,6 +111,12 @@ CREATE MATERIALIZED VIEW q10 AS
 SELECT auction, bidder, price, date_time, extra, TO_CHAR(date_time, 'YYYY-MM-DD') as date, TO_CHAR(date_time, 'HH24:MI') as time
 FROM bid;
 
+-- Bids of each bidder up to ten seconds without any.
+CREATE MATERIALIZED VIEW q11 AS
+SELECT bidder, count(*) as bid_count, window_start AS starttime, window_end AS endtime
+FROM SESSION(bid PARTITION BY bidder, date_time, INTERVAL '10' SECOND)
+GROUP BY bidder, window_start, window_end;
+
 -- Bids of each bidder in ten seconds of event time (the original counts by the wall clock).
 CREATE MATERIALIZED VIEW q12 AS
 SELECT bidder, count(*) as bid_count, window_start, window_end

@@ -10,7 +10,7 @@ use crate::lake::{
     Remedy, Replaced, Seen, SourceOffsets, StateFile, Store, TableState, Told, app_id,
 };
 use crate::model::{Epoch, Offsets, least_of, wall_ms};
-use crate::plan::{Dataflow, Plan, Window};
+use crate::plan::{Dataflow, GroupWindow, Plan, Window};
 use crate::supervise;
 use crate::view::Totals;
 use bytes::Bytes;
@@ -588,8 +588,12 @@ pub(super) fn over(
                 }
             }
             Plan::PerGroup { group, .. } => {
-                if group.window.is_some() {
-                    note(group.id.clone(), watermark(&group.clocks));
+                match group.window {
+                    Some(GroupWindow::OfKey { .. }) => {
+                        note(group.id.clone(), watermark(&group.clocks));
+                    }
+                    // Rows of a session are taken out one by one.
+                    Some(GroupWindow::OfSession { .. }) | None => {}
                 }
             }
             Plan::Relation { .. }

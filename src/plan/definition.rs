@@ -5,8 +5,8 @@
 //! them, so that another build says the same. What changes nothing that is stored (brokers, retention, the watermark's delay) is not in it.
 
 use super::{
-    Aggregation, BoundKind, ColumnSpec, Dataflow, Format, Function, JoinKind, LATE_RELATION, Plan,
-    Ranking, SourceSpec, TemporalBound, Window, sql_name,
+    Aggregation, BoundKind, ColumnSpec, Dataflow, Format, Function, GroupWindow, JoinKind,
+    LATE_RELATION, Plan, Ranking, SourceSpec, TemporalBound, Window, sql_name,
 };
 use crate::model::Offsets;
 use arrow::datatypes::SchemaRef;
@@ -206,8 +206,14 @@ pub fn state_shape(plan: &Plan) -> String {
                 group.id,
                 types(&input.schema())
             );
-            if let Some(it) = group.window {
-                let _ = write!(text, " closes {} {}", it.input, it.add_us);
+            match group.window {
+                Some(GroupWindow::OfKey { input, add_us, .. }) => {
+                    let _ = write!(text, " closes {input} {add_us}");
+                }
+                Some(GroupWindow::OfSession { time, gap_us, .. }) => {
+                    let _ = write!(text, " closes sessions of {time} {gap_us}");
+                }
+                None => {}
             }
             if let Some(it) = group.ranking.as_ref().and_then(Ranking::kept_up_to) {
                 let _ = write!(text, " up to {} in {}", it.greatest, it.rank);

@@ -2,7 +2,7 @@
 //! memory said beside it.
 
 use super::{
-    Aggregate, BoundKind, Dataflow, Function, Join, JoinKind, Plan, Ranking, Temporal,
+    Aggregate, BoundKind, Dataflow, Function, GroupWindow, Join, JoinKind, Plan, Ranking, Temporal,
     TemporalBound, ViewKind, ViewSpec, Window, passes, properties,
 };
 use arrow::datatypes::SchemaRef;
@@ -264,7 +264,12 @@ impl fmt::Display for Plan {
                 }
                 let kept = group.ranking.as_ref().and_then(Ranking::kept_up_to);
                 match (group.window, kept) {
-                    (Some(_), _) => write!(f, " until the watermark passes their window")?,
+                    (Some(GroupWindow::OfKey { .. }), _) => {
+                        write!(f, " until the watermark passes their window")?;
+                    }
+                    (Some(GroupWindow::OfSession { .. }), _) => {
+                        write!(f, " until the watermark passes their session")?;
+                    }
                     (None, Some(limit)) => write!(f, " up to rank {}", limit.greatest)?,
                     (None, None) => write!(f, ", for ever")?,
                 }

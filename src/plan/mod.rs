@@ -11,6 +11,7 @@ mod evaluate;
 mod explain;
 mod program;
 mod properties;
+mod session;
 mod sharing;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use definition::{
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
 pub use program::{GroupRows, Program};
 pub use properties::{Properties, properties};
+pub use session::Sessions;
 pub use sharing::{Bound, Pass, passes};
 
 pub use crate::model::Order;
@@ -54,6 +56,10 @@ pub const TUMBLE_END: &str = "tumble_end";
 /// Name of the function that yields a bound of a window that is one of several: `window_bound(time, step in µs, add in µs)` is the time without
 /// what it is above a multiple of `step`, and `add` more.
 pub const WINDOW_BOUND: &str = "window_bound";
+/// Name of the window function that yields when the session of a time begins: `session_start(time, gap in µs) OVER (PARTITION BY …)`.
+pub const SESSION_START: &str = "session_start";
+/// Name of the window function that yields when it is over: a gap after its last time.
+pub const SESSION_END: &str = "session_end";
 /// Name of the function that holds of a record whose window, given its end, was open when it came. It stands where a query reads a window's
 /// records, and becomes [`Plan::Admit`]; in a batch it holds of all, since the mark of late records has decided.
 pub const ADMITTED: &str = "admitted";
@@ -275,6 +281,16 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// Records that came on time: before the watermark passed their own.
+    pub fn on_time(time: usize) -> Self {
+        let (step_us, end_us) = (1, 0);
+        Admitted {
+            time,
+            step_us,
+            end_us,
+        }
+    }
+
     /// When the window of a record of this time ends.
     pub fn end(&self, time_us: i64) -> i64 {
         let start = time_us.saturating_sub(time_us.rem_euclid(self.step_us));
@@ -372,7 +388,7 @@ pub struct PerGroup {
     pub ranking: Option<Ranking>,
     /// Whether there is one group, also without rows.
     pub is_one: bool,
-    /// What tells the end of the window that all rows of a group are in, if they are in one: they are let go when it is closed.
+    /// What tells when rows are let go, if they are.
     pub window: Option<GroupWindow>,
     /// The sources whose clocks close the windows: the one furthest behind.
     pub clocks: BTreeSet<String>,
@@ -418,14 +434,25 @@ impl Ranking {
     }
 }
 
-/// A column of a group's key that is a bound of its window.
+/// When rows of a group are let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GroupWindow {
-    /// Column of the input, and of the output.
-    pub input: usize,
-    pub output: usize,
-    /// What to add to it to have the window's end.
-    pub add_us: i64,
+pub enum GroupWindow {
+    /// All of them with the window of which a column of the group's key is a bound.
+    OfKey {
+        /// Column of the input, and of the output.
+        input: usize,
+        output: usize,
+        /// What to add to it to have the window's end.
+        add_us: i64,
+    },
+    /// Those of a session when it is closed. What is computed are bounds of sessions, over records that came on time.
+    OfSession {
+        /// The column of the event time, of the input and of the output.
+        time: usize,
+        gap_us: i64,
+        /// The column of the output that is the end of the session, if there is one.
+        end: Option<usize>,
+    },
 }
 
 /// Which rows a join yields.

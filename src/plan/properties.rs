@@ -5,8 +5,8 @@
 
 use super::sharing::bound_of;
 use super::{
-    Admitted, BoundKind, Dataflow, EventTime, Join, JoinKind, Order, Plan, SourceSpec, TableSpec,
-    TemporalBound, ViewKind, ViewSpec, Window, late_schema,
+    Admitted, BoundKind, Dataflow, EventTime, GroupWindow, Join, JoinKind, Order, Plan, SourceSpec,
+    TableSpec, TemporalBound, ViewKind, ViewSpec, Window, late_schema,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -182,8 +182,14 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
         Plan::PerGroup { input, group, .. } => {
             let below = properties(input, relation);
             let mut window_ends = vec![None; columns];
-            if let Some(window) = group.window {
-                window_ends[window.output] = Some(window.add_us);
+            match group.window {
+                Some(GroupWindow::OfKey { output, add_us, .. }) => {
+                    window_ends[output] = Some(add_us);
+                }
+                Some(GroupWindow::OfSession { end: Some(end), .. }) => {
+                    window_ends[end] = Some(0);
+                }
+                Some(GroupWindow::OfSession { end: None, .. }) | None => {}
             }
             Properties {
                 append_only: false,
@@ -313,7 +319,7 @@ impl Properties {
         let first = ends.into_iter().find_map(|(at, it)| Some((at, (*it)?)));
         match first {
             Some((column, add_us)) => Ok(ViewKind::Windowed { column, add_us }),
-            None if self.windowed => Err("a windowed view must keep window_start or window_end in its SELECT, in every side of a UNION ALL, so that its rows can be closed".to_owned()),
+            None if self.windowed => Err("a windowed view must keep window_start or window_end (of SESSION, window_end) in its SELECT, in every side of a UNION ALL, so that its rows can be closed".to_owned()),
             None => Ok(ViewKind::Open),
         }
     }

@@ -4,7 +4,9 @@
 //! what the query orders by, of records as they are read only those that say where each was read. Ranks, and frames of rows that are equal in the
 //! order, are the same without.
 
-use crate::plan::{Dataflow, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN};
+use crate::plan::{
+    Dataflow, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, SESSION_END, SESSION_START,
+};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SessionState;
@@ -126,7 +128,7 @@ fn depends_on_ties(call: &WindowFunction) -> bool {
     match &call.fun {
         WindowFunctionDefinition::WindowUDF(it) => !matches!(
             it.name(),
-            "rank" | "dense_rank" | "percent_rank" | "cume_dist"
+            "rank" | "dense_rank" | "percent_rank" | "cume_dist" | SESSION_START | SESSION_END
         ),
         WindowFunctionDefinition::AggregateUDF(it) => {
             call.params.window_frame.units == WindowFrameUnits::Rows || ORDERED.contains(&it.name())

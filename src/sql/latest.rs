@@ -73,7 +73,7 @@ pub fn refuse_windows(query: &mut Query, dataflow: &Dataflow) -> Result<(), Stri
                 TableFactor::Function { name, args, .. } => (name, &*args),
                 _ => return ControlFlow::Continue(()),
             };
-            if let Ok(Some(_)) = WindowKind::of(&name.to_string())
+            if WindowKind::of(&name.to_string()).is_some()
                 && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(of)))) =
                     args.first()
                 && with_key(self.0, of).is_some()

@@ -74,7 +74,7 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan) -> Result<(), String> {
 }
 
 const NOT_THE_TIME: &str =
-    "TUMBLE, HOP and CUMULATE work on the event-time column of a source, unchanged";
+    "TUMBLE, HOP, CUMULATE and SESSION work on the event-time column of a source, unchanged";
 
 const BOTH_CLOCKS: &str = "windows and comparisons with `now()` end by two clocks; group by the window in one view, and compare with `now()` in another that reads it";
 
@@ -597,7 +597,7 @@ fn check_event_time(time: &Expr, below: &LogicalPlan, dataflow: &Dataflow) -> Re
     match event_time_name(name, dataflow) {
         Some(wanted) if wanted == column.name => Ok(()),
         Some(wanted) => Err(format!(
-            "TUMBLE, HOP and CUMULATE work on the event time of {name}, which is `{wanted}`, not `{}`",
+            "TUMBLE, HOP, CUMULATE and SESSION work on the event time of {name}, which is `{wanted}`, not `{}`",
             column.name
         )),
         None => Err(format!(

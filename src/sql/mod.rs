@@ -810,4 +810,7 @@ pub(crate) fn register_functions(state: &mut SessionState) {
     for aggregate in functions::aggregates() {
         let _ = state.register_udaf(aggregate);
     }
+    for window in functions::window_functions() {
+        let _ = state.register_udwf(window);
+    }
 }

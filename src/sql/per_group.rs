@@ -5,13 +5,13 @@
 use super::lower::{Lowered, Lowering, plain_name};
 use super::{types, words};
 use crate::plan::{
-    GroupRows, GroupWindow, Order, PerGroup, Plan, Program, Rank, RankLimit, Ranking,
-    carried_or_same, check_rows,
+    Admitted, GroupRows, GroupWindow, Order, PerGroup, Plan, Program, Properties, Rank, RankLimit,
+    Ranking, SESSION_END, SESSION_START, carried_or_same, check_rows,
 };
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::utils::find_window_exprs;
@@ -45,6 +45,7 @@ impl Lowering<'_> {
             &keys,
             texts?.join(", "),
             ranks,
+            sessions(&exprs),
         )
     }
 
@@ -57,6 +58,7 @@ impl Lowering<'_> {
             &node.group_expr,
             texts?.join(", "),
             None,
+            None,
         )
     }
 
@@ -67,6 +69,7 @@ impl Lowering<'_> {
         keys: &[Expr],
         text: String,
         ranks: Option<Ranks>,
+        sessions: Option<Bounds>,
     ) -> Result<Lowered, String> {
         let input = self.rows(below)?;
         let own = below.schema().fields().len();
@@ -96,13 +99,19 @@ impl Lowering<'_> {
         let physical = futures::executor::block_on(self.state.create_physical_plan(&plan));
         let program = Program::new(physical.map_err(|it| words::planner(&it))?, text);
         attempt(&program, &input.schema())?;
-        let window = keys.iter().zip(&keys_out).find_map(|(input, output)| {
-            Some(GroupWindow {
-                input: *input,
-                output: *output,
-                add_us: known.window_ends[*input]?,
+        let of_key = || {
+            let mut keys = keys.iter().zip(&keys_out);
+            keys.find_map(|(input, output)| {
+                Some(GroupWindow::OfKey {
+                    input: *input,
+                    output: *output,
+                    add_us: known.window_ends[*input]?,
+                })
             })
-        });
+        };
+        let window = sessions
+            .and_then(|it| it.window(below.schema(), &known))
+            .or_else(of_key);
         let group = PerGroup {
             id: format!("{}.group{}", self.name, self.groups),
             is_one: keys.is_empty() && !is_window,
@@ -124,6 +133,64 @@ impl Lowering<'_> {
             schema,
         };
         Ok(self.first_columns(plan, carried))
+    }
+}
+
+/// Bounds of sessions, as a query has them.
+struct Bounds {
+    time: Column,
+    gap_us: i64,
+    /// Which of the functions is the end.
+    end: Option<usize>,
+}
+
+/// What functions of a node compute, if it is nothing but bounds of the same sessions.
+fn sessions(exprs: &[Expr]) -> Option<Bounds> {
+    let mut bounds: Option<Bounds> = None;
+    for (at, expr) in exprs.iter().enumerate() {
+        let Expr::WindowFunction(it) = expr else {
+            return None;
+        };
+        let [
+            Expr::Column(time),
+            Expr::Literal(ScalarValue::Int64(Some(gap_us)), _),
+        ] = it.params.args.as_slice()
+        else {
+            return None;
+        };
+        let end = match it.fun.name() {
+            SESSION_START => None,
+            SESSION_END => Some(at),
+            _ => return None,
+        };
+        match &mut bounds {
+            None => {
+                bounds = Some(Bounds {
+                    time: time.clone(),
+                    gap_us: *gap_us,
+                    end,
+                });
+            }
+            Some(known) if (&known.time, known.gap_us) == (time, *gap_us) => {
+                known.end = known.end.or(end);
+            }
+            Some(_) => return None,
+        }
+    }
+    bounds
+}
+
+impl Bounds {
+    /// When rows below are let go: if they are records that came on time, with their session.
+    fn window(self, below: &DFSchema, known: &Properties) -> Option<GroupWindow> {
+        let time = below.index_of_column(&self.time).ok()?;
+        let on_time = Admitted::on_time(time);
+        let never_changes = known.append_only && known.admitted == Some(on_time);
+        never_changes.then_some(GroupWindow::OfSession {
+            time,
+            gap_us: self.gap_us,
+            end: self.end.map(|it| below.fields().len() + it),
+        })
     }
 }
 

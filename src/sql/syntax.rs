@@ -5,7 +5,7 @@
 //! `time > now() - INTERVAL …` in a maintained view.
 
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
-use super::{Error, canonical, forms, walk, words};
+use super::{Error, canonical, forms, walk, windows, words};
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct,
     ExactNumberInfo, Expr, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
@@ -141,7 +141,8 @@ fn of_same_form(name: &str, value: &str, default: &str) -> Result<(), String> {
 /// With line and column, at the first statement that is none of ours.
 pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text)
+    let text = windows::with_plain_sessions(text, &dialect);
+    let tokens = Tokenizer::new(&dialect, &text)
         .tokenize_with_location()
         .map_err(|it| Error::at(it.location.line, it.message))?;
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(without_local(tokens));

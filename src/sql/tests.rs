@@ -64,6 +64,9 @@ fn what_is_refused_is_said_in_our_words() {
         "CREATE MATERIALIZED VIEW v AS SELECT k FROM s GROUP BY k EXCEPT SELECT k FROM s".to_owned(),
         "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM s GROUP BY k LIMIT 3".to_owned(),
         "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM TUMBLE(s, x, INTERVAL '1' MINUTE) GROUP BY window_start, k".to_owned(),
+        "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM SESSION(s PARTITION BY k, x, INTERVAL '1' MINUTE) GROUP BY window_end, k".to_owned(),
+        "CREATE MATERIALIZED VIEW v AS SELECT window_end, count(*) AS c FROM SESSION(s PARTITION BY k, INTERVAL '1' MINUTE) GROUP BY window_end".to_owned(),
+        "CREATE MATERIALIZED VIEW v AS SELECT window_start, count(*) AS c FROM SESSION(s PARTITION BY k, at, INTERVAL '1' MINUTE) GROUP BY window_start, window_end".to_owned(),
         "CREATE MATERIALIZED VIEW v AS SELECT k, count(*) FROM s GROUP BY".to_owned(),
         "CREATE OR REPLACE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM s GROUP BY k".to_owned(),
         "CREATE TABLE t PARTITION BY k AS SELECT * FROM s".to_owned(),
@@ -508,4 +511,24 @@ fn a_source_with_a_key_is_read_as_its_latest_rows() {
             "{declared} {with} {rest}: {refused}"
         );
     }
+}
+
+#[test]
+fn rows_of_sessions_are_let_go() {
+    let view = |from: &str| {
+        let text = format!(
+            "CREATE MATERIALIZED VIEW v AS SELECT k, window_end, max(x) AS x FROM {from} GROUP BY k, window_start, window_end"
+        );
+        planned(&text)
+            .map(|it| it.to_string())
+            .expect("it is planned")
+    };
+    let plan = view("SESSION(s PARTITION BY k, at, INTERVAL '1' MINUTE)");
+    let said = "keeps its rows until the watermark passes their session";
+    assert!(plan.contains(said), "{plan}");
+    // Records that come late could change any session.
+    let plan = view(
+        "(SELECT k, x, session_start(at, 60000000) OVER (PARTITION BY k) AS window_start, session_end(at, 60000000) OVER (PARTITION BY k) AS window_end FROM s) AS w",
+    );
+    assert!(plan.contains("keeps its rows, for ever"), "{plan}");
 }

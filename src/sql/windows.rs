@@ -1,14 +1,16 @@
-//! Table functions of windows in FROM, `TUMBLE`, `HOP` and `CUMULATE`, as plain SQL: a sub-query with `window_start` and `window_end`, of one side for
-//! each window that a record can be in.
+//! Table functions of windows in FROM, `TUMBLE`, `HOP`, `CUMULATE` and `SESSION`, as plain SQL: a sub-query with `window_start` and `window_end`, of
+//! one side for each window that a record can be in.
 
 use super::syntax::interval_us;
 use super::{walk, words};
-use crate::plan::{ADMITTED, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
+use crate::plan::{ADMITTED, SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, Query, TableFactor, VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 const TUMBLE_FORM: &str = "TUMBLE has the form TUMBLE(relation, time_column, INTERVAL '1' MINUTE)";
@@ -29,26 +31,20 @@ pub enum WindowKind {
     Hop,
     /// Growing step by step from one start, which moves on when they are of their full size.
     Cumulate,
+    /// From one record to the last before a gap: each record is in one.
+    Session,
 }
 
 impl WindowKind {
     /// The kind of this name; none if it is no function of windows.
-    ///
-    /// # Errors
-    /// If there are no such windows yet.
-    pub fn of(name: &str) -> Result<Option<Self>, String> {
-        Ok(match name.to_ascii_lowercase().as_str() {
+    pub fn of(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
             "tumble" => Some(WindowKind::Tumble),
             "hop" => Some(WindowKind::Hop),
             "cumulate" => Some(WindowKind::Cumulate),
-            "session" => {
-                return Err(
-                    "SESSION windows are not supported yet; possible are TUMBLE, HOP and CUMULATE"
-                        .to_owned(),
-                );
-            }
+            "session" => Some(WindowKind::Session),
             _ => None,
-        })
+        }
     }
 
     /// How it is written.
@@ -60,6 +56,9 @@ impl WindowKind {
             }
             WindowKind::Cumulate => {
                 "write CUMULATE(relation, time, INTERVAL '1' HOUR, INTERVAL '1' DAY): the day up to now, every hour"
+            }
+            WindowKind::Session => {
+                "write SESSION(relation PARTITION BY user_id, time, INTERVAL '10' MINUTE): the records of each user up to a gap of ten minutes"
             }
         }
     }
@@ -74,7 +73,19 @@ struct Windowed {
     time: String,
     kind: WindowKind,
     step_us: i64,
+    /// Of sessions, the gap.
     size_us: i64,
+    /// Of sessions, what they are apart by.
+    keys: Vec<String>,
+}
+
+/// Bounds of the windows of one side, as SQL, and which records are in them.
+struct Side {
+    start: String,
+    end: String,
+    /// The time that must not have passed when a record comes.
+    admitted_until: String,
+    holds: Option<String>,
 }
 
 impl Windowed {
@@ -85,13 +96,24 @@ impl Windowed {
             _ => None,
         });
         let plain: Vec<&Expr> = plain.collect();
-        let (relation, time, step, size) = match (kind, plain.as_slice()) {
-            (WindowKind::Tumble, [relation, time, size]) => (relation, time, size, size),
+        if plain.len() != args.len() {
+            return Err(form.to_owned());
+        }
+        let (relation, keys, time, step, size) = match (kind, plain.as_slice()) {
+            (WindowKind::Tumble, [relation, time, size]) => (relation, &[][..], time, size, size),
             (WindowKind::Hop | WindowKind::Cumulate, [relation, time, step, size]) => {
-                (relation, time, step, size)
+                (relation, &[][..], time, step, size)
+            }
+            (WindowKind::Session, [relation, keys @ .., time, gap]) => {
+                (relation, keys, time, gap, gap)
             }
             _ => return Err(form.to_owned()),
         };
+        let keys = keys.iter().flat_map(|it| match it {
+            Expr::Tuple(all) => all.iter().map(Expr::to_string).collect(),
+            Expr::Nested(one) => vec![one.to_string()],
+            one => vec![one.to_string()],
+        });
         let length = |it: &Expr| {
             interval_us(it).filter(|it| 0 < *it).ok_or_else(|| {
                 format!(
@@ -125,11 +147,12 @@ impl Windowed {
             kind,
             step_us,
             size_us,
+            keys: keys.collect(),
         })
     }
 
-    /// Start and end of each window that a record can be in, as SQL, and when it is in this one, unless it always is.
-    fn sides(&self) -> Vec<(String, String, Option<String>)> {
+    /// Each window that a record can be in.
+    fn sides(&self) -> Vec<Side> {
         let Windowed {
             time,
             step_us,
@@ -138,32 +161,51 @@ impl Windowed {
         } = self;
         let tumble = |function: &str| format!("{function}({time}, {size_us})");
         let bound = |step: i64, add: i64| format!("{WINDOW_BOUND}({time}, {step}, {add})");
+        let side = |start: String, end: String| Side {
+            start,
+            admitted_until: end.clone(),
+            end,
+            holds: None,
+        };
         let steps = 0..size_us / step_us;
         match self.kind {
-            WindowKind::Tumble => vec![(tumble(TUMBLE_START), tumble(TUMBLE_END), None)],
+            WindowKind::Tumble => vec![side(tumble(TUMBLE_START), tumble(TUMBLE_END))],
             WindowKind::Hop => steps
                 .map(|it| {
                     let start = -it * step_us;
-                    (
-                        bound(*step_us, start),
-                        bound(*step_us, start + size_us),
-                        None,
-                    )
+                    side(bound(*step_us, start), bound(*step_us, start + size_us))
                 })
                 .collect(),
             WindowKind::Cumulate => steps
                 .map(|it| {
                     let end = bound(*size_us, (it + 1) * step_us);
-                    let holds = format!("{time} < {end}");
-                    (bound(*size_us, 0), end, Some(holds))
+                    Side {
+                        holds: Some(format!("{time} < {end}")),
+                        ..side(bound(*size_us, 0), end)
+                    }
                 })
                 .collect(),
+            WindowKind::Session => {
+                let partition = match self.keys.is_empty() {
+                    true => String::new(),
+                    false => format!("PARTITION BY {}", self.keys.join(", ")),
+                };
+                let bound = |function: &str| {
+                    format!("{tumble} OVER ({partition})", tumble = tumble(function))
+                };
+                vec![Side {
+                    // A session is not known by one record, so this decides by its own time whether it takes part.
+                    admitted_until: format!("{WINDOW_BOUND}({time}, 1, 0)"),
+                    holds: Some(format!("{time} IS NOT NULL")),
+                    ..side(bound(SESSION_START), bound(SESSION_END))
+                }]
+            }
         }
     }
 }
 
-/// Turns `TUMBLE(…)`, `HOP(…)` and `CUMULATE(…)` in FROM into a sub-query with `window_start` and `window_end`. `taken` may restrict the
-/// records of a window: it is given the relation and the end of the window as SQL.
+/// Turns `TUMBLE(…)`, `HOP(…)`, `CUMULATE(…)` and `SESSION(…)` in FROM into a sub-query with `window_start` and `window_end`. `taken` may
+/// restrict the records of a window: it is given the relation and, as SQL, until when a record is admitted, which is the end of its window.
 ///
 /// # Errors
 /// If its arguments have another form.
@@ -184,10 +226,8 @@ pub fn rewrite(query: &mut Query, taken: impl Fn(&str, &str) -> Taken) -> Result
                 } => (name, &*args, alias),
                 _ => return ControlFlow::Continue(()),
             };
-            let kind = match WindowKind::of(&name.to_string()) {
-                Ok(Some(kind)) => kind,
-                Ok(None) => return ControlFlow::Continue(()),
-                Err(reason) => return ControlFlow::Break(reason),
+            let Some(kind) = WindowKind::of(&name.to_string()) else {
+                return ControlFlow::Continue(());
             };
             let windowed = match Windowed::new(kind, args) {
                 Ok(windowed) => windowed,
@@ -198,12 +238,18 @@ pub fn rewrite(query: &mut Query, taken: impl Fn(&str, &str) -> Taken) -> Result
                 || own_name.unwrap_or(&windowed.relation).to_owned(),
                 |it| it.name.to_string(),
             );
-            let sides = windowed.sides().into_iter().map(|(start, end, holds)| {
+            let sides = windowed.sides().into_iter().map(|side| {
+                let Side {
+                    start,
+                    end,
+                    admitted_until,
+                    holds,
+                } = side;
                 let Taken {
                     relation,
                     columns,
                     condition,
-                } = (self.0)(&windowed.relation, &end);
+                } = (self.0)(&windowed.relation, &admitted_until);
                 let conditions: Vec<String> = condition.into_iter().chain(holds).collect();
                 let filter = match conditions.is_empty() {
                     true => String::new(),
@@ -228,6 +274,51 @@ pub fn rewrite(query: &mut Query, taken: impl Fn(&str, &str) -> Taken) -> Result
         }
     }
     walk::query(query, &mut Rewrite(taken))
+}
+
+/// A text in which the parser can read `SESSION(relation PARTITION BY keys, time, gap)`: as the call `SESSION(relation, keys, time, gap)`, with
+/// everything at its place.
+pub fn with_plain_sessions(text: &str, dialect: &dyn Dialect) -> String {
+    let is_word = |it: &TokenWithSpan, wanted: &str| match &it.token {
+        Token::Word(it) => it.quote_style.is_none() && it.value.eq_ignore_ascii_case(wanted),
+        _ => false,
+    };
+    // What cannot be taken apart is the parser's to refuse.
+    let tokens = Tokenizer::new(dialect, text).tokenize_with_location();
+    let mut tokens = tokens.unwrap_or_default();
+    tokens.retain(|it| !matches!(it.token, Token::Whitespace(_)));
+    let mut changes: BTreeMap<(u64, u64), (&str, &str)> = BTreeMap::new();
+    for (at, pair) in tokens.windows(2).enumerate() {
+        if !is_word(&pair[0], "SESSION") || pair[1].token != Token::LParen {
+            continue;
+        }
+        let ends_first = |it: &Token| matches!(it, Token::Comma | Token::LParen | Token::RParen);
+        let first = tokens[at + 2..].split(|it| ends_first(&it.token)).next();
+        let mut words = first.unwrap_or_default().windows(2);
+        let by = words.find(|it| is_word(&it[0], "PARTITION") && is_word(&it[1], "BY"));
+        if let Some([partition, by]) = by {
+            let place = |it: &TokenWithSpan| (it.span.start.line, it.span.start.column);
+            changes.insert(place(partition), ("PARTITION", ",        "));
+            changes.insert(place(by), ("BY", "  "));
+        }
+    }
+    let mut plain = String::with_capacity(text.len());
+    let (mut line, mut column, mut skip) = (1, 1, 0);
+    for char in text.chars() {
+        if let Some((word, instead)) = changes.get(&(line, column)) {
+            plain.push_str(instead);
+            skip = word.len();
+        }
+        match skip {
+            0 => plain.push(char),
+            _ => skip -= 1,
+        }
+        (line, column) = match char {
+            '\n' => (line + 1, 1),
+            _ => (line, column + 1),
+        };
+    }
+    plain
 }
 
 /// All records of a relation, as a query that is asked once takes them.

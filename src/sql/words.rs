@@ -3,7 +3,7 @@
 //! Their texts are made for their own developers: they ask to report a bug elsewhere, print types as Rust has them, and offer the function
 //! whose name is nearest. Whatever leaves the planner goes through here.
 
-use crate::plan::{TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
+use crate::plan::{SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 
@@ -201,7 +201,7 @@ fn plan(text: &str) -> String {
 /// `sum(Utf8)` as a sentence.
 fn no_such_arguments(call: &str) -> String {
     match call.split_once('(') {
-        Some((TUMBLE_START | TUMBLE_END | WINDOW_BOUND, _)) => {
+        Some((TUMBLE_START | TUMBLE_END | WINDOW_BOUND | SESSION_START | SESSION_END, _)) => {
             "windows are over an event time, which is a TIMESTAMP".to_owned()
         }
         Some((name, types)) => {

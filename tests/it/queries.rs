@@ -133,6 +133,28 @@ CREATE MATERIALIZED VIEW names AS WITH large AS (SELECT k, c FROM of_s WHERE c >
 }
 
 #[test]
+fn sessions_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW per_key AS SELECT k, window_start, window_end, count(*) AS c, sum(n) AS n FROM SESSION(raw_s PARTITION BY k, at, INTERVAL '3' SECOND) GROUP BY k, window_start, window_end;
+CREATE MATERIALIZED VIEW of_all AS SELECT window_end, count(*) AS c, max(n) AS n FROM SESSION(raw_o, at, INTERVAL '1' SECOND) GROUP BY window_start, window_end;
+CREATE MATERIALIZED VIEW two_keys AS SELECT window_start, window_end, j, k, count(DISTINCT n) AS c FROM SESSION(raw_o PARTITION BY k, j, at, INTERVAL '5' SECOND) WHERE b GROUP BY window_start, window_end, k, j;
+CREATE MATERIALIZED VIEW records_of AS SELECT k, n, at, window_end FROM SESSION(raw_s PARTITION BY (k), at, INTERVAL '2' SECOND);
+CREATE MATERIALIZED VIEW without_bounds AS SELECT k, count(*) AS c FROM SESSION(raw_s PARTITION BY k, at, INTERVAL '2' SECOND) GROUP BY k;
+CREATE MATERIALIZED VIEW starts AS SELECT k, window_start, count(*) AS c FROM SESSION(raw_s PARTITION BY k, at, INTERVAL '4' SECOND) GROUP BY k, window_start;
+CREATE MATERIALIZED VIEW without_end AS SELECT k, n, window_start FROM SESSION(raw_o PARTITION BY k, at, INTERVAL '2' SECOND) WHERE n > 5;
+CREATE MATERIALIZED VIEW numbered AS SELECT k, n, window_end, row_number() OVER (PARTITION BY window_end, k ORDER BY n DESC) AS place FROM SESSION(raw_s PARTITION BY k, at, INTERVAL '3' SECOND);
+CREATE MATERIALIZED VIEW longest AS SELECT k, max(window_end - window_start) AS longest FROM per_key GROUP BY k;
+CREATE MATERIALIZED VIEW of_sessions AS SELECT window_end, sum(c) AS c, count(*) AS sessions FROM per_key GROUP BY window_end;
+CREATE VIEW named AS SELECT at, upper(k) AS name, x FROM raw_s WHERE b;
+CREATE MATERIALIZED VIEW of_a_name AS SELECT name, window_end, max(x) AS x FROM SESSION(named PARTITION BY name, at, INTERVAL '3' SECOND) GROUP BY name, window_start, window_end;
+",
+        6,
+        200,
+    );
+}
+
+#[test]
 fn single_records_equal_a_batch() {
     equal_a_batch(
         "

@@ -71,12 +71,17 @@ pub(super) struct Closing<'s> {
 }
 
 impl<'s> Closing<'s> {
-    /// That of a group that lies in a window.
+    /// That of a group that lies in one window.
     pub fn of(window: Option<GroupWindow>, gate: Option<&(Gate, ClockStream<'s>)>) -> Option<Self> {
-        let (window, (gate, ticks)) = (window?, gate?);
+        let (gate, ticks) = gate?;
+        let (column, add_us) = match window? {
+            GroupWindow::OfKey { input, add_us, .. } => (input, add_us),
+            // Its end is not told by a row alone.
+            GroupWindow::OfSession { .. } => return None,
+        };
         Some(Closing {
-            column: window.input,
-            add_us: window.add_us,
+            column,
+            add_us,
             gate: gate.clone(),
             ticks: ticks.clone(),
         })

@@ -3,6 +3,9 @@
 //!
 //! So window functions and aggregates that cannot be kept up to date by sums are exactly what they are in a batch. All groups that changed in an
 //! epoch are computed together.
+//!
+//! Rows of a session are taken out when it is closed, which changes nothing of the others ([`Sessions`]): they leave the stored state, and what
+//! they came to stays as it is.
 
 use super::keyed::{Closing, Form, Input, keyed, while_open};
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
@@ -10,21 +13,24 @@ use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::worker::Place;
-use crate::plan::{PerGroup, nullable};
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::SchemaRef;
+use crate::engine::{PackedRow, StateContent};
+use crate::plan::{GroupWindow, PerGroup, Sessions, nullable};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::error::Result;
 use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::Capability;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::{Capability, Concatenate};
+use timely::progress::frontier::MutableAntichain;
 
 /// Groups are computed together until they have so many rows.
 const ROWS_AT_ONCE: usize = 1 << 16;
@@ -61,6 +67,14 @@ pub(in crate::engine) fn per_group<'s>(
             shared: Rc::clone(shared),
         },
         groups: HashMap::default(),
+        closing: match group.window {
+            Some(GroupWindow::OfSession { time, gap_us, .. }) => Some(ClosingSessions {
+                time,
+                sessions: Sessions { gap_us },
+                due: BTreeSet::new(),
+            }),
+            Some(GroupWindow::OfKey { .. }) | None => None,
+        },
     };
     let rows = keyed(
         input,
@@ -81,10 +95,19 @@ pub(in crate::engine) fn per_group<'s>(
     let owns = |key: &Bytes| key.hashed() % place.peers as u64 == place.index as u64;
     let first = epochs.first();
     let is_one = group.is_one && owns(&Bytes::new());
+    let scope = rows.inner.scope();
+    let of_sessions = gate.clone().filter(|_| groups.closing.is_some());
+    let (clock, ticks) = match of_sessions {
+        Some((clock, ticks)) => (Some(clock), ticks),
+        None => (None, scope.concatenate(Vec::new())),
+    };
+    let boot = epochs.boot;
     let changes = rows
         .inner
-        .unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
+        .binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
+            ticks,
             exchange,
+            Pipeline,
             "PerGroup",
             move |capability, _| {
                 type Open = (Capability<u64>, Vec<(Bytes, Bytes, isize)>, bool);
@@ -92,8 +115,9 @@ pub(in crate::engine) fn per_group<'s>(
                 if is_one {
                     open.insert(first, (capability.delayed(&first), Vec::new(), true));
                 }
-                drop(capability);
-                move |(input, frontier), output| {
+                let mut closing = clock.map(|clock| (clock, capability));
+                move |(input, frontier), (ticks, known), output| {
+                    ticks.for_each(|_, _| {});
                     input.for_each(|capability, data| {
                         for ((key, row), epoch, diff) in data.drain(..) {
                             let open = open.entry(epoch).or_insert_with(|| {
@@ -102,21 +126,41 @@ pub(in crate::engine) fn per_group<'s>(
                             open.1.push((key.unwrap_or_default(), row, diff));
                         }
                     });
+                    let first = |it: &MutableAntichain<u64>| {
+                        it.frontier().first().copied().unwrap_or(u64::MAX)
+                    };
+                    let upto = first(frontier).min(first(known));
                     while let Some(entry) = open.first_entry() {
-                        if frontier.less_equal(entry.key()) {
+                        if upto <= *entry.key() {
                             break;
                         }
-                        let (capability, changes, with_the_one) = entry.remove();
-                        for mut changes in groups.change(changes, with_the_one) {
+                        let (epoch, (capability, changes, with_the_one)) = entry.remove_entry();
+                        // Stored state has sessions that are closed by now.
+                        let closed = closing.as_ref().filter(|_| epoch <= boot);
+                        let closed = closed.map(|(clock, _)| clock.watermark(boot + 1));
+                        for mut changes in groups.change(changes, with_the_one, closed) {
                             output.session(&capability).give_container(&mut changes);
                         }
+                    }
+                    // Nothing is released at shutdown.
+                    if upto == u64::MAX {
+                        closing = None;
+                    }
+                    if let Some((clock, capability)) = &mut closing
+                        && *capability.time() < upto
+                    {
+                        capability.downgrade(&upto);
+                        groups.close(clock.watermark(upto), upto);
                     }
                 }
             },
         );
     match (group.window, gate) {
-        (Some(window), Some((gate, _))) => while_open(changes, window.output, window.add_us, gate),
-        (Some(_), None) | (None, _) => changes,
+        (Some(GroupWindow::OfKey { output, add_us, .. }), Some((gate, _))) => {
+            while_open(changes, output, add_us, gate)
+        }
+        // What is closed does not change.
+        (Some(GroupWindow::OfSession { .. }), _) | (Some(_), None) | (None, _) => changes,
     }
 }
 
@@ -124,6 +168,16 @@ pub(in crate::engine) fn per_group<'s>(
 struct Groups {
     computed: Computed,
     groups: HashMap<Bytes, Group, FixedState>,
+    closing: Option<ClosingSessions>,
+}
+
+/// When sessions of groups are over.
+struct ClosingSessions {
+    /// The column of the time.
+    time: usize,
+    sessions: Sessions,
+    /// The end of the first session of each group.
+    due: BTreeSet<(i64, Bytes)>,
 }
 
 #[derive(Default)]
@@ -131,6 +185,8 @@ struct Group {
     rows: BTreeMap<Bytes, isize>,
     /// What it has come to, sorted.
     results: Vec<Bytes>,
+    /// When its first session is over.
+    due: Option<i64>,
 }
 
 /// What turns rows into results.
@@ -147,8 +203,13 @@ struct Computed {
 }
 
 impl Groups {
-    /// Takes changes of one epoch in; what they change in the results.
-    fn change(&mut self, changes: Vec<(Bytes, Bytes, isize)>, with_the_one: bool) -> Vec<Changes> {
+    /// Takes changes of one epoch in; what they change in the results, but for those of sessions that are `closed` by this watermark.
+    fn change(
+        &mut self,
+        changes: Vec<(Bytes, Bytes, isize)>,
+        with_the_one: bool,
+        closed: Option<i64>,
+    ) -> Vec<Changes> {
         let mut touched: BTreeSet<Bytes> = BTreeSet::new();
         for (key, row, diff) in changes {
             let group = self.groups.entry(key.clone()).or_default();
@@ -169,7 +230,7 @@ impl Groups {
             rows += group.rows.len();
             keys.push(key);
             if ROWS_AT_ONCE <= rows || touched.peek().is_none() {
-                all.extend(self.compute(std::mem::take(&mut keys)));
+                all.extend(self.compute(std::mem::take(&mut keys), closed));
                 rows = 0;
             }
         }
@@ -177,11 +238,25 @@ impl Groups {
     }
 
     /// Computes these groups anew.
-    fn compute(&mut self, keys: Vec<Bytes>) -> Option<Changes> {
+    fn compute(&mut self, keys: Vec<Bytes>, closed: Option<i64>) -> Option<Changes> {
         let mut results = self.computed.results(&keys, &self.groups);
+        let mut times = Vec::new();
+        if let Some(closing) = &self.closing {
+            let all = keys.iter().flat_map(|it| self.groups[it].rows.keys());
+            times = closing.times(&self.computed.rows, all);
+        }
         let (mut rows, mut diffs) = (Vec::new(), Vec::new());
         for key in keys {
             let group = self.groups.get_mut(&key).expect("it was touched");
+            if let Some(closing) = &mut self.closing {
+                let mut times: Vec<i64> = times.drain(..group.rows.len()).collect();
+                times.sort_unstable();
+                closing.note(&key, group, closing.sessions.first_open(&times, i64::MIN));
+                if let (Some(watermark), Some(results)) = (closed, results.get_mut(&key)) {
+                    let open = closing.sessions.first_open(&times, watermark);
+                    closing.keep_open(&self.computed.results, results, open.as_ref());
+                }
+            }
             // A group that cannot be computed has no results, and keeps its rows.
             let mut after = results.remove(&key).unwrap_or_default();
             after.sort_unstable();
@@ -202,6 +277,71 @@ impl Groups {
             .computed
             .batch(&self.computed.output, columns, rows.len());
         Some(Changes::signed(batch, diffs))
+    }
+}
+
+impl Groups {
+    /// Takes rows of sessions out that are over at a watermark. Their results are final.
+    fn close(&mut self, watermark: i64, epoch: u64) {
+        let Some(closing) = &mut self.closing else {
+            return;
+        };
+        while let Some((due, _)) = closing.due.first()
+            && *due <= watermark
+            && let Some((_, key)) = closing.due.pop_first()
+        {
+            let group = self.groups.get_mut(&key).expect("it has a session");
+            let times = closing.times(&self.computed.rows, group.rows.keys());
+            let mut in_order = times.clone();
+            in_order.sort_unstable();
+            let open = closing.sessions.first_open(&in_order, watermark);
+            closing.keep_open(&self.computed.results, &mut group.results, open.as_ref());
+            let mut shared = self.computed.shared.borrow_mut();
+            for ((row, count), time) in std::mem::take(&mut group.rows).into_iter().zip(times) {
+                if open.as_ref().is_some_and(|it| it.start <= time) {
+                    group.rows.insert(row, count);
+                    continue;
+                }
+                let content = StateContent::Packed(PackedRow {
+                    bytes: row,
+                    end_us: None,
+                    diff: -(count as i64),
+                });
+                shared.capture(epoch, &self.computed.group.id, content);
+            }
+            closing.note(&key, group, open);
+            if group.rows.is_empty() {
+                self.groups.remove(&key);
+            }
+        }
+    }
+}
+
+impl ClosingSessions {
+    /// The time of each row. One without a time would be in no session, and stay.
+    fn times<'a>(&self, of: &Encoder, rows: impl Iterator<Item = &'a Bytes>) -> Vec<i64> {
+        let columns = of.decode(rows);
+        let times = columns[self.time].as_primitive::<TimestampMicrosecondType>();
+        times.iter().map(|it| it.unwrap_or(i64::MAX)).collect()
+    }
+
+    /// Leaves results of sessions from this one on.
+    fn keep_open(&self, of: &Encoder, results: &mut Vec<Bytes>, from: Option<&Range<i64>>) {
+        let times = self.times(of, results.iter());
+        let mut times = times.into_iter();
+        results.retain(|_| {
+            let time = times.next();
+            from.is_some_and(|it| time.is_some_and(|time| it.start <= time))
+        });
+    }
+
+    /// Notes which session of a group is over first.
+    fn note(&mut self, key: &Bytes, group: &mut Group, first: Option<Range<i64>>) {
+        let due = first.map(|it| it.end);
+        if let Some(before) = std::mem::replace(&mut group.due, due) {
+            self.due.remove(&(before, key.clone()));
+        }
+        self.due.extend(due.map(|it| (it, key.clone())));
     }
 }
 

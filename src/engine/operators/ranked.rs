@@ -11,7 +11,7 @@ use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::{PackedRow, StateContent};
-use crate::plan::{PerGroup, Rank, RankLimit, Ranking, nullable};
+use crate::plan::{GroupWindow, PerGroup, Rank, RankLimit, Ranking, nullable};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::Hashable;
@@ -120,8 +120,11 @@ pub(in crate::engine) fn ranked<'s>(
             },
         );
     match (group.window, gate) {
-        (Some(window), Some((gate, _))) => while_open(changes, window.output, window.add_us, gate),
-        (Some(_), None) | (None, _) => changes,
+        (Some(GroupWindow::OfKey { output, add_us, .. }), Some((gate, _))) => {
+            while_open(changes, output, add_us, gate)
+        }
+        // Ranks are no bounds of sessions.
+        (Some(GroupWindow::OfSession { .. }), _) | (Some(_), None) | (None, _) => changes,
     }
 }
 

@@ -422,7 +422,7 @@ fn factor(factor: &TableFactor) -> Result<String, String> {
             };
             return Ok(format!("{name}({})", list(args, argument)?));
         }
-        let Some(kind) = WindowKind::of(&name)? else {
+        let Some(kind) = WindowKind::of(&name) else {
             return Err(format!(
                 "there is no table function {name}; FROM takes a source, table or view, or TUMBLE(relation, time, INTERVAL '1' MINUTE)"
             ));

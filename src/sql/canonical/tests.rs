@@ -121,10 +121,6 @@ fn clauses_that_the_planner_passes_over_are_refused() {
             "WITH RECURSIVE w AS (SELECT 1) SELECT * FROM w",
             "RECURSIVE",
         ),
-        (
-            "SELECT a FROM SESSION(t, at, INTERVAL '1' MINUTE)",
-            "not supported yet",
-        ),
         ("SELECT a FROM no_series(1, 2)", "no table function"),
         ("SELECT a FROM t WHERE a = $1", "parameters"),
         ("SELECT a COLLATE \"de\" FROM t", "not maintained"),

@@ -37,6 +37,7 @@ mod json;
 mod mode;
 mod pairs;
 mod percentile;
+mod session;
 mod sums;
 mod to_char;
 
@@ -54,7 +55,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
     AggregateUDF, ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowUDF,
 };
 use std::cell::Cell;
 use std::sync::Arc;
@@ -89,6 +90,11 @@ pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     all.push(mode::mode());
     all.push(percentile::percentile());
     all
+}
+
+/// All window functions of ours.
+pub fn window_functions() -> Vec<Arc<WindowUDF>> {
+    session::all()
 }
 
 /// All scalar functions of ours.

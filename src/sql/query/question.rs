@@ -165,7 +165,8 @@ fn operators(sql: &str) -> usize {
 }
 
 fn parse_one(sql: &str, dialect: &dyn Dialect) -> Result<DfStatement, QueryError> {
-    let parsed = DFParserBuilder::new(sql)
+    let sql = windows::with_plain_sessions(sql, dialect);
+    let parsed = DFParserBuilder::new(sql.as_str())
         .with_dialect(dialect)
         .build()
         .and_then(|mut it| it.parse_statements());
