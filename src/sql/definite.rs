@@ -55,7 +55,17 @@ pub fn definite(
                     .iter()
                     .map(|it| named(it, |it| of_window(it, &below)));
                 let exprs = exprs.collect::<Result<Vec<_>>>()?;
-                Transformed::yes(LogicalPlan::Window(Window::try_new(exprs, it.input)?))
+                // Functions of one node share an order: those that got a longer one have a node of their own.
+                let pairs = it.window_expr.iter().zip(exprs);
+                let (same, longer): (Vec<_>, Vec<_>) = pairs.partition(|(old, new)| *old == new);
+                let mut input = it.input;
+                for group in [longer, same] {
+                    let group: Vec<Expr> = group.into_iter().map(|it| it.1).collect();
+                    if !group.is_empty() {
+                        input = Arc::new(LogicalPlan::Window(Window::try_new(group, input)?));
+                    }
+                }
+                Transformed::yes(Arc::unwrap_or_clone(input))
             }
             LogicalPlan::Aggregate(it) => {
                 let is_ordered = |it: &Expr| match it.clone().unalias_nested().data {

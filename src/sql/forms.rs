@@ -1,10 +1,12 @@
 //! Ways of writing that other systems have, as the one way that is planned: `FETCH FIRST`, `TABLE t`, `= ANY (…)`, comparisons of rows, and
-//! functions under other names ([`calls`]), and functions that the dataflow defines ([`macros`]).
+//! functions under other names ([`calls`]), windows in GROUP BY, the first rows for each outer row ([`first_of_group`]), and functions that the dataflow defines ([`macros`]).
 //!
 //! A query is rewritten once, where it is parsed; whoever plans it, computes it in batch or names it in canonical form sees the result. What was
 //! planned before is never touched here: its canonical text names stored rows.
 
 mod calls;
+mod first_of_group;
+mod group_windows;
 mod macros;
 #[cfg(test)]
 mod tests;
@@ -73,6 +75,8 @@ pub fn name_columns(query: &mut Query, names: &[Ident]) -> Result<(), String> {
 
 #[derive(Default)]
 struct Forms {
+    /// How many names were made up so far.
+    made: usize,
     /// Names that unnested columns were qualified by.
     unnested: Vec<String>,
 }
@@ -97,7 +101,10 @@ impl VisitorMut for Forms {
                 };
             }
         }
-        if let Err(reason) = unnest::beside_a_relation(select, &mut self.unnested) {
+        let rewritten = unnest::beside_a_relation(select, &mut self.unnested)
+            .and_then(|()| group_windows::of_group(select))
+            .and_then(|()| first_of_group::rewrite(select, &mut self.made));
+        if let Err(reason) = rewritten {
             return ControlFlow::Break(reason);
         }
         if let Some(condition) = &mut select.selection

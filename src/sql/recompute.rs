@@ -229,6 +229,7 @@ async fn late_of_view(
     view: &ViewSpec,
 ) -> Result<Vec<RecordBatch>, String> {
     let mut query = syntax::parse_query(&view.sql)?;
+    Stars::of(&query, session, dataflow)?.name_columns(&mut query)?;
     windows::rewrite(&mut query, |relation, end| {
         let (relation, columns) = plain::read_by_windows(session, relation);
         let is_marked = columns.iter().any(|it| it == LATE_COLUMN);

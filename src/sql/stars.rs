@@ -50,6 +50,18 @@ impl<'a> Stars<'a> {
                 });
                 ControlFlow::Continue(())
             }
+            fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
+                // A list of names is for the columns that `*` stands for.
+                self.0 |= match factor {
+                    TableFactor::Table {
+                        alias: Some(alias),
+                        args: None,
+                        ..
+                    } => !alias.columns.is_empty(),
+                    _ => false,
+                };
+                ControlFlow::Continue(())
+            }
         }
         let mut find = Find(false);
         walk::query(&mut query.clone(), &mut find)?;

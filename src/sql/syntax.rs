@@ -145,7 +145,7 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     let tokens = Tokenizer::new(&dialect, &text)
         .tokenize_with_location()
         .map_err(|it| Error::at(it.location.line, it.message))?;
-    let mut parser = Parser::new(&dialect).with_tokens_with_locations(without_local(tokens));
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(without_words(tokens));
     let mut statements = Vec::new();
     let mut functions = forms::Macros::default();
     loop {
@@ -168,8 +168,9 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     }
 }
 
-/// `CREATE LOCAL VIEW` is what a plain view is.
-fn without_local(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+/// Without words that change nothing, and that the parser does not take: `CREATE LOCAL VIEW` is what a plain view is, and `TABLE` before the name of
+/// a relation in `TUMBLE(TABLE t, …)`.
+fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let word = |it: &TokenWithSpan, wanted: &str| match &it.token {
         Token::Word(it) => it.quote_style.is_none() && it.value.eq_ignore_ascii_case(wanted),
         _ => false,
@@ -177,12 +178,17 @@ fn without_local(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let is_space = |it: &TokenWithSpan| matches!(it.token, Token::Whitespace(_));
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     for (at, token) in tokens.iter().enumerate() {
-        let next = tokens[at + 1..].iter().find(|it| !is_space(it));
+        let mut next = tokens[at + 1..].iter().filter(|it| !is_space(it));
+        let (next, after) = (next.next(), next.next());
         let before = kept.iter().rev().find(|it| !is_space(it));
         let is_local = word(token, "LOCAL")
             && before.is_some_and(|it| word(it, "CREATE"))
             && next.is_some_and(|it| word(it, "VIEW"));
-        if !is_local {
+        let is_table = word(token, "TABLE")
+            && before.is_some_and(|it| it.token == Token::LParen)
+            && next.is_some_and(|it| matches!(it.token, Token::Word(_)))
+            && after.is_some_and(|it| it.token == Token::Comma);
+        if !is_local && !is_table {
             kept.push(token.clone());
         }
     }

@@ -28,4 +28,5 @@ mod refused;
 mod replay;
 mod secrets;
 mod shell;
+mod tpch;
 mod verify;

@@ -281,6 +281,26 @@ CREATE MATERIALIZED VIEW approximate AS SELECT k, approx_percentile(0.9, 0.01) W
 }
 
 #[test]
+fn first_rows_for_each_outer_row_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW first_two AS SELECT a.k, a.n, x.n AS m, x.at FROM raw_s a, LATERAL (SELECT n, at FROM raw_o c WHERE c.k = a.k AND c.b ORDER BY c.n DESC LIMIT 2) x WHERE a.j = 1;
+CREATE MATERIALIZED VIEW or_none AS SELECT a.k, a.j, x.c FROM of_s a LEFT JOIN LATERAL (SELECT c FROM of_o i WHERE a.k = i.k AND i.j = a.j ORDER BY c LIMIT 1 OFFSET 0) x ON x.c < a.c;
+CREATE MATERIALIZED VIEW as_value AS SELECT a.k, a.j, coalesce((SELECT c.c + 1 FROM of_o c WHERE c.k = a.k ORDER BY c.c DESC, c.j LIMIT 1), 0) AS most FROM of_s a;
+CREATE MATERIALIZED VIEW there AS SELECT k, j, EXISTS (SELECT 1 FROM of_o c WHERE c.k = a.k AND c.c > 1) AS is_there, NOT EXISTS (SELECT * FROM of_o c WHERE c.j = a.j) AS is_not FROM of_s a;
+CREATE MATERIALIZED VIEW among AS SELECT k, j, j IN (SELECT j FROM of_o) AS is_in, j NOT IN (SELECT j FROM of_o WHERE c > 2 AND k = 'a') AS is_not FROM of_s;
+CREATE MATERIALIZED VIEW numbered AS SELECT k, v, i FROM raw_s CROSS JOIN UNNEST(ARRAY[j, n, 7]) WITH ORDINALITY AS e(v, i);
+CREATE MATERIALIZED VIEW group_windows AS SELECT TUMBLE_START(at, INTERVAL '10' SECOND) AS window_start, k, count(*) AS c FROM raw_s GROUP BY TUMBLE(at, INTERVAL '10' SECOND), k;
+CREATE MATERIALIZED VIEW table_windows AS SELECT window_end, sum(n) AS n FROM TABLE(HOP(TABLE raw_o, DESCRIPTOR(at), INTERVAL '5' SECOND, INTERVAL '10' SECOND)) GROUP BY window_end;
+CREATE MATERIALIZED VIEW mixed AS SELECT k, n, row_number() OVER w AS r, rank() OVER w AS same, ntile(2) OVER w AS half, percent_rank() OVER w AS p FROM raw_o WINDOW w AS (PARTITION BY k ORDER BY n);
+CREATE MATERIALIZED VIEW renamed AS SELECT t.b, count(*) AS c FROM raw_s AS t (a, b, c, d, e, f, g) GROUP BY t.b;
+",
+        8,
+        200,
+    );
+}
+
+#[test]
 fn functions_of_the_dataflow_equal_a_batch() {
     equal_a_batch(
         "

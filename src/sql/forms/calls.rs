@@ -46,6 +46,8 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ("space", 1, "repeat(' ', {0})"),
     ("locate", 2, "strpos({1}, {0})"),
     ("charindex", 2, "strpos({1}, {0})"),
+    // Flink: a column that a window is over.
+    ("descriptor", 1, "{0}"),
     ("startswith", 2, "starts_with({0}, {1})"),
     ("endswith", 2, "ends_with({0}, {1})"),
     (

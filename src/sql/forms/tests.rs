@@ -57,6 +57,22 @@ fn forms_of_others_have_one_form() {
             "SELECT approx_percentile(0.25, 0.01) WITHIN GROUP (ORDER BY a DESC), approx_quantile(a, 0.9), approx_median(a) FROM t",
             "SELECT approx_percentile_cont(a, 0.75), approx_percentile_cont(a, 0.9), approx_percentile_cont(a, 0.5) FROM t",
         ),
+        (
+            "SELECT a, TUMBLE_START(at, INTERVAL '1' HOUR) AS s, count(*) FROM t AS x GROUP BY a, TUMBLE(x.at, INTERVAL '1' HOUR)",
+            "SELECT a, window_start AS s, count(*) FROM tumble(t, at, INTERVAL '1' HOUR) AS x GROUP BY a, window_start, window_end",
+        ),
+        (
+            "SELECT t.a, x.b FROM t, LATERAL (SELECT b, c AS d FROM u WHERE u.a = t.a AND c > 1 ORDER BY d DESC LIMIT 3) AS x",
+            "SELECT t.a, x.b FROM t INNER JOIN (SELECT b, c AS d, u.a AS __key1 FROM u WHERE c > 1 QUALIFY row_number() OVER (PARTITION BY u.a ORDER BY c DESC) <= 3) AS x ON x.__key1 = (t.a)",
+        ),
+        (
+            "SELECT a, (SELECT b FROM u WHERE u.a = t.a ORDER BY c LIMIT 1) AS b FROM t",
+            "SELECT a, __first1.__value AS b FROM t LEFT JOIN (SELECT b AS __value, u.a AS __key1 FROM u QUALIFY row_number() OVER (PARTITION BY u.a ORDER BY c) <= 1) AS __first1 ON __first1.__key1 = (t.a)",
+        ),
+        (
+            "SELECT NOT EXISTS (SELECT 1 FROM u WHERE u.a = t.a) AS e FROM t",
+            "SELECT ((SELECT count(*) FROM u WHERE u.a = t.a) = 0) AS e FROM t",
+        ),
     ] {
         assert_eq!(taken_for(text).as_deref(), Ok(expected), "{text}");
     }
@@ -86,6 +102,14 @@ fn what_means_different_things_elsewhere_is_refused() {
         (
             "SELECT a FROM t ORDER BY a FETCH FIRST 3 ROWS WITH TIES",
             "rank()",
+        ),
+        (
+            "SELECT count(*) FROM t JOIN u ON t.a = u.a GROUP BY TUMBLE(t.at, INTERVAL '1' HOUR)",
+            "one source, table or view",
+        ),
+        (
+            "SELECT tumble_rowtime(at, INTERVAL '1' HOUR) FROM t GROUP BY TUMBLE(at, INTERVAL '1' HOUR)",
+            "TUMBLE_START and TUMBLE_END",
         ),
         (
             "SELECT approx_percentile(0.5, 0.001) WITHIN GROUP (ORDER BY a) FROM t",

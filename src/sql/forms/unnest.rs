@@ -67,13 +67,21 @@ impl Lists {
                 alias,
                 array_exprs,
                 with_offset: false,
-                with_ordinality: false,
+                with_ordinality,
                 ..
-            } => (
-                array_exprs.iter().map(Expr::to_string).collect(),
-                alias,
-                "unnest",
-            ),
+            } => {
+                let mut arrays: Vec<String> = array_exprs.iter().map(Expr::to_string).collect();
+                if *with_ordinality {
+                    let [one] = arrays.as_slice() else {
+                        return None;
+                    };
+                    arrays.push(format!(
+                        "generate_series(1, CAST(cardinality({one}) AS BIGINT))"
+                    ));
+                    alias.as_ref().filter(|it| it.columns.len() == 2)?;
+                }
+                (arrays, alias, "unnest")
+            }
             TableFactor::Table {
                 name,
                 alias,

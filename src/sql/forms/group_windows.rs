@@ -1,0 +1,153 @@
+//! Windows in GROUP BY, as Flink and Calcite have them, `GROUP BY k, TUMBLE(time, size)` with `TUMBLE_START(time, size)`: the same query over
+//! windows in FROM.
+
+use crate::sql::{syntax, walk};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Query,
+    Select, SetExpr, TableFactor, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// Functions of windows, and how many arguments they have behind the time.
+const WINDOWS: [(&str, usize); 4] = [("tumble", 1), ("hop", 2), ("cumulate", 2), ("session", 1)];
+
+/// Rewrites a SELECT that groups by a window.
+///
+/// # Errors
+/// If it is one, and its records come from more than one relation, or it groups by several windows.
+pub fn of_group(select: &mut Select) -> Result<(), String> {
+    let GroupByExpr::Expressions(keys, _) = &mut select.group_by else {
+        return Ok(());
+    };
+    let at = keys.iter().position(|it| window_of(it).is_some());
+    let Some((name, time, lengths)) = at.and_then(|it| window_of(&keys[it])) else {
+        return Ok(());
+    };
+    let at = at.unwrap_or_default();
+    if keys[at + 1..].iter().any(|it| window_of(it).is_some()) {
+        return Err(format!(
+            "a SELECT groups by one window; group those of {name} in a sub-query, or write a view for each"
+        ));
+    }
+    let bounds = ["window_start", "window_end"].map(|it| Expr::Identifier(Ident::new(it)));
+    keys.splice(at..=at, bounds);
+    let [from] = select.from.as_mut_slice() else {
+        return Err(one_relation(&name));
+    };
+    let lengths: Vec<String> = lengths.iter().map(Expr::to_string).collect();
+    let lengths = lengths.join(", ");
+    match (&from.relation, from.joins.as_slice()) {
+        (
+            TableFactor::Table {
+                name: relation,
+                alias,
+                args: None,
+                ..
+            },
+            [],
+        ) => {
+            let called = alias.as_ref().map_or_else(
+                || relation.to_string(),
+                |it| it.to_string().replacen("AS ", "", 1),
+            );
+            let time = match time {
+                Expr::CompoundIdentifier(mut parts) => parts.pop().map(Expr::Identifier),
+                other => Some(other),
+            };
+            let time = time.map_or(String::new(), |it| it.to_string());
+            let text = format!("SELECT * FROM {name}({relation}, {time}, {lengths}) AS {called}");
+            let SetExpr::Select(made) = *syntax::parse_query(&text)?.body else {
+                return Err(one_relation(&name));
+            };
+            select.from = made.from;
+        }
+        _ => return Err(one_relation(&name)),
+    }
+    let mut bounds = Bounds { name: &name };
+    // Only what stands beside the relation can name the window.
+    let mut rest = select.clone();
+    rest.from = Vec::new();
+    let mut query = syntax::parse_query("SELECT 1")?;
+    *query.body = SetExpr::Select(Box::new(rest));
+    walk::query(&mut query, &mut bounds)?;
+    if let SetExpr::Select(mut rest) = *query.body {
+        rest.from = std::mem::take(&mut select.from);
+        *select = *rest;
+    }
+    Ok(())
+}
+
+fn one_relation(name: &str) -> String {
+    let name = name.to_uppercase();
+    format!(
+        "{name} in GROUP BY is over one source, table or view; join in a sub-query, or take the windows in FROM: {name}(relation, time, …)"
+    )
+}
+
+/// The name of a window that rows are grouped by, its time, and its lengths.
+fn window_of(expr: &Expr) -> Option<(String, Expr, Vec<Expr>)> {
+    let Expr::Function(call) = expr else {
+        return None;
+    };
+    let (name, mut args) = called(call)?;
+    let (_, lengths) = WINDOWS.iter().find(|it| it.0 == name)?;
+    (args.len() == lengths + 1).then(|| {
+        let lengths = args.split_off(1);
+        (name, args.remove(0), lengths)
+    })
+}
+
+fn called(call: &Function) -> Option<(String, Vec<Expr>)> {
+    let [name] = call.name.0.as_slice() else {
+        return None;
+    };
+    let FunctionArguments::List(list) = &call.args else {
+        return None;
+    };
+    let plain = |it: &FunctionArg| match it {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) => Some(it.clone()),
+        _ => None,
+    };
+    let args: Option<Vec<Expr>> = list.args.iter().map(plain).collect();
+    Some((name.as_ident()?.value.to_lowercase(), args?))
+}
+
+/// Puts the bounds of the window in the place of the functions that tell them.
+struct Bounds<'a> {
+    name: &'a str,
+}
+
+impl VisitorMut for Bounds<'_> {
+    type Break = String;
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<String> {
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        let Expr::Function(call) = &*expr else {
+            return ControlFlow::Continue(());
+        };
+        let Some((name, _)) = called(call) else {
+            return ControlFlow::Continue(());
+        };
+        let Some(bound) = name
+            .strip_prefix(self.name)
+            .and_then(|it| it.strip_prefix('_'))
+        else {
+            return ControlFlow::Continue(());
+        };
+        match bound {
+            "start" => *expr = Expr::Identifier(Ident::new("window_start")),
+            "end" => *expr = Expr::Identifier(Ident::new("window_end")),
+            _ => {
+                return ControlFlow::Break(format!(
+                    "{name} is not known; a window has {}_START and {}_END",
+                    self.name.to_uppercase(),
+                    self.name.to_uppercase()
+                ));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
