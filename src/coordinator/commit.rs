@@ -582,7 +582,7 @@ pub(super) fn over(
             Plan::Join { join, .. } => {
                 if join.window.is_some() {
                     let upto_us = watermark(&join.clocks);
-                    for side in engine::state_names(join) {
+                    for side in engine::state_names(&join.id) {
                         note(side, upto_us);
                     }
                 }
@@ -603,6 +603,7 @@ pub(super) fn over(
             | Plan::TopK { .. }
             | Plan::Union { .. }
             | Plan::Temporal { .. }
+            | Plan::AsOf { .. }
             | Plan::Admit { .. } => {}
         });
     }

@@ -295,7 +295,7 @@ impl<'s> Render<'_, 's> {
             Plan::Join {
                 left, right, join, ..
             } => {
-                let [of_left, of_right] = operators::state_names(join);
+                let [of_left, of_right] = operators::state_names(&join.id);
                 let mut side = |plan: &Plan, state: &str| operators::Input {
                     rows: self.plan(plan, view, refusal),
                     schema: plan.schema(),
@@ -304,6 +304,18 @@ impl<'s> Render<'_, 's> {
                 let (left, right) = (side(left, &of_left), side(right, &of_right));
                 let gate = join.window.and_then(|_| self.gate(&join.clocks));
                 operators::join(left, right, join, gate, &self.epochs, refusal, &self.shared)
+            }
+            Plan::AsOf {
+                left, right, as_of, ..
+            } => {
+                let [of_left, of_right] = operators::state_names(&as_of.id);
+                let mut side = |plan: &Plan, state: &str| operators::Input {
+                    rows: self.plan(plan, view, refusal),
+                    schema: plan.schema(),
+                    restored: self.share.packed.remove(state).unwrap_or_default(),
+                };
+                let (left, right) = (side(left, &of_left), side(right, &of_right));
+                operators::as_of(left, right, as_of, &self.epochs, &self.shared)
             }
             Plan::PerGroup { input, group, .. } => {
                 let rows = operators::Input {

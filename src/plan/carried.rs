@@ -96,7 +96,7 @@ pub fn check(plan: &Plan) -> Result<(), String> {
         | Plan::Map { .. }
         | Plan::Union { .. }
         | Plan::Admit { .. } => {}
-        Plan::Join { left, right, .. } => {
+        Plan::Join { left, right, .. } | Plan::AsOf { left, right, .. } => {
             check_rows(&left.schema())?;
             check_rows(&right.schema())?;
         }

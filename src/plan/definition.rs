@@ -198,6 +198,12 @@ pub fn state_shape(plan: &Plan) -> String {
             }
             text.push('\n');
         }
+        Plan::AsOf {
+            left, right, as_of, ..
+        } => {
+            let (left, right) = (types(&left.schema()), types(&right.schema()));
+            let _ = writeln!(text, "{} as-of join of ({left}) with ({right})", as_of.id);
+        }
         Plan::PerGroup { input, group, .. } => {
             let keys = &group.keys;
             let _ = write!(

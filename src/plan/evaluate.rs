@@ -47,6 +47,7 @@ pub fn evaluate(plan: &Plan, records: &RecordBatch) -> Result<RecordBatch, Strin
         | Plan::TopK { .. }
         | Plan::Union { .. }
         | Plan::Join { .. }
+        | Plan::AsOf { .. }
         | Plan::PerGroup { .. }
         | Plan::Temporal { .. }
         | Plan::Admit { .. } => Err("a table keeps records one by one".to_owned()),

@@ -2,8 +2,8 @@
 //! memory said beside it.
 
 use super::{
-    Aggregate, BoundKind, Dataflow, Function, GroupWindow, Join, JoinKind, Plan, Ranking, Temporal,
-    TemporalBound, ViewKind, ViewSpec, Window, passes, properties,
+    Aggregate, AsOf, BoundKind, Dataflow, Function, GroupWindow, Join, JoinKind, Plan, Ranking,
+    Temporal, TemporalBound, ViewKind, ViewSpec, Window, passes, properties,
 };
 use arrow::datatypes::SchemaRef;
 use std::fmt::{self, Write};
@@ -76,6 +76,14 @@ impl Dataflow {
                         growing.push((
                             view.name.as_str(),
                             format!("the records of {} for its join; group them first, join the bounds of windows, or accept it", names(side)),
+                        ));
+                    }
+                }
+                Plan::AsOf { left, right, .. } => {
+                    for side in [left, right].into_iter().filter(|it| is_of_records(it)) {
+                        growing.push((
+                            view.name.as_str(),
+                            format!("the records of {} for its ASOF join", names(side)),
                         ));
                     }
                 }
@@ -249,6 +257,9 @@ impl fmt::Display for Plan {
             Plan::Join {
                 left, right, join, ..
             } => join_text(f, join, &left.schema(), &right.schema()),
+            Plan::AsOf {
+                left, right, as_of, ..
+            } => as_of_text(f, as_of, &left.schema(), &right.schema()),
             Plan::PerGroup { input, group, .. } => {
                 let below = input.schema();
                 let keys = group.keys.iter().map(|it| below.field(*it).name().as_str());
@@ -369,6 +380,34 @@ fn join_text(
         true => write!(f, ", on one worker"),
         false => Ok(()),
     }
+}
+
+fn as_of_text(
+    f: &mut fmt::Formatter<'_>,
+    as_of: &AsOf,
+    left: &SchemaRef,
+    right: &SchemaRef,
+) -> fmt::Result {
+    let names = |(l, r): (usize, usize)| (left.field(l).name(), right.field(r).name());
+    let keys = as_of.keys.iter().map(|it| names(*it));
+    let keys: Vec<String> = keys.map(|(l, r)| format!("{l} = {r}")).collect();
+    let kind = if as_of.keeps_unmatched {
+        "ASOF left join"
+    } else {
+        "ASOF join"
+    };
+    let comparison = match (as_of.is_before, as_of.takes_equal) {
+        (true, true) => ">=",
+        (true, false) => ">",
+        (false, true) => "<=",
+        (false, false) => "<",
+    };
+    let (l, r) = names(as_of.times);
+    write!(
+        f,
+        "{kind} on {} and {l} {comparison} {r}; keeps both sides in the order of time, for ever",
+        keys.join(" and ")
+    )
 }
 
 fn indented(plan: &Plan) -> String {

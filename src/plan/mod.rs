@@ -244,6 +244,13 @@ pub enum Plan {
         join: Arc<Join>,
         schema: SchemaRef,
     },
+    /// Left rows, each with the one right row of its key whose time is nearest.
+    AsOf {
+        left: Box<Plan>,
+        right: Box<Plan>,
+        as_of: Arc<AsOf>,
+        schema: SchemaRef,
+    },
     /// What is computed from all rows of a group, anew for each group that has changed.
     PerGroup {
         input: Box<Plan>,
@@ -360,6 +367,23 @@ pub struct Join {
     pub window: Option<JoinWindow>,
     /// The sources whose clocks close the windows: the one furthest behind.
     pub clocks: BTreeSet<String>,
+}
+
+/// How the right row of a left one is found: among those of its key the one whose time is nearest, of equal times the last one by the whole row.
+#[derive(Clone, Debug)]
+pub struct AsOf {
+    /// A name for stored state: view name and number within it.
+    pub id: String,
+    /// Pairs of columns, left and right, whose values are equal in rows that match.
+    pub keys: Vec<(usize, usize)>,
+    /// The columns of the times, left and right.
+    pub times: (usize, usize),
+    /// Whether the time on the right is before that on the left, or behind it.
+    pub is_before: bool,
+    /// Whether it may be the same.
+    pub takes_equal: bool,
+    /// Whether left rows without a match are there, too, with NULL for the columns of the right.
+    pub keeps_unmatched: bool,
 }
 
 /// Rows of different windows never match: one pair of the key are bounds of the same window.
@@ -564,6 +588,7 @@ impl Plan {
             | Plan::Aggregate { schema, .. }
             | Plan::Union { schema, .. }
             | Plan::Join { schema, .. }
+            | Plan::AsOf { schema, .. }
             | Plan::PerGroup { schema, .. } => schema.clone(),
             Plan::TopK { input, .. } | Plan::Temporal { input, .. } | Plan::Admit { input, .. } => {
                 input.schema()
@@ -583,7 +608,7 @@ impl Plan {
             | Plan::Temporal { input, .. }
             | Plan::Admit { input, .. } => vec![input],
             Plan::Union { inputs, .. } => inputs.iter().collect(),
-            Plan::Join { left, right, .. } => vec![left, right],
+            Plan::Join { left, right, .. } | Plan::AsOf { left, right, .. } => vec![left, right],
         }
     }
 

@@ -222,6 +222,22 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
             admitted: Some(*window),
             ..properties(input, relation)
         },
+        Plan::AsOf { left, right, .. } => {
+            let (left, right) = (properties(left, relation), properties(right, relation));
+            Properties {
+                // A nearer row may come for one that has a match.
+                append_only: false,
+                aggregated: left.aggregated && right.aggregated,
+                windowed: false,
+                clocks: left.clocks.union(&right.clocks).cloned().collect(),
+                window_ends: vec![None; columns],
+                unchanged: vec![None; columns],
+                order: Vec::new(),
+                // Each left row is there at most once.
+                key: left.key,
+                admitted: None,
+            }
+        }
         Plan::Join {
             left, right, join, ..
         } => {
@@ -384,8 +400,8 @@ impl Dataflow {
                 Window::Tumble { .. } => closes_later(&aggregation.clocks),
                 Window::None | Window::Last { .. } => false,
             },
-            // It keeps its input.
-            Plan::TopK { .. } => false,
+            // They keep their input.
+            Plan::TopK { .. } | Plan::AsOf { .. } => false,
             Plan::Temporal { temporal, .. } => !temporal.keeps && keeps_records,
             // They are there in every run.
             Plan::Constant { .. } => false,

@@ -85,6 +85,7 @@ fn relation(plan: &Plan) -> Option<&str> {
         | Plan::TopK { .. }
         | Plan::Union { .. }
         | Plan::Join { .. }
+        | Plan::AsOf { .. }
         | Plan::PerGroup { .. }
         | Plan::Temporal { .. }
         | Plan::Admit { .. } => None,
@@ -149,6 +150,7 @@ impl Origin {
             | Plan::TopK { .. }
             | Plan::Union { .. }
             | Plan::Join { .. }
+            | Plan::AsOf { .. }
             | Plan::PerGroup { .. }
             | Plan::Temporal { .. }
             | Plan::Admit { .. } => None,

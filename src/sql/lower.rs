@@ -4,6 +4,7 @@
 //! write instead. A column that `time > now() - INTERVAL …` needs travels behind the declared
 //! columns of each node until the aggregate above takes it.
 
+use super::asof::AsOfNode;
 use super::functions::{NOW_BEFORE, NOW_REACHED, PERCENTILE, is_of_now, last_step_us};
 use super::grouping_sets::sets;
 use super::{types, words};
@@ -184,6 +185,7 @@ impl Lowering<'_> {
             LogicalPlan::Sort(it) => self.sort(it, limit),
             LogicalPlan::Join(it) => self.join(it),
             LogicalPlan::Window(it) => self.window(it),
+            LogicalPlan::Extension(it) if let Some(it) = it.node.as_any().downcast_ref::<AsOfNode>() => self.as_of(it),
             LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Err("a view is made from a source, a table or another view, and this SELECT has none in its FROM".to_owned()),
             LogicalPlan::Subquery(_) => Err("a sub-query that depends on the outer row in this way (by ORDER BY … LIMIT, or below an aggregate) is not maintained; write it as a join, or with ROW_NUMBER() OVER (PARTITION BY … ORDER BY …)".to_owned()),
             LogicalPlan::Unnest(it) => self.unnest(it),

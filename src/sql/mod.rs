@@ -4,6 +4,7 @@
 //! DataFusion itself. One set of functions serves both, so both give the same answer.
 
 mod again;
+mod asof;
 mod canonical;
 mod casts;
 mod choice;
@@ -361,6 +362,7 @@ impl Planner {
             .map_err(|it| words::planner(&it))?;
         lower::refuse_volatile(&raw)?;
         lower::refuse_odd_windows(&raw, &self.dataflow)?;
+        let raw = asof::as_nodes(raw).map_err(|it| words::planner(&it))?;
         let state = self.context.state();
         let optimized = state.optimize(&raw).map_err(|it| words::planner(&it))?;
         constants::refuse_impossible(&optimized, &state)?;

@@ -5,7 +5,7 @@
 //! `time > now() - INTERVAL …` in a maintained view.
 
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
-use super::{Error, canonical, forms, walk, windows, words};
+use super::{Error, asof, canonical, forms, walk, windows, words};
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct,
     ExactNumberInfo, Expr, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
@@ -145,7 +145,8 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     let tokens = Tokenizer::new(&dialect, &text)
         .tokenize_with_location()
         .map_err(|it| Error::at(it.location.line, it.message))?;
-    let mut parser = Parser::new(&dialect).with_tokens_with_locations(without_words(tokens));
+    let tokens = asof::as_joins(without_words(tokens)).map_err(|(line, it)| Error::at(line, it))?;
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     let mut functions = forms::Macros::default();
     loop {

@@ -131,6 +131,22 @@ CREATE MATERIALIZED VIEW b AS SELECT window_start, count(*) AS c FROM TUMBLE(o, 
 }
 
 #[test]
+fn an_asof_join_is_one_operator_and_its_ties_are_definite() {
+    let view = "CREATE MATERIALIZED VIEW v AS SELECT a.k, a.n, b.n AS m FROM s a ASOF LEFT JOIN s b ON a.k = b.k AND a.at >= b.at WHERE a.n > 2";
+    let plan = planned(view).unwrap_or_else(|it| panic!("{it}"));
+    let text = plan.to_string();
+    let node =
+        "ASOF left join on k = k and at >= at; keeps both sides in the order of time, for ever";
+    assert!(text.contains(node), "{text}");
+    // The place of a record in its source decides between equal times.
+    assert!(text.contains("Map: _partition, _offset"), "{text}");
+    assert!(
+        text.contains("view v keeps the records of s for its ASOF join"),
+        "{text}"
+    );
+}
+
+#[test]
 fn views_that_are_too_wide_are_refused() {
     let list = |count: usize, of: fn(usize) -> String| {
         let all: Vec<String> = (0..count).map(of).collect();

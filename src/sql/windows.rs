@@ -2,7 +2,7 @@
 //! one side for each window that a record can be in.
 
 use super::syntax::interval_us;
-use super::{walk, words};
+use super::{asof, walk, words};
 use crate::plan::{ADMITTED, SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, Query, TableFactor, VisitorMut,
@@ -204,8 +204,9 @@ impl Windowed {
     }
 }
 
-/// Turns `TUMBLE(…)`, `HOP(…)`, `CUMULATE(…)` and `SESSION(…)` in FROM into a sub-query with `window_start` and `window_end`. `taken` may
-/// restrict the records of a window: it is given the relation and, as SQL, until when a record is admitted, which is the end of its window.
+/// Turns `TUMBLE(…)`, `HOP(…)`, `CUMULATE(…)` and `SESSION(…)` in FROM into a sub-query with `window_start` and `window_end`, and ASOF joins
+/// into plain ones. `taken` may restrict the records of a window: it is given the relation and, as SQL, until when a record is admitted, which is
+/// the end of its window.
 ///
 /// # Errors
 /// If its arguments have another form.
@@ -273,6 +274,7 @@ pub fn rewrite(query: &mut Query, taken: impl Fn(&str, &str) -> Taken) -> Result
             }
         }
     }
+    asof::rewrite(query)?;
     walk::query(query, &mut Rewrite(taken))
 }
 

@@ -109,6 +109,24 @@ CREATE MATERIALIZED VIEW either_way AS SELECT k, max(n) AS n FROM raw_s WHERE at
 }
 
 #[test]
+fn as_of_joins_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW before AS SELECT a.k, a.at, a.n, c.x, c.at AS since FROM raw_s a ASOF JOIN raw_o c ON a.k = c.k AND a.at >= c.at;
+CREATE MATERIALIZED VIEW before_or_none AS SELECT a.k, a.j, a.at, c.x FROM raw_s a ASOF LEFT JOIN raw_o c ON c.k = a.k AND a.j = c.j AND a.at > c.at;
+CREATE MATERIALIZED VIEW matched AS SELECT * FROM raw_s a LEFT ASOF JOIN (SELECT k AS key, n AS m, at AS since FROM raw_o) c MATCH_CONDITION (a.at >= c.since) ON a.k = c.key;
+CREATE MATERIALIZED VIEW behind AS SELECT a.k, a.n, c.n AS next FROM raw_s a ASOF LEFT JOIN raw_o c ON a.k = c.k AND a.n <= c.n;
+CREATE MATERIALIZED VIEW strictly_behind AS SELECT a.k, a.d, c.d AS next, c.x FROM raw_s a ASOF JOIN raw_s c ON a.k = c.k AND a.d < c.d WHERE c.x > 3;
+CREATE MATERIALIZED VIEW of_groups AS SELECT a.k, a.j, a.c, c.j AS other, c.n FROM of_s a ASOF LEFT JOIN of_o c ON a.k = c.k AND a.c >= c.c;
+CREATE MATERIALIZED VIEW grouped AS SELECT c.j, count(*) AS c, sum(a.n) AS n FROM raw_s a ASOF JOIN raw_o c ON a.k = c.k AND a.at >= c.at - INTERVAL '3' SECOND GROUP BY c.j;
+CREATE MATERIALIZED VIEW twice AS SELECT a.at, a.k, c.n, e.x FROM raw_s a ASOF JOIN raw_o c ON a.k = c.k AND a.at >= c.at ASOF LEFT JOIN raw_o e ON e.j = c.j AND e.at >= a.at;
+",
+        12,
+        260,
+    );
+}
+
+#[test]
 fn sub_queries_and_sets_equal_a_batch() {
     equal_a_batch(
         "

@@ -41,8 +41,8 @@ type Builder = CapacityContainerBuilder<Changes>;
 const ROWS_AT_ONCE: usize = 8192;
 
 /// The name under which state of the left and of the right side is stored.
-pub fn state_names(join: &Join) -> [String; 2] {
-    ["left", "right"].map(|side| format!("{}-{side}", join.id))
+pub fn state_names(join: &str) -> [String; 2] {
+    ["left", "right"].map(|side| format!("{join}-{side}"))
 }
 
 /// The rows of a join as changes, with the columns of the sides it yields.
@@ -55,7 +55,7 @@ pub(in crate::engine) fn join<'s>(
     refusal: &Refusal,
     shared: &Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
-    let [of_left, of_right] = state_names(join);
+    let [of_left, of_right] = state_names(&join.id);
     let shape = Shape::new(&left.schema, &right.schema);
     let (left_keys, right_keys) = join.on.iter().copied().unzip();
     let side = |input: Input<'s>, keys: Vec<usize>, state: String, window_column: Option<usize>| {
@@ -179,7 +179,7 @@ pub(in crate::engine) fn join<'s>(
 
 /// Which columns joined rows have.
 #[derive(Clone, Copy)]
-enum Yields {
+pub(super) enum Yields {
     Both,
     Left,
     /// The left ones and a mark.
@@ -187,13 +187,13 @@ enum Yields {
 }
 
 /// The columns of both sides.
-struct Shape {
+pub(super) struct Shape {
     left: SchemaRef,
     right: SchemaRef,
 }
 
 impl Shape {
-    fn new(left: &SchemaRef, right: &SchemaRef) -> Self {
+    pub(super) fn new(left: &SchemaRef, right: &SchemaRef) -> Self {
         Shape {
             left: nullable(left),
             right: nullable(right),
@@ -223,7 +223,7 @@ impl Shape {
         }
     }
 
-    fn both(&self) -> Decoder {
+    pub(super) fn both(&self) -> Decoder {
         self.decoder(Yields::Both)
     }
 
@@ -232,14 +232,14 @@ impl Shape {
     }
 
     /// The bytes of a side's row that is not there.
-    fn nothing(&self, is_left: bool) -> Bytes {
+    pub(super) fn nothing(&self, is_left: bool) -> Bytes {
         let side = if is_left { &self.left } else { &self.right };
         Encoder::new(side).nothing()
     }
 }
 
 /// Makes columns of joined bytes.
-struct Decoder {
+pub(super) struct Decoder {
     left: Encoder,
     right: Encoder,
     yields: Yields,
@@ -247,7 +247,7 @@ struct Decoder {
 }
 
 impl Decoder {
-    fn batch(&self, rows: &[((Bytes, Bytes), isize)]) -> RecordBatch {
+    pub(super) fn batch(&self, rows: &[((Bytes, Bytes), isize)]) -> RecordBatch {
         let mut columns = self.left.decode(rows.iter().map(|it| &it.0.0));
         match self.yields {
             Yields::Both => columns.extend(self.right.decode(rows.iter().map(|it| &it.0.1))),

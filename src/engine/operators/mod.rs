@@ -2,6 +2,7 @@
 
 mod admit;
 mod aggregate;
+mod as_of;
 mod constant;
 mod join;
 mod keyed;
@@ -17,6 +18,7 @@ mod unnest;
 
 pub(super) use admit::admit;
 pub(super) use aggregate::{PartialStream, aggregate, initial, partials};
+pub(super) use as_of::as_of;
 pub(super) use constant::constant;
 pub(super) use join::join;
 pub use join::state_names;

@@ -44,6 +44,7 @@ mod to_char;
 pub use percentile::PERCENTILE;
 pub use to_char::Pattern;
 
+use super::asof::AS_OF;
 use super::casts::NamedCast;
 use crate::plan::{ADMITTED, EARLY_US, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use arrow::array::{
@@ -107,6 +108,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(NowBound::new(NOW_REACHED))),
         Arc::new(ScalarUDF::from(NowBound::new(NOW_BEFORE))),
         Arc::new(ScalarUDF::from(Admitted::new())),
+        Arc::new(ScalarUDF::from(AsOf::new())),
         Arc::new(ScalarUDF::from(IpClass::new())),
         Arc::new(ScalarUDF::from(NamedCast::new())),
         date_part(),
@@ -519,6 +521,35 @@ impl ScalarUDFImpl for Admitted {
     }
     fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))))
+    }
+}
+
+/// `asof(condition)`: the condition, which says that a row on the right of an ASOF join holds at the time of one on its left.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct AsOf {
+    signature: Signature,
+}
+
+impl AsOf {
+    fn new() -> Self {
+        AsOf {
+            signature: Signature::exact(vec![DataType::Boolean], Volatility::Immutable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for AsOf {
+    fn name(&self) -> &str {
+        AS_OF
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Ok(args.args.swap_remove(0))
     }
 }
 

@@ -1,13 +1,14 @@
 //! What a text asks: the rows of a query, or what there is to be queried.
 
 use super::error::QueryError;
-use crate::sql::{canonical, forms, windows};
+use crate::sql::{asof, canonical, forms, windows};
 use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{
     DescribeAlias, ObjectName, ShowStatementIn, ShowStatementOptions, Statement,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 /// Longest statement taken.
@@ -166,7 +167,10 @@ fn operators(sql: &str) -> usize {
 
 fn parse_one(sql: &str, dialect: &dyn Dialect) -> Result<DfStatement, QueryError> {
     let sql = windows::with_plain_sessions(sql, dialect);
-    let parsed = DFParserBuilder::new(sql.as_str())
+    let tokens = Tokenizer::new(dialect, &sql).tokenize_with_location();
+    let tokens = tokens.map_err(|it| QueryError::planning(&ParserError::from(it).into()))?;
+    let tokens = asof::as_joins(tokens).map_err(|(_, it)| QueryError::rejected(it))?;
+    let parsed = DFParserBuilder::new(tokens)
         .with_dialect(dialect)
         .build()
         .and_then(|mut it| it.parse_statements());
