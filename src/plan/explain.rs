@@ -98,7 +98,7 @@ impl Dataflow {
                     };
                     growing.push((
                         view.name.as_str(),
-                        format!("the records of {} for {}{anew}", names(input), group.program.text),
+                        format!("the records of {} for {}{anew}", names(input), readable(&group.program.text)),
                     ));
                 }
                 Plan::Relation { .. }
@@ -172,15 +172,15 @@ impl fmt::Display for Plan {
                     } else {
                         ", "
                     };
-                    if text.split('@').next() == Some(field.name()) {
-                        write!(f, "{separator}{}", field.name())?;
-                    } else {
-                        write!(f, "{separator}{} = {text}", field.name())?;
+                    let name = readable(field.name());
+                    match text.split('@').next() == Some(name.as_str()) {
+                        true => write!(f, "{separator}{name}")?,
+                        false => write!(f, "{separator}{name} = {text}")?,
                     }
                 }
-                filter
-                    .as_ref()
-                    .map_or(Ok(()), |it| write!(f, " where {it}"))
+                filter.as_ref().map_or(Ok(()), |it| {
+                    write!(f, " where {}", readable(&it.to_string()))
+                })
             }
             Plan::Unnest { unnest, schema, .. } => {
                 let columns = schema.fields().iter().zip(&unnest.is_list);
