@@ -249,6 +249,7 @@ impl Planner {
             ParsedKind::Alias { name, mut query } => {
                 canonical::refuse_in_query(query.as_ref())?;
                 let text = query.to_string();
+                windows::refuse_over_names(query.as_mut())?;
                 latest::refuse_windows(query.as_mut(), &self.dataflow)?;
                 windows::rewrite(query.as_mut(), windows::records_on_time)?;
                 latest::rewrite(query.as_mut(), &self.dataflow)?;
@@ -301,6 +302,7 @@ impl Planner {
                 let sql = query.to_string();
                 let canonical = canonical::query(&query)?;
                 let stars = Stars::of(&query, &self.context, &self.dataflow)?;
+                windows::refuse_over_names(query.as_mut())?;
                 latest::refuse_windows(query.as_mut(), &self.dataflow)?;
                 stars.name_columns(query.as_mut())?;
                 windows::rewrite(query.as_mut(), |relation, end| {

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 const TUMBLE_FORM: &str = "TUMBLE has the form TUMBLE(relation, time_column, INTERVAL '1' MINUTE)";
@@ -321,6 +322,51 @@ pub fn with_plain_sessions(text: &str, dialect: &dyn Dialect) -> String {
         };
     }
     plain
+}
+
+/// Refuses windows over a name of WITH: whether a record was on time for a window is told by a mark that the columns of such a query leave out.
+///
+/// # Errors
+/// If there is one: what to write instead.
+pub fn refuse_over_names(query: &mut Query) -> Result<(), String> {
+    #[derive(Default)]
+    struct Refuse(BTreeSet<String>);
+    fn known_as(it: &Ident) -> String {
+        match it.quote_style {
+            Some(_) => it.value.clone(),
+            None => it.value.to_lowercase(),
+        }
+    }
+    impl VisitorMut for Refuse {
+        type Break = String;
+        fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
+            let names = query.with.iter().flat_map(|it| &it.cte_tables);
+            self.0.extend(names.map(|it| known_as(&it.alias.name)));
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
+            let (name, args) = match factor {
+                TableFactor::Table {
+                    name,
+                    args: Some(args),
+                    ..
+                } => (name, &args.args),
+                TableFactor::Function { name, args, .. } => (name, &*args),
+                _ => return ControlFlow::Continue(()),
+            };
+            if WindowKind::of(&name.to_string()).is_some()
+                && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(of)))) =
+                    args.first()
+                && self.0.contains(&known_as(of))
+            {
+                return ControlFlow::Break(format!(
+                    "{name} over `{of}` of WITH cannot tell which of its records came too late; write it as CREATE VIEW {of} AS … before this statement"
+                ));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    walk::query(query, &mut Refuse::default())
 }
 
 /// All records of a relation, as a query that is asked once takes them.
