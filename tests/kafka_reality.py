@@ -9,6 +9,7 @@ with ours; what is checked is what an operator can see: the health over HTTP, vi
 """
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -35,6 +36,12 @@ CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS records, sum(n) AS total F
 CREATE MATERIALIZED VIEW windows AS
   SELECT window_start, count(*) AS records FROM TUMBLE(events, at, INTERVAL '10' SECOND) GROUP BY window_start;
 """
+KEYED = """
+CREATE SOURCE devices (id BIGINT, name TEXT NOT NULL, PRIMARY KEY (id))
+  WITH (connector = 'kafka', brokers = '${BROKERS}', topic = '${TOPIC}') FORMAT JSON;
+CREATE TABLE archive AS SELECT * FROM devices;
+CREATE MATERIALIZED VIEW latest AS SELECT id, name FROM devices;
+"""
 RECORDS = "SELECT records FROM totals"
 ARCHIVED = "SELECT count(*) FROM lake.archive"
 DISTINCT = "SELECT count(DISTINCT CAST(_partition AS TEXT) || '/' || CAST(_offset AS TEXT)) FROM lake.archive"
@@ -46,10 +53,10 @@ class Scene:
     def __init__(self, binary, folder, cluster):
         self.binary, self.folder, self.cluster = binary, folder, cluster
 
-    def pipeline(self, topic, **environment):
+    def pipeline(self, topic, dataflow=DATAFLOW, **environment):
         folder = self.folder / topic
         (folder / "flow").mkdir(parents=True)
-        (folder / "flow/dataflow.sql").write_text(DATAFLOW)
+        (folder / "flow/dataflow.sql").write_text(dataflow)
         environment = {"BROKERS": self.cluster.bootstrap, "TOPIC": topic, **environment}
         return Pipeline(self.binary, folder / "flow", folder, environment=environment, commit_interval=0.5)
 
@@ -232,6 +239,28 @@ def poison_becomes_dead_letters_and_the_rest_goes_on(scene):
     assert all(it[2] for it in letters), letters
 
 
+def a_message_without_a_value_removes_the_row_of_its_key(scene):
+    scene.cluster.create("devices", 2)
+    named = [(b"1", b'{"id": 1, "name": "a"}'), (b"2", b'{"id": 2, "name": "b"}'), (b"3", b'{"id": 3, "name": "c"}')]
+    gone_by_key = [(b"1", None), (b'{"id": 3}', None), (b"x", None), (None, None)]
+    with scene.pipeline("devices", KEYED) as pipeline:
+        pipeline.start()
+        scene.cluster.send_keyed("devices", [*named, (b"2", b'{"id": 2, "name": "B"}')])
+        pipeline.wait_value("SELECT string_agg(name, ',' ORDER BY id) FROM latest", "a,B,c")
+        scene.cluster.send_keyed("devices", gone_by_key)
+        pipeline.wait_value("SELECT string_agg(name, ',' ORDER BY id) FROM latest", "B")
+        pipeline.kill()
+        scene.cluster.send_keyed("devices", [(b"1", b'{"id": 1, "name": "A"}'), (b"2", None)])
+        pipeline.start()
+        pipeline.wait_value("SELECT string_agg(name, ',' ORDER BY id) FROM latest", "A")
+        pipeline.wait_value("SELECT count(*) FROM lake.archive WHERE _deleted", 3)
+        reasons = pipeline.sql("SELECT reason FROM lake.dead_letters ORDER BY _offset")
+        assert all("id" in it["reason"] for it in reasons) and len(reasons) == 2, reasons
+        pipeline.stop()
+        proof = [scene.binary, "verify", str(pipeline.dataflow), "--lake", str(pipeline.lake)]
+        subprocess.run(proof, env={**os.environ, **pipeline.environment}, check=True, stdout=subprocess.DEVNULL)
+
+
 def idle_partitions_do_not_hold_windows_back(scene):
     scene.cluster.create("idle", 5)
     with scene.pipeline("idle") as pipeline:
@@ -402,6 +431,7 @@ TESTS = [
     every_compression_is_read,
     aborted_transactions_are_not_seen_and_their_marks_are_no_lag,
     poison_becomes_dead_letters_and_the_rest_goes_on,
+    a_message_without_a_value_removes_the_row_of_its_key,
     idle_partitions_do_not_hold_windows_back,
     a_hundred_partitions_are_read_by_three_workers,
     an_expired_offset_stops_until_someone_decides_and_leaves_a_noted_gap,

@@ -78,6 +78,10 @@ class Cluster:
 
     def send(self, topic, values, partition=0, **settings):
         """Sends raw values without a key, and returns when the broker has all of them."""
+        self.send_keyed(topic, [(None, value) for value in values], partition, **settings)
+
+    def send_keyed(self, topic, messages, partition=0, **settings):
+        """Sends keys and values, and returns when the broker has all of them."""
         producer = self.producer(**settings)
         failed = []
 
@@ -85,10 +89,10 @@ class Cluster:
             if error is not None:
                 failed.append(error)
 
-        for value in values:
+        for key, value in messages:
             while True:
                 try:
-                    producer.produce(topic, value, partition=partition, on_delivery=delivered)
+                    producer.produce(topic, value, key, partition=partition, on_delivery=delivered)
                     break
                 except BufferError:
                     producer.poll(0.1)
