@@ -323,7 +323,7 @@ fn temporal_text(
     });
     let bounds: Vec<String> = bounds.collect();
     write!(f, "Temporal filter: {}; keeps ", bounds.join(" and "))?;
-    let ends = |it: &TemporalBound| !matches!(it.kind, BoundKind::From { .. });
+    let ends = |it: &TemporalBound| it.kind.ends();
     f.write_str(match (temporal.keeps, temporal.bounds.iter().any(ends)) {
         (true, true) => "rows until their time is up",
         (true, false) => "its input",

@@ -336,6 +336,14 @@ pub enum BoundKind {
 }
 
 impl BoundKind {
+    /// Whether a row's time is up some time.
+    pub fn ends(self) -> bool {
+        match self {
+            BoundKind::From { .. } => false,
+            BoundKind::Until { .. } | BoundKind::Last { .. } => true,
+        }
+    }
+
     /// For a row of this time, the first microsecond at which it is there, and the first at which it is no more.
     pub fn span(self, time_us: i64) -> (i64, i64) {
         match self {

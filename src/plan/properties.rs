@@ -5,8 +5,8 @@
 
 use super::sharing::bound_of;
 use super::{
-    Admitted, BoundKind, Dataflow, EventTime, GroupWindow, Join, JoinKind, Order, Plan, SourceSpec,
-    TableSpec, TemporalBound, ViewKind, ViewSpec, Window, late_schema,
+    Admitted, Dataflow, EventTime, GroupWindow, Join, JoinKind, Order, Plan, SourceSpec, TableSpec,
+    TemporalBound, ViewKind, ViewSpec, Window, late_schema,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -207,7 +207,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
         // Rows come and go by the clock, whatever window they are of.
         Plan::Temporal { input, temporal } => {
             let below = properties(input, relation);
-            let ends = |it: &TemporalBound| !matches!(it.kind, BoundKind::From { .. });
+            let ends = |it: &TemporalBound| it.kind.ends();
             Properties {
                 append_only: below.append_only && !temporal.bounds.iter().any(ends),
                 windowed: false,

@@ -4,15 +4,11 @@
 //! in last, unless that one removes the row. As this is plain SQL over the records, the live view, its filling from the archive and
 //! its batch are the same query; tables of the lake keep all records.
 
-use super::windows::WindowKind;
-use super::{canonical, syntax, walk};
+use super::{canonical, syntax, walk, windows};
 use crate::plan::{
     DELETED_COLUMN, Dataflow, EPOCH_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, PrimaryKey, SourceSpec,
 };
-use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectNamePart, Query, TableAlias, TableFactor,
-    VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectNamePart, Query, TableFactor, VisitorMut};
 use std::ops::ControlFlow;
 
 /// The number of a record within its key; 1 is the latest.
@@ -60,41 +56,18 @@ pub fn meaning(source: &SourceSpec) -> Result<Option<String>, String> {
 /// # Errors
 /// If there is one: what to read instead.
 pub fn refuse_windows(query: &mut Query, dataflow: &Dataflow) -> Result<(), String> {
-    struct Refuse<'a>(&'a Dataflow);
-    impl VisitorMut for Refuse<'_> {
-        type Break = String;
-        fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
-            let (name, args) = match factor {
-                TableFactor::Table {
-                    name,
-                    args: Some(args),
-                    ..
-                } => (name, &args.args),
-                TableFactor::Function { name, args, .. } => (name, &*args),
-                _ => return ControlFlow::Continue(()),
-            };
-            if WindowKind::of(&name.to_string()).is_some()
-                && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(of)))) =
-                    args.first()
-                && with_key(self.0, of).is_some()
-            {
-                return ControlFlow::Break(format!(
-                    "the rows of source {of} replace each other, so {name} has no records of its own in it; let it read a table of all versions: CREATE TABLE {of}_log AS SELECT * FROM {of}"
-                ));
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    walk::query(query, &mut Refuse(dataflow))
+    windows::refuse_over(query, |window, of| {
+        with_key(dataflow, of).map(|_| {
+            format!(
+                "the rows of source {of} replace each other, so {window} has no records of its own in it; let it read a table of all versions: CREATE TABLE {of}_log AS SELECT * FROM {of}"
+            )
+        })
+    })
 }
 
 /// The source of this name, if it has a primary key.
 fn with_key<'a>(dataflow: &'a Dataflow, name: &Ident) -> Option<(&'a SourceSpec, &'a PrimaryKey)> {
-    let name = match name.quote_style {
-        Some(_) => name.value.clone(),
-        None => name.value.to_lowercase(),
-    };
-    let source = dataflow.source(&name)?;
+    let source = dataflow.source(&syntax::known_as(name))?;
     Some((source, source.key.as_ref()?))
 }
 
@@ -132,20 +105,9 @@ pub fn rewrite(query: &mut Query, dataflow: &Dataflow) -> Result<(), String> {
             let Some((source, key)) = with_key(self.0, ident) else {
                 return ControlFlow::Continue(());
             };
-            let alias = alias.clone().unwrap_or_else(|| TableAlias {
-                explicit: true,
-                name: ident.clone(),
-                columns: Vec::new(),
-                at: None,
-            });
             match syntax::parse_query(&latest(source, key)) {
                 Ok(subquery) => {
-                    *factor = TableFactor::Derived {
-                        lateral: false,
-                        subquery: Box::new(subquery),
-                        alias: Some(alias),
-                        sample: None,
-                    };
+                    *factor = syntax::in_place_of(ident, alias.as_ref(), subquery);
                     ControlFlow::Continue(())
                 }
                 Err(reason) => ControlFlow::Break(format!(

@@ -119,7 +119,7 @@ impl Lowering<'_> {
             ..
         } = self.properties(&input);
         has_one_clock(&clocks)?;
-        let ends = |it: &TemporalBound| !matches!(it.kind, BoundKind::From { .. });
+        let ends = |it: &TemporalBound| it.kind.ends();
         let temporal = Temporal {
             id: format!("{}.temporal{}", self.name, self.temporals),
             keeps: !append_only || bounds.iter().any(ends),

@@ -10,7 +10,7 @@ use crate::plan::{
 };
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectNamePart, Query, Select, SelectItem, TableAlias, TableFactor, VisitorMut,
+    Ident, ObjectNamePart, Query, Select, SelectItem, TableFactor, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -126,20 +126,9 @@ impl<'a> Stars<'a> {
                 let Some(columns) = self.0.columns(&ident.to_string()) else {
                     return ControlFlow::Continue(());
                 };
-                let alias = alias.clone().unwrap_or_else(|| TableAlias {
-                    explicit: true,
-                    name: ident.clone(),
-                    columns: Vec::new(),
-                    at: None,
-                });
                 match syntax::parse_query(&format!("SELECT {columns} FROM {ident}")) {
                     Ok(subquery) => {
-                        *factor = TableFactor::Derived {
-                            lateral: false,
-                            subquery: Box::new(subquery),
-                            alias: Some(alias),
-                            sample: None,
-                        };
+                        *factor = syntax::in_place_of(ident, alias.as_ref(), subquery);
                         ControlFlow::Continue(())
                     }
                     Err(error) => ControlFlow::Break(error),

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct,
     ExactNumberInfo, Expr, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
     OrderByOptions, Query, SelectItem, SetExpr, SqlOption, Statement, StructBracketKind,
-    StructField, TimezoneInfo, Value, VisitorMut,
+    StructField, TableAlias, TableFactor, TimezoneInfo, Value, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -788,6 +788,30 @@ fn of_now(time: &Expr, op: &BinaryOperator, shift_us: i64) -> Option<Expr> {
     let parser =
         Parser::new(&PostgreSqlDialect {}).try_with_sql(&format!("{function}({time}, {us})"));
     parser.ok()?.parse_expr().ok()
+}
+
+/// The name by which a relation is known: as it is quoted, else in lower case.
+pub fn known_as(name: &Ident) -> String {
+    match name.quote_style {
+        Some(_) => name.value.clone(),
+        None => name.value.to_lowercase(),
+    }
+}
+
+/// A sub-query in the place of a relation, under its alias or its name.
+pub fn in_place_of(relation: &Ident, alias: Option<&TableAlias>, subquery: Query) -> TableFactor {
+    let alias = alias.cloned().unwrap_or_else(|| TableAlias {
+        explicit: true,
+        name: relation.clone(),
+        columns: Vec::new(),
+        at: None,
+    });
+    TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(subquery),
+        alias: Some(alias),
+        sample: None,
+    }
 }
 
 /// Adds columns to a SELECT that does not have them, unless it has `*`.

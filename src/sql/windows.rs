@@ -2,10 +2,10 @@
 //! one side for each window that a record can be in.
 
 use super::syntax::interval_us;
-use super::{asof, walk, words};
+use super::{asof, syntax, walk, words};
 use crate::plan::{ADMITTED, SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, Query, TableFactor, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query, TableFactor, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::parser::Parser;
@@ -330,20 +330,38 @@ pub fn with_plain_sessions(text: &str, dialect: &dyn Dialect) -> String {
 /// If there is one: what to write instead.
 pub fn refuse_over_names(query: &mut Query) -> Result<(), String> {
     #[derive(Default)]
-    struct Refuse(BTreeSet<String>);
-    fn known_as(it: &Ident) -> String {
-        match it.quote_style {
-            Some(_) => it.value.clone(),
-            None => it.value.to_lowercase(),
-        }
-    }
-    impl VisitorMut for Refuse {
+    struct Names(BTreeSet<String>);
+    impl VisitorMut for Names {
         type Break = String;
         fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
             let names = query.with.iter().flat_map(|it| &it.cte_tables);
-            self.0.extend(names.map(|it| known_as(&it.alias.name)));
+            self.0
+                .extend(names.map(|it| syntax::known_as(&it.alias.name)));
             ControlFlow::Continue(())
         }
+    }
+    let mut names = Names::default();
+    walk::query(query, &mut names)?;
+    refuse_over(query, |window, of| {
+        names.0.contains(&syntax::known_as(of)).then(|| {
+            format!(
+                "{window} over `{of}` of WITH cannot tell which of its records came too late; write it as CREATE VIEW {of} AS … before this statement"
+            )
+        })
+    })
+}
+
+/// Refuses windows over relations for which there is a reason, given the name of the window and the relation.
+///
+/// # Errors
+/// The reason.
+pub fn refuse_over(
+    query: &mut Query,
+    reason: impl Fn(&ObjectName, &Ident) -> Option<String>,
+) -> Result<(), String> {
+    struct Refuse<F>(F);
+    impl<F: Fn(&ObjectName, &Ident) -> Option<String>> VisitorMut for Refuse<F> {
+        type Break = String;
         fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
             let (name, args) = match factor {
                 TableFactor::Table {
@@ -357,16 +375,14 @@ pub fn refuse_over_names(query: &mut Query) -> Result<(), String> {
             if WindowKind::of(&name.to_string()).is_some()
                 && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(of)))) =
                     args.first()
-                && self.0.contains(&known_as(of))
+                && let Some(reason) = (self.0)(name, of)
             {
-                return ControlFlow::Break(format!(
-                    "{name} over `{of}` of WITH cannot tell which of its records came too late; write it as CREATE VIEW {of} AS … before this statement"
-                ));
+                return ControlFlow::Break(reason);
             }
             ControlFlow::Continue(())
         }
     }
-    walk::query(query, &mut Refuse::default())
+    walk::query(query, &mut Refuse(reason))
 }
 
 /// All records of a relation, as a query that is asked once takes them.
