@@ -3,9 +3,11 @@
 Nothing here judges: it starts, kills, waits and asks. A wait has a condition and gives up loudly.
 """
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -19,10 +21,21 @@ SOURCE = pathlib.Path(__file__).resolve().parent.parent
 DATAFLOWS = SOURCE / "dataflows"
 
 
-def free_port():
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return it.getsockname()[1]
+def free_port(following=0):
+    """A port that nobody listens on, nor on so many that follow it. It lies below those that the system lends to outgoing
+    connections: one of these could take it before the program does."""
+    first_lent = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(1000):
+        # Not from the generator that SEED repeats: two suites may run at once.
+        first = random.SystemRandom().randrange(10_000, first_lent - following)
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + following + 1):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return first
+    raise AssertionError("there are no free ports")
 
 
 def wait(what, test, seconds=120):
@@ -43,6 +56,9 @@ def wait(what, test, seconds=120):
 class Pipeline:
     """`tidelake run` of one dataflow on one lake, started as often as wanted. Use it in a `with`: nothing stays running."""
 
+    # Each process serves on a port of its own, from the first one on.
+    MOST_PROCESSES = 1
+
     def __init__(self, binary, dataflow, folder, source=None, environment=None, commit_interval=1):
         self.binary, self.dataflow, self.folder = str(binary), dataflow, pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +66,7 @@ class Pipeline:
         self.source = source
         self.environment = environment or {}
         self.commit_interval = commit_interval
-        self.port = free_port()
+        self.port = free_port(following=self.MOST_PROCESSES - 1)
         self.process = None
 
     def __enter__(self):
@@ -150,12 +166,15 @@ class Pipeline:
 class Cluster(Pipeline):
     """`tidelake up`: several processes, each with an API of its own; one of them at a time is asked."""
 
+    MOST_PROCESSES = 8
+
     def __init__(self, *arguments, **named):
         super().__init__(*arguments, **named)
         self.first_port = self.port
         self.processes = 0
 
     def start(self, workers=1, processes=2, **environment):
+        assert processes <= self.MOST_PROCESSES
         self.processes = processes
         self.ask(0)
         self.launch(["up", "--processes", str(processes)], workers, environment)

@@ -36,10 +36,8 @@ impl Asked {
             "2",
         ]);
         let mut running = spawn(&mut command);
-        let line = running.wait_for("serving http://");
-        let address = line.split("http://").nth(1).unwrap();
         Asked {
-            address: address.split('/').next().unwrap().to_owned(),
+            address: running.address(),
             running,
             runtime: tokio::runtime::Runtime::new().unwrap(),
         }

@@ -3,10 +3,11 @@
 //! Memory is held to bytes, of the server and of every process it starts. How quick the rest is meanwhile is printed and not
 //! asserted: that is for the machine to say.
 
+use super::program::{Running, spawn, tidelake};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -108,56 +109,36 @@ fn hostile() -> Vec<String> {
 
 /// A server that is killed when it goes out of scope.
 struct Server {
-    child: Child,
+    running: Running,
     url: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 impl Server {
     fn start(folder: &Path, records: u64, arguments: &[&str]) -> Server {
-        let program = env!("CARGO_BIN_EXE_tidelake");
-        let input = folder.join("input");
-        let status = Command::new(program)
-            .args(["gen", "--count", &records.to_string(), "--out"])
-            .arg(&input)
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success());
-        let address = format!("127.0.0.1:{}", free_port());
+        let path = |name: &str| folder.join(name).display().to_string();
+        let written = [
+            "gen",
+            "--count",
+            &records.to_string(),
+            "--out",
+            &path("input"),
+        ];
+        super::program::run(&written).expect(0, "");
         let dataflow = Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows/web_logs");
-        let child = Command::new(program)
-            .arg("run")
+        let mut command = tidelake(&["run"]);
+        command
             .arg(dataflow)
-            .arg("--input")
-            .arg(input)
-            .arg("--lake")
-            .arg(folder.join("lake"))
-            .args(["--listen", &address, "--commit-interval", "1"])
-            .args(arguments)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Server {
-            child,
-            url: format!("http://{address}"),
-        }
+            .args(["--input", &path("input"), "--lake", &path("lake")])
+            .args(["--listen", "127.0.0.1:0", "--commit-interval", "1"])
+            .args(arguments);
+        let mut running = spawn(&mut command);
+        let url = format!("http://{}", running.address());
+        Server { running, url }
     }
 
     /// Resident bytes of the server, and of each process it started.
     fn memory(&self) -> (u64, BTreeMap<u32, u64>) {
-        let own = self.child.id();
+        let own = self.running.id();
         let processes = std::fs::read_dir("/proc").unwrap().filter_map(|it| {
             let id = it.ok()?.file_name().to_str()?.parse::<u32>().ok()?;
             let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;

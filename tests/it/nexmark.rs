@@ -59,9 +59,7 @@ fn generated_events_are_read_and_proved() {
     let mut command = tidelake(&["run", DATAFLOW, "--lake", &lake, "--listen", "127.0.0.1:0"]);
     command.env("NEXMARK_INPUT", &input);
     let mut running = spawn(&mut command);
-    let line = running.wait_for("serving http://");
-    let address = line.split("http://").nth(1).unwrap();
-    let address = address.split('/').next().unwrap().to_owned();
+    let address = running.address();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let rows = |view: &str| {
         let url = format!("http://{address}/api/v1/views/{view}?limit=1");

@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -57,7 +58,8 @@ pub fn run(arguments: &[&str]) -> Ended {
 pub struct Running {
     child: Child,
     printed: Option<std::thread::JoinHandle<String>>,
-    lines: Receiver<String>,
+    /// Locked by none: a receiver alone could not be shared among threads.
+    lines: Mutex<Receiver<String>>,
     said: String,
 }
 
@@ -86,7 +88,7 @@ pub fn spawn(command: &mut Command) -> Running {
     Running {
         child,
         printed: Some(printed),
-        lines,
+        lines: Mutex::new(lines),
         said: String::new(),
     }
 }
@@ -97,7 +99,7 @@ impl Running {
         let limit = Instant::now() + LIMIT;
         loop {
             let rest = limit.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(rest) else {
+            let Ok(line) = self.lines.get_mut().unwrap().recv_timeout(rest) else {
                 panic!("{text:?} was waited for; it said {}", self.said);
             };
             self.said += &line;
@@ -106,6 +108,17 @@ impl Running {
                 return line;
             }
         }
+    }
+
+    /// Waits until it serves, and returns host and port.
+    pub fn address(&mut self) -> String {
+        let line = self.wait_for("serving http://");
+        let after = line.split("http://").nth(1).unwrap();
+        after.split('/').next().unwrap().to_owned()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: i32) {
@@ -128,7 +141,7 @@ impl Running {
             );
             std::thread::sleep(Duration::from_millis(10));
         };
-        while let Ok(line) = self.lines.recv_timeout(LIMIT) {
+        while let Ok(line) = self.lines.get_mut().unwrap().recv_timeout(LIMIT) {
             self.said += &line;
             self.said.push('\n');
         }

@@ -46,9 +46,7 @@ impl Place {
             "12",
         ]);
         let mut server = spawn(command.current_dir(folder.path()));
-        let line = server.wait_for("serving http://");
-        let address = line.split("http://").nth(1).unwrap();
-        let address = address.split_whitespace().next().unwrap().to_owned();
+        let address = server.address();
         let place = Place {
             folder,
             server,
