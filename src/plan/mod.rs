@@ -9,6 +9,7 @@ mod carried;
 mod definition;
 mod evaluate;
 mod explain;
+mod halves;
 mod program;
 mod properties;
 mod session;
@@ -22,6 +23,7 @@ pub use definition::{
     ViewDefinition, state_shape,
 };
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
+pub use halves::in_halves;
 pub use program::{GroupRows, Program};
 pub use properties::{Properties, properties};
 pub use session::Sessions;

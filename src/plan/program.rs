@@ -3,6 +3,7 @@
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
+use datafusion::common::internal_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::reset_plan_states;
@@ -17,13 +18,36 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Program {
     plan: Arc<dyn ExecutionPlan>,
+    /// The same without the rows that an expression fails for.
+    tolerant: Arc<dyn ExecutionPlan>,
     /// What it computes, for people.
     pub text: String,
 }
 
 impl Program {
-    pub fn new(plan: Arc<dyn ExecutionPlan>, text: String) -> Self {
-        Program { plan, text }
+    /// A plan, and the same plan without the rows that an expression fails for.
+    ///
+    /// # Errors
+    /// If they have other columns.
+    pub fn new(
+        plan: Arc<dyn ExecutionPlan>,
+        tolerant: Arc<dyn ExecutionPlan>,
+        text: String,
+    ) -> Result<Self> {
+        let names = |it: &Arc<dyn ExecutionPlan>| {
+            let schema = it.schema();
+            let fields = schema.fields().iter();
+            let fields = fields.map(|it| (it.name().clone(), it.data_type().clone()));
+            fields.collect::<Vec<_>>()
+        };
+        match names(&plan) == names(&tolerant) {
+            true => Ok(Program {
+                plan,
+                tolerant,
+                text,
+            }),
+            false => internal_err!("{text}: a plan without failing rows has other columns"),
+        }
     }
 
     /// The columns it yields.
@@ -31,18 +55,28 @@ impl Program {
         self.plan.schema()
     }
 
-    /// What comes of these rows.
+    /// What comes of these rows, without those that an expression fails for, and what it failed with, if there are any.
     ///
     /// # Errors
-    /// If an expression fails for them.
-    pub fn run(&self, rows: RecordBatch) -> Result<RecordBatch> {
+    /// If it fails for another reason.
+    pub fn run(&self, rows: RecordBatch) -> Result<(RecordBatch, Option<DataFusionError>)> {
+        match self.run_plan(&self.plan, rows.clone()) {
+            Ok(all) => Ok((all, None)),
+            Err(error) => match self.run_plan(&self.tolerant, rows) {
+                Ok(rest) => Ok((rest, Some(error))),
+                Err(_) => Err(error),
+            },
+        }
+    }
+
+    fn run_plan(&self, plan: &Arc<dyn ExecutionPlan>, rows: RecordBatch) -> Result<RecordBatch> {
         // A plan is made to run once: it counts what it does.
-        let plan = reset_plan_states(Arc::clone(&self.plan))?;
+        let plan = reset_plan_states(Arc::clone(plan))?;
         let config = SessionConfig::new().with_target_partitions(1);
         let config = config.with_extension(Arc::new(Given(rows)));
         let context = Arc::new(TaskContext::default().with_session_config(config));
         let batches = futures::executor::block_on(collect(plan.execute(0, context)?))?;
-        Ok(concat_batches(&self.plan.schema(), &batches)?)
+        Ok(concat_batches(&plan.schema(), &batches)?)
     }
 }
 

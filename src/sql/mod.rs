@@ -26,6 +26,7 @@ mod stars;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod tolerant;
 mod types;
 mod unnest;
 mod walk;

@@ -3,7 +3,7 @@
 //! The node of the query becomes a physical plan of its own, over rows as they are carried and yielding rows as they are carried.
 
 use super::lower::{Lowered, Lowering, plain_name};
-use super::{types, words};
+use super::{tolerant, types, words};
 use crate::plan::{
     Admitted, GroupRows, GroupWindow, Order, PerGroup, Plan, Program, Properties, Rank, RankLimit,
     Ranking, SESSION_END, SESSION_START, carried_or_same, check_rows,
@@ -96,8 +96,9 @@ impl Lowering<'_> {
             }
             false => (0..keys.len()).collect(),
         };
-        let physical = futures::executor::block_on(self.state.create_physical_plan(&plan));
-        let program = Program::new(physical.map_err(|it| words::planner(&it))?, text);
+        let program = futures::executor::block_on(self.state.create_physical_plan(&plan))
+            .and_then(|it| Program::new(Arc::clone(&it), tolerant::tolerant(it)?, text))
+            .map_err(|it| words::planner(&it))?;
         attempt(&program, &input.schema())?;
         let of_key = || {
             let mut keys = keys.iter().zip(&keys_out);

@@ -3,13 +3,14 @@
 //! This is the oracle of every incremental result, and what `verify` holds the view tables against. It starts
 //! from the text of the views. Only what a batch cannot know is put in: a record that came after the watermark
 //! takes part in a window only if the window was still open then (`_late_watermark` says so), `now()` is the
-//! clock of the source whose records are filtered by it, and the first rows of an order are made definite by the whole row.
+//! clock of the source whose records are filtered by it, the first rows of an order are made definite by the whole row, and a row
+//! for which an expression fails is left out.
 
 use super::functions::{is_of_now, of_now_at};
 use super::stars::Stars;
 use super::syntax;
 use super::windows::{self, Taken};
-use super::{casts, late, latest, plain, planning_state, register_functions, words};
+use super::{casts, late, latest, plain, planning_state, register_functions, tolerant, words};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, ViewSpec, dead_letter_schema,
     late_schema, nullable,
@@ -327,9 +328,16 @@ async fn collect(
     session: &SessionContext,
     plan: datafusion::logical_expr::LogicalPlan,
 ) -> Result<Vec<RecordBatch>, String> {
-    let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
-    let frame = session.execute_logical_plan(plan).await.map_err(text)?;
-    frame.collect().await.map_err(text)
+    let frame = session.execute_logical_plan(plan.clone()).await;
+    let frame = frame.map_err(|it| it.strip_backtrace())?;
+    match frame.collect().await {
+        Ok(rows) => Ok(rows),
+        // An expression failed for some row, or the whole query did: that shows when such rows are left out.
+        Err(error) => {
+            let rows = tolerant::collect(session, &plan).await;
+            rows.map_err(|_| error.strip_backtrace())
+        }
+    }
 }
 
 pub(super) fn table(

@@ -402,6 +402,39 @@ CREATE MATERIALIZED VIEW constant AS SELECT * FROM UNNEST(ARRAY[3, 1, 2]) AS x;
     );
 }
 
+/// Rows that an expression fails for are left out, wherever it stands; what guards an expression keeps them.
+#[test]
+fn rows_that_expressions_fail_for_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW projected AS SELECT k, 10 / n AS q, j FROM raw_s;
+CREATE MATERIALIZED VIEW filtered AS SELECT k, n FROM raw_s WHERE 10 / n > 1;
+CREATE MATERIALIZED VIEW guarded AS SELECT k, n, CASE WHEN n = 0 THEN 0 ELSE 10 / n END AS q FROM raw_s WHERE n = 0 OR 10 / n > 1;
+CREATE MATERIALIZED VIEW guarded_by_and AS SELECT k, n FROM raw_s WHERE n <> 0 AND 10 / n > 1;
+CREATE MATERIALIZED VIEW arguments AS SELECT k, count(*) AS c, sum(10 / n) AS q, max(x) FILTER (WHERE 10 / j > 2) AS x FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW keys AS SELECT 10 / n AS q, count(*) AS c FROM raw_o GROUP BY 10 / n;
+CREATE MATERIALIZED VIEW of_groups AS SELECT k, j, c / n AS mean FROM of_s;
+CREATE MATERIALIZED VIEW having AS SELECT k, sum(n) AS n FROM raw_s GROUP BY k HAVING 100 / sum(n) < 50;
+CREATE MATERIALIZED VIEW of_results AS SELECT k, 100 / sum(n) AS q FROM raw_o GROUP BY k;
+CREATE MATERIALIZED VIEW windowed AS SELECT window_start, k, sum(10 / n) AS q, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) GROUP BY window_start, k;
+CREATE MATERIALIZED VIEW distinct_values AS SELECT DISTINCT 10 / n AS q FROM raw_o;
+CREATE MATERIALIZED VIEW join_keys AS SELECT a.k, a.n, c.x FROM raw_s a LEFT JOIN raw_o c ON 10 / a.n = c.n;
+CREATE MATERIALIZED VIEW matches AS SELECT a.k, a.n, c.n AS other FROM raw_s a LEFT JOIN raw_o c ON a.k = c.k AND a.j = c.j AND 10 / (a.n - c.n) > 0;
+CREATE MATERIALIZED VIEW full_matches AS SELECT a.k, a.n, c.n AS other FROM raw_s a FULL JOIN raw_o c ON a.k = c.k AND a.b = c.b AND a.n / c.n > 1;
+CREATE MATERIALIZED VIEW inner_matches AS SELECT a.k, a.n, c.n AS other FROM raw_s a JOIN raw_o c ON a.k = c.k AND a.n / c.n > 1;
+CREATE MATERIALIZED VIEW existing AS SELECT a.k, a.n FROM raw_s a WHERE EXISTS (SELECT 1 FROM raw_o c WHERE c.k = a.k AND a.n / c.n > 1);
+CREATE MATERIALIZED VIEW greatest AS SELECT k, n FROM raw_s ORDER BY 100 / n DESC, 1 LIMIT 4;
+CREATE MATERIALIZED VIEW ranked AS SELECT k, n, r FROM (SELECT k, n, row_number() OVER (PARTITION BY k ORDER BY 10 / n) AS r FROM raw_s) AS i WHERE r <= 2;
+CREATE MATERIALIZED VIEW running AS SELECT k, n, sum(10 / n) OVER (PARTITION BY k, j) AS q FROM raw_s;
+CREATE MATERIALIZED VIEW both AS SELECT 10 / n AS q FROM raw_s UNION ALL SELECT 10 / j FROM raw_o;
+CREATE MATERIALIZED VIEW casts AS SELECT CAST(k || CAST(n AS VARCHAR) AS BIGINT) AS q FROM raw_s;
+CREATE MATERIALIZED VIEW of_casts AS SELECT k, count(*) AS c, sum(CAST(substr('12a', n % 3 + 1, 1) AS BIGINT)) AS q FROM raw_o GROUP BY k;
+",
+        12,
+        260,
+    );
+}
+
 #[test]
 fn hopping_and_cumulating_windows_equal_a_batch() {
     equal_a_batch(

@@ -17,7 +17,7 @@ use crate::engine::{PackedRow, StateContent};
 use crate::plan::{GroupWindow, PerGroup, Sessions, nullable};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -383,11 +383,7 @@ impl Computed {
                 each.collect()
             }
             Err(error) => {
-                let reason = error.strip_backtrace();
-                let reason = format!("rows are left out, since an expression failed: {reason}");
-                self.shared
-                    .borrow_mut()
-                    .note_left_out(&self.view, 1, reason);
+                self.note_left_out(&error);
                 HashMap::default()
             }
         }
@@ -408,10 +404,11 @@ impl Computed {
             return Ok(HashMap::default());
         }
         let columns = self.rows.decode(rows.iter().copied());
-        let results = self
-            .group
-            .program
-            .run(self.batch(&self.input, columns, rows.len()))?;
+        let rows = self.batch(&self.input, columns, rows.len());
+        let (results, failed) = self.group.program.run(rows)?;
+        if let Some(error) = failed {
+            self.note_left_out(&error);
+        }
         let of_key = self.group.keys_out.iter();
         let of_key: Vec<ArrayRef> = of_key.map(|it| results.column(*it).clone()).collect();
         let of_key = self.keys.encode(&of_key, results.num_rows());
@@ -421,6 +418,13 @@ impl Computed {
             by_key.entry(key).or_default().push(row);
         }
         Ok(by_key)
+    }
+
+    fn note_left_out(&self, error: &DataFusionError) {
+        let reason = error.strip_backtrace();
+        let reason = format!("rows are left out, since an expression failed: {reason}");
+        let mut shared = self.shared.borrow_mut();
+        shared.note_left_out(&self.view, 1, reason);
     }
 
     fn batch(&self, schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {

@@ -5,13 +5,14 @@ use super::{ChangeStream, Shared};
 use crate::engine::Undecoded;
 use crate::engine::changes::Changes;
 use crate::model::{Epoch, Partition, value_at};
-use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN, nullable};
+use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN, in_halves, nullable};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{cast, concat_batches, prep_null_mask_filter};
 use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
@@ -122,7 +123,7 @@ pub(super) fn apply<'s>(
                 let mapped = match evaluate(&changes) {
                     Ok(mapped) => mapped,
                     Err(_) => {
-                        let (mapped, failures) = row_by_row(&changes, &schema, evaluate);
+                        let (mapped, failures) = in_parts(&changes, &schema, evaluate);
                         let epoch = capability.least().copied().unwrap_or_default();
                         let letters = refuse(&refusal, batch, failures, epoch, &shared);
                         if let Some(letters) = letters {
@@ -147,7 +148,7 @@ pub(super) fn apply<'s>(
 }
 
 /// The rows that can be computed, and the numbers of the others with what is wrong.
-fn row_by_row(
+fn in_parts(
     changes: &Changes,
     schema: &SchemaRef,
     evaluate: impl Fn(&Changes) -> Result<Option<Changes>>,
@@ -156,15 +157,18 @@ fn row_by_row(
         return (None, Vec::new());
     };
     let (mut parts, mut diffs, mut failures) = (Vec::new(), Vec::new(), Vec::new());
-    for row in 0..batch.num_rows() {
-        let diff = changes.diffs().map(|it| &it[row..=row]);
-        match evaluate(&with_signs(batch.slice(row, 1), diff)) {
+    let mut work = |rows: Range<usize>| {
+        let part = batch.slice(rows.start, rows.len());
+        evaluate(&with_signs(part, changes.diffs().map(|it| &it[rows])))
+    };
+    for (rows, part) in in_halves(0..batch.num_rows(), &mut work) {
+        match part {
             Ok(Some(part)) => {
                 parts.extend(part.batch().cloned());
                 diffs.extend(part.diffs().into_iter().flatten());
             }
             Ok(None) => {}
-            Err(error) => failures.push((row, error.strip_backtrace())),
+            Err(error) => failures.push((rows.start, error.strip_backtrace())),
         }
     }
     let batch = concat_batches(schema, &parts).expect("parts have one schema");
