@@ -19,27 +19,28 @@ struct Server {
 }
 
 impl Server {
-    async fn start(folder: &Path) -> Server {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        drop(listener);
+    fn start(folder: &Path) -> Server {
         let dataflow = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dataflows/everything");
+        Server::start_with(folder, &dataflow)
+    }
+
+    fn start_with(folder: &Path, dataflow: &Path) -> Server {
         let path = |it: &Path| it.to_str().unwrap().to_owned();
-        let program = spawn(&mut tidelake(&[
+        let mut program = spawn(&mut tidelake(&[
             "run",
-            &path(&dataflow),
+            &path(dataflow),
             "--input",
             &path(&folder.join("input")),
             "--lake",
             &path(&folder.join("lake")),
             "--listen",
-            &address,
+            "127.0.0.1:0",
             "--commit-interval",
             "1",
         ]));
         Server {
+            url: format!("http://{}", program.address()),
             program,
-            url: format!("http://{address}"),
             client: reqwest::Client::new(),
         }
     }
@@ -114,7 +115,7 @@ fn is(status: &Value, name: &str, state: &str, words: &str) -> bool {
 async fn records_that_cannot_be_read_are_told_with_their_share() {
     let folder = tempfile::tempdir().unwrap();
     append(folder.path(), records(1_000, 22));
-    let server = Server::start(folder.path()).await;
+    let server = Server::start(folder.path());
     let told = "22 % of records are not decoded (220 of 1000 in the last minute)";
     let status = server
         .until(told, |it| is(it, "source s", "degraded", told))
@@ -132,7 +133,7 @@ async fn records_that_cannot_be_read_are_told_with_their_share() {
 async fn a_lake_that_cannot_be_written_or_read_is_told_and_nobody_is_sent_here() {
     let folder = tempfile::tempdir().unwrap();
     append(folder.path(), records(100, 0));
-    let server = Server::start(folder.path()).await;
+    let server = Server::start(folder.path());
     let is_well = |it: &Value| is(it, "lake", "ok", "commit") && it["commit"]["number"] != 0;
     let status = server.until("a first commit", is_well).await;
     assert_eq!(
@@ -170,4 +171,28 @@ async fn a_lake_that_cannot_be_written_or_read_is_told_and_nobody_is_sent_here()
     let _ = std::fs::remove_dir_all(&log);
     std::fs::rename(&away, &log).unwrap();
     drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_an_expression_fails_for_are_counted_and_the_last_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "
+CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, n BIGINT, WATERMARK FOR at AS at - INTERVAL '1' SECOND) FORMAT JSON;
+CREATE TABLE raw AS SELECT * FROM s;
+CREATE MATERIALIZED VIEW shares AS SELECT k, sum(100 / n) AS share FROM raw GROUP BY k;
+";
+    std::fs::write(folder.path().join("dataflow.sql"), text).unwrap();
+    append(folder.path(), records(300, 0));
+    let server = Server::start_with(folder.path(), &folder.path().join("dataflow.sql"));
+    let told = "1 since the start: rows are left out, since an expression failed: Arrow error: Divide by zero error; the last of them is {\"k\":\"a\",\"n\":0}";
+    let is_told = |it: &Value| {
+        let all = it["components"].as_array().unwrap();
+        let known = all.iter().any(|it| it["name"] == "relation shares");
+        known && is(it, "relation shares", "degraded", told)
+    };
+    server.until(told, is_told).await;
+    // The record itself is where all records are.
+    let (_, rows) = server.get("/api/v1/views/shares").await.unwrap();
+    assert_eq!(rows["total_rows"], 1, "{rows}");
+    server.stop().await;
 }

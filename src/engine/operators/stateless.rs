@@ -22,6 +22,9 @@ use timely::dataflow::operators::generic::{Operator, OutputBuilder};
 
 type Builder = CapacityContainerBuilder<Changes>;
 
+/// Of a row that is left out, so many characters are told.
+const ROW_TEXT_MAX: usize = 300;
+
 /// Only some columns, in an order.
 pub(in crate::engine) fn project<'s>(
     input: ChangeStream<'s>,
@@ -188,8 +191,11 @@ fn refuse(
     match refusal {
         Refusal::LeftOut(relation) => {
             let count = failures.len() as u64;
-            let reason = &failures.last()?.1;
-            let reason = format!("rows are left out, since an expression failed: {reason}");
+            let (row, reason) = failures.last()?;
+            let row: String = as_json(batch, *row).chars().take(ROW_TEXT_MAX).collect();
+            let reason = format!(
+                "rows are left out, since an expression failed: {reason}; the last of them is {row}"
+            );
             shared.note_left_out(relation, count, reason);
             None
         }
