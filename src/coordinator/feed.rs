@@ -126,6 +126,7 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
         .iter()
         .map(|it| decode::Column {
             name: it.name.clone(),
+            written: it.written.clone(),
             data_type: it.data_type.clone(),
             nullable: it.nullable,
             is_json: it.is_json,

@@ -511,6 +511,7 @@ fn every_event_decodes() {
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let columns = FIELDS.map(|field| Column {
         name: field.to_owned(),
+        written: field.to_owned(),
         data_type: match field {
             "timestamp" => utc.clone(),
             "status_code" | "response_time" | "bytes_sent" | "request_size" => DataType::Int32,

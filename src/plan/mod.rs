@@ -106,7 +106,10 @@ pub struct SourceSpec {
 
 #[derive(Clone, Debug)]
 pub struct ColumnSpec {
+    /// In lower case, unless it is declared in quotes.
     pub name: String,
+    /// As it is declared, which is the name of a record's member.
+    pub written: String,
     pub data_type: DataType,
     pub nullable: bool,
     /// Whether it was declared as JSON: text that takes JSON of any shape.

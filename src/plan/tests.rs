@@ -111,6 +111,7 @@ fn tumbling(key: usize) -> Window {
 fn source(name: &str, event_time: bool) -> SourceSpec {
     let column = |name: &str, data_type| ColumnSpec {
         name: name.to_owned(),
+        written: name.to_owned(),
         data_type,
         nullable: true,
         is_json: false,

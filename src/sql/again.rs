@@ -12,6 +12,7 @@ use crate::plan::{
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::MemTable;
+use datafusion::common::TableReference;
 use datafusion::datasource::ViewTable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -89,9 +90,12 @@ impl Planner {
     fn replace(&self, name: &str, schema: SchemaRef) -> Result<(), String> {
         let text = |it: datafusion::error::DataFusionError| it.strip_backtrace();
         let empty = MemTable::try_new(schema, vec![vec![]]).map_err(text)?;
-        self.context.deregister_table(name).map_err(text)?;
+        let reference = TableReference::bare(name);
         self.context
-            .register_table(name, Arc::new(empty))
+            .deregister_table(reference.clone())
+            .map_err(text)?;
+        self.context
+            .register_table(reference, Arc::new(empty))
             .map_err(text)?;
         Ok(())
     }
@@ -108,7 +112,10 @@ impl Planner {
                 break;
             };
             self.context
-                .register_table(name, Arc::new(ViewTable::new(plan, None)))
+                .register_table(
+                    TableReference::bare(name),
+                    Arc::new(ViewTable::new(plan, None)),
+                )
                 .map_err(|it| it.strip_backtrace())?;
             is_known = true;
         }

@@ -5,7 +5,7 @@
 //! is planned once more with each cast inside of a function that is named after its type and vanishes when the plan is optimised.
 //! All other queries, and the names of their columns, stay as they are.
 
-use super::walk;
+use super::{constants, walk};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DataFusionError, Result, ScalarValue, SchemaError, exec_err};
 use datafusion::execution::SessionState;
@@ -30,12 +30,14 @@ const NAMED_CAST: &str = "named_cast";
 /// If it cannot be planned.
 pub async fn planned(state: &SessionState, statement: DfStatement) -> Result<LogicalPlan> {
     let mut named = statement.clone();
-    match state.statement_to_plan(statement).await {
+    let plan = match state.statement_to_plan(statement).await {
         Err(error) if is_about_names(&error) && name_casts(&mut named) => {
             state.statement_to_plan(named).await
         }
         planned => planned,
-    }
+    }?;
+    constants::refuse_overflow(&plan)?;
+    Ok(plan)
 }
 
 fn is_about_names(error: &DataFusionError) -> bool {

@@ -9,7 +9,7 @@ use super::words;
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{Field, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::merge_schema;
@@ -41,6 +41,54 @@ pub fn refuse_impossible(plan: &LogicalPlan, state: &SessionState) -> Result<(),
     });
     walked.map_err(|it| words::planner(&it))?;
     failed.map_or(Ok(()), Err)
+}
+
+/// Refuses sums, differences and products of constants that BIGINT does not hold: the optimiser would compute them, and let them wrap around.
+///
+/// # Errors
+/// Which one it is.
+pub fn refuse_overflow(plan: &LogicalPlan) -> Result<(), DataFusionError> {
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            value(expr).map_err(DataFusionError::Plan)?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(())
+}
+
+/// The integer that a constant expression is, if it is one; inside of any expression it is looked for what is none.
+fn value(expr: &Expr) -> Result<Option<i64>, String> {
+    match expr {
+        Expr::Literal(ScalarValue::Int64(it), _) => Ok(*it),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let (Some(a), Some(b)) = (value(left)?, value(right)?) else {
+                return Ok(None);
+            };
+            let result = match op {
+                Operator::Plus => a.checked_add(b),
+                Operator::Minus => a.checked_sub(b),
+                Operator::Multiply => a.checked_mul(b),
+                _ => return Ok(None),
+            };
+            match result {
+                Some(it) => Ok(Some(it)),
+                None => Err(format!("{a} {op} {b} is beyond what BIGINT holds")),
+            }
+        }
+        other => {
+            let mut inside = Ok(());
+            let walked = other.apply_children(|it| {
+                inside = value(it).map(drop);
+                Ok(match inside {
+                    Ok(()) => TreeNodeRecursion::Continue,
+                    Err(_) => TreeNodeRecursion::Stop,
+                })
+            });
+            walked.map_err(|it| it.strip_backtrace())?;
+            inside.map(|()| None)
+        }
+    }
 }
 
 /// Why an expression fails for every row, if it does.

@@ -547,7 +547,7 @@ impl Lowering<'_> {
             let (expr, schema) = types::over_carried(expr.clone(), schema)?;
             let expr = super::functions::with_short_casts(expr, &schema)?;
             let expr = self.state.create_physical_expr(expr, &schema)?;
-            super::choice::with_choices(expr)
+            super::choice::with_choices(super::physical::checked(&expr)?)
         };
         physical().map_err(|it: DataFusionError| words::planner(&it))
     }

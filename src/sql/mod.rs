@@ -19,6 +19,7 @@ mod late;
 mod latest;
 mod lower;
 mod per_group;
+mod physical;
 mod plain;
 pub mod query;
 mod recompute;
@@ -29,6 +30,7 @@ mod tests;
 mod tolerant;
 mod types;
 mod unnest;
+mod using;
 mod walk;
 mod windows;
 mod words;
@@ -50,6 +52,7 @@ use crate::source::place::Place;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::MemTable;
+use datafusion::common::TableReference;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan};
@@ -211,12 +214,13 @@ impl Planner {
     }
 
     fn register(&self, name: &str, schema: SchemaRef) -> Result<(), String> {
-        if self.context.table_exist(name).unwrap_or(false) {
+        let reference = TableReference::bare(name);
+        if self.context.table_exist(reference.clone()).unwrap_or(false) {
             return Err(format!("the name `{name}` is already taken"));
         }
         let empty = MemTable::try_new(schema, vec![vec![]]).map_err(|it| words::planner(&it))?;
         self.context
-            .register_table(name, Arc::new(empty))
+            .register_table(reference, Arc::new(empty))
             .map_err(|it| words::planner(&it))?;
         Ok(())
     }
@@ -249,6 +253,7 @@ impl Planner {
             }
             ParsedKind::Alias { name, mut query } => {
                 canonical::refuse_in_query(query.as_ref())?;
+                self.write_joins_out(&mut query)?;
                 let text = query.to_string();
                 windows::refuse_over_names(query.as_mut())?;
                 latest::refuse_windows(query.as_mut(), &self.dataflow)?;
@@ -257,11 +262,12 @@ impl Planner {
                 let plan = self.logical(&query).await?;
                 lower::refuse_volatile(&plan)?;
                 let view = datafusion::datasource::ViewTable::new(plan, None);
-                if self.context.table_exist(name.as_str()).unwrap_or(false) {
+                let reference = TableReference::bare(name.as_str());
+                if self.context.table_exist(reference.clone()).unwrap_or(false) {
                     return Err(format!("the name `{name}` is already taken"));
                 }
                 self.context
-                    .register_table(name.as_str(), Arc::new(view))
+                    .register_table(reference, Arc::new(view))
                     .map_err(|it| words::planner(&it))?;
                 self.dataflow.aliases.push((name, text));
             }
@@ -270,6 +276,7 @@ impl Planner {
                 options,
                 mut query,
             } => {
+                self.write_joins_out(&mut query)?;
                 canonical::query(&query)?;
                 let has_key = |it: &String| {
                     let source = self.dataflow.source(it);
@@ -300,6 +307,7 @@ impl Planner {
                 options,
                 mut query,
             } => {
+                self.write_joins_out(&mut query)?;
                 let sql = query.to_string();
                 let canonical = canonical::query(&query)?;
                 let stars = Stars::of(&query, &self.context, &self.dataflow)?;
@@ -323,6 +331,10 @@ impl Planner {
             }
         }
         Ok(())
+    }
+
+    fn write_joins_out(&self, query: &mut Query) -> Result<(), String> {
+        using::rewrite(query, &|name| plain::columns(&self.context, name))
     }
 
     /// What the relations of a query mean, in canonical form: plain views, also those read through others, and sources with a primary key.
@@ -584,12 +596,14 @@ fn primary_key(
         }
         key.push(at);
     }
+    let version = version.map(|it| syntax::known_as(&Ident::new(it)));
     let version = version.map(|it| place(VERSION_OPTION, &it)).transpose()?;
     if text.format.eq_ignore_ascii_case("ACCESS_LOG") {
         return Err("lines of an access log are no versions of rows; a source with a PRIMARY KEY has FORMAT JSON".to_owned());
     }
     columns.push(ColumnSpec {
         name: DELETED_COLUMN.to_owned(),
+        written: DELETED_COLUMN.to_owned(),
         data_type: DataType::Boolean,
         nullable: true,
         is_json: false,
@@ -607,10 +621,10 @@ fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
     let mut columns = text
         .columns
         .iter()
-        .map(|(name, data_type, nullable)| {
-            let is_json = syntax::is_json(data_type);
+        .map(|it| {
+            let name = &it.name;
             let data_type =
-                syntax::arrow_type(data_type).map_err(|it| format!("column `{name}`: {it}"))?;
+                syntax::arrow_type(&it.data_type).map_err(|it| format!("column `{name}`: {it}"))?;
             if name.starts_with('_') {
                 return Err(format!(
                     "column `{name}`: names that start with `_` are the engine's own"
@@ -618,9 +632,10 @@ fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
             }
             Ok(ColumnSpec {
                 name: name.clone(),
+                written: it.written.clone(),
                 data_type,
-                nullable: *nullable,
-                is_json,
+                nullable: it.nullable,
+                is_json: syntax::is_json(&it.data_type),
             })
         })
         .collect::<Result<Vec<_>, String>>()?;
@@ -733,6 +748,7 @@ fn planning_state() -> SessionState {
         .with_config(config)
         .with_default_features()
         .with_optimizer_rules(rules)
+        .with_physical_optimizer_rules(physical::rules())
         .build();
     register_functions(&mut state);
     state

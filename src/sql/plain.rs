@@ -4,6 +4,7 @@
 //! one out, and a window over it could not tell any more. So in sessions over the archive each plain view is known a second time, with
 //! the mark behind its columns, under a name of its own; windows read that one, and everything else the view as it is written.
 
+use super::syntax;
 use crate::plan::LATE_COLUMN;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
@@ -75,10 +76,7 @@ fn mark_select(session: &SessionContext, select: &mut Select) -> bool {
             let [ObjectNamePart::Identifier(name)] = name.0.as_mut_slice() else {
                 return false;
             };
-            let known_as = match name.quote_style {
-                Some(_) => name.value.clone(),
-                None => name.value.to_lowercase(),
-            };
+            let known_as = syntax::known_as(name);
             let marked = marked_name(&known_as);
             if columns(session, &marked).is_some() {
                 alias.get_or_insert_with(|| TableAlias {

@@ -10,7 +10,9 @@ use super::functions::{is_of_now, of_now_at};
 use super::stars::Stars;
 use super::syntax;
 use super::windows::{self, Taken};
-use super::{casts, late, latest, plain, planning_state, register_functions, tolerant, words};
+use super::{
+    casts, late, latest, physical, plain, planning_state, register_functions, tolerant, words,
+};
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, ViewSpec, dead_letter_schema,
     late_schema, nullable,
@@ -20,7 +22,7 @@ use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, plan_err};
+use datafusion::common::{DataFusionError, TableReference, plan_err};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -128,12 +130,13 @@ async fn session(
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_physical_optimizer_rules(physical::rules())
         .build();
     register_functions(&mut state);
     let context = SessionContext::new_with_state(state);
     for (name, provider) in relations {
         context
-            .register_table(name.as_str(), Arc::clone(provider))
+            .register_table(TableReference::bare(name.as_str()), Arc::clone(provider))
             .map_err(|it| it.strip_backtrace())?;
     }
     for (name, text) in &dataflow.aliases {
@@ -141,7 +144,10 @@ async fn session(
             // A plain view over views that come later is not needed yet.
             if let Ok(plan) = logical(&context, dataflow, query).await {
                 context
-                    .register_table(name, Arc::new(ViewTable::new(plan, None)))
+                    .register_table(
+                        TableReference::bare(name),
+                        Arc::new(ViewTable::new(plan, None)),
+                    )
                     .map_err(|it| it.strip_backtrace())?;
             }
         }

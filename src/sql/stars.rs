@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use std::ops::ControlFlow;
 
-const ADDED: [&str; 5] = [
+pub const ADDED: [&str; 5] = [
     PARTITION_COLUMN,
     OFFSET_COLUMN,
     EPOCH_COLUMN,

@@ -69,13 +69,24 @@ impl ParsedKind {
 #[derive(Debug)]
 pub struct SourceText {
     pub name: String,
-    pub columns: Vec<(String, SqlType, bool)>,
+    pub columns: Vec<ColumnText>,
     /// Column and delay in microseconds.
     pub watermark: Option<(String, i64)>,
     /// The columns of `PRIMARY KEY`, if there is one.
     pub key: Option<Vec<String>>,
     pub options: Vec<(String, String)>,
     pub format: String,
+}
+
+/// A column of a source, as it is declared.
+#[derive(Debug)]
+pub struct ColumnText {
+    /// By which SQL knows it.
+    pub name: String,
+    /// As it is written, which is the name of a record's member.
+    pub written: String,
+    pub data_type: SqlType,
+    pub nullable: bool,
 }
 
 /// Puts environment variables in: `${NAME}` and `${NAME:-default}`.
@@ -286,7 +297,7 @@ fn dataflow_name(parser: &mut Parser) -> Result<String, ParserError> {
 }
 
 fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
-    let name = parser.parse_identifier()?.value;
+    let name = known_as(&parser.parse_identifier()?);
     parser.expect_token(&Token::LParen)?;
     let (mut columns, mut watermark, mut key) = (Vec::new(), None, None);
     let mut set_key = |names: Vec<String>| match key.replace(names) {
@@ -303,10 +314,10 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
             parser.expect_token(&Token::RParen)?;
             // It says of no index or check; systems that keep none say so.
             let _ = parser.parse_keywords(&[Keyword::NOT, Keyword::ENFORCED]);
-            set_key(names.into_iter().map(|it| it.value).collect())?;
+            set_key(names.iter().map(known_as).collect())?;
         } else if word(parser, "WATERMARK") {
             parser.expect_keyword(Keyword::FOR)?;
-            let column = parser.parse_identifier()?.value;
+            let column = known_as(&parser.parse_identifier()?);
             parser.expect_keyword(Keyword::AS)?;
             let form =
                 "a watermark has the form: WATERMARK FOR time AS time - INTERVAL '10' SECOND";
@@ -318,13 +329,15 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
                 ))
             };
             watermark = match parser.parse_expr()? {
-                Expr::Identifier(it) if it.value == column => Some((column, 0)),
+                Expr::Identifier(it) if known_as(&it) == column => Some((column, 0)),
                 Expr::BinaryOp {
                     left,
                     op: BinaryOperator::Minus,
                     right,
                 } => match (*left, interval_us(&right)) {
-                    (Expr::Identifier(it), Some(delay)) if it.value == column && 0 <= delay => {
+                    (Expr::Identifier(it), Some(delay))
+                        if known_as(&it) == column && 0 <= delay =>
+                    {
                         if WATERMARK_DELAY_MAX_US < delay {
                             return Err(too_long());
                         }
@@ -335,7 +348,8 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
                 _ => return Err(wrong()),
             };
         } else {
-            let column = parser.parse_identifier()?.value;
+            let column = parser.parse_identifier()?;
+            let (name, written) = (known_as(&column), column.value);
             let data_type = column_type(parser)?;
             let mut nullable = true;
             loop {
@@ -343,12 +357,17 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
                     nullable = false;
                 } else if parser.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
                     let _ = parser.parse_keywords(&[Keyword::NOT, Keyword::ENFORCED]);
-                    set_key(vec![column.clone()])?;
+                    set_key(vec![name.clone()])?;
                 } else if !parser.parse_keyword(Keyword::NULL) {
                     break;
                 }
             }
-            columns.push((column, data_type, nullable));
+            columns.push(ColumnText {
+                name,
+                written,
+                data_type,
+                nullable,
+            });
         }
         if !parser.consume_token(&Token::Comma) {
             break;
@@ -390,7 +409,7 @@ fn word(parser: &mut Parser, wanted: &str) -> bool {
 
 fn simple_name(name: &ObjectName) -> Result<String, ParserError> {
     match name.0.as_slice() {
-        [ObjectNamePart::Identifier(it)] => Ok(it.value.clone()),
+        [ObjectNamePart::Identifier(it)] => Ok(known_as(it)),
         _ => Err(ParserError::ParserError(format!(
             "the name {name} must not have a schema"
         ))),

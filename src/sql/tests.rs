@@ -35,6 +35,33 @@ fn dataflows_are_planned_as_ever() {
     }
 }
 
+/// Names without quotes are of small letters, wherever they stand; a record's member has the name that is written.
+#[test]
+fn names_without_quotes_are_of_small_letters() {
+    let text = r#"
+CREATE SOURCE Clicks (UserId TEXT NOT NULL, "Path" TEXT, At TIMESTAMP, PRIMARY KEY (userid), WATERMARK FOR at AS AT - INTERVAL '1' SECOND) WITH (delete_when = 'USERID IS NULL') FORMAT JSON;
+CREATE TABLE Raw AS SELECT * FROM CLICKS;
+CREATE VIEW Plain AS SELECT USERID, "Path" AS P FROM raw;
+CREATE MATERIALIZED VIEW Counted AS SELECT P, count(*) AS C FROM plain GROUP BY p;
+CREATE MATERIALIZED VIEW latest AS SELECT UserID FROM Clicks;"#;
+    let dataflow = block_on(plan_text("test", text, |_| None)).unwrap_or_else(|it| panic!("{it}"));
+    let source = &dataflow.sources[0];
+    let columns = source.columns.iter();
+    let names: Vec<_> = columns
+        .map(|it| (it.name.as_str(), it.written.as_str()))
+        .collect();
+    assert_eq!(
+        names[..3],
+        [("userid", "UserId"), ("Path", "Path"), ("at", "At")]
+    );
+    let names = dataflow.views.iter().map(|it| it.name.as_str());
+    let names: Vec<&str> = names.take(2).collect();
+    assert_eq!(
+        (source.name.as_str(), names),
+        ("clicks", vec!["counted", "latest"])
+    );
+}
+
 /// Whatever is wrong with a statement is said in our words, with its line.
 #[test]
 fn what_is_refused_is_said_in_our_words() {

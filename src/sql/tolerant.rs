@@ -10,7 +10,7 @@
 //!
 //! What is right of a row is found by evaluating it alone: what `AND`, `OR`, `COALESCE` and `CASE` pass over does not fail.
 
-use super::planning_state;
+use super::{physical, planning_state};
 use crate::plan::in_halves;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, new_null_array};
 use arrow::compute::concat;
@@ -21,18 +21,14 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{ColumnarValue, LogicalPlan};
 use datafusion::optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode, PhysicalGroupBy};
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
-use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
-use datafusion::physical_plan::joins::utils::JoinFilter;
-use datafusion::physical_plan::joins::{
-    HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder,
-};
-use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::prelude::SessionContext;
@@ -49,7 +45,10 @@ pub async fn collect(session: &SessionContext, plan: &LogicalPlan) -> Result<Vec
     let plan = planning_state().optimize(plan)?;
     let state = SessionStateBuilder::new_from_existing(session.state())
         .with_optimizer_rules(vec![Arc::new(ReplaceDistinctWithAggregate::new())])
-        .with_physical_optimizer_rules(vec![Arc::new(EnsureRequirements::new())])
+        .with_physical_optimizer_rules(vec![
+            Arc::new(physical::CheckedIntegers),
+            Arc::new(EnsureRequirements::new()),
+        ])
         .build();
     let physical = state.create_physical_plan(&plan).await?;
     datafusion::physical_plan::collect(tolerant(physical)?, session.task_ctx()).await
@@ -66,111 +65,48 @@ pub fn tolerant(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> 
 
 /// The same node over the rows for which its expressions do not fail.
 fn tolerant_node(node: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    if let Some(it) = node.downcast_ref::<ProjectionExec>() {
-        let exprs = it.expr().iter().map(|it| Arc::clone(&it.expr));
-        let Some(input) = computable(it.input(), exprs)? else {
-            return Ok(node);
-        };
-        let exprs = it.expr().iter().map(|it| ProjectionExpr {
-            expr: or_null(&it.expr),
-            alias: it.alias.clone(),
-        });
-        return Ok(Arc::new(ProjectionExec::try_new(exprs, input)?));
+    let mut inputs = Vec::new();
+    for (input, exprs) in node.children().into_iter().zip(of_inputs(&node)) {
+        inputs.push(computable(input, exprs)?.unwrap_or_else(|| Arc::clone(input)));
     }
-    if let Some(it) = node.downcast_ref::<FilterExec>() {
-        let filter = FilterExecBuilder::new(or_null(it.predicate()), Arc::clone(it.input()))
-            .apply_projection(it.projection().as_ref().map(|it| it.to_vec()))?
-            .with_fetch(it.fetch());
-        return Ok(Arc::new(filter.build()?));
+    let node = match inputs.is_empty() {
+        true => node,
+        false => replace_children_if_necessary(node, inputs)?,
+    };
+    physical::exchanged(&node, &mut |it| Ok(or_null(it)))
+}
+
+/// For each input of a node, the expressions without which a row of it is left out. Conditions are none of them: they leave rows out themselves.
+fn of_inputs(node: &Arc<dyn ExecutionPlan>) -> Vec<Vec<Arc<dyn PhysicalExpr>>> {
+    if let Some(it) = node.downcast_ref::<ProjectionExec>() {
+        return vec![it.expr().iter().map(|it| Arc::clone(&it.expr)).collect()];
     }
     if let Some(it) = node.downcast_ref::<AggregateExec>() {
-        return match it.mode().input_mode() {
-            AggregateInputMode::Raw => aggregate(&node, it),
-            AggregateInputMode::Partial => Ok(node),
-        };
+        if it.mode().input_mode() == AggregateInputMode::Partial {
+            return Vec::new();
+        }
+        let keys = it.group_expr().expr().iter().map(|it| Arc::clone(&it.0));
+        let arguments = it.aggr_expr().iter().flat_map(|it| it.expressions());
+        let filters = it.filter_expr().iter().flatten().cloned();
+        return vec![keys.chain(arguments).chain(filters).collect()];
     }
     if let Some(it) = node.downcast_ref::<HashJoinExec>() {
-        let (left, right): (Vec<_>, Vec<_>) = it.on().iter().cloned().unzip();
-        let inputs = [(it.left(), left), (it.right(), right)];
-        let [left, right] = inputs.map(|(input, keys)| computable(input, keys));
-        let left = left?.unwrap_or_else(|| Arc::clone(it.left()));
-        let right = right?.unwrap_or_else(|| Arc::clone(it.right()));
-        let join = it.builder().with_filter(it.filter().map(matching));
-        return join.with_new_children(vec![left, right])?.build_exec();
-    }
-    if let Some(it) = node.downcast_ref::<NestedLoopJoinExec>() {
-        let join = NestedLoopJoinExecBuilder::from(it);
-        return Ok(Arc::new(
-            join.with_filter(it.filter().map(matching)).build()?,
-        ));
+        let (left, right) = it.on().iter().cloned().unzip();
+        return vec![left, right];
     }
     if let Some(it) = node.downcast_ref::<SortExec>() {
-        let keys = it.expr().iter().map(|it| Arc::clone(&it.expr));
-        return over(&node, it.input(), keys.collect());
+        return vec![it.expr().iter().map(|it| Arc::clone(&it.expr)).collect()];
     }
     let windows = match node.downcast_ref::<WindowAggExec>() {
-        Some(it) => Some((it.window_expr(), it.input())),
+        Some(it) => it.window_expr(),
         None => node
             .downcast_ref::<BoundedWindowAggExec>()
-            .map(|it| (it.window_expr(), it.input())),
+            .map_or(&[][..], |it| it.window_expr()),
     };
     match windows {
-        Some((windows, input)) => {
-            let arguments = windows.iter().flat_map(|it| it.expressions());
-            over(&node, input, arguments.collect())
-        }
-        None => Ok(node),
+        [] => Vec::new(),
+        windows => vec![windows.iter().flat_map(|it| it.expressions()).collect()],
     }
-}
-
-fn aggregate(node: &Arc<dyn ExecutionPlan>, it: &AggregateExec) -> Result<Arc<dyn ExecutionPlan>> {
-    let groups = it.group_expr();
-    let keys = groups.expr().iter().map(|it| Arc::clone(&it.0));
-    let arguments = it.aggr_expr().iter().flat_map(|it| it.expressions());
-    let filters = it.filter_expr().iter().flatten().cloned();
-    let Some(input) = computable(it.input(), keys.chain(arguments).chain(filters))? else {
-        return Ok(Arc::clone(node));
-    };
-    let keys = groups.expr().iter();
-    let groups = PhysicalGroupBy::new(
-        keys.map(|(it, name)| (or_null(it), name.clone())).collect(),
-        groups.null_expr().to_vec(),
-        groups.groups().to_vec(),
-        groups.has_grouping_set(),
-    );
-    let aggregates = it.aggr_expr().iter().map(|it| {
-        let order = it.order_bys().iter().map(|it| Arc::clone(&it.expr));
-        let arguments = it.expressions().iter().map(or_null).collect();
-        let tolerant = it.with_new_expressions(arguments, order.collect());
-        tolerant.map_or_else(|| Arc::clone(it), Arc::new)
-    });
-    let aggregates: Vec<Arc<AggregateFunctionExpr>> = aggregates.collect();
-    let filters = it.filter_expr().iter();
-    let filters = filters.map(|it| it.as_ref().map(or_null)).collect();
-    let schema = it.input_schema();
-    let tolerant = AggregateExec::try_new(*it.mode(), groups, aggregates, filters, input, schema)?;
-    Ok(Arc::new(tolerant.with_limit_options(it.limit_options())))
-}
-
-/// The same node over the rows of its input for which these can be computed.
-fn over(
-    node: &Arc<dyn ExecutionPlan>,
-    input: &Arc<dyn ExecutionPlan>,
-    exprs: Vec<Arc<dyn PhysicalExpr>>,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    match computable(input, exprs)? {
-        Some(input) => replace_children_if_necessary(Arc::clone(node), vec![input]),
-        None => Ok(Arc::clone(node)),
-    }
-}
-
-/// The condition of a join, which a pair that it fails for does not meet.
-fn matching(filter: &JoinFilter) -> JoinFilter {
-    JoinFilter::new(
-        or_null(filter.expression()),
-        filter.column_indices().to_vec(),
-        Arc::clone(filter.schema()),
-    )
 }
 
 /// The rows for which all of these can be computed; nothing if none of them can fail.

@@ -435,6 +435,26 @@ CREATE MATERIALIZED VIEW of_casts AS SELECT k, count(*) AS c, sum(CAST(substr('1
     );
 }
 
+/// Integers that their type does not hold are failures, and names are of any letters.
+#[test]
+fn integers_beyond_their_type_and_names_equal_a_batch() {
+    equal_a_batch(
+        r#"
+CREATE MATERIALIZED VIEW more AS SELECT k, n + 1 AS m FROM raw_s;
+CREATE MATERIALIZED VIEW less AS SELECT k, n - j AS m, j * 1073741824 AS l FROM raw_s WHERE n * 2 < 100;
+CREATE MATERIALIZED VIEW sums AS SELECT k, sum(n * 3 - j) AS m, count(*) AS c FROM raw_o GROUP BY k;
+CREATE MATERIALIZED VIEW small AS SELECT j, CAST(j AS INT) * CAST(1000000000 AS INT) AS m FROM raw_o;
+CREATE MATERIALIZED VIEW Of_Both AS SELECT K, N, J FROM RAW_S NATURAL JOIN (SELECT k, n FROM raw_o) AS O;
+CREATE MATERIALIZED VIEW whichever AS SELECT n, count(*) AS c FROM raw_s FULL JOIN raw_o USING (n, k) GROUP BY n;
+CREATE MATERIALIZED VIEW three AS SELECT n, S.k FROM raw_s s JOIN raw_o o USING (n) LEFT JOIN of_s USING (n);
+CREATE MATERIALIZED VIEW "Quoted" AS SELECT k AS "K" FROM Of_Both;
+CREATE MATERIALIZED VIEW of_quoted AS SELECT "K", count(*) AS c FROM "Quoted" GROUP BY "K";
+"#,
+        8,
+        200,
+    );
+}
+
 #[test]
 fn hopping_and_cumulating_windows_equal_a_batch() {
     equal_a_batch(

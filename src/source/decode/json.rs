@@ -318,10 +318,10 @@ struct Names {
 impl Names {
     fn new(columns: &[Column]) -> Self {
         let mut names = HashMap::new();
-        let forms: [fn(&str) -> Vec<String>; 3] = [exact, cases, synonyms];
+        let forms: [fn(&Column) -> Vec<String>; 3] = [exact, cases, synonyms];
         for form in forms {
             for (index, column) in columns.iter().enumerate() {
-                for name in form(&column.name) {
+                for name in form(column) {
                     names.entry(name).or_insert(index);
                 }
             }
@@ -360,23 +360,29 @@ impl Names {
     }
 }
 
-fn exact(name: &str) -> Vec<String> {
-    vec![name.to_owned()]
+fn exact(column: &Column) -> Vec<String> {
+    vec![column.written.clone()]
 }
 
-fn cases(name: &str) -> Vec<String> {
-    vec![snake_case(name), camel_case(name)]
+fn cases(column: &Column) -> Vec<String> {
+    let mut cases = vec![column.name.clone()];
+    cases.extend(cases_of(&column.written));
+    cases
 }
 
-fn synonyms(name: &str) -> Vec<String> {
-    let snake = snake_case(name);
+fn synonyms(column: &Column) -> Vec<String> {
+    let snake = snake_case(&column.written);
     let other = |(one, two): &(&str, &str)| match snake.as_str() {
         name if name == *one => Some(two.to_string()),
         name if name == *two => Some(one.to_string()),
         _ => None,
     };
     let others: Vec<String> = SYNONYMS.iter().filter_map(other).collect();
-    others.iter().flat_map(|other| cases(other)).collect()
+    others.iter().flat_map(|other| cases_of(other)).collect()
+}
+
+fn cases_of(name: &str) -> [String; 2] {
+    [snake_case(name), camel_case(name)]
 }
 
 fn snake_case(name: &str) -> String {

@@ -114,6 +114,8 @@ pub struct DeadLetter {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
     pub name: String,
+    /// As it is declared: the name of a record's member, with its capital letters.
+    pub written: String,
     pub data_type: DataType,
     pub nullable: bool,
     /// Of a text column: whether it takes JSON of any shape, as its text.
@@ -193,7 +195,7 @@ impl Decoder {
         });
         let mut fields: Vec<Field> = fields.collect();
         let key = versions.iter().flat_map(|it| &it.key);
-        let key = key.map(|it| columns[*it].name.clone()).collect();
+        let key = key.map(|it| columns[*it].written.clone()).collect();
         fields.push(Field::new(PARTITION_COLUMN, DataType::Int32, false));
         fields.push(Field::new(OFFSET_COLUMN, DataType::Int64, false));
         Ok(Self {

@@ -51,7 +51,8 @@ fn declared(text: &str) -> (Vec<Column>, DecodeOptions) {
             options.event_time = Some(columns.len());
         }
         columns.push(Column {
-            name: name.to_owned(),
+            name: name.to_lowercase(),
+            written: name.to_owned(),
             data_type: match data_type.split(' ').next() {
                 Some("boolean") => DataType::Boolean,
                 Some("int32") => DataType::Int32,
@@ -362,6 +363,9 @@ fn names_match_in_both_cases_and_as_synonyms() {
     check(Json, "response_time int32", r#"{"responseTime":1}"#, "1");
     check(Json, "responseTime int32", r#"{"response_time":1}"#, "1");
     check(Json, "a_b_c int32", r#"{"aBC":1}"#, "1");
+    // Declared without quotes: SQL knows it in small letters, and the record may have either.
+    check(Json, "UserID int32", r#"{"UserID":1}"#, "1");
+    check(Json, "UserID int32", r#"{"userid":1}"#, "1");
     check(
         Json,
         "response_time int32",

@@ -12,7 +12,7 @@ use super::process::{ProcessLimits, is_about_memory};
 use super::protocol::{Catalog, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
 use super::question::{Question, of_plain_view};
 use crate::lake::Store;
-use crate::sql::{casts, constants, register_functions, sql_type_name, words};
+use crate::sql::{casts, constants, physical, register_functions, sql_type_name, using, words};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::catalog::{MemTable, MemorySchemaProvider};
@@ -28,7 +28,8 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::resolve::resolve_table_references;
-use futures::StreamExt;
+use datafusion::sql::sqlparser::ast::Statement;
+use futures::{FutureExt, StreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ pub fn session(environment: &Arc<RuntimeEnv>) -> SessionContext {
         .with_config(config)
         .with_runtime_env(Arc::clone(environment))
         .with_default_features()
+        .with_physical_optimizer_rules(physical::rules())
         .build();
     register_functions(&mut state);
     let context = SessionContext::new_with_state(state);
@@ -204,7 +206,10 @@ impl Answering<'_> {
             return Ok(());
         };
         MemTable::try_new(reader.schema, vec![batches])
-            .and_then(|it| self.context.register_table(name, Arc::new(it)))
+            .and_then(|it| {
+                self.context
+                    .register_table(TableReference::bare(name), Arc::new(it))
+            })
             .map(drop)
             .map_err(|it| self.execution(&it))
     }
@@ -239,7 +244,10 @@ impl Answering<'_> {
             let plan = plan.map_err(failed)?;
             let name = catalog.plain[*at].0.as_str();
             self.context
-                .register_table(name, Arc::new(ViewTable::new(plan, None)))
+                .register_table(
+                    TableReference::bare(name),
+                    Arc::new(ViewTable::new(plan, None)),
+                )
                 .map_err(failed)?;
         }
         Ok(())
@@ -252,7 +260,24 @@ impl Answering<'_> {
         }
     }
 
-    async fn logical(&self, statement: DfStatement) -> Result<LogicalPlan, QueryError> {
+    /// The columns of a relation that the session knows: `name`, or `schema.name`.
+    fn columns(&self, name: &str) -> Option<Vec<String>> {
+        let reference = match name.split_once('.') {
+            Some((schema, name)) => TableReference::partial(schema, name),
+            None => TableReference::bare(name),
+        };
+        // All that a question needs is there by now.
+        let provider = self.context.table_provider(reference).now_or_never()?;
+        let schema = provider.ok()?.schema();
+        Some(schema.fields().iter().map(|it| it.name().clone()).collect())
+    }
+
+    async fn logical(&self, mut statement: DfStatement) -> Result<LogicalPlan, QueryError> {
+        if let DfStatement::Statement(statement) = &mut statement
+            && let Statement::Query(query) = statement.as_mut()
+        {
+            using::rewrite(query, &|name| self.columns(name)).map_err(QueryError::rejected)?;
+        }
         let plan = casts::planned(&self.context.state(), statement).await;
         let plan = plan.map_err(|it| self.planning(&it))?;
         let read_only = SQLOptions::new()

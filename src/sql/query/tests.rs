@@ -375,6 +375,51 @@ async fn an_unsigned_number_keeps_its_digits() {
 }
 
 #[tokio::test]
+async fn integers_do_not_wrap_around() {
+    let queries = queries(limits()).await;
+    for sql in [
+        "SELECT status + 9223372036854775807 FROM logs",
+        "SELECT count(*) FROM logs WHERE status * 9223372036854775807 > 0",
+        "SELECT sum(status - 9223372036854775807 - 1000) FROM logs",
+        "SELECT l.status FROM logs l JOIN logs r ON l.status * 9223372036854775807 = r.status",
+        "SELECT 9223372036854775807 + 1",
+        "SELECT status FROM logs WHERE status = 5000000000 * 5000000000",
+    ] {
+        let refused = queries.run(sql, None).await.err().map(|it| it.to_string());
+        let refused = refused.unwrap_or_default();
+        assert!(
+            refused.contains("verflow") || refused.contains("BIGINT holds"),
+            "{sql}: {refused}"
+        );
+    }
+    let sql = "SELECT 9223372036854775806 + 1, -9223372036854775807 - 1, 3037000499 * 3037000499";
+    let values = [
+        "9223372036854775807",
+        "-9223372036854775808",
+        "9223372030926249001",
+    ];
+    assert_eq!(ask(&queries, sql).await, [values]);
+}
+
+#[tokio::test]
+async fn a_column_of_a_join_is_that_of_the_side_that_is_there() {
+    let queries = queries(limits()).await;
+    let sides =
+        "(VALUES (1, 'a'), (2, 'b')) AS l (x, y) FULL JOIN (VALUES (2, 'c'), (3, 'd')) AS r (x, z)";
+    let sql =
+        format!("SELECT x, coalesce(y, '-') || coalesce(z, '-') FROM {sides} USING (x) ORDER BY x");
+    assert_eq!(
+        ask(&queries, &sql).await,
+        [["1", "a-"], ["2", "bc"], ["3", "-d"]]
+    );
+    let sql = "SELECT count(*) FROM logs NATURAL JOIN lake.logs AS l";
+    assert_eq!(ask(&queries, sql).await, [["4"]]);
+    let sql = "SELECT count(*) FROM logs JOIN lake.logs ON logs.status = lake.logs.status";
+    let refused = queries.run(sql, None).await.err().map(|it| it.to_string());
+    assert!(refused.is_some_and(|it| it.contains("have the same name")));
+}
+
+#[tokio::test]
 async fn two_casts_of_one_column_are_two_columns() {
     let queries = queries(limits()).await;
     let sql =

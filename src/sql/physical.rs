@@ -1,0 +1,184 @@
+//! Expressions of physical plans, exchanged for others wherever they stand; and integers that do not wrap around.
+//!
+//! DataFusion lets `+`, `-` and `*` of integers wrap around: the greatest BIGINT and one more is the least. In views, batches and queries alike they
+//! fail instead, as every other expression does that has no result. (Not in the arguments of window functions, which cannot be exchanged.)
+
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::BinaryExpr;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode, PhysicalGroupBy};
+use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{
+    HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder,
+};
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use std::sync::Arc;
+
+type Expr = Arc<dyn PhysicalExpr>;
+type Node = Arc<dyn ExecutionPlan>;
+
+/// What is done to every physical plan: DataFusion's own rules, after integers have been made to fail.
+pub fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.insert(0, Arc::new(CheckedIntegers));
+    rules
+}
+
+/// Makes `+`, `-` and `*` fail where their result has no place.
+#[derive(Debug)]
+pub struct CheckedIntegers;
+
+impl PhysicalOptimizerRule for CheckedIntegers {
+    fn optimize(&self, plan: Node, _: &ConfigOptions) -> Result<Node> {
+        let checked = plan.transform_up(|node| {
+            let mut changes = false;
+            let with = exchanged(&node, &mut |expr| {
+                let checked = checked(expr)?;
+                changes |= !Arc::ptr_eq(&checked, expr);
+                Ok(checked)
+            })?;
+            Ok(match changes {
+                true => Transformed::yes(with),
+                false => Transformed::no(node),
+            })
+        });
+        checked.map(|it| it.data)
+    }
+
+    fn name(&self) -> &str {
+        "checked_integers"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The same expression, in which arithmetic fails where its result has no place.
+///
+/// # Errors
+/// If it cannot be rebuilt.
+pub fn checked(expr: &Expr) -> Result<Expr> {
+    let changed = Arc::clone(expr).transform_up(|it| {
+        let Some(binary) = it.downcast_ref::<BinaryExpr>() else {
+            return Ok(Transformed::no(it));
+        };
+        Ok(match binary.op() {
+            Operator::Plus | Operator::Minus | Operator::Multiply => {
+                let checked = binary.clone().with_fail_on_overflow(true);
+                Transformed::yes(Arc::new(checked))
+            }
+            _ => Transformed::no(it),
+        })
+    })?;
+    Ok(match changed.transformed {
+        true => changed.data,
+        false => Arc::clone(expr),
+    })
+}
+
+/// A node with other expressions that mean the same. Window functions keep theirs.
+///
+/// # Errors
+/// If one cannot be exchanged, or the node cannot be rebuilt.
+pub fn exchanged(node: &Node, other: &mut dyn FnMut(&Expr) -> Result<Expr>) -> Result<Node> {
+    if let Some(it) = node.downcast_ref::<ProjectionExec>() {
+        let exprs = it.expr().iter().map(|it| {
+            Ok(ProjectionExpr {
+                expr: other(&it.expr)?,
+                alias: it.alias.clone(),
+            })
+        });
+        let exprs = exprs.collect::<Result<Vec<ProjectionExpr>>>()?;
+        let input = Arc::clone(it.input());
+        return Ok(Arc::new(ProjectionExec::try_new(exprs, input)?));
+    }
+    if let Some(it) = node.downcast_ref::<FilterExec>() {
+        let filter = FilterExecBuilder::new(other(it.predicate())?, Arc::clone(it.input()))
+            .apply_projection(it.projection().as_ref().map(|it| it.to_vec()))?
+            .with_fetch(it.fetch());
+        return Ok(Arc::new(filter.build()?));
+    }
+    if let Some(it) = node.downcast_ref::<AggregateExec>() {
+        return match it.mode().input_mode() {
+            AggregateInputMode::Raw => aggregate(it, other),
+            AggregateInputMode::Partial => Ok(Arc::clone(node)),
+        };
+    }
+    if let Some(it) = node.downcast_ref::<HashJoinExec>() {
+        let on = it.on().iter();
+        let on = on.map(|(left, right)| Ok((other(left)?, other(right)?)));
+        let on = on.collect::<Result<Vec<(Expr, Expr)>>>()?;
+        let filter = it.filter().map(|it| condition(it, other)).transpose()?;
+        return it.builder().with_on(on).with_filter(filter).build_exec();
+    }
+    if let Some(it) = node.downcast_ref::<NestedLoopJoinExec>() {
+        let filter = it.filter().map(|it| condition(it, other)).transpose()?;
+        let join = NestedLoopJoinExecBuilder::from(it).with_filter(filter);
+        return Ok(Arc::new(join.build()?));
+    }
+    if let Some(it) = node.downcast_ref::<SortExec>() {
+        let keys = it.expr().iter().map(|it| {
+            Ok(PhysicalSortExpr {
+                expr: other(&it.expr)?,
+                options: it.options,
+            })
+        });
+        let keys = LexOrdering::new(keys.collect::<Result<Vec<PhysicalSortExpr>>>()?);
+        return Ok(match keys {
+            Some(keys) => {
+                let sort = SortExec::new(keys, Arc::clone(it.input()))
+                    .with_preserve_partitioning(it.preserve_partitioning());
+                Arc::new(sort.with_fetch(it.fetch()))
+            }
+            None => Arc::clone(node),
+        });
+    }
+    Ok(Arc::clone(node))
+}
+
+fn aggregate(it: &AggregateExec, other: &mut dyn FnMut(&Expr) -> Result<Expr>) -> Result<Node> {
+    let groups = it.group_expr();
+    let keys = groups.expr().iter();
+    let keys = keys.map(|(it, name)| Ok((other(it)?, name.clone())));
+    let groups = PhysicalGroupBy::new(
+        keys.collect::<Result<Vec<_>>>()?,
+        groups.null_expr().to_vec(),
+        groups.groups().to_vec(),
+        groups.has_grouping_set(),
+    );
+    let mut aggregates = Vec::new();
+    for it in it.aggr_expr() {
+        let arguments = it.expressions();
+        let arguments = arguments.iter().map(&mut *other);
+        let arguments = arguments.collect::<Result<Vec<Expr>>>()?;
+        let order = it.order_bys().iter().map(|it| other(&it.expr));
+        let with = it.with_new_expressions(arguments, order.collect::<Result<Vec<Expr>>>()?);
+        aggregates.push(with.map_or_else(|| Arc::clone(it), Arc::new));
+    }
+    let filters = it.filter_expr().iter();
+    let filters = filters.map(|it| it.as_ref().map(&mut *other).transpose());
+    let filters = filters.collect::<Result<Vec<Option<Expr>>>>()?;
+    let (mode, input) = (*it.mode(), Arc::clone(it.input()));
+    let with = AggregateExec::try_new(mode, groups, aggregates, filters, input, it.input_schema())?;
+    Ok(Arc::new(with.with_limit_options(it.limit_options())))
+}
+
+fn condition(
+    filter: &JoinFilter,
+    other: &mut dyn FnMut(&Expr) -> Result<Expr>,
+) -> Result<JoinFilter> {
+    Ok(JoinFilter::new(
+        other(filter.expression())?,
+        filter.column_indices().to_vec(),
+        Arc::clone(filter.schema()),
+    ))
+}
