@@ -19,7 +19,9 @@ use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, ExprSchemable, FetchType, LogicalPlan, SkipType, Volatility};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, FetchType, LogicalPlan, SkipType, Volatility, lit,
+};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use std::collections::BTreeSet;
@@ -74,6 +76,7 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan) -> Result<(), String> {
     }
 }
 
+const NO_CLOCK: &str = "now() is told by the event time of a source: declare WATERMARK FOR time AS time - INTERVAL '10' SECOND in it";
 const NOT_THE_TIME: &str =
     "TUMBLE, HOP, CUMULATE and SESSION work on the event-time column of a source, unchanged";
 
@@ -566,46 +569,67 @@ impl Lowering<'_> {
     }
 }
 
-/// Refuses windows over anything but the event time of a source or table. The plan must be as it was written: what the optimiser moves comes
-/// to places that nobody asked for.
-pub(super) fn refuse_odd_windows(plan: &LogicalPlan, dataflow: &Dataflow) -> Result<(), String> {
+/// The plan with marks of admitted records only where there is an event time. Windows over relations without one (a source without a WATERMARK, a
+/// view) take every record, and never close. The plan must be as it was written: what the optimiser moves comes to places that nobody asked for.
+///
+/// # Errors
+/// If windows are over another column than the event time that their relation has.
+pub(super) fn settle_windows(
+    plan: LogicalPlan,
+    dataflow: &Dataflow,
+) -> Result<LogicalPlan, String> {
     let mut refused = None;
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Filter(it) = node {
-            it.predicate.apply(|part| {
-                if let Expr::ScalarFunction(call) = part
-                    && call.func.name() == ADMITTED
-                    && let Some(Expr::ScalarFunction(end)) = call.args.first()
-                    && let Some(time) = end.args.first()
-                    && let Err(reason) = check_event_time(time, &it.input, dataflow)
-                {
-                    refused = Some(reason);
-                    return Ok(TreeNodeRecursion::Stop);
+    let settled = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::Filter(mut filter) = node else {
+            return Ok(Transformed::no(node));
+        };
+        let below = Arc::clone(&filter.input);
+        let predicate = filter.predicate.transform_up(|part| {
+            if let Expr::ScalarFunction(call) = &part
+                && call.func.name() == ADMITTED
+                && let Some(Expr::ScalarFunction(end)) = call.args.first()
+                && let Some(time) = end.args.first()
+            {
+                match is_event_time(time, &below, dataflow) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(Transformed::yes(lit(true))),
+                    Err(reason) => refused = Some(reason),
                 }
-                Ok(TreeNodeRecursion::Continue)
-            })?;
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })
-    .map_err(|it| words::planner(&it))?;
-    refused.map_or(Ok(()), Err)
+            }
+            Ok(Transformed::no(part))
+        })?;
+        filter.predicate = predicate.data;
+        let filter = LogicalPlan::Filter(filter);
+        Ok(Transformed::new_transformed(filter, predicate.transformed))
+    });
+    let settled = settled.map_err(|it| words::planner(&it))?;
+    refused.map_or(Ok(settled.data), Err)
 }
 
-fn check_event_time(time: &Expr, below: &LogicalPlan, dataflow: &Dataflow) -> Result<(), String> {
-    let Some((Expr::Column(column), LogicalPlan::TableScan(scan))) = origin(time, below) else {
-        return Err(NOT_THE_TIME.to_owned());
+/// Whether windows of this time are of an event time; not if the relation has none.
+fn is_event_time(time: &Expr, below: &LogicalPlan, dataflow: &Dataflow) -> Result<bool, String> {
+    let mut event_times = Vec::new();
+    below
+        .apply(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                let name = scan.table_name.table();
+                event_times.extend(event_time_name(name, dataflow).map(|it| (name.to_owned(), it)));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .map_err(|it| words::planner(&it))?;
+    let Some((relation, wanted)) = event_times.first() else {
+        return Ok(false);
     };
-    let name = scan.table_name.table();
-    match event_time_name(name, dataflow) {
-        Some(wanted) if wanted == column.name => Ok(()),
-        Some(wanted) => Err(format!(
-            "TUMBLE, HOP, CUMULATE and SESSION work on the event time of {name}, which is `{wanted}`, not `{}`",
+    match origin(time, below) {
+        Some((Expr::Column(column), LogicalPlan::TableScan(_))) if column.name == *wanted => {
+            Ok(true)
+        }
+        Some((Expr::Column(column), LogicalPlan::TableScan(_))) => Err(format!(
+            "TUMBLE, HOP, CUMULATE and SESSION work on the event time of {relation}, which is `{wanted}`, not `{}`",
             column.name
         )),
-        None => Err(format!(
-            "windows need an event time: declare WATERMARK FOR {} AS {} - INTERVAL '10' SECOND in the source of {name}",
-            column.name, column.name
-        )),
+        _ => Err(NOT_THE_TIME.to_owned()),
     }
 }
 
@@ -692,7 +716,7 @@ struct KeyOfWindow {
 /// Windows close by some clock.
 pub(super) fn has_clock(clocks: &BTreeSet<String>) -> Result<(), String> {
     match clocks.is_empty() {
-        true => Err("windows need a source with a WATERMARK".to_owned()),
+        true => Err(NO_CLOCK.to_owned()),
         false => Ok(()),
     }
 }

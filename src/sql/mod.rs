@@ -376,7 +376,7 @@ impl Planner {
             .and_then(|it| definite::definite(it, &self.dataflow, &self.context.state()))
             .map_err(|it| words::planner(&it))?;
         lower::refuse_volatile(&raw)?;
-        lower::refuse_odd_windows(&raw, &self.dataflow)?;
+        let raw = lower::settle_windows(raw, &self.dataflow)?;
         let raw = asof::as_nodes(raw).map_err(|it| words::planner(&it))?;
         let state = self.context.state();
         let optimized = state.optimize(&raw).map_err(|it| words::planner(&it))?;

@@ -455,6 +455,26 @@ CREATE MATERIALIZED VIEW of_quoted AS SELECT "K", count(*) AS c FROM "Quoted" GR
     );
 }
 
+/// Relations without an event time have windows, too: every record is in them, and they never close.
+#[test]
+fn windows_that_never_close_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE TABLE timeless AS SELECT k, n, CAST(at AS TIMESTAMP) AS t FROM o;
+CREATE MATERIALIZED VIEW of_table AS SELECT window_start, window_end, k, count(*) AS c FROM TUMBLE(timeless, t, INTERVAL '5' SECOND) GROUP BY window_start, window_end, k;
+CREATE MATERIALIZED VIEW hops_of_table AS SELECT window_end, sum(n) AS n FROM HOP(timeless, t, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY window_end;
+CREATE MATERIALIZED VIEW sessions_of_table AS SELECT window_start, window_end, k, count(*) AS c FROM SESSION(timeless PARTITION BY k, t, INTERVAL '3' SECOND) GROUP BY window_start, window_end, k;
+CREATE MATERIALIZED VIEW renamed AS SELECT window_start AS t, k, c, n FROM windows_s;
+CREATE MATERIALIZED VIEW of_windows AS SELECT window_end, max(c) AS most, sum(n) AS n FROM TUMBLE(renamed, t, INTERVAL '20' SECOND) GROUP BY window_end;
+CREATE MATERIALIZED VIEW filtered AS SELECT at, k, n FROM raw_s WHERE b;
+CREATE MATERIALIZED VIEW of_records AS SELECT window_start, k, count(*) AS c FROM TUMBLE(filtered, at, INTERVAL '10' SECOND) GROUP BY window_start, k;
+CREATE MATERIALIZED VIEW joined AS SELECT t.window_start, s.k, t.c FROM of_table t JOIN windows_s s ON t.window_start = s.window_start AND t.k = s.k;
+",
+        10,
+        220,
+    );
+}
+
 #[test]
 fn hopping_and_cumulating_windows_equal_a_batch() {
     equal_a_batch(
