@@ -640,6 +640,20 @@ impl Plan {
         found
     }
 
+    /// Whether records that came too late are counted: groups that close with their window do so.
+    pub fn counts_late(&self) -> bool {
+        let mut found = false;
+        self.walk(&mut |node| {
+            found |= match node {
+                Plan::Aggregate { aggregation, .. } => {
+                    matches!(aggregation.window, Window::Tumble { .. })
+                }
+                _ => false,
+            }
+        });
+        found
+    }
+
     /// Whether rows come and go by `now()`.
     pub fn has_temporal(&self) -> bool {
         let mut found = false;

@@ -325,18 +325,17 @@ impl Properties {
 
     /// Whether and where rows of a view tell when they are final.
     ///
-    /// # Errors
-    /// If they belong to windows and do not tell to which.
-    pub fn kind(&self) -> Result<ViewKind, String> {
+    /// None if they belong to windows and do not tell to which: what frees state with its window would leave rows behind.
+    pub fn kind(&self) -> Option<ViewKind> {
         if self.append_only && !self.aggregated {
-            return Ok(ViewKind::Records);
+            return Some(ViewKind::Records);
         }
         let ends = self.window_ends.iter().enumerate();
         let first = ends.into_iter().find_map(|(at, it)| Some((at, (*it)?)));
         match first {
-            Some((column, add_us)) => Ok(ViewKind::Windowed { column, add_us }),
-            None if self.windowed => Err("a windowed view must keep window_start or window_end (of SESSION, window_end) in its SELECT, in every side of a UNION ALL, so that its rows can be closed".to_owned()),
-            None => Ok(ViewKind::Open),
+            Some((column, add_us)) => Some(ViewKind::Windowed { column, add_us }),
+            None if self.windowed => None,
+            None => Some(ViewKind::Open),
         }
     }
 }

@@ -68,6 +68,7 @@ impl Lowering<'_> {
             (known_right.window_ends[*r] == Some(add_us)).then_some(window)
         };
         let window = match kind {
+            _ if !self.closes => None,
             JoinKind::Full => None,
             JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark => {
                 on.iter().find_map(shared)

@@ -33,6 +33,9 @@ pub(super) struct Lowering<'a> {
     pub dataflow: &'a Dataflow,
     /// Name of the statement being lowered: aggregations are named after it.
     pub name: &'a str,
+    /// Whether state is freed when its window closes. Not where the rows of the statement do not tell their window: what is freed would leave them
+    /// behind.
+    pub closes: bool,
     pub aggregations: usize,
     pub joins: usize,
     pub groups: usize,
@@ -464,6 +467,9 @@ impl Lowering<'_> {
         let by_now = input.last.is_some() || input.plan.has_temporal();
         if by_now && keys.iter().any(of_window) {
             return Err(BOTH_CLOCKS.to_owned());
+        }
+        if !self.closes {
+            return Ok(vec![None; keys.len()]);
         }
         let known = self.properties(&input.plan).window_ends;
         let of_records: Vec<Option<KeyOfWindow>> = keys

@@ -32,6 +32,7 @@ mod types;
 mod unnest;
 mod using;
 mod walk;
+mod window_values;
 mod windows;
 mod words;
 
@@ -253,7 +254,7 @@ impl Planner {
             }
             ParsedKind::Alias { name, mut query } => {
                 canonical::refuse_in_query(query.as_ref())?;
-                self.write_joins_out(&mut query)?;
+                self.settle(&mut query)?;
                 let text = query.to_string();
                 windows::refuse_over_names(query.as_mut())?;
                 latest::refuse_windows(query.as_mut(), &self.dataflow)?;
@@ -276,7 +277,7 @@ impl Planner {
                 options,
                 mut query,
             } => {
-                self.write_joins_out(&mut query)?;
+                self.settle(&mut query)?;
                 canonical::query(&query)?;
                 let has_key = |it: &String| {
                     let source = self.dataflow.source(it);
@@ -307,7 +308,7 @@ impl Planner {
                 options,
                 mut query,
             } => {
-                self.write_joins_out(&mut query)?;
+                self.settle(&mut query)?;
                 let sql = query.to_string();
                 let canonical = canonical::query(&query)?;
                 let stars = Stars::of(&query, &self.context, &self.dataflow)?;
@@ -333,7 +334,9 @@ impl Planner {
         Ok(())
     }
 
-    fn write_joins_out(&self, query: &mut Query) -> Result<(), String> {
+    /// Rewrites what only those understand who know the relations: windows as values, and joins by the columns of both sides.
+    fn settle(&self, query: &mut Query) -> Result<(), String> {
+        window_values::rewrite(query, &self.dataflow)?;
         using::rewrite(query, &|name| plain::columns(&self.context, name))
     }
 
@@ -381,16 +384,25 @@ impl Planner {
         let state = self.context.state();
         let optimized = state.optimize(&raw).map_err(|it| words::planner(&it))?;
         constants::refuse_impossible(&optimized, &state)?;
-        let mut lowering = Lowering {
-            state: &state,
-            dataflow: &self.dataflow,
-            name,
-            aggregations: 0,
-            joins: 0,
-            groups: 0,
-            temporals: 0,
+        let lowered = |closes| {
+            let mut lowering = Lowering {
+                state: &state,
+                dataflow: &self.dataflow,
+                name,
+                closes,
+                aggregations: 0,
+                joins: 0,
+                groups: 0,
+                temporals: 0,
+            };
+            lowering.query(&optimized)
         };
-        lowering.query(&optimized)
+        let plan = lowered(true)?;
+        let known = properties(&plan, &|it: &str| self.dataflow.properties(it));
+        match known.kind() {
+            Some(_) => Ok(plan),
+            None => lowered(false),
+        }
     }
 
     fn table_spec(
@@ -489,7 +501,7 @@ impl Planner {
         if names.len() != plan.schema().fields().len() {
             return Err("two columns of the view have one name; rename with AS".to_owned());
         }
-        let kind = known.kind()?;
+        let kind = known.kind().ok_or(LOST_WINDOWS)?;
         let order = known.order;
         if let ViewKind::Windowed { .. } = kind {
             lower::has_clock(&known.clocks)?;
@@ -507,6 +519,9 @@ impl Planner {
         })
     }
 }
+
+/// What a view is told whose windows nothing can close, although no state of it waits for that.
+const LOST_WINDOWS: &str = "a view over windows must keep window_start or window_end (of SESSION, window_end) in its SELECT, in every side of a UNION ALL, so that its rows can be closed";
 
 /// The option of a source that says how far ahead records may move event time.
 const LEAD_OPTION: &str = "max_event_time_lead";

@@ -112,7 +112,8 @@ impl Lowering<'_> {
         };
         let window = sessions
             .and_then(|it| it.window(below.schema(), &known))
-            .or_else(of_key);
+            .or_else(of_key)
+            .filter(|_| self.closes);
         let group = PerGroup {
             id: format!("{}.group{}", self.name, self.groups),
             is_one: keys.is_empty() && !is_window,

@@ -455,6 +455,41 @@ CREATE MATERIALIZED VIEW of_quoted AS SELECT "K", count(*) AS c FROM "Quoted" GR
     );
 }
 
+/// Windows as values: grouped, ranked and joined by, and taken apart.
+#[test]
+fn windows_as_values_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW tumbling AS SELECT tumble(INTERVAL '10' SECOND) AS w, k, count(*) AS c FROM raw_s GROUP BY 1, k;
+CREATE MATERIALIZED VIEW bounds AS SELECT w['start'] AS s, t.w['end'] AS e, k, c FROM (SELECT hop(INTERVAL '5' SECOND, INTERVAL '10' SECOND) AS w, k, sum(n) AS c FROM o GROUP BY hop(INTERVAL '5' SECOND, INTERVAL '10' SECOND), k) AS t;
+CREATE MATERIALIZED VIEW joined AS SELECT a.k, a.c, b.c AS d FROM tumbling a JOIN (SELECT tumble(INTERVAL '10' SECOND) AS w, k, count(*) AS c FROM raw_o GROUP BY w, k) AS b ON a.w = b.w AND a.k = b.k;
+CREATE MATERIALIZED VIEW busiest AS SELECT k, c, r FROM (SELECT k, c, row_number() OVER (PARTITION BY w ORDER BY c DESC, k) AS r FROM tumbling) AS t WHERE r <= 2;
+CREATE MATERIALIZED VIEW totals AS SELECT w, sum(c) AS c FROM tumbling GROUP BY w;
+CREATE MATERIALIZED VIEW gaps AS SELECT session(INTERVAL '3' SECOND), count(*) AS c FROM raw_s GROUP BY 1;
+",
+        10,
+        200,
+    );
+}
+
+/// Where a view's rows do not tell their window, nothing is freed with it; which records are late is the same.
+#[test]
+fn windows_that_rows_do_not_tell_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW counts AS SELECT k, count(*) AS c, sum(n) AS n FROM TUMBLE(raw_s, at, INTERVAL '5' SECOND) GROUP BY window_start, k;
+CREATE MATERIALIZED VIEW most AS SELECT max(c) AS c, count(*) AS windows FROM (SELECT window_end, count(*) AS c FROM HOP(o, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY window_end) AS t;
+CREATE MATERIALIZED VIEW both AS SELECT a.k, a.c, b.c AS d FROM (SELECT window_start AS w, k, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) GROUP BY window_start, k) AS a JOIN (SELECT window_start AS w, k, count(*) AS c FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND) GROUP BY window_start, k) AS b ON a.w = b.w AND a.k = b.k;
+CREATE MATERIALIZED VIEW lengths AS SELECT k, window_end - window_start AS length FROM SESSION(raw_s PARTITION BY k, at, INTERVAL '3' SECOND) GROUP BY window_start, window_end, k;
+CREATE MATERIALIZED VIEW medians AS SELECT k, median(n) AS m FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND) GROUP BY window_end, k;
+CREATE MATERIALIZED VIEW closing AS SELECT window_start, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '5' SECOND) GROUP BY window_start;
+CREATE MATERIALIZED VIEW told_late AS SELECT view, sum(records) AS n FROM _late GROUP BY view;
+",
+        10,
+        220,
+    );
+}
+
 /// Relations without an event time have windows, too: every record is in them, and they never close.
 #[test]
 fn windows_that_never_close_equal_a_batch() {

@@ -1,0 +1,242 @@
+//! Windows as values: `SELECT tumble(INTERVAL '1' MINUTE) AS w, count(*) FROM clicks GROUP BY w`, as Arroyo has them, without a time: it is the event time of the
+//! relation. The same query over windows in FROM; the value is a struct of `start` and `end`.
+
+use super::windows::WindowKind;
+use super::{syntax, walk};
+use crate::plan::{Dataflow, EventTime};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// The name of a value that has none.
+const UNNAMED: &str = "window";
+
+/// Rewrites the SELECTs of a query that have such windows.
+///
+/// # Errors
+/// If one has several of them, or reads anything but one relation with an event time.
+pub fn rewrite(query: &mut Query, dataflow: &Dataflow) -> Result<(), String> {
+    struct Rewrite<'a>(&'a Dataflow);
+    impl VisitorMut for Rewrite<'_> {
+        type Break = String;
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
+            match of_select(select, self.0) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(reason) => ControlFlow::Break(reason),
+            }
+        }
+    }
+    walk::query(query, &mut Rewrite(dataflow))
+}
+
+fn of_select(select: &mut Select, dataflow: &Dataflow) -> Result<(), String> {
+    let mut windows: Vec<Function> = Vec::new();
+    let keys = match &select.group_by {
+        GroupByExpr::Expressions(keys, _) => keys.as_slice(),
+        GroupByExpr::All(_) => &[],
+    };
+    let items = select.projection.iter().filter_map(|it| match it {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+        _ => None,
+    });
+    for call in items.chain(keys).filter_map(window) {
+        if !windows.contains(call) {
+            windows.push(call.clone());
+        }
+    }
+    let call = match windows.as_slice() {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        [one, other, ..] => {
+            return Err(format!(
+                "`{one}` and `{other}` are two windows in one SELECT; write a view for each"
+            ));
+        }
+    };
+    let [from] = select.from.as_mut_slice() else {
+        return Err(one_relation(&call));
+    };
+    let TableFactor::Table {
+        name,
+        alias,
+        args: None,
+        ..
+    } = &from.relation
+    else {
+        return Err(one_relation(&call));
+    };
+    let [ObjectNamePart::Identifier(relation)] = name.0.as_slice() else {
+        return Err(one_relation(&call));
+    };
+    if !from.joins.is_empty() {
+        return Err(one_relation(&call));
+    }
+    let time = event_time(&syntax::known_as(relation), dataflow).ok_or_else(|| {
+        format!("`{call}` is by the event time of {relation}, which has none; write FROM {}({relation}, time, …), or declare a WATERMARK in its source", call.name.to_string().to_uppercase())
+    })?;
+    let time = Ident::with_quote('"', time);
+    let lengths: Vec<String> = lengths(&call).map(|it| it.to_string()).collect();
+    let alias = alias
+        .as_ref()
+        .map_or_else(|| relation.clone(), |it| it.name.clone());
+    let text = format!(
+        "SELECT named_struct('start', window_start, 'end', window_end), window_start, window_end FROM {}({relation}, {time}, {}) AS {alias}",
+        call.name,
+        lengths.join(", ")
+    );
+    let SetExpr::Select(made) = *syntax::parse_query(&text)?.body else {
+        return Err(one_relation(&call));
+    };
+    select.from = made.from;
+    let mut made = made.projection.into_iter().filter_map(|it| match it {
+        SelectItem::UnnamedExpr(it) => Some(it),
+        _ => None,
+    });
+    let (Some(value), Some(start), Some(end)) = (made.next(), made.next(), made.next()) else {
+        return Err(one_relation(&call));
+    };
+    let mut names = Vec::new();
+    let mut numbers = Vec::new();
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        let (expr, alias) = match item {
+            SelectItem::UnnamedExpr(expr) => (expr.clone(), None),
+            SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), Some(alias.clone())),
+            _ => continue,
+        };
+        if window(&expr).is_some() {
+            let alias = alias.unwrap_or_else(|| Ident::new(UNNAMED));
+            names.push(syntax::known_as(&alias));
+            numbers.push((at + 1).to_string());
+            let expr = value.clone();
+            *item = SelectItem::ExprWithAlias { expr, alias };
+        }
+    }
+    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+        let is_window = |it: &Expr| match it {
+            Expr::Identifier(name) => names.contains(&syntax::known_as(name)),
+            Expr::Value(number) => match &number.value {
+                Value::Number(number, _) => numbers.contains(number),
+                _ => false,
+            },
+            other => window(other).is_some(),
+        };
+        let all = std::mem::take(keys).into_iter();
+        *keys = all
+            .flat_map(|it| match is_window(&it) {
+                true => vec![start.clone(), end.clone()],
+                false => vec![it],
+            })
+            .collect();
+    }
+    Ok(())
+}
+
+fn one_relation(call: &Function) -> String {
+    let name = call.name.to_string().to_uppercase();
+    format!(
+        "`{call}` is over one source, table or plain view; take the windows in FROM: {name}(relation, time, …), and join in a sub-query"
+    )
+}
+
+/// A window as a value: a function of windows with nothing but its lengths.
+fn window(expr: &Expr) -> Option<&Function> {
+    let Expr::Function(call) = expr else {
+        return None;
+    };
+    let kind = WindowKind::of(&call.name.to_string())?;
+    let FunctionArguments::List(list) = &call.args else {
+        return None;
+    };
+    let wanted = match kind {
+        WindowKind::Tumble | WindowKind::Session => 1,
+        WindowKind::Hop | WindowKind::Cumulate => 2,
+    };
+    let found = lengths(call).count();
+    (found == wanted && found == list.args.len()).then_some(call)
+}
+
+fn lengths(call: &Function) -> impl Iterator<Item = &Expr> {
+    let args = match &call.args {
+        FunctionArguments::List(list) => list.args.as_slice(),
+        FunctionArguments::None | FunctionArguments::Subquery(_) => &[],
+    };
+    args.iter().filter_map(|it| match it {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(it @ Expr::Interval(_))) => Some(it),
+        _ => None,
+    })
+}
+
+/// The event time of a source, of a table, or of a plain view that keeps it under its name.
+fn event_time(relation: &str, dataflow: &Dataflow) -> Option<String> {
+    if let Some(source) = dataflow.source(relation) {
+        let EventTime { column, .. } = source.event_time?;
+        return Some(source.columns[column].name.clone());
+    }
+    if let Some(table) = dataflow.tables.iter().find(|it| it.name == relation) {
+        let column = table.event_time?;
+        return Some(table.plan.schema().field(column).name().clone());
+    }
+    let (_, text) = dataflow.aliases.iter().find(|it| it.0 == relation)?;
+    let query = syntax::parse_query(text).ok()?;
+    match syntax::relations(&query).as_slice() {
+        // Whether it is kept is found where the windows are planned.
+        [one] => event_time(one, dataflow),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::plan_text;
+
+    fn planned(views: &str) -> Result<String, String> {
+        let text = format!(
+            "CREATE SOURCE s (k TEXT, at TIMESTAMP, n INT, WATERMARK FOR at AS at) FORMAT JSON; CREATE SOURCE o (k TEXT) FORMAT JSON; CREATE VIEW p AS SELECT at, k FROM s WHERE n > 0; CREATE MATERIALIZED VIEW v AS {views};"
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let planned = runtime
+            .expect("a runtime")
+            .block_on(plan_text("test", &text, |_| None));
+        let dataflow = planned.map_err(|it| it.to_string())?;
+        Ok(dataflow.views[0].sql.clone())
+    }
+
+    #[test]
+    fn windows_as_values_are_windows_of_the_relation() {
+        for (query, expected) in [
+            (
+                "SELECT tumble(INTERVAL '1' MINUTE) AS w, k, count(*) AS c FROM s GROUP BY w, k",
+                "SELECT named_struct('start', window_start, 'end', window_end) AS w, k, count(*) AS c FROM tumble(s, \"at\", INTERVAL '1' MINUTE) AS s GROUP BY window_start, window_end, k",
+            ),
+            (
+                "SELECT k, hop(INTERVAL '1' MINUTE, INTERVAL '5' MINUTE), max(e.n) AS n FROM s AS e GROUP BY 2, 1",
+                "SELECT k, named_struct('start', window_start, 'end', window_end) AS window, max(e.n) AS n FROM hop(s, \"at\", INTERVAL '1' MINUTE, INTERVAL '5' MINUTE) AS e GROUP BY window_start, window_end, 1",
+            ),
+            (
+                "SELECT count(*) AS c FROM p GROUP BY tumble(INTERVAL '1' MINUTE)",
+                "SELECT count(*) AS c FROM tumble(p, \"at\", INTERVAL '1' MINUTE) AS p GROUP BY window_start, window_end",
+            ),
+        ] {
+            assert_eq!(planned(query).as_deref(), Ok(expected));
+        }
+        for (query, words) in [
+            (
+                "SELECT tumble(INTERVAL '1' MINUTE) AS w FROM o",
+                "declare a WATERMARK",
+            ),
+            (
+                "SELECT tumble(INTERVAL '1' MINUTE) AS w FROM s JOIN o USING (k)",
+                "is over one source, table or plain view",
+            ),
+            (
+                "SELECT tumble(INTERVAL '1' MINUTE) AS w, tumble(INTERVAL '2' MINUTE) AS x FROM s",
+                "two windows in one SELECT",
+            ),
+        ] {
+            let reason = planned(query).unwrap_err();
+            assert!(reason.contains(words), "{query}: {reason}");
+        }
+    }
+}
