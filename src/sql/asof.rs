@@ -20,12 +20,12 @@ pub use node::{AsOfNode, as_nodes};
 pub use spelling::as_joins;
 
 use super::{syntax, walk, words};
+use crate::sql::dialect::Tidelake;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, ExceptSelectItem, Expr, Function, FunctionArguments, Ident, JoinConstraint,
     JoinOperator, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
     TableAlias, TableFactor, TableWithJoins, VisitorMut, WildcardAdditionalOptions,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use std::ops::ControlFlow;
 
@@ -131,7 +131,7 @@ fn parsed<T>(
     text: &str,
     parse: impl FnOnce(&mut Parser<'_>) -> Result<T, datafusion::sql::sqlparser::parser::ParserError>,
 ) -> Result<T, String> {
-    Parser::new(&PostgreSqlDialect {})
+    Parser::new(&Tidelake)
         .try_with_sql(text)
         .and_then(|mut it| parse(&mut it))
         .map_err(|it| words::parser(&it))

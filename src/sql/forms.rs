@@ -8,16 +8,20 @@ mod calls;
 mod first_of_group;
 mod group_windows;
 mod macros;
+mod patterns;
+mod rows_of;
 #[cfg(test)]
 mod tests;
 mod unnest;
 
 pub use macros::Macros;
+pub use rows_of::name_repeated;
 
 use super::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Fetch, Ident, JoinOperator, LimitClause, Query, Select, SelectItem,
-    SetExpr, TableFactor, TableFunctionArgs, TableWithJoins, UnaryOperator, Value, VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, Ident, Interval, JoinOperator,
+    LimitClause, Query, Select, SelectItem, SetExpr, TableFactor, TableFunctionArgs,
+    TableWithJoins, UnaryOperator, Value, ValueWithSpan, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -77,6 +81,8 @@ pub fn name_columns(query: &mut Query, names: &[Ident]) -> Result<(), String> {
 struct Forms {
     /// How many names were made up so far.
     made: usize,
+    /// Whether the outermost query was met.
+    is_inside: bool,
     /// Names that unnested columns were qualified by.
     unnested: Vec<String>,
 }
@@ -85,6 +91,10 @@ impl VisitorMut for Forms {
     type Break = String;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
+        // A view is read by the names that its query has.
+        if std::mem::replace(&mut self.is_inside, true) {
+            rows_of::name_repeated(query);
+        }
         match whole_query(query) {
             Ok(()) => ControlFlow::Continue(()),
             Err(reason) => ControlFlow::Break(reason),
@@ -101,7 +111,9 @@ impl VisitorMut for Forms {
                 };
             }
         }
-        let rewritten = unnest::beside_a_relation(select, &mut self.unnested)
+        rows_of::group_by_rows(select);
+        let rewritten = rows_of::series(select)
+            .and_then(|()| unnest::beside_a_relation(select, &mut self.unnested))
             .and_then(|()| group_windows::of_group(select))
             .and_then(|()| first_of_group::rewrite(select, &mut self.made));
         if let Err(reason) = rewritten {
@@ -169,6 +181,7 @@ fn whole_query(query: &mut Query) -> Result<(), String> {
         let text = format!("SELECT * {table}").replacen("TABLE", "FROM", 1);
         query.body = syntax::parse_query(&text)?.body;
     }
+    rows_of::distinct_on(query)?;
     for it in query.with.iter_mut().flat_map(|it| &mut it.cte_tables) {
         // Whether it is computed once is not for the query to say.
         it.materialized = None;
@@ -256,11 +269,11 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
         }
         Expr::BinaryOp { left, op, right } => match (left.as_ref(), right.as_ref()) {
             (Expr::Tuple(left), Expr::Tuple(right)) => rows(left, op, right)?,
+            _ if *op == BinaryOperator::PGExp => Some(format!("power({left}, {right})")),
             _ if *op == BinaryOperator::Arrow => Some(format!("json_get({left}, {right})")),
             _ if *op == BinaryOperator::LongArrow => {
                 Some(format!("json_get_text({left}, {right})"))
             }
-            _ if *op == BinaryOperator::PGExp => Some(format!("power({left}, {right})")),
             _ => None,
         },
         Expr::InList {
@@ -289,6 +302,42 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             UnaryOperator::PGAbs => Some(format!("abs({expr})")),
             _ => None,
         },
+        Expr::SimilarTo {
+            negated,
+            expr,
+            pattern,
+            escape_char,
+        } => Some(similar(*negated, expr, pattern, escape_char.as_ref())?),
+        Expr::Interval(it) => plain_interval(it)?,
+        Expr::CompoundFieldAccess { root, access_chain } => field_of(root, access_chain)?,
+        Expr::TypedString(it) => match (&it.data_type, &it.value.value) {
+            (data_type, Value::SingleQuotedString(text)) if has_blanks(data_type, text) => {
+                Some(format!("{data_type} {}", quoted(text.trim())))
+            }
+            _ => None,
+        },
+        Expr::Cast {
+            kind,
+            expr,
+            data_type,
+            array: false,
+            format: None,
+        } => match expr.as_ref() {
+            Expr::Value(it) => match &it.value {
+                Value::SingleQuotedString(text) if has_blanks(data_type, text) => {
+                    let function = match kind {
+                        CastKind::TryCast | CastKind::SafeCast => "TRY_CAST",
+                        CastKind::Cast | CastKind::DoubleColon => "CAST",
+                    };
+                    Some(format!(
+                        "{function}({} AS {data_type})",
+                        quoted(text.trim())
+                    ))
+                }
+                _ => None,
+            },
+            _ => None,
+        },
         Expr::RLike {
             negated,
             expr,
@@ -303,6 +352,107 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
         Expr::Function(call) => calls::rewritten(call)?,
         _ => None,
     })
+}
+
+/// A text that matches a pattern of the SQL standard, or does not.
+fn similar(
+    negated: bool,
+    expr: &Expr,
+    pattern: &Expr,
+    escape: Option<&ValueWithSpan>,
+) -> Result<String, String> {
+    let text = |it: &Value| match it {
+        Value::SingleQuotedString(text) => Some(text.clone()),
+        _ => None,
+    };
+    let pattern = match pattern {
+        Expr::Value(it) => text(&it.value),
+        _ => None,
+    };
+    let pattern = pattern.ok_or(
+        "SIMILAR TO takes a constant pattern; for one that is computed write text ~ pattern, with a regular expression such as '^(a|b).*$'",
+    )?;
+    let escape = match escape {
+        None => Some('\\'),
+        Some(it) => {
+            let text = text(&it.value).filter(|it| it.chars().count() <= 1);
+            let text = text.ok_or("SIMILAR TO … ESCAPE takes one character, or '' for none")?;
+            text.chars().next()
+        }
+    };
+    let regex = patterns::similar_to(&pattern, escape)?;
+    let operator = if negated { "!~" } else { "~" };
+    Ok(format!("(({expr}) {operator} {})", quoted(&regex)))
+}
+
+fn quoted(text: &str) -> String {
+    Value::SingleQuotedString(text.to_owned()).to_string()
+}
+
+/// Whether a time is written with blanks around it.
+fn has_blanks(data_type: &DataType, text: &str) -> bool {
+    let is_of_time = matches!(
+        data_type,
+        DataType::Timestamp(..) | DataType::Datetime(_) | DataType::Date | DataType::Time(..)
+    );
+    is_of_time && text.trim() != text
+}
+
+/// `INTERVAL 1 DAY` is `INTERVAL '1' DAY`.
+fn plain_interval(interval: &Interval) -> Result<Option<String>, String> {
+    let number = |it: &Expr| match it {
+        Expr::Value(it) => match &it.value {
+            Value::Number(number, _) => Some(number.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let amount = match interval.value.as_ref() {
+        Expr::Value(it) if matches!(it.value, Value::SingleQuotedString(_)) => return Ok(None),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => number(expr).map(|it| format!("-{it}")),
+        other => number(other),
+    };
+    match (amount, &interval.leading_field) {
+        (Some(amount), Some(_)) => {
+            let value = Box::new(Expr::value(Value::SingleQuotedString(amount)));
+            let interval = Interval {
+                value,
+                ..interval.clone()
+            };
+            Ok(Some(interval.to_string()))
+        }
+        (Some(amount), None) => Err(format!(
+            "INTERVAL {amount} has no unit; write INTERVAL {amount} SECOND, or MINUTE, HOUR, DAY"
+        )),
+        (None, _) => Err(
+            "an INTERVAL is a constant, such as INTERVAL '1' DAY; for a time that is a computed number of units later write timestampadd(DAY, number, time)".to_owned(),
+        ),
+    }
+}
+
+/// `(row).field` is `(row)['field']`.
+fn field_of(root: &Expr, chain: &[AccessExpr]) -> Result<Option<String>, String> {
+    if !chain.iter().any(|it| matches!(it, AccessExpr::Dot(_))) {
+        return Ok(None);
+    }
+    let mut text = root.to_string();
+    for access in chain {
+        text += &match access {
+            AccessExpr::Dot(Expr::Identifier(name)) => {
+                format!("[{}]", quoted(&syntax::known_as(name)))
+            }
+            AccessExpr::Dot(other) => {
+                return Err(format!(
+                    "`{other}` is no field; write (row).field or row['field']"
+                ));
+            }
+            AccessExpr::Subscript(it) => format!("[{it}]"),
+        };
+    }
+    Ok(Some(text))
 }
 
 /// Two rows compared, value by value, from the first on.

@@ -10,7 +10,9 @@ mod casts;
 mod choice;
 mod constant_rows;
 mod constants;
+mod dates;
 mod definite;
+mod dialect;
 mod forms;
 mod functions;
 mod grouping_sets;
@@ -840,6 +842,7 @@ pub async fn table_stream(
 /// Adds our functions to a session.
 pub(crate) fn register_functions(state: &mut SessionState) {
     use datafusion::execution::FunctionRegistry;
+    let _ = state.register_expr_planner(Arc::new(dates::Dates));
     for function in functions::scalar_functions() {
         let _ = state.register_udf(function);
     }

@@ -4,6 +4,7 @@
 //! Additions: `SET dataflow = 'name'`, `CREATE SOURCE`, `CREATE FUNCTION`, `CREATE MATERIALIZED VIEW`, `CREATE TABLE … AS`, windows in FROM (`windows`), and
 //! `time > now() - INTERVAL …` in a maintained view.
 
+use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::{Error, asof, canonical, forms, walk, windows, words};
 use datafusion::sql::sqlparser::ast::{
@@ -12,10 +13,9 @@ use datafusion::sql::sqlparser::ast::{
     OrderByOptions, Query, SelectItem, SetExpr, SqlOption, Statement, StructBracketKind,
     StructField, TableAlias, TableFactor, TimezoneInfo, Value, VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -151,13 +151,9 @@ fn of_same_form(name: &str, value: &str, default: &str) -> Result<(), String> {
 /// # Errors
 /// With line and column, at the first statement that is none of ours.
 pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
-    let dialect = PostgreSqlDialect {};
-    let text = windows::with_plain_sessions(text, &dialect);
-    let tokens = Tokenizer::new(&dialect, &text)
-        .tokenize_with_location()
-        .map_err(|it| Error::at(it.location.line, it.message))?;
-    let tokens = asof::as_joins(without_words(tokens)).map_err(|(line, it)| Error::at(line, it))?;
-    let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
+    let tokens = tokens(text).map_err(|it| Error::at(it.location.line, it.message))?;
+    let tokens = asof::as_joins(tokens).map_err(|(line, it)| Error::at(line, it))?;
+    let mut parser = Parser::new(&Tidelake).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     let mut functions = forms::Macros::default();
     loop {
@@ -180,8 +176,18 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     }
 }
 
-/// Without words that change nothing, and that the parser does not take: `CREATE LOCAL VIEW` is what a plain view is, and `TABLE` before the name of
-/// a relation in `TUMBLE(TABLE t, …)`.
+/// The tokens of dataflows and queries, as the parser takes them.
+///
+/// # Errors
+/// If a text or comment is not closed.
+pub fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
+    let text = windows::with_plain_sessions(text);
+    let tokens = Tokenizer::new(&Tidelake, &text).tokenize_with_location()?;
+    Ok(without_words(tokens))
+}
+
+/// Without words that change nothing, and that the parser does not take: `CREATE LOCAL VIEW` is what a plain view is, `TABLE` before the name of
+/// a relation in `TUMBLE(TABLE t, …)`, and `FROM` in `TRIM(BOTH FROM text)`.
 fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let word = |it: &TokenWithSpan, wanted: &str| match &it.token {
         Token::Word(it) => it.quote_style.is_none() && it.value.eq_ignore_ascii_case(wanted),
@@ -200,7 +206,21 @@ fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             && before.is_some_and(|it| it.token == Token::LParen)
             && next.is_some_and(|it| matches!(it.token, Token::Word(_)))
             && after.is_some_and(|it| it.token == Token::Comma);
-        if !is_local && !is_table {
+        // TRIM(BOTH FROM text)
+        let of_trim = |it: &&TokenWithSpan| {
+            ["BOTH", "LEADING", "TRAILING"]
+                .iter()
+                .any(|wanted| word(it, wanted))
+        };
+        let is_from = word(token, "FROM")
+            && before.is_some_and(|it| of_trim(&it))
+            && kept
+                .iter()
+                .rev()
+                .filter(|it| !is_space(it))
+                .nth(1)
+                .is_some_and(|it| it.token == Token::LParen);
+        if !is_local && !is_table && !is_from {
             kept.push(token.clone());
         }
     }
@@ -654,7 +674,7 @@ pub fn relations(query: &Query) -> Vec<String> {
 /// # Errors
 /// If it is none.
 pub fn parse_query(text: &str) -> Result<Query, String> {
-    Parser::new(&PostgreSqlDialect {})
+    Parser::new(&Tidelake)
         .try_with_sql(text)
         .and_then(|mut it| it.parse_query())
         .map(|it| *it)
@@ -666,7 +686,7 @@ pub fn parse_query(text: &str) -> Result<Query, String> {
 /// # Errors
 /// If it is none.
 pub fn parse_expression(text: &str) -> Result<Expr, String> {
-    Parser::new(&PostgreSqlDialect {})
+    Parser::new(&Tidelake)
         .try_with_sql(text)
         .and_then(|mut it| it.parse_expr())
         .map_err(|it| words::parser(&it))
@@ -804,8 +824,7 @@ fn of_now(time: &Expr, op: &BinaryOperator, shift_us: i64) -> Option<Expr> {
         LtEq => (NOW_REACHED, -shift_us),
         _ => return None,
     };
-    let parser =
-        Parser::new(&PostgreSqlDialect {}).try_with_sql(&format!("{function}({time}, {us})"));
+    let parser = Parser::new(&Tidelake).try_with_sql(&format!("{function}({time}, {us})"));
     parser.ok()?.parse_expr().ok()
 }
 

@@ -74,7 +74,7 @@ fn what_is_refused_is_said_in_our_words() {
         group("k, max(nope) AS y"),
         group("k, max(x + k) AS y"),
         group("k, max(n) AS y, min(n) AS y"),
-        group("k, max(to_char(at, 'YYYY-mm')) AS y"),
+        group("k, max(to_char(at, 'YYYY-QQ')) AS y"),
         group("k, array_agg(NULL) AS y"),
         group("k, sum(n ORDER BY n) AS y"),
         group("k, count(*) OVER () AS y"),

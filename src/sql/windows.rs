@@ -4,10 +4,10 @@
 use super::syntax::interval_us;
 use super::{asof, syntax, walk, words};
 use crate::plan::{ADMITTED, SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
+use crate::sql::dialect::Tidelake;
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query, TableFactor, VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::collections::BTreeMap;
@@ -263,7 +263,7 @@ pub fn rewrite(query: &mut Query, taken: impl Fn(&str, &str) -> Taken) -> Result
             });
             let sides: Vec<String> = sides.collect();
             let sql = format!("({}) AS {alias}", sides.join(" UNION ALL "));
-            match Parser::new(&PostgreSqlDialect {})
+            match Parser::new(&Tidelake)
                 .try_with_sql(&sql)
                 .and_then(|mut it| it.parse_table_factor())
             {
@@ -281,13 +281,13 @@ pub fn rewrite(query: &mut Query, taken: impl Fn(&str, &str) -> Taken) -> Result
 
 /// A text in which the parser can read `SESSION(relation PARTITION BY keys, time, gap)`: as the call `SESSION(relation, keys, time, gap)`, with
 /// everything at its place.
-pub fn with_plain_sessions(text: &str, dialect: &dyn Dialect) -> String {
+pub fn with_plain_sessions(text: &str) -> String {
     let is_word = |it: &TokenWithSpan, wanted: &str| match &it.token {
         Token::Word(it) => it.quote_style.is_none() && it.value.eq_ignore_ascii_case(wanted),
         _ => false,
     };
     // What cannot be taken apart is the parser's to refuse.
-    let tokens = Tokenizer::new(dialect, text).tokenize_with_location();
+    let tokens = Tokenizer::new(&Tidelake, text).tokenize_with_location();
     let mut tokens = tokens.unwrap_or_default();
     tokens.retain(|it| !matches!(it.token, Token::Whitespace(_)));
     let mut changes: BTreeMap<(u64, u64), (&str, &str)> = BTreeMap::new();

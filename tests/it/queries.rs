@@ -360,6 +360,26 @@ CREATE MATERIALIZED VIEW calls AS SELECT k, if(n > 5, 'many', 'few') AS size, sp
 }
 
 #[test]
+fn times_patterns_and_rows_as_written_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW patterns AS SELECT k, n, k SIMILAR TO '(a|b)%' AS one, k || n SIMILAR TO '%[0-9]{2}' AS two FROM raw_s WHERE k NOT SIMILAR TO 'c.?';
+CREATE MATERIALIZED VIEW hours AS SELECT k, to_timestamp(to_char(at, 'YYYY/MM/DD hh24'), 'YYYY/MM/DD HH24') AS hour, d + INTERVAL '90' MINUTE AS later, d + INTERVAL 2 DAY AS day, timestampadd(HOUR, n, d) AS moved FROM raw_s;
+CREATE MATERIALIZED VIEW per_hour AS SELECT d - INTERVAL '1' HOUR AS hour, count(n, x) AS c, count(n, x) FILTER (WHERE b) AS of_b FROM raw_o GROUP BY 1;
+CREATE MATERIALIZED VIEW first_of_two AS SELECT DISTINCT ON (2, k) k, j, n FROM raw_s ORDER BY k, j, n DESC;
+CREATE MATERIALIZED VIEW series AS SELECT k, generate_series(j, 3) AS i FROM raw_s;
+CREATE MATERIALIZED VIEW per_step AS SELECT i, count(*) AS c FROM series GROUP BY i;
+CREATE MATERIALIZED VIEW others AS SELECT * EXCEPT (k, x) FROM raw_o WHERE n > 3;
+CREATE MATERIALIZED VIEW of_pairs AS SELECT k, j, count(*) AS c FROM raw_s GROUP BY (k, j);
+CREATE MATERIALIZED VIEW near AS SELECT k, sum(n) OVER (PARTITION BY k ORDER BY at RANGE BETWEEN INTERVAL 20 SECOND PRECEDING AND CURRENT ROW) AS n FROM raw_s;
+CREATE MATERIALIZED VIEW decades AS SELECT date_trunc('decade', at) AS decade, trim(LEADING 'a' FROM k) AS k, count(*) AS c FROM raw_o GROUP BY 1, 2;
+",
+        8,
+        220,
+    );
+}
+
+#[test]
 fn constant_rows_equal_a_batch() {
     equal_a_batch(
         "

@@ -1,7 +1,7 @@
 //! How ASOF joins are written, as the parser takes them: a join with `asof()` in front of its condition.
 
 use super::AS_OF;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use crate::sql::dialect::Tidelake;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 /// Words behind which a join has ended.
@@ -145,7 +145,7 @@ impl Reader<'_> {
     /// Tokens of ours, at the place in the text where the join begins.
     fn put(&mut self, text: &str) {
         let span = self.tokens[self.at].span;
-        let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize();
+        let tokens = Tokenizer::new(&Tidelake, text).tokenize();
         let tokens = tokens.expect("the text is SQL");
         self.out.extend(
             tokens

@@ -4,9 +4,9 @@ use super::*;
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 fn read(sql: &str) -> Result<Query, String> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location();
+    let tokens = Tokenizer::new(&Tidelake, sql).tokenize_with_location();
     let tokens = as_joins(tokens.unwrap()).map_err(|it| it.1)?;
-    let parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+    let parser = Parser::new(&Tidelake).with_tokens_with_locations(tokens);
     let query = { parser }.parse_query().map_err(|it| it.to_string())?;
     // It goes through text, as the query of a view does.
     let mut query = syntax::parse_query(&query.to_string())?;

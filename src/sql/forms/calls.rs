@@ -3,7 +3,7 @@
 //! Where systems mean different things by one name, the table says whose meaning it is; where most of them disagree, the name is refused with
 //! what to write.
 
-use crate::sql::functions::{PERCENTILE, Pattern};
+use crate::sql::functions::{PERCENTILE, Pattern, left_out};
 use datafusion::sql::sqlparser::ast::{
     CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Value,
@@ -116,6 +116,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
         return Ok(None);
     };
     let is_distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    if name == "count" && list.duplicate_treatment.is_none() && 1 < args.len() {
+        return Ok(Some(count_of_whole_rows(call, &args)));
+    }
     if name == "count" && is_distinct && call.over.is_none() {
         return Ok(count_of_rows(call, &args));
     }
@@ -167,13 +170,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
             Some(_) => format!("to_char({b}, {a})"),
             None => format!("to_char({a}, {b})"),
         })),
-        ("to_timestamp" | "to_date", [text, pattern]) => match literal(pattern) {
-            Some(it) if !it.contains('%') => {
-                let strftime = Pattern::of(it).strftime(&name, it)?;
-                Ok(Some(format!("{name}({text}, '{}')", strftime.replace('\'', "''"))))
-            }
-            _ => Ok(None),
-        },
+        ("to_timestamp" | "to_date", [text, patterns @ ..]) if !patterns.is_empty() => {
+            of_patterns(&name, text, patterns)
+        }
         _ => Ok(None),
     }
 }
@@ -344,6 +343,22 @@ fn of_aggregate(name: &str, args: &[Expr], filter: Option<&Expr>) -> Option<Stri
     }
 }
 
+/// `count(a, b)`: rows in which neither is NULL.
+fn count_of_whole_rows(call: &Function, args: &[Expr]) -> String {
+    let given: Vec<String> = args
+        .iter()
+        .map(|it| format!("({it}) IS NOT NULL"))
+        .collect();
+    let filter = call.filter.as_ref();
+    let filter = filter.map_or(String::new(), |it| format!(" FILTER (WHERE {it})"));
+    let over = call.over.as_ref();
+    let over = over.map_or(String::new(), |it| format!(" OVER {it}"));
+    format!(
+        "count(CASE WHEN {} THEN 1 END){filter}{over}",
+        given.join(" AND ")
+    )
+}
+
 /// `count(DISTINCT a, b)`, of which rows with a NULL are none, and `count(DISTINCT (a, b))`, of which they are: each row as a text that no other
 /// row has.
 fn count_of_rows(call: &Function, args: &[Expr]) -> Option<String> {
@@ -405,6 +420,37 @@ fn later(name: &str, unit: &str, amount: &Expr, time: &Expr) -> Result<String, S
     Ok(format!(
         "({time} + arrow_cast(CAST({amount} AS BIGINT) * {us}, 'Duration(Microsecond)'))"
     ))
+}
+
+/// `to_timestamp` and `to_date`: patterns as strftime has them, and so complete that nothing a text says is passed over.
+fn of_patterns(name: &str, text: &Expr, patterns: &[Expr]) -> Result<Option<String>, String> {
+    let Some(written) = patterns.iter().map(literal).collect::<Option<Vec<&str>>>() else {
+        return Ok(None);
+    };
+    let mut text = text.to_string();
+    let mut formats = Vec::new();
+    for pattern in &written {
+        let mut format = match pattern.contains('%') {
+            true => (*pattern).to_owned(),
+            false => Pattern::of(pattern).strftime(name, pattern)?,
+        };
+        let (added, parts) = left_out(&format, name == "to_timestamp");
+        if !added.is_empty() {
+            if 1 < written.len() {
+                return Err(format!(
+                    "{name}: the pattern '{pattern}' alone does not make a whole time; with several patterns each has all parts, or write coalesce({name}(text, …), {name}(text, …))"
+                ));
+            }
+            text = format!("'{added} ' || ({text})");
+            format = format!("{parts} {format}");
+        }
+        formats.push(format!("'{}'", format.replace('\'', "''")));
+    }
+    let unchanged = formats
+        .iter()
+        .zip(patterns)
+        .all(|(a, b)| *a == b.to_string());
+    Ok((!unchanged).then(|| format!("{name}({text}, {})", formats.join(", "))))
 }
 
 /// How long a unit is, if it always is as long.

@@ -3,6 +3,7 @@
 //! A function is therefore part of what the views that call it mean, and a changed one changes them. A name that the dataflow defines comes
 //! before a built-in one. The body is complete where it is defined: it calls functions above it, never itself.
 
+use crate::sql::dialect::Tidelake;
 use crate::sql::{functions, syntax, walk, words};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -11,7 +12,6 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArgExpr, FunctionArguments, Ident, Query, SelectItem, SetExpr, TableFactor, Value,
     VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -261,7 +261,7 @@ fn selecting(expr: &Expr) -> Result<Query, ParserError> {
 /// A body: an expression, or a SELECT of one.
 fn of_text(text: &str) -> Result<Query, ParserError> {
     let parse = |text: &str| {
-        let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text)?;
+        let mut parser = Parser::new(&Tidelake).try_with_sql(text)?;
         let query = parser.parse_query()?;
         while parser.consume_token(&Token::SemiColon) {}
         parser.expect_token(&Token::EOF)?;

@@ -73,6 +73,46 @@ fn forms_of_others_have_one_form() {
             "SELECT NOT EXISTS (SELECT 1 FROM u WHERE u.a = t.a) AS e FROM t",
             "SELECT ((SELECT count(*) FROM u WHERE u.a = t.a) = 0) AS e FROM t",
         ),
+        (
+            "SELECT a FROM t WHERE a SIMILAR TO '(x|y)%' AND a NOT SIMILAR TO 'z!_' ESCAPE '!'",
+            "SELECT a FROM t WHERE ((a) ~ '(?s)^(?:(?:x|y).*)$') AND ((a) !~ '(?s)^(?:z_)$')",
+        ),
+        (
+            "SELECT to_timestamp(s, 'YYYY/MM/DD HH12:MI:SS'), to_timestamp(s, 'YYYY/MM/DD HH24'), to_timestamp(s, '%Y-%m %Z'), to_date(s, 'IYYY-IW') FROM t",
+            "SELECT to_timestamp('AM ' || (s), '%p %Y/%m/%d %I:%M:%S'), to_timestamp('00 ' || (s), '%M %Y/%m/%d %H'), to_timestamp('01 ' || (s), '%d %Y-%m %Z'), to_date('1 ' || (s), '%u %G-%V') FROM t",
+        ),
+        (
+            "SELECT to_date(s, 'yyyy-mm-dd'), to_timestamp(s, 'yyyymmdd hh24:mi'), to_timestamp(s, '%Y%m%d', '%Y %j') FROM t",
+            "SELECT to_date(s, '%Y-%m-%d'), to_timestamp(s, '%Y%m%d %H:%M'), to_timestamp(s, '%Y%m%d', '%Y %j') FROM t",
+        ),
+        (
+            "SELECT DISTINCT ON (2, b) a AS x, c FROM t ORDER BY b, c DESC, d",
+            "SELECT DISTINCT ON (b, c) a AS x, c FROM t ORDER BY b, c DESC, d",
+        ),
+        (
+            "SELECT DISTINCT ON (x, c) a AS x, c FROM t ORDER BY c",
+            "SELECT DISTINCT ON (c, x) a AS x, c FROM t ORDER BY c, x",
+        ),
+        (
+            "SELECT generate_series(1, a), generate_series(1, b) AS i, cardinality(generate_series(1, 2)) FROM t",
+            "SELECT unnest(generate_series(1, a)) AS generate_series, unnest(generate_series(1, b)) AS i, cardinality(generate_series(1, 2)) FROM t",
+        ),
+        (
+            "SELECT count(a, b), count(a, b) FILTER (WHERE c) FROM t",
+            "SELECT count(CASE WHEN (a) IS NOT NULL AND (b) IS NOT NULL THEN 1 END), count(CASE WHEN (a) IS NOT NULL AND (b) IS NOT NULL THEN 1 END) FILTER (WHERE c) FROM t",
+        ),
+        (
+            "SELECT at - INTERVAL 1 DAY, at + INTERVAL -2 HOUR, sum(a) OVER (ORDER BY at RANGE INTERVAL 3 HOUR PRECEDING) FROM t",
+            "SELECT at - INTERVAL '1' DAY, at + INTERVAL '-2' HOUR, sum(a) OVER (ORDER BY at RANGE INTERVAL '3' HOUR PRECEDING) FROM t",
+        ),
+        (
+            "SELECT (s).a, (t.s).b.C, DATE ' 2024-01-02', ' 2024-01-02 03:04 '::TIMESTAMP FROM t GROUP BY (a, b), c",
+            "SELECT (s)['a'], (t.s)['b']['c'], DATE '2024-01-02', CAST('2024-01-02 03:04' AS TIMESTAMP) FROM t GROUP BY a, b, c",
+        ),
+        (
+            "SELECT count(*) FROM (SELECT sum(a), sum(a), sum(a) FROM t) AS x",
+            "SELECT count(*) FROM (SELECT sum(a), sum(a) AS \"sum(a)_1\", sum(a) AS \"sum(a)_2\" FROM t) AS x",
+        ),
     ] {
         assert_eq!(taken_for(text).as_deref(), Ok(expected), "{text}");
     }
@@ -115,6 +155,28 @@ fn what_means_different_things_elsewhere_is_refused() {
             "SELECT approx_percentile(0.5, 0.001) WITHIN GROUP (ORDER BY a) FROM t",
             "write percentile_cont",
         ),
+        (
+            "SELECT a FROM t WHERE a SIMILAR TO b",
+            "takes a constant pattern",
+        ),
+        (
+            "SELECT to_timestamp(s, 'YYYY-MM', 'YYYY') FROM t",
+            "with several patterns",
+        ),
+        (
+            "SELECT to_timestamp(s, 'HH24:mm') FROM t",
+            "does not know `mm`",
+        ),
+        (
+            "SELECT DISTINCT ON (a) a, b FROM t ORDER BY b",
+            "ORDER BY a, b",
+        ),
+        ("SELECT DISTINCT ON (2) *, b FROM t", "name the column"),
+        (
+            "SELECT at + INTERVAL a DAY FROM t",
+            "timestampadd(DAY, number, time)",
+        ),
+        ("SELECT at + INTERVAL 3 FROM t", "has no unit"),
     ] {
         let error = taken_for(text).expect_err(text);
         assert!(error.contains(part), "{text}: {error}");

@@ -42,7 +42,7 @@ mod sums;
 mod to_char;
 
 pub use percentile::PERCENTILE;
-pub use to_char::Pattern;
+pub use to_char::{Pattern, left_out};
 
 use super::asof::AS_OF;
 use super::casts::NamedCast;
@@ -112,6 +112,9 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(IpClass::new())),
         Arc::new(ScalarUDF::from(NamedCast::new())),
         date_part(),
+        Arc::new(ScalarUDF::from(DateTrunc(
+            datafusion::functions::datetime::date_trunc(),
+        ))),
         Arc::new(ScalarUDF::from(to_char::to_char())),
         Arc::new(ScalarUDF::from(to_char::date_format())),
     ];
@@ -277,6 +280,79 @@ impl ScalarUDFImpl for DatePart {
         self.0.invoke_with_args(args)
     }
 }
+
+/// DataFusion's `date_trunc`, and with it decades, centuries and millenniums, as Postgres counts them: a decade begins with a year that ends
+/// in 0, a century and a millennium with one that ends in 1.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct DateTrunc(Arc<ScalarUDF>);
+
+/// The first year of the decade, century or millennium of a year.
+fn first_year(unit: &str) -> Option<fn(i32) -> i32> {
+    Some(match unit.to_ascii_lowercase().as_str() {
+        "decade" => |year| year - year.rem_euclid(10),
+        "century" => |year| year - (year - 1).rem_euclid(100),
+        "millennium" => |year| year - (year - 1).rem_euclid(1000),
+        _ => return None,
+    })
+}
+
+impl ScalarUDFImpl for DateTrunc {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn aliases(&self) -> &[String] {
+        self.0.aliases()
+    }
+    fn signature(&self) -> &Signature {
+        self.0.signature()
+    }
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.0.return_type(types)
+    }
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        self.0.return_field_from_args(args)
+    }
+    fn output_ordering(
+        &self,
+        input: &[datafusion::logical_expr::sort_properties::ExprProperties],
+    ) -> Result<datafusion::logical_expr::sort_properties::SortProperties> {
+        self.0.output_ordering(input)
+    }
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let unit = match args.args.first() {
+            Some(ColumnarValue::Scalar(it)) => it.try_as_str().flatten().and_then(first_year),
+            _ => None,
+        };
+        let Some(first_year) = unit else {
+            return self.0.invoke_with_args(args);
+        };
+        let rows = args.number_rows;
+        args.args[0] = ColumnarValue::from(ScalarValue::from("year"));
+        let years = self.0.invoke_with_args(args)?.to_array(rows)?;
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let firsts: TimestampMicrosecondArray = cast_with_options(&years, &micros, &STRICT)?
+            .as_primitive::<TimestampMicrosecondType>()
+            .unary_opt(|us| {
+                use chrono::Datelike;
+                let year = chrono::DateTime::from_timestamp_micros(us)?.year();
+                let first = chrono::NaiveDate::from_ymd_opt(first_year(year), 1, 1)?;
+                Some(
+                    first
+                        .and_time(chrono::NaiveTime::MIN)
+                        .and_utc()
+                        .timestamp_micros(),
+                )
+            });
+        let firsts = cast_with_options(&firsts, years.data_type(), &STRICT)?;
+        Ok(ColumnarValue::Array(firsts))
+    }
+}
+
+/// A cast that fails rather than to give NULL.
+const STRICT: CastOptions = CastOptions {
+    safe: false,
+    format_options: arrow::util::display::FormatOptions::new(),
+};
 
 /// The UTC date of an instant: what a cast of one to a date gives, without asking a table of time zones for every row.
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -32,6 +32,7 @@ const POSTGRES: &[(&str, &str)] = &[
     ("FMMonth", "%B"),
     ("FMDay", "%A"),
     ("IYYY", "%G"),
+    ("iyyy", "%G"),
     ("YYYY", "%Y"),
     ("yyyy", "%Y"),
     ("HH24", "%H"),
@@ -39,6 +40,7 @@ const POSTGRES: &[(&str, &str)] = &[
     ("HH12", "%I"),
     ("hh12", "%I"),
     ("DDD", "%j"),
+    ("ddd", "%j"),
     ("Mon", "%b"),
     ("DD", "%d"),
     ("dd", "%d"),
@@ -46,15 +48,21 @@ const POSTGRES: &[(&str, &str)] = &[
     ("YY", "%y"),
     ("yy", "%y"),
     ("MM", "%m"),
+    ("mm", "%m"),
     ("MI", "%M"),
     ("mi", "%M"),
     ("MS", "%3f"),
+    ("ms", "%3f"),
     ("US", "%6f"),
+    ("us", "%6f"),
     ("SS", "%S"),
     ("ss", "%S"),
     ("HH", "%I"),
+    ("hh", "%I"),
     ("IW", "%V"),
+    ("iw", "%V"),
     ("ID", "%u"),
+    ("id", "%u"),
     ("AM", "%p"),
     ("PM", "%p"),
     ("am", "%P"),
@@ -104,7 +112,11 @@ impl Pattern {
 
     /// Where a function takes both: Java's years, days and minutes are small letters, Postgres' are not.
     pub fn of(pattern: &str) -> Self {
-        match ["yyyy", "mm:", ":mm"].iter().any(|it| pattern.contains(it)) {
+        let has = |any: &[&str]| any.iter().any(|it| pattern.contains(it));
+        let is_postgres = has(&["MI", "mi", "HH24", "hh24", "HH12", "hh12"])
+            // A month of two small letters, where there is none of capital ones.
+            || has(&["yyyy"]) && has(&["mm"]) && !has(&["MM", "mm:", ":mm"]);
+        match !is_postgres && has(&["yyyy", "mm:", ":mm"]) {
             true => Pattern::Java,
             false => Pattern::Postgres,
         }
@@ -131,7 +143,11 @@ impl Pattern {
             }
             // Many of the same letter are a pattern of their own; its beginning means something else.
             let run = |of: &str| of.chars().take_while(|it| *it == next).count();
-            let known = self.known().iter().find(|it| {
+            // Postgres' months have no small letters behind hours: that is a slip for minutes.
+            let is_slip = self == Pattern::Postgres
+                && rest.starts_with("mm")
+                && (format.ends_with(':') || rest[2..].starts_with(':'));
+            let known = self.known().iter().filter(|_| !is_slip).find(|it| {
                 rest.starts_with(it.0) && (run(it.0) < it.0.len() || run(rest) == it.0.len())
             });
             match known {
@@ -164,6 +180,50 @@ impl Pattern {
             "{function} does not know `{at}` in '{pattern}'; possible are {meant}, text in {quote}…{quote}, or strftime such as '%Y-%m-%d %H:%M:%S'"
         )
     }
+}
+
+/// What a format of strftime leaves out of a time, with the formats of these: without minutes the parser of times would pass over the hour, and
+/// without a half of the day over one of twelve hours. As in Postgres, what is left out is the first: the minute 0, the morning, the first day.
+pub fn left_out(format: &str, with_time: bool) -> (String, String) {
+    let mut parts = Vec::new();
+    let mut rest = format.split('%').skip(1);
+    while let Some(part) = rest.next() {
+        match part
+            .trim_start_matches(|it: char| "-_0#.:".contains(it) || it.is_ascii_digit())
+            .chars()
+            .next()
+        {
+            Some(it) => parts.push(it),
+            // `%%`
+            None => _ = rest.next(),
+        }
+    }
+    let has = |any: &str| parts.iter().any(|it| any.contains(*it));
+    if has("c+s") {
+        return <_>::default();
+    }
+    let (hour, minute, second) = (has("HkTRX"), has("MTRXr"), has("STXrf"));
+    let hour_of_12 = has("Il") && !has("Pp");
+    let month = has("mbBhDFx");
+    let missing = [
+        (with_time && hour_of_12 && !hour, "AM", "%p"),
+        (
+            with_time && (minute || second) && !hour && !has("Ilr"),
+            "00",
+            "%H",
+        ),
+        (
+            with_time && (hour || has("Il") || second) && !minute,
+            "00",
+            "%M",
+        ),
+        (has("Yy") && !month && !has("jUW"), "01", "%m"),
+        (has("Yy") && !has("deDFxjUW"), "01", "%d"),
+        (has("Gg") && has("V") && !has("uwaA"), "1", "%u"),
+    ];
+    let missing = missing.iter().filter(|it| it.0);
+    let (texts, formats): (Vec<&str>, Vec<&str>) = missing.map(|it| (it.1, it.2)).unzip();
+    (texts.join(" "), formats.join(" "))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -258,6 +318,11 @@ mod tests {
                 "yyyy-MM-dd'T'HH:mm:ss.SSS",
                 "%Y-%m-%dT%H:%M:%S.%3f",
             ),
+            (
+                Pattern::Postgres,
+                "yyyy-mm-dd hh:mi:ss.ms",
+                "%Y-%m-%d %I:%M:%S.%3f",
+            ),
             (Pattern::Java, "d.M.yy h a", "%-d.%-m.%y %-I %p"),
             (Pattern::Java, "%d/%m", "%d/%m"),
             (Pattern::Postgres, "", ""),
@@ -273,7 +338,7 @@ mod tests {
     #[test]
     fn patterns_that_are_not_are_refused_with_those_that_are() {
         for (patterns, pattern, at) in [
-            (Pattern::Postgres, "YYYY-mm", "`mm`"),
+            (Pattern::Postgres, "HH24:mm", "`mm`"),
             (Pattern::Postgres, "DDTHH24", "`THH`"),
             (Pattern::Postgres, "Q", "`Q`"),
             (Pattern::Postgres, "YYYYY", "`YYYYY`"),

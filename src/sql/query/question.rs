@@ -1,12 +1,12 @@
 //! What a text asks: the rows of a query, or what there is to be queried.
 
 use super::error::QueryError;
-use crate::sql::{asof, canonical, forms, windows};
+use crate::sql::dialect::Tidelake;
+use crate::sql::{asof, canonical, forms, syntax, windows};
 use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::sqlparser::ast::{
     DescribeAlias, ObjectName, ShowStatementIn, ShowStatementOptions, Statement,
 };
-use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -46,7 +46,7 @@ impl Question {
             ))
             .with_hint("write x IN (…) instead of x = … OR x = …"));
         }
-        let mut statement = parse_one(sql, &GenericDialect {})?;
+        let mut statement = parse_one(sql)?;
         if let DfStatement::Statement(inner) = &statement
             && let Some(about) = about(inner)?
         {
@@ -70,15 +70,14 @@ impl Question {
 /// # Errors
 /// If it is none.
 pub fn of_plain_view(text: &str) -> Result<DfStatement, QueryError> {
-    let mut statement = parse_one(text, &PostgreSqlDialect {})?;
+    let mut statement = parse_one(text)?;
     prepare(&mut statement)?;
     Ok(statement)
 }
 
 /// A question about what there is, if the statement is one.
 fn about(statement: &Statement) -> Result<Option<Question>, QueryError> {
-    let all_of =
-        |name: &ObjectName| parse_one(&format!("SELECT * FROM {name}"), &GenericDialect {});
+    let all_of = |name: &ObjectName| parse_one(&format!("SELECT * FROM {name}"));
     match statement {
         Statement::ShowTables { show_options, .. } => match shown_of(show_options) {
             Shown::All => Ok(Some(Question::Relations)),
@@ -161,17 +160,16 @@ fn operators(sql: &str) -> usize {
         Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => false,
         _ => true,
     };
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    let tokens = Tokenizer::new(&Tidelake, sql).tokenize();
     tokens.map_or(0, |it| it.iter().filter(|it| is_operator(it)).count())
 }
 
-fn parse_one(sql: &str, dialect: &dyn Dialect) -> Result<DfStatement, QueryError> {
-    let sql = windows::with_plain_sessions(sql, dialect);
-    let tokens = Tokenizer::new(dialect, &sql).tokenize_with_location();
+fn parse_one(sql: &str) -> Result<DfStatement, QueryError> {
+    let tokens = syntax::tokens(sql);
     let tokens = tokens.map_err(|it| QueryError::planning(&ParserError::from(it).into()))?;
     let tokens = asof::as_joins(tokens).map_err(|(_, it)| QueryError::rejected(it))?;
     let parsed = DFParserBuilder::new(tokens)
-        .with_dialect(dialect)
+        .with_dialect(&Tidelake)
         .build()
         .and_then(|mut it| it.parse_statements());
     let mut statements = parsed.map_err(|it| QueryError::planning(&it))?;
@@ -186,6 +184,7 @@ fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
     if let DfStatement::Statement(inner) = statement
         && let Statement::Query(query) = inner.as_mut()
     {
+        forms::name_repeated(query);
         return forms::rewrite(query)
             .and_then(|()| canonical::refuse_in_query(query))
             .and_then(|()| windows::rewrite(query, windows::all_records))

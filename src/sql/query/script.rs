@@ -1,7 +1,7 @@
 //! A script of several statements, cut into them: the parser's own tokens say where each ends.
 
 use super::error::QueryError;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use crate::sql::dialect::Tidelake;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 /// A statement of a script, and where it begins.
@@ -18,7 +18,7 @@ pub struct ScriptStatement<'a> {
 /// # Errors
 /// If a text, a name or a comment is not closed: where the statement ends is not known then.
 pub fn statements(script: &str) -> Result<Vec<ScriptStatement<'_>>, QueryError> {
-    let tokens = Tokenizer::new(&GenericDialect {}, script)
+    let tokens = Tokenizer::new(&Tidelake, script)
         .tokenize_with_location()
         .map_err(|it| QueryError::rejected(it.message).at(it.location.line, it.location.column))?;
     let mut found = Vec::new();

@@ -367,6 +367,118 @@ async fn what_is_wrong_is_said_in_our_words() {
     insta::assert_snapshot!(said);
 }
 
+/// As in views, whose values are compared with those of a batch elsewhere: here they are compared with what the words say.
+#[tokio::test]
+async fn what_is_written_means_what_it_says() {
+    let queries = queries(limits()).await;
+    for (expression, expected) in [
+        ("'abc' SIMILAR TO 'a'", "false"),
+        ("'abc' SIMILAR TO '(a|b)%'", "true"),
+        ("'abc' SIMILAR TO '%b%'", "true"),
+        ("'a.c' SIMILAR TO 'a.c'", "true"),
+        ("'abc' SIMILAR TO 'a.c'", "false"),
+        ("'abc' NOT SIMILAR TO '[a-c]{3}'", "false"),
+        ("'50%' SIMILAR TO '_0!%' ESCAPE '!'", "true"),
+        (
+            "to_timestamp('2022/12/25 10:24:33', 'YYYY/MM/DD HH12:MI:SS')::TEXT",
+            "2022-12-25T10:24:33Z",
+        ),
+        (
+            "to_timestamp('2022/12/25 12:24', 'YYYY/MM/DD HH12:MI')::TEXT",
+            "2022-12-25T00:24:00Z",
+        ),
+        (
+            "to_timestamp('2022/12/25 03 PM', 'YYYY/MM/DD HH12 PM')::TEXT",
+            "2022-12-25T15:00:00Z",
+        ),
+        (
+            "to_timestamp('2022/12/25 15', 'YYYY/MM/DD HH24')::TEXT",
+            "2022-12-25T15:00:00Z",
+        ),
+        (
+            "to_timestamp('2022-12', 'yyyy-mm')::TEXT",
+            "2022-12-01T00:00:00Z",
+        ),
+        ("to_date('2022-W07', 'IYYY-\"W\"IW')", "2022-02-14"),
+        ("2 ^ 3", "8.0"),
+        ("5 # 3", "6"),
+        ("|/ 16.0", "4.0"),
+        ("@ -7", "7"),
+        (
+            "(DATE '2024-03-01' + INTERVAL '1 hour')::TEXT",
+            "2024-03-01T01:00:00Z",
+        ),
+        (
+            "(DATE '2024-03-01' - INTERVAL '36' HOUR)::TEXT",
+            "2024-02-28T12:00:00Z",
+        ),
+        ("DATE '2024-03-01' + INTERVAL 1 DAY", "2024-03-02"),
+        (
+            "timestampadd(HOUR, 1 + 1, DATE '2024-03-01')::TEXT",
+            "2024-03-01T02:00:00Z",
+        ),
+        (
+            "date_trunc('decade', TIMESTAMP '2027-05-06 01:02:03')::TEXT",
+            "2020-01-01T00:00:00",
+        ),
+        (
+            "date_trunc('century', TIMESTAMP '2000-05-06')::TEXT",
+            "1901-01-01T00:00:00",
+        ),
+        (
+            "date_trunc('millennium', DATE '2001-05-06')::TEXT",
+            "2001-01-01T00:00:00",
+        ),
+        (
+            "to_char(TIMESTAMP '2024-03-04 15:06:07', 'yyyy-mm-dd hh24:mi:ss')",
+            "2024-03-04 15:06:07",
+        ),
+        (
+            "trim(BOTH 'x' FROM 'xax') || trim(LEADING FROM ' b') || trim('y' FROM 'yc')",
+            "abc",
+        ),
+        ("TIMESTAMP ' 2024-03-04 ' = ' 2024-03-04'", "true"),
+        ("(named_struct('a', 1)).a", "1"),
+    ] {
+        let rows = ask(&queries, &format!("SELECT {expression} AS v")).await;
+        assert_eq!(rows, [[expected]], "{expression}");
+    }
+    let values = "(VALUES (1, 'a', 2), (1, 'b', 1), (2, 'a', NULL)) AS t(a, b, c)";
+    for (query, expected) in [
+        (
+            format!("SELECT DISTINCT ON (2) a, b FROM {values} ORDER BY 2, a DESC"),
+            vec![vec!["2", "a"], vec!["1", "b"]],
+        ),
+        (
+            format!("SELECT DISTINCT ON (a, b) a, b FROM {values} ORDER BY b, a"),
+            vec![vec!["1", "a"], vec!["2", "a"], vec!["1", "b"]],
+        ),
+        (
+            format!("SELECT generate_series(a, 2) AS i, b FROM {values} WHERE a = 1 ORDER BY b, i"),
+            vec![
+                vec!["1", "a"],
+                vec!["2", "a"],
+                vec!["1", "b"],
+                vec!["2", "b"],
+            ],
+        ),
+        (
+            format!("SELECT count(a, c), count(*), count(a, c) FROM {values}"),
+            vec![vec!["2", "3", "2"]],
+        ),
+        (
+            format!("SELECT * EXCEPT (b) FROM {values} WHERE c = 2"),
+            vec![vec!["1", "2"]],
+        ),
+        (
+            format!("SELECT a, count(*) FROM {values} GROUP BY (a, b) HAVING b = 'b'"),
+            vec![vec!["1", "1"]],
+        ),
+    ] {
+        assert_eq!(ask(&queries, &query).await, expected, "{query}");
+    }
+}
+
 #[tokio::test]
 async fn an_unsigned_number_keeps_its_digits() {
     let queries = queries(limits()).await;

@@ -1,0 +1,93 @@
+//! The dialect of dataflows and queries: that of Postgres, and what others write that means nothing else there.
+
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use std::any::TypeId;
+
+/// The one dialect that everything is parsed in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tidelake;
+
+const POSTGRES: PostgreSqlDialect = PostgreSqlDialect {};
+
+/// What is answered as Postgres answers it.
+macro_rules! as_postgres {
+    ($($name:ident),* $(,)?) => {
+        $(fn $name(&self) -> bool {
+            POSTGRES.$name()
+        })*
+    };
+}
+
+impl Dialect for Tidelake {
+    /// The parser asks for it in places, where a dialect has no word of its own.
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<PostgreSqlDialect>()
+    }
+    fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
+        POSTGRES.identifier_quote_style(identifier)
+    }
+    fn is_delimited_identifier_start(&self, it: char) -> bool {
+        POSTGRES.is_delimited_identifier_start(it)
+    }
+    fn is_identifier_start(&self, it: char) -> bool {
+        POSTGRES.is_identifier_start(it)
+    }
+    fn is_identifier_part(&self, it: char) -> bool {
+        POSTGRES.is_identifier_part(it)
+    }
+    fn is_custom_operator_part(&self, it: char) -> bool {
+        POSTGRES.is_custom_operator_part(it)
+    }
+    fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {
+        POSTGRES.is_reserved_for_identifier(keyword)
+    }
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        POSTGRES.get_next_precedence(parser)
+    }
+    fn prec_value(&self, precedence: Precedence) -> u8 {
+        POSTGRES.prec_value(precedence)
+    }
+    as_postgres!(
+        supports_unicode_string_literal,
+        supports_filter_during_aggregation,
+        supports_group_by_expr,
+        allow_extract_custom,
+        allow_extract_single_quotes,
+        supports_create_index_with_clause,
+        supports_explain_with_utility_options,
+        supports_listen_notify,
+        supports_factorial_operator,
+        supports_bitwise_shift_operators,
+        supports_comment_on,
+        supports_load_extension,
+        supports_named_fn_args_with_colon_operator,
+        supports_named_fn_args_with_expr_name,
+        supports_empty_projections,
+        supports_nested_comments,
+        supports_string_escape_constant,
+        supports_numeric_literal_underscores,
+        supports_array_typedef_with_brackets,
+        supports_geometric_types,
+        supports_set_names,
+        supports_alter_column_type_using,
+        supports_notnull_operator,
+        supports_interval_options,
+        supports_insert_table_alias,
+        supports_create_table_like_parenthesized,
+        supports_select_wildcard_with_alias,
+        supports_comma_separated_trim,
+        supports_xml_expressions,
+        supports_comment_optimizer_hint,
+    );
+
+    /// `SELECT * EXCEPT (a, b)`
+    fn supports_select_wildcard_except(&self) -> bool {
+        true
+    }
+    /// `SELECT * EXCLUDE (a, b)`
+    fn supports_select_wildcard_exclude(&self) -> bool {
+        true
+    }
+}

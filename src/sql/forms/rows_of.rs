@@ -1,0 +1,184 @@
+//! Which rows a SELECT is of: `DISTINCT ON` by numbers and in any order, `GROUP BY (a, b)`, and lists in SELECT that are rows.
+
+use crate::sql::syntax;
+use datafusion::sql::sqlparser::ast::{
+    Distinct, Expr, FunctionArguments, GroupByExpr, Ident, OrderBy, OrderByExpr, OrderByKind,
+    OrderByOptions, Query, Select, SelectItem, SetExpr, Value,
+};
+
+/// `DISTINCT ON (2) … ORDER BY …`: numbers are those of columns, as in ORDER BY, and the expressions stand in the order in which ORDER BY
+/// begins with them.
+///
+/// # Errors
+/// If a number is that of no column, or ORDER BY begins with something else.
+pub fn distinct_on(query: &mut Query) -> Result<(), String> {
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return Ok(());
+    };
+    let projection = &select.projection;
+    let Some(Distinct::On(on)) = &mut select.distinct else {
+        return Ok(());
+    };
+    for expr in on.iter_mut() {
+        if let Some(number) = ordinal(expr) {
+            *expr = column(projection, number).ok_or_else(|| {
+                format!("DISTINCT ON ({number}) takes the number of a column that stands in the SELECT; name the column instead")
+            })?;
+        }
+    }
+    let Some(OrderBy {
+        kind: OrderByKind::Expressions(order),
+        ..
+    }) = &mut query.order_by
+    else {
+        return Ok(());
+    };
+    let mut left = Vec::new();
+    for expr in on.iter() {
+        if !left.contains(expr) {
+            left.push(expr.clone());
+        }
+    }
+    let mut ordered = Vec::new();
+    for item in order.iter_mut().take(left.len()) {
+        let meant = meant_by(projection, &item.expr);
+        let Some(at) = left.iter().position(|it| meant_by(projection, it) == meant) else {
+            let all: Vec<String> = on.iter().map(Expr::to_string).collect();
+            let all = all.join(", ");
+            return Err(format!(
+                "DISTINCT ON ({all}) takes the first row of each {all}, so its ORDER BY begins with these: ORDER BY {all}, {}",
+                item.expr
+            ));
+        };
+        let expr = left.remove(at);
+        item.expr = expr.clone();
+        ordered.push(expr);
+    }
+    for expr in left {
+        ordered.push(expr.clone());
+        order.push(OrderByExpr {
+            expr,
+            options: OrderByOptions {
+                asc: None,
+                nulls_first: None,
+            },
+            with_fill: None,
+        });
+    }
+    *on = ordered;
+    Ok(())
+}
+
+fn ordinal(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Value(it) => match &it.value {
+            Value::Number(number, _) => number.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The expression of a column by its number, if no `*` stands before it.
+fn column(projection: &[SelectItem], number: usize) -> Option<Expr> {
+    let items = projection.get(..number)?;
+    let exprs: Option<Vec<&Expr>> = items.iter().map(expr_of).collect();
+    exprs?.last().map(|it| (*it).clone())
+}
+
+fn expr_of(item: &SelectItem) -> Option<&Expr> {
+    match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+        SelectItem::ExprWithAliases { .. }
+        | SelectItem::Wildcard(_)
+        | SelectItem::QualifiedWildcard(..) => None,
+    }
+}
+
+/// What an expression of DISTINCT ON or ORDER BY stands for: numbers and names of columns for those.
+fn meant_by(projection: &[SelectItem], expr: &Expr) -> String {
+    let named = |name: &Ident| {
+        projection.iter().find_map(|it| match it {
+            SelectItem::ExprWithAlias { expr, alias }
+                if syntax::known_as(alias) == syntax::known_as(name) =>
+            {
+                Some(expr.to_string())
+            }
+            _ => None,
+        })
+    };
+    match expr {
+        Expr::Nested(it) => meant_by(projection, it),
+        Expr::Identifier(name) => named(name).unwrap_or_else(|| syntax::known_as(name)),
+        other => match ordinal(other).and_then(|it| column(projection, it)) {
+            Some(it) => meant_by(projection, &it),
+            None => other.to_string(),
+        },
+    }
+}
+
+/// Names for expressions that a SELECT has more than once, where nobody reads them by a name: `sum(a), sum(a)` are `sum(a)` and `sum(a)_1`.
+pub fn name_repeated(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return;
+    };
+    let mut seen: Vec<String> = Vec::new();
+    for item in &mut select.projection {
+        let SelectItem::UnnamedExpr(expr) = item else {
+            continue;
+        };
+        if matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+            continue;
+        }
+        let text = expr.to_string();
+        let before = seen.iter().filter(|it| **it == text).count();
+        if 0 < before {
+            let alias = Ident::with_quote('"', format!("{text}_{before}").replace('"', ""));
+            *item = SelectItem::ExprWithAlias {
+                expr: expr.clone(),
+                alias,
+            };
+        }
+        seen.push(text);
+    }
+}
+
+/// `GROUP BY (a, b)` is `GROUP BY a, b`.
+pub fn group_by_rows(select: &mut Select) {
+    let GroupByExpr::Expressions(groups, _) = &mut select.group_by else {
+        return;
+    };
+    let flat = |it: Expr| match it {
+        Expr::Tuple(all) => all,
+        other => vec![other],
+    };
+    *groups = std::mem::take(groups).into_iter().flat_map(flat).collect();
+}
+
+/// `SELECT generate_series(a, b)` has a row for each number, as in Postgres; as a list it stands inside another function.
+///
+/// # Errors
+/// If the call cannot be read again.
+pub fn series(select: &mut Select) -> Result<(), String> {
+    for item in &mut select.projection {
+        let (expr, alias) = match item {
+            SelectItem::UnnamedExpr(expr) => (expr, Ident::new("generate_series")),
+            SelectItem::ExprWithAlias { expr, alias } => (expr, alias.clone()),
+            _ => continue,
+        };
+        let Expr::Function(call) = expr else {
+            continue;
+        };
+        let is_series = call
+            .name
+            .to_string()
+            .eq_ignore_ascii_case("generate_series")
+            && matches!(call.args, FunctionArguments::List(_))
+            && call.over.is_none();
+        if is_series {
+            let expr = syntax::parse_expression(&format!("unnest({call})"))?;
+            *item = SelectItem::ExprWithAlias { expr, alias };
+        }
+    }
+    Ok(())
+}
