@@ -7,6 +7,7 @@
 mod calls;
 mod first_of_group;
 mod group_windows;
+mod json;
 mod macros;
 mod patterns;
 mod rows_of;
@@ -270,11 +271,7 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
         Expr::BinaryOp { left, op, right } => match (left.as_ref(), right.as_ref()) {
             (Expr::Tuple(left), Expr::Tuple(right)) => rows(left, op, right)?,
             _ if *op == BinaryOperator::PGExp => Some(format!("power({left}, {right})")),
-            _ if *op == BinaryOperator::Arrow => Some(format!("json_get({left}, {right})")),
-            _ if *op == BinaryOperator::LongArrow => {
-                Some(format!("json_get_text({left}, {right})"))
-            }
-            _ => None,
+            (left, right) => json::operator(left, op, right)?,
         },
         Expr::InList {
             expr,
@@ -314,6 +311,9 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             (data_type, Value::SingleQuotedString(text)) if has_blanks(data_type, text) => {
                 Some(format!("{data_type} {}", quoted(text.trim())))
             }
+            (DataType::JSON | DataType::JSONB, Value::SingleQuotedString(text)) => {
+                Some(format!("parse_json({})", quoted(text)))
+            }
             _ => None,
         },
         Expr::Cast {
@@ -334,9 +334,9 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
                         quoted(text.trim())
                     ))
                 }
-                _ => None,
+                _ => json::cast(kind, expr, data_type),
             },
-            _ => None,
+            _ => json::cast(kind, expr, data_type),
         },
         Expr::RLike {
             negated,

@@ -380,6 +380,22 @@ CREATE MATERIALIZED VIEW decades AS SELECT date_trunc('decade', at) AS decade, t
 }
 
 #[test]
+fn json_that_views_make_equals_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW objects AS SELECT k, jsonb_build_object('k', k, 'n', n, 'list', json_build_array(j, b, x, at, d), 'none', NULL) AS made FROM raw_s;
+CREATE MATERIALIZED VIEW taken AS SELECT k, made -> 'list' -> 0 AS j, made #>> '{list,1}' AS b, made ? 'none' AS has, made @> '{\"k\": \"a\"}' AS is_a, jsonb_typeof(made -> 'n') AS t, json_array_length(made -> 'list') AS c FROM objects;
+CREATE MATERIALIZED VIEW lists AS SELECT k, jsonb_agg(n ORDER BY n, j) AS ns, json_agg(jsonb_build_object('j', j, 'n', n) ORDER BY n, j) AS rows FROM raw_s GROUP BY k;
+CREATE MATERIALIZED VIEW keys AS SELECT j, json_agg(DISTINCT k) FILTER (WHERE b) AS ks FROM raw_s GROUP BY j;
+CREATE MATERIALIZED VIEW members AS SELECT j, jsonb_object_agg(k, n ORDER BY n, x) AS last, json_object_agg(k, x ORDER BY n, x) AS every FROM raw_o WHERE k IS NOT NULL GROUP BY j;
+CREATE MATERIALIZED VIEW parsed AS SELECT k, ('{\"n\": ' || n || '}')::jsonb AS it, TRY_CAST(k AS JSON) AS nothing, to_json(at) AS at FROM raw_o;
+",
+        8,
+        220,
+    );
+}
+
+#[test]
 fn constant_rows_equal_a_batch() {
     equal_a_batch(
         "

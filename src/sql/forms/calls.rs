@@ -3,6 +3,7 @@
 //! Where systems mean different things by one name, the table says whose meaning it is; where most of them disagree, the name is refused with
 //! what to write.
 
+use super::json;
 use crate::sql::functions::{PERCENTILE, Pattern, left_out};
 use datafusion::sql::sqlparser::ast::{
     CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
@@ -115,6 +116,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     let Some(args) = list.args.iter().map(plain).collect::<Option<Vec<Expr>>>() else {
         return Ok(None);
     };
+    if let Some(text) = json::aggregate(&name, &args, call) {
+        return Ok(Some(text));
+    }
     let is_distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
     if name == "count" && list.duplicate_treatment.is_none() && 1 < args.len() {
         return Ok(Some(count_of_whole_rows(call, &args)));
@@ -142,6 +146,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     }
     if call.filter.is_some() {
         return Ok(None);
+    }
+    if let Some(text) = json::made(&name, &args) {
+        return Ok(Some(text));
     }
     let template = TEMPLATES
         .iter()

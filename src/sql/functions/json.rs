@@ -39,6 +39,9 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
             What::TextOfPath,
             &["get_json_object", "json_extract_scalar"],
         ),
+        of("json_query", What::JsonOfPath, &["json_extract"]),
+        of("json_at", What::JsonOfKeys, &[]),
+        of("json_at_text", What::TextOfKeys, &[]),
     ]
 }
 
@@ -50,6 +53,20 @@ enum What {
     Text,
     /// The value at a path such as `$.a.b[0]`.
     TextOfPath,
+    /// The JSON at such a path.
+    JsonOfPath,
+    /// The JSON and the value at a path of Postgres, such as `{a,b,0}`.
+    JsonOfKeys,
+    TextOfKeys,
+}
+
+impl What {
+    fn has_path(self) -> bool {
+        match self {
+            What::Json | What::Text => false,
+            What::TextOfPath | What::JsonOfPath | What::JsonOfKeys | What::TextOfKeys => true,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -78,13 +95,16 @@ impl ScalarUDFImpl for Json {
             )
         };
         match types {
-            [json, path] if self.what == What::TextOfPath && is_text(json) && is_text(path) => {}
+            [json, path] if self.what.has_path() && is_text(json) && is_text(path) => {}
             [json, steps @ ..]
-                if self.what != What::TextOfPath
+                if !self.what.has_path()
                     && is_text(json)
                     && !steps.is_empty()
                     && steps.iter().all(|it| is_text(it) || it.is_integer()) => {}
-            _ if self.what == What::TextOfPath => {
+            _ if matches!(self.what, What::JsonOfKeys | What::TextOfKeys) => {
+                return plan_err!("of JSON text a path is written as a text: json #>> '{{a,b,0}}'");
+            }
+            _ if self.what.has_path() => {
                 return plan_err!("write {}(json, '$.a.b[0]')", self.name);
             }
             _ => {
@@ -111,18 +131,21 @@ impl ScalarUDFImpl for Json {
             }
             let whole: &RawValue = serde_json::from_str(json.value(row)).ok()?;
             let found = match (self.what, steps.as_slice()) {
-                (What::TextOfPath, [Steps::Names(paths)]) if paths.is_valid(row) => {
-                    let path = steps_of(paths.value(row))?;
+                (what, [Steps::Names(paths)]) if what.has_path() && paths.is_valid(row) => {
+                    let path = match what {
+                        What::JsonOfKeys | What::TextOfKeys => keys_of(paths.value(row))?,
+                        _ => steps_of(paths.value(row))?,
+                    };
                     path.iter().try_fold(whole, |it, step| step.of(it))?
                 }
-                (What::TextOfPath, _) => return None,
+                (what, _) if what.has_path() => return None,
                 _ => steps
                     .iter()
                     .try_fold(whole, |it, steps| steps.at(row)?.of(it))?,
             };
             match self.what {
-                What::Json => Some(found.get().to_owned()),
-                What::Text | What::TextOfPath => text_of(found),
+                What::Json | What::JsonOfPath | What::JsonOfKeys => Some(found.get().to_owned()),
+                What::Text | What::TextOfPath | What::TextOfKeys => text_of(found),
             }
         };
         let values: StringArray = (0..rows).map(value).collect();
@@ -144,12 +167,17 @@ enum Step {
     Member(String),
     /// From 0; below zero from the end.
     Element(i64),
+    /// The member of an object or, by its number, the element of an array.
+    Either(String),
 }
 
 impl Step {
     fn of<'a>(&self, json: &'a RawValue) -> Option<&'a RawValue> {
         match self {
-            Step::Member(name) => {
+            Step::Either(name) if json.get().starts_with('[') => {
+                Step::Element(name.parse().ok()?).of(json)
+            }
+            Step::Member(name) | Step::Either(name) => {
                 let members: BTreeMap<String, &RawValue> = serde_json::from_str(json.get()).ok()?;
                 members.get(name).copied()
             }
@@ -192,6 +220,31 @@ impl Steps {
             Steps::Places(it) => it.is_valid(row).then(|| Step::Element(it.value(row))),
         }
     }
+}
+
+/// The steps of a path of Postgres: an array of texts as it prints one.
+fn keys_of(path: &str) -> Option<Vec<Step>> {
+    let mut rest = path.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        let (name, behind) = match rest.strip_prefix('"') {
+            Some(quoted) => {
+                let (name, behind) = quoted.split_once('"')?;
+                (name, behind)
+            }
+            None => {
+                let (name, behind) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
+                (name.trim(), behind)
+            }
+        };
+        steps.push(Step::Either(name.to_owned()));
+        rest = match behind.strip_prefix(',') {
+            Some(more) => more.trim_start(),
+            None if behind.is_empty() => behind,
+            None => return None,
+        };
+    }
+    Some(steps)
 }
 
 /// The steps of a path in SQL's dialect of JSONPath: `$.member`, `$['member']`, `$[0]`; nothing if it has other parts.

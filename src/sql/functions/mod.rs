@@ -34,6 +34,7 @@ macro_rules! known_as_native {
 mod extremes;
 mod familiar;
 mod json;
+mod json_made;
 mod mode;
 mod pairs;
 mod percentile;
@@ -120,6 +121,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     ];
     all.extend(familiar::all());
     all.extend(json::all());
+    all.extend(json_made::all());
     all
 }
 

@@ -443,6 +443,26 @@ async fn what_is_written_means_what_it_says() {
         let rows = ask(&queries, &format!("SELECT {expression} AS v")).await;
         assert_eq!(rows, [[expected]], "{expression}");
     }
+    for json in [
+        r#"jsonb_build_object('a', 1, 'b', NULL, 'c', json_build_array('x', 1.5, true)) = '{"a": 1, "b": null, "c": ["x", 1.5, true]}'"#,
+        r#"jsonb_build_object('a', '[1]', 'b', '[1]'::jsonb) = '{"a": "[1]", "b": [1]}'"#,
+        r#"to_json(named_struct('a', TIMESTAMP '2024-03-04 05:06:07', 'b', 1.50)) = '{"a": "2024-03-04T05:06:07Z", "b": 1.5}'"#,
+        r#"('{"a": {"b": [7, "x"]}}' #>> '{a,b,1}') = 'x'"#,
+        r#"('{"a": {"b": [7, "x"]}}' #> '{a,b}') = '[7, "x"]'"#,
+        r#"json_extract('{"a": [{"b": 2}]}', '$.a[0]') = '{"b": 2}'"#,
+        r#"'{"a": 1.0, "b": [1, 2]}' @> '{"a": 1, "b": [2]}' AND NOT '{"a": 1}'::jsonb @> '{"b": 1}'"#,
+        r#"'{"a": null}' ? 'a' AND NOT '{"a": null}' ? 'b'"#,
+        r#"jsonb_array_length('[1, [2, 3]]') = 2 AND jsonb_typeof('-1e3') = 'number'"#,
+        r#"TRY_CAST('nothing' AS JSONB) IS NULL AND ('{"a": 3}'::jsonb -> 'a')::INT = 3"#,
+        r#"json_get_int('{"a": 3}', 'a') + 1 = 4 AND ARRAY[1, 2] @> ARRAY[2]"#,
+    ] {
+        let rows = ask(&queries, &format!("SELECT {json} AS v")).await;
+        assert_eq!(rows, [["true"]], "{json}");
+    }
+    let groups = r#"SELECT jsonb_agg(a ORDER BY a) = '[1, 2, null]' AND json_agg(b ORDER BY a) FILTER (WHERE b = 'q') IS NULL
+        AND jsonb_object_agg(b, a ORDER BY a) = '{"x": 1, "yy": null}' AND json_object_agg(b, a ORDER BY a) = '{"x": 1, "yy": 2, "yy": null}'
+        FROM (VALUES (2, 'yy'), (1, 'x'), (NULL, 'yy')) AS t(a, b)"#;
+    assert_eq!(ask(&queries, groups).await, [["true"]]);
     let values = "(VALUES (1, 'a', 2), (1, 'b', 1), (2, 'a', NULL)) AS t(a, b, c)";
     for (query, expected) in [
         (

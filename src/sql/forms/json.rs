@@ -1,0 +1,165 @@
+//! JSON: operators, casts, and functions that make it, as functions of ours.
+//!
+//! JSON is text here, so what is JSON already has to be told from a text that becomes a string: it is what these functions, operators and casts
+//! give. A column of JSON is cast where it is put into other JSON: `payload::jsonb`.
+
+use super::quoted;
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArgumentClause, Value,
+};
+
+/// Functions that give JSON.
+const OF_JSON: &[&str] = &[
+    "json_get",
+    "json_at",
+    "json_query",
+    "json_extract",
+    "json_extract_path",
+    "jsonb_extract_path",
+    "to_json",
+    "to_jsonb",
+    "parse_json",
+    "try_parse_json",
+    "json_object_of",
+    "json_array_of",
+    "json_list_of",
+    "json_members_of",
+    "jsonb_members_of",
+];
+
+/// Whether an expression gives JSON.
+fn is_json(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(it) => is_json(it),
+        Expr::Function(it) => {
+            let name = it.name.to_string().to_lowercase();
+            OF_JSON.contains(&name.as_str())
+        }
+        _ => false,
+    }
+}
+
+/// A value as JSON.
+fn as_json(expr: &Expr) -> String {
+    match is_json(expr) {
+        true => expr.to_string(),
+        false => format!("to_json({expr})"),
+    }
+}
+
+/// An operator of JSON as a function.
+///
+/// # Errors
+/// If it is one that has none.
+pub fn operator(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option<String>, String> {
+    let is_text = |it: &Expr| match it {
+        Expr::Value(it) => matches!(it.value, Value::SingleQuotedString(_)),
+        _ => false,
+    };
+    Ok(match op {
+        BinaryOperator::Arrow => Some(format!("json_get({left}, {right})")),
+        BinaryOperator::LongArrow => Some(format!("json_get_text({left}, {right})")),
+        BinaryOperator::HashArrow => Some(format!("json_at({left}, {right})")),
+        BinaryOperator::HashLongArrow => Some(format!("json_at_text({left}, {right})")),
+        BinaryOperator::Question => Some(format!("json_has_key({left}, {right})")),
+        // Of arrays it is what the planner knows.
+        BinaryOperator::AtArrow if is_json(left) || is_json(right) || is_text(right) => {
+            Some(format!("json_contains({left}, {right})"))
+        }
+        BinaryOperator::ArrowAt if is_json(left) || is_json(right) || is_text(left) => {
+            Some(format!("json_contains({right}, {left})"))
+        }
+        BinaryOperator::QuestionPipe | BinaryOperator::QuestionAnd => {
+            return Err(format!(
+                "JSON has no operator {op} here; write json ? 'a' OR json ? 'b', or AND"
+            ));
+        }
+        _ => None,
+    })
+}
+
+/// `x::jsonb` is the text of it, if that is JSON.
+pub fn cast(kind: &CastKind, expr: &Expr, data_type: &DataType) -> Option<String> {
+    let function = match kind {
+        CastKind::Cast | CastKind::DoubleColon => "parse_json",
+        CastKind::TryCast | CastKind::SafeCast => "try_parse_json",
+    };
+    match data_type {
+        DataType::JSON | DataType::JSONB if is_json(expr) => Some(format!("({expr})")),
+        DataType::JSON | DataType::JSONB => Some(format!("{function}({expr})")),
+        _ => None,
+    }
+}
+
+/// A plain call of a function that makes JSON.
+pub fn made(name: &str, args: &[Expr]) -> Option<String> {
+    let all: Vec<String> = args.iter().map(Expr::to_string).collect();
+    let all = all.join(", ");
+    match name {
+        "json_build_object" | "jsonb_build_object" | "json_object" => {
+            let members = args.chunks(2).map(|it| match it {
+                [name, value] => format!("{name}, {}", as_json(value)),
+                other => other.iter().map(Expr::to_string).collect(),
+            });
+            let members: Vec<String> = members.collect();
+            Some(format!("json_object_of({})", members.join(", ")))
+        }
+        "json_build_array" | "jsonb_build_array" | "json_array" => {
+            let values: Vec<String> = args.iter().map(as_json).collect();
+            Some(format!("json_array_of({})", values.join(", ")))
+        }
+        "extract_json_string" | "json_extract_string" => Some(format!("json_value({all})")),
+        "json_get_json" => Some(format!("json_get({all})")),
+        "json_get_str" | "json_as_text" => Some(format!("json_get_text({all})")),
+        "json_get_int" => Some(format!("TRY_CAST(json_get_text({all}) AS BIGINT)")),
+        "json_get_float" => Some(format!("TRY_CAST(json_get_text({all}) AS DOUBLE)")),
+        "json_get_bool" => Some(format!("TRY_CAST(json_get_text({all}) AS BOOLEAN)")),
+        _ => None,
+    }
+}
+
+/// An aggregate that makes JSON, of members in the order it asks for.
+pub fn aggregate(name: &str, args: &[Expr], call: &Function) -> Option<String> {
+    use datafusion::sql::sqlparser::ast::FunctionArguments;
+    let FunctionArguments::List(list) = &call.args else {
+        return None;
+    };
+    if call.over.is_some() || !call.within_group.is_empty() {
+        return None;
+    }
+    let element = |it: &Expr| match is_json(it) {
+        true => format!("coalesce({it}, 'null')"),
+        false => format!("coalesce(to_json({it}), 'null')"),
+    };
+    let (wrapper, value) = match (name, args) {
+        ("json_agg" | "jsonb_agg", [value]) => ("json_list_of", element(value)),
+        ("json_object_agg" | "jsonb_object_agg", [name_of, value]) => (
+            match name {
+                "jsonb_object_agg" => "jsonb_members_of",
+                _ => "json_members_of",
+            },
+            format!(
+                "to_json(CAST({name_of} AS TEXT)) || ': ' || {}",
+                element(value)
+            ),
+        ),
+        _ => return None,
+    };
+    let distinct = match list.duplicate_treatment {
+        Some(it) => format!("{it} "),
+        None => String::new(),
+    };
+    let mut clauses = String::new();
+    for clause in &list.clauses {
+        match clause {
+            FunctionArgumentClause::OrderBy(_) => clauses += &format!(" {clause}"),
+            _ => return None,
+        }
+    }
+    let filter = call.filter.as_ref();
+    let filter = filter.map_or(String::new(), |it| format!(" FILTER (WHERE {it})"));
+    Some(format!(
+        "{wrapper}(string_agg({distinct}{value}, {}{clauses}){filter})",
+        quoted(", ")
+    ))
+}
