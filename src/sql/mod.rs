@@ -13,6 +13,7 @@ mod constants;
 mod dates;
 mod definite;
 mod dialect;
+mod elsewhere;
 mod forms;
 mod functions;
 mod grouping_sets;

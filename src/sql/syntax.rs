@@ -6,7 +6,7 @@
 
 use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
-use super::{Error, asof, canonical, forms, walk, windows, words};
+use super::{Error, asof, canonical, elsewhere, forms, walk, windows, words};
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct,
     ExactNumberInfo, Expr, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
@@ -152,6 +152,7 @@ fn of_same_form(name: &str, value: &str, default: &str) -> Result<(), String> {
 /// With line and column, at the first statement that is none of ours.
 pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     let tokens = tokens(text).map_err(|it| Error::at(it.location.line, it.message))?;
+    elsewhere::refuse_clauses(&tokens).map_err(|(line, it)| Error::at(line, it))?;
     let tokens = asof::as_joins(tokens).map_err(|(line, it)| Error::at(line, it))?;
     let mut parser = Parser::new(&Tidelake).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
@@ -163,7 +164,13 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
             return Ok(statements);
         }
         let line = next.span.start.line;
-        let refused = |it: ParserError| Error::at(line, words::parser(&it));
+        let refused = |it: ParserError| {
+            let text = words::parser(&it);
+            match words::place_at_end(&text) {
+                Some((text, line, column)) => Error::at(line, format!("{text} (column {column})")),
+                None => Error::at(line, text),
+            }
+        };
         if !functions.define(&mut parser).map_err(refused)? {
             let kind = statement(&mut parser, &functions).map_err(refused)?;
             statements.push(Parsed { line, kind });
@@ -195,6 +202,8 @@ fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     };
     let is_space = |it: &TokenWithSpan| matches!(it.token, Token::Whitespace(_));
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    // `<` behind STRUCT or ARRAY that is not closed yet.
+    let mut open = 0;
     for (at, token) in tokens.iter().enumerate() {
         let mut next = tokens[at + 1..].iter().filter(|it| !is_space(it));
         let (next, after) = (next.next(), next.next());
@@ -206,6 +215,26 @@ fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             && before.is_some_and(|it| it.token == Token::LParen)
             && next.is_some_and(|it| matches!(it.token, Token::Word(_)))
             && after.is_some_and(|it| it.token == Token::Comma);
+        match token.token {
+            Token::Lt
+                if before
+                    .is_some_and(|it| ["STRUCT", "ARRAY", "ROW"].iter().any(|of| word(it, of))) =>
+            {
+                open += 1
+            }
+            Token::Gt if 0 < open => open -= 1,
+            // Two of them, not the operator.
+            Token::ShiftRight if 1 < open => {
+                open -= 2;
+                let one = TokenWithSpan {
+                    token: Token::Gt,
+                    ..token.clone()
+                };
+                kept.extend([one.clone(), one]);
+                continue;
+            }
+            _ => {}
+        }
         // TRIM(BOTH FROM text)
         let of_trim = |it: &&TokenWithSpan| {
             ["BOTH", "LEADING", "TRAILING"]
@@ -233,7 +262,10 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
         let rewritten = expanded.and_then(|()| forms::rewrite(query));
         rewritten.map_err(ParserError::ParserError)
     };
-    if parser.parse_keywords(&[Keyword::CREATE, Keyword::SOURCE]) {
+    if let Some(text) = elsewhere::instead(parser) {
+        return Err(ParserError::ParserError(text));
+    }
+    if parser.parse_keywords(&[Keyword::CREATE, Keyword::SOURCE]) || table_of_columns(parser) {
         return source(parser).map(ParsedKind::Source);
     }
     if parser.parse_keyword(Keyword::SET) {
@@ -280,9 +312,6 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
                 ),
             }
         }
-        Statement::Insert(_) => refuse(
-            "a dataflow has no INSERT: what a query yields is a view, CREATE MATERIALIZED VIEW name AS SELECT …",
-        ),
         other => {
             let text = other.to_string();
             let start: String = text.chars().take(40).collect();
@@ -300,7 +329,9 @@ const NAME_LENGTH_MAX: usize = 100;
 fn dataflow_name(parser: &mut Parser) -> Result<String, ParserError> {
     let refuse = |text: &str| Err(ParserError::ParserError(text.to_owned()));
     if !word(parser, "dataflow") {
-        return refuse("a dataflow sets only its name: SET dataflow = 'name'");
+        return refuse(
+            "a dataflow sets only its name: SET dataflow = 'name'; what else a run has is stated as options of `tidelake run`, or WITH (…) of a source or view",
+        );
     }
     parser.expect_token(&Token::Eq)?;
     let Token::SingleQuotedString(name) = parser.next_token().token else {
@@ -316,10 +347,30 @@ fn dataflow_name(parser: &mut Parser) -> Result<String, ParserError> {
     Ok(name)
 }
 
+/// `CREATE TABLE name (column TYPE, …)`, of which nothing behind `TABLE` is taken: what others call a table with a connector is a source.
+fn table_of_columns(parser: &mut Parser) -> bool {
+    let begun = parser.maybe_parse(|it| {
+        it.expect_keyword(Keyword::CREATE)?;
+        let _ = it.parse_keywords(&[Keyword::OR, Keyword::REPLACE]);
+        it.expect_keyword(Keyword::TABLE)?;
+        let _ = it.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+        let token = |n: usize| it.peek_nth_token(n).token;
+        // `CREATE TABLE name (a, b) AS` has names alone.
+        match token(1) == Token::LParen && !matches!(token(3), Token::Comma | Token::RParen) {
+            true => Ok(()),
+            false => it.expected("columns", it.peek_token()),
+        }
+    });
+    matches!(begun, Ok(Some(())))
+}
+
 fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
+    let refuse = |text: &str| Err(ParserError::ParserError(text.to_owned()));
+    let _ = parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
     let name = known_as(&parser.parse_identifier()?);
     parser.expect_token(&Token::LParen)?;
     let (mut columns, mut watermark, mut key) = (Vec::new(), None, None);
+    let one_clock = "a source has one event time: state one WATERMARK, or the LATENESS of one column; of other times write comparisons in the views";
     let mut set_key = |names: Vec<String>| match key.replace(names) {
         None => Ok(()),
         Some(_) => Err(ParserError::ParserError(
@@ -327,7 +378,16 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
                 .to_owned(),
         )),
     };
+    let too_long = || {
+        let days = WATERMARK_DELAY_MAX_US / 86_400_000_000;
+        ParserError::ParserError(format!(
+            "a watermark waits at most {days} days: until it has passed, no window closes"
+        ))
+    };
     loop {
+        if let Some(text) = elsewhere::constraint(parser) {
+            return refuse(&text);
+        }
         if parser.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
             parser.expect_token(&Token::LParen)?;
             let names = parser.parse_comma_separated(Parser::parse_identifier)?;
@@ -338,17 +398,17 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
         } else if word(parser, "WATERMARK") {
             parser.expect_keyword(Keyword::FOR)?;
             let column = known_as(&parser.parse_identifier()?);
-            parser.expect_keyword(Keyword::AS)?;
             let form =
                 "a watermark has the form: WATERMARK FOR time AS time - INTERVAL '10' SECOND";
             let wrong = || ParserError::ParserError(form.to_owned());
-            let too_long = || {
-                let days = WATERMARK_DELAY_MAX_US / 86_400_000_000;
-                ParserError::ParserError(format!(
-                    "a watermark waits at most {days} days: until it has passed, no window closes"
-                ))
+            if watermark.is_some() {
+                return refuse(one_clock);
+            }
+            let stated = match parser.parse_keyword(Keyword::AS) {
+                true => parser.parse_expr()?,
+                false => Expr::Identifier(Ident::with_quote('"', column.clone())),
             };
-            watermark = match parser.parse_expr()? {
+            watermark = match stated {
                 Expr::Identifier(it) if known_as(&it) == column => Some((column, 0)),
                 Expr::BinaryOp {
                     left,
@@ -370,6 +430,9 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
         } else {
             let column = parser.parse_identifier()?;
             let (name, written) = (known_as(&column), column.value);
+            if let Some(text) = elsewhere::of_column(parser, &name) {
+                return refuse(&text);
+            }
             let data_type = column_type(parser)?;
             let mut nullable = true;
             loop {
@@ -378,9 +441,25 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
                 } else if parser.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
                     let _ = parser.parse_keywords(&[Keyword::NOT, Keyword::ENFORCED]);
                     set_key(vec![name.clone()])?;
+                } else if word(parser, "LATENESS") {
+                    let delay = interval_us(&parser.parse_expr()?).filter(|it| 0 <= *it);
+                    let delay = delay.ok_or_else(|| {
+                        ParserError::ParserError(format!(
+                            "LATENESS is a length of time: {name} TIMESTAMP LATENESS INTERVAL '10' SECOND"
+                        ))
+                    })?;
+                    if WATERMARK_DELAY_MAX_US < delay {
+                        return Err(too_long());
+                    }
+                    if watermark.replace((name.clone(), delay)).is_some() {
+                        return refuse(one_clock);
+                    }
                 } else if !parser.parse_keyword(Keyword::NULL) {
                     break;
                 }
+            }
+            if let Some(text) = elsewhere::of_column(parser, &name) {
+                return refuse(&text);
             }
             columns.push(ColumnText {
                 name,
@@ -394,7 +473,15 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
         }
     }
     parser.expect_token(&Token::RParen)?;
-    let options = match parser.parse_keyword(Keyword::WITH) {
+    if word(parser, "APPEND") {
+        parser.expect_keyword(Keyword::ONLY)?;
+        if key.is_some() {
+            return refuse(
+                "with a PRIMARY KEY a record replaces the earlier one of its key, so the source is not APPEND ONLY; leave out one of them",
+            );
+        }
+    }
+    let mut options = match parser.parse_keyword(Keyword::WITH) {
         true => {
             parser.expect_token(&Token::LParen)?;
             let list = parser.parse_comma_separated(|it| {
@@ -407,8 +494,7 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
         }
         false => Vec::new(),
     };
-    parser.expect_keyword(Keyword::FORMAT)?;
-    let format = parser.parse_identifier()?.value;
+    let format = source_format(parser, &mut options)?;
     Ok(SourceText {
         name,
         columns,
@@ -417,6 +503,36 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
         options,
         format,
     })
+}
+
+/// `FORMAT JSON`, also as `FORMAT PLAIN ENCODE JSON` and as the option `format = 'json'`.
+fn source_format(
+    parser: &mut Parser,
+    options: &mut Vec<(String, String)>,
+) -> Result<String, ParserError> {
+    let refuse = |text: String| Err(ParserError::ParserError(text));
+    if !parser.parse_keyword(Keyword::FORMAT) {
+        let stated = options
+            .iter()
+            .position(|it| it.0.eq_ignore_ascii_case("format"));
+        return match stated {
+            Some(at) => Ok(options.remove(at).1),
+            None => refuse(
+                "columns without a query are those of a source, which ends with its format: CREATE SOURCE name (…) WITH (connector = 'files', path = 'FOLDER') FORMAT JSON".to_owned(),
+            ),
+        };
+    }
+    let format = parser.parse_identifier()?.value;
+    if !word(parser, "ENCODE") {
+        return Ok(format);
+    }
+    let encoding = parser.parse_identifier()?.value;
+    match format.eq_ignore_ascii_case("PLAIN") {
+        true => Ok(encoding),
+        false => refuse(format!(
+            "FORMAT {format} is not read; write FORMAT {encoding}, and PRIMARY KEY (…) where a record replaces the earlier one of its key"
+        )),
+    }
 }
 
 fn word(parser: &mut Parser, wanted: &str) -> bool {
@@ -516,12 +632,25 @@ pub fn column_type(parser: &mut Parser) -> Result<SqlType, ParserError> {
         Token::Word(it) => matches!(it.value.to_ascii_uppercase().as_str(), "STRUCT" | "ROW"),
         _ => false,
     };
+    let is_list = matches!(&parser.peek_token_ref().token, Token::Word(it) if it.keyword == Keyword::ARRAY)
+        && parser.peek_nth_token(1).token == Token::Lt;
     let mut data_type = match is_struct {
         true => struct_type(parser)?,
+        false if is_list => {
+            parser.expect_keyword(Keyword::ARRAY)?;
+            parser.expect_token(&Token::Lt)?;
+            let of = Box::new(column_type(parser)?);
+            parser.expect_token(&Token::Gt)?;
+            SqlType::Array(ArrayElemTypeDef::AngleBracket(of))
+        }
         false => parser.parse_data_type()?,
     };
-    while parser.consume_token(&Token::LBracket) {
-        parser.expect_token(&Token::RBracket)?;
+    loop {
+        if parser.consume_token(&Token::LBracket) {
+            parser.expect_token(&Token::RBracket)?;
+        } else if !parser.parse_keyword(Keyword::ARRAY) {
+            break;
+        }
         data_type = SqlType::Array(ArrayElemTypeDef::SquareBracket(Box::new(data_type), None));
     }
     Ok(data_type)
@@ -678,7 +807,7 @@ pub fn parse_query(text: &str) -> Result<Query, String> {
         .try_with_sql(text)
         .and_then(|mut it| it.parse_query())
         .map(|it| *it)
-        .map_err(|it| words::parser(&it))
+        .map_err(|it| without_place(&it))
 }
 
 /// Parses one expression.
@@ -689,7 +818,16 @@ pub fn parse_expression(text: &str) -> Result<Expr, String> {
     Parser::new(&Tidelake)
         .try_with_sql(text)
         .and_then(|mut it| it.parse_expr())
-        .map_err(|it| words::parser(&it))
+        .map_err(|it| without_place(&it))
+}
+
+/// What is wrong with a text that stands in no file.
+fn without_place(error: &ParserError) -> String {
+    let text = words::parser(error);
+    match words::place_at_end(&text) {
+        Some((message, ..)) => message.to_owned(),
+        None => text,
+    }
 }
 
 /// Makes the order of `ORDER BY … LIMIT` definite: rows that are equal in it are told apart by all their columns.

@@ -32,9 +32,15 @@ pub fn planner(error: &DataFusionError) -> String {
             "aggregates of one SELECT take their rows in one order; write a view for each ORDER BY"
                 .to_owned()
         }
-        DataFusionError::NotImplemented(text) => {
-            format!("not supported: {}", with_sql_types(first_sentence(text)))
+        DataFusionError::NotImplemented(text)
+            if text.starts_with("Physical plan does not support logical expression") =>
+        {
+            "a sub-query stands where it cannot be maintained; write it as a condition of WHERE joined by AND, or join what it selects".to_owned()
         }
+        DataFusionError::NotImplemented(text) => match without_syntax(first_sentence(text)) {
+            Some(text) => format!("not supported: {}", with_sql_types(text)),
+            None => "not supported: an expression of this form; write it with operators, functions, CASE and CAST".to_owned(),
+        },
         DataFusionError::Internal(text) => format!(
             "the planner cannot cope with this ({}); write it in another way",
             with_sql_types(first_sentence(text))
@@ -64,8 +70,28 @@ fn pattern_fault(text: &str) -> Option<&str> {
     Some(fault.trim_end_matches(['"', ')', '\n', ' ']))
 }
 
+/// A text, if it does not print the parser's own structures.
+fn without_syntax(text: &str) -> Option<&str> {
+    const SIGNS: [&str; 6] = [
+        "Ident {",
+        "Span(",
+        "ValueWithSpan",
+        "(Column {",
+        " { ",
+        "Some(",
+    ];
+    (!SIGNS.iter().any(|it| text.contains(it))).then_some(text)
+}
+
 /// Texts of functions that people meet, by how they begin.
 fn computing(text: &str) -> String {
+    if let Some(of) = between(text, "Cannot access field at argument ", " is not Struct") {
+        let of = of.split_once("type ").map_or(of, |it| it.1);
+        return format!(
+            "`.name` and ['name'] take a field of a STRUCT, and {} has none; of JSON text write value -> 'name'",
+            with_sql_types(of)
+        );
+    }
     if let Some(unit) = between(text, "Unsupported date_trunc granularity: '", "'") {
         let known = text.split_once("Supported values are: ");
         let known = known.map_or("", |it| it.1);
@@ -107,6 +133,12 @@ pub fn place_at_end(text: &str) -> Option<(&str, u64, u64)> {
 /// What the parser says.
 pub fn parser(error: &ParserError) -> String {
     match error {
+        ParserError::ParserError(text) if text.contains("an identifier or a '*' after '.'") => {
+            let place = text.find(" at Line: ").map_or("", |at| &text[at..]);
+            format!(
+                "`.*` takes the columns of a relation; write each field of a struct: (row).a, (row).b{place}"
+            )
+        }
         ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.clone(),
         ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
     }
@@ -149,6 +181,17 @@ fn schema(error: &SchemaError) -> String {
 /// Texts of the planner that people meet, by how they begin.
 fn plan(text: &str) -> String {
     if let Some(name) = between(text, "Invalid function '", "'") {
+        if ["tumble", "hop", "cumulate", "session"].contains(&name.to_lowercase().as_str()) {
+            return format!(
+                "{name} is a window, which stands in FROM: FROM {} GROUP BY window_start, window_end",
+                match name.to_lowercase().as_str() {
+                    "tumble" => "TUMBLE(relation, time, size)",
+                    "session" => "SESSION(relation PARTITION BY keys, time, gap)",
+                    "hop" => "HOP(relation, time, step, size)",
+                    _ => "CUMULATE(relation, time, step, size)",
+                }
+            );
+        }
         let meant = between(text, "Did you mean '", "'").filter(|it| is_near(name, it));
         return match meant {
             Some(meant) => format!("there is no function {name}; did you mean {meant}?"),
@@ -185,6 +228,18 @@ fn plan(text: &str) -> String {
             plain(name)
         );
     }
+    if let Some((_, operation)) = text.split_once("type for comparison operation ") {
+        return format!(
+            "{} cannot be compared; CAST one side",
+            with_sql_types(first_sentence(operation))
+        );
+    }
+    if let Some(operation) = between(text, "result type for temporal operation ", ":") {
+        return format!(
+            "{} cannot be computed; for a time that is a number of units later write timestampadd(HOUR, number, time)",
+            with_sql_types(operation)
+        );
+    }
     if let Some(rest) = text
         .split_once("Cannot coerce arithmetic expression ")
         .map(|it| it.1)
@@ -195,7 +250,7 @@ fn plan(text: &str) -> String {
             with_sql_types(operands)
         );
     }
-    with_sql_types(first_sentence(text))
+    computing(first_sentence(text))
 }
 
 /// `sum(Utf8)` as a sentence.
@@ -220,7 +275,7 @@ fn no_such_arguments(call: &str) -> String {
 
 /// Whether one may be a slip of the pen for the other: the planner offers the nearest name there is, however far.
 fn is_near(written: &str, known: &str) -> bool {
-    3 * strsim::damerau_levenshtein(written, known) <= known.len()
+    4 * strsim::damerau_levenshtein(written, known) <= known.len()
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {

@@ -423,6 +423,9 @@ fn factor(factor: &TableFactor) -> Result<String, String> {
             return Ok(format!("{name}({})", list(args, argument)?));
         }
         let Some(kind) = WindowKind::of(&name) else {
+            if name == "unnest" {
+                return Err("UNNEST of a row's list stands beside one relation: FROM relation, UNNEST(relation.list) AS e(x)".to_owned());
+            }
             return Err(format!(
                 "there is no table function {name}; FROM takes a source, table or view, or TUMBLE(relation, time, INTERVAL '1' MINUTE)"
             ));

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 /// Aggregates of other names; arguments, order and filter stay.
 const RENAMED: &[(&str, &str)] = &[
     ("every", "bool_and"),
+    ("some", "bool_or"),
     ("logical_and", "bool_and"),
     ("logical_or", "bool_or"),
     ("variance", "var_samp"),
@@ -138,6 +139,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
         && list.clauses.is_empty()
         && call.within_group.is_empty()
         && call.null_treatment.is_none();
+    if !is_plain && BY_ANOTHER.contains(&name.as_str()) {
+        return by_another(&name, &args, call).map(Some);
+    }
     if !is_plain {
         return Ok(None);
     }
@@ -158,6 +162,10 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     }
     match (name.as_str(), args.as_slice()) {
         ("decode", [value, rest @ ..]) if 2 <= rest.len() => Ok(Some(choice(value, rest))),
+        ("timestamp_trunc" | "datetime_trunc", [time, unit]) => match unit_of(unit) {
+            Some(unit) => Ok(Some(format!("date_trunc('{unit}', {time})"))),
+            None => Err(no_unit(&name, unit)),
+        },
         ("timestampdiff", [unit, from, to]) => of_difference(unit, from, to).map(Some),
         ("timestampadd" | "dateadd" | "date_add" | "timestamp_add", [unit, amount, time]) => {
             let unit = unit_of(unit).ok_or_else(|| no_unit(&name, unit))?;
@@ -326,6 +334,24 @@ fn of_order(name: &str, args: &[Expr], call: &Function) -> Result<Option<String>
         }
         _ => Ok(None),
     }
+}
+
+/// Aggregates that take the value of the row in which another one is greatest or least.
+const BY_ANOTHER: &[&str] = &["max_by", "arg_max", "argmax", "min_by", "arg_min", "argmin"];
+
+/// One of them that is not called plainly: DISTINCT changes nothing.
+fn by_another(name: &str, args: &[Expr], call: &Function) -> Result<String, String> {
+    let changes_nothing = match &call.args {
+        FunctionArguments::List(list) => list.clauses.is_empty(),
+        _ => false,
+    };
+    let plain = match call.over.is_none() && call.within_group.is_empty() && changes_nothing {
+        true => of_aggregate(name, args, call.filter.as_deref()),
+        false => None,
+    };
+    plain.ok_or_else(|| {
+        format!("{name} takes two arguments, and FILTER; over a window write first_value(a) OVER (PARTITION BY … ORDER BY b DESC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)")
+    })
 }
 
 /// Aggregates that stand for others.

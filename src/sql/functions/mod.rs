@@ -483,7 +483,7 @@ impl ScalarUDFImpl for WithinLast {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(now_us) = self.now_us else {
             return exec_err!(
-                "{WITHIN_LAST} has a meaning only directly in the WHERE of a materialized view; use now() in a query"
+                "a comparison with now() stands in the WHERE of a materialized view, joined by AND: WHERE at > now() - INTERVAL '1' HOUR"
             );
         };
         let [
@@ -553,8 +553,7 @@ impl ScalarUDFImpl for NowBound {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(now_us) = self.now_us else {
             return exec_err!(
-                "{} has a meaning only directly in the WHERE of a materialized view; use now() in a query",
-                self.name
+                "a comparison with now() stands in the WHERE of a materialized view, joined by AND: WHERE at > now() - INTERVAL '1' HOUR"
             );
         };
         let [

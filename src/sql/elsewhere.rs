@@ -1,0 +1,116 @@
+//! Statements and clauses that other systems have and a dataflow has not: what to write here instead.
+
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+fn word(token: &Token) -> Option<&str> {
+    match token {
+        Token::Word(it) if it.quote_style.is_none() => Some(&it.value),
+        _ => None,
+    }
+}
+
+fn is_word(token: &Token, wanted: &str) -> bool {
+    word(token).is_some_and(|it| it.eq_ignore_ascii_case(wanted))
+}
+
+/// Refuses clauses that the parser would take for something else, or not know.
+///
+/// # Errors
+/// With the line of the clause.
+pub fn refuse_clauses(tokens: &[TokenWithSpan]) -> Result<(), (u64, String)> {
+    let solid: Vec<&TokenWithSpan> = tokens
+        .iter()
+        .filter(|it| !matches!(it.token, Token::Whitespace(_)))
+        .collect();
+    for (at, token) in solid.iter().enumerate() {
+        let next = solid.get(at + 1).map_or(&Token::EOF, |it| &it.token);
+        let line = token.span.start.line;
+        let emitted = ["ON", "CHANGES", "FINAL", "WITHOUT", "AFTER"];
+        if is_word(&token.token, "EMIT") && emitted.iter().any(|it| is_word(next, it)) {
+            return Err((
+                line,
+                "a view has no EMIT: its rows are there with their first record, and those of a window are final once the watermark has passed its end; leave the clause out".to_owned(),
+            ));
+        }
+        if is_word(&token.token, "MATCH_RECOGNIZE") && *next == Token::LParen {
+            return Err((
+                line,
+                "MATCH_RECOGNIZE is not supported; compare each record with those around it by lag(…) or lead(…) OVER (PARTITION BY … ORDER BY …) in a sub-query, and write the pattern as a condition on them".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What to write instead of the next statement, if it is one of other systems.
+pub fn instead(parser: &Parser) -> Option<String> {
+    let at = |n: usize| parser.peek_nth_token(n).token;
+    let first = at(0);
+    let is = |wanted: &str| is_word(&first, wanted);
+    if is("SELECT") || is("WITH") || is("VALUES") {
+        return Some(
+            "a query alone has no name in a dataflow; write CREATE MATERIALIZED VIEW name AS, or CREATE VIEW name AS, before it"
+                .to_owned(),
+        );
+    }
+    if is("INSERT") {
+        return Some(
+            "a dataflow has no INSERT: what a query yields is a view, CREATE MATERIALIZED VIEW name AS SELECT …"
+                .to_owned(),
+        );
+    }
+    if is("DECLARE") {
+        return Some("write CREATE VIEW for what DECLARE … VIEW is elsewhere".to_owned());
+    }
+    if !is("CREATE") {
+        return None;
+    }
+    let of = |wanted: &str| (1..4).any(|n| is_word(&at(n), wanted));
+    let text = if is_word(&at(1), "SINK") {
+        "a dataflow has no CREATE SINK: each materialized view and each CREATE TABLE … AS is a Delta table of the lake already; leave the statement out"
+    } else if is_word(&at(1), "INDEX") || is_word(&at(1), "UNIQUE") {
+        "a dataflow has no CREATE INDEX: views are kept in memory and need none; leave the statement out"
+    } else if is_word(&at(1), "RECURSIVE") {
+        "recursive views are not maintained: a query would have to read its own result; write a join for each step, as many as there can be"
+    } else if is_word(&at(1), "CONNECTION") || is_word(&at(1), "SECRET") {
+        "a connection is stated where it is used: CREATE SOURCE … WITH (connector = 'kafka', brokers = '${KAFKA_BROKERS}', …), with secrets as ${NAME} of the environment"
+    } else if is_word(&at(1), "TYPE") {
+        "a dataflow has no CREATE TYPE; write the type out where a column has it, for example STRUCT(a INT, b TEXT)"
+    } else if of("TEMPORARY") && of("VIEW") || of("TEMP") && of("VIEW") {
+        "write CREATE VIEW for a temporary one: it is kept by no one"
+    } else {
+        return None;
+    };
+    Some(text.to_owned())
+}
+
+/// What to write instead of a constraint that a source does not have, if the next words are one.
+pub fn constraint(parser: &Parser) -> Option<String> {
+    let [first, second] = [0, 1].map(|n| parser.peek_nth_token(n).token);
+    let is_one = is_word(&first, "FOREIGN") && is_word(&second, "KEY")
+        || is_word(&first, "CHECK") && second == Token::LParen
+        || is_word(&first, "REFERENCES");
+    is_one.then(|| {
+        "a source checks no references and conditions between rows; leave the clause out".to_owned()
+    })
+}
+
+/// What to write instead of a part of a column that a source does not have, if the next words are one.
+pub fn of_column(parser: &Parser, column: &str) -> Option<String> {
+    let next = parser.peek_nth_token(0).token;
+    if is_word(&next, "GENERATED") || is_word(&next, "AS") {
+        return Some(format!(
+            "the columns of a source are those of its records; compute `{column}` where it is read: CREATE VIEW name AS SELECT *, … AS {column} FROM source"
+        ));
+    }
+    if is_word(&next, "DEFAULT") {
+        return Some(format!(
+            "the columns of a source have no DEFAULT; write coalesce({column}, …) where it is read"
+        ));
+    }
+    if is_word(&next, "METADATA") {
+        return Some("where a record was read is in the columns _partition, _offset and _epoch of each source; leave METADATA out".to_owned());
+    }
+    constraint(parser)
+}
