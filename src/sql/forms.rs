@@ -7,6 +7,7 @@
 mod calls;
 mod first_of_group;
 mod group_windows;
+mod in_queries;
 mod json;
 mod macros;
 mod patterns;
@@ -113,6 +114,12 @@ impl VisitorMut for Forms {
             }
         }
         rows_of::group_by_rows(select);
+        for condition in [&mut select.selection, &mut select.having]
+            .into_iter()
+            .flatten()
+        {
+            in_queries::plainly(condition);
+        }
         let rewritten = rows_of::series(select)
             .and_then(|()| unnest::beside_a_relation(select, &mut self.unnested))
             .and_then(|()| group_windows::of_group(select))

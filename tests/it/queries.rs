@@ -508,6 +508,20 @@ CREATE MATERIALIZED VIEW gaps AS SELECT session(INTERVAL '3' SECOND), count(*) A
     );
 }
 
+/// Sub-queries whose order, LIMIT or UNION makes no difference.
+#[test]
+fn whether_there_are_rows_equals_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW ordered AS SELECT a.k, a.n FROM raw_s a WHERE EXISTS (SELECT c.n FROM raw_o c WHERE c.k = a.k AND c.j = a.j ORDER BY c.n LIMIT 1);
+CREATE MATERIALIZED VIEW united AS SELECT a.k, a.n FROM raw_s a WHERE NOT EXISTS (SELECT 1 FROM raw_o c WHERE c.n = a.n UNION ALL SELECT 1 FROM of_o e WHERE e.k = a.k AND e.j = a.j);
+CREATE MATERIALIZED VIEW least AS SELECT a.k, a.n FROM raw_s a WHERE a.n IN (SELECT c.n FROM raw_o c WHERE c.k = a.k ORDER BY c.n LIMIT 1);
+",
+        8,
+        200,
+    );
+}
+
 /// Where a view's rows do not tell their window, nothing is freed with it; which records are late is the same.
 #[test]
 fn windows_that_rows_do_not_tell_equal_a_batch() {

@@ -34,6 +34,18 @@ fn forms_of_others_have_one_form() {
             "SELECT a FROM t WHERE NOT (((a) = (1) AND (b) = (2)) OR ((a) = (3) AND (b) = (4)))",
         ),
         (
+            "SELECT a FROM t WHERE EXISTS (SELECT b FROM u WHERE u.a = t.a ORDER BY b LIMIT 1) AND a IN (SELECT b FROM u ORDER BY b)",
+            "SELECT a FROM t WHERE EXISTS (SELECT b FROM u WHERE u.a = t.a) AND a IN (SELECT b FROM u)",
+        ),
+        (
+            "SELECT a FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.a = t.a UNION ALL SELECT 1 FROM v WHERE v.a = t.a)",
+            "SELECT a FROM t WHERE (NOT EXISTS (SELECT 1 FROM u WHERE u.a = t.a) AND NOT EXISTS (SELECT 1 FROM v WHERE v.a = t.a))",
+        ),
+        (
+            "SELECT a FROM t WHERE EXISTS (SELECT b FROM u LIMIT 0)",
+            "SELECT a FROM t WHERE EXISTS (SELECT b FROM u LIMIT 0)",
+        ),
+        (
             "SELECT a FROM t ANTI JOIN u ON t.a = u.a",
             "SELECT a FROM t LEFT ANTI JOIN u ON t.a = u.a",
         ),
