@@ -23,7 +23,7 @@ use super::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, Ident, Interval, JoinOperator,
     LimitClause, Query, Select, SelectItem, SetExpr, TableFactor, TableFunctionArgs,
-    TableWithJoins, UnaryOperator, Value, ValueWithSpan, VisitorMut,
+    TableWithJoins, UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowType,
 };
 use std::ops::ControlFlow;
 
@@ -169,6 +169,11 @@ impl VisitorMut for Forms {
         {
             *expr = Expr::Identifier(name.clone());
             return ControlFlow::Continue(());
+        }
+        if let Expr::Function(call) = expr
+            && let Some(WindowType::WindowSpec(window)) = &mut call.over
+        {
+            rows_of::flatten(&mut window.partition_by);
         }
         match rewritten(expr) {
             Ok(None) => ControlFlow::Continue(()),

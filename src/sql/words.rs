@@ -328,5 +328,9 @@ fn with_sql_types(text: &str) -> String {
     let named = NAMES.iter().fold(text.to_owned(), |text, (arrow, sql)| {
         text.replace(arrow, sql)
     });
-    named.replace("Boolean", "BOOLEAN")
+    let mut named = named.replace("Boolean", "BOOLEAN");
+    while let Some(of) = between(&named, "List(", ")").filter(|it| !it.contains('(')) {
+        named = named.replacen(&format!("List({of})"), &format!("{of}[]"), 1);
+    }
+    named
 }

@@ -388,6 +388,9 @@ CREATE MATERIALIZED VIEW taken AS SELECT k, made -> 'list' -> 0 AS j, made #>> '
 CREATE MATERIALIZED VIEW lists AS SELECT k, jsonb_agg(n ORDER BY n, j) AS ns, json_agg(jsonb_build_object('j', j, 'n', n) ORDER BY n, j) AS rows FROM raw_s GROUP BY k;
 CREATE MATERIALIZED VIEW keys AS SELECT j, json_agg(DISTINCT k) FILTER (WHERE b) AS ks FROM raw_s GROUP BY j;
 CREATE MATERIALIZED VIEW members AS SELECT j, jsonb_object_agg(k, n ORDER BY n, x) AS last, json_object_agg(k, x ORDER BY n, x) AS every FROM raw_o WHERE k IS NOT NULL GROUP BY j;
+CREATE MATERIALIZED VIEW rows_of_json AS SELECT k, jsonb_array_elements(json_build_array(j, n)) AS it FROM raw_s;
+CREATE MATERIALIZED VIEW per_element AS SELECT value, count(*) AS c FROM objects, jsonb_array_elements_text(objects.made -> 'list') GROUP BY value;
+CREATE MATERIALIZED VIEW names AS SELECT k, e.name FROM objects, jsonb_object_keys(made) AS e(name);
 CREATE MATERIALIZED VIEW parsed AS SELECT k, ('{\"n\": ' || n || '}')::jsonb AS it, TRY_CAST(k AS JSON) AS nothing, to_json(at) AS at FROM raw_o;
 ",
         8,

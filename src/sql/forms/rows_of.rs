@@ -2,8 +2,8 @@
 
 use crate::sql::syntax;
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, FunctionArguments, GroupByExpr, Ident, OrderBy, OrderByExpr, OrderByKind,
-    OrderByOptions, Query, Select, SelectItem, SetExpr, Value,
+    Distinct, Expr, Function, FunctionArguments, GroupByExpr, Ident, ObjectName, OrderBy,
+    OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, Value,
 };
 
 /// `DISTINCT ON (2) … ORDER BY …`: numbers are those of columns, as in ORDER BY, and the expressions stand in the order in which ORDER BY
@@ -148,35 +148,59 @@ pub fn group_by_rows(select: &mut Select) {
     let GroupByExpr::Expressions(groups, _) = &mut select.group_by else {
         return;
     };
+    flatten(groups);
+}
+
+/// The values of rows in the place of these, as in `PARTITION BY (a, b)`.
+pub fn flatten(exprs: &mut Vec<Expr>) {
     let flat = |it: Expr| match it {
         Expr::Tuple(all) => all,
         other => vec![other],
     };
-    *groups = std::mem::take(groups).into_iter().flat_map(flat).collect();
+    *exprs = std::mem::take(exprs).into_iter().flat_map(flat).collect();
 }
 
-/// `SELECT generate_series(a, b)` has a row for each number, as in Postgres; as a list it stands inside another function.
+/// Functions that give rows elsewhere, and the lists of which these are.
+const ROWS: &[(&str, &str)] = &[
+    ("generate_series", "generate_series"),
+    ("json_array_elements", "json_elements_of"),
+    ("jsonb_array_elements", "json_elements_of"),
+    ("json_array_elements_text", "json_element_texts_of"),
+    ("jsonb_array_elements_text", "json_element_texts_of"),
+    ("json_object_keys", "json_keys_of"),
+    ("jsonb_object_keys", "json_keys_of"),
+];
+
+/// The function of the list whose elements another one gives as rows.
+pub fn list_of(name: &str) -> Option<&'static str> {
+    let known = ROWS.iter().find(|it| name.eq_ignore_ascii_case(it.0));
+    known.map(|it| it.1)
+}
+
+/// `SELECT generate_series(a, b)` has a row for each number, as in Postgres, and `jsonb_array_elements(json)` one for each element; a series that
+/// is an argument of another function is a list.
 ///
 /// # Errors
 /// If the call cannot be read again.
 pub fn series(select: &mut Select) -> Result<(), String> {
     for item in &mut select.projection {
         let (expr, alias) = match item {
-            SelectItem::UnnamedExpr(expr) => (expr, Ident::new("generate_series")),
-            SelectItem::ExprWithAlias { expr, alias } => (expr, alias.clone()),
+            SelectItem::UnnamedExpr(expr) => (expr, None),
+            SelectItem::ExprWithAlias { expr, alias } => (expr, Some(alias.clone())),
             _ => continue,
         };
         let Expr::Function(call) = expr else {
             continue;
         };
-        let is_series = call
-            .name
-            .to_string()
-            .eq_ignore_ascii_case("generate_series")
-            && matches!(call.args, FunctionArguments::List(_))
-            && call.over.is_none();
-        if is_series {
+        let name = call.name.to_string();
+        let is_plain = matches!(call.args, FunctionArguments::List(_)) && call.over.is_none();
+        if let Some(list) = list_of(&name).filter(|_| is_plain) {
+            let call = Function {
+                name: ObjectName::from(vec![Ident::new(list)]),
+                ..call.clone()
+            };
             let expr = syntax::parse_expression(&format!("unnest({call})"))?;
+            let alias = alias.unwrap_or_else(|| Ident::new(name.to_lowercase()));
             *item = SelectItem::ExprWithAlias { expr, alias };
         }
     }

@@ -110,6 +110,14 @@ fn forms_of_others_have_one_form() {
             "SELECT unnest(generate_series(1, a)) AS generate_series, unnest(generate_series(1, b)) AS i, cardinality(generate_series(1, 2)) FROM t",
         ),
         (
+            "SELECT jsonb_array_elements(p), rank() OVER (PARTITION BY (a, b) ORDER BY c) AS r FROM t",
+            "SELECT unnest(json_elements_of(p)) AS jsonb_array_elements, rank() OVER (PARTITION BY a, b ORDER BY c) AS r FROM t",
+        ),
+        (
+            "SELECT a, value, e.k FROM t, jsonb_array_elements_text(t.p), json_object_keys(p) AS e(k)",
+            "SELECT a, value, k FROM (SELECT *, unnest(json_element_texts_of(t.p)) AS value, unnest(json_keys_of(p)) AS k FROM t) AS t",
+        ),
+        (
             "SELECT count(a, b), count(a, b) FILTER (WHERE c) FROM t",
             "SELECT count(CASE WHEN (a) IS NOT NULL AND (b) IS NOT NULL THEN 1 END), count(CASE WHEN (a) IS NOT NULL AND (b) IS NOT NULL THEN 1 END) FILTER (WHERE c) FROM t",
         ),

@@ -1,6 +1,7 @@
 //! `FROM t, UNNEST(t.list) AS e(x)`, and `generate_series` of a row's values beside the row: a sub-query of `t` in whose SELECT the list is
 //! unnested.
 
+use super::rows_of;
 use crate::sql::syntax;
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, Select, SetExpr,
@@ -88,16 +89,15 @@ impl Lists {
                 args: Some(args),
                 ..
             } => {
-                let args = numbers(&name.to_string(), &args.args)?;
-                (vec![args], alias, "generate_series")
+                let name = name.to_string();
+                (vec![list(&name, &args.args)?], alias, named(&name))
             }
             TableFactor::Function {
                 name, args, alias, ..
-            } => (
-                vec![numbers(&name.to_string(), args)?],
-                alias,
-                "generate_series",
-            ),
+            } => {
+                let name = name.to_string();
+                (vec![list(&name, args)?], alias, named(&name))
+            }
             _ => return None,
         };
         let names: Vec<Ident> = match alias {
@@ -115,9 +115,24 @@ impl Lists {
     }
 }
 
-/// A series that depends on the row beside it, as an array.
-fn numbers(name: &str, args: &[FunctionArg]) -> Option<String> {
+/// What the elements of a list are named if they are given no name.
+fn named(name: &str) -> &'static str {
     let name = name.to_lowercase();
+    match name.as_str() {
+        "generate_series" | "range" => "generate_series",
+        "json_object_keys" => "json_object_keys",
+        "jsonb_object_keys" => "jsonb_object_keys",
+        _ => "value",
+    }
+}
+
+/// A series that depends on the row beside it, or the parts of JSON, as a list.
+fn list(name: &str, args: &[FunctionArg]) -> Option<String> {
+    let name = name.to_lowercase();
+    let written: Vec<String> = args.iter().map(FunctionArg::to_string).collect();
+    if let Some(list) = rows_of::list_of(&name).filter(|it| *it != "generate_series") {
+        return Some(format!("{list}({})", written.join(", ")));
+    }
     let is_constant = |it: &FunctionArg| match it {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) => {
             matches!(
@@ -130,8 +145,7 @@ fn numbers(name: &str, args: &[FunctionArg]) -> Option<String> {
     if !matches!(name.as_str(), "generate_series" | "range") || args.iter().all(is_constant) {
         return None;
     }
-    let args: Vec<String> = args.iter().map(FunctionArg::to_string).collect();
-    Some(format!("{name}({})", args.join(", ")))
+    Some(format!("{name}({})", written.join(", ")))
 }
 
 /// By which name the columns of a relation are qualified.

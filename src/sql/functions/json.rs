@@ -154,7 +154,7 @@ impl ScalarUDFImpl for Json {
 }
 
 /// A string without its quotes, NULL for null, and what else there is as it is written.
-fn text_of(json: &RawValue) -> Option<String> {
+pub(super) fn text_of(json: &RawValue) -> Option<String> {
     match json.get() {
         "null" => None,
         text if text.starts_with('"') => serde_json::from_str(text).ok(),

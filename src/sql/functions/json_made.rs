@@ -4,7 +4,9 @@
 //! become strings; whole groups are `string_agg`s of members, put into brackets here.
 
 use crate::model::{Value, value_at};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListBuilder, StringArray, StringBuilder,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::common::{Result, exec_err, plan_err};
@@ -35,6 +37,9 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
         of("json_members_of", What::Members { once: false }, &[]),
         of("jsonb_members_of", What::Members { once: true }, &[]),
         of("json_array_length", What::Length, &["jsonb_array_length"]),
+        of("json_elements_of", What::Elements, &[]),
+        of("json_element_texts_of", What::ElementTexts, &[]),
+        of("json_keys_of", What::Keys, &[]),
         of("json_typeof", What::Type, &["jsonb_typeof", "json_type"]),
         of("json_has_key", What::HasKey, &["jsonb_exists"]),
         of("json_contains", What::Contains, &["jsonb_contains"]),
@@ -59,6 +64,10 @@ enum What {
     Members {
         once: bool,
     },
+    /// The elements of an array, as JSON and as texts, and the names of an object's members: lists.
+    Elements,
+    ElementTexts,
+    Keys,
     /// How many elements an array has.
     Length,
     Type,
@@ -106,6 +115,9 @@ impl ScalarUDFImpl for Made {
                 Ok(DataType::Utf8)
             }
             (What::Length, [json]) if is_text(json) => Ok(DataType::Int64),
+            (What::Elements | What::ElementTexts | What::Keys, [json]) if is_text(json) => {
+                Ok(DataType::new_list(DataType::Utf8, true))
+            }
             (What::HasKey | What::Contains, [json, other]) if is_text(json) && is_text(other) => {
                 Ok(DataType::Boolean)
             }
@@ -113,9 +125,16 @@ impl ScalarUDFImpl for Made {
             (What::Contains, _) => {
                 plan_err!("{name} takes two JSON texts: json @> '{{\"a\": 1}}'")
             }
-            (What::List | What::Members { .. } | What::Type | What::Length, _) => {
-                plan_err!("{name} takes JSON text")
-            }
+            (
+                What::List
+                | What::Members { .. }
+                | What::Type
+                | What::Length
+                | What::Elements
+                | What::ElementTexts
+                | What::Keys,
+                _,
+            ) => plan_err!("{name} takes JSON text"),
         }
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -154,6 +173,13 @@ impl ScalarUDFImpl for Made {
                     i64::try_from(all.len()).ok()
                 });
                 Arc::new(lengths.collect::<Int64Array>())
+            }
+            (what @ (What::Elements | What::ElementTexts | What::Keys), [json]) => {
+                let mut lists = ListBuilder::new(StringBuilder::new());
+                for json in &texts(json)? {
+                    lists.append_option(json.and_then(|it| parts_of(it, what)));
+                }
+                Arc::new(lists.finish())
             }
             (What::HasKey | What::Contains, [json, other]) => {
                 let (json, other) = (texts(json)?, texts(other)?);
@@ -280,6 +306,21 @@ fn members_once(text: &str) -> Option<String> {
         .map(|(name, value)| format!("{}: {}", string(name), value.get()))
         .collect();
     Some(format!("{{{}}}", members.join(", ")))
+}
+
+/// The elements of an array, or the names of an object's members; of something else none.
+fn parts_of(text: &str, what: What) -> Option<Vec<Option<String>>> {
+    if let What::Keys = what {
+        let members: std::collections::BTreeMap<String, &RawValue> =
+            serde_json::from_str(text).ok()?;
+        return Some(members.into_keys().map(Some).collect());
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+    let part = |it: &RawValue| match what {
+        What::ElementTexts => super::json::text_of(it),
+        _ => Some(it.get().to_owned()),
+    };
+    Some(elements.into_iter().map(part).collect())
 }
 
 fn type_of(text: &str) -> Option<&'static str> {

@@ -483,6 +483,12 @@ async fn what_is_written_means_what_it_says() {
             ],
         ),
         (
+            format!(
+                "SELECT a, x FROM (SELECT * FROM {values}) AS t, jsonb_array_elements_text(jsonb_build_array(b, c)) AS e(x) WHERE a = 1 AND b = 'b' ORDER BY x"
+            ),
+            vec![vec!["1", "1"], vec!["1", "b"]],
+        ),
+        (
             format!("SELECT count(a, c), count(*), count(a, c) FROM {values}"),
             vec![vec!["2", "3", "2"]],
         ),
