@@ -951,7 +951,12 @@ fn assert_same(view: &str, what: &str, found: &[Row], expected: &[Row], epoch: E
     );
 }
 
+/// Tries so many random scenarios, half of them where TIDELAKE_LONG is not set.
 pub(super) fn check_cases(subject: &Subject, cases: u32, records_max: usize) {
+    let cases = match std::env::var_os("TIDELAKE_LONG") {
+        Some(_) => cases,
+        None => cases.div_ceil(2),
+    };
     let config = ProptestConfig {
         cases,
         max_shrink_iters: 40,
