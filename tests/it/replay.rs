@@ -11,7 +11,7 @@ use tidelake::lake::{Manifest, Store};
 const STRICT: &str = "
 CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT NOT NULL, n BIGINT NOT NULL, x DOUBLE, WATERMARK FOR at AS at - INTERVAL '10' SECOND)
   WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
-CREATE TABLE raw WITH (partition_by = 'k') AS SELECT *, n * 2 AS twice FROM s;
+CREATE TABLE raw WITH (partition_by = 'k') AS SELECT *, x * 2 AS twice FROM s;
 CREATE TABLE odd AS SELECT at, k, n FROM s WHERE n % 2 <> 0;
 CREATE MATERIALIZED VIEW per_10s AS
   SELECT window_start, k, count(*) AS records, max(n) AS n_max FROM TUMBLE(raw, at, INTERVAL '10' SECOND) GROUP BY window_start, k;

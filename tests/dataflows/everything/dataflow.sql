@@ -11,7 +11,7 @@ CREATE SOURCE s (
   WATERMARK FOR at AS at - INTERVAL '10' SECOND
 ) WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
 
-CREATE TABLE raw AS SELECT *, n * 2 AS twice FROM s;
+CREATE TABLE raw AS SELECT *, j * 2 AS twice FROM s;
 CREATE TABLE odd WITH (partition_by = 'k') AS SELECT at, k, n, x FROM s WHERE n % 2 <> 0;
 
 CREATE VIEW positive AS SELECT * FROM raw WHERE x >= 0;
