@@ -447,10 +447,21 @@ fn plain_interval(interval: &Interval) -> Result<Option<String>, String> {
 
 /// `(row).field` is `(row)['field']`.
 fn field_of(root: &Expr, chain: &[AccessExpr]) -> Result<Option<String>, String> {
-    if !chain.iter().any(|it| matches!(it, AccessExpr::Dot(_))) {
+    // `t.list[1]`: up to the first bracket behind a name it is the column of a relation.
+    let is_name = matches!(root, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    let is_dot = |it: &&AccessExpr| matches!(it, AccessExpr::Dot(_));
+    let named = match is_name {
+        true => chain.iter().take_while(is_dot).count(),
+        false => 0,
+    };
+    let (names, chain) = chain.split_at(named);
+    if !chain.iter().any(|it| is_dot(&it)) {
         return Ok(None);
     }
     let mut text = root.to_string();
+    for name in names {
+        text += &name.to_string();
+    }
     for access in chain {
         text += &match access {
             AccessExpr::Dot(Expr::Identifier(name)) => {

@@ -518,7 +518,7 @@ fn whether_there_are_rows_equals_a_batch() {
         "
 CREATE MATERIALIZED VIEW ordered AS SELECT a.k, a.n FROM raw_s a WHERE EXISTS (SELECT c.n FROM raw_o c WHERE c.k = a.k AND c.j = a.j ORDER BY c.n LIMIT 1);
 CREATE MATERIALIZED VIEW united AS SELECT a.k, a.n FROM raw_s a WHERE NOT EXISTS (SELECT 1 FROM raw_o c WHERE c.n = a.n UNION ALL SELECT 1 FROM of_o e WHERE e.k = a.k AND e.j = a.j);
-CREATE MATERIALIZED VIEW least AS SELECT a.k, a.n FROM raw_s a WHERE a.n IN (SELECT c.n FROM raw_o c WHERE c.k = a.k ORDER BY c.n LIMIT 1);
+CREATE MATERIALIZED VIEW any_order AS SELECT a.k, a.n FROM raw_s a WHERE a.n IN (SELECT c.n FROM raw_o c WHERE c.k = a.k ORDER BY c.n);
 ",
         8,
         200,

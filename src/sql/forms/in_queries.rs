@@ -39,22 +39,10 @@ pub fn plainly(condition: &mut Expr) {
             }
         }
         Expr::InSubquery {
-            expr,
             subquery,
             negated: false,
-        } => match limit(subquery) {
-            // Rows of any order.
-            None if subquery.limit_clause.is_none() => subquery.order_by = None,
-            // The one row there is, or none.
-            Some(1) if subquery.order_by.is_some() => {
-                *condition = Expr::BinaryOp {
-                    left: expr.clone(),
-                    op: BinaryOperator::Eq,
-                    right: Box::new(Expr::Subquery(subquery.clone())),
-                };
-            }
-            _ => {}
-        },
+            ..
+        } if subquery.limit_clause.is_none() => subquery.order_by = None,
         _ => {}
     }
 }

@@ -41,6 +41,11 @@ fn forms_of_others_have_one_form() {
             "SELECT a FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.a = t.a UNION ALL SELECT 1 FROM v WHERE v.a = t.a)",
             "SELECT a FROM t WHERE (NOT EXISTS (SELECT 1 FROM u WHERE u.a = t.a) AND NOT EXISTS (SELECT 1 FROM v WHERE v.a = t.a))",
         ),
+        // A relation's column is no field of one.
+        (
+            "SELECT t.a['x'], t.a[1], (t.a).b, t.a['x'].b FROM t",
+            "SELECT t.a['x'], t.a[1], (t.a)['b'], t.a['x']['b'] FROM t",
+        ),
         (
             "SELECT a FROM t WHERE EXISTS (SELECT b FROM u LIMIT 0)",
             "SELECT a FROM t WHERE EXISTS (SELECT b FROM u LIMIT 0)",
