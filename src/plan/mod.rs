@@ -644,12 +644,8 @@ impl Plan {
     pub fn counts_late(&self) -> bool {
         let mut found = false;
         self.walk(&mut |node| {
-            found |= match node {
-                Plan::Aggregate { aggregation, .. } => {
-                    matches!(aggregation.window, Window::Tumble { .. })
-                }
-                _ => false,
-            }
+            let closes = |it: &Aggregation| matches!(it.window, Window::Tumble { .. });
+            found |= matches!(node, Plan::Aggregate { aggregation, .. } if closes(aggregation));
         });
         found
     }

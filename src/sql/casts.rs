@@ -5,7 +5,7 @@
 //! is planned once more with each cast inside of a function that is named after its type and vanishes when the plan is optimised.
 //! All other queries, and the names of their columns, stay as they are.
 
-use super::{constants, walk};
+use super::{constants, syntax, walk};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DataFusionError, Result, ScalarValue, SchemaError, exec_err};
 use datafusion::execution::SessionState;
@@ -15,10 +15,7 @@ use datafusion::logical_expr::{
     Signature, Volatility,
 };
 use datafusion::sql::parser::Statement as DfStatement;
-use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Statement, Value, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Statement, Value, VisitorMut};
 use std::ops::ControlFlow;
 
 /// Name of the function around a cast.
@@ -76,22 +73,7 @@ fn name_casts_of(statement: &mut Statement) -> bool {
             };
             self.found = true;
             let name = SqlExpr::value(Value::SingleQuotedString(data_type.to_string()));
-            let args =
-                [expr.clone(), name].map(|it| FunctionArg::Unnamed(FunctionArgExpr::Expr(it)));
-            *expr = SqlExpr::Function(Function {
-                name: ObjectName::from(vec![Ident::new(NAMED_CAST)]),
-                uses_odbc_syntax: false,
-                parameters: FunctionArguments::None,
-                args: FunctionArguments::List(FunctionArgumentList {
-                    duplicate_treatment: None,
-                    args: args.into(),
-                    clauses: Vec::new(),
-                }),
-                filter: None,
-                null_treatment: None,
-                over: None,
-                within_group: Vec::new(),
-            });
+            *expr = syntax::call(NAMED_CAST, vec![expr.clone(), name]);
             ControlFlow::Continue(())
         }
     }

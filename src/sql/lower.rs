@@ -575,8 +575,8 @@ impl Lowering<'_> {
     }
 }
 
-/// The plan with marks of admitted records only where there is an event time. Windows over relations without one (a source without a WATERMARK, a
-/// view) take every record, and never close. The plan must be as it was written: what the optimiser moves comes to places that nobody asked for.
+/// Keeps the marker of admitted records only where there is an event time. Windows over relations without one (a source without a WATERMARK, a
+/// view) accept every record and never close. Expects the plan before optimisation: pushed-down filters would no longer stand over their relation.
 ///
 /// # Errors
 /// If windows are over another column than the event time that their relation has.

@@ -523,7 +523,7 @@ impl Planner {
     }
 }
 
-/// What a view is told whose windows nothing can close, although no state of it waits for that.
+/// Refusal of a view whose rows belong to windows and do not say to which.
 const LOST_WINDOWS: &str = "a view over windows must keep window_start or window_end (of SESSION, window_end) in its SELECT, in every side of a UNION ALL, so that its rows can be closed";
 
 /// The option of a source that says how far ahead records may move event time.

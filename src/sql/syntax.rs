@@ -9,7 +9,8 @@ use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::{Error, asof, canonical, elsewhere, forms, walk, windows, words};
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct,
-    ExactNumberInfo, Expr, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
+    ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
     OrderByOptions, Query, SelectItem, SetExpr, SqlOption, Statement, StructBracketKind,
     StructField, TableAlias, TableFactor, TimezoneInfo, Value, VisitorMut,
 };
@@ -972,6 +973,27 @@ pub fn known_as(name: &Ident) -> String {
         Some(_) => name.value.clone(),
         None => name.value.to_lowercase(),
     }
+}
+
+/// A call of a function.
+pub fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args.into_iter();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args
+                .map(|it| FunctionArg::Unnamed(FunctionArgExpr::Expr(it)))
+                .collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 /// A sub-query in the place of a relation, under its alias or its name.

@@ -5,14 +5,13 @@
 //! the engine adds to sources and tables. So such joins are written out here, and the column's name stands for the expression.
 
 use super::stars::ADDED;
-use super::syntax::known_as;
+use super::syntax::{call, known_as};
 use super::walk;
 use super::windows::WindowKind;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
-    ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor,
-    TableWithJoins, Value, VisitorMut,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, Join, JoinConstraint,
+    JoinOperator, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
+    TableAlias, TableFactor, TableWithJoins, Value, VisitorMut,
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -48,7 +47,6 @@ struct Names<'a> {
 }
 
 /// What an unqualified name can mean in a FROM, so far.
-#[derive(Default)]
 struct Scope {
     relations: Vec<Relation>,
     /// Columns that joins are made by, as they are in the result.
@@ -434,46 +432,20 @@ impl Merges {
         match self {
             Merges::Left => left,
             Merges::Right => right,
-            Merges::Either => coalesce(left, right),
+            Merges::Either => call("coalesce", vec![left, right]),
         }
     }
 }
 
-fn coalesce(left: Expr, right: Expr) -> Expr {
-    let args = [left, right].map(|it| FunctionArg::Unnamed(FunctionArgExpr::Expr(it)));
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("coalesce")]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: args.into(),
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
-}
-
 /// Whether the planner would make something else of the joins of an item of FROM than is written.
 fn is_odd(from: &TableWithJoins) -> bool {
-    let by_columns = |it: &Join| match constraint(&mut it.join_operator.clone()) {
-        Some(JoinConstraint::Using(_)) => true,
+    let of_left = |it: &Join| matches!(Merges::of(&it.join_operator), Merges::Left);
+    let mut joins = from.joins.iter();
+    joins.any(|it| match constraint(&mut it.join_operator.clone()) {
         Some(JoinConstraint::Natural) => true,
+        Some(JoinConstraint::Using(_)) => 1 < from.joins.len() || !of_left(it),
         Some(JoinConstraint::On(_) | JoinConstraint::None) | None => false,
-    };
-    let is_natural = |it: &Join| {
-        matches!(
-            constraint(&mut it.join_operator.clone()),
-            Some(JoinConstraint::Natural)
-        )
-    };
-    let of_right = |it: &Join| !matches!(Merges::of(&it.join_operator), Merges::Left);
-    let joins = || from.joins.iter().filter(|it| by_columns(it));
-    joins().any(|it| is_natural(it) || of_right(it))
-        || (1 < from.joins.len() && joins().next().is_some())
+    })
 }
 
 fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {

@@ -161,6 +161,12 @@ impl Shared {
         *known = (known.0 + count, reason);
     }
 
+    /// Notes rows that an expression failed for.
+    fn note_failed(&mut self, relation: &str, count: u64, failure: &str) {
+        let reason = format!("rows are left out, since an expression failed: {failure}");
+        self.note_left_out(relation, count, reason);
+    }
+
     fn capture(&mut self, epoch: u64, operator: &str, content: StateContent) {
         let record = StateRecord {
             operator: operator.to_owned(),

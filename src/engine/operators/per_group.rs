@@ -383,7 +383,7 @@ impl Computed {
                 each.collect()
             }
             Err(error) => {
-                self.note_left_out(&error);
+                self.note_failed(&error);
                 HashMap::default()
             }
         }
@@ -407,7 +407,7 @@ impl Computed {
         let rows = self.batch(&self.input, columns, rows.len());
         let (results, failed) = self.group.program.run(rows)?;
         if let Some(error) = failed {
-            self.note_left_out(&error);
+            self.note_failed(&error);
         }
         let of_key = self.group.keys_out.iter();
         let of_key: Vec<ArrayRef> = of_key.map(|it| results.column(*it).clone()).collect();
@@ -420,11 +420,9 @@ impl Computed {
         Ok(by_key)
     }
 
-    fn note_left_out(&self, error: &DataFusionError) {
-        let reason = error.strip_backtrace();
-        let reason = format!("rows are left out, since an expression failed: {reason}");
+    fn note_failed(&self, error: &DataFusionError) {
         let mut shared = self.shared.borrow_mut();
-        shared.note_left_out(&self.view, 1, reason);
+        shared.note_failed(&self.view, 1, &error.strip_backtrace());
     }
 
     fn batch(&self, schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {

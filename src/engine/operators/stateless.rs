@@ -22,7 +22,7 @@ use timely::dataflow::operators::generic::{Operator, OutputBuilder};
 
 type Builder = CapacityContainerBuilder<Changes>;
 
-/// Of a row that is left out, so many characters are told.
+/// Length limit, in characters, of the JSON of a skipped row in the health.
 const ROW_TEXT_MAX: usize = 300;
 
 /// Only some columns, in an order.
@@ -193,10 +193,8 @@ fn refuse(
             let count = failures.len() as u64;
             let (row, reason) = failures.last()?;
             let row: String = as_json(batch, *row).chars().take(ROW_TEXT_MAX).collect();
-            let reason = format!(
-                "rows are left out, since an expression failed: {reason}; the last of them is {row}"
-            );
-            shared.note_left_out(relation, count, reason);
+            let failure = format!("{reason}; the last of them is {row}");
+            shared.note_failed(relation, count, &failure);
             None
         }
         Refusal::DeadLetter(source, name) => {

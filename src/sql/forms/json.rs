@@ -1,6 +1,6 @@
 //! JSON: operators, casts, and functions that make it, as functions of ours.
 //!
-//! JSON is text here, so what is JSON already has to be told from a text that becomes a string: it is what these functions, operators and casts
+//! JSON is carried as text, so values that are JSON already must be distinguished from texts, which become strings: JSON is what these functions, operators and casts
 //! give. A column of JSON is cast where it is put into other JSON: `payload::jsonb`.
 
 use super::quoted;

@@ -117,7 +117,7 @@ fn meant_by(projection: &[SelectItem], expr: &Expr) -> String {
     }
 }
 
-/// Names for expressions that a SELECT has more than once, where nobody reads them by a name: `sum(a), sum(a)` are `sum(a)` and `sum(a)_1`.
+/// Makes the names of repeated, unnamed expressions of a SELECT unique: `sum(a), sum(a)` become `sum(a)` and `sum(a)_1`.
 pub fn name_repeated(query: &mut Query) {
     let SetExpr::Select(select) = query.body.as_mut() else {
         return;

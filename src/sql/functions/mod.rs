@@ -31,6 +31,27 @@ macro_rules! known_as_native {
     };
 }
 
+/// What a scalar function around a native one, its first member, has of it.
+macro_rules! scalar_as_native {
+    () => {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn aliases(&self) -> &[String] {
+            self.0.aliases()
+        }
+        fn signature(&self) -> &Signature {
+            self.0.signature()
+        }
+        fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+            self.0.return_type(types)
+        }
+        fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+            self.0.return_field_from_args(args)
+        }
+    };
+}
+
 mod extremes;
 mod familiar;
 mod json;
@@ -256,21 +277,7 @@ fn part_of_day(part: &str) -> Option<fn(i64) -> i32> {
 }
 
 impl ScalarUDFImpl for DatePart {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-    fn aliases(&self) -> &[String] {
-        self.0.aliases()
-    }
-    fn signature(&self) -> &Signature {
-        self.0.signature()
-    }
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.0.return_type(types)
-    }
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        self.0.return_field_from_args(args)
-    }
+    scalar_as_native!();
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         if let [ColumnarValue::Scalar(part), ColumnarValue::Array(times)] = args.args.as_slice()
             && *times.data_type() == utc_micros()
@@ -299,21 +306,7 @@ fn first_year(unit: &str) -> Option<fn(i32) -> i32> {
 }
 
 impl ScalarUDFImpl for DateTrunc {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-    fn aliases(&self) -> &[String] {
-        self.0.aliases()
-    }
-    fn signature(&self) -> &Signature {
-        self.0.signature()
-    }
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.0.return_type(types)
-    }
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        self.0.return_field_from_args(args)
-    }
+    scalar_as_native!();
     fn output_ordering(
         &self,
         input: &[datafusion::logical_expr::sort_properties::ExprProperties],
