@@ -37,11 +37,15 @@ struct Render<'a, 's> {
     relations: HashMap<String, ChangeStream<'s>>,
     clocks: HashMap<String, (SharedClock, ClockStream<'s>)>,
     late: Vec<ChangeStream<'s>>,
+    /// The same by aggregation.
+    late_of: HashMap<String, ChangeStream<'s>>,
     dead: Vec<ChangeStream<'s>>,
     /// Passes over rows that no view has asked for yet.
     passes: Vec<Pass>,
     /// Partial groups by aggregation.
     partials: HashMap<String, PartialStream<'s>>,
+    /// The rows of stateful nodes by id: the same node may be in a view several times.
+    rendered: HashMap<String, ChangeStream<'s>>,
     /// Of the view being rendered, so far: stored state is named by it.
     top_ks: usize,
 }
@@ -76,9 +80,11 @@ pub(super) fn render(
         relations: HashMap::new(),
         clocks: HashMap::new(),
         late: Vec::new(),
+        late_of: HashMap::new(),
         dead: Vec::new(),
         passes: passes(&job.dataflow.views),
         partials: HashMap::new(),
+        rendered: HashMap::new(),
         top_ks: 0,
     };
     let mut ends: Vec<StreamVec<'_, u64, ()>> = Vec::new();
@@ -185,6 +191,24 @@ impl<'s> Render<'_, 's> {
     }
 
     fn plan(&mut self, plan: &Plan, view: &str, refusal: &Refusal) -> ChangeStream<'s> {
+        let Some(id) = plan.id() else {
+            return self.node(plan, view, refusal);
+        };
+        if let Some(rows) = self.rendered.get(id).cloned() {
+            // Late records are counted for each aggregation of a query, whether or not it is shared.
+            plan.walk(&mut |node| {
+                if let Plan::Aggregate { aggregation, .. } = node {
+                    self.late.extend(self.late_of.get(&aggregation.id).cloned());
+                }
+            });
+            return rows;
+        }
+        let rows = self.node(plan, view, refusal);
+        self.rendered.insert(id.to_owned(), rows.clone());
+        rows
+    }
+
+    fn node(&mut self, plan: &Plan, view: &str, refusal: &Refusal) -> ChangeStream<'s> {
         match plan {
             Plan::Relation {
                 name,
@@ -249,6 +273,7 @@ impl<'s> Render<'_, 's> {
                     &self.epochs,
                     &self.shared,
                 );
+                self.late_of.insert(aggregation.id.clone(), late.clone());
                 self.late.push(late);
                 rows
             }

@@ -6,6 +6,7 @@ use super::{
     Temporal, TemporalBound, ViewKind, ViewSpec, Window, passes, properties,
 };
 use arrow::datatypes::SchemaRef;
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 impl fmt::Display for Dataflow {
@@ -411,14 +412,19 @@ fn as_of_text(
 }
 
 fn indented(plan: &Plan) -> String {
-    fn go(plan: &Plan, depth: usize, text: &mut String) {
-        let _ = writeln!(text, "{}{plan}", "  ".repeat(depth + 1));
+    fn go<'a>(plan: &'a Plan, depth: usize, shown: &mut BTreeSet<&'a str>, text: &mut String) {
+        let _ = write!(text, "{}{plan}", "  ".repeat(depth + 1));
+        if plan.id().is_some_and(|it| !shown.insert(it)) {
+            text.push_str("; the same as above, shared\n");
+            return;
+        }
+        text.push('\n');
         for input in plan.inputs() {
-            go(input, depth + 1, text);
+            go(input, depth + 1, shown, text);
         }
     }
     let mut text = String::new();
-    go(plan, 0, &mut text);
+    go(plan, 0, &mut BTreeSet::new(), &mut text);
     text
 }
 

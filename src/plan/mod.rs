@@ -12,6 +12,7 @@ mod explain;
 mod halves;
 mod program;
 mod properties;
+mod repeated;
 mod session;
 mod sharing;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use evaluate::{evaluate, nullable, typed, with_epochs};
 pub use halves::in_halves;
 pub use program::{GroupRows, Program};
 pub use properties::{Properties, properties};
+pub use repeated::with_repeats_shared;
 pub use session::Sessions;
 pub use sharing::{Bound, Pass, passes};
 
@@ -621,6 +623,40 @@ impl Plan {
             | Plan::Temporal { input, .. }
             | Plan::Admit { input, .. } => vec![input],
             Plan::Union { inputs, .. } => inputs.iter().collect(),
+            Plan::Join { left, right, .. } | Plan::AsOf { left, right, .. } => vec![left, right],
+        }
+    }
+
+    /// The name of its stored state. Nodes of one name are one: what a query computes twice is computed once.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Plan::Aggregate { aggregation, .. } => Some(&aggregation.id),
+            Plan::Join { join, .. } => Some(&join.id),
+            Plan::AsOf { as_of, .. } => Some(&as_of.id),
+            Plan::PerGroup { group, .. } => Some(&group.id),
+            Plan::Temporal { temporal, .. } => Some(&temporal.id),
+            Plan::Relation { .. }
+            | Plan::Constant { .. }
+            | Plan::Map { .. }
+            | Plan::Unnest { .. }
+            | Plan::TopK { .. }
+            | Plan::Union { .. }
+            | Plan::Admit { .. } => None,
+        }
+    }
+
+    /// The same nodes, to be changed.
+    fn inputs_mut(&mut self) -> Vec<&mut Plan> {
+        match self {
+            Plan::Relation { .. } | Plan::Constant { .. } => Vec::new(),
+            Plan::Map { input, .. }
+            | Plan::Unnest { input, .. }
+            | Plan::Aggregate { input, .. }
+            | Plan::TopK { input, .. }
+            | Plan::PerGroup { input, .. }
+            | Plan::Temporal { input, .. }
+            | Plan::Admit { input, .. } => vec![input],
+            Plan::Union { inputs, .. } => inputs.iter_mut().collect(),
             Plan::Join { left, right, .. } | Plan::AsOf { left, right, .. } => vec![left, right],
         }
     }

@@ -9,6 +9,7 @@ use arrow::datatypes::{Field, FieldRef, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Rows, and the aggregations that group them.
@@ -34,6 +35,7 @@ pub struct Bound {
 pub fn passes(views: &[ViewSpec]) -> Vec<Pass> {
     let mut passes = Vec::new();
     let mut shared: Vec<Shared> = Vec::new();
+    let mut ids = BTreeSet::new();
     for view in views {
         view.plan.walk(&mut |node| {
             let Plan::Aggregate {
@@ -42,6 +44,9 @@ pub fn passes(views: &[ViewSpec]) -> Vec<Pass> {
             else {
                 return;
             };
+            if !ids.insert(aggregation.id.clone()) {
+                return;
+            }
             match (relation(input), columns_read(input, aggregation)) {
                 (Some(name), Some(columns)) => {
                     let known = shared.iter_mut().find(|it| it.relation == name);

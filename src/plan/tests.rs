@@ -1,5 +1,6 @@
 //! What is decided about plans, on plans made by hand: here which types rows carry and what holds of them.
 
+mod repeated;
 mod shared;
 mod stored;
 

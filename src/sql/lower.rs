@@ -11,7 +11,7 @@ use super::{types, words};
 use crate::plan::{
     ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, BoundKind, Dataflow, EventTime,
     Function, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START, Temporal, TemporalBound,
-    Window, carried_or_same, check_types, properties,
+    Window, carried_or_same, check_types, properties, with_repeats_shared,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -90,7 +90,7 @@ const NOT_OF_NOW: &str = "in a view `now()` is compared with a time, in conditio
 impl Lowering<'_> {
     /// The whole query of a statement.
     pub fn query(&mut self, plan: &LogicalPlan) -> Result<Plan, String> {
-        let plan = self.rows(plan)?;
+        let plan = with_repeats_shared(self.rows(plan)?);
         check_types(&plan)?;
         Ok(plan)
     }

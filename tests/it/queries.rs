@@ -580,6 +580,24 @@ CREATE MATERIALIZED VIEW first_of_hops AS SELECT window_end, k, n FROM (SELECT w
     );
 }
 
+/// What a query computes twice is computed once: here aggregations with their keys in another order, windows whose late records are counted, joins, and
+/// rows that come and go.
+#[test]
+fn repeated_parts_of_a_query_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW busiest AS SELECT h.window_start, h.k, h.c FROM (SELECT k, j, count(*) AS c, window_start FROM HOP(raw_s, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY window_start, k, j) h JOIN (SELECT max(c) AS most, w FROM (SELECT count(*) AS c, window_start AS w FROM HOP(raw_s, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY j, k, window_start) i GROUP BY w) m ON h.window_start = m.w AND h.c = m.most;
+CREATE MATERIALIZED VIEW of_the_most AS WITH g AS (SELECT k, window_end, count(*) AS c, max(n) AS n FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) GROUP BY k, window_end) SELECT a.k, a.window_end, a.c, b.n FROM g a JOIN g b ON a.window_end = b.window_end AND a.c < b.c;
+CREATE MATERIALIZED VIEW pairs AS WITH p AS (SELECT a.k, a.n, c.x FROM raw_s a JOIN raw_o c ON a.k = c.k AND a.j = c.j) SELECT p.k, count(*) AS c FROM p JOIN p AS q ON p.x = q.n GROUP BY p.k;
+CREATE MATERIALIZED VIEW of_now AS WITH r AS (SELECT k, n FROM raw_s WHERE at > now() - INTERVAL '7' SECOND) SELECT a.k, b.n FROM r a JOIN r b ON a.n = b.n AND a.k <> b.k;
+CREATE MATERIALIZED VIEW unlike AS SELECT a.k, a.c, b.c AS d FROM (SELECT k, j, count(*) FILTER (WHERE b) AS c FROM raw_s GROUP BY k, j) a JOIN (SELECT j, k, count(*) AS c FROM raw_s GROUP BY j, k) b ON a.k = b.k AND a.j = b.j;
+CREATE MATERIALIZED VIEW late_in_all AS SELECT view, window_start, sum(records) AS records FROM _late GROUP BY view, window_start;
+",
+        12,
+        260,
+    );
+}
+
 /// Of append-only records, those beyond the ranks that are read are let go, also from the stored state.
 #[test]
 fn rows_beyond_the_greatest_rank_are_not_kept() {
