@@ -6,7 +6,7 @@
 
 use super::{
     Aggregation, BoundKind, ColumnSpec, Dataflow, Format, Function, GroupWindow, JoinKind,
-    LATE_RELATION, Plan, Ranking, SourceSpec, TemporalBound, Window, sql_name,
+    JoinWindow, LATE_RELATION, Plan, Ranking, SourceSpec, TemporalBound, Window, sql_name,
 };
 use crate::model::Offsets;
 use arrow::datatypes::SchemaRef;
@@ -193,8 +193,24 @@ pub fn state_shape(plan: &Plan) -> String {
             };
             let (left, right) = (types(&left.schema()), types(&right.schema()));
             let _ = write!(text, "{} {kind} join of ({left}) with ({right})", join.id);
-            if let Some(it) = join.window {
-                let _ = write!(text, " closes {} {} {}", it.left, it.right, it.add_us);
+            if let Some(JoinWindow {
+                left,
+                right,
+                is_shared,
+            }) = join.window
+            {
+                let _ = match is_shared {
+                    true => write!(
+                        text,
+                        " closes {} {} {}",
+                        left.column, right.column, left.add_us
+                    ),
+                    false => write!(
+                        text,
+                        " lets go {} {} and {} {}",
+                        left.column, left.add_us, right.column, right.add_us
+                    ),
+                };
             }
             text.push('\n');
         }

@@ -2,8 +2,8 @@
 //! memory said beside it.
 
 use super::{
-    Aggregate, AsOf, BoundKind, Dataflow, Function, GroupWindow, Join, JoinKind, Plan, Ranking,
-    Temporal, TemporalBound, ViewKind, ViewSpec, Window, passes, properties,
+    Admitted, Aggregate, AsOf, BoundKind, Dataflow, Function, GroupWindow, Join, JoinKind, Plan,
+    Ranking, Temporal, TemporalBound, ViewKind, ViewSpec, Window, passes, properties,
 };
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
@@ -291,6 +291,13 @@ impl fmt::Display for Plan {
                 }
             }
             Plan::Temporal { input, temporal } => temporal_text(f, temporal, &input.schema()),
+            Plan::Admit { input, window, .. } if *window == Admitted::on_time(window.time) => {
+                write!(
+                    f,
+                    "Admit by {}: leaves out late records",
+                    input.schema().field(window.time).name()
+                )
+            }
             Plan::Admit { input, window, .. } => write!(
                 f,
                 "Admit by {}: leaves out what came after its window was closed",
@@ -332,15 +339,41 @@ fn temporal_text(
     })
 }
 
-/// An expression without the names that the planner has for lists on their way, and without frames that nobody wrote.
+/// An expression without the names that the planner has for lists on their way, with intervals as they are written, and without frames that nobody wrote.
 fn readable(text: &str) -> String {
-    text.replace("__unnest_placeholder(", "unnest(")
+    with_written_intervals(text)
+        .replace("__unnest_placeholder(", "unnest(")
         .replace(",depth=1)", ")")
         .replace(" RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "")
         .replace(
             " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
             "",
         )
+}
+
+fn with_written_intervals(text: &str) -> String {
+    const NAME: &str = "IntervalMonthDayNano { ";
+    let mut parts = text.split(NAME);
+    let mut written = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (fields, rest) = part.split_once(" }").unwrap_or((part, ""));
+        let mut numbers = fields.split(", ").map(|it| {
+            let number = it.split_once(": ").map(|it| it.1);
+            number
+                .and_then(|it| it.parse::<i64>().ok())
+                .unwrap_or_default()
+        });
+        let mut next = || numbers.next().unwrap_or_default();
+        let (months, days, nanoseconds) = (next(), next(), next());
+        let named = [(months, "months"), (days, "days")].into_iter();
+        let named = named.filter(|it| it.0 != 0);
+        let mut lengths: Vec<String> = named.map(|(it, unit)| format!("{it} {unit}")).collect();
+        if nanoseconds != 0 || lengths.is_empty() {
+            lengths.push(span(nanoseconds / 1000));
+        }
+        let _ = write!(written, "INTERVAL '{}'{rest}", lengths.join(" "));
+    }
+    written
 }
 
 fn join_text(
@@ -368,12 +401,16 @@ fn join_text(
         false => write!(f, "{kind} on {}", on.join(" and "))?,
     }
     if let Some(filter) = &join.filter {
-        write!(f, " where {filter}")?;
+        write!(f, " where {}", readable(&filter.to_string()))?;
     }
     match join.window {
-        Some(_) => write!(
+        Some(it) if it.is_shared => write!(
             f,
             "; keeps both sides until the watermark passes their window"
+        )?,
+        Some(_) => write!(
+            f,
+            "; keeps both sides until the watermark passes the last time that can match"
         )?,
         None => write!(f, "; keeps both sides, for ever")?,
     }

@@ -378,7 +378,7 @@ pub struct Join {
     pub nulls_match: bool,
     /// What else holds of rows that match, over the columns of the left and then of the right input.
     pub filter: Option<Arc<dyn PhysicalExpr>>,
-    /// What tells the end of the window that rows of both sides share, if they do: they are let go when it is closed.
+    /// When rows are let go; they are kept for ever without.
     pub window: Option<JoinWindow>,
     /// The sources whose clocks close the windows: the one furthest behind.
     pub clocks: BTreeSet<String>,
@@ -401,12 +401,20 @@ pub struct AsOf {
     pub keeps_unmatched: bool,
 }
 
-/// Rows of different windows never match: one pair of the key are bounds of the same window.
+/// When rows of a join are let go: when the watermark has passed what is their end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinWindow {
-    pub left: usize,
-    pub right: usize,
-    /// What to add to either to have the window's end.
+    pub left: RowEnd,
+    pub right: RowEnd,
+    /// Whether it is the same window on both sides, of which one pair of the key are bounds. Otherwise rows bound each other's event time, and the end is
+    /// the last time of a match.
+    pub is_shared: bool,
+}
+
+/// What tells the end of a row: a column of its side, and what to add to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowEnd {
+    pub column: usize,
     pub add_us: i64,
 }
 

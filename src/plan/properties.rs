@@ -5,8 +5,8 @@
 
 use super::sharing::bound_of;
 use super::{
-    Admitted, Dataflow, EventTime, GroupWindow, Join, JoinKind, Order, Plan, SourceSpec, TableSpec,
-    TemporalBound, ViewKind, ViewSpec, Window, late_schema,
+    Admitted, Dataflow, EventTime, GroupWindow, Join, JoinKind, JoinWindow, Order, Plan,
+    SourceSpec, TableSpec, TemporalBound, ViewKind, ViewSpec, Window, late_schema,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -263,13 +263,12 @@ fn joined(left: &Properties, right: &Properties, join: &Join, columns: usize) ->
         JoinKind::Full => (false, false),
     };
     let mut window_ends = vec![None; columns];
-    if let Some(window) = join.window {
-        let mut tell = |at: usize| window_ends[at] = Some(window.add_us);
+    if let Some(JoinWindow { left, right, .. }) = join.window {
         if tells_left {
-            tell(window.left);
+            window_ends[left.column] = Some(left.add_us);
         }
         if tells_right {
-            tell(of_left + window.right);
+            window_ends[of_left + right.column] = Some(right.add_us);
         }
     }
     // Rows of one side each have at most one of the other if the key of that one is matched.

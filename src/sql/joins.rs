@@ -1,13 +1,14 @@
 //! Joins of a query, lowered: sides may be turned round, keys that are computed become columns, and what a joined row has more than the query
 //! asks for is left out above.
 
+use super::intervals::{Interval, Side, Until};
 use super::lower::{Lowered, Lowering, column, fused, identity, is_identity};
 use super::{types, words};
-use crate::plan::{Join, JoinKind, JoinWindow, Plan};
+use crate::plan::{Admitted, Join, JoinKind, JoinWindow, Plan, RowEnd};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, JoinType, NullEquality};
-use datafusion::logical_expr::{Expr, Join as LogicalJoin};
+use datafusion::logical_expr::{Expr, Join as LogicalJoin, when};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use std::sync::Arc;
@@ -35,6 +36,17 @@ impl Lowering<'_> {
         let (left_keys, right_keys): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let (left, left_keys) = self.with_keys(left, &left_keys, node.left.schema())?;
         let (right, right_keys) = self.with_keys(right, &right_keys, node.right.schema())?;
+        let interval = Interval::of(node, self.dataflow);
+        let (left, left_end) = self.with_end(
+            left,
+            interval.as_ref().map(|it| &it.left),
+            node.left.schema(),
+        )?;
+        let (right, right_end) = self.with_end(
+            right,
+            interval.as_ref().map(|it| &it.right),
+            node.right.schema(),
+        )?;
         let keys_of_left = left.schema().fields().len();
         let keys_of_right = right.schema().fields().len();
         // Where each column of the left and then of the right side is in a joined row.
@@ -57,13 +69,25 @@ impl Lowering<'_> {
             false => (left, right, on),
             true => (right, left, on.into_iter().map(|(l, r)| (r, l)).collect()),
         };
+        let bounded = left_end.zip(right_end).map(|(left, right)| {
+            let (left, right) = match is_turned {
+                false => (left, right),
+                true => (right, left),
+            };
+            JoinWindow {
+                left,
+                right,
+                is_shared: false,
+            }
+        });
         let (known_left, known_right) = (self.properties(&left), self.properties(&right));
         let shared = |(l, r): &(usize, usize)| {
             let add_us = known_left.window_ends[*l]?;
+            let end = |column: usize| RowEnd { column, add_us };
             let window = JoinWindow {
-                left: *l,
-                right: *r,
-                add_us,
+                left: end(*l),
+                right: end(*r),
+                is_shared: true,
             };
             (known_right.window_ends[*r] == Some(add_us)).then_some(window)
         };
@@ -71,7 +95,7 @@ impl Lowering<'_> {
             _ if !self.closes => None,
             JoinKind::Full => None,
             JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark => {
-                on.iter().find_map(shared)
+                on.iter().find_map(shared).or(bounded)
             }
         };
         let clocks = known_left.clocks.union(&known_right.clocks).cloned();
@@ -120,6 +144,42 @@ impl Lowering<'_> {
             false => fused(plan, None, columns, schema),
         };
         Ok(Lowered { plan, last: None })
+    }
+
+    /// A side of an interval join without late records, and what tells up to when its rows can match.
+    fn with_end(
+        &self,
+        plan: Plan,
+        side: Option<&Side>,
+        schema: &DFSchema,
+    ) -> Result<(Plan, Option<RowEnd>), String> {
+        let Some(Side { time, until }) = side else {
+            return Ok((plan, None));
+        };
+        let column = schema
+            .index_of_column(time)
+            .map_err(|it| words::planner(&it))?;
+        let clocks = self.properties(&plan).clocks;
+        let plan = Plan::Admit {
+            input: Box::new(plan),
+            window: Admitted::on_time(column),
+            clocks,
+        };
+        let (plan, end) = match until {
+            Until::After(add_us) => {
+                let add_us = *add_us;
+                (plan, RowEnd { column, add_us })
+            }
+            Until::At(value) => {
+                let time = Expr::Column(time.clone());
+                let end = when(value.clone().gt(time.clone()), value.clone()).otherwise(time);
+                let end = end.map_err(|it| words::planner(&it))?;
+                let (plan, numbers) = self.with_keys(plan, &[end], schema)?;
+                let column = numbers[0];
+                (plan, RowEnd { column, add_us: 0 })
+            }
+        };
+        Ok((plan, Some(end)))
     }
 
     /// `x NOT IN (SELECT y …)`: nothing as soon as there is a `y` that is NULL; of rows whose `x` is NULL nothing as soon as there is any `y`; and

@@ -639,7 +639,7 @@ fn is_event_time(time: &Expr, below: &LogicalPlan, dataflow: &Dataflow) -> Resul
     }
 }
 
-fn event_time_name(relation: &str, dataflow: &Dataflow) -> Option<String> {
+pub(super) fn event_time_name(relation: &str, dataflow: &Dataflow) -> Option<String> {
     if let Some(source) = dataflow.source(relation) {
         return source
             .event_time

@@ -17,6 +17,7 @@ mod elsewhere;
 mod forms;
 mod functions;
 mod grouping_sets;
+mod intervals;
 mod joins;
 mod late;
 mod latest;
@@ -385,7 +386,10 @@ impl Planner {
         let raw = lower::settle_windows(raw, &self.dataflow)?;
         let raw = asof::as_nodes(raw).map_err(|it| words::planner(&it))?;
         let state = self.context.state();
-        let optimized = state.optimize(&raw).map_err(|it| words::planner(&it))?;
+        let optimized = state
+            .optimize(&raw)
+            .and_then(|it| intervals::without_late_records(it, &self.dataflow))
+            .map_err(|it| words::planner(&it))?;
         constants::refuse_impossible(&optimized, &state)?;
         let lowered = |closes| {
             let mut lowering = Lowering {

@@ -11,7 +11,8 @@ use super::stars::Stars;
 use super::syntax;
 use super::windows::{self, Taken};
 use super::{
-    casts, late, latest, physical, plain, planning_state, register_functions, tolerant, words,
+    casts, intervals, late, latest, physical, plain, planning_state, register_functions, tolerant,
+    words,
 };
 use crate::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, ViewSpec, dead_letter_schema,
@@ -166,6 +167,7 @@ async fn rows(
     let schema = nullable(&view.plan.schema());
     syntax::order_wholly(&mut query, schema.fields().len());
     let plan = logical(session, dataflow, query).await?;
+    let plan = intervals::settled(plan, dataflow).map_err(|it| words::planner(&it))?;
     let plan = as_of(plan, dataflow, now_us).map_err(|it| words::planner(&it))?;
     let batches = collect(session, plan).await?;
     batches.iter().map(|it| typed(it, &schema)).collect()

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tidelake::engine::StateContent;
+use tidelake::plan::Dataflow;
 use tidelake::sql;
 
 /// Groups and windows that queries read besides records.
@@ -580,6 +581,28 @@ CREATE MATERIALIZED VIEW first_of_hops AS SELECT window_end, k, n FROM (SELECT w
     );
 }
 
+/// Records that bound each other's event time are let go when nothing can match them any more, and late ones take no part.
+#[test]
+fn interval_joins_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW soon_after AS SELECT a.k, a.at, c.at AS then, c.n FROM raw_s a JOIN raw_o c ON a.k = c.k AND c.at BETWEEN a.at AND a.at + INTERVAL '5' SECOND;
+CREATE MATERIALIZED VIEW around AS SELECT a.k, a.n, c.x FROM raw_s a, raw_o c WHERE a.j = c.j AND a.at - INTERVAL '3' SECOND < c.at AND c.at - INTERVAL '4' SECOND <= a.at AND a.x <> c.x;
+CREATE MATERIALIZED VIEW before AS SELECT a.k, a.n, c.n AS m FROM s a JOIN o c ON c.k = a.k AND a.at >= c.at + INTERVAL '2' SECOND AND a.at <= c.at + INTERVAL '8' SECOND;
+CREATE MATERIALIZED VIEW of_row AS SELECT a.k, count(*) AS c, max(c.n) AS n FROM raw_s a JOIN raw_o c ON a.k = c.k AND c.at >= a.at AND c.at < a.at + CASE WHEN a.b THEN INTERVAL '3' SECOND ELSE INTERVAL '11' SECOND END GROUP BY a.k;
+CREATE MATERIALIZED VIEW with_next AS SELECT a.k, a.at, c.at AS next FROM raw_s a LEFT JOIN raw_s c ON a.k = c.k AND a.j = c.j AND c.at > a.at AND c.at <= a.at + INTERVAL '6' SECOND;
+CREATE MATERIALIZED VIEW unanswered AS SELECT c.k, c.n, a.n AS m FROM raw_s a RIGHT JOIN raw_o c ON a.k = c.k AND a.at BETWEEN c.at - INTERVAL '7' SECOND AND c.at + INTERVAL '1' SECOND;
+CREATE MATERIALIZED VIEW answered AS SELECT k, n, at FROM raw_s a WHERE EXISTS (SELECT 1 FROM raw_o c WHERE c.k = a.k AND c.at BETWEEN a.at - INTERVAL '2' SECOND AND a.at + INTERVAL '5' SECOND);
+CREATE MATERIALIZED VIEW never_answered AS SELECT k, count(*) AS c FROM raw_s a WHERE NOT EXISTS (SELECT 1 FROM raw_o c WHERE c.j = a.j AND c.at BETWEEN a.at AND a.at + INTERVAL '4' SECOND) GROUP BY k;
+CREATE MATERIALIZED VIEW at_once AS SELECT a.k, c.k AS other FROM raw_s a JOIN raw_o c ON a.at = c.at AND a.n <> c.n;
+CREATE MATERIALIZED VIEW at_each AS SELECT a.at, count(*) AS c, max(c.n) AS n FROM raw_s a JOIN raw_o c ON a.j = c.j AND c.at BETWEEN a.at - INTERVAL '2' SECOND AND a.at + INTERVAL '5' SECOND GROUP BY a.at;
+CREATE MATERIALIZED VIEW first_after AS SELECT k, n, m FROM (SELECT a.k, a.n, c.n AS m, row_number() OVER (PARTITION BY a.k, a.n ORDER BY c.n DESC) AS r FROM raw_s a JOIN raw_o c ON a.k = c.k AND c.at BETWEEN a.at AND a.at + INTERVAL '5' SECOND) AS i WHERE r = 1;
+",
+        16,
+        260,
+    );
+}
+
 /// What a query computes twice is computed once: here aggregations with their keys in another order, windows whose late records are counted, joins, and
 /// rows that come and go.
 #[test]
@@ -598,12 +621,10 @@ CREATE MATERIALIZED VIEW late_in_all AS SELECT view, window_start, sum(records) 
     );
 }
 
-/// Of append-only records, those beyond the ranks that are read are let go, also from the stored state.
-#[test]
-fn rows_beyond_the_greatest_rank_are_not_kept() {
-    const VIEW: &str = "CREATE MATERIALIZED VIEW newest AS SELECT k, n FROM (SELECT k, n, row_number() OVER (PARTITION BY k ORDER BY at DESC) AS r FROM raw_s) AS i WHERE r <= 2;";
-    let text = sources() + VIEW;
-    let planned = runtime().block_on(sql::plan_text("ranks", &text, |_| None));
+/// What is in the lake after three runs of a dataflow with one view.
+fn after_runs(view: &str) -> (Arc<Dataflow>, Lake) {
+    let text = sources() + view;
+    let planned = runtime().block_on(sql::plan_text("kept", &text, |_| None));
     let subject = Subject {
         dataflow: Arc::new(planned.unwrap()),
         record: small_record,
@@ -619,6 +640,35 @@ fn rows_beyond_the_greatest_rank_are_not_kept() {
     let mut lake = Lake::of(&subject.dataflow);
     let (dataflow, shapes) = (&subject.dataflow, &scenario.runs);
     runs(dataflow, &partitions, shapes, &mut lake, &wall, &mut random);
+    (subject.dataflow, lake)
+}
+
+/// The stored state of an interval join says of each record when a commit leaves it out.
+#[test]
+fn records_of_an_interval_join_end() {
+    const VIEW: &str = "CREATE MATERIALIZED VIEW near AS SELECT a.k, c.n FROM raw_s a JOIN raw_o c ON a.k = c.k AND c.at BETWEEN a.at AND a.at + INTERVAL '5' SECOND;";
+    let (_, lake) = after_runs(VIEW);
+    let mut ends = BTreeMap::new();
+    for record in lake.state {
+        if let StateContent::Packed(row) = record.content {
+            let (ended, all): &mut (i64, i64) = ends.entry(record.operator).or_default();
+            *ended += i64::from(row.end_us.is_some());
+            *all += 1;
+        }
+    }
+    let sides: Vec<&String> = ends.keys().collect();
+    assert_eq!(sides, ["near.join0-left", "near.join0-right"]);
+    assert!(
+        ends.values().all(|(ended, all)| 50 < *all && ended == all),
+        "{ends:?}"
+    );
+}
+
+/// Of append-only records, those beyond the ranks that are read are let go, also from the stored state.
+#[test]
+fn rows_beyond_the_greatest_rank_are_not_kept() {
+    const VIEW: &str = "CREATE MATERIALIZED VIEW newest AS SELECT k, n FROM (SELECT k, n, row_number() OVER (PARTITION BY k ORDER BY at DESC) AS r FROM raw_s) AS i WHERE r <= 2;";
+    let (dataflow, lake) = after_runs(VIEW);
     let mut kept: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
     for record in lake.state {
         if let ("newest.group0", StateContent::Packed(row)) =

@@ -7,15 +7,15 @@
 //! ```
 //!
 //! Keys and rows are bytes ([`Encoder`]). A key with a NULL matches nothing, so such rows are in no arrangement; they are among those
-//! without a match. Where rows of both sides share a window, both are let go when it is closed: what that would take back is
-//! final, so the retraction ends at the edge of the join.
+//! without a match. Where rows of both sides share a window, or bound each other's event time, they are let go when the watermark has passed what could
+//! still match: what that would take back is final, so the retraction ends at the edge of the join.
 
 use super::keyed::{Closing, Form, Input, Keyed, keyed, while_open};
 use super::{ChangeStream, ClockStream, Refusal, RunEpochs, Shared, map};
 use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
-use crate::plan::{Join, JoinKind, nullable};
+use crate::plan::{Join, JoinKind, RowEnd, nullable};
 use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
@@ -58,12 +58,12 @@ pub(in crate::engine) fn join<'s>(
     let [of_left, of_right] = state_names(&join.id);
     let shape = Shape::new(&left.schema, &right.schema);
     let (left_keys, right_keys) = join.on.iter().copied().unzip();
-    let side = |input: Input<'s>, keys: Vec<usize>, state: String, window_column: Option<usize>| {
-        let closing = join.window.zip(window_column).and_then(|(window, column)| {
+    let side = |input: Input<'s>, keys: Vec<usize>, state: String, end: Option<RowEnd>| {
+        let closing = end.and_then(|RowEnd { column, add_us }| {
             let (gate, ticks) = gate.clone()?;
             Some(Closing {
                 column,
-                add_us: window.add_us,
+                add_us,
                 gate,
                 ticks,
             })
@@ -172,7 +172,18 @@ pub(in crate::engine) fn join<'s>(
     let scope = parts[0].scope();
     let rows = scope.concatenate(parts);
     match (join.window, gate) {
-        (Some(window), Some((gate, _))) => while_open(rows, window.left, window.add_us, gate),
+        (Some(window), Some((gate, _))) => {
+            let RowEnd { column, add_us } = window.left;
+            let rows = while_open(rows, column, add_us, gate.clone());
+            let has_right = matches!(join.kind, JoinKind::Inner | JoinKind::Left);
+            match has_right && !window.is_shared {
+                true => {
+                    let RowEnd { column, add_us } = window.right;
+                    while_open(rows, shape.left.fields().len() + column, add_us, gate)
+                }
+                false => rows,
+            }
+        }
         (Some(_), None) | (None, _) => rows,
     }
 }

@@ -213,7 +213,10 @@ pub(super) fn keyed<'s>(
         let times = batch
             .column(column)
             .as_primitive::<TimestampMicrosecondType>();
-        times.iter().map(|it| Some(it? + add_us)).collect()
+        times
+            .iter()
+            .map(|it| Some(it?.saturating_add(add_us)))
+            .collect()
     };
     let rows = input.rows.binary_frontier::<_, Builder, _, _, _, _>(
         ticks,
@@ -327,7 +330,7 @@ fn still_open(changes: &Changes, column: usize, add_us: i64, watermark: i64) -> 
         .as_primitive::<TimestampMicrosecondType>();
     let open: BooleanArray = times
         .iter()
-        .map(|it| Some(it.is_none_or(|it| watermark < it + add_us)))
+        .map(|it| Some(it.is_none_or(|it| watermark < it.saturating_add(add_us))))
         .collect();
     changes.filtered(&open)
 }

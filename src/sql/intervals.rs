@@ -1,0 +1,327 @@
+//! Interval joins: joins of single records whose event times bound each other, as in `b.at BETWEEN a.at AND a.at + INTERVAL '1' HOUR`.
+//!
+//! Once the watermark has passed the last time that can match a record, the record is let go. So a record that comes late, when others may have gone
+//! already, takes part in no such join: as with sessions, its mark in the archive decides that, and every reading of a view leaves out the same
+//! records. Both sides must be bounded, or one of them would be kept for ever anyway.
+
+use super::functions::is_of_now;
+use super::lower::{event_time_name, origin};
+use super::planning_state;
+use crate::plan::{ADMITTED, Dataflow, LATE_COLUMN};
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, JoinType, Result, ScalarValue};
+use datafusion::logical_expr::logical_plan::TableScanBuilder;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{
+    Between, BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator,
+    TableScan, lit,
+};
+use std::sync::Arc;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// Both sides of an interval join.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Interval {
+    pub left: Side,
+    pub right: Side,
+}
+
+/// Records of a side.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Side {
+    /// Their event time.
+    pub time: Column,
+    pub until: Until,
+}
+
+/// Up to which event time of the other side a record can find a match.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Until {
+    /// Its own, and so many microseconds more.
+    After(i64),
+    /// A value of the record, as `auction.expires`.
+    At(Expr),
+}
+
+impl Interval {
+    /// The bounds of a join; none if it is no interval join.
+    pub fn of(join: &Join, dataflow: &Dataflow) -> Option<Self> {
+        if join.join_type == JoinType::Full || join.null_aware {
+            return None;
+        }
+        let sides = [&join.left, &join.right].map(|it| Records::of(it, dataflow));
+        let [Some(left), Some(right)] = sides else {
+            return None;
+        };
+        let comparisons = comparisons(join);
+        let of_left = left.until(&right, &comparisons)?;
+        let of_right = right.until(&left, &comparisons)?;
+        let (of_left, of_right) = match (join.join_type, of_left, of_right) {
+            (JoinType::Inner, of_left, of_right) => (of_left, of_right),
+            // A record that has a match must have it as long as it could still find one.
+            (
+                JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark,
+                Until::After(left),
+                Until::After(right),
+            ) => (Until::After(left), Until::After(left.saturating_add(right))),
+            (
+                JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark,
+                Until::After(left),
+                Until::After(right),
+            ) => (
+                Until::After(left.saturating_add(right)),
+                Until::After(right),
+            ),
+            _ => return None,
+        };
+        Some(Interval {
+            left: Side {
+                time: left.time,
+                until: of_left,
+            },
+            right: Side {
+                time: right.time,
+                until: of_right,
+            },
+        })
+    }
+}
+
+/// A side of a join that has single records, as they are read, and their event time.
+struct Records<'a> {
+    schema: &'a DFSchema,
+    time: Column,
+}
+
+impl<'a> Records<'a> {
+    fn of(plan: &'a LogicalPlan, dataflow: &Dataflow) -> Option<Self> {
+        let is_event_time = |it: &Column| {
+            let found = origin(&Expr::Column(it.clone()), plan);
+            let Some((Expr::Column(column), LogicalPlan::TableScan(scan))) = found else {
+                return false;
+            };
+            event_time_name(scan.table_name.table(), dataflow).as_ref() == Some(&column.name)
+        };
+        let time = plan.schema().columns().into_iter().find(is_event_time)?;
+        let is_plain = !decides_itself(plan).unwrap_or(true);
+        is_plain.then_some(Records {
+            schema: plan.schema(),
+            time,
+        })
+    }
+
+    fn has(&self, expr: &Expr) -> bool {
+        let columns = expr.column_refs();
+        !columns.is_empty() && columns.iter().all(|it| self.schema.has_column(it))
+    }
+
+    /// How far before or behind the event time an expression is.
+    fn distance(&self, expr: &Expr) -> Option<i64> {
+        let (column, us) = linear(expr)?;
+        (*column == self.time).then_some(us)
+    }
+
+    /// Until when records of this side can find matches on the other side, whose event time comparisons bound.
+    fn until(&self, other: &Records, comparisons: &[(Expr, Expr)]) -> Option<Until> {
+        let bounds = comparisons.iter().filter_map(|(small, large)| {
+            let bounded = other.distance(small)?;
+            let data_type = large.get_type(self.schema).ok();
+            let is_time = matches!(
+                data_type,
+                Some(DataType::Timestamp(TimeUnit::Microsecond, _))
+            );
+            if !self.has(large) || !is_time {
+                return None;
+            }
+            Some(match self.distance(large) {
+                Some(own) => Until::After(own.checked_sub(bounded)?.max(0)),
+                None if bounded == 0 => Until::At(large.clone()),
+                None => Until::At(large.clone() - interval(bounded)?),
+            })
+        });
+        // A distance frees more surely than a value of the record.
+        bounds.min_by_key(|it| match it {
+            Until::After(us) => (0, *us),
+            Until::At(_) => (1, 0),
+        })
+    }
+}
+
+/// Whether what is below a side decides itself which records there are: by their windows, or by `now()`.
+fn decides_itself(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    let is_decision = |it: &Expr| match it {
+        Expr::ScalarFunction(it) => it.func.name() == ADMITTED || is_of_now(it.func.name()),
+        _ => false,
+    };
+    plan.apply(|node| {
+        node.apply_expressions(|it| {
+            found |= it.exists(|it| Ok(is_decision(it)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(found)
+}
+
+/// What holds of matches, each as a smaller value and one that is at least as large.
+fn comparisons(join: &Join) -> Vec<(Expr, Expr)> {
+    let mut comparisons = Vec::new();
+    let mut add = |small: &Expr, large: &Expr| comparisons.push((small.clone(), large.clone()));
+    for (left, right) in &join.on {
+        add(left, right);
+        add(right, left);
+    }
+    for part in join.filter.iter().flat_map(|it| split_conjunction(it)) {
+        match part {
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+                Operator::Lt | Operator::LtEq => add(left, right),
+                Operator::Gt | Operator::GtEq => add(right, left),
+                Operator::Eq => {
+                    add(left, right);
+                    add(right, left);
+                }
+                _ => {}
+            },
+            Expr::Between(Between {
+                expr,
+                negated: false,
+                low,
+                high,
+            }) => {
+                add(low, expr);
+                add(expr, high);
+            }
+            _ => {}
+        }
+    }
+    comparisons
+}
+
+/// A column, and how many microseconds are added to it.
+fn linear(expr: &Expr) -> Option<(&Column, i64)> {
+    match expr {
+        Expr::Column(column) => Some((column, 0)),
+        Expr::Alias(it) => linear(&it.expr),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (op, &**left, &**right) {
+            (Operator::Plus, expr, Expr::Literal(it, _))
+            | (Operator::Plus, Expr::Literal(it, _), expr) => {
+                let (column, us) = linear(expr)?;
+                Some((column, us.checked_add(interval_us(it)?)?))
+            }
+            (Operator::Minus, expr, Expr::Literal(it, _)) => {
+                let (column, us) = linear(expr)?;
+                Some((column, us.checked_sub(interval_us(it)?)?))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// How long an interval is; none if months are in it, which differ.
+fn interval_us(interval: &ScalarValue) -> Option<i64> {
+    match interval {
+        ScalarValue::IntervalMonthDayNano(Some(it)) if it.months == 0 => {
+            let days = i64::from(it.days).checked_mul(DAY_US)?;
+            let has_rest = it.nanoseconds % 1000 != 0;
+            (!has_rest).then_some(days.checked_add(it.nanoseconds / 1000)?)
+        }
+        ScalarValue::IntervalDayTime(Some(it)) => {
+            let days = i64::from(it.days).checked_mul(DAY_US)?;
+            days.checked_add(i64::from(it.milliseconds) * 1000)
+        }
+        _ => None,
+    }
+}
+
+fn interval(us: i64) -> Option<Expr> {
+    let nanoseconds = us.checked_mul(1000)?;
+    Some(lit(ScalarValue::new_interval_mdn(0, 0, nanoseconds)))
+}
+
+/// An optimised plan whose interval joins read no late record, of relations that have their mark.
+///
+/// # Errors
+/// If a node cannot be made anew.
+pub(super) fn without_late_records(plan: LogicalPlan, dataflow: &Dataflow) -> Result<LogicalPlan> {
+    let changed = plan.transform_up(|node| {
+        let LogicalPlan::Join(mut join) = node else {
+            return Ok(Transformed::no(node));
+        };
+        if Interval::of(&join, dataflow).is_none() {
+            return Ok(Transformed::no(LogicalPlan::Join(join)));
+        }
+        for side in [&mut join.left, &mut join.right] {
+            let on_time = side.as_ref().clone().transform_up(|node| match node {
+                LogicalPlan::TableScan(scan) => on_time(scan),
+                other => Ok(Transformed::no(other)),
+            })?;
+            *side = Arc::new(on_time.data);
+        }
+        Ok(Transformed::yes(LogicalPlan::Join(join)))
+    })?;
+    Ok(changed.data)
+}
+
+/// The same for a plan that is not optimised yet. It is returned as it is if it has no interval join.
+///
+/// # Errors
+/// If it cannot be optimised.
+pub(super) fn settled(plan: LogicalPlan, dataflow: &Dataflow) -> Result<LogicalPlan> {
+    let mut joins = false;
+    plan.apply_with_subqueries(|node| {
+        // Sub-queries may become joins.
+        joins |= matches!(node, LogicalPlan::Join(_) | LogicalPlan::Subquery(_));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if !joins {
+        return Ok(plan);
+    }
+    let optimized = planning_state().optimize(&plan)?;
+    let mut has_interval = false;
+    optimized.apply(|node| {
+        if let LogicalPlan::Join(join) = node {
+            has_interval |= Interval::of(join, dataflow).is_some();
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match has_interval {
+        true => without_late_records(optimized, dataflow),
+        false => Ok(plan),
+    }
+}
+
+/// The records of a relation that were on time, if it has their mark.
+fn on_time(scan: TableScan) -> Result<Transformed<LogicalPlan>> {
+    let Ok(mark) = scan.source.schema().index_of(LATE_COLUMN) else {
+        return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+    };
+    let own = scan.projected_schema.columns();
+    let mut projection = match &scan.projection {
+        Some(it) => it.clone(),
+        None => (0..scan.source.schema().fields().len()).collect(),
+    };
+    if !projection.contains(&mark) {
+        projection.push(mark);
+    }
+    let TableScan {
+        table_name,
+        source,
+        filters,
+        fetch,
+        ..
+    } = scan;
+    let is_on_time = Expr::Column(Column::new(Some(table_name.clone()), LATE_COLUMN)).is_null();
+    let scan = TableScanBuilder::new(table_name, source)
+        .with_projection(Some(projection))
+        .with_filters(filters)
+        .with_fetch(fetch)
+        .build()?;
+    let plan = LogicalPlanBuilder::from(LogicalPlan::TableScan(scan))
+        .filter(is_on_time)?
+        .project(own.into_iter().map(Expr::Column))?
+        .build()?;
+    Ok(Transformed::yes(plan))
+}
