@@ -19,6 +19,7 @@ pub fn run(dataflow: Dataflow, inputs: Vec<Vec<Vec<Input>>>, records: u64, delay
         idle_ms: 5_000,
         close_idle_ms: 30_000,
         lead_us: i64::MAX / 4,
+        by_arrival: false,
     };
     let settings = Settings {
         workers,

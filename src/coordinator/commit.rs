@@ -573,9 +573,10 @@ pub(super) fn over(
                 let upto_us = match aggregation.window {
                     Window::None => None,
                     Window::Tumble { .. } => watermark(sources),
-                    Window::Last { .. } => {
-                        least_of(sources, |it| Some(clocks.get(it)?.now(epoch.0 + 1)))
-                    }
+                    Window::Last { .. } => least_of(sources, |it| {
+                        let known = settings.clocks.get(it)?;
+                        Some(clocks.get(it)?.now(known, epoch.0 + 1))
+                    }),
                 };
                 note(aggregation.id.clone(), upto_us);
             }

@@ -728,6 +728,7 @@ fn settings(dataflow: &Dataflow, options: &Options) -> engine::Settings {
         idle_ms: options.idle_ms,
         close_idle_ms: options.close_idle_ms,
         lead_us: source.event_time.map_or(0, |it| it.lead_us),
+        by_arrival: source.event_time.is_none(),
     };
     engine::Settings {
         workers: options.workers,

@@ -255,6 +255,7 @@ fn job(
         idle_ms: u64::MAX / 4,
         close_idle_ms: u64::MAX / 4,
         lead_us: 0,
+        by_arrival: false,
     };
     let now_us = |name: &str| records.now_us.get(name).copied().unwrap_or(i64::MIN);
     let names = || sources.iter().map(|it| it.name.clone());

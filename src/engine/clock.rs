@@ -32,6 +32,8 @@ pub struct ClockSettings {
     pub close_idle_ms: u64,
     /// How far a record may be ahead of the wall clock, or of what its partition otherwise shows, to move event time.
     pub lead_us: i64,
+    /// Whether no column tells the event time of the source: `now()` is the time at which an epoch's records arrive then.
+    pub by_arrival: bool,
 }
 
 /// A worker's report about one partition in one epoch.
@@ -153,8 +155,12 @@ impl ClockState {
         self.watermark_us.max(watermark)
     }
 
-    /// Event time of "now" for sliding ranges, as of an epoch: the newest record, moved on by the wall clock once everything was read.
-    pub fn now(&self, epoch: u64) -> i64 {
+    /// What `now()` is as of an epoch: the event time of the newest record, moved on by the wall clock once everything was read. Without an event time it
+    /// is the epoch itself.
+    pub fn now(&self, settings: &ClockSettings, epoch: u64) -> i64 {
+        if settings.by_arrival {
+            return self.now_us.max(ms_to_us(epoch));
+        }
         let Some((newest, last_epoch)) = self.newest() else {
             return self.now_us;
         };
@@ -191,7 +197,7 @@ impl ClockState {
     /// Fixes what the clock was just before an epoch, whose reports come next.
     fn begin(&mut self, epoch: u64, settings: &ClockSettings) {
         self.watermark_us = self.watermark(settings, epoch);
-        self.now_us = self.now(epoch);
+        self.now_us = self.now(settings, epoch);
         self.first_epoch.get_or_insert(epoch);
     }
 
@@ -199,7 +205,7 @@ impl ClockState {
     /// watermark until it has spoken.
     fn resumed(mut self, settings: &ClockSettings, epoch: u64) -> Self {
         self.watermark_us = self.watermark(settings, epoch);
-        self.now_us = self.now(epoch);
+        self.now_us = self.now(settings, epoch);
         self.first_epoch = None;
         for partition in self.partitions.values_mut() {
             partition.at_end = false;
@@ -299,7 +305,7 @@ impl Clock {
 
     /// The sliding clock from all epochs before this one.
     pub fn now(&self, epoch: u64) -> i64 {
-        self.state_before(epoch).now(epoch)
+        self.state_before(epoch).now(&self.settings, epoch)
     }
 
     /// Both at once.
@@ -354,6 +360,7 @@ mod tests {
         idle_ms: 1000,
         close_idle_ms: 5000,
         lead_us: i64::MAX / 4,
+        by_arrival: false,
     };
 
     fn report(epoch: u64, partition: i32, newest_s: i64, at_end: bool) -> Report {

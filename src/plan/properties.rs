@@ -25,6 +25,8 @@ pub struct Properties {
     pub windowed: bool,
     /// The sources by whose clocks event time passes in these rows.
     pub clocks: BTreeSet<String>,
+    /// The sources without an event time that rows come from. Where there is no clock, `now()` is the time at which their records arrive.
+    pub arrivals: BTreeSet<String>,
     /// For each column, what has to be added to it to have the end of the row's window, if it tells that.
     pub window_ends: Vec<Option<i64>>,
     /// For each column, which column of the one relation below it is, unchanged.
@@ -125,6 +127,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
         Plan::Aggregate {
             input, aggregation, ..
         } => {
+            let below = properties(input, relation);
             let mut window_ends = aggregation.window_ends.clone();
             window_ends.resize(columns, None);
             Properties {
@@ -134,7 +137,8 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                     Window::Tumble { .. } => true,
                     Window::None | Window::Last { .. } => false,
                 },
-                clocks: properties(input, relation).clocks,
+                clocks: below.clocks,
+                arrivals: below.arrivals,
                 window_ends,
                 unchanged: vec![None; columns],
                 order: Vec::new(),
@@ -150,6 +154,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 aggregated: true,
                 windowed: false,
                 clocks: below.clocks,
+                arrivals: below.arrivals,
                 window_ends: vec![None; columns],
                 unchanged: vec![None; columns],
                 order: order.clone(),
@@ -171,6 +176,10 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 clocks: sides
                     .iter()
                     .flat_map(|it| it.clocks.iter().cloned())
+                    .collect(),
+                arrivals: sides
+                    .iter()
+                    .flat_map(|it| it.arrivals.iter().cloned())
                     .collect(),
                 window_ends: (0..columns).map(end).collect(),
                 unchanged: vec![None; columns],
@@ -197,6 +206,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 // Who leaves the window out keeps its rows for ever.
                 windowed: false,
                 clocks: below.clocks,
+                arrivals: below.arrivals,
                 window_ends,
                 unchanged: vec![None; columns],
                 order: Vec::new(),
@@ -230,6 +240,7 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 aggregated: left.aggregated && right.aggregated,
                 windowed: false,
                 clocks: left.clocks.union(&right.clocks).cloned().collect(),
+                arrivals: left.arrivals.union(&right.arrivals).cloned().collect(),
                 window_ends: vec![None; columns],
                 unchanged: vec![None; columns],
                 order: Vec::new(),
@@ -296,6 +307,7 @@ fn joined(left: &Properties, right: &Properties, join: &Join, columns: usize) ->
         // Who leaves the window out keeps its rows for ever.
         windowed: false,
         clocks: left.clocks.union(&right.clocks).cloned().collect(),
+        arrivals: left.arrivals.union(&right.arrivals).cloned().collect(),
         window_ends,
         unchanged: vec![None; columns],
         order: Vec::new(),
@@ -312,10 +324,9 @@ fn passed_key(key: Option<&[usize]>, place: impl Fn(usize) -> Option<usize>) -> 
 
 impl Properties {
     /// Of records of a source, or of what the engine counts: they come one by one and stay.
-    fn of_records(columns: usize, clock: Option<String>) -> Self {
+    fn of_records(columns: usize) -> Self {
         Properties {
             append_only: true,
-            clocks: clock.into_iter().collect(),
             window_ends: vec![None; columns],
             unchanged: (0..columns).map(Some).collect(),
             ..Properties::default()
@@ -341,18 +352,29 @@ impl Properties {
 
 impl SourceSpec {
     fn properties(&self) -> Properties {
-        let clock = self.event_time.map(|EventTime { .. }| self.name.clone());
-        Properties::of_records(self.schema().fields().len(), clock)
+        let name = BTreeSet::from([self.name.clone()]);
+        let (clocks, arrivals) = match self.event_time {
+            Some(EventTime { .. }) => (name, BTreeSet::new()),
+            None => (BTreeSet::new(), name),
+        };
+        Properties {
+            clocks,
+            arrivals,
+            ..Properties::of_records(self.schema().fields().len())
+        }
     }
 }
 
 impl TableSpec {
     fn properties(&self, dataflow: &Dataflow) -> Properties {
         let source = dataflow.source(&self.source);
-        let clocks = source.map(|it| it.properties().clocks);
+        let Properties {
+            clocks, arrivals, ..
+        } = source.map(SourceSpec::properties).unwrap_or_default();
         Properties {
-            clocks: clocks.unwrap_or_default(),
-            ..Properties::of_records(self.plan.schema().fields().len(), None)
+            clocks,
+            arrivals,
+            ..Properties::of_records(self.plan.schema().fields().len())
         }
     }
 }
@@ -431,6 +453,6 @@ impl Dataflow {
             super::DEAD_LETTER_RELATION => super::dead_letter_schema(),
             other => panic!("relation {other} is not in dataflow {}", self.name),
         };
-        Properties::of_records(columns.fields().len(), None)
+        Properties::of_records(columns.fields().len())
     }
 }

@@ -173,7 +173,9 @@ impl Lowering<'_> {
             Until::At(value) => {
                 let time = Expr::Column(time.clone());
                 let end = when(value.clone().gt(time.clone()), value.clone()).otherwise(time);
-                let end = end.map_err(|it| words::planner(&it))?;
+                let end = end
+                    .map(|it| it.alias("last_match"))
+                    .map_err(|it| words::planner(&it))?;
                 let (plan, numbers) = self.with_keys(plan, &[end], schema)?;
                 let column = numbers[0];
                 (plan, RowEnd { column, add_us: 0 })

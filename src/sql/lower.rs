@@ -79,7 +79,8 @@ pub(super) fn refuse_volatile(plan: &LogicalPlan) -> Result<(), String> {
     }
 }
 
-const NO_CLOCK: &str = "now() is told by the event time of a source: declare WATERMARK FOR time AS time - INTERVAL '10' SECOND in it";
+const NO_CLOCK: &str =
+    "now() is told by the sources that rows come from, and these rows come from none";
 const NOT_THE_TIME: &str =
     "TUMBLE, HOP, CUMULATE and SESSION work on the event-time column of a source, unchanged";
 
@@ -119,12 +120,9 @@ impl Lowering<'_> {
     }
 
     fn temporal(&mut self, input: Plan, bounds: Vec<TemporalBound>) -> Result<Plan, String> {
-        let Properties {
-            append_only,
-            clocks,
-            ..
-        } = self.properties(&input);
-        has_one_clock(&clocks)?;
+        let known = self.properties(&input);
+        let clocks = clocks_of_now(&known)?;
+        let append_only = known.append_only;
         let ends = |it: &TemporalBound| it.kind.ends();
         let temporal = Temporal {
             id: format!("{}.temporal{}", self.name, self.temporals),
@@ -277,14 +275,21 @@ impl Lowering<'_> {
         }
         if let ([BoundKind::Last { size_us, .. }], [Expr::Column(time)], None) =
             (kinds.as_slice(), times, input.last)
+            && !self.properties(&input.plan).clocks.is_empty()
         {
             let column = schema.index_of_column(time);
             let column = column.map_err(|it| words::planner(&it))?;
             return Ok(with_hidden(input, column, *size_us));
         }
         let rows = self.settled(input)?;
+        let has_clock = !self.properties(&rows).clocks.is_empty();
         let own = rows.schema();
         let (rows, columns) = self.with_keys(rows, times, schema)?;
+        let kinds = kinds.into_iter().map(|it| match it {
+            // Nothing is ahead of a clock that no record moves.
+            BoundKind::Last { size_us, .. } if !has_clock => BoundKind::Until { add_us: size_us },
+            kind => kind,
+        });
         let bounds = columns.into_iter().zip(kinds);
         let bounds = bounds.map(|(time, kind)| TemporalBound { time, kind });
         let plan = self.temporal(rows, bounds.collect())?;
@@ -725,6 +730,15 @@ pub(super) fn has_clock(clocks: &BTreeSet<String>) -> Result<(), String> {
         true => Err(NO_CLOCK.to_owned()),
         false => Ok(()),
     }
+}
+
+/// The sources that tell `now()`: the one whose clock it is, or without a clock all whose records arrive.
+fn clocks_of_now(known: &Properties) -> Result<BTreeSet<String>, String> {
+    if known.clocks.is_empty() && !known.arrivals.is_empty() {
+        return Ok(known.arrivals.clone());
+    }
+    has_one_clock(&known.clocks)?;
+    Ok(known.clocks.clone())
 }
 
 /// Sliding ranges end by one clock.

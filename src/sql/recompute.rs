@@ -6,7 +6,7 @@
 //! clock of the source whose records are filtered by it, the first rows of an order are made definite by the whole row, and a row
 //! for which an expression fails is left out.
 
-use super::functions::{is_of_now, of_now_at};
+use super::functions::{NOW_BEFORE, WITHIN_LAST, is_of_now, of_now_at};
 use super::stars::Stars;
 use super::syntax;
 use super::windows::{self, Taken};
@@ -197,7 +197,13 @@ fn as_of(
         node.map_expressions(|expr| {
             expr.transform_up(|it| match it {
                 Expr::ScalarFunction(call) if super::functions::is_of_now(call.func.name()) => {
-                    let function = of_now_at(call.func.name(), now_of(&below, dataflow, now_us)?);
+                    let (now_us, by_arrival) = now_of(&below, dataflow, now_us)?;
+                    let name = match call.func.name() {
+                        // Nothing is ahead of a clock that no record moves.
+                        WITHIN_LAST if by_arrival => NOW_BEFORE,
+                        name => name,
+                    };
+                    let function = of_now_at(name, now_us);
                     let function = function.map_or(call.func, Arc::new);
                     let call = ScalarFunction::new_udf(function, call.args);
                     Ok(Transformed::yes(Expr::ScalarFunction(call)))
@@ -209,22 +215,30 @@ fn as_of(
     Ok(changed.data)
 }
 
-/// What `now()` means for the rows of a plan: the time of the one source they come from, the beginning of time before its first record.
+/// What `now()` means for the rows of a plan: the time of the one source they come from, the beginning of time before its first record; and whether it is
+/// the time at which records arrive, since they have no other.
 fn now_of(
     plan: &LogicalPlan,
     dataflow: &Dataflow,
     now_us: &BTreeMap<String, i64>,
-) -> Result<i64, DataFusionError> {
-    let mut clocks = BTreeSet::new();
+) -> Result<(i64, bool), DataFusionError> {
+    let (mut clocks, mut arrivals) = (BTreeSet::new(), BTreeSet::new());
     plan.apply(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            clocks.extend(dataflow.properties(scan.table_name.table()).clocks);
+            let known = dataflow.properties(scan.table_name.table());
+            clocks.extend(known.clocks);
+            arrivals.extend(known.arrivals);
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
+    let time_of = |it: &String| now_us.get(it).copied().unwrap_or(i64::MIN);
     let mut names = clocks.iter();
     match (names.next(), names.next()) {
-        (Some(source), None) => Ok(now_us.get(source).copied().unwrap_or(i64::MIN)),
+        (Some(source), None) => Ok((time_of(source), false)),
+        (None, _) if !arrivals.is_empty() => {
+            let times = arrivals.iter().map(time_of);
+            Ok((times.min().unwrap_or(i64::MIN), true))
+        }
         (None, _) | (Some(_), Some(_)) => plan_err!(
             "now() is told by the clock of one source, and this range has the clocks {clocks:?}"
         ),

@@ -858,14 +858,22 @@ pub fn order_wholly(query: &mut Query, columns: usize) {
     }
 }
 
+/// A time so far from 1970 that no comparison with `now()` tells it from eternity, and that no arithmetic with it overflows: 100,000 years.
+const ALWAYS_US: i64 = 3_155_760_000_000_000_000;
+
 /// Turns comparisons of a time with `now()` into the functions that stand for them: `time > now() - INTERVAL …`, `valid_until >= now()`,
-/// `now() BETWEEN a AND b`. What has another form stays, and is refused where it is lowered.
+/// `now() BETWEEN a AND b`, also beside another condition and OR. What has another form stays, and is refused where it is lowered.
 pub fn rewrite_now(query: &mut Query) {
     struct Rewrite;
     impl VisitorMut for Rewrite {
         type Break = String;
         fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
             let compared = match expr {
+                Expr::BinaryOp {
+                    left,
+                    op: BinaryOperator::Or,
+                    right,
+                } => now_or(left, right).or_else(|| now_or(right, left)),
                 Expr::BinaryOp { left, op, right } => compared_with_now(left, op, right),
                 Expr::Between {
                     expr,
@@ -941,6 +949,37 @@ fn compared_with_now(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<E
         (Some(shift), None) => of_now(right, &turned(op)?, shift),
         (None, None) | (Some(_), Some(_)) => None,
     }
+}
+
+/// A comparison with `now()`, or a condition that has nothing to do with it: where the condition holds, the comparison is with a time that it always holds
+/// for.
+fn now_or(comparison: &Expr, condition: &Expr) -> Option<Expr> {
+    let Expr::Function(function) = unnested(comparison) else {
+        return None;
+    };
+    let (name, always_us) = match function.name.to_string().as_str() {
+        // The range of the last so many microseconds has no end ahead here.
+        NOW_BEFORE | WITHIN_LAST => (NOW_BEFORE, ALWAYS_US),
+        NOW_REACHED => (NOW_REACHED, -ALWAYS_US),
+        _ => return None,
+    };
+    let FunctionArguments::List(FunctionArgumentList { args, .. }) = &function.args else {
+        return None;
+    };
+    let [time, us] = args.as_slice() else {
+        return None;
+    };
+    let other = condition.to_string();
+    if [NOW_BEFORE, NOW_REACHED, WITHIN_LAST]
+        .iter()
+        .any(|it| other.contains(*it))
+    {
+        return None;
+    }
+    let always = format!("arrow_cast({always_us}, 'Timestamp(Microsecond, Some(\"UTC\"))')");
+    let text = format!("{name}(CASE WHEN {other} THEN {always} ELSE {time} END, {us})");
+    let parser = Parser::new(&Tidelake).try_with_sql(&text);
+    parser.ok()?.parse_expr().ok()
 }
 
 fn unnested(expr: &Expr) -> &Expr {

@@ -507,13 +507,17 @@ fn times_are_compared_with_now_in_any_direction() {
             "now() BETWEEN at AND at + INTERVAL '1' HOUR",
             "at <= now() and now() < ",
         ),
+        (
+            "at > now() - INTERVAL '1' MINUTE OR k = 'a'",
+            "+ 1 min; keeps rows until their time is up",
+        ),
     ] {
         let text = plan(condition).unwrap_or_else(|it| panic!("{condition}: {it}"));
         assert!(text.contains(said), "{condition}\n{text}");
     }
     for (condition, said) in [
         (
-            "at > now() - INTERVAL '1' MINUTE OR k = 'a'",
+            "at > now() - INTERVAL '1' MINUTE OR at <= now() - INTERVAL '2' MINUTE",
             "joined by AND",
         ),
         ("NOT (at > now() - INTERVAL '1' MINUTE)", "joined by AND"),

@@ -639,6 +639,7 @@ pub(super) fn clock_settings(source: &SourceSpec) -> ClockSettings {
         idle_ms: 5_000,
         close_idle_ms: 20_000,
         lead_us: source.event_time.map_or(0, |it| it.lead_us),
+        by_arrival: source.event_time.is_none(),
     }
 }
 

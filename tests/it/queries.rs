@@ -26,7 +26,11 @@ pub(super) fn sources() -> String {
 }
 
 fn equal_a_batch(views: &str, cases: u32, records_max: usize) {
-    let text = sources() + views;
+    equal_a_batch_over(&sources(), views, cases, records_max);
+}
+
+fn equal_a_batch_over(sources: &str, views: &str, cases: u32, records_max: usize) {
+    let text = sources.to_owned() + views;
     let planned = runtime().block_on(sql::plan_text("joins", &text, |_| None));
     let subject = Subject {
         dataflow: Arc::new(planned.unwrap_or_else(|it| panic!("{it}"))),
@@ -102,10 +106,38 @@ CREATE MATERIALIZED VIEW seen_lately AS SELECT k, last, c FROM seen WHERE last >
 CREATE MATERIALIZED VIEW silent AS SELECT k, last FROM seen WHERE last + INTERVAL '8' SECOND < now();
 CREATE MATERIALIZED VIEW windows_of_late AS SELECT window_start, k, c FROM windows_s WHERE window_start > now() - INTERVAL '1' MINUTE;
 CREATE MATERIALIZED VIEW windows_over AS SELECT window_start, k, c FROM windows_s WHERE window_start + INTERVAL '20' SECOND <= now();
+CREATE MATERIALIZED VIEW lasting AS SELECT k, n, at FROM raw_s WHERE at > now() - INTERVAL '20' SECOND OR n > 10 OR j IS NULL;
 CREATE MATERIALIZED VIEW either_way AS SELECT k, max(n) AS n FROM raw_s WHERE at > now() - INTERVAL '50' SECOND AND at <= now() - INTERVAL '5' SECOND GROUP BY k;
 ",
         12,
         300,
+    );
+}
+
+/// Without an event time `now()` is when records arrive.
+#[test]
+fn rows_that_come_and_go_by_arrival_equal_a_batch() {
+    const SOURCES: &str = "
+CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE) FORMAT JSON;
+CREATE SOURCE o (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, x DOUBLE, b BOOLEAN, d DATE) FORMAT JSON;
+CREATE TABLE raw_s AS SELECT * FROM s;
+CREATE TABLE raw_o AS SELECT * FROM o;
+";
+    equal_a_batch_over(
+        SOURCES,
+        "
+CREATE MATERIALIZED VIEW newest AS SELECT k, n, at FROM raw_s WHERE at > now() - INTERVAL '110' SECOND;
+CREATE MATERIALIZED VIEW counts AS SELECT k, count(*) AS c, max(n) AS n FROM s WHERE at >= now() - INTERVAL '100' SECOND GROUP BY k;
+CREATE MATERIALIZED VIEW since AS SELECT k, n, at FROM s WHERE at + INTERVAL '2' MINUTE <= now();
+CREATE MATERIALIZED VIEW of_both AS SELECT a.k, a.n, c.n AS m FROM s a JOIN o c ON a.k = c.k AND a.j = c.j WHERE a.at > now() - INTERVAL '105' SECOND;
+CREATE MATERIALIZED VIEW united AS SELECT k, count(*) AS c FROM (SELECT k, at FROM s UNION ALL SELECT k, at FROM o) AS u WHERE at > now() - INTERVAL '110' SECOND GROUP BY k;
+CREATE MATERIALIZED VIEW seen_lately AS SELECT k, max(at) AS last FROM o GROUP BY k HAVING max(at) > now() - INTERVAL '90' SECOND;
+CREATE MATERIALIZED VIEW lasting AS SELECT k, n, at FROM s WHERE at > now() - INTERVAL '100' SECOND OR n > 10;
+CREATE MATERIALIZED VIEW old_or AS SELECT k, n, at FROM raw_s WHERE b OR at <= now() - INTERVAL '100' SECOND OR k IS NULL;
+CREATE MATERIALIZED VIEW first_of_newest AS SELECT k, n, at FROM s WHERE at > now() - INTERVAL '100' SECOND QUALIFY row_number() OVER (PARTITION BY k ORDER BY n DESC, at) <= 2;
+",
+        16,
+        260,
     );
 }
 
