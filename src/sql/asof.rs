@@ -15,6 +15,7 @@ mod node;
 mod spelling;
 #[cfg(test)]
 mod tests;
+pub mod versions;
 
 pub use node::{AsOfNode, as_nodes};
 pub use spelling::as_joins;

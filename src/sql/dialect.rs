@@ -86,6 +86,10 @@ impl Dialect for Tidelake {
     fn supports_select_wildcard_except(&self) -> bool {
         true
     }
+    /// `FOR SYSTEM_TIME AS OF time`
+    fn supports_table_versioning(&self) -> bool {
+        true
+    }
     /// `SELECT * EXCLUDE (a, b)`
     fn supports_select_wildcard_exclude(&self) -> bool {
         true

@@ -94,11 +94,16 @@ pub fn rewrite(query: &mut Query, dataflow: &Dataflow) -> Result<(), String> {
                 name,
                 args: None,
                 alias,
+                version,
                 ..
             } = factor
             else {
                 return ControlFlow::Continue(());
             };
+            if version.take().is_some() {
+                // A temporal join reads all versions.
+                return ControlFlow::Continue(());
+            }
             let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
                 return ControlFlow::Continue(());
             };

@@ -341,7 +341,9 @@ impl Planner {
     /// Rewrites what only those understand who know the relations: windows as values, and joins by the columns of both sides.
     fn settle(&self, query: &mut Query) -> Result<(), String> {
         window_values::rewrite(query, &self.dataflow)?;
-        using::rewrite(query, &|name| plain::columns(&self.context, name))
+        let known = |name: &str| plain::columns(&self.context, name);
+        asof::versions::rewrite(query, &self.dataflow, &known)?;
+        using::rewrite(query, &known)
     }
 
     /// What the relations of a query mean, in canonical form: plain views, also those read through others, and sources with a primary key.

@@ -268,6 +268,7 @@ async fn late_of_view(
             }),
         }
     })?;
+    latest::rewrite(&mut query, dataflow)?;
     syntax::rewrite_now(&mut query);
     let plan = logical(session, dataflow, query).await?;
     let counts = late::counts(&plan, &view.name).map_err(|it| words::planner(&it))?;

@@ -386,7 +386,9 @@ impl Source<'_> {
 
     /// The table that tells epoch and mark of every record, if there is one.
     fn marking(&self) -> Option<&TableSpec> {
-        let whole = |it: &&&TableSpec| it.keeps_all() && it.event_time.is_some();
-        self.tables.iter().find(whole).copied()
+        self.tables
+            .iter()
+            .find(|it| again::tells_arrivals(self.spec, it))
+            .copied()
     }
 }

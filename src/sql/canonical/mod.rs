@@ -448,7 +448,7 @@ fn factor(factor: &TableFactor) -> Result<String, String> {
             alias,
             args,
             with_hints: _,
-            version: _,
+            version,
             with_ordinality: _,
             partitions: _,
             json_path: _,
@@ -456,6 +456,7 @@ fn factor(factor: &TableFactor) -> Result<String, String> {
             index_hints: _,
         } => {
             let text = match args {
+                None if version.is_some() => format!("versions of {}", object_name(name)?),
                 None => object_name(name)?,
                 Some(TableFunctionArgs { args, settings: _ }) => window(name, args)?,
             };

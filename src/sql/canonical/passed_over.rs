@@ -2,6 +2,7 @@
 //!
 //! Every struct of the syntax is taken apart field by field, so that a field that a new version of the parser adds has to be decided on.
 
+use crate::sql::asof::versions;
 use crate::sql::walk;
 use datafusion::sql::sqlparser::ast::{
     CreateTable, CreateView, Cte, LimitClause, OrderBy, OrderByExpr, Query, Select, SelectFlavor,
@@ -157,8 +158,8 @@ impl VisitorMut for Refusing {
                 if sample.is_some() {
                     return no(SAMPLE);
                 }
-                if version.is_some() {
-                    return no("a version after a relation's name is not supported");
+                if version.as_ref().is_some_and(|it| !versions::reads_all(it)) {
+                    return no(versions::FORM);
                 }
                 if args.as_ref().is_some_and(|it| it.settings.is_some())
                     || !with_hints.is_empty()

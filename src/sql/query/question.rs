@@ -185,7 +185,8 @@ fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
         && let Statement::Query(query) = inner.as_mut()
     {
         forms::name_repeated(query);
-        return forms::rewrite(query)
+        return asof::versions::refuse(query)
+            .and_then(|()| forms::rewrite(query))
             .and_then(|()| canonical::refuse_in_query(query))
             .and_then(|()| windows::rewrite(query, windows::all_records))
             .map_err(QueryError::rejected);

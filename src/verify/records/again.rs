@@ -53,6 +53,11 @@ pub fn kept_schema(spec: &SourceSpec) -> SchemaRef {
     marked(&nullable(&spec.schema()))
 }
 
+/// Whether a table has the epoch of each record of its source, and its mark. Without an event time no record is late.
+pub fn tells_arrivals(source: &SourceSpec, table: &TableSpec) -> bool {
+    table.keeps_all() && (table.event_time.is_some() || source.event_time.is_none())
+}
+
 fn late_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
@@ -154,8 +159,7 @@ impl Job {
 
     /// The records with the epoch and mark that the archive tells of them.
     fn kept(&self, batch: &RecordBatch) -> Option<RecordBatch> {
-        let whole =
-            |it: &&(TableSpec, Vec<Archived>)| it.0.keeps_all() && it.0.event_time.is_some();
+        let whole = |it: &&(TableSpec, Vec<Archived>)| tells_arrivals(&self.spec, &it.0);
         let offsets = rows::offsets(batch);
         let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
         match self.tables.iter().find(whole) {
