@@ -185,7 +185,7 @@ fn add_columns(order: &mut Vec<Sort>, below: &[Expr]) {
 }
 
 /// The columns that tell rows of a plan apart.
-fn ties(plan: &LogicalPlan, dataflow: &Dataflow) -> Vec<Expr> {
+pub fn ties(plan: &LogicalPlan, dataflow: &Dataflow) -> Vec<Expr> {
     let mut columns = plan.schema().columns();
     // A batch knows the mark of late records, the live view does not.
     columns.retain(|it| it.name != LATE_COLUMN);

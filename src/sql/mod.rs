@@ -10,6 +10,7 @@ mod casts;
 mod choice;
 mod constant_rows;
 mod constants;
+mod correlated;
 mod dates;
 mod definite;
 mod dialect;
@@ -22,6 +23,7 @@ mod joins;
 mod late;
 mod latest;
 mod lower;
+mod null_equality;
 mod per_group;
 mod physical;
 mod plain;
@@ -383,6 +385,7 @@ impl Planner {
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
         let raw = types::as_stored(self.logical(query).await?)
             .and_then(|it| definite::definite(it, &self.dataflow, &self.context.state()))
+            .and_then(|it| correlated::unnested(it, &self.dataflow))
             .map_err(|it| words::planner(&it))?;
         lower::refuse_volatile(&raw)?;
         let raw = lower::settle_windows(raw, &self.dataflow)?;
@@ -771,7 +774,7 @@ fn planning_state() -> SessionState {
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
-        .with_optimizer_rules(rules)
+        .with_optimizer_rules(null_equality::made_last(rules))
         .with_physical_optimizer_rules(physical::rules())
         .build();
     register_functions(&mut state);

@@ -131,6 +131,7 @@ async fn session(
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_optimizer_rules(super::null_equality::rules())
         .with_physical_optimizer_rules(physical::rules())
         .build();
     register_functions(&mut state);
@@ -347,6 +348,7 @@ async fn logical(
     let plan = casts::planned(&session.state(), statement).await;
     plan.and_then(super::types::as_stored)
         .and_then(|it| super::definite::definite(it, dataflow, &session.state()))
+        .and_then(|it| super::correlated::unnested(it, dataflow))
         .map_err(|it| words::planner(&it))
 }
 

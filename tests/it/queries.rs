@@ -184,6 +184,26 @@ CREATE MATERIALIZED VIEW names AS WITH large AS (SELECT k, c FROM of_s WHERE c >
 }
 
 #[test]
+fn correlated_sub_queries_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW not_in AS SELECT k, n FROM raw_s a WHERE j NOT IN (SELECT j FROM raw_o c WHERE c.k = a.k AND c.n < a.n);
+CREATE MATERIALIZED VIEW two_up AS SELECT k, j FROM of_s a WHERE j IN (SELECT j FROM of_o c WHERE k IN (SELECT k FROM of_s e WHERE e.c <= a.c));
+CREATE MATERIALIZED VIEW in_on AS SELECT k, n FROM raw_s a WHERE b AND EXISTS (SELECT 1 FROM of_o c LEFT JOIN of_s e ON c.k = e.k AND c.j = a.j WHERE c.k = a.k AND e.k IS NULL);
+CREATE MATERIALIZED VIEW first_in AS SELECT k, j, c FROM of_s a WHERE c IN (SELECT c FROM of_o i WHERE i.k = a.k ORDER BY c DESC, j LIMIT 2);
+CREATE MATERIALIZED VIEW within AS SELECT k, c, (SELECT count(*) FILTER (WHERE i.c < a.c) FROM of_o i WHERE i.j = a.j) AS less, (SELECT sum(i.n + a.c) FROM of_o i) AS both FROM of_s a;
+CREATE MATERIALIZED VIEW unknown AS SELECT k, j, n FROM raw_s WHERE j NOT IN (SELECT j FROM raw_o WHERE n > 18) OR n = 7;
+CREATE MATERIALIZED VIEW of_window AS SELECT window_start, k, c FROM windows_s a WHERE c >= ALL (SELECT c FROM windows_o i WHERE i.window_start = a.window_start AND i.k <> a.k);
+CREATE MATERIALIZED VIEW inside AS SELECT a.window_start, a.k, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) a WHERE a.n NOT IN (SELECT n FROM of_o i WHERE i.k = a.k) GROUP BY a.window_start, a.k;
+CREATE MATERIALIZED VIEW named AS SELECT k, j, (SELECT i.c FROM of_o i WHERE i.k = a.k AND i.j = a.j) AS c FROM raw_s a WHERE b;
+CREATE MATERIALIZED VIEW not_distinct AS SELECT a.k, c.c FROM of_s a JOIN of_o c ON a.j IS NOT DISTINCT FROM c.j WHERE a.k = c.k AND a.n = c.n;
+",
+        8,
+        200,
+    );
+}
+
+#[test]
 fn sessions_equal_a_batch() {
     equal_a_batch(
         "

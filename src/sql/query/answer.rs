@@ -59,6 +59,7 @@ pub fn session(environment: &Arc<RuntimeEnv>) -> SessionContext {
         .with_config(config)
         .with_runtime_env(Arc::clone(environment))
         .with_default_features()
+        .with_optimizer_rules(crate::sql::null_equality::rules())
         .with_physical_optimizer_rules(physical::rules())
         .build();
     register_functions(&mut state);
