@@ -1,5 +1,6 @@
 //! The dialect of dataflows and queries: that of Postgres, and what others write that means nothing else there.
 
+use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -48,6 +49,24 @@ impl Dialect for Tidelake {
     }
     fn prec_value(&self, precedence: Precedence) -> u8 {
         POSTGRES.prec_value(precedence)
+    }
+    /// `a IS NOT DISTINCT FROM b AND c`: the parser would take all that follows for the second value.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        expr: &Expr,
+        _precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        const DISTINCT: [Keyword; 3] = [Keyword::IS, Keyword::DISTINCT, Keyword::FROM];
+        const NOT_DISTINCT: [Keyword; 4] =
+            [Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM];
+        let make = match parser.parse_keywords(&DISTINCT) {
+            true => Expr::IsDistinctFrom,
+            false if parser.parse_keywords(&NOT_DISTINCT) => Expr::IsNotDistinctFrom,
+            false => return None,
+        };
+        let other = parser.parse_subexpr(self.prec_value(Precedence::Is));
+        Some(other.map(|it| make(Box::new(expr.clone()), Box::new(it))))
     }
     as_postgres!(
         supports_unicode_string_literal,

@@ -22,7 +22,7 @@ pub use rows_of::name_repeated;
 use super::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, Ident, Interval, JoinOperator,
-    LimitClause, Query, Select, SelectItem, SetExpr, TableFactor, TableFunctionArgs,
+    LimitClause, Query, Select, SelectItem, SetExpr, Subscript, TableFactor, TableFunctionArgs,
     TableWithJoins, UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowType,
 };
 use std::ops::ControlFlow;
@@ -282,6 +282,9 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
         }
         Expr::BinaryOp { left, op, right } => match (left.as_ref(), right.as_ref()) {
             (Expr::Tuple(left), Expr::Tuple(right)) => rows(left, op, right)?,
+            _ if *op == BinaryOperator::PGOverlap => {
+                Some(format!("array_has_any({left}, {right})"))
+            }
             _ if *op == BinaryOperator::PGExp => Some(format!("power({left}, {right})")),
             (left, right) => json::operator(left, op, right)?,
         },
@@ -455,7 +458,8 @@ fn field_of(root: &Expr, chain: &[AccessExpr]) -> Result<Option<String>, String>
         false => 0,
     };
     let (names, chain) = chain.split_at(named);
-    if !chain.iter().any(|it| is_dot(&it)) {
+    let is_slice = |it: &AccessExpr| matches!(it, AccessExpr::Subscript(Subscript::Slice { .. }));
+    if !chain.iter().any(|it| is_dot(&it) || is_slice(it)) {
         return Ok(None);
     }
     let mut text = root.to_string();
@@ -463,19 +467,38 @@ fn field_of(root: &Expr, chain: &[AccessExpr]) -> Result<Option<String>, String>
         text += &name.to_string();
     }
     for access in chain {
-        text += &match access {
+        match access {
             AccessExpr::Dot(Expr::Identifier(name)) => {
-                format!("[{}]", quoted(&syntax::known_as(name)))
+                text += &format!("[{}]", quoted(&syntax::known_as(name)));
             }
             AccessExpr::Dot(other) => {
                 return Err(format!(
                     "`{other}` is no field; write (row).field or row['field']"
                 ));
             }
-            AccessExpr::Subscript(it) => format!("[{it}]"),
-        };
+            AccessExpr::Subscript(Subscript::Slice {
+                lower_bound,
+                upper_bound,
+                stride: None,
+            }) => text = slice(&text, lower_bound.as_ref(), upper_bound.as_ref())?,
+            AccessExpr::Subscript(it) => text += &format!("[{it}]"),
+        }
     }
     Ok(Some(text))
+}
+
+/// `list[2:3]`: from one place to another, both of them taken.
+fn slice(list: &str, lower: Option<&Expr>, upper: Option<&Expr>) -> Result<String, String> {
+    let place = |it: &Expr| -> Result<u64, String> {
+        let place = it.to_string().parse();
+        place.ok().filter(|it| 0 < *it).ok_or_else(|| {
+            format!("{list}[{it}:…] counts from the end in some systems; a slice has constant places from 1 on, for others write array_slice({list}, from, to), in which -1 is the last")
+        })
+    };
+    let lower = lower.map_or(Ok(1), place)?;
+    // A last place that no list has.
+    let upper = upper.map_or(Ok(i32::MAX.unsigned_abs().into()), place)?;
+    Ok(format!("array_slice({list}, {lower}, {upper})"))
 }
 
 /// Two rows compared, value by value, from the first on.

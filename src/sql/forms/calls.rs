@@ -3,7 +3,7 @@
 //! Where systems mean different things by one name, the table says whose meaning it is; where most of them disagree, the name is refused with
 //! what to write.
 
-use super::json;
+use super::{json, quoted};
 use crate::sql::functions::{PERCENTILE, Pattern, left_out};
 use datafusion::sql::sqlparser::ast::{
     CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
@@ -165,6 +165,10 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
         ("timestamp_trunc" | "datetime_trunc", [time, unit]) => match unit_of(unit) {
             Some(unit) => Ok(Some(format!("date_trunc('{unit}', {time})"))),
             None => Err(no_unit(&name, unit)),
+        },
+        ("format", [pattern, values @ ..]) => match literal(pattern) {
+            Some(pattern) => formatted(pattern, values).map(Some),
+            None => Err("format takes a constant text: format('%s of %s', a, b); for one that is computed write concat(…)".to_owned()),
         },
         ("timestampdiff", [unit, from, to]) => of_difference(unit, from, to).map(Some),
         ("timestampadd" | "dateadd" | "date_add" | "timestamp_add", [unit, amount, time]) => {
@@ -503,13 +507,61 @@ fn length_us(unit: &str) -> Option<i64> {
 /// Whole units from one time to another, towards zero.
 fn of_difference(unit: &Expr, from: &Expr, to: &Expr) -> Result<String, String> {
     let name = unit_of(unit).ok_or_else(|| no_unit("timestampdiff", unit))?;
-    let us = length_us(&name).ok_or_else(|| {
-        format!("timestampdiff of {name}s is not supported, since they differ in length; possible are MICROSECOND, SECOND, MINUTE, HOUR, DAY and WEEK")
-    })?;
-    let instant = |it: &Expr| {
-        format!("CAST(arrow_cast(({it}), 'Timestamp(Microsecond, Some(\"UTC\"))') AS BIGINT)")
+    let time = |it: &Expr| format!("arrow_cast(({it}), 'Timestamp(Microsecond, Some(\"UTC\"))')");
+    let instant = |it: &str| format!("CAST({it} AS BIGINT)");
+    let (from, to) = (time(from), time(to));
+    let Some(us) = length_us(&name) else {
+        let months = match name.as_str() {
+            "year" => 12,
+            "quarter" => 3,
+            _ => 1,
+        };
+        // Whole months: those that the calendar counts, but for one that is not over yet.
+        let of_calendar = |it: &str| {
+            format!("CAST(date_part('year', {it}) * 12 + date_part('month', {it}) AS BIGINT)")
+        };
+        let within = |it: &str| {
+            let start = format!("date_trunc('month', {it})");
+            format!("({} - {})", instant(it), instant(&start))
+        };
+        let counted = format!("({} - {})", of_calendar(&to), of_calendar(&from));
+        let (rest_from, rest_to) = (within(&from), within(&to));
+        return Ok(format!(
+            "(({counted} - CASE WHEN {counted} > 0 AND {rest_to} < {rest_from} THEN 1 WHEN {counted} < 0 AND {rest_to} > {rest_from} THEN -1 ELSE 0 END) / {months})"
+        ));
     };
-    Ok(format!("(({} - {}) / {us})", instant(to), instant(from)))
+    Ok(format!("(({} - {}) / {us})", instant(&to), instant(&from)))
+}
+
+/// `format('%s: %s', a, b)` of Postgres: texts between which values stand.
+fn formatted(pattern: &str, values: &[Expr]) -> Result<String, String> {
+    const OTHERS: &str = "format takes %s for the text of a value and %% for a percent sign; for numbers of so many digits write to_char or round";
+    let mut parts = Vec::new();
+    let mut text = String::new();
+    let mut values = values.iter();
+    let mut signs = pattern.chars();
+    while let Some(sign) = signs.next() {
+        if sign != '%' {
+            text.push(sign);
+            continue;
+        }
+        match signs.next() {
+            Some('%') => text.push('%'),
+            Some('s') => {
+                let value = values
+                    .next()
+                    .ok_or("format has more %s than values behind its text; give each a value")?;
+                parts.push(quoted(&std::mem::take(&mut text)));
+                parts.push(format!("CAST(({value}) AS TEXT)"));
+            }
+            _ => return Err(OTHERS.to_owned()),
+        }
+    }
+    if values.next().is_some() {
+        return Err("format has more values than %s in its text; leave them out".to_owned());
+    }
+    parts.push(quoted(&text));
+    Ok(format!("concat({})", parts.join(", ")))
 }
 
 /// A unit of time, written as a word or as a text.
