@@ -29,10 +29,13 @@ mod physical;
 mod plain;
 pub mod query;
 mod recompute;
+mod repeated;
+mod short_lists;
 mod stars;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod tolerant;
 mod types;
 mod unnest;
@@ -340,12 +343,15 @@ impl Planner {
         Ok(())
     }
 
-    /// Rewrites what only those understand who know the relations: windows as values, and joins by the columns of both sides.
+    /// Rewrites what only those understand who know the relations: windows as values, temporal joins, joins by the columns of both
+    /// sides, and columns of one name.
     fn settle(&self, query: &mut Query) -> Result<(), String> {
         window_values::rewrite(query, &self.dataflow)?;
         let known = |name: &str| plain::columns(&self.context, name);
         asof::versions::rewrite(query, &self.dataflow, &known)?;
-        using::rewrite(query, &known)
+        using::rewrite(query, &known)?;
+        short_lists::rewrite(query, &known)?;
+        repeated::rewrite(query, &known)
     }
 
     /// What the relations of a query mean, in canonical form: plain views, also those read through others, and sources with a primary key.

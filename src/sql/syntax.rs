@@ -191,7 +191,7 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
 pub fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
     let text = windows::with_plain_sessions(text);
     let tokens = Tokenizer::new(&Tidelake, &text).tokenize_with_location()?;
-    Ok(without_words(tokens))
+    Ok(super::tokens::plain(without_words(tokens)))
 }
 
 /// Without words that change nothing, and that the parser does not take: `CREATE LOCAL VIEW` is what a plain view is, `TABLE` before the name of

@@ -9,11 +9,12 @@ use super::syntax::{call, known_as};
 use super::walk;
 use super::windows::WindowKind;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, Join, JoinConstraint,
-    JoinOperator, ObjectName, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
-    TableAlias, TableFactor, TableWithJoins, Value, VisitorMut,
+    BinaryOperator, ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident,
+    Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderByKind, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
+    Value, VisitorMut, WildcardAdditionalOptions,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 /// The columns of a relation, by its name.
@@ -35,19 +36,25 @@ pub fn rewrite(query: &mut Query, known: &Known) -> Result<(), String> {
             }
         }
     }
-    let queries = BTreeMap::new();
-    walk::query(query, &mut Rewrite(Names { known, queries }))
+    walk::query(query, &mut Rewrite(Names::new(known)))
 }
 
 /// What is known by name.
-struct Names<'a> {
+pub struct Names<'a> {
     known: &'a Known<'a>,
     /// Columns of the queries of WITH.
     queries: BTreeMap<String, Option<Vec<String>>>,
 }
 
+impl<'a> Names<'a> {
+    pub fn new(known: &'a Known<'a>) -> Self {
+        let queries = BTreeMap::new();
+        Names { known, queries }
+    }
+}
+
 /// What an unqualified name can mean in a FROM, so far.
-struct Scope {
+pub struct Scope {
     relations: Vec<Relation>,
     /// Columns that joins are made by, as they are in the result.
     merged: Vec<(String, Expr)>,
@@ -56,16 +63,34 @@ struct Scope {
 struct Relation {
     /// By which its columns are qualified.
     name: Option<Vec<Ident>>,
-    /// None if they cannot be told.
+    /// None if they cannot be told. Empty is the name of one that cannot be named.
     columns: Option<Vec<String>>,
 }
 
 impl Names<'_> {
-    fn note(&mut self, query: &Query) {
+    /// The columns of a relation of a FROM, if they can be told.
+    pub fn columns_of(&self, factor: &TableFactor) -> Option<Vec<String>> {
+        match self.of_factor(factor).relations.as_slice() {
+            [one] => one.columns.clone(),
+            _ => None,
+        }
+    }
+
+    /// The columns of a query, if they can be told.
+    pub fn columns_of_query(&self, query: &Query) -> Option<Vec<String>> {
+        self.of_query(query).map(apart)
+    }
+
+    /// Takes up the queries of WITH.
+    pub fn note(&mut self, query: &Query) {
         for one in query.with.iter().flat_map(|it| &it.cte_tables) {
             let columns = match one.alias.columns.as_slice() {
-                [] => self.of_query(&one.query),
-                names => Some(names.iter().map(|it| known_as(&it.name)).collect()),
+                [] => self.of_query(&one.query).map(apart),
+                names => {
+                    let named = names.iter().map(|it| known_as(&it.name));
+                    let rest = self.of_query(&one.query).unwrap_or_default();
+                    Some(named.chain(rest.into_iter().skip(names.len())).collect())
+                }
             };
             self.queries.insert(known_as(&one.alias.name), columns);
         }
@@ -127,9 +152,9 @@ impl Names<'_> {
         let mut projection = Vec::new();
         for item in std::mem::take(&mut select.projection) {
             match item {
-                SelectItem::Wildcard(_) => {
+                SelectItem::Wildcard(options) => {
                     for scope in &scopes {
-                        projection.extend(scope.all().ok_or(UNKNOWN_COLUMNS)?);
+                        projection.extend(scope.all(&options)?.ok_or(UNKNOWN_COLUMNS)?);
                     }
                 }
                 SelectItem::UnnamedExpr(Expr::Identifier(alias)) => {
@@ -243,7 +268,7 @@ impl Names<'_> {
             } => (alias, None, self.of_windows(name, args)),
             TableFactor::Derived {
                 subquery, alias, ..
-            } => (alias, None, self.of_query(subquery)),
+            } => (alias, None, self.of_query(subquery).map(apart)),
             TableFactor::NestedJoin {
                 table_with_joins,
                 alias: None,
@@ -252,7 +277,14 @@ impl Names<'_> {
         };
         let columns = match alias {
             Some(TableAlias { columns: named, .. }) if !named.is_empty() => {
-                Some(named.iter().map(|it| known_as(&it.name)).collect())
+                let rest = columns.unwrap_or_default().into_iter().skip(named.len());
+                Some(
+                    named
+                        .iter()
+                        .map(|it| known_as(&it.name))
+                        .chain(rest)
+                        .collect(),
+                )
             }
             _ => columns,
         };
@@ -304,34 +336,91 @@ impl Names<'_> {
     }
 
     fn of_select(&self, select: &Select) -> Option<Vec<String>> {
-        let mut names = Vec::new();
+        let items = self.items(select).ok()??;
+        Some(
+            items
+                .iter()
+                .map(|it| name_of(it).unwrap_or_default())
+                .collect(),
+        )
+    }
+
+    /// What a SELECT has, with the columns that each `*` stands for; none if these cannot be told.
+    ///
+    /// # Errors
+    /// If a `*` has more behind it than columns that are left out.
+    pub fn items(&self, select: &Select) -> Result<Option<Vec<SelectItem>>, String> {
+        let mut items = Vec::new();
         for item in &select.projection {
-            match item {
-                SelectItem::Wildcard(_) => {
-                    for from in &select.from {
-                        let mut from = from.clone();
-                        let scope = match is_odd(&from) {
-                            true => self.written_out(&mut from).ok()?,
-                            false => self.scope(&from),
-                        };
-                        names.extend(scope.all()?.iter().filter_map(name_of));
-                    }
+            let all = match item {
+                SelectItem::Wildcard(options) => {
+                    let scopes = select.from.iter().map(|it| self.merged_scope(it));
+                    let scopes = scopes.collect::<Result<Vec<_>, _>>()?;
+                    let all = scopes.iter().map(|it| it.all(options));
+                    let all: Option<Vec<_>> = all.collect::<Result<_, _>>()?;
+                    all.map(|it| it.into_iter().flatten().collect())
                 }
-                SelectItem::QualifiedWildcard(of, _) => {
-                    let of = of.to_string().to_lowercase();
+                SelectItem::QualifiedWildcard(of, options) => {
+                    let SelectItemQualifiedWildcardKind::ObjectName(of) = of else {
+                        return Ok(None);
+                    };
+                    let of = of.0.iter().filter_map(|it| it.as_ident().map(known_as));
+                    let of = of.collect::<Vec<String>>().join(".");
                     let mut relations = select.from.iter().flat_map(|it| self.scope(it).relations);
                     let found = relations.find(|it| {
                         let name = it.name.iter().flatten().map(known_as);
                         name.collect::<Vec<String>>().join(".") == of
-                    })?;
-                    names.extend(found.columns?);
+                    });
+                    let merged = Vec::new();
+                    let relations = found.into_iter().collect();
+                    let scope = Scope { relations, merged };
+                    match scope.relations.is_empty() {
+                        true => None,
+                        false => scope.all(options)?,
+                    }
                 }
-                // What has no name cannot be named either.
-                other => names.extend(name_of(other)),
+                other => Some(vec![other.clone()]),
+            };
+            match all {
+                Some(all) => items.extend(all),
+                None => return Ok(None),
             }
         }
-        Some(names)
+        Ok(Some(items))
     }
+
+    /// What names mean in an item of FROM, whose joins may be by columns of both sides.
+    fn merged_scope(&self, from: &TableWithJoins) -> Result<Scope, String> {
+        let is_by_columns = |it: &Join| {
+            let mut operator = it.join_operator.clone();
+            let constraint = constraint(&mut operator);
+            matches!(
+                constraint,
+                Some(JoinConstraint::Using(_) | JoinConstraint::Natural)
+            )
+        };
+        match from.joins.iter().any(is_by_columns) {
+            true => self.written_out(&mut from.clone()),
+            false => Ok(self.scope(from)),
+        }
+    }
+}
+
+/// Names of columns, those that were there before made others: `id`, `id_1`.
+pub fn apart(names: Vec<String>) -> Vec<String> {
+    let mut taken: BTreeSet<String> = names.iter().cloned().collect();
+    let mut seen = BTreeSet::new();
+    let names = names.into_iter().map(|name| {
+        if name.is_empty() || seen.insert(name.clone()) {
+            return name;
+        }
+        let numbered = (1_usize..).map(|it| format!("{name}_{it}"));
+        let free = numbered.into_iter().find(|it| !taken.contains(it));
+        let free = free.unwrap_or(name);
+        taken.insert(free.clone());
+        free
+    });
+    names.collect()
 }
 
 const UNKNOWN_COLUMNS: &str = "the columns of a side of this join cannot be told; name them instead of *, and write JOIN … ON";
@@ -381,24 +470,88 @@ impl Scope {
     }
 
     /// What `*` stands for; none if that cannot be told.
-    fn all(&self) -> Option<Vec<SelectItem>> {
-        let merged = self
-            .merged
-            .iter()
-            .map(|(name, expr)| SelectItem::ExprWithAlias {
-                expr: expr.clone(),
-                alias: Ident::with_quote('"', name),
-            });
+    fn all(&self, options: &WildcardAdditionalOptions) -> Result<Option<Vec<SelectItem>>, String> {
+        let left_out = LeftOut::of(options)?;
+        let merged = self.merged.iter().filter(|it| !left_out.has(&[], &it.0));
+        let merged = merged.map(|(name, expr)| SelectItem::ExprWithAlias {
+            expr: expr.clone(),
+            alias: Ident::with_quote('"', name),
+        });
         let mut all: Vec<SelectItem> = merged.collect();
         for relation in &self.relations {
-            let name = relation.name.as_ref()?;
-            let own = relation.columns.as_ref()?.iter();
-            let own = own.filter(|it| !self.merged.iter().any(|merged| merged.0 == **it));
+            let (Some(name), Some(columns)) = (&relation.name, &relation.columns) else {
+                return Ok(None);
+            };
+            if columns.iter().any(String::is_empty) {
+                return Ok(None);
+            }
+            let own = columns.iter().filter(|it| {
+                let is_merged = self.merged.iter().any(|merged| merged.0 == **it);
+                !is_merged && !left_out.has(name, it)
+            });
             all.extend(
                 own.map(|it| SelectItem::UnnamedExpr(qualified(name, Ident::with_quote('"', it)))),
             );
         }
-        Some(all)
+        Ok(Some(all))
+    }
+
+    /// The names that columns have, in the order of `*`; none if they cannot be told.
+    fn names(&self) -> Option<Vec<String>> {
+        let mut names: Vec<String> = self.merged.iter().map(|it| it.0.clone()).collect();
+        for relation in &self.relations {
+            relation.name.as_ref()?;
+            let own = relation.columns.as_ref()?.iter();
+            let own = own.filter(|it| !self.merged.iter().any(|merged| merged.0 == **it));
+            names.extend(own.filter(|it| !it.is_empty()).cloned());
+        }
+        Some(names)
+    }
+}
+
+/// Columns that a `*` leaves out, each with the relation whose it is, if that is said.
+struct LeftOut(Vec<Vec<String>>);
+
+impl LeftOut {
+    fn of(options: &WildcardAdditionalOptions) -> Result<Self, String> {
+        let parts = |it: &ObjectName| {
+            it.0.iter()
+                .filter_map(|it| it.as_ident().map(known_as))
+                .collect()
+        };
+        let mut all: Vec<Vec<String>> = match &options.opt_exclude {
+            None => Vec::new(),
+            Some(ExcludeSelectItem::Single(it)) => vec![parts(it)],
+            Some(ExcludeSelectItem::Multiple(all)) => all.iter().map(parts).collect(),
+        };
+        if let Some(it) = &options.opt_except {
+            let names = std::iter::once(&it.first_element).chain(&it.additional_elements);
+            all.extend(names.map(|it| vec![known_as(it)]));
+        }
+        let WildcardAdditionalOptions {
+            opt_ilike: None,
+            opt_replace: None,
+            opt_rename: None,
+            opt_alias: None,
+            ..
+        } = options
+        else {
+            return Err(
+                "name the columns instead of * with ILIKE, REPLACE, RENAME or AS".to_owned(),
+            );
+        };
+        Ok(LeftOut(all))
+    }
+
+    fn has(&self, relation: &[Ident], column: &str) -> bool {
+        self.0.iter().any(|it| match it.as_slice() {
+            [name] => name == column,
+            [.., of, name] => {
+                let is_of = relation.last().is_some_and(|it| known_as(it) == *of);
+                is_of && name == column
+            }
+            [] => false,
+        })
     }
 }
 
@@ -478,16 +631,13 @@ fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
 fn common(left: &Scope, right: &Scope) -> Result<Vec<Ident>, String> {
     const UNKNOWN: &str =
         "the columns of a side of this NATURAL JOIN cannot be told; write JOIN … USING (…) or ON";
-    let names = |scope: &Scope| -> Option<Vec<String>> {
-        let all = scope.all()?;
-        Some(all.iter().filter_map(name_of).collect())
-    };
-    let (left, right) = (names(left).ok_or(UNKNOWN)?, names(right).ok_or(UNKNOWN)?);
+    let (left, right) = (left.names().ok_or(UNKNOWN)?, right.names().ok_or(UNKNOWN)?);
     let both = left.into_iter().filter(|it| right.contains(it));
     Ok(both.map(|it| Ident::with_quote('"', it)).collect())
 }
 
-fn name_of(item: &SelectItem) -> Option<String> {
+/// The name of what a SELECT has, if it has one.
+pub fn name_of(item: &SelectItem) -> Option<String> {
     match item {
         SelectItem::UnnamedExpr(Expr::Identifier(it)) => Some(known_as(it)),
         SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last().map(known_as),

@@ -219,6 +219,9 @@ fn plan(text: &str) -> String {
             plain(name)
         );
     }
+    if text.starts_with("Source table contains ") && text.ends_with("names given as column alias") {
+        return "a list of names behind WITH or a relation has other names than there are columns; name all of them, or those without a name with AS".to_owned();
+    }
     if text.contains("must be in GROUP BY or an aggregate function")
         || text.contains("must appear in the GROUP BY clause")
     {

@@ -204,6 +204,22 @@ CREATE MATERIALIZED VIEW not_distinct AS SELECT a.k, c.c FROM of_s a JOIN of_o c
 }
 
 #[test]
+fn columns_under_other_names_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW both_sides AS SELECT * FROM of_s a JOIN of_o c ON a.k = c.k AND a.j = c.j;
+CREATE VIEW both AS SELECT a.*, c.* FROM raw_s a JOIN raw_o c ON a.n = c.n AND a.k = c.k;
+CREATE MATERIALIZED VIEW of_both AS SELECT k, j, k_1, j_1, max(x_1) AS x, count(*) AS c FROM both GROUP BY k, j, k_1, j_1;
+CREATE MATERIALIZED VIEW repeated AS WITH t (key) AS (SELECT k, sum(n) AS n, count(*) AS c FROM raw_s GROUP BY k) SELECT t.*, t.key, max(c), max(c) FROM t GROUP BY key, n, c;
+CREATE MATERIALIZED VIEW left_out AS SELECT * EXCEPT (c.k, a.n, c.d, a.d) FROM of_s a LEFT JOIN of_o c ON a.k = c.k AND a.j = c.j;
+CREATE MATERIALIZED VIEW apart AS SELECT k, timestampdiff(MONTH, at, d) AS months, timestampdiff(YEAR, d, at) AS years, format('%s/%s', k, n) AS text, array_agg(n)[1:2] AS two FROM raw_o GROUP BY k, at, d, n;
+",
+        6,
+        160,
+    );
+}
+
+#[test]
 fn sessions_equal_a_batch() {
     equal_a_batch(
         "

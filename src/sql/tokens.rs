@@ -1,0 +1,70 @@
+//! Tokens that the parser takes for something else: numbers of other bases, and columns of a relation that a `*` leaves out.
+
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+
+/// Tokens as the parser takes them.
+pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut plain: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(mut token) = tokens.next() {
+        if let Some(number) = hexadecimal(&token) {
+            token.token = number;
+        } else if let Some(digits) = tokens.peek().and_then(|it| binary(&token, it)) {
+            if let Some(it) = tokens.next() {
+                token.span.end = it.span.end;
+            }
+            token.token = digits;
+        }
+        plain.push(token);
+    }
+    for at in 0..plain.len() {
+        if leaves_out_of_relations(&plain, at)
+            && let Token::Word(word) = &mut plain[at].token
+        {
+            word.value = "EXCLUDE".to_owned();
+            word.keyword = datafusion::sql::sqlparser::keywords::Keyword::EXCLUDE;
+        }
+    }
+    plain
+}
+
+/// `0x25` is a number: the parser reads the same from `X'25'`, which is longer by one.
+fn hexadecimal(token: &TokenWithSpan) -> Option<Token> {
+    let Token::HexStringLiteral(digits) = &token.token else {
+        return None;
+    };
+    let columns = token.span.end.column.checked_sub(token.span.start.column)?;
+    let is_number = columns == digits.len() as u64 + 2;
+    let number = u64::from_str_radix(digits, 16).ok()?;
+    is_number.then(|| Token::Number(number.to_string(), false))
+}
+
+/// `0b110`, which the parser takes for a 0 with a name.
+fn binary(zero: &TokenWithSpan, digits: &TokenWithSpan) -> Option<Token> {
+    let is_zero = matches!(&zero.token, Token::Number(it, false) if it == "0");
+    let Token::Word(word) = &digits.token else {
+        return None;
+    };
+    let bits = word.value.strip_prefix(['b', 'B'])?;
+    let number = u64::from_str_radix(bits, 2).ok()?;
+    let is_one = is_zero && word.quote_style.is_none() && zero.span.end == digits.span.start;
+    is_one.then(|| Token::Number(number.to_string(), false))
+}
+
+/// `* EXCEPT (t.a)`: the parser takes names of relations behind EXCLUDE alone.
+fn leaves_out_of_relations(tokens: &[TokenWithSpan], at: usize) -> bool {
+    let is_space = |it: &&TokenWithSpan| matches!(it.token, Token::Whitespace(_));
+    let is_except = match &tokens[at].token {
+        Token::Word(it) => it.quote_style.is_none() && it.value.eq_ignore_ascii_case("EXCEPT"),
+        _ => false,
+    };
+    let before = tokens[..at].iter().rev().find(|it| !is_space(it));
+    if !is_except || before.is_none_or(|it| it.token != Token::Mul) {
+        return false;
+    }
+    let mut behind = tokens[at + 1..].iter().filter(|it| !is_space(it));
+    let is_list = behind.next().is_some_and(|it| it.token == Token::LParen);
+    let names =
+        behind.take_while(|it| matches!(it.token, Token::Word(_) | Token::Comma | Token::Period));
+    is_list && names.into_iter().any(|it| it.token == Token::Period)
+}
