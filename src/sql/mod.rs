@@ -26,6 +26,7 @@ mod lower;
 mod null_equality;
 mod per_group;
 mod physical;
+mod pivot;
 mod plain;
 pub mod query;
 mod recompute;
@@ -350,6 +351,7 @@ impl Planner {
         let known = |name: &str| plain::columns(&self.context, name);
         asof::versions::rewrite(query, &self.dataflow, &known)?;
         using::rewrite(query, &known)?;
+        pivot::rewrite(query, &known)?;
         short_lists::rewrite(query, &known)?;
         repeated::rewrite(query, &known)
     }

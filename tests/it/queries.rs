@@ -212,6 +212,7 @@ CREATE VIEW both AS SELECT a.*, c.* FROM raw_s a JOIN raw_o c ON a.n = c.n AND a
 CREATE MATERIALIZED VIEW of_both AS SELECT k, j, k_1, j_1, max(x_1) AS x, count(*) AS c FROM both GROUP BY k, j, k_1, j_1;
 CREATE MATERIALIZED VIEW repeated AS WITH t (key) AS (SELECT k, sum(n) AS n, count(*) AS c FROM raw_s GROUP BY k) SELECT t.*, t.key, max(c), max(c) FROM t GROUP BY key, n, c;
 CREATE MATERIALIZED VIEW left_out AS SELECT * EXCEPT (c.k, a.n, c.d, a.d) FROM of_s a LEFT JOIN of_o c ON a.k = c.k AND a.j = c.j;
+CREATE MATERIALIZED VIEW pivoted AS SELECT * FROM (SELECT k, j, n FROM raw_s) PIVOT (sum(n) AS n, count(*) AS c FOR j IN (1 AS one, 2 AS two));
 CREATE MATERIALIZED VIEW apart AS SELECT k, timestampdiff(MONTH, at, d) AS months, timestampdiff(YEAR, d, at) AS years, format('%s/%s', k, n) AS text, array_agg(n)[1:2] AS two FROM raw_o GROUP BY k, at, d, n;
 ",
         6,
