@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Rises when stored state of an operator means something else than before: all views are then filled again.
-const STATE_VERSION: u32 = 5;
+const STATE_VERSION: u32 = 6;
 
 /// Rises when definitions are noted in another form: older ones are then read as `sql::in_this_form` says.
 pub const DEFINITIONS_FORM: u32 = 2;

@@ -12,7 +12,10 @@ use super::process::{ProcessLimits, is_about_memory};
 use super::protocol::{Catalog, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
 use super::question::{Question, of_plain_view};
 use crate::lake::Store;
-use crate::sql::{casts, constants, physical, register_functions, sql_type_name, using, words};
+use crate::plan::Dataflow;
+use crate::sql::{
+    casts, constants, correlated, physical, register_functions, sql_type_name, using, words,
+};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::catalog::{MemTable, MemorySchemaProvider};
@@ -287,7 +290,8 @@ impl Answering<'_> {
             .with_allow_statements(false);
         let checked = read_only.verify_plan(&plan);
         checked.map_err(|it| self.planning(&it))?;
-        Ok(plan)
+        // What a dataflow knows beside the query are keys of its relations, which this one does without.
+        correlated::unnested(plan, &Dataflow::default()).map_err(|it| self.planning(&it))
     }
 
     /// Two columns of texts that are known already.

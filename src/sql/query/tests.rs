@@ -557,6 +557,26 @@ async fn a_column_of_a_join_is_that_of_the_side_that_is_there() {
     assert!(refused.is_some_and(|it| it.contains("have the same name")));
 }
 
+/// Whether a value is among others is not known if one of these is not.
+#[tokio::test]
+async fn what_is_not_known_of_a_sub_query_is_not_true() {
+    let queries = queries(limits()).await;
+    let values = "(VALUES (1), (3), (CAST(NULL AS INT))) AS t (x)";
+    let others = "(SELECT y FROM (VALUES (1), (CAST(NULL AS INT))) AS u (y))";
+    for (condition, expected) in [
+        (format!("x NOT IN {others} OR x < 0"), "0"),
+        (format!("NOT (x IN {others}) OR x < 0"), "0"),
+        (format!("(x IN {others}) IS NULL"), "2"),
+        (
+            "x NOT IN (SELECT y FROM (VALUES (1, 1), (3, 3)) AS u (y, z) WHERE z < x)".to_owned(),
+            "3",
+        ),
+    ] {
+        let sql = format!("SELECT count(*) FROM {values} WHERE {condition}");
+        assert_eq!(ask(&queries, &sql).await, [[expected]], "{condition}");
+    }
+}
+
 #[tokio::test]
 async fn two_casts_of_one_column_are_two_columns() {
     let queries = queries(limits()).await;
