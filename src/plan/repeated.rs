@@ -21,20 +21,7 @@ struct Seen {
 }
 
 fn shared(mut plan: Plan, seen: &mut Vec<Seen>) -> Plan {
-    let is_candidate = match &plan {
-        Plan::Aggregate { .. } | Plan::Join { .. } | Plan::AsOf { .. } | Plan::Temporal { .. } => {
-            true
-        }
-        Plan::Relation { .. }
-        | Plan::Constant { .. }
-        | Plan::Map { .. }
-        | Plan::Unnest { .. }
-        | Plan::TopK { .. }
-        | Plan::Union { .. }
-        | Plan::PerGroup { .. }
-        | Plan::Admit { .. } => false,
-    };
-    if !is_candidate {
+    if plan.id().is_none() {
         below(&mut plan, seen);
         return plan;
     }

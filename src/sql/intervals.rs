@@ -4,7 +4,7 @@
 //! already, takes part in no such join: as with sessions, its mark in the archive decides that, and every reading of a view leaves out the same
 //! records. Both sides must be bounded, or one of them would be kept for ever anyway.
 
-use super::functions::is_of_now;
+use super::functions::{DAY_US, is_of_now};
 use super::lower::{event_time_name, origin};
 use super::planning_state;
 use crate::plan::{ADMITTED, Dataflow, LATE_COLUMN};
@@ -18,8 +18,6 @@ use datafusion::logical_expr::{
     TableScan, lit,
 };
 use std::sync::Arc;
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// Both sides of an interval join.
 #[derive(Clone, Debug, PartialEq)]
@@ -245,8 +243,11 @@ fn interval(us: i64) -> Option<Expr> {
 ///
 /// # Errors
 /// If a node cannot be made anew.
-pub(super) fn without_late_records(plan: LogicalPlan, dataflow: &Dataflow) -> Result<LogicalPlan> {
-    let changed = plan.transform_up(|node| {
+pub(super) fn without_late_records(
+    plan: LogicalPlan,
+    dataflow: &Dataflow,
+) -> Result<Transformed<LogicalPlan>> {
+    plan.transform_up(|node| {
         let LogicalPlan::Join(mut join) = node else {
             return Ok(Transformed::no(node));
         };
@@ -261,8 +262,7 @@ pub(super) fn without_late_records(plan: LogicalPlan, dataflow: &Dataflow) -> Re
             *side = Arc::new(on_time.data);
         }
         Ok(Transformed::yes(LogicalPlan::Join(join)))
-    })?;
-    Ok(changed.data)
+    })
 }
 
 /// The same for a plan that is not optimised yet. It is returned as it is if it has no interval join.
@@ -280,17 +280,11 @@ pub(super) fn settled(plan: LogicalPlan, dataflow: &Dataflow) -> Result<LogicalP
         return Ok(plan);
     }
     let optimized = planning_state().optimize(&plan)?;
-    let mut has_interval = false;
-    optimized.apply(|node| {
-        if let LogicalPlan::Join(join) = node {
-            has_interval |= Interval::of(join, dataflow).is_some();
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    match has_interval {
-        true => without_late_records(optimized, dataflow),
-        false => Ok(plan),
-    }
+    let settled = without_late_records(optimized, dataflow)?;
+    Ok(match settled.transformed {
+        true => settled.data,
+        false => plan,
+    })
 }
 
 /// The records of a relation that were on time, if it has their mark.

@@ -23,6 +23,7 @@ mod joins;
 mod late;
 mod latest;
 mod lower;
+mod namesakes;
 mod null_equality;
 mod per_group;
 mod physical;
@@ -30,7 +31,6 @@ mod pivot;
 mod plain;
 pub mod query;
 mod recompute;
-mod repeated;
 mod short_lists;
 mod stars;
 mod syntax;
@@ -353,7 +353,7 @@ impl Planner {
         using::rewrite(query, &known)?;
         pivot::rewrite(query, &known)?;
         short_lists::rewrite(query, &known)?;
-        repeated::rewrite(query, &known)
+        namesakes::rewrite(query, &known)
     }
 
     /// What the relations of a query mean, in canonical form: plain views, also those read through others, and sources with a primary key.
@@ -402,6 +402,7 @@ impl Planner {
         let optimized = state
             .optimize(&raw)
             .and_then(|it| intervals::without_late_records(it, &self.dataflow))
+            .map(|it| it.data)
             .map_err(|it| words::planner(&it))?;
         constants::refuse_impossible(&optimized, &state)?;
         let lowered = |closes| {

@@ -12,8 +12,8 @@ use crate::plan::{
     DELETED_COLUMN, Dataflow, EPOCH_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, PrimaryKey, SourceSpec,
 };
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select,
-    TableFactor, TableVersion, TableWithJoins, VisitorMut,
+    BinaryOperator, Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
+    Query, Select, TableFactor, TableVersion, TableWithJoins, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -124,6 +124,14 @@ fn in_select(select: &mut Select, dataflow: &Dataflow, known: &Known) -> Result<
     Ok(())
 }
 
+/// The name by which a relation of this dataflow is known.
+fn relation_name(name: &ObjectName) -> Option<String> {
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(it)] => Some(syntax::known_as(it)),
+        _ => None,
+    }
+}
+
 fn and(left: Expr, right: Expr) -> Expr {
     Expr::BinaryOp {
         left: Box::new(left),
@@ -156,10 +164,7 @@ fn of_join(
     if alias.as_ref().is_some_and(|it| !it.columns.is_empty()) {
         return Err(format!("rename columns of the versions in SELECT; {FORM}"));
     }
-    let relation = match name.0.as_slice() {
-        [ObjectNamePart::Identifier(it)] => syntax::known_as(it),
-        _ => return Err(FORM.to_owned()),
-    };
+    let relation = relation_name(name).ok_or(FORM)?;
     let versions = Versions::of(&relation, dataflow, known)?;
     let alias = name_of(&join.relation)?;
     let scope = Scope {
@@ -194,25 +199,19 @@ fn of_join(
     }
     let (left_time, right_time) = scope.times(time)?;
     let quoted = |it: &str| Ident::with_quote('"', it);
-    let right = quoted(&alias.value);
-    let right = if alias.quote_style.is_some() {
-        right
-    } else {
-        alias.clone()
-    };
-    let mut text = format!("{AS_OF}() AND {left_time} >= {right}.{right_time}");
+    let mut text = format!("{AS_OF}() AND {left_time} >= {alias}.{right_time}");
     for (left, name) in &keys {
         let key = quoted(&format!("{KEY}{name}"));
-        text += &format!(" AND {left} = {right}.{key}");
+        text += &format!(" AND {left} = {alias}.{key}");
     }
-    if !is_left && versions.source_key().is_some() {
-        let gone = parsed(&format!("{right}.{} IS NOT TRUE", quoted(GONE)), |it| {
+    if !is_left && versions.source.is_some() {
+        let gone = parsed(&format!("{alias}.{} IS NOT TRUE", quoted(GONE)), |it| {
             it.parse_expr()
         })?;
         conditions.push(gone);
     }
     let on = JoinConstraint::On(parsed(&text, |it| it.parse_expr())?);
-    let side = versions.side(&names, &right_time, &right);
+    let side = versions.side(&names, &right_time, &alias);
     Ok(Join {
         relation: parsed(&side, |it| it.parse_table_factor())?,
         global: false,
@@ -249,10 +248,6 @@ impl<'a> Versions<'a> {
             columns: columns.into_iter().filter(|it| !added(it)).collect(),
             event_time,
         })
-    }
-
-    fn source_key(&self) -> Option<&'a PrimaryKey> {
-        self.source.map(|it| it.1)
     }
 
     /// The columns of the primary key, if there is one.
@@ -361,7 +356,7 @@ impl Scope<'_> {
             TableFactor::Table {
                 name, args: None, ..
             } => {
-                let columns = (self.known)(&name.to_string().to_lowercase());
+                let columns = relation_name(name).and_then(|it| (self.known)(&it));
                 columns.is_some_and(|it| it.contains(&column))
             }
             _ => false,

@@ -262,7 +262,7 @@ impl ScalarUDFImpl for SteppedBound {
 struct DatePart(Arc<ScalarUDF>);
 
 const SECOND_US: i64 = 1_000_000;
-const DAY_US: i64 = 86_400 * SECOND_US;
+pub(super) const DAY_US: i64 = 86_400 * SECOND_US;
 
 /// The part of an instant in microseconds, if it is one that needs no calendar.
 fn part_of_day(part: &str) -> Option<fn(i64) -> i32> {
