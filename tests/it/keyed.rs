@@ -2,12 +2,11 @@
 //! computes in batch from all versions.
 
 use super::oracle::{
-    Lake, Random, START_MS, Scenario, Subject, check_cases, records, runs, runtime, small_record,
+    Random, Scenario, Subject, archived, check_cases, lake_after, runtime, small_record,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use tidelake::model::{Row, Value, rows_of_batch};
+use tidelake::model::{Row, Value};
 use tidelake::sql;
 
 const SOURCES: &str = "
@@ -90,26 +89,8 @@ fn a_temporal_join_has_the_row_of_its_time() {
         partitions: 6,
         runs: vec![(1, 2), (1, 1)],
     };
-    let partitions = records(&subject, &scenario);
-    let wall = Arc::new(AtomicU64::new(START_MS));
-    let mut lake = Lake::of(dataflow);
-    let shapes = &scenario.runs;
-    runs(
-        dataflow,
-        &partitions,
-        shapes,
-        &mut lake,
-        &wall,
-        &mut Random(8),
-    );
-    let rows = |table: usize, names: &[&str]| -> Vec<Vec<Value>> {
-        let schema = dataflow.tables[table].plan.schema();
-        let places = names.iter().map(|it| schema.index_of(it).unwrap());
-        let places: Vec<usize> = places.collect();
-        let rows = lake.archive[table].iter().flat_map(rows_of_batch);
-        let rows = rows.map(|row| places.iter().map(|it| row.0[*it].clone()).collect());
-        rows.collect()
-    };
+    let lake = lake_after(&subject, &scenario);
+    let rows = |table: usize, names: &[&str]| archived(dataflow, &lake, table, names);
     let place = ["_epoch", "_partition", "_offset"];
     let mut versions = rows(0, &[&place[..], &["k", "n", "_deleted"]].concat());
     versions.sort_by_key(|it| it[..3].to_vec());
@@ -146,28 +127,8 @@ fn the_latest_version_is_the_one_taken_in_last() {
         partitions: 6,
         runs: vec![(1, 2), (1, 1)],
     };
-    let partitions = records(&subject, &scenario);
-    let wall = Arc::new(AtomicU64::new(START_MS));
-    let mut lake = Lake::of(dataflow);
-    let shapes = &scenario.runs;
-    runs(
-        dataflow,
-        &partitions,
-        shapes,
-        &mut lake,
-        &wall,
-        &mut Random(5),
-    );
-    let columns = |table: usize, names: &[&str]| -> Vec<Vec<Value>> {
-        let schema = dataflow.tables[table].plan.schema();
-        let places: Vec<usize> = names
-            .iter()
-            .map(|it| schema.index_of(it).unwrap())
-            .collect();
-        let rows = lake.archive[table].iter().flat_map(rows_of_batch);
-        let rows = rows.map(|row| places.iter().map(|it| row.0[*it].clone()).collect());
-        rows.collect()
-    };
+    let lake = lake_after(&subject, &scenario);
+    let columns = |table: usize, names: &[&str]| archived(dataflow, &lake, table, names);
     let place = ["_epoch", "_partition", "_offset"];
     let by_hand = |table: usize, first: &[&str], key: &str, gone: fn(&[Value]) -> bool| {
         let names: Vec<&str> = first.iter().chain(&place).copied().collect();

@@ -443,6 +443,36 @@ impl Lake {
 }
 
 /// Some runs on a lake, of which all but the last end in a crash.
+/// What is in the lake after the runs of a scenario, for tests that look at it by hand.
+pub(super) fn lake_after(subject: &Subject, scenario: &Scenario) -> Lake {
+    let dataflow = &subject.dataflow;
+    let mut lake = Lake::of(dataflow);
+    runs(
+        dataflow,
+        &records(subject, scenario),
+        &scenario.runs,
+        &mut lake,
+        &Arc::new(AtomicU64::new(START_MS)),
+        &mut Random(scenario.seed),
+    );
+    lake
+}
+
+/// Values of these columns of all archived rows of a table.
+pub(super) fn archived(
+    dataflow: &Dataflow,
+    lake: &Lake,
+    table: usize,
+    names: &[&str],
+) -> Vec<Vec<Value>> {
+    let schema = dataflow.tables[table].plan.schema();
+    let places = names.iter().map(|it| schema.index_of(it).unwrap());
+    let places: Vec<usize> = places.collect();
+    let rows = lake.archive[table].iter().flat_map(rows_of_batch);
+    let rows = rows.map(|row| places.iter().map(|it| row.0[*it].clone()).collect());
+    rows.collect()
+}
+
 pub(super) fn runs(
     dataflow: &Arc<Dataflow>,
     partitions: &[Arc<Vec<Vec<u8>>>],
@@ -1045,17 +1075,7 @@ fn late_records_and_dead_letters_are_counted() {
         runs: vec![(1, 2), (1, 1)],
     };
     let partitions = records(&subject, &scenario);
-    let wall = Arc::new(AtomicU64::new(START_MS));
-    let mut lake = Lake::of(dataflow);
-    let shapes = &scenario.runs;
-    runs(
-        dataflow,
-        &partitions,
-        shapes,
-        &mut lake,
-        &wall,
-        &mut Random(7),
-    );
+    let lake = lake_after(&subject, &scenario);
     let rows = |view: &str| -> Vec<Row> {
         let at = dataflow.views.iter().position(|it| it.name == view);
         let at = at.unwrap_or_else(|| panic!("there is no view {view}"));

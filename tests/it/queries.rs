@@ -2,12 +2,10 @@
 //! aggregates of whole groups. At every commit each view is what DataFusion computes in batch.
 
 use super::oracle::{
-    Lake, Random, S_AND_O, START_MS, Scenario, Subject, check_cases, records, runs, runtime,
-    small_record,
+    Lake, S_AND_O, Scenario, Subject, check_cases, lake_after, runtime, small_record,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use tidelake::engine::StateContent;
 use tidelake::plan::Dataflow;
 use tidelake::sql;
@@ -704,11 +702,7 @@ fn after_runs(view: &str) -> (Arc<Dataflow>, Lake) {
         partitions: 3,
         runs: vec![(1, 2), (2, 1), (1, 1)],
     };
-    let partitions = records(&subject, &scenario);
-    let (wall, mut random) = (Arc::new(AtomicU64::new(START_MS)), Random(11));
-    let mut lake = Lake::of(&subject.dataflow);
-    let (dataflow, shapes) = (&subject.dataflow, &scenario.runs);
-    runs(dataflow, &partitions, shapes, &mut lake, &wall, &mut random);
+    let lake = lake_after(&subject, &scenario);
     (subject.dataflow, lake)
 }
 
