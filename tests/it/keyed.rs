@@ -78,6 +78,28 @@ fn temporal_joins_equal_a_batch() {
     check_cases(&subject(TEMPORAL), 16, 260);
 }
 
+/// What an inner temporal join asks for beside its keys is asked for behind all joins, which outer ones behind it would turn into something else.
+#[test]
+fn outer_joins_behind_a_temporal_join_are_refused() {
+    let view = |join: &str| {
+        let text = format!(
+            "{SOURCES}CREATE MATERIALIZED VIEW w AS SELECT s.k, u.n, r.j FROM raw_s s JOIN u FOR SYSTEM_TIME AS OF PROCTIME() ON s.k = u.k AND u.n > s.n {join} JOIN raw_v r ON r.j = s.j;"
+        );
+        let planned = runtime().block_on(sql::plan_text("keyed", &text, |_| None));
+        planned.map(|_| ()).map_err(|it| it.to_string())
+    };
+    for join in ["", "LEFT"] {
+        assert_eq!(view(join), Ok(()), "{join}");
+    }
+    for join in ["RIGHT", "FULL"] {
+        let refused = view(join).unwrap_err();
+        assert!(
+            refused.contains("behind a temporal join"),
+            "{join}: {refused}"
+        );
+    }
+}
+
 /// Found by hand for each record: the version of its key that had been read last, up to its epoch.
 #[test]
 fn a_temporal_join_has_the_row_of_its_time() {

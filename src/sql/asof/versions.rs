@@ -113,6 +113,11 @@ fn in_select(select: &mut Select, dataflow: &Dataflow, known: &Known) -> Result<
             if as_of(&item.joins[at].relation).is_none() {
                 continue;
             }
+            if let Some(join) = item.joins[at + 1..].iter().find(|it| !keeps_left(it)) {
+                return Err(format!(
+                    "`{join}` behind a temporal join is not maintained; write the temporal join as a sub-query: (SELECT … FROM … JOIN … FOR SYSTEM_TIME AS OF …) AS name"
+                ));
+            }
             let before: Vec<&TableFactor> = std::iter::once(&item.relation)
                 .chain(item.joins[..at].iter().map(|it| &it.relation))
                 .collect();
@@ -130,6 +135,18 @@ fn relation_name(name: &ObjectName) -> Option<String> {
         [ObjectNamePart::Identifier(it)] => Some(syntax::known_as(it)),
         _ => None,
     }
+}
+
+/// Whether a condition on what stands before a join means the same behind it: not if the join has rows of its other side alone.
+fn keeps_left(join: &Join) -> bool {
+    matches!(
+        join.join_operator,
+        JoinOperator::Join(_)
+            | JoinOperator::Inner(_)
+            | JoinOperator::Left(_)
+            | JoinOperator::LeftOuter(_)
+            | JoinOperator::CrossJoin(_)
+    )
 }
 
 fn and(left: Expr, right: Expr) -> Expr {
