@@ -655,7 +655,7 @@ fn interval_joins_equal_a_batch() {
         "
 CREATE MATERIALIZED VIEW soon_after AS SELECT a.k, a.at, c.at AS then, c.n FROM raw_s a JOIN raw_o c ON a.k = c.k AND c.at BETWEEN a.at AND a.at + INTERVAL '5' SECOND;
 CREATE MATERIALIZED VIEW around AS SELECT a.k, a.n, c.x FROM raw_s a, raw_o c WHERE a.j = c.j AND a.at - INTERVAL '3' SECOND < c.at AND c.at - INTERVAL '4' SECOND <= a.at AND a.x <> c.x;
-CREATE MATERIALIZED VIEW before AS SELECT a.k, a.n, c.n AS m FROM s a JOIN o c ON c.k = a.k AND a.at >= c.at + INTERVAL '2' SECOND AND a.at <= c.at + INTERVAL '8' SECOND;
+CREATE MATERIALIZED VIEW before AS SELECT a.k, a.n, c.n AS m FROM raw_s a JOIN raw_o c ON c.k = a.k AND a.at >= c.at + INTERVAL '2' SECOND AND a.at <= c.at + INTERVAL '8' SECOND;
 CREATE MATERIALIZED VIEW of_row AS SELECT a.k, count(*) AS c, max(c.n) AS n FROM raw_s a JOIN raw_o c ON a.k = c.k AND c.at >= a.at AND c.at < a.at + CASE WHEN a.b THEN INTERVAL '3' SECOND ELSE INTERVAL '11' SECOND END GROUP BY a.k;
 CREATE MATERIALIZED VIEW with_next AS SELECT a.k, a.at, c.at AS next FROM raw_s a LEFT JOIN raw_s c ON a.k = c.k AND a.j = c.j AND c.at > a.at AND c.at <= a.at + INTERVAL '6' SECOND;
 CREATE MATERIALIZED VIEW unanswered AS SELECT c.k, c.n, a.n AS m FROM raw_s a RIGHT JOIN raw_o c ON a.k = c.k AND a.at BETWEEN c.at - INTERVAL '7' SECOND AND c.at + INTERVAL '1' SECOND;
