@@ -88,17 +88,22 @@ impl<'s> Closing<'s> {
     }
 }
 
-/// What was taken in and may be let go, by the end of its window.
+/// Rows are let go together with all whose end lies in the same span: in interval joins each has an end of its own, and a map for each costs more than
+/// the rows do.
+const SPAN_US: i64 = 1_000_000;
+
+/// What was taken in and may be let go, by the end of the span that its own end lies in.
 #[derive(Default)]
 struct Held(BTreeMap<i64, HashMap<(Option<Bytes>, Bytes), isize, FixedState>>);
 
 impl Held {
     fn add(&mut self, end: i64, row: &(Option<Bytes>, Bytes), diff: isize) {
-        let window = self.0.entry(end).or_default();
-        *window.entry(row.clone()).or_default() += diff;
+        let span_end = end.saturating_add((-end).rem_euclid(SPAN_US));
+        let span = self.0.entry(span_end).or_default();
+        *span.entry(row.clone()).or_default() += diff;
     }
 
-    /// Everything of windows that end by then.
+    /// Everything of spans that end by then.
     fn closed(&mut self, watermark: i64) -> Vec<((Option<Bytes>, Bytes), isize)> {
         let mut closed = Vec::new();
         while let Some(entry) = self.0.first_entry()
