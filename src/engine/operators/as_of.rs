@@ -106,13 +106,12 @@ pub(in crate::engine) fn as_of<'s>(
                         let (capability, taken) = entry.remove();
                         let results = keys.change(taken);
                         for results in results.chunks(ROWS_AT_ONCE) {
-                            let rows = results.iter().map(|((left, right), diff)| {
-                                let left = order_and_row(left).1.to_vec();
-                                let right = right.as_ref().map(|it| order_and_row(it).1.to_vec());
-                                ((left, right.unwrap_or_else(|| nothing.clone())), *diff)
+                            let rows = results.iter().map(|((left, right), _)| {
+                                let right = right.as_ref().map(|it| order_and_row(it).1);
+                                (order_and_row(left).1, right.unwrap_or(&nothing))
                             });
-                            let rows: Vec<((Bytes, Bytes), isize)> = rows.collect();
-                            let diffs: Vec<i64> = rows.iter().map(|it| it.1 as i64).collect();
+                            let rows: Vec<(&[u8], &[u8])> = rows.collect();
+                            let diffs: Vec<i64> = results.iter().map(|it| it.1 as i64).collect();
                             let mut changes = Changes::signed(decoder.batch(&rows), diffs);
                             output.session(&capability).give_container(&mut changes);
                         }

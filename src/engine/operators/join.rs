@@ -10,7 +10,8 @@
 //! without a match. Where rows of both sides share a window, or bound each other's event time, they are let go when the watermark has passed what could
 //! still match: what that would take back is final, so the retraction ends at the edge of the join.
 
-use super::keyed::{Closing, Form, Input, Keyed, keyed, while_open};
+use super::bounded_join::bounded_pairs;
+use super::keyed::{Closing, Form, Input, Keyed, keyed, taken_in, while_open};
 use super::{ChangeStream, ClockStream, Refusal, RunEpochs, Shared, map};
 use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
@@ -58,23 +59,31 @@ pub(in crate::engine) fn join<'s>(
     let [of_left, of_right] = state_names(&join.id);
     let shape = Shape::new(&left.schema, &right.schema);
     let (left_keys, right_keys) = join.on.iter().copied().unzip();
-    let side = |input: Input<'s>, keys: Vec<usize>, state: String, end: Option<RowEnd>| {
-        let closing = end.and_then(|RowEnd { column, add_us }| {
-            let (gate, ticks) = gate.clone()?;
-            Some(Closing {
-                column,
-                add_us,
-                gate,
-                ticks,
-            })
-        });
-        let form = Form {
-            key: keys,
-            nulls_match: join.nulls_match,
-            order: None,
-            is_stored: true,
+    let filtered = |pairs: ChangeStream<'s>| match &join.filter {
+        None => pairs,
+        Some(filter) => {
+            let schema = shape.schema(Yields::Both);
+            let columns = identity(&schema);
+            let (filter, shared) = (Some(Arc::clone(filter)), Rc::clone(shared));
+            map(pairs, filter, columns, schema, refusal.clone(), shared).0
+        }
+    };
+    if let (JoinKind::Inner, Some(window), Some((gate, ticks))) = (join.kind, join.window, &gate) {
+        let (gate, ticks) = (gate.clone(), ticks.clone());
+        let side = |input: Input<'s>, keys: Vec<usize>, state: String, end: RowEnd| {
+            taken_in(input, form(join, keys), state, Some(end), epochs, shared)
         };
-        keyed(input, form, state, closing, epochs, shared)
+        let left = side(left, left_keys, of_left, window.left);
+        let right = side(right, right_keys, of_right, window.right);
+        let pairs = bounded_pairs(left, right, &shape, gate, ticks, epochs.boot);
+        return filtered(pairs);
+    }
+    let side = |input: Input<'s>, keys: Vec<usize>, state: String, end: Option<RowEnd>| {
+        let closing = end.and_then(|end| {
+            let (gate, ticks) = gate.clone()?;
+            Some(Closing { end, gate, ticks })
+        });
+        keyed(input, form(join, keys), state, closing, epochs, shared)
     };
     let left = side(left, left_keys, of_left, join.window.map(|it| it.left));
     let right = side(right, right_keys, of_right, join.window.map(|it| it.right));
@@ -98,15 +107,7 @@ pub(in crate::engine) fn join<'s>(
             .clone()
             .join_core(by_key_right.clone(), |_, l, r| Some((l.clone(), r.clone())));
         let pairs = as_changes(pairs, shape.both(), false);
-        inner = Some(match &join.filter {
-            None => pairs,
-            Some(filter) => {
-                let schema = shape.schema(Yields::Both);
-                let columns = identity(&schema);
-                let (filter, shared) = (Some(Arc::clone(filter)), Rc::clone(shared));
-                map(pairs, filter, columns, schema, refusal.clone(), shared).0
-            }
-        });
+        inner = Some(filtered(pairs));
     }
     // Left rows that have a match, and those that have none.
     let apart = |from_left: bool| -> (Rows<'s>, Rows<'s>) {
@@ -188,6 +189,15 @@ pub(in crate::engine) fn join<'s>(
     }
 }
 
+fn form(join: &Join, key: Vec<usize>) -> Form {
+    Form {
+        key,
+        nulls_match: join.nulls_match,
+        order: None,
+        is_stored: true,
+    }
+}
+
 /// Which columns joined rows have.
 #[derive(Clone, Copy)]
 pub(super) enum Yields {
@@ -258,10 +268,10 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn batch(&self, rows: &[((Bytes, Bytes), isize)]) -> RecordBatch {
-        let mut columns = self.left.decode(rows.iter().map(|it| &it.0.0));
+    pub(super) fn batch(&self, rows: &[(&[u8], &[u8])]) -> RecordBatch {
+        let mut columns = self.left.decode(rows.iter().map(|it| it.0));
         match self.yields {
-            Yields::Both => columns.extend(self.right.decode(rows.iter().map(|it| &it.0.1))),
+            Yields::Both => columns.extend(self.right.decode(rows.iter().map(|it| it.1))),
             Yields::Left => {}
             Yields::Marked(mark) => {
                 columns.push(Arc::new(BooleanArray::from(vec![mark; rows.len()])))
@@ -297,7 +307,8 @@ fn as_changes<'s>(rows: Pairs<'s>, decoder: Decoder, cancels: bool) -> ChangeStr
                         consolidate(&mut rows);
                     }
                     for rows in rows.chunks(ROWS_AT_ONCE) {
-                        let batch = decoder.batch(rows);
+                        let pairs = rows.iter().map(|it| (&it.0.0[..], &it.0.1[..]));
+                        let batch = decoder.batch(&pairs.collect::<Vec<_>>());
                         let diffs: Vec<i64> = rows.iter().map(|it| it.1 as i64).collect();
                         let mut changes = Changes::signed(batch, diffs);
                         output.session(&capability).give_container(&mut changes);

@@ -8,7 +8,7 @@ use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::{PackedRow, StateContent};
-use crate::plan::{GroupWindow, Order, nullable};
+use crate::plan::{GroupWindow, Order, RowEnd, nullable};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use differential_dataflow::{AsCollection, VecCollection};
@@ -19,9 +19,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::vec::Map;
+use timely::progress::frontier::MutableAntichain;
 
 /// Rows with their key, which is none if a part of it is NULL and NULL matches nothing.
 pub(super) type Keyed<'s> = VecCollection<'s, u64, (Option<Bytes>, Bytes), isize>;
@@ -63,9 +66,7 @@ pub(super) fn order_and_row(bytes: &[u8]) -> (&[u8], &[u8]) {
 
 /// When rows are let go.
 pub(super) struct Closing<'s> {
-    /// With `add_us` it tells the end of a row's window.
-    pub column: usize,
-    pub add_us: i64,
+    pub end: RowEnd,
     pub gate: Gate,
     pub ticks: ClockStream<'s>,
 }
@@ -80,8 +81,7 @@ impl<'s> Closing<'s> {
             GroupWindow::OfSession { .. } => return None,
         };
         Some(Closing {
-            column,
-            add_us,
+            end: RowEnd { column, add_us },
             gate: gate.clone(),
             ticks: ticks.clone(),
         })
@@ -92,14 +92,18 @@ impl<'s> Closing<'s> {
 /// the rows do.
 const SPAN_US: i64 = 1_000_000;
 
+/// The end of the span that an end lies in.
+pub(super) fn span_end(end: i64) -> i64 {
+    end.saturating_add((-end).rem_euclid(SPAN_US))
+}
+
 /// What was taken in and may be let go, by the end of the span that its own end lies in.
 #[derive(Default)]
 struct Held(BTreeMap<i64, HashMap<(Option<Bytes>, Bytes), isize, FixedState>>);
 
 impl Held {
     fn add(&mut self, end: i64, row: &(Option<Bytes>, Bytes), diff: isize) {
-        let span_end = end.saturating_add((-end).rem_euclid(SPAN_US));
-        let span = self.0.entry(span_end).or_default();
+        let span = self.0.entry(span_end(end)).or_default();
         *span.entry(row.clone()).or_default() += diff;
     }
 
@@ -115,7 +119,7 @@ impl Held {
     }
 }
 
-/// Rows with their keys, from what was restored on; news becomes part of the stored state.
+/// Rows with their keys, from what was restored on; news becomes part of the stored state. Rows are let go by `closing`.
 pub(super) fn keyed<'s>(
     input: Input<'s>,
     form: Form,
@@ -124,8 +128,29 @@ pub(super) fn keyed<'s>(
     epochs: &RunEpochs,
     shared: &Rc<RefCell<Shared>>,
 ) -> Keyed<'s> {
-    type Update = ((Option<Bytes>, Bytes), u64, isize);
-    type Builder = CapacityContainerBuilder<Vec<Update>>;
+    let end = closing.as_ref().map(|it| it.end);
+    let rows = taken_in(input, form, operator, end, epochs, shared);
+    match closing {
+        Some(closing) => let_go(rows, closing, epochs.boot),
+        None => rows
+            .map(|((row, _), epoch, diff)| (row, epoch, diff))
+            .as_collection(),
+    }
+}
+
+/// A row with its key, and when it is let go, if ever.
+pub(super) type Ending = ((Option<Bytes>, Bytes), Option<i64>);
+
+/// Rows with their keys, and when they end; at first what was restored. News becomes part of the stored state.
+pub(super) fn taken_in<'s>(
+    input: Input<'s>,
+    form: Form,
+    operator: String,
+    end: Option<RowEnd>,
+    epochs: &RunEpochs,
+    shared: &Rc<RefCell<Shared>>,
+) -> StreamVec<'s, u64, (Ending, u64, isize)> {
+    type Builder = CapacityContainerBuilder<Vec<(Ending, u64, isize)>>;
     let schema = nullable(&input.schema);
     let Form {
         key,
@@ -179,79 +204,91 @@ pub(super) fn keyed<'s>(
         let content = StateContent::Packed(row);
         shared.borrow_mut().capture(epoch, &operator, content);
     };
-    let Some(Closing {
-        column,
-        add_us,
-        gate,
-        ticks,
-    }) = closing
-    else {
-        return input
-            .rows
-            .unary::<Builder, _, _, _>(Pipeline, "Keyed", move |capability, _| {
-                let mut initial = Some((capability.delayed(&boot), restored));
-                move |input, output| {
-                    let mut give = |at: Capability<u64>, epoch: u64, changes: &Changes| {
-                        let Some(batch) = changes.batch() else { return };
-                        let rows = encode(batch).into_iter().enumerate();
-                        let diff = |at: usize| changes.diffs().map_or(1, |it| it[at] as isize);
-                        output.session(&at).give_iterator(rows.map(|(at, row)| {
-                            store(epoch, &row.1, None, diff(at));
-                            (row, epoch, diff(at))
+    input
+        .rows
+        .unary::<Builder, _, _, _>(Pipeline, "Keyed", move |capability, _| {
+            let mut initial = Some((capability.delayed(&boot), restored));
+            move |input, output| {
+                let mut give = |at: Capability<u64>, epoch: u64, changes: &Changes| {
+                    let Some(batch) = changes.batch() else { return };
+                    let ends = ends(batch, end);
+                    let rows = encode(batch).into_iter().zip(ends).enumerate();
+                    let diff = |at: usize| changes.diffs().map_or(1, |it| it[at] as isize);
+                    output
+                        .session(&at)
+                        .give_iterator(rows.map(|(at, (row, end))| {
+                            store(epoch, &row.1, end, diff(at));
+                            ((row, end), epoch, diff(at))
                         }));
-                    };
-                    if let Some((capability, restored)) = initial.take() {
-                        give(capability, boot, &restored);
-                    }
-                    input.for_each(|capability, changes| {
-                        let changes = std::mem::take(changes);
-                        let epoch = capability.least().copied().filter(|it| boot < *it);
-                        if let Some(epoch) = epoch {
-                            give(capability.delayed(&epoch, 0), epoch, &changes);
-                        }
-                    });
+                };
+                if let Some((capability, restored)) = initial.take() {
+                    give(capability, boot, &restored);
                 }
-            })
-            .as_collection();
-    };
-    let ends = move |batch: &RecordBatch| -> Vec<Option<i64>> {
-        let times = batch
-            .column(column)
-            .as_primitive::<TimestampMicrosecondType>();
-        times
-            .iter()
-            .map(|it| Some(it?.saturating_add(add_us)))
-            .collect()
-    };
-    let rows = input.rows.binary_frontier::<_, Builder, _, _, _, _>(
-        ticks,
-        Pipeline,
-        Pipeline,
-        "KeyedInWindows",
-        move |capability, _| {
-            let mut held = Some(capability);
-            let mut initial = Some(restored);
-            let mut windows = Held::default();
-            let mut open: BTreeMap<u64, Vec<Changes>> = BTreeMap::new();
-            move |(input, frontier), (ticks, known), output| {
-                ticks.for_each(|_, _| {});
                 input.for_each(|capability, changes| {
                     let changes = std::mem::take(changes);
-                    if let Some(epoch) = capability.least().copied().filter(|it| boot < *it) {
-                        open.entry(epoch).or_default().push(changes);
+                    let epoch = capability.least().copied().filter(|it| boot < *it);
+                    if let Some(epoch) = epoch {
+                        give(capability.delayed(&epoch, 0), epoch, &changes);
+                    }
+                });
+            }
+        })
+}
+
+/// When each row of a batch is let go.
+fn ends(batch: &RecordBatch, end: Option<RowEnd>) -> Vec<Option<i64>> {
+    let Some(RowEnd { column, add_us }) = end else {
+        return vec![None; batch.num_rows()];
+    };
+    let times = batch
+        .column(column)
+        .as_primitive::<TimestampMicrosecondType>();
+    let ends = times.iter().map(|it| Some(it?.saturating_add(add_us)));
+    ends.collect()
+}
+
+/// The first epoch that is not known yet to be complete, of an input.
+pub(super) fn first_open(frontier: &MutableAntichain<u64>) -> u64 {
+    frontier.frontier().first().copied().unwrap_or(u64::MAX)
+}
+
+/// Rows that are taken back when the watermark has passed their end; those that come behind it do not.
+fn let_go<'s>(
+    rows: StreamVec<'s, u64, (Ending, u64, isize)>,
+    closing: Closing<'s>,
+    boot: u64,
+) -> Keyed<'s> {
+    type Update = ((Option<Bytes>, Bytes), u64, isize);
+    type Builder = CapacityContainerBuilder<Vec<Update>>;
+    let Closing { gate, ticks, .. } = closing;
+    let rows = rows.binary_frontier::<_, Builder, _, _, _, _>(
+        ticks,
+        Pipeline,
+        Pipeline,
+        "LetGo",
+        move |capability, _| {
+            let mut held = Some(capability);
+            let mut windows = Held::default();
+            let mut open: BTreeMap<u64, Vec<(Ending, isize)>> = BTreeMap::new();
+            move |(input, frontier), (ticks, known), output| {
+                ticks.for_each(|_, _| {});
+                input.for_each(|_, rows| {
+                    for (row, epoch, diff) in rows.drain(..) {
+                        open.entry(epoch).or_default().push((row, diff));
                     }
                 });
                 let Some(capability) = held.as_mut() else {
                     return;
                 };
-                let mut take = |epoch: u64, changes: &Changes, closed_us: i64| {
-                    let Some(batch) = changes.batch() else {
-                        return Vec::new();
-                    };
-                    let rows = encode(batch).into_iter().zip(ends(batch)).enumerate();
-                    let taken = rows.filter_map(|(at, (row, end))| {
-                        let diff = changes.diffs().map_or(1, |it| it[at] as isize);
-                        store(epoch, &row.1, end, diff);
+                let upto = first_open(frontier).min(first_open(known));
+                while let Some(entry) = open.first_entry() {
+                    let epoch = *entry.key();
+                    if upto <= epoch {
+                        break;
+                    }
+                    let closed_us = closed_at(&gate, epoch, boot);
+                    let rows = entry.remove().into_iter();
+                    let rows = rows.filter_map(|((row, end), diff)| {
                         if let Some(end) = end {
                             if end <= closed_us {
                                 return None;
@@ -260,30 +297,9 @@ pub(super) fn keyed<'s>(
                         }
                         Some((row, epoch, diff))
                     });
-                    taken.collect::<Vec<_>>()
-                };
-                if let Some(restored) = initial.take() {
-                    // Stored state may hold rows of windows that are closed.
-                    let taken = take(boot, &restored, gate.watermark(boot + 1));
                     output
-                        .session(&capability.delayed(&boot))
-                        .give_iterator(taken.into_iter());
-                }
-                let first = |it: &timely::progress::frontier::MutableAntichain<u64>| {
-                    it.frontier().first().copied().unwrap_or(u64::MAX)
-                };
-                let upto = first(frontier).min(first(known));
-                while let Some(entry) = open.first_entry() {
-                    let epoch = *entry.key();
-                    if upto <= epoch {
-                        break;
-                    }
-                    for changes in entry.remove() {
-                        let taken = take(epoch, &changes, gate.watermark(epoch));
-                        output
-                            .session(&capability.delayed(&epoch))
-                            .give_iterator(taken.into_iter());
-                    }
+                        .session(&capability.delayed(&epoch))
+                        .give_iterator(rows);
                 }
                 // Nothing is released at shutdown.
                 if upto == u64::MAX {
@@ -304,6 +320,11 @@ pub(super) fn keyed<'s>(
         },
     );
     rows.as_collection()
+}
+
+/// What is closed when the rows of an epoch come. Stored state, which comes first, may hold rows of windows that are closed.
+pub(super) fn closed_at(gate: &Gate, epoch: u64, boot: u64) -> i64 {
+    gate.watermark(epoch.max(boot + 1))
 }
 
 /// Changes of rows whose window is open. Rows of an epoch are there only when its watermark is known.

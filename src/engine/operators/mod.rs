@@ -3,6 +3,7 @@
 mod admit;
 mod aggregate;
 mod as_of;
+mod bounded_join;
 mod constant;
 mod join;
 mod keyed;
