@@ -209,6 +209,13 @@ impl fmt::Display for Plan {
                     keys.join(", "),
                     aggregates.join(", ")
                 )?;
+                if let Some(hops) = &aggregation.hops {
+                    write!(
+                        f,
+                        "counts each record in {} windows; ",
+                        hops.offsets_us.len()
+                    )?;
+                }
                 match aggregation.window {
                     Window::None => write!(f, "keeps one accumulator per group, for ever"),
                     Window::Tumble { .. } => {

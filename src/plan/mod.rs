@@ -10,6 +10,7 @@ mod definition;
 mod evaluate;
 mod explain;
 mod halves;
+mod hops;
 mod program;
 mod properties;
 mod repeated;
@@ -25,6 +26,7 @@ pub use definition::{
 };
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
 pub use halves::in_halves;
+pub use hops::{Hops, one_side};
 pub use program::{GroupRows, Program};
 pub use properties::{Properties, properties};
 pub use repeated::with_repeats_shared;
@@ -527,6 +529,8 @@ pub struct Aggregation {
     /// Columns of the input that make the group.
     pub keys: Vec<usize>,
     pub window: Window,
+    /// If each record is in several windows of the group's kind.
+    pub hops: Option<Hops>,
     /// For each key, what has to be added to it to have the end of the group's window, if it tells that.
     pub window_ends: Vec<Option<i64>>,
     /// The sources whose clocks close the windows: the one furthest behind.

@@ -7,6 +7,7 @@ use super::{Aggregation, Plan, Window};
 use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The same plan, in which equal aggregations, joins and temporal filters are the same nodes.
@@ -129,6 +130,12 @@ fn places_of_keys(
         }
         _ => false,
     };
+    let hops = |it: &Aggregation, keys: &[usize]| {
+        let hops = it.hops.as_ref()?;
+        let keys: BTreeSet<usize> = hops.keys.iter().map(|it| keys[*it]).collect();
+        Some((keys, hops.offsets_us.clone()))
+    };
+    let has_same_hops = hops(own, &keys) == hops(theirs, &their_keys);
     let mut aggregates = own.aggregates.iter().zip(&theirs.aggregates);
     let has_same_aggregates = own.aggregates.len() == theirs.aggregates.len()
         && aggregates.all(|(own, theirs)| {
@@ -141,6 +148,7 @@ fn places_of_keys(
         });
     let is_same = has_same_keys
         && has_same_window
+        && has_same_hops
         && has_same_aggregates
         && own.append_only == theirs.append_only
         && own.clocks == theirs.clocks
@@ -172,7 +180,7 @@ fn unarranged(plan: &Plan) -> (&Plan, Vec<usize>) {
 }
 
 /// Whether two plans have the same rows, as far as this can tell.
-fn is_same(one: &Plan, other: &Plan) -> bool {
+pub(super) fn is_same(one: &Plan, other: &Plan) -> bool {
     let is_same_node = match (one, other) {
         (
             Plan::Relation { name, columns, .. },

@@ -22,7 +22,7 @@ pub struct Pass {
     pub bounds: Vec<Option<Bound>>,
 }
 
-/// The bound of the tumbling window that a time lies in: `time - time mod size + add`.
+/// The bound of a window that a time lies in: `time - time mod size + add`, of which hopping windows have their step as size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// Column of the relation that is read.
@@ -132,7 +132,7 @@ impl Origin {
                 match expr.downcast_ref::<Column>() {
                     Some(below) => Origin::of(input, below.index()),
                     None => {
-                        let (time, size_us, add_us) = window_bound(expr)?;
+                        let (time, size_us, add_us) = bound_of(expr)?;
                         let time = Origin::of(input, time).filter(|it| it.bound.is_none())?;
                         let bound = Bound {
                             time: time.column,
@@ -289,8 +289,9 @@ impl Shared {
                     mapped.push(field.as_ref().clone());
                 }
                 Some((bound, function)) => {
-                    let size = Arc::clone(function.children()[1]);
-                    let moved = Arc::clone(function).with_new_children(vec![column, size]);
+                    let rest = function.children().into_iter().skip(1).cloned();
+                    let arguments = std::iter::once(column).chain(rest).collect();
+                    let moved = Arc::clone(function).with_new_children(arguments);
                     exprs.push(moved.expect("a function takes as many arguments as before"));
                     let name = format!("{name}/{}+{}", bound.size_us, bound.add_us);
                     mapped.push(Field::new(name, field.data_type().clone(), true));

@@ -80,6 +80,7 @@ fn counted(input: Plan, id: &str, keys: Vec<usize>, window: Window) -> Plan {
         window_ends: window_ends.collect(),
         keys,
         window,
+        hops: None,
         clocks: BTreeSet::new(),
         append_only: true,
         aggregates: vec![aggregate(Function::Count, None)],

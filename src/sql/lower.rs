@@ -10,8 +10,9 @@ use super::grouping_sets::sets;
 use super::{types, words};
 use crate::plan::{
     ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, BoundKind, Dataflow, EventTime,
-    Function, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START, Temporal, TemporalBound,
-    Window, carried_or_same, check_types, properties, with_repeats_shared,
+    Function, Hops, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START, Temporal,
+    TemporalBound, Window, carried_or_same, check_types, one_side, properties,
+    with_repeats_shared,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -360,17 +361,18 @@ impl Lowering<'_> {
 
     fn grouped(
         &mut self,
-        input: Lowered,
+        mut input: Lowered,
         keys: Vec<usize>,
         aggregates: Vec<Aggregate>,
         schema: SchemaRef,
-        windows: Vec<Option<KeyOfWindow>>,
+        mut windows: Vec<Option<KeyOfWindow>>,
     ) -> Result<Lowered, String> {
         if KEYS_MAX < keys.len() || AGGREGATES_MAX < aggregates.len() {
             return Err(format!(
                 "a view groups by at most {KEYS_MAX} columns and has at most {AGGREGATES_MAX} aggregates; write several views"
             ));
         }
+        let hops = hops(&mut input, &keys, &aggregates, &mut windows);
         let Properties {
             append_only,
             clocks,
@@ -406,6 +408,7 @@ impl Lowering<'_> {
             id,
             keys,
             window,
+            hops,
             window_ends: windows.iter().map(|it| Some((*it)?.add_us)).collect(),
             clocks,
             append_only,
@@ -703,6 +706,42 @@ pub(super) fn with_all_records(plan: Plan) -> Plan {
         } => fused(with_all_records(*input), filter, columns, schema),
         other => other,
     }
+}
+
+/// The windows that each record of a group is in, if it is in several: `input` has each record once then, and all of them.
+fn hops(
+    input: &mut Lowered,
+    keys: &[usize],
+    aggregates: &[Aggregate],
+    windows: &mut [Option<KeyOfWindow>],
+) -> Option<Hops> {
+    let side = one_side(&input.plan).filter(|_| input.last.is_none())?;
+    let mut computed = aggregates
+        .iter()
+        .flat_map(|it| it.argument.into_iter().chain(it.filter));
+    if computed.any(|it| side.bounds.contains(&it)) {
+        return None;
+    }
+    let bounds = keys.iter().enumerate();
+    let bounds = bounds.filter(|it| side.bounds.contains(it.1));
+    let bounds: Vec<usize> = bounds.map(|it| it.0).collect();
+    if let Some(size_us) = side.size_us {
+        // Admission is the group's to decide, so its keys have to tell the window.
+        if bounds.iter().all(|it| windows[*it].is_none()) {
+            return None;
+        }
+        for window in windows.iter_mut().flatten() {
+            window.size_us = size_us;
+        }
+    }
+    if bounds.is_empty() {
+        return None;
+    }
+    input.plan = with_all_records(side.plan);
+    Some(Hops {
+        keys: bounds,
+        offsets_us: side.offsets_us,
+    })
 }
 
 /// No rows; it stands in the place of a plan that is being changed.

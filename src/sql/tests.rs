@@ -422,6 +422,14 @@ fn a_plan_says_what_it_keeps_and_what_grows() {
             "keeps its rows until the watermark passes their window",
         ),
         (
+            "SELECT window_end, sum(n) AS n FROM HOP(s, at, INTERVAL '1' MINUTE, INTERVAL '3' MINUTE) WHERE b GROUP BY window_end",
+            "counts each record in 3 windows",
+        ),
+        (
+            "SELECT window_start, max(window_end) AS e FROM HOP(s, at, INTERVAL '1' MINUTE, INTERVAL '3' MINUTE) GROUP BY window_start",
+            "Union of 3",
+        ),
+        (
             "SELECT k, n FROM s",
             "single records, each final when it comes",
         ),

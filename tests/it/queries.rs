@@ -639,6 +639,11 @@ CREATE MATERIALIZED VIEW hops AS SELECT window_start, window_end, k, count(*) AS
 CREATE MATERIALIZED VIEW hops_o AS SELECT window_end, max(x) AS x FROM HOP(raw_o, at, INTERVAL '10' SECOND, INTERVAL '20' SECOND) WHERE b GROUP BY window_end;
 CREATE MATERIALIZED VIEW most AS SELECT window_end, max(c) AS c FROM hops GROUP BY window_end;
 CREATE MATERIALIZED VIEW with_most AS SELECT h.window_end, h.k, h.c FROM hops h JOIN most m ON h.window_end = m.window_end AND h.c = m.c;
+CREATE MATERIALIZED VIEW hop_sets AS SELECT window_end, count(DISTINCT k) AS ks, min(x) AS x, avg(n) FILTER (WHERE b) AS m FROM HOP(raw_s, at, INTERVAL '2' SECOND, INTERVAL '6' SECOND) GROUP BY window_end;
+CREATE MATERIALIZED VIEW hop_distinct AS SELECT DISTINCT window_start, k FROM HOP(raw_o, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND);
+CREATE MATERIALIZED VIEW hop_computed AS SELECT window_end, k || j AS kj, sum(n * 2) AS n FROM HOP(raw_s, at, INTERVAL '4' SECOND, INTERVAL '8' SECOND) WHERE n > 3 GROUP BY window_end, k || j;
+CREATE MATERIALIZED VIEW hop_ends AS SELECT k, window_start, max(window_end) AS e, count(*) AS c FROM HOP(raw_s, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY k, window_start;
+CREATE MATERIALIZED VIEW hop_any AS SELECT k, count(*) AS c FROM HOP(raw_s, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY k;
 CREATE MATERIALIZED VIEW so_far AS SELECT window_start, window_end, count(*) AS c, sum(n) AS n FROM CUMULATE(raw_s, at, INTERVAL '5' SECOND, INTERVAL '20' SECOND) GROUP BY window_start, window_end;
 CREATE MATERIALIZED VIEW hopping_records AS SELECT window_end, k FROM HOP(raw_o, at, INTERVAL '10' SECOND, INTERVAL '20' SECOND) WHERE x > 50;
 CREATE MATERIALIZED VIEW first_of_hops AS SELECT window_end, k, n FROM (SELECT window_end, k, n, row_number() OVER (PARTITION BY window_end ORDER BY n DESC) AS r FROM HOP(raw_s, at, INTERVAL '10' SECOND, INTERVAL '20' SECOND)) AS i WHERE r = 1;

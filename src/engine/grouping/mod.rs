@@ -15,8 +15,8 @@ mod tests;
 use super::accumulate::{Accumulator, Partial, Slot};
 use super::changes::Changes;
 use super::distinct::{Identities, Member};
-use crate::model::{Value, value_at};
-use crate::plan::{Aggregation, Bound, Pass, Window};
+use crate::model::{Row, Value, value_at};
+use crate::plan::{Aggregation, Bound, Hops, Pass, Window};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use gather::{Column, Gather, chosen, each_row};
@@ -439,7 +439,13 @@ impl Grouping {
         for (group, member) in open.members {
             partials[group as usize].members.push(member);
         }
-        partials
+        match &self.aggregation.hops {
+            Some(hops) => partials
+                .into_iter()
+                .flat_map(|it| in_each_window(it, hops))
+                .collect(),
+            None => partials,
+        }
     }
 
     fn bucket(&self, keys: &Keys, group: usize) -> i64 {
@@ -450,6 +456,27 @@ impl Grouping {
             Window::Last { .. } => keys.leaves(group),
         }
     }
+}
+
+/// What a group has, in each of the windows that its records are in.
+fn in_each_window(partial: Partial, hops: &Hops) -> impl Iterator<Item = Partial> {
+    hops.offsets_us.iter().map(move |offset_us| {
+        let mut key: Vec<Value> = partial.key.0.to_vec();
+        for at in &hops.keys {
+            if let Value::Timestamp(bound) = &mut key[*at] {
+                *bound = bound.saturating_add(*offset_us);
+            }
+        }
+        Partial {
+            key: Row(key.into()),
+            bucket: match partial.bucket {
+                i64::MAX => i64::MAX,
+                end => end.saturating_add(*offset_us),
+            },
+            accumulator: partial.accumulator.clone(),
+            members: partial.members.clone(),
+        }
+    })
 }
 
 /// How the keys of one grouping follow from those of another, if they do.

@@ -76,6 +76,7 @@ fn aggregation(
         clocks: BTreeSet::new(),
         append_only,
         aggregates,
+        hops: None,
     })
 }
 

@@ -438,8 +438,10 @@ impl Admission {
         let keeps_buckets = self.aggregation.window != Window::None;
         let append_only = self.aggregation.append_only;
         if partial.bucket <= over && partial.bucket != i64::MAX {
-            // Restored state may hold buckets that were over already; those are no news.
+            // Restored state may hold buckets that were over already; those are no news. Records of several windows are not counted,
+            // as `sql::late` does not either.
             if let Window::Tumble { .. } = self.aggregation.window
+                && self.aggregation.hops.is_none()
                 && is_news
             {
                 self.out.push((
