@@ -311,10 +311,7 @@ async fn archive(
             records.relations.insert(source.name.clone(), provider);
         }
     }
-    records.now_us = stored::event_times(&claimed.manifest)?
-        .into_iter()
-        .map(|(source, it)| (source, it.now_us))
-        .collect();
+    records.times = stored::event_times(&claimed.manifest)?;
     Ok(records)
 }
 

@@ -11,8 +11,8 @@
 
 use super::{Error, TICK_MS, state};
 use crate::engine::{
-    self, Bucketing, ClockSettings, ClockState, CommitReport, Control, Feed, Input, Job, Mesh,
-    OpenRows, Outputs, Published, Restored, StateRecord, Wall,
+    self, Bucketing, ClockSettings, ClockState, CommitReport, Control, EventTimes, Feed, Input,
+    Job, Mesh, OpenRows, Outputs, Published, Restored, StateRecord, Wall,
 };
 use crate::model::{Epoch, Offset, Partition, Position, Row, wall_ms};
 use crate::plan::{
@@ -64,7 +64,7 @@ pub async fn fill(
 ) -> Result<Filled, Error> {
     let mut records = Records {
         relations: records.relations.clone(),
-        now_us: records.now_us.clone(),
+        times: records.times.clone(),
     };
     let schemas = schemas(dataflow, &records);
     let views = sql::over_archive(dataflow, views, &schemas)
@@ -257,7 +257,10 @@ fn job(
         lead_us: 0,
         by_arrival: false,
     };
-    let now_us = |name: &str| records.now_us.get(name).copied().unwrap_or(i64::MIN);
+    let times = |name: &str| {
+        let known = records.times.get(name).copied();
+        known.unwrap_or(EventTimes::NEVER)
+    };
     let names = || sources.iter().map(|it| it.name.clone());
     let settings = engine::Settings {
         workers,
@@ -272,7 +275,7 @@ fn job(
         bucketing: Bucketing::ONE,
     };
     let clocks = names().map(|it| {
-        let clock = ClockState::standing(now_us(&it));
+        let clock = ClockState::standing(times(&it));
         (it, clock)
     });
     let restored = Restored {

@@ -96,6 +96,9 @@ pub struct ClockState {
     now_us: i64,
     /// Epoch of the first report of this run. For a while after it the watermark stands still, so that every partition can say that it has a backlog.
     first_epoch: Option<u64>,
+    /// Of a clock that stands still: up to which time windows were closed when it stopped.
+    #[serde(skip)]
+    closed_us: Option<i64>,
 }
 
 impl Default for ClockState {
@@ -105,15 +108,18 @@ impl Default for ClockState {
             watermark_us: NEVER,
             now_us: NEVER,
             first_epoch: None,
+            closed_us: None,
         }
     }
 }
 
 impl ClockState {
-    /// A clock that has seen no record: no window is closed, and `now()` is a given time.
-    pub fn standing(now_us: i64) -> Self {
+    /// A clock that has seen no record: groups of all windows are open, `now()` is a given time, and so is the one by which rows come when their
+    /// window is closed.
+    pub fn standing(times: EventTimes) -> Self {
         ClockState {
-            now_us,
+            now_us: times.now_us,
+            closed_us: Some(times.watermark_us),
             ..ClockState::default()
         }
     }
@@ -306,6 +312,12 @@ impl Clock {
     /// The sliding clock from all epochs before this one.
     pub fn now(&self, epoch: u64) -> i64 {
         self.state_before(epoch).now(&self.settings, epoch)
+    }
+
+    /// Up to which time windows are closed, for rows that come then.
+    pub fn closed(&self, epoch: u64) -> i64 {
+        let standing = self.state_before(epoch).closed_us;
+        standing.unwrap_or_else(|| self.watermark(epoch))
     }
 
     /// Both at once.

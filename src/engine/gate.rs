@@ -32,6 +32,11 @@ impl Gate {
         self.least(|it| it.now(epoch))
     }
 
+    /// Up to which time windows are closed, as far as rows that come with that are concerned.
+    pub fn closed(&self, epoch: u64) -> i64 {
+        self.least(|it| it.closed(epoch))
+    }
+
     fn least(&self, of: impl Fn(&Clock) -> i64) -> i64 {
         let times = self.0.iter().map(|it| of(&it.borrow()));
         times.min().expect("a gate has a clock")

@@ -27,6 +27,7 @@ mod view_store;
 mod wall;
 mod worker;
 
+pub use crate::model::EventTimes;
 pub use accumulate::{Accumulator, Partial};
 pub use clock::{ClockSettings, ClockState};
 pub use distinct::Member;
@@ -163,15 +164,6 @@ pub struct CommitReport {
     pub clocks: BTreeMap<String, ClockState>,
     /// What the clocks showed at the commit's epoch, from worker 0: what its views were computed with.
     pub event_times: BTreeMap<String, EventTimes>,
-}
-
-/// What a source's clock shows at an epoch, in microseconds of event time; the smallest number before the first record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventTimes {
-    /// Windows that end at or before it are closed.
-    pub watermark_us: i64,
-    /// What `now()` means in sliding ranges.
-    pub now_us: i64,
 }
 
 /// How far one worker read one partition, and what that was.

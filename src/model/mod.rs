@@ -45,6 +45,23 @@ pub struct Partition(pub i32);
 #[serde(transparent)]
 pub struct Offset(pub i64);
 
+/// What a source's clock shows at an epoch, in microseconds of event time; the smallest number before the first record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventTimes {
+    /// Windows that end at or before it are closed.
+    pub watermark_us: i64,
+    /// What `now()` means in sliding ranges.
+    pub now_us: i64,
+}
+
+impl EventTimes {
+    /// Before the first record.
+    pub const NEVER: Self = EventTimes {
+        watermark_us: i64::MIN,
+        now_us: i64::MIN,
+    };
+}
+
 /// How far a partition has been read, and what the source needs to find that place again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {

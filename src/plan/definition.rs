@@ -6,7 +6,8 @@
 
 use super::{
     Aggregation, BoundKind, ColumnSpec, Dataflow, Format, Function, GroupWindow, JoinKind,
-    JoinWindow, LATE_RELATION, Plan, Ranking, SourceSpec, TemporalBound, Window, sql_name,
+    JoinWindow, LATE_RELATION, Plan, Ranking, SourceSpec, TemporalBound, Timescale, Window,
+    sql_name,
 };
 use crate::model::Offsets;
 use arrow::datatypes::SchemaRef;
@@ -253,6 +254,9 @@ pub fn state_shape(plan: &Plan) -> String {
                         write!(text, " last {time} {size_us} in steps of {step_us}")
                     }
                 };
+            }
+            if temporal.time == Timescale::Watermark {
+                text.push_str(" by the watermark");
             }
             let _ = writeln!(text, " keeps {}", temporal.keeps);
         }

@@ -3,7 +3,7 @@
 
 use super::{
     Admitted, Aggregate, AsOf, BoundKind, Dataflow, Function, GroupWindow, Join, JoinKind, Plan,
-    Ranking, Temporal, TemporalBound, ViewKind, ViewSpec, Window, passes, properties,
+    Ranking, Temporal, TemporalBound, Timescale, ViewKind, ViewSpec, Window, passes, properties,
 };
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
@@ -337,6 +337,10 @@ fn temporal_text(
         }
     });
     let bounds: Vec<String> = bounds.collect();
+    if temporal.time == Timescale::Watermark {
+        return f
+            .write_str("Emit on window close: keeps rows until the watermark passes their window");
+    }
     write!(f, "Temporal filter: {}; keeps ", bounds.join(" and "))?;
     let ends = |it: &TemporalBound| it.kind.ends();
     f.write_str(match (temporal.keeps, temporal.bounds.iter().any(ends)) {

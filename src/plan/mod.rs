@@ -186,6 +186,8 @@ pub struct ViewSpec {
     pub order: Vec<Order>,
     /// Whether the view's rows are also kept as a table of the lake.
     pub stored: bool,
+    /// With `EMIT ON WINDOW CLOSE`: what tells the end of a row's window. Each row comes when the watermark has reached it, and stays.
+    pub emitted: Option<RowEnd>,
 }
 
 /// How rows of a view end.
@@ -323,8 +325,18 @@ pub struct Temporal {
     pub bounds: Vec<TemporalBound>,
     /// Whether rows that are there are kept: to take them back when their time is up, or to have them again after a restart.
     pub keeps: bool,
-    /// The source whose clock tells `now()`.
+    /// The sources whose clocks tell the time: of `now()` one, of the watermark the one furthest behind.
     pub clocks: BTreeSet<String>,
+    pub time: Timescale,
+}
+
+/// Which time the bounds of rows are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timescale {
+    /// What `now()` means.
+    Now,
+    /// The watermark: rows of windows come when these are closed, so none of them changes any more.
+    Watermark,
 }
 
 /// What `now()` is compared with: a column of the input that has a time. A row without this time is never there.

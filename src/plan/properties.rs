@@ -6,7 +6,7 @@
 use super::sharing::bound_of;
 use super::{
     Admitted, Dataflow, EventTime, GroupWindow, Join, JoinKind, JoinWindow, Order, Plan,
-    SourceSpec, TableSpec, TemporalBound, ViewKind, ViewSpec, Window, late_schema,
+    SourceSpec, TableSpec, TemporalBound, Timescale, ViewKind, ViewSpec, Window, late_schema,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -218,8 +218,10 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
         Plan::Temporal { input, temporal } => {
             let below = properties(input, relation);
             let ends = |it: &TemporalBound| it.kind.ends();
+            let are_final = temporal.time == Timescale::Watermark;
             Properties {
-                append_only: below.append_only && !temporal.bounds.iter().any(ends),
+                append_only: are_final || below.append_only && !temporal.bounds.iter().any(ends),
+                aggregated: below.aggregated && !are_final,
                 windowed: false,
                 window_ends: vec![None; columns],
                 unchanged: vec![None; columns],

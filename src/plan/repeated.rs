@@ -241,6 +241,7 @@ pub(super) fn is_same(one: &Plan, other: &Plan) -> bool {
         ) => {
             temporal.bounds == theirs.bounds
                 && temporal.keeps == theirs.keeps
+                && temporal.time == theirs.time
                 && temporal.clocks == theirs.clocks
         }
         (

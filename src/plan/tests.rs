@@ -139,6 +139,7 @@ fn source(name: &str, event_time: bool) -> SourceSpec {
 
 fn view(name: &str, plan: Plan) -> ViewSpec {
     ViewSpec {
+        emitted: None,
         name: name.to_owned(),
         sql: String::new(),
         canonical: format!("the query of {name}"),

@@ -24,13 +24,18 @@ pub fn refuse_clauses(tokens: &[TokenWithSpan]) -> Result<(), (u64, String)> {
         .filter(|it| !matches!(it.token, Token::Whitespace(_)))
         .collect();
     for (at, token) in solid.iter().enumerate() {
+        let is_ours = ["EMIT", "ON", "WINDOW", "CLOSE"];
+        let mut words = solid[at..].iter().zip(is_ours);
+        if words.len() == is_ours.len() && words.all(|(it, wanted)| is_word(&it.token, wanted)) {
+            continue;
+        }
         let next = solid.get(at + 1).map_or(&Token::EOF, |it| &it.token);
         let line = token.span.start.line;
         let emitted = ["ON", "CHANGES", "FINAL", "WITHOUT", "AFTER"];
         if is_word(&token.token, "EMIT") && emitted.iter().any(|it| is_word(next, it)) {
             return Err((
                 line,
-                "a view has no EMIT: its rows are there with their first record, and those of a window are final once the watermark has passed its end; leave the clause out".to_owned(),
+                "rows of a view are there with their first record, and change; leave EMIT out, or end the statement with EMIT ON WINDOW CLOSE to have those of a window once, when the watermark has passed its end".to_owned(),
             ));
         }
         if is_word(&token.token, "MATCH_RECOGNIZE") && *next == Token::LParen {

@@ -11,7 +11,7 @@ use super::{types, words};
 use crate::plan::{
     ADMITTED, AGGREGATES_MAX, Admitted, Aggregate, Aggregation, BoundKind, Dataflow, EventTime,
     Function, Hops, KEYS_MAX, Order, Plan, Properties, TUMBLE_END, TUMBLE_START, Temporal,
-    TemporalBound, Window, carried_or_same, check_types, one_side, properties,
+    TemporalBound, Timescale, Window, carried_or_same, check_types, one_side, properties,
     with_repeats_shared,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -130,6 +130,7 @@ impl Lowering<'_> {
             keeps: !append_only || bounds.iter().any(ends),
             bounds,
             clocks,
+            time: Timescale::Now,
         };
         self.temporals += 1;
         Ok(Plan::Temporal {

@@ -15,6 +15,7 @@ mod dates;
 mod definite;
 mod dialect;
 mod elsewhere;
+mod emitted;
 mod forms;
 mod functions;
 mod grouping_sets;
@@ -56,7 +57,7 @@ pub use types::sql_type_name;
 use crate::plan::{
     ColumnSpec, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
     EventTime, Format, LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, PrimaryKey,
-    SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows, dead_letter_schema, late_schema,
+    RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows, dead_letter_schema, late_schema,
     properties,
 };
 use crate::source::place::Place;
@@ -317,6 +318,7 @@ impl Planner {
                 name,
                 options,
                 mut query,
+                is_final,
             } => {
                 self.settle(&mut query)?;
                 let sql = query.to_string();
@@ -336,7 +338,13 @@ impl Planner {
                 latest::rewrite(query.as_mut(), &self.dataflow)?;
                 syntax::rewrite_now(&mut query);
                 let plan = self.lowered(&name, &query).await?;
-                let view = self.view_spec(name, sql, canonical, &options, plan, stored)?;
+                let texts = ViewTexts {
+                    sql,
+                    canonical,
+                    options,
+                    is_final,
+                };
+                let view = self.view_spec(name, texts, plan, stored)?;
                 self.register(&view.name, view.plan.schema())?;
                 self.dataflow.views.push(view);
             }
@@ -490,15 +498,26 @@ impl Planner {
     fn view_spec(
         &self,
         name: String,
-        sql: String,
-        canonical: String,
-        options: &[(String, String)],
-        plan: Plan,
+        texts: ViewTexts,
+        mut plan: Plan,
         stored: bool,
     ) -> Result<ViewSpec, String> {
+        let ViewTexts {
+            sql,
+            mut canonical,
+            options,
+            mut is_final,
+        } = texts;
         let mut retention_us = RETENTION_DEFAULT_US;
-        for (key, value) in options {
+        for (key, value) in &options {
             match key.as_str() {
+                emitted::OPTION => {
+                    let column = plan.schema().index_of(value);
+                    column.map_err(|_| {
+                        format!("{}: there is no column `{value}`", emitted::OPTION)
+                    })?;
+                    is_final = true;
+                }
                 "retention" => {
                     retention_us = duration_us(value).filter(|it| 0 < *it).ok_or_else(|| {
                         format!("retention '{value}' must be a time such as '1 hour'")
@@ -506,12 +525,26 @@ impl Planner {
                 }
                 other => {
                     return Err(format!(
-                        "unknown option `{other}`; a materialized view takes retention"
+                        "unknown option `{other}`; a materialized view takes retention and emit_final"
                     ));
                 }
             }
         }
-        let known = properties(&plan, &|it: &str| self.dataflow.properties(it));
+        let mut known = properties(&plan, &|it: &str| self.dataflow.properties(it));
+        let mut emitted = None;
+        if is_final {
+            let (column, add_us) = match known.kind() {
+                Some(ViewKind::Windowed { column, add_us }) => (column, add_us),
+                Some(ViewKind::Records | ViewKind::Open) | None => {
+                    return Err(emitted::NO_WINDOW.to_owned());
+                }
+            };
+            let end = RowEnd { column, add_us };
+            emitted = Some(end);
+            canonical.push_str("\nemit on window close");
+            plan = emitted::at_close(plan, &name, end, known.clocks.clone());
+            known = properties(&plan, &|it: &str| self.dataflow.properties(it));
+        }
         check_rows(&plan.schema())?;
         let names: std::collections::BTreeSet<_> = plan
             .schema()
@@ -537,8 +570,18 @@ impl Planner {
             clocks: known.clocks,
             order,
             stored,
+            emitted,
         })
     }
+}
+
+/// A view as it is written.
+struct ViewTexts {
+    sql: String,
+    canonical: String,
+    options: Vec<(String, String)>,
+    /// Whether its rows come when they are final.
+    is_final: bool,
 }
 
 /// Refusal of a view whose rows belong to windows and do not say to which.

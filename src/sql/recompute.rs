@@ -14,13 +14,14 @@ use super::{
     casts, intervals, late, latest, physical, plain, planning_state, register_functions, tolerant,
     words,
 };
+use crate::model::EventTimes;
 use crate::plan::{
-    DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, ViewSpec, dead_letter_schema,
-    late_schema, nullable,
+    DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, RowEnd, ViewSpec,
+    dead_letter_schema, late_schema, nullable,
 };
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, TableReference, plan_err};
@@ -40,8 +41,8 @@ pub struct Records {
     /// Sources, append-only tables and `_dead_letters`, as far as views read them. An append-only table may have
     /// the column `_late_watermark`.
     pub relations: BTreeMap<String, Arc<dyn TableProvider>>,
-    /// Per source, the time that `now()` means, in microseconds.
-    pub now_us: BTreeMap<String, i64>,
+    /// What the clock of each source shows.
+    pub times: BTreeMap<String, EventTimes>,
 }
 
 /// The rows of every view of a dataflow, by name, in the columns of the view.
@@ -68,7 +69,7 @@ pub async fn recompute(
         );
         let session = session(dataflow, &known).await?;
         let named = |it: String| format!("view {:?}: {it}", view.name);
-        let rows = rows(&session, dataflow, view, &records.now_us).await;
+        let rows = rows(&session, dataflow, view, &records.times).await;
         let rows = rows.map_err(named)?;
         if number < with_late {
             late.extend(
@@ -161,7 +162,7 @@ async fn rows(
     session: &SessionContext,
     dataflow: &Dataflow,
     view: &ViewSpec,
-    now_us: &BTreeMap<String, i64>,
+    times: &BTreeMap<String, EventTimes>,
 ) -> Result<Vec<RecordBatch>, String> {
     let mut query = windows_of_view(session, dataflow, &view.sql)?;
     syntax::rewrite_now(&mut query);
@@ -169,16 +170,48 @@ async fn rows(
     syntax::order_wholly(&mut query, schema.fields().len());
     let plan = logical(session, dataflow, query).await?;
     let plan = intervals::settled(plan, dataflow).map_err(|it| words::planner(&it))?;
-    let plan = as_of(plan, dataflow, now_us).map_err(|it| words::planner(&it))?;
+    let plan = as_of(plan, dataflow, times).map_err(|it| words::planner(&it))?;
     let batches = collect(session, plan).await?;
-    batches.iter().map(|it| typed(it, &schema)).collect()
+    let rows = batches.iter().map(|it| typed(it, &schema));
+    match view.emitted {
+        None => rows.collect(),
+        Some(end) => {
+            let closed = times_of(&view.clocks, times, |it| it.watermark_us);
+            rows.map(|it| closed_rows(&it?, end, closed)).collect()
+        }
+    }
+}
+
+/// The least of the times that the clocks of these sources show.
+fn times_of(
+    sources: &BTreeSet<String>,
+    times: &BTreeMap<String, EventTimes>,
+    which: impl Fn(&EventTimes) -> i64,
+) -> i64 {
+    let times = sources
+        .iter()
+        .map(|it| times.get(it).map_or(i64::MIN, &which));
+    times.min().unwrap_or(i64::MIN)
+}
+
+/// Rows of windows that are closed by a time.
+fn closed_rows(rows: &RecordBatch, end: RowEnd, closed_us: i64) -> Result<RecordBatch, String> {
+    let ends = rows
+        .column(end.column)
+        .as_primitive::<TimestampMicrosecondType>();
+    let is_closed = |it: i64| it.saturating_add(end.add_us) <= closed_us;
+    let are_closed: BooleanArray = ends
+        .iter()
+        .map(|it| Some(it.is_some_and(is_closed)))
+        .collect();
+    filter_record_batch(rows, &are_closed).map_err(|it| it.to_string())
 }
 
 /// The plan with comparisons with `now()` as of the time that is now there, of each source.
 fn as_of(
     plan: LogicalPlan,
     dataflow: &Dataflow,
-    now_us: &BTreeMap<String, i64>,
+    times: &BTreeMap<String, EventTimes>,
 ) -> Result<LogicalPlan, DataFusionError> {
     let is_of_now = |it: &Expr| matches!(it, Expr::ScalarFunction(it) if is_of_now(it.func.name()));
     let mut compares = false;
@@ -198,7 +231,7 @@ fn as_of(
         node.map_expressions(|expr| {
             expr.transform_up(|it| match it {
                 Expr::ScalarFunction(call) if super::functions::is_of_now(call.func.name()) => {
-                    let (now_us, by_arrival) = now_of(&below, dataflow, now_us)?;
+                    let (now_us, by_arrival) = now_of(&below, dataflow, times)?;
                     let name = match call.func.name() {
                         // Nothing is ahead of a clock that no record moves.
                         WITHIN_LAST if by_arrival => NOW_BEFORE,
@@ -221,7 +254,7 @@ fn as_of(
 fn now_of(
     plan: &LogicalPlan,
     dataflow: &Dataflow,
-    now_us: &BTreeMap<String, i64>,
+    times: &BTreeMap<String, EventTimes>,
 ) -> Result<(i64, bool), DataFusionError> {
     let (mut clocks, mut arrivals) = (BTreeSet::new(), BTreeSet::new());
     plan.apply(|node| {
@@ -232,14 +265,11 @@ fn now_of(
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    let time_of = |it: &String| now_us.get(it).copied().unwrap_or(i64::MIN);
+    let time_of = |it: &String| times.get(it).map_or(i64::MIN, |it| it.now_us);
     let mut names = clocks.iter();
     match (names.next(), names.next()) {
         (Some(source), None) => Ok((time_of(source), false)),
-        (None, _) if !arrivals.is_empty() => {
-            let times = arrivals.iter().map(time_of);
-            Ok((times.min().unwrap_or(i64::MIN), true))
-        }
+        (None, _) if !arrivals.is_empty() => Ok((times_of(&arrivals, times, |it| it.now_us), true)),
         (None, _) | (Some(_), Some(_)) => plan_err!(
             "now() is told by the clock of one source, and this range has the clocks {clocks:?}"
         ),

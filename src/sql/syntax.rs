@@ -6,7 +6,7 @@
 
 use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
-use super::{Error, asof, canonical, elsewhere, forms, walk, windows, words};
+use super::{Error, asof, canonical, elsewhere, emitted, forms, walk, windows, words};
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct,
     ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
@@ -51,6 +51,8 @@ pub enum ParsedKind {
         name: String,
         options: Vec<(String, String)>,
         query: Box<Query>,
+        /// With `EMIT ON WINDOW CLOSE`.
+        is_final: bool,
     },
 }
 
@@ -154,6 +156,7 @@ fn of_same_form(name: &str, value: &str, default: &str) -> Result<(), String> {
 pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     let tokens = tokens(text).map_err(|it| Error::at(it.location.line, it.message))?;
     elsewhere::refuse_clauses(&tokens).map_err(|(line, it)| Error::at(line, it))?;
+    let (tokens, final_ends) = emitted::without_clause(tokens);
     let tokens = asof::as_joins(tokens).map_err(|(line, it)| Error::at(line, it))?;
     let mut parser = Parser::new(&Tidelake).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
@@ -172,11 +175,24 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
                 None => Error::at(line, text),
             }
         };
-        if !functions.define(&mut parser).map_err(refused)? {
-            let kind = statement(&mut parser, &functions).map_err(refused)?;
-            statements.push(Parsed { line, kind });
-        }
+        let mut kind = match functions.define(&mut parser).map_err(refused)? {
+            true => None,
+            false => Some(statement(&mut parser, &functions).map_err(refused)?),
+        };
         let end = parser.peek_token();
+        let ends_at = (end.token != Token::EOF).then_some(end.span.start);
+        if final_ends.contains(&ends_at) {
+            match &mut kind {
+                Some(ParsedKind::View { is_final, .. }) => *is_final = true,
+                Some(_) | None => {
+                    return Err(Error::at(
+                        line,
+                        "EMIT ON WINDOW CLOSE ends a CREATE MATERIALIZED VIEW, whose rows then come when their window is closed",
+                    ));
+                }
+            }
+        }
+        statements.extend(kind.map(|kind| Parsed { line, kind }));
         if end.token != Token::SemiColon && end.token != Token::EOF {
             let text = format!("expected `;` after the statement, found `{}`", end.token);
             return Err(Error::at(end.span.start.line, text));
@@ -288,6 +304,7 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
                     name,
                     options,
                     query: view.query,
+                    is_final: false,
                 },
                 false => ParsedKind::Alias {
                     name,

@@ -149,9 +149,7 @@ async fn records(
     for (name, source) in &known.relations {
         records.relations.insert(name.clone(), source.clone());
     }
-    let times = stored::event_times(manifest).map_err(|it| it.to_string())?;
-    let times = times.into_iter().map(|(source, it)| (source, it.now_us));
-    records.now_us = times.collect();
+    records.times = stored::event_times(manifest).map_err(|it| it.to_string())?;
     Ok(records)
 }
 

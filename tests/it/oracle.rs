@@ -895,9 +895,7 @@ pub(super) fn oracle_records(
         };
         records.relations.insert(source.name.clone(), rows);
     }
-    for (source, times) in &lake.event_times {
-        records.now_us.insert(source.clone(), times.now_us);
-    }
+    records.times.clone_from(&lake.event_times);
     records
 }
 

@@ -653,6 +653,25 @@ CREATE MATERIALIZED VIEW first_of_hops AS SELECT window_end, k, n FROM (SELECT w
     );
 }
 
+/// Rows of windows that come when these are closed, each once; whoever reads them goes on from what has come.
+#[test]
+fn windows_emitted_on_close_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW counts AS SELECT window_start, k, count(*) AS c, sum(n) AS n FROM TUMBLE(raw_s, at, INTERVAL '5' SECOND) GROUP BY window_start, k EMIT ON WINDOW CLOSE;
+CREATE MATERIALIZED VIEW hops WITH (emit_final = 'window_end') AS SELECT window_end, max(x) AS x FROM HOP(raw_o, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY window_end;
+CREATE MATERIALIZED VIEW both AS SELECT a.w, a.k, a.c, b.c AS d FROM (SELECT window_end AS w, k, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND) GROUP BY window_end, k) AS a LEFT JOIN (SELECT window_end AS w, k, count(*) AS c FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND) GROUP BY window_end, k) AS b ON a.w = b.w AND a.k = b.k EMIT ON WINDOW CLOSE;
+CREATE MATERIALIZED VIEW sessions AS SELECT k, window_end, count(*) AS c FROM SESSION(raw_s PARTITION BY k, at, INTERVAL '3' SECOND) GROUP BY window_end, k EMIT ON WINDOW CLOSE;
+CREATE MATERIALIZED VIEW medians AS SELECT k, window_end, median(n) AS m FROM TUMBLE(raw_o, at, INTERVAL '10' SECOND) GROUP BY window_end, k EMIT ON WINDOW CLOSE;
+CREATE MATERIALIZED VIEW first_of AS SELECT window_end, k, n FROM (SELECT window_end, k, n, row_number() OVER (PARTITION BY window_end ORDER BY n DESC) AS r FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND)) AS i WHERE r = 1 EMIT ON WINDOW CLOSE;
+CREATE MATERIALIZED VIEW of_counts AS SELECT k, sum(c) AS c, count(*) AS windows FROM counts GROUP BY k;
+CREATE MATERIALIZED VIEW with_counts AS SELECT c.k, c.c, r.n FROM counts c JOIN raw_o r ON c.k = r.k AND c.n = r.n
+",
+        14,
+        260,
+    );
+}
+
 /// Records that bound each other's event time are let go when nothing can match them any more, and late ones take no part.
 #[test]
 fn interval_joins_equal_a_batch() {

@@ -1,4 +1,5 @@
-//! Temporal filters: rows that are there as long as `now()` is within the bounds that each of them tells.
+//! Temporal filters: rows that are there as long as `now()` is within the bounds that each of them tells; and rows that come when the watermark closes their
+//! window, which are there from then on.
 //!
 //! A row waits until `now()` has reached its lower bound, comes, and is taken back when its upper bound is reached, each at the first epoch at which
 //! that is so. Rows that wait and rows that are there are stored apart, so that a restart has exactly those that were there at its commit,
@@ -9,7 +10,7 @@ use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::{PackedRow, StateContent};
-use crate::plan::{Temporal, TemporalBound, nullable};
+use crate::plan::{Temporal, TemporalBound, Timescale, nullable};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use differential_dataflow::Hashable;
@@ -105,6 +106,11 @@ pub(in crate::engine) fn temporal<'s>(
     };
     let decoder = Encoder::new(&schema);
     let control = Arc::clone(&epochs.control);
+    let timescale = temporal.time;
+    let time = move |epoch: u64| match timescale {
+        Timescale::Now => gate.now(epoch),
+        Timescale::Watermark => gate.closed(epoch),
+    };
     updates.binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
         ticks,
         Exchange::new(|it: &Update| it.0.0.hashed()),
@@ -133,14 +139,14 @@ pub(in crate::engine) fn temporal<'s>(
                         break;
                     }
                     let updates = entry.remove();
-                    rows.pass(epoch, &gate);
-                    rows.take_in(epoch, updates, gate.now(epoch));
+                    rows.pass(epoch, &time);
+                    rows.take_in(epoch, updates, time(epoch));
                 }
                 let last = match upto {
                     u64::MAX => control.last().map_or(0, |it| it.0),
                     upto => upto,
                 };
-                rows.pass(last, &gate);
+                rows.pass(last, &time);
                 for (epoch, changes) in std::mem::take(&mut rows.changes) {
                     let capability = capability.delayed(&epoch);
                     for changes in changes.chunks(ROWS_AT_ONCE) {
@@ -232,15 +238,15 @@ struct Rows {
 
 impl Rows {
     /// Lets rows come and go at every epoch up to this one.
-    fn pass(&mut self, last: u64, gate: &Gate) {
+    fn pass(&mut self, last: u64, time: &impl Fn(u64) -> i64) {
         loop {
             let next = self.waiting.first().into_iter().chain(self.there.first());
             // What never ends is never due.
             let next = next.min().filter(|it| *it != i64::MAX);
-            let Some(epoch) = self.due.by(last, next, |it| gate.now(it)) else {
+            let Some(epoch) = self.due.by(last, next, time) else {
                 return;
             };
-            let now_us = gate.now(epoch);
+            let now_us = time(epoch);
             for (row, diff) in self.waiting.take(now_us) {
                 self.store(epoch, Stored::Waiting, &row.0, -diff);
                 self.come(epoch, row, diff, now_us);
