@@ -140,3 +140,9 @@ CREATE MATERIALIZED VIEW first_of_odd AS SELECT k, n FROM odd_and_one LIMIT 5;
 -- Lists become rows.
 CREATE MATERIALIZED VIEW per_element AS
 SELECT element, count(*) AS records FROM (SELECT unnest(ARRAY[j, n % 3, 7]) AS element FROM raw WHERE b) AS e GROUP BY element;
+
+-- Rows that come when their window is closed, and what reads them.
+CREATE MATERIALIZED VIEW emitted AS
+SELECT window_end, k, count(*) AS records, sum(n) AS n FROM TUMBLE(raw, at, INTERVAL '20' SECOND) GROUP BY window_end, k EMIT ON WINDOW CLOSE;
+
+CREATE MATERIALIZED VIEW of_emitted AS SELECT k, sum(records) AS records FROM emitted GROUP BY k;
