@@ -4,13 +4,14 @@
 //! one out, and a window over it could not tell any more. So in sessions over the archive each plain view is known a second time, with
 //! the mark behind its columns, under a name of its own; windows read that one, and everything else the view as it is written.
 
-use super::syntax;
-use crate::plan::LATE_COLUMN;
+use super::{syntax, walk, windows};
+use crate::plan::{Dataflow, LATE_COLUMN};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableAlias,
-    TableFactor,
+    TableFactor, VisitorMut,
 };
+use std::ops::ControlFlow;
 
 /// The name of a plain view with the mark.
 fn marked_name(view: &str) -> String {
@@ -43,6 +44,60 @@ pub fn forms(session: &SessionContext, name: &str, query: Query) -> Vec<(String,
         forms.push((marked_name(name), marked));
     }
     forms
+}
+
+/// Puts the queries of plain views over windows in the place of their names, also those that are read through others. As they are known to a session,
+/// their windows have the records that were on time.
+///
+/// # Errors
+/// If the text of one cannot be parsed.
+pub fn put_windows_in(query: &mut Query, dataflow: &Dataflow) -> Result<(), String> {
+    struct PutIn<'a>(&'a Dataflow);
+    impl VisitorMut for PutIn<'_> {
+        type Break = String;
+        fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
+            let TableFactor::Table {
+                name,
+                args: None,
+                alias,
+                ..
+            } = factor
+            else {
+                return ControlFlow::Continue(());
+            };
+            let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
+                return ControlFlow::Continue(());
+            };
+            match windows_of(self.0, &syntax::known_as(name)) {
+                Ok(Some(query)) => *factor = syntax::in_place_of(name, alias.as_ref(), query),
+                Ok(None) => {}
+                Err(reason) => return ControlFlow::Break(reason),
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    walk::query(query, &mut PutIn(dataflow))
+}
+
+/// The query of a plain view, if it is over windows.
+fn windows_of(dataflow: &Dataflow, name: &str) -> Result<Option<Query>, String> {
+    let Some((_, text)) = dataflow.aliases.iter().find(|it| it.0 == name) else {
+        return Ok(None);
+    };
+    let mut query = syntax::parse_query(text)?;
+    let mut is_over_windows = false;
+    windows::rewrite(&mut query, |relation, end| {
+        is_over_windows = true;
+        windows::all_records(relation, end)
+    })?;
+    let below = syntax::relations(&query);
+    for name in below {
+        is_over_windows |= windows_of(dataflow, &name)?.is_some();
+    }
+    match is_over_windows {
+        true => syntax::parse_query(text).map(Some),
+        false => Ok(None),
+    }
 }
 
 fn mark(session: &SessionContext, query: &mut Query) -> bool {

@@ -286,6 +286,7 @@ async fn late_of_view(
         return Ok(Vec::new());
     }
     let mut query = syntax::parse_query(&view.sql)?;
+    plain::put_windows_in(&mut query, dataflow)?;
     Stars::of(&query, session, dataflow)?.name_columns(&mut query)?;
     windows::rewrite(&mut query, |relation, end| {
         let (relation, columns) = plain::read_by_windows(session, relation);

@@ -211,9 +211,9 @@ impl Windowed {
 ///
 /// # Errors
 /// If its arguments have another form.
-pub fn rewrite(query: &mut Query, taken: impl Fn(&str, &str) -> Taken) -> Result<(), String> {
+pub fn rewrite(query: &mut Query, taken: impl FnMut(&str, &str) -> Taken) -> Result<(), String> {
     struct Rewrite<F>(F);
-    impl<F: Fn(&str, &str) -> Taken> VisitorMut for Rewrite<F> {
+    impl<F: FnMut(&str, &str) -> Taken> VisitorMut for Rewrite<F> {
         type Break = String;
         fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
             let (name, args, alias) = match factor {
