@@ -24,6 +24,7 @@ mod joins;
 mod late;
 mod latest;
 mod lower;
+mod named_queries;
 mod namesakes;
 mod null_equality;
 mod per_group;
@@ -73,6 +74,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Ident, Query, Statement};
 use lower::Lowering;
+use named_queries::OfStatement;
 use stars::Stars;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -263,25 +265,8 @@ impl Planner {
                     rows.map_err(|it| format!("delete_when: {it}"))?;
                 }
             }
-            ParsedKind::Alias { name, mut query } => {
-                canonical::refuse_in_query(query.as_ref())?;
-                self.settle(&mut query)?;
-                let text = query.to_string();
-                windows::refuse_over_names(query.as_mut())?;
-                latest::refuse_windows(query.as_mut(), &self.dataflow)?;
-                windows::rewrite(query.as_mut(), windows::records_on_time)?;
-                latest::rewrite(query.as_mut(), &self.dataflow)?;
-                let plan = self.logical(&query).await?;
-                lower::refuse_volatile(&plan)?;
-                let view = datafusion::datasource::ViewTable::new(plan, None);
-                let reference = TableReference::bare(name.as_str());
-                if self.context.table_exist(reference.clone()).unwrap_or(false) {
-                    return Err(format!("the name `{name}` is already taken"));
-                }
-                self.context
-                    .register_table(reference, Arc::new(view))
-                    .map_err(|it| words::planner(&it))?;
-                self.dataflow.aliases.push((name, text));
+            ParsedKind::Alias { name, query } => {
+                self.add_plain_view(name, query).await?;
             }
             ParsedKind::Table {
                 name,
@@ -320,6 +305,7 @@ impl Planner {
                 mut query,
                 is_final,
             } => {
+                self.add_named_queries(&mut query, &name).await?;
                 self.settle(&mut query)?;
                 let sql = query.to_string();
                 let canonical = canonical::query(&query)?;
@@ -348,6 +334,41 @@ impl Planner {
                 self.register(&view.name, view.plan.schema())?;
                 self.dataflow.views.push(view);
             }
+        }
+        Ok(())
+    }
+
+    async fn add_plain_view(&mut self, name: String, mut query: Box<Query>) -> Result<(), String> {
+        self.add_named_queries(&mut query, &name).await?;
+        canonical::refuse_in_query(query.as_ref())?;
+        self.settle(&mut query)?;
+        let text = query.to_string();
+        windows::refuse_over_names(query.as_mut())?;
+        latest::refuse_windows(query.as_mut(), &self.dataflow)?;
+        windows::rewrite(query.as_mut(), windows::records_on_time)?;
+        latest::rewrite(query.as_mut(), &self.dataflow)?;
+        let plan = self.logical(&query).await?;
+        lower::refuse_volatile(&plan)?;
+        let view = datafusion::datasource::ViewTable::new(plan, None);
+        let reference = TableReference::bare(name.as_str());
+        if self.context.table_exist(reference.clone()).unwrap_or(false) {
+            return Err(format!("the name `{name}` is already taken"));
+        }
+        self.context
+            .register_table(reference, Arc::new(view))
+            .map_err(|it| words::planner(&it))?;
+        self.dataflow.aliases.push((name, text));
+        Ok(())
+    }
+
+    /// Adds the plain views that take the place of names of WITH that windows of a statement are over.
+    async fn add_named_queries(
+        &mut self,
+        query: &mut Query,
+        statement: &str,
+    ) -> Result<(), String> {
+        for OfStatement { name, query } in named_queries::taken_out(query, statement)? {
+            Box::pin(self.add_plain_view(name, query)).await?;
         }
         Ok(())
     }

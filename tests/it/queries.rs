@@ -653,6 +653,22 @@ CREATE MATERIALIZED VIEW first_of_hops AS SELECT window_end, k, n FROM (SELECT w
     );
 }
 
+/// Windows over names of WITH: a record is late for them as it is for windows over what it was read from.
+#[test]
+fn windows_over_names_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW counts AS WITH t AS (SELECT at, k, n * 2 AS m FROM raw_s WHERE b) SELECT window_start, k, count(*) AS c, sum(m) AS m FROM TUMBLE(t, at, INTERVAL '5' SECOND) GROUP BY window_start, k;
+CREATE MATERIALIZED VIEW chained AS WITH t AS (SELECT at, k, n FROM raw_o), u AS (SELECT t.at, t.k FROM t WHERE t.n > 3), w AS (SELECT window_end, k, count(*) AS c FROM HOP(u, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY window_end, k) SELECT w.window_end, w.k, w.c, a.c AS all_of FROM w JOIN (SELECT window_end, count(*) AS c FROM TUMBLE(t, at, INTERVAL '5' SECOND) AS x GROUP BY window_end) a ON w.window_end = a.window_end;
+CREATE VIEW plain AS WITH t AS (SELECT at, k FROM raw_s) SELECT window_end, k FROM TUMBLE(t, at, INTERVAL '10' SECOND);
+CREATE MATERIALIZED VIEW of_plain AS SELECT window_end, count(DISTINCT k) AS ks FROM plain GROUP BY window_end;
+CREATE MATERIALIZED VIEW both_ways AS WITH t AS (SELECT at, k, n FROM raw_s) SELECT t.k, t.n, x.window_end FROM t JOIN TUMBLE(t, at, INTERVAL '5' SECOND) AS x ON t.k = x.k AND t.n = x.n;
+",
+        12,
+        240,
+    );
+}
+
 /// Rows of windows that come when these are closed, each once; whoever reads them goes on from what has come.
 #[test]
 fn windows_emitted_on_close_equal_a_batch() {
