@@ -27,8 +27,8 @@ impl Lowering<'_> {
         let walked = plan.apply_with_subqueries(|node| {
             is_constant &= match node {
                 LogicalPlan::TableScan(scan) => self.is_of_function(scan.table_name.table()),
-                // Each side is a relation of its own.
-                LogicalPlan::Union(_) => false,
+                // Each side is a relation of its own, also of ASOF joins, which only the engine computes.
+                LogicalPlan::Union(_) | LogicalPlan::Extension(_) => false,
                 _ => true,
             };
             node.apply_expressions(|expr| {

@@ -22,7 +22,7 @@ const BEHIND: [&str; 14] = [
     "ASOF",
 ];
 
-/// The tokens of a text in which `ASOF [LEFT] JOIN b [MATCH_CONDITION (…)] ON …` and `LEFT ASOF JOIN …` are joins with `asof()`.
+/// The tokens of a text in which `ASOF [LEFT] JOIN b [MATCH_CONDITION …] ON …` and `LEFT ASOF JOIN …` are joins with `asof()`.
 ///
 /// # Errors
 /// With its line, if one has another form.
@@ -108,7 +108,6 @@ impl Reader<'_> {
         self.out.extend_from_slice(&self.tokens[at..relation_end]);
         self.put(&format!(" ON {AS_OF}() AND "));
         if let Some((start, end)) = matched {
-            // Its parentheses are those of the condition.
             self.out
                 .extend_from_slice(&self.tokens[self.solid(start + 1)..end]);
             self.put(" AND ");
@@ -117,29 +116,24 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    /// Behind the word JOIN: from where to where `MATCH_CONDITION (…)` goes, and where the word ON is.
+    /// Behind the word JOIN: from where to where `MATCH_CONDITION …` goes, and where the word ON is.
     fn parts(&self, from: usize) -> (Option<(usize, usize)>, Option<usize>) {
-        let (mut depth, mut matched, mut started) = (0_usize, None, None);
+        let (mut depth, mut matched) = (0_usize, None);
         for at in from..self.tokens.len() {
             match &self.tokens[at].token {
                 Token::LParen => depth += 1,
                 Token::RParen if depth == 0 => break,
-                Token::RParen => {
-                    depth -= 1;
-                    if depth == 0
-                        && let Some(start) = started.take()
-                    {
-                        matched = Some((start, at + 1));
-                    }
-                }
+                Token::RParen => depth -= 1,
                 Token::SemiColon => break,
-                _ if depth == 0 && self.word(at, "MATCH_CONDITION") => started = Some(at),
-                _ if depth == 0 && self.word(at, "ON") => return (matched, Some(at)),
+                _ if depth == 0 && self.word(at, "MATCH_CONDITION") => matched = Some(at),
+                _ if depth == 0 && self.word(at, "ON") => {
+                    return (matched.map(|start| (start, at)), Some(at));
+                }
                 _ if depth == 0 && BEHIND.iter().any(|it| self.word(at, it)) => break,
                 _ => {}
             }
         }
-        (matched, None)
+        (None, None)
     }
 
     /// Tokens of ours, at the place in the text where the join begins.

@@ -37,7 +37,7 @@ fn every_spelling_is_one_join() {
             &left,
         ),
         (
-            "SELECT a.x, b.y FROM a INNER ASOF JOIN b MATCH_CONDITION ( b.t <= a.t ) ON a.k = b.k",
+            "SELECT a.x, b.y FROM a INNER ASOF JOIN b MATCH_CONDITION b.t <= a.t ON a.k = b.k",
             inner,
         ),
     ];
