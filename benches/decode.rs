@@ -125,6 +125,7 @@ fn records(lines: impl Iterator<Item = Vec<u8>>) -> RawRecords {
         data: Vec::new(),
         ends: Vec::new(),
         offsets: Vec::new(),
+        header: None,
     };
     for line in lines {
         records.offsets.push(records.data.len() as i64);

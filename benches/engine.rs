@@ -166,6 +166,7 @@ fn inputs(dataflow: &Dataflow, options: &Options) -> Vec<Vec<Input>> {
             data: Vec::new(),
             ends: Vec::new(),
             offsets: Vec::new(),
+            header: None,
         };
         for _ in 0..count {
             generator.next_into(&mut raw.data);

@@ -173,6 +173,7 @@ fn read(depth: Depth, input: &Path, options: &Options) -> common::Done {
         &|worker, to, stop| {
             let reader = file::Reader {
                 folder: Arc::clone(&folder),
+                framing: Default::default(),
                 worker,
                 workers,
                 stored: Offsets::default(),

@@ -99,6 +99,7 @@ fn part(raw: &RawRecords, first: usize, until: usize) -> RawRecords {
         data: raw.data[start as usize..end as usize].to_vec(),
         ends: raw.ends[first..until].iter().map(|it| it - start).collect(),
         offsets: raw.offsets[first..until].to_vec(),
+        header: raw.header.clone(),
     }
 }
 

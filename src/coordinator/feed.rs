@@ -6,6 +6,7 @@ use crate::lake::Manifest;
 use crate::model::{Offset, Offsets, Readers, iso_of_micros, ms_to_us, wall_ms};
 use crate::plan::{EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec};
 use crate::source::decode::{self, DeadLetter, DecodeOptions, Decoded, Decoder, RawRecords};
+use crate::source::framing::Framing;
 use crate::source::place::Place;
 use crate::source::{self, CHUNKS_AHEAD, Chunk, LookAgain, SharedStatus, file, kafka};
 use crate::supervise;
@@ -78,6 +79,7 @@ pub(super) fn open(
                 let folder = Arc::clone(folder);
                 let reader = file::Reader {
                     folder,
+                    framing: framing(spec),
                     worker,
                     workers,
                     stored,
@@ -116,6 +118,14 @@ pub(super) fn open(
     Ok(feeds)
 }
 
+/// How the records of a source lie in files.
+pub(crate) fn framing(spec: &SourceSpec) -> Framing {
+    match &spec.format {
+        Format::Json | Format::AccessLog => Framing::Lines,
+        Format::Csv(csv) => Framing::Csv(csv.clone()),
+    }
+}
+
 /// The decoder of a source.
 ///
 /// # Errors
@@ -151,9 +161,10 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
             deleted: spec.columns.len() - 1,
         }),
     };
-    let format = match spec.format {
+    let format = match &spec.format {
         Format::Json => decode::Format::Json,
         Format::AccessLog => decode::Format::AccessLog,
+        Format::Csv(csv) => decode::Format::Csv(csv.clone()),
     };
     Decoder::new(format, &columns, options).map_err(wrong)
 }
@@ -242,7 +253,7 @@ fn refuse_ahead(decoded: &mut Decoded, records: &RawRecords, event_time: EventTi
         decoded.dead_letters.push(DeadLetter {
             partition: records.partition,
             offset: *offset,
-            raw: records.data[start..records.ends[at] as usize].to_vec(),
+            raw: records.letter(&records.data[start..records.ends[at] as usize]),
             reason: format!(
                 "its time {} is more than {} s ahead of the wall clock; correct the clock of its producer, or raise max_event_time_lead",
                 iso_of_micros(time),
@@ -275,6 +286,7 @@ mod tests {
             data: Vec::new(),
             ends: Vec::new(),
             offsets: vec![3, 4, 6, 9],
+            header: None,
         };
         for line in &lines {
             records.data.extend_from_slice(line.as_bytes());

@@ -8,7 +8,7 @@
 
 mod commit;
 pub(crate) mod eras;
-mod feed;
+pub(crate) mod feed;
 mod grow;
 pub mod growth;
 pub mod identity;

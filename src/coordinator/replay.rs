@@ -306,6 +306,7 @@ fn decode(
             data: Vec::new(),
             ends: Vec::new(),
             offsets: Vec::new(),
+            header: None,
         };
         for (offset, bytes) in records {
             raw.data.extend_from_slice(&bytes);

@@ -531,6 +531,7 @@ fn every_event_decodes() {
         data: Vec::new(),
         ends: Vec::new(),
         offsets: (0..events.len() as i64).collect(),
+        header: None,
     };
     for event in &events {
         records.data.extend_from_slice(&event.json);

@@ -4,6 +4,7 @@
 //! its own, so that an epoch is never added to an offset and a signature needs no comment.
 
 mod bins;
+pub mod csv;
 mod decimal;
 mod exact;
 mod readers;

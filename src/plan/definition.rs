@@ -80,14 +80,30 @@ pub struct ColumnDefinition {
 }
 
 /// How records become columns. Where times without a zone are is part of that: another place would give other times.
-fn format_of(source: &SourceSpec) -> String {
-    let format = match source.format {
-        Format::Json => "JSON",
-        Format::AccessLog => "ACCESS_LOG",
+pub(super) fn format_of(source: &SourceSpec) -> String {
+    let format = match &source.format {
+        Format::Json => "JSON".to_owned(),
+        Format::AccessLog => "ACCESS_LOG".to_owned(),
+        Format::Csv(csv) => {
+            let header = if csv.header { "with" } else { "without" };
+            let mut text = format!("CSV {header} a header");
+            if csv.delimiter != b',' {
+                match csv.delimiter {
+                    b'\t' => text += ", delimited by tabs",
+                    other => {
+                        let _ = write!(text, ", delimited by '{}'", char::from(other));
+                    }
+                }
+            }
+            if let Some(null) = &csv.null {
+                let _ = write!(text, ", '{null}' for null");
+            }
+            text
+        }
     };
     match source.option("timezone") {
         Some(zone) => format!("{format} with times of {zone}"),
-        None => format.to_owned(),
+        None => format,
     }
 }
 

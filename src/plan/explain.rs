@@ -15,10 +15,10 @@ impl fmt::Display for Dataflow {
         for source in &self.sources {
             writeln!(
                 f,
-                "\nsource {} ({} columns, {:?})",
+                "\nsource {} ({} columns, {})",
                 source.name,
                 source.columns.len(),
-                source.format
+                super::definition::format_of(source)
             )?;
             if let Some(time) = source.event_time {
                 let column = &source.columns[time.column].name;

@@ -34,6 +34,7 @@ pub use session::Sessions;
 pub use sharing::{Bound, Pass, passes};
 
 pub use crate::model::Order;
+pub use crate::model::csv::Csv;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -148,10 +149,11 @@ pub enum OnAhead {
     DeadLetter,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     Json,
     AccessLog,
+    Csv(Csv),
 }
 
 /// An append-only table of the lake: every record of one source, through expressions.

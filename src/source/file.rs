@@ -28,6 +28,7 @@ pub use again::{Missing, Span, read_again};
 pub use folder::Folder;
 pub use location::Location;
 
+use super::framing::Framing;
 use super::{Chunk, FileNote, Gap, LookAgain, SharedStatus, Trouble};
 use crate::model::{Offsets, Partition, Readers, wall_ms};
 use crossbeam_channel::Sender;
@@ -52,6 +53,7 @@ const RETRY_PACKED_EVERY: Duration = Duration::from_secs(30);
 /// What a reader thread needs.
 pub struct Reader {
     pub folder: Arc<Folder>,
+    pub framing: Framing,
     pub worker: usize,
     pub workers: usize,
     pub stored: Offsets,
@@ -156,7 +158,7 @@ impl Reading {
                 continue;
             }
             let stored = self.reader.stored.get(Partition(*number));
-            let opened = Tail::resume(name, *number, stored, listing);
+            let opened = Tail::resume(name, *number, stored, listing, &self.reader.framing);
             self.problems.note(name, opened.as_ref().err());
             if let Ok(Some(tail)) = opened {
                 self.reader.status.update(|it| {

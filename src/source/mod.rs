@@ -5,6 +5,7 @@
 
 pub mod decode;
 pub mod file;
+pub mod framing;
 pub mod kafka;
 pub mod place;
 #[cfg(test)]

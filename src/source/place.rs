@@ -78,7 +78,7 @@ fn files_location(source: &str, options: &[(String, String)]) -> Result<Option<L
         // How records are read is the decoder's.
         if ![CONNECTOR, PATH, "timezone"].contains(&key.as_str()) {
             return Err(wrong(format!(
-                "option '{key}' is unknown; a source of files takes {CONNECTOR}, {PATH} and timezone"
+                "option '{key}' is unknown; a source of files takes {CONNECTOR}, {PATH}, timezone and the options of its format"
             )));
         }
     }

@@ -16,6 +16,7 @@ mod definite;
 mod dialect;
 mod elsewhere;
 mod emitted;
+mod formats;
 mod forms;
 mod functions;
 mod grouping_sets;
@@ -57,7 +58,7 @@ pub use types::sql_type_name;
 
 use crate::plan::{
     ColumnSpec, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
-    EventTime, Format, LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, PrimaryKey,
+    EventTime, LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, PrimaryKey,
     RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows, dead_letter_schema, late_schema,
     properties,
 };
@@ -699,7 +700,7 @@ fn primary_key(
     let version = version.map(|it| syntax::known_as(&Ident::new(it)));
     let version = version.map(|it| place(VERSION_OPTION, &it)).transpose()?;
     if text.format.eq_ignore_ascii_case("ACCESS_LOG") {
-        return Err("lines of an access log are no versions of rows; a source with a PRIMARY KEY has FORMAT JSON".to_owned());
+        return Err("lines of an access log are no versions of rows; a source with a PRIMARY KEY has FORMAT JSON or CSV".to_owned());
     }
     columns.push(ColumnSpec {
         name: DELETED_COLUMN.to_owned(),
@@ -760,15 +761,8 @@ fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
             })
         }
     };
-    let format = match text.format.to_ascii_uppercase().as_str() {
-        "JSON" => Format::Json,
-        "ACCESS_LOG" => Format::AccessLog,
-        other => {
-            return Err(format!(
-                "FORMAT {other} is unknown; possible are JSON and ACCESS_LOG"
-            ));
-        }
-    };
+    let format = formats::of(&text.format, &mut text.options)?;
+    formats::check_columns(&format, &columns)?;
     Place::check_options(&text.name, &text.options).map_err(|it| it.to_string())?;
     Ok(SourceSpec {
         name: text.name,

@@ -500,16 +500,7 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
         }
     }
     let mut options = match parser.parse_keyword(Keyword::WITH) {
-        true => {
-            parser.expect_token(&Token::LParen)?;
-            let list = parser.parse_comma_separated(|it| {
-                let key = it.parse_identifier()?.value;
-                it.expect_token(&Token::Eq)?;
-                Ok((key, option_text(&it.parse_expr()?)))
-            })?;
-            parser.expect_token(&Token::RParen)?;
-            list
-        }
+        true => option_list(parser)?,
         false => Vec::new(),
     };
     let format = source_format(parser, &mut options)?;
@@ -523,7 +514,19 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
     })
 }
 
-/// `FORMAT JSON`, also as `FORMAT PLAIN ENCODE JSON` and as the option `format = 'json'`.
+/// `(name = 'value', …)`.
+fn option_list(parser: &mut Parser) -> Result<Vec<(String, String)>, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let list = parser.parse_comma_separated(|it| {
+        let key = it.parse_identifier()?.value;
+        it.expect_token(&Token::Eq)?;
+        Ok((key, option_text(&it.parse_expr()?)))
+    })?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(list)
+}
+
+/// `FORMAT JSON`, also as `FORMAT PLAIN ENCODE JSON` and as the option `format = 'json'`. Options of the format may follow it: `FORMAT CSV (delimiter = ';')`.
 fn source_format(
     parser: &mut Parser,
     options: &mut Vec<(String, String)>,
@@ -540,15 +543,18 @@ fn source_format(
             ),
         };
     }
-    let format = parser.parse_identifier()?.value;
-    if !word(parser, "ENCODE") {
-        return Ok(format);
+    let stated = parser.parse_identifier()?.value;
+    let (format, of_both) = match word(parser, "ENCODE") {
+        true => (parser.parse_identifier()?.value, Some(stated)),
+        false => (stated, None),
+    };
+    if parser.peek_token_ref().token == Token::LParen {
+        options.extend(option_list(parser)?);
     }
-    let encoding = parser.parse_identifier()?.value;
-    match format.eq_ignore_ascii_case("PLAIN") {
-        true => Ok(encoding),
-        false => refuse(format!(
-            "FORMAT {format} is not read; write FORMAT {encoding}, and PRIMARY KEY (…) where a record replaces the earlier one of its key"
+    match of_both.filter(|it| !it.eq_ignore_ascii_case("PLAIN")) {
+        None => Ok(format),
+        Some(stated) => refuse(format!(
+            "FORMAT {stated} is not read; write FORMAT {format}, and PRIMARY KEY (…) where a record replaces the earlier one of its key"
         )),
     }
 }
@@ -591,7 +597,7 @@ fn options(options: &CreateTableOptions) -> Result<Vec<(String, String)>, Parser
 fn option_text(value: &Expr) -> String {
     match value {
         Expr::Value(it) => match &it.value {
-            Value::SingleQuotedString(text) => text.clone(),
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => text.clone(),
             other => other.to_string(),
         },
         other => other.to_string(),

@@ -118,6 +118,16 @@ fn what_is_refused_is_said_in_our_words() {
         "CREATE TABLE o (a INT, FOREIGN KEY (a) REFERENCES s (n)) FORMAT JSON".to_owned(),
         "CREATE TABLE o (a INT, b TEXT)".to_owned(),
         "CREATE TABLE o (a INT) FORMAT UPSERT ENCODE JSON".to_owned(),
+        "CREATE TABLE o (a INT) FORMAT UPSERT ENCODE CSV (without_header = 'true')".to_owned(),
+        "CREATE SOURCE o (a INT) FORMAT AVRO".to_owned(),
+        "CREATE SOURCE o (a INT) WITH (delimiter = ';') FORMAT JSON".to_owned(),
+        "CREATE SOURCE o (ip TEXT) WITH (header = 'true') FORMAT ACCESS_LOG".to_owned(),
+        "CREATE SOURCE o (a INT) FORMAT CSV (delimiter = '||')".to_owned(),
+        "CREATE SOURCE o (a INT) FORMAT CSV (header = 'yes')".to_owned(),
+        "CREATE SOURCE o (a INT) FORMAT CSV (header = 'true', without_header = 'true')".to_owned(),
+        "CREATE SOURCE o (a INT) WITH (connector = 'files', path = 'in') FORMAT CSV (quote = '|')".to_owned(),
+        "CREATE SOURCE o (a INT) WITH (connector = 'kafka', brokers = 'b', topic = 't') FORMAT CSV (header = 'true')".to_owned(),
+        "CREATE SOURCE o (a INT, b TEXT[]) FORMAT CSV".to_owned(),
         "SET ttl = '1 hour'".to_owned(),
         "CREATE SINK o FROM s WITH (connector = 'kafka')".to_owned(),
         "CREATE INDEX i ON s (k)".to_owned(),
@@ -188,6 +198,14 @@ fn a_table_with_columns_is_a_source() {
         (
             "CREATE SOURCE o (a STRUCT(x INT, y STRUCT(z TEXT[])), b INT[], c STRUCT(x INT)[]) FORMAT JSON",
             "CREATE TABLE o (a STRUCT<x INT, y STRUCT<z TEXT[]>>, b INT ARRAY, c ARRAY<STRUCT<x INT>>) FORMAT JSON",
+        ),
+        (
+            "CREATE SOURCE o (a TEXT) WITH (connector = 'files', path = 'in', delimiter = '\\t', header = 'false') FORMAT CSV",
+            "CREATE TABLE o (a TEXT) WITH (connector = 'files', path = 'in') FORMAT PLAIN ENCODE CSV (without_header = true, delimiter = E'\\t')",
+        ),
+        (
+            "CREATE SOURCE o (a TEXT) WITH (connector = 'kafka', brokers = 'b', topic = 't') FORMAT CSV (without_header = 'true')",
+            "CREATE TABLE o (a TEXT) WITH (connector = 'kafka', brokers = 'b', topic = 't', format = 'csv')",
         ),
     ] {
         assert_eq!(of(others), of(ours));

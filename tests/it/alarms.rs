@@ -55,6 +55,7 @@ impl Feed for Traffic {
             data: Vec::new(),
             ends: Vec::new(),
             offsets: Vec::new(),
+            header: None,
         };
         while self.generator.next_time_us() < now_us {
             let generated = self.generator.next_into(&mut raw.data);

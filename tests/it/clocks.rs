@@ -127,6 +127,7 @@ impl Feed for LiveFeed {
             data: Vec::new(),
             ends: Vec::new(),
             offsets: Vec::new(),
+            header: None,
         };
         for (at, record) in partition.arrivals[from..partition.next].iter().enumerate() {
             raw.data.extend_from_slice(&record.text);

@@ -73,6 +73,38 @@ fn latest_rows_equal_a_batch_over_all_versions() {
     check_cases(&subject(VIEWS), 16, 300);
 }
 
+/// Records of CSV, or of JSON, each of which is a dead letter where the other is read.
+fn either(random: &mut Random, at: i64) -> String {
+    let k = *random.of(&["a", "b", "\"c, \"\"d\"\"\"", "\"\"", ""]);
+    let j = *random.of(&["1", "2", " -3 ", "", "x"]);
+    let name = *random.of(&["Anna", "\"two\nlines\"", "NULL", "\"NULL\"", ""]);
+    match random.below(8) {
+        0..5 => small_record(random, at),
+        5 => format!("{k};{j}"),
+        _ => format!("{k};{j};{name};{}\n", random.below(99)),
+    }
+}
+
+#[test]
+fn a_stream_joined_with_rows_of_csv_equals_a_batch() {
+    const TEXT: &str = "
+CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;
+CREATE SOURCE u (k TEXT, j INT, name TEXT, n DECIMAL(8, 2), PRIMARY KEY (k)) FORMAT CSV (delimiter = ';', header = 'false', null = 'NULL');
+CREATE TABLE raw_s AS SELECT * FROM s;
+CREATE TABLE raw_u AS SELECT * FROM u;
+CREATE MATERIALIZED VIEW named AS SELECT s.k, s.n, u.name, u.n AS m FROM raw_s s LEFT JOIN u ON s.k = u.k;
+CREATE MATERIALIZED VIEW totals AS SELECT u.name, count(*) AS c, sum(s.n) AS n, max(u.n) AS m FROM raw_s s JOIN u ON s.j = u.j GROUP BY u.name;
+CREATE MATERIALIZED VIEW then_u AS SELECT s.k, s.n, u.name FROM raw_s s LEFT JOIN u FOR SYSTEM_TIME AS OF PROCTIME() ON s.k = u.k;
+CREATE MATERIALIZED VIEW lines AS SELECT name, count(*) AS c FROM raw_u GROUP BY name;
+";
+    let planned = runtime().block_on(sql::plan_text("csv", TEXT, |_| None));
+    let subject = Subject {
+        dataflow: Arc::new(planned.unwrap_or_else(|it| panic!("{it}"))),
+        record: either,
+    };
+    check_cases(&subject, 12, 300);
+}
+
 #[test]
 fn temporal_joins_equal_a_batch() {
     check_cases(&subject(TEMPORAL), 16, 260);

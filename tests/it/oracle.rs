@@ -243,6 +243,7 @@ impl Feed for SimulatedFeed {
             data: Vec::new(),
             ends: Vec::new(),
             offsets: Vec::new(),
+            header: None,
         };
         for (at, record) in partition.records[from..partition.next].iter().enumerate() {
             raw.data.extend_from_slice(record);
@@ -906,6 +907,7 @@ fn raw_records(partition: usize, records: &[Vec<u8>]) -> RawRecords {
         data: Vec::new(),
         ends: Vec::new(),
         offsets: Vec::new(),
+        header: None,
     };
     for (at, record) in records.iter().enumerate() {
         raw.data.extend_from_slice(record);

@@ -204,6 +204,11 @@ fn what_would_change_the_meaning_of_stored_rows_is_refused() {
         &["format was JSON and is now ACCESS_LOG"],
     );
     refused(
+        "FORMAT JSON",
+        "FORMAT CSV (delimiter = E'\\t', null = 'NA')",
+        &["format was JSON and is now CSV without a header, delimited by tabs, 'NA' for null"],
+    );
+    refused(
         "CREATE VIEW some",
         "CREATE TABLE more AS SELECT at, n FROM s;\nCREATE VIEW some",
         &["line 4: table more is new"],

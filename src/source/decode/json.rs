@@ -307,7 +307,7 @@ impl Display for Shown<'_> {
 }
 
 /// Which column a member's name stands for.
-struct Names {
+pub(super) struct Names {
     columns: HashMap<String, usize>,
     /// The names of earlier records in the order in which they came, wanted or not.
     order: Vec<(String, Option<usize>)>,
@@ -316,7 +316,7 @@ struct Names {
 }
 
 impl Names {
-    fn new(columns: &[Column]) -> Self {
+    pub(super) fn new(columns: &[Column]) -> Self {
         let mut names = HashMap::new();
         let forms: [fn(&Column) -> Vec<String>; 3] = [exact, cases, synonyms];
         for form in forms {
@@ -335,7 +335,7 @@ impl Names {
 
     /// The column that `name` stands for. Tries the expected name first, then the one after it, since the
     /// likeliest change from record to record is that one optional member is missing.
-    fn column(&mut self, name: &str) -> Option<usize> {
+    pub(super) fn column(&mut self, name: &str) -> Option<usize> {
         for at in [self.next, self.next + 1] {
             if let Some((expected, column)) = self.order.get(at)
                 && expected == name

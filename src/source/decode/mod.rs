@@ -24,6 +24,7 @@
 
 mod access_log;
 mod columns;
+mod csv;
 mod json;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::model::Partition;
+use crate::model::csv::Csv;
 use columns::{Kind, Rows, Target};
 pub use timestamp::Zone;
 
@@ -54,6 +56,8 @@ pub struct RawRecords {
     pub data: Vec<u8>,
     pub ends: Vec<u32>,
     pub offsets: Vec<i64>,
+    /// What names the fields of these records, if that stands before them in their file.
+    pub header: Option<Arc<[u8]>>,
 }
 
 /// Begins the raw record of a tombstone: a message without a value, which says that the row of its key is gone. The key follows.
@@ -67,6 +71,7 @@ impl RawRecords {
             data: Vec::new(),
             ends: Vec::new(),
             offsets: Vec::new(),
+            header: None,
         }
     }
 
@@ -81,6 +86,11 @@ impl RawRecords {
     pub fn push_tombstone(&mut self, offset: i64, key: &[u8]) {
         self.data.extend_from_slice(TOMBSTONE);
         self.push(offset, key);
+    }
+
+    /// The bytes of a record as a dead letter keeps them: with the header, without which they say nothing.
+    pub fn letter(&self, raw: &[u8]) -> Vec<u8> {
+        [self.header.as_deref().unwrap_or_default(), raw].concat()
     }
 
     /// Sum over the records of a hash of offset and bytes: the same in any order and however they are sliced.
@@ -155,12 +165,14 @@ pub struct Decoded {
 }
 
 /// What the bytes of one record are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object.
     Json,
     /// One line of a web server's access log, in common or combined form.
     AccessLog,
+    /// One record of CSV, which may go over several lines.
+    Csv(Csv),
 }
 
 /// Reads records of one format into rows of one schema; keeps its buffers from slice to slice.
@@ -176,6 +188,11 @@ pub struct Decoder {
 enum Reader {
     Json(Box<json::Reader>),
     AccessLog(access_log::Reader),
+    Csv {
+        reader: Box<csv::Reader>,
+        /// Keys of removed rows are JSON.
+        keys: Box<json::Reader>,
+    },
 }
 
 impl Decoder {
@@ -187,6 +204,10 @@ impl Decoder {
         let reader = match format {
             Format::Json => Reader::Json(Box::new(json::Reader::new(columns, versions))),
             Format::AccessLog => Reader::AccessLog(access_log::Reader::new(columns)?),
+            Format::Csv(csv) => Reader::Csv {
+                reader: Box::new(csv::Reader::new(&csv, columns, versions)),
+                keys: Box::new(json::Reader::new(columns, versions)),
+            },
         };
         let may_lack = |at: usize| versions.is_some_and(|it| !it.always.contains(&at));
         let fields = columns.iter().enumerate().map(|(at, column)| {
@@ -238,10 +259,18 @@ impl Decoder {
                 (removed, _) => (raw, removed),
             };
             let outcome = match (&mut self.reader, removed) {
+                // Delimiters may be blanks.
+                (Reader::Csv { reader, .. }, None) if !raw.is_empty() => {
+                    let header = records.header.as_ref();
+                    reader.read(header, raw, &self.targets, zone, &mut rows)
+                }
                 (_, None) if raw.trim_ascii().is_empty() => Err("empty record".to_owned()),
                 (Reader::Json(reader), None) => reader.read(raw, &self.targets, zone, &mut rows),
-                (Reader::Json(reader), Some(of)) => removal(of, &self.key)
-                    .and_then(|raw| reader.read(&raw, &self.targets, zone, &mut rows)),
+                (Reader::Json(reader) | Reader::Csv { keys: reader, .. }, Some(of)) => {
+                    removal(of, &self.key)
+                        .and_then(|raw| reader.read(&raw, &self.targets, zone, &mut rows))
+                }
+                (Reader::Csv { .. }, None) => Err("empty record".to_owned()),
                 (Reader::AccessLog(reader), _) => reader.read(raw, &self.targets, zone, &mut rows),
             };
             match outcome {
@@ -249,7 +278,7 @@ impl Decoder {
                 Err(reason) => dead_letters.push(DeadLetter {
                     partition: records.partition,
                     offset,
-                    raw: raw.to_vec(),
+                    raw: records.letter(raw),
                     reason,
                 }),
             }

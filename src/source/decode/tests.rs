@@ -1,6 +1,7 @@
 //! What each record becomes: a row, shown as its values, or a dead letter, shown as its reason.
 
 mod access_log;
+mod csv;
 mod timestamp;
 
 use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array};
@@ -86,6 +87,7 @@ fn raw(records: &[&[u8]]) -> RawRecords {
         data: Vec::new(),
         ends: Vec::new(),
         offsets: Vec::new(),
+        header: None,
     };
     for (record, offset) in records.iter().zip(FIRST_OFFSET..) {
         raw.data.extend_from_slice(record);

@@ -1,10 +1,11 @@
 //! Reading records that were read before, from whatever files they are in now: for proofs.
 
 use super::print::{Origin, first_bytes, is_compressed, open_from, text_of};
-use super::tail::{fill, line_ends, offsets};
+use super::tail::{fill, first_record, offsets};
 use crate::model::{Offset, Partition};
 use crate::source::Error;
 use crate::source::decode::RawRecords;
+use crate::source::framing::Framing;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +19,7 @@ pub struct Span {
     pub until: Offset,
     /// What stored positions said of its files, oldest first.
     pub origins: Vec<String>,
+    pub framing: Framing,
 }
 
 /// Offsets that cannot be read again.
@@ -76,9 +78,8 @@ pub fn read_again(
                 // What was written behind a cut is the next origin's.
                 let cut = next.filter(|it| 0 < it.skip && it.inode == Some(inode));
                 let until = cut.map_or(end, |it| end.min(origin.base + it.skip as i64));
-                let reached =
-                    read_range(&path, span.partition, origin.base, at..until.max(at), take)
-                        .map_err(failed(&path))?;
+                let reached = read_range(&path, span, origin.base, at..until.max(at), take)
+                    .map_err(failed(&path))?;
                 (reached, None)
             }
             // The name of an older file has been given to a newer one; the last one should still have its own.
@@ -151,28 +152,37 @@ fn find(folder: &Path, origin: &Origin, length: u64) -> io::Result<Option<(PathB
 /// Hands over the records of one file between two offsets; says how far it came.
 fn read_range(
     path: &Path,
-    partition: Partition,
+    span: &Span,
     base: i64,
     range: Range<i64>,
     take: &mut dyn FnMut(RawRecords),
 ) -> io::Result<i64> {
-    let mut reader = open_from(path, bytes(range.start - base))?.0;
-    let mut reader = reader.by_ref().take(bytes(range.end - range.start));
     let mut at = range.start;
+    let mut header = None;
+    if span.framing.has_header() {
+        let Some(first) = first_record(path, &span.framing, true)? else {
+            return Ok(at);
+        };
+        at = at.max(base + first.len() as i64).min(range.end);
+        header = Some(first.into());
+    }
+    let mut reader = open_from(path, bytes(at - base))?.0;
+    let mut reader = reader.by_ref().take(bytes(range.end - at));
     let mut data = Vec::new();
     loop {
         let ended = fill(&mut reader, &mut data)?;
         // A stored offset never lies within a line, so the last one is whole.
-        let ends = line_ends(&data, ended && reader.limit() == 0);
+        let ends = span.framing.ends(&data, ended && reader.limit() == 0);
         let taken = ends.last().map_or(0, |it| *it as usize);
         let rest = data.split_off(taken);
         if !ends.is_empty() {
             let offsets = offsets(at, &ends);
             take(RawRecords {
-                partition,
+                partition: span.partition,
                 data,
                 ends,
                 offsets,
+                header: Option::clone(&header),
             });
         }
         at += taken as i64;

@@ -10,16 +10,16 @@ use super::print::{
 use super::{Chunk, FileNote, Trouble, quiet_for};
 use crate::model::{Offset, Partition, Position};
 use crate::source::decode::RawRecords;
+use crate::source::framing::Framing;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Bytes read at once.
 const BLOCK: usize = 1 << 20;
-/// A line longer than this is cut into pieces of this size, which become dead letters: the same ones whenever it is read.
-pub(super) const LINE_MAX: usize = 16 << 20;
 /// A file that was renamed is read until it was quiet for so long: its writer goes on with the new one when it is told to.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a file that is not where it was listed is left alone.
@@ -78,6 +78,9 @@ struct Next {
 
 pub(super) struct Tail {
     partition: Partition,
+    framing: Framing,
+    /// The first record of the file, where that names the fields of the others; nothing until it was read.
+    header: Option<Arc<[u8]>>,
     origin: Origin,
     /// Where the file is now.
     path: PathBuf,
@@ -123,7 +126,9 @@ impl Tail {
         number: i32,
         stored: Option<&Position>,
         listing: &Listing,
+        framing: &Framing,
     ) -> io::Result<Option<Self>> {
+        let new = |origin, path, offset| Tail::new(number, framing.clone(), origin, path, offset);
         let offset = stored.map_or(0, |it| it.offset.0);
         let Some(origin) = stored.and_then(|it| Origin::parse(&it.origin)) else {
             let Some(entry) = listing.first(name, number) else {
@@ -137,11 +142,11 @@ impl Tail {
                 base: offset,
                 skip: 0,
             };
-            return Ok(Some(Tail::new(number, origin, entry.path.clone(), offset)));
+            return Ok(Some(new(origin, entry.path.clone(), offset)));
         };
         let read = u64::try_from(offset - origin.base).unwrap_or(0);
         if let Some(entry) = listing.find(number, origin.inode, origin.base) {
-            let mut tail = Tail::new(number, origin, entry.path.clone(), offset);
+            let mut tail = new(origin, entry.path.clone(), offset);
             tail.origin.inode = Some(entry.inode);
             tail.go_to(read)?;
             return Ok(Some(tail));
@@ -167,16 +172,18 @@ impl Tail {
                 "the file that was read as {name} is gone, and there is another one; what was written behind byte {read} is not known"
             ),
         };
-        let mut tail = Tail::new(number, origin, entry.path.clone(), offset);
+        let mut tail = new(origin, entry.path.clone(), offset);
         tail.read = read;
         tail.lose(reason, if is_cut { entry.length } else { 0 });
         tail.look_through(listing);
         Ok(Some(tail))
     }
 
-    fn new(number: i32, origin: Origin, path: PathBuf, offset: i64) -> Self {
+    fn new(number: i32, framing: Framing, origin: Origin, path: PathBuf, offset: i64) -> Self {
         Tail {
             partition: Partition(number),
+            framing,
+            header: None,
             origin,
             path,
             handle: None,
@@ -398,9 +405,7 @@ impl Tail {
                 .next
                 .as_ref()
                 .is_some_and(|it| packed || quiet_for(it.since.max(self.grown_at), LAST_WORDS));
-        let ends = line_ends(&data, ended && (packed || succeeded));
-        let taken = ends.last().map_or(0, |it| *it as usize);
-        self.pending = data.split_off(taken);
+        let (data, ends) = self.frame(data, ended && (packed || succeeded))?;
         self.end = match (ended, length) {
             (true, _) => Some(self.origin.base + self.read as i64),
             (false, Some(length)) => Some(self.origin.base + length as i64),
@@ -423,6 +428,57 @@ impl Tail {
             });
         }
         Ok(self.chunk(data, ends, at_end, None))
+    }
+
+    /// Cuts what is there, and begins with a record, into records. The rest waits. The header of the file is none.
+    fn frame(&mut self, mut data: Vec<u8>, is_all: bool) -> io::Result<(Vec<u8>, Vec<u32>)> {
+        if self.lacks_header() {
+            let skipped = match self.take_header(&data, is_all) {
+                Ok(skipped) => skipped,
+                Err(error) => {
+                    self.pending = data;
+                    return Err(error);
+                }
+            };
+            slide(&mut self.window, &data[..skipped]);
+            data.drain(..skipped);
+            self.offset += skipped as i64;
+            if 0 < skipped {
+                self.told_end = None;
+            }
+        }
+        let ends = match self.lacks_header() {
+            true => Vec::new(),
+            false => self.framing.ends(&data, is_all),
+        };
+        let taken = ends.last().map_or(0, |it| *it as usize);
+        self.pending = data.split_off(taken);
+        Ok((data, ends))
+    }
+
+    fn lacks_header(&self) -> bool {
+        self.framing.has_header() && self.header.is_none()
+    }
+
+    /// Finds the header of the file, if it is whole. Says how many bytes of it are those that were read last, which is all of them unless reading began
+    /// within the file.
+    fn take_header(&mut self, data: &[u8], is_all: bool) -> io::Result<usize> {
+        let begin = self.read - data.len() as u64;
+        let header = match begin {
+            0 => {
+                let ends = self.framing.ends(data, is_all);
+                ends.first().map(|it| data[..*it as usize].to_vec())
+            }
+            _ => first_record(&self.path, &self.framing, is_all)?,
+        };
+        let Some(header) = header else { return Ok(0) };
+        let rest = (header.len() as u64).saturating_sub(begin) as usize;
+        // The file has more than was read of it.
+        if data.len() < rest {
+            return Ok(0);
+        }
+        self.header = Some(header.into());
+        Ok(rest)
     }
 
     /// Opens the file at the place to read on; false if it is no longer where it was.
@@ -527,8 +583,12 @@ impl Tail {
 
     /// Lets go of the file, whose rest is lost. An unfinished line counts as it is.
     fn give_up(&mut self, reason: String, skip: u64) -> Step {
-        let data = std::mem::take(&mut self.pending);
-        let ends = line_ends(&data, true);
+        let mut data = std::mem::take(&mut self.pending);
+        let ends = match self.lacks_header() {
+            true => Vec::new(),
+            false => self.framing.ends(&data, true),
+        };
+        data.truncate(ends.last().map_or(0, |it| *it as usize));
         self.lose(reason, skip);
         let lost = self.lost.take();
         self.chunk(data, ends, false, lost)
@@ -564,7 +624,7 @@ impl Tail {
             skip,
         };
         let number = self.partition.0;
-        *self = Tail::new(number, origin, next.path, self.offset);
+        *self = Tail::new(number, self.framing.clone(), origin, next.path, self.offset);
         self.go_to(skip)?;
         folder.note(number, &self.position());
         Ok(Step::Again)
@@ -590,6 +650,7 @@ impl Tail {
                 data,
                 ends,
                 offsets,
+                header: self.header.clone(),
             },
             next: self.position(),
             at_end,
@@ -624,25 +685,25 @@ pub(super) fn fill(reader: &mut impl Read, data: &mut Vec<u8>) -> io::Result<boo
     Ok(read < BLOCK)
 }
 
-/// Where the lines of a block end that begins with a line. What comes after the last end waits.
-pub(super) fn line_ends(data: &[u8], last_line_counts: bool) -> Vec<u32> {
-    let mut ends = Vec::new();
-    let mut start = 0;
-    let mut cut = |start: &mut usize, end: usize, is_line: bool| {
-        while LINE_MAX < end - *start {
-            *start += LINE_MAX;
-            ends.push(*start as u32);
+/// The first record of a file, if it is whole.
+pub(super) fn first_record(
+    path: &Path,
+    framing: &Framing,
+    is_all: bool,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut reader = open_from(path, 0)?.0;
+    let mut data = Vec::new();
+    loop {
+        let ended = fill(&mut reader, &mut data)?;
+        let ends = framing.ends(&data, ended && is_all);
+        if let Some(end) = ends.first() {
+            data.truncate(*end as usize);
+            return Ok(Some(data));
         }
-        if is_line && *start < end {
-            *start = end;
-            ends.push(end as u32);
+        if ended {
+            return Ok(None);
         }
-    };
-    for newline in memchr::memchr_iter(b'\n', data) {
-        cut(&mut start, newline + 1, true);
     }
-    cut(&mut start, data.len(), last_line_counts);
-    ends
 }
 
 /// The offset of each record, from that of the first.

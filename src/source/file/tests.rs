@@ -1,9 +1,9 @@
 //! Appending, rotation, compression and restarts: every line once, in order, at growing offsets.
 
 use super::folder::number_in;
-use super::tail::{LINE_MAX, line_ends};
 use super::*;
 use crate::model::Offset;
+use crate::model::csv::Csv;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -33,6 +33,10 @@ struct Run {
 
 impl Run {
     fn start(path: &Path, kept: &Kept) -> Self {
+        Run::start_as(&Framing::Lines, path, kept)
+    }
+
+    fn start_as(framing: &Framing, path: &Path, kept: &Kept) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, chunks) = crossbeam_channel::bounded(4);
         let former = kept.origins.iter().map(|it| (it.0, it.1.as_str()));
@@ -41,6 +45,7 @@ impl Run {
         let status = SharedStatus::default();
         let reader = Reader {
             folder: Arc::clone(&folder),
+            framing: framing.clone(),
             worker: 0,
             workers: 1,
             stored: kept.offsets.clone(),
@@ -80,7 +85,8 @@ impl Run {
         let mut start = 0;
         for (end, at) in chunk.records.ends.iter().zip(&chunk.records.offsets) {
             let line = &chunk.records.data[start..*end as usize];
-            let text = String::from_utf8_lossy(line).trim_end().to_owned();
+            let line = chunk.records.letter(line);
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
             self.lines.push((partition.0, text));
             self.at.push(*at);
             start = *end as usize;
@@ -241,30 +247,6 @@ fn compressed_files_are_partitions_too() {
 }
 
 #[test]
-fn a_line_without_end_is_cut_at_the_same_places_however_it_is_read() {
-    let mut line = vec![b'x'; 2 * LINE_MAX + 10];
-    line.push(b'\n');
-    let data = [b"a\n", line.as_slice(), b"b\n"].concat();
-    let whole = line_ends(&data, false);
-    let lengths: Vec<u32> = std::iter::once(whole[0])
-        .chain(whole.windows(2).map(|it| it[1] - it[0]))
-        .collect();
-    assert_eq!(lengths, [2, LINE_MAX as u32, LINE_MAX as u32, 11, 2]);
-    for block in [LINE_MAX / 2 + 1, LINE_MAX + 7, data.len()] {
-        let (mut pieces, mut pending, mut at) = (Vec::new(), Vec::new(), 0);
-        for part in data.chunks(block) {
-            pending.extend_from_slice(part);
-            let ends = line_ends(&pending, false);
-            pieces.extend(ends.iter().map(|it| at + it));
-            let taken = ends.last().copied().unwrap_or(0);
-            at += taken;
-            pending.drain(..taken as usize);
-        }
-        assert_eq!(pieces, whole, "in blocks of {block} bytes");
-    }
-}
-
-#[test]
 fn the_number_of_a_partition_is_found_in_any_name() {
     for (name, number) in [
         ("part-0003.jsonl", Some(3)),
@@ -421,7 +403,9 @@ fn a_copy_that_was_listed_before_the_cut_was_seen_is_read_on() {
     )
     .unwrap();
     let listing = found.look_now().unwrap();
-    let mut tail = Tail::resume("a.log", 0, None, &listing).unwrap().unwrap();
+    let mut tail = Tail::resume("a.log", 0, None, &listing, &Framing::Lines)
+        .unwrap()
+        .unwrap();
     let mut lines = String::new();
     let mut step = |tail: &mut Tail| {
         if let Step::Chunk { chunk, lost } = tail.read(&found).unwrap() {
@@ -618,4 +602,97 @@ fn different_names_are_different_texts() {
         skip: 3,
     };
     assert_eq!(print::Origin::parse(&origin.text()), Some(origin));
+}
+
+/// Each file has a header of its own, with its own columns; wherever a run ends, and whatever the files are called since.
+#[test]
+fn the_header_of_each_file_is_no_record_and_goes_with_them() {
+    let place = tempfile::tempdir().unwrap();
+    let log = place.path().join("log.csv");
+    let csv = Framing::Csv(Csv::default());
+    let mut kept = Kept::default();
+    let mut lines = Vec::new();
+    let mut at = Vec::new();
+    let mut run_until = |count: usize| {
+        let mut run = Run::start_as(&csv, place.path(), &kept);
+        run.until_lines(count);
+        if count == 0 {
+            run.until_quiet();
+        }
+        lines.append(&mut run.lines);
+        at.append(&mut run.at);
+        kept = run.end();
+    };
+    append(&log, "id,na");
+    append(&log, "me\n");
+    run_until(0);
+    append(&log, "1,\"a\nb\"\n2,");
+    run_until(1);
+    append(&log, "c\n");
+    run_until(1);
+    std::fs::rename(&log, place.path().join("log.csv.1")).unwrap();
+    append(&log, "name,id\nd,3\n");
+    run_until(1);
+    pack(
+        &place.path().join("log.csv.2.gz"),
+        &std::fs::read(place.path().join("log.csv.1")).unwrap(),
+    );
+    std::fs::remove_file(place.path().join("log.csv.1")).unwrap();
+    append(&log, "e,4\n");
+    run_until(1);
+    assert_eq!(
+        texts(&lines),
+        [
+            "id,name\n1,\"a\nb\"",
+            "id,name\n2,c",
+            "name,id\nd,3",
+            "name,id\ne,4"
+        ]
+    );
+    assert_eq!(at, [8, 16, 28, 32]);
+
+    // Read again, whole and from between the records of each file.
+    let origins = kept.origins.iter().map(|it| it.1.clone());
+    let mut origins: Vec<String> = origins.collect();
+    origins.dedup_by_key(|it| it.rsplit_once('|').map(|it| it.1.to_owned()));
+    for from in [0, 8, 16, 20, 28, 32] {
+        let mut again = Vec::new();
+        let span = Span {
+            partition: Partition(0),
+            from: Offset(from),
+            until: Offset(36),
+            origins: origins.clone(),
+            framing: csv.clone(),
+        };
+        let missing = read_again(place.path(), &span, &mut |it| again.extend(it.offsets)).unwrap();
+        assert!(missing.is_empty(), "{missing:?}");
+        let expected: Vec<i64> = at.iter().copied().filter(|it| from <= *it).collect();
+        assert_eq!(again, expected, "from {from}");
+    }
+}
+
+/// What is left of a file that was cut is not read again, its header still names the fields of what comes.
+#[test]
+fn the_header_of_a_file_that_was_cut_stays() {
+    let place = tempfile::tempdir().unwrap();
+    let log = place.path().join("log.csv");
+    append(&log, "id,name\n1,a\n2,b\n");
+    let csv = Framing::Csv(Csv::default());
+    let mut run = Run::start_as(&csv, place.path(), &Kept::default());
+    run.until_lines(2);
+    for length in [12, 3] {
+        File::options()
+            .write(true)
+            .open(&log)
+            .unwrap()
+            .set_len(length)
+            .unwrap();
+        run.until("the cut is seen", |it| !it.gaps.is_empty());
+        run.gaps.clear();
+        let count = run.lines.len();
+        append(&log, if length == 3 { "name\n4,d\n" } else { "3,c\n" });
+        run.until_lines(count + 1);
+    }
+    assert_eq!(run.texts()[2..], ["id,name\n3,c", "id,name\n4,d"]);
+    run.end();
 }

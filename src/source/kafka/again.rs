@@ -112,5 +112,6 @@ fn empty(partition: Partition) -> RawRecords {
         data: Vec::with_capacity(CHUNK_BYTES / 4),
         ends: Vec::new(),
         offsets: Vec::new(),
+        header: None,
     }
 }

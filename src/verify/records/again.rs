@@ -4,6 +4,7 @@ use super::super::Error;
 use super::super::report::Findings;
 use super::super::rows::{self, Archived, Letters};
 use crate::coordinator::eras::{Era, Eras};
+use crate::coordinator::feed::framing;
 use crate::lake::{Counts, PartitionRead};
 use crate::model::{Offset, Partition};
 use crate::plan::{Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked, nullable};
@@ -125,6 +126,7 @@ impl Job {
                     from: self.read.from,
                     until: self.until,
                     origins: self.read.origins.clone(),
+                    framing: framing(&self.spec),
                 };
                 file::read_again(location.folder(), &span, &mut take)?
             }

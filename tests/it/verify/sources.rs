@@ -2,8 +2,8 @@
 
 use super::damage::{assert_fails, text};
 use crate::lakes::{
-    Place, START_US, committed, dataflow_on, has_read, lines, original, runtime, sorted, start,
-    start_on,
+    NAME, Place, START_US, committed, dataflow_on, has_read, lines, original, runtime, sorted,
+    start, start_on,
 };
 use crate::oracle::Random;
 use rdkafka::ClientConfig;
@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use std::io::Write;
 use std::time::Duration;
 use tidelake::source::place::Inputs;
+use tidelake::sql;
 use tidelake::verify::{Options, verify};
 
 #[test]
@@ -94,6 +95,86 @@ fn a_rotated_log_is_read_again_from_all_its_files() {
         text(&report, "source gone", "s").contains(&gone),
         "{report}"
     );
+}
+
+/// A stream of JSON beside files of CSV, each with a header, one of them compressed, with broken records; read in two runs and replaced by newer files.
+#[test]
+fn files_of_csv_are_read_again_with_their_headers() {
+    let place = Place::new();
+    let folder = place.input();
+    let sql = format!(
+        "CREATE SOURCE s (at TIMESTAMP NOT NULL, id INT, n BIGINT) WITH (connector = 'files', path = '{folder}/part-*') FORMAT JSON;
+        CREATE SOURCE names (id INT, name TEXT NOT NULL, PRIMARY KEY (id)) WITH (connector = 'files', path = '{folder}/names*', delimiter = ';') FORMAT CSV;
+        CREATE TABLE raw AS SELECT * FROM s;
+        CREATE TABLE versions AS SELECT * FROM names;
+        CREATE MATERIALIZED VIEW totals AS SELECT name, count(*) AS c, sum(n) AS n FROM raw LEFT JOIN names ON raw.id = names.id GROUP BY name;",
+        folder = folder.display()
+    );
+    let records: Vec<String> = (0..60)
+        .map(|it| {
+            format!(
+                "{{\"at\":{},\"id\":{},\"n\":{it}}}",
+                START_US / 1000 + it,
+                it % 5
+            )
+        })
+        .collect();
+    let names = folder.join("names.csv");
+    let run_until = |rows: u64, letters: u64| {
+        runtime().block_on(async {
+            let flow = sql::plan_text(NAME, &sql, |_| None).await.unwrap();
+            let pipeline = start_on(&place, 2, flow, Inputs::default()).await;
+            let bytes = std::fs::metadata(folder.join("part-0.jsonl"))
+                .unwrap()
+                .len() as i64;
+            committed(&pipeline, |it| {
+                let read = it.read.as_ref().and_then(|it| it.get("names"));
+                let counts = read
+                    .into_iter()
+                    .flat_map(|it| it.values())
+                    .map(|it| &it.counts);
+                let sum = counts.fold((0, 0), |sum, it| (sum.0 + it.records, sum.1 + it.undecoded));
+                has_read(it, bytes) && sum == (rows, letters)
+            })
+            .await;
+            pipeline.stop().await.unwrap();
+        });
+    };
+    place.append(0, &records[..30]);
+    std::fs::write(&names, "id;name\n1;Anna\n2;\"two\nlines\"\n3\n4;\n").unwrap();
+    run_until(2, 2);
+    place.append(0, &records[30..]);
+    std::fs::rename(&names, folder.join("names.csv.1")).unwrap();
+    std::fs::write(&names, "name;since;id\nBerta;2026;1\nCilla;;3\n").unwrap();
+    let file = std::fs::File::create(folder.join("names-more.csv.gz")).unwrap();
+    let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    packer.write_all(b"id;name\n4;Dora").unwrap();
+    packer.finish().unwrap();
+    run_until(5, 2);
+    let proven = || {
+        runtime().block_on(async {
+            let options = Options {
+                lake: place.lake().display().to_string(),
+                inputs: Inputs::default(),
+            };
+            let flow = sql::plan_text(NAME, &sql, |_| None).await.unwrap();
+            verify(&flow, &options).await.unwrap()
+        })
+    };
+    let report = proven();
+    assert!(report.is_proven(), "{report}");
+    let source = text(&report, "source", "names");
+    assert!(
+        source.starts_with("2 partitions read again: 7 records"),
+        "{report}"
+    );
+    assert!(
+        text(&report, "view", "totals").starts_with("5 rows"),
+        "{report}"
+    );
+    // A header that has changed gives other rows.
+    std::fs::write(&names, "name;since;xd\nBerta;2026;1\nCilla;;3\n").unwrap();
+    assert_fails(&proven(), "source names");
 }
 
 #[test]

@@ -1,0 +1,97 @@
+//! Formats of sources, and their options.
+
+use crate::plan::{ColumnSpec, Csv, Format};
+use arrow::datatypes::DataType;
+
+/// Options of `FORMAT CSV`.
+const DELIMITER_OPTION: &str = "delimiter";
+const HEADER_OPTION: &str = "header";
+const WITHOUT_HEADER_OPTION: &str = "without_header";
+const NULL_OPTION: &str = "null";
+
+/// The format of a source by its name; its options are taken out of those of the source.
+pub(super) fn of(name: &str, options: &mut Vec<(String, String)>) -> Result<Format, String> {
+    let name = name.to_ascii_uppercase();
+    let format = match name.as_str() {
+        "JSON" => Format::Json,
+        "ACCESS_LOG" => Format::AccessLog,
+        "CSV" => return csv(options).map(Format::Csv),
+        other => {
+            return Err(format!(
+                "FORMAT {other} is unknown; possible are JSON, CSV and ACCESS_LOG"
+            ));
+        }
+    };
+    let of_csv = [
+        DELIMITER_OPTION,
+        HEADER_OPTION,
+        WITHOUT_HEADER_OPTION,
+        NULL_OPTION,
+    ];
+    match options.iter().find(|it| of_csv.contains(&it.0.as_str())) {
+        None => Ok(format),
+        Some((option, _)) => Err(format!(
+            "option '{option}' is of FORMAT CSV; FORMAT {name} has no such option, leave it out"
+        )),
+    }
+}
+
+/// Files have a header unless it is said that they have none, messages of a topic have none.
+fn csv(options: &mut Vec<(String, String)>) -> Result<Csv, String> {
+    let mut option = |name: &str| {
+        let at = options.iter().position(|it| it.0 == name)?;
+        Some(options.remove(at).1)
+    };
+    let mut csv = Csv::default();
+    if let Some(text) = option(DELIMITER_OPTION) {
+        csv.delimiter = match text.as_bytes() {
+            b"\\t" => b'\t',
+            [it] if it.is_ascii() && !b"\"\r\n".contains(it) => *it,
+            _ => {
+                return Err(format!(
+                    "{DELIMITER_OPTION} '{text}' must be one ASCII character, neither a quote nor a line end; a tab is '\\t'"
+                ));
+            }
+        };
+    }
+    let mut flag = |name: &str| match option(name).as_deref() {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(other) => Err(format!("{name} '{other}' must be 'true' or 'false'")),
+    };
+    let stated = match (flag(HEADER_OPTION)?, flag(WITHOUT_HEADER_OPTION)?) {
+        (Some(_), Some(_)) => {
+            return Err(format!(
+                "{HEADER_OPTION} and {WITHOUT_HEADER_OPTION} say the same; state one of them"
+            ));
+        }
+        (header, without) => header.or(without.map(|it| !it)),
+    };
+    csv.null = option(NULL_OPTION).filter(|it| !it.is_empty());
+    let is_topic = options
+        .iter()
+        .any(|it| it.0 == "connector" && it.1 == "kafka");
+    csv.header = match (stated, is_topic) {
+        (Some(true), true) => {
+            return Err(format!(
+                "messages of a topic have no header: their fields are the declared columns in order; leave {HEADER_OPTION} out"
+            ));
+        }
+        (stated, is_topic) => stated.unwrap_or(!is_topic),
+    };
+    Ok(csv)
+}
+
+/// Whether records of a format can have these columns.
+pub(super) fn check_columns(format: &Format, columns: &[ColumnSpec]) -> Result<(), String> {
+    let is_nested =
+        |it: &&ColumnSpec| matches!(it.data_type, DataType::List(_) | DataType::Struct(_));
+    match (format, columns.iter().find(is_nested)) {
+        (Format::Csv(_), Some(column)) => Err(format!(
+            "column `{}`: a field of CSV is no array and no STRUCT; declare it as JSON, of which views take the parts",
+            column.name
+        )),
+        (Format::Csv(_) | Format::Json | Format::AccessLog, _) => Ok(()),
+    }
+}
