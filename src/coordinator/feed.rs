@@ -40,10 +40,18 @@ impl Origin {
 }
 
 /// Opens the place of a source. Files keep the partition numbers that the manifest has of them.
-pub(super) fn origin(source: &str, place: &Place, manifest: &Manifest) -> Result<Origin, Error> {
+pub(super) fn origin(
+    spec: &SourceSpec,
+    place: &Place,
+    manifest: &Manifest,
+) -> Result<Origin, Error> {
+    let source = &spec.name;
     let location = match place {
         Place::Topic(topic) => return Ok(Origin::Topic((**topic).clone())),
-        Place::Files(location) => location.clone(),
+        Place::Files(location) => {
+            let is_of_parquet = spec.format == Format::Parquet;
+            location.clone().of_parquet(is_of_parquet)
+        }
     };
     let stored = manifest.offsets.get(source).cloned().unwrap_or_default();
     let read = manifest.read.as_ref().and_then(|it| it.get(source));
@@ -121,7 +129,8 @@ pub(super) fn open(
 /// How the records of a source lie in files.
 pub(crate) fn framing(spec: &SourceSpec) -> Framing {
     match &spec.format {
-        Format::Json | Format::AccessLog => Framing::Lines,
+        Format::Json | Format::AccessLog | Format::Debezium => Framing::Lines,
+        Format::Parquet => Framing::Rows,
         Format::Csv(csv) => Framing::Csv(csv.clone()),
     }
 }
@@ -162,7 +171,8 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
         }),
     };
     let format = match &spec.format {
-        Format::Json => decode::Format::Json,
+        Format::Json | Format::Parquet => decode::Format::Json,
+        Format::Debezium => decode::Format::Debezium,
         Format::AccessLog => decode::Format::AccessLog,
         Format::Csv(csv) => decode::Format::Csv(csv.clone()),
     };

@@ -289,7 +289,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             own: own.clone(),
             all: all_workers,
         };
-        let origin = feed::origin(&spec.name, &places[&spec.name], &claim)?;
+        let origin = feed::origin(spec, &places[&spec.name], &claim)?;
         let opened = feed::open(
             spec,
             share,

@@ -84,6 +84,8 @@ pub(super) fn format_of(source: &SourceSpec) -> String {
     let format = match &source.format {
         Format::Json => "JSON".to_owned(),
         Format::AccessLog => "ACCESS_LOG".to_owned(),
+        Format::Parquet => "PARQUET".to_owned(),
+        Format::Debezium => "DEBEZIUM_JSON".to_owned(),
         Format::Csv(csv) => {
             let header = if csv.header { "with" } else { "without" };
             let mut text = format!("CSV {header} a header");

@@ -154,6 +154,10 @@ pub enum Format {
     Json,
     AccessLog,
     Csv(Csv),
+    /// Rows of Parquet files.
+    Parquet,
+    /// Envelopes of Debezium in JSON.
+    Debezium,
 }
 
 /// An append-only table of the lake: every record of one source, through expressions.

@@ -1,4 +1,4 @@
-//! A folder whose files are partitions: JSON lines or access logs, appended while we read.
+//! A folder whose files are partitions: JSON lines, CSV or access logs, appended while we read, or Parquet files.
 //!
 //! An offset is a byte position in the partition, which outlives the file: when a log is rotated, the new file goes on
 //! where the old one ended. What files do to their reader, and what we do then:
@@ -12,13 +12,14 @@
 //! ```
 //!
 //! A line counts once its line end is there; a last line without one waits, and health tells of it. In compressed files (`.gz`)
-//! and in files that have a successor the last line counts as it is.
+//! and in files that have a successor the last line counts as it is. A Parquet file is read like a compressed one, as a line of JSON for each of its rows.
 //!
 //! Only some files are open at a time. Others are opened when the listing of the folder says that they have grown.
 
 mod again;
 mod folder;
 mod location;
+mod parquet;
 mod print;
 mod tail;
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub const LINES_MAX: usize = 1 << 20;
 pub enum Framing {
     #[default]
     Lines,
+    /// A line of JSON for each row of a Parquet file.
+    Rows,
     /// A line, or more where a quoted field has line ends.
     Csv(Csv),
 }
@@ -27,7 +29,7 @@ impl Framing {
     /// Where the records of a block end that begins with one. What comes after the last end waits, unless the file ends there.
     pub fn ends(&self, data: &[u8], is_all: bool) -> Vec<u32> {
         match self {
-            Framing::Lines => line_ends(data, is_all),
+            Framing::Lines | Framing::Rows => line_ends(data, is_all),
             Framing::Csv(_) if memchr::memchr(b'"', data).is_none() => line_ends(data, is_all),
             Framing::Csv(csv) => csv_ends(csv, data, is_all),
         }

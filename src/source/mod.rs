@@ -6,6 +6,7 @@
 pub mod decode;
 pub mod file;
 pub mod framing;
+mod json_rows;
 pub mod kafka;
 pub mod place;
 #[cfg(test)]

@@ -10,15 +10,32 @@ const WITHOUT_HEADER_OPTION: &str = "without_header";
 const NULL_OPTION: &str = "null";
 
 /// The format of a source by its name; its options are taken out of those of the source.
-pub(super) fn of(name: &str, options: &mut Vec<(String, String)>) -> Result<Format, String> {
+pub(super) fn of(
+    name: &str,
+    options: &mut Vec<(String, String)>,
+    has_key: bool,
+) -> Result<Format, String> {
     let name = name.to_ascii_uppercase();
     let format = match name.as_str() {
         "JSON" => Format::Json,
         "ACCESS_LOG" => Format::AccessLog,
+        "DEBEZIUM_JSON" | "DEBEZIUM-JSON" if has_key => Format::Debezium,
+        "DEBEZIUM_JSON" | "DEBEZIUM-JSON" => {
+            return Err("Debezium tells what has become of rows; declare the columns that tell one from others, as they are the key of the table: PRIMARY KEY (id)".to_owned());
+        }
+        "DEBEZIUM" => {
+            return Err(
+                "write how the envelopes are encoded: FORMAT DEBEZIUM ENCODE JSON".to_owned(),
+            );
+        }
+        "PARQUET" if is_topic(options) => {
+            return Err("FORMAT PARQUET is of files, not of messages; write connector = 'files', path = 'FOLDER'".to_owned());
+        }
+        "PARQUET" => Format::Parquet,
         "CSV" => return csv(options).map(Format::Csv),
         other => {
             return Err(format!(
-                "FORMAT {other} is unknown; possible are JSON, CSV and ACCESS_LOG"
+                "FORMAT {other} is unknown; possible are JSON, CSV, PARQUET, DEBEZIUM_JSON and ACCESS_LOG"
             ));
         }
     };
@@ -69,10 +86,7 @@ fn csv(options: &mut Vec<(String, String)>) -> Result<Csv, String> {
         (header, without) => header.or(without.map(|it| !it)),
     };
     csv.null = option(NULL_OPTION).filter(|it| !it.is_empty());
-    let is_topic = options
-        .iter()
-        .any(|it| it.0 == "connector" && it.1 == "kafka");
-    csv.header = match (stated, is_topic) {
+    csv.header = match (stated, is_topic(options)) {
         (Some(true), true) => {
             return Err(format!(
                 "messages of a topic have no header: their fields are the declared columns in order; leave {HEADER_OPTION} out"
@@ -81,6 +95,12 @@ fn csv(options: &mut Vec<(String, String)>) -> Result<Csv, String> {
         (stated, is_topic) => stated.unwrap_or(!is_topic),
     };
     Ok(csv)
+}
+
+fn is_topic(options: &[(String, String)]) -> bool {
+    options
+        .iter()
+        .any(|it| it.0 == "connector" && it.1 == "kafka")
 }
 
 /// Whether records of a format can have these columns.
@@ -92,6 +112,6 @@ pub(super) fn check_columns(format: &Format, columns: &[ColumnSpec]) -> Result<(
             "column `{}`: a field of CSV is no array and no STRUCT; declare it as JSON, of which views take the parts",
             column.name
         )),
-        (Format::Csv(_) | Format::Json | Format::AccessLog, _) => Ok(()),
+        (_, _) => Ok(()),
     }
 }

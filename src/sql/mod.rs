@@ -761,7 +761,7 @@ fn source_spec(mut text: SourceText) -> Result<SourceSpec, String> {
             })
         }
     };
-    let format = formats::of(&text.format, &mut text.options)?;
+    let format = formats::of(&text.format, &mut text.options, key.is_some())?;
     formats::check_columns(&format, &columns)?;
     Place::check_options(&text.name, &text.options).map_err(|it| it.to_string())?;
     Ok(SourceSpec {

@@ -553,6 +553,12 @@ fn source_format(
     }
     match of_both.filter(|it| !it.eq_ignore_ascii_case("PLAIN")) {
         None => Ok(format),
+        Some(stated) if stated.eq_ignore_ascii_case("DEBEZIUM") => match format.as_str() {
+            it if it.eq_ignore_ascii_case("JSON") => Ok("DEBEZIUM_JSON".to_owned()),
+            other => refuse(format!(
+                "envelopes of Debezium are read from JSON, not from {other}; write FORMAT DEBEZIUM ENCODE JSON"
+            )),
+        },
         Some(stated) => refuse(format!(
             "FORMAT {stated} is not read; write FORMAT {format}, and PRIMARY KEY (…) where a record replaces the earlier one of its key"
         )),

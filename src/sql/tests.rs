@@ -120,6 +120,11 @@ fn what_is_refused_is_said_in_our_words() {
         "CREATE TABLE o (a INT) FORMAT UPSERT ENCODE JSON".to_owned(),
         "CREATE TABLE o (a INT) FORMAT UPSERT ENCODE CSV (without_header = 'true')".to_owned(),
         "CREATE SOURCE o (a INT) FORMAT AVRO".to_owned(),
+        "CREATE SOURCE o (a INT) FORMAT DEBEZIUM ENCODE JSON".to_owned(),
+        "CREATE SOURCE o (a INT PRIMARY KEY) FORMAT DEBEZIUM".to_owned(),
+        "CREATE SOURCE o (a INT PRIMARY KEY) FORMAT DEBEZIUM ENCODE AVRO".to_owned(),
+        "CREATE SOURCE o (a INT) WITH (connector = 'kafka', brokers = 'b', topic = 't') FORMAT PARQUET".to_owned(),
+        "CREATE SOURCE o (a INT) WITH (connector = 'files', path = 'in', header = 'false') FORMAT PARQUET".to_owned(),
         "CREATE SOURCE o (a INT) WITH (delimiter = ';') FORMAT JSON".to_owned(),
         "CREATE SOURCE o (ip TEXT) WITH (header = 'true') FORMAT ACCESS_LOG".to_owned(),
         "CREATE SOURCE o (a INT) FORMAT CSV (delimiter = '||')".to_owned(),
@@ -206,6 +211,10 @@ fn a_table_with_columns_is_a_source() {
         (
             "CREATE SOURCE o (a TEXT) WITH (connector = 'kafka', brokers = 'b', topic = 't') FORMAT CSV (without_header = 'true')",
             "CREATE TABLE o (a TEXT) WITH (connector = 'kafka', brokers = 'b', topic = 't', format = 'csv')",
+        ),
+        (
+            "CREATE SOURCE o (a TEXT PRIMARY KEY) FORMAT DEBEZIUM ENCODE JSON",
+            "CREATE TABLE o (a TEXT, PRIMARY KEY (a)) WITH (format = 'debezium_json')",
         ),
     ] {
         assert_eq!(of(others), of(ours));

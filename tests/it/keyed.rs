@@ -105,6 +105,59 @@ CREATE MATERIALIZED VIEW lines AS SELECT name, count(*) AS c FROM raw_u GROUP BY
     check_cases(&subject, 12, 300);
 }
 
+/// What has become of a row, as Debezium tells it, or a record of the stream.
+fn envelope(random: &mut Random, at: i64) -> String {
+    let row = |random: &mut Random| {
+        let k = *random.of(&["\"a\"", "\"b\"", "\"ä\"", "\"\"", "null"]);
+        format!(
+            "{{\"k\":{k},\"j\":{},\"d\":{},\"at\":{}}}",
+            random.below(4),
+            random.below(3),
+            at / 1000
+        )
+    };
+    match random.below(14) {
+        0..6 => small_record(random, at),
+        6 => format!("{{\"op\":\"d\",\"before\":{},\"after\":null}}", row(random)),
+        7 => format!(
+            "\0tombstone\0{{\"schema\":{{}},\"payload\":{}}}",
+            row(random)
+        ),
+        8 => format!("{{\"op\":\"t\",\"before\":{}}}", row(random)),
+        9 => format!(
+            "{{\"op\":\"u\",\"before\":{},\"after\":{}}}",
+            row(random),
+            row(random)
+        ),
+        10 => format!(
+            "{{\"schema\":{{}},\"payload\":{{\"op\":\"r\",\"after\":{}}}}}",
+            row(random)
+        ),
+        _ => format!("{{\"op\":\"c\",\"after\":{}}}", row(random)),
+    }
+}
+
+#[test]
+fn a_stream_joined_with_a_table_that_debezium_tells_equals_a_batch() {
+    const TEXT: &str = "
+CREATE SOURCE s (at TIMESTAMP NOT NULL, k TEXT, j INT, n BIGINT, WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;
+CREATE SOURCE u (k TEXT, j INT NOT NULL, d DATE, at TIMESTAMP, PRIMARY KEY (k)) FORMAT DEBEZIUM ENCODE JSON;
+CREATE TABLE raw_s AS SELECT * FROM s;
+CREATE TABLE raw_u AS SELECT * FROM u;
+CREATE MATERIALIZED VIEW rows_of_u AS SELECT k, j, d, at FROM u;
+CREATE MATERIALIZED VIEW named AS SELECT s.k, s.n, u.j, u.at FROM raw_s s LEFT JOIN u ON s.k = u.k;
+CREATE MATERIALIZED VIEW totals AS SELECT u.d, count(*) AS c, sum(s.n) AS n FROM raw_s s JOIN u ON s.j = u.j GROUP BY u.d;
+CREATE MATERIALIZED VIEW then_u AS SELECT s.k, s.n, u.j FROM raw_s s LEFT JOIN u FOR SYSTEM_TIME AS OF PROCTIME() ON s.k = u.k;
+CREATE MATERIALIZED VIEW gone AS SELECT k, count(*) AS c FROM raw_u WHERE _deleted GROUP BY k;
+";
+    let planned = runtime().block_on(sql::plan_text("debezium", TEXT, |_| None));
+    let subject = Subject {
+        dataflow: Arc::new(planned.unwrap_or_else(|it| panic!("{it}"))),
+        record: envelope,
+    };
+    check_cases(&subject, 12, 300);
+}
+
 #[test]
 fn temporal_joins_equal_a_batch() {
     check_cases(&subject(TEMPORAL), 16, 260);

@@ -17,7 +17,7 @@ use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 use arrow::datatypes::DataType;
 
 use super::columns::{self, Kind, Rows, Slot, Target, Unreadable, recycle};
-use super::timestamp::Zone;
+use super::timestamp::{self, Zone};
 use super::{Column, Versions};
 use crate::model::Value;
 
@@ -41,12 +41,15 @@ pub(super) struct Reader {
     /// Where on the tape each column's value is; 0, the object itself, where there is none.
     values: Vec<usize>,
     versions: Option<Versions>,
+    /// Numbers in dates and timestamps are those of Debezium.
+    is_debezium: bool,
 }
 
 impl Reader {
     pub(super) fn new(columns: &[Column], versions: Option<&Versions>) -> Self {
         Self {
             versions: versions.cloned(),
+            is_debezium: false,
             names: Names::new(columns),
             scratch: Vec::new(),
             buffers: Buffers::default(),
@@ -54,6 +57,13 @@ impl Reader {
             slots: Vec::with_capacity(columns.len()),
             nested: Vec::new(),
             values: vec![0; columns.len()],
+        }
+    }
+
+    pub(super) fn of_debezium(columns: &[Column], versions: Option<&Versions>) -> Self {
+        Self {
+            is_debezium: true,
+            ..Self::new(columns, versions)
         }
     }
 
@@ -84,7 +94,10 @@ impl Reader {
                         Some(it) if is_null(&tape.0, at) && !it.always.contains(&column) => {
                             Slot::Null
                         }
-                        Some(_) | None => value(&tape.0, at, raw, target, zone, &mut self.nested)?,
+                        Some(_) | None => match debezium_time(&tape.0, at, target) {
+                            Some(slot) if self.is_debezium => slot?,
+                            _ => value(&tape.0, at, raw, target, zone, &mut self.nested)?,
+                        },
                     };
                     slots.push(slot);
                 }
@@ -116,6 +129,34 @@ fn find(tape: &[Node<'_>], names: &mut Names, values: &mut [usize]) -> Result<()
         at += 1 + size(&tape[at + 1]);
     }
     Ok(())
+}
+
+/// A date or a timestamp that is a number, as Debezium writes it.
+fn debezium_time<'a>(
+    tape: &[Node<'_>],
+    at: usize,
+    target: &Target,
+) -> Option<Result<Slot<'a>, String>> {
+    let Node::Static(StaticNode::I64(value)) = tape[at] else {
+        return match tape[at] {
+            Node::Static(StaticNode::U64(value)) => {
+                let value = i64::try_from(value).ok()?;
+                debezium_number(value, target)
+            }
+            _ => None,
+        };
+    };
+    debezium_number(value, target)
+}
+
+fn debezium_number<'a>(value: i64, target: &Target) -> Option<Result<Slot<'a>, String>> {
+    let read = match target.kind {
+        Kind::Date => i32::try_from(value).ok().map(i64::from),
+        Kind::Timestamp => timestamp::from_debezium(value),
+        _ => return None,
+    };
+    let refused = || target.refuse(value, Unreadable::OutOfRange);
+    Some(read.map(Slot::Integer).ok_or_else(refused))
 }
 
 fn is_null(tape: &[Node<'_>], at: usize) -> bool {

@@ -25,6 +25,7 @@
 mod access_log;
 mod columns;
 mod csv;
+mod debezium;
 mod json;
 #[cfg(test)]
 mod tests;
@@ -173,6 +174,8 @@ pub enum Format {
     AccessLog,
     /// One record of CSV, which may go over several lines.
     Csv(Csv),
+    /// One envelope of Debezium in JSON.
+    Debezium,
 }
 
 /// Reads records of one format into rows of one schema; keeps its buffers from slice to slice.
@@ -188,6 +191,7 @@ pub struct Decoder {
 enum Reader {
     Json(Box<json::Reader>),
     AccessLog(access_log::Reader),
+    Debezium(Box<json::Reader>),
     Csv {
         reader: Box<csv::Reader>,
         /// Keys of removed rows are JSON.
@@ -204,6 +208,9 @@ impl Decoder {
         let reader = match format {
             Format::Json => Reader::Json(Box::new(json::Reader::new(columns, versions))),
             Format::AccessLog => Reader::AccessLog(access_log::Reader::new(columns)?),
+            Format::Debezium => {
+                Reader::Debezium(Box::new(json::Reader::of_debezium(columns, versions)))
+            }
             Format::Csv(csv) => Reader::Csv {
                 reader: Box::new(csv::Reader::new(&csv, columns, versions)),
                 keys: Box::new(json::Reader::new(columns, versions)),
@@ -265,6 +272,10 @@ impl Decoder {
                     reader.read(header, raw, &self.targets, zone, &mut rows)
                 }
                 (_, None) if raw.trim_ascii().is_empty() => Err("empty record".to_owned()),
+                (Reader::Debezium(reader), None) => debezium::record(raw, &self.key)
+                    .and_then(|row| reader.read(&row, &self.targets, zone, &mut rows)),
+                (Reader::Debezium(reader), Some(of)) => removal(&debezium::key(of), &self.key)
+                    .and_then(|raw| reader.read(&raw, &self.targets, zone, &mut rows)),
                 (Reader::Json(reader), None) => reader.read(raw, &self.targets, zone, &mut rows),
                 (Reader::Json(reader) | Reader::Csv { keys: reader, .. }, Some(of)) => {
                     removal(of, &self.key)

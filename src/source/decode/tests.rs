@@ -2,6 +2,7 @@
 
 mod access_log;
 mod csv;
+mod debezium;
 mod timestamp;
 
 use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array};

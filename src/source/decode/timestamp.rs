@@ -106,6 +106,16 @@ pub fn from_epoch(value: i64) -> Option<i64> {
     within_years(value.checked_mul(unit_us)?)
 }
 
+/// Reads what Debezium writes: milliseconds up to the year 5138, microseconds, or nanoseconds.
+pub fn from_debezium(value: i64) -> Option<i64> {
+    let micros = match value.unsigned_abs() {
+        0..100_000_000_000_000 => value.checked_mul(1_000)?,
+        100_000_000_000_000..100_000_000_000_000_000 => value,
+        _ => value.div_euclid(1_000),
+    };
+    within_years(micros)
+}
+
 /// Reads epoch seconds or milliseconds with a fraction, to the nearest microsecond.
 pub fn from_epoch_float(value: f64) -> Option<i64> {
     let unit_us = if value.abs() < EPOCH_SECONDS_BELOW as f64 {

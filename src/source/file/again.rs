@@ -1,6 +1,6 @@
 //! Reading records that were read before, from whatever files they are in now: for proofs.
 
-use super::print::{Origin, first_bytes, is_compressed, open_from, text_of};
+use super::print::{Origin, first_bytes, is_packed_file, open_from, text_of};
 use super::tail::{fill, first_record, offsets};
 use crate::model::{Offset, Partition};
 use crate::source::Error;
@@ -138,7 +138,7 @@ fn find(folder: &Path, origin: &Origin, length: u64) -> io::Result<Option<(PathB
             continue;
         }
         let fits = (
-            is_compressed(&path) || length <= meta.len(),
+            is_packed_file(&path) || length <= meta.len(),
             Some(meta.ino()) == origin.inode,
             text_of(&entry.file_name()) == origin.name,
         );

@@ -13,7 +13,9 @@
 //!
 //! Names that begin with `.` or `_`, or do not match the pattern of the source, and folders are no input. In a cluster process 0 gives new partitions their numbers.
 
-use super::print::{HEAD, Mark, Origin, Print, common, first_bytes, is_compressed, text_of};
+use super::print::{
+    HEAD, Mark, Origin, Print, common, first_bytes, is_packed_file, is_parquet, text_of,
+};
 use super::{FileNote, Location, Trouble};
 use crate::model::{Offsets, Partition, Position};
 use crate::source::Error;
@@ -258,6 +260,19 @@ impl Folder {
             }
             let path = entry.path();
             match std::fs::metadata(&path) {
+                Ok(meta)
+                    if meta.is_file() && is_parquet(&path) != self.location.is_of_parquet() =>
+                {
+                    let text = match self.location.is_of_parquet() {
+                        true => {
+                            "its name does not end in .parquet, and its source reads Parquet files"
+                        }
+                        false => {
+                            "a Parquet file, and its source reads text; a source with FORMAT PARQUET reads it"
+                        }
+                    };
+                    notes.push(FileNote::new(&name, Trouble::Unreadable, meta.len(), text));
+                }
                 Ok(meta) if meta.is_file() => {
                     found.insert(name, Entry::of(path, &meta));
                 }
@@ -360,7 +375,7 @@ impl Folder {
             Some(Place::New) => return Ok(Place::New),
             // Reading a compressed file over and over to find it broken each time takes too long.
             Some(Place::Unreadable(reason))
-                if is_compressed(&entry.path)
+                if is_packed_file(&entry.path)
                     && before.is_some_and(|it| it.stat() == entry.stat()) =>
             {
                 return Ok(Place::Unreadable(reason.clone()));
@@ -463,7 +478,7 @@ impl Folder {
                 ),
             )),
             // What is written to a log after its successor was begun.
-            Place::Of(partition, base) if !is_compressed(&entry.path) => {
+            Place::Of(partition, base) if !is_packed_file(&entry.path) => {
                 let of = known.prints.get(partition)?;
                 let is_former = of.keys().next_back().is_some_and(|it| base < it);
                 let read = of.get(base).map(|it| it.1.length)?;

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub struct Location {
     folder: PathBuf,
     names: Option<Pattern>,
+    /// Whether its files are Parquet, or text.
+    is_of_parquet: bool,
 }
 
 impl Location {
@@ -19,7 +21,20 @@ impl Location {
         Location {
             folder,
             names: None,
+            is_of_parquet: false,
         }
+    }
+
+    /// The same files, which are Parquet, or text.
+    pub fn of_parquet(self, is_of_parquet: bool) -> Self {
+        Location {
+            is_of_parquet,
+            ..self
+        }
+    }
+
+    pub(super) fn is_of_parquet(&self) -> bool {
+        self.is_of_parquet
     }
 
     /// From `FOLDER` or `FOLDER/PATTERN`, in which `*`, `?` and `[…]` stand for what they do in a shell.
@@ -45,6 +60,7 @@ impl Location {
         Ok(Location {
             folder: folder.into(),
             names: Some(names),
+            is_of_parquet: false,
         })
     }
 

@@ -10,6 +10,7 @@
 //! mark     <bytes>:<hash>    of what lies before a position
 //! ```
 
+use super::parquet;
 use flate2::read::MultiGzDecoder;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -191,7 +192,7 @@ impl Print {
             let read = &first[..self.length as usize];
             return Ok(self.mark.is_none_or(|it| it == Mark::of(read)));
         }
-        if !is_compressed(path) && std::fs::metadata(path)?.len() < self.length {
+        if !is_packed_file(path) && std::fs::metadata(path)?.len() < self.length {
             return Ok(false);
         }
         let length = self.mark.map_or(1, |it| it.length) as usize;
@@ -268,18 +269,30 @@ pub(super) fn bytes_at(path: &Path, from: u64, length: usize) -> io::Result<Vec<
     Ok(bytes)
 }
 
-pub(super) fn is_compressed(path: &Path) -> bool {
+/// Whether the text of a file is not what lies on the disk: such a file can only be read from its beginning.
+pub(super) fn is_packed_file(path: &Path) -> bool {
+    is_compressed(path) || is_parquet(path)
+}
+
+fn is_compressed(path: &Path) -> bool {
     path.extension().is_some_and(|it| it == "gz")
 }
 
-/// A file from a byte on, counted after decompression, and its inode.
+pub(super) fn is_parquet(path: &Path) -> bool {
+    path.extension().is_some_and(|it| it == "parquet")
+}
+
+/// The text of a file from a byte on, counted after decompression, and its inode. The text of a Parquet file is a line of JSON for each row.
 pub(super) fn open_from(path: &Path, skip: u64) -> io::Result<(Box<dyn Read + Send>, u64)> {
     let mut file = File::open(path)?;
     let inode = file.metadata()?.ino();
-    if is_compressed(path) {
-        let mut reader = MultiGzDecoder::new(io::BufReader::new(file));
+    if is_packed_file(path) {
+        let mut reader: Box<dyn Read + Send> = match is_parquet(path) {
+            true => Box::new(parquet::Lines::of(file)?),
+            false => Box::new(MultiGzDecoder::new(io::BufReader::new(file))),
+        };
         io::copy(&mut reader.by_ref().take(skip), &mut io::sink())?;
-        return Ok((Box::new(reader), inode));
+        return Ok((reader, inode));
     }
     file.seek(SeekFrom::Start(skip))?;
     Ok((Box::new(file), inode))

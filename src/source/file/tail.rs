@@ -5,7 +5,7 @@
 
 use super::folder::{Folder, Listing};
 use super::print::{
-    HEAD, Head, MARK, Mark, Origin, bytes_at, first_bytes, is_compressed, open_from,
+    HEAD, Head, MARK, Mark, Origin, bytes_at, first_bytes, is_packed_file, open_from,
 };
 use super::{Chunk, FileNote, Trouble, quiet_for};
 use crate::model::{Offset, Partition, Position};
@@ -158,7 +158,7 @@ impl Tail {
         let head = first_bytes(&entry.path)?;
         let is_cut = same_file
             && entry.length < read
-            && !is_compressed(&entry.path)
+            && !is_packed_file(&entry.path)
             && origin.head.is_some_and(|it| it.begins(&head));
         let reason = match (is_cut, same_file) {
             (true, _) => format!(
@@ -240,7 +240,7 @@ impl Tail {
 
     /// Whether it can only be read from its beginning.
     pub fn is_packed(&self) -> bool {
-        is_compressed(&self.path)
+        is_packed_file(&self.path)
     }
 
     pub fn close(&mut self) {

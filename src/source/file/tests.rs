@@ -40,8 +40,9 @@ impl Run {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, chunks) = crossbeam_channel::bounded(4);
         let former = kept.origins.iter().map(|it| (it.0, it.1.as_str()));
-        let folder =
-            Folder::open(Location::all_of(path.to_owned()), &kept.offsets, former).unwrap();
+        let location = Location::all_of(path.to_owned());
+        let location = location.of_parquet(*framing == Framing::Rows);
+        let folder = Folder::open(location, &kept.offsets, former).unwrap();
         let status = SharedStatus::default();
         let reader = Reader {
             folder: Arc::clone(&folder),
@@ -694,5 +695,93 @@ fn the_header_of_a_file_that_was_cut_stays() {
         run.until_lines(count + 1);
     }
     assert_eq!(run.texts()[2..], ["id,name\n3,c", "id,name\n4,d"]);
+    run.end();
+}
+
+/// Rows `from..until` of a Parquet file, in groups of ten.
+fn parquet_rows(from: i64, until: i64) -> Vec<u8> {
+    use ::parquet::arrow::ArrowWriter;
+    use ::parquet::file::properties::WriterProperties;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values(from..until));
+    let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+    let groups = WriterProperties::builder().set_max_row_group_row_count(Some(10));
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), batch.schema(), Some(groups.build())).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+/// Each file is taken once it is whole; a run goes on within a file, where the one before ended.
+#[test]
+fn parquet_files_are_read_row_by_row_once_they_are_whole() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    std::fs::write(path("a-0.parquet"), parquet_rows(0, 95)).unwrap();
+    let half = parquet_rows(200, 230);
+    std::fs::write(path("b-1.parquet"), &half[..half.len() / 2]).unwrap();
+    std::fs::write(path("c.json"), "{}\n").unwrap();
+    let mut run = Run::start_as(&Framing::Rows, place.path(), &Kept::default());
+    run.until_lines(95).until_quiet();
+    assert_eq!(
+        run.notes(),
+        [
+            ("b-1.parquet".to_owned(), Trouble::Unreadable),
+            ("c.json".to_owned(), Trouble::Unreadable)
+        ]
+    );
+    let mut kept = run.kept.clone();
+    let lines: Vec<String> = (0..95).map(|it| format!("{{\"n\":{it}}}")).collect();
+    assert_eq!(run.texts(), lines);
+    let offsets = run.at.clone();
+    run.end();
+
+    // As if the run had ended after the fortieth row.
+    let mut first = kept.offsets.get(Partition(0)).unwrap().clone();
+    let read: String = lines[..40].iter().map(|it| format!("{it}\n")).collect();
+    first.offset = Offset(offsets[40]);
+    first.mark = print::Mark::of(read.as_bytes()).text();
+    kept.offsets = Offsets::default();
+    kept.offsets.advance(Partition(0), first);
+    std::fs::write(path("b-1.parquet"), &half).unwrap();
+    let mut run = Run::start_as(&Framing::Rows, place.path(), &kept);
+    run.until_lines(55 + 30).until_quiet();
+    let rest = |partition: i32| run.lines.iter().filter(move |it| it.0 == partition);
+    assert!(rest(0).map(|it| &it.1).eq(&lines[40..]));
+    assert_eq!(rest(1).count(), 30);
+    assert!(
+        run.notes().iter().all(|it| it.0 == "c.json"),
+        "{:?}",
+        run.notes()
+    );
+    let kept = run.end();
+
+    let mut again = Vec::new();
+    let span = Span {
+        partition: Partition(0),
+        from: Offset(0),
+        until: kept.offsets.get(Partition(0)).unwrap().offset,
+        origins: kept
+            .origins
+            .iter()
+            .filter(|it| it.0 == Partition(0))
+            .map(|it| it.1.clone())
+            .take(1)
+            .collect(),
+        framing: Framing::Rows,
+    };
+    let missing = read_again(place.path(), &span, &mut |it| again.extend(it.offsets)).unwrap();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert_eq!(again, offsets);
+}
+
+#[test]
+fn a_parquet_file_is_no_text() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("a.parquet"), parquet_rows(0, 3)).unwrap();
+    append(&place.path().join("b.jsonl"), "1\n");
+    let mut run = Run::start(place.path(), &Kept::default());
+    run.until_lines(1).until_quiet();
+    assert_eq!(run.notes(), [("a.parquet".to_owned(), Trouble::Unreadable)]);
     run.end();
 }

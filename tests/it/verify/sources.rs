@@ -6,10 +6,13 @@ use crate::lakes::{
     start, start_on,
 };
 use crate::oracle::Random;
+use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch};
+use parquet::arrow::ArrowWriter;
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 use tidelake::source::place::Inputs;
 use tidelake::sql;
@@ -175,6 +178,97 @@ fn files_of_csv_are_read_again_with_their_headers() {
     // A header that has changed gives other rows.
     std::fs::write(&names, "name;since;xd\nBerta;2026;1\nCilla;;3\n").unwrap();
     assert_fails(&proven(), "source names");
+}
+
+/// A Parquet file of ids and prices.
+fn parquet(path: &std::path::Path, rows: &[(i64, i128)]) {
+    let ids = Int64Array::from_iter_values(rows.iter().map(|it| it.0));
+    let prices = Decimal128Array::from_iter_values(rows.iter().map(|it| it.1));
+    let prices = prices.with_precision_and_scale(30, 2).unwrap();
+    let columns: [(&str, ArrayRef); 2] = [("id", Arc::new(ids)), ("price", Arc::new(prices))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+/// Parquet files beside envelopes of Debezium: each relation is what its files say, after two runs, and is proven; a file with other rows is not.
+#[test]
+fn rows_of_parquet_and_envelopes_are_read_again() {
+    let place = Place::new();
+    let folder = place.input();
+    let sql = format!(
+        "CREATE SOURCE s (id BIGINT, name TEXT, PRIMARY KEY (id)) WITH (connector = 'files', path = '{folder}/part-*') FORMAT DEBEZIUM ENCODE JSON;
+        CREATE SOURCE prices (id BIGINT, price DECIMAL(30, 2), PRIMARY KEY (id)) WITH (connector = 'files', path = '{folder}/*.parquet') FORMAT PARQUET;
+        CREATE TABLE changes AS SELECT * FROM s;
+        CREATE TABLE versions AS SELECT * FROM prices;
+        CREATE MATERIALIZED VIEW priced AS SELECT s.id, s.name, p.price FROM s JOIN prices p ON s.id = p.id;",
+        folder = folder.display()
+    );
+    let run_until = |prices: u64| {
+        runtime().block_on(async {
+            let flow = sql::plan_text(NAME, &sql, |_| None).await.unwrap();
+            let pipeline = start_on(&place, 2, flow, Inputs::default()).await;
+            let bytes = std::fs::metadata(folder.join("part-0.jsonl"))
+                .unwrap()
+                .len() as i64;
+            committed(&pipeline, |it| {
+                let read = it.read.as_ref().and_then(|it| it.get("prices"));
+                let records = read
+                    .into_iter()
+                    .flat_map(|it| it.values())
+                    .map(|it| it.counts.records);
+                has_read(it, bytes) && records.sum::<u64>() == prices
+            })
+            .await;
+            pipeline.stop().await.unwrap();
+        });
+    };
+    let of = |op: &str, row: &str, id: i64| {
+        format!("{{\"op\":\"{op}\",\"{row}\":{{\"id\":{id},\"name\":\"n{id}\"}}}}")
+    };
+    place.append(
+        0,
+        &[
+            of("c", "after", 1),
+            of("c", "after", 2),
+            of("t", "before", 0),
+            of("c", "after", 3),
+        ],
+    );
+    let big = 12_345_678_901_234_567_890_123_i128;
+    parquet(&folder.join("a.parquet"), &[(1, 150), (2, big), (4, 1)]);
+    run_until(3);
+    place.append(0, &[of("d", "before", 1)]);
+    parquet(&folder.join("b.parquet"), &[(3, -5)]);
+    run_until(4);
+    let proven = || {
+        runtime().block_on(async {
+            let options = Options {
+                lake: place.lake().display().to_string(),
+                inputs: Inputs::default(),
+            };
+            let flow = sql::plan_text(NAME, &sql, |_| None).await.unwrap();
+            verify(&flow, &options).await.unwrap()
+        })
+    };
+    let report = proven();
+    assert!(report.is_proven(), "{report}");
+    assert!(
+        text(&report, "source", "prices").starts_with("2 partitions read again: 4 records"),
+        "{report}"
+    );
+    assert!(
+        text(&report, "source", "s").starts_with("1 partition read again: 5 records"),
+        "{report}"
+    );
+    assert!(
+        text(&report, "view", "priced").starts_with("2 rows"),
+        "{report}"
+    );
+    parquet(&folder.join("a.parquet"), &[(1, 151), (2, big), (4, 1)]);
+    assert_fails(&proven(), "source prices");
 }
 
 #[test]
