@@ -2,13 +2,13 @@
 
 use super::Error;
 use crate::engine::{self, Feed, Input, Undecoded};
-use crate::lake::Manifest;
+use crate::lake::{Manifest, Store};
 use crate::model::{Offset, Offsets, Readers, iso_of_micros, ms_to_us, wall_ms};
 use crate::plan::{EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec};
 use crate::source::decode::{self, DeadLetter, DecodeOptions, Decoded, Decoder, RawRecords};
 use crate::source::framing::Framing;
 use crate::source::place::Place;
-use crate::source::{self, CHUNKS_AHEAD, Chunk, LookAgain, SharedStatus, file, kafka};
+use crate::source::{self, CHUNKS_AHEAD, Chunk, LookAgain, SharedStatus, delta, file, kafka};
 use crate::supervise;
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
@@ -28,13 +28,14 @@ pub(super) struct Share {
 pub(super) enum Origin {
     Topic(kafka::Topic),
     Folder(Arc<file::Folder>),
+    Delta(delta::Table),
 }
 
 impl Origin {
     pub fn folder(&self) -> Option<Arc<file::Folder>> {
         match self {
             Origin::Folder(folder) => Some(Arc::clone(folder)),
-            Origin::Topic(_) => None,
+            Origin::Topic(_) | Origin::Delta(_) => None,
         }
     }
 }
@@ -48,6 +49,7 @@ pub(super) fn origin(
     let source = &spec.name;
     let location = match place {
         Place::Topic(topic) => return Ok(Origin::Topic((**topic).clone())),
+        Place::Delta(path) => return Ok(Origin::Delta(delta_table(spec, path))),
         Place::Files(location) => {
             let is_of_parquet = spec.format == Format::Parquet;
             location.clone().of_parquet(is_of_parquet)
@@ -98,6 +100,17 @@ pub(super) fn open(
                 };
                 supervise::thread(name, move || reader.run(&sender))
             }
+            Origin::Delta(table) => {
+                let reader = delta::Reader {
+                    table: table.clone(),
+                    worker,
+                    stored,
+                    status,
+                    look_again,
+                    stop,
+                };
+                supervise::thread(name, move || reader.run(&sender))
+            }
             Origin::Topic(topic) => {
                 let reader = kafka::Reader {
                     topic: topic.clone(),
@@ -126,10 +139,46 @@ pub(super) fn open(
     Ok(feeds)
 }
 
+/// The Delta table of a source, which is opened like those of a lake.
+pub(crate) fn delta_table(spec: &SourceSpec, path: &str) -> delta::Table {
+    delta::Table {
+        path: path.to_owned(),
+        has_key: spec.key.is_some(),
+        open: Arc::new(|path, version| {
+            let path = path.trim_end_matches('/').to_owned();
+            let opened = async move {
+                let (parent, name) = path.rsplit_once('/').unwrap_or((".", &path));
+                let parent = if parent.is_empty() { "/" } else { parent };
+                let store = Store::open_existing(parent).map_err(|it| told(&it))?;
+                let table = match version {
+                    Some(version) => store.open_delta_at(name, version).await,
+                    None => store.open_delta(name).await,
+                };
+                table.map_err(|it| told(&it))
+            };
+            Box::pin(opened)
+        }),
+    }
+}
+
+/// An error with what it comes from.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
 /// How the records of a source lie in files.
 pub(crate) fn framing(spec: &SourceSpec) -> Framing {
     match &spec.format {
-        Format::Json | Format::AccessLog | Format::Debezium => Framing::Lines,
+        Format::Json | Format::AccessLog | Format::Debezium | Format::Delta => Framing::Lines,
         Format::Parquet => Framing::Rows,
         Format::Csv(csv) => Framing::Csv(csv.clone()),
     }
@@ -171,7 +220,7 @@ pub fn decoder(spec: &SourceSpec) -> Result<Decoder, Error> {
         }),
     };
     let format = match &spec.format {
-        Format::Json | Format::Parquet => decode::Format::Json,
+        Format::Json | Format::Parquet | Format::Delta => decode::Format::Json,
         Format::Debezium => decode::Format::Debezium,
         Format::AccessLog => decode::Format::AccessLog,
         Format::Csv(csv) => decode::Format::Csv(csv.clone()),

@@ -86,6 +86,7 @@ pub(super) fn format_of(source: &SourceSpec) -> String {
         Format::AccessLog => "ACCESS_LOG".to_owned(),
         Format::Parquet => "PARQUET".to_owned(),
         Format::Debezium => "DEBEZIUM_JSON".to_owned(),
+        Format::Delta => "DELTA".to_owned(),
         Format::Csv(csv) => {
             let header = if csv.header { "with" } else { "without" };
             let mut text = format!("CSV {header} a header");

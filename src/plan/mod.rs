@@ -158,6 +158,8 @@ pub enum Format {
     Parquet,
     /// Envelopes of Debezium in JSON.
     Debezium,
+    /// Rows of a Delta table.
+    Delta,
 }
 
 /// An append-only table of the lake: every record of one source, through expressions.

@@ -150,7 +150,7 @@ impl Topic {
                 ("connector", "kafka") => {}
                 ("connector", other) => {
                     return Err(wrong(format!(
-                        "connector '{other}' is unknown; use 'kafka' or 'files'"
+                        "connector '{other}' is unknown; use 'kafka', 'files' or 'delta'"
                     )));
                 }
                 // How records are read is the decoder's.

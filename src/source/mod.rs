@@ -1,9 +1,10 @@
-//! Where records come from: partition files and Kafka, and how their bytes become columns.
+//! Where records come from: partition files, Kafka and Delta tables, and how their bytes become columns.
 //!
 //! Per worker and source one thread reads raw bytes of the partitions that worker owns and hands them over through a
 //! bounded channel; when nobody takes them it waits, and that is the backpressure. Decoding happens on the worker.
 
 pub mod decode;
+pub mod delta;
 pub mod file;
 pub mod framing;
 mod json_rows;

@@ -1,4 +1,4 @@
-//! Where each source is read from: a topic of Kafka, or files.
+//! Where each source is read from: a topic of Kafka, files, or a Delta table.
 //!
 //! A source states its place in the options of `CREATE SOURCE`; the command line can name other places with `--input`.
 
@@ -16,15 +16,20 @@ const PATH: &str = "path";
 pub enum Place {
     Topic(Box<kafka::Topic>),
     Files(Location),
+    /// The address of a table.
+    Delta(String),
 }
 
 impl Place {
     /// The place that a source states in its options: `connector = 'kafka'` with the options of a [`kafka::Topic`], or
-    /// `connector = 'files'` with a `path`.
+    /// `connector = 'files'` or `'delta'` with a `path`.
     ///
     /// # Errors
     /// If an option is missing, unknown or wrong.
     pub fn from_options(source: &str, options: &[(String, String)]) -> Result<Self, Error> {
+        if let Some(path) = delta_path(source, options)? {
+            return Ok(Place::Delta(path));
+        }
         match files_location(source, options)? {
             Some(location) => Ok(Place::Files(location)),
             None => kafka::Topic::from_options(source, options).map(|it| Place::Topic(it.into())),
@@ -36,6 +41,9 @@ impl Place {
     /// # Errors
     /// If an option is missing, unknown or wrong.
     pub fn check_options(source: &str, options: &[(String, String)]) -> Result<(), Error> {
+        if delta_path(source, options)?.is_some() {
+            return Ok(());
+        }
         match files_location(source, options)? {
             Some(_) => Ok(()),
             None => kafka::Topic::check_options(source, options),
@@ -46,7 +54,7 @@ impl Place {
     pub fn topic(&self) -> Option<&str> {
         match self {
             Place::Topic(topic) => Some(&topic.topic),
-            Place::Files(_) => None,
+            Place::Files(_) | Place::Delta(_) => None,
         }
     }
 
@@ -54,9 +62,41 @@ impl Place {
     pub fn is_files(&self) -> bool {
         match self {
             Place::Files(_) => true,
-            Place::Topic(_) => false,
+            Place::Topic(_) | Place::Delta(_) => false,
         }
     }
+}
+
+/// The address of the table of a source with `connector = 'delta'`.
+fn delta_path(source: &str, options: &[(String, String)]) -> Result<Option<String>, Error> {
+    let wrong = |reason: String| Error::Option {
+        name: source.to_owned(),
+        reason,
+    };
+    let value = |key: &str| options.iter().find(|it| it.0 == key).map(|it| &it.1);
+    if !is_delta(options) {
+        return Ok(None);
+    }
+    for (key, _) in options {
+        if ![CONNECTOR, PATH, "timezone"].contains(&key.as_str()) {
+            return Err(wrong(format!(
+                "option '{key}' is unknown; a Delta table takes {CONNECTOR}, {PATH} and timezone"
+            )));
+        }
+    }
+    match value(PATH).filter(|it| !it.is_empty()) {
+        Some(path) => Ok(Some(path.clone())),
+        None => Err(wrong(format!(
+            "option '{PATH}' is missing; it names the folder of a Delta table, or its address such as 's3://bucket/table'"
+        ))),
+    }
+}
+
+/// Whether options are those of a Delta table.
+pub fn is_delta(options: &[(String, String)]) -> bool {
+    options
+        .iter()
+        .any(|it| it.0 == CONNECTOR && it.1 == "delta")
 }
 
 /// The files of a source with `connector = 'files'`.
@@ -192,6 +232,14 @@ impl Inputs {
         }
         let place = |(name, options, has_key): (&str, &[(String, String)], bool)| {
             let mut place = match named.get(name) {
+                Some(location) if is_delta(options) => {
+                    return Err(Error::Input {
+                        input: format!("{name}={location}"),
+                        reason: format!(
+                            "source {name} is a Delta table; state another {PATH} in its statement, such as ${{TABLE:-DIR}}"
+                        ),
+                    });
+                }
                 Some(location) => Place::Files((*location).clone()),
                 None => Place::from_options(name, options)?,
             };
@@ -225,6 +273,7 @@ mod tests {
         let text = |(name, place): (String, Place)| match place {
             Place::Files(location) => format!("{name} {location}"),
             Place::Topic(_) => format!("{name} topic"),
+            Place::Delta(path) => format!("{name} table {path}"),
         };
         match places {
             Ok(places) => Ok(places.into_iter().map(text).collect()),
@@ -281,6 +330,11 @@ mod tests {
                 "option 'topic' is unknown",
             ),
             (&[("connector", "files"), ("path", "x/[")], "x/["),
+            (&[("connector", "delta")], "option 'path' is missing"),
+            (
+                &[("connector", "delta"), ("path", "x"), ("version", "1")],
+                "option 'version' is unknown",
+            ),
         ] {
             let error = Place::check_options("s", &options(pairs)).unwrap_err();
             assert!(error.to_string().contains(reason), "{pairs:?}: {error}");

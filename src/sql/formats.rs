@@ -1,6 +1,7 @@
 //! Formats of sources, and their options.
 
 use crate::plan::{ColumnSpec, Csv, Format};
+use crate::source::place::is_delta;
 use arrow::datatypes::DataType;
 
 /// Options of `FORMAT CSV`.
@@ -16,7 +17,38 @@ pub(super) fn of(
     has_key: bool,
 ) -> Result<Format, String> {
     let name = name.to_ascii_uppercase();
-    let format = match name.as_str() {
+    let format = match (name.as_str(), is_delta(options)) {
+        ("DELTA", true) => Format::Delta,
+        ("DELTA", false) => {
+            return Err("a Delta table is a source without FORMAT: WITH (connector = 'delta', path = 'FOLDER')".to_owned());
+        }
+        (other, true) => {
+            return Err(format!(
+                "a Delta table tells itself how its rows are stored; leave FORMAT {other} out"
+            ));
+        }
+        (other, false) => of_records(other, options, has_key)?,
+    };
+    let of_csv = [
+        DELIMITER_OPTION,
+        HEADER_OPTION,
+        WITHOUT_HEADER_OPTION,
+        NULL_OPTION,
+    ];
+    match options.iter().find(|it| of_csv.contains(&it.0.as_str())) {
+        None => Ok(format),
+        Some((option, _)) => Err(format!(
+            "option '{option}' is of FORMAT CSV; FORMAT {name} has no such option, leave it out"
+        )),
+    }
+}
+
+fn of_records(
+    name: &str,
+    options: &mut Vec<(String, String)>,
+    has_key: bool,
+) -> Result<Format, String> {
+    Ok(match name {
         "JSON" => Format::Json,
         "ACCESS_LOG" => Format::AccessLog,
         "DEBEZIUM_JSON" | "DEBEZIUM-JSON" if has_key => Format::Debezium,
@@ -38,19 +70,7 @@ pub(super) fn of(
                 "FORMAT {other} is unknown; possible are JSON, CSV, PARQUET, DEBEZIUM_JSON and ACCESS_LOG"
             ));
         }
-    };
-    let of_csv = [
-        DELIMITER_OPTION,
-        HEADER_OPTION,
-        WITHOUT_HEADER_OPTION,
-        NULL_OPTION,
-    ];
-    match options.iter().find(|it| of_csv.contains(&it.0.as_str())) {
-        None => Ok(format),
-        Some((option, _)) => Err(format!(
-            "option '{option}' is of FORMAT CSV; FORMAT {name} has no such option, leave it out"
-        )),
-    }
+    })
 }
 
 /// Files have a header unless it is said that they have none, messages of a topic have none.

@@ -58,11 +58,11 @@ pub use types::sql_type_name;
 
 use crate::plan::{
     ColumnSpec, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
-    EventTime, LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, PrimaryKey,
-    RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows, dead_letter_schema, late_schema,
+    EventTime, LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, PrimaryKey, RowEnd,
+    SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows, dead_letter_schema, late_schema,
     properties,
 };
-use crate::source::place::Place;
+use crate::source::place::{Place, is_delta};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::MemTable;
@@ -701,6 +701,11 @@ fn primary_key(
     let version = version.map(|it| place(VERSION_OPTION, &it)).transpose()?;
     if text.format.eq_ignore_ascii_case("ACCESS_LOG") {
         return Err("lines of an access log are no versions of rows; a source with a PRIMARY KEY has FORMAT JSON or CSV".to_owned());
+    }
+    if version.is_some() && is_delta(&text.options) {
+        return Err(format!(
+            "a row of a Delta table is what its newest version says; leave {VERSION_OPTION} out"
+        ));
     }
     columns.push(ColumnSpec {
         name: DELETED_COLUMN.to_owned(),

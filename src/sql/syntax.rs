@@ -7,6 +7,7 @@
 use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::{Error, asof, canonical, elsewhere, emitted, forms, walk, windows, words};
+use crate::source::place::is_delta;
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct,
     ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
@@ -526,7 +527,7 @@ fn option_list(parser: &mut Parser) -> Result<Vec<(String, String)>, ParserError
     Ok(list)
 }
 
-/// `FORMAT JSON`, also as `FORMAT PLAIN ENCODE JSON` and as the option `format = 'json'`. Options of the format may follow it: `FORMAT CSV (delimiter = ';')`.
+/// The format of a source; that of a Delta table is its own. `FORMAT JSON`, also as `FORMAT PLAIN ENCODE JSON` and as the option `format = 'json'`. Options of the format may follow it: `FORMAT CSV (delimiter = ';')`.
 fn source_format(
     parser: &mut Parser,
     options: &mut Vec<(String, String)>,
@@ -538,6 +539,7 @@ fn source_format(
             .position(|it| it.0.eq_ignore_ascii_case("format"));
         return match stated {
             Some(at) => Ok(options.remove(at).1),
+            None if is_delta(options) => Ok("DELTA".to_owned()),
             None => refuse(
                 "columns without a query are those of a source, which ends with its format: CREATE SOURCE name (…) WITH (connector = 'files', path = 'FOLDER') FORMAT JSON".to_owned(),
             ),

@@ -340,6 +340,9 @@ impl Source<'_> {
                 None => sum
                     .gone
                     .add(|| format!("partition {partition}: offsets {from} to {until}")),
+                Some(path) if matches!(self.place, Place::Delta(_)) => sum.source.add(|| {
+                    format!("partition {partition}: {path} is not there, or not the table that offsets {from} to {until} were read from")
+                }),
                 Some(name) => sum.source.add(|| {
                     format!(
                         "partition {partition}: {name} is not the file that offsets {from} to {until} were read from; its first bytes are others"

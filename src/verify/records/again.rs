@@ -4,13 +4,13 @@ use super::super::Error;
 use super::super::report::Findings;
 use super::super::rows::{self, Archived, Letters};
 use crate::coordinator::eras::{Era, Eras};
-use crate::coordinator::feed::framing;
+use crate::coordinator::feed::{delta_table, framing};
 use crate::lake::{Counts, PartitionRead};
 use crate::model::{Offset, Partition};
 use crate::plan::{Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked, nullable};
 use crate::source::decode::RawRecords;
 use crate::source::place::Place;
-use crate::source::{file, kafka};
+use crate::source::{delta, file, kafka};
 use arrow::array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array,
 };
@@ -120,15 +120,10 @@ impl Job {
         };
         let range = self.read.from.0..self.until.0;
         outcome.missing = match &self.place {
-            Place::Files(location) => {
-                let span = file::Span {
-                    partition: self.partition,
-                    from: self.read.from,
-                    until: self.until,
-                    origins: self.read.origins.clone(),
-                    framing: framing(&self.spec),
-                };
-                file::read_again(location.folder(), &span, &mut take)?
+            Place::Files(location) => file::read_again(location.folder(), &self.span(), &mut take)?,
+            Place::Delta(path) => {
+                let table = delta_table(&self.spec, path);
+                delta::read_again(&table, &self.span(), &mut take)?
             }
             Place::Topic(topic) => {
                 match kafka::read_again(topic, self.partition, range.clone(), &mut take)? {
@@ -157,6 +152,17 @@ impl Job {
         }
         letters.rest(&limits, &mut outcome.letters);
         Ok(outcome)
+    }
+
+    /// All that was read of the partition.
+    fn span(&self) -> file::Span {
+        file::Span {
+            partition: self.partition,
+            from: self.read.from,
+            until: self.until,
+            origins: self.read.origins.clone(),
+            framing: framing(&self.spec),
+        }
     }
 
     /// The records with the epoch and mark that the archive tells of them.

@@ -29,12 +29,16 @@ impl Source<'_> {
             count(sum.counts.records + sum.counts.undecoded, "record"),
             count(sum.counts.bytes, "byte")
         );
-        let nothing_left = 0 < partitions && sum.read_partitions == 0 && 0 < sum.gone_offsets;
+        // Files of a table's former versions are vacuumed; whether it is the table is told where it is read.
+        let keeps_all = !matches!(self.place, Place::Delta(_));
+        let nothing_left =
+            keeps_all && 0 < partitions && sum.read_partitions == 0 && 0 < sum.gone_offsets;
         if nothing_left {
             sum.source.add(|| match &self.place {
                 Place::Files(location) => {
                     format!("{location} has none of the files that were read")
                 }
+                Place::Delta(path) => format!("{path} has none of the rows that were read"),
                 Place::Topic(topic) => format!(
                     "topic {} at {} has none of the records that were read",
                     topic.topic, topic.brokers

@@ -6,7 +6,8 @@ use crate::lakes::{
     start, start_on,
 };
 use crate::oracle::Random;
-use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use deltalake::DeltaTable;
 use parquet::arrow::ArrowWriter;
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
@@ -269,6 +270,109 @@ fn rows_of_parquet_and_envelopes_are_read_again() {
     );
     parquet(&folder.join("a.parquet"), &[(1, 151), (2, big), (4, 1)]);
     assert_fails(&proven(), "source prices");
+}
+
+/// A stream joined with a Delta table that is appended to, deleted from and put together: in two runs, and proven; also once a file is vacuumed, as far as it can be.
+#[test]
+fn versions_of_a_delta_table_are_read_again() {
+    let place = Place::new();
+    let folder = place.input();
+    let names = place.path().join("names");
+    let sql = format!(
+        "CREATE SOURCE s (at TIMESTAMP NOT NULL, id BIGINT, n BIGINT) WITH (connector = 'files', path = '{folder}') FORMAT JSON;
+        CREATE SOURCE names (id BIGINT, name TEXT, PRIMARY KEY (id)) WITH (connector = 'delta', path = '{names}');
+        CREATE TABLE raw AS SELECT * FROM s;
+        CREATE TABLE versions AS SELECT * FROM names;
+        CREATE MATERIALIZED VIEW totals AS SELECT name, count(*) AS c, sum(n) AS n FROM raw JOIN names ON raw.id = names.id GROUP BY name;",
+        folder = folder.display(),
+        names = names.display(),
+    );
+    std::fs::create_dir(&names).unwrap();
+    let url = url::Url::from_directory_path(&names).unwrap();
+    let rows = |rows: &[(i64, &str)]| {
+        let ids = Int64Array::from_iter_values(rows.iter().map(|it| it.0));
+        let texts = StringArray::from_iter_values(rows.iter().map(|it| it.1));
+        let columns: [(&str, ArrayRef); 2] = [("id", Arc::new(ids)), ("name", Arc::new(texts))];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|it| (it.0, it.1, true))).unwrap()
+    };
+    let table = || async { DeltaTable::try_from_url(url.clone()).await.unwrap() };
+    let run_until = |records: u64| {
+        runtime().block_on(async {
+            let flow = sql::plan_text(NAME, &sql, |_| None).await.unwrap();
+            let pipeline = start_on(&place, 2, flow, Inputs::default()).await;
+            let bytes = place.input_bytes();
+            committed(&pipeline, |it| {
+                let read = it.read.as_ref().and_then(|it| it.get("names"));
+                let counts = read.into_iter().flat_map(|it| it.values());
+                has_read(it, bytes) && counts.map(|it| it.counts.records).sum::<u64>() == records
+            })
+            .await;
+            pipeline.stop().await.unwrap();
+        });
+    };
+    let records: Vec<String> = (0..40)
+        .map(|it| {
+            format!(
+                "{{\"at\":{},\"id\":{},\"n\":{it}}}",
+                START_US / 1000 + it,
+                it % 5
+            )
+        })
+        .collect();
+    place.append(0, &records[..20]);
+    runtime().block_on(async {
+        table()
+            .await
+            .write([rows(&[(1, "Anna"), (2, "Bo")])])
+            .await
+            .unwrap();
+        table().await.write([rows(&[(3, "Cilla")])]).await.unwrap();
+    });
+    run_until(3);
+    place.append(0, &records[20..]);
+    runtime().block_on(async {
+        table()
+            .await
+            .delete()
+            .with_predicate("id = 1")
+            .await
+            .unwrap();
+        table().await.write([rows(&[(4, "Dora")])]).await.unwrap();
+        table().await.optimize().await.unwrap();
+    });
+    run_until(5);
+    let proven = || {
+        runtime().block_on(async {
+            let options = Options {
+                lake: place.lake().display().to_string(),
+                inputs: Inputs::default(),
+            };
+            let flow = sql::plan_text(NAME, &sql, |_| None).await.unwrap();
+            verify(&flow, &options).await.unwrap()
+        })
+    };
+    let report = proven();
+    assert!(report.is_proven(), "{report}");
+    let source = text(&report, "source", "names");
+    assert!(
+        source.starts_with("1 partition read again: 5 records"),
+        "{report}"
+    );
+    assert!(
+        text(&report, "view", "totals").starts_with("3 rows"),
+        "{report}"
+    );
+
+    for file in sorted(&names) {
+        if file.extension().is_some_and(|it| it == "parquet") {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    let report = proven();
+    assert!(
+        text(&report, "source gone", "names").starts_with("5 offsets"),
+        "{report}"
+    );
 }
 
 #[test]
