@@ -4,7 +4,7 @@
 //! window, one side is enough: records are grouped by the bounds of that one, and what a group has in an epoch counts in each of its windows.
 
 use super::repeated::is_same;
-use super::sharing::bound_of;
+use super::sharing::{Bound, bound_of};
 use super::{Admitted, Plan};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -144,11 +144,11 @@ fn difference(one: &Plan, other: &Plan) -> Option<Difference> {
                     }
                     continue;
                 }
-                let (time, step_us, add_us) = bound_of(own)?;
-                let (their_time, their_step_us, their_add_us) = bound_of(theirs)?;
-                let is_apart = (time, step_us) == (their_time, their_step_us)
-                    && !below.columns.contains(&time)
-                    && found.is_apart_by(their_add_us - add_us);
+                let (own, theirs) = (bound_of(own)?, bound_of(theirs)?);
+                let add_us = theirs.add_us;
+                let is_apart = Bound { add_us, ..own } == theirs
+                    && !below.columns.contains(&own.time)
+                    && found.is_apart_by(theirs.add_us - own.add_us);
                 if !is_apart {
                     return None;
                 }
@@ -169,7 +169,8 @@ fn difference(one: &Plan, other: &Plan) -> Option<Difference> {
             },
         ) => {
             let mut below = difference(input, their_input)?;
-            let is_alike = (window.time, window.step_us) == (theirs.time, theirs.step_us)
+            let end_us = theirs.end_us;
+            let is_alike = Admitted { end_us, ..*window } == *theirs
                 && clocks == their_clocks
                 && !below.columns.contains(&window.time)
                 && (window.end_us == theirs.end_us

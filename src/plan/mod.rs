@@ -304,22 +304,25 @@ pub struct Admitted {
     pub time: usize,
     pub step_us: i64,
     pub end_us: i64,
+    /// Multiples of the step are counted from so long after the beginning of 1970.
+    pub offset_us: i64,
 }
 
 impl Admitted {
     /// Records that came on time: before the watermark passed their own.
     pub fn on_time(time: usize) -> Self {
-        let (step_us, end_us) = (1, 0);
         Admitted {
             time,
-            step_us,
-            end_us,
+            step_us: 1,
+            end_us: 0,
+            offset_us: 0,
         }
     }
 
     /// When the window of a record of this time ends.
     pub fn end(&self, time_us: i64) -> i64 {
-        let start = time_us.saturating_sub(time_us.rem_euclid(self.step_us));
+        let from_offset = time_us.saturating_sub(self.offset_us);
+        let start = time_us.saturating_sub(from_offset.rem_euclid(self.step_us));
         start.saturating_add(self.end_us)
     }
 }

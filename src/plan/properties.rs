@@ -73,10 +73,11 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 .collect();
             // A bound of the windows that rows were admitted to.
             let bound = |it: &Arc<dyn PhysicalExpr>| {
-                let (time, step_us, add_us) = bound_of(it)?;
+                let bound = bound_of(it)?;
                 let window = below.admitted?;
-                let is_of_it = (window.time, window.step_us) == (time, step_us);
-                is_of_it.then_some(window.end_us - add_us)
+                let own = (window.time, window.step_us, window.offset_us);
+                let is_of_it = own == (bound.time, bound.size_us, bound.offset_us);
+                is_of_it.then_some(window.end_us - bound.add_us)
             };
             let ends = columns
                 .iter()

@@ -29,6 +29,8 @@ pub struct Bound {
     pub time: usize,
     pub size_us: i64,
     pub add_us: i64,
+    /// Multiples of the size are counted from so long after the beginning of 1970.
+    pub offset_us: i64,
 }
 
 /// Passes for all aggregations of these views, each aggregation in one of them.
@@ -132,12 +134,14 @@ impl Origin {
                 match expr.downcast_ref::<Column>() {
                     Some(below) => Origin::of(input, below.index()),
                     None => {
-                        let (time, size_us, add_us) = bound_of(expr)?;
-                        let time = Origin::of(input, time).filter(|it| it.bound.is_none())?;
+                        let bound = bound_of(expr)?;
+                        let time = Origin::of(input, bound.time)?;
+                        if time.bound.is_some() {
+                            return None;
+                        }
                         let bound = Bound {
                             time: time.column,
-                            size_us,
-                            add_us,
+                            ..bound
                         };
                         Some(Origin {
                             bound: Some((bound, Arc::clone(expr))),
@@ -163,38 +167,31 @@ impl Origin {
     }
 }
 
-/// Column, step and what is added to its last multiple, if an expression is the bound of a window, of any kind.
-pub(super) fn bound_of(expr: &Arc<dyn PhysicalExpr>) -> Option<(usize, i64, i64)> {
+/// The bound of a window, of any kind, that an expression is, if it is one.
+pub(super) fn bound_of(expr: &Arc<dyn PhysicalExpr>) -> Option<Bound> {
     let function = expr.downcast_ref::<ScalarFunctionExpr>()?;
-    if function.name() != WINDOW_BOUND {
-        return window_bound(expr);
-    }
-    let [time, step, add] = function.args() else {
-        return None;
-    };
-    let number = |it: &Arc<dyn PhysicalExpr>| match *it.downcast_ref::<Literal>()?.value() {
-        ScalarValue::Int64(Some(it)) => Some(it),
-        _ => None,
-    };
+    let (time, numbers) = function.args().split_first()?;
     let time = time.downcast_ref::<Column>()?.index();
-    Some((time, number(step).filter(|it| 0 < *it)?, number(add)?))
-}
-
-/// Column, size and what is added to the start, if an expression is the bound of a tumbling window.
-fn window_bound(expr: &Arc<dyn PhysicalExpr>) -> Option<(usize, i64, i64)> {
-    let function = expr.downcast_ref::<ScalarFunctionExpr>()?;
-    let [time, size] = function.args() else {
-        return None;
+    let numbers = numbers
+        .iter()
+        .map(|it| match *it.downcast_ref::<Literal>()?.value() {
+            ScalarValue::Int64(Some(it)) => Some(it),
+            _ => None,
+        });
+    let numbers: Vec<i64> = numbers.collect::<Option<_>>()?;
+    let (size_us, add_us, offset_us) = match (function.name(), numbers.as_slice()) {
+        (TUMBLE_START, [size]) => (*size, 0, 0),
+        (TUMBLE_END, [size]) => (*size, *size, 0),
+        (WINDOW_BOUND, [step, add]) => (*step, *add, 0),
+        (WINDOW_BOUND, [step, add, offset]) => (*step, *add, *offset),
+        _ => return None,
     };
-    let time = time.downcast_ref::<Column>()?.index();
-    let ScalarValue::Int64(Some(size)) = *size.downcast_ref::<Literal>()?.value() else {
-        return None;
-    };
-    match function.name() {
-        TUMBLE_START if 0 < size => Some((time, size, 0)),
-        TUMBLE_END if 0 < size => Some((time, size, size)),
-        _ => None,
-    }
+    (0 < size_us).then_some(Bound {
+        time,
+        size_us,
+        add_us,
+        offset_us,
+    })
 }
 
 /// The columns of its input that an aggregation reads, in the order of `numbers`; none if one of them is computed.
@@ -293,7 +290,10 @@ impl Shared {
                     let arguments = std::iter::once(column).chain(rest).collect();
                     let moved = Arc::clone(function).with_new_children(arguments);
                     exprs.push(moved.expect("a function takes as many arguments as before"));
-                    let name = format!("{name}/{}+{}", bound.size_us, bound.add_us);
+                    let name = format!(
+                        "{name}/{}+{}/{}",
+                        bound.size_us, bound.add_us, bound.offset_us
+                    );
                     mapped.push(Field::new(name, field.data_type().clone(), true));
                 }
             }

@@ -230,15 +230,7 @@ impl Lowering<'_> {
                     });
                 }
                 Expr::ScalarFunction(it) if it.func.name() == ADMITTED => {
-                    let (time, step_us, end_us) = window_of_marker(it)?;
-                    let time = schema
-                        .index_of_column(time)
-                        .map_err(|it| words::planner(&it))?;
-                    let window = Admitted {
-                        time,
-                        step_us,
-                        end_us,
-                    };
+                    let window = window_of_marker(it, schema)?;
                     let clocks = self.properties(&input.plan).clocks;
                     input.plan = Plan::Admit {
                         input: Box::new(input.plan),
@@ -675,24 +667,33 @@ fn bound_of_window(function: &ScalarFunction) -> Option<KeyOfWindow> {
     })
 }
 
-/// The event time of the window that a marker of admitted records is about; its step, and what is added for its end.
-fn window_of_marker(marker: &ScalarFunction) -> Result<(&Column, i64, i64), String> {
-    if let [Expr::ScalarFunction(end)] = marker.args.as_slice()
-        && let [
-            Expr::Column(time),
-            Expr::Literal(ScalarValue::Int64(Some(step_us)), _),
-            rest @ ..,
-        ] = end.args.as_slice()
-    {
-        match rest {
-            [] => return Ok((time, *step_us, *step_us)),
-            [Expr::Literal(ScalarValue::Int64(Some(end_us)), _)] => {
-                return Ok((time, *step_us, *end_us));
-            }
-            _ => {}
-        }
-    }
-    Err(NOT_THE_TIME.to_owned())
+/// The window that a marker of admitted records is about.
+fn window_of_marker(marker: &ScalarFunction, schema: &DFSchema) -> Result<Admitted, String> {
+    let not_the_time = || NOT_THE_TIME.to_owned();
+    let [Expr::ScalarFunction(end)] = marker.args.as_slice() else {
+        return Err(not_the_time());
+    };
+    let Some((Expr::Column(time), numbers)) = end.args.split_first() else {
+        return Err(not_the_time());
+    };
+    let numbers = numbers.iter().map(|it| match it {
+        Expr::Literal(ScalarValue::Int64(it), _) => *it,
+        _ => None,
+    });
+    let numbers: Option<Vec<i64>> = numbers.collect();
+    let (step_us, end_us, offset_us) = match numbers.ok_or_else(not_the_time)?.as_slice() {
+        [step_us] => (*step_us, *step_us, 0),
+        [step_us, end_us] => (*step_us, *end_us, 0),
+        [step_us, end_us, offset_us] => (*step_us, *end_us, *offset_us),
+        _ => return Err(not_the_time()),
+    };
+    let time = schema.index_of_column(time);
+    Ok(Admitted {
+        time: time.map_err(|it| words::planner(&it))?,
+        step_us,
+        end_us,
+        offset_us,
+    })
 }
 
 /// A plan in which no record is left out for coming late: what reads records as they are, or decides about them itself, takes all.

@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{
     ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
     OrderByOptions, Query, SelectItem, SetExpr, SqlOption, Statement, StructBracketKind,
-    StructField, TableAlias, TableFactor, TimezoneInfo, Value, VisitorMut,
+    StructField, TableAlias, TableFactor, TimezoneInfo, UnaryOperator, Value, VisitorMut,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -628,6 +628,23 @@ pub fn interval_us(expr: &Expr) -> Option<i64> {
     match &interval.leading_field {
         Some(unit) => duration_us(&format!("{text} {unit}")),
         None => duration_us(&text),
+    }
+}
+
+/// A constant interval that may be negative, or a time of the day, in microseconds.
+pub fn offset_us(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::TypedString(it) if it.data_type.to_string().starts_with("TIME") => {
+            let text = it.value.clone().into_string()?;
+            let time = text.parse::<chrono::NaiveTime>().ok()?;
+            let since = time.signed_duration_since(chrono::NaiveTime::MIN);
+            since.num_microseconds()
+        }
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => interval_us(expr).map(|it| -it),
+        other => interval_us(other),
     }
 }
 

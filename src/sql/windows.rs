@@ -76,6 +76,8 @@ struct Windowed {
     step_us: i64,
     /// Of sessions, the gap.
     size_us: i64,
+    /// Windows begin at multiples of their step from so long after the beginning of 1970.
+    offset_us: i64,
     /// Of sessions, what they are apart by.
     keys: Vec<String>,
 }
@@ -100,7 +102,14 @@ impl Windowed {
         if plain.len() != args.len() {
             return Err(form.to_owned());
         }
-        let (relation, keys, time, step, size) = match (kind, plain.as_slice()) {
+        let (plain, offset) = match (kind, plain.as_slice()) {
+            (WindowKind::Tumble, [rest @ .., offset]) if rest.len() == 3 => (rest, Some(*offset)),
+            (WindowKind::Hop | WindowKind::Cumulate, [rest @ .., offset]) if rest.len() == 4 => {
+                (rest, Some(*offset))
+            }
+            (_, all) => (all, None),
+        };
+        let (relation, keys, time, step, size) = match (kind, plain) {
             (WindowKind::Tumble, [relation, time, size]) => (relation, &[][..], time, size, size),
             (WindowKind::Hop | WindowKind::Cumulate, [relation, time, step, size]) => {
                 (relation, &[][..], time, step, size)
@@ -123,6 +132,21 @@ impl Windowed {
             })
         };
         let (step_us, size_us) = (length(step)?, length(size)?);
+        let offset_us = match offset {
+            None => 0,
+            Some(it) => syntax::offset_us(it).ok_or_else(|| {
+                format!(
+                    "{form}; behind the lengths stands by how much windows begin later: a constant INTERVAL '12' MINUTE, or TIME '00:12:00'"
+                )
+            })?,
+        };
+        // Those of CUMULATE begin anew with each size.
+        let begins_us = if kind == WindowKind::Cumulate {
+            size_us
+        } else {
+            step_us
+        };
+        let offset_us = offset_us.rem_euclid(begins_us);
         if size_us % step_us != 0 {
             return Err(format!(
                 "{form}; the second interval must be a multiple of the first"
@@ -148,6 +172,7 @@ impl Windowed {
             kind,
             step_us,
             size_us,
+            offset_us,
             keys: keys.collect(),
         })
     }
@@ -158,10 +183,14 @@ impl Windowed {
             time,
             step_us,
             size_us,
+            offset_us,
             ..
         } = self;
         let tumble = |function: &str| format!("{function}({time}, {size_us})");
-        let bound = |step: i64, add: i64| format!("{WINDOW_BOUND}({time}, {step}, {add})");
+        let bound = |step: i64, add: i64| match offset_us {
+            0 => format!("{WINDOW_BOUND}({time}, {step}, {add})"),
+            _ => format!("{WINDOW_BOUND}({time}, {step}, {add}, {offset_us})"),
+        };
         let side = |start: String, end: String| Side {
             start,
             admitted_until: end.clone(),
@@ -170,7 +199,10 @@ impl Windowed {
         };
         let steps = 0..size_us / step_us;
         match self.kind {
-            WindowKind::Tumble => vec![side(tumble(TUMBLE_START), tumble(TUMBLE_END))],
+            WindowKind::Tumble if *offset_us == 0 => {
+                vec![side(tumble(TUMBLE_START), tumble(TUMBLE_END))]
+            }
+            WindowKind::Tumble => vec![side(bound(*size_us, 0), bound(*size_us, *size_us))],
             WindowKind::Hop => steps
                 .map(|it| {
                     let start = -it * step_us;

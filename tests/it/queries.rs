@@ -643,6 +643,10 @@ CREATE MATERIALIZED VIEW hop_sets AS SELECT window_end, count(DISTINCT k) AS ks,
 CREATE MATERIALIZED VIEW hop_distinct AS SELECT DISTINCT window_start, k FROM HOP(raw_o, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND);
 CREATE MATERIALIZED VIEW hop_computed AS SELECT window_end, k || j AS kj, sum(n * 2) AS n FROM HOP(raw_s, at, INTERVAL '4' SECOND, INTERVAL '8' SECOND) WHERE n > 3 GROUP BY window_end, k || j;
 CREATE MATERIALIZED VIEW hop_ends AS SELECT k, window_start, max(window_end) AS e, count(*) AS c FROM HOP(raw_s, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY k, window_start;
+CREATE MATERIALIZED VIEW shifted AS SELECT window_start, window_end, k, count(*) AS c FROM TUMBLE(raw_s, at, INTERVAL '10' SECOND, INTERVAL '3' SECOND) GROUP BY window_start, window_end, k;
+CREATE MATERIALIZED VIEW shifted_hops AS SELECT window_end, count(*) AS c FROM HOP(raw_o, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND, INTERVAL '2' SECOND) GROUP BY window_end;
+CREATE MATERIALIZED VIEW shifted_so_far AS SELECT window_end, sum(n) AS n FROM CUMULATE(raw_s, at, INTERVAL '5' SECOND, INTERVAL '15' SECOND, INTERVAL '-1' SECOND) GROUP BY window_end;
+CREATE MATERIALIZED VIEW shifted_group AS SELECT TUMBLE_START(at, INTERVAL '30' SECOND, TIME '00:00:12') AS s, max(x) AS x FROM raw_o GROUP BY TUMBLE(at, INTERVAL '30' SECOND, TIME '00:00:12');
 CREATE MATERIALIZED VIEW hop_any AS SELECT k, count(*) AS c FROM HOP(raw_s, at, INTERVAL '5' SECOND, INTERVAL '10' SECOND) GROUP BY k;
 CREATE MATERIALIZED VIEW so_far AS SELECT window_start, window_end, count(*) AS c, sum(n) AS n FROM CUMULATE(raw_s, at, INTERVAL '5' SECOND, INTERVAL '20' SECOND) GROUP BY window_start, window_end;
 CREATE MATERIALIZED VIEW hopping_records AS SELECT window_end, k FROM HOP(raw_o, at, INTERVAL '10' SECOND, INTERVAL '20' SECOND) WHERE x > 50;

@@ -499,7 +499,9 @@ fn coarsened(
         }
         let wanted = bounds[*wanted]?;
         let is_in = |start: Bound| {
-            (start.time, start.add_us) == (wanted.time, 0) && wanted.size_us % start.size_us == 0
+            (start.time, start.add_us, start.offset_us) == (wanted.time, 0, 0)
+                && wanted.offset_us == 0
+                && wanted.size_us % start.size_us == 0
         };
         let start = theirs
             .clone()

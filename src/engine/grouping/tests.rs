@@ -157,6 +157,7 @@ fn pass(aggregations: Vec<Arc<Aggregation>>) -> Pass {
             time: TIME,
             size_us,
             add_us: 0,
+            offset_us: 0,
         })
     };
     let schema = schema();

@@ -142,6 +142,7 @@ fn bounds_of_windows_share_a_pass_and_keep_their_sizes() {
             time: 0,
             size_us,
             add_us,
+            offset_us: 0,
         })
     };
     assert_eq!(

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use std::ops::ControlFlow;
 
-/// Functions of windows, and how many arguments they have behind the time.
+/// Functions of windows, and how many lengths they have behind the time; an offset may follow, but for sessions.
 const WINDOWS: [(&str, usize); 4] = [("tumble", 1), ("hop", 2), ("cumulate", 2), ("session", 1)];
 
 /// Rewrites a SELECT that groups by a window.
@@ -91,7 +91,8 @@ fn window_of(expr: &Expr) -> Option<(String, Expr, Vec<Expr>)> {
     };
     let (name, mut args) = called(call)?;
     let (_, lengths) = WINDOWS.iter().find(|it| it.0 == name)?;
-    (args.len() == lengths + 1).then(|| {
+    let has_offset = name != "session" && args.len() == lengths + 2;
+    (args.len() == lengths + 1 || has_offset).then(|| {
         let lengths = args.split_off(1);
         (name, args.remove(0), lengths)
     })

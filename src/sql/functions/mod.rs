@@ -78,7 +78,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
     AggregateUDF, ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowUDF,
+    ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility, WindowUDF,
 };
 use std::cell::Cell;
 use std::sync::Arc;
@@ -211,7 +211,8 @@ impl ScalarUDFImpl for WindowBound {
     }
 }
 
-/// `window_bound(time, step in µs, add in µs)`: the last multiple of `step`, counted from 1970 in UTC, and `add` more.
+/// `window_bound(time, step in µs, add in µs [, offset in µs])`: the last multiple of `step`, counted from `offset` after the beginning of 1970 in UTC, and
+/// `add` more.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct SteppedBound {
     signature: Signature,
@@ -219,9 +220,12 @@ struct SteppedBound {
 
 impl SteppedBound {
     fn new() -> Self {
-        let types = vec![utc_micros(), DataType::Int64, DataType::Int64];
+        let types = [2, 3].map(|numbers| {
+            let numbers = std::iter::repeat_n(DataType::Int64, numbers);
+            TypeSignature::Exact(std::iter::once(utc_micros()).chain(numbers).collect())
+        });
         SteppedBound {
-            signature: Signature::exact(types, Volatility::Immutable),
+            signature: Signature::one_of(types.to_vec(), Volatility::Immutable),
         }
     }
 }
@@ -237,21 +241,24 @@ impl ScalarUDFImpl for SteppedBound {
         Ok(utc_micros())
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [
-            times,
-            ColumnarValue::Scalar(ScalarValue::Int64(Some(step))),
-            ColumnarValue::Scalar(ScalarValue::Int64(Some(add))),
-        ] = args.args.as_slice()
-        else {
-            return exec_err!("{WINDOW_BOUND} takes a time and two constants");
+        let number = |at: usize| match args.args.get(at) {
+            Some(ColumnarValue::Scalar(ScalarValue::Int64(it))) => *it,
+            _ => None,
         };
-        if *step <= 0 {
+        let (Some(times), Some(step), Some(add)) = (args.args.first(), number(1), number(2)) else {
+            return exec_err!("{WINDOW_BOUND} takes a time and two or three constants");
+        };
+        let offset = number(3).unwrap_or(0);
+        if step <= 0 {
             return exec_err!("{WINDOW_BOUND}: a step must be longer than nothing");
         }
         let times = times.to_array(args.number_rows)?;
         let bounds: TimestampMicrosecondArray = times
             .as_primitive::<TimestampMicrosecondType>()
-            .unary(|it| it.saturating_sub(it.rem_euclid(*step)).saturating_add(*add));
+            .unary(|it| {
+                let behind = it.saturating_sub(offset).rem_euclid(step);
+                it.saturating_sub(behind).saturating_add(add)
+            });
         Ok(ColumnarValue::Array(Arc::new(bounds.with_timezone("UTC"))))
     }
 }
