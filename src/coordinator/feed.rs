@@ -4,7 +4,7 @@ use super::Error;
 use crate::engine::{self, Feed, Input, Undecoded};
 use crate::lake::{Manifest, Store};
 use crate::model::{Offset, Offsets, Readers, iso_of_micros, ms_to_us, wall_ms};
-use crate::plan::{EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec};
+use crate::plan::{DELETED_COLUMN, EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec};
 use crate::source::decode::{self, DeadLetter, DecodeOptions, Decoded, Decoder, RawRecords};
 use crate::source::framing::Framing;
 use crate::source::place::Place;
@@ -141,9 +141,11 @@ pub(super) fn open(
 
 /// The Delta table of a source, which is opened like those of a lake.
 pub(crate) fn delta_table(spec: &SourceSpec, path: &str) -> delta::Table {
+    let columns = spec.columns.iter().filter(|it| it.name != DELETED_COLUMN);
     delta::Table {
         path: path.to_owned(),
         has_key: spec.key.is_some(),
+        columns: columns.map(|it| it.written.clone()).collect(),
         open: Arc::new(|path, version| {
             let path = path.trim_end_matches('/').to_owned();
             let opened = async move {

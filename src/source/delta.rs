@@ -281,6 +281,11 @@ impl Reading {
         let place = match self.place.clone() {
             Some(place) => place,
             None => {
+                if let Err(fault) = self.reader.table.check_columns(&newest) {
+                    // They may come with a later version.
+                    self.table = None;
+                    return Err(fault.into());
+                }
                 let version = newest.version().unwrap_or(0);
                 let place = Place::begin(Table::id(&newest)?, version, 0);
                 self.reader.status.update(|it| {

@@ -31,6 +31,8 @@ pub struct Table {
     pub open: Open,
     /// Whether the source has a PRIMARY KEY. Without one rows are only added.
     pub has_key: bool,
+    /// The columns that the source declares.
+    pub columns: Vec<String>,
 }
 
 /// Why a version was not read.
@@ -88,6 +90,22 @@ impl Table {
     pub(super) fn id(table: &DeltaTable) -> Result<String, Fault> {
         let state = table.snapshot().map_err(away)?;
         Ok(state.metadata().id().to_owned())
+    }
+
+    /// Whether a table has all columns that are declared, up to how their names are written.
+    pub(super) fn check_columns(&self, table: &DeltaTable) -> Result<(), Fault> {
+        let state = table.snapshot().map_err(away)?;
+        let schema = state.schema();
+        let names: Vec<&str> = schema.fields().map(|it| it.name().as_str()).collect();
+        let plain = |it: &str| it.replace('_', "").to_lowercase();
+        let is_there = |column: &&String| names.iter().any(|it| plain(it) == plain(column));
+        match self.columns.iter().find(|it| !is_there(it)) {
+            None => Ok(()),
+            Some(column) => Err(Fault::Refused(format!(
+                "it has no column {column}; it has {}",
+                names.join(", ")
+            ))),
+        }
     }
 
     /// The entry of a version in the log, if there is one.

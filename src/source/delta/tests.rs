@@ -75,6 +75,7 @@ impl Written {
         Table {
             path: self.path().display().to_string(),
             has_key,
+            columns: vec!["K".to_owned(), "_v".to_owned()],
             open: Arc::new(|path, version| {
                 let url = url::Url::from_directory_path(path).unwrap();
                 Box::pin(async move {
@@ -330,6 +331,22 @@ fn what_was_vacuumed_or_cleaned_up_is_a_gap() {
         assert_eq!(missing, std::slice::from_ref(&(0..3)));
         assert_eq!(lines, read.lines[2..]);
     }
+}
+
+#[test]
+fn a_column_that_the_table_has_not_is_told() {
+    let written = Written::new();
+    let table = Table {
+        columns: vec!["k".to_owned(), "value".to_owned()],
+        ..written.table(true)
+    };
+    let mut read = Read::default();
+    read.run(&table, |it| it.problem.is_some());
+    let problem = read.problem.unwrap();
+    assert!(
+        problem.ends_with("it has no column value; it has k, v"),
+        "{problem}"
+    );
 }
 
 #[test]
