@@ -19,7 +19,7 @@ use std::fmt::Write;
 const STATE_VERSION: u32 = 6;
 
 /// Rises when definitions are noted in another form: older ones are then read as `sql::in_this_form` says.
-pub const DEFINITIONS_FORM: u32 = 2;
+pub const DEFINITIONS_FORM: u32 = 3;
 
 fn first_form() -> u32 {
     1

@@ -321,7 +321,7 @@ impl Planner {
                         None => on_time,
                     }
                 })?;
-                let canonical = canonical + &self.meaning_of_relations(&query)?;
+                let canonical = canonical + &self.meaning_of_relations(&query, true)?;
                 latest::rewrite(query.as_mut(), &self.dataflow)?;
                 syntax::rewrite_now(&mut query);
                 let plan = self.lowered(&name, &query).await?;
@@ -386,13 +386,14 @@ impl Planner {
         namesakes::rewrite(query, &known)
     }
 
-    /// What the relations of a query mean, in canonical form: plain views, also those read through others, and sources with a primary key.
-    /// Windows must be rewritten.
-    fn meaning_of_relations(&self, query: &Query) -> Result<String, String> {
+    /// What the relations of a query mean, in canonical form: plain views, also those read through others, and sources with a primary key, if it reads
+    /// the latest rows of these. Windows must be rewritten.
+    fn meaning_of_relations(&self, query: &Query, reads_latest: bool) -> Result<String, String> {
         let mut texts = BTreeMap::new();
         let mut waiting = syntax::relations(query);
         while let Some(name) = waiting.pop() {
-            if let Some(source) = self.dataflow.source(&name)
+            if reads_latest
+                && let Some(source) = self.dataflow.source(&name)
                 && let Some(meaning) = latest::meaning(source)?
             {
                 texts.insert(name.clone(), meaning);
@@ -505,7 +506,7 @@ impl Planner {
             .event_time
             .and_then(|it| known.unchanged.iter().position(|at| *at == Some(it.column)));
         let (columns_sql, selection) = canonical::apart(query, &schema)?;
-        let selection = selection + &self.meaning_of_relations(query)?;
+        let selection = selection + &self.meaning_of_relations(query, false)?;
         Ok(TableSpec {
             name,
             source: source.name.clone(),

@@ -163,6 +163,20 @@ fn columns_come_with_the_offsets_they_came_at() {
 }
 
 #[test]
+fn a_source_with_a_key_gets_a_column_and_its_table_does() {
+    let text = format!(
+        "{}\nCREATE TABLE raw AS SELECT * FROM s;\nCREATE MATERIALIZED VIEW per_k AS SELECT k, count(*) AS c FROM s GROUP BY k;",
+        SOURCE.replace("n BIGINT,", "n BIGINT, PRIMARY KEY (k),")
+    );
+    let grown = text.replace("n BIGINT,", "n BIGINT, more TEXT,");
+    let growth = since(&manifest(&text), &dataflow(&grown)).unwrap();
+    assert_eq!(
+        growth.sentences()[1],
+        "table raw: new columns more, null in the rows that are there"
+    );
+}
+
+#[test]
 fn what_would_change_the_meaning_of_stored_rows_is_refused() {
     refused(
         "y DATE, ",

@@ -1,7 +1,10 @@
-//! Definitions of lakes that were written before there was a canonical form: they hold the text that the parser printed then.
+//! Definitions of lakes that older versions have written.
 //!
-//! For tables of records that text is read again and put into the canonical form, so that a lake goes on as it is. For views only a hash of
-//! it was noted; they are filled again, once.
+//! The first form had the text that the parser printed. For tables of records that text is read again and put into the canonical form, so that a lake goes
+//! on as it is. For views only a hash of it was noted; they are filled again, once.
+//!
+//! The second form had, with the selection of a table over a source with a primary key, what the latest rows of that source are. A table keeps
+//! all of them, so that is left out.
 
 use super::{apart_text, expression, name, query};
 use crate::plan::{DEFINITIONS_FORM, Definitions};
@@ -12,15 +15,43 @@ use crate::sql::syntax;
 /// # Errors
 /// If they cannot be read: says of which table.
 pub fn in_this_form(mut definitions: Definitions) -> Result<Definitions, String> {
-    match definitions.form {
-        DEFINITIONS_FORM => return Ok(definitions),
-        1 => {}
-        newer => {
-            return Err(format!(
-                "its definitions are of form {newer}, and this version knows {DEFINITIONS_FORM}; use the version that wrote them, or a newer one"
-            ));
+    if DEFINITIONS_FORM < definitions.form {
+        return Err(format!(
+            "its definitions are of form {}, and this version knows {DEFINITIONS_FORM}; use the version that wrote them, or a newer one",
+            definitions.form
+        ));
+    }
+    if definitions.form == 1 {
+        in_canonical_form(&mut definitions)?;
+    }
+    if definitions.form <= 2 {
+        for table in definitions.tables.values_mut() {
+            table.selection = without(&table.selection, &table.source);
         }
     }
+    definitions.form = DEFINITIONS_FORM;
+    Ok(definitions)
+}
+
+/// A selection without what it says of a relation that it reads.
+fn without(selection: &str, relation: &str) -> String {
+    let begins = |it: &str| it.split_once(": ").is_some_and(|it| is_name(it.0));
+    let own = format!("{relation}: ");
+    let mut is_left_out = false;
+    let lines = selection.split('\n').filter(|line| {
+        if begins(line) {
+            is_left_out = line.starts_with(&own);
+        }
+        !is_left_out
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn is_name(text: &str) -> bool {
+    text.chars().all(|it| it.is_alphanumeric() || it == '_')
+}
+
+fn in_canonical_form(definitions: &mut Definitions) -> Result<(), String> {
     for (table_name, table) in &mut definitions.tables {
         let wrong = |it: String| {
             format!(
@@ -39,8 +70,7 @@ pub fn in_this_form(mut definitions: Definitions) -> Result<Definitions, String>
         }
         table.selection = selection(&table.selection).map_err(wrong)?;
     }
-    definitions.form = DEFINITIONS_FORM;
-    Ok(definitions)
+    Ok(())
 }
 
 /// A query without its columns, and behind it, each on a line, the plain views it reads.
@@ -48,8 +78,7 @@ fn selection(text: &str) -> Result<String, String> {
     let mut parts: Vec<(Option<&str>, String)> = vec![(None, String::new())];
     for line in text.split('\n') {
         let named = line.split_once(": ").filter(|(name, query)| {
-            name.chars().all(|it| it.is_alphanumeric() || it == '_')
-                && (query.starts_with("SELECT") || query.starts_with("WITH"))
+            is_name(name) && (query.starts_with("SELECT") || query.starts_with("WITH"))
         });
         let begun = parts.iter().any(|it| !it.1.is_empty());
         match (named, parts.last_mut()) {

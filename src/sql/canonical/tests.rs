@@ -145,3 +145,17 @@ fn definitions_of_the_first_form_are_read() {
         "select from positive where (x > 0)\npositive: select * from s where (k <> 'a\nb')"
     );
 }
+
+#[test]
+fn definitions_of_the_second_form_are_read() {
+    let keyed = "select from s where (n > 0)\\npositive: select * from s\\ns: select k from (select 'a: b\\nc') where (d <> 'x')\\nother: select 1";
+    let text = format!(
+        r#"{{"form": 2, "sources": {{}}, "views": {{}}, "tables": {{"raw": {{"source": "s", "selection": "{keyed}", "columns": [], "partition_by": [], "event_time": null}}}}}}"#
+    );
+    let read =
+        in_this_form(serde_json::from_str(&text).expect("definitions")).expect("they are read");
+    assert_eq!(
+        read.tables["raw"].selection,
+        "select from s where (n > 0)\npositive: select * from s\nother: select 1"
+    );
+}
