@@ -28,8 +28,8 @@ pub struct OneSide {
     pub bounds: BTreeSet<usize>,
     /// What is added to them on each side, this one first.
     pub offsets_us: Vec<i64>,
-    /// The latest end of a window that records are admitted to, from the start of their step on.
-    pub size_us: Option<i64>,
+    /// Whether records that come too late for a window are left out on its side.
+    pub is_admitted: bool,
 }
 
 /// The first side of the union below, if each of the others has the same rows but for bounds of windows that are apart by an offset, and nothing above
@@ -44,13 +44,11 @@ pub fn one_side(plan: &Plan) -> Option<OneSide> {
             let is_alike = differences.iter().all(|it| it.columns == bounds);
             let offsets = differences.iter().map(|it| it.offset_us);
             let offsets: Option<Vec<i64>> = offsets.collect();
-            let ends = std::iter::once(first).chain(others).filter_map(admitted);
-            let size_us = ends.map(|it| it.end_us).max();
             Some(OneSide {
                 plan: first.clone(),
                 bounds,
                 offsets_us: std::iter::once(0).chain(offsets?).collect(),
-                size_us,
+                is_admitted: is_admitted(first),
             })
             .filter(|_| is_alike)
         }
@@ -204,11 +202,11 @@ fn reads(expr: &Arc<dyn PhysicalExpr>, columns: &BTreeSet<usize>) -> bool {
     read.iter().any(|it| columns.contains(&it.index()))
 }
 
-/// The window that rows of a plan are admitted to.
-fn admitted(plan: &Plan) -> Option<Admitted> {
+/// Whether records are admitted to a window below.
+fn is_admitted(plan: &Plan) -> bool {
     match plan {
-        Plan::Admit { window, .. } => Some(*window),
-        Plan::Map { input, .. } => admitted(input),
-        _ => None,
+        Plan::Admit { .. } => true,
+        Plan::Map { input, .. } => is_admitted(input),
+        _ => false,
     }
 }

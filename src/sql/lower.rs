@@ -358,14 +358,14 @@ impl Lowering<'_> {
         keys: Vec<usize>,
         aggregates: Vec<Aggregate>,
         schema: SchemaRef,
-        mut windows: Vec<Option<KeyOfWindow>>,
+        windows: Vec<Option<KeyOfWindow>>,
     ) -> Result<Lowered, String> {
         if KEYS_MAX < keys.len() || AGGREGATES_MAX < aggregates.len() {
             return Err(format!(
                 "a view groups by at most {KEYS_MAX} columns and has at most {AGGREGATES_MAX} aggregates; write several views"
             ));
         }
-        let hops = hops(&mut input, &keys, &aggregates, &mut windows);
+        let hops = hops(&mut input, &keys, &aggregates, &windows);
         let Properties {
             append_only,
             clocks,
@@ -715,7 +715,7 @@ fn hops(
     input: &mut Lowered,
     keys: &[usize],
     aggregates: &[Aggregate],
-    windows: &mut [Option<KeyOfWindow>],
+    windows: &[Option<KeyOfWindow>],
 ) -> Option<Hops> {
     let side = one_side(&input.plan).filter(|_| input.last.is_none())?;
     let mut computed = aggregates
@@ -727,16 +727,9 @@ fn hops(
     let bounds = keys.iter().enumerate();
     let bounds = bounds.filter(|it| side.bounds.contains(it.1));
     let bounds: Vec<usize> = bounds.map(|it| it.0).collect();
-    if let Some(size_us) = side.size_us {
-        // Admission is the group's to decide, so its keys have to tell the window.
-        if bounds.iter().all(|it| windows[*it].is_none()) {
-            return None;
-        }
-        for window in windows.iter_mut().flatten() {
-            window.size_us = size_us;
-        }
-    }
-    if bounds.is_empty() {
+    // Admission is the group's to decide then, so its keys have to tell the window.
+    let tells_window = bounds.iter().any(|it| windows[*it].is_some());
+    if bounds.is_empty() || side.is_admitted && !tells_window {
         return None;
     }
     input.plan = with_all_records(side.plan);
