@@ -25,11 +25,11 @@ impl Default for Csv {
 pub enum Ended {
     /// The first record has so many bytes, with its line end.
     At(usize),
-    /// It goes on in a quoted field.
+    /// The data end within a quoted field.
     InQuotes,
-    /// A quoted field goes on behind its closing quote, so one of the quotes before is none.
+    /// A closing quote is followed by something other than a delimiter or a line end, so the quoting is invalid.
     Broken,
-    /// It goes on.
+    /// The data end before the record does.
     No,
 }
 

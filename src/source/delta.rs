@@ -118,7 +118,7 @@ impl Place {
         }
     }
 
-    /// Goes on behind a part that was read.
+    /// Moves past a part that has been read.
     fn go_on(&mut self, version: u64) {
         self.part = Part {
             version,

@@ -10,7 +10,7 @@ fn word(token: &Token) -> Option<&str> {
     }
 }
 
-fn is_word(token: &Token, wanted: &str) -> bool {
+pub(super) fn is_word(token: &Token, wanted: &str) -> bool {
     word(token).is_some_and(|it| it.eq_ignore_ascii_case(wanted))
 }
 
@@ -24,11 +24,6 @@ pub fn refuse_clauses(tokens: &[TokenWithSpan]) -> Result<(), (u64, String)> {
         .filter(|it| !matches!(it.token, Token::Whitespace(_)))
         .collect();
     for (at, token) in solid.iter().enumerate() {
-        let is_ours = ["EMIT", "ON", "WINDOW", "CLOSE"];
-        let mut words = solid[at..].iter().zip(is_ours);
-        if words.len() == is_ours.len() && words.all(|(it, wanted)| is_word(&it.token, wanted)) {
-            continue;
-        }
         let next = solid.get(at + 1).map_or(&Token::EOF, |it| &it.token);
         let line = token.span.start.line;
         let emitted = ["ON", "CHANGES", "FINAL", "WITHOUT", "AFTER"];

@@ -2,6 +2,7 @@
 //!
 //! The clause is no part of the query: what the query yields waits above it, for the watermark. Feldera's option `emit_final` says the same.
 
+use super::elsewhere::is_word;
 use crate::plan::{BoundKind, Plan, RowEnd, Temporal, TemporalBound, Timescale};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use std::collections::BTreeSet;
@@ -21,10 +22,6 @@ pub fn without_clause(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Ends) 
     let mut ends = Ends::new();
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let is_space = |it: &TokenWithSpan| matches!(it.token, Token::Whitespace(_));
-    let is_word = |it: &TokenWithSpan, wanted: &str| match &it.token {
-        Token::Word(it) => it.quote_style.is_none() && it.value.eq_ignore_ascii_case(wanted),
-        _ => false,
-    };
     let mut at = 0;
     while at < tokens.len() {
         let solid = tokens[at..].iter().enumerate().filter(|it| !is_space(it.1));
@@ -32,7 +29,7 @@ pub fn without_clause(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Ends) 
         let words = ["EMIT", "ON", "WINDOW", "CLOSE"];
         let is_clause = words.iter().enumerate().all(|(number, wanted)| {
             let word = solid.get(number);
-            word.is_some_and(|it| is_word(it.1, wanted))
+            word.is_some_and(|it| is_word(&it.1.token, wanted))
         });
         let end = solid.get(words.len()).map(|it| it.1);
         if is_clause && end.is_none_or(|it| it.token == Token::SemiColon) {

@@ -1,7 +1,6 @@
 //! Windows over a name of WITH: the named query becomes a plain view of the statement's own, of which it is known which records came too late.
 
-use super::windows::WindowKind;
-use super::{syntax, walk};
+use super::{syntax, walk, windows};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, ObjectNamePart, Query, TableAlias, TableFactor,
     VisitorMut,
@@ -78,21 +77,9 @@ impl VisitorMut for Renamed {
     type Break = String;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
-        let (name, args, alias) = match factor {
-            TableFactor::Table {
-                name,
-                args: Some(args),
-                alias,
-                ..
-            } => (name, &mut args.args, alias),
-            TableFactor::Function {
-                name, args, alias, ..
-            } => (name, args, alias),
-            _ => return ControlFlow::Continue(()),
-        };
-        if WindowKind::of(&name.to_string()).is_none() {
+        let Some((_, _, args, alias)) = windows::called(factor) else {
             return ControlFlow::Continue(());
-        }
+        };
         if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(of)))) =
             args.first_mut()
         {

@@ -84,7 +84,8 @@ fn windows_of(dataflow: &Dataflow, name: &str) -> Result<Option<Query>, String> 
     let Some((_, text)) = dataflow.aliases.iter().find(|it| it.0 == name) else {
         return Ok(None);
     };
-    let mut query = syntax::parse_query(text)?;
+    let written = syntax::parse_query(text)?;
+    let mut query = written.clone();
     let mut is_over_windows = false;
     windows::rewrite(&mut query, |relation, end| {
         is_over_windows = true;
@@ -94,10 +95,7 @@ fn windows_of(dataflow: &Dataflow, name: &str) -> Result<Option<Query>, String> 
     for name in below {
         is_over_windows |= windows_of(dataflow, &name)?.is_some();
     }
-    match is_over_windows {
-        true => syntax::parse_query(text).map(Some),
-        false => Ok(None),
-    }
+    Ok(is_over_windows.then_some(written))
 }
 
 fn mark(session: &SessionContext, query: &mut Query) -> bool {

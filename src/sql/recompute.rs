@@ -265,10 +265,9 @@ fn now_of(
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    let time_of = |it: &String| times.get(it).map_or(i64::MIN, |it| it.now_us);
     let mut names = clocks.iter();
     match (names.next(), names.next()) {
-        (Some(source), None) => Ok((time_of(source), false)),
+        (Some(_), None) => Ok((times_of(&clocks, times, |it| it.now_us), false)),
         (None, _) if !arrivals.is_empty() => Ok((times_of(&arrivals, times, |it| it.now_us), true)),
         (None, _) | (Some(_), Some(_)) => plan_err!(
             "now() is told by the clock of one source, and this range has the clocks {clocks:?}"

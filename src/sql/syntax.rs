@@ -156,8 +156,8 @@ fn of_same_form(name: &str, value: &str, default: &str) -> Result<(), String> {
 /// With line and column, at the first statement that is none of ours.
 pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     let tokens = tokens(text).map_err(|it| Error::at(it.location.line, it.message))?;
-    elsewhere::refuse_clauses(&tokens).map_err(|(line, it)| Error::at(line, it))?;
     let (tokens, final_ends) = emitted::without_clause(tokens);
+    elsewhere::refuse_clauses(&tokens).map_err(|(line, it)| Error::at(line, it))?;
     let tokens = asof::as_joins(tokens).map_err(|(line, it)| Error::at(line, it))?;
     let mut parser = Parser::new(&Tidelake).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();

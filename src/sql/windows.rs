@@ -6,7 +6,8 @@ use super::{asof, syntax, walk, words};
 use crate::plan::{ADMITTED, SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use crate::sql::dialect::Tidelake;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query, TableFactor, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query, TableAlias, TableFactor,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
@@ -237,6 +238,31 @@ impl Windowed {
     }
 }
 
+/// A function of windows in FROM: its kind, how it is written, its arguments and its alias.
+pub type Called<'a> = (
+    WindowKind,
+    &'a ObjectName,
+    &'a mut Vec<FunctionArg>,
+    &'a mut Option<TableAlias>,
+);
+
+/// The function of windows that a part of FROM calls, if it does.
+pub fn called(factor: &mut TableFactor) -> Option<Called<'_>> {
+    let (name, args, alias) = match factor {
+        TableFactor::Table {
+            name,
+            args: Some(args),
+            alias,
+            ..
+        } => (&*name, &mut args.args, alias),
+        TableFactor::Function {
+            name, args, alias, ..
+        } => (&*name, args, alias),
+        _ => return None,
+    };
+    Some((WindowKind::of(&name.to_string())?, name, args, alias))
+}
+
 /// Turns `TUMBLE(…)`, `HOP(…)`, `CUMULATE(…)` and `SESSION(…)` in FROM into a sub-query with `window_start` and `window_end`, and ASOF joins
 /// into plain ones. `taken` may restrict the records of a window: it is given the relation and, as SQL, until when a record is admitted, which is
 /// the end of its window.
@@ -248,19 +274,7 @@ pub fn rewrite(query: &mut Query, taken: impl FnMut(&str, &str) -> Taken) -> Res
     impl<F: FnMut(&str, &str) -> Taken> VisitorMut for Rewrite<F> {
         type Break = String;
         fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
-            let (name, args, alias) = match factor {
-                TableFactor::Table {
-                    name,
-                    args: Some(args),
-                    alias,
-                    ..
-                } => (name, &args.args, alias),
-                TableFactor::Function {
-                    name, args, alias, ..
-                } => (name, &*args, alias),
-                _ => return ControlFlow::Continue(()),
-            };
-            let Some(kind) = WindowKind::of(&name.to_string()) else {
+            let Some((kind, _, args, alias)) = called(factor) else {
                 return ControlFlow::Continue(());
             };
             let windowed = match Windowed::new(kind, args) {
@@ -395,16 +409,7 @@ pub fn refuse_over(
     impl<F: Fn(&ObjectName, &Ident) -> Option<String>> VisitorMut for Refuse<F> {
         type Break = String;
         fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
-            let (name, args) = match factor {
-                TableFactor::Table {
-                    name,
-                    args: Some(args),
-                    ..
-                } => (name, &args.args),
-                TableFactor::Function { name, args, .. } => (name, &*args),
-                _ => return ControlFlow::Continue(()),
-            };
-            if WindowKind::of(&name.to_string()).is_some()
+            if let Some((_, name, args, _)) = called(factor)
                 && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(of)))) =
                     args.first()
                 && let Some(reason) = (self.0)(name, of)

@@ -176,7 +176,7 @@ pub(in crate::engine) fn join<'s>(
         (Some(window), Some((gate, _))) => {
             let RowEnd { column, add_us } = window.left;
             let rows = while_open(rows, column, add_us, gate.clone());
-            let has_right = matches!(join.kind, JoinKind::Inner | JoinKind::Left);
+            let has_right = join.kind == JoinKind::Left;
             match has_right && !window.is_shared {
                 true => {
                     let RowEnd { column, add_us } = window.right;

@@ -5,6 +5,7 @@
 //! that is so. Rows that wait and rows that are there are stored apart, so that a restart has exactly those that were there at its commit,
 //! wherever the clock stands by then.
 
+use super::keyed::first_open;
 use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
@@ -129,10 +130,7 @@ pub(in crate::engine) fn temporal<'s>(
                 let Some(capability) = held.as_mut() else {
                     return;
                 };
-                let first = |it: &timely::progress::frontier::MutableAntichain<u64>| {
-                    it.frontier().first().copied().unwrap_or(u64::MAX)
-                };
-                let upto = first(frontier).min(first(known));
+                let upto = first_open(frontier).min(first_open(known));
                 while let Some(entry) = open.first_entry() {
                     let epoch = *entry.key();
                     if upto <= epoch {

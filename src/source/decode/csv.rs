@@ -44,6 +44,15 @@ struct Field {
     doubled: bool,
 }
 
+impl Field {
+    fn text<'a>(&self, record: &'a str, undoubled: &'a str) -> &'a str {
+        match self.doubled {
+            true => &undoubled[self.text.clone()],
+            false => &record[self.text.clone()],
+        }
+    }
+}
+
 impl Reader {
     pub(super) fn new(csv: &Csv, columns: &[Column], versions: Option<&Versions>) -> Self {
         let deleted = versions.map(|it| it.deleted);
@@ -95,13 +104,7 @@ impl Reader {
             None => Arc::clone(&self.by_position),
         };
         let text = str::from_utf8(raw).map_err(|_| "the record is not valid UTF-8".to_owned())?;
-        self.undoubled.clear();
-        split(
-            text,
-            self.csv.delimiter,
-            &mut self.fields,
-            &mut self.undoubled,
-        )?;
+        self.split(text)?;
         if self.fields.len() != layout.fields {
             let fields = match self.fields.len() {
                 1 => "1 field".to_owned(),
@@ -124,6 +127,12 @@ impl Reader {
         outcome
     }
 
+    fn split(&mut self, record: &str) -> Result<(), String> {
+        self.undoubled.clear();
+        let (fields, undoubled) = (&mut self.fields, &mut self.undoubled);
+        split(record, self.csv.delimiter, fields, undoubled)
+    }
+
     fn values<'a>(
         &'a self,
         record: &'a str,
@@ -134,10 +143,7 @@ impl Reader {
     ) -> Result<(), String> {
         let text = |column: usize| {
             let field = &self.fields[layout.columns[column]?];
-            let text = match field.doubled {
-                true => &self.undoubled[field.text.clone()],
-                false => &record[field.text.clone()],
-            };
+            let text = field.text(record, &self.undoubled);
             let is_null = text.is_empty() || self.csv.null.as_deref() == Some(text);
             (field.quoted || !is_null).then_some((text, field.quoted))
         };
@@ -179,20 +185,11 @@ impl Reader {
         let text = str::from_utf8(super::without_line_end(header))
             .map_err(|_| "the header is not valid UTF-8".to_owned())?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        self.undoubled.clear();
-        split(
-            text,
-            self.csv.delimiter,
-            &mut self.fields,
-            &mut self.undoubled,
-        )
-        .map_err(|it| format!("of the header: {it}"))?;
+        self.split(text)
+            .map_err(|it| format!("of the header: {it}"))?;
         let mut columns = vec![None; self.by_position.columns.len()];
         for (at, field) in self.fields.iter().enumerate() {
-            let name = match field.doubled {
-                true => &self.undoubled[field.text.clone()],
-                false => &text[field.text.clone()],
-            };
+            let name = field.text(text, &self.undoubled);
             let Some(column) = self.names.column(name.trim()) else {
                 continue;
             };
