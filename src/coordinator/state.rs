@@ -7,7 +7,6 @@ use crate::engine::{Member, PackedRow, Partial, StateContent, StateRecord};
 use crate::lake::{Manifest, StateFile, Store};
 use crate::model::Row;
 use crate::supervise;
-use differential_dataflow::difference::{IsZero, Semigroup};
 use foldhash::fast::FixedState;
 use futures::StreamExt;
 use hashbrown::HashTable;
@@ -57,7 +56,7 @@ impl Sum {
                     }
                     Entry::Occupied(mut entry) => {
                         let sum = entry.get_mut();
-                        sum.accumulator.plus_equals(&partial.accumulator);
+                        sum.accumulator.merge(&partial.accumulator);
                         sum.members.extend(partial.members);
                     }
                 }

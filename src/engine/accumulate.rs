@@ -1,17 +1,11 @@
 //! Accumulators: what a group has taken in, as a difference that can be added and taken back.
 //!
-//! An accumulator is the `diff` of an update whose data is the group's key, so that differential's arrangement adds
-//! them up and a retraction is an addition of the negative. Every slot is exact and independent of order.
+//! A retraction is an addition of the negative, as for the `diff` of an update. Every slot is exact and independent of order.
 
 use super::distinct::Member;
-use crate::model::{
-    Bins, Decimal, FloatSum, IntSum, Moments, Row, Value, array_of_values, merge_counts,
-};
+use crate::model::{Bins, Decimal, FloatSum, IntSum, Moments, Row, Value, merge_counts};
 use crate::plan::{Aggregate, Function};
-use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use arrow::error::ArrowError;
-use differential_dataflow::difference::{Abelian, IsZero, Monoid, Semigroup};
 use serde::{Deserialize, Serialize};
 
 /// What a group has taken in. Without slots it is zero.
@@ -145,6 +139,29 @@ impl Accumulator {
         }
     }
 
+    /// Whether it has taken in nothing, or has lost everything again.
+    pub fn is_zero(&self) -> bool {
+        self.records == 0 && self.slots.iter().all(Slot::is_zero)
+    }
+
+    /// Takes in what another one has.
+    pub fn merge(&mut self, other: &Accumulator) {
+        self.records += other.records;
+        if self.slots.is_empty() {
+            self.slots.clone_from(&other.slots);
+            return;
+        }
+        for (slot, more) in self.slots.iter_mut().zip(&other.slots) {
+            slot.merge(more);
+        }
+    }
+
+    /// Makes it what takes back what it has taken in.
+    pub fn negate(&mut self) {
+        self.records = -self.records;
+        self.slots.iter_mut().for_each(Slot::negate);
+    }
+
     /// Keeps smallest and largest values alone, without candidates: enough for a group that never loses a record.
     pub fn keep_best(&mut self, aggregates: &[Aggregate]) {
         for (slot, aggregate) in self.slots.iter_mut().zip(aggregates) {
@@ -177,54 +194,8 @@ impl Accumulator {
     }
 }
 
-impl IsZero for Accumulator {
-    fn is_zero(&self) -> bool {
-        self.records == 0 && self.slots.iter().all(Slot::is_zero)
-    }
-}
-
-impl Semigroup for Accumulator {
-    fn plus_equals(&mut self, other: &Self) {
-        self.records += other.records;
-        if self.slots.is_empty() {
-            self.slots.clone_from(&other.slots);
-            return;
-        }
-        for (slot, more) in self.slots.iter_mut().zip(&other.slots) {
-            slot.merge(more);
-        }
-    }
-}
-
-impl Monoid for Accumulator {
-    fn zero() -> Self {
-        Accumulator::default()
-    }
-}
-
-impl Abelian for Accumulator {
-    fn negate(&mut self) {
-        self.records = -self.records;
-        self.slots.iter_mut().for_each(Slot::negate);
-    }
-}
-
-/// The result column of one aggregate over many groups.
-///
-/// # Errors
-/// If the result type is none that rows carry.
-pub fn results<'a>(
-    aggregate: &Aggregate,
-    at: usize,
-    groups: impl Iterator<Item = &'a Accumulator>,
-) -> Result<ArrayRef, ArrowError> {
-    let values: Vec<Value> = groups
-        .map(|it| result(aggregate, it.slots.get(at)))
-        .collect();
-    array_of_values(&aggregate.result_type, values.iter())
-}
-
-fn result(aggregate: &Aggregate, slot: Option<&Slot>) -> Value {
+/// The result of an aggregate.
+pub fn result(aggregate: &Aggregate, slot: Option<&Slot>) -> Value {
     let float =
         |it: Option<f64>| it.map_or(Value::Null, |it| Value::Float(crate::model::Float::new(it)));
     let decimal = |unscaled: Option<i128>, scale: i8| {

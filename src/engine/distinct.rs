@@ -172,13 +172,6 @@ impl Set {
             Set::Counted(counts) => counts.is_empty(),
         }
     }
-
-    fn size(&self) -> i64 {
-        match self {
-            Set::Growing(known) => known.len() as i64,
-            Set::Counted(counts) => counts.values().filter(|it| 0 < **it).count() as i64,
-        }
-    }
 }
 
 /// The sets of all groups of one aggregation: one per group and aggregate.
@@ -228,16 +221,9 @@ impl DistinctSets {
         }
     }
 
-    /// Forgets a group; adds the sizes of its sets to the counts in `sum`.
-    pub fn take(&mut self, key: &Row, sum: &mut Accumulator) {
-        let Some(sets) = self.groups.remove(key) else {
-            return;
-        };
-        for (set, slot) in sets.iter().zip(&mut sum.slots) {
-            if let Slot::Count(size) = slot {
-                *size += set.size();
-            }
-        }
+    /// Forgets a group.
+    pub fn forget(&mut self, key: &Row) {
+        self.groups.remove(key);
     }
 }
 
@@ -297,9 +283,8 @@ mod tests {
         let mut change = zero();
         sets.add(&key, &mut members([(0, 7, -1), (0, 8, -1)]), &mut change);
         assert_eq!(sizes(&change), (-1, 0));
-        let mut rest = zero();
-        sets.take(&key, &mut rest);
-        assert_eq!(sizes(&rest), (1, 1));
+        sets.forget(&key);
+        assert!(sets.groups.is_empty());
     }
 
     #[test]
@@ -351,8 +336,7 @@ mod tests {
         let (mut change, mut came) = (zero(), members([(0, 8, 1), (1, 8, 1)]));
         sets.add(&key, &mut came, &mut change);
         assert_eq!((sizes(&change), came), ((0, 1), members([(1, 8, 1)])));
-        let mut rest = zero();
-        sets.take(&key, &mut rest);
-        assert_eq!(sizes(&rest), (2, 2));
+        sets.forget(&key);
+        assert!(sets.groups.is_empty());
     }
 }

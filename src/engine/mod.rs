@@ -4,12 +4,12 @@
 //! [`Outputs`] per worker. Between them, an epoch travels like this:
 //!
 //! ```text
-//! feed ── source ── map ── partial aggregation ══exchange══ admission ── arrangement ── map ── published, stored
-//!            └ reports ══broadcast══ clock ──────────────────────┘ (late? closed?)
+//! feed ── source ── map ── partial aggregation ══exchange══ aggregation ── map ── published, stored
+//!            └ reports ══broadcast══ clock ───────────────────────┘ (late? closed?)
 //! ```
 //!
 //! An epoch is complete when the probe behind all of it has passed; only then is it published and only
-//! complete epochs are committed. State is what admission took in since the last commit: a restart
+//! complete epochs are committed. State is what operators took in since the last commit: a restart
 //! feeds it back at the committed epoch, and everything below is computed again from it.
 
 pub mod accumulate;
@@ -19,9 +19,9 @@ mod credible;
 mod distinct;
 mod encoded;
 mod gate;
+mod group_table;
 mod grouping;
 mod operators;
-mod packed;
 mod render;
 mod view_store;
 mod wall;

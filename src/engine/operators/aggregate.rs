@@ -1,54 +1,42 @@
-//! Grouping: partial sums per worker and epoch, exchanged by key, admitted by the clock, arranged, and turned into rows.
+//! Aggregation: groups take in their partial sums once the clock lets them, and each change of a group is a change of its row.
 //!
-//! Admission is where event time is decided. It holds what it admitted per bucket (a window, or what leaves a sliding
-//! range at once) and takes it all back when the bucket is over; for a window the rows that this would
-//! retract are final, so the retraction ends at the view's edge and only frees the arrangement.
+//! Event time is decided here. A group of a window lies with all others of the window and is forgotten with it: the rows that this would
+//! retract are final. What is in a sliding range is kept by the step at which it leaves, too, and is taken back then. Groups lie in tables
+//! of their own and not in arrangements: nobody else reads them, and nobody asks for an older epoch.
 
+use super::partials::PartialStream;
 use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
 use crate::engine::StateContent;
-use crate::engine::accumulate::{Accumulator, Partial, Slot, is_beyond_its_type, results};
+use crate::engine::accumulate::{Accumulator, Partial, Slot, is_beyond_its_type, result};
 use crate::engine::changes::Changes;
 use crate::engine::clock::NEVER;
 use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::gate::Gate;
-use crate::engine::grouping::{Grouper, Groups};
-use crate::engine::packed::Packed;
-use crate::model::{Row, array_of_values};
-use crate::plan::{Aggregation, EARLY_US, Function, Pass, Window, late_schema, nullable};
+use crate::engine::group_table::GroupTable;
+use crate::model::{Row, Value, array_of_values};
+use crate::plan::{Aggregation, EARLY_US, Function, Window, late_schema, nullable};
 use arrow::array::{
     Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::SchemaRef;
-use differential_dataflow::consolidation::consolidate;
-use differential_dataflow::difference::{Abelian, IsZero, Semigroup};
-use differential_dataflow::operators::CountTotal;
-use differential_dataflow::{AsCollection, Hashable, VecCollection};
+use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
-use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::dataflow::operators::generic::{Operator, OutputBuilder};
-use timely::dataflow::operators::vec::Map;
+use timely::dataflow::operators::generic::operator::empty;
 
-/// Partial groups with their epoch.
-pub(in crate::engine) type PartialStream<'s> = StreamVec<'s, u64, (u64, Partial)>;
-
-/// What admission lets through.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Admitted {
-    Group(Row, Accumulator),
-    /// Start of a closed window, records that came too late for it.
-    Late(i64, i64),
-}
+/// The bucket of what never leaves.
+const FOR_EVER: i64 = i64::MAX;
+/// So many restored groups are given on at once: there may be millions.
+const RESTORED_AT_ONCE: usize = 16 * 1024;
 
 /// The rows of an aggregation, as changes, and the late records it refused.
 pub(in crate::engine) fn aggregate<'s>(
@@ -60,273 +48,188 @@ pub(in crate::engine) fn aggregate<'s>(
     epochs: &RunEpochs,
     shared: &Rc<RefCell<Shared>>,
 ) -> (ChangeStream<'s>, ChangeStream<'s>) {
-    let closing = gate.as_ref().map(|it| it.0.clone());
-    let admitted = admit(partials, aggregation, gate, epochs, shared);
-    let groups = admitted
-        .clone()
-        .flat_map(|(it, time, diff)| match it {
-            Admitted::Group(key, mut accumulator) => {
-                if diff < 0 {
-                    accumulator.negate();
-                }
-                Some((key, time, Packed::of(&accumulator)))
-            }
-            _ => None,
-        })
-        .as_collection();
-    let counted = groups.count_total();
-    let rows = finish(counted, aggregation, schema, view, closing, shared);
-    let late = late(admitted, view, aggregation);
-    (rows, late)
-}
-
-/// What an aggregation begins with: restored groups, or at the first start of all the one row it has without keys, even without records.
-/// That one is taken in and stored like any other.
-pub(in crate::engine) fn initial(
-    aggregation: &Aggregation,
-    restored: Vec<Partial>,
-    has_first_row: bool,
-) -> Vec<Partial> {
-    let mut initial = restored;
-    // What is sorted stays so on its way into the arrangement, and sorting what is sorted costs little.
-    initial.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    if aggregation.keys.is_empty() && has_first_row {
-        let accumulator = Accumulator {
-            records: 1,
-            ..Accumulator::empty(&aggregation.aggregates)
-        };
-        initial.push(Partial {
-            key: Row::default(),
-            bucket: i64::MAX,
-            accumulator,
-            members: Vec::new(),
-        });
-    }
-    initial
-}
-
-/// One partial per group, worker and epoch, for each aggregation of a pass; before them what each begins with.
-pub(in crate::engine) fn partials<'s>(
-    input: ChangeStream<'s>,
-    pass: &Pass,
-    epochs: &RunEpochs,
-    initial: Vec<Vec<Partial>>,
-) -> Vec<PartialStream<'s>> {
-    type Builder = CapacityContainerBuilder<Vec<(u64, Partial)>>;
-    let (boot, first) = (epochs.boot, epochs.first());
-    let mut grouper = Grouper::new(pass);
-    let mut builder = OperatorBuilder::new("Partial".to_owned(), input.scope());
-    let mut input = builder.new_input(input, Pipeline);
-    let (outputs, streams): (Vec<_>, Vec<_>) = pass
-        .aggregations
-        .iter()
-        .map(|_| builder.new_output::<Vec<(u64, Partial)>>())
-        .unzip();
-    let mut outputs: Vec<OutputBuilder<_, Builder>> =
-        outputs.into_iter().map(OutputBuilder::from).collect();
-    let streams_count = streams.len();
+    type Builder = CapacityContainerBuilder<Changes>;
+    let scope = partials.scope();
+    let (gate, ticks) = match gate {
+        Some((gate, ticks)) => (Some(gate), ticks),
+        None => (None, empty(scope)),
+    };
+    let window = aggregation.window;
+    let over = move |epoch: u64| match (window, &gate) {
+        (Window::None, _) | (_, None) => NEVER,
+        (Window::Tumble { .. }, Some(gate)) => gate.watermark(epoch),
+        (Window::Last { .. }, Some(gate)) => gate.now(epoch),
+    };
+    let control = Arc::clone(&epochs.control);
+    let mut groups = Groups::new(aggregation, schema, view, epochs, shared);
+    let mut builder = OperatorBuilder::new("Aggregate".to_owned(), scope);
+    let by_key = Exchange::new(|it: &(u64, Partial)| it.1.key.hashed());
+    let mut input = builder.new_input(partials, by_key);
+    let mut ticks = builder.new_input(ticks, Pipeline);
+    let (rows, rows_stream) = builder.new_output::<Changes>();
+    let (late, late_stream) = builder.new_output::<Changes>();
+    let mut outputs = [rows, late].map(OutputBuilder::<_, Builder>::from);
     builder.build(move |capabilities| {
-        let capabilities = capabilities.into_iter().map(|it| it.delayed(&first));
-        let mut initial: Vec<(Capability<u64>, Vec<Partial>)> = capabilities.zip(initial).collect();
-        let mut open: BTreeMap<u64, (Vec<Capability<u64>>, Groups)> = BTreeMap::new();
+        let mut held = Some(capabilities);
+        let mut open: BTreeMap<u64, Vec<Partial>> = BTreeMap::new();
         move |frontiers| {
-            let mut give =
-                |time: u64, at: usize, capability: &Capability<u64>, all: Vec<Partial>| {
-                    outputs[at]
-                        .activate()
-                        .session(capability)
-                        .give_iterator(all.into_iter().map(|it| (time, it)));
-                };
-            for (at, (capability, partials)) in initial.drain(..).enumerate() {
-                give(first, at, &capability, partials);
-            }
-            input.for_each(|capability, changes| {
-                let Some(time) = capability.least().copied() else {
-                    return;
-                };
-                let changes = std::mem::take(changes);
-                if time <= boot {
-                    return; // computed again below restored state that already has it
+            ticks.for_each(|_, _| {});
+            input.for_each(|_, data| {
+                for (time, partial) in data.drain(..) {
+                    open.entry(time).or_default().push(partial);
                 }
-                let (_, groups) = open.entry(time).or_insert_with(|| {
-                    let outputs = 0..streams_count;
-                    let capabilities = outputs.map(|it| capability.delayed(&time, it));
-                    (capabilities.collect(), grouper.open())
-                });
-                grouper.add(groups, &changes);
             });
+            let Some(capabilities) = held.as_mut() else {
+                return;
+            };
+            let end = u64::MAX;
+            let first = |it: usize| frontiers[it].frontier().first().copied().unwrap_or(end);
+            let upto = first(0).min(first(1));
             while let Some(entry) = open.first_entry() {
                 let time = *entry.key();
-                if frontiers[0].less_equal(&time) {
+                if upto <= time {
                     break;
                 }
-                let (capabilities, groups) = entry.remove();
-                let partials = grouper.close(groups).into_iter();
-                for (at, (capability, partials)) in capabilities.iter().zip(partials).enumerate() {
-                    give(time, at, capability, partials);
+                let partials = entry.remove();
+                groups.close_through(time, &over);
+                groups.take_in(time, partials, over(time));
+            }
+            let last = match upto {
+                u64::MAX => control.last().map_or(0, |it| it.0),
+                upto => upto,
+            };
+            groups.close_through(last, &over);
+            groups.finish_before(upto);
+            let all = [&mut groups.rows, &mut groups.late];
+            for (at, changes) in all.into_iter().enumerate() {
+                for (time, mut changes) in changes.drain(..) {
+                    outputs[at]
+                        .activate()
+                        .session(&capabilities[at].delayed(&time))
+                        .give_container(&mut changes);
+                }
+            }
+            if upto == end {
+                held = None;
+            } else {
+                for capability in capabilities.iter_mut().filter(|it| *it.time() < upto) {
+                    capability.downgrade(&upto);
                 }
             }
         }
     });
-    streams
+    (rows_stream, late_stream)
 }
 
-/// What admission keeps of one bucket.
+/// What leaves a sliding range at once.
 #[derive(Default)]
-struct Bucket {
-    groups: HashMap<Row, Accumulator, FixedState>,
-    /// What it brought to distinct sets, if their groups outlive it.
-    members: HashMap<Row, Vec<BucketMember>, FixedState>,
+struct Step {
+    groups: GroupTable,
+    /// What it brought to distinct sets.
+    members: HashMap<Row, Vec<StepMember>, FixedState>,
 }
 
 /// Number of the aggregate, both halves of the value's identity, how often: packed, since there may be millions.
-type BucketMember = (u64, u64, i32, u8);
+type StepMember = (u64, u64, i32, u8);
 
-/// Lets partials of open buckets through, once the clock as of their epoch is known, and takes buckets back when they are over.
-fn admit<'s>(
-    partials: PartialStream<'s>,
-    aggregation: &Arc<Aggregation>,
-    gate: Option<(Gate, ClockStream<'s>)>,
-    epochs: &RunEpochs,
-    shared: &Rc<RefCell<Shared>>,
-) -> StreamVec<'s, u64, (Admitted, u64, i64)> {
-    let exchange = || Exchange::new(|it: &(u64, Partial)| it.1.key.hashed());
-    let aggregation = Arc::clone(aggregation);
-    let shared = Rc::clone(shared);
-    // Where records only come, members leave with their group alone, unless they leave step by step.
-    let slides = matches!(aggregation.window, Window::Last { .. });
-    let distinct = DistinctSets::new(aggregation.append_only && !slides);
-    let mut admission = Admission {
-        aggregation,
-        boot: epochs.boot,
-        shared,
-        buckets: BTreeMap::new(),
-        distinct,
-        due: Due::new(epochs),
-        ahead: BTreeMap::new(),
-        out: Vec::new(),
-    };
-    type Builder = CapacityContainerBuilder<Vec<(Admitted, u64, i64)>>;
-    let Some((gate, ticks)) = gate else {
-        return partials.unary_frontier::<Builder, _, _, _>(exchange(), "Admit", move |_, _| {
-            let mut open: BTreeMap<u64, (Capability<u64>, Vec<Partial>)> = BTreeMap::new();
-            move |(input, frontier), output| {
-                input.for_each(|capability, data| {
-                    for (time, partial) in data.drain(..) {
-                        open.entry(time)
-                            .or_insert_with(|| (capability.delayed(&time, 0), Vec::new()))
-                            .1
-                            .push(partial);
-                    }
-                });
-                while let Some(entry) = open.first_entry() {
-                    let time = *entry.key();
-                    if frontier.less_equal(&time) {
-                        break;
-                    }
-                    let (capability, partials) = entry.remove();
-                    admission.take_in(time, partials, NEVER);
-                    output
-                        .session(&capability)
-                        .give_iterator(admission.out.drain(..));
-                }
-            }
-        });
-    };
-    let window = admission.aggregation.window;
-    let control = Arc::clone(&epochs.control);
-    partials.binary_frontier::<_, Builder, _, _, _, _>(
-        ticks,
-        exchange(),
-        Pipeline,
-        "Admit",
-        move |capability, _| {
-            let mut held = Some(capability);
-            let mut open: BTreeMap<u64, Vec<Partial>> = BTreeMap::new();
-            move |(input, frontier), (ticks, known), output| {
-                ticks.for_each(|_, _| {});
-                input.for_each(|_, data| {
-                    for (time, partial) in data.drain(..) {
-                        open.entry(time).or_default().push(partial);
-                    }
-                });
-                let Some(capability) = held.as_mut() else {
-                    return;
-                };
-                let end = u64::MAX;
-                let upto = frontier
-                    .frontier()
-                    .first()
-                    .copied()
-                    .unwrap_or(end)
-                    .min(known.frontier().first().copied().unwrap_or(end));
-                let over = |epoch: u64| match window {
-                    Window::None => NEVER,
-                    Window::Tumble { .. } => gate.watermark(epoch),
-                    Window::Last { .. } => gate.now(epoch),
-                };
-                while let Some(entry) = open.first_entry() {
-                    let time = *entry.key();
-                    if upto <= time {
-                        break;
-                    }
-                    let partials = entry.remove();
-                    admission.close_through(time, over);
-                    admission.take_in(time, partials, over(time));
-                }
-                let last = match upto {
-                    u64::MAX => control.last().map_or(0, |it| it.0),
-                    upto => upto,
-                };
-                admission.close_through(last, over);
-                for (time, changes) in admission.by_time() {
-                    output
-                        .session(&capability.delayed(&time))
-                        .give_iterator(changes.into_iter());
-                }
-                if upto == end {
-                    held = None;
-                } else if *capability.time() < upto {
-                    capability.downgrade(&upto);
-                }
-            }
-        },
-    )
+/// A group that an epoch changes.
+struct Changed {
+    bucket: i64,
+    key: Row,
+    before: Accumulator,
+    now: Accumulator,
 }
 
-struct Admission {
+/// The groups of an aggregation that lie on this worker.
+struct Groups {
     aggregation: Arc<Aggregation>,
+    schema: SchemaRef,
+    view: String,
     boot: u64,
     shared: Rc<RefCell<Shared>>,
-    buckets: BTreeMap<i64, Bucket>,
-    distinct: DistinctSets,
-    /// When buckets are over or let in.
-    due: Due,
-    /// What is too far ahead to be in a sliding range, by bucket and group. It waits until now has come near enough.
+    /// By the end of their window; all together if they have none.
+    tables: BTreeMap<i64, GroupTable>,
+    /// What is in a sliding range, by what it leaves at.
+    steps: BTreeMap<i64, Step>,
+    /// What is too far ahead to be in a sliding range, by step and group. It waits until now has come near enough.
     ahead: BTreeMap<i64, HashMap<Row, Partial, FixedState>>,
-    out: Vec<(Admitted, u64, i64)>,
+    distinct: DistinctSets,
+    /// When steps are over or let in, and windows closed.
+    due: Due,
+    /// The epoch that is being taken in.
+    epoch: u64,
+    /// The groups it changes, and where each of them is among these.
+    changed: Vec<Changed>,
+    places: HashMap<Row, usize, FixedState>,
+    /// Starts of closed windows, and how many of its records came too late for them.
+    refused: Vec<(i64, i64)>,
+    /// What is to be given on, with its epoch.
+    rows: Vec<(u64, Changes)>,
+    late: Vec<(u64, Changes)>,
 }
 
-impl Admission {
-    /// Lets buckets in that were ahead and takes back those that are over, each at the first epoch at which it is so, up to and including
-    /// `last`.
-    fn close_through(&mut self, last: u64, over: impl Fn(u64) -> i64) {
-        while let Some(epoch) = self.due.by(last, self.next_due(), &over) {
-            self.open(epoch, over(epoch));
-            self.close(epoch, over(epoch));
+impl Groups {
+    fn new(
+        aggregation: &Arc<Aggregation>,
+        schema: &SchemaRef,
+        view: &str,
+        epochs: &RunEpochs,
+        shared: &Rc<RefCell<Shared>>,
+    ) -> Self {
+        // Where records only come, members leave with their group alone, unless they leave step by step.
+        let slides = matches!(aggregation.window, Window::Last { .. });
+        Groups {
+            aggregation: Arc::clone(aggregation),
+            schema: Arc::clone(schema),
+            view: view.to_owned(),
+            boot: epochs.boot,
+            shared: Rc::clone(shared),
+            tables: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            ahead: BTreeMap::new(),
+            distinct: DistinctSets::new(aggregation.append_only && !slides),
+            due: Due::new(epochs),
+            epoch: 0,
+            changed: Vec::new(),
+            places: HashMap::default(),
+            refused: Vec::new(),
+            rows: Vec::new(),
+            late: Vec::new(),
         }
     }
 
-    /// What `over` has to reach for the next bucket to be over or to be let in.
+    fn slides(&self) -> bool {
+        matches!(self.aggregation.window, Window::Last { .. })
+    }
+
+    fn has_distinct(&self) -> bool {
+        let mut functions = self.aggregation.aggregates.iter().map(|it| it.function);
+        functions.any(|it| matches!(it, Function::CountDistinct))
+    }
+
+    /// Lets steps in that were ahead, takes back those that are over and forgets closed windows, each at the first epoch at which it is so,
+    /// up to and including `last`.
+    fn close_through(&mut self, last: u64, over: impl Fn(u64) -> i64) {
+        while let Some(epoch) = self.due.by(last, self.next_due(), &over) {
+            self.turn_to(epoch);
+            self.open(over(epoch));
+            self.close(over(epoch));
+        }
+    }
+
+    /// What `over` has to reach for the next window or step to be over, or for a step to be let in.
     fn next_due(&self) -> Option<i64> {
-        let over = self.buckets.first_key_value().map(|it| *it.0);
+        let over = match self.slides() {
+            true => self.steps.first_key_value().map(|it| *it.0),
+            false => self.tables.first_key_value().map(|it| *it.0),
+        };
         let ahead = self.ahead.first_key_value();
         let enters = ahead.map(|it| it.0.saturating_sub(self.reach_us()));
         let due = over.into_iter().chain(enters).min();
-        due.filter(|it| *it != i64::MAX)
+        due.filter(|it| *it != FOR_EVER)
     }
 
-    /// Buckets may be ahead of `over` by so much.
+    /// Steps may be ahead of `over` by so much.
     fn reach_us(&self) -> i64 {
         match self.aggregation.window {
             Window::Last { size_us, .. } => size_us.saturating_add(EARLY_US),
@@ -335,165 +238,246 @@ impl Admission {
     }
 
     /// Lets in what waited and is near enough.
-    fn open(&mut self, time: u64, over: i64) {
+    fn open(&mut self, over: i64) {
         let newest = over.saturating_add(self.reach_us());
         while let Some(entry) = self.ahead.first_entry()
             && *entry.key() <= newest
         {
-            let bucket = entry.remove();
-            for partial in bucket.into_values() {
-                self.let_in(time, partial, over, false);
+            let step = entry.remove();
+            for partial in step.into_values() {
+                self.let_in(partial, over, false);
             }
         }
     }
 
-    /// What has been let through, by epoch.
-    fn by_time(&mut self) -> BTreeMap<u64, Vec<(Admitted, u64, i64)>> {
-        let mut by_time: BTreeMap<u64, Vec<_>> = BTreeMap::new();
-        for change in self.out.drain(..) {
-            by_time.entry(change.1).or_default().push(change);
-        }
-        by_time
-    }
-
-    /// Takes back every bucket that is over.
-    fn close(&mut self, time: u64, over: i64) {
-        while let Some(entry) = self.buckets.first_entry() {
-            if over < *entry.key() || *entry.key() == i64::MAX {
+    /// Takes back every step that is over, and forgets every window that is closed.
+    fn close(&mut self, over: i64) {
+        while let Some(entry) = self.steps.first_entry() {
+            if over < *entry.key() || *entry.key() == FOR_EVER {
                 break;
             }
-            let bucket = entry.remove();
-            self.take_back(time, bucket);
+            let step = entry.remove();
+            self.take_back(step);
+        }
+        while let Some(entry) = self.tables.first_entry() {
+            if over < *entry.key() || *entry.key() == FOR_EVER {
+                break;
+            }
+            let groups = entry.remove();
+            if self.has_distinct() {
+                groups
+                    .into_groups()
+                    .for_each(|(key, _)| self.distinct.forget(&key));
+            }
         }
     }
 
-    fn take_back(&mut self, time: u64, bucket: Bucket) {
-        let Bucket {
-            mut groups,
-            members,
-        } = bucket;
+    fn take_back(&mut self, step: Step) {
+        let Step {
+            groups,
+            mut members,
+        } = step;
+        for (key, mut change) in groups.into_groups() {
+            change.negate();
+            let members = members.remove(&key).unwrap_or_default();
+            self.take_members_back(&key, members, &mut change);
+            self.change(FOR_EVER, key, &change);
+        }
         for (key, members) in members {
-            let sum = groups
-                .entry(key.clone())
-                .or_insert_with(|| Accumulator::empty(&self.aggregation.aggregates));
-            // The sum is subtracted as a whole, and so is what the sets lose.
-            sum.negate();
-            let mut gone = members
-                .into_iter()
-                .map(|(high, low, diff, at)| Member::new(at, joined(high, low), -i64::from(diff)))
-                .collect();
-            self.distinct.add(&key, &mut gone, sum);
-            sum.negate();
+            let mut change = Accumulator::empty(&self.aggregation.aggregates);
+            self.take_members_back(&key, members, &mut change);
+            self.change(FOR_EVER, key, &change);
         }
-        let ends_group = matches!(self.aggregation.window, Window::Tumble { .. });
-        for (key, mut sum) in groups {
-            if ends_group {
-                self.distinct.take(&key, &mut sum);
-            }
-            self.out.push((Admitted::Group(key, sum), time, -1));
-        }
+    }
+
+    fn take_members_back(&mut self, key: &Row, members: Vec<StepMember>, change: &mut Accumulator) {
+        let gone = members
+            .into_iter()
+            .map(|(high, low, diff, at)| Member::new(at, joined(high, low), -i64::from(diff)));
+        self.distinct.add(key, &mut gone.collect(), change);
     }
 
     fn take_in(&mut self, time: u64, partials: Vec<Partial>, over: i64) {
+        self.turn_to(time);
         let is_news = self.boot < time;
-        let slides = matches!(self.aggregation.window, Window::Last { .. });
         let newest = over.saturating_add(self.reach_us());
         for partial in partials {
-            if !slides || partial.bucket <= newest || partial.bucket == i64::MAX {
-                self.let_in(time, partial, over, is_news);
+            if !self.slides() || partial.bucket <= newest || partial.bucket == FOR_EVER {
+                self.let_in(partial, over, is_news);
             } else {
-                self.keep_ahead(time, partial, is_news);
+                self.keep_ahead(partial, is_news);
+            }
+            // An epoch is one change of a group for whoever reads the rows; what is restored comes once for each.
+            if !is_news && RESTORED_AT_ONCE <= self.changed.len() {
+                self.finish();
             }
         }
     }
 
     /// Keeps a partial that is too far ahead, as one with what is there of its group.
-    fn keep_ahead(&mut self, time: u64, mut partial: Partial, is_news: bool) {
-        let append_only = self.aggregation.append_only;
-        let bucket = self.ahead.entry(partial.bucket).or_default();
-        match bucket.entry(partial.key.clone()) {
+    fn keep_ahead(&mut self, mut partial: Partial, is_news: bool) {
+        let step = self.ahead.entry(partial.bucket).or_default();
+        match step.entry(partial.key.clone()) {
             Entry::Vacant(entry) => {
                 entry.insert(partial.clone());
             }
             Entry::Occupied(mut entry) => {
                 let kept = entry.get_mut();
-                if append_only {
-                    trim(
-                        &mut partial.accumulator,
-                        &kept.accumulator,
-                        &self.aggregation,
-                    );
+                if self.aggregation.append_only {
+                    let aggregation = &self.aggregation;
+                    trim(&mut partial.accumulator, &kept.accumulator, aggregation);
                 }
-                kept.accumulator.plus_equals(&partial.accumulator);
+                kept.accumulator.merge(&partial.accumulator);
                 kept.members.extend(partial.members.iter().cloned());
             }
         }
         if is_news {
-            self.capture(time, partial);
+            self.capture(partial);
         }
     }
 
-    /// Lets a partial through unless its bucket is over. What is news becomes part of the stored state.
-    fn let_in(&mut self, time: u64, mut partial: Partial, over: i64, is_news: bool) {
-        let keeps_buckets = self.aggregation.window != Window::None;
-        let append_only = self.aggregation.append_only;
-        if partial.bucket <= over && partial.bucket != i64::MAX {
-            // Restored state may hold buckets that were over already; those are no news. Records of several windows are not counted,
+    /// Lets a partial through unless its window or step is over. What is news becomes part of the stored state.
+    fn let_in(&mut self, mut partial: Partial, over: i64, is_news: bool) {
+        if partial.bucket <= over && partial.bucket != FOR_EVER {
+            // Restored state may hold windows that were over already; those are no news. Records of several windows are not counted,
             // as `sql::late` does not either.
-            if let Window::Tumble { .. } = self.aggregation.window
+            if let Window::Tumble { size_us, .. } = self.aggregation.window
                 && self.aggregation.hops.is_none()
                 && is_news
             {
-                self.out.push((
-                    Admitted::Late(partial.bucket, partial.accumulator.records),
-                    time,
-                    1,
-                ));
+                let records = partial.accumulator.records;
+                self.refused.push((partial.bucket - size_us, records));
             }
             return;
         }
-        if append_only && !keeps_buckets {
-            partial.accumulator.keep_best(&self.aggregation.aggregates);
-        }
-        if keeps_buckets {
-            let bucket = self.buckets.entry(partial.bucket).or_default();
-            let sum = bucket
-                .groups
-                .entry(partial.key.clone())
-                .or_insert_with(|| Accumulator::empty(&self.aggregation.aggregates));
-            if append_only {
-                trim(&mut partial.accumulator, sum, &self.aggregation);
+        let bucket = match self.aggregation.window {
+            Window::Tumble { .. } => partial.bucket,
+            Window::None => FOR_EVER,
+            Window::Last { .. } => {
+                self.keep_until_it_leaves(&mut partial);
+                FOR_EVER
             }
-            sum.plus_equals(&partial.accumulator);
-            if sum.is_zero() {
-                bucket.groups.remove(&partial.key);
-            }
-            if let Window::Last { .. } = self.aggregation.window
-                && !partial.members.is_empty()
-            {
-                let members = bucket.members.entry(partial.key.clone()).or_default();
-                members.extend(partial.members.iter().flat_map(packed));
-            }
+        };
+        if self.aggregation.append_only && !self.slides() {
+            let aggregates = &self.aggregation.aggregates;
+            partial.accumulator.keep_best(aggregates);
         }
         let (key, mut change) = (partial.key.clone(), partial.accumulator.clone());
         // What made no difference to a set is not stored either.
         self.distinct.add(&key, &mut partial.members, &mut change);
         if is_news {
-            self.capture(time, partial);
+            self.capture(partial);
         }
-        self.out.push((Admitted::Group(key, change), time, 1));
+        self.change(bucket, key, &change);
     }
 
-    fn capture(&self, time: u64, partial: Partial) {
+    fn keep_until_it_leaves(&mut self, partial: &mut Partial) {
+        let step = self.steps.entry(partial.bucket).or_default();
+        let mut sum = step.groups.get(&partial.key);
+        if self.aggregation.append_only {
+            trim(&mut partial.accumulator, &sum, &self.aggregation);
+        }
+        sum.merge(&partial.accumulator);
+        step.groups.set(&partial.key, &sum);
+        if !partial.members.is_empty() {
+            let members = step.members.entry(partial.key.clone()).or_default();
+            members.extend(partial.members.iter().flat_map(packed));
+        }
+    }
+
+    fn capture(&self, partial: Partial) {
         let content = StateContent::Group(partial);
         self.shared
             .borrow_mut()
-            .capture(time, &self.aggregation.id, content);
+            .capture(self.epoch, &self.aggregation.id, content);
+    }
+
+    /// A group takes this in, in the epoch of now.
+    fn change(&mut self, bucket: i64, key: Row, change: &Accumulator) {
+        match self.places.entry(key) {
+            Entry::Occupied(place) => self.changed[*place.get()].now.merge(change),
+            Entry::Vacant(place) => {
+                let key = place.key().clone();
+                place.insert(self.changed.len());
+                let table = self.tables.entry(bucket).or_default();
+                let before = table.get(&key);
+                let mut now = before.clone();
+                now.merge(change);
+                self.changed.push(Changed {
+                    bucket,
+                    key,
+                    before,
+                    now,
+                });
+            }
+        }
+    }
+
+    /// Finishes all epochs before this one.
+    fn finish_before(&mut self, epoch: u64) {
+        if self.epoch < epoch {
+            self.finish();
+        }
+    }
+
+    /// Goes on with another epoch.
+    fn turn_to(&mut self, epoch: u64) {
+        self.finish_before(epoch);
+        self.epoch = epoch;
+    }
+
+    /// Writes down what the epoch has changed, and makes rows of it.
+    fn finish(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        self.places.clear();
+        let mut rows = GroupRows::default();
+        for it in changed.into_iter().filter(|it| it.before != it.now) {
+            let table = self.tables.entry(it.bucket).or_default();
+            table.set(&it.key, &it.now);
+            if it.bucket != FOR_EVER && table.is_empty() {
+                self.tables.remove(&it.bucket);
+            }
+            let values = |of: &Accumulator| {
+                let aggregates = self.aggregation.aggregates.iter().enumerate();
+                let values = aggregates.map(|(at, it)| result(it, of.slots.get(at)));
+                (!of.is_zero()).then(|| values.collect::<Vec<Value>>())
+            };
+            let (before, now) = (values(&it.before), values(&it.now));
+            if before == now {
+                continue;
+            }
+            self.note_sums_without_place(&it.now);
+            rows.add(&it.key, before, -1);
+            rows.add(&it.key, now, 1);
+        }
+        if !rows.diffs.is_empty() {
+            let changes = rows.changes(&self.aggregation, &self.schema);
+            self.rows.push((self.epoch, changes));
+        }
+        if !self.refused.is_empty() {
+            let refused = std::mem::take(&mut self.refused);
+            let late = late_rows(&self.view, self.epoch, &refused);
+            self.late.push((self.epoch, late));
+        }
+    }
+
+    /// Counts the sums that become NULL since their type does not hold them.
+    fn note_sums_without_place(&self, group: &Accumulator) {
+        for (aggregate, slot) in self.aggregation.aggregates.iter().zip(&group.slots) {
+            if aggregate.is_of_integers() && is_beyond_its_type(aggregate, slot) {
+                let holds = crate::plan::sql_name(&aggregate.result_type);
+                let reason =
+                    format!("results are NULL, since the sum is beyond what {holds} holds");
+                self.shared
+                    .borrow_mut()
+                    .note_left_out(&self.view, 1, reason);
+            }
+        }
     }
 }
 
-/// A member as a bucket keeps it; in several parts if it came more often than one part can say.
-fn packed(member: &Member) -> impl Iterator<Item = BucketMember> + use<> {
+/// A member as a step keeps it; in several parts if it came more often than one part can say.
+fn packed(member: &Member) -> impl Iterator<Item = StepMember> + use<> {
     let (value, at, mut rest) = (member.identity(), member.aggregate, member.diff);
     let (high, low) = ((value >> 64) as u64, value as u64);
     std::iter::from_fn(move || {
@@ -525,156 +509,56 @@ fn trim(partial: &mut Accumulator, sum: &Accumulator, aggregation: &Aggregation)
     }
 }
 
-/// Groups and their accumulators as rows; changes of windows that are closed end here.
-fn finish<'s>(
-    counted: VecCollection<'s, u64, (Row, Packed), isize>,
-    aggregation: &Arc<Aggregation>,
-    schema: &SchemaRef,
-    view: &str,
-    gate: Option<Gate>,
-    shared: &Rc<RefCell<Shared>>,
-) -> ChangeStream<'s> {
-    let (aggregation, schema) = (Arc::clone(aggregation), schema.clone());
-    let (view, shared) = (view.to_owned(), Rc::clone(shared));
-    counted
-        .inner
-        .unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
-            Pipeline,
-            "Finish",
-            move |_, _| {
-                let mut open: BTreeMap<u64, (Capability<u64>, Vec<((Row, Packed), isize)>)> =
-                    BTreeMap::new();
-                move |(input, frontier), output| {
-                    input.for_each(|capability, data| {
-                        for (data, time, diff) in data.drain(..) {
-                            open.entry(time)
-                                .or_insert_with(|| (capability.delayed(&time, 0), Vec::new()))
-                                .1
-                                .push((data, diff));
-                        }
-                    });
-                    while let Some(entry) = open.first_entry() {
-                        if frontier.less_equal(entry.key()) {
-                            break;
-                        }
-                        let (time, (capability, mut changes)) = entry.remove_entry();
-                        if let (Window::Tumble { key, add_us, .. }, Some(gate)) =
-                            (aggregation.window, &gate)
-                        {
-                            let watermark = gate.watermark(time);
-                            changes.retain(|((row, _), _)| {
-                                row.0[key].as_i64().is_none_or(|it| watermark < it + add_us)
-                            });
-                        }
-                        consolidate(&mut changes);
-                        if !changes.is_empty() {
-                            let changes = changes.into_iter();
-                            let changes: Vec<((Row, Accumulator), isize)> = changes
-                                .map(|((key, it), diff)| ((key, it.unpacked()), diff))
-                                .collect();
-                            note_sums_without_place(&aggregation, &view, &changes, &shared);
-                            let mut rows = rows_of(&aggregation, &schema, &changes);
-                            output.session(&capability).give_container(&mut rows);
-                        }
-                    }
-                }
-            },
-        )
+/// Rows of groups, column by column.
+#[derive(Default)]
+struct GroupRows {
+    keys: Vec<Row>,
+    results: Vec<Vec<Value>>,
+    diffs: Vec<i64>,
 }
 
-/// Counts the sums that become NULL since their type does not hold them.
-fn note_sums_without_place(
-    aggregation: &Aggregation,
-    view: &str,
-    changes: &[((Row, Accumulator), isize)],
-    shared: &Rc<RefCell<Shared>>,
-) {
-    let sums = aggregation.aggregates.iter().enumerate();
-    for (at, aggregate) in sums.filter(|it| it.1.is_of_integers()) {
-        let beyond = changes.iter().filter(|((_, accumulator), diff)| {
-            let slot = accumulator.slots.get(at);
-            0 < *diff && slot.is_some_and(|it| is_beyond_its_type(aggregate, it))
-        });
-        let count = beyond.count() as u64;
-        if count != 0 {
-            let holds = crate::plan::sql_name(&aggregate.result_type);
-            let reason = format!("results are NULL, since the sum is beyond what {holds} holds");
-            shared.borrow_mut().note_left_out(view, count, reason);
+impl GroupRows {
+    fn add(&mut self, key: &Row, results: Option<Vec<Value>>, diff: i64) {
+        if let Some(results) = results {
+            self.keys.push(key.clone());
+            self.results.push(results);
+            self.diffs.push(diff);
         }
+    }
+
+    fn changes(self, aggregation: &Aggregation, schema: &SchemaRef) -> Changes {
+        let keys = aggregation.keys.len();
+        let columns = schema.fields().iter().enumerate().map(|(at, field)| {
+            let column = |values: &mut dyn Iterator<Item = &Value>| {
+                array_of_values(field.data_type(), values)
+            };
+            match at.checked_sub(keys) {
+                None => column(&mut self.keys.iter().map(|it| &it.0[at])),
+                Some(number) => column(&mut self.results.iter().map(|it| &it[number])),
+            }
+        });
+        let columns = columns.collect::<Result<Vec<_>, _>>();
+        let columns = columns.expect("the planner admits only types that rows carry");
+        let options = RecordBatchOptions::new().with_row_count(Some(self.diffs.len()));
+        let batch = RecordBatch::try_new_with_options(nullable(schema), columns, &options)
+            .expect("columns have the schema's types");
+        Changes::signed(batch, self.diffs)
     }
 }
 
-fn rows_of(
-    aggregation: &Aggregation,
-    schema: &SchemaRef,
-    changes: &[((Row, Accumulator), isize)],
-) -> Changes {
-    let keys = aggregation.keys.len();
-    let columns = (0..schema.fields().len())
-        .map(|at| match at.checked_sub(keys) {
-            None => array_of_values(
-                schema.field(at).data_type(),
-                changes.iter().map(|((row, _), _)| &row.0[at]),
-            ),
-            Some(number) => results(
-                &aggregation.aggregates[number],
-                number,
-                changes.iter().map(|((_, it), _)| it),
-            ),
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .expect("the planner admits only types that rows carry");
-    let options = RecordBatchOptions::new().with_row_count(Some(changes.len()));
-    let batch = RecordBatch::try_new_with_options(nullable(schema), columns, &options)
-        .expect("columns have the schema's types");
-    Changes::signed(
-        batch,
-        changes.iter().map(|it| it.1 as i64).collect::<Vec<_>>(),
-    )
-}
-
-/// Late records as rows of the relation that counts them.
-fn late<'s>(
-    admitted: StreamVec<'s, u64, (Admitted, u64, i64)>,
-    view: &str,
-    aggregation: &Aggregation,
-) -> ChangeStream<'s> {
-    let view = view.to_owned();
-    let size = match aggregation.window {
-        Window::Tumble { size_us, .. } => size_us,
-        _ => 0,
-    };
-    admitted.unary::<CapacityContainerBuilder<Changes>, _, _, _>(Pipeline, "Late", move |_, _| {
-        move |input, output| {
-            input.for_each(|capability, data| {
-                let mut by_epoch: BTreeMap<u64, Vec<(i64, i64)>> = BTreeMap::new();
-                for (it, time, _) in data.drain(..) {
-                    if let Admitted::Late(end, records) = it {
-                        by_epoch
-                            .entry(time)
-                            .or_default()
-                            .push((end - size, records));
-                    }
-                }
-                for (time, rows) in by_epoch {
-                    let starts =
-                        TimestampMicrosecondArray::from_iter_values(rows.iter().map(|it| it.0))
-                            .with_timezone("UTC");
-                    let batch = RecordBatch::try_new(
-                        late_schema(),
-                        vec![
-                            Arc::new(StringArray::from_iter_values(rows.iter().map(|_| &view))),
-                            Arc::new(starts),
-                            Arc::new(Int64Array::from_iter_values(rows.iter().map(|it| it.1))),
-                            Arc::new(Int64Array::from_value(time as i64, rows.len())),
-                        ],
-                    )
-                    .expect("late counts have their own schema");
-                    output
-                        .session(&capability.delayed(&time, 0))
-                        .give_container(&mut Changes::records(batch));
-                }
-            });
-        }
-    })
+/// Late records as rows of the relation that counts them: starts of their windows, and how many they are.
+fn late_rows(view: &str, epoch: u64, refused: &[(i64, i64)]) -> Changes {
+    let starts = refused.iter().map(|it| it.0);
+    let starts = TimestampMicrosecondArray::from_iter_values(starts).with_timezone("UTC");
+    let records = refused.iter().map(|it| it.1);
+    let batch = RecordBatch::try_new(
+        late_schema(),
+        vec![
+            Arc::new(StringArray::from_iter_values(refused.iter().map(|_| view))),
+            Arc::new(starts),
+            Arc::new(Int64Array::from_iter_values(records)),
+            Arc::new(Int64Array::from_value(epoch as i64, refused.len())),
+        ],
+    );
+    Changes::records(batch.expect("late counts have their own schema"))
 }

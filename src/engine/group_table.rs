@@ -1,0 +1,213 @@
+//! What groups have taken in: from the key of each to its accumulator, both packed into one piece of memory.
+//!
+//! A count, a sum and a largest value are three slots of 64 bytes in an [`Accumulator`], which is what they are computed in, and some twenty
+//! bytes here. There is one per group for as long as the group lives. Equal keys have equal bytes, and no key's bytes are the beginning of
+//! another's, so that a group is found by comparing bytes.
+
+use super::accumulate::Accumulator;
+use crate::model::Row;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use serde::Serialize;
+use std::hash::BuildHasher;
+
+/// Groups by key. None of them is zero.
+#[derive(Default)]
+pub struct GroupTable {
+    groups: HashTable<Group>,
+    /// The key that is looked for; kept for its memory.
+    key: Vec<u8>,
+}
+
+/// The length of the key, the key, the accumulator.
+struct Group(Box<[u8]>);
+
+impl Group {
+    fn of(key: &[u8], accumulator: &Accumulator) -> Self {
+        let room = Vec::with_capacity(key.len() + 64);
+        let mut bytes = packed(&key.len(), room);
+        bytes.extend_from_slice(key);
+        Group(packed(accumulator, bytes).into())
+    }
+
+    /// The key, and the accumulator behind it.
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let (length, rest) = postcard::take_from_bytes(&self.0).expect(PACKED_HERE);
+        rest.split_at(length)
+    }
+
+    fn key(&self) -> &[u8] {
+        self.parts().0
+    }
+
+    fn accumulator(&self) -> Accumulator {
+        postcard::from_bytes(self.parts().1).expect(PACKED_HERE)
+    }
+
+    fn unpacked(&self) -> (Row, Accumulator) {
+        let key = postcard::from_bytes(self.key()).expect(PACKED_HERE);
+        (key, self.accumulator())
+    }
+}
+
+const PACKED_HERE: &str = "it was packed by this program";
+
+/// Bytes, and behind them those of a value.
+fn packed(value: &impl Serialize, bytes: Vec<u8>) -> Vec<u8> {
+    postcard::to_extend(value, bytes).expect("keys and accumulators are plain values")
+}
+
+impl GroupTable {
+    /// What a group has taken in; zero if it is not there.
+    pub fn get(&mut self, key: &Row) -> Accumulator {
+        self.pack(key);
+        let group = self.groups.find(hash(&self.key), |it| it.key() == self.key);
+        group.map(Group::accumulator).unwrap_or_default()
+    }
+
+    /// From now on a group has taken in this; it is gone if that is zero.
+    pub fn set(&mut self, key: &Row, accumulator: &Accumulator) {
+        self.pack(key);
+        let key = &self.key;
+        let group = self
+            .groups
+            .entry(hash(key), |it| it.key() == key, |it| hash(it.key()));
+        match (group, accumulator.is_zero()) {
+            (Entry::Occupied(group), true) => drop(group.remove()),
+            (Entry::Occupied(mut group), false) => *group.get_mut() = Group::of(key, accumulator),
+            (Entry::Vacant(_), true) => {}
+            (Entry::Vacant(place), false) => drop(place.insert(Group::of(key, accumulator))),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// All groups, in an order that follows from what was done to the table.
+    pub fn into_groups(self) -> impl Iterator<Item = (Row, Accumulator)> {
+        self.groups.into_iter().map(|it| it.unpacked())
+    }
+
+    fn pack(&mut self, key: &Row) {
+        let mut bytes = std::mem::take(&mut self.key);
+        bytes.clear();
+        self.key = packed(key, bytes);
+    }
+}
+
+fn hash(key: &[u8]) -> u64 {
+    FixedState::default().hash_one(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::accumulate::Slot;
+    use crate::model::{Bins, FloatSum, IntSum, Moments, Value};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use tikv_jemalloc_ctl::thread::{allocatedp, deallocatedp};
+
+    /// What a group took in, with one slot of each kind. Values near the limits make sums that need more than 128 bits.
+    fn taken_in(values: &[(i64, f64)]) -> Accumulator {
+        let (mut sum, mut floats) = (IntSum::default(), FloatSum::default());
+        let (mut moments, mut bins) = (Moments::default(), Bins::default());
+        let mut candidates: Vec<(Value, i64)> = Vec::new();
+        for (int, float) in values {
+            sum.add(*int, 1);
+            floats.add(*float, 1);
+            moments.add(*float, 1);
+            bins.add(crate::model::bin_of(*float), 1);
+            candidates.push((Value::Int(*int), 1));
+        }
+        crate::model::sum_counts(&mut candidates);
+        Accumulator {
+            records: values.len() as i64,
+            slots: [
+                Slot::Count(values.len() as i64),
+                Slot::IntSum(sum),
+                Slot::FloatSum(floats),
+                Slot::Moments(Box::new(moments)),
+                Slot::Extremes(candidates),
+                Slot::Bins(bins),
+            ]
+            .into(),
+        }
+    }
+
+    fn values() -> impl Strategy<Value = Vec<(i64, f64)>> {
+        let float = prop_oneof![any::<f64>(), -1e3..1e3, Just(f64::NAN), Just(f64::MAX)];
+        prop::collection::vec((any::<i64>(), float), 0..6)
+    }
+
+    fn keys() -> impl Strategy<Value = Row> {
+        let value = prop_oneof![
+            Just(Value::Null),
+            (0..3_i64).prop_map(Value::Int),
+            "[ab]{0,2}".prop_map(|it| Value::Text(it.into())),
+        ];
+        prop::collection::vec(value, 2).prop_map(|it| Row(it.into()))
+    }
+
+    proptest! {
+        /// It is a map from keys to accumulators; what was added is taken away by its negative, and then the group is gone.
+        #[test]
+        fn a_table_is_a_map_without_zeros(
+            changes in prop::collection::vec((keys(), values(), any::<bool>()), 0..40),
+        ) {
+            let mut table = GroupTable::default();
+            let mut expected: BTreeMap<Row, Accumulator> = BTreeMap::new();
+            for (key, values, takes_back) in changes {
+                let mut sum = table.get(&key);
+                prop_assert_eq!(&sum, &expected.get(&key).cloned().unwrap_or_default());
+                let mut change = taken_in(&values);
+                if takes_back {
+                    change = sum.clone();
+                    change.negate();
+                }
+                sum.merge(&change);
+                table.set(&key, &sum);
+                match sum.is_zero() {
+                    true => expected.remove(&key),
+                    false => expected.insert(key, sum),
+                };
+            }
+            prop_assert_eq!(table.is_empty(), expected.is_empty());
+            let groups: BTreeMap<Row, Accumulator> = table.into_groups().collect();
+            prop_assert_eq!(groups, expected);
+        }
+    }
+
+    #[test]
+    fn a_group_with_count_sum_and_largest_value_takes_few_bytes() {
+        const GROUPS: i64 = 10_000;
+        let mut sum = IntSum::default();
+        sum.add(123_456, 1);
+        let group = Accumulator {
+            records: 300,
+            slots: [
+                Slot::Count(300),
+                Slot::IntSum(sum),
+                Slot::Best {
+                    largest: true,
+                    value: Some(Value::Int(999)),
+                },
+            ]
+            .into(),
+        };
+        // The counters of this thread: other tests run beside it.
+        let (taken, returned) = (
+            allocatedp::read().expect("a counter"),
+            deallocatedp::read().expect("a counter"),
+        );
+        let in_use = || taken.get() - returned.get();
+        let before = in_use();
+        let mut table = GroupTable::default();
+        (0..GROUPS).for_each(|it| table.set(&Row([Value::Int(it << 32)].into()), &group));
+        let bytes = (in_use() - before) / GROUPS as u64;
+        assert!(!table.is_empty());
+        assert!(bytes <= 80, "a group takes {bytes} bytes");
+    }
+}
