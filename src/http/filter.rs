@@ -262,7 +262,7 @@ impl Literal {
             }
             (Literal::Decimal(literal), Value::Decimal(it)) => Some(it.as_ref().cmp(literal)),
             (Literal::Bool(literal), Value::Bool(it)) => Some(it.cmp(literal)),
-            (Literal::Text(literal), Value::Text(it)) => Some(it.as_ref().cmp(literal.as_str())),
+            (Literal::Text(literal), Value::Text(it)) => Some(it.as_str().cmp(literal.as_str())),
             (Literal::Time(literal), Value::Timestamp(it)) => Some(it.cmp(literal)),
             (Literal::Date(literal), Value::Date(it)) => Some(it.cmp(literal)),
             _ => None,

@@ -19,6 +19,7 @@ use arrow::datatypes::{
     UInt32Type, UInt64Type,
 };
 pub use arrow::error::ArrowError;
+use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -75,7 +76,8 @@ pub enum Value {
     Bool(bool),
     Int(i64),
     Float(Float),
-    Text(Box<str>),
+    /// In place up to the size of a pointer and a length and 8 bytes more, as most keys are.
+    Text(CompactString),
     /// Days since 1970.
     Date(i32),
     /// Microseconds since 1970, UTC.

@@ -5,6 +5,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{
     DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
+use compact_str::CompactString;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use std::hash::BuildHasher;
@@ -13,7 +14,7 @@ use std::hash::BuildHasher;
 #[derive(Default)]
 struct Interner {
     numbers: HashMap<Box<str>, u32, FixedState>,
-    texts: Vec<Box<str>>,
+    texts: Vec<CompactString>,
     value_numbers: HashMap<Value, u32, FixedState>,
     values: Vec<Value>,
 }
