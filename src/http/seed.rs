@@ -247,7 +247,7 @@ pub async fn anomalies(
             |it| matches!(&row.0[it], Value::Text(value) if value.eq_ignore_ascii_case(text)),
         ),
     };
-    let mut rows: Vec<&Row> = snapshot.in_order().into_iter().map(|it| it.0).collect();
+    let mut rows: Vec<&Row> = snapshot.in_order().map(|it| it.0).collect();
     rows.retain(|row| {
         wanted("type", kind, row)
             && wanted("endpoint", endpoint, row)

@@ -97,7 +97,7 @@ impl Rows {
         self.head(app, snapshot.epoch, out.piece());
         let _ = write!(out, ",\"columns\":{},\"rows\":[", self.writer.columns());
         let mut is_first = true;
-        let rows = snapshot.in_order().into_iter();
+        let rows = snapshot.in_order();
         for (row, count) in rows.filter(|it| self.passes(it.0)) {
             for _ in 0..count {
                 let piece = out.piece();

@@ -84,7 +84,7 @@ pub async fn rows(
     let epoch = snapshot.epoch;
     let write = move || {
         let writer = RowWriter::new(&info.schema);
-        let rows = writer.array(snapshot.in_order().into_iter().take(limit));
+        let rows = writer.array(snapshot.in_order().take(limit));
         let total: i64 = snapshot.rows.iter().map(|it| it.1).sum();
         format!(
             "{{\"view\":{},\"epoch\":{epoch},\"as_of\":\"{}\",\"columns\":{},\"rows\":{rows},\"total_rows\":{total},\"truncated\":{}}}",

@@ -101,7 +101,8 @@ impl FromIterator<(i32, i64)> for Bins {
 
 /// Sorts counts and adds up those of one key; what sums to zero disappears.
 pub fn sum_counts<K: Ord>(counts: &mut Vec<(K, i64)>) {
-    counts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    // What is sorted in parts, as workers give it, is merged.
+    counts.sort_by(|a, b| a.0.cmp(&b.0));
     counts.dedup_by(|next, kept| {
         let same = next.0 == kept.0;
         if same {

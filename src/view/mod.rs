@@ -81,12 +81,13 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Rows as readers expect them: in the view's order, and those that are equal in it by all their columns.
-    pub fn in_order(&self) -> Vec<(&Row, i64)> {
-        let mut rows: Vec<(&Row, i64)> = self.rows.iter().collect();
-        if !self.order.is_empty() {
-            rows.sort_by(|a, b| Order::compare_rows(&self.order, a.0, b.0));
+    pub fn in_order(&self) -> Box<dyn Iterator<Item = (&Row, i64)> + '_> {
+        if self.order.is_empty() {
+            return Box::new(self.rows.iter());
         }
-        rows
+        let mut rows: Vec<(&Row, i64)> = self.rows.iter().collect();
+        rows.sort_by(|a, b| Order::compare_rows(&self.order, a.0, b.0));
+        Box::new(rows.into_iter())
     }
 }
 
@@ -463,7 +464,7 @@ impl Hub {
                 let count = usize::try_from(count).expect("no row is there less than never");
                 std::iter::repeat_n(row.clone(), count)
             };
-            snapshot.in_order().into_iter().flat_map(copies).collect()
+            snapshot.in_order().flat_map(copies).collect()
         };
         (epoch, all.into_iter().map(|it| it.map(listed)).collect())
     }
@@ -753,14 +754,7 @@ impl View {
     }
 
     fn change(&mut self, epoch: Epoch, changes: Changes) {
-        if self.rows.is_empty() {
-            // They are sorted, so all chunks are made in one go: after a start there may be millions.
-            self.rows = changes.iter().cloned().collect();
-        } else {
-            for (row, diff) in changes.iter() {
-                self.rows.add(row, *diff);
-            }
-        }
+        self.rows.add_sorted(&changes);
         self.ring_rows += changes.len();
         self.ring.push_back((epoch, changes));
     }

@@ -12,6 +12,8 @@ const CHUNK_ROWS_MAX: usize = 256;
 const CHUNK_ROWS_MIN: usize = CHUNK_ROWS_MAX / 8;
 /// By so many rows a chunk grows; doubling would leave half of it empty.
 const CHUNK_GROWTH: usize = CHUNK_ROWS_MAX / 8;
+/// So many chunks are looked at one after another before half of the rest is left out at once.
+const CHUNKS_TRIED: usize = 3;
 
 /// Rows with their counts. No count is 0.
 #[derive(Clone, Debug, Default)]
@@ -39,14 +41,31 @@ impl Rows {
 
     /// Adds to the count of a row; one whose count becomes 0 is gone.
     pub fn add(&mut self, row: &Row, diff: i64) {
-        if diff == 0 {
+        self.add_behind(0, row, diff);
+    }
+
+    /// The same for sorted rows that differ. Of many the next one is mostly in the same chunk, or one of the next.
+    pub fn add_sorted(&mut self, changes: &[(Row, i64)]) {
+        if self.is_empty() {
+            *self = changes.iter().cloned().collect();
             return;
         }
-        let at = self.chunk_of(row);
+        let mut at = 0;
+        for (row, diff) in changes {
+            at = self.add_behind(at, row, *diff);
+        }
+    }
+
+    /// Adds to the count of a row that is in no chunk before this one, and tells in which it is.
+    fn add_behind(&mut self, first: usize, row: &Row, diff: i64) -> usize {
+        if diff == 0 {
+            return first;
+        }
+        let at = self.chunk_of(first, row);
         let Some(chunk) = self.chunks.get_mut(at) else {
             self.chunks.push(Arc::new(vec![(row.clone(), diff)]));
             self.len += 1;
-            return;
+            return at;
         };
         let chunk = Arc::make_mut(chunk);
         match chunk.binary_search_by(|it| it.0.cmp(row)) {
@@ -80,6 +99,7 @@ impl Rows {
                 self.chunks.insert(at + 1, Arc::new(upper));
             }
         }
+        at
     }
 
     /// Puts a small chunk and the next one together, unless the result would soon be split.
@@ -93,11 +113,16 @@ impl Rows {
         }
     }
 
-    /// The chunk that has a row, or would have it.
-    fn chunk_of(&self, row: &Row) -> usize {
+    /// The chunk that has a row, or would have it; none of those before the first one has.
+    fn chunk_of(&self, first: usize, row: &Row) -> usize {
         let before = |it: &Arc<Vec<(Row, i64)>>| it.last().is_some_and(|last| last.0 < *row);
-        let at = self.chunks.partition_point(before);
-        at.min(self.chunks.len().saturating_sub(1))
+        let behind = self.chunks.get(first..).unwrap_or_default();
+        let skipped = behind.iter().take(CHUNKS_TRIED).take_while(|it| before(it));
+        let at = match skipped.count() {
+            CHUNKS_TRIED => behind.partition_point(before),
+            near => near,
+        };
+        (first + at).min(self.chunks.len().saturating_sub(1))
     }
 }
 
@@ -153,6 +178,13 @@ mod tests {
             let mut rows: Rows = expected.iter().map(|(value, count)| (row(*value), *count)).collect();
             let before = rows.clone();
             let listed_before: Vec<(i64, i64)> = expected.clone().into_iter().collect();
+            let mut sorted: BTreeMap<i64, i64> = BTreeMap::new();
+            for (value, diff) in &changes {
+                *sorted.entry(*value).or_insert(0) += diff;
+            }
+            let sorted: Vec<(Row, i64)> = sorted.into_iter().map(|(value, diff)| (row(value), diff)).collect();
+            let mut at_once = rows.clone();
+            at_once.add_sorted(&sorted);
             for (value, diff) in changes {
                 rows.add(&row(value), diff);
                 let count = expected.entry(value).or_insert(0);
@@ -162,6 +194,8 @@ mod tests {
                 }
             }
             prop_assert_eq!(listed(&rows), expected.clone().into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(listed(&at_once), listed(&rows));
+            prop_assert_eq!(at_once.len(), rows.len());
             prop_assert_eq!(rows.len(), expected.len());
             prop_assert_eq!(rows.is_empty(), expected.is_empty());
             prop_assert_eq!(listed(&before), listed_before);

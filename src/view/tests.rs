@@ -48,7 +48,6 @@ fn part(worker: usize, through: u64, changes: &[(u64, i64, i64)]) -> Part {
 fn values(snapshot: &Snapshot) -> Vec<i64> {
     snapshot
         .in_order()
-        .into_iter()
         .filter_map(|it| it.0.0[0].as_i64())
         .collect()
 }
