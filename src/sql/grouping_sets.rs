@@ -4,6 +4,7 @@ use super::lower::{Lowered, Lowering};
 use super::{types, words};
 use crate::plan::{Plan, carried_or_same};
 use datafusion::common::ScalarValue;
+use datafusion::functions_aggregate::count::count_all;
 use datafusion::logical_expr::{Aggregate, Expr, GroupingSet};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
@@ -70,7 +71,12 @@ impl Lowering<'_> {
                 return Err("two of the GROUPING SETS are the same; name each once".to_owned());
             }
             let below = Arc::clone(&node.input);
-            let part = Aggregate::try_new(below, set.clone(), node.aggr_expr.clone());
+            let mut aggregates = node.aggr_expr.clone();
+            if set.is_empty() && aggregates.is_empty() {
+                // The one row of all records needs something to be computed from.
+                aggregates.push(count_all());
+            }
+            let part = Aggregate::try_new(below, set.clone(), aggregates);
             let lowered = self.aggregate(&part.map_err(|it| words::planner(&it))?)?;
             let id = missing
                 .iter()
@@ -88,7 +94,7 @@ impl Lowering<'_> {
             columns.push(Arc::new(Literal::new(
                 id.map_err(|it| words::planner(&it))?,
             )));
-            for at in set.len()..own.fields().len() {
+            for at in (set.len()..).take(node.aggr_expr.len()) {
                 columns.push(Arc::new(Column::new(own.field(at).name(), at)));
             }
             seen.push(missing);
