@@ -76,7 +76,7 @@ pub enum Value {
     Bool(bool),
     Int(i64),
     Float(Float),
-    /// In place up to the size of a pointer and a length and 8 bytes more, as most keys are.
+    /// In place up to 24 bytes, as most keys are.
     Text(CompactString),
     /// Days since 1970.
     Date(i32),
@@ -533,6 +533,13 @@ pub fn late_marks(times: &TimestampMicrosecondArray, watermark: i64) -> ArrayRef
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_short_text_lies_in_its_value() {
+        assert_eq!(size_of::<Value>(), 24);
+        let key = CompactString::from("a key of 24 bytes here..");
+        assert!(!key.is_heap_allocated());
+    }
 
     #[test]
     fn what_json_has_no_number_for_is_a_string_and_null_is_null_alone() {

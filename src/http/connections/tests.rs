@@ -17,7 +17,7 @@ fn app(rows: i64, limits: Limits) -> Arc<App> {
         Field::new("text", DataType::Utf8, false),
     ];
     let text: Box<str> = "x".repeat(200).into();
-    let rows = (0..rows).map(|it| Row([Value::Int(it), Value::Text(text.clone())].into()));
+    let rows = (0..rows).map(|it| Row([Value::Int(it), Value::Text(text.as_ref().into())].into()));
     app_with(
         vec![("numbers", fields, rows.collect())],
         Dataflow::default(),
