@@ -5,7 +5,9 @@
 mod cli;
 pub mod cluster;
 pub mod coordinator;
+pub mod detect;
 pub mod engine;
+pub mod eval;
 pub mod generator;
 pub mod http;
 pub mod lake;

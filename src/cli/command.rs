@@ -112,6 +112,11 @@ enum Command {
         after_help = "Examples:\n  tidelake sql 'SHOW TABLES; DESCRIBE lake.logs'\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake\n  tidelake sql -f report.sql > report.txt\n\nA table is as wide as the terminal, or as $COLUMNS says; into a pipe or a file every row is one line.\nExit code: 0 all rows were printed, 1 some are missing or the query failed, 65 it was refused, 69 no server."
     )]
     Sql(sql::Arguments),
+    /// Runs anomaly detectors over a series or over rates with injected faults, and says what they find.
+    #[command(
+        after_help = "Examples:\n  tidelake eval --series cpu.csv --detector forecast --output scores.csv\n  tidelake eval --series cpu.csv --detector ewma --season none --json\n  tidelake eval --rates requests-per-minute.csv --seed 7\n\nA series is a file of `timestamp,value[,label]` lines; rates are one of `period,count` lines, one per minute."
+    )]
+    Eval(super::eval::Arguments),
     /// Prints the API as an OpenAPI document.
     Openapi,
     /// Prints a view and then each of its changes, until interrupted.
@@ -394,6 +399,7 @@ fn run(
             generate::run(arguments, settings, &stop)
         }
         Command::Sql(arguments) => runtime.block_on(sql::run(&arguments)),
+        Command::Eval(arguments) => super::eval::run(&arguments),
         Command::Openapi => {
             println!("{:#}", crate::http::openapi_document());
             Ok(())

@@ -3,6 +3,7 @@
 mod addresses;
 mod command;
 mod demo;
+mod eval;
 mod exit;
 mod generate;
 mod health;

@@ -5,8 +5,8 @@
 //! visitor comes from `visitors`.
 
 use super::Kind;
-use super::random::Random;
 use super::visitors::{Visitor, suspicious_address};
+use crate::model::Random;
 
 const ENDPOINTS: [(u32, &str, &[Method]); 6] = [
     (

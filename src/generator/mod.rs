@@ -19,13 +19,12 @@
 mod event;
 pub mod nexmark;
 pub mod pace;
-mod random;
 #[cfg(test)]
 mod tests;
 mod visitors;
 
+use crate::model::Random;
 use event::Address;
-use random::Random;
 use twox_hash::XxHash3_64;
 use visitors::Visitors;
 

@@ -9,7 +9,7 @@
 //! Ids are drawn with a lead of ten: some bids and auctions name an auction or person that comes a little later.
 
 use super::event::Clock;
-use super::random::Random;
+use crate::model::Random;
 use std::io::Write;
 use twox_hash::XxHash3_64;
 

@@ -7,7 +7,7 @@
 //! As many sessions are open as the rate needs for that distance, within a bound: at very high rates the
 //! requests of a session lie closer together.
 
-use super::random::Random;
+use crate::model::Random;
 
 const IN_SESSION_PERCENT: u32 = 80;
 const ANONYMOUS_PERCENT: u32 = 30;

@@ -7,6 +7,7 @@ mod bins;
 pub mod csv;
 mod decimal;
 mod exact;
+mod random;
 mod readers;
 pub mod secret;
 mod value;
@@ -14,6 +15,7 @@ mod value;
 pub use bins::{Bins, bin_of, merge_counts, sum_counts};
 pub use decimal::Decimal;
 pub use exact::{FloatSum, IntSum, Moments, Pairs};
+pub use random::Random;
 pub use readers::Readers;
 pub use value::{
     ArrowError, Float, Interval, Order, Row, Value, array_of_values, batch_of_rows, late_marks,

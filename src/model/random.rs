@@ -4,10 +4,11 @@
 //! splitmix64. Recorded seeds must give the same traffic for ever, which a library does not promise from one
 //! version to the next. Not for secrets.
 
-pub(super) struct Random([u64; 4]);
+#[derive(Clone, Debug)]
+pub struct Random([u64; 4]);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         let mut state = seed;
         Self([(); 4].map(|()| {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -18,7 +19,8 @@ impl Random {
         }))
     }
 
-    fn next(&mut self) -> u64 {
+    /// 64 random bits.
+    pub fn bits(&mut self) -> u64 {
         let [a, b, c, d] = &mut self.0;
         let result = a.wrapping_add(*d).rotate_left(23).wrapping_add(*a);
         let shifted = *b << 17;
@@ -33,26 +35,31 @@ impl Random {
 
     /// A number from 0 and below `limit`. The high half of the product of a 32-bit draw: no number is more
     /// than one part in 2^32 / `limit` likelier than another.
-    pub(super) fn below(&mut self, limit: u32) -> u32 {
-        (((self.next() >> 32) * u64::from(limit)) >> 32) as u32
+    pub fn below(&mut self, limit: u32) -> u32 {
+        (((self.bits() >> 32) * u64::from(limit)) >> 32) as u32
     }
 
     /// As `below`, for any limit.
-    pub(super) fn below_u64(&mut self, limit: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
+    pub fn below_u64(&mut self, limit: u64) -> u64 {
+        ((u128::from(self.bits()) * u128::from(limit)) >> 64) as u64
+    }
+
+    /// A number from 0 and below 1, of 53 bits.
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A number from `first` to `last`, both included.
-    pub(super) fn between(&mut self, first: u32, last: u32) -> u32 {
+    pub fn between(&mut self, first: u32, last: u32) -> u32 {
         first + self.below(last - first + 1)
     }
 
     /// A number from 0 to 99.
-    pub(super) fn percent(&mut self) -> u32 {
+    pub fn percent(&mut self) -> u32 {
         self.below(100)
     }
 
-    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+    pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.below(items.len() as u32) as usize]
     }
 }

@@ -1,0 +1,404 @@
+//! `eval`: runs detectors over a file, and prints what they find as a table or as JSON.
+
+use super::print::{Out, count, printable};
+use super::table::{Table, columns_of_terminal};
+use crate::detect::{Score, forecast::Scale};
+use crate::eval::labelled::{self, Measures};
+use crate::eval::named::{Named, Season, Subject};
+use crate::eval::rates::{self, Report};
+use crate::eval::series::{BadLine, Series};
+use anyhow::{Context, Result, bail};
+use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
+use serde::Serialize;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Larger files are refused: they are read whole.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+#[derive(Args)]
+#[group(id = "subject", required = true, multiple = false, args = ["series", "rates"])]
+pub struct Arguments {
+    /// File of `timestamp,value[,label]` lines: RFC 3339, YYYY-MM-DD HH:MM:SS or numbers since 1970; label 1 is an anomaly.
+    #[arg(long, value_name = "FILE")]
+    series: Option<PathBuf>,
+    /// File of `period,count` lines, one per minute, into which faults are injected.
+    #[arg(long, value_name = "FILE")]
+    rates: Option<PathBuf>,
+    /// Detector of a series. With --rates this one alone, beside the simple ones.
+    #[arg(long, default_value = "forecast", value_parser = detectors())]
+    detector: Named,
+    /// Season of a series: auto finds it, from what came before; day, week, none, or a number of points.
+    #[arg(long, default_value = "auto")]
+    season: SeasonGiven,
+    /// Write `timestamp,value,expected,low,high,score` lines of a series to this file.
+    #[arg(long, value_name = "FILE", requires = "series")]
+    output: Option<PathBuf>,
+    /// Seed of what is injected: the same seed, the same faults.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Minutes of a window of --rates.
+    #[arg(long, default_value_t = 5, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..=60))]
+    window: u16,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+fn detectors() -> impl TypedValueParser<Value = Named> {
+    PossibleValuesParser::new(Named::ALL.map(Named::name))
+        .try_map(|name| Named::of_name(&name).ok_or("no such detector"))
+}
+
+/// What `--season` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SeasonGiven {
+    Auto,
+    None,
+    Days(u32),
+    Points(u32),
+}
+
+impl std::str::FromStr for SeasonGiven {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const POINTS_MAX: u32 = 1_000_000;
+        match text {
+            "auto" => Ok(SeasonGiven::Auto),
+            "none" => Ok(SeasonGiven::None),
+            "day" => Ok(SeasonGiven::Days(1)),
+            "week" => Ok(SeasonGiven::Days(7)),
+            _ => match text.parse::<u32>() {
+                Ok(points) if (2..=POINTS_MAX).contains(&points) => Ok(SeasonGiven::Points(points)),
+                Ok(_) | Err(_) => Err(format!(
+                    "write auto, day, week, none, or a number of points from 2 to {POINTS_MAX}"
+                )),
+            },
+        }
+    }
+}
+
+impl SeasonGiven {
+    /// In points of this series.
+    fn of(self, series: &Series) -> Result<Season> {
+        let days = match self {
+            SeasonGiven::Auto => return Ok(Season::Auto),
+            SeasonGiven::None => return Ok(Season::None),
+            SeasonGiven::Points(points) => return Ok(Season::Windows(points)),
+            SeasonGiven::Days(days) => days,
+        };
+        let points = (f64::from(days) * series.windows_per_day()).round();
+        let name = if days == 1 { "day" } else { "week" };
+        if !(2.0..=1e6).contains(&points) {
+            bail!(
+                "--season {name} does not fit this series: one has {points} of its points, whose distance is {}; write none, auto or a number of points",
+                duration(series.step_us)
+            );
+        }
+        Ok(Season::Windows(points as u32))
+    }
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(path) = &arguments.series {
+        return of_series(arguments, path);
+    }
+    if let Some(path) = &arguments.rates {
+        return of_rates(arguments, path);
+    }
+    Ok(())
+}
+
+/// What is said of one series.
+#[derive(Serialize)]
+struct OfSeries {
+    file: String,
+    detector: &'static str,
+    points: usize,
+    step_seconds: f64,
+    scored: usize,
+    bad_lines: usize,
+    bad_lines_first: Vec<BadLine>,
+    replaced: usize,
+    /// None if no point is labelled as an anomaly.
+    measures: Option<Measures>,
+}
+
+fn of_series(arguments: &Arguments, path: &Path) -> Result<()> {
+    let series = Series::parse(&read(path)?);
+    let file = path.display().to_string();
+    if series.points.len() < 2 {
+        bail!("{}", nothing_in(&file, &series));
+    }
+    let subject = Subject {
+        scale: Scale::Values,
+        season: arguments.season.of(&series)?,
+    };
+    let scores = arguments.detector.run(subject, &series.windows());
+    if let Some(output) = &arguments.output {
+        write_scores(output, &series, &scores)
+            .with_context(|| format!("could not write {}", output.display()))?;
+    }
+    let report = OfSeries {
+        file,
+        detector: arguments.detector.name(),
+        points: series.points.len(),
+        step_seconds: series.step_us as f64 / 1e6,
+        scored: scores.iter().filter(|it| it.scored().is_some()).count(),
+        bad_lines: series.bad_lines,
+        bad_lines_first: series.told.clone(),
+        replaced: series.replaced,
+        measures: labelled::measure(&series, &scores),
+    };
+    let text = match arguments.json {
+        true => serde_json::to_string_pretty(&report)? + "\n",
+        false => text_of_series(&report, &series),
+    };
+    Ok(Out::new().write_all(text.as_bytes())?)
+}
+
+fn nothing_in(file: &str, series: &Series) -> String {
+    let read = count(series.points.len(), "point");
+    let why = match series.told.first() {
+        Some(bad) => format!(
+            "{} not understood, the first is line {}: {}",
+            count(series.bad_lines, "line"),
+            bad.number,
+            printable(&bad.reason)
+        ),
+        None => "write lines of `timestamp,value`".to_owned(),
+    };
+    format!("{file} has {read}, which is too few to score: {why}")
+}
+
+fn text_of_series(report: &OfSeries, series: &Series) -> String {
+    let mut text = format!(
+        "{}: {}, one every {}, of which {} have a score\n",
+        printable(&report.file),
+        count(report.points, "point"),
+        duration(series.step_us),
+        report.scored
+    );
+    if 0 < report.replaced {
+        let times = count(report.replaced, "line");
+        text += &format!("{times} replaced by a later line of the same time\n");
+    }
+    for bad in &report.bad_lines_first {
+        text += &format!("line {} left out: {}\n", bad.number, printable(&bad.reason));
+    }
+    let more = report.bad_lines - report.bad_lines_first.len();
+    if 0 < more {
+        text += &format!("and {more} more\n");
+    }
+    let Some(measures) = &report.measures else {
+        let why = match series.has_labels {
+            true => "all labels are 0",
+            false => "it has no labels (a third column of 0 or 1)",
+        };
+        return text + &format!("nothing to compare with: {why}\n");
+    };
+    text += &format!(
+        "{} with {}: area under precision and recall {:.3}, VUS-PR {:.3}\n\n",
+        count(measures.events, "event"),
+        count(measures.anomalous_points, "anomalous point"),
+        measures.average_precision,
+        measures.volume_pr
+    );
+    let rows = measures.at_budgets.iter().map(|it| {
+        vec![
+            report.detector.to_owned(),
+            it.budget_per_day.to_string(),
+            decimals(Some(it.recall)),
+            decimals(it.precision),
+            it.false_alerts.to_string(),
+            optional(it.delay_windows_median),
+            it.threshold.map_or("-".to_owned(), |it| format!("{it:.2}")),
+        ]
+    });
+    let names = [
+        "detector",
+        "false alerts/day",
+        "recall",
+        "precision",
+        "false alerts",
+        "delay (points)",
+        "threshold",
+    ];
+    text + &table(&names, rows.collect())
+}
+
+fn of_rates(arguments: &Arguments, path: &Path) -> Result<()> {
+    let series = Series::parse(&read(path)?);
+    let mut detectors = vec![arguments.detector];
+    detectors.extend(Named::SIMPLE.iter().filter(|it| **it != arguments.detector));
+    let window = usize::from(arguments.window);
+    let report = rates::run(&series, arguments.seed, window, &detectors)
+        .with_context(|| format!("{} cannot be tested", path.display()))?;
+    let text = match arguments.json {
+        true => serde_json::to_string_pretty(&report)? + "\n",
+        false => text_of_rates(&report, &series),
+    };
+    Ok(Out::new().write_all(text.as_bytes())?)
+}
+
+fn text_of_rates(report: &Report, series: &Series) -> String {
+    let mut text = format!(
+        "{} injected with seed {}, windows of {} min, {:.0} days judged behind a week of learning\n",
+        count(report.faults, "fault"),
+        report.seed,
+        report.window_minutes,
+        report.days
+    );
+    if let Some(bad) = series.told.first() {
+        text += &format!(
+            "{} left out, the first is line {}: {}\n",
+            count(series.bad_lines, "line"),
+            bad.number,
+            printable(&bad.reason)
+        );
+    }
+    text += "recall: the share of faults with an alert while they last; or end: or within half an hour behind\n\n";
+    let mut names = vec!["detector", "per day"];
+    names.extend(&report.kinds);
+    names.extend(["mean", "or end", "precision", "false/day", "delay"]);
+    let rows = report.results.iter().map(|it| {
+        let mut row = vec![it.detector.to_owned(), it.budget_per_day.to_string()];
+        row.extend(it.recall_by_kind.iter().map(|it| decimals(Some(*it))));
+        row.extend([
+            decimals(Some(it.recall)),
+            decimals(Some(it.recall_with_end)),
+            decimals(it.precision),
+            decimals(Some(it.false_alerts_per_day)),
+            optional(it.delay_windows_median),
+        ]);
+        row
+    });
+    text + &table(&names, rows.collect())
+}
+
+fn table(names: &[&str], rows: Vec<Vec<String>>) -> String {
+    let table = Table {
+        names: names.iter().map(|it| (*it).to_owned()).collect(),
+        right: (0..names.len()).map(|it| 0 < it).collect(),
+        rows,
+    };
+    table.text(columns_of_terminal())
+}
+
+fn decimals(number: Option<f64>) -> String {
+    number.map_or("-".to_owned(), |it| format!("{it:.2}"))
+}
+
+fn optional(number: Option<usize>) -> String {
+    number.map_or("-".to_owned(), |it| it.to_string())
+}
+
+fn read(path: &Path) -> Result<String> {
+    let could_not = || format!("could not read {}", path.display());
+    let size = std::fs::metadata(path).with_context(could_not)?.len();
+    if FILE_BYTES_MAX < size {
+        bail!(
+            "{} has {size} bytes; a file of up to {FILE_BYTES_MAX} can be evaluated, so cut it",
+            path.display()
+        );
+    }
+    let bytes = std::fs::read(path).with_context(could_not)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Fields without a value are empty: the score of a point that has none is null, never zero.
+fn write_scores(path: &Path, series: &Series, scores: &[Score]) -> Result<()> {
+    let mut file = BufWriter::new(std::fs::File::create(path)?);
+    writeln!(file, "timestamp,value,expected,low,high,score")?;
+    for (point, score) in series.points.iter().zip(scores) {
+        let time = chrono::DateTime::from_timestamp_micros(point.time_us);
+        let time = time.map_or(point.time_us.to_string(), |it| {
+            it.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+        });
+        let value = Some(point.value).filter(|it| it.is_finite());
+        let scored = score.scored();
+        let fields = [
+            value,
+            scored.map(|it| it.expected),
+            scored.map(|it| it.low),
+            scored.map(|it| it.high),
+            scored.map(|it| it.severity),
+        ];
+        write!(file, "{time}")?;
+        for field in fields {
+            match field {
+                Some(number) => write!(file, ",{number}")?,
+                None => write!(file, ",")?,
+            }
+        }
+        writeln!(file)?;
+    }
+    Ok(file.flush()?)
+}
+
+/// A distance in time, in the largest unit that leaves it whole.
+fn duration(micros: i64) -> String {
+    let units = [
+        (86_400_000_000, "d"),
+        (3_600_000_000, "h"),
+        (60_000_000, "min"),
+        (1_000_000, "s"),
+        (1_000, "ms"),
+    ];
+    let unit = units.iter().find(|it| 0 < micros && micros % it.0 == 0);
+    let (size, name) = unit.copied().unwrap_or((1, "µs"));
+    format!("{} {name}", micros / size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seasons_are_names_or_points() {
+        let season = |it: &str| it.parse::<SeasonGiven>();
+        assert_eq!(season("day"), Ok(SeasonGiven::Days(1)));
+        assert_eq!(season("24"), Ok(SeasonGiven::Points(24)));
+        for wrong in ["1", "year", "-3", "", "9999999"] {
+            assert!(season(wrong).is_err(), "{wrong}");
+        }
+        let daily = Series::parse("2024-01-01,1\n2024-01-02,2\n2024-01-03,3\n");
+        let refused = SeasonGiven::Days(1).of(&daily).unwrap_err().to_string();
+        assert!(refused.contains("--season day does not fit"), "{refused}");
+        assert_eq!(SeasonGiven::Days(7).of(&daily).unwrap(), Season::Windows(7));
+    }
+
+    #[test]
+    fn a_file_without_points_says_what_is_wrong() {
+        let series = Series::parse("timestamp,value\nnoon,3\n");
+        insta::assert_snapshot!(nothing_in("a.csv", &series), @r#"a.csv has 0 points, which is too few to score: 1 line not understood, the first is line 2: "noon" is no time; write RFC 3339, YYYY-MM-DD HH:MM:SS or seconds since 1970"#);
+    }
+
+    #[test]
+    fn scores_are_written_with_nulls_while_they_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.csv");
+        let text: String = (0..40)
+            .map(|it| format!("{},{}\n", it * 60, it % 3))
+            .collect();
+        let series = Series::parse(&(text + "2400,nan\n2460,50\n"));
+        let subject = Subject {
+            scale: Scale::Values,
+            season: Season::None,
+        };
+        let scores = Named::Forecast.run(subject, &series.windows());
+        write_scores(&path, &series, &scores).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "timestamp,value,expected,low,high,score");
+        assert_eq!(lines[1], "1970-01-01T00:00:00Z,0,,,,");
+        assert_eq!(lines[41], "1970-01-01T00:40:00Z,,,,,");
+        assert!(
+            lines[42].starts_with("1970-01-01T00:41:00Z,50,"),
+            "{}",
+            lines[42]
+        );
+        assert!(!lines[42].ends_with(','), "{}", lines[42]);
+    }
+}

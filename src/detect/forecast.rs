@@ -1,0 +1,410 @@
+//! D2: what a rate or a value should be at this time of day, and how far off it is.
+//!
+//! Two forecasts are combined, on y = ln(n + 1) of counts or on values as they are. One is additive Holt-Winters without a trend (Winters 1960),
+//! the other an exponentially weighted mean; each is made robust by clipping what it learns (Gelper, Fried and Croux 2010, "Robust forecasting
+//! with exponential and Holt-Winters smoothing"). How much the season is trusted is learned as well, by least squares over the residuals of both (Bates
+//! and Granger 1969, "The combination of forecasts"): where a day says nothing about the next one, w goes to zero.
+//!
+//! ```text
+//! seasonal = L + S[slot]      plain = M      forecast = w seasonal + (1 - w) plain
+//! e = y - forecast      d = mean |e|      z = e / (1.2533 d)      clip(e) = e within ±4 standard deviations
+//! L += a clip(y - seasonal)   S[slot] += g clip(y - seasonal)   M += a clip(y - plain)   d += h (|e within ±8| - d)
+//! w = mean of (y - plain)(seasonal - plain) over mean of (seasonal - plain)², within 0..=1
+//! ```
+//!
+//! - **Warm-up.** The first season fills the slots; from the second one on a slot moves by 1/seasons until that is g. Before two seasons the plain
+//!   forecast stands alone, and scores from 32 windows on.
+//! - **Day and week.** From two weeks on each hour of the week has a correction W, shrunk by lambda = weeks / (weeks + 2): S = S_day + lambda W.
+//! - **Low counts** (mean below 20): the tail of a negative binomial around the mean takes the place of z, since a z-score lies there.
+//! - **Anomalies are not learned.** Beside clipping, while windows are out of the band levels move by a/4, for half a season at most; then the new
+//!   level is accepted as it is.
+//! - **Missing windows** are zeros for counts, as long as the last record is less than two seasons old; behind a longer gap it starts anew. For values
+//!   they are skipped, and the level moves by 1 - (1-a)^gap at the next one.
+
+use super::math::{DEVIATION_PER_ABSOLUTE, exp, ln, pow};
+use super::tails::{self, Side};
+use super::{Detector, Score, Scored, Unscored, Window};
+use serde::{Deserialize, Serialize};
+
+/// Windows before the level alone is trusted to forecast.
+const LEVEL_WARM_UP: u32 = 32;
+/// Below this mean a count is compared with a distribution of counts.
+const LOW_COUNT: f64 = 20.0;
+/// How much of a residual the deviation learns, in bounds of what the level does.
+const DEVIATION_CLIP: f64 = 2.0;
+/// A weight of seasons is a mean over so many of them.
+const WEIGHT_SEASONS: f64 = 2.0;
+const HOURS_OF_WEEK: usize = 168;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// How y is made of what is observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scale {
+    /// Counts from zero on: y = ln(n + 1).
+    Counts,
+    /// Any value: y is the value.
+    Values,
+}
+
+/// Settings of a forecast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forecast {
+    pub scale: Scale,
+    /// Windows of one season, most often a day; none if there is no season.
+    pub season: Option<u32>,
+    /// Whether hours of the week are told apart. Needs a season of one day.
+    pub week: bool,
+    /// Seconds that the local time is ahead of UTC: it moves the beginning of hours of the week.
+    pub zone_seconds: i32,
+    /// The gain of levels, a.
+    pub level_gain: f64,
+    /// The least gain of slots, g.
+    pub season_gain: f64,
+    /// The gain of the deviation, h.
+    pub deviation_gain: f64,
+    /// What is learned of a residual, and the half width of the band, in standard deviations.
+    pub clip: f64,
+}
+
+impl Forecast {
+    /// Of counts in windows of so many seconds, by time of day.
+    pub fn of_counts(window_seconds: u32) -> Self {
+        let day = SECONDS_PER_DAY as u32;
+        Forecast {
+            scale: Scale::Counts,
+            season: Some(day.div_ceil(window_seconds.max(1))),
+            week: false,
+            zone_seconds: 0,
+            level_gain: 0.5,
+            season_gain: 0.1,
+            deviation_gain: 0.05,
+            clip: 4.0,
+        }
+    }
+
+    /// Of values, with a season of so many windows if any.
+    pub fn of_values(season: Option<u32>) -> Self {
+        Forecast {
+            scale: Scale::Values,
+            season: season.filter(|it| 1 < *it),
+            ..Forecast::of_counts(300)
+        }
+    }
+}
+
+/// What is known of one key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The numbers of the first window and of the last one.
+    span: Option<(i64, i64)>,
+    /// y of the first window: slots of the first season are beside it, so that f32 is enough for them.
+    origin: f64,
+    /// Windows learned from, up to `LEVEL_WARM_UP`.
+    seen: u32,
+    /// Windows in a row that were out of the band.
+    out_of_band: u32,
+    /// L and M.
+    seasonal_level: f64,
+    plain_level: f64,
+    /// Mean absolute residual, d.
+    deviation: f64,
+    /// Both means that w is made of.
+    shared: f64,
+    spread: f64,
+    /// Of counts: their mean, and what their variance has beyond that of a Poisson, over mean².
+    mean: f64,
+    dispersion: f64,
+    /// Whether the slots are a profile around zero; else they are the first season as it was.
+    is_profile: bool,
+    slots: Vec<f32>,
+    hours: Vec<f32>,
+}
+
+/// What was forecast for one window, in y.
+#[derive(Clone, Copy)]
+struct Expected {
+    seasonal: Option<f64>,
+    plain: f64,
+    combined: f64,
+    /// The usual deviation, as a standard deviation.
+    usual: f64,
+}
+
+impl Detector for Forecast {
+    type Evidence = f64;
+    type State = State;
+
+    fn start(&self) -> State {
+        State::default()
+    }
+
+    fn step(&self, state: &mut State, window: &Window<f64>) -> Score {
+        if !window.evidence.is_finite() {
+            return Score::Unscored(Unscored::NoEvidence);
+        }
+        if self.scale == Scale::Counts {
+            self.pass_gap(state, window.number);
+        }
+        self.update(state, window.number, window.evidence)
+    }
+}
+
+impl Forecast {
+    fn pass_gap(&self, state: &mut State, number: i64) {
+        let Some((_, last)) = state.span else { return };
+        let missing = number.saturating_sub(last).saturating_sub(1);
+        let longest = 2 * i64::from(self.season.unwrap_or(LEVEL_WARM_UP));
+        if longest <= missing {
+            *state = State::default();
+            return;
+        }
+        for number in last + 1..number {
+            self.update(state, number, 0.0);
+        }
+    }
+
+    fn update(&self, state: &mut State, number: i64, observed: f64) -> Score {
+        let y = match self.scale {
+            Scale::Counts => ln(observed.max(0.0) + 1.0),
+            Scale::Values => observed,
+        };
+        let Some((first, last)) = state.span else {
+            state.plain_level = y;
+            state.origin = y;
+            state.mean = observed;
+            state.span = Some((number, number));
+            self.keep_first_season(state, number, y);
+            return warming_up(0);
+        };
+        if let Some(season) = self.season
+            && !state.is_profile
+            && i64::from(season) <= number - first
+        {
+            self.make_profile(state, number);
+        }
+        let expected = self.expect(state, number);
+        let is_known = LEVEL_WARM_UP <= state.seen;
+        let score = match is_known {
+            true => self.score(state, observed, y, &expected),
+            false => warming_up(state.seen),
+        };
+        self.learn(state, number, number - last, y, &expected);
+        if self.scale == Scale::Counts {
+            learn_mean(state, observed, is_known);
+        }
+        state.seen = (state.seen + 1).min(LEVEL_WARM_UP);
+        state.span = Some((first, number));
+        score
+    }
+
+    fn expect(&self, state: &State, number: i64) -> Expected {
+        let plain = state.plain_level;
+        let seasonal = state
+            .is_profile
+            .then(|| state.seasonal_level + self.profile(state, number));
+        let is_trusted = self.seasons(state, number) >= 2;
+        let weight = match 0.0 < state.spread && is_trusted {
+            true => (state.shared / state.spread).clamp(0.0, 1.0),
+            false => 0.0,
+        };
+        let combined = plain + weight * (seasonal.unwrap_or(plain) - plain);
+        // What never moved has no deviation: then any move is out of the band, and how far says the size of the values.
+        let floor = 1e-9 * (1.0 + combined.abs());
+        Expected {
+            seasonal,
+            plain,
+            combined,
+            usual: (DEVIATION_PER_ABSOLUTE * state.deviation).max(floor),
+        }
+    }
+
+    fn score(&self, state: &State, observed: f64, y: f64, expected: &Expected) -> Score {
+        let back = |y: f64| match self.scale {
+            Scale::Counts => (exp(y) - 1.0).max(0.0),
+            Scale::Values => y,
+        };
+        let half = self.clip * expected.usual;
+        let z = (y - expected.combined) / expected.usual;
+        let mut scored = Scored {
+            observed,
+            expected: back(expected.combined),
+            low: back(expected.combined - half),
+            high: back(expected.combined + half),
+            residual: z,
+            severity: tails::normal(z),
+        };
+        if self.scale == Scale::Counts && state.mean < LOW_COUNT && scored.expected < LOW_COUNT {
+            let side = match observed < state.mean {
+                true => Side::Lower,
+                false => Side::Upper,
+            };
+            let count = observed.max(0.0) as u64;
+            scored.expected = state.mean;
+            scored.severity = tails::negative_binomial(count, state.mean, state.dispersion, side);
+            let z = tails::normal_quantile(scored.severity);
+            scored.residual = if side == Side::Lower { -z } else { z };
+            let spread = (state.mean + state.dispersion * state.mean * state.mean).sqrt();
+            scored.low = (state.mean - self.clip * spread).max(0.0);
+            scored.high = state.mean + self.clip * spread;
+        }
+        Score::Scored(scored)
+    }
+
+    fn learn(&self, state: &mut State, number: i64, gap: i64, y: f64, expected: &Expected) {
+        let is_known = LEVEL_WARM_UP <= state.seen;
+        let bound = match is_known {
+            true => self.clip * expected.usual,
+            false => f64::INFINITY,
+        };
+        let clip = |e: f64| e.clamp(-bound, bound);
+        let residual = y - expected.combined;
+        let is_out = bound < residual.abs();
+        state.out_of_band = if is_out { state.out_of_band + 1 } else { 0 };
+        let mut gain = self.level_gain;
+        if 1 < gap {
+            gain = 1.0 - pow(1.0 - gain, gap as f64);
+        }
+        if is_out {
+            gain /= 4.0;
+        }
+        let patience = self.season.unwrap_or(2 * LEVEL_WARM_UP) / 2;
+        let gives_in = patience < state.out_of_band;
+        if gives_in {
+            state.out_of_band = 0;
+            state.plain_level = y;
+        } else {
+            state.plain_level += gain * clip(y - expected.plain);
+        }
+        let share = self.deviation_gain.max(1.0 / (f64::from(state.seen) + 1.0));
+        let wide = DEVIATION_CLIP * bound;
+        state.deviation += share * (residual.abs().min(wide) - state.deviation);
+        let (Some(season), Some(seasonal)) = (self.season, expected.seasonal) else {
+            self.keep_first_season(state, number, y);
+            return;
+        };
+        let beside = clip(y - seasonal);
+        if gives_in {
+            state.seasonal_level += y - seasonal;
+        } else {
+            state.seasonal_level += gain * beside;
+        }
+        let seasons = self.seasons(state, number) as f64;
+        let slot_gain = self.season_gain.max(1.0 / (seasons + 1.0));
+        let slot = &mut state.slots[slot_of(number, season)];
+        // A slot that the first season did not have.
+        *slot = match slot.is_nan() {
+            true => 0.0,
+            false => (f64::from(*slot) + slot_gain * beside) as f32,
+        };
+        let apart = clip(seasonal - expected.plain);
+        let share = 1.0 / (WEIGHT_SEASONS * f64::from(season));
+        state.shared += share * (clip(y - expected.plain) * apart - state.shared);
+        state.spread += share * (apart * apart - state.spread);
+        if self.week {
+            let weeks = (seasons / 7.0).floor();
+            let per_hour = (f64::from(season) / 24.0).max(1.0);
+            let gain = self.season_gain.max(1.0 / (weeks + 1.0)) / per_hour;
+            let hour = &mut state.hours[self.hour_of_week(number)];
+            *hour = (f64::from(*hour) + gain * beside) as f32;
+        }
+    }
+
+    /// The first season is kept as it is.
+    fn keep_first_season(&self, state: &mut State, number: i64, y: f64) {
+        let Some(season) = self.season else { return };
+        if state.slots.is_empty() {
+            state.slots = vec![f32::NAN; season as usize];
+        }
+        state.slots[slot_of(number, season)] = (y - state.origin) as f32;
+    }
+
+    /// At its end it becomes a profile around its mean.
+    fn make_profile(&self, state: &mut State, number: i64) {
+        let Some(season) = self.season else { return };
+        let known = || state.slots.iter().filter(|it| !it.is_nan());
+        let sum: f64 = known().map(|it| f64::from(*it)).sum();
+        let mean = sum / known().count().max(1) as f64;
+        for slot in &mut state.slots {
+            *slot = (f64::from(*slot) - mean) as f32;
+        }
+        state.is_profile = true;
+        if self.week {
+            state.hours = vec![0.0; HOURS_OF_WEEK];
+        }
+        // The seasonal level goes on from where the plain one is.
+        let before = state.slots[slot_of(number - 1, season)];
+        let before = if before.is_nan() {
+            0.0
+        } else {
+            f64::from(before)
+        };
+        state.seasonal_level = state.plain_level - before;
+    }
+
+    /// S of a window: the slot, smoothed by its neighbours, and the shrunken correction of the hour of the week.
+    fn profile(&self, state: &State, number: i64) -> f64 {
+        let Some(season) = self.season else {
+            return 0.0;
+        };
+        let near = [number - 1, number, number + 1].map(|it| state.slots[slot_of(it, season)]);
+        let known = || near.iter().filter(|it| !it.is_nan());
+        let sum: f64 = known().map(|it| f64::from(*it)).sum();
+        let day = sum / known().count().max(1) as f64;
+        let weeks = (self.seasons(state, number) / 7) as f64;
+        if !self.week || weeks < 2.0 {
+            return day;
+        }
+        let hour = f64::from(state.hours[self.hour_of_week(number)]);
+        day + weeks / (weeks + 2.0) * hour
+    }
+
+    /// Whole seasons since the first window.
+    fn seasons(&self, state: &State, number: i64) -> i64 {
+        let first = state.span.map_or(number, |it| it.0);
+        (number - first) / i64::from(self.season.unwrap_or(u32::MAX))
+    }
+
+    /// Hours are counted from Monday; 1 January 1970 was a Thursday.
+    fn hour_of_week(&self, number: i64) -> usize {
+        const FIRST_THURSDAY: i64 = 72;
+        let season = i64::from(self.season.unwrap_or(1));
+        let seconds = number * (SECONDS_PER_DAY / season) + i64::from(self.zone_seconds);
+        let hours = seconds.div_euclid(3_600) + FIRST_THURSDAY;
+        hours.rem_euclid(HOURS_OF_WEEK as i64) as usize
+    }
+}
+
+fn slot_of(number: i64, season: u32) -> usize {
+    number.rem_euclid(i64::from(season)) as usize
+}
+
+/// The mean of low counts, and their dispersion by moments: E[(n - m)² - m] / m². A count that is far off moves neither much.
+fn learn_mean(state: &mut State, observed: f64, is_known: bool) {
+    const MEAN_GAIN: f64 = 0.1;
+    const DISPERSION_GAIN: f64 = 0.02;
+    const DISPERSION_MAX: f64 = 4.0;
+    let gain = match is_known {
+        true => MEAN_GAIN,
+        false => MEAN_GAIN.max(1.0 / (f64::from(state.seen) + 2.0)),
+    };
+    let off = observed - state.mean;
+    if 0.0 < state.mean {
+        let excess = (off * off - state.mean) / (state.mean * state.mean);
+        let excess = excess.clamp(-1.0, DISPERSION_MAX);
+        let moved = state.dispersion + DISPERSION_GAIN * (excess - state.dispersion);
+        state.dispersion = moved.max(0.0);
+    }
+    let variance = state.mean + state.dispersion * state.mean * state.mean;
+    let bound = match is_known {
+        true => 4.0 * variance.sqrt() + 1.0,
+        false => f64::INFINITY,
+    };
+    state.mean += gain * off.clamp(-bound, bound);
+}
+
+fn warming_up(seen: u32) -> Score {
+    Score::Unscored(Unscored::WarmingUp {
+        seen: seen.into(),
+        needed: LEVEL_WARM_UP.into(),
+    })
+}
