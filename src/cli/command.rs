@@ -114,7 +114,7 @@ enum Command {
     Sql(sql::Arguments),
     /// Runs anomaly detectors over a series or over rates with injected faults, and says what they find.
     #[command(
-        after_help = "Examples:\n  tidelake eval --series cpu.csv --detector forecast --output scores.csv\n  tidelake eval --series cpu.csv --detector ewma --season none --json\n  tidelake eval --rates requests-per-minute.csv --seed 7\n\nA series is a file of `timestamp,value[,label]` lines; rates are one of `period,count` lines, one per minute."
+        after_help = "Examples:\n  tidelake eval --series cpu.csv --output scores.csv\n  tidelake eval --series cpu.csv --detector ewma --season none --json\n  tidelake eval --rates requests-per-minute.csv --seed 7\n  tidelake eval --synthetic\n\nA series is a file of `timestamp,value[,label]` lines; rates are one of `period,count` lines, one per minute."
     )]
     Eval(super::eval::Arguments),
     /// Prints the API as an OpenAPI document.

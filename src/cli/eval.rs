@@ -7,6 +7,7 @@ use crate::eval::labelled::{self, Measures};
 use crate::eval::named::{Named, Season, Subject};
 use crate::eval::rates::{self, Report};
 use crate::eval::series::{BadLine, Series};
+use crate::eval::synthetic;
 use anyhow::{Context, Result, bail};
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use serde::Serialize;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 #[derive(Args)]
-#[group(id = "subject", required = true, multiple = false, args = ["series", "rates"])]
+#[group(id = "subject", required = true, multiple = false, args = ["series", "rates", "synthetic"])]
 pub struct Arguments {
     /// File of `timestamp,value[,label]` lines: RFC 3339, YYYY-MM-DD HH:MM:SS or numbers since 1970; label 1 is an anomaly.
     #[arg(long, value_name = "FILE")]
@@ -25,8 +26,11 @@ pub struct Arguments {
     /// File of `period,count` lines, one per minute, into which faults are injected.
     #[arg(long, value_name = "FILE")]
     rates: Option<PathBuf>,
-    /// Detector of a series. With --rates this one alone, beside the simple ones.
-    #[arg(long, default_value = "forecast", value_parser = detectors())]
+    /// Make labelled series of known kinds, and say which detector finds which.
+    #[arg(long)]
+    synthetic: bool,
+    /// Detector of a series; --rates and --synthetic run all of them.
+    #[arg(long, default_value = "default", value_parser = detectors())]
     detector: Named,
     /// Season of a series: auto finds it, from what came before; day, week, none, or a number of points.
     #[arg(long, default_value = "auto")]
@@ -107,7 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(path) = &arguments.rates {
         return of_rates(arguments, path);
     }
-    Ok(())
+    of_synthetic(arguments)
 }
 
 /// What is said of one series.
@@ -230,10 +234,8 @@ fn text_of_series(report: &OfSeries, series: &Series) -> String {
 
 fn of_rates(arguments: &Arguments, path: &Path) -> Result<()> {
     let series = Series::parse(&read(path)?);
-    let mut detectors = vec![arguments.detector];
-    detectors.extend(Named::SIMPLE.iter().filter(|it| **it != arguments.detector));
     let window = usize::from(arguments.window);
-    let report = rates::run(&series, arguments.seed, window, &detectors)
+    let report = rates::run(&series, arguments.seed, window, &Named::ALL)
         .with_context(|| format!("{} cannot be tested", path.display()))?;
     let text = match arguments.json {
         true => serde_json::to_string_pretty(&report)? + "\n",
@@ -272,6 +274,35 @@ fn text_of_rates(report: &Report, series: &Series) -> String {
             decimals(Some(it.false_alerts_per_day)),
             optional(it.delay_windows_median),
         ]);
+        row
+    });
+    text + &table(&names, rows.collect())
+}
+
+fn of_synthetic(arguments: &Arguments) -> Result<()> {
+    let report = synthetic::run(arguments.seed, &Named::ALL);
+    let text = match arguments.json {
+        true => serde_json::to_string_pretty(&report)? + "\n",
+        false => text_of_synthetic(&report),
+    };
+    Ok(Out::new().write_all(text.as_bytes())?)
+}
+
+fn text_of_synthetic(report: &synthetic::Report) -> String {
+    let mut text = format!(
+        "{} series of {} points, made with seed {}: each kind of anomaly in each kind of series\n",
+        report.series, report.points, report.seed
+    );
+    text += "recall at 0.2 false alerts a day, by kind and by what they are in; areas over all\n\n";
+    let mut names = vec!["detector"];
+    names.extend(&report.kinds);
+    names.extend(&report.bases);
+    names.extend(["recall", "precision/recall area", "VUS-PR"]);
+    let rows = report.results.iter().map(|it| {
+        let numbers = it.recall_by_kind.iter().chain(&it.recall_by_base);
+        let numbers = numbers.chain([&it.recall, &it.average_precision, &it.volume_pr]);
+        let mut row = vec![it.detector.to_owned()];
+        row.extend(numbers.map(|it| decimals(Some(*it))));
         row
     });
     text + &table(&names, rows.collect())

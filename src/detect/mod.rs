@@ -14,9 +14,14 @@
 //!
 //! Absent on purpose: where windows come from, what is done with a score, and any notion of "now".
 
+pub mod any_series;
+pub mod calibration;
+pub mod cusum;
 pub mod forecast;
 pub mod math;
+pub mod novelty;
 pub mod season;
+pub mod shape;
 pub mod tails;
 #[cfg(test)]
 mod tests;

@@ -99,6 +99,14 @@ pub fn binomial(k: u64, n: u64, probability: f64, side: Side) -> f64 {
     severity(ln_p)
 }
 
+/// ln P(X >= sum) for the sum of so many independent exponential variables of mean one, as -ln p are: Q(count, sum).
+pub fn ln_sum_of_exponentials(count: f64, sum: f64) -> f64 {
+    if sum <= 0.0 {
+        return 0.0;
+    }
+    ln_gamma_upper(count, sum).min(0.0)
+}
+
 fn severity(ln_p: f64) -> f64 {
     (-ln_p / LN_10).max(0.0)
 }
@@ -251,6 +259,16 @@ mod tests {
         assert_eq!(binomial(0, 0, 0.5, Upper), 0.0);
         assert_eq!(binomial(7, 7, 0.5, Lower), 0.0);
         assert_eq!(normal(0.0), 0.0);
+    }
+
+    /// Q(3, x) = e^-x (1 + x + x²/2).
+    #[test]
+    fn a_sum_of_exponentials_has_a_gamma_tail() {
+        for x in [0.1, 2.0, 9.0, 400.0] {
+            let expected = -x + ln(1.0 + x + x * x / 2.0);
+            is_close(ln_sum_of_exponentials(3.0, x), expected);
+        }
+        assert_eq!(ln_sum_of_exponentials(3.0, 0.0), 0.0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The law of all detectors: blocks do not show.
 
+use super::any_series::AnySeries;
 use super::forecast::Forecast;
 use super::unknown_season::UnknownSeason;
 use super::*;
@@ -71,5 +72,6 @@ proptest! {
         cuts_do_not_show(&Forecast::of_counts(300), &counts, &cuts);
         cuts_do_not_show(&Forecast::of_values(Some(12)), &values, &cuts);
         cuts_do_not_show(&UnknownSeason, &values, &cuts);
+        cuts_do_not_show(&AnySeries, &values, &cuts);
     }
 }

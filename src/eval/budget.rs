@@ -2,6 +2,7 @@
 //!
 //! Alerts are counted as people get them: windows above the threshold that are less than `join` apart are one incident. An event is found by
 //! a window above the threshold inside of it, and by nothing else: no point-adjust, one hit among many misses is worth as much as one alone.
+//! An incident that goes on is counted again after every `again` windows: else one that never ends would be the cheapest of all, and find everything.
 //! What follows right behind an event (`grace`) is neither right nor wrong, since its end is a change, too.
 
 use std::collections::BTreeSet;
@@ -18,6 +19,8 @@ pub struct Judged<'a> {
     pub join: usize,
     /// So many windows behind an event are not judged.
     pub grace: usize,
+    /// Windows of false alerts that count as one more, however they are joined.
+    pub again: usize,
 }
 
 /// What is found at a threshold.
@@ -83,11 +86,12 @@ impl Judged<'_> {
                 incidents.add(by_score[at].1);
                 at += 1;
             }
-            if allowed < incidents.count as f64 {
+            let count = incidents.count + at / self.again.max(1);
+            if allowed < count as f64 {
                 above = score;
                 break;
             }
-            false_alerts = incidents.count;
+            false_alerts = count;
         }
         let alerts = |it: &f64| above < *it;
         let threshold = self.scores.iter().flatten().copied().filter(alerts);
@@ -157,6 +161,7 @@ mod tests {
             windows_per_day: 10.0,
             join: 2,
             grace: 1,
+            again: 10,
         }
     }
 
@@ -181,6 +186,13 @@ mod tests {
         assert_eq!((found.false_alerts, found.delays), (1, vec![Some(1)]));
         let none = judged.at_budget(0.1);
         assert_eq!((none.threshold, none.recall()), (Some(9.0), 0.0));
+    }
+
+    #[test]
+    fn an_alert_without_end_is_not_one_alert() {
+        let events = vec![5..6; 1];
+        let found = judged(&[Some(1.0); 100], &events).at_budget(0.5);
+        assert_eq!((found.threshold, found.recall()), (None, 0.0));
     }
 
     #[test]

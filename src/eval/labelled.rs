@@ -10,6 +10,8 @@ use serde::Serialize;
 /// Alerts within half an hour are one, or within two windows if these are longer.
 const JOIN_DAYS: f64 = 30.0 / 1_440.0;
 const JOIN_WINDOWS_MIN: usize = 2;
+/// False alerts that last count again after six hours, or so many times what joins them.
+const AGAIN_JOINS: usize = 12;
 /// Buffers of the volume: as long as the events at most, and no longer than this.
 const BUFFER_MAX: usize = 100;
 
@@ -50,6 +52,7 @@ pub fn measure(series: &Series, scores: &[Score]) -> Option<Measures> {
         windows_per_day,
         join,
         grace: join,
+        again: AGAIN_JOINS * join,
     };
     let at = |budget_per_day: f64| {
         let found = judged.at_budget(budget_per_day);

@@ -13,4 +13,5 @@ pub mod labelled;
 pub mod named;
 pub mod rates;
 pub mod series;
+pub mod synthetic;
 mod times;

@@ -1,14 +1,24 @@
 //! Detectors by name, as `eval` runs them: all on the same windows, in one causal pass.
 
 use super::baselines::{Ewma, Gaussian, HoltWinters, Static};
+use crate::detect::any_series::AnySeries;
+use crate::detect::cusum::Cusum;
 use crate::detect::forecast::{Forecast, Scale};
+use crate::detect::math::ln;
+use crate::detect::novelty::NearestValue;
 use crate::detect::unknown_season::UnknownSeason;
-use crate::detect::{Detector, Score, Window, fold_block};
+use crate::detect::{Detector, Score, Scored, Window, fold_block};
 
 /// A detector that `eval` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named {
+    /// What is good for a series nobody has described.
+    Default,
     Forecast,
+    /// The distance to the nearest earlier value.
+    Novelty,
+    /// Sums of the forecast's residuals.
+    Cusum,
     Static,
     Gaussian,
     Ewma,
@@ -16,16 +26,11 @@ pub enum Named {
 }
 
 impl Named {
-    pub const ALL: [Named; 5] = [
+    pub const ALL: [Named; 8] = [
+        Named::Default,
         Named::Forecast,
-        Named::HoltWinters,
-        Named::Ewma,
-        Named::Gaussian,
-        Named::Static,
-    ];
-
-    /// What there is without a detector.
-    pub const SIMPLE: [Named; 4] = [
+        Named::Novelty,
+        Named::Cusum,
         Named::HoltWinters,
         Named::Ewma,
         Named::Gaussian,
@@ -38,7 +43,10 @@ impl Named {
 
     pub fn name(self) -> &'static str {
         match self {
+            Named::Default => "default",
             Named::Forecast => "forecast",
+            Named::Novelty => "novelty",
+            Named::Cusum => "cusum",
             Named::Static => "static",
             Named::Gaussian => "gaussian",
             Named::Ewma => "ewma",
@@ -78,6 +86,13 @@ impl Named {
         let season = subject.season.windows();
         let of_logs = subject.scale == Scale::Counts;
         match self {
+            Named::Default if of_logs => fold(&AnySeries, &logarithms(windows)),
+            Named::Default => fold(&AnySeries, windows),
+            Named::Novelty => fold(&NearestValue, windows),
+            Named::Cusum => {
+                let scores = Named::Forecast.run(subject, windows);
+                cusum(&scores)
+            }
             Named::Forecast if subject.season == Season::Auto => fold(&UnknownSeason, windows),
             Named::Forecast => {
                 let forecast = Forecast::of_values(season);
@@ -96,6 +111,32 @@ impl Named {
             Named::HoltWinters => fold(&HoltWinters { season, of_logs }, windows),
         }
     }
+}
+
+/// Counts as y = ln(n + 1), where they are to be compared as values.
+fn logarithms(windows: &[Window<f64>]) -> Vec<Window<f64>> {
+    let of_window = |it: &Window<f64>| Window {
+        number: it.number,
+        evidence: ln(it.evidence.max(0.0) + 1.0),
+    };
+    windows.iter().map(of_window).collect()
+}
+
+/// Residuals become sums. A score is the larger sum over its alert, by which it is ordered.
+fn cusum(scores: &[Score]) -> Vec<Score> {
+    let mut state = crate::detect::cusum::State::default();
+    let step = |score: &Score| match score {
+        Score::Scored(it) => {
+            let residual = Cusum::default().step(&mut state, it.residual);
+            Score::Scored(Scored {
+                residual,
+                severity: residual.abs(),
+                ..*it
+            })
+        }
+        Score::Unscored(it) => Score::Unscored(*it),
+    };
+    scores.iter().map(step).collect()
 }
 
 fn fold<D: Detector<Evidence = f64>>(detector: &D, windows: &[Window<f64>]) -> Vec<Score> {

@@ -17,6 +17,8 @@ const WARM_UP_DAYS: usize = 7;
 const EACH_KIND: usize = 12;
 /// Alerts within so many minutes are one, and so long behind a fault is not judged.
 const JOIN_MINUTES: usize = 30;
+/// False alerts that last count again after so long.
+const AGAIN_MINUTES: usize = 360;
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 
 /// Why there is nothing to judge.
@@ -166,6 +168,7 @@ fn outcomes(
         windows_per_day: (MINUTES_PER_DAY / window) as f64,
         join: behind,
         grace: behind,
+        again: AGAIN_MINUTES.div_ceil(window),
     };
     let also_end = Judged {
         events: &with_end,

@@ -1,0 +1,303 @@
+//! Labelled series that were made, not found: bases that differ as much as real ones do, and anomalies of known kinds in them.
+//!
+//! They tell whether a detector is blind to a kind, or loud on a base. They do not tell how good it is on real series, which are not made of these.
+
+use super::budget::Judged;
+use super::curves::{average_precision, volume_pr};
+use super::named::{Named, Season, Subject};
+use super::series::{Point, Series};
+use crate::detect::forecast::Scale;
+use crate::model::Random;
+use serde::Serialize;
+use std::f64::consts::TAU;
+
+/// What a series looks like without anomalies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Traffic of a day, noise in proportion to it.
+    Daily,
+    /// Days and weekends, with a trend.
+    Weekly,
+    /// A few levels, between which it jumps at random.
+    Levels,
+    /// Noise that remembers (autoregressive), around zero.
+    Noise,
+    /// A tooth that rises and falls back, as memory does.
+    Saw,
+    /// Near zero, with bursts.
+    Bursts,
+    /// One value, nearly always.
+    Constant,
+}
+
+/// What is put into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Spike,
+    Shift,
+    /// Values that are usual at another time.
+    Dip,
+    /// The same value again and again.
+    Frozen,
+    /// A slow climb, then back.
+    Drift,
+    /// Faster repetition for a while.
+    Season,
+    /// More noise.
+    Noisy,
+}
+
+pub const BASES: [(&str, Base); 7] = [
+    ("daily", Base::Daily),
+    ("weekly", Base::Weekly),
+    ("levels", Base::Levels),
+    ("noise", Base::Noise),
+    ("saw", Base::Saw),
+    ("bursts", Base::Bursts),
+    ("constant", Base::Constant),
+];
+
+pub const KINDS: [(&str, Kind); 7] = [
+    ("spike", Kind::Spike),
+    ("shift", Kind::Shift),
+    ("dip", Kind::Dip),
+    ("frozen", Kind::Frozen),
+    ("drift", Kind::Drift),
+    ("season", Kind::Season),
+    ("noise", Kind::Noisy),
+];
+
+/// Points of a series: four weeks of windows of ten minutes.
+const LENGTH: usize = 4_032;
+const STEP_US: i64 = 600_000_000;
+const PER_DAY: usize = 144;
+/// Anomalies in a series, from its second third on.
+const EVENTS: usize = 4;
+/// Series of each kind in each base.
+const SERIES_EACH: u64 = 2;
+const BUDGET_PER_DAY: f64 = 0.2;
+/// Alerts within half an hour are one; those that go on count again after six.
+const JOIN: usize = 3;
+const AGAIN: usize = 36;
+/// Buffers of VUS-PR.
+const BUFFER: usize = 8;
+
+/// All detectors over all of them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    pub seed: u64,
+    pub series: usize,
+    pub points: usize,
+    pub kinds: Vec<&'static str>,
+    pub bases: Vec<&'static str>,
+    pub results: Vec<Outcome>,
+}
+
+/// What one detector finds, at 0.2 false alerts a day.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    pub detector: &'static str,
+    pub recall_by_kind: Vec<f64>,
+    pub recall_by_base: Vec<f64>,
+    pub recall: f64,
+    pub average_precision: f64,
+    pub volume_pr: f64,
+}
+
+/// Makes the series, and runs each detector over each.
+pub fn run(seed: u64, detectors: &[Named]) -> Report {
+    let series = BASES.len() * KINDS.len() * SERIES_EACH as usize;
+    let share_of_kind = (BASES.len() * SERIES_EACH as usize) as f64;
+    let share_of_base = (KINDS.len() * SERIES_EACH as usize) as f64;
+    let mut results: Vec<Outcome> = detectors.iter().map(|it| Outcome::of(*it)).collect();
+    for (base_at, (_, base)) in BASES.iter().enumerate() {
+        for (kind_at, (_, kind)) in KINDS.iter().enumerate() {
+            for copy in 0..SERIES_EACH {
+                let number = (base_at * KINDS.len() + kind_at) as u64 * SERIES_EACH + copy;
+                let made = make(*base, *kind, seed.wrapping_mul(1_000).wrapping_add(number));
+                for (detector, outcome) in detectors.iter().zip(&mut results) {
+                    let (recall, area, volume) = judge(*detector, &made);
+                    outcome.recall_by_kind[kind_at] += recall / share_of_kind;
+                    outcome.recall_by_base[base_at] += recall / share_of_base;
+                    outcome.recall += recall / series as f64;
+                    outcome.average_precision += area / series as f64;
+                    outcome.volume_pr += volume / series as f64;
+                }
+            }
+        }
+    }
+    Report {
+        seed,
+        series,
+        points: LENGTH,
+        kinds: KINDS.iter().map(|it| it.0).collect(),
+        bases: BASES.iter().map(|it| it.0).collect(),
+        results,
+    }
+}
+
+impl Outcome {
+    fn of(detector: Named) -> Self {
+        Outcome {
+            detector: detector.name(),
+            recall_by_kind: vec![0.0; KINDS.len()],
+            recall_by_base: vec![0.0; BASES.len()],
+            recall: 0.0,
+            average_precision: 0.0,
+            volume_pr: 0.0,
+        }
+    }
+}
+
+fn judge(detector: Named, made: &Series) -> (f64, f64, f64) {
+    let subject = Subject {
+        scale: Scale::Values,
+        season: Season::Auto,
+    };
+    let scores = detector.run(subject, &made.windows());
+    let scores = scores.iter().map(|it| it.scored().map(|it| it.severity));
+    let scores: Vec<Option<f64>> = scores.collect();
+    let labels: Vec<bool> = made.points.iter().map(|it| it.is_anomaly).collect();
+    let events = made.events();
+    let judged = Judged {
+        scores: &scores,
+        events: &events,
+        windows_per_day: PER_DAY as f64,
+        join: JOIN,
+        grace: JOIN,
+        again: AGAIN,
+    };
+    (
+        judged.at_budget(BUDGET_PER_DAY).recall(),
+        average_precision(&scores, &labels).unwrap_or(0.0),
+        volume_pr(&scores, &events, BUFFER).unwrap_or(0.0),
+    )
+}
+
+/// A series of this base with anomalies of this kind.
+pub fn make(base: Base, kind: Kind, seed: u64) -> Series {
+    let mut random = Random::new(seed);
+    let clean = base.values(&mut random);
+    let spread = spread(&clean);
+    let mut values = clean.clone();
+    let mut labels = vec![false; LENGTH];
+    let first = LENGTH / 3;
+    let share = (LENGTH - first) / EVENTS;
+    let length = kind.length();
+    for event in 0..EVENTS {
+        let start = first + event * share + random.below((share - length) as u32) as usize;
+        let size = spread * if random.percent() < 50 { 1.0 } else { -1.0 };
+        for at in start..start + length {
+            let done = (at - start) as f64 / length as f64;
+            values[at] = match kind {
+                Kind::Spike => clean[at] + size * (2.0 + 2.0 * random.unit()),
+                Kind::Shift => clean[at] + 1.2 * size,
+                Kind::Dip => clean[(at + PER_DAY / 2) % LENGTH],
+                Kind::Frozen => clean[start],
+                Kind::Drift => clean[at] + 1.5 * size * done,
+                Kind::Season => clean[(start + (at - start) * 3) % LENGTH],
+                Kind::Noisy => clean[at] + spread * noise(&mut random),
+            };
+            labels[at] = true;
+        }
+    }
+    let points = values.iter().zip(&labels).zip(0..);
+    let points = points.map(|((value, label), at)| Point {
+        time_us: at * STEP_US,
+        value: *value,
+        is_anomaly: *label,
+    });
+    Series {
+        points: points.collect(),
+        step_us: STEP_US,
+        has_labels: true,
+        ..Series::default()
+    }
+}
+
+impl Kind {
+    /// In points.
+    fn length(self) -> usize {
+        match self {
+            Kind::Spike => 2,
+            Kind::Shift | Kind::Dip | Kind::Noisy => 24,
+            Kind::Frozen => 36,
+            Kind::Drift | Kind::Season => 96,
+        }
+    }
+}
+
+impl Base {
+    fn values(self, random: &mut Random) -> Vec<f64> {
+        let mut level = 0.0;
+        let mut rest = 0_u32;
+        let value = |at: usize| {
+            let day = at as f64 / PER_DAY as f64;
+            let wave = 1.0 + 0.6 * libm::sin(day * TAU) + 0.2 * libm::sin(2.0 * day * TAU + 1.0);
+            let noise = noise(random);
+            match self {
+                Base::Daily => 1_000.0 * wave * (1.0 + 0.05 * noise),
+                Base::Weekly => {
+                    let weekend = if (day as usize + 3) % 7 < 2 { 0.5 } else { 1.0 };
+                    50.0 * wave * weekend + 0.5 * day + 2.0 * noise
+                }
+                Base::Levels => {
+                    if rest == 0 {
+                        rest = random.between(10, 120);
+                        level = random.pick(&[2.0, 5.0, 7.0]);
+                    }
+                    rest -= 1;
+                    level + 0.05 * noise
+                }
+                Base::Noise => {
+                    level = 0.7 * level + noise;
+                    level
+                }
+                Base::Saw => (at % 97) as f64 + 0.5 * noise,
+                Base::Bursts => {
+                    if rest == 0 && random.percent() < 1 {
+                        rest = random.between(3, 10);
+                    }
+                    let is_burst = 0 < rest;
+                    rest = rest.saturating_sub(1);
+                    let burst = if is_burst {
+                        8.0 + 4.0 * random.unit()
+                    } else {
+                        0.0
+                    };
+                    0.2 * noise.abs() + burst
+                }
+                Base::Constant => 100.0 + f64::from(u8::from(random.percent() < 1)),
+            }
+        };
+        (0..LENGTH).map(value).collect()
+    }
+}
+
+/// Nearly normal, of variance one.
+fn noise(random: &mut Random) -> f64 {
+    const ROOT_OF_TWO: f64 = std::f64::consts::SQRT_2;
+    ((0..6).map(|_| random.unit()).sum::<f64>() - 3.0) * ROOT_OF_TWO
+}
+
+fn spread(values: &[f64]) -> f64 {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|it| (it - mean) * (it - mean)).sum();
+    (squares / count).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_makes_the_same_series_with_all_its_events() {
+        for (name, kind) in KINDS {
+            let made = make(Base::Levels, kind, 4);
+            assert_eq!(made, make(Base::Levels, kind, 4));
+            assert_eq!(made.events().len(), EVENTS, "{name}");
+            assert!(made.points.iter().all(|it| it.value.is_finite()));
+        }
+    }
+}
