@@ -2,8 +2,11 @@
 
 use super::any_series::AnySeries;
 use super::forecast::Forecast;
+use super::latency::Latency;
+use super::ratio::{Ratio, Share};
 use super::unknown_season::UnknownSeason;
 use super::*;
+use crate::model::Bins;
 use proptest::prelude::*;
 use std::fmt::Debug;
 
@@ -60,6 +63,26 @@ fn values() -> impl Strategy<Value = f64> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn of_shares_and_times(
+        shares in windows((0..300_u64, 0..300_u64), 200),
+        times in windows(proptest::collection::vec((0..400_i32, 1..50_i64), 0..20), 120),
+        cuts in proptest::collection::vec(0..64_usize, 0..8),
+    ) {
+        let share = |it: &Window<(u64, u64)>| Window {
+            number: it.number,
+            evidence: Share { failures: it.evidence.0, all: it.evidence.1 },
+        };
+        let shares: Vec<_> = shares.iter().map(share).collect();
+        cuts_do_not_show(&Ratio { window_seconds: 60 }, &shares, &cuts);
+        let time = |it: &Window<Vec<(i32, i64)>>| Window {
+            number: it.number,
+            evidence: it.evidence.iter().copied().collect::<Bins>(),
+        };
+        let times: Vec<_> = times.iter().map(time).collect();
+        cuts_do_not_show(&Latency { window_seconds: 60, patience: 12 }, &times, &cuts);
+    }
 
     #[test]
     fn of_forecasts(
