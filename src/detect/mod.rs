@@ -17,7 +17,10 @@
 pub mod any_series;
 pub mod calibration;
 pub mod cusum;
+pub mod discoveries;
+pub mod explain;
 pub mod forecast;
+pub mod incident;
 pub mod latency;
 pub mod math;
 pub mod novelty;
