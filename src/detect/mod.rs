@@ -20,6 +20,7 @@ pub mod cusum;
 pub mod discoveries;
 pub mod explain;
 pub mod forecast;
+pub mod half_spaces;
 pub mod incident;
 pub mod latency;
 pub mod math;
