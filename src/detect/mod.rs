@@ -22,6 +22,7 @@ pub mod explain;
 pub mod forecast;
 pub mod half_spaces;
 pub mod incident;
+pub mod isolation;
 pub mod latency;
 pub mod math;
 pub mod novelty;
