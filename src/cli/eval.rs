@@ -18,16 +18,16 @@ use std::path::{Path, PathBuf};
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 #[derive(Args)]
-#[group(id = "subject", required = true, multiple = false, args = ["series", "rates", "synthetic"])]
+#[command(group = clap::ArgGroup::new("subject").required(true))]
 pub struct Arguments {
     /// File of `timestamp,value[,label]` lines: RFC 3339, YYYY-MM-DD HH:MM:SS or numbers since 1970; label 1 is an anomaly.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "subject")]
     series: Option<PathBuf>,
     /// File of `period,count` lines, one per minute, into which faults are injected.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "subject")]
     rates: Option<PathBuf>,
     /// Make labelled series of known kinds, and say which detector finds which.
-    #[arg(long)]
+    #[arg(long, group = "subject")]
     synthetic: bool,
     /// Detector of a series; --rates and --synthetic run all of them.
     #[arg(long, default_value = "default", value_parser = detectors())]
@@ -385,6 +385,34 @@ fn duration(micros: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn one_subject_with_any_settings() {
+        let line = |it: &str| Line::try_parse_from(it.split(' '));
+        let given = line("eval --series a.csv --detector cusum --season day --output b.csv --json");
+        let arguments = given.ok().expect("it is understood").arguments;
+        assert_eq!(arguments.detector, Named::Cusum);
+        assert_eq!(arguments.season, SeasonGiven::Days(1));
+        assert!(line("eval --rates a.csv --seed 3 --window 10").is_ok());
+        assert!(line("eval --synthetic").is_ok());
+        for wrong in [
+            "eval",
+            "eval --json",
+            "eval --series a.csv --rates b.csv",
+            "eval --rates a.csv --output b.csv",
+            "eval --series a.csv --detector magic",
+            "eval --rates a.csv --window 0",
+        ] {
+            assert!(line(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn seasons_are_names_or_points() {

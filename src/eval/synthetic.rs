@@ -64,7 +64,7 @@ pub const KINDS: [(&str, Kind); 7] = [
     ("frozen", Kind::Frozen),
     ("drift", Kind::Drift),
     ("season", Kind::Season),
-    ("noise", Kind::Noisy),
+    ("noisy", Kind::Noisy),
 ];
 
 /// Points of a series: four weeks of windows of ten minutes.
