@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(long, default_value = "auto")]
     season: SeasonGiven,
     /// Write `timestamp,value,expected,low,high,score` lines of a series to this file.
-    #[arg(long, value_name = "FILE", requires = "series")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rates", "synthetic"])]
     output: Option<PathBuf>,
     /// Seed of what is injected: the same seed, the same faults.
     #[arg(long, default_value_t = 1)]
