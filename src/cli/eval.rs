@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Detector of a series; --rates and --synthetic run all of them.
     #[arg(long, default_value = "default", value_parser = detectors())]
     detector: Named,
-    /// Season of a series: auto finds it, from what came before; day, week, none, or a number of points.
+    /// Season of a series, for detectors that have one: auto finds it, from what came before (holt-winters has none then); day, week, none, or a number of points.
     #[arg(long, default_value = "auto")]
     season: SeasonGiven,
     /// Write `timestamp,value,expected,low,high,score` lines of a series to this file.

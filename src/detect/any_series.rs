@@ -19,7 +19,7 @@ use super::calibration::{Calibration, SCORES_MIN};
 use super::math::LN_10;
 use super::novelty::Nearest;
 use super::shape::Shapes;
-use super::unknown_season::{self, UnknownSeason};
+use super::unknown_season::{self, Season, UnknownSeason};
 use super::{Detector, Score, Scored, Unscored, Window, tails};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,17 @@ const VIEWS: usize = 6;
 
 /// A detector for any series of values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct AnySeries;
+pub struct AnySeries {
+    pub season: Season,
+}
+
+impl AnySeries {
+    fn forecast(&self) -> UnknownSeason {
+        UnknownSeason {
+            season: self.season,
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -54,7 +64,7 @@ impl Detector for AnySeries {
 
     fn start(&self) -> State {
         State {
-            forecast: UnknownSeason.start(),
+            forecast: self.forecast().start(),
             last: Vec::new(),
             value: Nearest::default(),
             mean: Nearest::default(),
@@ -68,7 +78,7 @@ impl Detector for AnySeries {
 
     fn step(&self, state: &mut State, window: &Window<f64>) -> Score {
         let value = window.evidence;
-        let score = UnknownSeason.step(&mut state.forecast, window);
+        let score = self.forecast().step(&mut state.forecast, window);
         if !value.is_finite() {
             return score;
         }

@@ -94,7 +94,7 @@ proptest! {
         cuts_do_not_show(&day, &counts, &cuts);
         cuts_do_not_show(&Forecast::of_counts(300), &counts, &cuts);
         cuts_do_not_show(&Forecast::of_values(Some(12)), &values, &cuts);
-        cuts_do_not_show(&UnknownSeason, &values, &cuts);
-        cuts_do_not_show(&AnySeries, &values, &cuts);
+        cuts_do_not_show(&UnknownSeason::default(), &values, &cuts);
+        cuts_do_not_show(&AnySeries::default(), &values, &cuts);
     }
 }

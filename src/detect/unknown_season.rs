@@ -12,9 +12,20 @@ const HISTORY_MIN: usize = 128;
 /// When it is looked for last: a week of windows of five minutes fits twice.
 const HISTORY_MAX: usize = 4_096;
 
-/// A forecast of values, of a season that it finds.
+/// Where the season comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Season {
+    #[default]
+    Find,
+    /// So many windows, or that there is none.
+    Told(Option<u32>),
+}
+
+/// A forecast of values, of a season that it finds unless told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct UnknownSeason;
+pub struct UnknownSeason {
+    pub season: Season,
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -31,12 +42,17 @@ impl Detector for UnknownSeason {
     type State = State;
 
     fn start(&self) -> State {
+        let (season, next_look) = match self.season {
+            Season::Find => (None, HISTORY_MIN),
+            // Settled from the start.
+            Season::Told(season) => (season, usize::MAX),
+        };
         State {
-            season: None,
+            season,
             forecast: forecast::State::default(),
             history: Vec::new(),
             first: None,
-            next_look: HISTORY_MIN,
+            next_look,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::detect::cusum::Cusum;
 use crate::detect::forecast::{Forecast, Scale};
 use crate::detect::math::ln;
 use crate::detect::novelty::NearestValue;
-use crate::detect::unknown_season::UnknownSeason;
+use crate::detect::unknown_season::{self, UnknownSeason};
 use crate::detect::{Detector, Score, Scored, Window, fold_block};
 
 /// A detector that `eval` knows.
@@ -85,15 +85,23 @@ impl Named {
     pub fn run(self, subject: Subject, windows: &[Window<f64>]) -> Vec<Score> {
         let season = subject.season.windows();
         let of_logs = subject.scale == Scale::Counts;
+        let any = AnySeries {
+            season: match subject.season {
+                Season::Auto => unknown_season::Season::Find,
+                Season::None | Season::Windows(_) => unknown_season::Season::Told(season),
+            },
+        };
         match self {
-            Named::Default if of_logs => fold(&AnySeries, &logarithms(windows)),
-            Named::Default => fold(&AnySeries, windows),
+            Named::Default if of_logs => fold(&any, &logarithms(windows)),
+            Named::Default => fold(&any, windows),
             Named::Novelty => fold(&NearestValue, windows),
             Named::Cusum => {
                 let scores = Named::Forecast.run(subject, windows);
                 cusum(&scores)
             }
-            Named::Forecast if subject.season == Season::Auto => fold(&UnknownSeason, windows),
+            Named::Forecast if subject.season == Season::Auto => {
+                fold(&UnknownSeason::default(), windows)
+            }
             Named::Forecast => {
                 let forecast = Forecast::of_values(season);
                 let scale = subject.scale;
