@@ -397,7 +397,7 @@ mod tests {
     fn one_subject_with_any_settings() {
         let line = |it: &str| Line::try_parse_from(it.split(' '));
         let given = line("eval --series a.csv --detector cusum --season day --output b.csv --json");
-        let arguments = given.ok().expect("it is understood").arguments;
+        let arguments = given.expect("it is understood").arguments;
         assert_eq!(arguments.detector, Named::Cusum);
         assert_eq!(arguments.season, SeasonGiven::Days(1));
         assert!(line("eval --rates a.csv --seed 3 --window 10").is_ok());
