@@ -68,7 +68,7 @@ impl Detector for UnknownSeason {
 impl State {
     fn remember(&mut self, window: &Window<f64>) {
         let first = *self.first.get_or_insert(window.number);
-        let at = usize::try_from(window.number - first).unwrap_or(usize::MAX);
+        let at = usize::try_from(window.number - first).expect("windows come in order");
         if at.saturating_sub(self.history.len()) < HISTORY_MAX {
             self.history.resize(at, f64::NAN);
             self.history.push(window.evidence);

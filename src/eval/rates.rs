@@ -74,7 +74,7 @@ pub fn minutes(series: &Series) -> Result<(i64, Vec<f64>), Error> {
         return Err(Error::Empty);
     };
     let first = minute(first.time_us);
-    let length = usize::try_from(minute(last.time_us) - first + 1).unwrap_or(usize::MAX);
+    let length = usize::try_from(minute(last.time_us) - first + 1).expect("points are in order");
     if YEARS_MAX * 366 * MINUTES_PER_DAY < length {
         return Err(Error::Long { years: YEARS_MAX });
     }
