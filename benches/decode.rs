@@ -3,10 +3,14 @@
 //! Backs the README's claim on decoding. Ceilings in the same run: finding line ends alone, and the JSON parser alone. Measured is the CPU
 //! time of the measuring thread, not wall clock.
 
+#[path = "common/thread_time.rs"]
+mod thread_time;
+
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::hint::black_box;
 use std::time::Duration;
+use thread_time::thread_time;
 use tidelake::generator::{Generator, Settings};
 use tidelake::model::Partition;
 use tidelake::plan::SourceSpec;
@@ -16,17 +20,6 @@ const RECORDS: usize = 3_000;
 
 /// CPU time of this thread.
 struct ThreadTime;
-
-fn thread_time() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the clock exists on Linux and the place is ours.
-    let read = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(read, 0, "a thread has a clock");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
 
 impl Measurement for ThreadTime {
     type Intermediate = Duration;

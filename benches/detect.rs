@@ -2,8 +2,12 @@
 //!
 //! Backs the README's claim on detectors. The keys' states do not fit into the caches together, so what is measured is mostly memory.
 
+#[path = "common/thread_time.rs"]
+mod thread_time;
+
 use std::hint::black_box;
 use std::time::Duration;
+use thread_time::thread_time;
 use tidelake::detect::forecast::{Forecast, State};
 use tidelake::detect::{Detector, Window};
 use tidelake::model::Random;
@@ -13,18 +17,6 @@ const KEYS: usize = 10_000;
 const WARM_UP: i64 = 600;
 const ROUNDS: i64 = 60;
 const WINDOW_SECONDS: u32 = 300;
-
-/// CPU time of this thread.
-fn thread_time() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the clock exists on Linux and the place is ours.
-    let read = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(read, 0, "a thread has a clock");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
 
 fn main() {
     let mut random = Random::new(1);

@@ -8,6 +8,7 @@ use crate::eval::named::{Named, Season, Subject};
 use crate::eval::rates::{self, Report};
 use crate::eval::series::{BadLine, Series};
 use crate::eval::synthetic;
+use crate::plan::span;
 use anyhow::{Context, Result, bail};
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use serde::Serialize;
@@ -97,7 +98,7 @@ impl SeasonGiven {
         if !(2.0..=1e6).contains(&points) {
             bail!(
                 "--season {name} does not fit this series: one has {points} of its points, whose distance is {}; write none, auto or a number of points",
-                duration(series.step_us)
+                span(series.step_us)
             );
         }
         Ok(Season::Windows(points as u32))
@@ -181,7 +182,7 @@ fn text_of_series(report: &OfSeries, series: &Series) -> String {
         "{}: {}, one every {}, of which {} have a score\n",
         printable(&report.file),
         count(report.points, "point"),
-        duration(series.step_us),
+        span(series.step_us),
         report.scored
     );
     if 0 < report.replaced {
@@ -366,20 +367,6 @@ fn write_scores(path: &Path, series: &Series, scores: &[Score]) -> Result<()> {
         writeln!(file)?;
     }
     Ok(file.flush()?)
-}
-
-/// A distance in time, in the largest unit that leaves it whole.
-fn duration(micros: i64) -> String {
-    let units = [
-        (86_400_000_000, "d"),
-        (3_600_000_000, "h"),
-        (60_000_000, "min"),
-        (1_000_000, "s"),
-        (1_000, "ms"),
-    ];
-    let unit = units.iter().find(|it| 0 < micros && micros % it.0 == 0);
-    let (size, name) = unit.copied().unwrap_or((1, "µs"));
-    format!("{} {name}", micros / size)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! Features come as ranks in [0, 1], which is up to the caller.
 
 use super::math::ln;
+use crate::model::mixed;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -92,7 +93,8 @@ impl HalfSpaces {
                 let first = leaf >> below << below;
                 let last = first + ((1 << below) - 1);
                 let leaves = counts.leaves.range((tree, first)..=(tree, last));
-                inside = u64::try_from(leaves.map(|it| *it.1).sum::<i64>()).unwrap_or(0);
+                // Below zero while points are taken back that have not come yet.
+                inside = leaves.map(|it| *it.1).sum::<i64>().max(0) as u64;
             }
             let share = (inside as f64 + 1.0) / (all as f64 + 1.0);
             -ln(share) - f64::from(depth) * std::f64::consts::LN_2
@@ -100,14 +102,6 @@ impl HalfSpaces {
         let sum: f64 = (0..self.trees).map(of_tree).sum();
         Some(sum / f64::from(self.trees.max(1)))
     }
-}
-
-/// The finaliser of splitmix64 (Steele, Lea and Flood 2014).
-fn mixed(bits: u64) -> u64 {
-    let mut mixed = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod value;
 pub use bins::{Bins, bin_of, merge_counts, sum_counts};
 pub use decimal::Decimal;
 pub use exact::{FloatSum, IntSum, Moments, Pairs};
-pub use random::Random;
+pub use random::{Random, mixed};
 pub use readers::Readers;
 pub use value::{
     ArrowError, Float, Interval, Order, Row, Value, array_of_values, batch_of_rows, late_marks,

@@ -4,6 +4,17 @@
 //! splitmix64. Recorded seeds must give the same traffic for ever, which a library does not promise from one
 //! version to the next. Not for secrets.
 
+/// What splitmix64 counts by.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What splitmix64 (Steele, Lea and Flood 2014) draws in this state: other bits for each, without a pattern in them.
+pub fn mixed(state: u64) -> u64 {
+    let mut mixed = state.wrapping_add(STEP);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 #[derive(Clone, Debug)]
 pub struct Random([u64; 4]);
 
@@ -11,11 +22,9 @@ impl Random {
     pub fn new(seed: u64) -> Self {
         let mut state = seed;
         Self([(); 4].map(|()| {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = state;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^ (mixed >> 31)
+            let mixed = mixed(state);
+            state = state.wrapping_add(STEP);
+            mixed
         }))
     }
 

@@ -501,7 +501,7 @@ fn aggregate_text(aggregate: &Aggregate, input: &arrow::datatypes::SchemaRef) ->
 }
 
 /// A length of time in the largest unit that divides it.
-pub(super) fn span(us: i64) -> String {
+pub fn span(us: i64) -> String {
     let units = [
         (86_400_000_000, "d"),
         (3_600_000_000, "h"),

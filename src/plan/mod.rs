@@ -25,6 +25,7 @@ pub use definition::{
     ViewDefinition, state_shape,
 };
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
+pub use explain::span;
 pub use halves::in_halves;
 pub use hops::{Hops, one_side};
 pub use program::{GroupRows, Program};
