@@ -1,4 +1,4 @@
-//! For a series nobody has described: forecasts for what repeats, novelty for what jumps between levels and for shapes that were never there, side by side.
+//! For a series of unknown character: a seasonal forecast, and novelty of levels and of shapes, combined.
 //!
 //! ```text
 //! forecast residual ─► rank ─┐

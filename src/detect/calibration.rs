@@ -155,7 +155,7 @@ mod tests {
         );
     }
 
-    /// -log10 of exponential scores is linear: the tail beyond the sample is told to a few percent.
+    /// -log10 p of exponential scores is linear in the score: the tail is extrapolated beyond the sample to within 35 %.
     #[test]
     fn an_exponential_tail_is_continued() {
         let mut random = Random::new(5);

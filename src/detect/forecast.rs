@@ -52,7 +52,7 @@ pub struct Forecast {
     pub scale: Scale,
     /// Windows of one season, most often a day; none if there is no season.
     pub season: Option<u32>,
-    /// Whether hours of the week are told apart. Needs a season of one day.
+    /// Whether there is a weekly season as well, of hours. Needs a season of one day.
     pub week: bool,
     /// Seconds that the local time is ahead of UTC: it moves the beginning of hours of the week.
     pub zone_seconds: i32,
@@ -331,7 +331,7 @@ impl Forecast {
         if self.week {
             state.hours = vec![0.0; HOURS_OF_WEEK];
         }
-        // The seasonal level goes on from where the plain one is.
+        // The seasonal level continues from the plain one.
         let before = state.slots[slot_of(number - 1, season)];
         let before = if before.is_nan() {
             0.0

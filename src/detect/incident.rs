@@ -1,6 +1,6 @@
 //! Alerts as people want them: one incident from its first window to its last, not one alert per window.
 //!
-//! A second fold, over the severities of a key: it opens at a severity, goes on while windows are above a lower one, and closes after so many quiet windows (the cool-down), as of the last that was not quiet.
+//! A second fold, over the severities of a key, with hysteresis: an incident opens at one threshold, is extended by windows above a lower one, and closes after a cool-down of quiet windows; it ends at the last window that was not quiet.
 //! Windows without a score are quiet. If a severity changes, its fold changes with it: an incident whose evidence is retracted was never there.
 
 use serde::{Deserialize, Serialize};
