@@ -25,7 +25,9 @@ pub mod incident;
 pub mod isolation;
 pub mod latency;
 pub mod math;
+pub mod metric;
 pub mod novelty;
+pub mod peaks;
 pub mod ratio;
 pub mod season;
 pub mod shape;
@@ -33,6 +35,7 @@ pub mod tails;
 #[cfg(test)]
 mod tests;
 pub mod unknown_season;
+pub mod windows;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -5,6 +5,7 @@ use crate::detect::any_series::AnySeries;
 use crate::detect::cusum::Cusum;
 use crate::detect::forecast::{Forecast, Scale};
 use crate::detect::math::ln;
+use crate::detect::metric::{Evidence, Kind, Metric};
 use crate::detect::novelty::NearestValue;
 use crate::detect::unknown_season::{self, UnknownSeason};
 use crate::detect::{Detector, Score, Scored, Window, fold_block};
@@ -15,6 +16,8 @@ pub enum Named {
     /// What is good for a series nobody has described.
     Default,
     Forecast,
+    /// The test of rates, or of values, that `CREATE DETECTOR` makes.
+    Metric,
     /// The distance to the nearest earlier value.
     Novelty,
     /// Sums of the forecast's residuals.
@@ -26,9 +29,10 @@ pub enum Named {
 }
 
 impl Named {
-    pub const ALL: [Named; 8] = [
+    pub const ALL: [Named; 9] = [
         Named::Default,
         Named::Forecast,
+        Named::Metric,
         Named::Novelty,
         Named::Cusum,
         Named::HoltWinters,
@@ -45,6 +49,7 @@ impl Named {
         match self {
             Named::Default => "default",
             Named::Forecast => "forecast",
+            Named::Metric => "metric",
             Named::Novelty => "novelty",
             Named::Cusum => "cusum",
             Named::Static => "static",
@@ -106,6 +111,18 @@ impl Named {
                 let forecast = Forecast::of_values(season);
                 let scale = subject.scale;
                 fold(&Forecast { scale, ..forecast }, windows)
+            }
+            Named::Metric => {
+                let kind = match subject.scale {
+                    Scale::Counts => Kind::Rate,
+                    Scale::Values => Kind::Value,
+                };
+                let evidence = windows.iter().map(|it| Window {
+                    number: it.number,
+                    evidence: Evidence::Number(it.evidence),
+                });
+                let metric = Metric::new(kind, 0, season);
+                fold_block(&metric, &metric.start(), &evidence.collect::<Vec<_>>()).0
             }
             Named::Static => {
                 let learned = season.map_or(512, |it| 2 * u64::from(it));

@@ -1,0 +1,163 @@
+//! From a residual to a probability in a few bytes: peaks over a threshold.
+//!
+//! The threshold follows the point that a share of 2 % of the residuals exceed (Robbins and Monro 1951, "A stochastic approximation method"); excesses over it have a generalised Pareto tail, by moments
+//! (Hosking and Wallis 1987), over sums that forget. What a key has not shown yet is told by a prior: the threshold of a normal distribution, and a tail heavier than its own. So a young key has a
+//! p-value, too, and one that is not too bold.
+//!
+//! `calibration` keeps the last 2,000 scores instead: it is exact at any rank, and a hundred times larger.
+
+use super::math::{LN_10, ln, ln_1p};
+use super::tails;
+use serde::{Deserialize, Serialize};
+
+/// The share of residuals beyond the threshold.
+const SHARE: f64 = 0.02;
+/// Its severity, -log10 0.02.
+const SHARE_SEVERITY: f64 = 1.698_970_004_336_018_7;
+/// Where that point is for a normal distribution, both sides together.
+const NORMAL_THRESHOLD: f64 = 2.326_347_874_040_841;
+/// A threshold below this would call anything a peak.
+const THRESHOLD_MIN: f64 = 1.0;
+const THRESHOLD_GAIN: f64 = 0.2;
+/// Sums forget with this share per residual.
+const FORGET: f64 = 1.0 / 2_000.0;
+/// The prior: so many excesses of an exponential tail with this mean.
+const PRIOR_COUNT: f64 = 10.0;
+const PRIOR_MEAN: f64 = 0.7;
+/// What is learned of one residual at most, as a detector learns within its band.
+const LEARNED_MAX: f64 = 8.0;
+/// Below this shape the tail is taken for an exponential one.
+const SHAPE_TINY: f64 = 1e-3;
+
+/// What is known of the residuals of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Peaks {
+    threshold: f64,
+    /// Decayed: excesses, their sum and the sum of their squares.
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Default for Peaks {
+    fn default() -> Self {
+        Peaks {
+            threshold: NORMAL_THRESHOLD,
+            count: 0.0,
+            sum: 0.0,
+            squares: 0.0,
+        }
+    }
+}
+
+impl Peaks {
+    /// The severity, -log10 p, of a residual in standard deviations among those before it, which it joins.
+    pub fn severity(&mut self, residual: f64) -> f64 {
+        let size = residual.abs();
+        let severity = self.of(size);
+        self.learn(size);
+        severity
+    }
+
+    fn of(&self, size: f64) -> f64 {
+        if size <= self.threshold {
+            return tails::normal(size).min(SHARE_SEVERITY);
+        }
+        let count = self.count + PRIOR_COUNT;
+        let mean = (self.sum + PRIOR_COUNT * PRIOR_MEAN) / count;
+        let square = (self.squares + PRIOR_COUNT * 2.0 * PRIOR_MEAN * PRIOR_MEAN) / count;
+        let variance = square - mean * mean;
+        let ratio = match 0.0 < variance {
+            true => mean * mean / variance,
+            false => 1.0,
+        };
+        // An end of the tail would make all beyond it equal, so there is none.
+        let shape = (0.5 * (1.0 - ratio)).max(0.0);
+        let scale = match shape < SHAPE_TINY {
+            true => mean,
+            false => 0.5 * mean * (1.0 + ratio),
+        };
+        let excess = (size - self.threshold) / scale;
+        let ln_p = match shape < SHAPE_TINY {
+            true => -excess,
+            false => -ln_1p(shape * excess) / shape,
+        };
+        -(ln(SHARE) + ln_p) / LN_10
+    }
+
+    fn learn(&mut self, size: f64) {
+        let size = size.min(LEARNED_MAX);
+        let kept = 1.0 - FORGET;
+        self.count *= kept;
+        self.sum *= kept;
+        self.squares *= kept;
+        let excess = size - self.threshold;
+        let is_peak = 0.0 < excess;
+        if is_peak {
+            self.count += 1.0;
+            self.sum += excess;
+            self.squares += excess * excess;
+        }
+        let beyond = f64::from(u8::from(is_peak));
+        let moved = self.threshold + THRESHOLD_GAIN * (beyond - SHARE);
+        self.threshold = moved.max(THRESHOLD_MIN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::math::exp;
+    use crate::model::Random;
+
+    /// Of exponential residuals with mean 1 a severity of s is at s ln 10; beyond the sample it is continued to within a third.
+    #[test]
+    fn an_exponential_tail_is_learned_and_continued() {
+        let mut random = Random::new(5);
+        let mut peaks = Peaks::default();
+        for _ in 0..20_000 {
+            peaks.severity(-ln(1.0 - random.unit()));
+        }
+        for decades in [2.0, 3.0, 4.0] {
+            let found = peaks.of(decades * LN_10);
+            assert!(
+                (found - decades).abs() < 0.35 * decades,
+                "{found} {decades}"
+            );
+        }
+    }
+
+    /// As many as its p-value says exceed a severity.
+    #[test]
+    fn severities_are_as_rare_as_they_say() {
+        let mut random = Random::new(8);
+        let mut peaks = Peaks::default();
+        let mut beyond = [0_u32; 2];
+        let all = 200_000;
+        for _ in 0..all {
+            // Both tails of a Laplace distribution.
+            let severity = peaks.severity(-ln(1.0 - random.unit()) * 1.3);
+            for (count, least) in beyond.iter_mut().zip([2.0, 3.0]) {
+                *count += u32::from(least < severity);
+            }
+        }
+        for (count, least) in beyond.into_iter().zip([2.0, 3.0]) {
+            let expected = f64::from(all) * exp(-least * LN_10);
+            let ratio = f64::from(count) / expected;
+            assert!((0.5..2.0).contains(&ratio), "{least}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn it_grows_with_the_residual_and_knows_something_at_once() {
+        let peaks = Peaks::default();
+        let mut before = -1.0;
+        for step in 0..200 {
+            let severity = peaks.of(f64::from(step) * 0.1);
+            assert!(before <= severity, "{step}");
+            before = severity;
+        }
+        assert!((2.0..4.5).contains(&peaks.of(5.0)), "{}", peaks.of(5.0));
+        assert!(peaks.of(-0.0) < 0.01);
+    }
+}
