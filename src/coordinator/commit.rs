@@ -604,6 +604,9 @@ pub(super) fn over(
             | Plan::TopK { .. }
             | Plan::Union { .. }
             | Plan::Temporal { .. }
+            // They take out themselves what they need no more.
+            | Plan::Detect { .. }
+            | Plan::Incidents { .. }
             | Plan::AsOf { .. }
             | Plan::Admit { .. } => {}
         });

@@ -258,6 +258,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     let mut restored = Restored {
         epoch: claim.epoch,
         clocks,
+        event_times: stored::event_times(&claim)?,
         state: records,
     };
     if claim.epoch != Epoch(0) {

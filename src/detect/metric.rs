@@ -35,6 +35,15 @@ pub enum Evidence {
 impl Evidence {
     /// What nothing is.
     pub const NONE: Evidence = Evidence::Number(f64::NAN);
+
+    /// What was observed as a number, if it is one.
+    pub fn number(&self) -> Option<f64> {
+        match *self {
+            Evidence::Number(it) => Some(it).filter(|it| it.is_finite()),
+            Evidence::Share(Share { all: 0, .. }) => None,
+            Evidence::Share(Share { failures, all }) => Some(failures as f64 / all as f64),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -21,6 +21,8 @@ pub struct Verdict {
     pub window: i64,
     /// Which of the metrics.
     pub metric: usize,
+    /// What was observed, if it is a number.
+    pub observed: Option<f64>,
     /// None while the metric is not known well enough, or if nothing was observed.
     pub scored: Option<Scored>,
 }
@@ -35,10 +37,20 @@ pub struct Known {
 }
 
 /// A fold over windows: what is known behind the last one, which is before `next`. Nothing is known of a key that is new, or forgotten.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fold {
     pub next: i64,
     pub known: Option<Known>,
+}
+
+impl Default for Fold {
+    /// Before the first window.
+    fn default() -> Self {
+        Fold {
+            next: i64::MIN,
+            known: None,
+        }
+    }
 }
 
 /// Folds windows of a key through metrics.
@@ -57,7 +69,7 @@ impl Windows {
         mut tell: impl FnMut(Verdict),
     ) {
         for (window, evidence) in observed {
-            self.silent(fold, window - 1, &mut tell);
+            self.silent(fold, window.saturating_sub(1), &mut tell);
             self.observed(fold, window, evidence, &mut tell);
         }
         self.silent(fold, through, &mut tell);
@@ -102,16 +114,17 @@ impl Windows {
             tell(Verdict {
                 window,
                 metric,
+                observed: evidence.number(),
                 scored: score.scored().copied(),
             });
         }
-        fold.next = window + 1;
+        fold.next = window.saturating_add(1);
     }
 
     /// Takes windows without records in, up to one number.
     fn silent(&self, fold: &mut Fold, through: i64, tell: &mut impl FnMut(Verdict)) {
         let Some(known) = &mut fold.known else {
-            fold.next = fold.next.max(through + 1);
+            fold.next = fold.next.max(through.saturating_add(1));
             return;
         };
         let missed = self.missed_until(known);
@@ -131,6 +144,7 @@ impl Windows {
                         tell(Verdict {
                             window,
                             metric,
+                            observed: Some(0.0),
                             scored: Some(it),
                         });
                     }
@@ -140,7 +154,7 @@ impl Windows {
         if missed < through {
             fold.known = None;
         }
-        fold.next = fold.next.max(through + 1);
+        fold.next = fold.next.max(through.saturating_add(1));
     }
 }
 

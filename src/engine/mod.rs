@@ -312,6 +312,8 @@ impl StateShare {
 pub struct Restored {
     pub epoch: Epoch,
     pub clocks: BTreeMap<String, ClockState>,
+    /// What the clocks showed at the epoch, which is just before what they go on from.
+    pub event_times: BTreeMap<String, EventTimes>,
     pub state: Vec<StateRecord>,
 }
 

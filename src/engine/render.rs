@@ -3,7 +3,7 @@
 //!
 //! All workers render the same dataflow in the same order; timely's channels depend on that.
 
-use super::clock::{Clock, Report};
+use super::clock::{Clock, NEVER, Report};
 use super::gate::{Gate, SharedClock};
 use super::operators::{
     self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared,
@@ -390,6 +390,51 @@ impl<'s> Render<'_, 's> {
                     &self.shared,
                 )
             }
+            Plan::Detect {
+                input,
+                detection,
+                schema,
+            } => {
+                let closed_us = self.closed_at_commit(&detection.clocks);
+                let restored =
+                    operators::RestoredDetector::of(detection, &mut self.share.rows, closed_us);
+                let input = operators::Input {
+                    rows: self.plan(input, view, refusal),
+                    schema: input.schema(),
+                    restored: Vec::new(),
+                };
+                let gate = self.gate(&detection.clocks);
+                let gate = gate.expect("a detector has a clock");
+                operators::detect(
+                    input,
+                    restored,
+                    detection,
+                    schema,
+                    gate,
+                    &self.epochs,
+                    &self.shared,
+                )
+            }
+            Plan::Incidents {
+                input,
+                incidents,
+                schema,
+            } => {
+                let closed_us = self.closed_at_commit(&incidents.clocks);
+                let restored = self.share.rows.remove(&incidents.id).unwrap_or_default();
+                let rows = self.plan(input, view, refusal);
+                let gate = self.gate(&incidents.clocks);
+                let gate = gate.expect("incidents have a clock");
+                operators::incidents(
+                    rows,
+                    (restored, closed_us),
+                    incidents,
+                    schema,
+                    gate,
+                    &self.epochs,
+                    &self.shared,
+                )
+            }
             Plan::Admit {
                 input,
                 window,
@@ -402,6 +447,15 @@ impl<'s> Render<'_, 's> {
                 }
             }
         }
+    }
+
+    /// Up to when windows of these sources were closed at the commit that is restored.
+    fn closed_at_commit(&self, sources: &BTreeSet<String>) -> i64 {
+        let times = &self.job.restored.event_times;
+        let times = sources
+            .iter()
+            .map(|it| times.get(it).map_or(NEVER, |it| it.watermark_us));
+        times.min().unwrap_or(NEVER)
     }
 
     /// The partial groups of an aggregation; those of all others of its pass are there from then on too.

@@ -114,7 +114,9 @@ pub fn check(plan: &Plan) -> Result<(), String> {
             check_rows(schema)?;
         }
         Plan::TopK { input, .. } | Plan::Temporal { input, .. } => check_rows(&input.schema())?,
-        Plan::PerGroup { input, schema, .. } => {
+        Plan::PerGroup { input, schema, .. }
+        | Plan::Detect { input, schema, .. }
+        | Plan::Incidents { input, schema, .. } => {
             check_rows(&input.schema())?;
             check_rows(schema)?;
         }

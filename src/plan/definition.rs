@@ -5,10 +5,11 @@
 //! them, so that another build says the same. What changes nothing that is stored (brokers, retention, the watermark's delay) is not in it.
 
 use super::{
-    Aggregation, BoundKind, ColumnSpec, Dataflow, Format, Function, GroupWindow, JoinKind,
-    JoinWindow, LATE_RELATION, Plan, Ranking, SourceSpec, TemporalBound, Timescale, Window,
-    sql_name,
+    Aggregation, BoundKind, ColumnSpec, Dataflow, Detection, Format, Function, GroupWindow,
+    JoinKind, JoinWindow, LATE_RELATION, Plan, Ranking, SourceSpec, TemporalBound, Timescale,
+    Window, sql_name,
 };
+use crate::detect::metric::Kind;
 use crate::model::Offsets;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ use std::fmt::Write;
 
 /// Rises when stored state of an operator means something else than before: all views are then filled again.
 const STATE_VERSION: u32 = 6;
+
+/// Rises when detectors say something else of the same windows: their views are then filled again.
+const DETECTORS_VERSION: u32 = 1;
 
 /// Rises when definitions are noted in another form: older ones are then read as `sql::in_this_form` says.
 pub const DEFINITIONS_FORM: u32 = 3;
@@ -279,6 +283,21 @@ pub fn state_shape(plan: &Plan) -> String {
             }
             let _ = writeln!(text, " keeps {}", temporal.keeps);
         }
+        Plan::Detect {
+            input, detection, ..
+        } => detection_shape(&mut text, detection, &input.schema()),
+        Plan::Incidents {
+            input, incidents, ..
+        } => {
+            let _ = writeln!(
+                text,
+                "{} incidents of ({}) from {} on, over after {}",
+                incidents.id,
+                types(&input.schema()),
+                incidents.rule.extend_at,
+                incidents.rule.cool_down_windows
+            );
+        }
         Plan::Relation { .. }
         | Plan::Constant { .. }
         | Plan::Unnest { .. }
@@ -287,6 +306,37 @@ pub fn state_shape(plan: &Plan) -> String {
         | Plan::Admit { .. } => {}
     });
     text
+}
+
+fn detection_shape(text: &mut String, detection: &Detection, input: &SchemaRef) {
+    let _ = write!(
+        text,
+        "{} detector {DETECTORS_VERSION} of ({}) by {:?} in windows of {} from {} that end {} after {}",
+        detection.id,
+        types(input),
+        detection.keys,
+        detection.grid.size_us,
+        detection.grid.offset_us,
+        detection.end.add_us,
+        detection.end.column,
+    );
+    if let Some(season_us) = detection.season_us {
+        let _ = write!(text, ", season {season_us}");
+    }
+    let _ = write!(
+        text,
+        ", {} early, {} false a day:",
+        detection.early_us, detection.alerts_per_day
+    );
+    for metric in &detection.metrics {
+        let kind = match metric.kind {
+            Kind::Rate => "rate",
+            Kind::Ratio => "ratio",
+            Kind::Value => "value",
+        };
+        let _ = write!(text, " {kind} {} of {:?};", metric.name, metric.columns);
+    }
+    text.push('\n');
 }
 
 /// The relations a plan reads, with the columns that `*` stood for, and what it keeps.

@@ -50,6 +50,8 @@ pub fn evaluate(plan: &Plan, records: &RecordBatch) -> Result<RecordBatch, Strin
         | Plan::AsOf { .. }
         | Plan::PerGroup { .. }
         | Plan::Temporal { .. }
+        | Plan::Detect { .. }
+        | Plan::Incidents { .. }
         | Plan::Admit { .. } => Err("a table keeps records one by one".to_owned()),
     }
 }

@@ -2,9 +2,11 @@
 //! memory said beside it.
 
 use super::{
-    Admitted, Aggregate, AsOf, BoundKind, Dataflow, Function, GroupWindow, Join, JoinKind, Plan,
-    Ranking, Temporal, TemporalBound, Timescale, ViewKind, ViewSpec, Window, passes, properties,
+    Admitted, Aggregate, AsOf, BoundKind, Dataflow, Detection, Function, GroupWindow, Join,
+    JoinKind, Plan, Ranking, Temporal, TemporalBound, Timescale, ViewKind, ViewSpec, Window,
+    passes, properties,
 };
+use crate::detect::metric::Kind;
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -112,6 +114,8 @@ impl Dataflow {
                 | Plan::Join { .. }
                 | Plan::PerGroup { .. }
                 | Plan::Temporal { .. }
+                | Plan::Detect { .. }
+                | Plan::Incidents { .. }
                 | Plan::Admit { .. } => {}
             });
         }
@@ -298,6 +302,14 @@ impl fmt::Display for Plan {
                 }
             }
             Plan::Temporal { input, temporal } => temporal_text(f, temporal, &input.schema()),
+            Plan::Detect {
+                input, detection, ..
+            } => detection_text(f, detection, &input.schema()),
+            Plan::Incidents { incidents, .. } => write!(
+                f,
+                "Incidents: anomalies of a key and metric together, over after {} quiet windows; keeps the windows of those that are open",
+                incidents.rule.cool_down_windows
+            ),
             Plan::Admit { input, window, .. } if *window == Admitted::on_time(window.time) => {
                 write!(
                     f,
@@ -312,6 +324,44 @@ impl fmt::Display for Plan {
             ),
         }
     }
+}
+
+fn detection_text(
+    f: &mut fmt::Formatter<'_>,
+    detection: &Detection,
+    input: &SchemaRef,
+) -> fmt::Result {
+    let names = |columns: &[usize]| {
+        let names = columns.iter().map(|it| input.field(*it).name().as_str());
+        names.collect::<Vec<&str>>().join(", ")
+    };
+    write!(
+        f,
+        "Detect anomalies in windows of {}",
+        span(detection.grid.size_us)
+    )?;
+    if !detection.keys.is_empty() {
+        write!(f, " per ({})", names(&detection.keys))?;
+    }
+    let metrics = detection.metrics.iter().map(|it| {
+        let kind = match it.kind {
+            Kind::Rate => "rate",
+            Kind::Ratio => "ratio",
+            Kind::Value => "value",
+        };
+        format!("{kind} {}", it.name)
+    });
+    write!(f, ": {}", metrics.collect::<Vec<String>>().join(", "))?;
+    match detection.season_us {
+        Some(season_us) => write!(f, "; season of {}", span(season_us))?,
+        None => write!(f, "; no season")?,
+    }
+    write!(
+        f,
+        "; {} false alerts a day; judged {} before they close; keeps what is usual for each key, and the windows since that was last stored (64 or so)",
+        detection.alerts_per_day,
+        span(detection.early_us)
+    )
 }
 
 fn temporal_text(

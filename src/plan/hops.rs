@@ -83,6 +83,8 @@ pub fn one_side(plan: &Plan) -> Option<OneSide> {
         | Plan::AsOf { .. }
         | Plan::PerGroup { .. }
         | Plan::Temporal { .. }
+        | Plan::Detect { .. }
+        | Plan::Incidents { .. }
         | Plan::Admit { .. } => None,
     }
 }

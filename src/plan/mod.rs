@@ -7,6 +7,7 @@
 
 mod carried;
 mod definition;
+mod detection;
 mod evaluate;
 mod explain;
 mod halves;
@@ -24,6 +25,7 @@ pub use definition::{
     ColumnDefinition, DEFINITIONS_FORM, Definitions, SourceDefinition, TableDefinition,
     ViewDefinition, state_shape,
 };
+pub use detection::{Detection, Grid, IncidentSpec, Judged, MetricSpec, Observed, Told};
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
 pub use explain::span;
 pub use halves::in_halves;
@@ -281,6 +283,18 @@ pub enum Plan {
     Temporal {
         input: Box<Plan>,
         temporal: Arc<Temporal>,
+    },
+    /// What is said of each window of each key of a view.
+    Detect {
+        input: Box<Plan>,
+        detection: Arc<Detection>,
+        schema: SchemaRef,
+    },
+    /// What anomalies of a detector are together.
+    Incidents {
+        input: Box<Plan>,
+        incidents: Arc<IncidentSpec>,
+        schema: SchemaRef,
     },
     /// Records that came before the watermark of their source passed the end of their window.
     Admit {
@@ -640,7 +654,9 @@ impl Plan {
             | Plan::Union { schema, .. }
             | Plan::Join { schema, .. }
             | Plan::AsOf { schema, .. }
-            | Plan::PerGroup { schema, .. } => schema.clone(),
+            | Plan::PerGroup { schema, .. }
+            | Plan::Detect { schema, .. }
+            | Plan::Incidents { schema, .. } => schema.clone(),
             Plan::TopK { input, .. } | Plan::Temporal { input, .. } | Plan::Admit { input, .. } => {
                 input.schema()
             }
@@ -657,6 +673,8 @@ impl Plan {
             | Plan::TopK { input, .. }
             | Plan::PerGroup { input, .. }
             | Plan::Temporal { input, .. }
+            | Plan::Detect { input, .. }
+            | Plan::Incidents { input, .. }
             | Plan::Admit { input, .. } => vec![input],
             Plan::Union { inputs, .. } => inputs.iter().collect(),
             Plan::Join { left, right, .. } | Plan::AsOf { left, right, .. } => vec![left, right],
@@ -671,6 +689,8 @@ impl Plan {
             Plan::AsOf { as_of, .. } => Some(&as_of.id),
             Plan::PerGroup { group, .. } => Some(&group.id),
             Plan::Temporal { temporal, .. } => Some(&temporal.id),
+            Plan::Detect { detection, .. } => Some(&detection.id),
+            Plan::Incidents { incidents, .. } => Some(&incidents.id),
             Plan::Relation { .. }
             | Plan::Constant { .. }
             | Plan::Map { .. }
@@ -691,6 +711,8 @@ impl Plan {
             | Plan::TopK { input, .. }
             | Plan::PerGroup { input, .. }
             | Plan::Temporal { input, .. }
+            | Plan::Detect { input, .. }
+            | Plan::Incidents { input, .. }
             | Plan::Admit { input, .. } => vec![input],
             Plan::Union { inputs, .. } => inputs.iter_mut().collect(),
             Plan::Join { left, right, .. } | Plan::AsOf { left, right, .. } => vec![left, right],

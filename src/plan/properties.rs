@@ -231,6 +231,48 @@ pub fn properties(plan: &Plan, relation: &impl Fn(&str) -> Properties) -> Proper
                 ..below
             }
         }
+        Plan::Detect {
+            input, detection, ..
+        } => {
+            let below = properties(input, relation);
+            // Behind the key: the metric, then the start of the window and its end.
+            let metric = detection.keys.len();
+            let mut window_ends = vec![None; columns];
+            window_ends[metric + 1] = Some(detection.grid.size_us);
+            window_ends[metric + 2] = Some(0);
+            Properties {
+                append_only: false,
+                aggregated: true,
+                windowed: false,
+                clocks: below.clocks,
+                arrivals: below.arrivals,
+                window_ends,
+                unchanged: vec![None; columns],
+                order: Vec::new(),
+                key: Some((0..=metric + 1).collect()),
+                admitted: None,
+            }
+        }
+        Plan::Incidents {
+            input, incidents, ..
+        } => {
+            let below = properties(input, relation);
+            let mut window_ends = vec![None; columns];
+            window_ends[incidents.closed_at()] = Some(0);
+            Properties {
+                append_only: false,
+                aggregated: true,
+                windowed: false,
+                clocks: incidents.clocks.clone(),
+                arrivals: below.arrivals,
+                window_ends,
+                unchanged: vec![None; columns],
+                order: Vec::new(),
+                // Key, metric, and the name of the incident.
+                key: Some((0..=incidents.keys + 1).collect()),
+                admitted: None,
+            }
+        }
         Plan::Admit { input, window, .. } => Properties {
             admitted: Some(*window),
             ..properties(input, relation)
@@ -425,6 +467,8 @@ impl Dataflow {
             },
             // They keep their input.
             Plan::TopK { .. } | Plan::AsOf { .. } => false,
+            // Their rows are closed with the windows that they are about.
+            Plan::Detect { .. } | Plan::Incidents { .. } => false,
             Plan::Temporal { temporal, .. } => !temporal.keeps && keeps_records,
             // They are there in every run.
             Plan::Constant { .. } => false,
@@ -443,12 +487,19 @@ impl Dataflow {
         }
         if let Some(view) = self.view(relation) {
             let is_of_records = view.kind == ViewKind::Records;
+            let known = view.properties(self);
+            let columns = known.window_ends.len();
             return Properties {
                 append_only: is_of_records,
                 aggregated: !is_of_records,
                 // Who reads a view's rows without their window reads them for ever.
                 windowed: false,
-                ..view.properties(self)
+                window_ends: match view.plan {
+                    // Some of their rows come when their window is closed: whoever lets rows of closed windows go would never see them.
+                    Plan::Detect { .. } | Plan::Incidents { .. } => vec![None; columns],
+                    _ => known.window_ends,
+                },
+                ..known
             };
         }
         let columns = match relation {

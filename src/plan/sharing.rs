@@ -95,6 +95,8 @@ fn relation(plan: &Plan) -> Option<&str> {
         | Plan::AsOf { .. }
         | Plan::PerGroup { .. }
         | Plan::Temporal { .. }
+        | Plan::Detect { .. }
+        | Plan::Incidents { .. }
         | Plan::Admit { .. } => None,
     }
 }
@@ -162,6 +164,8 @@ impl Origin {
             | Plan::AsOf { .. }
             | Plan::PerGroup { .. }
             | Plan::Temporal { .. }
+            | Plan::Detect { .. }
+            | Plan::Incidents { .. }
             | Plan::Admit { .. } => None,
         }
     }

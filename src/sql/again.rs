@@ -5,7 +5,7 @@
 //! as for the running view, and keeps the same state: what the one has taken in, the other can go on from.
 
 use super::recompute::{windows, windows_of_view};
-use super::{Planner, emitted, plain, syntax};
+use super::{Planner, detectors, emitted, plain, syntax};
 use crate::plan::{
     Dataflow, LATE_RELATION, Properties, SourceSpec, TableSpec, ViewSpec, late_schema, properties,
     state_shape,
@@ -48,6 +48,7 @@ pub async fn over_archive(
             let mut query = windows_of_view(&planner.context, dataflow, &view.sql)?;
             syntax::rewrite_now(&mut query);
             let plan = planner.lowered(&view.name, &query).await?;
+            let plan = detectors::over(plan, view);
             let plan = match view.emitted {
                 Some(end) => emitted::at_close(plan, &view.name, end, view.clocks.clone()),
                 None => plan,

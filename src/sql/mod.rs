@@ -13,6 +13,7 @@ mod constants;
 mod correlated;
 mod dates;
 mod definite;
+mod detectors;
 mod dialect;
 mod elsewhere;
 mod emitted;
@@ -266,6 +267,7 @@ impl Planner {
                     rows.map_err(|it| format!("delete_when: {it}"))?;
                 }
             }
+            ParsedKind::Detector(text) => self.add_detector(text).await?,
             ParsedKind::Alias { name, query } => {
                 self.add_plain_view(name, query).await?;
             }

@@ -11,12 +11,12 @@ use super::stars::Stars;
 use super::syntax;
 use super::windows::{self, Taken};
 use super::{
-    casts, intervals, late, latest, physical, plain, planning_state, register_functions, tolerant,
-    words,
+    casts, detectors, intervals, late, latest, physical, plain, planning_state, register_functions,
+    tolerant, words,
 };
-use crate::model::EventTimes;
+use crate::model::{EventTimes, Row, batch_of_rows, rows_of_batch};
 use crate::plan::{
-    DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, RowEnd, ViewSpec,
+    DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, LATE_RELATION, Plan, RowEnd, ViewSpec,
     dead_letter_schema, late_schema, nullable,
 };
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
@@ -166,20 +166,49 @@ async fn rows(
 ) -> Result<Vec<RecordBatch>, String> {
     let mut query = windows_of_view(session, dataflow, &view.sql)?;
     syntax::rewrite_now(&mut query);
-    let schema = nullable(&view.plan.schema());
+    let schema = nullable(&detectors::queried(view));
     syntax::order_wholly(&mut query, schema.fields().len());
     let plan = logical(session, dataflow, query).await?;
     let plan = intervals::settled(plan, dataflow).map_err(|it| words::planner(&it))?;
     let plan = as_of(plan, dataflow, times).map_err(|it| words::planner(&it))?;
     let batches = collect(session, plan).await?;
     let rows = batches.iter().map(|it| typed(it, &schema));
+    let closed = |clocks: &BTreeSet<String>| times_of(clocks, times, |it| it.watermark_us);
+    match &view.plan {
+        Plan::Detect {
+            detection, schema, ..
+        } => {
+            let rows = rows_of(rows)?;
+            return batch_of(schema, &detection.batch(&rows, closed(&detection.clocks)));
+        }
+        Plan::Incidents {
+            incidents, schema, ..
+        } => {
+            let rows = rows_of(rows)?;
+            return batch_of(schema, &incidents.batch(&rows, closed(&incidents.clocks)));
+        }
+        _ => {}
+    }
     match view.emitted {
         None => rows.collect(),
         Some(end) => {
-            let closed = times_of(&view.clocks, times, |it| it.watermark_us);
+            let closed = closed(&view.clocks);
             rows.map(|it| closed_rows(&it?, end, closed)).collect()
         }
     }
+}
+
+fn rows_of(batches: impl Iterator<Item = Result<RecordBatch, String>>) -> Result<Vec<Row>, String> {
+    let mut rows = Vec::new();
+    for batch in batches {
+        rows.extend(rows_of_batch(&batch?));
+    }
+    Ok(rows)
+}
+
+fn batch_of(schema: &SchemaRef, rows: &[Row]) -> Result<Vec<RecordBatch>, String> {
+    let batch = batch_of_rows(&nullable(schema), rows.iter());
+    Ok(vec![batch.map_err(|it| it.to_string())?])
 }
 
 /// The least of the times that the clocks of these sources show.

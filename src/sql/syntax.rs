@@ -4,6 +4,7 @@
 //! Additions: `SET dataflow = 'name'`, `CREATE SOURCE`, `CREATE FUNCTION`, `CREATE MATERIALIZED VIEW`, `CREATE TABLE … AS`, windows in FROM (`windows`), and
 //! `time > now() - INTERVAL …` in a maintained view.
 
+use super::detectors::{self, DetectorText};
 use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::{Error, asof, canonical, elsewhere, emitted, forms, walk, windows, words};
@@ -42,6 +43,7 @@ pub enum ParsedKind {
         options: Vec<(String, String)>,
         query: Box<Query>,
     },
+    Detector(DetectorText),
     /// `CREATE VIEW name AS query`
     Alias {
         name: String,
@@ -63,6 +65,7 @@ impl ParsedKind {
         match self {
             ParsedKind::Name(_) => None,
             ParsedKind::Source(it) => Some(&it.name),
+            ParsedKind::Detector(it) => Some(&it.name),
             ParsedKind::Table { name, .. }
             | ParsedKind::Alias { name, .. }
             | ParsedKind::View { name, .. } => Some(name),
@@ -286,6 +289,16 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
     if parser.parse_keywords(&[Keyword::CREATE, Keyword::SOURCE]) || table_of_columns(parser) {
         return source(parser).map(ParsedKind::Source);
     }
+    let is_detector = parser.maybe_parse(|it| {
+        it.expect_keyword(Keyword::CREATE)?;
+        match word(it, "DETECTOR") {
+            true => Ok(()),
+            false => it.expected("DETECTOR", it.peek_token()),
+        }
+    });
+    if matches!(is_detector, Ok(Some(()))) {
+        return detectors::parse(parser).map(ParsedKind::Detector);
+    }
     if parser.parse_keyword(Keyword::SET) {
         return dataflow_name(parser).map(ParsedKind::Name);
     }
@@ -335,7 +348,7 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
             let text = other.to_string();
             let start: String = text.chars().take(40).collect();
             refuse(&format!(
-                "`{start}` does not belong in a dataflow; it takes SET dataflow, CREATE SOURCE, CREATE FUNCTION, CREATE TABLE … AS, CREATE VIEW and CREATE MATERIALIZED VIEW"
+                "`{start}` does not belong in a dataflow; it takes SET dataflow, CREATE SOURCE, CREATE FUNCTION, CREATE TABLE … AS, CREATE VIEW, CREATE MATERIALIZED VIEW and CREATE DETECTOR"
             ))
         }
     }
@@ -516,7 +529,7 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
 }
 
 /// `(name = 'value', …)`.
-fn option_list(parser: &mut Parser) -> Result<Vec<(String, String)>, ParserError> {
+pub fn option_list(parser: &mut Parser) -> Result<Vec<(String, String)>, ParserError> {
     parser.expect_token(&Token::LParen)?;
     let list = parser.parse_comma_separated(|it| {
         let key = it.parse_identifier()?.value;
@@ -567,7 +580,7 @@ fn source_format(
     }
 }
 
-fn word(parser: &mut Parser, wanted: &str) -> bool {
+pub fn word(parser: &mut Parser, wanted: &str) -> bool {
     let is = matches!(&parser.peek_token().token, Token::Word(it) if it.value.eq_ignore_ascii_case(wanted));
     if is {
         parser.next_token();

@@ -10,12 +10,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("memory", &[]),
     ("supervise", &[]),
-    ("plan", &["model"]),
+    ("plan", &["model", "detect"]),
     ("view", &["model"]),
     ("generator", &["model"]),
     ("detect", &["model"]),
     ("eval", &["model", "detect"]),
-    ("engine", &["model", "supervise", "plan"]),
+    ("engine", &["model", "supervise", "plan", "detect"]),
     ("repeats", &[]),
     ("source", &["model", "repeats"]),
     ("lake", &["model", "supervise"]),
@@ -23,7 +23,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Options of a source are checked while it is planned.
     (
         "sql",
-        &["model", "supervise", "plan", "view", "lake", "source"],
+        &[
+            "model",
+            "supervise",
+            "plan",
+            "detect",
+            "view",
+            "lake",
+            "source",
+        ],
     ),
     (
         "coordinator",

@@ -4,6 +4,7 @@
 mod alarms;
 mod clocks;
 mod command_line;
+mod detectors;
 mod epochs;
 mod expressions;
 mod generate;

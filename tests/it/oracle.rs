@@ -688,6 +688,7 @@ pub(super) fn job(
     let mut restored = Restored {
         epoch: lake.epoch,
         clocks: lake.clocks.clone(),
+        event_times: lake.event_times.clone(),
         state: lake.state.clone(),
     };
     for (view, open) in dataflow.views.iter().zip(&lake.open) {

@@ -5,7 +5,7 @@
 //! that is so. Rows that wait and rows that are there are stored apart, so that a restart has exactly those that were there at its commit,
 //! wherever the clock stands by then.
 
-use super::keyed::first_open;
+use super::by_clock::{ByClock, by_clock};
 use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::encoded::{Bytes, Encoder};
@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::Operator;
 
 /// Rows that leave at a time.
@@ -95,7 +95,8 @@ pub(in crate::engine) fn temporal<'s>(
             });
         }
     });
-    let mut rows = Rows {
+    let timescale = temporal.time;
+    let rows = Rows {
         names: temporal_state_names(temporal),
         keeps: temporal.keeps,
         boot,
@@ -103,65 +104,27 @@ pub(in crate::engine) fn temporal<'s>(
         there: Timeline::default(),
         waiting: Timeline::default(),
         due: Due::new(epochs),
+        clock: Box::new(move |epoch| match timescale {
+            Timescale::Now => gate.now(epoch),
+            Timescale::Watermark => gate.closed(epoch),
+        }),
         changes: BTreeMap::new(),
     };
+    let place = |it: &Update| it.0.0.hashed();
+    let changes = by_clock(updates, place, ticks, epochs, "Temporal", rows);
     let decoder = Encoder::new(&schema);
-    let control = Arc::clone(&epochs.control);
-    let timescale = temporal.time;
-    let time = move |epoch: u64| match timescale {
-        Timescale::Now => gate.now(epoch),
-        Timescale::Watermark => gate.closed(epoch),
-    };
-    updates.binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
-        ticks,
-        Exchange::new(|it: &Update| it.0.0.hashed()),
-        Pipeline,
-        "Temporal",
-        move |capability, _| {
-            let mut held = Some(capability);
-            let mut open: BTreeMap<u64, Vec<Update>> = BTreeMap::new();
-            move |(input, frontier), (ticks, known), output| {
-                ticks.for_each(|_, _| {});
-                input.for_each(|capability, updates| {
-                    if let Some(epoch) = capability.least().copied() {
-                        open.entry(epoch).or_default().append(updates);
-                    }
-                });
-                let Some(capability) = held.as_mut() else {
-                    return;
-                };
-                let upto = first_open(frontier).min(first_open(known));
-                while let Some(entry) = open.first_entry() {
-                    let epoch = *entry.key();
-                    if upto <= epoch {
-                        break;
-                    }
-                    let updates = entry.remove();
-                    rows.pass(epoch, &time);
-                    rows.take_in(epoch, updates, time(epoch));
+    changes.unary::<CapacityContainerBuilder<Changes>, _, _, _>(Pipeline, "Rows", move |_, _| {
+        move |input, output| {
+            input.for_each(|capability, changes| {
+                for changes in changes.chunks(ROWS_AT_ONCE) {
+                    let batch = decoder.batch(changes.iter().map(|it| it.0.as_slice()));
+                    let diffs: Vec<i64> = changes.iter().map(|it| it.1 as i64).collect();
+                    let mut changes = Changes::signed(batch, diffs);
+                    output.session(&capability).give_container(&mut changes);
                 }
-                let last = match upto {
-                    u64::MAX => control.last().map_or(0, |it| it.0),
-                    upto => upto,
-                };
-                rows.pass(last, &time);
-                for (epoch, changes) in std::mem::take(&mut rows.changes) {
-                    let capability = capability.delayed(&epoch);
-                    for changes in changes.chunks(ROWS_AT_ONCE) {
-                        let batch = decoder.batch(changes.iter().map(|it| it.0.as_slice()));
-                        let diffs: Vec<i64> = changes.iter().map(|it| it.1 as i64).collect();
-                        let mut changes = Changes::signed(batch, diffs);
-                        output.session(&capability).give_container(&mut changes);
-                    }
-                }
-                if upto == u64::MAX {
-                    held = None;
-                } else if *capability.time() < upto {
-                    capability.downgrade(&upto);
-                }
-            }
-        },
-    )
+            });
+        }
+    })
 }
 
 /// From when and until when each row is there; none for a row without one of its times.
@@ -231,20 +194,26 @@ struct Rows {
     /// By when they come.
     waiting: Timeline,
     due: Due,
+    clock: Box<dyn Fn(u64) -> i64>,
     changes: BTreeMap<u64, Vec<(Bytes, isize)>>,
 }
 
-impl Rows {
-    /// Lets rows come and go at every epoch up to this one.
-    fn pass(&mut self, last: u64, time: &impl Fn(u64) -> i64) {
+impl ByClock for Rows {
+    type Update = Update;
+    type Change = (Bytes, isize);
+
+    const CLOCK_FIRST: bool = true;
+
+    /// Lets rows come and go.
+    fn pass(&mut self, last: u64) {
         loop {
             let next = self.waiting.first().into_iter().chain(self.there.first());
             // What never ends is never due.
             let next = next.min().filter(|it| *it != i64::MAX);
-            let Some(epoch) = self.due.by(last, next, time) else {
+            let Some(epoch) = self.due.by(last, next, &self.clock) else {
                 return;
             };
-            let now_us = time(epoch);
+            let now_us = (self.clock)(epoch);
             for (row, diff) in self.waiting.take(now_us) {
                 self.store(epoch, Stored::Waiting, &row.0, -diff);
                 self.come(epoch, row, diff, now_us);
@@ -256,7 +225,8 @@ impl Rows {
         }
     }
 
-    fn take_in(&mut self, epoch: u64, updates: Vec<Update>, now_us: i64) {
+    fn take_in(&mut self, epoch: u64, updates: Vec<Update>) {
+        let now_us = (self.clock)(epoch);
         for (row, diff, stored) in updates {
             match stored {
                 Some(Stored::There) => {
@@ -273,6 +243,12 @@ impl Rows {
         }
     }
 
+    fn changes(&mut self) -> BTreeMap<u64, Vec<Self::Change>> {
+        std::mem::take(&mut self.changes)
+    }
+}
+
+impl Rows {
     /// A row whose lower bound is reached.
     fn come(&mut self, epoch: u64, row: Timed, diff: isize, now_us: i64) {
         let (bytes, (_, until)) = &row;
