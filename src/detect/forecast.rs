@@ -42,6 +42,8 @@ const SECONDS_PER_DAY: i64 = 86_400;
 pub enum Scale {
     /// Counts from zero on: y = ln(n + 1).
     Counts,
+    /// Values above zero that vary by factors, as times do: y = ln(value).
+    Positive,
     /// Any value: y is the value.
     Values,
 }
@@ -139,7 +141,8 @@ impl Detector for Forecast {
     }
 
     fn step(&self, state: &mut State, window: &Window<f64>) -> Score {
-        if !window.evidence.is_finite() {
+        let is_off_scale = self.scale == Scale::Positive && window.evidence <= 0.0;
+        if !window.evidence.is_finite() || is_off_scale {
             return Score::Unscored(Unscored::NoEvidence);
         }
         if self.scale == Scale::Counts {
@@ -166,6 +169,7 @@ impl Forecast {
     fn update(&self, state: &mut State, number: i64, observed: f64) -> Score {
         let y = match self.scale {
             Scale::Counts => ln(observed.max(0.0) + 1.0),
+            Scale::Positive => ln(observed),
             Scale::Values => observed,
         };
         let Some((first, last)) = state.span else {
@@ -221,6 +225,7 @@ impl Forecast {
     fn score(&self, state: &State, observed: f64, y: f64, expected: &Expected) -> Score {
         let back = |y: f64| match self.scale {
             Scale::Counts => (exp(y) - 1.0).max(0.0),
+            Scale::Positive => exp(y),
             Scale::Values => y,
         };
         let half = self.clip * expected.usual;

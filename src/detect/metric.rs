@@ -13,8 +13,28 @@ pub enum Kind {
     Rate,
     /// Failures out of all.
     Ratio,
+    /// How long something takes, or another value above zero that varies by factors. A window without records has none.
+    Latency,
     /// A value of any size. A window without records has none.
     Value,
+}
+
+impl Kind {
+    /// The name of the metric in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Rate => "rate",
+            Kind::Ratio => "ratio",
+            Kind::Latency => "latency",
+            Kind::Value => "value",
+        }
+    }
+
+    pub fn of_name(name: &str) -> Option<Kind> {
+        let all = [Kind::Rate, Kind::Ratio, Kind::Latency, Kind::Value];
+        all.into_iter()
+            .find(|it| it.name().eq_ignore_ascii_case(name))
+    }
 }
 
 /// A metric's test: its settings.
@@ -22,6 +42,7 @@ pub enum Kind {
 pub enum Metric {
     Rate(Forecast),
     Ratio(Ratio),
+    Latency(Forecast),
     Value(Forecast),
 }
 
@@ -60,6 +81,10 @@ impl Metric {
                 season,
                 ..Forecast::of_counts(window_seconds)
             }),
+            Kind::Latency => Metric::Latency(Forecast {
+                scale: Scale::Positive,
+                ..Forecast::of_values(season)
+            }),
             Kind::Value => Metric::Value(Forecast::of_values(season)),
             Kind::Ratio => Metric::Ratio(Ratio { window_seconds }),
         }
@@ -69,6 +94,7 @@ impl Metric {
         match self {
             Metric::Rate(_) => Kind::Rate,
             Metric::Ratio(_) => Kind::Ratio,
+            Metric::Latency(_) => Kind::Latency,
             Metric::Value(_) => Kind::Value,
         }
     }
@@ -76,7 +102,7 @@ impl Metric {
     /// Windows of one season, if it has one.
     pub fn season(&self) -> Option<u32> {
         match self {
-            Metric::Rate(it) | Metric::Value(it) => it.season,
+            Metric::Rate(it) | Metric::Latency(it) | Metric::Value(it) => it.season,
             Metric::Ratio(_) => None,
         }
     }
@@ -88,7 +114,9 @@ impl Detector for Metric {
 
     fn start(&self) -> State {
         match self {
-            Metric::Rate(it) | Metric::Value(it) => State::Forecast(it.start(), Peaks::default()),
+            Metric::Rate(it) | Metric::Latency(it) | Metric::Value(it) => {
+                State::Forecast(it.start(), Peaks::default())
+            }
             Metric::Ratio(it) => State::Ratio(it.start(), Peaks::default()),
         }
     }
@@ -99,14 +127,14 @@ impl Detector for Metric {
         let number = window.number;
         let (score, peaks) = match (self, state, window.evidence) {
             (
-                Metric::Rate(it) | Metric::Value(it),
+                Metric::Rate(it) | Metric::Latency(it) | Metric::Value(it),
                 State::Forecast(state, peaks),
                 Evidence::Number(evidence),
             ) => (it.step(state, &Window { number, evidence }), peaks),
             (Metric::Ratio(it), State::Ratio(state, peaks), Evidence::Share(evidence)) => {
                 (it.step(state, &Window { number, evidence }), peaks)
             }
-            (Metric::Rate(_) | Metric::Value(_) | Metric::Ratio(_), _, _) => {
+            (Metric::Rate(_) | Metric::Latency(_) | Metric::Value(_) | Metric::Ratio(_), _, _) => {
                 return Score::Unscored(Unscored::NoEvidence);
             }
         };
@@ -117,7 +145,7 @@ impl Detector for Metric {
         let is_of_events = match self {
             Metric::Rate(it) => it.scale == Scale::Counts,
             Metric::Ratio(_) => true,
-            Metric::Value(_) => false,
+            Metric::Latency(_) | Metric::Value(_) => false,
         };
         let severity = match is_of_events {
             true => rarity.min(scored.severity),

@@ -115,6 +115,7 @@ impl Named {
             Named::Metric => {
                 let kind = match subject.scale {
                     Scale::Counts => Kind::Rate,
+                    Scale::Positive => Kind::Latency,
                     Scale::Values => Kind::Value,
                 };
                 let evidence = windows.iter().map(|it| Window {

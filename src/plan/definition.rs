@@ -9,7 +9,6 @@ use super::{
     JoinKind, JoinWindow, LATE_RELATION, Plan, Ranking, SourceSpec, TemporalBound, Timescale,
     Window, sql_name,
 };
-use crate::detect::metric::Kind;
 use crate::model::Offsets;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -329,11 +328,7 @@ fn detection_shape(text: &mut String, detection: &Detection, input: &SchemaRef) 
         detection.early_us, detection.alerts_per_day
     );
     for metric in &detection.metrics {
-        let kind = match metric.kind {
-            Kind::Rate => "rate",
-            Kind::Ratio => "ratio",
-            Kind::Value => "value",
-        };
+        let kind = metric.kind.name();
         let _ = write!(text, " {kind} {} of {:?};", metric.name, metric.columns);
     }
     text.push('\n');

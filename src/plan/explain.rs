@@ -6,7 +6,6 @@ use super::{
     JoinKind, Plan, Ranking, Temporal, TemporalBound, Timescale, ViewKind, ViewSpec, Window,
     passes, properties,
 };
-use crate::detect::metric::Kind;
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -343,14 +342,8 @@ fn detection_text(
     if !detection.keys.is_empty() {
         write!(f, " per ({})", names(&detection.keys))?;
     }
-    let metrics = detection.metrics.iter().map(|it| {
-        let kind = match it.kind {
-            Kind::Rate => "rate",
-            Kind::Ratio => "ratio",
-            Kind::Value => "value",
-        };
-        format!("{kind} {}", it.name)
-    });
+    let metrics = detection.metrics.iter();
+    let metrics = metrics.map(|it| format!("{} {}", it.kind.name(), it.name));
     write!(f, ": {}", metrics.collect::<Vec<String>>().join(", "))?;
     match detection.season_us {
         Some(season_us) => write!(f, "; season of {}", span(season_us))?,

@@ -2,7 +2,7 @@
 //!
 //! ```sql
 //! CREATE DETECTOR traffic ON traffic_1m
-//!   METRICS (rate(requests), ratio(server_errors, requests) AS error_share, value(ln(response_time_p95)) AS latency)
+//!   METRICS (rate(requests), ratio(server_errors, requests) AS error_share, latency(response_time_p95))
 //!   KEY (endpoint)
 //!   WITH (season = '1 day', false_alerts_per_day = '1');
 //! ```
@@ -59,7 +59,7 @@ pub fn incidents_of(detector: &str) -> String {
 
 /// Reads what follows `CREATE DETECTOR`.
 pub fn parse(parser: &mut Parser) -> Result<DetectorText, ParserError> {
-    let form = "a detector has the form: CREATE DETECTOR name ON view METRICS (rate(a), ratio(b, a) AS share, value(c)) [KEY (column, …)] [WITH (season = '1 day', …)]";
+    let form = "a detector has the form: CREATE DETECTOR name ON view METRICS (rate(a), ratio(b, a) AS share, latency(c)) [KEY (column, …)] [WITH (season = '1 day', …)]";
     let expected = || ParserError::ParserError(form.to_owned());
     let name = known_as(&parser.parse_identifier()?);
     if !parser.parse_keyword(Keyword::ON) {
@@ -99,18 +99,13 @@ fn metric(parser: &mut Parser) -> Result<MetricText, ParserError> {
     let expr = parser.parse_expr()?;
     let form = || {
         ParserError::ParserError(format!(
-            "`{expr}` is no metric; a metric is rate(count), ratio(failures, all) or value(number)"
+            "`{expr}` is no metric; a metric is rate(count), ratio(failures, all), latency(time) or value(number)"
         ))
     };
     let Expr::Function(call) = &expr else {
         return Err(form());
     };
-    let kind = match call.name.to_string().to_ascii_lowercase().as_str() {
-        "rate" => Kind::Rate,
-        "ratio" => Kind::Ratio,
-        "value" => Kind::Value,
-        _ => return Err(form()),
-    };
+    let kind = Kind::of_name(&call.name.to_string()).ok_or_else(form)?;
     let FunctionArguments::List(list) = &call.args else {
         return Err(form());
     };
@@ -120,7 +115,7 @@ fn metric(parser: &mut Parser) -> Result<MetricText, ParserError> {
     });
     let arguments = arguments.collect::<Result<Vec<Expr>, _>>()?;
     let wanted = match kind {
-        Kind::Rate | Kind::Value => 1,
+        Kind::Rate | Kind::Latency | Kind::Value => 1,
         Kind::Ratio => 2,
     };
     if arguments.len() != wanted {
@@ -435,7 +430,7 @@ fn input_query(
     let mut number = 0;
     for metric in metrics {
         let of = match metric.kind {
-            Kind::Rate | Kind::Value => "DOUBLE",
+            Kind::Rate | Kind::Latency | Kind::Value => "DOUBLE",
             Kind::Ratio => "BIGINT",
         };
         for argument in &metric.arguments {
