@@ -8,7 +8,7 @@
 //! folds all windows of a key in one go.
 
 use super::sharing::bound_of;
-use super::{Dataflow, Plan, RowEnd, Window};
+use super::{Dataflow, Plan, RowEnd};
 use crate::detect::discoveries::least_discovered;
 use crate::detect::incident::{Evidence as Alarm, Incident, Incidents};
 use crate::detect::metric::{Evidence, Kind, Metric};
@@ -476,32 +476,32 @@ fn together(keys: Vec<FieldRef>, own: Vec<FieldRef>) -> Result<SchemaRef, String
 impl Dataflow {
     /// The grid of the windows that rows of a plan belong to; none if they are not of one length, or overlap.
     pub fn grid(&self, plan: &Plan) -> Option<Grid> {
-        let (mut sizes, mut bounds) = (BTreeSet::new(), BTreeSet::new());
-        self.find_grid(plan, &mut sizes, &mut bounds);
-        let (&[size_us], &[(step_us, offset_us)]) = (
-            sizes.into_iter().collect::<Vec<i64>>().as_slice(),
-            bounds.into_iter().collect::<Vec<(i64, i64)>>().as_slice(),
-        ) else {
+        let mut found = BTreeSet::new();
+        if self.has_overlaps(plan, &mut found) {
             return None;
-        };
-        (size_us == step_us).then_some(Grid { size_us, offset_us })
+        }
+        let mut found = found.into_iter();
+        match (found.next(), found.next()) {
+            (Some((size_us, offset_us)), None) => Some(Grid { size_us, offset_us }),
+            (None, _) | (Some(_), Some(_)) => None,
+        }
     }
 
-    fn find_grid(&self, plan: &Plan, sizes: &mut BTreeSet<i64>, bounds: &mut BTreeSet<(i64, i64)>) {
+    /// Whether windows overlap, here or in a view below; `found` are their lengths and offsets.
+    fn has_overlaps(&self, plan: &Plan, found: &mut BTreeSet<(i64, i64)>) -> bool {
+        let mut overlap = false;
         plan.walk(&mut |node| match node {
-            Plan::Aggregate { aggregation, .. } => match aggregation.window {
-                Window::Tumble { size_us, .. } => {
-                    sizes.insert(size_us);
-                }
-                Window::None | Window::Last { .. } => {}
-            },
+            Plan::Aggregate { aggregation, .. } => overlap |= aggregation.hops.is_some(),
             Plan::Map { columns, .. } => {
-                let found = columns.iter().filter_map(bound_of);
-                bounds.extend(found.map(|it| (it.size_us, it.offset_us)));
+                for bound in columns.iter().filter_map(bound_of) {
+                    found.insert((bound.size_us, bound.offset_us));
+                    // A window that goes on beyond its step, or began before it.
+                    overlap |= ![0, bound.size_us].contains(&bound.add_us);
+                }
             }
             Plan::Relation { name, .. } => {
                 if let Some(view) = self.view(name) {
-                    self.find_grid(&view.plan, sizes, bounds);
+                    overlap |= self.has_overlaps(&view.plan, found);
                 }
             }
             Plan::Constant { .. }
@@ -516,5 +516,6 @@ impl Dataflow {
             | Plan::Incidents { .. }
             | Plan::Admit { .. } => {}
         });
+        overlap
     }
 }

@@ -334,7 +334,7 @@ impl Planner {
         };
         let scores = self.view_of(name.clone(), sql, canonical, plan, options.retention_us)?;
         let spec = IncidentSpec {
-            id: format!("{name}.incidents"),
+            id: format!("{}.incidents", incidents_of(&name)),
             keys: keys.len(),
             grid,
             rule: Incidents {
@@ -470,3 +470,6 @@ pub fn queried(view: &ViewSpec) -> arrow::datatypes::SchemaRef {
         other => other.schema(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,7 @@ const CHANGES: &[(&str, &str)] = &[
         "PARTITION BY j ORDER BY at",
     ),
     ("FROM positive WHERE x > 50", "FROM positive WHERE x > 20"),
+    ("season = '5 seconds'", "season = 'none'"),
 ];
 
 /// Statements that need the column that comes.
@@ -101,7 +102,9 @@ fn variant(random: &mut Random, new_column: bool) -> String {
             .join("\n");
         let words: Vec<&str> = plain.split_whitespace().collect();
         let view = match words.as_slice() {
-            ["CREATE", "MATERIALIZED", "VIEW", name, ..] => Some((*name).to_owned()),
+            ["CREATE", "MATERIALIZED", "VIEW", name, ..] | ["CREATE", "DETECTOR", name, ..] => {
+                Some((*name).to_owned())
+            }
             _ => None,
         };
         let reads_gone = gone

@@ -146,3 +146,11 @@ CREATE MATERIALIZED VIEW emitted AS
 SELECT window_end, k, count(*) AS records, sum(n) AS n FROM TUMBLE(raw, at, INTERVAL '20' SECOND) GROUP BY window_end, k EMIT ON WINDOW CLOSE;
 
 CREATE MATERIALIZED VIEW of_emitted AS SELECT k, sum(records) AS records FROM emitted GROUP BY k;
+
+-- What is unusual in windows, what of it belongs together, and what reads that.
+CREATE MATERIALIZED VIEW per_second AS
+SELECT window_start, k, count(*) AS records, avg(j) AS j_mean FROM TUMBLE(raw, at, INTERVAL '1' SECOND) GROUP BY window_start, k;
+
+CREATE DETECTOR unusual ON per_second METRICS (rate(records), value(j_mean) AS j) WITH (season = '5 seconds', false_alerts_per_day = '15000', cool_down = '2 seconds');
+
+CREATE MATERIALIZED VIEW unusual_keys AS SELECT k, metric, count(*) AS windows FROM unusual WHERE is_anomaly GROUP BY k, metric;
