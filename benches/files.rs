@@ -80,10 +80,12 @@ fn all(options: &Options) {
         .map(|it| common::step("files", it, &arguments))
         .to_vec();
     let from_files = ["--input".to_owned(), folder];
-    let archive = archive_only();
+    let archive = shipped_before("CREATE MATERIALIZED VIEW");
+    let undetected = shipped_before("CREATE DETECTOR");
     let shipped = common::repository().join("dataflows/web_logs");
     for (name, dataflow) in [
         ("archive, no views", archive.path()),
+        ("all but detectors", undetected.path()),
         ("archive and all views", shipped.as_path()),
     ] {
         let lake = tempfile::tempdir().expect("a folder for the lake");
@@ -106,7 +108,7 @@ fn all(options: &Options) {
     );
     drop(input);
     if 0 < options.delay_seconds {
-        let rate = options.rate.unwrap_or(figures[5].records_per_s / 2.0);
+        let rate = options.rate.unwrap_or(figures[6].records_per_s / 2.0);
         let input = tempfile::tempdir().expect("a folder for the input");
         let lake = tempfile::tempdir().expect("a folder for the lake");
         let mut files = Files::open(input.path(), options.partitions);
@@ -133,15 +135,15 @@ fn run<'a>(
     }
 }
 
-/// The shipped dataflow without its views: source, enrichment and archive.
-fn archive_only() -> tempfile::TempDir {
+/// The shipped dataflow up to its first statement of a kind: without views it is source, enrichment and archive.
+fn shipped_before(statement: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder for a dataflow");
     let shipped = common::repository().join("dataflows/web_logs/dataflow.sql");
     let text = std::fs::read_to_string(shipped).expect("the shipped dataflow is there");
-    let views = text
-        .find("CREATE MATERIALIZED VIEW")
-        .expect("tables come before views");
-    std::fs::write(folder.path().join("dataflow.sql"), &text[..views])
+    let end = text
+        .find(statement)
+        .expect("tables come before views, and these before detectors");
+    std::fs::write(folder.path().join("dataflow.sql"), &text[..end])
         .expect("the dataflow can be written");
     folder
 }

@@ -46,6 +46,11 @@ SELECT window_start, count(*) AS requests,
 FROM TUMBLE(requests, timestamp, INTERVAL '1' HOUR)
 GROUP BY window_start;
 
+-- Hours in which traffic, errors, bots or visitors are not what they are at this time of the day.
+CREATE DETECTOR traffic ON traffic_1h
+  METRICS (rate(requests), ratio(server_errors, requests) AS server_error_share, rate(bots), rate(visitors))
+  WITH (false_alerts_per_day = '0.2', retention = '30 days', explain_by = 'method, status, ip_class, user_agent, path');
+
 CREATE MATERIALIZED VIEW statuses AS
 SELECT status, count(*) AS requests FROM requests GROUP BY status;
 

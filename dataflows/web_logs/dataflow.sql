@@ -210,12 +210,12 @@ FROM TUMBLE(logs, timestamp, INTERVAL '1' MINUTE)
 WHERE is_anomaly
 GROUP BY window_start, window_end, endpoint, anomaly_type;
 
--- What is unusual: of all traffic, and of each endpoint. Expectations are learned, by the time of day; README.md says how. One false alert a day of each is accepted, ANOMALY_FALSE_ALERTS_PER_DAY says otherwise.
+-- What is unusual: of all traffic, and of each endpoint. Expectations are learned, by the time of day; README.md says how. One false alert in five days is accepted of each; ANOMALY_FALSE_ALERTS_PER_DAY says otherwise.
 CREATE DETECTOR traffic ON overall_1m
   METRICS (rate(requests), ratio(server_errors, requests) AS server_error_share, ratio(errors, requests) AS error_share, latency(response_time_p95))
-  WITH (false_alerts_per_day = '${ANOMALY_FALSE_ALERTS_PER_DAY:-1}', retention = '2 days');
+  WITH (false_alerts_per_day = '${ANOMALY_FALSE_ALERTS_PER_DAY:-0.2}', retention = '2 days', explain_by = 'endpoint, method, status, ip_class');
 
 CREATE DETECTOR endpoint_traffic ON traffic_1m
   METRICS (rate(requests), ratio(errors, requests) AS error_share, latency(response_time_p95))
   KEY (endpoint)
-  WITH (false_alerts_per_day = '${ANOMALY_FALSE_ALERTS_PER_DAY:-1}');
+  WITH (false_alerts_per_day = '${ANOMALY_FALSE_ALERTS_PER_DAY:-0.2}', explain_by = 'method, status, ip_class, user_agent');

@@ -10,6 +10,7 @@
 mod assets;
 mod connections;
 mod entry;
+mod explanation;
 mod extent;
 mod filter;
 mod guard;
@@ -163,6 +164,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/records/{partition}/{offset}", get(logs::record))
         .route("/api/v1/values/{column}", get(logs::values))
         .route("/api/v1/receipts/{view}", get(receipt::receipt))
+        .route(
+            "/api/v1/incidents/{incident}/explanation",
+            get(explanation::explanation),
+        )
         .route("/api/v1/pipeline", get(pipeline::pipeline))
         .route("/api/v1/lake/tables/{table}", get(lake::table))
         .route("/api/v1/openapi.json", get(openapi::openapi))

@@ -1,6 +1,7 @@
 //! `/api/v1/openapi.json`: the API as an OpenAPI 3.1 document. Bodies come from the very types that are sent; the page's
 //! types are generated from it.
 
+use super::explanation::IncidentExplanation;
 use super::extent::Extent;
 use super::history::History;
 use super::lake::LakeTable;
@@ -379,6 +380,12 @@ fn routes() -> Vec<Route> {
             "/api/v1/receipts/{view}",
             "Where the numbers of a view come from",
             Json(of::<Receipt>),
+        ),
+        route(
+            "get",
+            "/api/v1/incidents/{incident}/explanation",
+            "Which values of which columns carry an incident",
+            Json(of::<IncidentExplanation>),
         ),
         route(
             "get",

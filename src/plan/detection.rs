@@ -41,6 +41,8 @@ pub struct Detection {
     pub alerts_per_day: f64,
     /// The sources whose clocks close the windows: the one furthest behind.
     pub clocks: BTreeSet<String>,
+    /// Columns of the records behind the windows by which an anomaly is explained. They change nothing that is said.
+    pub explain_by: Vec<String>,
 }
 
 /// Windows of one length, one behind the other.

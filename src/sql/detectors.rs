@@ -9,12 +9,14 @@
 //!
 //! Its input is a query over the view, planned like any other. `traffic` has what is said of each window, `traffic_incidents` what its anomalies are together.
 
+use super::by_dimensions::{self, Cells};
 use super::syntax::{self, duration_us, known_as};
 use super::{Planner, canonical};
 use crate::detect::incident::Incidents;
 use crate::detect::metric::Kind;
 use crate::plan::{
-    Detection, IncidentSpec, MetricSpec, Plan, RowEnd, ViewKind, ViewSpec, check_rows, properties,
+    Dataflow, Detection, IncidentSpec, MetricSpec, Plan, RowEnd, TableSpec, ViewKind, ViewSpec,
+    check_rows, properties,
 };
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
@@ -34,6 +36,9 @@ const ALERTS_PER_DAY_DEFAULT: f64 = 1.0;
 const COOL_DOWN_WINDOWS_MAX: i64 = 100_000;
 /// More windows in a season would make what is known of a key large.
 const SEASON_WINDOWS_MAX: i64 = 10_080;
+
+/// More columns would be more pairs than somebody waits for.
+const EXPLAIN_BY_MAX: usize = 8;
 
 /// A detector as it is written.
 #[derive(Debug)]
@@ -143,6 +148,7 @@ struct Options {
     cool_down_windows: u32,
     retention_us: i64,
     incident_retention_us: i64,
+    explain_by: Vec<String>,
 }
 
 impl Options {
@@ -154,6 +160,7 @@ impl Options {
             cool_down_windows: COOL_DOWN_DEFAULT_WINDOWS as u32,
             retention_us: RETENTION_DEFAULT_US,
             incident_retention_us: INCIDENT_RETENTION_DEFAULT_US,
+            explain_by: Vec::new(),
         };
         for (name, value) in stated {
             let length = |least: i64| {
@@ -201,9 +208,13 @@ impl Options {
                 }
                 "retention" => options.retention_us = length(1)?,
                 "incident_retention" => options.incident_retention_us = length(1)?,
+                "explain_by" => {
+                    let names = value.split(',').map(|it| known_as(&Ident::new(it.trim())));
+                    options.explain_by = names.collect();
+                }
                 other => {
                     return Err(format!(
-                        "unknown option `{other}`; a detector takes season, false_alerts_per_day, early, cool_down, retention and incident_retention"
+                        "unknown option `{other}`; a detector takes season, false_alerts_per_day, early, cool_down, explain_by, retention and incident_retention"
                     ));
                 }
             }
@@ -324,6 +335,7 @@ impl Planner {
             early_us: options.early_us,
             alerts_per_day: options.alerts_per_day,
             clocks: known.clocks.clone(),
+            explain_by: options.explain_by,
         };
         let schema = detection.schema(&plan.schema())?;
         let extend_at = -detection.false_share().log10() / 2.0;
@@ -333,6 +345,7 @@ impl Planner {
             schema: Arc::clone(&schema),
         };
         let scores = self.view_of(name.clone(), sql, canonical, plan, options.retention_us)?;
+        self.check_explanations(&scores)?;
         let spec = IncidentSpec {
             id: format!("{}.incidents", incidents_of(&name)),
             keys: keys.len(),
@@ -363,6 +376,49 @@ impl Planner {
             options.incident_retention_us,
         )?;
         Ok((scores, incidents))
+    }
+
+    /// Refuses columns by which nothing can be explained.
+    fn check_explanations(&self, scores: &ViewSpec) -> Result<(), String> {
+        let explain_by = match &scores.plan {
+            Plan::Detect { detection, .. } => detection.explain_by.as_slice(),
+            _ => return Ok(()),
+        };
+        if explain_by.is_empty() {
+            return Ok(());
+        }
+        if EXPLAIN_BY_MAX < explain_by.len() {
+            return Err(format!("explain_by: at most {EXPLAIN_BY_MAX} columns"));
+        }
+        let watched = Watched::of(&self.dataflow, scores).ok_or_else(|| {
+            "explain_by: the watched view does not read one table of records, CREATE TABLE … AS SELECT … FROM source".to_owned()
+        })?;
+        let mut tables = self.dataflow.tables.iter();
+        let table = tables.find(|it| it.name == watched.table);
+        let schema = table.map(|it| it.plan.schema());
+        for name in explain_by {
+            let field = schema.as_ref().and_then(|it| it.field_with_name(name).ok());
+            let field = field.ok_or_else(|| {
+                format!(
+                    "explain_by: table `{}` has no column `{name}`",
+                    watched.table
+                )
+            })?;
+            if field.data_type().is_nested() || field.data_type().is_floating() {
+                return Err(format!(
+                    "explain_by: column `{name}` is no text, integer, date or flag, whose values could be told apart"
+                ));
+            }
+        }
+        let cells = Cells {
+            key: &[],
+            sets: &[],
+            from_us: 0,
+            to_us: 1,
+        };
+        by_dimensions::query(&watched, explain_by, &cells)
+            .map(|_| ())
+            .map_err(|it| format!("explain_by: {it}"))
     }
 
     /// How long the clocks of a view wait, the shortest of them.
@@ -440,6 +496,44 @@ fn input_query(
     }
     let view = Ident::with_quote('"', view);
     format!("SELECT {} FROM {view}", columns.join(", "))
+}
+
+/// What a detector watches, as its explanations ask for it.
+pub struct Watched {
+    pub view: String,
+    pub view_sql: String,
+    /// The query over it that is the detector's input.
+    pub input_sql: String,
+    /// The column of the view that is a bound of the window.
+    pub bound: String,
+    /// The table of the records behind it.
+    pub table: String,
+}
+
+impl Watched {
+    /// Of a detector's view; none if the view that it watches does not read one table of records.
+    pub fn of(dataflow: &Dataflow, scores: &ViewSpec) -> Option<Watched> {
+        let Plan::Detect {
+            input, detection, ..
+        } = &scores.plan
+        else {
+            return None;
+        };
+        let view = dataflow.view(input.relations().first()?)?;
+        let relations = view.plan.relations();
+        let [read] = relations.as_slice() else {
+            return None;
+        };
+        let mut tables = dataflow.tables.iter();
+        let is_copy = |it: &&TableSpec| it.name == *read || it.source == *read && it.keeps_all();
+        Some(Watched {
+            view: view.name.clone(),
+            view_sql: view.sql.clone(),
+            input_sql: scores.sql.clone(),
+            bound: input.schema().field(detection.end.column).name().clone(),
+            table: tables.find(is_copy)?.name.clone(),
+        })
+    }
 }
 
 /// A detector's plan over its input as it was planned anew.

@@ -5,6 +5,7 @@
 
 mod again;
 mod asof;
+pub mod by_dimensions;
 mod canonical;
 mod casts;
 mod choice;
@@ -52,6 +53,7 @@ mod words;
 
 pub use again::{kept_columns, over_archive};
 pub use canonical::in_this_form;
+pub use detectors::Watched;
 pub use functions::{class_of_address, last_step_us};
 pub use recompute::{Records, late_records, recompute};
 pub use syntax::duration_us;

@@ -63,6 +63,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "http",
         &[
             "memory",
+            "detect",
             "model",
             "supervise",
             "plan",

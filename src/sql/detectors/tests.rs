@@ -172,6 +172,14 @@ fn refusals_say_what_to_write() {
             "unknown option `window`; a detector takes season",
         ),
         (
+            "CREATE DETECTOR d ON minutes METRICS (rate(orders)) WITH (explain_by = 'shop, town')",
+            "explain_by: table `orders` has no column `town`",
+        ),
+        (
+            "CREATE DETECTOR d ON minutes METRICS (rate(orders)) WITH (explain_by = 'total')",
+            "explain_by: column `total` is no text, integer, date or flag",
+        ),
+        (
             "CREATE DETECTOR d ON minutes METRICS (rate(orders)); CREATE MATERIALIZED VIEW d_incidents AS SELECT 1 AS x FROM shops",
             "the name `d_incidents` is already taken",
         ),
