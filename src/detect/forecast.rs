@@ -35,6 +35,8 @@ const DEVIATION_CLIP: f64 = 2.0;
 /// A weight of seasons is a mean over so many of them.
 const WEIGHT_SEASONS: f64 = 2.0;
 const HOURS_OF_WEEK: usize = 168;
+/// A season has at most so many slots: five minutes of a day. More would say little, and be most of what is known of a key.
+const SLOTS_MAX: u32 = 288;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// How y is made of what is observed.
@@ -294,7 +296,8 @@ impl Forecast {
             state.seasonal_level += gain * beside;
         }
         let seasons = self.seasons(state, number) as f64;
-        let slot_gain = self.season_gain.max(1.0 / (seasons + 1.0));
+        let slot_gain =
+            self.season_gain.max(1.0 / (seasons + 1.0)) / windows_per_slot(season) as f64;
         let slot = &mut state.slots[slot_of(number, season)];
         // A slot that the first season did not have.
         *slot = match slot.is_nan() {
@@ -317,10 +320,19 @@ impl Forecast {
     /// The first season is kept as it is.
     fn keep_first_season(&self, state: &mut State, number: i64, y: f64) {
         let Some(season) = self.season else { return };
+        let of_slot = windows_per_slot(season);
         if state.slots.is_empty() {
-            state.slots = vec![f32::NAN; season as usize];
+            let last = slot_of(i64::from(season) - 1, season);
+            state.slots = vec![f32::NAN; last + 1];
         }
-        state.slots[slot_of(number, season)] = (y - state.origin) as f32;
+        let beside = y - state.origin;
+        let slot = &mut state.slots[slot_of(number, season)];
+        // The mean of the windows of a slot, as they come.
+        let place = number.rem_euclid(i64::from(season)) % of_slot + 1;
+        *slot = match slot.is_nan() {
+            true => beside as f32,
+            false => (f64::from(*slot) + (beside - f64::from(*slot)) / place as f64) as f32,
+        };
     }
 
     /// At its end it becomes a profile around its mean.
@@ -351,7 +363,9 @@ impl Forecast {
         let Some(season) = self.season else {
             return 0.0;
         };
-        let near = [number - 1, number, number + 1].map(|it| state.slots[slot_of(it, season)]);
+        let step = windows_per_slot(season);
+        let near =
+            [number - step, number, number + step].map(|it| state.slots[slot_of(it, season)]);
         let known = || near.iter().filter(|it| !it.is_nan());
         let sum: f64 = known().map(|it| f64::from(*it)).sum();
         let day = sum / known().count().max(1) as f64;
@@ -379,8 +393,13 @@ impl Forecast {
     }
 }
 
+/// Windows that share a slot.
+fn windows_per_slot(season: u32) -> i64 {
+    i64::from(season.div_ceil(SLOTS_MAX))
+}
+
 fn slot_of(number: i64, season: u32) -> usize {
-    number.rem_euclid(i64::from(season)) as usize
+    (number.rem_euclid(i64::from(season)) / windows_per_slot(season)) as usize
 }
 
 /// The mean of low counts, and their dispersion by moments: E[(n - m)² - m] / m². A count that is far off moves neither much.
