@@ -1,10 +1,15 @@
 //! Detectors and their incidents are views like any other: whatever the cut into epochs, workers, order of arrival and crashes, their rows are what one fold over
 //! all windows makes of them.
 
-use super::oracle::{Scenario, Subject, check_cases, lake_after, runtime, small_record};
+use super::alarms::shown;
+use super::oracle::{Scenario, Subject, check_cases, input_of, lake_after, runtime, small_record};
 use super::queries::sources;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use tidelake::model::{Row, Value};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tidelake::engine::{Feed, Input};
+use tidelake::model::{Partition, Row, Value};
+use tidelake::source::decode::{Decoder, RawRecords};
 use tidelake::sql;
 
 /// Detectors with and without a key, with and without a season, over one source and two; and views over what they say.
@@ -85,4 +90,131 @@ fn something_is_detected() {
         Value::Float(tidelake::model::Float::new(0.0)),
     );
     assert!(0 < silent, "windows without a record are judged");
+}
+
+/// Records of one partition at the times at which they come, and a clock that goes with them.
+struct Scripted {
+    /// When it is, and the times of the records that come then, all in microseconds.
+    steps: VecDeque<(i64, Vec<i64>)>,
+    decoder: Decoder,
+    wall: Arc<AtomicU64>,
+    next: usize,
+    done: Arc<AtomicBool>,
+}
+
+impl Feed for Scripted {
+    fn next(&mut self) -> Option<Input> {
+        // An epoch between two steps.
+        if self.wall.fetch_add(100, Ordering::AcqRel) as i64 * 1000
+            < self.steps.front().map_or(i64::MIN, |it| it.0)
+        {
+            return None;
+        }
+        let Some((_, times)) = self.steps.pop_front() else {
+            self.done.store(true, Ordering::Release);
+            return None;
+        };
+        let mut raw = RawRecords {
+            partition: Partition(0),
+            data: Vec::new(),
+            ends: Vec::new(),
+            offsets: Vec::new(),
+            header: None,
+        };
+        for at in times {
+            let record = format!("{{\"at\":\"{}\"}}", tidelake::model::iso_of_micros(at));
+            raw.data.extend_from_slice(record.as_bytes());
+            raw.ends.push(raw.data.len() as u32);
+            raw.offsets.push((self.next + raw.offsets.len()) as i64);
+        }
+        let offsets = self.next..self.next + raw.offsets.len();
+        self.next = offsets.end;
+        let decoded = self.decoder.decode(&raw);
+        Some(input_of(decoded, &raw, offsets, false))
+    }
+
+    fn look_again(&mut self) {}
+}
+
+/// A second without records while later ones come is an outage that is told, and taken back when its records come late. One whose records never come stays.
+#[test]
+fn late_records_take_an_incident_back() {
+    const START_US: i64 = 1_769_860_800_000_000;
+    const SECOND_US: i64 = 1_000_000;
+    let text = "
+CREATE SOURCE s (at TIMESTAMP NOT NULL, WATERMARK FOR at AS at - INTERVAL '10' SECOND) WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
+CREATE TABLE raw AS SELECT * FROM s;
+CREATE MATERIALIZED VIEW seconds AS SELECT window_start, count(*) AS c FROM TUMBLE(raw, at, INTERVAL '1' SECOND) GROUP BY window_start;
+CREATE DETECTOR d ON seconds METRICS (rate(c)) WITH (season = 'none', cool_down = '6 seconds');";
+    let dataflow = Arc::new(
+        runtime()
+            .block_on(sql::plan_text("late", text, |_| None))
+            .unwrap(),
+    );
+    let of_second = |second: i64| -> Vec<i64> {
+        let each = SECOND_US / 20;
+        (0..20 + second % 3)
+            .map(|it| START_US + second * SECOND_US + it * each % SECOND_US)
+            .collect()
+    };
+    let mut steps: VecDeque<(i64, Vec<i64>)> = VecDeque::new();
+    for second in 0..120 {
+        let mut times = match second {
+            // Late, and lost.
+            60 | 61 | 80 | 81 => Vec::new(),
+            _ => of_second(second),
+        };
+        if second == 65 {
+            times.extend(of_second(60));
+            times.extend(of_second(61));
+        }
+        if !times.is_empty() {
+            steps.push_back((START_US + (second + 1) * SECOND_US, times));
+        }
+    }
+    let wall = Arc::new(AtomicU64::new(START_US as u64 / 1000));
+    let done = Arc::new(AtomicBool::new(false));
+    let feed = Scripted {
+        steps,
+        decoder: tidelake::coordinator::decoder(&dataflow.sources[0]).unwrap(),
+        wall: Arc::clone(&wall),
+        next: 0,
+        done: Arc::clone(&done),
+    };
+    let shown = shown(&dataflow, feed, START_US, &wall, &done);
+    let view = dataflow
+        .views
+        .iter()
+        .position(|it| it.name == "d_incidents")
+        .unwrap();
+    let schema = dataflow.views[view].plan.schema();
+    let (state, since) = (
+        schema.index_of("state").unwrap(),
+        schema.index_of("since").unwrap(),
+    );
+    let second = |row: &Row| (row.0[since].as_i64().unwrap() - START_US) / SECOND_US;
+    let changes = shown.iter().filter(|it| it.0 == view);
+    let changes: Vec<(i64, String, i64)> = changes
+        .map(|(_, row, diff)| {
+            (
+                second(row),
+                row.0[state].to_json().as_str().unwrap().to_owned(),
+                *diff,
+            )
+        })
+        .collect();
+    let of = |second: i64, state: &str| -> Vec<i64> {
+        let of = changes.iter().filter(|it| it.0 == second && it.1 == state);
+        of.map(|it| it.2).collect()
+    };
+    assert_eq!(of(60, "provisional"), [1, -1], "{changes:?}");
+    assert_eq!(of(60, "open"), [0; 0], "{changes:?}");
+    assert_eq!(of(80, "provisional").iter().sum::<i64>(), 0);
+    assert!(!of(80, "provisional").is_empty());
+    assert_eq!(of(80, "open").iter().sum::<i64>(), 0);
+    assert_eq!(of(80, "closed"), [1], "{changes:?}");
+    assert!(
+        changes.iter().all(|it| it.0 == 60 || it.0 == 80),
+        "{changes:?}"
+    );
 }
