@@ -15,6 +15,7 @@ mod extent;
 mod filter;
 mod guard;
 mod history;
+mod incidents;
 mod lake;
 mod logs;
 mod metrics;
@@ -149,6 +150,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/views/{view}", get(views::rows))
         .route("/api/v1/views/{view}/changes", get(views::changes))
         .route("/api/v1/stream", get(views::stream))
+        .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/sql", post(sql::run))
         .route("/api/v1/queries/{id}", delete(sql::cancel))
         .route("/api/v1/tables", get(sql::tables))

@@ -4,6 +4,7 @@
 use super::explanation::IncidentExplanation;
 use super::extent::Extent;
 use super::history::History;
+use super::incidents::{DetectorBody, Incidents};
 use super::lake::LakeTable;
 use super::logs::{LogPage, LogSummary, Record, Values};
 use super::parameters::{Kind, Parameter, Parameters};
@@ -12,7 +13,7 @@ use super::problem::{FAILURES, Problem};
 use super::receipt::Receipt;
 use super::saved::{QueryToSave, SavedQueries};
 use super::sql::SqlRequest;
-use super::{logs, seed, views};
+use super::{incidents, logs, seed, views};
 use axum::http::Method;
 use axum::response::Json as JsonBody;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
@@ -96,6 +97,8 @@ struct ViewBody {
     retention_seconds: Option<i64>,
     clocks: Vec<String>,
     stored: Option<bool>,
+    /// What it is for a detector, if it is one's.
+    detector: Option<DetectorBody>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -189,6 +192,15 @@ const STREAM: &[Parameter] = &[
         "id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several",
     ),
     parameter("since.", Kind::Heard, "where to go on with a view"),
+];
+const INCIDENTS: &[Parameter] = &[
+    parameter(
+        "state",
+        Kind::Choice(incidents::STATES),
+        "only incidents of this state",
+    ),
+    parameter("detector", Kind::Text, "only those of this detector"),
+    count("limit", 1, incidents::LISTED_MAX, "most incidents"),
 ];
 const HISTORY: &[Parameter] = &[FROM, TO, count("step", 1, 86_400, "seconds")];
 const PAGE: &[Parameter] = &[
@@ -286,6 +298,15 @@ fn routes() -> Vec<Route> {
                 "/api/v1/stream",
                 "Several topics on one stream",
                 Text("text/event-stream"),
+            )
+        },
+        Route {
+            parameters: INCIDENTS,
+            ..route(
+                "get",
+                "/api/v1/incidents",
+                "What detectors found: open and provisional incidents by severity, then closed ones, newest first",
+                Json(of::<Incidents>),
             )
         },
         Route {

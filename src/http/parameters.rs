@@ -36,6 +36,8 @@ pub struct Parameter {
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// ISO 8601, or milliseconds since 1970.
     Time,
     Count {
@@ -227,14 +229,18 @@ impl Parameter {
         let bounds = match self.kind {
             Kind::Count { least, most } => format!(", {least} to {most}"),
             Kind::Rate => format!(", {RATE_LEAST} to {RATE_MOST}"),
-            Kind::Text | Kind::Time | Kind::Epoch | Kind::Heard => String::new(),
+            Kind::Text | Kind::Choice(_) | Kind::Time | Kind::Epoch | Kind::Heard => String::new(),
+        };
+        let schema = match self.kind {
+            Kind::Choice(words) => json!({"type": "string", "enum": words}),
+            _ => json!({"type": "string"}),
         };
         (!self.name.ends_with('.')).then(|| {
             json!({
                 "name": self.name,
                 "in": "query",
                 "description": format!("{}{bounds}", self.about),
-                "schema": {"type": "string"},
+                "schema": schema,
             })
         })
     }
@@ -251,6 +257,10 @@ impl Kind {
         }
         match self {
             Kind::Text => Ok(Value::Text(text.to_owned())),
+            Kind::Choice(words) => match words.contains(&text) {
+                true => Ok(Value::Text(text.to_owned())),
+                false => Err(format!("one of {}", words.join(", "))),
+            },
             Kind::Time => match time_of(text) {
                 Some(time) if TIMES_US.contains(&time) => Ok(Value::Time(time)),
                 Some(_) => Err(format!(
@@ -303,6 +313,11 @@ mod tests {
             kind: Kind::Text,
             about: "filter of a topic",
         },
+        Parameter {
+            name: "side",
+            kind: Kind::Choice(&["left", "right"]),
+            about: "which side",
+        },
     ];
 
     fn code(query: &str) -> &'static str {
@@ -325,6 +340,8 @@ mod tests {
             ("from=9223372036854775807", "bad_parameter"),
             ("from=9999-12-31T00:00:00Z", "bad_parameter"),
             ("from=soon", "bad_parameter"),
+            ("side=left", ""),
+            ("side=up", "bad_parameter"),
             ("where.tail=%ff", "bad_parameter"),
             ("where.tail=%00", "bad_parameter"),
             ("where=a", "unknown_parameter"),
@@ -339,7 +356,7 @@ mod tests {
     #[test]
     fn a_refusal_tells_what_exists() {
         let refused = Parameters::read(DECLARED, "wehre.tail=a", false).expect_err("it is unknown");
-        assert_eq!(refused.hint, "there are: limit, from, where.<name>");
+        assert_eq!(refused.hint, "there are: limit, from, where.<name>, side");
         let none = Parameters::read(&[], "a=1", false).expect_err("there are none");
         assert_eq!(none.hint, "this address takes none");
     }

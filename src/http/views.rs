@@ -46,6 +46,7 @@ fn describe(app: &App, info: &ViewInfo, rows: usize) -> Json {
         "retention_seconds": spec.map(|it| it.retention_us / 1_000_000),
         "clocks": spec.map(|it| it.clocks.clone()).unwrap_or_default(),
         "stored": spec.map(|it| it.stored),
+        "detector": spec.and_then(|it| super::incidents::detector_of(&app.dataflow, it)),
     })
 }
 

@@ -209,6 +209,58 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/api/v1/incidents': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** What detectors found: open and provisional incidents by severity, then closed ones, newest first */
+    get: {
+      parameters: {
+        query?: {
+          /** @description only incidents of this state */
+          state?: 'provisional' | 'open' | 'closed';
+          /** @description only those of this detector */
+          detector?: string;
+          /** @description most incidents, 1 to 10000 */
+          limit?: string;
+        };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Incidents'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/api/v1/sql': {
     parameters: {
       query?: never;
@@ -1086,11 +1138,29 @@ export interface components {
       retention_seconds?: number | null;
       clocks: string[];
       stored?: boolean | null;
+      /** @description What it is for a detector, if it is one's. */
+      detector?: components['schemas']['DetectorBody'] | null;
     };
     ColumnBody: {
       name: string;
       type: string;
     };
+    /** @description What the view of a detector is. */
+    DetectorBody: {
+      /** @description What its rows are. */
+      of: components['schemas']['DetectorRows'];
+      detector: string;
+      /** @description The view whose windows are judged. */
+      watches: string;
+      /** @description Columns that make the key; none if there is one series of all. */
+      key: string[];
+      metrics: string[];
+      /** Format: int64 */
+      window_seconds: number;
+      /** @description Whether records of the log have the columns of the key, so that those of an incident can be looked at. */
+      filters_records: boolean;
+    };
+    DetectorRows: 'scores' | 'incidents';
     ViewRows: {
       view: string;
       /** Format: uint64 */
@@ -1103,6 +1173,56 @@ export interface components {
       /** Format: int64 */
       total_rows: number;
       truncated: boolean;
+    };
+    Incidents: {
+      /** Format: uint64 */
+      epoch: number;
+      as_of: string;
+      /** @description Those that are not over first, by severity; then those that are, newest first. */
+      incidents: components['schemas']['Incident'][];
+      /**
+       * Format: uint
+       * @description How many there are, listed or not.
+       */
+      total: number;
+      truncated: boolean;
+    };
+    Incident: {
+      detector: string;
+      /** @description The view of the detector's incidents. */
+      view: string;
+      /** @description Values of the key's columns. */
+      key: {
+        [key: string]: unknown;
+      };
+      metric: string;
+      /** @description A name that stays the same. */
+      incident: string;
+      /** @description `provisional` while late records can still take it back, `open`, or `closed`. */
+      state: string;
+      since?: string | null;
+      until?: string | null;
+      closed_at?: string | null;
+      /**
+       * Format: int64
+       * @description Anomalous windows.
+       */
+      windows: number;
+      /**
+       * Format: double
+       * @description Of its most severe window: -log10 of how probable it was.
+       */
+      severity?: number | null;
+      peak_start?: string | null;
+      /** Format: double */
+      observed?: number | null;
+      /** Format: double */
+      expected?: number | null;
+      /** Format: double */
+      low?: number | null;
+      /** Format: double */
+      high?: number | null;
+      summary: string;
     };
     SqlAnswer: {
       columns: components['schemas']['ColumnBody'][];
