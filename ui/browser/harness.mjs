@@ -149,7 +149,7 @@ async function output(command, words) {
  */
 export async function startTidelake(
   binary,
-  { rate = 50, history = 0, dataflow = 'web_logs', text = null, kafka = null } = {},
+  { rate = 50, history = 0, dataflow = 'web_logs', text = null, file = 'given.log', kafka = null } = {},
 ) {
   const folder = await mkdtemp(join(tmpdir(), 'tidelake-browser-'));
   tellGuard(`folder ${folder}`);
@@ -183,7 +183,7 @@ export async function startTidelake(
     generator = spawnGuarded(binary, ['gen', '--rate', String(rate), ...to], { stdio: 'ignore' });
   } else {
     await mkdir(input);
-    await writeFile(join(input, 'given.log'), text);
+    await writeFile(join(input, file), text);
   }
   let server = null;
   const log = [];

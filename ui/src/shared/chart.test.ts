@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { clockLabels, tickRoom, ticksOf } from './chart';
+import { clockLabels, rangeOfValues, tickRoom, ticksOf } from './chart';
 
 /** Digits of the labels' font are about so wide. */
 const DIGIT_PX = 6.2;
@@ -37,4 +37,12 @@ it('labels some round times of any range, and the year of another one', () => {
   const day = Date.parse('2024-05-12T00:00:00Z') / 1000;
   expect(clockLabels([day, day + 86_400], 2024)).toEqual(['05-12', '05-13']);
   expect(clockLabels([day, day + 86_400], 2026)).toEqual(['2024-05-12', '2024-05-13']);
+});
+
+it('has zero and all values in its range, up to where it is cut', () => {
+  expect(rangeOfValues(5, 100)).toEqual([0, 108]);
+  expect(rangeOfValues(-100, 50)).toEqual([-108, 54]);
+  expect(rangeOfValues(-100, -50)).toEqual([-108, 0]);
+  expect(rangeOfValues(null, null)).toEqual([0, 1]);
+  expect(rangeOfValues(0, 1_000, 25)).toEqual([0, 25]);
 });

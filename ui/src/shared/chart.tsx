@@ -18,7 +18,8 @@ export interface Series {
   values: Values;
   /** Number of the series colour, from 0; a status has its own. */
   colour: number | keyof Omit<Palette, 'series'>;
-  kind?: 'line' | 'area' | 'bars';
+  kind?: 'line' | 'area' | 'bars' | 'points';
+  dashed?: boolean;
   /** Whether the line goes on over steps without a value. */
   spansGaps?: boolean;
 }
@@ -28,7 +29,9 @@ export interface ChartProps {
   times: readonly number[];
   series: readonly Series[];
   /** Where the first series is expected to be. */
-  band?: { low: Values; high: Values };
+  band?: { low: Values; high: Values; label?: string };
+  /** What is above it is cut off, so that a wide band does not flatten what was observed. */
+  top?: number;
   stacked?: boolean;
   unit: string;
   /** What the chart shows, as a sentence. */
@@ -97,10 +100,12 @@ function Legend({ series, band }: ChartProps) {
   const palette = usePalette();
   return (
     <>
-      {series.map(({ label, colour, kind }) => (
+      {series.map(({ label, colour, kind, dashed }) => (
         <span key={label} className="inline-flex items-center gap-1">
           <svg width="14" height="8" aria-hidden="true">
-            {kind === 'bars' || kind === 'area' ? (
+            {kind === 'points' ? (
+              <circle cx="7" cy="4" r="3" fill={colourOf(palette, colour)} />
+            ) : kind === 'bars' || kind === 'area' ? (
               <rect width="14" height="8" rx="1" fill={colourOf(palette, colour)} />
             ) : (
               <line
@@ -110,7 +115,7 @@ function Legend({ series, band }: ChartProps) {
                 y2="4"
                 stroke={colourOf(palette, colour)}
                 strokeWidth="2"
-                strokeDasharray={dashOf(colour)?.join(' ')}
+                strokeDasharray={dashOf(colour, dashed)?.join(' ')}
               />
             )}
           </svg>
@@ -119,7 +124,8 @@ function Legend({ series, band }: ChartProps) {
       ))}
       {band && (
         <span className="inline-flex items-center gap-1">
-          <span className="inline-block h-2 w-3.5 rounded-sm bg-line" aria-hidden="true" /> expected
+          <span className="inline-block h-2 w-3.5 rounded-sm bg-line" aria-hidden="true" />{' '}
+          {band.label ?? 'expected'}
         </span>
       )}
     </>
@@ -255,7 +261,8 @@ function colourOf(palette: Palette, colour: Series['colour']): string {
     : palette[colour];
 }
 
-function dashOf(colour: Series['colour']): number[] | undefined {
+function dashOf(colour: Series['colour'], dashed = false): number[] | undefined {
+  if (dashed) return [4, 3];
   // Where colours come again, dashes are others.
   const round = typeof colour === 'number' ? Math.floor(colour / DASHES.length) : 0;
   const dash = typeof colour === 'number' ? DASHES[(colour + 3 * round) % DASHES.length] : undefined;
@@ -295,7 +302,7 @@ function optionsOf(
     grid: { stroke: palette.line, width: 1 },
     ticks: { show: false },
   };
-  const drawn = series.map(({ label, colour, kind = 'line', spansGaps = false }): uPlot.Series => {
+  const drawn = series.map(({ label, colour, kind = 'line', dashed, spansGaps = false }): uPlot.Series => {
     const stroke = colourOf(palette, colour);
     if (kind === 'bars')
       return {
@@ -305,12 +312,14 @@ function optionsOf(
         paths: uPlot.paths.bars?.({ size: [0.8, 24] }),
         points: { show: false },
       };
+    if (kind === 'points')
+      return { label, stroke, paths: () => null, points: { show: true, size: 7, width: 0, fill: stroke } };
     const filled = kind === 'area';
     return {
       label,
       stroke,
       width: filled ? 1 : 1.6,
-      dash: filled ? undefined : dashOf(colour),
+      dash: filled ? undefined : dashOf(colour, dashed),
       fill: filled ? (stacked ? stroke : `${stroke}33`) : undefined,
       points: { show: isAlone, size: 6, fill: stroke },
       spanGaps: spansGaps,
@@ -327,7 +336,7 @@ function optionsOf(
     tzDate: seconds => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
     scales: {
       x: { time: true },
-      y: { range: (_, _low, high) => [0, high > 0 ? high * 1.08 : 1] },
+      y: { range: (_, low, high) => rangeOfValues(low, high, newest.current.top) },
     },
     axes: [
       {
@@ -424,7 +433,8 @@ function showTip(plot: uPlot, tip: HTMLDivElement | null, props: ChartProps, pal
     row.append(text);
     return row;
   };
-  const rows = series.map(({ label, values, colour }) =>
+  const lines = series.filter(({ kind }) => kind !== 'points');
+  const rows = lines.map(({ label, values, colour }) =>
     line(`${label} ${formatAny(values[idx] ?? null)} ${unit}`, colourOf(palette, colour)),
   );
   const low = band?.low[idx];
@@ -472,6 +482,17 @@ export function tickRoom(span_s: number, width_px: number): number {
   if (span_s > LONG_SPAN_S) return TICK_ROOM_LONG_PX;
   const step_s = (span_s * TICK_APART_PX) / Math.max(1, width_px);
   return step_s < 60 ? TICK_ROOM_SECONDS_PX : TICK_ROOM_PX;
+}
+
+/** Zero is always in it, and some room beyond the values. */
+export function rangeOfValues(
+  low: number | null,
+  high: number | null,
+  top = Number.POSITIVE_INFINITY,
+): [number, number] {
+  const least = Math.min(0, (low ?? 0) * 1.08);
+  if (high === null || high <= 0) return [least, least < 0 ? 0 : 1];
+  return [least, Math.min(high * 1.08, top)];
 }
 
 /** A tick of the axis. */

@@ -28,7 +28,7 @@ export function Panel({ title, state, empty, aside, onRetry, className, children
       data-state={state.name}
       aria-label={title}
     >
-      <header className="flex min-h-9 flex-wrap items-center gap-x-3 gap-y-1 px-3 py-1">
+      <header className="flex min-h-9 shrink-0 flex-wrap items-center gap-x-3 gap-y-1 px-3 py-1">
         <h2 className="text-control font-medium">{title}</h2>
         <StateNote state={state} />
         <div className="ml-auto flex flex-wrap items-center gap-2 text-label text-muted">{aside}</div>

@@ -11,6 +11,13 @@ it('keeps what it knows and leaves out what is broken', () => {
     past: true,
   });
   expect(readSearch({ range: '2y', from: 'soon', record: '../1', where: 'x'.repeat(3_000) })).toEqual({});
+  const incident = '1ed41fa6910c25b9';
+  expect(readSearch({ incident, detector: 'watch', state: 'open' })).toEqual({
+    incident,
+    detector: 'watch',
+    state: 'open',
+  });
+  expect(readSearch({ incident: `${incident}/..` })).toEqual({});
 });
 
 it('takes a fixed range only if it has a length, and prefers it', () => {

@@ -31,6 +31,11 @@ export interface Search {
   tab?: string;
   /** A node of the graph, or a table that is looked at. */
   node?: string;
+  /** An incident of a detector that is looked at. */
+  incident?: string;
+  /** Incidents of this detector, and in this state, only. */
+  detector?: string;
+  state?: string;
 }
 
 /** What is shown unless something else is asked for is at most so long. */
@@ -86,6 +91,9 @@ export function readSearch(raw: Record<string, unknown>): Search {
     q: text('q'),
     tab: text('tab', 20),
     node: text('node', 200),
+    incident: /^[\da-f]{16}$/.test(text('incident', 16) ?? '') ? text('incident', 16) : undefined,
+    detector: text('detector', 200),
+    state: text('state', 20),
   });
 }
 

@@ -2,9 +2,7 @@
  * The views of a dataflow that the page knows nothing about: those over windows as charts, ranked ones as tables. Which
  * those are is told by their columns and their SQL.
  */
-import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
-import { answerOf, api } from '../../api/client';
 import type { Row, Schemas } from '../../api/wire';
 import { Chart, type Series } from '../../shared/chart';
 import { chartOf } from '../../shared/chosen';
@@ -14,21 +12,13 @@ import { Panel } from '../../shared/panel';
 import { Receipt } from '../../shared/receipt';
 import { panelState } from '../../shared/state';
 import { cn } from '../../shared/ui/cn';
+import { useViews } from '../../shared/useDetectors';
 import { isRanked, isWindowed, orderOf, viewsToShow } from './views';
 
 const TABLE_ROWS = 50;
 const NUMBERS = new Set(['int', 'bigint', 'double']);
 
 type View = Schemas['ViewBody'];
-
-function useViews(): readonly View[] | null {
-  const { data } = useQuery({
-    queryKey: ['views'],
-    queryFn: () => answerOf(api.GET('/api/v1/views')),
-    staleTime: 30_000,
-  });
-  return data?.views ?? null;
-}
 
 export function OwnViews() {
   const views = useViews();

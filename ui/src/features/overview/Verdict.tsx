@@ -2,22 +2,24 @@
  * The one most important thing now, since when, and where to look; or that nothing is wrong. It is of now, whatever range
  * the page looks at.
  */
-import { useLive } from '../../shared/live';
+import { useLive, useNow } from '../../shared/live';
 import { Shape } from '../../shared/mark';
 import { useGo, useSpan } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
 import { useWorld } from './useWorld';
-import type { World } from './world';
+import { openOf, type World } from './world';
 
 const SPAN_EVERY_MS = 30_000;
+const NOW_EVERY_MS = 1_000;
+const INCIDENTS_MAX = 3;
 const DEAD_LETTERS = 'SELECT * FROM lake.dead_letters ORDER BY _epoch DESC LIMIT 200';
 
 export function Verdict() {
   const world = useWorld();
   const isLive = useLive(state => state.link.status === 'live');
   const { fixed } = useSpan(SPAN_EVERY_MS);
-  const { tone, title, detail, since, more, goTo, where } = world.headline;
+  const { tone, title, detail, since, more, goTo, where, incident } = world.headline;
   return (
     <section
       aria-label="Current status"
@@ -36,13 +38,43 @@ export function Verdict() {
       {since !== '' && <span className="text-muted">{since}</span>}
       {more > 0 && <span className="text-muted">+{more} more</span>}
       <span className="ml-auto flex">
-        <Actions goTo={goTo} where={where} />
+        <Actions goTo={goTo} where={where} incident={incident} />
       </span>
+      <Incidents world={world} />
     </section>
   );
 }
 
-function Actions({ goTo, where }: Pick<World['headline'], 'goTo' | 'where'>) {
+/** What detectors found, beside the one thing that is told. */
+function Incidents({ world }: { world: World }) {
+  const go = useGo();
+  const now_ms = useNow(NOW_EVERY_MS);
+  const all = openOf(world, now_ms)
+    .filter(it => it.incident !== undefined && it.id !== world.headline.id)
+    .sort((a, b) => (b.severity ?? 0) - (a.severity ?? 0));
+  if (all.length === 0) return null;
+  return (
+    <ul aria-label="Active incidents" className="flex basis-full flex-wrap gap-x-4">
+      {all.slice(0, INCIDENTS_MAX).map(({ id, title, tone, incident = '' }) => (
+        <li key={id}>
+          <button type="button" className="hover:underline" onClick={() => go({ incident }, '/anomalies')}>
+            <Shape tone={tone} />
+            {title}
+          </button>
+        </li>
+      ))}
+      {all.length > INCIDENTS_MAX && (
+        <li>
+          <button type="button" className="text-accent hover:underline" onClick={() => go({}, '/anomalies')}>
+            all {all.length}
+          </button>
+        </li>
+      )}
+    </ul>
+  );
+}
+
+function Actions({ goTo, where, incident }: Pick<World['headline'], 'goTo' | 'where' | 'incident'>) {
   const go = useGo();
   const button = (label: string, onClick: () => void) => (
     <Button kind="quiet" className="h-6" onClick={onClick}>
@@ -56,12 +88,19 @@ function Actions({ goTo, where }: Pick<World['headline'], 'goTo' | 'where'>) {
       return button('Open Pipeline', () => go({}, '/pipeline'));
     case 'dead letters':
       return button('Show dead letters', () => go({ q: DEAD_LETTERS }, '/query'));
+    case 'incident':
+      return (
+        <>
+          {incident !== undefined && button('Open incident', () => go({ incident }, '/anomalies'))}
+          {button('All anomalies', () => go({}, '/anomalies'))}
+        </>
+      );
     case 'anomalies':
     case 'traffic':
       return (
         <>
           {where !== undefined && button('Records', () => go({ where, past: true }, '/logs'))}
-          {goTo === 'anomalies' && button('All anomalies', () => go({}, '/anomalies'))}
+          {goTo === 'anomalies' && button('All anomalies', () => go({ tab: 'rules' }, '/anomalies'))}
         </>
       );
   }

@@ -7,6 +7,7 @@ import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { answerOf, api } from '../../api/client';
 import { incidentsOf } from '../../shared/incidents';
 import { useFrozen, useIsMissing, useLive, useNow, useView } from '../../shared/live';
+import { useDetectors, useIncidents } from '../../shared/useDetectors';
 import { BEFORE, follow, type Observed, type World } from './world';
 
 const EVERY_MS = 1_000;
@@ -14,6 +15,8 @@ const HISTORY_EVERY_MS = 30_000;
 const HOUR_MS = 3_600_000;
 /** Rules over windows have a threshold; single bad events happen all the time and say little. */
 const WINDOW_RULES = 'threshold > 0';
+
+const NONE: Observed['detected'] = [];
 
 let world: World = BEFORE;
 const readers = new Set<() => void>();
@@ -39,7 +42,10 @@ export function Watch(): null {
   const history = useHistoryOfNow();
   const now_ms = useNow(EVERY_MS);
   const incidents = useMemo(() => (view === null ? null : incidentsOf(view.rows, now_ms)), [view, now_ms]);
-  const observed: Observed = { now_ms, pipeline, metrics, history, incidents, hasRules };
+  const detectors = useDetectors();
+  const { data: found } = useIncidents(detectors);
+  const detected = detectors?.length === 0 ? NONE : (found?.incidents ?? null);
+  const observed: Observed = { now_ms, pipeline, metrics, history, incidents, hasRules, detected };
   const newest = useRef(observed);
   newest.current = observed;
   // biome-ignore lint/correctness/useExhaustiveDependencies: once for each moment and each picture of the pipeline.

@@ -10,7 +10,7 @@ const ROWS_MAX = 5_000;
 /** A single row is a table too, of one line. */
 const FEW_ROWS = 50;
 const ORDER = /ORDER\s+BY\s+"?(\w+)"?(\s+DESC)?[^()]*LIMIT\s+\d+\s*;?\s*$/i;
-/** Views every dataflow has. They are on Pipeline. */
+/** Views every dataflow has. They are on Pipeline; those of detectors are on Anomalies. */
 const BUILT_IN = new Set(['late', 'dead_letter_counts']);
 const NUMBERS = new Set(['int', 'bigint', 'double']);
 
@@ -25,8 +25,8 @@ export function isRanked({ sql }: View): boolean {
 /** Windows first, then what is ranked, then what has few rows. */
 export function viewsToShow(views: readonly View[]): View[] {
   const fit = views.filter(
-    ({ name, rows, columns }) =>
-      !BUILT_IN.has(name) && rows <= ROWS_MAX && columns.some(it => NUMBERS.has(it.type)),
+    ({ name, rows, columns, detector }) =>
+      !BUILT_IN.has(name) && detector == null && rows <= ROWS_MAX && columns.some(it => NUMBERS.has(it.type)),
   );
   const windowed = fit.filter(isWindowed);
   const ranked = fit.filter(it => !isWindowed(it) && isRanked(it));

@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { Metrics, Pipeline, Schemas } from '../../api/wire';
+import type { Detected } from '../../shared/detected';
 import { incidentsOf } from '../../shared/incidents';
 import type { History } from './model';
 import { BEFORE, follow, type Observed, openOf, toneOfTile, type World } from './world';
@@ -75,6 +76,7 @@ const quiet: Observed = {
   history: historyOf(),
   incidents: [],
   hasRules: true,
+  detected: [],
 };
 
 /** The world after so many seconds, one observation a second; `at` says what is seen. */
@@ -265,6 +267,62 @@ describe('how it is told', () => {
       now_ms: slow.now_ms + 1_000,
     });
     expect(world.headline).toMatchObject({ title: 'Source web_logs is down', more: 1 });
+  });
+});
+
+describe('what detectors found', () => {
+  const detectedOf = (incident: string, more: Partial<Detected> = {}): Detected => ({
+    detector: 'watch',
+    view: 'watch_incidents',
+    key: { shop: 'north' },
+    metric: 'orders',
+    incident,
+    state: 'open',
+    since: new Date(NOW - 600_000).toISOString(),
+    until: new Date(NOW - 60_000).toISOString(),
+    windows: 4,
+    severity: 8,
+    observed: 2,
+    expected: 40,
+    low: 30,
+    high: 50,
+    summary: '',
+    withdrawn_ms: null,
+    ...more,
+  });
+  const worldOf = (detected: Detected[] | null, more: Partial<Observed> = {}) =>
+    worldAfter(20, () => ({ detected, ...more })).world;
+
+  it('stands before what is as grave, with the incident it is', () => {
+    const metrics = metricsOf({ p95ResponseTime: 1_300 });
+    const world = worldOf(
+      [detectedOf('aa'), detectedOf('bb', { since: new Date(NOW - 60_000).toISOString() })],
+      {
+        metrics,
+      },
+    );
+    expect(world.headline).toMatchObject({
+      tone: 'warn',
+      title: 'Orders of north below expected',
+      detail: '2, expected 30–50',
+      goTo: 'incident',
+      incident: 'aa',
+      more: 2,
+    });
+    expect(world.headline.since).toMatch(/^since 02:42:00 UTC/);
+    expect(openOf(world, NOW + 20_000).map(it => it.incident)).toEqual(['aa', 'bb', undefined]);
+  });
+
+  it('is told while it is provisional, and not once it is withdrawn or over', () => {
+    expect(worldOf([detectedOf('aa', { state: 'provisional' })]).headline.detail).toMatch(/\(provisional\)$/);
+    expect(worldOf([detectedOf('aa', { withdrawn_ms: NOW })]).headline.tone).toBe('ok');
+    const over = worldOf([detectedOf('aa', { state: 'closed' })]).headline;
+    expect(over.title).toBe('No active incidents');
+    expect(over.detail).toMatch(/last: 02:42–02:51 UTC orders of north below expected$/);
+  });
+
+  it('is waited for', () => {
+    expect(worldOf(null).headline.id).toBe('waiting');
   });
 });
 

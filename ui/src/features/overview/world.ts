@@ -8,7 +8,8 @@
  * what comes and goes within moments is not told. Pure functions; useWorld.ts feeds them.
  */
 import type { Metrics, Pipeline } from '../../api/wire';
-import { formatAge, formatNumber, formatRate, formatTime } from '../../shared/format';
+import { beginOf, type Detected, endOf, isActive, rangeText, titleOf } from '../../shared/detected';
+import { formatAge, formatAny, formatNumber, formatRate, formatTime } from '../../shared/format';
 import type { Incident } from '../../shared/incidents';
 import type { Tone } from '../../shared/mark';
 import { catchingUp, lakeBehind } from './behind';
@@ -27,9 +28,12 @@ export interface Finding {
   /** When it began, if that can be told. */
   began_ms: number | null;
   /** Where to look. */
-  goTo: 'pipeline' | 'anomalies' | 'dead letters' | 'traffic';
+  goTo: 'pipeline' | 'anomalies' | 'incident' | 'dead letters' | 'traffic';
   /** Records it is about. */
   where?: string;
+  /** The incident of a detector that it is. */
+  incident?: string;
+  severity?: number;
   tile?: TileName;
   /** Whether since when says nothing of it: a share of all time, a distance. */
   timeless?: boolean;
@@ -53,6 +57,7 @@ export interface Headline {
   more: number;
   goTo: Finding['goTo'] | null;
   where: string | undefined;
+  incident: string | undefined;
   changed_ms: number;
 }
 
@@ -72,6 +77,8 @@ export interface Observed {
   /** What the rules found, oldest first; `null` before it is known, or if the dataflow has none. */
   incidents: readonly Incident[] | null;
   hasRules: boolean;
+  /** What detectors found; `null` before it is known. */
+  detected: readonly Detected[] | null;
 }
 
 const TEXT_EVERY_MS = 5_000;
@@ -100,6 +107,7 @@ export const BEFORE: World = {
     more: 0,
     goTo: null,
     where: undefined,
+    incident: undefined,
     changed_ms: 0,
   },
   last: null,
@@ -129,7 +137,7 @@ export function findingsOf(observed: Observed): Finding[] {
   const lake = lakeBehind(pipeline);
   if (lake !== null)
     found.push({ ...lake, id: 'lake behind', tone: 'warn', began_ms: null, goTo: 'pipeline', ...STEADY });
-  return [...found, ...traffic(observed), ...figures(observed), ...rules(observed)];
+  return [...found, ...traffic(observed), ...figures(observed), ...rules(observed), ...detected(observed)];
 }
 
 const STEADY = { holds_ms: 3_000, lingers_ms: 10_000 };
@@ -278,6 +286,22 @@ function rules({ incidents }: Observed): Finding[] {
     }));
 }
 
+/** A detector says how rare something is, not how grave. */
+function detected({ detected }: Observed): Finding[] {
+  return (detected ?? []).filter(isActive).map(it => ({
+    id: `incident ${it.incident}`,
+    tone: 'warn',
+    title: titleOf(it),
+    detail: `${formatAny(it.observed ?? null)}, expected ${rangeText(it.low, it.high)}${it.state === 'provisional' ? ' (provisional)' : ''}`,
+    began_ms: beginOf(it),
+    goTo: 'incident',
+    incident: it.incident,
+    severity: it.severity ?? 0,
+    holds_ms: 0,
+    lingers_ms: 5_000,
+  }));
+}
+
 /** What is expected of the newest step that is over: a rate per second if it is counted. */
 export function usualOf(history: History | null, name: string): { low: number; high: number } | null {
   const band = history?.expected[name];
@@ -326,6 +350,9 @@ export function follow(before: World, observed: Observed): World {
     ...(observed.incidents ?? []).flatMap(({ title, begin_ms, end_ms }) =>
       end_ms === null ? [] : [{ title, begin_ms, end_ms }],
     ),
+    ...(observed.detected ?? [])
+      .filter(it => it.state === 'closed')
+      .map(it => ({ title: titleOf(it), begin_ms: beginOf(it), end_ms: endOf(it) })),
   ]);
   return { all, last, headline: headlineOf(before.headline, all, last, observed) };
 }
@@ -338,13 +365,17 @@ function isTold({ first_ms, holds_ms }: Followed, now_ms: number): boolean {
   return now_ms - first_ms >= holds_ms;
 }
 
-/** What is told now, gravest first; of equals the older, so that none takes another's place by turns. */
+/**
+ * What is told now, gravest first; of equals what detectors found, then the older, so that none takes another's place by
+ * turns.
+ */
 export function openOf({ all }: Pick<World, 'all'>, now_ms: number): Followed[] {
   return all
     .filter(it => isTold(it, now_ms))
     .sort(
       (a, b) =>
         GRAVITY[a.tone] - GRAVITY[b.tone] ||
+        Number(a.incident === undefined) - Number(b.incident === undefined) ||
         a.begin_ms - b.begin_ms ||
         (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
     );
@@ -388,14 +419,15 @@ function told(it: Followed, more: number, now_ms: number): Headline {
     more,
     goTo: it.goTo,
     where: it.where,
+    incident: it.incident,
     changed_ms: 0,
   };
 }
 
-function calm(last: World['last'], { pipeline, incidents, hasRules, now_ms }: Observed): Headline {
-  const nothing = { since: '', more: 0, goTo: null, where: undefined, changed_ms: 0 };
+function calm(last: World['last'], { pipeline, incidents, hasRules, detected, now_ms }: Observed): Headline {
+  const nothing = { since: '', more: 0, goTo: null, where: undefined, incident: undefined, changed_ms: 0 };
   // Nothing is known to be right before it was looked at.
-  if (pipeline === null || (hasRules && incidents === null)) return BEFORE.headline;
+  if (pipeline === null || (hasRules && incidents === null) || detected === null) return BEFORE.headline;
   const healthy = pipeline.components.filter(({ status }) => status === 'ok').length;
   const starting = pipeline.components.find(({ status }) => status === 'starting');
   if (starting !== undefined)

@@ -1,0 +1,137 @@
+/** The order of incidents, those taken back, and how detectors are found and told. */
+import { describe, expect, it } from 'vitest';
+import type { Schemas } from '../api/wire';
+import {
+  type Detected,
+  detectorsOf,
+  follow,
+  keyText,
+  lastedText,
+  ordered,
+  rangeText,
+  stateOf,
+  titleOf,
+} from './detected';
+
+type Incident = Schemas['Incident'];
+
+const at = (minute: number) => new Date(Date.parse('2026-03-01T02:00:00Z') + minute * 60_000).toISOString();
+
+function incidentOf(incident: string, more: Partial<Incident> = {}): Incident {
+  return {
+    detector: 'watch',
+    view: 'watch_incidents',
+    key: { shop: 'north' },
+    metric: 'orders',
+    incident,
+    state: 'open',
+    since: at(0),
+    until: at(2),
+    windows: 2,
+    severity: 5,
+    observed: 2,
+    expected: 40,
+    low: 30,
+    high: 50,
+    summary: '',
+    ...more,
+  };
+}
+const known = (it: Incident): Detected => ({ ...it, withdrawn_ms: null });
+const list = (incidents: Incident[], truncated = false) => ({ incidents, truncated });
+const names = (all: readonly Detected[]) => all.map(it => `${it.incident} ${stateOf(it)}`);
+
+describe('the order', () => {
+  it('is by severity while they go on, then what was taken back, then by time', () => {
+    const all = [
+      known(incidentOf('a', { state: 'closed', since: at(1), severity: 9 })),
+      { ...known(incidentOf('b', { severity: 8 })), withdrawn_ms: 1 },
+      known(incidentOf('c', { severity: 4 })),
+      known(incidentOf('d', { state: 'closed', since: at(3), severity: 3 })),
+      known(incidentOf('e', { state: 'provisional', severity: 7 })),
+    ];
+    expect(ordered(all).map(it => it.incident)).toEqual(['e', 'c', 'b', 'd', 'a']);
+  });
+});
+
+describe('what was taken back', () => {
+  const provisional = incidentOf('a', { state: 'provisional' });
+  const closed = incidentOf('b', { state: 'closed', key: { shop: 'south' } });
+
+  it('stays, as withdrawn, from when it was missed', () => {
+    const first = follow([], list([provisional, closed]), 10);
+    expect(names(first)).toEqual(['a provisional', 'b closed']);
+    const second = follow(first, list([closed]), 20);
+    expect(names(second)).toEqual(['b closed', 'a withdrawn']);
+    const third = follow(second, list([closed]), 30);
+    expect(third.find(it => it.incident === 'a')?.withdrawn_ms).toBe(20);
+  });
+
+  it('is there again if it comes back', () => {
+    const gone = follow(follow([], list([provisional]), 10), list([]), 20);
+    expect(names(follow(gone, list([provisional]), 30))).toEqual(['a provisional']);
+  });
+
+  it('is not what is over and left for its age', () => {
+    expect(follow(follow([], list([closed]), 10), list([]), 20)).toEqual([]);
+  });
+
+  it('is not what another one took the place of', () => {
+    const first = follow([], list([provisional]), 10);
+    const earlier = incidentOf('c', { since: at(-1), until: at(2) });
+    expect(names(follow(first, list([earlier]), 20))).toEqual(['c open']);
+    const ofAnotherKey = { ...earlier, key: { shop: 'south' } };
+    expect(names(follow(first, list([ofAnotherKey]), 20))).toEqual(['c open', 'a withdrawn']);
+  });
+
+  it('is not told by a list that was cut among those that go on', () => {
+    const first = follow([], list([provisional]), 10);
+    const other = incidentOf('d', { key: { shop: 'east' } });
+    expect(names(follow(first, list([other], true), 20))).toEqual(['d open']);
+    expect(names(follow(first, list([closed], true), 20))).toEqual(['b closed', 'a withdrawn']);
+  });
+});
+
+describe('words', () => {
+  it('name the metric, the key and the side', () => {
+    const it = known(incidentOf('a', { metric: 'mean_time', key: { shop: 'north', till: 3 } }));
+    expect(titleOf(it)).toBe('Mean time of north, 3 below expected');
+    expect(titleOf({ ...it, key: {}, observed: 90 })).toBe('Mean time above expected');
+    expect(keyText({ key: { shop: null } })).toBe('–');
+    expect([rangeText(1, 2.5), rangeText(-2, 1)]).toEqual(['1–2.50', '-2 to 1']);
+    expect(lastedText(it)).toBe('2 min so far');
+    expect(lastedText({ ...it, state: 'closed' })).toBe('2 min');
+  });
+});
+
+it('detectors are what views say they are, whatever their names', () => {
+  const view = (name: string, detector: Schemas['DetectorBody'] | null): Schemas['ViewBody'] => ({
+    name,
+    rows: 0,
+    columns: [{ name: 'shop', type: 'bigint' }],
+    sql: '',
+    clocks: [],
+    detector,
+  });
+  const body = (of: Schemas['DetectorRows']): Schemas['DetectorBody'] => ({
+    of,
+    detector: 'watch',
+    watches: 'per_minute',
+    key: ['shop'],
+    metrics: ['orders'],
+    window_seconds: 60,
+    filters_records: false,
+  });
+  const views = [view('watch', body('scores')), view('x_incidents', null), view('odd', body('incidents'))];
+  expect(detectorsOf(views)).toEqual([
+    {
+      name: 'watch',
+      incidents: 'odd',
+      watches: 'per_minute',
+      key: [{ name: 'shop', type: 'bigint' }],
+      metrics: ['orders'],
+      window_ms: 60_000,
+      filtersRecords: false,
+    },
+  ]);
+});

@@ -1,0 +1,46 @@
+/**
+ * The detectors of the dataflow and what they found, kept up to date while somebody looks. What was taken back is
+ * remembered for the visit, whichever page one is on.
+ */
+import { useQuery } from '@tanstack/react-query';
+import { useMemo } from 'react';
+import { answerOf, api } from '../api/client';
+import type { Schemas } from '../api/wire';
+import { type Detected, type Detector, detectorsOf, follow } from './detected';
+import { useFrozen } from './live';
+
+const EVERY_MS = 2_000;
+/** More are listed nowhere; a query has them. */
+const LISTED_MAX = 1_000;
+
+let known: readonly Detected[] = [];
+
+/** The views of the dataflow, or `null` before they are known. */
+export function useViews(): readonly Schemas['ViewBody'][] | null {
+  const { data } = useQuery({
+    queryKey: ['views'],
+    queryFn: () => answerOf(api.GET('/api/v1/views')),
+    staleTime: 30_000,
+  });
+  return data?.views ?? null;
+}
+
+export function useDetectors(): readonly Detector[] | null {
+  const views = useViews();
+  return useMemo(() => (views === null ? null : detectorsOf(views)), [views]);
+}
+
+export function useIncidents(detectors: readonly Detector[] | null) {
+  const frozen = useFrozen();
+  return useQuery({
+    queryKey: ['incidents'],
+    queryFn: async ({ signal }) => {
+      const query = { limit: String(LISTED_MAX) };
+      const list = await answerOf(api.GET('/api/v1/incidents', { params: { query }, signal }));
+      known = follow(known, list, Date.now());
+      return { incidents: known, total: list.total, truncated: list.truncated };
+    },
+    enabled: detectors !== null && detectors.length > 0,
+    refetchInterval: frozen ? false : EVERY_MS,
+  });
+}
