@@ -30,7 +30,7 @@ const PAGES = {
   },
   logs: { path: 'logs?range=15m', ready: '[data-record]' },
   query: { path: 'query', ready: '[role="row"]' },
-  anomalies: { path: 'anomalies', ready: 'main h2' },
+  anomalies: { path: 'anomalies?range=6h', ready: 'main h2', click: '[data-incident] button' },
   pipeline: { path: 'pipeline', ready: '[data-node]' },
 };
 const LOOKS = {
@@ -45,13 +45,17 @@ const browser = await launch();
 try {
   for (const [look, options] of Object.entries(LOOKS)) {
     const context = await browser.newContext(options);
-    for (const [name, { path, ready }] of Object.entries(PAGES)) {
+    for (const [name, { path, ready, click }] of Object.entries(PAGES)) {
       if (only.length > 0 && !only.includes(name)) continue;
       const page = await context.newPage();
       await page.goto(new URL(path, url).href);
       await page.locator(ready).first().waitFor({ timeout: 20_000 });
       // A picture is made of data that came, not of their first moment.
       await page.waitForTimeout(SETTLE_MS);
+      if (click !== undefined && (await page.locator(click).count()) > 0) {
+        await page.locator(click).first().click();
+        await page.waitForTimeout(SETTLE_MS);
+      }
       await page.screenshot({
         path: join(folder, `${name}-${look}.jpg`),
         type: 'jpeg',

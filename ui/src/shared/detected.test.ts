@@ -5,8 +5,11 @@ import {
   type Detected,
   detectorsOf,
   follow,
+  incidentOf,
+  type Known,
   keyText,
   lastedText,
+  NOTHING_KNOWN,
   ordered,
   rangeText,
   stateOf,
@@ -17,7 +20,7 @@ type Incident = Schemas['Incident'];
 
 const at = (minute: number) => new Date(Date.parse('2026-03-01T02:00:00Z') + minute * 60_000).toISOString();
 
-function incidentOf(incident: string, more: Partial<Incident> = {}): Incident {
+function listed(incident: string, more: Partial<Incident> = {}): Incident {
   return {
     detector: 'watch',
     view: 'watch_incidents',
@@ -38,55 +41,76 @@ function incidentOf(incident: string, more: Partial<Incident> = {}): Incident {
   };
 }
 const known = (it: Incident): Detected => ({ ...it, withdrawn_ms: null });
-const list = (incidents: Incident[], truncated = false) => ({ incidents, truncated });
-const names = (all: readonly Detected[]) => all.map(it => `${it.incident} ${stateOf(it)}`);
+const list = (incidents: Incident[], truncated = false, epoch = 5) => ({ incidents, truncated, epoch });
+const names = ({ incidents }: Known) => incidents.map(it => `${it.incident} ${stateOf(it)}`);
 
 describe('the order', () => {
   it('is by severity while they go on, then what was taken back, then by time', () => {
     const all = [
-      known(incidentOf('a', { state: 'closed', since: at(1), severity: 9 })),
-      { ...known(incidentOf('b', { severity: 8 })), withdrawn_ms: 1 },
-      known(incidentOf('c', { severity: 4 })),
-      known(incidentOf('d', { state: 'closed', since: at(3), severity: 3 })),
-      known(incidentOf('e', { state: 'provisional', severity: 7 })),
+      known(listed('a', { state: 'closed', since: at(1), severity: 9 })),
+      { ...known(listed('b', { severity: 8 })), withdrawn_ms: 1 },
+      known(listed('c', { severity: 4 })),
+      known(listed('d', { state: 'closed', since: at(3), severity: 3 })),
+      known(listed('e', { state: 'provisional', severity: 7 })),
     ];
     expect(ordered(all).map(it => it.incident)).toEqual(['e', 'c', 'b', 'd', 'a']);
   });
 });
 
 describe('what was taken back', () => {
-  const provisional = incidentOf('a', { state: 'provisional' });
-  const closed = incidentOf('b', { state: 'closed', key: { shop: 'south' } });
+  const provisional = listed('a', { state: 'provisional' });
+  const closed = listed('b', { state: 'closed', key: { shop: 'south' } });
 
   it('stays, as withdrawn, from when it was missed', () => {
-    const first = follow([], list([provisional, closed]), 10);
+    const first = follow(NOTHING_KNOWN, list([provisional, closed]), 10);
     expect(names(first)).toEqual(['a provisional', 'b closed']);
     const second = follow(first, list([closed]), 20);
     expect(names(second)).toEqual(['b closed', 'a withdrawn']);
     const third = follow(second, list([closed]), 30);
-    expect(third.find(it => it.incident === 'a')?.withdrawn_ms).toBe(20);
+    expect(third.incidents.find(it => it.incident === 'a')?.withdrawn_ms).toBe(20);
   });
 
   it('is there again if it comes back', () => {
-    const gone = follow(follow([], list([provisional]), 10), list([]), 20);
+    const gone = follow(follow(NOTHING_KNOWN, list([provisional]), 10), list([]), 20);
     expect(names(follow(gone, list([provisional]), 30))).toEqual(['a provisional']);
   });
 
   it('is not what is over and left for its age', () => {
-    expect(follow(follow([], list([closed]), 10), list([]), 20)).toEqual([]);
+    expect(follow(follow(NOTHING_KNOWN, list([closed]), 10), list([]), 20).incidents).toEqual([]);
   });
 
   it('is not what another one took the place of', () => {
-    const first = follow([], list([provisional]), 10);
-    const earlier = incidentOf('c', { since: at(-1), until: at(2) });
+    const first = follow(NOTHING_KNOWN, list([provisional]), 10);
+    const earlier = listed('c', { since: at(-1), until: at(2) });
     expect(names(follow(first, list([earlier]), 20))).toEqual(['c open']);
+    const later = follow(
+      follow(first, list([earlier]), 20),
+      list([listed('d', { since: at(-2), until: at(2) })]),
+      30,
+    );
+    expect(incidentOf(later, 'a')?.incident).toBe('d');
+    expect(incidentOf(later, 'x')).toBeUndefined();
+    // Two that take each other's place by turns.
+    const back = follow(
+      follow(later, list([earlier]), 40),
+      list([listed('d', { since: at(-2), until: at(2) })]),
+      50,
+    );
+    expect(incidentOf(back, 'c')?.incident).toBe('d');
     const ofAnotherKey = { ...earlier, key: { shop: 'south' } };
     expect(names(follow(first, list([ofAnotherKey]), 20))).toEqual(['c open', 'a withdrawn']);
   });
 
+  it('is not told by a server that begins anew', () => {
+    const first = follow(NOTHING_KNOWN, list([provisional]), 10);
+    const restarted = follow(first, list([], false, 1), 20);
+    expect(restarted).toMatchObject({ epoch: 1, incidents: [] });
+    expect(names(follow(restarted, list([provisional]), 30))).toEqual(['a provisional']);
+  });
+
   it('is not told by a list that was cut among those that go on', () => {
-    const first = follow([], list([provisional]), 10);
-    const other = incidentOf('d', { key: { shop: 'east' } });
+    const first = follow(NOTHING_KNOWN, list([provisional]), 10);
+    const other = listed('d', { key: { shop: 'east' } });
     expect(names(follow(first, list([other], true), 20))).toEqual(['d open']);
     expect(names(follow(first, list([closed], true), 20))).toEqual(['b closed', 'a withdrawn']);
   });
@@ -94,7 +118,7 @@ describe('what was taken back', () => {
 
 describe('words', () => {
   it('name the metric, the key and the side', () => {
-    const it = known(incidentOf('a', { metric: 'mean_time', key: { shop: 'north', till: 3 } }));
+    const it = known(listed('a', { metric: 'mean_time', key: { shop: 'north', till: 3 } }));
     expect(titleOf(it)).toBe('Mean time of north, 3 below expected');
     expect(titleOf({ ...it, key: {}, observed: 90 })).toBe('Mean time above expected');
     expect(keyText({ key: { shop: null } })).toBe('–');

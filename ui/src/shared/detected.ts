@@ -3,7 +3,7 @@
  * Nothing here knows a column by its name but those that every detector has. Pure functions; useDetectors.ts feeds them.
  */
 import type { Schemas } from '../api/wire';
-import { formatAge, formatAny, formatDateTime, formatName, textOf } from './format';
+import { formatAge, formatDateTime, formatMeasured, formatName, textOf } from './format';
 import type { Tone } from './mark';
 
 type View = Schemas['ViewBody'];
@@ -81,25 +81,56 @@ export function ordered(all: readonly Detected[]): Detected[] {
   );
 }
 
+/** The incidents that a page knows of, as of an epoch. */
+export interface Known {
+  epoch: number;
+  incidents: readonly Detected[];
+  /** Which one took the place of one that was cut differently. */
+  replaced: ReadonlyMap<string, string>;
+}
+
+export const NOTHING_KNOWN: Known = { epoch: 0, incidents: [], replaced: new Map() };
+
+/** The incident of this name, or the one that took its place. */
+export function incidentOf(
+  { incidents, replaced }: Omit<Known, 'epoch'>,
+  name: string,
+): Detected | undefined {
+  let now = name;
+  const seen = new Set<string>();
+  for (;;) {
+    const found = incidents.find(it => it.incident === now);
+    const next = replaced.get(now);
+    if (found !== undefined || next === undefined || seen.has(next)) return found;
+    seen.add(next);
+    now = next;
+  }
+}
+
+type List = Pick<Schemas['Incidents'], 'epoch' | 'incidents' | 'truncated'>;
+
 /**
  * What is known once the next list came. An incident that went on and is in it no more was taken back, and stays as
  * withdrawn; one that is over has left for its age; and one whose place another takes was only cut differently.
  */
-export function follow(
-  before: readonly Detected[],
-  list: Pick<Schemas['Incidents'], 'incidents' | 'truncated'>,
-  now_ms: number,
-): Detected[] {
+export function follow(before: Known, list: List, now_ms: number): Known {
   const current = list.incidents.map(it => ({ ...it, withdrawn_ms: null }));
   const known = new Set(current.map(it => it.incident));
-  // A list that was cut before its end does not tell what is missing.
+  // A list that was cut before its end does not tell what is missing, nor does one of a server that begins anew.
   const isWhole = !list.truncated || current.some(it => !isActive(it));
-  const left = before.flatMap((it): Detected[] => {
-    if (known.has(it.incident) || current.some(other => takesPlaceOf(other, it))) return [];
+  const tells = isWhole && before.epoch <= list.epoch;
+  let replaced = before.replaced;
+  const left = before.incidents.flatMap((it): Detected[] => {
+    if (known.has(it.incident)) return [];
+    const other = current.find(other => takesPlaceOf(other, it));
+    if (other !== undefined) {
+      replaced = new Map(replaced).set(it.incident, other.incident);
+      return [];
+    }
     if (it.withdrawn_ms !== null) return [it];
-    return isActive(it) && isWhole ? [{ ...it, withdrawn_ms: now_ms }] : [];
+    return isActive(it) && tells ? [{ ...it, withdrawn_ms: now_ms }] : [];
   });
-  return [...current, ...left];
+  return { epoch: list.epoch, incidents: [...current, ...left], replaced };
 }
 
 function takesPlaceOf(other: Detected, it: Detected): boolean {
@@ -135,7 +166,7 @@ export function titleOf(it: Detected): string {
 
 export function rangeText(low: number | null | undefined, high: number | null | undefined): string {
   const between = (low ?? 0) < 0 || (high ?? 0) < 0 ? ' to ' : '–';
-  return `${formatAny(low ?? null)}${between}${formatAny(high ?? null)}`;
+  return `${formatMeasured(low)}${between}${formatMeasured(high)}`;
 }
 
 /** How long it lasted, or has so far. */

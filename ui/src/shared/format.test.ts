@@ -2,7 +2,15 @@
  * How numbers, sizes and ages read, at their edges too.
  */
 import { describe, expect, it } from 'vitest';
-import { formatAge, formatAny, formatNumber, formatTime, numberOf, quantifyBytes } from './format';
+import {
+  formatAge,
+  formatAny,
+  formatMeasured,
+  formatNumber,
+  formatTime,
+  numberOf,
+  quantifyBytes,
+} from './format';
 import { panelState } from './state';
 
 /** Write the narrow space of grouped digits as an underscore, to be seen here. */
@@ -76,4 +84,19 @@ describe('panelState', () => {
     expect(names).toEqual(['loading', 'empty', 'live']);
     expect(panelState(lost, null, null)).toEqual({ name: 'error', asOf: null, cause: 'gone' });
   });
+});
+
+it('tells what was measured with three digits, whatever its size', () => {
+  const values = [8288, 1532.4, 27.43, 2.5, 0.1319, 0.01271, 0.000004, 0, null];
+  expect(values.map(formatMeasured)).toEqual([
+    '8\u202f288',
+    '1\u202f532',
+    '27.4',
+    '2.50',
+    '0.132',
+    '0.0127',
+    '0.00000400',
+    '0',
+    '–',
+  ]);
 });

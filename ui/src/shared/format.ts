@@ -40,6 +40,13 @@ export function formatAny(value: number | null): string {
   return formatNumber(value, size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.01 ? 2 : 4);
 }
 
+/** What was measured, of any size: whole numbers whole, others with three digits that say something. */
+export function formatMeasured(value: number | null | undefined): string {
+  if (value === null || value === undefined || Number.isInteger(value)) return formatNumber(value);
+  const digits = 2 - Math.floor(Math.log10(Math.abs(value)));
+  return formatNumber(value, Math.min(8, Math.max(0, digits)));
+}
+
 /** A rate: decimals only while it is small. */
 export function formatRate(value: number | null | undefined): string {
   return formatNumber(value, value !== null && value !== undefined && Math.abs(value) < 100 ? 1 : 0);

@@ -6,14 +6,14 @@ import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { answerOf, api } from '../api/client';
 import type { Schemas } from '../api/wire';
-import { type Detected, type Detector, detectorsOf, follow } from './detected';
+import { type Detector, detectorsOf, follow, NOTHING_KNOWN } from './detected';
 import { useFrozen } from './live';
 
 const EVERY_MS = 2_000;
 /** More are listed nowhere; a query has them. */
 const LISTED_MAX = 1_000;
 
-let known: readonly Detected[] = [];
+let known = NOTHING_KNOWN;
 
 /** The views of the dataflow, or `null` before they are known. */
 export function useViews(): readonly Schemas['ViewBody'][] | null {
@@ -38,9 +38,11 @@ export function useIncidents(detectors: readonly Detector[] | null) {
       const query = { limit: String(LISTED_MAX) };
       const list = await answerOf(api.GET('/api/v1/incidents', { params: { query }, signal }));
       known = follow(known, list, Date.now());
-      return { incidents: known, total: list.total, truncated: list.truncated };
+      const { incidents, replaced } = known;
+      return { incidents, replaced, total: list.total, truncated: list.truncated };
     },
     enabled: detectors !== null && detectors.length > 0,
     refetchInterval: frozen ? false : EVERY_MS,
+    refetchOnWindowFocus: !frozen,
   });
 }

@@ -21,7 +21,14 @@ import {
   toneOf,
 } from '../../shared/detected';
 import { joined, partOf } from '../../shared/filter';
-import { formatAny, formatDateTime, formatName, formatNumber, formatTime, textOf } from '../../shared/format';
+import {
+  formatDateTime,
+  formatMeasured,
+  formatName,
+  formatNumber,
+  formatTime,
+  textOf,
+} from '../../shared/format';
 import { useFrozen, useToday } from '../../shared/live';
 import { Mark } from '../../shared/mark';
 import { useGo } from '../../shared/nav';
@@ -234,7 +241,7 @@ function BandChart({ judged, incident, detector }: Drawn) {
         {...(top !== undefined && { top })}
         marks={marks}
         unit=""
-        summary={`${formatName(incident.metric)} of each window, with what was expected. At the peak ${formatAny(incident.observed ?? null)} was observed, ${rangeText(incident.low, incident.high)} was expected.`}
+        summary={`${formatName(incident.metric)} of each window, with what was expected. At the peak ${formatMeasured(incident.observed)} was observed, ${rangeText(incident.low, incident.high)} was expected.`}
       />
     </div>
   );
@@ -261,7 +268,7 @@ function Facts({ incident, detector }: Omit<Drawn, 'judged'>) {
       </Fact>
       {incident.closed_at != null && <Fact name="closed">{formatDateTime(incident.closed_at)} UTC</Fact>}
       <Fact name="peak">
-        {formatDateTime(peakOf(incident))} UTC, {formatAny(incident.observed ?? null)}
+        {formatDateTime(peakOf(incident))} UTC, {formatMeasured(incident.observed)}
       </Fact>
       <Fact name="severity">
         <Receipt view={detector.incidents} label={`incidents of ${detector.name}`}>
@@ -299,12 +306,12 @@ function Neighbours({ judged, incident, detector }: Drawn) {
               {hasMinutes ? minuteText(it.start_ms, today) : formatTime(it.start_ms)}
             </td>
             <td className={cn('px-2 text-right', it.is_anomaly && 'text-critical')}>
-              {formatAny(it.observed)}
+              {formatMeasured(it.observed)}
             </td>
             <td className="px-2 text-right whitespace-nowrap">
               {it.expected === null
                 ? 'learning'
-                : `${formatAny(it.expected)} (${rangeText(it.low, it.high)})`}
+                : `${formatMeasured(it.expected)} (${rangeText(it.low, it.high)})`}
             </td>
             <td className="pl-2 text-right">{formatNumber(it.severity, 1)}</td>
           </tr>

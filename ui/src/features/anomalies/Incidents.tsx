@@ -10,6 +10,7 @@ import {
   type Detected,
   type Detector,
   endOf,
+  incidentOf,
   isActive,
   keyText,
   lastedText,
@@ -43,7 +44,7 @@ export function Incidents({ detectors }: { detectors: readonly Detector[] }) {
   const { incident } = useUrl();
   const query = useIncidents(detectors);
   const all = useMemo(() => ordered(query.data?.incidents ?? []), [query.data]);
-  const chosen = all.find(it => it.incident === incident);
+  const chosen = query.data && incident !== undefined ? incidentOf(query.data, incident) : undefined;
   const detector = detectors.find(({ name }) => name === chosen?.detector);
   const state = useListState(query);
   return (
@@ -55,7 +56,7 @@ export function Incidents({ detectors }: { detectors: readonly Detector[] }) {
         )}
       >
         <Learning detectors={detectors} />
-        <List all={all} detectors={detectors} state={state} query={query} />
+        <List all={all} chosen={chosen?.incident} detectors={detectors} state={state} query={query} />
       </div>
       {chosen !== undefined && detector !== undefined && (
         <IncidentPanel key={chosen.incident} incident={chosen} detector={detector} />
@@ -83,12 +84,13 @@ function useListState(query: IncidentsQuery): (items: number) => PanelState {
 
 interface ListProps {
   all: readonly Detected[];
+  chosen: string | undefined;
   detectors: readonly Detector[];
   state: (items: number) => PanelState;
   query: IncidentsQuery;
 }
 
-function List({ all, detectors, state, query }: ListProps) {
+function List({ all, chosen, detectors, state, query }: ListProps) {
   const go = useGo();
   const { detector: ofDetector, state: ofState, incident } = useUrl();
   const detector = detectors.find(({ name }) => name === ofDetector)?.name ?? '';
@@ -196,12 +198,12 @@ function List({ all, detectors, state, query }: ListProps) {
             </tr>
           )}
           {active.slice(0, SHOWN_MAX).map(it => (
-            <Line key={it.incident} it={it} isNarrow={isNarrow} />
+            <Line key={it.incident} it={it} isChosen={it.incident === chosen} isNarrow={isNarrow} />
           ))}
         </Group>
         <Group>
           {others.slice(0, SHOWN_MAX).map(it => (
-            <Line key={it.incident} it={it} isNarrow={isNarrow} />
+            <Line key={it.incident} it={it} isChosen={it.incident === chosen} isNarrow={isNarrow} />
           ))}
         </Group>
       </table>
@@ -219,11 +221,9 @@ function Group({ children }: { children: ReactNode }) {
   return <tbody className="border-line not-first-of-type:border-t">{children}</tbody>;
 }
 
-function Line({ it, isNarrow }: { it: Detected; isNarrow: boolean }) {
+function Line({ it, isChosen, isNarrow }: { it: Detected; isChosen: boolean; isNarrow: boolean }) {
   const go = useGo();
-  const { incident } = useUrl();
   const today = useToday();
-  const isChosen = it.incident === incident;
   const state = stateOf(it);
   const open = () => go({ incident: isChosen ? undefined : it.incident } as object);
   return (

@@ -9,7 +9,7 @@
  */
 import type { Metrics, Pipeline } from '../../api/wire';
 import { beginOf, type Detected, endOf, isActive, rangeText, titleOf } from '../../shared/detected';
-import { formatAge, formatAny, formatNumber, formatRate, formatTime } from '../../shared/format';
+import { formatAge, formatMeasured, formatNumber, formatRate, formatTime } from '../../shared/format';
 import type { Incident } from '../../shared/incidents';
 import type { Tone } from '../../shared/mark';
 import { catchingUp, lakeBehind } from './behind';
@@ -292,7 +292,7 @@ function detected({ detected }: Observed): Finding[] {
     id: `incident ${it.incident}`,
     tone: 'warn',
     title: titleOf(it),
-    detail: `${formatAny(it.observed ?? null)}, expected ${rangeText(it.low, it.high)}${it.state === 'provisional' ? ' (provisional)' : ''}`,
+    detail: `${formatMeasured(it.observed)}, expected ${rangeText(it.low, it.high)}${it.state === 'provisional' ? ' (provisional)' : ''}`,
     began_ms: beginOf(it),
     goTo: 'incident',
     incident: it.incident,
