@@ -214,13 +214,24 @@ impl Forecast {
             false => 0.0,
         };
         let combined = plain + weight * (seasonal.unwrap_or(plain) - plain);
-        // What never moved has no deviation: then any move is out of the band, and how far says the size of the values.
-        let floor = 1e-9 * (1.0 + combined.abs());
+        let floor = self.least_usual(combined);
         Expected {
             seasonal,
             plain,
             combined,
             usual: (DEVIATION_PER_ABSOLUTE * state.deviation).max(floor),
+        }
+    }
+
+    /// The least that is usual, whatever was seen: of what never moved, the first small move is no news.
+    fn least_usual(&self, y: f64) -> f64 {
+        match self.scale {
+            // Off by one is two deviations.
+            Scale::Counts => 0.5 * exp(-y),
+            // Half a percent is one.
+            Scale::Positive => 0.005,
+            // Nothing is known of values: any move is out of the band, and how far says their size.
+            Scale::Values => 1e-9 * (1.0 + y.abs()),
         }
     }
 

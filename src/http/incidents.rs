@@ -34,6 +34,8 @@ pub struct DetectorBody {
     window_seconds: i64,
     /// Whether records of the log have the columns of the key, so that those of an incident can be looked at.
     filters_records: bool,
+    /// Columns of records by which its incidents are explained.
+    explain_by: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -110,6 +112,7 @@ pub fn detector_of(dataflow: &Dataflow, view: &ViewSpec) -> Option<DetectorBody>
         metrics: detection.metrics.iter().map(|it| it.name.clone()).collect(),
         window_seconds: detection.grid.size_us / 1_000_000,
         filters_records,
+        explain_by: detection.explain_by.clone(),
     })
 }
 
@@ -371,7 +374,7 @@ mod tests {
         let expected = |of: &str| {
             serde_json::json!({
                 "of": of, "detector": "watch", "watches": "per_minute", "key": ["k"],
-                "metrics": ["much", "c"], "window_seconds": 60, "filters_records": true,
+                "metrics": ["much", "c"], "window_seconds": 60, "filters_records": true, "explain_by": [],
             })
         };
         assert_eq!(of("watch"), expected("scores"));

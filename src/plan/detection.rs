@@ -378,7 +378,7 @@ impl IncidentSpec {
             _ => "above",
         };
         let mut text = format!(
-            "{}{of} was {}, {side} the expected {} ({} to {})",
+            "{}{of}: {}, {side} the expected {} ({} to {})",
             plain(metric),
             text(observed),
             text(expected),
@@ -389,7 +389,7 @@ impl IncidentSpec {
             0 => {}
             more => {
                 let lasted = super::span((more + 1).saturating_mul(self.grid.size_us));
-                let _ = write!(text, "; it lasted {lasted}");
+                let _ = write!(text, ", within {lasted}");
             }
         }
         text

@@ -24,10 +24,10 @@ use crate::plan::{Detection, Judged, nullable};
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
@@ -204,7 +204,7 @@ struct Keys {
     due: Due,
     keys: HashMap<Row, Key, FixedState>,
     /// Keys by the window that they wait for.
-    waiting: BTreeMap<i64, BTreeSet<Row>>,
+    waiting: BTreeMap<i64, HashSet<Row, FixedState>>,
     changes: BTreeMap<u64, Vec<Change>>,
 }
 
@@ -270,7 +270,7 @@ impl ByClock for Keys {
                 return;
             };
             let through = self.detection.judged_through(self.gate.closed(epoch));
-            let mut due = BTreeSet::new();
+            let mut due: HashSet<Row, FixedState> = HashSet::default();
             while let Some(entry) = self.waiting.first_entry()
                 && *entry.key() <= through
             {
@@ -283,7 +283,7 @@ impl ByClock for Keys {
     }
 
     fn take_in(&mut self, epoch: u64, updates: Vec<(Row, Update)>) {
-        let mut touched: BTreeMap<Row, i64> = BTreeMap::new();
+        let mut touched: HashMap<Row, i64, FixedState> = HashMap::default();
         let (mut gone, mut came) = (Vec::new(), Vec::new());
         for (key, update) in updates {
             match update {
@@ -553,7 +553,7 @@ struct Discoveries {
 
 #[derive(Default)]
 struct OfWindow {
-    rows: BTreeMap<Row, Option<f64>>,
+    rows: HashMap<Row, Option<f64>, FixedState>,
     /// The least severity that is an anomaly.
     least: Option<f64>,
 }
@@ -572,7 +572,8 @@ impl ByClock for Discoveries {
 
     fn take_in(&mut self, epoch: u64, updates: Vec<Change>) {
         // A key may be judged several times in an epoch: only what that comes to counts.
-        let mut by_window: BTreeMap<i64, BTreeMap<Row, (Option<f64>, i64)>> = BTreeMap::new();
+        type Rows = HashMap<Row, (Option<f64>, i64), FixedState>;
+        let mut by_window: BTreeMap<i64, Rows> = BTreeMap::new();
         for it in updates {
             let rows = by_window.entry(it.window).or_default();
             rows.entry(it.row).or_insert((it.severity, 0)).1 += it.diff;
@@ -581,7 +582,7 @@ impl ByClock for Discoveries {
         for (window, updates) in by_window {
             let of_window = self.windows.entry(window).or_default();
             let before = of_window.least;
-            let mut changed: BTreeSet<Row> = BTreeSet::new();
+            let mut changed: HashSet<Row, FixedState> = HashSet::default();
             for (row, (severity, diff)) in updates {
                 if diff < 0 {
                     of_window.rows.remove(&row);

@@ -872,6 +872,53 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/api/v1/incidents/{incident}/explanation': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Which values of which columns carry an incident */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          incident: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['IncidentExplanation'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/api/v1/pipeline': {
     parameters: {
       query?: never;
@@ -1159,6 +1206,8 @@ export interface components {
       window_seconds: number;
       /** @description Whether records of the log have the columns of the key, so that those of an incident can be looked at. */
       filters_records: boolean;
+      /** @description Columns of records by which its incidents are explained. */
+      explain_by: string[];
     };
     DetectorRows: 'scores' | 'incidents';
     ViewRows: {
@@ -1482,6 +1531,53 @@ export interface components {
       /** Format: uint64 */
       epoch: number;
       as_of: string;
+    };
+    /** @description What carries an incident. */
+    IncidentExplanation: {
+      incident: string;
+      detector: string;
+      metric: string;
+      key: {
+        [key: string]: unknown;
+      };
+      /** @description The windows of the incident that were looked at, and since when those before. */
+      from: string;
+      to: string;
+      baseline_from: string;
+      /** @description In a sentence. */
+      text: string;
+      /** @description Columns, then pairs of columns, each in the order of how much it says. */
+      dimensions: components['schemas']['DimensionExplained'][];
+      /** @description The query it was computed from. */
+      query: string;
+    };
+    /** @description Values of one column, or of two. */
+    DimensionExplained: {
+      columns: string[];
+      /**
+       * Format: double
+       * @description How much its shares have moved (a term of the Jensen-Shannon divergence); it orders columns.
+       */
+      surprise: number;
+      values: components['schemas']['ValueExplained'][];
+    };
+    ValueExplained: {
+      /** @description One of each column; null where records have none. */
+      value: (string | null)[];
+      /** Format: double */
+      observed: number;
+      /** Format: double */
+      expected: number;
+      /**
+       * Format: double
+       * @description Of the whole change; more than one if others moved the other way.
+       */
+      share_of_change: number;
+      /**
+       * Format: double
+       * @description Of all that was expected.
+       */
+      share_of_expected: number;
     };
     /** @description The state of the pipeline, as one picture of one moment. */
     Pipeline: {

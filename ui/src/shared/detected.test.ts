@@ -145,6 +145,7 @@ it('detectors are what views say they are, whatever their names', () => {
     metrics: ['orders'],
     window_seconds: 60,
     filters_records: false,
+    explain_by: [],
   });
   const views = [view('watch', body('scores')), view('x_incidents', null), view('odd', body('incidents'))];
   expect(detectorsOf(views)).toEqual([
@@ -156,6 +157,7 @@ it('detectors are what views say they are, whatever their names', () => {
       metrics: ['orders'],
       window_ms: 60_000,
       filtersRecords: false,
+      explainBy: [],
     },
   ]);
 });

@@ -19,6 +19,8 @@ export interface Detector {
   window_ms: number;
   /** Whether records can be filtered by its key. */
   filtersRecords: boolean;
+  /** Columns of records by which its incidents are explained. */
+  explainBy: readonly string[];
 }
 
 export interface Detected extends Readonly<Schemas['Incident']> {
@@ -49,6 +51,7 @@ export function detectorsOf(views: readonly View[]): Detector[] {
         metrics: detector.metrics,
         window_ms: detector.window_seconds * 1000,
         filtersRecords: detector.filters_records,
+        explainBy: detector.explain_by,
       },
     ];
   });

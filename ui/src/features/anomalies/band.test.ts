@@ -18,6 +18,7 @@ const detector: Detector = {
   metrics: ['orders'],
   window_ms: 60_000,
   filtersRecords: false,
+  explainBy: [],
 };
 const incident = {
   key: { 'shop "x"': "O'Hara", till: null, day: '2026-03-01' },
