@@ -64,6 +64,7 @@ pub struct DimensionExplained {
 pub struct ValueExplained {
     /// One of each column; null where records have none.
     pub value: Vec<Option<String>>,
+    /// Of a rate how much, of a ratio failures, of anything else the mean of the windows.
     pub observed: f64,
     pub expected: f64,
     /// Of the whole change; more than one if others moved the other way.
@@ -340,14 +341,19 @@ fn explained(rows: &[Row], kind: Kind, names: &[String], windows: i64) -> Vec<Di
         let all = &elements[dimension];
         let observed: f64 = all.iter().map(|it| it.observed).sum();
         let expected: f64 = all.iter().map(|it| it.forecast).sum();
-        let places: Vec<&Vec<Option<String>>> = cells[dimension].keys().collect();
+        let places: Vec<(&Vec<Option<String>>, &Cell)> = cells[dimension].iter().collect();
         let values = told.iter().take(VALUES_MAX).filter_map(|name| {
             let place: usize = name.parse().ok()?;
             let element = all.get(place)?;
+            let (value, cell) = places.get(place)?;
+            let records = match kind {
+                Kind::Rate | Kind::Ratio => 1.0,
+                Kind::Latency | Kind::Value => cell.now.b.max(1.0),
+            };
             Some(ValueExplained {
-                value: places.get(place)?.to_vec(),
-                observed: element.observed,
-                expected: element.forecast,
+                value: value.to_vec(),
+                observed: element.observed / records,
+                expected: element.forecast / records,
                 share_of_change: (element.observed - element.forecast) / (observed - expected),
                 share_of_expected: element.forecast / expected,
             })
@@ -488,7 +494,10 @@ mod tests {
         ];
         for kind in [Kind::Ratio, Kind::Latency] {
             let found = explained(&rows(&cells), kind, &names(), 1);
-            assert_eq!(found[0].values[0].value, [Some("/a".to_owned())]);
+            let first = &found[0].values[0];
+            assert_eq!(first.value, [Some("/a".to_owned())]);
+            let observed = if kind == Kind::Ratio { 21.0 } else { 0.21 };
+            assert_eq!(first.observed, observed);
             assert!(sentence(&found, &names()).starts_with("path /a carries 100 %"));
         }
     }

@@ -847,8 +847,14 @@ async function otherDataflow() {
     await page.goto(`${other.url}query`);
     await within('the first query is of a view it has', () => page.locator('[data-run="done"]').isVisible());
     await page.goto(`${other.url}anomalies`);
-    await within('it is said that there is no detector, and how one is added', () =>
-      page.getByText('CREATE DETECTOR').isVisible(),
+    await within('its detector has a list of incidents', () =>
+      page
+        .locator('section[aria-label="Incidents"]:is([data-state="live"], [data-state="empty"])')
+        .isVisible(),
+    );
+    check(
+      'what it has no rules for has no tab',
+      !(await page.getByRole('tab', { name: 'Rules' }).isVisible()),
     );
     await page.goto(`${other.url}pipeline`);
     await within('the watermark is told with its allowance', async () =>

@@ -1564,7 +1564,10 @@ export interface components {
     ValueExplained: {
       /** @description One of each column; null where records have none. */
       value: (string | null)[];
-      /** Format: double */
+      /**
+       * Format: double
+       * @description Of a rate how much, of a ratio failures, of anything else the mean of the windows.
+       */
       observed: number;
       /** Format: double */
       expected: number;

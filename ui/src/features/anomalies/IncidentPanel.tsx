@@ -354,9 +354,9 @@ function Carriers({ incident }: { incident: Detected }) {
     })),
   );
   return (
-    <div className="self-start">
-      <p className="pb-1">
-        {capital(data.text)}.{' '}
+    <div className="min-w-0 max-w-full self-start">
+      <p className="pb-1 break-words">
+        {data.text}.{' '}
         <SqlReceipt
           sql={data.query}
           note={`Compared with the windows since ${formatDateTime(data.baseline_from)} UTC.`}
@@ -374,7 +374,7 @@ function Carriers({ incident }: { incident: Detected }) {
         <tbody>
           {rows.map(it => (
             <tr key={it.name}>
-              <td className="max-w-64 truncate pr-3" title={it.name}>
+              <td className="max-w-44 truncate pr-3 sm:max-w-80" title={it.name}>
                 {it.name}
               </td>
               <td className="px-2 text-right">{formatMeasured(it.observed)}</td>
@@ -386,8 +386,4 @@ function Carriers({ incident }: { incident: Detected }) {
       </table>
     </div>
   );
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
