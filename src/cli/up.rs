@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -244,6 +245,8 @@ async fn stop_all(processes: &mut [Process]) -> Result<()> {
         loop {
             match process.child.try_wait()? {
                 Some(status) if status.success() => break,
+                // It was still starting, and listens for the signal only then: what it may have read, the next start reads again.
+                Some(status) if status.signal() == Some(libc::SIGTERM) => break,
                 Some(status) => {
                     if status.code() == Some(exit::UNCOMMITTED.into()) {
                         code = exit::UNCOMMITTED;
