@@ -57,7 +57,7 @@ impl Grid {
     /// The number of the window with this end.
     pub fn of_end(self, end_us: i64) -> i64 {
         let from_offset = end_us.saturating_sub(self.offset_us);
-        from_offset.div_euclid(self.size_us) - 1
+        from_offset.div_euclid(self.size_us).saturating_sub(1)
     }
 
     pub fn start(self, window: i64) -> i64 {
