@@ -11,7 +11,7 @@ use super::operators::{
 use super::view_store::ViewStore;
 use super::worker::Place;
 use super::{Feed, Job, StateShare};
-use crate::model::Epoch;
+use crate::model::{Epoch, least_of};
 use crate::plan::{
     DEAD_LETTER_RELATION, LATE_RELATION, Pass, Plan, ViewKind, ViewSpec, Window, passes,
 };
@@ -452,10 +452,7 @@ impl<'s> Render<'_, 's> {
     /// Up to when windows of these sources were closed at the commit that is restored.
     fn closed_at_commit(&self, sources: &BTreeSet<String>) -> i64 {
         let times = &self.job.restored.event_times;
-        let times = sources
-            .iter()
-            .map(|it| times.get(it).map_or(NEVER, |it| it.watermark_us));
-        times.min().unwrap_or(NEVER)
+        least_of(sources, |it| Some(times.get(it)?.watermark_us)).unwrap_or(NEVER)
     }
 
     /// The partial groups of an aggregation; those of all others of its pass are there from then on too.

@@ -4,6 +4,7 @@
 //! shrunk alike, and what it was. The formulas are those of `detect::explain`.
 
 use super::App;
+use super::incidents::{detection_of, scores_of};
 use super::problem::Problem;
 use crate::detect::explain::{Element, Explanation, explanations};
 use crate::detect::metric::Kind;
@@ -143,9 +144,7 @@ pub async fn explanation(
 fn find<'a>(app: &'a App, name: &str) -> Result<Found<'a>, Problem> {
     for view in &app.dataflow.views {
         let Plan::Incidents {
-            input,
-            incidents,
-            schema,
+            incidents, schema, ..
         } = &view.plan
         else {
             continue;
@@ -159,10 +158,7 @@ fn find<'a>(app: &'a App, name: &str) -> Result<Found<'a>, Problem> {
         let Some((row, _)) = snapshot.rows.iter().find(|it| is_it(it.0)) else {
             continue;
         };
-        let scores = input
-            .relations()
-            .first()
-            .and_then(|it| app.dataflow.view(it));
+        let scores = scores_of(&app.dataflow, view);
         let time = |column: usize| row.0.get(column).and_then(Value::as_i64);
         if let (Some(scores), Some(since_us), Some(until_us)) = (scores, time(since), time(until))
             && let Some(found) = of_row(scores, incidents, row, since_us, until_us)
@@ -184,12 +180,8 @@ fn of_row<'a>(
     since_us: i64,
     until_us: i64,
 ) -> Option<Found<'a>> {
-    let Plan::Detect {
-        detection, schema, ..
-    } = &scores.plan
-    else {
-        return None;
-    };
+    let (_, detection) = detection_of(scores)?;
+    let schema = scores.plan.schema();
     let (mut key, mut key_json) = (Vec::new(), Map::new());
     for (field, value) in schema.fields().iter().zip(&row.0[..spec.keys]) {
         let json = value.to_json();

@@ -117,11 +117,11 @@ pub fn detector_of(dataflow: &Dataflow, view: &ViewSpec) -> Option<DetectorBody>
 }
 
 /// The view that incidents are made from.
-fn scores_of<'a>(dataflow: &'a Dataflow, incidents: &ViewSpec) -> Option<&'a ViewSpec> {
+pub(super) fn scores_of<'a>(dataflow: &'a Dataflow, incidents: &ViewSpec) -> Option<&'a ViewSpec> {
     dataflow.view(incidents.plan.relations().first()?)
 }
 
-fn detection_of(scores: &ViewSpec) -> Option<(&Plan, &Detection)> {
+pub(super) fn detection_of(scores: &ViewSpec) -> Option<(&Plan, &Detection)> {
     match &scores.plan {
         Plan::Detect {
             input, detection, ..

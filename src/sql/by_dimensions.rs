@@ -102,9 +102,9 @@ pub fn query(
     select.group_by =
         GroupByExpr::Expressions(vec![Expr::GroupingSets(sets.collect())], Vec::new());
     for (number, name) in dimensions.iter().enumerate() {
-        let value = expression(&format!("CAST(\"{}\" AS TEXT)", doubled(name)))?;
+        let value = expression(&format!("CAST({} AS TEXT)", column(name)))?;
         select.projection.push(named(value, &dimension(number)));
-        let left_out = expression(&format!("grouping(\"{}\")", doubled(name)))?;
+        let left_out = expression(&format!("grouping({})", column(name)))?;
         select
             .projection
             .push(named(left_out, &is_left_out(number)));
@@ -187,10 +187,6 @@ fn named(expr: Expr, name: &str) -> SelectItem {
         expr,
         alias: Ident::with_quote('"', name),
     }
-}
-
-fn doubled(name: &str) -> String {
-    name.replace('"', "\"\"")
 }
 
 #[cfg(test)]
