@@ -11,6 +11,7 @@ pub mod eval;
 pub mod generator;
 pub mod http;
 pub mod lake;
+pub mod learn;
 pub mod memory;
 pub mod model;
 pub mod plan;

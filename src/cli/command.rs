@@ -117,6 +117,16 @@ enum Command {
         after_help = "Examples:\n  tidelake eval --series cpu.csv --output scores.csv\n  tidelake eval --series cpu.csv --detector ewma --season none --json\n  tidelake eval --rates requests-per-minute.csv --seed 7\n  tidelake eval --synthetic\n\nA series is a file of `timestamp,value[,label]` lines; rates are one of `period,count` lines, one per minute."
     )]
     Eval(super::eval::Arguments),
+    /// Learns a model from rows of the lake, says how good it is, and puts it there.
+    #[command(
+        after_help = "Examples:\n  tidelake train odd --from 'SELECT response_time, status_code, bytes_sent FROM lake.logs'\n  tidelake train slow --kind gradient-boosting --label slow \\\n    --from 'SELECT bytes_sent, hour, response_time > 400 AS slow FROM lake.logs' --as-of 2026-01-31T12:00:00Z\n\nA fifth of the rows is held out, and the report is about those.\nExit code: 0 the model is in the lake, 65 the query or its rows were refused and nothing was changed."
+    )]
+    Train(super::train::Arguments),
+    /// Lists, shows, imports and asks the models of a lake.
+    Model {
+        #[command(subcommand)]
+        what: super::model::What,
+    },
     /// Prints the API as an OpenAPI document.
     Openapi,
     /// Prints a view and then each of its changes, until interrupted.
@@ -400,6 +410,8 @@ fn run(
         }
         Command::Sql(arguments) => runtime.block_on(sql::run(&arguments)),
         Command::Eval(arguments) => super::eval::run(&arguments),
+        Command::Train(arguments) => runtime.block_on(super::train::run(&arguments)),
+        Command::Model { what } => runtime.block_on(super::model::run(&what)),
         Command::Openapi => {
             println!("{:#}", crate::http::openapi_document());
             Ok(())

@@ -89,7 +89,12 @@ fn of_pipeline(error: &coordinator::Error) -> u8 {
         Error::Uncommitted { .. } => UNCOMMITTED,
         Error::Source(Source::Input { .. })
         | Error::Cluster(Cluster::Refused { .. } | Cluster::Hosts { .. }) => USAGE,
-        Error::Lake(Lake::Address { .. } | Lake::Damaged { .. } | Lake::Table { .. })
+        Error::Lake(
+            Lake::Address { .. }
+            | Lake::Damaged { .. }
+            | Lake::Table { .. }
+            | Lake::NoModel { .. },
+        )
         | Error::State(_)
         | Error::Source(Source::Folder { .. })
         | Error::Cluster(Cluster::Listen { .. }) => CONFIGURATION,

@@ -8,6 +8,7 @@ mod exit;
 mod generate;
 mod health;
 mod log;
+mod model;
 mod origin;
 mod print;
 mod query_limits;
@@ -19,6 +20,7 @@ mod settings;
 mod sql;
 mod table;
 mod tail;
+mod train;
 mod up;
 mod verify;
 

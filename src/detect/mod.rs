@@ -22,7 +22,6 @@ pub mod explain;
 pub mod forecast;
 pub mod half_spaces;
 pub mod incident;
-pub mod isolation;
 pub mod latency;
 pub mod math;
 pub mod metric;

@@ -13,6 +13,7 @@
 mod inspect;
 mod log;
 mod manifest;
+mod models;
 mod newest;
 mod parquet_file;
 mod perform;
@@ -26,6 +27,7 @@ pub use log::{commit_info, owner, remove_of, txn};
 pub use manifest::{
     BySource, Counts, Holder, Manifest, PartitionRead, SourceOffsets, StateFile, TableEntry,
 };
+pub use models::{ModelVersion, Models};
 pub use protocol::{Action, Commit, Next, Seen, app_id};
 pub use stage::{Staged, Stager, TableLayout, Told, Uploads};
 pub use table::{Change, Compaction, Replaced, TableState, folder_of};
@@ -62,6 +64,8 @@ pub enum Error {
     },
     #[error("table {table:?} cannot be used: {reason}")]
     Table { table: String, reason: String },
+    #[error("there is no {what}; `tidelake model list` shows what there is")]
+    NoModel { what: String },
     #[error(
         "generation {newer} has taken over this lake; this process, of generation {ours}, must stop"
     )]

@@ -556,6 +556,7 @@ impl Inner {
                 .map(|it| it.name.clone())
                 .collect(),
             lake: self.lake.address(),
+            versions: self.lake.versions().clone(),
         }
     }
 }

@@ -15,10 +15,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("generator", &["model"]),
     ("detect", &["model"]),
     ("eval", &["model", "detect"]),
+    ("learn", &["model", "detect", "eval"]),
     ("engine", &["model", "supervise", "plan", "detect"]),
     ("repeats", &[]),
     ("source", &["model", "repeats"]),
-    ("lake", &["model", "supervise"]),
+    ("lake", &["model", "supervise", "learn"]),
     ("cluster", &["model", "supervise"]),
     // Options of a source are checked while it is planned.
     (

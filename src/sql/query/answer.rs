@@ -231,7 +231,7 @@ impl Answering<'_> {
         if !needed.stored.is_empty() {
             let address = catalog.lake.as_deref().unwrap_or_default();
             let store = Store::open_existing(address).map_err(QueryError::failed)?;
-            let lake = Lake::new(store, Vec::new());
+            let lake = Lake::new(store, Vec::new()).at(catalog.versions.clone());
             for (schema, name) in &needed.stored {
                 let provider = lake.provider(name).await.map_err(QueryError::failed)?;
                 let reference = match schema {

@@ -4,6 +4,7 @@ use crate::lake::Store;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use futures::StreamExt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Newest versions of a table that are listed.
@@ -14,6 +15,8 @@ const VERSIONS_LISTED: usize = 20;
 pub struct Lake {
     store: Option<Store>,
     names: Vec<String>,
+    /// Versions that tables are read at; others are read at their newest.
+    versions: BTreeMap<String, u64>,
 }
 
 /// A stored table as it lies there.
@@ -46,7 +49,19 @@ impl Lake {
         Lake {
             store: Some(store),
             names,
+            versions: BTreeMap::new(),
         }
+    }
+
+    /// The same lake, with these tables at these versions in every query.
+    #[must_use]
+    pub fn at(self, versions: BTreeMap<String, u64>) -> Self {
+        Lake { versions, ..self }
+    }
+
+    /// Versions that tables are read at.
+    pub fn versions(&self) -> &BTreeMap<String, u64> {
+        &self.versions
     }
 
     /// Names of all tables: append-only ones, and those of stored views.
@@ -65,10 +80,14 @@ impl Lake {
 
     async fn open(&self, name: &str) -> Result<deltalake::DeltaTable, String> {
         let store = self.store.as_ref().ok_or("there is no lake")?;
-        store.open_delta(name).await.map_err(|it| it.to_string())
+        let opened = match self.versions.get(name) {
+            Some(version) => store.open_delta_at(name, *version).await,
+            None => store.open_delta(name).await,
+        };
+        opened.map_err(|it| it.to_string())
     }
 
-    /// A table at its newest version.
+    /// A table at its newest version, or the one it is to be read at.
     ///
     /// # Errors
     /// If it cannot be read.

@@ -21,7 +21,7 @@ use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamWriter;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,6 +41,8 @@ pub struct Catalog {
     pub sources: BTreeSet<String>,
     /// Where the lake is, if there is one. Its credentials are in the environment.
     pub lake: Option<String>,
+    /// Versions that stored tables are read at; others are read at their newest.
+    pub versions: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
