@@ -90,10 +90,7 @@ fn of_pipeline(error: &coordinator::Error) -> u8 {
         Error::Source(Source::Input { .. })
         | Error::Cluster(Cluster::Refused { .. } | Cluster::Hosts { .. }) => USAGE,
         Error::Lake(
-            Lake::Address { .. }
-            | Lake::Damaged { .. }
-            | Lake::Table { .. }
-            | Lake::NoModel { .. },
+            Lake::Address { .. } | Lake::Damaged { .. } | Lake::Table { .. } | Lake::NoModel { .. },
         )
         | Error::State(_)
         | Error::Source(Source::Folder { .. })

@@ -22,7 +22,8 @@ impl LakeArgument {
     /// # Errors
     /// If there is none.
     pub fn open(&self) -> Result<Store> {
-        Store::open_existing(&self.lake).map_err(|it| exit::coded(exit::CONFIGURATION, it.to_string()))
+        Store::open_existing(&self.lake)
+            .map_err(|it| exit::coded(exit::CONFIGURATION, it.to_string()))
     }
 
     pub fn address(&self) -> &str {
@@ -106,7 +107,8 @@ pub async fn run(what: &What) -> Result<()> {
                 output: output.clone(),
                 class: class.clone(),
             };
-            let bytes = std::fs::read(file).with_context(|| format!("could not read {}", file.display()));
+            let bytes =
+                std::fs::read(file).with_context(|| format!("could not read {}", file.display()));
             let bytes = bytes.map_err(|it| exit::coded(exit::USAGE, format!("{it:#}")))?;
             let model = learn::import(&bytes, &wanted)
                 .map_err(|it| exit::coded(exit::REFUSED, printable(&it.to_string())))?;
@@ -124,14 +126,29 @@ async fn list(store: &Store, json: bool) -> Result<()> {
     let mut objects = Vec::new();
     for name in models.list().await? {
         let versions = models.versions(&name).await?;
-        let Some(current) = versions.first() else { continue };
+        let Some(current) = versions.first() else {
+            continue;
+        };
         let model = models.load(&name, &current.id).await?;
-        let cell = |text: String| Cell { text, is_number: false };
-        let number = |text: String| Cell { text, is_number: true };
+        let cell = |text: String| Cell {
+            text,
+            is_number: false,
+        };
+        let number = |text: String| Cell {
+            text,
+            is_number: true,
+        };
         rows.push(vec![
             cell(name.clone()),
             cell(model.kind().name().to_owned()),
-            cell(model.features().iter().map(|it| printable(it)).collect::<Vec<_>>().join(", ")),
+            cell(
+                model
+                    .features()
+                    .iter()
+                    .map(|it| printable(it))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            ),
             number(current.number.to_string()),
             cell(current.id[..12].to_owned()),
             cell(published(current)),
@@ -142,10 +159,17 @@ async fn list(store: &Store, json: bool) -> Result<()> {
         }));
     }
     if json {
-        return Ok(writeln!(Out::new(), "{:#}", serde_json::Value::from(objects))?);
+        return Ok(writeln!(
+            Out::new(),
+            "{:#}",
+            serde_json::Value::from(objects)
+        )?);
     }
     if rows.is_empty() {
-        return Ok(writeln!(Out::new(), "no models; make one with `tidelake train` or `tidelake model import`")?);
+        return Ok(writeln!(
+            Out::new(),
+            "no models; make one with `tidelake train` or `tidelake model import`"
+        )?);
     }
     let names = ["name", "kind", "features", "version", "id", "published"];
     let columns = names.iter().map(|it| ((*it).to_owned(), *it == "version"));
@@ -154,7 +178,9 @@ async fn list(store: &Store, json: bool) -> Result<()> {
 }
 
 fn published(version: &ModelVersion) -> String {
-    let micros = i64::try_from(version.published_ms).unwrap_or_default().saturating_mul(1000);
+    let micros = i64::try_from(version.published_ms)
+        .unwrap_or_default()
+        .saturating_mul(1000);
     iso_of_micros(micros)
 }
 
@@ -169,7 +195,11 @@ async fn find(store: &Store, name: &str, id: Option<&str>) -> Result<(Model, Mod
     let Some(version) = found else {
         let with = id.map_or(String::new(), |it| format!(" with id {it}"));
         let known = models.list().await?.join(", ");
-        let known = if known.is_empty() { "none".to_owned() } else { known };
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known
+        };
         return Err(exit::coded(
             exit::REFUSED,
             format!("there is no model {name:?}{with} in the lake; there is: {known}"),
@@ -186,7 +216,12 @@ async fn show(store: &Store, name: &str, json: bool) -> Result<()> {
         text += "\nversions\n";
         for (at, it) in versions.iter().enumerate() {
             let current = if at == 0 { "  current" } else { "" };
-            text += &format!("  {:>4}  {}  {}{current}\n", it.number, it.id, published(it));
+            text += &format!(
+                "  {:>4}  {}  {}{current}\n",
+                it.number,
+                it.id,
+                published(it)
+            );
         }
     }
     Ok(Out::new().write_all(text.as_bytes())?)
@@ -197,11 +232,20 @@ async fn score(store: &Store, name: &str, id: Option<&str>) -> Result<()> {
     let wrong = |it: String| exit::coded(exit::USAGE, it);
     let mut lines = std::io::stdin().lock().lines();
     let header = lines.next().transpose()?.unwrap_or_default();
-    let names: Vec<&str> = header.trim_end().split(',').map(|it| it.trim().trim_matches('"')).collect();
+    let names: Vec<&str> = header
+        .trim_end()
+        .split(',')
+        .map(|it| it.trim().trim_matches('"'))
+        .collect();
     let mut places = Vec::new();
     for feature in model.features() {
         let place = names.iter().position(|it| it == feature);
-        places.push(place.ok_or_else(|| wrong(format!("the header has no column {feature:?}: it is {}", printable(&header))))?);
+        places.push(place.ok_or_else(|| {
+            wrong(format!(
+                "the header has no column {feature:?}: it is {}",
+                printable(&header)
+            ))
+        })?);
     }
     let mut out = BufWriter::new(Out::new());
     writeln!(out, "score")?;
@@ -212,13 +256,24 @@ async fn score(store: &Store, name: &str, id: Option<&str>) -> Result<()> {
         }
         let fields: Vec<&str> = line.trim_end().split(',').map(str::trim).collect();
         if fields.len() != names.len() {
-            return Err(wrong(format!("line {} has {} fields, and the header {}", number + 2, fields.len(), names.len())));
+            return Err(wrong(format!(
+                "line {} has {} fields, and the header {}",
+                number + 2,
+                fields.len(),
+                names.len()
+            )));
         }
         let mut point = Vec::new();
         for place in &places {
             point.push(match fields[*place] {
                 "" | "NULL" => None,
-                text => Some(text.parse::<f64>().map_err(|_| wrong(format!("line {}: {:?} is no number", number + 2, printable(text))))?),
+                text => Some(text.parse::<f64>().map_err(|_| {
+                    wrong(format!(
+                        "line {}: {:?} is no number",
+                        number + 2,
+                        printable(text)
+                    ))
+                })?),
             });
         }
         match model.score(&point) {
@@ -242,7 +297,15 @@ pub fn print_model(model: &Model, version: &ModelVersion, json: bool) -> Result<
     let trained = model.trained();
     let features: Vec<String> = model.features().iter().map(|it| printable(it)).collect();
     let mut lines = vec![
-        ("model", format!("{}, {}, version {}", model.name(), model.kind().name(), version.number)),
+        (
+            "model",
+            format!(
+                "{}, {}, version {}",
+                model.name(),
+                model.kind().name(),
+                version.number
+            ),
+        ),
         ("id", model.id().to_owned()),
         ("score", printable(&model.score_says())),
         ("features", features.join(", ")),
@@ -254,24 +317,36 @@ pub fn print_model(model: &Model, version: &ModelVersion, json: bool) -> Result<
         lines.push(("learned from", printable(query)));
     }
     if let Some(epoch) = trained.epoch {
-        let tables: Vec<String> = trained.tables.iter().map(|it| format!("{} version {}", it.0, it.1)).collect();
+        let tables: Vec<String> = trained
+            .tables
+            .iter()
+            .map(|it| format!("{} version {}", it.0, it.1))
+            .collect();
         lines.push(("as of", format!("epoch {epoch}, {}", tables.join(", "))));
     }
     if let Some(hash) = &trained.imported {
         let producer = trained.producer.as_deref().unwrap_or_default();
-        lines.push(("imported from", printable(&format!("{producer}, SHA-256 {hash}"))));
+        lines.push((
+            "imported from",
+            printable(&format!("{producer}, SHA-256 {hash}")),
+        ));
     }
     if let Some(seed) = trained.seed {
         lines.push(("seed", seed.to_string()));
     }
     if let Some(evaluation) = model.evaluation() {
         if trained.left_out != 0 {
-            lines.push(("left out", format!("{} with NULLs", count(trained.left_out as usize, "row"))));
+            lines.push((
+                "left out",
+                format!("{} with NULLs", count(trained.left_out as usize, "row")),
+            ));
         }
         lines.extend(evaluation_lines(evaluation));
     }
     let width = lines.iter().map(|it| it.0.len()).max().unwrap_or_default();
-    let text = lines.iter().map(|(name, value)| format!("{name:width$}  {value}\n"));
+    let text = lines
+        .iter()
+        .map(|(name, value)| format!("{name:width$}  {value}\n"));
     Ok(text.collect())
 }
 
@@ -279,26 +354,61 @@ fn evaluation_lines(evaluation: &Evaluation) -> Vec<(&'static str, String)> {
     let told = |it: Option<f64>| it.map_or("-".to_owned(), |it| format!("{it:.3}"));
     let mut lines = vec![(
         "rows",
-        format!("{} learned from, {} held out to test with", evaluation.rows_learned, evaluation.rows_held_out),
+        format!(
+            "{} learned from, {} held out to test with",
+            evaluation.rows_learned, evaluation.rows_held_out
+        ),
     )];
     if let (Some(threshold), Some(rule)) = (evaluation.threshold, &evaluation.threshold_rule) {
         lines.push(("threshold", format!("{threshold:.6}: {rule}")));
     }
     if let Some(flagged) = evaluation.flagged {
-        lines.push(("flagged", format!("{:.2} % of the held-out rows", flagged * 100.0)));
+        lines.push((
+            "flagged",
+            format!("{:.2} % of the held-out rows", flagged * 100.0),
+        ));
     }
     if let Some(it) = &evaluation.classes {
-        lines.push(("positive", format!("{} held-out rows, {:.2} %", it.positives, it.baseline * 100.0)));
-        lines.push(("order", format!("ROC AUC {}, average precision {} (guessing: {:.3})", told(it.roc_auc), told(it.average_precision), it.baseline)));
-        lines.push(("verdicts", format!("precision {}, recall {}, F1 {}", told(it.precision), told(it.recall), told(it.f1))));
+        lines.push((
+            "positive",
+            format!(
+                "{} held-out rows, {:.2} %",
+                it.positives,
+                it.baseline * 100.0
+            ),
+        ));
+        lines.push((
+            "order",
+            format!(
+                "ROC AUC {}, average precision {} (guessing: {:.3})",
+                told(it.roc_auc),
+                told(it.average_precision),
+                it.baseline
+            ),
+        ));
+        lines.push((
+            "verdicts",
+            format!(
+                "precision {}, recall {}, F1 {}",
+                told(it.precision),
+                told(it.recall),
+                told(it.f1)
+            ),
+        ));
     }
     if let Some(it) = &evaluation.numbers {
-        lines.push(("error", format!("RMSE {:.4}, mean {:.4} (always the mean: RMSE {:.4})", it.rmse, it.mae, it.baseline_rmse)));
+        lines.push((
+            "error",
+            format!(
+                "RMSE {:.4}, mean {:.4} (always the mean: RMSE {:.4})",
+                it.rmse, it.mae, it.baseline_rmse
+            ),
+        ));
     }
     if let Some(it) = &evaluation.stability {
         lines.push((
             "stability",
-            format!("of {} seeds, flagged rows in common {:.2}, at least {:.2} (Jaccard, {} rows)", it.seeds, it.jaccard_mean, it.jaccard_least, it.rows),
+            format!("{} seeds judge {:.2} % of rows the same or more; of the rows that either flags, both flag {:.0} %, at least {:.0} %", it.seeds, it.agreement_least * 100.0, it.jaccard_mean * 100.0, it.jaccard_least * 100.0),
         ));
     }
     lines
@@ -314,7 +424,11 @@ pub fn progress() -> impl FnMut(&str, u64, u64) {
         let mut err = std::io::stderr().lock();
         if is_terminal {
             let full = WIDTH * done as usize / all.max(1) as usize;
-            let bar = format!("{}{}", "█".repeat(full), "░".repeat(WIDTH - full.min(WIDTH)));
+            let bar = format!(
+                "{}{}",
+                "█".repeat(full),
+                "░".repeat(WIDTH - full.min(WIDTH))
+            );
             // Whoever cannot see it misses nothing.
             let _ = write!(err, "\r\u{1b}[K{bar} {what}");
             let _ = err.flush();

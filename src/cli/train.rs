@@ -79,7 +79,13 @@ impl std::str::FromStr for AsOf {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let time = || chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis().try_into().ok();
+        let time = || {
+            chrono::DateTime::parse_from_rfc3339(text)
+                .ok()?
+                .timestamp_millis()
+                .try_into()
+                .ok()
+        };
         let epoch = text.parse().ok().or_else(time);
         epoch
             .map(|epoch| AsOf {
@@ -127,8 +133,12 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         clusters: arguments.clusters.into(),
         allow_leak: arguments.allow_leak,
     };
-    let model = learn::train(&rows, &settings, source, &mut progress)
-        .map_err(|it| exit::coded(exit::REFUSED, format!("no model was made: {}", printable(&it.to_string()))))?;
+    let model = learn::train(&rows, &settings, source, &mut progress).map_err(|it| {
+        exit::coded(
+            exit::REFUSED,
+            format!("no model was made: {}", printable(&it.to_string())),
+        )
+    })?;
     let version = store.models().publish(&model).await?;
     drop(progress);
     Ok(Out::new().write_all(print_model(&model, &version, arguments.json)?.as_bytes())?)
@@ -154,12 +164,16 @@ async fn pinned(store: &Store, as_of: Option<&AsOf>) -> Result<Pinned> {
             let text = as_of.map_or("", |it| it.text.as_str());
             return Err(exit::coded(
                 exit::REFUSED,
-                format!("the lake does not know what dataflow {dataflow} was as of {text}: its commits begin later, or that one is no longer kept"),
+                format!(
+                    "the lake does not know what dataflow {dataflow} was as of {text}: its commits begin later, or that one is no longer kept"
+                ),
             ));
         };
         pinned.epoch = pinned.epoch.max(Some(manifest.epoch));
         let tables = manifest.tables.iter();
-        pinned.versions.extend(tables.map(|(name, it)| (name.clone(), it.version)));
+        pinned
+            .versions
+            .extend(tables.map(|(name, it)| (name.clone(), it.version)));
     }
     if as_of.is_some() && pinned.epoch.is_none() {
         return Err(exit::coded(
@@ -204,7 +218,9 @@ async fn rows(
     let mut rows = Rows::default();
     let mut label = None;
     let mut read = Vec::new();
-    let mut running = queries.export_as("train", &arguments.from, None).map_err(refused)?;
+    let mut running = queries
+        .export_as("train", &arguments.from, None)
+        .map_err(refused)?;
     loop {
         match running.next().await.map_err(refused)? {
             Piece::Planned { schema, tables, .. } => {
@@ -213,16 +229,29 @@ async fn rows(
                 let features = features.filter(|it| Some(it.0) != label);
                 rows.features = features.map(|it| it.1.name().clone()).collect();
                 rows.label = label.map(|it| schema.field(it).name().clone());
-                learn::check_features(&rows.features).map_err(|it| exit::coded(exit::REFUSED, it))?;
-                read = tables.iter().filter_map(|it| it.rsplit('.').next()).map(str::to_owned).collect();
+                learn::check_features(&rows.features)
+                    .map_err(|it| exit::coded(exit::REFUSED, it))?;
+                read = tables
+                    .iter()
+                    .filter_map(|it| it.rsplit('.').next())
+                    .map(str::to_owned)
+                    .collect();
             }
             Piece::Rows { batch, .. } => {
                 add(&mut rows, &batch, label)?;
-                progress(&format!("reading, {} so far", count(rows.len(), "row")), 0, 1);
+                progress(
+                    &format!("reading, {} so far", count(rows.len(), "row")),
+                    0,
+                    1,
+                );
                 if NUMBERS_MAX < rows.values.len() {
                     return Err(exit::coded(
                         exit::REFUSED,
-                        format!("the query has more than {} rows of {}, too many to hold; narrow it with WHERE, or add a LIMIT", rows.len(), count(rows.features.len(), "feature")),
+                        format!(
+                            "the query has more than {} rows of {}, too many to hold; narrow it with WHERE, or add a LIMIT",
+                            rows.len(),
+                            count(rows.features.len(), "feature")
+                        ),
                     ));
                 }
             }
@@ -239,20 +268,35 @@ fn label_of(schema: &Schema, label: Option<&str>) -> Result<Option<usize>> {
             continue;
         }
         let how = match kind {
-            DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "make numbers of it with CASE WHEN … THEN 1 ELSE 0 END, or leave it out",
-            DataType::Timestamp(..) | DataType::Date32 => "take a part of it, like extract(hour FROM …), or leave it out",
+            DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => {
+                "make numbers of it with CASE WHEN … THEN 1 ELSE 0 END, or leave it out"
+            }
+            DataType::Timestamp(..) | DataType::Date32 => {
+                "take a part of it, like extract(hour FROM …), or leave it out"
+            }
             _ => "make a number of it, or leave it out",
         };
-        let text = format!("column {:?} is of type {}, and models take numbers: {how}", printable(field.name()), sql_type_name(kind));
+        let text = format!(
+            "column {:?} is of type {}, and models take numbers: {how}",
+            printable(field.name()),
+            sql_type_name(kind)
+        );
         return Err(exit::coded(exit::REFUSED, text));
     }
     let Some(label) = label else {
         return Ok(None);
     };
     let found = schema.fields().iter().position(|it| it.name() == label);
-    let names: Vec<String> = schema.fields().iter().map(|it| printable(it.name())).collect();
+    let names: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|it| printable(it.name()))
+        .collect();
     found.map(Some).ok_or_else(|| {
-        let text = format!("the query has no column {label:?} for --label; it has {}", names.join(", "));
+        let text = format!(
+            "the query has no column {label:?} for --label; it has {}",
+            names.join(", ")
+        );
         exit::coded(exit::REFUSED, text)
     })
 }
@@ -262,16 +306,24 @@ fn add(rows: &mut Rows, batch: &RecordBatch, label: Option<usize>) -> Result<()>
     for (column, field) in batch.columns().iter().zip(batch.schema().fields()) {
         let cast = arrow::compute::cast(column, &DataType::Float64)?;
         let numbers = cast.as_any().downcast_ref::<Float64Array>().cloned();
-        let numbers = numbers.ok_or_else(|| anyhow::anyhow!("column {:?} has no numbers", field.name()))?;
+        let numbers =
+            numbers.ok_or_else(|| anyhow::anyhow!("column {:?} has no numbers", field.name()))?;
         if numbers.iter().flatten().any(f64::is_nan) {
-            let text = format!("column {:?} is NaN in a row; leave such rows out with WHERE, or make NULL of it with nanvl or CASE", printable(field.name()));
+            let text = format!(
+                "column {:?} is NaN in a row; leave such rows out with WHERE, or make NULL of it with nanvl or CASE",
+                printable(field.name())
+            );
             return Err(exit::coded(exit::REFUSED, text));
         }
         columns.push(numbers);
     }
     for row in 0..batch.num_rows() {
         for (at, column) in columns.iter().enumerate() {
-            let value = if column.is_null(row) { f64::NAN } else { column.value(row) };
+            let value = if column.is_null(row) {
+                f64::NAN
+            } else {
+                column.value(row)
+            };
             match Some(at) == label {
                 true => rows.labels.push(value),
                 false => rows.values.push(value),

@@ -47,7 +47,11 @@ impl Models<'_> {
     /// # Errors
     /// If the lake cannot be listed.
     pub async fn list(&self) -> Result<Vec<String>, Error> {
-        let listed = self.0.objects.list_with_delimiter(Some(&Path::from(ROOT))).await;
+        let listed = self
+            .0
+            .objects
+            .list_with_delimiter(Some(&Path::from(ROOT)))
+            .await;
         let folders = listed.map_err(|source| Error::Store {
             path: ROOT.to_owned(),
             source,
@@ -106,7 +110,9 @@ impl Models<'_> {
             reason,
         };
         if learn::sha256(&bytes) != id {
-            return Err(damaged("its content does not have the hash that it is named by".to_owned()));
+            return Err(damaged(
+                "its content does not have the hash that it is named by".to_owned(),
+            ));
         }
         let model = Model::parse(&bytes).map_err(|it| damaged(it.to_string()))?;
         match model.name() == name {
@@ -129,7 +135,9 @@ impl Models<'_> {
         let path = file_of(name, model.id());
         // One that is there already has the same content, or is found to be damaged when it is read.
         self.0.create(&path, Bytes::from(model.to_bytes())).await?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let next = self.numbers(name).await?.last().map_or(1, |it| it + 1);
         for number in next..next + TRIES_MAX {
             let version = ModelVersion {
@@ -141,13 +149,19 @@ impl Models<'_> {
                 path: path.to_string(),
                 reason: it.to_string(),
             })?;
-            if self.0.create(&version_path(name, number), Bytes::from(bytes)).await? {
+            if self
+                .0
+                .create(&version_path(name, number), Bytes::from(bytes))
+                .await?
+            {
                 return Ok(version);
             }
         }
         Err(Error::Damaged {
             path: version_path(name, next).to_string(),
-            reason: format!("{TRIES_MAX} versions behind it were taken while this one was published"),
+            reason: format!(
+                "{TRIES_MAX} versions behind it were taken while this one was published"
+            ),
         })
     }
 
@@ -222,23 +236,46 @@ mod tests {
         assert_eq!(models.list().await.unwrap(), Vec::<String>::new());
         let (first, second) = (forest("odd", 1), forest("odd", 2));
         assert_eq!(models.publish(&first).await.unwrap().number, 1);
-        assert_eq!(models.publish(&first).await.unwrap().number, 1, "nothing new");
+        assert_eq!(
+            models.publish(&first).await.unwrap().number,
+            1,
+            "nothing new"
+        );
         assert_eq!(models.publish(&second).await.unwrap().number, 2);
-        assert_eq!(models.publish(&first).await.unwrap().number, 3, "back again");
+        assert_eq!(
+            models.publish(&first).await.unwrap().number,
+            3,
+            "back again"
+        );
         models.publish(&forest("other", 1)).await.unwrap();
         assert_eq!(models.list().await.unwrap(), ["odd", "other"]);
-        let ids: Vec<String> = models.versions("odd").await.unwrap().into_iter().map(|it| it.id).collect();
+        let ids: Vec<String> = models
+            .versions("odd")
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|it| it.id)
+            .collect();
         assert_eq!(ids, [first.id(), second.id(), first.id()]);
         assert_eq!(models.load("odd", second.id()).await.unwrap(), second);
-        assert_eq!(store.newest_manifests().await.unwrap().len(), 0, "it is no dataflow");
+        assert_eq!(
+            store.newest_manifests().await.unwrap().len(),
+            0,
+            "it is no dataflow"
+        );
         assert!(models.load("other", second.id()).await.is_err());
         assert!(models.load("odd", "../other").await.is_err());
         assert!(models.load("../odd", second.id()).await.is_err());
         let file = folder.path().join(file_of("odd", second.id()).as_ref());
-        let text = std::fs::read_to_string(&file).unwrap().replace("odd", "oda");
+        let text = std::fs::read_to_string(&file)
+            .unwrap()
+            .replace("odd", "oda");
         std::fs::write(&file, text).unwrap();
         let damaged = models.load("odd", second.id()).await.unwrap_err();
-        assert!(damaged.to_string().contains("does not have the hash"), "{damaged}");
+        assert!(
+            damaged.to_string().contains("does not have the hash"),
+            "{damaged}"
+        );
     }
 
     #[tokio::test]

@@ -41,7 +41,9 @@ impl Clusters {
         let width = rows.first().map_or(0, |it| it.len());
         let count = rows.len() as f64;
         let column = |at: usize| rows.iter().map(move |it| it[at]);
-        let means: Vec<f64> = (0..width).map(|it| column(it).sum::<f64>() / count).collect();
+        let means: Vec<f64> = (0..width)
+            .map(|it| column(it).sum::<f64>() / count)
+            .collect();
         let deviation = |at: usize| {
             let squares = column(at).map(|it| (it - means[at]) * (it - means[at]));
             (squares.sum::<f64>() / count).sqrt()
@@ -74,12 +76,16 @@ impl Clusters {
             let parameters = KMeansParameters {
                 k: clusters,
                 max_iter: ROUNDS_MAX,
-                seed: Some(crate::model::mixed(seed.wrapping_mul(CLUSTERINGS).wrapping_add(number))),
+                seed: Some(crate::model::mixed(
+                    seed.wrapping_mul(CLUSTERINGS).wrapping_add(number),
+                )),
             };
             let found = KMeans::<f64, i32, DenseMatrix<f64>, Vec<i32>>::fit(&matrix, parameters)
                 .and_then(|it| it.predict(&matrix))
                 .map_err(|it| it.to_string())?;
-            learned.clusterings.push(centroids(&points, &found, clusters));
+            learned
+                .clusterings
+                .push(centroids(&points, &found, clusters));
         }
         let mut all: Vec<f64> = rows.iter().map(|it| learned.distance(it)).collect();
         all.sort_unstable_by(f64::total_cmp);
@@ -114,7 +120,9 @@ impl Clusters {
     fn standardised(&self, point: &[f64]) -> Vec<f64> {
         let scales = self.means.iter().zip(&self.deviations);
         let scaled = point.iter().zip(scales);
-        scaled.map(|(it, (mean, deviation))| (it - mean) / deviation).collect()
+        scaled
+            .map(|(it, (mean, deviation))| (it - mean) / deviation)
+            .collect()
     }
 
     /// In standard deviations.

@@ -10,8 +10,9 @@ use crate::model::Random;
 use serde::{Deserialize, Serialize};
 
 const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
-/// As scikit-learn and the paper have it.
-const TREES: u32 = 100;
+/// Three times as many as the paper: another seed changes fewer verdicts.
+const TREES: u32 = 300;
+/// As the paper and scikit-learn have it.
 const SAMPLE: usize = 256;
 
 /// Trees whose leaves weigh as much as their paths are long.
@@ -66,7 +67,10 @@ impl Forest {
         let point: Vec<f64> = point.iter().copied().map(single).collect();
         let mut paths = 0.0;
         self.trees.each_weight(&point, |_, path| paths += path);
-        pow(2.0, -paths / (self.trees.len() as f64 * further(self.sample)))
+        pow(
+            2.0,
+            -paths / (self.trees.len() as f64 * further(self.sample)),
+        )
     }
 }
 

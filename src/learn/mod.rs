@@ -17,9 +17,9 @@ mod measure;
 mod onnx;
 mod rows;
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod train;
 mod trees;
 
@@ -146,7 +146,9 @@ pub fn check_name(name: &str) -> Result<(), String> {
         ));
     }
     match TAKEN_NAMES.contains(&name) {
-        true => Err(format!("{name:?} is taken for something else in a lake; choose another name")),
+        true => Err(format!(
+            "{name:?} is taken for something else in a lake; choose another name"
+        )),
         false => Ok(()),
     }
 }
@@ -232,12 +234,19 @@ impl Model {
     /// What a score means, for people.
     pub fn score_says(&self) -> String {
         match &self.content.body {
-            Body::Forest(_) => "how easily a row is set apart from others, 0 to 1; about 0.5 is usual".to_owned(),
+            Body::Forest(_) => {
+                "how easily a row is set apart from others, 0 to 1; about 0.5 is usual".to_owned()
+            }
             Body::Boosted(_) if self.evaluation().is_some_and(|it| it.numbers.is_some()) => {
                 format!("the expected {}", self.label().unwrap_or("label"))
             }
-            Body::Boosted(_) => format!("the probability that {} is 1", self.label().unwrap_or("the label")),
-            Body::Clusters(_) => "the rank of a row's distance from what is usual, 0 to 1".to_owned(),
+            Body::Boosted(_) => format!(
+                "the probability that {} is 1",
+                self.label().unwrap_or("the label")
+            ),
+            Body::Clusters(_) => {
+                "the rank of a row's distance from what is usual, 0 to 1".to_owned()
+            }
             Body::Graph(it) => it.score_says(),
         }
     }

@@ -70,7 +70,11 @@ impl Rows {
     }
 
     fn column(&self, at: usize) -> impl Iterator<Item = f64> + '_ {
-        self.values.iter().skip(at).step_by(self.features.len()).copied()
+        self.values
+            .iter()
+            .skip(at)
+            .step_by(self.features.len())
+            .copied()
     }
 
     /// Classes if every label is 0 or 1.
@@ -108,7 +112,7 @@ impl Rows {
                 left_out.features += 1;
             } else {
                 let hash = hash(self.row(at), label);
-                order.push((hash % PARTS == 0, hash, at));
+                order.push((hash.is_multiple_of(PARTS), hash, at));
             }
         }
         order.sort_unstable();
@@ -161,14 +165,20 @@ impl Split {
             ));
         }
         if self.learned == 0 || self.learned == count {
-            return wrong("the rows are nearly all the same, so none can be held out to test with".to_owned());
+            return wrong(
+                "the rows are nearly all the same, so none can be held out to test with".to_owned(),
+            );
         }
         for (at, name) in rows.features.iter().enumerate() {
             let mut learned = rows.column(at).take(self.learned);
             let first = learned.next().unwrap_or(f64::NAN);
             let is_first = |it: f64| it == first || (it.is_nan() && first.is_nan());
             if learned.all(is_first) {
-                let value = if first.is_nan() { "NULL".to_owned() } else { first.to_string() };
+                let value = if first.is_nan() {
+                    "NULL".to_owned()
+                } else {
+                    first.to_string()
+                };
                 return wrong(format!(
                     "feature {name:?} is {value} in every row, so nothing can be learned from it; leave it out"
                 ));
@@ -250,7 +260,8 @@ mod tests {
         for _ in 0..count {
             let value = random.unit();
             rows.values.extend([value, random.unit()]);
-            rows.labels.push(f64::from(u8::from(0.5 < value + 0.3 * random.unit())));
+            rows.labels
+                .push(f64::from(u8::from(0.5 < value + 0.3 * random.unit())));
         }
         rows
     }
@@ -264,7 +275,10 @@ mod tests {
     fn the_order_of_rows_does_not_matter_and_a_fifth_is_held_out() {
         let rows = rows(1000);
         let mut turned = rows.clone();
-        turned.values = (0..1000).rev().flat_map(|it| rows.row(it).to_vec()).collect();
+        turned.values = (0..1000)
+            .rev()
+            .flat_map(|it| rows.row(it).to_vec())
+            .collect();
         turned.labels.reverse();
         let split = rows.split(false).unwrap();
         assert_eq!(turned.split(false).unwrap(), split);
@@ -320,7 +334,11 @@ mod tests {
         assert!(refused.contains("leaks"), "{refused}");
         let split = leaking.split(true).unwrap();
         assert_eq!(split.check(true, true), Ok(()), "if it is allowed");
-        assert_eq!(split.check(false, false), Ok(()), "nothing is learned of it");
+        assert_eq!(
+            split.check(false, false),
+            Ok(()),
+            "nothing is learned of it"
+        );
         let mut same = rows(60);
         for at in 0..60 {
             same.values[2 * at] = same.labels[at];

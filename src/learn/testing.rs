@@ -15,7 +15,8 @@ pub fn rows(count: usize) -> Rows {
         let is_odd = random.percent() < 10;
         let shift = if is_odd { 2.0 } else { 0.0 };
         rows.values.push(random.unit() + random.unit() + shift);
-        rows.values.push((random.unit() + random.unit() - shift) * 100.0);
+        rows.values
+            .push((random.unit() + random.unit() - shift) * 100.0);
         rows.labels.push(f64::from(u8::from(is_odd)));
     }
     rows
@@ -34,5 +35,6 @@ pub fn settings(name: &str, kind: Kind, seed: u64) -> Settings {
 /// An isolation forest of this name.
 pub fn forest(name: &str, seed: u64) -> Model {
     let settings = settings(name, Kind::IsolationForest, seed);
-    train(&rows(200), &settings, Trained::default(), &mut |_, _, _| {}).expect("these rows can be learned from")
+    train(&rows(200), &settings, Trained::default(), &mut |_, _, _| {})
+        .expect("these rows can be learned from")
 }

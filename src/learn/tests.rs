@@ -33,7 +33,10 @@ fn a_model_is_its_bytes() {
 fn the_same_rows_in_any_order_and_the_same_seed_give_the_same_model() {
     let rows = rows(600);
     let mut turned = rows.clone();
-    turned.values = (0..600).rev().flat_map(|it| rows.row(it).to_vec()).collect();
+    turned.values = (0..600)
+        .rev()
+        .flat_map(|it| rows.row(it).to_vec())
+        .collect();
     turned.labels.reverse();
     for kind in KINDS {
         let model = learned(&rows, kind, 3);
@@ -51,11 +54,18 @@ fn the_evaluation_says_how_well_rows_are_told_apart() {
         let evaluation = model.evaluation().unwrap();
         assert_eq!(evaluation.rows_learned + evaluation.rows_held_out, 2000);
         let classes = evaluation.classes.as_ref().unwrap();
-        assert!(0.9 < classes.roc_auc.unwrap(), "{kind:?} {classes:?}");
+        // A tenth of all rows that lie close together are a cluster of their own, and so not far from everything usual.
+        let least = if kind == Kind::KMeans { 0.55 } else { 0.9 };
+        assert!(least < classes.roc_auc.unwrap(), "{kind:?} {classes:?}");
         assert!((0.05..0.15).contains(&classes.baseline), "{classes:?}");
         match (&evaluation.stability, kind) {
             (None, Kind::GradientBoosting) => assert!(0.9 < classes.f1.unwrap(), "{classes:?}"),
-            (Some(it), _) => assert!(0.6 < it.jaccard_mean, "{kind:?} {it:?}"),
+            (Some(it), _) => {
+                assert!(
+                    0.6 < it.jaccard_mean && 0.98 < it.agreement_least,
+                    "{kind:?} {it:?}"
+                );
+            }
             (None, _) => panic!("{kind:?} has no stability"),
         }
     }
@@ -103,12 +113,16 @@ fn what_is_no_model_is_refused() {
     let text = String::from_utf8(bytes).unwrap();
     let wrong = |from: &str, to: &str| {
         assert!(text.contains(from), "{from}");
-        Model::parse(text.replacen(from, to, 1).as_bytes()).unwrap_err().to_string()
+        Model::parse(text.replacen(from, to, 1).as_bytes())
+            .unwrap_err()
+            .to_string()
     };
     assert!(wrong("\"format\":1", "\"format\":2").contains("format 2"));
     assert!(wrong("\"name\":\"m\"", "\"name\":\"../m\"").contains("no name of a model"));
     assert!(wrong("\"features\":[\"a\",\"b\"]", "\"features\":[\"a\"]").contains("feature 1"));
-    assert!(wrong("\"features\":[\"a\",\"b\"]", "\"features\":[\"a\",\"a\"]").contains("two features"));
+    assert!(
+        wrong("\"features\":[\"a\",\"b\"]", "\"features\":[\"a\",\"a\"]").contains("two features")
+    );
     assert!(wrong("isolation-forest", "k-means").contains("kind"));
     assert!(wrong("\"sample\"", "\"x\":1,\"sample\"").contains("unknown field"));
     for end in [0, 1, 100, text.len() - 1] {

@@ -91,6 +91,8 @@ pub struct Stability {
     pub rows: u64,
     pub jaccard_mean: f64,
     pub jaccard_least: f64,
+    /// Share of all rows that a pair judges the same, flagged or not, of the pair with the least.
+    pub agreement_least: f64,
 }
 
 /// Learns a model from rows. `progress` is told what comes next, and which of how many steps that is.
@@ -161,9 +163,14 @@ fn learn(split: &Split, settings: &Settings, seed: u64) -> Result<Body, Error> {
             |it| rows.row(it),
             seed,
         ))),
-        Kind::KMeans => Clusters::learn(&first(split.learned), CLUSTERED_MAX, settings.clusters, seed)
-            .map(Body::Clusters)
-            .map_err(Error::Rows),
+        Kind::KMeans => Clusters::learn(
+            &first(split.learned),
+            CLUSTERED_MAX,
+            settings.clusters,
+            seed,
+        )
+        .map(Body::Clusters)
+        .map_err(Error::Rows),
         Kind::GradientBoosting => {
             let count = split.learned.min(BOOSTED_MAX);
             let says = match rows.labels() {
@@ -247,7 +254,10 @@ fn evaluate_verdicts(
     ));
     evaluation.flagged = Some(share_flagged(&held_out, threshold));
     if rows.label.is_some() {
-        let labels: Vec<bool> = rows.labels[split.learned..].iter().map(|it| *it == 1.0).collect();
+        let labels: Vec<bool> = rows.labels[split.learned..]
+            .iter()
+            .map(|it| *it == 1.0)
+            .collect();
         evaluation.classes = Some(of_classes(&held_out, &labels, threshold));
     }
     let compared = rows.len().min(COMPARED_MAX);
@@ -264,14 +274,15 @@ fn evaluate_verdicts(
     }
     let pairs = verdicts.iter().enumerate().flat_map(|(at, a)| {
         let others = verdicts[at + 1..].iter();
-        others.map(|b| measure::jaccard(a, b))
+        others.map(move |b| (measure::jaccard(a, b), measure::agreement(a, b)))
     });
-    let all: Vec<f64> = pairs.collect();
+    let (all, agreements): (Vec<f64>, Vec<f64>) = pairs.unzip();
     evaluation.stability = Some(Stability {
         seeds: SEEDS,
         rows: compared as u64,
         jaccard_mean: all.iter().sum::<f64>() / all.len() as f64,
         jaccard_least: all.iter().copied().fold(1.0, f64::min),
+        agreement_least: agreements.iter().copied().fold(1.0, f64::min),
     });
     Ok(())
 }

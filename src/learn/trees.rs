@@ -182,14 +182,18 @@ impl Trees {
         if self.outputs.iter().any(|it| outputs <= *it as usize) {
             return Err("a leaf adds to an output that is not there".to_owned());
         }
-        if !self.thresholds.iter().chain(&self.weights).all(|it| it.is_finite()) {
+        if !self
+            .thresholds
+            .iter()
+            .chain(&self.weights)
+            .all(|it| it.is_finite())
+        {
             return Err("a threshold or weight is not finite".to_owned());
         }
         Ok(())
     }
 
     /// How many there are.
-    #[expect(clippy::len_without_is_empty, reason = "trees that were checked are never empty")]
     pub fn len(&self) -> usize {
         self.roots.len()
     }
@@ -221,7 +225,11 @@ impl Trees {
                 Rule::Below => value < threshold,
                 Rule::Equal => value == threshold,
             };
-            at = if holds { self.yes[branch] } else { self.no[branch] };
+            at = if holds {
+                self.yes[branch]
+            } else {
+                self.no[branch]
+            };
         }
         leaf_number(at)
     }
@@ -290,7 +298,10 @@ mod tests {
         assert!(wrong(|it| it.no[0] = -9).is_err(), "no such leaf");
         assert!(wrong(|it| it.roots[0] = i32::MIN).is_err(), "no such root");
         assert!(wrong(|it| it.roots.clear()).is_err(), "no tree");
-        assert!(wrong(|it| it.thresholds.clear()).is_err(), "a list too short");
+        assert!(
+            wrong(|it| it.thresholds.clear()).is_err(),
+            "a list too short"
+        );
         assert!(wrong(|it| it.leaf_ends[0] = 9).is_err(), "no such weights");
         assert!(wrong(|it| it.weights[0] = f64::NAN).is_err(), "no number");
         let mut trees = Trees::default();

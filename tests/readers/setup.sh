@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes a Python environment with the independent readers of Delta tables and an independent Kafka client.
+# Makes a Python environment with the independent readers of Delta tables and an independent Kafka client, and of what models are held against.
 #
 #   tests/readers/setup.sh DIR      makes it in DIR and prints the path of its Python
 #
 #   $(tests/readers/setup.sh DIR) tests/readers/compare.py TABLE_DIR
 #
 # Needs Python 3.11 or newer with venv and, the first time, a package index it can
-# reach; takes 1.1 GB on disk. Running it again does nothing, unless
+# reach; takes 1.6 GB on disk. Running it again does nothing, unless
 # requirements.txt changed or the last run did not finish: a stamp with its checksum
 # is written last.
 set -euo pipefail

@@ -56,7 +56,10 @@ impl Ensemble {
     /// # Errors
     /// If it cannot be evaluated.
     pub fn check(&self) -> Result<(), String> {
-        if self.outputs == 0 || !self.base.iter().all(|it| it.is_finite()) || self.outputs < self.base.len() {
+        if self.outputs == 0
+            || !self.base.iter().all(|it| it.is_finite())
+            || self.outputs < self.base.len()
+        {
             return Err("the outputs of its trees do not fit".to_owned());
         }
         if matches!(self.purpose, Purpose::Classes { .. })
@@ -74,12 +77,20 @@ impl Ensemble {
     pub fn evaluate(&self, input: &Tensor) -> Result<Tensor, String> {
         let (rows, columns) = input.rows_and_columns()?;
         if columns < self.columns {
-            return Err(format!("its trees ask for {} columns, and there are {columns}", self.columns));
+            return Err(format!(
+                "its trees ask for {} columns, and there are {columns}",
+                self.columns
+            ));
         }
         let points: Vec<f64> = match &input.data {
             Data::Double(it) => it.clone(),
             _ => input.floats()?.into_iter().map(f64::from).collect(),
         };
+        // As thresholds are.
+        let points: Vec<f64> = points
+            .iter()
+            .map(|it| it.clamp(f64::MIN, f64::MAX))
+            .collect();
         let wide = matches!(input.data, Data::Double(_));
         let mut all = Vec::new();
         for row in 0..rows {
@@ -242,7 +253,11 @@ pub fn logistic<N: Number>(value: N) -> N {
     let is_negative = value < N::of(0.0);
     let magnitude = if is_negative { value.negative() } else { value };
     let upper = one.over(one.plus(magnitude.negative().exp()));
-    if is_negative { one.plus(upper.negative()) } else { upper }
+    if is_negative {
+        one.plus(upper.negative())
+    } else {
+        upper
+    }
 }
 
 pub fn transformed<N: Number>(scores: &mut [N], transform: Transform) {

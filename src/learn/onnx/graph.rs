@@ -67,7 +67,9 @@ impl Graph {
             .try_fold(0_usize, |sum, it| sum.checked_add(it.columns))
             .ok_or("it has too many columns")?;
         if columns != features {
-            return Err(format!("it takes {columns} features, and there are {features}"));
+            return Err(format!(
+                "it takes {columns} features, and there are {features}"
+            ));
         }
         if STEPS_MAX < self.steps.len() {
             return Err(format!("it has more than {STEPS_MAX} steps"));
@@ -133,7 +135,9 @@ impl Graph {
             };
             let given: Vec<Option<&Tensor>> = step.inputs.iter().map(of).collect();
             let tensor = step.operator.apply(&given);
-            made.push(tensor.map_err(|it| format!("step {number}, {}: {it}", step.operator.name()))?);
+            made.push(
+                tensor.map_err(|it| format!("step {number}, {}: {it}", step.operator.name()))?,
+            );
         }
         let output = match self.output.place {
             Place::Input(it) => inputs.get(it),
@@ -152,7 +156,10 @@ impl Graph {
         }
         let output = self.outputs(point).ok()?;
         match output.data.cast(Type::Double) {
-            Data::Double(it) => it.get(self.output.column).copied().filter(|it| it.is_finite()),
+            Data::Double(it) => it
+                .get(self.output.column)
+                .copied()
+                .filter(|it| it.is_finite()),
             _ => None,
         }
     }

@@ -35,11 +35,14 @@ pub struct Imported {
 /// If it is none, or does something that is not known here.
 pub fn import(bytes: &[u8], wanted: &Imported) -> Result<Model, Error> {
     if FILE_BYTES_MAX < bytes.len() {
-        return Err(Error::Onnx(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+        return Err(Error::Onnx(format!(
+            "it is larger than {FILE_BYTES_MAX} bytes"
+        )));
     }
     super::super::check_name(&wanted.name).map_err(Error::Onnx)?;
     super::super::check_features(&wanted.features).map_err(Error::Onnx)?;
-    let model = ModelProto::decode(bytes).map_err(|it| Error::Onnx(format!("it is no ONNX file ({it})")))?;
+    let model = ModelProto::decode(bytes)
+        .map_err(|it| Error::Onnx(format!("it is no ONNX file ({it})")))?;
     let graph = graph_of(&model, wanted).map_err(Error::Onnx)?;
     graph.check(wanted.features.len()).map_err(Error::Onnx)?;
     let producer = format!("{} {}", model.producer_name, model.producer_version);
@@ -86,8 +89,11 @@ fn graph_of(model: &ModelProto, wanted: &Imported) -> Result<Graph, String> {
         }
     }
     let graph = model.graph.as_ref().ok_or("it has no graph")?;
-    let initializers: HashMap<&str, &TensorProto> =
-        graph.initializer.iter().map(|it| (it.name.as_str(), it)).collect();
+    let initializers: HashMap<&str, &TensorProto> = graph
+        .initializer
+        .iter()
+        .map(|it| (it.name.as_str(), it))
+        .collect();
     let mut importer = Importer {
         makers: HashMap::new(),
         nodes: &graph.node,
@@ -128,7 +134,11 @@ fn classes_of(nodes: &[NodeProto]) -> Vec<String> {
     let text = |it: &Vec<u8>| String::from_utf8_lossy(it).into_owned();
     for node in nodes {
         let attributes = Attributes(&node.attribute);
-        for name in ["classlabels_strings", "classlabels_int64s", "classlabels_ints"] {
+        for name in [
+            "classlabels_strings",
+            "classlabels_int64s",
+            "classlabels_ints",
+        ] {
             if let Some(it) = attributes.find(name) {
                 let ints = it.ints.iter().map(i64::to_string);
                 return it.strings.iter().map(text).chain(ints).collect();
@@ -151,21 +161,31 @@ fn column_of(
             None if classes.len() == width => {
                 Err(format!("it has no class {wanted:?}; there are {}", names()))
             }
-            None => Err(format!("its output has {width} columns, which are not its classes")),
+            None => Err(format!(
+                "its output has {width} columns, which are not its classes"
+            )),
         };
     }
     let class = |at: usize| classes.get(at).filter(|_| classes.len() == width).cloned();
     match width {
         1 => Ok((0, None)),
         2 => Ok((1, class(1))),
-        _ if classes.len() == width => Err(format!("it has {width} classes, so say with --class which of them is the score: {}", names())),
-        _ => Err(format!("its output has {width} columns, and a score is one number")),
+        _ if classes.len() == width => Err(format!(
+            "it has {width} classes, so say with --class which of them is the score: {}",
+            names()
+        )),
+        _ => Err(format!(
+            "its output has {width} columns, and a score is one number"
+        )),
     }
 }
 
 impl Importer<'_> {
     fn inputs(&mut self, graph: &GraphProto, features: usize) -> Result<Vec<Input>, String> {
-        let real = graph.input.iter().filter(|it| !self.initializers.contains_key(it.name.as_str()));
+        let real = graph
+            .input
+            .iter()
+            .filter(|it| !self.initializers.contains_key(it.name.as_str()));
         let real: Vec<_> = real.collect();
         let mut inputs = Vec::new();
         for info in &real {
@@ -186,7 +206,11 @@ impl Importer<'_> {
             let columns = match stated.and_then(|it| usize::try_from(it).ok()) {
                 Some(columns) if 0 < columns => columns,
                 _ if real.len() == 1 => features,
-                _ => return Err(format!("input {name:?} does not say how many columns it has")),
+                _ => {
+                    return Err(format!(
+                        "input {name:?} does not say how many columns it has"
+                    ));
+                }
             };
             self.places.insert(name.clone(), Place::Input(inputs.len()));
             inputs.push(Input { data_type, columns });
@@ -206,7 +230,10 @@ impl Importer<'_> {
         if let Some(wanted) = &wanted.output {
             return match names.contains(&wanted.as_str()) {
                 true => Ok(wanted.clone()),
-                false => Err(format!("it has no output {wanted:?}; there are {}", names.join(", "))),
+                false => Err(format!(
+                    "it has no output {wanted:?}; there are {}",
+                    names.join(", ")
+                )),
             };
         }
         let is_number = |at: &usize| {
@@ -220,8 +247,14 @@ impl Importer<'_> {
         let numbers: Vec<usize> = (0..names.len()).filter(is_number).collect();
         match numbers.as_slice() {
             [one] => Ok(names[*one].to_owned()),
-            [] => Err(format!("none of its outputs is of floating-point numbers: {}", names.join(", "))),
-            _ => Err(format!("it has several outputs, so say with --output which of them is the score: {}", names.join(", "))),
+            [] => Err(format!(
+                "none of its outputs is of floating-point numbers: {}",
+                names.join(", ")
+            )),
+            _ => Err(format!(
+                "it has several outputs, so say with --output which of them is the score: {}",
+                names.join(", ")
+            )),
         }
     }
 
@@ -235,7 +268,8 @@ impl Importer<'_> {
                 continue;
             }
             if let Some(constant) = self.initializers.get(next.as_str()).copied() {
-                let tensor = tensor_of(constant).map_err(|it| format!("constant {next:?}: {it}"))?;
+                let tensor =
+                    tensor_of(constant).map_err(|it| format!("constant {next:?}: {it}"))?;
                 self.add_constant(&next, tensor);
                 continue;
             }
@@ -243,7 +277,10 @@ impl Importer<'_> {
                 return Err(format!("nothing makes {next:?}"));
             };
             let node = &self.nodes[number];
-            let missing = node.input.iter().filter(|it| !it.is_empty() && !self.places.contains_key(*it));
+            let missing = node
+                .input
+                .iter()
+                .filter(|it| !it.is_empty() && !self.places.contains_key(*it));
             let missing: Vec<String> = missing.cloned().collect();
             if !missing.is_empty() {
                 if std::mem::replace(&mut begun[number], true) {
@@ -255,11 +292,15 @@ impl Importer<'_> {
             self.add_node(node, output, &next)
                 .map_err(|it| format!("operator {}: {it}", node.op_type))?;
         }
-        self.places.get(name).copied().ok_or_else(|| format!("nothing makes {name:?}"))
+        self.places
+            .get(name)
+            .copied()
+            .ok_or_else(|| format!("nothing makes {name:?}"))
     }
 
     fn add_constant(&mut self, name: &str, tensor: Tensor) {
-        self.places.insert(name.to_owned(), Place::Constant(self.constants.len()));
+        self.places
+            .insert(name.to_owned(), Place::Constant(self.constants.len()));
         self.constants.push(tensor);
     }
 
@@ -273,10 +314,9 @@ impl Importer<'_> {
         }
         let is_classifier = matches!(kind, "TreeEnsembleClassifier" | "LinearClassifier");
         if is_classifier && output == 0 {
-            return Err("the name of a class is no score; take the output of its probabilities".to_owned());
-        }
-        if !is_classifier && output != 0 {
-            return Err("it has several outputs".to_owned());
+            return Err(
+                "the name of a class is no score; take the output of its probabilities".to_owned(),
+            );
         }
         let inputs: Vec<Place> = node
             .input
@@ -289,8 +329,12 @@ impl Importer<'_> {
             _ => None,
         });
         let (operator, taken) = operator_of(kind, &node.domain, &attributes, second, inputs.len())?;
+        if !is_classifier && output != 0 {
+            return Err("it has only one output that is known here".to_owned());
+        }
         let inputs = inputs.into_iter().take(taken).collect();
-        self.places.insert(name.to_owned(), Place::Step(self.steps.len()));
+        self.places
+            .insert(name.to_owned(), Place::Step(self.steps.len()));
         self.steps.push(Step { operator, inputs });
         Ok(())
     }
@@ -320,14 +364,19 @@ fn operator_of(
         if attributes.int("select_last_index", 0)? != 0 {
             return Err("select_last_index is not known".to_owned());
         }
-        let (axes, keep) = (vec![attributes.int("axis", 0)?], attributes.int("keepdims", 1)? == 1);
+        let (axes, keep) = (
+            vec![attributes.int("axis", 0)?],
+            attributes.int("keepdims", 1)? == 1,
+        );
         Ok((Operator::Reduce { by, axes, keep }, 1))
     };
     match (domain, kind) {
         ("" | "ai.onnx", _) => match kind {
             "Identity" => Ok((Operator::Identity, 1)),
             "Cast" => {
-                let to = i32::try_from(attributes.int("to", 0)?).ok().and_then(type_of);
+                let to = i32::try_from(attributes.int("to", 0)?)
+                    .ok()
+                    .and_then(type_of);
                 let to = to.ok_or("it casts to a type that is not known")?;
                 Ok((Operator::Cast(to), 1))
             }
@@ -369,8 +418,18 @@ fn operator_of(
             },
             "Squeeze" => Ok((Operator::Squeeze { axes: axes() }, 1)),
             "Unsqueeze" => Ok((Operator::Unsqueeze { axes: axes() }, 1)),
-            "Concat" => Ok((Operator::Concat { axis: attributes.int("axis", 1)? }, inputs)),
-            "Gather" => Ok((Operator::Gather { axis: attributes.int("axis", 0)? }, 2)),
+            "Concat" => Ok((
+                Operator::Concat {
+                    axis: attributes.int("axis", 1)?,
+                },
+                inputs,
+            )),
+            "Gather" => Ok((
+                Operator::Gather {
+                    axis: attributes.int("axis", 0)?,
+                },
+                2,
+            )),
             "MatMul" => Ok((Operator::MatMul, 2)),
             "Gemm" => Ok((
                 Operator::Gemm {
@@ -381,7 +440,12 @@ fn operator_of(
                 },
                 inputs,
             )),
-            "Softmax" => Ok((Operator::Softmax { axis: attributes.int("axis", -1)? }, 1)),
+            "Softmax" => Ok((
+                Operator::Softmax {
+                    axis: attributes.int("axis", -1)?,
+                },
+                1,
+            )),
             "ReduceSum" => reduce(Reduction::Sum),
             "ReduceSumSquare" => reduce(Reduction::SumSquare),
             "ReduceMean" => reduce(Reduction::Mean),
@@ -441,10 +505,18 @@ fn operator_of(
                 let labels = attributes.ints("classlabels_ints").len()
                     + attributes.strings("classlabels_strings")?.len();
                 let outputs = attributes.floats("intercepts").len();
-                Ok((linear(attributes, outputs as i64, outputs == 1 && labels == 2)?, 1))
+                Ok((
+                    linear(attributes, outputs as i64, outputs == 1 && labels == 2)?,
+                    1,
+                ))
             }
-            "TreeEnsembleRegressor" => Ok((Operator::Trees(Box::new(older_trees(attributes, false)?)), 1)),
-            "TreeEnsembleClassifier" => Ok((Operator::Trees(Box::new(older_trees(attributes, true)?)), 1)),
+            "TreeEnsembleRegressor" => Ok((
+                Operator::Trees(Box::new(older_trees(attributes, false)?)),
+                1,
+            )),
+            "TreeEnsembleClassifier" => {
+                Ok((Operator::Trees(Box::new(older_trees(attributes, true)?)), 1))
+            }
             "TreeEnsemble" => Ok((Operator::Trees(Box::new(newer_trees(attributes)?)), 1)),
             _ => Err("it is not known here".to_owned()),
         },
@@ -476,8 +548,15 @@ fn linear(attributes: &Attributes, outputs: i64, second: bool) -> Result<Operato
 
 fn label_encoder(attributes: &Attributes) -> Result<Operator, String> {
     let list = |name: &str| {
-        let (ints, floats) = (attributes.ints(&format!("{name}_int64s")), attributes.floats(&format!("{name}_floats")));
-        match (attributes.find(&format!("{name}_tensor")), ints.is_empty(), floats.is_empty()) {
+        let (ints, floats) = (
+            attributes.ints(&format!("{name}_int64s")),
+            attributes.floats(&format!("{name}_floats")),
+        );
+        match (
+            attributes.find(&format!("{name}_tensor")),
+            ints.is_empty(),
+            floats.is_empty(),
+        ) {
             (Some(it), _, _) => Ok(tensor_of(it.t.as_ref().ok_or("a tensor is missing")?)?.data),
             (None, false, _) => Ok(Data::Int(ints)),
             (None, true, false) => Ok(Data::Float(floats)),
@@ -528,7 +607,8 @@ fn branch(
     Ok(Node::Branch {
         feature: u32::try_from(feature).map_err(|_| "a feature is below zero".to_owned())?,
         rule,
-        threshold,
+        // scikit-learn sets missing values apart at an infinite threshold. JSON has none, and no feature lies beyond this one.
+        threshold: threshold.clamp(f64::MIN, f64::MAX),
         missing_holds: holds_for_nan != turned,
         yes,
         no,
@@ -544,19 +624,33 @@ fn columns_needed(features: &[i64]) -> usize {
 fn older_trees(attributes: &Attributes, classifies: bool) -> Result<Ensemble, String> {
     let ints = |name: &str| attributes.ints(name);
     let (tree_ids, node_ids) = (ints("nodes_treeids"), ints("nodes_nodeids"));
-    let (features, yes, no) = (ints("nodes_featureids"), ints("nodes_truenodeids"), ints("nodes_falsenodeids"));
+    let (features, yes, no) = (
+        ints("nodes_featureids"),
+        ints("nodes_truenodeids"),
+        ints("nodes_falsenodeids"),
+    );
     let missing = ints("nodes_missing_value_tracks_true");
     let modes = attributes.strings("nodes_modes")?;
     let thresholds = attributes.numbers("nodes_values")?;
     let count = node_ids.len();
-    let lengths = [tree_ids.len(), features.len(), yes.len(), no.len(), modes.len(), thresholds.len()];
+    let lengths = [
+        tree_ids.len(),
+        features.len(),
+        yes.len(),
+        no.len(),
+        modes.len(),
+        thresholds.len(),
+    ];
     if lengths.iter().any(|it| *it != count) {
         return Err("its lists of nodes are not equally long".to_owned());
     }
     let prefix = if classifies { "class" } else { "target" };
     let weights = attributes.numbers(&format!("{prefix}_weights"))?;
     let outputs_of = ints(&format!("{prefix}_ids"));
-    let (of_trees, of_nodes) = (ints(&format!("{prefix}_treeids")), ints(&format!("{prefix}_nodeids")));
+    let (of_trees, of_nodes) = (
+        ints(&format!("{prefix}_treeids")),
+        ints(&format!("{prefix}_nodeids")),
+    );
     let lengths = [outputs_of.len(), of_trees.len(), of_nodes.len()];
     if lengths.iter().any(|it| *it != weights.len()) {
         return Err("its lists of weights are not equally long".to_owned());
@@ -570,15 +664,25 @@ fn older_trees(attributes: &Attributes, classifies: bool) -> Result<Ensemble, St
             order.push(tree_ids[at]);
             Vec::new()
         });
-        if places.insert((tree_ids[at], node_ids[at]), own.len()).is_some() {
-            return Err(format!("node {} of tree {} is there twice", node_ids[at], tree_ids[at]));
+        if places
+            .insert((tree_ids[at], node_ids[at]), own.len())
+            .is_some()
+        {
+            return Err(format!(
+                "node {} of tree {} is there twice",
+                node_ids[at], tree_ids[at]
+            ));
         }
         own.push(at);
     }
     let mut leaves: HashMap<(i64, i64), Vec<(u32, f64)>> = HashMap::new();
     for (at, weight) in weights.iter().enumerate() {
-        let output = u32::try_from(outputs_of[at]).map_err(|_| "an output is below zero".to_owned())?;
-        leaves.entry((of_trees[at], of_nodes[at])).or_default().push((output, *weight));
+        let output =
+            u32::try_from(outputs_of[at]).map_err(|_| "an output is below zero".to_owned())?;
+        leaves
+            .entry((of_trees[at], of_nodes[at]))
+            .or_default()
+            .push((output, *weight));
     }
     let mut trees = Trees::default();
     for tree in order {
@@ -604,7 +708,8 @@ fn older_trees(attributes: &Attributes, classifies: bool) -> Result<Ensemble, St
             .collect();
         trees.add(&nodes?, 0)?;
     }
-    let labels = ints("classlabels_int64s").len() + attributes.strings("classlabels_strings")?.len();
+    let labels =
+        ints("classlabels_int64s").len() + attributes.strings("classlabels_strings")?.len();
     let targets = usize::try_from(attributes.int("n_targets", 1)?).unwrap_or_default();
     let first = outputs_of.first();
     let ensemble = Ensemble {
@@ -634,16 +739,38 @@ fn older_trees(attributes: &Attributes, classifies: bool) -> Result<Ensemble, St
 
 /// TreeEnsemble of ai.onnx.ml 5.
 fn newer_trees(attributes: &Attributes) -> Result<Ensemble, String> {
-    const MODES: [&str; 6] = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"];
+    const MODES: [&str; 6] = [
+        "BRANCH_LEQ",
+        "BRANCH_LT",
+        "BRANCH_GTE",
+        "BRANCH_GT",
+        "BRANCH_EQ",
+        "BRANCH_NEQ",
+    ];
     let ints = |name: &str| attributes.ints(name);
-    let (features, yes, no) = (ints("nodes_featureids"), ints("nodes_truenodeids"), ints("nodes_falsenodeids"));
+    let (features, yes, no) = (
+        ints("nodes_featureids"),
+        ints("nodes_truenodeids"),
+        ints("nodes_falsenodeids"),
+    );
     let (yes_leaf, no_leaf) = (ints("nodes_trueleafs"), ints("nodes_falseleafs"));
     let missing = ints("nodes_missing_value_tracks_true");
     let thresholds = attributes.doubles("nodes_splits")?;
-    let modes: Vec<i64> = attributes.doubles("nodes_modes")?.iter().map(|it| *it as i64).collect();
+    let modes: Vec<i64> = attributes
+        .doubles("nodes_modes")?
+        .iter()
+        .map(|it| *it as i64)
+        .collect();
     let (targets, weights) = (ints("leaf_targetids"), attributes.doubles("leaf_weights")?);
     let branches = features.len();
-    let lengths = [yes.len(), no.len(), yes_leaf.len(), no_leaf.len(), thresholds.len(), modes.len()];
+    let lengths = [
+        yes.len(),
+        no.len(),
+        yes_leaf.len(),
+        no_leaf.len(),
+        thresholds.len(),
+        modes.len(),
+    ];
     if lengths.iter().any(|it| *it != branches) || targets.len() != weights.len() {
         return Err("its lists are not equally long".to_owned());
     }
@@ -653,12 +780,22 @@ fn newer_trees(attributes: &Attributes) -> Result<Ensemble, String> {
     for at in 0..branches {
         let child = |number: i64, is_leaf: i64| {
             let number = usize::try_from(number).map_err(|_| "a node is below zero".to_owned())?;
-            Ok::<usize, String>(if is_leaf == 0 { number } else { branches.saturating_add(number) })
+            Ok::<usize, String>(if is_leaf == 0 {
+                number
+            } else {
+                branches.saturating_add(number)
+            })
         };
         let mode = usize::try_from(modes[at]).ok().and_then(|it| MODES.get(it));
         let mode = mode.ok_or_else(|| format!("a branch of mode {} is not known", modes[at]))?;
         let children = (child(yes[at], yes_leaf[at])?, child(no[at], no_leaf[at])?);
-        nodes.push(branch(mode, features[at], thresholds[at], missing.get(at) == Some(&1), children)?);
+        nodes.push(branch(
+            mode,
+            features[at],
+            thresholds[at],
+            missing.get(at) == Some(&1),
+            children,
+        )?);
     }
     for (target, weight) in targets.iter().zip(&weights) {
         let target = u32::try_from(*target).map_err(|_| "a target is below zero".to_owned())?;
@@ -722,17 +859,26 @@ impl Attributes<'_> {
     }
 
     fn ints(&self, name: &str) -> Vec<i64> {
-        self.find(name).map(|it| it.ints.clone()).unwrap_or_default()
+        self.find(name)
+            .map(|it| it.ints.clone())
+            .unwrap_or_default()
     }
 
     fn floats(&self, name: &str) -> Vec<f32> {
-        self.find(name).map(|it| it.floats.clone()).unwrap_or_default()
+        self.find(name)
+            .map(|it| it.floats.clone())
+            .unwrap_or_default()
     }
 
     fn strings(&self, name: &str) -> Result<Vec<String>, String> {
-        let all = self.find(name).map(|it| it.strings.as_slice()).unwrap_or_default();
+        let all = self
+            .find(name)
+            .map(|it| it.strings.as_slice())
+            .unwrap_or_default();
         let texts = all.iter().map(|it| String::from_utf8(it.clone()));
-        texts.collect::<Result<_, _>>().map_err(|_| format!("{name} has what is no text"))
+        texts
+            .collect::<Result<_, _>>()
+            .map_err(|_| format!("{name} has what is no text"))
     }
 
     /// Floats or, with `_as_tensor` behind the name, doubles.
@@ -761,14 +907,18 @@ fn constant_of(attributes: &Attributes) -> Result<Tensor, String> {
     }
     let list = |data: Data| Tensor::new(vec![data.len()], data);
     match () {
-        () if attributes.find("value_float").is_some() => {
-            Ok(Tensor::scalar(Data::Float(vec![attributes.float("value_float", 0.0)?])))
+        () if attributes.find("value_float").is_some() => Ok(Tensor::scalar(Data::Float(vec![
+            attributes.float("value_float", 0.0)?,
+        ]))),
+        () if attributes.find("value_int").is_some() => Ok(Tensor::scalar(Data::Int(vec![
+            attributes.int("value_int", 0)?,
+        ]))),
+        () if attributes.find("value_floats").is_some() => {
+            list(Data::Float(attributes.floats("value_floats")))
         }
-        () if attributes.find("value_int").is_some() => {
-            Ok(Tensor::scalar(Data::Int(vec![attributes.int("value_int", 0)?])))
+        () if attributes.find("value_ints").is_some() => {
+            list(Data::Int(attributes.ints("value_ints")))
         }
-        () if attributes.find("value_floats").is_some() => list(Data::Float(attributes.floats("value_floats"))),
-        () if attributes.find("value_ints").is_some() => list(Data::Int(attributes.ints("value_ints"))),
         () => Err("it is not of numbers".to_owned()),
     }
 }
@@ -794,7 +944,13 @@ fn tensor_of(proto: &TensorProto) -> Result<Tensor, String> {
         let chunks = raw.chunks_exact(N);
         chunks.filter_map(|it| it.try_into().ok()).map(of).collect()
     }
-    let small = || proto.int32_data.iter().map(|it| i64::from(*it)).collect::<Vec<i64>>();
+    let small = || {
+        proto
+            .int32_data
+            .iter()
+            .map(|it| i64::from(*it))
+            .collect::<Vec<i64>>()
+    };
     let data = match (proto.data_type, raw.is_empty()) {
         (element::FLOAT, true) => Data::Float(proto.float_data.clone()),
         (element::FLOAT, false) => Data::Float(each(raw, f32::from_le_bytes)),
@@ -803,9 +959,12 @@ fn tensor_of(proto: &TensorProto) -> Result<Tensor, String> {
         (element::INT64, true) => Data::Int(proto.int64_data.clone()),
         (element::INT64, false) => Data::Int(each(raw, i64::from_le_bytes)),
         (element::INT32 | element::UINT8, true) => Data::Int(small()),
-        (element::INT32, false) => {
-            Data::Int(each(raw, i32::from_le_bytes).into_iter().map(i64::from).collect())
-        }
+        (element::INT32, false) => Data::Int(
+            each(raw, i32::from_le_bytes)
+                .into_iter()
+                .map(i64::from)
+                .collect(),
+        ),
         (element::UINT8, false) => Data::Int(raw.iter().map(|it| i64::from(*it)).collect()),
         (element::BOOL, true) => Data::Bool(small().iter().map(|it| *it != 0).collect()),
         (element::BOOL, false) => Data::Bool(raw.iter().map(|it| *it != 0).collect()),

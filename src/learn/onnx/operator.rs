@@ -80,25 +80,62 @@ pub enum Operator {
     Reshape,
     Flatten,
     /// To two dimensions less or more: what has one row is a row either way.
-    Squeeze { axes: Vec<i64> },
-    Unsqueeze { axes: Vec<i64> },
-    Concat { axis: i64 },
-    Gather { axis: i64 },
+    Squeeze {
+        axes: Vec<i64>,
+    },
+    Unsqueeze {
+        axes: Vec<i64>,
+    },
+    Concat {
+        axis: i64,
+    },
+    Gather {
+        axis: i64,
+    },
     /// Columns by their places.
     Columns,
     MatMul,
-    Gemm { alpha: f32, beta: f32, transpose_a: bool, transpose_b: bool },
-    Softmax { axis: i64 },
-    Reduce { by: Reduction, axes: Vec<i64>, keep: bool },
+    Gemm {
+        alpha: f32,
+        beta: f32,
+        transpose_a: bool,
+        transpose_b: bool,
+    },
+    Softmax {
+        axis: i64,
+    },
+    Reduce {
+        by: Reduction,
+        axes: Vec<i64>,
+        keep: bool,
+    },
     Clip,
-    Scaler { offset: Vec<f32>, scale: Vec<f32> },
+    Scaler {
+        offset: Vec<f32>,
+        scale: Vec<f32>,
+    },
     Normalizer(Norm),
     /// Puts values where one is; where NaN is if none is given.
-    Imputer { values: Vec<f32>, replaced: Option<f32> },
-    Binarizer { threshold: f32 },
+    Imputer {
+        values: Vec<f32>,
+        replaced: Option<f32>,
+    },
+    Binarizer {
+        threshold: f32,
+    },
     /// Values by keys; keys of text lead nowhere, as no text comes in.
-    LabelEncoder { keys: Data, values: Data, default: Data },
-    Linear { coefficients: Vec<f32>, intercepts: Vec<f32>, outputs: usize, second: bool, transform: Transform },
+    LabelEncoder {
+        keys: Data,
+        values: Data,
+        default: Data,
+    },
+    Linear {
+        coefficients: Vec<f32>,
+        intercepts: Vec<f32>,
+        outputs: usize,
+        second: bool,
+        transform: Transform,
+    },
     Trees(Box<Ensemble>),
 }
 
@@ -155,7 +192,10 @@ impl Operator {
         };
         match fits {
             true => Ok(()),
-            false => Err(format!("{} has attributes that do not fit each other", self.name())),
+            false => Err(format!(
+                "{} has attributes that do not fit each other",
+                self.name()
+            )),
         }
     }
 
@@ -209,7 +249,9 @@ impl Operator {
                 transpose_a,
                 transpose_b,
             } => {
-                let factor = |it: f32, like: &Tensor| Tensor::scalar(Data::Float(vec![it]).cast(like.data.data_type()));
+                let factor = |it: f32, like: &Tensor| {
+                    Tensor::scalar(Data::Float(vec![it]).cast(like.data.data_type()))
+                };
                 let result = product(at(0)?, at(1)?, *transpose_a, *transpose_b)?;
                 let result = binary(Binary::Mul, &result, &factor(*alpha, &result))?;
                 match given.get(2).copied().flatten() {
@@ -245,9 +287,9 @@ impl Operator {
                     false => Ok(value),
                 }
             }),
-            Operator::Binarizer { threshold } => {
-                by_column(at(0)?, |value, _| Ok(f32::from(u8::from(*threshold < value))))
-            }
+            Operator::Binarizer { threshold } => by_column(at(0)?, |value, _| {
+                Ok(f32::from(u8::from(*threshold < value)))
+            }),
             Operator::LabelEncoder {
                 keys,
                 values,
@@ -259,7 +301,14 @@ impl Operator {
                 outputs,
                 second,
                 transform,
-            } => linear(at(0)?, coefficients, intercepts, *outputs, *second, *transform),
+            } => linear(
+                at(0)?,
+                coefficients,
+                intercepts,
+                *outputs,
+                *second,
+                *transform,
+            ),
             Operator::Trees(it) => it.evaluate(at(0)?),
         }
     }
@@ -354,8 +403,12 @@ fn binary(operator: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor, String> {
             Data::Double(b) => numbers(operator, &a, &b, libm::pow).ok_or_else(of_types)?,
             _ => return Err(of_types()),
         },
-        (Data::Float(a), Data::Float(b)) => numbers(operator, &a, &b, libm::powf).ok_or_else(of_types)?,
-        (Data::Double(a), Data::Double(b)) => numbers(operator, &a, &b, libm::pow).ok_or_else(of_types)?,
+        (Data::Float(a), Data::Float(b)) => {
+            numbers(operator, &a, &b, libm::powf).ok_or_else(of_types)?
+        }
+        (Data::Double(a), Data::Double(b)) => {
+            numbers(operator, &a, &b, libm::pow).ok_or_else(of_types)?
+        }
         (Data::Int(a), Data::Int(b)) => ints(operator, &a, &b).ok_or_else(of_types)?,
         (Data::Bool(a), Data::Bool(b)) => {
             let of = |a: bool, b: bool| match operator {
@@ -425,8 +478,10 @@ fn numbers<N: Float>(operator: Binary, a: &[N], b: &[N], pow: fn(N, N) -> N) -> 
 
 fn ints(operator: Binary, a: &[i64], b: &[i64]) -> Option<Data> {
     let pairs = || a.iter().copied().zip(b.iter().copied());
-    let compare = |of: fn(i64, i64) -> bool| Some(Data::Bool(pairs().map(|(a, b)| of(a, b)).collect()));
-    let compute = |of: fn(i64, i64) -> i64| Some(Data::Int(pairs().map(|(a, b)| of(a, b)).collect()));
+    let compare =
+        |of: fn(i64, i64) -> bool| Some(Data::Bool(pairs().map(|(a, b)| of(a, b)).collect()));
+    let compute =
+        |of: fn(i64, i64) -> i64| Some(Data::Int(pairs().map(|(a, b)| of(a, b)).collect()));
     match operator {
         Binary::Add => compute(i64::wrapping_add),
         Binary::Sub => compute(i64::wrapping_sub),
@@ -485,7 +540,11 @@ fn reshape(tensor: &Tensor, to: &[i64]) -> Result<Tensor, String> {
 
 /// An axis of so many, counted from the end if it is negative.
 fn axis_of(axis: i64, rank: usize) -> Result<usize, String> {
-    let axis = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+    let axis = if axis < 0 {
+        axis.saturating_add(rank as i64)
+    } else {
+        axis
+    };
     usize::try_from(axis)
         .ok()
         .filter(|it| *it < rank)
@@ -496,15 +555,25 @@ fn squeeze(tensor: &Tensor, axes: &[i64]) -> Result<Tensor, String> {
     let rank = tensor.shape.len();
     let axes: Vec<usize> = match axes {
         [] => (0..rank).filter(|it| tensor.shape[*it] == 1).collect(),
-        _ => axes.iter().map(|it| axis_of(*it, rank)).collect::<Result<_, _>>()?,
+        _ => axes
+            .iter()
+            .map(|it| axis_of(*it, rank))
+            .collect::<Result<_, _>>()?,
     };
-    let kept = tensor.shape.iter().enumerate().filter(|it| !axes.contains(&it.0));
+    let kept = tensor
+        .shape
+        .iter()
+        .enumerate()
+        .filter(|it| !axes.contains(&it.0));
     Tensor::new(kept.map(|it| *it.1).collect(), tensor.data.clone())
 }
 
 fn unsqueeze(tensor: &Tensor, axes: &[i64]) -> Result<Tensor, String> {
     let rank = tensor.shape.len() + axes.len();
-    let axes: Vec<usize> = axes.iter().map(|it| axis_of(*it, rank)).collect::<Result<_, _>>()?;
+    let axes: Vec<usize> = axes
+        .iter()
+        .map(|it| axis_of(*it, rank))
+        .collect::<Result<_, _>>()?;
     let mut own = tensor.shape.iter();
     let shape = (0..rank).map(|it| match axes.contains(&it) {
         true => Some(1),
@@ -517,7 +586,11 @@ fn unsqueeze(tensor: &Tensor, axes: &[i64]) -> Result<Tensor, String> {
 /// Elements before, along and behind an axis.
 fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
     let product = |it: &[usize]| it.iter().product::<usize>();
-    (product(&shape[..axis]), shape[axis], product(&shape[axis + 1..]))
+    (
+        product(&shape[..axis]),
+        shape[axis],
+        product(&shape[axis + 1..]),
+    )
 }
 
 fn concat(all: &[&Tensor], axis: i64) -> Result<Tensor, String> {
@@ -527,7 +600,10 @@ fn concat(all: &[&Tensor], axis: i64) -> Result<Tensor, String> {
     shape[axis] = 0;
     for tensor in all {
         let mut same = tensor.shape.clone();
-        let along = same.get_mut(axis).map(std::mem::take).ok_or("the shapes do not fit")?;
+        let along = same
+            .get_mut(axis)
+            .map(std::mem::take)
+            .ok_or("the shapes do not fit")?;
         let mut without = shape.clone();
         without[axis] = 0;
         if same != without || tensor.data.data_type() != first.data.data_type() {
@@ -549,10 +625,13 @@ fn concat(all: &[&Tensor], axis: i64) -> Result<Tensor, String> {
     let lengths = all.iter().map(|it| it.shape[axis] * inner);
     macro_rules! of {
         ($kind:ident) => {{
-            let parts = all.iter().zip(lengths).filter_map(|(it, length)| match &it.data {
-                Data::$kind(it) => Some((it.as_slice(), length)),
-                _ => None,
-            });
+            let parts = all
+                .iter()
+                .zip(lengths)
+                .filter_map(|(it, length)| match &it.data {
+                    Data::$kind(it) => Some((it.as_slice(), length)),
+                    _ => None,
+                });
             Data::$kind(joined(&parts.collect::<Vec<_>>(), outer))
         }};
     }
@@ -568,8 +647,11 @@ fn concat(all: &[&Tensor], axis: i64) -> Result<Tensor, String> {
 fn gather(tensor: &Tensor, places: &Tensor, axis: i64) -> Result<Tensor, String> {
     let axis = axis_of(axis, tensor.shape.len())?;
     let (outer, along, inner) = around(&tensor.shape, axis);
-    let wanted: Result<Vec<usize>, String> =
-        places.ints()?.iter().map(|it| axis_of(*it, along)).collect();
+    let wanted: Result<Vec<usize>, String> = places
+        .ints()?
+        .iter()
+        .map(|it| axis_of(*it, along))
+        .collect();
     let wanted = wanted?;
     let mut shape = tensor.shape[..axis].to_vec();
     shape.extend(&places.shape);
@@ -594,7 +676,10 @@ fn product(a: &Tensor, b: &Tensor, turn_a: bool, turn_b: bool) -> Result<Tensor,
         _ => turned(own.1, turn_b),
     };
     if inner != others {
-        return Err(format!("{:?} and {:?} cannot be multiplied", a.shape, b.shape));
+        return Err(format!(
+            "{:?} and {:?} cannot be multiplied",
+            a.shape, b.shape
+        ));
     }
     size(&[rows, columns, inner])?;
     let place = |turn: bool, width: usize, row: usize, column: usize| match turn {
@@ -638,8 +723,12 @@ fn softmax(tensor: &Tensor, axis: i64) -> Result<Tensor, String> {
     let width = tensor.shape[rank - 1].max(1);
     let mut data = tensor.data.clone();
     match &mut data {
-        Data::Float(it) => it.chunks_mut(width).for_each(|it| transformed(it, Transform::Softmax)),
-        Data::Double(it) => it.chunks_mut(width).for_each(|it| transformed(it, Transform::Softmax)),
+        Data::Float(it) => it
+            .chunks_mut(width)
+            .for_each(|it| transformed(it, Transform::Softmax)),
+        Data::Double(it) => it
+            .chunks_mut(width)
+            .for_each(|it| transformed(it, Transform::Softmax)),
         Data::Int(_) | Data::Bool(_) => return Err("the type of its input does not fit".to_owned()),
     }
     Tensor::new(tensor.shape.clone(), data)
@@ -649,7 +738,10 @@ fn reduce(by: Reduction, tensor: &Tensor, axes: &[i64], keep: bool) -> Result<Te
     let rank = tensor.shape.len();
     let mut axes: Vec<usize> = match axes {
         [] => (0..rank).collect(),
-        _ => axes.iter().map(|it| axis_of(*it, rank)).collect::<Result<_, _>>()?,
+        _ => axes
+            .iter()
+            .map(|it| axis_of(*it, rank))
+            .collect::<Result<_, _>>()?,
     };
     axes.sort_unstable();
     axes.dedup();
@@ -672,7 +764,8 @@ fn reduce(by: Reduction, tensor: &Tensor, axes: &[i64], keep: bool) -> Result<Te
         .filter(|it| keep || !axes.contains(&it.0))
         .map(|(at, it)| if axes.contains(&at) { 1 } else { *it })
         .collect();
-    let groups = (0..outer).flat_map(|row| (0..inner).map(move |column| row * along * inner + column));
+    let groups =
+        (0..outer).flat_map(|row| (0..inner).map(move |column| row * along * inner + column));
     let groups = groups.map(|first| (0..along).map(move |it| first + it * inner));
     let data = match &tensor.data {
         Data::Float(it) => reduced(by, it, groups),
@@ -695,10 +788,20 @@ fn reduced<N: Float>(
         let group: Vec<N> = group.map(|it| all[it]).collect();
         let sum = |of: &dyn Fn(N) -> N| group.iter().fold(zero, |sum, it| sum.plus(of(*it)));
         let best = |is_better: &dyn Fn(N, N) -> bool| {
-            (1..group.len()).fold(0, |best, it| if is_better(group[it], group[best]) { it } else { best })
+            (1..group.len()).fold(0, |best, it| {
+                if is_better(group[it], group[best]) {
+                    it
+                } else {
+                    best
+                }
+            })
         };
         let (least, greatest) = (best(&|a, b| a < b), best(&|a, b| b < a));
-        places.push(if by == Reduction::ArgMin { least } else { greatest } as i64);
+        places.push(if by == Reduction::ArgMin {
+            least
+        } else {
+            greatest
+        } as i64);
         values.push(match by {
             Reduction::Sum => sum(&|it| it),
             Reduction::SumSquare => sum(&|it| it.times(it)),
@@ -761,7 +864,10 @@ fn encode(tensor: &Tensor, keys: &Data, values: &Data, default: &Data) -> Result
         (Data::Double(all), Data::Double(last)) => joined(all, last),
         _ => return Err("its values are no numbers".to_owned()),
     };
-    Tensor::new(tensor.shape.clone(), extended.pick(&places).cast(values.data_type()))
+    Tensor::new(
+        tensor.shape.clone(),
+        extended.pick(&places).cast(values.data_type()),
+    )
 }
 
 fn linear(
@@ -774,7 +880,10 @@ fn linear(
 ) -> Result<Tensor, String> {
     let (rows, columns) = tensor.rows_and_columns()?;
     if columns * outputs != coefficients.len() {
-        return Err(format!("it has {} coefficients for {columns} columns", coefficients.len()));
+        return Err(format!(
+            "it has {} coefficients for {columns} columns",
+            coefficients.len()
+        ));
     }
     let values = tensor.floats()?;
     let mut all = Vec::new();
@@ -792,5 +901,8 @@ fn linear(
         }
         all.extend(scores);
     }
-    Tensor::new(vec![rows, if second { 2 } else { outputs }], Data::Float(all))
+    Tensor::new(
+        vec![rows, if second { 2 } else { outputs }],
+        Data::Float(all),
+    )
 }

@@ -67,17 +67,25 @@ impl Data {
 
     pub fn cast(&self, to: Type) -> Data {
         match (self, to) {
-            (Data::Float(it), Type::Double) => Data::Double(it.iter().map(|it| f64::from(*it)).collect()),
+            (Data::Float(it), Type::Double) => {
+                Data::Double(it.iter().map(|it| f64::from(*it)).collect())
+            }
             (Data::Float(it), Type::Int) => Data::Int(it.iter().map(|it| *it as i64).collect()),
             (Data::Float(it), Type::Bool) => Data::Bool(it.iter().map(|it| *it != 0.0).collect()),
-            (Data::Double(it), Type::Float) => Data::Float(it.iter().map(|it| *it as f32).collect()),
+            (Data::Double(it), Type::Float) => {
+                Data::Float(it.iter().map(|it| *it as f32).collect())
+            }
             (Data::Double(it), Type::Int) => Data::Int(it.iter().map(|it| *it as i64).collect()),
             (Data::Double(it), Type::Bool) => Data::Bool(it.iter().map(|it| *it != 0.0).collect()),
             (Data::Int(it), Type::Float) => Data::Float(it.iter().map(|it| *it as f32).collect()),
             (Data::Int(it), Type::Double) => Data::Double(it.iter().map(|it| *it as f64).collect()),
             (Data::Int(it), Type::Bool) => Data::Bool(it.iter().map(|it| *it != 0).collect()),
-            (Data::Bool(it), Type::Float) => Data::Float(it.iter().map(|it| f32::from(u8::from(*it))).collect()),
-            (Data::Bool(it), Type::Double) => Data::Double(it.iter().map(|it| f64::from(u8::from(*it))).collect()),
+            (Data::Bool(it), Type::Float) => {
+                Data::Float(it.iter().map(|it| f32::from(u8::from(*it))).collect())
+            }
+            (Data::Bool(it), Type::Double) => {
+                Data::Double(it.iter().map(|it| f64::from(u8::from(*it))).collect())
+            }
             (Data::Bool(it), Type::Int) => Data::Int(it.iter().map(|it| i64::from(*it)).collect()),
             _ => self.clone(),
         }
@@ -169,9 +177,16 @@ impl Tensor {
         let mut stride = 1;
         let mut inner = 1;
         for axis in (0..shape.len()).rev() {
-            let own = if axis < missing { 1 } else { self.shape[axis - missing] };
+            let own = if axis < missing {
+                1
+            } else {
+                self.shape[axis - missing]
+            };
             if own != 1 && own != shape[axis] {
-                return Err(format!("shapes {:?} and {shape:?} do not fit each other", self.shape));
+                return Err(format!(
+                    "shapes {:?} and {shape:?} do not fit each other",
+                    self.shape
+                ));
             }
             if own != 1 {
                 for (at, place) in places.iter_mut().enumerate() {
@@ -188,7 +203,9 @@ impl Tensor {
 /// # Errors
 /// If it is too large.
 pub fn size(shape: &[usize]) -> Result<usize, String> {
-    let size = shape.iter().try_fold(1_usize, |size, it| size.checked_mul(*it));
+    let size = shape
+        .iter()
+        .try_fold(1_usize, |size, it| size.checked_mul(*it));
     size.filter(|it| *it <= ELEMENTS_MAX)
         .ok_or_else(|| format!("a tensor of shape {shape:?} is too large"))
 }
