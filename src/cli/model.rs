@@ -113,7 +113,7 @@ pub async fn run(what: &What) -> Result<()> {
             let model = learn::import(&bytes, &wanted)
                 .map_err(|it| exit::coded(exit::REFUSED, printable(&it.to_string())))?;
             let version = lake.open()?.models().publish(&model).await?;
-            let text = print_model(&model, &version, *json)?;
+            let text = print_model(&model, &version, *json);
             Ok(Out::new().write_all(text.as_bytes())?)
         }
         What::Score { name, id, lake } => score(&lake.open()?, name, id.as_deref()).await,
@@ -210,19 +210,25 @@ async fn find(store: &Store, name: &str, id: Option<&str>) -> Result<(Model, Mod
 
 async fn show(store: &Store, name: &str, json: bool) -> Result<()> {
     let (model, version) = find(store, name, None).await?;
-    let mut text = print_model(&model, &version, json)?;
-    if !json {
-        let versions = store.models().versions(name).await?;
-        text += "\nversions\n";
-        for (at, it) in versions.iter().enumerate() {
-            let current = if at == 0 { "  current" } else { "" };
-            text += &format!(
-                "  {:>4}  {}  {}{current}\n",
-                it.number,
-                it.id,
-                published(it)
-            );
-        }
+    let versions = store.models().versions(name).await?;
+    if json {
+        let mut object = object_of(&model, &version);
+        object["versions"] = versions
+            .iter()
+            .map(|it| serde_json::json!({"version": it.number, "id": it.id, "published": published(it)}))
+            .collect();
+        return Ok(writeln!(Out::new(), "{object:#}")?);
+    }
+    let mut text = print_model(&model, &version, false);
+    text += "\nversions\n";
+    for (at, it) in versions.iter().enumerate() {
+        let current = if at == 0 { "  current" } else { "" };
+        text += &format!(
+            "  {:>4}  {}  {}{current}\n",
+            it.number,
+            it.id,
+            published(it)
+        );
     }
     Ok(Out::new().write_all(text.as_bytes())?)
 }
@@ -285,14 +291,9 @@ async fn score(store: &Store, name: &str, id: Option<&str>) -> Result<()> {
 }
 
 /// A model for people or as JSON.
-pub fn print_model(model: &Model, version: &ModelVersion, json: bool) -> Result<String> {
+pub fn print_model(model: &Model, version: &ModelVersion, json: bool) -> String {
     if json {
-        let object = serde_json::json!({
-            "name": model.name(), "kind": model.kind().name(), "version": version.number, "id": model.id(),
-            "published": published(version), "features": model.features(), "label": model.label(),
-            "score": model.score_says(), "trained": model.trained(), "evaluation": model.evaluation(),
-        });
-        return Ok(format!("{object:#}\n"));
+        return format!("{:#}\n", object_of(model, version));
     }
     let trained = model.trained();
     let features: Vec<String> = model.features().iter().map(|it| printable(it)).collect();
@@ -347,7 +348,15 @@ pub fn print_model(model: &Model, version: &ModelVersion, json: bool) -> Result<
     let text = lines
         .iter()
         .map(|(name, value)| format!("{name:width$}  {value}\n"));
-    Ok(text.collect())
+    text.collect()
+}
+
+fn object_of(model: &Model, version: &ModelVersion) -> serde_json::Value {
+    serde_json::json!({
+        "name": model.name(), "kind": model.kind().name(), "version": version.number, "id": model.id(),
+        "published": published(version), "features": model.features(), "label": model.label(),
+        "score": model.score_says(), "trained": model.trained(), "evaluation": model.evaluation(),
+    })
 }
 
 fn evaluation_lines(evaluation: &Evaluation) -> Vec<(&'static str, String)> {

@@ -18,7 +18,7 @@ use anyhow::Result;
 use arrow::array::{Array, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use clap::{Args, ValueEnum};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -103,7 +103,8 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     let mut progress = progress();
     progress("finding the commit", 0, 1);
     let pinned = pinned(&store, arguments.as_of.as_ref()).await?;
-    let tables = store.tables().await?;
+    let mut tables = store.tables().await?;
+    tables.retain(|it| !pinned.later.contains(it));
     if tables.is_empty() {
         let text = format!("there are no tables in {}", arguments.lake.address());
         return Err(exit::coded(exit::CONFIGURATION, text));
@@ -141,7 +142,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     })?;
     let version = store.models().publish(&model).await?;
     drop(progress);
-    Ok(Out::new().write_all(print_model(&model, &version, arguments.json)?.as_bytes())?)
+    Ok(Out::new().write_all(print_model(&model, &version, arguments.json).as_bytes())?)
 }
 
 /// The commit that is read.
@@ -149,6 +150,8 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
 struct Pinned {
     epoch: Option<Epoch>,
     versions: BTreeMap<String, u64>,
+    /// Tables that were not there then.
+    later: BTreeSet<String>,
 }
 
 /// Of each dataflow of the lake the newest commit, or the newest that is not behind a time.
@@ -156,9 +159,13 @@ async fn pinned(store: &Store, as_of: Option<&AsOf>) -> Result<Pinned> {
     let mut pinned = Pinned::default();
     for newest in store.newest_manifests().await? {
         let dataflow = newest.dataflow.clone();
+        let now: BTreeSet<String> = newest.tables.keys().cloned().collect();
         let found = match as_of {
             None => Some(newest),
-            Some(it) => at_or_before(store, newest, it.epoch).await?,
+            Some(it) => at_or_before(store, newest, it.epoch)
+                .await?
+                // A claim of an empty lake has committed nothing.
+                .filter(|it| !it.tables.is_empty()),
         };
         let Some(manifest) = found else {
             let text = as_of.map_or("", |it| it.text.as_str());
@@ -170,6 +177,10 @@ async fn pinned(store: &Store, as_of: Option<&AsOf>) -> Result<Pinned> {
             ));
         };
         pinned.epoch = pinned.epoch.max(Some(manifest.epoch));
+        let later = now
+            .into_iter()
+            .filter(|it| !manifest.tables.contains_key(it));
+        pinned.later.extend(later);
         let tables = manifest.tables.iter();
         pinned
             .versions
@@ -310,7 +321,7 @@ fn add(rows: &mut Rows, batch: &RecordBatch, label: Option<usize>) -> Result<()>
             numbers.ok_or_else(|| anyhow::anyhow!("column {:?} has no numbers", field.name()))?;
         if numbers.iter().flatten().any(f64::is_nan) {
             let text = format!(
-                "column {:?} is NaN in a row; leave such rows out with WHERE, or make NULL of it with nanvl or CASE",
+                "column {:?} is NaN in a row; leave such rows out with WHERE, or make NULL of it with CASE",
                 printable(field.name())
             );
             return Err(exit::coded(exit::REFUSED, text));

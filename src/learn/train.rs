@@ -120,7 +120,10 @@ pub fn train(
     progress("learning", 1, steps);
     let body = learn(&split, settings, settings.seed)?;
     let mut evaluation = Evaluation {
-        rows_learned: split.learned as u64,
+        rows_learned: match learns_labels {
+            true => split.learned.min(BOOSTED_MAX),
+            false => split.learned,
+        } as u64,
         rows_held_out: (split.rows.len() - split.learned) as u64,
         ..Evaluation::default()
     };
