@@ -4,8 +4,10 @@
 //! Nothing is written before all is known, so what fails leaves the lake as it was.
 
 use super::exit;
-use super::model::{LakeArgument, print_model, progress};
+use super::model::LakeArgument;
+use super::model_report::print_model;
 use super::print::{Out, count, printable};
+use super::progress::progress;
 use super::query_limits::QueryLimits;
 use super::server::with_hint;
 use crate::lake::{Manifest, Store};
