@@ -73,6 +73,7 @@ pub async fn run(
         queries,
         Arc::clone(&pipeline.dataflow),
         status,
+        pipeline.inboxes.clone(),
         settings,
     );
     let (stop, mut stopping) = watch::channel(false);

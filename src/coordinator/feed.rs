@@ -8,7 +8,7 @@ use crate::plan::{DELETED_COLUMN, EventTime, Format, OFFSET_COLUMN, OnAhead, Sou
 use crate::source::decode::{self, DeadLetter, DecodeOptions, Decoded, Decoder, RawRecords};
 use crate::source::framing::Framing;
 use crate::source::place::Place;
-use crate::source::{self, CHUNKS_AHEAD, Chunk, LookAgain, SharedStatus, delta, file, kafka};
+use crate::source::{self, CHUNKS_AHEAD, Chunk, LookAgain, SharedStatus, delta, file, kafka, push};
 use crate::supervise;
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
@@ -29,13 +29,21 @@ pub(super) enum Origin {
     Topic(kafka::Topic),
     Folder(Arc<file::Folder>),
     Delta(delta::Table),
+    Pushed(push::Inbox),
 }
 
 impl Origin {
     pub fn folder(&self) -> Option<Arc<file::Folder>> {
         match self {
             Origin::Folder(folder) => Some(Arc::clone(folder)),
-            Origin::Topic(_) | Origin::Delta(_) => None,
+            Origin::Topic(_) | Origin::Delta(_) | Origin::Pushed(_) => None,
+        }
+    }
+
+    pub fn inbox(&self) -> Option<push::Inbox> {
+        match self {
+            Origin::Pushed(inbox) => Some(inbox.clone()),
+            Origin::Topic(_) | Origin::Folder(_) | Origin::Delta(_) => None,
         }
     }
 }
@@ -45,11 +53,16 @@ pub(super) fn origin(
     spec: &SourceSpec,
     place: &Place,
     manifest: &Manifest,
+    status: &SharedStatus,
 ) -> Result<Origin, Error> {
     let source = &spec.name;
     let location = match place {
         Place::Topic(topic) => return Ok(Origin::Topic((**topic).clone())),
         Place::Delta(path) => return Ok(Origin::Delta(delta_table(spec, path))),
+        Place::Http => {
+            let inbox = push::Inbox::new(decoder(spec)?, status.clone());
+            return Ok(Origin::Pushed(inbox));
+        }
         Place::Files(location) => {
             let is_of_parquet = spec.format == Format::Parquet;
             location.clone().of_parquet(is_of_parquet)
@@ -75,7 +88,7 @@ pub(super) fn open(
     live: &Arc<Readers>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Vec<Box<dyn Feed>>, Error> {
-    let workers = share.all;
+    let (workers, first_worker) = (share.all, share.own.start);
     let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
     for worker in share.own {
         let (sender, chunks) = crossbeam_channel::bounded(CHUNKS_AHEAD);
@@ -104,6 +117,18 @@ pub(super) fn open(
                 let reader = delta::Reader {
                     table: table.clone(),
                     worker,
+                    stored,
+                    status,
+                    look_again,
+                    stop,
+                };
+                supervise::thread(name, move || reader.run(&sender))
+            }
+            Origin::Pushed(inbox) => {
+                let reader = push::Reader {
+                    inbox: inbox.clone(),
+                    worker,
+                    first_worker,
                     stored,
                     status,
                     look_again,

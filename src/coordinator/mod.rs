@@ -27,6 +27,7 @@ use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableSt
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
 use crate::plan::{Dataflow, SourceSpec, ViewKind};
 use crate::source::place::{Inputs, Place};
+use crate::source::push::Inbox;
 use crate::source::{self, SharedStatus};
 use crate::supervise;
 use crate::view::{Hub, RECORDS_MAX, ViewInfo, WindowInfo};
@@ -161,6 +162,8 @@ pub struct Pipeline {
     pub sources: Vec<(String, SharedStatus)>,
     /// Where each source is read from.
     pub places: BTreeMap<String, Place>,
+    /// Sources that clients push into, by name.
+    pub inboxes: BTreeMap<String, Inbox>,
     /// The newest commit, and what keeps the lake from being written, if anything.
     pub committed: watch::Receiver<Committed>,
     /// Workers of this process.
@@ -282,6 +285,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     let stop_readers = Arc::new(AtomicBool::new(false));
     let mut sources = Vec::new();
     let mut folders = Vec::new();
+    let mut inboxes = BTreeMap::new();
     let mut feeds: Vec<Vec<Box<dyn Feed>>> = own.clone().map(|_| Vec::new()).collect();
     for spec in &dataflow.sources {
         let status = SharedStatus::default();
@@ -290,7 +294,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             own: own.clone(),
             all: all_workers,
         };
-        let origin = feed::origin(spec, &places[&spec.name], &claim)?;
+        let origin = feed::origin(spec, &places[&spec.name], &claim, &status)?;
         let opened = feed::open(
             spec,
             share,
@@ -302,6 +306,9 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         )?;
         for (worker, feed) in opened.into_iter().enumerate() {
             feeds[worker].push(feed);
+        }
+        if let Some(inbox) = origin.inbox() {
+            inboxes.insert(spec.name.clone(), inbox);
         }
         let folder = origin.folder();
         if let Some(folder) = folder.as_ref().filter(|_| process != 0) {
@@ -430,6 +437,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         store,
         sources,
         places,
+        inboxes,
         committed,
         workers: options.workers,
         grown,

@@ -4,8 +4,9 @@ use super::entry::tail_table;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::{App, EPOCH_HEADER};
-use crate::model::{Row, Value, iso_of_micros};
+use crate::model::{Epoch, Row, Value, iso_of_micros};
 use crate::plan::{Dataflow, Detection, Plan, ViewSpec};
+use crate::sql::incidents::{INCIDENTS, incidents_of};
 use arrow::datatypes::Schema;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json as JsonBody, Response};
@@ -67,7 +68,9 @@ pub struct Incident {
     key: Map<String, Json>,
     metric: String,
     /// A name that stays the same.
-    incident: String,
+    pub incident: String,
+    /// The metric of the key, by name: what is muted.
+    pub series: String,
     /// `provisional` while late records can still take it back, `open`, or `closed`.
     state: String,
     since: Option<String>,
@@ -83,6 +86,21 @@ pub struct Incident {
     low: Option<f64>,
     high: Option<f64>,
     summary: String,
+    /// Who sees to it, if anybody does.
+    acknowledged: Option<Said>,
+    /// Until when nobody is told of its series; may be over.
+    muted: Option<Said>,
+    /// Who says that it was no anomaly.
+    dismissed: Option<Said>,
+}
+
+/// What somebody said of an incident.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Said {
+    by: String,
+    at: Option<String>,
+    until: Option<String>,
+    note: Option<String>,
 }
 
 /// What a view is for a detector, if it is one's.
@@ -132,38 +150,16 @@ pub(super) fn detection_of(scores: &ViewSpec) -> Option<(&Plan, &Detection)> {
 
 pub async fn list(State(app): State<Arc<App>>, query: Parameters) -> Result<Response, Problem> {
     let limit = query.count("limit").unwrap_or(LISTED_DEFAULT);
-    let state = query.text("state").map(str::to_owned);
-    let mut views: Vec<(String, &ViewSpec, usize)> = Vec::new();
-    for view in &app.dataflow.views {
-        let Plan::Incidents { incidents, .. } = &view.plan else {
-            continue;
-        };
-        if let Some(scores) = scores_of(&app.dataflow, view) {
-            views.push((scores.name.clone(), view, incidents.keys));
-        }
+    let state = query.text("state");
+    let wanted = query.text("detector");
+    if let Some(wanted) = wanted {
+        known_detector(&app.dataflow, wanted)?;
     }
-    if let Some(wanted) = query.text("detector") {
-        let names: Vec<String> = views.iter().map(|it| it.0.clone()).collect();
-        views.retain(|it| it.0 == wanted);
-        if views.is_empty() {
-            let hint = match names.is_empty() {
-                true => "the dataflow has none; CREATE DETECTOR name ON view METRICS (rate(column)) makes one".to_owned(),
-                false => format!("there are: {}", names.join(", ")),
-            };
-            let text = format!("there is no detector `{wanted}`");
-            return Err(Problem::not_found("unknown_detector", text).hint(hint));
-        }
-    }
-    let names: Vec<String> = views.iter().map(|it| it.1.name.clone()).collect();
-    let (epoch, rows) = app.hub.snapshots(&names);
-    let mut incidents: Vec<Incident> = Vec::new();
-    for ((detector, view, keys), rows) in views.into_iter().zip(rows) {
-        let schema = view.plan.schema();
-        let read = |row: &Row| incident(&detector, &view.name, &schema, keys, row);
-        let rows = rows.unwrap_or_default();
-        let found = rows.iter().map(read);
-        incidents.extend(found.filter(|it| state.as_ref().is_none_or(|state| *state == it.state)));
-    }
+    let (epoch, mut incidents) = all(&app);
+    incidents.retain(|it| {
+        state.is_none_or(|state| state == it.state)
+            && wanted.is_none_or(|wanted| wanted == it.detector)
+    });
     incidents.sort_by(order);
     let total = incidents.len();
     incidents.truncate(limit);
@@ -175,6 +171,47 @@ pub async fn list(State(app): State<Arc<App>>, query: Parameters) -> Result<Resp
         total,
     };
     Ok(([(EPOCH_HEADER, epoch.to_string())], JsonBody(body)).into_response())
+}
+
+/// Refuses the name of what is no detector.
+fn known_detector(dataflow: &Dataflow, wanted: &str) -> Result<(), Problem> {
+    let detectors = dataflow.views.iter();
+    let detectors = detectors.filter(|it| matches!(it.plan, Plan::Detect { .. }));
+    let names: Vec<&str> = detectors.map(|it| it.name.as_str()).collect();
+    if names.contains(&wanted) {
+        return Ok(());
+    }
+    let hint = match names.is_empty() {
+        true => {
+            "the dataflow has none; CREATE DETECTOR name ON view METRICS (rate(column)) makes one"
+                .to_owned()
+        }
+        false => format!("there are: {}", names.join(", ")),
+    };
+    let text = format!("there is no detector `{wanted}`");
+    Err(Problem::not_found("unknown_detector", text).hint(hint))
+}
+
+/// All incidents that are live, at one epoch.
+fn all(app: &App) -> (Epoch, Vec<Incident>) {
+    let schema = app.dataflow.view(INCIDENTS).map(|it| it.plan.schema());
+    let (epoch, mut rows) = app.hub.snapshots(&[INCIDENTS.to_owned()]);
+    let rows = rows.pop().flatten().unwrap_or_default();
+    let read = |row: &Row| schema.as_ref().map(|it| incident(it, row));
+    (epoch, rows.iter().filter_map(read).collect())
+}
+
+/// The live incident of a name.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn incident_named(app: &App, name: &str) -> Result<Incident, Problem> {
+    let (_, incidents) = all(app);
+    let found = incidents.into_iter().find(|it| it.incident == name);
+    found.ok_or_else(|| {
+        Problem::not_found("unknown_incident", format!("there is no incident `{name}`"))
+            .hint("late records took it back, or the name is cut; GET /api/v1/incidents lists them")
+    })
 }
 
 /// Those that are not over, gravest first; then those that are, newest first.
@@ -192,28 +229,36 @@ fn order(a: &Incident, b: &Incident) -> Ordering {
         .then_with(|| (&a.detector, &a.incident).cmp(&(&b.detector, &b.incident)))
 }
 
-/// A row of incidents. Columns of the key come first; they have none of the names that follow.
-fn incident(detector: &str, view: &str, schema: &Schema, keys: usize, row: &Row) -> Incident {
+/// A row of the view of all incidents.
+fn incident(schema: &Schema, row: &Row) -> Incident {
     let value = |name: &str| match schema.index_of(name) {
         Ok(at) => row.0[at].clone(),
         Err(_) => Value::Null,
     };
-    let text = |name: &str| match value(name) {
-        Value::Text(it) => it.to_string(),
-        _ => String::new(),
+    let optional = |name: &str| match value(name) {
+        Value::Text(it) => Some(it.to_string()),
+        _ => None,
     };
+    let text = |name: &str| optional(name).unwrap_or_default();
     let time = |name: &str| value(name).as_i64().map(iso_of_micros);
     let number = |name: &str| value(name).as_f64();
-    let fields = schema.fields().iter().take(keys);
-    let key = fields.zip(row.0.iter());
+    let said = |by: &str, at: &str, until: &str, note: &str| {
+        Some(Said {
+            by: optional(by)?,
+            at: time(at),
+            until: time(until),
+            note: optional(note).filter(|it| !it.is_empty()),
+        })
+    };
+    let detector = text("detector");
     Incident {
-        detector: detector.to_owned(),
-        view: view.to_owned(),
-        key: key
-            .map(|it| (it.0.name().clone(), it.1.to_json()))
-            .collect(),
+        view: incidents_of(&detector),
+        detector,
+        // The view made it from the key's columns.
+        key: serde_json::from_str(&text("key")).unwrap_or_default(),
         metric: text("metric"),
         incident: text("incident"),
+        series: text("series"),
         state: text("state"),
         since: time("since"),
         until: time("until"),
@@ -226,6 +271,14 @@ fn incident(detector: &str, view: &str, schema: &Schema, keys: usize, row: &Row)
         low: number("low"),
         high: number("high"),
         summary: text("summary"),
+        acknowledged: said(
+            "acknowledged_by",
+            "acknowledged_at",
+            "",
+            "acknowledged_note",
+        ),
+        muted: said("muted_by", "", "muted_until", "muted_note"),
+        dismissed: said("dismissed_by", "dismissed_at", "", "dismissed_note"),
     }
 }
 

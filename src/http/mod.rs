@@ -7,6 +7,7 @@
 //! connection ──► may it ask (guard) ──► are its parameters right ──► handler ──► what browsers may do with the answer
 //! ```
 
+mod actions;
 mod assets;
 mod connections;
 mod entry;
@@ -23,6 +24,7 @@ mod openapi;
 mod parameters;
 mod pipeline;
 mod problem;
+mod push;
 mod receipt;
 mod saved;
 mod seed;
@@ -47,6 +49,7 @@ pub use status::{
 };
 
 use crate::plan::Dataflow;
+use crate::source::push::Inbox;
 use crate::sql::query::Queries;
 use crate::supervise;
 use crate::view::Hub;
@@ -61,6 +64,7 @@ use connections::Connections;
 use futures::FutureExt;
 use problem::Problem;
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,6 +98,8 @@ pub struct App {
     access: Access,
     /// Folder of saved queries, if there is one.
     saved_queries: Option<saved::Folder>,
+    /// Sources that clients push into, by name.
+    inboxes: BTreeMap<String, Inbox>,
     samples: pipeline::Samples,
     clients: Arc<Semaphore>,
     ending: watch::Sender<bool>,
@@ -117,6 +123,7 @@ impl App {
         queries: Queries,
         dataflow: Arc<Dataflow>,
         status: Arc<dyn StatusSource>,
+        inboxes: BTreeMap<String, Inbox>,
         settings: Settings,
     ) -> Arc<Self> {
         Arc::new(App {
@@ -127,6 +134,7 @@ impl App {
             started: Instant::now(),
             access: settings.access,
             saved_queries: settings.saved_queries.map(saved::Folder::new),
+            inboxes,
             samples: pipeline::Samples::default(),
             clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
             ending: watch::Sender::new(false),
@@ -151,6 +159,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/views/{view}/changes", get(views::changes))
         .route("/api/v1/stream", get(views::stream))
         .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{incident}/actions", post(actions::act))
+        .route("/api/v1/sources/{source}/records", post(push::records))
         .route("/api/v1/sql", post(sql::run))
         .route("/api/v1/queries/{id}", delete(sql::cancel))
         .route("/api/v1/tables", get(sql::tables))

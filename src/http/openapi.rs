@@ -1,6 +1,7 @@
 //! `/api/v1/openapi.json`: the API as an OpenAPI 3.1 document. Bodies come from the very types that are sent; the page's
 //! types are generated from it.
 
+use super::actions::ActionBody;
 use super::explanation::IncidentExplanation;
 use super::extent::Extent;
 use super::history::History;
@@ -10,6 +11,7 @@ use super::logs::{LogPage, LogSummary, Record, Values};
 use super::parameters::{Kind, Parameter, Parameters};
 use super::pipeline::Pipeline;
 use super::problem::{FAILURES, Problem};
+use super::push::PushedRecords;
 use super::receipt::Receipt;
 use super::saved::{QueryToSave, SavedQueries};
 use super::sql::SqlRequest;
@@ -307,6 +309,24 @@ fn routes() -> Vec<Route> {
                 "/api/v1/incidents",
                 "What detectors found: open and provisional incidents by severity, then closed ones, newest first",
                 Json(of::<Incidents>),
+            )
+        },
+        Route {
+            body: Some(of::<ActionBody>),
+            ..route(
+                "post",
+                "/api/v1/incidents/{incident}/actions",
+                "Acknowledges, mutes or dismisses an incident, or takes that back; answers when a commit has it",
+                Json(of::<PushedRecords>),
+            )
+        },
+        Route {
+            body: Some(of::<Vec<Map<String, serde_json::Value>>>),
+            ..route(
+                "post",
+                "/api/v1/sources/{source}/records",
+                "Takes records of a source with connector = 'http', an array or a record per line; answers when a commit has them",
+                Json(of::<PushedRecords>),
             )
         },
         Route {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
 /// Codes of a status of 500 or more, other than that of a bug.
-pub const FAILURES: [&str; 9] = [
+pub const FAILURES: [&str; 11] = [
     "query_failed",
     "query_timed_out",
     "queries_busy",
@@ -17,6 +17,8 @@ pub const FAILURES: [&str; 9] = [
     "no_folder",
     "saved_queries_failed",
     "too_many_streams",
+    "too_many_requests_wait",
+    "not_committed",
     "stopping",
 ];
 

@@ -6,6 +6,7 @@ use crate::plan::Dataflow;
 use crate::sql::query::{Lake, Limits as QueryLimits, Queries};
 use crate::view::{Hub, Part, ViewInfo};
 use arrow::datatypes::{Field, Schema};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,6 +62,7 @@ pub fn app_with(
         queries,
         dataflow,
         Arc::new(NoStatus),
+        BTreeMap::new(),
         Settings {
             access,
             saved_queries,

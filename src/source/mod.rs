@@ -1,4 +1,4 @@
-//! Where records come from: partition files, Kafka and Delta tables, and how their bytes become columns.
+//! Where records come from: partition files, Kafka, Delta tables and HTTP clients, and how their bytes become columns.
 //!
 //! Per worker and source one thread reads raw bytes of the partitions that worker owns and hands them over through a
 //! bounded channel; when nobody takes them it waits, and that is the backpressure. Decoding happens on the worker.
@@ -10,6 +10,7 @@ pub mod framing;
 mod json_rows;
 pub mod kafka;
 pub mod place;
+pub mod push;
 #[cfg(test)]
 mod tests;
 

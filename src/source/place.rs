@@ -1,9 +1,9 @@
-//! Where each source is read from: a topic of Kafka, files, or a Delta table.
+//! Where each source is read from: a topic of Kafka, files, a Delta table, or what clients push over HTTP.
 //!
 //! A source states its place in the options of `CREATE SOURCE`; the command line can name other places with `--input`.
 
 use super::file::Location;
-use super::{Error, kafka};
+use super::{Error, kafka, push};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,17 +18,22 @@ pub enum Place {
     Files(Location),
     /// The address of a table.
     Delta(String),
+    /// What clients push over HTTP.
+    Http,
 }
 
 impl Place {
     /// The place that a source states in its options: `connector = 'kafka'` with the options of a [`kafka::Topic`], or
-    /// `connector = 'files'` or `'delta'` with a `path`.
+    /// `connector = 'files'` or `'delta'` with a `path`, or `connector = 'http'`.
     ///
     /// # Errors
     /// If an option is missing, unknown or wrong.
     pub fn from_options(source: &str, options: &[(String, String)]) -> Result<Self, Error> {
         if let Some(path) = delta_path(source, options)? {
             return Ok(Place::Delta(path));
+        }
+        if is_pushed(options) {
+            return check_pushed(source, options).map(|()| Place::Http);
         }
         match files_location(source, options)? {
             Some(location) => Ok(Place::Files(location)),
@@ -44,6 +49,9 @@ impl Place {
         if delta_path(source, options)?.is_some() {
             return Ok(());
         }
+        if is_pushed(options) {
+            return check_pushed(source, options);
+        }
         match files_location(source, options)? {
             Some(_) => Ok(()),
             None => kafka::Topic::check_options(source, options),
@@ -54,7 +62,7 @@ impl Place {
     pub fn topic(&self) -> Option<&str> {
         match self {
             Place::Topic(topic) => Some(&topic.topic),
-            Place::Files(_) | Place::Delta(_) => None,
+            Place::Files(_) | Place::Delta(_) | Place::Http => None,
         }
     }
 
@@ -62,7 +70,7 @@ impl Place {
     pub fn is_files(&self) -> bool {
         match self {
             Place::Files(_) => true,
-            Place::Topic(_) | Place::Delta(_) => false,
+            Place::Topic(_) | Place::Delta(_) | Place::Http => false,
         }
     }
 }
@@ -97,6 +105,25 @@ pub fn is_delta(options: &[(String, String)]) -> bool {
     options
         .iter()
         .any(|it| it.0 == CONNECTOR && it.1 == "delta")
+}
+
+/// Whether options are those of a source that clients push into.
+pub fn is_pushed(options: &[(String, String)]) -> bool {
+    let mut options = options.iter();
+    options.any(|it| it.0 == CONNECTOR && it.1 == push::CONNECTOR)
+}
+
+fn check_pushed(source: &str, options: &[(String, String)]) -> Result<(), Error> {
+    let known = |it: &&(String, String)| [CONNECTOR, "timezone"].contains(&it.0.as_str());
+    match options.iter().find(|it| !known(it)) {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::Option {
+            name: source.to_owned(),
+            reason: format!(
+                "option '{key}' is unknown; a source that clients push into takes {CONNECTOR}, timezone and those of its primary key"
+            ),
+        }),
+    }
 }
 
 /// The files of a source with `connector = 'files'`.
@@ -204,16 +231,25 @@ impl Inputs {
         sources: impl Iterator<Item = (&'a str, &'a [(String, String)], bool)> + Clone,
     ) -> Result<BTreeMap<String, Place>, Error> {
         let names: Vec<&str> = sources.clone().map(|it| it.0).collect();
+        // What is pushed is read from nowhere.
+        let read = sources.clone().filter(|it| !is_pushed(it.1));
+        let read: Vec<&str> = read.map(|it| it.0).collect();
         let mut named: BTreeMap<&str, &Location> = BTreeMap::new();
         for input in &self.0 {
             let wrong = |reason: String| Error::Input {
                 input: input.to_string(),
                 reason,
             };
-            let name = match (&input.source, names.as_slice()) {
-                (Some(name), _) if names.contains(&name.as_str()) => name.as_str(),
+            let name = match (&input.source, read.as_slice()) {
+                (Some(name), _) if read.contains(&name.as_str()) => name.as_str(),
+                (Some(name), _) if names.contains(&name.as_str()) => {
+                    let reason = format!(
+                        "clients push records into source {name}: POST /api/v1/sources/{name}/records"
+                    );
+                    return Err(wrong(reason));
+                }
                 (Some(name), _) => {
-                    let reason = format!("there is no source {name:?}; {}", listed(&names));
+                    let reason = format!("there is no source {name:?}; {}", listed(&read));
                     return Err(wrong(reason));
                 }
                 (None, [only]) => only,
@@ -221,7 +257,7 @@ impl Inputs {
                     let reason = format!(
                         "it is not clear which source it is for; write --input SOURCE={}, {}",
                         input.path,
-                        listed(&names)
+                        listed(&read)
                     );
                     return Err(wrong(reason));
                 }
@@ -274,6 +310,7 @@ mod tests {
             Place::Files(location) => format!("{name} {location}"),
             Place::Topic(_) => format!("{name} topic"),
             Place::Delta(path) => format!("{name} table {path}"),
+            Place::Http => format!("{name} pushed"),
         };
         match places {
             Ok(places) => Ok(places.into_iter().map(text).collect()),
@@ -317,6 +354,22 @@ mod tests {
     }
 
     #[test]
+    fn sources_that_are_pushed_into_have_no_input() {
+        let (files, http) = (options(&[]), options(&[("connector", "http")]));
+        let sources = || {
+            let all = [("a", &files), ("acts", &http)].into_iter();
+            all.map(|it| (it.0, it.1.as_slice(), false))
+        };
+        let inputs = |text: &str| Inputs::from(vec![text.parse::<Input>().expect("an input")]);
+        let places = inputs("logs").places(sources()).expect("one is read");
+        assert!(matches!(places["a"], Place::Files(_)));
+        assert!(matches!(places["acts"], Place::Http));
+        let error = inputs("acts=logs").places(sources()).unwrap_err();
+        let told = "POST /api/v1/sources/acts/records";
+        assert!(error.to_string().contains(told), "{error}");
+    }
+
+    #[test]
     fn options_of_files_are_checked() {
         for (pairs, reason) in [
             (&[("connector", "files")][..], "option 'path' is missing"),
@@ -334,6 +387,10 @@ mod tests {
             (
                 &[("connector", "delta"), ("path", "x"), ("version", "1")],
                 "option 'version' is unknown",
+            ),
+            (
+                &[("connector", "http"), ("topic", "t")],
+                "option 'topic' is unknown; a source that clients push into",
             ),
         ] {
             let error = Place::check_options("s", &options(pairs)).unwrap_err();

@@ -10,6 +10,7 @@
 //! Its input is a query over the view, planned like any other. `traffic` has what is said of each window, `traffic_incidents` what its anomalies are together.
 
 use super::by_dimensions::{self, Cells};
+use super::incidents::incidents_of;
 use super::syntax::{self, duration_us, known_as};
 use super::{Planner, canonical};
 use crate::detect::incident::Incidents;
@@ -55,11 +56,6 @@ pub struct MetricText {
     name: String,
     kind: Kind,
     arguments: Vec<Expr>,
-}
-
-/// The relation of a detector's incidents.
-pub fn incidents_of(detector: &str) -> String {
-    format!("{detector}_incidents")
 }
 
 /// Reads what follows `CREATE DETECTOR`.

@@ -1,7 +1,7 @@
 //! Formats of sources, and their options.
 
 use crate::plan::{ColumnSpec, Csv, Format};
-use crate::source::place::is_delta;
+use crate::source::place::{is_delta, is_pushed};
 use arrow::datatypes::DataType;
 
 /// Options of `FORMAT CSV`.
@@ -48,6 +48,11 @@ fn of_records(
     options: &mut Vec<(String, String)>,
     has_key: bool,
 ) -> Result<Format, String> {
+    if is_pushed(options) && name != "JSON" {
+        return Err(format!(
+            "clients push objects of JSON; write FORMAT JSON instead of {name}"
+        ));
+    }
     Ok(match name {
         "JSON" => Format::Json,
         "ACCESS_LOG" => Format::AccessLog,

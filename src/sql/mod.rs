@@ -22,6 +22,7 @@ mod formats;
 mod forms;
 mod functions;
 mod grouping_sets;
+pub mod incidents;
 mod intervals;
 mod joins;
 mod late;
@@ -180,11 +181,13 @@ pub async fn plan_text(
     if planner.dataflow.sources.is_empty() {
         return Err(Error::at(1, "a dataflow needs at least one CREATE SOURCE"));
     }
-    for statement in syntax::parse(BUILT_IN_VIEWS)? {
-        planner
-            .add(statement.kind, true)
-            .await
-            .map_err(|it| Error::at(0, format!("built-in view: {it}")))?;
+    let of_incidents = incidents::statements(&planner.dataflow);
+    for text in of_incidents.as_deref().into_iter().chain([BUILT_IN_VIEWS]) {
+        for statement in syntax::parse(text)? {
+            let name = statement.kind.relation().unwrap_or_default().to_owned();
+            let added = planner.add(statement.kind, true).await;
+            added.map_err(|it| Error::at(0, format!("the built-in relation {name}: {it}")))?;
+        }
     }
     let mut dataflow = planner.dataflow;
     dataflow.views = late_last(dataflow.views);

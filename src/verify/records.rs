@@ -15,9 +15,11 @@ use crate::lake::{Counts, Manifest, PartitionRead};
 use crate::model::{Offsets, Partition};
 use crate::plan::{Dataflow, Definitions, SourceSpec, TableSpec};
 use crate::source::place::Place;
+use crate::sql::{kept_columns, table_rows};
 use crate::supervise;
 use again::{Job, Outcome, kept_schema};
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::datatypes::{Field, Schema};
 use datafusion::catalog::{MemTable, TableProvider};
 use deltalake::DeltaTable;
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,7 +178,12 @@ impl Source<'_> {
         }
         self.tell(&unread, &mut sum, report);
         if self.keep {
-            self.hand_on(&sum, known);
+            let pushed = match self.place {
+                // What clients pushed is nowhere else.
+                Place::Http => self.archived(opened).await,
+                Place::Topic(_) | Place::Files(_) | Place::Delta(_) => None,
+            };
+            self.hand_on(&sum, pushed, known);
         }
         Ok(())
     }
@@ -374,17 +381,45 @@ impl Source<'_> {
     }
 
     /// The source as a relation, for views that read it itself.
-    fn hand_on(&self, sum: &Sum, known: &mut Known) {
+    fn hand_on(&self, sum: &Sum, pushed: Option<Vec<RecordBatch>>, known: &mut Known) {
         let schema = kept_schema(self.spec);
         let marks = self.marking().is_some();
-        if !sum.kept.iter().all(|it| it.schema() == schema) || sum.gone_offsets != 0 || !marks {
+        let is_whole = pushed.is_some() || sum.gone_offsets == 0;
+        let kept = pushed.unwrap_or_else(|| sum.kept.clone());
+        if !kept.iter().all(|it| it.schema() == schema) || !is_whole || !marks {
             known.incomplete.insert(self.spec.name.clone());
         }
-        if let Ok(table) = MemTable::try_new(schema, vec![sum.kept.clone()]) {
+        if let Ok(table) = MemTable::try_new(schema, vec![kept]) {
             known
                 .relations
                 .insert(self.spec.name.clone(), Arc::new(table));
         }
+    }
+
+    /// The records of the source as its archive has them; none if no table has all of them, with all columns as they came.
+    async fn archived(&self, opened: &BTreeMap<String, DeltaTable>) -> Option<Vec<RecordBatch>> {
+        let table = self.marking()?;
+        let columns = kept_columns(self.spec, table);
+        let columns = columns.into_iter().collect::<Option<Vec<usize>>>()?;
+        let (stored, kept) = (table.plan.schema(), kept_schema(self.spec));
+        let mut fields: Vec<Field> = columns.iter().map(|it| stored.field(*it).clone()).collect();
+        let late = kept.fields().last()?;
+        let has_marks = table.event_time.is_some();
+        if has_marks {
+            fields.push(late.as_ref().clone());
+        }
+        let delta = opened.get(&table.name)?;
+        let rows = table_rows(delta, &Arc::new(Schema::new(fields)))
+            .await
+            .ok()?;
+        let batch = |it: &RecordBatch| {
+            let mut columns = it.columns().to_vec();
+            if !has_marks {
+                columns.push(new_null_array(late.data_type(), it.num_rows()));
+            }
+            RecordBatch::try_new(Arc::clone(&kept), columns).ok()
+        };
+        rows.iter().map(batch).collect()
     }
 
     /// The table that tells epoch and mark of every record, if there is one.

@@ -125,6 +125,8 @@ impl Job {
                 let table = delta_table(&self.spec, path);
                 delta::read_again(&table, &self.span(), &mut take)?
             }
+            // The lake is its log.
+            Place::Http => vec![file::Missing::gone(range.clone())],
             Place::Topic(topic) => {
                 match kafka::read_again(topic, self.partition, range.clone(), &mut take)? {
                     kafka::ReadAgain::From(from) if range.start < from => {

@@ -23,14 +23,23 @@ impl Source<'_> {
     pub fn tell(&self, unread: &BTreeSet<String>, sum: &mut Sum, report: &mut Report) {
         let name = self.spec.name.as_str();
         let partitions = self.offsets.iter().count();
-        let read_again = format!(
-            "{} read again: {}, {}",
-            count(partitions as u64, "partition"),
-            count(sum.counts.records + sum.counts.undecoded, "record"),
-            count(sum.counts.bytes, "byte")
-        );
+        let is_pushed = matches!(self.place, Place::Http);
+        let read_again = match is_pushed {
+            true => {
+                // Its log is the lake, which the checks of its tables are about.
+                sum.gone = Findings::default();
+                let pushed = count(sum.gone_offsets, "record");
+                format!("{pushed}, pushed by clients and kept nowhere else")
+            }
+            false => format!(
+                "{} read again: {}, {}",
+                count(partitions as u64, "partition"),
+                count(sum.counts.records + sum.counts.undecoded, "record"),
+                count(sum.counts.bytes, "byte")
+            ),
+        };
         // Files of a table's former versions are vacuumed; whether it is the table is told where it is read.
-        let keeps_all = !matches!(self.place, Place::Delta(_));
+        let keeps_all = !is_pushed && !matches!(self.place, Place::Delta(_));
         let nothing_left =
             keeps_all && 0 < partitions && sum.read_partitions == 0 && 0 < sum.gone_offsets;
         if nothing_left {
@@ -39,6 +48,7 @@ impl Source<'_> {
                     format!("{location} has none of the files that were read")
                 }
                 Place::Delta(path) => format!("{path} has none of the rows that were read"),
+                Place::Http => "what clients push is kept nowhere else".to_owned(),
                 Place::Topic(topic) => format!(
                     "topic {} at {} has none of the records that were read",
                     topic.topic, topic.brokers
@@ -49,6 +59,7 @@ impl Source<'_> {
             "source",
             name,
             match self.read {
+                _ if is_pushed => read_again.clone(),
                 Some(_) => format!("{read_again}; counts and checksums as committed"),
                 None => read_again.clone(),
             },
