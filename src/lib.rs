@@ -14,6 +14,7 @@ pub mod lake;
 pub mod learn;
 pub mod memory;
 pub mod model;
+pub mod notify;
 pub mod plan;
 mod repeats;
 pub mod source;

@@ -4,6 +4,7 @@
 
 use crate::http::Health;
 use crate::model::Epoch;
+use crate::notify::Told;
 use crate::source::{self, Pace};
 use crate::view::Intake;
 use std::collections::{BTreeMap, VecDeque};
@@ -295,6 +296,26 @@ pub fn of_cluster(
         Health::Degraded,
         format!("{detail}: newest rows are late by that; set the clocks of the hosts"),
     )
+}
+
+/// Whether receivers take what they are told.
+pub fn of_webhook(told: &Told) -> (Health, String) {
+    let time = |ms: u64| Epoch(ms).iso();
+    if let (Some(problem), Some(since)) = (&told.problem, told.waiting_since_ms) {
+        let waiting = told.waiting;
+        let detail = format!("{waiting} messages wait since {}: {problem}", time(since));
+        return (Health::Degraded, detail);
+    }
+    // Without a message that waits it is the lake, of which others tell.
+    let trouble = told.problem.as_ref().map(|it| format!("; {it}"));
+    let last = told.last_ms.map(|it| format!(", the last at {}", time(it)));
+    let detail = format!(
+        "{} messages since the start{}{}",
+        told.messages,
+        last.unwrap_or_default(),
+        trouble.unwrap_or_default()
+    );
+    (Health::Ok, detail)
 }
 
 /// In which seconds of the minute before the newest arrival something arrived: the end of a partition moved.

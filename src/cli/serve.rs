@@ -9,6 +9,7 @@ use crate::http::{
 };
 use crate::lake::Store;
 use crate::model::{Epoch, Partition, wall_ms};
+use crate::notify::{self, Webhooks};
 use crate::plan::Dataflow;
 use crate::source::SharedStatus;
 use crate::source::place::Place;
@@ -65,6 +66,9 @@ pub async fn run(
         limits,
     )?;
     let (unreadable_to, unreadable) = watch::channel(None);
+    let webhooks = webhooks_of(&pipeline);
+    let mut companions = companions;
+    companions.extend(webhooks.iter().flat_map(components_of));
     let status = Arc::new(PipelineStatus::of(&pipeline, unreadable, companions));
     let looking = look_at_lake(pipeline.store.clone(), names, unreadable_to);
     let looking = supervise::task("look-at-lake", looking);
@@ -97,6 +101,7 @@ pub async fn run(
     let mut signals = Signals::listen()?;
     let ending = until_told_or_ended(&pipeline, &mut signals).await;
     looking.abort();
+    drop(webhooks);
     if let Some(ending) = ending {
         let process = pipeline.process;
         if pipeline.processes == 1 {
@@ -122,6 +127,32 @@ pub async fn run(
     }
     tracing::info!("stopped; the next start goes on from here");
     Ok(())
+}
+
+/// Those who are told of incidents, by the first process of a cluster.
+fn webhooks_of(pipeline: &Pipeline) -> Option<Webhooks> {
+    let told_of = notify::Pipeline {
+        dataflow: pipeline.dataflow.name.clone(),
+        hub: Arc::clone(&pipeline.hub),
+        store: pipeline.store.clone(),
+        committed: pipeline.committed.clone(),
+    };
+    (pipeline.process == 0).then(|| Webhooks::start(&pipeline.dataflow.webhooks, &told_of))
+}
+
+fn components_of(webhooks: &Webhooks) -> Vec<Companion> {
+    let all = webhooks.told().into_iter().map(|(name, told)| {
+        let component = move || {
+            let (status, detail) = health::of_webhook(&told());
+            Component {
+                name: format!("webhook {name}"),
+                status,
+                detail,
+            }
+        };
+        Arc::new(component) as Companion
+    });
+    all.collect()
 }
 
 /// What a terminal or a supervisor says to end the process.

@@ -9,6 +9,7 @@ use crate::lake::{Manifest, SourceOffsets};
 use crate::plan::{
     ColumnDefinition, Dataflow, Definitions, LATE_RELATION, SourceDefinition, TableDefinition,
 };
+use crate::sql::incidents;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -92,7 +93,12 @@ pub fn between(
     let mut refusals = Refusals::default();
     for (name, old) in &before.sources {
         let Some(new) = growth.definitions.sources.get_mut(name) else {
-            refusals.add(name, format!("source {name} is gone, and the lake holds its records; keep its statement, or start a new lake with --lake"));
+            // It came with the detectors, so there is no statement that could be kept.
+            let keep = match name == incidents::ACTIONS {
+                true => format!("write {}", incidents::SOURCE),
+                false => "keep its statement".to_owned(),
+            };
+            refusals.add(name, format!("source {name} is gone, and the lake holds its records; {keep}, or start a new lake with --lake"));
             continue;
         };
         let added = refusals.source(name, old, new, offsets);

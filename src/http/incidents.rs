@@ -307,11 +307,22 @@ mod tests {
     fn row(k: &str, state: &str, minute: i64, severity: f64) -> Row {
         let time = |minute: i64| Value::Timestamp(minute * 60_000_000);
         let float = |it: f64| Value::Float(Float::new(it));
-        Row(Arc::new([
-            Value::Text(k.into()),
-            Value::Text("much".into()),
-            Value::Text(format!("{minute:016x}").into()),
-            Value::Text(state.into()),
+        let text = |it: &str| Value::Text(it.into());
+        let acknowledged = match k {
+            "e" => [text("ana"), time(9), text("on it")],
+            _ => [Value::Null, Value::Null, Value::Null],
+        };
+        let muted = match k {
+            "b" => [text("bo"), time(99), text("")],
+            _ => [Value::Null, Value::Null, Value::Null],
+        };
+        let values = [
+            text("watch"),
+            text(&format!("{{\"k\": \"{k}\"}}")),
+            text("much"),
+            text(&format!("{minute:016x}")),
+            text(&format!("watch/much/{k}")),
+            text(state),
             time(minute),
             time(minute + 2),
             match state {
@@ -325,8 +336,11 @@ mod tests {
             float(10.5),
             float(4.0),
             float(17.0),
-            Value::Text(format!("much of {k} was 40").into()),
-        ]))
+            text(&format!("much of {k} was 40")),
+        ];
+        let said = acknowledged.into_iter().chain(muted);
+        let said = said.chain([Value::Null, Value::Null, Value::Null]);
+        Row(values.into_iter().chain(said).collect())
     }
 
     async fn server() -> Server {
@@ -348,7 +362,8 @@ mod tests {
         };
         let views = vec![
             ("watch", fields("watch"), vec![]),
-            ("watch_incidents", fields("watch_incidents"), rows),
+            ("watch_incidents", fields("watch_incidents"), vec![]),
+            ("incidents", fields("incidents"), rows),
             ("other_incidents", fields("other_incidents"), vec![]),
         ];
         Server::start(app_of(views, dataflow.clone())).await
@@ -373,13 +388,25 @@ mod tests {
         );
         let expected = serde_json::json!({
             "detector": "watch", "view": "watch_incidents", "key": {"k": "a"}, "metric": "much",
-            "incident": "0000000000000001", "state": "closed",
+            "incident": "0000000000000001", "series": "watch/much/a", "state": "closed",
             "since": "1970-01-01T00:01:00Z", "until": "1970-01-01T00:03:00Z", "closed_at": "1970-01-01T00:09:00Z",
             "windows": 2, "severity": 9.0, "peak_start": "1970-01-01T00:01:00Z",
             "observed": 40.0, "expected": 10.5, "low": 4.0, "high": 17.0,
             "summary": "much of a was 40",
+            "acknowledged": null, "muted": null, "dismissed": null,
         });
         assert_eq!(body["incidents"][4], expected);
+        let of = |k: &str| {
+            let all = body["incidents"].as_array().expect("a list");
+            all.iter()
+                .find(|it| it["key"]["k"] == k)
+                .expect("it is there")
+                .clone()
+        };
+        let ana = serde_json::json!({"by": "ana", "at": "1970-01-01T00:09:00Z", "until": null, "note": "on it"});
+        assert_eq!(of("e")["acknowledged"], ana);
+        let bo = serde_json::json!({"by": "bo", "at": null, "until": "1970-01-01T01:39:00Z", "note": null});
+        assert_eq!(of("b")["muted"], bo);
     }
 
     #[tokio::test]
@@ -413,6 +440,44 @@ mod tests {
             assert_eq!(reply.code(), code, "{query}");
             let told = reply.text();
             assert!(told.contains(hint), "{query}: {told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_action_is_refused() {
+        let server = server().await;
+        let path = "/api/v1/incidents/0000000000000001/actions";
+        for (path, body, code) in [
+            (path, "{}", "bad_body"),
+            (path, r#"{"action": "forget", "by": "x"}"#, "bad_body"),
+            (path, r#"{"action": "acknowledge", "by": " "}"#, "bad_body"),
+            (path, r#"{"action": "mute", "by": "x"}"#, "bad_body"),
+            (
+                path,
+                r#"{"action": "mute", "by": "x", "for": "soon"}"#,
+                "bad_body",
+            ),
+            (
+                path,
+                r#"{"action": "dismiss", "by": "x", "for": "1 day"}"#,
+                "bad_body",
+            ),
+            (
+                path,
+                r#"{"action": "dismiss", "by": "x"}"#,
+                "unknown_source",
+            ),
+            (
+                "/api/v1/incidents/none/actions",
+                r#"{"action": "dismiss", "by": "x"}"#,
+                "unknown_incident",
+            ),
+            ("/api/v1/sources/s/records", "{}", "unknown_source"),
+            ("/api/v1/sources/none/records", "{}", "unknown_source"),
+        ] {
+            let head = format!("POST {path} HTTP/1.1\ncontent-type: application/json");
+            let reply = server.ask(&head, body).await;
+            assert_eq!(reply.code(), code, "{path} {body}: {}", reply.text());
         }
     }
 

@@ -21,6 +21,7 @@ mod pool;
 mod protocol;
 mod stage;
 mod table;
+mod told;
 
 pub use inspect::FileFacts;
 pub use log::{commit_info, owner, remove_of, txn};

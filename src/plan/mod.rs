@@ -12,6 +12,7 @@ mod evaluate;
 mod explain;
 mod halves;
 mod hops;
+mod notification;
 mod program;
 mod properties;
 mod repeated;
@@ -30,6 +31,7 @@ pub use evaluate::{evaluate, nullable, typed, with_epochs};
 pub use explain::span;
 pub use halves::in_halves;
 pub use hops::{Hops, one_side};
+pub use notification::{Webhook, WebhookFormat};
 pub use program::{GroupRows, Program};
 pub use properties::{Properties, properties};
 pub use repeated::with_repeats_shared;
@@ -81,6 +83,8 @@ pub const AGGREGATES_MAX: usize = 256;
 /// All statements of one dataflow, checked and in order of use.
 #[derive(Clone, Debug, Default)]
 pub struct Dataflow {
+    /// Who is told of incidents.
+    pub webhooks: Vec<Webhook>,
     /// Names its commits and tables in a lake. If its text states none, that of the lake's only dataflow takes this place at the start.
     pub name: String,
     /// Whether its text states the name.

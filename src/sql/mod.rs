@@ -48,6 +48,7 @@ mod types;
 mod unnest;
 mod using;
 mod walk;
+mod webhooks;
 mod window_values;
 mod windows;
 mod words;
@@ -168,8 +169,12 @@ pub async fn plan_text(
     // Before anybody looks at it: the parser tells the log of every literal.
     crate::model::secret::conceal_all(&text);
     let mut planner = Planner::new(name);
+    let mut webhook_lines = BTreeMap::new();
     for statement in syntax::parse(&text)? {
         let line = statement.line;
+        if let ParsedKind::Webhook(webhook) = &statement.kind {
+            webhook_lines.insert(webhook.name.clone(), line);
+        }
         if let Some(name) = statement.kind.relation() {
             planner.dataflow.lines.insert(name.to_owned(), line);
         }
@@ -178,6 +183,9 @@ pub async fn plan_text(
             .await
             .map_err(|it| Error::at(line, it))?;
     }
+    planner
+        .check_webhooks()
+        .map_err(|(name, text)| Error::at(webhook_lines.get(&name).copied().unwrap_or(0), text))?;
     if planner.dataflow.sources.is_empty() {
         return Err(Error::at(1, "a dataflow needs at least one CREATE SOURCE"));
     }
@@ -273,6 +281,7 @@ impl Planner {
                 }
             }
             ParsedKind::Detector(text) => self.add_detector(text).await?,
+            ParsedKind::Webhook(text) => self.add_webhook(text)?,
             ParsedKind::Alias { name, query } => {
                 self.add_plain_view(name, query).await?;
             }

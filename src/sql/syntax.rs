@@ -7,6 +7,7 @@
 use super::detectors::{self, DetectorText};
 use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
+use super::webhooks::{self, WebhookText};
 use super::{Error, asof, canonical, elsewhere, emitted, forms, walk, windows, words};
 use crate::source::place::is_delta;
 use datafusion::sql::sqlparser::ast::{
@@ -44,6 +45,7 @@ pub enum ParsedKind {
         query: Box<Query>,
     },
     Detector(DetectorText),
+    Webhook(WebhookText),
     /// `CREATE VIEW name AS query`
     Alias {
         name: String,
@@ -63,7 +65,7 @@ impl ParsedKind {
     /// The relation it defines, if it is one that does.
     pub fn relation(&self) -> Option<&str> {
         match self {
-            ParsedKind::Name(_) => None,
+            ParsedKind::Name(_) | ParsedKind::Webhook(_) => None,
             ParsedKind::Source(it) => Some(&it.name),
             ParsedKind::Detector(it) => Some(&it.name),
             ParsedKind::Table { name, .. }
@@ -289,15 +291,11 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
     if parser.parse_keywords(&[Keyword::CREATE, Keyword::SOURCE]) || table_of_columns(parser) {
         return source(parser).map(ParsedKind::Source);
     }
-    let is_detector = parser.maybe_parse(|it| {
-        it.expect_keyword(Keyword::CREATE)?;
-        match word(it, "DETECTOR") {
-            true => Ok(()),
-            false => it.expected("DETECTOR", it.peek_token()),
-        }
-    });
-    if matches!(is_detector, Ok(Some(()))) {
+    if creates(parser, "DETECTOR") {
         return detectors::parse(parser).map(ParsedKind::Detector);
+    }
+    if creates(parser, "WEBHOOK") {
+        return webhooks::parse(parser).map(ParsedKind::Webhook);
     }
     if parser.parse_keyword(Keyword::SET) {
         return dataflow_name(parser).map(ParsedKind::Name);
@@ -348,10 +346,22 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
             let text = other.to_string();
             let start: String = text.chars().take(40).collect();
             refuse(&format!(
-                "`{start}` does not belong in a dataflow; it takes SET dataflow, CREATE SOURCE, CREATE FUNCTION, CREATE TABLE … AS, CREATE VIEW, CREATE MATERIALIZED VIEW and CREATE DETECTOR"
+                "`{start}` does not belong in a dataflow; it takes SET dataflow, CREATE SOURCE, CREATE FUNCTION, CREATE TABLE … AS, CREATE VIEW, CREATE MATERIALIZED VIEW, CREATE DETECTOR and CREATE WEBHOOK"
             ))
         }
     }
+}
+
+/// Takes `CREATE` and a word of ours, if they come next.
+fn creates(parser: &mut Parser, what: &str) -> bool {
+    let taken = parser.maybe_parse(|it| {
+        it.expect_keyword(Keyword::CREATE)?;
+        match word(it, what) {
+            true => Ok(()),
+            false => it.expected(what, it.peek_token()),
+        }
+    });
+    matches!(taken, Ok(Some(())))
 }
 
 /// Longest name of a dataflow.

@@ -123,7 +123,18 @@ fn text() -> String {
     statements.join(CREATE)
 }
 
-/// Runs a dataflow of one source over a feed that moves the clock, until it is done; everything that readers were shown: view, row, diff.
+/// A source of which nothing comes.
+struct Nothing;
+
+impl Feed for Nothing {
+    fn next(&mut self) -> Option<Input> {
+        None
+    }
+
+    fn look_again(&mut self) {}
+}
+
+/// Runs a dataflow over a feed of its first source that moves the clock, until it is done; nothing comes of others. Everything that readers were shown: view, row, diff.
 pub(super) fn shown(
     dataflow: &Arc<Dataflow>,
     feed: impl Feed + 'static,
@@ -131,16 +142,13 @@ pub(super) fn shown(
     wall: &Arc<AtomicU64>,
     done: &Arc<AtomicBool>,
 ) -> Vec<(usize, Row, i64)> {
-    let source = &dataflow.sources[0];
     let control = Arc::new(Control::default());
-    let clock = super::oracle::clock_settings(source);
+    let clocks = dataflow.sources.iter();
+    let clocks = clocks.map(|it| (it.name.clone(), super::oracle::clock_settings(it)));
     let (now, steady) = (Arc::clone(wall), Arc::clone(wall));
     let job = Job {
         dataflow: Arc::clone(dataflow),
-        settings: super::oracle::engine_settings(
-            1,
-            std::collections::BTreeMap::from([(source.name.clone(), clock)]),
-        ),
+        settings: super::oracle::engine_settings(1, clocks.collect()),
         start: Epoch(start_us as u64 / 1000 + 100),
         restored: Restored::default(),
         control: Arc::clone(&control),
@@ -150,8 +158,16 @@ pub(super) fn shown(
         ),
     };
     let rows = Arc::default();
+    let mut feeds: Vec<Box<dyn Feed>> = vec![Box::new(feed)];
+    feeds.extend(
+        dataflow
+            .sources
+            .iter()
+            .skip(1)
+            .map(|_| Box::new(Nothing) as Box<dyn Feed>),
+    );
     let parts = vec![(
-        vec![Box::new(feed) as Box<dyn Feed>],
+        feeds,
         Box::new(Shown(Arc::clone(&rows))) as Box<dyn Outputs>,
     )];
     let running = engine::start(job, Mesh::default(), parts).unwrap();

@@ -2,7 +2,9 @@
 //! all windows makes of them.
 
 use super::alarms::shown;
-use super::oracle::{Scenario, Subject, check_cases, input_of, lake_after, runtime, small_record};
+use super::oracle::{
+    Random, Scenario, Subject, check_cases, input_of, lake_after, runtime, small_record,
+};
 use super::queries::sources;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,8 +33,24 @@ fn subject() -> Subject {
     let planned = runtime().block_on(sql::plan_text("detectors", &text, |_| None));
     Subject {
         dataflow: Arc::new(planned.unwrap_or_else(|it| panic!("{it}"))),
-        record: small_record,
+        record: record_or_action,
     }
+}
+
+/// A record that says something of a series, too, if it is read as what people do about incidents.
+fn record_or_action(random: &mut Random, at: i64) -> String {
+    let mut record = small_record(random, at);
+    let about = *random.of(&[
+        r#""of_k/c/{\"k\": \"a\"}""#,
+        r#""of_k/mean/{\"k\": \"b\"}""#,
+        r#""of_all/twice/{}""#,
+        r#""of_both/rate/{}""#,
+    ]);
+    let action = *random.of(&["\"mute\"", "\"mute\"", "\"acknowledge\"", "null"]);
+    let by = *random.of(&["\"ana\"", "\"bo\"", "null"]);
+    let undone = *random.of(&["true", "false", "null", "null"]);
+    record.pop();
+    record + &format!(",\"about\":{about},\"action\":{action},\"by\":{by},\"undone\":{undone}}}")
 }
 
 #[test]
@@ -84,6 +102,18 @@ fn something_is_detected() {
             "{detector}: {closed} of {all} incidents are over"
         );
     }
+    let (not_muted, all) = with("incidents", "muted_by", Value::Null);
+    assert!(
+        0 < not_muted && not_muted < all,
+        "{not_muted} of {all} incidents are not muted"
+    );
+    let of_detectors =
+        ["of_k", "of_all", "of_both"].map(|it| rows(&format!("{it}_incidents")).len());
+    assert_eq!(
+        all,
+        of_detectors.iter().sum::<usize>(),
+        "all incidents are in one view"
+    );
     let (silent, _) = with(
         "of_all",
         "observed",

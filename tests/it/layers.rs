@@ -61,6 +61,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "notify",
+        &[
+            "model",
+            "supervise",
+            "plan",
+            "view",
+            "lake",
+            "sql",
+            "coordinator",
+        ],
+    ),
+    (
         "http",
         &[
             "memory",
