@@ -11,7 +11,7 @@ use tidelake::engine::{
 use tidelake::model::{Epoch, Row, wall_ms};
 use tidelake::plan::Dataflow;
 
-/// Runs a dataflow over inputs, per worker and source, until it has taken all records in.
+/// Runs a dataflow over inputs, per worker and source, until it has taken all records in. Sources behind those that have inputs have none.
 pub fn run(dataflow: Dataflow, inputs: Vec<Vec<Vec<Input>>>, records: u64, delay_us: i64) -> Done {
     let workers = inputs.len();
     let clock = ClockSettings {
@@ -40,9 +40,11 @@ pub fn run(dataflow: Dataflow, inputs: Vec<Vec<Vec<Input>>>, records: u64, delay
     let (began, cpu_s) = (Instant::now(), own_cpu_s());
     let seen = Arc::new(AtomicU64::new(0));
     let control = Arc::new(Control::default());
+    let sources = dataflow.sources.len();
     let parts = inputs
         .into_iter()
-        .map(|of_sources| {
+        .map(|mut of_sources| {
+            of_sources.resize_with(sources, Vec::new);
             let feeds = of_sources.into_iter();
             let feeds = feeds.map(|it| Box::new(Replay(it.into_iter())) as Box<dyn Feed>);
             let outputs: Box<dyn Outputs> = Box::new(Counting(Arc::clone(&seen)));
