@@ -30,7 +30,7 @@ export interface paths {
             'application/json': components['schemas']['Views'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -82,7 +82,7 @@ export interface paths {
             'application/json': components['schemas']['ViewRows'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -136,7 +136,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -190,7 +190,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -242,7 +242,7 @@ export interface paths {
             'application/json': components['schemas']['Incidents'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -255,6 +255,110 @@ export interface paths {
     };
     put?: never;
     post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/incidents/{incident}/actions': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Acknowledges, mutes or dismisses an incident, or takes that back; answers when a commit has it */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          incident: string;
+        };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['ActionBody'];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['PushedRecords'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/sources/{source}/records': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Takes records of a source with connector = 'http', an array or a record per line; answers when a commit has them */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          source: string;
+        };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': {
+            [key: string]: unknown;
+          }[];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['PushedRecords'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
     delete?: never;
     options?: never;
     head?: never;
@@ -293,7 +397,7 @@ export interface paths {
             'application/json': components['schemas']['SqlAnswer'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -339,7 +443,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -381,7 +485,7 @@ export interface paths {
             'application/json': components['schemas']['Tables'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -426,7 +530,7 @@ export interface paths {
             'application/json': components['schemas']['SavedQueries'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -476,7 +580,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -507,7 +611,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -556,7 +660,7 @@ export interface paths {
             'application/json': components['schemas']['History'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -612,7 +716,7 @@ export interface paths {
             'application/json': components['schemas']['LogPage'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -666,7 +770,7 @@ export interface paths {
             'application/json': components['schemas']['LogSummary'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -711,7 +815,7 @@ export interface paths {
             'application/json': components['schemas']['Extent'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -759,7 +863,7 @@ export interface paths {
             'application/json': components['schemas']['Record'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -806,7 +910,7 @@ export interface paths {
             'application/json': components['schemas']['Values'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -853,7 +957,7 @@ export interface paths {
             'application/json': components['schemas']['Receipt'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -900,7 +1004,7 @@ export interface paths {
             'application/json': components['schemas']['IncidentExplanation'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -945,7 +1049,7 @@ export interface paths {
             'application/json': components['schemas']['Pipeline'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -992,7 +1096,7 @@ export interface paths {
             'application/json': components['schemas']['LakeTable'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1037,7 +1141,7 @@ export interface paths {
             'application/json': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1082,7 +1186,7 @@ export interface paths {
             'application/json': components['schemas']['Version'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1127,7 +1231,7 @@ export interface paths {
             'application/json': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1247,6 +1351,8 @@ export interface components {
       metric: string;
       /** @description A name that stays the same. */
       incident: string;
+      /** @description The metric of the key, by name: what is muted. */
+      series: string;
       /** @description `provisional` while late records can still take it back, `open`, or `closed`. */
       state: string;
       since?: string | null;
@@ -1272,7 +1378,46 @@ export interface components {
       /** Format: double */
       high?: number | null;
       summary: string;
+      /** @description Who sees to it, if anybody does. */
+      acknowledged?: components['schemas']['Said'] | null;
+      /** @description Until when nobody is told of its series; may be over. */
+      muted?: components['schemas']['Said'] | null;
+      /** @description Who says that it was no anomaly. */
+      dismissed?: components['schemas']['Said'] | null;
     };
+    /** @description What somebody said of an incident. */
+    Said: {
+      by: string;
+      at?: string | null;
+      until?: string | null;
+      note?: string | null;
+    };
+    /** @description Where records are, and that a commit has them. */
+    PushedRecords: {
+      source: string;
+      /** Format: uint */
+      records: number;
+      /** Format: int32 */
+      partition: number;
+      /**
+       * Format: int64
+       * @description Of the first one; the others follow.
+       */
+      first_offset: number;
+    };
+    ActionBody: {
+      action: components['schemas']['Action'];
+      /** @description Who does it. */
+      by: string;
+      /** @default  */
+      note: string;
+      /**
+       * @description How long it is muted, such as `2 hours`.
+       * @default null
+       */
+      for: string | null;
+    };
+    Action: ('unacknowledge' | 'unmute' | 'reinstate') | 'acknowledge' | 'mute' | 'dismiss';
     SqlAnswer: {
       columns: components['schemas']['ColumnBody'][];
       rows: {

@@ -14,6 +14,7 @@ import {
   rangeText,
   stateOf,
   titleOf,
+  toneOf,
 } from './detected';
 
 type Incident = Schemas['Incident'];
@@ -27,6 +28,7 @@ function listed(incident: string, more: Partial<Incident> = {}): Incident {
     key: { shop: 'north' },
     metric: 'orders',
     incident,
+    series: 'watch/orders',
     state: 'open',
     since: at(0),
     until: at(2),
@@ -54,6 +56,13 @@ describe('the order', () => {
       known(listed('e', { state: 'provisional', severity: 7 })),
     ];
     expect(ordered(all).map(it => it.incident)).toEqual(['e', 'c', 'b', 'd', 'a']);
+  });
+
+  it('has what was called no anomaly after what still goes on, and without alarm', () => {
+    const dismissed = known(listed('a', { severity: 9, dismissed: { by: 'bo' } }));
+    const other = known(listed('b', { severity: 4 }));
+    expect(ordered([dismissed, other]).map(it => it.incident)).toEqual(['b', 'a']);
+    expect([dismissed, other].map(toneOf)).toEqual(['quiet', 'warn']);
   });
 });
 

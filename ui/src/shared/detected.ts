@@ -62,8 +62,9 @@ export function stateOf({ state, withdrawn_ms }: Detected): State {
   return state === 'provisional' || state === 'open' ? state : 'closed';
 }
 
+/** What was called no anomaly raises none. */
 export function toneOf(it: Detected): Tone {
-  return TONES[stateOf(it)];
+  return it.dismissed == null ? TONES[stateOf(it)] : 'quiet';
 }
 
 /** Whether it goes on, as far as is known. */
@@ -71,13 +72,14 @@ export function isActive(it: Detected): boolean {
   return it.withdrawn_ms === null && it.state !== 'closed';
 }
 
-/** What goes on first, by severity; then what was taken back; then what is over, newest first. */
+/** What goes on first, by severity, what was called no anomaly after the others; then what was taken back; then what is over, newest first. */
 export function ordered(all: readonly Detected[]): Detected[] {
   const rank = (it: Detected) => (isActive(it) ? 0 : it.withdrawn_ms !== null ? 1 : 2);
   const severity = (it: Detected) => it.severity ?? 0;
   return [...all].sort(
     (a, b) =>
       rank(a) - rank(b) ||
+      (isActive(a) ? Number(a.dismissed != null) - Number(b.dismissed != null) : 0) ||
       (isActive(a) ? severity(b) - severity(a) : 0) ||
       beginOf(b) - beginOf(a) ||
       (a.incident < b.incident ? -1 : 1),

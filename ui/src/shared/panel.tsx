@@ -91,7 +91,8 @@ function dated(asOf: string | null): string | null {
   return asOf === null ? null : `as of ${formatTime(asOf)} UTC`;
 }
 
-function sentence(text: string): string {
+/** With a capital letter and an end. */
+export function sentence(text: string): string {
   const trimmed = text.trim();
   const first = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
   return /[.!?]$/.test(first) ? first : `${first}.`;

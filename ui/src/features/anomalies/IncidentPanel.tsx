@@ -48,6 +48,7 @@ import {
   topOf,
   windowsSql,
 } from './band';
+import { IncidentActions, SaidFacts } from './IncidentActions';
 
 const EVERY_MS = 5_000;
 const COPIED_MS = 2_000;
@@ -87,6 +88,7 @@ export function IncidentPanel({ incident, detector }: { incident: Detected; dete
             <span className="text-muted">Late records can still take it back.</span>
           )}
         </p>
+        {incident.withdrawn_ms === null && <IncidentActions incident={incident} />}
         {judged.length > 0 ? (
           <BandChart judged={judged} incident={incident} detector={detector} />
         ) : (
@@ -279,6 +281,7 @@ function Facts({ incident, detector }: Omit<Drawn, 'judged'>) {
       <Fact name="detector">
         {detector.name}, on {detector.watches}
       </Fact>
+      <SaidFacts incident={incident} />
     </dl>
   );
 }

@@ -22,11 +22,12 @@ import {
 } from '../../shared/detected';
 import { formatDateTime, formatName, formatNumber } from '../../shared/format';
 import { useKeys } from '../../shared/keys';
-import { useFrozen, useLastFresh, useLive, useToday } from '../../shared/live';
+import { useFrozen, useLastFresh, useLive, useNow, useToday } from '../../shared/live';
 import { Mark } from '../../shared/mark';
 import { useGo, useSpan, useUrl } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { Receipt } from '../../shared/receipt';
+import { isDismissed, verdictsOf, wordsOf } from '../../shared/said';
 import { answerState, type PanelState, panelState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
@@ -36,6 +37,8 @@ import { learningOf, learningSql } from './learning';
 
 const SHOWN_MAX = 300;
 const SPAN_EVERY_MS = 5_000;
+/** How soon a mute that is over counts as none. */
+const MUTES_EVERY_MS = 5_000;
 const LEARNING_EVERY_MS = 10_000;
 /** Receipts beside the title; those of more detectors are at their incidents. */
 const RECEIPTS_MAX = 2;
@@ -56,6 +59,7 @@ export function Incidents({ detectors }: { detectors: readonly Detector[] }) {
         )}
       >
         <Learning detectors={detectors} />
+        <Verdicts all={all} isCut={query.data?.truncated ?? false} />
         <List all={all} chosen={chosen?.incident} detectors={detectors} state={state} query={query} />
       </div>
       {chosen !== undefined && detector !== undefined && (
@@ -132,6 +136,16 @@ function List({ all, chosen, detectors, state, query }: ListProps) {
   );
   const receipts = detectors.filter(({ name }) => detector === '' || name === detector);
   const isNarrow = incident !== undefined;
+  const now_ms = useNow(MUTES_EVERY_MS);
+  const line = (it: Detected) => (
+    <Line
+      key={it.incident}
+      it={it}
+      words={wordsOf(it, now_ms)}
+      isChosen={it.incident === chosen}
+      isNarrow={isNarrow}
+    />
+  );
   return (
     <Panel
       title="Incidents"
@@ -197,15 +211,9 @@ function List({ all, chosen, detectors, state, query }: ListProps) {
               </td>
             </tr>
           )}
-          {active.slice(0, SHOWN_MAX).map(it => (
-            <Line key={it.incident} it={it} isChosen={it.incident === chosen} isNarrow={isNarrow} />
-          ))}
+          {active.slice(0, SHOWN_MAX).map(line)}
         </Group>
-        <Group>
-          {others.slice(0, SHOWN_MAX).map(it => (
-            <Line key={it.incident} it={it} isChosen={it.incident === chosen} isNarrow={isNarrow} />
-          ))}
-        </Group>
+        <Group>{others.slice(0, SHOWN_MAX).map(line)}</Group>
       </table>
       {(active.length > SHOWN_MAX || others.length > SHOWN_MAX || query.data?.truncated) && (
         <p className="px-3 py-1.5 text-muted">
@@ -221,14 +229,26 @@ function Group({ children }: { children: ReactNode }) {
   return <tbody className="border-line not-first-of-type:border-t">{children}</tbody>;
 }
 
-function Line({ it, isChosen, isNarrow }: { it: Detected; isChosen: boolean; isNarrow: boolean }) {
+interface LineProps {
+  it: Detected;
+  /** What people said of it. */
+  words: readonly string[];
+  isChosen: boolean;
+  isNarrow: boolean;
+}
+
+function Line({ it, words, isChosen, isNarrow }: LineProps) {
   const go = useGo();
   const today = useToday();
   const state = stateOf(it);
   const open = () => go({ incident: isChosen ? undefined : it.incident } as object);
   return (
     <tr
-      className={cn('cursor-pointer align-top hover:bg-hover', isChosen && 'bg-hover')}
+      className={cn(
+        'cursor-pointer align-top hover:bg-hover',
+        isChosen && 'bg-hover',
+        isDismissed(it) && 'text-muted',
+      )}
       data-incident={it.incident}
       data-state={state}
       onClick={open}
@@ -240,7 +260,7 @@ function Line({ it, isChosen, isNarrow }: { it: Detected; isChosen: boolean; isN
       <td className="px-2 py-1">
         <button
           type="button"
-          className={cn('text-left', state === 'withdrawn' && 'text-muted line-through')}
+          className={cn('mr-2 text-left', state === 'withdrawn' && 'text-muted line-through')}
           aria-current={isChosen ? 'true' : undefined}
           onClick={event => {
             event.stopPropagation();
@@ -249,6 +269,7 @@ function Line({ it, isChosen, isNarrow }: { it: Detected; isChosen: boolean; isN
         >
           {it.summary}
         </button>
+        {words.length > 0 && <span className="text-label text-muted">{words.join(', ')}</span>}
       </td>
       {!isNarrow && (
         <>
@@ -294,6 +315,22 @@ function Choice({ label, value, values, onChange }: ChoiceProps) {
         ))}
       </select>
     </label>
+  );
+}
+
+/** How often detectors were right, by what people said of what is over. */
+function Verdicts({ all, isCut }: { all: readonly Detected[]; isCut: boolean }) {
+  const verdicts = verdictsOf(all);
+  if (verdicts === null) return null;
+  const { closed, dismissed } = verdicts;
+  const right = closed - dismissed;
+  return (
+    <p className="shrink-0 text-muted" data-verdicts={dismissed}>
+      {formatNumber(dismissed)} of {isCut && 'the newest '}
+      {formatNumber(closed)} closed {closed === 1 ? 'incident was' : 'incidents were'} called not an anomaly;
+      precision by your verdicts: {formatNumber(right)} of {formatNumber(closed)} (
+      {formatNumber((100 * right) / closed)} %).
+    </p>
   );
 }
 

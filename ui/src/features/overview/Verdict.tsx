@@ -51,15 +51,20 @@ function Incidents({ world }: { world: World }) {
   const now_ms = useNow(NOW_EVERY_MS);
   const all = openOf(world, now_ms)
     .filter(it => it.incident !== undefined && it.id !== world.headline.id)
-    .sort((a, b) => (b.severity ?? 0) - (a.severity ?? 0));
+    .sort(
+      (a, b) =>
+        Number(a.handled !== undefined) - Number(b.handled !== undefined) ||
+        (b.severity ?? 0) - (a.severity ?? 0),
+    );
   if (all.length === 0) return null;
   return (
     <ul aria-label="Active incidents" className="flex basis-full flex-wrap gap-x-4">
-      {all.slice(0, INCIDENTS_MAX).map(({ id, title, tone, incident = '' }) => (
+      {all.slice(0, INCIDENTS_MAX).map(({ id, title, tone, handled, incident = '' }) => (
         <li key={id}>
           <button type="button" className="hover:underline" onClick={() => go({ incident }, '/anomalies')}>
-            <Shape tone={tone} />
+            <Shape tone={handled === undefined ? tone : 'quiet'} />
             {title}
+            {handled !== undefined && <span className="text-muted"> ({handled})</span>}
           </button>
         </li>
       ))}

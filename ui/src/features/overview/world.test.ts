@@ -277,6 +277,7 @@ describe('what detectors found', () => {
     key: { shop: 'north' },
     metric: 'orders',
     incident,
+    series: 'watch/orders',
     state: 'open',
     since: new Date(NOW - 600_000).toISOString(),
     until: new Date(NOW - 60_000).toISOString(),
@@ -319,6 +320,36 @@ describe('what detectors found', () => {
     const over = worldOf([detectedOf('aa', { state: 'closed' })]).headline;
     expect(over.title).toBe('No active incidents');
     expect(over.detail).toMatch(/last: 02:42–02:51 UTC orders of north below expected$/);
+  });
+
+  it('is listed but raises no tone once it is acknowledged or muted', () => {
+    const acknowledged = detectedOf('aa', { severity: 20, acknowledged: { by: 'ana' } });
+    const muted = (until_ms: number) =>
+      detectedOf('bb', { muted: { by: 'bo', until: new Date(until_ms).toISOString() } });
+    const world = worldOf([acknowledged, muted(NOW + 3_600_000)]);
+    expect(world.headline).toMatchObject({
+      tone: 'ok',
+      title: 'No new incidents',
+      more: 0,
+      goTo: 'incident',
+    });
+    expect(world.headline.detail).toMatch(/^2 acknowledged or muted · /);
+    expect(openOf(world, NOW + 20_000).map(it => it.handled)).toEqual(['acknowledged', 'muted']);
+    const over = worldOf([acknowledged, muted(NOW - 1_000)]);
+    expect(over.headline).toMatchObject({ tone: 'warn', incident: 'bb', more: 0 });
+    expect(openOf(over, NOW + 20_000).map(it => it.incident)).toEqual(['bb', 'aa']);
+  });
+
+  it('is nothing once it was called no anomaly, and was nothing before', () => {
+    const dismissed = { by: 'bo' };
+    const at = (state: string) => (second: number) => ({
+      detected: [detectedOf('aa', { state, ...(second >= 10 && { dismissed }) })],
+    });
+    const open = worldAfter(16, at('open')).world;
+    expect(open.all).toEqual([]);
+    expect(open.headline).toMatchObject({ tone: 'ok', title: 'No active incidents' });
+    expect(worldAfter(9, at('closed')).world.last?.incident).toBe('aa');
+    expect(worldAfter(10, at('closed')).world.last).toBeNull();
   });
 
   it('is waited for', () => {

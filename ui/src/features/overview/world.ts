@@ -12,6 +12,7 @@ import { beginOf, type Detected, endOf, isActive, rangeText, titleOf } from '../
 import { formatAge, formatMeasured, formatNumber, formatRate, formatTime } from '../../shared/format';
 import type { Incident } from '../../shared/incidents';
 import type { Tone } from '../../shared/mark';
+import { handledOf, isDismissed } from '../../shared/said';
 import { catchingUp, lakeBehind } from './behind';
 import type { History } from './model';
 
@@ -34,6 +35,8 @@ export interface Finding {
   /** The incident of a detector that it is. */
   incident?: string;
   severity?: number;
+  /** Somebody sees to it, or it is muted: it is listed, but alarms nobody. */
+  handled?: 'acknowledged' | 'muted';
   tile?: TileName;
   /** Whether since when says nothing of it: a share of all time, a distance. */
   timeless?: boolean;
@@ -65,7 +68,7 @@ export interface World {
   all: readonly Followed[];
   headline: Headline;
   /** The newest thing that is over. */
-  last: { title: string; begin_ms: number; end_ms: number } | null;
+  last: { title: string; begin_ms: number; end_ms: number; incident?: string } | null;
 }
 
 export interface Observed {
@@ -287,8 +290,9 @@ function rules({ incidents }: Observed): Finding[] {
 }
 
 /** A detector says how rare something is, not how grave. */
-function detected({ detected }: Observed): Finding[] {
-  return (detected ?? []).filter(isActive).map(it => ({
+function detected({ detected, now_ms }: Observed): Finding[] {
+  const active = (detected ?? []).filter(it => isActive(it) && !isDismissed(it));
+  return active.map(it => ({
     id: `incident ${it.incident}`,
     tone: 'warn',
     title: titleOf(it),
@@ -297,9 +301,15 @@ function detected({ detected }: Observed): Finding[] {
     goTo: 'incident',
     incident: it.incident,
     severity: it.severity ?? 0,
+    ...handled(it, now_ms),
     holds_ms: 0,
     lingers_ms: 5_000,
   }));
+}
+
+function handled(it: Detected, now_ms: number): Pick<Finding, 'handled'> {
+  const by = handledOf(it, now_ms);
+  return by === null ? {} : { handled: by };
 }
 
 /** What is expected of the newest step that is over: a rate per second if it is counted. */
@@ -339,20 +349,33 @@ export function follow(before: World, observed: Observed): World {
     const begin_ms = Math.min(old?.begin_ms ?? it.began_ms ?? now_ms, it.began_ms ?? now_ms);
     return { ...it, first_ms: old?.first_ms ?? now_ms, seen_ms: now_ms, begin_ms: old?.begin_ms ?? begin_ms };
   });
-  const left = [...known.values()];
+  const dismissed = new Set((observed.detected ?? []).filter(isDismissed).map(it => it.incident));
+  const isNone = ({ incident }: { incident?: string }) => incident !== undefined && dismissed.has(incident);
+  // What was called no anomaly goes at once.
+  const left = [...known.values()].filter(it => !isNone(it));
   // What went before it was told never was.
   const wasTold = left.filter(it => isTold(it, it.seen_ms));
   const all = [...current, ...wasTold.filter(it => now_ms - it.seen_ms < it.lingers_ms)];
   const ended = wasTold.filter(it => now_ms - it.seen_ms >= it.lingers_ms);
   const last = newest([
-    before.last,
-    ...ended.map(it => ({ title: it.title, begin_ms: it.begin_ms, end_ms: it.seen_ms })),
+    before.last !== null && isNone(before.last) ? null : before.last,
+    ...ended.map(it => ({
+      title: it.title,
+      begin_ms: it.begin_ms,
+      end_ms: it.seen_ms,
+      ...(it.incident !== undefined && { incident: it.incident }),
+    })),
     ...(observed.incidents ?? []).flatMap(({ title, begin_ms, end_ms }) =>
       end_ms === null ? [] : [{ title, begin_ms, end_ms }],
     ),
     ...(observed.detected ?? [])
-      .filter(it => it.state === 'closed')
-      .map(it => ({ title: titleOf(it), begin_ms: beginOf(it), end_ms: endOf(it) })),
+      .filter(it => it.state === 'closed' && !isDismissed(it))
+      .map(it => ({
+        title: titleOf(it),
+        begin_ms: beginOf(it),
+        end_ms: endOf(it),
+        incident: it.incident,
+      })),
   ]);
   return { all, last, headline: headlineOf(before.headline, all, last, observed) };
 }
@@ -367,13 +390,14 @@ function isTold({ first_ms, holds_ms }: Followed, now_ms: number): boolean {
 
 /**
  * What is told now, gravest first; of equals what detectors found, then the older, so that none takes another's place by
- * turns.
+ * turns. What is handled comes last.
  */
 export function openOf({ all }: Pick<World, 'all'>, now_ms: number): Followed[] {
   return all
     .filter(it => isTold(it, now_ms))
     .sort(
       (a, b) =>
+        Number(a.handled !== undefined) - Number(b.handled !== undefined) ||
         GRAVITY[a.tone] - GRAVITY[b.tone] ||
         Number(a.incident === undefined) - Number(b.incident === undefined) ||
         a.begin_ms - b.begin_ms ||
@@ -393,8 +417,10 @@ function headlineOf(
   observed: Observed,
 ): Headline {
   const { now_ms } = observed;
-  const [gravest, ...others] = openOf({ all }, now_ms);
-  const next = gravest === undefined ? calm(last, observed) : told(gravest, others.length, now_ms);
+  const open = openOf({ all }, now_ms);
+  const [gravest, ...others] = open.filter(it => it.handled === undefined);
+  const next =
+    gravest === undefined ? calm(last, open.length, observed) : told(gravest, others.length, now_ms);
   const same = JSON.stringify({ ...next, changed_ms: 0 }) === JSON.stringify({ ...before, changed_ms: 0 });
   if (same) return before;
   const isGraver =
@@ -424,7 +450,11 @@ function told(it: Followed, more: number, now_ms: number): Headline {
   };
 }
 
-function calm(last: World['last'], { pipeline, incidents, hasRules, detected, now_ms }: Observed): Headline {
+function calm(
+  last: World['last'],
+  handled: number,
+  { pipeline, incidents, hasRules, detected, now_ms }: Observed,
+): Headline {
   const nothing = { since: '', more: 0, goTo: null, where: undefined, incident: undefined, changed_ms: 0 };
   // Nothing is known to be right before it was looked at.
   if (pipeline === null || (hasRules && incidents === null) || detected === null) return BEFORE.headline;
@@ -439,6 +469,15 @@ function calm(last: World['last'], { pipeline, incidents, hasRules, detected, no
       detail: `${starting.name}: ${starting.detail}`,
     };
   const parts = `${healthy} of ${pipeline.components.length} components healthy`;
+  if (handled > 0)
+    return {
+      ...nothing,
+      id: 'handled',
+      tone: 'ok',
+      title: 'No new incidents',
+      detail: `${formatNumber(handled)} acknowledged or muted · ${parts}`,
+      goTo: 'incident',
+    };
   const minutes = (ms: number) => formatTime(ms, 'min');
   const ended =
     last === null || now_ms - last.end_ms > 86_400_000

@@ -8,7 +8,14 @@ export interface MenuItem {
   onSelect: () => void;
 }
 
-export function Menu({ trigger, items }: { trigger: ReactNode; items: readonly MenuItem[] }) {
+interface MenuProps {
+  trigger: ReactNode;
+  /** What the items complete. */
+  title?: string;
+  items: readonly MenuItem[];
+}
+
+export function Menu({ trigger, title, items }: MenuProps) {
   return (
     <Radix.Root>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
@@ -18,6 +25,11 @@ export function Menu({ trigger, items }: { trigger: ReactNode; items: readonly M
           collisionPadding={8}
           className="fade z-40 min-w-44 rounded border border-line bg-panel py-1 shadow-lg"
         >
+          {title !== undefined && (
+            <Radix.Label className="max-w-72 px-3 py-1 text-label break-words text-muted">
+              {title}
+            </Radix.Label>
+          )}
           {items.map(({ label, hint, onSelect }) => (
             <Radix.Item
               key={label}
