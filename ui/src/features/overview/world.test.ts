@@ -346,7 +346,8 @@ describe('what detectors found', () => {
       detected: [detectedOf('aa', { state, ...(second >= 10 && { dismissed }) })],
     });
     const open = worldAfter(16, at('open')).world;
-    expect(open.all).toEqual([]);
+    expect(worldAfter(9, at('open')).world.all).toHaveLength(1);
+    expect(worldAfter(10, at('open')).world.all).toEqual([]);
     expect(open.headline).toMatchObject({ tone: 'ok', title: 'No active incidents' });
     expect(worldAfter(9, at('closed')).world.last?.incident).toBe('aa');
     expect(worldAfter(10, at('closed')).world.last).toBeNull();
