@@ -6,6 +6,7 @@
 
 use super::Error;
 use crate::lake::{Manifest, SourceOffsets};
+use crate::model::{Offset, Offsets};
 use crate::plan::{
     ColumnDefinition, Dataflow, Definitions, LATE_RELATION, SourceDefinition, TableDefinition,
 };
@@ -93,9 +94,14 @@ pub fn between(
     let mut refusals = Refusals::default();
     for (name, old) in &before.sources {
         let Some(new) = growth.definitions.sources.get_mut(name) else {
+            let mut read = offsets.get(name).into_iter().flat_map(Offsets::iter);
+            if read.all(|it| it.1.offset == Offset(0)) {
+                // Nothing came of it, so nothing is lost with it.
+                continue;
+            }
             // It came with the detectors, so there is no statement that could be kept.
             let keep = match name == incidents::ACTIONS {
-                true => format!("write {}", incidents::SOURCE),
+                true => format!("write {}", incidents::SOURCE.trim_end_matches(';')),
                 false => "keep its statement".to_owned(),
             };
             refusals.add(name, format!("source {name} is gone, and the lake holds its records; {keep}, or start a new lake with --lake"));

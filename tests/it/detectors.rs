@@ -16,6 +16,7 @@ use tidelake::sql;
 
 /// Detectors with and without a key, with and without a season, over one source and two; and views over what they say.
 const DETECTORS: &str = "
+CREATE SOURCE incident_actions (about TEXT NOT NULL, action TEXT NOT NULL, \"by\" TEXT, at TIMESTAMP, until TIMESTAMP, note TEXT, undone BOOLEAN, PRIMARY KEY (about, action)) WITH (connector = 'kafka', brokers = 'localhost:1', topic = 'actions', delete_when = 'undone') FORMAT JSON;
 CREATE MATERIALIZED VIEW seconds AS SELECT window_start, k, count(*) AS c, avg(j) AS m FROM TUMBLE(raw_s, at, INTERVAL '1' SECOND) GROUP BY window_start, k;
 CREATE MATERIALIZED VIEW seconds_of_o AS SELECT window_start, k, count(*) AS c, count(*) FILTER (WHERE b) AS f FROM TUMBLE(raw_o, at, INTERVAL '1' SECOND) GROUP BY window_start, k;
 CREATE MATERIALIZED VIEW all_seconds AS SELECT window_end, count(*) AS c, count(*) FILTER (WHERE b) AS f FROM TUMBLE(raw_s, at, INTERVAL '1' SECOND) GROUP BY window_end;

@@ -26,6 +26,7 @@ use tidelake::plan::{
     DEAD_LETTER_RELATION, Dataflow, LATE_COLUMN, SourceSpec, dead_letter_schema, marked,
 };
 use tidelake::source::decode::{DeadLetter, Decoded, Decoder, RawRecords};
+use tidelake::source::place::is_pushed;
 use tidelake::sql::{self, Records, recompute};
 use tidelake::verify::difference;
 
@@ -532,7 +533,7 @@ fn run(
             .map(|worker| {
                 let sources = dataflow.sources.iter().enumerate();
                 let feeds = sources.map(|(number, source)| {
-                    let of = (number, dataflow.sources.len());
+                    let of = place_among_read(dataflow, number);
                     let feed = SimulatedFeed {
                         random: Random(random.next()),
                         partitions: share(partitions, of, lake, worker, all),
@@ -628,6 +629,19 @@ fn meshes(processes: usize) -> Vec<Mesh> {
         }
     }
     meshes
+}
+
+/// Which of the sources that are read one is, and how many these are. Nobody pushes records in a simulation.
+pub(super) fn place_among_read(dataflow: &Dataflow, number: usize) -> (usize, usize) {
+    let is_read = |it: &SourceSpec| !is_pushed(&it.options);
+    let read = dataflow.sources.iter().filter(|it| is_read(it)).count();
+    match is_read(&dataflow.sources[number]) {
+        true => {
+            let before = dataflow.sources[..number].iter();
+            (before.filter(|it| is_read(it)).count(), read)
+        }
+        false => (usize::MAX, read),
+    }
 }
 
 /// The partitions of a source: every so many of all, so that the number of one tells its source.
@@ -888,7 +902,7 @@ pub(super) fn oracle_records(
         records.relations.insert(name, memory(schema, batches));
     }
     for (number, source) in dataflow.sources.iter().enumerate() {
-        let of = (number, dataflow.sources.len());
+        let of = place_among_read(dataflow, number);
         // Which version of a row is the latest is told by the epochs in which they came, as the archive has them.
         let archive = dataflow.tables.iter().find(|it| it.source == source.name);
         let rows = match (&source.key, archive) {

@@ -232,3 +232,27 @@ fn what_would_change_the_meaning_of_stored_rows_is_refused() {
     let reason = since(&old, &dataflow(&text())).unwrap_err().to_string();
     assert!(reason.contains("did not note definitions"), "{reason}");
 }
+
+#[test]
+fn a_detector_may_go_unless_somebody_said_something_of_its_incidents() {
+    let detector = "CREATE DETECTOR busy ON per_minute METRICS (rate(records));";
+    let with = format!("{}\n{detector}", text());
+    let mut before = manifest(&with);
+    let gone = since(&before, &dataflow(&text())).unwrap();
+    assert!(
+        gone.removed_tables.contains("incident_action_log"),
+        "{gone:?}"
+    );
+    assert!(gone.removed_views.contains("incidents"), "{gone:?}");
+    let come = since(&manifest(&text()), &dataflow(&with)).unwrap();
+    assert!(come.tables.contains("incident_action_log"), "{come:?}");
+
+    let said = offsets()["s"].clone();
+    before.offsets.insert("incident_actions".to_owned(), said);
+    let refused = since(&before, &dataflow(&text())).unwrap_err().to_string();
+    let told = "write CREATE SOURCE incident_actions (about TEXT NOT NULL";
+    assert!(refused.contains(told), "{refused}");
+    let statement = crate::sql::incidents::SOURCE;
+    let kept = since(&before, &dataflow(&format!("{}\n{statement}", text()))).unwrap();
+    assert!(kept.removed_views.contains("incidents"), "{kept:?}");
+}

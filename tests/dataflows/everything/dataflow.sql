@@ -12,6 +12,11 @@ CREATE SOURCE s (
 ) WITH (connector = 'kafka', brokers = 'localhost:1', topic = 's') FORMAT JSON;
 
 CREATE TABLE raw AS SELECT *, j * 2 AS twice FROM s;
+
+-- What detectors bring along, which stays when they go.
+CREATE SOURCE incident_actions (about TEXT NOT NULL, action TEXT NOT NULL, "by" TEXT, at TIMESTAMP, until TIMESTAMP, note TEXT, undone BOOLEAN, PRIMARY KEY (about, action))
+  WITH (connector = 'http', delete_when = 'undone') FORMAT JSON;
+CREATE TABLE incident_action_log AS SELECT * FROM incident_actions;
 CREATE TABLE odd WITH (partition_by = 'k') AS SELECT at, k, n, x FROM s WHERE n % 2 <> 0;
 
 CREATE VIEW positive AS SELECT * FROM raw WHERE x >= 0;
