@@ -157,8 +157,12 @@ impl Model {
     fn new(content: Content) -> Result<Model, Error> {
         content.check()?;
         let bytes = bytes_of(&content)?;
-        let id = sha256(&bytes);
-        Ok(Model { content, id })
+        // What JSON cannot say would be lost only when it is needed.
+        let model = Model::parse(&bytes)?;
+        match model.content == content {
+            true => Ok(model),
+            false => Err(Error::Model("it cannot be written down".to_owned())),
+        }
     }
 
     /// The model of these bytes. Whatever they are, scoring with it ends and does not panic.

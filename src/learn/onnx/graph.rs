@@ -76,7 +76,7 @@ impl Graph {
         }
         for constant in &self.constants {
             constant.check()?;
-            if !constant.is_finite() {
+            if !constant.data.is_finite() {
                 return Err("a constant is not finite".to_owned());
             }
         }

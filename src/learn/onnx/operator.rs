@@ -126,7 +126,7 @@ pub enum Operator {
     Binarizer {
         threshold: f32,
     },
-    /// Values by keys; keys of text lead nowhere, as no text comes in.
+    /// Values by keys, which are in their order.
     LabelEncoder {
         keys: Data,
         values: Data,
@@ -174,7 +174,9 @@ impl Operator {
                 values,
                 default,
             } => {
-                keys.len() == values.len()
+                keys.rises()
+                    && [keys, values, default].iter().all(|it| it.is_finite())
+                    && keys.len() == values.len()
                     && default.len() == 1
                     && default.data_type() == values.data_type()
             }

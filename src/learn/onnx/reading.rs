@@ -237,11 +237,26 @@ pub fn label_encoder(attributes: &Attributes) -> Result<Operator, String> {
             _ => Data::Float(vec![attributes.float("default_float", -0.0)?]),
         },
     };
+    let (keys, values) = in_order(&list("keys")?, &values)?;
     let operator = Operator::LabelEncoder {
-        keys: list("keys")?,
+        keys,
         default: default.cast(values.data_type()),
         values,
     };
     operator.check()?;
     Ok(operator)
+}
+
+/// Keys in their order, with their values. Of a key that is there twice, the first one counts.
+fn in_order(keys: &Data, values: &Data) -> Result<(Data, Data), String> {
+    if keys.len() != values.len() {
+        return Err("it has not as many keys as values".to_owned());
+    }
+    let Data::Double(numbers) = keys.cast(Type::Double) else {
+        return Err("its keys are no numbers".to_owned());
+    };
+    let mut places: Vec<usize> = (0..numbers.len()).collect();
+    places.sort_by(|a, b| numbers[*a].total_cmp(&numbers[*b]));
+    places.dedup_by(|a, b| numbers[*a] == numbers[*b]);
+    Ok((keys.pick(&places), values.pick(&places)))
 }

@@ -4,7 +4,7 @@ use super::elementwise::Float;
 use super::ensemble::{Number, Transform, logistic, transformed};
 use super::operator::{Norm, Reduction};
 use super::shapes::axis_of;
-use super::tensor::{Data, Tensor, Type, size};
+use super::tensor::{Data, Tensor, size};
 
 /// Of two tables.
 pub fn product(a: &Tensor, b: &Tensor, turn_a: bool, turn_b: bool) -> Result<Tensor, String> {
@@ -187,36 +187,45 @@ pub fn normalize(tensor: &Tensor, norm: Norm) -> Result<Tensor, String> {
     Tensor::new(tensor.shape.clone(), Data::Float(values))
 }
 
+/// Keys are in their order. What has no key has the default.
 pub fn encode(
     tensor: &Tensor,
     keys: &Data,
     values: &Data,
     default: &Data,
 ) -> Result<Tensor, String> {
-    let place = |found: Option<usize>| found.map_or(keys.len(), |it| it);
-    let places: Vec<usize> = match (&tensor.data, keys) {
-        (Data::Int(all), Data::Int(keys)) => all
-            .iter()
-            .map(|it| place(keys.iter().position(|key| key == it)))
-            .collect(),
-        (Data::Float(all), Data::Float(keys)) => all
-            .iter()
-            .map(|it| place(keys.iter().position(|key| key == it)))
-            .collect(),
+    let places: Vec<Option<usize>> = match (&tensor.data, keys) {
+        (Data::Int(all), Data::Int(keys)) => {
+            all.iter().map(|it| keys.binary_search(it).ok()).collect()
+        }
+        (Data::Float(all), Data::Float(keys)) => {
+            let found = |it: &f32| {
+                let place = keys.partition_point(|key| key < it);
+                (keys.get(place) == Some(it)).then_some(place)
+            };
+            all.iter().map(found).collect()
+        }
         _ => return Err("the type of its input does not fit".to_owned()),
     };
-    let joined = |mut all: Vec<f64>, last: Vec<f64>| {
-        all.extend(last);
-        Data::Double(all)
+    fn of<T: Copy>(places: &[Option<usize>], values: &[T], default: &[T]) -> Option<Vec<T>> {
+        let value = |it: &Option<usize>| match it {
+            Some(place) => values.get(*place).copied(),
+            None => default.first().copied(),
+        };
+        places.iter().map(value).collect()
+    }
+    let data = match (values, default) {
+        (Data::Float(values), Data::Float(default)) => {
+            of(&places, values, default).map(Data::Float)
+        }
+        (Data::Double(values), Data::Double(default)) => {
+            of(&places, values, default).map(Data::Double)
+        }
+        (Data::Int(values), Data::Int(default)) => of(&places, values, default).map(Data::Int),
+        _ => None,
     };
-    let extended = match (values.cast(Type::Double), default.cast(Type::Double)) {
-        (Data::Double(all), Data::Double(last)) => joined(all, last),
-        _ => return Err("its values are no numbers".to_owned()),
-    };
-    Tensor::new(
-        tensor.shape.clone(),
-        extended.pick(&places).cast(values.data_type()),
-    )
+    let data = data.ok_or("its values do not fit its keys")?;
+    Tensor::new(tensor.shape.clone(), data)
 }
 
 pub fn linear(

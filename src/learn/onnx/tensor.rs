@@ -43,6 +43,24 @@ impl Data {
         }
     }
 
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Data::Float(it) => it.iter().all(|it| it.is_finite()),
+            Data::Double(it) => it.iter().all(|it| it.is_finite()),
+            Data::Int(_) | Data::Bool(_) => true,
+        }
+    }
+
+    /// Whether each element is greater than the one before it.
+    pub fn rises(&self) -> bool {
+        match self {
+            Data::Float(it) => it.is_sorted_by(|a, b| a < b),
+            Data::Double(it) => it.is_sorted_by(|a, b| a < b),
+            Data::Int(it) => it.is_sorted_by(|a, b| a < b),
+            Data::Bool(_) => false,
+        }
+    }
+
     pub fn data_type(&self) -> Type {
         match self {
             Data::Float(_) => Type::Float,
@@ -117,14 +135,6 @@ impl Tensor {
         Tensor {
             shape: Vec::new(),
             data,
-        }
-    }
-
-    pub fn is_finite(&self) -> bool {
-        match &self.data {
-            Data::Float(it) => it.iter().all(|it| it.is_finite()),
-            Data::Double(it) => it.iter().all(|it| it.is_finite()),
-            Data::Int(_) | Data::Bool(_) => true,
         }
     }
 
