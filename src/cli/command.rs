@@ -10,6 +10,7 @@ use crate::http::{self, HostPattern};
 use crate::model::secret;
 use crate::plan::Dataflow;
 use crate::source::place::{Input, Inputs};
+use crate::sql::models::Models;
 use crate::sql::query::answer_queries;
 use crate::supervise;
 use anyhow::Result;
@@ -324,7 +325,8 @@ fn run(
             hosts,
             serving,
         } => {
-            let dataflow = runtime.block_on(load(&dataflow, settings))?;
+            let models = Models::Current(lake.clone());
+            let dataflow = runtime.block_on(load(&dataflow, settings, &models))?;
             let mut options = serving.options(lake, input.into());
             if let (Some(process), Some(hosts)) = (process, hosts) {
                 options.cluster = Some(member(process, &hosts, &serving, &dataflow)?);
@@ -343,7 +345,8 @@ fn run(
             lake,
             serving,
         } => {
-            runtime.block_on(load(&dataflow, settings))?;
+            let models = Models::Current(lake.clone());
+            runtime.block_on(load(&dataflow, settings, &models))?;
             let mut arguments = vec!["run".to_owned(), dataflow.display().to_string()];
             arguments.extend(["--lake".to_owned(), lake]);
             arguments.extend(
@@ -391,7 +394,8 @@ fn run(
             runtime.block_on(super::up::up(&cluster))
         }
         Command::Check { dataflow, lake } => {
-            let dataflow = runtime.block_on(load(&dataflow, settings))?;
+            let models = lake.clone().map_or(Models::Unknown, Models::Current);
+            let dataflow = runtime.block_on(load(&dataflow, settings, &models))?;
             match lake {
                 Some(lake) => runtime.block_on(compare(&dataflow, &lake))?,
                 None => print!("{dataflow}"),
@@ -450,7 +454,11 @@ fn member(
 }
 
 /// The dataflow of a folder, or of the `dataflow.sql` in it.
-pub(super) async fn load(path: &std::path::Path, settings: &Settings) -> Result<Dataflow> {
+pub(super) async fn load(
+    path: &std::path::Path,
+    settings: &Settings,
+    models: &Models,
+) -> Result<Dataflow> {
     let folder = match path.parent() {
         Some(parent) if path.is_file() && path.ends_with("dataflow.sql") => parent,
         Some(_) | None => path,
@@ -461,7 +469,7 @@ pub(super) async fn load(path: &std::path::Path, settings: &Settings) -> Result<
         None => folder.canonicalize().unwrap_or_else(|_| folder.to_owned()),
     };
     let variables = settings.variables();
-    let planned = crate::sql::load(&folder, |it| variables.lookup(it)).await;
+    let planned = crate::sql::load(&folder, |it| variables.lookup(it), models).await;
     variables.planned(planned)
 }
 

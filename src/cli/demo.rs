@@ -8,6 +8,7 @@ use crate::http::{Component, Health};
 use crate::model::{Epoch, wall_ms};
 use crate::plan::Dataflow;
 use crate::repeats::Repeats;
+use crate::sql::models::Models;
 use crate::supervise;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -61,10 +62,11 @@ pub fn run(
     // What cannot work is said before anything is made or promised.
     let listener = runtime.block_on(serve::listen(&serving.address()))?;
     let address = listener.local_addr()?;
-    let dataflow = runtime.block_on(dataflow(settings))?;
+    let lake = data.join("lake").display().to_string();
+    let models = Models::Current(lake.clone());
+    let dataflow = runtime.block_on(dataflow(settings, &models))?;
     let input = data.join("input");
     let files = Files::open(&input, PARTITIONS)?;
-    let lake = data.join("lake").display().to_string();
     let options = serving.options(lake, input.clone().into());
     greet(address, arguments, settings);
     let traffic = Arc::new(Traffic::of(*rate));
@@ -104,9 +106,10 @@ pub fn run(
 }
 
 /// The dataflow of the demo.
-pub async fn dataflow(settings: &Settings) -> Result<Dataflow> {
+pub async fn dataflow(settings: &Settings, models: &Models) -> Result<Dataflow> {
     let variables = settings.variables();
-    let planned = crate::sql::plan_text("web_logs", DATAFLOW, |it| variables.lookup(it)).await;
+    let lookup = |it: &str| variables.lookup(it);
+    let planned = crate::sql::plan_text_with("web_logs", DATAFLOW, lookup, models).await;
     variables.planned(planned)
 }
 

@@ -64,8 +64,10 @@ pub fn code(error: &anyhow::Error) -> u8 {
     if let Some(unclean) = error.downcast_ref::<super::up::Unclean>() {
         return unclean.code;
     }
-    if error.is::<crate::sql::Error>() {
-        return DATAFLOW;
+    match error.downcast_ref::<crate::sql::Error>() {
+        Some(crate::sql::Error::Model { source, .. }) => return of_lake(source),
+        Some(_) => return DATAFLOW,
+        None => {}
     }
     if let Some(error) = error.downcast_ref::<crate::verify::Error>() {
         return if error.is_usage() { USAGE } else { 1 };
@@ -77,7 +79,6 @@ pub fn code(error: &anyhow::Error) -> u8 {
 
 fn of_pipeline(error: &coordinator::Error) -> u8 {
     use crate::cluster::Error as Cluster;
-    use crate::lake::Error as Lake;
     use crate::source::Error as Source;
     use coordinator::Error;
     match error {
@@ -89,21 +90,29 @@ fn of_pipeline(error: &coordinator::Error) -> u8 {
         Error::Uncommitted { .. } => UNCOMMITTED,
         Error::Source(Source::Input { .. })
         | Error::Cluster(Cluster::Refused { .. } | Cluster::Hosts { .. }) => USAGE,
-        Error::Lake(
-            Lake::Address { .. } | Lake::Damaged { .. } | Lake::Table { .. } | Lake::NoModel { .. },
-        )
-        | Error::State(_)
+        Error::Lake(error) => of_lake(error),
+        Error::State(_)
         | Error::Source(Source::Folder { .. })
         | Error::Cluster(Cluster::Listen { .. }) => CONFIGURATION,
         Error::Ended { .. } | Error::Cluster(Cluster::Deadline { .. } | Cluster::Lost { .. }) => {
             PEER_GONE
         }
-        Error::Lake(Lake::Store { .. } | Lake::Parquet { .. } | Lake::Fenced { .. })
-        | Error::Source(Source::Client { .. } | Source::Silent { .. })
+        Error::Source(Source::Client { .. } | Source::Silent { .. })
         | Error::Cluster(Cluster::Prepare(_))
         | Error::Replay(_)
         | Error::Refill(_)
         | Error::Engine(_)
         | Error::Staging(_) => 1,
+    }
+}
+
+fn of_lake(error: &crate::lake::Error) -> u8 {
+    use crate::lake::Error;
+    match error {
+        Error::Address { .. }
+        | Error::Damaged { .. }
+        | Error::Table { .. }
+        | Error::NoModel { .. } => CONFIGURATION,
+        Error::Store { .. } | Error::Parquet { .. } | Error::Fenced { .. } => 1,
     }
 }

@@ -4,6 +4,7 @@ use super::settings::Settings;
 use crate::coordinator::replay::{Preview, Request, ask};
 use crate::lake::Store;
 use crate::model::wall_ms;
+use crate::sql::models::Models;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -38,7 +39,8 @@ pub struct Arguments {
 /// Leaves the request and says what it will do.
 pub async fn run(what: &What, settings: &Settings) -> Result<()> {
     let What::DeadLetters(arguments) = what;
-    let dataflow = super::command::load(&arguments.dataflow, settings).await?;
+    let models = Models::Current(arguments.lake.clone());
+    let dataflow = super::command::load(&arguments.dataflow, settings, &models).await?;
     let store = Store::open_existing(&arguments.lake)?;
     let request = Request {
         source: arguments.source.clone(),

@@ -254,10 +254,8 @@ impl Variables<'_> {
                 Some(format!("\n  with {name} = {value:?} from {origin}"))
             });
             let set: String = set.collect();
-            exit::coded(
-                exit::DATAFLOW,
-                format!("{:#}{set}", anyhow::Error::from(error)),
-            )
+            let error = anyhow::Error::from(error);
+            exit::coded(exit::code(&error), format!("{error:#}{set}"))
         })?;
         let mut known = asked.clone();
         known.extend(SHIPPED.into_iter().flat_map(names));

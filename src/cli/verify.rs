@@ -3,6 +3,7 @@
 use super::exit;
 use super::settings::Settings;
 use crate::source::place::Input;
+use crate::sql::models::Models;
 use crate::verify::{Options, verify};
 use anyhow::Result;
 use clap::Args;
@@ -32,11 +33,13 @@ pub struct Arguments {
 
 /// Whether the commit is proven.
 pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
+    let options = options(arguments)?;
+    let models = Models::Committed(options.lake.clone());
     let dataflow = match &arguments.dataflow {
-        Some(folder) => super::command::load(folder, settings).await?,
-        None => super::demo::dataflow(settings).await?,
+        Some(folder) => super::command::load(folder, settings, &models).await?,
+        None => super::demo::dataflow(settings, &models).await?,
     };
-    let report = verify(&dataflow, &options(arguments)?).await?;
+    let report = verify(&dataflow, &options).await?;
     let text = match arguments.json {
         true => serde_json::to_string_pretty(&report)? + "\n",
         false => coloured(&report.to_string(), wants_colours()),

@@ -13,6 +13,7 @@
 mod boosting;
 mod clusters;
 mod isolation;
+mod kept;
 mod measure;
 mod onnx;
 mod rows;
@@ -23,6 +24,7 @@ mod tests;
 mod train;
 mod trees;
 
+pub use kept::{keep, kept};
 pub use onnx::{Imported, import};
 pub use rows::Rows;
 pub use train::{Evaluation, OfClasses, OfNumbers, Settings, Stability, train};
@@ -261,11 +263,19 @@ impl Model {
         if features.len() != self.content.features.len() {
             return None;
         }
-        let point: Vec<f64> = features
-            .iter()
-            .map(|it| it.filter(|it| it.is_finite()).unwrap_or(f64::NAN))
-            .collect();
-        self.content.body.score(&point)
+        let mut point: Vec<f64> = features.iter().map(|it| it.unwrap_or(f64::NAN)).collect();
+        self.score_point(&mut point)
+    }
+
+    /// The same for as many features as the model has, where NaN is a missing one. What is not finite becomes NaN, too.
+    pub fn score_point(&self, point: &mut [f64]) -> Option<f64> {
+        for value in point.iter_mut().filter(|it| !it.is_finite()) {
+            *value = f64::NAN;
+        }
+        match point.len() == self.content.features.len() {
+            true => self.content.body.score(point),
+            false => None,
+        }
     }
 }
 

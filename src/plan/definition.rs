@@ -36,6 +36,9 @@ pub struct Definitions {
     pub sources: BTreeMap<String, SourceDefinition>,
     pub tables: BTreeMap<String, TableDefinition>,
     pub views: BTreeMap<String, ViewDefinition>,
+    /// The id of the model that each name of one stands for, where no id is written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +123,7 @@ impl Default for Definitions {
             sources: BTreeMap::new(),
             tables: BTreeMap::new(),
             views: BTreeMap::new(),
+            models: BTreeMap::new(),
         }
     }
 }
@@ -127,7 +131,10 @@ impl Default for Definitions {
 impl Definitions {
     /// The definitions of a dataflow that is about to begin.
     pub fn of(dataflow: &Dataflow) -> Self {
-        let mut definitions = Definitions::default();
+        let mut definitions = Definitions {
+            models: dataflow.models.clone(),
+            ..Definitions::default()
+        };
         for source in &dataflow.sources {
             let name = |it: usize| source.columns[it].name.clone();
             let definition = SourceDefinition {

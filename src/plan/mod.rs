@@ -94,6 +94,8 @@ pub struct Dataflow {
     pub views: Vec<ViewSpec>,
     /// Plain views: name, the query as written. They exist for queries, nothing runs for them.
     pub aliases: Vec<(String, String)>,
+    /// The id of the model that each name of one was bound to, where no id is written.
+    pub models: BTreeMap<String, String>,
     /// What stored rows and state of all of it mean.
     pub definitions: Definitions,
     /// A hash over everything that processes of one cluster must agree on.

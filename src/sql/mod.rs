@@ -28,6 +28,7 @@ mod joins;
 mod late;
 mod latest;
 mod lower;
+pub mod models;
 mod named_queries;
 mod namesakes;
 mod null_equality;
@@ -61,6 +62,7 @@ pub use recompute::{Records, late_records, recompute};
 pub use syntax::duration_us;
 pub use types::sql_type_name;
 
+use crate::lake;
 use crate::plan::{
     ColumnSpec, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
     EventTime, LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, PrimaryKey, RowEnd,
@@ -80,6 +82,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{Ident, Query, Statement};
 use lower::Lowering;
+use models::{Binder, Models, Unbound};
 use named_queries::OfStatement;
 use stars::Stars;
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,6 +118,12 @@ pub enum Error {
         line: u64,
         text: String,
     },
+    #[error("{place}line {line}: the model it scores with could not be read")]
+    Model {
+        place: String,
+        line: u64,
+        source: lake::Error,
+    },
 }
 
 impl Error {
@@ -133,30 +142,36 @@ impl Error {
                 line,
                 text,
             },
+            Error::Model { line, source, .. } => Error::Model {
+                place: format!("{}: ", path.display()),
+                line,
+                source,
+            },
             other => other,
         }
     }
 }
 
-/// Reads `dataflow.sql` of a folder and plans it. `lookup` fills in `${NAME}`.
+/// Reads `dataflow.sql` of a folder and plans it. `lookup` fills in `${NAME}`, and `models` are what it scores with.
 ///
 /// # Errors
 /// With file and line, at the first statement that cannot be maintained.
 pub async fn load(
     folder: &Path,
     lookup: impl Fn(&str) -> Option<String>,
+    models: &Models,
 ) -> Result<Dataflow, Error> {
     let path = folder.join("dataflow.sql");
     let text = std::fs::read_to_string(&path).map_err(|source| Error::Read {
         path: path.display().to_string(),
         source,
     })?;
-    plan_text(UNNAMED, &text, lookup)
+    plan_text_with(UNNAMED, &text, lookup, models)
         .await
         .map_err(|it| it.in_file(&path))
 }
 
-/// Plans the text of a dataflow, which has this name if it states none.
+/// Plans the text of a dataflow, which has this name if it states none, and scores with no model.
 ///
 /// # Errors
 /// With the line of the statement, at the first one that cannot be maintained.
@@ -165,13 +180,41 @@ pub async fn plan_text(
     text: &str,
     lookup: impl Fn(&str) -> Option<String>,
 ) -> Result<Dataflow, Error> {
+    plan_text_with(name, text, lookup, &Models::Unknown).await
+}
+
+/// The same for a dataflow that may score with models.
+///
+/// # Errors
+/// As [`plan_text`], and if a model cannot be read.
+pub async fn plan_text_with(
+    name: &str,
+    text: &str,
+    lookup: impl Fn(&str) -> Option<String>,
+    models: &Models,
+) -> Result<Dataflow, Error> {
     let text = syntax::fill_in(text, lookup)?;
     // Before anybody looks at it: the parser tells the log of every literal.
     crate::model::secret::conceal_all(&text);
     let mut planner = Planner::new(name);
     let mut webhook_lines = BTreeMap::new();
-    for statement in syntax::parse(&text)? {
+    let statements = syntax::parse(&text)?;
+    let stated = statements.iter().find_map(|it| match &it.kind {
+        ParsedKind::Name(name) => Some(name.clone()),
+        _ => None,
+    });
+    let mut binder = Binder::new(models, stated);
+    for mut statement in statements {
         let line = statement.line;
+        let bound = binder.statement(&mut statement.kind).await;
+        bound.map_err(|it| match it {
+            Unbound::Refused(text) => Error::at(line, text),
+            Unbound::Lake(source) => Error::Model {
+                place: String::new(),
+                line,
+                source,
+            },
+        })?;
         if let ParsedKind::Webhook(webhook) = &statement.kind {
             webhook_lines.insert(webhook.name.clone(), line);
         }
@@ -198,6 +241,7 @@ pub async fn plan_text(
         }
     }
     let mut dataflow = planner.dataflow;
+    dataflow.models = binder.bound;
     dataflow.views = late_last(dataflow.views);
     dataflow.tables.push(dead_letter_table());
     dataflow.definitions = Definitions::of(&dataflow);

@@ -22,7 +22,7 @@ async fn dataflow(place: &Place, folder: &str, text: &str) -> Dataflow {
     let folder = place.path().join(folder);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("dataflow.sql"), text).unwrap();
-    tidelake::sql::load(&folder, |_| None).await.unwrap()
+    tidelake::sql::load(&folder, |_| None, &Models::Unknown).await.unwrap()
 }
 
 fn options(place: &Place) -> coordinator::Options {

@@ -301,7 +301,7 @@ pub(super) struct Subject {
 
 pub(super) fn subject(folder: &str, record: fn(&mut Random, i64) -> String) -> Subject {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let dataflow = runtime().block_on(sql::load(&folder, |_| None)).unwrap();
+    let dataflow = runtime().block_on(sql::load(&folder, |_| None, &Models::Unknown)).unwrap();
     Subject {
         dataflow: Arc::new(dataflow),
         record,

@@ -59,11 +59,13 @@ mod json_made;
 mod mode;
 mod pairs;
 mod percentile;
+mod score;
 mod session;
 mod sums;
 mod to_char;
 
 pub use percentile::PERCENTILE;
+pub use score::{SCORE, wants};
 pub use to_char::{Pattern, left_out};
 
 use super::asof::AS_OF;
@@ -133,6 +135,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(AsOf::new())),
         Arc::new(ScalarUDF::from(IpClass::new())),
         Arc::new(ScalarUDF::from(NamedCast::new())),
+        Arc::new(score::score()),
         date_part(),
         Arc::new(ScalarUDF::from(DateTrunc(
             datafusion::functions::datetime::date_trunc(),

@@ -13,6 +13,7 @@ use super::protocol::{Catalog, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
 use super::question::{Question, of_plain_view};
 use crate::lake::Store;
 use crate::plan::Dataflow;
+use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::{
     casts, constants, correlated, physical, register_functions, sql_type_name, using, words,
 };
@@ -103,6 +104,19 @@ struct Needed {
     stored: BTreeSet<(Option<String>, String)>,
 }
 
+/// Binds a statement to the models of the lake.
+async fn bind(catalog: &Catalog, statement: &mut DfStatement) -> Result<(), QueryError> {
+    let models = match &catalog.lake {
+        Some(lake) => Models::Current(lake.clone()),
+        None => Models::Unknown,
+    };
+    let bound = Binder::new(&models, None).asked(statement).await;
+    bound.map_err(|it| match it {
+        Unbound::Refused(text) => QueryError::rejected(text),
+        Unbound::Lake(error) => QueryError::failed(error),
+    })
+}
+
 impl Answering<'_> {
     /// Sends the rows; whether there were more than wanted.
     ///
@@ -113,7 +127,10 @@ impl Answering<'_> {
         let ToProcess::Ask { sql, rows, catalog } = message else {
             return Err(QueryError::failed("it was asked nothing"));
         };
-        let question = Question::parse(&sql)?;
+        let mut question = Question::parse(&sql)?;
+        if let Some(statement) = question.query_mut() {
+            bind(&catalog, statement).await?;
+        }
         let mut needed = Needed::default();
         let mut tables = BTreeSet::new();
         if let Some(statement) = question.query() {
@@ -244,7 +261,9 @@ impl Answering<'_> {
             }
         }
         for (at, statement) in &needed.aliases {
-            let plan = casts::planned(&self.context.state(), statement.clone()).await;
+            let mut statement = statement.clone();
+            bind(catalog, &mut statement).await?;
+            let plan = casts::planned(&self.context.state(), statement).await;
             let plan = plan.map_err(failed)?;
             let name = catalog.plain[*at].0.as_str();
             self.context

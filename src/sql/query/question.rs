@@ -56,6 +56,14 @@ impl Question {
         Ok(Question::Query(statement))
     }
 
+    /// The same, to be changed.
+    pub fn query_mut(&mut self) -> Option<&mut DfStatement> {
+        match self {
+            Question::Query(it) | Question::Columns(it) => Some(it),
+            Question::Relations => None,
+        }
+    }
+
     /// The query it is about.
     pub fn query(&self) -> Option<&DfStatement> {
         match self {

@@ -1,0 +1,112 @@
+//! `score('NAME@<id>', a, b, …)`: what a model says of the features of a row.
+//!
+//! The first argument names a model by the hash of its content, so the function is of its arguments alone. Texts of users name a model as they like; `sql::models`
+//! writes the id into them, and loads the model, before anything is planned.
+
+use crate::learn::{Model, kept};
+use arrow::array::{Array, AsArray, Float64Array, Float64Builder};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
+};
+use std::sync::Arc;
+
+/// Name of the function.
+pub const SCORE: &str = "score";
+
+pub fn score() -> ScalarUDF {
+    ScalarUDF::from(Score {
+        signature: Signature::user_defined(Volatility::Immutable),
+    })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Score {
+    signature: Signature,
+}
+
+/// The model that a first argument names by its id, if it was loaded.
+fn model_of(argument: Option<&ScalarValue>) -> Option<Arc<Model>> {
+    let (name, id) = argument?.try_as_str()??.split_once('@')?;
+    kept(id).filter(|it| it.name() == name)
+}
+
+impl ScalarUDFImpl for Score {
+    fn name(&self) -> &str {
+        SCORE
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let Some((name, features)) = types.split_first() else {
+            return plan_err!("{SCORE} needs arguments: {SCORE}('NAME', feature, …)");
+        };
+        let mut coerced = vec![name.clone()];
+        for (at, kind) in features.iter().enumerate() {
+            if !kind.is_numeric() && !matches!(kind, DataType::Boolean | DataType::Null) {
+                return plan_err!(
+                    "feature {} of {SCORE} is of type {}, and models take numbers and booleans",
+                    at + 1,
+                    crate::sql::sql_type_name(kind)
+                );
+            }
+            coerced.push(DataType::Float64);
+        }
+        Ok(coerced)
+    }
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let Some(model) = model_of(args.scalar_arguments.first().copied().flatten()) else {
+            return plan_err!(
+                "{SCORE} cannot stand here; compute the score in a view, and read its column"
+            );
+        };
+        if args.arg_fields.len() != model.features().len() + 1 {
+            return plan_err!("{}", wants(&model, args.arg_fields.len().saturating_sub(1)));
+        }
+        Ok(Arc::new(Field::new(SCORE, DataType::Float64, true)))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let Some((ColumnarValue::Scalar(name), features)) = args.args.split_first() else {
+            return exec_err!("{SCORE} needs the name of a model");
+        };
+        let Some(model) = model_of(Some(name)) else {
+            return exec_err!("{SCORE}: model {name} is not loaded");
+        };
+        let columns = features.iter().map(|it| {
+            let numbers = cast(&it.to_array(args.number_rows)?, &DataType::Float64)?;
+            Ok(numbers.as_primitive::<Float64Type>().clone())
+        });
+        let columns: Vec<Float64Array> = columns.collect::<Result<_>>()?;
+        let mut scores = Float64Builder::with_capacity(args.number_rows);
+        let mut point = vec![f64::NAN; columns.len()];
+        for row in 0..args.number_rows {
+            for (value, column) in point.iter_mut().zip(&columns) {
+                *value = match column.is_valid(row) {
+                    true => column.value(row),
+                    false => f64::NAN,
+                };
+            }
+            scores.append_option(model.score_point(&mut point));
+        }
+        Ok(ColumnarValue::Array(Arc::new(scores.finish())))
+    }
+}
+
+/// What a model wants that was given so many features.
+pub fn wants(model: &Model, given: usize) -> String {
+    let features = model.features();
+    let plural = if features.len() == 1 { "" } else { "s" };
+    format!(
+        "model {} takes {} feature{plural} ({}), and {SCORE} gives it {given}",
+        model.name(),
+        features.len(),
+        features.join(", ")
+    )
+}

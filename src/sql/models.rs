@@ -1,0 +1,357 @@
+//! Models that statements score with: `score('NAME', …)` becomes `score('NAME@<id>', …)`, with the hash of one model's content.
+//!
+//! ```text
+//! score('odd', …)            the current model of the lake, or the one that the newest commit was written with
+//! score('odd@1f2e3d4c', …)   the one whose id begins so
+//! ```
+//!
+//! All that comes behind (canonical texts, definitions, proofs) sees the id, and another model is another statement. A model is loaded here and made known to the
+//! process, so that planning and evaluating need no lake.
+
+#[cfg(test)]
+mod tests;
+
+use super::functions::{SCORE, wants};
+use super::syntax::ParsedKind;
+use super::walk;
+use crate::lake::{self, Store};
+use crate::learn::{self, Model};
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Statement, Value, VisitorMut,
+};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Digits of an id that tell a model.
+const DIGITS_MIN: usize = 8;
+const DIGITS: usize = 64;
+
+/// Where the models of a dataflow or a query are looked up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Models {
+    /// Nowhere: a statement that scores is refused.
+    #[default]
+    Unknown,
+    /// In this lake, where a name means the current model.
+    Current(String),
+    /// In this lake, where a name means what it meant in the dataflow's newest commit; the current model if there it meant nothing.
+    Committed(String),
+}
+
+impl Models {
+    fn lake(&self) -> Option<&str> {
+        match self {
+            Models::Unknown => None,
+            Models::Current(lake) | Models::Committed(lake) => Some(lake),
+        }
+    }
+}
+
+/// Why a statement has no model.
+#[derive(Debug)]
+pub enum Unbound {
+    /// The statement is at fault.
+    Refused(String),
+    /// The lake is.
+    Lake(lake::Error),
+}
+
+impl From<lake::Error> for Unbound {
+    fn from(error: lake::Error) -> Self {
+        Unbound::Lake(error)
+    }
+}
+
+impl From<String> for Unbound {
+    fn from(text: String) -> Self {
+        Unbound::Refused(text)
+    }
+}
+
+/// Binds the statements of one dataflow, or one query.
+pub struct Binder<'a> {
+    models: &'a Models,
+    /// The name of the dataflow, if it states one.
+    dataflow: Option<String>,
+    store: Option<Store>,
+    committed: Option<BTreeMap<String, String>>,
+    /// The id that each name without one was bound to.
+    pub bound: BTreeMap<String, String>,
+}
+
+impl<'a> Binder<'a> {
+    pub fn new(models: &'a Models, dataflow: Option<String>) -> Self {
+        Binder {
+            models,
+            dataflow,
+            store: None,
+            committed: None,
+            bound: BTreeMap::new(),
+        }
+    }
+
+    /// Binds what a statement of a dataflow scores with.
+    ///
+    /// # Errors
+    /// If there is no such model, or it is not asked as it wants.
+    pub async fn statement(&mut self, statement: &mut ParsedKind) -> Result<(), Unbound> {
+        match statement {
+            ParsedKind::Table { query, .. }
+            | ParsedKind::Alias { query, .. }
+            | ParsedKind::View { query, .. } => self.query(query).await,
+            ParsedKind::Name(_) | ParsedKind::Source(_) | ParsedKind::Detector(_) => Ok(()),
+        }
+    }
+
+    /// Binds what an ad-hoc statement scores with.
+    ///
+    /// # Errors
+    /// As [`Binder::statement`].
+    pub async fn asked(&mut self, mut statement: &mut DfStatement) -> Result<(), Unbound> {
+        while let DfStatement::Explain(explain) = statement {
+            statement = &mut explain.statement;
+        }
+        match statement {
+            DfStatement::Statement(inner) => match inner.as_mut() {
+                Statement::Query(query) => self.query(query).await,
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    async fn query(&mut self, query: &mut Query) -> Result<(), Unbound> {
+        let mut calls = Calls::default();
+        walk::query(query, &mut calls)?;
+        for (text, given) in std::mem::take(&mut calls.found) {
+            let model = self.model(&text).await?;
+            if model.features().len() != given {
+                return Err(wants(&model, given).into());
+            }
+            let bound = format!("{}@{}", model.name(), model.id());
+            calls.bound.insert(text, bound);
+        }
+        match calls.bound.is_empty() {
+            true => Ok(()),
+            false => Ok(walk::query(query, &mut calls)?),
+        }
+    }
+
+    /// The model that a text names.
+    async fn model(&mut self, text: &str) -> Result<Arc<Model>, Unbound> {
+        let (name, digits) = match text.split_once('@') {
+            Some((name, digits)) => (name, Some(digits.to_ascii_lowercase())),
+            None => (text, None),
+        };
+        learn::check_name(name)?;
+        if let Some(digits) = &digits {
+            let is_hex = digits.bytes().all(|it| it.is_ascii_hexdigit());
+            if !is_hex || !(DIGITS_MIN..=DIGITS).contains(&digits.len()) {
+                return Err(format!("{SCORE}('{text}', …): behind @ stand at least {DIGITS_MIN} digits of a model's id; `tidelake model show {name}` has the ids of all versions").into());
+            }
+            if digits.len() == DIGITS
+                && !self.reads_files()
+                && let Some(kept) = learn::kept(digits).filter(|it| it.name() == name)
+            {
+                return Ok(kept);
+            }
+        }
+        let store = self.store(name)?;
+        let id = match digits {
+            Some(id) if id.len() == DIGITS => id,
+            Some(digits) => beginning(&store, name, &digits).await?,
+            None => {
+                let id = self.meant(&store, name).await?;
+                self.bound.insert(name.to_owned(), id.clone());
+                id
+            }
+        };
+        match learn::kept(&id).filter(|it| it.name() == name) {
+            Some(kept) if !self.reads_files() => Ok(kept),
+            _ => Ok(learn::keep(store.models().load(name, &id).await?)),
+        }
+    }
+
+    /// Who proves a commit wants to know that the models are there.
+    fn reads_files(&self) -> bool {
+        matches!(self.models, Models::Committed(_))
+    }
+
+    fn store(&mut self, name: &str) -> Result<Store, Unbound> {
+        if let Some(store) = &self.store {
+            return Ok(store.clone());
+        }
+        let Some(lake) = self.models.lake() else {
+            return Err(format!(
+                "model {name} cannot be looked up without a lake; say which with --lake"
+            )
+            .into());
+        };
+        let store = match Store::open_existing(lake) {
+            Err(lake::Error::Address { uri, reason }) => {
+                return Err(format!(
+                    "model {name} cannot be looked up: lake {uri:?} cannot be opened, {reason}"
+                )
+                .into());
+            }
+            other => other?,
+        };
+        self.store = Some(store.clone());
+        Ok(store)
+    }
+
+    /// The id of the model that a name without one means.
+    async fn meant(&mut self, store: &Store, name: &str) -> Result<String, Unbound> {
+        if let Some(id) = self.bound.get(name) {
+            return Ok(id.clone());
+        }
+        if matches!(self.models, Models::Committed(_)) {
+            if self.committed.is_none() {
+                self.committed = Some(committed(store, self.dataflow.as_deref()).await?);
+            }
+            if let Some(id) = self.committed.as_ref().and_then(|it| it.get(name)) {
+                return Ok(id.clone());
+            }
+        }
+        match store.models().current(name).await? {
+            Some(current) => Ok(current.id),
+            None => Err(unknown(store, name).await?.into()),
+        }
+    }
+}
+
+/// What names meant in the newest commit of a dataflow; of one that does not state its name, of the only one there is.
+async fn committed(
+    store: &Store,
+    dataflow: Option<&str>,
+) -> Result<BTreeMap<String, String>, lake::Error> {
+    let manifest = match dataflow {
+        Some(name) => store.newest_manifest(name).await?,
+        None => {
+            let mut all = store.newest_manifests().await?;
+            all.retain(|it| !it.tables.is_empty());
+            match all.len() {
+                1 => all.pop(),
+                _ => None,
+            }
+        }
+    };
+    let models = manifest.and_then(|mut it| it.definitions.get_mut("models").map(|it| it.take()));
+    Ok(models
+        .and_then(|it| serde_json::from_value(it).ok())
+        .unwrap_or_default())
+}
+
+/// The id that begins with these digits.
+async fn beginning(store: &Store, name: &str, digits: &str) -> Result<String, Unbound> {
+    let versions = store.models().versions(name).await?;
+    if versions.is_empty() {
+        return Err(unknown(store, name).await?.into());
+    }
+    let mut ids: Vec<&String> = versions.iter().map(|it| &it.id).collect();
+    ids.sort();
+    ids.dedup();
+    let found: Vec<&&String> = ids.iter().filter(|it| it.starts_with(digits)).collect();
+    match found.as_slice() {
+        [one] => Ok((**one).clone()),
+        [] => {
+            let known: Vec<String> = versions
+                .iter()
+                .map(|it| format!("{} ({})", it.number, &it.id[..DIGITS_MIN.min(it.id.len())]))
+                .collect();
+            Err(format!(
+                "no version of model {name} has an id that begins with {digits}; there are versions {}",
+                known.join(", ")
+            )
+            .into())
+        }
+        _ => Err(format!(
+            "the ids of several versions of model {name} begin with {digits}; write more digits"
+        )
+        .into()),
+    }
+}
+
+async fn unknown(store: &Store, name: &str) -> Result<String, lake::Error> {
+    let known = store.models().list().await?;
+    Ok(match known.is_empty() {
+        true => format!(
+            "there is no model {name} in the lake, nor another one; `tidelake train {name} --from 'SELECT …'` makes it"
+        ),
+        false => format!(
+            "there is no model {name} in the lake; there are {}",
+            known.join(", ")
+        ),
+    })
+}
+
+/// Finds calls of the function, then writes into them what they are bound to.
+#[derive(Default)]
+struct Calls {
+    /// What names a model, and how many features it is given.
+    found: Vec<(String, usize)>,
+    bound: BTreeMap<String, String>,
+}
+
+impl VisitorMut for Calls {
+    type Break = String;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        match call(expr) {
+            None => {}
+            Some(Err(text)) => return ControlFlow::Break(text),
+            Some(Ok((text, given))) => match self.bound.get(text) {
+                Some(bound) => text.clone_from(bound),
+                None => self.found.push((text.clone(), given)),
+            },
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The text that names a model and how many features follow, if the expression is a call of the function.
+fn call(expr: &mut Expr) -> Option<Result<(&mut String, usize), String>> {
+    let Expr::Function(function) = expr else {
+        return None;
+    };
+    let is_score = match function.name.0.as_slice() {
+        [name] => name
+            .as_ident()
+            .is_some_and(|it| it.value.eq_ignore_ascii_case(SCORE)),
+        _ => false,
+    };
+    if !is_score {
+        return None;
+    }
+    let form = || {
+        Err(format!(
+            "{SCORE} has the form {SCORE}('NAME', a, b, …): the name of a model as a text, then its features, each by itself"
+        ))
+    };
+    let FunctionArguments::List(list) = &mut function.args else {
+        return Some(form());
+    };
+    let plain = list.duplicate_treatment.is_none()
+        && list.clauses.is_empty()
+        && function.over.is_none()
+        && function.filter.is_none()
+        && function.within_group.is_empty();
+    let all_alone = list
+        .args
+        .iter()
+        .all(|it| matches!(it, FunctionArg::Unnamed(FunctionArgExpr::Expr(_))));
+    let given = list.args.len().saturating_sub(1);
+    match list.args.first_mut() {
+        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))))
+            if plain && all_alone =>
+        {
+            match &mut value.value {
+                Value::SingleQuotedString(text) => Some(Ok((text, given))),
+                _ => Some(form()),
+            }
+        }
+        _ => Some(form()),
+    }
+}
