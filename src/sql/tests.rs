@@ -27,7 +27,8 @@ fn dataflows_are_planned_as_ever() {
         ("tests/dataflows/everything", "everything"),
     ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        let dataflow = block_on(load(&folder, |_| None, &Models::Unknown)).unwrap_or_else(|it| panic!("{it}"));
+        let dataflow =
+            block_on(load(&folder, |_| None, &Models::Unknown)).unwrap_or_else(|it| panic!("{it}"));
         insta::assert_snapshot!(format!("{name}_plan"), dataflow);
         let definitions = serde_json::to_string_pretty(&dataflow.definitions);
         let definitions = definitions.expect("definitions are JSON");

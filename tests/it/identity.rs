@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidelake::coordinator::{self, Error, Pipeline};
 use tidelake::lake::{Commit, Manifest, Next, Seen, Store};
 use tidelake::plan::Dataflow;
+use tidelake::sql::models::Models;
 use tidelake::verify::{Options, Report, verify};
 
 const TEXT: &str = "
@@ -22,7 +23,9 @@ async fn dataflow(place: &Place, folder: &str, text: &str) -> Dataflow {
     let folder = place.path().join(folder);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("dataflow.sql"), text).unwrap();
-    tidelake::sql::load(&folder, |_| None, &Models::Unknown).await.unwrap()
+    tidelake::sql::load(&folder, |_| None, &Models::Unknown)
+        .await
+        .unwrap()
 }
 
 fn options(place: &Place) -> coordinator::Options {

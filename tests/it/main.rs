@@ -18,6 +18,7 @@ mod keyed;
 
 mod lakes;
 mod layers;
+mod models;
 mod nexmark;
 mod oracle;
 mod page;

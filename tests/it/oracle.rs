@@ -27,6 +27,7 @@ use tidelake::plan::{
 };
 use tidelake::source::decode::{DeadLetter, Decoded, Decoder, RawRecords};
 use tidelake::source::place::is_pushed;
+use tidelake::sql::models::Models;
 use tidelake::sql::{self, Records, recompute};
 use tidelake::verify::difference;
 
@@ -301,7 +302,9 @@ pub(super) struct Subject {
 
 pub(super) fn subject(folder: &str, record: fn(&mut Random, i64) -> String) -> Subject {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let dataflow = runtime().block_on(sql::load(&folder, |_| None, &Models::Unknown)).unwrap();
+    let dataflow = runtime()
+        .block_on(sql::load(&folder, |_| None, &Models::Unknown))
+        .unwrap();
     Subject {
         dataflow: Arc::new(dataflow),
         record,
