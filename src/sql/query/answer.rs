@@ -11,7 +11,7 @@ use super::lake::Lake;
 use super::process::{ProcessLimits, is_about_memory};
 use super::protocol::{Catalog, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
 use super::question::{Question, of_plain_view};
-use crate::lake::Store;
+use crate::lake::{self, Store};
 use crate::plan::Dataflow;
 use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::{
@@ -113,6 +113,9 @@ async fn bind(catalog: &Catalog, statement: &mut DfStatement) -> Result<(), Quer
     let bound = Binder::new(&models, None).asked(statement).await;
     bound.map_err(|it| match it {
         Unbound::Refused(text) => QueryError::rejected(text),
+        Unbound::Lake(error @ lake::Error::NoModel { .. }) => {
+            QueryError::rejected(error.to_string())
+        }
         Unbound::Lake(error) => QueryError::failed(error),
     })
 }
