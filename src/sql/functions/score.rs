@@ -34,6 +34,11 @@ fn model_of(argument: Option<&ScalarValue>) -> Option<Arc<Model>> {
     kept(id).filter(|it| it.name() == name)
 }
 
+/// Whether a value of this type can be a feature.
+fn is_taken(kind: &DataType) -> bool {
+    kind.is_numeric() || matches!(kind, DataType::Boolean | DataType::Null)
+}
+
 impl ScalarUDFImpl for Score {
     fn name(&self) -> &str {
         SCORE
@@ -45,18 +50,12 @@ impl ScalarUDFImpl for Score {
         let Some((name, features)) = types.split_first() else {
             return plan_err!("{SCORE} needs arguments: {SCORE}('NAME', feature, …)");
         };
-        let mut coerced = vec![name.clone()];
-        for (at, kind) in features.iter().enumerate() {
-            if !kind.is_numeric() && !matches!(kind, DataType::Boolean | DataType::Null) {
-                return plan_err!(
-                    "feature {} of {SCORE} is of type {}, and models take numbers and booleans",
-                    at + 1,
-                    crate::sql::sql_type_name(kind)
-                );
-            }
-            coerced.push(DataType::Float64);
-        }
-        Ok(coerced)
+        // Others stay as they are: what is said of them below is said with the model.
+        let features = features.iter().map(|it| match is_taken(it) {
+            true => DataType::Float64,
+            false => it.clone(),
+        });
+        Ok(std::iter::once(name.clone()).chain(features).collect())
     }
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
         Ok(DataType::Float64)
@@ -69,6 +68,15 @@ impl ScalarUDFImpl for Score {
         };
         if args.arg_fields.len() != model.features().len() + 1 {
             return plan_err!("{}", wants(&model, args.arg_fields.len().saturating_sub(1)));
+        }
+        for (field, name) in args.arg_fields.iter().skip(1).zip(model.features()) {
+            if !is_taken(field.data_type()) {
+                return plan_err!(
+                    "feature {name} of model {} is a number or a boolean, and {SCORE} gives it {}",
+                    model.name(),
+                    crate::sql::sql_type_name(field.data_type())
+                );
+            }
         }
         Ok(Arc::new(Field::new(SCORE, DataType::Float64, true)))
     }

@@ -145,7 +145,10 @@ fn what_has_no_model_is_refused() {
         ),
         ("score('odd')", "gives it 0"),
         ("score('odd', a, b, b)", "gives it 3"),
-        ("score('odd', a, k)", "feature 2 of score is of type"),
+        (
+            "score('odd', a, k)",
+            "feature b of model odd is a number or a boolean, and score gives it ",
+        ),
         (
             "score(k, a, b)",
             "score has the form score('NAME', a, b, …)",
