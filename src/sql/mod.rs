@@ -180,7 +180,8 @@ pub async fn plan_text(
     text: &str,
     lookup: impl Fn(&str) -> Option<String>,
 ) -> Result<Dataflow, Error> {
-    plan_text_with(name, text, lookup, &Models::Unknown).await
+    // Its state is large, and would stand on the stack twice.
+    Box::pin(plan_text_with(name, text, lookup, &Models::Unknown)).await
 }
 
 /// The same for a dataflow that may score with models.
@@ -206,7 +207,7 @@ pub async fn plan_text_with(
     let mut binder = Binder::new(models, stated);
     for mut statement in statements {
         let line = statement.line;
-        let bound = binder.statement(&mut statement.kind).await;
+        let bound = Box::pin(binder.statement(&mut statement.kind)).await;
         bound.map_err(|it| match it {
             Unbound::Refused(text) => Error::at(line, text),
             Unbound::Lake(source) => Error::Model {

@@ -110,7 +110,8 @@ async fn bind(catalog: &Catalog, statement: &mut DfStatement) -> Result<(), Quer
         Some(lake) => Models::Current(lake.clone()),
         None => Models::Unknown,
     };
-    let bound = Binder::new(&models, None).asked(statement).await;
+    let mut binder = Binder::new(&models, None);
+    let bound = Box::pin(binder.asked(statement)).await;
     bound.map_err(|it| match it {
         Unbound::Refused(text) => QueryError::rejected(text),
         Unbound::Lake(error @ lake::Error::NoModel { .. }) => {
