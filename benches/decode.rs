@@ -107,7 +107,11 @@ fn source(dataflow: &str) -> SourceSpec {
         .build()
         .expect("a runtime for planning");
     let dataflow = runtime
-        .block_on(tidelake::sql::load(&folder, |_| None))
+        .block_on(tidelake::sql::load(
+            &folder,
+            |_| None,
+            &tidelake::sql::models::Models::Unknown,
+        ))
         .expect("the shipped dataflow is sound");
     dataflow.sources[0].clone()
 }

@@ -155,7 +155,11 @@ fn dataflow() -> Dataflow {
         .build()
         .expect("a runtime for planning");
     runtime
-        .block_on(tidelake::sql::load(&folder, |_| None))
+        .block_on(tidelake::sql::load(
+            &folder,
+            |_| None,
+            &tidelake::sql::models::Models::Unknown,
+        ))
         .expect("the shipped dataflow is sound")
 }
 
