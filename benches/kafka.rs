@@ -158,7 +158,11 @@ fn dataflow(brokers: &str, topic: &str) -> Dataflow {
         .build()
         .expect("a runtime for planning");
     runtime
-        .block_on(tidelake::sql::load(&folder, lookup))
+        .block_on(tidelake::sql::load(
+            &folder,
+            lookup,
+            &tidelake::sql::models::Models::Unknown,
+        ))
         .expect("the shipped dataflow is sound")
 }
 

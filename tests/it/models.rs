@@ -97,24 +97,20 @@ async fn run_all(place: &Place, workers: usize) -> Vec<String> {
 
 /// Every stored score is what the model says of the row it stands in, and the counts are of these.
 async fn scores_are_of(place: &Place, model: &Model) {
-    let mut columns = Vec::new();
-    for name in ["n", "x", "b", "says"] {
-        columns.push(column(place, "scored", name).await);
-    }
+    let n = column(place, "scored", "n").await;
+    let x = column(place, "scored", "x").await;
+    let b = column(place, "scored", "b").await;
+    let says = column(place, "scored", "says").await;
     let mut scored = 0;
-    for row in 0..columns[0].len() {
-        let says = |at: usize| columns[at][row].as_f64();
-        let b = columns[2][row].as_bool().map(|it| f64::from(u8::from(it)));
+    for (((n, x), b), says) in n.iter().zip(&x).zip(&b).zip(&says) {
         // In JSON a large integer is a text.
-        let n = columns[0][row]
-            .as_str()
-            .and_then(|it| it.parse().ok())
-            .or(says(0));
-        let expected = model.score(&[n, says(1), b]);
-        assert_eq!(says(3), expected, "{n:?} {:?} {b:?}", says(1));
+        let n = n.as_str().and_then(|it| it.parse().ok()).or(n.as_f64());
+        let b = b.as_bool().map(|it| f64::from(u8::from(it)));
+        let expected = model.score(&[n, x.as_f64(), b]);
+        assert_eq!(says.as_f64(), expected, "{n:?} {x:?} {b:?}");
         scored += usize::from(expected.is_some());
     }
-    assert!(100 < scored && scored < columns[0].len(), "{scored}");
+    assert!(100 < scored && scored < says.len(), "{scored}");
 }
 
 #[test]
