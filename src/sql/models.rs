@@ -101,7 +101,10 @@ impl<'a> Binder<'a> {
             ParsedKind::Table { query, .. }
             | ParsedKind::Alias { query, .. }
             | ParsedKind::View { query, .. } => self.query(query).await,
-            ParsedKind::Name(_) | ParsedKind::Source(_) | ParsedKind::Detector(_) => Ok(()),
+            ParsedKind::Name(_)
+            | ParsedKind::Source(_)
+            | ParsedKind::Detector(_)
+            | ParsedKind::Webhook(_) => Ok(()),
         }
     }
 
