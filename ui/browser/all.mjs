@@ -649,11 +649,13 @@ async function pipeline() {
     async () => (await page.locator('[data-node]').count()) > 12,
   );
   await within(
-    'lag is told per partition',
-    async () => (await page.locator('[data-partition]').count()) === 4,
+    'lag is told per partition, also of what is pushed',
+    async () => (await page.locator('[data-partition]').count()) === 5,
   );
   await within('a committed offset is told', async () =>
-    /^[\d\s]+$/u.test(await page.locator('[data-partition="0"] [data-cell="committed"]').textContent()),
+    /^[\d\s]+$/u.test(
+      await page.locator('[data-partition="0"] [data-cell="committed"]').first().textContent(),
+    ),
   );
   await within('threads are told', async () =>
     /timely/.test(await page.locator('section[aria-label="Threads"]').textContent()),
