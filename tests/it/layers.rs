@@ -29,6 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "supervise",
             "plan",
             "detect",
+            "learn",
             "view",
             "lake",
             "source",
