@@ -124,7 +124,7 @@ fn nobody_is_told_of_what_nobody_wants_to_hear() {
         (sure, incident("a", "provisional")),
         (hasty, incident("a", "closed")),
     ] {
-        let told = all_taken(&webhook, &mut Memory::new(), &[row.clone()]);
+        let told = all_taken(&webhook, &mut Memory::new(), std::slice::from_ref(&row));
         assert!(told.is_empty(), "{webhook:?} {row:?}: {told:?}");
     }
     // A mute that is over is none.
