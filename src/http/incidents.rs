@@ -4,9 +4,9 @@ use super::entry::tail_table;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::{App, EPOCH_HEADER};
-use crate::model::{Epoch, Row, Value, iso_of_micros};
+use crate::model::{Epoch, Row, iso_of_micros};
 use crate::plan::{Dataflow, Detection, Plan, ViewSpec};
-use crate::sql::incidents::{INCIDENTS, incidents_of};
+use crate::sql::incidents::{INCIDENTS, IncidentRow, incidents_of};
 use arrow::datatypes::Schema;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json as JsonBody, Response};
@@ -231,15 +231,10 @@ fn order(a: &Incident, b: &Incident) -> Ordering {
 
 /// A row of the view of all incidents.
 fn incident(schema: &Schema, row: &Row) -> Incident {
-    let value = |name: &str| match schema.index_of(name) {
-        Ok(at) => row.0[at].clone(),
-        Err(_) => Value::Null,
-    };
-    let optional = |name: &str| match value(name) {
-        Value::Text(it) => Some(it.to_string()),
-        _ => None,
-    };
-    let text = |name: &str| optional(name).unwrap_or_default();
+    let row = IncidentRow { schema, row };
+    let value = |name: &str| row.value(name);
+    let optional = |name: &str| row.optional_text(name);
+    let text = |name: &str| row.text(name);
     let time = |name: &str| value(name).as_i64().map(iso_of_micros);
     let number = |name: &str| value(name).as_f64();
     let said = |by: &str, at: &str, until: &str, note: &str| {
@@ -286,7 +281,7 @@ fn incident(schema: &Schema, row: &Row) -> Incident {
 mod tests {
     use super::*;
     use crate::http::testing::{Server, app_of};
-    use crate::model::Float;
+    use crate::model::{Float, Value};
     use arrow::datatypes::Field;
 
     /// A view that looks like incidents, and is none; a detector whose names say nothing.

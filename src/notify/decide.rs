@@ -1,7 +1,8 @@
 //! What has to be said of incidents: a pure function of what is committed, what was said before, and the time.
 
-use crate::model::{Row, Value};
+use crate::model::Row;
 use crate::plan::Webhook;
+use crate::sql::incidents::IncidentRow;
 use arrow::datatypes::Schema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -69,15 +70,10 @@ pub type Memory = BTreeMap<String, Said>;
 impl Incident {
     /// A row of the view `incidents`.
     pub fn of_row(schema: &Schema, row: &Row) -> Incident {
-        let value = |name: &str| match schema.index_of(name) {
-            Ok(at) => row.0[at].clone(),
-            Err(_) => Value::Null,
-        };
-        let optional = |name: &str| match value(name) {
-            Value::Text(it) => Some(it.to_string()),
-            _ => None,
-        };
-        let text = |name: &str| optional(name).unwrap_or_default();
+        let row = IncidentRow { schema, row };
+        let value = |name: &str| row.value(name);
+        let optional = |name: &str| row.optional_text(name);
+        let text = |name: &str| row.text(name);
         let time = |name: &str| value(name).as_i64();
         let number = |name: &str| value(name).as_f64();
         Incident {

@@ -11,7 +11,9 @@
 //! input like any other (in the commit, in the order of arrival, proved by `verify`); its table `incident_action_log`, which says who did what, and when;
 //! and the view `incidents`. All three are written in the SQL that a user could write.
 
+use crate::model::{Row, Value};
 use crate::plan::{Dataflow, Plan, ViewSpec};
+use arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::Ident;
 
 /// What people do to incidents: the latest of each kind about an incident or a series counts.
@@ -24,6 +26,32 @@ pub const INCIDENTS: &str = "incidents";
 /// The relation of a detector's incidents.
 pub fn incidents_of(detector: &str) -> String {
     format!("{detector}_incidents")
+}
+
+/// A row of the view of all incidents, by the names of its columns.
+pub struct IncidentRow<'a> {
+    pub schema: &'a Schema,
+    pub row: &'a Row,
+}
+
+impl IncidentRow<'_> {
+    pub fn value(&self, name: &str) -> Value {
+        match self.schema.index_of(name) {
+            Ok(at) => self.row.0[at].clone(),
+            Err(_) => Value::Null,
+        }
+    }
+
+    pub fn optional_text(&self, name: &str) -> Option<String> {
+        match self.value(name) {
+            Value::Text(it) => Some(it.to_string()),
+            _ => None,
+        }
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        self.optional_text(name).unwrap_or_default()
+    }
 }
 
 /// The source and its table; also what to keep in a dataflow that has no detector any more.

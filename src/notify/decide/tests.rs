@@ -1,3 +1,5 @@
+//! What is due at each step of an incident, and what is not.
+
 use super::*;
 use crate::plan::WebhookFormat;
 

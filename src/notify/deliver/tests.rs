@@ -1,3 +1,5 @@
+//! A receiver that refuses, fails and is there again, over a view that is committed step by step.
+
 use super::super::decide::tests::webhook;
 use super::*;
 use crate::model::{Epoch, Row, Value};

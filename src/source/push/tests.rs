@@ -1,3 +1,5 @@
+//! Records that are pushed, and who waits for them.
+
 use super::*;
 use crate::source::decode::{Column, DecodeOptions, Format};
 use arrow::datatypes::DataType;
