@@ -12,6 +12,7 @@
 use futures::FutureExt;
 use std::any::Any;
 use std::future::Future;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -156,10 +157,15 @@ impl<T> Future for Awaited<T> {
 
 /// Ends the process because a part of it cannot go on.
 pub fn end(name: &str, reason: &str) -> ! {
-    tracing::error!(
-        part = name,
+    let said = format!(
         "{name} failed: {reason}; the process ends with code {EXIT_CODE} and can be started again from its last commit"
     );
+    if tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!(part = name, "{said}");
+    } else {
+        // Without a log, as in tests: past what captures their output, which ends with the process.
+        let _ = writeln!(std::io::stderr(), "{said}");
+    }
     // SAFETY: ends the process at once. `exit` would run handlers of C libraries beside threads that still use them.
     unsafe { libc::_exit(EXIT_CODE) }
 }

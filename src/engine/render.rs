@@ -89,6 +89,11 @@ pub(super) fn render(
     };
     let mut ends: Vec<StreamVec<'_, u64, ()>> = Vec::new();
     let mut ended = Vec::new();
+    assert_eq!(
+        feeds.len(),
+        job.dataflow.sources.len(),
+        "each source of the dataflow needs a feed"
+    );
     for (number, (spec, feed)) in job.dataflow.sources.iter().zip(feeds).enumerate() {
         let streams = operators::source(scope, number, spec, feed, job, Rc::clone(shared));
         render.relations.insert(spec.name.clone(), streams.records);

@@ -134,6 +134,15 @@ impl Feed for Nothing {
     fn look_again(&mut self) {}
 }
 
+/// Feeds of one worker: what is given for the first source, nothing for others.
+pub(super) fn feeds_of(dataflow: &Dataflow, first: impl Feed + 'static) -> Vec<Box<dyn Feed>> {
+    let others = dataflow.sources.iter().skip(1);
+    let others = others.map(|_| Box::new(Nothing) as Box<dyn Feed>);
+    std::iter::once(Box::new(first) as Box<dyn Feed>)
+        .chain(others)
+        .collect()
+}
+
 /// Runs a dataflow over a feed of its first source that moves the clock, until it is done; nothing comes of others. Everything that readers were shown: view, row, diff.
 pub(super) fn shown(
     dataflow: &Arc<Dataflow>,
@@ -158,16 +167,8 @@ pub(super) fn shown(
         ),
     };
     let rows = Arc::default();
-    let mut feeds: Vec<Box<dyn Feed>> = vec![Box::new(feed)];
-    feeds.extend(
-        dataflow
-            .sources
-            .iter()
-            .skip(1)
-            .map(|_| Box::new(Nothing) as Box<dyn Feed>),
-    );
     let parts = vec![(
-        feeds,
+        feeds_of(dataflow, feed),
         Box::new(Shown(Arc::clone(&rows))) as Box<dyn Outputs>,
     )];
     let running = engine::start(job, Mesh::default(), parts).unwrap();

@@ -206,7 +206,7 @@ fn outcome(
                     done: false,
                 };
                 let outputs: Box<dyn Outputs> = Box::new(WorkerOutputs::new(&handed, 0, &dataflow));
-                (vec![Box::new(feed) as Box<dyn Feed>], outputs)
+                (super::alarms::feeds_of(&dataflow, feed), outputs)
             })
             .collect();
         let start = Epoch::at_or_after(world.wall_ms(), 100).max(Epoch(lake.epoch.0 + 100));
