@@ -4,6 +4,7 @@
 
 use crate::http::Health;
 use crate::model::Epoch;
+use crate::model::in_force::InForce;
 use crate::notify::Told;
 use crate::source::{self, Pace};
 use crate::view::Intake;
@@ -316,6 +317,25 @@ pub fn of_webhook(told: &Told) -> (Health, String) {
         trouble.unwrap_or_default()
     );
     (Health::Ok, detail)
+}
+
+/// By what tables score records.
+pub fn of_model(name: &str, in_force: &InForce) -> (Health, String) {
+    let newest = match in_force.newest(name) {
+        Some(it) => format!(
+            "version {} ({:.8}) in force since {}",
+            it.version,
+            it.id,
+            Epoch(it.from.max(0).unsigned_abs()).iso()
+        ),
+        None => format!(
+            "there is none yet, and its scores are NULL; `tidelake train {name} --from 'SELECT …'` makes it"
+        ),
+    };
+    match in_force.problem(name) {
+        Some(problem) => (Health::Degraded, problem),
+        None => (Health::Ok, newest),
+    }
 }
 
 /// In which seconds of the minute before the newest arrival something arrived: the end of a partition moved.

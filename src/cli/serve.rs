@@ -69,6 +69,7 @@ pub async fn run(
     let webhooks = webhooks_of(&pipeline);
     let mut companions = companions;
     companions.extend(webhooks.iter().flat_map(components_of));
+    companions.extend(components_of_models(&pipeline));
     let status = Arc::new(PipelineStatus::of(&pipeline, unreadable, companions));
     let looking = look_at_lake(pipeline.store.clone(), names, unreadable_to);
     let looking = supervise::task("look-at-lake", looking);
@@ -146,6 +147,23 @@ fn components_of(webhooks: &Webhooks) -> Vec<Companion> {
             let (status, detail) = health::of_webhook(&told());
             Component {
                 name: format!("webhook {name}"),
+                status,
+                detail,
+            }
+        };
+        Arc::new(component) as Companion
+    });
+    all.collect()
+}
+
+fn components_of_models(pipeline: &Pipeline) -> Vec<Companion> {
+    let names = pipeline.dataflow.live_models.features.keys().cloned();
+    let all = names.map(|name| {
+        let in_force = Arc::clone(&pipeline.dataflow.live_models.in_force);
+        let component = move || {
+            let (status, detail) = health::of_model(&name, &in_force);
+            Component {
+                name: format!("model {name}"),
                 status,
                 detail,
             }

@@ -14,7 +14,7 @@ use crate::lake::{Manifest, Store};
 use crate::learn::{self, Kind, Rows, Trained};
 use crate::model::Epoch;
 use crate::sql::query::{Lake, Piece, Queries, QueryError};
-use crate::sql::sql_type_name;
+use crate::sql::{duration_us, sql_type_name};
 use crate::view::Hub;
 use anyhow::Result;
 use arrow::array::{Array, Float64Array, RecordBatch};
@@ -23,9 +23,12 @@ use clap::{Args, ValueEnum};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Numbers that are held in memory: a row has one for each feature.
 const NUMBERS_MAX: usize = 64 << 20;
+const EVERY_MIN_US: u64 = 1_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum KindGiven {
@@ -47,6 +50,9 @@ pub struct Arguments {
     /// Read the tables as of this time (RFC 3339) or epoch. [default: the newest commit]
     #[arg(long, value_name = "TIME|EPOCH")]
     as_of: Option<AsOf>,
+    /// Learn again at this interval, such as '1 day', until it is ended. A later time that fails is said, and changes nothing.
+    #[arg(long, value_name = "INTERVAL", conflicts_with = "as_of")]
+    every: Option<Every>,
     #[arg(long, value_enum, default_value = "isolation-forest")]
     kind: KindGiven,
     /// The column to be learned. Kinds that learn without labels are only tested with it.
@@ -98,7 +104,43 @@ impl std::str::FromStr for AsOf {
     }
 }
 
+/// How often something is done.
+#[derive(Clone, Copy, Debug)]
+struct Every(Duration);
+
+impl std::str::FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let us = duration_us(text).and_then(|it| u64::try_from(it).ok());
+        let us = us.filter(|it| EVERY_MIN_US <= *it);
+        us.map(|it| Every(Duration::from_micros(it)))
+            .ok_or_else(|| "write an interval of at least a second, such as '1 day'".to_owned())
+    }
+}
+
 pub async fn run(arguments: &Arguments) -> Result<()> {
+    // What fails the first time is asked wrongly.
+    once(arguments).await?;
+    let Some(Every(every)) = arguments.every else {
+        return Ok(());
+    };
+    let mut due = tokio::time::interval_at(Instant::now() + every, every);
+    // A time that took longer than the interval is not made up for.
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        if let Err(error) = once(arguments).await {
+            tracing::error!(
+                "model {} stays as it is, and the next attempt is in {}: {error:#}",
+                arguments.name,
+                crate::plan::span(i64::try_from(every.as_micros()).unwrap_or(i64::MAX))
+            );
+        }
+    }
+}
+
+async fn once(arguments: &Arguments) -> Result<()> {
     let usage = |it: String| exit::coded(exit::USAGE, it);
     learn::check_name(&arguments.name).map_err(usage)?;
     let store = arguments.lake.open()?;

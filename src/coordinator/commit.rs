@@ -226,6 +226,8 @@ impl Committer {
         let mut next = self.last.after();
         next.epoch = epoch;
         next.written_ms = now_ms;
+        let through = i64::try_from(epoch.0).unwrap_or(i64::MAX);
+        next.models = self.dataflow.live_models.in_force.through(through);
         let mut adds: BTreeMap<String, Vec<(Value, Option<u32>)>> = BTreeMap::new();
         let mut replaced: BTreeMap<String, Replaced> = BTreeMap::new();
         let mut sum = state::Sum::default();

@@ -13,6 +13,7 @@ mod grow;
 pub mod growth;
 pub mod identity;
 mod lease;
+pub(crate) mod models;
 mod outputs;
 mod part;
 mod peers;
@@ -24,6 +25,7 @@ pub mod stored;
 use crate::cluster::{self, Joined};
 use crate::engine::{self, Bucketing, ClockSettings, Control, Feed, Job, Outputs, Restored};
 use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableState};
+use crate::model::in_force::Schedule;
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
 use crate::plan::{Dataflow, SourceSpec, ViewKind};
 use crate::source::place::{Inputs, Place};
@@ -208,6 +210,8 @@ struct Beginning {
     /// Part of the names of staged files.
     writer: String,
     start: Epoch,
+    /// By what records are scored, from the first epoch on.
+    models: Schedule,
 }
 
 /// Starts everything; returns when the first records can be read.
@@ -381,6 +385,16 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     } else {
         None
     };
+    let (loaded_to, loaded) = mpsc::unbounded_channel();
+    if process == 0 {
+        let watch = models::Watch {
+            dataflow: Arc::clone(&dataflow),
+            store: store.clone(),
+            peers: peers.clone().map(|it| (it, processes - 1)),
+            loaded,
+        };
+        supervise::task("models", watch.run());
+    }
     let destination = match &peers {
         Some(peers) if process != 0 => part::Destination::ProcessZero(peers.clone()),
         _ => part::Destination::Committer(to_committer.clone()),
@@ -398,6 +412,9 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             sources: shared.clone(),
             folders: folders.clone(),
             ending: ending_to,
+            store: store.clone(),
+            live_models: dataflow.live_models.clone(),
+            loaded: loaded_to,
             settled: settled_to,
         };
         supervise::task("peers", listening.run());
@@ -478,18 +495,21 @@ async fn begin(
     store: &Store,
     settings: &engine::Settings,
 ) -> Result<(Claimed, Beginning, Option<Joined>), Error> {
-    let beginning = |claimed: &Claimed| {
+    let beginning = async |claimed: &Claimed| {
         let start = Epoch::at_or_after(wall_ms(), TICK_MS);
+        let start = start.max(Epoch(claimed.manifest.epoch.0 + TICK_MS));
+        models::at_start(dataflow, store, start).await;
         Beginning {
             dataflow: claimed.manifest.dataflow.clone(),
             manifest: claimed.manifest.number,
             writer: claimed.manifest.writer.clone(),
-            start: start.max(Epoch(claimed.manifest.epoch.0 + TICK_MS)),
+            start,
+            models: dataflow.live_models.in_force.through(i64::MAX),
         }
     };
     let Some(member) = &options.cluster else {
         let claimed = claim(dataflow, options, store, settings).await?;
-        let beginning = beginning(&claimed);
+        let beginning = beginning(&claimed).await;
         return Ok((claimed, beginning, None));
     };
     let (mut own, mut failed) = (None, None);
@@ -502,7 +522,7 @@ async fn begin(
                 return Err(text);
             }
         };
-        let beginning = beginning(&claimed);
+        let beginning = beginning(&claimed).await;
         let welcome = cluster::Welcome {
             generation: claimed.manifest.generation,
             content: postcard::to_stdvec(&beginning).map_err(|it| it.to_string())?,
@@ -526,6 +546,7 @@ async fn begin(
     }
     let beginning: Beginning =
         postcard::from_bytes(&joined.welcome.content).map_err(|it| Error::State(it.to_string()))?;
+    models::go_on(dataflow, store, beginning.models.clone()).await?;
     let manifest = store
         .manifest(&beginning.dataflow, beginning.manifest)
         .await?
@@ -597,6 +618,7 @@ async fn claim(
         grown: Vec::new(),
         lease: Some(lease),
     };
+    models::go_on(dataflow, store, claimed.manifest.models.clone()).await?;
     let mut claimed = match growth {
         Some(growth) => grow::follow(dataflow, store, settings, claimed, growth).await?,
         None => claimed,

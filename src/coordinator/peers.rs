@@ -8,11 +8,16 @@
 //! Process 0 commits for all. When a process is lost, or one fails, all end: [`Ending`] says why.
 
 use super::commit::Committed;
+use super::models;
 use super::part::Part;
 use crate::cluster;
 use crate::engine::Control;
+use crate::lake::Store;
+use crate::model::in_force::Entry;
 use crate::model::{Epoch, Readers, wall_ms};
+use crate::plan::LiveModels;
 use crate::source::{self, SharedStatus, file::Folder};
+use crate::supervise;
 use crate::view::Hub;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -61,6 +66,12 @@ pub(super) enum Message {
     Readers { every_ms: u64 },
     /// From process 0: of each source, the partition numbers of its files.
     Files(Vec<Vec<(String, i32)>>),
+    /// From process 0: a model that is to come in force.
+    LoadModel { name: String, id: String },
+    /// To process 0: the sender has loaded a model.
+    ModelLoaded { id: String },
+    /// From process 0: what records are scored by from an epoch on.
+    ModelInForce { name: String, entry: Entry },
     /// The sender cannot go on.
     Failed(String),
 }
@@ -85,6 +96,10 @@ pub(super) struct Peers {
     /// The folder of each source; none of a topic.
     pub folders: Vec<Option<Arc<Folder>>>,
     pub ending: watch::Sender<Option<Ending>>,
+    pub store: Store,
+    pub live_models: LiveModels,
+    /// In process 0, where it is heard who has loaded a model.
+    pub loaded: UnboundedSender<(usize, String)>,
     /// The last epoch, once it is settled.
     pub settled: watch::Sender<Epoch>,
 }
@@ -157,6 +172,31 @@ impl Peers {
                     if let Some(folder) = folder {
                         folder.follow(numbers);
                     }
+                }
+            }
+            Message::LoadModel { name, id } => {
+                let (store, peers) = (self.store.clone(), self.links.sender());
+                let load = async move {
+                    match models::load(&store, &name, &id).await {
+                        Ok(_) => peers.send(from, Message::ModelLoaded { id }.bytes()),
+                        Err(error) => tracing::warn!("model {name} could not be loaded: {error}"),
+                    }
+                };
+                supervise::task("load-model", load);
+            }
+            Message::ModelLoaded { id } => {
+                let _ = self.loaded.send((from, id));
+            }
+            Message::ModelInForce { name, entry } => {
+                if let Err(late) = self.live_models.in_force.put(&name, entry) {
+                    let reason = format!("it was not told in time: {late}");
+                    self.links
+                        .sender()
+                        .send_all(&Message::Failed(reason.clone()).bytes());
+                    self.end(Ending::Failed {
+                        process: from,
+                        reason,
+                    });
                 }
             }
             Message::Failed(reason) => self.end(Ending::Failed {

@@ -4,6 +4,7 @@
 //! whoever reads it, and a proof can follow the chain.
 
 use super::{Error, Store};
+use crate::model::in_force::Schedule;
 use crate::model::{Epoch, Offset, Offsets, Partition, Position};
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
@@ -107,6 +108,9 @@ pub struct Manifest {
     /// What sources, tables and views were defined as: kept here, understood elsewhere. Nothing in lakes of early versions.
     #[serde(default)]
     pub definitions: serde_json::Value,
+    /// By which models tables have scored records, up to the epoch.
+    #[serde(default, skip_serializing_if = "Schedule::is_empty")]
+    pub models: Schedule,
     /// Everything up to and including this epoch is in.
     pub epoch: Epoch,
     pub offsets: SourceOffsets,
@@ -452,6 +456,7 @@ impl Manifest {
             holder: None,
             dataflow: dataflow.to_owned(),
             definitions: serde_json::Value::Null,
+            models: Schedule::new(),
             epoch: Epoch(0),
             offsets: BTreeMap::new(),
             clocks: serde_json::Value::Null,

@@ -7,6 +7,7 @@ mod bins;
 pub mod csv;
 mod decimal;
 mod exact;
+pub mod in_force;
 mod random;
 mod readers;
 pub mod secret;

@@ -41,6 +41,7 @@ pub use sharing::{Bound, Pass, passes};
 pub use crate::model::Order;
 pub use crate::model::csv::Csv;
 
+use crate::model::in_force::InForce;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::physical_expr::PhysicalExpr;
@@ -96,12 +97,22 @@ pub struct Dataflow {
     pub aliases: Vec<(String, String)>,
     /// The id of the model that each name of one was bound to, where no id is written.
     pub models: BTreeMap<String, String>,
+    /// Models by which tables score records as they come.
+    pub live_models: LiveModels,
     /// What stored rows and state of all of it mean.
     pub definitions: Definitions,
     /// A hash over everything that processes of one cluster must agree on.
     pub fingerprint: String,
     /// The line each statement starts at, by the name it defines.
     pub lines: BTreeMap<String, u64>,
+}
+
+/// Models by which tables score records as they come, each with what is in force.
+#[derive(Clone, Debug, Default)]
+pub struct LiveModels {
+    /// How many features each is given, by its name.
+    pub features: BTreeMap<String, BTreeSet<usize>>,
+    pub in_force: Arc<InForce>,
 }
 
 /// A declared source of records.

@@ -57,7 +57,7 @@ mod words;
 pub use again::{kept_columns, over_archive};
 pub use canonical::in_this_form;
 pub use detectors::Watched;
-pub use functions::{class_of_address, last_step_us};
+pub use functions::{class_of_address, last_step_us, wants};
 pub use recompute::{Records, late_records, recompute};
 pub use syntax::duration_us;
 pub use types::sql_type_name;
@@ -65,9 +65,9 @@ pub use types::sql_type_name;
 use crate::lake;
 use crate::plan::{
     ColumnSpec, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
-    EventTime, LATE_RELATION, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan, PrimaryKey, RowEnd,
-    SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows, dead_letter_schema, late_schema,
-    properties,
+    EventTime, LATE_RELATION, LiveModels, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan,
+    PrimaryKey, RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows, dead_letter_schema,
+    late_schema, properties,
 };
 use crate::source::place::{Place, is_delta};
 use arrow::array::RecordBatch;
@@ -243,6 +243,7 @@ pub async fn plan_text_with(
     }
     let mut dataflow = planner.dataflow;
     dataflow.models = binder.bound;
+    dataflow.live_models.features = binder.live;
     dataflow.views = late_last(dataflow.views);
     dataflow.tables.push(dead_letter_table());
     dataflow.definitions = Definitions::of(&dataflow);
@@ -275,10 +276,15 @@ struct Planner {
 impl Planner {
     fn new(name: &str) -> Self {
         let context = SessionContext::new_with_state(planning_state());
+        let live_models = LiveModels::default();
+        for function in functions::in_force::all(&live_models.in_force) {
+            context.register_udf(function);
+        }
         let planner = Planner {
             context,
             dataflow: Dataflow {
                 name: name.to_owned(),
+                live_models,
                 ..Dataflow::default()
             },
         };

@@ -5,7 +5,13 @@
 //! score('odd@1f2e3d4c', …)   the one whose id begins so
 //! ```
 //!
-//! All that comes behind (canonical texts, definitions, proofs) sees the id, and another model is another statement. A model is loaded here and made known to the
+//! A table of records is no statement about one model: it scores each record by what is in force when it comes (`model::in_force`), unless an id is written.
+//!
+//! ```text
+//! score('odd', a, b)         becomes score_in_force('odd', _epoch, a, b); so do model('odd'), model_version('odd') and threshold('odd')
+//! ```
+//!
+//! Everywhere else these three are what they are of the model that is bound. All that comes behind (canonical texts, definitions, proofs) sees the id, and another model is another statement. A model is loaded here and made known to the
 //! process, so that planning and evaluating need no lake.
 
 #[cfg(test)]
@@ -16,17 +22,21 @@ use super::syntax::ParsedKind;
 use super::walk;
 use crate::lake::{self, Store};
 use crate::learn::{self, Model};
+use crate::plan::EPOCH_COLUMN;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Statement, Value, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Statement,
+    Value, VisitorMut,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Digits of an id that tell a model.
 const DIGITS_MIN: usize = 8;
 const DIGITS: usize = 64;
+/// The end of the names of functions that take the epoch of a record.
+const IN_FORCE: &str = "_in_force";
 
 /// Where the models of a dataflow or a query are looked up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +89,8 @@ pub struct Binder<'a> {
     committed: Option<BTreeMap<String, String>>,
     /// The id that each name without one was bound to.
     pub bound: BTreeMap<String, String>,
+    /// What tables score with as records come: how many features each name is given.
+    pub live: BTreeMap<String, BTreeSet<usize>>,
 }
 
 impl<'a> Binder<'a> {
@@ -89,6 +101,7 @@ impl<'a> Binder<'a> {
             store: None,
             committed: None,
             bound: BTreeMap::new(),
+            live: BTreeMap::new(),
         }
     }
 
@@ -98,9 +111,10 @@ impl<'a> Binder<'a> {
     /// If there is no such model, or it is not asked as it wants.
     pub async fn statement(&mut self, statement: &mut ParsedKind) -> Result<(), Unbound> {
         match statement {
-            ParsedKind::Table { query, .. }
-            | ParsedKind::Alias { query, .. }
-            | ParsedKind::View { query, .. } => self.query(query).await,
+            ParsedKind::Table { query, .. } => self.query(query, true).await,
+            ParsedKind::Alias { query, .. } | ParsedKind::View { query, .. } => {
+                self.query(query, false).await
+            }
             ParsedKind::Name(_)
             | ParsedKind::Source(_)
             | ParsedKind::Detector(_)
@@ -118,28 +132,56 @@ impl<'a> Binder<'a> {
         }
         match statement {
             DfStatement::Statement(inner) => match inner.as_mut() {
-                Statement::Query(query) => self.query(query).await,
+                Statement::Query(query) => self.query(query, false).await,
                 _ => Ok(()),
             },
             _ => Ok(()),
         }
     }
 
-    async fn query(&mut self, query: &mut Query) -> Result<(), Unbound> {
-        let mut calls = Calls::default();
+    async fn query(&mut self, query: &mut Query, as_records_come: bool) -> Result<(), Unbound> {
+        let mut calls = Calls {
+            as_records_come,
+            ..Calls::default()
+        };
         walk::query(query, &mut calls)?;
+        for (name, given) in std::mem::take(&mut calls.live) {
+            learn::check_name(&name)?;
+            self.live.entry(name).or_default().extend(given);
+        }
         for (text, given) in std::mem::take(&mut calls.found) {
             let model = self.model(&text).await?;
-            if model.features().len() != given {
+            if let Some(given) = given.filter(|it| model.features().len() != *it) {
                 return Err(wants(&model, given).into());
             }
-            let bound = format!("{}@{}", model.name(), model.id());
+            let name = format!("{}@{}", model.name(), model.id());
+            let version = match calls.asks_version {
+                true => Some(self.version(&model).await?),
+                false => None,
+            };
+            let bound = Bound {
+                name,
+                id: model.id().to_owned(),
+                version,
+                threshold: model.threshold(),
+            };
             calls.bound.insert(text, bound);
         }
         match calls.bound.is_empty() {
             true => Ok(()),
             false => Ok(walk::query(query, &mut calls)?),
         }
+    }
+
+    /// The number of the newest version that is this model.
+    async fn version(&mut self, model: &Model) -> Result<u64, Unbound> {
+        let store = self.store(model.name())?;
+        let versions = store.models().versions(model.name()).await?;
+        let found = versions.iter().find(|it| it.id == model.id());
+        found.map(|it| it.number).ok_or_else(|| {
+            let text = format!("no version of model {} is {}", model.name(), model.id());
+            Unbound::Refused(text)
+        })
     }
 
     /// The model that a text names.
@@ -290,50 +332,161 @@ async fn unknown(store: &Store, name: &str) -> Result<String, lake::Error> {
     })
 }
 
-/// Finds calls of the function, then writes into them what they are bound to.
+/// Functions that name a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Function {
+    Score,
+    Id,
+    Version,
+    Threshold,
+}
+
+impl Function {
+    const ALL: [(Function, &str); 4] = [
+        (Function::Score, SCORE),
+        (Function::Id, "model"),
+        (Function::Version, "model_version"),
+        (Function::Threshold, "threshold"),
+    ];
+
+    fn of_name(name: &str) -> Option<Function> {
+        let mut all = Self::ALL.iter();
+        let found = all.find(|it| it.1.eq_ignore_ascii_case(name));
+        found.map(|it| it.0)
+    }
+
+    fn name(self) -> &'static str {
+        let mut all = Self::ALL.iter();
+        all.find(|it| it.0 == self).map_or(SCORE, |it| it.1)
+    }
+}
+
+/// What is written for a model.
+struct Bound {
+    /// Its name and id.
+    name: String,
+    id: String,
+    /// If somebody asks.
+    version: Option<u64>,
+    threshold: Option<f64>,
+}
+
+/// Finds calls of the functions, then writes into them what they are bound to.
 #[derive(Default)]
 struct Calls {
-    /// What names a model, and how many features it is given.
-    found: Vec<(String, usize)>,
-    bound: BTreeMap<String, String>,
+    /// Whether names without an id mean what is in force when a record comes.
+    as_records_come: bool,
+    /// What names a model, and how many features it is given, if it scores.
+    found: Vec<(String, Option<usize>)>,
+    /// The same of names that mean what is in force.
+    live: Vec<(String, Option<usize>)>,
+    asks_version: bool,
+    bound: BTreeMap<String, Bound>,
 }
 
 impl VisitorMut for Calls {
     type Break = String;
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
-        match call(expr) {
-            None => {}
+        if self.bound.is_empty()
+            && let Some(name) = of_schedule(expr)
+        {
+            let plain = name.trim_end_matches(IN_FORCE);
+            return ControlFlow::Break(format!(
+                "{name} is not there to be called; write {plain}('NAME', …) in a table"
+            ));
+        }
+        let (function, text, given) = match call(expr) {
+            None => return ControlFlow::Continue(()),
             Some(Err(text)) => return ControlFlow::Break(text),
-            Some(Ok((text, given))) => match self.bound.get(text) {
-                Some(bound) => text.clone_from(bound),
-                None => self.found.push((text.clone(), given)),
-            },
+            Some(Ok(found)) => found,
+        };
+        if let Some(bound) = self.bound.get(&text) {
+            write(expr, function, bound);
+            return ControlFlow::Continue(());
+        }
+        let given = (function == Function::Score).then_some(given);
+        if self.as_records_come && !text.contains('@') {
+            write_in_force(expr, function);
+            self.live.push((text, given));
+        } else {
+            self.asks_version |= function == Function::Version;
+            self.found.push((text, given));
         }
         ControlFlow::Continue(())
     }
 }
 
-/// The text that names a model and how many features follow, if the expression is a call of the function.
-fn call(expr: &mut Expr) -> Option<Result<(&mut String, usize), String>> {
+/// Writes what a call is of one model.
+fn write(expr: &mut Expr, function: Function, bound: &Bound) {
+    let text = |it: &str| Expr::Value(Value::SingleQuotedString(it.to_owned()).into());
+    let number = |it: String| Expr::Value(Value::Number(it, false).into());
+    *expr = match function {
+        Function::Score => {
+            if let Expr::Function(function) = expr
+                && let FunctionArguments::List(list) = &mut function.args
+                && let Some(first) = list.args.first_mut()
+            {
+                *first = FunctionArg::Unnamed(FunctionArgExpr::Expr(text(&bound.name)));
+            }
+            return;
+        }
+        Function::Id => text(&bound.id),
+        Function::Version => match bound.version {
+            Some(it) => number(it.to_string()),
+            None => Expr::Value(Value::Null.into()),
+        },
+        Function::Threshold => match bound.threshold {
+            Some(it) => number(format!("{it:e}")),
+            None => Expr::Value(Value::Null.into()),
+        },
+    };
+}
+
+/// The name of a function over the schedule, if somebody calls one by it.
+fn of_schedule(expr: &Expr) -> Option<String> {
     let Expr::Function(function) = expr else {
         return None;
     };
-    let is_score = match function.name.0.as_slice() {
-        [name] => name
-            .as_ident()
-            .is_some_and(|it| it.value.eq_ignore_ascii_case(SCORE)),
-        _ => false,
-    };
-    if !is_score {
-        return None;
+    let name = function.name.to_string().to_ascii_lowercase();
+    let plain = name.strip_suffix(IN_FORCE)?;
+    Function::of_name(plain).is_some().then_some(name)
+}
+
+/// Writes a call of what is in force in the epoch of the record.
+fn write_in_force(expr: &mut Expr, function: Function) {
+    if let Expr::Function(call) = expr
+        && let FunctionArguments::List(list) = &mut call.args
+    {
+        let name = format!("{}{IN_FORCE}", function.name());
+        call.name = ObjectName::from(vec![Ident::new(name)]);
+        let epoch = Expr::Identifier(Ident::new(EPOCH_COLUMN));
+        let epoch = FunctionArg::Unnamed(FunctionArgExpr::Expr(epoch));
+        list.args.insert(1, epoch);
     }
-    let form = || {
-        Err(format!(
-            "{SCORE} has the form {SCORE}('NAME', a, b, …): the name of a model as a text, then its features, each by itself"
-        ))
+}
+
+/// The function, the text that names a model and how many features follow, if the expression is a call of one.
+fn call(expr: &Expr) -> Option<Result<(Function, String, usize), String>> {
+    let Expr::Function(function) = expr else {
+        return None;
     };
-    let FunctionArguments::List(list) = &mut function.args else {
+    let called = match function.name.0.as_slice() {
+        [name] => Function::of_name(&name.as_ident()?.value)?,
+        _ => return None,
+    };
+    let form = || {
+        let name = called.name();
+        Err(match called {
+            Function::Score => format!(
+                "{name} has the form {name}('NAME', a, b, …): the name of a model as a text, then its features, each by itself"
+            ),
+            Function::Id | Function::Version | Function::Threshold => {
+                format!("{name} has the form {name}('NAME'): the name of a model as a text")
+            }
+        })
+    };
+    let FunctionArguments::List(list) = &function.args else {
         return Some(form());
     };
     let plain = list.duplicate_treatment.is_none()
@@ -346,12 +499,13 @@ fn call(expr: &mut Expr) -> Option<Result<(&mut String, usize), String>> {
         .iter()
         .all(|it| matches!(it, FunctionArg::Unnamed(FunctionArgExpr::Expr(_))));
     let given = list.args.len().saturating_sub(1);
-    match list.args.first_mut() {
+    let fits = called == Function::Score || given == 0;
+    match list.args.first() {
         Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))))
-            if plain && all_alone =>
+            if plain && all_alone && fits =>
         {
-            match &mut value.value {
-                Value::SingleQuotedString(text) => Some(Ok((text, given))),
+            match &value.value {
+                Value::SingleQuotedString(text) => Some(Ok((called, text.clone(), given))),
                 _ => Some(form()),
             }
         }

@@ -70,6 +70,30 @@ pub(super) async fn check(
     Ok(manifests)
 }
 
+/// What was in force up to an epoch stays what it was, whatever comes in force behind it.
+fn compare_models(before: &Manifest, after: &Manifest, findings: &mut Findings) {
+    let until = i64::try_from(before.epoch.0).unwrap_or(i64::MAX);
+    for (name, entries) in &after.models {
+        let then = entries.iter().filter(|it| it.from <= until);
+        let was = before.models.get(name).map_or(&[][..], Vec::as_slice);
+        if !then.eq(was) {
+            findings.add(|| {
+                format!(
+                    "{} says otherwise than the one before it by which versions of model {name} records were scored up to epoch {until}",
+                    after.number
+                )
+            });
+        }
+    }
+    if let Some(gone) = before
+        .models
+        .keys()
+        .find(|it| !after.models.contains_key(*it))
+    {
+        findings.add(|| format!("{} knows nothing of model {gone}", after.number));
+    }
+}
+
 fn compare(before: &Manifest, after: &Manifest, findings: &mut Findings) {
     let number = after.number;
     if before.seal.is_some() && after.follows != before.seal {
@@ -105,6 +129,7 @@ fn compare(before: &Manifest, after: &Manifest, findings: &mut Findings) {
             }
         }
     }
+    compare_models(before, after, findings);
     compare_counts(before, after, findings);
     let fits = match after.state_full == before.state_full {
         true => match after

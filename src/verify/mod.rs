@@ -120,6 +120,9 @@ async fn once(dataflow: &Dataflow, options: &Options, store: &Store) -> Result<R
     let Some(chosen) = commit::choose(dataflow, store, &mut report).await? else {
         return Ok(report);
     };
+    let in_force = &chosen.manifest.models;
+    coordinator::models::load_all(store, in_force).await?;
+    dataflow.live_models.in_force.begin(in_force.clone());
     let opened = tables::check(dataflow, store, &chosen, &mut report).await?;
     if chosen.manifest.epoch == Epoch(0) {
         report.add(Check::note(

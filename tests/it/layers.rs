@@ -43,6 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plan",
             "view",
             "engine",
+            "learn",
             "source",
             "lake",
             "sql",

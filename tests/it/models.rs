@@ -194,51 +194,168 @@ async fn asked(place: &Place, first: &Model, second: &Model) {
     );
 }
 
+const SCORED_AS_THEY_COME: &str = "
+CREATE TABLE raw AS SELECT *, score('odd', n, x, b) AS says, model('odd') AS id, model_version('odd') AS version, threshold('odd') AS threshold FROM s;
+CREATE MATERIALIZED VIEW by_version AS SELECT version, threshold, count(*) AS records, count(*) FILTER (WHERE says >= threshold) AS odd FROM raw GROUP BY version, threshold;
+";
+
+fn scoring_table() -> String {
+    TEXT.split("CREATE TABLE").next().unwrap().to_owned() + SCORED_AS_THEY_COME
+}
+
+async fn proven(place: &Place, text: &str) {
+    let committed = planned(text, Models::Committed(lake(place))).await.unwrap();
+    let report = report(place, &committed).await.unwrap();
+    assert!(report.is_proven(), "{report}");
+}
+
+/// Waits until the version is in force, and its first epoch has begun.
+async fn in_force(pipeline: &coordinator::Pipeline, version: u64) {
+    loop {
+        let newest = pipeline.dataflow.live_models.in_force.newest("odd");
+        let now = tidelake::model::wall_ms() as i64;
+        if newest.is_some_and(|it| it.version == version && it.from < now) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// How many records each version has scored; each score is what that model says of the row.
+async fn scored_by(place: &Place, models: &[&Model]) -> BTreeMap<u64, usize> {
+    let n = column(place, "raw", "n").await;
+    let x = column(place, "raw", "x").await;
+    let b = column(place, "raw", "b").await;
+    let says = column(place, "raw", "says").await;
+    let ids = column(place, "raw", "id").await;
+    let versions = column(place, "raw", "version").await;
+    let thresholds = column(place, "raw", "threshold").await;
+    let mut records = BTreeMap::new();
+    for at in 0..n.len() {
+        let version = versions[at].as_str().and_then(|it| it.parse().ok());
+        let version = version.or(versions[at].as_u64()).unwrap_or(0);
+        *records.entry(version).or_default() += 1;
+        let model = version.checked_sub(1).map(|it| models[it as usize]);
+        assert_eq!(ids[at].as_str(), model.map(Model::id));
+        assert_eq!(thresholds[at].as_f64(), model.and_then(Model::threshold));
+        let n = n[at]
+            .as_str()
+            .and_then(|it| it.parse().ok())
+            .or(n[at].as_f64());
+        let b = b[at].as_bool().map(|it| f64::from(u8::from(it)));
+        let expected = model.and_then(|it| it.score(&[n, x[at].as_f64(), b]));
+        assert_eq!(says[at].as_f64(), expected, "{version} {n:?}");
+    }
+    records
+}
+
 #[test]
-fn a_column_of_a_table_keeps_its_model() {
+fn a_table_scores_each_record_by_what_is_in_force_when_it_comes() {
     let place = Place::new();
     let mut random = Random(6);
-    let text = TEXT.split("CREATE TABLE").next().unwrap().to_owned()
-        + "CREATE TABLE raw AS SELECT *, score('odd', n, x, b) AS says FROM s;";
+    let text = scoring_table();
     runtime().block_on(async {
-        let first = publish(&place, 1).await;
         more(&place, &mut random, 0);
-        let pipeline = start_on(
-            &place,
-            1,
-            current(&place, &text).await,
-            place.input().into(),
-        )
-        .await;
+        let dataflow = current(&place, &text).await;
+        let pipeline = start_on(&place, 2, dataflow, place.input().into()).await;
+        let read = async || {
+            let bytes = place.input_bytes();
+            committed(&pipeline, |it| has_read(it, bytes)).await;
+        };
+        read().await;
+        let first = publish(&place, 1).await;
+        in_force(&pipeline, 1).await;
+        more(&place, &mut random, 60);
+        read().await;
+        let second = publish(&place, 2).await;
+        in_force(&pipeline, 2).await;
+        more(&place, &mut random, 90);
+        read().await;
+        // A model that takes other features is said, and changes nothing.
+        let store = Store::open(&lake(&place)).unwrap();
+        store.models().publish(&narrow()).await.unwrap();
+        let live = &pipeline.dataflow.live_models.in_force;
+        let problem = loop {
+            match live.problem("odd") {
+                Some(problem) => break problem,
+                None => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
+        };
+        assert!(
+            problem.contains("version 3: model odd takes 1 feature (n), and score gives it 3; version 2 stays in force"),
+            "{problem}"
+        );
+        pipeline.stop().await.unwrap();
+        let records = scored_by(&place, &[&first, &second]).await;
+        assert!(
+            records.keys().eq(&[0, 1, 2]) && records.values().all(|it| 30 < *it),
+            "{records:?}"
+        );
+        proven(&place, &text).await;
+
+        // The next start goes on with what was in force, and takes a newer one at once.
+        let third = publish(&place, 4).await;
+        more(&place, &mut random, 120);
+        let dataflow = current(&place, &text).await;
+        let pipeline = start_on(&place, 1, dataflow, place.input().into()).await;
+        assert_eq!(pipeline.grown, Vec::<String>::new());
         let bytes = place.input_bytes();
         committed(&pipeline, |it| has_read(it, bytes)).await;
         pipeline.stop().await.unwrap();
-        publish(&place, 2).await;
-        let committed = planned(&text, Models::Committed(lake(&place)))
-            .await
-            .unwrap();
-        let proof = report(&place, &committed).await.unwrap();
-        assert!(proof.is_proven(), "{proof}");
+        let none = model("odd", 99);
+        let after = scored_by(&place, &[&first, &second, &none, &third]).await;
+        assert!(after.keys().eq(&[0, 1, 2, 4]), "{after:?}");
+        assert!(records.iter().all(|it| after[it.0] == *it.1), "{after:?}");
+        proven(&place, &text).await;
+
+    });
+}
+
+/// A model of the same name, of another number of features.
+fn narrow() -> Model {
+    let values: Vec<f64> = (0..200).map(f64::from).collect();
+    let rows = Rows {
+        features: vec!["n".to_owned()],
+        values,
+        ..Rows::default()
+    };
+    let settings = Settings {
+        name: "odd".to_owned(),
+        kind: Kind::IsolationForest,
+        seed: 1,
+        clusters: 4,
+        allow_leak: false,
+    };
+    learn::train(&rows, &settings, Trained::default(), &mut |_, _, _| {}).unwrap()
+}
+
+#[test]
+fn a_column_that_names_a_model_by_its_id_keeps_it() {
+    let place = Place::new();
+    let mut random = Random(6);
+    runtime().block_on(async {
+        let first = publish(&place, 1).await;
+        let second = publish(&place, 2).await;
+        let pinned = |model: &Model| {
+            scoring_table().replace("'odd'", &format!("'odd@{}'", &model.id()[..8]))
+        };
+        more(&place, &mut random, 0);
+        let dataflow = current(&place, &pinned(&first)).await;
+        assert!(dataflow.live_models.features.is_empty());
+        let pipeline = start_on(&place, 1, dataflow, place.input().into()).await;
+        let bytes = place.input_bytes();
+        committed(&pipeline, |it| has_read(it, bytes)).await;
+        pipeline.stop().await.unwrap();
+        assert!(scored_by(&place, &[&first]).await.keys().eq(&[1]));
+        proven(&place, &pinned(&first)).await;
         let options = coordinator::Options {
             lake: lake(&place),
             inputs: place.input().into(),
             ..coordinator::Options::default()
         };
-        let started = coordinator::start(current(&place, &text).await, &options).await;
-        let refused = started
-            .err()
-            .expect("the column has another meaning")
-            .to_string();
-        assert!(refused.contains("says"), "{refused}");
-        let pinned = text.replace("'odd'", &format!("'odd@{}'", &first.id()[..8]));
-        let pipeline = start_on(
-            &place,
-            1,
-            current(&place, &pinned).await,
-            place.input().into(),
-        )
-        .await;
-        pipeline.stop().await.unwrap();
+        let started = coordinator::start(current(&place, &pinned(&second)).await, &options).await;
+        let refused = started.err().expect("the column has another meaning");
+        assert!(refused.to_string().contains("says"), "{refused}");
     });
 }
 

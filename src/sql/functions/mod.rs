@@ -54,6 +54,7 @@ macro_rules! scalar_as_native {
 
 mod extremes;
 mod familiar;
+pub mod in_force;
 mod json;
 mod json_made;
 mod mode;

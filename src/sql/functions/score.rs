@@ -35,8 +35,68 @@ fn model_of(argument: Option<&ScalarValue>) -> Option<Arc<Model>> {
 }
 
 /// Whether a value of this type can be a feature.
-fn is_taken(kind: &DataType) -> bool {
+pub(super) fn is_feature(kind: &DataType) -> bool {
     kind.is_numeric() || matches!(kind, DataType::Boolean | DataType::Null)
+}
+
+/// The types that features are computed in. Those that can be none stay as they are: what is said of them is said with the model.
+pub(super) fn features_of(types: &[DataType]) -> impl Iterator<Item = DataType> {
+    types.iter().map(|it| match is_feature(it) {
+        true => DataType::Float64,
+        false => it.clone(),
+    })
+}
+
+/// What is said of a feature that can be none.
+pub(super) fn feature_error(feature: &str, model: &str, given: &Field) -> String {
+    format!(
+        "feature {feature} of model {model} is a number or a boolean, and {SCORE} gives it {}",
+        crate::sql::sql_type_name(given.data_type())
+    )
+}
+
+/// Features row by row, NaN where one is missing.
+pub(super) struct Points {
+    columns: Vec<Float64Array>,
+    point: Vec<f64>,
+    row: usize,
+    rows: usize,
+}
+
+/// The features of so many rows.
+///
+/// # Errors
+/// If one is no number.
+pub(super) fn points(features: &[ColumnarValue], rows: usize) -> Result<Points> {
+    let columns = features.iter().map(|it| {
+        let numbers = cast(&it.to_array(rows)?, &DataType::Float64)?;
+        Ok(numbers.as_primitive::<Float64Type>().clone())
+    });
+    let columns: Vec<Float64Array> = columns.collect::<Result<_>>()?;
+    Ok(Points {
+        point: vec![f64::NAN; columns.len()],
+        columns,
+        row: 0,
+        rows,
+    })
+}
+
+impl Points {
+    /// The features of the next row.
+    pub(super) fn next(&mut self) -> Option<&mut [f64]> {
+        let row = self.row;
+        if self.rows <= row {
+            return None;
+        }
+        self.row += 1;
+        for (value, column) in self.point.iter_mut().zip(&self.columns) {
+            *value = match column.is_valid(row) {
+                true => column.value(row),
+                false => f64::NAN,
+            };
+        }
+        Some(&mut self.point)
+    }
 }
 
 impl ScalarUDFImpl for Score {
@@ -50,12 +110,8 @@ impl ScalarUDFImpl for Score {
         let Some((name, features)) = types.split_first() else {
             return plan_err!("{SCORE} needs arguments: {SCORE}('NAME', feature, …)");
         };
-        // Others stay as they are: what is said of them below is said with the model.
-        let features = features.iter().map(|it| match is_taken(it) {
-            true => DataType::Float64,
-            false => it.clone(),
-        });
-        Ok(std::iter::once(name.clone()).chain(features).collect())
+        let name = std::iter::once(name.clone());
+        Ok(name.chain(features_of(features)).collect())
     }
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
         Ok(DataType::Float64)
@@ -70,12 +126,8 @@ impl ScalarUDFImpl for Score {
             return plan_err!("{}", wants(&model, args.arg_fields.len().saturating_sub(1)));
         }
         for (field, name) in args.arg_fields.iter().skip(1).zip(model.features()) {
-            if !is_taken(field.data_type()) {
-                return plan_err!(
-                    "feature {name} of model {} is a number or a boolean, and {SCORE} gives it {}",
-                    model.name(),
-                    crate::sql::sql_type_name(field.data_type())
-                );
+            if !is_feature(field.data_type()) {
+                return plan_err!("{}", feature_error(name, model.name(), field));
             }
         }
         Ok(Arc::new(Field::new(SCORE, DataType::Float64, true)))
@@ -87,21 +139,10 @@ impl ScalarUDFImpl for Score {
         let Some(model) = model_of(Some(name)) else {
             return exec_err!("{SCORE}: model {name} is not loaded");
         };
-        let columns = features.iter().map(|it| {
-            let numbers = cast(&it.to_array(args.number_rows)?, &DataType::Float64)?;
-            Ok(numbers.as_primitive::<Float64Type>().clone())
-        });
-        let columns: Vec<Float64Array> = columns.collect::<Result<_>>()?;
+        let mut points = points(features, args.number_rows)?;
         let mut scores = Float64Builder::with_capacity(args.number_rows);
-        let mut point = vec![f64::NAN; columns.len()];
-        for row in 0..args.number_rows {
-            for (value, column) in point.iter_mut().zip(&columns) {
-                *value = match column.is_valid(row) {
-                    true => column.value(row),
-                    false => f64::NAN,
-                };
-            }
-            scores.append_option(model.score_point(&mut point));
+        while let Some(point) = points.next() {
+            scores.append_option(model.score_point(point));
         }
         Ok(ColumnarValue::Array(Arc::new(scores.finish())))
     }

@@ -108,10 +108,61 @@ fn it_stands_wherever_an_expression_can() {
         .planned("CREATE TABLE t AS SELECT k, score('odd', a, b) AS it FROM s")
         .unwrap();
     let columns = &table.definitions.tables["t"].columns;
+    assert_eq!(columns[1].sql, "score_in_force('odd', _epoch, a, b)");
+    assert!(table.models.is_empty());
+}
+
+#[test]
+fn a_table_asks_for_what_is_in_force_and_a_view_for_one_model() {
+    let lake = Fixture::new();
+    let asks =
+        "model('odd') AS id, model_version('odd') AS version, threshold('odd') AS from_score";
+    let table = format!("CREATE TABLE t AS SELECT k, score('odd', a, b) AS it, {asks} FROM s");
+    // Nobody needs a model to plan it, nor a lake.
+    let planned_alone = planned(&table, &Models::Unknown).unwrap();
+    let features = &planned_alone.live_models.features["odd"];
+    assert!(features.iter().eq(&[2]), "{features:?}");
+    let id = lake.publish("odd", 1);
+    let view = format!("CREATE MATERIALIZED VIEW v AS SELECT k, {asks} FROM raw");
+    let view = lake.planned(&view).unwrap();
+    let sql = &view.view("v").unwrap().sql;
     assert!(
-        columns[1].sql.starts_with(&format!("score('odd@{id}'")),
-        "{columns:?}"
+        sql.contains(&format!("'{id}' AS id, 1 AS version")),
+        "{sql}"
     );
+    assert!(view.live_models.features.is_empty());
+    let pinned = format!(
+        "CREATE TABLE t AS SELECT score('odd@{}', a, b) AS it FROM s",
+        &id[..8]
+    );
+    assert!(
+        lake.planned(&pinned)
+            .unwrap()
+            .live_models
+            .features
+            .is_empty()
+    );
+    for (text, refusal) in [
+        (
+            "CREATE TABLE t AS SELECT score('odd', k) AS it FROM s",
+            "feature 1 of model odd is a number or a boolean",
+        ),
+        (
+            "CREATE TABLE t AS SELECT model('odd', a) AS it FROM s",
+            "model has the form model('NAME')",
+        ),
+        (
+            "CREATE TABLE t AS SELECT score('Odd', a) AS it FROM s",
+            "is no name of a model",
+        ),
+        (
+            "CREATE TABLE t AS SELECT score_in_force('odd', _epoch, a) AS it FROM s",
+            "write score('NAME', …) in a table",
+        ),
+    ] {
+        let refused = lake.planned(text).unwrap_err();
+        assert!(refused.contains(refusal), "{text}: {refused}");
+    }
 }
 
 #[test]
