@@ -383,9 +383,9 @@ mod tests {
     #[test]
     fn one_subject_with_any_settings() {
         let line = |it: &str| Line::try_parse_from(it.split(' '));
-        let given = line("eval --series a.csv --detector cusum --season day --output b.csv --json");
+        let given = line("eval --series a.csv --detector drift --season day --output b.csv --json");
         let arguments = given.expect("it is understood").arguments;
-        assert_eq!(arguments.detector, Named::Cusum);
+        assert_eq!(arguments.detector, Named::Drift);
         assert_eq!(arguments.season, SeasonGiven::Days(1));
         assert!(line("eval --rates a.csv --seed 3 --window 10").is_ok());
         assert!(line("eval --synthetic").is_ok());

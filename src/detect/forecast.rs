@@ -21,7 +21,7 @@
 //! - **Missing windows** are zeros for counts, as long as the last record is less than two seasons old; behind a longer gap it starts anew. For values
 //!   they are skipped, and the level moves by 1 - (1-a)^gap at the next one.
 
-use super::math::{DEVIATION_PER_ABSOLUTE, exp, ln, pow};
+use super::math::{DEVIATION_PER_ABSOLUTE, asinh, exp, ln, pow, sinh};
 use super::tails::{self, Side};
 use super::{Detector, Score, Scored, Unscored, Window};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,8 @@ pub enum Scale {
     Positive,
     /// Any value: y is the value.
     Values,
+    /// Any value that varies by factors where it is large: y = asinh(value).
+    Signed,
 }
 
 /// Settings of a forecast.
@@ -173,6 +175,7 @@ impl Forecast {
             Scale::Counts => ln(observed.max(0.0) + 1.0),
             Scale::Positive => ln(observed),
             Scale::Values => observed,
+            Scale::Signed => asinh(observed),
         };
         let Some((first, last)) = state.span else {
             state.plain_level = y;
@@ -231,7 +234,7 @@ impl Forecast {
             // Half a percent is one.
             Scale::Positive => 0.005,
             // Nothing is known of values: any move is out of the band, and how far says their size.
-            Scale::Values => 1e-9 * (1.0 + y.abs()),
+            Scale::Values | Scale::Signed => 1e-9 * (1.0 + y.abs()),
         }
     }
 
@@ -240,6 +243,7 @@ impl Forecast {
             Scale::Counts => (exp(y) - 1.0).max(0.0),
             Scale::Positive => exp(y),
             Scale::Values => y,
+            Scale::Signed => sinh(y),
         };
         let half = self.clip * expected.usual;
         let z = (y - expected.combined) / expected.usual;
@@ -278,7 +282,9 @@ impl Forecast {
         let residual = y - expected.combined;
         let is_out = bound < residual.abs();
         state.out_of_band = if is_out { state.out_of_band + 1 } else { 0 };
-        let mut gain = self.level_gain;
+        // A slow level begins as a mean, or it would be the first value for long.
+        let age = state.span.map_or(0, |(first, _)| number - first);
+        let mut gain = self.level_gain.max(1.0 / (age as f64 + 1.0));
         if 1 < gap {
             gain = 1.0 - pow(1.0 - gain, gap as f64);
         }

@@ -20,6 +20,14 @@ pub fn exp_m1(x: f64) -> f64 {
     libm::expm1(x)
 }
 
+pub fn asinh(x: f64) -> f64 {
+    libm::asinh(x)
+}
+
+pub fn sinh(x: f64) -> f64 {
+    libm::sinh(x)
+}
+
 pub fn pow(x: f64, y: f64) -> f64 {
     libm::pow(x, y)
 }

@@ -1,10 +1,16 @@
 //! What a detector says of one metric of a key: a test made for what the metric is, and how rare its result is for this key.
 
+use super::any_series::{self, AnySeries};
+use super::drift::{self, Drift};
 use super::forecast::{self, Forecast, Scale};
+use super::novelty::{self, NearestValue};
+use super::outlier::{self, Outlier, Point};
 use super::peaks::Peaks;
 use super::ratio::{self, Ratio, Share};
+use super::unknown_season::Season;
 use super::{Detector, Score, Scored, Unscored, Window};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,9 +23,28 @@ pub enum Kind {
     Latency,
     /// A value of any size. A window without records has none.
     Value,
+    /// A value that is asked whether it leaves its level slowly: by shifts that are too small for one window.
+    Drift,
+    /// A value that jumps between levels: what it never was before is unusual.
+    Novelty,
+    /// A value of which nothing is known: levels, shapes and seasons are looked for. Costs most.
+    Series,
+    /// Several values that belong together.
+    Outlier,
 }
 
 impl Kind {
+    pub const ALL: [Kind; 8] = [
+        Kind::Rate,
+        Kind::Ratio,
+        Kind::Latency,
+        Kind::Value,
+        Kind::Drift,
+        Kind::Novelty,
+        Kind::Series,
+        Kind::Outlier,
+    ];
+
     /// The name of the metric in SQL.
     pub fn name(self) -> &'static str {
         match self {
@@ -27,13 +52,30 @@ impl Kind {
             Kind::Ratio => "ratio",
             Kind::Latency => "latency",
             Kind::Value => "value",
+            Kind::Drift => "drift",
+            Kind::Novelty => "novelty",
+            Kind::Series => "series",
+            Kind::Outlier => "outlier",
         }
     }
 
     pub fn of_name(name: &str) -> Option<Kind> {
-        let all = [Kind::Rate, Kind::Ratio, Kind::Latency, Kind::Value];
-        all.into_iter()
-            .find(|it| it.name().eq_ignore_ascii_case(name))
+        let mut all = Kind::ALL.into_iter();
+        all.find(|it| it.name().eq_ignore_ascii_case(name))
+    }
+
+    /// How many values it is made of.
+    pub fn values(self) -> RangeInclusive<usize> {
+        match self {
+            Kind::Ratio => 2..=2,
+            Kind::Outlier => 2..=outlier::VALUES_MAX,
+            Kind::Rate
+            | Kind::Latency
+            | Kind::Value
+            | Kind::Drift
+            | Kind::Novelty
+            | Kind::Series => 1..=1,
+        }
     }
 }
 
@@ -44,6 +86,10 @@ pub enum Metric {
     Ratio(Ratio),
     Latency(Forecast),
     Value(Forecast),
+    Drift(Drift),
+    Novelty,
+    Series(AnySeries),
+    Outlier(Outlier),
 }
 
 /// What was observed of a metric in a window.
@@ -51,6 +97,7 @@ pub enum Metric {
 pub enum Evidence {
     Number(f64),
     Share(Share),
+    Point(Point),
 }
 
 impl Evidence {
@@ -61,7 +108,7 @@ impl Evidence {
     pub fn number(&self) -> Option<f64> {
         match *self {
             Evidence::Number(it) => Some(it).filter(|it| it.is_finite()),
-            Evidence::Share(Share { all: 0, .. }) => None,
+            Evidence::Share(Share { all: 0, .. }) | Evidence::Point(_) => None,
             Evidence::Share(Share { failures, all }) => Some(failures as f64 / all as f64),
         }
     }
@@ -71,6 +118,10 @@ impl Evidence {
 pub enum State {
     Forecast(forecast::State, Peaks),
     Ratio(ratio::State, Peaks),
+    Drift(drift::State),
+    Novelty(Box<novelty::State>),
+    Series(Box<any_series::State>),
+    Outlier(Box<outlier::State>),
 }
 
 impl Metric {
@@ -87,6 +138,17 @@ impl Metric {
             }),
             Kind::Value => Metric::Value(Forecast::of_values(season)),
             Kind::Ratio => Metric::Ratio(Ratio { window_seconds }),
+            Kind::Drift => Metric::Drift(Drift::new(season)),
+            Kind::Novelty => Metric::Novelty,
+            Kind::Series => Metric::Series(AnySeries {
+                season: match season {
+                    Some(it) => Season::Told(Some(it)),
+                    None => Season::Find,
+                },
+            }),
+            Kind::Outlier => Metric::Outlier(Outlier {
+                forecast: Forecast::of_values(season),
+            }),
         }
     }
 
@@ -96,14 +158,25 @@ impl Metric {
             Metric::Ratio(_) => Kind::Ratio,
             Metric::Latency(_) => Kind::Latency,
             Metric::Value(_) => Kind::Value,
+            Metric::Drift(_) => Kind::Drift,
+            Metric::Novelty => Kind::Novelty,
+            Metric::Series(_) => Kind::Series,
+            Metric::Outlier(_) => Kind::Outlier,
         }
     }
 
     /// Windows of one season, if it has one.
     pub fn season(&self) -> Option<u32> {
         match self {
-            Metric::Rate(it) | Metric::Latency(it) | Metric::Value(it) => it.season,
-            Metric::Ratio(_) => None,
+            Metric::Rate(it)
+            | Metric::Latency(it)
+            | Metric::Value(it)
+            | Metric::Drift(Drift { forecast: it })
+            | Metric::Outlier(Outlier { forecast: it }) => it.season,
+            Metric::Series(AnySeries {
+                season: Season::Told(season),
+            }) => *season,
+            Metric::Series(_) | Metric::Ratio(_) | Metric::Novelty => None,
         }
     }
 }
@@ -118,6 +191,10 @@ impl Detector for Metric {
                 State::Forecast(it.start(), Peaks::default())
             }
             Metric::Ratio(it) => State::Ratio(it.start(), Peaks::default()),
+            Metric::Drift(it) => State::Drift(it.start()),
+            Metric::Novelty => State::Novelty(Box::new(NearestValue.start())),
+            Metric::Series(it) => State::Series(Box::new(it.start())),
+            Metric::Outlier(it) => State::Outlier(Box::new(it.start())),
         }
     }
 
@@ -125,32 +202,105 @@ impl Detector for Metric {
     /// of few events lies.
     fn step(&self, state: &mut State, window: &Window<Evidence>) -> Score {
         let number = window.number;
-        let (score, peaks) = match (self, state, window.evidence) {
+        match (self, state, window.evidence) {
             (
                 Metric::Rate(it) | Metric::Latency(it) | Metric::Value(it),
                 State::Forecast(state, peaks),
                 Evidence::Number(evidence),
-            ) => (it.step(state, &Window { number, evidence }), peaks),
+            ) => {
+                let score = it.step(state, &Window { number, evidence });
+                rarity(score, peaks, it.scale == Scale::Counts)
+            }
             (Metric::Ratio(it), State::Ratio(state, peaks), Evidence::Share(evidence)) => {
-                (it.step(state, &Window { number, evidence }), peaks)
+                rarity(it.step(state, &Window { number, evidence }), peaks, true)
             }
-            (Metric::Rate(_) | Metric::Latency(_) | Metric::Value(_) | Metric::Ratio(_), _, _) => {
-                return Score::Unscored(Unscored::NoEvidence);
+            (Metric::Drift(it), State::Drift(state), Evidence::Number(evidence)) => {
+                it.step(state, &Window { number, evidence })
             }
+            (Metric::Novelty, State::Novelty(state), Evidence::Number(evidence)) => {
+                NearestValue.step(state, &Window { number, evidence })
+            }
+            (Metric::Series(it), State::Series(state), Evidence::Number(evidence)) => {
+                it.step(state, &Window { number, evidence })
+            }
+            (Metric::Outlier(it), State::Outlier(state), Evidence::Point(evidence)) => {
+                it.step(state, &Window { number, evidence })
+            }
+            _ => Score::Unscored(Unscored::NoEvidence),
+        }
+    }
+}
+
+/// A score by how rare its residual is; of events no rarer than their own tail.
+fn rarity(score: Score, peaks: &mut Peaks, is_of_events: bool) -> Score {
+    let Score::Scored(scored) = score else {
+        return score;
+    };
+    let rarity = peaks.severity(scored.residual);
+    let severity = match is_of_events {
+        true => rarity.min(scored.severity),
+        false => rarity,
+    };
+    Score::Scored(Scored { severity, ..scored })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Random;
+
+    /// Severities of a value that grows by so much of its noise with each window, behind a thousand windows without.
+    fn leaking(kind: Kind, growth: f64) -> Vec<f64> {
+        let metric = Metric::new(kind, 60, None);
+        let mut state = metric.start();
+        let mut random = Random::new(7);
+        let scores = (0..1_400).filter_map(|number| {
+            let leaked = growth * (number - 1_000).max(0) as f64;
+            let value = 200.0 + 4.0 * (random.unit() - 0.5) + leaked;
+            let evidence = Evidence::Number(value);
+            let score = metric.step(&mut state, &Window { number, evidence });
+            score
+                .scored()
+                .map(|it| it.severity)
+                .filter(|_| 900 <= number)
+        });
+        scores.collect()
+    }
+
+    #[test]
+    fn a_slow_leak_is_a_drift_and_no_value_out_of_its_band() {
+        let most = |of: &[f64]| of.iter().copied().fold(0.0, f64::max);
+        let drift = leaking(Kind::Drift, 0.02);
+        assert!(4.5 < most(&drift[100..]), "{}", most(&drift[100..]));
+        assert!(most(&drift[..100]) < 4.0, "{}", most(&drift[..100]));
+        let value = leaking(Kind::Value, 0.02);
+        assert!(most(&value[100..]) < 4.0, "{}", most(&value[100..]));
+    }
+
+    #[test]
+    fn a_level_that_never_was_is_novel_and_one_that_was_is_not() {
+        let metric = Metric::new(Kind::Novelty, 60, None);
+        let mut state = metric.start();
+        let mut random = Random::new(7);
+        let mut of = |number: i64, level: f64| {
+            let evidence = Evidence::Number(level + random.unit());
+            let score = metric.step(&mut state, &Window { number, evidence });
+            score.scored().map(|it| it.severity)
         };
-        let Score::Scored(scored) = score else {
-            return score;
-        };
-        let rarity = peaks.severity(scored.residual);
-        let is_of_events = match self {
-            Metric::Rate(it) => it.scale == Scale::Counts,
-            Metric::Ratio(_) => true,
-            Metric::Latency(_) | Metric::Value(_) => false,
-        };
-        let severity = match is_of_events {
-            true => rarity.min(scored.severity),
-            false => rarity,
-        };
-        Score::Scored(Scored { severity, ..scored })
+        let jumps = |number: i64| [10.0, 50.0, 20.0][(number / 20 % 3) as usize];
+        for number in 0..2_400 {
+            of(number, jumps(number));
+        }
+        let usual = (2_400..2_460).filter_map(|it| of(it, jumps(it)));
+        assert!(usual.fold(0.0, f64::max) < 3.0);
+        assert!(3.0 < of(2_460, 35.0).expect("it is known"));
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::of_name(&kind.name().to_uppercase()), Some(kind));
+        }
+        assert_eq!(Kind::of_name("median"), None);
     }
 }

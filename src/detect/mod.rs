@@ -16,16 +16,16 @@
 
 pub mod any_series;
 pub mod calibration;
-pub mod cusum;
 pub mod discoveries;
+pub mod drift;
 pub mod explain;
 pub mod forecast;
 pub mod half_spaces;
 pub mod incident;
-pub mod latency;
 pub mod math;
 pub mod metric;
 pub mod novelty;
+pub mod outlier;
 pub mod peaks;
 pub mod ratio;
 pub mod season;

@@ -59,7 +59,8 @@ impl Peaks {
         severity
     }
 
-    fn of(&self, size: f64) -> f64 {
+    /// The severity of a size, which is not learned.
+    pub fn of(&self, size: f64) -> f64 {
         if size <= self.threshold {
             return tails::normal(size).min(SHARE_SEVERITY);
         }
@@ -85,7 +86,8 @@ impl Peaks {
         -(ln(SHARE) + ln_p) / LN_10
     }
 
-    fn learn(&mut self, size: f64) {
+    /// Joins a size to those that others are compared with.
+    pub fn learn(&mut self, size: f64) {
         let size = size.min(LEARNED_MAX);
         let kept = 1.0 - FORGET;
         self.count *= kept;

@@ -2,11 +2,11 @@
 
 use super::any_series::AnySeries;
 use super::forecast::Forecast;
-use super::latency::Latency;
+use super::metric::{Evidence, Kind, Metric};
+use super::outlier::Point;
 use super::ratio::{Ratio, Share};
 use super::unknown_season::UnknownSeason;
 use super::*;
-use crate::model::Bins;
 use proptest::prelude::*;
 use std::fmt::Debug;
 
@@ -65,9 +65,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn of_shares_and_times(
+    fn of_shares(
         shares in windows((0..300_u64, 0..300_u64), 200),
-        times in windows(proptest::collection::vec((0..400_i32, 1..50_i64), 0..20), 120),
         cuts in proptest::collection::vec(0..64_usize, 0..8),
     ) {
         let share = |it: &Window<(u64, u64)>| Window {
@@ -76,12 +75,6 @@ proptest! {
         };
         let shares: Vec<_> = shares.iter().map(share).collect();
         cuts_do_not_show(&Ratio { window_seconds: 60 }, &shares, &cuts);
-        let time = |it: &Window<Vec<(i32, i64)>>| Window {
-            number: it.number,
-            evidence: it.evidence.iter().copied().collect::<Bins>(),
-        };
-        let times: Vec<_> = times.iter().map(time).collect();
-        cuts_do_not_show(&Latency { window_seconds: 60, patience: 12 }, &times, &cuts);
     }
 
     #[test]
@@ -96,5 +89,26 @@ proptest! {
         cuts_do_not_show(&Forecast::of_values(Some(12)), &values, &cuts);
         cuts_do_not_show(&UnknownSeason::default(), &values, &cuts);
         cuts_do_not_show(&AnySeries::default(), &values, &cuts);
+        let observed = |it: &Window<f64>| Window {
+            number: it.number,
+            evidence: Evidence::Number(it.evidence),
+        };
+        let observed: Vec<_> = values.iter().map(observed).collect();
+        for kind in [Kind::Value, Kind::Drift, Kind::Novelty, Kind::Series] {
+            cuts_do_not_show(&Metric::new(kind, 60, Some(12)), &observed, &cuts);
+        }
+    }
+
+    #[test]
+    fn of_several_values(
+        points in windows(proptest::collection::vec(values(), 2..4), 400),
+        cuts in proptest::collection::vec(0..64_usize, 0..8),
+    ) {
+        let point = |it: &Window<Vec<f64>>| Window {
+            number: it.number,
+            evidence: Evidence::Point(Point::of(it.evidence.iter().copied())),
+        };
+        let points: Vec<_> = points.iter().map(point).collect();
+        cuts_do_not_show(&Metric::new(Kind::Outlier, 60, None), &points, &cuts);
     }
 }

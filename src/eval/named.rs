@@ -2,13 +2,12 @@
 
 use super::baselines::{Ewma, Gaussian, HoltWinters, Static};
 use crate::detect::any_series::AnySeries;
-use crate::detect::cusum::Cusum;
 use crate::detect::forecast::{Forecast, Scale};
 use crate::detect::math::ln;
 use crate::detect::metric::{Evidence, Kind, Metric};
 use crate::detect::novelty::NearestValue;
 use crate::detect::unknown_season::{self, UnknownSeason};
-use crate::detect::{Detector, Score, Scored, Window, fold_block};
+use crate::detect::{Detector, Score, Window, fold_block};
 
 /// A detector that `eval` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +19,8 @@ pub enum Named {
     Metric,
     /// The distance to the nearest earlier value.
     Novelty,
-    /// Sums of the forecast's residuals.
-    Cusum,
+    /// Sums of the residuals of a slow forecast, as `drift(…)` has them.
+    Drift,
     Static,
     Gaussian,
     Ewma,
@@ -34,7 +33,7 @@ impl Named {
         Named::Forecast,
         Named::Metric,
         Named::Novelty,
-        Named::Cusum,
+        Named::Drift,
         Named::HoltWinters,
         Named::Ewma,
         Named::Gaussian,
@@ -51,7 +50,7 @@ impl Named {
             Named::Forecast => "forecast",
             Named::Metric => "metric",
             Named::Novelty => "novelty",
-            Named::Cusum => "cusum",
+            Named::Drift => "drift",
             Named::Static => "static",
             Named::Gaussian => "gaussian",
             Named::Ewma => "ewma",
@@ -100,10 +99,7 @@ impl Named {
             Named::Default if of_logs => fold(&any, &logarithms(windows)),
             Named::Default => fold(&any, windows),
             Named::Novelty => fold(&NearestValue, windows),
-            Named::Cusum => {
-                let scores = Named::Forecast.run(subject, windows);
-                cusum(&scores)
-            }
+            Named::Drift => metric(Kind::Drift, season, windows),
             Named::Forecast if subject.season == Season::Auto => {
                 fold(&UnknownSeason::default(), windows)
             }
@@ -116,14 +112,9 @@ impl Named {
                 let kind = match subject.scale {
                     Scale::Counts => Kind::Rate,
                     Scale::Positive => Kind::Latency,
-                    Scale::Values => Kind::Value,
+                    Scale::Values | Scale::Signed => Kind::Value,
                 };
-                let evidence = windows.iter().map(|it| Window {
-                    number: it.number,
-                    evidence: Evidence::Number(it.evidence),
-                });
-                let metric = Metric::new(kind, 0, season);
-                fold_block(&metric, &metric.start(), &evidence.collect::<Vec<_>>()).0
+                metric(kind, season, windows)
             }
             Named::Static => {
                 let learned = season.map_or(512, |it| 2 * u64::from(it));
@@ -148,21 +139,14 @@ fn logarithms(windows: &[Window<f64>]) -> Vec<Window<f64>> {
     windows.iter().map(of_window).collect()
 }
 
-/// Residuals become sums. A score is the larger sum over its alert, by which it is ordered.
-fn cusum(scores: &[Score]) -> Vec<Score> {
-    let mut state = crate::detect::cusum::State::default();
-    let step = |score: &Score| match score {
-        Score::Scored(it) => {
-            let residual = Cusum::default().step(&mut state, it.residual);
-            Score::Scored(Scored {
-                residual,
-                severity: residual.abs(),
-                ..*it
-            })
-        }
-        Score::Unscored(it) => Score::Unscored(*it),
-    };
-    scores.iter().map(step).collect()
+/// Scores by a test that `CREATE DETECTOR` makes.
+fn metric(kind: Kind, season: Option<u32>, windows: &[Window<f64>]) -> Vec<Score> {
+    let evidence = windows.iter().map(|it| Window {
+        number: it.number,
+        evidence: Evidence::Number(it.evidence),
+    });
+    let metric = Metric::new(kind, 0, season);
+    fold_block(&metric, &metric.start(), &evidence.collect::<Vec<_>>()).0
 }
 
 fn fold<D: Detector<Evidence = f64>>(detector: &D, windows: &[Window<f64>]) -> Vec<Score> {

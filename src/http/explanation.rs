@@ -226,7 +226,12 @@ fn summed(inner: &str, found: &Found<'_>, columns: usize, first_us: i64) -> Stri
         Kind::Rate => (argument(0), format!("\"{RECORDS}\"")),
         Kind::Ratio => (argument(0), argument(1)),
         // Weighted by records, so that they can be added up.
-        Kind::Latency | Kind::Value => (
+        Kind::Latency
+        | Kind::Value
+        | Kind::Drift
+        | Kind::Novelty
+        | Kind::Series
+        | Kind::Outlier => (
             format!("{} * \"{RECORDS}\"", argument(0)),
             format!("\"{RECORDS}\""),
         ),
@@ -305,9 +310,13 @@ fn explained(rows: &[Row], kind: Kind, names: &[String], windows: i64) -> Vec<Di
     let forecast = |it: &Cell| match kind {
         Kind::Rate => it.before.a * scale,
         // What as many records would have had; of few records before, what all had.
-        Kind::Ratio | Kind::Latency | Kind::Value => {
-            it.now.b * (it.before.a + usual) / (it.before.b + 1.0)
-        }
+        Kind::Ratio
+        | Kind::Latency
+        | Kind::Value
+        | Kind::Drift
+        | Kind::Novelty
+        | Kind::Series
+        | Kind::Outlier => it.now.b * (it.before.a + usual) / (it.before.b + 1.0),
     };
     let elements: Vec<Vec<Element>> = cells
         .iter()
@@ -340,7 +349,12 @@ fn explained(rows: &[Row], kind: Kind, names: &[String], windows: i64) -> Vec<Di
             let (value, cell) = places.get(place)?;
             let records = match kind {
                 Kind::Rate | Kind::Ratio => 1.0,
-                Kind::Latency | Kind::Value => cell.now.b.max(1.0),
+                Kind::Latency
+                | Kind::Value
+                | Kind::Drift
+                | Kind::Novelty
+                | Kind::Series
+                | Kind::Outlier => cell.now.b.max(1.0),
             };
             Some(ValueExplained {
                 value: value.to_vec(),

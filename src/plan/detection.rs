@@ -12,6 +12,7 @@ use super::{Dataflow, Plan, RowEnd};
 use crate::detect::discoveries::least_discovered;
 use crate::detect::incident::{Evidence as Alarm, Incident, Incidents};
 use crate::detect::metric::{Evidence, Kind, Metric};
+use crate::detect::outlier::Point;
 use crate::detect::ratio::Share;
 use crate::detect::windows::{Fold, Verdict, Windows};
 use crate::model::{Float, Row, Value};
@@ -75,7 +76,7 @@ impl Grid {
 pub struct MetricSpec {
     pub name: String,
     pub kind: Kind,
-    /// Columns of the input: of a ratio failures and all, else one.
+    /// Columns of the input: of a ratio failures and all, as many as there are values of an outlier, else one.
     pub columns: Vec<usize>,
 }
 
@@ -112,14 +113,23 @@ impl Detection {
         let end = row.0[self.end.column].as_i64()?;
         let number = |column: usize| row.0[column].as_f64();
         let count = |column: usize| row.0[column].as_i64().and_then(|it| u64::try_from(it).ok());
-        let evidence = self.metrics.iter().map(|it| match *it.columns.as_slice() {
-            [failures, all] => match (count(failures), count(all)) {
-                (Some(failures), Some(all)) => Evidence::Share(Share { failures, all }),
-                (None, _) | (_, None) => Evidence::NONE,
-            },
-            [column] => number(column).map_or(Evidence::NONE, Evidence::Number),
-            _ => unreachable!("a metric is of one column, or a ratio of two"),
-        });
+        let evidence = self
+            .metrics
+            .iter()
+            .map(|it| match (it.kind, it.columns.as_slice()) {
+                (Kind::Ratio, &[failures, all]) => match (count(failures), count(all)) {
+                    (Some(failures), Some(all)) => Evidence::Share(Share { failures, all }),
+                    (None, _) | (_, None) => Evidence::NONE,
+                },
+                (Kind::Outlier, columns) => {
+                    let values = columns.iter().map(|it| number(*it).unwrap_or(f64::NAN));
+                    Evidence::Point(Point::of(values))
+                }
+                (_, &[column]) => number(column).map_or(Evidence::NONE, Evidence::Number),
+                (kind, columns) => {
+                    unreachable!("{} is not of {} columns", kind.name(), columns.len())
+                }
+            });
         Some(Observed {
             key: Row(self.keys.iter().map(|it| row.0[*it].clone()).collect()),
             window: self.grid.of_end(end.saturating_add(self.end.add_us)),

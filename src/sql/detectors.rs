@@ -100,7 +100,7 @@ fn metric(parser: &mut Parser) -> Result<MetricText, ParserError> {
     let expr = parser.parse_expr()?;
     let form = || {
         ParserError::ParserError(format!(
-            "`{expr}` is no metric; a metric is rate(count), ratio(failures, all), latency(time) or value(number)"
+            "`{expr}` is no metric; a metric is rate(count), ratio(failures, all), latency(time), value(number), drift(number), novelty(number), series(number) or outlier(number, number, …)"
         ))
     };
     let Expr::Function(call) = &expr else {
@@ -115,11 +115,7 @@ fn metric(parser: &mut Parser) -> Result<MetricText, ParserError> {
         _ => Err(form()),
     });
     let arguments = arguments.collect::<Result<Vec<Expr>, _>>()?;
-    let wanted = match kind {
-        Kind::Rate | Kind::Latency | Kind::Value => 1,
-        Kind::Ratio => 2,
-    };
-    if arguments.len() != wanted {
+    if !kind.values().contains(&arguments.len()) {
         return Err(form());
     }
     let name = match parser.parse_keyword(Keyword::AS) {
@@ -482,8 +478,14 @@ fn input_query(
     let mut number = 0;
     for metric in metrics {
         let of = match metric.kind {
-            Kind::Rate | Kind::Latency | Kind::Value => "DOUBLE",
             Kind::Ratio => "BIGINT",
+            Kind::Rate
+            | Kind::Latency
+            | Kind::Value
+            | Kind::Drift
+            | Kind::Novelty
+            | Kind::Series
+            | Kind::Outlier => "DOUBLE",
         };
         for argument in &metric.arguments {
             columns.push(format!("CAST({argument} AS {of}) AS \"_{number}\""));

@@ -24,6 +24,7 @@ CREATE MATERIALIZED VIEW both AS SELECT a.window_start, a.k, a.c, o.c AS d FROM 
 CREATE DETECTOR of_k ON seconds METRICS (rate(c), value(m) AS mean) WITH (season = '10 seconds', false_alerts_per_day = '15000');
 CREATE DETECTOR of_all ON all_seconds METRICS (rate(c * 2) AS twice, ratio(f, c)) WITH (season = 'none', early = '0 seconds', cool_down = '3 seconds', false_alerts_per_day = '8000');
 CREATE DETECTOR of_both ON both METRICS (value(d - c) AS difference, rate(d), latency(abs(d - 1)) AS distance) KEY (k) WITH (season = '4 seconds', early = '1 second', cool_down = '0 seconds', false_alerts_per_day = '20000');
+CREATE DETECTOR of_levels ON seconds METRICS (drift(c), novelty(m) AS mean, series(c - 1) AS less, outlier(c, m, c * m) AS together) WITH (season = 'none', false_alerts_per_day = '15000');
 CREATE MATERIALIZED VIEW alarms AS SELECT k, metric, window_start, severity FROM of_k WHERE is_anomaly;
 CREATE MATERIALIZED VIEW per_metric AS SELECT metric, count(*) AS windows, max(severity) AS worst FROM of_k GROUP BY metric;
 CREATE MATERIALIZED VIEW open_now AS SELECT k, metric, since FROM of_k_incidents WHERE state <> 'closed';
@@ -109,7 +110,7 @@ fn something_is_detected() {
         "{not_muted} of {all} incidents are not muted"
     );
     let of_detectors =
-        ["of_k", "of_all", "of_both"].map(|it| rows(&format!("{it}_incidents")).len());
+        ["of_k", "of_all", "of_both", "of_levels"].map(|it| rows(&format!("{it}_incidents")).len());
     assert_eq!(
         all,
         of_detectors.iter().sum::<usize>(),

@@ -137,7 +137,7 @@ fn refusals_say_what_to_write() {
         ),
         (
             "CREATE DETECTOR d ON minutes METRICS (sum(orders))",
-            "`sum(orders)` is no metric; a metric is rate(count), ratio(failures, all), latency(time) or value(number)",
+            "`sum(orders)` is no metric; a metric is rate(count), ratio(failures, all), latency(time), value(number), drift(number), novelty(number), series(number) or outlier(number, number, …)",
         ),
         (
             "CREATE DETECTOR d ON minutes METRICS (ratio(paid))",
