@@ -1,7 +1,11 @@
-//! `/api/v1/incidents/{incident}/explanation`: what carries an incident, asked of the archive when somebody wants to know.
+//! `/api/v1/incidents/{incident}/explanation`: what carries an incident, and records that show it, asked of the archive when somebody wants to know.
 //!
 //! Each value of each column that the detector is explained by, and each pair of them, is compared with the hour's worth of windows before: what it would have been, had all values grown or
-//! shrunk alike, and what it was. The formulas are those of `detect::explain`.
+//! shrunk alike, and what it was. The formulas are those of `detect::explain`. The records are those of the value or pair that carries it, else any of the key.
+
+mod examples;
+#[cfg(test)]
+mod tests;
 
 use super::App;
 use super::incidents::{detection_of, scores_of};
@@ -14,6 +18,7 @@ use crate::sql::Watched;
 use crate::sql::by_dimensions::{self, Cells, RECORDS, WINDOW, dimension, is_left_out};
 use axum::extract::{Path, State};
 use axum::response::Json as JsonBody;
+use examples::{Carrier, Examples};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -44,12 +49,13 @@ pub struct IncidentExplanation {
     pub from: String,
     pub to: String,
     pub baseline_from: String,
-    /// In a sentence.
+    /// In a sentence; empty if the detector names no columns (`explain_by`).
     pub text: String,
     /// Columns, then pairs of columns, each in the order of how much it says.
     pub dimensions: Vec<DimensionExplained>,
-    /// The query it was computed from.
-    pub query: String,
+    /// The query it was computed from; null if the detector names no columns.
+    pub query: Option<String>,
+    pub examples: Examples,
 }
 
 /// Values of one column, or of two.
@@ -83,6 +89,21 @@ struct Found<'a> {
     key_json: Map<String, Json>,
     since_us: i64,
     until_us: i64,
+    peak_us: Option<i64>,
+    /// At the peak.
+    observed: Option<f64>,
+    expected: Option<f64>,
+}
+
+impl Found<'_> {
+    /// The number of one of the metric's arguments in the detector's input query.
+    fn argument(&self, at: usize) -> usize {
+        self.metric.columns[at] - self.detection.keys.len() - 1
+    }
+
+    fn is_below(&self) -> bool {
+        matches!((self.observed, self.expected), (Some(observed), Some(expected)) if observed < expected)
+    }
 }
 
 pub async fn explanation(
@@ -90,24 +111,62 @@ pub async fn explanation(
     Path(incident): Path<String>,
 ) -> Result<JsonBody<IncidentExplanation>, Problem> {
     let found = find(&app, &incident)?;
-    let names = &found.detection.explain_by;
-    if names.is_empty() {
-        return Err(Problem::not_found(
-            "no_explanation",
-            format!("detector `{}` is not explained by any columns", found.scores.name),
-        )
-        .hint("say WITH (explain_by = 'column, column') in CREATE DETECTOR: columns of the table of records that its view reads"));
-    }
+    let unexplained = |why: String| Problem::not_found("no_explanation", why);
     let watched = Watched::of(&app.dataflow, found.scores).ok_or_else(|| {
-        Problem::not_found(
-            "no_explanation",
-            "the view that it watches does not read a table of records",
-        )
+        unexplained("the view that it watches does not read a table of records".to_owned())
     })?;
     let grid = found.detection.grid;
     let reach = WINDOWS * grid.size_us;
     let to_us = found.until_us.min(found.since_us + reach);
     let baseline_us = found.since_us - reach;
+    let names = &found.detection.explain_by;
+    let (dimensions, query) = match names.is_empty() {
+        true => (Vec::new(), None),
+        false => {
+            let range_us = (baseline_us, to_us);
+            let (dimensions, sql) = dimensions(&app, &found, &watched, range_us).await?;
+            (dimensions, Some(sql))
+        }
+    };
+    let carrier = carrier(&dimensions);
+    let examples = match examples::asked(&app, &found, &watched, &carrier) {
+        Ok(asked) => examples::examples(&app, &found, asked, &carrier).await?,
+        // Nothing at all can be said.
+        Err(why) if names.is_empty() => return Err(unexplained(why)),
+        Err(text) => Examples {
+            text,
+            table: watched.table,
+            ..Examples::default()
+        },
+    };
+    let text = match names.is_empty() {
+        true => String::new(),
+        false => sentence(&dimensions, names),
+    };
+    Ok(JsonBody(IncidentExplanation {
+        text,
+        incident,
+        detector: found.scores.name.clone(),
+        metric: found.metric.name.clone(),
+        key: found.key_json,
+        from: iso_of_micros(found.since_us),
+        to: iso_of_micros(to_us),
+        baseline_from: iso_of_micros(baseline_us),
+        dimensions,
+        query,
+        examples,
+    }))
+}
+
+/// What values of the detector's columns have of the change, and the query that says so.
+async fn dimensions(
+    app: &App,
+    found: &Found<'_>,
+    watched: &Watched,
+    (baseline_us, to_us): (i64, i64),
+) -> Result<(Vec<DimensionExplained>, String), Problem> {
+    let names = &found.detection.explain_by;
+    let grid = found.detection.grid;
     let sets: Vec<Vec<String>> = sets(names.len())
         .iter()
         .map(|set| set.iter().map(|it| names[*it].clone()).collect())
@@ -118,27 +177,16 @@ pub async fn explanation(
         from_us: baseline_us,
         to_us,
     };
-    let inner = by_dimensions::query(&watched, names, &cells)
+    let inner = by_dimensions::query(watched, names, &cells)
         .map_err(|it| Problem::not_found("no_explanation", it))?;
     // A row's bound of the window, of the first window of the incident.
     let first = found.since_us + grid.size_us - found.detection.end.add_us;
-    let sql = summed(&inner, &found, names.len(), first);
+    let sql = summed(&inner, found, names.len(), first);
     let answer = app.queries.page(&sql).await?;
     let rows: Vec<Row> = answer.batches.iter().flat_map(rows_of_batch).collect();
     let windows = (to_us - found.since_us) / grid.size_us;
     let dimensions = explained(&rows, found.metric.kind, names, windows);
-    Ok(JsonBody(IncidentExplanation {
-        text: sentence(&dimensions, names),
-        incident,
-        detector: found.scores.name.clone(),
-        metric: found.metric.name.clone(),
-        key: found.key_json,
-        from: iso_of_micros(found.since_us),
-        to: iso_of_micros(to_us),
-        baseline_from: iso_of_micros(baseline_us),
-        dimensions,
-        query: sql,
-    }))
+    Ok((dimensions, sql))
 }
 
 fn find<'a>(app: &'a App, name: &str) -> Result<Found<'a>, Problem> {
@@ -160,10 +208,16 @@ fn find<'a>(app: &'a App, name: &str) -> Result<Found<'a>, Problem> {
         };
         let scores = scores_of(&app.dataflow, view);
         let time = |column: usize| row.0.get(column).and_then(Value::as_i64);
+        let number = |column: &str| row.0.get(at(column)).and_then(Value::as_f64);
         if let (Some(scores), Some(since_us), Some(until_us)) = (scores, time(since), time(until))
             && let Some(found) = of_row(scores, incidents, row, since_us, until_us)
         {
-            return Ok(found);
+            return Ok(Found {
+                peak_us: time(at("peak_start")),
+                observed: number("observed"),
+                expected: number("expected"),
+                ..found
+            });
         }
     }
     Err(Problem::not_found(
@@ -204,6 +258,9 @@ fn of_row<'a>(
         key_json,
         since_us,
         until_us,
+        peak_us: None,
+        observed: None,
+        expected: None,
     })
 }
 
@@ -216,12 +273,7 @@ fn sets(columns: usize) -> Vec<Vec<usize>> {
 
 /// The cells before and in the incident: dimensions with marks, then whether it is in it, windows, and two sums.
 fn summed(inner: &str, found: &Found<'_>, columns: usize, first_us: i64) -> String {
-    let argument = |at: usize| {
-        format!(
-            "\"_{}\"",
-            found.metric.columns[at] - found.detection.keys.len() - 1
-        )
-    };
+    let argument = |at: usize| format!("\"_{}\"", found.argument(at));
     let (a, b) = match found.metric.kind {
         Kind::Rate => (argument(0), format!("\"{RECORDS}\"")),
         Kind::Ratio => (argument(0), argument(1)),
@@ -376,30 +428,76 @@ fn explained(rows: &[Row], kind: Kind, names: &[String], windows: i64) -> Vec<Di
     told.collect()
 }
 
-/// The value that carries the incident, if one does, and the pair that does so more closely.
-fn sentence(dimensions: &[DimensionExplained], names: &[String]) -> String {
-    let carrier = |it: &DimensionExplained| {
+/// The value that carries the incident, and the pair that does, each with its share of the change.
+struct Carriers<'a> {
+    one: Option<(&'a DimensionExplained, f64)>,
+    /// Left out if it says no more than the value.
+    pair: Option<(&'a DimensionExplained, f64)>,
+}
+
+fn carriers(dimensions: &[DimensionExplained]) -> Carriers<'_> {
+    let carried = |it: &DimensionExplained| {
         let first = it.values.first()?;
         let carries = CARRIES <= first.share_of_change
             && LIFT_MIN * first.share_of_expected <= first.share_of_change;
-        carries.then(|| (written(&it.columns, &first.value), first.share_of_change))
+        carries.then_some(first.share_of_change)
     };
     let of_size = |size: usize| {
         let of_size = dimensions.iter().filter(move |it| it.columns.len() == size);
-        of_size.filter_map(carrier).next()
+        of_size.filter_map(|it| Some((it, carried(it)?))).next()
+    };
+    let one = of_size(1);
+    let says_more = |of_pair: f64| one.is_none_or(|it| PAIR_KEEPS * it.1.min(1.0) <= of_pair);
+    Carriers {
+        one,
+        pair: of_size(2).filter(|it| says_more(it.1)),
+    }
+}
+
+/// The columns and values of the pair that carries the incident, else of the one value that does; empty if none does.
+fn carrier(dimensions: &[DimensionExplained]) -> Carrier {
+    let Carriers { one, pair } = carriers(dimensions);
+    let Some((it, _)) = pair.or(one) else {
+        return Carrier::new();
+    };
+    let values = it.values.first().map(|it| it.value.iter().cloned());
+    it.columns
+        .iter()
+        .cloned()
+        .zip(values.into_iter().flatten())
+        .collect()
+}
+
+/// The value that carries the incident, if one does, and the pair that does so more closely.
+fn sentence(dimensions: &[DimensionExplained], names: &[String]) -> String {
+    let told = |it: &DimensionExplained| {
+        let first = it.values.first();
+        first.map_or_else(String::new, |first| written(&it.columns, &first.value))
     };
     let percent = |share: f64| format!("{:.0} %", 100.0 * share.min(1.0));
-    match (of_size(1), of_size(2)) {
-        (Some((one, share)), Some((pair, of_pair))) if PAIR_KEEPS * share.min(1.0) <= of_pair => {
-            format!(
-                "{one} carries {} of it, {pair} {}",
-                percent(share),
-                percent(of_pair)
-            )
+    match carriers(dimensions) {
+        Carriers {
+            one: Some((one, share)),
+            pair: Some((pair, of_pair)),
+        } => format!(
+            "{} carries {} of it, {} {}",
+            told(one),
+            percent(share),
+            told(pair),
+            percent(of_pair)
+        ),
+        Carriers {
+            one: Some((it, share)),
+            pair: None,
         }
-        (Some((one, share)), _) => format!("{one} carries {} of it", percent(share)),
-        (None, Some((pair, share))) => format!("{pair} carries {} of it", percent(share)),
-        (None, None) => format!("no value of {} carries it alone", names.join(", ")),
+        | Carriers {
+            one: None,
+            pair: Some((it, share)),
+        } => format!("{} carries {} of it", told(it), percent(share)),
+        Carriers {
+            one: None,
+            pair: None,
+        } => format!("no value of {} carries it alone", names.join(", ")),
     }
 }
 
@@ -412,99 +510,4 @@ fn written(columns: &[String], values: &[Option<String>]) -> String {
             None => format!("no {column}"),
         });
     pairs.collect::<Vec<_>>().join(" with ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Float;
-
-    /// A cell of one column, or of both, before and in the incident.
-    fn rows(cells: &[(&[Option<&str>; 2], bool, f64, f64)]) -> Vec<Row> {
-        let row = |(values, is_now, a, b): &(&[Option<&str>; 2], bool, f64, f64)| {
-            let mut row = Vec::new();
-            for value in *values {
-                row.push(value.map_or(Value::Null, |it| Value::Text(it.into())));
-                row.push(Value::Int(i64::from(value.is_none())));
-            }
-            let number = |it: f64| Value::Float(Float::new(it));
-            row.extend([Value::Bool(*is_now), Value::Int(60), number(*a), number(*b)]);
-            Row(row.into())
-        };
-        cells.iter().map(row).collect()
-    }
-
-    const NAMES: [&str; 2] = ["status", "path"];
-
-    fn names() -> Vec<String> {
-        NAMES.map(str::to_owned).to_vec()
-    }
-
-    #[test]
-    fn the_value_that_grew_carries_the_rate() {
-        let rows = rows(&[
-            (&[Some("200"), None], false, 6000.0, 6000.0),
-            (&[Some("500"), None], false, 60.0, 60.0),
-            (&[None, Some("/a")], false, 3000.0, 3000.0),
-            (&[None, Some("/b")], false, 3060.0, 3060.0),
-            (&[Some("200"), None], true, 100.0, 100.0),
-            (&[Some("500"), None], true, 101.0, 101.0),
-            (&[None, Some("/a")], true, 52.0, 52.0),
-            (&[None, Some("/b")], true, 149.0, 149.0),
-            (&[Some("500"), Some("/b")], false, 30.0, 30.0),
-            (&[Some("500"), Some("/b")], true, 98.0, 98.0),
-            (&[Some("200"), Some("/b")], false, 3030.0, 3030.0),
-            (&[Some("200"), Some("/b")], true, 51.0, 51.0),
-            (&[Some("200"), Some("/a")], false, 2970.0, 2970.0),
-            (&[Some("200"), Some("/a")], true, 49.0, 49.0),
-            (&[Some("500"), Some("/a")], false, 30.0, 30.0),
-            (&[Some("500"), Some("/a")], true, 3.0, 3.0),
-        ]);
-        let found = explained(&rows, Kind::Rate, &names(), 1);
-        assert_eq!(found[0].columns, ["status"]);
-        let first = &found[0].values[0];
-        assert_eq!(
-            (first.value.as_slice(), first.observed, first.expected),
-            (&[Some("500".to_owned())][..], 101.0, 1.0)
-        );
-        assert_eq!(first.share_of_change, 1.0);
-        assert_eq!(
-            sentence(&found, &names()),
-            "status 500 carries 100 % of it, status 500 with path /b 98 %"
-        );
-    }
-
-    #[test]
-    fn what_grows_alike_is_carried_by_nothing() {
-        let rows = rows(&[
-            (&[Some("200"), None], false, 3000.0, 3000.0),
-            (&[Some("500"), None], false, 3000.0, 3000.0),
-            (&[Some("200"), None], true, 100.0, 100.0),
-            (&[Some("500"), None], true, 101.0, 101.0),
-        ]);
-        let found = explained(&rows, Kind::Rate, &names(), 1);
-        assert_eq!(
-            sentence(&found, &names()),
-            "no value of status, path carries it alone"
-        );
-    }
-
-    #[test]
-    fn shares_and_means_are_compared_for_as_many_records() {
-        // /b has twice the records and the same share as before; /a fails more.
-        let cells = [
-            (&[None, Some("/a")], false, 10.0, 1000.0),
-            (&[None, Some("/b")], false, 100.0, 1000.0),
-            (&[None, Some("/a")], true, 21.0, 100.0),
-            (&[None, Some("/b")], true, 20.0, 200.0),
-        ];
-        for kind in [Kind::Ratio, Kind::Latency] {
-            let found = explained(&rows(&cells), kind, &names(), 1);
-            let first = &found[0].values[0];
-            assert_eq!(first.value, [Some("/a".to_owned())]);
-            let observed = if kind == Kind::Ratio { 21.0 } else { 0.21 };
-            assert_eq!(first.observed, observed);
-            assert!(sentence(&found, &names()).starts_with("path /a carries 100 %"));
-        }
-    }
 }

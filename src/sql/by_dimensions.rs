@@ -11,10 +11,9 @@ use super::syntax;
 use super::windows::WindowKind;
 use crate::model::iso_of_micros;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, SelectItem, SetExpr,
-    TableFactor, Value as SqlValue,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident, Select, SelectItem,
+    SetExpr, TableFactor, Value as SqlValue,
 };
-use datafusion::sql::sqlparser::parser::Parser;
 
 /// What a cell of dimensions is asked about: these values of the key, windows from one time to another.
 pub struct Cells<'a> {
@@ -48,18 +47,82 @@ pub fn query(
     dimensions: &[String],
     cells: &Cells<'_>,
 ) -> Result<String, String> {
-    let form = || {
-        format!(
-            "what carries an anomaly is known where the watched view is one SELECT … FROM TUMBLE(table, time, size) … GROUP BY; `{}` is another",
-            watched.view
-        )
+    let Windowed {
+        mut select,
+        time,
+        keys,
+    } = windowed(watched)?;
+    let column = |name: &String| Expr::Identifier(Ident::with_quote('"', name));
+    let sets = cells.sets.iter().map(|set| {
+        let columns = set.iter().map(column);
+        keys.iter().cloned().chain(columns).collect()
+    });
+    select.group_by =
+        GroupByExpr::Expressions(vec![Expr::GroupingSets(sets.collect())], Vec::new());
+    for (number, name) in dimensions.iter().enumerate() {
+        let value = syntax::parse_expression(&format!("CAST({} AS TEXT)", column(name)))?;
+        select.projection.push(named(value, &dimension(number)));
+        let left_out = syntax::parse_expression(&format!("grouping({})", column(name)))?;
+        select
+            .projection
+            .push(named(left_out, &is_left_out(number)));
+    }
+    let count = syntax::parse_expression("count(*)")?;
+    select.projection.push(named(count, RECORDS));
+    select.selection = Some(and(
+        select.selection.take(),
+        syntax::parse_expression(&within(&time, cells.from_us, cells.to_us))?,
+    ));
+    let own = Ident::with_quote('"', &watched.view);
+    let metrics = watched.input_sql.strip_suffix(&format!(" FROM {own}"));
+    let metrics = metrics.ok_or_else(|| other_form(watched))?;
+    let beside = (0..dimensions.len()).flat_map(|it| [dimension(it), is_left_out(it)]);
+    let beside = beside.chain([RECORDS.to_owned()]);
+    let beside: Vec<String> = beside.map(|it| format!("\"{it}\"")).collect();
+    let bound = Ident::with_quote('"', &watched.bound);
+    let key = cells
+        .key
+        .iter()
+        .map(|(name, value)| is_value(&Ident::with_quote('"', name).to_string(), value.as_deref()));
+    let key: Vec<String> = key.collect();
+    let condition = match key.is_empty() {
+        true => String::new(),
+        false => format!(" WHERE {}", key.join(" AND ")),
     };
-    let mut query = syntax::parse_query(&watched.view_sql)?;
+    Ok(format!(
+        "{metrics}, {bound} AS \"{WINDOW}\", {} FROM ({select}) AS v{condition}",
+        beside.join(", ")
+    ))
+}
+
+/// A watched view taken apart, reading the archive.
+pub(super) struct Windowed {
+    /// The view's SELECT over `TUMBLE(lake.table, …)`.
+    pub select: Select,
+    /// The column of the event time.
+    pub time: String,
+    /// What the view is grouped by, as expressions.
+    pub keys: Vec<Expr>,
+}
+
+fn other_form(watched: &Watched) -> String {
+    format!(
+        "what carries an anomaly is known where the watched view is one SELECT … FROM TUMBLE(table, time, size) … GROUP BY; `{}` is another",
+        watched.view
+    )
+}
+
+/// Takes a watched view apart.
+///
+/// # Errors
+/// If it is not one group over `TUMBLE` of a table.
+pub(super) fn windowed(watched: &Watched) -> Result<Windowed, String> {
+    let form = || other_form(watched);
+    let query = syntax::parse_query(&watched.view_sql)?;
     if query.with.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
         return Err(form());
     }
-    query.order_by = None;
-    let SetExpr::Select(select) = query.body.as_mut() else {
+    let SetExpr::Select(mut select) = *query.body else {
         return Err(form());
     };
     let [from] = select.from.as_mut_slice() else {
@@ -94,60 +157,44 @@ pub fn query(
         .map(written)
         .collect::<Option<_>>()
         .ok_or_else(form)?;
-    let column = |name: &String| Expr::Identifier(Ident::with_quote('"', name));
-    let sets = cells.sets.iter().map(|set| {
-        let columns = set.iter().map(column);
-        keys.iter().cloned().chain(columns).collect()
-    });
-    select.group_by =
-        GroupByExpr::Expressions(vec![Expr::GroupingSets(sets.collect())], Vec::new());
-    for (number, name) in dimensions.iter().enumerate() {
-        let value = expression(&format!("CAST({} AS TEXT)", column(name)))?;
-        select.projection.push(named(value, &dimension(number)));
-        let left_out = expression(&format!("grouping({})", column(name)))?;
-        select
-            .projection
-            .push(named(left_out, &is_left_out(number)));
-    }
-    let count = expression("count(*)")?;
-    select.projection.push(named(count, RECORDS));
+    Ok(Windowed {
+        select: *select,
+        time,
+        keys,
+    })
+}
+
+/// The condition that a time is in a range, its end left out.
+pub(super) fn within(time: &str, from_us: i64, to_us: i64) -> String {
     let instant = |at: i64| format!("CAST('{}' AS TIMESTAMP)", iso_of_micros(at));
-    let within = expression(&format!(
+    format!(
         "{time} >= {} AND {time} < {}",
-        instant(cells.from_us),
-        instant(cells.to_us)
-    ))?;
-    select.selection = Some(match select.selection.take() {
-        None => within,
+        instant(from_us),
+        instant(to_us)
+    )
+}
+
+/// The condition that an expression is a value, given as text, or null.
+pub(super) fn is_value(expression: &str, value: Option<&str>) -> String {
+    match value {
+        None => format!("{expression} IS NULL"),
+        Some(value) => format!(
+            "CAST({expression} AS TEXT) = '{}'",
+            value.replace('\'', "''")
+        ),
+    }
+}
+
+/// A condition in addition to the one that is stated, if one is.
+pub(super) fn and(stated: Option<Expr>, also: Expr) -> Expr {
+    match stated {
+        None => also,
         Some(stated) => Expr::BinaryOp {
             left: Box::new(Expr::Nested(Box::new(stated))),
             op: BinaryOperator::And,
-            right: Box::new(within),
+            right: Box::new(also),
         },
-    });
-    let own = Ident::with_quote('"', &watched.view);
-    let metrics = watched.input_sql.strip_suffix(&format!(" FROM {own}"));
-    let metrics = metrics.ok_or_else(form)?;
-    let beside = (0..dimensions.len()).flat_map(|it| [dimension(it), is_left_out(it)]);
-    let beside = beside.chain([RECORDS.to_owned()]);
-    let beside: Vec<String> = beside.map(|it| format!("\"{it}\"")).collect();
-    let bound = Ident::with_quote('"', &watched.bound);
-    let key = cells.key.iter().map(|(name, value)| {
-        let name = Ident::with_quote('"', name);
-        match value {
-            None => format!("{name} IS NULL"),
-            Some(value) => format!("CAST({name} AS TEXT) = '{}'", value.replace('\'', "''")),
-        }
-    });
-    let key: Vec<String> = key.collect();
-    let condition = match key.is_empty() {
-        true => String::new(),
-        false => format!(" WHERE {}", key.join(" AND ")),
-    };
-    Ok(format!(
-        "{metrics}, {bound} AS \"{WINDOW}\", {} FROM ({query}) AS v{condition}",
-        beside.join(", ")
-    ))
+    }
 }
 
 /// Has a call of `TUMBLE` read the archive; its column of time.
@@ -174,12 +221,6 @@ fn archived(relation: &mut TableFactor, table: &str) -> Option<String> {
         stored.into(),
     )));
     Some(time.to_string())
-}
-
-fn expression(text: &str) -> Result<Expr, String> {
-    let parser = Parser::new(&super::dialect::Tidelake).try_with_sql(text);
-    let parsed = parser.and_then(|mut it| it.parse_expr());
-    parsed.map_err(|it| it.to_string())
 }
 
 fn named(expr: Expr, name: &str) -> SelectItem {

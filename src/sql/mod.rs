@@ -18,6 +18,7 @@ mod detectors;
 mod dialect;
 mod elsewhere;
 mod emitted;
+pub mod example_records;
 mod formats;
 mod forms;
 mod functions;

@@ -1689,12 +1689,13 @@ export interface components {
       from: string;
       to: string;
       baseline_from: string;
-      /** @description In a sentence. */
+      /** @description In a sentence; empty if the detector names no columns (`explain_by`). */
       text: string;
       /** @description Columns, then pairs of columns, each in the order of how much it says. */
       dimensions: components['schemas']['DimensionExplained'][];
-      /** @description The query it was computed from. */
-      query: string;
+      /** @description The query it was computed from; null if the detector names no columns. */
+      query?: string | null;
+      examples: components['schemas']['Examples'];
     };
     /** @description Values of one column, or of two. */
     DimensionExplained: {
@@ -1726,6 +1727,30 @@ export interface components {
        * @description Of all that was expected.
        */
       share_of_expected: number;
+    };
+    /** @description Some of the records behind an incident. */
+    Examples: {
+      /** @description Which records these are, such as `failures (is_critical_error) with status 500`; or why there are none. */
+      text: string;
+      /** @description The table of the lake that holds them. */
+      table: string;
+      /** @description Whether `/api/v1/records/{partition}/{offset}` answers for records of that table. */
+      has_record_pages: boolean;
+      /** @description Those of the peak window first, then by value where the metric is of one, then by partition and offset. */
+      records: components['schemas']['Example'][];
+      /** @description The query that found them; null if the records cannot be told from the SQL of the view. */
+      query?: string | null;
+    };
+    /** @description An archived record. */
+    Example: {
+      /** Format: int64 */
+      partition: number;
+      /** Format: int64 */
+      offset: number;
+      /** @description The other columns of the table, those that the engine adds left out. */
+      columns: {
+        [key: string]: unknown;
+      };
     };
     /** @description The state of the pipeline, as one picture of one moment. */
     Pipeline: {
