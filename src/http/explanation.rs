@@ -31,6 +31,8 @@ const WINDOWS: i64 = 60;
 const VALUES_MAX: usize = 5;
 /// Cells that are asked for, the largest first.
 const CELLS_MAX: usize = 50_000;
+/// Failures that are expected of the windows before if there was none: else no share of what was expected could be said.
+const UNSEEN: f64 = 0.5;
 /// A value carries an incident if it has so many times more of the change than it had of all.
 const LIFT_MIN: f64 = 1.5;
 /// And so much of the change.
@@ -347,20 +349,19 @@ fn explained(rows: &[Row], kind: Kind, names: &[String], windows: i64) -> Vec<Di
     }
     let scale = windows as f64 / baseline.max(1) as f64;
     let of_all = |of: fn(&Cell) -> Sums| {
-        let cells = cells.first().into_iter().flat_map(BTreeMap::values);
+        let of_set = cells.iter().find(|it| !it.is_empty());
+        let cells = of_set.into_iter().flat_map(BTreeMap::values);
         cells.map(of).fold(Sums::default(), |sum, it| Sums {
             a: sum.a + it.a,
             b: sum.b + it.b,
         })
     };
     let before = of_all(|it| it.before);
-    let usual = if 0.0 < before.b {
-        before.a / before.b
-    } else {
-        0.0
-    };
+    let usual = before.a.max(UNSEEN) / before.b.max(1.0);
     let forecast = |it: &Cell| match kind {
         Kind::Rate => it.before.a * scale,
+        // Of nothing before, every record would have had as little.
+        _ if before.a <= 0.0 => it.now.b * usual,
         // What as many records would have had; of few records before, what all had.
         Kind::Ratio
         | Kind::Latency

@@ -99,3 +99,16 @@ fn shares_and_means_are_compared_for_as_many_records() {
         );
     }
 }
+
+#[test]
+fn failures_where_there_were_none_are_carried_by_those_that_fail() {
+    let rows = rows(&[
+        (&[None, Some("/a")], false, 0.0, 3000.0),
+        (&[None, Some("/b")], false, 0.0, 3000.0),
+        (&[None, Some("/a")], true, 30.0, 100.0),
+        (&[None, Some("/b")], true, 0.0, 300.0),
+    ]);
+    let found = explained(&rows, Kind::Ratio, &names(), 1);
+    assert_eq!(sentence(&found, &names()), "path /a carries 100 % of it");
+    assert_eq!(found[0].values[0].share_of_expected, 0.25);
+}
