@@ -1,7 +1,10 @@
 //! The endpoints and payloads that existing pages and scripts know, served from live views.
 
+mod anomalies;
 #[cfg(test)]
 mod tests;
+
+pub use anomalies::{ANOMALIES_MAX, Rows, anomalies};
 
 use super::App;
 use super::entry::{Entry, EntryReader};
@@ -10,21 +13,18 @@ use super::problem::Problem;
 use super::sql::rows_json;
 use super::status::{Health, SourceStatus};
 use super::{logs, stream, topics};
-use crate::model::{Row, Value, iso_of_micros};
+use crate::model::Value;
 use crate::plan::Plan;
 use crate::sql::query::QueryError;
-use arrow::datatypes::Schema;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The view that holds anomalies.
-pub const ANOMALIES: &str = "anomalies";
 /// The view of the last sixty seconds of event time.
 const LAST_MINUTE: &str = "last_minute";
 const MINUTE_US: i64 = 60_000_000;
@@ -34,10 +34,6 @@ const TOTALS: &str = "totals";
 
 const LOGS_DEFAULT: usize = 100;
 pub const LOGS_MAX: usize = 5_000;
-const ANOMALIES_DEFAULT: usize = 50;
-pub const ANOMALIES_MAX: usize = 1_000;
-/// Anomalies scored at least so high are errors, others warnings.
-const ERROR_SCORE: f64 = 0.8;
 
 pub async fn health(State(app): State<Arc<App>>) -> Response {
     let status = app.status.status();
@@ -226,102 +222,6 @@ pub async fn logs(State(app): State<Arc<App>>, query: Parameters) -> Result<Resp
         response.headers_mut().insert(super::PARTIAL_HEADER, value);
     }
     Ok(response)
-}
-
-pub async fn anomalies(
-    State(app): State<Arc<App>>,
-    query: Parameters,
-) -> Result<Response, Problem> {
-    let limit = query.count("limit").unwrap_or(ANOMALIES_DEFAULT);
-    let since = query.time("since");
-    let (Some(info), Some(snapshot)) = (app.hub.view(ANOMALIES), app.hub.snapshot(ANOMALIES))
-    else {
-        return Ok(JsonBody(json!([])).into_response());
-    };
-    let at = |name: &str| info.schema.fields().find(name).map(|it| it.0);
-    let (start, kind, endpoint) = (at("window_start"), at("anomaly_type"), at("endpoint"));
-    let time = |row: &Row| start.and_then(|it| row.0[it].as_i64());
-    let wanted = |name: &str, column: Option<usize>, row: &Row| match query.text(name) {
-        None => true,
-        Some(text) => column.is_some_and(
-            |it| matches!(&row.0[it], Value::Text(value) if value.eq_ignore_ascii_case(text)),
-        ),
-    };
-    let mut rows: Vec<&Row> = snapshot.in_order().map(|it| it.0).collect();
-    rows.retain(|row| {
-        wanted("type", kind, row)
-            && wanted("endpoint", endpoint, row)
-            && since.is_none_or(|it| time(row).is_some_and(|at| it <= at))
-    });
-    rows.sort_by_key(|it| std::cmp::Reverse(time(it)));
-    let rows: Vec<Json> = rows
-        .iter()
-        .take(limit)
-        .map(|it| anomaly_of(&info.schema, it))
-        .collect();
-    Ok(JsonBody(rows).into_response())
-}
-
-/// An anomaly with an id that stays the same while its figures change.
-pub fn anomaly_of(schema: &Schema, row: &Row) -> Json {
-    let columns: Map<String, Json> = schema
-        .fields()
-        .iter()
-        .zip(row.0.iter())
-        .map(|(field, value)| (field.name().clone(), value.to_json()))
-        .collect();
-    let text = |name: &str| match columns.get(name) {
-        Some(Json::String(it)) => it.clone(),
-        Some(Json::Number(it)) => it.to_string(),
-        _ => String::new(),
-    };
-    let key = [
-        "window_start",
-        "anomaly_type",
-        "endpoint",
-        "ip_class",
-        "key",
-    ]
-    .map(text)
-    .join("\u{1f}");
-    let id = format!("{:016x}", twox_hash::XxHash3_64::oneshot(key.as_bytes()));
-    let score = columns
-        .get("score")
-        .and_then(Json::as_f64)
-        .unwrap_or_default();
-    let time = schema
-        .fields()
-        .find("window_start")
-        .and_then(|it| row.0[it.0].as_i64());
-    let mut message = text("anomaly_type").replace('_', " ").to_ascii_lowercase();
-    if !text("endpoint").is_empty() {
-        message.push_str(&format!(" on {}", text("endpoint")));
-    }
-    let figure = |name: &str| columns.get(name).and_then(Json::as_f64).map(rounded);
-    match (
-        figure("observed"),
-        figure("threshold").or_else(|| figure("expected")),
-    ) {
-        (Some(observed), Some(limit)) => message.push_str(&format!(": {observed} against {limit}")),
-        (Some(observed), None) => message.push_str(&format!(": {observed}")),
-        _ => {}
-    }
-    let mut anomaly = Map::new();
-    anomaly.insert("id".to_owned(), json!(id));
-    anomaly.insert("timestamp".to_owned(), json!(time.map(iso_of_micros)));
-    anomaly.insert(
-        "level".to_owned(),
-        json!(if ERROR_SCORE <= score {
-            "ERROR"
-        } else {
-            "WARN"
-        }),
-    );
-    anomaly.insert("message".to_owned(), json!(message));
-    for (name, value) in columns {
-        anomaly.entry(name).or_insert(value);
-    }
-    Json::Object(anomaly)
 }
 
 /// Real SQL behind the seed's payload.

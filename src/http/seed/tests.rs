@@ -3,7 +3,7 @@
 use super::*;
 use crate::http::PARTIAL_HEADER;
 use crate::http::testing::{Server, app_of};
-use crate::model::Float;
+use crate::model::{Float, Row};
 use crate::plan::Dataflow;
 use arrow::datatypes::{DataType, Field};
 

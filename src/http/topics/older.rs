@@ -60,9 +60,11 @@ impl EventPlace {
         if self.batch + 1 < oldest {
             return Some("the oldest log entries since are no longer kept");
         }
-        let has_anomalies = app.hub.view(seed::ANOMALIES).is_some();
-        (has_anomalies && !app.hub.reaches(seed::ANOMALIES, self.heard))
-            .then_some("the oldest anomalies since are no longer kept")
+        let is_cut = |rows: &seed::Rows| {
+            rows.info(app).is_some() && !app.hub.reaches(rows.view(), self.heard)
+        };
+        let is_cut = seed::Rows::ALL.iter().any(is_cut);
+        is_cut.then_some("the oldest anomalies since are no longer kept")
     }
 }
 
@@ -93,9 +95,13 @@ pub fn of_events(app: &App, last: Option<&str>) -> Vec<Box<dyn Topic>> {
         Duration::from_secs(5),
         |app| unnamed(&[json!({"type": "metrics", "data": seed::metrics_of(app)})]),
     ));
-    if let Some(info) = app.hub.view(seed::ANOMALIES) {
+    for rows in seed::Rows::ALL {
+        let Some(info) = rows.info(app) else {
+            continue;
+        };
         topics.push(Box::new(AnomalyTopic {
-            key: "seed anomalies".into(),
+            key: format!("seed {}", info.name).into(),
+            rows,
             info: Arc::new(info),
             at: place.map_or(app.hub.epoch(), |it| it.heard.epoch),
         }));
@@ -206,9 +212,10 @@ impl Topic for LogTopic {
     }
 }
 
-/// Anomalies as they appear or change.
+/// Anomalies of rules as they appear or change, incidents of detectors as they open.
 struct AnomalyTopic {
     key: Arc<str>,
+    rows: seed::Rows,
     info: Arc<ViewInfo>,
     at: Epoch,
 }
@@ -223,7 +230,7 @@ impl Topic for AnomalyTopic {
     }
 
     fn ask(&mut self, _app: &App, epoch: Epoch) -> Ask {
-        let (from, info) = (self.at, Arc::clone(&self.info));
+        let (from, rows, info) = (self.at, self.rows, Arc::clone(&self.info));
         let key = Key {
             topic: Arc::clone(&self.key),
             from: from.0,
@@ -235,9 +242,10 @@ impl Topic for AnomalyTopic {
                 Some(Since::Changes { changes, .. }) => changes,
                 Some(Since::TooOld) | None => Vec::new(),
             };
-            let new = changes.iter().filter(|it| 0 < it.1);
-            let told: Vec<Json> = new
-                .map(|(row, _)| json!({"type": "anomaly", "data": seed::anomaly_of(&info.schema, row)}))
+            let news = rows.news(app, &info.schema, &changes, epoch.0);
+            let told: Vec<Json> = news
+                .into_iter()
+                .map(|it| json!({"type": "anomaly", "data": it}))
                 .collect();
             Text {
                 epoch,
