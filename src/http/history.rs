@@ -53,6 +53,8 @@ pub struct History {
     pub from: String,
     pub to: String,
     pub step_seconds: i64,
+    /// The view that counts all traffic.
+    pub overall_view: String,
     /// Start of each step, seconds since 1970.
     pub times: Vec<i64>,
     /// By column of the view that counts all traffic. A step without rows is null.
@@ -128,6 +130,7 @@ pub async fn history(
         from: iso_of_micros(range.from),
         to: iso_of_micros(range.to),
         step_seconds: range.step / SECOND_US,
+        overall_view: overall.clone(),
         times: (range.from..range.to)
             .step_by(usize::try_from(range.step).unwrap_or(usize::MAX))
             .map(|it| it / SECOND_US)

@@ -7,6 +7,7 @@ use super::{App, EPOCH_HEADER};
 use crate::model::{Epoch, Row, iso_of_micros};
 use crate::plan::{Dataflow, Detection, Plan, ViewSpec};
 use crate::sql::incidents::{INCIDENTS, IncidentRow, incidents_of};
+use crate::sql::measured::measured;
 use arrow::datatypes::Schema;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json as JsonBody, Response};
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub const STATES: &[&str] = &["provisional", "open", "closed"];
@@ -32,6 +34,8 @@ pub struct DetectorBody {
     /// Columns that make the key; none if there is one series of all.
     key: Vec<String>,
     metrics: Vec<String>,
+    /// For each metric the columns of the watched view that it measures; of a ratio those of its failures.
+    measured: BTreeMap<String, Vec<String>>,
     window_seconds: i64,
     /// Whether records of the log have the columns of the key, so that those of an incident can be looked at.
     filters_records: bool,
@@ -128,6 +132,7 @@ pub fn detector_of(dataflow: &Dataflow, view: &ViewSpec) -> Option<DetectorBody>
         watches: input.relations().into_iter().next()?,
         key,
         metrics: detection.metrics.iter().map(|it| it.name.clone()).collect(),
+        measured: measured(scores),
         window_seconds: detection.grid.size_us / 1_000_000,
         filters_records,
         explain_by: detection.explain_by.clone(),
@@ -487,7 +492,7 @@ mod tests {
         let expected = |of: &str| {
             serde_json::json!({
                 "of": of, "detector": "watch", "watches": "per_minute", "key": ["k"],
-                "metrics": ["much", "c"], "window_seconds": 60, "filters_records": true, "explain_by": [],
+                "metrics": ["much", "c"], "measured": {"much": ["c"], "c": ["c"]}, "window_seconds": 60, "filters_records": true, "explain_by": [],
             })
         };
         assert_eq!(of("watch"), expected("scores"));

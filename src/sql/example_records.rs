@@ -10,11 +10,11 @@
 
 use super::by_dimensions::{Windowed, and, is_value, windowed, within};
 use super::detectors::Watched;
+use super::measured::argument;
 use super::syntax::{self, known_as};
 use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Select, SelectItem,
-    SetExpr,
 };
 
 /// Aggregates whose value is of the size of their argument, in small letters.
@@ -91,7 +91,7 @@ pub fn query(watched: &Watched, wanted: &Examples<'_>) -> Result<ExampleQuery, S
     for (name, value) in wanted.carrier {
         conditions.push(is_value(&quoted(name), value.as_deref()));
     }
-    let Aggregated { counted, value } = argument(watched, wanted.argument).map_or_else(
+    let Aggregated { counted, value } = column_of(watched, wanted.argument).map_or_else(
         Aggregated::default,
         |name| match projected(&select, &name) {
             Some(Expr::Function(call)) => aggregated(call),
@@ -128,16 +128,9 @@ pub fn query(watched: &Watched, wanted: &Examples<'_>) -> Result<ExampleQuery, S
 }
 
 /// The column of the watched view that an argument of a metric is, if it is just a column.
-fn argument(watched: &Watched, number: usize) -> Option<String> {
-    let query = syntax::parse_query(&watched.input_sql).ok()?;
-    let SetExpr::Select(select) = *query.body else {
-        return None;
-    };
-    match projected(&select, &format!("_{number}"))? {
-        Expr::Cast { expr, .. } => match expr.as_ref() {
-            Expr::Identifier(name) => Some(known_as(name)),
-            _ => None,
-        },
+fn column_of(watched: &Watched, number: usize) -> Option<String> {
+    match argument(&watched.input_sql, number)? {
+        Expr::Identifier(name) => Some(known_as(&name)),
         _ => None,
     }
 }

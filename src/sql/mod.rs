@@ -29,6 +29,7 @@ mod joins;
 mod late;
 mod latest;
 mod lower;
+pub mod measured;
 pub mod models;
 mod named_queries;
 mod namesakes;

@@ -1306,6 +1306,10 @@ export interface components {
       /** @description Columns that make the key; none if there is one series of all. */
       key: string[];
       metrics: string[];
+      /** @description For each metric the columns of the watched view that it measures; of a ratio those of its failures. */
+      measured: {
+        [key: string]: string[];
+      };
       /** Format: int64 */
       window_seconds: number;
       /** @description Whether records of the log have the columns of the key, so that those of an incident can be looked at. */
@@ -1493,6 +1497,8 @@ export interface components {
       to: string;
       /** Format: int64 */
       step_seconds: number;
+      /** @description The view that counts all traffic. */
+      overall_view: string;
       /** @description Start of each step, seconds since 1970. */
       times: number[];
       /** @description By column of the view that counts all traffic. A step without rows is null. */

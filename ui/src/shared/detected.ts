@@ -16,6 +16,8 @@ export interface Detector {
   watches: string;
   key: readonly { name: string; type: string }[];
   metrics: readonly string[];
+  /** Columns of the watched view that each metric measures. */
+  measured: Readonly<Record<string, readonly string[]>>;
   window_ms: number;
   /** Whether records can be filtered by its key. */
   filtersRecords: boolean;
@@ -49,6 +51,7 @@ export function detectorsOf(views: readonly View[]): Detector[] {
         watches: detector.watches,
         key: detector.key.map(key => ({ name: key, type: typeOf(key) })),
         metrics: detector.metrics,
+        measured: detector.measured,
         window_ms: detector.window_seconds * 1000,
         filtersRecords: detector.filters_records,
         explainBy: detector.explain_by,

@@ -16,6 +16,7 @@ const detector: Detector = {
     { name: 'day', type: 'date' },
   ],
   metrics: ['orders'],
+  measured: { orders: ['orders'] },
   window_ms: 60_000,
   filtersRecords: false,
   explainBy: [],
