@@ -4,7 +4,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { X } from 'lucide-react';
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { answerOf, api, askSql } from '../../api/client';
+import { askSql } from '../../api/client';
 import type { Row } from '../../api/wire';
 import { Chart, type Series } from '../../shared/chart';
 import {
@@ -48,6 +48,7 @@ import {
   topOf,
   windowsSql,
 } from './band';
+import { Explanation } from './Explanation';
 import { IncidentActions, SaidFacts } from './IncidentActions';
 
 const EVERY_MS = 5_000;
@@ -97,7 +98,7 @@ export function IncidentPanel({ incident, detector }: { incident: Detected; dete
         <div className="flex flex-wrap gap-x-8 gap-y-3 px-3 pt-2 pb-3">
           <Facts incident={incident} detector={detector} />
           <Neighbours judged={judged} incident={incident} detector={detector} />
-          {detector.explainBy.length > 0 && <Carriers incident={incident} />}
+          <Explanation incident={incident} detector={detector} />
         </div>
       </Panel>
     </div>
@@ -322,71 +323,5 @@ function Neighbours({ judged, incident, detector }: Drawn) {
         ))}
       </tbody>
     </table>
-  );
-}
-
-const EXPLAINED_EVERY_MS = 30_000;
-const DIMENSIONS_MAX = 4;
-
-/** Which values of which columns of the records carry it, asked of the archive. */
-function Carriers({ incident }: { incident: Detected }) {
-  const frozen = useFrozen();
-  const isThere = incident.withdrawn_ms === null;
-  const explained = useQuery({
-    queryKey: ['explanation', incident.incident, incident.until],
-    queryFn: ({ signal }) =>
-      answerOf(
-        api.GET('/api/v1/incidents/{incident}/explanation', {
-          params: { path: { incident: incident.incident } },
-          signal,
-        }),
-      ),
-    enabled: isThere,
-    placeholderData: before => before,
-    refetchInterval: frozen || !isActive(incident) ? false : EXPLAINED_EVERY_MS,
-    retry: false,
-  });
-  if (!isThere) return null;
-  const { data, error } = explained;
-  if (data === undefined)
-    return <p className="text-muted">{error === null ? 'Asking what carries it …' : error.message}</p>;
-  const rows = data.dimensions.slice(0, DIMENSIONS_MAX).flatMap(({ columns, values }) =>
-    values.slice(0, 2).map(it => ({
-      ...it,
-      name: columns.map((column, at) => `${column} ${it.value[at] ?? '—'}`).join(', '),
-    })),
-  );
-  return (
-    <div className="min-w-0 max-w-full self-start">
-      <p className="pb-1 break-words">
-        {data.text}.{' '}
-        <SqlReceipt
-          sql={data.query}
-          note={`Compared with the windows since ${formatDateTime(data.baseline_from)} UTC.`}
-        />
-      </p>
-      <table className="text-label" aria-label="What carries it">
-        <thead className="text-left text-muted">
-          <tr>
-            <th className="pr-3 font-normal">records with</th>
-            <th className="px-2 text-right font-normal">observed</th>
-            <th className="px-2 text-right font-normal">expected</th>
-            <th className="pl-2 text-right font-normal">of the change</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(it => (
-            <tr key={it.name}>
-              <td className="max-w-44 truncate pr-3 sm:max-w-80" title={it.name}>
-                {it.name}
-              </td>
-              <td className="px-2 text-right">{formatMeasured(it.observed)}</td>
-              <td className="px-2 text-right">{formatMeasured(it.expected)}</td>
-              <td className="pl-2 text-right">{formatNumber(100 * it.share_of_change, 0)} %</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
   );
 }
