@@ -29,6 +29,24 @@ it('shows windows first, then what is ranked, and nothing too large', () => {
   expect(viewsToShow([])).toEqual([]);
 });
 
+it('leaves what detectors found to Anomalies; a view that is only called so is shown', () => {
+  const all = [view('incidents', 'SELECT', ['product', 'n'])];
+  const names = (views: Schemas['ViewBody'][]) => viewsToShow(views).map(({ name }) => name);
+  expect(names(all)).toEqual(['incidents']);
+  const detector: Schemas['DetectorBody'] = {
+    of: 'scores',
+    detector: 'watch',
+    watches: 'per_minute',
+    key: [],
+    metrics: [],
+    measured: {},
+    window_seconds: 60,
+    filters_records: false,
+    explain_by: [],
+  };
+  expect(names([...all, { ...view('watch', 'SELECT', ['n']), detector }])).toEqual([]);
+});
+
 it('keeps the order of the view', () => {
   const rows = [
     { product: 'a', n: 9, revenue: 1 },

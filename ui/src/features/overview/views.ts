@@ -10,8 +10,10 @@ const ROWS_MAX = 5_000;
 /** A single row is a table too, of one line. */
 const FEW_ROWS = 50;
 const ORDER = /ORDER\s+BY\s+"?(\w+)"?(\s+DESC)?[^()]*LIMIT\s+\d+\s*;?\s*$/i;
-/** Views every dataflow has. They are on Pipeline; those of detectors are on Anomalies. */
+/** Views every dataflow has. They are on Pipeline. */
 const BUILT_IN = new Set(['late', 'dead_letter_counts']);
+/** What all detectors found, in dataflows that have some. As their own views, it is on Anomalies. */
+const INCIDENTS = 'incidents';
 const NUMBERS = new Set(['int', 'bigint', 'double']);
 
 export function isWindowed({ window_column, columns }: View): boolean {
@@ -24,9 +26,14 @@ export function isRanked({ sql }: View): boolean {
 
 /** Windows first, then what is ranked, then what has few rows. */
 export function viewsToShow(views: readonly View[]): View[] {
+  const hasDetectors = views.some(it => it.detector != null);
   const fit = views.filter(
     ({ name, rows, columns, detector }) =>
-      !BUILT_IN.has(name) && detector == null && rows <= ROWS_MAX && columns.some(it => NUMBERS.has(it.type)),
+      !BUILT_IN.has(name) &&
+      !(hasDetectors && name === INCIDENTS) &&
+      detector == null &&
+      rows <= ROWS_MAX &&
+      columns.some(it => NUMBERS.has(it.type)),
   );
   const windowed = fit.filter(isWindowed);
   const ranked = fit.filter(it => !isWindowed(it) && isRanked(it));
