@@ -574,6 +574,14 @@ async function incidents() {
     await within('Overview names what detectors found', async () =>
       /of \/api\/orders above expected/.test(await told.textContent({ timeout: 1_000 })),
     );
+    const marks = page.locator('section[aria-label="Errors"] [data-span]');
+    await within('the chart of errors marks those of all traffic', async () => (await marks.count()) > 0);
+    await marks.first().focus();
+    await page.keyboard.press('Enter');
+    await within('and a mark leads to its incident', () =>
+      /\/anomalies\?.*incident=[\da-f]{16}/.test(page.url()),
+    );
+    await page.goBack();
     await told
       .getByRole('button', { name: /orders/ })
       .first()
@@ -584,6 +592,7 @@ async function incidents() {
     await page.reload();
     const windows = panel.getByRole('table', { name: 'Windows around the peak' }).locator('tbody tr');
     await within('the link opens it again', async () => (await windows.count()) > 3);
+    await within('records show it', async () => (await panel.locator('[data-example]').count()) === 5);
     for (const theme of ['dark', 'light']) {
       await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
       await page.evaluate(axe);

@@ -7,7 +7,9 @@
 import { type ReactNode, type RefObject, useEffect, useId, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import { formatAny, formatDateTime } from './format';
+import { isWithin, type Span } from './marked';
 import { DASHES, type Palette } from './palette';
+import { type Frame, Spans } from './spans';
 import { usePalette } from './theme';
 import { Button } from './ui/button';
 
@@ -42,6 +44,8 @@ export interface ChartProps {
   onTime?: (time: number) => void;
   /** Times with a name, drawn as lines. */
   marks?: readonly { time: number; label: string }[];
+  /** Incidents of what it shows. */
+  spans?: readonly Span[];
   sync?: string;
   height?: number;
 }
@@ -96,7 +100,7 @@ export function ChartFigure({ legend, summary, table, children }: FigureProps) {
   );
 }
 
-function Legend({ series, band }: ChartProps) {
+function Legend({ times, series, band, spans = [] }: ChartProps) {
   const palette = usePalette();
   return (
     <>
@@ -128,7 +132,23 @@ function Legend({ series, band }: ChartProps) {
           {band.label ?? 'expected'}
         </span>
       )}
+      <SpanLegend spans={spans} times={times} />
     </>
+  );
+}
+
+/** What the spans are, if there are any at these times. */
+export function SpanLegend({ spans, times }: { spans: readonly Span[]; times: readonly number[] }) {
+  const [first = 0, last = 0] = [times[0], times.at(-1)];
+  if (!spans.some(it => isWithin(it, 1000 * first, 1000 * last))) return null;
+  return (
+    <span className="inline-flex items-center gap-1">
+      <span
+        className="inline-block h-2 w-3.5 rounded-sm border-t-2 border-warn bg-warn/15"
+        aria-hidden="true"
+      />
+      incidents
+    </span>
   );
 }
 
@@ -193,6 +213,7 @@ function Canvas(props: ChartProps) {
   const tip = useRef<HTMLDivElement>(null);
   const newest = useRef(props);
   newest.current = props;
+  const [frame, setFrame] = useState<Frame | null>(null);
   const palette = usePalette();
   const data = useMemo(() => columnsOf(times, series, band, stacked), [times, series, band, stacked]);
   const newestData = useRef(data);
@@ -203,7 +224,11 @@ function Canvas(props: ChartProps) {
   useEffect(() => {
     const parent = element.current;
     if (parent === null) return;
-    const made = new uPlot(optionsOf(parent, newest, tip, palette, sync), newestData.current, parent);
+    const made = new uPlot(
+      optionsOf(parent, newest, tip, setFrame, palette, sync),
+      newestData.current,
+      parent,
+    );
     plot.current = made;
     const resized = new ResizeObserver(() => made.setSize(sizeOf(parent)));
     resized.observe(parent);
@@ -226,8 +251,20 @@ function Canvas(props: ChartProps) {
         hidden
         className="pointer-events-none absolute top-1 z-10 rounded border border-line bg-panel px-2 py-1 text-label"
       />
+      {frame !== null && props.spans !== undefined && <Spans spans={props.spans} frame={frame} />}
     </div>
   );
+}
+
+/** Where the axis of time of a plot is. */
+function frameOf({ over, scales }: uPlot): Frame {
+  const { offsetLeft: left, offsetTop: top, clientWidth: width, clientHeight: height } = over;
+  const { min, max } = scales.x ?? {};
+  return { left, top, width, height, from_ms: 1000 * (min ?? 0), to_ms: 1000 * (max ?? 0) };
+}
+
+function isSame(a: Frame | null, b: Frame): boolean {
+  return a !== null && (Object.keys(b) as (keyof Frame)[]).every(it => a[it] === b[it]);
 }
 
 /** Stacked series are sums of those below and themselves; each is filled down to the one below. */
@@ -292,6 +329,7 @@ function optionsOf(
   parent: HTMLElement,
   newest: { current: ChartProps },
   tip: { current: HTMLDivElement | null },
+  setFrame: (next: (old: Frame | null) => Frame) => void,
   palette: Palette,
   sync: string | undefined,
 ): uPlot.Options {
@@ -373,7 +411,13 @@ function optionsOf(
         },
       ],
       setCursor: [plot => showTip(plot, tip.current, newest.current, palette)],
-      draw: [plot => drawMarks(plot, newest.current.marks ?? [], palette)],
+      draw: [
+        plot => {
+          drawMarks(plot, newest.current.marks ?? [], palette);
+          const frame = frameOf(plot);
+          setFrame(old => (old !== null && isSame(old, frame) ? old : frame));
+        },
+      ],
       ready: [
         plot =>
           plot.over.addEventListener('click', () => {

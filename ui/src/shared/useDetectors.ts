@@ -7,7 +7,8 @@ import { useMemo } from 'react';
 import { answerOf, api } from '../api/client';
 import type { Schemas } from '../api/wire';
 import { type Detector, detectorsOf, follow, NOTHING_KNOWN } from './detected';
-import { useFrozen } from './live';
+import { useFrozen, useNow, useToday } from './live';
+import { type Shown, type Span, spansOf } from './marked';
 
 const EVERY_MS = 2_000;
 /** More are listed nowhere; a query has them. */
@@ -45,4 +46,23 @@ export function useIncidents(detectors: readonly Detector[] | null) {
     refetchInterval: frozen ? false : EVERY_MS,
     refetchOnWindowFocus: !frozen,
   });
+}
+
+/** How soon a mute that is over counts as none. */
+const MUTES_EVERY_MS = 5_000;
+const NO_SPANS: readonly Span[] = [];
+
+/** The incidents to mark on a chart. `shown` is memoised by the caller. */
+export function useSpans(shown: Shown): readonly Span[] {
+  const detectors = useDetectors();
+  const { data } = useIncidents(detectors);
+  const now_ms = useNow(MUTES_EVERY_MS);
+  const today = useToday();
+  return useMemo(
+    () =>
+      detectors === null || data === undefined
+        ? NO_SPANS
+        : spansOf(data.incidents, detectors, shown, now_ms, today),
+    [detectors, data, shown, now_ms, today],
+  );
 }

@@ -5,12 +5,14 @@ import { useMemo } from 'react';
 import { Chart, type Series } from '../../shared/chart';
 import { formatAny, formatNumber } from '../../shared/format';
 import { useFrozen, useLastFresh, useLive, useNow, useView } from '../../shared/live';
+import type { Span } from '../../shared/marked';
 import { useGo, useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
 import { answerState, type PanelState, panelState } from '../../shared/state';
 import { CLIENT_ERRORS, classOfStatus, SERVER_ERRORS, stacked } from '../../shared/status';
 import { Button } from '../../shared/ui/button';
+import { useSpans } from '../../shared/useDetectors';
 import { ExplainTimes } from './Explain';
 import { Heatmap } from './Heatmap';
 import { type History, mergedMax, mergedSum, perSecond, shareOf, timesUpTo, windowOf } from './model';
@@ -153,6 +155,7 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
       return { label, colour, kind: 'area', values: rates(values) };
     });
   }, [history, times, step, live, asOf_s]);
+  const spans = useSpansOf(history, TRAFFIC_COLUMNS);
   const total = series.reduce((sum, { values }) => sum + (values.at(-2) ?? 0), 0);
   return (
     <Chart
@@ -163,6 +166,7 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
       sync={SYNC}
       {...(brush && { onRange: brush })}
       {...(marks && { marks })}
+      spans={spans}
       {...(onTime && { onTime })}
       summary={`Requests a second by class of status. In the newest whole step ${formatNumber(total, 1)} a second.`}
     />
@@ -191,17 +195,34 @@ function Errors({ history, brush }: Drawn) {
       times.map((_, at) => values[at] ?? values.at(-1) ?? null);
     return { low: stretch(low), high: stretch(high) };
   }, [history, times]);
+  const spans = useSpansOf(history, ERROR_COLUMNS);
   return (
     <Chart
       times={times}
       series={series}
       band={band}
+      spans={spans}
       unit="%"
       sync={SYNC}
       onRange={brush}
       summary={`Share of requests that fail, in percent, with the range that is expected. Newest whole step: ${formatAny(newest)} percent.`}
     />
   );
+}
+
+/** Columns of the view that counts all traffic, by the chart that shows them. */
+const TRAFFIC_COLUMNS = ['requests'];
+const ERROR_COLUMNS = ['errors', 'server_errors'];
+export const LATENCY_COLUMNS = [
+  'response_time_mean',
+  'response_time_p50',
+  'response_time_p95',
+  'response_time_p99',
+];
+
+/** Incidents of some of these columns. */
+export function useSpansOf({ overall_view: view }: History, columns: readonly string[]): readonly Span[] {
+  return useSpans(useMemo(() => ({ view, columns }), [view, columns]));
 }
 
 export function useP95(history: History, times: readonly number[]): (number | null)[] {

@@ -7,6 +7,7 @@ import {
   ChartFigure,
   clockLabels,
   DataTable,
+  SpanLegend,
   TICK_FONT,
   TICK_ROOM_PX,
   ticksOf,
@@ -14,9 +15,11 @@ import {
 } from '../../shared/chart';
 import { formatAny, formatNumber, formatTime, numberOf } from '../../shared/format';
 import { useView } from '../../shared/live';
+import type { Span } from '../../shared/marked';
 import { useGo, useUrl } from '../../shared/nav';
+import { type Frame, Spans } from '../../shared/spans';
 import { usePalette } from '../../shared/theme';
-import { useP95, useTimes } from './Charts';
+import { LATENCY_COLUMNS, useP95, useSpansOf, useTimes } from './Charts';
 import { type Box, filterOf, readBox, writeBox } from './compare';
 import { type History, liveSteps, windowOf } from './model';
 
@@ -35,6 +38,7 @@ export function Heatmap({ history }: { history: History }) {
   const times = useTimes(history);
   const cells = useCells(history, times);
   const p95 = useP95(history, times);
+  const spans = useSpansOf(history, LATENCY_COLUMNS);
   if (cells === null)
     return (
       <p className="px-3 pb-3 text-muted">
@@ -44,13 +48,17 @@ export function Heatmap({ history }: { history: History }) {
   const newest = p95.at(-2) ?? null;
   const summary = `Response times over time. The p95 of the newest whole step is ${formatAny(newest)} milliseconds.`;
   return (
-    <ChartFigure legend={<Legend />} summary={summary} table={() => <Table cells={cells} p95={p95} />}>
-      <Canvas cells={cells} p95={p95} summary={summary} />
+    <ChartFigure
+      legend={<Legend spans={spans} times={times} />}
+      summary={summary}
+      table={() => <Table cells={cells} p95={p95} />}
+    >
+      <Canvas cells={cells} p95={p95} spans={spans} summary={summary} />
     </ChartFigure>
   );
 }
 
-function Legend() {
+function Legend(shown: { spans: readonly Span[]; times: readonly number[] }) {
   return (
     <>
       <span>few</span>
@@ -66,6 +74,7 @@ function Legend() {
         </svg>
         p95
       </span>
+      <SpanLegend {...shown} />
     </>
   );
 }
@@ -109,6 +118,7 @@ function useCells(history: History, times: readonly number[]): Cells | null {
 interface CanvasProps {
   cells: Cells;
   p95: readonly (number | null)[];
+  spans: readonly Span[];
   summary: string;
 }
 
@@ -117,7 +127,7 @@ interface Place {
   bin: number;
 }
 
-function Canvas({ cells, p95, summary }: CanvasProps) {
+function Canvas({ cells, p95, spans, summary }: CanvasProps) {
   const element = useRef<HTMLCanvasElement>(null);
   const frame = useRef<HTMLDivElement>(null);
   const size = useSize(frame);
@@ -180,7 +190,8 @@ function Canvas({ cells, p95, summary }: CanvasProps) {
         onPointerUp={event => finish(placeOf(event))}
         onPointerCancel={() => setBegan(null)}
       />
-      {drawn !== null && <Frame cells={cells} box={drawn} size={size} />}
+      <Spans spans={spans} frame={frameOf(cells, size)} />
+      {drawn !== null && <BoxFrame cells={cells} box={drawn} size={size} />}
       {at !== null && began === null && (
         <div className="pointer-events-none absolute top-1 right-1 rounded border border-line bg-panel px-2 py-1 text-label">
           {formatTime((cells.times[at.step] ?? 0) * 1000, 'min')} UTC · {formatNumber(cells.bins_ms[at.bin])}–
@@ -196,6 +207,14 @@ function Canvas({ cells, p95, summary }: CanvasProps) {
 /** The size of what is between the labels. */
 function plotOf({ width, height }: { width: number; height: number }): { wide: number; high: number } {
   return { wide: Math.max(1, width - LEFT - TICK_ROOM_PX), high: Math.max(1, height - BOTTOM) };
+}
+
+/** Where the axis of time is. */
+function frameOf({ times, step }: Cells, size: { width: number; height: number }): Frame {
+  const { wide, high } = plotOf(size);
+  const [first = 0] = times;
+  const [from_ms, to_ms] = [1000 * first, 1000 * (first + step * times.length)];
+  return { left: LEFT, top: 0, width: size.width === 0 ? 0 : wide, height: high, from_ms, to_ms };
 }
 
 /** What two corners enclose, the cells at them included. */
@@ -216,7 +235,7 @@ function hundredths(ms: number): number {
 }
 
 /** The box that is drawn or chosen, where the chart has it. */
-function Frame({
+function BoxFrame({
   cells: { times, step, bins_ms },
   box,
   size,

@@ -12,7 +12,7 @@ import { Panel } from '../../shared/panel';
 import { Receipt } from '../../shared/receipt';
 import { panelState } from '../../shared/state';
 import { cn } from '../../shared/ui/cn';
-import { useViews } from '../../shared/useDetectors';
+import { useSpans, useViews } from '../../shared/useDetectors';
 import { isRanked, isWindowed, orderOf, viewsToShow } from './views';
 
 const TABLE_ROWS = 50;
@@ -81,6 +81,13 @@ function ViewChart({ view, rows }: { view: View; rows: readonly Row[] }) {
     const columns = view.columns.filter(({ name }) => name !== 'window_end');
     return chartOf(columns, wholeOf(rows), null);
   }, [view, rows]);
+  const shown = useMemo(() => {
+    if (chart.kind !== 'time') return { view: view.name, columns: [] };
+    // Without a figure of its own each line is a column.
+    const columns = chart.figure === null ? chart.lines.map(({ label }) => label) : [chart.figure];
+    return { view: view.name, columns };
+  }, [chart, view.name]);
+  const spans = useSpans(shown);
   if (chart.kind !== 'time') return <ViewTable view={view} rows={rows} />;
   const series = chart.lines.map(
     ({ label, values, isOther }, at): Series => ({
@@ -95,6 +102,7 @@ function ViewChart({ view, rows }: { view: View; rows: readonly Row[] }) {
     <Chart
       times={chart.times}
       series={series}
+      spans={spans}
       unit=""
       summary={`${view.name}: ${figure} over time, ${chart.lines.map(({ label }) => label).join(', ')}.`}
     />
