@@ -127,6 +127,7 @@ def run(binary, root):
         wait("the second incident", lambda: states(pipeline).get('b "quoted"') == "closed")
         found = incident(pipeline, "a")
         assert found["dismissed"] is None and found["muted"]["by"] == "cy", found
+        shown(pipeline, 'b "quoted"')
         log = pipeline.sql("SELECT action, \"by\", undone FROM lake.incident_action_log ORDER BY _offset")
         assert [it["action"] for it in log] == ["acknowledge", "dismiss", "dismiss", "mute"], log
         wait("both are over for the receiver", lambda: len([it for it in receiver.taken() if it[0] == "closed"]) == 2)
@@ -206,6 +207,28 @@ def incident(pipeline, page):
 
 def states(pipeline):
     return {it["key"]["page"]: it["state"] for it in listed(pipeline) if it["observed"] > 100}
+
+
+def shown(pipeline, page):
+    """Records of the archive that an incident is shown by, and its entry in the older list."""
+    name = incident(pipeline, page)
+    told = wait("the incident's records are stored", lambda: explained(pipeline, name))
+    assert told["dimensions"] == [] and told["query"] is None and told["text"] == "", told
+    peak = next(it for it in listed(pipeline) if it["incident"] == name)["peak_start"]
+    places = []
+    for it in told["examples"]["records"]:
+        place = (it["partition"], it["offset"])
+        [stored] = pipeline.sql('SELECT at, page FROM lake.kept WHERE _partition = {} AND _offset = {}'.format(*place))
+        assert it["columns"] == stored and stored["page"] == page and stored["at"][:16] == peak[:16], (it, stored, peak)
+        places.append(place)
+    assert places == sorted(places) and told["examples"]["has_record_pages"], told["examples"]
+    [entry] = [it for it in pipeline.get("/api/anomalies") if it["id"] == name]
+    assert entry["anomaly_type"] == "TRAFFIC_SPIKE" and entry["key"] == {"page": page} and entry["level"] in ("WARN", "ERROR"), entry
+
+
+def explained(pipeline, name):
+    told = pipeline.get(f"/api/v1/incidents/{name}/explanation")
+    return told if len(told["examples"]["records"]) == 5 else None
 
 
 def webhook(pipeline):
