@@ -51,6 +51,7 @@ pub fn query(
         mut select,
         time,
         keys,
+        ..
     } = windowed(watched)?;
     let column = |name: &String| Expr::Identifier(Ident::with_quote('"', name));
     let sets = cells.sets.iter().map(|set| {
@@ -97,8 +98,10 @@ pub fn query(
 
 /// A watched view taken apart, reading the archive.
 pub(super) struct Windowed {
-    /// The view's SELECT over `TUMBLE(lake.table, …)`.
+    /// The view's SELECT over `TUMBLE(lake.table, …)`, or over a plain view of that table.
     pub select: Select,
+    /// The plain view.
+    pub through: Option<String>,
     /// The column of the event time.
     pub time: String,
     /// What the view is grouped by, as expressions.
@@ -131,7 +134,13 @@ pub(super) fn windowed(watched: &Watched) -> Result<Windowed, String> {
     if !from.joins.is_empty() || select.having.is_some() || select.distinct.is_some() {
         return Err(form());
     }
-    let time = archived(&mut from.relation, &watched.table).ok_or_else(form)?;
+    let (time, through) = archived(&mut from.relation, watched).ok_or_else(form)?;
+    if let Some(plain) = through.as_ref().filter(|_| !watched.reads_table) {
+        return Err(format!(
+            "the watched view reads the plain view `{plain}` of a source, whose records are not stored as such; let `{plain}` read the table `{}`",
+            watched.table
+        ));
+    }
     let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else {
         return Err(form());
     };
@@ -159,6 +168,7 @@ pub(super) fn windowed(watched: &Watched) -> Result<Windowed, String> {
         .ok_or_else(form)?;
     Ok(Windowed {
         select: *select,
+        through,
         time,
         keys,
     })
@@ -197,8 +207,8 @@ pub(super) fn and(stated: Option<Expr>, also: Expr) -> Expr {
     }
 }
 
-/// Has a call of `TUMBLE` read the archive; its column of time.
-fn archived(relation: &mut TableFactor, table: &str) -> Option<String> {
+/// Has a call of `TUMBLE` read the archive; its column of time, and the plain view if it reads through one.
+fn archived(relation: &mut TableFactor, watched: &Watched) -> Option<(String, Option<String>)> {
     let TableFactor::Table {
         name,
         args: Some(args),
@@ -216,11 +226,21 @@ fn archived(relation: &mut TableFactor, table: &str) -> Option<String> {
     let FunctionArg::Unnamed(FunctionArgExpr::Expr(time)) = time else {
         return None;
     };
-    let stored = [Ident::new("lake"), Ident::with_quote('"', table)];
-    *read = FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(
-        stored.into(),
-    )));
-    Some(time.to_string())
+    let plain = match read {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(name))) => {
+            let name = syntax::known_as(name);
+            watched.plain_views.contains(&name).then_some(name)
+        }
+        _ => None,
+    };
+    // In a query a plain view is over the archive anyway.
+    if plain.is_none() {
+        let stored = [Ident::new("lake"), Ident::with_quote('"', &watched.table)];
+        *read = FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(
+            stored.into(),
+        )));
+    }
+    Some((time.to_string(), plain))
 }
 
 fn named(expr: Expr, name: &str) -> SelectItem {
@@ -243,6 +263,8 @@ mod tests {
                     .to_owned(),
             bound: "w".to_owned(),
             table: "Orders".to_owned(),
+            reads_table: true,
+            plain_views: vec!["paid".to_owned()],
         }
     }
 
@@ -263,6 +285,28 @@ mod tests {
              SELECT window_start AS w, shop, count(*) AS orders, CAST(\"country\" AS TEXT) AS \"_d0\", grouping(\"country\") AS \"_g0\", CAST(\"my\"\"card\" AS TEXT) AS \"_d1\", grouping(\"my\"\"card\") AS \"_g1\", count(*) AS \"_records\" \
              FROM TUMBLE(lake.\"Orders\", at, INTERVAL '1' MINUTE) AS t WHERE (ok OR free) AND at >= CAST('1970-01-01T00:00:00Z' AS TIMESTAMP) AND at < CAST('1970-01-01T00:01:00Z' AS TIMESTAMP) \
              GROUP BY GROUPING SETS ((window_start, shop, \"country\"), (window_start, shop, \"country\", \"my\"\"card\"))) AS v WHERE CAST(\"shop\" AS TEXT) = 'O''Hare'"
+        );
+    }
+
+    #[test]
+    fn a_plain_view_is_read_as_it_is_but_not_of_a_source() {
+        let view = "SELECT window_start, count(*) AS orders FROM TUMBLE(Paid, at, INTERVAL '1' MINUTE) GROUP BY window_start";
+        let cells = Cells {
+            key: &[],
+            sets: &[],
+            from_us: 0,
+            to_us: 1,
+        };
+        let of_table = query(&watched(view), &[], &cells).expect("it is of a table");
+        assert!(of_table.contains("FROM TUMBLE(Paid, at"), "{of_table}");
+        let of_source = Watched {
+            reads_table: false,
+            ..watched(view)
+        };
+        let refused = query(&of_source, &[], &cells).unwrap_err();
+        assert!(
+            refused.contains("let `paid` read the table `Orders`"),
+            "{refused}"
         );
     }
 

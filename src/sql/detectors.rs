@@ -506,6 +506,10 @@ pub struct Watched {
     pub bound: String,
     /// The table of the records behind it.
     pub table: String,
+    /// Whether it reads that table; else it reads the source that the table keeps.
+    pub reads_table: bool,
+    /// Plain views of the dataflow, through one of which it may read.
+    pub plain_views: Vec<String>,
 }
 
 impl Watched {
@@ -524,12 +528,16 @@ impl Watched {
         };
         let mut tables = dataflow.tables.iter();
         let is_copy = |it: &&TableSpec| it.name == *read || it.source == *read && it.keeps_all();
+        let table = tables.find(is_copy)?.name.clone();
+        let plain_views = dataflow.aliases.iter().map(|it| it.0.clone());
         Some(Watched {
             view: view.name.clone(),
             view_sql: view.sql.clone(),
             input_sql: scores.sql.clone(),
             bound: input.schema().field(detection.end.column).name().clone(),
-            table: tables.find(is_copy)?.name.clone(),
+            reads_table: table == *read,
+            table,
+            plain_views: plain_views.collect(),
         })
     }
 }

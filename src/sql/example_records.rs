@@ -72,11 +72,20 @@ pub struct ExampleQuery {
 /// Writes the query.
 ///
 /// # Errors
-/// If the watched view is not one group over `TUMBLE` of a table, or a column of its key has no expression in its SELECT.
+/// If the watched view is not one group over `TUMBLE` of a table, reads it through a plain view, or a column of its key has no expression in its SELECT.
 pub fn query(watched: &Watched, wanted: &Examples<'_>) -> Result<ExampleQuery, String> {
     let Windowed {
-        mut select, time, ..
+        mut select,
+        through,
+        time,
+        ..
     } = windowed(watched)?;
+    if let Some(plain) = through {
+        return Err(format!(
+            "`{}` reads the plain view `{plain}`, which does not say where records were read; let it read the table `{}`",
+            watched.view, watched.table
+        ));
+    }
     let mut conditions = vec![within(&time, wanted.range_us.0, wanted.range_us.1)];
     for (name, value) in wanted.key {
         let of_key = projected(&select, name).ok_or_else(|| {

@@ -15,6 +15,8 @@ fn watched(view_sql: &str, argument: &str) -> Watched {
         ),
         bound: "w".to_owned(),
         table: "Orders".to_owned(),
+        reads_table: true,
+        plain_views: vec!["paid".to_owned()],
     }
 }
 
@@ -125,6 +127,10 @@ fn a_view_of_another_form_is_refused() {
         (
             "SELECT window_start, count(*) FROM TUMBLE(o, at, INTERVAL '1' MINUTE) GROUP BY window_start",
             "`shop`",
+        ),
+        (
+            "SELECT window_start, shop FROM TUMBLE(paid, at, INTERVAL '1' MINUTE) GROUP BY window_start, shop",
+            "`per_minute` reads the plain view `paid`",
         ),
     ] {
         let refused = query(&watched(view, "orders"), &wanted).expect_err(view);
