@@ -161,7 +161,7 @@ fn level(score: f64) -> &'static str {
 /// | `timestamp`, `window_start` | `since` |
 /// | `window_end` | `until`, the end of its last anomalous window |
 /// | `message` | its summary |
-/// | `anomaly_type` | by the kind of the metric, above or below what was expected: `rate` `TRAFFIC_SPIKE` or `TRAFFIC_DROP`, `ratio` `HIGH_ERROR_RATE` or `LOW_ERROR_RATE`, `latency` `SLOW_RESPONSE` or `FAST_RESPONSE`, `value` `HIGH_VALUE` or `LOW_VALUE` |
+/// | `anomaly_type` | by the kind of the metric, above or below what was expected: `rate` `TRAFFIC_SPIKE` or `TRAFFIC_DROP`, `ratio` `HIGH_ERROR_RATE` or `LOW_ERROR_RATE`, `latency` `SLOW_RESPONSE` or `FAST_RESPONSE`, `value` `HIGH_VALUE` or `LOW_VALUE`, `drift` `DRIFT`, `novelty` `NOVEL_VALUE`, `series` and `outlier` `UNUSUAL_VALUE` |
 /// | `score` | from 0 to 1: severity / (severity + 1.5). A severity of 3, one window in a thousand, has 0.67 |
 /// | `level` | as of rules: `ERROR` from a score of 0.8, which is a severity of 6, one window in a million; else `WARN` |
 /// | `observed`, `threshold` | at its peak: the metric, and the bound of what was expected that it crossed |
@@ -232,6 +232,9 @@ fn type_of(kind: Option<Kind>, is_below: bool) -> &'static str {
         (Some(Kind::Ratio), true) => "LOW_ERROR_RATE",
         (Some(Kind::Latency), false) => "SLOW_RESPONSE",
         (Some(Kind::Latency), true) => "FAST_RESPONSE",
+        (Some(Kind::Drift), _) => "DRIFT",
+        (Some(Kind::Novelty), _) => "NOVEL_VALUE",
+        (Some(Kind::Series | Kind::Outlier), _) => "UNUSUAL_VALUE",
         (Some(Kind::Value) | None, false) => "HIGH_VALUE",
         (Some(Kind::Value) | None, true) => "LOW_VALUE",
     }
