@@ -51,6 +51,21 @@ CREATE DETECTOR traffic ON traffic_1h
   METRICS (rate(requests), ratio(server_errors, requests) AS server_error_share, rate(bots), rate(visitors))
   WITH (false_alerts_per_day = '0.2', retention = '30 days', explain_by = 'method, status, ip_class, user_agent, path');
 
+-- How many each address sends in five minutes, and how much of all that the busiest one has.
+CREATE MATERIALIZED VIEW clients_5m WITH (retention = '2 days') AS
+SELECT window_start, ip, count(*) AS requests, count(*) FILTER (WHERE is_error) AS errors
+FROM TUMBLE(requests, timestamp, INTERVAL '5' MINUTE)
+GROUP BY window_start, ip;
+
+CREATE MATERIALIZED VIEW busiest_client_5m WITH (retention = '30 days') AS
+SELECT window_start, count(*) AS clients, max(requests) AS busiest, sum(requests) AS requests
+FROM clients_5m GROUP BY window_start;
+
+-- Floods: one address sends what none usually does. `clients_5m` says which.
+CREATE DETECTOR floods ON busiest_client_5m
+  METRICS (rate(busiest), ratio(busiest, requests) AS busiest_share)
+  WITH (false_alerts_per_day = '0.2', retention = '30 days');
+
 CREATE MATERIALIZED VIEW statuses AS
 SELECT status, count(*) AS requests FROM requests GROUP BY status;
 
