@@ -459,7 +459,7 @@ fn rounded(value: f64) -> String {
         () if 10.0 <= size => format!("{value:.1}"),
         () if 1.0 <= size => format!("{value:.2}"),
         () if 0.001 <= size => format!("{value:.4}"),
-        () => format!("{value:e}"),
+        () => format!("{value:.2e}"),
     }
 }
 
