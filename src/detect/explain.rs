@@ -2,6 +2,8 @@
 //!
 //! - Explanatory power `EP = (A_ij - F_ij) / (A - F)` and surprise, the Jensen-Shannon term of the shares `p = F_ij / F` and `q = A_ij / A`: Adtributor (Bhagwan et al., NSDI 2014). Elements with an EP of at least
 //!   10 % are taken, the most surprising first, until they explain 67 %; dimensions are in the order of their surprise.
+//! - Chance: of n elements the largest deviation that is none but chance is about `sqrt(2 ln n)` standard deviations, the universal threshold of Donoho and Johnstone (1994, "Ideal spatial adaptation by wavelet
+//!   shrinkage"). An element within it explains nothing: of a column with a thousand clients some have changed by chance alone.
 //! - Risk ratio of an element in outliers against the rest: MacroBase (Bailis et al., SIGMOD 2017).
 //! - Ripple fit: a cause scales its leaves alike, so `f A_S / F_S` should be what is observed in each leaf, and the rest as forecast: the generalised potential score of Squeeze (Li et al., ISSRE 2019).
 //!
@@ -13,6 +15,8 @@ use super::math::ln;
 const POWER_MIN: f64 = 0.1;
 /// So much is an explanation.
 const POWER_ENOUGH: f64 = 0.67;
+/// Of few elements, too, so many standard deviations are chance.
+const CHANCE_MIN: f64 = 3.0;
 
 /// An element of a dimension.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +24,8 @@ pub struct Element {
     pub name: String,
     pub observed: f64,
     pub forecast: f64,
+    /// The standard deviation of what is observed, if nothing but chance is at work; 0 where it is not known.
+    pub deviation: f64,
 }
 
 /// What a dimension says about an anomaly.
@@ -64,9 +70,11 @@ fn explanation(dimension: usize, elements: &[Element]) -> Option<Explanation> {
         power: 0.0,
         surprise: 0.0,
     };
+    let chance = (2.0 * ln(elements.len() as f64)).sqrt().max(CHANCE_MIN);
     for (element, surprise) in ordered {
-        let power = (element.observed - element.forecast) / change;
-        if power < POWER_MIN {
+        let off = element.observed - element.forecast;
+        let power = off / change;
+        if power < POWER_MIN || off.abs() < chance * element.deviation {
             continue;
         }
         explanation.elements.push(element.name.clone());
@@ -129,6 +137,7 @@ mod tests {
             name: it.0.to_owned(),
             observed: it.1,
             forecast: it.2,
+            deviation: 0.0,
         };
         of.iter().map(element).collect()
     }
@@ -150,6 +159,19 @@ mod tests {
         assert_eq!(surprise(0.3, 0.3), 0.0);
         assert!((surprise(0.0, 1.0) - 0.5 * std::f64::consts::LN_2).abs() < 1e-15);
         assert!((surprise(0.2, 0.6) - surprise(0.6, 0.2)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn what_chance_can_do_explains_nothing() {
+        let mut centres = elements(&[("x", 100.0, 100.0), ("y", 20.0, 10.0)]);
+        assert_eq!(explanations(&[centres.clone()])[0].elements, ["y"]);
+        centres[1].deviation = 10.0 / 2.9;
+        assert_eq!(explanations(&[centres.clone()]), []);
+        // Among a thousand, more than three standard deviations are nothing special either.
+        centres[1].deviation = 10.0 / 3.5;
+        assert_eq!(explanations(&[centres.clone()])[0].elements, ["y"]);
+        centres.resize(1_000, centres[0].clone());
+        assert_eq!(explanations(&[centres]), []);
     }
 
     #[test]

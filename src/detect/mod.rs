@@ -15,6 +15,7 @@
 //! Absent on purpose: where windows come from, what is done with a score, and any notion of "now".
 
 pub mod any_series;
+pub mod attribution;
 pub mod calibration;
 pub mod discoveries;
 pub mod drift;

@@ -15,8 +15,10 @@ use super::tails::{self, Side};
 use super::{Detector, Score, Scored, Unscored, Window};
 use serde::{Deserialize, Serialize};
 
-const PRIOR_FAILURES: f64 = 0.5;
-const PRIOR_REST: f64 = 50.0;
+/// Of a key that nothing is known of: so many failures,
+pub const PRIOR_FAILURES: f64 = 0.5;
+/// and so many others.
+pub const PRIOR_REST: f64 = 50.0;
 /// The baseline is known when it has so many events.
 const EVENTS_MIN: f64 = 200.0;
 /// A window of fewer events waits for the next ones.

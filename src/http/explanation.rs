@@ -1,7 +1,7 @@
 //! `/api/v1/incidents/{incident}/explanation`: what carries an incident, and records that show it, asked of the archive when somebody wants to know.
 //!
 //! Each value of each column that the detector is explained by, and each pair of them, is compared with the hour's worth of windows before: what it would have been, had all values grown or
-//! shrunk alike, and what it was. The formulas are those of `detect::explain`. The records are those of the value or pair that carries it, else any of the key.
+//! shrunk alike, and what it was. The formulas are those of `detect::attribution`. The records are those of the value or pair that carries it, else any of the key.
 
 mod examples;
 #[cfg(test)]
@@ -10,7 +10,7 @@ mod tests;
 use super::App;
 use super::incidents::{detection_of, scores_of};
 use super::problem::Problem;
-use crate::detect::explain::{Element, Explanation, explanations};
+use crate::detect::attribution::{self, Carrier, Cell, Sums, WINDOWS, carriers, sets};
 use crate::detect::metric::Kind;
 use crate::model::{Row, Value, iso_of_micros, rows_of_batch};
 use crate::plan::{Detection, IncidentSpec, MetricSpec, Plan, ViewSpec};
@@ -18,27 +18,17 @@ use crate::sql::Watched;
 use crate::sql::by_dimensions::{self, Cells, RECORDS, WINDOW, dimension, is_left_out};
 use axum::extract::{Path, State};
 use axum::response::Json as JsonBody;
-use examples::{Carrier, Examples};
+use examples::Examples;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Windows before the incident that it is compared with, and of the incident that are looked at.
-const WINDOWS: i64 = 60;
 /// Values of one column, or pairs, that are told.
 const VALUES_MAX: usize = 5;
 /// Cells that are asked for, the largest first.
 const CELLS_MAX: usize = 50_000;
-/// Failures that are expected of the windows before if there was none: else no share of what was expected could be said.
-const UNSEEN: f64 = 0.5;
-/// A value carries an incident if it has so many times more of the change than it had of all.
-const LIFT_MIN: f64 = 1.5;
-/// And so much of the change.
-const CARRIES: f64 = 0.5;
-/// A pair says more than its column if it has nearly as much of the change.
-const PAIR_KEEPS: f64 = 0.8;
 
 /// What carries an incident.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -122,15 +112,16 @@ pub async fn explanation(
     let to_us = found.until_us.min(found.since_us + reach);
     let baseline_us = found.since_us - reach;
     let names = &found.detection.explain_by;
-    let (dimensions, query) = match names.is_empty() {
+    let sets = sets(names.len());
+    let (explained, query) = match names.is_empty() {
         true => (Vec::new(), None),
         false => {
             let range_us = (baseline_us, to_us);
-            let (dimensions, sql) = dimensions(&app, &found, &watched, range_us).await?;
-            (dimensions, Some(sql))
+            let (explained, sql) = dimensions(&app, &found, &watched, range_us).await?;
+            (explained, Some(sql))
         }
     };
-    let carrier = carrier(&dimensions);
+    let carrier = carrier(&explained, &sets, names);
     let examples = match examples::asked(&app, &found, &watched, &carrier) {
         Ok(asked) => examples::examples(&app, &found, asked, &carrier).await?,
         // Nothing at all can be said.
@@ -143,7 +134,7 @@ pub async fn explanation(
     };
     let text = match names.is_empty() {
         true => String::new(),
-        false => sentence(&dimensions, names),
+        false => sentence(&explained, &sets, names),
     };
     Ok(JsonBody(IncidentExplanation {
         text,
@@ -154,7 +145,7 @@ pub async fn explanation(
         from: iso_of_micros(found.since_us),
         to: iso_of_micros(to_us),
         baseline_from: iso_of_micros(baseline_us),
-        dimensions,
+        dimensions: of_names(&explained, &sets, names),
         query,
         examples,
     }))
@@ -166,16 +157,14 @@ async fn dimensions(
     found: &Found<'_>,
     watched: &Watched,
     (baseline_us, to_us): (i64, i64),
-) -> Result<(Vec<DimensionExplained>, String), Problem> {
+) -> Result<(Vec<Explained>, String), Problem> {
     let names = &found.detection.explain_by;
     let grid = found.detection.grid;
-    let sets: Vec<Vec<String>> = sets(names.len())
-        .iter()
-        .map(|set| set.iter().map(|it| names[*it].clone()).collect())
-        .collect();
+    let sets = sets(names.len());
+    let named: Vec<Vec<String>> = sets.iter().map(|set| columns(set, names)).collect();
     let cells = Cells {
         key: &found.key,
-        sets: &sets,
+        sets: &named,
         from_us: baseline_us,
         to_us,
     };
@@ -187,8 +176,7 @@ async fn dimensions(
     let answer = app.queries.page(&sql).await?;
     let rows: Vec<Row> = answer.batches.iter().flat_map(rows_of_batch).collect();
     let windows = (to_us - found.since_us) / grid.size_us;
-    let dimensions = explained(&rows, found.metric.kind, names, windows);
-    Ok((dimensions, sql))
+    Ok((explained(&rows, found.metric.kind, names, windows), sql))
 }
 
 fn find<'a>(app: &'a App, name: &str) -> Result<Found<'a>, Problem> {
@@ -266,13 +254,6 @@ fn of_row<'a>(
     })
 }
 
-/// Each column alone, and each pair.
-fn sets(columns: usize) -> Vec<Vec<usize>> {
-    let singles = (0..columns).map(|it| vec![it]);
-    let pairs = (0..columns).flat_map(|a| (a + 1..columns).map(move |b| vec![a, b]));
-    singles.chain(pairs).collect()
-}
-
 /// The cells before and in the incident: dimensions with marks, then whether it is in it, windows, and two sums.
 fn summed(inner: &str, found: &Found<'_>, columns: usize, first_us: i64) -> String {
     let argument = |at: usize| format!("\"_{}\"", found.argument(at));
@@ -303,23 +284,13 @@ fn summed(inner: &str, found: &Found<'_>, columns: usize, first_us: i64) -> Stri
     )
 }
 
-/// The sums of a cell.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    a: f64,
-    b: f64,
-}
+/// One value of each column of a set; none where records have none.
+type Values = Vec<Option<String>>;
+type Explained = attribution::Explained<Values>;
 
-/// Before and in the incident.
-#[derive(Clone, Copy, Default)]
-struct Cell {
-    before: Sums,
-    now: Sums,
-}
-
-fn explained(rows: &[Row], kind: Kind, names: &[String], windows: i64) -> Vec<DimensionExplained> {
+fn explained(rows: &[Row], kind: Kind, names: &[String], windows: i64) -> Vec<Explained> {
     let sets = sets(names.len());
-    let mut cells: Vec<BTreeMap<Vec<Option<String>>, Cell>> = vec![BTreeMap::new(); sets.len()];
+    let mut cells: Vec<BTreeMap<Values, Cell>> = vec![BTreeMap::new(); sets.len()];
     let mut baseline = 0_i64;
     for row in rows {
         let is_in = |it: usize| row.0[2 * it + 1].as_i64() == Some(0);
@@ -348,157 +319,66 @@ fn explained(rows: &[Row], kind: Kind, names: &[String], windows: i64) -> Vec<Di
         }
     }
     let scale = windows as f64 / baseline.max(1) as f64;
-    let of_all = |of: fn(&Cell) -> Sums| {
-        let of_set = cells.iter().find(|it| !it.is_empty());
-        let cells = of_set.into_iter().flat_map(BTreeMap::values);
-        cells.map(of).fold(Sums::default(), |sum, it| Sums {
-            a: sum.a + it.a,
-            b: sum.b + it.b,
-        })
-    };
-    let before = of_all(|it| it.before);
-    let usual = before.a.max(UNSEEN) / before.b.max(1.0);
-    let forecast = |it: &Cell| match kind {
-        Kind::Rate => it.before.a * scale,
-        // Of nothing before, every record would have had as little.
-        _ if before.a <= 0.0 => it.now.b * usual,
-        // What as many records would have had; of few records before, what all had.
-        Kind::Ratio
-        | Kind::Latency
-        | Kind::Value
-        | Kind::Drift
-        | Kind::Novelty
-        | Kind::Series
-        | Kind::Outlier => it.now.b * (it.before.a + usual) / (it.before.b + 1.0),
-    };
-    let elements: Vec<Vec<Element>> = cells
-        .iter()
-        .map(|of_set| {
-            let element = |(place, (_, cell)): (usize, (&Vec<Option<String>>, &Cell))| Element {
-                name: place.to_string(),
-                observed: cell.now.a,
-                forecast: forecast(cell),
-            };
-            of_set.iter().enumerate().map(element).collect()
-        })
-        .collect();
-    let mut found = explanations(&elements);
-    // Columns before pairs.
-    found.sort_by_key(|it| sets[it.dimension].len());
-    let told = found.into_iter().map(|it| {
-        let Explanation {
-            dimension,
-            elements: told,
-            surprise,
-            ..
-        } = it;
-        let all = &elements[dimension];
-        let observed: f64 = all.iter().map(|it| it.observed).sum();
-        let expected: f64 = all.iter().map(|it| it.forecast).sum();
-        let places: Vec<(&Vec<Option<String>>, &Cell)> = cells[dimension].iter().collect();
-        let values = told.iter().take(VALUES_MAX).filter_map(|name| {
-            let place: usize = name.parse().ok()?;
-            let element = all.get(place)?;
-            let (value, cell) = places.get(place)?;
-            let records = match kind {
-                Kind::Rate | Kind::Ratio => 1.0,
-                Kind::Latency
-                | Kind::Value
-                | Kind::Drift
-                | Kind::Novelty
-                | Kind::Series
-                | Kind::Outlier => cell.now.b.max(1.0),
-            };
-            Some(ValueExplained {
-                value: value.to_vec(),
-                observed: element.observed / records,
-                expected: element.forecast / records,
-                share_of_change: (element.observed - element.forecast) / (observed - expected),
-                share_of_expected: element.forecast / expected,
-            })
+    attribution::explained(&cells, &sets, kind, scale)
+}
+
+fn of_names(
+    explained: &[Explained],
+    sets: &[Vec<usize>],
+    names: &[String],
+) -> Vec<DimensionExplained> {
+    let told = explained.iter().map(|it| {
+        let values = it.values.iter().take(VALUES_MAX).map(|it| ValueExplained {
+            value: it.value.clone(),
+            observed: it.observed,
+            expected: it.expected,
+            share_of_change: it.share_of_change,
+            share_of_expected: it.share_of_expected,
         });
         DimensionExplained {
-            columns: sets[dimension]
-                .iter()
-                .map(|it| names[*it].clone())
-                .collect(),
-            surprise,
+            columns: columns(&sets[it.set], names),
+            surprise: it.surprise,
             values: values.collect(),
         }
     });
     told.collect()
 }
 
-/// The value that carries the incident, and the pair that does, each with its share of the change.
-struct Carriers<'a> {
-    one: Option<(&'a DimensionExplained, f64)>,
-    /// Left out if it says no more than the value.
-    pair: Option<(&'a DimensionExplained, f64)>,
-}
-
-fn carriers(dimensions: &[DimensionExplained]) -> Carriers<'_> {
-    let carried = |it: &DimensionExplained| {
-        let first = it.values.first()?;
-        let carries = CARRIES <= first.share_of_change
-            && LIFT_MIN * first.share_of_expected <= first.share_of_change;
-        carries.then_some(first.share_of_change)
-    };
-    let of_size = |size: usize| {
-        let of_size = dimensions.iter().filter(move |it| it.columns.len() == size);
-        of_size.filter_map(|it| Some((it, carried(it)?))).next()
-    };
-    let one = of_size(1);
-    let says_more = |of_pair: f64| one.is_none_or(|it| PAIR_KEEPS * it.1.min(1.0) <= of_pair);
-    Carriers {
-        one,
-        pair: of_size(2).filter(|it| says_more(it.1)),
-    }
-}
-
 /// The columns and values of the pair that carries the incident, else of the one value that does; empty if none does.
-fn carrier(dimensions: &[DimensionExplained]) -> Carrier {
-    let Carriers { one, pair } = carriers(dimensions);
-    let Some((it, _)) = pair.or(one) else {
-        return Carrier::new();
+fn carrier(explained: &[Explained], sets: &[Vec<usize>], names: &[String]) -> examples::Carrier {
+    let carriers = carriers(explained, sets);
+    let Some(it) = carriers.pair.or(carriers.one) else {
+        return Vec::new();
     };
-    let values = it.values.first().map(|it| it.value.iter().cloned());
-    it.columns
-        .iter()
-        .cloned()
-        .zip(values.into_iter().flatten())
+    columns(&sets[it.set], names)
+        .into_iter()
+        .zip(it.value)
         .collect()
 }
 
+fn columns(set: &[usize], names: &[String]) -> Vec<String> {
+    set.iter().map(|it| names[*it].clone()).collect()
+}
+
 /// The value that carries the incident, if one does, and the pair that does so more closely.
-fn sentence(dimensions: &[DimensionExplained], names: &[String]) -> String {
-    let told = |it: &DimensionExplained| {
-        let first = it.values.first();
-        first.map_or_else(String::new, |first| written(&it.columns, &first.value))
-    };
+fn sentence(explained: &[Explained], sets: &[Vec<usize>], names: &[String]) -> String {
     let percent = |share: f64| format!("{:.0} %", 100.0 * share.min(1.0));
-    match carriers(dimensions) {
-        Carriers {
-            one: Some((one, share)),
-            pair: Some((pair, of_pair)),
-        } => format!(
-            "{} carries {} of it, {} {}",
-            told(one),
-            percent(share),
-            told(pair),
-            percent(of_pair)
-        ),
-        Carriers {
-            one: Some((it, share)),
-            pair: None,
+    let told = |it: &Carrier<Values>| {
+        let value = written(&columns(&sets[it.set], names), &it.value);
+        (value, percent(it.share_of_change))
+    };
+    let carriers = carriers(explained, sets);
+    match (
+        carriers.one.as_ref().map(told),
+        carriers.pair.as_ref().map(told),
+    ) {
+        (Some((one, share)), Some((pair, of_pair))) => {
+            format!("{one} carries {share} of it, {pair} {of_pair}")
         }
-        | Carriers {
-            one: None,
-            pair: Some((it, share)),
-        } => format!("{} carries {} of it", told(it), percent(share)),
-        Carriers {
-            one: None,
-            pair: None,
-        } => format!("no value of {} carries it alone", names.join(", ")),
+        (Some((it, share)), None) | (None, Some((it, share))) => {
+            format!("{it} carries {share} of it")
+        }
+        (None, None) => format!("no value of {} carries it alone", names.join(", ")),
     }
 }
 

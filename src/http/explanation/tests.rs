@@ -45,7 +45,8 @@ fn the_value_that_grew_carries_the_rate() {
         (&[Some("500"), Some("/a")], true, 3.0, 3.0),
     ]);
     let found = explained(&rows, Kind::Rate, &names(), 1);
-    assert_eq!(found[0].columns, ["status"]);
+    let told = of_names(&found, &sets(2), &names());
+    assert_eq!(told[0].columns, ["status"]);
     let first = &found[0].values[0];
     assert_eq!(
         (first.value.as_slice(), first.observed, first.expected),
@@ -53,12 +54,16 @@ fn the_value_that_grew_carries_the_rate() {
     );
     assert_eq!(first.share_of_change, 1.0);
     assert_eq!(
-        sentence(&found, &names()),
+        sentence(&found, &sets(2), &names()),
         "status 500 carries 100 % of it, status 500 with path /b 98 %"
     );
     let pair =
         [("status", "500"), ("path", "/b")].map(|it| (it.0.to_owned(), Some(it.1.to_owned())));
-    assert_eq!(carrier(&found), pair, "examples are of the pair");
+    assert_eq!(
+        carrier(&found, &sets(2), &names()),
+        pair,
+        "examples are of the pair"
+    );
 }
 
 #[test]
@@ -71,10 +76,10 @@ fn what_grows_alike_is_carried_by_nothing() {
     ]);
     let found = explained(&rows, Kind::Rate, &names(), 1);
     assert_eq!(
-        sentence(&found, &names()),
+        sentence(&found, &sets(2), &names()),
         "no value of status, path carries it alone"
     );
-    assert_eq!(carrier(&found), []);
+    assert_eq!(carrier(&found, &sets(2), &names()), []);
 }
 
 #[test]
@@ -92,9 +97,9 @@ fn shares_and_means_are_compared_for_as_many_records() {
         assert_eq!(first.value, [Some("/a".to_owned())]);
         let observed = if kind == Kind::Ratio { 21.0 } else { 0.21 };
         assert_eq!(first.observed, observed);
-        assert!(sentence(&found, &names()).starts_with("path /a carries 100 %"));
+        assert!(sentence(&found, &sets(2), &names()).starts_with("path /a carries 100 %"));
         assert_eq!(
-            carrier(&found),
+            carrier(&found, &sets(2), &names()),
             [("path".to_owned(), Some("/a".to_owned()))]
         );
     }
@@ -109,6 +114,9 @@ fn failures_where_there_were_none_are_carried_by_those_that_fail() {
         (&[None, Some("/b")], true, 0.0, 300.0),
     ]);
     let found = explained(&rows, Kind::Ratio, &names(), 1);
-    assert_eq!(sentence(&found, &names()), "path /a carries 100 % of it");
+    assert_eq!(
+        sentence(&found, &sets(2), &names()),
+        "path /a carries 100 % of it"
+    );
     assert_eq!(found[0].values[0].share_of_expected, 0.25);
 }
