@@ -113,9 +113,9 @@ enum Command {
         after_help = "Examples:\n  tidelake sql 'SHOW TABLES; DESCRIBE lake.logs'\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake\n  tidelake sql -f report.sql > report.txt\n\nA table is as wide as the terminal, or as $COLUMNS says; into a pipe or a file every row is one line.\nExit code: 0 all rows were printed, 1 some are missing or the query failed, 65 it was refused, 69 no server."
     )]
     Sql(sql::Arguments),
-    /// Runs anomaly detectors over a series or over rates with injected faults, and says what they find.
+    /// Runs anomaly detectors over a series, or over rates or access logs with injected faults, and says what they find.
     #[command(
-        after_help = "Examples:\n  tidelake eval --series cpu.csv --output scores.csv\n  tidelake eval --series cpu.csv --detector ewma --season none --json\n  tidelake eval --rates requests-per-minute.csv --seed 7\n  tidelake eval --synthetic\n\nA series is a file of `timestamp,value[,label]` lines; rates are one of `period,count` lines, one per minute."
+        after_help = "Examples:\n  tidelake eval --series cpu.csv --output scores.csv\n  tidelake eval --series cpu.csv --detector ewma --season none --json\n  tidelake eval --rates requests-per-minute.csv --seed 7\n  tidelake eval --logs access.log --traffic requests-per-minute.csv\n  tidelake eval --synthetic\n\nA series is a file of `timestamp,value[,label]` lines; rates are one of `period,count` lines, one per minute."
     )]
     Eval(super::eval::Arguments),
     /// Learns a model from rows of the lake, says how good it is, and puts it there.

@@ -1,5 +1,7 @@
 //! `eval`: runs detectors over a file, and prints what they find as a table or as JSON.
 
+mod logs;
+
 use super::print::{Out, count, printable};
 use super::table::{Table, columns_of_terminal};
 use crate::detect::{Score, forecast::Scale};
@@ -27,22 +29,31 @@ pub struct Arguments {
     /// File of `period,count` lines, one per minute, into which faults are injected.
     #[arg(long, value_name = "FILE", group = "subject")]
     rates: Option<PathBuf>,
+    /// File of access log lines (common, combined or nginx's form), which are replayed with faults injected.
+    #[arg(long, value_name = "FILE", group = "subject")]
+    logs: Option<PathBuf>,
+    /// File of `period,count` lines, one per minute: lines of --logs are drawn at these counts, instead of replayed at their own times.
+    #[arg(long, value_name = "FILE", requires = "logs")]
+    traffic: Option<PathBuf>,
+    /// Requests a minute that the counts of --traffic are brought to, in the mean.
+    #[arg(long, default_value_t = 1_000, value_name = "REQUESTS", requires = "traffic", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    per_minute: u32,
     /// Make labelled series of known kinds, and say which detector finds which.
     #[arg(long, group = "subject")]
     synthetic: bool,
-    /// Detector of a series; --rates and --synthetic run all of them.
+    /// Detector of a series; --rates and --synthetic run all of them, --logs that of CREATE DETECTOR and simple ones.
     #[arg(long, default_value = "default", value_parser = detectors())]
     detector: Named,
     /// Season of a series, for detectors that have one: auto finds it, from what came before (holt-winters has none then); day, week, none, or a number of points.
     #[arg(long, default_value = "auto")]
     season: SeasonGiven,
     /// Write `timestamp,value,expected,low,high,score` lines of a series to this file.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["rates", "synthetic"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rates", "logs", "synthetic"])]
     output: Option<PathBuf>,
     /// Seed of what is injected: the same seed, the same faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Minutes of a window of --rates.
+    /// Minutes of a window of --rates; those of --logs have one.
     #[arg(long, default_value_t = 5, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..=60))]
     window: u16,
     /// For machines.
@@ -111,6 +122,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     if let Some(path) = &arguments.rates {
         return of_rates(arguments, path);
+    }
+    if let Some(path) = &arguments.logs {
+        return logs::run(arguments, path);
     }
     of_synthetic(arguments)
 }
@@ -327,6 +341,10 @@ fn optional(number: Option<usize>) -> String {
 }
 
 fn read(path: &Path) -> Result<String> {
+    Ok(String::from_utf8_lossy(&read_bytes(path)?).into_owned())
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let could_not = || format!("could not read {}", path.display());
     let size = std::fs::metadata(path).with_context(could_not)?.len();
     if FILE_BYTES_MAX < size {
@@ -335,8 +353,7 @@ fn read(path: &Path) -> Result<String> {
             path.display()
         );
     }
-    let bytes = std::fs::read(path).with_context(could_not)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    std::fs::read(path).with_context(could_not)
 }
 
 /// Fields without a value are empty: the score of a point that has none is null, never zero.
@@ -388,12 +405,18 @@ mod tests {
         assert_eq!(arguments.detector, Named::Drift);
         assert_eq!(arguments.season, SeasonGiven::Days(1));
         assert!(line("eval --rates a.csv --seed 3 --window 10").is_ok());
+        assert!(line("eval --logs a.log --seed 3").is_ok());
+        assert!(line("eval --logs a.log --traffic a.csv --per-minute 100").is_ok());
         assert!(line("eval --synthetic").is_ok());
         for wrong in [
             "eval",
             "eval --json",
             "eval --series a.csv --rates b.csv",
             "eval --rates a.csv --output b.csv",
+            "eval --logs a.log --rates b.csv",
+            "eval --traffic a.csv",
+            "eval --logs a.log --per-minute 100",
+            "eval --logs a.log --traffic a.csv --per-minute 0",
             "eval --series a.csv --detector magic",
             "eval --rates a.csv --window 0",
         ] {

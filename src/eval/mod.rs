@@ -10,6 +10,7 @@ pub mod budget;
 pub mod curves;
 pub mod faults;
 pub mod labelled;
+pub mod logs;
 pub mod named;
 pub mod rates;
 pub mod series;

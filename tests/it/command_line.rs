@@ -229,3 +229,20 @@ fn a_process_says_for_whom_it_waits() {
         spawn(&mut command).wait_for(&word);
     }
 }
+
+#[test]
+fn a_log_that_is_too_short_to_be_judged_is_refused() {
+    let log =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/access_log/erddap-nginx.log");
+    let ended = Command::new(env!("CARGO_BIN_EXE_tidelake"))
+        .args(["eval", "--logs"])
+        .arg(log)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success());
+    assert!(
+        told.contains("minutes; the test needs 2880, or counts of traffic"),
+        "{told}"
+    );
+}
