@@ -390,6 +390,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         let watch = models::Watch {
             dataflow: Arc::clone(&dataflow),
             store: store.clone(),
+            control: Arc::clone(&control),
             peers: peers.clone().map(|it| (it, processes - 1)),
             loaded,
         };

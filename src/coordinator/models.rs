@@ -11,6 +11,7 @@
 use super::Error;
 use super::peers::Message;
 use crate::cluster;
+use crate::engine::Control;
 use crate::lake::{self, Store};
 use crate::learn;
 use crate::model::in_force::{Entry, Schedule, named};
@@ -18,6 +19,7 @@ use crate::model::{Epoch, wall_ms};
 use crate::plan::{Dataflow, LiveModels};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -152,6 +154,7 @@ async fn newer(
 pub(super) struct Watch {
     pub dataflow: Arc<Dataflow>,
     pub store: Store,
+    pub control: Arc<Control>,
     /// The other processes, and their word that they have loaded a model.
     pub peers: Option<(cluster::Sender, usize)>,
     pub loaded: UnboundedReceiver<(usize, String)>,
@@ -197,7 +200,8 @@ impl Watch {
                         LOADED_WITHIN.as_secs()
                     )
                 })?;
-                AHEAD_MS
+                // Epochs of a process are of its own clock.
+                AHEAD_MS + self.control.skew_ms.load(Ordering::Acquire)
             }
         };
         // A clock that was set meanwhile makes it too late, and nothing has happened.
