@@ -46,14 +46,14 @@ pub(crate) async fn load(
     }
 }
 
-/// Goes on with what was in force in a commit, as far as tables still ask for it.
+/// Goes on with what was in force in a commit, and loads the models that tables still ask for.
 ///
 /// # Errors
 /// If a model cannot be loaded.
 pub(super) async fn go_on(
     dataflow: &Dataflow,
     store: &Store,
-    mut schedule: Schedule,
+    schedule: Schedule,
 ) -> Result<(), Error> {
     let live = &dataflow.live_models;
     for (name, entries) in &schedule {
@@ -61,8 +61,7 @@ pub(super) async fn go_on(
             load(store, name, &last.id).await?;
         }
     }
-    // What a table no longer asks for still tells of its older rows.
-    schedule.retain(|_, entries| !entries.is_empty());
+    // All of it, for what a table no longer asks for still tells of its older rows.
     live.in_force.begin(schedule);
     Ok(())
 }
