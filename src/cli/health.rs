@@ -326,7 +326,7 @@ pub fn of_model(name: &str, in_force: &InForce) -> (Health, String) {
             "version {} ({:.8}) in force since {}",
             it.version,
             it.id,
-            Epoch(it.from.max(0).unsigned_abs()).iso()
+            it.from.iso()
         ),
         None => format!(
             "there is none yet, and its scores are NULL; `tidelake train {name} --from 'SELECT …'` makes it"

@@ -143,34 +143,33 @@ fn webhooks_of(pipeline: &Pipeline) -> Option<Webhooks> {
 
 fn components_of(webhooks: &Webhooks) -> Vec<Companion> {
     let all = webhooks.told().into_iter().map(|(name, told)| {
-        let component = move || {
-            let (status, detail) = health::of_webhook(&told());
-            Component {
-                name: format!("webhook {name}"),
-                status,
-                detail,
-            }
-        };
-        Arc::new(component) as Companion
+        component(format!("webhook {name}"), move || {
+            health::of_webhook(&told())
+        })
     });
     all.collect()
 }
 
 fn components_of_models(pipeline: &Pipeline) -> Vec<Companion> {
-    let names = pipeline.dataflow.live_models.features.keys().cloned();
-    let all = names.map(|name| {
-        let in_force = Arc::clone(&pipeline.dataflow.live_models.in_force);
-        let component = move || {
-            let (status, detail) = health::of_model(&name, &in_force);
-            Component {
-                name: format!("model {name}"),
-                status,
-                detail,
-            }
-        };
-        Arc::new(component) as Companion
+    let live = &pipeline.dataflow.live_models;
+    let all = live.features.keys().cloned().map(|name| {
+        let in_force = Arc::clone(&live.in_force);
+        component(format!("model {name}"), move || {
+            health::of_model(&name, &in_force)
+        })
     });
     all.collect()
+}
+
+fn component(name: String, of: impl Fn() -> (Health, String) + Send + Sync + 'static) -> Companion {
+    Arc::new(move || {
+        let (status, detail) = of();
+        Component {
+            name: name.clone(),
+            status,
+            detail,
+        }
+    })
 }
 
 /// What a terminal or a supervisor says to end the process.

@@ -226,8 +226,7 @@ impl Committer {
         let mut next = self.last.after();
         next.epoch = epoch;
         next.written_ms = now_ms;
-        let through = i64::try_from(epoch.0).unwrap_or(i64::MAX);
-        next.models = self.dataflow.live_models.in_force.through(through);
+        next.models = self.dataflow.live_models.in_force.through(epoch);
         let mut adds: BTreeMap<String, Vec<(Value, Option<u32>)>> = BTreeMap::new();
         let mut replaced: BTreeMap<String, Replaced> = BTreeMap::new();
         let mut sum = state::Sum::default();

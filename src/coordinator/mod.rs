@@ -505,7 +505,7 @@ async fn begin(
             manifest: claimed.manifest.number,
             writer: claimed.manifest.writer.clone(),
             start,
-            models: dataflow.live_models.in_force.through(i64::MAX),
+            models: dataflow.live_models.in_force.through(Epoch(u64::MAX)),
         }
     };
     let Some(member) = &options.cluster else {

@@ -31,21 +31,6 @@ const AHEAD_MS: u64 = 5_000;
 /// How long the others may take to load a model.
 const LOADED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Loads a model, so that records can be scored by it.
-///
-/// # Errors
-/// If it is not in the lake, or damaged.
-pub(crate) async fn load(
-    store: &Store,
-    name: &str,
-    id: &str,
-) -> Result<Arc<learn::Model>, lake::Error> {
-    match learn::kept(id).filter(|it| it.name() == name) {
-        Some(model) => Ok(model),
-        None => Ok(learn::keep(store.models().load(name, id).await?)),
-    }
-}
-
 /// Goes on with what was in force in a commit, and loads the models that tables still ask for.
 ///
 /// # Errors
@@ -58,7 +43,7 @@ pub(super) async fn go_on(
     let live = &dataflow.live_models;
     for (name, entries) in &schedule {
         if let Some(last) = entries.last().filter(|_| live.features.contains_key(name)) {
-            load(store, name, &last.id).await?;
+            store.models().kept(name, &last.id).await?;
         }
     }
     // All of it, for what a table no longer asks for still tells of its older rows.
@@ -66,13 +51,13 @@ pub(super) async fn go_on(
     Ok(())
 }
 
-/// Loads every model that was in force at some time.
+/// Loads every model that was in force at some time, from its file: who proves a commit wants to know that it is there.
 ///
 /// # Errors
 /// With the first that cannot be loaded.
 pub(crate) async fn load_all(store: &Store, schedule: &Schedule) -> Result<(), lake::Error> {
     for (name, id) in named(schedule) {
-        load(store, &name, &id).await?;
+        learn::keep(store.models().load(&name, &id).await?);
     }
     Ok(())
 }
@@ -104,7 +89,7 @@ fn put(
     from: Epoch,
 ) -> Result<Entry, crate::model::in_force::TooLate> {
     let entry = Entry {
-        from: i64::try_from(from.0).unwrap_or(i64::MAX),
+        from,
         version: version.number,
         id: version.id.clone(),
     };
@@ -136,7 +121,7 @@ async fn newer(
     if of_now.is_some_and(|it| it.id == current.id) {
         return Ok(None);
     }
-    let model = load(store, name, &current.id).await;
+    let model = store.models().kept(name, &current.id).await;
     let model = model.map_err(|it| format!("version {}: {it}; {kept}", current.number))?;
     let given: &BTreeSet<usize> = &live.features[name];
     match given.iter().find(|it| model.features().len() != **it) {

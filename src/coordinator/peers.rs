@@ -8,7 +8,6 @@
 //! Process 0 commits for all. When a process is lost, or one fails, all end: [`Ending`] says why.
 
 use super::commit::Committed;
-use super::models;
 use super::part::Part;
 use crate::cluster;
 use crate::engine::Control;
@@ -177,7 +176,7 @@ impl Peers {
             Message::LoadModel { name, id } => {
                 let (store, peers) = (self.store.clone(), self.links.sender());
                 let load = async move {
-                    match models::load(&store, &name, &id).await {
+                    match store.models().kept(&name, &id).await {
                         Ok(_) => peers.send(from, Message::ModelLoaded { id }.bytes()),
                         Err(error) => tracing::warn!("model {name} could not be loaded: {error}"),
                     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const ROOT: &str = "_tidelake/models";
@@ -118,6 +119,17 @@ impl Models<'_> {
         match model.name() == name {
             true => Ok(model),
             false => Err(damaged(format!("it is model {:?}", model.name()))),
+        }
+    }
+
+    /// The same, from the models that this process has loaded if it is one of these.
+    ///
+    /// # Errors
+    /// As [`Models::load`].
+    pub async fn kept(&self, name: &str, id: &str) -> Result<Arc<Model>, Error> {
+        match learn::kept(id).filter(|it| it.name() == name) {
+            Some(model) => Ok(model),
+            None => Ok(learn::keep(self.load(name, id).await?)),
         }
     }
 

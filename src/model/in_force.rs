@@ -10,16 +10,17 @@
 //!
 //! An entry is put in before anything of its first epoch was scored, on every process, or it is refused: no row can have been scored by what was in force before.
 
+use super::Epoch;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 /// A version of a model, and since when it is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The first epoch that is scored by it, milliseconds since 1970.
-    pub from: i64,
+    /// The first epoch that is scored by it.
+    pub from: Epoch,
     /// The number of the version.
     pub version: u64,
     /// SHA-256 of the model's file.
@@ -30,11 +31,11 @@ pub struct Entry {
 pub type Schedule = BTreeMap<String, Vec<Entry>>;
 
 /// The schedule of a dataflow while it runs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct InForce {
     schedule: RwLock<Schedule>,
     /// The newest epoch of which something was scored.
-    scored: AtomicI64,
+    scored: AtomicU64,
     /// Why the newest version of a model is not in force, by its name.
     problems: RwLock<BTreeMap<String, String>>,
 }
@@ -42,23 +43,14 @@ pub struct InForce {
 /// An entry came when records of its first epoch had been scored already.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "version {version} of model {name} was to be in force from epoch {from}, and epoch {scored} was scored already"
+    "version {version} of model {name} was to be in force from epoch {}, and epoch {} was scored already",
+    .from.0, .scored.0
 )]
 pub struct TooLate {
     pub name: String,
     pub version: u64,
-    pub from: i64,
-    pub scored: i64,
-}
-
-impl Default for InForce {
-    fn default() -> Self {
-        InForce {
-            schedule: RwLock::default(),
-            scored: AtomicI64::new(i64::MIN),
-            problems: RwLock::default(),
-        }
-    }
+    pub from: Epoch,
+    pub scored: Epoch,
 }
 
 impl InForce {
@@ -80,8 +72,8 @@ impl InForce {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let entries = schedule.entry(name.to_owned()).or_default();
-        let last = entries.last().map_or(i64::MIN, |it| it.from);
-        let scored = self.scored.load(Ordering::Acquire).max(last);
+        let last = entries.last().map_or(Epoch(0), |it| it.from);
+        let scored = Epoch(self.scored.load(Ordering::Acquire)).max(last);
         if entry.from <= scored {
             return Err(TooLate {
                 name: name.to_owned(),
@@ -95,10 +87,10 @@ impl InForce {
     }
 
     /// What records of an epoch are scored by, if there is a model.
-    pub fn at(&self, name: &str, epoch: i64) -> Option<Entry> {
+    pub fn at(&self, name: &str, epoch: Epoch) -> Option<Entry> {
         let schedule = self.schedule.read().unwrap_or_else(PoisonError::into_inner);
         // While the lock is held, so that an entry comes before or behind.
-        self.scored.fetch_max(epoch, Ordering::AcqRel);
+        self.scored.fetch_max(epoch.0, Ordering::AcqRel);
         let entries = schedule.get(name)?;
         let behind = entries.partition_point(|it| it.from <= epoch);
         entries[..behind].last().cloned()
@@ -111,7 +103,7 @@ impl InForce {
     }
 
     /// All entries that hold from an epoch, or before.
-    pub fn through(&self, epoch: i64) -> Schedule {
+    pub fn through(&self, epoch: Epoch) -> Schedule {
         let schedule = self.schedule.read().unwrap_or_else(PoisonError::into_inner);
         let known = schedule.iter().map(|(name, entries)| {
             let entries = entries.iter().filter(|it| it.from <= epoch);
@@ -152,16 +144,16 @@ pub fn named(schedule: &Schedule) -> BTreeSet<(String, String)> {
 mod tests {
     use super::*;
 
-    fn entry(from: i64, version: u64) -> Entry {
+    fn entry(from: u64, version: u64) -> Entry {
         Entry {
-            from,
+            from: Epoch(from),
             version,
             id: format!("id of {version}"),
         }
     }
 
-    fn version_at(known: &InForce, epoch: i64) -> Option<u64> {
-        known.at("odd", epoch).map(|it| it.version)
+    fn version_at(known: &InForce, epoch: u64) -> Option<u64> {
+        known.at("odd", Epoch(epoch)).map(|it| it.version)
     }
 
     #[test]
@@ -171,12 +163,12 @@ mod tests {
         known.put("odd", entry(500, 2)).unwrap();
         let versions = [99, 100, 499, 500, 9_000].map(|it| version_at(&known, it));
         assert_eq!(versions, [None, Some(1), Some(1), Some(2), Some(2)]);
-        assert_eq!(known.at("even", 100), None);
+        assert_eq!(known.at("even", Epoch(100)), None);
         assert_eq!(
-            known.through(499),
+            known.through(Epoch(499)),
             Schedule::from([("odd".to_owned(), vec![entry(100, 1)])])
         );
-        assert_eq!(known.through(99), Schedule::new());
+        assert_eq!(known.through(Epoch(99)), Schedule::new());
     }
 
     #[test]
@@ -184,7 +176,7 @@ mod tests {
         let known = InForce::default();
         assert_eq!(version_at(&known, 700), None);
         let late = known.put("odd", entry(700, 1)).expect_err("it is late");
-        assert_eq!((late.from, late.scored), (700, 700));
+        assert_eq!((late.from, late.scored), (Epoch(700), Epoch(700)));
         known.put("odd", entry(701, 1)).unwrap();
         assert_eq!(version_at(&known, 700), None);
         assert!(known.put("odd", entry(701, 2)).is_err());

@@ -213,9 +213,9 @@ impl<'a> Binder<'a> {
                 id
             }
         };
-        match learn::kept(&id).filter(|it| it.name() == name) {
-            Some(kept) if !self.reads_files() => Ok(kept),
-            _ => Ok(learn::keep(store.models().load(name, &id).await?)),
+        match self.reads_files() {
+            true => Ok(learn::keep(store.models().load(name, &id).await?)),
+            false => Ok(store.models().kept(name, &id).await?),
         }
     }
 

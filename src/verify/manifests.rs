@@ -72,15 +72,15 @@ pub(super) async fn check(
 
 /// What was in force up to an epoch stays what it was, whatever comes in force behind it.
 fn compare_models(before: &Manifest, after: &Manifest, findings: &mut Findings) {
-    let until = i64::try_from(before.epoch.0).unwrap_or(i64::MAX);
+    let until = before.epoch;
     for (name, entries) in &after.models {
         let then = entries.iter().filter(|it| it.from <= until);
         let was = before.models.get(name).map_or(&[][..], Vec::as_slice);
         if !then.eq(was) {
             findings.add(|| {
                 format!(
-                    "{} says otherwise than the one before it by which versions of model {name} records were scored up to epoch {until}",
-                    after.number
+                    "{} says otherwise than the one before it by which versions of model {name} records were scored up to epoch {}",
+                    after.number, until.0
                 )
             });
         }

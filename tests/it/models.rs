@@ -213,8 +213,8 @@ async fn proven(place: &Place, text: &str) {
 async fn in_force(pipeline: &coordinator::Pipeline, version: u64) {
     loop {
         let newest = pipeline.dataflow.live_models.in_force.newest("odd");
-        let now = tidelake::model::wall_ms() as i64;
-        if newest.is_some_and(|it| it.version == version && it.from < now) {
+        let now = tidelake::model::wall_ms();
+        if newest.is_some_and(|it| it.version == version && it.from.0 < now) {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

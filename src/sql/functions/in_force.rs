@@ -5,6 +5,7 @@
 
 use super::score::{feature_error, features_of, is_feature, points};
 use crate::learn::kept;
+use crate::model::Epoch;
 use crate::model::in_force::{Entry, InForce};
 use arrow::array::{ArrayRef, AsArray, Float64Builder, Int64Builder, StringBuilder};
 use arrow::compute::cast;
@@ -90,7 +91,12 @@ impl OfInForce {
         }
         let runs = runs.into_iter();
         Ok(runs
-            .map(|(epoch, rows)| (rows, self.schedule.at(name, epoch)))
+            .map(|(epoch, rows)| {
+                (
+                    rows,
+                    self.schedule.at(name, Epoch(epoch.max(0).unsigned_abs())),
+                )
+            })
             .collect())
     }
 }
