@@ -9,6 +9,7 @@
 
 mod actions;
 mod assets;
+mod catalog;
 mod connections;
 mod entry;
 mod explanation;

@@ -2,6 +2,7 @@
 //! types are generated from it.
 
 use super::actions::ActionBody;
+use super::catalog::CatalogColumn;
 use super::explanation::IncidentExplanation;
 use super::extent::Extent;
 use super::history::History;
@@ -79,8 +80,10 @@ struct SampleBody {
 struct TableBody {
     name: String,
     kind: String,
-    columns: Vec<ColumnBody>,
+    columns: Vec<CatalogColumn>,
     rows: Option<u64>,
+    /// What the text of the dataflow says of it.
+    comment: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -93,7 +96,9 @@ struct Views {
 struct ViewBody {
     name: String,
     rows: u64,
-    columns: Vec<ColumnBody>,
+    columns: Vec<CatalogColumn>,
+    /// What the text of the dataflow says of it.
+    comment: Option<String>,
     sql: String,
     window_column: Option<String>,
     retention_seconds: Option<i64>,
