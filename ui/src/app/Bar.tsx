@@ -19,8 +19,11 @@ export function Bar() {
     <div className="flex min-h-9 shrink-0 flex-wrap items-center gap-x-3 gap-y-1 border-b border-line px-4 py-1 text-label">
       <LinkState />
       <FreezeButton />
-      {hasRange && <RangePicker />}
-      <ZoneSwitch />
+      {/* On a phone the range has a line of its own, below the others. */}
+      <span className="order-last flex w-full items-center gap-x-3 sm:order-none sm:w-auto">
+        {hasRange && <RangePicker />}
+        <ZoneSwitch />
+      </span>
       <Freshness />
       <CopyLink />
     </div>
@@ -95,7 +98,9 @@ function Freshness() {
   if (fresh === null) return <span className="text-muted">no epoch yet</span>;
   return (
     <span className="text-muted">
-      epoch <b className="font-medium text-text">{formatTime(fresh.asOf, 'ms')}</b> ·{' '}
+      <span className="hidden sm:inline">
+        epoch <b className="font-medium text-text">{formatTime(fresh.asOf, 'ms')}</b> ·{' '}
+      </span>
       <b className="font-medium text-text">{formatAge(now - Date.parse(fresh.asOf))}</b> old
     </span>
   );

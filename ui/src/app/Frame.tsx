@@ -42,10 +42,10 @@ export function Frame() {
         Skip to the page
       </a>
       <header className="shrink-0">
-        <div className="flex h-11 shrink-0 items-center gap-x-2 border-b border-line px-3 sm:gap-x-4 sm:px-4">
+        <div className="flex shrink-0 flex-wrap items-center gap-x-2 border-b border-line px-3 sm:h-11 sm:flex-nowrap sm:gap-x-4 sm:px-4">
           <Link to="/" className="flex items-center gap-2 font-semibold" aria-label="tidelake, Overview">
             <Waves />
-            <span className="hidden text-control sm:inline">tidelake</span>
+            <span className="text-control">tidelake</span>
           </Link>
           <Navigation />
           <div className="ml-auto flex items-center gap-1">
@@ -93,7 +93,10 @@ function PageName() {
 function Navigation() {
   const broken = useLive(state => state.pipeline !== null && state.pipeline.overall !== 'ok');
   return (
-    <nav aria-label="Pages" className="flex h-full min-w-0 overflow-x-auto">
+    <nav
+      aria-label="Pages"
+      className="order-last flex h-10 w-full min-w-0 overflow-x-auto sm:order-none sm:h-full sm:w-auto"
+    >
       {PAGES.map(({ to, label }) => (
         <Link
           key={to}

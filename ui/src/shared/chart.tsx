@@ -18,7 +18,7 @@ import {
   sizeOf,
   spokenPoint,
 } from './chartPlot';
-import { formatAny, formatDateTime } from './format';
+import { formatAny, formatDate, formatDateTime, formatNear } from './format';
 import { isWithin, type Span } from './marked';
 import { type Frame, Spans } from './spans';
 import { usePalette } from './theme';
@@ -273,6 +273,7 @@ function Keyboard({ plot, newest, element, data }: KeyboardProps) {
     const from = at === null || anchor === null ? left : made.valToPos(anchor, 'x');
     const height = from === left ? 0 : made.over.clientHeight;
     made.setSelect({ left: Math.min(from, left), top: 0, width: Math.abs(left - from), height }, false);
+    element.current?.toggleAttribute('data-reading', at !== null);
   };
   const say = (text: string) => {
     if (said.current !== null) said.current.textContent = text;
@@ -337,7 +338,7 @@ function Keyboard({ plot, newest, element, data }: KeyboardProps) {
       />
       <p
         aria-hidden="true"
-        className="pointer-events-none absolute right-1 bottom-6 z-10 hidden rounded border border-line bg-panel px-2 py-0.5 text-label text-muted peer-focus-visible:block"
+        className="pointer-events-none absolute right-1 bottom-6 z-10 hidden rounded border border-line bg-panel px-2 py-0.5 text-label text-muted peer-focus-visible:block peer-data-reading:hidden"
       >
         {keys}
       </p>
@@ -349,7 +350,7 @@ function Keyboard({ plot, newest, element, data }: KeyboardProps) {
 function spoken(props: ChartProps, at: number, anchor: number | null): string {
   const point = spokenPoint(props, at);
   if (anchor === null || anchor === at) return point;
-  const time = (step: number) => formatDateTime((props.times[step] ?? 0) * 1000);
+  const time = (step: number) => formatNear((props.times[step] ?? 0) * 1000, formatDate(Date.now()));
   return `Selected ${time(Math.min(at, anchor))} to ${time(Math.max(at, anchor))}, ${point}`;
 }
 

@@ -12,7 +12,7 @@ import {
   TICK_FONT,
   tickRoom,
 } from './chartAxis';
-import { formatAny, formatDateTime } from './format';
+import { formatAny, formatDate, formatDateTime, formatNear } from './format';
 import { isWithin, type Span } from './marked';
 import { DASHES, type Palette } from './palette';
 import type { Frame } from './spans';
@@ -279,7 +279,7 @@ export function spokenPoint(props: ChartProps, at: number): string {
   const [time = 0, step = 0] = [times[at], (times[1] ?? 0) - (times[0] ?? 0)];
   const [low, high] = [band?.low[at], band?.high[at]];
   return [
-    `${formatDateTime(time * 1000)} ${zoneName()}`,
+    `${formatNear(time * 1000, formatDate(Date.now()))} ${zoneName()}`,
     ...series.map(it => pointText(it, at, props)),
     ...(low != null && high != null
       ? [`expected ${formatAny(low)} to ${formatAny(high)} ${unit}`.trim()]
