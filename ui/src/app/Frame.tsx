@@ -53,7 +53,7 @@ export function Frame() {
               <Button
                 kind="quiet"
                 className="justify-center"
-                aria-label="Command palette"
+                aria-label="Command palette, Ctrl K"
                 onClick={showPalette}
               >
                 <Search size={16} aria-hidden="true" />
@@ -102,7 +102,7 @@ function Navigation() {
           key={to}
           to={to}
           activeOptions={{ exact: true, includeSearch: false }}
-          className="flex items-center gap-1 border-b-2 border-transparent px-1.5 text-muted hover:text-text sm:px-3"
+          className="flex min-w-10 items-center justify-center gap-1 border-b-2 border-transparent px-1.5 text-muted hover:text-text sm:px-3"
           activeProps={{ className: 'border-accent! text-text!' }}
         >
           {label}

@@ -94,6 +94,8 @@ function Chooser({ control }: { control: RangeControl }) {
   const today = formatDate(useNow(60_000));
   const zone = zoneName(useZone());
   const { span } = control;
+  const name = nameOf(search, control, today);
+  const hasTimes = span.fixed || search.from !== undefined;
   return (
     <Popover
       label="Time range"
@@ -103,11 +105,11 @@ function Chooser({ control }: { control: RangeControl }) {
       trigger={
         <Button
           className="h-6"
-          aria-label={`Time range: ${nameOf(search, control, today)}`}
+          aria-label={`Time range: ${name}${hasTimes ? ` ${zone}` : ''}`}
           data-range-button
         >
-          {nameOf(search, control, today)}
-          {(span.fixed || search.from !== undefined) && <span className="text-muted">{zone}</span>}
+          {name}
+          {hasTimes && <span className="text-muted"> {zone}</span>}
         </Button>
       }
     >

@@ -6,15 +6,8 @@ import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { answerOf, api, askSql } from '../../api/client';
 import { partOf } from '../../shared/filter';
-import {
-  formatDate,
-  formatNear,
-  formatNumber,
-  formatRate,
-  formatTime,
-  MISSING,
-  quantifyBytes,
-} from '../../shared/format';
+import { formatNear, formatNumber, formatRate, MISSING, quantifyBytes } from '../../shared/format';
+import { useToday } from '../../shared/live';
 import { useGo, useUrl } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
@@ -372,7 +365,8 @@ function FieldsPanel({ marks, window_s }: { marks: Marks; window_s: number }) {
   const a = useSummary(marks.a, window_s);
   const b = useSummary(marks.b, window_s);
   const toRecords = useRecords(marks.b, window_s);
-  const today = formatDate(marks.b * 1000);
+  const today = useToday();
+  const minute = (end: number) => formatNear(end * 1000, today).replace(/:00$/, '');
   const known = a.data !== undefined && b.data !== undefined;
   return (
     <Panel
@@ -385,8 +379,8 @@ function FieldsPanel({ marks, window_s }: { marks: Marks; window_s: number }) {
         <div className="px-3 pb-3">
           <Fields
             fields={fieldsApart(b.data, a.data)}
-            inside={`B, ${formatTime(marks.b * 1000, 'min')}`}
-            outside={`A, ${formatNear(marks.a * 1000, today).slice(0, -3)}`}
+            inside={`B, ${minute(marks.b)}`}
+            outside={`A, ${minute(marks.a)}`}
             onPick={(column, value) => toRecords(partOf(column, '=', value))}
           />
         </div>
