@@ -26,15 +26,13 @@ export function Frame() {
     useCallback(() => setHelp(true), []),
     useCallback(() => setPalette(true), []),
   ];
-  const range = useRange();
-  useKeyboard({ onHelp: showHelp, onPalette: showPalette, range: useHasRange() ? range : null });
-  useTrail();
   const zone = useZone();
   useTopic('metrics');
   useTopic('pipeline');
   useTitle();
   return (
     <div className="flex min-h-full flex-col md:h-full">
+      <Shortcuts onHelp={showHelp} onPalette={showPalette} />
       <a
         href="#main"
         className="sr-only focus:not-sr-only focus:absolute focus:z-50 focus:bg-panel focus:p-2"
@@ -82,6 +80,14 @@ export function Frame() {
       <CommandPalette open={palette} onClose={() => setPalette(false)} />
     </div>
   );
+}
+
+/** The keys of every page, apart from what is drawn: the range moves on each second. */
+function Shortcuts({ onHelp, onPalette }: { onHelp: () => void; onPalette: () => void }) {
+  const range = useRange();
+  useKeyboard({ onHelp, onPalette, range: useHasRange() ? range : null });
+  useTrail();
+  return null;
 }
 
 function PageName() {

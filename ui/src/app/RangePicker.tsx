@@ -130,7 +130,10 @@ function Chooser({ control }: { control: RangeControl }) {
 function nameOf({ range, from, to }: Search, { span }: RangeControl, today: string): string {
   if (from !== undefined && to === undefined)
     return `since ${formatNear(span.from, today).replace(/:00$/, '')}`;
-  if (span.fixed) return `${to === undefined ? 'all: ' : ''}${formatSpan(span.from, span.to, today)}`;
+  if (span.fixed) {
+    const name = to !== undefined ? '' : range === 'all' ? 'all data: ' : 'newest data: ';
+    return `${name}${formatSpan(span.from, span.to, today)}`;
+  }
   if (range !== undefined) return rangeWords(range);
   return span.range === null ? 'auto' : `auto · ${rangeWords(span.range)}`;
 }
@@ -149,6 +152,7 @@ function Choices({ control: { span }, onChoose }: ChoicesProps) {
   const now_ms = useNow(1_000);
   const extent = useExtent();
   const id = useId();
+  const hasPointer = useMedia('(pointer: fine)');
   const both = (from_ms: number, to_ms: number) => [formatDateTime(from_ms), formatDateTime(to_ms)] as const;
   const [[from, to], setEnds] = useState(() => both(span.from, span.to));
   const [line, setLine] = useState('');
@@ -175,6 +179,20 @@ function Choices({ control: { span }, onChoose }: ChoicesProps) {
   const field = 'h-8 min-w-0 rounded border border-line bg-ground px-2 text-text';
   return (
     <div className="flex flex-col gap-3 text-body">
+      <div role="group" aria-label="Ranges" className="grid grid-cols-3 gap-1 sm:grid-cols-4">
+        <Choice label="auto" isOn={isOn(undefined)} onClick={() => onChoose({})} />
+        {RANGES.map(range => (
+          <Choice
+            key={range}
+            label={rangeWords(range)}
+            isOn={isOn(range)}
+            onClick={() => onChoose({ range })}
+          />
+        ))}
+        {NAMED.map(text => (
+          <Choice key={text} label={text} isOn={false} onClick={() => byName(text)} />
+        ))}
+      </div>
       <form
         className="flex flex-col gap-2"
         onSubmit={event => {
@@ -185,8 +203,8 @@ function Choices({ control: { span }, onChoose }: ChoicesProps) {
         <label className="flex flex-col gap-1">
           <span className="text-label text-muted">Any range, as text</span>
           <input
-            // biome-ignore lint/a11y/noAutofocus: the range was opened to change it.
-            autoFocus
+            // biome-ignore lint/a11y/noAutofocus: the range was opened to change it; a finger would bring up the keyboard.
+            autoFocus={hasPointer}
             className={cn(field, !read.ok && 'border-critical')}
             placeholder="10m · yesterday · 2024-05-12 14:00 .. 15:30"
             spellCheck={false}
@@ -242,20 +260,6 @@ function Choices({ control: { span }, onChoose }: ChoicesProps) {
           </Button>
         </div>
       </form>
-      <div role="group" aria-label="Ranges" className="grid grid-cols-3 gap-1 sm:grid-cols-4">
-        <Choice label="auto" isOn={isOn(undefined)} onClick={() => onChoose({})} />
-        {RANGES.map(range => (
-          <Choice
-            key={range}
-            label={rangeWords(range)}
-            isOn={isOn(range)}
-            onClick={() => onChoose({ range })}
-          />
-        ))}
-        {NAMED.map(text => (
-          <Choice key={text} label={text} isOn={false} onClick={() => byName(text)} />
-        ))}
-      </div>
       <ZoneChoice />
     </div>
   );

@@ -343,14 +343,15 @@ function EndpointLine({ row: { endpoint, a, b }, marks, window_s }: LineProps) {
   return (
     <tr className="h-6 hover:bg-hover">
       <td className="max-w-0 px-3">
-        <button
-          type="button"
-          className="block max-w-full truncate text-left hover:underline"
-          title="Show its records at B"
-          onClick={() => toRecords(partOf('endpoint', '=', endpoint))}
-        >
-          {endpoint}
-        </button>
+        <Tooltip text="Show its records at B">
+          <button
+            type="button"
+            className="block max-w-full truncate text-left hover:underline"
+            onClick={() => toRecords(partOf('endpoint', '=', endpoint))}
+          >
+            {endpoint}
+          </button>
+        </Tooltip>
       </td>
       <td className="px-2 text-right text-muted">{formatRate(a.perSecond)}</td>
       <td className="px-2 text-right">{formatRate(b.perSecond)}</td>
