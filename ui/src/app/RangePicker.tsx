@@ -21,6 +21,7 @@ export function RangePicker() {
   const wide = useMedia('(min-width: 1000px)');
   const zone = zoneName(useZone());
   const today = formatDate(useNow(1_000));
+  const { from: since } = useUrl();
   const step = formatLength(span.to - span.from);
   return (
     <span className="flex flex-wrap items-center gap-x-2 gap-y-1">
@@ -49,7 +50,7 @@ export function RangePicker() {
           <Undo2 size={14} aria-hidden="true" />
         </Tool>
       </span>
-      {wide && !isFixed && (
+      {wide && !span.fixed && since === undefined && (
         <span className="text-muted" data-range>
           {formatSpan(span.from, span.to, today)} {zone}
         </span>
