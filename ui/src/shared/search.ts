@@ -179,7 +179,7 @@ export function spanOf(search: Search, now_ms: number, extent: Extent): Span {
 export function shifted(span: Span, by: -1 | 1, now_ms: number): RangeSearch {
   const length = span.to - span.from;
   const [from, to] = [span.from + by * length, span.to + by * length];
-  if (by > 0 && (!span.fixed || to >= now_ms)) return { range: rangeOfLength(length) };
+  if (by > 0 && to >= now_ms) return { range: rangeOfLength(length) };
   return fixedOf(from, to);
 }
 
