@@ -23,7 +23,11 @@ export class ApiError extends Error {
   }
 }
 
-const client = createClient<paths>({ baseUrl: BASE.replace(/\/$/, '') });
+const client = createClient<paths>({
+  baseUrl: BASE.replace(/\/$/, ''),
+  // Whatever `fetch` is when it is asked, as for all other requests.
+  fetch: request => fetch(request),
+});
 
 /** The body of an answer, or an `ApiError`. */
 export async function answerOf<Data>(
