@@ -38,7 +38,10 @@ export async function answerOf<Data>(
     got = await asked;
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
-    throw new ApiError({ detail: 'the server cannot be reached', hint: 'is it running? look at its log' }, 0);
+    throw new ApiError(
+      { detail: 'the server cannot be reached', hint: 'check that it is running, and its log' },
+      0,
+    );
   }
   if (got.response.ok) return got.data as Data;
   throw new ApiError((got.error ?? {}) as Partial<Schemas['ProblemBody']>, got.response.status);

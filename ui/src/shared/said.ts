@@ -62,7 +62,7 @@ export function saidText(kind: Kind, { by, at, until, note }: Said, today: strin
   const said = minute(at);
   const noted = note == null || note === '' ? '' : `: “${note}”`;
   if (kind === 'muted') return `by ${by}${end === null ? '' : ` until ${end} UTC`}${noted}`;
-  return `${kind === 'dismissed' ? 'says' : 'by'} ${by}${said === null ? '' : `, ${said} UTC`}${noted}`;
+  return `by ${by}${said === null ? '' : `, ${said} UTC`}${noted}`;
 }
 
 /** What a mute is about. */
