@@ -22,6 +22,7 @@ import {
 } from '../../shared/rules';
 import { answerState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
+import { zoneName } from '../../shared/zone';
 
 const EVERY_MS = 5_000;
 
@@ -88,7 +89,7 @@ function Matches({ view }: { view: RuleView }) {
       <table className="w-full">
         <thead className="sticky top-0 bg-panel text-left text-label text-muted">
           <tr>
-            <th className="pl-3 font-normal">began, UTC</th>
+            <th className="pl-3 font-normal">began, {zoneName()}</th>
             <th className="px-2 font-normal">lasted</th>
             <th className="px-2 font-normal">match</th>
             {view.figures.map(({ name, comment }) => (
