@@ -317,9 +317,9 @@ async fn answer(app: &App, route: &str, request: Request, next: Next) -> Respons
             Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal_error",
-                "the request ran into a bug of this server",
+                "the server failed to handle the request, which is a bug",
             )
-            .hint(format!("the server's log tells more of {id}"))
+            .hint(format!("look for {id} in the server's log"))
             .with("id", id)
             .into_response()
         }
@@ -348,13 +348,16 @@ async fn whole_body(body: Body) -> Result<Bytes, Problem> {
                     "body_too_large",
                     format!("the body is longer than {BODY_BYTES_MAX} bytes"),
                 ),
-                false => Problem::bad_request("bad_body", "the body broke off"),
+                false => Problem::bad_request("bad_body", "the request body ended early"),
             })
         }
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "body_too_slow",
-            format!("the body was not there after {} s", BODY_WITHIN.as_secs()),
+            format!(
+                "the request body was not complete after {} s",
+                BODY_WITHIN.as_secs()
+            ),
         )),
     }
 }

@@ -105,6 +105,8 @@ struct ViewBody {
     retention_seconds: Option<i64>,
     clocks: Vec<String>,
     stored: Option<bool>,
+    /// Its columns that the records of the log have too, by which those behind a row can be found.
+    record_columns: Option<Vec<String>>,
     /// What it is for a detector, if it is one's.
     detector: Option<DetectorBody>,
 }

@@ -23,7 +23,11 @@ export class ApiError extends Error {
   }
 }
 
-const client = createClient<paths>({ baseUrl: BASE.replace(/\/$/, '') });
+const client = createClient<paths>({
+  baseUrl: BASE.replace(/\/$/, ''),
+  // Whatever `fetch` is when it is asked, as for all other requests.
+  fetch: request => fetch(request),
+});
 
 /** The body of an answer, or an `ApiError`. */
 export async function answerOf<Data>(
@@ -34,7 +38,10 @@ export async function answerOf<Data>(
     got = await asked;
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
-    throw new ApiError({ detail: 'the server cannot be reached', hint: 'is it running? look at its log' }, 0);
+    throw new ApiError(
+      { detail: 'the server cannot be reached', hint: 'check that it is running, and its log' },
+      0,
+    );
   }
   if (got.response.ok) return got.data as Data;
   throw new ApiError((got.error ?? {}) as Partial<Schemas['ProblemBody']>, got.response.status);

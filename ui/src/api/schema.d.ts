@@ -1336,6 +1336,8 @@ export interface components {
       retention_seconds?: number | null;
       clocks: string[];
       stored?: boolean | null;
+      /** @description Its columns that the records of the log have too, by which those behind a row can be found. */
+      record_columns?: string[] | null;
       /** @description What it is for a detector, if it is one's. */
       detector?: components['schemas']['DetectorBody'] | null;
     };
