@@ -8,6 +8,7 @@ import { formatTime } from './format';
 import { Mark } from './mark';
 import type { PanelState } from './state';
 import { cn } from './ui/cn';
+import { zoneName } from './zone';
 
 interface PanelProps {
   title: string;
@@ -88,7 +89,7 @@ function StateNote({ state }: { state: PanelState }) {
 }
 
 function dated(asOf: string | null): string | null {
-  return asOf === null ? null : `as of ${formatTime(asOf)} UTC`;
+  return asOf === null ? null : `as of ${formatTime(asOf)} ${zoneName()}`;
 }
 
 /** With a capital letter and an end. */

@@ -13,6 +13,7 @@ import { formatAge, formatMeasured, formatNumber, formatRate, formatTime } from 
 import type { Incident } from '../../shared/incidents';
 import type { Tone } from '../../shared/mark';
 import { handledOf, isDismissed } from '../../shared/said';
+import { zoneName } from '../../shared/zone';
 import { catchingUp, lakeBehind } from './behind';
 import type { History } from './model';
 
@@ -441,7 +442,7 @@ function told(it: Followed, more: number, now_ms: number): Headline {
     tone: it.tone,
     title: it.title,
     detail: it.detail,
-    since: it.timeless ? '' : `since ${formatTime(it.begin_ms)} UTC${age}`,
+    since: it.timeless ? '' : `since ${formatTime(it.begin_ms)} ${zoneName()}${age}`,
     more,
     goTo: it.goTo,
     where: it.where,
@@ -482,6 +483,6 @@ function calm(
   const ended =
     last === null || now_ms - last.end_ms > 86_400_000
       ? ''
-      : ` · last: ${minutes(last.begin_ms)}–${minutes(last.end_ms)} UTC ${last.title.charAt(0).toLowerCase()}${last.title.slice(1)}`;
+      : ` · last: ${minutes(last.begin_ms)}–${minutes(last.end_ms)} ${zoneName()} ${last.title.charAt(0).toLowerCase()}${last.title.slice(1)}`;
   return { ...nothing, id: 'calm', tone: 'ok', title: 'No active incidents', detail: `${parts}${ended}` };
 }
