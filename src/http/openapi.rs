@@ -8,7 +8,7 @@ use super::extent::Extent;
 use super::history::History;
 use super::incidents::{DetectorBody, Incidents};
 use super::lake::LakeTable;
-use super::logs::{LogPage, LogSummary, Record, Values};
+use super::logs::{LogColumns, LogPage, LogSummary, NewestRecords, Patterns, Record, Values};
 use super::page::Page;
 use super::parameters::{Kind, Parameter, Parameters};
 use super::pipeline::Pipeline;
@@ -40,6 +40,11 @@ struct ProblemBody {
     /// Place in the statement, of a query that was refused.
     line: Option<u64>,
     column: Option<u64>,
+    /// Place in a filter that was refused, in characters.
+    from: Option<u64>,
+    to: Option<u64>,
+    /// The whole filter as it was probably meant.
+    fix: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -197,6 +202,12 @@ const STREAM: &[Parameter] = &[
     ),
     parameter("where.", Kind::Text, "filter of a topic"),
     parameter(
+        "columns",
+        Kind::Text,
+        "columns of each record of the topic tail, separated by commas; columns.<topic> those of any other tail",
+    ),
+    parameter("columns.", Kind::Text, "columns of a tail"),
+    parameter(
         "since",
         Kind::Heard,
         "id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several",
@@ -219,6 +230,29 @@ const PAGE: &[Parameter] = &[
     WHERE,
     count("limit", 1, logs::ROWS_MAX, "most rows"),
     parameter("cursor", Kind::Text, "next_cursor of the page before"),
+    COLUMNS,
+    parameter("order", Kind::Choice(logs::ORDERS), "which come first"),
+];
+const COLUMNS: Parameter = parameter(
+    "columns",
+    Kind::Text,
+    "columns of each record, separated by commas; all if left out",
+);
+const NEWEST: &[Parameter] = &[
+    WHERE,
+    count("limit", 1, logs::ROWS_MAX, "most rows"),
+    COLUMNS,
+];
+const PATTERNS: &[Parameter] = &[
+    FROM,
+    TO,
+    WHERE,
+    parameter(
+        "column",
+        Kind::Text,
+        "whose texts are grouped; the first with prose if left out",
+    ),
+    count("limit", 1, logs::PATTERNS_MAX, "most patterns"),
 ];
 const SUMMARY: &[Parameter] = &[
     FROM,
@@ -410,6 +444,30 @@ fn routes() -> Vec<Route> {
                 "/api/v1/logs/summary",
                 "Counts by time and level, and frequent values",
                 Json(of::<LogSummary>),
+            )
+        },
+        Route {
+            parameters: NEWEST,
+            ..route(
+                "get",
+                "/api/v1/logs/newest",
+                "The newest records, live and stored, newest first",
+                Json(of::<NewestRecords>),
+            )
+        },
+        route(
+            "get",
+            "/api/v1/logs/columns",
+            "Columns of the log, and which are shown first",
+            Json(of::<LogColumns>),
+        ),
+        Route {
+            parameters: PATTERNS,
+            ..route(
+                "get",
+                "/api/v1/logs/patterns",
+                "Records grouped by their text without its variable parts",
+                Json(of::<Patterns>),
             )
         },
         route(

@@ -1,19 +1,20 @@
 //! The endpoints and payloads that existing pages and scripts know, served from live views.
 
 mod anomalies;
+mod entry;
 #[cfg(test)]
 mod tests;
 
 pub use anomalies::{ANOMALIES_MAX, Rows, anomalies};
+pub use entry::EntryReader;
 
 use super::App;
-use super::entry::{Entry, EntryReader};
 use super::page::Counted;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::sql::rows_json;
 use super::status::{Health, SourceStatus};
-use super::{logs, stream, topics};
+use super::{stream, topics};
 use crate::model::Value;
 use crate::plan::{Plan, Role};
 use crate::sql::query::QueryError;
@@ -21,6 +22,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
+use entry::Entry;
 use serde_json::{Value as Json, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -206,7 +208,7 @@ pub async fn logs(State(app): State<Arc<App>>, query: Parameters) -> Result<Resp
     if entries.len() < limit {
         let among = ["level", "source", "endpoint"].map(|name| (name, query.text(name)));
         let known: HashSet<_> = entries.iter().map(Entry::place).collect();
-        match logs::newest(&app, &among, limit).await {
+        match entry::newest(&app, &among, limit).await {
             Ok(stored) => {
                 entries.extend(stored.into_iter().filter(|it| !known.contains(&it.place())));
             }

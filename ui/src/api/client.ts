@@ -13,6 +13,9 @@ export class ApiError extends Error {
   readonly hint: string;
   readonly line: number | null;
   readonly column: number | null;
+  /** Place in a filter that was refused, in characters, and the filter as it was probably meant. */
+  readonly place: readonly [from: number, to: number] | null;
+  readonly fix: string | null;
 
   constructor(problem: Partial<Schemas['ProblemBody']>, status: number) {
     super(problem.detail ?? problem.title ?? `the server answered HTTP ${status}`);
@@ -20,6 +23,8 @@ export class ApiError extends Error {
     this.hint = problem.hint ?? '';
     this.line = problem.line ?? null;
     this.column = problem.column ?? null;
+    this.place = problem.from == null || problem.to == null ? null : [problem.from, problem.to];
+    this.fix = problem.fix ?? null;
   }
 }
 

@@ -28,6 +28,8 @@ export interface Search {
   past?: boolean;
   /** A record of the log that is looked at, partition-offset. */
   record?: string;
+  /** Columns of the list of records, `status,path:240`. */
+  columns?: string;
   /** SQL in the editor. */
   q?: string;
   /** A part of the latency heatmap whose records are explained. */
@@ -124,6 +126,7 @@ export function readSearch(raw: Record<string, unknown>): Search {
     where: text('where', 2_000),
     past: raw.past === true || raw.past === 'true' ? true : undefined,
     record: /^\d+-\d+$/.test(text('record', 40) ?? '') ? text('record', 40) : undefined,
+    columns: text('columns', 2_000),
     box: text('box', 100),
     ...(compared ? { a, b, window: WINDOWS.find(known => known === raw.window) } : {}),
     over: OVERS.find(known => known === raw.over),

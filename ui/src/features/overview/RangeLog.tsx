@@ -3,7 +3,8 @@ import { useQuery } from '@tanstack/react-query';
 import { answerOf, api } from '../../api/client';
 import type { LogRow } from '../../api/wire';
 import { useToday } from '../../shared/live';
-import { LINE_GRID, LogLine } from '../../shared/logline';
+import { useLogColumns } from '../../shared/logcolumns';
+import { defaultLines, LINE_GRID, LogLine, lineStyle } from '../../shared/logline';
 import { useGo, useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { answerState } from '../../shared/state';
@@ -28,6 +29,8 @@ export function RangeLog() {
       ),
     staleTime: Number.POSITIVE_INFINITY,
   });
+  const log = useLogColumns();
+  const lines = log ? defaultLines(log) : [];
   const rows = (asked.data?.rows ?? []) as unknown as LogRow[];
   return (
     <Panel
@@ -42,10 +45,10 @@ export function RangeLog() {
         </Button>
       }
     >
-      <ol className="px-3 pb-2 font-mono text-label" style={{ height: LINES * 20 + 8 }}>
+      <ol className="px-3 pb-2 font-mono text-label" style={{ height: LINES * 20 + 8, ...lineStyle(lines, log?.has_level === true) }}>
         {rows.map(row => (
           <li key={row.id} className={cn(LINE_GRID, 'h-5')}>
-            <LogLine row={row} today={today} />
+            <LogLine row={row} columns={lines} hasLevel={log?.has_level === true} today={today} />
           </li>
         ))}
       </ol>
