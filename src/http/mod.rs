@@ -9,11 +9,13 @@
 
 mod actions;
 mod assets;
+mod boards;
 mod connections;
 mod entry;
 mod explanation;
 mod extent;
 mod filter;
+mod folder;
 mod guard;
 mod history;
 mod incidents;
@@ -96,8 +98,10 @@ pub struct App {
     pub status: Arc<dyn StatusSource>,
     pub started: Instant,
     access: Access,
-    /// Folder of saved queries, if there is one.
-    saved_queries: Option<saved::Folder>,
+    /// Saved queries of the dataflow, if there is a folder for them.
+    saved_queries: Option<folder::Folder>,
+    /// The same with its boards.
+    boards: Option<folder::Folder>,
     /// Sources that clients push into, by name.
     inboxes: BTreeMap<String, Inbox>,
     samples: pipeline::Samples,
@@ -112,7 +116,7 @@ pub struct App {
 /// How a server is set up.
 pub struct Settings {
     pub access: Access,
-    /// Folder of saved queries, if there is one.
+    /// In which each dataflow has a folder of saved queries and boards, if there is one.
     pub saved_queries: Option<PathBuf>,
     pub limits: Limits,
 }
@@ -126,6 +130,7 @@ impl App {
         inboxes: BTreeMap<String, Inbox>,
         settings: Settings,
     ) -> Arc<Self> {
+        let saved = settings.saved_queries.map(|it| it.join(&dataflow.name));
         Arc::new(App {
             hub,
             queries,
@@ -133,7 +138,10 @@ impl App {
             status,
             started: Instant::now(),
             access: settings.access,
-            saved_queries: settings.saved_queries.map(saved::Folder::new),
+            boards: saved
+                .as_ref()
+                .map(|it| folder::Folder::new(it.join("boards"), &boards::BOARDS)),
+            saved_queries: saved.map(|it| folder::Folder::new(it, &saved::QUERIES)),
             inboxes,
             samples: pipeline::Samples::default(),
             clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
@@ -168,6 +176,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route(
             "/api/v1/saved-queries/{name}",
             put(saved::save).delete(saved::remove),
+        )
+        .route("/api/v1/boards", get(boards::list))
+        .route(
+            "/api/v1/boards/{board}",
+            put(boards::save).delete(boards::remove),
         )
         .route("/api/v1/history", get(history::history))
         .route("/api/v1/logs", get(logs::page))

@@ -2,6 +2,7 @@
 //! types are generated from it.
 
 use super::actions::ActionBody;
+use super::boards::{Board, Boards};
 use super::explanation::IncidentExplanation;
 use super::extent::Extent;
 use super::history::History;
@@ -38,6 +39,10 @@ struct ProblemBody {
     /// Place in the statement, of a query that was refused.
     line: Option<u64>,
     column: Option<u64>,
+    /// The name in the statement that is not there.
+    written: Option<String>,
+    /// Up to three names that may be meant, each as SQL takes it in its place.
+    candidates: Option<Vec<String>>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -369,6 +374,27 @@ fn routes() -> Vec<Route> {
             "delete",
             "/api/v1/saved-queries/{name}",
             "Removes a saved query",
+            Nothing,
+        ),
+        route(
+            "get",
+            "/api/v1/boards",
+            "Boards of the dataflow: panels, each a query and how it is shown",
+            Json(of::<Boards>),
+        ),
+        Route {
+            body: Some(of::<Board>),
+            ..route(
+                "put",
+                "/api/v1/boards/{board}",
+                "Makes or replaces a board",
+                Nothing,
+            )
+        },
+        route(
+            "delete",
+            "/api/v1/boards/{board}",
+            "Removes a board",
             Nothing,
         ),
         Route {

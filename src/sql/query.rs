@@ -26,7 +26,7 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-pub use error::QueryError;
+pub use error::{Misnamed, QueryError};
 pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
 pub use process::answer_queries;
 pub use samples::{SAMPLES, Sample};
@@ -546,7 +546,12 @@ impl Running {
 impl Inner {
     fn catalog(&self) -> Catalog {
         Catalog {
-            live: self.hub.views().into_iter().map(|it| it.0.name).collect(),
+            live: self
+                .hub
+                .views()
+                .into_iter()
+                .map(|(info, rows)| (info.name, rows as u64))
+                .collect(),
             plain: self.dataflow.aliases.clone(),
             stored: self.lake.names().iter().cloned().collect(),
             sources: self

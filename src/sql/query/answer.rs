@@ -14,10 +14,11 @@ use super::question::{Question, of_plain_view};
 use crate::lake::{self, Store};
 use crate::plan::Dataflow;
 use crate::sql::models::{Binder, Models, Unbound};
+use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
     casts, constants, correlated, physical, register_functions, sql_type_name, using, words,
 };
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::catalog::{MemTable, MemorySchemaProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -151,12 +152,28 @@ impl Answering<'_> {
             Question::Columns(statement) => {
                 let plan = self.logical(statement).await?;
                 let columns = plan.schema().fields().iter();
-                self.listing(
-                    ["name", "type"],
-                    columns.map(|it| (it.name().clone(), sql_type_name(it.data_type()))),
-                )?
+                let (names, types) = columns
+                    .map(|it| (it.name().clone(), sql_type_name(it.data_type())))
+                    .unzip();
+                self.listing(vec![("name", texts(names)), ("type", texts(types))])?
             }
-            Question::Relations => self.listing(["name", "kind"], relations(&catalog))?,
+            Question::Relations => {
+                let all: Vec<Relation> = relations(&catalog).collect();
+                self.listing(vec![
+                    (
+                        "name",
+                        texts(all.iter().map(|it| it.name.clone()).collect()),
+                    ),
+                    (
+                        "kind",
+                        texts(all.iter().map(|it| it.kind.to_owned()).collect()),
+                    ),
+                    (
+                        "rows",
+                        Arc::new(Int64Array::from_iter(all.iter().map(|it| it.rows))),
+                    ),
+                ])?
+            }
         };
         let physical = self.physical(plan, rows).await?;
         self.say(&FromProcess::Planned)?;
@@ -317,15 +334,9 @@ impl Answering<'_> {
         correlated::unnested(plan, &Dataflow::default()).map_err(|it| self.planning(&it))
     }
 
-    /// Two columns of texts that are known already.
-    fn listing(
-        &self,
-        names: [&str; 2],
-        rows: impl Iterator<Item = (String, String)>,
-    ) -> Result<LogicalPlan, QueryError> {
-        let (first, second): (Vec<String>, Vec<String>) = rows.unzip();
-        let columns = [first, second].map(|it| Arc::new(StringArray::from(it)) as ArrayRef);
-        let batch = RecordBatch::try_from_iter(names.into_iter().zip(columns));
+    /// Columns that are known already.
+    fn listing(&self, columns: Vec<(&str, ArrayRef)>) -> Result<LogicalPlan, QueryError> {
+        let batch = RecordBatch::try_from_iter(columns);
         let batch = batch.map_err(QueryError::failed)?;
         let frame = self.context.read_batch(batch);
         frame
@@ -468,7 +479,7 @@ fn resolve(
         match &relation {
             TableReference::Bare { .. } => {
                 let plain = catalog.plain.iter().position(|it| it.0 == name);
-                if catalog.live.contains(&name) {
+                if catalog.live.contains_key(&name) {
                     needed.live.insert(name);
                 } else if let Some(at) = plain {
                     if !needed.aliases.contains_key(&at) {
@@ -496,24 +507,65 @@ fn resolve(
     Ok(())
 }
 
-/// Everything that can be named, with what it is.
-fn relations(catalog: &Catalog) -> impl Iterator<Item = (String, String)> {
-    let live = catalog.live.iter().map(|it| (it.clone(), "live view"));
+/// Something that can be named.
+struct Relation {
+    name: String,
+    kind: &'static str,
+    /// Of a live view. What others have is only known when they are read.
+    rows: Option<i64>,
+}
+
+/// Everything that can be named: first what is live, then plain views, then what is stored.
+fn relations(catalog: &Catalog) -> impl Iterator<Item = Relation> {
+    let of = |name: String, kind, rows| Relation { name, kind, rows };
+    let live = catalog.live.iter();
+    let live =
+        live.map(move |(name, rows)| of(name.clone(), "live view", i64::try_from(*rows).ok()));
     let plain = catalog.plain.iter();
-    let plain = plain.map(|it| (it.0.clone(), "plain view"));
+    let plain = plain.map(move |it| of(it.0.clone(), "plain view", None));
     let stored = catalog.stored.iter();
-    let stored = stored.map(|it| (format!("{}.{it}", LAKE_SCHEMAS[0]), "lake table"));
-    let all = live.chain(plain).chain(stored);
-    all.map(|(name, kind)| (name, kind.to_owned()))
+    let stored = stored.map(move |it| of(format!("{}.{it}", LAKE_SCHEMAS[0]), "lake table", None));
+    live.chain(plain).chain(stored)
+}
+
+fn texts(values: Vec<String>) -> ArrayRef {
+    Arc::new(StringArray::from(values))
 }
 
 fn unknown(catalog: &Catalog, relation: &TableReference) -> QueryError {
-    let known: Vec<String> = relations(catalog).map(|it| it.0).collect();
-    let message = match catalog.sources.contains(relation.table()) {
-        true => {
-            format!("`{relation}` is a source; its records can be read from the tables made of it")
-        }
-        false => format!("there is no view or table `{relation}`"),
+    const HINT: &str = "SHOW TABLES lists what can be read";
+    let written = relation.to_string();
+    if catalog.sources.contains(relation.table()) {
+        let message =
+            format!("`{relation}` is a source; its records can be read from the tables made of it");
+        return QueryError::rejected(message).with_hint(HINT);
+    }
+    let known: Vec<String> = relations(catalog).map(|it| it.name).collect();
+    // Whoever writes no schema may have forgotten it.
+    let part = |name: &'_ str| match written.contains('.') {
+        true => name.to_owned(),
+        false => name.rsplit('.').next().unwrap_or(name).to_owned(),
     };
-    QueryError::rejected(message).with_hint(format!("there are: {}", known.join(", ")))
+    let parts: Vec<String> = known.iter().map(|it| part(it)).collect();
+    let near = nearest(&written, parts.iter().map(String::as_str));
+    let candidates: Vec<String> = near
+        .iter()
+        .filter_map(|it| parts.iter().position(|part| part == it))
+        .map(|at| {
+            known[at]
+                .split('.')
+                .map(as_sql)
+                .collect::<Vec<_>>()
+                .join(".")
+        })
+        .collect();
+    let rejected = match did_you_mean(&candidates) {
+        Some(meant) => {
+            QueryError::rejected(format!("there is no view or table `{written}`; {meant}"))
+        }
+        None => {
+            QueryError::rejected(format!("there is no view or table `{written}`")).with_hint(HINT)
+        }
+    };
+    rejected.with_misnamed((written, candidates))
 }

@@ -32,8 +32,8 @@ pub const FRAME_BYTES_MAX: usize = 80 << 20;
 /// What can be named in a query, and where it lies.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Catalog {
-    /// Names of the live views.
-    pub live: BTreeSet<String>,
+    /// The live views, and how many rows each had when this was asked.
+    pub live: BTreeMap<String, u64>,
     /// Plain views with their queries, in their order of use.
     pub plain: Vec<(String, String)>,
     /// Names of the stored tables.

@@ -303,18 +303,23 @@ async fn views_and_tables_are_listed_and_described() {
     assert_eq!(
         ask(&queries, "show tables").await,
         [
-            ["totals", "live view"],
-            ["errors", "plain view"],
-            ["lake.logs", "lake table"],
-            ["lake.numbers", "lake table"],
-            ["lake.totals", "lake table"]
+            ["totals", "live view", "1"],
+            ["errors", "plain view", "null"],
+            ["lake.logs", "lake table", "null"],
+            ["lake.numbers", "lake table", "null"],
+            ["lake.totals", "lake table", "null"]
         ]
     );
+    for sql in ["\\d", " \\d+ ;\n"] {
+        assert_eq!(ask(&queries, sql).await, ask(&queries, "SHOW TABLES").await);
+    }
     for sql in [
         "DESCRIBE totals",
         "desc totals",
         "SHOW COLUMNS FROM totals",
         "DESCRIBE SELECT * FROM totals",
+        "\\d totals",
+        "\\d  totals;",
     ] {
         assert_eq!(ask(&queries, sql).await, [["requests", "bigint"]], "{sql}");
     }
@@ -348,7 +353,17 @@ async fn what_is_wrong_is_said_in_our_words() {
         "SELECT status, level FROM logs GROUP BY status",
         "SELECT (SELECT status FROM logs) FROM logs",
         "SELECT * FROM logs JOIN lake.numbers ON logs.status = numbers.m",
+        "SELECT stats, level FROM logs",
+        "SELECT logs.leve FROM logs",
+        "SELECT l.status FROM logs k",
+        "SELECT status FROM logs WHERE status = '5xx'",
+        "SELECT p95(response_time) FROM logs",
+        "selec 1",
         "DESCRIBE lgs",
+        "SELECT * FROM nowhere",
+        "\\d lgs",
+        "\\d totals WHERE true",
+        "\\x",
         "SHOW TABLES LIKE 'l%'",
         "SHOW COLUMNS",
         "DELETE FROM logs",
