@@ -287,13 +287,19 @@ async fn what_does_not_read_is_refused() {
         panic!()
     };
     assert_eq!((line, column), (Some(2), Some(17)));
-    let Err(error) = queries.run("SELECT * FROM lgs", None).await else {
-        panic!()
-    };
-    assert!(
-        error.hint().is_some_and(|it| it.contains("lake.logs")),
-        "{error}"
-    );
+    for (sql, written, candidates) in [
+        ("SELECT * FROM lgs", "lgs", vec!["lake.logs"]),
+        ("SELECT k.stats FROM logs k", "k.stats", vec!["k.status"]),
+        ("SELECT cuont(*) FROM logs", "cuont", vec!["count"]),
+        ("SELECT * FROM nowhere", "nowhere", vec![]),
+    ] {
+        let Err(QueryError::Rejected { misnamed, .. }) = queries.run(sql, None).await else {
+            panic!("{sql}")
+        };
+        let misnamed = misnamed.map(|it| (it.written, it.candidates));
+        let expected = candidates.into_iter().map(str::to_owned).collect();
+        assert_eq!(misnamed, Some((written.to_owned(), expected)), "{sql}");
+    }
 }
 
 /// What there is, as rows like any other.
