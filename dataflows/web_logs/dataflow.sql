@@ -32,6 +32,7 @@ CREATE SOURCE web_logs (
   max_event_time_lead = '${MAX_EVENT_TIME_LEAD:-default}',
   on_event_time_ahead = '${ON_EVENT_TIME_AHEAD:-hold}'
 ) FORMAT JSON;
+COMMENT ON COLUMN web_logs.response_time IS '[role = duration, unit = ms] From the first byte of the request to the last of the answer';
 
 -- Every record, enriched. Calendar columns are in UTC. An error is status >= 400 everywhere.
 CREATE TABLE logs WITH (partition_by = 'date, hour') AS
@@ -119,6 +120,8 @@ SELECT window_start, CAST(floor(2 * log2(CASE WHEN response_time < 1 THEN 1 ELSE
 FROM TUMBLE(logs, timestamp, INTERVAL '1' MINUTE)
 WHERE response_time IS NOT NULL
 GROUP BY window_start, CAST(floor(2 * log2(CASE WHEN response_time < 1 THEN 1 ELSE response_time END)) AS INT);
+
+COMMENT ON COLUMN latency_1m.latency_bin IS '[role = bin, unit = ms, scale = 2^(n/2)] Bins of response times, two per doubling';
 
 CREATE MATERIALIZED VIEW status_1m AS
 SELECT window_start, status / 100 AS status_class, count(*) AS requests

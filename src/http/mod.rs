@@ -10,6 +10,7 @@
 mod actions;
 mod assets;
 mod boards;
+mod catalog;
 mod connections;
 mod entry;
 mod explanation;

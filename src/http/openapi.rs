@@ -3,6 +3,7 @@
 
 use super::actions::ActionBody;
 use super::boards::{Board, Boards};
+use super::catalog::CatalogColumn;
 use super::explanation::IncidentExplanation;
 use super::extent::Extent;
 use super::history::History;
@@ -84,8 +85,10 @@ struct SampleBody {
 struct TableBody {
     name: String,
     kind: String,
-    columns: Vec<ColumnBody>,
+    columns: Vec<CatalogColumn>,
     rows: Option<u64>,
+    /// What the text of the dataflow says of it.
+    comment: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -98,7 +101,9 @@ struct Views {
 struct ViewBody {
     name: String,
     rows: u64,
-    columns: Vec<ColumnBody>,
+    columns: Vec<CatalogColumn>,
+    /// What the text of the dataflow says of it.
+    comment: Option<String>,
     sql: String,
     window_column: Option<String>,
     retention_seconds: Option<i64>,

@@ -17,7 +17,6 @@ use super::wire::RowWriter;
 use super::{App, EPOCH_HEADER, PARTIAL_HEADER};
 use crate::model::rows_of_batch;
 use crate::sql::query::{Answer, SAMPLES};
-use crate::sql::sql_type_name;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -137,18 +136,16 @@ fn samples_over(logs: &arrow::datatypes::Schema) -> Vec<Json> {
 
 /// Everything that can be queried, with columns.
 pub async fn tables(State(app): State<Arc<App>>) -> Response {
-    let columns = |schema: &arrow::datatypes::Schema| -> Json {
-        schema
-            .fields()
-            .iter()
-            .map(|it| json!({"name": it.name(), "type": sql_type_name(it.data_type())}))
-            .collect()
+    let dataflow = &app.dataflow;
+    let columns = |name: &str, schema: &arrow::datatypes::Schema| {
+        super::catalog::columns(dataflow, name, schema)
     };
+    let comment = |name: &str| super::catalog::comment(dataflow, name);
     let mut all: Vec<Json> = app
         .hub
         .views()
         .into_iter()
-        .map(|(info, rows)| json!({"name": info.name, "kind": "live view", "columns": columns(&info.schema), "rows": rows}))
+        .map(|(info, rows)| json!({"name": info.name, "kind": "live view", "columns": columns(&info.name, &info.schema), "rows": rows, "comment": comment(&info.name)}))
         .collect();
     let mut samples = Vec::new();
     for name in app.queries.lake().names() {
@@ -156,11 +153,13 @@ pub async fn tables(State(app): State<Arc<App>>) -> Response {
             if name == "logs" {
                 samples = samples_over(&schema);
             }
-            all.push(json!({"name": format!("lake.{name}"), "kind": "lake table", "columns": columns(&schema)}));
+            all.push(json!({"name": format!("lake.{name}"), "kind": "lake table", "columns": columns(name, &schema), "comment": comment(name)}));
         }
     }
     for (name, _) in &app.dataflow.aliases {
-        all.push(json!({"name": name, "kind": "plain view", "columns": []}));
+        all.push(
+            json!({"name": name, "kind": "plain view", "columns": [], "comment": comment(name)}),
+        );
     }
     JsonBody(json!({"tables": all, "functions": app.queries.functions(), "samples": samples}))
         .into_response()

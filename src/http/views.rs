@@ -40,7 +40,8 @@ fn describe(app: &App, info: &ViewInfo, rows: usize) -> Json {
     json!({
         "name": info.name,
         "rows": rows,
-        "columns": RowWriter::new(&info.schema).columns(),
+        "columns": super::catalog::columns(&app.dataflow, &info.name, &info.schema),
+        "comment": super::catalog::comment(&app.dataflow, &info.name),
         "sql": info.sql,
         "window_column": info.window.as_ref().and_then(|it| column(it.column)),
         "retention_seconds": spec.map(|it| it.retention_us / 1_000_000),

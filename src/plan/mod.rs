@@ -12,6 +12,7 @@ mod evaluate;
 mod explain;
 mod halves;
 mod hops;
+mod meaning;
 mod notification;
 mod program;
 mod properties;
@@ -31,6 +32,7 @@ pub use evaluate::{evaluate, nullable, typed, with_epochs};
 pub use explain::span;
 pub use halves::in_halves;
 pub use hops::{Hops, one_side};
+pub use meaning::{Comment, Meaning, Role, Scale, Statistic};
 pub use notification::{Webhook, WebhookFormat};
 pub use program::{GroupRows, Program};
 pub use properties::{Properties, properties};
@@ -105,6 +107,8 @@ pub struct Dataflow {
     pub fingerprint: String,
     /// The line each statement starts at, by the name it defines.
     pub lines: BTreeMap<String, u64>,
+    /// What the text says of relations and, where a name is given, of their columns.
+    pub comments: BTreeMap<(String, Option<String>), Comment>,
 }
 
 /// Models by which tables score records as they come, each with what is in force.

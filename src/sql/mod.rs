@@ -67,7 +67,7 @@ pub use types::sql_type_name;
 
 use crate::lake;
 use crate::plan::{
-    ColumnSpec, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
+    ColumnSpec, Comment, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
     EventTime, LATE_RELATION, LiveModels, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan,
     PrimaryKey, RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows, dead_letter_schema,
     late_schema, properties,
@@ -336,6 +336,11 @@ impl Planner {
             }
             ParsedKind::Detector(text) => self.add_detector(text).await?,
             ParsedKind::Webhook(text) => self.add_webhook(text)?,
+            ParsedKind::Comment {
+                relation,
+                column,
+                comment,
+            } => self.add_comment(relation, column, comment)?,
             ParsedKind::Alias { name, query } => {
                 self.add_plain_view(name, query).await?;
             }
@@ -406,6 +411,26 @@ impl Planner {
                 self.dataflow.views.push(view);
             }
         }
+        Ok(())
+    }
+
+    fn add_comment(
+        &mut self,
+        relation: String,
+        column: Option<String>,
+        comment: Comment,
+    ) -> Result<(), String> {
+        let columns = plain::columns(&self.context, &relation)
+            .ok_or_else(|| format!("there is no relation `{relation}` above this comment"))?;
+        if let Some(column) = &column
+            && !columns.contains(column)
+        {
+            return Err(format!(
+                "`{relation}` has no column `{column}`; it has: {}",
+                columns.join(", ")
+            ));
+        }
+        self.dataflow.comments.insert((relation, column), comment);
         Ok(())
     }
 

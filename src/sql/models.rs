@@ -118,7 +118,8 @@ impl<'a> Binder<'a> {
             ParsedKind::Name(_)
             | ParsedKind::Source(_)
             | ParsedKind::Detector(_)
-            | ParsedKind::Webhook(_) => Ok(()),
+            | ParsedKind::Webhook(_)
+            | ParsedKind::Comment { .. } => Ok(()),
         }
     }
 

@@ -9,10 +9,11 @@ use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::webhooks::{self, WebhookText};
 use super::{Error, asof, canonical, elsewhere, emitted, forms, walk, windows, words};
+use crate::plan::Comment;
 use crate::source::place::is_delta;
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, BinaryOperator, CreateTableOptions, DataType as SqlType, Distinct,
-    ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    ArrayElemTypeDef, BinaryOperator, CommentObject, CreateTableOptions, DataType as SqlType,
+    Distinct, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
     OrderByOptions, Query, SelectItem, SetExpr, SqlOption, Statement, StructBracketKind,
     StructField, TableAlias, TableFactor, TimezoneInfo, UnaryOperator, Value, VisitorMut,
@@ -46,6 +47,12 @@ pub enum ParsedKind {
     },
     Detector(DetectorText),
     Webhook(WebhookText),
+    /// `COMMENT ON COLUMN relation.column IS '…'`, or `ON TABLE` or `VIEW relation`.
+    Comment {
+        relation: String,
+        column: Option<String>,
+        comment: Comment,
+    },
     /// `CREATE VIEW name AS query`
     Alias {
         name: String,
@@ -65,7 +72,7 @@ impl ParsedKind {
     /// The relation it defines, if it is one that does.
     pub fn relation(&self) -> Option<&str> {
         match self {
-            ParsedKind::Name(_) | ParsedKind::Webhook(_) => None,
+            ParsedKind::Name(_) | ParsedKind::Webhook(_) | ParsedKind::Comment { .. } => None,
             ParsedKind::Source(it) => Some(&it.name),
             ParsedKind::Detector(it) => Some(&it.name),
             ParsedKind::Table { name, .. }
@@ -342,13 +349,59 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
                 ),
             }
         }
+        Statement::Comment {
+            object_type,
+            object_name,
+            comment,
+            if_exists: _,
+        } => comment_on(&object_type, &object_name, comment).map_err(ParserError::ParserError),
         other => {
             let text = other.to_string();
             let start: String = text.chars().take(40).collect();
             refuse(&format!(
-                "`{start}` does not belong in a dataflow; it takes SET dataflow, CREATE SOURCE, CREATE FUNCTION, CREATE TABLE … AS, CREATE VIEW, CREATE MATERIALIZED VIEW, CREATE DETECTOR and CREATE WEBHOOK"
+                "`{start}` does not belong in a dataflow; it takes SET dataflow, CREATE SOURCE, CREATE FUNCTION, CREATE TABLE … AS, CREATE VIEW, CREATE MATERIALIZED VIEW, CREATE DETECTOR, CREATE WEBHOOK and COMMENT ON"
             ))
         }
+    }
+}
+
+fn comment_on(
+    object: &CommentObject,
+    name: &ObjectName,
+    text: Option<String>,
+) -> Result<ParsedKind, String> {
+    let text =
+        text.ok_or("a comment is a text: COMMENT ON COLUMN orders.total IS 'What was paid'")?;
+    let comment = Comment::parse(&text)?;
+    let mut parts = Vec::new();
+    for part in &name.0 {
+        let part = part
+            .as_ident()
+            .ok_or("a comment is on a relation or column by name")?;
+        parts.push(known_as(part));
+    }
+    match (object, parts.as_slice()) {
+        (CommentObject::Column, [relation, column]) => Ok(ParsedKind::Comment {
+            relation: relation.clone(),
+            column: Some(column.clone()),
+            comment,
+        }),
+        (CommentObject::Column, _) => {
+            Err("a column is named with its relation: COMMENT ON COLUMN orders.total IS '…'".to_owned())
+        }
+        (CommentObject::Table | CommentObject::View | CommentObject::MaterializedView, [relation]) => {
+            match comment.is_of_columns() {
+                false => Ok(ParsedKind::Comment {
+                    relation: relation.clone(),
+                    column: None,
+                    comment,
+                }),
+                true => Err("role, unit and scale are of columns: COMMENT ON COLUMN orders.total IS '[role = money, unit = EUR]'".to_owned()),
+            }
+        }
+        (other, _) => Err(format!(
+            "there are comments on TABLE, VIEW and COLUMN, not on {other}"
+        )),
     }
 }
 

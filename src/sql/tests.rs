@@ -673,3 +673,78 @@ fn rows_of_sessions_are_let_go() {
     );
     assert!(plan.contains("keeps its rows, for ever"), "{plan}");
 }
+
+/// What columns of views mean follows from what they are made of, and from comments.
+#[test]
+fn meanings_follow_the_query() {
+    let text = "
+        CREATE SOURCE orders (placed TIMESTAMP NOT NULL, shop TEXT, total DOUBLE, took_ms DOUBLE, state INT,
+          WATERMARK FOR placed AS placed - INTERVAL '1' SECOND) FORMAT JSON;
+        COMMENT ON COLUMN orders.total IS '[role = money, unit = EUR] What was paid';
+        COMMENT ON TABLE orders IS 'What was bought';
+        CREATE TABLE bought AS SELECT placed, shop, total, took_ms, state, total > 100 AS is_large FROM orders;
+        CREATE MATERIALIZED VIEW sales AS
+          SELECT window_start AS at, shop, count(*) AS n, count(*) FILTER (WHERE is_large) AS large, sum(total) AS turnover, avg(total) AS mean,
+            approx_percentile_cont(took_ms, 0.95) AS slow, count(DISTINCT state) AS states,
+            100.0 * CAST(count(*) FILTER (WHERE is_large) AS DOUBLE) / CAST(count(*) AS DOUBLE) AS part
+          FROM TUMBLE(bought, placed, INTERVAL '1' MINUTE) GROUP BY window_start, shop;
+        CREATE MATERIALIZED VIEW best AS SELECT shop, sum(turnover) AS turnover FROM sales GROUP BY shop ORDER BY turnover DESC LIMIT 3;
+    ";
+    let dataflow = block_on(plan_text("t", text, |_| None)).expect("it can be planned");
+    let told = |relation: &str| -> Vec<String> {
+        let meanings = dataflow.meanings(relation).into_iter();
+        let told = meanings.map(|it| {
+            let statistic = it.statistic.map(|it| format!(" {}", it.name()));
+            let unit = it.unit.map(|it| format!(" {it}"));
+            format!(
+                "{}{}{}",
+                it.role.name(),
+                unit.unwrap_or_default(),
+                statistic.unwrap_or_default()
+            )
+        });
+        told.collect()
+    };
+    assert_eq!(
+        told("sales"),
+        [
+            "time",
+            "key",
+            "count count",
+            "count count_if",
+            "money EUR sum",
+            "money EUR mean",
+            "duration ms p95",
+            "count distinct",
+            "share %"
+        ]
+    );
+    assert_eq!(told("best"), ["key", "money EUR sum"]);
+    let meanings = dataflow.named_meanings("orders");
+    assert_eq!(meanings["total"].comment.as_deref(), Some("What was paid"));
+    assert_eq!(dataflow.named_meanings("sales")["turnover"].comment, None);
+}
+
+#[test]
+fn comments_are_on_what_is_there() {
+    let source = "CREATE SOURCE s (at TIMESTAMP NOT NULL, n INT, WATERMARK FOR at AS at - INTERVAL '1' SECOND) FORMAT JSON;\n";
+    for (comment, said) in [
+        (
+            "COMMENT ON COLUMN s.m IS 'x'",
+            "has no column `m`; it has: at, n",
+        ),
+        ("COMMENT ON COLUMN t.n IS 'x'", "there is no relation `t`"),
+        ("COMMENT ON COLUMN n IS 'x'", "is named with its relation"),
+        ("COMMENT ON TABLE s IS '[role = time]'", "are of columns"),
+        ("COMMENT ON ROLE s IS 'x'", "not on ROLE"),
+        ("COMMENT ON COLUMN s.n IS NULL", "a comment is a text"),
+    ] {
+        let refused =
+            block_on(plan_text("t", &format!("{source}{comment};"), |_| None)).expect_err(comment);
+        let refused = refused.to_string();
+        assert!(
+            refused.contains(said) && refused.contains("line 2"),
+            "{comment}: {refused}"
+        );
+    }
+}

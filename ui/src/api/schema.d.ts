@@ -1282,7 +1282,9 @@ export interface components {
       name: string;
       /** Format: uint64 */
       rows: number;
-      columns: components['schemas']['ColumnBody'][];
+      columns: components['schemas']['CatalogColumn'][];
+      /** @description What the text of the dataflow says of it. */
+      comment?: string | null;
       sql: string;
       window_column?: string | null;
       /** Format: int64 */
@@ -1292,9 +1294,21 @@ export interface components {
       /** @description What it is for a detector, if it is one's. */
       detector?: components['schemas']['DetectorBody'] | null;
     };
-    ColumnBody: {
+    /** @description A column of a relation. */
+    CatalogColumn: {
       name: string;
       type: string;
+      /**
+       * @description What it is: `time`, `key`, `count`, `share`, `measure`, `duration`, `bytes`, `money`, `level`, `status`, `flag`, `id`, `text`, `bin`
+       *     or `other`. By `COMMENT ON COLUMN`, else by where it comes from, else by name and type.
+       */
+      role: string;
+      /** @description As it is written behind a number: `ms`, `EUR`, `%`. */
+      unit?: string | null;
+      /** @description How it was made of the rows below: `count`, `count_if`, `distinct`, `sum`, `mean`, `min`, `max`, `stddev`, or a percentile such as `p95`. */
+      statistic?: string | null;
+      /** @description What the text of the dataflow says of it. */
+      comment?: string | null;
     };
     /** @description What the view of a detector is. */
     DetectorBody: {
@@ -1330,6 +1344,10 @@ export interface components {
       /** Format: int64 */
       total_rows: number;
       truncated: boolean;
+    };
+    ColumnBody: {
+      name: string;
+      type: string;
     };
     Incidents: {
       /** Format: uint64 */
@@ -1459,9 +1477,11 @@ export interface components {
     TableBody: {
       name: string;
       kind: string;
-      columns: components['schemas']['ColumnBody'][];
+      columns: components['schemas']['CatalogColumn'][];
       /** Format: uint64 */
       rows?: number | null;
+      /** @description What the text of the dataflow says of it. */
+      comment?: string | null;
     };
     SampleBody: {
       name: string;

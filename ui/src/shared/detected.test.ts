@@ -141,7 +141,7 @@ it('detectors are what views say they are, whatever their names', () => {
   const view = (name: string, detector: Schemas['DetectorBody'] | null): Schemas['ViewBody'] => ({
     name,
     rows: 0,
-    columns: [{ name: 'shop', type: 'bigint' }],
+    columns: [{ name: 'shop', type: 'bigint', role: 'key' }],
     sql: '',
     clocks: [],
     detector,

@@ -6,7 +6,10 @@ const view = (name: string, sql: string, columns: string[], rows = 3): Schemas['
   name,
   sql,
   rows,
-  columns: columns.map(it => ({ name: it, type: /n|revenue/.test(it) ? 'bigint' : 'text' })),
+  columns: columns.map(it => {
+    const isNumber = /n|revenue/.test(it);
+    return { name: it, type: isNumber ? 'bigint' : 'text', role: isNumber ? 'count' : 'key' };
+  }),
   window_column: columns.includes('window_start') ? 'window_start' : null,
   clocks: [],
 });

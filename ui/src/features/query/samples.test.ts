@@ -4,7 +4,7 @@ import { samplesOf } from './samples';
 const table = (name: string, kind: string, columns: [string, string][]) => ({
   name,
   kind,
-  columns: columns.map(([name, type]) => ({ name, type })),
+  columns: columns.map(([name, type]) => ({ name, type, role: type === 'timestamp' ? 'time' : 'key' })),
 });
 const time: [string, string] = ['at', 'timestamp'];
 
