@@ -48,7 +48,7 @@ struct ProblemBody {
 
 #[derive(Serialize, JsonSchema)]
 struct SqlAnswer {
-    columns: Vec<ColumnBody>,
+    columns: Vec<AnswerColumn>,
     rows: Vec<Map<String, Json>>,
     epoch: u64,
     elapsed_ms: f64,
@@ -59,6 +59,17 @@ struct SqlAnswer {
     /// Why it is partial: `cancelled`, or `timed_out`.
     partial_reason: Option<String>,
     query_id: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AnswerColumn {
+    name: String,
+    r#type: String,
+    /// As that of a column of a table; left out of an export, as the others are.
+    role: Option<String>,
+    unit: Option<String>,
+    statistic: Option<String>,
+    comment: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]

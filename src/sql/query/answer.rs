@@ -9,7 +9,7 @@
 use super::error::QueryError;
 use super::lake::Lake;
 use super::process::{ProcessLimits, is_about_memory};
-use super::protocol::{Catalog, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
+use super::protocol::{Catalog, ColumnMeaning, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
 use super::question::{Question, of_plain_view};
 use crate::lake::{self, Store};
 use crate::plan::Dataflow;
@@ -141,6 +141,7 @@ impl Answering<'_> {
         if let Some(statement) = question.query() {
             resolve(&catalog, statement, &mut needed, &mut tables)?;
         }
+        let named: Vec<String> = tables.iter().cloned().collect();
         self.say(&FromProcess::Wants {
             views: needed.live.iter().cloned().collect(),
             tables: tables.into_iter().collect(),
@@ -151,29 +152,9 @@ impl Answering<'_> {
             Question::Query(statement) => self.logical(statement).await?,
             Question::Columns(statement) => {
                 let plan = self.logical(statement).await?;
-                let columns = plan.schema().fields().iter();
-                let (names, types) = columns
-                    .map(|it| (it.name().clone(), sql_type_name(it.data_type())))
-                    .unzip();
-                self.listing(vec![("name", texts(names)), ("type", texts(types))])?
+                self.described(&catalog, &plan, &named)?
             }
-            Question::Relations => {
-                let all: Vec<Relation> = relations(&catalog).collect();
-                self.listing(vec![
-                    (
-                        "name",
-                        texts(all.iter().map(|it| it.name.clone()).collect()),
-                    ),
-                    (
-                        "kind",
-                        texts(all.iter().map(|it| it.kind.to_owned()).collect()),
-                    ),
-                    (
-                        "rows",
-                        Arc::new(Int64Array::from_iter(all.iter().map(|it| it.rows))),
-                    ),
-                ])?
-            }
+            Question::Relations => self.listed(&catalog)?,
         };
         let physical = self.physical(plan, rows).await?;
         self.say(&FromProcess::Planned)?;
@@ -332,6 +313,70 @@ impl Answering<'_> {
         checked.map_err(|it| self.planning(&it))?;
         // What a dataflow knows beside the query are keys of its relations, which this one does without.
         correlated::unnested(plan, &Dataflow::default()).map_err(|it| self.planning(&it))
+    }
+
+    /// The columns a query has, with what they mean in one of the relations it names.
+    fn described(
+        &self,
+        catalog: &Catalog,
+        plan: &LogicalPlan,
+        named: &[String],
+    ) -> Result<LogicalPlan, QueryError> {
+        let columns = plan.schema().fields();
+        let relations: Vec<&str> = named
+            .iter()
+            .filter_map(|it| it.rsplit('.').next())
+            .collect();
+        let guesses = Dataflow::default().meanings_of_answer(&[], columns);
+        let known = columns.iter().zip(guesses).map(|(column, guess)| {
+            let of = |it: &&str| {
+                catalog
+                    .meanings
+                    .columns
+                    .get(*it)?
+                    .get(column.name())
+                    .cloned()
+            };
+            relations
+                .iter()
+                .find_map(of)
+                .unwrap_or_else(|| ColumnMeaning {
+                    role: guess.role.name().to_owned(),
+                    unit: guess.unit,
+                    comment: None,
+                })
+        });
+        let known: Vec<ColumnMeaning> = known.collect();
+        let each = |of: &dyn Fn(&ColumnMeaning) -> Option<String>| texts(known.iter().map(of));
+        self.listing(vec![
+            (
+                "name",
+                texts(columns.iter().map(|it| Some(it.name().clone()))),
+            ),
+            (
+                "type",
+                texts(columns.iter().map(|it| Some(sql_type_name(it.data_type())))),
+            ),
+            ("role", each(&|it| Some(it.role.clone()))),
+            ("unit", each(&|it| it.unit.clone())),
+            ("comment", each(&|it| it.comment.clone())),
+        ])
+    }
+
+    /// Everything that can be named.
+    fn listed(&self, catalog: &Catalog) -> Result<LogicalPlan, QueryError> {
+        let all: Vec<Relation> = relations(catalog).collect();
+        let comment = |it: &Relation| {
+            let name = it.name.rsplit('.').next()?;
+            catalog.meanings.relations.get(name).cloned()
+        };
+        let rows: Int64Array = all.iter().map(|it| it.rows).collect();
+        self.listing(vec![
+            ("name", texts(all.iter().map(|it| Some(it.name.clone())))),
+            ("kind", texts(all.iter().map(|it| Some(it.kind.to_owned())))),
+            ("rows", Arc::new(rows)),
+            ("comment", texts(all.iter().map(comment))),
+        ])
     }
 
     /// Columns that are known already.
@@ -528,8 +573,8 @@ fn relations(catalog: &Catalog) -> impl Iterator<Item = Relation> {
     live.chain(plain).chain(stored)
 }
 
-fn texts(values: Vec<String>) -> ArrayRef {
-    Arc::new(StringArray::from(values))
+fn texts(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
 }
 
 fn unknown(catalog: &Catalog, relation: &TableReference) -> QueryError {

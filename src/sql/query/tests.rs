@@ -309,11 +309,11 @@ async fn views_and_tables_are_listed_and_described() {
     assert_eq!(
         ask(&queries, "show tables").await,
         [
-            ["totals", "live view", "1"],
-            ["errors", "plain view", "null"],
-            ["lake.logs", "lake table", "null"],
-            ["lake.numbers", "lake table", "null"],
-            ["lake.totals", "lake table", "null"]
+            ["totals", "live view", "1", "null"],
+            ["errors", "plain view", "null", "null"],
+            ["lake.logs", "lake table", "null", "null"],
+            ["lake.numbers", "lake table", "null", "null"],
+            ["lake.totals", "lake table", "null", "null"]
         ]
     );
     for sql in ["\\d", " \\d+ ;\n"] {
@@ -327,13 +327,23 @@ async fn views_and_tables_are_listed_and_described() {
         "\\d totals",
         "\\d  totals;",
     ] {
-        assert_eq!(ask(&queries, sql).await, [["requests", "bigint"]], "{sql}");
+        assert_eq!(
+            ask(&queries, sql).await,
+            [["requests", "bigint", "count", "null", "null"]],
+            "{sql}"
+        );
     }
-    assert_eq!(ask(&queries, "DESCRIBE lake.totals").await, [["n", "int"]]);
-    let of_plain_view = ask(&queries, "DESCRIBE errors").await;
+    assert_eq!(
+        ask(&queries, "DESCRIBE lake.totals").await,
+        [["n", "int", "measure", "null", "null"]]
+    );
+    let of_plain_view = ask(&queries, "-- what has it?\nDESCRIBE errors").await;
     assert_eq!(
         of_plain_view[..2],
-        [["timestamp", "timestamp"], ["status", "int"]]
+        [
+            ["timestamp", "timestamp", "time", "null", "null"],
+            ["status", "int", "status", "null", "null"]
+        ]
     );
     let answer = queries.run("SHOW TABLES", Some(2)).await.unwrap();
     assert_eq!((answer.truncated, json(&answer).len()), (true, 2));
