@@ -24,6 +24,7 @@ mod lake;
 mod logs;
 mod metrics;
 mod openapi;
+mod page;
 mod parameters;
 mod pipeline;
 mod problem;
@@ -96,6 +97,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub queries: Queries,
     pub dataflow: Arc<Dataflow>,
+    /// What Overview shows of the dataflow.
+    page: page::Page,
     pub status: Arc<dyn StatusSource>,
     pub started: Instant,
     access: Access,
@@ -132,10 +135,12 @@ impl App {
         settings: Settings,
     ) -> Arc<Self> {
         let saved = settings.saved_queries.map(|it| it.join(&dataflow.name));
+        let page = page::page_of(&dataflow);
         Arc::new(App {
             hub,
             queries,
             dataflow,
+            page,
             status,
             started: Instant::now(),
             access: settings.access,
@@ -183,6 +188,7 @@ pub fn router(app: Arc<App>) -> Router {
             "/api/v1/boards/{board}",
             put(boards::save).delete(boards::remove),
         )
+        .route("/api/v1/page", get(page::page))
         .route("/api/v1/history", get(history::history))
         .route("/api/v1/logs", get(logs::page))
         .route("/api/v1/logs/summary", get(logs::summary))
