@@ -17,6 +17,7 @@ import { useGo, useUrl } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { panelState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
+import { zoneName } from '../../shared/zone';
 import { Graph } from './Graph';
 import { Lag } from './Lag';
 import { LakeTables } from './LakeTables';
@@ -67,7 +68,7 @@ function Dates({ pipeline }: { pipeline: Pipeline }) {
               data-watermark={name}
               title={`Windows of ${name} that end before it are complete. It stays ${formatAge(watermark.allowance_seconds * 1000)} behind the newest record, so that late ones still count; that is no lag.`}
             >
-              {name} watermark {formatDateTime(watermark.at)} UTC, waits{' '}
+              {name} watermark {formatDateTime(watermark.at)} {zoneName()}, waits{' '}
               {formatAge(watermark.allowance_seconds * 1000)} for late records
             </span>
           ),
