@@ -60,8 +60,8 @@ export interface Editing {
 }
 
 export type Event =
-  /** Typed, in the order of the text, all of them of the text before. */
-  | { type: 'edited'; changes: readonly Change[] }
+  /** Typed: the changes in the order of the text, all of them of the text before, and what it became. */
+  | { type: 'edited'; changes: readonly Change[]; text: string }
   | { type: 'replaced'; text: string }
   | { type: 'started'; id: string; statement: string; from: number; at_ms: number }
   | { type: 'stopping'; id: string }
@@ -79,7 +79,7 @@ export function step(state: Editing, event: Event): Editing {
   const { run } = state;
   switch (event.type) {
     case 'edited':
-      return edited(state, event.changes);
+      return typed(state, event);
     case 'replaced':
       if (event.text === state.text) return state;
       return replaced(state, [{ from: 0, to: state.text.length, insert: event.text }]);
@@ -129,6 +129,14 @@ function placeOf(text: string, statement: string, from: number): Range | null {
 
 function replaced(state: Editing, changes: readonly Change[]): Editing {
   return { ...edited(state, changes), replaced: state.replaced + 1 };
+}
+
+/** What the editor has is what counts, also if it began with another text than was known. */
+function typed(state: Editing, { changes, text }: Extract<Event, { type: 'edited' }>): Editing {
+  const next = edited(state, changes);
+  if (next.text === text) return next;
+  const { run } = state;
+  return { ...state, text, run: run.status === 'idle' ? run : { ...run, place: null } };
 }
 
 function edited(state: Editing, changes: readonly Change[]): Editing {
@@ -186,7 +194,8 @@ function wordAt(statement: string, at: number | null, { written }: Refusal): Ran
 function occurrence(statement: string, written: string, at: number | null): Range | null {
   const escaped = written.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   const found = [...statement.matchAll(new RegExp(`(?<![\\w"])"?${escaped}"?(?![\\w"])`, 'gi'))];
-  const match = found.find(({ index }) => index === at) ?? found.find(({ index }) => index >= (at ?? 0)) ?? found[0];
+  const match =
+    found.find(({ index }) => index === at) ?? found.find(({ index }) => index >= (at ?? 0)) ?? found[0];
   return match === undefined ? null : { from: match.index, to: match.index + match[0].length };
 }
 

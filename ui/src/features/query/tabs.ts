@@ -1,7 +1,7 @@
 /**
  * The tabs of the query page: texts with a name, one of them shown. They are kept in the browser, for each dataflow apart.
  */
-import { type Editing, editing, type Event, step } from './machine';
+import { type Editing, type Event, editing, step } from './machine';
 
 export interface QueryTab {
   id: string;
@@ -95,7 +95,10 @@ export function titleOf({ name, state }: QueryTab): string {
 
 /** As it is kept: texts and names, without what ran. */
 export function written({ tabs, active }: Tabs): string {
-  return JSON.stringify({ active, tabs: tabs.map(({ id, name, state }) => ({ id, name, text: state.text })) });
+  return JSON.stringify({
+    active,
+    tabs: tabs.map(({ id, name, state }) => ({ id, name, text: state.text })),
+  });
 }
 
 /** What was kept, or `null` if there is nothing that can be read. */

@@ -6,11 +6,11 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { ArrowDown, ArrowUp } from 'lucide-react';
 import { type KeyboardEvent, type PointerEvent, useEffect, useId, useMemo, useRef, useState } from 'react';
 import type { Row } from '../../api/wire';
+import { copyText } from '../copy';
 import { formatNumber } from '../format';
 import { Button } from '../ui/button';
 import { cn } from '../ui/cn';
 import { isNumber, isTime, type MeantColumn } from './columns';
-import { copyText } from './copy';
 import { cellOf, longestOf, nextSort, plainOf, rowsOf, type Sort, sorted, tsvOf } from './shown';
 
 const ROW_PX = 24;
@@ -64,7 +64,9 @@ export function Grid({ columns, rows, live = false, truncated = false, bare = fa
   useEffect(() => {
     if (cursor === null) return;
     virtual.scrollToIndex(cursor.row);
-    document.getElementById(`${id}-${cursor.row}-${cursor.column}`)?.scrollIntoView?.({ block: 'nearest', inline: 'nearest' });
+    document
+      .getElementById(`${id}-${cursor.row}-${cursor.column}`)
+      ?.scrollIntoView?.({ block: 'nearest', inline: 'nearest' });
   }, [cursor, id, virtual]);
 
   const pressed = (event: KeyboardEvent) => {
@@ -73,7 +75,9 @@ export function Grid({ columns, rows, live = false, truncated = false, bare = fa
       // What is selected with the mouse is what is meant.
       if (chosen === null || String(getSelection()) !== '') return;
       event.preventDefault();
-      void copyText(event.shiftKey ? tsvOf(columns, [chosen.row], false) : plainOf(chosen.row[chosen.column.name]));
+      void copyText(
+        event.shiftKey ? tsvOf(columns, [chosen.row], false) : plainOf(chosen.row[chosen.column.name]),
+      );
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -109,7 +113,11 @@ export function Grid({ columns, rows, live = false, truncated = false, bare = fa
         aria-activedescendant={cursor === null ? undefined : `${id}-${cursor.row}-${cursor.column}`}
         onKeyDown={pressed}
       >
-        <div role="row" className="sticky top-0 z-10 grid items-stretch border-b border-line bg-panel" style={grid}>
+        <div
+          role="row"
+          className="sticky top-0 z-10 grid items-stretch border-b border-line bg-panel"
+          style={grid}
+        >
           {columns.map((column, at) => (
             <Header
               key={column.name}
@@ -130,7 +138,6 @@ export function Grid({ columns, rows, live = false, truncated = false, bare = fa
             const row = shown[index];
             if (row === undefined) return null;
             return (
-              // biome-ignore lint/a11y/useFocusableInteractive: the focus is on the grid, which says which cell is active.
               <div
                 role="row"
                 aria-rowindex={index + 1}
@@ -142,7 +149,7 @@ export function Grid({ columns, rows, live = false, truncated = false, bare = fa
                   const { kind, text } = cellOf(row[column.name], column);
                   const active = cursor?.row === index && cursor.column === at;
                   return (
-                    // biome-ignore lint/a11y/useFocusableInteractive lint/a11y/useKeyWithClickEvents: the grid has the focus and the keys.
+                    // biome-ignore lint/a11y/useKeyWithClickEvents: the grid has the focus and the keys.
                     <span
                       role="gridcell"
                       id={`${id}-${index}-${at}`}
@@ -171,7 +178,16 @@ export function Grid({ columns, rows, live = false, truncated = false, bare = fa
           })}
         </div>
       </div>
-      {!bare && <Below columns={columns} rows={shown} sort={sort} truncated={truncated} chosen={chosen} cursor={cursor} />}
+      {!bare && (
+        <Below
+          columns={columns}
+          rows={shown}
+          sort={sort}
+          truncated={truncated}
+          chosen={chosen}
+          cursor={cursor}
+        />
+      )}
     </div>
   );
 }
@@ -187,7 +203,9 @@ interface HeaderProps {
 
 function Header({ column, width, sort, onSort, onWidth }: HeaderProps) {
   const { name, type, role, unit, comment } = column;
-  const about = [type, role != null && role !== 'other' ? role : null, unit, comment].filter(it => it != null);
+  const about = [type, role != null && role !== 'other' ? role : null, unit, comment].filter(
+    it => it != null,
+  );
   const Arrow = sort?.descending ? ArrowDown : ArrowUp;
   const bounded = (px: number) => Math.round(Math.min(WIDTH_DRAGGED_MAX_PX, Math.max(WIDTH_MIN_PX, px)));
   const drag = (event: PointerEvent<HTMLElement>) => {
@@ -196,7 +214,9 @@ function Header({ column, width, sort, onSort, onWidth }: HeaderProps) {
     handle.setPointerCapture(event.pointerId);
     const move = (moved: globalThis.PointerEvent) => onWidth(bounded(width + moved.clientX - from));
     handle.addEventListener('pointermove', move);
-    handle.addEventListener('pointerup', () => handle.removeEventListener('pointermove', move), { once: true });
+    handle.addEventListener('pointerup', () => handle.removeEventListener('pointermove', move), {
+      once: true,
+    });
     event.preventDefault();
   };
   return (
@@ -217,7 +237,6 @@ function Header({ column, width, sort, onSort, onWidth }: HeaderProps) {
         <span className="min-w-0 break-words">{name}</span>
         {sort !== null && <Arrow size={12} className="mb-0.5 shrink-0 text-accent" aria-hidden="true" />}
       </button>
-      {/* biome-ignore lint/a11y/useSemanticElements: a separator that can be moved is no rule. */}
       <span
         role="separator"
         aria-orientation="vertical"
@@ -268,7 +287,9 @@ function Below({ columns, rows, sort, truncated, chosen, cursor }: BelowProps) {
       {chosen !== null && cursor !== null && (
         <span className="min-w-0 flex-1 truncate">
           row {formatNumber(cursor.row + 1)} · {chosen.column.name}:{' '}
-          <span className="text-text select-text">{cellOf(chosen.row[chosen.column.name], chosen.column).text}</span>
+          <span className="text-text select-text">
+            {cellOf(chosen.row[chosen.column.name], chosen.column).text}
+          </span>
         </span>
       )}
       <span className="ml-auto flex items-center gap-1">
@@ -319,7 +340,9 @@ function useWidths(columns: readonly MeantColumn[], rows: readonly Row[]): numbe
       const head = textWidth(name, 12) + PADDING_PX + HEADER_PX;
       // Times are never cut.
       const most = isTime(column) ? content : WIDTH_MAX_PX;
-      return Math.ceil(Math.max(kept, Math.min(most, Math.max(WIDTH_MIN_PX, content)), Math.min(WIDTH_MAX_PX, head)));
+      return Math.ceil(
+        Math.max(kept, Math.min(most, Math.max(WIDTH_MIN_PX, content)), Math.min(WIDTH_MAX_PX, head)),
+      );
     });
     before.current = { shape, widths };
     return widths;

@@ -21,11 +21,9 @@ export function ResultChart({ columns, rows, choice, onChoice }: ResultChartProp
   const shape = useMemo(() => shapeOf(columns, rows, choice), [columns, rows, choice]);
   return (
     <div className="flex h-full min-h-0 flex-col">
-      {onChoice !== undefined && shape.figures.length > 0 && (
-        <Controls shape={shape} choice={choice} onChoice={onChoice} />
-      )}
+      {onChoice !== undefined && <Controls shape={shape} choice={choice} onChoice={onChoice} />}
       <div className="min-h-0 flex-1">
-        {choice.kind === 'table' ? (
+        {shape.kind === 'table' ? (
           <Grid columns={columns} rows={rows} bare />
         ) : (
           <Drawn shape={shape} isLog={choice.log === true} isStacked={choice.stacked === true} />
@@ -76,7 +74,12 @@ function Controls({ shape, choice, onChoice }: ControlsProps) {
               label="Series"
               value={series ?? (choice.series === NO_SERIES ? NO_SERIES : '*')}
               options={[
-                ...(kind === 'heatmap' ? [] : [['*', keys.length === 1 ? 'auto' : 'all keys'], [NO_SERIES, 'none']]),
+                ...(kind === 'heatmap'
+                  ? []
+                  : [
+                      ['*', keys.length === 1 ? 'auto' : 'all keys'],
+                      [NO_SERIES, 'none'],
+                    ]),
                 ...keys.map(it => [it, it]),
               ]}
               onChange={value => change({ series: value === '*' ? null : value })}
@@ -92,7 +95,9 @@ function Controls({ shape, choice, onChoice }: ControlsProps) {
           onChange={value => change({ y: value === '*' ? null : value })}
         />
       )}
-      {kind === 'area' && <Switch label="Stacked" on={choice.stacked === true} onChange={stacked => change({ stacked })} />}
+      {kind === 'area' && (
+        <Switch label="Stacked" on={choice.stacked === true} onChange={stacked => change({ stacked })} />
+      )}
       {kind !== 'number' && kind !== 'table' && kind !== 'area' && (
         <Switch label="Log scale" on={choice.log === true} onChange={log => change({ log })} />
       )}
@@ -129,7 +134,12 @@ function Choice({ label, value, options, onChange }: ChoiceProps) {
 function Switch({ label, on, onChange }: { label: string; on: boolean; onChange: (on: boolean) => void }) {
   return (
     <label className="flex items-center gap-1">
-      <input type="checkbox" className="accent-accent" checked={on} onChange={({ target }) => onChange(target.checked)} />
+      <input
+        type="checkbox"
+        className="accent-accent"
+        checked={on}
+        onChange={({ target }) => onChange(target.checked)}
+      />
       {label}
     </label>
   );
@@ -197,8 +207,16 @@ function Lines({ shape, isLog, isStacked }: { shape: Drawing<'time'>; isLog: boo
 }
 
 /** Red is for what failed, which only a status tells. The largest of each class has the colour of the class. */
-export function coloursOf(lines: readonly { label: string; isOther: boolean }[], isStatus: boolean): Series['colour'][] {
-  const CLASSES: Readonly<Record<string, Series['colour']>> = { 2: 0, 3: 'redirects', 4: 'clientErrors', 5: 'critical' };
+export function coloursOf(
+  lines: readonly { label: string; isOther: boolean }[],
+  isStatus: boolean,
+): Series['colour'][] {
+  const CLASSES: Readonly<Record<string, Series['colour']>> = {
+    2: 0,
+    3: 'redirects',
+    4: 'clientErrors',
+    5: 'critical',
+  };
   const taken = new Set<string>();
   let next = isStatus ? 1 : 0;
   return lines.map(({ label, isOther }) => {
@@ -226,14 +244,20 @@ function Bars({ shape, isLog }: { shape: Drawing<'bars'>; isLog: boolean }) {
   const { bars, parts, unit, left, isStatus, y } = shape;
   const totals = bars.map(({ parts }) => parts.reduce<number>((sum, it) => sum + Math.abs(it ?? 0), 0));
   const most = Math.max(1e-9, ...totals);
-  const colours = coloursOf(parts.map(label => ({ label, isOther: / others, /.test(label) })), isStatus);
+  const colours = coloursOf(
+    parts.map(label => ({ label, isOther: / others, /.test(label) })),
+    isStatus,
+  );
   return (
     <div className="h-full overflow-auto py-2" tabIndex={0} role="region" aria-label={`${y ?? ''} as bars`}>
       {parts.length > 1 && (
         <p className="flex flex-wrap gap-x-3 px-3 pb-1 text-label text-muted">
           {parts.map((part, at) => (
             <span key={part} className="inline-flex items-center gap-1">
-              <span className="inline-block h-2 w-3.5 rounded-sm" style={{ background: variableOf(colours[at] ?? at) }} />
+              <span
+                className="inline-block h-2 w-3.5 rounded-sm"
+                style={{ background: variableOf(colours[at] ?? at) }}
+              />
               {part}
             </span>
           ))}
@@ -290,7 +314,9 @@ function Heat({ shape, isLog }: { shape: Drawing<'heatmap'>; isLog: boolean }) {
   const { columns, rows, unit, left, y, x, series } = shape;
   const most = Math.max(1e-9, ...rows.flatMap(({ values }) => values.map(it => Math.abs(it ?? 0))));
   const step = Math.ceil(columns.length / LABELS_MAX);
-  const grid: CSSProperties = { gridTemplateColumns: `minmax(64px,180px) repeat(${columns.length}, minmax(6px, 1fr))` };
+  const grid: CSSProperties = {
+    gridTemplateColumns: `minmax(64px,180px) repeat(${columns.length}, minmax(6px, 1fr))`,
+  };
   return (
     <ChartFigure
       legend={
@@ -307,7 +333,12 @@ function Heat({ shape, isLog }: { shape: Drawing<'heatmap'>; isLog: boolean }) {
       summary={`${y} by ${x} and ${series}; the most is ${formatMeasured(most)} ${unit}.`}
       table={() => <HeatTable shape={shape} />}
     >
-      <div className="min-h-0 flex-1 overflow-auto" tabIndex={0} role="region" aria-label={`${y} by ${x} and ${series}`}>
+      <div
+        className="min-h-0 flex-1 overflow-auto"
+        tabIndex={0}
+        role="region"
+        aria-label={`${y} by ${x} and ${series}`}
+      >
         {rows.map(({ label, values }) => (
           <div key={label} className="grid" style={grid}>
             <span className="truncate pr-2 text-right text-label text-muted" title={label}>
@@ -330,11 +361,17 @@ function Heat({ shape, isLog }: { shape: Drawing<'heatmap'>; isLog: boolean }) {
           <span />
           {columns.map((column, at) => (
             <span key={column} className="overflow-visible whitespace-nowrap">
-              {at % step === 0 && at + step / 2 < columns.length ? <span className="block w-0">{column.replace(/^\d{4}-\d\d-\d\d /, '')}</span> : ''}
+              {at % step === 0 && at + step / 2 < columns.length ? (
+                <span className="block w-0">{column.replace(/^\d{4}-\d\d-\d\d /, '')}</span>
+              ) : (
+                ''
+              )}
             </span>
           ))}
         </div>
-        {left > 0 && <p className="px-3 text-muted">The largest are shown; {formatNumber(left)} are left out.</p>}
+        {left > 0 && (
+          <p className="px-3 text-muted">The largest are shown; {formatNumber(left)} are left out.</p>
+        )}
       </div>
     </ChartFigure>
   );

@@ -1,7 +1,7 @@
 /** How an answer is drawn, as far as somebody chose it; the rest follows from its columns. It is kept in addresses and boards. */
 import type { Schemas } from '../../api/wire';
 
-export type ChartChoice = Schemas['ChartChoice'];
+export type ChartChoice = Partial<Schemas['ChartChoice']>;
 export type ChartKind = Schemas['ChartKind'];
 
 export const KINDS: readonly ChartKind[] = ['line', 'area', 'bars', 'heatmap', 'number', 'table'];

@@ -12,7 +12,11 @@ export interface MeantColumn extends Column {
 export type Catalog = Schemas['Tables'];
 
 /** Rows of a live view come without the meaning of their columns; the catalog has it. */
-export function meantOf(columns: readonly Column[], relation: string, catalog: Catalog | undefined): MeantColumn[] {
+export function meantOf(
+  columns: readonly Column[],
+  relation: string,
+  catalog: Catalog | undefined,
+): MeantColumn[] {
   const table = catalog?.tables.find(({ name }) => name === relation);
   return columns.map(column => ({ ...table?.columns.find(({ name }) => name === column.name), ...column }));
 }
@@ -40,7 +44,8 @@ export function isKey(column: MeantColumn): boolean {
 
 const ADDED_STATISTICS: ReadonlySet<string> = new Set(['count', 'count_if', 'sum']);
 /** Words of statistics that do not add up. */
-const NOT_ADDED = /avg|average|mean|median|(^|_)p\d\d|quantile|percentile|rate|ratio|share|percent|min|max|distinct|uniq|stddev/i;
+const NOT_ADDED =
+  /avg|average|mean|median|(^|_)p\d\d|quantile|percentile|rate|ratio|share|percent|min|max|distinct|uniq|stddev/i;
 
 /** Whether figures of several rows make that of all of them by addition; of others the mean is taken. */
 export function addsUp({ name, role, statistic }: MeantColumn): boolean {

@@ -73,7 +73,13 @@ export function shapeOf(columns: readonly MeantColumn[], rows: readonly Row[], c
   const bin = others.find(({ role }) => role === 'bin');
   const given = byName(others, choice.series);
   const series =
-    choice.series === NO_SERIES ? [] : given !== undefined ? [given] : kind === 'heatmap' ? [bin ?? others[0]] : others;
+    choice.series === NO_SERIES
+      ? []
+      : given !== undefined
+        ? [given]
+        : kind === 'heatmap'
+          ? [bin ?? others[0]]
+          : others;
   const named = series.filter(it => it !== undefined);
   const chosen: Chosen = {
     kind,
@@ -86,17 +92,35 @@ export function shapeOf(columns: readonly MeantColumn[], rows: readonly Row[], c
   };
   if (rows.length === 0 || y === undefined)
     return { ...chosen, drawn: 'none', why: 'A chart needs at least one row and a numeric column.' };
-  if (kind === 'number') return { ...chosen, drawn: 'number', numbers: numbersOf(rows, figures, choice.y ?? null) };
+  if (kind === 'number')
+    return { ...chosen, drawn: 'number', numbers: numbersOf(rows, figures, choice.y ?? null) };
   if (x === undefined || (kind === 'heatmap' && named.length === 0)) {
-    if (kind === 'heatmap') return { ...chosen, drawn: 'none', why: 'A heatmap needs two columns beside the figure.' };
-    const bars = rows.slice(0, BARS_MAX).map((row, at) => ({ label: String(at + 1), parts: [numberOf(row[y.name])] }));
-    return { ...chosen, drawn: 'bars', bars, parts: [y.name], unit: unitOf(y), left: rows.length - bars.length, isStatus: false };
+    if (kind === 'heatmap')
+      return { ...chosen, drawn: 'none', why: 'A heatmap needs two columns beside the figure.' };
+    const bars = rows
+      .slice(0, BARS_MAX)
+      .map((row, at) => ({ label: String(at + 1), parts: [numberOf(row[y.name])] }));
+    return {
+      ...chosen,
+      drawn: 'bars',
+      bars,
+      parts: [y.name],
+      unit: unitOf(y),
+      left: rows.length - bars.length,
+      isStatus: false,
+    };
   }
   const isStatus = named.length === 1 && named[0]?.role === 'status';
-  if (kind === 'heatmap') return { ...chosen, drawn: 'heatmap', ...heatOf(rows, x, named[0] as MeantColumn, y), unit: unitOf(y) };
+  if (kind === 'heatmap')
+    return { ...chosen, drawn: 'heatmap', ...heatOf(rows, x, named[0] as MeantColumn, y), unit: unitOf(y) };
   if (kind === 'bars' || kind === 'table' || !isTime(x))
     return { ...chosen, drawn: 'bars', ...barsOf(rows, x, named, y), unit: unitOf(y), isStatus };
-  return { ...chosen, drawn: 'time', ...linesOf(rows, x, named, y, choice.y == null ? figures : [y]), isStatus };
+  return {
+    ...chosen,
+    drawn: 'time',
+    ...linesOf(rows, x, named, y, choice.y == null ? figures : [y]),
+    isStatus,
+  };
 }
 
 function kindOf(
@@ -116,12 +140,17 @@ function kindOf(
  * Where keys do not tell the rows apart, whole numbers of few values of which no more is known are keys too, from the left:
  * an hour, a partition. One figure is always left.
  */
-function partsOf(columns: readonly MeantColumn[], rows: readonly Row[]): { keys: MeantColumn[]; figures: MeantColumn[] } {
+function partsOf(
+  columns: readonly MeantColumn[],
+  rows: readonly Row[],
+): { keys: MeantColumn[]; figures: MeantColumn[] } {
   const keys = columns.filter(isKey);
   let figures = columns.filter(isFigure);
   const tellApart = () => {
     const names = columns.filter(it => isTime(it) || keys.includes(it)).map(({ name }) => name);
-    return new Set(rows.map(row => JSON.stringify(names.map(name => row[name] ?? null)))).size === rows.length;
+    return (
+      new Set(rows.map(row => JSON.stringify(names.map(name => row[name] ?? null)))).size === rows.length
+    );
   };
   for (const column of figures) {
     if (figures.length < 2 || tellApart()) break;
@@ -176,7 +205,10 @@ function ranked(sizes: ReadonlyMap<string, number>): string[] {
 }
 
 /** The largest, each as it is called, and all others as one. */
-function kept(sizes: ReadonlyMap<string, number>, adds: boolean): { labels: string[]; labelled: (label: string) => string; other: string | null } {
+function kept(
+  sizes: ReadonlyMap<string, number>,
+  adds: boolean,
+): { labels: string[]; labelled: (label: string) => string; other: string | null } {
   const all = ranked(sizes);
   const alone = all.slice(0, all.length <= SERIES_MAX + 1 ? all.length : SERIES_MAX);
   const left = all.length - alone.length;
@@ -211,7 +243,9 @@ function linesOf(
   const times = [...new Set(timed.map(({ at }) => at))].sort((a, b) => a - b);
   if (series.length === 0 || times.length === timed.length) {
     // Figures of other units have no place on the same axis.
-    const alike = figures.filter(it => unitOf(it) === unitOf(y) && (it.role === 'share') === (y.role === 'share'));
+    const alike = figures.filter(
+      it => unitOf(it) === unitOf(y) && (it.role === 'share') === (y.role === 'share'),
+    );
     const lines = alike.slice(0, FIGURES_MAX).map(figure => {
       const cells = new Cells(addsUp(figure));
       for (const { row, at } of timed) cells.add('', at, numberOf(row[figure.name]));
@@ -255,14 +289,17 @@ function barsOf(rows: readonly Row[], x: MeantColumn, series: readonly MeantColu
   const adds = addsUp(y);
   // What does not add up is not put together: each row is a bar.
   const together = adds && series.length === 1;
-  const label = (row: Row) => (together || series.length === 0 ? nameOf(row, x) : `${nameOf(row, x)} · ${labelOf(row, series)}`);
+  const label = (row: Row) =>
+    together || series.length === 0 ? nameOf(row, x) : `${nameOf(row, x)} · ${labelOf(row, series)}`;
   const { labels: parts, labelled } = together
     ? kept(sizesOf(rows, series, y), true)
     : { labels: [y.name], labelled: () => y.name };
   const cells = new Cells(adds);
   for (const row of rows) cells.add(labelled(labelOf(row, series)), label(row), numberOf(row[y.name]));
   const names = together || series.length === 0 ? axisOf(rows, x) : [...new Set(rows.map(label))];
-  const bars = names.slice(0, BARS_MAX).map(name => ({ label: name, parts: parts.map(part => cells.at(part, name)) }));
+  const bars = names
+    .slice(0, BARS_MAX)
+    .map(name => ({ label: name, parts: parts.map(part => cells.at(part, name)) }));
   return { bars, parts, left: names.length - bars.length };
 }
 

@@ -69,5 +69,10 @@ describe('rows in order', () => {
 
 it('copies as spreadsheets take it', () => {
   const columns = [{ name: 'a' }, { name: 'b' }];
-  expect(tsvOf(columns, [{ a: 'x\ty', b: null }, { a: 'says "no"', b: 1 }])).toBe('a\tb\n"x\ty"\t\n"says ""no"""\t1');
+  expect(
+    tsvOf(columns, [
+      { a: 'x\ty', b: null },
+      { a: 'says "no"', b: 1 },
+    ]),
+  ).toBe('a\tb\n"x\ty"\t\n"says ""no"""\t1');
 });

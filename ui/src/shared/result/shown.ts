@@ -44,7 +44,11 @@ function numberText(value: number, grouped: boolean): string {
 export type Sort = { column: string; descending: boolean };
 
 /** Rows by a column; missing ones last, whichever way. Rows that are alike stay in their order. */
-export function sorted(rows: readonly Row[], columns: readonly MeantColumn[], sort: Sort | null): readonly Row[] {
+export function sorted(
+  rows: readonly Row[],
+  columns: readonly MeantColumn[],
+  sort: Sort | null,
+): readonly Row[] {
   const column = columns.find(({ name }) => name === sort?.column);
   if (sort === null || column === undefined) return rows;
   const sign = sort.descending ? -1 : 1;
