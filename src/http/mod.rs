@@ -9,12 +9,14 @@
 
 mod actions;
 mod assets;
+mod boards;
 mod catalog;
 mod connections;
 mod entry;
 mod explanation;
 mod extent;
 mod filter;
+mod folder;
 mod guard;
 mod history;
 mod incidents;
@@ -100,8 +102,10 @@ pub struct App {
     pub status: Arc<dyn StatusSource>,
     pub started: Instant,
     access: Access,
-    /// Folder of saved queries, if there is one.
-    saved_queries: Option<saved::Folder>,
+    /// Saved queries of the dataflow, if there is a folder for them.
+    saved_queries: Option<folder::Folder>,
+    /// The same with its boards.
+    boards: Option<folder::Folder>,
     /// Sources that clients push into, by name.
     inboxes: BTreeMap<String, Inbox>,
     samples: pipeline::Samples,
@@ -116,7 +120,7 @@ pub struct App {
 /// How a server is set up.
 pub struct Settings {
     pub access: Access,
-    /// Folder of saved queries, if there is one.
+    /// In which each dataflow has a folder of saved queries and boards, if there is one.
     pub saved_queries: Option<PathBuf>,
     pub limits: Limits,
 }
@@ -130,6 +134,7 @@ impl App {
         inboxes: BTreeMap<String, Inbox>,
         settings: Settings,
     ) -> Arc<Self> {
+        let saved = settings.saved_queries.map(|it| it.join(&dataflow.name));
         let page = page::page_of(&dataflow);
         Arc::new(App {
             hub,
@@ -139,7 +144,10 @@ impl App {
             status,
             started: Instant::now(),
             access: settings.access,
-            saved_queries: settings.saved_queries.map(saved::Folder::new),
+            boards: saved
+                .as_ref()
+                .map(|it| folder::Folder::new(it.join("boards"), &boards::BOARDS)),
+            saved_queries: saved.map(|it| folder::Folder::new(it, &saved::QUERIES)),
             inboxes,
             samples: pipeline::Samples::default(),
             clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
@@ -174,6 +182,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route(
             "/api/v1/saved-queries/{name}",
             put(saved::save).delete(saved::remove),
+        )
+        .route("/api/v1/boards", get(boards::list))
+        .route(
+            "/api/v1/boards/{board}",
+            put(boards::save).delete(boards::remove),
         )
         .route("/api/v1/page", get(page::page))
         .route("/api/v1/history", get(history::history))

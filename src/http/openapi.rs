@@ -2,6 +2,7 @@
 //! types are generated from it.
 
 use super::actions::ActionBody;
+use super::boards::{Board, Boards};
 use super::catalog::CatalogColumn;
 use super::explanation::IncidentExplanation;
 use super::extent::Extent;
@@ -45,11 +46,15 @@ struct ProblemBody {
     to: Option<u64>,
     /// The whole filter as it was probably meant.
     fix: Option<String>,
+    /// The name in the statement that is not there.
+    written: Option<String>,
+    /// Up to three names that may be meant, each as SQL takes it in its place.
+    candidates: Option<Vec<String>>,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct SqlAnswer {
-    columns: Vec<ColumnBody>,
+    columns: Vec<AnswerColumn>,
     rows: Vec<Map<String, Json>>,
     epoch: u64,
     elapsed_ms: f64,
@@ -60,6 +65,17 @@ struct SqlAnswer {
     /// Why it is partial: `cancelled`, or `timed_out`.
     partial_reason: Option<String>,
     query_id: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AnswerColumn {
+    name: String,
+    r#type: String,
+    /// As that of a column of a table; left out of an export, as the others are.
+    role: Option<String>,
+    unit: Option<String>,
+    statistic: Option<String>,
+    comment: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -411,6 +427,27 @@ fn routes() -> Vec<Route> {
             "delete",
             "/api/v1/saved-queries/{name}",
             "Removes a saved query",
+            Nothing,
+        ),
+        route(
+            "get",
+            "/api/v1/boards",
+            "Boards of the dataflow: panels, each a query and how it is shown",
+            Json(of::<Boards>),
+        ),
+        Route {
+            body: Some(of::<Board>),
+            ..route(
+                "put",
+                "/api/v1/boards/{board}",
+                "Makes or replaces a board",
+                Nothing,
+            )
+        },
+        route(
+            "delete",
+            "/api/v1/boards/{board}",
+            "Removes a board",
             Nothing,
         ),
         route(

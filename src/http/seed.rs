@@ -14,6 +14,7 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::sql::rows_json;
 use super::status::{Health, SourceStatus};
+use super::wire::RowWriter;
 use super::{stream, topics};
 use crate::model::Value;
 use crate::plan::{Plan, Role};
@@ -245,7 +246,7 @@ pub async fn query(State(app): State<Arc<App>>, body: Bytes) -> Response {
             let body = app.queries.aside(move || {
                 format!(
                     "{{\"results\":{},\"executionTime\":\"{seconds}\",\"truncated\":{}}}",
-                    rows_json(&answer).1,
+                    rows_json(&answer, &RowWriter::new(&answer.schema)),
                     answer.truncated
                 )
             });

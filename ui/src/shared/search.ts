@@ -43,6 +43,10 @@ export interface Search {
   over?: Over;
   /** Which tab of a page. */
   tab?: string;
+  /** How an answer is drawn. */
+  chart?: string;
+  /** A board. */
+  board?: string;
   /** A node of the graph, or a table that is looked at. */
   node?: string;
   /** An incident of a detector that is looked at. */
@@ -132,6 +136,8 @@ export function readSearch(raw: Record<string, unknown>): Search {
     over: OVERS.find(known => known === raw.over),
     q: text('q'),
     tab: text('tab', 20),
+    chart: text('chart', 500),
+    board: text('board', 80),
     node: text('node', 200),
     incident: /^[\da-f]{16}$/.test(text('incident', 16) ?? '') ? text('incident', 16) : undefined,
     detector: text('detector', 200),
