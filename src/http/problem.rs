@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
 /// Codes of a status of 500 or more, other than that of a bug.
-pub const FAILURES: [&str; 11] = [
+pub const FAILURES: [&str; 12] = [
     "query_failed",
     "query_timed_out",
     "queries_busy",
     "lake_failed",
     "export_failed",
     "no_folder",
+    "no_verifier",
     "saved_queries_failed",
     "too_many_streams",
     "too_many_requests_wait",
