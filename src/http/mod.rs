@@ -23,6 +23,7 @@ mod lake;
 mod logs;
 mod metrics;
 mod openapi;
+mod page;
 mod parameters;
 mod pipeline;
 mod problem;
@@ -97,6 +98,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub queries: Queries,
     pub dataflow: Arc<Dataflow>,
+    /// What Overview shows of the dataflow.
+    page: page::Page,
     pub status: Arc<dyn StatusSource>,
     pub started: Instant,
     access: Access,
@@ -133,10 +136,12 @@ impl App {
         inboxes: BTreeMap<String, Inbox>,
         settings: Settings,
     ) -> Arc<Self> {
+        let page = page::page_of(&dataflow);
         Arc::new(App {
             hub,
             queries,
             dataflow,
+            page,
             status,
             started: Instant::now(),
             access: settings.access,
@@ -177,6 +182,7 @@ pub fn router(app: Arc<App>) -> Router {
             "/api/v1/saved-queries/{name}",
             put(saved::save).delete(saved::remove),
         )
+        .route("/api/v1/page", get(page::page))
         .route("/api/v1/history", get(history::history))
         .route("/api/v1/logs", get(logs::page))
         .route("/api/v1/logs/summary", get(logs::summary))

@@ -1,10 +1,10 @@
 /**
  * Keys that work on every page. A key typed into a field belongs to the field, and one on a button to the button.
  */
-import { useEffect } from 'react';
-import { isTyping } from '../shared/keys';
+import { useEffect, useRef } from 'react';
+import { isTyping, takesArrows } from '../shared/keys';
 import { useStream } from '../shared/live';
-import { useGo } from '../shared/nav';
+import { type RangeControl, useGo } from '../shared/nav';
 import { PAGES } from './pages';
 
 /** How long `g` waits for the letter of a page. */
@@ -22,14 +22,27 @@ export const KEYS: readonly [string, string][] = [
   ['t', 'table in place of the focused chart'],
   ['b', 'what sets the brushed times apart from those before'],
   ['d', 'compare: what changed between two times'],
+  ['Left, Right', 'back and forward by one time range'],
+  ['-', 'zoom out to twice the time range'],
+  ['Backspace', 'undo the last change of the time range'],
+  ['in a chart: Left, Right', 'move the crosshair; with Shift select times'],
+  ['in a chart: Enter, Esc', 'zoom to the selected times; leave'],
   ['Ctrl / Cmd Enter', 'run the query'],
-  ['Backspace', 'back to the range before'],
   ['Esc', 'close what is open'],
 ];
 
-export function useKeyboard({ onHelp, onPalette }: { onHelp: () => void; onPalette: () => void }): void {
+interface Actions {
+  onHelp: () => void;
+  onPalette: () => void;
+  /** The range of the page; `null` where it has none. */
+  range: RangeControl | null;
+}
+
+export function useKeyboard({ onHelp, onPalette, range }: Actions): void {
   const go = useGo();
   const { store } = useStream();
+  const newest = useRef(range);
+  newest.current = range;
   useEffect(() => {
     let going = 0;
     const pressed = (event: KeyboardEvent) => {
@@ -54,7 +67,16 @@ export function useKeyboard({ onHelp, onPalette }: { onHelp: () => void; onPalet
           onHelp();
           break;
         case 'Backspace':
-          history.back();
+          newest.current?.undo?.();
+          break;
+        case '-':
+          newest.current?.zoomOut();
+          break;
+        case 'ArrowLeft':
+        case 'ArrowRight':
+          if (takesArrows(event.target) || event.shiftKey) return;
+          if (event.key === 'ArrowLeft') newest.current?.shift(-1);
+          else if (newest.current?.span.fixed) newest.current.shift(1);
           break;
         case '/': {
           const field = document.querySelector<HTMLElement>('[data-focus="slash"]');

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { clockLabels, rangeOfValues, tickRoom, ticksOf } from './chart';
+import { clockLabels, rangeOfValues, tickRoom, ticksOf } from './chartAxis';
 
 /** Digits of the labels' font are about so wide. */
 const DIGIT_PX = 6.2;

@@ -5,6 +5,7 @@ import type { LogRow } from '../api/wire';
 import { formatDateTime, formatNumber, formatTime, MISSING } from './format';
 import { Shape, toneOfLevel } from './mark';
 import { cn } from './ui/cn';
+import { zoneName } from './zone';
 
 export type Pick = (column: string, value: string | number | boolean, exclude: boolean) => void;
 
@@ -42,7 +43,7 @@ export function LogLine({ row, onPick, today }: LogLineProps) {
   const isRequest = row.endpoint !== null || row.status !== null || row.method !== null;
   return (
     <>
-      <span className="truncate text-muted" title={`${formatDateTime(row.timestamp)} UTC`}>
+      <span className="truncate text-muted" title={`${formatDateTime(row.timestamp)} ${zoneName()}`}>
         {date !== '' && <span className="hidden md:inline">{date} </span>}
         {time}
         <span className="hidden md:inline">{rest}</span>

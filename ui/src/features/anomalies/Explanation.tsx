@@ -10,6 +10,7 @@ import { useFrozen } from '../../shared/live';
 import { useGo } from '../../shared/nav';
 import { Fact, SqlReceipt } from '../../shared/receipt';
 import { Button } from '../../shared/ui/button';
+import { zoneName } from '../../shared/zone';
 import { pairsOf, timeOf, valueText } from './examples';
 
 type Explained = Schemas['IncidentExplanation'];
@@ -58,7 +59,7 @@ function Carriers({ explained: data }: { explained: Explained }) {
         {data.text}.{' '}
         <SqlReceipt
           sql={data.query ?? undefined}
-          note={`Compared with the windows since ${formatDateTime(data.baseline_from)} UTC.`}
+          note={`Compared with the windows since ${formatDateTime(data.baseline_from)} ${zoneName()}.`}
         />
       </p>
       <table className="text-label" aria-label="What carries it">

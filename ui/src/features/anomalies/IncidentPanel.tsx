@@ -38,6 +38,7 @@ import { quoted, textLiteral } from '../../shared/sql';
 import { answerState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
+import { zoneName } from '../../shared/zone';
 import {
   bandOf,
   type Judged,
@@ -82,7 +83,8 @@ export function IncidentPanel({ incident, detector }: { incident: Detected; dete
           {incident.summary}.{' '}
           {incident.withdrawn_ms !== null && (
             <span className="text-muted">
-              Late records took it back, which this page saw at {formatTime(incident.withdrawn_ms)} UTC.
+              Late records took it back, which this page saw at {formatTime(incident.withdrawn_ms)}{' '}
+              {zoneName()}.
             </span>
           )}
           {stateOf(incident) === 'provisional' && (
@@ -264,15 +266,23 @@ function Facts({ incident, detector }: Omit<Drawn, 'judged'>) {
         </Fact>
       ))}
       <Fact name="metric">{incident.metric}</Fact>
-      <Fact name="since">{formatDateTime(beginOf(incident))} UTC</Fact>
-      <Fact name={isActive(incident) ? 'until, so far' : 'until'}>{formatDateTime(endOf(incident))} UTC</Fact>
+      <Fact name="since">
+        {formatDateTime(beginOf(incident))} {zoneName()}
+      </Fact>
+      <Fact name={isActive(incident) ? 'until, so far' : 'until'}>
+        {formatDateTime(endOf(incident))} {zoneName()}
+      </Fact>
       <Fact name="lasted">
         {lastedText(incident)}, {formatNumber(incident.windows)}{' '}
         {incident.windows === 1 ? 'window' : 'windows'}
       </Fact>
-      {incident.closed_at != null && <Fact name="closed">{formatDateTime(incident.closed_at)} UTC</Fact>}
+      {incident.closed_at != null && (
+        <Fact name="closed">
+          {formatDateTime(incident.closed_at)} {zoneName()}
+        </Fact>
+      )}
       <Fact name="peak">
-        {formatDateTime(peakOf(incident))} UTC, {formatMeasured(incident.observed)}
+        {formatDateTime(peakOf(incident))} {zoneName()}, {formatMeasured(incident.observed)}
       </Fact>
       <Fact name="severity">
         <Receipt view={detector.incidents} label={`incidents of ${detector.name}`}>
@@ -298,7 +308,7 @@ function Neighbours({ judged, incident, detector }: Drawn) {
     <table className="self-start text-label" aria-label="Windows around the peak">
       <thead className="text-left text-muted">
         <tr>
-          <th className="pr-3 font-normal">window, UTC</th>
+          <th className="pr-3 font-normal">window, {zoneName()}</th>
           <th className="px-2 text-right font-normal">observed</th>
           <th className="px-2 text-right font-normal">expected</th>
           <th className="pl-2 text-right font-normal">severity</th>

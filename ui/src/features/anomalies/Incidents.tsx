@@ -32,6 +32,7 @@ import { answerState, type PanelState, panelState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
 import { useIncidents } from '../../shared/useDetectors';
+import { zoneName } from '../../shared/zone';
 import { IncidentPanel, Unknown } from './IncidentPanel';
 import { learningOf, learningSql } from './learning';
 
@@ -196,7 +197,7 @@ function List({ all, chosen, detectors, state, query }: ListProps) {
                 <th className="hidden px-2 font-normal md:table-cell">metric</th>
               </>
             )}
-            <th className="hidden px-2 font-normal whitespace-nowrap sm:table-cell">since, UTC</th>
+            <th className="hidden px-2 font-normal whitespace-nowrap sm:table-cell">since, {zoneName()}</th>
             {!isNarrow && <th className="hidden px-2 font-normal sm:table-cell">lasted</th>}
             <th className="px-3 text-right font-normal" title="-log10 of how probable the worst window was">
               severity

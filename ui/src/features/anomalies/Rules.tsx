@@ -12,6 +12,7 @@ import { Panel } from '../../shared/panel';
 import { Receipt } from '../../shared/receipt';
 import { panelState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
+import { zoneName } from '../../shared/zone';
 import { SingleEvents } from './SingleEvents';
 
 const SHOWN_MAX = 300;
@@ -77,7 +78,8 @@ export function Rules() {
           <thead className="sticky top-0 bg-panel text-left text-label text-muted">
             <tr>
               <th className="pl-3 font-normal">
-                <span className="hidden sm:inline">began, </span>UTC
+                <span className="hidden sm:inline">began, </span>
+                {zoneName()}
               </th>
               <th className="px-1.5 font-normal sm:px-2">lasted</th>
               <th className="px-1.5 font-normal sm:px-2">incident</th>

@@ -5,6 +5,7 @@ import { formatNumber, formatTime } from '../../shared/format';
 import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { answerState } from '../../shared/state';
+import { zoneName } from '../../shared/zone';
 import type { SummaryQuery } from './Logs';
 
 const ORDER = ['INFO', 'WARN', 'ERROR'];
@@ -52,7 +53,11 @@ export function Histogram({ summary }: { summary: SummaryQuery }) {
         data && (
           <>
             <span>{formatNumber(data.total)} match</span>
-            {committed != null && <span>stored up to {formatTime(committed)} UTC</span>}
+            {committed != null && (
+              <span>
+                stored up to {formatTime(committed)} {zoneName()}
+              </span>
+            )}
             <span>{formatNumber(data.elapsed_ms)} ms</span>
           </>
         )

@@ -1,17 +1,22 @@
 /**
- * Δ: what changed between two times. Every panel compares the five minutes up to one mark with the five up to the other;
+ * Δ: what changed between two times. Every panel compares so long a time up to one mark with as long a time up to the other;
  * a click in the chart moves the nearer mark.
  */
 import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { answerOf, api, askSql } from '../../api/client';
 import { partOf } from '../../shared/filter';
-import { formatNumber, formatRate, formatTime, MISSING, quantifyBytes } from '../../shared/format';
-import { useGo } from '../../shared/nav';
+import { formatNear, formatNumber, formatRate, MISSING, quantifyBytes } from '../../shared/format';
+import { useToday } from '../../shared/live';
+import { useGo, useUrl } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
+import { fixedOf, WINDOWS, type Window } from '../../shared/search';
 import { answerState } from '../../shared/state';
+import { TimeField } from '../../shared/timefield';
 import { Button } from '../../shared/ui/button';
+import { Tooltip } from '../../shared/ui/tooltip';
+import { zoneName } from '../../shared/zone';
 import { Traffic } from './Charts';
 import { fieldsApart } from './compare';
 import { Fields } from './Fields';
@@ -21,13 +26,15 @@ import {
   apart,
   binsOf,
   type EndpointDelta,
+  earlier,
   endpointDeltas,
   endpointsSql,
   type Figures,
   figuresOf,
   type Marks,
   moved,
-  WINDOW_S,
+  PRESETS,
+  windowLength,
 } from './windows';
 
 const SHOWN_MAX = 100;
@@ -39,9 +46,12 @@ interface DeltaProps {
   endpoints: string | null;
 }
 
-export function Delta({ marks, history, endpoints }: DeltaProps) {
-  const a = useWindow(marks.a);
-  const b = useWindow(marks.b);
+export function Delta({ marks: given, history, endpoints }: DeltaProps) {
+  const window_s = windowLength(useUrl().window);
+  const { a: first, b: last } = given;
+  const marks = useMemo(() => apart({ a: first, b: last }, window_s), [first, last, window_s]);
+  const a = useWindow(marks.a, window_s);
+  const b = useWindow(marks.b, window_s);
   const set = useMarks();
   const lines = useMemo(
     () => [
@@ -52,7 +62,7 @@ export function Delta({ marks, history, endpoints }: DeltaProps) {
   );
   return (
     <>
-      <MarkBar marks={marks} />
+      <MarkBar marks={marks} window_s={window_s} />
       <Tiles a={a.data} b={b.data} />
       <div className="grid shrink-0 grid-cols-1 gap-3 md:min-h-0 md:flex-[1_0_412px] md:auto-rows-[minmax(200px,1fr)] md:grid-cols-2">
         <Panel
@@ -63,7 +73,11 @@ export function Delta({ marks, history, endpoints }: DeltaProps) {
           onRetry={() => void history.refetch()}
         >
           {history.data && (
-            <Traffic history={history.data} marks={lines} onTime={time => set(moved(marks, time))} />
+            <Traffic
+              history={history.data}
+              marks={lines}
+              onTime={time => set(moved(marks, time, window_s))}
+            />
           )}
         </Panel>
         <Panel
@@ -73,8 +87,8 @@ export function Delta({ marks, history, endpoints }: DeltaProps) {
         >
           {a.data && b.data && <Latency a={a.data} b={b.data} />}
         </Panel>
-        {endpoints !== null && <Endpoints view={endpoints} marks={marks} />}
-        <FieldsPanel marks={marks} />
+        {endpoints !== null && <Endpoints view={endpoints} marks={marks} window_s={window_s} />}
+        <FieldsPanel marks={marks} window_s={window_s} />
       </div>
     </>
   );
@@ -87,20 +101,20 @@ export function useMarks(): (marks: Marks | null) => void {
   return marks =>
     go(
       (marks === null
-        ? { a: undefined, b: undefined }
+        ? { a: undefined, b: undefined, window: undefined }
         : { a: iso(marks.a), b: iso(marks.b), box: undefined }) as object,
     );
 }
 
-function useWindow(end: number) {
+function useWindow(end: number, window_s: number) {
   return useQuery({
-    queryKey: ['history of window', end],
+    queryKey: ['history of window', end, window_s],
     queryFn: ({ signal }) =>
       answerOf(
         api.GET('/api/v1/history', {
           // The step in which a range ends belongs to it.
           params: {
-            query: { from: String((end - WINDOW_S) * 1000), to: String(end * 1000 - 1), step: '60' },
+            query: { from: String((end - window_s) * 1000), to: String(end * 1000 - 1), step: '60' },
           },
           signal,
         }),
@@ -110,21 +124,18 @@ function useWindow(end: number) {
   });
 }
 
-function MarkBar({ marks }: { marks: Marks }) {
+const WINDOW_WORDS: Record<Window, string> = { '5m': '5 min', '1h': '1 h', '1d': '1 day' };
+
+function MarkBar({ marks, window_s }: { marks: Marks; window_s: number }) {
   const set = useMarks();
+  const go = useGo();
+  const { window = '5m' } = useUrl();
   const field = (name: 'a' | 'b', label: string) => (
-    <label className="flex items-center gap-1 text-muted">
-      {label}
-      <input
-        type="datetime-local"
-        className="h-6 rounded border border-line bg-ground px-1 text-text"
-        value={new Date(marks[name] * 1000).toISOString().slice(0, 16)}
-        onChange={({ target }) => {
-          const time = Date.parse(`${target.value}Z`) / 1000;
-          if (!Number.isNaN(time)) set(apart({ ...marks, [name]: time }));
-        }}
-      />
-    </label>
+    <TimeField
+      label={label}
+      value={marks[name] * 1000}
+      onChange={ms => set(apart({ ...marks, [name]: ms / 1000 }, window_s))}
+    />
   );
   return (
     <section
@@ -132,12 +143,43 @@ function MarkBar({ marks }: { marks: Marks }) {
       className="flex min-h-9 shrink-0 flex-wrap items-center gap-x-4 gap-y-1 rounded border border-accent bg-panel px-3 py-1 text-label"
     >
       <b className="text-control font-medium text-accent">Compare</b>
-      {field('a', 'A, before')}
-      {field('b', 'B, after')}
-      <span className="text-muted">UTC, the five minutes up to each</span>
-      <Button kind="quiet" className="ml-auto h-6" title="d or Esc" onClick={() => set(null)}>
-        End
-      </Button>
+      <label className="flex items-center gap-1 text-muted">
+        the
+        <select
+          aria-label="How long a time up to each mark"
+          className="h-6 rounded border border-line bg-ground px-1 text-text"
+          value={window}
+          onChange={({ target }) => go({ window: target.value as Window })}
+        >
+          {WINDOWS.map(it => (
+            <option key={it} value={it}>
+              {WINDOW_WORDS[it]}
+            </option>
+          ))}
+        </select>
+        up to
+      </label>
+      {field('b', 'B')}
+      {field('a', 'with those up to A')}
+      <span className="text-muted">{zoneName()}</span>
+      <span role="group" aria-label="Compare with" className="flex flex-wrap items-center gap-1">
+        {PRESETS.map(({ label, before_s }) => (
+          <Button
+            key={label}
+            className="h-6"
+            aria-pressed={marks.b - marks.a === before_s}
+            disabled={before_s < window_s}
+            onClick={() => set(earlier(marks, before_s, window_s))}
+          >
+            {label}
+          </Button>
+        ))}
+      </span>
+      <Tooltip text="End the comparison (d or Esc)">
+        <Button kind="quiet" className="ml-auto h-6" onClick={() => set(null)}>
+          End
+        </Button>
+      </Tooltip>
     </section>
   );
 }
@@ -244,11 +286,11 @@ function signed(value: number): string {
   return `${value < 0 ? '−' : '+'}${text}`;
 }
 
-function Endpoints({ view, marks }: { view: string; marks: Marks }) {
-  const sql = endpointsSql(view, marks);
+function Endpoints({ view, marks, window_s }: { view: string; marks: Marks; window_s: number }) {
+  const sql = endpointsSql(view, marks, window_s);
   const asked = useQuery({
     queryKey: ['endpoints of windows', sql],
-    queryFn: async ({ signal }) => endpointDeltas((await askSql(sql, { signal })).rows),
+    queryFn: async ({ signal }) => endpointDeltas((await askSql(sql, { signal })).rows, window_s),
     placeholderData: before => before,
     staleTime: Number.POSITIVE_INFINITY,
   });
@@ -276,7 +318,7 @@ function Endpoints({ view, marks }: { view: string; marks: Marks }) {
         </thead>
         <tbody>
           {rows.slice(0, SHOWN_MAX).map(row => (
-            <EndpointLine key={row.endpoint} row={row} marks={marks} />
+            <EndpointLine key={row.endpoint} row={row} marks={marks} window_s={window_s} />
           ))}
         </tbody>
       </table>
@@ -289,20 +331,27 @@ function Endpoints({ view, marks }: { view: string; marks: Marks }) {
   );
 }
 
-function EndpointLine({ row: { endpoint, a, b }, marks }: { row: EndpointDelta; marks: Marks }) {
-  const toRecords = useRecords(marks.b);
+interface LineProps {
+  row: EndpointDelta;
+  marks: Marks;
+  window_s: number;
+}
+
+function EndpointLine({ row: { endpoint, a, b }, marks, window_s }: LineProps) {
+  const toRecords = useRecords(marks.b, window_s);
   const failed = (share: number | null) => (share === null ? MISSING : `${formatNumber(share, 1)} %`);
   return (
     <tr className="h-6 hover:bg-hover">
       <td className="max-w-0 px-3">
-        <button
-          type="button"
-          className="block max-w-full truncate text-left hover:underline"
-          title="Show its records at B"
-          onClick={() => toRecords(partOf('endpoint', '=', endpoint))}
-        >
-          {endpoint}
-        </button>
+        <Tooltip text="Show its records at B">
+          <button
+            type="button"
+            className="block max-w-full truncate text-left hover:underline"
+            onClick={() => toRecords(partOf('endpoint', '=', endpoint))}
+          >
+            {endpoint}
+          </button>
+        </Tooltip>
       </td>
       <td className="px-2 text-right text-muted">{formatRate(a.perSecond)}</td>
       <td className="px-2 text-right">{formatRate(b.perSecond)}</td>
@@ -313,10 +362,12 @@ function EndpointLine({ row: { endpoint, a, b }, marks }: { row: EndpointDelta; 
   );
 }
 
-function FieldsPanel({ marks }: { marks: Marks }) {
-  const a = useSummary(marks.a);
-  const b = useSummary(marks.b);
-  const toRecords = useRecords(marks.b);
+function FieldsPanel({ marks, window_s }: { marks: Marks; window_s: number }) {
+  const a = useSummary(marks.a, window_s);
+  const b = useSummary(marks.b, window_s);
+  const toRecords = useRecords(marks.b, window_s);
+  const today = useToday();
+  const minute = (end: number) => formatNear(end * 1000, today).replace(/:00$/, '');
   const known = a.data !== undefined && b.data !== undefined;
   return (
     <Panel
@@ -329,8 +380,8 @@ function FieldsPanel({ marks }: { marks: Marks }) {
         <div className="px-3 pb-3">
           <Fields
             fields={fieldsApart(b.data, a.data)}
-            inside={`B, ${formatTime(marks.b * 1000, 'min')}`}
-            outside={`A, ${formatTime(marks.a * 1000, 'min')}`}
+            inside={`B, ${minute(marks.b)}`}
+            outside={`A, ${minute(marks.a)}`}
             onPick={(column, value) => toRecords(partOf(column, '=', value))}
           />
         </div>
@@ -339,14 +390,14 @@ function FieldsPanel({ marks }: { marks: Marks }) {
   );
 }
 
-function useSummary(end: number) {
+function useSummary(end: number, window_s: number) {
   return useQuery({
-    queryKey: ['log parts', '', (end - WINDOW_S) * 1000, end * 1000],
+    queryKey: ['log parts', '', (end - window_s) * 1000, end * 1000],
     queryFn: ({ signal }) =>
       answerOf(
         api.GET('/api/v1/logs/summary', {
           params: {
-            query: { from: String((end - WINDOW_S) * 1000), to: String(end * 1000), buckets: '1' },
+            query: { from: String((end - window_s) * 1000), to: String(end * 1000), buckets: '1' },
           },
           signal,
         }),
@@ -357,7 +408,7 @@ function useSummary(end: number) {
 }
 
 /** Open the records of the window that ends at a mark. */
-function useRecords(end: number): (where: string) => void {
+function useRecords(end: number, window_s: number): (where: string) => void {
   const go = useGo();
   return where =>
     go(
@@ -365,8 +416,7 @@ function useRecords(end: number): (where: string) => void {
         where,
         past: true,
         range: undefined,
-        from: new Date((end - WINDOW_S) * 1000).toISOString(),
-        to: new Date(end * 1000).toISOString(),
+        ...fixedOf((end - window_s) * 1000, end * 1000),
       } as object,
       '/logs',
     );

@@ -7,10 +7,11 @@ import { useQuery } from '@tanstack/react-query';
 import { X } from 'lucide-react';
 import { answerOf, api } from '../../api/client';
 import { partOf } from '../../shared/filter';
-import { formatNumber, formatTime } from '../../shared/format';
+import { formatDate, formatNumber, formatSpan } from '../../shared/format';
 import { useKeys } from '../../shared/keys';
 import { useGo, useSpan, useUrl } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
+import { zoneName } from '../../shared/zone';
 import { type Box, fieldsApart, filterOf, readBox, without } from './compare';
 import { Fields } from './Fields';
 
@@ -70,7 +71,7 @@ function OfBox({ box, range, onClose }: { box: Box; range: Times; onClose: () =>
   return (
     <Drawer
       title="What is different in this box"
-      about={`${timesOf(times)} UTC, ${formatNumber(box.low_ms)}–${formatNumber(box.high_ms)} ms`}
+      about={`${timesOf(times)} ${zoneName()}, ${formatNumber(box.low_ms)}–${formatNumber(box.high_ms)} ms`}
       against={count => `the ${count} other records of the range`}
       part={part}
       rest={rest}
@@ -89,8 +90,8 @@ function OfTimes({ range, onClose }: { range: Times; onClose: () => void }) {
   return (
     <Drawer
       title="What is different in this time range"
-      about={`${timesOf(range)} UTC`}
-      against={count => `the ${count} records of ${timesOf(before)} UTC, before them`}
+      about={`${timesOf(range)} ${zoneName()}`}
+      against={count => `the ${count} records of ${timesOf(before)} ${zoneName()}, before them`}
       part={part}
       rest={rest.data}
       error={part.error ?? rest.error}
@@ -186,5 +187,5 @@ function Drawer({ title, about, against, part, rest, error, times, where, onClos
 }
 
 function timesOf({ from, to }: Times): string {
-  return `${formatTime(from, 'min')}–${formatTime(to, 'min')}`;
+  return formatSpan(from, to, formatDate(Date.now()));
 }

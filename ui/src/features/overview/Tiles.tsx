@@ -7,6 +7,7 @@ import { Shape, toneOfHealth } from '../../shared/mark';
 import { useSpan } from '../../shared/nav';
 import { Receipt } from '../../shared/receipt';
 import { cn } from '../../shared/ui/cn';
+import { zoneName } from '../../shared/zone';
 import { type Tile, tilesOf, tilesOfRange } from './figures';
 import type { History } from './model';
 import { Sparkline } from './Sparkline';
@@ -50,7 +51,7 @@ function OfRange({ history }: { history: History | null }) {
         <TileView key={tile.name} tile={tile} tone={null} />
       ))}
       <div className="min-w-0 px-3 py-2" data-tile="range">
-        <h2 className="text-label text-muted">Range, UTC</h2>
+        <h2 className="text-label text-muted">Range, {zoneName()}</h2>
         <p className="leading-6">{formatDateTime(from)}</p>
         <p className="leading-6">{formatDateTime(to)}</p>
         <p className="text-label text-muted">{formatAge(to - from)}</p>

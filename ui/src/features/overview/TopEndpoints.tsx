@@ -12,6 +12,7 @@ import { Panel } from '../../shared/panel';
 import { Receipt } from '../../shared/receipt';
 import { panelState } from '../../shared/state';
 import { cn } from '../../shared/ui/cn';
+import { zoneName } from '../../shared/zone';
 import { type Busiest, busiest, type EndpointRow } from './model';
 
 const WINDOWS = 10;
@@ -92,7 +93,7 @@ export function EndpointTable({ rows, range }: TableProps) {
 function countedOver({ windows, seconds, upTo_s }: Busiest): string {
   const minutes = windows === 1 ? 'whole minute' : `${windows} whole minutes`;
   if (upTo_s !== null)
-    return `${windows === 0 ? 'the minute' : minutes} up to ${formatTime(upTo_s * 1000, 'min')} UTC`;
+    return `${windows === 0 ? 'the minute' : minutes} up to ${formatTime(upTo_s * 1000, 'min')} ${zoneName()}`;
   if (windows > 0) return `last ${minutes}`;
   return seconds < WINDOW_S ? `this minute, ${Math.floor(seconds)} s of it` : 'newest minute';
 }

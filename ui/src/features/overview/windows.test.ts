@@ -6,12 +6,14 @@ import type { History } from './model';
 import {
   apart,
   binsOf,
+  earlier,
   endpointDeltas,
   endpointsSql,
   figuresOf,
   firstMarks,
   moved,
   WINDOW_S,
+  windowLength,
 } from './windows';
 
 const history = (more: Partial<History>) =>
@@ -29,6 +31,20 @@ it('keeps the marks in order and a window apart', () => {
   expect(apart({ a: 7_200, b: 7_200 })).toEqual({ a: 7_200 - WINDOW_S, b: 7_200 });
   expect(moved({ a: 3_600, b: 7_200 }, 4_000)).toEqual({ a: 4_020, b: 7_200 });
   expect(moved({ a: 3_600, b: 7_200 }, 8_000)).toEqual({ a: 3_600, b: 7_980 });
+});
+
+it('compares longer windows too, with the same time earlier', () => {
+  expect([undefined, '1h', '1d'].map(it => windowLength(it as '1h' | undefined))).toEqual([
+    300, 3_600, 86_400,
+  ]);
+  const b = 1_000_000 - (1_000_000 % 60);
+  expect(earlier({ a: 0, b }, 86_400)).toEqual({ a: b - 86_400, b });
+  expect(earlier({ a: 0, b }, 3_600, 86_400)).toEqual({ a: b - 86_400, b });
+  expect(apart({ a: b - 60, b }, 3_600)).toEqual({ a: b - 3_600, b });
+  expect(moved({ a: 0, b: 86_400 }, 3_600, 86_400)).toEqual({ a: 0, b: 86_400 });
+  expect(moved({ a: 0, b: 172_800 }, 50_400, 86_400)).toEqual({ a: 50_400, b: 172_800 });
+  expect(endpointDeltas([{ endpoint: '/a', b_requests: 7_200 }], 3_600)[0]?.b.perSecond).toBe(2);
+  expect(endpointsSql('traffic', { a: 3_600, b: 7_200 }, 3_600)).toContain("'1970-01-01T00:00:00.000Z'");
 });
 
 it('tells the numbers of a window, and what is not known', () => {

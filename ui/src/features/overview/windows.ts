@@ -1,14 +1,33 @@
 /**
- * What the Δ mode compares: the five minutes up to one mark with the five minutes up to another. Pure functions.
+ * What the Δ mode compares: so long a time up to one mark with as long a time up to another. Pure functions.
  */
 import type { Row } from '../../api/wire';
 import { numberOf } from '../../shared/format';
+import { rangeLength_ms, type Window } from '../../shared/search';
 import type { History } from './model';
 
+/** Unless another is chosen. */
 export const WINDOW_S = 300;
 const MINUTE_S = 60;
 /** The newest minute is stored a few seconds after its end. */
 const STORED_AFTER_S = 30;
+
+/** In seconds. */
+export function windowLength(window: Window | undefined): number {
+  return window === undefined ? WINDOW_S : rangeLength_ms(window) / 1000;
+}
+
+/** Earlier times to compare with, by how much earlier in seconds. */
+export const PRESETS = [
+  { label: 'an hour before', before_s: 3_600 },
+  { label: 'a day before', before_s: 86_400 },
+  { label: 'a week before', before_s: 604_800 },
+] as const;
+
+/** The same time so much earlier; of windows that would overlap, the nearest that do not. */
+export function earlier({ b }: Marks, before_s: number, window_s: number = WINDOW_S): Marks {
+  return apart({ a: b - before_s, b }, window_s);
+}
 
 /** Ends of both windows, in seconds; they do not overlap. */
 export interface Marks {
@@ -23,15 +42,15 @@ export function firstMarks(from_s: number, to_s: number, now_s: number): Marks {
 }
 
 /** Move the mark that is nearer to a time there. */
-export function moved({ a, b }: Marks, time: number): Marks {
+export function moved({ a, b }: Marks, time: number, window_s: number = WINDOW_S): Marks {
   const to = wholeMinute(time + MINUTE_S / 2);
-  return Math.abs(to - a) < Math.abs(to - b) ? apart({ a: to, b }) : apart({ a, b: to });
+  return Math.abs(to - a) < Math.abs(to - b) ? apart({ a: to, b }, window_s) : apart({ a, b: to }, window_s);
 }
 
 /** Whole minutes in order, a window apart. */
-export function apart({ a, b }: Marks): Marks {
+export function apart({ a, b }: Marks, window_s: number = WINDOW_S): Marks {
   const [first, last] = a <= b ? [a, b] : [b, a];
-  return { a: Math.min(wholeMinute(first), wholeMinute(last) - WINDOW_S), b: wholeMinute(last) };
+  return { a: Math.min(wholeMinute(first), wholeMinute(last) - window_s), b: wholeMinute(last) };
 }
 
 function wholeMinute(time_s: number): number {
@@ -97,9 +116,9 @@ export interface EndpointDelta {
 }
 
 /** Counts by endpoint in both windows, from the stored table of a view. */
-export function endpointsSql(view: string, { a, b }: Marks): string {
+export function endpointsSql(view: string, { a, b }: Marks, window_s: number = WINDOW_S): string {
   const time = (seconds: number) => `'${new Date(seconds * 1000).toISOString()}'`;
-  const inside = (end: number) => `window_start >= ${time(end - WINDOW_S)} AND window_start < ${time(end)}`;
+  const inside = (end: number) => `window_start >= ${time(end - window_s)} AND window_start < ${time(end)}`;
   const sum = (column: string, end: number, name: string) =>
     `sum(CASE WHEN ${inside(end)} THEN ${column} ELSE 0 END) AS ${name}`;
   return [
@@ -112,9 +131,9 @@ export function endpointsSql(view: string, { a, b }: Marks): string {
 }
 
 /** Endpoints by how much their rate or their failures changed, in requests. */
-export function endpointDeltas(rows: readonly Row[]): EndpointDelta[] {
+export function endpointDeltas(rows: readonly Row[], window_s: number = WINDOW_S): EndpointDelta[] {
   const side = (requests: number, errors: number) => ({
-    perSecond: requests / WINDOW_S,
+    perSecond: requests / window_s,
     errorShare: requests > 0 ? (100 * errors) / requests : null,
   });
   const found = rows.map(row => {

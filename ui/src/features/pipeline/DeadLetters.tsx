@@ -4,6 +4,7 @@
  */
 import { useState } from 'react';
 import type { Schemas } from '../../api/wire';
+import { copyText } from '../../shared/copy';
 import { formatDateTime, formatNumber, quantifyBytes } from '../../shared/format';
 import { useLive } from '../../shared/live';
 import { useGo, useUrl } from '../../shared/nav';
@@ -12,6 +13,7 @@ import { SqlReceipt } from '../../shared/receipt';
 import { answerState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
+import { zoneName } from '../../shared/zone';
 import { hexLines, type Kind, useDeadLetters, useLetters, useRetry, useWithdraw, visible } from './letters';
 import { shareOf } from './Status';
 
@@ -81,7 +83,7 @@ function Requests({ requests }: { requests: readonly Schemas['ReplayRequest'][] 
             <span className="min-w-0 break-words">
               {source ?? 'all sources'}
               {(kind ?? reason) && `: ${kind ?? reason}`}{' '}
-              <span className="text-muted">requested {formatDateTime(asked)} UTC</span>
+              <span className="text-muted">requested {formatDateTime(asked)} {zoneName()}</span>
             </span>
             <Button
               kind="quiet"
@@ -126,7 +128,7 @@ function Kinds({ kinds, chosen, all }: { kinds: readonly Kind[]; chosen: Kind | 
                 {kind.example}
               </button>
               <span className="text-muted">
-                {kind.source} · first {formatDateTime(kind.first)} · last {formatDateTime(kind.last)} UTC
+                {kind.source} · first {formatDateTime(kind.first)} · last {formatDateTime(kind.last)} {zoneName()}
               </span>
             </div>
             <Retry kind={kind} />
@@ -219,15 +221,15 @@ function Letter({ letter, showReason }: { letter: Schemas['DeadLetterRecord']; s
   const { source, partition, offset, read, reason, text, hex, bytes, cut } = letter;
   const raw = text ?? hex ?? '';
   const { value, unit } = quantifyBytes(bytes);
-  const copy = () =>
-    navigator.clipboard?.writeText(raw).then(() => {
-      setCopied(true);
-      setTimeout(() => setCopied(false), 2_000);
-    });
+  const copy = async () => {
+    if (!(await copyText(raw))) return;
+    setCopied(true);
+    setTimeout(() => setCopied(false), 2_000);
+  };
   return (
     <li className="border-t border-line px-3 py-2" data-letter={`${source}/${partition}/${offset}`}>
       <p className="flex flex-wrap gap-x-4 text-label text-muted">
-        <span>{formatDateTime(read)} UTC</span>
+        <span>{formatDateTime(read)} {zoneName()}</span>
         <span>
           {source} · partition {partition} · offset {offset}
         </span>

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'react';
 import type { Pipeline } from '../../api/wire';
 import { formatAge, MISSING } from '../../shared/format';
 import { useFrozen, useLive } from '../../shared/live';
+import { Explained } from '../../shared/ui/tooltip';
 import { percentile, type Stage, wayOf, widthsOf } from './freshness';
 
 /** Delays of the page that are kept: about a minute. */
@@ -68,12 +69,12 @@ const NAMES: Record<string, string> = {
 
 function Told({ stage: { name, about, p50, p99 }, colour }: { stage: Stage; colour?: string | undefined }) {
   return (
-    <div title={about} data-stage={name}>
+    <div data-stage={name}>
       <dt className="flex items-center gap-1.5 text-muted">
         {colour !== undefined && (
           <span className="size-2 rounded-xs" style={{ background: colour }} aria-hidden="true" />
         )}
-        {NAMES[name] ?? name}
+        <Explained text={about}>{NAMES[name] ?? name}</Explained>
       </dt>
       <dd>
         {p50 === null ? (

@@ -11,6 +11,8 @@ import {
 import { Mark, Shape, toneOfHealth } from '../../shared/mark';
 import { useGo } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
+import { Explained } from '../../shared/ui/tooltip';
+import { zoneName } from '../../shared/zone';
 import { Proof } from './Verification';
 
 export function Status({ pipeline }: { pipeline: Pipeline }) {
@@ -85,10 +87,10 @@ function Facts({ pipeline }: { pipeline: Pipeline }) {
       <Fact name="epochs open">{formatNumber(pipeline.epochs_open)}</Fact>
       <Fact name="streams open">{formatNumber(pipeline.stream_clients)}</Fact>
       <Fact name="late, last minute">
-        <span title="Records behind the watermark when they came. They are archived; windows that were closed lack them.">
+        <Explained text="Records behind the watermark when they came. They are archived; windows that were closed lack them.">
           {formatNumber(lateLately)}
           {lateLately > 0 && ` (${shareOf(lateLately, lately)})`}
-        </span>
+        </Explained>
       </Fact>
       {late && (
         <Fact name="windows with late records">
@@ -101,12 +103,13 @@ function Facts({ pipeline }: { pipeline: Pipeline }) {
         ({ name, watermark }) =>
           watermark && (
             <Fact key={name} name={`${name} watermark`}>
-              <span
-                data-watermark={name}
-                title={`Windows of ${name} that end before it are complete. It stays ${formatAge(watermark.allowance_seconds * 1000)} behind the newest record, so that late ones still count; that is no lag.`}
-              >
-                {formatDateTime(watermark.at)} UTC, waits {formatAge(watermark.allowance_seconds * 1000)} for
-                late records
+              <span data-watermark={name}>
+                <Explained
+                  text={`Windows of ${name} that end before it are complete. It stays ${formatAge(watermark.allowance_seconds * 1000)} behind the newest record, so that late ones still count; that is no lag.`}
+                >
+                  {formatDateTime(watermark.at)} {zoneName()}, waits{' '}
+                  {formatAge(watermark.allowance_seconds * 1000)} for late records
+                </Explained>
               </span>
             </Fact>
           ),

@@ -9,6 +9,7 @@ import { Panel } from '../../shared/panel';
 import { Sql } from '../../shared/receipt';
 import { answerState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
+import { zoneName } from '../../shared/zone';
 import { proofOf } from './proof';
 
 const KEY = ['verification'];
@@ -153,7 +154,7 @@ function Result({ result }: { result: Schemas['VerificationResult'] }) {
       <p data-verdict={result.verdict}>
         <Mark tone={tone} word={word} className="font-medium whitespace-normal" />{' '}
         <span className="text-muted">
-          commit {formatNumber(commit)}, records up to {formatDateTime(as_of)} UTC; started{' '}
+          commit {formatNumber(commit)}, records up to {formatDateTime(as_of)} {zoneName()}; started{' '}
           {formatTime(started)}, took {formatAge(elapsed_seconds * 1000)}
         </span>
       </p>
