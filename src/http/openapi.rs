@@ -4,6 +4,7 @@
 use super::actions::ActionBody;
 use super::boards::{Board, Boards};
 use super::catalog::CatalogColumn;
+use super::dead_letters::{self, DeadLetterPage, DeadLetters, Retry, RetryBody};
 use super::explanation::IncidentExplanation;
 use super::extent::Extent;
 use super::history::History;
@@ -18,6 +19,7 @@ use super::push::PushedRecords;
 use super::receipt::Receipt;
 use super::saved::{QueryToSave, SavedQueries};
 use super::sql::SqlRequest;
+use super::verification::Verification;
 use super::{incidents, logs, seed, views};
 use axum::http::Method;
 use axum::response::Json as JsonBody;
@@ -269,6 +271,12 @@ const PATTERNS: &[Parameter] = &[
         "whose texts are grouped; the first with prose if left out",
     ),
     count("limit", 1, logs::PATTERNS_MAX, "most patterns"),
+];
+const LETTERS: &[Parameter] = &[
+    parameter("source", Kind::Text, "only of this source"),
+    parameter("kind", Kind::Text, "only of this kind of reason"),
+    count("limit", 1, dead_letters::LETTERS_MAX, "most letters"),
+    parameter("cursor", Kind::Text, "next_cursor of the page before"),
 ];
 const SUMMARY: &[Parameter] = &[
     FROM,
@@ -542,6 +550,54 @@ fn routes() -> Vec<Route> {
             "/api/v1/pipeline",
             "Health, lag, threads and the graph of the dataflow",
             Json(of::<Pipeline>),
+        ),
+        route(
+            "get",
+            "/api/v1/dead-letters",
+            "Records that could not be decoded, by reason, and the replays that the next start does",
+            Json(of::<DeadLetters>),
+        ),
+        Route {
+            parameters: LETTERS,
+            ..route(
+                "get",
+                "/api/v1/dead-letters/records",
+                "Records that could not be decoded, newest first",
+                Json(of::<DeadLetterPage>),
+            )
+        },
+        route(
+            "delete",
+            "/api/v1/dead-letters/requests/{request}",
+            "Takes back a replay that no start has done yet",
+            Nothing,
+        ),
+        Route {
+            body: Some(of::<RetryBody>),
+            ..route(
+                "post",
+                "/api/v1/sources/{source}/dead-letters/retry",
+                "Decodes dead letters by the present definition; unless it is a dry run, the next start makes records of those that decode",
+                Json(of::<Retry>),
+            )
+        },
+        route(
+            "get",
+            "/api/v1/verification",
+            "The newest proof of a commit, and the one that runs",
+            Json(of::<Verification>),
+        ),
+        route(
+            "post",
+            "/api/v1/verification",
+            "Starts a proof of the newest commit; one runs at a time",
+            Json(of::<Verification>),
+        ),
+        route(
+            "delete",
+            "/api/v1/verification",
+            "Ends the proof that runs",
+            Nothing,
         ),
         route(
             "get",

@@ -15,6 +15,7 @@ pub const FAILURES: [&str; 12] = [
     "lake_failed",
     "export_failed",
     "no_folder",
+    "no_verifier",
     "saved_queries_failed",
     "boards_failed",
     "too_many_streams",

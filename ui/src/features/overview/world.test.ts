@@ -34,12 +34,19 @@ function historyOf(
   return { times, step_seconds: 60, overall, expected } as unknown as History;
 }
 
-const ok = (name: string): Pipeline['components'][number] => ({ name, status: 'ok', detail: 'well' });
+const ok = (name: string): Pipeline['components'][number] => ({
+  name,
+  status: 'ok',
+  headline: 'OK',
+  detail: 'well',
+});
 const sourceOf = (
   records_per_second: number,
   more: Partial<Schemas['SourceReport']> = {},
 ): Schemas['SourceReport'] => ({
   name: 'web_logs',
+  headline: 'OK',
+  health: 'ok',
   connected: true,
   unit: 'bytes',
   records: 100_000,
