@@ -509,6 +509,13 @@ fn relations(catalog: &Catalog) -> impl Iterator<Item = (String, String)> {
 
 fn unknown(catalog: &Catalog, relation: &TableReference) -> QueryError {
     let known: Vec<String> = relations(catalog).map(|it| it.0).collect();
+    if catalog.gone.contains(relation.table()) {
+        let text = format!(
+            "live view `{relation}` is no longer known as of then, and the lake had no table of it"
+        );
+        return QueryError::rejected(text)
+            .with_hint("changes of live views are kept for about a minute; ask for a later time");
+    }
     let message = match catalog.sources.contains(relation.table()) {
         true => {
             format!("`{relation}` is a source; its records can be read from the tables made of it")
