@@ -12,7 +12,7 @@ mod tests;
 pub use comment::{Comment, Scale};
 
 use super::{Aggregate, Dataflow, Function, Plan};
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
@@ -173,6 +173,8 @@ pub struct Meaning {
     pub scale: Option<Scale>,
     /// What the text of the dataflow says of it.
     pub comment: Option<String>,
+    /// Whether it counts records, and not groups of them.
+    pub counts_records: bool,
     /// Whether more than its type says so.
     is_certain: bool,
 }
@@ -185,6 +187,7 @@ impl Meaning {
             statistic: None,
             scale: None,
             comment: None,
+            counts_records: false,
             is_certain: true,
         }
     }
@@ -200,6 +203,7 @@ impl Meaning {
         Meaning {
             statistic: Some(statistic),
             comment: None,
+            counts_records: false,
             ..self
         }
     }
@@ -243,6 +247,21 @@ impl Dataflow {
             .enumerate()
             .filter_map(commented)
             .collect()
+    }
+
+    /// What the columns of an answer over these relations mean: as a column of the same name in one of them, else what name and type say.
+    pub fn meanings_of_answer(&self, relations: &[&str], columns: &Fields) -> Vec<Meaning> {
+        let known: Vec<_> = relations.iter().map(|it| self.named_meanings(it)).collect();
+        let of = |field: &Arc<Field>| {
+            let is_time = names::guess(field).role == Role::Time;
+            let named = known.iter().filter_map(|it| it.get(field.name()));
+            // `date_trunc('hour', at) AS hour` is no number, whatever `hour` is elsewhere.
+            let fitting = named
+                .into_iter()
+                .find(|it| (it.role == Role::Time) == is_time);
+            fitting.cloned().unwrap_or_else(|| names::guess(field))
+        };
+        columns.iter().map(of).collect()
     }
 
     /// The same by the names of the columns.
@@ -307,8 +326,9 @@ impl Dataflow {
                 let below = self.meanings_of(input);
                 let keys = aggregation.keys.iter().filter_map(|it| below.get(*it));
                 let keys = keys.map(Meaning::computed);
+                let of_groups = super::properties(input, &|it| self.properties(it)).aggregated;
                 let figures = aggregation.aggregates.iter();
-                let figures = figures.map(|it| of_aggregate(it, &below));
+                let figures = figures.map(|it| of_aggregate(it, &below, !of_groups));
                 let found: Vec<Meaning> = keys.chain(figures).collect();
                 match found.len() == fields.len() {
                     true => named(found),
@@ -366,7 +386,7 @@ fn guesses(fields: &[Arc<Field>]) -> Vec<Meaning> {
     fields.iter().map(|it| names::guess(it)).collect()
 }
 
-fn of_aggregate(aggregate: &Aggregate, below: &[Meaning]) -> Meaning {
+fn of_aggregate(aggregate: &Aggregate, below: &[Meaning], of_records: bool) -> Meaning {
     let argument = aggregate.argument.and_then(|it| below.get(it)).cloned();
     let of_argument = |statistic: Statistic| match argument.clone() {
         Some(it) => it.by(statistic),
@@ -378,10 +398,19 @@ fn of_aggregate(aggregate: &Aggregate, below: &[Meaning]) -> Meaning {
                 Some(_) => Statistic::CountIf,
                 None => Statistic::Count,
             };
-            Meaning::of_role(Role::Count, None).by(statistic)
+            Meaning {
+                counts_records: of_records,
+                ..Meaning::of_role(Role::Count, None).by(statistic)
+            }
         }
         Function::CountDistinct => Meaning::of_role(Role::Count, None).by(Statistic::CountDistinct),
-        Function::Sum => of_argument(Statistic::Sum),
+        Function::Sum => {
+            let counts_records = argument.as_ref().is_some_and(|it| it.counts_records);
+            Meaning {
+                counts_records,
+                ..of_argument(Statistic::Sum)
+            }
+        }
         Function::Avg => of_argument(Statistic::Mean),
         Function::Min => of_argument(Statistic::Min),
         Function::Max => of_argument(Statistic::Max),
@@ -429,6 +458,7 @@ fn of_expression(expr: &Arc<dyn PhysicalExpr>, below: &[Meaning]) -> Option<Mean
     };
     found.map(|it| Meaning {
         statistic: None,
+        counts_records: false,
         ..it.computed()
     })
 }

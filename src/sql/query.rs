@@ -26,22 +26,22 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use error::QueryError;
+pub use error::{Misnamed, QueryError};
 pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
 pub use pinned::{NotPinned, Pinned};
 pub use process::answer_queries;
 pub use samples::{SAMPLES, Sample};
 
 use crate::model::Epoch;
-use crate::plan::Dataflow;
+use crate::plan::{Dataflow, Meaning};
 use crate::supervise;
 use crate::view::Hub;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use pool::Pool;
 use process::ProcessLimits;
-use protocol::{Catalog, ToProcess};
-use std::collections::{BTreeSet, HashMap};
+use protocol::{Catalog, ColumnMeaning, Meanings, ToProcess};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -392,7 +392,7 @@ impl Queries {
         let question = ToProcess::Ask {
             sql: sql.to_owned(),
             rows: rows.map(|it| it as u64),
-            catalog: inner.catalog(then.as_ref()),
+            catalog: inner.catalog(sql, then.as_ref()),
         };
         let as_of = then.map(|it| it.epoch);
         // The task holds the runtime's owner only weakly: its end must not be what drops the runtime.
@@ -601,11 +601,12 @@ impl Running {
 
 impl Inner {
     /// What can be named, now or then.
-    fn catalog(&self, then: Option<&Then>) -> Catalog {
-        let live = self.hub.views().into_iter().map(|it| it.0.name);
-        let (live, gone) = live.partition(|it| {
+    fn catalog(&self, sql: &str, then: Option<&Then>) -> Catalog {
+        let live = self.hub.views().into_iter();
+        let live = live.map(|(info, rows)| (info.name, rows as u64));
+        let (live, gone): (BTreeMap<String, u64>, BTreeMap<String, u64>) = live.partition(|it| {
             let then = then.map(|it| it.epoch);
-            then.is_none_or(|epoch| self.hub.keeps(it, epoch))
+            then.is_none_or(|epoch| self.hub.keeps(&it.0, epoch))
         });
         let mut stored: BTreeSet<String> = self.lake.names().iter().cloned().collect();
         let mut versions = self.lake.versions().clone();
@@ -614,8 +615,12 @@ impl Inner {
             versions.clone_from(&then.lake.versions);
         }
         Catalog {
+            meanings: match question::may_describe(sql) {
+                true => self.meanings(),
+                false => Meanings::default(),
+            },
             live,
-            gone,
+            gone: gone.into_keys().collect(),
             plain: self.dataflow.aliases.clone(),
             stored,
             sources: self
@@ -626,6 +631,33 @@ impl Inner {
                 .collect(),
             lake: self.lake.address(),
             versions,
+        }
+    }
+
+    fn meanings(&self) -> Meanings {
+        let views = self.hub.views().into_iter().map(|it| it.0.name);
+        let names: BTreeSet<String> = views.chain(self.lake.names().iter().cloned()).collect();
+        let column = |(name, it): (String, Meaning)| {
+            let told = ColumnMeaning {
+                role: it.role.name().to_owned(),
+                unit: it.unit,
+                comment: it.comment,
+            };
+            (name, told)
+        };
+        let relations = self.dataflow.comments.iter();
+        Meanings {
+            relations: relations
+                .filter(|it| it.0.1.is_none())
+                .filter_map(|((name, _), it)| Some((name.clone(), it.text.clone()?)))
+                .collect(),
+            columns: names
+                .into_iter()
+                .map(|it| {
+                    let known = self.dataflow.named_meanings(&it);
+                    (it, known.into_iter().map(column).collect())
+                })
+                .collect(),
         }
     }
 }

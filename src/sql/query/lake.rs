@@ -83,6 +83,11 @@ impl Lake {
         pinned.map_err(|it| it.to_string())
     }
 
+    /// The lake itself, if there is one.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
     /// Where it lies, as [`Store::open_existing`] takes it.
     pub fn address(&self) -> Option<String> {
         let store = self.store.as_ref()?;
