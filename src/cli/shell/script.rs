@@ -174,6 +174,10 @@ mod tests {
                     ("SELECT 3", 1),
                 ],
             ),
+            (
+                "SELECT E'a''\\'; b'; SELECT 2",
+                vec![("SELECT E'a''\\'; b'", 1), ("SELECT 2", 1)],
+            ),
             ("ü\r\n;\n\n ü ü", vec![("ü", 1), ("ü ü", 4)]),
             (
                 "SELECT 1 - 1/2 *3; x",
