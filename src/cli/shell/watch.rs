@@ -314,7 +314,7 @@ mod tests {
             r#"{"k":"b","n":10}"#,
             r#"{"k":"c","n":null}"#,
         ];
-        assert_eq!(told(&[down.clone()]), all);
+        assert_eq!(told(std::slice::from_ref(&down)), all);
         let first = OrderFacts {
             descending: false,
             nulls_first: true,

@@ -68,11 +68,11 @@ impl Line {
         end.map_or(self.text.len(), |it| self.cursor + it)
     }
 
-    pub fn to_line_start(&mut self) {
+    pub fn home(&mut self) {
         self.cursor = self.line_start();
     }
 
-    pub fn to_line_end(&mut self) {
+    pub fn end(&mut self) {
         self.cursor = self.line_end();
     }
 
@@ -173,8 +173,8 @@ mod tests {
         assert_eq!(after("ae\u{301}|b", Line::left), "a|e\u{301}b");
         assert_eq!(after("a b_c(|", Line::word_left), "a |b_c(");
         assert_eq!(after("a| b_c(", Line::word_right), "a b_c|(");
-        assert_eq!(after("ab\ncd|e", Line::to_line_start), "ab\n|cde");
-        assert_eq!(after("a|b\ncd", Line::to_line_end), "ab|\ncd");
+        assert_eq!(after("ab\ncd|e", Line::home), "ab\n|cde");
+        assert_eq!(after("a|b\ncd", Line::end), "ab|\ncd");
         assert_eq!(after("abc\nd\nef|g", |it| assert!(it.up())), "abc\nd|\nefg");
         assert_eq!(
             after("ab|c\nd\nefg", |it| assert!(it.down())),

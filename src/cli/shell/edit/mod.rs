@@ -175,8 +175,8 @@ impl<'a> Editor<'a> {
             Key::Right | Key::End | Key::WordRight if is_at_end => self.take_hint(),
             Key::Left => self.line.left(),
             Key::Right => self.line.right(),
-            Key::Home => self.line.to_line_start(),
-            Key::End => self.line.to_line_end(),
+            Key::Home => self.line.home(),
+            Key::End => self.line.end(),
             Key::WordLeft => self.line.word_left(),
             Key::WordRight => self.line.word_right(),
             Key::Up => {
