@@ -110,7 +110,7 @@ enum Command {
     Gen(super::generate::Arguments),
     /// Asks a running server in SQL, over live views and the lake, or a lake without any server.
     #[command(
-        after_help = "Examples:\n  tidelake sql 'SHOW TABLES; DESCRIBE lake.logs'\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake\n  tidelake sql -f report.sql > report.txt\n\nA table is as wide as the terminal, or as $COLUMNS says; into a pipe or a file every row is one line.\nExit code: 0 all rows were printed, 1 some are missing or the query failed, 65 it was refused, 69 no server."
+        after_help = "Examples:\n  tidelake sql\n  tidelake sql 'SHOW TABLES; DESCRIBE lake.logs'\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake\n  tidelake sql -f report.sql > report.txt\n\nWithout a query, on a terminal: a shell; \\? lists its commands (\\d, \\x, \\o, \\watch, \\asof, …), which scripts have as well.\nA table is as wide as the terminal, or as $COLUMNS says: long texts are cut, and columns of the middle are left out; -x shows all of a row. Into a pipe or a file every row is one whole line. NO_COLOR is respected.\nExit code: 0 all rows were printed, 1 some are missing or the query failed, 2 wrong usage, 65 it was refused, 69 no server, 130 cancelled with Ctrl+C."
     )]
     Sql(sql::Arguments),
     /// Runs anomaly detectors over a series, or over rates or access logs with injected faults, and says what they find.

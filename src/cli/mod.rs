@@ -19,6 +19,7 @@ mod replay;
 mod serve;
 mod server;
 mod settings;
+mod shell;
 mod sql;
 mod table;
 mod tail;

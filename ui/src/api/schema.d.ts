@@ -2114,6 +2114,11 @@ export interface components {
       limit?: number | null;
       /** @description Give all rows, as they come: for answers that are kept and not read. */
       export?: boolean | null;
+      /**
+       * Format: uint64
+       * @description Answer as of this epoch: live views as they were while their changes are kept, else what the lake had stored of them then.
+       */
+      as_of?: number | null;
     };
     Tables: {
       tables: components['schemas']['TableBody'][];
