@@ -5,13 +5,17 @@
 use super::exit;
 use super::settings::Settings;
 use super::terminal::{Layout, Tone, count, number};
+use crate::http::Prover;
 use crate::source::place::Input;
 use crate::sql::models::Models;
-use crate::verify::{Check, Options, Outcome, Progress, Report, verify_and_tell};
+use crate::verify::{Check, Options, Outcome, Progress, Report, verify_telling};
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Names of subjects that a folded line tells.
@@ -39,6 +43,22 @@ pub struct Arguments {
     /// For machines.
     #[arg(long)]
     json: bool,
+    /// For programs that follow: each check is a line of JSON when it is made, and the report is the last line.
+    #[arg(long, conflicts_with = "json", hide = true)]
+    json_lines: bool,
+}
+
+/// A line of `--json-lines`.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum JsonLine<'a> {
+    Check(&'a Check),
+    Report(&'a Report),
+}
+
+fn print_line(line: &JsonLine<'_>) {
+    let text = serde_json::to_string(line).unwrap_or_default();
+    println!("{text}");
 }
 
 /// Whether the commit is proven.
@@ -49,21 +69,35 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
         Some(folder) => super::command::load(folder, settings, &models).await?,
         None => super::demo::dataflow(settings, &models).await?,
     };
-    let proof = async |progress| verify_and_tell(&dataflow, &options, progress).await;
-    let report = match std::io::stderr().is_terminal() && !arguments.json {
-        true => {
-            let progress = Progress::new((0, String::new()));
-            tokio::select! {
-                report = proof(Some(progress.clone())) => report,
-                never = draw(&progress) => match never {},
-            }
+    let is_watched = std::io::stderr().is_terminal() && !arguments.json && !arguments.json_lines;
+    let made = Arc::new(Mutex::new((0, String::new())));
+    let progress = match (arguments.json_lines, is_watched) {
+        (true, _) => Progress::to(|it| print_line(&JsonLine::Check(it))),
+        (false, true) => {
+            let made = Arc::clone(&made);
+            Progress::to(move |it| {
+                let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                *made = (made.0 + 1, format!("{} {}", it.name, it.subject));
+            })
         }
-        false => proof(None).await,
+        (false, false) => Progress::default(),
     };
-    if std::io::stderr().is_terminal() {
+    let proof = verify_telling(&dataflow, &options, progress);
+    let report = match is_watched {
+        true => tokio::select! {
+            report = proof => report,
+            never = draw(&made) => match never {},
+        },
+        false => proof.await,
+    };
+    if is_watched {
         let _ = write!(std::io::stderr(), "\r\u{1b}[K");
     }
     let report = report?;
+    if arguments.json_lines {
+        print_line(&JsonLine::Report(&report));
+        return Ok(report.is_proven());
+    }
     let text = match arguments.json {
         true => serde_json::to_string_pretty(&report)? + "\n",
         false => text(&report, arguments.verbose, Layout::of_stdout()),
@@ -73,13 +107,16 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
 }
 
 /// How far it is, drawn over itself.
-async fn draw(progress: &Progress) -> std::convert::Infallible {
+async fn draw(progress: &Mutex<(u64, String)>) -> std::convert::Infallible {
     let began = Instant::now();
     loop {
         tokio::time::sleep(DRAWN_EVERY).await;
-        let (made, newest) = progress.borrow().clone();
+        let (made, newest) = progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let seconds = began.elapsed().as_secs();
-        let made = count(made as u64, "check");
+        let made = count(made, "check");
         // Whoever cannot see it misses nothing.
         let _ = write!(std::io::stderr(), "\r\u{1b}[K{seconds} s  {made}  {newest}");
         let _ = std::io::stderr().flush();
@@ -191,6 +228,57 @@ fn folded(checks: &[Check]) -> Vec<Line> {
     lines
 }
 
+/// The program that runs, also when the file it was started from has been replaced.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// What proves the commits of `run`: this program, told what the run was told.
+pub fn prover_of_run(settings: &Settings, dataflow: &Path, lake: &str, inputs: &[Input]) -> Prover {
+    let mut arguments: Vec<OsString> = vec![dataflow.into()];
+    for input in inputs {
+        arguments.extend(["--input".into(), input.to_string().into()]);
+    }
+    arguments.extend(["--lake".into(), lake.into()]);
+    prover(settings, arguments)
+}
+
+/// What proves the commits of `demo`.
+pub fn prover_of_demo(settings: &Settings, data: &Path) -> Prover {
+    prover(settings, vec!["--data".into(), data.into()])
+}
+
+fn prover(settings: &Settings, what: Vec<OsString>) -> Prover {
+    let settings = settings.file().map(|it| ["--config".into(), it.into()]);
+    let mut typed: Vec<OsString> = vec!["verify".into()];
+    typed.extend(settings.into_iter().flatten());
+    typed.extend(what);
+    let mut command = "tidelake".to_owned();
+    for argument in &typed {
+        command.push(' ');
+        command.push_str(&quoted(&argument.to_string_lossy()));
+    }
+    let mut arguments = typed;
+    arguments.push("--json-lines".into());
+    let program = Path::new(THIS_PROGRAM);
+    let program = match program.exists() {
+        true => program.to_owned(),
+        false => std::env::current_exe().unwrap_or_else(|_| "tidelake".into()),
+    };
+    Prover {
+        program,
+        arguments,
+        command,
+    }
+}
+
+/// An argument as a shell takes it.
+fn quoted(argument: &str) -> String {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_./:=@%+,".contains(it);
+    match !argument.is_empty() && argument.chars().all(is_plain) {
+        true => argument.to_owned(),
+        false => format!("'{}'", argument.replace('\'', "'\\''")),
+    }
+}
+
 fn options(arguments: &Arguments) -> Result<Options> {
     let environment = |it: &str| std::env::var(it).ok().filter(|it| !it.is_empty());
     let none =
@@ -273,5 +361,22 @@ mod tests {
                 "✓ source | s | rows of s | ",
             ]
         );
+    }
+
+    #[test]
+    fn a_run_is_proved_by_what_it_was_told() {
+        let inputs = ["orders=./or ders".parse().expect("an input")];
+        let prover = prover_of_run(
+            &Settings::default(),
+            Path::new("./shop"),
+            "s3://bucket/lake",
+            &inputs,
+        );
+        assert_eq!(
+            prover.command,
+            "tidelake verify ./shop --input 'orders=./or ders' --lake s3://bucket/lake"
+        );
+        assert_eq!(prover.arguments.last(), Some(&"--json-lines".into()));
+        assert!(!prover.command.contains("--json-lines"));
     }
 }

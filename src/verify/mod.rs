@@ -88,17 +88,17 @@ impl Error {
 /// # Errors
 /// If there is nothing to prove, or source or lake cannot be reached.
 pub async fn verify(dataflow: &Dataflow, options: &Options) -> Result<Report, Error> {
-    verify_and_tell(dataflow, options, None).await
+    verify_telling(dataflow, options, Progress::default()).await
 }
 
-/// The same, and each check is told as it is made.
+/// The same, for someone who follows: each check is told when it is made. A proof that begins again tells its checks again.
 ///
 /// # Errors
 /// As [`verify`].
-pub async fn verify_and_tell(
+pub async fn verify_telling(
     dataflow: &Dataflow,
     options: &Options,
-    progress: Option<Progress>,
+    progress: Progress,
 ) -> Result<Report, Error> {
     let store = Store::open_existing(&options.lake)?;
     let dataflow = &match identity::identified(dataflow, &store).await {
@@ -131,7 +131,7 @@ async fn once(
     dataflow: &Dataflow,
     options: &Options,
     store: &Store,
-    progress: Option<Progress>,
+    progress: Progress,
 ) -> Result<Report, Error> {
     let mut report = Report::new(&dataflow.name, store.url.as_str(), progress);
     let Some(chosen) = commit::choose(dataflow, store, &mut report).await? else {

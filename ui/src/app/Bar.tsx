@@ -1,21 +1,32 @@
 /**
- * One clock for the page: whether it is live, which times are looked at, and which epoch every number is of.
+ * One clock for the page: whether it is live, which times are looked at and in which zone, and which epoch every number is of.
  */
-import { useLocation } from '@tanstack/react-router';
-import { useState } from 'react';
-import { formatAge, formatDateTime, formatTime } from '../shared/format';
-import { useFrozen, useLive, useMedia, useNow, useStream } from '../shared/live';
+import { Link2, Pin } from 'lucide-react';
+import { type ReactNode, useState } from 'react';
+import { formatAge, formatTime } from '../shared/format';
+import { useFrozen, useLive, useNow, useStream } from '../shared/live';
 import { Mark } from '../shared/mark';
-import { useGo, useSpan, useUrl } from '../shared/nav';
-import { RANGE_WORDS, RANGES, type Range } from '../shared/search';
+import { useRange } from '../shared/nav';
 import { Button } from '../shared/ui/button';
+import { cn } from '../shared/ui/cn';
+import { Tooltip } from '../shared/ui/tooltip';
+import { copyLink, useHasRange } from './links';
+import { RangePicker } from './RangePicker';
+import { ZoneSwitch } from './ZoneSwitch';
 
 export function Bar() {
+  const hasRange = useHasRange();
   return (
     <div className="flex min-h-9 shrink-0 flex-wrap items-center gap-x-3 gap-y-1 border-b border-line px-4 py-1 text-label">
       <LinkState />
       <FreezeButton />
-      <RangePicker />
+      {/* On a phone the range has a line of its own, below the others. */}
+      <span
+        className={cn('flex items-center gap-x-3', hasRange && 'order-last w-full sm:order-none sm:w-auto')}
+      >
+        {hasRange && <RangePicker />}
+        <ZoneSwitch />
+      </span>
       <Freshness />
       <CopyLink />
     </div>
@@ -25,6 +36,8 @@ export function Bar() {
 function LinkState() {
   const link = useLive(state => state.link);
   const frozen = useFrozen();
+  const hasRange = useHasRange();
+  const { isFixed } = useRange();
   const { retryNow } = useStream();
   const now = useNow(500);
   const offset = useLive(state => state.clockOffset_ms);
@@ -39,7 +52,13 @@ function LinkState() {
     case 'live':
       return (
         <span data-link="live">
-          {frozen ? <Mark tone="quiet" word="frozen" /> : <Mark tone="live" word="live" />}
+          {frozen ? (
+            <Mark tone="quiet" word="frozen" />
+          ) : hasRange && isFixed ? (
+            <Mark tone="quiet" word="fixed range" />
+          ) : (
+            <Mark tone="live" word="live" />
+          )}
         </span>
       );
     case 'stale':
@@ -68,68 +87,11 @@ function FreezeButton() {
   const [shown, newest] = [store.get().fresh, store.newest().fresh];
   const behind_ms = shown !== null && newest !== null ? newest.epoch - shown.epoch : 0;
   return (
-    <Button
-      className="h-6"
-      aria-pressed={frozen}
-      title="Space: freeze all panels at one epoch"
-      onClick={() => store.freeze(!frozen)}
-    >
-      {frozen ? `Resume · ${formatAge(behind_ms)} behind` : 'Freeze'}
-    </Button>
-  );
-}
-
-/** Pages whose content is of now, whatever range is chosen. */
-const WITHOUT_RANGE = /\/(query|pipeline)$/;
-
-function RangePicker() {
-  const search = useUrl();
-  const go = useGo();
-  const { pathname } = useLocation();
-  const { from, to, fixed, range } = useSpan(1_000);
-  const wide = useMedia('(min-width: 900px)');
-  if (WITHOUT_RANGE.test(pathname)) return null;
-  const chosen = search.from !== undefined ? 'fixed' : (search.range ?? 'auto');
-  const choose = (range: Range | undefined) => go({ range, from: undefined, to: undefined } as object);
-  const year = new Date().getUTCFullYear();
-  const day = (ms: number) => {
-    const text = formatDateTime(ms).slice(0, 16);
-    return text.startsWith(`${year}-`) ? text.slice(5) : text;
-  };
-  const auto = range === null ? (fixed ? 'newest data' : 'auto') : RANGE_WORDS[range];
-  return (
-    <span className="flex items-center gap-2">
-      <label className="sr-only" htmlFor="range">
-        Time range
-      </label>
-      <select
-        id="range"
-        className="h-6 rounded border border-line bg-panel px-1"
-        value={chosen}
-        onChange={({ target }) => choose(target.value === 'auto' ? undefined : (target.value as Range))}
-      >
-        {chosen === 'fixed' && <option value="fixed">fixed range</option>}
-        <option value="auto">{chosen === 'auto' ? `auto · ${auto}` : 'auto'}</option>
-        {RANGES.map(range => (
-          <option key={range} value={range}>
-            {RANGE_WORDS[range]}
-          </option>
-        ))}
-      </select>
-      {(wide || fixed) && (
-        <span className="text-muted">
-          {fixed || range === 'all'
-            ? `${day(from)} – ${day(to)}`
-            : `${formatTime(from, 'min')}–${formatTime(to)}`}{' '}
-          UTC
-        </span>
-      )}
-      {chosen === 'fixed' && (
-        <Button className="h-6" onClick={() => choose(undefined)} title="Back to the newest records">
-          Back to live
-        </Button>
-      )}
-    </span>
+    <Tooltip text={frozen ? 'Go on with the newest epoch (Space)' : 'Freeze all panels at one epoch (Space)'}>
+      <Button className="h-6" aria-pressed={frozen} onClick={() => store.freeze(!frozen)}>
+        {frozen ? `Resume · ${formatAge(behind_ms)} behind` : 'Freeze'}
+      </Button>
+    </Tooltip>
   );
 }
 
@@ -139,46 +101,59 @@ function Freshness() {
   if (fresh === null) return <span className="text-muted">no epoch yet</span>;
   return (
     <span className="text-muted">
-      epoch <b className="font-medium text-text">{formatTime(fresh.asOf, 'ms')}</b> ·{' '}
+      <span className="hidden sm:inline">
+        epoch <b className="font-medium text-text">{formatTime(fresh.asOf, 'ms')}</b> ·{' '}
+      </span>
       <b className="font-medium text-text">{formatAge(now - Date.parse(fresh.asOf))}</b> old
     </span>
   );
 }
 
+const SAID_MS = 2_000;
+
 function CopyLink() {
-  const [copied, setCopied] = useState(false);
-  const { from, to, fixed } = useSpan(1_000);
-  const hasRange = !WITHOUT_RANGE.test(useLocation().pathname);
-  const copy = (pinned: boolean) => {
-    const url = new URL(location.href);
-    if (pinned && !fixed) {
-      url.searchParams.delete('range');
-      url.searchParams.set('from', new Date(from).toISOString());
-      url.searchParams.set('to', new Date(to).toISOString());
-    }
-    void navigator.clipboard?.writeText(url.href).then(() => {
-      setCopied(true);
-      setTimeout(() => setCopied(false), 2_000);
-    });
+  const [said, setSaid] = useState('');
+  const { span } = useRange();
+  const hasRange = useHasRange();
+  const copy = async (times: { from: number; to: number } | null) => {
+    setSaid((await copyLink(times)) ? 'Copied' : 'Copy it from the address field');
+    setTimeout(() => setSaid(''), SAID_MS);
   };
   return (
-    <span className="ml-auto hidden items-center gap-1 sm:flex">
+    <span className="ml-auto flex items-center gap-1">
       <span aria-live="polite" className="text-muted">
-        {copied ? 'Copied' : ''}
+        {said}
       </span>
-      <Button kind="quiet" className="h-6" onClick={() => copy(false)}>
-        Copy link
-      </Button>
-      {!fixed && hasRange && (
-        <Button
-          kind="quiet"
-          className="h-6"
-          onClick={() => copy(true)}
-          title="Copy a link that keeps showing this time range"
+      <CopyButton label="Copy link" what="Copy a link to what is shown" onClick={() => copy(null)}>
+        <Link2 size={14} aria-hidden="true" />
+      </CopyButton>
+      {!span.fixed && hasRange && (
+        <CopyButton
+          label="Copy fixed link"
+          what="Copy a link that keeps showing this time range"
+          onClick={() => copy(span)}
         >
-          Copy fixed link
-        </Button>
+          <Pin size={14} aria-hidden="true" />
+        </CopyButton>
       )}
     </span>
+  );
+}
+
+interface CopyButtonProps {
+  label: string;
+  what: string;
+  onClick: () => void;
+  children: ReactNode;
+}
+
+function CopyButton({ label, what, onClick, children }: CopyButtonProps) {
+  return (
+    <Tooltip text={what}>
+      <Button kind="quiet" className="h-6 justify-center" aria-label={label} onClick={onClick}>
+        {children}
+        <span className="hidden lg:inline">{label}</span>
+      </Button>
+    </Tooltip>
   );
 }

@@ -4,12 +4,16 @@
 import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { answerOf, api } from '../api/client';
-import { useStream } from '../shared/live';
-import { useGo } from '../shared/nav';
-import { RANGE_WORDS, RANGES } from '../shared/search';
+import { formatDate, formatSpan } from '../shared/format';
+import { useNow, useStream } from '../shared/live';
+import { useGo, useRange } from '../shared/nav';
+import { RANGES, rangeWords, spanOf } from '../shared/search';
 import { chooseTheme } from '../shared/theme';
+import { readRange } from '../shared/timetext';
 import { cn } from '../shared/ui/cn';
 import { Dialog } from '../shared/ui/dialog';
+import { chooseZone, useZone, zoneName } from '../shared/zone';
+import { copyLink } from './links';
 import { PAGES } from './pages';
 
 interface Command {
@@ -32,7 +36,11 @@ function Commands({ onClose }: { onClose: () => void }) {
   const all = useCommands();
   const [text, setText] = useState('');
   const [at, setAt] = useState(0);
-  const found = useMemo(() => search(all, text).slice(0, SHOWN_MAX), [all, text]);
+  const typed = useTypedRange(text);
+  const found = useMemo(() => {
+    const known = search(all, text);
+    return (typed === null ? known : [...known, typed]).slice(0, SHOWN_MAX);
+  }, [all, text, typed]);
   const run = (command: Command | undefined) => {
     if (command === undefined) return;
     onClose();
@@ -49,7 +57,7 @@ function Commands({ onClose }: { onClose: () => void }) {
         aria-label="Command"
         aria-activedescendant={found.length > 0 ? `command-${at}` : undefined}
         className="mb-2 h-9 w-full rounded border border-line bg-ground px-3 text-control"
-        placeholder="logs, last 24 h, top_endpoints, dark…"
+        placeholder="logs, yesterday, 2024-05-12 14:00 .. 15:30, dark…"
         value={text}
         onChange={({ target }) => {
           setText(target.value);
@@ -88,18 +96,40 @@ function Commands({ onClose }: { onClose: () => void }) {
   );
 }
 
+/** Any time or range that was typed, as a command. */
+function useTypedRange(text: string): Command | null {
+  const { choose } = useRange();
+  const zone = useZone();
+  const now_ms = useNow(60_000);
+  return useMemo(() => {
+    const read = readRange(text, { now_ms, zone });
+    if (!read.ok || Object.keys(read.search).length === 0) return null;
+    const { range } = read.search;
+    const { from, to } = spanOf(read.search, now_ms, null);
+    const label =
+      range === undefined
+        ? `${formatSpan(from, to, formatDate(now_ms))} ${zoneName(zone)}`
+        : rangeWords(range);
+    if (RANGES.some(known => known === range)) return null;
+    return { label, kind: 'range', run: () => choose(read.search) };
+  }, [text, choose, zone, now_ms]);
+}
+
 function useCommands(): Command[] {
   const go = useGo();
+  const { choose, span } = useRange();
+  const { from, to } = span;
   const { store, retryNow } = useStream();
   const { data } = useQuery({ queryKey: ['tables'], queryFn: () => answerOf(api.GET('/api/v1/tables')) });
   return useMemo(
     () => [
       ...PAGES.map(({ to, label }) => ({ label, kind: 'page', run: () => go({}, to) })),
-      ...RANGES.map(range => ({
-        label: RANGE_WORDS[range],
-        kind: 'range',
-        run: () => go({ range, from: undefined, to: undefined } as object),
-      })),
+      ...RANGES.map(range => ({ label: rangeWords(range), kind: 'range', run: () => choose({ range }) })),
+      { label: 'auto', kind: 'range', run: () => choose({}) },
+      { label: 'Copy link', kind: 'do', run: () => void copyLink(null) },
+      { label: 'Copy fixed link', kind: 'do', run: () => void copyLink({ from, to }) },
+      { label: 'times in UTC', kind: 'zone', run: () => chooseZone('utc') },
+      { label: 'local times', kind: 'zone', run: () => chooseZone('local') },
       {
         label: store.isFrozen() ? 'Resume' : 'Freeze all panels',
         kind: 'do',
@@ -111,14 +141,13 @@ function useCommands(): Command[] {
         kind: 'theme',
         run: () => chooseTheme(theme),
       })),
-      { label: 'Server errors in the log', kind: 'log', run: () => go({ where: 'status >= 500' }, '/logs') },
       ...(data?.tables ?? []).map(({ name, kind }) => ({
         label: name,
         kind,
         run: () => go({ q: `SELECT * FROM ${name} LIMIT 100` }, '/query'),
       })),
     ],
-    [data, go, store, retryNow],
+    [data, go, choose, from, to, store, retryNow],
   );
 }
 

@@ -2,14 +2,19 @@
  * What is around every page: where one can go, whether what one sees is live and of when it is, and the keyboard.
  */
 import { Link, Outlet, useLocation } from '@tanstack/react-router';
-import { useState } from 'react';
+import { Keyboard, Search } from 'lucide-react';
+import { Fragment, useCallback, useState } from 'react';
 import { useLive, useTopic } from '../shared/live';
 import { Shape } from '../shared/mark';
+import { useRange, useTrail } from '../shared/nav';
 import { Button } from '../shared/ui/button';
+import { Tooltip } from '../shared/ui/tooltip';
+import { useZone } from '../shared/zone';
 import { Bar } from './Bar';
 import { CommandPalette } from './CommandPalette';
 import { Help } from './Help';
 import { useKeyboard } from './keyboard';
+import { useHasRange } from './links';
 import { PAGES } from './pages';
 import { ThemeButton } from './ThemeButton';
 import { useTitle } from './title';
@@ -17,12 +22,17 @@ import { useTitle } from './title';
 export function Frame() {
   const [help, setHelp] = useState(false);
   const [palette, setPalette] = useState(false);
-  useKeyboard({ onHelp: () => setHelp(true), onPalette: () => setPalette(true) });
+  const [showHelp, showPalette] = [
+    useCallback(() => setHelp(true), []),
+    useCallback(() => setPalette(true), []),
+  ];
+  const zone = useZone();
   useTopic('metrics');
   useTopic('pipeline');
   useTitle();
   return (
     <div className="flex min-h-full flex-col md:h-full">
+      <Shortcuts onHelp={showHelp} onPalette={showPalette} />
       <a
         href="#main"
         className="sr-only focus:not-sr-only focus:absolute focus:z-50 focus:bg-panel focus:p-2"
@@ -30,24 +40,29 @@ export function Frame() {
         Skip to the page
       </a>
       <header className="shrink-0">
-        <div className="flex h-11 shrink-0 items-center gap-x-2 border-b border-line px-3 sm:gap-x-4 sm:px-4">
-          <Link to="/" className="flex items-center gap-2 font-semibold" title="Overview">
+        <div className="flex shrink-0 flex-wrap items-center gap-x-2 border-b border-line px-3 sm:h-11 sm:flex-nowrap sm:gap-x-4 sm:px-4">
+          <Link to="/" className="flex items-center gap-2 font-semibold" aria-label="tidelake, Overview">
             <Waves />
-            <span className="sr-only text-control sm:not-sr-only">tidelake</span>
+            <span className="text-control">tidelake</span>
           </Link>
           <Navigation />
           <div className="ml-auto flex items-center gap-1">
-            <Button
-              kind="quiet"
-              className="hidden sm:inline-flex"
-              onClick={() => setPalette(true)}
-              title="Ctrl or Cmd + K"
-            >
-              Ctrl K<span className="sr-only"> command palette</span>
-            </Button>
-            <Button kind="quiet" className="hidden sm:inline-flex" onClick={() => setHelp(true)}>
-              ?<span className="sr-only"> keys</span>
-            </Button>
+            <Tooltip text="Command palette (Ctrl or Cmd + K)">
+              <Button
+                kind="quiet"
+                className="justify-center"
+                aria-label="Command palette, Ctrl K"
+                onClick={showPalette}
+              >
+                <Search size={16} aria-hidden="true" />
+                <span className="hidden lg:inline">Ctrl K</span>
+              </Button>
+            </Tooltip>
+            <Tooltip text="Keys (?)">
+              <Button kind="quiet" className="justify-center" aria-label="Keys" onClick={showHelp}>
+                <Keyboard size={16} aria-hidden="true" />
+              </Button>
+            </Tooltip>
             <ThemeButton />
           </div>
         </div>
@@ -56,12 +71,23 @@ export function Frame() {
       <Reconnecting />
       <main id="main" className="min-h-0 flex-1">
         <PageName />
-        <Outlet />
+        {/* Drawn anew in another zone, since times are written all over it. */}
+        <Fragment key={zone}>
+          <Outlet />
+        </Fragment>
       </main>
       <Help open={help} onClose={() => setHelp(false)} />
       <CommandPalette open={palette} onClose={() => setPalette(false)} />
     </div>
   );
+}
+
+/** The keys of every page, apart from what is drawn: the range moves on each second. */
+function Shortcuts({ onHelp, onPalette }: { onHelp: () => void; onPalette: () => void }) {
+  const range = useRange();
+  useKeyboard({ onHelp, onPalette, range: useHasRange() ? range : null });
+  useTrail();
+  return null;
 }
 
 function PageName() {
@@ -73,13 +99,16 @@ function PageName() {
 function Navigation() {
   const broken = useLive(state => state.pipeline !== null && state.pipeline.overall !== 'ok');
   return (
-    <nav aria-label="Pages" className="flex h-full min-w-0 overflow-x-auto">
+    <nav
+      aria-label="Pages"
+      className="order-last flex h-10 w-full min-w-0 overflow-x-auto sm:order-none sm:h-full sm:w-auto"
+    >
       {PAGES.map(({ to, label }) => (
         <Link
           key={to}
           to={to}
           activeOptions={{ exact: true, includeSearch: false }}
-          className="flex items-center gap-1 border-b-2 border-transparent px-1.5 text-muted hover:text-text sm:px-3"
+          className="flex min-w-10 items-center justify-center gap-1 border-b-2 border-transparent px-1.5 text-muted hover:text-text sm:px-3"
           activeProps={{ className: 'border-accent! text-text!' }}
         >
           {label}

@@ -9,10 +9,10 @@ const CHOICES: readonly Choice[] = ['system', 'dark', 'light'];
 export function ThemeButton() {
   return (
     <Menu
+      tooltip="Theme"
       trigger={
-        <Button kind="quiet" title="Theme">
+        <Button kind="quiet" className="justify-center" aria-label="Theme">
           <SunMoon size={16} aria-hidden="true" />
-          <span className="sr-only">Theme</span>
         </Button>
       }
       items={CHOICES.map(choice => ({

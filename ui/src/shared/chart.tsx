@@ -2,65 +2,51 @@
  * Lines, areas and bars over time, drawn by uPlot.
  *
  * React only owns the element; new data goes to the canvas directly. Charts of a page share one cursor, and a brush sets
- * the range of the page. A canvas says nothing to a screen reader, so each chart has a sentence and a table.
+ * the range of the page. A canvas says nothing to a screen reader, so each chart has a sentence and a table, and its points
+ * are said as the arrow keys move over them.
  */
 import { type ReactNode, type RefObject, useEffect, useId, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
-import { formatAny, formatDateTime } from './format';
+import { nearest, pressed } from './chartKeys';
+import {
+  type ChartProps,
+  colourOf,
+  columnsOf,
+  dashOf,
+  optionsOf,
+  type Series,
+  sizeOf,
+  spokenPoint,
+} from './chartPlot';
+import { formatAny, formatDate, formatDateTime, formatNear } from './format';
 import { isWithin, type Span } from './marked';
-import { DASHES, type Palette } from './palette';
 import { type Frame, Spans } from './spans';
 import { usePalette } from './theme';
 import { Button } from './ui/button';
+import { useZone, zoneName } from './zone';
 
-export type Values = readonly (number | null)[];
-
-export interface Series {
-  label: string;
-  values: Values;
-  /** Number of the series colour, from 0; a status has its own. */
-  colour: number | keyof Omit<Palette, 'series'>;
-  kind?: 'line' | 'area' | 'bars' | 'points';
-  dashed?: boolean;
-  /** Whether the line goes on over steps without a value. */
-  spansGaps?: boolean;
-}
-
-export interface ChartProps {
-  /** Seconds since 1970. */
-  times: readonly number[];
-  series: readonly Series[];
-  /** Where the first series is expected to be. */
-  band?: { low: Values; high: Values; label?: string };
-  /** What is above it is cut off, so that a wide band does not flatten what was observed. */
-  top?: number;
-  stacked?: boolean;
-  unit: string;
-  /** What the chart shows, as a sentence. */
-  summary: string;
-  /** A range was brushed, in seconds. */
-  onRange?: (from: number, to: number) => void;
-  /** A time was clicked, in seconds. */
-  onTime?: (time: number) => void;
-  /** Times with a name, drawn as lines. */
-  marks?: readonly { time: number; label: string }[];
-  /** Incidents of what it shows. */
-  spans?: readonly Span[];
-  sync?: string;
-  height?: number;
-}
+export { clockLabels, TICK_FONT, TICK_ROOM_PX, ticksOf } from './chartAxis';
+export type { ChartProps, Series, Values } from './chartPlot';
 
 export function Chart(props: ChartProps) {
-  const { times, series, summary, unit } = props;
+  const { times, summary, unit } = props;
   return (
     <ChartFigure
       legend={<Legend {...props} />}
       summary={summary}
-      table={() => <DataTable times={times} series={series} unit={unit} />}
+      table={() => <DataTable times={times} series={withGhosts(props)} unit={unit} />}
     >
       <Canvas {...props} />
     </ChartFigure>
   );
+}
+
+/** Each series, and behind it its ghost. */
+function withGhosts({ series, ghostName = 'before' }: ChartProps): Pick<Series, 'label' | 'values'>[] {
+  return series.flatMap(({ label, values, ghost }) => [
+    { label, values },
+    ...(ghost === undefined ? [] : [{ label: `${label} ${ghostName}`, values: ghost }]),
+  ]);
 }
 
 interface FigureProps {
@@ -100,7 +86,7 @@ export function ChartFigure({ legend, summary, table, children }: FigureProps) {
   );
 }
 
-function Legend({ times, series, band, spans = [] }: ChartProps) {
+function Legend({ times, series, band, ghostName = 'before', stacked, spans = [] }: ChartProps) {
   const palette = usePalette();
   return (
     <>
@@ -132,6 +118,21 @@ function Legend({ times, series, band, spans = [] }: ChartProps) {
           {band.label ?? 'expected'}
         </span>
       )}
+      {series.some(({ ghost }) => ghost !== undefined) && (
+        <span className="inline-flex items-center gap-1">
+          <svg width="14" height="8" aria-hidden="true">
+            <line
+              x1="0"
+              x2="14"
+              y1="4"
+              y2="4"
+              stroke={stacked ? palette.text : palette.muted}
+              strokeDasharray="2 2"
+            />
+          </svg>
+          {ghostName}
+        </span>
+      )}
       <SpanLegend spans={spans} times={times} />
     </>
   );
@@ -152,18 +153,6 @@ export function SpanLegend({ spans, times }: { spans: readonly Span[]; times: re
   );
 }
 
-/** A shorter brush is a click. */
-const BRUSH_PX = 4;
-export const TICK_FONT = '11px "IBM Plex Sans", system-ui, sans-serif';
-/** A label of the axis of time has at least so much. */
-const TICK_APART_PX = 64;
-/** Room at the right for half of the last label of the axis of time. */
-export const TICK_ROOM_PX = 18;
-const TICK_ROOM_SECONDS_PX = 26;
-/** Over days, a label may be a date with its year. */
-const LONG_SPAN_S = 259_200;
-const TICK_APART_LONG_PX = 84;
-const TICK_ROOM_LONG_PX = 32;
 const ROWS_SHOWN = 200;
 
 /** Values over time, newest first. */
@@ -174,6 +163,7 @@ export function DataTable({
 }: Pick<ChartProps, 'times' | 'unit'> & {
   series: readonly Pick<Series, 'label' | 'values'>[];
 }) {
+  const zone = useZone();
   const first = Math.max(0, times.length - ROWS_SHOWN);
   const shown = times.slice(first).map((time, at) => ({ time, at: first + at }));
   return (
@@ -181,7 +171,7 @@ export function DataTable({
       <table className="w-full text-label">
         <thead className="sticky top-0 bg-panel text-left text-muted">
           <tr>
-            <th className="px-1 font-normal">UTC</th>
+            <th className="px-1 font-normal">{zoneName(zone)}</th>
             {series.map(({ label }) => (
               <th key={label} className="px-1 text-right font-normal">
                 {label} {unit}
@@ -192,7 +182,7 @@ export function DataTable({
         <tbody>
           {shown.reverse().map(({ time, at }) => (
             <tr key={time}>
-              <td className="px-1">{formatDateTime(time * 1000)}</td>
+              <td className="px-1 whitespace-nowrap">{formatDateTime(time * 1000)}</td>
               {series.map(({ label, values }) => (
                 <td key={label} className="px-1 text-right">
                   {formatAny(values[at] ?? null)}
@@ -207,7 +197,7 @@ export function DataTable({
 }
 
 function Canvas(props: ChartProps) {
-  const { times, series, band, stacked, sync, summary } = props;
+  const { times, series, band, stacked, sync } = props;
   const element = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const tip = useRef<HTMLDivElement>(null);
@@ -215,10 +205,11 @@ function Canvas(props: ChartProps) {
   newest.current = props;
   const [frame, setFrame] = useState<Frame | null>(null);
   const palette = usePalette();
-  const data = useMemo(() => columnsOf(times, series, band, stacked), [times, series, band, stacked]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: these are all it reads.
+  const data = useMemo(() => columnsOf(props), [times, series, band, stacked]);
   const newestData = useRef(data);
   newestData.current = data;
-  const shape = `${series.map(({ label, colour, kind }) => `${label}/${colour}/${kind}`).join()}|${band !== undefined}`;
+  const shape = `${series.map(({ label, colour, kind, ghost }) => `${label}/${colour}/${kind}/${ghost !== undefined}`).join()}|${band !== undefined}`;
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: another shape or palette needs a new plot; data does not.
   useEffect(() => {
@@ -245,7 +236,7 @@ function Canvas(props: ChartProps) {
 
   return (
     <div className="relative min-h-0 flex-1" style={{ minHeight: props.height ?? 96 }}>
-      <div ref={element} className="absolute inset-0" role="img" aria-label={summary} />
+      <Keyboard plot={plot} newest={newest} element={element} data={data} />
       <div
         ref={tip}
         hidden
@@ -256,54 +247,111 @@ function Canvas(props: ChartProps) {
   );
 }
 
-/** Where the axis of time of a plot is. */
-function frameOf({ over, scales }: uPlot): Frame {
-  const { offsetLeft: left, offsetTop: top, clientWidth: width, clientHeight: height } = over;
-  const { min, max } = scales.x ?? {};
-  return { left, top, width, height, from_ms: 1000 * (min ?? 0), to_ms: 1000 * (max ?? 0) };
+interface KeyboardProps {
+  plot: RefObject<uPlot | null>;
+  newest: RefObject<ChartProps>;
+  /** What uPlot draws into. */
+  element: RefObject<HTMLDivElement | null>;
+  data: unknown;
 }
 
-function isSame(a: Frame | null, b: Frame): boolean {
-  return a !== null && (Object.keys(b) as (keyof Frame)[]).every(it => a[it] === b[it]);
+/** The plot as something that takes the focus: a crosshair by the arrow keys, each point said as it comes. */
+function Keyboard({ plot, newest, element, data }: KeyboardProps) {
+  const said = useRef<HTMLParagraphElement>(null);
+  /** Times in seconds, so that the crosshair stays where it is while steps come. */
+  const crosshair = useRef<{ at: number | null; anchor: number | null }>({ at: null, anchor: null });
+  const { summary, onRange, onTime } = newest.current;
+
+  const show = () => {
+    const { at, anchor } = crosshair.current;
+    const made = plot.current;
+    if (made === null) return;
+    const left = at === null ? -10 : made.valToPos(at, 'x');
+    const top = at === null ? -10 : 0;
+    // Its third argument, which its types leave out, moves the crosshairs of the other charts too.
+    (made.setCursor as (at: uPlot.Cursor, fire: boolean, sync: boolean) => void)({ left, top }, true, true);
+    const from = at === null || anchor === null ? left : made.valToPos(anchor, 'x');
+    const height = from === left ? 0 : made.over.clientHeight;
+    made.setSelect({ left: Math.min(from, left), top: 0, width: Math.abs(left - from), height }, false);
+    element.current?.toggleAttribute('data-reading', at !== null);
+  };
+  const say = (text: string) => {
+    if (said.current !== null) said.current.textContent = text;
+  };
+  const leave = () => {
+    if (crosshair.current.at === null) return;
+    crosshair.current = { at: null, anchor: null };
+    show();
+    say('');
+  };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: new data has moved what it points at.
+  useEffect(() => {
+    if (crosshair.current.at !== null) show();
+  }, [data]);
+
+  const press = (event: React.KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { times } = newest.current;
+    const indexOf = (time: number | null) => (time === null ? null : nearest(times, time));
+    const { at, anchor } = crosshair.current;
+    const done = pressed({ at: indexOf(at), anchor: indexOf(anchor) }, event, times.length);
+    if (done === null) return;
+    event.preventDefault();
+    const timeOf = (step: number | null) => (step === null ? null : (times[step] ?? null));
+    switch (done.kind) {
+      case 'moved': {
+        const { at, anchor } = done.crosshair;
+        crosshair.current = { at: timeOf(at), anchor: timeOf(anchor) };
+        show();
+        say(at === null ? '' : spoken(newest.current, at, anchor));
+        break;
+      }
+      case 'zoom': {
+        const step = (times[1] ?? 0) - (times[0] ?? 0);
+        leave();
+        newest.current.onRange?.(times[done.first] ?? 0, (times[done.last] ?? 0) + step);
+        say('Zoomed to the selected times');
+        break;
+      }
+      case 'pick':
+        newest.current.onTime?.(times[done.at] ?? 0);
+        break;
+    }
+  };
+  const keys = [
+    'Left and Right read points',
+    ...(onRange === undefined ? [] : ['Shift selects', 'Enter zooms']),
+    ...(onTime === undefined ? [] : ['Enter picks a time']),
+    'Esc leaves',
+  ].join(' · ');
+  return (
+    <>
+      <div
+        ref={element}
+        className="peer absolute inset-0"
+        role="application"
+        aria-roledescription="chart"
+        aria-label={`${summary} ${keys}.`}
+        tabIndex={0}
+        onKeyDown={press}
+        onBlur={leave}
+      />
+      <p
+        aria-hidden="true"
+        className="pointer-events-none absolute right-1 bottom-6 z-10 hidden rounded border border-line bg-panel px-2 py-0.5 text-label text-muted peer-focus-visible:block peer-data-reading:hidden"
+      >
+        {keys}
+      </p>
+      <p ref={said} aria-live="polite" className="sr-only" data-said />
+    </>
+  );
 }
 
-/** Stacked series are sums of those below and themselves; each is filled down to the one below. */
-function columnsOf(
-  times: readonly number[],
-  series: readonly Series[],
-  band: ChartProps['band'],
-  stacked: boolean | undefined,
-): uPlot.AlignedData {
-  const columns = stacked ? stack(series) : series.map(({ values }) => values);
-  const bounds = band === undefined ? [] : [band.low, band.high];
-  return [times, ...columns, ...bounds] as unknown as uPlot.AlignedData;
-}
-
-function stack(series: readonly Series[]): Values[] {
-  const sums: (number | null)[][] = [];
-  for (const { values } of series) {
-    const below = sums.at(-1);
-    sums.push(
-      values.map((value, at) =>
-        value === null && below?.[at] == null ? null : (value ?? 0) + (below?.[at] ?? 0),
-      ),
-    );
-  }
-  return sums;
-}
-
-function colourOf(palette: Palette, colour: Series['colour']): string {
-  return typeof colour === 'number'
-    ? (palette.series[colour % palette.series.length] ?? palette.muted)
-    : palette[colour];
-}
-
-function dashOf(colour: Series['colour'], dashed = false): number[] | undefined {
-  if (dashed) return [4, 3];
-  // Where colours come again, dashes are others.
-  const round = typeof colour === 'number' ? Math.floor(colour / DASHES.length) : 0;
-  const dash = typeof colour === 'number' ? DASHES[(colour + 3 * round) % DASHES.length] : undefined;
-  return dash === undefined || dash.length === 0 ? undefined : [...dash];
+function spoken(props: ChartProps, at: number, anchor: number | null): string {
+  const point = spokenPoint(props, at);
+  if (anchor === null || anchor === at) return point;
+  const time = (step: number) => formatNear((props.times[step] ?? 0) * 1000, formatDate(Date.now()));
+  return `Selected ${time(Math.min(at, anchor))} to ${time(Math.max(at, anchor))}, ${point}`;
 }
 
 /** The size of an element, followed. */
@@ -319,234 +367,4 @@ export function useSize(element: RefObject<HTMLElement | null>): { width: number
     return () => resized.disconnect();
   }, [element]);
   return size;
-}
-
-function sizeOf(parent: HTMLElement): { width: number; height: number } {
-  return { width: Math.max(parent.clientWidth, 100), height: Math.max(parent.clientHeight, 60) };
-}
-
-function optionsOf(
-  parent: HTMLElement,
-  newest: { current: ChartProps },
-  tip: { current: HTMLDivElement | null },
-  setFrame: (next: (old: Frame | null) => Frame) => void,
-  palette: Palette,
-  sync: string | undefined,
-): uPlot.Options {
-  const { series, band, stacked } = newest.current;
-  const axis: uPlot.Axis = {
-    stroke: palette.muted,
-    font: TICK_FONT,
-    grid: { stroke: palette.line, width: 1 },
-    ticks: { show: false },
-  };
-  const drawn = series.map(({ label, colour, kind = 'line', dashed, spansGaps = false }): uPlot.Series => {
-    const stroke = colourOf(palette, colour);
-    if (kind === 'bars')
-      return {
-        label,
-        fill: stroke,
-        width: 0,
-        paths: uPlot.paths.bars?.({ size: [0.8, 24] }),
-        points: { show: false },
-      };
-    if (kind === 'points')
-      return { label, stroke, paths: () => null, points: { show: true, size: 7, width: 0, fill: stroke } };
-    const filled = kind === 'area';
-    return {
-      label,
-      stroke,
-      width: filled ? 1 : 1.6,
-      dash: filled ? undefined : dashOf(colour, dashed),
-      fill: filled ? (stacked ? stroke : `${stroke}33`) : undefined,
-      points: { show: isAlone, size: 6, fill: stroke },
-      spanGaps: spansGaps,
-    } as uPlot.Series;
-  });
-  const bounds: uPlot.Series[] =
-    band === undefined ? [] : [0, 1].map(() => ({ width: 0, points: { show: false }, stroke: palette.line }));
-  const low = drawn.length + 1;
-  let brushed = false;
-  return {
-    ...sizeOf(parent),
-    padding: [6, ({ scales: { x }, width }) => tickRoom((x?.max ?? 0) - (x?.min ?? 0), width), 0, 0],
-    legend: { show: false },
-    tzDate: seconds => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
-    scales: {
-      x: { time: true },
-      y: { range: (_, low, high) => rangeOfValues(low, high, newest.current.top) },
-    },
-    axes: [
-      {
-        ...axis,
-        grid: { show: false },
-        space: (_, __, min, max) => (max - min > LONG_SPAN_S ? TICK_APART_LONG_PX : TICK_APART_PX),
-        size: 22,
-        values: (_, ticks) => clockLabels(ticks),
-      },
-      { ...axis, size: 48, space: 28, values: (_, ticks) => ticks.map(shortNumber) },
-    ],
-    bands:
-      band !== undefined
-        ? [{ series: [low + 1, low], fill: `${palette.muted}2e` }]
-        : stacked
-          ? drawn.slice(1).map((_, at) => ({ series: [at + 2, at + 1] as [number, number] }))
-          : [],
-    cursor: {
-      y: false,
-      points: { show: false },
-      drag: { x: true, y: false, setScale: false },
-      ...(sync === undefined ? {} : { sync: { key: sync } }),
-    },
-    series: [{}, ...drawn, ...bounds],
-    hooks: {
-      setSelect: [
-        plot => {
-          const { left, width } = plot.select;
-          if (width < BRUSH_PX) return;
-          brushed = true;
-          const { onRange } = newest.current;
-          onRange?.(plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x'));
-          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-        },
-      ],
-      setCursor: [plot => showTip(plot, tip.current, newest.current, palette)],
-      draw: [
-        plot => {
-          drawMarks(plot, newest.current.marks ?? [], palette);
-          const frame = frameOf(plot);
-          setFrame(old => (old !== null && isSame(old, frame) ? old : frame));
-        },
-      ],
-      ready: [
-        plot =>
-          plot.over.addEventListener('click', () => {
-            const { left = -1 } = plot.cursor;
-            // A brush ends with a click too.
-            if (plot.select.width < BRUSH_PX && left >= 0 && !brushed)
-              newest.current.onTime?.(plot.posToVal(left, 'x'));
-            brushed = false;
-          }),
-      ],
-    },
-  };
-}
-
-function drawMarks(
-  { ctx, bbox, valToPos }: uPlot,
-  marks: NonNullable<ChartProps['marks']>,
-  palette: Palette,
-): void {
-  const ratio = window.devicePixelRatio || 1;
-  ctx.save();
-  ctx.strokeStyle = palette.text;
-  ctx.fillStyle = palette.text;
-  ctx.lineWidth = 1.5 * ratio;
-  ctx.font = `${11 * ratio}px "IBM Plex Sans", system-ui, sans-serif`;
-  for (const { time, label } of marks) {
-    const x = Math.round(valToPos(time, 'x', true));
-    if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    // At the right edge there is no room beside it.
-    const left = x > bbox.left + bbox.width - 24 * ratio;
-    ctx.textAlign = left ? 'right' : 'left';
-    ctx.fillText(label, x + (left ? -4 : 4) * ratio, bbox.top + 10 * ratio);
-  }
-  ctx.restore();
-}
-
-function showTip(plot: uPlot, tip: HTMLDivElement | null, props: ChartProps, palette: Palette): void {
-  if (tip === null) return;
-  const { idx, left = -1 } = plot.cursor;
-  if (idx === null || idx === undefined || left < 0) {
-    tip.hidden = true;
-    return;
-  }
-  const { times, series, band, unit } = props;
-  const line = (text: string, colour?: string) => {
-    const row = document.createElement('div');
-    if (colour !== undefined) {
-      const spot = document.createElement('span');
-      spot.className = 'mr-1 inline-block size-2 rounded-[1px]';
-      spot.style.background = colour;
-      row.append(spot);
-    }
-    row.append(text);
-    return row;
-  };
-  const lines = series.filter(({ kind }) => kind !== 'points');
-  const rows = lines.map(({ label, values, colour }) =>
-    line(`${label} ${formatAny(values[idx] ?? null)} ${unit}`, colourOf(palette, colour)),
-  );
-  const low = band?.low[idx];
-  const high = band?.high[idx];
-  if (low != null && high != null) rows.push(line(`expected ${formatAny(low)}–${formatAny(high)} ${unit}`));
-  tip.replaceChildren(line(`${formatDateTime((times[idx] ?? 0) * 1000)} UTC`), ...rows);
-  tip.hidden = false;
-  const half = plot.over.clientWidth / 2;
-  const at = left + plot.over.offsetLeft;
-  tip.style.left = left < half ? `${at + 12}px` : '';
-  tip.style.right = left < half ? '' : `${plot.root.clientWidth - at + 12}px`;
-}
-
-/** How far apart labelled times may be. Beyond the longest, in so many days. */
-const TICKS_S = [1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
-
-/** At most so many round times within a range. */
-export function ticksOf(first: number, last: number, most: number): number[] {
-  const day = 86_400;
-  const span = last - first;
-  const apart = TICKS_S.find(seconds => span / seconds <= most) ?? day * Math.ceil(span / most / day);
-  const ticks: number[] = [];
-  for (let time = Math.ceil(first / apart) * apart; time <= last; time += apart) ticks.push(time);
-  return ticks;
-}
-
-/** Whether a series has a single value: no line can be drawn of it, so it is a point. */
-function isAlone(plot: uPlot, series: number): boolean {
-  const values = Array.from<number | null | undefined>(plot.data[series] ?? []);
-  return values.filter(it => it !== null && it !== undefined).length === 1;
-}
-
-/** Times as labels of an axis: days at midnight, with their year if it is another one; seconds if the steps are so short. */
-export function clockLabels(ticks: readonly number[], year: number = new Date().getUTCFullYear()): string[] {
-  const step = (ticks[1] ?? 0) - (ticks[0] ?? 0);
-  return ticks.map(seconds => {
-    const iso = new Date(seconds * 1000).toISOString();
-    if (seconds % 86_400 === 0) return iso.startsWith(`${year}-`) ? iso.slice(5, 10) : iso.slice(0, 10);
-    return iso.slice(11, step < 60 ? 19 : 16);
-  });
-}
-
-/** What the last label needs: one with seconds is longer. */
-export function tickRoom(span_s: number, width_px: number): number {
-  if (span_s > LONG_SPAN_S) return TICK_ROOM_LONG_PX;
-  const step_s = (span_s * TICK_APART_PX) / Math.max(1, width_px);
-  return step_s < 60 ? TICK_ROOM_SECONDS_PX : TICK_ROOM_PX;
-}
-
-/** Zero is always in it, and some room beyond the values. */
-export function rangeOfValues(
-  low: number | null,
-  high: number | null,
-  top = Number.POSITIVE_INFINITY,
-): [number, number] {
-  const least = Math.min(0, (low ?? 0) * 1.08);
-  if (high === null || high <= 0) return [least, least < 0 ? 0 : 1];
-  return [least, Math.min(high * 1.08, top)];
-}
-
-/** A tick of the axis. */
-function shortNumber(value: number): string {
-  const size = Math.abs(value);
-  if (size >= 1e6) return `${trim(value / 1e6)} M`;
-  if (size >= 1e4) return `${trim(value / 1e3)} k`;
-  return formatAny(value);
-}
-
-function trim(value: number): string {
-  return String(Math.round(value * 10) / 10);
 }

@@ -1,17 +1,22 @@
 /**
  * How numbers, sizes and ages read, at their edges too.
  */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import {
   formatAge,
   formatAny,
+  formatDateTime,
+  formatLength,
   formatMeasured,
+  formatNear,
   formatNumber,
+  formatSpan,
   formatTime,
   numberOf,
   quantifyBytes,
 } from './format';
 import { panelState } from './state';
+import { chooseZone, clockOf, instantOf, offsetText, zoneName } from './zone';
 
 /** Write the narrow space of grouped digits as an underscore, to be seen here. */
 const seen = (text: string) => text.replaceAll('\u202f', '_');
@@ -99,4 +104,63 @@ it('tells what was measured with three digits, whatever its size', () => {
     '0',
     '–',
   ]);
+});
+
+describe('times', () => {
+  const before = process.env.TZ;
+  const ms = (iso: string) => Date.parse(iso);
+  afterEach(() => {
+    process.env.TZ = before;
+    chooseZone('utc');
+  });
+
+  it('tells from when to when, as short as it is clear', () => {
+    const span = (from: string, to: string) => formatSpan(ms(from), ms(to), '2024-05-12');
+    expect(span('2024-05-12T14:00:00Z', '2024-05-12T15:30:00Z')).toBe('14:00 – 15:30');
+    expect(span('2024-05-12T14:00:05Z', '2024-05-12T15:30:00Z')).toBe('14:00:05 – 15:30');
+    expect(span('2024-05-11T14:00:00Z', '2024-05-11T15:30:00Z')).toBe('2024-05-11 14:00 – 15:30');
+    expect(span('2024-05-11T14:00:00Z', '2024-05-12T15:30:00Z')).toBe('2024-05-11 14:00 – 2024-05-12 15:30');
+    expect(span('2024-05-11T00:00:00Z', '2024-05-12T00:00:00Z')).toBe('2024-05-11');
+    expect(span('2024-05-06T00:00:00Z', '2024-05-13T00:00:00Z')).toBe('2024-05-06 – 2024-05-12');
+    expect(formatNear(ms('2024-05-12T14:00:05Z'), '2024-05-12')).toBe('14:00:05');
+    expect(formatNear(ms('2023-05-12T14:00:05Z'), '2024-05-12')).toBe('2023-05-12 14:00:05');
+  });
+
+  it('tells how long something is', () => {
+    const lengths = [500, 1_000, 90_000, 3_600_000, 5_400_000, 90_000_000, 604_800_000];
+    expect(lengths.map(formatLength)).toEqual([
+      '500 ms',
+      '1 s',
+      '1 min 30 s',
+      '1 h',
+      '1 h 30 min',
+      '1 d 1 h',
+      '7 d',
+    ]);
+  });
+
+  it('is in the zone that was chosen, summer and winter', () => {
+    process.env.TZ = 'Europe/Berlin';
+    const [summer, winter] = [ms('2024-07-01T22:30:00.250Z'), ms('2024-01-01T22:30:00Z')];
+    expect(formatDateTime(summer)).toBe('2024-07-01 22:30:00');
+    expect(zoneName()).toBe('UTC');
+    chooseZone('local');
+    expect(zoneName()).toBe('local');
+    expect(formatDateTime(summer)).toBe('2024-07-02 00:30:00');
+    expect(formatTime(summer, 'ms')).toBe('00:30:00.250');
+    expect(formatTime(winter, 'min')).toBe('23:30');
+    expect([summer, winter].map(offsetText)).toEqual(['UTC+2', 'UTC+1']);
+    process.env.TZ = 'Asia/Kolkata';
+    expect(offsetText(summer)).toBe('UTC+5:30');
+    process.env.TZ = 'America/St_Johns';
+    expect(offsetText(summer)).toBe('UTC-2:30');
+  });
+
+  it('is read back from what the clock shows', () => {
+    for (const zone of ['UTC', 'Europe/Berlin', 'Pacific/Auckland']) {
+      process.env.TZ = zone;
+      for (const iso of ['2024-07-01T22:30:00.250Z', '2024-01-01T00:00:00Z', '2015-12-31T23:59:59.999Z'])
+        expect(instantOf(clockOf(ms(iso), 'local'), 'local')).toBe(ms(iso));
+    }
+  });
 });

@@ -1,9 +1,10 @@
 /**
  * Numbers, times and sizes as people read them.
  *
- * Digits are grouped by a narrow space, units stand apart from their numbers, every time is UTC. What is
- * missing is a dash, never a zero.
+ * Digits are grouped by a narrow space, units stand apart from their numbers. Every time is of the zone that was
+ * chosen, UTC unless it is this browser's. What is missing is a dash, never a zero.
  */
+import { aheadOf } from './zone';
 
 export const MISSING = '–';
 const THIN_SPACE = '\u202f';
@@ -77,18 +78,73 @@ export function formatAge(age_ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** The digits of a time in the chosen zone, as `2026-03-01T02:56:07.112`; `null` of what is no time. */
+function digitsOf(time: unknown): string | null {
+  const parsed = typeof time === 'string' || typeof time === 'number' ? new Date(time) : null;
+  if (parsed === null || Number.isNaN(parsed.getTime())) return null;
+  const ms = parsed.getTime();
+  // A year of more digits has a sign and leading zeros.
+  return new Date(ms + aheadOf(ms)).toISOString().replace(/Z$/, '');
+}
+
 /** `02:56:07.112`, or what was given if it is no time. */
-export function formatTime(iso: unknown, precision: 'ms' | 's' | 'min' = 's'): string {
-  const parsed = typeof iso === 'string' || typeof iso === 'number' ? new Date(iso) : null;
-  if (parsed === null || Number.isNaN(parsed.getTime())) return textOf(iso);
-  return parsed.toISOString().slice(11, { ms: 23, s: 19, min: 16 }[precision]);
+export function formatTime(time: unknown, precision: 'ms' | 's' | 'min' = 's'): string {
+  const digits = digitsOf(time);
+  return digits === null
+    ? textOf(time)
+    : (digits.split('T')[1] ?? '').slice(0, { ms: 12, s: 8, min: 5 }[precision]);
 }
 
 /** `2026-03-01 02:56:07`, for tables that may span days. */
-export function formatDateTime(iso: unknown): string {
-  const parsed = typeof iso === 'string' || typeof iso === 'number' ? new Date(iso) : null;
-  if (parsed === null || Number.isNaN(parsed.getTime())) return textOf(iso);
-  return parsed.toISOString().slice(0, 19).replace('T', ' ');
+export function formatDateTime(time: unknown): string {
+  const digits = digitsOf(time);
+  return digits === null ? textOf(time) : digits.slice(0, -4).replace('T', ' ');
+}
+
+/** `2026-03-01`. */
+export function formatDate(time: unknown): string {
+  return formatDateTime(time).split(' ')[0] ?? '';
+}
+
+/** `02:56:07`, with its date if that is another one than the given, as `2026-03-01`. */
+export function formatNear(time: unknown, today: string): string {
+  const text = formatDateTime(time);
+  return text.startsWith(`${today} `) ? text.slice(today.length + 1) : text;
+}
+
+/**
+ * From when to when: `14:00 – 15:30` of today, `2024-05-12 14:00 – 15:30`, whole days as dates alone. Seconds only where
+ * there are some.
+ */
+export function formatSpan(from_ms: number, to_ms: number, today: string): string {
+  const [from, to] = [formatDateTime(from_ms), formatDateTime(to_ms)].map(text => text.split(' '));
+  const [fromDate = '', fromTime = ''] = from ?? [];
+  const [toDate = '', toTime = ''] = to ?? [];
+  if (fromTime === '00:00:00' && toTime === '00:00:00' && to_ms > from_ms) {
+    const last = formatDate(to_ms - 1);
+    return fromDate === last ? fromDate : `${fromDate} – ${last}`;
+  }
+  const short = (time: string) => (time.endsWith(':00') ? time.slice(0, 5) : time);
+  const start = fromDate === today && toDate === today ? short(fromTime) : `${fromDate} ${short(fromTime)}`;
+  return `${start} – ${toDate === fromDate ? short(toTime) : `${toDate} ${short(toTime)}`}`;
+}
+
+/** `1 h 30 min`, `5 min`, `7 d`: how long something is. */
+export function formatLength(length_ms: number): string {
+  if (length_ms < 1_000) return `${formatNumber(length_ms)} ms`;
+  const whole = Math.round(length_ms / 1000);
+  const parts = [
+    [Math.floor(whole / 86_400), 'd'],
+    [Math.floor(whole / 3_600) % 24, 'h'],
+    [Math.floor(whole / 60) % 60, 'min'],
+    [whole % 60, 's'],
+  ] as const;
+  const first = parts.findIndex(([count]) => count > 0);
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${formatNumber(count)} ${unit}`)
+    .join(' ');
 }
 
 /** `error_rate_spike` reads as `error rate spike`. */

@@ -7,6 +7,7 @@
  */
 import { beginOf, type Detected, type Detector, endOf, isActive, minuteText, titleOf } from './detected';
 import { isDismissed, saidOf } from './said';
+import { zoneName } from './zone';
 
 /** What a chart shows. */
 export interface Shown {
@@ -53,7 +54,7 @@ export function spansOf(
         to_ms,
         tone: toneOf(it, now_ms),
         title: titleOf(it),
-        text: `${minuteText(from_ms, today)} to ${until} UTC: ${it.summary}`,
+        text: `${minuteText(from_ms, today)} to ${until} ${zoneName()}: ${it.summary}`,
       };
     })
     .sort((a, b) => a.from_ms - b.from_ms || (a.incident < b.incident ? -1 : 1));

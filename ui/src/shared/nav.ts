@@ -3,12 +3,13 @@
  */
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { useCallback, useMemo } from 'react';
+import { useCallback, useEffect, useMemo, useSyncExternalStore } from 'react';
 import { answerOf, api } from '../api/client';
 import { useNow } from './live';
-import { type Extent, type Search, type Span, spanOf } from './search';
+import { type Extent, type RangeSearch, type Search, type Span, shifted, spanOf, zoomedOut } from './search';
+import { createTrail, type Trail } from './trail';
 
-export type Page = '/' | '/logs' | '/query' | '/anomalies' | '/pipeline';
+export type Page = '/' | '/logs' | '/query' | '/anomalies' | '/pipeline' | '/boards';
 
 export function useUrl(): Search {
   return useSearch({ strict: false }) as Search;
@@ -43,7 +44,7 @@ const EXTENT_EVERY_MS = 60_000;
 const EXTENT_FIRST_EVERY_MS = 5_000;
 
 /** From when to when there are records. */
-function useExtent(): Extent {
+export function useExtent(): Extent {
   const { data } = useQuery({
     queryKey: ['extent'],
     queryFn: async (): Promise<Extent> => {
@@ -65,4 +66,50 @@ export function useSpan(every_ms: number): Span {
   const now = useNow(every_ms);
   const at = Math.floor(now / every_ms) * every_ms;
   return useMemo(() => spanOf({ range, from, to } as Search, at, extent), [range, from, to, at, extent]);
+}
+
+/** The ranges of this visit, so that the last change of them can be undone. */
+const trail: Trail = createTrail();
+
+/** Keep the trail. Called once, by what is around every page. */
+export function useTrail(): void {
+  const { range, from, to } = useUrl();
+  useEffect(() => trail.follow(rangeOf({ range, from, to } as Search)), [range, from, to]);
+}
+
+export interface RangeControl {
+  span: Span;
+  /** Whether the address has a range with an end, so that nothing new comes into it. */
+  isFixed: boolean;
+  choose: (range: RangeSearch) => void;
+  /** By one span, into the past or towards now. */
+  shift: (by: -1 | 1) => void;
+  zoomOut: () => void;
+  /** `null` if there is nothing to undo. */
+  undo: (() => void) | null;
+}
+
+/** The range of the page and how it is changed. */
+export function useRange(): RangeControl {
+  const go = useGo();
+  const span = useSpan(1_000);
+  const now = useNow(1_000);
+  const { to } = useUrl();
+  const canUndo = useSyncExternalStore(trail.subscribe, trail.canUndo);
+  const choose = useCallback(
+    (range: RangeSearch) => go({ range: undefined, from: undefined, to: undefined, ...range } as object),
+    [go],
+  );
+  const undo = () => {
+    const before = trail.undo();
+    if (before !== null) choose(before);
+  };
+  return {
+    span,
+    isFixed: to !== undefined,
+    choose,
+    shift: by => choose(shifted(span, by, now)),
+    zoomOut: () => choose(zoomedOut(span, now)),
+    undo: canUndo ? undo : null,
+  };
 }

@@ -109,13 +109,20 @@ describe.each(THEMES)('classes of status, %s', (_, palette) => {
     return { hue: (Math.atan2(b, a) * 180) / Math.PI, chroma: Math.hypot(a, b) };
   };
 
+  const isRed = (hex: string) => {
+    const { hue, chroma } = hueOf(hex);
+    return chroma > 0.08 && hue > -20 && hue < 40;
+  };
+
   it('has server errors alone in red', () => {
-    const isRed = (digit: string) => {
-      const { hue, chroma } = hueOf(colourOf(digit));
-      return chroma > 0.08 && hue > 0 && hue < 40;
-    };
-    expect(['1', '2', '3', '4', '5', '7'].filter(isRed)).toEqual(['5']);
+    expect(['1', '2', '3', '4', '5', '7'].filter(digit => isRed(colourOf(digit)))).toEqual(['5']);
     expect(colourOf('5')).toBe(palette.critical);
+  });
+
+  it('has no series that looks like one', () => {
+    expect(palette.series.filter(isRed)).toEqual([]);
+    for (const series of palette.series)
+      expect(distance(series, palette.critical, 'normal'), series).toBeGreaterThanOrEqual(0.1);
   });
 
   it.each(Object.keys(SIGHTS))('keeps them apart for %s sight', sight => {

@@ -4,10 +4,12 @@
  * The content is drawn whenever there is some. A panel that is not live dims it and dates it.
  */
 import type { ReactNode } from 'react';
-import { formatTime } from './format';
+import { formatDate, formatNear } from './format';
 import { Mark } from './mark';
 import type { PanelState } from './state';
+import { Button } from './ui/button';
 import { cn } from './ui/cn';
+import { zoneName } from './zone';
 
 interface PanelProps {
   title: string;
@@ -51,9 +53,9 @@ function Content({ state, empty, onRetry, children }: ContentProps) {
         <p>{sentence(state.cause)}</p>
         {state.hint && <p className="text-muted">{sentence(state.hint)}</p>}
         {onRetry && (
-          <button type="button" className="mt-1 text-accent underline" onClick={onRetry}>
+          <Button kind="link" className="mt-1" onClick={onRetry}>
             Try again
-          </button>
+          </Button>
         )}
       </div>
     );
@@ -88,7 +90,7 @@ function StateNote({ state }: { state: PanelState }) {
 }
 
 function dated(asOf: string | null): string | null {
-  return asOf === null ? null : `as of ${formatTime(asOf)} UTC`;
+  return asOf === null ? null : `as of ${formatNear(asOf, formatDate(Date.now()))} ${zoneName()}`;
 }
 
 /** With a capital letter and an end. */

@@ -9,6 +9,7 @@ import { formatDateTime, formatNumber, formatTime } from './format';
 import { useGo } from './nav';
 import { Button } from './ui/button';
 import { Popover } from './ui/popover';
+import { zoneName } from './zone';
 
 /** An open receipt follows its number: the next commit may be the first that has it. */
 const AGAIN_MS = 2_000;
@@ -25,7 +26,6 @@ export function Receipt({ view, label, children }: { view: string; label: string
         <button
           type="button"
           className="rounded text-left decoration-muted decoration-dotted underline-offset-4 hover:underline"
-          title="Where does this come from?"
           onKeyDown={event => event.key === 'i' && setOpen(true)}
         >
           {children}
@@ -57,9 +57,13 @@ function ReceiptOf({ view, label }: { view: string; label: string }) {
           {data.view}, {formatNumber(data.rows)} rows
         </Fact>
         <Fact name="epoch">
-          {data.epoch} · {formatTime(data.as_of, 'ms')} UTC
+          {data.epoch} · {formatTime(data.as_of, 'ms')} {zoneName()}
         </Fact>
-        {data.watermark && <Fact name="complete up to">{formatDateTime(data.watermark)} UTC event time</Fact>}
+        {data.watermark && (
+          <Fact name="complete up to">
+            {formatDateTime(data.watermark)} {zoneName()} event time
+          </Fact>
+        )}
         {data.offsets.map(it => (
           <Fact key={`${it.source}-${it.partition}`} name={`${it.source}/${it.partition}`}>
             read up to {formatNumber(it.offset)} ·{' '}
@@ -69,7 +73,7 @@ function ReceiptOf({ view, label }: { view: string; label: string }) {
         {data.stored ? (
           <Fact name="in the lake">
             {data.stored.table} version {data.stored.version}, commit {data.stored.commit}, as of{' '}
-            {formatTime(data.stored.as_of)} UTC
+            {formatDateTime(data.stored.as_of)} {zoneName()}
           </Fact>
         ) : (
           <Fact name="in the lake">no commit yet</Fact>
@@ -111,7 +115,7 @@ export function SqlReceipt({ sql, note }: { sql: string | undefined; note?: stri
       label="Receipt"
       className="w-[min(92vw,520px)]"
       trigger={
-        <Button kind="quiet" className="h-5 px-1 text-label" title="Where does this come from?">
+        <Button kind="quiet" className="h-5 px-1 text-label" aria-label="Receipt: where this comes from">
           receipt
         </Button>
       }

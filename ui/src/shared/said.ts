@@ -5,6 +5,7 @@
 import type { Schemas } from '../api/wire';
 import { type Detected, keyText, minuteText } from './detected';
 import { formatName } from './format';
+import { zoneName } from './zone';
 
 type Said = Schemas['Said'];
 export type Action = Schemas['Action'];
@@ -61,8 +62,8 @@ export function saidText(kind: Kind, { by, at, until, note }: Said, today: strin
   const end = minute(until);
   const said = minute(at);
   const noted = note == null || note === '' ? '' : `: “${note}”`;
-  if (kind === 'muted') return `by ${by}${end === null ? '' : ` until ${end} UTC`}${noted}`;
-  return `${kind === 'dismissed' ? 'says' : 'by'} ${by}${said === null ? '' : `, ${said} UTC`}${noted}`;
+  if (kind === 'muted') return `by ${by}${end === null ? '' : ` until ${end} ${zoneName()}`}${noted}`;
+  return `by ${by}${said === null ? '' : `, ${said} ${zoneName()}`}${noted}`;
 }
 
 /** What a mute is about. */

@@ -38,6 +38,7 @@ import { quoted, textLiteral } from '../../shared/sql';
 import { answerState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
+import { zoneName } from '../../shared/zone';
 import {
   bandOf,
   type Judged,
@@ -82,18 +83,19 @@ export function IncidentPanel({ incident, detector }: { incident: Detected; dete
           {incident.summary}.{' '}
           {incident.withdrawn_ms !== null && (
             <span className="text-muted">
-              Late records took it back, which this page saw at {formatTime(incident.withdrawn_ms)} UTC.
+              Withdrawn after late records; this page saw it at {formatTime(incident.withdrawn_ms)}{' '}
+              {zoneName()}.
             </span>
           )}
           {stateOf(incident) === 'provisional' && (
-            <span className="text-muted">Late records can still take it back.</span>
+            <span className="text-muted">Late records may still withdraw it.</span>
           )}
         </p>
         {incident.withdrawn_ms === null && <IncidentActions incident={incident} />}
         {judged.length > 0 ? (
           <BandChart judged={judged} incident={incident} detector={detector} />
         ) : (
-          <p className="px-3 pb-2 text-muted">Its windows are no longer stored.</p>
+          <p className="px-3 pb-2 text-muted">The windows of this incident are no longer stored.</p>
         )}
         <div className="flex flex-wrap gap-x-8 gap-y-3 px-3 pt-2 pb-3">
           <Facts incident={incident} detector={detector} />
@@ -118,13 +120,13 @@ export function Unknown({ incident, detectors }: { incident: string; detectors: 
       className="flex flex-col items-start gap-2 rounded border border-line bg-panel p-3 md:flex-[5]"
     >
       <p>
-        Incident <code className="font-mono">{incident}</code> is not there: late records took it back, or it
-        is too old to be listed.
+        Incident <code className="font-mono">{incident}</code> was not found: it was withdrawn after late
+        records, or it is too old to be listed.
       </p>
       <div className="flex flex-wrap gap-2">
         {statements.map((q, at) => (
           <Button key={q} onClick={() => go({ q }, '/query')}>
-            Look in the lake: {detectors[at]?.name}
+            Search the lake: {detectors[at]?.name}
           </Button>
         ))}
         <Button kind="quiet" onClick={() => go({ incident: undefined } as object)}>
@@ -264,15 +266,23 @@ function Facts({ incident, detector }: Omit<Drawn, 'judged'>) {
         </Fact>
       ))}
       <Fact name="metric">{incident.metric}</Fact>
-      <Fact name="since">{formatDateTime(beginOf(incident))} UTC</Fact>
-      <Fact name={isActive(incident) ? 'until, so far' : 'until'}>{formatDateTime(endOf(incident))} UTC</Fact>
+      <Fact name="since">
+        {formatDateTime(beginOf(incident))} {zoneName()}
+      </Fact>
+      <Fact name={isActive(incident) ? 'until, so far' : 'until'}>
+        {formatDateTime(endOf(incident))} {zoneName()}
+      </Fact>
       <Fact name="lasted">
         {lastedText(incident)}, {formatNumber(incident.windows)}{' '}
         {incident.windows === 1 ? 'window' : 'windows'}
       </Fact>
-      {incident.closed_at != null && <Fact name="closed">{formatDateTime(incident.closed_at)} UTC</Fact>}
+      {incident.closed_at != null && (
+        <Fact name="closed">
+          {formatDateTime(incident.closed_at)} {zoneName()}
+        </Fact>
+      )}
       <Fact name="peak">
-        {formatDateTime(peakOf(incident))} UTC, {formatMeasured(incident.observed)}
+        {formatDateTime(peakOf(incident))} {zoneName()}, {formatMeasured(incident.observed)}
       </Fact>
       <Fact name="severity">
         <Receipt view={detector.incidents} label={`incidents of ${detector.name}`}>
@@ -298,7 +308,7 @@ function Neighbours({ judged, incident, detector }: Drawn) {
     <table className="self-start text-label" aria-label="Windows around the peak">
       <thead className="text-left text-muted">
         <tr>
-          <th className="pr-3 font-normal">window, UTC</th>
+          <th className="pr-3 font-normal">window, {zoneName()}</th>
           <th className="px-2 text-right font-normal">observed</th>
           <th className="px-2 text-right font-normal">expected</th>
           <th className="pl-2 text-right font-normal">severity</th>

@@ -7,10 +7,13 @@ import { useQuery } from '@tanstack/react-query';
 import { X } from 'lucide-react';
 import { answerOf, api } from '../../api/client';
 import { partOf } from '../../shared/filter';
-import { formatNumber, formatTime } from '../../shared/format';
+import { formatDate, formatNumber, formatSpan } from '../../shared/format';
 import { useKeys } from '../../shared/keys';
 import { useGo, useSpan, useUrl } from '../../shared/nav';
+import { recordColumn } from '../../shared/page';
 import { Button } from '../../shared/ui/button';
+import { usePage } from '../../shared/usePage';
+import { zoneName } from '../../shared/zone';
 import { type Box, fieldsApart, filterOf, readBox, without } from './compare';
 import { Fields } from './Fields';
 
@@ -63,14 +66,17 @@ interface Times {
 
 function OfBox({ box, range, onClose }: { box: Box; range: Times; onClose: () => void }) {
   const times = { from: box.from * 1000, to: box.to * 1000 };
-  const where = filterOf(box);
+  const page = usePage();
+  const column = page === null ? null : recordColumn(page, 'duration');
+  const where = column === null ? undefined : filterOf(box, column.name);
+  const unit = page?.spread?.key.unit ?? '';
   const part = useSummary(times, where);
   const all = useSummary(range);
   const rest = part.data && all.data && without(all.data, part.data);
   return (
     <Drawer
       title="What is different in this box"
-      about={`${timesOf(times)} UTC, ${formatNumber(box.low_ms)}–${formatNumber(box.high_ms)} ms`}
+      about={`${timesOf(times)} ${zoneName()}, ${formatNumber(box.low)}–${formatNumber(box.high)} ${unit}`}
       against={count => `the ${count} other records of the range`}
       part={part}
       rest={rest}
@@ -89,8 +95,8 @@ function OfTimes({ range, onClose }: { range: Times; onClose: () => void }) {
   return (
     <Drawer
       title="What is different in this time range"
-      about={`${timesOf(range)} UTC`}
-      against={count => `the ${count} records of ${timesOf(before)} UTC, before them`}
+      about={`${timesOf(range)} ${zoneName()}`}
+      against={count => `the ${count} records of ${timesOf(before)} ${zoneName()}, before them`}
       part={part}
       rest={rest.data}
       error={part.error ?? rest.error}
@@ -186,5 +192,5 @@ function Drawer({ title, about, against, part, rest, error, times, where, onClos
 }
 
 function timesOf({ from, to }: Times): string {
-  return `${formatTime(from, 'min')}–${formatTime(to, 'min')}`;
+  return formatSpan(from, to, formatDate(Date.now()));
 }

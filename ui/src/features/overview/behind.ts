@@ -6,6 +6,7 @@
  */
 import type { Pipeline } from '../../api/wire';
 import { formatAge, formatDateTime, formatNumber, quantifyBytes } from '../../shared/format';
+import { zoneName } from '../../shared/zone';
 
 export interface Behind {
   title: string;
@@ -46,7 +47,7 @@ export function catchingUp({ sources }: Pick<Pipeline, 'sources'>, now_ms: numbe
   const place =
     shown_ms === null
       ? `${least}${formatAge(back_ms)} behind`
-      : `showing ${formatDateTime(shown_ms).slice(0, 16)} UTC, ${formatAge(back_ms)} behind`;
+      : `showing ${formatDateTime(shown_ms).slice(0, 16)} ${zoneName()}, ${formatAge(back_ms)} behind`;
   const isFalling = eta_s === null && isRising;
   const end =
     eta_s !== null

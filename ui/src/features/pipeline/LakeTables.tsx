@@ -6,6 +6,7 @@ import type { Pipeline } from '../../api/wire';
 import { formatDateTime, formatNumber, MISSING, quantifyBytes } from '../../shared/format';
 import { useGo } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
+import { zoneName } from '../../shared/zone';
 
 export function LakeTables({ pipeline }: { pipeline: Pipeline }) {
   const [open, setOpen] = useState<string | null>(null);
@@ -58,7 +59,7 @@ export function TableDetails({ name }: { name: string }) {
             {data.versions.map(({ version, written, operation }) => (
               <tr key={version}>
                 <td className="pr-3">v{version}</td>
-                <td className="pr-3">{written ? `${formatDateTime(written)} UTC` : MISSING}</td>
+                <td className="pr-3">{written ? `${formatDateTime(written)} ${zoneName()}` : MISSING}</td>
                 <td className="text-muted">{operation}</td>
               </tr>
             ))}

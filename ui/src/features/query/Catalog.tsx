@@ -8,6 +8,7 @@ import type { Schemas } from '../../api/wire';
 import { formatNumber, formatTime } from '../../shared/format';
 import { Shape } from '../../shared/mark';
 import { Button } from '../../shared/ui/button';
+import { zoneName } from '../../shared/zone';
 import { pastQueries } from './past';
 import { samplesOf } from './samples';
 
@@ -41,7 +42,7 @@ export function Catalog({ catalog, text, onPick }: CatalogProps) {
           <Entry key={query} onClick={() => onPick(query)}>
             <span className="block truncate font-mono text-label">{query}</span>
             <span className="block text-label text-muted">
-              {formatTime(at_ms)} UTC · {formatNumber(took_ms)} ms · {formatNumber(rows)} rows
+              {formatTime(at_ms)} {zoneName()} · {formatNumber(took_ms)} ms · {formatNumber(rows)} rows
             </span>
           </Entry>
         ))}
