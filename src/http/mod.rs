@@ -12,6 +12,7 @@ mod assets;
 mod boards;
 mod catalog;
 mod connections;
+mod dead_letters;
 mod entry;
 mod explanation;
 mod extent;
@@ -39,6 +40,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod topics;
+mod verification;
 mod views;
 mod wire;
 mod work;
@@ -51,6 +53,7 @@ pub use status::{
     CommitInfo, Component, Health, IntakeStatus, PartitionStatus, SourceStatus, Status,
     StatusSource,
 };
+pub use verification::Prover;
 
 use crate::plan::Dataflow;
 use crate::source::push::Inbox;
@@ -109,6 +112,7 @@ pub struct App {
     /// Sources that clients push into, by name.
     inboxes: BTreeMap<String, Inbox>,
     samples: pipeline::Samples,
+    verifier: verification::Verifier,
     clients: Arc<Semaphore>,
     ending: watch::Sender<bool>,
     requests: metrics::Requests,
@@ -123,6 +127,8 @@ pub struct Settings {
     /// In which each dataflow has a folder of saved queries and boards, if there is one.
     pub saved_queries: Option<PathBuf>,
     pub limits: Limits,
+    /// What proves commits when a client asks for it, if anything does.
+    pub prover: Option<Prover>,
 }
 
 impl App {
@@ -150,6 +156,7 @@ impl App {
             saved_queries: saved.map(|it| folder::Folder::new(it, &saved::QUERIES)),
             inboxes,
             samples: pipeline::Samples::default(),
+            verifier: verification::Verifier::new(settings.prover),
             clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
             ending: watch::Sender::new(false),
             requests: metrics::Requests::default(),
@@ -192,6 +199,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/history", get(history::history))
         .route("/api/v1/logs", get(logs::page))
         .route("/api/v1/logs/summary", get(logs::summary))
+        .route("/api/v1/logs/newest", get(logs::newest))
+        .route("/api/v1/logs/columns", get(logs::columns))
+        .route("/api/v1/logs/patterns", get(logs::patterns))
         .route("/api/v1/logs/extent", get(extent::extent))
         .route("/api/v1/records/{partition}/{offset}", get(logs::record))
         .route("/api/v1/values/{column}", get(logs::values))
@@ -201,6 +211,22 @@ pub fn router(app: Arc<App>) -> Router {
             get(explanation::explanation),
         )
         .route("/api/v1/pipeline", get(pipeline::pipeline))
+        .route("/api/v1/dead-letters", get(dead_letters::list))
+        .route("/api/v1/dead-letters/records", get(dead_letters::records))
+        .route(
+            "/api/v1/dead-letters/requests/{request}",
+            delete(dead_letters::withdraw),
+        )
+        .route(
+            "/api/v1/sources/{source}/dead-letters/retry",
+            post(dead_letters::retry),
+        )
+        .route(
+            "/api/v1/verification",
+            get(verification::newest)
+                .post(verification::start)
+                .delete(verification::cancel),
+        )
         .route("/api/v1/lake/tables/{table}", get(lake::table))
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/api/v1/status", get(status::status))
@@ -330,9 +356,9 @@ async fn answer(app: &App, route: &str, request: Request, next: Next) -> Respons
             Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal_error",
-                "the request ran into a bug of this server",
+                "the server failed to handle the request, which is a bug",
             )
-            .hint(format!("the server's log tells more of {id}"))
+            .hint(format!("look for {id} in the server's log"))
             .with("id", id)
             .into_response()
         }
@@ -361,13 +387,16 @@ async fn whole_body(body: Body) -> Result<Bytes, Problem> {
                     "body_too_large",
                     format!("the body is longer than {BODY_BYTES_MAX} bytes"),
                 ),
-                false => Problem::bad_request("bad_body", "the body broke off"),
+                false => Problem::bad_request("bad_body", "the request body ended early"),
             })
         }
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "body_too_slow",
-            format!("the body was not there after {} s", BODY_WITHIN.as_secs()),
+            format!(
+                "the request body was not complete after {} s",
+                BODY_WITHIN.as_secs()
+            ),
         )),
     }
 }

@@ -4,12 +4,13 @@
 use super::actions::ActionBody;
 use super::boards::{Board, Boards};
 use super::catalog::CatalogColumn;
+use super::dead_letters::{self, DeadLetterPage, DeadLetters, Retry, RetryBody};
 use super::explanation::IncidentExplanation;
 use super::extent::Extent;
 use super::history::History;
 use super::incidents::{DetectorBody, Incidents};
 use super::lake::LakeTable;
-use super::logs::{LogPage, LogSummary, Record, Values};
+use super::logs::{LogColumns, LogPage, LogSummary, NewestRecords, Patterns, Record, Values};
 use super::page::Page;
 use super::parameters::{Kind, Parameter, Parameters};
 use super::pipeline::Pipeline;
@@ -18,6 +19,7 @@ use super::push::PushedRecords;
 use super::receipt::Receipt;
 use super::saved::{QueryToSave, SavedQueries};
 use super::sql::SqlRequest;
+use super::verification::Verification;
 use super::{incidents, logs, seed, views};
 use axum::http::Method;
 use axum::response::Json as JsonBody;
@@ -41,6 +43,11 @@ struct ProblemBody {
     /// Place in the statement, of a query that was refused.
     line: Option<u64>,
     column: Option<u64>,
+    /// Place in a filter that was refused, in characters.
+    from: Option<u64>,
+    to: Option<u64>,
+    /// The whole filter as it was probably meant.
+    fix: Option<String>,
     /// The name in the statement that is not there.
     written: Option<String>,
     /// Up to three names that may be meant, each as SQL takes it in its place.
@@ -121,6 +128,8 @@ struct ViewBody {
     retention_seconds: Option<i64>,
     clocks: Vec<String>,
     stored: Option<bool>,
+    /// Its columns that the records of the log have too, by which those behind a row can be found.
+    record_columns: Option<Vec<String>>,
     /// What it is for a detector, if it is one's.
     detector: Option<DetectorBody>,
 }
@@ -211,6 +220,12 @@ const STREAM: &[Parameter] = &[
     ),
     parameter("where.", Kind::Text, "filter of a topic"),
     parameter(
+        "columns",
+        Kind::Text,
+        "columns of each record of the topic tail, separated by commas; columns.<topic> those of any other tail",
+    ),
+    parameter("columns.", Kind::Text, "columns of a tail"),
+    parameter(
         "since",
         Kind::Heard,
         "id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several",
@@ -232,6 +247,35 @@ const PAGE: &[Parameter] = &[
     TO,
     WHERE,
     count("limit", 1, logs::ROWS_MAX, "most rows"),
+    parameter("cursor", Kind::Text, "next_cursor of the page before"),
+    COLUMNS,
+    parameter("order", Kind::Choice(logs::ORDERS), "which come first"),
+];
+const COLUMNS: Parameter = parameter(
+    "columns",
+    Kind::Text,
+    "columns of each record, separated by commas; all if left out",
+);
+const NEWEST: &[Parameter] = &[
+    WHERE,
+    count("limit", 1, logs::ROWS_MAX, "most rows"),
+    COLUMNS,
+];
+const PATTERNS: &[Parameter] = &[
+    FROM,
+    TO,
+    WHERE,
+    parameter(
+        "column",
+        Kind::Text,
+        "whose texts are grouped; the first with prose if left out",
+    ),
+    count("limit", 1, logs::PATTERNS_MAX, "most patterns"),
+];
+const LETTERS: &[Parameter] = &[
+    parameter("source", Kind::Text, "only of this source"),
+    parameter("kind", Kind::Text, "only of this kind of reason"),
+    count("limit", 1, dead_letters::LETTERS_MAX, "most letters"),
     parameter("cursor", Kind::Text, "next_cursor of the page before"),
 ];
 const SUMMARY: &[Parameter] = &[
@@ -447,6 +491,30 @@ fn routes() -> Vec<Route> {
                 Json(of::<LogSummary>),
             )
         },
+        Route {
+            parameters: NEWEST,
+            ..route(
+                "get",
+                "/api/v1/logs/newest",
+                "The newest records, live and stored, newest first",
+                Json(of::<NewestRecords>),
+            )
+        },
+        route(
+            "get",
+            "/api/v1/logs/columns",
+            "Columns of the log, and which are shown first",
+            Json(of::<LogColumns>),
+        ),
+        Route {
+            parameters: PATTERNS,
+            ..route(
+                "get",
+                "/api/v1/logs/patterns",
+                "Records grouped by their text without its variable parts",
+                Json(of::<Patterns>),
+            )
+        },
         route(
             "get",
             "/api/v1/logs/extent",
@@ -482,6 +550,54 @@ fn routes() -> Vec<Route> {
             "/api/v1/pipeline",
             "Health, lag, threads and the graph of the dataflow",
             Json(of::<Pipeline>),
+        ),
+        route(
+            "get",
+            "/api/v1/dead-letters",
+            "Records that could not be decoded, by reason, and the replays that the next start does",
+            Json(of::<DeadLetters>),
+        ),
+        Route {
+            parameters: LETTERS,
+            ..route(
+                "get",
+                "/api/v1/dead-letters/records",
+                "Records that could not be decoded, newest first",
+                Json(of::<DeadLetterPage>),
+            )
+        },
+        route(
+            "delete",
+            "/api/v1/dead-letters/requests/{request}",
+            "Takes back a replay that no start has done yet",
+            Nothing,
+        ),
+        Route {
+            body: Some(of::<RetryBody>),
+            ..route(
+                "post",
+                "/api/v1/sources/{source}/dead-letters/retry",
+                "Decodes dead letters by the present definition; unless it is a dry run, the next start makes records of those that decode",
+                Json(of::<Retry>),
+            )
+        },
+        route(
+            "get",
+            "/api/v1/verification",
+            "The newest proof of a commit, and the one that runs",
+            Json(of::<Verification>),
+        ),
+        route(
+            "post",
+            "/api/v1/verification",
+            "Starts a proof of the newest commit; one runs at a time",
+            Json(of::<Verification>),
+        ),
+        route(
+            "delete",
+            "/api/v1/verification",
+            "Ends the proof that runs",
+            Nothing,
         ),
         route(
             "get",

@@ -15,6 +15,7 @@ pub const FAILURES: [&str; 12] = [
     "lake_failed",
     "export_failed",
     "no_folder",
+    "no_verifier",
     "saved_queries_failed",
     "boards_failed",
     "too_many_streams",
@@ -142,10 +143,10 @@ pub async fn uniform(response: Response) -> Response {
     let (code, otherwise) = match status {
         StatusCode::METHOD_NOT_ALLOWED => (
             "method_not_allowed",
-            "this address does not take that method",
+            "this address does not support that method",
         ),
         StatusCode::NOT_FOUND => ("unknown_path", "there is nothing at this address"),
-        _ if status.is_client_error() => ("bad_request", "the request is not understood"),
+        _ if status.is_client_error() => ("bad_request", "the request could not be understood"),
         _ => ("internal_error", "the request failed"),
     };
     let detail = if text.is_empty() {

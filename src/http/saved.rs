@@ -64,8 +64,11 @@ pub async fn save(
 ) -> Result<StatusCode, Problem> {
     let folder = folder(app.saved_queries.as_ref(), "saved queries")?;
     let body: QueryToSave = serde_json::from_slice(&body).map_err(|it| {
-        Problem::bad_request("bad_body", format!("the body is not understood: {it}"))
-            .hint("send {\"query\": \"SELECT …\"}")
+        Problem::bad_request(
+            "bad_body",
+            format!("the request body could not be read: {it}"),
+        )
+        .hint("send {\"query\": \"SELECT …\"}")
     })?;
     if body.query.trim().is_empty() {
         return Err(Problem::bad_request(

@@ -63,8 +63,11 @@ pub async fn run(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let request: SqlRequest = serde_json::from_slice(&body).map_err(|it| {
-        Problem::bad_request("bad_body", format!("the body is not understood: {it}"))
-            .hint("send {\"query\": \"SELECT …\"}; limit and export are possible, too")
+        Problem::bad_request(
+            "bad_body",
+            format!("the request body could not be read: {it}"),
+        )
+        .hint("send {\"query\": \"SELECT …\"}; limit and export are possible, too")
     })?;
     let sql = request.query.as_str();
     // A limit that no machine can count to is none.

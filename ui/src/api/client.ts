@@ -13,6 +13,9 @@ export class ApiError extends Error {
   readonly hint: string;
   readonly line: number | null;
   readonly column: number | null;
+  /** Place in a filter that was refused, in characters, and the filter as it was probably meant. */
+  readonly place: readonly [from: number, to: number] | null;
+  readonly fix: string | null;
   /** The name in a statement that is not there, and what may be meant. */
   readonly written: string | null;
   readonly candidates: readonly string[];
@@ -23,12 +26,18 @@ export class ApiError extends Error {
     this.hint = problem.hint ?? '';
     this.line = problem.line ?? null;
     this.column = problem.column ?? null;
+    this.place = problem.from == null || problem.to == null ? null : [problem.from, problem.to];
+    this.fix = problem.fix ?? null;
     this.written = problem.written ?? null;
     this.candidates = problem.candidates ?? [];
   }
 }
 
-const client = createClient<paths>({ baseUrl: BASE.replace(/\/$/, '') });
+const client = createClient<paths>({
+  baseUrl: BASE.replace(/\/$/, ''),
+  // Whatever `fetch` is when it is asked, as for all other requests.
+  fetch: request => fetch(request),
+});
 
 /** The body of an answer, or an `ApiError`. */
 export async function answerOf<Data>(
@@ -39,7 +48,10 @@ export async function answerOf<Data>(
     got = await asked;
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
-    throw new ApiError({ detail: 'the server cannot be reached', hint: 'is it running? look at its log' }, 0);
+    throw new ApiError(
+      { detail: 'the server cannot be reached', hint: 'check that it is running, and its log' },
+      0,
+    );
   }
   if (got.response.ok) return got.data as Data;
   throw new ApiError((got.error ?? {}) as Partial<Schemas['ProblemBody']>, got.response.status);

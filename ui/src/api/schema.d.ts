@@ -1463,6 +1463,8 @@ export interface components {
       retention_seconds?: number | null;
       clocks: string[];
       stored?: boolean | null;
+      /** @description Its columns that the records of the log have too, by which those behind a row can be found. */
+      record_columns?: string[] | null;
       /** @description What it is for a detector, if it is one's. */
       detector?: components['schemas']['DetectorBody'] | null;
     };
@@ -1761,8 +1763,14 @@ export interface components {
       keys: components['schemas']['Keyed'][];
       /** @description All other views worth a panel, in their order. */
       panels: components['schemas']['PagePanel'][];
-      /** @description The table of records that all of it is about. */
+      /**
+       * Format: uint
+       * @description So many of them are named by `page.toml`, and come first.
+       */
+      panels_named: number;
+      /** @description The table of records that all of it is about, and its columns. */
       records?: string | null;
+      record_columns: components['schemas']['CatalogColumn'][];
       suggestions: components['schemas']['Suggestion'][];
     };
     /** @description A view without keys that counts. */
@@ -1887,7 +1895,12 @@ export interface components {
     };
     /** @description A count by step of time and step of a scale. */
     Spread: {
-      /** @description Where each bin begins. */
+      /**
+       * Format: int64
+       * @description The number of the first bin on its scale.
+       */
+      first_bin: number;
+      /** @description Where each bin begins, and where the last one ends. */
       bounds: number[];
       /** @description One list per step, one count per bin. */
       counts: number[][];

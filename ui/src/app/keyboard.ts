@@ -22,6 +22,7 @@ export const KEYS: readonly [string, string][] = [
   ['t', 'table in place of the focused chart'],
   ['b', 'what sets the brushed times apart from those before'],
   ['d', 'compare: what changed between two times'],
+  ['r', 'choose or type a time range'],
   ['Left, Right', 'back and forward by one time range'],
   ['-', 'zoom out to twice the time range'],
   ['Backspace', 'undo the last change of the time range'],
@@ -69,6 +70,13 @@ export function useKeyboard({ onHelp, onPalette, range }: Actions): void {
         case 'Backspace':
           newest.current?.undo?.();
           break;
+        case 'r': {
+          const button = document.querySelector<HTMLElement>('[data-range-button]');
+          // It would be typed into the field that opens.
+          event.preventDefault();
+          button?.click();
+          break;
+        }
         case '-':
           newest.current?.zoomOut();
           break;
