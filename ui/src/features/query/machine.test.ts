@@ -235,7 +235,7 @@ function walk(
 }
 
 describe('a thousand random edits, runs and refusals', () => {
-  it.each([1, 2, 3, 4])('keep the state whole (%i)', seed => {
+  it.each([1, 2, 3, 4])('keep the state whole (%i)', { timeout: 60_000 }, seed => {
     const spliced = (text: string, changes: readonly Change[]) =>
       [...changes]
         .reverse()
@@ -255,7 +255,7 @@ describe('a thousand random edits, runs and refusals', () => {
     expect(marks).toBeGreaterThan(8);
   });
 
-  it.each([5, 6])('and a CodeMirror that shows it (%i)', seed => {
+  it.each([5, 6])('and a CodeMirror that shows it (%i)', { timeout: 60_000 }, seed => {
     let told: Event | null = null;
     const view = new EditorView({
       parent: document.body,
