@@ -91,6 +91,15 @@ describe('a refusal', () => {
     ).toBeNull();
   });
 
+  it('moves with all of several changes at once', () => {
+    const before = all(editing('SELECT 1; SELECT x'), run('SELECT x', 10), refused({ line: 1, column: 8 }));
+    const changes = [
+      { from: 0, to: 0, insert: '-- a\n' },
+      { from: 7, to: 8, insert: '22' },
+    ];
+    expect(marked(all(before, typed('-- a\nSELECT 22; SELECT x', ...changes)))).toBe('x');
+  });
+
   it('is fixed by a candidate, which the editor is told of', () => {
     const text = 'SELECT * FROM totlas';
     const wrong = all(editing(text), run(text), refused({ written: 'totlas', candidates: ['totals'] }));
