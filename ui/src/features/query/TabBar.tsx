@@ -82,7 +82,7 @@ export function TabBar({ all, send, onOpen, onClose }: TabBarProps) {
               type="button"
               className={cn(
                 'mr-1 inline-flex size-6 items-center justify-center rounded text-muted hover:bg-hover hover:text-text focus-visible:opacity-100',
-                tab.id !== active && 'opacity-0 group-hover:opacity-100',
+                tab.id !== active && 'opacity-0 group-hover:opacity-100 pointer-coarse:opacity-100',
               )}
               aria-label={`Close ${titleOf(tab)}`}
               onClick={() => onClose(tab.id)}
