@@ -332,13 +332,13 @@ pub fn of_lake(facts: &LakeFacts<'_>) -> (Health, String) {
         (None, Some(problem)) => (
             Health::Down,
             format!(
-                "the lake cannot be read: {problem}; restore what is missing, `tidelake verify` says whether it is whole"
+                "the lake cannot be read: {problem}; restore the missing files, then check it with `tidelake verify`"
             ),
         ),
         (None, None) if COMMITS_WAITING <= facts.waiting => (
             Health::Degraded,
             format!(
-                "{} commits wait to be written, {commit}; sources are read on until more do",
+                "{} commits are waiting to be written, {commit}; sources are still read",
                 facts.waiting
             ),
         ),
@@ -363,7 +363,9 @@ pub fn of_cluster(
     }
     (
         Health::Degraded,
-        format!("{detail}: newest rows are late by that; set the clocks of the hosts"),
+        format!(
+            "{detail}: the newest rows are delayed by as much; synchronize the clocks of the hosts"
+        ),
     )
 }
 
@@ -397,7 +399,7 @@ pub fn of_model(name: &str, in_force: &InForce) -> (Health, String) {
             it.from.iso()
         ),
         None => format!(
-            "there is none yet, and its scores are NULL; `tidelake train {name} --from 'SELECT …'` makes it"
+            "there is no version yet, so its scores are NULL; create one with `tidelake train {name} --from 'SELECT …'`"
         ),
     };
     match in_force.problem(name) {

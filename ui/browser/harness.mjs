@@ -192,7 +192,9 @@ export async function startTidelake(
     folder,
     lake,
     log: () => log.join(''),
+    /** Starts the server if it is not running. */
     async start() {
+      if (server !== null) return;
       server = spawnGuarded(
         binary,
         [

@@ -320,7 +320,7 @@ fn a_lake_that_cannot_be_read_or_written_is_down() {
     check(
         lake(2, None, None),
         Health::Degraded,
-        "2 commits wait to be written, commit 7 34 s ago",
+        "2 commits are waiting to be written, commit 7 34 s ago",
     );
     check(
         lake(0, Some("disk full"), Some("gone")),

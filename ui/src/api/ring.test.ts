@@ -47,6 +47,25 @@ describe('the ring', () => {
     expect([ring.read(1), ring.read(2)]).toEqual([record(2), record(3)]);
   });
 
+  it('keeps whatever columns records have, of any type', () => {
+    const ring = new Ring(2);
+    const append = (row: object) =>
+      ring.append(frame([], { rows: [row as LogRow], matched: 1, shown: 1 }), false);
+    const rows = [
+      { id: '0-1', timestamp: null, amount: 2.5, country: 'NL', paid: true },
+      { id: '0-2', timestamp: null, amount: null, country: 7, tags: ['a', 'b'] },
+      { id: '0-3', timestamp: null, amount: 'a lot', country: 'NL' },
+      { id: '0-4', timestamp: null },
+    ];
+    const seen = rows.map(row => {
+      append(row);
+      return ring.read(ring.counts.received);
+    });
+    expect(seen).toEqual(rows);
+    // The ring has gone round: nothing of the records that were there before is left.
+    expect([ring.read(3), ring.read(4)]).toEqual([rows[2], rows[3]]);
+  });
+
   it('never keeps more than its size, and knows which is the oldest', () => {
     const ring = new Ring(3);
     for (let n = 1; n <= 7; n++) ring.append(frame([n]), false);

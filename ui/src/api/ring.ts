@@ -2,7 +2,7 @@
  * The newest records of a log, in columns, never more than a fixed number.
  *
  * A hundred thousand records as objects would be millions of small things for the collector; here they are a few long
- * arrays, made once. Each record has a number in order of arrival, so a reader who pauses only remembers a number.
+ * arrays, one for each column that came. Each record has a number in order of arrival, so a reader who pauses only remembers a number.
  * What the server left out is counted, never hidden.
  */
 import type { LogRow, TailFrame } from './wire';
@@ -10,6 +10,8 @@ import type { LogRow, TailFrame } from './wire';
 export const RING_ROWS_MAX = 100_000;
 /** Texts that repeat are kept once; beyond so many different ones the table starts anew. */
 const TEXTS_MAX = 20_000;
+/** Longer texts hardly repeat. */
+const TEXT_CHARS_MAX = 200;
 /** After a reconnection, a record is looked for among so many of the newest. */
 const REPEATS_WITHIN = 2_000;
 
@@ -21,6 +23,52 @@ export interface Counts {
   unseen: number;
 }
 
+const HAS_NOTHING = 0;
+const HAS_NULL = 1;
+const HAS_NUMBER = 2;
+const HAS_OTHER = 3;
+
+/** One column of all records: numbers as long as nothing else came. What a record lacks is `undefined` in it. */
+class Column {
+  private readonly size: number;
+  private readonly has: Uint8Array;
+  private numbers: Float64Array | null = null;
+  private others: unknown[] | null = null;
+
+  constructor(size: number) {
+    this.size = size;
+    this.has = new Uint8Array(size);
+  }
+
+  set(at: number, value: unknown): void {
+    if (this.others !== null) this.others[at] = undefined;
+    if (value === undefined || value === null) {
+      this.has[at] = value === null ? HAS_NULL : HAS_NOTHING;
+    } else if (typeof value === 'number') {
+      this.numbers ??= new Float64Array(this.size);
+      this.numbers[at] = value;
+      this.has[at] = HAS_NUMBER;
+    } else {
+      this.others ??= new Array(this.size).fill(undefined);
+      this.others[at] = value;
+      this.has[at] = HAS_OTHER;
+    }
+  }
+
+  get(at: number): unknown {
+    switch (this.has[at]) {
+      case HAS_NULL:
+        return null;
+      case HAS_NUMBER:
+        return this.numbers?.[at];
+      case HAS_OTHER:
+        return this.others?.[at];
+      default:
+        return undefined;
+    }
+  }
+}
+
 export class Ring {
   readonly size: number;
   counts: Counts = { received: 0, matched: 0, dropped: 0, unseen: 0 };
@@ -29,10 +77,9 @@ export class Ring {
   private readonly time: Float64Array;
   private readonly partition: Int32Array;
   private readonly offset: Float64Array;
-  private readonly status: Int16Array;
-  private readonly responseTime: Float32Array;
-  private readonly message: (string | null)[];
-  private readonly texts: Record<'level' | 'source' | 'method' | 'endpoint' | 'ip', (string | null)[]>;
+  /** Whatever else records have, by name, in the order in which it first came. */
+  private readonly columns = new Map<string, Column>();
+  private readonly level: Column;
   private known = new Map<string, string>();
 
   constructor(size = RING_ROWS_MAX) {
@@ -40,11 +87,7 @@ export class Ring {
     this.time = new Float64Array(size);
     this.partition = new Int32Array(size);
     this.offset = new Float64Array(size);
-    this.status = new Int16Array(size);
-    this.responseTime = new Float32Array(size);
-    const texts = () => new Array<string | null>(size).fill(null);
-    this.message = texts();
-    this.texts = { level: texts(), source: texts(), method: texts(), endpoint: texts(), ip: texts() };
+    this.level = new Column(size);
   }
 
   /** Number of the oldest record still there; numbers go from 1 to `counts.received`. */
@@ -75,44 +118,47 @@ export class Ring {
     if (number < this.oldest || number > this.counts.received) return null;
     const at = (number - 1) % this.size;
     const time = this.time[at] ?? Number.NaN;
-    const { level, source, method, endpoint, ip } = this.texts;
-    const status = this.status[at] ?? 0;
-    const responseTime = this.responseTime[at] ?? Number.NaN;
+    const values: Record<string, unknown> = {};
+    for (const [name, column] of this.columns) {
+      const value = column.get(at);
+      if (value !== undefined) values[name] = value;
+    }
     return {
       id: `${this.partition[at]}-${this.offset[at]}`,
       timestamp: Number.isNaN(time) ? null : new Date(time).toISOString(),
-      level: level[at] ?? null,
-      message: this.message[at] ?? null,
-      source: source[at] ?? null,
-      method: method[at] ?? null,
-      endpoint: endpoint[at] ?? null,
-      ip: ip[at] ?? null,
-      status: status === 0 ? null : status,
-      responseTime: Number.isNaN(responseTime) ? null : responseTime,
+      level: (this.level.get(at) as string | null | undefined) ?? null,
+      values,
     };
   }
 
-  private push(row: LogRow): void {
+  /** The id of the record of a number, if it is there. */
+  idAt(number: number): string | null {
+    if (number < this.oldest || number > this.counts.received) return null;
+    const at = (number - 1) % this.size;
+    return `${this.partition[at]}-${this.offset[at]}`;
+  }
+
+  private push({ id, timestamp, level, values }: LogRow): void {
     const at = this.counts.received % this.size;
-    const [partition = '0', offset = '0'] = row.id.split(/-(.*)/);
-    this.time[at] = row.timestamp === null ? Number.NaN : Date.parse(row.timestamp);
+    const [partition = '0', offset = '0'] = id.split(/-(.*)/);
+    this.time[at] = timestamp === null ? Number.NaN : Date.parse(timestamp);
     this.partition[at] = Number(partition);
     this.offset[at] = Number(offset);
-    this.status[at] = row.status ?? 0;
-    this.responseTime[at] = row.responseTime ?? Number.NaN;
-    // Hardly two are alike.
-    this.message[at] = row.message;
-    this.texts.level[at] = this.once(row.level);
-    this.texts.source[at] = this.once(row.source);
-    this.texts.method[at] = this.once(row.method);
-    this.texts.endpoint[at] = this.once(row.endpoint);
-    this.texts.ip[at] = this.once(row.ip);
+    this.level.set(at, this.once(level));
+    // What stood here belonged to the record that goes.
+    for (const [name, column] of this.columns) column.set(at, this.once(values[name]));
+    for (const [name, value] of Object.entries(values)) {
+      if (value === undefined || this.columns.has(name)) continue;
+      const column = new Column(this.size);
+      column.set(at, this.once(value));
+      this.columns.set(name, column);
+    }
     this.counts = { ...this.counts, received: this.counts.received + 1 };
   }
 
   /** The same text as one object, however often it comes. */
-  private once(text: string | null): string | null {
-    if (text === null) return null;
+  private once(text: unknown): unknown {
+    if (typeof text !== 'string' || text.length > TEXT_CHARS_MAX) return text;
     const known = this.known.get(text);
     if (known !== undefined) return known;
     if (this.known.size >= TEXTS_MAX) this.known = new Map();

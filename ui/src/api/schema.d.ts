@@ -30,7 +30,7 @@ export interface paths {
             'application/json': components['schemas']['Views'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -82,7 +82,7 @@ export interface paths {
             'application/json': components['schemas']['ViewRows'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -136,7 +136,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -190,7 +190,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -242,7 +242,7 @@ export interface paths {
             'application/json': components['schemas']['Incidents'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -295,7 +295,7 @@ export interface paths {
             'application/json': components['schemas']['PushedRecords'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -348,7 +348,7 @@ export interface paths {
             'application/json': components['schemas']['PushedRecords'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -397,7 +397,7 @@ export interface paths {
             'application/json': components['schemas']['SqlAnswer'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -443,7 +443,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -485,7 +485,7 @@ export interface paths {
             'application/json': components['schemas']['Tables'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -530,7 +530,7 @@ export interface paths {
             'application/json': components['schemas']['SavedQueries'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -580,7 +580,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -611,7 +611,130 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/boards': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Boards of the dataflow: panels, each a query and how it is shown */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Boards'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/boards/{board}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    /** Makes or replaces a board */
+    put: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          board: string;
+        };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['Board'];
+        };
+      };
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    post?: never;
+    /** Removes a board */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          board: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -653,7 +776,7 @@ export interface paths {
             'application/json': components['schemas']['Page'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -705,7 +828,7 @@ export interface paths {
             'application/json': components['schemas']['History'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -761,7 +884,7 @@ export interface paths {
             'application/json': components['schemas']['LogPage'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -815,7 +938,7 @@ export interface paths {
             'application/json': components['schemas']['LogSummary'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -860,7 +983,7 @@ export interface paths {
             'application/json': components['schemas']['Extent'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -908,7 +1031,7 @@ export interface paths {
             'application/json': components['schemas']['Record'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -955,7 +1078,7 @@ export interface paths {
             'application/json': components['schemas']['Values'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1002,7 +1125,7 @@ export interface paths {
             'application/json': components['schemas']['Receipt'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1049,7 +1172,7 @@ export interface paths {
             'application/json': components['schemas']['IncidentExplanation'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1094,7 +1217,189 @@ export interface paths {
             'application/json': components['schemas']['Pipeline'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/lake/tables/{table}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Files and versions of a stored table */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          table: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['LakeTable'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/status': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** How the process is doing */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': string;
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/version': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Which build and dataflow this is */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Version'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/openapi.json': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** This document */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': string;
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1409,188 +1714,6 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
-  '/api/v1/lake/tables/{table}': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Files and versions of a stored table */
-    get: {
-      parameters: {
-        query?: never;
-        header?: never;
-        path: {
-          table: string;
-        };
-        cookie?: never;
-      };
-      requestBody?: never;
-      responses: {
-        /** @description the answer */
-        200: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/json': components['schemas']['LakeTable'];
-          };
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/api/v1/status': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** How the process is doing */
-    get: {
-      parameters: {
-        query?: never;
-        header?: never;
-        path?: never;
-        cookie?: never;
-      };
-      requestBody?: never;
-      responses: {
-        /** @description the answer */
-        200: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/json': string;
-          };
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/api/v1/version': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Which build and dataflow this is */
-    get: {
-      parameters: {
-        query?: never;
-        header?: never;
-        path?: never;
-        cookie?: never;
-      };
-      requestBody?: never;
-      responses: {
-        /** @description the answer */
-        200: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/json': components['schemas']['Version'];
-          };
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/api/v1/openapi.json': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** This document */
-    get: {
-      parameters: {
-        query?: never;
-        header?: never;
-        path?: never;
-        cookie?: never;
-      };
-      requestBody?: never;
-      responses: {
-        /** @description the answer */
-        200: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/json': string;
-          };
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1613,6 +1736,10 @@ export interface components {
       line?: number | null;
       /** Format: uint64 */
       column?: number | null;
+      /** @description The name in the statement that is not there. */
+      written?: string | null;
+      /** @description Up to three names that may be meant, each as SQL takes it in its place. */
+      candidates?: string[] | null;
     };
     Views: {
       /** Format: uint64 */
@@ -1632,6 +1759,8 @@ export interface components {
       retention_seconds?: number | null;
       clocks: string[];
       stored?: boolean | null;
+      /** @description Its columns that the records of the log have too, by which those behind a row can be found. */
+      record_columns?: string[] | null;
       /** @description What it is for a detector, if it is one's. */
       detector?: components['schemas']['DetectorBody'] | null;
     };
@@ -1782,7 +1911,7 @@ export interface components {
     };
     Action: ('unacknowledge' | 'unmute' | 'reinstate') | 'acknowledge' | 'mute' | 'dismiss';
     SqlAnswer: {
-      columns: components['schemas']['ColumnBody'][];
+      columns: components['schemas']['AnswerColumn'][];
       rows: {
         [key: string]: unknown;
       }[];
@@ -1797,6 +1926,15 @@ export interface components {
       /** @description Why it is partial: `cancelled`, or `timed_out`. */
       partial_reason?: string | null;
       query_id: string;
+    };
+    AnswerColumn: {
+      name: string;
+      type: string;
+      /** @description As that of a column of a table; left out of an export, as the others are. */
+      role?: string | null;
+      unit?: string | null;
+      statistic?: string | null;
+      comment?: string | null;
     };
     /** @description What is asked. */
     SqlRequest: {
@@ -1839,12 +1977,70 @@ export interface components {
       name: string;
       query: string;
     };
+    /** @description A file that is none of this kind. */
     SkippedFile: {
       file: string;
       reason: string;
     };
     QueryToSave: {
       query: string;
+    };
+    Boards: {
+      boards: components['schemas']['NamedBoard'][];
+      /** @description Files that are no boards, and why. */
+      skipped: components['schemas']['SkippedFile'][];
+      /** @description Where the files are. */
+      folder: string;
+    };
+    NamedBoard: {
+      name: string;
+      /** @description In the order in which they are shown. */
+      panels: components['schemas']['BoardPanel'][];
+    };
+    BoardPanel: {
+      /** @description Tells the panels of a board apart. */
+      id: string;
+      title: string;
+      query: string;
+      /**
+       * @default {
+       *       "kind": null,
+       *       "x": null,
+       *       "series": null,
+       *       "y": null,
+       *       "stacked": false,
+       *       "log": false
+       *     }
+       */
+      chart: components['schemas']['ChartChoice'];
+      /**
+       * @description Whether it takes the whole width.
+       * @default false
+       */
+      wide: boolean;
+    };
+    /** @description How an answer is shown; what is left out follows from its columns. */
+    ChartChoice: {
+      kind?: components['schemas']['ChartKind'] | null;
+      /** @description The column along the horizontal axis. */
+      x?: string | null;
+      /** @description The column whose values are lines or rows of their own. */
+      series?: string | null;
+      /** @description The column with the numbers. */
+      y?: string | null;
+      /** @default false */
+      stacked: boolean;
+      /**
+       * @description Whether the axis of numbers is logarithmic.
+       * @default false
+       */
+      log: boolean;
+    };
+    /** @enum {string} */
+    ChartKind: 'table' | 'number' | 'line' | 'area' | 'bars' | 'heatmap';
+    Board: {
+      /** @description In the order in which they are shown. */
+      panels: components['schemas']['BoardPanel'][];
     };
     /** @description What Overview shows. */
     Page: {
@@ -1863,8 +2059,14 @@ export interface components {
       keys: components['schemas']['Keyed'][];
       /** @description All other views worth a panel, in their order. */
       panels: components['schemas']['PagePanel'][];
-      /** @description The table of records that all of it is about. */
+      /**
+       * Format: uint
+       * @description So many of them are named by `page.toml`, and come first.
+       */
+      panels_named: number;
+      /** @description The table of records that all of it is about, and its columns. */
       records?: string | null;
+      record_columns: components['schemas']['CatalogColumn'][];
       suggestions: components['schemas']['Suggestion'][];
     };
     /** @description A view without keys that counts. */
@@ -1989,7 +2191,12 @@ export interface components {
     };
     /** @description A count by step of time and step of a scale. */
     Spread: {
-      /** @description Where each bin begins. */
+      /**
+       * Format: int64
+       * @description The number of the first bin on its scale.
+       */
+      first_bin: number;
+      /** @description Where each bin begins, and where the last one ends. */
       bounds: number[];
       /** @description One list per step, one count per bin. */
       counts: number[][];
@@ -2454,183 +2661,6 @@ export interface components {
        */
       per_second?: number | null;
     };
-    /** @description A stage of the way of a record, and how old records are when they reach it. */
-    Stage: {
-      /** @description `read`, `view` or `committed`. */
-      name: string;
-      /**
-       * Format: double
-       * @description The newest delay; null if nothing was seen in the last minutes.
-       */
-      seconds?: number | null;
-      /** Format: double */
-      p50_seconds?: number | null;
-      /** Format: double */
-      p99_seconds?: number | null;
-      /** @description From what to what it is. */
-      about: string;
-    };
-    /** @description Records that could not be decoded, as of the newest commit. */
-    DeadLetters: {
-      /** Format: uint64 */
-      letters: number;
-      /** @description Most frequent first. */
-      kinds: components['schemas']['DeadLetterKind'][];
-      /** @description Whether there are more kinds than are listed. */
-      truncated: boolean;
-      /** @description Replays that the next start will do. */
-      requests: components['schemas']['ReplayRequest'][];
-      /**
-       * Format: uint64
-       * @description Everything up to this epoch is in; null before the first commit.
-       */
-      committed_epoch?: number | null;
-      /** @description The query behind it. */
-      sql: string;
-    };
-    /** @description Letters of one source whose reasons differ in numbers and quoted values only. */
-    DeadLetterKind: {
-      source: string;
-      /** @description The reason, with `#` for numbers. */
-      kind: string;
-      /** @description One of the reasons as it is. */
-      example: string;
-      /** Format: uint64 */
-      letters: number;
-      /** @description When the first and the last were read. */
-      first: string;
-      last: string;
-    };
-    /** @description A replay that waits for the next start. */
-    ReplayRequest: {
-      id: string;
-      /** @description Of this source; of all if null. */
-      source?: string | null;
-      /** @description Of this kind of reason only. */
-      kind?: string | null;
-      /** @description Whose reason holds this text only. */
-      reason?: string | null;
-      asked: string;
-    };
-    DeadLetterPage: {
-      /** @description Newest first. */
-      letters: components['schemas']['DeadLetterRecord'][];
-      /** @description Ask for the next page with it; there is none if there are no more. */
-      next_cursor?: string | null;
-    };
-    DeadLetterRecord: {
-      source: string;
-      /** Format: int32 */
-      partition: number;
-      /** Format: int64 */
-      offset: number;
-      /**
-       * Format: uint64
-       * @description The epoch it was read in, and that as a time.
-       */
-      epoch: number;
-      read: string;
-      reason: string;
-      /** @description Its bytes as text; null if they are no UTF-8. */
-      text?: string | null;
-      /** @description Its bytes in hexadecimal digits, if they are no text. */
-      hex?: string | null;
-      /** Format: uint64 */
-      bytes: number;
-      /** @description Only the beginning is shown. */
-      cut: boolean;
-    };
-    /** @description What became of a second try. */
-    Retry: {
-      source: string;
-      /**
-       * Format: uint64
-       * @description Letters that were decoded once more.
-       */
-      letters: number;
-      /**
-       * Format: uint64
-       * @description How many of them are records by the present definition.
-       */
-      decodable: number;
-      /** @description The request that was left; null for a dry run. The next start does it. */
-      request?: string | null;
-    };
-    RetryBody: {
-      /**
-       * @description Only says how many would be records now.
-       * @default true
-       */
-      dry_run: boolean;
-      /**
-       * @description Only letters of this kind of reason.
-       * @default null
-       */
-      kind: string | null;
-    };
-    /** @description What is known of proofs of this lake. */
-    Verification: {
-      /** @description Whether this server can start one. */
-      available: boolean;
-      /** @description The command that does the same in a shell. */
-      command: string;
-      running?: components['schemas']['RunningVerification'] | null;
-      /** @description The newest one that came to a result. */
-      newest?: components['schemas']['VerificationResult'] | null;
-      /** @description Why the last one that was started came to none. */
-      problem?: string | null;
-    };
-    RunningVerification: {
-      started: string;
-      /** Format: double */
-      elapsed_seconds: number;
-      /**
-       * Format: uint
-       * @description Checks made so far.
-       */
-      checks: number;
-      /**
-       * Format: uint
-       * @description How many the newest result has; null if there is none.
-       */
-      expected_checks?: number | null;
-      /** Format: uint */
-      failed: number;
-      /** @description The last check that was made. */
-      last?: string | null;
-    };
-    /** @description A proof that came to an end. */
-    VerificationResult: {
-      verdict: components['schemas']['Verdict'];
-      started: string;
-      ended: string;
-      /** Format: double */
-      elapsed_seconds: number;
-      /**
-       * Format: uint64
-       * @description The commit that was looked at, and up to when its records are.
-       */
-      commit: number;
-      /** Format: uint64 */
-      epoch: number;
-      as_of: string;
-      checks: components['schemas']['VerificationCheck'][];
-    };
-    Verdict: ('proven' | 'failed') | 'partly';
-    /** @description One thing that was compared. */
-    VerificationCheck: {
-      name: string;
-      /** @description The table, view or source it is about. */
-      subject: string;
-      outcome: components['schemas']['CheckOutcome'];
-      /** @description What was compared, with counts. */
-      compared: string;
-      /** @description What was found, the first few of it. */
-      findings: string[];
-      /** @description What it means, if it fails or is not known. */
-      meaning?: string | null;
-    };
-    CheckOutcome: ('holds' | 'fails') | 'unknown' | 'note';
     LakeTable: {
       name: string;
       location: string;
@@ -2666,6 +2696,183 @@ export interface components {
       version: string;
       dataflow: string;
       fingerprint: string;
+    };
+    /** @description One thing that was compared. */
+    VerificationCheck: {
+      name: string;
+      /** @description The table, view or source it is about. */
+      subject: string;
+      outcome: components['schemas']['CheckOutcome'];
+      /** @description What was compared, with counts. */
+      compared: string;
+      /** @description What was found, the first few of it. */
+      findings: string[];
+      /** @description What it means, if it fails or is not known. */
+      meaning?: string | null;
+    };
+    DeadLetterPage: {
+      /** @description Newest first. */
+      letters: components['schemas']['DeadLetterRecord'][];
+      /** @description Ask for the next page with it; there is none if there are no more. */
+      next_cursor?: string | null;
+    };
+    /** @description A replay that waits for the next start. */
+    ReplayRequest: {
+      id: string;
+      /** @description Of this source; of all if null. */
+      source?: string | null;
+      /** @description Of this kind of reason only. */
+      kind?: string | null;
+      /** @description Whose reason holds this text only. */
+      reason?: string | null;
+      asked: string;
+    };
+    /** @description A proof that came to an end. */
+    VerificationResult: {
+      verdict: components['schemas']['Verdict'];
+      started: string;
+      ended: string;
+      /** Format: double */
+      elapsed_seconds: number;
+      /**
+       * Format: uint64
+       * @description The commit that was looked at, and up to when its records are.
+       */
+      commit: number;
+      /** Format: uint64 */
+      epoch: number;
+      as_of: string;
+      checks: components['schemas']['VerificationCheck'][];
+    };
+    /** @description What became of a second try. */
+    Retry: {
+      source: string;
+      /**
+       * Format: uint64
+       * @description Letters that were decoded once more.
+       */
+      letters: number;
+      /**
+       * Format: uint64
+       * @description How many of them are records by the present definition.
+       */
+      decodable: number;
+      /** @description The request that was left; null for a dry run. The next start does it. */
+      request?: string | null;
+    };
+    Verdict: ('proven' | 'failed') | 'partly';
+    DeadLetterRecord: {
+      source: string;
+      /** Format: int32 */
+      partition: number;
+      /** Format: int64 */
+      offset: number;
+      /**
+       * Format: uint64
+       * @description The epoch it was read in, and that as a time.
+       */
+      epoch: number;
+      read: string;
+      reason: string;
+      /** @description Its bytes as text; null if they are no UTF-8. */
+      text?: string | null;
+      /** @description Its bytes in hexadecimal digits, if they are no text. */
+      hex?: string | null;
+      /** Format: uint64 */
+      bytes: number;
+      /** @description Only the beginning is shown. */
+      cut: boolean;
+    };
+    /** @description A stage of the way of a record, and how old records are when they reach it. */
+    Stage: {
+      /** @description `read`, `view` or `committed`. */
+      name: string;
+      /**
+       * Format: double
+       * @description The newest delay; null if nothing was seen in the last minutes.
+       */
+      seconds?: number | null;
+      /** Format: double */
+      p50_seconds?: number | null;
+      /** Format: double */
+      p99_seconds?: number | null;
+      /** @description From what to what it is. */
+      about: string;
+    };
+    /** @description What is known of proofs of this lake. */
+    Verification: {
+      /** @description Whether this server can start one. */
+      available: boolean;
+      /** @description The command that does the same in a shell. */
+      command: string;
+      running?: components['schemas']['RunningVerification'] | null;
+      /** @description The newest one that came to a result. */
+      newest?: components['schemas']['VerificationResult'] | null;
+      /** @description Why the last one that was started came to none. */
+      problem?: string | null;
+    };
+    CheckOutcome: ('holds' | 'fails') | 'unknown' | 'note';
+    /** @description Letters of one source whose reasons differ in numbers and quoted values only. */
+    DeadLetterKind: {
+      source: string;
+      /** @description The reason, with `#` for numbers. */
+      kind: string;
+      /** @description One of the reasons as it is. */
+      example: string;
+      /** Format: uint64 */
+      letters: number;
+      /** @description When the first and the last were read. */
+      first: string;
+      last: string;
+    };
+    RetryBody: {
+      /**
+       * @description Only says how many would be records now.
+       * @default true
+       */
+      dry_run: boolean;
+      /**
+       * @description Only letters of this kind of reason.
+       * @default null
+       */
+      kind: string | null;
+    };
+    RunningVerification: {
+      started: string;
+      /** Format: double */
+      elapsed_seconds: number;
+      /**
+       * Format: uint
+       * @description Checks made so far.
+       */
+      checks: number;
+      /**
+       * Format: uint
+       * @description How many the newest result has; null if there is none.
+       */
+      expected_checks?: number | null;
+      /** Format: uint */
+      failed: number;
+      /** @description The last check that was made. */
+      last?: string | null;
+    };
+    /** @description Records that could not be decoded, as of the newest commit. */
+    DeadLetters: {
+      /** Format: uint64 */
+      letters: number;
+      /** @description Most frequent first. */
+      kinds: components['schemas']['DeadLetterKind'][];
+      /** @description Whether there are more kinds than are listed. */
+      truncated: boolean;
+      /** @description Replays that the next start will do. */
+      requests: components['schemas']['ReplayRequest'][];
+      /**
+       * Format: uint64
+       * @description Everything up to this epoch is in; null before the first commit.
+       */
+      committed_epoch?: number | null;
+      /** @description The query behind it. */
+      sql: string;
     };
   };
   responses: never;
