@@ -1,8 +1,8 @@
 /** The names of the columns above a list. Each has a menu, and an edge that makes it wider by dragging or by arrow keys. */
 import { useRef, useState } from 'react';
 import { isRight, LINE_GRID } from '../../shared/logline';
-import { cn } from '../../shared/ui/cn';
 import { Menu } from '../../shared/ui/menu';
+import { cn } from '../../shared/ui/cn';
 import { moved, resized, type Shown, WIDTH_LEAST, WIDTH_MOST, WIDTH_STEP, withoutColumn } from './columns';
 import type { Lines } from './useLines';
 
