@@ -1873,6 +1873,302 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/api/v1/dead-letters': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Records that could not be decoded, by reason, and the replays that the next start does */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['DeadLetters'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/dead-letters/records': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Records that could not be decoded, newest first */
+    get: {
+      parameters: {
+        query?: {
+          /** @description only of this source */
+          source?: string;
+          /** @description only of this kind of reason */
+          kind?: string;
+          /** @description most letters, 1 to 200 */
+          limit?: string;
+          /** @description next_cursor of the page before */
+          cursor?: string;
+        };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['DeadLetterPage'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/dead-letters/requests/{request}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    post?: never;
+    /** Takes back a replay that no start has done yet */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          request: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/sources/{source}/dead-letters/retry': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Decodes dead letters by the present definition; unless it is a dry run, the next start makes records of those that decode */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          source: string;
+        };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['RetryBody'];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Retry'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/verification': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** The newest proof of a commit, and the one that runs */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Verification'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    /** Starts a proof of the newest commit; one runs at a time */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Verification'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    /** Ends the proof that runs */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -3153,6 +3449,183 @@ export interface components {
       version: string;
       dataflow: string;
       fingerprint: string;
+    };
+    /** @description One thing that was compared. */
+    VerificationCheck: {
+      name: string;
+      /** @description The table, view or source it is about. */
+      subject: string;
+      outcome: components['schemas']['CheckOutcome'];
+      /** @description What was compared, with counts. */
+      compared: string;
+      /** @description What was found, the first few of it. */
+      findings: string[];
+      /** @description What it means, if it fails or is not known. */
+      meaning?: string | null;
+    };
+    DeadLetterPage: {
+      /** @description Newest first. */
+      letters: components['schemas']['DeadLetterRecord'][];
+      /** @description Ask for the next page with it; there is none if there are no more. */
+      next_cursor?: string | null;
+    };
+    /** @description A replay that waits for the next start. */
+    ReplayRequest: {
+      id: string;
+      /** @description Of this source; of all if null. */
+      source?: string | null;
+      /** @description Of this kind of reason only. */
+      kind?: string | null;
+      /** @description Whose reason holds this text only. */
+      reason?: string | null;
+      asked: string;
+    };
+    /** @description A proof that came to an end. */
+    VerificationResult: {
+      verdict: components['schemas']['Verdict'];
+      started: string;
+      ended: string;
+      /** Format: double */
+      elapsed_seconds: number;
+      /**
+       * Format: uint64
+       * @description The commit that was looked at, and up to when its records are.
+       */
+      commit: number;
+      /** Format: uint64 */
+      epoch: number;
+      as_of: string;
+      checks: components['schemas']['VerificationCheck'][];
+    };
+    /** @description What became of a second try. */
+    Retry: {
+      source: string;
+      /**
+       * Format: uint64
+       * @description Letters that were decoded once more.
+       */
+      letters: number;
+      /**
+       * Format: uint64
+       * @description How many of them are records by the present definition.
+       */
+      decodable: number;
+      /** @description The request that was left; null for a dry run. The next start does it. */
+      request?: string | null;
+    };
+    Verdict: ('proven' | 'failed') | 'partly';
+    DeadLetterRecord: {
+      source: string;
+      /** Format: int32 */
+      partition: number;
+      /** Format: int64 */
+      offset: number;
+      /**
+       * Format: uint64
+       * @description The epoch it was read in, and that as a time.
+       */
+      epoch: number;
+      read: string;
+      reason: string;
+      /** @description Its bytes as text; null if they are no UTF-8. */
+      text?: string | null;
+      /** @description Its bytes in hexadecimal digits, if they are no text. */
+      hex?: string | null;
+      /** Format: uint64 */
+      bytes: number;
+      /** @description Only the beginning is shown. */
+      cut: boolean;
+    };
+    /** @description A stage of the way of a record, and how old records are when they reach it. */
+    Stage: {
+      /** @description `read`, `view` or `committed`. */
+      name: string;
+      /**
+       * Format: double
+       * @description The newest delay; null if nothing was seen in the last minutes.
+       */
+      seconds?: number | null;
+      /** Format: double */
+      p50_seconds?: number | null;
+      /** Format: double */
+      p99_seconds?: number | null;
+      /** @description From what to what it is. */
+      about: string;
+    };
+    /** @description What is known of proofs of this lake. */
+    Verification: {
+      /** @description Whether this server can start one. */
+      available: boolean;
+      /** @description The command that does the same in a shell. */
+      command: string;
+      running?: components['schemas']['RunningVerification'] | null;
+      /** @description The newest one that came to a result. */
+      newest?: components['schemas']['VerificationResult'] | null;
+      /** @description Why the last one that was started came to none. */
+      problem?: string | null;
+    };
+    CheckOutcome: ('holds' | 'fails') | 'unknown' | 'note';
+    /** @description Letters of one source whose reasons differ in numbers and quoted values only. */
+    DeadLetterKind: {
+      source: string;
+      /** @description The reason, with `#` for numbers. */
+      kind: string;
+      /** @description One of the reasons as it is. */
+      example: string;
+      /** Format: uint64 */
+      letters: number;
+      /** @description When the first and the last were read. */
+      first: string;
+      last: string;
+    };
+    RetryBody: {
+      /**
+       * @description Only says how many would be records now.
+       * @default true
+       */
+      dry_run: boolean;
+      /**
+       * @description Only letters of this kind of reason.
+       * @default null
+       */
+      kind: string | null;
+    };
+    RunningVerification: {
+      started: string;
+      /** Format: double */
+      elapsed_seconds: number;
+      /**
+       * Format: uint
+       * @description Checks made so far.
+       */
+      checks: number;
+      /**
+       * Format: uint
+       * @description How many the newest result has; null if there is none.
+       */
+      expected_checks?: number | null;
+      /** Format: uint */
+      failed: number;
+      /** @description The last check that was made. */
+      last?: string | null;
+    };
+    /** @description Records that could not be decoded, as of the newest commit. */
+    DeadLetters: {
+      /** Format: uint64 */
+      letters: number;
+      /** @description Most frequent first. */
+      kinds: components['schemas']['DeadLetterKind'][];
+      /** @description Whether there are more kinds than are listed. */
+      truncated: boolean;
+      /** @description Replays that the next start will do. */
+      requests: components['schemas']['ReplayRequest'][];
+      /**
+       * Format: uint64
+       * @description Everything up to this epoch is in; null before the first commit.
+       */
+      committed_epoch?: number | null;
+      /** @description The query behind it. */
+      sql: string;
     };
   };
   responses: never;
