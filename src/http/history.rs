@@ -1,8 +1,8 @@
 //! `/api/v1/history`: what the charts show before the page was opened, from the lake and the live views together.
 //!
-//! Closed windows come from the stored tables, the newest from the live views, and where the one ends the other begins, so
-//! that no minute is there twice. Every series says which SQL it is, so a person can look at the rows behind it.
-//! A coarser step adds up counts and keeps the worst of percentiles: a spike of one minute is seen in a chart of a week.
+//! Which views these are, [`Page`] says. Closed windows come from the stored tables, the newest from the live views, and where the one ends
+//! the other begins, so that no minute is there twice. Every series says which SQL it is, so a person can look at the rows behind it.
+//! A coarser step adds up what adds up, and of anything else keeps the worst: a spike of one minute is seen in a chart of a week.
 //!
 //! Expected bands are the median of the last 30 usual steps, plus and minus four times their median deviation, but at least a tenth
 //! of it: of what hardly moves, a small move is no news. A step outside of its band is an incident and not usual, however many follow; only when
@@ -10,10 +10,11 @@
 
 use super::App;
 use super::filter::{TIMES_US, quoted_name};
+use super::page::{Counted, Page, Split};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use crate::model::{Value, iso_of_micros, rows_of_batch};
-use arrow::datatypes::Schema;
+use crate::plan::{Role, Scale};
 use axum::extract::State;
 use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
@@ -23,10 +24,15 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 const STEPS_MAX: i64 = 2_000;
-/// Bins of latency that are told apart, from a microsecond to some weeks; what lies beyond counts in the outermost.
-const LATENCY_BINS: RangeInclusive<i64> = -20..=64;
-/// Status classes that are told apart; any other is `other`.
+/// Steps of a scale that are told apart; what lies beyond counts in the outermost.
+const BINS: RangeInclusive<i64> = -100..=200;
+/// Classes of a status that are told apart; any other is `other`.
 const STATUS_CLASSES: RangeInclusive<i64> = 1..=5;
+/// Other outcomes told apart, by how many they are.
+const CLASSES_MAX: usize = 8;
+const OTHER: &str = "other";
+/// The series of what failed, in percent of all.
+const FAILED_SHARE: &str = "failed_share";
 /// Steps before the first one shown, from which its expectation comes.
 const BASELINE_STEPS: usize = 30;
 /// Fewer steps than this say nothing about what is normal.
@@ -36,15 +42,13 @@ const BAND_DEVIATIONS: f64 = 4.0 * 1.4826;
 const BAND_MEAN_DEVIATIONS: f64 = 4.0 * 1.2533;
 /// A band is at least this share of its middle, to either side.
 const BAND_SHARE_MIN: f64 = 0.1;
-/// Endpoints told apart; all others are one.
-const ENDPOINTS_MAX: usize = 6;
 /// Length of the window an hour or a day ago that the present is compared with.
 const AGO_US: i64 = 300_000_000;
 const SECOND_US: i64 = 1_000_000;
 
 type Numbers = Vec<Option<f64>>;
 
-/// Traffic, errors and latency over a range of time, in equal steps.
+/// What a dataflow counts over a range of time, in equal steps.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct History {
     /// The epoch of the live part.
@@ -53,23 +57,22 @@ pub struct History {
     pub from: String,
     pub to: String,
     pub step_seconds: i64,
-    /// The view that counts all traffic.
+    /// The view that counts all records.
     pub overall_view: String,
     /// Start of each step, seconds since 1970.
     pub times: Vec<i64>,
-    /// By column of the view that counts all traffic. A step without rows is null.
+    /// By column of the view that counts all records, and `failed_share`, in percent, if it counts what fails. A step without rows is null.
     pub overall: BTreeMap<String, Numbers>,
-    /// What each column is expected to be; null where too little is known.
+    /// What each of them is expected to be; null where too little is known.
     pub expected: BTreeMap<String, Band>,
-    /// Requests by status class, `2` to `5`.
-    pub by_status: BTreeMap<String, Numbers>,
-    /// Requests and errors of the endpoints with most errors, and of all others.
-    pub by_endpoint: Vec<EndpointHistory>,
-    pub latency: Option<Latency>,
+    /// The same count by outcome; a status by its class, `2` to `5`.
+    pub by_class: BTreeMap<String, Numbers>,
+    /// The same count by steps of a scale.
+    pub spread: Option<Spread>,
     /// The same columns five minutes long, an hour and a day before the end, per minute; null if the lake has no rows of then.
     pub hour_ago: Option<BTreeMap<String, f64>>,
     pub day_ago: Option<BTreeMap<String, f64>>,
-    /// How long one row of the view that counts all traffic is.
+    /// How long one row of the view that counts all records is.
     pub window_seconds: i64,
     /// The query behind each part, to be run as it stands.
     pub sql: BTreeMap<String, String>,
@@ -85,18 +88,11 @@ pub struct Band {
     pub high: Numbers,
 }
 
+/// A count by step of time and step of a scale.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-pub struct EndpointHistory {
-    pub endpoint: String,
-    pub requests: Numbers,
-    pub errors: Numbers,
-}
-
-/// Requests by step and response time.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-pub struct Latency {
-    /// Lower bound of each bin in milliseconds.
-    pub bins_ms: Vec<f64>,
+pub struct Spread {
+    /// Where each bin begins.
+    pub bounds: Vec<f64>,
     /// One list per step, one count per bin.
     pub counts: Vec<Vec<f64>>,
 }
@@ -111,15 +107,20 @@ pub async fn history(
     State(app): State<Arc<App>>,
     query: Parameters,
 ) -> Result<JsonBody<History>, Problem> {
-    let Some(overall) = view_with(&app, &["window_start", "requests", "errors"], &["endpoint"])
+    let Page {
+        main: Some(main),
+        classes,
+        spread,
+        ..
+    } = &app.page
     else {
         return Err(Problem::not_found(
             "no_history",
-            "no view of this dataflow counts requests and errors per window",
+            "no view of this dataflow counts its records per window",
         )
-        .hint("a view with window_start, requests and errors, and without other keys, gives the charts their history"));
+        .hint("/api/v1/page has the SQL of a view that would, among its suggestions"));
     };
-    let window = window_us(&app, &overall);
+    let window = main.window_seconds.unwrap_or(60) * SECOND_US;
     let range = range_of(&query, window)?;
     let status = app.status.status();
     let versions = status.commit.map(|it| it.versions).unwrap_or_default();
@@ -130,7 +131,7 @@ pub async fn history(
         from: iso_of_micros(range.from),
         to: iso_of_micros(range.to),
         step_seconds: range.step / SECOND_US,
-        overall_view: overall.clone(),
+        overall_view: main.view.clone(),
         times: (range.from..range.to)
             .step_by(usize::try_from(range.step).unwrap_or(usize::MAX))
             .map(|it| it / SECOND_US)
@@ -141,12 +142,15 @@ pub async fn history(
         ),
         ..History::default()
     };
-    fill_overall(&app, &overall, &range, &mut history).await?;
-    fill_status(&app, &range, &mut history).await?;
-    fill_endpoints(&app, &range, &mut history).await?;
-    fill_latency(&app, &range, &mut history).await?;
-    history.hour_ago = ago(&app, &overall, range.to - 3_600 * SECOND_US, window).await?;
-    history.day_ago = ago(&app, &overall, range.to - 86_400 * SECOND_US, window).await?;
+    fill_overall(&app, main, &range, &mut history).await?;
+    if let Some(classes) = classes {
+        fill_classes(&app, classes, &range, &mut history).await?;
+    }
+    if let Some(spread) = spread {
+        fill_spread(&app, spread, &range, &mut history).await?;
+    }
+    history.hour_ago = ago(&app, main, range.to - 3_600 * SECOND_US, window).await?;
+    history.day_ago = ago(&app, main, range.to - 86_400 * SECOND_US, window).await?;
     history.versions = versions
         .into_iter()
         .filter(|it| {
@@ -177,28 +181,9 @@ fn range_of(query: &Parameters, window: i64) -> Result<Range, Problem> {
     })
 }
 
-/// The first stored view that has some columns and lacks others.
-fn view_with(app: &App, columns: &[&str], without: &[&str]) -> Option<String> {
-    let fits = |schema: &Schema| {
-        let has = |it: &&str| schema.fields().find(it).is_some();
-        columns.iter().all(&has) && !without.iter().any(has)
-    };
-    let views = app.dataflow.views.iter().filter(|it| it.stored);
-    views
-        .filter(|it| fits(&it.plan.schema()))
-        .min_by_key(|it| window_us(app, &it.name))
-        .map(|it| it.name.clone())
-}
-
-/// How long the windows of a view are; a minute if it does not say.
-fn window_us(app: &App, view: &str) -> i64 {
-    let window = app.hub.view(view).and_then(|it| it.window);
-    window.map_or(60 * SECOND_US, |it| it.add_us.max(SECOND_US))
-}
-
 /// Rows of a windowed view between two times: stored ones, then live ones from the oldest live window on.
-fn rows_between(app: &App, view: &str, from: i64, to: i64) -> String {
-    let name = quoted_name(view);
+fn rows_between(app: &App, view: &str, time: &str, from: i64, to: i64) -> String {
+    let (name, time) = (quoted_name(view), quoted_name(time));
     let within = |it: i64| it.clamp(*TIMES_US.start(), *TIMES_US.end());
     let (from, to) = (within(from), within(to).max(within(from)));
     let live_from = app
@@ -207,7 +192,7 @@ fn rows_between(app: &App, view: &str, from: i64, to: i64) -> String {
         .map_or(to, |it| it.max(from).min(to));
     let part = |relation: &str, from: i64, to: i64| {
         format!(
-            "SELECT * FROM {relation} WHERE window_start >= '{}' AND window_start < '{}'",
+            "SELECT * FROM {relation} WHERE {time} >= '{}' AND {time} < '{}'",
             iso_of_micros(from),
             iso_of_micros(to)
         )
@@ -237,25 +222,29 @@ fn step_at(range: &Range, time: i64, count: usize) -> Option<usize> {
 
 async fn fill_overall(
     app: &App,
-    view: &str,
+    main: &Counted,
     range: &Range,
     history: &mut History,
 ) -> Result<(), Problem> {
+    let Some(time) = &main.time else {
+        return Ok(());
+    };
     let before = range.step * BASELINE_STEPS as i64;
     let wider = Range {
         from: range.from - before,
         ..*range
     };
-    let columns = overall_columns(app, view);
-    let sums: Vec<String> = columns
+    let columns = figures_of(main);
+    let merged: Vec<String> = columns
         .iter()
-        .map(|it| format!("{}({name}) AS {name}", merge_of(it), name = quoted_name(it)))
+        .map(|(name, merge)| format!("{merge}({name}) AS {name}", name = quoted_name(name)))
         .collect();
     let sql = format!(
-        "SELECT tumble_start(window_start, {}) AS step, {} FROM ({}) GROUP BY 1 ORDER BY 1",
+        "SELECT tumble_start({}, {}) AS step, {} FROM ({}) GROUP BY 1 ORDER BY 1",
+        quoted_name(time),
         range.step,
-        sums.join(", "),
-        rows_between(app, view, wider.from, range.to)
+        merged.join(", "),
+        rows_between(app, &main.view, time, wider.from, range.to)
     );
     let steps = history.times.len() + BASELINE_STEPS;
     let mut series = vec![vec![None; steps]; columns.len()];
@@ -268,11 +257,11 @@ async fn fill_overall(
         }
     }
     history.sql.insert("overall".to_owned(), sql);
-    let rate = error_rate(&columns, &series);
-    let named = columns
-        .into_iter()
-        .zip(series)
-        .chain([("error_rate".to_owned(), rate)]);
+    let mut named: Vec<(String, Numbers)> =
+        columns.into_iter().map(|it| it.0).zip(series).collect();
+    if let Some(share) = failed_share(main, &named) {
+        named.push((FAILED_SHARE.to_owned(), share));
+    }
     for (name, values) in named {
         let band = expected(&values, BASELINE_STEPS);
         history.expected.insert(name.clone(), band);
@@ -283,41 +272,35 @@ async fn fill_overall(
     Ok(())
 }
 
-/// Counts add up; of anything else the worst is kept.
-fn merge_of(column: &str) -> &'static str {
-    match column.starts_with("response_time") || column == "sessions" || column == "visitors" {
-        true => "max",
-        false => "sum",
-    }
+/// The columns of a view that are figures, each with how those of several windows are merged: what adds up is added, and of anything else
+/// the worst is kept, which is the largest but of minima.
+fn figures_of(counted: &Counted) -> Vec<(String, &'static str)> {
+    let counts = [
+        Some(&counted.count),
+        counted.failed.as_ref(),
+        counted.grave.as_ref(),
+    ];
+    let counts = counts.into_iter().flatten().map(|it| (it.clone(), "sum"));
+    let others = counted.figures.iter().map(|it| {
+        let merge = match it.statistic.as_deref() {
+            Some("count" | "count_if" | "sum") => "sum",
+            Some("min") => "min",
+            _ => "max",
+        };
+        (it.name.clone(), merge)
+    });
+    counts.chain(others).collect()
 }
 
-fn overall_columns(app: &App, view: &str) -> Vec<String> {
-    let Some(info) = app.hub.view(view) else {
-        return Vec::new();
-    };
-    let numeric = info
-        .schema
-        .fields()
-        .iter()
-        .filter(|it| it.data_type().is_numeric());
-    numeric.map(|it| it.name().clone()).collect()
-}
-
-fn error_rate(columns: &[String], series: &[Numbers]) -> Numbers {
-    let of = |name: &str| {
-        columns
-            .iter()
-            .position(|it| it == name)
-            .map(|it| &series[it])
-    };
-    let (Some(requests), Some(errors)) = (of("requests"), of("errors")) else {
-        return Vec::new();
-    };
-    let rate = |(all, part): (&Option<f64>, &Option<f64>)| match (all, part) {
+/// In percent; nothing if failures are not counted.
+fn failed_share(main: &Counted, series: &[(String, Numbers)]) -> Option<Numbers> {
+    let of = |name: &str| series.iter().find(|it| it.0 == name).map(|it| &it.1);
+    let (all, part) = (of(&main.count)?, of(main.failed.as_ref()?)?);
+    let share = |(all, part): (&Option<f64>, &Option<f64>)| match (all, part) {
         (Some(all), Some(part)) if 0.0 < *all => Some(100.0 * part / all),
         _ => None,
     };
-    requests.iter().zip(errors).map(rate).collect()
+    Some(all.iter().zip(part).map(share).collect())
 }
 
 /// Bands for all values after the first `skip`, each from the usual values before it.
@@ -381,98 +364,77 @@ fn median(values: &mut [f64]) -> f64 {
     }
 }
 
-async fn fill_status(app: &App, range: &Range, history: &mut History) -> Result<(), Problem> {
-    let Some(view) = view_with(app, &["window_start", "status_class", "requests"], &[]) else {
-        return Ok(());
-    };
-    let sql = format!(
-        "SELECT tumble_start(window_start, {}) AS step, status_class, sum(requests) AS requests FROM ({}) GROUP BY 1, 2 ORDER BY 1",
-        range.step,
-        rows_between(app, &view, range.from, range.to)
-    );
+async fn fill_classes(
+    app: &App,
+    split: &Split,
+    range: &Range,
+    history: &mut History,
+) -> Result<(), Problem> {
+    let sql = sql_of_split(app, split, range);
     let steps = history.times.len();
+    let is_status = split.key.role == Role::Status.name();
+    let mut all: BTreeMap<String, Numbers> = BTreeMap::new();
     for row in ask(app, &sql).await? {
-        let (Some(at), Some(class)) = (
-            row[0].as_i64().and_then(|it| step_at(range, it, steps)),
-            row[1].as_i64(),
-        ) else {
+        let Some(at) = row[0].as_i64().and_then(|it| step_at(range, it, steps)) else {
             continue;
         };
-        let name = match STATUS_CLASSES.contains(&class) {
-            true => class.to_string(),
-            false => "other".to_owned(),
+        let name = match (is_status, row[1].as_i64()) {
+            (true, Some(status)) => class_of(status),
+            _ if row[1] == Value::Null => OTHER.to_owned(),
+            _ => text_of(&row[1]),
         };
-        let series = history
-            .by_status
-            .entry(name)
-            .or_insert_with(|| vec![None; steps]);
-        if let Some(requests) = row[2].as_f64() {
-            series[at] = Some(series[at].unwrap_or(0.0) + requests);
+        let series = all.entry(name).or_insert_with(|| vec![None; steps]);
+        if let Some(count) = row[2].as_f64() {
+            series[at] = Some(series[at].unwrap_or(0.0) + count);
         }
     }
-    history.sql.insert("by_status".to_owned(), sql);
+    history.by_class = with_others(all);
+    history.sql.insert("by_class".to_owned(), sql);
     Ok(())
 }
 
-async fn fill_endpoints(app: &App, range: &Range, history: &mut History) -> Result<(), Problem> {
-    let Some(view) = view_with(
-        app,
-        &["window_start", "endpoint", "requests", "errors"],
-        &["ip_class"],
-    ) else {
-        return Ok(());
-    };
-    let rows = rows_between(app, &view, range.from, range.to);
-    let top = format!(
-        "SELECT endpoint, sum(errors) AS errors FROM ({rows}) GROUP BY endpoint ORDER BY errors DESC, endpoint LIMIT {ENDPOINTS_MAX}"
-    );
-    let names: Vec<String> = ask(app, &top)
-        .await?
-        .into_iter()
-        .map(|it| text_of(&it[0]))
-        .collect();
-    let listed: Vec<String> = names.iter().map(|it| super::filter::quoted(it)).collect();
-    let group = match listed.is_empty() {
-        true => "NULL".to_owned(),
-        false => format!(
-            "CASE WHEN endpoint IN ({}) THEN endpoint END",
-            listed.join(", ")
-        ),
-    };
-    let sql = format!(
-        "SELECT tumble_start(window_start, {}) AS step, {group} AS endpoint, sum(requests) AS requests, sum(errors) AS errors FROM ({rows}) GROUP BY 1, 2 ORDER BY 1",
-        range.step
-    );
-    let steps = history.times.len();
-    let empty = |endpoint: String| EndpointHistory {
-        endpoint,
-        requests: vec![None; steps],
-        errors: vec![None; steps],
-    };
-    let mut all: Vec<EndpointHistory> = names
+/// `404` and `4` are both of class `4`.
+fn class_of(status: i64) -> String {
+    let class = if 100 <= status { status / 100 } else { status };
+    match STATUS_CLASSES.contains(&class) {
+        true => class.to_string(),
+        false => OTHER.to_owned(),
+    }
+}
+
+/// The most frequent, and the rest together.
+fn with_others(mut all: BTreeMap<String, Numbers>) -> BTreeMap<String, Numbers> {
+    let total = |it: &Numbers| it.iter().flatten().sum::<f64>();
+    let mut names: Vec<(String, f64)> = all
         .iter()
-        .cloned()
-        .chain(["other".to_owned()])
-        .map(empty)
+        .map(|(name, series)| (name.clone(), total(series)))
         .collect();
-    for row in ask(app, &sql).await? {
-        let Some(step) = row[0].as_i64().and_then(|it| step_at(range, it, steps)) else {
+    names.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    for (name, _) in names.into_iter().skip(CLASSES_MAX) {
+        let Some(series) = all.remove(&name) else {
             continue;
         };
-        let at = match &row[1] {
-            Value::Null => names.len(),
-            name => names
-                .iter()
-                .position(|it| *it == text_of(name))
-                .unwrap_or(names.len()),
-        };
-        all[at].requests[step] = row[2].as_f64();
-        all[at].errors[step] = row[3].as_f64();
+        let others = all
+            .entry(OTHER.to_owned())
+            .or_insert_with(|| vec![None; series.len()]);
+        for (other, value) in others.iter_mut().zip(series) {
+            if let Some(value) = value {
+                *other = Some(other.unwrap_or(0.0) + value);
+            }
+        }
     }
-    all.retain(|it| it.requests.iter().any(Option::is_some));
-    history.by_endpoint = all;
-    history.sql.insert("by_endpoint".to_owned(), sql);
-    Ok(())
+    all
+}
+
+fn sql_of_split(app: &App, split: &Split, range: &Range) -> String {
+    format!(
+        "SELECT tumble_start({}, {}) AS step, {key}, sum({count}) AS {count} FROM ({}) GROUP BY 1, 2 ORDER BY 1, 2",
+        quoted_name(&split.time),
+        range.step,
+        rows_between(app, &split.view, &split.time, range.from, range.to),
+        key = quoted_name(&split.key.name),
+        count = quoted_name(&split.count),
+    )
 }
 
 fn text_of(value: &Value) -> String {
@@ -482,20 +444,21 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-async fn fill_latency(app: &App, range: &Range, history: &mut History) -> Result<(), Problem> {
-    let Some(view) = view_with(app, &["window_start", "latency_bin", "requests"], &[]) else {
+async fn fill_spread(
+    app: &App,
+    split: &Split,
+    range: &Range,
+    history: &mut History,
+) -> Result<(), Problem> {
+    let Some(scale) = scale_of(app, split) else {
         return Ok(());
     };
-    let sql = format!(
-        "SELECT tumble_start(window_start, {}) AS step, latency_bin, sum(requests) AS requests FROM ({}) GROUP BY 1, 2 ORDER BY 1, 2",
-        range.step,
-        rows_between(app, &view, range.from, range.to)
-    );
+    let sql = sql_of_split(app, split, range);
     let rows = ask(app, &sql).await?;
-    history.sql.insert("latency".to_owned(), sql);
+    history.sql.insert("spread".to_owned(), sql);
     let bin_of = |row: &[Value]| {
         let bin = row[1].as_i64()?;
-        Some(bin.clamp(*LATENCY_BINS.start(), *LATENCY_BINS.end()))
+        Some(bin.clamp(*BINS.start(), *BINS.end()))
     };
     let bins = rows.iter().filter_map(|it| bin_of(it));
     let (Some(low), Some(high)) = (bins.clone().min(), bins.max()) else {
@@ -503,44 +466,50 @@ async fn fill_latency(app: &App, range: &Range, history: &mut History) -> Result
     };
     let width = usize::try_from(high - low + 1).unwrap_or(1);
     let steps = history.times.len();
-    let mut latency = Latency {
-        bins_ms: (low..=high).map(|it| 2f64.powf(it as f64 / 2.0)).collect(),
+    let mut spread = Spread {
+        bounds: (low..=high).map(|it| scale.lower_bound(it)).collect(),
         counts: vec![vec![0.0; width]; steps],
     };
     for row in rows {
         let step = row[0].as_i64().and_then(|it| step_at(range, it, steps));
         let bin = bin_of(&row).and_then(|it| usize::try_from(it - low).ok());
         if let (Some(step), Some(bin), Some(count)) = (step, bin, row[2].as_f64()) {
-            latency.counts[step][bin] += count;
+            spread.counts[step][bin] += count;
         }
     }
-    history.latency = Some(latency);
+    history.spread = Some(spread);
     Ok(())
+}
+
+fn scale_of(app: &App, split: &Split) -> Option<Scale> {
+    let meanings = app.dataflow.named_meanings(&split.view);
+    meanings.get(&split.key.name)?.scale
 }
 
 /// All columns over five minutes that end at a time, per window; nothing if there are no rows of then.
 async fn ago(
     app: &App,
-    view: &str,
+    main: &Counted,
     end: i64,
     window: i64,
 ) -> Result<Option<BTreeMap<String, f64>>, Problem> {
+    let Some(time) = &main.time else {
+        return Ok(None);
+    };
     let length = AGO_US.max(window);
-    let columns = overall_columns(app, view);
+    let columns: Vec<String> = figures_of(main).into_iter().map(|it| it.0).collect();
     let means: Vec<String> = columns
         .iter()
         .map(|it| format!("avg({0}) AS {0}", quoted_name(it)))
         .collect();
-    let sql = format!(
-        "SELECT {} FROM ({})",
-        means.join(", "),
-        rows_between(
-            app,
-            view,
-            (end - length).div_euclid(window) * window,
-            end.div_euclid(window) * window
-        )
+    let rows = rows_between(
+        app,
+        &main.view,
+        time,
+        (end - length).div_euclid(window) * window,
+        end.div_euclid(window) * window,
     );
+    let sql = format!("SELECT {} FROM ({rows})", means.join(", "));
     let Some(row) = ask(app, &sql).await?.into_iter().next() else {
         return Ok(None);
     };
@@ -549,8 +518,11 @@ async fn ago(
         .zip(row)
         .filter_map(|(name, value)| Some((name, value.as_f64()?)))
         .collect();
-    if let (Some(all), Some(part)) = (found.get("requests"), found.get("errors")) {
-        found.insert("error_rate".to_owned(), 100.0 * part / all);
+    let failed = main.failed.as_ref().and_then(|it| found.get(it)).copied();
+    if let (Some(all), Some(part)) = (found.get(&main.count).copied(), failed)
+        && 0.0 < all
+    {
+        found.insert(FAILED_SHARE.to_owned(), 100.0 * part / all);
     }
     Ok((!found.is_empty()).then_some(found))
 }

@@ -22,6 +22,7 @@ mod lake;
 mod logs;
 mod metrics;
 mod openapi;
+mod page;
 mod parameters;
 mod pipeline;
 mod problem;
@@ -94,6 +95,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub queries: Queries,
     pub dataflow: Arc<Dataflow>,
+    /// What Overview shows of the dataflow.
+    page: page::Page,
     pub status: Arc<dyn StatusSource>,
     pub started: Instant,
     access: Access,
@@ -127,10 +130,12 @@ impl App {
         inboxes: BTreeMap<String, Inbox>,
         settings: Settings,
     ) -> Arc<Self> {
+        let page = page::page_of(&dataflow);
         Arc::new(App {
             hub,
             queries,
             dataflow,
+            page,
             status,
             started: Instant::now(),
             access: settings.access,
@@ -170,6 +175,7 @@ pub fn router(app: Arc<App>) -> Router {
             "/api/v1/saved-queries/{name}",
             put(saved::save).delete(saved::remove),
         )
+        .route("/api/v1/page", get(page::page))
         .route("/api/v1/history", get(history::history))
         .route("/api/v1/logs", get(logs::page))
         .route("/api/v1/logs/summary", get(logs::summary))

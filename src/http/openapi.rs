@@ -9,6 +9,7 @@ use super::history::History;
 use super::incidents::{DetectorBody, Incidents};
 use super::lake::LakeTable;
 use super::logs::{LogColumns, LogPage, LogSummary, NewestRecords, Patterns, Record, Values};
+use super::page::Page;
 use super::parameters::{Kind, Parameter, Parameters};
 use super::pipeline::Pipeline;
 use super::problem::{FAILURES, Problem};
@@ -410,12 +411,18 @@ fn routes() -> Vec<Route> {
             "Removes a saved query",
             Nothing,
         ),
+        route(
+            "get",
+            "/api/v1/page",
+            "What Overview shows of this dataflow, by what its columns are",
+            Json(of::<Page>),
+        ),
         Route {
             parameters: HISTORY,
             ..route(
                 "get",
                 "/api/v1/history",
-                "Traffic, errors and latency over time, with expected bands",
+                "What the dataflow counts over time, with expected bands",
                 Json(of::<History>),
             )
         },

@@ -173,6 +173,8 @@ pub struct Meaning {
     pub scale: Option<Scale>,
     /// What the text of the dataflow says of it.
     pub comment: Option<String>,
+    /// Whether it counts records, and not groups of them.
+    pub counts_records: bool,
     /// Whether more than its type says so.
     is_certain: bool,
 }
@@ -185,6 +187,7 @@ impl Meaning {
             statistic: None,
             scale: None,
             comment: None,
+            counts_records: false,
             is_certain: true,
         }
     }
@@ -200,6 +203,7 @@ impl Meaning {
         Meaning {
             statistic: Some(statistic),
             comment: None,
+            counts_records: false,
             ..self
         }
     }
@@ -307,8 +311,9 @@ impl Dataflow {
                 let below = self.meanings_of(input);
                 let keys = aggregation.keys.iter().filter_map(|it| below.get(*it));
                 let keys = keys.map(Meaning::computed);
+                let of_groups = super::properties(input, &|it| self.properties(it)).aggregated;
                 let figures = aggregation.aggregates.iter();
-                let figures = figures.map(|it| of_aggregate(it, &below));
+                let figures = figures.map(|it| of_aggregate(it, &below, !of_groups));
                 let found: Vec<Meaning> = keys.chain(figures).collect();
                 match found.len() == fields.len() {
                     true => named(found),
@@ -366,7 +371,7 @@ fn guesses(fields: &[Arc<Field>]) -> Vec<Meaning> {
     fields.iter().map(|it| names::guess(it)).collect()
 }
 
-fn of_aggregate(aggregate: &Aggregate, below: &[Meaning]) -> Meaning {
+fn of_aggregate(aggregate: &Aggregate, below: &[Meaning], of_records: bool) -> Meaning {
     let argument = aggregate.argument.and_then(|it| below.get(it)).cloned();
     let of_argument = |statistic: Statistic| match argument.clone() {
         Some(it) => it.by(statistic),
@@ -378,10 +383,19 @@ fn of_aggregate(aggregate: &Aggregate, below: &[Meaning]) -> Meaning {
                 Some(_) => Statistic::CountIf,
                 None => Statistic::Count,
             };
-            Meaning::of_role(Role::Count, None).by(statistic)
+            Meaning {
+                counts_records: of_records,
+                ..Meaning::of_role(Role::Count, None).by(statistic)
+            }
         }
         Function::CountDistinct => Meaning::of_role(Role::Count, None).by(Statistic::CountDistinct),
-        Function::Sum => of_argument(Statistic::Sum),
+        Function::Sum => {
+            let counts_records = argument.as_ref().is_some_and(|it| it.counts_records);
+            Meaning {
+                counts_records,
+                ..of_argument(Statistic::Sum)
+            }
+        }
         Function::Avg => of_argument(Statistic::Mean),
         Function::Min => of_argument(Statistic::Min),
         Function::Max => of_argument(Statistic::Max),
@@ -429,6 +443,7 @@ fn of_expression(expr: &Arc<dyn PhysicalExpr>, below: &[Meaning]) -> Option<Mean
     };
     found.map(|it| Meaning {
         statistic: None,
+        counts_records: false,
         ..it.computed()
     })
 }

@@ -14,6 +14,7 @@ mod halves;
 mod hops;
 mod meaning;
 mod notification;
+mod page;
 mod program;
 mod properties;
 mod repeated;
@@ -34,6 +35,7 @@ pub use halves::in_halves;
 pub use hops::{Hops, one_side};
 pub use meaning::{Comment, Meaning, Role, Scale, Statistic};
 pub use notification::{Webhook, WebhookFormat};
+pub use page::{PageSettings, PanelSettings};
 pub use program::{GroupRows, Program};
 pub use properties::{Properties, properties};
 pub use repeated::with_repeats_shared;
@@ -109,6 +111,10 @@ pub struct Dataflow {
     pub lines: BTreeMap<String, u64>,
     /// What the text says of relations and, where a name is given, of their columns.
     pub comments: BTreeMap<(String, Option<String>), Comment>,
+    /// Relations that every dataflow has, or that come with a detector.
+    pub built_in: BTreeSet<String>,
+    /// How a page shows it.
+    pub page: PageSettings,
 }
 
 /// Models by which tables score records as they come, each with what is in force.

@@ -67,9 +67,9 @@ pub use types::sql_type_name;
 use crate::lake;
 use crate::plan::{
     ColumnSpec, Comment, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
-    EventTime, LATE_RELATION, LiveModels, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, Plan,
-    PrimaryKey, RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows, dead_letter_schema,
-    late_schema, properties,
+    EventTime, LATE_RELATION, LiveModels, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, PageSettings,
+    Plan, PrimaryKey, RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows,
+    dead_letter_schema, late_schema, properties,
 };
 use crate::source::place::{Place, is_delta};
 use arrow::array::RecordBatch;
@@ -114,6 +114,8 @@ pub enum Error {
         path: String,
         source: std::io::Error,
     },
+    #[error("{path}: {text}")]
+    Page { path: String, text: String },
     #[error("{place}line {line}: {text}")]
     Statement {
         place: String,
@@ -168,9 +170,45 @@ pub async fn load(
         path: path.display().to_string(),
         source,
     })?;
-    plan_text_with(UNNAMED, &text, lookup, models)
-        .await
-        .map_err(|it| it.in_file(&path))
+    let planned = plan_text_with(UNNAMED, &text, lookup, models).await;
+    let mut dataflow = planned.map_err(|it| it.in_file(&path))?;
+    dataflow.page = page_settings(folder, &dataflow)?;
+    Ok(dataflow)
+}
+
+/// What `page.toml` of the folder says, if there is one.
+fn page_settings(folder: &Path, dataflow: &Dataflow) -> Result<PageSettings, Error> {
+    let path = folder.join("page.toml");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(PageSettings::default());
+        }
+        Err(source) => {
+            return Err(Error::Read {
+                path: path.display().to_string(),
+                source,
+            });
+        }
+    };
+    let refused = |text: String| Error::Page {
+        path: path.display().to_string(),
+        text,
+    };
+    let settings = PageSettings::parse(&text).map_err(refused)?;
+    let names: Vec<&str> = dataflow.views.iter().map(|it| it.name.as_str()).collect();
+    match settings
+        .panels
+        .iter()
+        .find(|it| !names.contains(&it.view.as_str()))
+    {
+        None => Ok(settings),
+        Some(it) => Err(refused(format!(
+            "there is no materialized view `{}`; there are: {}",
+            it.view,
+            names.join(", ")
+        ))),
+    }
 }
 
 /// Plans the text of a dataflow, which has this name if it states none, and scores with no model.
@@ -239,6 +277,7 @@ pub async fn plan_text_with(
     for text in of_incidents.as_deref().into_iter().chain([BUILT_IN_VIEWS]) {
         for statement in syntax::parse(text)? {
             let name = statement.kind.relation().unwrap_or_default().to_owned();
+            planner.dataflow.built_in.insert(name.clone());
             let added = planner.add(statement.kind, true).await;
             added.map_err(|it| Error::at(0, format!("the built-in relation {name}: {it}")))?;
         }

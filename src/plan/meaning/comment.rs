@@ -141,6 +141,7 @@ impl Comment {
             statistic: meaning.statistic,
             scale: self.scale.or(meaning.scale),
             comment: self.text.clone(),
+            counts_records: meaning.counts_records,
             is_certain: true,
         }
     }

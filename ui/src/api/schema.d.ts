@@ -627,6 +627,51 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/api/v1/page': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** What Overview shows of this dataflow, by what its columns are */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Page'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/api/v1/history': {
     parameters: {
       query?: never;
@@ -634,7 +679,7 @@ export interface paths {
       path?: never;
       cookie?: never;
     };
-    /** Traffic, errors and latency over time, with expected bands */
+    /** What the dataflow counts over time, with expected bands */
     get: {
       parameters: {
         query?: {
@@ -1505,7 +1550,91 @@ export interface components {
     QueryToSave: {
       query: string;
     };
-    /** @description Traffic, errors and latency over a range of time, in equal steps. */
+    /** @description What Overview shows. */
+    Page: {
+      title: string;
+      /** @description Counts all records per window. */
+      main?: components['schemas']['Counted'] | null;
+      /** @description Counts those of the newest seconds, and goes on by the clock. */
+      now?: components['schemas']['Counted'] | null;
+      /** @description Counts all there ever were. */
+      total?: components['schemas']['Counted'] | null;
+      /** @description The same count by outcome. */
+      classes?: components['schemas']['Split'] | null;
+      /** @description The same count by steps of a scale. */
+      spread?: components['schemas']['Split'] | null;
+      /** @description The same count by a key, finest windows first. */
+      keys: components['schemas']['Keyed'][];
+      /** @description All other views worth a panel, in their order. */
+      panels: components['schemas']['PagePanel'][];
+      /** @description The table of records that all of it is about. */
+      records?: string | null;
+      suggestions: components['schemas']['Suggestion'][];
+    };
+    /** @description A view without keys that counts. */
+    Counted: {
+      view: string;
+      /** @description The column with the start of the window, if it has windows. */
+      time?: string | null;
+      /**
+       * Format: int64
+       * @description How long a window is, or the range that slides.
+       */
+      window_seconds?: number | null;
+      /** @description Whether its rows are in the lake, too. */
+      stored: boolean;
+      /** @description The column that counts all. */
+      count: string;
+      /** @description What is counted, in words: `requests`. */
+      noun: string;
+      /** @description The column that counts what failed of it, and of that what is grave. */
+      failed?: string | null;
+      grave?: string | null;
+      /** @description What else it says. */
+      figures: components['schemas']['CatalogColumn'][];
+    };
+    /** @description A windowed view that counts by one key. */
+    Split: {
+      view: string;
+      time: string;
+      /** Format: int64 */
+      window_seconds: number;
+      key: components['schemas']['CatalogColumn'];
+      count: string;
+    };
+    /** @description A windowed view that counts by one key, with what can be said of each. */
+    Keyed: {
+      view: string;
+      time: string;
+      /** Format: int64 */
+      window_seconds: number;
+      stored: boolean;
+      key: components['schemas']['CatalogColumn'];
+      /** @description Whether records have a column of this name, so that a value leads to them. */
+      filters: boolean;
+      count: string;
+      noun: string;
+      failed?: string | null;
+      grave?: string | null;
+      /** @description The duration that tells slow ones best. */
+      duration?: components['schemas']['CatalogColumn'] | null;
+    };
+    /** @description A view with a panel of its own. */
+    PagePanel: {
+      view: string;
+      title: string;
+      /** @description `lines` over time, a `table`, or `values` of one row. */
+      kind: string;
+      /** @description What the text of the dataflow says of it. */
+      comment?: string | null;
+    };
+    /** @description What could be shown if the dataflow had it. */
+    Suggestion: {
+      title: string;
+      /** @description To add to the text of the dataflow. */
+      sql: string;
+    };
+    /** @description What a dataflow counts over a range of time, in equal steps. */
     History: {
       /**
        * Format: uint64
@@ -1517,25 +1646,24 @@ export interface components {
       to: string;
       /** Format: int64 */
       step_seconds: number;
-      /** @description The view that counts all traffic. */
+      /** @description The view that counts all records. */
       overall_view: string;
       /** @description Start of each step, seconds since 1970. */
       times: number[];
-      /** @description By column of the view that counts all traffic. A step without rows is null. */
+      /** @description By column of the view that counts all records, and `failed_share`, in percent, if it counts what fails. A step without rows is null. */
       overall: {
         [key: string]: (number | null)[];
       };
-      /** @description What each column is expected to be; null where too little is known. */
+      /** @description What each of them is expected to be; null where too little is known. */
       expected: {
         [key: string]: components['schemas']['Band'];
       };
-      /** @description Requests by status class, `2` to `5`. */
-      by_status: {
+      /** @description The same count by outcome; a status by its class, `2` to `5`. */
+      by_class: {
         [key: string]: (number | null)[];
       };
-      /** @description Requests and errors of the endpoints with most errors, and of all others. */
-      by_endpoint: components['schemas']['EndpointHistory'][];
-      latency?: components['schemas']['Latency'] | null;
+      /** @description The same count by steps of a scale. */
+      spread?: components['schemas']['Spread'] | null;
       /** @description The same columns five minutes long, an hour and a day before the end, per minute; null if the lake has no rows of then. */
       hour_ago?: {
         [key: string]: number;
@@ -1545,7 +1673,7 @@ export interface components {
       } | null;
       /**
        * Format: int64
-       * @description How long one row of the view that counts all traffic is.
+       * @description How long one row of the view that counts all records is.
        */
       window_seconds: number;
       /** @description The query behind each part, to be run as it stands. */
@@ -1563,15 +1691,10 @@ export interface components {
       low: (number | null)[];
       high: (number | null)[];
     };
-    EndpointHistory: {
-      endpoint: string;
-      requests: (number | null)[];
-      errors: (number | null)[];
-    };
-    /** @description Requests by step and response time. */
-    Latency: {
-      /** @description Lower bound of each bin in milliseconds. */
-      bins_ms: number[];
+    /** @description A count by step of time and step of a scale. */
+    Spread: {
+      /** @description Where each bin begins. */
+      bounds: number[];
       /** @description One list per step, one count per bin. */
       counts: number[][];
     };

@@ -26,15 +26,13 @@ export function Frame() {
     useCallback(() => setHelp(true), []),
     useCallback(() => setPalette(true), []),
   ];
-  const range = useRange();
-  useKeyboard({ onHelp: showHelp, onPalette: showPalette, range: useHasRange() ? range : null });
-  useTrail();
   const zone = useZone();
   useTopic('metrics');
   useTopic('pipeline');
   useTitle();
   return (
     <div className="flex min-h-full flex-col md:h-full">
+      <Shortcuts onHelp={showHelp} onPalette={showPalette} />
       <a
         href="#main"
         className="sr-only focus:not-sr-only focus:absolute focus:z-50 focus:bg-panel focus:p-2"
@@ -53,7 +51,7 @@ export function Frame() {
               <Button
                 kind="quiet"
                 className="justify-center"
-                aria-label="Command palette"
+                aria-label="Command palette, Ctrl K"
                 onClick={showPalette}
               >
                 <Search size={16} aria-hidden="true" />
@@ -84,6 +82,14 @@ export function Frame() {
   );
 }
 
+/** The keys of every page, apart from what is drawn: the range moves on each second. */
+function Shortcuts({ onHelp, onPalette }: { onHelp: () => void; onPalette: () => void }) {
+  const range = useRange();
+  useKeyboard({ onHelp, onPalette, range: useHasRange() ? range : null });
+  useTrail();
+  return null;
+}
+
 function PageName() {
   const { pathname } = useLocation();
   const page = PAGES.find(({ to }) => to !== '/' && pathname.endsWith(to)) ?? PAGES[0];
@@ -102,7 +108,7 @@ function Navigation() {
           key={to}
           to={to}
           activeOptions={{ exact: true, includeSearch: false }}
-          className="flex items-center gap-1 border-b-2 border-transparent px-1.5 text-muted hover:text-text sm:px-3"
+          className="flex min-w-10 items-center justify-center gap-1 border-b-2 border-transparent px-1.5 text-muted hover:text-text sm:px-3"
           activeProps={{ className: 'border-accent! text-text!' }}
         >
           {label}

@@ -21,6 +21,7 @@ export function RangePicker() {
   const wide = useMedia('(min-width: 1000px)');
   const zone = zoneName(useZone());
   const today = formatDate(useNow(1_000));
+  const { from: since } = useUrl();
   const step = formatLength(span.to - span.from);
   return (
     <span className="flex flex-wrap items-center gap-x-2 gap-y-1">
@@ -49,7 +50,7 @@ export function RangePicker() {
           <Undo2 size={14} aria-hidden="true" />
         </Tool>
       </span>
-      {wide && !isFixed && (
+      {wide && !span.fixed && since === undefined && (
         <span className="text-muted" data-range>
           {formatSpan(span.from, span.to, today)} {zone}
         </span>
@@ -94,6 +95,8 @@ function Chooser({ control }: { control: RangeControl }) {
   const today = formatDate(useNow(60_000));
   const zone = zoneName(useZone());
   const { span } = control;
+  const name = nameOf(search, control, today);
+  const hasTimes = span.fixed || search.from !== undefined;
   return (
     <Popover
       label="Time range"
@@ -103,11 +106,11 @@ function Chooser({ control }: { control: RangeControl }) {
       trigger={
         <Button
           className="h-6"
-          aria-label={`Time range: ${nameOf(search, control, today)}`}
+          aria-label={`Time range: ${name}${hasTimes ? ` ${zone}` : ''}`}
           data-range-button
         >
-          {nameOf(search, control, today)}
-          {(span.fixed || search.from !== undefined) && <span className="text-muted">{zone}</span>}
+          {name}
+          {hasTimes && <span className="text-muted"> {zone}</span>}
         </Button>
       }
     >
@@ -128,7 +131,10 @@ function Chooser({ control }: { control: RangeControl }) {
 function nameOf({ range, from, to }: Search, { span }: RangeControl, today: string): string {
   if (from !== undefined && to === undefined)
     return `since ${formatNear(span.from, today).replace(/:00$/, '')}`;
-  if (span.fixed) return `${to === undefined ? 'all: ' : ''}${formatSpan(span.from, span.to, today)}`;
+  if (span.fixed) {
+    const name = to !== undefined ? '' : range === 'all' ? 'all data: ' : 'newest data: ';
+    return `${name}${formatSpan(span.from, span.to, today)}`;
+  }
   if (range !== undefined) return rangeWords(range);
   return span.range === null ? 'auto' : `auto · ${rangeWords(span.range)}`;
 }
@@ -147,6 +153,7 @@ function Choices({ control: { span }, onChoose }: ChoicesProps) {
   const now_ms = useNow(1_000);
   const extent = useExtent();
   const id = useId();
+  const hasPointer = useMedia('(pointer: fine)');
   const both = (from_ms: number, to_ms: number) => [formatDateTime(from_ms), formatDateTime(to_ms)] as const;
   const [[from, to], setEnds] = useState(() => both(span.from, span.to));
   const [line, setLine] = useState('');
@@ -173,6 +180,20 @@ function Choices({ control: { span }, onChoose }: ChoicesProps) {
   const field = 'h-8 min-w-0 rounded border border-line bg-ground px-2 text-text';
   return (
     <div className="flex flex-col gap-3 text-body">
+      <div role="group" aria-label="Ranges" className="grid grid-cols-3 gap-1 sm:grid-cols-4">
+        <Choice label="auto" isOn={isOn(undefined)} onClick={() => onChoose({})} />
+        {RANGES.map(range => (
+          <Choice
+            key={range}
+            label={rangeWords(range)}
+            isOn={isOn(range)}
+            onClick={() => onChoose({ range })}
+          />
+        ))}
+        {NAMED.map(text => (
+          <Choice key={text} label={text} isOn={false} onClick={() => byName(text)} />
+        ))}
+      </div>
       <form
         className="flex flex-col gap-2"
         onSubmit={event => {
@@ -183,8 +204,8 @@ function Choices({ control: { span }, onChoose }: ChoicesProps) {
         <label className="flex flex-col gap-1">
           <span className="text-label text-muted">Any range, as text</span>
           <input
-            // biome-ignore lint/a11y/noAutofocus: the range was opened to change it.
-            autoFocus
+            // biome-ignore lint/a11y/noAutofocus: the range was opened to change it; a finger would bring up the keyboard.
+            autoFocus={hasPointer}
             className={cn(field, !read.ok && 'border-critical')}
             placeholder="10m · yesterday · 2024-05-12 14:00 .. 15:30"
             spellCheck={false}
@@ -240,20 +261,6 @@ function Choices({ control: { span }, onChoose }: ChoicesProps) {
           </Button>
         </div>
       </form>
-      <div role="group" aria-label="Ranges" className="grid grid-cols-3 gap-1 sm:grid-cols-4">
-        <Choice label="auto" isOn={isOn(undefined)} onClick={() => onChoose({})} />
-        {RANGES.map(range => (
-          <Choice
-            key={range}
-            label={rangeWords(range)}
-            isOn={isOn(range)}
-            onClick={() => onChoose({ range })}
-          />
-        ))}
-        {NAMED.map(text => (
-          <Choice key={text} label={text} isOn={false} onClick={() => byName(text)} />
-        ))}
-      </div>
       <ZoneChoice />
     </div>
   );

@@ -14,7 +14,7 @@ export function ZoneSwitch() {
       <Button
         kind="quiet"
         className="h-6 px-1"
-        aria-label={isUtc ? 'Times in UTC. Show local times' : `Local times, ${local}. Show UTC`}
+        aria-label={isUtc ? 'Times in UTC. Show local times' : `Times: local, ${local}. Show UTC`}
         onClick={() => chooseZone(isUtc ? 'local' : 'utc')}
       >
         {isUtc ? 'UTC' : `local, ${local}`}

@@ -9,6 +9,7 @@ import {
   type Known,
   keyText,
   lastedText,
+  minuteText,
   NOTHING_KNOWN,
   ordered,
   rangeText,
@@ -171,4 +172,11 @@ it('detectors are what views say they are, whatever their names', () => {
       explainBy: [],
     },
   ]);
+});
+
+it('writes the day of another day, and the year of another year', () => {
+  const at = Date.parse('2026-03-01T02:56:07Z');
+  expect(minuteText(at, '2026-03-01')).toBe('02:56');
+  expect(minuteText(at, '2026-03-02')).toBe('03-01 02:56');
+  expect(minuteText(at, '2027-03-01')).toBe('2026-03-01 02:56');
 });

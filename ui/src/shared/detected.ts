@@ -183,8 +183,9 @@ export function lastedText(it: Detected): string {
   return isActive(it) ? `${lasted} so far` : lasted;
 }
 
-/** `02:56`, with its date if that is another day than the one given. */
+/** `02:56`, with its date if that is another day than the one given, and its year if that is another one. */
 export function minuteText(ms: number, today: string): string {
   const text = formatDateTime(ms);
-  return text.startsWith(today) ? text.slice(11, 16) : text.slice(5, 16);
+  if (text.startsWith(today)) return text.slice(11, 16);
+  return text.startsWith(today.slice(0, 5)) ? text.slice(5, 16) : text.slice(0, 16);
 }

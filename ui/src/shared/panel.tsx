@@ -4,7 +4,7 @@
  * The content is drawn whenever there is some. A panel that is not live dims it and dates it.
  */
 import type { ReactNode } from 'react';
-import { formatTime } from './format';
+import { formatDate, formatNear } from './format';
 import { Mark } from './mark';
 import type { PanelState } from './state';
 import { cn } from './ui/cn';
@@ -89,7 +89,7 @@ function StateNote({ state }: { state: PanelState }) {
 }
 
 function dated(asOf: string | null): string | null {
-  return asOf === null ? null : `as of ${formatTime(asOf)} ${zoneName()}`;
+  return asOf === null ? null : `as of ${formatNear(asOf, formatDate(Date.now()))} ${zoneName()}`;
 }
 
 /** With a capital letter and an end. */

@@ -73,7 +73,7 @@ function ReceiptOf({ view, label }: { view: string; label: string }) {
         {data.stored ? (
           <Fact name="in the lake">
             {data.stored.table} version {data.stored.version}, commit {data.stored.commit}, as of{' '}
-            {formatTime(data.stored.as_of)} {zoneName()}
+            {formatDateTime(data.stored.as_of)} {zoneName()}
           </Fact>
         ) : (
           <Fact name="in the lake">no commit yet</Fact>

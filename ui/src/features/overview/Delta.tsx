@@ -6,15 +6,8 @@ import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { answerOf, api, askSql } from '../../api/client';
 import { partOf } from '../../shared/filter';
-import {
-  formatDate,
-  formatNear,
-  formatNumber,
-  formatRate,
-  formatTime,
-  MISSING,
-  quantifyBytes,
-} from '../../shared/format';
+import { formatNear, formatNumber, formatRate, MISSING, quantifyBytes } from '../../shared/format';
+import { useToday } from '../../shared/live';
 import { useGo, useUrl } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
@@ -350,14 +343,15 @@ function EndpointLine({ row: { endpoint, a, b }, marks, window_s }: LineProps) {
   return (
     <tr className="h-6 hover:bg-hover">
       <td className="max-w-0 px-3">
-        <button
-          type="button"
-          className="block max-w-full truncate text-left hover:underline"
-          title="Show its records at B"
-          onClick={() => toRecords(partOf('endpoint', '=', endpoint))}
-        >
-          {endpoint}
-        </button>
+        <Tooltip text="Show its records at B">
+          <button
+            type="button"
+            className="block max-w-full truncate text-left hover:underline"
+            onClick={() => toRecords(partOf('endpoint', '=', endpoint))}
+          >
+            {endpoint}
+          </button>
+        </Tooltip>
       </td>
       <td className="px-2 text-right text-muted">{formatRate(a.perSecond)}</td>
       <td className="px-2 text-right">{formatRate(b.perSecond)}</td>
@@ -372,7 +366,8 @@ function FieldsPanel({ marks, window_s }: { marks: Marks; window_s: number }) {
   const a = useSummary(marks.a, window_s);
   const b = useSummary(marks.b, window_s);
   const toRecords = useRecords(marks.b, window_s);
-  const today = formatDate(marks.b * 1000);
+  const today = useToday();
+  const minute = (end: number) => formatNear(end * 1000, today).replace(/:00$/, '');
   const known = a.data !== undefined && b.data !== undefined;
   return (
     <Panel
@@ -385,8 +380,8 @@ function FieldsPanel({ marks, window_s }: { marks: Marks; window_s: number }) {
         <div className="px-3 pb-3">
           <Fields
             fields={fieldsApart(b.data, a.data)}
-            inside={`B, ${formatTime(marks.b * 1000, 'min')}`}
-            outside={`A, ${formatNear(marks.a * 1000, today).slice(0, -3)}`}
+            inside={`B, ${minute(marks.b)}`}
+            outside={`A, ${minute(marks.a)}`}
             onPick={(column, value) => toRecords(partOf(column, '=', value))}
           />
         </div>

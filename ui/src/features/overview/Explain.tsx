@@ -7,7 +7,7 @@ import { useQuery } from '@tanstack/react-query';
 import { X } from 'lucide-react';
 import { answerOf, api } from '../../api/client';
 import { partOf } from '../../shared/filter';
-import { formatNumber, formatTime } from '../../shared/format';
+import { formatDate, formatNumber, formatSpan } from '../../shared/format';
 import { useKeys } from '../../shared/keys';
 import { useGo, useSpan, useUrl } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
@@ -187,5 +187,5 @@ function Drawer({ title, about, against, part, rest, error, times, where, onClos
 }
 
 function timesOf({ from, to }: Times): string {
-  return `${formatTime(from, 'min')}–${formatTime(to, 'min')}`;
+  return formatSpan(from, to, formatDate(Date.now()));
 }

@@ -13,7 +13,7 @@ import {
   ticksOf,
   useSize,
 } from '../../shared/chart';
-import { formatAny, formatNumber, formatTime, numberOf } from '../../shared/format';
+import { formatAny, formatDate, formatNear, formatNumber, numberOf } from '../../shared/format';
 import { useView } from '../../shared/live';
 import type { Span } from '../../shared/marked';
 import { useGo, useUrl } from '../../shared/nav';
@@ -195,7 +195,7 @@ function Canvas({ cells, p95, spans, summary }: CanvasProps) {
       {drawn !== null && <BoxFrame cells={cells} box={drawn} size={size} />}
       {at !== null && began === null && (
         <div className="pointer-events-none absolute top-1 right-1 rounded border border-line bg-panel px-2 py-1 text-label">
-          {formatTime((cells.times[at.step] ?? 0) * 1000, 'min')} {zoneName()} ·{' '}
+          {formatNear((cells.times[at.step] ?? 0) * 1000, formatDate(Date.now()))} {zoneName()} ·{' '}
           {formatNumber(cells.bins_ms[at.bin])}–{formatNumber((cells.bins_ms[at.bin] ?? 0) * Math.SQRT2)} ms ·{' '}
           {formatNumber(cells.counts[at.step]?.[at.bin] ?? 0)} requests · p95{' '}
           {formatAny(p95[at.step] ?? null)} ms

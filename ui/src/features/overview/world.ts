@@ -8,8 +8,23 @@
  * what comes and goes within moments is not told. Pure functions; useWorld.ts feeds them.
  */
 import type { Metrics, Pipeline } from '../../api/wire';
-import { beginOf, type Detected, endOf, isActive, rangeText, titleOf } from '../../shared/detected';
-import { formatAge, formatMeasured, formatNumber, formatRate, formatTime } from '../../shared/format';
+import {
+  beginOf,
+  type Detected,
+  endOf,
+  isActive,
+  minuteText,
+  rangeText,
+  titleOf,
+} from '../../shared/detected';
+import {
+  formatAge,
+  formatDate,
+  formatMeasured,
+  formatNear,
+  formatNumber,
+  formatRate,
+} from '../../shared/format';
 import type { Incident } from '../../shared/incidents';
 import type { Tone } from '../../shared/mark';
 import { handledOf, isDismissed } from '../../shared/said';
@@ -442,7 +457,7 @@ function told(it: Followed, more: number, now_ms: number): Headline {
     tone: it.tone,
     title: it.title,
     detail: it.detail,
-    since: it.timeless ? '' : `since ${formatTime(it.begin_ms)} ${zoneName()}${age}`,
+    since: it.timeless ? '' : `since ${formatNear(it.begin_ms, formatDate(now_ms))} ${zoneName()}${age}`,
     more,
     goTo: it.goTo,
     where: it.where,
@@ -479,7 +494,7 @@ function calm(
       detail: `${formatNumber(handled)} acknowledged or muted · ${parts}`,
       goTo: 'incident',
     };
-  const minutes = (ms: number) => formatTime(ms, 'min');
+  const minutes = (ms: number) => minuteText(ms, formatDate(now_ms));
   const ended =
     last === null || now_ms - last.end_ms > 86_400_000
       ? ''
