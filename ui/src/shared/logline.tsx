@@ -4,7 +4,15 @@
  */
 import type { CSSProperties } from 'react';
 import type { LogRow, Schemas } from '../api/wire';
-import { formatDateTime, formatMeasured, formatNumber, formatTime, MISSING, quantifyBytes, textOf } from './format';
+import {
+  formatDateTime,
+  formatMeasured,
+  formatNumber,
+  formatTime,
+  MISSING,
+  quantifyBytes,
+  textOf,
+} from './format';
 import type { LogColumns } from './logcolumns';
 import { Shape, toneOfLevel } from './mark';
 import { cn } from './ui/cn';

@@ -39,8 +39,8 @@ export function Logs() {
   if (lines === null)
     return (
       <p className="p-4 text-muted">
-        No table of this dataflow has an event time, so there are no records to list. Give a source a WATERMARK,
-        and its table appears here.
+        No table of this dataflow has an event time, so there are no records to list. Give a source a
+        WATERMARK, and its table appears here.
       </p>
     );
   return (
