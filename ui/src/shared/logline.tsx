@@ -58,7 +58,7 @@ function widthOf(column: Column): [least: number, share: number] {
     case 'text':
       return [160, 2];
     default:
-      return [Math.max(84, 8 * column.name.length), 1];
+      return [Math.max(112, 8 * column.name.length), 1];
   }
 }
 

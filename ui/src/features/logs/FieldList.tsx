@@ -111,7 +111,7 @@ function Presence({ column, onExists }: { column: string; onExists: (exists: boo
         aria-label={`${column} exists`}
         onClick={() => onExists(true)}
       >
-        ∃
+        exists
       </button>
       <button
         type="button"
@@ -120,7 +120,7 @@ function Presence({ column, onExists }: { column: string; onExists: (exists: boo
         aria-label={`${column} does not exist`}
         onClick={() => onExists(false)}
       >
-        ∅
+        not
       </button>
     </>
   );

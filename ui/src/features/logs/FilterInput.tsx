@@ -185,7 +185,7 @@ export function Mistaken({ mistake, onUse, onSearch }: MistakenProps) {
           {part(Math.max(from, to))}
         </code>
       )}
-      <span className="text-critical">{message}.</span>
+      <span className="text-critical">{/[.?!]$/.test(message) ? message : `${message}.`}</span>
       {fix !== null && (
         <Button className="h-6 font-mono text-label" onClick={() => onUse(fix)}>
           Use {fix}

@@ -105,7 +105,10 @@ function Refused({ error, shown }: { error: Error; shown: string | null }) {
   const go = useGo();
   return (
     <p role="alert" className="flex flex-wrap items-center gap-x-2" data-refused>
-      <Mark tone="critical" word="filter refused" /> <span className="text-critical">{error.message}.</span>
+      <Mark tone="critical" word="filter refused" />{' '}
+      <span className="text-critical">
+        {/[.?!]$/.test(error.message) ? error.message : `${error.message}.`}
+      </span>
       {shown !== null && (
         <>
           <span className="text-muted">
