@@ -81,7 +81,7 @@ def run(binary, root):
     with Pipeline(binary, DATAFLOW, root, files) as pipeline:
         pipeline.start()
         wait("requests judged by rules", lambda: judged(pipeline).get((None, "RULE_BASED"), 0) > 200 or None)
-        assert "there is none yet" in model_of(pipeline)["detail"], model_of(pipeline)
+        assert "there is no version yet" in model_of(pipeline)["detail"], model_of(pipeline)
         refused = train(binary, root, "SELECT response_time, 1 AS one FROM lake.ml_predictions")
         assert refused.returncode == 65 and "one" in refused.stderr, refused
         made = train(binary, root, TRAIN)

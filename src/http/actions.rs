@@ -67,12 +67,16 @@ pub async fn act(
     body: Bytes,
 ) -> Result<JsonBody<push::PushedRecords>, Problem> {
     let body: ActionBody = serde_json::from_slice(&body).map_err(|it| {
-        Problem::bad_request("bad_body", format!("the body is not understood: {it}")).hint(FORM)
+        Problem::bad_request(
+            "bad_body",
+            format!("the request body could not be read: {it}"),
+        )
+        .hint(FORM)
     })?;
     let wrong = |text: String| Problem::bad_request("bad_body", text).hint(FORM);
     let by = body.by.trim();
     if by.is_empty() || BY_CHARACTERS_MAX < by.chars().count() {
-        let text = format!("`by` must say who does it, in at most {BY_CHARACTERS_MAX} characters");
+        let text = format!("`by` must name the person, in at most {BY_CHARACTERS_MAX} characters");
         return Err(wrong(text));
     }
     if NOTE_CHARACTERS_MAX < body.note.chars().count() {
@@ -91,7 +95,7 @@ pub async fn act(
             return Err(wrong("`for` must say how long it is muted".to_owned()));
         }
         (_, None) => None,
-        (_, Some(_)) => return Err(wrong("`for` is of mute alone".to_owned())),
+        (_, Some(_)) => return Err(wrong("`for` belongs to the action mute only".to_owned())),
     };
     let found = incident_named(&app, &incident)?;
     let inbox = app.inboxes.get(ACTIONS).cloned().ok_or_else(|| {

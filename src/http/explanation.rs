@@ -105,7 +105,7 @@ pub async fn explanation(
     let found = find(&app, &incident)?;
     let unexplained = |why: String| Problem::not_found("no_explanation", why);
     let watched = Watched::of(&app.dataflow, found.scores).ok_or_else(|| {
-        unexplained("the view that it watches does not read a table of records".to_owned())
+        unexplained("the view of its detector does not read a table of records".to_owned())
     })?;
     let grid = found.detection.grid;
     let reach = WINDOWS * grid.size_us;
@@ -214,7 +214,7 @@ fn find<'a>(app: &'a App, name: &str) -> Result<Found<'a>, Problem> {
         "unknown_incident",
         format!("there is no incident `{name}` among those that are live"),
     )
-    .hint("GET /api/v1/incidents lists them; a provisional one goes when late records explain it away"))
+    .hint("GET /api/v1/incidents lists them; a provisional incident is withdrawn if late records explain it"))
 }
 
 fn of_row<'a>(
@@ -373,12 +373,15 @@ fn sentence(explained: &[Explained], sets: &[Vec<usize>], names: &[String]) -> S
         carriers.pair.as_ref().map(told),
     ) {
         (Some((one, share)), Some((pair, of_pair))) => {
-            format!("{one} carries {share} of it, {pair} {of_pair}")
+            format!("{one} accounts for {share} of the change, {pair} for {of_pair}")
         }
         (Some((it, share)), None) | (None, Some((it, share))) => {
-            format!("{it} carries {share} of it")
+            format!("{it} accounts for {share} of the change")
         }
-        (None, None) => format!("no value of {} carries it alone", names.join(", ")),
+        (None, None) => format!(
+            "no single value of {} accounts for the change",
+            names.join(", ")
+        ),
     }
 }
 

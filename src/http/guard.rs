@@ -132,9 +132,9 @@ impl Access {
                 return Err(Problem::new(
                     StatusCode::MISDIRECTED_REQUEST,
                     "unknown_host",
-                    format!("this server does not go by the name `{host}`"),
+                    format!("this server does not accept requests for the host `{host}`"),
                 )
-                .hint("start it with --allowed-host NAME if that is its name, or ask by address"));
+                .hint("start it with --allowed-host NAME to allow it, or use the IP address"));
             }
         }
         Ok(())
@@ -167,7 +167,7 @@ impl Access {
             Some(who) => Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "foreign_page",
-                format!("{who} may not ask this server"),
+                format!("{who} may not use this server"),
             )
             .hint("start it with --cors ORIGIN if that page may, such as --cors https://ops.example.com")),
         }
@@ -250,7 +250,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_content_type",
         format!(
-            "a body is JSON and says so; this one says `{}`",
+            "the request body must be JSON; its content-type is `{}`",
             essence.unwrap_or("nothing")
         ),
     )

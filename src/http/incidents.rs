@@ -188,7 +188,7 @@ fn known_detector(dataflow: &Dataflow, wanted: &str) -> Result<(), Problem> {
     }
     let hint = match names.is_empty() {
         true => {
-            "the dataflow has none; CREATE DETECTOR name ON view METRICS (rate(column)) makes one"
+            "the dataflow has no detectors; CREATE DETECTOR name ON view METRICS (rate(column)) adds one"
                 .to_owned()
         }
         false => format!("there are: {}", names.join(", ")),
@@ -215,7 +215,7 @@ pub(super) fn incident_named(app: &App, name: &str) -> Result<Incident, Problem>
     let found = incidents.into_iter().find(|it| it.incident == name);
     found.ok_or_else(|| {
         Problem::not_found("unknown_incident", format!("there is no incident `{name}`"))
-            .hint("late records took it back, or the name is cut; GET /api/v1/incidents lists them")
+            .hint("it was withdrawn after late records, or its id is incomplete; GET /api/v1/incidents lists them")
     })
 }
 

@@ -106,7 +106,7 @@ impl Parameters {
             if values.insert(name.clone().into_owned(), value).is_some() && !lenient {
                 return Err(Problem::bad_request(
                     "bad_parameter",
-                    format!("`{name}` is there twice"),
+                    format!("`{name}` is given twice"),
                 )
                 .with("parameter", name.as_ref()));
             }
@@ -203,7 +203,7 @@ fn unknown(declared: &[Parameter], name: &str) -> Problem {
     .with("parameter", told);
     let names: Vec<String> = declared.iter().map(Parameter::form).collect();
     match names.is_empty() {
-        true => problem.hint("this address takes none"),
+        true => problem.hint("this address takes no parameters"),
         false => problem.hint(format!("there are: {}", names.join(", "))),
     }
 }
@@ -358,7 +358,7 @@ mod tests {
         let refused = Parameters::read(DECLARED, "wehre.tail=a", false).expect_err("it is unknown");
         assert_eq!(refused.hint, "there are: limit, from, where.<name>, side");
         let none = Parameters::read(&[], "a=1", false).expect_err("there are none");
-        assert_eq!(none.hint, "this address takes none");
+        assert_eq!(none.hint, "this address takes no parameters");
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub async fn push(
     let count = records.len();
     inbox.check(&records).map_err(|(at, reason)| {
         let text = format!("record {} of {count}: {reason}", at + 1);
-        Problem::bad_request("bad_record", text).hint("none of them was taken")
+        Problem::bad_request("bad_record", text).hint("no record of this request was accepted")
     })?;
     let place = inbox.push(records).await.map_err(|it| match it {
         NotTaken::Full => Problem::new(
@@ -109,7 +109,7 @@ pub async fn push(
             "too_many_requests_wait",
             format!("source `{source}`: {it}"),
         )
-        .hint("ask again in a moment"),
+        .hint("try again in a moment"),
         NotTaken::Ended => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "stopping",

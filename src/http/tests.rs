@@ -315,3 +315,21 @@ async fn what_the_framework_refuses_is_a_problem_too() {
         (413, "body_too_large")
     );
 }
+
+#[tokio::test]
+async fn a_view_says_by_which_of_its_columns_records_can_be_found() {
+    let server = Server::start(app().await).await;
+    let reply = server.get("/api/v1/views").await.json();
+    let columns_of = |name: &str| {
+        let views = reply["views"].as_array().expect("views");
+        let view = views.iter().find(|it| it["name"] == name);
+        view.expect("it is shipped")["record_columns"].clone()
+    };
+    // Counts, and the bounds of windows, are of the view alone.
+    assert_eq!(columns_of("traffic_1m"), serde_json::json!(["endpoint"]));
+    assert_eq!(
+        columns_of("anomalies"),
+        serde_json::json!(["endpoint", "ip_class", "anomaly_type"])
+    );
+    assert_eq!(columns_of("totals"), serde_json::json!([]));
+}

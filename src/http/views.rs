@@ -10,6 +10,7 @@ use super::wire::RowWriter;
 use super::{App, EPOCH_HEADER};
 use crate::model::Epoch;
 use crate::view::{Heard, Snapshot, ViewInfo};
+use arrow::datatypes::DataType;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
@@ -47,8 +48,26 @@ fn describe(app: &App, info: &ViewInfo, rows: usize) -> Json {
         "retention_seconds": spec.map(|it| it.retention_us / 1_000_000),
         "clocks": spec.map(|it| it.clocks.clone()).unwrap_or_default(),
         "stored": spec.map(|it| it.stored),
+        "record_columns": record_columns(app, info),
         "detector": spec.and_then(|it| super::incidents::detector_of(&app.dataflow, it)),
     })
+}
+
+/// The columns of a view that the table of the log has too, with the same type.
+fn record_columns<'a>(app: &App, info: &'a ViewInfo) -> Vec<&'a String> {
+    let Some((_, table)) = tail_table(&app.dataflow) else {
+        return Vec::new();
+    };
+    let records = table.plan.schema();
+    let is_one = |name: &str, kind: &DataType| {
+        let found = records.column_with_name(name);
+        found.is_some_and(|it| it.1.data_type() == kind)
+    };
+    let fields = info.schema.fields().iter();
+    fields
+        .filter(|it| is_one(it.name(), it.data_type()))
+        .map(|it| it.name())
+        .collect()
 }
 
 pub async fn rows(
@@ -217,7 +236,7 @@ fn filters<'a>(
             return Err(Problem::bad_request(
                 "bad_filter",
                 format!(
-                    "`{key}…` filters the topic {topic}, which is not asked for or takes no filter"
+                    "`{key}…` filters the topic {topic}, which was not requested or cannot be filtered"
                 ),
             )
             .hint(

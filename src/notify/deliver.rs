@@ -256,7 +256,7 @@ impl Telling {
             return Ok(None);
         };
         let memory = serde_json::from_slice(&bytes).map_err(|it| {
-            format!("what was told is not understood: {it}; delete _tidelake/{dataflow}/webhooks/{name}.json to begin anew")
+            format!("the record of sent messages could not be read: {it}; delete _tidelake/{dataflow}/webhooks/{name}.json to start over")
         })?;
         Ok(Some(memory))
     }
@@ -265,7 +265,7 @@ impl Telling {
         let bytes = serde_json::to_vec(memory).map_err(|it| it.to_string())?;
         let (dataflow, name) = (&self.pipeline.dataflow, &self.webhook.name);
         let stored = self.pipeline.store.put_told(dataflow, name, bytes).await;
-        stored.map_err(|it| format!("what was told could not be stored: {it}"))
+        stored.map_err(|it| format!("the record of sent messages could not be stored: {it}"))
     }
 
     async fn post(&self, due: &Due, now_us: i64) -> Result<(), NotTaken> {

@@ -87,7 +87,7 @@ fn sentence(due: &Due) -> String {
             )
         }
         Event::Closed => format!(
-            "over: {} (since {since}, until {})",
+            "resolved: {} (since {since}, until {})",
             it.summary,
             time(it.until).unwrap_or_default()
         ),
@@ -96,7 +96,7 @@ fn sentence(due: &Due) -> String {
             by(&it.dismissed_by),
             it.summary
         ),
-        Event::Withdrawn => format!("taken back by late records: {}", it.summary),
+        Event::Withdrawn => format!("withdrawn after late records: {}", it.summary),
     }
 }
 

@@ -14,7 +14,7 @@ export const PAGES = {
   logs: '[data-record]',
   query: '[data-run="done"]',
   anomalies: 'section[aria-label="Incidents"]:is([data-state="live"],[data-state="empty"])',
-  'anomalies?tab=rules': 'section[aria-label="Anomalous records"] tbody tr',
+  'anomalies?tab=rules': 'section[aria-label="Rule matches in anomalies"] tbody tr',
   pipeline: '[data-node]',
 };
 

@@ -159,7 +159,7 @@ fn text(found: &Found<'_>, query: &ExampleQuery, carrier: &Carrier) -> String {
         false => format!(" with {}", super::written(&columns, &values)),
     };
     let unknown = match (found.metric.kind, &query.counted) {
-        (Kind::Ratio, None) => "; which of them are failures cannot be told from the view",
+        (Kind::Ratio, None) => "; the view does not show which of them are failures",
         _ => "",
     };
     format!("{records}{of}{unknown}")

@@ -55,7 +55,7 @@ fn the_value_that_grew_carries_the_rate() {
     assert_eq!(first.share_of_change, 1.0);
     assert_eq!(
         sentence(&found, &sets(2), &names()),
-        "status 500 carries 100 % of it, status 500 with path /b 98 %"
+        "status 500 accounts for 100 % of the change, status 500 with path /b for 98 %"
     );
     let pair =
         [("status", "500"), ("path", "/b")].map(|it| (it.0.to_owned(), Some(it.1.to_owned())));
@@ -77,7 +77,7 @@ fn what_grows_alike_is_carried_by_nothing() {
     let found = explained(&rows, Kind::Rate, &names(), 1);
     assert_eq!(
         sentence(&found, &sets(2), &names()),
-        "no value of status, path carries it alone"
+        "no single value of status, path accounts for the change"
     );
     assert_eq!(carrier(&found, &sets(2), &names()), []);
 }
@@ -97,7 +97,7 @@ fn shares_and_means_are_compared_for_as_many_records() {
         assert_eq!(first.value, [Some("/a".to_owned())]);
         let observed = if kind == Kind::Ratio { 21.0 } else { 0.21 };
         assert_eq!(first.observed, observed);
-        assert!(sentence(&found, &sets(2), &names()).starts_with("path /a carries 100 %"));
+        assert!(sentence(&found, &sets(2), &names()).starts_with("path /a accounts for 100 %"));
         assert_eq!(
             carrier(&found, &sets(2), &names()),
             [("path".to_owned(), Some("/a".to_owned()))]
@@ -116,7 +116,7 @@ fn failures_where_there_were_none_are_carried_by_those_that_fail() {
     let found = explained(&rows, Kind::Ratio, &names(), 1);
     assert_eq!(
         sentence(&found, &sets(2), &names()),
-        "path /a carries 100 % of it"
+        "path /a accounts for 100 % of the change"
     );
     assert_eq!(found[0].values[0].share_of_expected, 0.25);
 }

@@ -53,7 +53,7 @@ impl EventPlace {
     /// What of the stream can no longer be told to a client that has heard up to here, if anything.
     fn missed(self, app: &App) -> Option<&'static str> {
         if self.heard.generation != app.hub.generation() {
-            return Some("the pipeline was started anew since");
+            return Some("the pipeline has restarted since");
         }
         let kept = app.hub.tail_after(0);
         let oldest = kept.first().map_or(0, |it| it.number);

@@ -1,4 +1,4 @@
-/** Anomalies: what the rules found, and the incidents of detectors. */
+/** Anomalies: what rules matched, and the incidents of detectors. */
 import { check, within } from '../harness.mjs';
 
 export default { anomalies, incidents };
@@ -6,21 +6,21 @@ export default { anomalies, incidents };
 async function anomalies({ open, checkQuiet, server }) {
   const page = await open('anomalies');
   await page.getByRole('tab', { name: 'Rules' }).click();
-  const rules = page.locator('section[aria-label="Incidents of rules"]');
-  await within('the rules over windows are told', () =>
-    rules.and(page.locator('[data-state="live"],[data-state="empty"]')).isVisible(),
-  );
-  const single = page.locator('section[aria-label="Anomalous records"] tbody tr');
-  await within('single records are counted', async () => (await single.count()) > 0);
+  const rules = page.getByRole('region', { name: 'Rule matches in anomalies' });
+  const rows = rules.locator('tbody tr');
+  await within('what the rules matched is listed', async () => (await rows.count()) > 0);
+  check('one that goes on stands first', (await rows.first().getAttribute('data-match')) === 'ongoing');
   await page.goto(`${server.url}anomalies?tab=rules&from=2001-01-01T00:00:00Z&to=2001-01-01T01:00:00Z`);
-  await within(
-    'neither is told of a range without records',
-    async () =>
-      (await page.getByText('No anomalous records in this range').isVisible()) &&
-      (await rules.getByText('No incidents in this range').isVisible()),
+  await within('none is told of a range without records', () =>
+    rules.getByText('No rule matches in this range').isVisible(),
   );
   await page.goto(`${server.url}anomalies?tab=rules`);
-  await single.first().locator('button').click();
+  await rules.getByLabel('rule', { exact: true }).selectOption('VERY_SLOW_RESPONSE');
+  await within('those of one rule can be looked at', async () => {
+    const texts = await rows.allTextContents();
+    return texts.length > 0 && texts.every(text => /Very slow response/.test(text));
+  });
+  await rows.first().getByRole('button', { name: 'Records' }).click();
   await within('and lead to their records', () => /\/logs\?.*anomaly_type/.test(page.url()));
   await within('which are there', async () => (await page.locator('[data-record]').count()) > 0);
   checkQuiet();

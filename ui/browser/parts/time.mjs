@@ -8,8 +8,11 @@ const rangeButton = page => page.getByRole('button', { name: /^Time range/ });
 
 async function ranges({ open, checkQuiet }) {
   const page = await open('');
-  await rangeButton(page).click();
+  await page.keyboard.press('r');
   const field = page.getByLabel('Any range, as text');
+  await within('r goes into the field of the range', async () =>
+    field.evaluate(it => it === document.activeElement && it.value === ''),
+  );
   await field.fill('2024-02-30');
   await within('a date that there is not is refused, with what to write', () =>
     page.getByText('2024-02 has no day 30. Write 2024-02-01 to 2024-02-29.').isVisible(),
@@ -63,8 +66,8 @@ async function zones({ apart, server }) {
 
 async function chartKeys({ open, checkQuiet }) {
   const page = await open('?range=1h');
-  const chart = page.locator('section[aria-label="Traffic by status"] [role="application"]');
-  const said = page.locator('section[aria-label="Traffic by status"] [data-said]');
+  const chart = page.locator('section[aria-label="Requests by status"] [role="application"]');
+  const said = page.locator('section[aria-label="Requests by status"] [data-said]');
   await chart.focus();
   await within('the arrow keys say a point of the chart', async () => {
     await page.keyboard.press('ArrowLeft');

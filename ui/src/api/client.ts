@@ -16,6 +16,9 @@ export class ApiError extends Error {
   /** Place in a filter that was refused, in characters, and the filter as it was probably meant. */
   readonly place: readonly [from: number, to: number] | null;
   readonly fix: string | null;
+  /** The name in a statement that is not there, and what may be meant. */
+  readonly written: string | null;
+  readonly candidates: readonly string[];
 
   constructor(problem: Partial<Schemas['ProblemBody']>, status: number) {
     super(problem.detail ?? problem.title ?? `the server answered HTTP ${status}`);
@@ -25,10 +28,16 @@ export class ApiError extends Error {
     this.column = problem.column ?? null;
     this.place = problem.from == null || problem.to == null ? null : [problem.from, problem.to];
     this.fix = problem.fix ?? null;
+    this.written = problem.written ?? null;
+    this.candidates = problem.candidates ?? [];
   }
 }
 
-const client = createClient<paths>({ baseUrl: BASE.replace(/\/$/, '') });
+const client = createClient<paths>({
+  baseUrl: BASE.replace(/\/$/, ''),
+  // Whatever `fetch` is when it is asked, as for all other requests.
+  fetch: request => fetch(request),
+});
 
 /** The body of an answer, or an `ApiError`. */
 export async function answerOf<Data>(
@@ -39,7 +48,10 @@ export async function answerOf<Data>(
     got = await asked;
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
-    throw new ApiError({ detail: 'the server cannot be reached', hint: 'is it running? look at its log' }, 0);
+    throw new ApiError(
+      { detail: 'the server cannot be reached', hint: 'check that it is running, and its log' },
+      0,
+    );
   }
   if (got.response.ok) return got.data as Data;
   throw new ApiError((got.error ?? {}) as Partial<Schemas['ProblemBody']>, got.response.status);
@@ -61,9 +73,22 @@ export async function askSql(
     body: JSON.stringify({ query }),
     signal: signal ?? null,
   });
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new ApiError(body, response.status);
+  const body = exactly(await response.text());
+  if (!response.ok) throw new ApiError(body as object, response.status);
   return body as Schemas['SqlAnswer'];
+}
+
+/** JSON whose whole numbers are what they are: those that no number of a script can hold are texts of their digits. */
+export function exactly(text: string): unknown {
+  const exact = (_: string, value: unknown, context?: { source?: string }) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? '')
+      ? context?.source
+      : value;
+  try {
+    return /\d{16}/.test(text) ? JSON.parse(text, exact) : JSON.parse(text);
+  } catch {
+    return {};
+  }
 }
 
 /** End a running query, which then answers with the rows it has so far. Tells whether there was one. */

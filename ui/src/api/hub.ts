@@ -191,7 +191,7 @@ export function createHub(world: World) {
       let heard_ms = opened_ms;
       watching = setInterval(() => {
         const silence = judgeSilence(world.now() - heard_ms);
-        if (silence === 'dead') controller.abort(new Error('the server fell silent'));
+        if (silence === 'dead') controller.abort(new Error('the server stopped sending data'));
         else if (silence === 'stale' && link.status !== 'stale')
           tell({ status: 'stale', since_ms: heard_ms });
       }, WATCH_EVERY_MS);
@@ -280,7 +280,7 @@ export function createHub(world: World) {
 
   function openAgain(): void {
     again = true;
-    connection?.abort(new Error('the pages asked for other data'));
+    connection?.abort(new Error('the requested data changed'));
     endWait?.();
   }
 
@@ -301,7 +301,7 @@ async function readFrames(
     onEvent({ event, data }) {
       if (event === undefined) return;
       if (event === 'bye')
-        bye = `the server said goodbye: ${(JSON.parse(data) as { reason?: string }).reason ?? 'no reason given'}`;
+        bye = `the server closed the stream: ${(JSON.parse(data) as { reason?: string }).reason ?? 'no reason given'}`;
       else onFrame(event, data);
     },
   });

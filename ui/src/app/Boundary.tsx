@@ -2,6 +2,7 @@
  * A mistake in the page is said, never a blank page.
  */
 import { Component, type ReactNode } from 'react';
+import { Button } from '../shared/ui/button';
 
 export class Boundary extends Component<{ children: ReactNode }, { error: Error | null }> {
   override state: { error: Error | null } = { error: null };
@@ -19,9 +20,9 @@ export class Boundary extends Component<{ children: ReactNode }, { error: Error 
         <p className="text-muted">{error.message}</p>
         <p>
           Your data is not affected: <a href="api/v1/views">api/v1/views</a> still serves it.{' '}
-          <button type="button" className="text-accent underline" onClick={() => location.reload()}>
+          <Button kind="link" onClick={() => location.reload()}>
             Reload the page
-          </button>
+          </Button>
         </p>
       </main>
     );

@@ -7,6 +7,7 @@ import type { ReactNode } from 'react';
 import { formatDate, formatNear } from './format';
 import { Mark } from './mark';
 import type { PanelState } from './state';
+import { Button } from './ui/button';
 import { cn } from './ui/cn';
 import { zoneName } from './zone';
 
@@ -52,9 +53,9 @@ function Content({ state, empty, onRetry, children }: ContentProps) {
         <p>{sentence(state.cause)}</p>
         {state.hint && <p className="text-muted">{sentence(state.hint)}</p>}
         {onRetry && (
-          <button type="button" className="mt-1 text-accent underline" onClick={onRetry}>
+          <Button kind="link" className="mt-1" onClick={onRetry}>
             Try again
-          </button>
+          </Button>
         )}
       </div>
     );

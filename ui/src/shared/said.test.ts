@@ -49,7 +49,7 @@ it('words tell who said it, when, until when and why', () => {
     'by ana until 10:48 UTC: “release”',
   );
   expect(saidText('muted', said(), TODAY)).toBe('by ana');
-  expect(saidText('dismissed', said({ note: '' }), TODAY)).toBe('says ana, 08:48 UTC');
+  expect(saidText('dismissed', said({ note: '' }), TODAY)).toBe('by ana, 08:48 UTC');
   expect(seriesText({ metric: 'mean_time', key: { shop: 'north' } })).toBe('mean time of north');
   expect(seriesText({ metric: 'requests', key: {} })).toBe('requests');
 });

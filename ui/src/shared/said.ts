@@ -63,7 +63,7 @@ export function saidText(kind: Kind, { by, at, until, note }: Said, today: strin
   const said = minute(at);
   const noted = note == null || note === '' ? '' : `: “${note}”`;
   if (kind === 'muted') return `by ${by}${end === null ? '' : ` until ${end} ${zoneName()}`}${noted}`;
-  return `${kind === 'dismissed' ? 'says' : 'by'} ${by}${said === null ? '' : `, ${said} ${zoneName()}`}${noted}`;
+  return `by ${by}${said === null ? '' : `, ${said} ${zoneName()}`}${noted}`;
 }
 
 /** What a mute is about. */

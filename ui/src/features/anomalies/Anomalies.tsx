@@ -1,14 +1,15 @@
 /**
- * What is unusual: incidents of the dataflow's detectors, and, where it has such a view, what its static rules found.
+ * What is unusual: incidents of the dataflow's detectors, and, where it has a view of them, what its own rules found.
  */
+import { useMemo } from 'react';
 import { useGo, useUrl } from '../../shared/nav';
 import { Sql } from '../../shared/receipt';
+import { ruleViewsOf } from '../../shared/rules';
 import { Tabs } from '../../shared/ui/tabs';
 import { useDetectors, useViews } from '../../shared/useDetectors';
 import { Incidents } from './Incidents';
 import { Rules } from './Rules';
 
-const RULES = 'anomalies';
 const EXAMPLE = `CREATE DETECTOR unusual ON view
   METRICS (rate(count), ratio(failures, count), latency(time));`;
 
@@ -17,10 +18,11 @@ export function Anomalies() {
   const go = useGo();
   const views = useViews();
   const detectors = useDetectors();
+  const rules = useMemo(() => ruleViewsOf(views ?? []), [views]);
   if (views === null || detectors === null) return <p className="px-4 py-3 text-muted">Waiting for data…</p>;
-  const hasRules = views.some(({ name }) => name === RULES);
+  const hasRules = rules.length > 0;
   if (detectors.length === 0 && !hasRules) return <Nothing />;
-  if (detectors.length === 0) return <Rules />;
+  if (detectors.length === 0) return <Rules views={rules} />;
   if (!hasRules) return <Incidents detectors={detectors} />;
   const value = tab === 'rules' ? 'rules' : 'incidents';
   return (
@@ -34,7 +36,7 @@ export function Anomalies() {
           { value: 'rules', label: 'Rules' },
         ]}
       >
-        {value === 'rules' ? <Rules /> : <Incidents detectors={detectors} />}
+        {value === 'rules' ? <Rules views={rules} /> : <Incidents detectors={detectors} />}
       </Tabs>
     </div>
   );

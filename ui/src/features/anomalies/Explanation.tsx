@@ -37,7 +37,9 @@ export function Explanation({ incident, detector }: { incident: Detected; detect
   });
   if (!isThere) return null;
   if (data === undefined)
-    return <p className="text-muted">{error === null ? 'Asking what carries it …' : error.message}</p>;
+    return (
+      <p className="text-muted">{error === null ? 'Looking for the main contributors…' : error.message}</p>
+    );
   return (
     <>
       {data.query != null && <Carriers explained={data} />}
@@ -62,7 +64,7 @@ function Carriers({ explained: data }: { explained: Explained }) {
           note={`Compared with the windows since ${formatDateTime(data.baseline_from)} ${zoneName()}.`}
         />
       </p>
-      <table className="text-label" aria-label="What carries it">
+      <table className="text-label" aria-label="Main contributors">
         <thead className="text-left text-muted">
           <tr>
             <th className="pr-3 font-normal">records with</th>
@@ -103,7 +105,7 @@ function Examples({ examples, explainBy, keyOf }: ExamplesProps) {
   return (
     <section className="min-w-0 max-w-full basis-full" aria-label="Example records">
       <p className="pb-1 break-words">
-        {records.length === 0 ? 'No archived record of it is among: ' : 'Examples: '}
+        {records.length === 0 ? 'No archived records found among: ' : 'Examples: '}
         {text}. <SqlReceipt sql={query} note="Records of the most severe window come first." />
       </p>
       <ul className="flex flex-col gap-0.5 text-label">
@@ -160,7 +162,7 @@ function ExampleLine({ record, names, hasPage }: LineProps) {
             className="mt-1 h-6"
             onClick={() => go({ record: `${partition}-${offset}`, past: true, ...around(time) }, '/logs')}
           >
-            Open the record
+            Open record
           </Button>
         )}
       </div>

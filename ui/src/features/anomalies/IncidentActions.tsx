@@ -93,7 +93,7 @@ export function IncidentActions({ incident }: { incident: Detected }) {
             items={MUTES.map(label => ({ label, onSelect: () => act('mute', label) }))}
           />
         )}
-        {toggle('dismissed', ['Not an anomaly', 'dismiss'], ['It was one', 'reinstate'])}
+        {toggle('dismissed', ['Not an anomaly', 'dismiss'], ['Mark as anomaly', 'reinstate'])}
         <input
           aria-label="Note"
           className={`${FIELD} flex-[1_1_9rem] md:max-w-64`}
@@ -138,7 +138,7 @@ export function IncidentActions({ incident }: { incident: Detected }) {
           </span>
         )}
       </div>
-      {isMissing && <p role="alert">Enter your name first: others see who said so.</p>}
+      {isMissing && <p role="alert">Enter your name first; others see it with your action.</p>}
       {error !== null && !isPending && variables !== undefined && (
         <p role="alert">
           <span className="text-critical">Not saved. {sentence(error.message)}</span>{' '}

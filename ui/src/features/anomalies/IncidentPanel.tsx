@@ -83,19 +83,19 @@ export function IncidentPanel({ incident, detector }: { incident: Detected; dete
           {incident.summary}.{' '}
           {incident.withdrawn_ms !== null && (
             <span className="text-muted">
-              Late records took it back, which this page saw at {formatTime(incident.withdrawn_ms)}{' '}
+              Withdrawn after late records; this page saw it at {formatTime(incident.withdrawn_ms)}{' '}
               {zoneName()}.
             </span>
           )}
           {stateOf(incident) === 'provisional' && (
-            <span className="text-muted">Late records can still take it back.</span>
+            <span className="text-muted">Late records may still withdraw it.</span>
           )}
         </p>
         {incident.withdrawn_ms === null && <IncidentActions incident={incident} />}
         {judged.length > 0 ? (
           <BandChart judged={judged} incident={incident} detector={detector} />
         ) : (
-          <p className="px-3 pb-2 text-muted">Its windows are no longer stored.</p>
+          <p className="px-3 pb-2 text-muted">The windows of this incident are no longer stored.</p>
         )}
         <div className="flex flex-wrap gap-x-8 gap-y-3 px-3 pt-2 pb-3">
           <Facts incident={incident} detector={detector} />
@@ -120,13 +120,13 @@ export function Unknown({ incident, detectors }: { incident: string; detectors: 
       className="flex flex-col items-start gap-2 rounded border border-line bg-panel p-3 md:flex-[5]"
     >
       <p>
-        Incident <code className="font-mono">{incident}</code> is not there: late records took it back, or it
-        is too old to be listed.
+        Incident <code className="font-mono">{incident}</code> was not found: it was withdrawn after late
+        records, or it is too old to be listed.
       </p>
       <div className="flex flex-wrap gap-2">
         {statements.map((q, at) => (
           <Button key={q} onClick={() => go({ q }, '/query')}>
-            Look in the lake: {detectors[at]?.name}
+            Search the lake: {detectors[at]?.name}
           </Button>
         ))}
         <Button kind="quiet" onClick={() => go({ incident: undefined } as object)}>

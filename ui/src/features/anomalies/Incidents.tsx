@@ -154,8 +154,9 @@ function List({ all, chosen, detectors, state, query }: ListProps) {
       state={state(inRange.length)}
       empty={
         <>
-          No active incidents{wanted === '' && detector === '' ? '' : ' of this filter'}, and none in this
-          range.
+          {wanted === '' && detector === ''
+            ? 'No active incidents, and none in this range.'
+            : 'No incidents match this filter in this range.'}
           {outside > 0 && <span className="-mx-3 block">{more}</span>}
         </>
       }
@@ -199,7 +200,7 @@ function List({ all, chosen, detectors, state, query }: ListProps) {
             )}
             <th className="hidden px-2 font-normal whitespace-nowrap sm:table-cell">since, {zoneName()}</th>
             {!isNarrow && <th className="hidden px-2 font-normal sm:table-cell">lasted</th>}
-            <th className="px-3 text-right font-normal" title="-log10 of how probable the worst window was">
+            <th className="px-3 text-right font-normal" title="-log10 of the probability of the worst window">
               severity
             </th>
           </tr>
@@ -218,7 +219,8 @@ function List({ all, chosen, detectors, state, query }: ListProps) {
       </table>
       {(active.length > SHOWN_MAX || others.length > SHOWN_MAX || query.data?.truncated) && (
         <p className="px-3 py-1.5 text-muted">
-          There are more, {formatNumber(query.data?.total)} in all. Query has all of them.
+          Showing the first {SHOWN_MAX} of each group, of {formatNumber(query.data?.total)} in all. Query has
+          all of them.
         </p>
       )}
       {more}
@@ -328,8 +330,8 @@ function Verdicts({ all, isCut }: { all: readonly Detected[]; isCut: boolean }) 
   return (
     <p className="shrink-0 text-muted" data-verdicts={dismissed}>
       {formatNumber(dismissed)} of {isCut && 'the newest '}
-      {formatNumber(closed)} closed {closed === 1 ? 'incident was' : 'incidents were'} called not an anomaly;
-      precision by your verdicts: {formatNumber(right)} of {formatNumber(closed)} (
+      {formatNumber(closed)} closed {closed === 1 ? 'incident was' : 'incidents were'} marked as not an
+      anomaly; precision by your feedback: {formatNumber(right)} of {formatNumber(closed)} (
       {formatNumber((100 * right) / closed)} %).
     </p>
   );
@@ -346,7 +348,7 @@ function Learning({ detectors }: { detectors: readonly Detector[] }) {
   });
   if (data.length === 0) return null;
   return (
-    <ul className="flex shrink-0 flex-wrap gap-x-4 gap-y-1" aria-label="Detectors that learn">
+    <ul className="flex shrink-0 flex-wrap gap-x-4 gap-y-1" aria-label="Learning detectors">
       {data.map(({ detector, text }) => (
         <li key={detector} className="text-muted" data-learning={detector}>
           <Mark tone="stale" word={detector} /> {text}

@@ -1,119 +1,137 @@
 /**
- * What the rules found in the chosen range, live: one line per incident, newest first. Windows of one rule and endpoint in a
- * row are one incident; it goes when late data explain it away.
+ * What the rules of a dataflow found in the chosen range: one line per match, those that go on first. A match goes when
+ * late data explain it away.
  */
+import { useQuery } from '@tanstack/react-query';
 import { useMemo, useRef, useState } from 'react';
+import { answerOf, api, askSql } from '../../api/client';
 import { formatAge, formatDateTime, formatName, formatNumber } from '../../shared/format';
-import { type Incident, incidentsOf } from '../../shared/incidents';
-import { useFrozen, useLastFresh, useLive, useNow, useView } from '../../shared/live';
+import { useFrozen, useNow } from '../../shared/live';
 import { Mark } from '../../shared/mark';
 import { useGo, useSpan } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
-import { Receipt } from '../../shared/receipt';
-import { panelState } from '../../shared/state';
+import { SqlReceipt } from '../../shared/receipt';
+import {
+  figureText,
+  type Match,
+  matchesOf,
+  matchesSql,
+  type RuleView,
+  titleOf,
+  whereOf,
+} from '../../shared/rules';
+import { answerState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
 import { zoneName } from '../../shared/zone';
-import { SingleEvents } from './SingleEvents';
 
-const SHOWN_MAX = 300;
-const SPAN_EVERY_MS = 5_000;
-/** Rules over windows have a threshold, rules over single events do not. */
-const WINDOW_RULES = 'threshold > 0';
+const EVERY_MS = 5_000;
 
-export function Rules() {
-  const view = useView('anomalies', WINDOW_RULES);
-  const link = useLive(state => state.link);
+export function Rules({ views }: { views: readonly RuleView[] }) {
+  return (
+    <div className="flex flex-col gap-3 px-4 py-3 md:h-full">
+      {views.map(view => (
+        <Matches key={view.name} view={view} />
+      ))}
+    </div>
+  );
+}
+
+function Matches({ view }: { view: RuleView }) {
   const frozen = useFrozen();
-  const asOf = useLastFresh();
-  const [kind, setKind] = useState('');
-  const span = useSpan(SPAN_EVERY_MS);
+  const span = useSpan(EVERY_MS);
   // What is frozen does not lose rows as time goes on.
   const held = useRef(span);
   if (!frozen || span.fixed) held.current = span;
+  const sql = matchesSql(view, held.current);
   const { from, to, fixed } = held.current;
-  const now_ms = useNow(SPAN_EVERY_MS);
-  const inRange = useMemo(
-    () =>
-      incidentsOf(view?.rows ?? [], now_ms).filter(
-        ({ begin_ms, until_ms }) => from < until_ms && (!fixed || begin_ms < to),
-      ),
-    [view, now_ms, from, to, fixed],
-  );
-  const kinds = useMemo(() => countsOf(inRange), [inRange]);
-  const incidents = useMemo(
-    () => inRange.filter(it => kind === '' || it.kind === kind).sort((a, b) => b.begin_ms - a.begin_ms),
-    [inRange, kind],
-  );
+  const asked = useQuery({
+    queryKey: ['rule matches', view.name, from, fixed ? to : null],
+    queryFn: async ({ signal }) => ({ sql, rows: (await askSql(sql, { signal })).rows }),
+    staleTime: fixed ? Number.POSITIVE_INFINITY : EVERY_MS,
+    placeholderData: before => before,
+  });
+  const now_ms = useNow(EVERY_MS);
+  const all = useMemo(() => matchesOf(view, asked.data?.rows ?? [], now_ms), [view, asked.data, now_ms]);
+  const [rule, setRule] = useState('');
+  const rules = useMemo(() => countsOf(all), [all]);
+  const shown = all.filter(it => rule === '' || it.rule === rule);
+  const isOfRecords = useRecordRules(view);
   return (
-    <div className="flex flex-col gap-3 px-4 py-3 md:h-full md:flex-row">
-      <Panel
-        title="Incidents of rules"
-        className="max-h-[55vh] min-h-48 flex-[3] md:max-h-none"
-        state={panelState(link, view === null ? null : incidents.length, asOf, frozen)}
-        empty="No incidents in this range."
-        aside={
-          <>
+    <Panel
+      title={`Rule matches in ${view.name}`}
+      className="min-h-48 flex-1"
+      state={answerState(asked, asked.data === undefined ? null : shown.length)}
+      empty="No rule matches in this range."
+      onRetry={() => void asked.refetch()}
+      aside={
+        <>
+          {rules.length > 1 && (
             <label>
               rule{' '}
               <select
                 className="h-6 rounded border border-line bg-panel px-1 text-text"
-                value={kind}
-                onChange={({ target }) => setKind(target.value)}
+                value={rule}
+                onChange={({ target }) => setRule(target.value)}
               >
-                <option value="">all · {formatNumber(view === null ? undefined : inRange.length)}</option>
-                {kinds.map(([name, count]) => (
+                <option value="">all · {formatNumber(all.length)}</option>
+                {rules.map(([name, count]) => (
                   <option key={name} value={name}>
                     {formatName(name)} · {formatNumber(count)}
                   </option>
                 ))}
               </select>
             </label>
-            <Receipt view="anomalies" label="anomalies">
-              receipt
-            </Receipt>
-          </>
-        }
-      >
-        <table className="w-full">
-          <thead className="sticky top-0 bg-panel text-left text-label text-muted">
-            <tr>
-              <th className="pl-3 font-normal">
-                <span className="hidden sm:inline">began, </span>
-                {zoneName()}
+          )}
+          <SqlReceipt sql={asked.data?.sql} />
+        </>
+      }
+    >
+      <table className="w-full">
+        <thead className="sticky top-0 bg-panel text-left text-label text-muted">
+          <tr>
+            <th className="pl-3 font-normal">began, {zoneName()}</th>
+            <th className="px-2 font-normal">lasted</th>
+            <th className="px-2 font-normal">match</th>
+            {view.figures.map(({ name, comment }) => (
+              <th
+                key={name}
+                className="hidden px-2 text-right font-normal md:table-cell"
+                title={comment ?? `largest ${name}`}
+              >
+                {formatName(name)}
               </th>
-              <th className="px-1.5 font-normal sm:px-2">lasted</th>
-              <th className="px-1.5 font-normal sm:px-2">incident</th>
-              <th className="hidden px-2 font-normal sm:table-cell">worst</th>
-              <th className="hidden px-2 text-right font-normal sm:table-cell">requests</th>
-              <th className="px-1 sm:px-3">
-                <span className="sr-only">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {incidents.slice(0, SHOWN_MAX).map(it => (
-              <Line key={`${it.id} ${it.begin_ms}`} incident={it} />
             ))}
-          </tbody>
-        </table>
-        {incidents.length > SHOWN_MAX && (
-          <p className="px-3 py-2 text-muted">
-            The newest {SHOWN_MAX} of {formatNumber(incidents.length)}. Query has all of them.
-          </p>
-        )}
-      </Panel>
-      <SingleEvents />
-    </div>
+            {view.count !== null && (
+              <th className="hidden px-2 text-right font-normal sm:table-cell">{formatName(view.count)}</th>
+            )}
+            <th className="px-1 sm:px-3">
+              <span className="sr-only">Actions</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {shown.map(match => (
+            <Line key={match.id} view={view} match={match} where={whereOf(view, match, isOfRecords)} />
+          ))}
+        </tbody>
+      </table>
+    </Panel>
   );
 }
 
-function Line({ incident }: { incident: Incident }) {
+interface LineProps {
+  view: RuleView;
+  match: Match;
+  where: string | undefined;
+}
+
+function Line({ view, match, where }: LineProps) {
   const go = useGo();
-  const { kind, title, detail, tone, begin_ms, end_ms, until_ms, where, records } = incident;
+  const { begin_ms, until_ms, isOngoing, figures, records } = match;
   const show = () =>
     go(
       {
-        ...(where !== null && { where }),
+        where,
         past: true,
         range: undefined,
         from: new Date(begin_ms).toISOString(),
@@ -123,19 +141,23 @@ function Line({ incident }: { incident: Incident }) {
     );
   const began = formatDateTime(begin_ms);
   return (
-    <tr className="h-7 hover:bg-hover" data-anomaly={kind}>
-      <td className="pl-3 whitespace-nowrap text-muted" title={began}>
+    <tr className="h-7 hover:bg-hover" data-match={isOngoing ? 'ongoing' : 'over'}>
+      <td className="pl-3 whitespace-nowrap text-muted">
         <span className="hidden sm:inline">{began.slice(5, 10)} </span>
         {began.slice(11, 16)}
       </td>
-      <td className="px-1.5 whitespace-nowrap sm:px-2">
-        {end_ms === null ? 'ongoing' : formatAge(until_ms - begin_ms)}
+      <td className="px-2 whitespace-nowrap">{isOngoing ? 'ongoing' : formatAge(until_ms - begin_ms)}</td>
+      <td className="px-2">
+        <Mark tone={isOngoing ? 'warn' : 'quiet'} word={titleOf(match)} className="whitespace-normal" />
       </td>
-      <td className="px-1.5 sm:px-2">
-        <Mark tone={end_ms === null ? tone : 'quiet'} word={title} className="whitespace-normal" />
-      </td>
-      <td className="hidden px-2 text-muted sm:table-cell">{detail}</td>
-      <td className="hidden px-2 text-right sm:table-cell">{formatNumber(records)}</td>
+      {view.figures.map((column, at) => (
+        <td key={column.name} className="hidden px-2 text-right md:table-cell">
+          {figureText(column, figures[at] ?? null)}
+        </td>
+      ))}
+      {view.count !== null && (
+        <td className="hidden px-2 text-right sm:table-cell">{formatNumber(records)}</td>
+      )}
       <td className="px-1 text-right sm:px-3">
         <Button kind="quiet" className="h-6" onClick={show}>
           Records
@@ -145,8 +167,21 @@ function Line({ incident }: { incident: Incident }) {
   );
 }
 
-function countsOf(incidents: readonly Incident[]): [string, number][] {
+/** Whether records are called by a rule too, so that they can be found by it. */
+function useRecordRules({ rule, recordColumns }: RuleView): (rule: string) => boolean {
+  const column = rule !== null && recordColumns.includes(rule) ? rule : null;
+  const { data } = useQuery({
+    queryKey: ['values', column],
+    queryFn: () =>
+      answerOf(api.GET('/api/v1/values/{column}', { params: { path: { column: column ?? '' } } })),
+    enabled: column !== null,
+    staleTime: 60_000,
+  });
+  return name => data?.values.some(({ value }) => value === name) ?? false;
+}
+
+function countsOf(matches: readonly Match[]): [string, number][] {
   const counts = new Map<string, number>();
-  for (const { kind } of incidents) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  for (const { rule } of matches) if (rule !== null) counts.set(rule, (counts.get(rule) ?? 0) + 1);
   return [...counts].sort((a, b) => b[1] - a[1]);
 }

@@ -1,12 +1,13 @@
 /**
- * Buttons: quiet text, outlined, or filled for the one main action of a page.
+ * Buttons: a link within a sentence, quiet text, outlined, or filled for the one main action of a page.
  */
 import type { ButtonHTMLAttributes } from 'react';
 import { cn } from './cn';
 
-type Kind = 'quiet' | 'outline' | 'main';
+type Kind = 'link' | 'quiet' | 'outline' | 'main';
 
 const KINDS: Record<Kind, string> = {
+  link: 'h-auto px-0 text-accent underline decoration-dotted underline-offset-4 hover:decoration-solid',
   quiet: 'text-accent hover:bg-hover',
   outline: 'border border-line text-text hover:bg-hover aria-pressed:border-accent aria-pressed:text-accent',
   main: 'bg-accent font-medium text-ground hover:opacity-90',
