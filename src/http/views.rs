@@ -1,6 +1,6 @@
 //! Live views over HTTP: their list, their rows now or at an earlier epoch, and streams of their changes.
 
-use super::entry::Log;
+use super::entry::{Log, tail_table};
 use super::filter::Filter;
 use super::parameters::Parameters;
 use super::problem::Problem;
