@@ -19,7 +19,7 @@ export function filterKey(where: string): readonly unknown[] {
   return ['filter', where];
 }
 
-export function FilterBar({ columns }: { columns: readonly CatalogColumn[] }) {
+export function FilterBar({ columns = [] }: { columns?: readonly CatalogColumn[] }) {
   const { where, past } = useUrl();
   const go = useGo();
   const queries = useQueryClient();
