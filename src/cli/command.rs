@@ -70,7 +70,7 @@ enum Command {
         #[command(flatten)]
         serving: Serving,
     },
-    /// Runs a dataflow in several processes here, started again if one is lost.
+    /// Runs a dataflow in several processes, started again if one is lost.
     #[command(
         after_help = "Examples:\n  tidelake up dataflows/web_logs --processes 3 --workers 2\n\nProcess 0 serves at --listen, each further one at the next port."
     )]
