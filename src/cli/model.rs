@@ -43,6 +43,7 @@ pub enum What {
     },
     /// Shows a model: what it learned from, how good it is, and its versions.
     Show {
+        /// The model's name.
         name: String,
         #[command(flatten)]
         lake: LakeArgument,
@@ -79,6 +80,7 @@ pub enum What {
         after_help = "Example:\n  echo 'a,b\n1,2' | tidelake model score odd\n\nThe header names the features, in any order; other columns are passed over. A row without a score is an empty line."
     )]
     Score {
+        /// The model's name.
         name: String,
         /// Id of a version that is not the current one.
         #[arg(long)]

@@ -52,6 +52,7 @@ pub struct Arguments {
     /// Learn again at this interval, such as '1 day', until it is ended. A later time that fails is said, and changes nothing.
     #[arg(long, value_name = "INTERVAL", conflicts_with = "as_of")]
     every: Option<Every>,
+    /// What is learned.
     #[arg(long, value_enum, default_value = "isolation-forest")]
     kind: KindGiven,
     /// The column to be learned. Kinds that learn without labels are only tested with it.

@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::wire::RowWriter;
 use super::{App, EPOCH_HEADER, PARTIAL_HEADER};
 use crate::model::{Epoch, rows_of_batch};
-use crate::sql::query::{Answer, SAMPLES};
+use crate::sql::query::{Answer, SAMPLES, SAMPLES_TABLE};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -160,7 +160,7 @@ pub async fn tables(State(app): State<Arc<App>>) -> Response {
     let mut samples = Vec::new();
     for name in app.queries.lake().names() {
         if let Ok(schema) = app.queries.lake().schema(name).await {
-            if name == "logs" {
+            if name == SAMPLES_TABLE {
                 samples = samples_over(&schema);
             }
             all.push(json!({"name": format!("lake.{name}"), "kind": "lake table", "columns": columns(name, &schema), "comment": comment(name)}));

@@ -30,7 +30,7 @@ pub use error::{Misnamed, QueryError};
 pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
 pub use pinned::{NotPinned, Pinned};
 pub use process::answer_queries;
-pub use samples::{SAMPLES, Sample};
+pub use samples::{SAMPLES, SAMPLES_TABLE, Sample};
 
 use crate::model::Epoch;
 use crate::plan::{Dataflow, Meaning};
