@@ -31,7 +31,6 @@ pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
 pub use pinned::{NotPinned, Pinned};
 pub use process::answer_queries;
 pub use samples::{SAMPLES, SAMPLES_TABLE, Sample};
-pub use script::{ScriptStatement, statements};
 
 use crate::model::Epoch;
 use crate::plan::{Dataflow, Meaning};

@@ -8,15 +8,9 @@ import type { LogRow, TailFrame } from './wire';
 function record(n: number): LogRow {
   return {
     id: `1-${n}`,
-    message: null,
     timestamp: new Date(n * 1000).toISOString(),
     level: n % 2 === 0 ? 'INFO' : null,
-    source: 'web',
-    ip: '10.0.0.1',
-    method: 'GET',
-    status: n === 3 ? null : 200,
-    responseTime: n === 3 ? null : n,
-    endpoint: '/a',
+    values: { endpoint: '/a', status: n === 3 ? null : 200, took_ms: n === 3 ? null : n },
   };
 }
 
@@ -52,11 +46,11 @@ describe('the ring', () => {
     const append = (row: object) =>
       ring.append(frame([], { rows: [row as LogRow], matched: 1, shown: 1 }), false);
     const rows = [
-      { id: '0-1', timestamp: null, amount: 2.5, country: 'NL', paid: true },
-      { id: '0-2', timestamp: null, amount: null, country: 7, tags: ['a', 'b'] },
-      { id: '0-3', timestamp: null, amount: 'a lot', country: 'NL' },
-      { id: '0-4', timestamp: null },
-    ];
+      { amount: 2.5, country: 'NL', id: 7, timestamp: true },
+      { amount: null, country: 7, tags: ['a', 'b'] },
+      { amount: 'a lot', country: 'NL' },
+      {},
+    ].map((values, at) => ({ id: `0-${at}`, timestamp: null, level: null, values }));
     const seen = rows.map(row => {
       append(row);
       return ring.read(ring.counts.received);
@@ -71,6 +65,12 @@ describe('the ring', () => {
     for (let n = 1; n <= 7; n++) ring.append(frame([n]), false);
     expect(ids(ring)).toEqual(['1-5', '1-6', '1-7']);
     expect([ring.oldest, ring.length, ring.read(4)]).toEqual([5, 3, null]);
+  });
+
+  it('knows the place of a record without the rest of it', () => {
+    const ring = new Ring(2);
+    ring.append(frame([1, 2, 3]), false);
+    expect([1, 2, 3, 4].map(number => ring.idAt(number))).toEqual([null, '1-2', '1-3', null]);
   });
 
   it('counts what was left out', () => {
