@@ -8,12 +8,13 @@
  * that fails, tells those that did in the end, and exits with 1 if any did. The browser is the one named by CHROMIUM, else
  * /usr/bin/chromium.
  *
- * The parts are in parts/, a file for each page or theme, whose default export has them by name. A part takes the stage
- * of stage.mjs and opens its pages on it; it relies on no other part, and leaves the server running.
+ * The parts are in parts/, a file for each page or theme, whose default export has them by name. A part takes a stage of
+ * stage.mjs and opens its pages on it; it relies on no other part, and leaves the server running. Parts that only use
+ * servers of their own say so, `part.isApart = true`; they play beside the others.
  */
 import { readdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { makeStage } from './stage.mjs';
+import { makeTheatre } from './stage.mjs';
 
 const { values, positionals } = parseArgs({
   options: { jars: { type: 'string' } },
@@ -36,30 +37,38 @@ if (binary === undefined || unknown.length > 0 || lacking.length > 0) {
 
 const failed = [];
 const began = Date.now();
-let stage = null;
+let theatre = null;
 try {
-  stage = await makeStage(binary, values.jars);
-  for (const [name, part] of Object.entries(parts)) {
-    if (only.length > 0 && !only.includes(name)) continue;
+  theatre = await makeTheatre(binary, values.jars);
+  const chosen = Object.entries(parts).filter(([name]) => only.length === 0 || only.includes(name));
+  await Promise.all([
+    playAll(chosen.filter(([, part]) => !part.isApart)),
+    playAll(chosen.filter(([, part]) => part.isApart)),
+  ]);
+  theatre.checkOrigin();
+} catch (error) {
+  failed.push(error instanceof Error ? error.message : String(error));
+} finally {
+  await theatre?.end();
+}
+console.log(`all took ${seconds(began)} s`);
+for (const it of failed) console.error(`FAILED ${it}`);
+process.exit(failed.length > 0 ? 1 : 0);
+
+/** One after the other. */
+async function playAll(some) {
+  for (const [name, part] of some) {
     if (part.needsJars && values.jars === undefined) {
       console.log(`-- ${name} is left out: no --jars`);
       continue;
     }
     console.log(`-- ${name}`);
     const start = Date.now();
-    const error = await stage.play(name, part);
+    const error = await theatre.play(name, part);
     if (error !== null) failed.push(`${name}: ${error.message}`);
     console.log(`-- ${name} took ${seconds(start)} s`);
   }
-  stage.checkOrigin();
-} catch (error) {
-  failed.push(error instanceof Error ? error.message : String(error));
-} finally {
-  await stage?.end();
 }
-console.log(`all took ${seconds(began)} s`);
-for (const it of failed) console.error(`FAILED ${it}`);
-process.exit(failed.length > 0 ? 1 : 0);
 
 function seconds(since) {
   return ((Date.now() - since) / 1000).toFixed(1);
