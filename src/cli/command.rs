@@ -168,7 +168,7 @@ pub struct Serving {
     /// Names under which the server is reached, besides addresses and localhost: logs.example.com, *.example.com, or * for any.
     #[arg(long, env = "TIDELAKE_ALLOWED_HOST", value_delimiter = ',')]
     allowed_host: Vec<HostPattern>,
-    /// Folder of saved queries. [default: tidelake/queries in the user's folder for settings]
+    /// In which each dataflow has a folder of saved queries and boards. [default: tidelake/queries in the user's folder for settings]
     #[arg(long, env = "TIDELAKE_SAVED_QUERIES")]
     saved_queries: Option<PathBuf>,
     #[command(flatten)]
@@ -176,8 +176,10 @@ pub struct Serving {
 }
 
 impl Serving {
-    pub fn http(&self) -> http::Settings {
+    /// How the server is set up, with what proves its commits.
+    pub fn http(&self, prover: http::Prover) -> http::Settings {
         http::Settings {
+            prover: Some(prover),
             access: http::Access::new(self.cors.clone(), self.allowed_host.clone()),
             saved_queries: self.saved_queries(),
             limits: http::Limits::of(http::raise_descriptors()),
@@ -326,6 +328,7 @@ fn run(
             serving,
         } => {
             let models = Models::Current(lake.clone());
+            let prover = super::verify::prover_of_run(settings, &dataflow, &lake, &input);
             let dataflow = runtime.block_on(load(&dataflow, settings, &models))?;
             let mut options = serving.options(lake, input.into());
             if let (Some(process), Some(hosts)) = (process, hosts) {
@@ -333,7 +336,7 @@ fn run(
             }
             runtime.block_on(async {
                 let listener = super::serve::listen(&serving.address()).await?;
-                let settings = serving.http();
+                let settings = serving.http(prover);
                 let limits = serving.queries.limits();
                 super::serve::run(dataflow, options, listener, settings, limits, Vec::new()).await
             })

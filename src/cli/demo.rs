@@ -88,7 +88,7 @@ pub fn run(
             dataflow,
             options,
             listener,
-            serving.http(),
+            serving.http(super::verify::prover_of_demo(settings, data)),
             serving.queries.limits(),
             vec![companion],
         );
@@ -320,11 +320,7 @@ impl Traffic {
                 format!("{} events a second{restarts}", self.rate),
             ),
         };
-        Component {
-            name: "generator".to_owned(),
-            status,
-            detail,
-        }
+        Component::new("generator", status, detail)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The functions are pure. `serve` collects the facts from readers, views, the committer and the lake, and asks them.
 
-use crate::http::Health;
+use crate::http::{self, Health};
 use crate::model::Epoch;
 use crate::model::in_force::InForce;
 use crate::notify::Told;
@@ -44,39 +44,85 @@ pub struct SourceFacts<'a> {
     pub epoch: Epoch,
     /// Records arrived steadily until the newest.
     pub steady: bool,
+    /// What this process has read since its start, and could not decode.
+    pub records: u64,
+    pub undecoded: u64,
+}
+
+/// Something that is wrong: in a few words, which can stand alone, and in a sentence.
+struct Finding {
+    headline: String,
+    text: String,
+}
+
+fn finding(headline: impl Into<String>, text: impl Into<String>) -> Finding {
+    Finding {
+        headline: headline.into(),
+        text: text.into(),
+    }
 }
 
 /// How a source is doing: what is worst decides, all that is wrong is told.
 pub fn of_source(facts: &SourceFacts<'_>) -> (Health, String) {
     let status = facts.status;
+    let (health, findings) = findings(facts);
+    let mut texts: Vec<String> = findings.into_iter().map(|it| it.text).collect();
+    if matches!(health, Health::Ok | Health::Degraded) {
+        texts.push(reading(status, facts.from_files));
+    }
+    (health, texts.join("; "))
+}
+
+/// The same in a few words, such as "Catching up, 2 min left": what stands first of that which is wrong.
+pub fn headline_of_source(facts: &SourceFacts<'_>) -> String {
+    let (health, findings) = findings(facts);
+    let first = findings.into_iter().next();
+    first.map_or_else(
+        || http::Component::headline_of(health, ""),
+        |it| it.headline,
+    )
+}
+
+fn findings(facts: &SourceFacts<'_>) -> (Health, Vec<Finding>) {
+    let status = facts.status;
     let stopped = status.partitions.values().find_map(|it| {
         let problem = it.problem.as_ref()?;
-        Some(format!("partition {} is stopped: {problem}", it.name))
+        Some(finding(
+            format!("Down: partition {} is stopped", it.name),
+            format!("partition {} is stopped: {problem}", it.name),
+        ))
     });
     match (status.connected, status.problem(), stopped) {
-        (true, _, Some(text)) => return (Health::Down, text),
-        (false, None, _) => return (Health::Starting, "not reached yet".to_owned()),
-        (false, Some(problem), _) => return (Health::Down, problem.clone()),
+        (true, _, Some(it)) => return (Health::Down, vec![it]),
+        (false, None, _) => {
+            let it = finding("Connecting", "not reached yet");
+            return (Health::Starting, vec![it]);
+        }
+        (false, Some(problem), _) => {
+            let it = finding("Down: cannot be reached", problem.clone());
+            return (Health::Down, vec![it]);
+        }
         (true, ..) => {}
     }
+    let trouble = status
+        .problem()
+        .map(|it| finding("Degraded: trouble with reading", it.clone()));
     let wrong = [
-        status.problem().cloned(),
-        undecoded(facts.intake),
+        trouble,
+        behind(facts.pace, facts.from_files),
+        undecoded(facts),
         late(facts.intake),
         ahead(facts.intake, facts.epoch),
-        behind(facts.pace, facts.from_files),
         silent(facts),
         lost(status.lost_records, facts.from_files),
         files(&status.file_notes()),
     ];
-    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
-    let mut texts = wrong.clone();
-    texts.push(reading(status, facts.from_files));
+    let wrong: Vec<Finding> = wrong.into_iter().flatten().collect();
     let health = match wrong.is_empty() {
         true => Health::Ok,
         false => Health::Degraded,
     };
-    (health, texts.join("; "))
+    (health, wrong)
 }
 
 /// Why a source keeps the process from being ready: it was never reached.
@@ -103,33 +149,38 @@ fn reading(status: &source::Status, from_files: bool) -> String {
     text
 }
 
-fn undecoded(intake: &Intake) -> Option<String> {
-    let counts = intake.lately;
-    let all = counts.records + counts.undecoded;
-    let share = share_of(counts.undecoded, all)?;
-    (UNDECODED_SHARE <= share).then(|| {
-        format!(
-            "{} of records are not decoded ({} of {all} in the last minute); table dead_letters says why",
-            percent(share),
-            counts.undecoded
-        )
+/// Of the last minute, or else of all that was read since the start: a backlog is read within seconds, and what it lacks is lacking later on, too.
+fn undecoded(facts: &SourceFacts<'_>) -> Option<Finding> {
+    let lately = facts.intake.lately;
+    let spans = [
+        (lately.undecoded, lately.records, "in the last minute"),
+        (facts.undecoded, facts.records, "since the start"),
+    ];
+    spans.into_iter().find_map(|(undecoded, records, when)| {
+        let all = records + undecoded;
+        let share = share_of(undecoded, all).filter(|it| UNDECODED_SHARE <= *it)?;
+        let said = format!("{} of records are not decoded", percent(share));
+        Some(finding(
+            format!("Degraded: {said}"),
+            format!("{said} ({undecoded} of {all} {when}); table dead_letters says why"),
+        ))
     })
 }
 
-fn late(intake: &Intake) -> Option<String> {
+fn late(intake: &Intake) -> Option<Finding> {
     let counts = intake.lately;
-    let share = share_of(counts.late, counts.records)?;
-    (LATE_SHARE <= share).then(|| {
+    let share = share_of(counts.late, counts.records).filter(|it| LATE_SHARE <= *it)?;
+    let said = format!("{} of records are late", percent(share));
+    Some(finding(
+        format!("Degraded: {said}"),
         format!(
-            "{} of records are late ({} of {} in the last minute): they are archived, and missing in windows that are closed",
-            percent(share),
-            counts.late,
-            counts.records
-        )
-    })
+            "{said} ({} of {} in the last minute): they are archived, and missing in windows that are closed",
+            counts.late, counts.records
+        ),
+    ))
 }
 
-fn ahead(intake: &Intake, epoch: Epoch) -> Option<String> {
+fn ahead(intake: &Intake, epoch: Epoch) -> Option<Finding> {
     let lately = |it: &&crate::model::PartitionAhead| epoch.0 < it.epoch + AHEAD_TOLD_MS;
     let lately = intake.ahead.iter().filter(lately);
     let furthest = lately.clone().max_by_key(|it| it.by_us)?;
@@ -137,15 +188,21 @@ fn ahead(intake: &Intake, epoch: Epoch) -> Option<String> {
         1 => String::new(),
         many => format!(", and {} other partitions are ahead", many - 1),
     };
-    Some(format!(
-        "partition {} is {} ahead{others}; its records wait in their windows ({} so far); check the clocks of its producers",
+    let said = format!(
+        "partition {} is {} ahead",
         furthest.partition,
-        duration(furthest.by_us as f64 / 1e6),
-        furthest.records
+        duration(furthest.by_us as f64 / 1e6)
+    );
+    Some(finding(
+        format!("Degraded: {said}"),
+        format!(
+            "{said}{others}; its records wait in their windows ({} so far); check the clocks of its producers",
+            furthest.records
+        ),
     ))
 }
 
-fn behind(pace: Pace, from_files: bool) -> Option<String> {
+fn behind(pace: Pace, from_files: bool) -> Option<Finding> {
     let lag = pace.lag as f64;
     if pace.lag == 0 || 0.0 < pace.read_per_second && lag < BEHIND_SECONDS * pace.read_per_second {
         return None;
@@ -156,37 +213,45 @@ fn behind(pace: Pace, from_files: bool) -> Option<String> {
     };
     match pace.seconds_to_catch_up {
         Some(seconds) if seconds < CATCH_UP_SECONDS => None,
-        Some(seconds) => Some(format!(
-            "catching up: {amount} behind, about {} left",
-            duration(seconds)
+        Some(seconds) => Some(finding(
+            format!("Catching up, {} left", duration(seconds)),
+            format!(
+                "catching up: {amount} behind, about {} left",
+                duration(seconds)
+            ),
         )),
-        None if pace.read_per_second <= 0.0 => {
-            Some(format!("{amount} behind, and nothing is being read"))
-        }
-        None => Some(format!("{amount} behind, and not catching up")),
+        None if pace.read_per_second <= 0.0 => Some(finding(
+            format!("Degraded: {amount} behind and not reading"),
+            format!("{amount} behind, and nothing is being read"),
+        )),
+        None => Some(finding(
+            format!("Degraded: {amount} behind and not catching up"),
+            format!("{amount} behind, and not catching up"),
+        )),
     }
 }
 
-fn silent(facts: &SourceFacts<'_>) -> Option<String> {
+fn silent(facts: &SourceFacts<'_>) -> Option<Finding> {
     let seconds = facts.intake.quiet_seconds?;
     let before = facts.intake.per_second_before;
     let is_silent = facts.steady && QUIET_SECONDS <= seconds && QUIET_RECORDS <= before * seconds;
     is_silent.then(|| {
-        format!(
-            "no records for {}, {}/s before",
-            duration(seconds),
-            count(before)
+        let said = format!("no records for {}", duration(seconds));
+        finding(
+            format!("Degraded: {said}"),
+            format!("{said}, {}/s before", count(before)),
         )
     })
 }
 
-fn lost(amount: u64, from_files: bool) -> Option<String> {
+fn lost(amount: u64, from_files: bool) -> Option<Finding> {
     let unit = if from_files { "bytes" } else { "records" };
-    (0 < amount).then(|| format!("{amount} {unit} were gone before they could be read"))
+    let text = format!("{amount} {unit} were gone before they could be read");
+    (0 < amount).then(|| finding(format!("Degraded: {amount} {unit} were lost"), text))
 }
 
 /// Input files that are not read as they should be: how many, and the first of them.
-fn files(notes: &[&source::FileNote]) -> Option<String> {
+fn files(notes: &[&source::FileNote]) -> Option<Finding> {
     let first = notes.iter().take(FILES_TOLD_MAX);
     let first: Vec<String> = first
         .map(|it| format!("{}: {}", it.name, it.text))
@@ -201,7 +266,10 @@ fn files(notes: &[&source::FileNote]) -> Option<String> {
         many => format!("{many} files are"),
     };
     let first = first.join("; ");
-    Some(format!("{count} not read as it should be: {first}{more}"))
+    Some(finding(
+        format!("Degraded: {count} not read as it should be"),
+        format!("{count} not read as it should be: {first}{more}"),
+    ))
 }
 
 fn share_of(part: u64, all: u64) -> Option<f64> {

@@ -45,6 +45,7 @@ pub async fn run(what: &What, settings: &Settings) -> Result<()> {
     let request = Request {
         source: arguments.source.clone(),
         reason: arguments.reason.clone(),
+        kind: None,
         asked_ms: wall_ms(),
     };
     let Preview { letters, decodable } = ask(&dataflow, &store, &request).await?;

@@ -164,11 +164,7 @@ fn components_of_models(pipeline: &Pipeline) -> Vec<Companion> {
 fn component(name: String, of: impl Fn() -> (Health, String) + Send + Sync + 'static) -> Companion {
     Arc::new(move || {
         let (status, detail) = of();
-        Component {
-            name: name.clone(),
-            status,
-            detail,
-        }
+        Component::new(name.as_str(), status, detail)
     })
 }
 
@@ -295,6 +291,7 @@ impl StatusSource for PipelineStatus {
         let mut not_ready = Vec::new();
         let totals = self.hub.totals();
         let intakes = self.hub.intakes();
+        let own_reads = self.hub.own_reads();
         let epoch = self.hub.epoch();
         let committed = self.committed.borrow().clone();
         let second = self.started.elapsed().as_secs();
@@ -308,19 +305,21 @@ impl StatusSource for PipelineStatus {
                 .iter()
                 .filter_map(|(number, it)| Some((*number, it.end_offset?)));
             arrivals[at].note(second, ends);
-            let (health, detail) = health::of_source(&SourceFacts {
+            let facts = SourceFacts {
                 status: &status,
                 pace,
                 intake,
                 from_files: place.is_files(),
                 epoch,
                 steady: arrivals[at].are_steady(),
-            });
+                records: own_reads[at].0,
+                undecoded: own_reads[at].1,
+            };
+            let (health, detail) = health::of_source(&facts);
             not_ready.extend(health::never_reached(name, &status));
             components.push(Component {
-                name: format!("source {name}"),
-                status: health,
-                detail,
+                headline: health::headline_of_source(&facts),
+                ..Component::new(format!("source {name}"), health, detail)
             });
             let partitions = status
                 .partitions
@@ -360,16 +359,15 @@ impl StatusSource for PipelineStatus {
             wall_ms,
             still_ms: self.hub.still_ms(),
         });
-        components.push(Component {
-            name: "engine".to_owned(),
-            status,
-            detail,
-        });
+        components.push(Component::new("engine", status, detail));
         for (relation, (count, reason)) in self.hub.left_out() {
             components.push(Component {
-                name: format!("relation {relation}"),
-                status: Health::Degraded,
-                detail: format!("{count} since the start: {reason}"),
+                headline: format!("Degraded: {relation} lacks {count} rows"),
+                ..Component::new(
+                    format!("relation {relation}"),
+                    Health::Degraded,
+                    format!("{count} since the start: {reason}"),
+                )
             });
         }
         if let Some(peers) = &self.peers {
@@ -381,18 +379,11 @@ impl StatusSource for PipelineStatus {
                 skews_ms.max().unwrap_or(0),
                 &restarts,
             );
-            components.push(Component {
-                name: "cluster".to_owned(),
-                status,
-                detail,
-            });
+            components.push(Component::new("cluster", status, detail));
         }
         if !self.grown.is_empty() {
-            components.push(Component {
-                name: "dataflow".to_owned(),
-                status: Health::Ok,
-                detail: format!("changed at this start: {}", self.grown.join("; ")),
-            });
+            let detail = format!("changed at this start: {}", self.grown.join("; "));
+            components.push(Component::new("dataflow", Health::Ok, detail));
         }
         let age_ms = wall_ms.saturating_sub(committed.written_ms);
         let waiting = self.unsettled.load(Ordering::Acquire);
@@ -407,11 +398,7 @@ impl StatusSource for PipelineStatus {
         if status == Health::Down {
             not_ready.push(format!("the lake is down: {detail}"));
         }
-        components.push(Component {
-            name: "lake".to_owned(),
-            status,
-            detail,
-        });
+        components.push(Component::new("lake", status, detail));
         let worst = components
             .iter()
             .map(|it| it.status)

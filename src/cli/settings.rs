@@ -81,6 +81,11 @@ impl Settings {
         }
     }
 
+    /// The file that was read, if there was one.
+    pub fn file(&self) -> Option<&str> {
+        Some(self.file.as_str()).filter(|it| !it.is_empty())
+    }
+
     fn read(path: &Path) -> Result<Settings> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("could not read settings from {}", path.display()))?;

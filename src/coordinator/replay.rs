@@ -27,6 +27,7 @@ use arrow::array::{
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, TimestampMicrosecondType};
 use datafusion::prelude::{ident, lit};
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,8 +39,42 @@ pub struct Request {
     pub source: Option<String>,
     /// Whose reason holds this text.
     pub reason: Option<String>,
+    /// Whose reason is of this kind, as [`kind_of_reason`] has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     pub asked_ms: u64,
 }
+
+impl Request {
+    /// Whether it is about a letter of this source and reason.
+    fn is_about(&self, source: &str, reason: &str) -> bool {
+        self.source.as_ref().is_none_or(|it| it == source)
+            && self.reason.as_ref().is_none_or(|it| reason.contains(it))
+            && self
+                .kind
+                .as_ref()
+                .is_none_or(|it| *it == kind_of_reason(reason))
+    }
+}
+
+/// A reason without the value that it quotes, and with `#` for numbers: what letters of one cause have in common.
+/// [`KIND_OF_REASON_SQL`] is the same in SQL.
+pub fn kind_of_reason(reason: &str) -> String {
+    let said = reason.split(": ").next().unwrap_or_default();
+    let mut kind = String::with_capacity(said.len());
+    for character in said.chars() {
+        match character.is_ascii_digit() {
+            false => kind.push(character),
+            true if kind.ends_with('#') => {}
+            true => kind.push('#'),
+        }
+    }
+    kind
+}
+
+/// [`kind_of_reason`] of the column `reason`, for queries over stored letters.
+pub const KIND_OF_REASON_SQL: &str =
+    "regexp_replace(split_part(reason, ': ', 1), '#?[0-9]+', '#', 'g')";
 
 /// How many letters a request is about, and how many of them would be records now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +107,49 @@ pub(super) struct Replay {
 /// If there is nothing to replay in, the source is unknown, or the lake cannot be read or written.
 pub async fn ask(dataflow: &Dataflow, store: &Store, request: &Request) -> Result<Preview, Error> {
     let dataflow = &super::identity::identified(dataflow, store).await?;
+    let preview = preview(dataflow, store, request).await?;
+    if preview.decodable != 0 {
+        put(dataflow, store, request).await?;
+    }
+    Ok(preview)
+}
+
+/// Leaves a request in the lake, whatever it would do, and returns its id. One that waits and asks for the same stands for it.
+///
+/// # Errors
+/// If the lake cannot be read or written.
+pub async fn leave(dataflow: &Dataflow, store: &Store, request: &Request) -> Result<String, Error> {
+    let dataflow = &super::identity::identified(dataflow, store).await?;
+    let asks_the_same = |it: &Request| {
+        Request {
+            asked_ms: request.asked_ms,
+            ..it.clone()
+        } == *request
+    };
+    let waiting = waiting(store, &dataflow.name).await?;
+    match waiting.into_iter().find(|it| asks_the_same(&it.1)) {
+        Some((id, _)) => Ok(id),
+        None => put(dataflow, store, request).await,
+    }
+}
+
+async fn put(dataflow: &Dataflow, store: &Store, request: &Request) -> Result<String, Error> {
+    let id = format!("{:013}-{}", request.asked_ms, uuid::Uuid::new_v4());
+    let text = serde_json::to_vec(request).map_err(|it| Error::Replay(it.to_string()))?;
+    store.put_request(&dataflow.name, &id, text).await?;
+    Ok(id)
+}
+
+/// What a request would do with this dataflow; nothing is changed. Letters are read and decoded some thousand at a time.
+///
+/// # Errors
+/// If there is nothing to replay in, the source is unknown, or the lake cannot be read.
+pub async fn preview(
+    dataflow: &Dataflow,
+    store: &Store,
+    request: &Request,
+) -> Result<Preview, Error> {
+    let dataflow = &super::identity::identified(dataflow, store).await?;
     if let Some(source) = request
         .source
         .as_ref()
@@ -93,19 +171,50 @@ pub async fn ask(dataflow: &Dataflow, store: &Store, request: &Request) -> Resul
     let growth = super::growth::since(&manifest, dataflow)?;
     let table = dead_letters(dataflow)?;
     let version = manifest.tables.get(&table.name).map_or(0, |it| it.version);
-    let letters = all_letters(store, table, version).await?;
-    let asked = select(&letters, std::slice::from_ref(request));
-    let decoded = decode(dataflow, &growth.definitions, &asked, manifest.epoch)?;
-    let preview = Preview {
-        letters: asked.iter().map(|it| it.num_rows() as u64).sum(),
-        decodable: decoded.iter().map(|it| it.batch.num_rows() as u64).sum(),
-    };
-    if preview.decodable != 0 {
-        let id = format!("{:013}-{}", request.asked_ms, uuid::Uuid::new_v4());
-        let text = serde_json::to_vec(request).map_err(|it| Error::Replay(it.to_string()))?;
-        store.put_request(&dataflow.name, &id, text).await?;
+    let delta = store.open_delta_at(&table.name, version).await?;
+    let of_source = request.source.as_ref();
+    let wanted = of_source.map(|it| ident("source").eq(lit(it.as_str())));
+    let schema = dead_letter_schema();
+    let stream = sql::table_stream(&delta, &schema, wanted).await;
+    let mut stream = stream.map_err(failed)?;
+    let mut preview = Preview::default();
+    while let Some(batch) = stream.next().await {
+        let letters = as_letters(&batch.map_err(failed)?)?;
+        let asked = select(&[letters], std::slice::from_ref(request));
+        let decoded = decode(dataflow, &growth.definitions, &asked, manifest.epoch)?;
+        preview.letters += asked.iter().map(|it| it.num_rows() as u64).sum::<u64>();
+        preview.decodable += decoded
+            .iter()
+            .map(|it| it.batch.num_rows() as u64)
+            .sum::<u64>();
     }
     Ok(preview)
+}
+
+/// The requests that wait for the next start, by id, oldest first.
+///
+/// # Errors
+/// If the lake cannot be read.
+pub async fn waiting(store: &Store, dataflow: &str) -> Result<BTreeMap<String, Request>, Error> {
+    let requests = store.requests(dataflow).await?;
+    if requests.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let newest = store.newest_manifest(dataflow).await?;
+    let is_done = |id: &String| {
+        newest
+            .as_ref()
+            .is_some_and(|it| it.requests_done.contains(id))
+    };
+    let waiting = requests.into_iter().filter(|it| !is_done(&it.0));
+    waiting
+        .map(|(id, bytes)| Ok((id.clone(), read_request(&id, &bytes)?)))
+        .collect()
+}
+
+fn read_request(id: &str, bytes: &[u8]) -> Result<Request, Error> {
+    serde_json::from_slice(bytes)
+        .map_err(|it| Error::Replay(format!("request {id} cannot be read: {it}")))
 }
 
 /// The requests in a lake that no commit has done yet; those that are done are deleted.
@@ -119,8 +228,7 @@ pub(super) async fn pending(
             store.delete_request(&manifest.dataflow, &id).await?;
             continue;
         }
-        let request = serde_json::from_slice(&bytes)
-            .map_err(|it| Error::Replay(format!("request {id} cannot be read: {it}")))?;
+        let request = read_request(&id, &bytes)?;
         pending.insert(id, request);
     }
     Ok(pending)
@@ -234,18 +342,20 @@ async fn all_letters(
     let schema = dead_letter_schema();
     let delta = store.open_delta_at(&table.name, version).await?;
     let rows = sql::table_rows(&delta, &schema).await.map_err(failed)?;
-    rows.iter()
-        .map(|batch| {
-            let columns = batch
-                .columns()
-                .iter()
-                .zip(schema.fields())
-                .map(|(column, field)| cast(column, field.data_type()))
-                .collect::<Result<Vec<ArrayRef>, _>>()
-                .map_err(failed)?;
-            RecordBatch::try_new(schema.clone(), columns).map_err(failed)
-        })
-        .collect()
+    rows.iter().map(as_letters).collect()
+}
+
+/// Stored rows in the types that letters have.
+fn as_letters(batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    let schema = dead_letter_schema();
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()))
+        .collect::<Result<Vec<ArrayRef>, _>>()
+        .map_err(failed)?;
+    RecordBatch::try_new(schema, columns).map_err(failed)
 }
 
 /// The letters that one of the requests is about.
@@ -254,13 +364,7 @@ fn select(letters: &[RecordBatch], requests: &[Request]) -> Vec<RecordBatch> {
         let (sources, reasons) = (text(batch, "source"), text(batch, "reason"));
         let wanted: BooleanArray = (0..batch.num_rows())
             .map(|at| {
-                let meets = |it: &Request| {
-                    it.source.as_ref().is_none_or(|it| it == sources.value(at))
-                        && it
-                            .reason
-                            .as_ref()
-                            .is_none_or(|it| reasons.value(at).contains(it))
-                };
+                let meets = |it: &Request| it.is_about(sources.value(at), reasons.value(at));
                 Some(requests.iter().any(meets))
             })
             .collect();
@@ -459,3 +563,6 @@ fn folder_of(batch: &RecordBatch, at: usize) -> String {
     let hour = hour.as_primitive::<Int32Type>().value(at);
     format!("date={}/hour={hour}", date.format("%Y-%m-%d"))
 }
+
+#[cfg(test)]
+mod tests;

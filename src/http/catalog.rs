@@ -35,6 +35,26 @@ impl CatalogColumn {
     }
 }
 
+/// Columns of an answer, under these names, over these relations, as a query names them.
+pub fn of_answer(
+    dataflow: &Dataflow,
+    tables: &[String],
+    names: &[String],
+    schema: &Schema,
+) -> Vec<CatalogColumn> {
+    let relations: Vec<&str> = tables
+        .iter()
+        .filter_map(|it| it.rsplit('.').next())
+        .collect();
+    let meanings = dataflow.meanings_of_answer(&relations, schema.fields());
+    let columns = names.iter().zip(schema.fields()).zip(&meanings);
+    columns
+        .map(|((name, field), meaning)| {
+            CatalogColumn::new(name, sql_type_name(field.data_type()), Some(meaning))
+        })
+        .collect()
+}
+
 /// The columns of a relation, or of its table in the lake, which may lack some and have others.
 pub fn columns(dataflow: &Dataflow, relation: &str, schema: &Schema) -> Vec<CatalogColumn> {
     let known = dataflow.named_meanings(relation);

@@ -1,19 +1,18 @@
-//! Records of the live tail as log entries: the shape in which web pages have always read them.
+//! Records of the log: of the dataflow's first table with an event time, with whichever columns it has.
 //!
-//! They come from the dataflow's first table with an event time. Columns it does not have are null; the level then follows from
-//! the status: ERROR from 500, WARN from 400, else INFO. The message is the table's own, else it is made of the request; a table
-//! without requests has its other columns told, so that records of any dataflow can be read.
+//! A record is known by its place, partition and offset; it has its time, and a level if the table tells one: by a column of that
+//! role, else by a column with a status as of HTTP.
 
-use super::filter::Filter;
+use super::filter::{Filter, quoted_name};
+use super::problem::Problem;
 use crate::model::{Row, Value, value_at};
-use crate::plan::{Dataflow, OFFSET_COLUMN, PARTITION_COLUMN, TableSpec};
+use crate::plan::{Dataflow, Meaning, OFFSET_COLUMN, PARTITION_COLUMN, Role, TableSpec};
 use crate::view::TailBatch;
 use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
-use serde_json::{Value as Json, json};
-
-/// So many other columns make a message.
-const OTHERS_MAX: usize = 12;
+use arrow::datatypes::{DataType, Field, Schema};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The table whose records are shown, with its number.
 pub fn tail_table(dataflow: &Dataflow) -> Option<(usize, &TableSpec)> {
@@ -24,191 +23,197 @@ pub fn tail_table(dataflow: &Dataflow) -> Option<(usize, &TableSpec)> {
         .find(|it| it.1.event_time.is_some())
 }
 
-/// Reads entries from rows of that table.
-#[derive(Clone, Debug, Default)]
-pub struct EntryReader {
-    pub table: usize,
-    timestamp: Option<usize>,
-    level: Option<usize>,
-    source: Option<usize>,
-    method: Option<usize>,
-    endpoint: Option<usize>,
-    status: Option<usize>,
-    response_time: Option<usize>,
-    ip: Option<usize>,
-    user_id: Option<usize>,
-    session_id: Option<usize>,
-    message: Option<usize>,
-    /// Of a table without a message and requests: other columns, by name.
-    others: Vec<(String, usize)>,
-    partition: Option<usize>,
-    offset: Option<usize>,
+/// What is known of the log and its columns.
+#[derive(Debug)]
+pub struct Log<'a> {
+    pub number: usize,
+    pub table: &'a TableSpec,
+    pub schema: Schema,
+    /// The column with the event time.
+    pub time: String,
+    meanings: BTreeMap<String, Meaning>,
 }
 
-/// One record as it is shown.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Nothing in a record without event time.
-    timestamp_us: Option<i64>,
-    partition: i64,
-    offset: i64,
-    pub level: String,
-    pub source: Json,
-    pub endpoint: Json,
-    method: Json,
-    status: Json,
-    response_time: Json,
-    ip: Json,
-    user_id: Json,
-    session_id: Json,
-    message: Option<String>,
-}
-
-impl EntryReader {
-    /// Nothing if the dataflow has no such table.
-    pub fn new(dataflow: &Dataflow) -> Option<Self> {
+impl<'a> Log<'a> {
+    /// Nothing if no table has an event time.
+    pub fn of(dataflow: &'a Dataflow) -> Option<Self> {
         let (number, table) = tail_table(dataflow)?;
         let schema = table.plan.schema();
-        let time = table.event_time.map(|it| schema.field(it).name().clone());
-        Some(EntryReader {
-            table: number,
-            ..EntryReader::over(&schema, &time.unwrap_or_default())
+        let time = schema.field(table.event_time?).name().clone();
+        Some(Log {
+            number,
+            table,
+            schema: Schema::clone(&schema),
+            time,
+            meanings: dataflow.named_meanings(&table.name),
         })
     }
 
-    /// Reads rows of that table in whatever columns they come.
-    pub fn over(schema: &Schema, time: &str) -> Self {
-        let column = |names: &[&str]| {
-            names
+    pub fn role(&self, column: &str) -> Role {
+        self.meanings.get(column).map_or(Role::Other, |it| it.role)
+    }
+
+    /// Columns that a list of records can show: all but what Tidelake keeps for itself, and binary and nested values.
+    pub fn shown(&self) -> impl Iterator<Item = &Arc<Field>> {
+        self.schema.fields().iter().filter(|it| {
+            let is_plain = !matches!(
+                it.data_type(),
+                DataType::Binary | DataType::List(_) | DataType::Struct(_)
+            );
+            is_plain && !it.name().starts_with('_')
+        })
+    }
+
+    /// The columns of a request, by name, or all that can be shown.
+    ///
+    /// # Errors
+    /// If one is not there.
+    pub fn chosen(&self, asked: Option<&str>) -> Result<Vec<String>, Problem> {
+        let Some(asked) = asked else {
+            return Ok(self.shown().map(|it| it.name().clone()).collect());
+        };
+        let names = asked.split(',').filter(|it| !it.is_empty());
+        names
+            .map(|name| match self.schema.fields().find(name) {
+                Some(_) => Ok(name.to_owned()),
+                None => Err(Problem::not_found(
+                    "unknown_column",
+                    format!("the log has no column `{name}`"),
+                )
+                .hint("GET /api/v1/logs/columns lists them")),
+            })
+            .collect()
+    }
+
+    fn column_of(&self, role: Role, fits: impl Fn(&DataType) -> bool) -> Option<&str> {
+        let mut all = self.schema.fields().iter();
+        let found = all.find(|it| self.role(it.name()) == role && fits(it.data_type()))?;
+        Some(found.name())
+    }
+
+    /// The column that tells the level.
+    pub fn level(&self) -> Option<&str> {
+        self.column_of(Role::Level, |it| *it == DataType::Utf8)
+    }
+
+    /// The column with a status as of HTTP.
+    pub fn status(&self) -> Option<&str> {
+        self.column_of(Role::Status, DataType::is_integer)
+    }
+
+    /// The level of a record as SQL, as [`RecordReader`] has it; nothing if the table tells none.
+    pub fn level_sql(&self) -> Option<String> {
+        let by_status = self.status().map(|it| {
+            format!(
+                "CASE WHEN {0} BETWEEN 500 AND 599 THEN 'ERROR' WHEN {0} BETWEEN 400 AND 499 THEN 'WARN' WHEN {0} BETWEEN 100 AND 399 THEN 'INFO' END",
+                quoted_name(it)
+            )
+        });
+        match (self.level().map(quoted_name), by_status) {
+            (Some(level), Some(by_status)) => Some(format!("coalesce({level}, {by_status})")),
+            (level, by_status) => level.or(by_status),
+        }
+    }
+
+    /// The SELECT list that a reader of these columns needs.
+    pub fn select(&self, columns: &[String]) -> String {
+        let place = [self.time.as_str(), PARTITION_COLUMN, OFFSET_COLUMN];
+        let own = [self.level(), self.status()].into_iter().flatten();
+        let mut names: Vec<&str> = Vec::new();
+        let all = place.into_iter().chain(own);
+        for name in all.chain(columns.iter().map(String::as_str)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let names: Vec<String> = names.into_iter().map(quoted_name).collect();
+        names.join(", ")
+    }
+
+    /// Reads records of rows in whatever order their columns come.
+    pub fn reader(&self, rows: &Schema, columns: &[String]) -> RecordReader {
+        let at = |name: &str| rows.fields().find(name).map(|it| it.0);
+        RecordReader {
+            table: self.number,
+            time: at(&self.time),
+            partition: at(PARTITION_COLUMN),
+            offset: at(OFFSET_COLUMN),
+            level: self.level().and_then(at),
+            status: self.status().and_then(at),
+            columns: columns
                 .iter()
-                .find_map(|it| schema.fields().find(it).map(|found| found.0))
-        };
-        let mut reader = EntryReader {
-            table: 0,
-            timestamp: column(&[time]),
-            level: column(&["level"]),
-            source: column(&["source"]),
-            method: column(&["method"]),
-            endpoint: column(&["endpoint", "path"]),
-            status: column(&["status", "status_code"]),
-            response_time: column(&["response_time", "responseTime"]),
-            ip: column(&["ip"]),
-            user_id: column(&["user_id", "userId"]),
-            session_id: column(&["session_id", "sessionId"]),
-            message: column(&["message", "msg"]),
-            others: Vec::new(),
-            partition: column(&[PARTITION_COLUMN]),
-            offset: column(&[OFFSET_COLUMN]),
-        };
-        let has_request = [reader.method, reader.endpoint, reader.status]
-            .iter()
-            .any(Option::is_some);
-        if reader.message.is_none() && !has_request {
-            let used: Vec<usize> = reader.columns().collect();
-            let others = schema.fields().iter().enumerate();
-            let others = others.filter(|(at, field)| {
-                !used.contains(at) && !field.name().starts_with('_') && field.name() != "raw"
-            });
-            reader.others = others
-                .map(|(at, field)| (field.name().clone(), at))
-                .take(OTHERS_MAX)
-                .collect();
-        }
-        reader
-    }
-
-    /// The columns it reads.
-    pub fn columns(&self) -> impl Iterator<Item = usize> {
-        [
-            self.timestamp,
-            self.level,
-            self.source,
-            self.method,
-            self.endpoint,
-            self.status,
-            self.response_time,
-            self.ip,
-            self.user_id,
-            self.session_id,
-            self.message,
-            self.partition,
-            self.offset,
-        ]
-        .into_iter()
-        .flatten()
-        .chain(self.others.iter().map(|it| it.1))
-    }
-
-    /// Where one of the properties is that entries can be filtered by.
-    pub fn column(&self, name: &str) -> Option<usize> {
-        match name {
-            "level" => self.level,
-            "source" => self.source,
-            "endpoint" => self.endpoint,
-            "status" => self.status,
-            _ => None,
+                .filter_map(|it| Some((it.clone(), at(it)?)))
+                .collect(),
         }
     }
+}
 
+/// Reads records as they are shown: `{"id": "0-42", "timestamp": "…", "level": "ERROR", "values": {…}}`.
+#[derive(Clone, Debug)]
+pub struct RecordReader {
+    pub table: usize,
+    time: Option<usize>,
+    partition: Option<usize>,
+    offset: Option<usize>,
+    level: Option<usize>,
+    status: Option<usize>,
+    columns: Vec<(String, usize)>,
+}
+
+/// Time, partition and offset; a record without a time is the oldest.
+pub type Place = (Option<i64>, i64, i64);
+
+impl RecordReader {
     /// Whether a batch of the tail belongs to the table.
     pub fn takes(&self, batch: &TailBatch) -> bool {
         batch.table == self.table
     }
 
-    pub fn read(&self, rows: &RecordBatch, index: usize) -> Entry {
-        let value = |column: Option<usize>| match column.and_then(|at| rows.columns().get(at)) {
+    pub fn place(&self, rows: &RecordBatch, index: usize) -> Place {
+        let value = |column: Option<usize>| number_at(rows, column, index);
+        (
+            value(self.time),
+            value(self.partition).unwrap_or_default(),
+            value(self.offset).unwrap_or_default(),
+        )
+    }
+
+    pub fn read(&self, rows: &RecordBatch, index: usize) -> Json {
+        let (time, partition, offset) = self.place(rows, index);
+        let value = |at: usize| match rows.columns().get(at) {
             Some(array) => value_at(array.as_ref(), index),
             None => Value::Null,
         };
-        let status = value(self.status);
-        let level = match value(self.level) {
-            Value::Text(it) => it.to_string(),
-            _ => match status.as_i64() {
-                Some(500..) => "ERROR".to_owned(),
-                Some(400..) => "WARN".to_owned(),
-                _ => "INFO".to_owned(),
-            },
+        let values = self.columns.iter();
+        let values: Map<String, Json> = values
+            .map(|(name, at)| (name.clone(), value(*at).to_json()))
+            .collect();
+        json!({
+            "id": format!("{partition}-{offset}"),
+            "timestamp": time.map(crate::model::iso_of_micros),
+            "level": self.level(rows, index),
+            "values": values,
+        })
+    }
+
+    fn level(&self, rows: &RecordBatch, index: usize) -> Option<String> {
+        let own = self.level.and_then(|it| rows.columns().get(it));
+        if let Some(Value::Text(it)) = own.map(|it| value_at(it.as_ref(), index)) {
+            return Some(it.to_string());
+        }
+        let level = match number_at(rows, self.status, index)? {
+            500..=599 => "ERROR",
+            400..=499 => "WARN",
+            100..=399 => "INFO",
+            _ => return None,
         };
-        Entry {
-            timestamp_us: value(self.timestamp).as_i64(),
-            partition: value(self.partition).as_i64().unwrap_or_default(),
-            offset: value(self.offset).as_i64().unwrap_or_default(),
-            level,
-            source: value(self.source).to_json(),
-            endpoint: value(self.endpoint).to_json(),
-            method: value(self.method).to_json(),
-            status: status.to_json(),
-            response_time: value(self.response_time).to_json(),
-            ip: value(self.ip).to_json(),
-            user_id: value(self.user_id).to_json(),
-            session_id: value(self.session_id).to_json(),
-            message: self.message_of(value),
-        }
+        Some(level.to_owned())
     }
 }
 
-impl EntryReader {
-    /// The table's own message, or what its other columns hold; nothing if it has requests.
-    fn message_of(&self, value: impl Fn(Option<usize>) -> Value) -> Option<String> {
-        if self.message.is_some() {
-            return Some(text_of(&value(self.message)));
-        }
-        if self.others.is_empty() {
-            return None;
-        }
-        let told = self.others.iter().filter_map(|(name, at)| {
-            let value = value(Some(*at));
-            (value != Value::Null).then(|| format!("{name}={}", text_of(&value)))
-        });
-        Some(told.collect::<Vec<_>>().join(" "))
-    }
-}
-
-fn text_of(value: &Value) -> String {
-    match value.to_json() {
-        Json::String(it) => it,
-        other => other.to_string(),
-    }
+fn number_at(rows: &RecordBatch, column: Option<usize>, index: usize) -> Option<i64> {
+    let array = rows.columns().get(column?)?;
+    value_at(array.as_ref(), index).as_i64()
 }
 
 /// Whether a row of a batch passes a filter over the table's columns.
@@ -222,123 +227,76 @@ pub fn passes(filter: Option<&Filter>, rows: &RecordBatch, index: usize) -> bool
     })
 }
 
-impl Entry {
-    /// When and where it was: its time, partition and offset.
-    pub fn place(&self) -> (Option<i64>, i64, i64) {
-        (self.timestamp_us, self.partition, self.offset)
-    }
-
-    /// Newest first, those without a time last; ties by place.
-    pub fn order(&self) -> impl Ord + use<> {
-        std::cmp::Reverse((self.timestamp_us, self.partition, self.offset))
-    }
-
-    pub fn to_json(&self) -> Json {
-        let text = |value: &Json| value.as_str().map_or_else(|| "-".to_owned(), str::to_owned);
-        let request = || {
-            let took = self.response_time.as_f64();
-            let took = took.map_or_else(String::new, |it| format!(" ({}ms)", it.round()));
-            let (method, endpoint) = (text(&self.method), text(&self.endpoint));
-            format!("{method} {endpoint} - {}{took}", self.status)
-        };
-        let message = self.message.clone().unwrap_or_else(request);
-        json!({
-            "id": format!("{}-{}", self.partition, self.offset),
-            "timestamp": self.timestamp_us.map(crate::model::iso_of_micros),
-            "level": self.level,
-            "source": self.source,
-            "message": message,
-            "ip": self.ip,
-            "status": self.status,
-            "responseTime": self.response_time,
-            "endpoint": self.endpoint,
-            "userId": self.user_id,
-            "sessionId": self.session_id,
-        })
-    }
-
-    /// As the event `tail` has it.
-    pub fn to_json_with_method(&self) -> Json {
-        let mut entry = self.to_json();
-        if let Some(members) = entry.as_object_mut() {
-            members.insert("method".to_owned(), self.method.clone());
-        }
-        entry
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{
-        ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
-    };
-    use std::sync::Arc;
+    use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 
-    fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-        RecordBatch::try_from_iter_with_nullable(
-            columns.into_iter().map(|(name, array)| (name, array, true)),
-        )
-        .expect("columns of one length")
+    fn reader(columns: &[&str], level: Option<usize>, status: Option<usize>) -> RecordReader {
+        let named = columns.iter().enumerate();
+        RecordReader {
+            table: 0,
+            time: Some(0),
+            partition: None,
+            offset: Some(1),
+            level,
+            status,
+            columns: named.map(|(at, it)| ((*it).to_owned(), at)).collect(),
+        }
     }
 
-    fn message(columns: Vec<(&str, ArrayRef)>) -> Json {
-        let rows = batch(columns);
-        let reader = EntryReader::over(&rows.schema(), "at");
-        reader.read(&rows, 0).to_json()["message"].clone()
-    }
-
-    fn texts(text: &str) -> ArrayRef {
-        Arc::new(StringArray::from(vec![text]))
-    }
-
-    fn time() -> (&'static str, ArrayRef) {
-        ("at", Arc::new(TimestampMicrosecondArray::from(vec![0])))
+    fn batch() -> RecordBatch {
+        let columns: Vec<(&str, ArrayRef, bool)> = vec![
+            (
+                "at",
+                Arc::new(TimestampMicrosecondArray::from(vec![
+                    None,
+                    Some(0),
+                    Some(1),
+                ])),
+                true,
+            ),
+            ("id", Arc::new(Int64Array::from(vec![7, 8, 9])), true),
+            (
+                "severity",
+                Arc::new(StringArray::from(vec![Some("fatal"), None, None])),
+                true,
+            ),
+            ("code", Arc::new(Int64Array::from(vec![200, 503, 7])), true),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
     }
 
     #[test]
-    fn a_record_without_a_time_has_none_and_comes_last() {
-        let times = TimestampMicrosecondArray::from(vec![None, Some(0), Some(1)]);
-        let rows = batch(vec![("at", Arc::new(times))]);
-        let reader = EntryReader::over(&rows.schema(), "at");
-        let mut entries: Vec<Entry> = (0..3).map(|it| reader.read(&rows, it)).collect();
-        assert_eq!(entries[0].to_json()["timestamp"], Json::Null);
-        entries.sort_by_key(Entry::order);
-        let times: Vec<Option<i64>> = entries.iter().map(|it| it.timestamp_us).collect();
+    fn a_column_of_any_name_is_a_value_beside_what_every_record_has() {
+        let record = reader(&["at", "id"], None, None).read(&batch(), 1);
+        let expected = json!({
+            "id": "0-8",
+            "timestamp": "1970-01-01T00:00:00Z",
+            "level": null,
+            "values": {"at": record["timestamp"], "id": 8},
+        });
+        assert_eq!(record["values"], expected["values"]);
+        assert_eq!(record["id"], expected["id"]);
+        assert_eq!(record["level"], Json::Null);
+    }
+
+    #[test]
+    fn a_level_is_told_by_its_column_then_by_a_status() {
+        let reader = reader(&[], Some(2), Some(3));
+        let level = |row: usize| reader.read(&batch(), row)["level"].clone();
+        assert_eq!(
+            [level(0), level(1), level(2)],
+            [json!("fatal"), json!("ERROR"), Json::Null]
+        );
+    }
+
+    #[test]
+    fn a_record_without_a_time_is_the_oldest() {
+        let reader = reader(&[], None, None);
+        let mut places: Vec<Place> = (0..3).map(|it| reader.place(&batch(), it)).collect();
+        places.sort_by(|a, b| b.cmp(a));
+        let times: Vec<Option<i64>> = places.into_iter().map(|it| it.0).collect();
         assert_eq!(times, [Some(1), Some(0), None]);
-    }
-
-    #[test]
-    fn a_request_is_its_message() {
-        let columns = vec![
-            time(),
-            ("method", texts("GET")),
-            ("path", texts("/a")),
-            ("status", Arc::new(Int64Array::from(vec![503]))),
-            ("response_time", Arc::new(Float64Array::from(vec![12.4]))),
-        ];
-        assert_eq!(message(columns), "GET /a - 503 (12ms)");
-    }
-
-    #[test]
-    fn a_message_of_the_table_comes_first() {
-        let columns = vec![
-            time(),
-            ("path", texts("/a")),
-            ("message", texts("disk full")),
-        ];
-        assert_eq!(message(columns), "disk full");
-    }
-
-    #[test]
-    fn records_of_any_other_table_tell_their_columns() {
-        let columns = vec![
-            time(),
-            ("country", texts("DE")),
-            ("coupon", Arc::new(StringArray::from(vec![None::<&str>]))),
-            ("amount", Arc::new(Float64Array::from(vec![12.5]))),
-            (PARTITION_COLUMN, Arc::new(Int64Array::from(vec![3]))),
-        ];
-        assert_eq!(message(columns), "country=DE amount=12.5");
     }
 }

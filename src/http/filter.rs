@@ -9,10 +9,11 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use super::problem::Problem;
 use crate::model::{Decimal, Row, Value, iso_of_micros};
 use arrow::datatypes::Schema;
 use std::cmp::Ordering;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 /// Times that a request may name, from 1700 to 2262: sums and differences of them, and nanoseconds made of them, do not overflow.
 pub const TIMES_US: RangeInclusive<i64> = -8_520_336_000_000_000..=9_214_646_400_000_000;
@@ -94,10 +95,49 @@ enum PatternPart {
     AnyText,
 }
 
+/// What is wrong with the text of a filter, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct FilterError {
+    pub text: String,
+    /// Where in the text of the filter, in characters.
+    pub place: Option<Range<usize>>,
+    /// The whole filter as it was probably meant.
+    pub fix: Option<String>,
+}
+
+impl FilterError {
+    fn new(text: impl Into<String>) -> Self {
+        FilterError {
+            text: text.into(),
+            place: None,
+            fix: None,
+        }
+    }
+
+    fn fix(self, fix: Option<String>) -> Self {
+        FilterError { fix, ..self }
+    }
+}
+
+impl From<FilterError> for Problem {
+    /// With the place as `from` and `to`, and the `fix`.
+    fn from(error: FilterError) -> Self {
+        let mut problem = Problem::bad_request("bad_filter", error.text);
+        if let Some(place) = error.place {
+            problem = problem.with("from", place.start).with("to", place.end);
+        }
+        match error.fix {
+            Some(fix) => problem.with("fix", fix),
+            None => problem,
+        }
+    }
+}
+
 impl Filter {
     /// # Errors
     /// Says what is wrong with the text, and what to write instead.
-    pub fn parse(text: &str, schema: &Schema) -> Result<Filter, String> {
+    pub fn parse(text: &str, schema: &Schema) -> Result<Filter, FilterError> {
         Ok(Filter {
             text: text.to_owned(),
             condition: parse::condition(text, schema)?,
@@ -295,6 +335,17 @@ impl Comparison {
             Comparison::LessOrEqual => "<=",
             Comparison::Greater => ">",
             Comparison::GreaterOrEqual => ">=",
+        }
+    }
+
+    /// With its sides exchanged.
+    fn turned(self) -> Self {
+        match self {
+            Comparison::Equal | Comparison::NotEqual => self,
+            Comparison::Less => Comparison::Greater,
+            Comparison::LessOrEqual => Comparison::GreaterOrEqual,
+            Comparison::Greater => Comparison::Less,
+            Comparison::GreaterOrEqual => Comparison::LessOrEqual,
         }
     }
 

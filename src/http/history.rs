@@ -91,7 +91,9 @@ pub struct Band {
 /// A count by step of time and step of a scale.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Spread {
-    /// Where each bin begins.
+    /// The number of the first bin on its scale.
+    pub first_bin: i64,
+    /// Where each bin begins, and where the last one ends.
     pub bounds: Vec<f64>,
     /// One list per step, one count per bin.
     pub counts: Vec<Vec<f64>>,
@@ -467,7 +469,8 @@ async fn fill_spread(
     let width = usize::try_from(high - low + 1).unwrap_or(1);
     let steps = history.times.len();
     let mut spread = Spread {
-        bounds: (low..=high).map(|it| scale.lower_bound(it)).collect(),
+        first_bin: low,
+        bounds: (low..=high + 1).map(|it| scale.lower_bound(it)).collect(),
         counts: vec![vec![0.0; width]; steps],
     };
     for row in rows {

@@ -9,12 +9,15 @@
 
 mod actions;
 mod assets;
+mod boards;
 mod catalog;
 mod connections;
+mod dead_letters;
 mod entry;
 mod explanation;
 mod extent;
 mod filter;
+mod folder;
 mod guard;
 mod history;
 mod incidents;
@@ -37,6 +40,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod topics;
+mod verification;
 mod views;
 mod wire;
 mod work;
@@ -49,6 +53,7 @@ pub use status::{
     CommitInfo, Component, Health, IntakeStatus, PartitionStatus, SourceStatus, Status,
     StatusSource,
 };
+pub use verification::Prover;
 
 use crate::plan::Dataflow;
 use crate::source::push::Inbox;
@@ -100,11 +105,14 @@ pub struct App {
     pub status: Arc<dyn StatusSource>,
     pub started: Instant,
     access: Access,
-    /// Folder of saved queries, if there is one.
-    saved_queries: Option<saved::Folder>,
+    /// Saved queries of the dataflow, if there is a folder for them.
+    saved_queries: Option<folder::Folder>,
+    /// The same with its boards.
+    boards: Option<folder::Folder>,
     /// Sources that clients push into, by name.
     inboxes: BTreeMap<String, Inbox>,
     samples: pipeline::Samples,
+    verifier: verification::Verifier,
     clients: Arc<Semaphore>,
     ending: watch::Sender<bool>,
     requests: metrics::Requests,
@@ -116,9 +124,11 @@ pub struct App {
 /// How a server is set up.
 pub struct Settings {
     pub access: Access,
-    /// Folder of saved queries, if there is one.
+    /// In which each dataflow has a folder of saved queries and boards, if there is one.
     pub saved_queries: Option<PathBuf>,
     pub limits: Limits,
+    /// What proves commits when a client asks for it, if anything does.
+    pub prover: Option<Prover>,
 }
 
 impl App {
@@ -130,6 +140,7 @@ impl App {
         inboxes: BTreeMap<String, Inbox>,
         settings: Settings,
     ) -> Arc<Self> {
+        let saved = settings.saved_queries.map(|it| it.join(&dataflow.name));
         let page = page::page_of(&dataflow);
         Arc::new(App {
             hub,
@@ -139,9 +150,13 @@ impl App {
             status,
             started: Instant::now(),
             access: settings.access,
-            saved_queries: settings.saved_queries.map(saved::Folder::new),
+            boards: saved
+                .as_ref()
+                .map(|it| folder::Folder::new(it.join("boards"), &boards::BOARDS)),
+            saved_queries: saved.map(|it| folder::Folder::new(it, &saved::QUERIES)),
             inboxes,
             samples: pipeline::Samples::default(),
+            verifier: verification::Verifier::new(settings.prover),
             clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
             ending: watch::Sender::new(false),
             requests: metrics::Requests::default(),
@@ -175,10 +190,18 @@ pub fn router(app: Arc<App>) -> Router {
             "/api/v1/saved-queries/{name}",
             put(saved::save).delete(saved::remove),
         )
+        .route("/api/v1/boards", get(boards::list))
+        .route(
+            "/api/v1/boards/{board}",
+            put(boards::save).delete(boards::remove),
+        )
         .route("/api/v1/page", get(page::page))
         .route("/api/v1/history", get(history::history))
         .route("/api/v1/logs", get(logs::page))
         .route("/api/v1/logs/summary", get(logs::summary))
+        .route("/api/v1/logs/newest", get(logs::newest))
+        .route("/api/v1/logs/columns", get(logs::columns))
+        .route("/api/v1/logs/patterns", get(logs::patterns))
         .route("/api/v1/logs/extent", get(extent::extent))
         .route("/api/v1/records/{partition}/{offset}", get(logs::record))
         .route("/api/v1/values/{column}", get(logs::values))
@@ -188,6 +211,22 @@ pub fn router(app: Arc<App>) -> Router {
             get(explanation::explanation),
         )
         .route("/api/v1/pipeline", get(pipeline::pipeline))
+        .route("/api/v1/dead-letters", get(dead_letters::list))
+        .route("/api/v1/dead-letters/records", get(dead_letters::records))
+        .route(
+            "/api/v1/dead-letters/requests/{request}",
+            delete(dead_letters::withdraw),
+        )
+        .route(
+            "/api/v1/sources/{source}/dead-letters/retry",
+            post(dead_letters::retry),
+        )
+        .route(
+            "/api/v1/verification",
+            get(verification::newest)
+                .post(verification::start)
+                .delete(verification::cancel),
+        )
         .route("/api/v1/lake/tables/{table}", get(lake::table))
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/api/v1/status", get(status::status))

@@ -2,13 +2,15 @@
 //! types are generated from it.
 
 use super::actions::ActionBody;
+use super::boards::{Board, Boards};
 use super::catalog::CatalogColumn;
+use super::dead_letters::{self, DeadLetterPage, DeadLetters, Retry, RetryBody};
 use super::explanation::IncidentExplanation;
 use super::extent::Extent;
 use super::history::History;
 use super::incidents::{DetectorBody, Incidents};
 use super::lake::LakeTable;
-use super::logs::{LogPage, LogSummary, Record, Values};
+use super::logs::{LogColumns, LogPage, LogSummary, NewestRecords, Patterns, Record, Values};
 use super::page::Page;
 use super::parameters::{Kind, Parameter, Parameters};
 use super::pipeline::Pipeline;
@@ -17,6 +19,7 @@ use super::push::PushedRecords;
 use super::receipt::Receipt;
 use super::saved::{QueryToSave, SavedQueries};
 use super::sql::SqlRequest;
+use super::verification::Verification;
 use super::{incidents, logs, seed, views};
 use axum::http::Method;
 use axum::response::Json as JsonBody;
@@ -40,11 +43,20 @@ struct ProblemBody {
     /// Place in the statement, of a query that was refused.
     line: Option<u64>,
     column: Option<u64>,
+    /// Place in a filter that was refused, in characters.
+    from: Option<u64>,
+    to: Option<u64>,
+    /// The whole filter as it was probably meant.
+    fix: Option<String>,
+    /// The name in the statement that is not there.
+    written: Option<String>,
+    /// Up to three names that may be meant, each as SQL takes it in its place.
+    candidates: Option<Vec<String>>,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct SqlAnswer {
-    columns: Vec<ColumnBody>,
+    columns: Vec<AnswerColumn>,
     rows: Vec<Map<String, Json>>,
     epoch: u64,
     elapsed_ms: f64,
@@ -55,6 +67,17 @@ struct SqlAnswer {
     /// Why it is partial: `cancelled`, or `timed_out`.
     partial_reason: Option<String>,
     query_id: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AnswerColumn {
+    name: String,
+    r#type: String,
+    /// As that of a column of a table; left out of an export, as the others are.
+    role: Option<String>,
+    unit: Option<String>,
+    statistic: Option<String>,
+    comment: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -197,6 +220,12 @@ const STREAM: &[Parameter] = &[
     ),
     parameter("where.", Kind::Text, "filter of a topic"),
     parameter(
+        "columns",
+        Kind::Text,
+        "columns of each record of the topic tail, separated by commas; columns.<topic> those of any other tail",
+    ),
+    parameter("columns.", Kind::Text, "columns of a tail"),
+    parameter(
         "since",
         Kind::Heard,
         "id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several",
@@ -218,6 +247,35 @@ const PAGE: &[Parameter] = &[
     TO,
     WHERE,
     count("limit", 1, logs::ROWS_MAX, "most rows"),
+    parameter("cursor", Kind::Text, "next_cursor of the page before"),
+    COLUMNS,
+    parameter("order", Kind::Choice(logs::ORDERS), "which come first"),
+];
+const COLUMNS: Parameter = parameter(
+    "columns",
+    Kind::Text,
+    "columns of each record, separated by commas; all if left out",
+);
+const NEWEST: &[Parameter] = &[
+    WHERE,
+    count("limit", 1, logs::ROWS_MAX, "most rows"),
+    COLUMNS,
+];
+const PATTERNS: &[Parameter] = &[
+    FROM,
+    TO,
+    WHERE,
+    parameter(
+        "column",
+        Kind::Text,
+        "whose texts are grouped; the first with prose if left out",
+    ),
+    count("limit", 1, logs::PATTERNS_MAX, "most patterns"),
+];
+const LETTERS: &[Parameter] = &[
+    parameter("source", Kind::Text, "only of this source"),
+    parameter("kind", Kind::Text, "only of this kind of reason"),
+    count("limit", 1, dead_letters::LETTERS_MAX, "most letters"),
     parameter("cursor", Kind::Text, "next_cursor of the page before"),
 ];
 const SUMMARY: &[Parameter] = &[
@@ -381,6 +439,27 @@ fn routes() -> Vec<Route> {
         ),
         route(
             "get",
+            "/api/v1/boards",
+            "Boards of the dataflow: panels, each a query and how it is shown",
+            Json(of::<Boards>),
+        ),
+        Route {
+            body: Some(of::<Board>),
+            ..route(
+                "put",
+                "/api/v1/boards/{board}",
+                "Makes or replaces a board",
+                Nothing,
+            )
+        },
+        route(
+            "delete",
+            "/api/v1/boards/{board}",
+            "Removes a board",
+            Nothing,
+        ),
+        route(
+            "get",
             "/api/v1/page",
             "What Overview shows of this dataflow, by what its columns are",
             Json(of::<Page>),
@@ -410,6 +489,30 @@ fn routes() -> Vec<Route> {
                 "/api/v1/logs/summary",
                 "Counts by time and level, and frequent values",
                 Json(of::<LogSummary>),
+            )
+        },
+        Route {
+            parameters: NEWEST,
+            ..route(
+                "get",
+                "/api/v1/logs/newest",
+                "The newest records, live and stored, newest first",
+                Json(of::<NewestRecords>),
+            )
+        },
+        route(
+            "get",
+            "/api/v1/logs/columns",
+            "Columns of the log, and which are shown first",
+            Json(of::<LogColumns>),
+        ),
+        Route {
+            parameters: PATTERNS,
+            ..route(
+                "get",
+                "/api/v1/logs/patterns",
+                "Records grouped by their text without its variable parts",
+                Json(of::<Patterns>),
             )
         },
         route(
@@ -447,6 +550,54 @@ fn routes() -> Vec<Route> {
             "/api/v1/pipeline",
             "Health, lag, threads and the graph of the dataflow",
             Json(of::<Pipeline>),
+        ),
+        route(
+            "get",
+            "/api/v1/dead-letters",
+            "Records that could not be decoded, by reason, and the replays that the next start does",
+            Json(of::<DeadLetters>),
+        ),
+        Route {
+            parameters: LETTERS,
+            ..route(
+                "get",
+                "/api/v1/dead-letters/records",
+                "Records that could not be decoded, newest first",
+                Json(of::<DeadLetterPage>),
+            )
+        },
+        route(
+            "delete",
+            "/api/v1/dead-letters/requests/{request}",
+            "Takes back a replay that no start has done yet",
+            Nothing,
+        ),
+        Route {
+            body: Some(of::<RetryBody>),
+            ..route(
+                "post",
+                "/api/v1/sources/{source}/dead-letters/retry",
+                "Decodes dead letters by the present definition; unless it is a dry run, the next start makes records of those that decode",
+                Json(of::<Retry>),
+            )
+        },
+        route(
+            "get",
+            "/api/v1/verification",
+            "The newest proof of a commit, and the one that runs",
+            Json(of::<Verification>),
+        ),
+        route(
+            "post",
+            "/api/v1/verification",
+            "Starts a proof of the newest commit; one runs at a time",
+            Json(of::<Verification>),
+        ),
+        route(
+            "delete",
+            "/api/v1/verification",
+            "Ends the proof that runs",
+            Nothing,
         ),
         route(
             "get",

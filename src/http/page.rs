@@ -55,8 +55,11 @@ pub struct Page {
     pub keys: Vec<Keyed>,
     /// All other views worth a panel, in their order.
     pub panels: Vec<PagePanel>,
-    /// The table of records that all of it is about.
+    /// So many of them are named by `page.toml`, and come first.
+    pub panels_named: usize,
+    /// The table of records that all of it is about, and its columns.
     pub records: Option<String>,
+    pub record_columns: Vec<CatalogColumn>,
     pub suggestions: Vec<Suggestion>,
 }
 
@@ -171,10 +174,9 @@ pub fn page_of(dataflow: &Dataflow) -> Page {
         .collect();
     keyed.sort_by_key(|it| (it.failed.is_none(), it.window));
     let records = dataflow.tables.iter().find(|it| it.event_time.is_some());
-    let record_columns: BTreeSet<String> = records
-        .map(|it| it.plan.schema())
-        .map(|it| it.fields().iter().map(|it| it.name().clone()).collect())
-        .unwrap_or_default();
+    let schema = records.map(|it| it.plan.schema());
+    let names = schema.iter().flat_map(|it| it.fields().iter());
+    let record_columns: BTreeSet<String> = names.map(|it| it.name().clone()).collect();
     let mut used: BTreeSet<&str> = [main, now, total, classes, spread]
         .into_iter()
         .flatten()
@@ -185,12 +187,23 @@ pub fn page_of(dataflow: &Dataflow) -> Page {
     for panel in &dataflow.page.panels {
         used.remove(panel.view.as_str());
     }
-    let mut panels: Vec<(usize, PagePanel)> = shown()
+    // What is ranked by a key that is compared already says the same again.
+    let compared: BTreeSet<&String> = keyed.iter().flat_map(|it| &it.keys).collect();
+    let repeats =
+        |it: &Described| !it.keys.is_empty() && it.keys.iter().all(|key| compared.contains(key));
+    let mut panels: Vec<((usize, usize), PagePanel)> = shown()
         .filter(|it| !used.contains(it.spec.name.as_str()))
         .filter_map(|it| {
             let named = dataflow.page.panels.iter();
             let place = named.clone().position(|panel| panel.view == it.spec.name);
-            Some((place.unwrap_or(usize::MAX), it.panel(dataflow)?))
+            let panel = it.panel(dataflow)?;
+            let rank = match panel.kind.as_str() {
+                _ if repeats(it) => 3,
+                "table" if it.is_limited => 0,
+                "values" => 1,
+                _ => 2,
+            };
+            Some(((place.unwrap_or(usize::MAX), rank), panel))
         })
         .collect();
     panels.sort_by_key(|it| it.0);
@@ -209,8 +222,12 @@ pub fn page_of(dataflow: &Dataflow) -> Page {
             .iter()
             .filter_map(|it| it.keyed(&record_columns))
             .collect(),
+        panels_named: panels.iter().filter(|it| it.0.0 < usize::MAX).count(),
         panels: panels.into_iter().map(|it| it.1).collect(),
         records: records.map(|it| it.name.clone()),
+        record_columns: records
+            .map(|it| super::catalog::columns(dataflow, &it.name, &it.plan.schema()))
+            .unwrap_or_default(),
         suggestions: Vec::new(),
     };
     page.suggestions = suggestions::suggestions(dataflow, &page);

@@ -4,29 +4,38 @@
 //! thread used. Lag in time, its trend and the time to catch up follow from those notes; nothing is asked of the engine.
 //!
 //! The lag of a partition in time is the age of the newest note at which its end was where reading is now.
+//!
+//! What is not known is null: no busy share of a view, since all views share the workers, and no rate of a table that leaves records out.
+
+mod freshness;
+mod graph;
+mod samples;
 
 use super::App;
-use super::status::{CommitInfo, Component, Health, IntakeStatus, Status, epoch_age_seconds};
+use super::status::{
+    CommitInfo, Component, Health, IntakeStatus, Status, epoch_age_seconds, headline,
+};
 use crate::model::iso_of_micros;
-use crate::plan::{DEAD_LETTER_RELATION, Dataflow, LATE_RELATION};
 use axum::extract::State;
 use axum::response::Json as JsonBody;
+use freshness::Stage;
+use graph::{Edge, Node, graph};
+pub use samples::{SAMPLE_EVERY, Samples, sample};
+use samples::{Sample, window};
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
 
-pub const SAMPLE_EVERY: Duration = Duration::from_secs(1);
-const SAMPLES_MAX: usize = 300;
-/// Rates and trends look back so many samples.
-const RATE_SAMPLES: usize = 10;
 /// Less change of lag per second than this share of what arrives is steady.
 const STEADY_SHARE: f64 = 0.05;
 /// An epoch older than this is late.
 const EPOCH_LATE_SECONDS: f64 = 2.0;
 /// A thread busier than this is at its limit.
 const BUSY_LIMIT: f64 = 0.85;
+/// What takes longer to catch up is told with its reason.
+const CATCH_UP_SECONDS: f64 = 10.0;
 
 /// The state of the pipeline, as one picture of one moment.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -35,6 +44,8 @@ pub struct Pipeline {
     pub as_of: String,
     pub epoch_age_seconds: Option<f64>,
     pub overall: Health,
+    /// How it is in a few words: "Healthy", "Catching up, 2 min left", "Degraded: 22 % of records are not decoded".
+    pub headline: String,
     pub components: Vec<Component>,
     /// What holds it up, if anything does.
     pub cause: Option<Cause>,
@@ -46,6 +57,10 @@ pub struct Pipeline {
     pub commits_open: u64,
     pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
+    /// How old records are by the time they are read, seen in views, and in the lake: over the last minutes.
+    pub freshness: Vec<Stage>,
+    /// Memory in use by the process.
+    pub allocated_bytes: u64,
     pub stream_clients: usize,
     pub uptime_seconds: u64,
 }
@@ -60,18 +75,25 @@ pub struct Cause {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct SourceReport {
     pub name: String,
+    /// How it is in a few words.
+    pub headline: String,
+    pub health: Health,
     pub connected: bool,
     /// What offsets count: `records` or `bytes`.
     pub unit: String,
     pub records: u64,
     pub undecoded: u64,
     pub bytes: u64,
+    /// Decoded ones.
     pub records_per_second: Option<f64>,
+    pub undecoded_per_second: Option<f64>,
     pub bytes_per_second: Option<f64>,
     /// Null while there is none, or if the source declares none.
     pub watermark: Option<Watermark>,
     /// What its records tell of event time and silence.
     pub intake: IntakeStatus,
+    /// Until all partitions have caught up, if they go on like this; null if one will not, or that is not known.
+    pub eta_seconds: Option<f64>,
     pub partitions: Vec<PartitionReport>,
 }
 
@@ -122,86 +144,6 @@ pub struct ThreadReport {
     pub busy: f64,
 }
 
-/// A part of the dataflow.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Node {
-    pub id: String,
-    /// `source`, `table`, `view` or `lake`.
-    pub kind: String,
-    pub name: String,
-    pub rows: Option<u64>,
-    /// Records a second of a source or table, changes a second of a view.
-    pub per_second: Option<f64>,
-    pub sql: Option<String>,
-    pub plan: Option<String>,
-    pub retention_seconds: Option<i64>,
-    pub version: Option<i64>,
-    pub health: Health,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Edge {
-    pub from: String,
-    pub to: String,
-}
-
-/// What was seen, one entry a second.
-#[derive(Default)]
-pub struct Samples(Mutex<VecDeque<Sample>>);
-
-struct Sample {
-    at: Instant,
-    /// By source and partition: offset and end.
-    places: HashMap<(String, i32), (i64, Option<i64>)>,
-    /// By source: records, undecoded ones included, and bytes.
-    totals: HashMap<String, (u64, u64)>,
-    /// By thread: name and seconds of processor time.
-    threads: HashMap<u64, (String, f64)>,
-}
-
-impl Samples {
-    /// Notes the present.
-    pub fn take(&self, status: &Status) {
-        let mut sample = Sample {
-            at: Instant::now(),
-            places: HashMap::new(),
-            totals: HashMap::new(),
-            threads: thread_times(),
-        };
-        for source in &status.sources {
-            let all = (source.records + source.undecoded, source.bytes);
-            sample.totals.insert(source.name.clone(), all);
-            for it in &source.partitions {
-                let place = (it.offset, it.end_offset);
-                sample
-                    .places
-                    .insert((source.name.clone(), it.partition), place);
-            }
-        }
-        let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        samples.push_back(sample);
-        while SAMPLES_MAX < samples.len() {
-            samples.pop_front();
-        }
-    }
-
-    fn with<T>(&self, read: impl FnOnce(&VecDeque<Sample>) -> T) -> T {
-        read(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Samples until the server stops.
-pub async fn sample(app: Arc<App>) {
-    let mut ending = app.ending.subscribe();
-    let mut tick = tokio::time::interval(SAMPLE_EVERY);
-    loop {
-        tokio::select! {
-            _ = ending.wait_for(|it| *it) => return,
-            _ = tick.tick() => app.samples.take(&app.status.status()),
-        }
-    }
-}
-
 pub async fn pipeline(State(app): State<Arc<App>>) -> JsonBody<Pipeline> {
     JsonBody(report(&app))
 }
@@ -210,21 +152,25 @@ pub async fn pipeline(State(app): State<Arc<App>>) -> JsonBody<Pipeline> {
 pub fn report(app: &App) -> Pipeline {
     let status = app.status.status();
     let epoch = app.hub.epoch();
-    let (sources, threads) = app.samples.with(|samples| {
+    let (sources, threads, growth) = app.samples.with(|samples| {
         let sources = status.sources.iter().map(|it| SourceReport {
             watermark: watermark(app, &it.name),
-            ..source_report(it, samples)
+            ..source_report(it, &status, samples)
         });
-        (sources.collect::<Vec<_>>(), thread_reports(samples))
+        let sources: Vec<SourceReport> = sources.collect();
+        (sources, thread_reports(samples), samples::growth(samples))
     });
     let epoch_age = epoch_age_seconds(app);
     let cause = cause(&status, &sources, &threads, epoch_age);
-    let (nodes, edges) = graph(app, &status, &sources);
+    let (nodes, edges) = graph(app, &status, &sources, &threads, &growth);
     Pipeline {
         epoch: epoch.0,
         as_of: epoch.iso(),
         epoch_age_seconds: epoch_age,
         overall: status.overall,
+        headline: headline(&status.components),
+        freshness: freshness::stages(app),
+        allocated_bytes: crate::memory::heap().allocated_bytes as u64,
         components: status.components,
         cause,
         sources,
@@ -249,9 +195,15 @@ fn watermark(app: &App, source: &str) -> Option<Watermark> {
     })
 }
 
-fn source_report(source: &super::SourceStatus, samples: &VecDeque<Sample>) -> SourceReport {
+fn source_report(
+    source: &super::SourceStatus,
+    status: &Status,
+    samples: &VecDeque<Sample>,
+) -> SourceReport {
     let window = window(samples);
-    let rate = |of: fn(&(u64, u64)) -> u64| {
+    let component = format!("source {}", source.name);
+    let component = status.components.iter().find(|it| it.name == component);
+    let rate = |of: fn(&samples::Totals) -> u64| {
         let (first, last) = window?;
         let before = of(first.totals.get(&source.name)?);
         let after = of(last.totals.get(&source.name)?);
@@ -276,26 +228,34 @@ fn source_report(source: &super::SourceStatus, samples: &VecDeque<Sample>) -> So
         fill_lag(&mut report, &key, samples, Instant::now());
         report
     });
+    let partitions: Vec<PartitionReport> = partitions.collect();
     SourceReport {
         name: source.name.clone(),
+        headline: component.map_or_else(String::new, |it| it.headline.clone()),
+        health: component.map_or(Health::Starting, |it| it.status),
         connected: source.connected,
         unit: source.unit.clone(),
         records: source.records,
         undecoded: source.undecoded,
         bytes: source.bytes,
-        records_per_second: rate(|it| it.0),
-        bytes_per_second: rate(|it| it.1),
+        records_per_second: rate(|it| it.records),
+        undecoded_per_second: rate(|it| it.undecoded),
+        bytes_per_second: rate(|it| it.bytes),
         watermark: None,
         intake: source.intake.clone(),
-        partitions: partitions.collect(),
+        eta_seconds: eta_of(&partitions),
+        partitions,
     }
 }
 
-/// First and last sample of the span that rates are taken over.
-fn window(samples: &VecDeque<Sample>) -> Option<(&Sample, &Sample)> {
-    let last = samples.back()?;
-    let first = samples.get(samples.len().saturating_sub(RATE_SAMPLES + 1))?;
-    (first.at < last.at).then_some((first, last))
+/// When the last of the partitions will have caught up.
+fn eta_of(partitions: &[PartitionReport]) -> Option<f64> {
+    let etas = partitions.iter().map(|it| match it.lag? {
+        0 => Some(0.0),
+        _ => it.eta_seconds,
+    });
+    let etas = etas.collect::<Option<Vec<f64>>>()?;
+    etas.into_iter().reduce(f64::max)
 }
 
 fn fill_lag(
@@ -379,37 +339,6 @@ fn role_of(thread: &str) -> &'static str {
     }
 }
 
-/// Processor time of each thread, where the system tells it.
-fn thread_times() -> HashMap<u64, (String, f64)> {
-    let ticks_per_second = ticks_per_second();
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
-        return HashMap::new();
-    };
-    let read = |task: std::fs::DirEntry| {
-        let id = task.file_name().to_str()?.parse().ok()?;
-        let text = std::fs::read_to_string(task.path().join("stat")).ok()?;
-        let (name, seconds) = thread_time(&text, ticks_per_second)?;
-        Some((id, (name, seconds)))
-    };
-    tasks.filter_map(|it| read(it.ok()?)).collect()
-}
-
-fn ticks_per_second() -> f64 {
-    // SAFETY: `sysconf` only reads a constant of the system.
-    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    if 0 < ticks { ticks as f64 } else { 100.0 }
-}
-
-/// Name and processor time of a line of `/proc/…/stat`. The name stands in brackets and may hold anything.
-fn thread_time(stat: &str, ticks_per_second: f64) -> Option<(String, f64)> {
-    let (_, rest) = stat.split_once('(')?;
-    let (name, rest) = rest.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some((name.to_owned(), (user + system) / ticks_per_second))
-}
-
 /// What holds the pipeline up: what is broken first, then what is late and who is busy.
 fn cause(
     status: &Status,
@@ -449,209 +378,31 @@ fn cause(
             text: format!("the newest epoch is {age:.1} s old: {because}"),
         });
     }
-    let behind = sources.iter().find(|it| {
-        it.partitions
+    sources.iter().find_map(|source| {
+        let falls_behind = source
+            .partitions
             .iter()
-            .any(|it| it.trend == Trend::Rising && 2.0 < it.lag_seconds.unwrap_or_default())
-    })?;
-    Some(Cause {
-        node: format!("source:{}", behind.name),
-        text: format!("{} falls behind: {because}", behind.name),
+            .any(|it| it.trend == Trend::Rising && 2.0 < it.lag_seconds.unwrap_or_default());
+        let catches_up = source.eta_seconds.is_some_and(|it| CATCH_UP_SECONDS < it);
+        let how = match (falls_behind, catches_up) {
+            (true, _) => "falls behind",
+            (false, true) => "is catching up",
+            (false, false) => return None,
+        };
+        Some(Cause {
+            node: format!("source:{}", source.name),
+            text: format!("{} {how}: {because}", source.name),
+        })
     })
 }
 
 fn node_of(component: &str) -> String {
     match component.split_once(' ') {
         Some(("source", name)) => format!("source:{name}"),
+        Some(("relation", name)) => format!("view:{name}"),
         _ => component.to_owned(),
     }
 }
 
-fn graph(app: &App, status: &Status, sources: &[SourceReport]) -> (Vec<Node>, Vec<Edge>) {
-    let dataflow = &app.dataflow;
-    let health = |component: &str| {
-        let found = status.components.iter().find(|it| it.name == component);
-        found.map_or(Health::Ok, |it| it.status)
-    };
-    let version = |name: &str| status.commit.as_ref()?.versions.get(name).copied();
-    let rate_of = |source: &str| {
-        let found = sources.iter().find(|it| it.name == source);
-        found.and_then(|it| it.records_per_second)
-    };
-    let node = |kind: &str, name: &str| Node {
-        id: format!("{kind}:{name}"),
-        kind: kind.to_owned(),
-        name: name.to_owned(),
-        rows: None,
-        per_second: None,
-        sql: None,
-        plan: None,
-        retention_seconds: None,
-        version: None,
-        health: Health::Ok,
-    };
-    let mut nodes = Vec::new();
-    for source in &dataflow.sources {
-        nodes.push(Node {
-            rows: sources
-                .iter()
-                .find(|it| it.name == source.name)
-                .map(|it| it.records),
-            per_second: rate_of(&source.name),
-            health: health(&format!("source {}", source.name)),
-            ..node("source", &source.name)
-        });
-    }
-    for table in &dataflow.tables {
-        nodes.push(Node {
-            per_second: rate_of(&table.source),
-            plan: Some(table.plan.to_string()),
-            version: version(&table.name),
-            ..node("table", &table.name)
-        });
-    }
-    let rates = app.hub.change_rates(10);
-    let rows: HashMap<String, usize> = app
-        .hub
-        .views()
-        .into_iter()
-        .map(|(it, rows)| (it.name, rows))
-        .collect();
-    for view in &dataflow.views {
-        nodes.push(Node {
-            rows: rows.get(&view.name).map(|it| *it as u64),
-            per_second: rates.get(&view.name).copied(),
-            sql: Some(view.sql.clone()),
-            plan: Some(view.to_string()),
-            retention_seconds: Some(view.retention_us / 1_000_000),
-            version: version(&view.name),
-            health: health("engine"),
-            ..node("view", &view.name)
-        });
-    }
-    nodes.push(Node {
-        id: "lake".to_owned(),
-        version: status
-            .commit
-            .as_ref()
-            .and_then(|it| i64::try_from(it.number).ok()),
-        health: health("lake"),
-        ..node("lake", "lake")
-    });
-    (nodes, edges(dataflow))
-}
-
-/// Who reads whom; tables and stored views end in the lake.
-fn edges(dataflow: &Dataflow) -> Vec<Edge> {
-    let id = |name: &str| {
-        if dataflow.sources.iter().any(|it| it.name == name) {
-            Some(format!("source:{name}"))
-        } else if dataflow.tables.iter().any(|it| it.name == name) {
-            Some(format!("table:{name}"))
-        } else if dataflow.view(name).is_some() {
-            Some(format!("view:{name}"))
-        } else {
-            None
-        }
-    };
-    let mut edges: Vec<Edge> = Vec::new();
-    let mut add = |from: String, to: &str| {
-        let edge = Edge {
-            from,
-            to: to.to_owned(),
-        };
-        if !edges.contains(&edge) {
-            edges.push(edge);
-        }
-    };
-    let named = |relations: Vec<String>, to: &str, add: &mut dyn FnMut(String, &str)| {
-        for relation in relations {
-            // What cannot be decoded or comes too late is counted where records are read.
-            if relation == DEAD_LETTER_RELATION || relation == LATE_RELATION {
-                for source in &dataflow.sources {
-                    add(format!("source:{}", source.name), to);
-                }
-            } else if let Some(from) = id(&relation) {
-                add(from, to);
-            }
-        }
-    };
-    for table in &dataflow.tables {
-        let to = format!("table:{}", table.name);
-        named(table.plan.relations(), &to, &mut add);
-        add(to.clone(), "lake");
-    }
-    for view in &dataflow.views {
-        let to = format!("view:{}", view.name);
-        named(view.plan.relations(), &to, &mut add);
-        if view.stored {
-            add(to.clone(), "lake");
-        }
-    }
-    edges
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn samples(now: Instant, places: &[(i64, i64)]) -> VecDeque<Sample> {
-        let count = places.len() as u64;
-        let sample = |(at, place): (usize, &(i64, i64))| Sample {
-            at: now
-                .checked_sub(Duration::from_secs(count - 1 - at as u64))
-                .expect("the clock goes back some seconds"),
-            places: HashMap::from([(("s".to_owned(), 0), (place.0, Some(place.1)))]),
-            totals: HashMap::new(),
-            threads: HashMap::new(),
-        };
-        places.iter().enumerate().map(sample).collect()
-    }
-
-    fn report_after(places: &[(i64, i64)]) -> PartitionReport {
-        let now = Instant::now();
-        let (offset, end) = *places.last().expect("there are places");
-        let mut report = PartitionReport {
-            partition: 0,
-            offset,
-            end_offset: Some(end),
-            committed: None,
-            lag: Some(end - offset),
-            lag_seconds: None,
-            lag_seconds_is_least: false,
-            trend: Trend::Unknown,
-            read_per_second: None,
-            arriving_per_second: None,
-            eta_seconds: None,
-        };
-        fill_lag(
-            &mut report,
-            &("s".to_owned(), 0),
-            &samples(now, places),
-            now,
-        );
-        report
-    }
-
-    #[test]
-    fn lag_has_a_time_a_trend_and_an_end() {
-        let report = report_after(&[(0, 100), (50, 110), (100, 120)]);
-        assert_eq!(report.lag_seconds.map(f64::round), Some(2.0));
-        assert!(!report.lag_seconds_is_least);
-        assert_eq!(report.trend, Trend::Falling);
-        assert_eq!(report.eta_seconds.map(f64::round), Some(1.0));
-    }
-
-    #[test]
-    fn a_lag_that_grows_has_no_end_and_is_at_least_as_old_as_the_notes() {
-        let report = report_after(&[(0, 1_000), (10, 1_100)]);
-        assert_eq!((report.trend, report.eta_seconds), (Trend::Rising, None));
-        assert!(report.lag_seconds_is_least);
-    }
-
-    #[test]
-    fn a_thread_may_be_called_anything() {
-        let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0";
-        assert_eq!(thread_time(stat, 100.0), Some(("a) b (c".to_owned(), 2.0)));
-    }
-}
+mod tests;

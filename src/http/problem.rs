@@ -8,14 +8,16 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
 /// Codes of a status of 500 or more, other than that of a bug.
-pub const FAILURES: [&str; 11] = [
+pub const FAILURES: [&str; 12] = [
     "query_failed",
     "query_timed_out",
     "queries_busy",
     "lake_failed",
     "export_failed",
     "no_folder",
+    "no_verifier",
     "saved_queries_failed",
+    "boards_failed",
     "too_many_streams",
     "too_many_requests_wait",
     "not_committed",
@@ -83,7 +85,18 @@ impl From<QueryError> for Problem {
         };
         let mut problem =
             Problem::new(status, code, error.to_string()).hint(error.hint().unwrap_or_default());
-        if let QueryError::Rejected { line, column, .. } = error {
+        if let QueryError::Rejected {
+            line,
+            column,
+            misnamed,
+            ..
+        } = error
+        {
+            if let Some(it) = misnamed {
+                problem = problem
+                    .with("written", it.written)
+                    .with("candidates", it.candidates);
+            }
             for (name, at) in [("line", line), ("column", column)] {
                 if let Some(at) = at {
                     problem = problem.with(name, at);
@@ -151,6 +164,7 @@ pub async fn uniform(response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::query::Misnamed;
 
     async fn written(problem: Problem) -> String {
         let response = problem.into_response();
@@ -189,6 +203,10 @@ mod tests {
             line: Some(2),
             column: Some(7),
             hint: None,
+            misnamed: Some(Misnamed {
+                written: "x".to_owned(),
+                candidates: vec!["xs".to_owned()],
+            }),
         };
         insta::assert_snapshot!(written(refused.into()).await, @r#"
         400 Bad Request "application/problem+json"
@@ -199,6 +217,10 @@ mod tests {
           "detail": "table 'x' not found",
           "code": "query_rejected",
           "hint": "",
+          "written": "x",
+          "candidates": [
+            "xs"
+          ],
           "line": 2,
           "column": 7
         }

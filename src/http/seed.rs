@@ -1,36 +1,36 @@
 //! The endpoints and payloads that existing pages and scripts know, served from live views.
 
 mod anomalies;
+mod entry;
 #[cfg(test)]
 mod tests;
 
 pub use anomalies::{ANOMALIES_MAX, Rows, anomalies};
+pub use entry::EntryReader;
 
 use super::App;
-use super::entry::{Entry, EntryReader};
+use super::page::Counted;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::sql::rows_json;
 use super::status::{Health, SourceStatus};
-use super::{logs, stream, topics};
+use super::wire::RowWriter;
+use super::{stream, topics};
 use crate::model::Value;
-use crate::plan::Plan;
+use crate::plan::{Plan, Role};
 use crate::sql::query::QueryError;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
+use entry::Entry;
 use serde_json::{Value as Json, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The view of the last sixty seconds of event time.
-const LAST_MINUTE: &str = "last_minute";
-const MINUTE_US: i64 = 60_000_000;
-/// With less of that minute than this, speeds are those of reading.
+/// With less of a sliding range than this, speeds are those of reading.
 const HELD_SECONDS_MIN: f64 = 1.0;
-const TOTALS: &str = "totals";
 
 const LOGS_DEFAULT: usize = 100;
 pub const LOGS_MAX: usize = 5_000;
@@ -88,59 +88,63 @@ pub fn metrics_of(app: &App) -> Json {
 /// The figures of the overview: the last sixty seconds, and all-time totals. One that is not known is null; those for
 /// which the dataflow has no view or column, so that they never will be, are named in `not_counted`.
 pub fn figures_of(app: &App) -> Json {
-    let minute = only_row(app, LAST_MINUTE);
-    let totals = only_row(app, TOTALS);
-    let of = |row: &Option<HashMap<String, Value>>, name: &str| {
-        row.as_ref().and_then(|it| it.get(name)?.as_f64())
+    let (now, total) = (app.page.now.as_ref(), app.page.total.as_ref());
+    let minute = now.and_then(|it| only_row(app, &it.view));
+    let totals = total.and_then(|it| only_row(app, &it.view));
+    let of = |row: &Option<HashMap<String, Value>>, name: Option<&str>| {
+        row.as_ref().and_then(|it| it.get(name?)?.as_f64())
     };
-    let requests = of(&minute, "requests");
-    let share = |part: &str| {
+    let figure = |role: Role, statistic: &str| {
+        let mut all = now?.figures.iter();
+        let found =
+            all.find(|it| it.role == role.name() && it.statistic.as_deref() == Some(statistic));
+        found.map(|it| it.name.as_str())
+    };
+    let names = [
+        ("errorRate", now.and_then(|it| it.failed.as_deref())),
+        ("serverErrorRate", now.and_then(|it| it.grave.as_deref())),
+        ("avgResponseTime", figure(Role::Duration, "mean")),
+        ("p95ResponseTime", figure(Role::Duration, "p95")),
+        ("bytesPerSec", figure(Role::Bytes, "sum")),
+        ("requestsLastMinute", now.map(|it| it.count.as_str())),
+        ("activeSessions", figure(Role::Count, "distinct")),
+        ("totalErrors", total.and_then(|it| it.failed.as_deref())),
+    ];
+    let name = |figure: &str| names.iter().find(|it| it.0 == figure).and_then(|it| it.1);
+    let requests = of(&minute, name("requestsLastMinute"));
+    let share = |figure: &str| {
         let all = requests.filter(|it| 0.0 < *it)?;
-        Some(rounded(of(&minute, part)? / all * 100.0))
+        Some(rounded(of(&minute, name(figure))? / all * 100.0))
     };
     let counts = app.hub.totals();
     let read = app.hub.rates(60);
-    let seconds = held_seconds(app);
+    let seconds = now.and_then(|it| held_seconds(app, it));
     let per_second = match (requests, seconds) {
         (Some(requests), Some(seconds)) => requests / seconds,
         (Some(_) | None, _) => read.0,
     };
-    let bytes_per_second = of(&minute, "bytes_sent").map(|it| match seconds {
+    let bytes_per_second = of(&minute, name("bytesPerSec")).map(|it| match seconds {
         Some(seconds) => it / seconds,
         None => read.1,
     });
     let all_records = counts.iter().map(|it| it.records).sum::<u64>();
-    let columns = [
-        ("errorRate", LAST_MINUTE, "errors"),
-        ("serverErrorRate", LAST_MINUTE, "server_errors"),
-        ("avgResponseTime", LAST_MINUTE, "response_time_mean"),
-        ("p95ResponseTime", LAST_MINUTE, "response_time_p95"),
-        ("bytesPerSec", LAST_MINUTE, "bytes_sent"),
-        ("requestsLastMinute", LAST_MINUTE, "requests"),
-        ("activeSessions", LAST_MINUTE, "sessions"),
-        ("totalErrors", TOTALS, "errors"),
-    ];
-    let is_counted = |view: &str, column: &str| {
-        let info = app.hub.view(view);
-        info.is_some_and(|it| it.schema.column_with_name(column).is_some())
-    };
-    let not_counted: Vec<&str> = columns
-        .into_iter()
-        .filter(|(_, view, column)| !is_counted(view, column))
+    let not_counted: Vec<&str> = names
+        .iter()
+        .filter(|it| it.1.is_none())
         .map(|it| it.0)
         .collect();
     json!({
         "eventsPerSec": rounded(per_second),
-        "errorRate": share("errors"),
-        "serverErrorRate": share("server_errors"),
-        "avgResponseTime": of(&minute, "response_time_mean").map(|it| it.round() as i64),
-        "p95ResponseTime": of(&minute, "response_time_p95"),
+        "errorRate": share("errorRate"),
+        "serverErrorRate": share("serverErrorRate"),
+        "avgResponseTime": of(&minute, name("avgResponseTime")).map(|it| it.round() as i64),
+        "p95ResponseTime": of(&minute, name("p95ResponseTime")),
         "bytesPerSec": bytes_per_second.map(rounded),
         "requestsLastMinute": requests,
-        "activeSessions": of(&minute, "sessions").map(|it| it as i64),
+        "activeSessions": of(&minute, name("activeSessions")).map(|it| it as i64),
         "dataProcessed": counts.iter().map(|it| it.bytes).sum::<u64>(),
-        "totalRequests": of(&totals, "requests").map_or(all_records, |it| it as u64),
-        "totalErrors": of(&totals, "errors").map(|it| it as u64),
+        "totalRequests": of(&totals, total.map(|it| it.count.as_str())).map_or(all_records, |it| it as u64),
+        "totalErrors": of(&totals, name("totalErrors")).map(|it| it as u64),
         "lastUpdate": app.hub.epoch().iso(),
         "epoch": app.hub.epoch(),
         "as_of": app.hub.epoch().iso(),
@@ -148,16 +152,17 @@ pub fn figures_of(app: &App) -> Json {
     })
 }
 
-/// Seconds of event time that the view of the last minute holds in fact: its clock counts in steps, and it begins with the first record.
-fn held_seconds(app: &App) -> Option<f64> {
+/// Seconds of event time that a sliding range holds in fact: its clock counts in steps, and it begins with the first record.
+fn held_seconds(app: &App, now: &Counted) -> Option<f64> {
     let mut clock: Option<String> = None;
-    app.dataflow.view(LAST_MINUTE)?.plan.walk(&mut |node| {
+    app.dataflow.view(&now.view)?.plan.walk(&mut |node| {
         if let Plan::Aggregate { aggregation, .. } = node {
             clock = clock.take().or(aggregation.clocks.first().cloned());
         }
     });
-    let step_us = crate::sql::last_step_us(MINUTE_US);
-    let held_us = app.hub.held_of_range_us(&clock?, MINUTE_US, step_us)?;
+    let size_us = now.window_seconds? * 1_000_000;
+    let step_us = crate::sql::last_step_us(size_us);
+    let held_us = app.hub.held_of_range_us(&clock?, size_us, step_us)?;
     Some(held_us as f64 / 1e6).filter(|it| HELD_SECONDS_MIN <= *it)
 }
 
@@ -204,7 +209,7 @@ pub async fn logs(State(app): State<Arc<App>>, query: Parameters) -> Result<Resp
     if entries.len() < limit {
         let among = ["level", "source", "endpoint"].map(|name| (name, query.text(name)));
         let known: HashSet<_> = entries.iter().map(Entry::place).collect();
-        match logs::newest(&app, &among, limit).await {
+        match entry::newest(&app, &among, limit).await {
             Ok(stored) => {
                 entries.extend(stored.into_iter().filter(|it| !known.contains(&it.place())));
             }
@@ -241,7 +246,7 @@ pub async fn query(State(app): State<Arc<App>>, body: Bytes) -> Response {
             let body = app.queries.aside(move || {
                 format!(
                     "{{\"results\":{},\"executionTime\":\"{seconds}\",\"truncated\":{}}}",
-                    rows_json(&answer).1,
+                    rows_json(&answer, &RowWriter::new(&answer.schema)),
                     answer.truncated
                 )
             });

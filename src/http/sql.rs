@@ -12,6 +12,7 @@ mod tests;
 
 pub use format::{Ending as AnswerEnding, Format as AnswerFormat, Writer as AnswerWriter};
 
+use super::catalog::of_answer;
 use super::problem::Problem;
 use super::wire::RowWriter;
 use super::{App, EPOCH_HEADER, PARTIAL_HEADER};
@@ -27,9 +28,8 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-/// Columns and rows of an answer as JSON texts.
-pub fn rows_json(answer: &Answer) -> (String, String) {
-    let writer = RowWriter::new(&answer.schema);
+/// Rows of an answer as a JSON text.
+pub fn rows_json(answer: &Answer, writer: &RowWriter) -> String {
     let mut text = String::from("[");
     for row in answer.batches.iter().flat_map(rows_of_batch) {
         if 1 < text.len() {
@@ -38,7 +38,7 @@ pub fn rows_json(answer: &Answer) -> (String, String) {
         writer.write(&row, &mut text);
     }
     text.push(']');
-    (writer.columns().to_string(), text)
+    text
 }
 
 /// A body that is JSON already.
@@ -95,10 +95,14 @@ pub async fn run(
         (EPOCH_HEADER, answer.epoch.to_string()),
         (PARTIAL_HEADER, answer.partial.is_some().to_string()),
     ];
+    let dataflow = Arc::clone(&app.dataflow);
     let body = app
         .queries
         .aside(move || {
-            let (columns, rows) = rows_json(&answer);
+            let writer = RowWriter::new(&answer.schema);
+            let columns = of_answer(&dataflow, &answer.tables, writer.names(), &answer.schema);
+            let columns = json!(columns);
+            let rows = rows_json(&answer, &writer);
             let ending = Ending {
                 epoch: answer.epoch,
                 elapsed: answer.elapsed,

@@ -60,9 +60,56 @@ impl Health {
 pub struct Component {
     pub name: String,
     pub status: Health,
+    /// How it is in a few words that can stand alone: "OK", "Catching up, 2 min left", "Degraded: 22 % of records are not decoded".
+    #[serde(serialize_with = "secret::serialize")]
+    pub headline: String,
     /// What was seen, in words.
     #[serde(serialize_with = "secret::serialize")]
     pub detail: String,
+}
+
+impl Component {
+    /// A part whose headline is the first of what was seen.
+    pub fn new(name: impl Into<String>, status: Health, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Component {
+            name: name.into(),
+            status,
+            headline: Component::headline_of(status, &detail),
+            detail,
+        }
+    }
+
+    /// The state as a word, and of what is wrong the first.
+    pub fn headline_of(status: Health, detail: &str) -> String {
+        let first = detail.split(['\n', ';']).next().unwrap_or_default();
+        let first = first.split(": ").next().unwrap_or_default().trim();
+        match (status, first) {
+            (Health::Ok, _) => "OK".to_owned(),
+            (Health::Starting, _) => "Starting".to_owned(),
+            (Health::Degraded, "") => "Degraded".to_owned(),
+            (Health::Degraded, what) => format!("Degraded: {what}"),
+            (Health::Down, "") => "Down".to_owned(),
+            (Health::Down, what) => format!("Down: {what}"),
+        }
+    }
+}
+
+/// How all is in a few words: that of the part that is worst, and how many others are not well.
+pub fn headline(components: &[Component]) -> String {
+    // The first of the worst: `max_by_key` would take the last.
+    let worst = components.iter().rev().max_by_key(|it| it.status);
+    let Some(worst) = worst else {
+        return "Starting".to_owned();
+    };
+    if worst.status == Health::Ok {
+        return "Healthy".to_owned();
+    }
+    let is_unwell = |it: &&Component| Health::Starting < it.status;
+    match components.iter().filter(is_unwell).count() {
+        0 | 1 => worst.headline.clone(),
+        many => format!("{} (and {} more)", worst.headline, many - 1),
+    }
 }
 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -172,6 +219,7 @@ pub async fn status(State(app): State<Arc<App>>) -> Response {
     let mut body = json!(status);
     if let Some(members) = body.as_object_mut() {
         members.insert("epoch".to_owned(), json!(app.hub.epoch()));
+        members.insert("headline".to_owned(), json!(headline(&status.components)));
         members.insert(
             "epoch_age_seconds".to_owned(),
             json!(epoch_age_seconds(&app)),
@@ -206,6 +254,7 @@ pub fn health(app: &App) -> serde_json::Value {
     let status = app.status.status();
     json!({
         "status": status.overall,
+        "headline": headline(&status.components),
         "uptime_seconds": app.started.elapsed().as_secs(),
         "version": env!("CARGO_PKG_VERSION"),
         "components": status.components,
@@ -245,4 +294,33 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
         })),
     )
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headline_is_that_of_the_worst_part() {
+        let part = |status, detail: &str| Component::new("a", status, detail);
+        assert_eq!(headline(&[]), "Starting");
+        let well = part(Health::Ok, "4 partitions");
+        assert_eq!(headline(&[well.clone()]), "Healthy");
+        let slow = part(Health::Degraded, "2 commits wait; and more: much");
+        assert_eq!(
+            headline(&[well.clone(), slow.clone()]),
+            "Degraded: 2 commits wait"
+        );
+        let gone = part(Health::Down, "no route to host: it is away");
+        assert_eq!(
+            headline(&[slow.clone(), gone]),
+            "Down: no route to host (and 1 more)"
+        );
+        let also = part(Health::Degraded, "something else");
+        assert_eq!(
+            headline(&[slow, also]),
+            "Degraded: 2 commits wait (and 1 more)"
+        );
+        assert_eq!(headline(&[well, part(Health::Starting, "")]), "Starting");
+    }
 }

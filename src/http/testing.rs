@@ -1,6 +1,6 @@
 //! What handlers share, for tests: views that stay as they are, no lake, and nothing to tell of the process.
 
-use super::{Access, App, Limits, Settings, Status, StatusSource};
+use super::{Access, App, Limits, Prover, Settings, Status, StatusSource};
 use crate::model::{Epoch, Row};
 use crate::plan::Dataflow;
 use crate::sql::query::{Lake, Limits as QueryLimits, Queries};
@@ -26,6 +26,31 @@ pub fn app_with(
     access: Access,
     saved_queries: Option<PathBuf>,
     limits: Limits,
+) -> Arc<App> {
+    let settings = Settings {
+        access,
+        saved_queries,
+        limits,
+        prover: None,
+    };
+    app_set_up(views, dataflow, settings)
+}
+
+/// One without views that has its commits proved by this.
+pub fn app_proving(prover: Option<Prover>) -> Arc<App> {
+    let settings = Settings {
+        access: Access::default(),
+        saved_queries: None,
+        limits: Limits::of(1_024),
+        prover,
+    };
+    app_set_up(vec![], Dataflow::default(), settings)
+}
+
+fn app_set_up(
+    views: Vec<(&str, Vec<Field>, Vec<Row>)>,
+    dataflow: Dataflow,
+    settings: Settings,
 ) -> Arc<App> {
     let mut infos = Vec::new();
     let mut changes = Vec::new();
@@ -63,11 +88,7 @@ pub fn app_with(
         dataflow,
         Arc::new(NoStatus),
         BTreeMap::new(),
-        Settings {
-            access,
-            saved_queries,
-            limits,
-        },
+        settings,
     )
 }
 

@@ -10,7 +10,7 @@ mod older;
 pub use older::of_events;
 
 use super::App;
-use super::entry::{Entry, EntryReader, passes};
+use super::entry::{RecordReader, passes};
 use super::filter::Filter;
 use super::shared::{Key, Text, Writer};
 use super::stream::{Ask, Kind, Topic, turn};
@@ -18,6 +18,7 @@ use super::wire::RowWriter;
 use super::{seed, status};
 use crate::model::{Epoch, Row, whole_ms};
 use crate::view::{Heard, Since, TailBatch, ViewInfo};
+use arrow::array::RecordBatch;
 use serde_json::{Value as Json, json};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -222,15 +223,21 @@ pub struct TailTopic {
 
 struct Lines {
     topic: String,
-    reader: EntryReader,
+    reader: RecordReader,
     filter: Option<Filter>,
 }
 
 impl TailTopic {
-    pub fn new(topic: &str, reader: EntryReader, filter: Option<Filter>) -> Self {
+    /// `columns` are those that the reader reads, by which topics are told apart.
+    pub fn new(
+        topic: &str,
+        reader: RecordReader,
+        columns: &[String],
+        filter: Option<Filter>,
+    ) -> Self {
         let text = filter.as_ref().map_or("", |it| it.text.as_str());
         TailTopic {
-            key: format!("{topic}?{text}").into(),
+            key: format!("{topic}?{text}?{}", columns.join(",")).into(),
             lines: Arc::new(Lines {
                 topic: topic.to_owned(),
                 reader,
@@ -267,7 +274,7 @@ impl Topic for TailTopic {
 
 impl Lines {
     fn text(&self, app: &App, from: u64, to: u64, first: bool) -> Text {
-        let news = News::between(app, from, to, &self.reader, self.filter.as_ref());
+        let news = News::between(app, from, to, self.reader.table, self.filter.as_ref());
         // The first frame is there even if it is empty: it echoes the filter.
         if news.matched == 0 && news.unseen == 0 && !first {
             return Text {
@@ -292,7 +299,10 @@ impl Lines {
         };
         let rows: Vec<Json> = shown
             .iter()
-            .map(|it| news.entry(&self.reader, *it).to_json_with_method())
+            .map(|it| {
+                let (rows, row) = news.row(*it);
+                self.reader.read(rows, row)
+            })
             .collect();
         let mut frame = json!({
             "topic": self.topic,
@@ -331,15 +341,9 @@ struct News {
 }
 
 impl News {
-    fn between(
-        app: &App,
-        from: u64,
-        to: u64,
-        reader: &EntryReader,
-        filter: Option<&Filter>,
-    ) -> News {
+    fn between(app: &App, from: u64, to: u64, table: usize, filter: Option<&Filter>) -> News {
         let mut batches = app.hub.tail_after(from);
-        batches.retain(|it| it.number <= to && reader.takes(it));
+        batches.retain(|it| it.number <= to && it.table == table);
         let rows =
             |(at, batch): (usize, &TailBatch)| (0..batch.rows.num_rows()).map(move |row| (at, row));
         let mut places: Vec<(usize, usize)> = batches.iter().enumerate().flat_map(rows).collect();
@@ -360,8 +364,8 @@ impl News {
         }
     }
 
-    fn entry(&self, reader: &EntryReader, place: (usize, usize)) -> Entry {
-        reader.read(&self.batches[place.0].rows, place.1)
+    fn row(&self, place: (usize, usize)) -> (&RecordBatch, usize) {
+        (&self.batches[place.0].rows, place.1)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Live views over HTTP: their list, their rows now or at an earlier epoch, and streams of their changes.
 
-use super::entry::{EntryReader, tail_table};
+use super::entry::Log;
 use super::filter::Filter;
 use super::parameters::Parameters;
 use super::problem::Problem;
@@ -141,10 +141,7 @@ pub async fn changes(
 ) -> Result<Response, Problem> {
     let info = find(&app, &name)?;
     let filter = match query.text("where").filter(|it| !it.trim().is_empty()) {
-        Some(text) => Some(
-            Filter::parse(text, &info.schema)
-                .map_err(|it| Problem::bad_request("bad_filter", it))?,
-        ),
+        Some(text) => Some(Filter::parse(text, &info.schema)?),
         None => None,
     };
     let topic = ViewTopic::new(&info, filter, every(&query), resume(&query, &headers)?);
@@ -194,13 +191,19 @@ pub async fn stream(
                 let filter = filter
                     .map(|it| Filter::parse(it, &info.schema))
                     .transpose()
-                    .map_err(|it| Problem::bad_request("bad_filter", it).with("topic", name))?;
+                    .map_err(|it| Problem::from(it).with("topic", name))?;
                 Box::new(ViewTopic::new(&info, filter, every, since))
             }
             None if name == "metrics" => StateTopic::metrics(),
             None if name == "health" => StateTopic::health(),
             None if name == "pipeline" => StateTopic::pipeline(),
-            None if name == "tail" || name.starts_with("tail.") => tail(&app, name, filter)?,
+            None if name == "tail" || name.starts_with("tail.") => {
+                let columns = match name {
+                    "tail" => query.text("columns"),
+                    _ => query.text(&format!("columns.{name}")),
+                };
+                tail(&app, name, filter, columns)?
+            }
             _ => {
                 return Err(Problem::not_found(
                     "unknown_topic",
@@ -245,21 +248,25 @@ fn filters<'a>(
     Ok(filters)
 }
 
-fn tail(app: &App, topic: &str, filter: Option<&str>) -> Result<Box<dyn Topic>, Problem> {
-    let (Some((_, table)), Some(reader)) =
-        (tail_table(&app.dataflow), EntryReader::new(&app.dataflow))
-    else {
+fn tail(
+    app: &App,
+    topic: &str,
+    filter: Option<&str>,
+    columns: Option<&str>,
+) -> Result<Box<dyn Topic>, Problem> {
+    let Some(log) = Log::of(&app.dataflow) else {
         return Err(Problem::not_found(
             "no_tail",
             "no table of the dataflow has an event time, so there is no tail to show",
         ));
     };
     let parse = |it: &str| {
-        Filter::parse(it, &table.plan.schema())
-            .map_err(|it| Problem::bad_request("bad_filter", it).with("topic", topic))
+        Filter::parse(it, &log.schema).map_err(|it| Problem::from(it).with("topic", topic))
     };
     let filter = filter.map(parse).transpose()?;
-    Ok(Box::new(TailTopic::new(topic, reader, filter)))
+    let columns = log.chosen(columns).map_err(|it| it.with("topic", topic))?;
+    let reader = log.reader(&log.schema, &columns);
+    Ok(Box::new(TailTopic::new(topic, reader, &columns, filter)))
 }
 
 fn find(app: &App, name: &str) -> Result<ViewInfo, Problem> {

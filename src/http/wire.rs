@@ -42,6 +42,11 @@ impl RowWriter {
         RowWriter { keys, names, types }
     }
 
+    /// As the objects have them.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// `[{"name":…,"type":…}]`
     pub fn columns(&self) -> Json {
         self.names

@@ -18,6 +18,7 @@ mod newest;
 mod parquet_file;
 mod perform;
 mod pool;
+mod proof;
 mod protocol;
 mod stage;
 mod table;

@@ -12,7 +12,7 @@ mod tests;
 pub use comment::{Comment, Scale};
 
 use super::{Aggregate, Dataflow, Function, Plan};
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
@@ -247,6 +247,21 @@ impl Dataflow {
             .enumerate()
             .filter_map(commented)
             .collect()
+    }
+
+    /// What the columns of an answer over these relations mean: as a column of the same name in one of them, else what name and type say.
+    pub fn meanings_of_answer(&self, relations: &[&str], columns: &Fields) -> Vec<Meaning> {
+        let known: Vec<_> = relations.iter().map(|it| self.named_meanings(it)).collect();
+        let of = |field: &Arc<Field>| {
+            let is_time = names::guess(field).role == Role::Time;
+            let named = known.iter().filter_map(|it| it.get(field.name()));
+            // `date_trunc('hour', at) AS hour` is no number, whatever `hour` is elsewhere.
+            let fitting = named
+                .into_iter()
+                .find(|it| (it.role == Role::Time) == is_time);
+            fitting.cloned().unwrap_or_else(|| names::guess(field))
+        };
+        columns.iter().map(of).collect()
     }
 
     /// The same by the names of the columns.

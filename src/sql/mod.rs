@@ -33,6 +33,7 @@ pub mod measured;
 pub mod models;
 mod named_queries;
 mod namesakes;
+mod near;
 mod null_equality;
 mod per_group;
 mod physical;

@@ -26,22 +26,22 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-pub use error::QueryError;
+pub use error::{Misnamed, QueryError};
 pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
 pub use process::answer_queries;
 pub use samples::{SAMPLES, Sample};
 pub use script::{ScriptStatement, statements};
 
 use crate::model::Epoch;
-use crate::plan::Dataflow;
+use crate::plan::{Dataflow, Meaning};
 use crate::supervise;
 use crate::view::Hub;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use pool::Pool;
 use process::ProcessLimits;
-use protocol::{Catalog, ToProcess};
-use std::collections::HashMap;
+use protocol::{Catalog, ColumnMeaning, Meanings, ToProcess};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -337,7 +337,7 @@ impl Queries {
         let question = ToProcess::Ask {
             sql: sql.to_owned(),
             rows: rows.map(|it| it as u64),
-            catalog: inner.catalog(),
+            catalog: inner.catalog(sql),
         };
         // The task holds the runtime's owner only weakly: its end must not be what drops the runtime.
         let weak = Arc::downgrade(inner);
@@ -544,9 +544,18 @@ impl Running {
 }
 
 impl Inner {
-    fn catalog(&self) -> Catalog {
+    fn catalog(&self, sql: &str) -> Catalog {
         Catalog {
-            live: self.hub.views().into_iter().map(|it| it.0.name).collect(),
+            meanings: match question::may_describe(sql) {
+                true => self.meanings(),
+                false => Meanings::default(),
+            },
+            live: self
+                .hub
+                .views()
+                .into_iter()
+                .map(|(info, rows)| (info.name, rows as u64))
+                .collect(),
             plain: self.dataflow.aliases.clone(),
             stored: self.lake.names().iter().cloned().collect(),
             sources: self
@@ -557,6 +566,33 @@ impl Inner {
                 .collect(),
             lake: self.lake.address(),
             versions: self.lake.versions().clone(),
+        }
+    }
+
+    fn meanings(&self) -> Meanings {
+        let views = self.hub.views().into_iter().map(|it| it.0.name);
+        let names: BTreeSet<String> = views.chain(self.lake.names().iter().cloned()).collect();
+        let column = |(name, it): (String, Meaning)| {
+            let told = ColumnMeaning {
+                role: it.role.name().to_owned(),
+                unit: it.unit,
+                comment: it.comment,
+            };
+            (name, told)
+        };
+        let relations = self.dataflow.comments.iter();
+        Meanings {
+            relations: relations
+                .filter(|it| it.0.1.is_none())
+                .filter_map(|((name, _), it)| Some((name.clone(), it.text.clone()?)))
+                .collect(),
+            columns: names
+                .into_iter()
+                .map(|it| {
+                    let known = self.dataflow.named_meanings(&it);
+                    (it, known.into_iter().map(column).collect())
+                })
+                .collect(),
         }
     }
 }

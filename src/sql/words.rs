@@ -3,12 +3,15 @@
 //! Their texts are made for their own developers: they ask to report a bug elsewhere, print types as Rust has them, and offer the function
 //! whose name is nearest. Whatever leaves the planner goes through here.
 
+use super::near::{as_sql, did_you_mean, nearest};
 use crate::plan::{SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
-use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 
-/// Columns that are named when one is missing.
-const COLUMNS_MAX: usize = 20;
+/// So many columns are listed when one is missing and none is near; more would be no sentence.
+const COLUMNS_MAX: usize = 8;
+/// Words a statement begins with.
+const BEGINNINGS: [&str; 6] = ["SELECT", "WITH", "VALUES", "EXPLAIN", "SHOW", "DESCRIBE"];
 
 const DATE_PARTS: &str = "year, quarter, month, week, day, hour, minute, second, millisecond, microsecond, nanosecond, isoyear, doy, dow, isodow and epoch";
 
@@ -92,6 +95,19 @@ fn computing(text: &str) -> String {
             with_sql_types(of)
         );
     }
+    if let Some((value, kind)) = between(text, "Cannot cast string '", " type")
+        .and_then(|it| it.rsplit_once("' to value of "))
+    {
+        return format!(
+            "the text '{value}' cannot be read as {}",
+            with_sql_types(kind)
+        );
+    }
+    if let Some(value) = between(text, "Error parsing timestamp from '", "'") {
+        return format!(
+            "the text '{value}' is no time; write TIMESTAMP '2026-03-01 12:00:00', or now() - INTERVAL '1 hour'"
+        );
+    }
     if let Some(unit) = between(text, "Unsupported date_trunc granularity: '", "'") {
         let known = text.split_once("Supported values are: ");
         let known = known.map_or("", |it| it.1);
@@ -149,23 +165,7 @@ fn schema(error: &SchemaError) -> String {
         SchemaError::FieldNotFound {
             field,
             valid_fields,
-        } => {
-            let mut known: Vec<&str> = valid_fields.iter().map(|it| it.name.as_str()).collect();
-            known.dedup();
-            let more = match known.len() > COLUMNS_MAX {
-                true => ", …",
-                false => "",
-            };
-            known.truncate(COLUMNS_MAX);
-            let name = &field.name;
-            match known.is_empty() {
-                true => format!("there is no column `{name}`"),
-                false => format!(
-                    "there is no column `{name}`; possible are {}{more}",
-                    known.join(", ")
-                ),
-            }
-        }
+        } => no_column(field, valid_fields).0,
         SchemaError::AmbiguousReference { field } => format!(
             "column `{}` is in more than one relation; write relation.{}",
             field.name, field.name
@@ -176,6 +176,78 @@ fn schema(error: &SchemaError) -> String {
             plain(name)
         ),
     }
+}
+
+/// A name that is not there, and up to three that may be meant, each as SQL takes it in its place.
+pub type Misnamed = (String, Vec<String>);
+
+/// That there is no such column, and what may be meant.
+pub fn no_column(field: &Column, valid_fields: &[Column]) -> (String, Misnamed) {
+    let written = match &field.relation {
+        Some(relation) => format!("{}.{}", relation.table(), field.name),
+        None => field.name.clone(),
+    };
+    let of_relation = |it: &&Column| match (&field.relation, &it.relation) {
+        (Some(written), Some(known)) => written.table() == known.table(),
+        (None, _) => true,
+        (Some(_), None) => false,
+    };
+    let known: Vec<&Column> = valid_fields.iter().filter(of_relation).collect();
+    if let (Some(relation), true) = (&field.relation, known.is_empty()) {
+        let namesakes = valid_fields.iter().filter(|it| it.name == field.name);
+        let named = namesakes.map(|it| match &it.relation {
+            Some(of) => format!("{}.{}", as_sql(of.table()), as_sql(&it.name)),
+            None => as_sql(&it.name),
+        });
+        let candidates: Vec<String> = named.take(3).collect();
+        let meant = did_you_mean(&candidates).map_or_else(String::new, |it| format!("; {it}"));
+        let message = format!("`{}` is no relation of this query{meant}", relation.table());
+        return (message, (written, candidates));
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for column in known {
+        if !names.contains(&column.name.as_str()) {
+            names.push(&column.name);
+        }
+    }
+    let near = nearest(&field.name, names.iter().copied());
+    let as_written = |it: &&str| match &field.relation {
+        Some(relation) => format!("{}.{}", as_sql(relation.table()), as_sql(it)),
+        None => as_sql(it),
+    };
+    let candidates: Vec<String> = near.iter().map(as_written).collect();
+    let message = match did_you_mean(&candidates) {
+        Some(meant) => format!("there is no column `{written}`; {meant}"),
+        None if (1..=COLUMNS_MAX).contains(&names.len()) => format!(
+            "there is no column `{written}`; possible are {}",
+            names.join(", ")
+        ),
+        None => format!("there is no column `{written}`"),
+    };
+    (message, (written, candidates))
+}
+
+/// That there is no such function, and what may be meant, if the planner says so.
+pub fn no_function(said: &str, known: &[String]) -> Option<(String, Misnamed)> {
+    let name = between(said, "Invalid function '", "'")?;
+    let near = nearest(name, known.iter().map(String::as_str));
+    let candidates: Vec<String> = near.into_iter().map(str::to_owned).collect();
+    let meant = did_you_mean(&candidates)?;
+    let message = format!("there is no function `{name}`; {meant}");
+    Some((message, (name.to_owned(), candidates)))
+}
+
+/// That no statement begins so, and what may be meant, if the parser says so.
+pub fn no_statement(said: &str) -> Option<(String, Misnamed)> {
+    let found = said.split_once("Expected: an SQL statement, found: ")?.1;
+    let word = found.split(" at Line: ").next()?;
+    let near = nearest(word, BEGINNINGS);
+    let candidates: Vec<String> = near.into_iter().map(str::to_owned).collect();
+    let meant = did_you_mean(&candidates)
+        .unwrap_or_else(|| "begin with SELECT, WITH, EXPLAIN, SHOW or DESCRIBE".to_owned());
+    let place = said.find(" at Line: ").map_or("", |at| &said[at..]);
+    let message = format!("no statement begins with `{word}`; {meant}{place}");
+    Some((message, (word.to_owned(), candidates)))
 }
 
 /// Texts of the planner that people meet, by how they begin.
@@ -192,10 +264,19 @@ fn plan(text: &str) -> String {
                 }
             );
         }
+        let of_part = name.to_lowercase();
+        let percent = of_part
+            .strip_prefix('p')
+            .and_then(|it| it.parse::<u8>().ok());
+        if let Some(percent) = percent.filter(|it| (1..=99).contains(it)) {
+            return format!(
+                "there is no function `{name}`; write approx_percentile_cont(column, 0.{percent:02})"
+            );
+        }
         let meant = between(text, "Did you mean '", "'").filter(|it| is_near(name, it));
         return match meant {
-            Some(meant) => format!("there is no function {name}; did you mean {meant}?"),
-            None => format!("there is no function {name}"),
+            Some(meant) => format!("there is no function `{name}`; did you mean `{meant}`?"),
+            None => format!("there is no function `{name}`"),
         };
     }
     if let Some(name) = between(text, "table '", "' not found") {

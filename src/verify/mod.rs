@@ -24,7 +24,7 @@ mod rows;
 mod tables;
 mod views;
 
-pub use report::{Check, Outcome, Report};
+pub use report::{Check, Outcome, Progress, Report};
 pub use views::{Difference, difference};
 
 use crate::coordinator::{self, identity};
@@ -88,11 +88,23 @@ impl Error {
 /// # Errors
 /// If there is nothing to prove, or source or lake cannot be reached.
 pub async fn verify(dataflow: &Dataflow, options: &Options) -> Result<Report, Error> {
+    verify_telling(dataflow, options, Progress::default()).await
+}
+
+/// The same, for someone who follows: each check is told when it is made. A proof that begins again tells its checks again.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn verify_telling(
+    dataflow: &Dataflow,
+    options: &Options,
+    progress: Progress,
+) -> Result<Report, Error> {
     let store = Store::open_existing(&options.lake)?;
     let dataflow = &match identity::identified(dataflow, &store).await {
         Ok(dataflow) => dataflow,
         Err(coordinator::Error::Lake(error @ lake::Error::Damaged { .. })) => {
-            let mut report = Report::new(&dataflow.name, store.url.as_str());
+            let mut report = Report::new(&dataflow.name, store.url.as_str(), progress);
             report.add(commit::unreadable(&dataflow.name, &error));
             return Ok(report);
         }
@@ -100,7 +112,7 @@ pub async fn verify(dataflow: &Dataflow, options: &Options) -> Result<Report, Er
     };
     let mut attempt = 1;
     loop {
-        let report = once(dataflow, options, &store).await?;
+        let report = once(dataflow, options, &store, progress.clone()).await?;
         if report.is_proven() || attempt == ATTEMPTS_MAX {
             return Ok(report);
         }
@@ -115,8 +127,13 @@ pub async fn verify(dataflow: &Dataflow, options: &Options) -> Result<Report, Er
     }
 }
 
-async fn once(dataflow: &Dataflow, options: &Options, store: &Store) -> Result<Report, Error> {
-    let mut report = Report::new(&dataflow.name, store.url.as_str());
+async fn once(
+    dataflow: &Dataflow,
+    options: &Options,
+    store: &Store,
+    progress: Progress,
+) -> Result<Report, Error> {
+    let mut report = Report::new(&dataflow.name, store.url.as_str(), progress);
     let Some(chosen) = commit::choose(dataflow, store, &mut report).await? else {
         return Ok(report);
     };

@@ -3,6 +3,7 @@
 use crate::model::Epoch;
 use serde::Serialize;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Findings told of one check; the rest are only counted.
@@ -26,6 +27,24 @@ pub struct Report {
     pub elapsed_ms: u64,
     #[serde(skip)]
     began: Instant,
+    #[serde(skip)]
+    progress: Progress,
+}
+
+/// Who is told of each check when it is made; nobody by default.
+#[derive(Clone, Default)]
+pub struct Progress(Option<Arc<dyn Fn(&Check) + Send + Sync>>);
+
+impl Progress {
+    pub fn to(tell: impl Fn(&Check) + Send + Sync + 'static) -> Self {
+        Progress(Some(Arc::new(tell)))
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "told" } else { "untold" })
+    }
 }
 
 /// One thing that was compared.
@@ -55,7 +74,7 @@ pub enum Outcome {
 }
 
 impl Report {
-    pub(super) fn new(dataflow: &str, lake: &str) -> Self {
+    pub(super) fn new(dataflow: &str, lake: &str, progress: Progress) -> Self {
         Report {
             dataflow: dataflow.to_owned(),
             lake: lake.to_owned(),
@@ -68,10 +87,14 @@ impl Report {
             checks: Vec::new(),
             elapsed_ms: 0,
             began: Instant::now(),
+            progress,
         }
     }
 
     pub(super) fn add(&mut self, check: Check) {
+        if let Some(tell) = &self.progress.0 {
+            tell(&check);
+        }
         self.proven &= check.outcome != Outcome::Fails;
         self.checks.push(check);
         self.elapsed_ms = crate::model::whole_ms(self.began.elapsed());

@@ -12,7 +12,7 @@ use tidelake::model::wall_ms;
 /// Far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(120);
 
-struct Server {
+pub(super) struct Server {
     program: Running,
     url: String,
     client: reqwest::Client,
@@ -24,7 +24,7 @@ impl Server {
         Server::start_with(folder, &dataflow)
     }
 
-    fn start_with(folder: &Path, dataflow: &Path) -> Server {
+    pub fn start_with(folder: &Path, dataflow: &Path) -> Server {
         let path = |it: &Path| it.to_str().unwrap().to_owned();
         let mut program = spawn(&mut tidelake(&[
             "run",
@@ -45,15 +45,25 @@ impl Server {
         }
     }
 
-    async fn get(&self, path: &str) -> Option<(u16, Value)> {
+    pub async fn get(&self, path: &str) -> Option<(u16, Value)> {
         let answer = self.client.get(format!("{}{path}", self.url)).send().await;
         let answer = answer.ok()?;
         let code = answer.status().as_u16();
         Some((code, answer.json().await.ok()?))
     }
 
+    /// Sends a request with a body of JSON; an answer without one is null.
+    pub async fn send(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let method = method.parse().unwrap();
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        let code = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        (code, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
     /// Waits until something holds of the status, and returns it.
-    async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let limit = Instant::now() + LIMIT;
         loop {
             let found = self.get("/api/v1/status").await.map(|it| it.1);
@@ -66,7 +76,7 @@ impl Server {
     }
 
     /// Ends it as a person would.
-    async fn stop(self) {
+    pub async fn stop(self) {
         let Server { program, .. } = self;
         tokio::task::spawn_blocking(move || {
             program.signal(libc::SIGTERM);

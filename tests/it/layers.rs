@@ -139,6 +139,7 @@ const SPAWNS: &[(&str, &str)] = &[
     ("coordinator/lease.rs", ".spawn()"),
     ("engine/mod.rs", "scope.spawn("),
     ("cluster/links.rs", "tasks.spawn("),
+    ("http/verification.rs", "command.spawn()"),
 ];
 
 #[test]

@@ -4,6 +4,7 @@
 mod alarms;
 mod clocks;
 mod command_line;
+mod dead_letters;
 mod detectors;
 mod epochs;
 mod expressions;

@@ -28,6 +28,7 @@ fn text_of(source: Option<&str>, reason: Option<&str>) -> Request {
     Request {
         source: source.map(str::to_owned),
         reason: reason.map(str::to_owned),
+        kind: None,
         asked_ms: 7,
     }
 }

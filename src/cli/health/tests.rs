@@ -37,14 +37,58 @@ fn steady(records: u64, undecoded: u64, late: u64) -> Intake {
 
 /// What is said of a source that is connected.
 fn said(pace: Pace, intake: &Intake, from_files: bool) -> (Health, String) {
-    of_source(&SourceFacts {
-        status: &status(),
+    of_source(&facts(&status(), pace, intake, from_files))
+}
+
+fn facts<'a>(
+    status: &'a Status,
+    pace: Pace,
+    intake: &'a Intake,
+    from_files: bool,
+) -> SourceFacts<'a> {
+    SourceFacts {
+        status,
         pace,
         intake,
         from_files,
         epoch: Epoch(1_000_000),
         steady: true,
-    })
+        records: 0,
+        undecoded: 0,
+    }
+}
+
+#[test]
+fn a_source_is_told_in_a_few_words() {
+    let (status, well) = (status(), steady(1400, 3, 2));
+    let pace = |lag, read_per_second, seconds_to_catch_up| Pace {
+        lag,
+        read_per_second,
+        seconds_to_catch_up,
+    };
+    let check = |facts: SourceFacts<'_>, expected: &str| {
+        assert_eq!(headline_of_source(&facts), expected);
+    };
+    check(facts(&status, Pace::default(), &well, false), "OK");
+    let slow = pace(718_000_000, 6e6, Some(120.0));
+    check(facts(&status, slow, &well, true), "Catching up, 2 min left");
+    let stuck = pace(718_000_000, 0.0, None);
+    check(
+        facts(&status, stuck, &well, true),
+        "Degraded: 718 MB behind and not reading",
+    );
+    // What could not be decoded of a backlog that was read long ago is still not there.
+    let quiet = steady(0, 0, 0);
+    let mut backlog = facts(&status, Pace::default(), &quiet, true);
+    (backlog.records, backlog.undecoded) = (20_393, 5_882);
+    let told = "22 % of records are not decoded (5882 of 26275 since the start)";
+    assert!(of_source(&backlog).1.starts_with(told));
+    check(backlog, "Degraded: 22 % of records are not decoded");
+    let unreached = Status::default();
+    check(
+        facts(&unreached, Pace::default(), &quiet, false),
+        "Connecting",
+    );
 }
 
 fn check(found: (Health, String), health: Health, text: &str) {
@@ -141,6 +185,8 @@ fn silence_is_told_where_records_came_steadily() {
         from_files: true,
         epoch: Epoch(1),
         steady: false,
+        records: 0,
+        undecoded: 0,
     });
     check(backlog, Health::Ok, "1 partitions");
 }
@@ -201,6 +247,8 @@ fn a_source_that_cannot_be_read_is_down() {
         from_files: false,
         epoch: Epoch(1),
         steady: false,
+        records: 0,
+        undecoded: 0,
     };
     check(
         of_source(&facts(&broken)),

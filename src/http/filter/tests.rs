@@ -1,6 +1,6 @@
 //! One text, two readings: over a live row, and as SQL. Random filters over random rows hold them against each other.
 
-use super::Filter;
+use super::{Filter, FilterError};
 use crate::http::testing::app_of;
 use crate::model::{Decimal, Float, Row, Value, rows_of_batch};
 use crate::plan::Dataflow;
@@ -23,7 +23,7 @@ fn fields() -> Vec<Field> {
     ]
 }
 
-fn filter(text: &str) -> Result<Filter, String> {
+fn filter(text: &str) -> Result<Filter, FilterError> {
     Filter::parse(text, &Schema::new(fields()))
 }
 
@@ -64,6 +64,11 @@ fn keeps_what_sql_would_keep() {
         "* ~ 'google' AND status < 600",
         "took IS NULL AND status IS NOT NULL",
         "NOT (status < 500 OR endpoint !~ 'api')",
+        "500 <= status AND STATUS IS NOT NULL",
+        "status>-1 AND status=503",
+        "(endpoint) LIKE '/%' AND id = +0",
+        "is_slow IS NOT TRUE AND is_slow IS NOT FALSE",
+        "at IS NULL OR at > TIMESTAMP '2026-01-31T12:00:00Z'",
     ] {
         assert!(keeps(text), "{text}");
     }
@@ -99,7 +104,7 @@ fn a_comparison_with_a_null_is_unknown_and_so_is_its_opposite() {
 
 #[test]
 fn what_is_wrong_is_said_with_what_to_write() {
-    let told = |text: &str| filter(text).expect_err(text);
+    let told = |text: &str| filter(text).expect_err(text).text;
     for (text, cure) in [
         ("status:500", "write status = 500"),
         ("endpoint:/api/users", "write endpoint = '/api/users'"),
@@ -130,10 +135,93 @@ fn what_is_wrong_is_said_with_what_to_write() {
     ] {
         assert!(told(text).contains(cure), "{text}: {}", told(text));
     }
+    for text in [
+        "",
+        "status ~~ '5'",
+        "status + 1 = 2",
+        "lower(endpoint) = '/'",
+        "endpoint = 'a' 'b'",
+    ] {
+        assert!(filter(text).is_err(), "{text}");
+    }
     let deep = format!("{}status = 1{}", "(".repeat(200), ")".repeat(200));
     assert!(told(&deep).contains("within each other"));
     let broad = format!("status = 1{}", " OR status = 1".repeat(100));
     assert!(filter(&broad).is_ok());
+}
+
+/// A mistake has a place, and where it is likely what was meant, the whole filter is written out.
+#[test]
+fn what_is_wrong_has_a_place_and_a_fix() {
+    for (text, place, fix) in [
+        ("status:500", 0..10, "status = 500"),
+        (
+            "is_slow AND status:>=500",
+            12..24,
+            "is_slow AND status >= 500",
+        ),
+        (
+            "NOT (endpoint:/api/*) AND id = 1",
+            5..20,
+            "NOT (endpoint LIKE '/api/%') AND id = 1",
+        ),
+        ("user_agent:\"my bot\"", 0..19, "user_agent = 'my bot'"),
+        ("endpoint:*", 0..10, "endpoint IS NOT NULL"),
+        ("endpoint:a_b*", 0..13, r"endpoint LIKE 'a\_b%'"),
+        (
+            "endpoint = /api/users OR id = 1",
+            11..21,
+            "endpoint = '/api/users' OR id = 1",
+        ),
+        (
+            "id = 1 AND\nuser_agent ~ böt",
+            24..27,
+            "id = 1 AND\nuser_agent ~ 'böt'",
+        ),
+        ("endpoint = \"/a\"", 11..15, "endpoint = '/a'"),
+        ("é = 1 OR stauts = 2", 0..1, ""),
+        ("id = 1 OR stauts = 2", 10..16, "id = 1 OR status = 2"),
+        ("(status = 1", 11..11, "(status = 1)"),
+        ("status = 1)", 10..11, ""),
+        ("status = abc", 9..12, ""),
+    ] {
+        let error = filter(text).expect_err(text);
+        assert_eq!(error.place, Some(place), "{text}: {error}");
+        assert_eq!(
+            error.fix.as_deref().unwrap_or_default(),
+            fix,
+            "{text}: {error}"
+        );
+        if !fix.is_empty() {
+            assert!(filter(fix).is_ok(), "{fix}");
+        }
+    }
+}
+
+/// Names that are words of SQL elsewhere are columns here if the table has them.
+#[test]
+fn columns_may_be_called_anything() {
+    let names = [
+        "timestamp",
+        "user",
+        "date",
+        "end",
+        "Order By",
+        "group",
+        "case",
+    ];
+    let fields = names.map(|it| Field::new(it, DataType::Utf8, true));
+    let schema = Schema::new(fields.to_vec());
+    let row = Row(names.map(|_| Value::Text("x".into())).into());
+    for text in [
+        "timestamp = 'x' AND user = 'x'",
+        "date ~ 'X' AND NOT end = 'y'",
+        "\"Order By\" IN ('x') AND group LIKE 'x'",
+        "case BETWEEN 'a' AND 'z'",
+    ] {
+        let filter = Filter::parse(text, &schema).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert!(filter.matches(&row), "{text}");
+    }
 }
 
 /// The same numbers every time.

@@ -3,8 +3,8 @@
 //! Behind whatever is said stands an id by itself, `<generation>.<epoch>.<batch>`; who comes back with it gets what it missed.
 
 use super::super::App;
-use super::super::entry::EntryReader;
 use super::super::seed;
+use super::super::seed::EntryReader;
 use super::super::shared::{Key, Text, Writer};
 use super::super::stream::{Ask, Kind, NEVER, Topic};
 use super::{News, StateTopic, TAIL_EVERY, sample};
@@ -182,12 +182,13 @@ impl Topic for LogTopic {
             more: dropped,
         };
         let make = move |app: &App| {
-            let news = News::between(app, from, to, &reader, None);
+            let news = News::between(app, from, to, reader.table, None);
             let shown = sample(&news.places, rows_max);
             let mut dropped = dropped + news.matched.saturating_sub(shown.len() as u64);
             let mut entries = Vec::new();
             for place in shown {
-                let mut entry = news.entry(&reader, place).to_json();
+                let (rows, row) = news.row(place);
+                let mut entry = reader.read(rows, row).to_json();
                 if let Some(members) = entry.as_object_mut().filter(|_| 0 < dropped) {
                     let told = std::mem::take(&mut dropped);
                     members.insert("dropped".to_owned(), json!(told));

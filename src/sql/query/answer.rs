@@ -9,15 +9,16 @@
 use super::error::QueryError;
 use super::lake::Lake;
 use super::process::{ProcessLimits, is_about_memory};
-use super::protocol::{Catalog, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
+use super::protocol::{Catalog, ColumnMeaning, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
 use super::question::{Question, of_plain_view};
 use crate::lake::{self, Store};
 use crate::plan::Dataflow;
 use crate::sql::models::{Binder, Models, Unbound};
+use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
     casts, constants, correlated, physical, register_functions, sql_type_name, using, words,
 };
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::catalog::{MemTable, MemorySchemaProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -140,6 +141,7 @@ impl Answering<'_> {
         if let Some(statement) = question.query() {
             resolve(&catalog, statement, &mut needed, &mut tables)?;
         }
+        let named: Vec<String> = tables.iter().cloned().collect();
         self.say(&FromProcess::Wants {
             views: needed.live.iter().cloned().collect(),
             tables: tables.into_iter().collect(),
@@ -150,13 +152,9 @@ impl Answering<'_> {
             Question::Query(statement) => self.logical(statement).await?,
             Question::Columns(statement) => {
                 let plan = self.logical(statement).await?;
-                let columns = plan.schema().fields().iter();
-                self.listing(
-                    ["name", "type"],
-                    columns.map(|it| (it.name().clone(), sql_type_name(it.data_type()))),
-                )?
+                self.described(&catalog, &plan, &named)?
             }
-            Question::Relations => self.listing(["name", "kind"], relations(&catalog))?,
+            Question::Relations => self.listed(&catalog)?,
         };
         let physical = self.physical(plan, rows).await?;
         self.say(&FromProcess::Planned)?;
@@ -317,15 +315,73 @@ impl Answering<'_> {
         correlated::unnested(plan, &Dataflow::default()).map_err(|it| self.planning(&it))
     }
 
-    /// Two columns of texts that are known already.
-    fn listing(
+    /// The columns a query has, with what they mean in one of the relations it names.
+    fn described(
         &self,
-        names: [&str; 2],
-        rows: impl Iterator<Item = (String, String)>,
+        catalog: &Catalog,
+        plan: &LogicalPlan,
+        named: &[String],
     ) -> Result<LogicalPlan, QueryError> {
-        let (first, second): (Vec<String>, Vec<String>) = rows.unzip();
-        let columns = [first, second].map(|it| Arc::new(StringArray::from(it)) as ArrayRef);
-        let batch = RecordBatch::try_from_iter(names.into_iter().zip(columns));
+        let columns = plan.schema().fields();
+        let relations: Vec<&str> = named
+            .iter()
+            .filter_map(|it| it.rsplit('.').next())
+            .collect();
+        let guesses = Dataflow::default().meanings_of_answer(&[], columns);
+        let known = columns.iter().zip(guesses).map(|(column, guess)| {
+            let of = |it: &&str| {
+                catalog
+                    .meanings
+                    .columns
+                    .get(*it)?
+                    .get(column.name())
+                    .cloned()
+            };
+            relations
+                .iter()
+                .find_map(of)
+                .unwrap_or_else(|| ColumnMeaning {
+                    role: guess.role.name().to_owned(),
+                    unit: guess.unit,
+                    comment: None,
+                })
+        });
+        let known: Vec<ColumnMeaning> = known.collect();
+        let each = |of: &dyn Fn(&ColumnMeaning) -> Option<String>| texts(known.iter().map(of));
+        self.listing(vec![
+            (
+                "name",
+                texts(columns.iter().map(|it| Some(it.name().clone()))),
+            ),
+            (
+                "type",
+                texts(columns.iter().map(|it| Some(sql_type_name(it.data_type())))),
+            ),
+            ("role", each(&|it| Some(it.role.clone()))),
+            ("unit", each(&|it| it.unit.clone())),
+            ("comment", each(&|it| it.comment.clone())),
+        ])
+    }
+
+    /// Everything that can be named.
+    fn listed(&self, catalog: &Catalog) -> Result<LogicalPlan, QueryError> {
+        let all: Vec<Relation> = relations(catalog).collect();
+        let comment = |it: &Relation| {
+            let name = it.name.rsplit('.').next()?;
+            catalog.meanings.relations.get(name).cloned()
+        };
+        let rows: Int64Array = all.iter().map(|it| it.rows).collect();
+        self.listing(vec![
+            ("name", texts(all.iter().map(|it| Some(it.name.clone())))),
+            ("kind", texts(all.iter().map(|it| Some(it.kind.to_owned())))),
+            ("rows", Arc::new(rows)),
+            ("comment", texts(all.iter().map(comment))),
+        ])
+    }
+
+    /// Columns that are known already.
+    fn listing(&self, columns: Vec<(&str, ArrayRef)>) -> Result<LogicalPlan, QueryError> {
+        let batch = RecordBatch::try_from_iter(columns);
         let batch = batch.map_err(QueryError::failed)?;
         let frame = self.context.read_batch(batch);
         frame
@@ -468,7 +524,7 @@ fn resolve(
         match &relation {
             TableReference::Bare { .. } => {
                 let plain = catalog.plain.iter().position(|it| it.0 == name);
-                if catalog.live.contains(&name) {
+                if catalog.live.contains_key(&name) {
                     needed.live.insert(name);
                 } else if let Some(at) = plain {
                     if !needed.aliases.contains_key(&at) {
@@ -496,24 +552,65 @@ fn resolve(
     Ok(())
 }
 
-/// Everything that can be named, with what it is.
-fn relations(catalog: &Catalog) -> impl Iterator<Item = (String, String)> {
-    let live = catalog.live.iter().map(|it| (it.clone(), "live view"));
+/// Something that can be named.
+struct Relation {
+    name: String,
+    kind: &'static str,
+    /// Of a live view. What others have is only known when they are read.
+    rows: Option<i64>,
+}
+
+/// Everything that can be named: first what is live, then plain views, then what is stored.
+fn relations(catalog: &Catalog) -> impl Iterator<Item = Relation> {
+    let of = |name: String, kind, rows| Relation { name, kind, rows };
+    let live = catalog.live.iter();
+    let live =
+        live.map(move |(name, rows)| of(name.clone(), "live view", i64::try_from(*rows).ok()));
     let plain = catalog.plain.iter();
-    let plain = plain.map(|it| (it.0.clone(), "plain view"));
+    let plain = plain.map(move |it| of(it.0.clone(), "plain view", None));
     let stored = catalog.stored.iter();
-    let stored = stored.map(|it| (format!("{}.{it}", LAKE_SCHEMAS[0]), "lake table"));
-    let all = live.chain(plain).chain(stored);
-    all.map(|(name, kind)| (name, kind.to_owned()))
+    let stored = stored.map(move |it| of(format!("{}.{it}", LAKE_SCHEMAS[0]), "lake table", None));
+    live.chain(plain).chain(stored)
+}
+
+fn texts(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
 }
 
 fn unknown(catalog: &Catalog, relation: &TableReference) -> QueryError {
-    let known: Vec<String> = relations(catalog).map(|it| it.0).collect();
-    let message = match catalog.sources.contains(relation.table()) {
-        true => {
-            format!("`{relation}` is a source; its records can be read from the tables made of it")
-        }
-        false => format!("there is no view or table `{relation}`"),
+    const HINT: &str = "SHOW TABLES lists what can be read";
+    let written = relation.to_string();
+    if catalog.sources.contains(relation.table()) {
+        let message =
+            format!("`{relation}` is a source; its records can be read from the tables made of it");
+        return QueryError::rejected(message).with_hint(HINT);
+    }
+    let known: Vec<String> = relations(catalog).map(|it| it.name).collect();
+    // Whoever writes no schema may have forgotten it.
+    let part = |name: &'_ str| match written.contains('.') {
+        true => name.to_owned(),
+        false => name.rsplit('.').next().unwrap_or(name).to_owned(),
     };
-    QueryError::rejected(message).with_hint(format!("there are: {}", known.join(", ")))
+    let parts: Vec<String> = known.iter().map(|it| part(it)).collect();
+    let near = nearest(&written, parts.iter().map(String::as_str));
+    let candidates: Vec<String> = near
+        .iter()
+        .filter_map(|it| parts.iter().position(|part| part == it))
+        .map(|at| {
+            known[at]
+                .split('.')
+                .map(as_sql)
+                .collect::<Vec<_>>()
+                .join(".")
+        })
+        .collect();
+    let rejected = match did_you_mean(&candidates) {
+        Some(meant) => {
+            QueryError::rejected(format!("there is no view or table `{written}`; {meant}"))
+        }
+        None => {
+            QueryError::rejected(format!("there is no view or table `{written}`")).with_hint(HINT)
+        }
+    };
+    rejected.with_misnamed((written, candidates))
 }

@@ -1,7 +1,8 @@
 //! Why a query has no answer. The same value travels from the process that found out to the client that asked.
 
+use super::answer;
 use crate::sql::words;
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, SchemaError};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub enum QueryError {
         line: Option<u64>,
         column: Option<u64>,
         hint: Option<String>,
+        /// The name in the statement that is not there, if that is what is wrong.
+        misnamed: Option<Misnamed>,
     },
     #[error("the query did not finish within {} seconds", .limit.as_secs_f64())]
     TimedOut { limit: Duration },
@@ -34,6 +37,13 @@ pub enum QueryError {
     Failed { message: String },
 }
 
+/// A name that is not there, as it is written, and up to three that may be meant, each as SQL takes it in its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misnamed {
+    pub written: String,
+    pub candidates: Vec<String>,
+}
+
 impl QueryError {
     pub(super) fn rejected(message: impl Into<String>) -> Self {
         QueryError::Rejected {
@@ -41,7 +51,19 @@ impl QueryError {
             line: None,
             column: None,
             hint: None,
+            misnamed: None,
         }
+    }
+
+    /// The same, because a name is not there.
+    pub(super) fn with_misnamed(mut self, (written, candidates): words::Misnamed) -> Self {
+        if let QueryError::Rejected { misnamed, .. } = &mut self {
+            *misnamed = Some(Misnamed {
+                written,
+                candidates,
+            });
+        }
+        self
     }
 
     pub(super) fn failed(message: impl ToString) -> Self {
@@ -50,21 +72,11 @@ impl QueryError {
         }
     }
 
-    pub(super) fn with_hint(self, text: impl Into<String>) -> Self {
-        match self {
-            QueryError::Rejected {
-                message,
-                line,
-                column,
-                ..
-            } => QueryError::Rejected {
-                message,
-                line,
-                column,
-                hint: Some(text.into()),
-            },
-            other => other,
+    pub(super) fn with_hint(mut self, text: impl Into<String>) -> Self {
+        if let QueryError::Rejected { hint, .. } = &mut self {
+            *hint = Some(text.into());
         }
+        self
     }
 
     /// Something one can do about it.
@@ -89,30 +101,53 @@ impl QueryError {
     }
 
     /// The same with the place in the text that it is about, from 1.
-    pub(super) fn at(self, at_line: u64, at_column: u64) -> Self {
-        match self {
-            QueryError::Rejected { message, hint, .. } => QueryError::Rejected {
-                message,
-                line: Some(at_line),
-                column: Some(at_column),
-                hint,
-            },
-            other => other,
+    pub(super) fn at(mut self, at_line: u64, at_column: u64) -> Self {
+        if let QueryError::Rejected { line, column, .. } = &mut self {
+            (*line, *column) = (Some(at_line), Some(at_column));
         }
+        self
     }
 
     /// Of a statement that cannot be parsed or planned.
     pub(super) fn planning(error: &DataFusionError) -> Self {
-        let text = words::planner(error);
+        let meant = misnamed(error);
+        let text = match &meant {
+            Some((text, _)) => text.clone(),
+            None => words::planner(error),
+        };
         let span = error.diagnostic().and_then(|it| it.span);
         let (message, place) = match (words::place_at_end(&text), span) {
             (Some((message, line, column)), _) => (message.to_owned(), Some((line, column))),
             (None, Some(span)) => (text, Some((span.start.line, span.start.column))),
             (None, None) => (text, None),
         };
-        match place {
-            Some((line, column)) => QueryError::rejected(message).at(line, column),
-            None => QueryError::rejected(message),
+        let mut rejected = QueryError::rejected(message);
+        if let Some((line, column)) = place {
+            rejected = rejected.at(line, column);
         }
+        match meant {
+            Some((_, misnamed)) => rejected.with_misnamed(misnamed),
+            None => rejected,
+        }
+    }
+}
+
+/// What is wrong, and what may be meant, if it is that a name is not there.
+fn misnamed(error: &DataFusionError) -> Option<(String, words::Misnamed)> {
+    match error.find_root() {
+        DataFusionError::SchemaError(it, _) => match it.as_ref() {
+            SchemaError::FieldNotFound {
+                field,
+                valid_fields,
+            } => Some(words::no_column(field, valid_fields)),
+            SchemaError::AmbiguousReference { .. }
+            | SchemaError::DuplicateQualifiedField { .. }
+            | SchemaError::DuplicateUnqualifiedField { .. } => None,
+        },
+        DataFusionError::Plan(text) if text.starts_with("Invalid function") => {
+            words::no_function(text, &answer::functions())
+        }
+        DataFusionError::SQL(error, _) => words::no_statement(&words::parser(error)),
+        _ => None,
     }
 }

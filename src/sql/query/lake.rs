@@ -69,6 +69,11 @@ impl Lake {
         &self.names
     }
 
+    /// The lake itself, if there is one.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
     /// Where it lies, as [`Store::open_existing`] takes it.
     pub fn address(&self) -> Option<String> {
         let store = self.store.as_ref()?;

@@ -32,17 +32,35 @@ pub const FRAME_BYTES_MAX: usize = 80 << 20;
 /// What can be named in a query, and where it lies.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Catalog {
-    /// Names of the live views.
-    pub live: BTreeSet<String>,
+    /// The live views, and how many rows each had when this was asked.
+    pub live: BTreeMap<String, u64>,
     /// Plain views with their queries, in their order of use.
     pub plain: Vec<(String, String)>,
     /// Names of the stored tables.
     pub stored: BTreeSet<String>,
     pub sources: BTreeSet<String>,
+    /// What is told of relations and columns. It is only there for a question about them.
+    pub meanings: Meanings,
     /// Where the lake is, if there is one. Its credentials are in the environment.
     pub lake: Option<String>,
     /// Versions that stored tables are read at; others are read at their newest.
     pub versions: BTreeMap<String, u64>,
+}
+
+/// What the text of the dataflow tells of its relations.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Meanings {
+    /// Comments, by relation.
+    pub relations: BTreeMap<String, String>,
+    /// By relation and column.
+    pub columns: BTreeMap<String, BTreeMap<String, ColumnMeaning>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnMeaning {
+    pub role: String,
+    pub unit: Option<String>,
+    pub comment: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

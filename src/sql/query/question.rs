@@ -21,9 +21,9 @@ const OPERATORS_MAX: usize = 2_000;
 pub enum Question {
     /// Its rows are wanted. `TUMBLE` is rewritten already.
     Query(DfStatement),
-    /// `DESCRIBE name`, `SHOW COLUMNS FROM name`, `DESCRIBE SELECT …`: the columns this query has.
+    /// `DESCRIBE name`, `SHOW COLUMNS FROM name`, `\d name`, `DESCRIBE SELECT …`: the columns this query has.
     Columns(DfStatement),
-    /// `SHOW TABLES`
+    /// `SHOW TABLES`, `\d`
     Relations,
 }
 
@@ -45,6 +45,9 @@ impl Question {
                 "the query has more than {OPERATORS_MAX} operators"
             ))
             .with_hint("write x IN (…) instead of x = … OR x = …"));
+        }
+        if let Some(command) = sql.trim_start().strip_prefix('\\') {
+            return described(command);
         }
         let mut statement = parse_one(sql)?;
         if let DfStatement::Statement(inner) = &statement
@@ -73,6 +76,20 @@ impl Question {
     }
 }
 
+/// Whether a text may be a question about what there is: what is told of relations and columns is only handed over for such.
+pub fn may_describe(sql: &str) -> bool {
+    let sql = sql.trim_start();
+    let word: String = sql
+        .chars()
+        .take_while(|it| it.is_ascii_alphabetic())
+        .collect();
+    let words = ["desc", "describe", "show"];
+    // A comment may stand before anything.
+    let begins = ["\\", "--", "/*"];
+    words.iter().any(|it| word.eq_ignore_ascii_case(it))
+        || begins.iter().any(|it| sql.starts_with(it))
+}
+
 /// The query of a plain view, as the dataflow has it.
 ///
 /// # Errors
@@ -81,6 +98,28 @@ pub fn of_plain_view(text: &str) -> Result<DfStatement, QueryError> {
     let mut statement = parse_one(text)?;
     prepare(&mut statement)?;
     Ok(statement)
+}
+
+/// What is asked by the commands of `psql` that describe: `\d`, and `\d name`.
+fn described(command: &str) -> Result<Question, QueryError> {
+    let command = command.trim_end_matches(|it: char| it == ';' || it.is_whitespace());
+    let (word, name) = command
+        .split_once(char::is_whitespace)
+        .unwrap_or((command, ""));
+    if word != "d" && word != "d+" {
+        return Err(
+            QueryError::rejected(format!("there is no command `\\{word}` here"))
+                .with_hint("\\d lists views and tables, \\d NAME the columns of one"),
+        );
+    }
+    match name.trim() {
+        "" => Ok(Question::Relations),
+        name => match parse_one(&format!("DESCRIBE {name}"))? {
+            DfStatement::Statement(statement) => about(&statement)?,
+            _ => None,
+        }
+        .ok_or_else(|| QueryError::rejected("\\d takes one name of a view or table")),
+    }
 }
 
 /// A question about what there is, if the statement is one.

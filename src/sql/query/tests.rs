@@ -287,13 +287,19 @@ async fn what_does_not_read_is_refused() {
         panic!()
     };
     assert_eq!((line, column), (Some(2), Some(17)));
-    let Err(error) = queries.run("SELECT * FROM lgs", None).await else {
-        panic!()
-    };
-    assert!(
-        error.hint().is_some_and(|it| it.contains("lake.logs")),
-        "{error}"
-    );
+    for (sql, written, candidates) in [
+        ("SELECT * FROM lgs", "lgs", vec!["lake.logs"]),
+        ("SELECT k.stats FROM logs k", "k.stats", vec!["k.status"]),
+        ("SELECT cuont(*) FROM logs", "cuont", vec!["count"]),
+        ("SELECT * FROM nowhere", "nowhere", vec![]),
+    ] {
+        let Err(QueryError::Rejected { misnamed, .. }) = queries.run(sql, None).await else {
+            panic!("{sql}")
+        };
+        let misnamed = misnamed.map(|it| (it.written, it.candidates));
+        let expected = candidates.into_iter().map(str::to_owned).collect();
+        assert_eq!(misnamed, Some((written.to_owned(), expected)), "{sql}");
+    }
 }
 
 /// What there is, as rows like any other.
@@ -303,26 +309,41 @@ async fn views_and_tables_are_listed_and_described() {
     assert_eq!(
         ask(&queries, "show tables").await,
         [
-            ["totals", "live view"],
-            ["errors", "plain view"],
-            ["lake.logs", "lake table"],
-            ["lake.numbers", "lake table"],
-            ["lake.totals", "lake table"]
+            ["totals", "live view", "1", "null"],
+            ["errors", "plain view", "null", "null"],
+            ["lake.logs", "lake table", "null", "null"],
+            ["lake.numbers", "lake table", "null", "null"],
+            ["lake.totals", "lake table", "null", "null"]
         ]
     );
+    for sql in ["\\d", " \\d+ ;\n"] {
+        assert_eq!(ask(&queries, sql).await, ask(&queries, "SHOW TABLES").await);
+    }
     for sql in [
         "DESCRIBE totals",
         "desc totals",
         "SHOW COLUMNS FROM totals",
         "DESCRIBE SELECT * FROM totals",
+        "\\d totals",
+        "\\d  totals;",
     ] {
-        assert_eq!(ask(&queries, sql).await, [["requests", "bigint"]], "{sql}");
+        assert_eq!(
+            ask(&queries, sql).await,
+            [["requests", "bigint", "count", "null", "null"]],
+            "{sql}"
+        );
     }
-    assert_eq!(ask(&queries, "DESCRIBE lake.totals").await, [["n", "int"]]);
-    let of_plain_view = ask(&queries, "DESCRIBE errors").await;
+    assert_eq!(
+        ask(&queries, "DESCRIBE lake.totals").await,
+        [["n", "int", "measure", "null", "null"]]
+    );
+    let of_plain_view = ask(&queries, "-- what has it?\nDESCRIBE errors").await;
     assert_eq!(
         of_plain_view[..2],
-        [["timestamp", "timestamp"], ["status", "int"]]
+        [
+            ["timestamp", "timestamp", "time", "null", "null"],
+            ["status", "int", "status", "null", "null"]
+        ]
     );
     let answer = queries.run("SHOW TABLES", Some(2)).await.unwrap();
     assert_eq!((answer.truncated, json(&answer).len()), (true, 2));
@@ -348,7 +369,17 @@ async fn what_is_wrong_is_said_in_our_words() {
         "SELECT status, level FROM logs GROUP BY status",
         "SELECT (SELECT status FROM logs) FROM logs",
         "SELECT * FROM logs JOIN lake.numbers ON logs.status = numbers.m",
+        "SELECT stats, level FROM logs",
+        "SELECT logs.leve FROM logs",
+        "SELECT l.status FROM logs k",
+        "SELECT status FROM logs WHERE status = '5xx'",
+        "SELECT p95(response_time) FROM logs",
+        "selec 1",
         "DESCRIBE lgs",
+        "SELECT * FROM nowhere",
+        "\\d lgs",
+        "\\d totals WHERE true",
+        "\\x",
         "SHOW TABLES LIKE 'l%'",
         "SHOW COLUMNS",
         "DELETE FROM logs",

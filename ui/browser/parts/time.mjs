@@ -8,8 +8,11 @@ const rangeButton = page => page.getByRole('button', { name: /^Time range/ });
 
 async function ranges({ open, checkQuiet }) {
   const page = await open('');
-  await rangeButton(page).click();
+  await page.keyboard.press('r');
   const field = page.getByLabel('Any range, as text');
+  await within('r goes into the field of the range', async () =>
+    field.evaluate(it => it === document.activeElement && it.value === ''),
+  );
   await field.fill('2024-02-30');
   await within('a date that there is not is refused, with what to write', () =>
     page.getByText('2024-02 has no day 30. Write 2024-02-01 to 2024-02-29.').isVisible(),

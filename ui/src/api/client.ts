@@ -13,6 +13,12 @@ export class ApiError extends Error {
   readonly hint: string;
   readonly line: number | null;
   readonly column: number | null;
+  /** Place in a filter that was refused, in characters, and the filter as it was probably meant. */
+  readonly place: readonly [from: number, to: number] | null;
+  readonly fix: string | null;
+  /** The name in a statement that is not there, and what may be meant. */
+  readonly written: string | null;
+  readonly candidates: readonly string[];
 
   constructor(problem: Partial<Schemas['ProblemBody']>, status: number) {
     super(problem.detail ?? problem.title ?? `the server answered HTTP ${status}`);
@@ -20,6 +26,10 @@ export class ApiError extends Error {
     this.hint = problem.hint ?? '';
     this.line = problem.line ?? null;
     this.column = problem.column ?? null;
+    this.place = problem.from == null || problem.to == null ? null : [problem.from, problem.to];
+    this.fix = problem.fix ?? null;
+    this.written = problem.written ?? null;
+    this.candidates = problem.candidates ?? [];
   }
 }
 
@@ -63,9 +73,22 @@ export async function askSql(
     body: JSON.stringify({ query }),
     signal: signal ?? null,
   });
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new ApiError(body, response.status);
+  const body = exactly(await response.text());
+  if (!response.ok) throw new ApiError(body as object, response.status);
   return body as Schemas['SqlAnswer'];
+}
+
+/** JSON whose whole numbers are what they are: those that no number of a script can hold are texts of their digits. */
+export function exactly(text: string): unknown {
+  const exact = (_: string, value: unknown, context?: { source?: string }) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? '')
+      ? context?.source
+      : value;
+  try {
+    return /\d{16}/.test(text) ? JSON.parse(text, exact) : JSON.parse(text);
+  } catch {
+    return {};
+  }
 }
 
 /** End a running query, which then answers with the rows it has so far. Tells whether there was one. */

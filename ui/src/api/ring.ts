@@ -79,6 +79,7 @@ export class Ring {
   private readonly offset: Float64Array;
   /** Whatever else records have, by name, in the order in which it first came. */
   private readonly columns = new Map<string, Column>();
+  private readonly level: Column;
   private known = new Map<string, string>();
 
   constructor(size = RING_ROWS_MAX) {
@@ -86,6 +87,7 @@ export class Ring {
     this.time = new Float64Array(size);
     this.partition = new Int32Array(size);
     this.offset = new Float64Array(size);
+    this.level = new Column(size);
   }
 
   /** Number of the oldest record still there; numbers go from 1 to `counts.received`. */
@@ -116,24 +118,33 @@ export class Ring {
     if (number < this.oldest || number > this.counts.received) return null;
     const at = (number - 1) % this.size;
     const time = this.time[at] ?? Number.NaN;
-    const row: Record<string, unknown> = {
-      id: `${this.partition[at]}-${this.offset[at]}`,
-      timestamp: Number.isNaN(time) ? null : new Date(time).toISOString(),
-    };
+    const values: Record<string, unknown> = {};
     for (const [name, column] of this.columns) {
       const value = column.get(at);
-      if (value !== undefined) row[name] = value;
+      if (value !== undefined) values[name] = value;
     }
-    return row as unknown as LogRow;
+    return {
+      id: `${this.partition[at]}-${this.offset[at]}`,
+      timestamp: Number.isNaN(time) ? null : new Date(time).toISOString(),
+      level: (this.level.get(at) as string | null | undefined) ?? null,
+      values,
+    };
   }
 
-  private push({ id, timestamp, ...others }: LogRow): void {
+  /** The id of the record of a number, if it is there. */
+  idAt(number: number): string | null {
+    if (number < this.oldest || number > this.counts.received) return null;
+    const at = (number - 1) % this.size;
+    return `${this.partition[at]}-${this.offset[at]}`;
+  }
+
+  private push({ id, timestamp, level, values }: LogRow): void {
     const at = this.counts.received % this.size;
     const [partition = '0', offset = '0'] = id.split(/-(.*)/);
     this.time[at] = timestamp === null ? Number.NaN : Date.parse(timestamp);
     this.partition[at] = Number(partition);
     this.offset[at] = Number(offset);
-    const values = others as Record<string, unknown>;
+    this.level.set(at, this.once(level));
     // What stood here belonged to the record that goes.
     for (const [name, column] of this.columns) column.set(at, this.once(values[name]));
     for (const [name, value] of Object.entries(values)) {

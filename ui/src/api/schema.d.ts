@@ -30,7 +30,7 @@ export interface paths {
             'application/json': components['schemas']['Views'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -82,7 +82,7 @@ export interface paths {
             'application/json': components['schemas']['ViewRows'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -136,7 +136,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -190,7 +190,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -242,7 +242,7 @@ export interface paths {
             'application/json': components['schemas']['Incidents'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -295,7 +295,7 @@ export interface paths {
             'application/json': components['schemas']['PushedRecords'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -348,7 +348,7 @@ export interface paths {
             'application/json': components['schemas']['PushedRecords'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -397,7 +397,7 @@ export interface paths {
             'application/json': components['schemas']['SqlAnswer'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -443,7 +443,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -485,7 +485,7 @@ export interface paths {
             'application/json': components['schemas']['Tables'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -530,7 +530,7 @@ export interface paths {
             'application/json': components['schemas']['SavedQueries'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -580,7 +580,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -611,7 +611,130 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/boards': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Boards of the dataflow: panels, each a query and how it is shown */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Boards'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/boards/{board}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    /** Makes or replaces a board */
+    put: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          board: string;
+        };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['Board'];
+        };
+      };
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    post?: never;
+    /** Removes a board */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          board: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -653,7 +776,7 @@ export interface paths {
             'application/json': components['schemas']['Page'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -705,7 +828,7 @@ export interface paths {
             'application/json': components['schemas']['History'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -761,7 +884,7 @@ export interface paths {
             'application/json': components['schemas']['LogPage'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -815,7 +938,7 @@ export interface paths {
             'application/json': components['schemas']['LogSummary'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -860,7 +983,7 @@ export interface paths {
             'application/json': components['schemas']['Extent'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -908,7 +1031,7 @@ export interface paths {
             'application/json': components['schemas']['Record'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -955,7 +1078,7 @@ export interface paths {
             'application/json': components['schemas']['Values'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1002,7 +1125,7 @@ export interface paths {
             'application/json': components['schemas']['Receipt'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1049,7 +1172,7 @@ export interface paths {
             'application/json': components['schemas']['IncidentExplanation'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1094,7 +1217,7 @@ export interface paths {
             'application/json': components['schemas']['Pipeline'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1141,7 +1264,7 @@ export interface paths {
             'application/json': components['schemas']['LakeTable'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1186,7 +1309,7 @@ export interface paths {
             'application/json': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1231,7 +1354,7 @@ export interface paths {
             'application/json': components['schemas']['Version'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1276,7 +1399,7 @@ export interface paths {
             'application/json': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1317,6 +1440,10 @@ export interface components {
       line?: number | null;
       /** Format: uint64 */
       column?: number | null;
+      /** @description The name in the statement that is not there. */
+      written?: string | null;
+      /** @description Up to three names that may be meant, each as SQL takes it in its place. */
+      candidates?: string[] | null;
     };
     Views: {
       /** Format: uint64 */
@@ -1488,7 +1615,7 @@ export interface components {
     };
     Action: ('unacknowledge' | 'unmute' | 'reinstate') | 'acknowledge' | 'mute' | 'dismiss';
     SqlAnswer: {
-      columns: components['schemas']['ColumnBody'][];
+      columns: components['schemas']['AnswerColumn'][];
       rows: {
         [key: string]: unknown;
       }[];
@@ -1503,6 +1630,15 @@ export interface components {
       /** @description Why it is partial: `cancelled`, or `timed_out`. */
       partial_reason?: string | null;
       query_id: string;
+    };
+    AnswerColumn: {
+      name: string;
+      type: string;
+      /** @description As that of a column of a table; left out of an export, as the others are. */
+      role?: string | null;
+      unit?: string | null;
+      statistic?: string | null;
+      comment?: string | null;
     };
     /** @description What is asked. */
     SqlRequest: {
@@ -1545,12 +1681,70 @@ export interface components {
       name: string;
       query: string;
     };
+    /** @description A file that is none of this kind. */
     SkippedFile: {
       file: string;
       reason: string;
     };
     QueryToSave: {
       query: string;
+    };
+    Boards: {
+      boards: components['schemas']['NamedBoard'][];
+      /** @description Files that are no boards, and why. */
+      skipped: components['schemas']['SkippedFile'][];
+      /** @description Where the files are. */
+      folder: string;
+    };
+    NamedBoard: {
+      name: string;
+      /** @description In the order in which they are shown. */
+      panels: components['schemas']['BoardPanel'][];
+    };
+    BoardPanel: {
+      /** @description Tells the panels of a board apart. */
+      id: string;
+      title: string;
+      query: string;
+      /**
+       * @default {
+       *       "kind": null,
+       *       "x": null,
+       *       "series": null,
+       *       "y": null,
+       *       "stacked": false,
+       *       "log": false
+       *     }
+       */
+      chart: components['schemas']['ChartChoice'];
+      /**
+       * @description Whether it takes the whole width.
+       * @default false
+       */
+      wide: boolean;
+    };
+    /** @description How an answer is shown; what is left out follows from its columns. */
+    ChartChoice: {
+      kind?: components['schemas']['ChartKind'] | null;
+      /** @description The column along the horizontal axis. */
+      x?: string | null;
+      /** @description The column whose values are lines or rows of their own. */
+      series?: string | null;
+      /** @description The column with the numbers. */
+      y?: string | null;
+      /** @default false */
+      stacked: boolean;
+      /**
+       * @description Whether the axis of numbers is logarithmic.
+       * @default false
+       */
+      log: boolean;
+    };
+    /** @enum {string} */
+    ChartKind: 'table' | 'number' | 'line' | 'area' | 'bars' | 'heatmap';
+    Board: {
+      /** @description In the order in which they are shown. */
+      panels: components['schemas']['BoardPanel'][];
     };
     /** @description What Overview shows. */
     Page: {
@@ -1569,8 +1763,14 @@ export interface components {
       keys: components['schemas']['Keyed'][];
       /** @description All other views worth a panel, in their order. */
       panels: components['schemas']['PagePanel'][];
-      /** @description The table of records that all of it is about. */
+      /**
+       * Format: uint
+       * @description So many of them are named by `page.toml`, and come first.
+       */
+      panels_named: number;
+      /** @description The table of records that all of it is about, and its columns. */
       records?: string | null;
+      record_columns: components['schemas']['CatalogColumn'][];
       suggestions: components['schemas']['Suggestion'][];
     };
     /** @description A view without keys that counts. */
@@ -1695,7 +1895,12 @@ export interface components {
     };
     /** @description A count by step of time and step of a scale. */
     Spread: {
-      /** @description Where each bin begins. */
+      /**
+       * Format: int64
+       * @description The number of the first bin on its scale.
+       */
+      first_bin: number;
+      /** @description Where each bin begins, and where the last one ends. */
       bounds: number[];
       /** @description One list per step, one count per bin. */
       counts: number[][];

@@ -7,18 +7,23 @@ export interface Topic {
   /** `metrics`, `pipeline`, `view:<name>` or `tail`. */
   name: string;
   where?: string;
+  /** Columns of the records of a tail, separated by commas; all of them if left out. */
+  columns?: string;
 }
 
-/** Two pages that want the same with the same filter share it; a tail has a label made of its filter. */
-export function topicKey({ name, where }: Topic): string {
-  if (name !== 'tail' || !where) return name;
-  return `tail.${hash(where)}`;
+/** Two pages that want the same with the same filter share it; a tail has a label made of its filter and columns. */
+export function topicKey({ name, where, columns }: Topic): string {
+  if (name !== 'tail' || (!where && columns === undefined)) return name;
+  return `tail.${hash(columns === undefined ? (where ?? '') : `${where ?? ''}\n${columns}`)}`;
 }
 
 /** The query of a stream that carries all of them; views go on from what is known, `<generation>.<epoch>`. */
 export function streamQuery(topics: ReadonlyMap<string, Topic>, since: ReadonlyMap<string, string>): string {
   const query = new URLSearchParams({ topics: [...topics.keys()].join(), hz: '4' });
-  for (const [key, { where }] of topics) if (where) query.set(`where.${key}`, where);
+  for (const [key, { where, columns }] of topics) {
+    if (where) query.set(`where.${key}`, where);
+    if (columns !== undefined) query.set(`columns.${key}`, columns);
+  }
   for (const [view, heard] of since) if (topics.has(`view:${view}`)) query.set(`since.${view}`, heard);
   return query.toString();
 }

@@ -66,17 +66,13 @@ export interface Metrics {
   not_counted?: string[];
 }
 
+/** A record of the log, with the values of the columns that were asked for. */
 export interface LogRow {
+  /** Its place: `<partition>-<offset>`. */
   id: string;
   timestamp: string | null;
   level: string | null;
-  source: string | null;
-  message: string | null;
-  ip: string | null;
-  method: string | null;
-  status: number | null;
-  responseTime: number | null;
-  endpoint: string | null;
+  values: Row;
 }
 
 /** The counts are those of this one frame: matched = shown + dropped. */

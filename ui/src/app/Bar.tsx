@@ -8,6 +8,7 @@ import { useFrozen, useLive, useNow, useStream } from '../shared/live';
 import { Mark } from '../shared/mark';
 import { useRange } from '../shared/nav';
 import { Button } from '../shared/ui/button';
+import { cn } from '../shared/ui/cn';
 import { Tooltip } from '../shared/ui/tooltip';
 import { copyLink, useHasRange } from './links';
 import { RangePicker } from './RangePicker';
@@ -20,7 +21,9 @@ export function Bar() {
       <LinkState />
       <FreezeButton />
       {/* On a phone the range has a line of its own, below the others. */}
-      <span className="order-last flex w-full items-center gap-x-3 sm:order-none sm:w-auto">
+      <span
+        className={cn('flex items-center gap-x-3', hasRange && 'order-last w-full sm:order-none sm:w-auto')}
+      >
         {hasRange && <RangePicker />}
         <ZoneSwitch />
       </span>

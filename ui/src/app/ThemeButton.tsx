@@ -9,6 +9,7 @@ const CHOICES: readonly Choice[] = ['system', 'dark', 'light'];
 export function ThemeButton() {
   return (
     <Menu
+      tooltip="Theme"
       trigger={
         <Button kind="quiet" className="justify-center" aria-label="Theme">
           <SunMoon size={16} aria-hidden="true" />

@@ -13,7 +13,7 @@ const SECOND_KEY_WITHIN_MS = 1_200;
 export const KEYS: readonly [string, string][] = [
   ['?', 'this sheet'],
   ['Ctrl / Cmd K', 'command palette'],
-  ['g, then o l q a p', 'go to Overview, Logs, Query, Anomalies, Pipeline'],
+  ['g, then o l q b a p', 'go to Overview, Logs, Query, Boards, Anomalies, Pipeline'],
   ['Space', 'freeze all panels at one epoch, or go on'],
   ['/', 'into the filter or the editor'],
   ['j, k', 'next, previous row of a list'],
@@ -22,6 +22,7 @@ export const KEYS: readonly [string, string][] = [
   ['t', 'table in place of the focused chart'],
   ['b', 'what sets the brushed times apart from those before'],
   ['d', 'compare: what changed between two times'],
+  ['r', 'choose or type a time range'],
   ['Left, Right', 'back and forward by one time range'],
   ['-', 'zoom out to twice the time range'],
   ['Backspace', 'undo the last change of the time range'],
@@ -69,6 +70,13 @@ export function useKeyboard({ onHelp, onPalette, range }: Actions): void {
         case 'Backspace':
           newest.current?.undo?.();
           break;
+        case 'r': {
+          const button = document.querySelector<HTMLElement>('[data-range-button]');
+          // It would be typed into the field that opens.
+          event.preventDefault();
+          button?.click();
+          break;
+        }
         case '-':
           newest.current?.zoomOut();
           break;

@@ -4,7 +4,7 @@ import { copyText } from '../shared/copy';
 import { fixedOf } from '../shared/search';
 
 /** Pages whose content is of now, whatever range is chosen. */
-const WITHOUT_RANGE = /\/(query|pipeline)$/;
+const WITHOUT_RANGE = /\/(query|pipeline|boards)$/;
 
 /** Whether the range of time says what the page shows. */
 export function useHasRange(): boolean {

@@ -3,6 +3,7 @@ export const PAGES = [
   { to: '/', label: 'Overview', key: 'o' },
   { to: '/logs', label: 'Logs', key: 'l' },
   { to: '/query', label: 'Query', key: 'q' },
+  { to: '/boards', label: 'Boards', key: 'b' },
   { to: '/anomalies', label: 'Anomalies', key: 'a' },
   { to: '/pipeline', label: 'Pipeline', key: 'p' },
 ] as const;

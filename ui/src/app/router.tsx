@@ -13,6 +13,7 @@ import { NotFound } from './NotFound';
 
 const Logs = part(async () => (await import('../features/logs/Logs')).Logs);
 const Query = part(async () => (await import('../features/query/QueryPage')).QueryPage);
+const Boards = part(async () => (await import('../features/boards/BoardsPage')).BoardsPage);
 const Anomalies = part(async () => (await import('../features/anomalies/Anomalies')).Anomalies);
 const Pipeline = part(async () => (await import('../features/pipeline/PipelinePage')).PipelinePage);
 
@@ -25,6 +26,7 @@ export function makeRouter() {
       page('/', Overview),
       page('/logs', Logs),
       page('/query', Query),
+      page('/boards', Boards),
       page('/anomalies', Anomalies),
       page('/pipeline', Pipeline),
     ]),

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { clockLabels, rangeOfValues, tickRoom, ticksOf } from './chartAxis';
+import { chooseZone } from './zone';
 
 /** Digits of the labels' font are about so wide. */
 const DIGIT_PX = 6.2;
@@ -45,4 +46,16 @@ it('has zero and all values in its range, up to where it is cut', () => {
   expect(rangeOfValues(-100, -50)).toEqual([-108, 0]);
   expect(rangeOfValues(null, null)).toEqual([0, 1]);
   expect(rangeOfValues(0, 1_000, 25)).toEqual([0, 25]);
+});
+
+it('labels times that are round on the clock of the page', () => {
+  const before = process.env.TZ;
+  process.env.TZ = 'Asia/Kolkata';
+  chooseZone('local');
+  // From 23:00 to 01:00 there.
+  const start = Date.parse('2024-05-12T17:30:00Z') / 1000;
+  const ticks = ticksOf(start, start + 7_200, 4);
+  expect(clockLabels(ticks, 2024)).toEqual(['23:00', '23:30', '05-13', '00:30', '01:00']);
+  chooseZone('utc');
+  process.env.TZ = before;
 });

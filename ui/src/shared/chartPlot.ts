@@ -42,6 +42,8 @@ export interface ChartProps {
   /** What is above it is cut off, so that a wide band does not flatten what was observed. */
   top?: number;
   stacked?: boolean;
+  /** Whether the axis of values is logarithmic; values of zero and below have no place on it. */
+  log?: boolean;
   /** Of when the ghosts are: `yesterday`. */
   ghostName?: string;
   unit: string;
@@ -179,7 +181,9 @@ export function optionsOf(
       zoneNow() === 'utc' ? uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC') : new Date(seconds * 1000),
     scales: {
       x: { time: true },
-      y: { range: (_, low, high) => rangeOfValues(low, high, newest.current.top) },
+      y: newest.current.log
+        ? { distr: 3 }
+        : { range: (_, low, high) => rangeOfValues(low, high, newest.current.top) },
     },
     axes: [
       {

@@ -2,7 +2,7 @@
  * Parts of a filter come and go by clicks; texts in quotes may hold anything.
  */
 import { describe, expect, it } from 'vitest';
-import { looksLikeCondition, partOf, partsOf, withoutPart, withPart } from './filter';
+import { equalityOf, existsOf, looksLikeCondition, partOf, partsOf, withoutPart, withPart } from './filter';
 
 describe('parts', () => {
   it('are cut at AND outside of quotes', () => {
@@ -68,3 +68,24 @@ it.each(['timeout', 'user not found', 'connection refused by peer', 'GET /api/us
   'takes %s for words',
   text => expect(looksLikeCondition(text)).toBe(false),
 );
+
+describe('what a click writes', () => {
+  it('replaces its opposite', () => {
+    expect(withPart('a IS NULL AND b = 1', existsOf('a', true))).toBe('b = 1 AND a IS NOT NULL');
+    expect(withPart('a IS NOT NULL', existsOf('a', false))).toBe('a IS NULL');
+    expect(withPart("a LIKE 'x%'", partOf('a', 'NOT LIKE', 'x%'))).toBe("a NOT LIKE 'x%'");
+    expect(existsOf('user agent', true)).toBe('"user agent" IS NOT NULL');
+  });
+
+  it('is known again as one value of one column', () => {
+    for (const [column, value] of [
+      ['user', "o'neil"],
+      ['user "id"', 'a = b AND c'],
+    ] as const) {
+      expect(equalityOf(partOf(column, '=', value))).toEqual({ column, value });
+    }
+    expect(equalityOf('n = -7')).toEqual({ column: 'n', value: '-7' });
+    for (const other of [undefined, '', "a != 'x'", "a = 'x' AND b = 'y'", "a = 'x' OR b = 'y'", '* ~ 1'])
+      expect(equalityOf(other)).toBeNull();
+  });
+});

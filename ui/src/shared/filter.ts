@@ -2,7 +2,7 @@
  * The `where` of the log as a list of parts, for adding and removing them by a click. The server parses the text; this
  * only cuts it at its ANDs, outside of quotes and parentheses, and tells a condition from words to search for.
  */
-export type Operator = '=' | '!=' | '~' | '!~' | '>=' | '<=';
+export type Operator = '=' | '!=' | '~' | '!~' | '>=' | '<=' | 'LIKE' | 'NOT LIKE';
 
 /** The words of a filter outside of quotes and parentheses, with their places. */
 function topWords(text: string): { word: string; at: number }[] {
@@ -54,11 +54,36 @@ export function partOf(column: string, operator: Operator, value: string | numbe
   return `${name} ${operator} ${literal}`;
 }
 
+/** That a column has a value, or has none. */
+export function existsOf(column: string, exists: boolean): string {
+  const name = partOf(column, '=', 0).slice(0, -4);
+  return `${name} IS ${exists ? 'NOT ' : ''}NULL`;
+}
+
+function oppositeOf(part: string): string {
+  if (part.endsWith(' IS NOT NULL')) return part.replace(/ IS NOT NULL$/, ' IS NULL');
+  if (part.endsWith(' IS NULL')) return part.replace(/ IS NULL$/, ' IS NOT NULL');
+  if (part.includes(' NOT LIKE ')) return part.replace(' NOT LIKE ', ' LIKE ');
+  if (part.includes(' LIKE ')) return part.replace(' LIKE ', ' NOT LIKE ');
+  return part.includes(' != ') ? part.replace(' != ', ' = ') : part.replace(' = ', ' != ');
+}
+
 /** The filter with a part more; the opposite of it goes. */
 export function withPart(where: string | undefined, part: string): string {
-  const opposite = part.includes(' != ') ? part.replace(' != ', ' = ') : part.replace(' = ', ' != ');
+  const opposite = oppositeOf(part);
   const parts = partsOf(where).filter(known => known !== part && known !== opposite);
   return joined([...parts, part]) ?? part;
+}
+
+/** The column and value of a filter that is one equality, as a click on a value writes it. */
+export function equalityOf(where: string | undefined): { column: string; value: string } | null {
+  const found = /^(?:([a-z_]\w*)|"((?:[^"]|"")+)") = (?:'((?:[^']|'')*)'|(-?[\w.]+))$/i.exec((where ?? '').trim());
+  if (found === null) return null;
+  const [, plain, quoted, text, other] = found;
+  return {
+    column: plain ?? (quoted ?? '').replaceAll('""', '"'),
+    value: text?.replaceAll("''", "'") ?? other ?? '',
+  };
 }
 
 export function withoutPart(where: string | undefined, part: string): string | undefined {

@@ -14,6 +14,7 @@ import { rowsOf, type Snapshot } from '../api/fold';
 import type { Live } from '../api/live';
 import type { Ring } from '../api/ring';
 import type { LiveState } from '../api/state';
+import type { Topic } from '../api/topics';
 import type { Row } from '../api/wire';
 import { formatDateTime } from './format';
 
@@ -41,12 +42,16 @@ export function useFrozen(): boolean {
 }
 
 /** Keep a topic of the stream coming while the component is there. */
-export function useTopic(name: string | null, where?: string): void {
+export function useTopic(name: string | null, where?: string, columns?: string): void {
   const live = useStream();
   useEffect(() => {
     if (name === null) return;
-    return live.want(where ? { name, where } : { name });
-  }, [live, name, where]);
+    return live.want(topicOf(name, where, columns));
+  }, [live, name, where, columns]);
+}
+
+function topicOf(name: string, where?: string, columns?: string): Topic {
+  return { name, ...(where ? { where } : {}), ...(columns === undefined ? {} : { columns }) };
 }
 
 /** The rows of a live view, or `null` before they came. */
@@ -61,12 +66,12 @@ export function useIsMissing(view: string): boolean {
   return useLive(state => state.missing.has(view));
 }
 
-/** The records of the log that match a filter; draws again when some came. */
-export function useTail(where: string): Ring {
+/** The records of the log that match a filter, with these columns or all; draws again when some came. */
+export function useTail(where: string, columns?: string): Ring {
   const live = useStream();
-  useTopic('tail', where);
+  useTopic('tail', where, columns);
   useLive(state => state.tailed);
-  return live.ring(where ? { name: 'tail', where } : { name: 'tail' });
+  return live.ring(topicOf('tail', where, columns));
 }
 
 /** When everything on the page was last known to be right, or `null` while that is now. */

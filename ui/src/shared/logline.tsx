@@ -1,8 +1,11 @@
 /**
- * One record as one line: time, level, source, request, answer. Values can be clicked to keep or leave out their like.
+ * One record as one line: its time, its level if records have one, and the columns that are shown, each by what it means.
+ * Values can be clicked to keep or leave out their like.
  */
-import type { LogRow } from '../api/wire';
-import { formatDateTime, formatNumber, formatTime, MISSING } from './format';
+import type { CSSProperties } from 'react';
+import type { LogRow, Schemas } from '../api/wire';
+import { formatDateTime, formatMeasured, formatNumber, formatTime, MISSING, quantifyBytes, textOf } from './format';
+import type { LogColumns } from './logcolumns';
 import { Shape, toneOfLevel } from './mark';
 import { cn } from './ui/cn';
 import { zoneName } from './zone';
@@ -12,9 +15,74 @@ export type Pick = (column: string, value: string | number | boolean, exclude: b
 /** Slower answers are marked. */
 export const SLOW_MS = 1_000;
 
-/** Columns of a line; on narrow screens the less important ones go. */
+type Column = Schemas['CatalogColumn'];
+
+/** A column of a line; without a width it has the one that its role asks for. */
+export interface LineColumn {
+  column: Column;
+  width: number | null;
+}
+
+export const TIME_PX = 152;
+export const LEVEL_PX = 72;
+/** Narrow screens show so many columns. */
+const NARROW_COLUMNS = 3;
+const RIGHT = new Set(['count', 'share', 'measure', 'duration', 'bytes', 'money', 'status', 'bin']);
+
+/** The least width of a column in pixels, and its share of what is left. */
+function widthOf(column: Column): [least: number, share: number] {
+  switch (column.role) {
+    case 'status':
+      return [Math.max(48, 8 * column.name.length), 0];
+    case 'flag':
+    case 'level':
+      return [Math.max(64, 8 * column.name.length), 0];
+    case 'count':
+    case 'share':
+    case 'measure':
+    case 'duration':
+    case 'bytes':
+    case 'money':
+    case 'bin':
+      return [Math.max(88, 8 * column.name.length), 0];
+    case 'time':
+      return [TIME_PX, 0];
+    case 'text':
+      return [160, 2];
+    default:
+      return [Math.max(84, 8 * column.name.length), 1];
+  }
+}
+
+/** Where the columns of all lines of a list stand; a heading has the same. */
+export function lineStyle(columns: readonly LineColumn[], hasLevel: boolean): CSSProperties {
+  const level = hasLevel ? [`${LEVEL_PX}px`] : [];
+  const wide = columns.map(({ column, width }) => {
+    const [least, share] = widthOf(column);
+    if (width !== null) return `${width}px`;
+    return share === 0 ? `${least}px` : `minmax(${least}px, ${share}fr)`;
+  });
+  const narrow = columns.slice(0, NARROW_COLUMNS).map(({ column }) => {
+    const [, share] = widthOf(column);
+    return share === 0 ? 'minmax(28px, 64px)' : `minmax(40px, ${share}fr)`;
+  });
+  return {
+    '--line': [`${TIME_PX}px`, ...level, ...wide].join(' '),
+    '--line-narrow': ['58px', ...(hasLevel ? ['12px'] : []), ...narrow].join(' '),
+    '--line-least': `${leastOf(columns, hasLevel)}px`,
+  } as CSSProperties;
+}
+
+/** Below this a list scrolls sideways. */
+export function leastOf(columns: readonly LineColumn[], hasLevel: boolean): number {
+  const widths = columns.map(({ column, width }) => width ?? widthOf(column)[0]);
+  const all = [TIME_PX, ...(hasLevel ? [LEVEL_PX] : []), ...widths];
+  return all.reduce((sum, width) => sum + width + 12, 24);
+}
+
+/** The class of a line whose style is of `lineStyle`, or lies within an element that has it. */
 export const LINE_GRID =
-  'grid grid-cols-[58px_12px_1fr_28px_78px] md:grid-cols-[142px_72px_92px_52px_minmax(120px,1fr)_44px_92px] xl:grid-cols-[142px_72px_92px_52px_minmax(120px,1fr)_44px_92px_minmax(120px,1.2fr)_118px] gap-x-2 md:gap-x-3 items-center';
+  'grid grid-cols-(--line-narrow) md:grid-cols-(--line) md:min-w-(--line-least) gap-x-2 md:gap-x-3 items-center';
 
 /** When it was: to the millisecond if it was today, with its date if not. */
 export function timeOf(
@@ -31,16 +99,15 @@ export function timeOf(
 
 interface LogLineProps {
   row: LogRow;
+  columns: readonly LineColumn[];
+  hasLevel: boolean;
   onPick?: Pick;
   /** The date of now, as `2026-03-01`. */
   today: string;
 }
 
-export function LogLine({ row, onPick, today }: LogLineProps) {
+export function LogLine({ row, columns, hasLevel, onPick, today }: LogLineProps) {
   const { date, time, rest } = timeOf(row.timestamp, today);
-  const slow = row.responseTime !== null && row.responseTime > SLOW_MS;
-  // A dataflow without requests has a message alone.
-  const isRequest = row.endpoint !== null || row.status !== null || row.method !== null;
   return (
     <>
       <span className="truncate text-muted" title={`${formatDateTime(row.timestamp)} ${zoneName()}`}>
@@ -48,90 +115,125 @@ export function LogLine({ row, onPick, today }: LogLineProps) {
         {time}
         <span className="hidden md:inline">{rest}</span>
       </span>
-      <Value column="level" value={row.level} onPick={onPick} className="truncate">
-        <Shape tone={toneOfLevel(row.level)} />
-        <span className="hidden md:inline">{row.level ?? MISSING}</span>
-      </Value>
-      {isRequest ? (
-        <Request row={row} slow={slow} onPick={onPick} />
-      ) : (
-        <span className="col-span-3 truncate md:col-span-5 xl:col-span-7" title={row.message ?? undefined}>
-          {row.message ?? MISSING}
+      {hasLevel && (
+        <span className="truncate">
+          {row.level !== null && <Shape tone={toneOfLevel(row.level)} />}
+          <span className="hidden md:inline">{row.level ?? MISSING}</span>
         </span>
       )}
+      {columns.map(({ column }, at) => (
+        <Value
+          key={column.name}
+          column={column}
+          value={row.values[column.name]}
+          onPick={onPick}
+          isHidden={at >= NARROW_COLUMNS}
+        />
+      ))}
     </>
   );
 }
 
-function Request({ row, slow, onPick }: { row: LogRow; slow: boolean; onPick: Pick | undefined }) {
-  const status = row.status ?? 0;
-  return (
-    <>
-      <Value
-        column="source"
-        value={row.source}
-        onPick={onPick}
-        className="hidden truncate text-muted md:block"
-      />
-      <Value
-        column="method"
-        value={row.method}
-        onPick={onPick}
-        className="hidden truncate text-muted md:block"
-      />
-      <Value column="endpoint" value={row.endpoint} onPick={onPick} className="truncate" />
-      <Value
-        column="status"
-        value={row.status}
-        onPick={onPick}
-        className={cn(
-          'text-right',
-          status >= 500 && 'text-critical',
-          status >= 400 && status < 500 && 'text-warn',
-        )}
-      />
-      <span
-        className={cn('truncate text-right', slow && 'text-warn')}
-        data-slow={slow || undefined}
-        title={slow ? `slower than ${formatNumber(SLOW_MS)} ms` : undefined}
-      >
-        {slow && <Shape tone="warn" />}
-        {row.responseTime === null ? MISSING : `${formatNumber(row.responseTime)} ms`}
-      </span>
-      <span className="hidden truncate text-muted xl:block" data-message title={row.message ?? undefined}>
-        {row.message ?? MISSING}
-      </span>
-      <Value column="ip" value={row.ip} onPick={onPick} className="hidden truncate text-muted xl:block" />
-    </>
-  );
+/** Lines as they are shown where no columns are chosen. */
+export function defaultLines({ columns, shown }: LogColumns): LineColumn[] {
+  return shown.flatMap(name => {
+    const column = columns.find(it => it.name === name);
+    return column === undefined ? [] : [{ column, width: null }];
+  });
+}
+
+/** Whether a column stands at the right, as figures do. */
+export function isRight({ role }: Column): boolean {
+  return RIGHT.has(role);
+}
+
+/** A value as its role asks for, in few characters. */
+export function shortOf(column: Column, value: unknown): string {
+  if (value === null || value === undefined) return MISSING;
+  if (typeof value === 'number') {
+    const unit = column.unit === null || column.unit === undefined ? '' : ` ${column.unit}`;
+    switch (column.role) {
+      case 'status':
+      case 'id':
+      case 'key':
+      case 'bin':
+        return String(value);
+      case 'bytes': {
+        const { value: size, unit } = quantifyBytes(value);
+        return `${size} ${unit}`.trim();
+      }
+      case 'duration':
+        return `${formatNumber(value, Math.abs(value) < 10 && !Number.isInteger(value) ? 1 : 0)}${unit}`;
+      case 'money':
+        return `${formatNumber(value, 2)}${unit}`;
+      default:
+        return `${formatMeasured(value)}${unit}`;
+    }
+  }
+  if (column.type === 'timestamp') return formatDateTime(value);
+  return textOf(value);
+}
+
+/** The status classes that have a colour are those of HTTP. */
+function colourOf(column: Column, value: unknown): string {
+  if (typeof value !== 'number') return '';
+  if (column.role === 'status') return value >= 500 ? 'text-critical' : value >= 400 ? 'text-warn' : '';
+  return isSlow(column, value) ? 'text-warn' : '';
+}
+
+function isSlow({ role, unit }: Column, value: unknown): boolean {
+  if (role !== 'duration' || typeof value !== 'number') return false;
+  const ms = { ms: 1, s: 1_000, us: 0.001, µs: 0.001, ns: 0.000_001 }[unit ?? ''];
+  return ms !== undefined && value * ms > SLOW_MS;
 }
 
 interface ValueProps {
-  column: string;
-  value: string | number | null;
+  column: Column;
+  value: unknown;
   onPick?: Pick | undefined;
-  className?: string;
-  children?: React.ReactNode;
+  isHidden: boolean;
 }
 
 /** A click keeps only its like, with Alt it leaves them out. */
-function Value({ column, value, onPick, className, children }: ValueProps) {
-  const shown = children ?? (value === null ? MISSING : String(value));
-  if (onPick === undefined || value === null) return <span className={className}>{shown}</span>;
+function Value({ column, value, onPick, isHidden }: ValueProps) {
+  const text = shortOf(column, value);
+  const slow = isSlow(column, value);
+  const className = cn(
+    'truncate',
+    isHidden && 'hidden md:block',
+    isRight(column) && 'text-right',
+    colourOf(column, value),
+  );
+  const shown = (
+    <>
+      {slow && <Shape tone="warn" />}
+      {text}
+    </>
+  );
+  const pickable = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
   return (
-    <span className={className}>
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: the same is in the record's drawer, for the keyboard. */}
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: a shortcut for the pointer only. */}
-      <span
-        className="cursor-pointer decoration-dotted underline-offset-2 hover:underline"
-        title={`Only ${column} ${value}; with Alt: without it`}
-        onClick={event => {
-          event.stopPropagation();
-          onPick(column, value, event.altKey);
-        }}
-      >
-        {shown}
-      </span>
+    <span
+      className={className}
+      data-column={column.name}
+      data-slow={slow || undefined}
+      title={text.length > 12 ? text : undefined}
+    >
+      {onPick === undefined || !pickable ? (
+        shown
+      ) : (
+        // biome-ignore lint/a11y/useKeyWithClickEvents: the same is in the record's drawer, for the keyboard.
+        // biome-ignore lint/a11y/noStaticElementInteractions: a shortcut for the pointer only.
+        <span
+          className="cursor-pointer decoration-dotted underline-offset-2 hover:underline"
+          title={`Only ${column.name} ${text}; with Alt: without it`}
+          onClick={event => {
+            event.stopPropagation();
+            onPick(column.name, value, event.altKey);
+          }}
+        >
+          {shown}
+        </span>
+      )}
     </span>
   );
 }

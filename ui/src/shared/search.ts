@@ -28,6 +28,8 @@ export interface Search {
   past?: boolean;
   /** A record of the log that is looked at, partition-offset. */
   record?: string;
+  /** Columns of the list of records, `status,path:240`. */
+  columns?: string;
   /** SQL in the editor. */
   q?: string;
   /** A part of the latency heatmap whose records are explained. */
@@ -41,6 +43,10 @@ export interface Search {
   over?: Over;
   /** Which tab of a page. */
   tab?: string;
+  /** How an answer is drawn. */
+  chart?: string;
+  /** A board. */
+  board?: string;
   /** A node of the graph, or a table that is looked at. */
   node?: string;
   /** An incident of a detector that is looked at. */
@@ -124,11 +130,14 @@ export function readSearch(raw: Record<string, unknown>): Search {
     where: text('where', 2_000),
     past: raw.past === true || raw.past === 'true' ? true : undefined,
     record: /^\d+-\d+$/.test(text('record', 40) ?? '') ? text('record', 40) : undefined,
+    columns: text('columns', 2_000),
     box: text('box', 100),
     ...(compared ? { a, b, window: WINDOWS.find(known => known === raw.window) } : {}),
     over: OVERS.find(known => known === raw.over),
     q: text('q'),
     tab: text('tab', 20),
+    chart: text('chart', 500),
+    board: text('board', 80),
     node: text('node', 200),
     incident: /^[\da-f]{16}$/.test(text('incident', 16) ?? '') ? text('incident', 16) : undefined,
     detector: text('detector', 200),
@@ -179,7 +188,7 @@ export function spanOf(search: Search, now_ms: number, extent: Extent): Span {
 export function shifted(span: Span, by: -1 | 1, now_ms: number): RangeSearch {
   const length = span.to - span.from;
   const [from, to] = [span.from + by * length, span.to + by * length];
-  if (by > 0 && (!span.fixed || to >= now_ms)) return { range: rangeOfLength(length) };
+  if (by > 0 && to >= now_ms) return { range: rangeOfLength(length) };
   return fixedOf(from, to);
 }
 

@@ -29,3 +29,14 @@ export function stacked(digits: readonly string[]): string[] {
 function rank(digit: string): number {
   return digit in CLASSES ? Number(digit) : 0;
 }
+
+const LEVELS: readonly [RegExp, Colour][] = [
+  [/^(fatal|critical|crit|emerg|alert|error|err|severe)/i, 'critical'],
+  [/^warn/i, 'clientErrors'],
+  [/^(debug|trace|other)/i, 'muted'],
+];
+
+/** Of a level by its word; errors alone are red. */
+export function levelColour(level: string, at: number): Colour {
+  return LEVELS.find(([word]) => word.test(level))?.[1] ?? at;
+}

@@ -5,47 +5,53 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { ChevronDown, X } from 'lucide-react';
 import { useState } from 'react';
-import { answerOf, api, checkFilter, download, type Format } from '../../api/client';
+import { ApiError, answerOf, api, checkFilter, download, type Format } from '../../api/client';
 import { looksLikeCondition, partOf, partsOf, withoutPart, withPart } from '../../shared/filter';
 import { useGo, useSpan, useUrl } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
 import { Menu } from '../../shared/ui/menu';
+import type { CatalogColumn } from './columns';
+import { FilterInput, Mistaken, type Mistake } from './FilterInput';
+import { SavedMenu } from './SavedMenu';
 
 /** What the server said of a filter is kept by it. */
 export function filterKey(where: string): readonly unknown[] {
   return ['filter', where];
 }
 
-interface Wrong {
-  text: string;
-  message: string;
-}
-
-export function FilterBar() {
+export function FilterBar({ columns }: { columns: readonly CatalogColumn[] }) {
   const { where, past } = useUrl();
   const go = useGo();
   const queries = useQueryClient();
   const { fixed } = useSpan(10_000);
   const [text, setText] = useState('');
-  const [wrong, setWrong] = useState<Wrong | null>(null);
+  const [mistake, setMistake] = useState<Mistake | null>(null);
   const parts = partsOf(where);
+  const type = (next: string) => {
+    setText(next);
+    setMistake(null);
+  };
   const apply = (part: string) => {
     go({ where: withPart(where, part) });
-    setText('');
-    setWrong(null);
+    type('');
   };
   const searchFor = (words: string) => apply(partOf('*', '~', words));
-  const add = async () => {
-    const typed = text.trim();
+  const add = async (written: string) => {
+    const typed = written.trim();
     if (typed === '') return;
     if (!looksLikeCondition(typed)) return searchFor(typed);
     // It is applied once the server has taken it; until then what is shown stays as it is.
     try {
-      const next = withPart(where, typed);
-      await queries.fetchQuery({ queryKey: filterKey(next), queryFn: () => checkFilter(next), retry: false });
+      await queries.fetchQuery({
+        queryKey: filterKey(typed),
+        queryFn: () => checkFilter(typed),
+        retry: false,
+      });
       apply(typed);
     } catch (error) {
-      setWrong({ text: typed, message: error instanceof Error ? error.message : String(error) });
+      const { place = null, fix = null } = error instanceof ApiError ? error : {};
+      setText(typed);
+      setMistake({ text: typed, message: error instanceof Error ? error.message : String(error), place, fix });
     }
   };
   return (
@@ -54,14 +60,14 @@ export function FilterBar() {
         <Button
           aria-pressed={!past && !fixed}
           className="rounded-r-none"
-          onClick={() => go({ past: undefined, from: undefined, to: undefined } as object)}
+          onClick={() => go({ past: undefined, tab: undefined, from: undefined, to: undefined } as object)}
         >
           Live
         </Button>
         <Button
           aria-pressed={past === true || fixed}
           className="rounded-l-none border-l-0"
-          onClick={() => go({ past: true })}
+          onClick={() => go({ past: true, tab: undefined } as object)}
         >
           Stored
         </Button>
@@ -80,20 +86,15 @@ export function FilterBar() {
         className="flex min-w-48 flex-1 items-center gap-2"
         onSubmit={event => {
           event.preventDefault();
-          void add();
+          void add(text);
         }}
       >
-        <input
-          data-focus="slash"
-          aria-label="Add a filter or words to search for"
-          className="h-7 w-full rounded border border-line bg-panel px-2 font-mono text-label"
-          placeholder="words to search for, or a condition: status IN (500, 503) AND NOT user_agent ~ 'bot'"
-          value={text}
-          aria-invalid={wrong !== null}
-          onChange={({ target }) => {
-            setText(target.value);
-            setWrong(null);
-          }}
+        <FilterInput
+          text={text}
+          onText={type}
+          onSubmit={typed => void add(typed)}
+          columns={columns}
+          isWrong={mistake !== null}
         />
         <Button type="submit">Add</Button>
       </form>
@@ -102,14 +103,10 @@ export function FilterBar() {
           Clear
         </Button>
       )}
+      <SavedMenu />
       <ExportMenu />
-      {wrong !== null && (
-        <p role="alert" className="flex w-full flex-wrap items-center gap-x-2">
-          <span className="text-critical">{wrong.message}.</span>
-          <Button kind="quiet" className="h-6" onClick={() => searchFor(wrong.text)}>
-            Search for the text “{wrong.text}” instead
-          </Button>
-        </p>
+      {mistake !== null && (
+        <Mistaken mistake={mistake} onUse={fix => void add(fix)} onSearch={searchFor} />
       )}
     </div>
   );

@@ -3,13 +3,19 @@ import { useMemo } from 'react';
 import { Chart, type Series } from '../../shared/chart';
 import { formatNumber, formatTime } from '../../shared/format';
 import { useGo } from '../../shared/nav';
+import { type Tone, toneOfLevel } from '../../shared/mark';
 import { Panel } from '../../shared/panel';
 import { answerState } from '../../shared/state';
 import { zoneName } from '../../shared/zone';
 import type { SummaryQuery } from './Logs';
 
-const ORDER = ['INFO', 'WARN', 'ERROR'];
-const COLOURS: Record<string, Series['colour']> = { INFO: 'ok', WARN: 'warn', ERROR: 'critical' };
+/** From the least grave level, which lies at the bottom. */
+const ORDER: readonly Tone[] = ['quiet', 'ok', 'warn', 'critical'];
+
+function colourOf(level: string, at: number): Series['colour'] {
+  const tone = toneOfLevel(level);
+  return tone === 'ok' || tone === 'warn' || tone === 'critical' ? tone : at;
+}
 
 /** Steps that are not stored to their end yet are left open: their counts would look as if records became fewer. */
 export function filled(
@@ -30,12 +36,12 @@ export function Histogram({ summary }: { summary: SummaryQuery }) {
   const series = useMemo(
     () =>
       Object.entries(data?.by_level ?? {})
-        .sort(([a], [b]) => ORDER.indexOf(a) - ORDER.indexOf(b))
+        .sort(([a], [b]) => ORDER.indexOf(toneOfLevel(a)) - ORDER.indexOf(toneOfLevel(b)))
         .map(
           ([level, values], at): Series => ({
             label: level,
             values: filled(values, data?.times ?? [], data?.committed_epoch ?? null),
-            colour: COLOURS[level] ?? at,
+            colour: colourOf(level, at),
             kind: 'area',
           }),
         ),

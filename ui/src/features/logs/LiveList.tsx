@@ -14,24 +14,29 @@ import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { type PanelState, panelState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
+import { useOlder } from './older';
+import type { Lines as LineSet } from './useLines';
 import { VirtualLines } from './VirtualLines';
 
 /** `where` is `null` while the server is asked whether it takes the filter. */
-export function LiveList({ where, onPick }: { where: string | null; onPick: Pick }) {
+export function LiveList({ where, lines, onPick }: { where: string | null; lines: LineSet; onPick: Pick }) {
   if (where === null)
     return (
       <Panel title="Live records" className={SIZE} state={{ name: 'loading' }} empty="">
         {null}
       </Panel>
     );
-  // Another filter is another list.
-  return <Lines key={where} where={where} onPick={onPick} />;
+  // Another filter is another list, and so are other columns.
+  return <Lines key={`${where}\n${[...lines.names.split(',')].sort()}`} where={where} lines={lines} onPick={onPick} />;
 }
 
 const SIZE = 'h-[60vh] md:h-auto md:flex-1';
 
-function Lines({ where, onPick }: { where: string; onPick: Pick }) {
-  const ring = useTail(where);
+function Lines({ where, lines, onPick }: { where: string; lines: LineSet; onPick: Pick }) {
+  // In one order, so that a moved column is no new list.
+  const names = lines.names.split(',').sort().join();
+  const ring = useTail(where, names);
+  const older = useOlder(where, names, ring);
   const link = useLive(state => state.link);
   const frozen = useFrozen();
   const asOf = useLastFresh();
@@ -48,7 +53,9 @@ function Lines({ where, onPick }: { where: string; onPick: Pick }) {
   const top = held ?? frozenAt.current ?? ring.counts.received;
   const fresh = ring.counts.received - top;
   const gone = top > 0 && top < ring.oldest;
-  const count = gone ? 0 : Math.max(0, top - Math.max(ring.oldest, cleared + 1) + 1);
+  const live = gone ? 0 : Math.max(0, top - Math.max(ring.oldest, cleared + 1) + 1);
+  const below = cleared > 0 || gone ? [] : (older ?? []);
+  const count = live + below.length;
 
   const resume = () => {
     setHeld(null);
@@ -65,7 +72,7 @@ function Lines({ where, onPick }: { where: string; onPick: Pick }) {
       title="Live records"
       className={SIZE}
       state={stateOf(
-        panelState(link, ring.where === null ? null : ring.counts.received - cleared, asOf, frozen),
+        panelState(link, itemsOf(ring, cleared, older), asOf, frozen),
         differs,
         ring.where,
       )}
@@ -74,17 +81,17 @@ function Lines({ where, onPick }: { where: string; onPick: Pick }) {
           {cleared > 0
             ? 'Cleared. New records appear here as they arrive.'
             : where === ''
-              ? 'No record has arrived since this page was opened.'
-              : 'No new record has matched since this page was opened.'}{' '}
+              ? 'There are no records yet. They appear here as they arrive.'
+              : 'No record matches so far. New ones appear here as they arrive.'}{' '}
           <Button kind="quiet" className="h-6" onClick={() => go({ past: true })}>
-            Show stored records
+            Search the stored records
           </Button>
         </>
       }
       aside={
         <>
           <Count name="shown" value={count} />
-          <Count name="matched" value={ring.counts.matched} />
+          <Count name="matched" value={ring.counts.matched + (older?.length ?? 0)} />
           <span data-count="dropped" className={ring.counts.dropped > 0 ? 'text-warn' : ''}>
             dropped {formatNumber(ring.counts.dropped)}
             {ring.counts.dropped > 0 &&
@@ -137,7 +144,8 @@ function Lines({ where, onPick }: { where: string; onPick: Pick }) {
             <VirtualLines
               label="Live records, newest first"
               count={count}
-              read={index => ring.read(top - index)}
+              lines={lines}
+              read={index => (index < live ? ring.read(top - index) : (below[index - live] ?? null))}
               scroller={scroller}
               onPick={onPick}
               onScroll={scrolled}
@@ -147,6 +155,18 @@ function Lines({ where, onPick }: { where: string; onPick: Pick }) {
       </div>
     </Panel>
   );
+}
+
+/** How many records the list could show; `null` until stored and live ones are known, or some are. */
+function itemsOf(
+  ring: { where: string | null; counts: { received: number } },
+  cleared: number,
+  older: readonly unknown[] | null,
+): number | null {
+  const live = ring.counts.received - cleared;
+  if (ring.where === null) return older === null || older.length === 0 ? null : older.length;
+  if (cleared > 0) return live;
+  return live === 0 && older === null ? null : live + (older?.length ?? 0);
 }
 
 function stateOf(state: PanelState, differs: boolean, applied: string | null): PanelState {

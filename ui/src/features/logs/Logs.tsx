@@ -5,51 +5,99 @@
 import { useQuery } from '@tanstack/react-query';
 import { useRef } from 'react';
 import { ApiError, answerOf, api, checkFilter } from '../../api/client';
-import { partOf, withPart } from '../../shared/filter';
+import { existsOf, partOf, withPart } from '../../shared/filter';
 import type { Pick } from '../../shared/logline';
 import { Mark } from '../../shared/mark';
 import { useGo, useSpan, useUrl } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
-import { Facets } from './Facets';
+import { Tabs } from '../../shared/ui/tabs';
+import { ColumnMenu } from './ColumnMenu';
+import { FieldList } from './FieldList';
 import { FilterBar, filterKey } from './FilterBar';
 import { Histogram } from './Histogram';
 import { LiveList } from './LiveList';
 import { PastList } from './PastList';
+import { PatternList } from './PatternList';
 import { RecordDrawer } from './RecordDrawer';
+import { Timeline } from './Timeline';
+import { type Lines, useLines } from './useLines';
 
 const SUMMARY_EVERY_MS = 10_000;
 
 export function Logs() {
-  const { where = '', past, record } = useUrl();
+  const { where = '', past, record, tab } = useUrl();
+  const shownTab = TABS.find(({ value }) => value === tab)?.value ?? 'records';
   const go = useGo();
   const { fixed } = useSpan(SUMMARY_EVERY_MS);
   const applied = useApplied(where);
   const summary = useSummary(applied.where);
   const showsPast = past === true || fixed;
+  const lines = useLines();
   const pick: Pick = (column, value, exclude) =>
     go({ where: withPart(where, partOf(column, exclude ? '!=' : '=', value)) });
+  if (lines === null)
+    return (
+      <p className="p-4 text-muted">
+        No table of this dataflow has an event time, so there are no records to list. Give a source a WATERMARK,
+        and its table appears here.
+      </p>
+    );
   return (
     <div className="flex flex-col gap-3 px-4 py-3 md:h-full">
-      <FilterBar />
+      <FilterBar columns={lines?.known ?? []} />
       {applied.refused !== null && <Refused error={applied.refused} shown={applied.where} />}
       <div
         className={cn('flex min-h-0 flex-1 gap-3', applied.refused !== null && 'opacity-60')}
         data-where={applied.where ?? undefined}
       >
-        <Facets summary={summary} onPick={pick} />
+        {lines && (
+          <FieldList
+            summary={summary}
+            lines={lines}
+            onPick={pick}
+            onExists={(column, exists) => go({ where: withPart(where, existsOf(column, exists)) })}
+          />
+        )}
         <div className="flex min-h-0 min-w-0 flex-1 flex-col gap-3">
           <Histogram summary={summary} />
-          {showsPast ? (
-            <PastList where={applied.where} onPick={pick} />
-          ) : (
-            <LiveList where={applied.where} onPick={pick} />
-          )}
+          <Tabs
+            label="Views of the records"
+            value={shownTab}
+            onChange={value => go({ tab: value === 'records' ? undefined : value } as object)}
+            tabs={TABS}
+            aside={lines && shownTab !== 'patterns' && <ColumnMenu lines={lines} />}
+          >
+            {lines && shownTab === 'records' && (
+              <List where={applied.where} lines={lines} onPick={pick} showsPast={showsPast} />
+            )}
+            {shownTab === 'patterns' && <PatternList key={applied.where} where={applied.where} />}
+            {lines && shownTab === 'timeline' && (
+              <Timeline where={applied.where} lines={lines} onPick={pick} />
+            )}
+          </Tabs>
         </div>
-        {record !== undefined && <RecordDrawer id={record} onPick={pick} />}
+        {record !== undefined && <RecordDrawer id={record} known={lines?.known ?? []} onPick={pick} />}
       </div>
     </div>
   );
+}
+
+const TABS = [
+  { value: 'records', label: 'Records' },
+  { value: 'patterns', label: 'Patterns' },
+  { value: 'timeline', label: 'Timeline' },
+] as const;
+
+interface ListProps {
+  where: string | null;
+  lines: Lines;
+  onPick: Pick;
+  showsPast: boolean;
+}
+
+function List({ showsPast, ...rest }: ListProps) {
+  return showsPast ? <PastList {...rest} /> : <LiveList {...rest} />;
 }
 
 /** That the filter of the address is not the one below, and which is. */

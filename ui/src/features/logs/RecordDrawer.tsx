@@ -2,19 +2,28 @@
  * One record with all its fields, beside the list, until it is closed. Each value can be kept, left out, or copied.
  */
 import { useQuery } from '@tanstack/react-query';
-import { CircleMinus, CirclePlus, Copy, X } from 'lucide-react';
+import { CircleMinus, CirclePlus, Copy, Route, X } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { answerOf, api } from '../../api/client';
+import { partOf } from '../../shared/filter';
 import { textOf } from '../../shared/format';
 import type { Pick } from '../../shared/logline';
 import { useGo } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
+import type { CatalogColumn } from './columns';
 
 /** Longer values are cut until asked for. */
 const VALUE_MAX = 2_000;
 const AROUND_MS = 30_000;
 
-export function RecordDrawer({ id, onPick }: { id: string; onPick: Pick }) {
+interface RecordDrawerProps {
+  id: string;
+  /** The columns of the log. */
+  known: readonly CatalogColumn[];
+  onPick: Pick;
+}
+
+export function RecordDrawer({ id, known, onPick }: RecordDrawerProps) {
   const go = useGo();
   const [partition = 0, offset = 0] = id.split('-').map(Number);
   const { data, error } = useQuery({
@@ -33,6 +42,14 @@ export function RecordDrawer({ id, onPick }: { id: string; onPick: Pick }) {
     window.addEventListener('keydown', pressed);
     return () => window.removeEventListener('keydown', pressed);
   }, [go]);
+  const ids = new Set(known.filter(({ role }) => role === 'id').map(({ name }) => name));
+  /** All that one of them did, whatever else was filtered for. */
+  const follow = (name: string, value: unknown) =>
+    go({
+      tab: 'timeline',
+      where: partOf(name, '=', typeof value === 'number' ? value : String(value)),
+      past: undefined,
+    } as object);
   const time = data?.fields.find(({ type }) => type === 'timestamp')?.value;
   const at = typeof time === 'string' ? Date.parse(time) : Number.NaN;
   return (
@@ -63,7 +80,13 @@ export function RecordDrawer({ id, onPick }: { id: string; onPick: Pick }) {
                 {data.fields
                   .filter(({ value }) => value !== null)
                   .map(({ name, value }) => (
-                    <Field key={name} name={name} value={value} onPick={onPick} />
+                    <Field
+                      key={name}
+                      name={name}
+                      value={value}
+                      onPick={onPick}
+                      onTimeline={ids.has(name) ? () => follow(name, value) : undefined}
+                    />
                   ))}
               </tbody>
             </table>
@@ -106,7 +129,15 @@ export function RecordDrawer({ id, onPick }: { id: string; onPick: Pick }) {
   );
 }
 
-function Field({ name, value, onPick }: { name: string; value: unknown; onPick: Pick }) {
+interface FieldProps {
+  name: string;
+  value: unknown;
+  onPick: Pick;
+  /** Show what one of these did; only of what names one. */
+  onTimeline: (() => void) | undefined;
+}
+
+function Field({ name, value, onPick, onTimeline }: FieldProps) {
   const [whole, setWhole] = useState(false);
   const text = textOf(value);
   const cut = !whole && text.length > VALUE_MAX;
@@ -137,6 +168,7 @@ function Field({ name, value, onPick }: { name: string; value: unknown; onPick: 
       </td>
       <td className="px-2 whitespace-nowrap">
         <span className="flex justify-end">
+          {onTimeline !== undefined && act('Timeline of', onTimeline, Route)}
           {comparable && act('Only', () => onPick(name, value, false), CirclePlus)}
           {comparable && act('Without', () => onPick(name, value, true), CircleMinus)}
           {act('Copy', () => void navigator.clipboard?.writeText(text), Copy)}

@@ -6,15 +6,23 @@ import { type RefObject, useEffect, useState } from 'react';
 import type { LogRow } from '../../api/wire';
 import { useKeys } from '../../shared/keys';
 import { useToday } from '../../shared/live';
-import { LINE_GRID, LogLine, type Pick } from '../../shared/logline';
+import { LINE_GRID, LogLine, lineStyle, type Pick } from '../../shared/logline';
 import { useGo, useUrl } from '../../shared/nav';
 import { cn } from '../../shared/ui/cn';
+import { LineHead } from './LineHead';
+import type { Lines } from './useLines';
 
 export const ROW_PX = 22;
 
+/** What stands between two records. */
+export interface Note {
+  note: string;
+}
+
 interface VirtualLinesProps {
+  lines: Lines;
   count: number;
-  read: (index: number) => LogRow | null;
+  read: (index: number) => LogRow | Note | null;
   scroller: RefObject<HTMLDivElement | null>;
   onPick: Pick;
   onScroll?: (top: number) => void;
@@ -22,7 +30,16 @@ interface VirtualLinesProps {
   label: string;
 }
 
-export function VirtualLines({ count, read, scroller, onPick, onScroll, onEnd, label }: VirtualLinesProps) {
+export function VirtualLines({
+  lines,
+  count,
+  read,
+  scroller,
+  onPick,
+  onScroll,
+  onEnd,
+  label,
+}: VirtualLinesProps) {
   const { record } = useUrl();
   const today = useToday();
   const go = useGo();
@@ -32,19 +49,26 @@ export function VirtualLines({ count, read, scroller, onPick, onScroll, onEnd, l
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_PX,
     overscan: 12,
+    // The heading lies above them.
+    scrollPaddingStart: ROW_PX,
   });
   const shown = rows.getVirtualItems();
   const last = shown.at(-1)?.index ?? 0;
   useEffect(() => {
     if (count > 0 && last >= count - 1) onEnd?.();
   }, [last, count, onEnd]);
-  const move = (by: number) => {
-    const next = Math.min(count - 1, Math.max(0, at + by));
+  const isRecord = (index: number) => {
+    const row = read(index);
+    return row !== null && !('note' in row);
+  };
+  const move = (by: 1 | -1) => {
+    let next = Math.min(count - 1, Math.max(0, at + by));
+    while (next + by >= 0 && next + by < count && !isRecord(next)) next += by;
     setAt(next);
     rows.scrollToIndex(next);
   };
   // From anywhere on the page; with the focus, Enter opens the row.
-  const step = (by: number) => {
+  const step = (by: 1 | -1) => {
     if (count === 0) return;
     scroller.current?.focus({ preventScroll: true });
     move(by);
@@ -58,20 +82,38 @@ export function VirtualLines({ count, read, scroller, onPick, onScroll, onEnd, l
       aria-label={label}
       tabIndex={0}
       className="h-full overflow-auto font-mono text-label [contain:strict]"
+      style={lineStyle(lines.columns, lines.hasLevel)}
       onScroll={event => onScroll?.(event.currentTarget.scrollTop)}
       onKeyDown={event => {
+        if (event.target !== event.currentTarget) return;
         if (event.key === 'j' || event.key === 'ArrowDown') move(1);
         else if (event.key === 'k' || event.key === 'ArrowUp') move(-1);
         else if (event.key === 'Home') rows.scrollToIndex(0);
-        else if (event.key === 'Enter' && at >= 0) go({ record: read(at)?.id } as object);
-        else return;
+        else if (event.key === 'Enter' && at >= 0) {
+          const row = read(at);
+          if (row !== null && !('note' in row)) go({ record: row.id });
+        } else return;
         event.preventDefault();
       }}
     >
-      <div style={{ height: rows.getTotalSize(), position: 'relative' }}>
+      <LineHead lines={lines} />
+      <div className="md:min-w-(--line-least)" style={{ height: rows.getTotalSize(), position: 'relative' }}>
         {shown.map(({ index, start }) => {
           const row = read(index);
           if (row === null) return null;
+          const place = { height: ROW_PX, transform: `translateY(${start}px)` };
+          if ('note' in row)
+            return (
+              <div
+                key={`note ${index}`}
+                data-gap
+                className="absolute inset-x-0 flex items-center gap-3 px-3 text-muted"
+                style={place}
+              >
+                <span>{row.note}</span>
+                <span aria-hidden="true" className="h-px flex-1 bg-line" />
+              </div>
+            );
           return (
             // biome-ignore lint/a11y/noStaticElementInteractions: the list above has the keys.
             // biome-ignore lint/a11y/useKeyWithClickEvents: the list above has the keys.
@@ -84,13 +126,19 @@ export function VirtualLines({ count, read, scroller, onPick, onScroll, onEnd, l
                 row.id === record && 'bg-hover',
                 index === at && 'outline outline-accent',
               )}
-              style={{ height: ROW_PX, transform: `translateY(${start}px)` }}
+              style={place}
               onClick={() => {
                 setAt(index);
                 go({ record: row.id });
               }}
             >
-              <LogLine row={row} onPick={onPick} today={today} />
+              <LogLine
+                row={row}
+                columns={lines.columns}
+                hasLevel={lines.hasLevel}
+                onPick={onPick}
+                today={today}
+              />
             </div>
           );
         })}

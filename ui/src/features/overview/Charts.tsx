@@ -1,37 +1,73 @@
 /**
- * Traffic, errors and latency: three charts under one cursor. Brushing any of them sets the range of the page.
+ * What the main view of the dataflow counts, as charts under one cursor. Brushing any of them sets the range of the page.
  */
 import { useMemo } from 'react';
+import type { Row } from '../../api/wire';
 import { Chart, type Series } from '../../shared/chart';
 import { formatAny, formatNumber } from '../../shared/format';
 import { useFrozen, useLastFresh, useLive, useNow, useView } from '../../shared/live';
 import type { Span } from '../../shared/marked';
 import { useGo, useSpan } from '../../shared/nav';
+import { ghostOf, OverSwitch } from '../../shared/over';
+import {
+  addsUp,
+  type Column,
+  type Counted,
+  FAILED_SHARE,
+  labelOf,
+  type Page,
+  telling,
+  titleOfColumn,
+} from '../../shared/page';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
 import { answerState, type PanelState, panelState } from '../../shared/state';
-import { CLIENT_ERRORS, classOfStatus, SERVER_ERRORS, stacked } from '../../shared/status';
+import { CLIENT_ERRORS, classOfStatus, levelColour, SERVER_ERRORS, stacked } from '../../shared/status';
 import { Button } from '../../shared/ui/button';
 import { useSpans } from '../../shared/useDetectors';
 import { ExplainTimes } from './Explain';
 import { Heatmap } from './Heatmap';
-import { type History, mergedMax, mergedSum, perSecond, shareOf, timesUpTo, windowOf } from './model';
-import type { HistoryQuery } from './Overview';
+import {
+  type History,
+  type Live,
+  mergedMax,
+  mergedSum,
+  perSecond,
+  shareOf,
+  timesUpTo,
+  windowOf,
+} from './model';
+import type { Ghost, HistoryQuery } from './Overview';
 
 const SYNC = 'overview';
-export function Charts({ history, onCompare }: { history: HistoryQuery; onCompare: () => void }) {
+
+interface ChartsProps {
+  page: Page;
+  main: Counted;
+  history: HistoryQuery;
+  onCompare: () => void;
+}
+
+/** Beside counts, failures and durations, so many figures have a chart. */
+const FIGURES_MAX = 2;
+
+export function Charts({ page, main, history, onCompare }: ChartsProps) {
   const brush = useBrush();
-  const state = useChartState(history);
-  const { data, refetch } = history;
+  const state = useChartState(history, main);
+  const { data, ghost, refetch } = history;
   const frame = {
     state,
     onRetry: () => void refetch(),
-    empty: 'No traffic in this range.',
+    empty: `No ${main.noun} in this range.`,
   };
+  const durations = main.figures.filter(it => it.role === 'duration' && isLevel(it));
+  const others = main.figures.filter(
+    it => it.role !== 'duration' && it.role !== 'bytes' && it.statistic !== 'distinct',
+  );
   return (
     <>
       <Panel
-        title="Traffic by status"
+        title={titleOfTraffic(page, main)}
         aside={
           <>
             <Button
@@ -42,45 +78,85 @@ export function Charts({ history, onCompare }: { history: HistoryQuery; onCompar
             >
               Compare
             </Button>
-            <SqlReceipt sql={data?.sql.by_status ?? data?.sql.overall} />
+            <OverSwitch />
+            <SqlReceipt sql={data?.sql.by_class ?? data?.sql.overall} />
           </>
         }
         {...frame}
       >
-        {data && <Traffic history={data} brush={brush} />}
+        {data && <Traffic page={page} main={main} history={data} ghost={ghost} brush={brush} />}
       </Panel>
-      {data?.sql.latency !== undefined || data === undefined ? (
+      {page.spread != null ? (
         <Panel
-          title="Latency"
+          title={titleOfDurations(durations)}
           aside={
             <>
               <ExplainTimes />
-              <SqlReceipt sql={data?.sql.latency} note={LATENCY_NOTE} />
+              <SqlReceipt
+                sql={data?.sql.spread}
+                note="One row a step of the scale; the line is the worst of the windows within each step."
+              />
             </>
           }
           {...frame}
         >
-          {data && <Heatmap history={data} />}
+          {data && <Heatmap page={page} main={main} split={page.spread} history={data} />}
         </Panel>
-      ) : null}
-      <Panel
-        title="Errors"
-        aside={<SqlReceipt sql={data?.sql.overall} note={data && `Expected: ${data.expected_rule}.`} />}
-        {...frame}
-      >
-        {data && <Errors history={data} brush={brush} />}
-      </Panel>
+      ) : (
+        durations.length > 0 && (
+          <Panel
+            title={titleOfDurations(durations)}
+            aside={<SqlReceipt sql={data?.sql.overall} />}
+            {...frame}
+          >
+            {data && <Figures columns={durations} main={main} history={data} ghost={ghost} brush={brush} />}
+          </Panel>
+        )
+      )}
+      {main.failed != null && (
+        <Panel
+          title="Errors"
+          aside={<SqlReceipt sql={data?.sql.overall} note={data && `Expected: ${data.expected_rule}.`} />}
+          {...frame}
+        >
+          {data && <Errors main={main} failed={main.failed} history={data} ghost={ghost} brush={brush} />}
+        </Panel>
+      )}
+      {others.slice(0, FIGURES_MAX).map(column => (
+        <Panel
+          key={column.name}
+          title={titleOfColumn(column)}
+          aside={<SqlReceipt sql={data?.sql.overall} note={data && `Expected: ${data.expected_rule}.`} />}
+          {...frame}
+        >
+          {data && <Figures columns={[column]} main={main} history={data} ghost={ghost} brush={brush} />}
+        </Panel>
+      ))}
     </>
   );
 }
 
-const LATENCY_NOTE = 'Two bins per doubling; the line is the worst p95 of a minute within each step.';
+export function titleOfTraffic({ classes }: Page, { noun }: Counted): string {
+  const what = `${noun.charAt(0).toUpperCase()}${noun.slice(1)}`;
+  return classes == null ? what : `${what} by ${classes.key.name.replaceAll('_', ' ')}`;
+}
 
-function useChartState(history: HistoryQuery): PanelState {
+/** What the durations are of, in words. */
+function titleOfDurations(durations: readonly Column[]): string {
+  const [first] = durations;
+  return first === undefined ? 'Durations' : titleOfColumn({ ...first, statistic: null });
+}
+
+/** Whether a duration can stand beside others: a deviation cannot. */
+function isLevel({ statistic }: Column): boolean {
+  return statistic !== 'stddev';
+}
+
+function useChartState(history: HistoryQuery, main: Counted): PanelState {
   const link = useLive(state => state.link);
   const frozen = useFrozen();
   const asOf = useLastFresh();
-  const known = history.data?.overall.requests?.filter(value => value !== null);
+  const known = history.data?.overall[main.count]?.filter(value => value !== null);
   const items = known?.length ?? null;
   const asked = answerState(history, items);
   return asked.name === 'live' ? panelState(link, items, asOf, frozen) : asked;
@@ -97,12 +173,17 @@ function useBrush(): (from: number, to: number) => void {
 }
 
 interface Drawn {
+  main: Counted;
   history: History;
+  ghost: Ghost | null;
   brush: (from: number, to: number) => void;
 }
 
 interface TrafficProps {
+  page: Page;
+  main: Counted;
   history: History;
+  ghost?: Ghost | null;
   brush?: (from: number, to: number) => void;
   marks?: readonly { time: number; label: string }[];
   onTime?: (time: number) => void;
@@ -116,51 +197,79 @@ export function useTimes(history: History): number[] {
   return useMemo(() => (fixed ? history.times : timesUpTo(history, shown)), [history, fixed, shown]);
 }
 
-export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
+/** Live rows of a view as charts take them. */
+function useRows(view: string | null | undefined, time: string | null | undefined): Live {
+  const live = useView(view ?? null);
+  return useMemo(() => ({ rows: live?.rows ?? [], time: time ?? '' }), [live, time]);
+}
+
+/** A status as its class: `404` and `4` are both of class `4`. */
+function classOf(value: unknown, isStatus: boolean): string | null {
+  if (value === null || value === undefined) return isStatus ? null : 'other';
+  const number = Number(value);
+  if (!isStatus || Number.isNaN(number)) return String(value);
+  return String(number >= 100 ? Math.floor(number / 100) : number);
+}
+
+export function Traffic({ page, main, history, ghost = null, brush, marks, onTime }: TrafficProps) {
   const times = useTimes(history);
-  const live = useView('status_1m');
+  const split = page.classes ?? null;
+  const live = useRows(split?.view ?? main.view, split?.time ?? main.time);
   const step = history.step_seconds;
   const fresh = useLive(state => state.fresh);
   const asOf_s = fresh === null ? Number.POSITIVE_INFINITY : Math.floor(Date.parse(fresh.asOf) / 1000);
   const series = useMemo(() => {
     const rates = (values: readonly (number | null)[]) => perSecond(values, times, step, asOf_s);
-    // A class may have come since the history was asked for: in the first minute none is stored.
-    const [first = 0, last = 0] = [times[0], times.at(-1)];
-    const shown = (live?.rows ?? []).filter(row => {
-      const start = windowOf(row);
-      return start !== null && first <= start && start < last + step;
-    });
-    const now = shown.flatMap(it => (it.status_class === null ? [] : String(it.status_class)));
-    const statuses = [...new Set([...Object.keys(history.by_status), ...now])];
-    // A dataflow that does not count by status counts all together.
-    if (statuses.length === 0)
+    if (split === null)
       return [
         {
-          label: 'requests',
+          label: main.noun,
           colour: 0,
           kind: 'area' as const,
-          values: rates(times.map((_, at) => history.overall.requests?.[at] ?? null)),
+          values: rates(mergedSum(history.overall[main.count] ?? [], times, step, live, main.count)),
         },
       ];
-    return stacked(statuses).map((status): Series => {
-      const values = mergedSum(
-        history.by_status[status] ?? [],
-        times,
-        step,
-        live?.rows ?? [],
-        'requests',
-        row => String(row.status_class) === status,
-      );
-      const { label, colour } = classOfStatus(status);
+    const isStatus = split.key.role === 'status';
+    // A class may have come since the history was asked for: in the first minute none is stored.
+    const [first = 0, last = 0] = [times[0], times.at(-1)];
+    const shown = live.rows.filter(row => {
+      const start = windowOf(row, live.time);
+      return start !== null && first <= start && start < last + step;
+    });
+    const nameOf = (row: Row) => classOf(row[split.key.name], isStatus);
+    const known = Object.keys(history.by_class);
+    const now = shown.flatMap(it => nameOf(it) ?? []);
+    // Where some are one in the history, the newest of these are, too.
+    const classes = known.includes('other') ? known : [...new Set([...known, ...now])];
+    const inOrder = isStatus ? stacked(classes) : [...classes].sort();
+    return inOrder.map((name, at): Series => {
+      const isOther = name === 'other';
+      const values = mergedSum(history.by_class[name] ?? [], times, step, live, split.count, row => {
+        const own = nameOf(row);
+        return own === name || (isOther && own !== null && !classes.includes(own));
+      });
+      const { label, colour } = isStatus
+        ? classOfStatus(name)
+        : { label: name, colour: levelColour(name, at) };
       return { label, colour, kind: 'area', values: rates(values) };
     });
-  }, [history, times, step, live, asOf_s]);
-  const spans = useSpansOf(history, TRAFFIC_COLUMNS);
+  }, [history, times, step, live, asOf_s, split, main]);
+  const spans = useSpansOf(
+    history,
+    useMemo(() => [main.count], [main]),
+  );
+  const shown = withGhosts(series, times, ghost, ({ history }, at) =>
+    // Of a stack only the whole can be read behind it: the topmost series has it.
+    at === series.length - 1
+      ? perSecond(history.overall[main.count] ?? [], history.times, step, Number.POSITIVE_INFINITY)
+      : null,
+  );
   const total = series.reduce((sum, { values }) => sum + (values.at(-2) ?? 0), 0);
   return (
     <Chart
       times={times}
-      series={series}
+      series={shown}
+      {...(ghost !== null && { ghostName: ghost.name })}
       stacked
       unit="/s"
       sync={SYNC}
@@ -168,74 +277,132 @@ export function Traffic({ history, brush, marks, onTime }: TrafficProps) {
       {...(marks && { marks })}
       spans={spans}
       {...(onTime && { onTime })}
-      summary={`Requests a second by class of status. In the newest whole step ${formatNumber(total, 1)} a second.`}
+      summary={`${titleOfTraffic(page, main)}, a second. In the newest whole step ${formatNumber(total, 1)} a second.`}
     />
   );
 }
 
-function Errors({ history, brush }: Drawn) {
+function Errors({ main, failed, history, ghost, brush }: Drawn & { failed: string }) {
   const times = useTimes(history);
-  const live = useView('overall_1m');
+  const live = useRows(main.view, main.time);
   const step = history.step_seconds;
   const { series, newest } = useMemo(() => {
-    const rows = live?.rows ?? [];
-    const merge = (name: string) => mergedSum(history.overall[name] ?? [], times, step, rows, name);
-    const requests = merge('requests');
-    const all = shareOf(merge('errors'), requests);
-    const server = shareOf(merge('server_errors'), requests);
+    const merge = (name: string) => mergedSum(history.overall[name] ?? [], times, step, live, name);
+    const count = merge(main.count);
+    const all = shareOf(merge(failed), count);
     const drawn: Series[] = [
-      { label: '4xx and 5xx', colour: CLIENT_ERRORS, values: all },
-      { label: '5xx', colour: SERVER_ERRORS, values: server },
+      {
+        label: failed.replaceAll('_', ' '),
+        colour: main.grave == null ? SERVER_ERRORS : CLIENT_ERRORS,
+        values: all,
+      },
     ];
+    if (main.grave != null)
+      drawn.push({
+        label: main.grave.replaceAll('_', ' '),
+        colour: SERVER_ERRORS,
+        values: shareOf(merge(main.grave), count),
+      });
     return { series: drawn, newest: all.at(-2) ?? null };
-  }, [history, times, step, live]);
-  const band = useMemo(() => {
-    const { low = [], high = [] } = history.expected.error_rate ?? {};
-    const stretch = (values: readonly (number | null)[]) =>
-      times.map((_, at) => values[at] ?? values.at(-1) ?? null);
-    return { low: stretch(low), high: stretch(high) };
-  }, [history, times]);
-  const spans = useSpansOf(history, ERROR_COLUMNS);
+  }, [history, times, step, live, main, failed]);
+  const band = useBand(history, times, FAILED_SHARE);
+  const shown = withGhosts(series, times, ghost, ({ history }, at) =>
+    at === 0 ? (history.overall[FAILED_SHARE] ?? null) : null,
+  );
+  const columns = useMemo(() => [failed, main.grave].filter(it => it != null), [failed, main]);
+  const spans = useSpansOf(history, columns);
   return (
     <Chart
       times={times}
-      series={series}
+      series={shown}
+      {...(ghost !== null && { ghostName: ghost.name })}
       band={band}
       spans={spans}
       unit="%"
       sync={SYNC}
       onRange={brush}
-      summary={`Share of requests that fail, in percent, with the range that is expected. Newest whole step: ${formatAny(newest)} percent.`}
+      summary={`Share of ${main.noun} that fail, in percent, with the range that is expected. Newest whole step: ${formatAny(newest)} percent.`}
     />
   );
 }
 
-/** Columns of the view that counts all traffic, by the chart that shows them. */
-const TRAFFIC_COLUMNS = ['requests'];
-const ERROR_COLUMNS = ['errors', 'server_errors'];
-export const LATENCY_COLUMNS = [
-  'response_time_mean',
-  'response_time_p50',
-  'response_time_p95',
-  'response_time_p99',
-];
+/** One figure with what is expected of it, or several of one kind. */
+function Figures({ columns, main, history, ghost, brush }: Drawn & { columns: readonly Column[] }) {
+  const times = useTimes(history);
+  const live = useRows(main.view, main.time);
+  const step = history.step_seconds;
+  const [first] = columns;
+  const series = useMemo(
+    () =>
+      columns.map((column, at): Series => {
+        const merge = addsUp(column) ? mergedSum : mergedMax;
+        const values = merge(history.overall[column.name] ?? [], times, step, live, column.name);
+        return { label: labelOf(column), colour: at, values };
+      }),
+    [columns, history, times, step, live],
+  );
+  const band = useBand(history, times, columns.length === 1 ? (first?.name ?? '') : '');
+  const shown = withGhosts(series, times, ghost, ({ history }, at) => {
+    const name = columns[at]?.name;
+    return name === undefined ? null : (history.overall[name] ?? null);
+  });
+  const names = useMemo(() => columns.map(({ name }) => name), [columns]);
+  const spans = useSpansOf(history, names);
+  const per = first !== undefined && addsUp(first) ? ` in ${step} s` : '';
+  return (
+    <Chart
+      times={times}
+      series={shown}
+      {...(ghost !== null && { ghostName: ghost.name })}
+      {...(columns.length === 1 && { band })}
+      spans={spans}
+      unit={first?.unit ?? ''}
+      sync={SYNC}
+      onRange={brush}
+      summary={`${columns.map(labelOf).join(', ')}${per}. Newest whole step: ${formatAny(series[0]?.values.at(-2) ?? null)}.`}
+    />
+  );
+}
+
+/** Series with what each of them was so much earlier behind it. */
+function withGhosts(
+  series: readonly Series[],
+  times: readonly number[],
+  ghost: Ghost | null,
+  valuesOf: (ghost: Ghost, at: number) => readonly (number | null)[] | null,
+): readonly Series[] {
+  if (ghost === null) return series;
+  return series.map((one, at) => {
+    const values = valuesOf(ghost, at);
+    return values === null
+      ? one
+      : { ...one, ghost: ghostOf(times, ghost.history.times, values, ghost.before_ms) };
+  });
+}
+
+function useBand(history: History, times: readonly number[], name: string) {
+  return useMemo(() => {
+    const { low = [], high = [] } = history.expected[name] ?? {};
+    const stretch = (values: readonly (number | null)[]) =>
+      times.map((_, at) => values[at] ?? values.at(-1) ?? null);
+    return { low: stretch(low), high: stretch(high) };
+  }, [history, times, name]);
+}
 
 /** Incidents of some of these columns. */
 export function useSpansOf({ overall_view: view }: History, columns: readonly string[]): readonly Span[] {
   return useSpans(useMemo(() => ({ view, columns }), [view, columns]));
 }
 
-export function useP95(history: History, times: readonly number[]): (number | null)[] {
-  const live = useView('overall_1m');
+/** The duration that tells slow records best, over time; nothing if the view has none. */
+export function useSlow(history: History, main: Counted, times: readonly number[]): (number | null)[] {
+  const live = useRows(main.view, main.time);
+  const slow = useMemo(() => telling(main.figures), [main]);
   return useMemo(
     () =>
-      mergedMax(
-        history.overall.response_time_p95 ?? [],
-        times,
-        history.step_seconds,
-        live?.rows ?? [],
-        'response_time_p95',
-      ),
-    [history, times, live],
+      slow === null
+        ? times.map(() => null)
+        : mergedMax(history.overall[slow.name] ?? [], times, history.step_seconds, live, slow.name),
+    [history, times, live, slow],
   );
 }

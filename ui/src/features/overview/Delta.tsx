@@ -6,9 +6,10 @@ import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { answerOf, api, askSql } from '../../api/client';
 import { partOf } from '../../shared/filter';
-import { formatNear, formatNumber, formatRate, MISSING, quantifyBytes } from '../../shared/format';
+import { formatNear, formatNumber, MISSING } from '../../shared/format';
 import { useToday } from '../../shared/live';
 import { useGo, useUrl } from '../../shared/nav';
+import { type Counted, type Keyed, labelOf, type Page, rateOf } from '../../shared/page';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
 import { fixedOf, WINDOWS, type Window } from '../../shared/search';
@@ -17,7 +18,7 @@ import { TimeField } from '../../shared/timefield';
 import { Button } from '../../shared/ui/button';
 import { Tooltip } from '../../shared/ui/tooltip';
 import { zoneName } from '../../shared/zone';
-import { Traffic } from './Charts';
+import { Traffic, titleOfTraffic } from './Charts';
 import { fieldsApart } from './compare';
 import { Fields } from './Fields';
 import type { History } from './model';
@@ -25,12 +26,11 @@ import type { HistoryQuery } from './Overview';
 import {
   apart,
   binsOf,
-  type EndpointDelta,
   earlier,
-  endpointDeltas,
-  endpointsSql,
-  type Figures,
   figuresOf,
+  type KeyDelta,
+  keyDeltas,
+  keysSql,
   type Marks,
   moved,
   PRESETS,
@@ -41,12 +41,12 @@ const SHOWN_MAX = 100;
 
 interface DeltaProps {
   marks: Marks;
+  page: Page;
+  main: Counted;
   history: HistoryQuery;
-  /** The view that counts by endpoint, if the dataflow has one. */
-  endpoints: string | null;
 }
 
-export function Delta({ marks: given, history, endpoints }: DeltaProps) {
+export function Delta({ marks: given, page, main, history }: DeltaProps) {
   const window_s = windowLength(useUrl().window);
   const { a: first, b: last } = given;
   const marks = useMemo(() => apart({ a: first, b: last }, window_s), [first, last, window_s]);
@@ -63,31 +63,35 @@ export function Delta({ marks: given, history, endpoints }: DeltaProps) {
   return (
     <>
       <MarkBar marks={marks} window_s={window_s} />
-      <Tiles a={a.data} b={b.data} />
+      <Tiles main={main} a={a.data} b={b.data} />
       <div className="grid shrink-0 grid-cols-1 gap-3 md:min-h-0 md:flex-[1_0_412px] md:auto-rows-[minmax(200px,1fr)] md:grid-cols-2">
         <Panel
-          title="Traffic by status, with both marks"
+          title={`${titleOfTraffic(page, main)}, with both marks`}
           state={answerState(history, history.data?.times.length ?? null)}
-          empty="No traffic in this range. Choose a longer one."
+          empty={`No ${main.noun} in this range. Choose a longer one.`}
           aside={<span>click to move the nearer mark</span>}
           onRetry={() => void history.refetch()}
         >
           {history.data && (
             <Traffic
+              page={page}
+              main={main}
               history={history.data}
               marks={lines}
               onTime={time => set(moved(marks, time, window_s))}
             />
           )}
         </Panel>
-        <Panel
-          title="Change of latency"
-          state={answerState(b, a.data && b.data ? binsOf(a.data, b.data).length : null)}
-          empty="No response times at either mark."
-        >
-          {a.data && b.data && <Latency a={a.data} b={b.data} />}
-        </Panel>
-        {endpoints !== null && <Endpoints view={endpoints} marks={marks} window_s={window_s} />}
+        {page.spread != null && (
+          <Panel
+            title={`Change of ${labelOf(page.spread.key)}`}
+            state={answerState(b, a.data && b.data ? binsOf(a.data, b.data).length : null)}
+            empty="No records with it at either mark."
+          >
+            {a.data && b.data && <Bins unit={page.spread.key.unit ?? ''} a={a.data} b={b.data} />}
+          </Panel>
+        )}
+        {page.keys[0] !== undefined && <KeysPanel of={page.keys[0]} marks={marks} window_s={window_s} />}
         <FieldsPanel marks={marks} window_s={window_s} />
       </div>
     </>
@@ -184,35 +188,32 @@ function MarkBar({ marks, window_s }: { marks: Marks; window_s: number }) {
   );
 }
 
-function Tiles({ a, b }: { a: History | undefined; b: History | undefined }) {
-  const [before, after] = [a && figuresOf(a), b && figuresOf(b)];
-  const bytes = (value: number | null | undefined) => {
-    const { value: text, unit } = quantifyBytes(value);
-    return unit === '' ? text : `${text} ${unit}/s`;
-  };
-  const tile = (label: string, key: keyof Figures, text: (value: number | null | undefined) => string) => (
-    <div key={label} className="min-w-0 px-3 py-2" data-delta={key}>
-      <h2 className="text-label text-muted">{label}</h2>
-      <p className="text-section leading-8 font-medium" data-part="change">
-        {changeOf(before?.[key], after?.[key])}
-      </p>
-      <p className="truncate text-label text-muted">
-        {text(before?.[key])} to <span className="text-text">{text(after?.[key])}</span>
-      </p>
-    </div>
-  );
-  const percent = (value: number | null | undefined) => `${formatNumber(value, 1)} %`;
+interface TilesProps {
+  main: Counted;
+  a: History | undefined;
+  b: History | undefined;
+}
+
+function Tiles({ main, a, b }: TilesProps) {
+  const [before, after] = [a && figuresOf(a, main), b && figuresOf(b, main)];
+  const known = after ?? before ?? [];
   return (
     <section
       aria-label="Changes"
-      className="grid shrink-0 grid-cols-2 divide-line rounded border border-line bg-panel sm:grid-cols-3 lg:grid-cols-6 lg:divide-x"
+      className="grid shrink-0 grid-cols-2 divide-line rounded border border-line bg-panel sm:grid-cols-3 lg:grid-cols-none lg:auto-cols-fr lg:grid-flow-col lg:divide-x"
     >
-      {tile('Events', 'requestsPerSecond', value => `${formatRate(value)} /s`)}
-      {tile('Error rate', 'errorRate', percent)}
-      {tile('Server errors', 'serverErrorRate', percent)}
-      {tile('p95 latency, worst minute', 'p95_ms', value => `${formatNumber(value)} ms`)}
-      {tile('Sessions', 'sessionsPerMinute', value => `${formatNumber(value)} /min`)}
-      {tile('Volume sent', 'bytesPerSecond', bytes)}
+      {known.map(({ name, label }, at) => (
+        <div key={name} className="min-w-0 px-3 py-2" data-delta={name}>
+          <h2 className="text-label text-muted">{label}</h2>
+          <p className="text-section leading-8 font-medium" data-part="change">
+            {changeOf(before?.[at]?.value, after?.[at]?.value)}
+          </p>
+          <p className="truncate text-label text-muted">
+            {before?.[at]?.text ?? MISSING} to{' '}
+            <span className="text-text">{after?.[at]?.text ?? MISSING}</span>
+          </p>
+        </div>
+      ))}
     </section>
   );
 }
@@ -226,7 +227,7 @@ function changeOf(before: number | null | undefined, after: number | null | unde
   return `${percent < 0 ? '−' : '+'}${formatNumber(Math.abs(percent), Math.abs(percent) < 10 ? 1 : 0)} %`;
 }
 
-function Latency({ a, b }: { a: History; b: History }) {
+function Bins({ unit, a, b }: { unit: string; a: History; b: History }) {
   const bins = binsOf(a, b);
   const most = bins.reduce((most, bin) => Math.max(most, bin.a, bin.b), 1);
   const bar = (share: number, colour: string) => (
@@ -251,8 +252,10 @@ function Latency({ a, b }: { a: History; b: History }) {
         </thead>
         <tbody>
           {bins.map(bin => (
-            <tr key={bin.ms}>
-              <td className="w-16 whitespace-nowrap">{formatNumber(bin.ms, bin.ms < 10 ? 1 : 0)} ms</td>
+            <tr key={bin.from}>
+              <td className="w-16 whitespace-nowrap">
+                {formatNumber(bin.from, bin.from < 10 ? 1 : 0)} {unit}
+              </td>
               <td aria-hidden="true">
                 <span className="flex flex-col gap-0.5">
                   {bar(bin.a, 'var(--muted)')}
@@ -286,78 +289,95 @@ function signed(value: number): string {
   return `${value < 0 ? '−' : '+'}${text}`;
 }
 
-function Endpoints({ view, marks, window_s }: { view: string; marks: Marks; window_s: number }) {
-  const sql = endpointsSql(view, marks, window_s);
+interface KeysProps {
+  of: Keyed;
+  marks: Marks;
+  window_s: number;
+}
+
+function KeysPanel({ of, marks, window_s }: KeysProps) {
+  const sql = keysSql(of, marks, window_s);
   const asked = useQuery({
-    queryKey: ['endpoints of windows', sql],
-    queryFn: async ({ signal }) => endpointDeltas((await askSql(sql, { signal })).rows, window_s),
+    queryKey: ['keys of windows', sql],
+    queryFn: async ({ signal }) => keyDeltas((await askSql(sql, { signal })).rows, window_s),
     placeholderData: before => before,
     staleTime: Number.POSITIVE_INFINITY,
   });
   const rows = asked.data ?? [];
+  const name = of.key.name.replaceAll('_', ' ');
   return (
     <Panel
-      title="Change by endpoint"
+      title={`Change by ${name}`}
       state={answerState(asked, asked.data?.length ?? null)}
-      empty="No requests at either mark."
+      empty={`No ${of.noun} at either mark.`}
       onRetry={() => void asked.refetch()}
       aside={
-        <SqlReceipt sql={sql} note="From the newest commit; ranked by the change in requests and failures." />
+        <SqlReceipt sql={sql} note="From the newest commit; ranked by the change in records and failures." />
       }
     >
       <table className="w-full">
         <thead className="sticky top-0 bg-panel text-left text-label text-muted">
           <tr>
-            <th className="px-3 font-normal">endpoint</th>
-            <th className="px-2 text-right font-normal">A /s</th>
-            <th className="px-2 text-right font-normal">B /s</th>
+            <th className="px-3 font-normal">{name}</th>
+            <th className="px-2 text-right font-normal">A</th>
+            <th className="px-2 text-right font-normal">B</th>
             <th className="px-2 text-right font-normal">change</th>
-            <th className="hidden px-2 text-right font-normal sm:table-cell">failed A</th>
-            <th className="px-3 text-right font-normal">failed B</th>
+            {of.failed != null && (
+              <>
+                <th className="hidden px-2 text-right font-normal sm:table-cell">failed A</th>
+                <th className="px-3 text-right font-normal">failed B</th>
+              </>
+            )}
           </tr>
         </thead>
         <tbody>
           {rows.slice(0, SHOWN_MAX).map(row => (
-            <EndpointLine key={row.endpoint} row={row} marks={marks} window_s={window_s} />
+            <KeyLine key={JSON.stringify(row.key)} of={of} row={row} marks={marks} window_s={window_s} />
           ))}
         </tbody>
       </table>
       {rows.length > SHOWN_MAX && (
         <p className="px-3 py-1 text-label text-muted">
-          and {formatNumber(rows.length - SHOWN_MAX)} more endpoints with smaller changes
+          and {formatNumber(rows.length - SHOWN_MAX)} more with smaller changes
         </p>
       )}
     </Panel>
   );
 }
 
-interface LineProps {
-  row: EndpointDelta;
-  marks: Marks;
-  window_s: number;
-}
-
-function EndpointLine({ row: { endpoint, a, b }, marks, window_s }: LineProps) {
+function KeyLine({ of, row: { key, a, b }, marks, window_s }: KeysProps & { row: KeyDelta }) {
   const toRecords = useRecords(marks.b, window_s);
   const failed = (share: number | null) => (share === null ? MISSING : `${formatNumber(share, 1)} %`);
+  const rate = (perSecond: number) => {
+    const { value, unit } = rateOf(perSecond);
+    return `${value} ${unit}`;
+  };
+  const name = key === null ? 'null' : String(key);
   return (
     <tr className="h-6 hover:bg-hover">
       <td className="max-w-0 px-3">
-        <Tooltip text="Show its records at B">
+        {of.filters && key !== null ? (
           <button
             type="button"
             className="block max-w-full truncate text-left hover:underline"
-            onClick={() => toRecords(partOf('endpoint', '=', endpoint))}
+            title="Show its records at B"
+            onClick={() => toRecords(partOf(of.key.name, '=', key))}
           >
-            {endpoint}
+            {name}
           </button>
-        </Tooltip>
+        ) : (
+          <span className="block max-w-full truncate">{name}</span>
+        )}
       </td>
-      <td className="px-2 text-right text-muted">{formatRate(a.perSecond)}</td>
-      <td className="px-2 text-right">{formatRate(b.perSecond)}</td>
-      <td className="px-2 text-right">{changeOf(a.perSecond, b.perSecond)}</td>
-      <td className="hidden px-2 text-right text-muted sm:table-cell">{failed(a.errorShare)}</td>
-      <td className="px-3 text-right">{failed(b.errorShare)}</td>
+      <td className="px-2 text-right whitespace-nowrap text-muted">{rate(a.perSecond)}</td>
+      <td className="px-2 text-right whitespace-nowrap">{rate(b.perSecond)}</td>
+      <td className="px-2 text-right whitespace-nowrap">{changeOf(a.perSecond, b.perSecond)}</td>
+      {of.failed != null && (
+        <>
+          <td className="hidden px-2 text-right text-muted sm:table-cell">{failed(a.failedShare)}</td>
+          <td className="px-3 text-right">{failed(b.failedShare)}</td>
+        </>
+      )}
     </tr>
   );
 }

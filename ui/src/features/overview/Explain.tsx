@@ -10,7 +10,9 @@ import { partOf } from '../../shared/filter';
 import { formatDate, formatNumber, formatSpan } from '../../shared/format';
 import { useKeys } from '../../shared/keys';
 import { useGo, useSpan, useUrl } from '../../shared/nav';
+import { recordColumn } from '../../shared/page';
 import { Button } from '../../shared/ui/button';
+import { usePage } from '../../shared/usePage';
 import { zoneName } from '../../shared/zone';
 import { type Box, fieldsApart, filterOf, readBox, without } from './compare';
 import { Fields } from './Fields';
@@ -64,14 +66,17 @@ interface Times {
 
 function OfBox({ box, range, onClose }: { box: Box; range: Times; onClose: () => void }) {
   const times = { from: box.from * 1000, to: box.to * 1000 };
-  const where = filterOf(box);
+  const page = usePage();
+  const column = page === null ? null : recordColumn(page, 'duration');
+  const where = column === null ? undefined : filterOf(box, column.name);
+  const unit = page?.spread?.key.unit ?? '';
   const part = useSummary(times, where);
   const all = useSummary(range);
   const rest = part.data && all.data && without(all.data, part.data);
   return (
     <Drawer
       title="What is different in this box"
-      about={`${timesOf(times)} ${zoneName()}, ${formatNumber(box.low_ms)}–${formatNumber(box.high_ms)} ms`}
+      about={`${timesOf(times)} ${zoneName()}, ${formatNumber(box.low)}–${formatNumber(box.high)} ${unit}`}
       against={count => `the ${count} other records of the range`}
       part={part}
       rest={rest}

@@ -1,8 +1,9 @@
 /**
- * How response times are spread over time: one column a step, one row a bin, darker where there are more, and the p95 as
- * a line. A cell that is clicked shows its records; a box that is drawn is explained. The same is there as a table.
+ * How a figure is spread over time: one column a step, one row a bin, darker where there are more, and the slowest as a
+ * line. A cell that is clicked shows its records; a box that is drawn is explained. The same is there as a table.
  */
 import { useEffect, useMemo, useRef, useState } from 'react';
+import type { Schemas } from '../../api/wire';
 import {
   ChartFigure,
   clockLabels,
@@ -17,10 +18,11 @@ import { formatAny, formatDate, formatNear, formatNumber, numberOf } from '../..
 import { useView } from '../../shared/live';
 import type { Span } from '../../shared/marked';
 import { useGo, useUrl } from '../../shared/nav';
+import { type Counted, labelOf, type Page, recordColumn, telling } from '../../shared/page';
 import { type Frame, Spans } from '../../shared/spans';
 import { usePalette } from '../../shared/theme';
 import { zoneName } from '../../shared/zone';
-import { LATENCY_COLUMNS, useP95, useSpansOf, useTimes } from './Charts';
+import { useSlow, useSpansOf, useTimes } from './Charts';
 import { type Box, filterOf, readBox, writeBox } from './compare';
 import { type History, liveSteps, windowOf } from './model';
 
@@ -28,38 +30,51 @@ const LEFT = 52;
 const BOTTOM = 20;
 const TICK_APART_PX = 72;
 
+type Split = Schemas['Split'];
+
 interface Cells {
   times: readonly number[];
   step: number;
-  bins_ms: readonly number[];
+  /** Where each bin begins, and where the last one ends. */
+  bounds: readonly number[];
   counts: readonly (readonly number[])[];
+  unit: string;
+  /** What is counted. */
+  noun: string;
+  /** How the line is called. */
+  line: string;
+  /** The column of records that the scale is of. */
+  column: string | null;
 }
 
-export function Heatmap({ history }: { history: History }) {
+interface HeatmapProps {
+  page: Page;
+  main: Counted;
+  split: Split;
+  history: History;
+}
+
+export function Heatmap({ page, main, split, history }: HeatmapProps) {
   const times = useTimes(history);
-  const cells = useCells(history, times);
-  const p95 = useP95(history, times);
-  const spans = useSpansOf(history, LATENCY_COLUMNS);
-  if (cells === null)
-    return (
-      <p className="px-3 pb-3 text-muted">
-        No response times in this range, or no view of this dataflow counts them.
-      </p>
-    );
-  const newest = p95.at(-2) ?? null;
-  const summary = `Response times over time. The p95 of the newest whole step is ${formatAny(newest)} milliseconds.`;
+  const cells = useCells(page, main, split, history, times);
+  const slow = useSlow(history, main, times);
+  const columns = useMemo(() => main.figures.filter(it => it.role === 'duration').map(it => it.name), [main]);
+  const spans = useSpansOf(history, columns);
+  if (cells === null) return <p className="px-3 pb-3 text-muted">No records with it in this range.</p>;
+  const newest = slow.at(-2) ?? null;
+  const summary = `How ${labelOf(split.key)} is spread over time. The ${cells.line} of the newest whole step is ${formatAny(newest)} ${cells.unit}.`;
   return (
     <ChartFigure
-      legend={<Legend spans={spans} times={times} />}
+      legend={<Legend spans={spans} times={times} cells={cells} />}
       summary={summary}
-      table={() => <Table cells={cells} p95={p95} />}
+      table={() => <Table cells={cells} slow={slow} />}
     >
-      <Canvas cells={cells} p95={p95} spans={spans} summary={summary} />
+      <Canvas cells={cells} slow={slow} spans={spans} summary={summary} />
     </ChartFigure>
   );
 }
 
-function Legend(shown: { spans: readonly Span[]; times: readonly number[] }) {
+function Legend({ cells, ...shown }: { spans: readonly Span[]; times: readonly number[]; cells: Cells }) {
   return (
     <>
       <span>few</span>
@@ -68,57 +83,72 @@ function Legend(shown: { spans: readonly Span[]; times: readonly number[] }) {
         className="h-2 w-16 rounded-sm"
         style={{ background: 'linear-gradient(to right, var(--hover), var(--series-1))' }}
       />
-      <span>many requests</span>
+      <span>many {cells.noun}</span>
       <span className="inline-flex items-center gap-1">
         <svg width="14" height="8" aria-hidden="true">
           <line x1="0" x2="14" y1="4" y2="4" stroke="var(--text)" strokeWidth="1.5" />
         </svg>
-        p95
+        {cells.line}
       </span>
       <SpanLegend {...shown} />
     </>
   );
 }
 
-function Table({ cells, p95 }: { cells: Cells; p95: readonly (number | null)[] }) {
-  const requests = cells.counts.map(column => column.reduce((sum, count) => sum + count, 0));
+function Table({ cells, slow }: { cells: Cells; slow: readonly (number | null)[] }) {
+  const all = cells.counts.map(column => column.reduce((sum, count) => sum + count, 0));
   const series = [
-    { label: 'requests', values: requests },
-    { label: 'p95 ms', values: p95 },
+    { label: cells.noun, values: all },
+    { label: `${cells.line} ${cells.unit}`, values: slow },
   ];
   return <DataTable times={cells.times} series={series} unit="" />;
 }
 
 /** The history's cells, with live steps counted from the live rows. */
-function useCells(history: History, times: readonly number[]): Cells | null {
-  const live = useView(history.latency ? 'latency_1m' : null);
+function useCells(
+  page: Page,
+  main: Counted,
+  split: Split,
+  history: History,
+  times: readonly number[],
+): Cells | null {
+  const live = useView(history.spread ? split.view : null);
   return useMemo(() => {
-    const { latency, step_seconds: step } = history;
-    if (!latency) return null;
-    const first = Math.round(2 * Math.log2(latency.bins_ms[0] ?? 1));
+    const { spread, step_seconds: step } = history;
+    if (!spread) return null;
     const rows = live?.rows ?? [];
-    const fresh = liveSteps(times, step, rows);
-    const width = latency.bins_ms.length;
+    const fresh = liveSteps(times, step, { rows, time: split.time });
+    const width = spread.bounds.length - 1;
     const counts = times.map((_, at) =>
-      fresh.has(at) ? new Array<number>(width).fill(0) : [...(latency.counts[at] ?? [])],
+      fresh.has(at) ? new Array<number>(width).fill(0) : [...(spread.counts[at] ?? [])],
     );
     for (const row of rows) {
-      const start = windowOf(row);
-      const bin = numberOf(row.latency_bin);
+      const start = windowOf(row, split.time);
+      const bin = numberOf(row[split.key.name]);
       if (start === null || bin === null) continue;
       const at = Math.floor((start - (times[0] ?? 0)) / step);
       const column = counts[at];
-      const place = bin - first;
+      const place = bin - spread.first_bin;
       if (!fresh.has(at) || column === undefined || place < 0 || place >= width) continue;
-      column[place] = (column[place] ?? 0) + (numberOf(row.requests) ?? 0);
+      column[place] = (column[place] ?? 0) + (numberOf(row[split.count]) ?? 0);
     }
-    return { times, step, bins_ms: latency.bins_ms, counts };
-  }, [history, times, live]);
+    const slow = telling(main.figures);
+    return {
+      times,
+      step,
+      bounds: spread.bounds,
+      counts,
+      unit: split.key.unit ?? '',
+      noun: main.noun,
+      line: slow?.statistic ?? 'line',
+      column: recordColumn(page, 'duration')?.name ?? null,
+    };
+  }, [page, main, split, history, times, live]);
 }
 
 interface CanvasProps {
   cells: Cells;
-  p95: readonly (number | null)[];
+  slow: readonly (number | null)[];
   spans: readonly Span[];
   summary: string;
 }
@@ -128,7 +158,7 @@ interface Place {
   bin: number;
 }
 
-function Canvas({ cells, p95, spans, summary }: CanvasProps) {
+function Canvas({ cells, slow, spans, summary }: CanvasProps) {
   const element = useRef<HTMLCanvasElement>(null);
   const frame = useRef<HTMLDivElement>(null);
   const size = useSize(frame);
@@ -140,8 +170,8 @@ function Canvas({ cells, p95, spans, summary }: CanvasProps) {
 
   useEffect(() => {
     const canvas = element.current;
-    if (canvas !== null && size.width > 0) draw(canvas, size, cells, p95, palette);
-  }, [cells, p95, size, palette]);
+    if (canvas !== null && size.width > 0) draw(canvas, size, cells, slow, palette);
+  }, [cells, slow, size, palette]);
 
   const placeOf = (event: React.PointerEvent): Place | null => {
     const { left, top } = event.currentTarget.getBoundingClientRect();
@@ -153,7 +183,7 @@ function Canvas({ cells, p95, spans, summary }: CanvasProps) {
     const within = (share: number) => Math.min(Math.max(share, 0), 0.9999);
     return {
       step: Math.floor(within(x) * cells.times.length),
-      bin: Math.floor((1 - within(y)) * cells.bins_ms.length),
+      bin: Math.floor((1 - within(y)) * binsOf(cells)),
     };
   };
   const finish = (end: Place | null) => {
@@ -163,7 +193,7 @@ function Canvas({ cells, p95, spans, summary }: CanvasProps) {
     if (began.step !== end.step || began.bin !== end.bin) return go({ box: writeBox(box) });
     go(
       {
-        where: filterOf(box),
+        ...(cells.column !== null && { where: filterOf(box, cells.column) }),
         past: true,
         range: undefined,
         from: new Date(box.from * 1000).toISOString(),
@@ -196,13 +226,27 @@ function Canvas({ cells, p95, spans, summary }: CanvasProps) {
       {at !== null && began === null && (
         <div className="pointer-events-none absolute top-1 right-1 rounded border border-line bg-panel px-2 py-1 text-label">
           {formatNear((cells.times[at.step] ?? 0) * 1000, formatDate(Date.now()))} {zoneName()} ·{' '}
-          {formatNumber(cells.bins_ms[at.bin])}–{formatNumber((cells.bins_ms[at.bin] ?? 0) * Math.SQRT2)} ms ·{' '}
-          {formatNumber(cells.counts[at.step]?.[at.bin] ?? 0)} requests · p95{' '}
-          {formatAny(p95[at.step] ?? null)} ms
+          {formatNumber(cells.bounds[at.bin])}–{formatNumber(cells.bounds[at.bin + 1])} {cells.unit} ·{' '}
+          {formatNumber(cells.counts[at.step]?.[at.bin] ?? 0)} {cells.noun} · {cells.line}{' '}
+          {formatAny(slow[at.step] ?? null)} {cells.unit}
         </div>
       )}
     </div>
   );
+}
+
+function binsOf({ bounds }: Pick<Cells, 'bounds'>): number {
+  return Math.max(1, bounds.length - 1);
+}
+
+/** Where a value is on the scale, in bins from the lowest. */
+export function placeOnScale(bounds: readonly number[], value: number): number {
+  const bins = bounds.length - 1;
+  const bin = bounds.findIndex(it => it > value) - 1;
+  if (bin < 0) return value < (bounds[0] ?? 0) ? 0 : bins;
+  const [low = 0, high = 1] = [bounds[bin], bounds[bin + 1]];
+  const part = low > 0 ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+  return bin + part;
 }
 
 /** The size of what is between the labels. */
@@ -219,25 +263,25 @@ function frameOf({ times, step }: Cells, size: { width: number; height: number }
 }
 
 /** What two corners enclose, the cells at them included. */
-function boxOf({ times, step, bins_ms }: Cells, one: Place, other: Place): Box {
+function boxOf({ times, step, bounds }: Cells, one: Place, other: Place): Box {
   const [first, last] = [Math.min(one.step, other.step), Math.max(one.step, other.step)];
   const [low, high] = [Math.min(one.bin, other.bin), Math.max(one.bin, other.bin)];
   return {
     from: times[first] ?? 0,
     to: (times[last] ?? 0) + step,
     // The lowest bin also has what is quicker than it.
-    low_ms: low === 0 ? 0 : hundredths(bins_ms[low] ?? 0),
-    high_ms: hundredths((bins_ms[high] ?? 0) * Math.SQRT2),
+    low: low === 0 ? 0 : hundredths(bounds[low] ?? 0),
+    high: hundredths(bounds[high + 1] ?? 0),
   };
 }
 
-function hundredths(ms: number): number {
-  return Math.round(ms * 100) / 100;
+function hundredths(value: number): number {
+  return Math.round(value * 100) / 100;
 }
 
 /** The box that is drawn or chosen, where the chart has it. */
 function BoxFrame({
-  cells: { times, step, bins_ms },
+  cells: { times, step, bounds },
   box,
   size,
 }: {
@@ -248,10 +292,9 @@ function BoxFrame({
   const share = (value: number) => Math.min(Math.max(value, 0), 1);
   const [first = 0] = times;
   const x = (time: number) => share((time - first) / (step * Math.max(1, times.length)));
-  const y = (ms: number) =>
-    share((2 * Math.log2(Math.max(ms, 0.01) / (bins_ms[0] ?? 1))) / Math.max(1, bins_ms.length));
+  const y = (value: number) => share(placeOnScale(bounds, value) / binsOf({ bounds }));
   const { wide, high } = plotOf(size);
-  const [left, right, bottom, top] = [x(box.from), x(box.to), y(box.low_ms), y(box.high_ms)];
+  const [left, right, bottom, top] = [x(box.from), x(box.to), y(box.low), y(box.high)];
   if (right <= left) return null;
   return (
     <div
@@ -270,8 +313,8 @@ function BoxFrame({
 function draw(
   canvas: HTMLCanvasElement,
   { width, height }: { width: number; height: number },
-  { times, bins_ms, counts }: Cells,
-  p95: readonly (number | null)[],
+  { times, bounds, counts, unit }: Cells,
+  slow: readonly (number | null)[],
   palette: ReturnType<typeof usePalette>,
 ): void {
   const ratio = window.devicePixelRatio || 1;
@@ -282,7 +325,7 @@ function draw(
   context.scale(ratio, ratio);
   context.clearRect(0, 0, width, height);
   const { wide, high } = plotOf({ width, height });
-  const cell = { width: wide / Math.max(1, times.length), height: high / Math.max(1, bins_ms.length) };
+  const cell = { width: wide / Math.max(1, times.length), height: high / binsOf({ bounds }) };
   const most = Math.max(1, ...counts.map(column => Math.max(0, ...column)));
   context.fillStyle = palette.series[0] ?? palette.muted;
   counts.forEach((column, x) => {
@@ -299,15 +342,12 @@ function draw(
     });
   });
   context.globalAlpha = 1;
-  const yOf = (ms: number) => {
-    const first = Math.log2(bins_ms[0] ?? 1);
-    return high - 2 * (Math.log2(Math.max(ms, 0.01)) - first) * cell.height;
-  };
+  const yOf = (value: number) => high - placeOnScale(bounds, value) * cell.height;
   context.strokeStyle = palette.text;
   context.lineWidth = 1.5;
   context.beginPath();
   let drawing = false;
-  p95.forEach((value, x) => {
+  slow.forEach((value, x) => {
     if (value === null) {
       drawing = false;
       return;
@@ -318,13 +358,12 @@ function draw(
     drawing = true;
   });
   context.stroke();
-  label(context, times, bins_ms, cell, high, wide, palette.muted);
+  label(context, { times, bounds, unit }, cell, high, wide, palette.muted);
 }
 
 function label(
   context: CanvasRenderingContext2D,
-  times: readonly number[],
-  bins_ms: readonly number[],
+  { times, bounds, unit }: Pick<Cells, 'times' | 'bounds' | 'unit'>,
   cell: { width: number; height: number },
   high: number,
   wide: number,
@@ -334,8 +373,8 @@ function label(
   context.font = TICK_FONT;
   context.textAlign = 'right';
   const every = Math.max(1, Math.ceil(18 / cell.height));
-  for (let bin = 0; bin < bins_ms.length; bin += every)
-    context.fillText(duration(bins_ms[bin] ?? 0), LEFT - 6, high - bin * cell.height - 1);
+  for (let bin = 0; bin < binsOf({ bounds }); bin += every)
+    context.fillText(tick(bounds[bin] ?? 0, unit), LEFT - 6, high - bin * cell.height - 1);
   context.textAlign = 'center';
   const [first = 0, second = first + 1, last = first] = [times[0], times[1], times.at(-1)];
   const ticks = ticksOf(first, last, Math.max(1, Math.floor(wide / TICK_APART_PX)));
@@ -345,7 +384,7 @@ function label(
   });
 }
 
-function duration(ms: number): string {
-  if (ms >= 1000) return `${Math.round(ms / 100) / 10} s`;
-  return `${ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)} ms`;
+function tick(value: number, unit: string): string {
+  if (unit === 'ms' && value >= 1000) return `${Math.round(value / 100) / 10} s`;
+  return `${value < 10 ? Math.round(value * 10) / 10 : Math.round(value)} ${unit}`.trim();
 }

@@ -2,84 +2,68 @@
  * Is it broken, since when, and what changed: the most important thing first, then six numbers, then the charts.
  */
 import { useQuery } from '@tanstack/react-query';
-import { ApiError, answerOf, api } from '../../api/client';
+import { answerOf, api } from '../../api/client';
 import { useKeys } from '../../shared/keys';
-import { useNow, useView } from '../../shared/live';
+import { useNow } from '../../shared/live';
 import { useSpan, useUrl } from '../../shared/nav';
+import { type OverTime, useOver } from '../../shared/over';
+import type { Page } from '../../shared/page';
+import { usePage } from '../../shared/usePage';
 import { Charts } from './Charts';
 import { Delta, useMarks } from './Delta';
 import { Explain } from './Explain';
+import { Keys } from './Keys';
 import type { History } from './model';
-import { EndpointsOfRange, RangeLog } from './OfRange';
-import { OwnViews, TopView } from './OwnViews';
+import { Panels } from './Panels';
+import { RangeLog } from './RangeLog';
+import { Suggestions } from './Suggestions';
 import { TailStrip } from './TailStrip';
 import { Tiles } from './Tiles';
-import { TopEndpoints } from './TopEndpoints';
 import { Watch } from './useWorld';
 import { Verdict } from './Verdict';
 import { apart, firstMarks, type Marks } from './windows';
 
 /** History is asked for again so often; between, the live views move the charts. */
 const HISTORY_EVERY_MS = 30_000;
-const ENDPOINTS = 'traffic_1m';
 
 export function Overview() {
-  const history = useHistory();
+  const page = usePage();
+  const history = useHistory(page);
   const { marks, compare } = useDelta();
-  const endpoints = countsEndpoints(history.data) === true ? ENDPOINTS : null;
   return (
     <div className="flex h-full flex-col gap-3 overflow-y-auto px-4 py-3">
       <Watch />
       <Verdict />
-      {marks === null ? (
-        <Newest history={history} onCompare={compare} />
-      ) : (
-        <Delta marks={marks} history={history} endpoints={endpoints} />
+      {page === null ? null : marks === null ? (
+        <Newest page={page} history={history} onCompare={compare} />
+      ) : page.main == null ? null : (
+        <Delta marks={marks} page={page} main={page.main} history={history} />
       )}
     </div>
   );
 }
 
 interface NewestProps {
+  page: Page;
   history: HistoryQuery;
   onCompare: () => void;
 }
 
-function Newest({ history, onCompare }: NewestProps) {
+function Newest({ page, history, onCompare }: NewestProps) {
   const { fixed } = useSpan(HISTORY_EVERY_MS);
-  // A dataflow without requests and errors per window has no charts of them; that is no error.
-  const isOther = history.error instanceof ApiError && history.error.code === 'no_history';
   return (
     <>
-      <Tiles history={history.data ?? null} />
+      <Tiles page={page} history={history.data ?? null} />
       <div className="grid shrink-0 grid-cols-1 gap-3 md:min-h-0 md:flex-[1_0_412px] md:auto-rows-[minmax(200px,1fr)] md:grid-cols-2 md:[&>*:last-child:nth-child(odd)]:col-span-2">
-        {isOther ? (
-          <OwnViews />
-        ) : (
-          <>
-            <Charts history={history} onCompare={onCompare} />
-            <Busiest history={history.data} fixed={fixed} />
-          </>
-        )}
+        {page.main != null && <Charts page={page} main={page.main} history={history} onCompare={onCompare} />}
+        <Keys keys={page.keys} />
+        <Panels page={page} />
+        <Suggestions page={page} />
       </div>
       {fixed ? <RangeLog /> : <TailStrip />}
       <Explain />
     </>
   );
-}
-
-/** Where the traffic goes: by endpoint, or whatever the dataflow ranks. */
-function Busiest({ history, fixed }: { history: History | undefined; fixed: boolean }) {
-  const counted = countsEndpoints(history);
-  const view = useView(counted === true && !fixed ? ENDPOINTS : null);
-  if (counted === false) return <TopView />;
-  if (!fixed) return <TopEndpoints view={view} />;
-  return counted === true ? <EndpointsOfRange view={ENDPOINTS} /> : null;
-}
-
-/** Whether the dataflow has the view, told even for a range without traffic; `null` before anything is known. */
-function countsEndpoints(history: History | undefined): boolean | null {
-  return history === undefined ? null : (history.sql.by_endpoint?.includes(ENDPOINTS) ?? false);
 }
 
 /** The marks of the address, in the Δ mode; `d` begins and ends it. */
@@ -100,29 +84,58 @@ function useDelta(): { marks: Marks | null; compare: () => void } {
 
 const DAY_MS = 86_400_000;
 
-function useHistory() {
+/** The history of the range, and with an overlay what it was so much earlier. */
+function useHistory(page: Page | null) {
   const { from, to, fixed } = useSpan(HISTORY_EVERY_MS);
-  const days = (to - from) / DAY_MS;
-  const day = days > 3 && days < 15 ? 1_800 : undefined;
-  return useQuery({
-    queryKey: ['history', from, to],
-    queryFn: ({ signal }) =>
+  const isCounted = page?.main != null;
+  const now = useQuery({
+    ...historyOf(from, fixed ? to : null, stepOf(to - from)),
+    // A dataflow without a view that counts has none.
+    enabled: isCounted,
+    placeholderData: before => before,
+    staleTime: fixed ? Number.POSITIVE_INFINITY : HISTORY_EVERY_MS,
+  });
+  const over = useOver(to);
+  const before_ms = over?.before_ms ?? 0;
+  const step = now.data?.step_seconds;
+  const earlier = useQuery({
+    ...historyOf(from - before_ms, to - before_ms, step),
+    enabled: isCounted && over !== null && step !== undefined,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  const ghost: Ghost | null =
+    over === null || earlier.data === undefined ? null : { ...over, history: earlier.data };
+  return { ...now, ghost };
+}
+
+/** What it was so much earlier. */
+export interface Ghost extends OverTime {
+  history: History;
+}
+
+function stepOf(length_ms: number): number | undefined {
+  const days = length_ms / DAY_MS;
+  return days > 3 && days < 15 ? 1_800 : undefined;
+}
+
+function historyOf(from: number, to: number | null, step: number | undefined) {
+  return {
+    queryKey: ['history', from, to, step],
+    queryFn: ({ signal }: { signal: AbortSignal }) =>
       answerOf(
         api.GET('/api/v1/history', {
           params: {
             query: {
               from: String(from),
-              // An open range ends with the newest there is.
-              ...(fixed ? { to: String(to) } : {}),
-              ...(day === undefined ? {} : { step: String(day) }),
+              // An open range ends with the newest there is; the step in which a range ends belongs to it.
+              ...(to === null ? {} : { to: String(Math.max(from + 1, to - 1)) }),
+              ...(step === undefined ? {} : { step: String(step) }),
             },
           },
           signal,
         }),
       ),
-    placeholderData: before => before,
-    staleTime: fixed ? Number.POSITIVE_INFINITY : HISTORY_EVERY_MS,
-  });
+  };
 }
 
 export type HistoryQuery = ReturnType<typeof useHistory>;

@@ -6,7 +6,8 @@ import { useRef } from 'react';
 import type { LogRow } from '../../api/wire';
 import { formatNumber } from '../../shared/format';
 import { useFrozen, useLastFresh, useLive, useTail, useToday } from '../../shared/live';
-import { LINE_GRID, LogLine } from '../../shared/logline';
+import { useLogColumns } from '../../shared/logcolumns';
+import { defaultLines, LINE_GRID, LogLine, lineStyle } from '../../shared/logline';
 import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { panelState } from '../../shared/state';
@@ -18,7 +19,9 @@ const LINES = 6;
 export function TailStrip() {
   const go = useGo();
   const today = useToday();
-  const ring = useTail('');
+  const log = useLogColumns();
+  const lines = log ? defaultLines(log) : [];
+  const ring = useTail('', log?.shown.toSorted().join() ?? '');
   const link = useLive(state => state.link);
   const frozen = useFrozen();
   const asOf = useLastFresh();
@@ -44,10 +47,10 @@ export function TailStrip() {
         </>
       }
     >
-      <ol className="px-3 pb-2 font-mono text-label" style={{ height: LINES * 20 + 8 }}>
+      <ol className="px-3 pb-2 font-mono text-label" style={{ height: LINES * 20 + 8, ...lineStyle(lines, log?.has_level === true) }}>
         {held.current.map(row => (
           <li key={row.id} className={cn(LINE_GRID, 'h-5')}>
-            <LogLine row={row} today={today} />
+            <LogLine row={row} columns={lines} hasLevel={log?.has_level === true} today={today} />
           </li>
         ))}
       </ol>

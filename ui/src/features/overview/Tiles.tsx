@@ -5,32 +5,38 @@ import { formatAge, formatDateTime, MISSING } from '../../shared/format';
 import { useLive, useNow } from '../../shared/live';
 import { Shape, toneOfHealth } from '../../shared/mark';
 import { useSpan } from '../../shared/nav';
+import type { Counted, Page } from '../../shared/page';
 import { Receipt } from '../../shared/receipt';
 import { cn } from '../../shared/ui/cn';
 import { zoneName } from '../../shared/zone';
 import { type Tile, tilesOf, tilesOfRange } from './figures';
 import type { History } from './model';
 import { Sparkline } from './Sparkline';
-import { useHistoryOfNow, useWorld } from './useWorld';
+import { useHistoryOfNow, useNewestRow, useWorld } from './useWorld';
 import { toneOfTile } from './world';
 
 const SPAN_EVERY_MS = 30_000;
 const FRAME =
   'grid shrink-0 grid-cols-2 divide-line rounded border border-line bg-panel sm:grid-cols-4 xl:auto-cols-fr xl:grid-flow-col xl:grid-cols-none xl:divide-x';
 
-export function Tiles({ history }: { history: History | null }) {
+export function Tiles({ page, history }: { page: Page; history: History | null }) {
   const { fixed } = useSpan(SPAN_EVERY_MS);
-  return fixed ? <OfRange history={history} /> : <OfLastMinute />;
+  return fixed && page.main != null ? (
+    <OfRange main={page.main} history={history} />
+  ) : (
+    <OfLastMinute page={page} />
+  );
 }
 
-function OfLastMinute() {
+function OfLastMinute({ page }: { page: Page }) {
   const world = useWorld();
   const metrics = useLive(state => state.metrics);
   const before = useLive(state => state.history);
   const isLive = useLive(state => state.link.status === 'live');
   const history = useHistoryOfNow();
   const now_ms = useNow(1_000);
-  const tiles = tilesOf(metrics, before, history);
+  const row = useNewestRow(page);
+  const tiles = tilesOf({ page, metrics, before, row, history });
   return (
     <section aria-label="Last minute" className={cn(FRAME, !isLive && 'opacity-60')}>
       {tiles.map(tile => {
@@ -42,12 +48,12 @@ function OfLastMinute() {
   );
 }
 
-function OfRange({ history }: { history: History | null }) {
+function OfRange({ main, history }: { main: Counted; history: History | null }) {
   const { from, to } = useSpan(SPAN_EVERY_MS);
   if (history === null) return <section aria-label="Selected range" className={cn(FRAME, 'min-h-28')} />;
   return (
     <section aria-label="Selected range" className={FRAME}>
-      {tilesOfRange(history).map(tile => (
+      {tilesOfRange(history, main).map(tile => (
         <TileView key={tile.name} tile={tile} tone={null} />
       ))}
       <div className="min-w-0 px-3 py-2" data-tile="range">

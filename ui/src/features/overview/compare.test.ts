@@ -59,7 +59,7 @@ it('compares nothing with nothing', () => {
 });
 
 it('keeps a box in the address, and no broken one', () => {
-  const box = { from: 60, to: 180, low_ms: 400, high_ms: 1_600 };
+  const box = { from: 60, to: 180, low: 400, high: 1_600 };
   expect(readBox(writeBox(box))).toEqual(box);
   for (const text of [undefined, '', '1~2~3', '1~2~3~x', '2~1~3~4', '1~2~4~3'])
     expect(readBox(text)).toBeNull();

@@ -12,29 +12,30 @@ export type Counted = Pick<Schemas['LogSummary'], 'total' | 'facets'>;
 const LISTED_MAX = 10;
 const VALUES_SHOWN = 5;
 
-/** A part of the heatmap: times in seconds, response times in milliseconds. */
+/** A part of the heatmap: times in seconds, values in their own unit. */
 export interface Box {
   from: number;
   to: number;
-  low_ms: number;
-  high_ms: number;
+  low: number;
+  high: number;
 }
 
 /** As it stands in the address. */
-export function writeBox({ from, to, low_ms, high_ms }: Box): string {
-  return [from, to, low_ms, high_ms].join('~');
+export function writeBox({ from, to, low, high }: Box): string {
+  return [from, to, low, high].join('~');
 }
 
 export function readBox(text: string | undefined): Box | null {
-  const [from, to, low_ms, high_ms] = (text ?? '').split('~').map(Number);
-  const box = { from, to, low_ms, high_ms } as Box;
+  const [from, to, low, high] = (text ?? '').split('~').map(Number);
+  const box = { from, to, low, high } as Box;
   if (!Object.values(box).every(Number.isFinite)) return null;
-  return box.from < box.to && box.low_ms < box.high_ms ? box : null;
+  return box.from < box.to && box.low < box.high ? box : null;
 }
 
-/** The records of a box, apart from their times, as a filter of the log. */
-export function filterOf({ low_ms, high_ms }: Pick<Box, 'low_ms' | 'high_ms'>): string {
-  return `response_time >= ${low_ms} AND response_time < ${high_ms}`;
+/** The records of a box, apart from their times, as a filter of the log over the column that the scale is of. */
+export function filterOf({ low, high }: Pick<Box, 'low' | 'high'>, column: string): string {
+  const name = /^[a-z_]\w*$/i.test(column) ? column : `"${column.replaceAll('"', '""')}"`;
+  return `${name} >= ${low} AND ${name} < ${high}`;
 }
 
 /** One field, with its values as shares in percent. */

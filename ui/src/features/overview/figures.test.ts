@@ -1,67 +1,68 @@
 import { describe, expect, it } from 'vitest';
 import type { Metrics } from '../../api/wire';
-import { changeOf, tilesOf, tilesOfRange } from './figures';
+import { main, ordersPage, requestsPage } from '../../shared/page.fixture';
+import { changeOf, type Observations, tilesOf, tilesOfRange } from './figures';
 import type { History } from './model';
 
-const none: Metrics = {
-  eventsPerSec: 2,
-  errorRate: null,
-  serverErrorRate: null,
-  avgResponseTime: null,
-  p95ResponseTime: null,
-  bytesPerSec: null,
-  activeSessions: null,
-  totalRequests: 9,
-  totalErrors: null,
-  lastUpdate: null,
-};
-const tile = (metrics: Metrics | null, name: string, history: History | null = null) =>
-  tilesOf(metrics, [], history).find(it => it.name === name);
+const metrics = { eventsPerSec: 2, totalRequests: 9, dataProcessed: 1_000 } as Metrics;
+const row = { requests: 120, errors: 12, took_mean: 80, took_p95: 300, sessions: 7, bytes_sent: 6_000 };
+const seen: Observations = { page: requestsPage, metrics, before: [], row, history: null };
+const tile = (name: string, more: Partial<Observations> = {}) =>
+  tilesOf({ ...seen, ...more }).find(it => it.name === name);
 
-describe('tiles of the last minute', () => {
-  it('are the six that people know, and the p95', () => {
-    expect(tilesOf(none, [], null).map(({ label }) => label)).toEqual([
-      'Events',
-      'Error rate',
-      'Mean response time',
-      'p95 latency',
-      'Active sessions',
-      'Data processed',
-      'Total requests',
+describe('tiles of the newest seconds', () => {
+  it('are rate and failures, then what the view says, then what was read', () => {
+    expect(tilesOf(seen).map(({ label, value, unit }) => `${label}: ${value} ${unit}`.trim())).toEqual([
+      'Events: 2.0 /s',
+      'Error rate: 10.0 %',
+      'Mean took: 80 ms',
+      'p95 took: 300 ms',
+      'Sessions: 7 /min',
+      'Bytes sent: 100 B/s',
+      'Data processed: 1.0 kB',
+      'Total requests: 9',
     ]);
   });
 
-  it('leave out what the dataflow does not count', () => {
-    const metrics = { ...none, not_counted: ['p95ResponseTime', 'errorRate', 'requestsLastMinute'] };
-    expect(tile(metrics, 'latency')).toBeUndefined();
-    expect(tile(metrics, 'errors')).toBeUndefined();
-    expect(tile(metrics, 'events')).toMatchObject({ value: '2.0', unit: '/s read', receipt: null });
-    expect(tile(metrics, 'total')).toMatchObject({ label: 'Total records' });
+  it('are what a dataflow of other columns has', () => {
+    const sold = { placed: '2026-01-01T00:00:00Z', orders: 40, turnover: 1_999.5, basket_mean: 49.99 };
+    const found = tilesOf({ ...seen, page: ordersPage, row: sold });
+    expect(found.map(({ label, value, unit }) => `${label}: ${value} ${unit}`.trim())).toEqual([
+      'Events: 2.0 /s read',
+      'Turnover: 2\u202f000 EUR /h',
+      'Mean basket: 49.99 EUR',
+      'Data processed: 1.0 kB',
+      'Total records: 9',
+    ]);
+    expect(found[1]?.notes).toEqual(['newest whole hour']);
+    expect(found.some(({ value }) => value === '–')).toBe(false);
   });
 
   it('show what is not known as a dash, and a zero that was counted', () => {
-    expect(tile(none, 'errors')).toMatchObject({
+    const none = { ...row, requests: 0, errors: 0, took_p95: null };
+    expect(tile('errors', { row: none })).toMatchObject({
       value: '–',
-      title: 'No records in the last minute have it.',
+      title: 'No records of this time have it.',
     });
-    expect(tile(null, 'latency')?.title).toBeUndefined();
-    expect(tile({ ...none, errorRate: 0 }, 'errors')).toMatchObject({ value: '0.0', notes: [] });
-    expect(tile({ ...none, totalRequests: 2_285_000 }, 'total')).toMatchObject({ value: '2.29', unit: 'M' });
+    expect(tile('took_p95', { row: none })?.value).toBe('–');
+    expect(tile('took_p95', { metrics: null, row: null })?.title).toBeUndefined();
+    expect(tile('errors', { row: { ...row, errors: 0 } })).toMatchObject({ value: '0.0', notes: [] });
+    expect(tile('total', { metrics: { ...metrics, totalRequests: 2_285_000 } })?.value).toBe('2.29 M');
   });
 
   it('tell the change against an hour ago in words', () => {
     const history = {
       window_seconds: 60,
       step_seconds: 60,
-      hour_ago: { requests: 96, error_rate: 8 },
+      hour_ago: { requests: 96, failed_share: 10 },
       day_ago: null,
       overall: { requests: [null, 60, 60] },
       expected: {},
     } as unknown as History;
-    expect(tile(none, 'events', history)?.notes).toEqual(['+25 % vs 1 h ago']);
-    expect(tile({ ...none, errorRate: 8 }, 'errors', history)?.notes).toEqual(['same as 1 h ago']);
-    expect(tile({ ...none, p95ResponseTime: 3 }, 'latency', history)?.notes).toEqual(['no data 1 h ago']);
-    expect(tile(none, 'total', history)?.notes).toEqual(['+120 in the last hour']);
+    expect(tile('events', { history })?.notes).toEqual(['+25 % vs 1 h ago']);
+    expect(tile('errors', { history })?.notes).toEqual(['same as 1 h ago']);
+    expect(tile('took_p95', { history })?.notes).toEqual(['no data 1 h ago']);
+    expect(tile('total', { history })?.notes).toEqual(['+120 in the last hour']);
   });
 });
 
@@ -78,14 +79,18 @@ it('tells a fixed range from its own steps', () => {
   const history = {
     times: [0, 60],
     step_seconds: 60,
-    overall: {
-      requests: [120, 240],
-      errors: [12, 60],
-      response_time_p95: [300, 900],
-      error_rate: [10, 25],
-      bytes_sent: [500, 500],
-    },
+    window_seconds: 60,
+    overall: { requests: [120, 240], errors: [12, 60], took_p95: [300, 900], bytes_sent: [500, 500] },
   } as unknown as History;
-  const found = tilesOfRange(history).map(({ name, value, unit }) => `${name} ${value} ${unit}`.trim());
-  expect(found).toEqual(['events 3.0 /s', 'errors 20.0 %', 'latency 900 ms', 'volume 1.0 kB', 'total 360']);
+  const known = { ...main, figures: main.figures.filter(({ name }) => /p95|bytes/.test(name)) };
+  const found = tilesOfRange(history, known).map(({ name, value, unit }) =>
+    `${name} ${value} ${unit}`.trim(),
+  );
+  expect(found).toEqual([
+    'events 3.0 /s',
+    'errors 20.0 %',
+    'took_p95 900 ms',
+    'bytes_sent 1.0 kB',
+    'total 360',
+  ]);
 });

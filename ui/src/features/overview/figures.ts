@@ -1,9 +1,21 @@
 /**
- * The numbers of the tiles: of the last minute, or of a fixed range; and how they differ from an hour and a day ago. Pure
+ * The numbers of the tiles: of the newest seconds, or of a fixed range; and how they differ from an hour and a day ago. Pure
  * functions. What a dataflow does not count has no tile; a number that is not known is a dash, never a zero.
  */
-import type { Metrics } from '../../api/wire';
-import { formatNumber, formatRate, MISSING, quantifyBytes } from '../../shared/format';
+import type { Metrics, Row } from '../../api/wire';
+import { formatNumber, MISSING, numberOf, quantifyBytes } from '../../shared/format';
+import {
+  addsUp,
+  type Column,
+  type Counted,
+  compact,
+  FAILED_SHARE,
+  type Page,
+  rateOf,
+  telling,
+  titleOfColumn,
+  written,
+} from '../../shared/page';
 import type { History } from './model';
 import { type TileName, usualOf } from './world';
 
@@ -23,19 +35,36 @@ export interface Tile {
   receipt: string | null;
 }
 
-const HOUR_S = 3_600;
+type Values = readonly (number | null)[];
 
-/** Of the last minute. */
-export function tilesOf(
-  metrics: Metrics | null,
-  before: readonly Metrics[],
-  history: History | null,
-): Tile[] {
-  const seconds = history?.window_seconds ?? 60;
-  const at = (key: keyof Metrics) => (metrics?.[key] ?? null) as number | null;
-  const curve = (key: keyof Metrics) => before.map(it => (it[key] ?? null) as number | null);
-  const isCounted = (key: keyof Metrics) => !(metrics?.not_counted?.includes(key) ?? false);
+const HOUR_S = 3_600;
+/** Beside rate, failures and what all dataflows have, so many figures have a tile. */
+const FIGURES_MAX = 4;
+
+export interface Observations {
+  page: Page;
+  metrics: Metrics | null;
+  /** Earlier ones, oldest first. */
+  before: readonly Metrics[];
+  /** The row of the view of the newest seconds, else of the newest whole window. */
+  row: Row | null;
+  history: History | null;
+}
+
+/** The view that the tiles are of: of the newest seconds, else of whole windows. */
+export function tilesFrom({ now, main }: Pick<Page, 'now' | 'main'>): Counted | null {
+  return now ?? main ?? null;
+}
+
+/** Of the newest seconds. */
+export function tilesOf({ page, metrics, before, row, history }: Observations): Tile[] {
+  const from = tilesFrom(page);
+  const isSliding = page.now != null;
+  const shown = from === null ? [] : figuresShown(from);
+  const fact = spanText(from, isSliding);
+  const of = (name: string) => (row === null ? null : numberOf(row[name]));
   const notes = (now: number | null, column: string, by: number, usual: string | null): string[] => {
+    if (!isSliding && from !== null) return fact === null ? [] : [fact];
     // Before the history came, nothing is known of then.
     if (history === null) return [];
     const ago = (values: Record<string, number> | null | undefined) => {
@@ -46,195 +75,204 @@ export function tilesOf(
     const day = ago(history.day_ago) === null ? null : changeOf(now, ago(history.day_ago), '1 d');
     return [hour, day, usual].filter(it => it !== null);
   };
-  const usual = (name: string, decimals: (high: number) => number) => {
-    const range = usualOf(history, name);
+  const usual = (name: string, decimals: (high: number) => number, count?: string) => {
+    const range = usualOf(history, name, count);
     if (range === null) return null;
     const places = decimals(range.high);
     return `usual ${formatNumber(range.low, places)}–${formatNumber(range.high, places)}`;
   };
-  const counted = (key: keyof Metrics, of: (value: number | null) => Omit<Tile, 'title'>): Tile[] => {
-    if (!isCounted(key)) return [];
-    const tile = of(at(key));
-    if (metrics === null || at(key) !== null) return [tile];
-    return [{ ...tile, title: 'No records in the last minute have it.' }];
-  };
-  const lastHour = sumOf(history?.overall.requests, history, HOUR_S);
-  const counts = isCounted('requestsLastMinute');
-  const total = compact(at('totalRequests'));
-  const processed = quantifyBytes(metrics?.dataProcessed);
-  const sent = quantifyBytes(at('bytesPerSec'));
-  return [
+  const perSecond = metrics?.eventsPerSec ?? null;
+  const rate = rateOf(perSecond);
+  const tiles: Tile[] = [
     {
       name: 'events',
       label: 'Events',
-      value: formatRate(at('eventsPerSec')),
-      unit: counts ? '/s' : '/s read',
-      curve: curve('eventsPerSec'),
-      notes: counts
-        ? notes(
-            at('eventsPerSec'),
-            'requests',
-            seconds,
-            usual('requests', high => (high < 100 ? 1 : 0)),
-          )
-        : [],
+      value: rate.value,
+      unit: isSliding ? rate.unit : `${rate.unit} read`,
+      curve: before.map(it => it.eventsPerSec),
+      notes:
+        isSliding && page.main != null
+          ? notes(
+              perSecond,
+              page.main.count,
+              history?.window_seconds ?? 60,
+              usual(page.main.count, high => (high < 100 ? 1 : 0), page.main.count),
+            )
+          : [],
       watched: 'events',
-      receipt: counts ? 'last_minute' : null,
-    },
-    ...counted('errorRate', value => ({
-      name: 'errors',
-      label: 'Error rate',
-      value: formatNumber(value, 1),
-      unit: '%',
-      curve: curve('errorRate'),
-      notes: notes(
-        value,
-        'error_rate',
-        1,
-        usual('error_rate', () => 1),
-      ),
-      watched: 'errors',
-      receipt: 'last_minute',
-    })),
-    ...counted('avgResponseTime', value => ({
-      name: 'mean',
-      label: 'Mean response time',
-      value: formatNumber(value),
-      unit: 'ms',
-      curve: curve('avgResponseTime'),
-      notes: notes(value, 'response_time_mean', 1, null),
-      receipt: 'last_minute',
-    })),
-    ...counted('p95ResponseTime', value => ({
-      name: 'latency',
-      label: 'p95 latency',
-      value: formatNumber(value),
-      unit: 'ms',
-      curve: curve('p95ResponseTime'),
-      notes: notes(
-        value,
-        'response_time_p95',
-        1,
-        usual('response_time_p95', () => 0),
-      ),
-      watched: 'latency',
-      receipt: 'last_minute',
-    })),
-    ...counted('activeSessions', value => ({
-      name: 'sessions',
-      label: 'Active sessions',
-      value: formatNumber(value),
-      unit: '/min',
-      curve: curve('activeSessions'),
-      notes: notes(value, 'sessions', 1, null),
-      receipt: 'last_minute',
-    })),
-    {
-      name: 'volume',
-      label: 'Data processed',
-      value: processed.value,
-      unit: processed.unit,
-      curve: curve('bytesPerSec'),
-      notes: isCounted('bytesPerSec')
-        ? [
-            ...(sent.unit === '' ? [] : [`${sent.value} ${sent.unit}/s sent`]),
-            ...notes(at('bytesPerSec'), 'bytes_sent', seconds, null).slice(0, 1),
-          ]
-        : [],
-      title: 'Bytes read from all sources, ever',
-      receipt: null,
-    },
-    {
-      name: 'total',
-      label: counts ? 'Total requests' : 'Total records',
-      value: total.value,
-      unit: total.unit,
-      curve: [],
-      notes: lastHour === null ? [] : [`+${formatNumber(lastHour)} in the last hour`],
-      title: formatNumber(at('totalRequests')),
-      receipt: counts ? 'totals' : null,
+      receipt: page.now?.view ?? null,
     },
   ];
-}
-
-/** Of a fixed range, from its history. */
-export function tilesOfRange(history: History): Tile[] {
-  const { overall, times, step_seconds } = history;
-  const sum = (name: string) => sumOf(overall[name], history, Number.POSITIVE_INFINITY);
-  const most = (name: string) => {
-    const known = (overall[name] ?? []).filter(value => value !== null);
-    return known.length === 0 ? null : known.reduce((most, value) => Math.max(most, value));
-  };
-  const requests = sum('requests');
-  const seconds = times.length * step_seconds;
-  const bytes = quantifyBytes(sum('bytes_sent') ?? sum('bytes'));
-  const errors = sum('errors');
-  const share = requests === null || errors === null || requests === 0 ? null : (100 * errors) / requests;
-  const rate = (values: readonly (number | null)[] | undefined) =>
-    (values ?? []).map(value => (value === null ? null : value / step_seconds));
-  const total = compact(requests);
-  const all: (Tile | null)[] = [
-    {
-      name: 'events',
-      label: 'Events',
-      value: formatRate(requests === null ? null : requests / Math.max(1, seconds)),
-      unit: '/s',
-      curve: rate(overall.requests),
-      notes: ['mean of the range'],
-      receipt: null,
-    },
-    {
+  if (from?.failed != null) {
+    const [all, failed] = [of(from.count), of(from.failed)];
+    const share = all === null || failed === null || all === 0 ? null : (100 * failed) / all;
+    tiles.push({
       name: 'errors',
       label: 'Error rate',
       value: formatNumber(share, 1),
       unit: '%',
-      curve: overall.error_rate ?? [],
-      notes: [`${formatNumber(errors)} failed requests`],
-      receipt: null,
-    },
-    overall.response_time_p95 === undefined
-      ? null
-      : {
-          name: 'latency',
-          label: 'p95 latency',
-          value: formatNumber(most('response_time_p95')),
-          unit: 'ms',
-          curve: overall.response_time_p95,
-          notes: ['worst minute of the range'],
-          receipt: null,
-        },
-    overall.sessions === undefined
-      ? null
-      : {
-          name: 'sessions',
-          label: 'Sessions',
-          value: formatNumber(most('sessions')),
-          unit: '/min',
-          curve: overall.sessions,
-          notes: ['busiest minute of the range'],
-          receipt: null,
-        },
+      curve: history?.overall[FAILED_SHARE] ?? [],
+      notes: notes(
+        share,
+        FAILED_SHARE,
+        1,
+        usual(FAILED_SHARE, () => 1),
+      ),
+      watched: 'errors',
+      receipt: from.view,
+      ...absent(share, metrics),
+    });
+  }
+  const slow = from === null ? null : telling(from.figures);
+  for (const column of shown) {
+    const value = of(column.name);
+    const isRate = isSliding && addsUp(column) && column.role === 'bytes';
+    const seconds = from?.window_seconds ?? 60;
+    const text = written(isRate && value !== null ? value / seconds : value, column);
+    const range = usual(column.name, high => (high < 10 ? 1 : 0));
+    tiles.push({
+      name: column.name,
+      label: titleOfColumn(column),
+      value: text.value,
+      unit: `${text.unit}${isRate ? '/s' : ''}${perOf(column, seconds, isRate)}`.trim(),
+      curve: history?.overall[column.name] ?? [],
+      notes: notes(value, column.name, 1, column === slow ? range : null),
+      ...(column === slow && { watched: 'latency' as const }),
+      receipt: from?.view ?? null,
+      ...absent(value, metrics),
+    });
+  }
+  const processed = quantifyBytes(metrics?.dataProcessed);
+  tiles.push({
+    name: 'volume',
+    label: 'Data processed',
+    value: processed.value,
+    unit: processed.unit,
+    curve: [],
+    notes: [],
+    title: 'Bytes read from all sources, ever',
+    receipt: null,
+  });
+  const lastHour = sumOf(history?.overall[page.main?.count ?? ''], history, HOUR_S);
+  const total = metrics?.totalRequests ?? null;
+  tiles.push({
+    name: 'total',
+    label: `Total ${page.total?.noun ?? 'records'}`,
+    value: compact(total),
+    unit: '',
+    curve: [],
+    notes: lastHour === null ? [] : [`+${formatNumber(lastHour)} in the last hour`],
+    title: formatNumber(total),
+    receipt: page.total?.view ?? null,
+  });
+  return tiles;
+}
+
+function absent(value: number | null, metrics: Metrics | null): Pick<Tile, 'title'> {
+  return value === null && metrics !== null ? { title: 'No records of this time have it.' } : {};
+}
+
+/** What a figure that grows with time is counted over. */
+function perOf(column: Column, seconds: number, isRate: boolean): string {
+  if (isRate || !(addsUp(column) || column.statistic === 'distinct')) return '';
+  return ` ${perSpan(seconds)}`;
+}
+
+function perSpan(seconds: number): string {
+  if (seconds === 60) return '/min';
+  if (seconds === 3_600) return '/h';
+  if (seconds === 86_400) return '/d';
+  return seconds % 60 === 0 ? `/${seconds / 60} min` : `/${seconds} s`;
+}
+
+function spanText(from: Counted | null, isSliding: boolean): string | null {
+  if (from === null || isSliding || from.window_seconds == null) return null;
+  const seconds = from.window_seconds;
+  if (seconds === 3_600) return 'newest whole hour';
+  if (seconds === 60) return 'newest whole minute';
+  if (seconds === 86_400) return 'newest whole day';
+  return `newest whole ${seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`}`;
+}
+
+/** The figures worth a tile: mean and slowest durations, then one of each other kind, then what is left. */
+export function figuresShown({ figures }: Pick<Counted, 'figures'>): Column[] {
+  const slow = telling(figures);
+  const mean = figures.find(it => it.role === 'duration' && it.statistic === 'mean');
+  const chosen: Column[] = [mean, slow].filter(it => it != null);
+  const kinds = new Set(['duration']);
+  const kindOf = (it: Column) => (it.statistic === 'distinct' ? 'distinct' : it.role);
+  for (const it of figures) {
+    if (kinds.has(kindOf(it))) continue;
+    kinds.add(kindOf(it));
+    chosen.push(it);
+  }
+  for (const it of figures)
+    if (!chosen.includes(it) && it.role !== 'duration' && it.role !== 'bytes') chosen.push(it);
+  return [...new Set(chosen)].slice(0, FIGURES_MAX);
+}
+
+/** Of a fixed range, from its history. */
+export function tilesOfRange(history: History, main: Counted): Tile[] {
+  const { overall, times, step_seconds } = history;
+  const sum = (name: string) => sumOf(overall[name], history, Number.POSITIVE_INFINITY);
+  const count = sum(main.count);
+  const seconds = times.length * step_seconds;
+  const rate = rateOf(count === null ? null : count / Math.max(1, seconds));
+  const window = perSpan(history.window_seconds).slice(1);
+  const tiles: Tile[] = [
     {
-      name: 'volume',
-      label: 'Data sent',
-      value: bytes.value,
-      unit: bytes.unit,
-      curve: overall.bytes_sent ?? overall.bytes ?? [],
-      notes: ['in the range'],
-      receipt: null,
-    },
-    {
-      name: 'total',
-      label: 'Requests',
-      value: total.value,
-      unit: total.unit,
-      title: formatNumber(requests),
-      curve: [],
-      notes: ['in the range'],
+      name: 'events',
+      label: 'Events',
+      value: rate.value,
+      unit: rate.unit,
+      curve: (overall[main.count] ?? []).map(value => (value === null ? null : value / step_seconds)),
+      notes: ['mean of the range'],
       receipt: null,
     },
   ];
-  return all.filter(tile => tile !== null);
+  if (main.failed != null) {
+    const failed = sum(main.failed);
+    const share = count === null || failed === null || count === 0 ? null : (100 * failed) / count;
+    tiles.push({
+      name: 'errors',
+      label: 'Error rate',
+      value: formatNumber(share, 1),
+      unit: '%',
+      curve: overall[FAILED_SHARE] ?? [],
+      notes: [`${formatNumber(failed)} failed ${main.noun}`],
+      receipt: null,
+    });
+  }
+  for (const column of figuresShown(main)) {
+    const values = overall[column.name] ?? [];
+    const value = addsUp(column) ? sum(column.name) : worst(values);
+    const text = written(value, column);
+    tiles.push({
+      name: column.name,
+      label: titleOfColumn(column),
+      value: text.value,
+      unit: `${text.unit}${column.statistic === 'distinct' ? ` /${window}` : ''}`.trim(),
+      curve: values,
+      notes: [addsUp(column) ? 'in the range' : `largest of any ${window} of the range`],
+      receipt: null,
+    });
+  }
+  tiles.push({
+    name: 'total',
+    label: `${main.noun.charAt(0).toUpperCase()}${main.noun.slice(1)}`,
+    value: compact(count),
+    unit: '',
+    title: formatNumber(count),
+    curve: [],
+    notes: ['in the range'],
+    receipt: null,
+  });
+  return tiles;
+}
+
+function worst(values: Values): number | null {
+  const known = values.filter(value => value !== null);
+  return known.length === 0 ? null : known.reduce((most, value) => Math.max(most, value));
 }
 
 /** In words; a person reads "– 1 h" as "minus one hour". */
@@ -250,22 +288,14 @@ export function changeOf(now: number | null, before: number | null, ago: string)
 }
 
 /** The sum of the newest steps of so many seconds; `null` if nothing is known of them. */
-function sumOf(
-  values: readonly (number | null)[] | undefined,
-  history: History | null,
-  seconds: number,
-): number | null {
+function sumOf(values: Values | undefined, history: History | null, seconds: number): number | null {
   if (values === undefined || history === null) return null;
   const steps = Math.min(values.length, Math.ceil(seconds / history.step_seconds));
   const known = values.slice(values.length - steps).filter(value => value !== null);
   return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0);
 }
 
-/** A count of any size within a tile. */
-function compact(count: number | null): { value: string; unit: string } {
-  if (count === null) return { value: MISSING, unit: '' };
-  if (count < 1e6) return { value: formatNumber(count), unit: '' };
-  return count < 1e9
-    ? { value: formatNumber(count / 1e6, 2), unit: 'M' }
-    : { value: formatNumber(count / 1e9, 2), unit: 'G' };
+/** A dash where nothing is known. */
+export function isMissing({ value }: Tile): boolean {
+  return value === MISSING;
 }

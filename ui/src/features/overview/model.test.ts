@@ -2,11 +2,14 @@
  * The newest windows come from the live rows, the others from the history, and no window is counted twice.
  */
 import { expect, it } from 'vitest';
-import { busiest, liveSteps, mergedMax, mergedSum, perSecond, shareOf } from './model';
+import type { Row } from '../../api/wire';
+import { keyed } from '../../shared/page.fixture';
+import { busiest, type Live, liveSteps, mergedMax, mergedSum, perSecond, shareOf } from './model';
 
 const at = (seconds: number) => new Date(seconds * 1000).toISOString();
+const live = (rows: Row[]): Live => ({ rows, time: 'at' });
 const row = (seconds: number, requests: number, more = {}) => ({
-  window_start: at(seconds),
+  at: at(seconds),
   requests,
   ...more,
 });
@@ -14,20 +17,20 @@ const row = (seconds: number, requests: number, more = {}) => ({
 it('replaces what the live rows know, and only that', () => {
   const times = [0, 60, 120, 180];
   const rows = [row(60, 5), row(120, 7), row(120, 1)];
-  expect([...liveSteps(times, 60, rows)]).toEqual([1, 2]);
-  expect(mergedSum([1, 2, 3, 4], times, 60, rows, 'requests')).toEqual([1, 5, 8, 4]);
-  expect(mergedMax([1, 2, 3, 4], times, 60, rows, 'requests')).toEqual([1, 5, 7, 4]);
-  expect(mergedSum([1, 2], [0, 60], 60, [], 'requests')).toEqual([1, 2]);
+  expect([...liveSteps(times, 60, live(rows))]).toEqual([1, 2]);
+  expect(mergedSum([1, 2, 3, 4], times, 60, live(rows), 'requests')).toEqual([1, 5, 8, 4]);
+  expect(mergedMax([1, 2, 3, 4], times, 60, live(rows), 'requests')).toEqual([1, 5, 7, 4]);
+  expect(mergedSum([1, 2], [0, 60], 60, live([]), 'requests')).toEqual([1, 2]);
 });
 
 it('leaves a step alone of which live rows know only a part', () => {
-  expect(mergedSum([10, 20], [0, 120], 120, [row(60, 1), row(120, 2), row(180, 3)], 'requests')).toEqual([
-    10, 5,
-  ]);
+  expect(
+    mergedSum([10, 20], [0, 120], 120, live([row(60, 1), row(120, 2), row(180, 3)]), 'requests'),
+  ).toEqual([10, 5]);
 });
 
 it('keeps a gap a gap', () => {
-  expect(mergedSum([1, 2, null], [0, 60, 120], 60, [row(0, 4), row(120, 4)], 'requests')).toEqual([
+  expect(mergedSum([1, 2, null], [0, 60, 120], 60, live([row(0, 4), row(120, 4)]), 'requests')).toEqual([
     4,
     null,
     4,
@@ -35,28 +38,28 @@ it('keeps a gap a gap', () => {
   expect(shareOf([1, null, 3], [2, 4, null])).toEqual([50, 0, null]);
 });
 
-it('ranks endpoints over whole windows and against the span before', () => {
+it('ranks values over whole windows and against the span before', () => {
   const rows = [0, 60, 120, 180, 240].flatMap(seconds => [
-    row(seconds, seconds < 120 ? 60 : 120, { endpoint: '/a', errors: 12 }),
-    row(seconds, 600, { endpoint: '/b', errors: 0 }),
+    row(seconds, seconds < 120 ? 60 : 120, { path: '/a', errors: 12 }),
+    row(seconds, 600, { path: '/b', errors: 0 }),
   ]);
-  expect(busiest(rows, 60, 2, 270)).toEqual({
+  expect(busiest(rows, keyed, 2, 270)).toEqual({
     windows: 2,
     seconds: 120,
     upTo_s: null,
     rows: [
-      { endpoint: '/b', perSecond: 10, errorShare: 0, p95_ms: null, change: 0 },
-      { endpoint: '/a', perSecond: 2, errorShare: 10, p95_ms: null, change: 1 },
+      { key: '/b', count: 1_200, perSecond: 10, failedShare: 0, slow: null, change: 0 },
+      { key: '/a', count: 240, perSecond: 2, failedShare: 10, slow: null, change: 1 },
     ],
   });
-  expect(busiest(rows, 60, 2, 3_600).upTo_s).toBe(240);
-  expect(busiest([], 60, 2, 0).rows).toEqual([]);
+  expect(busiest(rows, keyed, 2, 3_600).upTo_s).toBe(240);
+  expect(busiest([], keyed, 2, 0).rows).toEqual([]);
 });
 
-it('ranks endpoints over as many windows as there are, down to a part of one', () => {
-  const of = (...starts: number[]) => starts.map(seconds => row(seconds, 60, { endpoint: '/a' }));
+it('ranks values over as many windows as there are, down to a part of one', () => {
+  const of = (...starts: number[]) => starts.map(seconds => row(seconds, 60, { path: '/a' }));
   const seen = (starts: number[], now_s: number) => {
-    const { windows, seconds, rows } = busiest(of(...starts), 60, 10, now_s);
+    const { windows, seconds, rows } = busiest(of(...starts), keyed, 10, now_s);
     return [windows, seconds, rows[0]?.perSecond, rows[0]?.change];
   };
   // Three minutes after the start: two whole windows, not ten.
@@ -68,9 +71,9 @@ it('ranks endpoints over as many windows as there are, down to a part of one', (
   expect(seen([0, 60, 300], 330)).toEqual([5, 300, 0.4, null]);
 });
 
-it('ranks more endpoints than a call has arguments', () => {
-  const rows = Array.from({ length: 200_000 }, (_, at) => row(60 * (at % 3), 1, { endpoint: `/${at}` }));
-  expect(busiest(rows, 60, 10, 150).rows.length).toBe(133_334);
+it('ranks more values than a call has arguments', () => {
+  const rows = Array.from({ length: 200_000 }, (_, at) => row(60 * (at % 3), 1, { path: `/${at}` }));
+  expect(busiest(rows, keyed, 10, 150).rows.length).toBe(133_334);
 });
 
 it('counts the step that is filling over what is over of it, once that says something', () => {

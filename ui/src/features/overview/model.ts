@@ -4,13 +4,21 @@
  */
 import type { Row, Schemas } from '../../api/wire';
 import { numberOf } from '../../shared/format';
+import type { Keyed } from '../../shared/page';
 
 export type History = Schemas['History'];
 type Numbers = (number | null)[];
 
-/** Seconds of a row's window. */
-export function windowOf(row: Row): number | null {
-  const start = typeof row.window_start === 'string' ? Date.parse(row.window_start) : Number.NaN;
+/** Live rows of a windowed view, and the column with the start of their windows. */
+export interface Live {
+  rows: readonly Row[];
+  time: string;
+}
+
+/** When a row's window begins, in seconds. */
+export function windowOf(row: Row, time: string): number | null {
+  const text = row[time];
+  const start = typeof text === 'string' ? Date.parse(text) : Number.NaN;
   return Number.isNaN(start) ? null : start / 1000;
 }
 
@@ -25,18 +33,18 @@ export function timesUpTo(history: History, now_s: number): number[] {
 }
 
 /** Which steps are wholly told by the live rows: those from the oldest live window on. */
-export function liveSteps(times: readonly number[], step: number, rows: readonly Row[]): Set<number> {
+export function liveSteps(times: readonly number[], step: number, { rows, time }: Live): Set<number> {
   let oldest = Number.POSITIVE_INFINITY;
   let newest = Number.NEGATIVE_INFINITY;
   for (const row of rows) {
-    const start = windowOf(row);
+    const start = windowOf(row, time);
     if (start === null) continue;
     oldest = Math.min(oldest, start);
     newest = Math.max(newest, start);
   }
   return new Set(
-    times.flatMap((time, at) =>
-      oldest <= time && time <= newest && newest < Number.POSITIVE_INFINITY && time + step > oldest
+    times.flatMap((begin, at) =>
+      oldest <= begin && begin <= newest && newest < Number.POSITIVE_INFINITY && begin + step > oldest
         ? [at]
         : [],
     ),
@@ -48,11 +56,11 @@ export function mergedSum(
   values: Numbers,
   times: readonly number[],
   step: number,
-  rows: readonly Row[],
+  live: Live,
   column: string,
   keep: (row: Row) => boolean = () => true,
 ): Numbers {
-  return merged(values, times, step, rows, column, keep, (a, b) => a + b);
+  return merged(values, times, step, live, column, keep, (a, b) => a + b);
 }
 
 /** The same for what is the worst of its windows. */
@@ -60,31 +68,31 @@ export function mergedMax(
   values: Numbers,
   times: readonly number[],
   step: number,
-  rows: readonly Row[],
+  live: Live,
   column: string,
 ): Numbers {
-  return merged(values, times, step, rows, column, () => true, Math.max);
+  return merged(values, times, step, live, column, () => true, Math.max);
 }
 
 function merged(
   values: Numbers,
   times: readonly number[],
   step: number,
-  rows: readonly Row[],
+  { rows, time }: Live,
   column: string,
   keep: (row: Row) => boolean,
   join: (a: number, b: number) => number,
 ): Numbers {
-  const live = liveSteps(times, step, rows);
-  const result: Numbers = times.map((_, at) => (live.has(at) ? null : (values[at] ?? null)));
+  const fresh = liveSteps(times, step, { rows, time });
+  const result: Numbers = times.map((_, at) => (fresh.has(at) ? null : (values[at] ?? null)));
   const first = times[0];
   if (first === undefined) return result;
   for (const row of rows) {
-    const start = windowOf(row);
+    const start = windowOf(row, time);
     if (start === null || !keep(row)) continue;
     const at = Math.floor((start - first) / step);
     const value = numberOf(row[column]);
-    if (!live.has(at) || value === null) continue;
+    if (!fresh.has(at) || value === null) continue;
     const before = result[at];
     result[at] = before == null ? value : join(before, value);
   }
@@ -115,18 +123,23 @@ export function shareOf(part: Numbers, all: Numbers): Numbers {
   return all.map((total, at) => (total !== null && total > 0 ? (100 * (part[at] ?? 0)) / total : null));
 }
 
-export interface EndpointRow {
-  endpoint: string;
+/** What is said of one value of a key. */
+export interface KeyRow {
+  key: string | number | boolean | null;
+  /** Of all its windows, for those that are ranked by it. */
+  count: number;
   perSecond: number;
-  errorShare: number;
-  p95_ms: number | null;
+  /** In percent; `null` if failures are not counted. */
+  failedShare: number | null;
+  /** Of the worst window. */
+  slow: number | null;
   /** Change of the rate against the same span before, as a share; `null` without one. */
   change: number | null;
 }
 
-/** Endpoints by traffic, and the time they were counted over. */
+/** Values of a key by traffic, and the time they were counted over. */
 export interface Busiest {
-  rows: EndpointRow[];
+  rows: KeyRow[];
   /** Whole windows; none if only the newest one, which is still filling, has traffic. */
   windows: number;
   seconds: number;
@@ -134,14 +147,20 @@ export interface Busiest {
   upTo_s: number | null;
 }
 
+/** How rows of a view are read. */
+export type Of = Pick<Keyed, 'time' | 'window_seconds' | 'count' | 'failed' | 'duration'> & {
+  key: Pick<Keyed['key'], 'name'>;
+};
+
 /**
- * Endpoints by traffic over the newest whole windows, and against as many before. Before there are so many, over those
+ * Values of a key by traffic over the newest whole windows, and against as many before. Before there are so many, over those
  * there are; before there is any traffic in a whole one, over what the newest has had until `now_s`.
  */
-export function busiest(rows: readonly Row[], window_s: number, windows: number, now_s: number): Busiest {
+export function busiest(rows: readonly Row[], of: Of, windows: number, now_s: number): Busiest {
+  const window_s = of.window_seconds;
   let [oldest, newest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const row of rows) {
-    const start = windowOf(row);
+    const start = windowOf(row, of.time);
     if (start === null) continue;
     oldest = Math.min(oldest, start);
     newest = Math.max(newest, start);
@@ -150,49 +169,63 @@ export function busiest(rows: readonly Row[], window_s: number, windows: number,
   // The newest window is still filling.
   const from = Math.max(newest - windows * window_s, oldest);
   const before = newest - 2 * windows * window_s;
-  const whole = ranked(rows, from, newest, oldest <= before ? before : from, newest - from);
+  const whole = ranked(rows, of, from, newest, oldest <= before ? before : from, newest - from);
   const ended = now_s >= newest + 2 * window_s;
   if (whole.length > 0) {
     const seconds = newest - from;
     return { rows: whole, windows: seconds / window_s, seconds, upTo_s: ended ? newest : null };
   }
   const seconds = Math.min(Math.max(now_s - newest, 1), window_s);
-  const filling = ranked(rows, newest, newest + window_s, newest, seconds);
+  const filling = ranked(rows, of, newest, newest + window_s, newest, seconds);
   return { rows: filling, windows: 0, seconds, upTo_s: ended ? newest + window_s : null };
 }
 
-/** Endpoints with requests in windows of `from..to`, by traffic; changes are against `before..from`. */
+/** Values with records in windows of `from..to`, by traffic; changes are against `before..from`. */
 function ranked(
   rows: readonly Row[],
+  of: Of,
   from: number,
   to: number,
   before: number,
   seconds: number,
-): EndpointRow[] {
-  const sums = new Map<string, { requests: number; errors: number; earlier: number; p95: number | null }>();
+): KeyRow[] {
+  interface Sum {
+    key: KeyRow['key'];
+    count: number;
+    failed: number;
+    earlier: number;
+    slow: number | null;
+  }
+  const sums = new Map<string, Sum>();
   for (const row of rows) {
-    const start = windowOf(row);
+    const start = windowOf(row, of.time);
     if (start === null || start >= to || start < before) continue;
-    const name = String(row.endpoint ?? '–');
-    const sum = sums.get(name) ?? { requests: 0, errors: 0, earlier: 0, p95: null };
-    const requests = numberOf(row.requests) ?? 0;
-    if (start < from) sum.earlier += requests;
+    const key = keyOf(row[of.key.name]);
+    const name = JSON.stringify(key);
+    const sum = sums.get(name) ?? { key, count: 0, failed: 0, earlier: 0, slow: null };
+    const count = numberOf(row[of.count]) ?? 0;
+    if (start < from) sum.earlier += count;
     else {
-      sum.requests += requests;
-      sum.errors += numberOf(row.errors) ?? 0;
-      const p95 = numberOf(row.response_time_p95);
-      if (p95 !== null) sum.p95 = Math.max(sum.p95 ?? 0, p95);
+      sum.count += count;
+      if (of.failed != null) sum.failed += numberOf(row[of.failed]) ?? 0;
+      const slow = of.duration == null ? null : numberOf(row[of.duration.name]);
+      if (slow !== null) sum.slow = Math.max(sum.slow ?? 0, slow);
     }
     sums.set(name, sum);
   }
-  return [...sums]
-    .filter(([, { requests }]) => requests > 0)
-    .map(([endpoint, { requests, errors, earlier, p95 }]) => ({
-      endpoint,
-      perSecond: requests / seconds,
-      errorShare: (100 * errors) / requests,
-      p95_ms: p95,
-      change: earlier > 0 ? requests / earlier - 1 : null,
+  return [...sums.values()]
+    .filter(({ count }) => count > 0)
+    .map(({ key, count, failed, earlier, slow }) => ({
+      key,
+      count,
+      perSecond: count / seconds,
+      failedShare: of.failed == null ? null : (100 * failed) / count,
+      slow,
+      change: earlier > 0 ? count / earlier - 1 : null,
     }))
-    .sort((a, b) => b.perSecond - a.perSecond || (a.endpoint < b.endpoint ? -1 : 1));
+    .sort((a, b) => b.perSecond - a.perSecond || (String(a.key) < String(b.key) ? -1 : 1));
+}
+
+export function keyOf(value: unknown): KeyRow['key'] {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null;
 }

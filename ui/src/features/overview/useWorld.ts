@@ -5,9 +5,14 @@
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { answerOf, api } from '../../api/client';
+import type { Row } from '../../api/wire';
 import { incidentsOf } from '../../shared/incidents';
 import { useFrozen, useIsMissing, useLive, useNow, useView } from '../../shared/live';
+import { nowOf, type Page } from '../../shared/page';
 import { useDetectors, useIncidents } from '../../shared/useDetectors';
+import { usePage } from '../../shared/usePage';
+import { tilesFrom } from './figures';
+import { windowOf } from './model';
 import { BEFORE, follow, type Observed, type World } from './world';
 
 const EVERY_MS = 1_000;
@@ -40,12 +45,26 @@ export function Watch(): null {
   const view = useView('anomalies', WINDOW_RULES);
   const hasRules = !useIsMissing('anomalies');
   const history = useHistoryOfNow();
+  const page = usePage();
+  const row = useNewestRow(page);
   const now_ms = useNow(EVERY_MS);
   const incidents = useMemo(() => (view === null ? null : incidentsOf(view.rows, now_ms)), [view, now_ms]);
   const detectors = useDetectors();
   const { data: found } = useIncidents(detectors);
   const detected = detectors?.length === 0 ? NONE : (found?.incidents ?? null);
-  const observed: Observed = { now_ms, pipeline, metrics, history, incidents, hasRules, detected };
+  // Of whole windows it is known late, and detectors judge these.
+  const now = page?.now == null || row === null ? null : nowOf(page.now, row);
+  const observed: Observed = {
+    now_ms,
+    pipeline,
+    metrics,
+    page,
+    now,
+    history,
+    incidents,
+    hasRules,
+    detected,
+  };
   const newest = useRef(observed);
   newest.current = observed;
   // biome-ignore lint/correctness/useExhaustiveDependencies: once for each moment and each picture of the pipeline.
@@ -56,6 +75,20 @@ export function Watch(): null {
     for (const reader of readers) reader();
   }, [now_ms, pipeline, isLive, frozen]);
   return null;
+}
+
+/** The row that the tiles are of: of the newest seconds, else of the newest whole window. */
+export function useNewestRow(page: Page | null): Row | null {
+  const from = page === null ? null : tilesFrom(page);
+  const view = useView(from?.view ?? null);
+  return useMemo(() => {
+    const rows = view?.rows ?? [];
+    const time = from?.time;
+    if (time == null) return rows[0] ?? null;
+    const sorted = [...rows].sort((a, b) => (windowOf(a, time) ?? 0) - (windowOf(b, time) ?? 0));
+    // The newest one is still filling.
+    return sorted.at(-2) ?? sorted.at(-1) ?? null;
+  }, [view, from?.time]);
 }
 
 /** The last hour, whatever the page looks at. */

@@ -2,9 +2,11 @@
  * What the Δ mode compares: so long a time up to one mark with as long a time up to another. Pure functions.
  */
 import type { Row } from '../../api/wire';
-import { numberOf } from '../../shared/format';
+import { formatNumber, MISSING, numberOf } from '../../shared/format';
+import { addsUp, type Counted, type Keyed, rateOf, titleOfColumn, writtenText } from '../../shared/page';
 import { rangeLength_ms, type Window } from '../../shared/search';
-import type { History } from './model';
+import { figuresShown } from './figures';
+import { type History, type KeyRow, keyOf } from './model';
 
 /** Unless another is chosen. */
 export const WINDOW_S = 300;
@@ -57,98 +59,115 @@ function wholeMinute(time_s: number): number {
   return Math.floor(time_s / MINUTE_S) * MINUTE_S;
 }
 
-/** Numbers of one window. `null` where nothing is known. */
-export interface Figures {
-  requestsPerSecond: number | null;
-  /** In percent. */
-  errorRate: number | null;
-  serverErrorRate: number | null;
-  /** Of the worst minute. */
-  p95_ms: number | null;
-  sessionsPerMinute: number | null;
-  bytesPerSecond: number | null;
+/** A number of one window. */
+export interface Figure {
+  name: string;
+  label: string;
+  /** `null` where nothing is known. */
+  value: number | null;
+  text: string;
 }
 
-export function figuresOf({ overall, times, step_seconds }: History): Figures {
+/** What a dataflow counts, over one window. */
+export function figuresOf(
+  { overall, times, step_seconds, window_seconds }: History,
+  main: Counted,
+): Figure[] {
   const known = (name: string) => (overall[name] ?? []).filter(value => value !== null);
   const sum = (name: string) => {
     const values = known(name);
     return values.length === 0 ? null : values.reduce((total, value) => total + value, 0);
   };
+  const worst = (name: string) => {
+    const values = known(name);
+    return values.length === 0 ? null : values.reduce((most, value) => Math.max(most, value));
+  };
   const seconds = times.length * step_seconds;
-  const per = (total: number | null, by: number | null) =>
-    total === null || by === null || by <= 0 ? null : total / by;
-  const share = (part: number | null, all: number | null) => {
-    const one = per(part, all);
-    return one === null ? null : 100 * one;
+  const count = sum(main.count);
+  const share = (name: string, label: string, column: string | null | undefined): Figure[] => {
+    if (column == null) return [];
+    const part = sum(column);
+    const value = part === null || count === null || count === 0 ? null : (100 * part) / count;
+    return [{ name, label, value, text: value === null ? MISSING : `${formatNumber(value, 1)} %` }];
   };
-  const requests = sum('requests');
-  const p95 = known('response_time_p95');
-  return {
-    requestsPerSecond: per(requests, seconds),
-    errorRate: share(sum('errors'), requests),
-    serverErrorRate: share(sum('server_errors'), requests),
-    p95_ms: p95.length === 0 ? null : p95.reduce((worst, value) => Math.max(worst, value)),
-    sessionsPerMinute: per(sum('sessions'), known('sessions').length),
-    bytesPerSecond: per(sum('bytes_sent'), seconds),
-  };
+  const perSecond = count === null || seconds === 0 ? null : count / seconds;
+  const rate = rateOf(perSecond);
+  const events = { name: 'events', label: 'Events', value: perSecond, text: `${rate.value} ${rate.unit}` };
+  const others = figuresShown(main).map((column): Figure => {
+    const adds = addsUp(column);
+    const value = adds ? sum(column.name) : worst(column.name);
+    const label = titleOfColumn(column);
+    const of = adds ? '' : `, worst ${window_seconds === 60 ? 'minute' : 'window'}`;
+    return { name: column.name, label: `${label}${of}`, value, text: writtenText(value, column) };
+  });
+  return [
+    events,
+    ...share('errors', 'Error rate', main.failed),
+    ...share('grave', 'Server errors', main.grave),
+    ...others,
+  ];
 }
 
-/** Latency bins of both windows as shares in percent, by the lower bound of the bin. */
-export function binsOf(a: History, b: History): { ms: number; a: number; b: number }[] {
-  const shares = ({ latency }: History) => {
-    const counts = (latency?.bins_ms ?? []).map(
-      (ms, bin) => [ms, latency?.counts.reduce((sum, column) => sum + (column[bin] ?? 0), 0) ?? 0] as const,
+/** Bins of both windows as shares in percent, by where the bin begins. */
+export function binsOf(a: History, b: History): { from: number; a: number; b: number }[] {
+  const shares = ({ spread }: History) => {
+    const counts = (spread?.bounds.slice(0, -1) ?? []).map(
+      (from, bin) =>
+        [from, spread?.counts.reduce((sum, column) => sum + (column[bin] ?? 0), 0) ?? 0] as const,
     );
     const all = counts.reduce((sum, [, count]) => sum + count, 0);
-    return new Map(counts.map(([ms, count]) => [ms, all > 0 ? (100 * count) / all : 0]));
+    return new Map(counts.map(([from, count]) => [from, all > 0 ? (100 * count) / all : 0]));
   };
   const [before, after] = [shares(a), shares(b)];
   return [...new Set([...before.keys(), ...after.keys()])]
     .sort((one, other) => one - other)
-    .map(ms => ({ ms, a: before.get(ms) ?? 0, b: after.get(ms) ?? 0 }));
+    .map(from => ({ from, a: before.get(from) ?? 0, b: after.get(from) ?? 0 }));
 }
 
-export interface EndpointDelta {
-  endpoint: string;
-  a: { perSecond: number; errorShare: number | null };
-  b: { perSecond: number; errorShare: number | null };
+export interface KeyDelta {
+  key: KeyRow['key'];
+  a: { perSecond: number; failedShare: number | null };
+  b: { perSecond: number; failedShare: number | null };
 }
 
-/** Counts by endpoint in both windows, from the stored table of a view. */
-export function endpointsSql(view: string, { a, b }: Marks, window_s: number = WINDOW_S): string {
+const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
+
+/** Counts by key in both windows, from the stored table of a view. */
+export function keysSql(of: Keyed, { a, b }: Marks, window_s: number = WINDOW_S): string {
   const time = (seconds: number) => `'${new Date(seconds * 1000).toISOString()}'`;
-  const inside = (end: number) => `window_start >= ${time(end - window_s)} AND window_start < ${time(end)}`;
-  const sum = (column: string, end: number, name: string) =>
-    `sum(CASE WHEN ${inside(end)} THEN ${column} ELSE 0 END) AS ${name}`;
+  const column = quoted(of.time);
+  const inside = (end: number) => `${column} >= ${time(end - window_s)} AND ${column} < ${time(end)}`;
+  const sum = (figure: string, end: number, name: string) =>
+    `sum(CASE WHEN ${inside(end)} THEN ${quoted(figure)} ELSE 0 END) AS ${name}`;
+  const side = (name: 'a' | 'b', end: number) => [
+    sum(of.count, end, `${name}_count`),
+    ...(of.failed == null ? [] : [sum(of.failed, end, `${name}_failed`)]),
+  ];
   return [
-    `SELECT endpoint, ${sum('requests', a, 'a_requests')}, ${sum('errors', a, 'a_errors')},`,
-    `  ${sum('requests', b, 'b_requests')}, ${sum('errors', b, 'b_errors')}`,
-    `FROM lake.${view}`,
+    `SELECT ${[`${quoted(of.key.name)} AS key`, ...side('a', a), ...side('b', b)].join(', ')}`,
+    `FROM lake.${quoted(of.view)}`,
     `WHERE (${inside(a)}) OR (${inside(b)})`,
-    'GROUP BY endpoint',
+    'GROUP BY 1',
   ].join('\n');
 }
 
-/** Endpoints by how much their rate or their failures changed, in requests. */
-export function endpointDeltas(rows: readonly Row[], window_s: number = WINDOW_S): EndpointDelta[] {
-  const side = (requests: number, errors: number) => ({
-    perSecond: requests / window_s,
-    errorShare: requests > 0 ? (100 * errors) / requests : null,
+/** Values of a key by how much their rate or their failures changed, in records. */
+export function keyDeltas(rows: readonly Row[], window_s: number = WINDOW_S): KeyDelta[] {
+  const side = (count: number, failed: number | null) => ({
+    perSecond: count / window_s,
+    failedShare: count > 0 && failed !== null ? (100 * failed) / count : null,
   });
   const found = rows.map(row => {
     const number = (name: string) => numberOf(row[name]) ?? 0;
-    const [requests, errors] = [
-      number('b_requests') - number('a_requests'),
-      number('b_errors') - number('a_errors'),
-    ];
+    const failedOf = (name: string) => (row[name] === undefined ? null : number(name));
+    const [count, failed] = [number('b_count') - number('a_count'), number('b_failed') - number('a_failed')];
     return {
-      weight: Math.abs(requests) + Math.abs(errors),
-      endpoint: String(row.endpoint ?? '–'),
-      a: side(number('a_requests'), number('a_errors')),
-      b: side(number('b_requests'), number('b_errors')),
+      weight: Math.abs(count) + Math.abs(failed),
+      key: keyOf(row.key),
+      a: side(number('a_count'), failedOf('a_failed')),
+      b: side(number('b_count'), failedOf('b_failed')),
     };
   });
-  found.sort((one, other) => other.weight - one.weight || (one.endpoint < other.endpoint ? -1 : 1));
+  found.sort((one, other) => other.weight - one.weight || (String(one.key) < String(other.key) ? -1 : 1));
   return found.map(({ weight: _, ...rest }) => rest);
 }

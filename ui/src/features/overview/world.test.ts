@@ -2,9 +2,11 @@
  * The six situations of an evening on call, and the quiet between them: what is told, since when, how steadily.
  */
 import { describe, expect, it } from 'vitest';
-import type { Metrics, Pipeline, Schemas } from '../../api/wire';
+import type { Pipeline, Schemas } from '../../api/wire';
 import type { Detected } from '../../shared/detected';
 import { incidentsOf } from '../../shared/incidents';
+import type { Now } from '../../shared/page';
+import { requestsPage } from '../../shared/page.fixture';
 import type { History } from './model';
 import { BEFORE, follow, type Observed, openOf, toneOfTile, type World } from './world';
 
@@ -16,7 +18,7 @@ function historyOf(
   change: (name: string, at: number) => number | null | undefined = () => undefined,
 ): History {
   const times = Array.from({ length: STEPS }, (_, at) => NOW / 1000 - (STEPS - 1 - at) * 60);
-  const usual: Record<string, number> = { requests: 1_440, error_rate: 9, response_time_p95: 463 };
+  const usual: Record<string, number> = { requests: 1_440, failed_share: 9, took_p95: 463 };
   const series = (of: (name: string, at: number) => number | null) =>
     Object.fromEntries(Object.keys(usual).map(name => [name, times.map((_, at) => of(name, at))]));
   const overall = series((name, at) => {
@@ -32,12 +34,19 @@ function historyOf(
   return { times, step_seconds: 60, overall, expected } as unknown as History;
 }
 
-const ok = (name: string): Pipeline['components'][number] => ({ name, status: 'ok', detail: 'well' });
+const ok = (name: string): Pipeline['components'][number] => ({
+  name,
+  status: 'ok',
+  headline: 'OK',
+  detail: 'well',
+});
 const sourceOf = (
   records_per_second: number,
   more: Partial<Schemas['SourceReport']> = {},
 ): Schemas['SourceReport'] => ({
   name: 'web_logs',
+  headline: 'OK',
+  health: 'ok',
   connected: true,
   unit: 'bytes',
   records: 100_000,
@@ -56,23 +65,19 @@ const pipelineOf = (source = sourceOf(24)): NonNullable<Observed['pipeline']> =>
   commit: null,
   commits_open: 0,
 });
-const metricsOf = (more: Partial<Metrics> = {}): Metrics => ({
-  eventsPerSec: 24,
-  errorRate: 9,
-  serverErrorRate: 1,
-  avgResponseTime: 200,
-  p95ResponseTime: 463,
-  requestsLastMinute: 1_440,
-  activeSessions: 90,
-  totalRequests: 100_000,
-  totalErrors: 9_000,
-  lastUpdate: null,
+const nowWith = (more: Partial<Now> = {}): Now => ({
+  count: 1_440,
+  failedShare: 9,
+  graveShare: 1,
+  slow: 463,
   ...more,
 });
 const quiet: Observed = {
   now_ms: NOW,
   pipeline: pipelineOf(),
-  metrics: metricsOf(),
+  metrics: { eventsPerSec: 24 },
+  page: requestsPage,
+  now: nowWith(),
   history: historyOf(),
   incidents: [],
   hasRules: true,
@@ -132,9 +137,9 @@ describe('what is told', () => {
   });
 
   it('2: failures that stay below the limit of every rule', () => {
-    const metrics = metricsOf({ errorRate: 21, serverErrorRate: 13 });
-    const history = historyOf((name, back) => (name === 'error_rate' && back < 3 ? 21 : undefined));
-    const { world, now_ms } = worldAfter(10, () => ({ metrics, history }));
+    const now = nowWith({ failedShare: 21, graveShare: 13 });
+    const history = historyOf((name, back) => (name === 'failed_share' && back < 3 ? 21 : undefined));
+    const { world, now_ms } = worldAfter(10, () => ({ now, history }));
     expect(world.headline).toMatchObject({ tone: 'critical', title: 'Error rate is 21.0 %' });
     // From the steps of the history, so it is right for whoever opens the page late.
     expect(world.headline.since).toBe('since 02:50:00 UTC (2 min)');
@@ -142,8 +147,8 @@ describe('what is told', () => {
   });
 
   it('3: all answers slower', () => {
-    const { world, now_ms } = worldAfter(10, () => ({ metrics: metricsOf({ p95ResponseTime: 1_300 }) }));
-    expect(world.headline.title).toBe('p95 latency is 1\u202f300 ms');
+    const { world, now_ms } = worldAfter(10, () => ({ now: nowWith({ slow: 1_300 }) }));
+    expect(world.headline.title).toBe('p95 took is 1\u202f300 ms');
     expect(world.headline.detail).toBe('usual 407–519 ms');
     expect(toneOfTile(world, 'latency', now_ms)).toBe('warn');
   });
@@ -151,7 +156,7 @@ describe('what is told', () => {
   it('4: traffic that breaks down, before the minute is over', () => {
     const { world, now_ms } = worldAfter(10, () => ({
       pipeline: pipelineOf(sourceOf(2.1)),
-      metrics: metricsOf({ eventsPerSec: 20 }),
+      metrics: { eventsPerSec: 20 },
     }));
     expect(world.headline).toMatchObject({ tone: 'critical', title: 'Traffic is down 91 %' });
     expect(toneOfTile(world, 'events', now_ms)).toBe('critical');
@@ -182,7 +187,7 @@ describe('what is told', () => {
     });
     const { world, now_ms } = worldAfter(5, () => ({
       pipeline: pipelineOf(behind),
-      metrics: metricsOf({ errorRate: 60, p95ResponseTime: 9_000 }),
+      now: nowWith({ failedShare: 60, slow: 9_000 }),
     }));
     expect(world.headline).toMatchObject({
       tone: 'warn',
@@ -233,14 +238,14 @@ describe('what is told', () => {
 describe('how it is told', () => {
   it('does not tell what comes and goes', () => {
     const { texts } = worldAfter(120, second => ({
-      metrics: metricsOf(second % 20 < 3 ? { errorRate: 30 } : {}),
+      now: nowWith(second % 20 < 3 ? { failedShare: 30 } : {}),
     }));
     expect(texts.filter(it => !WRONG.test(it) && !/Waiting/.test(it))).toEqual([]);
   });
 
   it('does not change its begin while a figure flickers around its limit', () => {
     const { texts } = worldAfter(120, second => ({
-      metrics: metricsOf(second % 8 < 6 ? { p95ResponseTime: 1_300 } : {}),
+      now: nowWith(second % 8 < 6 ? { slow: 1_300 } : {}),
     }));
     const begins = new Set(texts.flatMap(it => /since ([\d:]+)/.exec(it)?.[1] ?? []));
     expect(begins.size).toBe(1);
@@ -248,21 +253,21 @@ describe('how it is told', () => {
   });
 
   it('says when it is over, and what it was', () => {
-    const during = worldAfter(40, () => ({ metrics: metricsOf({ p95ResponseTime: 1_300 }) }));
+    const during = worldAfter(40, () => ({ now: nowWith({ slow: 1_300 }) }));
     const later = (second: number) => ({ now_ms: during.now_ms + second * 1000 });
     let { world } = during;
     for (let second = 1; second < 60; second++) world = follow(world, { ...quiet, ...later(second) });
     expect(world.headline).toMatchObject({ tone: 'ok', title: 'No active incidents' });
-    expect(world.headline.detail).toMatch(/last: 02:5\d–02:52 UTC p95 latency is 1\u202f300 ms$/);
+    expect(world.headline.detail).toMatch(/last: 02:5\d–02:52 UTC p95 took is 1\u202f300 ms$/);
   });
 
   it('tells a graver thing at once, and counts the others', () => {
-    const slow = worldAfter(20, () => ({ metrics: metricsOf({ p95ResponseTime: 1_300 }) }));
+    const slow = worldAfter(20, () => ({ now: nowWith({ slow: 1_300 }) }));
     const pipeline = pipelineOf();
     pipeline.components[0] = { name: 'source web_logs', status: 'down', detail: 'broker away' };
     const world = follow(slow.world, {
       ...quiet,
-      metrics: metricsOf({ p95ResponseTime: 1_300 }),
+      now: nowWith({ slow: 1_300 }),
       pipeline,
       now_ms: slow.now_ms + 1_000,
     });
@@ -295,11 +300,11 @@ describe('what detectors found', () => {
     worldAfter(20, () => ({ detected, ...more })).world;
 
   it('stands before what is as grave, with the incident it is', () => {
-    const metrics = metricsOf({ p95ResponseTime: 1_300 });
+    const now = nowWith({ slow: 1_300 });
     const world = worldOf(
       [detectedOf('aa'), detectedOf('bb', { since: new Date(NOW - 60_000).toISOString() })],
       {
-        metrics,
+        now,
       },
     );
     expect(world.headline).toMatchObject({

@@ -27,6 +27,15 @@ import {
 } from '../../shared/format';
 import type { Incident } from '../../shared/incidents';
 import type { Tone } from '../../shared/mark';
+import {
+  FAILED_SHARE,
+  labelOf,
+  type Now,
+  type Page,
+  recordColumn,
+  telling,
+  writtenText,
+} from '../../shared/page';
 import { handledOf, isDismissed } from '../../shared/said';
 import { zoneName } from '../../shared/zone';
 import { catchingUp, lakeBehind } from './behind';
@@ -90,7 +99,11 @@ export interface World {
 export interface Observed {
   now_ms: number;
   pipeline: Pick<Pipeline, 'components' | 'cause' | 'sources' | 'commit' | 'commits_open'> | null;
-  metrics: Metrics | null;
+  metrics: Pick<Metrics, 'eventsPerSec'> | null;
+  /** What the dataflow has. */
+  page: Page | null;
+  /** What the view of the newest seconds says; `null` if there is none. */
+  now: Now | null;
   /** The last hour, with what is expected. */
   history: History | null;
   /** What the rules found, oldest first; `null` before it is known, or if the dataflow has none. */
@@ -209,16 +222,17 @@ function undecoded({ sources, components }: NonNullable<Observed['pipeline']>): 
 }
 
 /** Silence, a drop and a surge, from what was read in the last ten seconds and counted in the last minute. */
-function traffic({ pipeline, metrics, history }: Observed): Finding[] {
-  const usual = usualOf(history, 'requests');
-  if (pipeline === null || usual === null) return [];
+function traffic({ pipeline, metrics, page, history }: Observed): Finding[] {
+  const count = page?.main?.count;
+  const usual = count === undefined ? null : usualOf(history, count, count);
+  if (pipeline === null || count === undefined || usual === null) return [];
   const known = pipeline.sources.every(({ records_per_second }) => records_per_second != null);
   const read = pipeline.sources.reduce((sum, it) => sum + (it.records_per_second ?? 0), 0);
   const [low, high] = [usual.low, usual.high];
   const range = `usual ${formatRate(low)}–${formatRate(high)} /s`;
   const one = (more: Pick<Finding, 'id' | 'tone' | 'title' | 'detail'>, low: boolean): Finding => ({
     ...more,
-    began_ms: runOf(history, 'requests', low),
+    began_ms: runOf(history, count, low),
     goTo: 'traffic',
     tile: 'events',
     ...BY_CHANCE,
@@ -252,41 +266,50 @@ function traffic({ pipeline, metrics, history }: Observed): Finding[] {
   return [];
 }
 
-/** Failures and latency of the last minute against what is expected. */
-function figures({ metrics, history }: Observed): Finding[] {
+/** Failures and durations of the newest seconds against what is expected. */
+function figures({ page, now, history }: Observed): Finding[] {
   const found: Finding[] = [];
-  const [errors, p95] = [usualOf(history, 'error_rate'), usualOf(history, 'response_time_p95')];
-  const { errorRate = null, p95ResponseTime = null, serverErrorRate = null } = metrics ?? {};
-  const requests = metrics?.requestsLastMinute ?? 0;
-  if (errorRate !== null && errors !== null && requests > 0) {
+  if (page === null || now === null) return found;
+  const errors = usualOf(history, FAILED_SHARE);
+  const { failedShare, graveShare, count } = now;
+  if (failedShare !== null && errors !== null && count > 0) {
     const share = Math.min(errors.high / 100, 0.5);
-    const chance = 100 * CHANCE * Math.sqrt((Math.max(share, 0.01) * (1 - share)) / requests);
-    if (errorRate > errors.high + chance)
+    const chance = 100 * CHANCE * Math.sqrt((Math.max(share, 0.01) * (1 - share)) / count);
+    const grave = graveShare === null ? '' : `, server errors ${formatNumber(graveShare, 1)} %`;
+    const status = recordColumn(page, 'status');
+    if (failedShare > errors.high + chance)
       found.push({
         id: 'errors',
-        tone: (serverErrorRate ?? 0) >= SERVER_ERRORS_GRAVE ? 'critical' : 'warn',
-        title: `Error rate is ${formatNumber(errorRate, 1)} %`,
-        detail: `usual ${formatNumber(errors.low, 1)}–${formatNumber(errors.high, 1)} %, server errors ${formatNumber(serverErrorRate, 1)} %`,
-        began_ms: runOf(history, 'error_rate', false),
+        tone: (graveShare ?? 0) >= SERVER_ERRORS_GRAVE ? 'critical' : 'warn',
+        title: `Error rate is ${formatNumber(failedShare, 1)} %`,
+        detail: `usual ${formatNumber(errors.low, 1)}–${formatNumber(errors.high, 1)} %${grave}`,
+        began_ms: runOf(history, FAILED_SHARE, false),
         goTo: 'traffic',
-        where: 'status >= 400',
+        ...(status !== null && { where: `${status.name} >= 400` }),
         tile: 'errors',
         ...BY_CHANCE,
       });
   }
-  if (p95ResponseTime !== null && p95 !== null && p95ResponseTime > NOTABLE_LATENCY * p95.high)
+  const slow = page.now == null ? null : telling(page.now.figures);
+  const usual = slow === null ? null : usualOf(history, slow.name);
+  const duration = recordColumn(page, 'duration');
+  if (slow !== null && now.slow !== null && usual !== null && now.slow > NOTABLE_LATENCY * usual.high)
     found.push({
       id: 'latency',
       tone: 'warn',
-      title: `p95 latency is ${formatNumber(p95ResponseTime)} ms`,
-      detail: `usual ${formatNumber(p95.low)}–${formatNumber(p95.high)} ms`,
-      began_ms: runOf(history, 'response_time_p95', false),
+      title: `${sentenceOf(labelOf(slow))} is ${writtenText(now.slow, slow)}`,
+      detail: `usual ${formatNumber(usual.low)}–${writtenText(Math.round(usual.high), slow)}`,
+      began_ms: runOf(history, slow.name, false),
       goTo: 'traffic',
-      where: `response_time >= ${Math.round(p95.high)}`,
+      ...(duration !== null && { where: `${duration.name} >= ${Math.round(usual.high)}` }),
       tile: 'latency',
       ...BY_CHANCE,
     });
   return found;
+}
+
+function sentenceOf(text: string): string {
+  return /^p\d/.test(text) ? text : `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 function rules({ incidents }: Observed): Finding[] {
@@ -328,12 +351,16 @@ function handled(it: Detected, now_ms: number): Pick<Finding, 'handled'> {
   return by === null ? {} : { handled: by };
 }
 
-/** What is expected of the newest step that is over: a rate per second if it is counted. */
-export function usualOf(history: History | null, name: string): { low: number; high: number } | null {
+/** What is expected of the newest step that is over: of `count` a rate per second. */
+export function usualOf(
+  history: History | null,
+  name: string,
+  count?: string,
+): { low: number; high: number } | null {
   const band = history?.expected[name];
   const [low, high] = [band?.low.at(-2), band?.high.at(-2)];
   if (history === null || low == null || high == null) return null;
-  const by = name === 'requests' ? history.step_seconds : 1;
+  const by = name === count ? history.step_seconds : 1;
   return { low: low / by, high: high / by };
 }
 

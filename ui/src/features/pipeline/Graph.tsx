@@ -4,12 +4,13 @@
  */
 import { useMemo } from 'react';
 import type { Pipeline, Schemas } from '../../api/wire';
-import { formatNumber, formatRate } from '../../shared/format';
+import { formatRate } from '../../shared/format';
 import { useMedia } from '../../shared/live';
 import { Shape, toneOfHealth } from '../../shared/mark';
 import { useGo, useUrl } from '../../shared/nav';
 import { cn } from '../../shared/ui/cn';
 import { depthsOf, NODE, place } from './layout';
+import { BUSY_LIMIT, factsOf, troubleOf } from './words';
 
 export function Graph({ pipeline }: { pipeline: Pipeline }) {
   const wide = useMedia('(min-width: 768px)');
@@ -17,7 +18,7 @@ export function Graph({ pipeline }: { pipeline: Pipeline }) {
 }
 
 /** On a phone: the same parts in the order of the flow, each further in than what it reads. */
-function Listed({ pipeline: { nodes, edges, cause } }: { pipeline: Pipeline }) {
+function Listed({ pipeline: { nodes, edges, cause, sources } }: { pipeline: Pipeline }) {
   const depths = depthsOf(
     nodes.map(({ id }) => id),
     edges,
@@ -29,7 +30,7 @@ function Listed({ pipeline: { nodes, edges, cause } }: { pipeline: Pipeline }) {
         .sort((a, b) => depthOf(a.id) - depthOf(b.id))
         .map(node => (
           <li key={node.id} style={{ paddingLeft: depthOf(node.id) * 14 }}>
-            <NodeButton node={node} isCause={cause?.node === node.id} />
+            <NodeButton node={node} isCause={cause?.node === node.id} letters={undecoded(sources)} />
           </li>
         ))}
     </ul>
@@ -37,7 +38,7 @@ function Listed({ pipeline: { nodes, edges, cause } }: { pipeline: Pipeline }) {
 }
 
 function Drawn({ pipeline }: { pipeline: Pipeline }) {
-  const { nodes, edges, cause } = pipeline;
+  const { nodes, edges, cause, sources } = pipeline;
   const { node: open } = useUrl();
   const ids = nodes.map(({ id }) => id).join();
   const links = edges.map(({ from, to }) => `${from}>${to}`).join();
@@ -51,6 +52,7 @@ function Drawn({ pipeline }: { pipeline: Pipeline }) {
     [ids, links],
   );
   const rateOf = (id: string) => nodes.find(node => node.id === id)?.per_second ?? 0;
+  const rates = new Map(edges.map(({ from, to, per_second }) => [`${from}>${to}`, per_second]));
   const most = Math.max(1, ...nodes.map(({ per_second }) => per_second ?? 0));
   return (
     <div className="overflow-x-auto px-2 pb-2" tabIndex={0}>
@@ -66,6 +68,26 @@ function Drawn({ pipeline }: { pipeline: Pipeline }) {
               strokeWidth={1 + 2.5 * Math.sqrt(rateOf(from) / most)}
             />
           ))}
+          {placed.edges.map(({ from, to, points }) => {
+            const rate = rates.get(`${from}>${to}`);
+            const at = middleOf(points);
+            // Those of a view say what its node says already; they are told of the part that is looked at.
+            const told = from.startsWith('source:') || open === from || open === to;
+            if (rate == null || at === null || !told || to === 'lake') return null;
+            return (
+              <text
+                key={`${from}>${to}`}
+                data-edge={`${from}>${to}`}
+                x={at.x}
+                y={at.y - 4}
+                textAnchor="middle"
+                className="fill-muted text-[11px]"
+                style={{ paintOrder: 'stroke', stroke: 'var(--panel)', strokeWidth: 4 }}
+              >
+                {formatRate(rate)}/s
+              </text>
+            );
+          })}
         </svg>
         <ul aria-label="Dataflow graph">
           {nodes.map(node => {
@@ -77,7 +99,12 @@ function Drawn({ pipeline }: { pipeline: Pipeline }) {
                 className="absolute"
                 style={{ left: at.x - NODE.width / 2, top: at.y - NODE.height / 2 }}
               >
-                <NodeButton node={node} isCause={cause?.node === node.id} style={NODE} />
+                <NodeButton
+                  node={node}
+                  isCause={cause?.node === node.id}
+                  letters={undecoded(sources)}
+                  style={NODE}
+                />
               </li>
             );
           })}
@@ -90,19 +117,23 @@ function Drawn({ pipeline }: { pipeline: Pipeline }) {
 interface NodeButtonProps {
   node: Schemas['Node'];
   isCause: boolean;
+  /** Records that could not be decoded. */
+  letters: number;
   style?: React.CSSProperties;
 }
 
-function NodeButton({ node, isCause, style }: NodeButtonProps) {
+function NodeButton({ node, isCause, letters, style }: NodeButtonProps) {
   const { node: open } = useUrl();
   const go = useGo();
+  const trouble = isCause ? 'bottleneck' : troubleOf(node);
   return (
     <button
       type="button"
       data-node={node.id}
       aria-pressed={open === node.id}
       className={cn(
-        'flex w-full flex-col justify-center rounded border border-line bg-ground px-2 py-1 text-left leading-4 hover:bg-hover aria-pressed:border-accent',
+        'relative flex w-full flex-col justify-center overflow-hidden rounded border border-line bg-ground px-2 py-1 text-left leading-4 hover:bg-hover aria-pressed:border-accent',
+        node.health === 'degraded' && 'border-warn',
         isCause && 'border-2 border-warn',
         node.health === 'down' && 'border-2 border-critical',
       )}
@@ -113,9 +144,35 @@ function NodeButton({ node, isCause, style }: NodeButtonProps) {
         <Shape tone={isCause ? 'warn' : toneOfHealth(node.health)} />
         {node.name}
       </span>
-      <span className="w-full truncate text-label text-muted">{factsOf(node)}</span>
+      <span className="w-full truncate text-label text-muted">
+        {trouble !== null && (
+          <span className={node.health === 'down' ? 'text-critical' : 'text-warn'}>{trouble} · </span>
+        )}
+        {factsOf(node, letters).join(' · ')}
+      </span>
+      {node.busy != null && (
+        <span
+          className="absolute bottom-0 left-0 h-0.5"
+          style={{
+            width: `${Math.round(100 * node.busy)}%`,
+            background: node.busy > BUSY_LIMIT ? 'var(--warn)' : 'var(--series-1)',
+          }}
+          aria-hidden="true"
+        />
+      )}
     </button>
   );
+}
+
+function undecoded(sources: Pipeline['sources']): number {
+  return sources.reduce((sum, it) => sum + it.undecoded, 0);
+}
+
+/** Where a line can be written on. */
+function middleOf(points: readonly { x: number; y: number }[]): { x: number; y: number } | null {
+  const [first, second] = points;
+  if (first === undefined || second === undefined) return null;
+  return { x: (first.x + second.x) / 2, y: (first.y + second.y) / 2 };
 }
 
 /** Everything ends in the lake; those lines would hide the others. */
@@ -123,13 +180,6 @@ function opacityOf(open: string | undefined, from: string, to: string): number {
   if (open === from || open === to) return 0.9;
   if (open !== undefined || to === 'lake') return 0.18;
   return 0.7;
-}
-
-function factsOf(node: Schemas['Node']): string {
-  const facts = [node.kind === 'lake' ? `commit ${node.version ?? 'none yet'}` : node.kind];
-  if (node.per_second != null) facts.push(`${formatRate(node.per_second)} /s`);
-  if (node.kind === 'view' && node.rows != null) facts.push(`${formatNumber(node.rows)} rows`);
-  return facts.join(' · ');
 }
 
 function pathOf(points: readonly { x: number; y: number }[]): string {

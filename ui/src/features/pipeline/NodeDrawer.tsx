@@ -1,7 +1,7 @@
 /** What is known of one part of the dataflow; it stays until it is closed. */
 import { X } from 'lucide-react';
 import type { Pipeline } from '../../api/wire';
-import { formatAge, formatNumber, formatRate, MISSING } from '../../shared/format';
+import { formatAge, formatNumber, formatRate, quantifyBytes } from '../../shared/format';
 import { Mark, toneOfHealth } from '../../shared/mark';
 import { useGo } from '../../shared/nav';
 import { Fact, Sql } from '../../shared/receipt';
@@ -27,7 +27,11 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
     >
       <header className="mb-2 flex items-center gap-2">
         <h2 className="text-control font-medium">{node.name}</h2>
-        <Mark tone={toneOfHealth(node.health)} word={node.health} />
+        <Mark
+          tone={toneOfHealth(node.health)}
+          word={node.headline ?? node.health}
+          className="whitespace-normal"
+        />
         <Button
           kind="quiet"
           className="ml-auto"
@@ -39,11 +43,24 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
       </header>
       <dl className="mb-2 grid grid-cols-[auto_1fr] gap-x-4">
         <Fact name="kind">{node.kind}</Fact>
-        <Fact name={node.kind === 'view' ? 'changes' : 'records'}>
-          {node.per_second == null ? MISSING : `${formatRate(node.per_second)} /s over 10 s`}
-        </Fact>
+        {node.per_second != null && (
+          <Fact name={node.kind === 'view' ? 'changes' : 'records'}>
+            {formatRate(node.per_second)}/s over 10 s
+          </Fact>
+        )}
+        {node.bytes_per_second != null && <Fact name="bytes">{bytesOf(node.bytes_per_second)}/s</Fact>}
         {node.rows != null && (
           <Fact name={node.kind === 'source' ? 'read, ever' : 'live rows'}>{formatNumber(node.rows)}</Fact>
+        )}
+        {node.rows_per_hour != null && (
+          <Fact name="growth">
+            {node.rows_per_hour > 0 && '+'}
+            {formatNumber(node.rows_per_hour)} rows/h, by the last minutes
+          </Fact>
+        )}
+        {node.busy != null && <Fact name="busiest reader">{formatNumber(100 * node.busy)} % of a core</Fact>}
+        {node.skew != null && (
+          <Fact name="skew">the busiest partition gets {formatNumber(node.skew, 1)}× the mean</Fact>
         )}
         {node.retention_seconds != null && (
           <Fact name="closed rows stay live">{formatAge(node.retention_seconds * 1000)}</Fact>
@@ -52,6 +69,11 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
         {read_by.length > 0 && <Fact name="read by">{read_by.map(link)}</Fact>}
       </dl>
       {node.sql && <Sql text={node.sql} />}
+      {node.kind === 'dead letters' && (
+        <Button className="my-2" onClick={() => go({ tab: 'dead-letters', node: undefined } as object)}>
+          Show dead letters
+        </Button>
+      )}
       {(node.kind === 'view' || node.kind === 'table') && (
         <Button
           className="my-2"
@@ -79,4 +101,9 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
       )}
     </aside>
   );
+}
+
+function bytesOf(bytes: number): string {
+  const { value, unit } = quantifyBytes(bytes);
+  return `${value} ${unit}`;
 }

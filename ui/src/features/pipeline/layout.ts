@@ -2,7 +2,7 @@
 import dagre from '@dagrejs/dagre';
 import type { Schemas } from '../../api/wire';
 
-export const NODE = { width: 164, height: 38 };
+export const NODE = { width: 196, height: 40 };
 
 export interface Placed {
   width: number;
@@ -30,7 +30,7 @@ export function depthsOf(ids: readonly string[], edges: readonly Schemas['Edge']
 
 export function place(ids: readonly string[], edges: readonly Schemas['Edge'][]): Placed {
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: 'LR', nodesep: 6, ranksep: 44, marginx: 8, marginy: 8 });
+  graph.setGraph({ rankdir: 'LR', nodesep: 6, ranksep: 56, marginx: 8, marginy: 8 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const id of ids) graph.setNode(id, { ...NODE });
   for (const { from, to } of edges) if (ids.includes(from) && ids.includes(to)) graph.setEdge(from, to);

@@ -3,8 +3,8 @@ import { X } from 'lucide-react';
 import { useState } from 'react';
 import type { Schemas } from '../../api/wire';
 import { Sql } from '../../shared/receipt';
+import { type Built, sqlOf } from '../../shared/result/statement';
 import { Button } from '../../shared/ui/button';
-import { type Built, sqlOf } from './statement';
 
 const FUNCTIONS = ['count', 'sum', 'avg', 'min', 'max', 'count distinct'];
 const OPERATORS = ['=', '<>', '>', '>=', '<', '<=', 'LIKE'];
@@ -18,7 +18,7 @@ interface BuilderProps {
 export function Builder({ catalog, onUse }: BuilderProps) {
   const tables = catalog.tables.filter(({ columns }) => columns.length > 0);
   const [built, setBuilt] = useState<Built>({
-    table: tables.find(({ name }) => name === 'lake.logs')?.name ?? tables[0]?.name ?? '',
+    table: tables[0]?.name ?? '',
     columns: [],
     aggregates: [{ function: 'count', column: '' }],
     filters: [],

@@ -14,7 +14,7 @@ import {
 import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands';
 import { PostgreSQL, sql } from '@codemirror/lang-sql';
 import { HighlightStyle, syntaxHighlighting } from '@codemirror/language';
-import { Compartment, EditorState, Prec } from '@codemirror/state';
+import { Annotation, Compartment, EditorState, Prec } from '@codemirror/state';
 import {
   drawSelection,
   EditorView,
@@ -24,18 +24,22 @@ import {
   placeholder,
 } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
-import { useEffect, useRef } from 'react';
+import { useEffect, useMemo, useRef } from 'react';
 import type { Schemas } from '../../api/wire';
-import { type EditorError, MARKS, markOf, setMark } from './marks';
-import { statementAt } from './statement';
+import { statementAt } from '../../shared/result/statement';
+import type { Change, Editing } from './machine';
+import { markOf } from './machine';
+import { MARKS, setMark } from './marks';
+
+/** Of a change that did not come from the editor, so that it is not told of it. */
+const replacement = Annotation.define<boolean>();
 
 interface EditorProps {
-  text: string;
-  onChange: (text: string) => void;
+  state: Editing;
+  onEdit: (changes: readonly Change[], text: string) => void;
   onRun: (statement: string, from: number) => void;
   catalog: Schemas['Tables'] | undefined;
   valuesOf: (column: string) => Promise<readonly string[]>;
-  error: EditorError | null;
 }
 
 export function Editor(props: EditorProps) {
@@ -57,7 +61,7 @@ export function Editor(props: EditorProps) {
     const made = new EditorView({
       parent,
       state: EditorState.create({
-        doc: newest.current.text,
+        doc: newest.current.state.text,
         extensions: [
           Prec.highest(keymap.of([{ key: 'Mod-Enter', run }])),
           lineNumbers(),
@@ -82,7 +86,12 @@ export function Editor(props: EditorProps) {
           EditorView.lineWrapping,
           EditorView.contentAttributes.of({ 'aria-label': 'SQL', 'data-focus': 'slash' }),
           EditorView.updateListener.of(update => {
-            if (update.docChanged) newest.current.onChange(update.state.doc.toString());
+            if (!update.docChanged || update.transactions.some(it => it.annotation(replacement))) return;
+            const changes: Change[] = [];
+            update.changes.iterChanges((from, to, _, __, inserted) => {
+              changes.push({ from, to, insert: inserted.toString() });
+            });
+            newest.current.onEdit(changes, update.state.doc.toString());
           }),
         ],
       }),
@@ -94,12 +103,23 @@ export function Editor(props: EditorProps) {
     };
   }, []);
 
-  // Text that comes from elsewhere: a sample, a saved query, the address.
+  const { state } = props;
+  // Text that comes from elsewhere: a sample, a saved query, the address, a fix. Only then is the document touched: while
+  // somebody types, what is drawn here may be older than the document.
+  const { replaced } = state;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the count says that it was replaced.
   useEffect(() => {
     const editor = view.current;
-    if (editor === null || editor.state.doc.toString() === props.text) return;
-    editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: props.text } });
-  }, [props.text]);
+    const { text } = newest.current.state;
+    const before = editor?.state.doc.toString() ?? text;
+    if (editor === null || before === text) return;
+    const change = between(before, text);
+    editor.dispatch({
+      changes: change,
+      selection: { anchor: change.from + change.insert.length },
+      annotations: replacement.of(true),
+    });
+  }, [replaced]);
 
   useEffect(() => {
     const support = sql({
@@ -115,15 +135,25 @@ export function Editor(props: EditorProps) {
     view.current?.dispatch({ effects: language.current.reconfigure([support, more]) });
   }, [props.catalog]);
 
-  const { error } = props;
+  const mark = useMemo(() => markOf(state), [state]);
   useEffect(() => {
     const editor = view.current;
     if (editor === null) return;
-    const mark = error === null ? null : markOf(editor.state, error);
-    editor.dispatch({ effects: setMark.of(mark) });
-  }, [error]);
+    const isOfText = editor.state.doc.toString() === newest.current.state.text;
+    editor.dispatch({ effects: setMark.of(isOfText ? mark : null) });
+  }, [mark]);
 
   return <div ref={element} className="h-full min-h-32 overflow-auto" />;
+}
+
+/** The part in which two texts differ. */
+function between(before: string, after: string): Change {
+  let from = 0;
+  const shorter = Math.min(before.length, after.length);
+  while (from < shorter && before[from] === after[from]) from++;
+  let same = 0;
+  while (same < shorter - from && before.at(-1 - same) === after.at(-1 - same)) same++;
+  return { from, to: before.length - same, insert: after.slice(from, after.length - same) };
 }
 
 function schemaOf(catalog: Schemas['Tables'] | undefined): Record<string, string[]> {

@@ -5,10 +5,10 @@
 import { ChevronDown } from 'lucide-react';
 import { useState } from 'react';
 import { ApiError, asCurl, CONTENT_TYPES, download, type Format, handOver } from '../../api/client';
+import { rowsOf, type Shown } from '../../shared/result/shown';
+import { csvOf, jsonLinesOf } from '../../shared/result/write';
 import { Button } from '../../shared/ui/button';
 import { Menu } from '../../shared/ui/menu';
-import { rowsOf, type Shown } from './shown';
-import { csvOf, jsonLinesOf } from './write';
 
 export function ExportMenu({ statement, partial }: { statement: string; partial: Shown | null }) {
   const [note, setNote] = useState('');

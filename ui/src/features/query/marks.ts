@@ -1,24 +1,8 @@
-/**
- * What the server refused, underlined in the text it was found in.
- *
- * The answer to a query comes when the text may have become another one, even none. So a mark is only set where there is
- * text for it, and it goes with the first change within it.
- */
-import { type EditorState, StateEffect, StateField } from '@codemirror/state';
+/** The one mark of the editor: what the server refused, underlined until the text within changes. `machine` says where it is. */
+import { StateEffect, StateField } from '@codemirror/state';
 import { Decoration, type DecorationSet, EditorView } from '@codemirror/view';
 
-export interface EditorError {
-  message: string;
-  /** From 1, within the statement that was run. */
-  line: number | null;
-  column: number | null;
-  /** Where that statement begins in the text. */
-  from: number;
-  /** The statement. A mark belongs to it and to no other text. */
-  statement: string;
-}
-
-interface Mark {
+export interface Mark {
   from: number;
   to: number;
   message: string;
@@ -26,25 +10,6 @@ interface Mark {
 
 export const setMark = StateEffect.define<Mark | null>();
 
-/** The word the server pointed at; the statement's first line if it did not point; `null` if the text is not there any more. */
-export function markOf(state: EditorState, error: EditorError): Mark | null {
-  const { line, column, from, statement, message } = error;
-  if (statement === '' || state.sliceDoc(from, from + statement.length) !== statement) return null;
-  const start = state.doc.lineAt(from);
-  if (line === null) return marked(from, Math.min(start.to, from + statement.length), message);
-  const number = Math.min(start.number + Math.max(line, 1) - 1, state.doc.lines);
-  const place = state.doc.line(number);
-  const indent = line === 1 ? from - start.from : 0;
-  const at = Math.min(place.from + indent + Math.max(0, (column ?? 1) - 1), place.to);
-  const word = /^[\w."]+/.exec(state.sliceDoc(at, place.to))?.[0].length ?? 1;
-  return marked(at, Math.min(at + word, place.to), message);
-}
-
-function marked(from: number, to: number, message: string): Mark | null {
-  return from < to ? { from, to, message } : null;
-}
-
-/** Underlined until the text within changes, or another mark or none is set. */
 export const MARKS = StateField.define<DecorationSet>({
   create: () => Decoration.none,
   update(marks, { effects, docChanged, changes, newDoc }) {

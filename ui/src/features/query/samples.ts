@@ -1,86 +1,90 @@
-/** Queries to begin with: those the server offers, more of web logs where there are such logs, else some of whatever there is. */
+/** Queries to begin with: those the server offers, and some of whatever the dataflow has, by what its columns are. */
 import type { Schemas } from '../../api/wire';
+import { isFigure, isTime } from '../../shared/result/columns';
 
 export interface Sample {
   name: string;
   query: string;
 }
 
-const OF_WEB_LOGS: readonly Sample[] = [
-  {
-    name: 'Error rate by endpoint',
-    query: `SELECT endpoint,
-       COUNT(*) AS total_requests,
-       SUM(CASE WHEN status >= 400 THEN 1 ELSE 0 END) AS errors,
-       ROUND(SUM(CASE WHEN status >= 400 THEN 1 ELSE 0 END) * 100.0 / COUNT(*), 2) AS error_rate
-FROM delta_lake.logs
-WHERE timestamp >= NOW() - INTERVAL '1' HOUR
-GROUP BY endpoint
-ORDER BY error_rate DESC`,
-  },
-  {
-    name: 'Requests per minute and endpoint',
-    query: `SELECT window_start, endpoint, requests
-FROM traffic_1m
-WHERE window_start >= NOW() - INTERVAL '1' HOUR
-ORDER BY window_start`,
-  },
-  {
-    name: 'Newest errors',
-    query: `SELECT timestamp, level, source, endpoint, status, response_time, referer
-FROM delta_lake.logs
-WHERE level = 'ERROR'
-ORDER BY timestamp DESC
-LIMIT 100`,
-  },
-  { name: 'Live: traffic of the last minute', query: 'SELECT * FROM last_minute' },
-  { name: 'Live: top endpoints', query: 'SELECT * FROM top_endpoints' },
-];
+type Table = Schemas['TableBody'];
 
 /** Views of any dataflow that are offered. */
 const VIEWS_MAX = 4;
-const ENOUGH = 4;
+
+/** What the page begins with: a live view, one that has a time if there is one. */
+export function firstQuery(catalog: Schemas['Tables'] | undefined): string {
+  const views = viewsOf(catalog);
+  const first = views.find(({ columns }) => columns.some(isTime)) ?? views[0];
+  return first === undefined ? 'SHOW TABLES' : `SELECT * FROM ${quoted(first.name)}`;
+}
 
 /** Samples that can be run here. */
 export function samplesOf(catalog: Schemas['Tables'] | undefined): readonly Sample[] {
   if (catalog === undefined) return [];
-  const { tables } = catalog;
-  const has = (name = '') => tables.some(table => table.name === name.replace('delta_lake.', 'lake.'));
-  const known = OF_WEB_LOGS.filter(({ query }) =>
-    [...query.matchAll(/(?:FROM|JOIN)\s+([\w.]+)/gi)].every(([, name]) => has(name)),
+  const stored = catalog.tables.filter(
+    ({ name, columns }) => name.startsWith('lake.') && columns.some(isTime),
   );
-  const { samples = [] } = catalog;
-  if (samples.length + known.length >= ENOUGH) return [...samples, ...known];
-  const views = tables.filter(({ kind, columns }) => kind === 'live view' && columns.length > 0);
-  const stored = tables.find(
-    ({ name, columns }) =>
-      name.startsWith('lake.') &&
-      columns.some(({ type }) => type === 'timestamp') &&
-      !/dead_letters|late/.test(name),
-  );
-  const time = stored?.columns.find(({ type }) => type === 'timestamp')?.name;
+  // Records themselves rather than what became of them, and those with most to tell.
+  const [table] = stored
+    .filter(({ name }) => !isLive(catalog, name))
+    .concat(stored)
+    .sort(
+      (a, b) =>
+        Number(isLive(catalog, a.name)) - Number(isLive(catalog, b.name)) ||
+        b.columns.length - a.columns.length,
+    );
   return [
-    ...samples,
-    ...known,
-    ...views
+    { name: 'Everything that can be read', query: 'SHOW TABLES' },
+    ...(catalog.samples ?? []),
+    ...viewsOf(catalog)
       .slice(0, VIEWS_MAX)
       .map(({ name }) => ({ name: `Live: ${name}`, query: `SELECT * FROM ${quoted(name)}` })),
-    ...(stored === undefined || time === undefined
+    ...(table === undefined ? [] : ofTable(table)),
+  ];
+}
+
+function viewsOf(catalog: Schemas['Tables'] | undefined): readonly Table[] {
+  return (catalog?.tables ?? []).filter(({ kind, columns }) => kind === 'live view' && columns.length > 0);
+}
+
+/** Whether a stored table is what a live view of its name was. */
+function isLive(catalog: Schemas['Tables'], stored: string): boolean {
+  return catalog.tables.some(({ name, kind }) => kind === 'live view' && `lake.${name}` === stored);
+}
+
+function ofTable({ name, columns }: Table): readonly Sample[] {
+  const time = columns.find(isTime)?.name;
+  if (time === undefined) return [];
+  const [at, from] = [quoted(time), quoted(name)];
+  const key = columns.find(({ role }) => role === 'key')?.name;
+  const figure = columns.find(column => isFigure(column) && column.role !== 'count')?.name;
+  return [
+    { name: `Newest of ${name}`, query: `SELECT *\nFROM ${from}\nORDER BY ${at} DESC\nLIMIT 100` },
+    {
+      name: `${name} per minute`,
+      query: `SELECT date_trunc('minute', ${at}) AS minute, count(*) AS records\nFROM ${from}\nWHERE ${at} >= now() - INTERVAL '1 hour'\nGROUP BY 1\nORDER BY 1`,
+    },
+    ...(key === undefined
       ? []
       : [
           {
-            name: `Newest of ${stored.name}`,
-            query: `SELECT *\nFROM ${quoted(stored.name)}\nORDER BY ${quoted(time)} DESC\nLIMIT 100`,
+            name: `${name} per minute and ${key}`,
+            query: `SELECT date_trunc('minute', ${at}) AS minute, ${quoted(key)}, count(*) AS records\nFROM ${from}\nWHERE ${at} >= now() - INTERVAL '1 hour'\nGROUP BY 1, 2\nORDER BY 1`,
           },
+        ]),
+    ...(key === undefined || figure === undefined
+      ? []
+      : [
           {
-            name: `${stored.name} per hour`,
-            query: `SELECT date_trunc('hour', ${quoted(time)}) AS hour, count(*) AS records\nFROM ${quoted(stored.name)}\nGROUP BY 1\nORDER BY 1`,
+            name: `${figure} by ${key}`,
+            query: `SELECT ${quoted(key)}, count(*) AS records, avg(${quoted(figure)}) AS ${quoted(`mean_${figure}`)}\nFROM ${from}\nGROUP BY 1\nORDER BY 3 DESC\nLIMIT 20`,
           },
         ]),
   ];
 }
 
-function quoted(name: string): string {
+export function quoted(name: string): string {
   return name
     .split('.')
     .map(part => (/^[a-z_][a-z0-9_]*$/.test(part) ? part : `"${part.replaceAll('"', '""')}"`))

@@ -1,6 +1,7 @@
 /** A list of things to do with what was clicked. */
 import { DropdownMenu as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
+import { Tooltip } from './tooltip';
 
 export interface MenuItem {
   label: string;
@@ -10,15 +11,18 @@ export interface MenuItem {
 
 interface MenuProps {
   trigger: ReactNode;
+  /** What the trigger is for, where it has no words of its own. */
+  tooltip?: string;
   /** What the items complete. */
   title?: string;
   items: readonly MenuItem[];
 }
 
-export function Menu({ trigger, title, items }: MenuProps) {
+export function Menu({ trigger, tooltip, title, items }: MenuProps) {
+  const opener = <Radix.Trigger asChild>{trigger}</Radix.Trigger>;
   return (
     <Radix.Root>
-      <Radix.Trigger asChild>{trigger}</Radix.Trigger>
+      {tooltip === undefined ? opener : <Tooltip text={tooltip}>{opener}</Tooltip>}
       <Radix.Portal>
         <Radix.Content
           sideOffset={4}

@@ -79,12 +79,11 @@ it('leaves a tap to the button', async () => {
 
 it('comes by a tap where there is nothing to press', async () => {
   const button = await draw(<Explained text="No record was an hour ago.">no data</Explained>);
-  const tap = () =>
-    act(async () => {
-      button.dispatchEvent(pointer('pointerdown', 'touch'));
-      button.dispatchEvent(pointer('pointerup', 'touch'));
-      button.dispatchEvent(click());
-    });
+  const tap = async () => {
+    await act(async () => button.dispatchEvent(pointer('pointerdown', 'touch')));
+    await act(async () => button.dispatchEvent(pointer('pointerup', 'touch')));
+    await act(async () => button.dispatchEvent(click()));
+  };
   await tap();
   expect(told()).toBe('No record was an hour ago.');
   await tap();

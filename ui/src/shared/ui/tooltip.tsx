@@ -20,8 +20,8 @@ interface TooltipProps {
 export function Tooltip({ text, children, side = 'bottom', tap = false }: TooltipProps) {
   const [open, setOpen] = useState(false);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  /** Whether the pointer that is down has shown it by being held, or is a finger that taps. */
-  const pressed = useRef<'held' | 'finger' | null>(null);
+  /** The finger that is down: whether it has shown it by being held, and whether it came while it was open. */
+  const finger = useRef<{ held: boolean; wasOpen: boolean } | null>(null);
   useEffect(() => () => clearTimeout(timer.current), []);
   const release = () => clearTimeout(timer.current);
   return (
@@ -30,24 +30,23 @@ export function Tooltip({ text, children, side = 'bottom', tap = false }: Toolti
         <Radix.Trigger
           asChild
           onPointerDown={event => {
-            pressed.current = event.pointerType === 'touch' ? 'finger' : null;
-            if (pressed.current === null || tap) return;
+            finger.current = event.pointerType === 'touch' ? { held: false, wasOpen: open } : null;
+            if (finger.current === null || tap) return;
             timer.current = setTimeout(() => {
-              pressed.current = 'held';
+              finger.current = { held: true, wasOpen: open };
               setOpen(true);
             }, HELD_MS);
           }}
           onPointerUp={release}
           onPointerCancel={release}
           onClickCapture={event => {
-            const how = pressed.current;
-            pressed.current = null;
+            const by = finger.current;
+            finger.current = null;
+            if (by === null || !(by.held || tap)) return;
             // What was held to be read is not meant to be pressed.
-            if (how === 'held' || (how === 'finger' && tap)) {
-              event.preventDefault();
-              event.stopPropagation();
-            }
-            if (how === 'finger' && tap) setOpen(!open);
+            event.preventDefault();
+            event.stopPropagation();
+            if (tap) setOpen(!by.wasOpen);
           }}
         >
           {children}

@@ -1,0 +1,79 @@
+/** Filters by name: to be applied, saved and removed. */
+import { ChevronDown, X } from 'lucide-react';
+import { useState } from 'react';
+import { useGo, useUrl } from '../../shared/nav';
+import { Button } from '../../shared/ui/button';
+import { Popover } from '../../shared/ui/popover';
+import { useSavedFilters } from './savedFilters';
+
+export function SavedMenu() {
+  const { where } = useUrl();
+  const go = useGo();
+  const saved = useSavedFilters();
+  const [isOpen, setOpen] = useState(false);
+  const [name, setName] = useState('');
+  if (saved === null || (saved.filters.length === 0 && where === undefined)) return null;
+  return (
+    <Popover
+      label="Saved filters"
+      className="flex w-80 flex-col gap-2"
+      open={isOpen}
+      onOpenChange={setOpen}
+      trigger={
+        <Button>
+          Saved <ChevronDown size={14} aria-hidden="true" />
+        </Button>
+      }
+    >
+      <ul className="max-h-72 overflow-auto">
+        {saved.filters.map(filter => (
+          <li key={filter.name} className="flex items-center gap-1 rounded hover:bg-hover">
+            <button
+              type="button"
+              className="min-w-0 flex-1 px-1 py-0.5 text-left"
+              onClick={() => {
+                go({ where: filter.where });
+                setOpen(false);
+              }}
+            >
+              {filter.name}
+              <span className="block truncate font-mono text-label text-muted">{filter.where}</span>
+            </button>
+            <Button
+              kind="quiet"
+              className="h-6"
+              aria-label={`Remove the saved filter ${filter.name}`}
+              onClick={() => saved.remove(filter.name)}
+            >
+              <X size={14} aria-hidden="true" />
+            </Button>
+          </li>
+        ))}
+        {saved.filters.length === 0 && <li className="px-1 text-muted">No saved filters.</li>}
+      </ul>
+      {where !== undefined && (
+        <form
+          className="flex gap-2"
+          onSubmit={event => {
+            event.preventDefault();
+            if (name.trim() === '') return;
+            saved.save({ name: name.trim(), where });
+            setName('');
+          }}
+        >
+          <input
+            aria-label="Name of the filter"
+            placeholder="Save this filter as…"
+            className="h-7 min-w-0 flex-1 rounded border border-line bg-panel px-2 text-label"
+            value={name}
+            maxLength={80}
+            onChange={({ target }) => setName(target.value)}
+          />
+          <Button type="submit" disabled={name.trim() === ''}>
+            Save
+          </Button>
+        </form>
+      )}
+    </Popover>
+  );
+}
