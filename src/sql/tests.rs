@@ -23,6 +23,7 @@ fn dataflows_are_planned_as_ever() {
     for (folder, name) in [
         ("dataflows/access_log", "access_log"),
         ("dataflows/nexmark", "nexmark"),
+        ("dataflows/orders", "orders"),
         ("dataflows/web_logs", "web_logs"),
         ("tests/dataflows/everything", "everything"),
     ] {

@@ -40,7 +40,7 @@ async function away({ open, checkQuiet, server }) {
   await page.waitForLoadState('networkidle', { timeout: 5_000 }).catch(() => {});
   await server.stop();
   await within('the server is away', () => page.locator('[data-link="reconnecting"]').isVisible());
-  for (const name of ['Logs', 'Query', 'Anomalies', 'Pipeline', 'Overview']) {
+  for (const name of ['Logs', 'Query', 'Boards', 'Anomalies', 'Pipeline', 'Overview']) {
     await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name }).click();
     await within(
       `${name} can be visited`,

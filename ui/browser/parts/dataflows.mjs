@@ -1,8 +1,9 @@
-/** Dataflows without the views of web_logs. */
+/** Dataflows without the views, and the words, of web_logs. */
 import { check, within } from '../harness.mjs';
 
-export default { otherDataflow };
+export default { otherDataflow, orders };
 otherDataflow.isApart = true;
+orders.isApart = true;
 
 /** A dataflow without the views the page knows best: the log of a web server. */
 async function otherDataflow({ tidelake, apart }) {
@@ -18,14 +19,14 @@ async function otherDataflow({ tidelake, apart }) {
   const page = await apart();
   await page.goto(`${other.url}?range=6h`);
   await within('the page is live without rules', () => page.locator('[data-link="live"]').isVisible());
-  for (const title of ['Traffic by status', 'Errors'])
+  for (const title of ['Requests', 'Errors'])
     await within(`the chart ${title} is drawn`, () =>
       page.locator(`section[aria-label="${title}"][data-state="live"] canvas`).first().isVisible(),
     );
   await within('a watermark that waits a day for late records is not taken for lag', async () =>
     /No active incidents/.test(await page.getByLabel('Current status').textContent()),
   );
-  const latency = page.locator('[data-tile="latency"]');
+  const latency = page.locator('[data-tile="response_time_p95"]');
   await within(
     'what it does not count has no tile',
     async () => (await latency.count()) === 0 && (await page.locator('[data-tile="total"]').isVisible()),
@@ -51,5 +52,54 @@ async function otherDataflow({ tidelake, apart }) {
     /watermark 20\d\d-.* UTC, waits 1 d 0 h for late records/.test(
       await page.locator('[data-watermark="access_log"]').textContent({ timeout: 1_000 }),
     ),
+  );
+}
+
+/** A shop: other names, money, and neither failures nor durations. */
+async function orders({ tidelake, apart }) {
+  const products = ['lamp', 'chair', 'desk'];
+  const order = (_, at) => {
+    const time = new Date(Date.now() - (6_000 - at) * 900).toISOString();
+    const product = products[at % 3];
+    const total = ((at % 7) + 1) * 19.9;
+    return `${JSON.stringify({ at: time, customer: `c${at % 250}`, country: ['DE', 'FR', 'AT'][at % 3], product, quantity: (at % 3) + 1, total })}\n`;
+  };
+  const shop = await tidelake({
+    dataflow: 'orders',
+    text: Array.from({ length: 6_000 }, order).join(''),
+    file: 'orders.jsonl',
+  });
+  const page = await apart();
+  await page.goto(shop.url);
+  await within('the page is live', () => page.locator('[data-link="live"]').isVisible());
+  for (const name of ['events', 'turnover', 'customers', 'total'])
+    await within(`the tile ${name} has a number`, async () =>
+      /\d/.test(await page.locator(`[data-tile="${name}"] .tile-value`).textContent()),
+    );
+  check('money has its currency', /EUR/.test(await page.locator('[data-tile="turnover"]').textContent()));
+  for (const title of ['Orders', 'Turnover'])
+    await within(`the chart ${title} is drawn`, () =>
+      page.locator(`section[aria-label="${title}"][data-state="live"] canvas`).first().isVisible(),
+    );
+  await within('countries are compared', () =>
+    page.locator('section[aria-label="Top countries"] tbody tr').first().isVisible(),
+  );
+  await within('a panel has the title of page.toml', () =>
+    page.locator('section[aria-label="Best sellers"][data-state="live"] tbody tr').first().isVisible(),
+  );
+  check(
+    'nothing says that something fails',
+    (await page.locator('section[aria-label="Errors"]').count()) === 0,
+  );
+  check(
+    'nothing waits for ever, and nothing is red',
+    (await page.locator('section[data-state="loading"], section[data-state="error"]').count()) === 0,
+  );
+  await page.goto(`${shop.url}logs`);
+  await within(
+    'its orders are listed by their own columns',
+    async () =>
+      (await page.locator('[data-record]').count()) > 5 &&
+      /lamp|chair|desk/.test(await page.locator('main').textContent()),
   );
 }

@@ -7,7 +7,16 @@ export default { overview, explained, compared };
 async function overview({ open, checkQuiet, server }) {
   const page = await open('');
   const tile = name => page.locator(`[data-tile="${name}"] .tile-value`).textContent();
-  for (const name of ['events', 'errors', 'mean', 'latency', 'sessions', 'volume', 'total', 'freshness'])
+  for (const name of [
+    'events',
+    'errors',
+    'response_time_mean',
+    'response_time_p95',
+    'sessions',
+    'volume',
+    'total',
+    'freshness',
+  ])
     await within(`the tile ${name} has a number`, async () => /\d/.test(await tile(name)));
   await within('a tile knows how it was an hour ago', async () =>
     /(% vs|same as) 1 h ago/.test(await page.locator('[data-tile="events"]').textContent()),
@@ -15,7 +24,7 @@ async function overview({ open, checkQuiet, server }) {
   await within('a strip says what is wrong, or that nothing is', async () =>
     /No active incidents|since|Catching up/.test(await page.getByLabel('Current status').textContent()),
   );
-  for (const title of ['Traffic by status', 'Latency', 'Errors'])
+  for (const title of ['Requests by status', 'Response time', 'Errors'])
     await within(`the chart ${title} is drawn`, () =>
       page.locator(`section[aria-label="${title}"][data-state="live"] canvas`).first().isVisible(),
     );
@@ -40,7 +49,7 @@ async function overview({ open, checkQuiet, server }) {
   await within('a chart is there as a table', () =>
     page.locator('section[aria-label="Errors"] table').isVisible(),
   );
-  const plot = page.locator('section[aria-label="Traffic by status"] .u-over');
+  const plot = page.locator('section[aria-label="Requests by status"] .u-over');
   await drag(page, plot, [0.4, 0.3], [0.7, 0.4]);
   await within('a brush sets the range in the address', () => /from=.*to=/.test(page.url()));
   await page.goBack();
@@ -54,7 +63,7 @@ async function overview({ open, checkQuiet, server }) {
 /** A box that is drawn into the heatmap tells what sets its records apart. */
 async function explained({ open, checkQuiet }) {
   const page = await open('');
-  const heatmap = page.locator('section[aria-label="Latency"] canvas');
+  const heatmap = page.locator('section[aria-label="Response time"] canvas');
   await within('the heatmap is there', () => heatmap.isVisible());
   await drag(page, heatmap, [0.3, 0.05], [0.8, 0.4]);
   const drawer = page.getByRole('complementary', { name: 'What is different in this box' });
@@ -89,15 +98,15 @@ async function explained({ open, checkQuiet }) {
 async function compared({ open, checkQuiet }) {
   const page = await open('');
   await within('the charts are there', () =>
-    page.locator('section[aria-label="Traffic by status"] canvas').first().isVisible(),
+    page.locator('section[aria-label="Requests by status"] canvas').first().isVisible(),
   );
   await page.keyboard.press('d');
   await within('d begins to compare', () => /a=.*b=/.test(page.url()));
   const change = name => page.locator(`[data-delta="${name}"] [data-part="change"]`).textContent();
   // The generator went from 10 records a second to 60; the marks are whole minutes, so its first may be no longer.
-  for (const name of ['requestsPerSecond', 'errorRate', 'p95_ms'])
+  for (const name of ['events', 'errors', 'response_time_p95'])
     await within(`the change of ${name} is told`, async () => /^[+−±]/.test(await change(name)));
-  for (const name of ['Change of latency', 'Change by endpoint', 'Fields that changed'])
+  for (const name of ['Change of response time', 'Change by endpoint', 'Fields that changed'])
     await within(`the panel "${name}" has rows`, () =>
       page
         .locator(`section[aria-label="${name}"][data-state="live"] :is(tbody tr, li, p)`)
@@ -105,7 +114,7 @@ async function compared({ open, checkQuiet }) {
         .isVisible(),
     );
   const before = page.url();
-  const plot = page.locator('section[aria-label="Traffic by status, with both marks"] .u-over');
+  const plot = page.locator('section[aria-label="Requests by status, with both marks"] .u-over');
   const { width, height } = await plot.boundingBox();
   await plot.click({ position: { x: width * 0.5, y: height * 0.5 } });
   await within('a click moves a mark', () => page.url() !== before && /a=.*b=/.test(page.url()));

@@ -66,8 +66,8 @@ async function zones({ apart, server }) {
 
 async function chartKeys({ open, checkQuiet }) {
   const page = await open('?range=1h');
-  const chart = page.locator('section[aria-label="Traffic by status"] [role="application"]');
-  const said = page.locator('section[aria-label="Traffic by status"] [data-said]');
+  const chart = page.locator('section[aria-label="Requests by status"] [role="application"]');
+  const said = page.locator('section[aria-label="Requests by status"] [data-said]');
   await chart.focus();
   await within('the arrow keys say a point of the chart', async () => {
     await page.keyboard.press('ArrowLeft');

@@ -138,11 +138,13 @@ export function Charts({ page, main, history, onCompare }: ChartsProps) {
 
 export function titleOfTraffic({ classes }: Page, { noun }: Counted): string {
   const what = `${noun.charAt(0).toUpperCase()}${noun.slice(1)}`;
-  return classes == null ? what : `${what} by ${classes.key.name.replaceAll('_', ' ')}`;
+  if (classes == null) return what;
+  const { role } = classes.key;
+  return `${what} by ${role === 'status' || role === 'level' ? role : classes.key.name.replaceAll('_', ' ')}`;
 }
 
 /** What the durations are of, in words. */
-function titleOfDurations(durations: readonly Column[]): string {
+export function titleOfDurations(durations: readonly Column[]): string {
   const [first] = durations;
   return first === undefined ? 'Durations' : titleOfColumn({ ...first, statistic: null });
 }

@@ -9,7 +9,7 @@ import { partOf } from '../../shared/filter';
 import { formatNear, formatNumber, MISSING } from '../../shared/format';
 import { useToday } from '../../shared/live';
 import { useGo, useUrl } from '../../shared/nav';
-import { type Counted, type Keyed, labelOf, type Page, rateOf } from '../../shared/page';
+import { type Counted, type Keyed, type Page, rateOf } from '../../shared/page';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
 import { fixedOf, WINDOWS, type Window } from '../../shared/search';
@@ -84,7 +84,7 @@ export function Delta({ marks: given, page, main, history }: DeltaProps) {
         </Panel>
         {page.spread != null && (
           <Panel
-            title={`Change of ${labelOf(page.spread.key)}`}
+            title={`Change of ${inSentence(titleOfDurations(main.figures.filter(it => it.role === 'duration')))}`}
             state={answerState(b, a.data && b.data ? binsOf(a.data, b.data).length : null)}
             empty="No records with it at either mark."
           >
@@ -216,6 +216,10 @@ function Tiles({ main, a, b }: TilesProps) {
       ))}
     </section>
   );
+}
+
+function inSentence(title: string): string {
+  return `${title.charAt(0).toLowerCase()}${title.slice(1)}`;
 }
 
 /** How much more or less, in percent of what it was; a dash where that cannot be told. */

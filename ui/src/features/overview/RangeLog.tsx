@@ -45,7 +45,10 @@ export function RangeLog() {
         </Button>
       }
     >
-      <ol className="px-3 pb-2 font-mono text-label" style={{ height: LINES * 20 + 8, ...lineStyle(lines, log?.has_level === true) }}>
+      <ol
+        className="px-3 pb-2 font-mono text-label"
+        style={{ height: LINES * 20 + 8, ...lineStyle(lines, log?.has_level === true) }}
+      >
         {rows.map(row => (
           <li key={row.id} className={cn(LINE_GRID, 'h-5')}>
             <LogLine row={row} columns={lines} hasLevel={log?.has_level === true} today={today} />
