@@ -30,7 +30,7 @@ export interface paths {
             'application/json': components['schemas']['Views'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -82,7 +82,7 @@ export interface paths {
             'application/json': components['schemas']['ViewRows'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -136,7 +136,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -172,6 +172,8 @@ export interface paths {
           hz?: string;
           /** @description filter of the topic tail; where.<topic> that of any other */
           where?: string;
+          /** @description columns of each record of the topic tail, separated by commas; columns.<topic> those of any other tail */
+          columns?: string;
           /** @description id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several */
           since?: string;
         };
@@ -190,7 +192,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -242,7 +244,7 @@ export interface paths {
             'application/json': components['schemas']['Incidents'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -295,7 +297,7 @@ export interface paths {
             'application/json': components['schemas']['PushedRecords'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -348,7 +350,7 @@ export interface paths {
             'application/json': components['schemas']['PushedRecords'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -397,7 +399,7 @@ export interface paths {
             'application/json': components['schemas']['SqlAnswer'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -443,7 +445,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -485,7 +487,7 @@ export interface paths {
             'application/json': components['schemas']['Tables'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -530,7 +532,7 @@ export interface paths {
             'application/json': components['schemas']['SavedQueries'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -580,7 +582,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -611,7 +613,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -653,7 +655,7 @@ export interface paths {
             'application/json': components['schemas']['Boards'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -703,7 +705,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -734,7 +736,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -776,7 +778,7 @@ export interface paths {
             'application/json': components['schemas']['Page'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -828,7 +830,7 @@ export interface paths {
             'application/json': components['schemas']['History'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -868,6 +870,10 @@ export interface paths {
           limit?: string;
           /** @description next_cursor of the page before */
           cursor?: string;
+          /** @description columns of each record, separated by commas; all if left out */
+          columns?: string;
+          /** @description which come first */
+          order?: 'newest' | 'oldest';
         };
         header?: never;
         path?: never;
@@ -884,7 +890,7 @@ export interface paths {
             'application/json': components['schemas']['LogPage'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -938,7 +944,160 @@ export interface paths {
             'application/json': components['schemas']['LogSummary'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs/newest': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** The newest records, live and stored, newest first */
+    get: {
+      parameters: {
+        query?: {
+          /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
+          where?: string;
+          /** @description most rows, 1 to 5000 */
+          limit?: string;
+          /** @description columns of each record, separated by commas; all if left out */
+          columns?: string;
+        };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['NewestRecords'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs/columns': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Columns of the log, and which are shown first */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['LogColumns'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs/patterns': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Records grouped by their text without its variable parts */
+    get: {
+      parameters: {
+        query?: {
+          /** @description start, ISO 8601 or milliseconds since 1970 */
+          from?: string;
+          /** @description end, not included; now if left out */
+          to?: string;
+          /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
+          where?: string;
+          /** @description whose texts are grouped; the first with prose if left out */
+          column?: string;
+          /** @description most patterns, 1 to 1000 */
+          limit?: string;
+        };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Patterns'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -983,7 +1142,7 @@ export interface paths {
             'application/json': components['schemas']['Extent'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1031,7 +1190,7 @@ export interface paths {
             'application/json': components['schemas']['Record'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1078,7 +1237,7 @@ export interface paths {
             'application/json': components['schemas']['Values'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1125,7 +1284,7 @@ export interface paths {
             'application/json': components['schemas']['Receipt'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1172,7 +1331,7 @@ export interface paths {
             'application/json': components['schemas']['IncidentExplanation'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1217,7 +1376,7 @@ export interface paths {
             'application/json': components['schemas']['Pipeline'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1231,6 +1390,302 @@ export interface paths {
     put?: never;
     post?: never;
     delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/dead-letters': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Records that could not be decoded, by reason, and the replays that the next start does */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['DeadLetters'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/dead-letters/records': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Records that could not be decoded, newest first */
+    get: {
+      parameters: {
+        query?: {
+          /** @description only of this source */
+          source?: string;
+          /** @description only of this kind of reason */
+          kind?: string;
+          /** @description most letters, 1 to 200 */
+          limit?: string;
+          /** @description next_cursor of the page before */
+          cursor?: string;
+        };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['DeadLetterPage'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/dead-letters/requests/{request}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    post?: never;
+    /** Takes back a replay that no start has done yet */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          request: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/sources/{source}/dead-letters/retry': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Decodes dead letters by the present definition; unless it is a dry run, the next start makes records of those that decode */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          source: string;
+        };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['RetryBody'];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Retry'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/verification': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** The newest proof of a commit, and the one that runs */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Verification'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    /** Starts a proof of the newest commit; one runs at a time */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Verification'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    /** Ends the proof that runs */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
     options?: never;
     head?: never;
     patch?: never;
@@ -1264,7 +1719,7 @@ export interface paths {
             'application/json': components['schemas']['LakeTable'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1309,7 +1764,7 @@ export interface paths {
             'application/json': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1354,7 +1809,7 @@ export interface paths {
             'application/json': components['schemas']['Version'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1399,7 +1854,7 @@ export interface paths {
             'application/json': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1440,6 +1895,15 @@ export interface components {
       line?: number | null;
       /** Format: uint64 */
       column?: number | null;
+      /**
+       * Format: uint64
+       * @description Place in a filter that was refused, in characters.
+       */
+      from?: number | null;
+      /** Format: uint64 */
+      to?: number | null;
+      /** @description The whole filter as it was probably meant. */
+      fix?: string | null;
       /** @description The name in the statement that is not there. */
       written?: string | null;
       /** @description Up to three names that may be meant, each as SQL takes it in its place. */
@@ -1905,13 +2369,19 @@ export interface components {
       /** @description One list per step, one count per bin. */
       counts: number[][];
     };
-    /** @description Stored records, newest first. */
+    /** @description Stored records, newest first unless asked otherwise. */
     LogPage: {
+      /** @description Each with its `id`, `timestamp`, `level` and `values` by column. */
       rows: unknown[];
-      /** @description Ask for the next page with it; there is none if there are no more. */
+      /**
+       * @description Ask for the next page with it. There is none if there are no more. A page may have fewer rows than its limit, or none, and be
+       *     followed by others: a long search answers piece by piece.
+       */
       next_cursor?: string | null;
       from: string;
       to: string;
+      /** @description All records from the begin of the search up to here are looked through. */
+      searched: string;
       /** @description The filter that was applied, as it was written. */
       where?: string | null;
       /** @description The query behind it. */
@@ -1940,10 +2410,19 @@ export interface components {
       step_seconds: number;
       /** @description Start of each step, seconds since 1970. */
       times: number[];
+      /** @description Counts of each step; those of records without a level are called `records`. */
       by_level: {
         [key: string]: number[];
       };
+      /** @description Columns with few different values, with those. */
       facets: components['schemas']['Facet'][];
+      /** @description All columns that a filter can take. */
+      fields: components['schemas']['FieldCount'][];
+      /**
+       * Format: uint64
+       * @description Values are counted in every so-manieth record; counts of values and fields are estimates unless this is 1.
+       */
+      sampled: number;
       /** Format: uint64 */
       committed_epoch?: number | null;
       /** Format: double */
@@ -1951,14 +2430,106 @@ export interface components {
     };
     Facet: {
       column: string;
+      role: string;
       /** @description Whether values are written in quotes in a filter. */
       is_text: boolean;
+      /**
+       * Format: uint64
+       * @description Different values.
+       */
+      distinct: number;
+      /**
+       * Format: uint64
+       * @description Records without a value.
+       */
+      nulls: number;
+      /** @description The most frequent ones. */
       values: components['schemas']['FrequentValue'][];
     };
     FrequentValue: {
       value: string;
       /** Format: uint64 */
       count: number;
+    };
+    FieldCount: {
+      column: string;
+      type: string;
+      role: string;
+      /**
+       * Format: uint64
+       * @description Records that have a value.
+       */
+      present: number;
+      /**
+       * Format: uint64
+       * @description Different values, about; unknown where they are not counted.
+       */
+      distinct?: number | null;
+    };
+    /** @description The newest records, live and stored, newest first. */
+    NewestRecords: {
+      /** @description As those of a page. */
+      rows: unknown[];
+      where?: string | null;
+      /** Format: double */
+      elapsed_ms: number;
+    };
+    /** @description What records of the log are made of. */
+    LogColumns: {
+      table: string;
+      /** @description The column with the event time. */
+      time: string;
+      /** @description Whether records have a level: by a column, or by a status. */
+      has_level: boolean;
+      columns: components['schemas']['CatalogColumn'][];
+      /** @description Columns that a list shows unless others are chosen, by what they mean: levels and statuses, keys, durations, texts. */
+      shown: string[];
+    };
+    /** @description Records grouped by what their texts have in common. */
+    Patterns: {
+      /** @description The column whose texts are grouped, and those that can be. */
+      column: string;
+      columns: string[];
+      from: string;
+      to: string;
+      where?: string | null;
+      /**
+       * Format: uint64
+       * @description Records with a text.
+       */
+      records: number;
+      /**
+       * Format: uint64
+       * @description Records of them that are in groups: less if there are too many different texts.
+       */
+      grouped: number;
+      /**
+       * Format: uint64
+       * @description Groups, whether they are told or not.
+       */
+      groups: number;
+      /** @description The largest groups. */
+      patterns: components['schemas']['TextPattern'][];
+      /** Format: double */
+      elapsed_ms: number;
+    };
+    TextPattern: {
+      /** @description The text with its variable parts masked: `<n>`, `<hex>`, `<uuid>`, `<ip>`, `<time>`, `<id>`, `'<text>'`. */
+      pattern: string;
+      /** @description As a pattern of LIKE, which a filter takes. */
+      like: string;
+      /** Format: uint64 */
+      count: number;
+      /**
+       * Format: uint64
+       * @description Different texts.
+       */
+      texts: number;
+      /** @description Times of the first and the last record. */
+      first: string;
+      last: string;
+      /** @description The most frequent text. */
+      example: string;
     };
     /** @description Event times of the oldest and the newest record of the log; null before there is one, and if there is no log. */
     Extent: {
@@ -1980,7 +2551,7 @@ export interface components {
       type: string;
       value: unknown;
     };
-    /** @description Values of a column among the newest records. */
+    /** @description Values of a column among the newest records; among stored ones while no record is live. */
     Values: {
       column: string;
       /**
@@ -2116,6 +2687,8 @@ export interface components {
       /** Format: double */
       epoch_age_seconds?: number | null;
       overall: components['schemas']['Health'];
+      /** @description How it is in a few words: "Healthy", "Catching up, 2 min left", "Degraded: 22 % of records are not decoded". */
+      headline: string;
       components: components['schemas']['Component'][];
       /** @description What holds it up, if anything does. */
       cause?: components['schemas']['Cause'] | null;
@@ -2130,6 +2703,13 @@ export interface components {
       commits_open: number;
       nodes: components['schemas']['Node'][];
       edges: components['schemas']['Edge'][];
+      /** @description How old records are by the time they are read, seen in views, and in the lake: over the last minutes. */
+      freshness: components['schemas']['Stage'][];
+      /**
+       * Format: uint64
+       * @description Memory in use by the process.
+       */
+      allocated_bytes: number;
       /** Format: uint */
       stream_clients: number;
       /** Format: uint64 */
@@ -2141,6 +2721,8 @@ export interface components {
     Component: {
       name: string;
       status: components['schemas']['Health'];
+      /** @description How it is in a few words that can stand alone: "OK", "Catching up, 2 min left", "Degraded: 22 % of records are not decoded". */
+      headline: string;
       /** @description What was seen, in words. */
       detail: string;
     };
@@ -2151,6 +2733,9 @@ export interface components {
     };
     SourceReport: {
       name: string;
+      /** @description How it is in a few words. */
+      headline: string;
+      health: components['schemas']['Health'];
       connected: boolean;
       /** @description What offsets count: `records` or `bytes`. */
       unit: string;
@@ -2160,14 +2745,24 @@ export interface components {
       undecoded: number;
       /** Format: uint64 */
       bytes: number;
-      /** Format: double */
+      /**
+       * Format: double
+       * @description Decoded ones.
+       */
       records_per_second?: number | null;
+      /** Format: double */
+      undecoded_per_second?: number | null;
       /** Format: double */
       bytes_per_second?: number | null;
       /** @description Null while there is none, or if the source declares none. */
       watermark?: components['schemas']['Watermark'] | null;
       /** @description What its records tell of event time and silence. */
       intake: components['schemas']['IntakeStatus'];
+      /**
+       * Format: double
+       * @description Until all partitions have caught up, if they go on like this; null if one will not, or that is not known.
+       */
+      eta_seconds?: number | null;
       partitions: components['schemas']['PartitionReport'][];
     };
     /** @description Event time up to which windows are complete. It says nothing of how far reading is behind. */
@@ -2292,16 +2887,38 @@ export interface components {
     /** @description A part of the dataflow. */
     Node: {
       id: string;
-      /** @description `source`, `table`, `view` or `lake`. */
+      /** @description `source`, `table`, `dead letters`, `view` or `lake`. */
       kind: string;
       name: string;
-      /** Format: uint64 */
+      /**
+       * Format: uint64
+       * @description Records that were ever read of a source, live rows of a view.
+       */
       rows?: number | null;
       /**
        * Format: double
-       * @description Records a second of a source or table, changes a second of a view.
+       * @description By how many rows an hour a view grows, over some minutes.
+       */
+      rows_per_hour?: number | null;
+      /**
+       * Format: double
+       * @description Decoded records a second of a source or a table with all of them, undecoded ones of the table of dead letters, changes a second of a view.
        */
       per_second?: number | null;
+      /** Format: double */
+      bytes_per_second?: number | null;
+      /**
+       * Format: double
+       * @description Of a source: share of a core that its busiest reader thread used. Tables and views share the workers.
+       */
+      busy?: number | null;
+      /**
+       * Format: double
+       * @description Of a source: how much more the partition that is read most gets than the mean one; null with one partition, or while none is read.
+       */
+      skew?: number | null;
+      /** @description How a source or the lake is, in a few words. */
+      headline?: string | null;
       sql?: string | null;
       plan?: string | null;
       /** Format: int64 */
@@ -2313,7 +2930,189 @@ export interface components {
     Edge: {
       from: string;
       to: string;
+      /**
+       * Format: double
+       * @description Records or changes a second that leave `from`, all of which `to` reads.
+       */
+      per_second?: number | null;
     };
+    /** @description A stage of the way of a record, and how old records are when they reach it. */
+    Stage: {
+      /** @description `read`, `view` or `committed`. */
+      name: string;
+      /**
+       * Format: double
+       * @description The newest delay; null if nothing was seen in the last minutes.
+       */
+      seconds?: number | null;
+      /** Format: double */
+      p50_seconds?: number | null;
+      /** Format: double */
+      p99_seconds?: number | null;
+      /** @description From what to what it is. */
+      about: string;
+    };
+    /** @description Records that could not be decoded, as of the newest commit. */
+    DeadLetters: {
+      /** Format: uint64 */
+      letters: number;
+      /** @description Most frequent first. */
+      kinds: components['schemas']['DeadLetterKind'][];
+      /** @description Whether there are more kinds than are listed. */
+      truncated: boolean;
+      /** @description Replays that the next start will do. */
+      requests: components['schemas']['ReplayRequest'][];
+      /**
+       * Format: uint64
+       * @description Everything up to this epoch is in; null before the first commit.
+       */
+      committed_epoch?: number | null;
+      /** @description The query behind it. */
+      sql: string;
+    };
+    /** @description Letters of one source whose reasons differ in numbers and quoted values only. */
+    DeadLetterKind: {
+      source: string;
+      /** @description The reason, with `#` for numbers. */
+      kind: string;
+      /** @description One of the reasons as it is. */
+      example: string;
+      /** Format: uint64 */
+      letters: number;
+      /** @description When the first and the last were read. */
+      first: string;
+      last: string;
+    };
+    /** @description A replay that waits for the next start. */
+    ReplayRequest: {
+      id: string;
+      /** @description Of this source; of all if null. */
+      source?: string | null;
+      /** @description Of this kind of reason only. */
+      kind?: string | null;
+      /** @description Whose reason holds this text only. */
+      reason?: string | null;
+      asked: string;
+    };
+    DeadLetterPage: {
+      /** @description Newest first. */
+      letters: components['schemas']['DeadLetterRecord'][];
+      /** @description Ask for the next page with it; there is none if there are no more. */
+      next_cursor?: string | null;
+    };
+    DeadLetterRecord: {
+      source: string;
+      /** Format: int32 */
+      partition: number;
+      /** Format: int64 */
+      offset: number;
+      /**
+       * Format: uint64
+       * @description The epoch it was read in, and that as a time.
+       */
+      epoch: number;
+      read: string;
+      reason: string;
+      /** @description Its bytes as text; null if they are no UTF-8. */
+      text?: string | null;
+      /** @description Its bytes in hexadecimal digits, if they are no text. */
+      hex?: string | null;
+      /** Format: uint64 */
+      bytes: number;
+      /** @description Only the beginning is shown. */
+      cut: boolean;
+    };
+    /** @description What became of a second try. */
+    Retry: {
+      source: string;
+      /**
+       * Format: uint64
+       * @description Letters that were decoded once more.
+       */
+      letters: number;
+      /**
+       * Format: uint64
+       * @description How many of them are records by the present definition.
+       */
+      decodable: number;
+      /** @description The request that was left; null for a dry run. The next start does it. */
+      request?: string | null;
+    };
+    RetryBody: {
+      /**
+       * @description Only says how many would be records now.
+       * @default true
+       */
+      dry_run: boolean;
+      /**
+       * @description Only letters of this kind of reason.
+       * @default null
+       */
+      kind: string | null;
+    };
+    /** @description What is known of proofs of this lake. */
+    Verification: {
+      /** @description Whether this server can start one. */
+      available: boolean;
+      /** @description The command that does the same in a shell. */
+      command: string;
+      running?: components['schemas']['RunningVerification'] | null;
+      /** @description The newest one that came to a result. */
+      newest?: components['schemas']['VerificationResult'] | null;
+      /** @description Why the last one that was started came to none. */
+      problem?: string | null;
+    };
+    RunningVerification: {
+      started: string;
+      /** Format: double */
+      elapsed_seconds: number;
+      /**
+       * Format: uint
+       * @description Checks made so far.
+       */
+      checks: number;
+      /**
+       * Format: uint
+       * @description How many the newest result has; null if there is none.
+       */
+      expected_checks?: number | null;
+      /** Format: uint */
+      failed: number;
+      /** @description The last check that was made. */
+      last?: string | null;
+    };
+    /** @description A proof that came to an end. */
+    VerificationResult: {
+      verdict: components['schemas']['Verdict'];
+      started: string;
+      ended: string;
+      /** Format: double */
+      elapsed_seconds: number;
+      /**
+       * Format: uint64
+       * @description The commit that was looked at, and up to when its records are.
+       */
+      commit: number;
+      /** Format: uint64 */
+      epoch: number;
+      as_of: string;
+      checks: components['schemas']['VerificationCheck'][];
+    };
+    Verdict: ('proven' | 'failed') | 'partly';
+    /** @description One thing that was compared. */
+    VerificationCheck: {
+      name: string;
+      /** @description The table, view or source it is about. */
+      subject: string;
+      outcome: components['schemas']['CheckOutcome'];
+      /** @description What was compared, with counts. */
+      compared: string;
+      /** @description What was found, the first few of it. */
+      findings: string[];
+      /** @description What it means, if it fails or is not known. */
+      meaning?: string | null;
+    };
+    CheckOutcome: ('holds' | 'fails') | 'unknown' | 'note';
     LakeTable: {
       name: string;
       location: string;
