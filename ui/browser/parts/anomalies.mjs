@@ -12,7 +12,10 @@ async function anomalies({ open, checkQuiet, server }) {
   const rules = page.getByRole('region', { name: 'Rule matches in anomalies' });
   const rows = rules.locator('tbody tr');
   await within('what the rules matched is listed', async () => (await rows.count()) > 0);
-  check('one that goes on stands first', (await rows.first().getAttribute('data-match')) === 'ongoing');
+  await within(
+    'one that goes on stands first',
+    async () => (await rows.first().getAttribute('data-match')) === 'ongoing',
+  );
   await page.goto(`${server.url}anomalies?tab=rules&from=2001-01-01T00:00:00Z&to=2001-01-01T01:00:00Z`);
   await within('none is told of a range without records', () =>
     rules.getByText('No rule matches in this range').isVisible(),
