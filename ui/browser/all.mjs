@@ -1,7 +1,7 @@
 /**
  * Uses the page as a person would, in a real browser, against the real program on real input.
  *
- *     npm run browser -- PATH_OF_TIDELAKE [--jars DIR] [part…]
+ *     npm run browser -- PATH_OF_TIDELAKE [--jars DIR] [--one] [part…]
  *
  * DIR is what tests/kafka/fetch.sh prints; without it, the part that stops a real Kafka broker is left out, and said to be.
  * It starts a generator and a server on folders of their own and ends them. It prints each check, goes on after a part
@@ -10,14 +10,15 @@
  *
  * The parts are in parts/, a file for each page or theme, whose default export has them by name. A part takes a stage of
  * stage.mjs and opens its pages on it; it relies on no other part, and leaves the server running. Parts that only use
- * servers of their own say so, `part.isApart = true`; they play beside the others.
+ * servers of their own say so, `part.isApart = true`; they play beside the others, unless --one is given, for a machine that
+ * is busy with other things.
  */
 import { readdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { makeTheatre } from './stage.mjs';
 
 const { values, positionals } = parseArgs({
-  options: { jars: { type: 'string' } },
+  options: { jars: { type: 'string' }, one: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
 const [binary, ...only] = positionals;
@@ -28,7 +29,7 @@ for (const file of (await readdir(new URL('parts/', import.meta.url))).sort())
 const unknown = only.filter(name => !(name in parts));
 const lacking = only.filter(name => parts[name]?.needsJars && values.jars === undefined);
 if (binary === undefined || unknown.length > 0 || lacking.length > 0) {
-  console.error('usage: all.mjs PATH_OF_TIDELAKE [--jars DIR] [PART…]');
+  console.error('usage: all.mjs PATH_OF_TIDELAKE [--jars DIR] [--one] [PART…]');
   if (unknown.length > 0) console.error(`no part is named ${unknown.join(' or ')}`);
   if (lacking.length > 0) console.error(`${lacking.join(' and ')} needs --jars`);
   console.error(`parts: ${Object.keys(parts).join(', ')}`);
@@ -41,10 +42,8 @@ let theatre = null;
 try {
   theatre = await makeTheatre(binary, values.jars);
   const chosen = Object.entries(parts).filter(([name]) => only.length === 0 || only.includes(name));
-  await Promise.all([
-    playAll(chosen.filter(([, part]) => !part.isApart)),
-    playAll(chosen.filter(([, part]) => part.isApart)),
-  ]);
+  const isApart = ([, part]) => part.isApart === true && !values.one;
+  await Promise.all([playAll(chosen.filter(it => !isApart(it))), playAll(chosen.filter(isApart))]);
   theatre.checkOrigin();
 } catch (error) {
   failed.push(error instanceof Error ? error.message : String(error));
