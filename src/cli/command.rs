@@ -5,7 +5,7 @@
 use super::query_limits::QueryLimits;
 use super::settings::Settings;
 use super::{addresses, exit, generate, origin, ranges, sql, tail};
-use crate::coordinator::{Options, TICK_MS, growth, identity};
+use crate::coordinator::{Options, TICK_MS};
 use crate::http::{self, HostPattern};
 use crate::model::secret;
 use crate::plan::Dataflow;
@@ -40,11 +40,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything in one process: generated traffic, the web_logs dataflow, a lake, the API and the page.
+    /// Everything in one process, with generated traffic: the place to begin.
     ///
-    /// Keeps its data in ./tidelake-data; started again it goes on where it stopped.
+    /// The web_logs dataflow, its lake, the API and the page, over a day of history and live events. Keeps its data in
+    /// ./tidelake-data; started again it goes on where it stopped.
+    #[command(
+        after_help = "Examples:\n  tidelake demo\n  tidelake demo --listen 127.0.0.1:4100 --data /tmp/demo\n  tidelake demo --rate 500 --history 0.5 --no-incident"
+    )]
     Demo(super::demo::Arguments),
-    /// Runs a dataflow on the topics or files of its sources, or on other files with --input.
+    /// Runs a dataflow on its topics or files, or on those of --input.
     #[command(
         after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx\n  tidelake run ./shop --input orders=./orders --input clicks='./clicks/*.jsonl'"
     )]
@@ -66,7 +70,7 @@ enum Command {
         #[command(flatten)]
         serving: Serving,
     },
-    /// Starts a cluster of several processes on this machine, and starts all again when one is lost.
+    /// Runs a dataflow in several processes here, started again if one is lost.
     #[command(
         after_help = "Examples:\n  tidelake up dataflows/web_logs --processes 3 --workers 2\n\nProcess 0 serves at --listen, each further one at the next port."
     )]
@@ -85,40 +89,41 @@ enum Command {
         #[command(flatten)]
         serving: Serving,
     },
-    /// Parses and plans a dataflow, and shows what would run; with --lake, what a start would change there.
-    Check {
-        /// Folder with dataflow.sql.
-        dataflow: PathBuf,
-        /// Compare with what this lake was written with. Nothing is changed.
-        #[arg(long)]
-        lake: Option<String>,
-    },
-    /// Has records decoded again that could not be decoded when they were read.
+    /// Shows what a dataflow reads, keeps and writes, or where it is wrong.
+    #[command(
+        after_help = "Examples:\n  tidelake check dataflows/web_logs\n  tidelake check dataflows/web_logs --plan | less\n  tidelake check dataflows/web_logs --lake ./tidelake-data/lake\n\nExit code: 0 it can run, 2 wrong usage, 3 the dataflow is wrong, or the lake does not fit it."
+    )]
+    Check(super::check::Arguments),
+    /// Decodes again what could not be decoded when it was read.
     Replay {
         #[command(subcommand)]
         what: super::replay::What,
     },
-    /// Proves the newest commit: reads source and lake again and recomputes every view. Changes nothing.
+    /// Proves the newest commit: reads all again, recomputes every view.
+    ///
+    /// Reads source and lake again without the engine and compares. Changes nothing.
     #[command(
-        after_help = "Examples:\n  tidelake verify                          what `tidelake demo` wrote\n  tidelake verify --data ./tidelake-data --json\n  tidelake verify dataflows/access_log --input /var/log/nginx --lake ./lake\n  KAFKA_BROKERS=kafka:9092 tidelake verify dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 proven, 1 not, 2 nothing there to prove."
+        after_help = "Examples:\n  tidelake verify                          what `tidelake demo` wrote\n  tidelake verify --data ./tidelake-data --json\n  tidelake verify --verbose                each check on a line of its own\n  tidelake verify dataflows/access_log --input /var/log/nginx --lake ./lake\n  KAFKA_BROKERS=kafka:9092 tidelake verify dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 proven, 1 not, 2 nothing there to prove."
     )]
     Verify(super::verify::Arguments),
-    /// Generates events into files or Kafka: web logs, or the auctions of Nexmark.
+    /// Generates web logs, or the auctions of Nexmark, into files or Kafka.
     #[command(
         after_help = "Examples:\n  tidelake gen --rate 100 --duration 60 --out ./input\n  tidelake gen --count 1000000 --out ./input\n  tidelake gen --rate 20 --brokers localhost:9092 --topic web-logs\n  tidelake gen nexmark --count 100000 --out ./nexmark"
     )]
     Gen(super::generate::Arguments),
-    /// Asks a running server in SQL, over live views and the lake, or a lake without any server.
+    /// Asks a server in SQL, over live views and the lake, or a lake alone.
     #[command(
-        after_help = "Examples:\n  tidelake sql 'SHOW TABLES; DESCRIBE lake.logs'\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake\n  tidelake sql -f report.sql > report.txt\n\nA table is as wide as the terminal, or as $COLUMNS says; into a pipe or a file every row is one line.\nExit code: 0 all rows were printed, 1 some are missing or the query failed, 65 it was refused, 69 no server."
+        after_help = "Examples:\n  tidelake sql\n  tidelake sql 'SHOW TABLES; DESCRIBE lake.logs'\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake\n  tidelake sql -f report.sql > report.txt\n\nWithout a query, on a terminal: a shell; \\? lists its commands (\\d, \\x, \\o, \\watch, \\asof, …), which scripts have as well.\nA table is as wide as the terminal, or as $COLUMNS says: long texts are cut, and columns of the middle are left out; -x shows all of a row. Into a pipe or a file every row is one whole line. NO_COLOR is respected.\nExit code: 0 all rows were printed, 1 some are missing or the query failed, 2 wrong usage, 65 it was refused, 69 no server, 130 cancelled with Ctrl+C."
     )]
     Sql(sql::Arguments),
-    /// Runs anomaly detectors over a series, or over rates or access logs with injected faults, and says what they find.
+    /// Says what detectors find in a series, in rates or in access logs.
+    ///
+    /// Rates and access logs get injected faults, so that what is found can be judged.
     #[command(
         after_help = "Examples:\n  tidelake eval --series cpu.csv --output scores.csv\n  tidelake eval --series cpu.csv --detector ewma --season none --json\n  tidelake eval --rates requests-per-minute.csv --seed 7\n  tidelake eval --logs access.log --traffic requests-per-minute.csv\n  tidelake eval --synthetic\n\nA series is a file of `timestamp,value[,label]` lines; rates are one of `period,count` lines, one per minute."
     )]
     Eval(super::eval::Arguments),
-    /// Learns a model from rows of the lake, says how good it is, and puts it there.
+    /// Learns a model from rows of the lake, and says how good it is.
     #[command(
         after_help = "Examples:\n  tidelake train odd --from 'SELECT response_time, status_code, bytes_sent FROM lake.logs'\n  tidelake train slow --kind gradient-boosting --label slow \\\n    --from 'SELECT bytes_sent, hour, response_time > 400 AS slow FROM lake.logs' --as-of 2026-01-31T12:00:00Z\n\nA fifth of the rows is held out, and the report is about those.\nExit code: 0 the model is in the lake, 65 the query or its rows were refused and nothing was changed."
     )]
@@ -130,7 +135,7 @@ enum Command {
     },
     /// Prints the API as an OpenAPI document.
     Openapi,
-    /// Prints a view and then each of its changes, until interrupted.
+    /// Prints a view, and then each of its changes until interrupted.
     #[command(
         after_help = "Examples:\n  tidelake tail top_endpoints\n  tidelake tail last_minute_by_status --where 'status_class >= 4' -o json\n\nA row that changed is one line, ~ with its old and new values; + is a new row, - one that is gone."
     )]
@@ -270,6 +275,11 @@ fn quiet_panics() {
     }));
 }
 
+/// All commands and their options.
+pub(super) fn definition() -> clap::Command {
+    super::help::grouped(Cli::command())
+}
+
 /// The command line over the environment over the settings file over defaults; or the exit code, when all is said.
 fn arguments() -> Result<(Cli, Settings), ExitCode> {
     let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
@@ -278,7 +288,7 @@ fn arguments() -> Result<(Cli, Settings), ExitCode> {
         ExitCode::from(exit::USAGE)
     };
     let settings = Settings::find(&given).map_err(wrong)?;
-    let command = settings.apply(Cli::command()).map_err(wrong)?;
+    let command = settings.apply(definition()).map_err(wrong)?;
     origin::tell_of_unknown_variables(&command);
     let matches = command.clone().try_get_matches_from(&given);
     match matches.and_then(|it| Cli::from_arg_matches(&it)) {
@@ -396,20 +406,7 @@ fn run(
             };
             runtime.block_on(super::up::up(&cluster))
         }
-        Command::Check { dataflow, lake } => {
-            let models = lake.clone().map_or(Models::Unknown, Models::Current);
-            let dataflow = runtime.block_on(load(&dataflow, settings, &models))?;
-            match lake {
-                Some(lake) => runtime.block_on(compare(&dataflow, &lake))?,
-                None => print!("{dataflow}"),
-            }
-            let (tables, views) = (dataflow.tables.len(), dataflow.views.len());
-            println!(
-                "ok: dataflow {} with {tables} tables and {views} views",
-                dataflow.name
-            );
-            Ok(())
-        }
+        Command::Check(arguments) => runtime.block_on(super::check::run(&arguments, settings)),
         Command::Replay { what } => runtime.block_on(super::replay::run(&what, settings)),
         Command::Gen(arguments) => {
             let stop = stop_on_signal(runtime);
@@ -474,22 +471,6 @@ pub(super) async fn load(
     let variables = settings.variables();
     let planned = crate::sql::load(&folder, |it| variables.lookup(it), models).await;
     variables.planned(planned)
-}
-
-/// Says what a start of a dataflow would change in a lake.
-async fn compare(dataflow: &Dataflow, lake: &str) -> Result<()> {
-    let store = crate::lake::Store::open_existing(lake)?;
-    let dataflow = &identity::identified(dataflow, &store).await?;
-    let newest = store.newest_manifest(&dataflow.name).await?;
-    identity::check(dataflow, &store, newest.as_ref()).await?;
-    match newest.filter(|it| !it.tables.is_empty()) {
-        Some(newest) => {
-            println!("since commit {} of {}:", newest.number, newest.epoch.iso());
-            print!("{}", growth::since(&newest, dataflow)?);
-        }
-        None => println!("dataflow {} has no commit there yet", dataflow.name),
-    }
-    Ok(())
 }
 
 fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {

@@ -2,8 +2,8 @@
 
 mod logs;
 
-use super::print::{Out, count, printable};
-use super::table::{Table, columns_of_terminal};
+use super::print::{Cell, Out, count, printable};
+use super::table::{Expanded, Kind, Look, Table};
 use crate::detect::{Score, forecast::Scale};
 use crate::eval::labelled::{self, Measures};
 use crate::eval::named::{Named, Season, Subject};
@@ -324,12 +324,15 @@ fn text_of_synthetic(report: &synthetic::Report) -> String {
 }
 
 fn table(names: &[&str], rows: Vec<Vec<String>>) -> String {
-    let table = Table {
-        names: names.iter().map(|it| (*it).to_owned()).collect(),
-        right: (0..names.len()).map(|it| 0 < it).collect(),
-        rows,
-    };
-    table.text(columns_of_terminal())
+    let columns = names.iter().enumerate().map(|(at, name)| {
+        let kind = if at == 0 { Kind::Text } else { Kind::Number };
+        ((*name).to_owned(), kind)
+    });
+    let rows = rows.into_iter();
+    let rows = rows.map(|it| it.into_iter().map(Cell::text).collect());
+    let table = Table::new(columns, rows.collect());
+    // A figure that is left out could be the one that counts.
+    table.laid(Look::of_output(Expanded::Auto)).text
 }
 
 fn decimals(number: Option<f64>) -> String {

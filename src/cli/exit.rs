@@ -12,6 +12,7 @@
 //!  70  a part of the process failed and ended it (`supervise`)
 //!  75  another process of the cluster is gone: start all again
 //!  78  the configuration does not fit this machine: an address in use, a lake that cannot be opened as told
+//! 130  cancelled with Ctrl+C
 //! 141  nobody reads what it prints
 //! ```
 //!
@@ -27,6 +28,8 @@ pub const HELD: u8 = 4;
 pub const UNCOMMITTED: u8 = 5;
 pub const REFUSED: u8 = 65;
 pub const UNREACHABLE: u8 = 69;
+/// What the shell says of a program that was ended by Ctrl+C.
+pub const CANCELLED: u8 = 128 + 2;
 pub const PEER_GONE: u8 = 75;
 pub const CONFIGURATION: u8 = 78;
 /// What the shell says of a program that wrote into a pipe which nobody reads any more.

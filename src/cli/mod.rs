@@ -1,12 +1,15 @@
 //! The commands: what a person types becomes calls of the other modules.
 
 mod addresses;
+mod check;
 mod command;
 mod demo;
 mod eval;
+mod excerpt;
 mod exit;
 mod generate;
 mod health;
+mod help;
 mod log;
 mod model;
 mod model_report;
@@ -19,9 +22,11 @@ mod replay;
 mod serve;
 mod server;
 mod settings;
+mod shell;
 mod sql;
 mod table;
 mod tail;
+mod terminal;
 mod train;
 mod up;
 mod verify;

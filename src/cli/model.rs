@@ -3,7 +3,7 @@
 use super::exit;
 use super::model_report::{object_of, print_model, published};
 use super::print::{Cell, Out, printable};
-use super::table::{Table, columns_of_terminal};
+use super::table::{Expanded, Kind, Look, Table};
 use crate::lake::{ModelVersion, Store};
 use crate::learn::{self, Imported, Model};
 use anyhow::{Context, Result};
@@ -43,6 +43,7 @@ pub enum What {
     },
     /// Shows a model: what it learned from, how good it is, and its versions.
     Show {
+        /// The model's name.
         name: String,
         #[command(flatten)]
         lake: LakeArgument,
@@ -79,6 +80,7 @@ pub enum What {
         after_help = "Example:\n  echo 'a,b\n1,2' | tidelake model score odd\n\nThe header names the features, in any order; other columns are passed over. A row without a score is an empty line."
     )]
     Score {
+        /// The model's name.
         name: String,
         /// Id of a version that is not the current one.
         #[arg(long)]
@@ -130,29 +132,16 @@ async fn list(store: &Store, json: bool) -> Result<()> {
             continue;
         };
         let model = models.load(&name, &current.id).await?;
-        let cell = |text: String| Cell {
-            text,
-            is_number: false,
-        };
-        let number = |text: String| Cell {
-            text,
-            is_number: true,
-        };
-        rows.push(vec![
-            cell(name.clone()),
-            cell(model.kind().name().to_owned()),
-            cell(
-                model
-                    .features()
-                    .iter()
-                    .map(|it| printable(it))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            ),
-            number(current.number.to_string()),
-            cell(current.id[..12].to_owned()),
-            cell(published(current)),
-        ]);
+        let features = model.features().iter().map(|it| printable(it));
+        let cells = [
+            name.clone(),
+            model.kind().name().to_owned(),
+            features.collect::<Vec<_>>().join(", "),
+            current.number.to_string(),
+            current.id[..12].to_owned(),
+            published(current),
+        ];
+        rows.push(cells.map(Cell::text).to_vec());
         objects.push(serde_json::json!({
             "name": name, "kind": model.kind().name(), "features": model.features(),
             "version": current.number, "id": current.id, "published": published(current),
@@ -171,10 +160,17 @@ async fn list(store: &Store, json: bool) -> Result<()> {
             "no models; make one with `tidelake train` or `tidelake model import`"
         )?);
     }
-    let names = ["name", "kind", "features", "version", "id", "published"];
-    let columns = names.iter().map(|it| ((*it).to_owned(), *it == "version"));
-    let table = Table::new(columns, rows);
-    Ok(write!(Out::new(), "{}", table.text(columns_of_terminal()))?)
+    let columns = [
+        ("name", Kind::Text),
+        ("kind", Kind::Text),
+        ("features", Kind::Text),
+        ("version", Kind::Number),
+        ("id", Kind::Text),
+        ("published", Kind::Time),
+    ];
+    let table = Table::new(columns.map(|(name, kind)| (name.to_owned(), kind)), rows);
+    let laid = table.laid(Look::of_output(Expanded::Off));
+    Ok(write!(Out::new(), "{}", laid.text)?)
 }
 
 /// The current version, or that of an id.

@@ -1,11 +1,13 @@
 //! What commands print: texts from elsewhere that cannot steer a terminal, values of rows as people read them, and a quiet end when the
 //! reader closes the pipe.
 
+use crate::model::{Epoch, wall_ms};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 use std::fmt;
 use std::io::Write;
+use std::time::Duration;
 
 /// Standard output. A closed pipe is no failure: the program ends as it would by SIGPIPE.
 pub struct Out(std::io::StdoutLock<'static>);
@@ -43,15 +45,57 @@ pub fn count(number: usize, noun: &str) -> String {
     }
 }
 
+/// A time of day to a tenth of a second, as long as epochs are.
+pub fn clock(epoch: Epoch) -> String {
+    let iso = epoch.iso();
+    let time = iso.split_once('T').map_or(iso.as_str(), |it| it.1);
+    let (seconds, fraction) = time
+        .trim_end_matches('Z')
+        .split_once('.')
+        .unwrap_or((time.trim_end_matches('Z'), "0"));
+    format!("{seconds}.{}", fraction.get(..1).unwrap_or("0"))
+}
+
+/// The same with its date, unless that is today's. Both are of UTC.
+pub fn moment(epoch: Epoch) -> String {
+    let day = |it: Epoch| it.iso().split('T').next().map(str::to_owned);
+    match day(epoch) {
+        Some(day_of) if day(Epoch(wall_ms())).as_deref() != Some(day_of.as_str()) => {
+            format!("{day_of} {}", clock(epoch))
+        }
+        _ => clock(epoch),
+    }
+}
+
+/// How long something took: 48 ms, 3.2 s, 4 min 12 s.
+pub fn took(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0 => format!("{} ms", time.as_millis()),
+        1..60 => format!("{:.1} s", time.as_secs_f64()),
+        _ => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
 /// A value of a row, as the text that stands for it. Numbers keep the digits they came with: parsed and written again, a double could
 /// be another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
     pub text: String,
     pub is_number: bool,
+    pub is_null: bool,
 }
 
 impl Cell {
+    /// A text that is ours.
+    pub fn text(text: impl Into<String>) -> Cell {
+        Cell {
+            text: text.into(),
+            is_number: false,
+            is_null: false,
+        }
+    }
+
     /// From JSON. A null is not the text of that name.
     ///
     /// # Errors
@@ -65,8 +109,11 @@ impl Cell {
             },
             Some(_) | None => printable(json),
         };
-        let is_number = json.starts_with(|it: char| it == '-' || it.is_ascii_digit());
-        Ok(Cell { text, is_number })
+        Ok(Cell {
+            text,
+            is_number: json.starts_with(|it: char| it == '-' || it.is_ascii_digit()),
+            is_null: json.starts_with('n'),
+        })
     }
 }
 
@@ -178,6 +225,15 @@ mod tests {
         let safe = printable_json(&json);
         assert!(!safe.contains(is_steering), "{safe}");
         assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), hostile);
+    }
+
+    #[test]
+    fn times_have_a_date_unless_it_is_today() {
+        assert_eq!(clock(Epoch(1_795_736_409_100)), "23:40:09.1");
+        assert_eq!(moment(Epoch(1_704_067_200_000)), "2024-01-01 00:00:00.0");
+        assert!(!moment(Epoch(wall_ms())).contains('-'));
+        let times = [12, 3_240, 252_000].map(|it| took(Duration::from_millis(it)));
+        assert_eq!(times, ["12 ms", "3.2 s", "4 min 12 s"]);
     }
 
     #[test]

@@ -16,6 +16,8 @@ const fn range(bounds: RangeInclusive<f64>, unit: &'static str) -> Range {
     Range { bounds, unit }
 }
 
+/// History in front of the demo's live events: up to a week.
+pub const HISTORY: Range = range(0.0..=168.0, "hours");
 /// Events per second that are generated.
 pub const RATE: Range = range(0.001..=1_000_000.0, "events a second");
 /// How long is generated: up to ten years of event time.

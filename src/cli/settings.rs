@@ -12,7 +12,8 @@
 //! A flag comes before its environment variable, that before the file, the file before the default. A key that no
 //! command knows, and a variable that no dataflow asks for, is an error: a misspelt setting must not be a silent default.
 
-use super::exit;
+use super::terminal::Layout;
+use super::{excerpt, exit};
 use crate::plan::Dataflow;
 use anyhow::{Context, Result, bail};
 use std::cell::RefCell;
@@ -259,8 +260,12 @@ impl Variables<'_> {
                 Some(format!("\n  with {name} = {value:?} from {origin}"))
             });
             let set: String = set.collect();
+            let layout = Layout::of_stderr();
+            let placed = error.message_and_excerpt().is_some();
+            let placed = placed.then(|| excerpt::explained(&error, layout));
             let error = anyhow::Error::from(error);
-            exit::coded(exit::code(&error), format!("{error:#}{set}"))
+            let text = placed.unwrap_or_else(|| format!("{error:#}"));
+            exit::coded(exit::code(&error), format!("{text}{set}"))
         })?;
         let mut known = asked.clone();
         known.extend(SHIPPED.into_iter().flat_map(names));
@@ -442,6 +447,7 @@ mod tests {
         variables.lookup("TIDELAKE_TEST_DELAY");
         variables.lookup("TIDELAKE_TEST_NOTHING");
         let wrong = crate::sql::Error::Statement {
+            excerpt: None,
             place: String::new(),
             line: 3,
             text: "too long".to_owned(),

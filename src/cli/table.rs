@@ -1,123 +1,329 @@
-//! Rows for people: columns under their names, numbers to the right, and no line wider than the terminal.
+//! Rows for people: columns under their names, numbers to the right, and no line wider than the terminal. The one printer of tables.
 //!
-//! Nothing is cut. Where the columns do not fit beside each other, long texts go on in the next line, under their beginning; where even that
-//! needs more room, each row is a block with a line for each column. Into a pipe or a file every row is one line, however long.
+//! On a terminal a row is one line. Where its columns do not fit beside each other, long texts are cut with `…`, and if that is not enough, columns
+//! of the middle are left out; whoever wants all of a row has it as a block, with a line for each column. Into a pipe or a file every row is
+//! one line, however long, and nothing is cut.
+
+mod fit;
+mod numbers;
+#[cfg(test)]
+mod tests;
 
 use super::print::Cell;
+use clap::ValueEnum;
+pub use fit::cut;
+use fit::{Slot, cut_name};
 use std::io::IsTerminal;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// A column of texts is not made narrower than this.
-const TEXT_WIDTH_MIN: usize = 16;
 /// Where a terminal does not say how wide it is.
 const TERMINAL_COLUMNS: usize = 80;
-const GAP: &str = "  ";
+/// Between columns.
+const GAP: usize = 2;
+/// Longest line between the blocks of rows.
+const RULE_COLUMNS: usize = 40;
 
-/// Names and cells.
-#[derive(Debug, Default)]
-pub struct Table {
-    pub names: Vec<String>,
-    /// Columns of numbers.
-    pub right: Vec<bool>,
-    pub rows: Vec<Vec<String>>,
+/// What a column's values are, as far as it matters to how they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    /// Never cut.
+    Time,
+    /// To the right, digit for digit.
+    Number,
+    /// To the right, with as many digits as one reads.
+    Double,
 }
 
-/// How wide lines may be: as `COLUMNS` says, or as wide as the terminal; without end where there is none.
-pub fn columns_of_terminal() -> Option<usize> {
+impl Kind {
+    /// Of a type, as SQL names it.
+    pub fn of(type_name: &str) -> Kind {
+        match type_name {
+            "int" | "bigint" => Kind::Number,
+            "double" => Kind::Double,
+            "timestamp" | "date" | "time" => Kind::Time,
+            it if it.starts_with("decimal") => Kind::Number,
+            _ => Kind::Text,
+        }
+    }
+
+    fn is_right(self) -> bool {
+        matches!(self, Kind::Number | Kind::Double)
+    }
+}
+
+/// Whether each row is a block with a line for each column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Expanded {
+    /// Rows are lines; columns that do not fit are left out.
+    #[default]
+    Off,
+    /// Rows are blocks.
+    On,
+    /// Rows are blocks where they are wider than the terminal.
+    Auto,
+}
+
+/// How tables are laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// How wide lines may be; without end if not said.
+    pub columns: Option<usize>,
+    pub expanded: Expanded,
+    pub colors: bool,
+}
+
+impl Look {
+    /// For standard output: as wide as `COLUMNS` says or the terminal is; colours on a terminal, unless `NO_COLOR` is set.
+    pub fn of_output(expanded: Expanded) -> Look {
+        let is_terminal = std::io::stdout().is_terminal();
+        let set = |name: &str| std::env::var_os(name).filter(|it| !it.is_empty());
+        let is_dumb = set("TERM").is_some_and(|it| it == "dumb");
+        Look {
+            columns: columns_of_terminal(is_terminal),
+            expanded,
+            colors: is_terminal && set("NO_COLOR").is_none() && !is_dumb,
+        }
+    }
+}
+
+fn columns_of_terminal(is_terminal: bool) -> Option<usize> {
     let stated = std::env::var("COLUMNS").ok();
     if let Some(columns) = stated.and_then(|it| it.parse().ok()).filter(|it| 0 < *it) {
         return Some(columns);
     }
-    if !std::io::stdout().is_terminal() {
+    if !is_terminal {
         return None;
     }
     let size = terminal_size::terminal_size().map(|it| usize::from(it.0.0));
     Some(size.filter(|it| 0 < *it).unwrap_or(TERMINAL_COLUMNS))
 }
 
+/// A table's text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Laid {
+    pub text: String,
+    /// How many columns it shows; fewer than there are where they do not fit.
+    pub columns: usize,
+    /// A name or a value was cut.
+    pub is_cut: bool,
+}
+
+/// Names and cells.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    names: Vec<String>,
+    kinds: Vec<Kind>,
+    rows: Vec<Vec<Cell>>,
+}
+
 impl Table {
-    /// Of columns by name, and whether they have numbers.
-    pub fn new(columns: impl Iterator<Item = (String, bool)>, rows: Vec<Vec<Cell>>) -> Self {
-        let (names, right) = columns.unzip();
-        let texts = |row: Vec<Cell>| row.into_iter().map(|it| it.text).collect();
-        let rows = rows.into_iter().map(texts).collect();
-        Table { names, right, rows }
-    }
-
-    /// Its text, in lines of so many columns.
-    pub fn text(&self, columns: Option<usize>) -> String {
-        let widths: Vec<usize> = (0..self.names.len()).map(|it| self.width(it)).collect();
-        let gaps = GAP.len() * widths.len().saturating_sub(1);
-        let Some(columns) = columns.filter(|it| *it < widths.iter().sum::<usize>() + gaps) else {
-            return self.beside(&widths);
-        };
-        let narrowed = |most: usize| {
-            let widths = widths.iter().zip(&self.right);
-            let widths =
-                widths.map(|(width, right)| if *right { *width } else { most.min(*width) });
-            widths.collect::<Vec<_>>()
-        };
-        let fits = |it: &Vec<usize>| it.iter().sum::<usize>() + gaps <= columns;
-        let fitting = (TEXT_WIDTH_MIN..=columns).rev().map(narrowed).find(fits);
-        match fitting {
-            Some(widths) => self.beside(&widths),
-            None => self.below(columns),
-        }
-    }
-
-    fn width(&self, column: usize) -> usize {
-        let cells = self.rows.iter().map(|it| it[column].width());
-        cells.chain([self.names[column].width()]).max().unwrap_or(0)
-    }
-
-    fn beside(&self, widths: &[usize]) -> String {
-        let mut text = String::new();
-        let rule: Vec<String> = widths.iter().map(|it| "-".repeat(*it)).collect();
-        for row in [&self.names, &rule].into_iter().chain(&self.rows) {
-            let cells = row.iter().zip(widths);
-            let cells: Vec<Vec<&str>> = cells.map(|(cell, width)| wrapped(cell, *width)).collect();
-            let lines = cells.iter().map(Vec::len).max().unwrap_or(1);
-            for line in 0..lines {
-                let parts = cells.iter().zip(widths).zip(&self.right);
-                let parts: Vec<String> = parts
-                    .map(|((it, width), right)| pad(it.get(line).unwrap_or(&""), *width, *right))
-                    .collect();
-                text.push_str(parts.join(GAP).trim_end());
-                text.push('\n');
+    /// Of columns, by name and kind, and rows with a cell for each of them.
+    pub fn new(columns: impl IntoIterator<Item = (String, Kind)>, rows: Vec<Vec<Cell>>) -> Self {
+        let (names, kinds): (Vec<String>, Vec<Kind>) = columns.into_iter().unzip();
+        let mut table = Table { names, kinds, rows };
+        for (at, kind) in table.kinds.iter().enumerate() {
+            let cells = table.rows.iter_mut().map(|it| &mut it[at]);
+            match kind {
+                Kind::Double => numbers::shorten(&mut cells.collect::<Vec<_>>()),
+                Kind::Time => cells.for_each(numbers::shorten_time),
+                Kind::Text | Kind::Number => {}
             }
         }
-        text
+        table
     }
 
-    /// Each row as a block.
-    fn below(&self, columns: usize) -> String {
+    /// How many columns it has.
+    pub fn width(&self) -> usize {
+        self.names.len()
+    }
+
+    /// How many rows it has.
+    pub fn height(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The text of a plan, if that is what it is: of many lines, which are none of a cell.
+    pub fn plan(&self) -> Option<String> {
+        if self.names != ["plan_type", "plan"] {
+            return None;
+        }
+        let texts = self.rows.iter().map(|it| {
+            let plan = it[1].text.replace("\\n", "\n");
+            format!("{}\n{}\n", it[0].text, plan.trim_end())
+        });
+        Some(texts.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Only the first rows.
+    pub fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+    }
+
+    /// Its text.
+    pub fn laid(&self, look: Look) -> Laid {
+        let whole: Vec<usize> = (0..self.names.len()).map(|it| self.natural(it)).collect();
+        let is_wide = |columns: usize| columns < fit::total(&whole);
+        match (look.expanded, look.columns) {
+            (Expanded::On, columns) => self.blocks(columns.unwrap_or(usize::MAX), look.colors),
+            (Expanded::Auto, Some(columns)) if is_wide(columns) => {
+                self.blocks(columns, look.colors)
+            }
+            (_, Some(columns)) => {
+                let least: Vec<usize> = (0..self.names.len()).map(|it| self.least(it)).collect();
+                self.lines(&fit::slots(&whole, &least, columns), look.colors)
+            }
+            (_, None) => {
+                let slots = whole.iter().enumerate();
+                let slots: Vec<Slot> = slots
+                    .map(|(at, width)| Slot::Column { at, width: *width })
+                    .collect();
+                self.lines(&slots, look.colors)
+            }
+        }
+    }
+
+    /// As wide as its widest cell, or its name.
+    fn natural(&self, column: usize) -> usize {
+        self.widest_cell(column).max(self.names[column].width())
+    }
+
+    fn widest_cell(&self, column: usize) -> usize {
+        let cells = self.rows.iter().map(|it| it[column].text.width());
+        cells.max().unwrap_or(0)
+    }
+
+    /// What it cannot do without: of texts a beginning, of all else the values.
+    fn least(&self, column: usize) -> usize {
+        let name = self.names[column].width().min(fit::NAME_LEAST);
+        match self.kinds[column] {
+            Kind::Text => self.natural(column).min(fit::TEXT_LEAST),
+            Kind::Time | Kind::Number | Kind::Double => self.widest_cell(column).max(name),
+        }
+    }
+
+    /// A line for each row.
+    fn lines(&self, slots: &[Slot], colors: bool) -> Laid {
+        let mut laid = Laid {
+            columns: slots.iter().filter(|it| **it != Slot::Gap).count(),
+            ..Laid::default()
+        };
+        if slots.is_empty() {
+            return laid;
+        }
+        let name = |at: usize| (self.names[at].as_str(), colors.then_some(BOLD));
+        laid.add(self, slots, &name, cut_name);
+        let rules = slots.iter().map(|it| match it {
+            Slot::Gap => "─".to_owned(),
+            Slot::Column { width, .. } => "─".repeat(*width),
+        });
+        let rules = rules.collect::<Vec<_>>().join(&" ".repeat(GAP));
+        laid.text += &painted(&rules, colors.then_some(DIM));
+        laid.text.push('\n');
+        for row in &self.rows {
+            let value = |at: usize| {
+                let Cell { text, is_null, .. } = &row[at];
+                (text.as_str(), (colors && *is_null).then_some(DIM))
+            };
+            laid.add(self, slots, &value, cut);
+        }
+        laid
+    }
+
+    /// A block for each row, in which nothing is cut: long values go on under their beginning.
+    fn blocks(&self, columns: usize, colors: bool) -> Laid {
+        let quiet = |text: &str| painted(text, colors.then_some(DIM));
         let names = self.names.iter().map(|it| it.width()).max().unwrap_or(0);
         let names = names.min(columns / 2).max(1);
-        let values = columns.saturating_sub(names + GAP.len()).max(1);
+        let values = columns.saturating_sub(names + GAP).max(1);
+        let gap = " ".repeat(GAP);
         let mut text = String::new();
         for (number, row) in self.rows.iter().enumerate() {
-            let head = format!("-- row {} ", number + 1);
-            let rule = "-".repeat(columns.min(40).saturating_sub(head.len()));
-            text.push_str(&format!("{head}{rule}\n"));
+            let head = format!("─ row {} ", number + 1);
+            let rule = columns.min(RULE_COLUMNS).saturating_sub(head.width());
+            let head = format!("{head}{}", "─".repeat(rule));
+            text.push_str(&quiet(head.trim_end()));
+            text.push('\n');
             for (name, cell) in self.names.iter().zip(row) {
-                let (name, cell) = (wrapped(name, names), wrapped(cell, values));
-                for line in 0..name.len().max(cell.len()) {
+                let (name, value) = (wrapped(name, names), wrapped(&cell.text, values));
+                for line in 0..name.len().max(value.len()) {
                     let part = |of: &[&str]| of.get(line).copied().unwrap_or_default().to_owned();
-                    let line = format!("{}{GAP}{}", pad(&part(&name), names, false), part(&cell));
+                    let (name, value) = (part(&name), part(&value));
+                    let fill = " ".repeat(names.saturating_sub(name.width()));
+                    let value = match cell.is_null {
+                        true => quiet(&value),
+                        false => value,
+                    };
+                    let line = format!("{}{fill}{gap}{value}", quiet(&name));
                     text.push_str(line.trim_end());
                     text.push('\n');
                 }
             }
         }
-        text
+        Laid {
+            text,
+            columns: self.names.len(),
+            is_cut: false,
+        }
     }
 }
 
-fn pad(text: &str, width: usize, right: bool) -> String {
-    let fill = " ".repeat(width.saturating_sub(text.width()));
-    match right {
-        true => format!("{fill}{text}"),
-        false => format!("{text}{fill}"),
+impl Laid {
+    /// Adds a line with a text for each column, in its style.
+    fn add<'a>(
+        &mut self,
+        table: &Table,
+        slots: &[Slot],
+        of: &dyn Fn(usize) -> (&'a str, Option<Style>),
+        cut: fn(&str, usize) -> String,
+    ) {
+        let mut line = String::new();
+        // Blanks that are owed before the next text, so that none end a line.
+        let mut blanks = 0;
+        let mut put = |blanks: usize, text: &str, style: Option<Style>| {
+            if !text.is_empty() {
+                line.extend(std::iter::repeat_n(' ', blanks));
+                line.push_str(&painted(text, style));
+            }
+        };
+        for slot in slots {
+            match slot {
+                Slot::Gap => {
+                    put(blanks, "…", None);
+                    blanks = GAP;
+                }
+                Slot::Column { at, width } => {
+                    let (text, style) = of(*at);
+                    self.is_cut |= *width < text.width();
+                    let text = cut(text, *width);
+                    let rest = width.saturating_sub(text.width());
+                    let (before, behind) = match table.kinds[*at].is_right() {
+                        true => (rest, 0),
+                        false => (0, rest),
+                    };
+                    put(blanks + before, &text, style);
+                    blanks = match text.is_empty() {
+                        true => blanks + width + GAP,
+                        false => behind + GAP,
+                    };
+                }
+            }
+        }
+        self.text += &line;
+        self.text.push('\n');
+    }
+}
+
+/// What switches a style of a terminal on.
+type Style = &'static str;
+const BOLD: Style = "\u{1b}[1m";
+const DIM: Style = "\u{1b}[2m";
+
+/// A text in a style.
+fn painted(text: &str, style: Option<Style>) -> String {
+    match style {
+        Some(style) if !text.is_empty() => format!("{style}{text}\u{1b}[0m"),
+        _ => text.to_owned(),
     }
 }
 
@@ -135,92 +341,4 @@ fn wrapped(text: &str, width: usize) -> Vec<&str> {
     }
     lines.push(&text[start..]);
     lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(names: &[&str], right: &[bool], rows: &[&[&str]]) -> Table {
-        let texts = |it: &[&str]| it.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
-        Table {
-            names: texts(names),
-            right: right.to_vec(),
-            rows: rows.iter().map(|it| texts(it)).collect(),
-        }
-    }
-
-    #[test]
-    fn numbers_stand_at_the_right() {
-        let table = table(
-            &["endpoint", "n"],
-            &[false, true],
-            &[&["/api/users", "1200"], &["/", "7"]],
-        );
-        let text = "endpoint       n\n----------  ----\n/api/users  1200\n/              7\n";
-        assert_eq!(table.text(None), text);
-        assert_eq!(table.text(Some(16)), text);
-    }
-
-    #[test]
-    fn long_texts_go_on_in_the_next_line_of_a_terminal() {
-        let long = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36";
-        let table = table(
-            &["agent", "n"],
-            &[false, true],
-            &[&[long, "7"], &["curl", "12"]],
-        );
-        assert!(table.text(None).contains(long));
-        insta::assert_snapshot!(table.text(Some(30)), @r"
-        agent                        n
-        --------------------------  --
-        Mozilla/5.0 (X11; Linux x8   7
-        6_64) AppleWebKit/537.36
-        curl                        12
-        ");
-    }
-
-    #[test]
-    fn what_does_not_fit_beside_each_other_stands_below() {
-        let table = table(
-            &["first", "second", "third"],
-            &[true, true, true],
-            &[
-                &["1234567890", "1234567890", "東京"],
-                &["1", "2", "12345678901234567890"],
-            ],
-        );
-        insta::assert_snapshot!(table.text(Some(20)), @r"
-        -- row 1 -----------
-        first   1234567890
-        second  1234567890
-        third   東京
-        -- row 2 -----------
-        first   1
-        second  2
-        third   123456789012
-                34567890
-        ");
-    }
-
-    #[test]
-    fn no_line_is_wider_than_the_terminal_and_nothing_is_lost() {
-        let cells: Vec<String> = (0..12).map(|it| "東x".repeat(it * 3 + 1)).collect();
-        let signs = |it: &str| it.chars().filter(|it| "東x".contains(*it)).count();
-        for columns in 12..200 {
-            for used in 1..cells.len() {
-                let table = Table {
-                    names: (0..used).map(|it| format!("column_{it}")).collect(),
-                    right: (0..used).map(|it| it % 3 == 0).collect(),
-                    rows: vec![cells[..used].to_vec(), cells[12 - used..].to_vec()],
-                };
-                let text = table.text(Some(columns));
-                for line in text.lines() {
-                    assert!(line.width() <= columns, "{columns}: {line}");
-                }
-                let all: usize = table.rows.iter().flatten().map(|it| signs(it)).sum();
-                assert_eq!(signs(&text), all, "{columns}: {text}");
-            }
-        }
-    }
 }

@@ -11,16 +11,16 @@
 //! same before and after.
 
 use super::exit;
-use super::print::{Cell, NamedRow, Out, count, printable, printable_json};
+use super::print::{Cell, NamedRow, Out, clock, count, printable, printable_json};
 use super::server::{Refusal, unreachable};
-use super::table::{Table, columns_of_terminal};
+use super::table::{Expanded, Kind, Look, Table};
 use crate::model::Epoch;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -53,53 +53,97 @@ pub struct Arguments {
 /// Prints a view of a server and its changes, until interrupted.
 pub async fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { view, server, .. } = arguments;
-    let mut url = reqwest::Url::parse(server)?;
-    url.path_segments_mut()
-        .map_err(|()| anyhow::anyhow!("{server} is no address of a server"))?
-        .extend(["api", "v1", "views", view, "changes"]);
-    if let Some(filter) = &arguments.filter {
-        url.query_pairs_mut().append_pair("where", filter);
+    let mut stream = Stream::open(server, view, arguments.filter.as_deref(), None).await?;
+    while let Some(said) = stream.next().await? {
+        let mut out = Out::new();
+        let text = said.text(arguments.output, Look::of_output(Expanded::Off));
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
     }
-    let response = reqwest::get(url)
-        .await
-        .map_err(|it| unreachable(server, &it))?;
-    let status = response.status();
-    if !status.is_success() {
-        return Err(Refusal::of(status, &response.text().await?).into());
-    }
-    let mut stream = response.bytes_stream();
-    let mut pending = Vec::new();
-    let mut ended = String::new();
-    while let Some(bytes) = stream.next().await {
-        let bytes = bytes.map_err(|it| {
-            exit::coded(
-                exit::UNREACHABLE,
-                format!("the stream of {server} broke off: {it}"),
-            )
-        })?;
-        pending.extend_from_slice(&bytes);
-        while let Some(end) = pending.windows(2).position(|it| it == b"\n\n") {
-            let frame: Vec<u8> = pending.drain(..end + 2).collect();
-            let said = Said::of(&String::from_utf8_lossy(&frame))
-                .with_context(|| format!("what {server} says is not understood"))?;
-            if let Said::Bye(reason) = &said {
-                ended = format!(": {}", printable(reason));
-            }
-            let mut out = Out::new();
-            write!(
-                out,
-                "{}",
-                said.text(arguments.output, columns_of_terminal())
-            )?;
-            out.flush()?;
-        }
-    }
-    let text = format!("{server} has ended the stream{ended}");
+    let text = format!("{server} has ended the stream{}", stream.reason());
     Err(exit::coded(exit::UNREACHABLE, text))
 }
 
+/// The changes of a view as a server tells them.
+pub struct Stream {
+    server: String,
+    response: reqwest::Response,
+    /// What has come of the next frame.
+    pending: Vec<u8>,
+    reason: Option<String>,
+}
+
+impl Stream {
+    /// Begins with all rows, or those that pass a filter; so many frames a second at most.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or refuses.
+    pub async fn open(
+        server: &str,
+        view: &str,
+        filter: Option<&str>,
+        frames: Option<u32>,
+    ) -> Result<Stream> {
+        let mut url = reqwest::Url::parse(server)?;
+        url.path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("{server} is no address of a server"))?
+            .extend(["api", "v1", "views", view, "changes"]);
+        if let Some(filter) = filter {
+            url.query_pairs_mut().append_pair("where", filter);
+        }
+        if let Some(frames) = frames {
+            url.query_pairs_mut().append_pair("hz", &frames.to_string());
+        }
+        let response = reqwest::get(url)
+            .await
+            .map_err(|it| unreachable(server, &it))?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(Refusal::of(status, &response.text().await?).into());
+        }
+        Ok(Stream {
+            server: server.to_owned(),
+            response,
+            pending: Vec::new(),
+            reason: None,
+        })
+    }
+
+    /// What is said next; nothing when the server has ended the stream. What was heard of a frame is kept if nobody waits for the rest.
+    ///
+    /// # Errors
+    /// If the stream breaks off, or is not understood.
+    pub async fn next(&mut self) -> Result<Option<Said>> {
+        loop {
+            if let Some(end) = self.pending.windows(2).position(|it| it == b"\n\n") {
+                let frame: Vec<u8> = self.pending.drain(..end + 2).collect();
+                let said = Said::of(&String::from_utf8_lossy(&frame))
+                    .with_context(|| format!("what {} says is not understood", self.server))?;
+                if let Said::Bye(reason) = &said {
+                    self.reason = Some(printable(reason));
+                }
+                return Ok(Some(said));
+            }
+            let bytes = self.response.chunk().await.map_err(|it| {
+                let text = format!("the stream of {} broke off: {it}", self.server);
+                exit::coded(exit::UNREACHABLE, text)
+            })?;
+            match bytes {
+                Some(bytes) => self.pending.extend_from_slice(&bytes),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Why it has ended, behind a colon, if the server has said it.
+    pub fn reason(&self) -> String {
+        let reason = self.reason.as_ref();
+        reason.map_or(String::new(), |it| format!(": {it}"))
+    }
+}
+
 /// What a frame of the stream says.
-enum Said {
+pub enum Said {
     /// All rows: those at the beginning, or again, for a reason.
     Rows {
         epoch: Epoch,
@@ -116,7 +160,7 @@ enum Said {
 }
 
 /// A row as it came, and as columns.
-struct Row {
+pub struct Row {
     json: Box<RawValue>,
     named: NamedRow,
 }
@@ -127,8 +171,60 @@ impl Row {
         Ok(Row { json, named })
     }
 
+    #[cfg(test)]
+    pub fn of_text(json: &str) -> serde_json::Result<Row> {
+        Row::of(RawValue::from_string(json.to_owned())?)
+    }
+
+    /// As it came.
+    pub fn json(&self) -> &str {
+        self.json.get()
+    }
+
     fn cells(&self) -> impl Iterator<Item = (&str, &Cell)> {
         self.named.0.iter().map(|it| (it.0.as_str(), &it.1))
+    }
+
+    /// Which of two rows comes first by a column.
+    pub fn compare(
+        &self,
+        other: &Row,
+        column: &str,
+        descending: bool,
+        nulls_first: bool,
+    ) -> Ordering {
+        let cell = |row: &'_ Row| row.cells().find(|it| it.0 == column).map(|it| it.1.clone());
+        let (Some(one), Some(other)) = (cell(self), cell(other)) else {
+            return Ordering::Equal;
+        };
+        match (one.is_null, other.is_null) {
+            (true, true) => Ordering::Equal,
+            (true, false) if nulls_first => Ordering::Less,
+            (true, false) => Ordering::Greater,
+            (false, true) if nulls_first => Ordering::Greater,
+            (false, true) => Ordering::Less,
+            (false, false) if descending => compare_values(&other, &one),
+            (false, false) => compare_values(&one, &other),
+        }
+    }
+
+    /// Which of two rows comes first by all their columns.
+    pub fn compare_all(&self, other: &Row) -> Ordering {
+        let both = self.cells().zip(other.cells());
+        let each = both.map(|(one, other)| match (one.1.is_null, other.1.is_null) {
+            (false, false) => compare_values(one.1, other.1),
+            (one, other) => one.cmp(&other),
+        });
+        each.fold(Ordering::Equal, Ordering::then)
+    }
+}
+
+/// Which of two values of a column comes first.
+fn compare_values(one: &Cell, other: &Cell) -> Ordering {
+    let number = |it: &Cell| it.text.parse::<f64>().ok().filter(|_| it.is_number);
+    match (number(one), number(other)) {
+        (Some(one), Some(other)) => one.total_cmp(&other),
+        _ => one.text.cmp(&other.text),
     }
 }
 
@@ -191,14 +287,14 @@ impl Said {
     }
 
     /// What is printed of it. What is said about rows and not by them goes to standard error.
-    fn text(&self, output: Output, columns: Option<usize>) -> String {
+    fn text(&self, output: Output, look: Look) -> String {
         match (self, output) {
             (Said::Rows { epoch, again, rows }, Output::Lines) => {
                 if let Some(reason) = again {
                     eprintln!("all rows again: {}", printable(reason));
                 }
                 eprintln!("{} as of {}", count(rows.len(), "row"), epoch.iso());
-                as_table(rows).text(columns)
+                as_table(&rows.iter().collect::<Vec<_>>()).laid(look).text
             }
             (Said::Rows { epoch, again, rows }, Output::Json) => {
                 let event = if again.is_some() { "reset" } else { "snapshot" };
@@ -223,15 +319,31 @@ fn as_json(epoch: Epoch, diff: i64, row: &Row) -> String {
     format!("{{\"epoch\":{},\"diff\":{diff},\"row\":{row}}}\n", epoch.0)
 }
 
-fn as_table(rows: &[Row]) -> Table {
+/// Rows as a table: what its columns are is seen by what is in them.
+pub fn as_table(rows: &[&Row]) -> Table {
     let Some(first) = rows.first() else {
         return Table::default();
     };
     let names = first.named.0.iter().enumerate();
     let names = names.map(|(at, (name, _))| {
-        let mut cells = rows.iter().filter_map(|it| it.named.0.get(at));
-        let is_number = cells.all(|it| it.1.is_number || it.1.text == "NULL");
-        (name.clone(), is_number)
+        let cells = rows.iter().filter_map(|it| it.named.0.get(at));
+        let cells: Vec<&Cell> = cells.map(|it| &it.1).filter(|it| !it.is_null).collect();
+        let is_time = |it: &&Cell| {
+            let text = it.text.as_bytes();
+            19 < text.len() && text[4] == b'-' && text[10] == b'T' && text.ends_with(b"Z")
+        };
+        let kind = match () {
+            () if cells.is_empty() => Kind::Text,
+            () if cells.iter().all(|it| it.is_number) => {
+                match cells.iter().any(|it| it.text.contains(['.', 'e'])) {
+                    true => Kind::Double,
+                    false => Kind::Number,
+                }
+            }
+            () if cells.iter().all(is_time) => Kind::Time,
+            () => Kind::Text,
+        };
+        (name.clone(), kind)
     });
     let cells = rows
         .iter()
@@ -325,17 +437,6 @@ fn whole(row: &Row) -> String {
     parts.collect::<Vec<_>>().join("  ")
 }
 
-/// The time of day of an epoch, to a tenth of a second, as long as epochs are.
-fn clock(epoch: Epoch) -> String {
-    let iso = epoch.iso();
-    let time = iso.split_once('T').map_or(iso.as_str(), |it| it.1);
-    let (seconds, fraction) = time
-        .trim_end_matches('Z')
-        .split_once('.')
-        .unwrap_or((time.trim_end_matches('Z'), "0"));
-    format!("{seconds}.{}", fraction.get(..1).unwrap_or("0"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,7 +444,7 @@ mod tests {
 
     fn printed(event: &str, data: &Value, output: Output) -> String {
         let said = Said::of(&format!("id: 1\nevent: {event}\ndata: {data}\n\n"));
-        said.expect("a frame").text(output, None)
+        said.expect("a frame").text(output, Look::default())
     }
 
     fn lines(changes: &Value) -> String {
@@ -397,8 +498,8 @@ mod tests {
         let data = json!({"epoch": 5, "rows": [{"k": "a", "n": 1}, {"k": "b\u{1b}", "n": 22.5}]});
         insta::assert_snapshot!(printed("snapshot", &data, Output::Lines), @r"
         k           n
-        -------  ----
-        a           1
+        ───────  ────
+        a         1.0
         b\u{1b}  22.5
         ");
         insta::assert_snapshot!(printed("snapshot", &data, Output::Json), @r#"

@@ -10,17 +10,16 @@ use super::print::{Out, count, printable};
 use super::progress::progress;
 use super::query_limits::QueryLimits;
 use super::server::with_hint;
-use crate::lake::{Manifest, Store};
+use crate::lake::Store;
 use crate::learn::{self, Kind, Rows, Trained};
 use crate::model::Epoch;
-use crate::sql::query::{Lake, Piece, Queries, QueryError};
+use crate::sql::query::{Lake, NotPinned, Piece, Pinned, Queries, QueryError};
 use crate::sql::{duration_us, sql_type_name};
 use crate::view::Hub;
 use anyhow::Result;
 use arrow::array::{Array, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use clap::{Args, ValueEnum};
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +52,7 @@ pub struct Arguments {
     /// Learn again at this interval, such as '1 day', until it is ended. A later time that fails is said, and changes nothing.
     #[arg(long, value_name = "INTERVAL", conflicts_with = "as_of")]
     every: Option<Every>,
+    /// What is learned.
     #[arg(long, value_enum, default_value = "isolation-forest")]
     kind: KindGiven,
     /// The column to be learned. Kinds that learn without labels are only tested with it.
@@ -190,46 +190,20 @@ async fn once(arguments: &Arguments) -> Result<()> {
 }
 
 /// The commit that is read.
-#[derive(Default)]
-struct Pinned {
-    epoch: Option<Epoch>,
-    versions: BTreeMap<String, u64>,
-    /// Tables that were not there then.
-    later: BTreeSet<String>,
-}
-
-/// Of each dataflow of the lake the newest commit, or the newest that is not behind a time.
 async fn pinned(store: &Store, as_of: Option<&AsOf>) -> Result<Pinned> {
-    let mut pinned = Pinned::default();
-    for newest in store.newest_manifests().await? {
-        let dataflow = newest.dataflow.clone();
-        let now: BTreeSet<String> = newest.tables.keys().cloned().collect();
-        let found = match as_of {
-            None => Some(newest),
-            Some(it) => at_or_before(store, newest, it.epoch)
-                .await?
-                // A claim of an empty lake has committed nothing.
-                .filter(|it| !it.tables.is_empty()),
-        };
-        let Some(manifest) = found else {
+    let pinned = Pinned::of(store, as_of.map(|it| it.epoch)).await;
+    let pinned = pinned.map_err(|it| match it {
+        NotPinned::Lake(error) => error.into(),
+        NotPinned::Unknown { dataflow } => {
             let text = as_of.map_or("", |it| it.text.as_str());
-            return Err(exit::coded(
+            exit::coded(
                 exit::REFUSED,
                 format!(
                     "the lake does not know what dataflow {dataflow} was as of {text}: its commits begin later, or that one is no longer kept"
                 ),
-            ));
-        };
-        pinned.epoch = pinned.epoch.max(Some(manifest.epoch));
-        let later = now
-            .into_iter()
-            .filter(|it| !manifest.tables.contains_key(it));
-        pinned.later.extend(later);
-        let tables = manifest.tables.iter();
-        pinned
-            .versions
-            .extend(tables.map(|(name, it)| (name.clone(), it.version)));
-    }
+            )
+        }
+    })?;
     if as_of.is_some() && pinned.epoch.is_none() {
         return Err(exit::coded(
             exit::REFUSED,
@@ -237,27 +211,6 @@ async fn pinned(store: &Store, as_of: Option<&AsOf>) -> Result<Pinned> {
         ));
     }
     Ok(pinned)
-}
-
-/// Manifests have numbers without gaps, but the oldest are gone.
-async fn at_or_before(store: &Store, newest: Manifest, epoch: Epoch) -> Result<Option<Manifest>> {
-    if newest.epoch <= epoch {
-        return Ok(Some(newest));
-    }
-    let (mut low, mut high, mut found) = (0, newest.number, None);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match store.manifest(&newest.dataflow, middle).await? {
-            Some(it) if epoch < it.epoch => high = middle,
-            Some(it) => {
-                found = Some(it);
-                low = middle + 1;
-            }
-            // Older than what is kept.
-            None => low = middle + 1,
-        }
-    }
-    Ok(found)
 }
 
 /// The rows of the query as numbers, and the tables they are of.

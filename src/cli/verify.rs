@@ -1,18 +1,26 @@
 //! `verify`: the proof of the newest commit, as a report for people or as JSON.
+//!
+//! Checks of one kind that hold are one line; what does not hold is always told in full.
 
 use super::exit;
 use super::settings::Settings;
+use super::terminal::{Layout, Tone, count, number};
 use crate::http::Prover;
 use crate::source::place::Input;
 use crate::sql::models::Models;
-use crate::verify::{Check, Options, Progress, Report, verify_telling};
+use crate::verify::{Check, Options, Outcome, Progress, Report, verify_telling};
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+/// Names of subjects that a folded line tells.
+const SUBJECTS_MAX: usize = 3;
+const DRAWN_EVERY: Duration = Duration::from_millis(200);
 /// Where the demo keeps its data, and where lakes are unless told otherwise.
 const DATA_DEFAULT: &str = "./tidelake-data";
 
@@ -29,6 +37,9 @@ pub struct Arguments {
     /// Folder or s3://bucket/path of the lake. [default: $DELTA_LAKE_PATH, or ./tidelake-data/lake]
     #[arg(long)]
     lake: Option<String>,
+    /// Each check on a line of its own, with what was compared.
+    #[arg(long, short)]
+    verbose: bool,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -40,12 +51,12 @@ pub struct Arguments {
 /// A line of `--json-lines`.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Line<'a> {
+enum JsonLine<'a> {
     Check(&'a Check),
     Report(&'a Report),
 }
 
-fn print_line(line: &Line<'_>) {
+fn print_line(line: &JsonLine<'_>) {
     let text = serde_json::to_string(line).unwrap_or_default();
     println!("{text}");
 }
@@ -58,52 +69,163 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
         Some(folder) => super::command::load(folder, settings, &models).await?,
         None => super::demo::dataflow(settings, &models).await?,
     };
-    let progress = match arguments.json_lines {
-        true => Progress::to(|it| print_line(&Line::Check(it))),
-        false => Progress::default(),
+    let is_watched = std::io::stderr().is_terminal() && !arguments.json && !arguments.json_lines;
+    let made = Arc::new(Mutex::new((0, String::new())));
+    let progress = match (arguments.json_lines, is_watched) {
+        (true, _) => Progress::to(|it| print_line(&JsonLine::Check(it))),
+        (false, true) => {
+            let made = Arc::clone(&made);
+            Progress::to(move |it| {
+                let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                *made = (made.0 + 1, format!("{} {}", it.name, it.subject));
+            })
+        }
+        (false, false) => Progress::default(),
     };
-    let report = verify_telling(&dataflow, &options, progress).await?;
+    let proof = verify_telling(&dataflow, &options, progress);
+    let report = match is_watched {
+        true => tokio::select! {
+            report = proof => report,
+            never = draw(&made) => match never {},
+        },
+        false => proof.await,
+    };
+    if is_watched {
+        let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+    }
+    let report = report?;
     if arguments.json_lines {
-        print_line(&Line::Report(&report));
+        print_line(&JsonLine::Report(&report));
         return Ok(report.is_proven());
     }
     let text = match arguments.json {
         true => serde_json::to_string_pretty(&report)? + "\n",
-        false => coloured(&report.to_string(), wants_colours()),
+        false => text(&report, arguments.verbose, Layout::of_stdout()),
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(report.is_proven())
 }
 
-/// Colours are for terminals, and for those who do not refuse them (no-color.org).
-fn wants_colours() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty());
-    std::io::stdout().is_terminal() && !refused
+/// How far it is, drawn over itself.
+async fn draw(progress: &Mutex<(u64, String)>) -> std::convert::Infallible {
+    let began = Instant::now();
+    loop {
+        tokio::time::sleep(DRAWN_EVERY).await;
+        let (made, newest) = progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let seconds = began.elapsed().as_secs();
+        let made = count(made, "check");
+        // Whoever cannot see it misses nothing.
+        let _ = write!(std::io::stderr(), "\r\u{1b}[K{seconds} s  {made}  {newest}");
+        let _ = std::io::stderr().flush();
+    }
 }
 
-/// A report whose marks and verdict can be told apart at a glance.
-fn coloured(report: &str, colours: bool) -> String {
-    const GREEN: &str = "\u{1b}[32m";
-    const YELLOW: &str = "\u{1b}[33m";
-    const RED: &str = "\u{1b}[1;31m";
-    const PLAIN: &str = "\u{1b}[0m";
-    if !colours {
-        return report.to_owned();
-    }
-    let line = |line: &str| {
-        for (mark, colour) in [("✓", GREEN), ("?", YELLOW)] {
-            if let Some(rest) = line.strip_prefix(mark) {
-                return format!("{colour}{mark}{PLAIN}{rest}\n");
-            }
-        }
-        for (begin, colour) in [("✗", RED), ("NOT PROVEN", RED), ("PROVEN", GREEN)] {
-            if line.starts_with(begin) {
-                return format!("{colour}{line}{PLAIN}\n");
-            }
-        }
-        format!("{line}\n")
+/// The report, with marks that can be told apart at a glance.
+fn text(report: &Report, verbose: bool, layout: Layout) -> String {
+    let lines = match verbose {
+        true => report.checks.iter().map(Line::of).collect(),
+        false => folded(&report.checks),
     };
-    report.lines().map(line).collect()
+    let width = |text: fn(&Line) -> &str| {
+        let lengths = lines.iter().map(|it| text(it).chars().count());
+        lengths.max().unwrap_or(0)
+    };
+    let (names, subjects) = (width(|it| it.name), width(|it| &it.subject));
+    let mut text = report.heading() + "\n";
+    for it in &lines {
+        let tone = match it.outcome {
+            Outcome::Holds => Tone::Good,
+            Outcome::Fails => Tone::Bad,
+            Outcome::Unknown => Tone::Warning,
+            Outcome::Note => Tone::Plain,
+        };
+        let mark = layout.toned(tone, &it.outcome.mark().to_string());
+        let line = format!(
+            "{:names$}  {:subjects$}  {}",
+            it.name, it.subject, it.compared
+        );
+        let line = match it.outcome {
+            Outcome::Fails => layout.toned(tone, line.trim_end()),
+            _ => line.trim_end().to_owned(),
+        };
+        text += &format!("{mark} {line}\n");
+        for detail in &it.details {
+            text += &format!("{detail}\n");
+        }
+    }
+    let tone = if report.is_proven() {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
+    text + "\n" + &layout.toned(tone, &report.verdict()) + "\n"
+}
+
+/// A line of the report, and those below it.
+struct Line {
+    outcome: Outcome,
+    name: &'static str,
+    subject: String,
+    compared: String,
+    details: Vec<String>,
+}
+
+impl Line {
+    fn of(check: &Check) -> Self {
+        Line {
+            outcome: check.outcome,
+            name: check.name,
+            subject: check.subject.clone(),
+            compared: check.compared.clone(),
+            details: check.details().collect(),
+        }
+    }
+}
+
+/// One line for each kind of check that holds; the others stand behind it.
+fn folded(checks: &[Check]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for check in checks {
+        if names.contains(&check.name) {
+            continue;
+        }
+        names.push(check.name);
+        let of_kind: Vec<&Check> = checks.iter().filter(|it| it.name == check.name).collect();
+        let (holding, others): (Vec<&Check>, Vec<&Check>) = of_kind
+            .iter()
+            .copied()
+            .partition(|it: &&Check| it.outcome == Outcome::Holds && it.findings.is_empty());
+        match holding.as_slice() {
+            [] => {}
+            [one] => lines.push(Line::of(one)),
+            [first, ..] => {
+                let all = match others.is_empty() {
+                    true => number(holding.len() as u64),
+                    false => format!("{} of {}", holding.len(), of_kind.len()),
+                };
+                let mut subjects: Vec<&str> =
+                    holding.iter().map(|it| it.subject.as_str()).collect();
+                subjects.truncate(SUBJECTS_MAX);
+                let more = match holding.len() - subjects.len() {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                lines.push(Line {
+                    outcome: Outcome::Holds,
+                    name: first.name,
+                    subject: all,
+                    compared: format!("{}{more}", subjects.join(", ")),
+                    details: Vec::new(),
+                });
+            }
+        }
+        lines.extend(others.into_iter().map(Line::of));
+    }
+    lines
 }
 
 /// The program that runs, also when the file it was started from has been replaced.
@@ -194,13 +316,50 @@ fn options(arguments: &Arguments) -> Result<Options> {
 mod tests {
     use super::*;
 
+    fn check(name: &'static str, subject: &str, outcome: Outcome) -> Check {
+        Check {
+            name,
+            subject: subject.to_owned(),
+            outcome,
+            compared: format!("rows of {subject}"),
+            findings: match outcome {
+                Outcome::Fails => vec!["a row is gone".to_owned()],
+                _ => Vec::new(),
+            },
+            meaning: None,
+        }
+    }
+
     #[test]
-    fn what_fails_stands_out_on_a_terminal() {
-        let report = "✓ log  a\n✗ rows  b\n    found\n\nNOT PROVEN: 1\n";
-        assert_eq!(coloured(report, false), report);
+    fn what_holds_is_folded_and_what_fails_is_told() {
+        let checks = [
+            check("log", "a", Outcome::Holds),
+            check("log", "b", Outcome::Holds),
+            check("log", "c", Outcome::Holds),
+            check("log", "d", Outcome::Holds),
+            check("view", "e", Outcome::Holds),
+            check("view", "f", Outcome::Fails),
+            check("view", "g", Outcome::Holds),
+            check("source", "s", Outcome::Holds),
+        ];
+        let lines = folded(&checks).into_iter().map(|it| {
+            let mark = it.outcome.mark();
+            format!(
+                "{mark} {} | {} | {} | {}",
+                it.name,
+                it.subject,
+                it.compared,
+                it.details.join(";")
+            )
+        });
         assert_eq!(
-            coloured(report, true),
-            "\u{1b}[32m✓\u{1b}[0m log  a\n\u{1b}[1;31m✗ rows  b\u{1b}[0m\n    found\n\n\u{1b}[1;31mNOT PROVEN: 1\u{1b}[0m\n"
+            lines.collect::<Vec<_>>(),
+            [
+                "✓ log | 4 | a, b, c and 1 more | ",
+                "✓ view | 2 of 3 | e, g | ",
+                "✗ view | f | rows of f |     a row is gone",
+                "✓ source | s | rows of s | ",
+            ]
         );
     }
 

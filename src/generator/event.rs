@@ -5,6 +5,7 @@
 //! visitor comes from `visitors`.
 
 use super::Kind;
+use super::scenario::{self, Scenario};
 use super::visitors::{Visitor, suspicious_address};
 use crate::model::Random;
 
@@ -117,16 +118,27 @@ impl Address {
     }
 }
 
-/// Writes one event of `visitor` and returns its endpoint. The address is left in `address`.
+/// Who sends an event, and what is unusual about it.
+pub(super) struct Origin {
+    pub kind: Option<Kind>,
+    pub scenario: Option<Scenario>,
+    pub visitor: Visitor,
+}
+
+/// Writes one event and returns its endpoint. The address is left in `address`.
 pub(super) fn write(
     out: &mut Vec<u8>,
     random: &mut Random,
     clock: &mut Clock,
     time_us: i64,
-    kind: Option<Kind>,
-    visitor: Visitor,
+    origin: Origin,
     address: &mut Address,
 ) -> &'static str {
+    let Origin {
+        kind,
+        scenario,
+        visitor,
+    } = origin;
     address.set(match kind {
         // Somebody else goes on with the visitor's session.
         Some(Kind::SuspiciousIp) => suspicious_address(random),
@@ -134,13 +146,17 @@ pub(super) fn write(
     });
     let (endpoint, methods) = endpoint(random.percent());
     let method = random.pick(methods);
-    let mut status = status(random.percent());
+    let (mut status, unusual_ms) = match scenario {
+        Some(it) => scenario::outcome(it, random, time_us, endpoint, visitor.browser),
+        None => (status(random.percent()), None),
+    };
     if kind == Some(Kind::ErrorSurge) {
         status = random.pick(&SURGE_STATUSES);
     }
-    let (shortest_ms, longest_ms) = match kind {
-        Some(Kind::SlowResponse) => method.slow_response_ms(),
-        _ => method.response_ms(),
+    let (shortest_ms, longest_ms) = match (unusual_ms, kind) {
+        (Some(it), _) => it,
+        (None, Some(Kind::SlowResponse)) => method.slow_response_ms(),
+        (None, _) => method.response_ms(),
     };
     out.reserve(512);
     out.extend_from_slice(b"{\"timestamp\":\"");
@@ -156,7 +172,9 @@ pub(super) fn write(
     out.extend_from_slice(b",\"response_time\":");
     append_number(out, random.between(shortest_ms, longest_ms));
     out.extend_from_slice(b",\"user_agent\":\"");
-    out.extend_from_slice(USER_AGENTS[visitor.browser as usize % USER_AGENTS.len()].as_bytes());
+    let script = scenario.and_then(|_| scenario::script(visitor.browser));
+    let browser = USER_AGENTS[visitor.browser as usize % USER_AGENTS.len()];
+    out.extend_from_slice(script.unwrap_or(browser).as_bytes());
     out.extend_from_slice(b"\",\"user_id\":");
     append_named(out, b"\"user_", visitor.user);
     out.extend_from_slice(b",\"session_id\":");

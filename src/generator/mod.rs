@@ -12,19 +12,24 @@
 //! events are not told: seven in a hundred are, which makes a fifth of all that is injected, since a
 //! seventh of all events lie in spikes. The first event of each spike is told.
 //!
-//! Four in five events belong to sessions that can be followed (`visitors`).
+//! Four in five events belong to sessions that can be followed (`visitors`). Traffic of a demonstration has a day and a night,
+//! and an outage instead of injected anomalies (`scenario`).
 //!
 //! Nothing is sent, written or waited for here.
 
 mod event;
 pub mod nexmark;
 pub mod pace;
+mod scenario;
 #[cfg(test)]
 mod tests;
 mod visitors;
 
+pub use scenario::{OUTAGE_CLIENT, OUTAGE_ENDPOINT, Scenario};
+
 use crate::model::Random;
 use event::Address;
+use scenario::MINUTE_US;
 use twox_hash::XxHash3_64;
 use visitors::Visitors;
 
@@ -100,6 +105,7 @@ impl Kind {
 /// Makes one event after another.
 pub struct Generator {
     anomalies: bool,
+    scenario: Option<Scenario>,
     random: Random,
     visitors: Visitors,
     schedule: Schedule,
@@ -122,6 +128,7 @@ impl Generator {
         let spikes = anomalies.then(|| Random::new(!seed));
         Self {
             anomalies,
+            scenario: None,
             random,
             visitors,
             schedule: Schedule::new(rate, start_us, spikes),
@@ -129,6 +136,21 @@ impl Generator {
             address: Address::default(),
             events: 0,
         }
+    }
+
+    /// The same traffic for a demonstration: of a mean rate, and with the outage of the scenario.
+    pub fn with_scenario(settings: Settings, scenario: Scenario) -> Self {
+        let minutes = Minutes {
+            // A generator of its own, as for spikes.
+            random: Random::new(settings.seed.rotate_left(32)),
+            factor: 1.0,
+            until_us: 0.0,
+        };
+        let mut generator = Self::new(settings);
+        generator.scenario = Some(scenario);
+        generator.schedule.minutes = Some(minutes);
+        generator.schedule.begin_minute(0.0);
+        generator
     }
 
     /// Appends the next event to `out`, as one JSON object without a line end.
@@ -141,8 +163,11 @@ impl Generator {
             &mut self.random,
             &mut self.clock,
             time_us,
-            kind,
-            visitor,
+            event::Origin {
+                kind,
+                scenario: self.scenario,
+                visitor,
+            },
             &mut self.address,
         );
         let truth = kind.map(|kind| {
@@ -210,6 +235,15 @@ struct Schedule {
     next_us: i64,
     /// The next spike, or the one that is on; none without anomalies.
     spike: Option<Spike>,
+    /// How much traffic there is from minute to minute; the same at all times without a scenario.
+    minutes: Option<Minutes>,
+}
+
+/// The minute that is on.
+struct Minutes {
+    random: Random,
+    factor: f64,
+    until_us: f64,
 }
 
 /// A spike, somewhere in the middle half of its share of time.
@@ -254,7 +288,18 @@ impl Schedule {
             events: 0,
             next_us: start_us,
             spike: spikes.map(|it| Spike::plan(it, rate, 0.0)),
+            minutes: None,
         }
+    }
+
+    /// Enters the minute of a time.
+    fn begin_minute(&mut self, now_us: f64) {
+        let Some(minutes) = self.minutes.as_mut() else {
+            return;
+        };
+        let minute_us = (self.start_us + now_us as i64).div_euclid(MINUTE_US) * MINUTE_US;
+        minutes.factor = scenario::factor(minute_us, &mut minutes.random);
+        minutes.until_us = (minute_us + MINUTE_US - self.start_us) as f64;
     }
 
     /// Whether the next event is one of a spike, and told as such.
@@ -279,7 +324,7 @@ impl Schedule {
         let mut next_us = self.exact_us();
         while let Some(changes_us) = self.rate_changes_us().filter(|it| *it <= next_us) {
             let missing = (next_us - changes_us) * self.rate_now() / 1e6;
-            self.change_rate();
+            self.change_rate(changes_us);
             self.changed_us = changes_us;
             self.passed = 1.0 - missing;
             self.events = 1;
@@ -290,25 +335,39 @@ impl Schedule {
 
     /// When the rate changes next, if ever.
     fn rate_changes_us(&self) -> Option<f64> {
-        let spike = self.spike.as_ref()?;
-        Some(if spike.on {
-            spike.end_us
-        } else {
-            spike.begin_us
-        })
+        let minute = self.minutes.as_ref().map(|it| it.until_us);
+        let spike = self.spike.as_ref().map(|it| match it.on {
+            true => it.end_us,
+            false => it.begin_us,
+        });
+        minute.into_iter().chain(spike).reduce(f64::min)
     }
 
-    fn change_rate(&mut self) {
+    fn change_rate(&mut self, now_us: f64) {
+        if self
+            .minutes
+            .as_ref()
+            .is_some_and(|it| it.until_us <= now_us)
+        {
+            self.begin_minute(now_us);
+        }
         self.spike = self.spike.take().map(|spike| match spike.on {
-            true => Spike::plan(spike.random, self.rate, spike.next_from_us),
-            false => Spike { on: true, ..spike },
+            true if spike.end_us <= now_us => {
+                Spike::plan(spike.random, self.rate, spike.next_from_us)
+            }
+            false if spike.begin_us <= now_us => Spike { on: true, ..spike },
+            _ => spike,
         });
     }
 
     fn rate_now(&self) -> f64 {
+        let rate = self
+            .minutes
+            .as_ref()
+            .map_or(self.rate, |it| self.rate * it.factor);
         match &self.spike {
-            Some(spike) if spike.on => self.rate * SPIKE_FACTOR,
-            Some(_) | None => self.rate,
+            Some(spike) if spike.on => rate * SPIKE_FACTOR,
+            Some(_) | None => rate,
         }
     }
 

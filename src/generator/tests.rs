@@ -447,6 +447,62 @@ fn sessions_can_be_followed() {
     assert!((8.0..12.0).contains(&mean_s), "{mean_s} s between requests");
 }
 
+/// A day and a night of a demonstration: the rate is their mean, failures are rare, and the outage is what was announced and nothing else.
+#[test]
+fn a_scenario_has_a_day_a_night_and_one_outage() {
+    const HOUR_US: i64 = 3_600_000_000;
+    let midnight_us = START_US.div_euclid(24 * HOUR_US) * 24 * HOUR_US;
+    let outage_us = (midnight_us + 20 * HOUR_US, midnight_us + 21 * HOUR_US);
+    let settings = Settings {
+        seed: 1,
+        rate: 2.0,
+        anomalies: false,
+        start_us: midnight_us,
+    };
+    let outage = Scenario {
+        outage_us: Some(outage_us),
+    };
+    let mut generator = Generator::with_scenario(settings, outage);
+    let mut by_hour = [0; 24];
+    let (mut failed, mut all, mut of_outage, mut gap_us) = (0, 0, 0, 0);
+    let mut json = Vec::new();
+    while generator.next_time_us() < midnight_us + 24 * HOUR_US {
+        json.clear();
+        let time_us = generator.next_into(&mut json).time_us;
+        gap_us = gap_us.max(generator.next_time_us() - time_us);
+        by_hour[usize::try_from((time_us - midnight_us) / HOUR_US).unwrap()] += 1;
+        let fields: Value = serde_json::from_slice(&json).unwrap();
+        all += 1;
+        let is_hit = fields["endpoint"] == OUTAGE_ENDPOINT && fields["user_agent"] == OUTAGE_CLIENT;
+        let is_on = (outage_us.0..outage_us.1).contains(&time_us);
+        let status = fields["status_code"].as_u64().unwrap();
+        assert_eq!(is_hit && is_on, status == 503, "{fields}");
+        let is_slow = 2_000 < fields["response_time"].as_u64().unwrap();
+        assert_eq!(is_hit && is_on, is_slow, "{fields}");
+        match status {
+            503 => of_outage += 1,
+            400.. => failed += 1,
+            _ => {}
+        }
+    }
+    let mean = f64::from(all) / 86_400.0;
+    assert!((mean - 2.0).abs() < 0.02, "{mean} a second");
+    // 1.3 times as much at 14 o'clock as on average, 0.7 times at 2 o'clock.
+    for (hour, expect) in [(2, 0.7 * 7_200.0), (14, 1.3 * 7_200.0), (8, 7_200.0)] {
+        let share = f64::from(by_hour[hour]) / expect;
+        assert!((share - 1.0).abs() < 0.09, "{} at {hour}", by_hour[hour]);
+    }
+    assert!(gap_us < 1_000_000, "{gap_us} µs without an event");
+    let share = f64::from(failed) / f64::from(all);
+    assert!((0.015..0.025).contains(&share), "{share} fail");
+    // A fifth of visitors are scripts, a fifth of requests are for orders.
+    let expect = 0.04 * f64::from(by_hour[20]);
+    assert!(
+        (f64::from(of_outage) / expect - 1.0).abs() < 0.25,
+        "{of_outage}, not {expect}"
+    );
+}
+
 #[test]
 fn without_spikes_the_rate_is_exact_over_any_time() {
     for (rate, seconds, expect) in [

@@ -484,7 +484,7 @@ mod tests {
             partition: 3,
             offset: 42,
             epoch: 1_700_000_000_000,
-            read: "2023-11-14T22:13:20.000Z".to_owned(),
+            read: "2023-11-14T22:13:20Z".to_owned(),
             reason: "no n".to_owned(),
             text: Some("{}".to_owned()),
             hex: None,

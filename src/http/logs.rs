@@ -26,6 +26,7 @@ use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ const FIRST_PART_LEAST_US: i64 = 300 * SECOND_US;
 /// A search that has taken so long answers with what it has found, and how far it has come.
 const SEARCH_TIME: Duration = Duration::from_millis(1_500);
 /// Columns that a list shows unless others are chosen.
-const SHOWN_COLUMNS: usize = 8;
+const SHOWN_COLUMNS: usize = 7;
 
 /// Stored records, newest first unless asked otherwise.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -299,7 +300,7 @@ pub async fn newest(
         let stored = newest_stored(&app, &log, filter.as_ref(), &columns, limit).await?;
         found.extend(stored.into_iter().filter(|it| !known.contains(&it.0)));
     }
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|it| Reverse(it.0));
     found.truncate(limit);
     Ok(JsonBody(NewestRecords {
         rows: found.into_iter().map(|it| it.1).collect(),

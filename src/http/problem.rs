@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
 /// Codes of a status of 500 or more, other than that of a bug.
-pub const FAILURES: [&str; 12] = [
+pub const FAILURES: [&str; 13] = [
     "query_failed",
     "query_timed_out",
     "queries_busy",

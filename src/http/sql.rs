@@ -16,8 +16,8 @@ use super::catalog::of_answer;
 use super::problem::Problem;
 use super::wire::RowWriter;
 use super::{App, EPOCH_HEADER, PARTIAL_HEADER};
-use crate::model::rows_of_batch;
-use crate::sql::query::{Answer, SAMPLES};
+use crate::model::{Epoch, rows_of_batch};
+use crate::sql::query::{Answer, SAMPLES, SAMPLES_TABLE};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -55,6 +55,8 @@ pub struct SqlRequest {
     limit: Option<u64>,
     /// Give all rows, as they come: for answers that are kept and not read.
     export: Option<bool>,
+    /// Answer as of this epoch: live views as they were while their changes are kept, else what the lake had stored of them then.
+    as_of: Option<u64>,
 }
 
 pub async fn run(
@@ -67,11 +69,12 @@ pub async fn run(
             "bad_body",
             format!("the request body could not be read: {it}"),
         )
-        .hint("send {\"query\": \"SELECT …\"}; limit and export are possible, too")
+        .hint("send {\"query\": \"SELECT …\"}; limit, export and as_of are possible, too")
     })?;
     let sql = request.query.as_str();
     // A limit that no machine can count to is none.
     let limit = request.limit.and_then(|it| usize::try_from(it).ok());
+    let as_of = request.as_of.map(Epoch);
     let id = match headers.get("x-query-id").map(|it| it.to_str()) {
         None => uuid::Uuid::new_v4().to_string(),
         Some(Ok(id)) => id.to_owned(),
@@ -87,10 +90,10 @@ pub async fn run(
         .and_then(Format::of);
     let is_export = request.export == Some(true);
     if let Some(format) = accepted.or_else(|| is_export.then(|| Format::Json(id.clone()))) {
-        let running = app.queries.export_as(&id, sql, limit)?;
+        let running = app.queries.export_at(&id, sql, limit, as_of).await?;
         return export::respond(&app, running, format).await;
     }
-    let answer = app.queries.run_as(&id, sql, limit).await?;
+    let answer = app.queries.run_at(&id, sql, limit, as_of).await?;
     let head = [
         (EPOCH_HEADER, answer.epoch.to_string()),
         (PARTIAL_HEADER, answer.partial.is_some().to_string()),
@@ -157,7 +160,7 @@ pub async fn tables(State(app): State<Arc<App>>) -> Response {
     let mut samples = Vec::new();
     for name in app.queries.lake().names() {
         if let Ok(schema) = app.queries.lake().schema(name).await {
-            if name == "logs" {
+            if name == SAMPLES_TABLE {
                 samples = samples_over(&schema);
             }
             all.push(json!({"name": format!("lake.{name}"), "kind": "lake table", "columns": columns(name, &schema), "comment": comment(name)}));

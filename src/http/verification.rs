@@ -266,7 +266,7 @@ impl Verifier {
         let started = prover.clone();
         // It lives as long as the process that it starts, which ends with it.
         supervise::thread("verification", move || {
-            let child = spawn(&started);
+            let child = begin(&started);
             let parts = child.map(|mut it| {
                 let (out, words) = (it.stdout.take(), it.stderr.take());
                 (Arc::new(Mutex::new(it)), out, words)
@@ -323,7 +323,7 @@ fn locked<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn spawn(prover: &Prover) -> io::Result<Child> {
+fn begin(prover: &Prover) -> io::Result<Child> {
     let mut command = Command::new(&prover.program);
     command
         .args(&prover.arguments)

@@ -1,6 +1,6 @@
 //! Live views over HTTP: their list, their rows now or at an earlier epoch, and streams of their changes.
 
-use super::entry::Log;
+use super::entry::{Log, tail_table};
 use super::filter::Filter;
 use super::parameters::Parameters;
 use super::problem::Problem;
@@ -44,6 +44,7 @@ fn describe(app: &App, info: &ViewInfo, rows: usize) -> Json {
         "columns": super::catalog::columns(&app.dataflow, &info.name, &info.schema),
         "comment": super::catalog::comment(&app.dataflow, &info.name),
         "sql": info.sql,
+        "order": info.order.iter().map(|it| json!({"column": column(it.column), "descending": it.descending, "nulls_first": it.nulls_first})).collect::<Vec<_>>(),
         "window_column": info.window.as_ref().and_then(|it| column(it.column)),
         "retention_seconds": spec.map(|it| it.retention_us / 1_000_000),
         "clocks": spec.map(|it| it.clocks.clone()).unwrap_or_default(),

@@ -4,7 +4,7 @@
 use super::{
     Admitted, Aggregate, AsOf, BoundKind, Dataflow, Detection, Function, GroupWindow, Join,
     JoinKind, Plan, Ranking, Temporal, TemporalBound, Timescale, ViewKind, ViewSpec, Window,
-    passes, properties,
+    passes,
 };
 use arrow::datatypes::SchemaRef;
 use std::collections::BTreeSet;
@@ -48,7 +48,11 @@ impl fmt::Display for Dataflow {
                 )?;
             }
         }
-        let growing: Vec<(&str, String)> = self.growing();
+        let growing = self.views.iter().flat_map(|view| {
+            let kept = self.records_kept_for_ever(view).into_iter();
+            kept.map(|it| (view.name.as_str(), it))
+        });
+        let growing: Vec<(&str, String)> = growing.collect();
         if !growing.is_empty() {
             writeln!(f, "\nmemory grows with every record:")?;
         }
@@ -56,71 +60,6 @@ impl fmt::Display for Dataflow {
             writeln!(f, "  view {view} keeps {what}")?;
         }
         Ok(())
-    }
-}
-
-impl Dataflow {
-    /// What keeps single records for ever, by view.
-    fn growing(&self) -> Vec<(&str, String)> {
-        let is_of_records = |plan: &Plan| {
-            let known = properties(plan, &|it: &str| self.properties(it));
-            !known.aggregated
-        };
-        let names = |plan: &Plan| plan.relations().join(", ");
-        let mut growing = Vec::new();
-        for view in &self.views {
-            view.plan.walk(&mut |node| match node {
-                Plan::Join {
-                    left, right, join, ..
-                } if join.window.is_none() => {
-                    let sides = [left, right].into_iter().filter(|it| is_of_records(it));
-                    for side in sides {
-                        growing.push((
-                            view.name.as_str(),
-                            format!("the records of {} for its join; group them first, join the bounds of windows, or accept it", names(side)),
-                        ));
-                    }
-                }
-                Plan::AsOf { left, right, .. } => {
-                    for side in [left, right].into_iter().filter(|it| is_of_records(it)) {
-                        growing.push((
-                            view.name.as_str(),
-                            format!("the records of {} for its ASOF join", names(side)),
-                        ));
-                    }
-                }
-                Plan::PerGroup { input, group, .. }
-                    if group.window.is_none()
-                        && group.ranking.as_ref().and_then(Ranking::kept_up_to).is_none()
-                        && is_of_records(input) =>
-                {
-                    let anew = match group.ranking {
-                        Some(_) => "",
-                        None => ", and computes a group anew when it changes",
-                    };
-                    growing.push((
-                        view.name.as_str(),
-                        format!("the records of {} for {}{anew}", names(input), readable(&group.program.text)),
-                    ));
-                }
-                Plan::Relation { .. }
-                | Plan::Constant { .. }
-                | Plan::Unnest { .. }
-                | Plan::Map { .. }
-                | Plan::Aggregate { .. }
-                | Plan::TopK { .. }
-                | Plan::Union { .. }
-                | Plan::Join { .. }
-                | Plan::PerGroup { .. }
-                | Plan::Temporal { .. }
-                | Plan::Detect { .. }
-                | Plan::Incidents { .. }
-                | Plan::Admit { .. } => {}
-            });
-        }
-        // A self join is listed once.
-        growing.dedup();
-        growing
     }
 }
 
@@ -177,7 +116,7 @@ impl fmt::Display for Plan {
                         ", "
                     };
                     let name = readable(field.name());
-                    match text.split('@').next() == Some(name.as_str()) {
+                    match text == name {
                         true => write!(f, "{separator}{name}")?,
                         false => write!(f, "{separator}{name} = {text}")?,
                     }
@@ -393,9 +332,12 @@ fn temporal_text(
     })
 }
 
-/// An expression without the names that the planner has for lists on their way, with intervals as they are written, and without frames that nobody wrote.
-fn readable(text: &str) -> String {
-    with_written_intervals(text)
+/// An expression without the numbers of columns and the names that the planner has for lists on their way, with literals and intervals as they are
+/// written, and without frames that nobody wrote.
+pub(super) fn readable(text: &str) -> String {
+    let text =
+        with_plain_literals(&with_written_intervals(text).replace("count(Int64(1))", "count(*)"));
+    without_column_numbers(&text)
         .replace("__unnest_placeholder(", "unnest(")
         .replace(",depth=1)", ")")
         .replace(" RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "")
@@ -403,6 +345,75 @@ fn readable(text: &str) -> String {
             " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
             "",
         )
+}
+
+/// `Int64(2)` is 2, `Utf8("x")` is 'x'.
+fn with_plain_literals(text: &str) -> String {
+    const TYPES: [&str; 7] = [
+        "Int64(",
+        "Int32(",
+        "UInt64(",
+        "Float64(",
+        "Boolean(",
+        "Utf8View(",
+        "Utf8(",
+    ];
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        let first = TYPES
+            .iter()
+            .filter_map(|it| Some((rest.find(it)?, it.len())))
+            .min();
+        let Some((start, length)) = first else {
+            return plain + rest;
+        };
+        let (before, behind) = (&rest[..start], &rest[start + length..]);
+        plain.push_str(before);
+        let is_word = before.ends_with(|it: char| it.is_alphanumeric() || it == '_');
+        let literal = match behind.strip_prefix('"') {
+            Some(quoted) => quoted
+                .split_once("\")")
+                .map(|(text, rest)| (format!("'{text}'"), rest)),
+            None => behind
+                .split_once(')')
+                .filter(|(text, _)| !text.contains('('))
+                .map(|(text, rest)| (text.to_owned(), rest)),
+        };
+        match literal {
+            Some((text, behind)) if !is_word => {
+                plain.push_str(&text);
+                rest = behind;
+            }
+            Some(_) | None => {
+                plain.push_str(&rest[start..start + length]);
+                rest = behind;
+            }
+        }
+    }
+}
+
+/// `status@4` is column 4, `status`.
+fn without_column_numbers(text: &str) -> String {
+    let mut parts = text.split('@');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.len()
+            - part
+                .trim_start_matches(|it: char| it.is_ascii_digit())
+                .len();
+        let follows_name = plain.ends_with(|it: char| it.is_alphanumeric() || "_)]'".contains(it));
+        let ends =
+            !part[digits..].starts_with(|it: char| it.is_alphanumeric() || "_.".contains(it));
+        match 0 < digits && follows_name && ends {
+            true => plain.push_str(&part[digits..]),
+            false => {
+                plain.push('@');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
 }
 
 fn with_written_intervals(text: &str) -> String {
@@ -455,7 +466,8 @@ fn join_text(
         false => write!(f, "{kind} on {}", on.join(" and "))?,
     }
     if let Some(filter) = &join.filter {
-        write!(f, " where {}", readable(&filter.to_string()))?;
+        let text = with_sides(&filter.to_string(), left.fields().len());
+        write!(f, " where {}", readable(&text))?;
     }
     match join.window {
         Some(it) if it.is_shared => write!(
@@ -472,6 +484,26 @@ fn join_text(
         true => write!(f, ", on one worker"),
         false => Ok(()),
     }
+}
+
+/// Columns of both sides, numbered one behind the other, as `left.n` and `right.n`.
+fn with_sides(text: &str, left: usize) -> String {
+    let is_name = |it: char| it.is_alphanumeric() || it == '_';
+    let mut parts = text.split('@');
+    let mut sided = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.len()
+            - part
+                .trim_start_matches(|it: char| it.is_ascii_digit())
+                .len();
+        let name = sided.trim_end_matches(is_name).len();
+        if let (Ok(column), true) = (part[..digits].parse::<usize>(), name < sided.len()) {
+            sided.insert_str(name, if column < left { "left." } else { "right." });
+        }
+        sided.push('@');
+        sided.push_str(part);
+    }
+    sided
 }
 
 fn as_of_text(
@@ -559,4 +591,33 @@ pub fn span(us: i64) -> String {
             || format!("{us} µs"),
             |(size, unit)| format!("{} {unit}", us / size),
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{readable, with_sides};
+
+    #[test]
+    fn expressions_are_as_people_write_them() {
+        for (planned, expect) in [
+            ("status@4 >= 500", "status >= 500"),
+            (
+                "count(Int64(1)) FILTER (WHERE logs.is_error)@3",
+                "count(*) FILTER (WHERE logs.is_error)",
+            ),
+            (
+                "floor(Int64(2) * log2(CASE WHEN x@1 < Float64(1) THEN Float64(-0.5) ELSE x@1 END))@1",
+                "floor(2 * log2(CASE WHEN x < 1 THEN -0.5 ELSE x END))",
+            ),
+            ("coalesce(a@0, Utf8(\"x (y)\"))", "coalesce(a, 'x (y)')"),
+            ("mail@0 = a@1.com", "mail = a@1.com"),
+            ("max(MyInt64(x))", "max(MyInt64(x))"),
+        ] {
+            assert_eq!(readable(planned), expect);
+        }
+        assert_eq!(
+            readable(&with_sides("n@0 < n@3 + Int64(1)", 2)),
+            "left.n < right.n + 1"
+        );
+    }
 }

@@ -7,6 +7,7 @@
 
 mod carried;
 mod definition;
+mod described;
 mod detection;
 mod evaluate;
 mod explain;
@@ -28,6 +29,7 @@ pub use definition::{
     ColumnDefinition, DEFINITIONS_FORM, Definitions, SourceDefinition, TableDefinition,
     ViewDefinition, state_shape,
 };
+pub use described::Description;
 pub use detection::{Detection, Grid, IncidentSpec, Judged, MetricSpec, Observed, Told};
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
 pub use explain::span;

@@ -19,6 +19,7 @@ mod dialect;
 mod elsewhere;
 mod emitted;
 pub mod example_records;
+mod excerpt;
 mod formats;
 mod forms;
 mod functions;
@@ -60,6 +61,7 @@ mod words;
 pub use again::{kept_columns, over_archive};
 pub use canonical::in_this_form;
 pub use detectors::Watched;
+pub use excerpt::Excerpt;
 pub use functions::{class_of_address, last_step_us, wants};
 pub use recompute::{Records, late_records, recompute};
 pub use syntax::duration_us;
@@ -122,6 +124,8 @@ pub enum Error {
         place: String,
         line: u64,
         text: String,
+        /// The part of the file that it is about.
+        excerpt: Option<Box<Excerpt>>,
     },
     #[error("{place}line {line}: the model it scores with could not be read")]
     Model {
@@ -137,15 +141,22 @@ impl Error {
             place: String::new(),
             line,
             text: text.into(),
+            excerpt: None,
         }
     }
 
     fn in_file(self, path: &Path) -> Self {
         match self {
-            Error::Statement { line, text, .. } => Error::Statement {
+            Error::Statement {
+                line,
+                text,
+                excerpt,
+                ..
+            } => Error::Statement {
                 place: format!("{}: ", path.display()),
                 line,
                 text,
+                excerpt,
             },
             Error::Model { line, source, .. } => Error::Model {
                 place: format!("{}: ", path.display()),
@@ -230,6 +241,16 @@ pub async fn plan_text(
 /// # Errors
 /// As [`plan_text`], and if a model cannot be read.
 pub async fn plan_text_with(
+    name: &str,
+    text: &str,
+    lookup: impl Fn(&str) -> Option<String>,
+    models: &Models,
+) -> Result<Dataflow, Error> {
+    let planned = Box::pin(planned(name, text, lookup, models)).await;
+    planned.map_err(|it| it.found_in(text))
+}
+
+async fn planned(
     name: &str,
     text: &str,
     lookup: impl Fn(&str) -> Option<String>,

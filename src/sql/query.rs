@@ -17,20 +17,20 @@ mod answer;
 mod conversation;
 mod error;
 mod lake;
+mod pinned;
 mod pool;
 mod process;
 mod protocol;
 mod question;
 mod samples;
-mod script;
 #[cfg(test)]
 mod tests;
 
 pub use error::{Misnamed, QueryError};
 pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
+pub use pinned::{NotPinned, Pinned};
 pub use process::answer_queries;
-pub use samples::{SAMPLES, Sample};
-pub use script::{ScriptStatement, statements};
+pub use samples::{SAMPLES, SAMPLES_TABLE, Sample};
 
 use crate::model::Epoch;
 use crate::plan::{Dataflow, Meaning};
@@ -41,7 +41,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use pool::Pool;
 use process::ProcessLimits;
 use protocol::{Catalog, ColumnMeaning, Meanings, ToProcess};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -207,6 +207,13 @@ impl Drop for Place {
     }
 }
 
+/// A time that is asked about.
+#[derive(Debug)]
+struct Then {
+    epoch: Epoch,
+    lake: Pinned,
+}
+
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -257,7 +264,7 @@ impl Queries {
     /// Says whether the statement, a limit or the machine is at fault.
     pub async fn run(&self, sql: &str, max_rows: Option<usize>) -> Result<Answer, QueryError> {
         let rows = max_rows.unwrap_or(usize::MAX).min(self.0.limits.rows);
-        let running = self.start(&unnamed(), sql, Some(rows), Kind::Asked)?;
+        let running = self.start(&unnamed(), sql, Some(rows), Kind::Asked, None)?;
         running.collect(false).await
     }
 
@@ -272,8 +279,25 @@ impl Queries {
         sql: &str,
         max_rows: Option<usize>,
     ) -> Result<Answer, QueryError> {
+        self.run_at(id, sql, max_rows, None).await
+    }
+
+    /// Like [`Queries::run_as`], of what there was as of an epoch. A live view is as it was then as long as its changes are known; of
+    /// an earlier epoch it is what the lake had stored of it then, as all stored tables are: those of the newest commit that is not
+    /// behind the epoch.
+    ///
+    /// # Errors
+    /// As [`Queries::run_as`], and if neither knows that epoch.
+    pub async fn run_at(
+        &self,
+        id: &str,
+        sql: &str,
+        max_rows: Option<usize>,
+        as_of: Option<Epoch>,
+    ) -> Result<Answer, QueryError> {
         let rows = max_rows.unwrap_or(usize::MAX).min(self.0.limits.rows);
-        let running = self.start(id, sql, Some(rows), Kind::Asked)?;
+        let then = self.then(as_of).await?;
+        let running = self.start(id, sql, Some(rows), Kind::Asked, then)?;
         running.collect(true).await
     }
 
@@ -282,7 +306,7 @@ impl Queries {
     /// # Errors
     /// As [`Queries::run`].
     pub async fn page(&self, sql: &str) -> Result<Answer, QueryError> {
-        let running = self.start(&unnamed(), sql, Some(PAGE_ROWS_MAX), Kind::Page)?;
+        let running = self.start(&unnamed(), sql, Some(PAGE_ROWS_MAX), Kind::Page, None)?;
         running.collect(false).await
     }
 
@@ -296,7 +320,37 @@ impl Queries {
         sql: &str,
         max_rows: Option<usize>,
     ) -> Result<Running, QueryError> {
-        self.start(id, sql, max_rows, Kind::Export)
+        self.start(id, sql, max_rows, Kind::Export, None)
+    }
+
+    /// Like [`Queries::export_as`], as of an epoch, as [`Queries::run_at`] has it.
+    ///
+    /// # Errors
+    /// As [`Queries::export_as`], and if that epoch is not known.
+    pub async fn export_at(
+        &self,
+        id: &str,
+        sql: &str,
+        max_rows: Option<usize>,
+        as_of: Option<Epoch>,
+    ) -> Result<Running, QueryError> {
+        let then = self.then(as_of).await?;
+        self.start(id, sql, max_rows, Kind::Export, then)
+    }
+
+    /// What there was as of an epoch, if one is wanted.
+    async fn then(&self, as_of: Option<Epoch>) -> Result<Option<Then>, QueryError> {
+        let Some(epoch) = as_of else {
+            return Ok(None);
+        };
+        let newest = self.0.hub.epoch();
+        if newest < epoch && newest != Epoch(0) {
+            let text = format!("epoch {epoch} is not complete yet; the newest is {newest}");
+            return Err(QueryError::rejected(text));
+        }
+        let lake = self.0.lake.pinned(epoch).await;
+        let lake = lake.map_err(QueryError::rejected)?;
+        Ok(Some(Then { epoch, lake }))
     }
 
     fn start(
@@ -305,6 +359,7 @@ impl Queries {
         sql: &str,
         rows: Option<usize>,
         kind: Kind,
+        then: Option<Then>,
     ) -> Result<Running, QueryError> {
         let inner = &self.0;
         let turns = match kind {
@@ -337,8 +392,9 @@ impl Queries {
         let question = ToProcess::Ask {
             sql: sql.to_owned(),
             rows: rows.map(|it| it as u64),
-            catalog: inner.catalog(sql),
+            catalog: inner.catalog(sql, then.as_ref()),
         };
+        let as_of = then.map(|it| it.epoch);
         // The task holds the runtime's owner only weakly: its end must not be what drops the runtime.
         let weak = Arc::downgrade(inner);
         if let Some(runtime) = &inner.runtime {
@@ -353,7 +409,7 @@ impl Queries {
                     };
                     let process = inner.pool.take(turn);
                     let result = match process {
-                        Ok(process) => inner.converse(process, &question, &out).await,
+                        Ok(process) => inner.converse(process, &question, as_of, &out).await,
                         Err(error) => Err(QueryError::failed(format!(
                             "no process could be started for it: {error}"
                         ))),
@@ -544,20 +600,29 @@ impl Running {
 }
 
 impl Inner {
-    fn catalog(&self, sql: &str) -> Catalog {
+    /// What can be named, now or then.
+    fn catalog(&self, sql: &str, then: Option<&Then>) -> Catalog {
+        let live = self.hub.views().into_iter();
+        let live = live.map(|(info, rows)| (info.name, rows as u64));
+        let (live, gone): (BTreeMap<String, u64>, BTreeMap<String, u64>) = live.partition(|it| {
+            let then = then.map(|it| it.epoch);
+            then.is_none_or(|epoch| self.hub.keeps(&it.0, epoch))
+        });
+        let mut stored: BTreeSet<String> = self.lake.names().iter().cloned().collect();
+        let mut versions = self.lake.versions().clone();
+        if let Some(then) = then {
+            stored.retain(|it| !then.lake.later.contains(it));
+            versions.clone_from(&then.lake.versions);
+        }
         Catalog {
             meanings: match question::may_describe(sql) {
                 true => self.meanings(),
                 false => Meanings::default(),
             },
-            live: self
-                .hub
-                .views()
-                .into_iter()
-                .map(|(info, rows)| (info.name, rows as u64))
-                .collect(),
+            live,
+            gone: gone.into_keys().collect(),
             plain: self.dataflow.aliases.clone(),
-            stored: self.lake.names().iter().cloned().collect(),
+            stored,
             sources: self
                 .dataflow
                 .sources
@@ -565,7 +630,7 @@ impl Inner {
                 .map(|it| it.name.clone())
                 .collect(),
             lake: self.lake.address(),
-            versions: self.lake.versions().clone(),
+            versions,
         }
     }
 

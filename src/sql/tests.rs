@@ -433,7 +433,7 @@ fn a_plan_says_what_it_keeps_and_what_grows() {
     for (query, said) in [
         (
             "SELECT a.k, c.n FROM s a LEFT JOIN s c ON a.k = c.k AND a.n < c.n",
-            "Left join on k = k where n@1 < n@3; keeps both sides, for ever",
+            "Left join on k = k where left.n < right.n; keeps both sides, for ever",
         ),
         (
             "SELECT a.k, c.n FROM s a JOIN s c ON a.k = c.k",

@@ -225,66 +225,88 @@ pub(super) fn count(it: impl Into<u64>, noun: &str) -> String {
     format!("{} {noun}{}", number(it), if it == 1 { "" } else { "s" })
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "dataflow {} in {}", self.dataflow, self.lake)?;
+impl Outcome {
+    /// What stands in front of a check.
+    pub fn mark(self) -> char {
+        match self {
+            Outcome::Holds => '✓',
+            Outcome::Fails => '✗',
+            Outcome::Unknown => '?',
+            Outcome::Note => '·',
+        }
+    }
+}
+
+impl Check {
+    /// The lines below a check: what was found, and what it means.
+    pub fn details(&self) -> impl Iterator<Item = String> {
+        let findings = self.findings.iter().map(|it| format!("    {it}"));
+        let meaning = self.meaning.iter();
+        findings.chain(meaning.map(|it| format!("    That means: {it}")))
+    }
+}
+
+impl Report {
+    /// What was looked at.
+    pub fn heading(&self) -> String {
+        let mut text = format!("dataflow {} in {}\n", self.dataflow, self.lake);
         if self.commit != 0 {
             let upto = match self.epoch {
                 Epoch(0) => String::new(),
                 epoch => format!(", up to {}", epoch.iso()),
             };
-            writeln!(
-                f,
-                "commit {} of generation {}{upto}",
+            text += &format!(
+                "commit {} of generation {}{upto}\n",
                 self.commit, self.generation
-            )?;
+            );
         }
-        writeln!(f)?;
-        let width = |text: fn(&Check) -> &str| {
-            let lengths = self.checks.iter().map(|it| text(it).chars().count());
-            lengths.max().unwrap_or(0)
-        };
-        let (names, subjects) = (width(|it| it.name), width(|it| &it.subject));
-        for check in &self.checks {
-            let mark = match check.outcome {
-                Outcome::Holds => '✓',
-                Outcome::Fails => '✗',
-                Outcome::Unknown => '?',
-                Outcome::Note => '·',
-            };
-            writeln!(
-                f,
-                "{mark} {:names$}  {:subjects$}  {}",
-                check.name, check.subject, check.compared
-            )?;
-            for finding in &check.findings {
-                writeln!(f, "    {finding}")?;
-            }
-            if let Some(meaning) = check.meaning {
-                writeln!(f, "    That means: {meaning}")?;
-            }
-        }
-        writeln!(f)?;
+        text
+    }
+
+    /// What it comes to, in one line.
+    pub fn verdict(&self) -> String {
         let failed = self.failed();
         let seconds = self.elapsed_ms as f64 / 1000.0;
         match (failed.len(), self.unknown()) {
-            (0, 0) => writeln!(
-                f,
+            (0, 0) => format!(
                 "PROVEN in {seconds:.1} s: {}.",
                 count(self.checks.len() as u64, "check")
             ),
-            (0, unknown) => writeln!(
-                f,
+            (0, unknown) => format!(
                 "PROVEN as far as it can be told, in {seconds:.1} s: {} could not be made in full (?).",
                 count(unknown as u64, "check")
             ),
-            (_, _) => writeln!(
-                f,
+            (_, _) => format!(
                 "NOT PROVEN: {} of {} failed ({}).",
                 failed.len(),
                 count(self.checks.len() as u64, "check"),
                 failed.join(", ")
             ),
         }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.heading())?;
+        let width = |text: fn(&Check) -> &str| {
+            let lengths = self.checks.iter().map(|it| text(it).chars().count());
+            lengths.max().unwrap_or(0)
+        };
+        let (names, subjects) = (width(|it| it.name), width(|it| &it.subject));
+        for check in &self.checks {
+            writeln!(
+                f,
+                "{} {:names$}  {:subjects$}  {}",
+                check.outcome.mark(),
+                check.name,
+                check.subject,
+                check.compared
+            )?;
+            for line in check.details() {
+                writeln!(f, "{line}")?;
+            }
+        }
+        writeln!(f, "\n{}", self.verdict())
     }
 }

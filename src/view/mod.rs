@@ -89,6 +89,15 @@ impl Snapshot {
         rows.sort_by(|a, b| Order::compare_rows(&self.order, a.0, b.0));
         Box::new(rows.into_iter())
     }
+
+    /// Each row as often as it is there, in order.
+    fn listed(&self) -> Vec<Row> {
+        let copies = |(row, count): (&Row, i64)| {
+            let count = usize::try_from(count).expect("no row is there less than never");
+            std::iter::repeat_n(row.clone(), count)
+        };
+        self.in_order().flat_map(copies).collect()
+    }
 }
 
 /// What happened after an epoch.
@@ -459,14 +468,26 @@ impl Hub {
             let all: Vec<Option<Snapshot>> = names.iter().map(rows).collect();
             (inner.epoch, all)
         };
-        let listed = |snapshot: Snapshot| {
-            let copies = |(row, count): (&Row, i64)| {
-                let count = usize::try_from(count).expect("no row is there less than never");
-                std::iter::repeat_n(row.clone(), count)
-            };
-            snapshot.in_order().flat_map(copies).collect()
-        };
-        (epoch, all.into_iter().map(|it| it.map(listed)).collect())
+        let listed = all.into_iter().map(|it| it.map(|it| it.listed()));
+        (epoch, listed.collect())
+    }
+
+    /// Rows of several views at the same earlier epoch. `Err` tells the oldest epoch that one of them has.
+    pub fn snapshots_as_of(
+        &self,
+        names: &[String],
+        epoch: Epoch,
+    ) -> Result<Vec<Option<Vec<Row>>>, Epoch> {
+        let rows = names.iter().map(|it| self.as_of(it, epoch).transpose());
+        rows.map(|it| it.map(|it| it.map(|it| it.listed())))
+            .collect()
+    }
+
+    /// Whether all changes of a view since an epoch are still known.
+    pub fn keeps(&self, name: &str, epoch: Epoch) -> bool {
+        let inner = self.read();
+        let from = inner.by_name.get(name).map(|at| inner.views[*at].ring_from);
+        from.is_some_and(|it| it <= epoch && epoch <= inner.epoch)
     }
 
     /// All rows of a view at an earlier epoch: the snapshot with later changes taken back. `Err` tells the oldest possible epoch.

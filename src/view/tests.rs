@@ -106,6 +106,18 @@ fn earlier_epochs_can_be_read_and_caught_up_from() {
         Since::TooOld => panic!("the ring reaches back"),
     }
     assert!(hub.as_of("v", Epoch(start - 1)).unwrap().is_err());
+
+    // Of several views at once, and whether it will be possible.
+    let names = ["v".to_owned(), "nope".to_owned()];
+    let then = hub.snapshots_as_of(&names, Epoch(start + 2)).unwrap();
+    assert_eq!(then, [Some(vec![row(2)]), None]);
+    assert_eq!(
+        hub.snapshots_as_of(&names, Epoch(start - 1)),
+        Err(Epoch(start))
+    );
+    let kept = [start - 1, start, start + 2].map(|it| hub.keeps("v", Epoch(it)));
+    assert_eq!(kept, [false, true, true]);
+    assert!(!hub.keeps("v", Epoch(hub.epoch().0 + 1)) && !hub.keeps("nope", Epoch(start)));
 }
 
 /// A run that was ended may have shown epochs that this one, which goes on from an older commit, cuts otherwise.

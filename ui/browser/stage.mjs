@@ -13,6 +13,7 @@ export const PAGES = {
   '': '[data-tile="events"] .tile-value',
   logs: '[data-record]',
   query: '[data-run="done"]',
+  boards: 'nav[aria-label="Boards"]',
   anomalies: 'section[aria-label="Incidents"]:is([data-state="live"],[data-state="empty"])',
   'anomalies?tab=rules': 'section[aria-label="Rule matches in anomalies"] tbody tr',
   pipeline: '[data-node]',

@@ -1,16 +1,19 @@
 //! `gen`: synthetic events into partition files or Kafka topics, and the traffic of `demo`.
 
 mod files;
+mod meter;
 mod topic;
 
-pub use files::Files;
+pub use files::{Files, newest_time_us};
+pub use meter::{Meter, Progress};
 pub use topic::Topic;
 
 use super::ranges;
 use super::settings::Settings as Given;
+use super::terminal::number;
 use crate::generator::nexmark::{self, Nexmark, Stream};
 use crate::generator::pace::{Pace, Pacer};
-use crate::generator::{Generator, Injected, Settings};
+use crate::generator::{Generator, Injected, Scenario, Settings};
 use crate::model::wall_ms;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -73,6 +76,10 @@ pub struct Load {
     pub paced: bool,
     /// Event time of the first event, microseconds; the wall clock if none.
     pub start_us: Option<i64>,
+    /// Of paced events: so much time lies before the wall clock of the start. Its events come at once.
+    pub history: Duration,
+    /// Web logs of a demonstration.
+    pub scenario: Option<Scenario>,
 }
 
 /// Where events go.
@@ -90,7 +97,7 @@ pub struct Arguments {
     /// What to generate.
     #[arg(value_enum, default_value_t = Model::WebLogs)]
     model: Model,
-    /// Events per second of event time [default: 10 of web-logs, 1000 of nexmark]
+    /// Events per second of event time, outside traffic spikes [default: 10 of web-logs, 1000 of nexmark]
     #[arg(long, value_parser = ranges::within(ranges::RATE), allow_negative_numbers = true)]
     rate: Option<f64>,
     /// Stop after so many seconds.
@@ -102,7 +109,7 @@ pub struct Arguments {
     /// The same seed gives the same events.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Leave out injected anomalies of web logs.
+    /// No injected anomalies in web logs: neither traffic spikes, which have five times the rate, nor errors and slow responses.
     #[arg(long)]
     no_anomalies: bool,
     /// Event time of the first event, ISO 8601; if left out now, or, for nexmark with --count, so that the last event is of now.
@@ -154,6 +161,8 @@ pub fn run(arguments: Arguments, settings: &Given, stop: &AtomicBool) -> Result<
         count: arguments.count,
         paced: arguments.count.is_none(),
         start_us,
+        history: Duration::ZERO,
+        scenario: None,
     };
     let (mut targets, place) = open(&arguments, settings, stop)?;
     if let (Model::Nexmark, Some(folder)) = (model, &arguments.out) {
@@ -170,13 +179,26 @@ pub fn run(arguments: Arguments, settings: &Given, stop: &AtomicBool) -> Result<
         .iter_mut()
         .map(|it| it.as_mut() as &mut dyn Target)
         .collect();
-    let written = generate(
+    let mut meter = Meter::new(load.count);
+    let mut last = None;
+    let generated = generate(
         &load,
         &mut targets,
         truth.as_mut().map(|it| it as &mut dyn Write),
+        &mut |it| {
+            last = Some(it);
+            meter.observe(it);
+        },
         stop,
-    )?;
-    eprintln!("{written} events written to {place}");
+    );
+    let elapsed = meter.elapsed();
+    drop(meter);
+    let written = generated?;
+    let span = last.map_or_else(String::new, |it| of_event_time(it, &load));
+    eprintln!(
+        "{written} events written to {place} in {:.1} s{span}",
+        elapsed.as_secs_f64()
+    );
     Ok(())
 }
 
@@ -243,6 +265,27 @@ fn open(
     ))
 }
 
+/// How much event time the events have, and at which rate they lie in it.
+fn of_event_time(progress: Progress, load: &Load) -> String {
+    let seconds = (progress.time_us - progress.start_us) as f64 / 1e6;
+    if seconds <= 0.0 {
+        return String::new();
+    }
+    let rate = progress.sent as f64 / seconds;
+    let spikes = match load.model == Model::WebLogs && load.anomalies {
+        true if 1.001 * load.rate < rate => {
+            format!(", with traffic spikes; {} between them", load.rate)
+        }
+        _ => String::new(),
+    };
+    let length = match seconds as u64 {
+        0..120 => format!("{seconds:.1} s"),
+        120..7_200 => format!("{:.1} min", seconds / 60.0),
+        _ => format!("{} h", number((seconds / 3_600.0).round() as u64)),
+    };
+    format!(": {length} of event time at {rate:.1} a second{spikes}")
+}
+
 /// Writes the side input, unless an earlier call has written it.
 fn write_side_input(folder: &Path) -> Result<()> {
     let path = folder.join("rows.jsonl");
@@ -279,15 +322,22 @@ impl Events {
             seed,
             rate,
             anomalies,
+            scenario,
             ..
         } = *load;
         match load.model {
-            Model::WebLogs => Events::WebLogs(Generator::new(Settings {
-                seed,
-                rate,
-                anomalies,
-                start_us,
-            })),
+            Model::WebLogs => {
+                let settings = Settings {
+                    seed,
+                    rate,
+                    anomalies,
+                    start_us,
+                };
+                Events::WebLogs(match scenario {
+                    Some(it) => Generator::with_scenario(settings, it),
+                    None => Generator::new(settings),
+                })
+            }
             Model::Nexmark => Events::Nexmark(Nexmark::new(nexmark::Settings {
                 seed,
                 rate,
@@ -340,16 +390,18 @@ fn time_us(text: &str) -> Result<i64> {
 }
 
 /// Generates until the load is done or `stop` is set; returns how many events were written. Each stream of the model has its target. The
-/// injected truth goes to `truth`, one JSON line each.
+/// injected truth goes to `truth`, one JSON line each. `observe` is told how far it is, often and at the end.
 pub fn generate(
     load: &Load,
     targets: &mut [&mut dyn Target],
     mut truth: Option<&mut dyn Write>,
+    observe: &mut dyn FnMut(Progress),
     stop: &AtomicBool,
 ) -> Result<u64> {
+    let history_us = i64::try_from(load.history.as_micros()).unwrap_or(i64::MAX);
     let start_us = match load.start_us {
         Some(it) => it,
-        None => now_us()?,
+        None => now_us()?.saturating_sub(history_us),
     };
     let mut events = Events::of(load, start_us);
     let pacer = Pacer::new(start_us, load.duration);
@@ -360,11 +412,18 @@ pub fn generate(
     let flush = |targets: &mut [&mut dyn Target]| targets.iter_mut().try_for_each(|it| it.flush());
     while !stop.load(Ordering::Acquire) && load.count.is_none_or(|it| sent < it) {
         let elapsed = if load.paced {
-            began.elapsed()
+            began.elapsed() + load.history
         } else {
             Duration::MAX / 4
         };
-        match pacer.next(events.next_time_us(), elapsed) {
+        let time_us = events.next_time_us();
+        let progress = |sent: u64, caught_up: bool| Progress {
+            sent,
+            start_us,
+            time_us,
+            caught_up,
+        };
+        match pacer.next(time_us, elapsed) {
             Pace::Finish(rest) => {
                 flush(targets)?;
                 if load.paced {
@@ -374,6 +433,7 @@ pub fn generate(
             }
             Pace::Wait(rest) => {
                 flush(targets)?;
+                observe(progress(sent, true));
                 flushed = Instant::now();
                 std::thread::sleep(rest.min(FLUSH_EVERY));
                 continue;
@@ -394,9 +454,16 @@ pub fn generate(
         }
         if FLUSH_EVERY < flushed.elapsed() {
             flush(targets)?;
+            observe(progress(sent, false));
             flushed = Instant::now();
         }
     }
+    observe(Progress {
+        sent,
+        start_us,
+        time_us: events.next_time_us(),
+        caught_up: true,
+    });
     let mut written = 0;
     for target in targets {
         written += target.finish(stop)?;

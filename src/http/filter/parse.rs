@@ -42,8 +42,8 @@ pub fn condition(text: &str, schema: &Schema) -> Result<Condition, FilterError> 
         )));
     }
     let reader = Reader { text, schema };
+    reader.refuse_colons()?;
     let mut tokens = reader.tokens()?;
-    reader.refuse_colons(&tokens)?;
     refuse_depth(&tokens)?;
     reader.take_names(&mut tokens);
     let mut parser = Parser::new(&PostgreSqlDialect {})
@@ -101,6 +101,25 @@ fn keyword_of(token: &TokenWithSpan) -> Option<Keyword> {
         }
         _ => None,
     }
+}
+
+/// `>-1` is a comparison with a number, and no operator of a name of its own.
+fn without_sign(token: TokenWithSpan) -> Vec<TokenWithSpan> {
+    let Token::CustomBinaryOperator(name) = &token.token else {
+        return vec![token];
+    };
+    let (comparison, sign) = match name.as_str() {
+        ">-" => (Token::Gt, Token::Minus),
+        "<-" => (Token::Lt, Token::Minus),
+        ">=-" => (Token::GtEq, Token::Minus),
+        "<=-" => (Token::LtEq, Token::Minus),
+        "<>-" => (Token::Neq, Token::Minus),
+        _ => return vec![token],
+    };
+    let span = token.span;
+    [comparison, sign]
+        .map(|token| TokenWithSpan { token, span })
+        .into()
 }
 
 fn is_comparison(token: &Token) -> bool {
@@ -202,32 +221,56 @@ impl<'a> Reader<'a> {
             self.wrong(&(from..self.text.len()), text)
         })?;
         tokens.retain(|it| !matches!(it.token, Token::Whitespace(_)));
+        let tokens: Vec<TokenWithSpan> = tokens.into_iter().flat_map(without_sign).collect();
         match tokens.is_empty() {
             true => Err(FilterError::new(format!("the filter is empty; {FORM}"))),
             false => Ok(tokens),
         }
     }
 
-    /// `column:value`, as other log tools write it.
-    fn refuse_colons(&self, tokens: &[TokenWithSpan]) -> Result<(), FilterError> {
-        for pair in tokens.windows(2) {
-            let [first, second] = pair else { continue };
-            let is_touching = first.span.end == second.span.start;
-            let (Token::Word(name), Token::Colon, true) =
-                (&first.token, &second.token, is_touching)
-            else {
-                continue;
-            };
-            let begin = self.place(first.span.start);
-            let (column, field) = self.named(name, &self.range(first))?;
-            let after = self.place(second.span.end);
-            let value = value_at(self.text.get(after..).unwrap_or_default());
-            let place = begin..after + value.len();
-            let instead = of_colon(&column.name, field, value);
-            let error = self.wrong(&place, format!("write {instead}"));
-            return Err(error.fix(self.with(&place, &instead)));
+    /// `column:value`, as other log tools write it. Looked for in the text, since a value may be anything: `path:/api/*`.
+    fn refuse_colons(&self) -> Result<(), FilterError> {
+        let mut quote = None;
+        let mut begin = None;
+        for (at, it) in self.text.char_indices() {
+            match (quote, it) {
+                (Some(open), it) if it == open => quote = None,
+                (Some(_), _) => {}
+                (None, '\'' | '"') => (quote, begin) = (Some(it), None),
+                (None, ':') => {
+                    let after = at + it.len_utf8();
+                    let rest = self.text.get(after..).unwrap_or_default();
+                    if let Some(begin) = begin.take()
+                        && !rest.starts_with(':')
+                    {
+                        return Err(self.colon(begin, at, rest));
+                    }
+                }
+                (None, it) if it.is_alphanumeric() || matches!(it, '_' | '.' | '$') => {
+                    begin = begin.or(Some(at));
+                }
+                (None, _) => begin = None,
+            }
         }
         Ok(())
+    }
+
+    /// The colon of a name that begins and ends here, and what stands behind it.
+    fn colon(&self, begin: usize, end: usize, rest: &str) -> FilterError {
+        let word = Word {
+            value: self.text.get(begin..end).unwrap_or_default().to_owned(),
+            quote_style: None,
+            keyword: Keyword::NoKeyword,
+        };
+        let (column, field) = match self.named(&word, &(begin..end)) {
+            Ok(it) => it,
+            Err(error) => return error,
+        };
+        let value = value_at(rest);
+        let place = begin..end + 1 + value.len();
+        let instead = of_colon(&column.name, field, value);
+        let error = self.wrong(&place, format!("write {instead}"));
+        error.fix(self.with(&place, &instead))
     }
 
     /// Columns are taken for names whatever else they mean in SQL, and `*` for any text column where a column is expected.

@@ -65,7 +65,7 @@ fn keeps_what_sql_would_keep() {
         "took IS NULL AND status IS NOT NULL",
         "NOT (status < 500 OR endpoint !~ 'api')",
         "500 <= status AND STATUS IS NOT NULL",
-        "status>-1 AND status=503",
+        "status>-1 AND status=503 AND id<>-7 AND status!=-1 AND id>=-0",
         "(endpoint) LIKE '/%' AND id = +0",
         "is_slow IS NOT TRUE AND is_slow IS NOT FALSE",
         "at IS NULL OR at > TIMESTAMP '2026-01-31T12:00:00Z'",
@@ -166,6 +166,12 @@ fn what_is_wrong_has_a_place_and_a_fix() {
             "NOT (endpoint LIKE '/api/%') AND id = 1",
         ),
         ("user_agent:\"my bot\"", 0..19, "user_agent = 'my bot'"),
+        (
+            "endpoint = 'a:b' AND id:7",
+            21..25,
+            "endpoint = 'a:b' AND id = 7",
+        ),
+        ("nothing:7", 0..7, ""),
         ("endpoint:*", 0..10, "endpoint IS NOT NULL"),
         ("endpoint:a_b*", 0..13, r"endpoint LIKE 'a\_b%'"),
         (

@@ -174,9 +174,11 @@ async fn columns(
         let name = quoted_name(it.name());
         let distinct = match it.data_type() {
             DataType::Boolean => "2".to_owned(),
-            DataType::Date32 => format!("approx_distinct(CAST({name} AS VARCHAR))"),
-            kind if is_countable(kind) => format!("approx_distinct({name})"),
-            _ => "NULL".to_owned(),
+            DataType::Date32 => {
+                format!("CAST(approx_distinct(CAST({name} AS VARCHAR)) AS BIGINT)")
+            }
+            kind if is_countable(kind) => format!("CAST(approx_distinct({name}) AS BIGINT)"),
+            _ => "CAST(NULL AS BIGINT)".to_owned(),
         };
         format!("count({name}), {distinct}")
     });
@@ -216,7 +218,7 @@ async fn columns(
     let sql = format!(
         "SELECT {}, {}, count(*) FROM {source} GROUP BY GROUPING SETS ({})",
         wrapped("", ""),
-        wrapped("grouping(", ")"),
+        wrapped("CAST(grouping(", ") AS BIGINT)"),
         wrapped("(", ")")
     );
     let mut facets: Vec<Facet> = few

@@ -3,7 +3,7 @@
 //! ```text
 //! event time ──► read                  while records arrive: their age when they came, clocks of producers included
 //! end of an epoch ──► visible          each time that views move on
-//! newest committed epoch ──► now       once a second: how far the lake is behind
+//! newest committed epoch ──► now       once a second, while records came since: how far the lake is behind
 //! ```
 //!
 //! Kept are the delays of some minutes; a stage of which nothing was seen has none.
@@ -63,9 +63,20 @@ impl Delays {
         if let Some(oldest) = ages.reduce(f64::max) {
             self.read.note(now_ms, oldest);
         }
+        let quiet = status
+            .sources
+            .iter()
+            .filter_map(|it| it.intake.quiet_seconds);
         let committed = status.commit.as_ref().map(|it| it.epoch);
-        if let Some(epoch) = committed.filter(|it| *it != Epoch(0)) {
-            let age = now_ms.saturating_sub(epoch.0) as f64 / 1000.0;
+        if let (Some(epoch), Some(quiet)) = (committed, quiet.reduce(f64::min)) {
+            self.behind(epoch, quiet, now_ms);
+        }
+    }
+
+    /// Notes how far the lake is behind, if records came after its newest epoch.
+    fn behind(&mut self, committed: Epoch, quiet_seconds: f64, now_ms: u64) {
+        let age = now_ms.saturating_sub(committed.0) as f64 / 1000.0;
+        if committed != Epoch(0) && quiet_seconds < age {
             self.committed.note(now_ms, age);
         }
     }
@@ -121,7 +132,7 @@ pub fn stages(app: &App) -> Vec<Stage> {
         ),
         delays.committed.stage(
             "committed",
-            "from the newest epoch in the lake until now",
+            "from the newest epoch in the lake until now, while records come",
             now_ms,
         ),
     ]
@@ -130,6 +141,17 @@ pub fn stages(app: &App) -> Vec<Stage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lake_that_has_all_records_is_not_behind() {
+        let mut delays = Delays::default();
+        let told = |it: &Delays| it.committed.stage("committed", "", 60_000).seconds;
+        delays.behind(Epoch(0), 0.1, 20_000);
+        delays.behind(Epoch(10_000), 10.5, 20_000);
+        assert_eq!(told(&delays), None);
+        delays.behind(Epoch(10_000), 0.1, 20_000);
+        assert_eq!(told(&delays), Some(10.0));
+    }
 
     #[test]
     fn delays_of_the_last_minutes_are_told_by_their_middle_and_their_end() {

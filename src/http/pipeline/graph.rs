@@ -60,6 +60,7 @@ pub(super) fn graph(
         id: format!("{kind}:{name}"),
         kind: kind.to_owned(),
         name: name.to_owned(),
+        health: Health::Ok,
         ..Node::default()
     };
     let names: Vec<&str> = dataflow.sources.iter().map(|it| it.name.as_str()).collect();

@@ -64,7 +64,7 @@ async fn a_proof_tells_its_checks_and_then_its_result() {
     let found = until(&server, |it| it["running"].is_null()).await;
     assert_eq!(found["newest"]["verdict"], "partly");
     assert_eq!(found["newest"]["commit"], 3);
-    assert_eq!(found["newest"]["as_of"], "2023-11-14T22:13:20.000Z");
+    assert_eq!(found["newest"]["as_of"], "2023-11-14T22:13:20Z");
     assert!(found["problem"].is_null(), "{found:#}");
 
     // The next one knows how many there will be.

@@ -578,6 +578,13 @@ fn texts(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
 }
 
 fn unknown(catalog: &Catalog, relation: &TableReference) -> QueryError {
+    if catalog.gone.contains(relation.table()) {
+        let text = format!(
+            "live view `{relation}` is no longer known as of then, and the lake had no table of it"
+        );
+        return QueryError::rejected(text)
+            .with_hint("changes of live views are kept for about a minute; ask for a later time");
+    }
     const HINT: &str = "SHOW TABLES lists what can be read";
     let written = relation.to_string();
     if catalog.sources.contains(relation.table()) {

@@ -49,9 +49,10 @@ impl Inner {
         &self,
         mut process: Process,
         question: &ToProcess,
+        as_of: Option<Epoch>,
         out: &Pieces,
     ) -> Result<(), QueryError> {
-        match self.exchange(&mut process, question, out).await {
+        match self.exchange(&mut process, question, as_of, out).await {
             Ok(End { result, reusable }) => {
                 if reusable {
                     self.pool.give_back(process);
@@ -69,6 +70,7 @@ impl Inner {
         &self,
         process: &mut Process,
         question: &ToProcess,
+        as_of: Option<Epoch>,
         out: &Pieces,
     ) -> Result<End, Broken> {
         process.say(question).await?;
@@ -76,7 +78,16 @@ impl Inner {
             FromProcess::Wants { views, tables } => (views, tables),
             other => return end_of(other),
         };
-        let epoch = self.send_views(process, views).await?;
+        let epoch = match self.send_views(process, views, as_of).await? {
+            Ok(epoch) => epoch,
+            Err(error) => {
+                return Ok(End {
+                    result: Err(error),
+                    // It waits for rows that do not come.
+                    reusable: false,
+                });
+            }
+        };
         process.say(&ToProcess::Go).await?;
         match process.hear().await? {
             FromProcess::Planned => {}
@@ -106,18 +117,32 @@ impl Inner {
         }
     }
 
-    /// Sends the rows of live views, all of one epoch.
-    async fn send_views(&self, process: &mut Process, views: Vec<String>) -> Result<Epoch, Broken> {
+    /// Sends the rows of live views, all of one epoch: the newest, or an earlier one.
+    async fn send_views(
+        &self,
+        process: &mut Process,
+        views: Vec<String>,
+        as_of: Option<Epoch>,
+    ) -> Result<Result<Epoch, QueryError>, Broken> {
         // Whoever waits here holds no rows yet.
         let _room = self.copies.acquire().await.map_err(io::Error::other)?;
-        let (epoch, snapshots) = self.hub.snapshots(&views);
+        let (epoch, snapshots) = match as_of {
+            None => self.hub.snapshots(&views),
+            Some(epoch) => match self.hub.snapshots_as_of(&views, epoch) {
+                Ok(snapshots) => (epoch, snapshots),
+                Err(oldest) => {
+                    let text = format!("epoch {epoch} is no longer kept; the oldest is {oldest}");
+                    return Ok(Err(QueryError::rejected(text)));
+                }
+            },
+        };
         for (name, rows) in views.into_iter().zip(snapshots) {
             if let (Some(rows), Some(info)) = (rows, self.hub.view(&name)) {
                 process.say(&ToProcess::View { name }).await?;
                 send_view(process, &info.schema, &rows).await?;
             }
         }
-        Ok(epoch)
+        Ok(Ok(epoch))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The stored tables, as ad-hoc queries and the API know them.
 
+use super::pinned::Pinned;
 use crate::lake::Store;
+use crate::model::Epoch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use futures::StreamExt;
@@ -67,6 +69,18 @@ impl Lake {
     /// Names of all tables: append-only ones, and those of stored views.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The commit that was the newest as of an epoch.
+    ///
+    /// # Errors
+    /// Says why there is none.
+    pub async fn pinned(&self, epoch: Epoch) -> Result<Pinned, String> {
+        let Some(store) = &self.store else {
+            return Ok(Pinned::default());
+        };
+        let pinned = Pinned::of(store, Some(epoch)).await;
+        pinned.map_err(|it| it.to_string())
     }
 
     /// The lake itself, if there is one.

@@ -1,6 +1,9 @@
 //! Queries to begin with. They are the ones people bring along from the platform before, and run as they stand.
 
-/// A query and the columns it takes from the stored table `logs`.
+/// The stored table they read.
+pub const SAMPLES_TABLE: &str = "logs";
+
+/// A query and the columns it takes from [`SAMPLES_TABLE`].
 pub struct Sample {
     pub name: &'static str,
     pub query: &'static str,

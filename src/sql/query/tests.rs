@@ -828,7 +828,7 @@ async fn a_queue_has_an_end() {
     })
     .await;
     let cross = "SELECT sum(a.n * b.n % 7) FROM numbers a, numbers b WHERE a.n + b.n % 3 <> 5";
-    let start = |name: String| queries.start(&name, cross, Some(1), Kind::Asked);
+    let start = |name: String| queries.start(&name, cross, Some(1), Kind::Asked, None);
     let first = start("first".to_owned()).unwrap();
     while queries.0.asked.waiting.load(Ordering::Relaxed) != 0 {
         tokio::task::yield_now().await;

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { check, within } from '../harness.mjs';
 
-export default { logs, conditions };
+export default { logs, conditions, logColumns, logFilters, logPatterns, logTimeline };
 
 async function logs({ open, checkQuiet }) {
   const page = await open('logs?range=15m');
@@ -58,10 +58,7 @@ async function logs({ open, checkQuiet }) {
   );
   const isWhole = it => it.scrollWidth <= it.clientWidth;
   check('their times are whole', await lines.first().locator('span').first().evaluate(isWhole));
-  await page
-    .locator('aside[aria-label="Frequent values"] section[aria-label="endpoint"] button')
-    .first()
-    .click();
+  await page.locator('aside[aria-label="Fields"] section[aria-label="endpoint"] button').first().click();
   await within('a frequent value becomes a filter', () => /where=endpoint/.test(page.url()));
   await within('the list follows', async () => {
     const value = /endpoint\+?(?:%20|\+)?%3D.*?%27(.*?)%27/.exec(page.url())?.[1];
@@ -149,6 +146,136 @@ async function conditions({ open, checkQuiet, server }) {
     'and none of the old one was',
     texts.every(text => /404/.test(text)),
   );
+  checkQuiet();
+  await page.close();
+}
+
+const rows = page => page.locator('[data-record]');
+const idsOf = page => rows(page).evaluateAll(all => all.map(it => it.getAttribute('data-record')));
+
+/** The list begins with what is stored, goes on live without a double, and has whichever columns are chosen. */
+async function logColumns({ open, checkQuiet }) {
+  const page = await open('logs?range=15m&where=status%20%3E%3D%20500');
+  await within('matches that came before the page are there', async () => (await rows(page).count()) > 10);
+  await within('and the list goes on', async () => {
+    const text = await page.locator('[data-count="matched"]').textContent();
+    return Number(text.replace(/\D/g, '')) > 500;
+  });
+  const ids = await idsOf(page);
+  check('no record is there twice', new Set(ids).size === ids.length);
+  const times = await rows(page).evaluateAll(all => all.map(it => it.firstElementChild.textContent));
+  check(
+    'they are newest first',
+    times.every((time, at) => at === 0 || time <= times[at - 1]),
+  );
+
+  await page.getByRole('button', { name: 'Columns', exact: true }).click();
+  await page.getByRole('textbox', { name: 'Search columns' }).fill('agent');
+  await page.getByRole('checkbox', { name: /user_agent/ }).check();
+  await page.keyboard.press('Escape');
+  const head = page.locator('[data-head="user_agent"]');
+  await within('a chosen column is shown', () => head.isVisible());
+  await within('with its values', async () =>
+    /\w/.test(await rows(page).first().locator('[data-column="user_agent"]').textContent()),
+  );
+  await page.getByRole('separator', { name: 'Width of user_agent' }).focus();
+  const before = (await head.boundingBox()).width;
+  await page.keyboard.press('ArrowRight');
+  await within('it is wider by a key', async () => (await head.boundingBox()).width > before + 10);
+  await within('and the address has it', () => /columns=[^&]*user_agent%3A\d+/.test(page.url()));
+  await head.getByRole('button').click();
+  await page.getByRole('menuitem', { name: 'Move left' }).click();
+  const order = () => page.locator('[data-head]').evaluateAll(all => all.map(it => it.dataset.head));
+  await within('it can be moved', async () => (await order()).at(-1) !== 'user_agent');
+  const chosen = await order();
+  await page.reload();
+  await within('a link has the columns', async () => (await order()).join() === chosen.join());
+
+  const fields = page.locator('aside[aria-label="Fields"]');
+  await fields.getByRole('textbox').fill('referer');
+  await fields.getByRole('button', { name: 'referer exists' }).click();
+  await within('a field can be asked to exist', () => /referer(\+|%20)IS(\+|%20)NOT/.test(page.url()));
+  checkQuiet();
+  await page.close();
+}
+
+/** A filter is completed as it is written, its mistakes are shown in place, and it can be kept by name. */
+async function logFilters({ open, checkQuiet }) {
+  const page = await open('logs?range=15m');
+  await within('records come', async () => (await rows(page).count()) > 5);
+  const field = page.getByRole('textbox', { name: 'Add a filter' });
+  await field.pressSequentially('meth');
+  await within('columns are suggested', () => page.getByRole('option', { name: /^method/ }).isVisible());
+  await page.keyboard.press('Tab');
+  await page.keyboard.type("= 'P");
+  await within('and frequent values', () => page.getByRole('option', { name: "'POST'" }).isVisible());
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  check('what is taken stands in the field', (await field.inputValue()).startsWith("method = 'P"));
+  await page.keyboard.press('Escape');
+  await field.fill('status = 500 OR stauts = 503');
+  await page.keyboard.press('Enter');
+  await within(
+    'a mistake is marked',
+    async () => (await page.locator('[data-mistake] mark').textContent()) === 'stauts',
+  );
+  await page.getByRole('button', { name: 'Use status = 500 OR status = 503' }).click();
+  await within('and mended by a click', () => /status(\+|%20)(=|%3D)(\+|%20)503/.test(page.url()));
+  await page.getByRole('button', { name: 'Saved', exact: true }).click();
+  await page.getByRole('textbox', { name: 'Name of the filter' }).fill('both');
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Clear', exact: true }).first().click();
+  await page.getByRole('button', { name: 'Saved', exact: true }).click();
+  await page.getByRole('button', { name: /^both/ }).click();
+  await within('a saved filter is applied', () => /503/.test(page.url()));
+  checkQuiet(/status of 400 .*where=/);
+  await page.close();
+}
+
+/** Alike lines are one, and a click shows just their records. */
+async function logPatterns({ open, checkQuiet }) {
+  const page = await open('logs?range=15m&tab=patterns');
+  const lines = page.locator('[data-pattern]');
+  await within('there are patterns', async () => (await lines.count()) > 1);
+  const first = lines.first();
+  const count = Number(
+    (await first.locator('td').first().textContent()).split(/\s\d+ %|%/)[0].replace(/\D/g, ''),
+  );
+  check('with counts', count > 0);
+  await first.getByRole('button').first().click();
+  await within('a click filters by its pattern', () => /LIKE/.test(page.url()) && !/tab=/.test(page.url()));
+  await within('and lists its records', async () => (await rows(page).count()) > 0);
+  checkQuiet();
+  await page.close();
+}
+
+/** What one session did, from a record, oldest first and with its gaps. */
+async function logTimeline({ open, checkQuiet }) {
+  const page = await open('logs?range=all&past=true&where=status%20%3D%20200');
+  await within('records are listed', async () => (await rows(page).count()) > 5);
+  await rows(page)
+    .nth(3)
+    .click({ position: { x: 30, y: 8 } });
+  const drawer = page.locator('aside[aria-label="Record"]');
+  await drawer.getByRole('button', { name: /^Timeline of user_id/ }).click();
+  await within('the filter is the user alone', () => {
+    const url = new URL(page.url());
+    return (
+      /^user_id = /.test(url.searchParams.get('where') ?? '') && url.searchParams.get('tab') === 'timeline'
+    );
+  });
+  await page.keyboard.press('Escape');
+  await within('their records are listed', async () => (await rows(page).count()) > 0);
+  const times = await rows(page).evaluateAll(all => all.map(it => it.firstElementChild.title));
+  check(
+    'oldest first',
+    times.every((time, at) => at === 0 || time >= times[at - 1]),
+  );
+  if (times.length > 1)
+    await within('with what lies between', async () =>
+      /later/.test(await page.locator('[data-gap]').first().textContent()),
+    );
   checkQuiet();
   await page.close();
 }

@@ -32,13 +32,16 @@ async function query({ open, checkQuiet }) {
   const answer = page.locator('section[aria-label="Answer"]');
   await within('NULL is shown as NULL', () =>
     answer
-      .locator('[role="cell"][data-kind="null"]', { hasText: /^NULL$/ })
+      .locator('[role="gridcell"][data-kind="null"]', { hasText: /^NULL$/ })
       .first()
       .isVisible(),
   );
-  check('and not as an empty text', (await answer.locator('[role="cell"][data-kind="empty"]').count()) > 0);
+  check(
+    'and not as an empty text',
+    (await answer.locator('[role="gridcell"][data-kind="empty"]').count()) > 0,
+  );
   const cut = await answer
-    .locator('[role="columnheader"], [role="cell"]')
+    .locator('[role="columnheader"], [role="gridcell"]')
     .evaluateAll(all => all.filter(it => it.scrollWidth > it.clientWidth).map(it => it.textContent));
   check(`no time and no name of a column is cut off: ${cut.join()}`, cut.length === 0);
   await write('SELECT window_start, endpoint, requests FROM traffic_1m ORDER BY window_start');
@@ -195,7 +198,7 @@ async function deadEditor({ open, checkQuiet }) {
     check('the editor shows what is typed', (await editor.textContent()) === 'SELECT 41 + 1 AS answer');
     await page.keyboard.press('Control+Enter');
     await within('and runs it', async () =>
-      /42/.test(await page.locator('[role="cell"]').first().textContent({ timeout: 1_000 })),
+      /42/.test(await page.locator('[role="gridcell"]').first().textContent({ timeout: 1_000 })),
     );
   }
   // Whatever is typed, run, refused, cleared and taken back, the page has no error and shows what is typed last.
@@ -222,7 +225,7 @@ async function deadEditor({ open, checkQuiet }) {
   await page.keyboard.press('Escape');
   await page.keyboard.press('Control+Enter');
   await within('which runs', async () =>
-    /7/.test(await page.locator('[role="cell"]').first().textContent({ timeout: 1_000 })),
+    /7/.test(await page.locator('[role="gridcell"]').first().textContent({ timeout: 1_000 })),
   );
   checkQuiet(/status of 400 .*\/api\/v1\/sql/);
   await page.close();

@@ -80,12 +80,13 @@ export async function askSql(
 
 /** JSON whose whole numbers are what they are: those that no number of a script can hold are texts of their digits. */
 export function exactly(text: string): unknown {
-  const exact = (_: string, value: unknown, context?: { source?: string }) =>
-    typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? '')
-      ? context?.source
-      : value;
+  const quoted = (token: string) =>
+    token.startsWith('"') || Number.isSafeInteger(Number(token)) ? token : `"${token}"`;
+  const safe = /\d{16}/.test(text)
+    ? text.replace(/"(?:[^"\\]|\\.)*"|(?<![\d.eE+-])-?\d{16,}(?![\d.eE])/g, quoted)
+    : text;
   try {
-    return /\d{16}/.test(text) ? JSON.parse(text, exact) : JSON.parse(text);
+    return JSON.parse(safe);
   } catch {
     return {};
   }

@@ -10,7 +10,7 @@ function record(n: number): LogRow {
     id: `1-${n}`,
     timestamp: new Date(n * 1000).toISOString(),
     level: n % 2 === 0 ? 'INFO' : null,
-    values: { shop: 'Delft', note: null, amount: n === 3 ? null : n },
+    values: { endpoint: '/a', status: n === 3 ? null : 200, took_ms: n === 3 ? null : n },
   };
 }
 
@@ -43,14 +43,14 @@ describe('the ring', () => {
 
   it('keeps whatever columns records have, of any type', () => {
     const ring = new Ring(2);
-    const append = (row: LogRow) => ring.append(frame([], { rows: [row], matched: 1, shown: 1 }), false);
-    const at = { timestamp: null, level: null };
+    const append = (row: object) =>
+      ring.append(frame([], { rows: [row as LogRow], matched: 1, shown: 1 }), false);
     const rows = [
-      { id: '0-1', ...at, values: { amount: 2.5, country: 'NL', paid: true } },
-      { id: '0-2', ...at, values: { amount: null, country: 7, tags: ['a', 'b'] } },
-      { id: '0-3', ...at, values: { amount: 'a lot', country: 'NL' } },
-      { id: '0-4', ...at, values: {} },
-    ];
+      { amount: 2.5, country: 'NL', id: 7, timestamp: true },
+      { amount: null, country: 7, tags: ['a', 'b'] },
+      { amount: 'a lot', country: 'NL' },
+      {},
+    ].map((values, at) => ({ id: `0-${at}`, timestamp: null, level: null, values }));
     const seen = rows.map(row => {
       append(row);
       return ring.read(ring.counts.received);
@@ -65,6 +65,12 @@ describe('the ring', () => {
     for (let n = 1; n <= 7; n++) ring.append(frame([n]), false);
     expect(ids(ring)).toEqual(['1-5', '1-6', '1-7']);
     expect([ring.oldest, ring.length, ring.read(4)]).toEqual([5, 3, null]);
+  });
+
+  it('knows the place of a record without the rest of it', () => {
+    const ring = new Ring(2);
+    ring.append(frame([1, 2, 3]), false);
+    expect([1, 2, 3, 4].map(number => ring.idAt(number))).toEqual([null, '1-2', '1-3', null]);
   });
 
   it('counts what was left out', () => {

@@ -209,7 +209,7 @@ function Canvas(props: ChartProps) {
   const data = useMemo(() => columnsOf(props), [times, series, band, stacked]);
   const newestData = useRef(data);
   newestData.current = data;
-  const shape = `${series.map(({ label, colour, kind, ghost }) => `${label}/${colour}/${kind}/${ghost !== undefined}`).join()}|${band !== undefined}`;
+  const shape = `${series.map(({ label, colour, kind, ghost }) => `${label}/${colour}/${kind}/${ghost !== undefined}`).join()}|${band !== undefined}|${props.log}`;
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: another shape or palette needs a new plot; data does not.
   useEffect(() => {

@@ -77,7 +77,9 @@ export function withPart(where: string | undefined, part: string): string {
 
 /** The column and value of a filter that is one equality, as a click on a value writes it. */
 export function equalityOf(where: string | undefined): { column: string; value: string } | null {
-  const found = /^(?:([a-z_]\w*)|"((?:[^"]|"")+)") = (?:'((?:[^']|'')*)'|(-?[\w.]+))$/i.exec((where ?? '').trim());
+  const found = /^(?:([a-z_]\w*)|"((?:[^"]|"")+)") = (?:'((?:[^']|'')*)'|(-?[\w.]+))$/i.exec(
+    (where ?? '').trim(),
+  );
   if (found === null) return null;
   const [, plain, quoted, text, other] = found;
   return {

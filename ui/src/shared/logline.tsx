@@ -4,7 +4,15 @@
  */
 import type { CSSProperties } from 'react';
 import type { LogRow, Schemas } from '../api/wire';
-import { formatDateTime, formatMeasured, formatNumber, formatTime, MISSING, quantifyBytes, textOf } from './format';
+import {
+  formatDateTime,
+  formatMeasured,
+  formatNumber,
+  formatTime,
+  MISSING,
+  quantifyBytes,
+  textOf,
+} from './format';
 import type { LogColumns } from './logcolumns';
 import { Shape, toneOfLevel } from './mark';
 import { cn } from './ui/cn';
@@ -50,7 +58,7 @@ function widthOf(column: Column): [least: number, share: number] {
     case 'text':
       return [160, 2];
     default:
-      return [Math.max(84, 8 * column.name.length), 1];
+      return [Math.max(112, 8 * column.name.length), 1];
   }
 }
 

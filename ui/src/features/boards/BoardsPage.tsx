@@ -32,7 +32,6 @@ export function BoardsPage() {
   return (
     <div className="flex flex-col gap-3 px-4 py-3">
       <div className="flex flex-wrap items-center gap-2">
-        <h1 className="sr-only">Boards</h1>
         <nav aria-label="Boards" className="flex min-w-0 flex-wrap gap-1">
           {boards.map(({ name }) => (
             <Button

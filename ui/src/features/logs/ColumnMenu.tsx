@@ -50,7 +50,9 @@ export function ColumnMenu({ lines }: { lines: Lines }) {
               <span className="min-w-0 flex-1 truncate" title={column.comment ?? column.name}>
                 {column.name}
               </span>
-              <span className="text-label text-muted">{column.role === 'other' ? column.type : column.role}</span>
+              <span className="text-label text-muted">
+                {column.role === 'other' ? column.type : column.role}
+              </span>
             </label>
           </li>
         ))}

@@ -28,7 +28,9 @@ export function FieldList({ summary, lines, onPick, onExists }: FieldListProps) 
   const word = wanted.trim().toLowerCase();
   const isIn = (text: string) => text.toLowerCase().includes(word);
   const facets = (data?.facets ?? [])
-    .map(facet => (isIn(facet.column) ? facet : { ...facet, values: facet.values.filter(it => isIn(it.value)) }))
+    .map(facet =>
+      isIn(facet.column) ? facet : { ...facet, values: facet.values.filter(it => isIn(it.value)) },
+    )
     .filter(({ column, values }) => isIn(column) || values.length > 0);
   const withValues = new Set(data?.facets.map(({ column }) => column));
   const others = (data?.fields ?? []).filter(({ column }) => !withValues.has(column) && isIn(column));
@@ -76,7 +78,9 @@ export function FieldList({ summary, lines, onPick, onExists }: FieldListProps) 
               <li key={column} className="group flex items-center gap-1 rounded hover:bg-hover">
                 <span
                   className="min-w-0 flex-1 truncate"
-                  title={distinct == null ? column : `${column}: about ${formatNumber(distinct)} different values`}
+                  title={
+                    distinct == null ? column : `${column}: about ${formatNumber(distinct)} different values`
+                  }
                 >
                   {column}
                 </span>
@@ -107,7 +111,7 @@ function Presence({ column, onExists }: { column: string; onExists: (exists: boo
         aria-label={`${column} exists`}
         onClick={() => onExists(true)}
       >
-        ∃
+        exists
       </button>
       <button
         type="button"
@@ -116,7 +120,7 @@ function Presence({ column, onExists }: { column: string; onExists: (exists: boo
         aria-label={`${column} does not exist`}
         onClick={() => onExists(false)}
       >
-        ∅
+        not
       </button>
     </>
   );

@@ -11,7 +11,7 @@ import { useGo, useSpan, useUrl } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
 import { Menu } from '../../shared/ui/menu';
 import type { CatalogColumn } from './columns';
-import { FilterInput, Mistaken, type Mistake } from './FilterInput';
+import { FilterInput, type Mistake, Mistaken } from './FilterInput';
 import { SavedMenu } from './SavedMenu';
 
 /** What the server said of a filter is kept by it. */
@@ -19,7 +19,7 @@ export function filterKey(where: string): readonly unknown[] {
   return ['filter', where];
 }
 
-export function FilterBar({ columns }: { columns: readonly CatalogColumn[] }) {
+export function FilterBar({ columns = [] }: { columns?: readonly CatalogColumn[] }) {
   const { where, past } = useUrl();
   const go = useGo();
   const queries = useQueryClient();
@@ -51,7 +51,12 @@ export function FilterBar({ columns }: { columns: readonly CatalogColumn[] }) {
     } catch (error) {
       const { place = null, fix = null } = error instanceof ApiError ? error : {};
       setText(typed);
-      setMistake({ text: typed, message: error instanceof Error ? error.message : String(error), place, fix });
+      setMistake({
+        text: typed,
+        message: error instanceof Error ? error.message : String(error),
+        place,
+        fix,
+      });
     }
   };
   return (
@@ -105,9 +110,7 @@ export function FilterBar({ columns }: { columns: readonly CatalogColumn[] }) {
       )}
       <SavedMenu />
       <ExportMenu />
-      {mistake !== null && (
-        <Mistaken mistake={mistake} onUse={fix => void add(fix)} onSearch={searchFor} />
-      )}
+      {mistake !== null && <Mistaken mistake={mistake} onUse={fix => void add(fix)} onSearch={searchFor} />}
     </div>
   );
 }

@@ -68,7 +68,13 @@ export function FilterInput({ text, onText, onSubmit, columns, isWrong }: Filter
     else if (event.key === 'ArrowUp' && shown.length > 0) setAt(at <= 0 ? shown.length - 1 : at - 1);
     else if (event.key === 'Escape' && shown.length > 0) setOpen(false);
     else if ((event.key === 'Enter' || event.key === 'Tab') && chosen !== undefined) take(chosen);
-    else if (event.key === 'Tab' && !event.shiftKey && text !== '' && shown[0] !== undefined && found.from < cursor)
+    else if (
+      event.key === 'Tab' &&
+      !event.shiftKey &&
+      text !== '' &&
+      shown[0] !== undefined &&
+      found.from < cursor
+    )
       take(shown[0]);
     else if (event.key === 'Enter') {
       setOpen(false);
@@ -179,7 +185,7 @@ export function Mistaken({ mistake, onUse, onSearch }: MistakenProps) {
           {part(Math.max(from, to))}
         </code>
       )}
-      <span className="text-critical">{message}.</span>
+      <span className="text-critical">{/[.?!]$/.test(message) ? message : `${message}.`}</span>
       {fix !== null && (
         <Button className="h-6 font-mono text-label" onClick={() => onUse(fix)}>
           Use {fix}

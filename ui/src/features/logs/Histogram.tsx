@@ -2,8 +2,8 @@
 import { useMemo } from 'react';
 import { Chart, type Series } from '../../shared/chart';
 import { formatNumber, formatTime } from '../../shared/format';
-import { useGo } from '../../shared/nav';
 import { type Tone, toneOfLevel } from '../../shared/mark';
+import { useGo } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { answerState } from '../../shared/state';
 import { zoneName } from '../../shared/zone';

@@ -1,8 +1,8 @@
 /** The names of the columns above a list. Each has a menu, and an edge that makes it wider by dragging or by arrow keys. */
 import { useRef, useState } from 'react';
 import { isRight, LINE_GRID } from '../../shared/logline';
-import { Menu } from '../../shared/ui/menu';
 import { cn } from '../../shared/ui/cn';
+import { Menu } from '../../shared/ui/menu';
 import { moved, resized, type Shown, WIDTH_LEAST, WIDTH_MOST, WIDTH_STEP, withoutColumn } from './columns';
 import type { Lines } from './useLines';
 
@@ -55,7 +55,6 @@ function Edge({ shown, onWidth }: { shown: Shown; onWidth: (width: number) => vo
   const [width, setWidth] = useState<number | null>(null);
   const own = (edge: HTMLElement) => edge.parentElement?.getBoundingClientRect().width ?? WIDTH_LEAST;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: an <hr> cannot be moved.
     <span
       role="separator"
       aria-orientation="vertical"

@@ -27,7 +27,14 @@ export function LiveList({ where, lines, onPick }: { where: string | null; lines
       </Panel>
     );
   // Another filter is another list, and so are other columns.
-  return <Lines key={`${where}\n${[...lines.names.split(',')].sort()}`} where={where} lines={lines} onPick={onPick} />;
+  return (
+    <Lines
+      key={`${where}\n${[...lines.names.split(',')].sort()}`}
+      where={where}
+      lines={lines}
+      onPick={onPick}
+    />
+  );
 }
 
 const SIZE = 'h-[60vh] md:h-auto md:flex-1';
@@ -71,11 +78,7 @@ function Lines({ where, lines, onPick }: { where: string; lines: LineSet; onPick
     <Panel
       title="Live records"
       className={SIZE}
-      state={stateOf(
-        panelState(link, itemsOf(ring, cleared, older), asOf, frozen),
-        differs,
-        ring.where,
-      )}
+      state={stateOf(panelState(link, itemsOf(ring, cleared, older), asOf, frozen), differs, ring.where)}
       empty={
         <>
           {cleared > 0

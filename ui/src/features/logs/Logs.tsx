@@ -39,8 +39,8 @@ export function Logs() {
   if (lines === null)
     return (
       <p className="p-4 text-muted">
-        No table of this dataflow has an event time, so there are no records to list. Give a source a WATERMARK,
-        and its table appears here.
+        No table of this dataflow has an event time, so there are no records to list. Give a source a
+        WATERMARK, and its table appears here.
       </p>
     );
   return (
@@ -105,7 +105,10 @@ function Refused({ error, shown }: { error: Error; shown: string | null }) {
   const go = useGo();
   return (
     <p role="alert" className="flex flex-wrap items-center gap-x-2" data-refused>
-      <Mark tone="critical" word="filter refused" /> <span className="text-critical">{error.message}.</span>
+      <Mark tone="critical" word="filter refused" />{' '}
+      <span className="text-critical">
+        {/[.?!]$/.test(error.message) ? error.message : `${error.message}.`}
+      </span>
       {shown !== null && (
         <>
           <span className="text-muted">

@@ -161,7 +161,11 @@ function Line({ pattern, share, today, onKeep }: LineProps) {
           {formatNumber(pattern.count)}
           <span className="text-muted">{formatNumber(percent, percent < 10 ? 1 : 0)} %</span>
         </span>
-        <span aria-hidden="true" className="block h-1 rounded-sm bg-accent" style={{ width: `${percent}%` }} />
+        <span
+          aria-hidden="true"
+          className="block h-1 rounded-sm bg-accent"
+          style={{ width: `${percent}%` }}
+        />
       </td>
       <td className="py-0.5 font-mono break-all">
         <button

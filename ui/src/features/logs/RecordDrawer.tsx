@@ -19,11 +19,11 @@ const AROUND_MS = 30_000;
 interface RecordDrawerProps {
   id: string;
   /** The columns of the log. */
-  known: readonly CatalogColumn[];
+  known?: readonly CatalogColumn[];
   onPick: Pick;
 }
 
-export function RecordDrawer({ id, known, onPick }: RecordDrawerProps) {
+export function RecordDrawer({ id, known = [], onPick }: RecordDrawerProps) {
   const go = useGo();
   const [partition = 0, offset = 0] = id.split('-').map(Number);
   const { data, error } = useQuery({

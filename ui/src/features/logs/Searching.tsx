@@ -30,7 +30,12 @@ export function Searching({ runs, share, onCancel }: SearchingProps) {
   return (
     <span role="status" data-searching className="flex items-center gap-2">
       {share !== undefined && (
-        <progress className="h-1.5 w-20" aria-label="Share of the range that was searched" value={share} max={1} />
+        <progress
+          className="h-1.5 w-20"
+          aria-label="Share of the range that was searched"
+          value={share}
+          max={1}
+        />
       )}
       searching {formatNumber(elapsed / 1000)} s
       {share !== undefined && `, ${formatNumber(100 * share)} % of the range`}

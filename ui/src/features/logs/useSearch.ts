@@ -87,7 +87,12 @@ export function useSearch({ where, columns, order }: Asked) {
   };
   const state: PanelState =
     isCancelled && pages.data === undefined
-      ? { name: 'error', asOf: null, cause: 'the search was cancelled', hint: 'choose a shorter range, or try again' }
+      ? {
+          name: 'error',
+          asOf: null,
+          cause: 'the search was cancelled',
+          hint: 'choose a shorter range, or try again',
+        }
       : answerState(pages, pages.data === undefined || (rows.length === 0 && goesOn) ? null : rows.length);
   return {
     pages,

@@ -16,6 +16,8 @@ const source = (
   watermark = '2026-03-01T23:59:50Z',
 ): Schemas['SourceReport'] => ({
   name: 'web_logs',
+  headline: 'OK',
+  health: 'ok',
   connected: true,
   unit,
   records: 0,

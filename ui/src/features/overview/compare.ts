@@ -6,10 +6,13 @@
  */
 import type { Schemas } from '../../api/wire';
 
-export type Counted = Pick<Schemas['LogSummary'], 'total' | 'facets'>;
+export interface Counted {
+  total: number;
+  facets: Pick<Schemas['Facet'], 'column' | 'is_text' | 'values'>[];
+}
 
 /** So many values of a field are listed; a shorter list is a complete one. */
-const LISTED_MAX = 10;
+const LISTED_MAX = 20;
 const VALUES_SHOWN = 5;
 
 /** A part of the heatmap: times in seconds, values in their own unit. */
@@ -52,7 +55,9 @@ export function fieldsApart(inside: Counted, outside: Counted): Apart[] {
   if (inside.total <= 0 || outside.total <= 0) return [];
   return inside.facets
     .map(({ column, is_text, values }): Apart => {
-      const other = outside.facets.find(facet => facet.column === column)?.values ?? [];
+      const other = outside.facets.find(facet => facet.column === column)?.values;
+      // A field of too many values there is not listed at all.
+      if (other === undefined) return { column, isText: is_text, apart: 0, values: [] };
       const names = new Set([...values, ...other].map(({ value }) => value));
       const shares = [...names].flatMap(value => {
         const [a, b] = [countOf(values, value), countOf(other, value)];

@@ -212,7 +212,7 @@ describe('what is told', () => {
 
   it('a part that is down, first', () => {
     const pipeline = pipelineOf(sourceOf(0));
-    pipeline.components[2] = { name: 'lake', status: 'down', detail: 'no space left' };
+    pipeline.components[2] = { name: 'lake', status: 'down', headline: 'Down', detail: 'no space left' };
     const { world } = worldAfter(10, () => ({ pipeline }));
     expect(world.headline).toMatchObject({
       tone: 'critical',
@@ -277,7 +277,12 @@ describe('how it is told', () => {
   it('tells a graver thing at once, and counts the others', () => {
     const slow = worldAfter(20, () => ({ now: nowWith({ slow: 1_300 }) }));
     const pipeline = pipelineOf();
-    pipeline.components[0] = { name: 'source web_logs', status: 'down', detail: 'broker away' };
+    pipeline.components[0] = {
+      name: 'source web_logs',
+      status: 'down',
+      headline: 'Down',
+      detail: 'broker away',
+    };
     const world = follow(slow.world, {
       ...quiet,
       now: nowWith({ slow: 1_300 }),

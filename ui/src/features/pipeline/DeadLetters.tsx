@@ -83,7 +83,9 @@ function Requests({ requests }: { requests: readonly Schemas['ReplayRequest'][] 
             <span className="min-w-0 break-words">
               {source ?? 'all sources'}
               {(kind ?? reason) && `: ${kind ?? reason}`}{' '}
-              <span className="text-muted">requested {formatDateTime(asked)} {zoneName()}</span>
+              <span className="text-muted">
+                requested {formatDateTime(asked)} {zoneName()}
+              </span>
             </span>
             <Button
               kind="quiet"
@@ -115,7 +117,7 @@ function Kinds({ kinds, chosen, all }: { kinds: readonly Kind[]; chosen: Kind | 
             className={cn('border-t border-line px-3 py-2', isChosen && 'bg-hover')}
           >
             <div className="flex flex-wrap items-baseline gap-x-4 gap-y-1">
-              <span className="w-28 text-right">
+              <span className="sm:w-28 sm:text-right">
                 <b className="font-medium">{formatNumber(kind.letters)}</b>{' '}
                 <span className="text-muted">{shareOf(kind.letters, all)}</span>
               </span>
@@ -128,7 +130,8 @@ function Kinds({ kinds, chosen, all }: { kinds: readonly Kind[]; chosen: Kind | 
                 {kind.example}
               </button>
               <span className="text-muted">
-                {kind.source} · first {formatDateTime(kind.first)} · last {formatDateTime(kind.last)} {zoneName()}
+                {kind.source} · first {formatDateTime(kind.first)} · last {formatDateTime(kind.last)}{' '}
+                {zoneName()}
               </span>
             </div>
             <Retry kind={kind} />
@@ -229,7 +232,9 @@ function Letter({ letter, showReason }: { letter: Schemas['DeadLetterRecord']; s
   return (
     <li className="border-t border-line px-3 py-2" data-letter={`${source}/${partition}/${offset}`}>
       <p className="flex flex-wrap gap-x-4 text-label text-muted">
-        <span>{formatDateTime(read)} {zoneName()}</span>
+        <span>
+          {formatDateTime(read)} {zoneName()}
+        </span>
         <span>
           {source} · partition {partition} · offset {offset}
         </span>

@@ -8,6 +8,7 @@ import { percentile, type Stage, wayOf, widthsOf } from './freshness';
 
 /** Delays of the page that are kept: about a minute. */
 const DELAYS_MAX = 240;
+const PLAUSIBLE_SECONDS = 5;
 const COLOURS = ['var(--series-1)', 'var(--series-2)', 'var(--series-3)'];
 
 /** How old the newest epoch was each time that one came, in seconds by the server's clock. */
@@ -19,9 +20,11 @@ function usePageDelays(): readonly number[] {
   offset.current = offset_ms;
   const [delays, setDelays] = useState<readonly number[]>([]);
   useEffect(() => {
-    if (fresh === null || frozen || offset.current === 0) return;
+    if (fresh === null || frozen) return;
     const seconds = (Date.now() + offset.current - Date.parse(fresh.asOf)) / 1000;
-    if (seconds >= 0) setDelays(before => [...before, seconds].slice(-DELAYS_MAX));
+    // Before the server has told its time, a clock that differs would be taken for a delay.
+    const isTold = offset.current !== 0 || seconds < PLAUSIBLE_SECONDS;
+    if (isTold && seconds >= 0) setDelays(before => [...before, seconds].slice(-DELAYS_MAX));
   }, [fresh, frozen]);
   return delays;
 }

@@ -9,7 +9,7 @@ import { useMedia } from '../../shared/live';
 import { Shape, toneOfHealth } from '../../shared/mark';
 import { useGo, useUrl } from '../../shared/nav';
 import { cn } from '../../shared/ui/cn';
-import { depthsOf, NODE, place } from './layout';
+import { depthsOf, NODE, place, RANK_GAP } from './layout';
 import { BUSY_LIMIT, factsOf, troubleOf } from './words';
 
 export function Graph({ pipeline }: { pipeline: Pipeline }) {
@@ -52,6 +52,7 @@ function Drawn({ pipeline }: { pipeline: Pipeline }) {
     [ids, links],
   );
   const rateOf = (id: string) => nodes.find(node => node.id === id)?.per_second ?? 0;
+  const kinds = new Map(nodes.map(({ id, kind }) => [id, kind]));
   const rates = new Map(edges.map(({ from, to, per_second }) => [`${from}>${to}`, per_second]));
   const most = Math.max(1, ...nodes.map(({ per_second }) => per_second ?? 0));
   return (
@@ -70,16 +71,17 @@ function Drawn({ pipeline }: { pipeline: Pipeline }) {
           ))}
           {placed.edges.map(({ from, to, points }) => {
             const rate = rates.get(`${from}>${to}`);
-            const at = middleOf(points);
-            // Those of a view say what its node says already; they are told of the part that is looked at.
-            const told = from.startsWith('source:') || open === from || open === to;
-            if (rate == null || at === null || !told || to === 'lake') return null;
+            const at = open === to ? points[0] : points.at(-1);
+            // All lines of a source carry the same; the one to its records tells it, the others when they are looked at.
+            const told =
+              (from.startsWith('source:') && kinds.get(to) === 'table') || open === from || open === to;
+            if (rate == null || at === undefined || !told || to === 'lake') return null;
             return (
               <text
                 key={`${from}>${to}`}
                 data-edge={`${from}>${to}`}
-                x={at.x}
-                y={at.y - 4}
+                x={at.x + (open === to ? RANK_GAP / 2 : -RANK_GAP / 2)}
+                y={at.y - 5}
                 textAnchor="middle"
                 className="fill-muted text-[11px]"
                 style={{ paintOrder: 'stroke', stroke: 'var(--panel)', strokeWidth: 4 }}
@@ -168,17 +170,11 @@ function undecoded(sources: Pipeline['sources']): number {
   return sources.reduce((sum, it) => sum + it.undecoded, 0);
 }
 
-/** Where a line can be written on. */
-function middleOf(points: readonly { x: number; y: number }[]): { x: number; y: number } | null {
-  const [first, second] = points;
-  if (first === undefined || second === undefined) return null;
-  return { x: (first.x + second.x) / 2, y: (first.y + second.y) / 2 };
-}
-
-/** Everything ends in the lake; those lines would hide the others. */
+/** Everything ends in the lake; those lines would hide the others, and are drawn of what is looked at. */
 function opacityOf(open: string | undefined, from: string, to: string): number {
   if (open === from || open === to) return 0.9;
-  if (open !== undefined || to === 'lake') return 0.18;
+  if (to === 'lake') return 0;
+  if (open !== undefined) return 0.18;
   return 0.7;
 }
 

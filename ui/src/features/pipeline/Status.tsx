@@ -14,10 +14,10 @@ import { Button } from '../../shared/ui/button';
 import { Explained } from '../../shared/ui/tooltip';
 import { zoneName } from '../../shared/zone';
 import { Proof } from './Verification';
+import { troubleOf } from './words';
 
 export function Status({ pipeline }: { pipeline: Pipeline }) {
   const { components, cause, headline, overall } = pipeline;
-  const unwell = components.filter(({ status }) => status !== 'ok');
   return (
     <div className="flex flex-col gap-2 px-3 pb-3">
       <div className="flex flex-wrap items-center gap-x-6 gap-y-1">
@@ -36,31 +36,40 @@ export function Status({ pipeline }: { pipeline: Pipeline }) {
           <span className="text-muted">No bottleneck</span>
         )}
       </p>
-      <ul className="flex flex-col gap-1">
-        {unwell.map(({ name, status, headline, detail }) => (
-          <li key={name} data-component={name} data-status={status}>
-            <Mark tone={toneOfHealth(status)} word={`${name}: ${headline}`} className="whitespace-normal" />{' '}
-            <span className="break-words text-muted">{detail}</span>
-          </li>
+      <ul className="flex flex-wrap gap-x-6 gap-y-1" aria-label="Components">
+        {[...components].sort(wellLast).map(component => (
+          <Part key={component.name} part={component} />
         ))}
       </ul>
       <details>
-        <summary className="text-muted">
-          {formatNumber(components.length - unwell.length)} of {formatNumber(components.length)} components
-          healthy
-        </summary>
-        <ul className="mt-1 flex flex-wrap gap-x-6 gap-y-1">
-          {components
-            .filter(({ status }) => status === 'ok')
-            .map(({ name, status, detail }) => (
-              <li key={name} data-component={name} data-status={status}>
-                <Mark tone="ok" word={name} /> <span className="text-muted">{detail}</span>
-              </li>
-            ))}
-        </ul>
+        <summary className="text-muted">More</summary>
         <Facts pipeline={pipeline} />
       </details>
     </div>
+  );
+}
+
+function wellLast(a: { status: string }, b: { status: string }): number {
+  return Number(a.status === 'ok') - Number(b.status === 'ok');
+}
+
+/** What is well is its name alone, and the rest when it is pointed at; what is not has a line of its own. */
+function Part({ part: { name, status, headline, detail } }: { part: Pipeline['components'][number] }) {
+  const well = status === 'ok';
+  return (
+    <li data-component={name} data-status={status} className={well ? '' : 'basis-full'}>
+      {well ? (
+        <Explained text={detail}>
+          <Mark tone="ok" word={name} />
+        </Explained>
+      ) : (
+        <>
+          <Mark tone={toneOfHealth(status)} word={name} />{' '}
+          {!detail.includes(troubleOf({ health: status, headline }) ?? '') && `${headline}: `}
+          <span className="break-words text-muted">{detail}</span>
+        </>
+      )}
+    </li>
   );
 }
 
@@ -102,15 +111,13 @@ function Facts({ pipeline }: { pipeline: Pipeline }) {
       {pipeline.sources.map(
         ({ name, watermark }) =>
           watermark && (
-            <Fact key={name} name={`${name} watermark`}>
-              <span data-watermark={name}>
-                <Explained
-                  text={`Windows of ${name} that end before it are complete. It stays ${formatAge(watermark.allowance_seconds * 1000)} behind the newest record, so that late ones still count; that is no lag.`}
-                >
-                  {formatDateTime(watermark.at)} {zoneName()}, waits{' '}
-                  {formatAge(watermark.allowance_seconds * 1000)} for late records
-                </Explained>
-              </span>
+            <Fact key={name} name={`${name} watermark `} data-watermark={name}>
+              <Explained
+                text={`Windows of ${name} that end before it are complete. It stays ${formatAge(watermark.allowance_seconds * 1000)} behind the newest record, so that late ones still count; that is no lag.`}
+              >
+                {formatDateTime(watermark.at)} {zoneName()}, waits{' '}
+                {formatAge(watermark.allowance_seconds * 1000)} for late records
+              </Explained>
             </Fact>
           ),
       )}
@@ -126,9 +133,15 @@ export function shareOf(part: number, all: number): string {
   return percent > 0 && percent < 0.1 ? '< 0.1 %' : `${formatNumber(percent, percent < 10 ? 1 : 0)} %`;
 }
 
-function Fact({ name, children }: { name: string; children: React.ReactNode }) {
+interface FactProps {
+  name: string;
+  'data-watermark'?: string;
+  children: React.ReactNode;
+}
+
+function Fact({ name, children, ...rest }: FactProps) {
   return (
-    <div className="flex gap-2">
+    <div className="flex gap-2" {...rest}>
       <dt className="text-muted">{name}</dt>
       <dd>{children}</dd>
     </div>

@@ -46,7 +46,8 @@ export function Verification() {
     void client.invalidateQueries({ queryKey: KEY });
   };
   const start = useMutation({
-    mutationFn: () => answerOf(api.POST('/api/v1/verification')),
+    mutationFn: () =>
+      answerOf(api.POST('/api/v1/verification', { headers: { 'content-type': 'application/json' } })),
     onSuccess: refresh,
     onError: () => refresh(),
   });

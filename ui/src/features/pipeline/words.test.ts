@@ -94,8 +94,8 @@ it('a node tells what is known, and nothing else', () => {
   expect(factsOf(node({ kind: 'table' }), 0)).toEqual(['table']);
   expect(factsOf(node({ kind: 'source', per_second: 24, bytes_per_second: 7200, busy: 0.21 }), 0)).toEqual([
     '24.0/s',
-    '7.2 kB/s',
     '21 % busy',
+    '7.2 kB/s',
   ]);
   expect(factsOf(node({ kind: 'dead letters' }), 5882)).toEqual(['5\u202f882 in all']);
   expect(troubleOf({ health: 'degraded', headline: 'Degraded: 2 commits wait' })).toBe('2 commits wait');

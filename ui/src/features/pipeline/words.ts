@@ -91,13 +91,13 @@ export function factsOf(node: Schemas['Node'], letters: number): string[] {
   if (node.kind === 'lake') return [`commit ${node.version ?? 'none yet'}`];
   const facts: string[] = [];
   if (node.per_second != null) facts.push(`${formatRate(node.per_second)}/s`);
+  if (node.busy != null && node.busy >= 0.005) facts.push(`${formatNumber(100 * node.busy)} % busy`);
   if (node.kind === 'source' && node.bytes_per_second != null) {
     const { value, unit } = quantifyBytes(node.bytes_per_second);
     facts.push(`${value} ${unit}/s`);
   }
   if (node.kind === 'view' && node.rows != null) facts.push(`${formatNumber(node.rows)} rows`);
   if (node.kind === 'dead letters') facts.push(`${formatNumber(letters)} in all`);
-  if (node.busy != null && node.busy >= 0.005) facts.push(`${formatNumber(100 * node.busy)} % busy`);
   if (facts.length === 0) facts.push(node.kind);
   return facts;
 }

@@ -86,7 +86,10 @@ function Table({ table, onPick }: { table: Schemas['TableBody']; onPick: (query:
   return (
     <li>
       <details>
-        <summary className="truncate rounded px-1 hover:bg-hover" title={table.kind}>
+        <summary
+          className="truncate rounded px-1 hover:bg-hover"
+          title={table.comment == null ? table.kind : `${table.kind}: ${table.comment}`}
+        >
           {table.name}
           {table.kind === 'live view' && (
             <span className="text-accent" title="live">
@@ -105,10 +108,17 @@ function Table({ table, onPick }: { table: Schemas['TableBody']; onPick: (query:
             Show rows
           </Button>
           <ul className="text-label">
-            {table.columns.map(({ name, type }) => (
-              <li key={name} className="flex justify-between gap-2">
+            {table.columns.map(({ name, type, role, unit, comment }) => (
+              <li
+                key={name}
+                className="flex justify-between gap-2"
+                title={[name, role, unit, comment].filter(it => it != null && it !== '').join(' · ')}
+              >
                 <span className="truncate">{name}</span>
-                <span className="text-muted">{type}</span>
+                <span className="shrink-0 text-muted">
+                  {type}
+                  {unit != null && ` ${unit}`}
+                </span>
               </li>
             ))}
           </ul>

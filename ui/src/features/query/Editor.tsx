@@ -219,7 +219,7 @@ function completeValue(
 const COLOURS = HighlightStyle.define([
   { tag: tags.keyword, color: 'var(--series-1)' },
   { tag: [tags.string, tags.special(tags.string)], color: 'var(--series-5)' },
-  { tag: [tags.number, tags.bool, tags.null], color: 'var(--series-3)' },
+  { tag: [tags.number, tags.bool, tags.null], color: 'color-mix(in srgb, var(--series-3) 55%, var(--text))' },
   { tag: tags.comment, color: 'var(--muted)', fontStyle: 'italic' },
   { tag: tags.typeName, color: 'var(--muted)' },
 ]);

@@ -62,7 +62,7 @@ export function TabBar({ all, send, onOpen, onClose }: TabBarProps) {
                 type="button"
                 className="max-w-52 truncate py-1.5 pr-1 pl-3 hover:text-text"
                 aria-current={tab.id === active}
-                title="F2 or double click: name it. Alt + ← →: move it. Delete: close it"
+                title="F2 or double click: name it. Alt + arrow keys: move it. Delete: close it"
                 onClick={() => send({ type: 'chosen', id: tab.id })}
                 onDoubleClick={() => setNaming(tab.id)}
                 onKeyDown={event => {
@@ -82,7 +82,7 @@ export function TabBar({ all, send, onOpen, onClose }: TabBarProps) {
               type="button"
               className={cn(
                 'mr-1 inline-flex size-6 items-center justify-center rounded text-muted hover:bg-hover hover:text-text focus-visible:opacity-100',
-                tab.id !== active && 'opacity-0 group-hover:opacity-100',
+                tab.id !== active && 'opacity-0 group-hover:opacity-100 pointer-coarse:opacity-100',
               )}
               aria-label={`Close ${titleOf(tab)}`}
               onClick={() => onClose(tab.id)}

@@ -188,7 +188,7 @@ function RunNote({ run, fixes, onFix }: RunNoteProps) {
           <Mark tone="critical" word="failed" />
           <span className="min-w-0 text-critical">
             {line !== null && line > 1 && `Line ${line}, column ${column}: `}
-            {sentence(message)}
+            <Said text={sentence(message)} />
           </span>
           {fixes.map(candidate => (
             <Button key={candidate} className="h-6" onClick={() => onFix(candidate)}>
@@ -219,6 +219,20 @@ function RunNote({ run, fixes, onFix }: RunNoteProps) {
         </span>
       );
   }
+}
+
+/** Names are between backticks. */
+function Said({ text }: { text: string }) {
+  return text.split('`').map((part, at) =>
+    at % 2 === 1 ? (
+      // biome-ignore lint/suspicious/noArrayIndexKey: the place is the key.
+      <code key={at} className="font-mono">
+        {part}
+      </code>
+    ) : (
+      part
+    ),
+  );
 }
 
 /** With a capital letter. */

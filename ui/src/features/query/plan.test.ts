@@ -26,3 +26,35 @@ it('says no to anything else', () => {
   expect(planGraph('Limit: 10')).toBeNull();
   expect(planGraph('{}')).toBeNull();
 });
+
+it('tells what each step of a plan took that ran', () => {
+  const plan = [
+    {
+      Plan: {
+        'Node Type': 'SortExec(TopK)',
+        Details: 'SortExec: TopK(fetch=5), expr=[n DESC]',
+        'Actual Rows': 5,
+        'Actual Total Time': 0.5,
+        Extras: { output_bytes: 117, spilled_bytes: 2048 },
+        Plans: [
+          {
+            'Node Type': 'HashJoinExec',
+            Details: 'HashJoinExec, on=[(a, b)]',
+            'Actual Rows': 824,
+            'Actual Total Time': 2,
+            Extras: { build_mem_used: 4096, build_time: 1 },
+            Plans: [{ 'Node Type': 'DataSourceExec', Details: 'DataSourceExec', Plans: [] }],
+          },
+        ],
+      },
+    },
+  ];
+  const [sort, join, source] = planGraph(JSON.stringify(plan))?.nodes ?? [];
+  expect(sort).toMatchObject({
+    title: 'Sort(TopK)',
+    detail: 'TopK(fetch=5), expr=[n DESC]',
+    took: { rows: 5, time_ms: 0.5, memory_bytes: null, spilled_bytes: 2048, share: 0.25 },
+  });
+  expect(join).toMatchObject({ detail: 'on=[(a, b)]', took: { rows: 824, memory_bytes: 4096, share: 1 } });
+  expect(source?.took).toMatchObject({ rows: null, time_ms: null });
+});

@@ -86,7 +86,7 @@ function ran(root: Raw): boolean {
 }
 
 function titleOf(raw: Raw): string {
-  return String(raw['Node Type'] ?? '?').replace(/Exec$/, '');
+  return String(raw['Node Type'] ?? '?').replace(/Exec\b/, '');
 }
 
 function tookOf({ 'Actual Rows': rows, 'Actual Total Time': time_ms, Extras = {} }: Raw): Took {

@@ -1,43 +1,42 @@
 import { expect, it } from 'vitest';
-import { samplesOf } from './samples';
+import { firstQuery, samplesOf } from './samples';
 
+const ROLES: Record<string, string> = { timestamp: 'time', text: 'key', double: 'duration' };
 const table = (name: string, kind: string, columns: [string, string][]) => ({
   name,
   kind,
-  columns: columns.map(([name, type]) => ({ name, type, role: type === 'timestamp' ? 'time' : 'key' })),
+  columns: columns.map(([name, type]) => ({ name, type, role: ROLES[type] ?? 'count' })),
 });
-const time: [string, string] = ['at', 'timestamp'];
+const tables = [
+  table('by_country', 'live view', [['country', 'text']]),
+  table('per_minute', 'live view', [['at', 'timestamp']]),
+  table('lake.by_country', 'lake table', [['country', 'text']]),
+  table('lake.dead_letters', 'lake table', [['at', 'timestamp']]),
+  table('lake.orders', 'lake table', [
+    ['country', 'text'],
+    ['at', 'timestamp'],
+    ['Took', 'double'],
+  ]),
+];
 
-it('offers the queries of web logs where their tables are', () => {
-  const tables = [
-    table('lake.logs', 'stored table', [time]),
-    table('traffic_1m', 'live view', [time]),
-    table('last_minute', 'live view', [time]),
-    table('top_endpoints', 'live view', [time]),
-  ];
+it('makes samples of any dataflow, by what its columns are', () => {
   const offered = [{ name: 'of the server', query: 'SELECT 1' }];
-  const found = samplesOf({ tables, functions: [], samples: offered });
-  expect(found.map(({ name }) => name)).toEqual([
+  const samples = samplesOf({ tables, functions: [], samples: offered });
+  expect(samples.map(({ name }) => name)).toEqual([
+    'Everything that can be read',
     'of the server',
-    'Error rate by endpoint',
-    'Requests per minute and endpoint',
-    'Newest errors',
-    'Live: traffic of the last minute',
-    'Live: top endpoints',
+    'Live: by_country',
+    'Live: per_minute',
+    'Newest of lake.orders',
+    'lake.orders per minute',
+    'lake.orders per minute and country',
+    'Took by country',
   ]);
+  expect(samples.at(-1)?.query).toContain('avg("Took") AS "mean_Took"');
+  expect(samplesOf(undefined)).toEqual([]);
 });
 
-it('makes some for any other dataflow', () => {
-  const tables = [
-    table('by_country', 'live view', [['country', 'text']]),
-    table('lake.orders', 'stored table', [['customer', 'text'], time]),
-    table('lake.dead_letters', 'stored table', [time]),
-  ];
-  const samples = samplesOf({ tables, functions: [], samples: [] });
-  expect(samples.map(({ query }) => query.replaceAll('\n', ' '))).toEqual([
-    'SELECT * FROM by_country',
-    'SELECT * FROM lake.orders ORDER BY at DESC LIMIT 100',
-    "SELECT date_trunc('hour', at) AS hour, count(*) AS records FROM lake.orders GROUP BY 1 ORDER BY 1",
-  ]);
-  expect(samplesOf(undefined)).toEqual([]);
+it('begins with a live view that has a time, and with what there is without one', () => {
+  expect(firstQuery({ tables, functions: [], samples: [] })).toBe('SELECT * FROM per_minute');
+  expect(firstQuery({ tables: [], functions: [], samples: [] })).toBe('SHOW TABLES');
 });

@@ -21,7 +21,7 @@ const WIDTH_DRAGGED_MAX_PX = 2_000;
 /** Around the text of a cell. */
 const PADDING_PX = 24;
 /** Of a header, for its arrow and handle. */
-const HEADER_PX = 22;
+const HEADER_PX = 14;
 const STEP_PX = 16;
 /** Without a canvas to measure on. */
 const CHARACTER_PX = 7.4;

@@ -240,8 +240,17 @@ function shareOf(value: number | null, most: number, isLog: boolean): number {
   return isLog ? Math.log1p(size) / Math.log1p(most) : size / most;
 }
 
+const CHARACTER_PX = 7.5;
+
+/** As much as the longest label needs, and less where there is no room for it. */
+function labelWidth(labelled: readonly { label: string }[], most_px: number): string {
+  const characters = Math.max(1, ...labelled.map(({ label }) => label.length));
+  return `minmax(40px,${Math.min(most_px, Math.ceil(characters * CHARACTER_PX + 10))}px)`;
+}
+
 function Bars({ shape, isLog }: { shape: Drawing<'bars'>; isLog: boolean }) {
   const { bars, parts, unit, left, isStatus, y } = shape;
+  const grid: CSSProperties = { gridTemplateColumns: `${labelWidth(bars, 260)} minmax(40px,1fr) 104px` };
   const totals = bars.map(({ parts }) => parts.reduce<number>((sum, it) => sum + Math.abs(it ?? 0), 0));
   const most = Math.max(1e-9, ...totals);
   const colours = coloursOf(
@@ -271,7 +280,8 @@ function Bars({ shape, isLog }: { shape: Drawing<'bars'>; isLog: boolean }) {
             <li
               // biome-ignore lint/suspicious/noArrayIndexKey: rows may have the same label.
               key={row}
-              className="grid grid-cols-[minmax(72px,260px)_1fr_112px] items-center gap-2"
+              className="grid items-center gap-2"
+              style={grid}
             >
               <span className="truncate text-right text-muted" title={label}>
                 {label}
@@ -315,7 +325,7 @@ function Heat({ shape, isLog }: { shape: Drawing<'heatmap'>; isLog: boolean }) {
   const most = Math.max(1e-9, ...rows.flatMap(({ values }) => values.map(it => Math.abs(it ?? 0))));
   const step = Math.ceil(columns.length / LABELS_MAX);
   const grid: CSSProperties = {
-    gridTemplateColumns: `minmax(64px,180px) repeat(${columns.length}, minmax(6px, 1fr))`,
+    gridTemplateColumns: `${labelWidth(rows, 180)} repeat(${columns.length}, minmax(6px, 1fr))`,
   };
   return (
     <ChartFigure
@@ -361,7 +371,7 @@ function Heat({ shape, isLog }: { shape: Drawing<'heatmap'>; isLog: boolean }) {
           <span />
           {columns.map((column, at) => (
             <span key={column} className="overflow-visible whitespace-nowrap">
-              {at % step === 0 && at + step / 2 < columns.length ? (
+              {at % step === 0 && at + 0.8 * step < columns.length ? (
                 <span className="block w-0">{column.replace(/^\d{4}-\d\d-\d\d /, '')}</span>
               ) : (
                 ''

@@ -85,13 +85,13 @@ export function nextSort(sort: Sort | null, column: string): Sort | null {
 const SAMPLE_ROWS = 300;
 
 /**
- * The texts a column must have room for, the longest ones: of rows from all over the answer, and of all rows where a cut value would
- * be another one, as a time is.
+ * The texts a column must have room for, the longest ones: of all rows where values differ in length and a cut one would be another
+ * one, else of rows from all over the answer.
  */
 export function longestOf(columns: readonly MeantColumn[], rows: readonly Row[]): string[] {
   const step = Math.max(1, Math.floor(rows.length / SAMPLE_ROWS));
   return columns.map(column => {
-    const every = isTime(column) ? 1 : step;
+    const every = isTime(column) || column.type === 'text' ? 1 : step;
     let longest = '';
     for (let at = 0; at < rows.length; at += every) {
       const { text } = cellOf(rows[at]?.[column.name], column);

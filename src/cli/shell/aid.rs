@@ -1,0 +1,439 @@
+//! What the editor is told of SQL: what may be typed next, where a statement ends, and how it looks.
+
+use super::catalog::{Catalog, Relation};
+use super::command;
+use super::edit::{Aid, Candidate, Candidates, Style};
+use super::lex::{Kind, Token, tokens};
+use super::script::is_complete;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// Words of queries.
+const WORDS: [&str; 78] = [
+    "ALL",
+    "AND",
+    "ANY",
+    "AS",
+    "ASC",
+    "ASOF",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CAST",
+    "CROSS",
+    "CUMULATE",
+    "DESC",
+    "DESCRIBE",
+    "DISTINCT",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "EXISTS",
+    "EXPLAIN",
+    "ANALYZE",
+    "EXTRACT",
+    "FALSE",
+    "FILTER",
+    "FIRST",
+    "FOLLOWING",
+    "FOR",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "GROUPING SETS",
+    "HAVING",
+    "HOP",
+    "ILIKE",
+    "IN",
+    "INNER",
+    "INTERSECT",
+    "INTERVAL",
+    "IS",
+    "JOIN",
+    "LAST",
+    "LATERAL",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "NOT",
+    "NULL",
+    "NULLS",
+    "OFFSET",
+    "ON",
+    "OR",
+    "ORDER",
+    "OUTER",
+    "OVER",
+    "PARTITION",
+    "PRECEDING",
+    "QUALIFY",
+    "RANGE",
+    "RIGHT",
+    "ROLLUP",
+    "ROWS",
+    "SELECT",
+    "SESSION",
+    "SHOW COLUMNS FROM",
+    "SHOW TABLES",
+    "THEN",
+    "TRUE",
+    "TUMBLE",
+    "UNBOUNDED",
+    "UNION",
+    "USING",
+    "VALUES",
+    "WHEN",
+    "WHERE",
+    "WINDOW",
+    "WITH",
+    "WITHIN GROUP",
+    "CUBE",
+];
+/// Behind these stands a relation.
+const BEFORE_RELATIONS: [&str; 5] = ["FROM", "JOIN", "DESCRIBE", "DESC", "TABLE"];
+/// And behind these commands.
+const COMMANDS_OF_RELATIONS: [&str; 2] = ["\\d", "\\watch"];
+
+const KEYWORD: Style = "\u{1b}[1;34m";
+const TEXT: Style = "\u{1b}[32m";
+const NUMBER: Style = "\u{1b}[36m";
+const COMMENT: Style = "\u{1b}[2m";
+const COMMAND: Style = "\u{1b}[35m";
+
+/// SQL over what a catalog has.
+pub struct SqlAid<'a> {
+    catalog: &'a Catalog,
+}
+
+impl<'a> SqlAid<'a> {
+    pub fn new(catalog: &'a Catalog) -> Self {
+        SqlAid { catalog }
+    }
+}
+
+impl Aid for SqlAid<'_> {
+    fn candidates(&self, text: &str, cursor: usize) -> Candidates {
+        let before = &text[..cursor];
+        let is_of_word = |it: char| it.is_alphanumeric() || it == '_' || it == '.';
+        let from = before.trim_end_matches(is_of_word).len();
+        let all = tokens(text);
+        let within = all
+            .iter()
+            .find(|it| it.range.start < cursor && cursor <= it.range.end);
+        match within.map(|it| (it.kind, it)) {
+            Some((Kind::Command, token)) => self.of_command(text, token, cursor, from),
+            Some((Kind::Comment, _)) => Candidates::default(),
+            Some((Kind::Text | Kind::Name, token))
+                if cursor < token.range.end || !token.is_closed =>
+            {
+                Candidates::default()
+            }
+            _ => Candidates {
+                from,
+                all: self.of_statement(text, &all, &before[from..], from),
+            },
+        }
+    }
+
+    fn is_complete(&self, text: &str) -> bool {
+        is_complete(text)
+    }
+
+    fn styles(&self, text: &str) -> Vec<(Range<usize>, Style)> {
+        let styled = tokens(text).into_iter().filter_map(|it| {
+            let style = match it.kind {
+                Kind::Word if is_word(&text[it.range.clone()]) => KEYWORD,
+                Kind::Text => TEXT,
+                Kind::Number => NUMBER,
+                Kind::Comment => COMMENT,
+                Kind::Command => COMMAND,
+                _ => return None,
+            };
+            Some((it.range, style))
+        });
+        styled.collect()
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let mut words = WORDS.iter().flat_map(|it| it.split(' '));
+    words.any(|it| it.eq_ignore_ascii_case(text))
+}
+
+impl SqlAid<'_> {
+    fn of_command(&self, text: &str, token: &Token, cursor: usize, from: usize) -> Candidates {
+        let typed = &text[token.range.start..cursor];
+        let Some((name, rest)) = typed.split_once(' ') else {
+            let mut names = BTreeSet::new();
+            let fitting = command::ALL
+                .iter()
+                .filter(|it| it.0.starts_with(typed) && names.insert(it.0));
+            return Candidates {
+                from: token.range.start,
+                all: fitting.map(|it| candidate(it.0, it.2)).collect(),
+            };
+        };
+        let word = &text[from..cursor];
+        let all = match name {
+            "\\x" => starting(["on", "off", "auto"].into_iter(), word, "rows as blocks"),
+            "\\timing" => starting(["on", "off"].into_iter(), word, "times with all digits"),
+            "\\asof" => starting(["live"].into_iter(), word, "of now"),
+            it if COMMANDS_OF_RELATIONS.contains(&it) && !rest.trim_start().contains(' ') => {
+                self.relations(word)
+            }
+            "\\watch" => {
+                let start = token.range.start + name.len();
+                self.of_statement(&text[start..], &tokens(&text[start..]), word, from - start)
+            }
+            _ => Vec::new(),
+        };
+        Candidates { from, all }
+    }
+
+    /// What may stand in the place of a word that begins at a byte.
+    fn of_statement(&self, text: &str, all: &[Token], word: &str, from: usize) -> Vec<Candidate> {
+        // The statement around it: names behind the cursor count, too.
+        let begin = all
+            .iter()
+            .rfind(|it| it.kind == Kind::Semicolon && it.range.end <= from);
+        let begin = begin.map_or(0, |it| it.range.end);
+        let end = all
+            .iter()
+            .find(|it| it.kind == Kind::Semicolon && from <= it.range.start);
+        let end = end.map_or(text.len(), |it| it.range.start);
+        let words: Vec<(usize, &str)> = all
+            .iter()
+            .filter(|it| matches!(it.kind, Kind::Word | Kind::Name | Kind::Symbol))
+            .filter(|it| begin <= it.range.start && it.range.end <= end)
+            .map(|it| (it.range.start, &text[it.range.clone()]))
+            .collect();
+        let last = words.iter().rfind(|it| it.0 < from).map(|it| it.1);
+        if last.is_some_and(|it| {
+            BEFORE_RELATIONS
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case(it))
+        }) {
+            return self.relations(word);
+        }
+        let named = self.named(&words);
+        if let Some((qualifier, part)) = word.rsplit_once('.') {
+            let of_alias = named
+                .iter()
+                .filter(|it| it.0.eq_ignore_ascii_case(qualifier));
+            let columns = of_alias.flat_map(|it| columns(it.1, part, qualifier));
+            let mut all: Vec<Candidate> = columns.collect();
+            if all.is_empty() {
+                all = self.relations(word);
+            }
+            return all;
+        }
+        let mut all: Vec<Candidate> = Vec::new();
+        let mut taken = BTreeSet::new();
+        for (_, relation) in &named {
+            let columns = columns(relation, word, "");
+            all.extend(columns.filter(|it| taken.insert(it.text.clone())));
+        }
+        if word.is_empty() {
+            return all;
+        }
+        all.extend(self.relations(word));
+        let lower = word.chars().all(|it| it.is_lowercase() || it == '_');
+        let keywords = WORDS
+            .iter()
+            .filter(|it| begins(it, word))
+            .map(|it| match lower {
+                true => candidate(&it.to_lowercase(), ""),
+                false => candidate(it, ""),
+            });
+        all.extend(keywords);
+        let functions = self.catalog.functions.iter().filter(|it| begins(it, word));
+        all.extend(functions.map(|it| candidate(&format!("{it}("), "function")));
+        all
+    }
+
+    fn relations(&self, word: &str) -> Vec<Candidate> {
+        let fitting = self
+            .catalog
+            .relations
+            .iter()
+            .filter(|it| begins(&it.name, word));
+        let fitting = fitting.map(|it| {
+            let rows = it.rows.map_or(String::new(), |it| format!(", {it} rows"));
+            candidate(&it.name, &format!("{}{rows}", it.kind))
+        });
+        fitting.collect()
+    }
+
+    /// The relations that words name, under their names and what stands for them.
+    fn named<'b>(&'b self, words: &[(usize, &'b str)]) -> Vec<(&'b str, &'b Relation)> {
+        let mut named = Vec::new();
+        let mut at = 0;
+        while at < words.len() {
+            let word = |it: usize| words.get(it).map_or("", |it| it.1);
+            let joined = format!("{}.{}", word(at), word(at + 2));
+            let (found, next) = match word(at + 1) == "." {
+                true => (self.catalog.find(&joined), at + 3),
+                false => (self.catalog.find(word(at)), at + 1),
+            };
+            let Some(relation) = found else {
+                at += 1;
+                continue;
+            };
+            // Columns often have the name of a relation.
+            let is_read = at != 0
+                && (word(at - 1) == ","
+                    || BEFORE_RELATIONS
+                        .iter()
+                        .any(|it| it.eq_ignore_ascii_case(word(at - 1))))
+                || word(at.wrapping_sub(1)) == "(";
+            at = next;
+            if !is_read {
+                continue;
+            }
+            named.push((word(next - 1), relation));
+            let alias = match word(next).eq_ignore_ascii_case("as") {
+                true => word(next + 1),
+                false => word(next),
+            };
+            if alias.starts_with(|it: char| it.is_alphabetic() || it == '_') && !is_word(alias) {
+                named.push((alias, relation));
+            }
+        }
+        named
+    }
+}
+
+fn columns<'a>(
+    relation: &'a Relation,
+    word: &'a str,
+    qualifier: &'a str,
+) -> impl Iterator<Item = Candidate> + 'a {
+    let fitting = relation
+        .columns
+        .iter()
+        .filter(move |it| begins(&it.name, word));
+    fitting.map(move |it| {
+        let role = it.role.as_deref().filter(|it| *it != "other");
+        let about = role.map_or(it.kind.clone(), |role| format!("{}, {role}", it.kind));
+        match qualifier {
+            "" => candidate(&it.name, &about),
+            _ => candidate(&format!("{qualifier}.{}", it.name), &about),
+        }
+    })
+}
+
+fn starting<'a>(all: impl Iterator<Item = &'a str>, word: &str, about: &str) -> Vec<Candidate> {
+    let fitting = all.filter(|it| begins(it, word));
+    fitting.map(|it| candidate(it, about)).collect()
+}
+
+fn candidate(text: &str, about: &str) -> Candidate {
+    let plain = |it: &str| {
+        it.chars()
+            .map(|it| if it.is_control() { ' ' } else { it })
+            .collect()
+    };
+    Candidate {
+        text: text.to_owned(),
+        about: plain(about),
+    }
+}
+
+fn begins(text: &str, word: &str) -> bool {
+    let begin = text.as_bytes().get(..word.len());
+    begin.is_some_and(|it| it.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let column =
+            |name: &str| serde_json::json!({"name": name, "type": "bigint", "role": "count"});
+        serde_json::from_value(serde_json::json!({
+            "tables": [
+                {"name": "orders", "kind": "live view", "rows": 3, "columns": [column("country"), column("amount")]},
+                {"name": "lake.orders", "kind": "lake table", "columns": [column("country"), column("customer")]},
+                {"name": "lake.clicks", "kind": "lake table", "columns": [column("page")]},
+            ],
+            "functions": ["count", "concat"],
+        }))
+        .expect("a catalog")
+    }
+
+    /// What may stand at `|`.
+    fn candidates(text: &str) -> Vec<String> {
+        let cursor = text.find('|').expect("a cursor");
+        let catalog = catalog();
+        let found = SqlAid::new(&catalog).candidates(&text.replacen('|', "", 1), cursor);
+        found.all.into_iter().map(|it| it.text).collect()
+    }
+
+    #[test]
+    fn what_fits_the_place_is_offered() {
+        for (text, expect) in [
+            ("SELECT * FROM o|", vec!["orders"]),
+            (
+                "select * from |",
+                vec!["orders", "lake.orders", "lake.clicks"],
+            ),
+            ("SELECT * FROM lake.c|", vec!["lake.clicks"]),
+            (
+                "SELECT co| FROM orders",
+                vec!["country", "count(", "concat("],
+            ),
+            ("SELECT  | FROM lake.clicks", vec!["page"]),
+            ("SELECT o.a| FROM orders AS o", vec!["o.amount"]),
+            (
+                "SELECT l.| FROM lake.orders l JOIN orders",
+                vec!["l.country", "l.customer"],
+            ),
+            ("SELECT orders.am| FROM orders", vec!["orders.amount"]),
+            (
+                "SELECT c| FROM orders; SELECT page FROM lake.clicks",
+                vec![
+                    "country", "case", "cast", "cross", "cumulate", "cube", "count(", "concat(",
+                ],
+            ),
+            ("SELECT amount FROM orders wh|", vec!["when", "where"]),
+            ("SEL|", vec!["SELECT"]),
+            ("SELECT 'or|'", vec![]),
+            ("SELECT 1 -- or|", vec![]),
+            ("SHOW T|", vec!["THEN", "TRUE", "TUMBLE"]),
+            (
+                "\\|",
+                vec![
+                    "\\?", "\\d", "\\x", "\\o", "\\watch", "\\asof", "\\timing", "\\i", "\\e",
+                    "\\q",
+                ],
+            ),
+            ("\\wa|", vec!["\\watch"]),
+            ("\\d lake.o|", vec!["lake.orders"]),
+            ("\\x a|", vec!["auto"]),
+            (
+                "\\watch SELECT a| FROM orders",
+                vec![
+                    "amount", "all", "and", "any", "as", "asc", "asof", "analyze",
+                ],
+            ),
+        ] {
+            assert_eq!(candidates(text), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_texts_and_numbers_look_apart() {
+        let catalog = Catalog::default();
+        let text = "select 'a', n, 1.5 -- x";
+        let styles = SqlAid::new(&catalog).styles(text);
+        let parts: Vec<(&str, Style)> = styles.into_iter().map(|it| (&text[it.0], it.1)).collect();
+        let expect = [
+            ("select", KEYWORD),
+            ("'a'", TEXT),
+            ("1.5", NUMBER),
+            ("-- x", COMMENT),
+        ];
+        assert_eq!(parts, expect);
+    }
+}
