@@ -1,4 +1,4 @@
--- Orders of a shop: what is sold, where, for how much. Records are pushed over HTTP, or read from files.
+-- Orders of a shop: what is sold, where, for how much.
 
 SET dataflow = 'orders';
 
@@ -10,7 +10,11 @@ CREATE SOURCE placed (
   quantity INT,
   total    DOUBLE,
   WATERMARK FOR at AS at - INTERVAL '${WATERMARK_DELAY_SECONDS:-10}' SECOND
-) WITH (connector = 'http') FORMAT JSON;
+) WITH (
+  connector = 'kafka',
+  brokers = '${KAFKA_BROKERS:-localhost:9092}',
+  topic = '${ORDERS_TOPIC:-orders}'
+) FORMAT JSON;
 COMMENT ON TABLE placed IS 'Orders as the shop sends them';
 COMMENT ON COLUMN placed.total IS '[role = money, unit = EUR] What the customer pays, taxes included';
 COMMENT ON COLUMN placed.customer IS '[role = id] Number of the customer';

@@ -75,7 +75,7 @@ async fn letters_are_shown_tried_again_and_replayed_by_the_next_start() {
     assert_eq!(count(&told, &missing), 5, "{told:#}");
     assert_eq!(kinds[0]["letters"], 5, "most frequent first");
     // Three reasons that quote three values are one kind.
-    let wrong = "field \"n\" is not an integer";
+    let wrong = "field \"n\" is not a #-bit integer";
     assert_eq!(count(&told, wrong), 3, "{told:#}");
 
     // Pages, and what cannot be text.

@@ -56,6 +56,7 @@ impl Server {
     pub async fn send(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let method = method.parse().unwrap();
         let request = self.client.request(method, format!("{}{path}", self.url));
+        let request = request.header("content-type", "application/json");
         let answer = request.body(body.to_owned()).send().await.unwrap();
         let code = answer.status().as_u16();
         let text = answer.text().await.unwrap();

@@ -116,7 +116,11 @@ fn a_shell_asks_follows_and_is_told_the_truth() {
 
     let listed = place.sql(&["SHOW TABLES; DESCRIBE lake.raw"]);
     listed.expect(0, " rows, ");
-    for line in ["per_k live view", "lake.raw lake table", "at timestamp"] {
+    for line in [
+        "per_k live view 2 NULL",
+        "lake.raw lake table NULL NULL",
+        "at timestamp time NULL NULL",
+    ] {
         let words = |it: &str| it.split_whitespace().eq(line.split(' '));
         assert!(listed.printed.lines().any(words), "{line}: {listed:?}");
     }
@@ -176,7 +180,7 @@ fn a_shell_asks_follows_and_is_told_the_truth() {
     assert_eq!((printed.as_str(), code), ("[{\"n\":1}]\n", Some(65)));
     assert_eq!(
         said,
-        "error: statement 2 (line 3): there is no function foo (line 4, column 2)\n"
+        "error: statement 2 (line 3): there is no function `foo` (line 4, column 2)\n"
     );
     let wrong = place.sql(&["SELECT k FROM per_k WHERE )"]);
     wrong.expect(65, "Expected: an expression, found: ) (column 27)");
@@ -290,7 +294,7 @@ fn answers_are_as_of_a_time(place: &Place, before: &str) {
         let then = place.sql(&[query, "--as-of", before, "-o", "csv"]);
         assert_eq!(then.printed, "n\r\n3\r\n", "{query}: {then:?}");
         let table = place.sql(&[&format!("\\asof {before}\n{query}")]);
-        assert_eq!(table.printed, "\nn\n─\n3\n", "{query}: {table:?}");
+        assert_eq!(table.printed, "n\n─\n3\n", "{query}: {table:?}");
         table.expect(0, &format!("as of {before}"));
     }
     let lake = [

@@ -2,8 +2,9 @@
  * What all checks with a real browser share: the browser, a Tidelake of their own with real input, and waiting for
  * something to hold instead of for time to pass.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { spawn } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -23,6 +24,20 @@ export function launch() {
   });
 }
 
+/** Which part of a test is at work, where several are at once. */
+const partNow = new AsyncLocalStorage();
+
+/** Has all that is said by what a function starts said under a name. */
+export function inPart(name, act) {
+  return partNow.run(name, act);
+}
+
+export function say(text) {
+  const name = partNow.getStore();
+  console.log(name === undefined ? text : `${name.padEnd(PART_CHARACTERS)} ${text}`);
+}
+const PART_CHARACTERS = 14;
+
 /** Wait until something holds, but not forever. */
 export async function within(what, holds, within_ms = WITHIN_MS) {
   const deadline = Date.now() + within_ms;
@@ -37,12 +52,12 @@ export async function within(what, holds, within_ms = WITHIN_MS) {
       throw new Error(`${what}, within ${within_ms / 1000} s${last ? `: ${last.message}` : ''}`);
     await new Promise(resolve => setTimeout(resolve, 100));
   }
-  console.log(`ok     ${what}`);
+  say(`ok     ${what}`);
 }
 
 export function check(what, holds) {
   if (!holds) throw new Error(what);
-  console.log(`ok     ${what}`);
+  say(`ok     ${what}`);
 }
 
 export async function freePort() {
@@ -145,11 +160,19 @@ async function output(command, words) {
 
 /**
  * A Tidelake on a folder of its own: a generator writes records, or they are given as text; the server reads them. With
- * a topic of a Kafka broker they go through that.
+ * a topic of a Kafka broker they go through that. It is there once `path` answers.
  */
 export async function startTidelake(
   binary,
-  { rate = 50, history = 0, dataflow = 'web_logs', text = null, file = 'given.log', kafka = null } = {},
+  {
+    rate = 50,
+    history = 0,
+    dataflow = 'web_logs',
+    text = null,
+    file = 'given.log',
+    kafka = null,
+    path = 'readyz',
+  } = {},
 ) {
   const folder = await mkdtemp(join(tmpdir(), 'tidelake-browser-'));
   tellGuard(`folder ${folder}`);
@@ -192,6 +215,8 @@ export async function startTidelake(
     folder,
     lake,
     log: () => log.join(''),
+    /** Adds to the records that were given as text. */
+    append: more => appendFile(join(input, file), more),
     /** Starts the server if it is not running. */
     async start() {
       if (server !== null) return;
@@ -218,7 +243,7 @@ export async function startTidelake(
         },
       );
       server.stderr.on('data', data => log.push(String(data)));
-      await answering(url);
+      await answering(url + path);
     },
     /** Memory of the server that is not shared, where the system tells it. */
     async memory_MB() {
@@ -251,7 +276,7 @@ export async function startTidelake(
 async function answering(url) {
   const deadline = Date.now() + WITHIN_MS;
   for (;;) {
-    const ready = await fetch(`${url}readyz`).catch(() => null);
+    const ready = await fetch(url).catch(() => null);
     if (ready?.ok) return;
     if (Date.now() > deadline) throw new Error('the server does not become ready');
     await new Promise(resolve => setTimeout(resolve, 100));

@@ -326,9 +326,11 @@ impl<'a> Reader<'a> {
         let names = self.schema.fields().iter().map(|it| it.name().as_str());
         let mut near: Vec<(usize, &str)> = names.map(|it| (distance(name, it), it)).collect();
         near.sort_unstable();
+        // A short name has less that can be wrong with it.
+        let nearest = (name.chars().count() / 2).min(2);
         let likely: Vec<&str> = near
             .iter()
-            .filter(|(distance, it)| *distance <= 2 || it.contains(&name.to_lowercase()))
+            .filter(|(distance, it)| *distance <= nearest || it.contains(&name.to_lowercase()))
             .map(|it| it.1)
             .take(3)
             .collect();

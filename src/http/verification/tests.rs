@@ -34,7 +34,12 @@ async fn until(server: &Server, holds: impl Fn(&serde_json::Value) -> bool) -> s
 }
 
 async fn post(server: &Server) -> (u16, String) {
-    let reply = server.ask("POST /api/v1/verification HTTP/1.1", "{}").await;
+    let reply = server
+        .ask(
+            "POST /api/v1/verification HTTP/1.1\ncontent-type: application/json",
+            "{}",
+        )
+        .await;
     (reply.status, reply.code())
 }
 

@@ -1,7 +1,10 @@
 /** Anomalies: what rules matched, and the incidents of detectors. */
 import { check, within } from '../harness.mjs';
+import { FAULTS, history } from '../traffic.mjs';
 
-export default { anomalies, incidents };
+export default { anomalies, incidents, contributors };
+incidents.isApart = true;
+contributors.isApart = true;
 
 async function anomalies({ open, checkQuiet, server }) {
   const page = await open('anomalies');
@@ -9,13 +12,16 @@ async function anomalies({ open, checkQuiet, server }) {
   const rules = page.getByRole('region', { name: 'Rule matches in anomalies' });
   const rows = rules.locator('tbody tr');
   await within('what the rules matched is listed', async () => (await rows.count()) > 0);
-  check('one that goes on stands first', (await rows.first().getAttribute('data-match')) === 'ongoing');
+  await within(
+    'one that goes on stands first',
+    async () => (await rows.first().getAttribute('data-match')) === 'ongoing',
+  );
   await page.goto(`${server.url}anomalies?tab=rules&from=2001-01-01T00:00:00Z&to=2001-01-01T01:00:00Z`);
   await within('none is told of a range without records', () =>
     rules.getByText('No rule matches in this range').isVisible(),
   );
   await page.goto(`${server.url}anomalies?tab=rules`);
-  await rules.getByLabel('rule', { exact: true }).selectOption('VERY_SLOW_RESPONSE');
+  await rules.getByLabel('rule').selectOption('VERY_SLOW_RESPONSE');
   await within('those of one rule can be looked at', async () => {
     const texts = await rows.allTextContents();
     return texts.length > 0 && texts.every(text => /Very slow response/.test(text));
@@ -96,6 +102,27 @@ async function incidents({ tidelake, apart, checkAccessible }) {
   await panel.getByRole('button', { name: 'Records' }).click();
   await within('its records are a click away', () => /\/logs\?.*where=endpoint/.test(page.url()));
   await within('and are there', async () => (await page.locator('[data-record]').count()) > 0);
+}
+
+/** Clients of one kind fail: that it is they is said first, without asking. */
+async function contributors({ tidelake, apart }) {
+  const until = Math.floor(Date.now() / 60_000) * 60_000;
+  const text = history({
+    per_second: 12,
+    minutes: 90,
+    until,
+    fault: (it, random, ms) => (ms < until - 6 * 60_000 ? it : FAULTS.curlFails(it, random)),
+  });
+  const other = await tidelake({ text, file: 'given.jsonl' });
+  const page = await apart();
+  await page.goto(`${other.url}anomalies?range=6h`);
+  const errors = page.locator('[data-incident][data-state="open"]').filter({ hasText: /error.share of/ });
+  await within('failures of clients of one kind are an incident', async () => (await errors.count()) > 0);
+  await errors.first().getByRole('button').click();
+  const first = page.getByRole('table', { name: 'Main contributors' }).locator('tbody tr').first();
+  await within('whose first contributor is their user agent', async () =>
+    /user_agent curl\/8\.4\.0/.test(await first.textContent({ timeout: 1_000 })),
+  );
 }
 
 /** An hour and a half of steady traffic, of which one endpoint fails and is slow in the end. */

@@ -2,6 +2,8 @@
 import { check, within } from '../harness.mjs';
 
 export default { otherDataflow, orders };
+otherDataflow.isApart = true;
+orders.isApart = true;
 
 /** A dataflow without the views the page knows best: the log of a web server. */
 async function otherDataflow({ tidelake, apart }) {

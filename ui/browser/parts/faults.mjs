@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { check, within } from '../harness.mjs';
 
 export default { brokenLake, stoppedBroker };
+stoppedBroker.isApart = true;
 stoppedBroker.needsJars = true;
 
 /** Whoever takes the lake's folder away sees it on the page, and sees it well again. */

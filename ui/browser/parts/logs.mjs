@@ -170,23 +170,23 @@ async function logColumns({ open, checkQuiet }) {
   );
 
   await page.getByRole('button', { name: 'Columns', exact: true }).click();
-  await page.getByRole('textbox', { name: 'Search columns' }).fill('agent');
-  await page.getByRole('checkbox', { name: /user_agent/ }).check();
+  await page.getByRole('textbox', { name: 'Search columns' }).fill('session');
+  await page.getByRole('checkbox', { name: /session_id/ }).check();
   await page.keyboard.press('Escape');
-  const head = page.locator('[data-head="user_agent"]');
+  const head = page.locator('[data-head="session_id"]');
   await within('a chosen column is shown', () => head.isVisible());
   await within('with its values', async () =>
-    /\w/.test(await rows(page).first().locator('[data-column="user_agent"]').textContent()),
+    /\w/.test(await rows(page).first().locator('[data-column="session_id"]').textContent()),
   );
-  await page.getByRole('separator', { name: 'Width of user_agent' }).focus();
+  await page.getByRole('separator', { name: 'Width of session_id' }).focus();
   const before = (await head.boundingBox()).width;
   await page.keyboard.press('ArrowRight');
   await within('it is wider by a key', async () => (await head.boundingBox()).width > before + 10);
-  await within('and the address has it', () => /columns=[^&]*user_agent%3A\d+/.test(page.url()));
+  await within('and the address has it', () => /columns=[^&]*session_id%3A\d+/.test(page.url()));
   await head.getByRole('button').click();
   await page.getByRole('menuitem', { name: 'Move left' }).click();
   const order = () => page.locator('[data-head]').evaluateAll(all => all.map(it => it.dataset.head));
-  await within('it can be moved', async () => (await order()).at(-1) !== 'user_agent');
+  await within('it can be moved', async () => (await order()).at(-1) !== 'session_id');
   const chosen = await order();
   await page.reload();
   await within('a link has the columns', async () => (await order()).join() === chosen.join());
@@ -205,7 +205,12 @@ async function logFilters({ open, checkQuiet }) {
   await within('records come', async () => (await rows(page).count()) > 5);
   const field = page.getByRole('textbox', { name: 'Add a filter' });
   await field.pressSequentially('meth');
-  await within('columns are suggested', () => page.getByRole('option', { name: /^method/ }).isVisible());
+  await within('columns are suggested', () =>
+    page
+      .getByRole('option', { name: /^method/ })
+      .first()
+      .isVisible(),
+  );
   await page.keyboard.press('Tab');
   await page.keyboard.type("= 'P");
   await within('and frequent values', () => page.getByRole('option', { name: "'POST'" }).isVisible());
@@ -239,10 +244,7 @@ async function logPatterns({ open, checkQuiet }) {
   const lines = page.locator('[data-pattern]');
   await within('there are patterns', async () => (await lines.count()) > 1);
   const first = lines.first();
-  const count = Number(
-    (await first.locator('td').first().textContent()).split(/\s\d+ %|%/)[0].replace(/\D/g, ''),
-  );
-  check('with counts', count > 0);
+  check('with counts', /\d.*%/.test(await first.locator('td').first().textContent()));
   await first.getByRole('button').first().click();
   await within('a click filters by its pattern', () => /LIKE/.test(page.url()) && !/tab=/.test(page.url()));
   await within('and lists its records', async () => (await rows(page).count()) > 0);
@@ -252,7 +254,9 @@ async function logPatterns({ open, checkQuiet }) {
 
 /** What one session did, from a record, oldest first and with its gaps. */
 async function logTimeline({ open, checkQuiet }) {
-  const page = await open('logs?range=all&past=true&where=status%20%3D%20200');
+  const page = await open(
+    'logs?range=all&past=true&where=status%20%3D%20200%20AND%20user_id%20IS%20NOT%20NULL',
+  );
   await within('records are listed', async () => (await rows(page).count()) > 5);
   await rows(page)
     .nth(3)

@@ -193,7 +193,13 @@ export function optionsOf(
         size: 22,
         values: (_, ticks) => clockLabels(ticks),
       },
-      { ...axis, size: 48, space: 28, values: (_, ticks) => ticks.map(shortNumber) },
+      {
+        ...axis,
+        size: 48,
+        space: 28,
+        // A logarithmic axis leaves ticks without a label where there is no room.
+        values: (_, ticks: (number | null)[]) => ticks.map(it => (it === null ? '' : shortNumber(it))),
+      },
     ],
     bands:
       band !== undefined

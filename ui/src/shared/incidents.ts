@@ -1,137 +1,91 @@
 /**
- * What the rules found, as incidents: windows of one rule and endpoint in a row are one. Pure functions.
+ * What rules found, as incidents: windows of one rule and one key in a row are one. Pure functions.
  */
 import type { Row } from '../api/wire';
-import { partOf } from './filter';
-import { formatAny, formatName, formatNumber, numberOf } from './format';
+import { joined, partOf } from './filter';
+import { formatName, numberOf, textOf } from './format';
+import { figureText, GOING_ON_MS, type RuleView } from './rules';
 
 export interface Incident {
   id: string;
-  /** The rule. */
-  kind: string;
-  endpoint: string | null;
   title: string;
   detail: string;
-  tone: 'critical' | 'warn';
   begin_ms: number;
   /** `null` while it goes on. */
   end_ms: number | null;
-  /** Its records: those that are wrong, as far as the rule says which those are. */
+  /** Its records, as far as the view says which those are. */
   where: string | null;
-  /** Where its newest window ends. */
-  until_ms: number;
-  windows: number;
-  records: number;
 }
 
-/** It goes on for so long after the end of its newest window. */
-const GOING_ON_MS = 120_000;
 /** Windows further apart are of two incidents, in windows. */
 const GAP_MAX = 2;
-const GRAVE_SHARE = 0.5;
 
-/** Oldest first. Rows of several classes of addresses are one thing. */
-export function incidentsOf(rows: readonly Row[], now_ms: number): Incident[] {
+/** Oldest first. Rows that differ in other keys than the first are one thing. */
+export function incidentsOf(view: RuleView, rows: readonly Row[], now_ms: number): Incident[] {
   const groups = new Map<string, Row[]>();
   for (const row of rows) {
-    const key = `${row.anomaly_type} on ${row.endpoint ?? ''}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [row]);
+    const id = [view.rule, view.keys[0]].map(it => (it == null ? '' : textOf(row[it]))).join(' on ');
+    const group = groups.get(id);
+    if (group === undefined) groups.set(id, [row]);
     else group.push(row);
   }
+  const begin = (row: Row) => timeOf(row, view.begin);
+  const end = (row: Row) => timeOf(row, view.end ?? view.begin);
   const found: Incident[] = [];
   for (const [id, group] of groups) {
-    group.sort((a, b) => beginOf(a) - beginOf(b));
+    group.sort((a, b) => begin(a) - begin(b));
     let run: Row[] = [];
     for (const row of group) {
       const previous = run.at(-1);
-      const length = endOf(row) - beginOf(row);
-      if (previous !== undefined && beginOf(row) - endOf(previous) > GAP_MAX * length) {
-        found.push(incidentOf(id, run, now_ms));
+      const length = Math.max(end(row) - begin(row), GOING_ON_MS / GAP_MAX);
+      if (previous !== undefined && begin(row) - end(previous) > GAP_MAX * length) {
+        found.push(incidentOf(view, id, run, now_ms));
         run = [];
       }
       run.push(row);
     }
-    if (run.length > 0) found.push(incidentOf(id, run, now_ms));
+    if (run.length > 0) found.push(incidentOf(view, id, run, now_ms));
   }
   return found.sort((a, b) => a.begin_ms - b.begin_ms || (a.id < b.id ? -1 : 1));
 }
 
-function incidentOf(id: string, run: readonly Row[], now_ms: number): Incident {
-  const [first, last] = [run[0], run.at(-1)];
-  const end_ms = Math.max(...run.map(endOf));
-  const isOver = now_ms - end_ms >= GOING_ON_MS;
+function incidentOf(view: RuleView, id: string, run: readonly Row[], now_ms: number): Incident {
+  const begins = run.map(row => timeOf(row, view.begin));
+  const until_ms = Math.max(...run.map(row => timeOf(row, view.end ?? view.begin)));
+  const isOver = now_ms - until_ms >= GOING_ON_MS;
   // While it goes on, what the newest window says counts; of what is over, the worst.
-  const told = isOver ? run : run.filter(row => last !== undefined && beginOf(row) === beginOf(last));
-  const worst = told.reduce((most, row) =>
-    (numberOf(row.observed) ?? 0) > (numberOf(most.observed) ?? 0) ? row : most,
-  );
-  const endpoint = typeof worst.endpoint === 'string' ? worst.endpoint : null;
-  const { title, detail, tone, wrong } = wordsOf(worst);
-  const windows = new Set(run.map(beginOf)).size;
-  const parts = [endpoint === null ? null : partOf('endpoint', '=', endpoint), wrong].filter(
-    it => it !== null,
-  );
+  const newest = Math.max(...begins);
+  const told = isOver ? run : run.filter((_, at) => begins[at] === newest);
+  const worst = told.reduce((most, row) => (isWorse(view, row, most) ? row : most));
+  const [key] = view.keys;
+  const value = key === undefined || worst[key] == null ? null : textOf(worst[key]);
+  const name = view.rule === null || worst[view.rule] == null ? view.name : worst[view.rule];
+  const rule = formatName(name);
+  const figures = view.figures.flatMap(column => {
+    const figure = numberOf(worst[column.name]);
+    return figure === null ? [] : [`${formatName(column.name)} ${figureText(column, figure)}`];
+  });
+  const parts = view.keys.slice(0, 1).filter(it => value !== null && view.recordColumns.includes(it));
   return {
     id,
-    kind: String(worst.anomaly_type),
-    endpoint,
-    title: endpoint === null ? title : `${title} on ${endpoint}`,
-    detail,
-    tone,
-    begin_ms: first === undefined ? end_ms : beginOf(first),
-    end_ms: isOver ? end_ms : null,
-    where: parts.length === 0 ? null : parts.join(' AND '),
-    until_ms: end_ms,
-    windows,
-    records: run.reduce((sum, row) => sum + (numberOf(row.records) ?? 0), 0),
+    title: `${rule.charAt(0).toUpperCase()}${rule.slice(1)}${value === null ? '' : ` on ${value}`}`,
+    detail: figures.join(', '),
+    begin_ms: Math.min(...begins),
+    end_ms: isOver ? until_ms : null,
+    where: joined(parts.map(it => partOf(it, '=', value ?? ''))) ?? null,
   };
 }
 
-function wordsOf(row: Row): Pick<Incident, 'title' | 'detail' | 'tone'> & { wrong: string | null } {
-  const [observed, threshold] = [numberOf(row.observed), numberOf(row.threshold)];
-  const limit = (text: string) => (threshold === null ? '' : ` (limit ${text})`);
-  const percent = (share: number | null) => `${formatNumber(share === null ? null : share * 100)} %`;
-  switch (row.anomaly_type) {
-    case 'HIGH_ERROR_RATE':
-      return {
-        title: 'High error rate',
-        detail: `${percent(observed)} of requests failed${limit(percent(threshold))}`,
-        tone: (observed ?? 0) >= GRAVE_SHARE ? 'critical' : 'warn',
-        wrong: 'status >= 400',
-      };
-    case 'SLOW_RESPONSE':
-      return {
-        title: 'Slow responses',
-        detail: `mean ${formatNumber(observed)} ms${limit(`${formatNumber(threshold)} ms`)}`,
-        tone: 'warn',
-        wrong: threshold === null ? null : `response_time > ${threshold}`,
-      };
-    case 'TRAFFIC_SPIKE':
-      return {
-        title: 'Traffic spike',
-        detail: `${formatNumber(observed)} requests a minute${limit(formatNumber(threshold))}`,
-        tone: 'warn',
-        wrong: null,
-      };
-    default: {
-      const name = formatName(row.anomaly_type);
-      return {
-        title: `${name.charAt(0).toUpperCase()}${name.slice(1)}`,
-        detail: `${formatAny(observed)}${limit(formatAny(threshold))}`,
-        tone: (numberOf(row.score) ?? 0) >= 0.8 ? 'critical' : 'warn',
-        wrong: null,
-      };
-    }
+/** By the first figure that differs. */
+function isWorse({ figures }: RuleView, a: Row, b: Row): boolean {
+  for (const { name } of figures) {
+    const [left, right] = [numberOf(a[name]) ?? 0, numberOf(b[name]) ?? 0];
+    if (left !== right) return left > right;
   }
+  return false;
 }
 
-function beginOf(row: Row): number {
-  const time = Date.parse(String(row.window_start));
+function timeOf(row: Row, column: string): number {
+  const time = Date.parse(String(row[column]));
   return Number.isNaN(time) ? 0 : time;
-}
-
-function endOf(row: Row): number {
-  const time = Date.parse(String(row.window_end));
-  return Number.isNaN(time) ? beginOf(row) + 60_000 : time;
 }

@@ -52,6 +52,7 @@ describe('views of rules', () => {
       rule: 'kind',
       keys: ['shop', 'product'],
       count: 'orders',
+      alarms: 'is_new = true',
       recordColumns: ['shop', 'kind'],
     });
     expect(alerts.figures.map(it => it.name)).toEqual(['lost', 'worth']);

@@ -26,6 +26,8 @@ export interface RuleView {
   count: string | null;
   /** What was measured, at most a few. */
   figures: readonly Column[];
+  /** Which of its rows a rule of windows made, by flags; `null` if it has none. */
+  alarms: string | null;
   /** The keys by which records can be filtered. */
   recordColumns: readonly string[];
 }
@@ -51,7 +53,7 @@ const KEYS = new Set(['key', 'level', 'status', 'id']);
 const FIGURES = new Set(['share', 'measure', 'duration', 'bytes', 'money', 'count']);
 const FIGURES_MAX = 3;
 /** It goes on for so long after the end of its newest window. */
-const GOING_ON_MS = 120_000;
+export const GOING_ON_MS = 120_000;
 /** Windows further apart are of two matches: in seconds, and in windows. */
 const GAP_SECONDS = 120;
 const GAP_WINDOWS = 2;
@@ -65,6 +67,7 @@ export function ruleViewsOf(views: readonly View[]): RuleView[] {
     const keys = columns.filter(it => KEYS.has(it.role)).map(it => it.name);
     const count = columns.find(it => it.role === 'count' && it.statistic === 'count')?.name ?? null;
     const rule = keys.find(it => SAYS_RULE.test(it)) ?? null;
+    const flags = columns.filter(it => it.role === 'flag');
     const figures = columns.filter(it => FIGURES.has(it.role) && it.name !== count);
     return [
       {
@@ -75,6 +78,7 @@ export function ruleViewsOf(views: readonly View[]): RuleView[] {
         keys: keys.filter(it => it !== rule),
         count,
         figures: figures.slice(0, FIGURES_MAX),
+        alarms: flags.length === 0 ? null : flags.map(it => partOf(it.name, '=', true)).join(' OR '),
         recordColumns: record_columns ?? [],
       },
     ];

@@ -9,6 +9,7 @@ import type { Schemas } from '../api/wire';
 import { type Detector, detectorsOf, follow, NOTHING_KNOWN } from './detected';
 import { useFrozen, useNow, useToday } from './live';
 import { type Shown, type Span, spansOf } from './marked';
+import { type RuleView, ruleViewsOf } from './rules';
 
 const EVERY_MS = 2_000;
 /** More are listed nowhere; a query has them. */
@@ -29,6 +30,12 @@ export function useViews(): readonly Schemas['ViewBody'][] | null {
 export function useDetectors(): readonly Detector[] | null {
   const views = useViews();
   return useMemo(() => (views === null ? null : detectorsOf(views)), [views]);
+}
+
+/** The views of what rules found, or `null` before they are known. */
+export function useRuleViews(): readonly RuleView[] | null {
+  const views = useViews();
+  return useMemo(() => (views === null ? null : ruleViewsOf(views)), [views]);
 }
 
 export function useIncidents(detectors: readonly Detector[] | null) {

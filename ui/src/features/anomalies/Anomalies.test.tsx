@@ -13,6 +13,8 @@ const RULES = {
     column('hour_end', 'timestamp', 'time'),
     column('kind', 'text', 'key'),
     column('shop', 'text', 'key'),
+    column('lost', 'double', 'share'),
+    column('limit', 'double', 'share'),
   ],
   record_columns: ['shop'],
   detector: null,
@@ -41,7 +43,16 @@ const answers = (...views: object[]) => ({
   'GET /incidents': () => ({ epoch: 1, total: 0, truncated: false, incidents: [] }),
   'POST /sql': () => ({
     rows: [
-      { kind: 'SOLD_OUT', shop: 'Delft', _begin: 1772362800, _end: 1772366400, _windows: 1, _records: 3 },
+      {
+        kind: 'SOLD_OUT',
+        shop: 'Delft',
+        _begin: 1772362800,
+        _end: 1772366400,
+        _windows: 1,
+        _records: 3,
+        _figure0: 0.4,
+        _figure1: null,
+      },
     ],
   }),
 });
@@ -65,6 +76,9 @@ it('leads from a match of a rule to its records', async () => {
   });
   await user.click(await screen.findByRole('tab', { name: 'Rules' }));
   const region = await screen.findByRole('region', { name: /stock_alerts/ });
+  // A column without any value is left out.
+  expect(await within(region).findByRole('columnheader', { name: 'lost' })).toBeTruthy();
+  expect(within(region).queryByRole('columnheader', { name: 'limit' })).toBeNull();
   const row = (await within(region).findByText('Sold out: Delft')).closest('tr');
   await user.click(within(row as HTMLElement).getByRole('button', { name: 'Records' }));
   await waitFor(() => expect(address().path).toBe('/logs'));

@@ -1,12 +1,10 @@
 /**
  * What is unusual: incidents of the dataflow's detectors, and, where it has a view of them, what its own rules found.
  */
-import { useMemo } from 'react';
 import { useGo, useUrl } from '../../shared/nav';
 import { Sql } from '../../shared/receipt';
-import { ruleViewsOf } from '../../shared/rules';
 import { Tabs } from '../../shared/ui/tabs';
-import { useDetectors, useViews } from '../../shared/useDetectors';
+import { useDetectors, useRuleViews } from '../../shared/useDetectors';
 import { Incidents } from './Incidents';
 import { Rules } from './Rules';
 
@@ -16,10 +14,9 @@ const EXAMPLE = `CREATE DETECTOR unusual ON view
 export function Anomalies() {
   const { tab } = useUrl();
   const go = useGo();
-  const views = useViews();
   const detectors = useDetectors();
-  const rules = useMemo(() => ruleViewsOf(views ?? []), [views]);
-  if (views === null || detectors === null) return <p className="px-4 py-3 text-muted">Waiting for data…</p>;
+  const rules = useRuleViews();
+  if (rules === null || detectors === null) return <p className="px-4 py-3 text-muted">Waiting for data…</p>;
   const hasRules = rules.length > 0;
   if (detectors.length === 0 && !hasRules) return <Nothing />;
   if (detectors.length === 0) return <Rules views={rules} />;

@@ -56,6 +56,10 @@ function Matches({ view }: { view: RuleView }) {
   const rules = useMemo(() => countsOf(all), [all]);
   const shown = all.filter(it => rule === '' || it.rule === rule);
   const isOfRecords = useRecordRules(view);
+  // A column that is empty throughout says nothing.
+  const figures = view.figures
+    .map((column, at) => ({ column, at }))
+    .filter(({ at }) => all.some(it => it.figures[at] != null));
   return (
     <Panel
       title={`Rule matches in ${view.name}`}
@@ -92,7 +96,7 @@ function Matches({ view }: { view: RuleView }) {
             <th className="pl-3 font-normal">began, {zoneName()}</th>
             <th className="px-2 font-normal">lasted</th>
             <th className="px-2 font-normal">match</th>
-            {view.figures.map(({ name, comment }) => (
+            {figures.map(({ column: { name, comment } }) => (
               <th
                 key={name}
                 className="hidden px-2 text-right font-normal md:table-cell"
@@ -111,7 +115,13 @@ function Matches({ view }: { view: RuleView }) {
         </thead>
         <tbody>
           {shown.map(match => (
-            <Line key={match.id} view={view} match={match} where={whereOf(view, match, isOfRecords)} />
+            <Line
+              key={match.id}
+              view={view}
+              figures={figures}
+              match={match}
+              where={whereOf(view, match, isOfRecords)}
+            />
           ))}
         </tbody>
       </table>
@@ -121,13 +131,15 @@ function Matches({ view }: { view: RuleView }) {
 
 interface LineProps {
   view: RuleView;
+  /** The figures that are shown, with their places in a match. */
+  figures: readonly { column: RuleView['figures'][number]; at: number }[];
   match: Match;
   where: string | undefined;
 }
 
-function Line({ view, match, where }: LineProps) {
+function Line({ view, figures, match, where }: LineProps) {
   const go = useGo();
-  const { begin_ms, until_ms, isOngoing, figures, records } = match;
+  const { begin_ms, until_ms, isOngoing, records } = match;
   const show = () =>
     go(
       {
@@ -150,9 +162,9 @@ function Line({ view, match, where }: LineProps) {
       <td className="px-2">
         <Mark tone={isOngoing ? 'warn' : 'quiet'} word={titleOf(match)} className="whitespace-normal" />
       </td>
-      {view.figures.map((column, at) => (
+      {figures.map(({ column, at }) => (
         <td key={column.name} className="hidden px-2 text-right md:table-cell">
-          {figureText(column, figures[at] ?? null)}
+          {figureText(column, match.figures[at] ?? null)}
         </td>
       ))}
       {view.count !== null && (

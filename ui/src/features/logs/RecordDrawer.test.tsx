@@ -19,7 +19,7 @@ const ANSWERS = { 'GET /records/3/17': () => RECORD };
 
 async function open(answers: Record<string, () => unknown> = ANSWERS) {
   const onPick = vi.fn();
-  const drawn = await draw(<RecordDrawer id="3-17" onPick={onPick} />, {
+  const drawn = await draw(<RecordDrawer id="3-17" known={[]} onPick={onPick} />, {
     at: '/logs?record=3-17',
     answers,
   });

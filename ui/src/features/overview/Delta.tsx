@@ -18,7 +18,7 @@ import { TimeField } from '../../shared/timefield';
 import { Button } from '../../shared/ui/button';
 import { Tooltip } from '../../shared/ui/tooltip';
 import { zoneName } from '../../shared/zone';
-import { Traffic, titleOfTraffic } from './Charts';
+import { Traffic, titleOfDurations, titleOfTraffic } from './Charts';
 import { fieldsApart } from './compare';
 import { Fields } from './Fields';
 import type { History } from './model';

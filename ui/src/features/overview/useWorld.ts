@@ -7,9 +7,9 @@ import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { answerOf, api } from '../../api/client';
 import type { Row } from '../../api/wire';
 import { incidentsOf } from '../../shared/incidents';
-import { useFrozen, useIsMissing, useLive, useNow, useView } from '../../shared/live';
+import { useFrozen, useLive, useNow, useView } from '../../shared/live';
 import { nowOf, type Page } from '../../shared/page';
-import { useDetectors, useIncidents } from '../../shared/useDetectors';
+import { useDetectors, useIncidents, useRuleViews } from '../../shared/useDetectors';
 import { usePage } from '../../shared/usePage';
 import { tilesFrom } from './figures';
 import { windowOf } from './model';
@@ -18,8 +18,6 @@ import { BEFORE, follow, type Observed, type World } from './world';
 const EVERY_MS = 1_000;
 const HISTORY_EVERY_MS = 30_000;
 const HOUR_MS = 3_600_000;
-/** Rules over windows have a threshold; single bad events happen all the time and say little. */
-const WINDOW_RULES = 'threshold > 0';
 
 const NONE: Observed['detected'] = [];
 
@@ -42,13 +40,18 @@ export function Watch(): null {
   const metrics = useLive(state => state.metrics);
   const isLive = useLive(state => state.link.status === 'live');
   const frozen = useFrozen();
-  const view = useView('anomalies', WINDOW_RULES);
-  const hasRules = !useIsMissing('anomalies');
+  const rules = useRuleViews();
+  const rule = rules?.[0] ?? null;
+  const view = useView(rule?.name ?? null, rule?.alarms ?? undefined);
+  const hasRules = rules === null || rule !== null;
   const history = useHistoryOfNow();
   const page = usePage();
   const row = useNewestRow(page);
   const now_ms = useNow(EVERY_MS);
-  const incidents = useMemo(() => (view === null ? null : incidentsOf(view.rows, now_ms)), [view, now_ms]);
+  const incidents = useMemo(
+    () => (view === null || rule === null ? null : incidentsOf(rule, view.rows, now_ms)),
+    [view, rule, now_ms],
+  );
   const detectors = useDetectors();
   const { data: found } = useIncidents(detectors);
   const detected = detectors?.length === 0 ? NONE : (found?.incidents ?? null);

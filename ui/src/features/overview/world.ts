@@ -317,7 +317,7 @@ function rules({ incidents }: Observed): Finding[] {
     .filter(({ end_ms }) => end_ms === null)
     .map(it => ({
       id: `rule ${it.id}`,
-      tone: it.tone,
+      tone: 'warn' as const,
       title: it.title,
       detail: it.detail,
       began_ms: it.begin_ms,
