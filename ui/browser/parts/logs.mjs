@@ -58,7 +58,7 @@ async function logs({ open, checkQuiet }) {
   );
   const isWhole = it => it.scrollWidth <= it.clientWidth;
   check('their times are whole', await lines.first().locator('span').first().evaluate(isWhole));
-  await page.locator('aside[aria-label="Fields"] section[aria-label="endpoint"] button').first().click();
+  await page.locator('aside[aria-label="Fields"] section[aria-label="endpoint"] li button').first().click();
   await within('a frequent value becomes a filter', () => /where=endpoint/.test(page.url()));
   await within('the list follows', async () => {
     const value = /endpoint\+?(?:%20|\+)?%3D.*?%27(.*?)%27/.exec(page.url())?.[1];
