@@ -4,57 +4,31 @@
  */
 
 export interface paths {
-    "/api/v1/views": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The live views */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Views"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+  '/api/v1/views': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/views/{view}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** The live views */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Views'];
+          };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -65,115 +39,35 @@ export interface paths {
             'application/problem+json': components['schemas']['ProblemBody'];
           };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/views/{view}/changes": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** A view as a stream: snapshot, then changes */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description only rows for which it holds */
-                    where?: string;
-                    /** @description frames a second, 0.1 to 30 */
-                    hz?: string;
-                    /** @description id of the last frame, or its <generation>.<epoch>, to go on from */
-                    since?: string;
-                };
-                header?: never;
-                path: {
-                    view: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "text/event-stream": string;
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/views/{view}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/stream": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** Rows of a live view */
+    get: {
+      parameters: {
+        query?: {
+          /** @description an earlier epoch */
+          as_of?: string;
+          /** @description most rows, 0 to 100000 */
+          limit?: string;
         };
-        /** Several topics on one stream */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description metrics, health, pipeline, tail, tail.<label>, view:<name>; separated by commas */
-                    topics?: string;
-                    /** @description frames of a view a second, 0.1 to 30 */
-                    hz?: string;
-                    /** @description filter of the topic tail; where.<topic> that of any other */
-                    where?: string;
-                    /** @description columns of each record of the topic tail, separated by commas; columns.<topic> those of any other tail */
-                    columns?: string;
-                    /** @description id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several */
-                    since?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "text/event-stream": string;
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path: {
+          view: string;
         };
         cookie?: never;
       };
@@ -199,102 +93,35 @@ export interface paths {
         };
       };
     };
-    "/api/v1/incidents": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What detectors found: open and provisional incidents by severity, then closed ones, newest first */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description only incidents of this state */
-                    state?: "provisional" | "open" | "closed";
-                    /** @description only those of this detector */
-                    detector?: string;
-                    /** @description most incidents, 1 to 10000 */
-                    limit?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Incidents"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/views/{view}/changes': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/incidents/{incident}/actions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** A view as a stream: snapshot, then changes */
+    get: {
+      parameters: {
+        query?: {
+          /** @description only rows for which it holds */
+          where?: string;
+          /** @description frames a second, 0.1 to 30 */
+          hz?: string;
+          /** @description id of the last frame, or its <generation>.<epoch>, to go on from */
+          since?: string;
         };
-        get?: never;
-        put?: never;
-        /** Acknowledges, mutes or dismisses an incident, or takes that back; answers when a commit has it */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    incident: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["ActionBody"];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["PushedRecords"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path: {
+          view: string;
         };
         cookie?: never;
       };
@@ -320,58 +147,20 @@ export interface paths {
         };
       };
     };
-    "/api/v1/sources/{source}/records": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Takes records of a source with connector = 'http', an array or a record per line; answers when a commit has them */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    source: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    }[];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["PushedRecords"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/stream': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
     /** Several topics on one stream */
     get: {
@@ -388,41 +177,20 @@ export interface paths {
           /** @description id of the last frame, or its <generation>.<epoch>, to go on from; since.<view> for one of several */
           since?: string;
         };
-        get?: never;
-        put?: never;
-        /** Answers a query; Accept chooses JSON with a limit of rows, or all rows as JSON lines, CSV, Arrow or Parquet; X-Query-Id names it */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["SqlRequest"];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["SqlAnswer"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'text/event-stream': string;
+          };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -435,87 +203,46 @@ export interface paths {
         };
       };
     };
-    "/api/v1/queries/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Cancels a running query, which then answers with the rows it has so far */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/incidents': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/tables": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** What detectors found: open and provisional incidents by severity, then closed ones, newest first */
+    get: {
+      parameters: {
+        query?: {
+          /** @description only incidents of this state */
+          state?: 'provisional' | 'open' | 'closed';
+          /** @description only those of this detector */
+          detector?: string;
+          /** @description most incidents, 1 to 10000 */
+          limit?: string;
         };
-        /** All that can be queried, and the functions */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Tables"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Incidents'];
+          };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -528,123 +255,47 @@ export interface paths {
         };
       };
     };
-    "/api/v1/saved-queries": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Saved queries */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["SavedQueries"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/incidents/{incident}/actions': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/saved-queries/{name}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    put?: never;
+    /** Acknowledges, mutes or dismisses an incident, or takes that back; answers when a commit has it */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          incident: string;
         };
-        get?: never;
-        /** Saves a query */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["QueryToSave"];
-                };
-            };
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['ActionBody'];
         };
-        post?: never;
-        /** Removes a saved query */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['PushedRecords'];
+          };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -657,123 +308,47 @@ export interface paths {
         };
       };
     };
-    "/api/v1/boards": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Boards of the dataflow: panels, each a query and how it is shown */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Boards"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/sources/{source}/records': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/boards/{board}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    put?: never;
+    /** Takes records of a source with connector = 'http', an array or a record per line; answers when a commit has them */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          source: string;
         };
-        get?: never;
-        /** Makes or replaces a board */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    board: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["Board"];
-                };
-            };
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': {
+            [key: string]: unknown;
+          }[];
         };
-        post?: never;
-        /** Removes a board */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    board: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['PushedRecords'];
+          };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -786,94 +361,43 @@ export interface paths {
         };
       };
     };
-    "/api/v1/page": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What Overview shows of this dataflow, by what its columns are */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Page"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/sql': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/history": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    put?: never;
+    /** Answers a query; Accept chooses JSON with a limit of rows, or all rows as JSON lines, CSV, Arrow or Parquet; X-Query-Id names it */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['SqlRequest'];
         };
-        /** What the dataflow counts over time, with expected bands */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description start, ISO 8601 or milliseconds since 1970 */
-                    from?: string;
-                    /** @description end, not included; now if left out */
-                    to?: string;
-                    /** @description seconds, 1 to 86400 */
-                    step?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["History"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['SqlAnswer'];
+          };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -886,111 +410,40 @@ export interface paths {
         };
       };
     };
-    "/api/v1/logs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Stored records, newest first */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description start, ISO 8601 or milliseconds since 1970 */
-                    from?: string;
-                    /** @description end, not included; now if left out */
-                    to?: string;
-                    /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
-                    where?: string;
-                    /** @description most rows, 1 to 5000 */
-                    limit?: string;
-                    /** @description next_cursor of the page before */
-                    cursor?: string;
-                    /** @description columns of each record, separated by commas; all if left out */
-                    columns?: string;
-                    /** @description which come first */
-                    order?: "newest" | "oldest";
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["LogPage"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/queries/{id}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/logs/summary": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    put?: never;
+    post?: never;
+    /** Cancels a running query, which then answers with the rows it has so far */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          id: string;
         };
-        /** Counts by time and level, and frequent values */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description start, ISO 8601 or milliseconds since 1970 */
-                    from?: string;
-                    /** @description end, not included; now if left out */
-                    to?: string;
-                    /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
-                    where?: string;
-                    /** @description steps of time, 1 to 1000 */
-                    buckets?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["LogSummary"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -1003,64 +456,36 @@ export interface paths {
         };
       };
     };
-    "/api/v1/logs/newest": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The newest records, live and stored, newest first */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
-                    where?: string;
-                    /** @description most rows, 1 to 5000 */
-                    limit?: string;
-                    /** @description columns of each record, separated by commas; all if left out */
-                    columns?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["NewestRecords"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/tables': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/logs/columns": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** All that can be queried, and the functions */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Tables'];
+          };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -1071,76 +496,41 @@ export interface paths {
             'application/problem+json': components['schemas']['ProblemBody'];
           };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/logs/patterns": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Records grouped by their text without its variable parts */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description start, ISO 8601 or milliseconds since 1970 */
-                    from?: string;
-                    /** @description end, not included; now if left out */
-                    to?: string;
-                    /** @description an SQL condition: status >= 500 AND (endpoint IN ('/a', '/b') OR NOT * ~ 'any text') */
-                    where?: string;
-                    /** @description whose texts are grouped; the first with prose if left out */
-                    column?: string;
-                    /** @description most patterns, 1 to 1000 */
-                    limit?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Patterns"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/saved-queries': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/logs/extent": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** Saved queries */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['SavedQueries'];
+          };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -1151,100 +541,37 @@ export interface paths {
             'application/problem+json': components['schemas']['ProblemBody'];
           };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/records/{partition}/{offset}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** One record with all its fields */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    partition: string;
-                    offset: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Record"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/saved-queries/{name}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/values/{column}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    /** Saves a query */
+    put: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          name: string;
         };
-        /** Frequent values among the newest records */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    column: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Values"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['QueryToSave'];
         };
       };
       responses: {
@@ -1266,44 +593,25 @@ export interface paths {
         };
       };
     };
-    "/api/v1/receipts/{view}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    post?: never;
+    /** Removes a saved query */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          name: string;
         };
-        /** Where the numbers of a view come from */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    view: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Receipt"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -1316,59 +624,36 @@ export interface paths {
         };
       };
     };
-    "/api/v1/incidents/{incident}/explanation": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Which values of which columns carry an incident */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    incident: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["IncidentExplanation"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/boards': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/pipeline": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    /** Boards of the dataflow: panels, each a query and how it is shown */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Boards'];
+          };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -1379,104 +664,37 @@ export interface paths {
             'application/problem+json': components['schemas']['ProblemBody'];
           };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+      };
     };
-    "/api/v1/dead-letters": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Records that could not be decoded, by reason, and the replays that the next start does */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["DeadLetters"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/boards/{board}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/dead-letters/records": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    get?: never;
+    /** Makes or replaces a board */
+    put: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          board: string;
         };
-        /** Records that could not be decoded, newest first */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description only of this source */
-                    source?: string;
-                    /** @description only of this kind of reason */
-                    kind?: string;
-                    /** @description most letters, 1 to 200 */
-                    limit?: string;
-                    /** @description next_cursor of the page before */
-                    cursor?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["DeadLetterPage"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['Board'];
         };
       };
       responses: {
@@ -1498,45 +716,25 @@ export interface paths {
         };
       };
     };
-    "/api/v1/dead-letters/requests/{request}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    post?: never;
+    /** Removes a board */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          board: string;
         };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Takes back a replay that no start has done yet */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    request: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -1549,220 +747,36 @@ export interface paths {
         };
       };
     };
-    "/api/v1/sources/{source}/dead-letters/retry": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Decodes dead letters by the present definition; unless it is a dry run, the next start makes records of those that decode */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    source: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["RetryBody"];
-                };
-            };
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Retry"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/page': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
-    "/api/v1/verification": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
+    /** What Overview shows of this dataflow, by what its columns are */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
           headers: {
             [name: string]: unknown;
           };
           content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
+            'application/json': components['schemas']['Page'];
           };
-        };
-        put?: never;
-        /** Starts a proof of the newest commit; one runs at a time */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Verification"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        /** Ends the proof that runs */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description done */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/lake/tables/{table}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Files and versions of a stored table */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    table: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["LakeTable"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/status": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How the process is doing */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": string;
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -1775,50 +789,72 @@ export interface paths {
         };
       };
     };
-    "/api/v1/version": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/history': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** What the dataflow counts over time, with expected bands */
+    get: {
+      parameters: {
+        query?: {
+          /** @description start, ISO 8601 or milliseconds since 1970 */
+          from?: string;
+          /** @description end, not included; now if left out */
+          to?: string;
+          /** @description seconds, 1 to 86400 */
+          step?: string;
         };
-        /** Which build and dataflow this is */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Version"];
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['History'];
+          };
         };
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/logs': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
     };
     /** Stored records, newest first */
     get: {
@@ -1839,35 +875,20 @@ export interface paths {
           /** @description which come first */
           order?: 'newest' | 'oldest';
         };
-        /** This document */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description the answer */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": string;
-                    };
-                };
-                /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["ProblemBody"];
-                    };
-                };
-            };
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['LogPage'];
+          };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
@@ -2400,7 +1421,7 @@ export interface paths {
             'application/json': components['schemas']['DeadLetters'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2454,7 +1475,7 @@ export interface paths {
             'application/json': components['schemas']['DeadLetterPage'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2502,7 +1523,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2552,7 +1573,7 @@ export interface paths {
             'application/json': components['schemas']['Retry'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2595,7 +1616,7 @@ export interface paths {
             'application/json': components['schemas']['Verification'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2626,7 +1647,7 @@ export interface paths {
             'application/json': components['schemas']['Verification'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2654,7 +1675,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2847,302 +1868,6 @@ export interface paths {
     put?: never;
     post?: never;
     delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/api/v1/dead-letters': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Records that could not be decoded, by reason, and the replays that the next start does */
-    get: {
-      parameters: {
-        query?: never;
-        header?: never;
-        path?: never;
-        cookie?: never;
-      };
-      requestBody?: never;
-      responses: {
-        /** @description the answer */
-        200: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/json': components['schemas']['DeadLetters'];
-          };
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/api/v1/dead-letters/records': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** Records that could not be decoded, newest first */
-    get: {
-      parameters: {
-        query?: {
-          /** @description only of this source */
-          source?: string;
-          /** @description only of this kind of reason */
-          kind?: string;
-          /** @description most letters, 1 to 200 */
-          limit?: string;
-          /** @description next_cursor of the page before */
-          cursor?: string;
-        };
-        header?: never;
-        path?: never;
-        cookie?: never;
-      };
-      requestBody?: never;
-      responses: {
-        /** @description the answer */
-        200: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/json': components['schemas']['DeadLetterPage'];
-          };
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/api/v1/dead-letters/requests/{request}': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    post?: never;
-    /** Takes back a replay that no start has done yet */
-    delete: {
-      parameters: {
-        query?: never;
-        header?: never;
-        path: {
-          request: string;
-        };
-        cookie?: never;
-      };
-      requestBody?: never;
-      responses: {
-        /** @description done */
-        204: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content?: never;
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/api/v1/sources/{source}/dead-letters/retry': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /** Decodes dead letters by the present definition; unless it is a dry run, the next start makes records of those that decode */
-    post: {
-      parameters: {
-        query?: never;
-        header?: never;
-        path: {
-          source: string;
-        };
-        cookie?: never;
-      };
-      requestBody: {
-        content: {
-          'application/json': components['schemas']['RetryBody'];
-        };
-      };
-      responses: {
-        /** @description the answer */
-        200: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/json': components['schemas']['Retry'];
-          };
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/api/v1/verification': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /** The newest proof of a commit, and the one that runs */
-    get: {
-      parameters: {
-        query?: never;
-        header?: never;
-        path?: never;
-        cookie?: never;
-      };
-      requestBody?: never;
-      responses: {
-        /** @description the answer */
-        200: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/json': components['schemas']['Verification'];
-          };
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
-    put?: never;
-    /** Starts a proof of the newest commit; one runs at a time */
-    post: {
-      parameters: {
-        query?: never;
-        header?: never;
-        path?: never;
-        cookie?: never;
-      };
-      requestBody?: never;
-      responses: {
-        /** @description the answer */
-        200: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/json': components['schemas']['Verification'];
-          };
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
-    /** Ends the proof that runs */
-    delete: {
-      parameters: {
-        query?: never;
-        header?: never;
-        path?: never;
-        cookie?: never;
-      };
-      requestBody?: never;
-      responses: {
-        /** @description done */
-        204: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content?: never;
-        };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
-        default: {
-          headers: {
-            [name: string]: unknown;
-          };
-          content: {
-            'application/problem+json': components['schemas']['ProblemBody'];
-          };
-        };
-      };
-    };
     options?: never;
     head?: never;
     patch?: never;
@@ -4428,183 +3153,6 @@ export interface components {
       version: string;
       dataflow: string;
       fingerprint: string;
-    };
-    /** @description One thing that was compared. */
-    VerificationCheck: {
-      name: string;
-      /** @description The table, view or source it is about. */
-      subject: string;
-      outcome: components['schemas']['CheckOutcome'];
-      /** @description What was compared, with counts. */
-      compared: string;
-      /** @description What was found, the first few of it. */
-      findings: string[];
-      /** @description What it means, if it fails or is not known. */
-      meaning?: string | null;
-    };
-    DeadLetterPage: {
-      /** @description Newest first. */
-      letters: components['schemas']['DeadLetterRecord'][];
-      /** @description Ask for the next page with it; there is none if there are no more. */
-      next_cursor?: string | null;
-    };
-    /** @description A replay that waits for the next start. */
-    ReplayRequest: {
-      id: string;
-      /** @description Of this source; of all if null. */
-      source?: string | null;
-      /** @description Of this kind of reason only. */
-      kind?: string | null;
-      /** @description Whose reason holds this text only. */
-      reason?: string | null;
-      asked: string;
-    };
-    /** @description A proof that came to an end. */
-    VerificationResult: {
-      verdict: components['schemas']['Verdict'];
-      started: string;
-      ended: string;
-      /** Format: double */
-      elapsed_seconds: number;
-      /**
-       * Format: uint64
-       * @description The commit that was looked at, and up to when its records are.
-       */
-      commit: number;
-      /** Format: uint64 */
-      epoch: number;
-      as_of: string;
-      checks: components['schemas']['VerificationCheck'][];
-    };
-    /** @description What became of a second try. */
-    Retry: {
-      source: string;
-      /**
-       * Format: uint64
-       * @description Letters that were decoded once more.
-       */
-      letters: number;
-      /**
-       * Format: uint64
-       * @description How many of them are records by the present definition.
-       */
-      decodable: number;
-      /** @description The request that was left; null for a dry run. The next start does it. */
-      request?: string | null;
-    };
-    Verdict: ('proven' | 'failed') | 'partly';
-    DeadLetterRecord: {
-      source: string;
-      /** Format: int32 */
-      partition: number;
-      /** Format: int64 */
-      offset: number;
-      /**
-       * Format: uint64
-       * @description The epoch it was read in, and that as a time.
-       */
-      epoch: number;
-      read: string;
-      reason: string;
-      /** @description Its bytes as text; null if they are no UTF-8. */
-      text?: string | null;
-      /** @description Its bytes in hexadecimal digits, if they are no text. */
-      hex?: string | null;
-      /** Format: uint64 */
-      bytes: number;
-      /** @description Only the beginning is shown. */
-      cut: boolean;
-    };
-    /** @description A stage of the way of a record, and how old records are when they reach it. */
-    Stage: {
-      /** @description `read`, `view` or `committed`. */
-      name: string;
-      /**
-       * Format: double
-       * @description The newest delay; null if nothing was seen in the last minutes.
-       */
-      seconds?: number | null;
-      /** Format: double */
-      p50_seconds?: number | null;
-      /** Format: double */
-      p99_seconds?: number | null;
-      /** @description From what to what it is. */
-      about: string;
-    };
-    /** @description What is known of proofs of this lake. */
-    Verification: {
-      /** @description Whether this server can start one. */
-      available: boolean;
-      /** @description The command that does the same in a shell. */
-      command: string;
-      running?: components['schemas']['RunningVerification'] | null;
-      /** @description The newest one that came to a result. */
-      newest?: components['schemas']['VerificationResult'] | null;
-      /** @description Why the last one that was started came to none. */
-      problem?: string | null;
-    };
-    CheckOutcome: ('holds' | 'fails') | 'unknown' | 'note';
-    /** @description Letters of one source whose reasons differ in numbers and quoted values only. */
-    DeadLetterKind: {
-      source: string;
-      /** @description The reason, with `#` for numbers. */
-      kind: string;
-      /** @description One of the reasons as it is. */
-      example: string;
-      /** Format: uint64 */
-      letters: number;
-      /** @description When the first and the last were read. */
-      first: string;
-      last: string;
-    };
-    RetryBody: {
-      /**
-       * @description Only says how many would be records now.
-       * @default true
-       */
-      dry_run: boolean;
-      /**
-       * @description Only letters of this kind of reason.
-       * @default null
-       */
-      kind: string | null;
-    };
-    RunningVerification: {
-      started: string;
-      /** Format: double */
-      elapsed_seconds: number;
-      /**
-       * Format: uint
-       * @description Checks made so far.
-       */
-      checks: number;
-      /**
-       * Format: uint
-       * @description How many the newest result has; null if there is none.
-       */
-      expected_checks?: number | null;
-      /** Format: uint */
-      failed: number;
-      /** @description The last check that was made. */
-      last?: string | null;
-    };
-    /** @description Records that could not be decoded, as of the newest commit. */
-    DeadLetters: {
-      /** Format: uint64 */
-      letters: number;
-      /** @description Most frequent first. */
-      kinds: components['schemas']['DeadLetterKind'][];
-      /** @description Whether there are more kinds than are listed. */
-      truncated: boolean;
-      /** @description Replays that the next start will do. */
-      requests: components['schemas']['ReplayRequest'][];
-      /**
-       * Format: uint64
-       * @description Everything up to this epoch is in; null before the first commit.
-       */
-      committed_epoch?: number | null;
-      /** @description The query behind it. */
-      sql: string;
     };
   };
   responses: never;
