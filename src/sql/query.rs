@@ -392,7 +392,7 @@ impl Queries {
         let question = ToProcess::Ask {
             sql: sql.to_owned(),
             rows: rows.map(|it| it as u64),
-            catalog: inner.catalog(sql, then.as_ref()),
+            catalog: Box::new(inner.catalog(sql, then.as_ref())),
         };
         let as_of = then.map(|it| it.epoch);
         // The task holds the runtime's owner only weakly: its end must not be what drops the runtime.

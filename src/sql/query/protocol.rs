@@ -71,7 +71,7 @@ pub enum ToProcess {
         sql: String,
         /// At most so many rows are wanted.
         rows: Option<u64>,
-        catalog: Catalog,
+        catalog: Box<Catalog>,
     },
     /// The rows that follow are those of this live view.
     View { name: String },
