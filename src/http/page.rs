@@ -412,11 +412,19 @@ impl<'a> Described<'a> {
         let title = named.and_then(|it| it.title.clone());
         Some(PagePanel {
             view: self.spec.name.clone(),
-            title: title.unwrap_or_else(|| self.spec.name.replace('_', " ")),
+            title: title.unwrap_or_else(|| titled(&self.spec.name)),
             kind: kind.to_owned(),
             comment: super::catalog::comment(dataflow, &self.spec.name),
         })
     }
+}
+
+/// A name as a title: `top_paths` is `Top paths`.
+fn titled(name: &str) -> String {
+    let words = name.replace('_', " ");
+    let mut letters = words.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).collect()
 }
 
 /// Of durations the one that tells slow ones best: p95, else the highest other percentile, the largest, the mean.

@@ -32,7 +32,7 @@ async function otherDataflow({ tidelake, apart }) {
     async () => (await latency.count()) === 0 && (await page.locator('[data-tile="total"]').isVisible()),
   );
   await within('what it ranks stands where endpoints would', () =>
-    page.locator('section[aria-label="top paths"][data-state="live"] tbody tr').first().isVisible(),
+    page.locator('section[aria-label="Top paths"][data-state="live"] tbody tr').first().isVisible(),
   );
   check(
     'nothing waits for ever, and nothing is red',

@@ -463,7 +463,7 @@ function headlineOf(
   const open = openOf({ all }, now_ms);
   const [gravest, ...others] = open.filter(it => it.handled === undefined);
   const next =
-    gravest === undefined ? calm(last, open.length, observed) : told(gravest, others.length, now_ms);
+    gravest === undefined ? calm(last, open.length, observed) : told(gravest, others.length, observed);
   const same = JSON.stringify({ ...next, changed_ms: 0 }) === JSON.stringify({ ...before, changed_ms: 0 });
   if (same) return before;
   const isGraver =
@@ -476,8 +476,22 @@ function rankOf(tone: Tone): number {
   return tone === 'critical' ? 0 : tone === 'warn' ? 1 : 2;
 }
 
-function told(it: Followed, more: number, now_ms: number): Headline {
-  const lasted = now_ms - it.begin_ms;
+/** Old records may be all there are: then nothing has lasted longer than up to the newest of them. */
+const ARCHIVE_MS = 72_000_000;
+
+/** The newest time that anything is known of. */
+function newestOf({ pipeline, now_ms }: Observed): number {
+  const times = (pipeline?.sources ?? []).flatMap(({ watermark }) =>
+    watermark == null ? [] : [Date.parse(watermark.at) + 1000 * watermark.allowance_seconds],
+  );
+  const newest = times.length === 0 ? now_ms : Math.max(...times);
+  return newest < now_ms - ARCHIVE_MS ? newest : now_ms;
+}
+
+function told(it: Followed, more: number, observed: Observed): Headline {
+  const { now_ms } = observed;
+  const until_ms = newestOf(observed);
+  const lasted = until_ms - it.begin_ms;
   const age = lasted < 60_000 ? '' : ` (${formatAge(lasted)})`;
   return {
     id: it.id,
