@@ -24,8 +24,8 @@ export function RangePicker() {
   const { from: since } = useUrl();
   const step = formatLength(span.to - span.from);
   return (
-    <span className="flex flex-wrap items-center gap-x-2 gap-y-1">
-      <span className="flex items-center">
+    <span className="flex min-w-0 flex-wrap items-center gap-x-2 gap-y-1">
+      <span className="flex min-w-0 items-center">
         <Tool label={`Back by ${step}`} keys="Left arrow" onClick={() => shift(-1)}>
           <ChevronLeft size={16} aria-hidden="true" />
         </Tool>
@@ -105,7 +105,7 @@ function Chooser({ control }: { control: RangeControl }) {
       className="w-[min(96vw,430px)]"
       trigger={
         <Button
-          className="h-6"
+          className="h-auto min-h-6 min-w-0 text-left max-md:whitespace-normal"
           aria-label={`Time range: ${name}${hasTimes ? ` ${zone}` : ''}`}
           data-range-button
         >
