@@ -154,6 +154,7 @@ interface LineProps {
 
 function Line({ pattern, share, today, onKeep }: LineProps) {
   const percent = 100 * share;
+  const name = pattern.pattern === '' ? 'empty text' : pattern.pattern;
   return (
     <tr className="align-top hover:bg-hover" data-pattern={pattern.pattern}>
       <td className="w-32 px-3 py-0.5 whitespace-nowrap">
@@ -174,7 +175,11 @@ function Line({ pattern, share, today, onKeep }: LineProps) {
           title={`Its records. For example: ${pattern.example}`}
           onClick={() => onKeep(false)}
         >
-          <Masked text={pattern.pattern.slice(0, TEXT_MAX)} />
+          {pattern.pattern === '' ? (
+            <span className="text-muted italic">empty text</span>
+          ) : (
+            <Masked text={pattern.pattern.slice(0, TEXT_MAX)} />
+          )}
         </button>
         {pattern.texts > 1 && (
           <span className="block truncate text-muted">
@@ -192,7 +197,7 @@ function Line({ pattern, share, today, onKeep }: LineProps) {
         <button
           type="button"
           className="p-1 text-muted hover:text-accent"
-          aria-label={`Only ${pattern.pattern}`}
+          aria-label={`Only ${name}`}
           title="Only"
           onClick={() => onKeep(false)}
         >
@@ -201,7 +206,7 @@ function Line({ pattern, share, today, onKeep }: LineProps) {
         <button
           type="button"
           className="p-1 text-muted hover:text-accent"
-          aria-label={`Without ${pattern.pattern}`}
+          aria-label={`Without ${name}`}
           title="Without"
           onClick={() => onKeep(true)}
         >

@@ -38,7 +38,9 @@ export function Panels({ page }: { page: Page }) {
     return view === undefined || view.rows > ROWS_MAX ? [] : [{ panel, view }];
   });
   const named = page.panels_named;
-  const first = Math.max(named, page.main == null ? SHOWN_ALONE : SHOWN_BESIDE);
+  // Beside the charts of the main view, more lines say little that is new.
+  const beside = page.panels[0]?.kind === 'lines' ? 0 : SHOWN_BESIDE;
+  const first = Math.max(named, page.main == null ? SHOWN_ALONE : beside);
   const shown = isWhole ? all : all.slice(0, first);
   const more = all.length - shown.length;
   if (all.length === 0 && page.main == null && page.keys.length === 0)

@@ -96,7 +96,8 @@ export function factsOf(node: Schemas['Node'], letters: number): string[] {
     const { value, unit } = quantifyBytes(node.bytes_per_second);
     facts.push(`${value} ${unit}/s`);
   }
-  if (node.kind === 'view' && node.rows != null) facts.push(`${formatNumber(node.rows)} rows`);
+  if (node.kind === 'view' && node.rows != null)
+    facts.push(`${formatNumber(node.rows)} ${node.rows === 1 ? 'row' : 'rows'}`);
   if (node.kind === 'dead letters') facts.push(`${formatNumber(letters)} in all`);
   if (facts.length === 0) facts.push(node.kind);
   return facts;
