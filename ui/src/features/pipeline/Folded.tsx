@@ -22,7 +22,7 @@ export function Folded({
         <button
           type="button"
           aria-expanded={open}
-          className="flex min-h-9 w-full flex-wrap items-center gap-x-3 px-3 py-1 text-left hover:bg-hover"
+          className="flex w-full md:min-h-9 flex-wrap items-center gap-x-3 px-3 py-1 text-left hover:bg-hover"
           onClick={() => setChosen(!open)}
         >
           <ChevronRight size={14} aria-hidden="true" className={cn('text-muted', open && 'rotate-90')} />
