@@ -105,7 +105,7 @@ function Chooser({ control }: { control: RangeControl }) {
       className="w-[min(96vw,430px)]"
       trigger={
         <Button
-          className="h-auto min-h-6 min-w-0 text-left max-md:whitespace-normal"
+          className="h-auto min-w-0 text-left max-md:whitespace-normal md:h-6"
           aria-label={`Time range: ${name}${hasTimes ? ` ${zone}` : ''}`}
           data-range-button
         >
