@@ -34,9 +34,10 @@ async function otherDataflow({ tidelake, apart }) {
   await within('what it ranks stands where endpoints would', () =>
     page.locator('section[aria-label="Top paths"][data-state="live"] tbody tr').first().isVisible(),
   );
-  check(
+  await within(
     'nothing waits for ever, and nothing is red',
-    (await page.locator('section[data-state="loading"], section[data-state="error"]').count()) === 0,
+    async () =>
+      (await page.locator('section[data-state="loading"], section[data-state="error"]').count()) === 0,
   );
   await page.goto(`${other.url}logs`);
   await within('its records are listed', async () => (await page.locator('[data-record]').count()) > 5);
@@ -91,9 +92,10 @@ async function orders({ tidelake, apart }) {
     'nothing says that something fails',
     (await page.locator('section[aria-label="Errors"]').count()) === 0,
   );
-  check(
+  await within(
     'nothing waits for ever, and nothing is red',
-    (await page.locator('section[data-state="loading"], section[data-state="error"]').count()) === 0,
+    async () =>
+      (await page.locator('section[data-state="loading"], section[data-state="error"]').count()) === 0,
   );
   await page.goto(`${shop.url}logs`);
   await within(
