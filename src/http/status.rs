@@ -305,7 +305,7 @@ mod tests {
         let part = |status, detail: &str| Component::new("a", status, detail);
         assert_eq!(headline(&[]), "Starting");
         let well = part(Health::Ok, "4 partitions");
-        assert_eq!(headline(&[well.clone()]), "Healthy");
+        assert_eq!(headline(std::slice::from_ref(&well)), "Healthy");
         let slow = part(Health::Degraded, "2 commits wait; and more: much");
         assert_eq!(
             headline(&[well.clone(), slow.clone()]),

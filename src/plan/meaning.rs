@@ -446,8 +446,8 @@ fn of_expression(expr: &Arc<dyn PhysicalExpr>, below: &[Meaning]) -> Option<Mean
             (it.role.is_figure() && is_literal(binary.right())).then_some(it)
         }
         (Operator::Divide, Some(part), Some(whole)) => {
-            let is_share = part.role == Role::Count && whole.role == Role::Count
-                || part.role == Role::Share && whole.role == Role::Count;
+            let is_part = matches!(part.role, Role::Count | Role::Share);
+            let is_share = is_part && whole.role == Role::Count;
             is_share.then(|| Meaning::of_role(Role::Share, part.unit.as_deref()))
         }
         // The class of a status is one, too.

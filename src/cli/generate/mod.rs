@@ -304,7 +304,7 @@ fn now_us() -> Result<i64> {
 
 /// What makes the events.
 enum Events {
-    WebLogs(Generator),
+    WebLogs(Box<Generator>),
     Nexmark(Nexmark),
 }
 
@@ -333,10 +333,10 @@ impl Events {
                     anomalies,
                     start_us,
                 };
-                Events::WebLogs(match scenario {
+                Events::WebLogs(Box::new(match scenario {
                     Some(it) => Generator::with_scenario(settings, it),
                     None => Generator::new(settings),
-                })
+                }))
             }
             Model::Nexmark => Events::Nexmark(Nexmark::new(nexmark::Settings {
                 seed,
