@@ -25,7 +25,7 @@ const PAGES = {
     ready: 'section[aria-label="Fields that changed"][data-state="live"]',
   },
   explained: {
-    path: `?range=6h&box=${minute - 10_800}~${minute - 3_600}~1024~4096`,
+    path: `?range=6h&box=${minute - 10_800}~${minute - 3_600}~362~725`,
     ready: 'aside section, aside p:has-text("difference in")',
   },
   logs: { path: 'logs?range=15m', ready: '[data-record]' },
