@@ -14,7 +14,7 @@ use super::page::{Counted, Page, Split};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use crate::model::{Value, iso_of_micros, rows_of_batch};
-use crate::plan::{Role, Scale};
+use crate::plan::{Role, Scale, Statistic};
 use axum::extract::State;
 use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
@@ -236,7 +236,7 @@ async fn fill_overall(
         from: range.from - before,
         ..*range
     };
-    let columns = figures_of(main);
+    let columns = figures_of(app, main);
     let merged: Vec<String> = columns
         .iter()
         .map(|(name, merge)| format!("{merge}({name}) AS {name}", name = quoted_name(name)))
@@ -276,17 +276,19 @@ async fn fill_overall(
 
 /// The columns of a view that are figures, each with how those of several windows are merged: what adds up is added, and of anything else
 /// the worst is kept, which is the largest but of minima.
-fn figures_of(counted: &Counted) -> Vec<(String, &'static str)> {
+fn figures_of(app: &App, counted: &Counted) -> Vec<(String, &'static str)> {
     let counts = [
         Some(&counted.count),
         counted.failed.as_ref(),
         counted.grave.as_ref(),
     ];
     let counts = counts.into_iter().flatten().map(|it| (it.clone(), "sum"));
+    let meanings = app.dataflow.named_meanings(&counted.view);
     let others = counted.figures.iter().map(|it| {
-        let merge = match it.statistic.as_deref() {
-            Some("count" | "count_if" | "sum") => "sum",
-            Some("min") => "min",
+        let statistic = meanings.get(&it.name).and_then(|it| it.statistic);
+        let merge = match statistic {
+            Some(it) if it.adds_up() => "sum",
+            Some(Statistic::Min) => "min",
             _ => "max",
         };
         (it.name.clone(), merge)
@@ -500,7 +502,7 @@ async fn ago(
         return Ok(None);
     };
     let length = AGO_US.max(window);
-    let columns: Vec<String> = figures_of(main).into_iter().map(|it| it.0).collect();
+    let columns: Vec<String> = figures_of(app, main).into_iter().map(|it| it.0).collect();
     let means: Vec<String> = columns
         .iter()
         .map(|it| format!("avg({0}) AS {0}", quoted_name(it)))

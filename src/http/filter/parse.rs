@@ -481,24 +481,14 @@ impl<'a> Reader<'a> {
                 expr,
                 pattern,
                 escape_char: None,
-            } => {
-                let (column, field) = self.column(expr)?;
-                let pattern = self.contained(pattern, field, "LIKE")?;
-                let test = Test::Like(Pattern::new(&pattern, false));
-                Ok(negated_if(*negated, Condition::Column(column, test)))
-            }
+            } => Ok(negated_if(*negated, self.like(expr, pattern, false)?)),
             Expr::ILike {
                 negated,
                 any: false,
                 expr,
                 pattern,
                 escape_char: None,
-            } => {
-                let (column, field) = self.column(expr)?;
-                let pattern = self.contained(pattern, field, "ILIKE")?;
-                let test = Test::Like(Pattern::new(&pattern, true));
-                Ok(negated_if(*negated, Condition::Column(column, test)))
-            }
+            } => Ok(negated_if(*negated, self.like(expr, pattern, true)?)),
             Expr::IsNull(it) => Ok(Condition::Column(self.column(it)?.0, Test::IsNull)),
             Expr::IsNotNull(it) => {
                 let condition = Condition::Column(self.column(it)?.0, Test::IsNull);
@@ -635,6 +625,20 @@ impl<'a> Reader<'a> {
             }
             other => Err(expected(&other.to_string())),
         }
+    }
+
+    /// `LIKE`, and `ILIKE` if it ignores the case.
+    fn like(
+        &self,
+        expr: &Expr,
+        pattern: &Expr,
+        ignores_case: bool,
+    ) -> Result<Condition, FilterError> {
+        let (column, field) = self.column(expr)?;
+        let word = if ignores_case { "ILIKE" } else { "LIKE" };
+        let pattern = self.contained(pattern, field, word)?;
+        let test = Test::Like(Pattern::new(&pattern, ignores_case));
+        Ok(Condition::Column(column, test))
     }
 
     /// A text for a text column.

@@ -1,3 +1,5 @@
+//! What a page shows of the shipped dataflows, of one with other names, and of one that lacks views.
+
 use super::page_of;
 use crate::plan::PageSettings;
 use crate::sql::plan_text;

@@ -1,3 +1,5 @@
+//! What names, types and comments say of columns; what follows from queries is tested in `sql`.
+
 use super::{Comment, Role, Scale, Statistic, names};
 use arrow::datatypes::{DataType, Field, TimeUnit};
 

@@ -3,7 +3,7 @@
  * functions. What a dataflow does not count has no tile; a number that is not known is a dash, never a zero.
  */
 import type { Metrics, Row } from '../../api/wire';
-import { formatNumber, MISSING, numberOf, quantifyBytes } from '../../shared/format';
+import { formatNumber, numberOf, quantifyBytes } from '../../shared/format';
 import {
   addsUp,
   type Column,
@@ -293,9 +293,4 @@ function sumOf(values: Values | undefined, history: History | null, seconds: num
   const steps = Math.min(values.length, Math.ceil(seconds / history.step_seconds));
   const known = values.slice(values.length - steps).filter(value => value !== null);
   return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0);
-}
-
-/** A dash where nothing is known. */
-export function isMissing({ value }: Tile): boolean {
-  return value === MISSING;
 }
