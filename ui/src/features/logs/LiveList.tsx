@@ -43,7 +43,6 @@ function Lines({ where, lines, onPick }: { where: string; lines: LineSet; onPick
   // In one order, so that a moved column is no new list.
   const names = lines.names.split(',').sort().join();
   const ring = useTail(where, names);
-  const older = useOlder(where, names, ring);
   const link = useLive(state => state.link);
   const frozen = useFrozen();
   const asOf = useLastFresh();
@@ -58,6 +57,7 @@ function Lines({ where, lines, onPick }: { where: string; lines: LineSet; onPick
   if (frozen) frozenAt.current ??= ring.counts.received;
   else frozenAt.current = null;
   const top = held ?? frozenAt.current ?? ring.counts.received;
+  const older = useOlder(where, names, ring, top);
   const fresh = ring.counts.received - top;
   const gone = top > 0 && top < ring.oldest;
   const live = gone ? 0 : Math.max(0, top - Math.max(ring.oldest, cleared + 1) + 1);

@@ -17,7 +17,8 @@ const frame = (numbers: number[]) => ({
   shown: numbers.length,
   dropped: 0,
 });
-const ids = (older: Older, ring: Ring) => older.below(ring).map(({ id }) => id);
+const ids = (older: Older, ring: Ring, top = ring.counts.received) =>
+  older.below(ring, top).map(({ id }) => id);
 
 describe('records below a live list', () => {
   it('are all of them while nothing is live', () => {
@@ -38,6 +39,15 @@ describe('records below a live list', () => {
     const ring = new Ring(10);
     ring.append(frame([2, 5]), false);
     expect(ids(new Older([5, 4, 3, 2, 1].map(row)), ring)).toEqual(['0-1']);
+  });
+
+  it('stay as they are below a list that was held before its first live record', () => {
+    const ring = new Ring(2);
+    const older = new Older([3, 2, 1].map(row));
+    expect(ids(older, ring, 0)).toEqual(['0-3', '0-2', '0-1']);
+    ring.append(frame([2, 3, 4]), false);
+    expect(ids(older, ring, 0)).toEqual(['0-3', '0-2', '0-1']);
+    expect(ids(older, ring)).toEqual([]);
   });
 
   it('go once the live list has let go of its first', () => {

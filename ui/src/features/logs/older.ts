@@ -11,7 +11,7 @@ import type { LogRow } from '../../api/wire';
 const OLDER_ROWS = 500;
 
 /** What the list below a ring has to know of it. */
-export type Above = Pick<Ring, 'idAt' | 'read' | 'oldest'> & { counts: { received: number } };
+export type Above = Pick<Ring, 'idAt' | 'read' | 'oldest'>;
 
 /** Follows a ring: at each look, only what came since is looked at. */
 export class Older {
@@ -25,11 +25,12 @@ export class Older {
     this.ids = new Map(rows.map(row => [row.id, row]));
   }
 
-  below(ring: Above): readonly LogRow[] {
-    const { received } = ring.counts;
+  /** What lies below the records of the ring up to the one numbered `top`; a list that is held asks for the same again. */
+  below(ring: Above, top: number): readonly LogRow[] {
+    if (top <= this.seen) return this.rows;
     // Records that left the ring have left the list; what is older than they are goes with them.
     if (ring.oldest > 1) this.rows = [];
-    if (this.rows.length === 0 || received === this.seen) return this.rows;
+    if (this.rows.length === 0) return this.rows;
     if (!this.isBelow) {
       this.isBelow = true;
       const oldest = ring.read(1)?.timestamp ?? null;
@@ -38,11 +39,11 @@ export class Older {
         this.keep(({ timestamp }) => timestamp === null || Date.parse(timestamp) <= Date.parse(oldest));
     }
     const gone = new Set<string>();
-    for (let number = this.seen + 1; number <= received; number++) {
+    for (let number = this.seen + 1; number <= top; number++) {
       const id = ring.idAt(number);
       if (id !== null && this.ids.has(id)) gone.add(id);
     }
-    this.seen = received;
+    this.seen = top;
     if (gone.size > 0) this.keep(({ id }) => !gone.has(id));
     return this.rows;
   }
@@ -53,7 +54,7 @@ export class Older {
 }
 
 /** `null` while they are asked for. */
-export function useOlder(where: string, columns: string, ring: Above): readonly LogRow[] | null {
+export function useOlder(where: string, columns: string, ring: Above, top: number): readonly LogRow[] | null {
   const { data, isPending } = useQuery({
     queryKey: ['newest records', where, columns],
     queryFn: ({ signal }) =>
@@ -68,5 +69,5 @@ export function useOlder(where: string, columns: string, ring: Above): readonly 
     gcTime: 0,
   });
   const older = useMemo(() => new Older((data?.rows ?? []) as unknown as LogRow[]), [data]);
-  return isPending ? null : older.below(ring);
+  return isPending ? null : older.below(ring, top);
 }
