@@ -301,12 +301,17 @@ def shell(binary, pipeline, environment, append):
     it.wait("error: the query was cancelled")
     it.ask("SELECT 19 AS n;", "1 row, ")
     assert "running" not in it.screen.text()
-    # Lines that are typed while another one is carried out.
-    it.line("SELECT count(*) AS n FROM lake.orders a, lake.orders b, lake.orders c WHERE a.amount + b.amount + c.amount < 0;")
-    it.line("SELECT 20 AS ahead;")
-    it.line("SELECT 21 AS further;")
+    # Lines that are typed while a script is carried out, which is as long as this one likes.
+    script = state / "script"
+    os.mkfifo(script)
+    it.line(f"\\i {script}")
+    with open(script, "w") as slow:
+        it.line("SELECT 20 AS ahead;")
+        it.line("SELECT 21 AS further;")
+        it.look(0.3)
+        slow.write("SELECT 22 AS slow;")
     text = it.wait(re.compile(r"^further\n─+\n +21\n1 row, [^\n]*\nlive>\Z", re.M))
-    assert re.search(r"^ahead\n─+\n +20$", text, re.M), text
+    assert re.search(r"^slow\n─+\n +22\n1 row, [^\n]*\nlive> SELECT 20 AS ahead;\nahead\n─+\n +20$", text, re.M), text
 
     # As of a time: before the orders that came meanwhile.
     text = it.ask("\\asof 2199-01-01", "answers are as of")

@@ -205,8 +205,8 @@ impl reedline::Prompt for Prompt {
     }
 }
 
-/// While it is held, Enter that is typed ahead stays the key it is. Terminals turn it into a line feed otherwise, which the editor takes for
-/// Ctrl+J, and drops whatever follows it.
+/// While it is held, the next prompt shows what is typed ahead, and the terminal does not; and Enter stays the key it is. Terminals turn it
+/// into a line feed otherwise, which the editor takes for Ctrl+J, and drops whatever follows it.
 pub struct TypedAhead {
     before: Option<libc::termios>,
 }
@@ -223,6 +223,7 @@ impl TypedAhead {
         let before = unsafe { before.assume_init() };
         let mut during = before;
         during.c_iflag &= !libc::ICRNL;
+        during.c_lflag &= !libc::ECHO;
         set(&during);
         TypedAhead {
             before: Some(before),
