@@ -33,3 +33,16 @@ pub fn steps() -> impl FnMut(&str, u64, u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_may_have_no_end_or_be_beyond_it() {
+        let mut told = steps();
+        for (done, all) in [(0, 0), (1, 3), (3, 3), (4, 3)] {
+            told("reading, 3 rows", done, all);
+        }
+    }
+}
