@@ -12,6 +12,7 @@ import pathlib
 import pty
 import re
 import select
+import stat
 import struct
 import subprocess
 import sys
@@ -58,18 +59,25 @@ def order(number, country):
 
 
 class Screen:
-    """What a terminal shows of what is written to it: the sequences that the shell uses, and no others."""
+    """What a terminal shows of what is written to it: the sequences that the shell uses, and no others. What has left it at the top stays."""
 
-    def __init__(self):
-        self.clear()
+    def __init__(self, answer):
+        self.answer = answer
+        self.lines, self.top, self.row, self.column, self.folded, self.saved = [""], 0, 0, 0, 0, (0, 0)
 
     def clear(self):
-        self.lines, self.row, self.column, self.folded = [""], 0, 0, 0
+        """Forgets what it shows. The cursor stays where it is."""
+        below = self.row - self.top
+        self.lines, self.top, self.row, self.folded = [""] * (below + 1), 0, below, 0
 
     def feed(self, text):
-        for part in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|[\s\S]", text):
+        for part in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|\x1b[78]|[\s\S]", text):
             if part.startswith("\x1b["):
                 self.control(part[-1], part[2:-1])
+            elif part == "\x1b7":
+                self.saved = (self.row - self.top, self.column)
+            elif part == "\x1b8":
+                self.move(*self.saved)
             elif part == "\r":
                 self.column = 0
             elif part == "\n":
@@ -78,10 +86,15 @@ class Screen:
                 assert part >= " ", f"the terminal is sent {part!r}"
                 self.put(part)
 
+    def move(self, row, column):
+        """To a row of those that are seen."""
+        self.row, self.column = self.top + min(max(row, 0), LINES - 1), min(column, COLUMNS - 1)
+        self.lines += [""] * (self.row + 1 - len(self.lines))
+
     def down(self):
         self.row += 1
-        while len(self.lines) <= self.row:
-            self.lines.append("")
+        self.top = max(self.top, self.row + 1 - LINES)
+        self.lines += [""] * (self.row + 1 - len(self.lines))
 
     def put(self, character):
         cells = 2 if unicodedata.east_asian_width(character) in "WF" else 1
@@ -97,25 +110,33 @@ class Screen:
     def control(self, kind, numbers):
         number = int(numbers) if numbers.isdigit() else 1
         match kind:
-            case "A":
-                self.row -= number
-                assert 0 <= self.row
+            case "A" | "B":
+                self.move(self.row - self.top + (number if kind == "B" else -number), self.column)
             case "G":
                 self.column = number - 1
-            case "J":
+            case "H":
+                row, _, column = numbers.partition(";")
+                self.move(int(row or 1) - 1, int(column or 1) - 1)
+            case "J" if numbers == "2":
+                self.lines[self.top :] = [""] * (self.row + 1 - self.top)
+            case "J" if numbers in ("", "0"):
                 self.lines = self.lines[: self.row + 1]
                 self.lines[self.row] = self.lines[self.row][: self.column]
-            case "K":
+            case "K" if numbers == "2":
+                self.lines[self.row] = ""
+            case "K" if numbers in ("", "0"):
                 self.lines[self.row] = self.lines[self.row][: self.column]
             case "m":
                 pass
+            case "n" if numbers == "6":
+                self.answer(f"\x1b[{self.row - self.top + 1};{min(self.column, COLUMNS - 1) + 1}R")
             case "h" | "l":
-                assert numbers == "?2004", numbers
+                assert numbers in ("?25", "?2004"), numbers
             case _:
                 raise AssertionError(f"the terminal is sent \\x1b[{numbers}{kind}")
 
     def text(self):
-        return "\n".join(it.replace("\0", "").rstrip() for it in self.lines)
+        return "\n".join(it.replace("\0", "").rstrip() for it in self.lines).rstrip("\n")
 
 
 class Shell:
@@ -126,7 +147,7 @@ class Shell:
         if self.pid == 0:
             os.execve(command[0], command, environment)
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-        self.screen, self.pending, self.raw = Screen(), b"", ""
+        self.screen, self.pending, self.raw = Screen(self.keys), b"", ""
 
     def keys(self, text):
         os.write(self.terminal, text.encode())
@@ -193,6 +214,11 @@ def shell(binary, pipeline, environment, append):
         command = [str(binary), "sql", "--server", f"http://127.0.0.1:{pipeline.port}", *arguments]
         return Shell(command, {**environment, **extra})
 
+    # Of a version that had an editor of its own.
+    state = pathlib.Path(environment["XDG_STATE_HOME"]) / "tidelake"
+    state.mkdir(parents=True)
+    (state / "history").write_text("SELECT 'of a former version';\nSELECT 2,\\n'\\\\';\n")
+
     it = start()
     it.wait(f"shop at 127.0.0.1:{pipeline.port}")
     it.wait(re.compile(r"as of \d\d:\d\d:\d\d\.\d · \d live views, \d lake tables · \\\? for help\nlive>"))
@@ -205,9 +231,22 @@ def shell(binary, pipeline, environment, append):
     text = it.ask("SELECT * FROM busiest;", "3 rows, ")
     assert [row.split()[0] for row in rows_of(text, "country")[2:]] == ["JP", "FR", "DE"], text
     assert re.search(r"^3 rows, \d+ ms, as of \d\d:\d\d:\d\d\.\d$", text, re.M), text
-    # What is typed ahead is not lost; Ctrl+C leaves the line.
-    it.keys("SELECT ty\x03SELECT 18 AS ahead;\r")
-    it.wait(re.compile(r"1 row, [^\n]*\nlive>\Z"))
+    # What is typed ahead is not lost; Ctrl+C clears the line.
+    it.keys("SELECT ty\x03SELECT 18 AS ahead;\rSELECT 19 AS further;\r")
+    text = it.wait(re.compile(r"further\n[^>]*1 row, [^\n]*\nlive>\Z"))
+    assert re.search(r"^ahead\n─+\n +18$", text, re.M) and "SELECT ty" not in text, text
+
+    # Several candidates: what they have in common, then one after the other. Nothing of a paste steers the terminal.
+    it.screen.clear()
+    it.keys("SELECT * FROM lake.\t")
+    it.wait(re.compile(r"^lake.orders +lake table", re.M))
+    it.keys("\t\t")
+    it.wait(re.compile(r"live> SELECT \* FROM lake\.\n"))
+    it.keys("\r \x03")
+    it.wait(re.compile(r"^live>\Z", re.M))
+    it.keys("\x1b[200~SELECT 'a\x1b]0;owned\x07' AS text,\n\t2 AS n\x1b[201~;\r")
+    text = it.wait(re.compile(r"1 row, [^\n]*\nlive>\Z"))
+    assert "\x1b]" not in it.raw and re.search(r"^a�\]0;owned� +2$", text, re.M), text
 
     # Several lines.
     it.line("SELECT 'a;")
@@ -262,6 +301,17 @@ def shell(binary, pipeline, environment, append):
     it.wait("error: the query was cancelled")
     it.ask("SELECT 19 AS n;", "1 row, ")
     assert "running" not in it.screen.text()
+    # Lines that are typed while a script is carried out, which is as long as this one likes.
+    script = state / "script"
+    os.mkfifo(script)
+    it.line(f"\\i {script}")
+    with open(script, "w") as slow:
+        it.line("SELECT 20 AS ahead;")
+        it.line("SELECT 21 AS further;")
+        it.look(0.3)
+        slow.write("SELECT 22 AS slow;")
+    text = it.wait(re.compile(r"^further\n─+\n +21\n1 row, [^\n]*\nlive>\Z", re.M))
+    assert re.search(r"^slow\n─+\n +22\n1 row, [^\n]*\nlive> SELECT 20 AS ahead;\nahead\n─+\n +20$", text, re.M), text
 
     # As of a time: before the orders that came meanwhile.
     text = it.ask("\\asof 2199-01-01", "answers are as of")
@@ -277,13 +327,17 @@ def shell(binary, pipeline, environment, append):
     it.wait("SELECT contry FROM busiest;")
     it.keys("\x15\x04")
     assert it.end() == 0, it.screen.text()
-    history = pathlib.Path(environment["XDG_STATE_HOME"]) / "tidelake" / "history"
-    assert "SELECT 'a;\\nb' AS text,\\n1 AS n; -- done\n" in history.read_text()
+    history = state / "sql-history"
+    assert history.read_text().startswith("SELECT 'of a former version';\nSELECT 2,<\\n>'\\';\n")
+    assert "SELECT 'a;<\\n>b' AS text,<\\n>1 AS n; -- done\n" in history.read_text()
+    assert stat.S_IMODE(history.stat().st_mode) == 0o600 and not (state / "history").exists()
     again = start()
     again.wait("live>")
     again.keys("\x12busiest;")
+    again.wait("live> (search: busiest;) SELECT contry FROM busiest;")
+    again.keys("\r")
     again.wait("live> SELECT contry FROM busiest;")
-    again.keys("\r\x15\\q\r")
+    again.keys("\x15\\q\r")
     assert again.end() == 0
 
     # One query, and colours only where one wants them.

@@ -12,10 +12,13 @@ use crate::eval::series::{BadLine, Series};
 use crate::eval::synthetic;
 use crate::plan::span;
 use anyhow::{Context, Result, bail};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow_csv::writer::{Terminator, WriterBuilder};
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use serde::Serialize;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Larger files are refused: they are read whole.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -359,10 +362,10 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(could_not)
 }
 
-/// Fields without a value are empty: the score of a point that has none is null, never zero.
+/// As CSV (RFC 4180). Fields without a value are empty: the score of a point that has none is null, never zero.
 fn write_scores(path: &Path, series: &Series, scores: &[Score]) -> Result<()> {
-    let mut file = BufWriter::new(std::fs::File::create(path)?);
-    writeln!(file, "timestamp,value,expected,low,high,score")?;
+    let names = ["timestamp", "value", "expected", "low", "high", "score"];
+    let mut columns = names.map(|_| Vec::new());
     for (point, score) in series.points.iter().zip(scores) {
         let time = chrono::DateTime::from_timestamp_micros(point.time_us);
         let time = time.map_or(point.time_us.to_string(), |it| {
@@ -370,23 +373,26 @@ fn write_scores(path: &Path, series: &Series, scores: &[Score]) -> Result<()> {
         });
         let value = Some(point.value).filter(|it| it.is_finite());
         let scored = score.scored();
+        let text = |it: Option<f64>| it.map(|it| it.to_string());
         let fields = [
-            value,
-            scored.map(|it| it.expected),
-            scored.map(|it| it.low),
-            scored.map(|it| it.high),
-            scored.map(|it| it.severity),
+            Some(time),
+            text(value),
+            text(scored.map(|it| it.expected)),
+            text(scored.map(|it| it.low)),
+            text(scored.map(|it| it.high)),
+            text(scored.map(|it| it.severity)),
         ];
-        write!(file, "{time}")?;
-        for field in fields {
-            match field {
-                Some(number) => write!(file, ",{number}")?,
-                None => write!(file, ",")?,
-            }
+        for (column, field) in columns.iter_mut().zip(fields) {
+            column.push(field);
         }
-        writeln!(file)?;
     }
-    Ok(file.flush()?)
+    let columns = columns.map(|it| Arc::new(StringArray::from(it)) as ArrayRef);
+    let batch = RecordBatch::try_from_iter(names.into_iter().zip(columns))?;
+    let file = BufWriter::new(std::fs::File::create(path)?);
+    let mut writer = WriterBuilder::new()
+        .with_line_terminator(Terminator::CRLF)
+        .build(file);
+    Ok(writer.write(&batch)?)
 }
 
 #[cfg(test)]
@@ -462,6 +468,7 @@ mod tests {
         let scores = Named::Forecast.run(subject, &series.windows());
         write_scores(&path, &series, &scores).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.ends_with("\r\n"), "{text}");
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "timestamp,value,expected,low,high,score");
         assert_eq!(lines[1], "1970-01-01T00:00:00Z,0,,,,");

@@ -1,5 +1,6 @@
 //! The list of commands, in groups: which there are is known to clap, which belong together only here.
 
+use super::table::aligned;
 use clap::Command;
 
 /// Commands by what they are for.
@@ -12,21 +13,24 @@ const GROUPS: [(&str, &[&str]); 4] = [
 
 /// The command with its commands in groups, one line each.
 pub fn grouped(command: Command) -> Command {
-    let width = command.get_subcommands().map(|it| it.get_name().len());
-    let width = width.max().unwrap_or(0);
     let header = command.get_styles().get_header().to_owned();
     let name_style = command.get_styles().get_literal().to_owned();
     let mut text = String::new();
-    for (group, names) in groups(&command) {
+    let groups = groups(&command);
+    let names = groups.iter().flat_map(|it| &it.1);
+    let mut lines = aligned(names.map(|name| {
+        let about = command.find_subcommand(name).and_then(Command::get_about);
+        [
+            name.clone(),
+            about.map(ToString::to_string).unwrap_or_default(),
+        ]
+    }))
+    .into_iter();
+    for (group, names) in &groups {
         text += &format!("{header}{group}:{header:#}\n");
-        for name in names {
-            let about = command
-                .find_subcommand(&name)
-                .and_then(Command::get_about)
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            let space = " ".repeat(width - name.len() + 2);
-            text += &format!("  {name_style}{name}{name_style:#}{space}{about}\n");
+        for (name, line) in names.iter().zip(lines.by_ref()) {
+            let behind = &line[name.len()..];
+            text += &format!("  {name_style}{name}{name_style:#}{behind}\n");
         }
         text.push('\n');
     }

@@ -3,13 +3,18 @@
 use super::exit;
 use super::model_report::{object_of, print_model, published};
 use super::print::{Cell, Out, printable};
-use super::table::{Expanded, Kind, Look, Table};
+use super::table::{Expanded, Kind, Look, Table, aligned};
 use crate::lake::{ModelVersion, Store};
 use crate::learn::{self, Imported, Model};
 use anyhow::{Context, Result};
+use arrow::array::{Array, AsArray, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow_csv::ReaderBuilder;
+use arrow_csv::reader::Format;
 use clap::{Args, Subcommand};
-use std::io::{BufRead, BufWriter, Write};
+use std::io::{BufRead, BufWriter, Read, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 #[derive(Args)]
 pub struct LakeArgument {
@@ -210,71 +215,124 @@ async fn show(store: &Store, name: &str, json: bool) -> Result<()> {
     }
     let mut text = print_model(&model, &version, false);
     text += "\nversions\n";
-    for (at, it) in versions.iter().enumerate() {
-        let current = if at == 0 { "  current" } else { "" };
-        text += &format!(
-            "  {:>4}  {}  {}{current}\n",
-            it.number,
-            it.id,
-            published(it)
-        );
+    let lines = versions.iter().enumerate().map(|(at, it)| {
+        let current = if at == 0 { "current" } else { "" };
+        [
+            it.number.to_string(),
+            it.id.clone(),
+            published(it),
+            current.to_owned(),
+        ]
+    });
+    for line in aligned(lines) {
+        text += &format!("  {line}\n");
     }
     Ok(Out::new().write_all(text.as_bytes())?)
 }
 
 async fn score(store: &Store, name: &str, id: Option<&str>) -> Result<()> {
     let (model, _) = find(store, name, id).await?;
+    let mut out = BufWriter::new(Out::new());
+    let input = std::io::stdin().lock();
+    score_rows(model.features(), |it| model.score(it), input, &mut out)?;
+    Ok(out.flush()?)
+}
+
+/// Reads rows as CSV with a header (RFC 4180), and writes the score of each; an empty line for one that has none.
+fn score_rows(
+    features: &[String],
+    score: impl Fn(&[Option<f64>]) -> Option<f64>,
+    mut input: impl BufRead,
+    out: &mut impl Write,
+) -> Result<()> {
     let wrong = |it: String| exit::coded(exit::USAGE, it);
-    let mut lines = std::io::stdin().lock().lines();
-    let header = lines.next().transpose()?.unwrap_or_default();
-    let names: Vec<&str> = header
-        .trim_end()
-        .split(',')
-        .map(|it| it.trim().trim_matches('"'))
-        .collect();
+    let mut header = String::new();
+    input.read_line(&mut header)?;
+    let format = Format::default().with_header(true);
+    let (named, _) = format
+        .infer_schema(header.as_bytes(), Some(0))
+        .map_err(|it| wrong(format!("the header is not understood: {it}")))?;
+    let names: Vec<&str> = named.fields().iter().map(|it| it.name().trim()).collect();
     let mut places = Vec::new();
-    for feature in model.features() {
+    for feature in features {
         let place = names.iter().position(|it| it == feature);
         places.push(place.ok_or_else(|| {
             wrong(format!(
                 "the header has no column {feature:?}: it is {}",
-                printable(&header)
+                printable(header.trim_end())
             ))
         })?);
     }
-    let mut out = BufWriter::new(Out::new());
+    let texts = names.iter().map(|it| Field::new(*it, DataType::Utf8, true));
+    let rows = ReaderBuilder::new(Arc::new(Schema::new(texts.collect::<Vec<_>>())))
+        .with_header(true)
+        .build_buffered(header.as_bytes().chain(input))?;
     writeln!(out, "score")?;
-    for (number, line) in lines.enumerate() {
-        let line = line?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let fields: Vec<&str> = line.trim_end().split(',').map(str::trim).collect();
-        if fields.len() != names.len() {
-            return Err(wrong(format!(
-                "line {} has {} fields, and the header {}",
-                number + 2,
-                fields.len(),
-                names.len()
-            )));
-        }
-        let mut point = Vec::new();
-        for place in &places {
-            point.push(match fields[*place] {
-                "" | "NULL" => None,
-                text => Some(text.parse::<f64>().map_err(|_| {
-                    wrong(format!(
-                        "line {}: {:?} is no number",
-                        number + 2,
-                        printable(text)
-                    ))
-                })?),
+    let mut number = 0;
+    for batch in rows {
+        let batch = batch.map_err(|it| wrong(printable(&it.to_string())))?;
+        let columns = places.iter().map(|it| batch.column(*it).as_string::<i32>());
+        let columns: Vec<&StringArray> = columns.collect();
+        for row in 0..batch.num_rows() {
+            number += 1;
+            let values = columns.iter().map(|it| match it.is_null(row) {
+                true => Ok(None),
+                false => value_of(it.value(row).trim()),
             });
-        }
-        match model.score(&point) {
-            Some(score) => writeln!(out, "{score}")?,
-            None => writeln!(out)?,
+            let point: Result<Vec<_>, String> = values.collect();
+            let point = point.map_err(|it| wrong(format!("row {number}: {it}")))?;
+            match score(&point) {
+                Some(score) => writeln!(out, "{score}")?,
+                None => writeln!(out)?,
+            }
         }
     }
-    Ok(out.flush()?)
+    Ok(())
+}
+
+fn value_of(text: &str) -> Result<Option<f64>, String> {
+    match text {
+        "" | "NULL" => Ok(None),
+        text => match text.parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(format!("{:?} is no number", printable(text))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sum of all values, of rows that have them.
+    fn scores(features: &[&str], input: &str) -> Result<String> {
+        let features: Vec<String> = features.iter().map(|it| (*it).to_owned()).collect();
+        let mut out = Vec::new();
+        let sum = |point: &[Option<f64>]| point.iter().copied().sum();
+        score_rows(&features, sum, input.as_bytes(), &mut out)?;
+        Ok(String::from_utf8(out)?)
+    }
+
+    #[test]
+    fn rows_are_read_as_csv() {
+        let input =
+            "\"note, of it\", b ,a\r\n\"x, \"\"y\"\"\n z\",1,2\r\n\r\n,NULL,2\r\n-, 0.5,\"4\"";
+        let sums = scores(&["a", "b"], input).unwrap();
+        assert_eq!(sums, "score\n3\n\n4.5\n");
+        assert_eq!(scores(&["a"], "a\n").unwrap(), "score\n");
+    }
+
+    #[test]
+    fn what_is_no_row_of_the_model_is_said() {
+        for (input, said) in [
+            ("", "the header has no column \"a\""),
+            ("b,c\n1,2\n", "the header has no column \"a\": it is b,c"),
+            ("a,b\n1,2\n3\n", "line 3"),
+            ("a,b\n1,2\nx,2\n", "row 2: \"x\" is no number"),
+        ] {
+            let error = scores(&["a"], input).unwrap_err();
+            assert_eq!(exit::code(&error), exit::USAGE);
+            assert!(error.to_string().contains(said), "{error:#}");
+        }
+    }
 }

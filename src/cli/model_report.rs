@@ -1,6 +1,7 @@
 //! A model for people and for machines: what it learned from, and how good it is.
 
 use super::print::{count, printable};
+use super::table::aligned;
 use crate::lake::ModelVersion;
 use crate::learn::{Evaluation, Model};
 use crate::model::iso_of_micros;
@@ -59,11 +60,8 @@ pub fn print_model(model: &Model, version: &ModelVersion, json: bool) -> String 
         }
         lines.extend(evaluation_lines(evaluation));
     }
-    let width = lines.iter().map(|it| it.0.len()).max().unwrap_or_default();
-    let text = lines
-        .iter()
-        .map(|(name, value)| format!("{name:width$}  {value}\n"));
-    text.collect()
+    let lines = lines.into_iter().map(|it| [it.0.to_owned(), it.1]);
+    aligned(lines).join("\n") + "\n"
 }
 
 /// A model and what is known of it, as JSON.

@@ -80,7 +80,8 @@ fn given(query: Option<&str>, file: Option<&Path>) -> Result<Option<String>> {
             let mut input = std::io::stdin().lock();
             let is_asked_for = query.is_some() || file.is_some();
             if !is_asked_for && input.is_terminal() {
-                return match std::io::stdout().is_terminal() {
+                // Answers go to one of them, and the line that is typed to the other.
+                return match std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
                     true => Ok(None),
                     false => Err(exit::coded(
                         exit::USAGE,

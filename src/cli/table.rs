@@ -6,6 +6,7 @@
 
 mod fit;
 mod numbers;
+mod sheet;
 #[cfg(test)]
 mod tests;
 
@@ -13,13 +14,17 @@ use super::print::Cell;
 use clap::ValueEnum;
 pub use fit::cut;
 use fit::{Slot, cut_name};
+pub use sheet::aligned;
+use sheet::{Sheet, Style, WIDTH_MAX, styled};
 use std::io::IsTerminal;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Where a terminal does not say how wide it is.
 const TERMINAL_COLUMNS: usize = 80;
 /// Between columns.
-const GAP: usize = 2;
+const GAP: u16 = 2;
+/// Stands where columns are left out.
+const LEFT_OUT: &str = "…";
 /// Longest line between the blocks of rows.
 const RULE_COLUMNS: usize = 40;
 
@@ -183,9 +188,10 @@ impl Table {
         }
     }
 
-    /// As wide as its widest cell, or its name.
+    /// As wide as its widest cell, or its name; one at least.
     fn natural(&self, column: usize) -> usize {
-        self.widest_cell(column).max(self.names[column].width())
+        let name = self.names[column].width().max(1);
+        self.widest_cell(column).max(name)
     }
 
     fn widest_cell(&self, column: usize) -> usize {
@@ -204,126 +210,83 @@ impl Table {
 
     /// A line for each row.
     fn lines(&self, slots: &[Slot], colors: bool) -> Laid {
-        let mut laid = Laid {
-            columns: slots.iter().filter(|it| **it != Slot::Gap).count(),
-            ..Laid::default()
-        };
         if slots.is_empty() {
-            return laid;
+            return Laid::default();
         }
-        let name = |at: usize| (self.names[at].as_str(), colors.then_some(BOLD));
-        laid.add(self, slots, &name, cut_name);
-        let rules = slots.iter().map(|it| match it {
-            Slot::Gap => "─".to_owned(),
-            Slot::Column { width, .. } => "─".repeat(*width),
+        let mut sheet = Sheet::new(colors);
+        let mut is_cut = false;
+        let mut add = |gap: &str, of: &dyn Fn(usize, usize) -> (String, Style)| {
+            sheet.add(slots.iter().map(|it| match it {
+                Slot::Gap => (gap.to_owned(), Style::Plain),
+                Slot::Column { at, width } => of(*at, *width),
+            }));
+        };
+        add(LEFT_OUT, &|at, width| {
+            (cut_name(&self.names[at], width), Style::Bold)
         });
-        let rules = rules.collect::<Vec<_>>().join(&" ".repeat(GAP));
-        laid.text += &painted(&rules, colors.then_some(DIM));
-        laid.text.push('\n');
+        add("─", &|_, width| {
+            ("─".repeat(width.min(WIDTH_MAX)), Style::Dim)
+        });
         for row in &self.rows {
-            let value = |at: usize| {
-                let Cell { text, is_null, .. } = &row[at];
-                (text.as_str(), (colors && *is_null).then_some(DIM))
-            };
-            laid.add(self, slots, &value, cut);
+            add(LEFT_OUT, &|at, width| {
+                let style = if row[at].is_null {
+                    Style::Dim
+                } else {
+                    Style::Plain
+                };
+                (cut(&row[at].text, width), style)
+            });
         }
-        laid
+        for slot in slots {
+            if let Slot::Column { at, width } = slot {
+                is_cut |= *width < self.natural(*at);
+            }
+        }
+        let is_right = |slot: usize| match slots[slot] {
+            Slot::Column { at, .. } => self.kinds[at].is_right(),
+            Slot::Gap => false,
+        };
+        Laid {
+            text: sheet.text(is_right),
+            columns: slots.iter().filter(|it| **it != Slot::Gap).count(),
+            is_cut,
+        }
     }
 
     /// A block for each row, in which nothing is cut: long values go on under their beginning.
     fn blocks(&self, columns: usize, colors: bool) -> Laid {
-        let quiet = |text: &str| painted(text, colors.then_some(DIM));
         let names = self.names.iter().map(|it| it.width()).max().unwrap_or(0);
         let names = names.min(columns / 2).max(1);
-        let values = columns.saturating_sub(names + GAP).max(1);
-        let gap = " ".repeat(GAP);
+        let values = columns.saturating_sub(names + usize::from(GAP)).max(1);
         let mut text = String::new();
         for (number, row) in self.rows.iter().enumerate() {
             let head = format!("─ row {} ", number + 1);
             let rule = columns.min(RULE_COLUMNS).saturating_sub(head.width());
             let head = format!("{head}{}", "─".repeat(rule));
-            text.push_str(&quiet(head.trim_end()));
+            text += &match colors {
+                true => styled(head.trim_end(), Style::Dim),
+                false => head.trim_end().to_owned(),
+            };
             text.push('\n');
+            let mut sheet = Sheet::new(colors);
             for (name, cell) in self.names.iter().zip(row) {
-                let (name, value) = (wrapped(name, names), wrapped(&cell.text, values));
-                for line in 0..name.len().max(value.len()) {
-                    let part = |of: &[&str]| of.get(line).copied().unwrap_or_default().to_owned();
-                    let (name, value) = (part(&name), part(&value));
-                    let fill = " ".repeat(names.saturating_sub(name.width()));
-                    let value = match cell.is_null {
-                        true => quiet(&value),
-                        false => value,
-                    };
-                    let line = format!("{}{fill}{gap}{value}", quiet(&name));
-                    text.push_str(line.trim_end());
-                    text.push('\n');
-                }
+                let style = if cell.is_null {
+                    Style::Dim
+                } else {
+                    Style::Plain
+                };
+                sheet.add([
+                    (wrapped(name, names).join("\n"), Style::Dim),
+                    (wrapped(&cell.text, values).join("\n"), style),
+                ]);
             }
+            text += &sheet.text(|_| false);
         }
         Laid {
             text,
             columns: self.names.len(),
             is_cut: false,
         }
-    }
-}
-
-impl Laid {
-    /// Adds a line with a text for each column, in its style.
-    fn add<'a>(
-        &mut self,
-        table: &Table,
-        slots: &[Slot],
-        of: &dyn Fn(usize) -> (&'a str, Option<Style>),
-        cut: fn(&str, usize) -> String,
-    ) {
-        let mut line = String::new();
-        // Blanks that are owed before the next text, so that none end a line.
-        let mut blanks = 0;
-        let mut put = |blanks: usize, text: &str, style: Option<Style>| {
-            if !text.is_empty() {
-                line.extend(std::iter::repeat_n(' ', blanks));
-                line.push_str(&painted(text, style));
-            }
-        };
-        for slot in slots {
-            match slot {
-                Slot::Gap => {
-                    put(blanks, "…", None);
-                    blanks = GAP;
-                }
-                Slot::Column { at, width } => {
-                    let (text, style) = of(*at);
-                    self.is_cut |= *width < text.width();
-                    let text = cut(text, *width);
-                    let rest = width.saturating_sub(text.width());
-                    let (before, behind) = match table.kinds[*at].is_right() {
-                        true => (rest, 0),
-                        false => (0, rest),
-                    };
-                    put(blanks + before, &text, style);
-                    blanks = match text.is_empty() {
-                        true => blanks + width + GAP,
-                        false => behind + GAP,
-                    };
-                }
-            }
-        }
-        self.text += &line;
-        self.text.push('\n');
-    }
-}
-
-/// What switches a style of a terminal on.
-type Style = &'static str;
-const BOLD: Style = "\u{1b}[1m";
-const DIM: Style = "\u{1b}[2m";
-
-/// A text in a style.
-fn painted(text: &str, style: Option<Style>) -> String {
-    match style {
-        Some(style) if !text.is_empty() => format!("{style}{text}\u{1b}[0m"),
-        _ => text.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::exit;
 use super::model::LakeArgument;
 use super::model_report::print_model;
 use super::print::{Out, count, printable};
-use super::progress::progress;
+use super::progress::steps;
 use super::query_limits::QueryLimits;
 use super::server::with_hint;
 use crate::lake::Store;
@@ -144,7 +144,7 @@ async fn once(arguments: &Arguments) -> Result<()> {
     let usage = |it: String| exit::coded(exit::USAGE, it);
     learn::check_name(&arguments.name).map_err(usage)?;
     let store = arguments.lake.open()?;
-    let mut progress = progress();
+    let mut progress = steps();
     progress("finding the commit", 0, 1);
     let pinned = pinned(&store, arguments.as_of.as_ref()).await?;
     let mut tables = store.tables().await?;

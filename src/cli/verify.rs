@@ -3,7 +3,9 @@
 //! Checks of one kind that hold are one line; what does not hold is always told in full.
 
 use super::exit;
+use super::progress;
 use super::settings::Settings;
+use super::table::aligned;
 use super::terminal::{Layout, Tone, count, number};
 use crate::http::Prover;
 use crate::source::place::Input;
@@ -11,12 +13,12 @@ use crate::sql::models::Models;
 use crate::verify::{Check, Options, Outcome, Progress, Report, verify_telling};
 use anyhow::Result;
 use clap::Args;
+use indicatif::ProgressBar;
 use serde::Serialize;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Names of subjects that a folded line tells.
 const SUBJECTS_MAX: usize = 3;
@@ -69,30 +71,27 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
         Some(folder) => super::command::load(folder, settings, &models).await?,
         None => super::demo::dataflow(settings, &models).await?,
     };
-    let is_watched = std::io::stderr().is_terminal() && !arguments.json && !arguments.json_lines;
-    let made = Arc::new(Mutex::new((0, String::new())));
-    let progress = match (arguments.json_lines, is_watched) {
-        (true, _) => Progress::to(|it| print_line(&JsonLine::Check(it))),
-        (false, true) => {
-            let made = Arc::clone(&made);
+    let line = match arguments.json || arguments.json_lines {
+        true => ProgressBar::hidden(),
+        false => progress::line("{elapsed}  {wide_msg}", None),
+    };
+    let told = match arguments.json_lines {
+        true => Progress::to(|it| print_line(&JsonLine::Check(it))),
+        false => {
+            let line = line.clone();
             Progress::to(move |it| {
-                let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-                *made = (made.0 + 1, format!("{} {}", it.name, it.subject));
+                line.inc(1);
+                let made = count(line.position(), "check");
+                line.set_message(format!("{made}  {} {}", it.name, it.subject));
             })
         }
-        (false, false) => Progress::default(),
     };
-    let proof = verify_telling(&dataflow, &options, progress);
-    let report = match is_watched {
-        true => tokio::select! {
-            report = proof => report,
-            never = draw(&made) => match never {},
-        },
-        false => proof.await,
-    };
-    if is_watched {
-        let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+    // Some checks take longer than one waits without a sign of life.
+    if !line.is_hidden() {
+        line.enable_steady_tick(DRAWN_EVERY);
     }
+    let report = verify_telling(&dataflow, &options, told).await;
+    line.finish_and_clear();
     let report = report?;
     if arguments.json_lines {
         print_line(&JsonLine::Report(&report));
@@ -106,36 +105,18 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<bool> {
     Ok(report.is_proven())
 }
 
-/// How far it is, drawn over itself.
-async fn draw(progress: &Mutex<(u64, String)>) -> std::convert::Infallible {
-    let began = Instant::now();
-    loop {
-        tokio::time::sleep(DRAWN_EVERY).await;
-        let (made, newest) = progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let seconds = began.elapsed().as_secs();
-        let made = count(made, "check");
-        // Whoever cannot see it misses nothing.
-        let _ = write!(std::io::stderr(), "\r\u{1b}[K{seconds} s  {made}  {newest}");
-        let _ = std::io::stderr().flush();
-    }
-}
-
 /// The report, with marks that can be told apart at a glance.
 fn text(report: &Report, verbose: bool, layout: Layout) -> String {
     let lines = match verbose {
         true => report.checks.iter().map(Line::of).collect(),
         false => folded(&report.checks),
     };
-    let width = |text: fn(&Line) -> &str| {
-        let lengths = lines.iter().map(|it| text(it).chars().count());
-        lengths.max().unwrap_or(0)
-    };
-    let (names, subjects) = (width(|it| it.name), width(|it| &it.subject));
+    let columns = lines.iter().map(|it| {
+        let it = [it.name, &it.subject, &it.compared];
+        it.map(str::to_owned)
+    });
     let mut text = report.heading() + "\n";
-    for it in &lines {
+    for (it, line) in lines.iter().zip(aligned(columns)) {
         let tone = match it.outcome {
             Outcome::Holds => Tone::Good,
             Outcome::Fails => Tone::Bad,
@@ -143,13 +124,9 @@ fn text(report: &Report, verbose: bool, layout: Layout) -> String {
             Outcome::Note => Tone::Plain,
         };
         let mark = layout.toned(tone, &it.outcome.mark().to_string());
-        let line = format!(
-            "{:names$}  {:subjects$}  {}",
-            it.name, it.subject, it.compared
-        );
         let line = match it.outcome {
-            Outcome::Fails => layout.toned(tone, line.trim_end()),
-            _ => line.trim_end().to_owned(),
+            Outcome::Fails => layout.toned(tone, &line),
+            _ => line,
         };
         text += &format!("{mark} {line}\n");
         for detail in &it.details {

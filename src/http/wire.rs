@@ -98,7 +98,9 @@ fn write_value(value: &Value, text: &mut String) {
     }
 }
 
-/// One line of CSV (RFC 4180).
+/// One line of CSV (RFC 4180). NULL is an empty field, and an empty text is `""`; lists and structs are JSON.
+///
+/// `arrow_csv` writes NULL and an empty text alike, and refuses lists and structs.
 pub fn write_csv<'a>(values: impl Iterator<Item = &'a Value>, text: &mut String) {
     for (at, value) in values.enumerate() {
         if at != 0 {

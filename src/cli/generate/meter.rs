@@ -1,13 +1,13 @@
 //! How far `gen` is: one line that is drawn over itself on a terminal, else a line every ten seconds.
 
+use crate::cli::progress;
 use crate::cli::terminal::number;
 use crate::model::Epoch;
-use std::io::{IsTerminal, Write};
+use indicatif::ProgressBar;
 use std::time::{Duration, Instant};
 
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
 const TOLD_EVERY: Duration = Duration::from_secs(10);
-const BAR: usize = 20;
 
 /// What is known while events are generated.
 #[derive(Clone, Copy, Debug)]
@@ -23,51 +23,46 @@ pub struct Progress {
 /// Tells on standard error.
 pub struct Meter {
     began: Instant,
-    told: Option<Instant>,
-    is_terminal: bool,
+    told: Instant,
+    bar: ProgressBar,
     /// How many events there will be, if that is known.
     all: Option<u64>,
 }
 
 impl Meter {
     pub fn new(all: Option<u64>) -> Self {
+        let template = match all {
+            Some(_) => "{bar:20} {wide_msg}",
+            None => "{wide_msg}",
+        };
         Meter {
             began: Instant::now(),
-            told: None,
-            is_terminal: std::io::stderr().is_terminal(),
+            told: Instant::now(),
+            bar: progress::line(template, all),
             all,
         }
     }
 
     pub fn observe(&mut self, progress: Progress) {
-        let every = match self.is_terminal {
-            true => DRAWN_EVERY,
-            false => TOLD_EVERY,
+        let every = match self.bar.is_hidden() {
+            true => TOLD_EVERY,
+            false => DRAWN_EVERY,
         };
-        if self.told.unwrap_or(self.began).elapsed() < every {
+        if self.told.elapsed() < every {
             return;
         }
-        self.told = Some(Instant::now());
+        self.told = Instant::now();
         let line = line(progress, self.began.elapsed(), self.all);
-        let mut err = std::io::stderr().lock();
-        // Whoever cannot see it misses nothing.
-        let _ = match self.is_terminal {
-            true => write!(err, "\r\u{1b}[K{line}").and_then(|()| err.flush()),
-            false => writeln!(err, "{line}"),
-        };
+        if self.bar.is_hidden() {
+            eprintln!("{line}");
+            return;
+        }
+        self.bar.set_position(progress.sent);
+        self.bar.set_message(line);
     }
 
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
-    }
-}
-
-/// What it has drawn is wiped away, so that a report or an error stands alone.
-impl Drop for Meter {
-    fn drop(&mut self) {
-        if self.is_terminal && self.told.is_some() {
-            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
-        }
     }
 }
 
@@ -83,13 +78,9 @@ fn line(progress: Progress, elapsed: Duration, all: Option<u64>) -> String {
         let time = time.get(..19).unwrap_or(&time);
         return format!("{} events  {per_second}  event time {time}Z", number(sent));
     };
-    let full = BAR * sent as usize / all.max(1) as usize;
-    let full = full.min(BAR);
     let left = all.saturating_sub(sent) as f64 / rate.max(1e-3);
     format!(
-        "{}{} {:3} %  {} of {} events  {per_second}  {left:.0} s left",
-        "█".repeat(full),
-        "░".repeat(BAR - full),
+        "{:3} %  {} of {} events  {per_second}  {left:.0} s left",
         100 * sent / all.max(1),
         number(sent),
         number(all)
@@ -101,6 +92,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn it_has_a_bar_where_all_is_known() {
+        for all in [None, Some(0), Some(10)] {
+            drop(Meter::new(all));
+        }
+    }
+
+    #[test]
     fn it_says_how_far_and_how_fast() {
         let progress = Progress {
             sent: 250_000,
@@ -110,7 +108,7 @@ mod tests {
         };
         assert_eq!(
             line(progress, Duration::from_secs(2), Some(1_000_000)),
-            "█████░░░░░░░░░░░░░░░  25 %  250,000 of 1,000,000 events  125,000/s  6 s left"
+            " 25 %  250,000 of 1,000,000 events  125,000/s  6 s left"
         );
         assert_eq!(
             line(progress, Duration::from_secs(50_000), None),

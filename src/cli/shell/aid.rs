@@ -2,11 +2,15 @@
 
 use super::catalog::{Catalog, Relation};
 use super::command;
-use super::edit::{Aid, Candidate, Candidates, Style};
 use super::lex::{Kind, Token, tokens};
 use super::script::is_complete;
+use crate::cli::terminal::count;
+use reedline::{
+    Color, Completer, CompletionResult, Highlighter, Span, StyledText, Suggestion,
+    ValidationResult, Validator,
+};
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::sync::Arc;
 
 /// Words of queries.
 const WORDS: [&str; 78] = [
@@ -94,24 +98,79 @@ const BEFORE_RELATIONS: [&str; 5] = ["FROM", "JOIN", "DESCRIBE", "DESC", "TABLE"
 /// And behind these commands.
 const COMMANDS_OF_RELATIONS: [&str; 2] = ["\\d", "\\watch"];
 
-const KEYWORD: Style = "\u{1b}[1;34m";
-const TEXT: Style = "\u{1b}[32m";
-const NUMBER: Style = "\u{1b}[36m";
-const COMMENT: Style = "\u{1b}[2m";
-const COMMAND: Style = "\u{1b}[35m";
-
 /// SQL over what a catalog has.
-pub struct SqlAid<'a> {
-    catalog: &'a Catalog,
+#[derive(Clone)]
+pub struct SqlAid {
+    catalog: Arc<Catalog>,
 }
 
-impl<'a> SqlAid<'a> {
-    pub fn new(catalog: &'a Catalog) -> Self {
-        SqlAid { catalog }
+/// What may be put in the place of the text from a byte to the cursor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Candidates {
+    from: usize,
+    all: Vec<Candidate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Candidate {
+    text: String,
+    /// A few words of what it is.
+    about: String,
+}
+
+impl Completer for SqlAid {
+    fn complete(&mut self, text: &str, cursor: usize) -> CompletionResult {
+        let Candidates { from, all } = self.candidates(text, cursor);
+        // What steers a terminal is none of a name that one types.
+        let all = all
+            .into_iter()
+            .filter(|it| !it.text.contains(char::is_control));
+        let suggestions = all.map(|it| Suggestion {
+            value: it.text,
+            description: (!it.about.is_empty()).then_some(it.about),
+            span: Span::new(from, cursor),
+            ..Suggestion::default()
+        });
+        CompletionResult::fresh(suggestions.collect::<Vec<_>>())
     }
 }
 
-impl Aid for SqlAid<'_> {
+impl Validator for SqlAid {
+    fn validate(&self, text: &str) -> ValidationResult {
+        match is_complete(text) {
+            true => ValidationResult::Complete,
+            false => ValidationResult::Incomplete,
+        }
+    }
+}
+
+impl Highlighter for SqlAid {
+    fn highlight(&self, text: &str, _cursor: usize) -> StyledText {
+        let mut styled = StyledText::new();
+        for token in tokens(text) {
+            let part = &text[token.range];
+            let style = match token.kind {
+                Kind::Word if is_word(part) => Color::Blue.bold(),
+                Kind::Text => Color::Green.normal(),
+                Kind::Number => Color::Cyan.normal(),
+                Kind::Comment => Color::Default.dimmed(),
+                Kind::Command => Color::Magenta.normal(),
+                _ => Color::Default.normal(),
+            };
+            // The editor counts a tab as one column, and the cursor as a byte of what is drawn.
+            styled.push((style, part.replace('\t', " ")));
+        }
+        styled
+    }
+}
+
+impl SqlAid {
+    pub fn new(catalog: Catalog) -> Self {
+        SqlAid {
+            catalog: Arc::new(catalog),
+        }
+    }
+
     fn candidates(&self, text: &str, cursor: usize) -> Candidates {
         let before = &text[..cursor];
         let is_of_word = |it: char| it.is_alphanumeric() || it == '_' || it == '.';
@@ -134,25 +193,6 @@ impl Aid for SqlAid<'_> {
             },
         }
     }
-
-    fn is_complete(&self, text: &str) -> bool {
-        is_complete(text)
-    }
-
-    fn styles(&self, text: &str) -> Vec<(Range<usize>, Style)> {
-        let styled = tokens(text).into_iter().filter_map(|it| {
-            let style = match it.kind {
-                Kind::Word if is_word(&text[it.range.clone()]) => KEYWORD,
-                Kind::Text => TEXT,
-                Kind::Number => NUMBER,
-                Kind::Comment => COMMENT,
-                Kind::Command => COMMAND,
-                _ => return None,
-            };
-            Some((it.range, style))
-        });
-        styled.collect()
-    }
 }
 
 fn is_word(text: &str) -> bool {
@@ -160,7 +200,7 @@ fn is_word(text: &str) -> bool {
     words.any(|it| it.eq_ignore_ascii_case(text))
 }
 
-impl SqlAid<'_> {
+impl SqlAid {
     fn of_command(&self, text: &str, token: &Token, cursor: usize, from: usize) -> Candidates {
         let typed = &text[token.range.start..cursor];
         let Some((name, rest)) = typed.split_once(' ') else {
@@ -258,7 +298,9 @@ impl SqlAid<'_> {
             .iter()
             .filter(|it| begins(&it.name, word));
         let fitting = fitting.map(|it| {
-            let rows = it.rows.map_or(String::new(), |it| format!(", {it} rows"));
+            let rows = it
+                .rows
+                .map_or(String::new(), |it| format!(", {}", count(it, "row")));
             candidate(&it.name, &format!("{}{rows}", it.kind))
         });
         fitting.collect()
@@ -345,95 +387,4 @@ fn begins(text: &str, word: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn catalog() -> Catalog {
-        let column =
-            |name: &str| serde_json::json!({"name": name, "type": "bigint", "role": "count"});
-        serde_json::from_value(serde_json::json!({
-            "tables": [
-                {"name": "orders", "kind": "live view", "rows": 3, "columns": [column("country"), column("amount")]},
-                {"name": "lake.orders", "kind": "lake table", "columns": [column("country"), column("customer")]},
-                {"name": "lake.clicks", "kind": "lake table", "columns": [column("page")]},
-            ],
-            "functions": ["count", "concat"],
-        }))
-        .expect("a catalog")
-    }
-
-    /// What may stand at `|`.
-    fn candidates(text: &str) -> Vec<String> {
-        let cursor = text.find('|').expect("a cursor");
-        let catalog = catalog();
-        let found = SqlAid::new(&catalog).candidates(&text.replacen('|', "", 1), cursor);
-        found.all.into_iter().map(|it| it.text).collect()
-    }
-
-    #[test]
-    fn what_fits_the_place_is_offered() {
-        for (text, expect) in [
-            ("SELECT * FROM o|", vec!["orders"]),
-            (
-                "select * from |",
-                vec!["orders", "lake.orders", "lake.clicks"],
-            ),
-            ("SELECT * FROM lake.c|", vec!["lake.clicks"]),
-            (
-                "SELECT co| FROM orders",
-                vec!["country", "count(", "concat("],
-            ),
-            ("SELECT  | FROM lake.clicks", vec!["page"]),
-            ("SELECT o.a| FROM orders AS o", vec!["o.amount"]),
-            (
-                "SELECT l.| FROM lake.orders l JOIN orders",
-                vec!["l.country", "l.customer"],
-            ),
-            ("SELECT orders.am| FROM orders", vec!["orders.amount"]),
-            (
-                "SELECT c| FROM orders; SELECT page FROM lake.clicks",
-                vec![
-                    "country", "case", "cast", "cross", "cumulate", "cube", "count(", "concat(",
-                ],
-            ),
-            ("SELECT amount FROM orders wh|", vec!["when", "where"]),
-            ("SEL|", vec!["SELECT"]),
-            ("SELECT 'or|'", vec![]),
-            ("SELECT 1 -- or|", vec![]),
-            ("SHOW T|", vec!["THEN", "TRUE", "TUMBLE"]),
-            (
-                "\\|",
-                vec![
-                    "\\?", "\\d", "\\x", "\\o", "\\watch", "\\asof", "\\timing", "\\i", "\\e",
-                    "\\q",
-                ],
-            ),
-            ("\\wa|", vec!["\\watch"]),
-            ("\\d lake.o|", vec!["lake.orders"]),
-            ("\\x a|", vec!["auto"]),
-            (
-                "\\watch SELECT a| FROM orders",
-                vec![
-                    "amount", "all", "and", "any", "as", "asc", "asof", "analyze",
-                ],
-            ),
-        ] {
-            assert_eq!(candidates(text), expect, "{text}");
-        }
-    }
-
-    #[test]
-    fn words_texts_and_numbers_look_apart() {
-        let catalog = Catalog::default();
-        let text = "select 'a', n, 1.5 -- x";
-        let styles = SqlAid::new(&catalog).styles(text);
-        let parts: Vec<(&str, Style)> = styles.into_iter().map(|it| (&text[it.0], it.1)).collect();
-        let expect = [
-            ("select", KEYWORD),
-            ("'a'", TEXT),
-            ("1.5", NUMBER),
-            ("-- x", COMMENT),
-        ];
-        assert_eq!(parts, expect);
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use super::{describe, read_script, watch};
 use crate::cli::exit;
 use crate::cli::print::{Out, moment, printable};
 use crate::cli::sql::{After, Failure, Session, Sink};
-use crate::cli::table::Expanded;
+use crate::cli::table::{Expanded, aligned};
 use anyhow::Result;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -249,9 +249,10 @@ fn help() -> String {
     let mut text = String::from(
         "Statements end with ; and may have several lines. Tab completes, Ctrl+R searches what was typed before.\n\n",
     );
-    for (name, arguments, meaning) in ALL {
-        let command = format!("{name} {arguments}");
-        text += &format!("  {command:<26} {meaning}\n");
+    let commands =
+        ALL.map(|(name, arguments, meaning)| [format!("{name} {arguments}"), meaning.to_owned()]);
+    for line in aligned(commands) {
+        text += &format!("  {line}\n");
     }
     text += "\nCtrl+C cancels the running query, or the line. Reference: DESCRIBE NAME, SHOW TABLES, EXPLAIN SELECT …\n";
     text

@@ -1,7 +1,7 @@
 //! The shell of `sql`: a person types, statement after statement, and sees the answers.
 //!
 //! ```text
-//! keys ─► edit (a text) ─► script (statements, commands) ─► sql::Session (asks, prints) ─► terminal
+//! keys ─► editor (a text) ─► script (statements, commands) ─► sql::Session (asks, prints) ─► terminal
 //!            ▲ aid (completion, colours) ◄─ catalog
 //! ```
 
@@ -10,7 +10,8 @@ pub mod as_of;
 mod catalog;
 pub mod command;
 mod describe;
-mod edit;
+mod editor;
+mod history;
 mod lex;
 pub mod script;
 mod watch;
@@ -25,8 +26,8 @@ use crate::model::Epoch;
 use aid::SqlAid;
 use anyhow::{Context, Result};
 use catalog::{Catalog, LAKE_TABLE, LIVE_VIEW};
-use edit::terminal::Decoder;
-use edit::{History, Input};
+use editor::{Editor, Input, Prompt, TypedAhead};
+use reedline::FileBackedHistory;
 use script::{is_plain_word, parts};
 use serde::Deserialize;
 use std::io::Write;
@@ -48,28 +49,17 @@ pub async fn run(mut session: Session) -> Result<()> {
     session.is_shell = true;
     let catalog = Catalog::of(&session.asked).await?;
     eprintln!("{}", greeting(&session, &catalog).await?);
-    let mut history = match history_file() {
-        None => History::default(),
-        Some(path) => History::of_file(&path).unwrap_or_else(|it| {
-            eprintln!("what is typed is not kept: {}: {it}", path.display());
-            History::default()
-        }),
-    };
     let colors = Look::of_output(Expanded::Off).colors;
+    let mut editor = Editor::new(&SqlAid::new(catalog), history(), colors);
     let mut begun = String::new();
-    let mut typed_ahead = Decoder::default();
     loop {
-        let (prompt, more) = prompts(&session);
-        let aid = SqlAid::new(&catalog);
-        let ahead = &mut typed_ahead;
-        let input = edit::read(&prompt, &more, &begun, &history, &aid, colors, ahead);
+        let input = editor.read(&prompt(&session), &begun);
         begun.clear();
         let text = match input.context("could not read the terminal")? {
             Input::Ended => return Ok(()),
-            Input::Cancelled => continue,
             Input::Text(text) => text,
         };
-        if let Err(error) = history.add(&text) {
+        if let Err(error) = editor.keep() {
             eprintln!("this is not kept in the history: {error}");
         }
         let text = match is_plain_word(&text) {
@@ -77,7 +67,10 @@ pub async fn run(mut session: Session) -> Result<()> {
             true => return Ok(()),
             false => text,
         };
-        match carry_out(&mut session, &text).await {
+        let typed_ahead = TypedAhead::keep();
+        let after = carry_out(&mut session, &text).await;
+        drop(typed_ahead);
+        match after {
             After::Next => {}
             After::End => return Ok(()),
             After::Edit(text) => match edited(&text) {
@@ -86,6 +79,17 @@ pub async fn run(mut session: Session) -> Result<()> {
             },
         }
     }
+}
+
+/// What was typed before, of the user's; if it cannot be read, only of this shell.
+fn history() -> FileBackedHistory {
+    let Some(folder) = state_folder() else {
+        return FileBackedHistory::default();
+    };
+    history::of_folder(&folder).unwrap_or_else(|it| {
+        eprintln!("what is typed is not kept: {}: {it:#}", folder.display());
+        FileBackedHistory::default()
+    })
 }
 
 /// Carries out what was typed; the first part that fails ends it, and is told.
@@ -134,14 +138,12 @@ async fn greeting(session: &Session, catalog: &Catalog) -> Result<String> {
     })
 }
 
-fn prompts(session: &Session) -> (String, String) {
-    let prompt = match (&session.as_of, &session.asked) {
-        (Some(it), _) => format!("{}> ", moment(it.epoch)),
-        (None, Asked::Server(_)) => "live> ".to_owned(),
-        (None, Asked::Lake(_)) => "lake> ".to_owned(),
-    };
-    let more = format!("{:>width$}", "-> ", width = prompt.chars().count());
-    (prompt, more)
+fn prompt(session: &Session) -> Prompt {
+    match (&session.as_of, &session.asked) {
+        (Some(it), _) => Prompt::new(&moment(it.epoch)),
+        (None, Asked::Server(_)) => Prompt::new("live"),
+        (None, Asked::Lake(_)) => Prompt::new("lake"),
+    }
 }
 
 /// Where the user's programs keep what they remember.
@@ -150,10 +152,6 @@ fn state_folder() -> Option<PathBuf> {
     let of_home = || Some(PathBuf::from(set("HOME")?).join(".local/state"));
     let folder = set("XDG_STATE_HOME").map(PathBuf::from).or_else(of_home)?;
     Some(folder.join("tidelake"))
-}
-
-fn history_file() -> Option<PathBuf> {
-    Some(state_folder()?.join("history"))
 }
 
 /// A text as it is when the editor is left.

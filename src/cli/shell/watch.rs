@@ -5,7 +5,6 @@
 
 use super::catalog::{Catalog, LIVE_VIEW};
 use super::describe::{OrderFacts, Views};
-use super::edit::terminal::{Decoder, Key, Raw};
 use super::lex::{Kind as TokenKind, tokens};
 use crate::cli::exit;
 use crate::cli::print::{Out, count, moment, took};
@@ -14,6 +13,8 @@ use crate::cli::table::{Look, Table, cut};
 use crate::cli::tail::{Row, Said, Stream, as_table};
 use crate::model::Epoch;
 use anyhow::Result;
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
+use crossterm::terminal;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -185,9 +186,7 @@ impl Screen {
     fn new() -> Screen {
         let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
         Screen {
-            raw: is_terminal
-                .then(|| Raw::enter(Decoder::default()))
-                .and_then(Result::ok),
+            raw: is_terminal.then(Raw::enter).and_then(Result::ok),
             lines: 0,
         }
     }
@@ -198,17 +197,16 @@ impl Screen {
 
     /// Waits for `q`, Ctrl+C or Ctrl+D.
     async fn ended(&mut self) {
-        let Some(raw) = &mut self.raw else {
+        if self.raw.is_none() {
             // Nobody sits there, and the signal comes as such.
             let _ = tokio::signal::ctrl_c().await;
             return;
-        };
+        }
         loop {
-            while let Ok(Some(key)) = raw.key(Duration::ZERO) {
-                if matches!(
-                    key,
-                    Key::Char('q' | 'Q') | Key::Cancel | Key::EndOfInput | Key::Escape
-                ) {
+            while let Ok(true) = event::poll(Duration::ZERO) {
+                if let Ok(Event::Key(key)) = event::read()
+                    && ends(key)
+                {
                     return;
                 }
             }
@@ -258,9 +256,47 @@ impl Screen {
     }
 }
 
+/// A terminal that passes on each key, and shows none; put back when this is dropped.
+struct Raw(());
+
+impl Raw {
+    fn enter() -> std::io::Result<Raw> {
+        terminal::enable_raw_mode()?;
+        Ok(Raw(()))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing.
+        let _ = terminal::disable_raw_mode();
+    }
+}
+
+/// Whether a key ends the watching.
+fn ends(key: KeyEvent) -> bool {
+    match (key.code, key.modifiers) {
+        (KeyCode::Esc, _) => true,
+        (KeyCode::Char('q' | 'Q'), it) => it.difference(KeyModifiers::SHIFT).is_empty(),
+        (KeyCode::Char('c' | 'd'), it) => it == KeyModifiers::CONTROL,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_ends_it() {
+        let key = |code, modifiers| ends(KeyEvent::new(code, modifiers));
+        let (none, control) = (KeyModifiers::NONE, KeyModifiers::CONTROL);
+        assert!(key(KeyCode::Char('q'), none) && key(KeyCode::Char('Q'), KeyModifiers::SHIFT));
+        assert!(key(KeyCode::Char('c'), control) && key(KeyCode::Char('d'), control));
+        assert!(key(KeyCode::Esc, none));
+        assert!(!key(KeyCode::Char('c'), none) && !key(KeyCode::Char('q'), control));
+        assert!(!key(KeyCode::Enter, none));
+    }
 
     #[test]
     fn a_view_is_known_by_its_rows() {

@@ -1,9 +1,10 @@
 //! Waiting for an answer: after a second a line says for how long, and Ctrl+C asks for its end.
 
 use crate::cli::print::took;
+use crate::cli::progress;
 use futures::future::OptionFuture;
-use std::cell::Cell;
-use std::io::{IsTerminal, Write};
+use indicatif::ProgressBar;
+use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
 
 /// Whoever waits no longer than this is told nothing.
@@ -14,22 +15,16 @@ const STEP: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Waiting {
     started: Instant,
-    is_kept_away: Cell<bool>,
-    is_drawn: Cell<bool>,
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.wipe();
-    }
+    is_over: Cell<bool>,
+    line: OnceCell<ProgressBar>,
 }
 
 impl Waiting {
     pub fn new() -> Waiting {
         Waiting {
             started: Instant::now(),
-            is_kept_away: Cell::new(!std::io::stderr().is_terminal()),
-            is_drawn: Cell::new(false),
+            is_over: Cell::new(false),
+            line: OnceCell::new(),
         }
     }
 
@@ -40,29 +35,22 @@ impl Waiting {
 
     /// Takes the line away for good: rows come.
     pub fn keep_away(&self) {
-        self.wipe();
-        self.is_kept_away.set(true);
-    }
-
-    fn wipe(&self) {
-        if self.is_drawn.replace(false) {
-            // Whoever cannot see it misses nothing.
-            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+        self.is_over.set(true);
+        if let Some(line) = self.line.get() {
+            line.finish_and_clear();
         }
     }
 
     fn draw(&self, is_cancelled: bool) {
-        if self.is_kept_away.get() || self.elapsed() < QUIET {
+        if self.is_over.get() || self.elapsed() < QUIET {
             return;
         }
         let what = match is_cancelled {
             true => "cancelling; Ctrl+C again waits no longer",
             false => "running; Ctrl+C cancels",
         };
-        let mut err = std::io::stderr().lock();
-        let _ = write!(err, "\r\u{1b}[K{} {what}", took(self.elapsed()));
-        let _ = err.flush();
-        self.is_drawn.set(true);
+        let line = self.line.get_or_init(|| progress::line("{wide_msg}", None));
+        line.set_message(format!("{} {what}", took(self.elapsed())));
     }
 
     /// What comes of the work, and whether its end was asked for. The first Ctrl+C does what `cancel` says and waits on; with the second
@@ -92,7 +80,7 @@ impl Waiting {
                 _ = steps.tick() => self.draw(is_cancelled),
             }
         };
-        self.wipe();
+        self.keep_away();
         (outcome, is_cancelled)
     }
 }

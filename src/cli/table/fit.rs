@@ -1,7 +1,8 @@
 //! Which columns a line has room for, and how much each of them gets.
 
-use super::GAP;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+const GAP: usize = super::GAP as usize;
 
 /// A column of texts is not made narrower than this.
 pub const TEXT_LEAST: usize = 12;

@@ -224,8 +224,48 @@ fn colors_change_no_width() {
     let colored = table.laid(colors).text;
     assert!(colored.contains("\u{1b}[1ma\u{1b}[0m"), "{colored:?}");
     assert!(colored.contains("\u{1b}[2mNULL\u{1b}[0m"), "{colored:?}");
-    let stripped = ["\u{1b}[0m", BOLD, DIM]
+    let blocks = table.laid(Look {
+        expanded: Expanded::On,
+        ..colors
+    });
+    let expect = "\u{1b}[2ma\u{1b}[0m  \u{1b}[2mNULL\u{1b}[0m\n\u{1b}[2mb\u{1b}[0m  1\n";
+    assert!(blocks.text.contains(expect), "{:?}", blocks.text);
+    let stripped = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m"]
         .iter()
         .fold(colored, |text, it| text.replace(it, ""));
     assert_eq!(stripped, plain);
+}
+
+#[test]
+fn whole_lines_go_into_a_pipe() {
+    // Wider than the library counts.
+    let (first, second) = ("x".repeat(70_000), "東".repeat(40_000));
+    let rows = [format!("\"{first}\""), format!("\"{second}\"")];
+    let table = table(
+        &[("a", Kind::Text), ("n", Kind::Number), ("b", Kind::Text)],
+        &[&[&rows[0], "1", "null"], &["\"y\"", "2", &rows[1]]],
+    );
+    let text = table.laid(Look::default()).text;
+    let lines: Vec<Vec<&str>> = text
+        .lines()
+        .map(|it| it.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[2], [&first, "1", "NULL"]);
+    assert_eq!(lines[3], ["y", "2", &second]);
+    let blocks = table.laid(Look {
+        expanded: Expanded::On,
+        ..Look::default()
+    });
+    let lines: Vec<&str> = blocks.text.lines().collect();
+    assert_eq!(lines.len(), 8);
+    assert_eq!(lines[1].split_whitespace().last(), Some(first.as_str()));
+}
+
+#[test]
+fn texts_stand_in_columns() {
+    let rows = [["東京", "a", "x"], ["b", "", "y\nz"]];
+    let lines = aligned(rows.map(|it| it.map(str::to_owned)));
+    assert_eq!(lines, ["東京  a  x", "b        y z"]);
+    assert_eq!(aligned::<2>([]), Vec::<String>::new());
 }

@@ -49,6 +49,20 @@ fn an_answer_without_columns_can_be_written_in_every_format() {
 }
 
 #[tokio::test]
+async fn csv_tells_null_from_an_empty_text() {
+    let query = r#"SELECT NULL AS "a,b", '' AS "c""d", 'x' || chr(34) || chr(13) || chr(10) || ',' AS e, ' y ' AS f, [1, NULL] AS g"#;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, "text/csv".parse().expect("a value"));
+    let body = Bytes::from(json!({"query": query}).to_string());
+    let response = run(State(app(3)), headers, body).await.expect("an answer");
+    let body = to_bytes(response.into_body(), usize::MAX)
+        .await
+        .expect("a body");
+    let expect = "\"a,b\",\"c\"\"d\",e,f,g\r\n,\"\",\"x\"\"\r\n,\", y ,[1,null]\r\n";
+    assert_eq!(String::from_utf8_lossy(&body), expect);
+}
+
+#[tokio::test]
 async fn what_a_body_has_besides_is_not_passed_over() {
     for (body, said) in [
         (r#"{"qeury": "SELECT 1"}"#, "unknown field `qeury`"),
