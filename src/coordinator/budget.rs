@@ -1,19 +1,19 @@
 //! How much memory the process may take. Near that, sources wait: state grows only by what is read.
 //!
-//! What was read and is on its way is taken in all the same, commits are made, and queries are answered, so there has to be room for them: sources wait from
-//! nine tenths on, and no less than [`ROOM_BYTES_MIN`] below the budget. They read on when the process is below [`GOES_ON`] of that.
+//! What was read and is on its way is taken in all the same, commits write views anew, and the merge of stored state holds all of it once more: that took
+//! half as much again as the process had before, so sources wait from [`WAITS_FROM`] of the budget on. They read on when the process has been well below
+//! that for some seconds: between two commits it may be so for a moment only.
 
 use crate::memory;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The share of the budget at which sources wait.
-const WAITS_FROM: f64 = 0.9;
-/// Room that is left of any budget.
-const ROOM_BYTES_MIN: u64 = 96 << 20;
-/// The share of what sources wait from, below which they read on.
+const WAITS_FROM: f64 = 0.65;
+/// The share of what sources wait from, below which they read on, and for how long.
 const GOES_ON: f64 = 0.95;
+const GOES_ON_AFTER: Duration = Duration::from_secs(10);
 /// How often it is looked at how much memory the process takes.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -46,8 +46,8 @@ impl Budget {
         }
     }
 
-    /// The least budget that leaves any room for rows.
-    pub const LEAST_BYTES: u64 = 2 * ROOM_BYTES_MIN;
+    /// The least budget that leaves room for rows beside the program itself.
+    pub const LEAST_BYTES: u64 = 256 << 20;
 
     /// Whether sources have to wait.
     pub fn is_full(&self) -> bool {
@@ -57,7 +57,7 @@ impl Budget {
     /// What is taken of it now; none without a limit.
     pub fn memory(&self) -> Option<Memory> {
         let max = self.max_bytes?;
-        let waits_from = ((max as f64 * WAITS_FROM) as u64).min(max.saturating_sub(ROOM_BYTES_MIN));
+        let waits_from = (max as f64 * WAITS_FROM) as u64;
         Some(Memory {
             used: memory::resident_bytes(),
             max,
@@ -73,6 +73,7 @@ impl Budget {
         let budget = Arc::downgrade(budget);
         Some(async move {
             let mut look = tokio::time::interval(LOOK_EVERY);
+            let mut last_above = Instant::now();
             look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
             loop {
                 look.tick().await;
@@ -80,15 +81,19 @@ impl Budget {
                     return;
                 };
                 if let Some(memory) = budget.memory() {
-                    budget.note(memory);
+                    budget.note(memory, Instant::now(), &mut last_above);
                 }
             }
         })
     }
 
-    fn note(&self, memory: Memory) {
+    /// `last_above` is when the process last took too much to read on.
+    fn note(&self, memory: Memory, now: Instant, last_above: &mut Instant) {
+        if memory.goes_on_below <= memory.used {
+            *last_above = now;
+        }
         let is_full = match memory.is_full {
-            true => memory.goes_on_below <= memory.used,
+            true => now.duration_since(*last_above) < GOES_ON_AFTER,
             false => memory.waits_from <= memory.used,
         };
         if is_full == memory.is_full {
@@ -108,25 +113,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_wait_near_the_budget_and_read_on_well_below() {
-        let budget = Budget::of(Some(10 << 30));
-        let at = |used: u64| {
+    fn sources_wait_near_the_budget_and_read_on_when_it_has_been_well_below() {
+        let budget = Budget::of(Some(1000 << 20));
+        let start = Instant::now();
+        let mut last_above = start;
+        let mut at = |seconds: u64, mib: u64| {
             let memory = budget.memory().expect("a limit");
-            budget.note(Memory { used, ..memory });
+            let memory = Memory {
+                used: mib << 20,
+                ..memory
+            };
+            budget.note(
+                memory,
+                start + Duration::from_secs(seconds),
+                &mut last_above,
+            );
             budget.is_full()
         };
-        let tenth = 1 << 30;
-        assert!(!at(9 * tenth - 1));
-        assert!(at(9 * tenth));
-        assert!(at(9 * tenth - (9 * tenth) / 25));
-        assert!(!at(9 * tenth - (9 * tenth) / 15));
-        assert!(!at(9 * tenth - 1));
+        assert!(!at(0, 649));
+        assert!(at(1, 650));
+        assert!(at(2, 640));
+        assert!(at(3, 600));
+        // Not for long enough.
+        assert!(at(11, 600));
+        assert!(at(12, 630));
+        assert!(at(21, 600));
+        assert!(!at(22, 600));
+        assert!(!at(23, 649));
     }
 
     #[test]
-    fn a_small_budget_keeps_room_and_none_has_no_end() {
-        let memory = Budget::of(Some(Budget::LEAST_BYTES)).memory();
-        assert_eq!(memory.map(|it| it.waits_from), Some(ROOM_BYTES_MIN));
+    fn without_a_budget_there_is_nothing_to_look_at() {
         assert_eq!(Budget::of(None).memory(), None);
         assert!(Budget::watch(&Arc::new(Budget::of(None))).is_none());
     }

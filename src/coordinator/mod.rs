@@ -184,7 +184,7 @@ pub struct Pipeline {
     /// Commits handed over and not yet durable, of this process.
     pub unsettled: Arc<AtomicUsize>,
     /// What each relation costs the workers of this process.
-    pub costs: Arc<Costs>,
+    costs: Arc<Costs>,
     /// How much memory the process may take, if that is limited.
     pub budget: Arc<Budget>,
     peers: Option<cluster::Sender>,
@@ -671,6 +671,11 @@ fn as_settled(commit: Commit) -> (Manifest, BTreeMap<String, TableState>) {
 }
 
 impl Pipeline {
+    /// What each relation costs this process.
+    pub fn costs_of_relations(&self) -> costs::CostsOfRelations {
+        costs::CostsOfRelations::new(Arc::clone(&self.costs), Arc::clone(&self.hub))
+    }
+
     /// Why the pipeline cannot go on, if it cannot: its committer has failed, and `stop` tells how, or another process of
     /// the cluster is gone.
     pub fn ending(&self) -> Option<Ending> {

@@ -55,9 +55,15 @@ impl std::iter::Sum for Held {
     }
 }
 
-/// What the allocator takes for a piece of memory: jemalloc has classes of 8, 16, 32, 48, … 128 bytes, and four for each doubling from there.
+/// The allocator's largest class; more than that is in whole pages.
+const CLASS_MAX: usize = 14 << 10;
+const PAGE: usize = 4 << 10;
+
+/// What the allocator takes for a piece of memory: jemalloc has classes of 8, 16, 32, 48, … 128 bytes, four for each doubling from there, and whole pages for
+/// what is larger than 14 KiB.
 pub fn allocated(bytes: usize) -> usize {
     match bytes {
+        _ if CLASS_MAX < bytes => bytes.next_multiple_of(PAGE),
         0 => 0,
         1..=8 => 8,
         9..=128 => bytes.next_multiple_of(16),
@@ -75,11 +81,11 @@ pub fn of_vec<T>(capacity: usize) -> usize {
 
 /// Entries of a node of the standard library's B-tree.
 const NODE_ENTRIES: usize = 11;
-/// How full nodes are on average: of keys that come in any order two thirds, of such that only rise little more than half.
+/// How full nodes are on average: of keys that come in any order seven tenths, of such that only rise little more than half.
 const NODE_ENTRIES_MEAN: usize = 7;
 
-/// A B-tree's nodes, without what keys and values point at. The number of nodes is an estimate from the mean of entries in a node: a tree filled in the
-/// order of its keys takes up to a sixth more, one made of sorted entries a third less.
+/// A B-tree's nodes, without what keys and values point at. The number of nodes is an estimate from the mean of entries in a node: one filled in the order of its keys
+/// takes a sixth more, one filled in any order a tenth less, one made of sorted entries a third less.
 pub fn of_tree<K, V>(entries: usize) -> usize {
     // A pointer to the parent, the place there, and the length.
     let leaf = NODE_ENTRIES * (size_of::<K>() + size_of::<V>()) + size_of::<usize>() + 4;

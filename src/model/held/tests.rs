@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 #[test]
 fn a_piece_of_memory_takes_its_size_class() {
-    let sizes = (1..5_000).chain([8_192, 8_193, 100_000, 1 << 20, (1 << 20) + 1, 5_000_000]);
+    let sizes = (1..20_000).chain([8_192, 8_193, 100_000, 1 << 20, (1 << 20) + 1, 5_000_000]);
     for bytes in sizes {
         let (taken, piece) = kept(|| std::hint::black_box(Vec::<u8>::with_capacity(bytes)));
         assert_eq!(allocated(piece.capacity()), taken, "of {bytes} bytes");
@@ -33,7 +33,7 @@ fn a_row_takes_what_its_values_point_at() {
 fn a_tree_takes_about_what_its_entries_say() {
     const ENTRIES: u64 = 50_000;
     let trees: [(&str, f64, fn(u64) -> u64); 2] = [
-        ("any order", 0.1, |it| {
+        ("any order", 0.12, |it| {
             it.wrapping_mul(0x9e37_79b9_7f4a_7c15)
         }),
         ("rising", 0.2, |it| it),
