@@ -27,7 +27,7 @@ pub struct Cost {
     pub busy_skew: Option<f64>,
     /// Rows, groups and members of sets that operators keep, and live rows.
     pub state_rows: u64,
-    /// The memory they take. What can only be estimated is in docs/architecture.md.
+    /// The memory they take. docs/architecture.md says what of it is estimated.
     pub state_bytes: u64,
     /// `time` if a worker is at its limit and has most of its work here, `memory` if most of a large state is here; null otherwise.
     pub limits: Option<Limit>,
