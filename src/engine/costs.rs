@@ -96,14 +96,21 @@ pub(super) trait Keeps {
 #[derive(Default)]
 pub(super) struct Owners {
     all: Vec<Sharers>,
-    now: usize,
+    /// None for what is there for all of the dataflow.
+    now: Option<usize>,
     /// The first operator from which on another owner's were made.
-    from: Vec<(usize, usize)>,
-    keepers: Vec<(usize, Rc<RefCell<dyn Keeps>>)>,
+    from: Vec<(usize, Option<usize>)>,
+    keepers: Vec<Keeper>,
+}
+
+/// What an operator keeps, and whose that is.
+struct Keeper {
+    owner: usize,
+    state: Rc<RefCell<dyn Keeps>>,
 }
 
 /// Whose operators were made before.
-pub(super) struct Before(usize);
+pub(super) struct Before(Option<usize>);
 
 impl Owners {
     /// Operators from the number `next` on belong to these relations.
@@ -113,8 +120,8 @@ impl Owners {
             self.all.push(relations.to_vec());
             self.all.len() - 1
         });
-        self.from.push((next, owner));
-        Before(std::mem::replace(&mut self.now, owner))
+        self.from.push((next, Some(owner)));
+        Before(self.now.replace(owner))
     }
 
     /// Operators from the number `next` on belong to whom they belonged before.
@@ -126,17 +133,19 @@ impl Owners {
     /// From now on it is asked what this keeps.
     pub fn keep<K: Keeps + 'static>(&mut self, state: K) -> Rc<RefCell<K>> {
         let state = Rc::new(RefCell::new(state));
-        self.keepers
-            .push((self.now, Rc::clone(&state) as Rc<RefCell<dyn Keeps>>));
+        self.keepers.extend(self.now.map(|owner| Keeper {
+            owner,
+            state: Rc::clone(&state) as Rc<RefCell<dyn Keeps>>,
+        }));
         state
     }
 
-    /// Whose each operator is, by its number; those before the first owner's and from `end` on are nobody's.
+    /// Whose each operator is, by its number; those that are there for all of the dataflow are nobody's.
     fn by_operator(&self, end: usize) -> Vec<Option<usize>> {
         let mut owners = vec![None; end];
         for (at, (first, owner)) in self.from.iter().enumerate() {
             let last = self.from.get(at + 1).map_or(end, |it| it.0);
-            owners[*first..last].fill(Some(*owner));
+            owners[*first..last].fill(*owner);
         }
         owners
     }
@@ -148,7 +157,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 /// What one worker tells of its relations.
 pub(super) struct Meter {
     numbers: Arc<OfWorker>,
-    keepers: Vec<(usize, Rc<RefCell<dyn Keeps>>)>,
+    keepers: Vec<Keeper>,
     asked: Option<Instant>,
 }
 
@@ -183,8 +192,8 @@ impl Meter {
         }
         self.asked = Some(now);
         let mut held = vec![Held::default(); self.numbers.owners.len()];
-        for (owner, keeper) in &self.keepers {
-            held[*owner] += keeper.borrow_mut().held();
+        for keeper in &self.keepers {
+            held[keeper.owner] += keeper.state.borrow_mut().held();
         }
         for (held, (_, numbers)) in held.into_iter().zip(&self.numbers.owners) {
             numbers.rows.store(held.rows as u64, Ordering::Relaxed);

@@ -19,7 +19,7 @@ const LARGE_SHARE: f64 = 0.5;
 pub struct Cost {
     /// Mostly one; what several share is told once, with all their names.
     pub relations: Vec<String>,
-    /// Share of a worker's second in which its operators ran, over the last seconds: the mean over all workers, 0 to 1. Null at first.
+    /// Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over all workers, 0 to 1. Null at first.
     pub busy_share: Option<f64>,
     /// The same of the worker that had most of it.
     pub busy_share_max_worker: Option<f64>,

@@ -27,7 +27,7 @@ pub struct Node {
     pub busy: Option<f64>,
     /// Of a source: how much more the partition that is read most gets than the mean one; null with one partition, or while none is read.
     pub skew: Option<f64>,
-    /// Share of a worker's second in which its operators ran, over the last seconds: the mean over the workers of this process, 0 to 1. What it shares
+    /// Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over the workers of this process. What it shares
     /// with others is told apart. Null for what no worker computes, and at first.
     pub busy_share: Option<f64>,
     /// The same of the worker that had most of it.
