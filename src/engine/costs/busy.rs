@@ -94,7 +94,7 @@ mod tests {
     fn what_an_operator_schedules_is_not_its_own_time() {
         let costs = Costs::default();
         let mut owners = Owners::default();
-        owners.turn_to(&["a".to_owned()], 1);
+        owners.turn_to(&["a".to_owned()], 0);
         owners.turn_to(&["b".to_owned()], 3);
         let numbers = costs.add(0, owners.all.clone());
         let busy = Busy::default();
@@ -119,6 +119,7 @@ mod tests {
             .iter()
             .map(|it| (it.relations[0].as_str(), it.busy_ns))
             .collect();
-        assert_eq!(told, [("a", 6), ("b", 70)]);
+        // The outermost one ran for 89 ns, 75 of them for others.
+        assert_eq!(told, [("a", 14 + 6), ("b", 70)]);
     }
 }

@@ -213,9 +213,9 @@ mod tests {
 
     #[test]
     fn shares_are_what_counters_rose_by() {
-        let before = [cost("a", 0, &[1_000, 2_000])];
         let second = 1_000_000_000;
-        let now = [cost("a", 500, &[1_000 + 3 * second, 2_000 + second])];
+        let before = [cost("a", 0, &[5 * second, 2 * second])];
+        let now = [cost("a", 500, &[8 * second, 3 * second])];
         let told = told(&before, &now, 10, None);
         let close = |it: Option<f64>, wanted: f64| it.is_some_and(|it| (it - wanted).abs() < 1e-6);
         assert!(close(told[0].busy_share, 0.2), "{told:?}");
