@@ -346,7 +346,7 @@ mod tests {
                 for group in 0..200_i64 {
                     let key = Row([Value::Int(group)].into());
                     let values = 0..(group as u128 * 7);
-                    let values = values.map(|it| Member::new(0, it << 64 | it * 977, 1));
+                    let values = values.map(|it| Member::new(0, (it << 64) | (it * 977), 1));
                     sets.add(&key, &mut values.collect(), &mut zero());
                 }
                 sets

@@ -79,7 +79,6 @@ impl<K: Data + PointsAt> Batch for OrdKeyBatch<Vector<((K, ()), u64, isize)>> {
 }
 
 /// A list of keys or values.
-#[expect(clippy::ptr_arg, reason = "its capacity counts")]
 fn of_list<V: PointsAt>(list: &Vec<V>) -> usize {
     let step = list.len().div_ceil(LOOKED_AT).max(1);
     let (mut bytes, mut seen) = (0, 0);
