@@ -25,6 +25,12 @@ fn what_keys_tell_is_what_they_take() {
     assert_about(told.bytes, taken, 0.1);
     keys.let_go(4_000_000);
     assert_eq!(Keeps::held(&mut keys).rows, 40 * 295 + 360 * 4);
+    for (_, key) in &keys.keys {
+        for side in [&key.left, &key.right] {
+            let bytes: usize = side.open(i64::MIN).map(|it| allocated(it.0.len())).sum();
+            assert_eq!(side.bytes, bytes);
+        }
+    }
     keys.let_go(300_000_000);
     assert_eq!(keys.held, Held::default());
 }
