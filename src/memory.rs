@@ -62,6 +62,23 @@ pub fn heap() -> Heap {
     }
 }
 
+/// Physical memory of the process: what the allocator holds, code and stacks. Where the system does not tell it, what the allocator holds.
+///
+/// # Panics
+/// If the system does not tell, and the allocator was built without statistics.
+pub fn resident_bytes() -> u64 {
+    of_process().unwrap_or_else(|| heap().resident_bytes as u64)
+}
+
+fn of_process() -> Option<u64> {
+    // Sizes in pages: of the address space, and of what is resident.
+    let sizes = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = sizes.split_whitespace().nth(1)?.parse().ok()?;
+    // SAFETY: `sysconf` only reads a constant of the system.
+    let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Some(pages * u64::try_from(page_bytes).ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -58,6 +58,7 @@ pub fn run(dataflow: Dataflow, inputs: Vec<Vec<Vec<Input>>>, records: u64, delay
         restored: Restored::default(),
         control: Arc::clone(&control),
         wall: Wall::system(),
+        costs: Arc::default(),
     };
     let engine = start(job, Mesh::default(), parts).expect("threads can be started");
     while seen.load(Ordering::Acquire) < records {

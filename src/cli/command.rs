@@ -4,7 +4,7 @@
 
 use super::query_limits::QueryLimits;
 use super::settings::Settings;
-use super::{addresses, exit, generate, origin, ranges, sql, tail};
+use super::{addresses, exit, generate, origin, ranges, size, sql, tail};
 use crate::coordinator::{Options, TICK_MS};
 use crate::http::{self, HostPattern};
 use crate::model::secret;
@@ -164,6 +164,9 @@ pub struct Serving {
     /// Hours for which versions of the lake's tables can be read after newer ones came, for time travel; at most a week.
     #[arg(long, env = "TIDELAKE_VERSION_RETENTION", default_value_t = 168, value_parser = clap::value_parser!(u16).range(1..=168))]
     version_retention: u16,
+    /// Memory that each process may take, such as 4GiB or 512MB: near it, sources wait. [default: no limit]
+    #[arg(long, env = "TIDELAKE_MEMORY_MAX", value_name = "SIZE", value_parser = size::memory_max)]
+    memory_max: Option<u64>,
     /// Take the lake from the process that holds it: that one stops at its next commit.
     #[arg(long)]
     take_over: bool,
@@ -221,6 +224,7 @@ impl Serving {
             close_idle_ms: (self.close_timeout * 1000.0) as u64,
             version_retention: Duration::from_secs(3600 * u64::from(self.version_retention)),
             take_over: self.take_over,
+            memory_max: self.memory_max,
             ..Options::default()
         }
     }
@@ -374,6 +378,12 @@ fn run(
                     .flat_map(|it| ["--input".to_owned(), it.to_string()]),
             );
             arguments.extend(["--workers".to_owned(), serving.workers.to_string()]);
+            arguments.extend(
+                serving
+                    .memory_max
+                    .into_iter()
+                    .flat_map(|it| ["--memory-max".to_owned(), it.to_string()]),
+            );
             arguments.extend([
                 "--version-retention".to_owned(),
                 serving.version_retention.to_string(),

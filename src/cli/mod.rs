@@ -23,6 +23,7 @@ mod serve;
 mod server;
 mod settings;
 mod shell;
+mod size;
 mod sql;
 mod table;
 mod tail;

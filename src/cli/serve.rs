@@ -2,7 +2,8 @@
 
 use super::health::{self, Arrivals, EngineFacts, LakeFacts, SourceFacts};
 use crate::cluster;
-use crate::coordinator::{self, Committed, Ending, Pipeline};
+use crate::coordinator::costs::{CostsOfRelations, RelationCost};
+use crate::coordinator::{self, Budget, Committed, Ending, Memory, Pipeline};
 use crate::http::{
     self, App, CommitInfo, Component, Health, IntakeStatus, PartitionStatus, SourceStatus, Status,
     StatusSource, serve,
@@ -247,6 +248,8 @@ struct PipelineStatus {
     /// Where each source is read from.
     places: BTreeMap<String, Place>,
     unsettled: Arc<AtomicUsize>,
+    costs: CostsOfRelations,
+    budget: Arc<Budget>,
     unreadable: watch::Receiver<Option<String>>,
     started: Instant,
     arrivals: Mutex<Vec<Arrivals>>,
@@ -262,6 +265,8 @@ impl PipelineStatus {
         PipelineStatus {
             places: pipeline.places.clone(),
             unsettled: Arc::clone(&pipeline.unsettled),
+            costs: pipeline.costs_of_relations(),
+            budget: Arc::clone(&pipeline.budget),
             unreadable,
             started: Instant::now(),
             arrivals: Mutex::new(
@@ -285,6 +290,14 @@ impl PipelineStatus {
 }
 
 impl StatusSource for PipelineStatus {
+    fn costs(&self) -> Vec<RelationCost> {
+        self.costs.now()
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        self.budget.memory()
+    }
+
     fn status(&self) -> Status {
         let mut components: Vec<Component> = self.companions.iter().map(|it| it()).collect();
         let mut sources = Vec::new();
@@ -360,6 +373,10 @@ impl StatusSource for PipelineStatus {
             still_ms: self.hub.still_ms(),
         });
         components.push(Component::new("engine", status, detail));
+        if let Some(memory) = self.budget.memory() {
+            let (status, detail) = health::of_memory(&memory, &self.costs.now());
+            components.push(Component::new("memory", status, detail));
+        }
         for (relation, (count, reason)) in self.hub.left_out() {
             components.push(Component {
                 headline: format!("Degraded: {relation} lacks {count} rows"),

@@ -6,7 +6,9 @@
 //! stop:   last epoch ─ workers end ─ last commit ─ done
 //! ```
 
+mod budget;
 mod commit;
+pub mod costs;
 pub(crate) mod eras;
 pub(crate) mod feed;
 mod grow;
@@ -23,7 +25,7 @@ mod state;
 pub mod stored;
 
 use crate::cluster::{self, Joined};
-use crate::engine::{self, Bucketing, ClockSettings, Control, Feed, Job, Outputs, Restored};
+use crate::engine::{self, Bucketing, ClockSettings, Control, Costs, Feed, Job, Outputs, Restored};
 use crate::lake::{self, Commit, Manifest, StateFile, Store, TableLayout, TableState};
 use crate::model::in_force::Schedule;
 use crate::model::{Epoch, Row, rows_of_batch, wall_ms};
@@ -42,6 +44,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+pub use budget::{Budget, Memory};
 pub use commit::Committed;
 pub use feed::decoder;
 pub use growth::Growth;
@@ -75,6 +78,8 @@ pub struct Options {
     pub version_retention: Duration,
     /// Whether a lake that another process holds is taken from it.
     pub take_over: bool,
+    /// Near so many bytes of memory sources wait; none if there is no such limit.
+    pub memory_max: Option<u64>,
 }
 
 impl Default for Options {
@@ -89,6 +94,7 @@ impl Default for Options {
             close_idle_ms: 30_000,
             version_retention: VERSION_RETENTION,
             take_over: false,
+            memory_max: None,
         }
     }
 }
@@ -177,6 +183,10 @@ pub struct Pipeline {
     pub processes: usize,
     /// Commits handed over and not yet durable, of this process.
     pub unsettled: Arc<AtomicUsize>,
+    /// What each relation costs the workers of this process.
+    costs: Arc<Costs>,
+    /// How much memory the process may take, if that is limited.
+    pub budget: Arc<Budget>,
     peers: Option<cluster::Sender>,
     ending: watch::Receiver<Option<Ending>>,
     settled: watch::Receiver<Epoch>,
@@ -328,6 +338,10 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     let uploads = Arc::new(lake::Uploads::default());
     let unsettled = Arc::new(AtomicUsize::new(0));
     let commits_waiting = Arc::clone(&unsettled);
+    let budget = Arc::new(Budget::of(options.memory_max));
+    if let Some(watch) = Budget::watch(&budget) {
+        supervise::task("memory", watch);
+    }
     let parts = feeds
         .into_iter()
         .zip(own.clone())
@@ -343,6 +357,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
                 to_settle.clone(),
                 Arc::clone(&uploads),
                 Arc::clone(&unsettled),
+                Arc::clone(&budget),
                 Arc::clone(&told),
             ));
             (feeds, outputs)
@@ -440,12 +455,14 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         "tell-committed",
         tell_committed(committed.clone(), sources.clone()),
     );
+    let costs: Arc<Costs> = Arc::default();
     let job = Job {
         dataflow: Arc::clone(&dataflow),
         settings,
         start: beginning.start,
         restored,
         control: Arc::clone(&control),
+        costs: Arc::clone(&costs),
         wall: engine::Wall::system(),
     };
     let engine = engine::start(job, mesh, parts).map_err(Error::Engine)?;
@@ -465,6 +482,8 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         peers,
         ending,
         settled,
+        costs,
+        budget,
         control,
         stop_readers,
         engine,
@@ -652,6 +671,11 @@ fn as_settled(commit: Commit) -> (Manifest, BTreeMap<String, TableState>) {
 }
 
 impl Pipeline {
+    /// What each relation costs this process.
+    pub fn costs_of_relations(&self) -> costs::CostsOfRelations {
+        costs::CostsOfRelations::new(Arc::clone(&self.costs), Arc::clone(&self.hub))
+    }
+
     /// Why the pipeline cannot go on, if it cannot: its committer has failed, and `stop` tells how, or another process of
     /// the cluster is gone.
     pub fn ending(&self) -> Option<Ending> {

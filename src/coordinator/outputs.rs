@@ -1,6 +1,7 @@
 //! Where one worker's results go: rows into staged files, changes to the hub, reports to the committer.
 
 use super::TICK_MS;
+use super::budget::Budget;
 use crate::engine::{CommitReport, OpenRows, Outputs, Published};
 use crate::lake::{Error, Replaced, Staged, Stager, Store, TableLayout, Told, Uploads};
 use crate::model::{Epoch, Row};
@@ -55,6 +56,7 @@ pub(super) struct WorkerOutputs {
     to_committer: UnboundedSender<WorkerCommit>,
     uploads: Arc<Uploads>,
     unsettled: Arc<AtomicUsize>,
+    budget: Arc<Budget>,
 }
 
 impl WorkerOutputs {
@@ -73,6 +75,7 @@ impl WorkerOutputs {
         to_committer: UnboundedSender<WorkerCommit>,
         uploads: Arc<Uploads>,
         unsettled: Arc<AtomicUsize>,
+        budget: Arc<Budget>,
         told: Told,
     ) -> Self {
         let label = format!("w{worker}-{}", &writer[..8]);
@@ -95,6 +98,7 @@ impl WorkerOutputs {
             to_committer,
             uploads,
             unsettled,
+            budget,
         }
     }
 
@@ -207,5 +211,6 @@ impl Outputs for WorkerOutputs {
     fn is_behind(&self) -> bool {
         UPLOADS_BYTES_MAX < self.uploads.bytes()
             || UNSETTLED_MAX < self.unsettled.load(Ordering::Acquire)
+            || self.budget.is_full()
     }
 }

@@ -294,6 +294,7 @@ fn job(
         start: Epoch::at_or_after(wall_ms(), TICK_MS),
         control: Arc::clone(control),
         wall: Wall::system(),
+        costs: Arc::default(),
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::metric::{Evidence, Kind, Metric, State};
 use super::{Detector, Score, Scored, Window};
+use crate::model::held::of_vec;
 use serde::{Deserialize, Serialize};
 
 /// A key is missed for so many windows at least.
@@ -34,6 +35,13 @@ pub struct Known {
     first: i64,
     last: i64,
     states: Vec<State>,
+}
+
+impl Known {
+    /// The memory of what is known of each metric, without what that points at.
+    pub fn table_bytes(&self) -> usize {
+        of_vec::<State>(self.states.capacity())
+    }
 }
 
 /// A fold over windows: what is known behind the last one, which is before `next`. Nothing is known of a key that is new, or forgotten.

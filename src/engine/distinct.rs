@@ -5,7 +5,8 @@
 //! least once, so sets add up and take back in any order. Where nothing is ever taken back, that a value is there is enough.
 
 use super::accumulate::{Accumulator, Slot};
-use crate::model::Row;
+use crate::model::held::{allocated, of_row, of_vec};
+use crate::model::{Held, Row};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -166,6 +167,20 @@ impl Set {
         }
     }
 
+    /// Its members, and the memory of its table.
+    fn held(&self) -> Held {
+        match self {
+            Set::Growing(known) => Held {
+                rows: known.len(),
+                bytes: of_vec::<u128>(known.slots.capacity()),
+            },
+            Set::Counted(counts) => Held {
+                rows: counts.len(),
+                bytes: allocated(counts.allocation_size()),
+            },
+        }
+    }
+
     fn is_empty(&self) -> bool {
         match self {
             Set::Growing(known) => known.is_empty(),
@@ -179,6 +194,8 @@ impl Set {
 pub struct DistinctSets {
     groups: HashMap<Row, Box<[Set]>, FixedState>,
     grows: bool,
+    /// All members, and what the sets and keys of groups take.
+    held: Held,
 }
 
 impl DistinctSets {
@@ -187,6 +204,7 @@ impl DistinctSets {
         DistinctSets {
             groups: HashMap::default(),
             grows,
+            held: Held::default(),
         }
     }
 
@@ -202,8 +220,11 @@ impl DistinctSets {
                 true => Set::Growing(Identities::default()),
                 false => Set::Counted(HashMap::default()),
             };
-            (0..aggregates).map(|_| empty()).collect()
+            let sets: Box<[Set]> = (0..aggregates).map(|_| empty()).collect();
+            self.held += of_group(key, &sets);
+            sets
         });
+        self.held -= of_sets(sets);
         let mut matters = Vec::with_capacity(members.len());
         for run in members.chunk_by(|it, next| it.aggregate == next.aggregate) {
             let at = usize::from(run[0].aggregate);
@@ -216,15 +237,32 @@ impl DistinctSets {
         members.retain(|_| matters.next() == Some(true));
         // They wait for the next commit, and few may be left of many.
         members.shrink_to_fit();
+        self.held += of_sets(sets);
         if sets.iter().all(Set::is_empty) {
-            self.groups.remove(key);
+            self.forget(key);
         }
     }
 
     /// Forgets a group.
     pub fn forget(&mut self, key: &Row) {
-        self.groups.remove(key);
+        if let Some(sets) = self.groups.remove(key) {
+            self.held -= of_group(key, &sets);
+        }
     }
+
+    /// How many members all sets have, and what they take.
+    pub fn held(&self) -> Held {
+        self.held + Held::bytes(allocated(self.groups.allocation_size()))
+    }
+}
+
+fn of_sets(sets: &[Set]) -> Held {
+    sets.iter().map(Set::held).sum()
+}
+
+/// The sets of a group and its key.
+fn of_group(key: &Row, sets: &[Set]) -> Held {
+    Held::bytes(of_row(key) + allocated(size_of_val(sets))) + of_sets(sets)
 }
 
 /// How often a value was there before, and is now.
@@ -252,6 +290,7 @@ fn count(set: &mut HashMap<u128, i64, FixedState>, value: u128, diff: i64) -> (i
 mod tests {
     use super::*;
     use crate::model::Value;
+    use crate::model::held::measured::{assert_about, kept};
     use std::collections::HashSet;
 
     fn zero() -> Accumulator {
@@ -297,6 +336,29 @@ mod tests {
         sets.add(&key, &mut members([(1, 9, -2), (0, 7, 1)]), &mut change);
         assert_eq!(sizes(&change), (0, 0));
         assert!(sets.groups.is_empty());
+    }
+
+    #[test]
+    fn what_sets_tell_is_what_they_take() {
+        for grows in [false, true] {
+            let (taken, mut sets) = kept(|| {
+                let mut sets = DistinctSets::new(grows);
+                for group in 0..200_i64 {
+                    let key = Row([Value::Int(group)].into());
+                    let values = 0..(group as u128 * 7);
+                    let values = values.map(|it| Member::new(0, (it << 64) | (it * 977), 1));
+                    sets.add(&key, &mut values.collect(), &mut zero());
+                }
+                sets
+            });
+            let told = sets.held();
+            assert_eq!(told.rows, 7 * 199 * 200 / 2);
+            assert_about(told.bytes, taken, 0.02);
+            for group in 0..200 {
+                sets.forget(&Row([Value::Int(group)].into()));
+            }
+            assert_eq!(sets.held, Held::default());
+        }
     }
 
     #[test]

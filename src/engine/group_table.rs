@@ -5,7 +5,8 @@
 //! another's, so that a group is found by comparing bytes.
 
 use super::accumulate::Accumulator;
-use crate::model::Row;
+use crate::model::held::allocated;
+use crate::model::{Held, Row};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -16,6 +17,8 @@ use std::hash::BuildHasher;
 #[derive(Default)]
 pub struct GroupTable {
     groups: HashTable<Group>,
+    /// What the groups take, without the table.
+    groups_bytes: usize,
     /// The key that is looked for; kept for its memory.
     key: Vec<u8>,
 }
@@ -35,6 +38,10 @@ impl Group {
     fn parts(&self) -> (&[u8], &[u8]) {
         let (length, rest) = postcard::take_from_bytes(&self.0).expect(PACKED_HERE);
         rest.split_at(length)
+    }
+
+    fn bytes(&self) -> usize {
+        allocated(self.0.len())
     }
 
     fn key(&self) -> &[u8] {
@@ -73,11 +80,28 @@ impl GroupTable {
         let group = self
             .groups
             .entry(hash(key), |it| it.key() == key, |it| hash(it.key()));
-        match (group, accumulator.is_zero()) {
-            (Entry::Occupied(group), true) => drop(group.remove()),
-            (Entry::Occupied(mut group), false) => *group.get_mut() = Group::of(key, accumulator),
-            (Entry::Vacant(_), true) => {}
-            (Entry::Vacant(place), false) => drop(place.insert(Group::of(key, accumulator))),
+        let (before, now) = match (group, accumulator.is_zero()) {
+            (Entry::Occupied(group), true) => (group.remove().0.bytes(), 0),
+            (Entry::Occupied(mut group), false) => {
+                let before = group.get().bytes();
+                *group.get_mut() = Group::of(key, accumulator);
+                (before, group.get().bytes())
+            }
+            (Entry::Vacant(_), true) => (0, 0),
+            (Entry::Vacant(place), false) => {
+                let place = place.insert(Group::of(key, accumulator));
+                (0, place.get().bytes())
+            }
+        };
+        self.groups_bytes = self.groups_bytes + now - before;
+    }
+
+    /// How many groups there are, and what they take.
+    pub fn held(&self) -> Held {
+        let table = allocated(self.groups.allocation_size()) + allocated(self.key.capacity());
+        Held {
+            rows: self.groups.len(),
+            bytes: table + self.groups_bytes,
         }
     }
 
@@ -206,7 +230,11 @@ mod tests {
         let before = in_use();
         let mut table = GroupTable::default();
         (0..GROUPS).for_each(|it| table.set(&Row([Value::Int(it << 32)].into()), &group));
-        let bytes = (in_use() - before) / GROUPS as u64;
+        let taken = in_use() - before;
+        let told = table.held();
+        assert_eq!(told.rows, GROUPS as usize);
+        assert_eq!(told.bytes as u64, taken, "what it tells is what it takes");
+        let bytes = taken / GROUPS as u64;
         assert!(!table.is_empty());
         assert!(bytes <= 80, "a group takes {bytes} bytes");
     }

@@ -15,6 +15,7 @@
 pub mod accumulate;
 mod changes;
 pub mod clock;
+pub mod costs;
 mod credible;
 mod distinct;
 mod encoded;
@@ -30,6 +31,7 @@ mod worker;
 pub use crate::model::EventTimes;
 pub use accumulate::{Accumulator, Partial};
 pub use clock::{ClockSettings, ClockState};
+pub use costs::{Cost, Costs};
 pub use distinct::Member;
 pub use gate::stored_watermark;
 pub use operators::state_names;
@@ -396,6 +398,8 @@ pub struct Job {
     pub start: Epoch,
     pub restored: Restored,
     pub control: Arc<Control>,
+    /// Where workers tell what relations cost them.
+    pub costs: Arc<Costs>,
     pub wall: Wall,
 }
 

@@ -4,6 +4,7 @@
 //! All workers render the same dataflow in the same order; timely's channels depend on that.
 
 use super::clock::{Clock, NEVER, Report};
+use super::costs::{self, Before};
 use super::gate::{Gate, SharedClock};
 use super::operators::{
     self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared,
@@ -42,6 +43,8 @@ struct Render<'a, 's> {
     dead: Vec<ChangeStream<'s>>,
     /// Passes over rows that no view has asked for yet.
     passes: Vec<Pass>,
+    /// The relations that read a node or an aggregation, by its id.
+    sharers: BTreeMap<String, BTreeSet<String>>,
     /// Partial groups by aggregation.
     partials: HashMap<String, PartialStream<'s>>,
     /// The rows of stateful nodes by id: the same node may be in a view several times.
@@ -83,6 +86,7 @@ pub(super) fn render(
         late_of: HashMap::new(),
         dead: Vec::new(),
         passes: passes(&job.dataflow.views),
+        sharers: costs::sharers(&job.dataflow),
         partials: HashMap::new(),
         rendered: HashMap::new(),
         top_ks: 0,
@@ -95,10 +99,12 @@ pub(super) fn render(
         "each source of the dataflow needs a feed"
     );
     for (number, (spec, feed)) in job.dataflow.sources.iter().zip(feeds).enumerate() {
+        let before = render.turn_to(std::slice::from_ref(&spec.name));
         let streams = operators::source(scope, number, spec, feed, job, Rc::clone(shared));
         render.relations.insert(spec.name.clone(), streams.records);
         render.dead.push(streams.undecoded);
         render.clock(&spec.name, streams.reports);
+        render.turn_back(before);
         ended.push(streams.ended);
     }
     render.end(scope.concatenate(ended));
@@ -107,6 +113,7 @@ pub(super) fn render(
             // The last one: tables of sources have added to the dead letters.
             render.dead_letters(scope);
         }
+        let before = render.turn_to(std::slice::from_ref(&table.name));
         let refusal = render.refusal(number);
         let rows = render.plan(&table.plan, &table.name, &refusal);
         let clock = render.clocks.get(&table.source).cloned();
@@ -132,6 +139,7 @@ pub(super) fn render(
             ));
         }
         render.relations.insert(table.name.clone(), rows);
+        render.turn_back(before);
     }
     render.dead_letters(scope);
     for (number, view) in job.dataflow.views.iter().enumerate() {
@@ -141,6 +149,7 @@ pub(super) fn render(
             let late = scope.concatenate(std::mem::take(&mut render.late));
             render.relations.insert(LATE_RELATION.to_owned(), late);
         }
+        let before = render.turn_to(std::slice::from_ref(&view.name));
         let refusal = Refusal::LeftOut(view.name.clone());
         render.top_ks = 0;
         let mut rows = render.plan(&view.plan, &view.name, &refusal);
@@ -156,9 +165,11 @@ pub(super) fn render(
         render.relations.insert(view.name.clone(), rows.clone());
         let rows = operators::view_rows(rows);
         ends.push(operators::publish(rows.clone(), number, place, shared));
-        let store = Rc::new(RefCell::new(render.store(number, view)));
+        let store = render.store(number, view);
+        let store = shared.borrow_mut().owners.keep(store);
         shared.borrow_mut().stores.push(Rc::clone(&store));
         ends.push(operators::store_view(rows, store));
+        render.turn_back(before);
     }
     for (_, ticks) in render.clocks.values() {
         ends.push(ticks.clone());
@@ -175,6 +186,29 @@ pub(super) fn render(
 }
 
 impl<'s> Render<'_, 's> {
+    /// What is made from now on belongs to these relations.
+    fn turn_to(&self, relations: &[String]) -> Before {
+        let next = self.scope.worker().peek_identifier();
+        self.shared.borrow_mut().owners.turn_to(relations, next)
+    }
+
+    /// What is made from now on belongs to whom it belonged before.
+    fn turn_back(&self, before: Before) {
+        let next = self.scope.worker().peek_identifier();
+        self.shared.borrow_mut().owners.turn_back(before, next);
+    }
+
+    /// The relations that read a node, of which there are several if it is shared.
+    fn sharers(&self, node: &str, view: &str) -> Vec<String> {
+        let sharers = self.sharers.get(node).into_iter().flatten().cloned();
+        let sharers: Vec<String> = sharers.collect();
+        match sharers.is_empty() {
+            // It is part of a plan that is made while rendering.
+            true => vec![view.to_owned()],
+            false => sharers,
+        }
+    }
+
     /// Makes a relation of the dead letters there have been so far, unless it is a source of its own.
     fn dead_letters(&mut self, scope: Scope<'s, u64>) {
         let dead = scope.concatenate(std::mem::take(&mut self.dead));
@@ -208,7 +242,9 @@ impl<'s> Render<'_, 's> {
             });
             return rows;
         }
+        let before = self.turn_to(&self.sharers(id, view));
         let rows = self.node(plan, view, refusal);
+        self.turn_back(before);
         self.rendered.insert(id.to_owned(), rows.clone());
         rows
     }
@@ -301,6 +337,7 @@ impl<'s> Render<'_, 's> {
                         skip + limit,
                         self.epochs.boot,
                         &restored,
+                        &self.shared,
                     );
                 }
                 operators::top_k(
@@ -465,6 +502,7 @@ impl<'s> Render<'_, 's> {
         let has = |it: &Pass| it.aggregations.iter().any(|it| it.id == id);
         if let Some(at) = self.passes.iter().position(has) {
             let pass = self.passes.swap_remove(at);
+            let before = self.turn_to(&costs::sharers_of_pass(&pass, &self.sharers));
             let input = self.plan(&pass.input, view, refusal);
             let initial = pass.aggregations.iter().map(|it| {
                 let restored = self.share.groups.remove(&it.id).unwrap_or_default();
@@ -475,6 +513,7 @@ impl<'s> Render<'_, 's> {
             let streams = operators::partials(input, &pass, &self.epochs, initial);
             let ids = pass.aggregations.iter().map(|it| it.id.clone());
             self.partials.extend(ids.zip(streams));
+            self.turn_back(before);
         }
         let partials = self.partials.remove(id);
         partials.expect("every aggregation is in one pass, and rendered once")

@@ -5,9 +5,11 @@
 //! commits change: each is a file of its own, and files have their price, in the log, in what is kept for readers of older versions, and for
 //! whoever reads the table. A small view, and one that changes all over, is one bucket.
 
+use super::costs::Keeps;
 use super::gate::Gate;
 use super::{Bucketing, OpenRows};
-use crate::model::{Epoch, Row, sum_counts};
+use crate::model::held::{of_tree, of_vec};
+use crate::model::{Epoch, Held, Row, sum_counts};
 use foldhash::fast::FixedState;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
@@ -219,6 +221,21 @@ impl ViewStore {
         });
         self.buckets = buckets.collect();
         true
+    }
+}
+
+/// The memory of the trees, and of changes that wait for a commit. Rows are the live view's, which shares their memory and counts them.
+impl Keeps for ViewStore {
+    fn held(&mut self) -> Held {
+        let pending = self
+            .pending
+            .values()
+            .map(|it| of_vec::<(Row, i64)>(it.capacity()));
+        let buckets = self
+            .buckets
+            .iter()
+            .map(|it| of_tree::<Row, i64>(it.rows.len()));
+        Held::bytes(pending.sum::<usize>() + buckets.sum::<usize>())
     }
 }
 

@@ -3,6 +3,7 @@
 //! A worker that panics takes the process with it: timely's other workers would wait for it for ever.
 
 use super::clock::NEVER;
+use super::costs::{Meter, measure_busy};
 use super::gate::SharedClock;
 use super::operators::Shared;
 use super::render::render;
@@ -185,11 +186,16 @@ fn run(
     share: StateShare,
 ) {
     let shared = Rc::new(RefCell::new(Shared::default()));
+    let busy = measure_busy(worker);
     let (probe, clocks) = worker.dataflow_named("tidelake", |scope| {
         render(scope, job, place, feeds, share, &shared)
     });
+    let owners = std::mem::take(&mut shared.borrow_mut().owners);
+    let operators = worker.peek_identifier();
+    let meter = Meter::new(owners, place.index, operators, &job.costs, &busy);
     let mut exit = Exit {
         place,
+        meter,
         job,
         shared,
         clocks,
@@ -211,6 +217,7 @@ fn run(
 /// What stands between a worker's dataflow and the outside.
 struct Exit<'a> {
     place: Place,
+    meter: Meter,
     job: &'a Job,
     shared: Rc<RefCell<Shared>>,
     clocks: BTreeMap<String, SharedClock>,
@@ -229,6 +236,7 @@ impl Exit<'_> {
         let frontier = probe.with_frontier(|it| it.first().copied());
         self.append();
         self.note_progress();
+        self.meter.tell();
         let Some(upto) = frontier else {
             let last = self.job.control.last().unwrap_or(self.job.start);
             self.publish(last.0 + 1);

@@ -2,6 +2,7 @@
 
 use super::App;
 use super::status::epoch_age_seconds;
+use crate::coordinator::costs::RelationCost;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -116,6 +117,9 @@ pub async fn prometheus(State(app): State<Arc<App>>) -> Response {
         "Live rows of a view.",
         views.collect(),
     );
+    for (name, kind, help, samples) in of_relations(&app.status.costs()) {
+        family(name, kind, help, samples);
+    }
     let one = |value: Option<f64>| {
         value
             .map(|it| (String::new(), it))
@@ -248,6 +252,43 @@ pub async fn prometheus(State(app): State<Arc<App>>) -> Response {
     );
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
+
+/// What relations cost this process. What several share has all their names in one label, with commas.
+fn of_relations(costs: &[RelationCost]) -> [Family; 3] {
+    let of_view = |of: fn(&RelationCost) -> u64| -> Vec<(String, f64)> {
+        let sample = |it: &RelationCost| (format!("{{view=\"{}\"}}", it.name()), of(it) as f64);
+        costs.iter().map(sample).collect()
+    };
+    let busy = costs.iter().flat_map(|cost| {
+        cost.workers.iter().map(|(worker, busy_ns, _)| {
+            let labels = format!("{{relation=\"{}\",worker=\"{worker}\"}}", cost.name());
+            (labels, *busy_ns as f64 / 1e9)
+        })
+    });
+    [
+        (
+            "view_state_bytes",
+            "gauge",
+            "Memory of the state that operators of a relation keep, and of its live rows.",
+            of_view(|it| it.bytes),
+        ),
+        (
+            "view_state_rows",
+            "gauge",
+            "Rows, groups and members of sets that operators of a relation keep, and its live rows.",
+            of_view(|it| it.rows),
+        ),
+        (
+            "relation_busy_seconds_total",
+            "counter",
+            "Time that a worker ran operators of a relation, since it started.",
+            busy.collect(),
+        ),
+    ]
+}
+
+/// Name, kind, help, and values with their labels.
+type Family = (&'static str, &'static str, &'static str, Vec<(String, f64)>);
 
 /// Resident memory, where the system tells it.
 fn resident_bytes() -> Option<f64> {

@@ -142,7 +142,7 @@ impl App {
     ) -> Arc<Self> {
         let saved = settings.saved_queries.map(|it| it.join(&dataflow.name));
         let page = page::page_of(&dataflow);
-        Arc::new(App {
+        let app = Arc::new(App {
             hub,
             queries,
             dataflow,
@@ -163,7 +163,14 @@ impl App {
             connections: Connections::new(settings.limits),
             workers: work::Workers::default(),
             shared: shared::Shared::default(),
-        })
+        });
+        let asked = Arc::downgrade(&app);
+        app.queries.tell_costs(move || {
+            let app = asked.upgrade();
+            app.map(|it| pipeline::costs_in_words(&it))
+                .unwrap_or_default()
+        });
+        app
     }
 
     /// Open event streams.

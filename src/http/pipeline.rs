@@ -5,8 +5,9 @@
 //!
 //! The lag of a partition in time is the age of the newest note at which its end was where reading is now.
 //!
-//! What is not known is null: no busy share of a view, since all views share the workers, and no rate of a table that leaves records out.
+//! What is not known is null, such as the rate of a table that leaves records out.
 
+mod costs;
 mod freshness;
 mod graph;
 mod samples;
@@ -18,13 +19,14 @@ use super::status::{
 use crate::model::iso_of_micros;
 use axum::extract::State;
 use axum::response::Json as JsonBody;
+use costs::Cost;
 use freshness::Stage;
 use graph::{Edge, Node, graph};
 pub use samples::{SAMPLE_EVERY, Samples, sample};
 use samples::{Sample, window};
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,8 +61,13 @@ pub struct Pipeline {
     pub edges: Vec<Edge>,
     /// How old records are by the time they are read, seen in views, and in the lake: over the last minutes.
     pub freshness: Vec<Stage>,
+    /// What relations share, in this process: operators that are there once for several of them.
+    pub shared: Vec<Cost>,
     /// Memory in use by the process.
     pub allocated_bytes: u64,
+    /// Physical memory of the process, and what it may take, if that is limited.
+    pub resident_bytes: u64,
+    pub memory_max_bytes: Option<u64>,
     pub stream_clients: usize,
     pub uptime_seconds: u64,
 }
@@ -152,17 +159,21 @@ pub async fn pipeline(State(app): State<Arc<App>>) -> JsonBody<Pipeline> {
 pub fn report(app: &App) -> Pipeline {
     let status = app.status.status();
     let epoch = app.hub.epoch();
-    let (sources, threads, growth) = app.samples.with(|samples| {
+    let memory_max = app.status.memory().map(|it| it.max);
+    let costs = app.status.costs();
+    let (sources, threads, growth, costs) = app.samples.with(|samples| {
         let sources = status.sources.iter().map(|it| SourceReport {
             watermark: watermark(app, &it.name),
             ..source_report(it, &status, samples)
         });
         let sources: Vec<SourceReport> = sources.collect();
-        (sources, thread_reports(samples), samples::growth(samples))
+        let costs = costs::costs(&costs, samples, memory_max);
+        let growth = samples::growth(samples);
+        (sources, thread_reports(samples), growth, costs)
     });
     let epoch_age = epoch_age_seconds(app);
     let cause = cause(&status, &sources, &threads, epoch_age);
-    let (nodes, edges) = graph(app, &status, &sources, &threads, &growth);
+    let (nodes, edges) = graph(app, &status, &sources, &threads, &growth, &costs);
     Pipeline {
         epoch: epoch.0,
         as_of: epoch.iso(),
@@ -170,7 +181,13 @@ pub fn report(app: &App) -> Pipeline {
         overall: status.overall,
         headline: headline(&status.components),
         freshness: freshness::stages(app),
+        shared: costs
+            .into_iter()
+            .filter(|it| 1 < it.relations.len())
+            .collect(),
         allocated_bytes: crate::memory::heap().allocated_bytes as u64,
+        resident_bytes: crate::memory::resident_bytes(),
+        memory_max_bytes: memory_max,
         components: status.components,
         cause,
         sources,
@@ -184,6 +201,19 @@ pub fn report(app: &App) -> Pipeline {
         stream_clients: app.stream_clients(),
         uptime_seconds: app.started.elapsed().as_secs(),
     }
+}
+
+/// What each live view costs, by its name.
+pub fn costs_in_words(app: &App) -> BTreeMap<String, String> {
+    let memory_max = app.status.memory().map(|it| it.max);
+    let costs = app.status.costs();
+    let costs = app
+        .samples
+        .with(|samples| costs::costs(&costs, samples, memory_max));
+    let views = app.dataflow.views.iter();
+    views
+        .map(|it| (it.name.clone(), costs::in_words(&it.name, &costs)))
+        .collect()
 }
 
 fn watermark(app: &App, source: &str) -> Option<Watermark> {

@@ -1,6 +1,8 @@
 //! How the process is doing, as its coordinator tells it; health is asked, never guessed from here.
 
 use super::App;
+use crate::coordinator::Memory;
+use crate::coordinator::costs::RelationCost;
 use crate::model::{Epoch, secret, wall_ms};
 use crate::source::{FileNote, Gap, Pace};
 use crate::view::Intake;
@@ -16,6 +18,12 @@ use std::sync::Arc;
 /// Where the status comes from. Must not block: it is asked many times a second.
 pub trait StatusSource: Send + Sync {
     fn status(&self) -> Status;
+
+    /// What each relation costs this process.
+    fn costs(&self) -> Vec<RelationCost>;
+
+    /// How much memory it may take and takes, if that is limited.
+    fn memory(&self) -> Option<Memory>;
 }
 
 #[derive(Clone, Debug, Default, Serialize)]

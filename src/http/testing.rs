@@ -1,6 +1,8 @@
 //! What handlers share, for tests: views that stay as they are, no lake, and nothing to tell of the process.
 
 use super::{Access, App, Limits, Prover, Settings, Status, StatusSource};
+use crate::coordinator::Memory;
+use crate::coordinator::costs::RelationCost;
 use crate::model::{Epoch, Row};
 use crate::plan::Dataflow;
 use crate::sql::query::{Lake, Limits as QueryLimits, Queries};
@@ -97,6 +99,14 @@ struct NoStatus;
 impl StatusSource for NoStatus {
     fn status(&self) -> Status {
         Status::default()
+    }
+
+    fn costs(&self) -> Vec<RelationCost> {
+        Vec::new()
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        None
     }
 }
 

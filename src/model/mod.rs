@@ -7,6 +7,7 @@ mod bins;
 pub mod csv;
 mod decimal;
 mod exact;
+pub mod held;
 pub mod in_force;
 mod random;
 mod readers;
@@ -16,6 +17,7 @@ mod value;
 pub use bins::{Bins, bin_of, merge_counts, sum_counts};
 pub use decimal::Decimal;
 pub use exact::{FloatSum, IntSum, Moments, Pairs};
+pub use held::Held;
 pub use random::{Random, mixed};
 pub use readers::Readers;
 pub use value::{

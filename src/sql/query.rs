@@ -44,7 +44,7 @@ use protocol::{Catalog, ColumnMeaning, Meanings, ToProcess};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -163,9 +163,13 @@ struct Inner {
     copies: Semaphore,
     running: Mutex<HashMap<String, watch::Sender<bool>>>,
     closing: watch::Sender<bool>,
+    costs: OnceLock<TellsCosts>,
     /// Always there until dropped.
     runtime: Option<tokio::runtime::Runtime>,
 }
+
+/// What live views cost, in words.
+type TellsCosts = Box<dyn Fn() -> BTreeMap<String, String> + Send + Sync>;
 
 impl Drop for Inner {
     fn drop(&mut self) {
@@ -254,8 +258,15 @@ impl Queries {
             limits,
             running: Mutex::default(),
             closing: watch::Sender::new(false),
+            costs: OnceLock::new(),
             runtime: Some(runtime),
         })))
+    }
+
+    /// EXPLAIN of a query that reads live views says what each of them costs from now on: in words, by its name.
+    pub fn tell_costs(&self, costs: impl Fn() -> BTreeMap<String, String> + Send + Sync + 'static) {
+        // It is told by one server.
+        let _ = self.0.costs.set(Box::new(costs));
     }
 
     /// Answers one statement.
@@ -631,6 +642,10 @@ impl Inner {
                 .collect(),
             lake: self.lake.address(),
             versions,
+            costs: match (question::may_explain(sql), self.costs.get()) {
+                (true, Some(costs)) => costs(),
+                (true | false, _) => BTreeMap::new(),
+            },
         }
     }
 

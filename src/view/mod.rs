@@ -18,7 +18,7 @@ pub use intake::{Counts, Intake};
 pub use rows::Rows;
 
 use crate::model::{
-    Epoch, Order, PartitionAhead, Readers, Row, least_of, sum_counts, wall_ms, whole_ms,
+    Epoch, Held, Order, PartitionAhead, Readers, Row, held, least_of, sum_counts, wall_ms, whole_ms,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -115,6 +115,47 @@ pub enum Since {
 /// What an epoch did to a view; readers may still walk through it when it has left the ring.
 type Changes = Arc<Vec<(Row, i64)>>;
 
+/// What the changes of a ring take: their lists; rows that came, and rows that went.
+#[derive(Clone, Copy, Debug, Default)]
+struct RingBytes {
+    lists: usize,
+    came: usize,
+    went: usize,
+}
+
+impl RingBytes {
+    fn of(changes: &Changes) -> Self {
+        let mut bytes = RingBytes {
+            lists: held::of_vec::<(Row, i64)>(changes.capacity()),
+            ..RingBytes::default()
+        };
+        for (row, diff) in changes.iter() {
+            match *diff < 0 {
+                true => bytes.went += held::of_row(row),
+                false => bytes.came += held::of_row(row),
+            }
+        }
+        bytes
+    }
+
+    fn add(&mut self, other: RingBytes) {
+        self.lists += other.lists;
+        self.came += other.came;
+        self.went += other.went;
+    }
+
+    fn take_away(&mut self, other: RingBytes) {
+        self.lists -= other.lists;
+        self.came -= other.came;
+        self.went -= other.went;
+    }
+
+    /// What the ring alone holds. A row that came is mostly one that is there now, or else one that went since: an estimate.
+    fn alone(self) -> usize {
+        self.lists + self.went + self.went.min(self.came)
+    }
+}
+
 /// A worker's part of some epochs.
 #[derive(Debug, Default)]
 pub struct Part {
@@ -200,6 +241,7 @@ struct View {
     rows: Rows,
     ring: VecDeque<(Epoch, Changes)>,
     ring_rows: usize,
+    ring_bytes: RingBytes,
     /// The ring tells everything after this epoch.
     ring_from: Epoch,
     /// Single records as they came, if the view has such, and how many these are.
@@ -264,6 +306,7 @@ impl Hub {
                 rows: Rows::default(),
                 ring: VecDeque::new(),
                 ring_rows: 0,
+                ring_bytes: RingBytes::default(),
                 ring_from: Epoch(0),
                 arrived: VecDeque::new(),
                 arrived_rows: 0,
@@ -441,6 +484,17 @@ impl Hub {
             .iter()
             .map(|it| (it.info.clone(), it.rows.len()))
             .collect()
+    }
+
+    /// Live rows of each view, and what they take with the ring of changes.
+    pub fn held(&self) -> Vec<(String, Held)> {
+        let of_view = |it: &View| {
+            // Single records are listed once more, as they came.
+            let arrived = it.arrived_rows * size_of::<(Row, i64)>();
+            let held = it.rows.held() + Held::bytes(it.ring_bytes.alone() + arrived);
+            (it.info.name.clone(), held)
+        };
+        self.read().views.iter().map(of_view).collect()
     }
 
     /// What is known of one view.
@@ -690,6 +744,7 @@ impl Inner {
             for view in &mut self.views {
                 view.ring.clear();
                 view.ring_rows = 0;
+                view.ring_bytes = RingBytes::default();
                 view.ring_from = through;
             }
         }
@@ -734,6 +789,7 @@ impl Inner {
             }
             view.ring_from = *oldest;
             view.ring_rows -= changes.len();
+            view.ring_bytes.take_away(RingBytes::of(changes));
             view.ring.pop_front();
         }
     }
@@ -777,6 +833,7 @@ impl View {
     fn change(&mut self, epoch: Epoch, changes: Changes) {
         self.rows.add_sorted(&changes);
         self.ring_rows += changes.len();
+        self.ring_bytes.add(RingBytes::of(&changes));
         self.ring.push_back((epoch, changes));
     }
 

@@ -3,7 +3,8 @@
 //! Rows lie in chunks that copies share. A copy costs a pointer per chunk, so a reader takes one under the hub's lock and walks
 //! through it afterwards; whoever changes rows meanwhile copies only the chunks it touches, and those only if a reader still holds them.
 
-use crate::model::Row;
+use crate::model::held::{allocated, of_row, of_vec};
+use crate::model::{Held, Row};
 use std::sync::Arc;
 
 /// A chunk that grows beyond this is split in halves.
@@ -21,6 +22,8 @@ pub struct Rows {
     /// None is empty, and all rows of a chunk are less than those of the next.
     chunks: Vec<Arc<Vec<(Row, i64)>>>,
     len: usize,
+    /// What the rows themselves take.
+    rows_bytes: usize,
 }
 
 impl Rows {
@@ -31,6 +34,20 @@ impl Rows {
 
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// How many different rows there are, and what they and their chunks take. Chunks that a reader still holds and others do not are not among it.
+    pub fn held(&self) -> Held {
+        // Two counters and a vector in a piece of memory of their own.
+        let shared = allocated(2 * size_of::<usize>() + size_of::<Vec<(Row, i64)>>());
+        let chunks = self.chunks.iter();
+        let chunks = chunks.map(|it| shared + of_vec::<(Row, i64)>(it.capacity()));
+        Held {
+            rows: self.len,
+            bytes: self.rows_bytes
+                + of_vec::<Arc<Vec<(Row, i64)>>>(self.chunks.capacity())
+                + chunks.sum::<usize>(),
+        }
     }
 
     /// In their order.
@@ -65,6 +82,7 @@ impl Rows {
         let Some(chunk) = self.chunks.get_mut(at) else {
             self.chunks.push(Arc::new(vec![(row.clone(), diff)]));
             self.len += 1;
+            self.rows_bytes += of_row(row);
             return at;
         };
         let chunk = Arc::make_mut(chunk);
@@ -72,7 +90,8 @@ impl Rows {
             Ok(place) => {
                 chunk[place].1 += diff;
                 if chunk[place].1 == 0 {
-                    chunk.remove(place);
+                    let (gone, _) = chunk.remove(place);
+                    self.rows_bytes -= of_row(&gone);
                     self.len -= 1;
                 }
             }
@@ -81,6 +100,7 @@ impl Rows {
                     chunk.reserve_exact(CHUNK_GROWTH);
                 }
                 chunk.insert(place, (row.clone(), diff));
+                self.rows_bytes += of_row(row);
                 self.len += 1;
             }
         }
@@ -133,6 +153,7 @@ impl FromIterator<(Row, i64)> for Rows {
         let mut chunk: Vec<(Row, i64)> = Vec::new();
         for (row, count) in rows.into_iter().filter(|it| it.1 != 0) {
             debug_assert!(chunk.last().is_none_or(|it| it.0 < row));
+            all.rows_bytes += of_row(&row);
             chunk.push((row, count));
             // Half full, so that the next rows do not split every chunk at once.
             if CHUNK_ROWS_MAX / 2 == chunk.len() {
@@ -200,6 +221,7 @@ mod tests {
             prop_assert_eq!(rows.is_empty(), expected.is_empty());
             prop_assert_eq!(listed(&before), listed_before);
             prop_assert!(rows.chunks.iter().all(|it| !it.is_empty() && it.len() <= CHUNK_ROWS_MAX));
+            prop_assert_eq!(rows.rows_bytes, rows.iter().map(|it| of_row(it.0)).sum::<usize>());
             let room = |it: &Arc<Vec<(Row, i64)>>| it.capacity() <= it.len() + CHUNK_ROWS_MAX / 2;
             prop_assert!(rows.chunks.iter().all(room));
         }

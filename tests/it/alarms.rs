@@ -165,6 +165,7 @@ pub(super) fn shown(
             move || now.load(Ordering::Acquire),
             move || steady.load(Ordering::Acquire),
         ),
+        costs: Arc::default(),
     };
     let rows = Arc::default();
     let parts = vec![(

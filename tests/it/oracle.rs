@@ -724,6 +724,7 @@ pub(super) fn job(
             move || wall.load(Ordering::Acquire),
             move || steady.load(Ordering::Acquire),
         ),
+        costs: Arc::default(),
     }
 }
 

@@ -333,3 +333,41 @@ fn a_lake_that_cannot_be_read_or_written_is_down() {
         "the lake cannot be read: table logs: no log",
     );
 }
+
+#[test]
+fn full_memory_names_the_largest_state_and_what_to_do() {
+    let cost = |relation: &str, mib: u64| RelationCost {
+        relations: vec![relation.to_owned()],
+        bytes: mib << 20,
+        ..RelationCost::default()
+    };
+    let costs = [
+        cost("a", 3),
+        cost("b", 700),
+        cost("c", 0),
+        cost("d", 20),
+        cost("e", 1),
+    ];
+    let memory = |is_full: bool| Memory {
+        used: 950 << 20,
+        max: 1 << 30,
+        waits_from: 928 << 20,
+        goes_on_below: 881 << 20,
+        is_full,
+    };
+    let (health, text) = of_memory(&memory(false), &costs);
+    assert_eq!(health, Health::Ok);
+    assert_eq!(text, "950 MiB of 1.0 GiB are taken");
+    let (health, text) = of_memory(&memory(true), &costs);
+    assert_eq!(health, Health::Degraded);
+    assert!(
+        text.contains(
+            "below 881 MiB; largest state: b 700 MiB, d 20 MiB, a 3.0 MiB; nothing is lost"
+        ),
+        "{text}"
+    );
+    assert_eq!(
+        http::Component::headline_of(health, &text),
+        "Degraded: sources wait because memory is full"
+    );
+}

@@ -10,10 +10,12 @@ use crate::engine::StateContent;
 use crate::engine::accumulate::{Accumulator, Partial, Slot, is_beyond_its_type, result};
 use crate::engine::changes::Changes;
 use crate::engine::clock::NEVER;
+use crate::engine::costs::Keeps;
 use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::gate::Gate;
 use crate::engine::group_table::GroupTable;
-use crate::model::{Row, Value, array_of_values};
+use crate::model::held::{allocated, of_row, of_tree, of_vec};
+use crate::model::{Held, Row, Value, array_of_values};
 use crate::plan::{Aggregation, EARLY_US, Function, Window, late_schema, nullable};
 use arrow::array::{
     Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
@@ -61,7 +63,8 @@ pub(in crate::engine) fn aggregate<'s>(
         (Window::Last { .. }, Some(gate)) => gate.now(epoch),
     };
     let control = Arc::clone(&epochs.control);
-    let mut groups = Groups::new(aggregation, schema, view, epochs, shared);
+    let groups = Groups::new(aggregation, schema, view, epochs, shared);
+    let groups = shared.borrow_mut().owners.keep(groups);
     let mut builder = OperatorBuilder::new("Aggregate".to_owned(), scope);
     let by_key = Exchange::new(|it: &(u64, Partial)| it.1.key.hashed());
     let mut input = builder.new_input(partials, by_key);
@@ -73,6 +76,8 @@ pub(in crate::engine) fn aggregate<'s>(
         let mut held = Some(capabilities);
         let mut open: BTreeMap<u64, Vec<Partial>> = BTreeMap::new();
         move |frontiers| {
+            let mut groups = groups.borrow_mut();
+            let groups = &mut *groups;
             ticks.for_each(|_, _| {});
             input.for_each(|_, data| {
                 for (time, partial) in data.drain(..) {
@@ -127,6 +132,15 @@ struct Step {
     groups: GroupTable,
     /// What it brought to distinct sets.
     members: HashMap<Row, Vec<StepMember>, FixedState>,
+    /// How many these are, and what their lists and keys take.
+    held: Held,
+}
+
+/// What is too far ahead, and what it takes.
+#[derive(Default)]
+struct Ahead {
+    partials: HashMap<Row, Partial, FixedState>,
+    held: Held,
 }
 
 /// Number of the aggregate, both halves of the value's identity, how often: packed, since there may be millions.
@@ -152,7 +166,7 @@ struct Groups {
     /// What is in a sliding range, by what it leaves at.
     steps: BTreeMap<i64, Step>,
     /// What is too far ahead to be in a sliding range, by step and group. It waits until now has come near enough.
-    ahead: BTreeMap<i64, HashMap<Row, Partial, FixedState>>,
+    ahead: BTreeMap<i64, Ahead>,
     distinct: DistinctSets,
     /// When steps are over or let in, and windows closed.
     due: Due,
@@ -244,7 +258,7 @@ impl Groups {
             && *entry.key() <= newest
         {
             let step = entry.remove();
-            for partial in step.into_values() {
+            for partial in step.partials.into_values() {
                 self.let_in(partial, over, false);
             }
         }
@@ -276,6 +290,7 @@ impl Groups {
         let Step {
             groups,
             mut members,
+            held: _,
         } = step;
         for (key, mut change) in groups.into_groups() {
             change.negate();
@@ -317,18 +332,21 @@ impl Groups {
     /// Keeps a partial that is too far ahead, as one with what is there of its group.
     fn keep_ahead(&mut self, mut partial: Partial, is_news: bool) {
         let step = self.ahead.entry(partial.bucket).or_default();
-        match step.entry(partial.key.clone()) {
+        match step.partials.entry(partial.key.clone()) {
             Entry::Vacant(entry) => {
+                step.held += Held::row(of_row(&partial.key)) + of_partial(&partial);
                 entry.insert(partial.clone());
             }
             Entry::Occupied(mut entry) => {
                 let kept = entry.get_mut();
+                step.held -= of_partial(kept);
                 if self.aggregation.append_only {
                     let aggregation = &self.aggregation;
                     trim(&mut partial.accumulator, &kept.accumulator, aggregation);
                 }
                 kept.accumulator.merge(&partial.accumulator);
                 kept.members.extend(partial.members.iter().cloned());
+                step.held += of_partial(kept);
             }
         }
         if is_news {
@@ -380,8 +398,20 @@ impl Groups {
         sum.merge(&partial.accumulator);
         step.groups.set(&partial.key, &sum);
         if !partial.members.is_empty() {
-            let members = step.members.entry(partial.key.clone()).or_default();
+            let members = match step.members.entry(partial.key.clone()) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    step.held += Held::bytes(of_row(entry.key()));
+                    entry.insert(Vec::new())
+                }
+            };
+            let of_list = |it: &Vec<StepMember>| Held {
+                rows: it.len(),
+                bytes: of_vec::<StepMember>(it.capacity()),
+            };
+            step.held -= of_list(members);
             members.extend(partial.members.iter().flat_map(packed));
+            step.held += of_list(members);
         }
     }
 
@@ -474,6 +504,35 @@ impl Groups {
             }
         }
     }
+}
+
+impl Keeps for Groups {
+    fn held(&mut self) -> Held {
+        let of_tables = self
+            .tables
+            .values()
+            .chain(self.steps.values().map(|it| &it.groups));
+        let of_steps = self
+            .steps
+            .values()
+            .map(|it| it.held + Held::bytes(allocated(it.members.allocation_size())));
+        let of_ahead = self
+            .ahead
+            .values()
+            .map(|it| it.held + Held::bytes(allocated(it.partials.allocation_size())));
+        let trees = of_tree::<i64, GroupTable>(self.tables.len())
+            + of_tree::<i64, Step>(self.steps.len())
+            + of_tree::<i64, Ahead>(self.ahead.len());
+        let of_tables: Held = of_tables.map(GroupTable::held).sum();
+        let rest: Held = of_steps.chain(of_ahead).sum();
+        of_tables + rest + self.distinct.held() + Held::bytes(trees)
+    }
+}
+
+/// What a partial group points at, but for its key. Its accumulator's is an estimate ([`Accumulator::bytes`]).
+fn of_partial(partial: &Partial) -> Held {
+    let members = of_vec::<Member>(partial.members.capacity());
+    Held::bytes(partial.accumulator.bytes() + members)
 }
 
 /// A member as a step keeps it; in several parts if it came more often than one part can say.

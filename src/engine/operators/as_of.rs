@@ -8,7 +8,10 @@ use super::join::{Shape, state_names};
 use super::keyed::{Form, Input, keyed, order_and_row};
 use super::{ChangeStream, RunEpochs, Shared};
 use crate::engine::changes::Changes;
+use crate::engine::costs::Keeps;
 use crate::engine::encoded::Bytes;
+use crate::model::Held;
+use crate::model::held::{allocated, of_tree};
 use crate::plan::{AsOf, Order};
 use differential_dataflow::Hashable;
 use differential_dataflow::consolidation::consolidate;
@@ -68,11 +71,13 @@ pub(in crate::engine) fn as_of<'s>(
     let left = side(left, left_keys, as_of.times.0, of_left);
     let right = side(right, right_keys, as_of.times.1, of_right);
     let place = |it: &Update| it.0.0.as_ref().unwrap_or(&it.0.1).hashed();
-    let mut keys = Keys {
+    let keys = Keys {
         takes_equal: as_of.takes_equal,
         keeps_unmatched: as_of.keeps_unmatched,
         keys: HashMap::default(),
+        held: Held::default(),
     };
+    let keys = shared.borrow_mut().owners.keep(keys);
     left.inner
         .binary_frontier::<_, CapacityContainerBuilder<Changes>, _, _, _, _>(
             right.inner,
@@ -82,6 +87,7 @@ pub(in crate::engine) fn as_of<'s>(
             move |_, _| {
                 let mut open: BTreeMap<u64, (Capability<u64>, Taken)> = BTreeMap::new();
                 move |(left, of_left), (right, of_right), output| {
+                    let mut keys = keys.borrow_mut();
                     left.for_each(|capability, data| {
                         for (row, epoch, diff) in data.drain(..) {
                             let open = open.entry(epoch).or_insert_with(|| {
@@ -126,6 +132,8 @@ struct Keys {
     takes_equal: bool,
     keeps_unmatched: bool,
     keys: HashMap<Bytes, Key, FixedState>,
+    /// Rows of all keys, and what they and the keys take.
+    held: Held,
 }
 
 /// The rows of a key on both sides, in the order of time, each with how often it is there.
@@ -133,6 +141,8 @@ struct Keys {
 struct Key {
     left: BTreeMap<Bytes, isize>,
     right: BTreeMap<Bytes, isize>,
+    /// What the bytes of its rows take.
+    bytes: usize,
 }
 
 /// Changes of the rows of one key.
@@ -163,14 +173,20 @@ impl Keys {
         for (bytes, mut changed) in changed {
             consolidate(&mut changed.left);
             consolidate(&mut changed.right);
-            let key = self.keys.entry(bytes.clone()).or_default();
+            let key = self.keys.entry(bytes.clone()).or_insert_with(|| {
+                self.held += Held::bytes(allocated(bytes.len()));
+                Key::default()
+            });
+            self.held -= key.held();
             key.change(changed, self.takes_equal, |left, right, diff| {
                 if right.is_some() || self.keeps_unmatched {
                     results.push(((left.clone(), right.cloned()), diff));
                 }
             });
+            self.held += key.held();
             if key.left.is_empty() && key.right.is_empty() {
                 self.keys.remove(&bytes);
+                self.held -= Held::bytes(allocated(bytes.len()));
             }
         }
         consolidate(&mut results);
@@ -189,14 +205,22 @@ impl Key {
         for (row, count) in &touched {
             yields(row, self.matching(row, takes_equal), -*count);
         }
-        add(&mut self.right, changed.right);
+        add(&mut self.right, changed.right, &mut self.bytes);
         for (row, count) in &touched {
             yields(row, self.matching(row, takes_equal), *count);
         }
         for (row, diff) in &changed.left {
             yields(row, self.matching(row, takes_equal), *diff);
         }
-        add(&mut self.left, changed.left);
+        add(&mut self.left, changed.left, &mut self.bytes);
+    }
+
+    fn held(&self) -> Held {
+        let of_side = |it: &BTreeMap<Bytes, isize>| Held {
+            rows: it.len(),
+            bytes: of_tree::<Bytes, isize>(it.len()),
+        };
+        of_side(&self.left) + of_side(&self.right) + Held::bytes(self.bytes)
     }
 
     /// The last right row that is not behind a left one.
@@ -248,13 +272,30 @@ impl Key {
     }
 }
 
-fn add(rows: &mut BTreeMap<Bytes, isize>, changes: Vec<(Bytes, isize)>) {
+/// Adds to rows; `bytes` is what all rows take.
+fn add(rows: &mut BTreeMap<Bytes, isize>, changes: Vec<(Bytes, isize)>, bytes: &mut usize) {
     for (row, diff) in changes {
-        let count = rows.entry(row.clone()).or_default();
-        *count += diff;
-        if *count == 0 {
-            rows.remove(&row);
+        let of_row = allocated(row.len());
+        match rows.get_mut(&row) {
+            Some(count) => {
+                *count += diff;
+                if *count == 0 {
+                    rows.remove(&row);
+                    *bytes -= of_row;
+                }
+            }
+            None if diff != 0 => {
+                rows.insert(row, diff);
+                *bytes += of_row;
+            }
+            None => {}
         }
+    }
+}
+
+impl Keeps for Keys {
+    fn held(&mut self) -> Held {
+        self.held + Held::bytes(allocated(self.keys.allocation_size()))
     }
 }
 

@@ -6,16 +6,21 @@
 
 use super::join::{Decoder, Shape};
 use super::keyed::{Ending, closed_at, first_open, span_end};
-use super::{ChangeStream, ClockStream};
+use super::{ChangeStream, ClockStream, Shared};
 use crate::engine::changes::Changes;
+use crate::engine::costs::Keeps;
 use crate::engine::encoded::Bytes;
 use crate::engine::gate::Gate;
+use crate::model::Held;
+use crate::model::held::{allocated, of_tree, of_vec};
 use differential_dataflow::Hashable;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use slab::Slab;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -56,8 +61,10 @@ pub(super) fn bounded_pairs<'s>(
     gate: Gate,
     ticks: ClockStream<'s>,
     boot: u64,
+    shared: &Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
     let decoder = shape.both();
+    let keys = shared.borrow_mut().owners.keep(Keys::default());
     let of_side = |side: Side<'s>, is_left: bool| {
         side.flat_map(move |(((key, row), end), epoch, diff)| {
             let given = Given {
@@ -78,9 +85,9 @@ pub(super) fn bounded_pairs<'s>(
         "BoundedJoin",
         move |capability, _| {
             let mut held = Some(capability);
-            let mut keys = Keys::default();
             let mut open: BTreeMap<u64, Taken> = BTreeMap::new();
             move |(input, frontier), (ticks, known), output| {
+                let mut keys = keys.borrow_mut();
                 ticks.for_each(|_, _| {});
                 input.for_each(|_, rows| {
                     for (is_left, key, row, end, epoch, diff) in rows.drain(..) {
@@ -131,6 +138,8 @@ struct Keys {
     keys: Slab<Key>,
     /// Places of keys with rows whose end lies in a span, by its end.
     spans: BTreeMap<i64, Vec<usize>>,
+    /// Rows of all keys, and what they and the keys take; and the lists of spans.
+    held: Held,
 }
 
 struct Key {
@@ -204,6 +213,8 @@ impl Keys {
         let place = match self.places.entry(key) {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
+                // Its key is in both tables.
+                self.held += Held::bytes(2 * allocated(entry.key().len()));
                 let place = self.keys.insert(Key {
                     key: entry.key().clone(),
                     left: Rows::default(),
@@ -217,12 +228,16 @@ impl Keys {
             true => &mut key.left,
             false => &mut key.right,
         };
+        self.held -= side.held();
         side.add(row, end, diff);
+        self.held += side.held();
         if end != NEVER {
             let span = self.spans.entry(span_end(end)).or_default();
             // Rows of one key often come together.
             if span.last() != Some(&place) {
+                self.held -= of_list(span);
                 span.push(place);
+                self.held += of_list(span);
             }
         }
     }
@@ -233,16 +248,22 @@ impl Keys {
             && *entry.key() <= watermark
         {
             let mut places = entry.remove();
+            self.held -= of_list(&places);
             places.sort_unstable();
             places.dedup();
             for place in places {
                 let Some(key) = self.keys.get_mut(place) else {
                     continue;
                 };
-                key.left.keep_open(watermark);
-                key.right.keep_open(watermark);
+                for side in [&mut key.left, &mut key.right] {
+                    self.held -= side.held();
+                    side.keep_open(watermark);
+                    self.held += side.held();
+                }
                 if key.left.is_empty() && key.right.is_empty() {
                     let key = self.keys.remove(place);
+                    self.held -= Held::bytes(2 * allocated(key.key.len()));
+                    self.held -= key.left.held() + key.right.held();
                     self.places.remove(&key.key);
                 }
             }
@@ -250,46 +271,76 @@ impl Keys {
     }
 }
 
-/// Rows of one side of a key, each with its end and how often it is there.
-enum Rows {
+impl Keeps for Keys {
+    fn held(&mut self) -> Held {
+        let tables = allocated(self.places.allocation_size())
+            + of_vec::<Option<Key>>(self.keys.capacity())
+            + of_tree::<i64, Vec<usize>>(self.spans.len());
+        self.held + Held::bytes(tables)
+    }
+}
+
+fn of_list(places: &Vec<usize>) -> Held {
+    Held::bytes(of_vec::<usize>(places.capacity()))
+}
+
+/// Rows of one side of a key.
+#[derive(Default)]
+struct Rows {
+    rows: Table,
+    /// What their bytes take.
+    bytes: usize,
+}
+
+/// Each row with its end and how often it is there.
+enum Table {
     Few(Vec<(Bytes, i64, isize)>),
     Many(HashMap<Bytes, (i64, isize), FixedState>),
 }
 
-impl Default for Rows {
+impl Default for Table {
     fn default() -> Self {
-        Rows::Few(Vec::new())
+        Table::Few(Vec::new())
     }
 }
 
 impl Rows {
     fn add(&mut self, row: Bytes, end: i64, diff: isize) {
-        match self {
-            Rows::Few(rows) => {
+        let of_row = allocated(row.len());
+        match &mut self.rows {
+            Table::Few(rows) => {
                 let known = rows.iter().position(|it| it.1 == end && it.0 == row);
                 match known {
                     Some(at) => {
                         rows[at].2 += diff;
                         if rows[at].2 == 0 {
                             rows.swap_remove(at);
+                            self.bytes -= of_row;
                         }
                     }
-                    None if rows.len() < FEW => rows.push((row, end, diff)),
+                    None if rows.len() < FEW => {
+                        rows.push((row, end, diff));
+                        self.bytes += of_row;
+                    }
                     None => {
                         let rows = std::mem::take(rows).into_iter();
                         let rows = rows.chain([(row, end, diff)]);
-                        *self = Rows::Many(rows.map(|it| (it.0, (it.1, it.2))).collect());
+                        let rows = rows.map(|it| (it.0, (it.1, it.2)));
+                        self.rows = Table::Many(rows.collect());
+                        self.bytes += of_row;
                     }
                 }
             }
-            Rows::Many(rows) => match rows.entry(row) {
+            Table::Many(rows) => match rows.entry(row) {
                 Entry::Vacant(entry) => {
                     entry.insert((end, diff));
+                    self.bytes += of_row;
                 }
                 Entry::Occupied(mut entry) => {
                     entry.get_mut().1 += diff;
                     if entry.get().1 == 0 {
                         entry.remove();
+                        self.bytes -= of_row;
                     }
                 }
             },
@@ -298,9 +349,9 @@ impl Rows {
 
     /// Those that do not end by then.
     fn open(&self, closed_us: i64) -> impl Iterator<Item = (&Bytes, isize)> {
-        let (few, many) = match self {
-            Rows::Few(rows) => (Some(rows.iter()), None),
-            Rows::Many(rows) => (None, Some(rows.iter())),
+        let (few, many) = match &self.rows {
+            Table::Few(rows) => (Some(rows.iter()), None),
+            Table::Many(rows) => (None, Some(rows.iter())),
         };
         let few = few.into_iter().flatten().map(|it| (&it.0, it.1, it.2));
         let many = many.into_iter().flatten();
@@ -310,16 +361,38 @@ impl Rows {
     }
 
     fn keep_open(&mut self, closed_us: i64) {
-        match self {
-            Rows::Few(rows) => rows.retain(|it| closed_us < it.1),
-            Rows::Many(rows) => rows.retain(|_, it| closed_us < it.0),
+        let bytes = &mut self.bytes;
+        let mut keep = |row: &Bytes, end: i64| {
+            let stays = closed_us < end;
+            if !stays {
+                *bytes -= allocated(row.len());
+            }
+            stays
+        };
+        match &mut self.rows {
+            Table::Few(rows) => rows.retain(|it| keep(&it.0, it.1)),
+            Table::Many(rows) => rows.retain(|row, it| keep(row, it.0)),
         }
     }
 
     fn is_empty(&self) -> bool {
-        match self {
-            Rows::Few(rows) => rows.is_empty(),
-            Rows::Many(rows) => rows.is_empty(),
+        match &self.rows {
+            Table::Few(rows) => rows.is_empty(),
+            Table::Many(rows) => rows.is_empty(),
+        }
+    }
+
+    fn held(&self) -> Held {
+        let (rows, table) = match &self.rows {
+            Table::Few(rows) => (rows.len(), of_vec::<(Bytes, i64, isize)>(rows.capacity())),
+            Table::Many(rows) => (rows.len(), allocated(rows.allocation_size())),
+        };
+        Held {
+            rows,
+            bytes: self.bytes + table,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,11 @@
 //! What is due at a time happens at the first epoch at which the clock has reached it: so it does not depend on which epochs a worker happened to see.
 
 use super::keyed::first_open;
-use super::{ClockStream, RunEpochs};
+use super::{ClockStream, RunEpochs, Shared};
+use crate::engine::costs::Keeps;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use timely::ExchangeData;
 use timely::container::CapacityContainerBuilder;
@@ -13,7 +16,7 @@ use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::Operator;
 
 /// What an operator keeps on one worker.
-pub(super) trait ByClock: 'static {
+pub(super) trait ByClock: Keeps + 'static {
     type Update: ExchangeData;
     type Change: ExchangeData;
 
@@ -37,9 +40,11 @@ pub(super) fn by_clock<'s, O: ByClock>(
     ticks: ClockStream<'s>,
     epochs: &RunEpochs,
     name: &str,
-    mut operator: O,
+    shared: &Rc<RefCell<Shared>>,
+    operator: O,
 ) -> StreamVec<'s, u64, O::Change> {
     let control = Arc::clone(&epochs.control);
+    let operator = shared.borrow_mut().owners.keep(operator);
     updates.binary_frontier::<_, CapacityContainerBuilder<Vec<O::Change>>, _, _, _, _>(
         ticks,
         Exchange::new(place),
@@ -49,6 +54,7 @@ pub(super) fn by_clock<'s, O: ByClock>(
             let mut held = Some(capability);
             let mut open: BTreeMap<u64, Vec<O::Update>> = BTreeMap::new();
             move |(input, frontier), (ticks, known), output| {
+                let mut operator = operator.borrow_mut();
                 ticks.for_each(|_, _| {});
                 input.for_each(|capability, updates| {
                     if let Some(epoch) = capability.least().copied() {

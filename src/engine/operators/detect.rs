@@ -18,8 +18,10 @@ use crate::detect::metric::Evidence;
 use crate::detect::windows::{Fold, Verdict, Windows};
 use crate::engine::StateContent;
 use crate::engine::changes::Changes;
+use crate::engine::costs::Keeps;
 use crate::engine::gate::Gate;
-use crate::model::{Row, Value, sum_counts};
+use crate::model::held::{allocated, of_row, of_tree, of_vec};
+use crate::model::{Held, Row, Value, sum_counts};
 use crate::plan::{Detection, Judged, nullable};
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::Hashable;
@@ -155,11 +157,20 @@ pub(in crate::engine) fn detect<'s>(
         restored_us: closed_us,
         due: Due::new(epochs),
         keys: HashMap::default(),
+        held: Held::default(),
         waiting: BTreeMap::new(),
         changes: BTreeMap::new(),
     };
     let place = |it: &(Row, Update)| it.0.hashed();
-    let judged = by_clock(updates, place, ticks.clone(), epochs, "Detect", keys);
+    let judged = by_clock(
+        updates,
+        place,
+        ticks.clone(),
+        epochs,
+        "Detect",
+        shared,
+        keys,
+    );
     let discoveries = Discoveries {
         detection: Arc::clone(detection),
         gate,
@@ -167,7 +178,15 @@ pub(in crate::engine) fn detect<'s>(
         changes: BTreeMap::new(),
     };
     let place = |it: &Change| it.window.hashed();
-    let marked = by_clock(judged, place, ticks, epochs, "Discoveries", discoveries);
+    let marked = by_clock(
+        judged,
+        place,
+        ticks,
+        epochs,
+        "Discoveries",
+        shared,
+        discoveries,
+    );
     as_changes(marked, schema)
 }
 
@@ -203,6 +222,8 @@ struct Keys {
     restored_us: i64,
     due: Due,
     keys: HashMap<Row, Key, FixedState>,
+    /// Rows of all keys, and what is known of them, as it was counted when each was put back.
+    held: Held,
     /// Keys by the window that they wait for.
     waiting: BTreeMap<i64, HashSet<Row, FixedState>>,
     changes: BTreeMap<u64, Vec<Change>>,
@@ -229,6 +250,8 @@ struct Key {
     since: Vec<Row>,
     /// The window that it waits for.
     waits_for: Option<i64>,
+    /// What it holds, as it was last counted.
+    held: Held,
 }
 
 impl Key {
@@ -242,6 +265,7 @@ impl Key {
             stored_next: i64::MIN,
             since: Vec::new(),
             waits_for: None,
+            held: Held::default(),
         }
     }
 
@@ -252,6 +276,47 @@ impl Key {
         let observed = self.windows.range(fold.next..=through);
         let observed = observed.map(|(at, it)| (*at, it.evidence.as_slice()));
         windows.fold(fold, observed, through, tell);
+    }
+}
+
+impl Key {
+    /// Its rows, and what they, its key and what is known take. What the states of metrics point at is estimated: as many bytes as they are stored in.
+    fn count(&self, key: &Row) -> Held {
+        let is_stored_in = match self.stored.as_ref().and_then(|it| it.0.last()) {
+            Some(Value::Bytes(bytes)) => bytes.len(),
+            Some(_) | None => 0,
+        };
+        let of_known = |it: &Fold| {
+            let known = it.known.as_ref();
+            known.map_or(0, |it| it.table_bytes() + is_stored_in)
+        };
+        let observed = self.windows.values();
+        let observed = observed.map(|it| Held {
+            rows: 1,
+            bytes: of_row(&it.row) + of_vec::<Evidence>(it.evidence.capacity()),
+        });
+        let told = self.told.values().map(|it| {
+            let rows = it.iter().map(|it| of_row(&it.row)).sum::<usize>();
+            Held::bytes(rows + of_vec::<Judged>(it.capacity()))
+        });
+        let since = self.since.iter().map(|it| Held::row(of_row(it)));
+        let stored = self.stored.as_ref().map_or(0, of_row);
+        let folds = of_known(&self.closed) + self.near.as_ref().map_or(0, of_known);
+        let tables = of_tree::<i64, Observed>(self.windows.len())
+            + of_tree::<i64, Vec<Judged>>(self.told.len())
+            + of_vec::<Row>(self.since.capacity());
+        let own = Held::bytes(of_row(key) + stored + folds + tables);
+        observed.chain(told).chain(since).sum::<Held>() + own
+    }
+}
+
+impl Keeps for Keys {
+    fn held(&mut self) -> Held {
+        let of_waiting = |it: &HashSet<Row, FixedState>| allocated(it.allocation_size());
+        let tables = allocated(self.keys.allocation_size())
+            + of_tree::<i64, HashSet<Row, FixedState>>(self.waiting.len())
+            + self.waiting.values().map(of_waiting).sum::<usize>();
+        self.held + Held::bytes(tables)
     }
 }
 
@@ -355,7 +420,7 @@ impl Keys {
         let through = self.detection.judged_through(self.gate.closed(epoch));
         let closed = self.detection.grid.of_end(self.gate.watermark(epoch));
         let closed = closed.min(through);
-        let Some(mut it) = self.keys.remove(key) else {
+        let Some(mut it) = self.take(key) else {
             return;
         };
         let closes = it.closed.next <= closed;
@@ -403,7 +468,7 @@ impl Keys {
             .detection
             .grid
             .of_end(self.gate.watermark(self.boot + 1));
-        let Some(mut it) = self.keys.remove(key) else {
+        let Some(mut it) = self.take(key) else {
             return;
         };
         let mut fold = std::mem::take(&mut it.closed);
@@ -519,7 +584,16 @@ impl Keys {
         };
         self.waiting.entry(window).or_default().insert(key.clone());
         it.waits_for = Some(window);
+        it.held = it.count(key);
+        self.held += it.held;
         self.keys.insert(key.clone(), it);
+    }
+
+    /// Takes a key out, to be looked at.
+    fn take(&mut self, key: &Row) -> Option<Key> {
+        let taken = self.keys.remove(key)?;
+        self.held -= taken.held;
+        Some(taken)
     }
 
     /// Puts back what was known of a key.
@@ -556,6 +630,15 @@ struct OfWindow {
     rows: HashMap<Row, Option<f64>, FixedState>,
     /// The least severity that is an anomaly.
     least: Option<f64>,
+}
+
+/// The tables of windows: their rows are of the keys, and counted there.
+impl Keeps for Discoveries {
+    fn held(&mut self) -> Held {
+        let tables = self.windows.values();
+        let tables = tables.map(|it| allocated(it.rows.allocation_size()));
+        Held::bytes(tables.sum::<usize>() + of_tree::<i64, OfWindow>(self.windows.len()))
+    }
 }
 
 impl ByClock for Discoveries {

@@ -6,8 +6,10 @@ use super::by_clock::{ByClock, by_clock};
 use super::detect::as_changes;
 use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
 use crate::engine::StateContent;
+use crate::engine::costs::Keeps;
 use crate::engine::gate::Gate;
-use crate::model::Row;
+use crate::model::held::{of_row, of_tree};
+use crate::model::{Held, Row};
 use crate::plan::IncidentSpec;
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::Hashable;
@@ -64,11 +66,12 @@ pub(in crate::engine) fn incidents<'s>(
         restored_us,
         due: Due::new(epochs),
         subjects: BTreeMap::new(),
+        held: Held::default(),
         waiting: BTreeSet::new(),
         changes: BTreeMap::new(),
     };
     let place = |it: &Update| it.0.hashed();
-    let rows = by_clock(updates, place, ticks, epochs, "Incidents", subjects);
+    let rows = by_clock(updates, place, ticks, epochs, "Incidents", shared, subjects);
     as_changes(rows, schema)
 }
 
@@ -81,6 +84,8 @@ struct Subjects {
     restored_us: i64,
     due: Due,
     subjects: BTreeMap<Row, Subject>,
+    /// Rows of all subjects, and what they take.
+    held: Held,
     /// When something becomes of them by the clock alone.
     waiting: BTreeSet<(i64, Row)>,
     changes: BTreeMap<u64, Vec<(Row, i64)>>,
@@ -93,6 +98,25 @@ struct Subject {
     /// Their incidents, as they were told.
     told: BTreeSet<Row>,
     waits_for: Option<i64>,
+    /// What it holds, as it was last counted.
+    held: Held,
+}
+
+impl Subject {
+    fn count(&self, subject: &Row) -> Held {
+        let rows = self.rows.values().map(|it| Held::row(of_row(it)));
+        let told: usize = self.told.iter().map(of_row).sum();
+        let tables = of_tree::<i64, Row>(self.rows.len()) + of_tree::<Row, ()>(self.told.len());
+        rows.sum::<Held>() + Held::bytes(told + tables + of_row(subject))
+    }
+}
+
+impl Keeps for Subjects {
+    fn held(&mut self) -> Held {
+        let tables = of_tree::<Row, Subject>(self.subjects.len())
+            + of_tree::<(i64, Row), ()>(self.waiting.len());
+        self.held + Held::bytes(tables)
+    }
 }
 
 impl ByClock for Subjects {
@@ -164,6 +188,7 @@ impl Subjects {
         let Some(mut it) = self.subjects.remove(subject) else {
             return;
         };
+        self.held -= it.held;
         let incidents = self.spec.incidents(subject, &it.rows, now_us);
         let told: BTreeSet<Row> = incidents.iter().map(|it| it.row.clone()).collect();
         let changes = self.changes.entry(epoch).or_default();
@@ -198,6 +223,8 @@ impl Subjects {
             it.waits_for = Some(next);
         }
         if !it.rows.is_empty() {
+            it.held = it.count(subject);
+            self.held += it.held;
             self.subjects.insert(subject.clone(), it);
         }
     }

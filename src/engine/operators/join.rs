@@ -14,6 +14,7 @@ use super::bounded_join::bounded_pairs;
 use super::keyed::{Closing, Form, Input, Keyed, keyed, taken_in, while_open};
 use super::{ChangeStream, ClockStream, Refusal, RunEpochs, Shared, map};
 use crate::engine::changes::Changes;
+use crate::engine::costs::watched;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::plan::{Join, JoinKind, RowEnd, nullable};
@@ -75,7 +76,7 @@ pub(in crate::engine) fn join<'s>(
         };
         let left = side(left, left_keys, of_left, window.left);
         let right = side(right, right_keys, of_right, window.right);
-        let pairs = bounded_pairs(left, right, &shape, gate, ticks, epochs.boot);
+        let pairs = bounded_pairs(left, right, &shape, gate, ticks, epochs.boot, shared);
         return filtered(pairs);
     }
     let side = |input: Input<'s>, keys: Vec<usize>, state: String, end: Option<RowEnd>| {
@@ -89,7 +90,10 @@ pub(in crate::engine) fn join<'s>(
     let right = side(right, right_keys, of_right, join.window.map(|it| it.right));
     let arranged = |side: &Keyed<'s>, name: &str| {
         let rows = side.clone().flat_map(|(key, row)| Some((key?, row)));
-        rows.arrange_by_key_named(name)
+        watched(
+            rows.arrange_by_key_named(name),
+            &mut shared.borrow_mut().owners,
+        )
     };
     let by_key_left = arranged(&left, "JoinLeft");
     let needs_pairs = match join.kind {
@@ -100,7 +104,7 @@ pub(in crate::engine) fn join<'s>(
     let mut inner = None;
     let matched_keys = |rows: &Keyed<'s>| {
         let keys = rows.clone().flat_map(|(key, _)| key);
-        keys.distinct_total()
+        distinct(keys, shared)
     };
     if let Some(by_key_right) = &by_key_right {
         let pairs = by_key_left
@@ -118,16 +122,21 @@ pub(in crate::engine) fn join<'s>(
         let all = side.clone().map(|(_, row)| row);
         let with_match: Rows<'s> = match (&join.filter, &inner) {
             (Some(_), Some(inner)) => {
-                let matched = rows_of_side(inner.clone(), &shape, from_left).distinct_total();
-                let matched = matched.arrange_by_self_named("JoinMatched");
+                let matched = rows_of_side(inner.clone(), &shape, from_left);
+                let matched = distinct(matched, shared).arrange_by_self_named("JoinMatched");
                 let rows = all
                     .clone()
                     .map(|row| (row, ()))
                     .arrange_by_key_named("JoinRows");
+                let mut shared = shared.borrow_mut();
+                let rows = watched(rows, &mut shared.owners);
+                let matched = watched(matched, &mut shared.owners);
+                drop(shared);
                 rows.join_core(matched, |row, (), ()| Some(row.clone()))
             }
             (Some(_), None) | (None, _) => {
                 let keys = matched_keys(other).arrange_by_self_named("JoinKeys");
+                let keys = watched(keys, &mut shared.borrow_mut().owners);
                 let by_key = match (from_left, &by_key_right) {
                     (false, Some(by_key_right)) => by_key_right.clone(),
                     (true, _) | (false, None) => by_key_left.clone(),
@@ -187,6 +196,12 @@ pub(in crate::engine) fn join<'s>(
         }
         (Some(_), None) | (None, _) => rows,
     }
+}
+
+/// Each row once.
+fn distinct<'s>(rows: Rows<'s>, shared: &Rc<RefCell<Shared>>) -> Rows<'s> {
+    let rows = rows.arrange_by_self_named("JoinDistinct");
+    watched(rows, &mut shared.borrow_mut().owners).distinct_total()
 }
 
 fn form(join: &Join, key: Vec<usize>) -> Form {

@@ -5,9 +5,12 @@
 
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
 use crate::engine::changes::Changes;
+use crate::engine::costs::Keeps;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::{PackedRow, StateContent};
+use crate::model::Held;
+use crate::model::held::{allocated, of_tree};
 use crate::plan::{GroupWindow, Order, RowEnd, nullable};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
@@ -49,11 +52,10 @@ pub(super) struct Form {
 }
 
 /// A row behind the bytes that it is sorted by. Behind both stands where it begins; as each part tells its own end, these bytes sort as the two.
-pub(super) fn in_order(mut order: Bytes, row: &[u8]) -> Bytes {
+pub(super) fn in_order(order: &[u8], row: &[u8]) -> Bytes {
     let at = u32::try_from(order.len()).expect("a row has less than 4 GB");
-    order.extend_from_slice(row);
-    order.extend_from_slice(&at.to_le_bytes());
-    order
+    // All at once, so that none of it is kept empty.
+    [order, row, &at.to_le_bytes()].concat()
 }
 
 /// The parts of [`in_order`].
@@ -99,12 +101,27 @@ pub(super) fn span_end(end: i64) -> i64 {
 
 /// What was taken in and may be let go, by the end of the span that its own end lies in.
 #[derive(Default)]
-struct Held(BTreeMap<i64, HashMap<(Option<Bytes>, Bytes), isize, FixedState>>);
+struct Spans(BTreeMap<i64, Span>);
 
-impl Held {
+/// What was taken in, with how often, and what the bytes of it take.
+#[derive(Default)]
+struct Span {
+    rows: HashMap<(Option<Bytes>, Bytes), isize, FixedState>,
+    bytes: usize,
+}
+
+impl Spans {
     fn add(&mut self, end: i64, row: &(Option<Bytes>, Bytes), diff: isize) {
         let span = self.0.entry(span_end(end)).or_default();
-        *span.entry(row.clone()).or_default() += diff;
+        match span.rows.get_mut(row) {
+            Some(count) => *count += diff,
+            None => {
+                let (key, bytes) = row;
+                let of_key = key.as_ref().map_or(0, |it| allocated(it.len()));
+                span.bytes += of_key + allocated(bytes.len());
+                span.rows.insert(row.clone(), diff);
+            }
+        }
     }
 
     /// Everything of spans that end by then.
@@ -113,9 +130,20 @@ impl Held {
         while let Some(entry) = self.0.first_entry()
             && *entry.key() <= watermark
         {
-            closed.extend(entry.remove());
+            closed.extend(entry.remove().rows);
         }
         closed
+    }
+}
+
+impl Keeps for Spans {
+    fn held(&mut self) -> Held {
+        let of_span = |it: &Span| Held {
+            rows: it.rows.len(),
+            bytes: it.bytes + allocated(it.rows.allocation_size()),
+        };
+        let tree = of_tree::<i64, Span>(self.0.len());
+        self.0.values().map(of_span).sum::<Held>() + Held::bytes(tree)
     }
 }
 
@@ -131,7 +159,7 @@ pub(super) fn keyed<'s>(
     let end = closing.as_ref().map(|it| it.end);
     let rows = taken_in(input, form, operator, end, epochs, shared);
     match closing {
-        Some(closing) => let_go(rows, closing, epochs.boot),
+        Some(closing) => let_go(rows, closing, epochs.boot, shared),
         None => rows
             .map(|((row, _), epoch, diff)| (row, epoch, diff))
             .as_collection(),
@@ -178,7 +206,7 @@ pub(super) fn taken_in<'s>(
             let columns = order.iter().map(|it| batch.column(it.column).clone());
             let orders = encoder.encode(&columns.collect::<Vec<_>>(), batch.num_rows());
             for (row, order) in rows.iter_mut().zip(orders) {
-                *row = in_order(order, row);
+                *row = in_order(&order, row);
             }
         }
         let has_null = |row: usize| !nulls_match && columns.iter().any(|it| it.is_null(row));
@@ -257,10 +285,12 @@ fn let_go<'s>(
     rows: StreamVec<'s, u64, (Ending, u64, isize)>,
     closing: Closing<'s>,
     boot: u64,
+    shared: &Rc<RefCell<Shared>>,
 ) -> Keyed<'s> {
     type Update = ((Option<Bytes>, Bytes), u64, isize);
     type Builder = CapacityContainerBuilder<Vec<Update>>;
     let Closing { gate, ticks, .. } = closing;
+    let windows = shared.borrow_mut().owners.keep(Spans::default());
     let rows = rows.binary_frontier::<_, Builder, _, _, _, _>(
         ticks,
         Pipeline,
@@ -268,9 +298,9 @@ fn let_go<'s>(
         "LetGo",
         move |capability, _| {
             let mut held = Some(capability);
-            let mut windows = Held::default();
             let mut open: BTreeMap<u64, Vec<(Ending, isize)>> = BTreeMap::new();
             move |(input, frontier), (ticks, known), output| {
+                let mut windows = windows.borrow_mut();
                 ticks.for_each(|_, _| {});
                 input.for_each(|_, rows| {
                     for (row, epoch, diff) in rows.drain(..) {
@@ -360,3 +390,6 @@ fn still_open(changes: &Changes, column: usize, add_us: i64, watermark: i64) -> 
         .collect();
     changes.filtered(&open)
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,7 @@ pub(super) use unnest::unnest;
 
 use super::{Control, SourceProgress, StateContent, StateRecord};
 use crate::engine::changes::Changes;
+use crate::engine::costs::Owners;
 use crate::engine::view_store::ViewStore;
 use crate::model::{Partition, Row};
 use arrow::array::RecordBatch;
@@ -130,6 +131,8 @@ impl Due {
 /// What the operators of one worker leave for its loop to take away.
 #[derive(Default)]
 pub(super) struct Shared {
+    /// Whose operators are made, until all are.
+    pub owners: Owners,
     /// All epochs below are complete everywhere.
     pub frontier: u64,
     /// Whether sources have to wait.

@@ -10,10 +10,13 @@
 use super::keyed::{Closing, Form, Input, keyed, while_open};
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
 use crate::engine::changes::Changes;
+use crate::engine::costs::Keeps;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::worker::Place;
 use crate::engine::{PackedRow, StateContent};
+use crate::model::Held;
+use crate::model::held::{allocated, of_tree, of_vec};
 use crate::plan::{GroupWindow, PerGroup, Sessions, nullable};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
@@ -51,7 +54,7 @@ pub(in crate::engine) fn per_group<'s>(
     shared: &Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
     let closing = Closing::of(group.window, gate.as_ref());
-    let mut groups = Groups {
+    let groups = Groups {
         computed: Computed {
             rows: Encoder::new(&nullable(&input.schema)),
             input: nullable(&input.schema),
@@ -67,6 +70,7 @@ pub(in crate::engine) fn per_group<'s>(
             shared: Rc::clone(shared),
         },
         groups: HashMap::default(),
+        held: Held::default(),
         closing: match group.window {
             Some(GroupWindow::OfSession { time, gap_us, .. }) => Some(ClosingSessions {
                 time,
@@ -76,6 +80,8 @@ pub(in crate::engine) fn per_group<'s>(
             Some(GroupWindow::OfKey { .. }) | None => None,
         },
     };
+    let closes = groups.closing.is_some();
+    let groups = shared.borrow_mut().owners.keep(groups);
     let rows = keyed(
         input,
         Form {
@@ -96,7 +102,7 @@ pub(in crate::engine) fn per_group<'s>(
     let first = epochs.first();
     let is_one = group.is_one && owns(&Bytes::new());
     let scope = rows.inner.scope();
-    let of_sessions = gate.clone().filter(|_| groups.closing.is_some());
+    let of_sessions = gate.clone().filter(|_| closes);
     let (clock, ticks) = match of_sessions {
         Some((clock, ticks)) => (Some(clock), ticks),
         None => (None, scope.concatenate(Vec::new())),
@@ -117,6 +123,7 @@ pub(in crate::engine) fn per_group<'s>(
                 }
                 let mut closing = clock.map(|clock| (clock, capability));
                 move |(input, frontier), (ticks, known), output| {
+                    let mut groups = groups.borrow_mut();
                     ticks.for_each(|_, _| {});
                     input.for_each(|capability, data| {
                         for ((key, row), epoch, diff) in data.drain(..) {
@@ -168,6 +175,8 @@ pub(in crate::engine) fn per_group<'s>(
 struct Groups {
     computed: Computed,
     groups: HashMap<Bytes, Group, FixedState>,
+    /// Rows of all groups, and what they, their results and the keys take.
+    held: Held,
     closing: Option<ClosingSessions>,
 }
 
@@ -187,6 +196,8 @@ struct Group {
     results: Vec<Bytes>,
     /// When its first session is over.
     due: Option<i64>,
+    /// What it holds, as it was last counted.
+    held: Held,
 }
 
 /// What turns rows into results.
@@ -265,7 +276,9 @@ impl Groups {
                 rows.push(row.clone());
                 diffs.push(diff);
             });
+            recount(&key, group, &mut self.held);
             if group.rows.is_empty() && !self.computed.group.is_one {
+                self.held -= group.held;
                 self.groups.remove(&key);
             }
         }
@@ -310,10 +323,34 @@ impl Groups {
                 shared.capture(epoch, &self.computed.group.id, content);
             }
             closing.note(&key, group, open);
+            recount(&key, group, &mut self.held);
             if group.rows.is_empty() {
+                self.held -= group.held;
                 self.groups.remove(&key);
             }
         }
+    }
+}
+
+/// Counts what a group holds. Whoever changes one goes through all its rows anyway.
+fn recount(key: &Bytes, group: &mut Group, all: &mut Held) {
+    let pieces = group.rows.keys().chain(&group.results).chain([key]);
+    let pieces: usize = pieces.map(|it| allocated(it.capacity())).sum();
+    let tables =
+        of_tree::<Bytes, isize>(group.rows.len()) + of_vec::<Bytes>(group.results.capacity());
+    let held = Held {
+        rows: group.rows.len(),
+        bytes: pieces + tables,
+    };
+    *all -= std::mem::replace(&mut group.held, held);
+    *all += held;
+}
+
+impl Keeps for Groups {
+    fn held(&mut self) -> Held {
+        let due = self.closing.as_ref().map_or(0, |it| it.due.len());
+        let tables = allocated(self.groups.allocation_size()) + of_tree::<(i64, Bytes), ()>(due);
+        self.held + Held::bytes(tables)
     }
 }
 

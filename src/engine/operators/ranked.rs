@@ -8,9 +8,12 @@ use super::keyed::{Closing, Form, Input, keyed, order_and_row, while_open};
 use super::per_group::difference;
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
 use crate::engine::changes::Changes;
+use crate::engine::costs::Keeps;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::{PackedRow, StateContent};
+use crate::model::Held;
+use crate::model::held::{allocated, of_tree, of_vec};
 use crate::plan::{GroupWindow, PerGroup, Rank, RankLimit, Ranking, nullable};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -63,6 +66,7 @@ pub(in crate::engine) fn ranked<'s>(
         ranks: ranking.ranks.clone(),
         limit: ranking.limit,
     };
+    let groups = shared.borrow_mut().owners.keep(Groups::default());
     let (boot, id, shared) = (epochs.boot, group.id.clone(), Rc::clone(shared));
     let changes = rows
         .inner
@@ -72,8 +76,8 @@ pub(in crate::engine) fn ranked<'s>(
             move |_, _| {
                 type Rows = Vec<(Bytes, Bytes, isize)>;
                 let mut open: BTreeMap<u64, (Capability<u64>, Rows)> = BTreeMap::new();
-                let mut groups: HashMap<Bytes, Group, FixedState> = HashMap::default();
                 move |(input, frontier), output| {
+                    let mut groups = groups.borrow_mut();
                     input.for_each(|capability, data| {
                         for ((key, row), epoch, diff) in data.drain(..) {
                             let open = open
@@ -90,14 +94,9 @@ pub(in crate::engine) fn ranked<'s>(
                         let epoch = *capability.time();
                         let mut results = Vec::new();
                         for (key, mut rows) in by_key(rows) {
-                            let mut group = match groups.entry(key) {
-                                Entry::Occupied(it) => it,
-                                Entry::Vacant(it) => it.insert_entry(Group::default()),
-                            };
-                            numbering.change(group.get_mut(), &mut rows, &mut results);
-                            if group.get().is_empty() {
-                                group.remove();
-                            }
+                            groups.change(key, |group| {
+                                numbering.change(group, &mut rows, &mut results);
+                            });
                             if !drops || epoch <= boot {
                                 continue;
                             }
@@ -144,81 +143,148 @@ fn by_key(mut rows: Vec<(Bytes, Bytes, isize)>) -> Vec<(Bytes, Vec<(Bytes, isize
     groups
 }
 
-/// The rows of a group, sorted, each with how often it is there.
-enum Group {
+/// The groups of one worker.
+#[derive(Default)]
+struct Groups {
+    groups: HashMap<Bytes, Group, FixedState>,
+    /// Rows of all groups, and what they and the keys take.
+    held: Held,
+}
+
+impl Groups {
+    fn change(&mut self, key: Bytes, change: impl FnOnce(&mut Group)) {
+        let of_key = Held::bytes(allocated(key.len()));
+        let mut group = match self.groups.entry(key) {
+            Entry::Occupied(it) => it,
+            Entry::Vacant(it) => {
+                self.held += of_key;
+                it.insert_entry(Group::default())
+            }
+        };
+        self.held -= group.get().held();
+        change(group.get_mut());
+        self.held += group.get().held();
+        if group.get().is_empty() {
+            let (_, group) = group.remove_entry();
+            self.held -= of_key + group.held();
+        }
+    }
+}
+
+impl Keeps for Groups {
+    fn held(&mut self) -> Held {
+        self.held + Held::bytes(allocated(self.groups.allocation_size()))
+    }
+}
+
+/// The rows of a group.
+#[derive(Default)]
+struct Group {
+    rows: GroupRows,
+    /// What their bytes take.
+    bytes: usize,
+}
+
+/// Sorted, each with how often it is there.
+enum GroupRows {
     Few(Vec<(Bytes, isize)>),
     Many(BTreeMap<Bytes, isize>),
 }
 
-impl Default for Group {
+impl Default for GroupRows {
     fn default() -> Self {
-        Group::Few(Vec::new())
+        GroupRows::Few(Vec::new())
     }
 }
 
 impl Group {
     fn is_empty(&self) -> bool {
-        match self {
-            Group::Few(rows) => rows.is_empty(),
-            Group::Many(rows) => rows.is_empty(),
+        match &self.rows {
+            GroupRows::Few(rows) => rows.is_empty(),
+            GroupRows::Many(rows) => rows.is_empty(),
+        }
+    }
+
+    fn held(&self) -> Held {
+        let (rows, table) = match &self.rows {
+            GroupRows::Few(rows) => (rows.len(), of_vec::<(Bytes, isize)>(rows.capacity())),
+            GroupRows::Many(rows) => (rows.len(), of_tree::<Bytes, isize>(rows.len())),
+        };
+        Held {
+            rows,
+            bytes: self.bytes + table,
         }
     }
 
     fn iter(&self) -> Box<dyn Iterator<Item = (&Bytes, isize)> + '_> {
-        match self {
-            Group::Few(rows) => Box::new(rows.iter().map(|it| (&it.0, it.1))),
-            Group::Many(rows) => Box::new(rows.iter().map(|it| (it.0, *it.1))),
+        match &self.rows {
+            GroupRows::Few(rows) => Box::new(rows.iter().map(|it| (&it.0, it.1))),
+            GroupRows::Many(rows) => Box::new(rows.iter().map(|it| (it.0, *it.1))),
         }
     }
 
     fn last(&self) -> Option<&Bytes> {
-        match self {
-            Group::Few(rows) => rows.last().map(|it| &it.0),
-            Group::Many(rows) => rows.last_key_value().map(|it| it.0),
+        match &self.rows {
+            GroupRows::Few(rows) => rows.last().map(|it| &it.0),
+            GroupRows::Many(rows) => rows.last_key_value().map(|it| it.0),
         }
     }
 
     fn add(&mut self, row: &Bytes, diff: isize) {
-        match self {
-            Group::Few(rows) => match rows.binary_search_by(|it| it.0.cmp(row)) {
+        let of_row = allocated(row.len());
+        match &mut self.rows {
+            GroupRows::Few(rows) => match rows.binary_search_by(|it| it.0.cmp(row)) {
                 Ok(at) => {
                     rows[at].1 += diff;
                     if rows[at].1 == 0 {
                         rows.remove(at);
+                        self.bytes -= of_row;
                     }
                 }
                 Err(at) => {
                     rows.insert(at, (row.clone(), diff));
+                    self.bytes += of_row;
                     if FEW_ROWS < rows.len() {
-                        *self = Group::Many(std::mem::take(rows).into_iter().collect());
+                        let rows = std::mem::take(rows).into_iter();
+                        self.rows = GroupRows::Many(rows.collect());
                     }
                 }
             },
-            Group::Many(rows) => {
-                let count = rows.entry(row.clone()).or_default();
-                *count += diff;
-                if *count == 0 {
-                    rows.remove(row);
+            GroupRows::Many(rows) => match rows.get_mut(row) {
+                Some(count) => {
+                    *count += diff;
+                    if *count == 0 {
+                        rows.remove(row);
+                        self.bytes -= of_row;
+                    }
                 }
-            }
+                None if diff != 0 => {
+                    rows.insert(row.clone(), diff);
+                    self.bytes += of_row;
+                }
+                None => {}
+            },
         }
     }
 
     /// Takes out the rows from this one on.
     fn split_off(&mut self, from: &Bytes) -> Vec<(Bytes, isize)> {
-        match self {
-            Group::Few(rows) => {
+        let gone = match &mut self.rows {
+            GroupRows::Few(rows) => {
                 let at = rows.partition_point(|it| it.0 < *from);
                 rows.split_off(at)
             }
-            Group::Many(rows) => {
+            GroupRows::Many(rows) => {
                 let gone = rows.split_off(from);
                 if rows.len() <= FEW_ROWS / 2 {
-                    *self = Group::Few(std::mem::take(rows).into_iter().collect());
+                    let rows = std::mem::take(rows).into_iter();
+                    self.rows = GroupRows::Few(rows.collect());
                 }
-                gone.into_iter().collect()
+                gone.into_iter().collect::<Vec<_>>()
             }
-        }
+        };
+        self.bytes -= gone.iter().map(|it| allocated(it.0.len())).sum::<usize>();
+        gone
     }
 }
 

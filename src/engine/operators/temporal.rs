@@ -8,9 +8,12 @@
 use super::by_clock::{ByClock, by_clock};
 use super::{ChangeStream, ClockStream, Due, RunEpochs, Shared};
 use crate::engine::changes::Changes;
+use crate::engine::costs::Keeps;
 use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::{PackedRow, StateContent};
+use crate::model::Held;
+use crate::model::held::{allocated, of_tree};
 use crate::plan::{Temporal, TemporalBound, Timescale, nullable};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
@@ -111,7 +114,7 @@ pub(in crate::engine) fn temporal<'s>(
         changes: BTreeMap::new(),
     };
     let place = |it: &Update| it.0.0.hashed();
-    let changes = by_clock(updates, place, ticks, epochs, "Temporal", rows);
+    let changes = by_clock(updates, place, ticks, epochs, "Temporal", shared, rows);
     let decoder = Encoder::new(&schema);
     changes.unary::<CapacityContainerBuilder<Changes>, _, _, _>(Pipeline, "Rows", move |_, _| {
         move |input, output| {
@@ -145,40 +148,69 @@ fn spans(batch: &RecordBatch, bounds: &[TemporalBound]) -> Vec<Option<(i64, i64)
 
 /// Rows by a time at which something becomes of them, each with its bounds and how often it is there.
 #[derive(Default)]
-struct Timeline(BTreeMap<i64, HashMap<Timed, isize, FixedState>>);
+struct Timeline {
+    by_time: BTreeMap<i64, HashMap<Timed, isize, FixedState>>,
+    /// All rows, and what their tables and bytes take.
+    held: Held,
+}
 
 impl Timeline {
     fn add(&mut self, time_us: i64, row: Timed, diff: isize) {
-        let rows = self.0.entry(time_us).or_default();
+        let rows = self.by_time.entry(time_us).or_default();
+        let of_row = Held::row(allocated(row.0.len()));
+        self.held -= of_table(rows);
         match rows.entry(row) {
             Entry::Vacant(entry) => {
                 entry.insert(diff);
+                self.held += of_row;
             }
             Entry::Occupied(mut entry) => {
                 *entry.get_mut() += diff;
                 if *entry.get() == 0 {
                     entry.remove();
+                    self.held -= of_row;
                 }
             }
         }
+        self.held += of_table(rows);
         if rows.is_empty() {
-            self.0.remove(&time_us);
+            self.held -= of_table(rows);
+            self.by_time.remove(&time_us);
         }
     }
 
     fn first(&self) -> Option<i64> {
-        self.0.first_key_value().map(|it| *it.0)
+        self.by_time.first_key_value().map(|it| *it.0)
     }
 
     /// Takes out what is due.
     fn take(&mut self, now_us: i64) -> Vec<(Timed, isize)> {
         let mut due = Vec::new();
-        while let Some(entry) = self.0.first_entry()
+        while let Some(entry) = self.by_time.first_entry()
             && *entry.key() <= now_us
         {
-            due.extend(entry.remove());
+            let rows = entry.remove();
+            self.held -= of_table(&rows);
+            let gone = rows.keys().map(|it| Held::row(allocated(it.0.len())));
+            self.held -= gone.sum();
+            due.extend(rows);
         }
         due
+    }
+
+    fn held(&self) -> Held {
+        let times = self.by_time.len();
+        self.held + Held::bytes(of_tree::<i64, HashMap<Timed, isize, FixedState>>(times))
+    }
+}
+
+fn of_table(rows: &HashMap<Timed, isize, FixedState>) -> Held {
+    Held::bytes(allocated(rows.allocation_size()))
+}
+
+impl Keeps for Rows {
+    fn held(&mut self) -> Held {
+        self.there.held() + self.waiting.held()
     }
 }
 
@@ -283,3 +315,6 @@ impl Rows {
         self.shared.borrow_mut().capture(epoch, operator, content);
     }
 }
+
+#[cfg(test)]
+mod tests;

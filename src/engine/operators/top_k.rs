@@ -4,13 +4,16 @@
 use super::{ChangeStream, Shared};
 use crate::engine::StateContent;
 use crate::engine::changes::Changes;
-use crate::model::{Row, Value, rows_of_batch};
+use crate::engine::costs::{Keeps, PointsAt, watch, watched};
+use crate::model::held::{of_row, of_tree, of_value, of_vec};
+use crate::model::{Held, Row, Value, rows_of_batch};
 use crate::plan::{Order, nullable};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use differential_dataflow::consolidation::consolidate;
-use differential_dataflow::{AsCollection, Hashable};
+use differential_dataflow::trace::implementations::{ValBuilder, ValSpine};
+use differential_dataflow::{AsCollection, Hashable, VecCollection};
 use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -103,11 +106,9 @@ pub(in crate::engine) fn top_k<'s>(
             }
         }
     };
-    let staged = ranked.reduce_named("TopK of bucket", first(keep, 0));
-    let top = staged
-        .map(|(_, row)| (0u64, row))
-        .reduce_named("TopK", first(limit, skip))
-        .map(|(_, it)| it.row);
+    let staged = reduced(ranked, "TopK of bucket", first(keep, 0), shared);
+    let staged = staged.map(|(_, row)| (0u64, row));
+    let top = reduced(staged, "TopK", first(limit, skip), shared).map(|(_, it)| it.row);
     let schema = nullable(schema);
     top.inner
         .unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
@@ -141,6 +142,31 @@ pub(in crate::engine) fn top_k<'s>(
         )
 }
 
+type OfBucket<'s> = VecCollection<'s, u64, (u64, Ranked), isize>;
+
+/// What `logic` makes of the rows of each bucket. Rows that go in and rows that come out are arranged, and their memory is counted.
+fn reduced<'s>(
+    rows: OfBucket<'s>,
+    name: &str,
+    logic: impl FnMut(&u64, &[(&Ranked, isize)], &mut Vec<(Ranked, isize)>) + 'static,
+    shared: &Rc<RefCell<Shared>>,
+) -> OfBucket<'s> {
+    let rows = rows.arrange_by_key_named(&format!("Arrange: {name}"));
+    let rows = watched(rows, &mut shared.borrow_mut().owners);
+    let reduced = rows
+        .reduce_abelian::<_, ValBuilder<_, _, _, _>, ValSpine<u64, Ranked, u64, isize>, _, _>(
+            name,
+            logic,
+            |rows, key, updates| {
+                rows.clear();
+                let updates = updates.drain(..);
+                rows.extend(updates.map(|(row, time, diff)| ((*key, row), time, diff)));
+            },
+        );
+    watch(&reduced, &mut shared.borrow_mut().owners);
+    reduced.as_collection(|key, row| (*key, row.clone()))
+}
+
 /// Of append-only input, the rows that can be among the first `keep` of all: each worker's own first ones. Those that better ones push out are
 /// taken back.
 pub(in crate::engine) fn candidates<'s>(
@@ -150,8 +176,10 @@ pub(in crate::engine) fn candidates<'s>(
     keep: usize,
     boot: u64,
     restored: &[(Row, i64)],
+    shared: &Rc<RefCell<Shared>>,
 ) -> ChangeStream<'s> {
-    let mut first = First::new(order, keep, restored);
+    let first = First::new(order, keep, restored);
+    let first = shared.borrow_mut().owners.keep(first);
     let schema = nullable(schema);
     input.unary_frontier::<CapacityContainerBuilder<Changes>, _, _, _>(
         Pipeline,
@@ -159,6 +187,7 @@ pub(in crate::engine) fn candidates<'s>(
         move |_, _| {
             let mut open: BTreeMap<u64, (Capability<u64>, Vec<RecordBatch>)> = BTreeMap::new();
             move |(input, frontier), output| {
+                let mut first = first.borrow_mut();
                 input.for_each(|capability, changes| {
                     let changes = std::mem::take(changes);
                     let time = capability.least().copied().filter(|it| boot < *it);
@@ -282,6 +311,29 @@ impl First {
     fn changes(&mut self) -> Vec<(Row, i64)> {
         let changes = std::mem::take(&mut self.changes).into_iter();
         changes.filter(|it| it.1 != 0).collect()
+    }
+}
+
+/// Rows of which it is looked at what they point at.
+const LOOKED_AT: usize = 64;
+
+/// What rows point at is estimated from the first ones.
+impl Keeps for First {
+    fn held(&mut self) -> Held {
+        let rows = self.rows.len();
+        let pieces = self.rows.keys().take(LOOKED_AT).map(PointsAt::points_at);
+        let pieces = (pieces.sum::<usize>() * rows).checked_div(rows.min(LOOKED_AT));
+        Held {
+            rows,
+            bytes: of_tree::<Ranked, usize>(rows) + pieces.unwrap_or(0),
+        }
+    }
+}
+
+impl PointsAt for Ranked {
+    fn points_at(&self) -> usize {
+        let values = self.rank.iter().map(|it| of_value(&it.value));
+        of_vec::<Ranking>(self.rank.capacity()) + values.sum::<usize>() + of_row(&self.row)
     }
 }
 

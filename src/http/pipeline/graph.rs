@@ -2,6 +2,7 @@
 
 use super::super::App;
 use super::super::status::{Health, Status};
+use super::costs::{Cost, Limit};
 use super::{PartitionReport, SourceReport, ThreadReport};
 use crate::plan::{DEAD_LETTER_RELATION, Dataflow, LATE_RELATION};
 use schemars::JsonSchema;
@@ -22,10 +23,22 @@ pub struct Node {
     /// Decoded records a second of a source or a table with all of them, undecoded ones of the table of dead letters, changes a second of a view.
     pub per_second: Option<f64>,
     pub bytes_per_second: Option<f64>,
-    /// Of a source: share of a core that its busiest reader thread used. Tables and views share the workers.
+    /// Of a source: share of a core that its busiest reader thread used.
     pub busy: Option<f64>,
     /// Of a source: how much more the partition that is read most gets than the mean one; null with one partition, or while none is read.
     pub skew: Option<f64>,
+    /// Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over the workers of this process. What it shares
+    /// with others is told apart. Null for what no worker computes, and at first.
+    pub busy_share: Option<f64>,
+    /// The same of the worker that had most of it.
+    pub busy_share_max_worker: Option<f64>,
+    /// The share of that worker as a multiple of the mean; null with one worker, or while it costs nothing.
+    pub busy_skew: Option<f64>,
+    /// Rows, groups and members of sets that its operators keep in this process, and live rows; and the memory they take.
+    pub state_rows: Option<u64>,
+    pub state_bytes: Option<u64>,
+    /// `time` if a worker is at its limit and has most of its work here, `memory` if most of a large state is here.
+    pub limits: Option<Limit>,
     /// How a source or the lake is, in a few words.
     pub headline: Option<String>,
     pub sql: Option<String>,
@@ -50,6 +63,7 @@ pub(super) fn graph(
     sources: &[SourceReport],
     threads: &[ThreadReport],
     growth: &HashMap<String, f64>,
+    costs: &[Cost],
 ) -> (Vec<Node>, Vec<Edge>) {
     let dataflow = &app.dataflow;
     let component = |name: &str| status.components.iter().find(|it| it.name == name);
@@ -132,6 +146,17 @@ pub(super) fn graph(
         health: health("lake"),
         ..node("lake", "lake")
     });
+    for node in &mut nodes {
+        let is_own = |it: &&Cost| *it.relations == [node.name.as_str()];
+        if let Some(cost) = costs.iter().find(is_own) {
+            node.busy_share = cost.busy_share;
+            node.busy_share_max_worker = cost.busy_share_max_worker;
+            node.busy_skew = cost.busy_skew;
+            node.state_rows = Some(cost.state_rows);
+            node.state_bytes = Some(cost.state_bytes);
+            node.limits = cost.limits;
+        }
+    }
     let mut edges = edges(dataflow);
     for edge in &mut edges {
         let from = nodes.iter().find(|it| it.id == edge.from);

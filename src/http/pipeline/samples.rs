@@ -2,7 +2,9 @@
 
 use super::super::App;
 use super::super::status::Status;
+use super::costs::{BusyNs, busy_ns};
 use super::freshness::Delays;
+use crate::coordinator::costs::RelationCost;
 use crate::model::{Epoch, wall_ms};
 use crate::view::Hub;
 use std::collections::{HashMap, VecDeque};
@@ -40,11 +42,13 @@ pub(super) struct Sample {
     pub threads: HashMap<u64, (String, f64)>,
     /// Live rows by view.
     pub rows: HashMap<String, usize>,
+    /// How long operators have run.
+    pub busy_ns: BusyNs,
 }
 
 impl Samples {
     /// Notes the present.
-    pub fn take(&self, status: &Status, hub: &Hub) {
+    pub fn take(&self, status: &Status, hub: &Hub, costs: &[RelationCost]) {
         let views = hub.views().into_iter();
         let mut sample = Sample {
             at: Instant::now(),
@@ -52,6 +56,7 @@ impl Samples {
             totals: HashMap::new(),
             threads: thread_times(),
             rows: views.map(|(view, rows)| (view.name, rows)).collect(),
+            busy_ns: busy_ns(costs),
         };
         for source in &status.sources {
             let totals = Totals {
@@ -93,7 +98,7 @@ pub async fn sample(app: Arc<App>) {
             _ = ending.wait_for(|it| *it) => return,
             _ = tick.tick() => {
                 let status = app.status.status();
-                app.samples.take(&status, &app.hub);
+                app.samples.take(&status, &app.hub, &app.status.costs());
                 app.samples.note(|it| it.take(&app, &status));
             }
             Ok(()) = moved.changed() => {

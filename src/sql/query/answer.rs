@@ -19,7 +19,7 @@ use crate::sql::{
     casts, constants, correlated, physical, register_functions, sql_type_name, using, words,
 };
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::{MemTable, MemorySchemaProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, TableReference};
@@ -156,9 +156,19 @@ impl Answering<'_> {
             }
             Question::Relations => self.listed(&catalog)?,
         };
+        let explained = match &plan {
+            LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => {
+                let known = needed.live.iter();
+                let known = known.filter_map(|it| Some((it.clone(), catalog.costs.get(it)?)));
+                known
+                    .map(|(view, it)| (format!("live view {view}"), it.clone()))
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
         let physical = self.physical(plan, rows).await?;
         self.say(&FromProcess::Planned)?;
-        self.run(physical, rows).await
+        self.run(physical, rows, explained).await
     }
 
     fn say(&mut self, message: &FromProcess) -> Result<(), QueryError> {
@@ -415,6 +425,7 @@ impl Answering<'_> {
         mut self,
         physical: Arc<dyn ExecutionPlan>,
         rows_max: Option<u64>,
+        explained: Vec<(String, String)>,
     ) -> Result<bool, QueryError> {
         let stream =
             giving_way(physical).and_then(|it| execute_stream(it, self.context.task_ctx()));
@@ -438,9 +449,26 @@ impl Answering<'_> {
                 break;
             }
         }
+        if !explained.is_empty() && !truncated {
+            let batch = behind_plans(&stream.schema(), explained)?;
+            self.send(&out.batch(&batch).map_err(QueryError::failed)?)?;
+        }
         self.send(&out.end().map_err(QueryError::failed)?)?;
         Ok(truncated)
     }
+}
+
+/// Rows behind those of EXPLAIN, whose columns are a kind of plan and its text.
+fn behind_plans(
+    schema: &SchemaRef,
+    rows: Vec<(String, String)>,
+) -> Result<RecordBatch, QueryError> {
+    let (kinds, plans): (Vec<String>, Vec<String>) = rows.into_iter().unzip();
+    let columns: Vec<ArrayRef> = [kinds, plans]
+        .into_iter()
+        .map(|it| Arc::new(StringArray::from(it)) as ArrayRef)
+        .collect();
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(QueryError::failed)
 }
 
 /// The same plan with every node giving way now and then: rows that one part of it has are sent while another computes.

@@ -47,6 +47,8 @@ pub struct Catalog {
     pub lake: Option<String>,
     /// Versions that stored tables are read at; others are read at their newest.
     pub versions: BTreeMap<String, u64>,
+    /// What live views cost, in words, for EXPLAIN of a query that reads them.
+    pub costs: BTreeMap<String, String>,
 }
 
 /// What the text of the dataflow tells of its relations.

@@ -78,12 +78,20 @@ impl Question {
 
 /// Whether a text may be a question about what there is: what is told of relations and columns is only handed over for such.
 pub fn may_describe(sql: &str) -> bool {
+    may_begin_with(sql, &["desc", "describe", "show"])
+}
+
+/// Whether a text may be about a plan: what live views cost is only handed over for such.
+pub fn may_explain(sql: &str) -> bool {
+    may_begin_with(sql, &["explain"])
+}
+
+fn may_begin_with(sql: &str, words: &[&str]) -> bool {
     let sql = sql.trim_start();
     let word: String = sql
         .chars()
         .take_while(|it| it.is_ascii_alphabetic())
         .collect();
-    let words = ["desc", "describe", "show"];
     // A comment may stand before anything.
     let begins = ["\\", "--", "/*"];
     words.iter().any(|it| word.eq_ignore_ascii_case(it))

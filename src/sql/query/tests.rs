@@ -211,6 +211,19 @@ async fn names_windows_and_explain() {
             .await
             .is_empty()
     );
+    queries.tell_costs(|| BTreeMap::from([("totals".to_owned(), "state 7 rows".to_owned())]));
+    for (sql, wanted) in [
+        ("EXPLAIN SELECT requests FROM totals", true),
+        ("EXPLAIN ANALYZE SELECT requests FROM totals", true),
+        ("EXPLAIN SELECT count(*) FROM lake.totals", false),
+        ("SELECT * FROM totals", false),
+    ] {
+        let rows = ask(&queries, sql).await;
+        let told = rows
+            .last()
+            .is_some_and(|it| *it == ["live view totals", "state 7 rows"]);
+        assert_eq!(told, wanted, "{sql}: {rows:?}");
+    }
     let answer = queries
         .run("SELECT n FROM numbers", Some(10))
         .await

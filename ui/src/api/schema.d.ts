@@ -2710,11 +2710,20 @@ export interface components {
       edges: components['schemas']['Edge'][];
       /** @description How old records are by the time they are read, seen in views, and in the lake: over the last minutes. */
       freshness: components['schemas']['Stage'][];
+      /** @description What relations share, in this process: operators that are there once for several of them. */
+      shared: components['schemas']['Cost'][];
       /**
        * Format: uint64
        * @description Memory in use by the process.
        */
       allocated_bytes: number;
+      /**
+       * Format: uint64
+       * @description Physical memory of the process, and what it may take, if that is limited.
+       */
+      resident_bytes: number;
+      /** Format: uint64 */
+      memory_max_bytes?: number | null;
       /** Format: uint */
       stream_clients: number;
       /** Format: uint64 */
@@ -2914,7 +2923,7 @@ export interface components {
       bytes_per_second?: number | null;
       /**
        * Format: double
-       * @description Of a source: share of a core that its busiest reader thread used. Tables and views share the workers.
+       * @description Of a source: share of a core that its busiest reader thread used.
        */
       busy?: number | null;
       /**
@@ -2922,6 +2931,31 @@ export interface components {
        * @description Of a source: how much more the partition that is read most gets than the mean one; null with one partition, or while none is read.
        */
       skew?: number | null;
+      /**
+       * Format: double
+       * @description Share of a worker's second in which its operators ran, over the last seconds: the mean over the workers of this process, 0 to 1. What it shares
+       *     with others is told apart. Null for what no worker computes, and at first.
+       */
+      busy_share?: number | null;
+      /**
+       * Format: double
+       * @description The same of the worker that had most of it.
+       */
+      busy_share_max_worker?: number | null;
+      /**
+       * Format: double
+       * @description The share of that worker as a multiple of the mean; null with one worker, or while it costs nothing.
+       */
+      busy_skew?: number | null;
+      /**
+       * Format: uint64
+       * @description Rows, groups and members of sets that its operators keep in this process, and live rows; and the memory they take.
+       */
+      state_rows?: number | null;
+      /** Format: uint64 */
+      state_bytes?: number | null;
+      /** @description `time` if a worker is at its limit and has most of its work here, `memory` if most of a large state is here. */
+      limits?: components['schemas']['Limit'] | null;
       /** @description How a source or the lake is, in a few words. */
       headline?: string | null;
       sql?: string | null;
@@ -2932,6 +2966,11 @@ export interface components {
       version?: number | null;
       health: components['schemas']['Health'];
     };
+    /**
+     * @description What a relation has most of.
+     * @enum {string}
+     */
+    Limit: 'time' | 'memory';
     Edge: {
       from: string;
       to: string;
@@ -2956,6 +2995,38 @@ export interface components {
       p99_seconds?: number | null;
       /** @description From what to what it is. */
       about: string;
+    };
+    /** @description What a relation, or several that share operators, cost this process. */
+    Cost: {
+      /** @description Mostly one; what several share is told once, with all their names. */
+      relations: string[];
+      /**
+       * Format: double
+       * @description Share of a worker's second in which its operators ran, over the last seconds: the mean over all workers, 0 to 1. Null at first.
+       */
+      busy_share?: number | null;
+      /**
+       * Format: double
+       * @description The same of the worker that had most of it.
+       */
+      busy_share_max_worker?: number | null;
+      /**
+       * Format: double
+       * @description The share of that worker as a multiple of the mean: 1 if all workers have the same. Null with one worker, or while it costs nothing.
+       */
+      busy_skew?: number | null;
+      /**
+       * Format: uint64
+       * @description Rows, groups and members of sets that operators keep, and live rows.
+       */
+      state_rows: number;
+      /**
+       * Format: uint64
+       * @description The memory they take. What can only be estimated is in docs/architecture.md.
+       */
+      state_bytes: number;
+      /** @description `time` if a worker is at its limit and has most of its work here, `memory` if most of a large state is here; null otherwise. */
+      limits?: components['schemas']['Limit'] | null;
     };
     /** @description Records that could not be decoded, as of the newest commit. */
     DeadLetters: {

@@ -2,11 +2,12 @@
 
 use super::super::keyed::in_order;
 use super::*;
+use crate::model::held::measured::{assert_about, kept};
 use proptest::prelude::*;
 
 /// A row of one byte at a time of another.
 fn row(time: u8, row: u8) -> Bytes {
-    in_order(vec![1, time], &[1, row])
+    in_order(&[1, time], &[1, row])
 }
 
 /// From the definition: the last right row, by time and then as a whole, whose time is before that of the left one.
@@ -27,6 +28,47 @@ fn expected(
     pairs.collect()
 }
 
+/// What all keys hold, counted by walking through them.
+fn counted(keys: &Keys) -> Held {
+    let of_key = |(key, it): (&Bytes, &Key)| {
+        let rows = it.left.keys().chain(it.right.keys());
+        let rows: usize = rows.map(|it| allocated(it.len())).sum();
+        let trees = [&it.left, &it.right].map(|it| of_tree::<Bytes, isize>(it.len()));
+        Held {
+            rows: it.left.len() + it.right.len(),
+            bytes: allocated(key.len()) + rows + trees.iter().sum::<usize>(),
+        }
+    };
+    keys.keys.iter().map(of_key).sum()
+}
+
+#[test]
+fn what_keys_tell_is_what_they_take() {
+    let (taken, mut keys) = kept(|| {
+        let mut keys = Keys {
+            takes_equal: true,
+            keeps_unmatched: false,
+            keys: HashMap::default(),
+            held: Held::default(),
+        };
+        for time in 0..40_u8 {
+            let mut taken = Taken::default();
+            for key in 0..500_u16 {
+                let key = Some(key.to_le_bytes().to_vec());
+                let side = match time % 4 {
+                    0 => &mut taken.right,
+                    _ => &mut taken.left,
+                };
+                side.push(((key, row(time, 1)), 1));
+            }
+            keys.change(taken);
+        }
+        keys
+    });
+    assert_about(Keeps::held(&mut keys).bytes, taken, 0.15);
+    assert_eq!(Keeps::held(&mut keys).rows, 500 * 40);
+}
+
 type Epoch = Vec<(bool, u8, u8, bool)>;
 
 fn check(takes_equal: bool, keeps_unmatched: bool, epochs: Vec<Epoch>) {
@@ -34,6 +76,7 @@ fn check(takes_equal: bool, keeps_unmatched: bool, epochs: Vec<Epoch>) {
         takes_equal,
         keeps_unmatched,
         keys: HashMap::default(),
+        held: Held::default(),
     };
     let (mut left, mut right) = (BTreeMap::new(), BTreeMap::new());
     let mut results: BTreeMap<Pair, isize> = BTreeMap::new();
@@ -49,7 +92,7 @@ fn check(takes_equal: bool, keeps_unmatched: bool, epochs: Vec<Epoch>) {
             if diff < 0 && !side.contains_key(&row) {
                 continue;
             }
-            add(side, vec![(row.clone(), diff)]);
+            add(side, vec![(row.clone(), diff)], &mut usize::MAX.div_ceil(2));
             changes.push(((Some(vec![7]), row), diff));
         }
         for (pair, diff) in keys.change(taken) {
@@ -58,6 +101,7 @@ fn check(takes_equal: bool, keeps_unmatched: bool, epochs: Vec<Epoch>) {
         }
         results.retain(|_, count| *count != 0);
         assert_eq!(results, expected(&keys, &left, &right));
+        assert_eq!(keys.held, counted(&keys));
     }
     let all = |it: &BTreeMap<Bytes, isize>| it.is_empty();
     assert_eq!(keys.keys.is_empty(), all(&left) && all(&right));
@@ -82,6 +126,7 @@ fn a_change_touches_only_rows_up_to_the_next_one() {
     let key = Key {
         left: (0..100).map(|it| (row(it, 0), 1)).collect(),
         right: [10, 20, 30].map(|it| (row(it, 0), 1)).into(),
+        bytes: 0,
     };
     let touched = |changes: &[(Bytes, isize)]| -> Vec<u8> {
         let touched = key.touched(changes, true);

@@ -2,11 +2,12 @@
 
 use super::super::keyed::in_order;
 use super::*;
+use crate::model::held::measured::{assert_about, kept};
 use proptest::prelude::*;
 
 /// A row of one byte, by an order of another; the row of several columns begins as bytes of columns do.
 fn row(order: u8, row: u8) -> Bytes {
-    in_order(vec![1, order], &[1, row])
+    in_order(&[1, order], &[1, row])
 }
 
 fn numbering(rank: Rank, limit: Option<(i64, bool)>) -> Numbering {
@@ -90,6 +91,8 @@ fn check(rank: Rank, limit: Option<(i64, bool)>, epochs: Vec<Vec<(u8, u8, bool)>
             *wanted.entry(placed).or_insert(0) += 1;
         }
         assert_eq!(folded, wanted);
+        let bytes: usize = group.iter().map(|it| allocated(it.0.len())).sum();
+        assert_eq!(group.bytes, bytes);
         // What is stored is what the group has, and with a limit no more than what can be read.
         assert_eq!(
             stored,
@@ -131,4 +134,31 @@ fn a_row_that_nobody_reads_is_turned_away() {
     assert_eq!(change(&[(7, 0), (5, 1)]), (0, 0));
     // One comes, one goes: the second place is another row's, and the first one's place is the second.
     assert_eq!(change(&[(1, 0)]), (2, 4));
+}
+
+#[test]
+fn what_groups_tell_is_what_they_take() {
+    let numbering = numbering(Rank::RowNumber, None);
+    let (taken, mut groups) = kept(|| {
+        let mut groups = Groups::default();
+        // Some are lists and some are trees.
+        for (key, rows) in (0..2_000_u16).zip([3, 20, 60, 200_u8].into_iter().cycle()) {
+            for of_row in 0..rows {
+                groups.change(key.to_le_bytes().to_vec(), |group| {
+                    let mut changes = vec![(row(of_row, of_row), 1)];
+                    numbering.change(group, &mut changes, &mut Vec::new());
+                });
+            }
+        }
+        groups
+    });
+    let told = groups.held();
+    assert_eq!(told.rows, 500 * (3 + 20 + 60 + 200));
+    assert_about(told.bytes, taken, 0.15);
+    for key in 0..2_000_u16 {
+        groups.change(key.to_le_bytes().to_vec(), |group| {
+            group.split_off(&Bytes::new());
+        });
+    }
+    assert_eq!(groups.held, Held::default());
 }

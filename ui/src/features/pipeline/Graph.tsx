@@ -10,7 +10,7 @@ import { Shape, toneOfHealth } from '../../shared/mark';
 import { useGo, useUrl } from '../../shared/nav';
 import { cn } from '../../shared/ui/cn';
 import { depthsOf, NODE, place, RANK_GAP } from './layout';
-import { BUSY_LIMIT, factsOf, troubleOf } from './words';
+import { BUSY_LIMIT, factsOf, limitOf, troubleOf } from './words';
 
 export function Graph({ pipeline }: { pipeline: Pipeline }) {
   const wide = useMedia('(min-width: 768px)');
@@ -127,7 +127,9 @@ interface NodeButtonProps {
 function NodeButton({ node, isCause, letters, style }: NodeButtonProps) {
   const { node: open } = useUrl();
   const go = useGo();
-  const trouble = isCause ? 'bottleneck' : troubleOf(node);
+  const limit = limitOf(node);
+  const load = node.busy ?? node.busy_share_max_worker;
+  const trouble = isCause ? 'bottleneck' : (limit ?? troubleOf(node));
   return (
     <button
       type="button"
@@ -136,14 +138,14 @@ function NodeButton({ node, isCause, letters, style }: NodeButtonProps) {
       className={cn(
         'relative flex w-full flex-col justify-center overflow-hidden rounded border border-line bg-ground px-2 py-1 text-left leading-4 hover:bg-hover aria-pressed:border-accent',
         node.health === 'degraded' && 'border-warn',
-        isCause && 'border-2 border-warn',
+        (isCause || limit !== null) && 'border-2 border-warn',
         node.health === 'down' && 'border-2 border-critical',
       )}
       style={style}
       onClick={() => go({ node: open === node.id ? undefined : node.id } as object)}
     >
       <span className="w-full truncate">
-        <Shape tone={isCause ? 'warn' : toneOfHealth(node.health)} />
+        <Shape tone={isCause || limit !== null ? 'warn' : toneOfHealth(node.health)} />
         {node.name}
       </span>
       <span className="w-full truncate text-label text-muted">
@@ -152,12 +154,12 @@ function NodeButton({ node, isCause, letters, style }: NodeButtonProps) {
         )}
         {factsOf(node, letters).join(' · ')}
       </span>
-      {node.busy != null && (
+      {load != null && (
         <span
           className="absolute bottom-0 left-0 h-0.5"
           style={{
-            width: `${Math.round(100 * node.busy)}%`,
-            background: node.busy > BUSY_LIMIT ? 'var(--warn)' : 'var(--series-1)',
+            width: `${Math.min(100, Math.round(100 * load))}%`,
+            background: load > BUSY_LIMIT ? 'var(--warn)' : 'var(--series-1)',
           }}
           aria-hidden="true"
         />

@@ -1,12 +1,13 @@
 /** What is known of one part of the dataflow; it stays until it is closed. */
 import { X } from 'lucide-react';
 import type { Pipeline } from '../../api/wire';
-import { formatAge, formatNumber, formatRate, quantifyBytes } from '../../shared/format';
+import { formatAge, formatNumber, formatRate } from '../../shared/format';
 import { Mark, toneOfHealth } from '../../shared/mark';
 import { useGo } from '../../shared/nav';
 import { Fact, Sql } from '../../shared/receipt';
 import { Button } from '../../shared/ui/button';
 import { TableDetails } from './LakeTables';
+import { limitOf, memoryOf } from './words';
 
 export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string }) {
   const go = useGo();
@@ -14,6 +15,7 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
   if (node === undefined) return null;
   const reads = pipeline.edges.filter(({ to }) => to === id).map(({ from }) => from);
   const read_by = pipeline.edges.filter(({ from }) => from === id).map(({ to }) => to);
+  const shared = pipeline.shared.filter(({ relations }) => relations.includes(node.name));
   const stored = node.version != null && node.kind !== 'lake' ? node.name : null;
   const link = (other: string) => (
     <Button key={other} kind="quiet" className="h-6 px-1" onClick={() => go({ node: other })}>
@@ -48,7 +50,7 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
             {formatRate(node.per_second)}/s over 10 s
           </Fact>
         )}
-        {node.bytes_per_second != null && <Fact name="bytes">{bytesOf(node.bytes_per_second)}/s</Fact>}
+        {node.bytes_per_second != null && <Fact name="bytes">{memoryOf(node.bytes_per_second)}/s</Fact>}
         {node.rows != null && (
           <Fact name={node.kind === 'source' ? 'read, ever' : 'live rows'}>{formatNumber(node.rows)}</Fact>
         )}
@@ -61,6 +63,38 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
         {node.busy != null && <Fact name="busiest reader">{formatNumber(100 * node.busy)} % of a core</Fact>}
         {node.skew != null && (
           <Fact name="skew">the busiest partition gets {formatNumber(node.skew, 1)}× the mean</Fact>
+        )}
+        {node.busy_share != null && (
+          <Fact name="busy">
+            {percent(node.busy_share)} of each worker's time
+            {node.busy_skew != null && `, ${percent(node.busy_share_max_worker)} of the busiest one's`}
+          </Fact>
+        )}
+        {node.busy_skew != null && (
+          <Fact name="skew over workers">
+            the busiest one has {formatNumber(node.busy_skew, 1)}× the mean
+          </Fact>
+        )}
+        {node.state_bytes != null && (
+          <Fact name="state">
+            {memoryOf(node.state_bytes)}, {formatNumber(node.state_rows ?? 0)} rows
+          </Fact>
+        )}
+        {shared.map(cost => (
+          <Fact key={cost.relations.join()} name="shared">
+            with {cost.relations.filter(name => name !== node.name).join(', ')}:{' '}
+            {cost.busy_share != null && `${percent(cost.busy_share)} busy, `}
+            {memoryOf(cost.state_bytes)}
+          </Fact>
+        ))}
+        {limitOf(node) !== null && (
+          <Fact name="limit">
+            <span className="text-warn">
+              {node.limits === 'time'
+                ? 'a worker is at its limit, and does most of its work here'
+                : 'most of the memory of all state is here'}
+            </span>
+          </Fact>
         )}
         {node.retention_seconds != null && (
           <Fact name="closed rows stay live">{formatAge(node.retention_seconds * 1000)}</Fact>
@@ -103,7 +137,6 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
   );
 }
 
-function bytesOf(bytes: number): string {
-  const { value, unit } = quantifyBytes(bytes);
-  return `${value} ${unit}`;
+function percent(share: number | null | undefined): string {
+  return `${formatNumber(100 * (share ?? 0), 1)} %`;
 }

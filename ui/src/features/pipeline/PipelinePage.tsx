@@ -7,6 +7,7 @@ import { useGo, useUrl } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { panelState } from '../../shared/state';
 import { Tabs } from '../../shared/ui/tabs';
+import { Costs } from './Costs';
 import { DeadLetters } from './DeadLetters';
 import { Folded } from './Folded';
 import { Freshness } from './Freshness';
@@ -18,7 +19,7 @@ import { NodeDrawer } from './NodeDrawer';
 import { Status } from './Status';
 import { Verification } from './Verification';
 import { Workers } from './Workers';
-import { commitsSummary, partitionsSummary, workersSummary } from './words';
+import { commitsSummary, costsSummary, partitionsSummary, workersSummary } from './words';
 
 const LETTERS = 'dead-letters';
 
@@ -78,6 +79,9 @@ function Flow() {
         <>
           <Folded title="Partitions" summary={partitionsSummary(pipeline.sources)}>
             <Lag pipeline={pipeline} />
+          </Folded>
+          <Folded title="Costs" summary={costsSummary(pipeline)}>
+            <Costs pipeline={pipeline} />
           </Folded>
           <Folded title="Workers" summary={workersSummary(pipeline)}>
             <Workers pipeline={pipeline} />

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Schemas } from '../../api/wire';
 import {
   commitsSummary,
+  costsOf,
+  costsSummary,
   factsOf,
   loadsOf,
   partitionsSummary,
@@ -103,4 +105,49 @@ it('a node tells what is known, and nothing else', () => {
     'Catching up, 2 min left',
   );
   expect(troubleOf({ health: 'ok', headline: 'OK' })).toBeNull();
+});
+
+describe('costs', () => {
+  const node = (name: string, busy: number, bytes: number, limits: 'time' | 'memory' | null = null) =>
+    ({
+      id: `view:${name}`,
+      kind: 'view',
+      name,
+      health: 'ok',
+      busy_share: busy / 2,
+      busy_share_max_worker: busy,
+      busy_skew: 2,
+      state_rows: bytes / 100,
+      state_bytes: bytes,
+      limits,
+    }) as Schemas['Node'];
+  const lake: Schemas['Node'] = { id: 'lake', kind: 'lake', name: 'lake', health: 'ok' };
+  const both: Schemas['Cost'] = {
+    relations: ['a', 'b'],
+    busy_share: 0.3,
+    busy_share_max_worker: 0.3,
+    state_rows: 1,
+    state_bytes: 100,
+  };
+  const nodes = [node('a', 0.1, 5_000_000), node('b', 0.2, 2_000, 'time'), lake];
+
+  it('are told of each relation and of what is shared, the dearest first', () => {
+    const names = (order: 'busy' | 'memory') => costsOf({ nodes, shared: [both] }, order).map(it => it.name);
+    expect(names('busy')).toEqual(['a, b', 'b', 'a']);
+    expect(names('memory')).toEqual(['a', 'b', 'a, b']);
+  });
+  it('name what limits the pipeline', () => {
+    expect(costsSummary({ nodes, shared: [], resident_bytes: 7 })).toEqual({
+      well: false,
+      text: 'state 5.0 MB, busiest: b',
+    });
+    expect(costsSummary({ nodes: [lake], shared: [], resident_bytes: 9e8, memory_max_bytes: 1e9 })).toEqual({
+      well: true,
+      text: 'state 0 B, process 900.0 MB of 1.0 GB',
+    });
+  });
+  it('are on the node where they are large', () => {
+    expect(factsOf(node('a', 0.5, 5_000_000), 0)).toEqual(['50 % busy', '5.0 MB']);
+    expect(factsOf(node('a', 0.001, 5_000), 0)).toEqual(['view']);
+  });
 });

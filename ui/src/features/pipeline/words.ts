@@ -92,6 +92,9 @@ export function factsOf(node: Schemas['Node'], letters: number): string[] {
   const facts: string[] = [];
   if (node.per_second != null) facts.push(`${formatRate(node.per_second)}/s`);
   if (node.busy != null && node.busy >= 0.005) facts.push(`${formatNumber(100 * node.busy)} % busy`);
+  if (node.busy == null && node.busy_share_max_worker != null && node.busy_share_max_worker >= 0.005)
+    facts.push(`${formatNumber(100 * node.busy_share_max_worker)} % busy`);
+  if (node.state_bytes != null && node.state_bytes >= 1_000_000) facts.push(memoryOf(node.state_bytes));
   if (node.kind === 'source' && node.bytes_per_second != null) {
     const { value, unit } = quantifyBytes(node.bytes_per_second);
     facts.push(`${value} ${unit}/s`);
@@ -101,6 +104,75 @@ export function factsOf(node: Schemas['Node'], letters: number): string[] {
   if (node.kind === 'dead letters') facts.push(`${formatNumber(letters)} in all`);
   if (facts.length === 0) facts.push(node.kind);
   return facts;
+}
+
+export function memoryOf(bytes: number): string {
+  const { value, unit } = quantifyBytes(bytes);
+  return `${value} ${unit}`;
+}
+
+/** Why a part limits the pipeline, in a word or two; `null` if it does not. */
+export function limitOf({ limits }: { limits?: Schemas['Limit'] | null }): string | null {
+  if (limits === 'time') return 'busiest';
+  if (limits === 'memory') return 'most memory';
+  return null;
+}
+
+/** What a relation costs, or several that share operators do together. */
+export interface CostLine {
+  name: string;
+  /** Of which it is a share; a source, a table, a view, or `shared`. */
+  kind: string;
+  busy: number | null;
+  busyMost: number | null;
+  skew: number | null;
+  rows: number;
+  bytes: number;
+  limit: string | null;
+}
+
+export const COST_ORDERS = ['busy', 'memory'] as const;
+export type CostOrder = (typeof COST_ORDERS)[number];
+
+/** What every relation costs, and what is shared, the dearest first. */
+export function costsOf({ nodes, shared }: Pick<Pipeline, 'nodes' | 'shared'>, order: CostOrder): CostLine[] {
+  const own = nodes
+    .filter(({ state_bytes }) => state_bytes != null)
+    .map(node => ({
+      name: node.name,
+      kind: node.kind,
+      busy: node.busy_share ?? null,
+      busyMost: node.busy_share_max_worker ?? null,
+      skew: node.busy_skew ?? null,
+      rows: node.state_rows ?? 0,
+      bytes: node.state_bytes ?? 0,
+      limit: limitOf(node),
+    }));
+  const common = shared.map(cost => ({
+    name: cost.relations.join(', '),
+    kind: 'shared',
+    busy: cost.busy_share ?? null,
+    busyMost: cost.busy_share_max_worker ?? null,
+    skew: cost.busy_skew ?? null,
+    rows: cost.state_rows,
+    bytes: cost.state_bytes,
+    limit: limitOf(cost),
+  }));
+  const weight = (line: CostLine) => (order === 'memory' ? line.bytes : (line.busyMost ?? 0));
+  return [...own, ...common].sort((a, b) => weight(b) - weight(a) || (a.name < b.name ? -1 : 1));
+}
+
+export function costsSummary(
+  pipeline: Pick<Pipeline, 'nodes' | 'shared' | 'memory_max_bytes' | 'resident_bytes'>,
+): Summary {
+  const lines = costsOf(pipeline, 'memory');
+  const limit = lines.find(line => line.limit !== null);
+  const sum = lines.reduce((sum, line) => sum + line.bytes, 0);
+  const texts = [`state ${memoryOf(sum)}`];
+  const { memory_max_bytes: most, resident_bytes: used } = pipeline;
+  if (most != null) texts.push(`process ${memoryOf(used)} of ${memoryOf(most)}`);
+  if (limit !== undefined) texts.push(`${limit.limit}: ${limit.name}`);
+  return { well: limit === undefined, text: texts.join(', ') };
 }
 
 /** A headline without the state, which colour and shape tell already: `Degraded: 2 commits wait` is `2 commits wait`. */
