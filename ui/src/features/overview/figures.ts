@@ -17,7 +17,8 @@ import {
   written,
 } from '../../shared/page';
 import type { History } from './model';
-import { type TileName, usualOf } from './world';
+import { usualOf } from './rates';
+import type { TileName } from './world';
 
 export interface Tile {
   name: string;
