@@ -166,7 +166,7 @@ function percentOf({ part, count }: Excess): string {
 }
 
 function durations({ now, history }: Observed, page: Page): Finding | null {
-  const slow = page.now == null ? null : telling(page.now.figures);
+  const slow = page.now == null ? null : telling(page.now);
   const usual = slow === null ? null : usualOf(history, slow.name);
   if (slow === null || usual === null || now === null || now.slow === null) return null;
   if (now.slow <= NOTABLE_LATENCY * usual.high) return null;
@@ -193,7 +193,7 @@ export function slowOf(
   page: Page,
   history: History | null,
 ): { column: Column; usual: { low: number; high: number }; limit: number } | null {
-  const column = page.main == null ? null : telling(page.main.figures);
+  const column = page.main == null ? null : telling(page.main);
   const usual = column === null ? null : usualOf(history, column.name);
   if (column === null || usual === null) return null;
   return { column, usual, limit: NOTABLE_LATENCY * usual.high };

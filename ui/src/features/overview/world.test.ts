@@ -109,7 +109,7 @@ const RULES: RuleView = {
   rule: 'anomaly_type',
   keys: ['endpoint', 'ip_class'],
   count: null,
-  figures: ['observed', 'threshold'].map(name => ({ name, type: 'double', role: 'share' })),
+  figures: ['observed', 'threshold'].map(name => ({ name, type: 'double', role: 'share', adds_up: false })),
   alarms: null,
   recordColumns: ['endpoint'],
 };
