@@ -22,7 +22,7 @@ fn at_most_three_columns_are_offered_none_of_the_engine_s_own() {
         "there is no column `xyz`; possible are path"
     );
     // Whoever writes one means one.
-    assert_eq!(said("_epok", &known).1, ["_epoch"]);
+    assert_eq!(said("_epoc", &known).1, ["_epoch"]);
     assert_eq!(said("epoch", &["a", "_epoch"]).1, Vec::<String>::new());
     let many = ["path_a", "path_b", "path_c", "path_d"];
     assert_eq!(said("path", &many).1, ["path_a", "path_b", "path_c"]);
