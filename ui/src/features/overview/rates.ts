@@ -32,19 +32,25 @@ const BEYOND_CHANCE = { holds_ms: 1_000, lingers_ms: 20_000 };
 const EVIDENT = { holds_ms: 0, lingers_ms: 20_000 };
 
 /** Silence, a drop and a surge, from what was read in the last ten seconds and counted in the last minute. */
-export function traffic({ pipeline, metrics, page, history }: Observed): Finding[] {
+export function traffic({ pipeline, metrics, page, history, now_ms }: Observed): Finding[] {
   const count = page?.main?.count;
   const usual = count === undefined ? null : usualOf(history, count, count);
   if (pipeline === null || count === undefined || usual === null) return [];
   const known = pipeline.sources.every(({ records_per_second }) => records_per_second != null);
   const read = pipeline.sources.reduce((sum, it) => sum + (it.records_per_second ?? 0), 0);
   const [low, high] = [usual.low, usual.high];
+  const rate = metrics?.eventsPerSec ?? null;
+  const fewOfMinute = rate !== null && rate < NOTABLE_DROP * low;
   const range = `usual ${formatRate(low)}–${formatRate(high)} /s`;
   const one = (
     more: Pick<Finding, 'id' | 'tone' | 'title' | 'detail'> & Partial<Finding>,
     low: boolean,
   ): Finding => ({
-    began_ms: runOf(history, count, low),
+    // While the last minute is as usual, only seconds are missing: those that the rate of ten lacks.
+    began_ms:
+      low && !fewOfMinute
+        ? now_ms - 1_000 * RATE_SECONDS * Math.max(0, 1 - read / usual.low)
+        : runOf(history, count, low),
     goTo: 'traffic',
     tile: 'events',
     ...BY_CHANCE,
@@ -54,8 +60,6 @@ export function traffic({ pipeline, metrics, page, history }: Observed): Finding
   if (known && read === 0 && least >= SILENCE_RECORDS_MIN)
     return [one({ id: 'silence', tone: 'critical', title: 'No records are arriving', detail: range }, true)];
   const few = read * RATE_SECONDS < least - CHANCE * Math.sqrt(least) && read < NOTABLE_DROP * low;
-  const rate = metrics?.eventsPerSec ?? null;
-  const fewOfMinute = rate !== null && rate < NOTABLE_DROP * low;
   if (known && least >= SILENCE_RECORDS_MIN && (few || fewOfMinute)) {
     const now = few ? read : (rate ?? read);
     const percent = formatNumber(100 * (1 - now / ((low + high) / 2)));

@@ -19,6 +19,8 @@ import { BEFORE, follow, type Observed, type World } from './world';
 
 const EVERY_MS = 1_000;
 const HISTORY_EVERY_MS = 30_000;
+/** While its newest step has no value, or nothing is expected of it, as while records are still being read. */
+const YOUNG_EVERY_MS = 3_000;
 const HOUR_MS = 3_600_000;
 
 const NONE: Observed['detected'] = [];
@@ -120,7 +122,14 @@ export function useHistoryOfNow() {
       return answerOf(api.GET('/api/v1/history', { params: { query: { from, step: '60' } }, signal }));
     },
     // A dataflow without such a view will not get one.
-    refetchInterval: ({ state }) => (state.error === null ? HISTORY_EVERY_MS : false),
+    refetchInterval: ({ state }) => {
+      if (state.error !== null) return false;
+      const { overall = {}, expected = {} } = state.data ?? {};
+      const isYoung =
+        Object.values(overall).every(it => it.at(-2) == null) ||
+        Object.values(expected).every(it => it.high.at(-2) == null);
+      return isYoung ? YOUNG_EVERY_MS : HISTORY_EVERY_MS;
+    },
   });
   return data ?? null;
 }

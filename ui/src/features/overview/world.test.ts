@@ -177,6 +177,16 @@ describe('what is told', () => {
     expect(toneOfTile(world, 'events', now_ms)).toBe('critical');
   });
 
+  it('and began within the minute that is as usual, whatever an old history says', () => {
+    // As read in the middle of a backlog: nothing is known of the last steps.
+    const history = historyOf((_, back) => (back < 30 ? null : undefined));
+    const seen = { pipeline: pipelineOf(sourceOf(10.6)), history };
+    const { world } = worldAfter(10, () => ({ ...seen, metrics: { eventsPerSec: 23 } }));
+    expect(world.headline.since).toMatch(/^since 02:51:55/);
+    const long = worldAfter(10, () => ({ ...seen, metrics: { eventsPerSec: 11 } }));
+    expect(long.world.headline.since).toMatch(/^since 02:2/);
+  });
+
   it('5: silence', () => {
     const { world, now_ms } = worldAfter(10, () => ({ pipeline: pipelineOf(sourceOf(0)) }));
     expect(world.headline).toMatchObject({ tone: 'critical', title: 'No records are arriving' });

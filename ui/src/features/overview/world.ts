@@ -164,7 +164,17 @@ function broken({ components, cause }: NonNullable<Observed['pipeline']>, behind
     const tone = status === 'down' ? 'critical' : 'warn';
     const title = `${name.charAt(0).toUpperCase()}${name.slice(1)} is ${status}`;
     return [
-      { id: `part ${name}`, tone, title, detail, began_ms: null, goTo: 'pipeline', ...STEADY, holds_ms: 0 },
+      {
+        id: `part ${name}`,
+        tone,
+        title,
+        detail,
+        began_ms: null,
+        goTo: 'pipeline',
+        placed: true,
+        ...STEADY,
+        holds_ms: 0,
+      },
     ];
   });
   if (found.length === 0 && cause)
