@@ -176,7 +176,7 @@ pub struct Serving {
     /// Names under which the server is reached, besides addresses and localhost: logs.example.com, *.example.com, or * for any.
     #[arg(long, env = "TIDELAKE_ALLOWED_HOST", value_delimiter = ',')]
     allowed_host: Vec<HostPattern>,
-    /// In which each dataflow has a folder of saved queries and boards. [default: tidelake/queries in the user's folder for settings]
+    /// In which each dataflow has a folder of saved queries, filters and boards. [default: tidelake/queries in the user's folder for settings]
     #[arg(long, env = "TIDELAKE_SAVED_QUERIES")]
     saved_queries: Option<PathBuf>,
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! What relations have, as far as a page or a terminal wants to know: columns with what they mean.
 
-use crate::plan::{Dataflow, Meaning};
+use crate::plan::{Dataflow, Meaning, Statistic};
 use crate::sql::sql_type_name;
 use arrow::datatypes::Schema;
 use schemars::JsonSchema;
@@ -18,6 +18,8 @@ pub struct CatalogColumn {
     pub unit: Option<String>,
     /// How it was made of the rows below: `count`, `count_if`, `distinct`, `sum`, `mean`, `min`, `max`, `stddev`, or a percentile such as `p95`.
     pub statistic: Option<String>,
+    /// Whether figures of two spans of time make that of both by addition.
+    pub adds_up: bool,
     /// What the text of the dataflow says of it.
     pub comment: Option<String>,
 }
@@ -30,6 +32,9 @@ impl CatalogColumn {
             role: meaning.map_or("other", |it| it.role.name()).to_owned(),
             unit: meaning.and_then(|it| it.unit.clone()),
             statistic: meaning.and_then(|it| it.statistic).map(|it| it.name()),
+            adds_up: meaning
+                .and_then(|it| it.statistic)
+                .is_some_and(Statistic::adds_up),
             comment: meaning.and_then(|it| it.comment.clone()),
         }
     }

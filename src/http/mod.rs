@@ -17,6 +17,7 @@ mod entry;
 mod explanation;
 mod extent;
 mod filter;
+mod filters;
 mod folder;
 mod guard;
 mod history;
@@ -109,6 +110,8 @@ pub struct App {
     saved_queries: Option<folder::Folder>,
     /// The same with its boards.
     boards: Option<folder::Folder>,
+    /// The same with its saved filters.
+    filters: Option<folder::Folder>,
     /// Sources that clients push into, by name.
     inboxes: BTreeMap<String, Inbox>,
     samples: pipeline::Samples,
@@ -124,7 +127,7 @@ pub struct App {
 /// How a server is set up.
 pub struct Settings {
     pub access: Access,
-    /// In which each dataflow has a folder of saved queries and boards, if there is one.
+    /// In which each dataflow has a folder of saved queries, filters and boards, if there is one.
     pub saved_queries: Option<PathBuf>,
     pub limits: Limits,
     /// What proves commits when a client asks for it, if anything does.
@@ -153,6 +156,9 @@ impl App {
             boards: saved
                 .as_ref()
                 .map(|it| folder::Folder::new(it.join("boards"), &boards::BOARDS)),
+            filters: saved
+                .as_ref()
+                .map(|it| folder::Folder::new(it.join("filters"), &filters::FILTERS)),
             saved_queries: saved.map(|it| folder::Folder::new(it, &saved::QUERIES)),
             inboxes,
             samples: pipeline::Samples::default(),
@@ -196,6 +202,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route(
             "/api/v1/saved-queries/{name}",
             put(saved::save).delete(saved::remove),
+        )
+        .route("/api/v1/filters", get(filters::list))
+        .route(
+            "/api/v1/filters/{name}",
+            put(filters::save).delete(filters::remove),
         )
         .route("/api/v1/boards", get(boards::list))
         .route(

@@ -7,6 +7,7 @@ use super::catalog::CatalogColumn;
 use super::dead_letters::{self, DeadLetterPage, DeadLetters, Retry, RetryBody};
 use super::explanation::IncidentExplanation;
 use super::extent::Extent;
+use super::filters::{FilterToSave, SavedFilters};
 use super::history::History;
 use super::incidents::{DetectorBody, Incidents};
 use super::lake::LakeTable;
@@ -124,6 +125,8 @@ struct ViewBody {
     /// What the text of the dataflow says of it.
     comment: Option<String>,
     sql: String,
+    /// In which order its rows are; empty if in none of its own.
+    order: Vec<OrderBody>,
     window_column: Option<String>,
     retention_seconds: Option<i64>,
     clocks: Vec<String>,
@@ -132,6 +135,13 @@ struct ViewBody {
     record_columns: Option<Vec<String>>,
     /// What it is for a detector, if it is one's.
     detector: Option<DetectorBody>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct OrderBody {
+    column: Option<String>,
+    descending: bool,
+    nulls_first: bool,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -435,6 +445,22 @@ fn routes() -> Vec<Route> {
             "delete",
             "/api/v1/saved-queries/{name}",
             "Removes a saved query",
+            Nothing,
+        ),
+        route(
+            "get",
+            "/api/v1/filters",
+            "Saved filters of the log",
+            Json(of::<SavedFilters>),
+        ),
+        Route {
+            body: Some(of::<FilterToSave>),
+            ..route("put", "/api/v1/filters/{name}", "Saves a filter", Nothing)
+        },
+        route(
+            "delete",
+            "/api/v1/filters/{name}",
+            "Removes a saved filter",
             Nothing,
         ),
         route(

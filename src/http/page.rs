@@ -82,6 +82,8 @@ pub struct Counted {
     pub grave: Option<String>,
     /// What else it says.
     pub figures: Vec<CatalogColumn>,
+    /// The one of them that tells slow records best, if it has durations.
+    pub telling: Option<String>,
 }
 
 /// A windowed view that counts by one key.
@@ -361,6 +363,7 @@ impl<'a> Described<'a> {
             noun: self.noun(),
             failed: self.failed.clone(),
             grave: self.grave.clone(),
+            telling: self.telling().map(|it| it.name.clone()),
             figures: self.figures.clone(),
         }
     }
@@ -377,10 +380,6 @@ impl<'a> Described<'a> {
 
     fn keyed(&self, record_columns: &BTreeSet<String>) -> Option<Keyed> {
         let key = self.column(self.keys.first()?)?;
-        let durations = self
-            .figures
-            .iter()
-            .filter(|it| it.role == Role::Duration.name());
         Some(Keyed {
             view: self.spec.name.clone(),
             time: self.time.clone()?,
@@ -392,8 +391,16 @@ impl<'a> Described<'a> {
             noun: self.noun(),
             failed: self.failed.clone(),
             grave: self.grave.clone(),
-            duration: durations.max_by_key(|it| how_telling(it)).cloned(),
+            duration: self.telling().cloned(),
         })
+    }
+
+    /// The first of its durations that tell slow ones best.
+    fn telling(&self) -> Option<&CatalogColumn> {
+        let durations = self.figures.iter().rev();
+        durations
+            .filter(|it| it.role == Role::Duration.name())
+            .max_by_key(|it| how_telling(it))
     }
 
     /// Nothing if it has no figure to show.

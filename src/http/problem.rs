@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
 /// Codes of a status of 500 or more, other than that of a bug.
-pub const FAILURES: [&str; 13] = [
+pub const FAILURES: [&str; 14] = [
     "query_failed",
     "query_timed_out",
     "queries_busy",
@@ -18,6 +18,7 @@ pub const FAILURES: [&str; 13] = [
     "no_verifier",
     "saved_queries_failed",
     "boards_failed",
+    "filters_failed",
     "too_many_streams",
     "too_many_requests_wait",
     "not_committed",

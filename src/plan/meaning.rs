@@ -259,9 +259,21 @@ impl Dataflow {
             let fitting = named
                 .into_iter()
                 .find(|it| (it.role == Role::Time) == is_time);
-            fitting.cloned().unwrap_or_else(|| names::guess(field))
+            let meaning = fitting.cloned().unwrap_or_else(|| names::guess(field));
+            let mut plain = relations.iter();
+            match plain.find_map(|it| self.comment_of_plain(it, field.name())) {
+                Some(it) => it.over(meaning),
+                None => meaning,
+            }
         };
         columns.iter().map(of).collect()
+    }
+
+    /// What the text says of a column of a plain view, which has no plan that would tell more of it.
+    fn comment_of_plain(&self, relation: &str, column: &str) -> Option<&Comment> {
+        let is_plain = self.aliases.iter().any(|it| it.0 == relation);
+        let key = (relation.to_owned(), Some(column.to_owned()));
+        self.comments.get(&key).filter(|_| is_plain)
     }
 
     /// The same by the names of the columns.

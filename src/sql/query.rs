@@ -654,13 +654,27 @@ impl Inner {
         let names: BTreeSet<String> = views.chain(self.lake.names().iter().cloned()).collect();
         let column = |(name, it): (String, Meaning)| {
             let told = ColumnMeaning {
-                role: it.role.name().to_owned(),
+                role: Some(it.role.name().to_owned()),
                 unit: it.unit,
                 comment: it.comment,
             };
             (name, told)
         };
         let relations = self.dataflow.comments.iter();
+        let mut plain: BTreeMap<String, BTreeMap<String, ColumnMeaning>> = BTreeMap::new();
+        for ((relation, column), comment) in &self.dataflow.comments {
+            let is_plain = self.dataflow.aliases.iter().any(|it| it.0 == *relation);
+            let Some(column) = column.as_ref().filter(|_| is_plain) else {
+                continue;
+            };
+            let told = ColumnMeaning {
+                role: comment.role.map(|it| it.name().to_owned()),
+                unit: comment.unit.clone(),
+                comment: comment.text.clone(),
+            };
+            let columns = plain.entry(relation.clone()).or_default();
+            columns.insert(column.clone(), told);
+        }
         Meanings {
             relations: relations
                 .filter(|it| it.0.1.is_none())
@@ -672,6 +686,7 @@ impl Inner {
                     let known = self.dataflow.named_meanings(&it);
                     (it, known.into_iter().map(column).collect())
                 })
+                .chain(plain)
                 .collect(),
         }
     }

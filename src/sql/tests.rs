@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::plan::{ViewSpec, passes};
-use arrow::datatypes::TimeUnit;
+use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
@@ -724,6 +724,33 @@ fn meanings_follow_the_query() {
     let meanings = dataflow.named_meanings("orders");
     assert_eq!(meanings["total"].comment.as_deref(), Some("What was paid"));
     assert_eq!(dataflow.named_meanings("sales")["turnover"].comment, None);
+}
+
+/// A plain view has no plan of its own; what is said of its columns is told of answers that read it.
+#[test]
+fn comments_on_plain_views_are_told_of_answers() {
+    let text = "
+        CREATE SOURCE s (at TIMESTAMP NOT NULL, n INT, WATERMARK FOR at AS at - INTERVAL '1' SECOND) FORMAT JSON;
+        CREATE TABLE t AS SELECT at, n FROM s;
+        CREATE VIEW v AS SELECT n AS paid, n AS other FROM t;
+        COMMENT ON COLUMN v.paid IS '[role = money, unit = EUR] What was paid';
+    ";
+    let dataflow = block_on(plan_text("t", text, |_| None)).expect("it can be planned");
+    let field = |name| Field::new(name, DataType::Int32, true);
+    let fields = Fields::from(vec![field("paid"), field("other")]);
+    let told = |relations: &[&str]| -> Vec<_> {
+        let all = dataflow.meanings_of_answer(relations, &fields).into_iter();
+        all.map(|it| (it.role.name(), it.unit, it.comment))
+            .collect()
+    };
+    let paid = (
+        "money",
+        Some("EUR".to_owned()),
+        Some("What was paid".to_owned()),
+    );
+    assert_eq!(told(&["v"])[0], paid);
+    assert_eq!(told(&["v"])[1].2, None);
+    assert_ne!(told(&["t"])[0], paid);
 }
 
 #[test]

@@ -3,13 +3,16 @@
 //! Their texts are made for their own developers: they ask to report a bug elsewhere, print types as Rust has them, and offer the function
 //! whose name is nearest. Whatever leaves the planner goes through here.
 
+#[cfg(test)]
+mod tests;
+
 use super::near::{as_sql, did_you_mean, nearest};
 use crate::plan::{SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 
 /// So many columns are listed when one is missing and none is near; more would be no sentence.
-const COLUMNS_MAX: usize = 8;
+const COLUMNS_MAX: usize = 3;
 /// Words a statement begins with.
 const BEGINNINGS: [&str; 6] = ["SELECT", "WITH", "VALUES", "EXPLAIN", "SHOW", "DESCRIBE"];
 
@@ -204,10 +207,12 @@ pub fn no_column(field: &Column, valid_fields: &[Column]) -> (String, Misnamed) 
         let message = format!("`{}` is no relation of this query{meant}", relation.table());
         return (message, (written, candidates));
     }
+    // Columns of the engine's own are meant only by who writes one.
+    let is_own = |name: &str| name.starts_with('_') && !field.name.starts_with('_');
     let mut names: Vec<&str> = Vec::new();
-    for column in known {
-        if !names.contains(&column.name.as_str()) {
-            names.push(&column.name);
+    for Column { name, .. } in known {
+        if *name != field.name && !is_own(name) && !names.contains(&name.as_str()) {
+            names.push(name);
         }
     }
     let near = nearest(&field.name, names.iter().copied());
@@ -218,11 +223,18 @@ pub fn no_column(field: &Column, valid_fields: &[Column]) -> (String, Misnamed) 
     let candidates: Vec<String> = near.iter().map(as_written).collect();
     let message = match did_you_mean(&candidates) {
         Some(meant) => format!("there is no column `{written}`; {meant}"),
-        None if (1..=COLUMNS_MAX).contains(&names.len()) => format!(
-            "there is no column `{written}`; possible are {}",
-            names.join(", ")
-        ),
-        None => format!("there is no column `{written}`"),
+        None => match names.split_at_checked(COLUMNS_MAX) {
+            Some((first, others)) if !others.is_empty() => format!(
+                "there is no column `{written}`; possible are {} and {} more",
+                first.join(", "),
+                others.len()
+            ),
+            _ if names.is_empty() => format!("there is no column `{written}`"),
+            _ => format!(
+                "there is no column `{written}`; possible are {}",
+                names.join(", ")
+            ),
+        },
     };
     (message, (written, candidates))
 }

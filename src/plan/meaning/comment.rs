@@ -5,8 +5,8 @@ use super::{Meaning, Role};
 /// A text for people, and what it settles for programs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Comment {
-    role: Option<Role>,
-    unit: Option<String>,
+    pub role: Option<Role>,
+    pub unit: Option<String>,
     scale: Option<Scale>,
     /// Without what stands in brackets; nothing if that is all.
     pub text: Option<String>,

@@ -347,14 +347,17 @@ impl Answering<'_> {
                     .get(column.name())
                     .cloned()
             };
-            relations
-                .iter()
-                .find_map(of)
-                .unwrap_or_else(|| ColumnMeaning {
-                    role: guess.role.name().to_owned(),
-                    unit: guess.unit,
-                    comment: None,
-                })
+            let said = relations.iter().find_map(of).unwrap_or_default();
+            // A unit belongs to the role it was told with.
+            let unit = match said.role {
+                Some(_) => said.unit,
+                None => said.unit.or(guess.unit),
+            };
+            ColumnMeaning {
+                role: said.role.or_else(|| Some(guess.role.name().to_owned())),
+                unit,
+                comment: said.comment,
+            }
         });
         let known: Vec<ColumnMeaning> = known.collect();
         let each = |of: &dyn Fn(&ColumnMeaning) -> Option<String>| texts(known.iter().map(of));
@@ -367,7 +370,7 @@ impl Answering<'_> {
                 "type",
                 texts(columns.iter().map(|it| Some(sql_type_name(it.data_type())))),
             ),
-            ("role", each(&|it| Some(it.role.clone()))),
+            ("role", each(&|it| it.role.clone())),
             ("unit", each(&|it| it.unit.clone())),
             ("comment", each(&|it| it.comment.clone())),
         ])

@@ -62,7 +62,8 @@ pub struct Meanings {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnMeaning {
-    pub role: String,
+    /// None if the text does not settle it: then name and type tell it.
+    pub role: Option<String>,
     pub unit: Option<String>,
     pub comment: Option<String>,
 }

@@ -4,6 +4,7 @@
 use super::*;
 use crate::lake::Store;
 use crate::model::{Epoch, Row, Value, rows_of_batch, wall_ms};
+use crate::plan::Comment;
 use crate::view::{Part, ViewInfo};
 use arrow::array::{AsArray, Float64Array, Int32Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
@@ -118,6 +119,10 @@ async fn queries(limits: Limits) -> Fixture {
             "errors".to_owned(),
             "SELECT * FROM logs WHERE status >= 400".to_owned(),
         )],
+        comments: BTreeMap::from([(
+            ("errors".to_owned(), Some("status".to_owned())),
+            Comment::parse("What was answered").expect("a comment"),
+        )]),
         ..Dataflow::default()
     };
     let folder = TempDir::new().unwrap();
@@ -355,7 +360,7 @@ async fn views_and_tables_are_listed_and_described() {
         of_plain_view[..2],
         [
             ["timestamp", "timestamp", "time", "null", "null"],
-            ["status", "int", "status", "null", "null"]
+            ["status", "int", "status", "null", "What was answered"]
         ]
     );
     let answer = queries.run("SHOW TABLES", Some(2)).await.unwrap();

@@ -142,8 +142,9 @@ it('detectors are what views say they are, whatever their names', () => {
   const view = (name: string, detector: Schemas['DetectorBody'] | null): Schemas['ViewBody'] => ({
     name,
     rows: 0,
-    columns: [{ name: 'shop', type: 'bigint', role: 'key' }],
+    columns: [{ name: 'shop', type: 'bigint', role: 'key', adds_up: false }],
     sql: '',
+    order: [],
     clocks: [],
     detector,
   });

@@ -8,6 +8,7 @@ const column = (name: string, type: string, role = 'key') => ({
   unit: null,
   statistic: null,
   comment: null,
+  adds_up: false,
 });
 const COLUMNS = [
   column('status', 'bigint', 'status'),

@@ -12,8 +12,8 @@ const VIEW: RuleView = {
   keys: ['shop', 'shelf'],
   count: null,
   figures: [
-    { name: 'lost', type: 'double', role: 'share' },
-    { name: 'worth', type: 'double', role: 'money', unit: 'EUR' },
+    { name: 'lost', type: 'double', role: 'share', adds_up: false },
+    { name: 'worth', type: 'double', role: 'money', unit: 'EUR', adds_up: false },
   ],
   alarms: null,
   recordColumns: ['shop'],

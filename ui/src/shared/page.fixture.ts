@@ -7,6 +7,7 @@ export const column = (name: string, role: string, statistic?: string, unit?: st
   type: 'double',
   statistic: statistic ?? null,
   unit: unit ?? null,
+  adds_up: ['count', 'count_if', 'sum'].includes(statistic ?? ''),
 });
 
 const figures = [
@@ -26,6 +27,7 @@ export const main: Counted = {
   failed: 'errors',
   grave: 'server_errors',
   figures,
+  telling: 'took_p95',
 };
 
 export const keyed: Keyed = {

@@ -78,24 +78,9 @@ export function compact(count: number | null): string {
   return size < 1e9 ? `${formatNumber(count / 1e6, 2)} M` : `${formatNumber(count / 1e9, 2)} G`;
 }
 
-/** Whether figures of several windows are added up, and not the worst of them kept. */
-export function addsUp({ statistic }: Pick<Column, 'statistic'>): boolean {
-  return statistic === 'count' || statistic === 'count_if' || statistic === 'sum';
-}
-
-/** Of durations the one that tells slow ones best. */
-export function telling(figures: readonly Column[]): Column | null {
-  const rank = ({ statistic }: Column) => {
-    if (statistic === 'p95') return 200;
-    if (statistic === 'max') return 60;
-    if (statistic === 'mean') return 50;
-    return statistic != null && /^p\d/.test(statistic) ? 60 + Number(statistic.slice(1)) : 0;
-  };
-  const durations = figures.filter(({ role }) => role === 'duration');
-  return durations.reduce<Column | null>(
-    (best, it) => (best === null || rank(it) > rank(best) ? it : best),
-    null,
-  );
+/** Of durations the one that tells slow ones best, as the server chose it. */
+export function telling({ figures, telling: name }: Pick<Counted, 'figures' | 'telling'>): Column | null {
+  return figures.find(it => it.name === name) ?? null;
 }
 
 /** What a row of a view that counts says of its span of time. */
@@ -114,7 +99,7 @@ export function nowOf(counted: Counted, row: Row): Now | null {
     const part = column == null ? null : numberOf(row[column]);
     return part === null || count === 0 ? null : (100 * part) / count;
   };
-  const slow = telling(counted.figures);
+  const slow = telling(counted);
   return {
     count,
     failedShare: share(counted.failed),

@@ -40,6 +40,7 @@ export function FieldList({ summary, lines, onPick, onExists }: FieldListProps) 
     const isShown = lines.columns.some(it => it.column.name === name);
     lines.change(isShown ? withoutColumn(lines.columns, name) : withColumn(lines.columns, column));
   };
+  const commentOf = (name: string) => lines.known.find(it => it.name === name)?.comment ?? undefined;
   const shown = new Set(lines.columns.map(({ column }) => column.name));
   const share = (count: number) => (data === undefined || data.total === 0 ? 0 : (100 * count) / data.total);
   return (
@@ -62,6 +63,7 @@ export function FieldList({ summary, lines, onPick, onExists }: FieldListProps) 
         <Field
           key={facet.column}
           facet={facet}
+          comment={commentOf(facet.column)}
           all={word !== ''}
           share={share}
           isShown={shown.has(facet.column)}
@@ -78,9 +80,12 @@ export function FieldList({ summary, lines, onPick, onExists }: FieldListProps) 
               <li key={column} className="group flex items-center gap-1 rounded hover:bg-hover">
                 <span
                   className="min-w-0 flex-1 truncate"
-                  title={
-                    distinct == null ? column : `${column}: about ${formatNumber(distinct)} different values`
-                  }
+                  title={[
+                    distinct == null ? column : `${column}: about ${formatNumber(distinct)} different values`,
+                    commentOf(column),
+                  ]
+                    .filter(it => it !== undefined)
+                    .join(' · ')}
                 >
                   {column}
                 </span>
@@ -149,6 +154,8 @@ function Toggle({ column, isShown, onToggle }: ToggleProps) {
 
 interface FieldProps {
   facet: Schemas['Facet'];
+  /** What the text of the dataflow says of the column. */
+  comment: string | undefined;
   /** Whether all values are shown. */
   all: boolean;
   share: (count: number) => number;
@@ -158,7 +165,7 @@ interface FieldProps {
   onExists: (exists: boolean) => void;
 }
 
-function Field({ facet, all, share, isShown, onToggle, onPick, onExists }: FieldProps) {
+function Field({ facet, comment, all, share, isShown, onToggle, onPick, onExists }: FieldProps) {
   const [open, setOpen] = useState(false);
   const { column, is_text, nulls } = facet;
   const values = all || open ? facet.values : facet.values.slice(0, VALUES_SHOWN);
@@ -170,7 +177,9 @@ function Field({ facet, all, share, isShown, onToggle, onPick, onExists }: Field
   return (
     <section aria-label={column}>
       <h2 className="group mb-1 flex items-center gap-1 text-label text-muted">
-        <span className="min-w-0 flex-1 truncate">{column}</span>
+        <span className="min-w-0 flex-1 truncate" title={comment}>
+          {column}
+        </span>
         <Presence column={column} onExists={onExists} />
         <Toggle column={column} isShown={isShown} onToggle={onToggle} />
       </h2>

@@ -12,7 +12,7 @@ export function SavedMenu() {
   const saved = useSavedFilters();
   const [isOpen, setOpen] = useState(false);
   const [name, setName] = useState('');
-  if (saved === null || (saved.filters.length === 0 && where === undefined)) return null;
+  if (saved === null || (saved.filters.length + saved.kept.length === 0 && where === undefined)) return null;
   return (
     <Popover
       label="Saved filters"
@@ -43,7 +43,7 @@ export function SavedMenu() {
               kind="quiet"
               className="h-6"
               aria-label={`Remove the saved filter ${filter.name}`}
-              onClick={() => saved.remove(filter.name)}
+              onClick={() => void saved.remove(filter.name)}
             >
               <X size={14} aria-hidden="true" />
             </Button>
@@ -51,14 +51,30 @@ export function SavedMenu() {
         ))}
         {saved.filters.length === 0 && <li className="px-1 text-muted">No saved filters.</li>}
       </ul>
+      {saved.kept.length > 0 && (
+        <div className="flex flex-wrap items-center gap-2 border-line border-t pt-2">
+          <span className="basis-full text-muted">
+            {saved.kept.length === 1 ? 'One filter is' : `${saved.kept.length} filters are`} kept in this
+            browser only: {saved.kept.map(it => it.name).join(', ')}
+          </span>
+          <Button onClick={() => void saved.move()}>Move to the server</Button>
+          <Button kind="quiet" onClick={saved.forget}>
+            Forget
+          </Button>
+        </div>
+      )}
+      {saved.problem !== '' && (
+        <p role="alert" className="text-critical">
+          {saved.problem}
+        </p>
+      )}
       {where !== undefined && (
         <form
           className="flex gap-2"
           onSubmit={event => {
             event.preventDefault();
             if (name.trim() === '') return;
-            saved.save({ name: name.trim(), where });
-            setName('');
+            void saved.save({ name: name.trim(), where }).then(isSaved => isSaved && setName(''));
           }}
         >
           <input

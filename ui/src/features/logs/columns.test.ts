@@ -17,6 +17,7 @@ const column = (name: string): CatalogColumn => ({
   role: 'key',
   unit: null,
   statistic: null,
+  adds_up: false,
   comment: null,
 });
 const KNOWN = ['a', 'b', 'c', 'odd,name:50%'].map(column);

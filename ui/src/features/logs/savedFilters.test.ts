@@ -1,17 +1,26 @@
 import { expect, it } from 'vitest';
-import { readSaved, withSaved } from './savedFilters';
+import { readKept, toMove } from './savedFilters';
 
-it('reads what was kept, and nothing of what is broken', () => {
-  const one = { name: 'a', where: 'x = 1' };
-  expect(readSaved(JSON.stringify([one, { name: 1 }, null, 'x']))).toEqual([one]);
-  for (const broken of [null, '', '{', '{}', '7']) expect(readSaved(broken)).toEqual([]);
+it('reads what the browser kept and passes over what cannot be read', () => {
+  const one = { name: 'a', where: 'status >= 500' };
+  expect(readKept(JSON.stringify([one, { name: 'b' }, 7, null]))).toEqual([one]);
+  for (const text of [null, 'no', '{}', '']) expect(readKept(text)).toEqual([]);
 });
 
-it('keeps one filter of a name, in the order of names', () => {
-  const saved = withSaved([{ name: 'b', where: 'x = 1' }], { name: 'a', where: 'x = 2' });
-  expect(saved.map(({ name }) => name)).toEqual(['a', 'b']);
-  expect(withSaved(saved, { name: 'b', where: 'x = 3' })).toEqual([
-    { name: 'a', where: 'x = 2' },
-    { name: 'b', where: 'x = 3' },
+it('moves what the server does not have, under names that are free', () => {
+  const saved = [
+    { name: 'same', where: 'a = 1' },
+    { name: 'other', where: 'b = 1' },
+  ];
+  const kept = [
+    { name: 'same', where: 'a = 1' },
+    { name: 'other', where: 'b = 2' },
+    { name: '5xx/slow?', where: 'c = 1' },
+    { name: '/', where: 'd = 1' },
+  ];
+  expect(toMove(kept, saved)).toEqual([
+    { name: 'other 2', where: 'b = 2' },
+    { name: '5xx_slow_', where: 'c = 1' },
+    { name: '_', where: 'd = 1' },
   ]);
 });

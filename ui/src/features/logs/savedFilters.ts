@@ -1,17 +1,20 @@
-/** Filters that were saved by name, kept by the browser for each dataflow. */
-import { useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+/**
+ * Filters that were saved by name, kept by the server for each dataflow. Those that an earlier page kept in this browser
+ * are offered to be moved there, once.
+ */
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useCallback, useState } from 'react';
 import { answerOf, api } from '../../api/client';
+import type { Schemas } from '../../api/wire';
 
-export interface SavedFilter {
-  name: string;
-  where: string;
-}
+export type SavedFilter = Schemas['SavedFilter'];
 
-const SAVED_MAX = 100;
+const KEY = ['filters'];
+/** As the server takes it, with room for a number behind it. */
+const NAME_MAX = 76;
 
-/** What was kept, as far as it can be read. */
-export function readSaved(text: string | null): SavedFilter[] {
+/** What the browser kept, as far as it can be read. */
+export function readKept(text: string | null): SavedFilter[] {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text ?? '[]');
@@ -25,36 +28,87 @@ export function readSaved(text: string | null): SavedFilter[] {
   );
 }
 
-/** With one more, in the order of their names; one of the same name is replaced. */
-export function withSaved(saved: readonly SavedFilter[], one: SavedFilter): SavedFilter[] {
-  const others = saved.filter(({ name }) => name !== one.name).slice(0, SAVED_MAX - 1);
-  return [...others, one].sort((a, b) => a.name.localeCompare(b.name));
+/** Those that the server does not have, under names that it takes and has not. */
+export function toMove(kept: readonly SavedFilter[], saved: readonly SavedFilter[]): SavedFilter[] {
+  const names = new Set(saved.map(({ name }) => name));
+  return kept
+    .filter(({ name, where }) => !saved.some(it => it.name === name && it.where === where))
+    .map(({ name, where }) => {
+      const safe =
+        name
+          .replace(/[^\p{L}\p{N} _-]/gu, '_')
+          .trim()
+          .slice(0, NAME_MAX)
+          .trim() || 'filter';
+      let free = safe;
+      for (let more = 2; names.has(free); more++) free = `${safe} ${more}`;
+      names.add(free);
+      return { name: free, where };
+    });
 }
 
 interface Saved {
   filters: readonly SavedFilter[];
-  save: (one: SavedFilter) => void;
-  remove: (name: string) => void;
+  /** Kept by this browser alone. */
+  kept: readonly SavedFilter[];
+  save: (one: SavedFilter) => Promise<boolean>;
+  remove: (name: string) => Promise<boolean>;
+  /** Has the server keep them, or forgets them; they are offered no more. */
+  move: () => Promise<void>;
+  forget: () => void;
+  /** What went wrong. */
+  problem: string;
 }
 
-/** `null` until it is known which dataflow runs. */
+/** `null` until they are known. */
 export function useSavedFilters(): Saved | null {
-  const { data } = useQuery({
+  const queries = useQueryClient();
+  const { data: version } = useQuery({
     queryKey: ['version'],
     queryFn: () => answerOf(api.GET('/api/v1/version')),
     staleTime: Number.POSITIVE_INFINITY,
   });
+  const { data, error } = useQuery({
+    queryKey: KEY,
+    queryFn: () => answerOf(api.GET('/api/v1/filters')),
+  });
+  const [problem, setProblem] = useState('');
   const [, draw] = useState(0);
-  if (data === undefined) return null;
-  const key = `tidelake.filters.${data.dataflow}`;
-  const filters = readSaved(localStorage.getItem(key));
-  const keep = (next: readonly SavedFilter[]) => {
-    localStorage.setItem(key, JSON.stringify(next));
+  const change = useCallback(
+    async (asked: Promise<unknown>) => {
+      try {
+        await asked;
+        setProblem('');
+        return true;
+      } catch (caught) {
+        setProblem(caught instanceof Error ? caught.message : String(caught));
+        return false;
+      } finally {
+        await queries.invalidateQueries({ queryKey: KEY });
+      }
+    },
+    [queries],
+  );
+  if (version === undefined || (data === undefined && error === null)) return null;
+  const filters = data?.filters ?? [];
+  const key = `tidelake.filters.${version.dataflow}`;
+  const kept = toMove(readKept(localStorage.getItem(key)), filters);
+  const save = ({ name, where }: SavedFilter) =>
+    change(answerOf(api.PUT('/api/v1/filters/{name}', { params: { path: { name } }, body: { where } })));
+  const forget = () => {
+    localStorage.removeItem(key);
     draw(count => count + 1);
   };
   return {
     filters,
-    save: one => keep(withSaved(filters, one)),
-    remove: name => keep(filters.filter(it => it.name !== name)),
+    kept: data === undefined ? [] : kept,
+    save,
+    remove: name => change(answerOf(api.DELETE('/api/v1/filters/{name}', { params: { path: { name } } }))),
+    move: async () => {
+      for (const one of kept) if (!(await save(one))) return;
+      forget();
+    },
+    forget,
+    problem: problem || (error instanceof Error ? error.message : ''),
   };
 }

@@ -10,7 +10,6 @@ import type { Span } from '../../shared/marked';
 import { useGo, useSpan } from '../../shared/nav';
 import { ghostOf, OverSwitch } from '../../shared/over';
 import {
-  addsUp,
   type Column,
   type Counted,
   FAILED_SHARE,
@@ -337,7 +336,7 @@ function Figures({ columns, main, history, ghost, brush }: Drawn & { columns: re
   const series = useMemo(
     () =>
       columns.map((column, at): Series => {
-        const merge = addsUp(column) ? mergedSum : mergedMax;
+        const merge = column.adds_up ? mergedSum : mergedMax;
         const values = merge(history.overall[column.name] ?? [], times, step, live, column.name);
         return { label: labelOf(column), colour: at, values };
       }),
@@ -350,7 +349,7 @@ function Figures({ columns, main, history, ghost, brush }: Drawn & { columns: re
   });
   const names = useMemo(() => columns.map(({ name }) => name), [columns]);
   const spans = useSpansOf(history, names);
-  const per = first !== undefined && addsUp(first) ? ` in ${step} s` : '';
+  const per = first?.adds_up ? ` in ${step} s` : '';
   return (
     <Chart
       times={times}
@@ -399,7 +398,7 @@ export function useSpansOf({ overall_view: view }: History, columns: readonly st
 /** The duration that tells slow records best, over time; nothing if the view has none. */
 export function useSlow(history: History, main: Counted, times: readonly number[]): (number | null)[] {
   const live = useRows(main.view, main.time);
-  const slow = useMemo(() => telling(main.figures), [main]);
+  const slow = useMemo(() => telling(main), [main]);
   return useMemo(
     () =>
       slow === null

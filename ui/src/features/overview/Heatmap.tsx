@@ -132,7 +132,7 @@ function useCells(
       if (!fresh.has(at) || column === undefined || place < 0 || place >= width) continue;
       column[place] = (column[place] ?? 0) + (numberOf(row[split.count]) ?? 0);
     }
-    const slow = telling(main.figures);
+    const slow = telling(main);
     return {
       times,
       step,

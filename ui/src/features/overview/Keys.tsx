@@ -165,13 +165,17 @@ function KeyTable({ of, rows, range }: TableProps) {
       <table className="w-full">
         <thead className="sticky top-0 bg-panel text-left text-label text-muted">
           <tr>
-            <th className="px-3 font-normal">{of.key.name.replaceAll('_', ' ')}</th>
+            <th className="px-3 font-normal" title={of.key.comment ?? undefined}>
+              {of.key.name.replaceAll('_', ' ')}
+            </th>
             <th className="px-2 text-right font-normal">rate</th>
             {of.failed != null && <th className="px-2 text-right font-normal">failed</th>}
             {of.duration != null && (
               <th
                 className="px-2 text-right font-normal"
-                title={`${labelOf(of.duration)} of the worst window`}
+                title={[`${labelOf(of.duration)} of the worst window`, of.duration.comment]
+                  .filter(it => it != null)
+                  .join(' · ')}
               >
                 {of.duration.statistic ?? labelOf(of.duration)}
               </th>

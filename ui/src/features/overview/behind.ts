@@ -13,23 +13,42 @@ export interface Behind {
   detail: string;
 }
 
+type Partitions = Pipeline['sources'][number]['partitions'];
+
 /** Less is the ordinary way from one sample to the next, and from one commit to the next. */
 const BEHIND_MS = 60_000;
 /** So much reading, at its present speed, is the ordinary way too. */
 const BACKLOG_SECONDS = 5;
 
+/** Whether it is known of all sources that nothing is to be read but what is of now. */
+export function isHeard(pipeline: Pick<Pipeline, 'sources'> | null, now_ms: number): boolean {
+  const isKnown = ({ partitions, watermark }: Pipeline['sources'][number]) => {
+    if (partitions.some(({ lag }) => lag == null)) return false;
+    if (unreadOf(partitions) === 0) return true;
+    return watermark != null && now_ms - Date.parse(watermark.at) <= BEHIND_MS;
+  };
+  return pipeline?.sources.every(isKnown) ?? false;
+}
+
+function unreadOf(partitions: Partitions): number {
+  return partitions.reduce((sum, it) => sum + (it.lag ?? 0), 0);
+}
+
+function isBacklog(partitions: Partitions): boolean {
+  const read = partitions.reduce((sum, it) => sum + (it.read_per_second ?? 0), 0);
+  return unreadOf(partitions) > BACKLOG_SECONDS * read;
+}
+
 /** The source that is furthest behind; `null` if none is worth a word. */
 export function catchingUp({ sources }: Pick<Pipeline, 'sources'>, now_ms: number): Behind | null {
   const found = sources.flatMap(source => {
     const { partitions, unit, watermark, name } = source;
-    const unread = partitions.reduce((sum, it) => sum + (it.lag ?? 0), 0);
+    const unread = unreadOf(partitions);
     if (unread === 0) return [];
     const waited_ms = 1000 * partitions.reduce((most, it) => Math.max(most, it.lag_seconds ?? 0), 0);
-    const read = partitions.reduce((sum, it) => sum + (it.read_per_second ?? 0), 0);
-    const isBacklog = unread > BACKLOG_SECONDS * read;
     const shown_ms = watermark ? Date.parse(watermark.at) + 1000 * watermark.allowance_seconds : null;
     const back_ms = shown_ms === null ? 0 : now_ms - shown_ms;
-    if (waited_ms <= BEHIND_MS && !(isBacklog && back_ms > BEHIND_MS)) return [];
+    if (waited_ms <= BEHIND_MS && !(isBacklog(partitions) && back_ms > BEHIND_MS)) return [];
     const etas = partitions.filter(({ lag }) => (lag ?? 0) > 0).map(({ eta_seconds }) => eta_seconds ?? null);
     const eta_s = etas.some(eta => eta === null) ? null : Math.max(...etas.map(eta => eta ?? 0));
     const isRising = partitions.some(({ trend }) => trend === 'rising');

@@ -5,7 +5,6 @@
 import type { Metrics, Row } from '../../api/wire';
 import { formatNumber, numberOf, quantifyBytes } from '../../shared/format';
 import {
-  addsUp,
   type Column,
   type Counted,
   compact,
@@ -17,7 +16,8 @@ import {
   written,
 } from '../../shared/page';
 import type { History } from './model';
-import { type TileName, usualOf } from './world';
+import { usualOf } from './rates';
+import type { TileName } from './world';
 
 export interface Tile {
   name: string;
@@ -123,10 +123,10 @@ export function tilesOf({ page, metrics, before, row, history }: Observations): 
       ...absent(share, metrics),
     });
   }
-  const slow = from === null ? null : telling(from.figures);
+  const slow = from === null ? null : telling(from);
   for (const column of shown) {
     const value = of(column.name);
-    const isRate = isSliding && addsUp(column) && column.role === 'bytes';
+    const isRate = isSliding && column.adds_up && column.role === 'bytes';
     const seconds = from?.window_seconds ?? 60;
     const text = written(isRate && value !== null ? value / seconds : value, column);
     const range = usual(column.name, high => (high < 10 ? 1 : 0));
@@ -174,7 +174,7 @@ function absent(value: number | null, metrics: Metrics | null): Pick<Tile, 'titl
 
 /** What a figure that grows with time is counted over. */
 function perOf(column: Column, seconds: number, isRate: boolean): string {
-  if (isRate || !(addsUp(column) || column.statistic === 'distinct')) return '';
+  if (isRate || !(column.adds_up || column.statistic === 'distinct')) return '';
   return ` ${perSpan(seconds)}`;
 }
 
@@ -195,8 +195,9 @@ function spanText(from: Counted | null, isSliding: boolean): string | null {
 }
 
 /** The figures worth a tile: mean and slowest durations, then one of each other kind, then what is left. */
-export function figuresShown({ figures }: Pick<Counted, 'figures'>): Column[] {
-  const slow = telling(figures);
+export function figuresShown(counted: Pick<Counted, 'figures' | 'telling'>): Column[] {
+  const { figures } = counted;
+  const slow = telling(counted);
   const mean = figures.find(it => it.role === 'duration' && it.statistic === 'mean');
   const chosen: Column[] = [mean, slow].filter(it => it != null);
   const kinds = new Set(['duration']);
@@ -245,7 +246,7 @@ export function tilesOfRange(history: History, main: Counted): Tile[] {
   }
   for (const column of figuresShown(main)) {
     const values = overall[column.name] ?? [];
-    const value = addsUp(column) ? sum(column.name) : worst(values);
+    const value = column.adds_up ? sum(column.name) : worst(values);
     const text = written(value, column);
     tiles.push({
       name: column.name,
@@ -253,7 +254,7 @@ export function tilesOfRange(history: History, main: Counted): Tile[] {
       value: text.value,
       unit: `${text.unit}${column.statistic === 'distinct' ? ` /${window}` : ''}`.trim(),
       curve: values,
-      notes: [addsUp(column) ? 'in the range' : `largest of any ${window} of the range`],
+      notes: [column.adds_up ? 'in the range' : `largest of any ${window} of the range`],
       receipt: null,
     });
   }

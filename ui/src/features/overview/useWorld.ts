@@ -13,15 +13,20 @@ import { useDetectors, useIncidents, useRuleViews } from '../../shared/useDetect
 import { usePage } from '../../shared/usePage';
 import { tilesFrom } from './figures';
 import { windowOf } from './model';
+import { slowOf } from './rates';
+import { keyedOf, type Rows, recentOf, type Sample, sampled } from './seconds';
 import { BEFORE, follow, type Observed, type World } from './world';
 
 const EVERY_MS = 1_000;
 const HISTORY_EVERY_MS = 30_000;
+/** While its newest step has no value, or nothing is expected of it, as while records are still being read. */
+const YOUNG_EVERY_MS = 3_000;
 const HOUR_MS = 3_600_000;
 
 const NONE: Observed['detected'] = [];
 
 let world: World = BEFORE;
+let samples: readonly Sample[] = [];
 const readers = new Set<() => void>();
 
 /** The world as it is told now. */
@@ -48,6 +53,9 @@ export function Watch(): null {
   const page = usePage();
   const row = useNewestRow(page);
   const now_ms = useNow(EVERY_MS);
+  const main = useView(page?.main?.view ?? null);
+  const keyed = useView(keyedOf(page)?.view ?? null);
+  const spread = useView(page?.spread?.view ?? null);
   const incidents = useMemo(
     () => (view === null || rule === null ? null : incidentsOf(rule, view.rows, now_ms)),
     [view, rule, now_ms],
@@ -57,7 +65,7 @@ export function Watch(): null {
   const detected = detectors?.length === 0 ? NONE : (found?.incidents ?? null);
   // Of whole windows it is known late, and detectors judge these.
   const now = page?.now == null || row === null ? null : nowOf(page.now, row);
-  const observed: Observed = {
+  const observed: Omit<Observed, 'recent'> = {
     now_ms,
     pipeline,
     metrics,
@@ -68,16 +76,26 @@ export function Watch(): null {
     hasRules,
     detected,
   };
-  const newest = useRef(observed);
-  newest.current = observed;
+  const rows = { main: main?.rows ?? [], keyed: keyed?.rows ?? [], spread: spread?.rows ?? [] };
+  const newest = useRef({ observed, rows });
+  newest.current = { observed, rows };
   // biome-ignore lint/correctness/useExhaustiveDependencies: once for each moment and each picture of the pipeline.
   useEffect(() => {
     // What is not live is no news.
     if (!isLive || frozen) return;
-    world = follow(world, newest.current);
+    const { observed, rows } = newest.current;
+    samples = sampled(samples, observed.page, rows, observed.now_ms);
+    world = follow(world, { ...observed, recent: recentNow(observed, rows) });
     for (const reader of readers) reader();
   }, [now_ms, pipeline, isLive, frozen]);
   return null;
+}
+
+function recentNow({ page, history }: Omit<Observed, 'recent'>, rows: Rows) {
+  if (page === null) return null;
+  const slow = slowOf(page, history);
+  const limit = slow === null ? null : { statistic: slow.column.statistic, limit: slow.limit };
+  return recentOf(samples, page, rows, history, limit);
 }
 
 /** The row that the tiles are of: of the newest seconds, else of the newest whole window. */
@@ -104,7 +122,14 @@ export function useHistoryOfNow() {
       return answerOf(api.GET('/api/v1/history', { params: { query: { from, step: '60' } }, signal }));
     },
     // A dataflow without such a view will not get one.
-    refetchInterval: ({ state }) => (state.error === null ? HISTORY_EVERY_MS : false),
+    refetchInterval: ({ state }) => {
+      if (state.error !== null) return false;
+      const { overall = {}, expected = {} } = state.data ?? {};
+      const isYoung =
+        Object.values(overall).every(it => it.at(-2) == null) ||
+        Object.values(expected).every(it => it.high.at(-2) == null);
+      return isYoung ? YOUNG_EVERY_MS : HISTORY_EVERY_MS;
+    },
   });
   return data ?? null;
 }

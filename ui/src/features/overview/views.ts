@@ -4,17 +4,27 @@ import { numberOf } from '../../shared/format';
 
 type View = Schemas['ViewBody'];
 
-const ORDER = /ORDER\s+BY\s+"?(\w+)"?(\s+DESC)?[^()]*LIMIT\s+\d+\s*;?\s*$/i;
+const FIGURES = new Set(['count', 'share', 'measure', 'duration', 'bytes', 'money']);
 
-/** As the view's SQL says, else by the first figure, largest first. */
-export function orderOf(view: Pick<View, 'sql' | 'columns'>, rows: readonly Row[]): Row[] {
-  const [, named, descending] = ORDER.exec(view.sql) ?? [];
-  const figures = new Set(['count', 'share', 'measure', 'duration', 'bytes', 'money']);
-  const column = view.columns.some(({ name }) => name === named)
-    ? named
-    : view.columns.find(({ role }) => figures.has(role))?.name;
-  if (column === undefined) return [...rows];
-  const sign = named === column && descending === undefined ? 1 : -1;
-  const value = (row: Row) => numberOf(row[column]) ?? Number.NEGATIVE_INFINITY;
-  return [...rows].sort((a, b) => sign * (value(a) - value(b)));
+/** In the view's own order, else by the first figure, largest first. */
+export function orderOf(view: Pick<View, 'order' | 'columns'>, rows: readonly Row[]): Row[] {
+  const figure = view.columns.find(({ role }) => FIGURES.has(role))?.name ?? null;
+  const order =
+    view.order.length > 0 ? view.order : [{ column: figure, descending: true, nulls_first: false }];
+  return [...rows].sort((a, b) => {
+    for (const { column, descending, nulls_first } of order) {
+      if (column == null) continue;
+      const by = compared(a[column], b[column], descending, nulls_first);
+      if (by !== 0) return by;
+    }
+    return 0;
+  });
+}
+
+function compared(a: unknown, b: unknown, descending: boolean, nullsFirst: boolean): number {
+  if (a == null || b == null) return a == null && b == null ? 0 : (a == null) === nullsFirst ? -1 : 1;
+  const [one, other] = [numberOf(a), numberOf(b)];
+  const [text, otherText] = [String(a), String(b)];
+  const by = one !== null && other !== null ? one - other : text < otherText ? -1 : text > otherText ? 1 : 0;
+  return descending ? -by : by;
 }

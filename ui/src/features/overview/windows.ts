@@ -3,7 +3,7 @@
  */
 import type { Row } from '../../api/wire';
 import { formatNumber, MISSING, numberOf } from '../../shared/format';
-import { addsUp, type Counted, type Keyed, rateOf, titleOfColumn, writtenText } from '../../shared/page';
+import { type Counted, type Keyed, rateOf, titleOfColumn, writtenText } from '../../shared/page';
 import { rangeLength_ms, type Window } from '../../shared/search';
 import { figuresShown } from './figures';
 import { type History, type KeyRow, keyOf } from './model';
@@ -94,7 +94,7 @@ export function figuresOf(
   const rate = rateOf(perSecond);
   const events = { name: 'events', label: 'Events', value: perSecond, text: `${rate.value} ${rate.unit}` };
   const others = figuresShown(main).map((column): Figure => {
-    const adds = addsUp(column);
+    const adds = column.adds_up;
     const value = adds ? sum(column.name) : worst(column.name);
     const label = titleOfColumn(column);
     const of = adds ? '' : `, worst ${window_seconds === 60 ? 'minute' : 'window'}`;

@@ -35,6 +35,7 @@ function historyOf(
   return { times, step_seconds: 60, overall, expected } as unknown as History;
 }
 
+const PARTITION = { partition: 0, offset: 9, lag: 0, lag_seconds_is_least: false, trend: 'steady' as const };
 const ok = (name: string): Pipeline['components'][number] => ({
   name,
   status: 'ok',
@@ -79,6 +80,7 @@ const quiet: Observed = {
   metrics: { eventsPerSec: 24 },
   page: requestsPage,
   now: nowWith(),
+  recent: null,
   history: historyOf(),
   incidents: [],
   hasRules: true,
@@ -107,7 +109,7 @@ const RULES: RuleView = {
   rule: 'anomaly_type',
   keys: ['endpoint', 'ip_class'],
   count: null,
-  figures: ['observed', 'threshold'].map(name => ({ name, type: 'double', role: 'share' })),
+  figures: ['observed', 'threshold'].map(name => ({ name, type: 'double', role: 'share', adds_up: false })),
   alarms: null,
   recordColumns: ['endpoint'],
 };
@@ -175,6 +177,16 @@ describe('what is told', () => {
     expect(toneOfTile(world, 'events', now_ms)).toBe('critical');
   });
 
+  it('and began within the minute that is as usual, whatever an old history says', () => {
+    // As read in the middle of a backlog: nothing is known of the last steps.
+    const history = historyOf((_, back) => (back < 30 ? null : undefined));
+    const seen = { pipeline: pipelineOf(sourceOf(10.6)), history };
+    const { world } = worldAfter(10, () => ({ ...seen, metrics: { eventsPerSec: 23 } }));
+    expect(world.headline.since).toMatch(/^since 02:51:55/);
+    const long = worldAfter(10, () => ({ ...seen, metrics: { eventsPerSec: 11 } }));
+    expect(long.world.headline.since).toMatch(/^since 02:2/);
+  });
+
   it('5: silence', () => {
     const { world, now_ms } = worldAfter(10, () => ({ pipeline: pipelineOf(sourceOf(0)) }));
     expect(world.headline).toMatchObject({ tone: 'critical', title: 'No records are arriving' });
@@ -232,9 +244,38 @@ describe('what is told', () => {
     });
   });
 
+  it('is loading until it is known how much is unread, and told, not well, of what is much', () => {
+    const unheard = sourceOf(24, { partitions: [{ ...PARTITION, lag: null }] });
+    expect(worldAfter(5, () => ({ pipeline: pipelineOf(unheard) })).world.headline.id).toBe('waiting');
+    // The first moments of a day's backlog: no time is known, then a time of yesterday.
+    const lag = [{ ...PARTITION, lag: 720_000_000, read_per_second: 4e8 }];
+    const first = sourceOf(24, { partitions: lag, watermark: null });
+    expect(worldAfter(5, () => ({ pipeline: pipelineOf(first) })).world.headline.id).toBe('waiting');
+    const yesterday = { at: new Date(NOW - 86_400_000).toISOString(), allowance_seconds: 5 };
+    const next = sourceOf(24, { partitions: lag, watermark: yesterday });
+    expect(worldAfter(5, () => ({ pipeline: pipelineOf(next) })).world.headline.id).toBe('waiting');
+    const slow = sourceOf(24, {
+      partitions: [{ ...PARTITION, lag: 720_000_000, read_per_second: 1e6 }],
+      watermark: yesterday,
+    });
+    const { texts } = worldAfter(5, () => ({ pipeline: pipelineOf(slow) }));
+    expect(texts.map(it => it.slice(0, 8))).toEqual(['Loading ', 'Catching']);
+    // What is heard once stays heard.
+    const { texts: later } = worldAfter(30, second => ({
+      pipeline: pipelineOf(second === 10 ? unheard : sourceOf(24)),
+    }));
+    expect(later.filter(it => !WRONG.test(it))).toEqual([]);
+  });
+
+  it('is loading while what is seen at first is not told yet', () => {
+    const { texts } = worldAfter(10, () => ({ now: nowWith({ slow: 1_300 }) }));
+    expect(texts.filter(it => WRONG.test(it))).toEqual([]);
+    expect(texts.at(-1)).toMatch(/^p95 took/);
+  });
+
   it('nothing before it is known, and nothing of old files that are read to their end', () => {
-    expect(worldAfter(5, () => ({ pipeline: null })).world.headline.title).toBe('Waiting for data…');
-    expect(worldAfter(5, () => ({ incidents: null })).world.headline.title).toBe('Waiting for data…');
+    expect(worldAfter(5, () => ({ pipeline: null })).world.headline.title).toBe('Loading status…');
+    expect(worldAfter(5, () => ({ incidents: null })).world.headline.title).toBe('Loading status…');
     const old = pipelineOf(
       sourceOf(0, { watermark: { at: '2015-05-20T00:00:00Z', allowance_seconds: 86_400 } }),
     );
@@ -248,12 +289,62 @@ describe('what is told', () => {
   });
 });
 
+describe('what the last seconds say', () => {
+  const excess = (part: number, count: number, usual: number, grave = 0) => ({
+    ...{ part, count, usual, grave },
+    seconds: 6,
+    evidence: 20,
+  });
+  const none: NonNullable<Observed['recent']> = { failed: null, grave: null, keys: [], slow: null };
+  const told = (more: Partial<typeof none>, seconds = 0) =>
+    worldAfter(seconds, () => ({ recent: { ...none, ...more } })).world;
+
+  it('is told at once, with its place and its begin', () => {
+    const keys = [{ ...excess(14, 20, 0.09, 14), key: '/api/orders' }];
+    const { headline } = told({ keys, grave: excess(15, 120, 0.02, 15) });
+    expect(headline).toMatchObject({
+      tone: 'critical',
+      title: 'Error rate of /api/orders is 70.0 %',
+      detail: '14 of 20 in 6 s, usual up to 9.0 %',
+      since: 'since 02:51:54 UTC',
+      where: "path = '/api/orders' AND status >= 400",
+      more: 0,
+    });
+  });
+
+  it('is told of all where no place is known, and of the place once it is', () => {
+    const grave = excess(15, 120, 0.02, 15);
+    expect(told({ grave }).headline.title).toBe('Server error rate is 12.5 %');
+    expect(told({ grave, failed: excess(30, 120, 0.1, 3) }).headline).toMatchObject({
+      tone: 'warn',
+      title: 'Error rate is 25.0 %',
+    });
+    const keys = [{ ...excess(14, 20, 0.09, 14), key: '/api/orders' }];
+    const { world } = worldAfter(8, second => ({
+      recent: { ...none, grave, keys: second < 2 ? [] : keys },
+    }));
+    expect(world.headline.title).toBe('Error rate of /api/orders is 70.0 %');
+  });
+
+  it('is the duration that is usual for fewer', () => {
+    const page = { ...requestsPage, now: null };
+    const recent = { ...none, slow: { value: 1_234.5, excess: excess(60, 120, 0.05) } };
+    const { world } = worldAfter(1, () => ({ page, now: null, recent }));
+    expect(world.headline).toMatchObject({
+      title: 'p95 took is 1\u202f235 ms',
+      detail: 'usual 407–519 ms',
+      since: 'since 02:51:54 UTC',
+      where: 'took >= 519',
+    });
+  });
+});
+
 describe('how it is told', () => {
   it('does not tell what comes and goes', () => {
     const { texts } = worldAfter(120, second => ({
       now: nowWith(second % 20 < 3 ? { failedShare: 30 } : {}),
     }));
-    expect(texts.filter(it => !WRONG.test(it) && !/Waiting/.test(it))).toEqual([]);
+    expect(texts.filter(it => !WRONG.test(it) && !/Loading/.test(it))).toEqual([]);
   });
 
   it('does not change its begin while a figure flickers around its limit', () => {

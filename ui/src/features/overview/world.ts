@@ -17,29 +17,16 @@ import {
   rangeText,
   titleOf,
 } from '../../shared/detected';
-import {
-  formatAge,
-  formatDate,
-  formatMeasured,
-  formatNear,
-  formatNumber,
-  formatRate,
-} from '../../shared/format';
+import { formatAge, formatDate, formatMeasured, formatNear, formatNumber } from '../../shared/format';
 import type { Incident } from '../../shared/incidents';
 import type { Tone } from '../../shared/mark';
-import {
-  FAILED_SHARE,
-  labelOf,
-  type Now,
-  type Page,
-  recordColumn,
-  telling,
-  writtenText,
-} from '../../shared/page';
+import type { Now, Page } from '../../shared/page';
 import { handledOf, isDismissed } from '../../shared/said';
 import { zoneName } from '../../shared/zone';
-import { catchingUp, lakeBehind } from './behind';
+import { catchingUp, isHeard, lakeBehind } from './behind';
 import type { History } from './model';
+import { figures, traffic } from './rates';
+import type { Recent } from './seconds';
 
 export type TileName = 'events' | 'errors' | 'latency';
 type Grave = Extract<Tone, 'critical' | 'warn'>;
@@ -60,6 +47,8 @@ export interface Finding {
   /** The incident of a detector that it is. */
   incident?: string;
   severity?: number;
+  /** Whether it says where. */
+  placed?: boolean;
   /** Somebody sees to it, or it is muted: it is listed, but alarms nobody. */
   handled?: 'acknowledged' | 'muted';
   tile?: TileName;
@@ -104,6 +93,8 @@ export interface Observed {
   page: Page | null;
   /** What the view of the newest seconds says; `null` if there is none. */
   now: Now | null;
+  /** What the last seconds say that chance does not explain; `null` before they were counted. */
+  recent: Recent | null;
   /** The last hour, with what is expected. */
   history: History | null;
   /** What the rules found, oldest first; `null` before it is known, or if the dataflow has none. */
@@ -115,15 +106,6 @@ export interface Observed {
 
 const TEXT_EVERY_MS = 5_000;
 const GRAVITY: Record<Grave, number> = { critical: 0, warn: 1 };
-/** Within what a rate of ten seconds and a minute's figures vary by chance. */
-const CHANCE = 4;
-const RATE_SECONDS = 10;
-const SILENCE_RECORDS_MIN = 5;
-const NOTABLE_DROP = 0.7;
-const NOTABLE_SURGE = 2;
-const NOTABLE_LATENCY = 1.2;
-/** In percent: more server errors than this are no small matter. */
-const SERVER_ERRORS_GRAVE = 5;
 /** A larger share of records that cannot be decoded is told. */
 const UNDECODED_SHARE = 0.01;
 const UNDECODED_SHARE_GRAVE = 0.5;
@@ -133,7 +115,7 @@ export const BEFORE: World = {
   headline: {
     id: 'waiting',
     tone: 'stale',
-    title: 'Waiting for data…',
+    title: 'Loading status…',
     detail: '',
     since: '',
     more: 0,
@@ -173,7 +155,6 @@ export function findingsOf(observed: Observed): Finding[] {
 }
 
 const STEADY = { holds_ms: 3_000, lingers_ms: 10_000 };
-const BY_CHANCE = { holds_ms: 5_000, lingers_ms: 20_000 };
 
 function broken({ components, cause }: NonNullable<Observed['pipeline']>, behind: boolean): Finding[] {
   const found = components.flatMap(({ name, status, detail }): Finding[] => {
@@ -183,7 +164,17 @@ function broken({ components, cause }: NonNullable<Observed['pipeline']>, behind
     const tone = status === 'down' ? 'critical' : 'warn';
     const title = `${name.charAt(0).toUpperCase()}${name.slice(1)} is ${status}`;
     return [
-      { id: `part ${name}`, tone, title, detail, began_ms: null, goTo: 'pipeline', ...STEADY, holds_ms: 0 },
+      {
+        id: `part ${name}`,
+        tone,
+        title,
+        detail,
+        began_ms: null,
+        goTo: 'pipeline',
+        placed: true,
+        ...STEADY,
+        holds_ms: 0,
+      },
     ];
   });
   if (found.length === 0 && cause)
@@ -219,97 +210,6 @@ function undecoded({ sources, components }: NonNullable<Observed['pipeline']>): 
       },
     ];
   });
-}
-
-/** Silence, a drop and a surge, from what was read in the last ten seconds and counted in the last minute. */
-function traffic({ pipeline, metrics, page, history }: Observed): Finding[] {
-  const count = page?.main?.count;
-  const usual = count === undefined ? null : usualOf(history, count, count);
-  if (pipeline === null || count === undefined || usual === null) return [];
-  const known = pipeline.sources.every(({ records_per_second }) => records_per_second != null);
-  const read = pipeline.sources.reduce((sum, it) => sum + (it.records_per_second ?? 0), 0);
-  const [low, high] = [usual.low, usual.high];
-  const range = `usual ${formatRate(low)}–${formatRate(high)} /s`;
-  const one = (more: Pick<Finding, 'id' | 'tone' | 'title' | 'detail'>, low: boolean): Finding => ({
-    ...more,
-    began_ms: runOf(history, count, low),
-    goTo: 'traffic',
-    tile: 'events',
-    ...BY_CHANCE,
-  });
-  const least = low * RATE_SECONDS;
-  if (known && read === 0 && least >= SILENCE_RECORDS_MIN)
-    return [one({ id: 'silence', tone: 'critical', title: 'No records are arriving', detail: range }, true)];
-  const few = read * RATE_SECONDS < least - CHANCE * Math.sqrt(least) && read < NOTABLE_DROP * low;
-  const rate = metrics?.eventsPerSec ?? null;
-  const fewOfMinute = rate !== null && rate < NOTABLE_DROP * low;
-  if (known && least >= SILENCE_RECORDS_MIN && (few || fewOfMinute)) {
-    const now = few ? read : (rate ?? read);
-    const percent = formatNumber(100 * (1 - now / ((low + high) / 2)));
-    const tone = now < 0.2 * low ? 'critical' : 'warn';
-    return [
-      one(
-        {
-          id: 'drop',
-          tone,
-          title: `Traffic is down ${percent} %`,
-          detail: `${formatRate(now)} /s (${range})`,
-        },
-        true,
-      ),
-    ];
-  }
-  if (rate !== null && high > 0 && rate > NOTABLE_SURGE * high) {
-    const title = `Traffic is up ${formatNumber(rate / ((low + high) / 2), 1)}×`;
-    return [one({ id: 'surge', tone: 'warn', title, detail: `${formatRate(rate)} /s (${range})` }, false)];
-  }
-  return [];
-}
-
-/** Failures and durations of the newest seconds against what is expected. */
-function figures({ page, now, history }: Observed): Finding[] {
-  const found: Finding[] = [];
-  if (page === null || now === null) return found;
-  const errors = usualOf(history, FAILED_SHARE);
-  const { failedShare, graveShare, count } = now;
-  if (failedShare !== null && errors !== null && count > 0) {
-    const share = Math.min(errors.high / 100, 0.5);
-    const chance = 100 * CHANCE * Math.sqrt((Math.max(share, 0.01) * (1 - share)) / count);
-    const grave = graveShare === null ? '' : `, server errors ${formatNumber(graveShare, 1)} %`;
-    const status = recordColumn(page, 'status');
-    if (failedShare > errors.high + chance)
-      found.push({
-        id: 'errors',
-        tone: (graveShare ?? 0) >= SERVER_ERRORS_GRAVE ? 'critical' : 'warn',
-        title: `Error rate is ${formatNumber(failedShare, 1)} %`,
-        detail: `usual ${formatNumber(errors.low, 1)}–${formatNumber(errors.high, 1)} %${grave}`,
-        began_ms: runOf(history, FAILED_SHARE, false),
-        goTo: 'traffic',
-        ...(status !== null && { where: `${status.name} >= 400` }),
-        tile: 'errors',
-        ...BY_CHANCE,
-      });
-  }
-  const slow = page.now == null ? null : telling(page.now.figures);
-  const usual = slow === null ? null : usualOf(history, slow.name);
-  const duration = recordColumn(page, 'duration');
-  if (slow !== null && now.slow !== null && usual !== null && now.slow > NOTABLE_LATENCY * usual.high)
-    found.push({
-      id: 'latency',
-      tone: 'warn',
-      title: `${sentenceOf(labelOf(slow))} is ${writtenText(now.slow, slow)}`,
-      detail: `usual ${formatNumber(usual.low)}–${writtenText(Math.round(usual.high), slow)}`,
-      began_ms: runOf(history, slow.name, false),
-      goTo: 'traffic',
-      ...(duration !== null && { where: `${duration.name} >= ${Math.round(usual.high)}` }),
-      tile: 'latency',
-      ...BY_CHANCE,
-    });
-  return found;
-}
-
-function sentenceOf(text: string): string {
-  return /^p\d/.test(text) ? text : `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 function rules({ incidents }: Observed): Finding[] {
@@ -349,36 +249,6 @@ function detected({ detected, now_ms }: Observed): Finding[] {
 function handled(it: Detected, now_ms: number): Pick<Finding, 'handled'> {
   const by = handledOf(it, now_ms);
   return by === null ? {} : { handled: by };
-}
-
-/** What is expected of the newest step that is over: of `count` a rate per second. */
-export function usualOf(
-  history: History | null,
-  name: string,
-  count?: string,
-): { low: number; high: number } | null {
-  const band = history?.expected[name];
-  const [low, high] = [band?.low.at(-2), band?.high.at(-2)];
-  if (history === null || low == null || high == null) return null;
-  const by = name === count ? history.step_seconds : 1;
-  return { low: low / by, high: high / by };
-}
-
-/** When the steps at the end began to be outside of what was expected, all of them to the same side. */
-function runOf(history: History | null, name: string, low: boolean): number | null {
-  if (history === null) return null;
-  const values = history.overall[name] ?? [];
-  const band = history.expected[name];
-  let began: number | null = null;
-  // The newest step is not over.
-  for (let at = history.times.length - 2; at >= 0; at--) {
-    const [value, least, most] = [values[at] ?? null, band?.low[at], band?.high[at]];
-    if (least == null || most == null) break;
-    const outside = low ? (value ?? 0) < NOTABLE_DROP * least : value !== null && value > most;
-    if (!outside) break;
-    began = (history.times[at] ?? 0) * 1000;
-  }
-  return began;
 }
 
 /** The world a moment later. */
@@ -432,7 +302,7 @@ function isTold({ first_ms, holds_ms }: Followed, now_ms: number): boolean {
 }
 
 /**
- * What is told now, gravest first; of equals what detectors found, then the older, so that none takes another's place by
+ * What is told now, gravest first; of equals what detectors found, then what says where, then the older, so that none takes another's place by
  * turns. What is handled comes last.
  */
 export function openOf({ all }: Pick<World, 'all'>, now_ms: number): Followed[] {
@@ -443,6 +313,7 @@ export function openOf({ all }: Pick<World, 'all'>, now_ms: number): Followed[] 
         Number(a.handled !== undefined) - Number(b.handled !== undefined) ||
         GRAVITY[a.tone] - GRAVITY[b.tone] ||
         Number(a.incident === undefined) - Number(b.incident === undefined) ||
+        Number(b.placed ?? false) - Number(a.placed ?? false) ||
         a.begin_ms - b.begin_ms ||
         (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
     );
@@ -462,8 +333,14 @@ function headlineOf(
   const { now_ms } = observed;
   const open = openOf({ all }, now_ms);
   const [gravest, ...others] = open.filter(it => it.handled === undefined);
+  // What is not told yet may be told in a moment: until something was, nothing is said to be well.
+  const isOpen = before.id === 'waiting' && (all.length > open.length || !isHeard(observed.pipeline, now_ms));
   const next =
-    gravest === undefined ? calm(last, open.length, observed) : told(gravest, others.length, observed);
+    gravest !== undefined
+      ? told(gravest, others.length, observed)
+      : isOpen
+        ? BEFORE.headline
+        : calm(last, open.length, observed);
   const same = JSON.stringify({ ...next, changed_ms: 0 }) === JSON.stringify({ ...before, changed_ms: 0 });
   if (same) return before;
   const isGraver =

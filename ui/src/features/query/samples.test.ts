@@ -5,7 +5,7 @@ const ROLES: Record<string, string> = { timestamp: 'time', text: 'key', double: 
 const table = (name: string, kind: string, columns: [string, string][]) => ({
   name,
   kind,
-  columns: columns.map(([name, type]) => ({ name, type, role: ROLES[type] ?? 'count' })),
+  columns: columns.map(([name, type]) => ({ name, type, role: ROLES[type] ?? 'count', adds_up: false })),
 });
 const tables = [
   table('by_country', 'live view', [['country', 'text']]),

@@ -1,0 +1,36 @@
+//! What is said of a column that is not there.
+
+use super::*;
+
+fn said(written: &str, known: &[&str]) -> (String, Vec<String>) {
+    let known: Vec<Column> = known.iter().map(|it| Column::from_name(*it)).collect();
+    let (message, (_, candidates)) = no_column(&Column::from_name(written), &known);
+    (message, candidates)
+}
+
+#[test]
+fn at_most_three_columns_are_offered_none_of_the_engine_s_own() {
+    let known = ["path", "n", "at", "took", "_partition", "_offset", "_epoch"];
+    let (message, candidates) = said("xyz", &known);
+    assert_eq!(
+        message,
+        "there is no column `xyz`; possible are path, n, at and 1 more"
+    );
+    assert!(candidates.is_empty());
+    assert_eq!(
+        said("xyz", &["path", "_epoch"]).0,
+        "there is no column `xyz`; possible are path"
+    );
+    // Whoever writes one means one.
+    assert_eq!(said("_epoc", &known).1, ["_epoch"]);
+    assert_eq!(said("epoch", &["a", "_epoch"]).1, Vec::<String>::new());
+    let many = ["path_a", "path_b", "path_c", "path_d"];
+    assert_eq!(said("path", &many).1, ["path_a", "path_b", "path_c"]);
+}
+
+#[test]
+fn a_name_is_not_offered_for_itself() {
+    let (message, candidates) = said("path", &["path", "_epoch"]);
+    assert_eq!(message, "there is no column `path`");
+    assert!(candidates.is_empty());
+}
