@@ -2,6 +2,7 @@
 //!
 //! Modules in reading order: plain values, what is computed, how it is maintained, then the edges.
 
+pub mod auth;
 mod cli;
 pub mod cluster;
 pub mod coordinator;

@@ -66,5 +66,10 @@ export default defineConfig({
     proxy: { '/api': process.env.TIDELAKE_URL ?? 'http://127.0.0.1:4000' },
   },
   preview: { host: '127.0.0.1', proxy: { '/api': process.env.TIDELAKE_URL ?? 'http://127.0.0.1:4000' } },
-  test: { environment: 'happy-dom', include: ['src/**/*.test.{ts,tsx}', 'browser/*.test.mjs'] },
+  test: {
+    environment: 'happy-dom',
+    include: ['src/**/*.test.{ts,tsx}', 'browser/*.test.mjs'],
+    // For machines that do other things meanwhile: a test that hangs is told all the same.
+    testTimeout: 30_000,
+  },
 });

@@ -41,10 +41,12 @@ pub fn server(text: &str) -> Result<String, String> {
         Err(_) => rest.to_owned(),
     };
     let example = "write http://127.0.0.1:4000 or host:port";
-    if scheme != "http" {
-        return Err(format!("{scheme} is not possible, only http; {example}"));
+    if !["http", "https"].contains(&scheme) {
+        return Err(format!(
+            "{scheme} is not possible, only http and https; {example}"
+        ));
     }
-    let address = format!("http://{rest}");
+    let address = format!("{scheme}://{rest}");
     match url::Url::parse(&address) {
         Ok(it) if it.has_host() => Ok(address),
         Ok(_) | Err(_) => Err(example.to_owned()),
@@ -92,7 +94,7 @@ mod tests {
         ] {
             assert_eq!(server(text), Ok(expect.to_owned()));
         }
-        for text in ["", "https://logs", "ftp://logs", "http://", "a b"] {
+        for text in ["", "ftp://logs", "http://", "a b"] {
             assert!(server(text).is_err(), "{text}");
         }
     }

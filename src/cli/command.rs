@@ -2,7 +2,9 @@
 //!
 //! What an end means is in `exit`.
 
+use super::access::AccessArguments;
 use super::query_limits::QueryLimits;
+use super::serve::Companion;
 use super::settings::Settings;
 use super::{addresses, exit, generate, origin, ranges, size, sql, tail};
 use crate::coordinator::{Options, TICK_MS};
@@ -133,6 +135,11 @@ enum Command {
         #[command(subcommand)]
         what: super::model::What,
     },
+    /// Makes the token of a user, for servers that have some.
+    Token {
+        #[command(subcommand)]
+        what: super::token::What,
+    },
     /// Prints the API as an OpenAPI document.
     Openapi,
     /// Prints a view, and then each of its changes until interrupted.
@@ -180,18 +187,31 @@ pub struct Serving {
     #[arg(long, env = "TIDELAKE_SAVED_QUERIES")]
     saved_queries: Option<PathBuf>,
     #[command(flatten)]
+    pub access: AccessArguments,
+    #[command(flatten)]
     pub queries: QueryLimits,
 }
 
 impl Serving {
-    /// How the server is set up, with what proves its commits.
-    pub fn http(&self, prover: http::Prover) -> http::Settings {
-        http::Settings {
+    /// How the server is set up, with what proves its commits; and what tells of it in the health.
+    ///
+    /// # Errors
+    /// If it would be open to other machines without users, or a file with users or keys is wrong.
+    pub fn http(
+        &self,
+        prover: http::Prover,
+        settings: &Settings,
+    ) -> Result<(http::Settings, Vec<Companion>)> {
+        let protection = self.access.open(settings, self.address())?;
+        let http = http::Settings {
             prover: Some(prover),
             access: http::Access::new(self.cors.clone(), self.allowed_host.clone()),
+            auth: protection.auth,
+            tls: protection.tls,
             saved_queries: self.saved_queries(),
             limits: http::Limits::of(http::raise_descriptors()),
-        }
+        };
+        Ok((http, protection.companion.into_iter().collect()))
     }
 
     pub fn saved_queries(&self) -> Option<PathBuf> {
@@ -244,7 +264,7 @@ pub fn command_line() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("TIDELAKE_LOG")
-                .unwrap_or_else(|_| "tidelake=info,warn".into()),
+                .unwrap_or_else(|_| "tidelake=info,rustls_platform_verifier=off,warn".into()),
         )
         .with_target(false)
         .with_writer(|| super::log::Redacted)
@@ -348,11 +368,11 @@ fn run(
             if let (Some(process), Some(hosts)) = (process, hosts) {
                 options.cluster = Some(member(process, &hosts, &serving, &dataflow)?);
             }
+            let (http, companions) = serving.http(prover, settings)?;
             runtime.block_on(async {
                 let listener = super::serve::listen(&serving.address()).await?;
-                let settings = serving.http(prover);
                 let limits = serving.queries.limits();
-                super::serve::run(dataflow, options, listener, settings, limits, Vec::new()).await
+                super::serve::run(dataflow, options, listener, http, limits, companions).await
             })
         }
         Command::Up {
@@ -408,9 +428,21 @@ fn run(
                     .flat_map(|it| ["--allowed-host".to_owned(), it.to_string()]),
             );
             arguments.extend(serving.queries.arguments());
+            arguments.extend(serving.access.arguments());
+            // They run where this one does, but were not told which file it took.
+            arguments.extend(
+                settings
+                    .file()
+                    .into_iter()
+                    .flat_map(|it| ["--config".to_owned(), it.to_owned()]),
+            );
+            // What all would refuse is refused once.
+            serving.access.open(settings, serving.address())?;
             let cluster = super::up::Cluster {
                 processes: processes.into(),
                 listen: serving.address(),
+                scheme: serving.access.scheme(),
+                secret_file: serving.access.secret_file().cloned(),
                 arguments,
                 take_over: serving.take_over,
             };
@@ -426,6 +458,7 @@ fn run(
         Command::Eval(arguments) => super::eval::run(&arguments),
         Command::Train(arguments) => runtime.block_on(super::train::run(&arguments)),
         Command::Model { what } => runtime.block_on(super::model::run(&what)),
+        Command::Token { what } => super::token::run(&what),
         Command::Openapi => {
             println!("{:#}", crate::http::openapi_document());
             Ok(())
@@ -442,6 +475,7 @@ fn member(
     dataflow: &Dataflow,
 ) -> Result<crate::cluster::Member> {
     let hosts = crate::cluster::read_hosts(hosts)?;
+    let secret = serving.access.secret(&hosts)?;
     anyhow::ensure!(
         process < hosts.len(),
         "--process {process}: the hosts file names {} processes, numbered from 0",
@@ -459,6 +493,7 @@ fn member(
             serving.idle_timeout,
             serving.close_timeout
         ),
+        secret,
         timings: crate::cluster::Timings::default(),
     })
 }

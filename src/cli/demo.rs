@@ -9,10 +9,11 @@ mod traffic;
 
 use super::command::Serving;
 use super::generate::Files;
-use super::serve::{self, Companion};
+use super::serve;
 use super::settings::Settings;
 use super::terminal::{count, number};
 use crate::generator::OUTAGE_ENDPOINT;
+use crate::http;
 use crate::model::Epoch;
 use crate::plan::Dataflow;
 use crate::sql::models::Models;
@@ -72,6 +73,9 @@ pub fn run(
     // What cannot work is said before anything is made or promised.
     let listener = runtime.block_on(serve::listen(&serving.address()))?;
     let address = listener.local_addr()?;
+    let (http, mut companions) =
+        serving.http(super::verify::prover_of_demo(settings, data), settings)?;
+    let own = OwnServer::of(address, serving.access.scheme(), &http)?;
     let lake = data.join("lake").display().to_string();
     let models = Models::Current(lake.clone());
     let dataflow = runtime.block_on(dataflow(settings, &models))?;
@@ -92,22 +96,22 @@ pub fn run(
             traffic.keep_coming(&mut open, PAUSES, &stop);
         })?
     };
-    let companion: Companion = {
+    companions.push({
         let traffic = Arc::clone(&traffic);
         Arc::new(move || traffic.component())
-    };
+    });
     let result = runtime.block_on(async {
         let served = serve::run(
             dataflow,
             options,
             listener,
-            serving.http(super::verify::prover_of_demo(settings, data)),
+            http,
             serving.queries.limits(),
-            vec![companion],
+            companions,
         );
         tokio::select! {
             result = served => result,
-            never = keep_telling(address, &traffic) => match never {},
+            never = keep_telling(&own, &traffic) => match never {},
         }
     });
     stop.store(true, Ordering::Release);
@@ -149,7 +153,8 @@ fn greet(address: SocketAddr, arguments: &Arguments, traffic: &Traffic, settings
     eprintln!(
         "Tidelake demo: about {rate} web-log events a second{history}, {workers} workers, process {pid}."
     );
-    eprintln!("  page      http://{}/", reached_at(address));
+    let scheme = serving.access.scheme();
+    eprintln!("  page      {scheme}://{}/", reached_at(address));
     eprintln!("  SQL       {program} sql{server} 'SELECT * FROM top_endpoints'");
     eprintln!("  changes   {program} tail{server} top_endpoints");
     eprintln!("  lake      {folder}/lake   (Delta tables: logs, traffic_1m, …)");
@@ -191,16 +196,41 @@ fn reached_at(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(host, address.port())
 }
 
+/// The server of this process, as it is asked from here.
+struct OwnServer {
+    client: reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+impl OwnServer {
+    fn of(address: SocketAddr, scheme: &str, http: &http::Settings) -> Result<Self> {
+        // Asked by an address that its certificate need not name.
+        let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true);
+        Ok(OwnServer {
+            client: client.build()?,
+            url: format!("{scheme}://{}/api/v1/status", reached_at(address)),
+            token: http.auth.as_ref().map(|it| it.own_token().to_owned()),
+        })
+    }
+
+    fn status(&self) -> reqwest::RequestBuilder {
+        let request = self.client.get(&self.url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+}
+
 /// Says when history was read; from then on, on a terminal, a line about how it is going.
-async fn keep_telling(address: SocketAddr, traffic: &Traffic) -> Infallible {
-    let url = format!("http://{}/api/v1/status", reached_at(address));
-    let client = reqwest::Client::new();
+async fn keep_telling(own: &OwnServer, traffic: &Traffic) -> Infallible {
     let began = Instant::now();
     let is_terminal = std::io::stderr().is_terminal();
     let mut waits = true;
     loop {
         tokio::time::sleep(if waits { READY_EVERY } else { TOLD_EVERY }).await;
-        let asked = client.get(&url).timeout(TOLD_EVERY).send().await;
+        let asked = own.status().timeout(TOLD_EVERY).send().await;
         let Ok(answer) = asked else {
             continue;
         };

@@ -4,11 +4,12 @@ use super::table::aligned;
 use clap::Command;
 
 /// Commands by what they are for.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Run a dataflow", &["demo", "run", "up", "gen"]),
     ("Ask and watch", &["sql", "tail", "openapi"]),
     ("Check, prove and repair", &["check", "verify", "replay"]),
     ("Detectors and models", &["eval", "train", "model"]),
+    ("Set up", &["token"]),
 ];
 
 /// The command with its commands in groups, one line each.

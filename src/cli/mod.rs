@@ -1,5 +1,6 @@
 //! The commands: what a person types becomes calls of the other modules.
 
+mod access;
 mod addresses;
 mod check;
 mod command;
@@ -28,6 +29,7 @@ mod sql;
 mod table;
 mod tail;
 mod terminal;
+mod token;
 mod train;
 mod up;
 mod verify;

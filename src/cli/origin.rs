@@ -1,6 +1,7 @@
 //! Where a value came from that the command line does not take: a message about `--workers` helps nobody who did not
 //! type it.
 
+use super::server::TOKEN_VARIABLE;
 use super::settings::Settings;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue};
@@ -8,7 +9,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 /// Environment variables of ours that belong to no flag.
-const OTHER_VARIABLES: [&str; 4] = [
+const OTHER_VARIABLES: [&str; 5] = [
+    TOKEN_VARIABLE,
     "TIDELAKE_LOG",
     "TIDELAKE_RESTARTS",
     "TIDELAKE_CRASH_AT",

@@ -2,7 +2,77 @@
 
 use super::exit;
 use super::print::printable;
+use crate::model::secret;
+use anyhow::{Context, Result};
+use clap::Args;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Holds a token, for those that have no file for it.
+pub const TOKEN_VARIABLE: &str = "TIDELAKE_TOKEN";
+
+/// Which server is asked, and as whom.
+#[derive(Args, Clone, Debug)]
+pub struct ServerArguments {
+    /// Address of the server: host:port, http://… or https://…
+    #[arg(id = "server", long = "server", env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000", value_parser = super::addresses::server)]
+    pub address: String,
+    /// File with the token of a user, where the server has users. [default: the token in $TIDELAKE_TOKEN]
+    #[arg(long, env = "TIDELAKE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Certificates to trust besides those of the system, in PEM: the server's own, or its authority's.
+    #[arg(long, env = "TIDELAKE_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl ServerArguments {
+    /// What asks the server, with the token on every request.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is not understood.
+    pub fn client(&self) -> Result<reqwest::Client> {
+        let wrong = |text: String| exit::coded(exit::USAGE, text);
+        let mut builder = reqwest::Client::builder();
+        if let Some(token) = self.token()? {
+            secret::conceal(&token);
+            let value = HeaderValue::try_from(format!("Bearer {token}"));
+            let mut value = value
+                .map_err(|_| wrong("the token has characters that no token has".to_owned()))?;
+            value.set_sensitive(true);
+            builder = builder.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
+        }
+        if let Some(path) = &self.ca_file {
+            let text = std::fs::read(path).map_err(|it| {
+                wrong(format!(
+                    "could not read certificates from {}: {it}",
+                    path.display()
+                ))
+            })?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&text).map_err(|it| {
+                wrong(format!(
+                    "certificates in {} are not understood: {it}",
+                    path.display()
+                ))
+            })?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        builder.build().context("a client could not be set up")
+    }
+
+    fn token(&self) -> Result<Option<String>> {
+        let text = match &self.token_file {
+            Some(path) => std::fs::read_to_string(path).map_err(|it| {
+                let text = format!("could not read a token from {}: {it}", path.display());
+                exit::coded(exit::USAGE, text)
+            })?,
+            None => std::env::var(TOKEN_VARIABLE).unwrap_or_default(),
+        };
+        // `tidelake token new` may have been sent into the file whole.
+        let token = text.lines().next().unwrap_or_default().trim();
+        Ok(Some(token.to_owned()).filter(|it| !it.is_empty()))
+    }
+}
 
 /// What a server says is wrong, where in the text that was sent, and what that means to the shell.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,9 +135,18 @@ pub fn unreachable(server: &str, error: &reqwest::Error) -> anyhow::Error {
     while let Some(source) = cause.source() {
         cause = source;
     }
+    let cause = cause.to_string();
+    // What rustls says of certificates helps whoever knows rustls.
+    let told = if cause.contains("CaUsedAsEndEntity") {
+        "its certificate is one of an authority, which no server may use; make a self-signed one with `-addext basicConstraints=critical,CA:FALSE`".to_owned()
+    } else if cause.contains("UnknownIssuer") {
+        "its certificate is signed by nobody this machine trusts; name it, or its authority's, with --ca-file".to_owned()
+    } else {
+        format!("is it running? ({cause})")
+    };
     exit::coded(
         exit::UNREACHABLE,
-        format!("could not reach {server}; is it running? ({cause})"),
+        format!("could not reach {server}; {told}"),
     )
 }
 

@@ -7,6 +7,8 @@
 //! KAFKA_BROKERS = "kafka:9092"
 //! [sql]                             # flags of one command
 //! server = "http://logs:4000"
+//! [[auth.users]]                    # who may ask (`auth`), if not in a file of --auth-file
+//! name = "grafana"
 //! ```
 //!
 //! A flag comes before its environment variable, that before the file, the file before the default. A key that no
@@ -25,6 +27,8 @@ use std::path::{Path, PathBuf};
 const DEFAULT_FILE: &str = "tidelake.toml";
 /// The table of the file that holds variables of dataflows.
 const VARIABLES: &str = "variables";
+/// The table of the file that holds users.
+const AUTH: &str = "auth";
 
 /// Commands for which flags count that stand in no table.
 const PIPELINES: [&str; 3] = ["demo", "run", "up"];
@@ -46,6 +50,8 @@ pub struct Settings {
     /// Values by command and long flag.
     of_command: BTreeMap<String, BTreeMap<String, Given>>,
     variables: BTreeMap<String, String>,
+    /// Whether it names users.
+    has_users: bool,
 }
 
 /// A value of the file.
@@ -87,6 +93,11 @@ impl Settings {
         Some(self.file.as_str()).filter(|it| !it.is_empty())
     }
 
+    /// The file, if it names users.
+    pub fn users(&self) -> Option<PathBuf> {
+        self.has_users.then(|| PathBuf::from(&self.file))
+    }
+
     fn read(path: &Path) -> Result<Settings> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("could not read settings from {}", path.display()))?;
@@ -110,6 +121,8 @@ impl Settings {
                         settings.variables.insert(name, value);
                     }
                 }
+                // Read where they are kept up to date.
+                toml::Value::Table(_) if key == AUTH => settings.has_users = true,
                 toml::Value::Table(inner) => {
                     let values = inner.into_iter().map(|(name, value)| {
                         let value = given(&name, value)?;
@@ -176,7 +189,7 @@ impl Settings {
         let keys = self.flags.keys().filter(|it| !known.contains(*it));
         unknown.extend(keys.map(|it| (it.clone(), nearest(it, &known))));
         let mut tables: BTreeSet<String> = names.iter().cloned().collect();
-        tables.insert(VARIABLES.to_owned());
+        tables.extend([VARIABLES.to_owned(), AUTH.to_owned()]);
         let keys = self.of_command.keys().filter(|it| !names.contains(it));
         unknown.extend(keys.map(|it| (format!("[{it}]"), nearest(it, &tables))));
         if let Some((key, nearest)) = unknown.first() {
@@ -184,7 +197,7 @@ impl Settings {
             let meant = match nearest {
                 Some(it) => format!("did you mean `{it}`?"),
                 None => format!(
-                    "possible are {}, tables named like a command, and [{VARIABLES}]",
+                    "possible are {}, tables named like a command, [{AUTH}] and [{VARIABLES}]",
                     known.join(", ")
                 ),
             };
@@ -397,7 +410,7 @@ mod tests {
             ),
             (
                 "zzz = 4",
-                "possible are cors, workers, tables named like a command, and [variables]",
+                "possible are cors, workers, tables named like a command, [auth] and [variables]",
             ),
         ] {
             let settings = Settings::parse(text).unwrap();

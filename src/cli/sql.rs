@@ -17,6 +17,7 @@ pub use session::{After, Session};
 
 use super::exit;
 use super::query_limits::QueryLimits;
+use super::server::ServerArguments;
 use super::shell;
 use super::table::Expanded;
 use anyhow::{Context, Result};
@@ -32,9 +33,8 @@ pub struct Arguments {
     /// Read the statements from this file; - is standard input.
     #[arg(short, long, conflicts_with = "query")]
     file: Option<PathBuf>,
-    /// Address of the server: host:port, or http://…
-    #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000", value_parser = super::addresses::server)]
-    server: String,
+    #[command(flatten)]
+    server: ServerArguments,
     /// Read the tables of this lake instead of asking a server.
     #[arg(long)]
     lake: Option<String>,
@@ -59,7 +59,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     let script = given(arguments.query.as_deref(), arguments.file.as_deref())?;
     let asked = match &arguments.lake {
         Some(lake) => Asked::Lake(LakeAlone::open(lake, &arguments.limits).await?),
-        None => Asked::Server(Server::new(&arguments.server)),
+        None => Asked::Server(Server::new(&arguments.server)?),
     };
     let mut session = Session::new(asked, arguments.output, arguments.expanded);
     if let Some(text) = &arguments.as_of {

@@ -12,7 +12,7 @@
 
 use super::exit;
 use super::print::{Cell, NamedRow, Out, clock, count, printable, printable_json};
-use super::server::{Refusal, unreachable};
+use super::server::{Refusal, ServerArguments, unreachable};
 use super::table::{Expanded, Kind, Look, Table};
 use crate::model::Epoch;
 use anyhow::{Context, Result};
@@ -42,9 +42,8 @@ pub struct Arguments {
     /// Only rows for which this holds, such as "status_class >= 4".
     #[arg(long = "where")]
     filter: Option<String>,
-    /// Address of the server: host:port, or http://…
-    #[arg(long, env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000", value_parser = super::addresses::server)]
-    server: String,
+    #[command(flatten)]
+    server: ServerArguments,
     /// How changes are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -53,7 +52,10 @@ pub struct Arguments {
 /// Prints a view of a server and its changes, until interrupted.
 pub async fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { view, server, .. } = arguments;
-    let mut stream = Stream::open(server, view, arguments.filter.as_deref(), None).await?;
+    let client = server.client()?;
+    let server = &server.address;
+    let filter = arguments.filter.as_deref();
+    let mut stream = Stream::open(&client, server, view, filter, None).await?;
     while let Some(said) = stream.next().await? {
         let mut out = Out::new();
         let text = said.text(arguments.output, Look::of_output(Expanded::Off));
@@ -79,6 +81,7 @@ impl Stream {
     /// # Errors
     /// If the server cannot be reached, or refuses.
     pub async fn open(
+        client: &reqwest::Client,
         server: &str,
         view: &str,
         filter: Option<&str>,
@@ -94,7 +97,9 @@ impl Stream {
         if let Some(frames) = frames {
             url.query_pairs_mut().append_pair("hz", &frames.to_string());
         }
-        let response = reqwest::get(url)
+        let response = client
+            .get(url)
+            .send()
             .await
             .map_err(|it| unreachable(server, &it))?;
         let status = response.status();

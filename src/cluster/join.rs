@@ -1,8 +1,8 @@
 //! Coming together: every process finds every other one of its generation, or says for whom it waited.
 
-use super::links::{Links, read_frame, write_frame};
+use super::handshake::{self, Answer, Hello, Kind, PROTOCOL, hear};
+use super::links::{Links, write_frame};
 use super::{Error, Member};
-use serde::{Deserialize, Serialize};
 use socket2::{SockRef, TcpKeepalive};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,16 +11,9 @@ use tokio::time::Instant;
 
 /// Between two attempts to reach a process that does not listen yet.
 const RETRY: Duration = Duration::from_millis(100);
-/// How long a process that connected may take to say who it is.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// When a process first says for whom it waits, and how often it says so then.
 const FIRST_WORD: Duration = Duration::from_secs(2);
 const WORD_EVERY: Duration = Duration::from_secs(10);
-/// Processes of different versions of this protocol do not talk to each other.
-const PROTOCOL: u32 = 2;
-/// A hello or an answer is not longer.
-const HELLO_BYTES_MAX: usize = 64 << 20;
-
 /// What process 0 tells the others before they may begin.
 #[derive(Clone, Debug)]
 pub struct Welcome {
@@ -36,39 +29,6 @@ pub struct Joined {
     /// One connection to every other process, for the engine; none to itself.
     pub data: Vec<Option<std::net::TcpStream>>,
     pub links: Links,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Kind {
-    Control,
-    Data,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Hello {
-    protocol: u32,
-    process: usize,
-    processes: usize,
-    workers: usize,
-    fingerprint: String,
-    kind: Kind,
-    /// None for the first word to process 0, who tells it.
-    generation: Option<u64>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-enum Answer {
-    Welcome {
-        generation: u64,
-        content: Vec<u8>,
-    },
-    /// Process 0 is there and prepares the beginning, which may take long: ask again.
-    Preparing,
-    /// `again` if it may be different later.
-    Refused {
-        reason: String,
-        again: bool,
-    },
 }
 
 /// Joins the cluster. `prepare` runs in process 0 only, before anyone is let in.
@@ -89,7 +49,7 @@ pub async fn join(
     let welcome = if member.process == 0 {
         tokio::select! {
             prepared = prepare => prepared.map_err(Error::Prepare)?,
-            never = ask_to_wait(&listener) => match never {},
+            never = ask_to_wait(member, &listener) => match never {},
         }
     } else {
         let deadline = Instant::now() + member.timings.join;
@@ -129,16 +89,13 @@ pub async fn join(
 }
 
 /// Tells everyone who connects that there is something to wait for.
-async fn ask_to_wait(listener: &TcpListener) -> std::convert::Infallible {
+async fn ask_to_wait(member: &Member, listener: &TcpListener) -> std::convert::Infallible {
     loop {
         let Ok((mut socket, _)) = listener.accept().await else {
             tokio::time::sleep(RETRY).await;
             continue;
         };
-        if read_frame::<Hello>(&mut socket, 1 << 16, HELLO_TIMEOUT)
-            .await
-            .is_ok()
-        {
+        if hear(&mut socket, member).await.is_ok() {
             let _ = write_frame(&mut socket, &Answer::Preparing).await;
         }
     }
@@ -218,6 +175,9 @@ async fn dial(
                     again: true,
                 },
             ))) => last = reason,
+            Ok(Ok((_, Answer::Challenge { .. }))) => {
+                "it asks again for the secret".clone_into(&mut last);
+            }
             Ok(Err(error)) => last = error.to_string(),
             Err(_) => {
                 return Err(Error::Deadline {
@@ -238,17 +198,7 @@ async fn greet(
 ) -> std::io::Result<(TcpStream, Answer)> {
     let mut socket = TcpStream::connect(address).await?;
     tune(&socket, member, kind)?;
-    let hello = Hello {
-        protocol: PROTOCOL,
-        process: member.process,
-        processes: member.hosts.len(),
-        workers: member.workers,
-        fingerprint: member.fingerprint.clone(),
-        kind,
-        generation,
-    };
-    write_frame(&mut socket, &hello).await?;
-    let answer = read_frame(&mut socket, HELLO_BYTES_MAX, HELLO_TIMEOUT).await?;
+    let answer = handshake::greet(&mut socket, member, kind, generation).await?;
     Ok((socket, answer))
 }
 
@@ -284,9 +234,12 @@ async fn accept_higher(
         let Ok((mut socket, from)) = accepted else {
             continue;
         };
-        let Ok(hello) = read_frame::<Hello>(&mut socket, 1 << 16, HELLO_TIMEOUT).await else {
-            tracing::warn!(%from, "a connection that said nothing understandable was closed");
-            continue;
+        let hello = match hear(&mut socket, member).await {
+            Ok(hello) => hello,
+            Err(reason) => {
+                tracing::warn!(%from, %reason, "a connection to the cluster was closed");
+                continue;
+            }
         };
         let answer = judge(member, welcome, &hello);
         let fine = matches!(answer, Answer::Welcome { .. });
@@ -309,10 +262,7 @@ async fn accept_higher(
 
 /// Whether a process may join, and if not, why.
 fn judge(member: &Member, welcome: &Welcome, hello: &Hello) -> Answer {
-    let never = |reason: String| Answer::Refused {
-        reason,
-        again: false,
-    };
+    let never = |reason: String| Answer::never(reason);
     if hello.protocol != PROTOCOL {
         return never(format!(
             "it speaks version {} of the cluster's protocol, this is version {PROTOCOL}; run the same build everywhere",

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! process 0 claims the lake, then listens; every other process j:
-//!   j ── hello (who, how many, which dataflow) ──► 0      j ◄── welcome (generation, what to go on from) ── 0
+//!   j ── hello (who, how many, which dataflow) ──► 0      j ◄── welcome (generation, what to go on from) ── 0      (both prove the secret: `handshake`)
 //!   j ── hello (generation) ──► every lower i, once for control and once for data
 //! then  data sockets go to the engine, control sockets carry messages and a sign of life
 //! ```
@@ -10,6 +10,7 @@
 //! There is no partial recovery: a process that loses another says so and ends, whoever supervises them starts all
 //! again, and the generation keeps survivors of an earlier start out. What messages mean is not known here.
 
+mod handshake;
 mod join;
 mod links;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tests;
 pub use join::{Joined, Welcome, join};
 pub use links::{Event, Links, Sender};
 
+use crate::auth::Secret;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,6 +34,8 @@ pub struct Member {
     pub workers: usize,
     /// Equal in processes that run the same dataflow in the same version.
     pub fingerprint: String,
+    /// What all processes of the cluster have in common and nobody else has, if they do.
+    pub secret: Option<Secret>,
     pub timings: Timings,
 }
 

@@ -21,6 +21,7 @@ fn member(process: usize, hosts: &[String]) -> Member {
         hosts: hosts.to_vec(),
         workers: 2,
         fingerprint: "same".to_owned(),
+        secret: None,
         timings: Timings {
             join: Duration::from_secs(20),
             beat: Duration::from_millis(50),
@@ -146,6 +147,103 @@ async fn others_wait_for_a_long_preparation() {
     let second = joined(hurried(1)).await.unwrap();
     assert_eq!(second.welcome.generation, 7);
     first.await.unwrap().unwrap();
+}
+
+fn with_secret(process: usize, hosts: &[String], secret: Option<&str>) -> Member {
+    let secret = secret.map(|it| Secret::new(it.as_bytes()).unwrap());
+    let mut member = member(process, hosts);
+    member.secret = secret;
+    member.timings.join = Duration::from_millis(1500);
+    member
+}
+
+const OURS: &str = "a secret of the cluster";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_share_a_secret_find_each_other() {
+    let hosts = hosts(3);
+    let tasks: Vec<_> = (0..3)
+        .rev()
+        .map(|it| tokio::spawn(joined(with_secret(it, &hosts, Some(OURS)))))
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap().unwrap().welcome.content, b"go on");
+    }
+}
+
+/// Whichever side lacks the secret: nobody joins, and both say why.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_not_the_secret_is_refused() {
+    for (listens, dials, why) in [
+        (Some(OURS), None, "has no secret"),
+        (None, Some(OURS), "has a secret"),
+        (Some(OURS), Some("the secret of others"), "another secret"),
+    ] {
+        let hosts = hosts(2);
+        let first = tokio::spawn(joined(with_secret(0, &hosts, listens)));
+        let error = joined(with_secret(1, &hosts, dials)).await.err().unwrap();
+        assert!(error.to_string().contains(why), "{error}");
+        let waiting = first.await.unwrap().err().unwrap().to_string();
+        assert!(waiting.contains("process 1 did not connect"), "{waiting}");
+    }
+}
+
+/// What one process said and proved is of no use on another connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_that_was_overheard_lets_nobody_in() {
+    use super::handshake::{Answer, Kind, greet, hear};
+    use super::links::{read_frame, write_frame};
+    use tokio::net::{TcpListener, TcpStream};
+    let hosts = hosts(2);
+    let (listens, dials) = (
+        with_secret(0, &hosts, Some(OURS)),
+        with_secret(1, &hosts, Some(OURS)),
+    );
+    // Whoever stands between the two hears all that is said.
+    let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = between.local_addr().unwrap();
+    let ours = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = ours.local_addr().unwrap();
+    let dialling = tokio::spawn(async move {
+        let mut socket = TcpStream::connect(at).await.unwrap();
+        let _ = greet(&mut socket, &dials, Kind::Data, Some(7)).await;
+    });
+    let listening = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        for _ in 0..2 {
+            let (mut socket, _) = ours.accept().await.unwrap();
+            heard.push(hear(&mut socket, &listens).await.map(|it| it.process).ok());
+        }
+        heard
+    });
+    let (mut from, _) = between.accept().await.unwrap();
+    let silence = Duration::from_secs(5);
+    let mut once = TcpStream::connect(to).await.unwrap();
+    let frame = async |from: &mut TcpStream, to: &mut TcpStream| {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let length = from.read_u32_le().await.unwrap();
+        let mut bytes = vec![0; length as usize];
+        from.read_exact(&mut bytes).await.unwrap();
+        to.write_u32_le(length).await.unwrap();
+        to.write_all(&bytes).await.unwrap();
+        bytes
+    };
+    let hello = frame(&mut from, &mut once).await;
+    frame(&mut once, &mut from).await;
+    let proof = frame(&mut from, &mut once).await;
+    // The same words again.
+    let mut again = TcpStream::connect(to).await.unwrap();
+    for bytes in [&hello, &proof] {
+        use tokio::io::AsyncWriteExt;
+        again.write_u32_le(bytes.len() as u32).await.unwrap();
+        again.write_all(bytes).await.unwrap();
+    }
+    let challenge: Answer = read_frame(&mut again, 1 << 16, silence).await.unwrap();
+    assert!(matches!(challenge, Answer::Challenge { .. }));
+    drop((from, once));
+    let _ = write_frame(&mut again, &0u8).await;
+    dialling.await.unwrap();
+    assert_eq!(listening.await.unwrap(), [Some(1), None]);
 }
 
 #[test]

@@ -5,12 +5,13 @@ use super::App;
 use super::incidents::incident_named;
 use super::problem::Problem;
 use super::push;
+use crate::auth::Caller;
 use crate::model::{iso_of_micros, ms_to_us, wall_ms};
 use crate::sql::duration_us;
 use crate::sql::incidents::ACTIONS;
 use axum::Json as JsonBody;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -38,8 +39,9 @@ pub enum Action {
 #[serde(deny_unknown_fields)]
 pub struct ActionBody {
     pub action: Action,
-    /// Who does it.
-    pub by: String,
+    /// Who does it: needed where the server has no users, and left out where it has some, who are known.
+    #[serde(default)]
+    pub by: Option<String>,
     #[serde(default)]
     pub note: String,
     /// How long it is muted, such as `2 hours`.
@@ -64,6 +66,7 @@ impl Action {
 pub async fn act(
     State(app): State<Arc<App>>,
     Path(incident): Path<String>,
+    caller: Option<Extension<Caller>>,
     body: Bytes,
 ) -> Result<JsonBody<push::PushedRecords>, Problem> {
     let body: ActionBody = serde_json::from_slice(&body).map_err(|it| {
@@ -74,7 +77,19 @@ pub async fn act(
         .hint(FORM)
     })?;
     let wrong = |text: String| Problem::bad_request("bad_body", text).hint(FORM);
-    let by = body.by.trim();
+    let named = body.by.as_deref().map(str::trim);
+    let by = match (&caller, named) {
+        (Some(Extension(caller)), None) => caller.name.as_str(),
+        (Some(Extension(caller)), Some(by)) if by == caller.name => by,
+        (Some(Extension(caller)), Some(_)) => {
+            let text = format!(
+                "`by` is not who asks, which is `{}`; leave it out",
+                caller.name
+            );
+            return Err(wrong(text));
+        }
+        (None, by) => by.unwrap_or_default(),
+    };
     if by.is_empty() || BY_CHARACTERS_MAX < by.chars().count() {
         let text = format!("`by` must name the person, in at most {BY_CHARACTERS_MAX} characters");
         return Err(wrong(text));

@@ -9,6 +9,7 @@
 //! does not come, a body that stops, and a reader that takes nothing each have a time, after which the connection is closed and counted.
 
 use super::App;
+use super::tls::Tls;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Request;
@@ -24,8 +25,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
+use tokio_rustls::server::TlsStream;
 
 /// What a connection holds of a request or an answer.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -35,6 +38,10 @@ const UNSENT_BYTES: u32 = 128 << 10;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long nothing is accepted after descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(50);
+/// The whole answer to a client that speaks HTTP where HTTPS is spoken.
+const NOT_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: 39\r\n\r\nthis address speaks HTTPS: use https://";
+/// How a client of TLS begins.
+const HANDSHAKE: u8 = 22;
 /// The whole answer to a connection for which there is no place.
 const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -67,6 +74,13 @@ impl Limits {
             next: Duration::from_secs(75),
             stalled: Duration::from_secs(30),
         }
+    }
+}
+
+impl Default for Limits {
+    /// For a process with as many descriptors as systems grant as a rule.
+    fn default() -> Self {
+        Limits::of(1_024)
     }
 }
 
@@ -310,7 +324,8 @@ pub async fn serve(
         match all.enter(descriptor) {
             Some(place) => {
                 let router = router.clone();
-                tasks.spawn(connection(stream, router, place, ending.clone()));
+                let tls = app.tls.clone();
+                tasks.spawn(connection(stream, tls, router, place, ending.clone()));
             }
             None => {
                 let _ = stream.try_write(NO_PLACE);
@@ -336,12 +351,45 @@ fn tell_stalled(all: &Connections, told: u64) -> u64 {
 
 async fn connection(
     stream: TcpStream,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    place: Place,
+    ending: watch::Receiver<bool>,
+) {
+    prepare(&stream, &place.all.limits);
+    let Some(tls) = tls else {
+        return answer(stream, router, place, ending).await;
+    };
+    let close = Arc::clone(&place.close);
+    let accepted = tokio::select! {
+        accepted = encrypted(stream, &tls) => accepted,
+        // It has as long for the handshake as for its first request.
+        () = close.notified() => return,
+    };
+    match accepted {
+        Ok(Some(stream)) => answer(stream, router, place, ending).await,
+        Ok(None) => {}
+        Err(error) => tracing::debug!("a TLS handshake failed: {error}"),
+    }
+}
+
+/// The connection with TLS around it; nothing if the client did not speak it and was told so.
+async fn encrypted(stream: TcpStream, tls: &Tls) -> std::io::Result<Option<TlsStream<TcpStream>>> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
+        let _ = stream.try_write(NOT_HTTPS);
+        return Ok(None);
+    }
+    tls.acceptor().accept(stream).await.map(Some)
+}
+
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     router: Router,
     place: Place,
     mut ending: watch::Receiver<bool>,
 ) {
     let all = Arc::clone(&place.all);
-    prepare(&stream, &all.limits);
     let place = Arc::new(place);
     let close = Arc::clone(&place.close);
     let inner = TowerToHyperService::new(router);

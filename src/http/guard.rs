@@ -1,6 +1,6 @@
 //! Who may ask: the check of every request before a handler sees it.
 //!
-//! There is no login, so a browser on the same machine is the way in: a hostile page can send requests to any loopback port, and a name
+//! A browser on the same machine is the way in: a hostile page can send requests to any loopback port, with the cookies that belong there, and a name
 //! that its owner points at 127.0.0.1 makes the answers readable. Three headers that a page cannot forge close it:
 //!
 //! - `Host` must be an address, a loopback name or a name from the settings. An address cannot be rebound; a name can.
@@ -8,7 +8,7 @@
 //!   This holds for reading as well: a query costs the same whether or not its answer can be read. The page itself may be linked to.
 //! - Bodies are JSON and say so. A page can send other types anywhere without asking first.
 //!
-//! Programs send none of these headers but `Host`, and nothing is asked of them. There are deliberately no tokens here.
+//! Programs send none of these headers but `Host`, and nothing more is asked of them here. Who they are is asked next (`identity`).
 
 use super::problem::Problem;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};

@@ -21,6 +21,7 @@ mod filters;
 mod folder;
 mod guard;
 mod history;
+mod identity;
 mod incidents;
 mod lake;
 mod logs;
@@ -32,6 +33,7 @@ mod pipeline;
 mod problem;
 mod push;
 mod receipt;
+mod roles;
 mod saved;
 mod seed;
 mod shared;
@@ -40,6 +42,7 @@ pub mod status;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod topics;
 mod verification;
 mod views;
@@ -49,13 +52,16 @@ mod work;
 pub use connections::{Limits, raise_descriptors};
 pub use guard::{Access, HostPattern};
 pub use openapi::document as openapi_document;
+pub use roles::described as described_roles;
 pub use sql::{AnswerEnding, AnswerFormat, AnswerWriter};
 pub use status::{
     CommitInfo, Component, Health, IntakeStatus, PartitionStatus, SourceStatus, Status,
     StatusSource,
 };
+pub use tls::{Error as TlsError, Files as TlsFiles, Tls};
 pub use verification::Prover;
 
+use crate::auth::{Auth, Caller};
 use crate::plan::Dataflow;
 use crate::source::push::Inbox;
 use crate::sql::query::Queries;
@@ -106,6 +112,8 @@ pub struct App {
     pub status: Arc<dyn StatusSource>,
     pub started: Instant,
     access: Access,
+    identity: identity::Identity,
+    tls: Option<Arc<Tls>>,
     /// Saved queries of the dataflow, if there is a folder for them.
     saved_queries: Option<folder::Folder>,
     /// The same with its boards.
@@ -125,8 +133,13 @@ pub struct App {
 }
 
 /// How a server is set up.
+#[derive(Default)]
 pub struct Settings {
     pub access: Access,
+    /// Users, if whoever asks must be one.
+    pub auth: Option<Arc<Auth>>,
+    /// The server's certificate, if it speaks HTTPS.
+    pub tls: Option<Arc<Tls>>,
     /// In which each dataflow has a folder of saved queries, filters and boards, if there is one.
     pub saved_queries: Option<PathBuf>,
     pub limits: Limits,
@@ -153,6 +166,8 @@ impl App {
             status,
             started: Instant::now(),
             access: settings.access,
+            identity: identity::Identity::new(settings.auth, settings.tls.is_some()),
+            tls: settings.tls,
             boards: saved
                 .as_ref()
                 .map(|it| folder::Folder::new(it.join("boards"), &boards::BOARDS)),
@@ -188,6 +203,12 @@ impl App {
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
+        .route(
+            "/api/v1/session",
+            get(identity::session)
+                .post(identity::sign_in)
+                .delete(identity::sign_out),
+        )
         .route("/api/v1/views", get(views::list))
         .route("/api/v1/views/{view}", get(views::rows))
         .route("/api/v1/views/{view}/changes", get(views::changes))
@@ -295,6 +316,12 @@ pub async fn serve(
     let work = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         supervise::task("sampler", pipeline::sample(Arc::clone(&app)));
+        if let Some(auth) = &app.identity.auth {
+            supervise::task("users", Arc::clone(auth).follow());
+        }
+        if let Some(tls) = &app.tls {
+            supervise::task("certificate", Arc::clone(tls).follow());
+        }
         let ending = app.ending.subscribe();
         let routes = router(Arc::clone(&app));
         connections::serve(listener, app, routes, ending).await;
@@ -334,8 +361,15 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         Ok(()) if method == Method::OPTIONS && allowed.is_some() => {
             StatusCode::NO_CONTENT.into_response()
         }
-        Ok(()) => answer(&app, &route, request, next).await,
+        Ok(()) => {
+            let matched = matched.map(MatchedPath::as_str);
+            match app.identity.admit(&method, matched, request.headers()) {
+                Err(problem) => problem.into_response(),
+                Ok(caller) => answer_to(&app, caller, &route, request, next).await,
+            }
+        }
     };
+    identity::challenge(&mut response);
     app.requests
         .note(&method, &route, response.status(), began.elapsed());
     let headers = response.headers_mut();
@@ -349,10 +383,28 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         );
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static("content-type, last-event-id, x-query-id"),
+            HeaderValue::from_static("authorization, content-type, last-event-id, x-query-id"),
         );
     }
     response
+}
+
+/// The answer of a handler that knows who asks, for as long as that is a user.
+async fn answer_to(
+    app: &App,
+    caller: Option<Caller>,
+    route: &str,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Some(caller) = &caller {
+        request.extensions_mut().insert(caller.clone());
+    }
+    let response = answer(app, route, request, next).await;
+    match (&app.identity.auth, &caller) {
+        (Some(auth), Some(caller)) => identity::until_revoked(response, auth, caller),
+        _ => response,
+    }
 }
 
 /// The answer of a handler, or the problem that there is none: a wrong parameter, a body that does not come, a bug.

@@ -9,6 +9,7 @@ use super::explanation::IncidentExplanation;
 use super::extent::Extent;
 use super::filters::{FilterToSave, SavedFilters};
 use super::history::History;
+use super::identity::{Session, SignIn};
 use super::incidents::{DetectorBody, Incidents};
 use super::lake::LakeTable;
 use super::logs::{LogColumns, LogPage, LogSummary, NewestRecords, Patterns, Record, Values};
@@ -18,6 +19,7 @@ use super::pipeline::Pipeline;
 use super::problem::{FAILURES, Problem};
 use super::push::PushedRecords;
 use super::receipt::Receipt;
+use super::roles::{self, Need};
 use super::saved::{QueryToSave, SavedQueries};
 use super::sql::SqlRequest;
 use super::verification::Verification;
@@ -350,6 +352,27 @@ fn routes() -> Vec<Route> {
     };
     use Answer::{Json, Nothing, Text};
     vec![
+        route(
+            "get",
+            "/api/v1/session",
+            "Who asks, and whether the server has users at all",
+            Json(of::<Session>),
+        ),
+        Route {
+            body: Some(of::<SignIn>),
+            ..route(
+                "post",
+                "/api/v1/session",
+                "Signs in: sets the session cookie of a token's user",
+                Nothing,
+            )
+        },
+        route(
+            "delete",
+            "/api/v1/session",
+            "Signs out: removes the session cookie",
+            Nothing,
+        ),
         route("get", "/api/v1/views", "The live views", Json(of::<Views>)),
         Route {
             parameters: ROWS,
@@ -672,7 +695,13 @@ pub fn document() -> Json {
         "openapi": "3.1.0",
         "info": {"title": "Tidelake", "version": env!("CARGO_PKG_VERSION"), "license": {"name": "MIT", "identifier": "MIT"}},
         "paths": paths,
-        "components": {"schemas": generator.take_definitions(true)},
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "A token of a server with users: `tidelake token new`. `x-role` tells which role an operation needs; admin may what read may, and read what metrics may."},
+                "session": {"type": "apiKey", "in": "cookie", "name": "tidelake_session_…", "description": "What the page has after `POST /api/v1/session`."},
+            },
+        },
     })
 }
 
@@ -711,6 +740,18 @@ fn operation(route: &Route, problem: &Schema, generator: &mut SchemaGenerator) -
             "default": {"description": went_wrong, "content": {"application/problem+json": {"schema": problem}}},
         },
     });
+    let method = route
+        .method
+        .to_ascii_uppercase()
+        .parse()
+        .unwrap_or_default();
+    operation["security"] = match roles::need(&method, Some(route.path)) {
+        Some(Need::Role(role)) => {
+            operation["x-role"] = json!(role);
+            json!([{"token": []}, {"session": []}])
+        }
+        Some(Need::Anyone) | None => json!([]),
+    };
     if let Some(body) = route.body {
         operation["requestBody"] =
             json!({"required": true, "content": {"application/json": {"schema": body(generator)}}});

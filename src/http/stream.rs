@@ -23,6 +23,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
+/// What a stream of events is sent as.
+pub const EVENT_STREAM: &str = "text/event-stream";
 /// Streams at a time.
 pub const CLIENTS_MAX: usize = 1_000;
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -136,10 +138,7 @@ pub fn respond(
         Client::next,
     )));
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)

@@ -33,19 +33,21 @@ pub fn app_with(
         access,
         saved_queries,
         limits,
-        prover: None,
+        ..Settings::default()
     };
     app_set_up(views, dataflow, settings)
 }
 
 /// One without views that has its commits proved by this.
 pub fn app_proving(prover: Option<Prover>) -> Arc<App> {
-    let settings = Settings {
-        access: Access::default(),
-        saved_queries: None,
-        limits: Limits::of(1_024),
+    app_for(Settings {
         prover,
-    };
+        ..Settings::default()
+    })
+}
+
+/// One without views, set up like this.
+pub fn app_for(settings: Settings) -> Arc<App> {
     app_set_up(vec![], Dataflow::default(), settings)
 }
 

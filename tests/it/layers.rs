@@ -20,7 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("repeats", &[]),
     ("source", &["model", "repeats"]),
     ("lake", &["model", "supervise", "learn"]),
-    ("cluster", &["model", "supervise"]),
+    ("auth", &["model"]),
+    ("cluster", &["model", "supervise", "auth"]),
     // Options of a source are checked while it is planned.
     (
         "sql",
@@ -78,6 +79,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "http",
         &[
+            "auth",
             "memory",
             "detect",
             "model",

@@ -77,7 +77,8 @@ async fn follow(session: &Session, server: &Server, view: &str, screen: &mut Scr
     let views: Views = server.get(&["api", "v1", "views"]).await?;
     let found = views.views.into_iter().find(|it| it.name == view);
     let order = found.map(|it| it.order).unwrap_or_default();
-    let mut stream = Stream::open(&server.address, view, None, Some(FRAMES)).await?;
+    let mut stream =
+        Stream::open(&server.client, &server.address, view, None, Some(FRAMES)).await?;
     let mut rows: HashMap<String, (i64, Row)> = HashMap::new();
     loop {
         let said = tokio::select! {

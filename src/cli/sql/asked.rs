@@ -5,7 +5,7 @@ use super::waiting::Waiting;
 use crate::cli::exit;
 use crate::cli::print::{Cell, count, printable};
 use crate::cli::query_limits::QueryLimits;
-use crate::cli::server::{Refusal, unreachable, with_hint};
+use crate::cli::server::{Refusal, ServerArguments, unreachable, with_hint};
 use crate::cli::table::{Kind, Table};
 use crate::http::{AnswerEnding, AnswerWriter};
 use crate::lake::Store;
@@ -32,7 +32,7 @@ pub enum Asked {
 pub struct Server {
     /// `http://host:port`
     pub address: String,
-    client: reqwest::Client,
+    pub client: reqwest::Client,
 }
 
 /// A lake that no server is asked about.
@@ -244,11 +244,13 @@ struct NamedColumn {
 }
 
 impl Server {
-    pub fn new(address: &str) -> Server {
-        Server {
-            address: address.to_owned(),
-            client: reqwest::Client::new(),
-        }
+    /// # Errors
+    /// If the files of the arguments are not as they should be.
+    pub fn new(arguments: &ServerArguments) -> Result<Server> {
+        Ok(Server {
+            address: arguments.address.clone(),
+            client: arguments.client()?,
+        })
     }
 
     /// What the server says at a path.

@@ -33,10 +33,23 @@ export class ApiError extends Error {
   }
 }
 
+const signedOut = new Set<() => void>();
+
+/** Calls whenever a request is refused because nobody is signed in; returns how to end that. */
+export function onSignedOut(call: () => void): () => void {
+  signedOut.add(call);
+  return () => signedOut.delete(call);
+}
+
 const client = createClient<paths>({
   baseUrl: BASE.replace(/\/$/, ''),
-  // Whatever `fetch` is when it is asked, as for all other requests.
-  fetch: request => fetch(request),
+  fetch: async request => {
+    // Whatever `fetch` is when it is asked, as for all other requests.
+    const response = await fetch(request);
+    const isSigningIn = request.url.endsWith('/api/v1/session');
+    if (response.status === 401 && !isSigningIn) for (const call of signedOut) call();
+    return response;
+  },
 });
 
 /** The body of an answer, or an `ApiError`. */

@@ -4,6 +4,109 @@
  */
 
 export interface paths {
+  '/api/v1/session': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Who asks, and whether the server has users at all */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Session'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    /** Signs in: sets the session cookie of a token's user */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['SignIn'];
+        };
+      };
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    /** Signs out: removes the session cookie */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/api/v1/views': {
     parameters: {
       query?: never;
@@ -2032,6 +2135,21 @@ export interface components {
       /** @description Up to three names that may be meant, each as SQL takes it in its place. */
       candidates?: string[] | null;
     };
+    /** @description Who is signed in. */
+    Session: {
+      /** @description Whether the server has users, so that whoever asks must be one. */
+      required: boolean;
+      user?: components['schemas']['SignedIn'] | null;
+    };
+    SignedIn: {
+      name: string;
+      /** @description `metrics`, `read` or `admin`; each may all that the ones before it may. */
+      role: string;
+    };
+    /** @description What a person signs in with. */
+    SignIn: {
+      token: string;
+    };
     Views: {
       /** Format: uint64 */
       epoch: number;
@@ -2199,8 +2317,11 @@ export interface components {
     };
     ActionBody: {
       action: components['schemas']['Action'];
-      /** @description Who does it. */
-      by: string;
+      /**
+       * @description Who does it: needed where the server has no users, and left out where it has some, who are known.
+       * @default null
+       */
+      by: string | null;
       /** @default  */
       note: string;
       /**
@@ -3082,7 +3203,7 @@ export interface components {
       skew?: number | null;
       /**
        * Format: double
-       * @description Share of a worker's second in which its operators ran, over the last seconds: the mean over the workers of this process, 0 to 1. What it shares
+       * @description Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over the workers of this process. What it shares
        *     with others is told apart. Null for what no worker computes, and at first.
        */
       busy_share?: number | null;
@@ -3151,7 +3272,7 @@ export interface components {
       relations: string[];
       /**
        * Format: double
-       * @description Share of a worker's second in which its operators ran, over the last seconds: the mean over all workers, 0 to 1. Null at first.
+       * @description Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over all workers, 0 to 1. Null at first.
        */
       busy_share?: number | null;
       /**
@@ -3171,7 +3292,7 @@ export interface components {
       state_rows: number;
       /**
        * Format: uint64
-       * @description The memory they take. What can only be estimated is in docs/architecture.md.
+       * @description The memory they take. docs/architecture.md says what of it is estimated.
        */
       state_bytes: number;
       /** @description `time` if a worker is at its limit and has most of its work here, `memory` if most of a large state is here; null otherwise. */

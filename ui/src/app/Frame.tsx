@@ -2,11 +2,12 @@
  * What is around every page: where one can go, whether what one sees is live and of when it is, and the keyboard.
  */
 import { Link, Outlet, useLocation } from '@tanstack/react-router';
-import { Keyboard, Search } from 'lucide-react';
+import { Keyboard, LogOut, Search } from 'lucide-react';
 import { Fragment, useCallback, useState } from 'react';
 import { useLive, useTopic } from '../shared/live';
 import { Shape } from '../shared/mark';
 import { useRange, useTrail } from '../shared/nav';
+import { useSignOut, useUser } from '../shared/session';
 import { Button } from '../shared/ui/button';
 import { Tooltip } from '../shared/ui/tooltip';
 import { useZone } from '../shared/zone';
@@ -18,6 +19,7 @@ import { useHasRange } from './links';
 import { PAGES } from './pages';
 import { ThemeButton } from './ThemeButton';
 import { useTitle } from './title';
+import { Waves } from './Waves';
 
 export function Frame() {
   const [help, setHelp] = useState(false);
@@ -64,6 +66,7 @@ export function Frame() {
               </Button>
             </Tooltip>
             <ThemeButton />
+            <SignOut />
           </div>
         </div>
         <Bar />
@@ -79,6 +82,26 @@ export function Frame() {
       <Help open={help} onClose={() => setHelp(false)} />
       <CommandPalette open={palette} onClose={() => setPalette(false)} />
     </div>
+  );
+}
+
+/** Who is signed in, and the way out; nothing on a server without users. */
+function SignOut() {
+  const user = useUser();
+  const { mutate } = useSignOut();
+  if (user === null) return null;
+  return (
+    <Tooltip text={`Signed in as ${user.name}, role ${user.role}`}>
+      <Button
+        kind="quiet"
+        className="justify-center"
+        aria-label={`Sign out ${user.name}`}
+        onClick={() => mutate()}
+      >
+        <span className="hidden max-w-32 truncate lg:inline">{user.name}</span>
+        <LogOut size={16} aria-hidden="true" />
+      </Button>
+    </Tooltip>
   );
 }
 
@@ -132,21 +155,5 @@ function Reconnecting() {
       <span>No connection: {link.cause}.</span>
       <span className="text-muted">Showing the last known data; reconnecting automatically.</span>
     </p>
-  );
-}
-
-function Waves() {
-  return (
-    <svg
-      width="24"
-      height="16"
-      viewBox="0 0 24 16"
-      aria-hidden="true"
-      fill="none"
-      stroke="var(--accent)"
-      strokeWidth="2"
-    >
-      <path d="M0 5c4-5 8-5 12 0s8 5 12 0M0 12c4-5 8-5 12 0s8 5 12 0" />
-    </svg>
   );
 }

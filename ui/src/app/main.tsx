@@ -3,9 +3,10 @@
  */
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
+import { useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { ApiError, BASE } from '../api/client';
-import { startLive } from '../api/live';
+import { type Live, startLive } from '../api/live';
 import { createStore } from '../api/store';
 import { LiveProvider } from '../shared/live';
 import { fetchParts } from '../shared/part';
@@ -13,9 +14,9 @@ import { startTheme } from '../shared/theme';
 import './app.css';
 import { Boundary } from './Boundary';
 import { makeRouter } from './router';
+import { SignedIn } from './SignIn';
 
 startTheme();
-const live = startLive(createStore(), BASE);
 const queries = new QueryClient({
   defaultOptions: {
     queries: {
@@ -28,25 +29,48 @@ const queries = new QueryClient({
   },
 });
 
-// Whoever was cut off asks again once the stream is back.
-let wasLive = false;
-live.store.subscribe(() => {
-  const isLive = live.store.get().link.status === 'live';
-  if (isLive && !wasLive) {
-    void queries.invalidateQueries();
-    fetchParts();
+/** The stream, and the pages that it feeds; not before one is signed in where one has to be. */
+function Pages() {
+  const [live] = useState(start);
+  const [router] = useState(makeRouter);
+  return (
+    <LiveProvider live={live}>
+      <RouterProvider router={router} />
+    </LiveProvider>
+  );
+}
+
+let started: Live | null = null;
+
+/** There is one stream for as long as the page is open. */
+function start(): Live {
+  if (started !== null) {
+    started.retryNow();
+    return started;
   }
-  wasLive = isLive;
-});
+  const live = startLive(createStore(), BASE);
+  // Whoever was cut off asks again once the stream is back.
+  let wasLive = false;
+  live.store.subscribe(() => {
+    const isLive = live.store.get().link.status === 'live';
+    if (isLive && !wasLive) {
+      void queries.invalidateQueries();
+      fetchParts();
+    }
+    wasLive = isLive;
+  });
+  started = live;
+  return live;
+}
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no element "root"');
 createRoot(root).render(
   <Boundary>
     <QueryClientProvider client={queries}>
-      <LiveProvider live={live}>
-        <RouterProvider router={makeRouter()} />
-      </LiveProvider>
+      <SignedIn>
+        <Pages />
+      </SignedIn>
     </QueryClientProvider>
   </Boundary>,
 );

@@ -21,6 +21,7 @@ import {
   seriesText,
   WORDS,
 } from '../../shared/said';
+import { useUser } from '../../shared/session';
 import { Button } from '../../shared/ui/button';
 import { Menu } from '../../shared/ui/menu';
 
@@ -31,7 +32,8 @@ const FIELD = 'h-7 min-w-0 rounded border border-line bg-ground px-2';
 
 interface Asked {
   action: Action;
-  by: string;
+  /** Nobody where the server knows who asks. */
+  by: string | null;
   note: string;
   for: string | null;
 }
@@ -52,6 +54,7 @@ function useAction(incident: string, onDone: () => void) {
 
 export function IncidentActions({ incident }: { incident: Detected }) {
   const now_ms = useNow(NOW_EVERY_MS);
+  const user = useUser();
   const [name, setName] = useState(nameKept);
   const [isNaming, setNaming] = useState(name === '');
   const [isMissing, setMissing] = useState(false);
@@ -59,6 +62,9 @@ export function IncidentActions({ incident }: { incident: Detected }) {
   const field = useRef<HTMLInputElement>(null);
   const { mutate, isPending, variables, error } = useAction(incident.incident, () => setNote(''));
   const act = (action: Action, muted: string | null = null) => {
+    const said = { action, note: note.trim(), for: muted };
+    // The server knows who is signed in.
+    if (user !== null) return mutate({ ...said, by: null });
     const by = name.trim();
     setMissing(by === '');
     if (by === '') {
@@ -67,7 +73,7 @@ export function IncidentActions({ incident }: { incident: Detected }) {
     }
     keepName(by);
     setNaming(false);
-    mutate({ action, by, note: note.trim(), for: muted });
+    mutate({ ...said, by });
   };
   const isSaving = (kind: Kind) => isPending && variables !== undefined && KIND_OF[variables.action] === kind;
   const button = (kind: Kind, label: string, onClick?: () => void) => (
@@ -101,7 +107,9 @@ export function IncidentActions({ incident }: { incident: Detected }) {
           value={note}
           onChange={({ target }) => setNote(target.value)}
         />
-        {isNaming ? (
+        {user !== null ? (
+          <span className="text-label text-muted">as {user.name}</span>
+        ) : isNaming ? (
           <input
             ref={field}
             // biome-ignore lint/a11y/noAutofocus: one asked to change it.
