@@ -2933,7 +2933,7 @@ export interface components {
       skew?: number | null;
       /**
        * Format: double
-       * @description Share of a worker's second in which its operators ran, over the last seconds: the mean over the workers of this process, 0 to 1. What it shares
+       * @description Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over the workers of this process. What it shares
        *     with others is told apart. Null for what no worker computes, and at first.
        */
       busy_share?: number | null;
@@ -3002,7 +3002,7 @@ export interface components {
       relations: string[];
       /**
        * Format: double
-       * @description Share of a worker's second in which its operators ran, over the last seconds: the mean over all workers, 0 to 1. Null at first.
+       * @description Share of a worker's second in which its operators ran or waited for a core, over the last seconds: the mean over all workers, 0 to 1. Null at first.
        */
       busy_share?: number | null;
       /**
@@ -3022,7 +3022,7 @@ export interface components {
       state_rows: number;
       /**
        * Format: uint64
-       * @description The memory they take. What can only be estimated is in docs/architecture.md.
+       * @description The memory they take. docs/architecture.md says what of it is estimated.
        */
       state_bytes: number;
       /** @description `time` if a worker is at its limit and has most of its work here, `memory` if most of a large state is here; null otherwise. */
