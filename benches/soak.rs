@@ -173,7 +173,7 @@ fn sample(running: &Running, lake: &Path, minute: f64) -> Option<Sample> {
     Some(Sample {
         minute,
         records: running.counted().0,
-        resident_mib: metric("tidelake_resident_bytes ")? / f64::from(1 << 20),
+        resident_mib: metric("process_resident_memory_bytes ")? / f64::from(1 << 20),
         allocated_mib: metric("tidelake_allocated_bytes ")? / f64::from(1 << 20),
         descriptors: descriptors.count() as u64,
         lake_files,

@@ -1,302 +1,364 @@
 //! `/metrics`: what the process counts, in Prometheus' text format.
+//!
+//! Requests are counted as they are answered. All else is known elsewhere, and read when somebody asks.
+
+mod process;
 
 use super::App;
-use super::status::epoch_age_seconds;
+use super::status::{Health, epoch_age_seconds};
 use crate::coordinator::costs::RelationCost;
+use crate::model::wall_ms;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, Opts, TextEncoder};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Answered requests by route template, method and status.
-#[derive(Default)]
-pub struct Requests(Mutex<BTreeMap<(String, String, u16), (u64, f64)>>);
+/// Bounds of the histogram of requests, in seconds: from a live view to the longest query.
+const REQUEST_SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];
+
+/// What is counted as it happens.
+pub struct Requests {
+    /// By route template, method and status.
+    seconds: HistogramVec,
+    /// When the process began, in seconds since 1970: always the same number, by which restarts are seen.
+    started_s: f64,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        let options = HistogramOpts::new(
+            "tidelake_http_request_duration_seconds",
+            "Time to the head of an answer, by route, method and status.",
+        );
+        let options = options.buckets(REQUEST_SECONDS.to_vec());
+        Requests {
+            seconds: made(HistogramVec::new(options, &["route", "method", "status"])),
+            started_s: wall_ms() as f64 / 1e3,
+        }
+    }
+}
 
 impl Requests {
     pub fn note(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts
-            .entry((route.to_owned(), method.to_string(), status.as_u16()))
-            .or_default();
-        count.0 += 1;
-        count.1 += took.as_secs_f64();
+        // A client may invent methods; a series for each would be its gift to the memory of whoever keeps them.
+        let method = match *method {
+            Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::OPTIONS => method.as_str(),
+            _ => "other",
+        };
+        self.seconds
+            .with_label_values(&[route, method, status.as_str()])
+            .observe(took.as_secs_f64());
     }
 }
 
 pub async fn prometheus(State(app): State<Arc<App>>) -> Response {
-    let status = app.status.status();
-    let mut text = String::new();
-    let mut family = |name: &str, kind: &str, help: &str, samples: Vec<(String, f64)>| {
-        let _ = writeln!(
+    let families = families(&app);
+    let mut text = Vec::new();
+    let encoder = TextEncoder::new();
+    match encoder.encode(&families, &mut text) {
+        Ok(()) => (
+            [(header::CONTENT_TYPE, encoder.format_type().to_owned())],
             text,
-            "# HELP tidelake_{name} {help}\n# TYPE tidelake_{name} {kind}"
-        );
-        for (labels, value) in samples {
-            let _ = writeln!(text, "tidelake_{name}{labels} {value}");
-        }
-    };
-    let sources = |of: fn(&super::SourceStatus) -> f64| -> Vec<(String, f64)> {
-        status
-            .sources
-            .iter()
-            .map(|it| (format!("{{source=\"{}\"}}", it.name), of(it)))
-            .collect()
-    };
-    family(
-        "build_info",
-        "gauge",
+        )
+            .into_response(),
+        Err(error) => unreachable!("families have names, types and values: {error}"),
+    }
+}
+
+/// All that is told, in the order in which it is.
+fn families(app: &App) -> Vec<MetricFamily> {
+    let mut all = Families::default();
+    all.gauge(
+        "tidelake_build_info",
         "Version of this build.",
-        vec![(
-            format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")),
-            1.0,
-        )],
+        &["version"],
+        [(vec![env!("CARGO_PKG_VERSION").to_owned()], 1.0)],
     );
-    family(
-        "source_rows_total",
-        "counter",
-        "Records read and decoded, all-time.",
-        sources(|it| it.records as f64),
+    of_sources(app, &mut all);
+    of_views(app, &mut all);
+    of_the_lake(app, &mut all);
+    of_components(app, &mut all);
+    of_connections(app, &mut all);
+    all.0.extend(app.requests.seconds.collect());
+    process::tell(&mut all, app.requests.started_s);
+    // One without samples would be no family to its reader.
+    all.0.retain(|it| !it.get_metric().is_empty());
+    all.0
+}
+
+fn of_sources(app: &App, all: &mut Families) {
+    let status = app.status.status();
+    let of = |value: fn(&super::SourceStatus) -> f64| -> Vec<Sample> {
+        let sample = |it: &super::SourceStatus| (vec![it.name.clone()], value(it));
+        status.sources.iter().map(sample).collect()
+    };
+    let labels = ["source"];
+    all.counter(
+        "tidelake_source_rows_total",
+        "Records read and decoded, over all starts.",
+        &labels,
+        of(|it| it.records as f64),
     );
-    family(
-        "source_undecoded_total",
-        "counter",
-        "Records that became dead letters, all-time.",
-        sources(|it| it.undecoded as f64),
+    all.counter(
+        "tidelake_source_undecoded_total",
+        "Records that became dead letters, over all starts.",
+        &labels,
+        of(|it| it.undecoded as f64),
     );
-    family(
-        "source_bytes_total",
-        "counter",
-        "Raw bytes read, all-time.",
-        sources(|it| it.bytes as f64),
+    all.counter(
+        "tidelake_source_bytes_total",
+        "Raw bytes read, over all starts.",
+        &labels,
+        of(|it| it.bytes as f64),
     );
-    family(
-        "source_connected",
-        "gauge",
+    all.gauge(
+        "tidelake_source_connected",
         "Whether the source can be reached.",
-        sources(|it| f64::from(u8::from(it.connected))),
+        &labels,
+        of(|it| f64::from(u8::from(it.connected))),
     );
-    let lag = status.sources.iter().flat_map(|source| {
-        source.partitions.iter().filter_map(|it| {
-            Some((
-                format!(
-                    "{{source=\"{}\",partition=\"{}\"}}",
-                    source.name, it.partition
-                ),
-                it.lag? as f64,
-            ))
-        })
-    });
-    family(
-        "source_lag_rows",
-        "gauge",
-        "End offset minus next offset; bytes for files.",
-        lag.collect(),
+    let lag = |unit: &str| -> Vec<Sample> {
+        let sources = status.sources.iter().filter(|it| it.unit == unit);
+        let partitions =
+            sources.flat_map(|source| source.partitions.iter().map(move |it| (source, it)));
+        let sample = |(source, it): (&super::SourceStatus, &super::PartitionStatus)| {
+            let labels = vec![source.name.clone(), it.partition.to_string()];
+            Some((labels, it.lag? as f64))
+        };
+        partitions.filter_map(sample).collect()
+    };
+    let labels = ["source", "partition"];
+    all.gauge(
+        "tidelake_source_lag_rows",
+        "Records of a topic that are not read yet.",
+        &labels,
+        lag("records"),
+    );
+    all.gauge(
+        "tidelake_source_lag_bytes",
+        "Bytes of files that are not read yet.",
+        &labels,
+        lag("bytes"),
     );
     let catching_up = status.sources.iter().filter_map(|it| {
         let seconds = it.pace.seconds_to_catch_up?;
-        Some((format!("{{source=\"{}\"}}", it.name), seconds))
+        Some((vec![it.name.clone()], seconds))
     });
-    family(
-        "source_catch_up_seconds",
-        "gauge",
+    all.gauge(
+        "tidelake_source_catch_up_seconds",
         "Until nothing is left to read, at the speed of the last seconds; absent while lag grows.",
-        catching_up.collect(),
+        &["source"],
+        catching_up,
     );
-    let views = app
-        .hub
-        .views()
-        .into_iter()
-        .map(|(info, rows)| (format!("{{view=\"{}\"}}", info.name), rows as f64));
-    family(
-        "view_rows",
-        "gauge",
+}
+
+fn of_views(app: &App, all: &mut Families) {
+    let views = app.hub.views().into_iter();
+    all.gauge(
+        "tidelake_view_rows",
         "Live rows of a view.",
-        views.collect(),
+        &["view"],
+        views.map(|(info, rows)| (vec![info.name.clone()], rows as f64)),
     );
-    for (name, kind, help, samples) in of_relations(&app.status.costs()) {
-        family(name, kind, help, samples);
-    }
-    let one = |value: Option<f64>| {
-        value
-            .map(|it| (String::new(), it))
-            .into_iter()
-            .collect::<Vec<_>>()
-    };
-    family(
-        "frontier_lag_seconds",
-        "gauge",
-        "Age of the newest complete epoch.",
-        one(epoch_age_seconds(&app)),
-    );
-    let commit = status.commit.as_ref();
-    family(
-        "delta_commit_number",
-        "gauge",
-        "Number of the newest commit.",
-        one(commit.map(|it| it.number as f64)),
-    );
-    family(
-        "delta_commit_age_seconds",
-        "gauge",
-        "Age of the newest commit.",
-        one(commit.map(|it| it.age_seconds)),
-    );
-    family(
-        "delta_commit_duration_seconds",
-        "gauge",
-        "How long the newest commit took.",
-        one(commit.map(|it| it.duration_ms / 1000.0)),
-    );
-    family(
-        "sse_clients",
-        "gauge",
-        "Open event streams.",
-        one(Some(app.stream_clients() as f64)),
-    );
-    family(
-        "sse_held_bytes",
-        "gauge",
-        "Texts of event streams that some reader has not taken yet, or another may still ask for.",
-        one(Some(app.shared.held_bytes() as f64)),
-    );
-    family(
-        "http_connections",
-        "gauge",
-        "Open connections.",
-        one(Some(app.connections.count() as f64)),
-    );
-    let counts = app.connections.counts();
-    let count = |it: &AtomicU64| one(Some(it.load(Ordering::Relaxed) as f64));
-    family(
-        "http_connections_closed_total",
-        "counter",
-        "Connections closed because they sent nothing in time, or to make room.",
-        count(&counts.closed),
-    );
-    family(
-        "http_connections_refused_total",
-        "counter",
-        "Connections for which there was no place.",
-        count(&counts.refused),
-    );
-    family(
-        "http_readers_cut_off_total",
-        "counter",
-        "Readers that took nothing for too long.",
-        count(&counts.stalled),
-    );
-    family(
-        "http_panics_total",
-        "counter",
-        "Requests and streams that ended with a panic.",
-        count(&counts.panics),
-    );
-    family(
-        "workers",
-        "gauge",
-        "Timely workers.",
-        one(Some(status.workers as f64)),
-    );
-    family(
-        "uptime_seconds",
-        "gauge",
-        "Since the start of the process.",
-        one(Some(app.started.elapsed().as_secs_f64())),
-    );
-    family(
-        "resident_bytes",
-        "gauge",
-        "Memory of the process.",
-        one(resident_bytes()),
-    );
-    let heap = crate::memory::heap();
-    family(
-        "allocated_bytes",
-        "gauge",
-        "Memory in use by the program; what the process holds beyond it was freed and is not returned yet, or is code and stacks.",
-        one(Some(heap.allocated_bytes as f64)),
-    );
-    let requests = app
-        .requests
-        .0
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    let labels = |key: &(String, String, u16)| {
-        format!(
-            "{{route=\"{}\",method=\"{}\",status=\"{}\"}}",
-            key.0, key.1, key.2
-        )
-    };
-    family(
-        "http_requests_total",
-        "counter",
-        "Answered requests.",
-        requests
-            .iter()
-            .map(|(key, it)| (labels(key), it.0 as f64))
-            .collect(),
-    );
-    family(
-        "http_request_duration_seconds_sum",
-        "counter",
-        "Time spent answering.",
-        requests
-            .iter()
-            .map(|(key, it)| (labels(key), it.1))
-            .collect(),
-    );
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+    of_relations(&app.status.costs(), all);
 }
 
 /// What relations cost this process. What several share has all their names in one label, with commas.
-fn of_relations(costs: &[RelationCost]) -> [Family; 3] {
-    let of_view = |of: fn(&RelationCost) -> u64| -> Vec<(String, f64)> {
-        let sample = |it: &RelationCost| (format!("{{view=\"{}\"}}", it.name()), of(it) as f64);
+fn of_relations(costs: &[RelationCost], all: &mut Families) {
+    let of_view = |value: fn(&RelationCost) -> u64| -> Vec<Sample> {
+        let sample = |it: &RelationCost| (vec![it.name()], value(it) as f64);
         costs.iter().map(sample).collect()
     };
+    all.gauge(
+        "tidelake_view_state_bytes",
+        "Memory of the state that operators of a relation keep, and of its live rows.",
+        &["view"],
+        of_view(|it| it.bytes),
+    );
+    all.gauge(
+        "tidelake_view_state_rows",
+        "Rows, groups and members of sets that operators of a relation keep, and its live rows.",
+        &["view"],
+        of_view(|it| it.rows),
+    );
     let busy = costs.iter().flat_map(|cost| {
         cost.workers.iter().map(|(worker, busy_ns, _)| {
-            let labels = format!("{{relation=\"{}\",worker=\"{worker}\"}}", cost.name());
-            (labels, *busy_ns as f64 / 1e9)
+            (vec![cost.name(), worker.to_string()], *busy_ns as f64 / 1e9)
         })
     });
-    [
-        (
-            "view_state_bytes",
-            "gauge",
-            "Memory of the state that operators of a relation keep, and of its live rows.",
-            of_view(|it| it.bytes),
-        ),
-        (
-            "view_state_rows",
-            "gauge",
-            "Rows, groups and members of sets that operators of a relation keep, and its live rows.",
-            of_view(|it| it.rows),
-        ),
-        (
-            "relation_busy_seconds_total",
-            "counter",
-            "Time that a worker ran operators of a relation, since it started.",
-            busy.collect(),
-        ),
-    ]
+    all.counter(
+        "tidelake_relation_busy_seconds_total",
+        "Time that a worker ran operators of a relation, since the start.",
+        &["relation", "worker"],
+        busy,
+    );
 }
 
-/// Name, kind, help, and values with their labels.
-type Family = (&'static str, &'static str, &'static str, Vec<(String, f64)>);
-
-/// Resident memory, where the system tells it.
-fn resident_bytes() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find(|it| it.starts_with("VmRSS:"))?;
-    line.split_whitespace()
-        .nth(1)?
-        .parse::<f64>()
-        .ok()
-        .map(|it| it * 1024.0)
+fn of_the_lake(app: &App, all: &mut Families) {
+    all.one(
+        "tidelake_frontier_lag_seconds",
+        "Age of the newest complete epoch.",
+        epoch_age_seconds(app),
+    );
+    let commit = app.status.status().commit;
+    let commit = commit.as_ref();
+    all.one(
+        "tidelake_delta_commit_number",
+        "Number of the newest commit.",
+        commit.map(|it| it.number as f64),
+    );
+    all.one(
+        "tidelake_delta_commit_age_seconds",
+        "Age of the newest commit.",
+        commit.map(|it| it.age_seconds),
+    );
+    all.one(
+        "tidelake_delta_commit_duration_seconds",
+        "How long the newest commit took.",
+        commit.map(|it| it.duration_ms / 1e3),
+    );
 }
+
+fn of_components(app: &App, all: &mut Families) {
+    let status = app.status.status();
+    let of = |is: fn(Health) -> bool| -> Vec<Sample> {
+        let sample =
+            |it: &super::Component| (vec![it.name.clone()], f64::from(u8::from(is(it.status))));
+        status.components.iter().map(sample).collect()
+    };
+    all.gauge(
+        "tidelake_component_up",
+        "Whether a part of the process works, be it degraded.",
+        &["component"],
+        of(|it| it != Health::Down),
+    );
+    all.gauge(
+        "tidelake_component_degraded",
+        "Whether somebody should look at a part of the process.",
+        &["component"],
+        of(|it| it == Health::Degraded),
+    );
+    all.one(
+        "tidelake_workers",
+        "Timely workers of the cluster.",
+        Some(status.workers as f64),
+    );
+}
+
+fn of_connections(app: &App, all: &mut Families) {
+    all.one(
+        "tidelake_sse_clients",
+        "Open event streams.",
+        Some(app.stream_clients() as f64),
+    );
+    all.one(
+        "tidelake_sse_held_bytes",
+        "Texts of event streams that some reader has not taken yet, or another may still ask for.",
+        Some(app.shared.held_bytes() as f64),
+    );
+    all.one(
+        "tidelake_http_connections",
+        "Open connections.",
+        Some(app.connections.count() as f64),
+    );
+    let counts = app.connections.counts();
+    let mut count = |name: &str, help: &str, it: &AtomicU64| {
+        let value = it.load(Ordering::Relaxed) as f64;
+        all.counter(name, help, &[], [(Vec::new(), value)]);
+    };
+    count(
+        "tidelake_http_connections_closed_total",
+        "Connections closed because they sent nothing in time, or to make room.",
+        &counts.closed,
+    );
+    count(
+        "tidelake_http_connections_refused_total",
+        "Connections for which there was no place.",
+        &counts.refused,
+    );
+    count(
+        "tidelake_http_readers_cut_off_total",
+        "Readers that took nothing for too long.",
+        &counts.stalled,
+    );
+    count(
+        "tidelake_http_panics_total",
+        "Requests and streams that ended with a panic.",
+        &counts.panics,
+    );
+    let refused = &app.identity.counts;
+    let refused = [("unknown", &refused.unknown), ("role", &refused.forbidden)];
+    all.counter(
+        "tidelake_http_requests_refused_total",
+        "Requests that were not let in: of nobody known, or of a user whose role is too low.",
+        &["reason"],
+        refused.map(|(reason, it)| (vec![reason.to_owned()], it.load(Ordering::Relaxed) as f64)),
+    );
+}
+
+/// Values of labels, and what is told of them.
+type Sample = (Vec<String>, f64);
+
+/// What is told so far.
+#[derive(Default)]
+struct Families(Vec<MetricFamily>);
+
+impl Families {
+    /// What may rise and fall.
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        samples: impl IntoIterator<Item = Sample>,
+    ) {
+        let family = made(GaugeVec::new(Opts::new(name, help), labels));
+        for (values, value) in samples {
+            family.with_label_values(&values).set(value);
+        }
+        self.0.extend(family.collect());
+    }
+
+    /// What only rises.
+    fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        samples: impl IntoIterator<Item = Sample>,
+    ) {
+        let family = made(CounterVec::new(Opts::new(name, help), labels));
+        for (values, value) in samples {
+            family.with_label_values(&values).inc_by(value);
+        }
+        self.0.extend(family.collect());
+    }
+
+    /// A gauge without labels, if its value is known.
+    fn one(&mut self, name: &str, help: &str, value: Option<f64>) {
+        self.gauge(name, help, &[], value.map(|it| (Vec::new(), it)));
+    }
+}
+
+/// Names and labels stand in this file; a test makes all of them.
+fn made<T>(family: prometheus::Result<T>) -> T {
+    match family {
+        Ok(family) => family,
+        Err(error) => unreachable!("a name that Prometheus does not take: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
