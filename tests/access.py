@@ -262,8 +262,8 @@ def in_a_cluster(binary):
         assert all(secret.read_text() not in it for it in commands), "the secret is an argument"
     expect("the secret is gone", secret.exists(), False)
     # A process with another secret, and one without.
-    Path("ours").write_text("the secret of this cluster")
-    Path("theirs").write_text("the secret of another one")
+    Path("ours").write_text("the secret of this cluster, of many bytes")
+    Path("theirs").write_text("the secret of another one, of many bytes")
     ports = port(8)
     Path("hosts").write_text(f"127.0.0.1:{ports + 4}\n127.0.0.1:{ports + 5}\n")
 

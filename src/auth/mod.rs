@@ -20,7 +20,7 @@ mod users;
 pub use secrets::{Secret, SecretError, Side};
 pub use session::SessionKey;
 pub use token::{Token, TokenHash};
-pub use users::{Role, User, Users};
+pub use users::{Role, User, Users, check_name};
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

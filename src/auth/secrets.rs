@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 
 /// Shorter ones can be guessed.
-const BYTES_MIN: usize = 16;
+const BYTES_MIN: usize = 32;
 
 /// What the processes of a cluster have in common and nobody else has.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use super::{TokenHash, User};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use subtle::ConstantTimeEq;
 
@@ -44,25 +44,27 @@ impl SessionKey {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let made = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path);
-        match made {
-            Ok(mut file) => {
-                let key = SessionKey::random()?;
-                file.write_all(&key.0)?;
-                Ok(key)
+        if !path.exists() {
+            // Whole before it has its name, and whoever comes second takes the key of the first.
+            let key = SessionKey::random()?;
+            let made = path.with_extension(hex(&SessionKey::random()?.0[..8]));
+            let written =
+                write_privately(&made, &key.0).and_then(|()| std::fs::hard_link(&made, path));
+            let _ = std::fs::remove_file(&made);
+            match written {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                let mut bytes = Vec::new();
-                std::fs::File::open(path)?.read_to_end(&mut bytes)?;
-                let wrong = |_| std::io::Error::other("it is not 32 bytes long; remove it");
-                bytes.try_into().map(SessionKey).map_err(wrong)
-            }
-            Err(error) => Err(error),
         }
+        let mut file = std::fs::File::open(path)?;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            return Err(std::io::Error::other("others can read it; chmod 600 it"));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let wrong = |_| std::io::Error::other("it is not 32 bytes long; remove it");
+        bytes.try_into().map(SessionKey).map_err(wrong)
     }
 
     pub(super) fn sign(&self, name: &str, token: &TokenHash, expires_s: u64) -> String {
@@ -91,6 +93,16 @@ impl SessionKey {
         ];
         mac(&self.0, &parts)
     }
+}
+
+fn write_privately(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)
 }
 
 /// HMAC-SHA256 over parts, each behind its length, so that no two lists of parts read alike.

@@ -31,7 +31,14 @@ fn a_token_is_known_by_its_hash_alone() {
     let caller = auth.by_token(ben.as_str()).unwrap();
     assert_eq!((caller.name.as_str(), caller.role), ("ben", Role::Metrics));
     assert_eq!(auth.by_token(anna.as_str()).unwrap().role, Role::Admin);
-    for wrong in ["", "tl_", &anna.as_str()[..66], &anna.hash().to_string()] {
+    let longer = format!("{}0", anna.as_str());
+    for wrong in [
+        "",
+        "tl_",
+        &anna.as_str()[..66],
+        &longer,
+        &anna.hash().to_string(),
+    ] {
         assert_eq!(auth.by_token(wrong), None, "{wrong}");
     }
     assert_eq!(auth.by_token(auth.own_token()).unwrap().role, Role::Metrics);
@@ -60,7 +67,11 @@ fn what_is_wrong_with_a_file_is_told_without_its_secrets() {
             good.clone() + &good.replace("anna", "ben"),
             "the same token",
         ),
-        (good.replace("anna", "an na"), "is no name"),
+        (good.replace("anna", "an na"), "name of user 1 is no name"),
+        // A token in the wrong place.
+        (good.replace("anna", token.as_str()), "is no name"),
+        (good.replace("admin", token.as_str()), "unknown variant"),
+        (good.replace("role", token.as_str()), "unknown field"),
         (good.replace("admin", "root"), "root"),
         (good.replace(&hash, token.as_str()), "hashes, not tokens"),
         (good.replace(&hash, &hash[..70]), "64 hexadecimal digits"),
@@ -128,8 +139,19 @@ fn a_key_is_kept_for_its_owner_alone() {
     );
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    let others = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(&path, others).unwrap();
+    let error = SessionKey::kept(&path).err().expect("others can read it");
+    assert!(error.to_string().contains("chmod 600"), "{error}");
+    std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "short").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert!(SessionKey::kept(&path).is_err());
+    assert_eq!(
+        std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+        1,
+        "nothing else is left"
+    );
 }
 
 #[tokio::test]
@@ -177,8 +199,8 @@ async fn a_changed_file_is_in_force_and_a_wrong_one_is_not() {
 
 #[test]
 fn a_secret_proves_one_side_of_one_conversation() {
-    let secret = Secret::new(b"0123456789abcdef").unwrap();
-    let other = Secret::new(b"0123456789abcdeF").unwrap();
+    let secret = Secret::new(b"0123456789abcdef0123456789abcdef").unwrap();
+    let other = Secret::new(b"0123456789abcdef0123456789abcdeF").unwrap();
     let said: [&[u8]; 2] = [b"hello", b"nonce"];
     let proof = secret.prove(Side::Dialler, &said);
     assert!(secret.is_proved(Side::Dialler, &said, &proof));

@@ -1,12 +1,11 @@
 //! Tokens: 256 random bits as text, and the hash that is kept of them.
 
+use crate::model::secret::TOKEN_PREFIX;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
 use subtle::ConstantTimeEq;
 
-/// What every token begins with, so that a scanner for secrets knows one wherever it lies.
-const PREFIX: &str = "tl_";
 const HASH_PREFIX: &str = "sha256:";
 const BYTES: usize = 32;
 
@@ -21,7 +20,7 @@ impl Token {
     pub fn random() -> std::io::Result<Self> {
         let mut bytes = [0; BYTES];
         getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-        Ok(Token(format!("{PREFIX}{}", hex(&bytes))))
+        Ok(Token(format!("{TOKEN_PREFIX}{}", hex(&bytes))))
     }
 
     pub fn as_str(&self) -> &str {
@@ -30,6 +29,12 @@ impl Token {
 
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(&self.0)
+    }
+
+    /// Whether a text has the form of a token. A password of somebody's own has not, and could be guessed.
+    pub(super) fn is_one(text: &str) -> bool {
+        let digits = text.strip_prefix(TOKEN_PREFIX).unwrap_or_default();
+        digits.len() == 2 * BYTES && digits.bytes().all(|it| it.is_ascii_hexdigit())
     }
 }
 
@@ -73,7 +78,7 @@ impl FromStr for TokenHash {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.starts_with(PREFIX) {
+        if text.starts_with(TOKEN_PREFIX) {
             return Err(
                 "the file holds hashes, not tokens: this token is known to whoever read the file; make another with `tidelake token new`"
                     .to_owned(),

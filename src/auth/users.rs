@@ -1,6 +1,7 @@
 //! Users as a file names them.
 
-use super::TokenHash;
+use super::{Token, TokenHash};
+use crate::model::secret;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -102,16 +103,8 @@ impl Users {
         let mut names = BTreeSet::new();
         for (at, user) in users.iter().enumerate() {
             let name = &user.name;
-            let is_name = !name.is_empty()
-                && name.chars().count() <= NAME_CHARACTERS_MAX
-                && name
-                    .chars()
-                    .all(|it| it.is_ascii_alphanumeric() || "._-@+".contains(it));
-            if !is_name {
-                return Err(format!(
-                    "{name:?} is no name; it has 1 to {NAME_CHARACTERS_MAX} letters, digits, and . _ - @ +"
-                ));
-            }
+            // What stands there may be a token in the wrong place, so it is not repeated.
+            check_name(name).map_err(|it| format!("the name of user {} {it}", at + 1))?;
             if !names.insert(name) {
                 return Err(format!("there are two users `{name}`"));
             }
@@ -128,6 +121,9 @@ impl Users {
 
     /// Whose token this is. Takes as long for one as for another.
     pub fn of_token(&self, token: &str) -> Option<&User> {
+        if !Token::is_one(token) {
+            return None;
+        }
         let hash = TokenHash::of(token);
         let mut found = None;
         for user in &self.0 {
@@ -143,11 +139,27 @@ impl Users {
     }
 }
 
-/// What the reader of TOML says, without the line it quotes, which may hold a token.
+/// Whether this can be the name of a user.
+///
+/// # Errors
+/// What a name has, as the end of a sentence; the name is not in it.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let is_short = (1..=NAME_CHARACTERS_MAX).contains(&name.chars().count());
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "._-@+".contains(it);
+    let is_token = name.starts_with(secret::TOKEN_PREFIX);
+    match is_short && name.chars().all(is_plain) && !is_token {
+        true => Ok(()),
+        false => Err(format!(
+            "is no name; one has 1 to {NAME_CHARACTERS_MAX} letters, digits, and . _ - @ +, and does not begin like a token"
+        )),
+    }
+}
+
+/// What the reader of TOML says, without the line it quotes and without tokens, which may stand in any place.
 fn told(error: &toml::de::Error) -> String {
-    let place = error.span().map(|it| it.start);
-    match place {
-        Some(at) => format!("{} (at byte {at})", error.message()),
-        None => error.message().to_owned(),
+    let message = secret::redact(error.message());
+    match error.span().map(|it| it.start) {
+        Some(at) => format!("{message} (at byte {at})"),
+        None => message.into_owned(),
     }
 }

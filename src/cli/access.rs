@@ -35,7 +35,7 @@ pub struct AccessArguments {
         requires = "tls_cert"
     )]
     tls_key: Option<PathBuf>,
-    /// File with the secret by which the processes of a cluster know each other, at least 16 bytes: `openssl rand -hex 32`.
+    /// File with the secret by which the processes of a cluster know each other, at least 32 bytes: `openssl rand -hex 32`.
     #[arg(long, env = "TIDELAKE_CLUSTER_SECRET_FILE", value_name = "FILE")]
     cluster_secret_file: Option<PathBuf>,
     /// Serve whoever reaches the address, though it is not one of this machine alone: anyone can read, write and query.
@@ -89,6 +89,9 @@ impl AccessArguments {
             }
             _ => None,
         };
+        if auth.is_some() && tls.is_none() && !address.ip().is_loopback() {
+            tracing::warn!(%address, "tokens come over the network unencrypted unless a proxy in front speaks HTTPS: give --tls-cert and --tls-key");
+        }
         let companion = companion(address, auth.clone(), tls.clone());
         Ok(Protection {
             auth,

@@ -36,6 +36,12 @@ impl ServerArguments {
         let mut builder = reqwest::Client::builder();
         if let Some(token) = self.token()? {
             secret::conceal(&token);
+            if self.is_overheard() {
+                eprintln!(
+                    "warning: the token goes to {} unencrypted; use https://",
+                    self.address
+                );
+            }
             let value = HeaderValue::try_from(format!("Bearer {token}"));
             let mut value = value
                 .map_err(|_| wrong("the token has characters that no token has".to_owned()))?;
@@ -58,6 +64,20 @@ impl ServerArguments {
             builder = builder.tls_certs_merge(certificates);
         }
         builder.build().context("a client could not be set up")
+    }
+
+    /// Whether what is sent leaves this machine unencrypted.
+    fn is_overheard(&self) -> bool {
+        let Ok(url) = url::Url::parse(&self.address) else {
+            return false;
+        };
+        let is_here = match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => true,
+        };
+        url.scheme() == "http" && !is_here
     }
 
     fn token(&self) -> Result<Option<String>> {

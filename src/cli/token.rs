@@ -1,6 +1,6 @@
 //! `tidelake token`: makes what a user is known by.
 
-use crate::auth::{Role, Token};
+use crate::auth::{Role, Token, check_name};
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use serde_json::json;
@@ -16,12 +16,16 @@ pub enum What {
         #[arg(long)]
         role: Role,
         /// The user's name: letters, digits, and . _ - @ +
-        #[arg(long, default_value = "NAME")]
+        #[arg(long, default_value = "NAME", value_parser = name)]
         name: String,
         /// Print a JSON object: name, role, token and hash.
         #[arg(long)]
         json: bool,
     },
+}
+
+fn name(text: &str) -> Result<String, String> {
+    check_name(text).map(|()| text.to_owned())
 }
 
 pub fn run(what: &What) -> Result<()> {

@@ -62,7 +62,9 @@ struct Process {
 pub async fn up(cluster: &Cluster) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let folder = std::env::temp_dir().join(format!("tidelake-up-{}", std::process::id()));
+    // A name that nobody can have taken, also not a process with this number that was killed.
+    let name = Token::random().context("the system has no randomness to give")?;
+    let folder = std::env::temp_dir().join(format!("tidelake-up-{}", &name.as_str()[3..19]));
     // The secret lies in it.
     std::fs::DirBuilder::new()
         .mode(0o700)

@@ -20,10 +20,12 @@ use tokio::net::TcpStream;
 
 /// Processes of different versions of this protocol do not talk to each other.
 pub(super) const PROTOCOL: u32 = 3;
-/// How long the other side may take for its next word.
+/// How long the other side may take for its next word; a welcome may be long, and each byte of it counts as a word.
 const WORD_WITHIN: Duration = Duration::from_secs(5);
+/// How long a dialler may take until it is known, however it spreads its words.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
 /// What is read from somebody who has not proved anything is not longer.
-const STRANGER_BYTES_MAX: usize = 1 << 16;
+const STRANGER_BYTES_MAX: usize = 1 << 12;
 /// An answer is not longer.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -124,8 +126,15 @@ pub(super) async fn greet(
     }
 }
 
-/// Hears who dials. One that does not have the secret is told so, and an error here.
+/// Hears who dials, within a time. One that does not have the secret is told so, and an error here.
 pub(super) async fn hear(socket: &mut TcpStream, member: &Member) -> std::io::Result<Hello> {
+    match tokio::time::timeout(HEARD_WITHIN, heard(socket, member)).await {
+        Ok(heard) => heard,
+        Err(_) => Err(std::io::Error::other("it did not say who it is in time")),
+    }
+}
+
+async fn heard(socket: &mut TcpStream, member: &Member) -> std::io::Result<Hello> {
     let hello: Hello = read_frame(socket, STRANGER_BYTES_MAX, WORD_WITHIN).await?;
     let refusal = match (&member.secret, hello.nonce) {
         (None, None) => return Ok(hello),

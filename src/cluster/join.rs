@@ -5,12 +5,16 @@ use super::links::{Links, write_frame};
 use super::{Error, Member};
 use socket2::{SockRef, TcpKeepalive};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Between two attempts to reach a process that does not listen yet.
 const RETRY: Duration = Duration::from_millis(100);
+/// Connections that are heard at a time; there are two of each process.
+const HEARD_AT_ONCE: usize = 1_024;
 /// When a process first says for whom it waits, and how often it says so then.
 const FIRST_WORD: Duration = Duration::from_secs(2);
 const WORD_EVERY: Duration = Duration::from_secs(10);
@@ -88,16 +92,55 @@ pub async fn join(
     })
 }
 
+/// Where other processes of the cluster knock. Each is heard apart, so that one who says nothing keeps nobody waiting.
+struct Door<'a> {
+    member: &'a Member,
+    listener: &'a TcpListener,
+    hearing: JoinSet<(TcpStream, SocketAddr, std::io::Result<Hello>)>,
+}
+
+impl<'a> Door<'a> {
+    fn of(member: &'a Member, listener: &'a TcpListener) -> Self {
+        Door {
+            member,
+            listener,
+            hearing: JoinSet::new(),
+        }
+    }
+
+    /// The next process that is known to be one. May be dropped at any time, and asked again.
+    async fn next(&mut self) -> (TcpStream, SocketAddr, Hello) {
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept(), if self.hearing.len() < HEARD_AT_ONCE => {
+                    let Ok((mut socket, from)) = accepted else {
+                        tokio::time::sleep(RETRY).await;
+                        continue;
+                    };
+                    let member = self.member.clone();
+                    self.hearing.spawn(async move {
+                        let hello = hear(&mut socket, &member).await;
+                        (socket, from, hello)
+                    });
+                }
+                Some(heard) = self.hearing.join_next() => match heard {
+                    Ok((socket, from, Ok(hello))) => return (socket, from, hello),
+                    Ok((_, from, Err(reason))) => {
+                        tracing::warn!(%from, %reason, "a connection to the cluster was closed");
+                    }
+                    Err(error) => tracing::error!("a process could not be heard: {error}"),
+                },
+            }
+        }
+    }
+}
+
 /// Tells everyone who connects that there is something to wait for.
 async fn ask_to_wait(member: &Member, listener: &TcpListener) -> std::convert::Infallible {
+    let mut door = Door::of(member, listener);
     loop {
-        let Ok((mut socket, _)) = listener.accept().await else {
-            tokio::time::sleep(RETRY).await;
-            continue;
-        };
-        if hear(&mut socket, member).await.is_ok() {
-            let _ = write_frame(&mut socket, &Answer::Preparing).await;
-        }
+        let (mut socket, _, _) = door.next().await;
+        let _ = write_frame(&mut socket, &Answer::Preparing).await;
     }
 }
 
@@ -212,10 +255,11 @@ async fn accept_higher(
         .flat_map(|it| [(it, Kind::Control), (it, Kind::Data)])
         .collect();
     let mut sockets: Vec<(usize, Kind, TcpStream)> = Vec::new();
+    let mut door = Door::of(member, listener);
     let mut next_word = Instant::now() + FIRST_WORD;
     while !missing.is_empty() {
         let until = deadline.min(next_word);
-        let Ok(accepted) = tokio::time::timeout_at(until, listener.accept()).await else {
+        let Ok(heard) = tokio::time::timeout_at(until, door.next()).await else {
             let who: BTreeSet<usize> = missing.iter().map(|it| it.0).collect();
             if until < deadline {
                 next_word += WORD_EVERY;
@@ -231,16 +275,7 @@ async fn accept_higher(
                 waiting_for: format!("process {} did not connect", who.join(", ")),
             });
         };
-        let Ok((mut socket, from)) = accepted else {
-            continue;
-        };
-        let hello = match hear(&mut socket, member).await {
-            Ok(hello) => hello,
-            Err(reason) => {
-                tracing::warn!(%from, %reason, "a connection to the cluster was closed");
-                continue;
-            }
-        };
+        let (mut socket, from, hello) = heard;
         let answer = judge(member, welcome, &hello);
         let fine = matches!(answer, Answer::Welcome { .. });
         if let Answer::Refused { reason, .. } = &answer {

@@ -157,7 +157,7 @@ fn with_secret(process: usize, hosts: &[String], secret: Option<&str>) -> Member
     member
 }
 
-const OURS: &str = "a secret of the cluster";
+const OURS: &str = "a secret of the cluster, of many bytes";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_share_a_secret_find_each_other() {
@@ -177,7 +177,11 @@ async fn whoever_has_not_the_secret_is_refused() {
     for (listens, dials, why) in [
         (Some(OURS), None, "has no secret"),
         (None, Some(OURS), "has a secret"),
-        (Some(OURS), Some("the secret of others"), "another secret"),
+        (
+            Some(OURS),
+            Some("the secret of others, which is another"),
+            "another secret",
+        ),
     ] {
         let hosts = hosts(2);
         let first = tokio::spawn(joined(with_secret(0, &hosts, listens)));
@@ -186,6 +190,32 @@ async fn whoever_has_not_the_secret_is_refused() {
         let waiting = first.await.unwrap().err().unwrap().to_string();
         assert!(waiting.contains("process 1 did not connect"), "{waiting}");
     }
+}
+
+/// Connections that say nothing, or a byte now and then, keep no process out.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_keep_nobody_waiting() {
+    use tokio::io::AsyncWriteExt;
+    let hosts = hosts(2);
+    let first = tokio::spawn(joined(member(0, &hosts)));
+    let mut strangers = Vec::new();
+    while strangers.len() < 50 {
+        match tokio::net::TcpStream::connect(&hosts[0]).await {
+            Ok(mut stranger) => {
+                stranger.write_all(&[255, 15, 0, 0, 1]).await.unwrap();
+                strangers.push(stranger);
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    let began = Instant::now();
+    joined(member(1, &hosts)).await.unwrap();
+    first.await.unwrap().unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 /// What one process said and proved is of no use on another connection.

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::roles::{Need, need};
 use super::{App, stream};
 use crate::auth::{Auth, Caller, Role};
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
@@ -148,7 +148,8 @@ impl Identity {
         // A proxy in front may speak TLS for us: to say so where it is not true keeps the cookie from being sent at all.
         let by_proxy = headers
             .get("x-forwarded-proto")
-            .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"https"));
+            .and_then(|it| it.to_str().ok()?.split(',').next())
+            .is_some_and(|it| it.trim().eq_ignore_ascii_case("https"));
         let secure = match self.is_encrypted || by_proxy {
             true => "; Secure",
             false => "",
@@ -175,15 +176,16 @@ pub fn challenge(response: &mut Response) {
     }
 }
 
-/// An event stream that ends when its user is no longer there; other answers as they are.
+/// An answer that ends when its user is no longer there, unless it is whole already. A stream of events ends in order; an export breaks off, so that
+/// nobody takes it for all rows.
 pub fn until_revoked(response: Response, auth: &Arc<Auth>, caller: &Caller) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
     let is_stream = response
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|it| it.as_bytes().starts_with(stream::EVENT_STREAM.as_bytes()));
-    if !is_stream {
-        return response;
-    }
     let (auth, caller) = (Arc::clone(auth), caller.clone());
     let revoked = async move {
         let mut changed = auth.changed();
@@ -193,10 +195,30 @@ pub fn until_revoked(response: Response, auth: &Arc<Auth>, caller: &Caller) -> R
             }
         }
     };
+    let revoked = Box::pin(revoked);
     response.map(|body| {
-        let frames = body.into_data_stream().take_until(Box::pin(revoked));
+        let rest = (body.into_data_stream(), revoked);
+        let frames = futures::stream::unfold(Some(rest), move |rest| async move {
+            let (mut frames, mut revoked) = rest?;
+            tokio::select! {
+                biased;
+                () = &mut revoked => {
+                    let broken = std::io::Error::other("its user is no longer there");
+                    (!is_stream).then(|| (Err(axum::Error::new(broken)), None))
+                }
+                frame = frames.next() => frame.map(|it| (it, Some((frames, revoked)))),
+            }
+        });
         Body::from_stream(frames)
     })
+}
+
+/// Answers to users are for them alone.
+pub fn keep_private(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// What a person signs in with.

@@ -95,6 +95,11 @@ const PARTIAL_HEADER: &str = "tidelake-partial";
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// A body must be there by then.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// The same of a sign-in.
+const SIGN_IN_BYTES_MAX: usize = 4 << 10;
+const SIGN_IN_WITHIN: Duration = Duration::from_secs(5);
+/// What requests for files of the page are counted as.
+const PAGE_ROUTE: &str = "page";
 /// Threads that serve connections.
 const THREADS: usize = 2;
 /// Threads for work apart, and for files of the lake.
@@ -350,7 +355,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let began = Instant::now();
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>();
-    let route = matched.map_or_else(|| "page".to_owned(), |it| it.as_str().to_owned());
+    let route = matched.map_or_else(|| PAGE_ROUTE.to_owned(), |it| it.as_str().to_owned());
     let origin = request.headers().get(header::ORIGIN).cloned();
     let allowed = origin.filter(|it| app.access.allows_origin(it));
     let checked = app
@@ -402,7 +407,11 @@ async fn answer_to(
     }
     let response = answer(app, route, request, next).await;
     match (&app.identity.auth, &caller) {
-        (Some(auth), Some(caller)) => identity::until_revoked(response, auth, caller),
+        (Some(auth), Some(caller)) => {
+            let mut response = identity::until_revoked(response, auth, caller);
+            identity::keep_private(&mut response);
+            response
+        }
         _ => response,
     }
 }
@@ -441,12 +450,23 @@ async fn prepared(route: &str, request: Request) -> Result<Request, Problem> {
     let query = parts.uri.query().unwrap_or_default();
     let parameters = openapi::read_parameters(&parts.method, route, query)?;
     parts.extensions.insert(parameters);
-    let body = whole_body(body).await?;
+    let is_known = parts.extensions.get::<Caller>().is_some();
+    let (bytes_max, within) = match route {
+        // What no handler reads keeps nobody waiting.
+        PAGE_ROUTE => (0, Duration::ZERO),
+        // Anyone may send one, and it holds a token.
+        "/api/v1/session" if !is_known => (SIGN_IN_BYTES_MAX, SIGN_IN_WITHIN),
+        _ => (BODY_BYTES_MAX, BODY_WITHIN),
+    };
+    let body = match bytes_max {
+        0 => Bytes::new(),
+        _ => whole_body(body, bytes_max, within).await?,
+    };
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 
-async fn whole_body(body: Body) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_BYTES_MAX)).await {
+async fn whole_body(body: Body, bytes_max: usize, within: Duration) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(within, to_bytes(body, bytes_max)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) => {
             let is_long = std::error::Error::source(&error)
@@ -455,7 +475,7 @@ async fn whole_body(body: Body) -> Result<Bytes, Problem> {
                 true => Problem::new(
                     StatusCode::PAYLOAD_TOO_LARGE,
                     "body_too_large",
-                    format!("the body is longer than {BODY_BYTES_MAX} bytes"),
+                    format!("the body is longer than {bytes_max} bytes"),
                 ),
                 false => Problem::bad_request("bad_body", "the request body ended early"),
             })
@@ -465,7 +485,7 @@ async fn whole_body(body: Body) -> Result<Bytes, Problem> {
             "body_too_slow",
             format!(
                 "the request body was not complete after {} s",
-                BODY_WITHIN.as_secs()
+                within.as_secs()
             ),
         )),
     }

@@ -2,10 +2,12 @@
 
 use super::App;
 use super::problem::Problem;
+use crate::auth::Caller;
 use crate::source::push::{Inbox, NotTaken};
+use crate::sql::incidents::ACTIONS;
 use axum::Json as JsonBody;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -32,9 +34,15 @@ pub struct PushedRecords {
 pub async fn records(
     State(app): State<Arc<App>>,
     Path(source): Path<String>,
+    caller: Option<Extension<Caller>>,
     body: Bytes,
 ) -> Result<JsonBody<PushedRecords>, Problem> {
     let inbox = inbox(&app, &source)?;
+    if caller.is_some() && source == ACTIONS {
+        let text = "what people do about incidents is told by who is signed in, and not by records";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "not_by_records", text)
+            .hint("use POST /api/v1/incidents/{incident}/actions"));
+    }
     let records = records_of(&body)?;
     push(&inbox, &source, records).await.map(JsonBody)
 }

@@ -16,10 +16,11 @@ use super::catalog::of_answer;
 use super::problem::Problem;
 use super::wire::RowWriter;
 use super::{App, EPOCH_HEADER, PARTIAL_HEADER};
+use crate::auth::Caller;
 use crate::model::{Epoch, rows_of_batch};
 use crate::sql::query::{Answer, SAMPLES, SAMPLES_TABLE};
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json as JsonBody, Response};
 use format::{Ending, Format};
@@ -60,6 +61,7 @@ pub struct SqlRequest {
 }
 
 pub async fn run(
+    caller: Option<Extension<Caller>>,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Bytes,
@@ -90,10 +92,16 @@ pub async fn run(
         .and_then(Format::of);
     let is_export = request.export == Some(true);
     if let Some(format) = accepted.or_else(|| is_export.then(|| Format::Json(id.clone()))) {
-        let running = app.queries.export_at(&id, sql, limit, as_of).await?;
+        let running = app
+            .queries
+            .export_at(&own(&caller, &id), sql, limit, as_of)
+            .await?;
         return export::respond(&app, running, format).await;
     }
-    let answer = app.queries.run_at(&id, sql, limit, as_of).await?;
+    let answer = app
+        .queries
+        .run_at(&own(&caller, &id), sql, limit, as_of)
+        .await?;
     let head = [
         (EPOCH_HEADER, answer.epoch.to_string()),
         (PARTIAL_HEADER, answer.partial.is_some().to_string()),
@@ -121,12 +129,22 @@ pub async fn run(
     Ok((head, json_text(body)).into_response())
 }
 
+/// A query is named by who asks: nobody ends or sees that of another.
+fn own(caller: &Option<Extension<Caller>>, id: &str) -> String {
+    match caller {
+        // No name has a slash.
+        Some(Extension(caller)) => format!("{}/{id}", caller.name),
+        None => id.to_owned(),
+    }
+}
+
 /// Ends a running query, which then answers with the rows it has so far.
 pub async fn cancel(
+    caller: Option<Extension<Caller>>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    match app.queries.cancel(&id) {
+    match app.queries.cancel(&own(&caller, &id)) {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::not_found(
             "unknown_query",

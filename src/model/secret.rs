@@ -14,6 +14,10 @@ pub const REDACTED: &str = "***";
 const VALUE_BYTES_MIN: usize = 4;
 /// From this length on a value is a secret also as part of a word.
 const LONG_BYTES: usize = 8;
+/// What every token of a user begins with, so that one is known wherever it lies.
+pub const TOKEN_PREFIX: &str = "tl_";
+/// A part of a token that is so long is as good as the whole to whoever guesses the rest.
+const TOKEN_DIGITS_MIN: usize = 24;
 /// What is in the name of a setting whose value is a secret.
 const NAMES: [&str; 7] = [
     "password",
@@ -89,7 +93,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
             shown.to_mut().replace_range(start..end, REDACTED);
         }
     }
-    for find in [passwords_of_addresses, values_escaped] {
+    for find in [passwords_of_addresses, values_escaped, tokens] {
         for (start, end) in find(&shown).into_iter().rev() {
             shown.to_mut().replace_range(start..end, REDACTED);
         }
@@ -132,6 +136,20 @@ fn passwords_of_addresses(text: &str) -> Vec<(usize, usize)> {
         from = start;
     }
     found
+}
+
+/// Tokens of our own, wherever they stand and whether or not anybody has them.
+fn tokens(text: &str) -> Vec<(usize, usize)> {
+    let places = text.match_indices(TOKEN_PREFIX).map(|(at, _)| at);
+    let digits = |at: usize| {
+        let rest = &text.as_bytes()[at + TOKEN_PREFIX.len()..];
+        rest.iter().take_while(|it| it.is_ascii_hexdigit()).count()
+    };
+    places
+        .map(|at| (at, digits(at)))
+        .filter(|it| TOKEN_DIGITS_MIN <= it.1)
+        .map(|(at, digits)| (at, at + TOKEN_PREFIX.len() + digits))
+        .collect()
 }
 
 fn values_escaped(text: &str) -> Vec<(usize, usize)> {
@@ -241,6 +259,11 @@ mod tests {
                 "AWS_SECRET_ACCESS_KEY=*** x",
             ),
             ("ssl.key.password: hunter2", "ssl.key.password: ***"),
+            (
+                "no field `tl_0123456789abcdef0123456789abcdef` here",
+                "no field `***` here",
+            ),
+            ("a table tl_2026 and tl_", "a table tl_2026 and tl_"),
             ("a password is missing", "a password is missing"),
             ("the secret: ", "the secret: "),
             ("password='offen", "password='***"),

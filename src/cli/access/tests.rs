@@ -48,7 +48,7 @@ fn users_open_an_address_to_other_machines() {
     );
     std::fs::write(&path, &text).unwrap();
     let secret = folder.path().join("secret");
-    std::fs::write(&secret, "a secret of many bytes").unwrap();
+    std::fs::write(&secret, "a secret of many bytes, which are enough").unwrap();
     let (path, secret) = (path.display().to_string(), secret.display().to_string());
     let flags = ["--auth-file", &path, "--cluster-secret-file", &secret];
     let open = opened(&flags, "0.0.0.0:4000").unwrap();
@@ -81,7 +81,10 @@ fn a_cluster_over_a_network_needs_a_secret() {
     assert!(arguments(&["--insecure"]).secret(&there).unwrap().is_none());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
-    for (text, is_fine) in [("short", false), ("long enough for a secret\n", true)] {
+    for (text, is_fine) in [
+        ("short", false),
+        ("long enough for a secret of a cluster\n", true),
+    ] {
         std::fs::write(&path, text).unwrap();
         let flags = ["--cluster-secret-file", path.to_str().unwrap()];
         assert_eq!(arguments(&flags).secret(&there).is_ok(), is_fine);

@@ -263,3 +263,76 @@ async fn a_stream_ends_with_its_user() {
     let heartbeat = tokio::time::timeout(wait, read_until(&mut streams[1], ":")).await;
     assert_eq!(heartbeat, Ok(true), "it goes on");
 }
+
+/// A stream of rows that goes on for ever, as an export of a large table does.
+fn endless() -> Response {
+    let piece = Ok::<_, std::io::Error>(Bytes::from_static(b"a,1\n"));
+    Body::from_stream(futures::stream::repeat_with(move || {
+        piece
+            .as_ref()
+            .map(Bytes::clone)
+            .map_err(|it| std::io::Error::other(it.to_string()))
+    }))
+    .into_response()
+}
+
+#[tokio::test]
+async fn an_export_breaks_off_with_its_user() {
+    let users = Users::new();
+    let reader = users.auth.by_token(users.token(Role::Read)).unwrap();
+    let admin = users.auth.by_token(users.token(Role::Admin)).unwrap();
+    let mut of_reader = until_revoked(endless(), &users.auth, &reader)
+        .into_body()
+        .into_data_stream();
+    let mut of_admin = until_revoked(endless(), &users.auth, &admin)
+        .into_body()
+        .into_data_stream();
+    assert!(of_reader.next().await.unwrap().is_ok());
+    users.keep(Role::Admin);
+    assert!(
+        of_reader.next().await.unwrap().is_err(),
+        "not the end of a whole file"
+    );
+    assert!(of_reader.next().await.is_none());
+    assert!(of_admin.next().await.unwrap().is_ok());
+    // What is whole already is sent.
+    let whole = until_revoked("text".into_response(), &users.auth, &reader);
+    assert_eq!(
+        axum::body::to_bytes(whole.into_body(), 9).await.unwrap(),
+        "text"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_learns_a_code_and_a_user_the_reason() {
+    let users = Users::new();
+    let server = users.server().await;
+    let reply = server.get("/readyz").await;
+    assert_eq!(
+        (reply.status, reply.json()),
+        (503, serde_json::json!({"status": "starting"}))
+    );
+    let reply = ask(&server, "GET", "/readyz", Some(users.token(Role::Metrics))).await;
+    assert_eq!(reply.status, 503);
+    assert!(reply.json()["components"].is_array());
+    assert_eq!(reply.header("cache-control"), "no-store");
+}
+
+/// What has no reader is not waited for, and what anyone may send is short.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_send_no_long_bodies() {
+    let users = Users::new();
+    let server = users.server().await;
+    let long = format!("{{\"token\": \"{}\"}}", "a".repeat(5_000));
+    let head = "POST /api/v1/session HTTP/1.1\ncontent-type: application/json";
+    assert_eq!(server.ask(head, &long).await.status, 413);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST /nothing HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        server.address
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let wait = std::time::Duration::from_secs(3);
+    let answered = tokio::time::timeout(wait, read_until(&mut stream, "404 Not Found")).await;
+    assert_eq!(answered, Ok(true), "its body is not waited for");
+}

@@ -54,7 +54,9 @@ async fn csv_tells_null_from_an_empty_text() {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, "text/csv".parse().expect("a value"));
     let body = Bytes::from(json!({"query": query}).to_string());
-    let response = run(State(app(3)), headers, body).await.expect("an answer");
+    let response = run(None, State(app(3)), headers, body)
+        .await
+        .expect("an answer");
     let body = to_bytes(response.into_body(), usize::MAX)
         .await
         .expect("a body");
@@ -79,7 +81,7 @@ async fn what_a_body_has_besides_is_not_passed_over() {
         ("{}", "missing field `query`"),
         ("SELECT 1", "expected value"),
     ] {
-        let refused = run(State(app(3)), HeaderMap::new(), Bytes::from(body)).await;
+        let refused = run(None, State(app(3)), HeaderMap::new(), Bytes::from(body)).await;
         let problem = refused.expect_err(body);
         assert_eq!(problem.code, "bad_body");
         assert!(problem.detail.contains(said), "{body}: {problem}");
@@ -88,9 +90,13 @@ async fn what_a_body_has_besides_is_not_passed_over() {
     let id = header::HeaderValue::from_bytes("Zürich".as_bytes()).expect("a value");
     headers.insert("x-query-id", id);
     let body = Bytes::from(r#"{"query": "SELECT 1", "limit": null}"#);
-    let refused = run(State(app(3)), headers, body.clone()).await;
+    let refused = run(None, State(app(3)), headers, body.clone()).await;
     assert_eq!(refused.expect_err("no name").code, "bad_query_id");
-    assert!(run(State(app(3)), HeaderMap::new(), body).await.is_ok());
+    assert!(
+        run(None, State(app(3)), HeaderMap::new(), body)
+            .await
+            .is_ok()
+    );
 }
 
 /// Rows of an export that is too large to be kept back, in each format.
@@ -104,7 +110,9 @@ async fn a_large_export_has_all_its_rows() {
         let body = Bytes::from(json!({"query": sql, "export": true}).to_string());
         let app = app.clone();
         async move {
-            let response = run(State(app), headers, body).await.expect("an answer");
+            let response = run(None, State(app), headers, body)
+                .await
+                .expect("an answer");
             let body = to_bytes(response.into_body(), usize::MAX).await;
             body.expect("a body")
         }
@@ -137,7 +145,7 @@ async fn an_export_that_fails_on_its_way_is_broken_off() {
     let sql = "SELECT repeat('x', 2000) || CAST(1000 / (299 - n) AS TEXT) AS x FROM numbers UNION ALL SELECT 'y'";
     let sql = format!("WITH t AS ({sql}) SELECT x FROM t, numbers");
     let body = Bytes::from(json!({"query": sql}).to_string());
-    match run(State(app(300)), headers, body).await {
+    match run(None, State(app(300)), headers, body).await {
         Ok(response) => assert!(to_bytes(response.into_body(), usize::MAX).await.is_err()),
         Err(problem) => assert_eq!(problem.code, "query_failed"),
     }
@@ -163,9 +171,9 @@ async fn cancelled(app: &Arc<App>, accept: &str, after: Duration) -> (HeaderMap,
     headers.insert("x-query-id", "slow".parse().expect("a value"));
     headers.insert(header::ACCEPT, accept.parse().expect("a value"));
     let body = Bytes::from(json!({"query": SLOW}).to_string());
-    let asked = tokio::spawn(run(State(app.clone()), headers, body));
+    let asked = tokio::spawn(run(None, State(app.clone()), headers, body));
     tokio::time::sleep(after).await;
-    while cancel(State(app.clone()), Path("slow".to_owned()))
+    while cancel(None, State(app.clone()), Path("slow".to_owned()))
         .await
         .is_err()
     {
@@ -220,7 +228,7 @@ async fn a_cancelled_query_says_that_its_rows_are_not_all() {
 #[tokio::test]
 async fn a_whole_answer_is_not_partial() {
     let body = Bytes::from(json!({"query": "SELECT count(*) AS n FROM numbers"}).to_string());
-    let response = run(State(app(3)), HeaderMap::new(), body)
+    let response = run(None, State(app(3)), HeaderMap::new(), body)
         .await
         .expect("an answer");
     assert_eq!(response.headers()[PARTIAL_HEADER], "false");
@@ -239,7 +247,7 @@ async fn a_whole_answer_is_not_partial() {
 async fn a_query_that_runs_at_a_stop_is_answered() {
     let app = app(2_000);
     let body = Bytes::from(json!({"query": SLOW}).to_string());
-    let asked = tokio::spawn(run(State(app.clone()), HeaderMap::new(), body));
+    let asked = tokio::spawn(run(None, State(app.clone()), HeaderMap::new(), body));
     app.queries.close();
     let problem = asked
         .await

@@ -41,15 +41,17 @@ export function onSignedOut(call: () => void): () => void {
   return () => signedOut.delete(call);
 }
 
+/** An answer, after those who want to know were told if nobody is signed in any more. */
+function noted(response: Response, url: string): Response {
+  const isSigningIn = url.endsWith('/api/v1/session');
+  if (response.status === 401 && !isSigningIn) for (const call of signedOut) call();
+  return response;
+}
+
 const client = createClient<paths>({
   baseUrl: BASE.replace(/\/$/, ''),
-  fetch: async request => {
-    // Whatever `fetch` is when it is asked, as for all other requests.
-    const response = await fetch(request);
-    const isSigningIn = request.url.endsWith('/api/v1/session');
-    if (response.status === 401 && !isSigningIn) for (const call of signedOut) call();
-    return response;
-  },
+  // Whatever `fetch` is when it is asked, as for all other requests.
+  fetch: async request => noted(await fetch(request), request.url),
 });
 
 /** The body of an answer, or an `ApiError`. */
@@ -80,12 +82,14 @@ export async function askSql(
   query: string,
   { signal, id }: { signal?: AbortSignal; id?: string } = {},
 ): Promise<Schemas['SqlAnswer']> {
-  const response = await fetch(`${BASE}api/v1/sql`, {
+  const url = `${BASE}api/v1/sql`;
+  const answer = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...(id === undefined ? {} : { 'x-query-id': id }) },
     body: JSON.stringify({ query }),
     signal: signal ?? null,
   });
+  const response = noted(answer, url);
   const body = exactly(await response.text());
   if (!response.ok) throw new ApiError(body as object, response.status);
   return body as Schemas['SqlAnswer'];
@@ -130,11 +134,13 @@ export const CONTENT_TYPES: Record<Format, string> = {
 
 /** Have the server write a file, and hand it to the person. Tells whether rows were left out. */
 export async function download(query: string, format: Format, name: string): Promise<boolean> {
-  const response = await fetch(`${BASE}api/v1/sql`, {
+  const url = `${BASE}api/v1/sql`;
+  const answer = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: CONTENT_TYPES[format] },
     body: JSON.stringify({ query }),
   });
+  const response = noted(answer, url);
   if (!response.ok) throw new ApiError(await response.json().catch(() => ({})), response.status);
   handOver(await response.blob(), `${name}.${format}`);
   return response.headers.get('tidelake-truncated') === 'true';

@@ -37,6 +37,7 @@ export function useSignOut() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: () => answerOf(api.DELETE('/api/v1/session')),
-    onSuccess: () => queries.resetQueries({ queryKey: KEY }),
+    // What this user was told is not for the next one.
+    onSuccess: () => queries.resetQueries(),
   });
 }
