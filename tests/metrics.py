@@ -243,12 +243,13 @@ def every(value, key):
 # --- The two held against each other --------------------------------------------------------------------------------
 
 
-def misnamed(where, expression, series, recorded, legend=""):
-    """Metrics and labels of an expression that nothing serves."""
+def misnamed(where, expression, series, recorded, shown=()):
+    """Metrics and labels of an expression that nothing serves, and labels that a legend or a text shows and none of its metrics has."""
     read = Query(expression).series
     known = set(OF_TARGETS)
     for name, labels in read:
         if name in recorded:
+            known |= recorded[name]
             continue
         if name not in OF_PROMETHEUS and name not in series:
             yield f"{where}: {name} is not served"
@@ -260,9 +261,8 @@ def misnamed(where, expression, series, recorded, legend=""):
         known |= served
         for label in sorted(labels - served - OF_TARGETS):
             yield f"{where}: {name} has no label {label}, but {', '.join(sorted(served)) or 'none'}"
-    for label in re.findall(r"\{\{\s*(\w+)\s*\}\}", legend):
-        if label not in known:
-            yield f"{where}: the legend names {label}, which no metric of it has"
+    for label in sorted(set(shown) - known):
+        yield f"{where}: shows {label}, which no metric of it has"
 
 
 def of_rules(series):
@@ -270,9 +270,13 @@ def of_rules(series):
     tests = (PROMETHEUS / "alerts_test.yml").read_text()
     readme = README.read_text()
     found = rules(text)
-    recorded = {name for kind, name, _, _ in found if kind == "record"}
+    recorded = {
+        name: set().union(*(labels for _, labels in Query(expression).series))
+        for kind, name, expression, _ in found
+        if kind == "record"
+    }
     for kind, name, expression, item in found:
-        yield from misnamed(name, expression, series, recorded)
+        yield from misnamed(name, expression, series, recorded, re.findall(r"\$labels\.(\w+)", item))
         if kind == "record":
             continue
         for needed in ("severity: ", "summary: ", "description: "):
@@ -299,15 +303,16 @@ def of_dashboard(series):
     for panel in dashboard["panels"]:
         for it in panel.get("targets", []):
             expressions.append(it["expr"])
-            yield from misnamed(f"panel {panel['title']}", it["expr"], series, set(), it["legendFormat"])
+            legend = re.findall(r"\{\{\s*(\w+)\s*\}\}", it["legendFormat"])
+            yield from misnamed(f"panel {panel['title']}", it["expr"], series, {}, legend)
     for it in dashboard["annotations"]["list"]:
         expressions.append(it["expr"])
-        yield from misnamed(f"annotation {it['name']}", it["expr"], series, set())
+        yield from misnamed(f"annotation {it['name']}", it["expr"], series, {})
     if len(expressions) != len([*every(dashboard, "expr")]):
         yield "the dashboard has expressions elsewhere than in panels and annotations"
     for definition in every(dashboard, "definition"):
         selector, label = re.fullmatch(r"label_values\((.+), (\w+)\)", definition).groups()
-        yield from misnamed(f"variable {definition}", f"count by ({label}) ({selector})", series, set())
+        yield from misnamed(f"variable {definition}", f"count by ({label}) ({selector})", series, {})
     yield from is_promql(expressions)
 
 
