@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What /metrics serves, and that alerts and dashboard ask for nothing else.
+"""Checks what /metrics serves, and that alerts and dashboard ask for nothing else.
 
     tests/metrics.py target/release/tidelake
 
-A demo with users is asked by a token with the role `metrics`, as Prometheus does it. promtool judges the format, the rules and their tests.
-Each metric that a rule or a panel names must be served, with each label that a selector, an aggregation or a legend names: a typing error there
-is a chart without lines, or an alert that never comes, and nobody would see it.
+A demo with users is scraped with a token of the role `metrics`, as by Prometheus. promtool checks the format, the rules and their tests.
+Every metric that a rule or a panel names must be served, with every label that a selector, an aggregation or a legend names: a typo there
+is an empty chart or an alert that never fires, and nobody would notice.
 """
 
 import json
@@ -75,7 +75,9 @@ def scraped(binary, folder):
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        text = lambda: asked(f"{base}/metrics", metrics)[1]
+        def text():
+            return asked(f"{base}/metrics", metrics)[1]
+
         wait("a commit of the demo", lambda: re.search(r"^tidelake_delta_commit_number \d", text(), re.M))
         answers = [
             (200, "/api/v1/status", read),
@@ -256,7 +258,7 @@ def misnamed(where, expression, series, recorded, shown=()):
             continue
         served = set() if name in OF_PROMETHEUS else series[name]
         if served is None:
-            yield f"{where}: {name} is served without a sample, so its labels cannot be told; have the demo make one, or name them in LABELS_UNSEEN"
+            yield f"{where}: {name} is served without a sample, so its labels cannot be told; make the demo produce one, or add them to LABELS_UNSEEN"
             continue
         known |= served
         for label in sorted(labels - served - OF_TARGETS):
@@ -284,7 +286,7 @@ def of_rules(series):
                 yield f"{name} has no {needed.rstrip(': ')}"
         tested = set(re.findall(rf"alertname: {name}\n.*\n +exp_alerts:( \[\]|)", tests))
         if tested != {"", " []"}:
-            yield f"{name} needs a test in which it comes, and one in which it does not"
+            yield f"{name} needs a test in which it fires, and one in which it does not"
         if f"| `{name}` |" not in readme:
             yield f"{name} is not in the table of deploy/README.md"
 
