@@ -29,7 +29,7 @@ README = SOURCE / "deploy" / "README.md"
 # What Prometheus adds to each sample, and what it makes itself.
 OF_TARGETS = {"job", "instance"}
 OF_PROMETHEUS = {"up"}
-# Labels of families that may have no sample in a demo, which reads files.
+# Labels of families that have no sample in a demo, which reads files, and are not told then.
 LABELS_UNSEEN = {"tidelake_source_lag_rows": {"source", "partition"}}
 # Grafana 11.
 SCHEMA_MIN = 39
@@ -131,7 +131,9 @@ def families(text):
     for name, kind in kinds.items():
         parts = [f"{name}_bucket", f"{name}_sum", f"{name}_count"] if kind == "histogram" else [name]
         for part in parts:
-            series[part] = labels.get(part, LABELS_UNSEEN.get(part))
+            series[part] = labels.get(part)
+    for name, of_sample in LABELS_UNSEEN.items():
+        series.setdefault(name, of_sample)
     return kinds, series
 
 
