@@ -5,7 +5,7 @@
 mod process;
 
 use super::App;
-use super::status::{Health, epoch_age_seconds};
+use super::status::{Health, Status, epoch_age_seconds};
 use crate::coordinator::costs::RelationCost;
 use crate::model::wall_ms;
 use axum::extract::State;
@@ -79,6 +79,8 @@ pub async fn prometheus(State(app): State<Arc<App>>) -> Response {
 
 /// All that is told, in the order in which it is.
 fn families(app: &App) -> Vec<MetricFamily> {
+    // Asked once, so that all figures are of one moment.
+    let status = app.status.status();
     let mut all = Families::default();
     all.gauge(
         "tidelake_build_info",
@@ -86,10 +88,10 @@ fn families(app: &App) -> Vec<MetricFamily> {
         &["version"],
         [(vec![env!("CARGO_PKG_VERSION").to_owned()], 1.0)],
     );
-    of_sources(app, &mut all);
+    of_sources(&status, &mut all);
     of_views(app, &mut all);
-    of_the_lake(app, &mut all);
-    of_components(app, &mut all);
+    of_the_lake(app, &status, &mut all);
+    of_components(&status, &mut all);
     of_connections(app, &mut all);
     all.0.extend(app.requests.seconds.collect());
     process::tell(&mut all, app.requests.started_s);
@@ -98,8 +100,7 @@ fn families(app: &App) -> Vec<MetricFamily> {
     all.0
 }
 
-fn of_sources(app: &App, all: &mut Families) {
-    let status = app.status.status();
+fn of_sources(status: &Status, all: &mut Families) {
     let of = |value: fn(&super::SourceStatus) -> f64| -> Vec<Sample> {
         let sample = |it: &super::SourceStatus| (vec![it.name.clone()], value(it));
         status.sources.iter().map(sample).collect()
@@ -206,14 +207,13 @@ fn of_relations(costs: &[RelationCost], all: &mut Families) {
     );
 }
 
-fn of_the_lake(app: &App, all: &mut Families) {
+fn of_the_lake(app: &App, status: &Status, all: &mut Families) {
     all.one(
         "tidelake_frontier_lag_seconds",
         "Age of the newest complete epoch.",
         epoch_age_seconds(app),
     );
-    let commit = app.status.status().commit;
-    let commit = commit.as_ref();
+    let commit = status.commit.as_ref();
     all.one(
         "tidelake_delta_commit_number",
         "Number of the newest commit.",
@@ -231,8 +231,7 @@ fn of_the_lake(app: &App, all: &mut Families) {
     );
 }
 
-fn of_components(app: &App, all: &mut Families) {
-    let status = app.status.status();
+fn of_components(status: &Status, all: &mut Families) {
     let of = |is: fn(Health) -> bool| -> Vec<Sample> {
         let sample =
             |it: &super::Component| (vec![it.name.clone()], f64::from(u8::from(is(it.status))));

@@ -1,3 +1,5 @@
+//! Whose operators are whose, what their time adds up to, and what is told of state.
+
 use super::*;
 
 struct Kept(Held);

@@ -1,3 +1,5 @@
+//! Bytes that are counted are those that the allocator hands out.
+
 use super::measured::kept;
 use super::*;
 use std::collections::BTreeMap;
