@@ -142,6 +142,7 @@ const SPAWNS: &[(&str, &str)] = &[
     ("coordinator/lease.rs", ".spawn()"),
     ("engine/mod.rs", "scope.spawn("),
     ("cluster/links.rs", "tasks.spawn("),
+    ("cluster/join.rs", "hearing.spawn("),
     ("http/verification.rs", "command.spawn()"),
 ];
 
