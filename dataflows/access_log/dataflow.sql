@@ -20,6 +20,7 @@ CREATE SOURCE access_log (
   connector = 'kafka',
   brokers = '${KAFKA_BROKERS:-localhost:9092}',
   topic = '${KAFKA_TOPIC:-access-log}',
+  client_config = '${KAFKA_CLIENT_CONFIG:-}',
   group = '${KAFKA_GROUP_ID:-}',
   on_offset_gap = '${KAFKA_ON_OFFSET_GAP:-stop}',
   on_topic_recreated = '${KAFKA_ON_TOPIC_RECREATED:-stop}',

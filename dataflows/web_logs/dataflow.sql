@@ -23,6 +23,7 @@ CREATE SOURCE web_logs (
   connector = 'kafka',
   brokers = '${KAFKA_BROKERS:-localhost:9092}',
   topic = '${KAFKA_TOPIC:-web-logs}',
+  client_config = '${KAFKA_CLIENT_CONFIG:-}',
   group = '${KAFKA_GROUP_ID:-}',
   start = '${KAFKA_START:-earliest}',
   on_offset_gap = '${KAFKA_ON_OFFSET_GAP:-stop}',

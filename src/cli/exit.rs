@@ -100,7 +100,7 @@ fn of_pipeline(error: &coordinator::Error) -> u8 {
         Error::Ended { .. } | Error::Cluster(Cluster::Deadline { .. } | Cluster::Lost { .. }) => {
             PEER_GONE
         }
-        Error::Source(Source::Client { .. } | Source::Silent { .. })
+        Error::Source(Source::Client { .. } | Source::Away { .. } | Source::Silent { .. })
         | Error::Cluster(Cluster::Prepare(_))
         | Error::Replay(_)
         | Error::Refill(_)

@@ -15,10 +15,12 @@
 //! A noted gap is a row among the dead letters, committed with the offset it leads to. Not here: decoding, and any opinion on records.
 
 mod again;
+mod cause;
 mod client;
 mod create;
 mod inbox;
 mod native;
+pub mod properties;
 mod report;
 mod start;
 #[cfg(test)]
@@ -26,6 +28,7 @@ mod tests;
 mod topic_id;
 
 pub use again::{ReadAgain, read_again};
+pub use cause::Cause;
 pub use create::create_topic;
 
 use super::decode::RawRecords;
@@ -40,6 +43,7 @@ use rdkafka::topic_partition_list::{Offset as Start, TopicPartitionList};
 use report::Reports;
 use start::{Decision, Missing, Numbering, OnLoss, Policy, Seen, StartAt, decide};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -75,7 +79,7 @@ pub struct Topic {
     policy: Policy,
     /// With how many partitions a topic that does not exist is made, if it is.
     create: Option<usize>,
-    /// Settings of the client as librdkafka names them, such as `security.protocol`.
+    /// Settings of the client as librdkafka names them, such as `security.protocol`; of those of one name the last counts.
     pub properties: Vec<(String, String)>,
     /// Whether records are versions of rows, so that a message without a value removes the row of its key.
     pub has_key: bool,
@@ -83,10 +87,10 @@ pub struct Topic {
 
 impl Topic {
     /// From the options of `CREATE SOURCE`: `brokers`, `topic`, `group`, `start`, `on_offset_gap`, `on_topic_recreated`,
-    /// `on_topic_missing`, `topic_partitions` and `kafka.<librdkafka property>`.
+    /// `on_topic_missing`, `topic_partitions`, `client_config` and `kafka.<librdkafka property>`.
     ///
     /// # Errors
-    /// If one is missing or unknown.
+    /// If one is missing or unknown, or the file that `client_config` names is not understood.
     pub fn from_options(source: &str, options: &[(String, String)]) -> Result<Self, Error> {
         let topic = Self::parsed(source, options)?;
         topic.complete()?;
@@ -137,6 +141,7 @@ impl Topic {
             properties: Vec::new(),
             has_key: false,
         };
+        let mut properties = Vec::new();
         let (mut creates, mut partitions) = (false, PARTITIONS_DEFAULT);
         let on_loss = |key: &str, value: &str| match value {
             "stop" => Ok(OnLoss::Stop),
@@ -174,6 +179,10 @@ impl Topic {
                         "on_topic_missing '{other}' is unknown; use 'wait' or 'create'"
                     )));
                 }
+                ("client_config", "") => {}
+                ("client_config", _) => {
+                    topic.properties = properties::read(Path::new(value)).map_err(wrong)?;
+                }
                 ("topic_partitions", _) => match value.parse() {
                     Ok(number) if PARTITIONS.contains(&number) => partitions = number,
                     Ok(_) | Err(_) => {
@@ -185,17 +194,18 @@ impl Topic {
                     }
                 },
                 (other, _) => match other.strip_prefix("kafka.") {
-                    Some(property) => topic.properties.push((property.to_owned(), value.clone())),
+                    Some(property) => properties.push((property.to_owned(), value.clone())),
                     None => {
                         return Err(wrong(format!(
                             "option '{other}' is unknown; a Kafka source takes connector, brokers, topic, group, start, on_offset_gap, \
-                             on_topic_recreated, on_topic_missing, topic_partitions, timezone and kafka.<client property>"
+                             on_topic_recreated, on_topic_missing, topic_partitions, client_config, timezone and kafka.<client property>"
                         )));
                     }
                 },
             }
         }
         topic.create = creates.then_some(partitions);
+        topic.properties.append(&mut properties);
         Ok(topic)
     }
 
@@ -238,6 +248,7 @@ pub struct Opened {
     reader: Reader,
     consumer: Client,
     other_topic: Arc<AtomicBool>,
+    cause: Cause,
 }
 
 impl Reader {
@@ -247,11 +258,14 @@ impl Reader {
     /// If the settings are wrong.
     pub fn open(self) -> Result<Opened, Error> {
         let other_topic = Arc::new(AtomicBool::new(false));
-        let consumer = connect(&self.topic, self.status.clone(), Arc::clone(&other_topic))?;
+        let cause = Cause::default();
+        let told = (self.status.clone(), Arc::clone(&other_topic), cause.clone());
+        let consumer = connect(&self.topic, told.0, told.1, told.2)?;
         Ok(Opened {
             reader: self,
             consumer,
             other_topic,
+            cause,
         })
     }
 }
@@ -263,6 +277,7 @@ impl Opened {
             reader,
             consumer,
             other_topic,
+            cause,
         } = self;
         let stored: BTreeMap<i32, Position> = reader
             .stored
@@ -282,6 +297,7 @@ impl Opened {
             away: false,
             looks: 0,
             other_topic,
+            cause,
         };
         // The one thing that ends it from inside: the worker is gone, and has said why.
         let _ = reading.run(&consumer);
@@ -325,6 +341,8 @@ struct Reading {
     looks: u64,
     /// Set by the client when the topic was replaced, before it hands out what is in the new one.
     other_topic: Arc<AtomicBool>,
+    /// Why the brokers cannot be reached.
+    cause: Cause,
 }
 
 impl Reading {
@@ -453,8 +471,17 @@ impl Reading {
     fn lose(&mut self, reason: &KafkaError) -> Result<(), NobodyListens> {
         self.away = true;
         self.waiting = true;
-        let brokers = &self.reader.topic.brokers;
-        let text = format!("brokers {brokers} do not answer; waiting for them ({reason})");
+        let topic = &self.reader.topic;
+        let text = match reason.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => format!(
+                "topic {} may not be read: the brokers refuse it to this user (authorization failed); give it READ and DESCRIBE",
+                topic.topic
+            ),
+            _ => format!(
+                "{}; trying again",
+                self.cause.explain(&topic.brokers, reason)
+            ),
+        };
         self.tell(false, Some((Complaint::Away, text)));
         let ended: Vec<i32> = self
             .open
@@ -513,6 +540,7 @@ impl Reading {
         self.assign(consumer, &starting);
         self.begun = true;
         self.away = false;
+        self.cause.forget();
         self.waiting = false;
         self.complaint = self
             .complaint
@@ -722,7 +750,12 @@ impl Reading {
     fn trouble(&mut self, consumer: &Client, error: &KafkaError) -> Result<(), NobodyListens> {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
-            Some(Code::AllBrokersDown) => self.lose(error),
+            Some(
+                Code::AllBrokersDown
+                | Code::Authentication
+                | Code::SSL
+                | Code::TopicAuthorizationFailed,
+            ) => self.lose(error),
             // One connection of several, and the client tries again; that all are lost is said apart.
             Some(Code::BrokerTransportFailure) => Ok(()),
             Some(Code::OffsetOutOfRange | Code::AutoOffsetReset | Code::UnknownPartition) => {

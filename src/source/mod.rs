@@ -124,6 +124,8 @@ pub enum Error {
         name: String,
         source: rdkafka::error::KafkaError,
     },
+    #[error("source {name:?} cannot be read: {reason}")]
+    Away { name: String, reason: String },
     #[error("partition {partition} of source {name:?} was silent for {seconds} s")]
     Silent {
         name: String,

@@ -8,13 +8,14 @@ pub use files::{Files, newest_time_us};
 pub use meter::{Meter, Progress};
 pub use topic::Topic;
 
-use super::ranges;
 use super::settings::Settings as Given;
 use super::terminal::number;
+use super::{exit, ranges};
 use crate::generator::nexmark::{self, Nexmark, Stream};
 use crate::generator::pace::{Pace, Pacer};
 use crate::generator::{Generator, Injected, Scenario, Settings};
 use crate::model::wall_ms;
+use crate::source::kafka;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::io::Write;
@@ -125,6 +126,10 @@ pub struct Arguments {
     /// Kafka brokers, host:port,… [default without --out: $KAFKA_BROKERS]
     #[arg(long)]
     brokers: Option<String>,
+    /// File with settings of the Kafka client, one NAME=VALUE per line, such as security.protocol and sasl.password [default:
+    /// $KAFKA_CLIENT_CONFIG]
+    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    client_config: Option<PathBuf>,
     /// Kafka topic; made if it does not exist. Of nexmark what the names of its topics begin with [default: web-logs; nexmark, for nexmark-person,
     /// nexmark-auction and nexmark-bid]
     #[arg(long, env = "KAFKA_TOPIC")]
@@ -138,8 +143,8 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, settings: &Given, stop: &AtomicBool) -> Result<()> {
     let model = arguments.model;
     if model == Model::Nexmark && (arguments.no_anomalies || arguments.truth.is_some()) {
-        return Err(super::exit::coded(
-            super::exit::USAGE,
+        return Err(exit::coded(
+            exit::USAGE,
             "nexmark has no anomalies: leave out --no-anomalies and --truth",
         ));
     }
@@ -218,8 +223,8 @@ fn open(
         let targets: Vec<Box<dyn Target>> = match (is_file, streams) {
             (true, []) => vec![Box::new(Files::single(path)?)],
             (true, streams) => {
-                return Err(super::exit::coded(
-                    super::exit::USAGE,
+                return Err(exit::coded(
+                    exit::USAGE,
                     format!(
                         "one file cannot hold {}: name a folder with --out DIR",
                         streams.join(", ")
@@ -240,10 +245,18 @@ fn open(
     }
     let brokers = arguments.brokers.clone();
     let Some(brokers) = brokers.or_else(|| settings.variable("KAFKA_BROKERS")) else {
-        return Err(super::exit::coded(
-            super::exit::USAGE,
+        return Err(exit::coded(
+            exit::USAGE,
             "say where events go: --out DIR, or --brokers HOST:PORT and --topic NAME",
         ));
+    };
+    let file = arguments.client_config.clone().or_else(|| {
+        let variable = settings.variable("KAFKA_CLIENT_CONFIG");
+        variable.filter(|it| !it.is_empty()).map(PathBuf::from)
+    });
+    let properties = match file {
+        Some(file) => kafka::properties::read(&file).map_err(|it| exit::coded(exit::USAGE, it))?,
+        None => Vec::new(),
     };
     let topic = arguments.topic.as_deref();
     let topic = topic.unwrap_or_else(|| arguments.model.topic());
@@ -255,7 +268,7 @@ fn open(
         }
     };
     let open = |it: &String| {
-        let topic = Topic::open(&brokers, it, partitions, stop)?;
+        let topic = Topic::open(&brokers, &properties, it, partitions, stop)?;
         Ok(Box::new(topic) as Box<dyn Target>)
     };
     let targets = topics.iter().map(open).collect::<Result<_>>()?;

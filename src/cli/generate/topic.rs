@@ -3,7 +3,7 @@
 use super::Target;
 use crate::cli::exit;
 use crate::repeats::Repeats;
-use crate::source::kafka::create_topic;
+use crate::source::kafka::{Cause, create_topic};
 use anyhow::{Context, Result, bail, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -43,6 +43,7 @@ struct Outcome {
     failed: AtomicU64,
     first_failure: Mutex<Option<KafkaError>>,
     outage: Mutex<Repeats>,
+    cause: Cause,
 }
 
 impl ClientContext for Deliveries {
@@ -52,6 +53,7 @@ impl ClientContext for Deliveries {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", "{error}: {reason}");
+        self.0.cause.note(&error, reason);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             let mut outage = self.0.outage.lock().unwrap_or_else(PoisonError::into_inner);
             let text = "Kafka does not answer; events wait for it";
@@ -79,12 +81,13 @@ impl ProducerContext for Deliveries {
 }
 
 impl Topic {
-    /// Connects, and makes the topic if there is none. `partitions` is what was asked for.
+    /// Connects, with settings of the client that come before those of here, and makes the topic if there is none. `partitions` is what was asked for.
     ///
     /// # Errors
     /// If no broker answers in time, or the topic cannot be made.
     pub fn open(
         brokers: &str,
+        properties: &[(String, String)],
         topic: &str,
         partitions: Option<usize>,
         stop: &AtomicBool,
@@ -98,6 +101,9 @@ impl Topic {
             .set("compression.type", "lz4")
             .set("enable.idempotence", "true")
             .set("queue.buffering.max.messages", "200000");
+        for (key, value) in properties {
+            config.set(key, value);
+        }
         let deliveries = Deliveries::default();
         let producer: BaseProducer<Deliveries> = config
             .create_with_context(deliveries.clone())
@@ -171,12 +177,13 @@ fn partitions_of(
             !stop.load(Ordering::Acquire),
             "stopped before Kafka at {brokers} answered; nothing was written"
         );
+        // What the client has to say of its connections is heard here.
+        producer.poll(Duration::ZERO);
         if START_WITHIN < began.elapsed() {
+            let why = producer.context().0.cause.explain(brokers, &error);
             return Err(exit::coded(
                 exit::UNREACHABLE,
-                format!(
-                    "Kafka at {brokers} does not answer ({error}); is it running? --out DIR writes files instead"
-                ),
+                format!("{why}; --out DIR writes files instead"),
             ));
         }
         if !told {

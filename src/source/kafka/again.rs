@@ -2,6 +2,7 @@
 
 use super::super::decode::RawRecords;
 use super::super::{Error, SharedStatus};
+use super::cause::Cause;
 use super::client::connect;
 use super::inbox::{Event, Inbox};
 use super::{CHUNK_BYTES, CHUNK_RECORDS, Topic};
@@ -41,7 +42,13 @@ pub fn read_again(
         name: topic.source.clone(),
         source,
     };
-    let consumer = connect(topic, SharedStatus::default(), Arc::default())?;
+    let cause = Cause::default();
+    let consumer = connect(
+        topic,
+        SharedStatus::default(),
+        Arc::default(),
+        cause.clone(),
+    )?;
     let Some(mut inbox) = Inbox::of(&consumer) else {
         return Err(failed(KafkaError::ClientCreation(
             "it has no queues".to_owned(),
@@ -57,7 +64,14 @@ pub fn read_again(
     let (low, high) = match consumer.fetch_watermarks(name, number, SILENCE_MAX) {
         Ok(it) => it,
         Err(error) if unknown(&error) => return Ok(ReadAgain::Gone),
-        Err(error) => return Err(failed(error)),
+        Err(error) => {
+            // What the client has to say of its connections is heard here.
+            inbox.take(Duration::ZERO);
+            return Err(Error::Away {
+                name: topic.source.clone(),
+                reason: cause.explain(&topic.brokers, &error),
+            });
+        }
     };
     if high < range.end {
         return Ok(ReadAgain::Gone);

@@ -2,6 +2,7 @@
 
 use super::super::{Error, SharedStatus};
 use super::Topic;
+use super::cause::Cause;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
@@ -54,6 +55,7 @@ pub(super) fn connect(
     topic: &Topic,
     status: SharedStatus,
     other_topic: Arc<AtomicBool>,
+    cause: Cause,
 ) -> Result<Client, Error> {
     let mut config = config(topic);
     config.set_log_level(RDKafkaLogLevel::Debug);
@@ -73,6 +75,7 @@ pub(super) fn connect(
     let context = Context {
         status,
         other_topic,
+        cause,
         topic: topic.topic.clone(),
     };
     config
@@ -86,6 +89,7 @@ pub(super) fn connect(
 pub(super) struct Context {
     status: SharedStatus,
     other_topic: Arc<AtomicBool>,
+    cause: Cause,
     topic: String,
 }
 
@@ -98,7 +102,8 @@ impl ClientContext for Context {
         tracing::debug!(target: "librdkafka", "{facility}: {text}");
     }
 
-    fn error(&self, _error: KafkaError, reason: &str) {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.cause.note(&error, reason);
         // The same error is handed out by the next poll.
         tracing::debug!(topic = %self.topic, "{reason}");
     }

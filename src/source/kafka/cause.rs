@@ -1,0 +1,102 @@
+//! Why brokers cannot be reached, in the words of the client: whoever has a wrong password or certificate is told so, not only that nobody answers.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The client tries again and says so each time; a cause that was not said for so long is none any more.
+const TOLD: Duration = Duration::from_secs(30);
+
+/// What a client said last of its connections. Clones share it.
+#[derive(Clone, Default)]
+pub struct Cause(Arc<Mutex<Said>>);
+
+#[derive(Default)]
+struct Said {
+    /// The broker, or the issuer of tokens, turned the client away, or the client the broker.
+    refused: Option<(String, Instant)>,
+    /// A connection failed or ended.
+    failed: Option<(String, Instant)>,
+}
+
+impl Cause {
+    /// Takes in an error that the client tells by itself, with its text.
+    pub fn note(&self, error: &KafkaError, text: &str) {
+        use RDKafkaErrorCode as Code;
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Some((plain(text), Instant::now()));
+        match error.rdkafka_error_code() {
+            // It follows from the others, and says nothing of why.
+            Some(Code::AllBrokersDown) | None => {}
+            Some(Code::Authentication | Code::SSL | Code::SaslAuthenticationFailed) => {
+                said.refused = now
+            }
+            Some(_) if text.contains("security.protocol") => said.refused = now,
+            Some(_) => said.failed = now,
+        }
+    }
+
+    /// Of brokers that do not answer: what they are, and why.
+    pub fn explain(&self, brokers: &str, error: &KafkaError) -> String {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = |it: &Option<(String, Instant)>| {
+            let (text, at) = it.as_ref()?;
+            (at.elapsed() < TOLD).then(|| text.clone())
+        };
+        match (lately(&said.refused), lately(&said.failed)) {
+            (Some(reason), _) => format!("there is no way in to brokers {brokers}: {reason}"),
+            (None, Some(reason)) => format!("brokers {brokers} do not answer ({reason})"),
+            (None, None) => format!("brokers {brokers} do not answer ({error})"),
+        }
+    }
+
+    /// They answered.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Said::default();
+    }
+}
+
+/// A text of the client without what changes each time it is said, such as `(after 12ms in state CONNECT, 3 identical error(s) suppressed)`.
+fn plain(text: &str) -> String {
+    match text.rsplit_once(" (after ") {
+        Some((text, times)) if times.contains(" in state ") => text.to_owned(),
+        Some(_) | None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: RDKafkaErrorCode) -> KafkaError {
+        KafkaError::MessageConsumption(code)
+    }
+
+    #[test]
+    fn being_refused_is_told_before_what_follows_from_it() {
+        let cause = Cause::default();
+        let down = error(RDKafkaErrorCode::AllBrokersDown);
+        let explained = || cause.explain("b:1", &down);
+        assert!(
+            explained().starts_with("brokers b:1 do not answer (Message consumption error"),
+            "{}",
+            explained()
+        );
+        let connect = "plaintext://b:1/bootstrap: Connect to ipv4#b:1 failed: Connection refused (after 3ms in state CONNECT, 2 identical error(s) suppressed)";
+        cause.note(&error(RDKafkaErrorCode::BrokerTransportFailure), connect);
+        let expected = "brokers b:1 do not answer (plaintext://b:1/bootstrap: Connect to ipv4#b:1 failed: Connection refused)";
+        assert_eq!(explained(), expected);
+        cause.note(
+            &error(RDKafkaErrorCode::Authentication),
+            "sasl_ssl://b:1: Authentication failed (after 9ms in state AUTH_REQ)",
+        );
+        cause.note(&error(RDKafkaErrorCode::BrokerTransportFailure), connect);
+        cause.note(&down, "1/1 brokers are down");
+        assert_eq!(
+            explained(),
+            "there is no way in to brokers b:1: sasl_ssl://b:1: Authentication failed"
+        );
+        cause.forget();
+        assert!(explained().contains("Message consumption error"));
+    }
+}

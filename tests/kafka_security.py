@@ -1,0 +1,340 @@
+#!/usr/bin/env python3
+"""A Kafka that asks who one is: TLS with client certificates, and SASL over TLS (SCRAM, PLAIN, OAUTHBEARER by OpenID Connect).
+
+    kafka_security.py BINARY --jars DIR
+
+Run it with the Python that tests/readers/setup.sh makes; DIR is what tests/kafka/fetch.sh prints. One real broker listens in
+each way; its authorizer lets in only whom it knows. `gen` writes and `run` reads by a file with settings of the client,
+`verify` proves the result, and whoever is refused is told why. No password is in a log, an answer or an argument.
+"""
+
+import argparse
+import base64
+import json
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "kafka"))
+from cluster import Cluster  # noqa: E402
+from pipeline import Pipeline, free_port, wait  # noqa: E402
+
+RECORDS = 2000
+DATAFLOW = """
+CREATE SOURCE events (timestamp TIMESTAMP NOT NULL, endpoint TEXT, WATERMARK FOR timestamp AS timestamp - INTERVAL '1' SECOND)
+  WITH (connector = 'kafka', brokers = '${BROKERS}', topic = '${TOPIC}', client_config = '${KAFKA_CLIENT_CONFIG}') FORMAT JSON;
+CREATE TABLE archive AS SELECT timestamp, endpoint FROM events;
+CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS records FROM events;
+"""
+# Long enough to be found wherever they turn up.
+SECRETS = {"scram": "scram-secret-90817264", "plain": "plain-secret-55128734", "oidc": "oidc-secret-66420913"}
+WRONG = "wrong-secret-31415926"
+PLAIN_MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
+SCRAM_MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule"
+OAUTH = "org.apache.kafka.common.security.oauthbearer"
+
+
+def base64url(content):
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+class Certificates:
+    """An authority, and what it has signed, as files of PEM."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        self.ca = self.authority("ca")
+        self.other_ca = self.authority("other-ca")
+        self.broker = self.signed("broker", "subjectAltName=IP:127.0.0.1")
+        self.client = self.signed("client", "extendedKeyUsage=clientAuth")
+
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+    def authority(self, name):
+        key, certificate = self.folder / f"{name}.key", self.folder / f"{name}.pem"
+        self.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", key, "-out", certificate)
+        return certificate
+
+    def signed(self, name, extension):
+        key, request, certificate = (self.folder / f"{name}.{it}" for it in ("key", "csr", "pem"))
+        self.openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        (self.folder / f"{name}.ext").write_text(extension + "\n")
+        signer = ("-CA", self.ca, "-CAkey", self.ca.with_suffix(".key"), "-CAcreateserial")
+        self.openssl("x509", "-req", "-in", request, *signer, "-days", "2", "-extfile", self.folder / f"{name}.ext", "-out", certificate)
+        # Kafka reads a key with its chain from one file.
+        both = self.folder / f"{name}-both.pem"
+        both.write_text(key.read_text() + certificate.read_text())
+        return certificate
+
+
+class Issuer:
+    """The least OpenID Connect provider: tokens for one client, and the key that they are signed by."""
+
+    def __init__(self, certificates):
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        numbers = self.key.public_key().public_numbers()
+        public = {name: base64url(it.to_bytes((it.bit_length() + 7) // 8)) for name, it in (("n", numbers.n), ("e", numbers.e))}
+        self.keys = {"keys": [{"kty": "RSA", **public, "kid": "one", "alg": "RS256", "use": "sig"}]}
+        self.asked = 0
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self, status, content):
+                content = json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def do_GET(self):
+                self.answer(200, issuer.keys)
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers.get("content-length") or 0))
+                given = base64.b64decode(self.headers.get("authorization", "").removeprefix("Basic ")).decode()
+                if given != f"reader:{SECRETS['oidc']}":
+                    return self.answer(401, {"error": "invalid_client"})
+                issuer.asked += 1
+                now = int(time.time())
+                claims = {"iss": "https://issuer.test", "aud": "kafka", "sub": "oidc-reader", "iat": now, "exp": now + 300}
+                self.answer(200, {"access_token": issuer.signed(claims), "token_type": "Bearer", "expires_in": 300})
+
+            def log_message(self, *_):
+                pass
+
+        # The broker fetches keys without TLS, since it would need the authority as a Java truststore; clients get tokens over TLS.
+        self.plain = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.tls = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates.broker, certificates.broker.with_suffix(".key"))
+        self.tls.socket = context.wrap_socket(self.tls.socket, server_side=True)
+        for server in (self.plain, self.tls):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.keys_url = f"http://127.0.0.1:{self.plain.server_port}/keys"
+        self.token_url = f"https://127.0.0.1:{self.tls.server_port}/token"
+
+    def signed(self, claims):
+        """A JSON Web Token (RFC 7515)."""
+        header = {"alg": "RS256", "kid": "one", "typ": "JWT"}
+        text = ".".join(base64url(json.dumps(it).encode()) for it in (header, claims))
+        return f"{text}.{base64url(self.key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+
+class Guarded(Cluster):
+    """A broker that listens in five ways, of which only the first, for the test itself, asks nobody who he is."""
+
+    WAYS = {"TLS": "SSL", "SCRAM": "SASL_SSL", "PLAIN": "SASL_SSL", "OAUTH": "SASL_SSL"}
+
+    def __init__(self, folder, jars, certificates, issuer):
+        super().__init__(folder, jars, free_port(following=5))
+        self.ports = {way: self.port + 1 + number for number, way in enumerate(self.WAYS)}
+        self.certificates, self.issuer = certificates, issuer
+
+    def start(self):
+        controller = self.port + 1 + len(self.WAYS)
+        at = {"BROKER": self.port, **self.ports}
+        listeners = [f"{name}://127.0.0.1:{port}" for name, port in at.items()]
+        kinds = {"BROKER": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **self.WAYS}
+        properties = {
+            "listeners": ",".join([*listeners, f"CONTROLLER://127.0.0.1:{controller}"]),
+            "advertised.listeners": ",".join(listeners),
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in kinds.items()),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS;User:CN=client;User:scram-reader;User:plain-reader;User:oidc-reader",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": self.certificates.folder / "broker-both.pem",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": self.certificates.ca,
+            "listener.name.tls.ssl.client.auth": "required",
+            "listener.name.scram.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.scram.scram-sha-512.sasl.jaas.config": f"{SCRAM_MODULE} required;",
+            "listener.name.plain.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.plain.plain.sasl.jaas.config": f'{PLAIN_MODULE} required user_plain-reader="{SECRETS["plain"]}";',
+            "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
+            "listener.name.oauth.oauthbearer.sasl.jaas.config": f"{OAUTH}.OAuthBearerLoginModule required;",
+            "listener.name.oauth.oauthbearer.sasl.server.callback.handler.class": f"{OAUTH}.OAuthBearerValidatorCallbackHandler",
+            "listener.name.oauth.oauthbearer.sasl.oauthbearer.jwks.endpoint.url": self.issuer.keys_url,
+            "listener.name.oauth.oauthbearer.sasl.oauthbearer.expected.audience": "kafka",
+            "listener.name.oauth.oauthbearer.sasl.oauthbearer.expected.issuer": "https://issuer.test",
+        }
+        arguments = [word for name, value in properties.items() for word in ("--property", f"{name}={value}")]
+        os.environ["JAVA_TOOL_OPTIONS"] = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self.issuer.keys_url}"
+        self.bootstrap = self.run("start", "--jars", str(self.jars), "--port", str(self.port), *arguments)
+        del os.environ["JAVA_TOOL_OPTIONS"]
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        users = [("scram-reader", SECRETS["scram"]), ("stranger", SECRETS["scram"])]
+        changes = [UserScramCredentialUpsertion(user, info, secret.encode()) for user, secret in users]
+        for done in admin.alter_user_scram_credentials(changes).values():
+            done.result(timeout=30)
+        return self
+
+    def at(self, way):
+        return f"127.0.0.1:{self.ports[way]}"
+
+
+class Scene:
+    def __init__(self, binary, folder, cluster, certificates):
+        self.binary, self.folder, self.cluster, self.certificates = binary, folder, cluster, certificates
+
+    def file(self, name, **settings):
+        path = self.folder / f"{name}.properties"
+        lines = ["# settings of the client", *(f"{key.replace('_', '.')}={value}" for key, value in settings.items())]
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def settings(self, way):
+        over_tls = {"ssl_ca_location": self.certificates.ca}
+        sasl = {"security_protocol": "SASL_SSL", **over_tls}
+        return {
+            "TLS": {
+                "security_protocol": "SSL",
+                **over_tls,
+                "ssl_certificate_location": self.certificates.client,
+                "ssl_key_location": self.certificates.client.with_suffix(".key"),
+            },
+            "SCRAM": {**sasl, "sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "scram-reader", "sasl_password": SECRETS["scram"]},
+            "PLAIN": {**sasl, "sasl_mechanism": "PLAIN", "sasl_username": "plain-reader", "sasl_password": SECRETS["plain"]},
+            "OAUTH": {
+                **sasl,
+                "sasl_mechanism": "OAUTHBEARER",
+                "sasl_oauthbearer_method": "oidc",
+                "sasl_oauthbearer_client_id": "reader",
+                "sasl_oauthbearer_client_secret": SECRETS["oidc"],
+                "sasl_oauthbearer_token_endpoint_url": self.cluster.issuer.token_url,
+                "https_ca_location": self.certificates.ca,
+            },
+        }[way]
+
+    def pipeline(self, name, way, client_config):
+        folder = self.folder / name
+        (folder / "flow").mkdir(parents=True)
+        (folder / "flow/dataflow.sql").write_text(DATAFLOW)
+        environment = {"BROKERS": self.cluster.at(way), "TOPIC": "events", "KAFKA_CLIENT_CONFIG": str(client_config)}
+        return Pipeline(self.binary, folder / "flow", folder, environment=environment, commit_interval=0.5)
+
+    def gen(self, way, client_config, topic="events"):
+        command = [self.binary, "gen", "--brokers", self.cluster.at(way), "--topic", topic, "--count", str(RECORDS)]
+        command += ["--client-config", str(client_config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def no_secret_in(text):
+    for secret in (*SECRETS.values(), WRONG):
+        assert secret not in text, f"a password is told: {text[max(0, text.index(secret) - 200) :][:400]}"
+
+
+def each_way_in_reads_and_writes_and_is_proved(scene):
+    total = 0
+    for way in scene.cluster.WAYS:
+        file = scene.file(way, **scene.settings(way))
+        written = scene.gen(way, file)
+        assert written.returncode == 0, f"{way}: {written.stderr}"
+        total += RECORDS
+        with scene.pipeline(f"reads-{way}", way, file) as pipeline:
+            pipeline.start()
+            pipeline.wait_health("ok", "0 records behind")
+            pipeline.wait_value("SELECT records FROM totals", total)
+            pipeline.wait_value("SELECT count(*) FROM lake.archive", total)
+            arguments = Path(f"/proc/{pipeline.process.pid}/cmdline").read_bytes().decode()
+            shown = [json.dumps(pipeline.get(f"/api/v1/{it}")) for it in ("status", "pipeline", "dataflow")]
+            no_secret_in("\n".join([arguments, pipeline.log(), written.stdout, written.stderr, *shown]))
+            pipeline.stop()
+            environment = {**os.environ, **pipeline.environment}
+            command = [scene.binary, "verify", str(pipeline.dataflow), "--lake", str(pipeline.lake)]
+            proof = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+            assert proof.returncode == 0 and "PROVEN" in proof.stdout, f"{way}: {proof.stdout}{proof.stderr}"
+        print(f"    {way}: {total} records read, and proved", flush=True)
+    assert 0 < scene.cluster.issuer.asked, "the issuer was asked for tokens"
+
+
+def whoever_is_refused_is_told_why(scene):
+    """Not only that the brokers do not answer."""
+    scram, tls, oauth = (scene.settings(it) for it in ("SCRAM", "TLS", "OAUTH"))
+    cases = [
+        ("password", "SCRAM", {**scram, "sasl_password": WRONG}, "invalid credentials"),
+        ("authority", "SCRAM", {**scram, "ssl_ca_location": scene.certificates.other_ca}, "certificate verify failed"),
+        ("certificate", "TLS", {it: tls[it] for it in tls if "certificate" not in it and "key" not in it}, "certificate"),
+        ("plaintext", "SCRAM", {"security_protocol": "PLAINTEXT"}, "security.protocol"),
+        ("mechanism", "PLAIN", scram, "mechanism"),
+        ("stranger", "SCRAM", {**scram, "sasl_username": "stranger"}, "uthoriz"),
+        ("client", "OAUTH", {**oauth, "sasl_oauthbearer_client_secret": WRONG}, "token"),
+    ]
+    with ThreadPoolExecutor(len(cases)) as together:
+        for told in together.map(lambda it: refused(scene, *it), cases):
+            print(f"    {told}", flush=True)
+
+
+def refused(scene, name, way, settings, cause):
+    """Health and `gen` both say the cause."""
+    file = scene.file(f"refused-{name}", **settings)
+    with scene.pipeline(f"refused-{name}", way, file) as pipeline:
+        pipeline.start(workers=1)
+        told = wait(f"health that says {cause!r}", lambda: saying(pipeline, cause), 60)
+        no_secret_in(pipeline.log() + json.dumps(pipeline.get("/api/v1/status")))
+    written = scene.gen(way, file)
+    assert written.returncode != 0, f"{name}: gen was let in"
+    assert cause in written.stderr, f"{name}: gen does not say {cause!r}: {written.stderr}"
+    no_secret_in(written.stdout + written.stderr)
+    return f"{name}: {told}"
+
+
+def saying(pipeline, cause):
+    status, detail = pipeline.health()
+    return f"{status}: {detail}" if status != "ok" and cause in detail else None
+
+
+def a_file_that_is_not_understood_is_refused_at_the_start(scene):
+    for name, content, told, code in (
+        ("java", "ssl.truststore.location=/x\n", "ssl.ca.location", 3),
+        ("unknown", "sasl.pasword=x\n", "sasl.pasword", 3),
+    ):
+        file = scene.folder / f"{name}.properties"
+        file.write_text(content)
+        with scene.pipeline(name, "SCRAM", file) as pipeline:
+            pipeline.start()
+            ended = pipeline.process.wait(timeout=60)
+            pipeline.process = None
+            assert ended == code, f"{name}: exit code {ended}"
+            assert told in pipeline.log(), pipeline.log()
+
+
+TESTS = [each_way_in_reads_and_writes_and_is_proved, whoever_is_refused_is_told_why, a_file_that_is_not_understood_is_refused_at_the_start]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary", type=Path)
+    parser.add_argument("--jars", type=Path, required=True)
+    parser.add_argument("--only", help="the test with this name")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tidelake-") as folder:
+        folder = Path(folder)
+        certificates = Certificates(folder / "certificates")
+        with Guarded(folder / "broker", arguments.jars, certificates, Issuer(certificates)).start() as cluster:
+            scene = Scene(arguments.binary.resolve(), folder, cluster, certificates)
+            for test in TESTS:
+                if arguments.only in (None, test.__name__):
+                    began = time.monotonic()
+                    test(scene)
+                    print(f"ok {test.__name__.replace('_', ' ')} ({time.monotonic() - began:.1f} s)", flush=True)
+    print(f"{len(TESTS)} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main()
