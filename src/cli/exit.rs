@@ -113,6 +113,7 @@ fn of_lake(error: &crate::lake::Error) -> u8 {
     use crate::lake::Error;
     match error {
         Error::Address { .. }
+        | Error::Careless { .. }
         | Error::Damaged { .. }
         | Error::Table { .. }
         | Error::NoModel { .. } => CONFIGURATION,

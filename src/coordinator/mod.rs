@@ -593,6 +593,7 @@ async fn claim(
     store: &Store,
     settings: &engine::Settings,
 ) -> Result<Claimed, Error> {
+    store.check_creates_once().await?;
     let dataflow = &identity::identified(dataflow, store).await?;
     let writer = uuid::Uuid::new_v4().to_string();
     let definitions =

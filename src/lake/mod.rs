@@ -18,6 +18,7 @@ mod newest;
 mod parquet_file;
 mod perform;
 mod pool;
+mod probe;
 mod proof;
 mod protocol;
 mod stage;
@@ -59,6 +60,11 @@ pub enum Error {
     },
     #[error("{path:?} in the lake is damaged: {reason}")]
     Damaged { path: String, reason: String },
+    #[error(
+        "the object store of {lake} cannot hold a lake: {reason}. Two processes could both win a commit there; use a store that \
+         honours If-None-Match on PUT (AWS S3, Google Cloud Storage, Azure, MinIO), or a disk"
+    )]
+    Careless { lake: String, reason: String },
     #[error("could not write Parquet for table {table:?}")]
     Parquet {
         table: String,
@@ -143,6 +149,13 @@ pub struct Store {
     pub folder: Option<std::path::PathBuf>,
 }
 
+/// Schemes of the object stores that can hold a lake; `memory` is for tests.
+const SCHEMES: [&str; 9] = [
+    "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "memory",
+];
+/// What variables of the environment that say how to reach an object store begin with.
+const VARIABLES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+
 /// Lets the Delta library read logs under another scheme than the ones it knows by itself. It is given the store to read
 /// from, and commits are not its to make, so its plain log store will do.
 fn read_logs_at(scheme: &str) {
@@ -155,7 +168,8 @@ fn read_logs_at(scheme: &str) {
 }
 
 impl Store {
-    /// Opens a folder (`./lake`, `file:///lake`) or a bucket (`s3://bucket/lake`; settings from `AWS_…` variables).
+    /// Opens a folder (`./lake`, `file:///lake`) or a bucket: `s3://bucket/lake`, `gs://bucket/lake`, `az://container/lake` or
+    /// `abfss://container@account.dfs.core.windows.net/lake`, with settings from `AWS_…`, `GOOGLE_…` and `AZURE_…` variables.
     ///
     /// # Errors
     /// If the address has no known form or the folder cannot be made.
@@ -168,6 +182,12 @@ impl Store {
             .ok()
             .filter(|it| it.scheme() != "file" && 1 < it.scheme().len());
         if let Some(mut url) = remote {
+            if !SCHEMES.contains(&url.scheme()) {
+                return Err(wrong(format!(
+                    "{}:// is none of a lake's; use a folder, s3://, gs://, az:// or abfss://",
+                    url.scheme()
+                )));
+            }
             if !url.path().ends_with('/') {
                 url.set_path(&format!("{}/", url.path()));
             }
@@ -175,14 +195,18 @@ impl Store {
                 secret::conceal(password);
             }
             let options = std::env::vars()
-                .filter(|(key, _)| key.starts_with("AWS_"))
+                .filter(|(key, _)| VARIABLES.iter().any(|it| key.starts_with(it)))
                 .inspect(|(key, value)| secret::conceal_if_secret(key, value))
                 .map(|(key, value)| (key.to_lowercase(), value));
             read_logs_at(url.scheme());
             let (objects, prefix) =
                 object_store::parse_url_opts(&url, options).map_err(|it| wrong(it.to_string()))?;
             // From here on the address names the place; who may go there is known to the store.
-            let bare = url.set_password(None).and_then(|()| url.set_username(""));
+            let mut bare = url.set_password(None);
+            // In these the container stands before the account.
+            if !url.scheme().starts_with("abfs") {
+                bare = bare.and_then(|()| url.set_username(""));
+            }
             debug_assert!(bare.is_ok() || url.host().is_none());
             let root: Arc<dyn ObjectStore> = Arc::from(objects);
             let objects: Arc<dyn ObjectStore> = Arc::new(object_store::prefix::PrefixStore::new(
