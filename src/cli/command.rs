@@ -140,6 +140,11 @@ enum Command {
         #[command(subcommand)]
         what: super::token::What,
     },
+    /// Shows which settings are in force.
+    Config {
+        #[command(subcommand)]
+        what: super::config::What,
+    },
     /// Prints the API as an OpenAPI document.
     Openapi,
     /// Prints a view, and then each of its changes until interrupted.
@@ -459,6 +464,7 @@ fn run(
         Command::Train(arguments) => runtime.block_on(super::train::run(&arguments)),
         Command::Model { what } => runtime.block_on(super::model::run(&what)),
         Command::Token { what } => super::token::run(&what),
+        Command::Config { what } => super::config::run(&what, settings, &definition()),
         Command::Openapi => {
             println!("{:#}", crate::http::openapi_document());
             Ok(())

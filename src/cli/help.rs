@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Ask and watch", &["sql", "tail", "openapi"]),
     ("Check, prove and repair", &["check", "verify", "replay"]),
     ("Detectors and models", &["eval", "train", "model"]),
-    ("Set up", &["token"]),
+    ("Set up", &["config", "token"]),
 ];
 
 /// The command with its commands in groups, one line each.

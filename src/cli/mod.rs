@@ -4,6 +4,7 @@ mod access;
 mod addresses;
 mod check;
 mod command;
+mod config;
 mod demo;
 mod eval;
 mod excerpt;

@@ -40,6 +40,28 @@ const SHIPPED: [&str; 3] = [
     include_str!("../../dataflows/nexmark/dataflow.sql"),
 ];
 
+/// Where a setting was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The variable of the environment.
+    Environment(String),
+    File(String),
+    /// The default of a variable, in the dataflow that asks for it.
+    Dataflow,
+    Default,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Environment(name) => write!(f, "environment variable {name}"),
+            Origin::File(file) => f.write_str(file),
+            Origin::Dataflow => f.write_str("dataflow.sql"),
+            Origin::Default => f.write_str("default"),
+        }
+    }
+}
+
 /// What the file says.
 #[derive(Debug, Default)]
 pub struct Settings {
@@ -107,7 +129,7 @@ impl Settings {
         Ok(settings)
     }
 
-    fn parse(text: &str) -> Result<Settings> {
+    pub(super) fn parse(text: &str) -> Result<Settings> {
         let table: toml::Table = text.parse()?;
         let mut settings = Settings {
             file: "the settings file".to_owned(),
@@ -218,25 +240,34 @@ impl Settings {
     }
 
     /// The same, with where it was said.
-    fn variable_and_origin(&self, name: &str) -> Option<(String, String)> {
+    pub fn variable_and_origin(&self, name: &str) -> Option<(String, Origin)> {
         let environment = std::env::var(name).ok().filter(|it| !it.is_empty());
         match environment {
-            Some(value) => Some((value, "the environment".to_owned())),
+            Some(value) => Some((value, Origin::Environment(name.to_owned()))),
             None => {
                 let value = self.variables.get(name)?.clone();
-                Some((value, format!("[{VARIABLES}] of {}", self.file)))
+                Some((value, Origin::File(self.file.clone())))
             }
         }
     }
 
+    /// What the file gives this flag of this command.
+    pub fn values_of(&self, command: &str, flag: &str) -> Option<Vec<String>> {
+        let own = self.of_command.get(command).and_then(|it| it.get(flag));
+        let general = || {
+            self.flags
+                .get(flag)
+                .filter(|_| PIPELINES.contains(&command))
+        };
+        Some(match own.or_else(general)? {
+            Given::One(value) => vec![value.clone()],
+            Given::List(values) => values.clone(),
+        })
+    }
+
     /// Whether the file gives this flag to this command.
     pub fn gives(&self, command: &str, flag: &str) -> Option<&str> {
-        let own = self.of_command.get(command);
-        let general = PIPELINES.contains(&command).then_some(&self.flags);
-        let mut tables = own.into_iter().chain(general);
-        tables
-            .any(|it| it.contains_key(flag))
-            .then_some(self.file.as_str())
+        self.values_of(command, flag).map(|_| self.file.as_str())
     }
 
     /// The variables for planning one dataflow.
@@ -270,6 +301,10 @@ impl Variables<'_> {
         let dataflow = planned.map_err(|error| {
             let set = asked.iter().filter_map(|name| {
                 let (value, origin) = self.settings.variable_and_origin(name)?;
+                let origin = match origin {
+                    Origin::Environment(_) => "the environment".to_owned(),
+                    other => format!("[{VARIABLES}] of {other}"),
+                };
                 Some(format!("\n  with {name} = {value:?} from {origin}"))
             });
             let set: String = set.collect();
@@ -281,7 +316,7 @@ impl Variables<'_> {
             exit::coded(exit::code(&error), format!("{text}{set}"))
         })?;
         let mut known = asked.clone();
-        known.extend(SHIPPED.into_iter().flat_map(names));
+        known.extend(SHIPPED.into_iter().flat_map(variables_of).map(|it| it.0));
         let mut set = self.settings.variables.keys();
         let Some(name) = set.find(|it| !known.contains(*it)) else {
             return Ok(dataflow);
@@ -301,12 +336,20 @@ impl Variables<'_> {
     }
 }
 
-/// The names in `${NAME}` and `${NAME:-default}`.
-fn names(text: &str) -> impl Iterator<Item = String> {
-    text.split("${").skip(1).filter_map(|it| {
-        let name = it.split('}').next()?;
-        Some(name.split(":-").next()?.to_owned())
-    })
+/// The variables in a text, as `${NAME}` or `${NAME:-default}`, each once, with their defaults.
+pub fn variables_of(text: &str) -> Vec<(String, Option<String>)> {
+    let mut found: Vec<(String, Option<String>)> = Vec::new();
+    let inside = text.split("${").skip(1).filter_map(|it| it.split_once('}'));
+    for (variable, _) in inside {
+        let (name, default) = match variable.split_once(":-") {
+            Some((name, default)) => (name, Some(default.to_owned())),
+            None => (variable, None),
+        };
+        if found.iter().all(|it| it.0 != name) {
+            found.push((name.to_owned(), default));
+        }
+    }
+    found
 }
 
 /// The name that was probably meant.
