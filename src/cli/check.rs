@@ -18,7 +18,7 @@ use crate::plan::{Dataflow, Plan, SourceSpec, TableSpec, ViewSpec, span};
 use crate::sql::models::Models;
 use anyhow::Result;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Names of what is said of a relation are so wide.
 const LABEL: usize = 9;
@@ -51,6 +51,20 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<()> {
     }
     println!("{}", verdict(&dataflow, layout));
     Ok(())
+}
+
+/// What a dataflow is, as text without colours.
+///
+/// # Errors
+/// If it cannot be planned.
+pub async fn text_of(path: &Path, settings: &Settings) -> Result<String> {
+    let dataflow = super::command::load(path, settings, &Models::Unknown).await?;
+    let layout = Layout::of_stdout().without_colours();
+    Ok(format!(
+        "{}{}\n",
+        page(&dataflow, layout),
+        verdict(&dataflow, layout)
+    ))
 }
 
 /// Says what a start of a dataflow would change in a lake.

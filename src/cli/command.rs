@@ -140,6 +140,18 @@ enum Command {
         #[command(subcommand)]
         what: super::token::What,
     },
+    /// Looks at everything that a pipeline needs, and says what to do.
+    ///
+    /// Machine, settings, dataflow, sources, lake and server. Changes nothing.
+    #[command(
+        after_help = "Examples:\n  tidelake doctor\n  KAFKA_BROKERS=kafka:9092 tidelake doctor dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 nothing has failed, 1 something has."
+    )]
+    Doctor(super::doctor::Arguments),
+    /// Puts what helps to find a fault into one file, without records and secrets.
+    #[command(
+        after_help = "Example:\n  tidelake bundle dataflows/web_logs --lake ./lake --log tidelake.log"
+    )]
+    Bundle(super::bundle::Arguments),
     /// Shows which settings are in force.
     Config {
         #[command(subcommand)]
@@ -464,6 +476,13 @@ fn run(
         Command::Train(arguments) => runtime.block_on(super::train::run(&arguments)),
         Command::Model { what } => runtime.block_on(super::model::run(&what)),
         Command::Token { what } => super::token::run(&what),
+        Command::Doctor(arguments) => {
+            let is_well = runtime.block_on(super::doctor::run(&arguments, settings))?;
+            return Ok(ExitCode::from(u8::from(!is_well)));
+        }
+        Command::Bundle(arguments) => {
+            runtime.block_on(super::bundle::run(&arguments, settings, &definition()))
+        }
         Command::Config { what } => super::config::run(&what, settings, &definition()),
         Command::Openapi => {
             println!("{:#}", crate::http::openapi_document());

@@ -342,7 +342,7 @@ pub fn of_memory(memory: &Memory, costs: &[RelationCost]) -> (Health, String) {
 }
 
 /// An amount of memory, in the units in which it is limited.
-fn binary(bytes: u64) -> String {
+pub fn binary(bytes: u64) -> String {
     match bytes as f64 / f64::from(1 << 20) {
         it if it < 10.0 => format!("{it:.1} MiB"),
         it if it < 1024.0 => format!("{it:.0} MiB"),

@@ -7,7 +7,10 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run a dataflow", &["demo", "run", "up", "gen"]),
     ("Ask and watch", &["sql", "tail", "openapi"]),
-    ("Check, prove and repair", &["check", "verify", "replay"]),
+    (
+        "Check, prove and repair",
+        &["check", "doctor", "verify", "replay", "bundle"],
+    ),
     ("Detectors and models", &["eval", "train", "model"]),
     ("Set up", &["config", "token"]),
 ];

@@ -2,10 +2,12 @@
 
 mod access;
 mod addresses;
+mod bundle;
 mod check;
 mod command;
 mod config;
 mod demo;
+mod doctor;
 mod eval;
 mod excerpt;
 mod exit;

@@ -51,6 +51,14 @@ impl Layout {
         }
     }
 
+    /// The same for what is no terminal.
+    pub fn without_colours(self) -> Self {
+        Layout {
+            colours: false,
+            ..self
+        }
+    }
+
     /// The text in a tone.
     pub fn toned(self, tone: Tone, text: &str) -> String {
         let code = match tone {

@@ -51,7 +51,7 @@ pub(super) struct Lease {
 }
 
 /// This process, as manifests name it.
-pub(super) fn holder() -> Holder {
+pub fn this_process() -> Holder {
     let read = |path: &str| std::fs::read_to_string(path).map(|it| it.trim().to_owned());
     let pid = std::process::id();
     // Processes are known by their numbers within one namespace of one boot.
@@ -72,7 +72,7 @@ pub(super) fn holder() -> Holder {
 }
 
 /// When a process was started, in ticks since the boot; nothing if it has ended.
-fn started(pid: u32) -> Option<u64> {
+pub fn started(pid: u32) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before it may hold anything.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
@@ -96,7 +96,7 @@ pub(super) async fn wait_for(store: &Store, newest: &Manifest) -> Result<(), Err
         dataflow: newest.dataflow.clone(),
         by,
     };
-    if holder.machine == self::holder().machine {
+    if holder.machine == this_process().machine {
         let lives = match holder.pid == std::process::id() {
             true => own().contains(&newest.writer),
             false => started(holder.pid) == Some(holder.started),
@@ -130,6 +130,49 @@ pub(super) async fn wait_for(store: &Store, newest: &Manifest) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// Who holds a lake for a dataflow, as a look at it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Nobody since its holder let go of it, or ended on this machine.
+    Free,
+    /// Its holder lives: it runs on this machine, or gave a sign of life while it was looked at.
+    Held,
+    /// Its holder is on another machine and gave no sign of life.
+    Silent,
+}
+
+/// Whether the holder that a manifest names still holds the lake. One on another machine is watched for a sign of life.
+///
+/// # Errors
+/// If the lake cannot be read.
+pub async fn hold(store: &Store, newest: &Manifest) -> Result<Hold, Error> {
+    let Some(holder) = &newest.holder else {
+        return Ok(Hold::Free);
+    };
+    if holder.machine == this_process().machine {
+        return Ok(match started(holder.pid) == Some(holder.started) {
+            true => Hold::Held,
+            false => Hold::Free,
+        });
+    }
+    let first = alive(store, newest).await?;
+    let is_released = |it: &Option<Alive>| it.as_ref().is_some_and(|it| it.released);
+    let began = Instant::now();
+    // Two beats, of which one may come late.
+    while !is_released(&first) && began.elapsed() < 2 * BEAT_EVERY {
+        tokio::time::sleep(LOOK_EVERY).await;
+        match alive(store, newest).await? {
+            now if is_released(&now) => return Ok(Hold::Free),
+            now if now != first => return Ok(Hold::Held),
+            _ => {}
+        }
+    }
+    Ok(match is_released(&first) {
+        true => Hold::Free,
+        false => Hold::Silent,
+    })
 }
 
 /// The last sign of life of a manifest's writer.
@@ -210,7 +253,7 @@ mod tests {
     #[tokio::test]
     async fn a_process_of_this_machine_is_respected_for_as_long_as_it_runs() {
         let store = Store::open("memory:///lake").expect("a lake");
-        let here = holder();
+        let here = this_process();
         let mut child = std::process::Command::new("sleep")
             .arg("600")
             .spawn()
@@ -249,17 +292,20 @@ mod tests {
         let store = Store::open("memory:///lake").expect("a lake");
         let elsewhere = Holder {
             machine: "another".to_owned(),
-            ..holder()
+            ..this_process()
         };
         let claim = manifest(elsewhere, "w");
         let lease = Lease::of(&store, &claim);
         let refused = wait_for(&store, &claim).await;
         let refused = refused.expect_err("it lives").to_string();
         assert!(refused.contains("--take-over"), "{refused}");
+        assert_eq!(hold(&store, &claim).await.ok(), Some(Hold::Held));
         drop(lease);
         assert!(wait_for(&store, &claim).await.is_ok(), "it is silent");
+        assert_eq!(hold(&store, &claim).await.ok(), Some(Hold::Silent));
         let lease = Lease::of(&store, &claim);
         lease.release().await;
         assert!(wait_for(&store, &claim).await.is_ok(), "it let go");
+        assert_eq!(hold(&store, &claim).await.ok(), Some(Hold::Free));
     }
 }

@@ -48,6 +48,7 @@ pub use budget::{Budget, Memory};
 pub use commit::Committed;
 pub use feed::decoder;
 pub use growth::Growth;
+pub use lease::{Hold, hold, started, this_process};
 pub use outputs::layouts;
 pub use peers::Ending;
 pub use refill::{Filled, fill};
@@ -623,7 +624,7 @@ async fn claim(
             }
             false => Some(growth::since(&after, dataflow)?),
         };
-        after.holder = Some(lease::holder());
+        after.holder = Some(lease::this_process());
         let mut claim = Commit::claim(after, &writer, wall_ms());
         if finish(store, &mut claim, "claim").await? {
             break (claim, growth);

@@ -15,6 +15,7 @@
 //! A noted gap is a row among the dead letters, committed with the offset it leads to. Not here: decoding, and any opinion on records.
 
 mod again;
+mod ask;
 mod cause;
 mod client;
 mod create;
@@ -28,6 +29,7 @@ mod tests;
 mod topic_id;
 
 pub use again::{ReadAgain, read_again};
+pub use ask::ask;
 pub use cause::Cause;
 pub use create::create_topic;
 

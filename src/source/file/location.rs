@@ -68,6 +68,20 @@ impl Location {
         &self.folder
     }
 
+    /// How many files there are now.
+    ///
+    /// # Errors
+    /// If the folder cannot be listed.
+    pub fn count(&self) -> std::io::Result<usize> {
+        let mut count = 0;
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let is_file = std::fs::metadata(entry.path()).is_ok_and(|it| it.is_file());
+            count += usize::from(is_file && self.has(&entry.file_name().to_string_lossy()));
+        }
+        Ok(count)
+    }
+
     /// Whether a file of the folder is one of these.
     pub(super) fn has(&self, name: &str) -> bool {
         let hidden = name.starts_with(['.', '_']);
