@@ -143,6 +143,11 @@ describe('the chart of an answer', () => {
 it('knows what adds up', () => {
   expect(addsUp(n)).toBe(true);
   expect(addsUp(column('x', 'double', 'measure', { statistic: 'p95' }))).toBe(false);
+  // The catalog knows statistics that no name tells.
+  expect(addsUp(column('x', 'double', 'measure', { statistic: 'total', adds_up: true }))).toBe(true);
+  expect(addsUp(column('x', 'double', 'measure', { statistic: 'sum', adds_up: false }))).toBe(false);
+  // Of a column that is no statistic it says nothing.
+  expect(addsUp(column('price', 'double', 'money', { statistic: null, adds_up: false }))).toBe(true);
   expect(addsUp(column('avg_price', 'double', 'money'))).toBe(false);
   expect(addsUp(column('price', 'double', 'money'))).toBe(true);
 });
