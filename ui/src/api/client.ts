@@ -35,16 +35,21 @@ export class ApiError extends Error {
 
 const signedOut = new Set<() => void>();
 
-/** Calls whenever a request is refused because nobody is signed in; returns how to end that. */
+/** Calls whenever a request is refused because nobody is signed in, or one whose role is too low; returns how to end that. */
 export function onSignedOut(call: () => void): () => void {
   signedOut.add(call);
   return () => signedOut.delete(call);
 }
 
-/** An answer, after those who want to know were told if nobody is signed in any more. */
+/** Tell those who want to know that what the page knows of its user is over. */
+export function tellSignedOut(): void {
+  for (const call of signedOut) call();
+}
+
+/** An answer, after those who want to know were told if it is for another user than the page knows. */
 function noted(response: Response, url: string): Response {
   const isSigningIn = url.endsWith('/api/v1/session');
-  if (response.status === 401 && !isSigningIn) for (const call of signedOut) call();
+  if ((response.status === 401 || response.status === 403) && !isSigningIn) tellSignedOut();
   return response;
 }
 

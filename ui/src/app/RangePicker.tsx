@@ -78,7 +78,7 @@ function Tool({ label, keys, disabled = false, onClick, children }: ToolProps) {
     <Tooltip text={`${label} (${keys})`}>
       <Button
         kind="quiet"
-        className={cn('h-6 justify-center px-1', disabled && 'cursor-not-allowed opacity-50')}
+        className="h-6 justify-center px-1"
         aria-label={label}
         aria-disabled={disabled}
         onClick={() => !disabled && onClick()}

@@ -2,13 +2,14 @@
 import { type FormEvent, type ReactNode, useState } from 'react';
 import { ApiError } from '../api/client';
 import { sentence } from '../shared/panel';
-import { useSession, useSignIn } from '../shared/session';
+import { useSession, useSessionRenewed, useSignIn } from '../shared/session';
 import { Button } from '../shared/ui/button';
 import { Waves } from './Waves';
 
 /** Draws the pages if the server has no users, or one of them is signed in. */
 export function SignedIn({ children }: { children: ReactNode }) {
   const { data, isPending } = useSession();
+  useSessionRenewed();
   if (isPending) return null;
   // A server that cannot be asked is told by the pages themselves.
   if (data === undefined || !data.required || data.user !== null) return children;

@@ -11,10 +11,10 @@ import {
   Outlet,
   RouterProvider,
 } from '@tanstack/react-router';
-import { act, cleanup, render } from '@testing-library/react';
+import { act, cleanup, render, screen } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import type { ReactNode } from 'react';
-import { afterEach, vi } from 'vitest';
+import { afterEach, expect, vi } from 'vitest';
 import type { Live } from '../api/live';
 import { Ring } from '../api/ring';
 import { createStore, type Store } from '../api/store';
@@ -59,6 +59,36 @@ export interface Drawn {
   feed(...frames: StreamEvent[]): Promise<void>;
   /** Have the connection change. */
   link(link: Parameters<Store['dispatch']>[0] & { type: 'link' }): Promise<void>;
+}
+
+/** Who asks: answers of `GET /session`, and why one of them may change nothing. */
+export const WITHOUT_USERS = { required: false, user: null };
+export const ADMIN = { required: true, user: { name: 'ada', role: 'admin' } };
+export const READER = { required: true, user: { name: 'anna', role: 'read' } };
+export const READER_WHY = 'Needs the role admin; you are signed in as anna (read).';
+
+/** What was asked that changes something on the server. */
+export function changes({ asked }: Pick<Drawn, 'asked'>): string[] {
+  return asked
+    .filter(({ method, path }) => method !== 'GET' && path !== '/sql')
+    .map(({ method, path }) => `${method} ${path}`);
+}
+
+/** The button is there and says why it does nothing, to a screen reader, to the Tab key and when clicked; and it does nothing. */
+export async function expectWithheld({ user, asked }: Pick<Drawn, 'user' | 'asked'>, name: string | RegExp) {
+  const button = await screen.findByRole('button', { name, description: READER_WHY });
+  expect(button.getAttribute('aria-disabled')).toBe('true');
+  // A button that is disabled cannot be reached by Tab.
+  expect(button.hasAttribute('disabled')).toBe(false);
+  await act(async () => button.focus());
+  expect(document.activeElement).toBe(button);
+  expect((await screen.findByRole('tooltip')).textContent).toBe(READER_WHY);
+  await user.keyboard('{Enter}');
+  await user.click(button);
+  expect(changes({ asked })).toEqual([]);
+  expect(screen.queryByRole('dialog')).toBeNull();
+  expect(screen.queryByRole('menu')).toBeNull();
+  await act(async () => button.blur());
 }
 
 const PATHS = ['/', '/logs', '/query', '/anomalies', '/pipeline', '/boards'];

@@ -2,7 +2,7 @@
 import { screen, waitFor, within } from '@testing-library/react';
 import { describe, expect, it } from 'vitest';
 import type { Detected } from '../../shared/detected';
-import { type Drawn, draw, Refusal } from '../../shared/testing';
+import { changes, type Drawn, draw, expectWithheld, READER, Refusal } from '../../shared/testing';
 import { IncidentActions } from './IncidentActions';
 
 const INCIDENT = {
@@ -39,6 +39,14 @@ describe('incident actions', () => {
     await user.click(button('Acknowledge'));
     await waitFor(() => expect(actions(drawn)).toHaveLength(1));
     expect(actions(drawn)[0]?.body).toEqual({ action: 'acknowledge', by: null, note: '', for: null });
+  });
+
+  it('are there for a reader, who learns why they do nothing', async () => {
+    const answers = { [ACTIONS]: () => ({}), 'GET /session': () => READER };
+    const drawn = await draw(<IncidentActions incident={INCIDENT} />, { answers });
+    for (const name of ['Acknowledge', 'Mute…', 'Not an anomaly']) await expectWithheld(drawn, name);
+    expect(screen.queryAllByRole('textbox')).toEqual([]);
+    expect(changes(drawn)).toEqual([]);
   });
 
   it('send who, what and why, and keep the name for the next time', async () => {

@@ -5,6 +5,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useRef, useState } from 'react';
 import { ApiError, answerOf, api } from '../../api/client';
+import { ChangeButton } from '../../shared/change';
 import type { Detected } from '../../shared/detected';
 import { useNow, useToday } from '../../shared/live';
 import { sentence } from '../../shared/panel';
@@ -21,7 +22,7 @@ import {
   seriesText,
   WORDS,
 } from '../../shared/said';
-import { useUser } from '../../shared/session';
+import { useMayChange, useUser } from '../../shared/session';
 import { Button } from '../../shared/ui/button';
 import { Menu } from '../../shared/ui/menu';
 
@@ -55,6 +56,7 @@ function useAction(incident: string, onDone: () => void) {
 export function IncidentActions({ incident }: { incident: Detected }) {
   const now_ms = useNow(NOW_EVERY_MS);
   const user = useUser();
+  const mayChange = useMayChange();
   const [name, setName] = useState(nameKept);
   const [isNaming, setNaming] = useState(name === '');
   const [isMissing, setMissing] = useState(false);
@@ -77,9 +79,9 @@ export function IncidentActions({ incident }: { incident: Detected }) {
   };
   const isSaving = (kind: Kind) => isPending && variables !== undefined && KIND_OF[variables.action] === kind;
   const button = (kind: Kind, label: string, onClick?: () => void) => (
-    <Button key={kind} disabled={isPending} data-action={kind} {...(onClick && { onClick })}>
+    <ChangeButton key={kind} disabled={isPending} data-action={kind} {...(onClick && { onClick })}>
       {isSaving(kind) ? 'Saving…' : label}
-    </Button>
+    </ChangeButton>
   );
   const toggle = (kind: Kind, set: [string, Action], undo: [string, Action]) => {
     const [label, action] = saidOf(incident, kind, now_ms) === null ? set : undo;
@@ -92,6 +94,8 @@ export function IncidentActions({ incident }: { incident: Detected }) {
         {toggle('acknowledged', ['Acknowledge', 'acknowledge'], ['Unacknowledge', 'unacknowledge'])}
         {isMuted || isSaving('muted') ? (
           button('muted', 'Unmute', () => act('unmute'))
+        ) : !mayChange ? (
+          button('muted', 'Mute…')
         ) : (
           <Menu
             title={`Mute ${seriesText(incident)} for`}
@@ -100,50 +104,54 @@ export function IncidentActions({ incident }: { incident: Detected }) {
           />
         )}
         {toggle('dismissed', ['Not an anomaly', 'dismiss'], ['Mark as anomaly', 'reinstate'])}
-        <input
-          aria-label="Note"
-          className={`${FIELD} flex-[1_1_9rem] md:max-w-64`}
-          placeholder="Note, optional"
-          value={note}
-          onChange={({ target }) => setNote(target.value)}
-        />
-        {user !== null ? (
-          <span className="text-label text-muted">as {user.name}</span>
-        ) : isNaming ? (
-          <input
-            ref={field}
-            // biome-ignore lint/a11y/noAutofocus: one asked to change it.
-            autoFocus={name !== ''}
-            aria-label="Your name"
-            aria-invalid={isMissing}
-            className={`${FIELD} w-32 aria-invalid:border-critical`}
-            placeholder="Your name"
-            autoComplete="nickname"
-            value={name}
-            onChange={({ target }) => {
-              setName(target.value);
-              setMissing(false);
-            }}
-            // The field stays until it was used: what moves under the pointer is not clicked.
-            onBlur={() => keepName(name.trim())}
-            onKeyDown={event => {
-              if (event.key !== 'Enter' || name.trim() === '') return;
-              keepName(name.trim());
-              setNaming(false);
-            }}
-          />
-        ) : (
-          <span className="text-label text-muted">
-            as {name}{' '}
-            <Button
-              kind="quiet"
-              className="h-6 px-1"
-              aria-label="Change your name"
-              onClick={() => setNaming(true)}
-            >
-              change
-            </Button>
-          </span>
+        {mayChange && (
+          <>
+            <input
+              aria-label="Note"
+              className={`${FIELD} flex-[1_1_9rem] md:max-w-64`}
+              placeholder="Note, optional"
+              value={note}
+              onChange={({ target }) => setNote(target.value)}
+            />
+            {user !== null ? (
+              <span className="text-label text-muted">as {user.name}</span>
+            ) : isNaming ? (
+              <input
+                ref={field}
+                // biome-ignore lint/a11y/noAutofocus: one asked to change it.
+                autoFocus={name !== ''}
+                aria-label="Your name"
+                aria-invalid={isMissing}
+                className={`${FIELD} w-32 aria-invalid:border-critical`}
+                placeholder="Your name"
+                autoComplete="nickname"
+                value={name}
+                onChange={({ target }) => {
+                  setName(target.value);
+                  setMissing(false);
+                }}
+                // The field stays until it was used: what moves under the pointer is not clicked.
+                onBlur={() => keepName(name.trim())}
+                onKeyDown={event => {
+                  if (event.key !== 'Enter' || name.trim() === '') return;
+                  keepName(name.trim());
+                  setNaming(false);
+                }}
+              />
+            ) : (
+              <span className="text-label text-muted">
+                as {name}{' '}
+                <Button
+                  kind="quiet"
+                  className="h-6 px-1"
+                  aria-label="Change your name"
+                  onClick={() => setNaming(true)}
+                >
+                  change
+                </Button>
+              </span>
+            )}
+          </>
         )}
       </div>
       {isMissing && <p role="alert">Enter your name first; others see it with your action.</p>}
@@ -153,9 +161,9 @@ export function IncidentActions({ incident }: { incident: Detected }) {
           {error instanceof ApiError && error.hint !== '' && (
             <span className="text-muted">{sentence(error.hint)} </span>
           )}
-          <Button kind="quiet" className="h-6 px-1" onClick={() => mutate(variables)}>
+          <ChangeButton kind="quiet" className="h-6 px-1" onClick={() => mutate(variables)}>
             Try again
-          </Button>
+          </ChangeButton>
         </p>
       )}
     </div>

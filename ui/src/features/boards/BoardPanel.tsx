@@ -14,6 +14,7 @@ import { choiceText } from '../../shared/result/choice';
 import { type Catalog, type MeantColumn, meantOf } from '../../shared/result/columns';
 import { ResultChart } from '../../shared/result/ResultChart';
 import { viewShownBy } from '../../shared/result/statement';
+import { useMayChange } from '../../shared/session';
 import { answerState, type PanelState, panelState } from '../../shared/state';
 import { cn } from '../../shared/ui/cn';
 import { Menu } from '../../shared/ui/menu';
@@ -113,6 +114,7 @@ interface FrameProps extends PanelProps {
 
 function Frame({ panel, isTarget, onDrag, onMove, onChange, onRemove, answer }: FrameProps) {
   const go = useGo();
+  const mayChange = useMayChange();
   const [isChanging, setIsChanging] = useState(false);
   const [isNaming, setIsNaming] = useState(false);
   const { title, query, chart, wide } = panel;
@@ -121,6 +123,17 @@ function Frame({ panel, isTarget, onDrag, onMove, onChange, onRemove, answer }: 
     const written = choiceText(chart);
     go({ q: query, tab: 'chart', ...(written === undefined ? {} : { chart: written }) }, '/query');
   };
+  const changes = [
+    {
+      label: isChanging ? 'Done with the chart' : 'Change chart',
+      onSelect: () => setIsChanging(!isChanging),
+    },
+    { label: 'Rename', onSelect: () => setIsNaming(true) },
+    { label: wide ? 'Half width' : 'Full width', onSelect: () => onChange({ wide: !wide }) },
+    { label: 'Move earlier', onSelect: () => onMove(-1) },
+    { label: 'Move later', onSelect: () => onMove(1) },
+    { label: 'Remove', onSelect: onRemove },
+  ];
   return (
     <Framed
       title={title}
@@ -130,7 +143,7 @@ function Frame({ panel, isTarget, onDrag, onMove, onChange, onRemove, answer }: 
       {...(onRetry === undefined ? {} : { onRetry })}
       aside={
         <>
-          {isNaming && (
+          {isNaming && mayChange && (
             <Title
               title={title}
               onDone={next => {
@@ -140,27 +153,29 @@ function Frame({ panel, isTarget, onDrag, onMove, onChange, onRemove, answer }: 
             />
           )}
           {kept}
-          <button
-            type="button"
-            draggable
-            className="inline-flex size-6 cursor-grab items-center justify-center rounded hover:bg-hover"
-            aria-label={`Move ${title}`}
-            title="Drag, or use the arrow keys"
-            onDragStart={event => {
-              event.dataTransfer.effectAllowed = 'move';
-              event.dataTransfer.setData('text/plain', title);
-              onDrag(true);
-            }}
-            onDragEnd={() => onDrag(false)}
-            onKeyDown={event => {
-              const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-              if (by === undefined) return;
-              event.preventDefault();
-              onMove(by);
-            }}
-          >
-            <GripVertical size={14} aria-hidden="true" />
-          </button>
+          {mayChange && (
+            <button
+              type="button"
+              draggable
+              className="inline-flex size-6 cursor-grab items-center justify-center rounded hover:bg-hover"
+              aria-label={`Move ${title}`}
+              title="Drag, or use the arrow keys"
+              onDragStart={event => {
+                event.dataTransfer.effectAllowed = 'move';
+                event.dataTransfer.setData('text/plain', title);
+                onDrag(true);
+              }}
+              onDragEnd={() => onDrag(false)}
+              onKeyDown={event => {
+                const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+                if (by === undefined) return;
+                event.preventDefault();
+                onMove(by);
+              }}
+            >
+              <GripVertical size={14} aria-hidden="true" />
+            </button>
+          )}
           <Menu
             trigger={
               <button
@@ -171,18 +186,7 @@ function Frame({ panel, isTarget, onDrag, onMove, onChange, onRemove, answer }: 
                 <Ellipsis size={14} aria-hidden="true" />
               </button>
             }
-            items={[
-              { label: 'Open in Query', onSelect: open },
-              {
-                label: isChanging ? 'Done with the chart' : 'Change chart',
-                onSelect: () => setIsChanging(!isChanging),
-              },
-              { label: 'Rename', onSelect: () => setIsNaming(true) },
-              { label: wide ? 'Half width' : 'Full width', onSelect: () => onChange({ wide: !wide }) },
-              { label: 'Move earlier', onSelect: () => onMove(-1) },
-              { label: 'Move later', onSelect: () => onMove(1) },
-              { label: 'Remove', onSelect: onRemove },
-            ]}
+            items={[{ label: 'Open in Query', onSelect: open }, ...(mayChange ? changes : [])]}
           />
         </>
       }
@@ -191,7 +195,7 @@ function Frame({ panel, isTarget, onDrag, onMove, onChange, onRemove, answer }: 
         columns={columns}
         rows={rows}
         choice={chart}
-        {...(isChanging ? { onChoice: next => onChange({ chart: chosen(next) }) } : {})}
+        {...(isChanging && mayChange ? { onChoice: next => onChange({ chart: chosen(next) }) } : {})}
       />
     </Framed>
   );

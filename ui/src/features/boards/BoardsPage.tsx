@@ -4,8 +4,10 @@ import { Plus, Trash2 } from 'lucide-react';
 import { useState } from 'react';
 import { answerOf, api } from '../../api/client';
 import { type Board, moved, movedTo, type Panel, useBoards, useChangeBoards } from '../../shared/boards';
+import { ChangeButton } from '../../shared/change';
 import { useGo, useUrl } from '../../shared/nav';
 import { sentence } from '../../shared/panel';
+import { useMayChange, useWhyNot } from '../../shared/session';
 import { Button } from '../../shared/ui/button';
 import { Dialog } from '../../shared/ui/dialog';
 import { BoardPanel } from './BoardPanel';
@@ -15,6 +17,7 @@ export function BoardsPage() {
   const go = useGo();
   const { data, error } = useBoards();
   const { save, remove, problem } = useChangeBoards();
+  const mayChange = useMayChange();
   const [naming, setNaming] = useState(false);
   const [removing, setRemoving] = useState(false);
   if (error !== null) {
@@ -44,13 +47,13 @@ export function BoardsPage() {
             </Button>
           ))}
         </nav>
-        <Button onClick={() => setNaming(true)}>
+        <ChangeButton onClick={() => setNaming(true)}>
           <Plus size={14} aria-hidden="true" /> New board
-        </Button>
+        </ChangeButton>
         {board !== undefined && (
-          <Button kind="quiet" className="ml-auto" onClick={() => setRemoving(true)}>
+          <ChangeButton kind="quiet" className="ml-auto" onClick={() => setRemoving(true)}>
             <Trash2 size={14} aria-hidden="true" /> Delete board
-          </Button>
+          </ChangeButton>
         )}
       </div>
       {problem !== '' && (
@@ -69,7 +72,7 @@ export function BoardsPage() {
         <Panels key={board.name} board={board} onChange={panels => void save(board.name, panels)} />
       )}
       <Dialog
-        open={naming}
+        open={naming && mayChange}
         onClose={() => setNaming(false)}
         title="New board"
         className="w-[min(92vw,380px)]"
@@ -85,7 +88,7 @@ export function BoardsPage() {
         />
       </Dialog>
       <Dialog
-        open={removing && board !== undefined}
+        open={removing && mayChange && board !== undefined}
         onClose={() => setRemoving(false)}
         title={`Delete the board ${board?.name}?`}
         className="w-[min(92vw,380px)]"
@@ -111,6 +114,7 @@ export function BoardsPage() {
 
 function Missing({ wanted }: { wanted: string | undefined }) {
   const go = useGo();
+  const whyNot = useWhyNot();
   return (
     <div className="flex flex-col items-start gap-2 py-6 text-muted">
       <p>
@@ -118,10 +122,16 @@ function Missing({ wanted }: { wanted: string | undefined }) {
           ? 'No boards yet. A board has panels, each a query and how its answer is shown.'
           : `There is no board “${wanted}”.`}
       </p>
-      <p>Run a query and use Pin to put it on a board.</p>
-      <Button kind="main" onClick={() => go({}, '/query')}>
-        Go to Query
-      </Button>
+      {whyNot === null ? (
+        <>
+          <p>Run a query and use Pin to put it on a board.</p>
+          <Button kind="main" onClick={() => go({}, '/query')}>
+            Go to Query
+          </Button>
+        </>
+      ) : (
+        <p>Pinning a query to a board makes one. {whyNot}</p>
+      )}
     </div>
   );
 }
@@ -173,9 +183,14 @@ function Panels({ board, onChange }: { board: Board; onChange: (panels: Panel[])
   const [dragged, setDragged] = useState<string | null>(null);
   const [over, setOver] = useState<string | null>(null);
   const [said, setSaid] = useState('');
+  const mayChange = useMayChange();
   const { panels } = board;
   if (panels.length === 0)
-    return <p className="py-6 text-muted">No panels yet. Run a query and use Pin to put it here.</p>;
+    return (
+      <p className="py-6 text-muted">
+        No panels yet.{mayChange && ' Run a query and use Pin to put it here.'}
+      </p>
+    );
   const move = (panel: Panel, by: number) => {
     const next = moved(panels, panel.id, by);
     onChange(next);

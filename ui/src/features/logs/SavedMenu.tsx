@@ -1,7 +1,9 @@
 /** Filters by name: to be applied, saved and removed. */
 import { ChevronDown, X } from 'lucide-react';
 import { useState } from 'react';
+import { ChangeButton } from '../../shared/change';
 import { useGo, useUrl } from '../../shared/nav';
+import { useMayChange } from '../../shared/session';
 import { Button } from '../../shared/ui/button';
 import { Popover } from '../../shared/ui/popover';
 import { useSavedFilters } from './savedFilters';
@@ -10,6 +12,7 @@ export function SavedMenu() {
   const { where } = useUrl();
   const go = useGo();
   const saved = useSavedFilters();
+  const mayChange = useMayChange();
   const [isOpen, setOpen] = useState(false);
   const [name, setName] = useState('');
   if (saved === null || (saved.filters.length + saved.kept.length === 0 && where === undefined)) return null;
@@ -39,14 +42,16 @@ export function SavedMenu() {
               {filter.name}
               <span className="block truncate font-mono text-label text-muted">{filter.where}</span>
             </button>
-            <Button
-              kind="quiet"
-              className="h-6"
-              aria-label={`Remove the saved filter ${filter.name}`}
-              onClick={() => void saved.remove(filter.name)}
-            >
-              <X size={14} aria-hidden="true" />
-            </Button>
+            {mayChange && (
+              <Button
+                kind="quiet"
+                className="h-6"
+                aria-label={`Remove the saved filter ${filter.name}`}
+                onClick={() => void saved.remove(filter.name)}
+              >
+                <X size={14} aria-hidden="true" />
+              </Button>
+            )}
           </li>
         ))}
         {saved.filters.length === 0 && <li className="px-1 text-muted">No saved filters.</li>}
@@ -57,7 +62,7 @@ export function SavedMenu() {
             {saved.kept.length === 1 ? 'One filter is' : `${saved.kept.length} filters are`} kept in this
             browser only: {saved.kept.map(it => it.name).join(', ')}
           </span>
-          <Button onClick={() => void saved.move()}>Move to the server</Button>
+          <ChangeButton onClick={() => void saved.move()}>Move to the server</ChangeButton>
           <Button kind="quiet" onClick={saved.forget}>
             Forget
           </Button>
@@ -77,17 +82,19 @@ export function SavedMenu() {
             void saved.save({ name: name.trim(), where }).then(isSaved => isSaved && setName(''));
           }}
         >
-          <input
-            aria-label="Name of the filter"
-            placeholder="Save this filter as…"
-            className="h-7 min-w-0 flex-1 rounded border border-line bg-panel px-2 text-label"
-            value={name}
-            maxLength={80}
-            onChange={({ target }) => setName(target.value)}
-          />
-          <Button type="submit" disabled={name.trim() === ''}>
-            Save
-          </Button>
+          {mayChange && (
+            <input
+              aria-label="Name of the filter"
+              placeholder="Save this filter as…"
+              className="h-7 min-w-0 flex-1 rounded border border-line bg-panel px-2 text-label"
+              value={name}
+              maxLength={80}
+              onChange={({ target }) => setName(target.value)}
+            />
+          )}
+          <ChangeButton type="submit" disabled={name.trim() === ''}>
+            {mayChange ? 'Save' : 'Save this filter'}
+          </ChangeButton>
         </form>
       )}
     </Popover>

@@ -4,6 +4,7 @@
  */
 import { useState } from 'react';
 import type { Schemas } from '../../api/wire';
+import { ChangeButton } from '../../shared/change';
 import { copyText } from '../../shared/copy';
 import { formatDateTime, formatNumber, quantifyBytes } from '../../shared/format';
 import { useLive } from '../../shared/live';
@@ -87,14 +88,14 @@ function Requests({ requests }: { requests: readonly Schemas['ReplayRequest'][] 
                 requested {formatDateTime(asked)} {zoneName()}
               </span>
             </span>
-            <Button
+            <ChangeButton
               kind="quiet"
               className="h-6"
               onClick={() => withdraw.mutate(id)}
               disabled={withdraw.isPending}
             >
               Cancel
-            </Button>
+            </ChangeButton>
           </li>
         ))}
       </ul>
@@ -148,9 +149,9 @@ function Retry({ kind }: { kind: Kind }) {
   const { data, error, isPending, variables } = retry;
   return (
     <div className="mt-1 flex flex-wrap items-center gap-2 pl-0 sm:pl-32" data-retry>
-      <Button className="h-6" disabled={isPending} onClick={() => retry.mutate(true)}>
+      <ChangeButton className="h-6" disabled={isPending} onClick={() => retry.mutate(true)}>
         {isPending && variables ? 'Decoding…' : 'Try again'}
-      </Button>
+      </ChangeButton>
       {data && (
         <span role="status">
           {data.decodable === 0
@@ -159,9 +160,9 @@ function Retry({ kind }: { kind: Kind }) {
         </span>
       )}
       {data && data.decodable > 0 && data.request == null && (
-        <Button kind="main" className="h-6" disabled={isPending} onClick={() => retry.mutate(false)}>
+        <ChangeButton kind="main" className="h-6" disabled={isPending} onClick={() => retry.mutate(false)}>
           Replay at the next start
-        </Button>
+        </ChangeButton>
       )}
       {data?.request != null && <span className="text-muted">Requested: the next start does it.</span>}
       {error && <Failure error={error} />}

@@ -2,13 +2,13 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { answerOf, api } from '../../api/client';
 import type { Schemas } from '../../api/wire';
+import { ChangeButton } from '../../shared/change';
 import { formatAge, formatDateTime, formatNumber, formatTime } from '../../shared/format';
 import { useNow } from '../../shared/live';
 import { Mark, type Tone } from '../../shared/mark';
 import { Panel } from '../../shared/panel';
 import { Sql } from '../../shared/receipt';
 import { answerState } from '../../shared/state';
-import { Button } from '../../shared/ui/button';
 import { zoneName } from '../../shared/zone';
 import { proofOf } from './proof';
 
@@ -66,13 +66,13 @@ export function Verification() {
         aside={
           data?.available &&
           (running ? (
-            <Button className="h-6" onClick={() => cancel.mutate()} disabled={cancel.isPending}>
+            <ChangeButton className="h-6" onClick={() => cancel.mutate()} disabled={cancel.isPending}>
               Cancel
-            </Button>
+            </ChangeButton>
           ) : (
-            <Button className="h-6" onClick={() => start.mutate()} disabled={start.isPending}>
+            <ChangeButton className="h-6" onClick={() => start.mutate()} disabled={start.isPending}>
               Verify now
-            </Button>
+            </ChangeButton>
           ))
         }
       >

@@ -5,8 +5,10 @@ import { X } from 'lucide-react';
 import { useState } from 'react';
 import { answerOf, api } from '../../api/client';
 import type { Schemas } from '../../api/wire';
+import { ChangeButton } from '../../shared/change';
 import { formatNumber, formatTime } from '../../shared/format';
 import { Shape } from '../../shared/mark';
+import { useMayChange } from '../../shared/session';
 import { Button } from '../../shared/ui/button';
 import { zoneName } from '../../shared/zone';
 import { pastQueries } from './past';
@@ -130,6 +132,7 @@ function Table({ table, onPick }: { table: Schemas['TableBody']; onPick: (query:
 
 function Saved({ text, onPick }: { text: string; onPick: (query: string) => void }) {
   const queries = useQueryClient();
+  const mayChange = useMayChange();
   const [name, setName] = useState('');
   const [problem, setProblem] = useState('');
   const { data, error } = useQuery({
@@ -161,16 +164,18 @@ function Saved({ text, onPick }: { text: string; onPick: (query: string) => void
             >
               {saved.name}
             </button>
-            <button
-              type="button"
-              className="px-1 text-muted opacity-0 group-hover:opacity-100 focus:opacity-100"
-              aria-label={`Remove the saved query ${saved.name}`}
-              onClick={() =>
-                void change(answerOf(api.DELETE('/api/v1/saved-queries/{name}', path(saved.name))))
-              }
-            >
-              <X size={14} aria-hidden="true" />
-            </button>
+            {mayChange && (
+              <button
+                type="button"
+                className="px-1 text-muted opacity-0 group-hover:opacity-100 focus:opacity-100"
+                aria-label={`Remove the saved query ${saved.name}`}
+                onClick={() =>
+                  void change(answerOf(api.DELETE('/api/v1/saved-queries/{name}', path(saved.name))))
+                }
+              >
+                <X size={14} aria-hidden="true" />
+              </button>
+            )}
           </li>
         ))}
       </ul>
@@ -185,16 +190,18 @@ function Saved({ text, onPick }: { text: string; onPick: (query: string) => void
           );
         }}
       >
-        <input
-          aria-label="Name to save the query under"
-          className="h-7 min-w-0 flex-1 rounded border border-line bg-panel px-2"
-          placeholder="save as…"
-          value={name}
-          onChange={({ target }) => setName(target.value)}
-        />
-        <Button type="submit" disabled={name.trim() === '' || text.trim() === ''}>
-          Save
-        </Button>
+        {mayChange && (
+          <input
+            aria-label="Name to save the query under"
+            className="h-7 min-w-0 flex-1 rounded border border-line bg-panel px-2"
+            placeholder="save as…"
+            value={name}
+            onChange={({ target }) => setName(target.value)}
+          />
+        )}
+        <ChangeButton type="submit" disabled={name.trim() === '' || text.trim() === ''}>
+          {mayChange ? 'Save' : 'Save this query'}
+        </ChangeButton>
       </form>
       {problem !== '' && (
         <p role="alert" className="text-critical">

@@ -2,6 +2,7 @@
 import { useCallback, useMemo, useState } from 'react';
 import { answerOf, api } from '../../api/client';
 import type { Schemas } from '../../api/wire';
+import { ChangeButton } from '../../shared/change';
 import { formatAge, formatNumber, formatTime } from '../../shared/format';
 import { useLive, useNow } from '../../shared/live';
 import { Mark } from '../../shared/mark';
@@ -10,6 +11,7 @@ import { part } from '../../shared/part';
 import { choiceText, readChoice } from '../../shared/result/choice';
 import { rowsOf } from '../../shared/result/shown';
 import { statementAt, viewShownBy } from '../../shared/result/statement';
+import { useMayChange } from '../../shared/session';
 import { Button } from '../../shared/ui/button';
 import { Dialog } from '../../shared/ui/dialog';
 import { Answer } from './Answer';
@@ -35,6 +37,7 @@ export function Workspace({ tab, catalog, send, onRun, onCancel, onShow }: Works
   const go = useGo();
   const [building, setBuilding] = useState(false);
   const [pinning, setPinning] = useState(false);
+  const mayChange = useMayChange();
   const [followed, setFollowed] = useState<string | null>(null);
   const { state } = tab;
   const { text, run } = state;
@@ -109,13 +112,13 @@ export function Workspace({ tab, catalog, send, onRun, onCancel, onShow }: Works
           <Button onClick={() => setBuilding(true)} disabled={catalog === undefined}>
             Builder
           </Button>
-          <Button
+          <ChangeButton
             onClick={() => setPinning(true)}
             disabled={statement.trim() === '' || run.status === 'failed'}
             title="Put this query with its chart on a board"
           >
             Pin
-          </Button>
+          </ChangeButton>
           <RunNote run={run} fixes={fixesOf(state)} onFix={fix} />
         </div>
       </section>
@@ -146,7 +149,7 @@ export function Workspace({ tab, catalog, send, onRun, onCancel, onShow }: Works
           />
         )}
       </Dialog>
-      {pinning && (
+      {pinning && mayChange && (
         <PinDialog
           open
           onClose={() => setPinning(false)}

@@ -13,7 +13,7 @@ const KINDS: Record<Kind, string> = {
   main: 'bg-accent font-medium text-ground hover:opacity-90',
 };
 
-interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
+export interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
   kind?: Kind;
 }
 
@@ -22,7 +22,7 @@ export function Button({ kind = 'outline', className, ...rest }: ButtonProps) {
     <button
       type="button"
       className={cn(
-        'inline-flex h-7 items-center gap-1.5 rounded px-2 whitespace-nowrap disabled:cursor-not-allowed disabled:opacity-50',
+        'inline-flex h-7 items-center gap-1.5 rounded px-2 whitespace-nowrap disabled:cursor-not-allowed disabled:opacity-50 aria-disabled:cursor-not-allowed aria-disabled:opacity-50',
         KINDS[kind],
         className,
       )}

@@ -77,6 +77,14 @@ it('leaves a tap to the button', async () => {
   expect(told()).toBeNull();
 });
 
+it('stays where there is nothing to press, when it is clicked or Enter is pressed', async () => {
+  const button = await draw(<Explained text="No record was an hour ago.">no data</Explained>);
+  await act(async () => button.dispatchEvent(click()));
+  expect(told()).toBe('No record was an hour ago.');
+  await act(async () => button.dispatchEvent(click()));
+  expect(told()).toBe('No record was an hour ago.');
+});
+
 it('comes by a tap where there is nothing to press', async () => {
   const button = await draw(<Explained text="No record was an hour ago.">no data</Explained>);
   const tap = async () => {

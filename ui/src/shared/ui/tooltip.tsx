@@ -1,6 +1,6 @@
 /**
  * Words about what is pointed at. They come by hover, by focus, and on a touch screen by holding; what is there only to be
- * explained shows them by a tap.
+ * explained shows them by a tap, a click or Enter.
  */
 import { Tooltip as Radix } from 'radix-ui';
 import { type ReactElement, type ReactNode, useEffect, useRef, useState } from 'react';
@@ -13,7 +13,7 @@ interface TooltipProps {
   /** What is explained: one element that takes the focus. */
   children: ReactElement;
   side?: 'top' | 'bottom' | 'left' | 'right';
-  /** Whether a tap shows it, which then does nothing else. */
+  /** Whether a tap or a click shows it, which then does nothing else. */
   tap?: boolean;
 }
 
@@ -42,11 +42,11 @@ export function Tooltip({ text, children, side = 'bottom', tap = false }: Toolti
           onClickCapture={event => {
             const by = finger.current;
             finger.current = null;
-            if (by === null || !(by.held || tap)) return;
+            if (!tap && !by?.held) return;
             // What was held to be read is not meant to be pressed.
             event.preventDefault();
             event.stopPropagation();
-            if (tap) setOpen(!by.wasOpen);
+            if (tap) setOpen(!by?.wasOpen);
           }}
         >
           {children}
