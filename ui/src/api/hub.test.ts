@@ -10,6 +10,8 @@ const encoder = new TextEncoder();
 /** A server whose answers the test writes. */
 function fakeServer() {
   const requests: { url: URL; send: (text: string) => void; end: () => void; signal: AbortSignal }[] = [];
+  /** Whether somebody is signed in. */
+  const sign = { isIn: true };
   const fetcher = ((input: string, init: RequestInit) => {
     let control: ReadableStreamDefaultController<Uint8Array> | undefined;
     const body = new ReadableStream<Uint8Array>({
@@ -23,9 +25,10 @@ function fakeServer() {
       end: () => control?.close(),
       signal: init.signal as AbortSignal,
     });
-    return Promise.resolve(new Response(body));
+    const problem = { code: 'not_signed_in', detail: 'this server has users' };
+    return Promise.resolve(sign.isIn ? new Response(body) : Response.json(problem, { status: 401 }));
   }) as typeof fetch;
-  return { requests, fetcher };
+  return { requests, fetcher, sign };
 }
 
 function tab() {
@@ -182,6 +185,67 @@ describe('the hub', () => {
     await vi.advanceTimersByTimeAsync(1_000);
     expect(asked.at(-1)).toBe('metrics,view:gone,view:there');
     expect(missing().at(-1)).toEqual([]);
+  });
+
+  it('asks no more once nobody is signed in, and tells all tabs, until one is', async () => {
+    const { requests, hub, join, sign } = start();
+    const [a, b] = [join([{ name: 'metrics' }]), join([{ name: 'tail' }])];
+    await settle();
+    requests.at(-1)?.send(frame('heartbeat', {}));
+    await settle();
+    sign.isIn = false;
+    const before = requests.length;
+    requests.at(-1)?.end();
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(requests).toHaveLength(before + 1);
+    for (const { got, links } of [a, b]) {
+      expect(got.filter(it => it.type === 'signed out')).toHaveLength(1);
+      // Of what is no fault of the connection nothing is said that would count down.
+      expect(links().at(-1)).toBe('connecting');
+    }
+    // Asked to, it asks at once, also right after it was refused again.
+    for (sign.isIn of [false, true]) {
+      hub.receive(a.client, { type: 'retry' });
+      await settle();
+    }
+    expect(requests).toHaveLength(before + 3);
+    requests.at(-1)?.send(frame('heartbeat', {}));
+    await settle();
+    expect([a.links().at(-1), b.links().at(-1)]).toEqual(['live', 'live']);
+  });
+
+  it('does not ask again for each topic that a page gives back as it is left', async () => {
+    const { requests, hub, join, sign } = start();
+    sign.isIn = false;
+    const a = join([{ name: 'metrics' }, { name: 'tail' }]);
+    await settle();
+    expect(requests).toHaveLength(1);
+    for (const topics of [[{ name: 'metrics' }, { name: 'tail' }], [{ name: 'metrics' }], []]) {
+      hub.receive(a.client, { type: 'want', topics });
+      await settle();
+    }
+    expect(requests).toHaveLength(1);
+  });
+
+  it('asks again for a page that stays, since its session is not over', async () => {
+    const { requests, hub, join, sign } = start();
+    sign.isIn = false;
+    const a = join([{ name: 'metrics' }]);
+    await settle();
+    sign.isIn = true;
+    await vi.advanceTimersByTimeAsync(20_000);
+    hub.receive(a.client, { type: 'want', topics: [{ name: 'metrics' }] });
+    await settle();
+    expect(requests).toHaveLength(2);
+    // And at once for a page that was opened, which it is not before one is signed in.
+    sign.isIn = false;
+    requests.at(-1)?.end();
+    await vi.advanceTimersByTimeAsync(1_000);
+    sign.isIn = true;
+    const before = requests.length;
+    join([{ name: 'metrics' }]);
+    await settle();
+    expect(requests).toHaveLength(before + 1);
   });
 
   it('stops asking when nobody wants anything', async () => {

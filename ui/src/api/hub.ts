@@ -4,6 +4,7 @@
  *   tabs say what they want → one request with all topics → frames go to the tabs that want them
  *        ↑                                                     |
  *        +--------- wait a random, growing time (or "retry now") <----+
+ *                 (nobody is signed in: tell the tabs, which ask who one is, and stop)
  *
  * It runs in a shared worker, since a browser gives plain HTTP only six connections per server and a seventh tab would
  * hang in silence. Where there are no shared workers it runs in the page, the same code with one client. It folds views,
@@ -26,6 +27,8 @@ const SETTLE_MS = 60;
 const GONE_AFTER_MS = 150_000;
 /** Frames of a tail kept for a tab that comes later. */
 const TAIL_FRAMES_KEPT = 5;
+/** After a refusal for want of a session this long nothing is asked, unless a tab says that one is signed in. */
+const REFUSED_FOR_MS = 10_000;
 
 export type ToHub =
   | { type: 'hello'; base: string }
@@ -38,6 +41,8 @@ export type FromHub =
   | { type: 'link'; link: Link }
   /** Views that are wanted and that the dataflow does not have. */
   | { type: 'missing'; views: string[] }
+  /** The server has users, and nobody is signed in any more. */
+  | { type: 'signed out' }
   | { type: 'frame'; event: string; data: string; topic: string | null; rejoined: boolean };
 
 export interface Client {
@@ -75,6 +80,8 @@ export function createHub(world: World) {
   let endWait: (() => void) | null = null;
   /** Set when the connection is ended on purpose, to open another at once. */
   let again = false;
+  /** Until when nothing is asked, since nobody is signed in. */
+  let refusedUntil_ms = 0;
   let settling: ReturnType<typeof setTimeout> | undefined;
 
   function receive(client: Client, message: ToHub): void {
@@ -83,6 +90,8 @@ export function createHub(world: World) {
     switch (message.type) {
       case 'hello':
         base = message.base;
+        // A page is drawn only once one is signed in, and so is what asks for a retry.
+        refusedUntil_ms = 0;
         clients.set(client, known);
         client.post({ type: 'link', link });
         if (missing.size > 0) client.post({ type: 'missing', views: [...missing] });
@@ -101,10 +110,11 @@ export function createHub(world: World) {
         break;
       case 'retry':
         attempt = 0;
+        refusedUntil_ms = 0;
         openAgain();
         break;
     }
-    if (!running && all().size > 0) void run();
+    if (!running && all().size > 0 && world.now() >= refusedUntil_ms) void run();
   }
 
   /** What a newcomer would otherwise have missed. */
@@ -149,6 +159,10 @@ export function createHub(world: World) {
     while (all().size > 0) {
       again = false;
       const cause = await attemptOnce();
+      if (cause === SIGNED_OUT) {
+        tellSignedOut();
+        break;
+      }
       if (again) continue;
       // What comes back may be another dataflow.
       tellMissing([]);
@@ -162,8 +176,16 @@ export function createHub(world: World) {
     running = false;
   }
 
+  /** Whether somebody is signed in is known to the tabs; one that still is says again what it wants. */
+  function tellSignedOut(): void {
+    attempt = 0;
+    refusedUntil_ms = world.now() + REFUSED_FOR_MS;
+    tell({ status: 'connecting' });
+    for (const client of clients.keys()) client.post({ type: 'signed out' });
+  }
+
   /** One connection from beginning to end. Resolves to the reason why it ended. */
-  async function attemptOnce(): Promise<string> {
+  async function attemptOnce(): Promise<string | typeof SIGNED_OUT> {
     const controller = new AbortController();
     connection = controller;
     const opening = setTimeout(() => controller.abort(new Error(TOO_SLOW)), OPEN_WITHIN_MS);
@@ -184,6 +206,7 @@ export function createHub(world: World) {
         again = true;
         return '';
       }
+      if (response.status === 401) return SIGNED_OUT;
       if (!response.ok || response.body === null) throw new Error(await problemOf(response));
       clearTimeout(opening);
       rejoining = new Set(tails.keys());
@@ -286,6 +309,9 @@ export function createHub(world: World) {
 
   return { receive };
 }
+
+/** Why an attempt ended that the server refused because nobody is signed in. */
+const SIGNED_OUT = Symbol('signed out');
 
 const TOO_SLOW =
   'the server did not answer within 10 s; a browser allows six open connections per server, so other pages may hold them';

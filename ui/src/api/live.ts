@@ -1,6 +1,7 @@
 /**
  * A tab's end of the stream: asks the hub for what its panels want, and feeds what comes into the store and the logs.
  */
+import { tellSignedOut } from './client';
 import { createHub, type FromHub, type ToHub } from './hub';
 import { Ring } from './ring';
 import type { Store } from './store';
@@ -37,6 +38,10 @@ export function startLive(store: Store, base: string): Live {
     }
     if (message.type === 'missing') {
       store.dispatch({ type: 'missing', views: message.views });
+      return;
+    }
+    if (message.type === 'signed out') {
+      tellSignedOut();
       return;
     }
     const frame = parseFrame(message.event, message.data);

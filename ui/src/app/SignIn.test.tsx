@@ -1,7 +1,10 @@
 /** Signing in, and what is shown where nobody has to. */
 import { screen } from '@testing-library/react';
-import { expect, it } from 'vitest';
-import { draw, Refusal } from '../shared/testing';
+import { expect, it, vi } from 'vitest';
+import { startLive } from '../api/live';
+import { createStore } from '../api/store';
+import { ChangeButton } from '../shared/change';
+import { draw, READER_WHY, Refusal } from '../shared/testing';
 import { SignedIn } from './SignIn';
 
 const pages = (
@@ -66,6 +69,53 @@ it('asks again when a request is refused for want of a session', async () => {
   user = null;
   await person.click(await screen.findByRole('button', { name: 'ask' }));
   expect(await screen.findByLabelText('Access token')).toBeTruthy();
+});
+
+it('comes back when the event stream is refused for want of a session, and asks for the stream no more', async () => {
+  vi.stubGlobal('SharedWorker', undefined);
+  let user: object | null = { name: 'anna', role: 'read' };
+  const { asked } = await draw(
+    <SignedIn>
+      <p>the pages</p>
+    </SignedIn>,
+    {
+      answers: {
+        'GET /session': () => ({ required: true, user }),
+        'GET /stream': () => new Refusal(401, { code: 'not_signed_in' }),
+      },
+    },
+  );
+  expect(await screen.findByText('the pages')).toBeTruthy();
+  user = null;
+  const live = startLive(
+    createStore(call => call()),
+    document.baseURI,
+  );
+  live.want({ name: 'metrics' });
+  expect(await screen.findByLabelText('Access token')).toBeTruthy();
+  await new Promise(resolve => setTimeout(resolve, 2_000));
+  expect(asked.filter(({ path }) => path === '/stream')).toHaveLength(1);
+});
+
+it('follows a role that was changed, once a request is refused for it', async () => {
+  let role = 'admin';
+  const { user: person } = await draw(
+    <SignedIn>
+      <Asking />
+      <ChangeButton>Start</ChangeButton>
+    </SignedIn>,
+    {
+      answers: {
+        'GET /session': () => ({ required: true, user: { name: 'anna', role } }),
+        'GET /tables': () => new Refusal(403, { code: 'role_too_low' }),
+      },
+    },
+  );
+  const button = await screen.findByRole('button', { name: 'Start' });
+  expect(button.getAttribute('aria-disabled')).toBeNull();
+  role = 'read';
+  await person.click(screen.getByRole('button', { name: 'ask' }));
+  expect(await screen.findByRole('button', { name: 'Start', description: READER_WHY })).toBeTruthy();
 });
 
 function Asking() {
