@@ -23,6 +23,26 @@ it('shows the pages of a server that cannot be asked, which say so themselves', 
   expect(await screen.findByText('the pages')).toBeTruthy();
 });
 
+it('shows no pages to who may only read metrics, and says what to do', async () => {
+  let user: object | null = { name: 'prom', role: 'metrics' };
+  const { user: person, asked } = await draw(pages, {
+    answers: {
+      'GET /session': () => ({ required: true, user }),
+      'DELETE /session': () => {
+        user = null;
+        return {};
+      },
+    },
+  });
+  expect(
+    await screen.findByText(/signed in as prom with the role metrics.* need the role read/),
+  ).toBeTruthy();
+  expect(screen.queryByText('the pages')).toBeNull();
+  await person.click(screen.getByRole('button', { name: 'Sign in as somebody else' }));
+  expect(await screen.findByLabelText('Access token')).toBeTruthy();
+  expect(asked.map(({ path }) => path)).toEqual(['/session', '/session', '/session']);
+});
+
 it('asks for a token, says what is wrong with it, and then shows the pages', async () => {
   let user: object | null = null;
   const { user: person, asked } = await draw(pages, {

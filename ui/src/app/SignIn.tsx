@@ -2,18 +2,41 @@
 import { type FormEvent, type ReactNode, useState } from 'react';
 import { ApiError } from '../api/client';
 import { sentence } from '../shared/panel';
-import { useSession, useSessionRenewed, useSignIn } from '../shared/session';
+import { mayRead, type User, useSession, useSessionRenewed, useSignIn, useSignOut } from '../shared/session';
 import { Button } from '../shared/ui/button';
 import { Waves } from './Waves';
 
-/** Draws the pages if the server has no users, or one of them is signed in. */
+/** Draws the pages if the server has no users, or one of them is signed in who may read. */
 export function SignedIn({ children }: { children: ReactNode }) {
   const { data, isPending } = useSession();
   useSessionRenewed();
   if (isPending) return null;
   // A server that cannot be asked is told by the pages themselves.
-  if (data === undefined || !data.required || data.user !== null) return children;
-  return <SignIn />;
+  if (data === undefined || !data.required) return children;
+  if (data.user == null) return <SignIn />;
+  return mayRead(data.user) ? children : <NotForPages user={data.user} />;
+}
+
+/** For programs that only watch: every page would be refused to them, again and again. */
+function NotForPages({ user }: { user: User }) {
+  const { mutate, isPending } = useSignOut();
+  return (
+    <main className="flex min-h-full items-center justify-center p-4">
+      <div className="flex w-full max-w-sm flex-col gap-3 border border-line bg-panel p-6">
+        <h1 className="flex items-center gap-2 text-control font-semibold">
+          <Waves />
+          Nothing to show
+        </h1>
+        <p>
+          You are signed in as {user.name} with the role {user.role}, which is for programs that read metrics
+          and health. Pages need the role read.
+        </p>
+        <Button kind="main" className="h-10 justify-center" disabled={isPending} onClick={() => mutate()}>
+          Sign in as somebody else
+        </Button>
+      </div>
+    </main>
+  );
 }
 
 function SignIn() {

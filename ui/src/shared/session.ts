@@ -8,8 +8,9 @@ export type Session = Schemas['Session'];
 export type User = NonNullable<Session['user']>;
 
 const KEY = ['session'];
-/** As the server has it: whatever changes something needs this role. */
+/** As the server has them: whatever changes something needs the one role, and the other may not even read what pages show. */
 const CHANGES = 'admin';
+const READS_NOTHING = 'metrics';
 
 /** The session as the server tells it. */
 export function useSession() {
@@ -48,6 +49,11 @@ export function whyNot({ required, user }: Session): string | null {
   if (!required || user?.role === CHANGES) return null;
   const who = user == null ? 'nobody is signed in' : `you are signed in as ${user.name} (${user.role})`;
   return `Needs the role ${CHANGES}; ${who}.`;
+}
+
+/** Whether the pages can show this user anything. */
+export function mayRead({ role }: User): boolean {
+  return role !== READS_NOTHING;
 }
 
 export function useSignIn() {
