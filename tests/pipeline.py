@@ -88,7 +88,9 @@ class Pipeline:
         command += ["--workers", str(workers), "--commit-interval", str(self.commit_interval)]
         if self.source is not None:
             command += ["--input", str(self.source)]
-        environment = {**os.environ, **self.environment, **environment}
+        # Not among the instances of whoever runs the tests.
+        state = {"TIDELAKE_STATE_DIR": str(self.folder / "state")}
+        environment = {**os.environ, **state, **self.environment, **environment}
         self.logged_before = len(self.log()) if (self.folder / "log").exists() else 0
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)

@@ -3,6 +3,8 @@
 //! What an end means is in `exit`.
 
 use super::access::AccessArguments;
+use super::detach::{self, InstanceArguments, Part};
+use super::instance;
 use super::query_limits::QueryLimits;
 use super::serve::Companion;
 use super::settings::Settings;
@@ -47,12 +49,12 @@ enum Command {
     /// The web_logs dataflow, its lake, the API and the page, over a day of history and live events. Keeps its data in
     /// ./tidelake-data; started again it goes on where it stopped.
     #[command(
-        after_help = "Examples:\n  tidelake demo\n  tidelake demo --listen 127.0.0.1:4100 --data /tmp/demo\n  tidelake demo --rate 500 --history 0.5 --no-incident"
+        after_help = "Examples:\n  tidelake demo\n  tidelake demo --listen 127.0.0.1:4100 --data /tmp/demo\n  tidelake demo --rate 500 --history 0.5 --no-incident\n  tidelake demo -d                 in the background; tidelake status, logs, stop"
     )]
     Demo(super::demo::Arguments),
     /// Runs a dataflow on its topics or files, or on those of --input.
     #[command(
-        after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx\n  tidelake run ./shop --input orders=./orders --input clicks='./clicks/*.jsonl'"
+        after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx\n  tidelake run ./shop --input orders=./orders --input clicks='./clicks/*.jsonl'\n  tidelake run dataflows/web_logs -d --name logs    in the background, restarted if it is lost"
     )]
     Run {
         /// Folder with dataflow.sql.
@@ -91,6 +93,28 @@ enum Command {
         #[command(flatten)]
         serving: Serving,
     },
+    /// Tells what runs on this machine and how it is.
+    ///
+    /// Every run, up and demo is an instance with a name; its folder tells other shells of it. Or, with --lake, who holds a lake.
+    #[command(
+        after_help = "Examples:\n  tidelake status\n  tidelake status web_logs -o json\n  kill -9 $(tidelake status demo -o pids)      it is started again from its last commit\n  tidelake status --lake s3://bucket/lake\n\nExit code: 0, or 1 if the instance that was named does not run."
+    )]
+    Status(super::status::Arguments),
+    /// Prints the log of an instance in the background.
+    #[command(
+        after_help = "Examples:\n  tidelake logs web_logs\n  tidelake logs -f -n 0\n\nOf what is written the newest 16 MiB and three files before that are kept."
+    )]
+    Logs(super::logs::Arguments),
+    /// Stops instances in order: with their last commit.
+    #[command(
+        after_help = "Examples:\n  tidelake stop web_logs\n  tidelake stop --all --timeout 60\n\nExit code: 0 it does not run any more, or did not; 5 it ended without its last commit; 1 it still runs, or ended in another way; 2 there are several, and none was named."
+    )]
+    Stop(super::stop::Arguments),
+    /// Tells whether a server is ready, by its exit code.
+    #[command(
+        after_help = "Examples:\n  tidelake health\n  tidelake health --server https://logs.example.com:4000\n  HEALTHCHECK CMD [\"tidelake\", \"health\", \"--quiet\"]\n\nExit code: 0 ready, also if degraded (unless --strict); 1 not ready, with the reason; 69 it does not answer."
+    )]
+    Health(super::probe::Arguments),
     /// Shows what a dataflow reads, keeps and writes, or where it is wrong.
     #[command(
         after_help = "Examples:\n  tidelake check dataflows/web_logs\n  tidelake check dataflows/web_logs --plan | less\n  tidelake check dataflows/web_logs --lake ./tidelake-data/lake\n\nExit code: 0 it can run, 2 wrong usage, 3 the dataflow is wrong, or the lake does not fit it."
@@ -207,6 +231,8 @@ pub struct Serving {
     pub access: AccessArguments,
     #[command(flatten)]
     pub queries: QueryLimits,
+    #[command(flatten)]
+    pub instance: InstanceArguments,
 }
 
 impl Serving {
@@ -242,6 +268,12 @@ impl Serving {
             .or_else(|| settings().map(|it| it.join("tidelake/queries")))
     }
 
+    /// Whether it takes the lake from its holder. A process that a supervisor starts again does not: it may have lost the lake to another one since.
+    pub fn takes_over(&self) -> bool {
+        let restarts = std::env::var(super::up::RESTARTS_VARIABLE).unwrap_or_default();
+        self.take_over && ["", "0"].contains(&restarts.as_str())
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.listen
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], self.port.unwrap_or(4000))))
@@ -260,7 +292,7 @@ impl Serving {
             idle_ms: (self.idle_timeout * 1000.0) as u64,
             close_idle_ms: (self.close_timeout * 1000.0) as u64,
             version_retention: Duration::from_secs(3600 * u64::from(self.version_retention)),
-            take_over: self.take_over,
+            take_over: self.takes_over(),
             memory_max: self.memory_max,
             ..Options::default()
         }
@@ -378,19 +410,49 @@ fn run(
             hosts,
             serving,
         } => {
+            let part = match serving.instance.part()? {
+                Part::Supervisor(registered) => {
+                    let cluster = detach::this_command(&serving);
+                    runtime.block_on(detach::supervise(&cluster, registered))?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                part => part,
+            };
             let models = Models::Current(lake.clone());
             let prover = super::verify::prover_of_run(settings, &dataflow, &lake, &input);
             let dataflow = runtime.block_on(load(&dataflow, settings, &models))?;
+            let shares_lake = process.is_some() || serving.takes_over();
+            let mut wanted = (serving.instance).wanted("run", &dataflow, &lake, shares_lake)?;
+            if let Some(process) = process {
+                wanted.base = format!("{}-{process}", dataflow.name);
+            }
+            if let Part::Starter = part {
+                serving.access.open(settings, serving.address())?;
+                runtime.block_on(detach::start(&wanted, &serving, &[]))?;
+                return Ok(ExitCode::SUCCESS);
+            }
             let mut options = serving.options(lake, input.into());
             if let (Some(process), Some(hosts)) = (process, hosts) {
                 options.cluster = Some(member(process, &hosts, &serving, &dataflow)?);
             }
-            let (http, companions) = serving.http(prover, settings)?;
-            runtime.block_on(async {
+            let registered = match part {
+                Part::Foreground => detach::registered(&wanted)?,
+                _ => None,
+            };
+            let result = runtime.block_on(async {
+                let (http, companions) = serving.http(prover, settings)?;
                 let listener = super::serve::listen(&serving.address()).await?;
-                let limits = serving.queries.limits();
-                super::serve::run(dataflow, options, listener, http, limits, companions).await
-            })
+                let (limits, registered) = (serving.queries.limits(), registered.as_ref());
+                instance::tell(registered, serving.access.scheme(), &listener)?;
+                super::serve::run(
+                    dataflow, options, listener, http, limits, companions, registered,
+                )
+                .await
+            });
+            if let Some(it) = registered {
+                it.ended(&result);
+            }
+            result
         }
         Command::Up {
             dataflow,
@@ -399,8 +461,11 @@ fn run(
             lake,
             serving,
         } => {
+            let part = serving.instance.part()?;
             let models = Models::Current(lake.clone());
-            runtime.block_on(load(&dataflow, settings, &models))?;
+            let planned = runtime.block_on(load(&dataflow, settings, &models))?;
+            let shares_lake = serving.takes_over();
+            let wanted = (serving.instance).wanted("up", &planned, &lake, shares_lake)?;
             let mut arguments = vec!["run".to_owned(), dataflow.display().to_string()];
             arguments.extend(["--lake".to_owned(), lake]);
             arguments.extend(
@@ -457,14 +522,30 @@ fn run(
             serving.access.open(settings, serving.address())?;
             let cluster = super::up::Cluster {
                 processes: processes.into(),
+                is_cluster: true,
                 listen: serving.address(),
                 scheme: serving.access.scheme(),
                 secret_file: serving.access.secret_file().cloned(),
-                arguments,
+                arguments: arguments.into_iter().map(Into::into).collect(),
                 take_over: serving.take_over,
             };
-            runtime.block_on(super::up::up(&cluster))
+            match part {
+                Part::Starter => runtime.block_on(detach::start(&wanted, &serving, &[])),
+                Part::Supervisor(it) => runtime.block_on(detach::supervise(&cluster, it)),
+                Part::Foreground | Part::Process => {
+                    let registered = detach::registered(&wanted)?;
+                    let result = runtime.block_on(super::up::up(&cluster, registered.as_ref()));
+                    if let Some(it) = registered {
+                        it.ended(&result);
+                    }
+                    result
+                }
+            }
         }
+        Command::Status(arguments) => runtime.block_on(super::status::run(&arguments)),
+        Command::Logs(arguments) => runtime.block_on(super::logs::run(&arguments)),
+        Command::Stop(arguments) => runtime.block_on(super::stop::run(&arguments)),
+        Command::Health(arguments) => runtime.block_on(super::probe::run(&arguments)),
         Command::Check(arguments) => runtime.block_on(super::check::run(&arguments, settings)),
         Command::Replay { what } => runtime.block_on(super::replay::run(&what, settings)),
         Command::Gen(arguments) => {

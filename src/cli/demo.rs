@@ -8,7 +8,9 @@
 mod traffic;
 
 use super::command::Serving;
+use super::detach::{self, Part};
 use super::generate::Files;
+use super::instance::{self, Registered};
 use super::serve;
 use super::settings::Settings;
 use super::terminal::{count, number};
@@ -23,7 +25,7 @@ use clap::Args;
 use serde_json::Value;
 use std::convert::Infallible;
 use std::io::IsTerminal;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,15 +72,57 @@ pub fn run(
     settings: &Settings,
 ) -> Result<()> {
     let Arguments { data, serving, .. } = arguments;
-    // What cannot work is said before anything is made or promised.
-    let listener = runtime.block_on(serve::listen(&serving.address()))?;
-    let address = listener.local_addr()?;
-    let (http, mut companions) =
-        serving.http(super::verify::prover_of_demo(settings, data), settings)?;
-    let own = OwnServer::of(address, serving.access.scheme(), &http)?;
+    let part = match serving.instance.part()? {
+        Part::Supervisor(registered) => {
+            let cluster = detach::this_command(serving);
+            return runtime.block_on(detach::supervise(&cluster, registered));
+        }
+        part => part,
+    };
     let lake = data.join("lake").display().to_string();
     let models = Models::Current(lake.clone());
     let dataflow = runtime.block_on(dataflow(settings, &models))?;
+    let mut wanted = (serving.instance).wanted("demo", &dataflow, &lake, serving.takes_over())?;
+    wanted.base = "demo".to_owned();
+    let registered = match part {
+        Part::Starter => {
+            serving.access.open(settings, serving.address())?;
+            let more = what_to_try(serving.address(), arguments);
+            return runtime.block_on(detach::start(&wanted, serving, &more));
+        }
+        Part::Foreground => detach::registered(&wanted)?,
+        Part::Supervisor(_) | Part::Process => None,
+    };
+    let result = run_here(
+        runtime,
+        arguments,
+        settings,
+        dataflow,
+        lake,
+        registered.as_ref(),
+    );
+    if let Some(it) = registered {
+        it.ended(&result);
+    }
+    result
+}
+
+fn run_here(
+    runtime: &tokio::runtime::Runtime,
+    arguments: &Arguments,
+    settings: &Settings,
+    dataflow: Dataflow,
+    lake: String,
+    registered: Option<&Registered>,
+) -> Result<()> {
+    let Arguments { data, serving, .. } = arguments;
+    // What cannot work is said before anything is made or promised.
+    let listener = runtime.block_on(serve::listen(&serving.address()))?;
+    let address = listener.local_addr()?;
+    instance::tell(registered, serving.access.scheme(), &listener)?;
+    let (http, mut companions) =
+        serving.http(super::verify::prover_of_demo(settings, data), settings)?;
+    let own = OwnServer::of(address, serving.access.scheme(), &http)?;
     let input = data.join("input");
     let files = Files::open(&input, PARTITIONS)?;
     let options = serving.options(lake, input.clone().into());
@@ -108,6 +152,7 @@ pub fn run(
             http,
             serving.queries.limits(),
             companions,
+            registered,
         );
         tokio::select! {
             result = served => result,
@@ -128,23 +173,38 @@ pub async fn dataflow(settings: &Settings, models: &Models) -> Result<Dataflow> 
 }
 
 /// What to try, as it can be typed: with the name this program was started by, its server and its folder.
-fn greet(address: SocketAddr, arguments: &Arguments, traffic: &Traffic, settings: &Settings) {
-    let Arguments {
-        data,
-        rate,
-        serving,
-        ..
-    } = arguments;
+fn what_to_try(address: SocketAddr, arguments: &Arguments) -> Vec<(&'static str, String)> {
     let program = std::env::args_os().next();
     let program = program.map_or_else(
         || "tidelake".to_owned(),
         |it| it.to_string_lossy().into_owned(),
     );
-    let (server, folder) = (flag_of_server(address), data.display());
-    let of_data = match data == Path::new(DATA_DEFAULT) {
+    let (server, folder) = (flag_of_server(address), arguments.data.display());
+    let of_data = match arguments.data == Path::new(DATA_DEFAULT) {
         true => String::new(),
         false => format!(" --data {folder}"),
     };
+    vec![
+        (
+            "page",
+            instance::url_of(arguments.serving.access.scheme(), address),
+        ),
+        (
+            "SQL",
+            format!("{program} sql{server} 'SELECT * FROM top_endpoints'"),
+        ),
+        ("changes", format!("{program} tail{server} top_endpoints")),
+        (
+            "lake",
+            format!("{folder}/lake   (Delta tables: logs, traffic_1m, …)"),
+        ),
+        ("proof", format!("{program} verify{of_data}")),
+    ]
+}
+
+/// Says what runs, and what to try.
+fn greet(address: SocketAddr, arguments: &Arguments, traffic: &Traffic, settings: &Settings) {
+    let Arguments { rate, serving, .. } = arguments;
     let (workers, pid) = (serving.workers, std::process::id());
     let history = match traffic.history() {
         Duration::ZERO => String::new(),
@@ -153,13 +213,10 @@ fn greet(address: SocketAddr, arguments: &Arguments, traffic: &Traffic, settings
     eprintln!(
         "Tidelake demo: about {rate} web-log events a second{history}, {workers} workers, process {pid}."
     );
-    let scheme = serving.access.scheme();
-    eprintln!("  page      {scheme}://{}/", reached_at(address));
-    eprintln!("  SQL       {program} sql{server} 'SELECT * FROM top_endpoints'");
-    eprintln!("  changes   {program} tail{server} top_endpoints");
-    eprintln!("  lake      {folder}/lake   (Delta tables: logs, traffic_1m, …)");
+    for (what, how) in what_to_try(address, arguments) {
+        eprintln!("  {what:<9} {how}");
+    }
     eprintln!("  crash     kill -9 {pid}, then start it again");
-    eprintln!("  proof     {program} verify{of_data}");
     eprintln!("  stop      Ctrl+C, or kill {pid}; started again it goes on where it stopped");
     if traffic.outage {
         let minutes = OUTAGE_AFTER.as_secs() / 60;
@@ -187,15 +244,6 @@ fn of_length(it: Duration) -> String {
     }
 }
 
-/// The address under which this machine reaches a listener.
-fn reached_at(address: SocketAddr) -> SocketAddr {
-    let host = match address.ip().is_unspecified() {
-        true => IpAddr::from(Ipv4Addr::LOCALHOST),
-        false => address.ip(),
-    };
-    SocketAddr::new(host, address.port())
-}
-
 /// The server of this process, as it is asked from here.
 struct OwnServer {
     client: reqwest::Client,
@@ -209,7 +257,7 @@ impl OwnServer {
         let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true);
         Ok(OwnServer {
             client: client.build()?,
-            url: format!("{scheme}://{}/api/v1/status", reached_at(address)),
+            url: format!("{}api/v1/status", instance::url_of(scheme, address)),
             token: http.auth.as_ref().map(|it| it.own_token().to_owned()),
         })
     }

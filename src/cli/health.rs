@@ -407,6 +407,33 @@ pub fn of_cluster(
     )
 }
 
+/// How often a supervisor has started all processes again, and why the last time; nothing while it has not.
+pub fn of_supervisor(restarts: u64, last_end: &str) -> Option<(Health, String)> {
+    let times = match restarts {
+        0 => return None,
+        1 => "once".to_owned(),
+        many => format!("{many} times"),
+    };
+    let why = match last_end {
+        "" => String::new(),
+        why => format!("; the last time since {why}"),
+    };
+    Some((Health::Ok, format!("started again {times}{why}")))
+}
+
+/// How events are generated: what is wrong with that at the moment, and how often it was begun again.
+pub fn of_generator(rate: f64, problem: Option<&str>, restarts: u64) -> (Health, String) {
+    let restarts = match restarts {
+        0 => String::new(),
+        1 => "; restarted once".to_owned(),
+        many => format!("; restarted {many} times"),
+    };
+    match problem {
+        Some(problem) => (Health::Degraded, format!("{problem}{restarts}")),
+        None => (Health::Ok, format!("{rate} events a second{restarts}")),
+    }
+}
+
 /// Whether receivers take what they are told.
 pub fn of_webhook(told: &Told) -> (Health, String) {
     let time = |ms: u64| Epoch(ms).iso();

@@ -1,18 +1,24 @@
 //! Where a value came from that the command line does not take: a message about `--workers` helps nobody who did not
 //! type it.
 
+use super::detach::PART_VARIABLE;
+use super::instance::STATE_VARIABLE;
 use super::server::TOKEN_VARIABLE;
 use super::settings::Settings;
+use super::up::{LAST_END_VARIABLE, RESTARTS_VARIABLE};
 use clap::Command;
 use clap::error::{ContextKind, ContextValue};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 /// Environment variables of ours that belong to no flag.
-const OTHER_VARIABLES: [&str; 5] = [
+const OTHER_VARIABLES: [&str; 8] = [
     TOKEN_VARIABLE,
+    STATE_VARIABLE,
+    PART_VARIABLE,
+    RESTARTS_VARIABLE,
+    LAST_END_VARIABLE,
     "TIDELAKE_LOG",
-    "TIDELAKE_RESTARTS",
     "TIDELAKE_CRASH_AT",
     "TIDELAKE_PANIC_IN",
 ];

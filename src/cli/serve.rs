@@ -1,6 +1,9 @@
 //! `run` and `demo`: a pipeline, its API and its page, until told to stop.
 
+use super::detach::{PART_PROCESS, PART_VARIABLE};
 use super::health::{self, Arrivals, EngineFacts, LakeFacts, SourceFacts};
+use super::instance::{self, Registered, State};
+use super::up::{LAST_END_VARIABLE, RESTARTS_VARIABLE};
 use crate::cluster;
 use crate::coordinator::costs::{CostsOfRelations, RelationCost};
 use crate::coordinator::{self, Budget, Committed, Ending, Memory, Pipeline};
@@ -39,14 +42,23 @@ pub type Companion = Arc<dyn Fn() -> Component + Send + Sync>;
 /// Listens, before anything is made that would be in vain.
 pub async fn listen(address: &SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|it| {
+        let in_use = it.kind() == std::io::ErrorKind::AddrInUse;
+        let other = in_use.then(|| instance::serving_at(*address)).flatten();
+        let other = other.map(|it| {
+            let (name, pid) = (it.name, it.holder.pid);
+            format!(" by instance {name} (process {pid}; `tidelake stop {name}` ends it)")
+        });
+        let other = other.unwrap_or_default();
         super::exit::coded(
             super::exit::CONFIGURATION,
-            format!("could not listen on {address}: {it}; choose another address with --listen"),
+            format!(
+                "could not listen on {address}: {it}{other}; choose another address with --listen"
+            ),
         )
     })
 }
 
-/// Runs a dataflow and serves it.
+/// Runs a dataflow and serves it; tells its instance when it can be stopped in order.
 pub async fn run(
     dataflow: Dataflow,
     options: coordinator::Options,
@@ -54,6 +66,7 @@ pub async fn run(
     settings: http::Settings,
     limits: Limits,
     companions: Vec<Companion>,
+    registered: Option<&Registered>,
 ) -> Result<()> {
     let address = listener.local_addr()?;
     let pipeline = coordinator::start(dataflow, &options).await?;
@@ -101,6 +114,12 @@ pub async fn run(
         "serving http://{address}/"
     );
     let mut signals = Signals::listen()?;
+    let note = |state: State| {
+        if let Some(it) = registered {
+            it.update(|it| it.state = state);
+        }
+    };
+    note(State::Running);
     let ending = until_told_or_ended(&pipeline, &mut signals).await;
     looking.abort();
     drop(webhooks);
@@ -115,6 +134,7 @@ pub async fn run(
         return Err(coordinator::Error::Ended { process, ending }.into());
     }
     tracing::info!("stopping: reading ends, the last epoch is committed; once more ends at once");
+    note(State::Stopping);
     stop.send_replace(true);
     let mut enough = std::pin::pin!(async {
         tokio::select! {
@@ -129,6 +149,20 @@ pub async fn run(
     }
     tracing::info!("stopped; the next start goes on from here");
     Ok(())
+}
+
+/// What has started this process again, if something has.
+fn supervisor() -> Option<Component> {
+    let told = |name: &str| std::env::var(name).unwrap_or_default();
+    if told(PART_VARIABLE) != PART_PROCESS {
+        return None;
+    }
+    let restarts = told(RESTARTS_VARIABLE).parse().unwrap_or(0);
+    let (status, detail) = health::of_supervisor(restarts, &told(LAST_END_VARIABLE))?;
+    Some(Component {
+        restarts: Some(restarts),
+        ..Component::new("supervisor", status, detail)
+    })
 }
 
 /// Those who are told of incidents, by the first process of a cluster.
@@ -389,7 +423,7 @@ impl StatusSource for PipelineStatus {
         }
         if let Some(peers) = &self.peers {
             let skews_ms = peers.skews_ms().into_iter().map(i64::abs);
-            let restarts = std::env::var("TIDELAKE_RESTARTS").unwrap_or_default();
+            let restarts = std::env::var(RESTARTS_VARIABLE).unwrap_or_default();
             let (status, detail) = health::of_cluster(
                 self.process,
                 self.processes,
@@ -398,6 +432,7 @@ impl StatusSource for PipelineStatus {
             );
             components.push(Component::new("cluster", status, detail));
         }
+        components.extend(supervisor());
         if !self.grown.is_empty() {
             let detail = format!("changed at this start: {}", self.grown.join("; "));
             components.push(Component::new("dataflow", Health::Ok, detail));

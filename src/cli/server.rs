@@ -18,6 +18,13 @@ pub struct ServerArguments {
     /// Address of the server: host:port, http://… or https://…
     #[arg(id = "server", long = "server", env = "TIDELAKE_SERVER", default_value = "http://127.0.0.1:4000", value_parser = super::addresses::server)]
     pub address: String,
+    #[command(flatten)]
+    pub credentials: Credentials,
+}
+
+/// As whom a server is asked, and how it is known.
+#[derive(Args, Clone, Debug)]
+pub struct Credentials {
     /// File with the token of a user, where the server has users. [default: the token in $TIDELAKE_TOKEN]
     #[arg(long, env = "TIDELAKE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -32,15 +39,28 @@ impl ServerArguments {
     /// # Errors
     /// If a file cannot be read or is not understood.
     pub fn client(&self) -> Result<reqwest::Client> {
+        self.credentials.client(&self.address)
+    }
+}
+
+impl Credentials {
+    /// Whether there is a token, or a certificate to know the server by.
+    pub fn are_given(&self) -> bool {
+        let variable = std::env::var_os(TOKEN_VARIABLE).is_some_and(|it| !it.is_empty());
+        variable || self.token_file.is_some() || self.ca_file.is_some()
+    }
+
+    /// What asks a server at this address, with the token on every request.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is not understood.
+    pub fn client(&self, address: &str) -> Result<reqwest::Client> {
         let wrong = |text: String| exit::coded(exit::USAGE, text);
         let mut builder = reqwest::Client::builder();
         if let Some(token) = self.token()? {
             secret::conceal(&token);
-            if self.is_overheard() {
-                eprintln!(
-                    "warning: the token goes to {} unencrypted; use https://",
-                    self.address
-                );
+            if is_overheard(address) {
+                eprintln!("warning: the token goes to {address} unencrypted; use https://");
             }
             let value = HeaderValue::try_from(format!("Bearer {token}"));
             let mut value = value
@@ -66,20 +86,6 @@ impl ServerArguments {
         builder.build().context("a client could not be set up")
     }
 
-    /// Whether what is sent leaves this machine unencrypted.
-    fn is_overheard(&self) -> bool {
-        let Ok(url) = url::Url::parse(&self.address) else {
-            return false;
-        };
-        let is_here = match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => true,
-        };
-        url.scheme() == "http" && !is_here
-    }
-
     fn token(&self) -> Result<Option<String>> {
         let text = match &self.token_file {
             Some(path) => std::fs::read_to_string(path).map_err(|it| {
@@ -92,6 +98,20 @@ impl ServerArguments {
         let token = text.lines().next().unwrap_or_default().trim();
         Ok(Some(token.to_owned()).filter(|it| !it.is_empty()))
     }
+}
+
+/// Whether what is sent leaves this machine unencrypted.
+fn is_overheard(address: &str) -> bool {
+    let Ok(url) = url::Url::parse(address) else {
+        return false;
+    };
+    let is_here = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => true,
+    };
+    url.scheme() == "http" && !is_here
 }
 
 /// What a server says is wrong, where in the text that was sent, and what that means to the shell.

@@ -1,13 +1,17 @@
-//! `up`: starts a cluster of processes on this machine and keeps it up.
+//! The supervisor: starts the processes of an instance on this machine and keeps them up. It is `up`, and what `--detach` leaves in the background.
 //!
 //! The unit of failure is the whole cluster: when one process ends, the others end by themselves, and all are started again
 //! from the last commit, later each time it happens soon again. A process that says that its settings or its
-//! dataflow are wrong is not started again.
+//! dataflow are wrong is not started again. What runs and how often it was started again is noted in the folder of the instance.
 
+use super::detach::{PART_PROCESS, PART_VARIABLE};
 use super::exit;
+use super::instance::{self, LastEnd, LogFiles, Registered, State};
 use crate::auth::Token;
+use crate::model::{Epoch, wall_ms};
 use crate::supervise;
 use anyhow::{Context, Result};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
@@ -15,6 +19,7 @@ use std::os::unix::process::CommandExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -28,19 +33,24 @@ const END_WITHIN: Duration = Duration::from_secs(6);
 /// After a request to stop, a last commit may take so long.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Tells a process how often all were started again, and why the last time.
+pub const RESTARTS_VARIABLE: &str = "TIDELAKE_RESTARTS";
+pub const LAST_END_VARIABLE: &str = "TIDELAKE_LAST_END";
 
 /// What to start.
 pub struct Cluster {
     pub processes: usize,
+    /// Whether they are processes of a cluster, each started as the `run` of one; otherwise the only one is started as it stands.
+    pub is_cluster: bool,
     /// Address of process 0; each further one has the next port.
     pub listen: SocketAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
     /// The secret by which the processes know each other; each start makes one of its own if there is none.
     pub secret_file: Option<PathBuf>,
-    /// Arguments of `tidelake run` without those that differ between processes.
-    pub arguments: Vec<String>,
-    /// Whether the first start takes the lake from whoever holds it.
+    /// The command line of each process, without what differs between them.
+    pub arguments: Vec<OsString>,
+    /// Whether the first start of a cluster takes the lake from whoever holds it.
     pub take_over: bool,
 }
 
@@ -58,8 +68,9 @@ struct Process {
     child: Child,
 }
 
-/// Runs until told to stop, or until a restart would be in vain.
-pub async fn up(cluster: &Cluster) -> Result<()> {
+/// Runs until told to stop, or until a restart would be in vain. In the background somebody waits for the first start, so that one that fails ends
+/// all.
+pub async fn up(cluster: &Cluster, registered: Option<&Registered>) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // A name that nobody can have taken, also not a process with this number that was killed.
@@ -70,13 +81,17 @@ pub async fn up(cluster: &Cluster) -> Result<()> {
         .mode(0o700)
         .create(&folder)
         .with_context(|| format!("could not make {}", folder.display()))?;
+    let log = registered.and_then(Registered::log);
     let result = match secret(cluster, &folder) {
         Ok(secret) => {
-            let files = Files {
+            let kept = Kept {
+                cluster,
                 hosts: folder.join("hosts"),
                 secret,
+                registered,
+                log: log.map(|it| Arc::new(LogFiles::of_stderr(it))),
             };
-            keep_up(cluster, &files, &mut interrupt, &mut terminate).await
+            keep_up(&kept, &mut interrupt, &mut terminate).await
         }
         Err(error) => Err(error),
     };
@@ -84,10 +99,24 @@ pub async fn up(cluster: &Cluster) -> Result<()> {
     result
 }
 
-/// What the processes of a start find each other by.
-struct Files {
+/// What is kept up, and what it needs beside its command lines.
+struct Kept<'a> {
+    cluster: &'a Cluster,
+    /// What the processes of a start find each other by.
     hosts: PathBuf,
     secret: PathBuf,
+    /// Where other shells are told of it.
+    registered: Option<&'a Registered>,
+    /// The log that standard error goes into, in the background.
+    log: Option<Arc<LogFiles>>,
+}
+
+impl Kept<'_> {
+    fn note(&self, change: impl FnOnce(&mut instance::Record)) {
+        if let Some(it) = self.registered {
+            it.update(change);
+        }
+    }
 }
 
 /// The file with the cluster's secret: the one that was named, or one that is made.
@@ -102,17 +131,26 @@ fn secret(cluster: &Cluster, folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-async fn keep_up(
-    cluster: &Cluster,
-    files: &Files,
-    interrupt: &mut Signal,
-    terminate: &mut Signal,
-) -> Result<()> {
+async fn keep_up(kept: &Kept<'_>, interrupt: &mut Signal, terminate: &mut Signal) -> Result<()> {
+    let cluster = kept.cluster;
     let mut restarts = 0u32;
+    let mut last_end: Option<LastEnd> = None;
     let mut pause = PAUSE;
+    let mut was_ever_ready = false;
     loop {
         let started = Instant::now();
-        let mut processes = start_all(cluster, files, restarts)?;
+        let mut processes = start_all(kept, restarts, last_end.as_ref())?;
+        let told = processes.iter().map(|it| {
+            let url = instance::url_of(cluster.scheme, address(cluster, it.number)?);
+            Ok(instance::child(it.number, it.child.id(), url))
+        });
+        let told: Vec<instance::Process> = told.collect::<Result<_>>()?;
+        kept.note(|it| {
+            it.processes = told;
+            it.state = State::Starting;
+            it.restarts = restarts;
+            it.last_end.clone_from(&last_end);
+        });
         tracing::info!(
             processes = cluster.processes,
             restarts,
@@ -124,8 +162,8 @@ async fn keep_up(
         let mut ready = false;
         let (number, status) = loop {
             tokio::select! {
-                _ = interrupt.recv() => return stop_all(&mut processes).await,
-                _ = terminate.recv() => return stop_all(&mut processes).await,
+                _ = interrupt.recv() => return stop_all(kept, &mut processes).await,
+                _ = terminate.recv() => return stop_all(kept, &mut processes).await,
                 _ = look.tick() => {}
             }
             if let Some(ended) = first_ended(&mut processes)? {
@@ -133,10 +171,12 @@ async fn keep_up(
             }
             if !ready && all_ready(cluster).await {
                 ready = true;
+                was_ever_ready = true;
                 tracing::info!(
                     seconds = started.elapsed().as_secs_f64(),
                     "all processes are ready"
                 );
+                kept.note(|it| it.state = State::Running);
             }
         };
         let code = status.code().and_then(|it| u8::try_from(it).ok());
@@ -149,7 +189,25 @@ async fn keep_up(
                 ),
             ));
         }
+        if kept.log.is_some() && !was_ever_ready {
+            end_all(&mut processes).await?;
+            return Err(exit::coded(
+                code.filter(|it| *it != 0).unwrap_or(1),
+                format!(
+                    "process {number} ended before it was ready for the first time ({status}); what it said is above"
+                ),
+            ));
+        }
         tracing::error!(process = number, %status, "a process ended; all will be started again");
+        last_end = Some(LastEnd {
+            process: number,
+            at_ms: wall_ms(),
+            how: status.to_string(),
+        });
+        kept.note(|it| {
+            it.state = State::Restarting;
+            it.last_end.clone_from(&last_end);
+        });
         end_all(&mut processes).await?;
         if GOOD_AFTER < started.elapsed() {
             pause = PAUSE;
@@ -165,24 +223,34 @@ async fn keep_up(
     }
 }
 
-fn start_all(cluster: &Cluster, files: &Files, restarts: u32) -> Result<Vec<Process>> {
-    let hosts = &files.hosts;
-    std::fs::write(hosts, free_addresses(cluster.processes)?.join("\n"))
-        .with_context(|| format!("could not write {}", hosts.display()))?;
+fn start_all(kept: &Kept<'_>, restarts: u32, last_end: Option<&LastEnd>) -> Result<Vec<Process>> {
+    let (cluster, hosts) = (kept.cluster, &kept.hosts);
+    if cluster.is_cluster {
+        std::fs::write(hosts, free_addresses(cluster.processes)?.join("\n"))
+            .with_context(|| format!("could not write {}", hosts.display()))?;
+    }
     let program = std::env::current_exe().context("could not find the own program")?;
     (0..cluster.processes)
         .map(|number| {
             let mut command = Command::new(&program);
+            command.args(&cluster.arguments);
+            if cluster.is_cluster {
+                command
+                    .args(["--process", &number.to_string()])
+                    .arg("--hosts")
+                    .arg(hosts)
+                    .arg("--cluster-secret-file")
+                    .arg(&kept.secret)
+                    .args(["--listen", &address(cluster, number)?.to_string()])
+                    .args((cluster.take_over && restarts == 0).then_some("--take-over"));
+            }
             command
-                .args(&cluster.arguments)
-                .args(["--process", &number.to_string()])
-                .arg("--hosts")
-                .arg(hosts)
-                .arg("--cluster-secret-file")
-                .arg(&files.secret)
-                .args(["--listen", &address(cluster, number)?.to_string()])
-                .args((cluster.take_over && restarts == 0).then_some("--take-over"))
-                .env("TIDELAKE_RESTARTS", restarts.to_string())
+                .env(PART_VARIABLE, PART_PROCESS)
+                .env(RESTARTS_VARIABLE, restarts.to_string())
+                .env(
+                    LAST_END_VARIABLE,
+                    last_end.map(in_words).unwrap_or_default(),
+                )
                 .stdin(Stdio::null())
                 .stderr(Stdio::piped())
                 // Signals from the terminal come through us, in order.
@@ -200,17 +268,30 @@ fn start_all(cluster: &Cluster, files: &Files, restarts: u32) -> Result<Vec<Proc
                 .spawn()
                 .with_context(|| format!("could not start process {number}"))?;
             if let Some(said) = child.stderr.take() {
+                let prefix = match cluster.is_cluster {
+                    true => format!("[{number}] "),
+                    false => String::new(),
+                };
+                let log = kept.log.clone();
                 // A line that is not text, or a log that nobody reads any more, must not keep the process from writing on.
                 supervise::thread(format!("log-{number}"), move || {
                     for line in BufReader::new(said).split(b'\n').map_while(Result::ok) {
-                        let line = String::from_utf8_lossy(&line);
-                        let _ = writeln!(std::io::stderr(), "[{number}] {line}");
+                        let line = format!("{prefix}{}\n", String::from_utf8_lossy(&line));
+                        let _ = std::io::stderr().write_all(line.as_bytes());
+                        if let Some(log) = &log {
+                            log.turn_if_long();
+                        }
                     }
                 })?;
             }
             Ok(Process { number, child })
         })
         .collect()
+}
+
+fn in_words(it: &LastEnd) -> String {
+    let at = Epoch(it.at_ms).iso();
+    format!("process {} ended at {at} ({})", it.process, it.how)
 }
 
 fn address(cluster: &Cluster, number: usize) -> Result<SocketAddr> {
@@ -278,8 +359,9 @@ async fn end_all(processes: &mut [Process]) -> Result<()> {
 }
 
 /// Asks all to stop, and waits for their last commit.
-async fn stop_all(processes: &mut [Process]) -> Result<()> {
+async fn stop_all(kept: &Kept<'_>, processes: &mut [Process]) -> Result<()> {
     tracing::info!("stopping all processes");
+    kept.note(|it| it.state = State::Stopping);
     for process in processes.iter() {
         let pid = libc::pid_t::try_from(process.child.id()).context("a process id")?;
         // SAFETY: a signal to a child of ours that was not waited for yet.

@@ -75,6 +75,9 @@ pub struct Component {
     /// What was seen, in words.
     #[serde(serialize_with = "secret::serialize")]
     pub detail: String,
+    /// How often it was started again, of what is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u64>,
 }
 
 impl Component {
@@ -86,6 +89,7 @@ impl Component {
             status,
             headline: Component::headline_of(status, &detail),
             detail,
+            restarts: None,
         }
     }
 

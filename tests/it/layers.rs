@@ -138,6 +138,7 @@ const SPAWNS: &[(&str, &str)] = &[
     ("http/work.rs", "spawn_blocking(work).await"),
     ("http/connections.rs", "tasks.spawn("),
     ("cli/up.rs", ".spawn()"),
+    ("cli/detach.rs", ".spawn()"),
     ("sql/query/pool.rs", ".spawn()"),
     ("coordinator/lease.rs", ".spawn()"),
     ("engine/mod.rs", "scope.spawn("),

@@ -2,8 +2,9 @@
 
 use super::Arguments;
 use crate::cli::generate::{Load, Model, Progress, Target, generate, newest_time_us, sleep};
+use crate::cli::health;
 use crate::generator::Scenario;
-use crate::http::{Component, Health};
+use crate::http::Component;
 use crate::model::wall_ms;
 use crate::repeats::Repeats;
 use anyhow::{Result, bail};
@@ -162,18 +163,12 @@ impl Traffic {
 
     pub fn component(&self) -> Component {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let restarts = match state.restarts {
-            0 => String::new(),
-            many => format!("; restarted {many} times"),
-        };
-        let (status, detail) = match &state.problem {
-            Some(problem) => (Health::Degraded, format!("{problem}{restarts}")),
-            None => (
-                Health::Ok,
-                format!("{} events a second{restarts}", self.rate),
-            ),
-        };
-        Component::new("generator", status, detail)
+        let problem = state.problem.as_deref();
+        let (status, detail) = health::of_generator(self.rate, problem, state.restarts);
+        Component {
+            restarts: Some(state.restarts),
+            ..Component::new("generator", status, detail)
+        }
     }
 }
 

@@ -371,3 +371,23 @@ fn full_memory_names_the_largest_state_and_what_to_do() {
         "Degraded: sources wait because memory is full"
     );
 }
+
+#[test]
+fn restarts_are_counted_in_words() {
+    assert_eq!(of_supervisor(0, ""), None);
+    let why = "process 1 ended at 2026-11-29T21:00:00.0Z (signal: 9 (SIGKILL))";
+    let (health, detail) = of_supervisor(2, why).unwrap();
+    assert_eq!(health, Health::Ok);
+    assert_eq!(
+        detail,
+        format!("started again 2 times; the last time since {why}")
+    );
+    assert_eq!(
+        of_generator(10.0, None, 1),
+        (Health::Ok, "10 events a second; restarted once".to_owned())
+    );
+    assert_eq!(
+        of_generator(10.0, Some("the disk is full"), 0),
+        (Health::Degraded, "the disk is full".to_owned())
+    );
+}
