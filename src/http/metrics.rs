@@ -249,6 +249,16 @@ fn of_components(status: &Status, all: &mut Families) {
         &["component"],
         of(|it| it == Health::Degraded),
     );
+    let restarts = status
+        .components
+        .iter()
+        .filter_map(|it| Some((vec![it.name.clone()], it.restarts? as f64)));
+    all.counter(
+        "tidelake_component_restarts_total",
+        "How often a part was started again, of those that are; the supervisor's are those of all processes.",
+        &["component"],
+        restarts,
+    );
     all.one(
         "tidelake_workers",
         "Timely workers of the cluster.",

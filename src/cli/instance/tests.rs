@@ -59,7 +59,9 @@ fn a_name_and_a_lake_are_given_once() {
         shares_lake: true,
         ..wanted(None, "logs", "file:///a/")
     };
-    assert_eq!(register(&taking_over).unwrap().name(), "logs-3");
+    let taker = register(&taking_over).unwrap();
+    assert_eq!(taker.name(), "logs-3");
+    taker.ended(&Ok(()));
 
     // Who ended in order leaves nothing, and the name is free.
     first.update(|it| it.processes = vec![child(0, pid, "http://127.0.0.1:1/".to_owned())]);
