@@ -8,6 +8,7 @@ records that are all there once. Processes are killed, frozen and replaced; fold
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -82,6 +83,16 @@ class Suite:
                 return json.load(answer)["rows"]
 
         wait(f"{self.written} records, each once", lambda: rows() == [{"n": self.written, "ids": self.written}], 60)
+
+
+@contextlib.contextmanager
+def running(command, **how):
+    """A process that is not left behind."""
+    with subprocess.Popen(command, **how) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def lives(pid):
@@ -237,31 +248,29 @@ def reused_numbers(suite):
     wait("all are gone", lambda: not any(map(lives, all_pids(told))))
     path = suite.instances / "shop" / "record.json"
     record = json.loads(path.read_text())
-    with subprocess.Popen(["sleep", "600"]) as stranger:
-        try:
-            record["holder"]["pid"] = stranger.pid
-            record["processes"][0]["pid"] = stranger.pid
-            path.write_text(json.dumps(record))
-            assert suite.status("shop", code=1)["state"] == "died"
-            suite.tidelake("stop", "shop", "--force", "--timeout", 1, says="shop is not running")
-            suite.tidelake("stop", "--all", "--force", "--timeout", 1, says="nothing to stop")
-            time.sleep(0.2)
-            assert stranger.poll() is None, "a process that is none of ours was ended"
-            suite.tidelake("run", *arguments, "-d")
-            suite.wait_all_once(port)
-            suite.tidelake("stop", "shop")
-            assert stranger.poll() is None, "a process that is none of ours was ended"
-        finally:
-            stranger.kill()
+    with running(["sleep", "600"]) as stranger:
+        record["holder"]["pid"] = stranger.pid
+        record["processes"][0]["pid"] = stranger.pid
+        path.write_text(json.dumps(record))
+        assert suite.status("shop", code=1)["state"] == "died"
+        suite.tidelake("stop", "shop", "--force", "--timeout", 1, says="shop is not running")
+        suite.tidelake("stop", "--all", "--force", "--timeout", 1, says="nothing to stop")
+        time.sleep(0.2)
+        assert stranger.poll() is None, "a process that is none of ours was ended"
+        suite.tidelake("run", *arguments, "-d")
+        suite.wait_all_once(port)
+        suite.tidelake("stop", "shop")
+        assert stranger.poll() is None, "a process that is none of ours was ended"
 
 
 def in_the_foreground(suite):
     """It is known and can be stopped from elsewhere, and leaves nothing."""
     port = next(suite.ports)
     arguments = [suite.binary, "run", *map(str, suite.arguments(suite.dataflow("shop"), port)), "--name", "mine"]
-    with subprocess.Popen(arguments, env=suite.environment, cwd=suite.root, stderr=subprocess.PIPE, text=True) as process:
-        told = wait("it is known", lambda: known[0] if (known := json.loads(suite.tidelake("status", "-o", "json"))) and known[0]["state"] == "running" else None, 60)
-        assert told["name"] == "mine" and told["pid"] == process.pid and told["log"] is None, told
+    with running(arguments, env=suite.environment, cwd=suite.root, stderr=subprocess.PIPE, text=True) as process:
+        known = lambda: json.loads(suite.tidelake("status", "-o", "json"))
+        told = wait("it is known", lambda: next((it for it in known() if it["name"] == "mine" and it["state"] == "running"), None), 60)
+        assert told["pid"] == process.pid and told["log"] is None, told
         suite.tidelake("logs", "mine", code=1, says="in the foreground")
         suite.wait_all_once(port)
         suite.tidelake("stop", says=f"stopped mine (process {process.pid})")
@@ -337,7 +346,7 @@ def without_a_place(suite):
     arguments = suite.arguments(suite.dataflow("shop"), port)
     suite.tidelake("run", *arguments, "-d", code=1, says=["no folder for instances", "TIDELAKE_STATE_DIR"], env=environment)
     command = [suite.binary, "run", *map(str, arguments)]
-    with subprocess.Popen(command, env=suite.environment | environment, cwd=suite.root, stderr=subprocess.PIPE, text=True) as process:
+    with running(command, env=suite.environment | environment, cwd=suite.root, stderr=subprocess.PIPE, text=True) as process:
         suite.wait_all_once(port)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=30)

@@ -413,7 +413,7 @@ fn run(
             let part = match serving.instance.part()? {
                 Part::Supervisor(registered) => {
                     let cluster = detach::this_command(&serving);
-                    runtime.block_on(detach::supervise(&cluster, registered))?;
+                    runtime.block_on(detach::supervise(&cluster, *registered))?;
                     return Ok(ExitCode::SUCCESS);
                 }
                 part => part,
@@ -531,7 +531,7 @@ fn run(
             };
             match part {
                 Part::Starter => runtime.block_on(detach::start(&wanted, &serving, &[])),
-                Part::Supervisor(it) => runtime.block_on(detach::supervise(&cluster, it)),
+                Part::Supervisor(it) => runtime.block_on(detach::supervise(&cluster, *it)),
                 Part::Foreground | Part::Process => {
                     let registered = detach::registered(&wanted)?;
                     let result = runtime.block_on(super::up::up(&cluster, registered.as_ref()));

@@ -75,7 +75,7 @@ pub fn run(
     let part = match serving.instance.part()? {
         Part::Supervisor(registered) => {
             let cluster = detach::this_command(serving);
-            return runtime.block_on(detach::supervise(&cluster, registered));
+            return runtime.block_on(detach::supervise(&cluster, *registered));
         }
         part => part,
     };

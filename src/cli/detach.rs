@@ -56,7 +56,7 @@ pub enum Part {
     /// Start it in the background.
     Starter,
     /// Keep it up in the background.
-    Supervisor(Registered),
+    Supervisor(Box<Registered>),
     /// The work, for a supervisor.
     Process,
 }
@@ -84,10 +84,8 @@ impl InstanceArguments {
             let (number, folder) = number.zip(folder).with_context(|| {
                 format!("{PART_VARIABLE} is not understood; it is not to be set by hand")
             })?;
-            return Ok(Part::Supervisor(Registered::inherited(
-                number,
-                PathBuf::from(folder),
-            )?));
+            let registered = Registered::inherited(number, PathBuf::from(folder))?;
+            return Ok(Part::Supervisor(Box::new(registered)));
         }
         Ok(match self.detach {
             true => Part::Starter,

@@ -27,6 +27,9 @@ use std::time::Duration;
 /// An instance of this machine answers within this, or is told to be busy.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
+/// What did not end in order is told of for so long without being asked for.
+const NEWS_FOR: Duration = Duration::from_secs(86_400);
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     #[default]
@@ -38,9 +41,9 @@ pub enum Output {
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Name of an instance. [default: all that run, and those that did not end in order]
+    /// Name of an instance. [default: all that run, and those that did not end in order within a day]
     name: Option<String>,
-    /// Those that were stopped in order, too.
+    /// All that there are traces of.
     #[arg(long)]
     all: bool,
     /// Instead of instances: who holds this lake, a folder or s3://bucket/path.
@@ -114,7 +117,8 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         (None, Err(_)) => arguments.all,
         (None, Ok(record)) => {
             let in_order = record.ended.as_ref().is_some_and(|it| it.code == 0);
-            arguments.all || !in_order
+            let is_news = record.life() != Life::Gone || it.age().is_none_or(|it| it < NEWS_FOR);
+            arguments.all || !in_order && is_news
         }
     };
     let found: Vec<Found> = all.into_iter().filter(shown).collect();

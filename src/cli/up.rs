@@ -73,6 +73,17 @@ struct Process {
 pub async fn up(cluster: &Cluster, registered: Option<&Registered>) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let kept = |files| Kept {
+        cluster,
+        files,
+        registered,
+        log: registered
+            .and_then(Registered::log)
+            .map(|it| Arc::new(LogFiles::of_stderr(it))),
+    };
+    if !cluster.is_cluster {
+        return keep_up(&kept(None), &mut interrupt, &mut terminate).await;
+    }
     // A name that nobody can have taken, also not a process with this number that was killed.
     let name = Token::random().context("the system has no randomness to give")?;
     let folder = std::env::temp_dir().join(format!("tidelake-up-{}", &name.as_str()[3..19]));
@@ -81,17 +92,13 @@ pub async fn up(cluster: &Cluster, registered: Option<&Registered>) -> Result<()
         .mode(0o700)
         .create(&folder)
         .with_context(|| format!("could not make {}", folder.display()))?;
-    let log = registered.and_then(Registered::log);
     let result = match secret(cluster, &folder) {
         Ok(secret) => {
-            let kept = Kept {
-                cluster,
+            let files = Files {
                 hosts: folder.join("hosts"),
                 secret,
-                registered,
-                log: log.map(|it| Arc::new(LogFiles::of_stderr(it))),
             };
-            keep_up(&kept, &mut interrupt, &mut terminate).await
+            keep_up(&kept(Some(files)), &mut interrupt, &mut terminate).await
         }
         Err(error) => Err(error),
     };
@@ -99,12 +106,17 @@ pub async fn up(cluster: &Cluster, registered: Option<&Registered>) -> Result<()
     result
 }
 
+/// What the processes of a cluster find each other by.
+struct Files {
+    hosts: PathBuf,
+    secret: PathBuf,
+}
+
 /// What is kept up, and what it needs beside its command lines.
 struct Kept<'a> {
     cluster: &'a Cluster,
-    /// What the processes of a start find each other by.
-    hosts: PathBuf,
-    secret: PathBuf,
+    /// Of a cluster.
+    files: Option<Files>,
     /// Where other shells are told of it.
     registered: Option<&'a Registered>,
     /// The log that standard error goes into, in the background.
@@ -224,8 +236,8 @@ async fn keep_up(kept: &Kept<'_>, interrupt: &mut Signal, terminate: &mut Signal
 }
 
 fn start_all(kept: &Kept<'_>, restarts: u32, last_end: Option<&LastEnd>) -> Result<Vec<Process>> {
-    let (cluster, hosts) = (kept.cluster, &kept.hosts);
-    if cluster.is_cluster {
+    let cluster = kept.cluster;
+    if let Some(Files { hosts, .. }) = &kept.files {
         std::fs::write(hosts, free_addresses(cluster.processes)?.join("\n"))
             .with_context(|| format!("could not write {}", hosts.display()))?;
     }
@@ -234,13 +246,13 @@ fn start_all(kept: &Kept<'_>, restarts: u32, last_end: Option<&LastEnd>) -> Resu
         .map(|number| {
             let mut command = Command::new(&program);
             command.args(&cluster.arguments);
-            if cluster.is_cluster {
+            if let Some(Files { hosts, secret }) = &kept.files {
                 command
                     .args(["--process", &number.to_string()])
                     .arg("--hosts")
                     .arg(hosts)
                     .arg("--cluster-secret-file")
-                    .arg(&kept.secret)
+                    .arg(secret)
                     .args(["--listen", &address(cluster, number)?.to_string()])
                     .args((cluster.take_over && restarts == 0).then_some("--take-over"));
             }

@@ -307,6 +307,12 @@ impl Found {
             .is_ok_and(|it| it.life() == Life::Lives)
     }
 
+    /// How long ago it last noted something, if that is known.
+    pub fn age(&self) -> Option<Duration> {
+        let written = std::fs::metadata(self.folder.join(RECORD)).and_then(|it| it.modified());
+        SystemTime::now().duration_since(written.ok()?).ok()
+    }
+
     /// Whether it runs what is wanted: no second process may.
     fn runs(&self, wanted: &Wanted) -> bool {
         self.lives()
@@ -535,10 +541,7 @@ fn hold(folder: &Path) -> io::Result<Option<File>> {
 fn forget_old(root: &Path) {
     let entries = std::fs::read_dir(root).into_iter().flatten();
     for folder in entries.filter_map(|it| Some(it.ok()?.path())) {
-        let written = std::fs::metadata(folder.join(RECORD)).and_then(|it| it.modified());
-        let age = written
-            .ok()
-            .and_then(|it| SystemTime::now().duration_since(it).ok());
+        let age = Found::at(folder.clone()).age();
         if age.is_none_or(|it| it < FORGOTTEN_AFTER) {
             continue;
         }
