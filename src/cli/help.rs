@@ -6,10 +6,7 @@ use clap::Command;
 /// Commands by what they are for.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run a dataflow", &["demo", "run", "up", "gen"]),
-    (
-        "See and stop what runs",
-        &["status", "logs", "stop", "health"],
-    ),
+    ("Manage what runs", &["status", "logs", "stop", "health"]),
     ("Ask and watch", &["sql", "tail", "openapi"]),
     (
         "Check, prove and repair",

@@ -255,7 +255,7 @@ fn of_components(status: &Status, all: &mut Families) {
         .filter_map(|it| Some((vec![it.name.clone()], it.restarts? as f64)));
     all.counter(
         "tidelake_component_restarts_total",
-        "How often a part was started again, of those that are; the supervisor's are those of all processes.",
+        "How often a part was restarted; those of the supervisor are restarts of the whole process.",
         &["component"],
         restarts,
     );

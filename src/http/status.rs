@@ -75,7 +75,7 @@ pub struct Component {
     /// What was seen, in words.
     #[serde(serialize_with = "secret::serialize")]
     pub detail: String,
-    /// How often it was started again, of what is.
+    /// How often it was restarted; absent for parts that are never restarted on their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restarts: Option<u64>,
 }
