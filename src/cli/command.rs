@@ -52,6 +52,11 @@ enum Command {
         after_help = "Examples:\n  tidelake demo\n  tidelake demo --listen 127.0.0.1:4100 --data /tmp/demo\n  tidelake demo --rate 500 --history 0.5 --no-incident\n  tidelake demo -d                 in the background; tidelake status, logs, stop"
     )]
     Demo(super::demo::Arguments),
+    /// Writes a shipped dataflow into a folder, to run or to change.
+    #[command(
+        after_help = "Examples:\n  tidelake init                              which there are\n  tidelake init access_log\n  tidelake init web_logs ./shop"
+    )]
+    Init(super::init::Arguments),
     /// Runs a dataflow on its topics or files, or on those of --input.
     #[command(
         after_help = "Examples:\n  tidelake run dataflows/web_logs\n  KAFKA_BROKERS=kafka:9092 tidelake run dataflows/web_logs --lake s3://bucket/lake\n  tidelake run dataflows/access_log --input /var/log/nginx\n  tidelake run ./shop --input orders=./orders --input clicks='./clicks/*.jsonl'\n  tidelake run dataflows/web_logs -d --name logs    in the background, restarted if it is lost"
@@ -565,6 +570,7 @@ fn run(
             runtime.block_on(super::bundle::run(&arguments, settings, &definition()))
         }
         Command::Config { what } => super::config::run(&what, settings, &definition()),
+        Command::Init(arguments) => super::init::run(&arguments),
         Command::Openapi => {
             println!("{:#}", crate::http::openapi_document());
             Ok(())
@@ -619,6 +625,15 @@ pub(super) async fn load(
         Some(_) => folder.to_owned(),
         None => folder.canonicalize().unwrap_or_else(|_| folder.to_owned()),
     };
+    if let Some(command) = super::init::instead_of(&folder) {
+        return Err(exit::coded(
+            exit::DATAFLOW,
+            format!(
+                "there is no {}; `{command}` writes the dataflow of that name, which is shipped",
+                folder.display()
+            ),
+        ));
+    }
     let variables = settings.variables();
     let planned = crate::sql::load(&folder, |it| variables.lookup(it), models).await;
     variables.planned(planned)

@@ -5,7 +5,7 @@ use clap::Command;
 
 /// Commands by what they are for.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Run a dataflow", &["demo", "run", "up", "gen"]),
+    ("Run a dataflow", &["demo", "init", "run", "up", "gen"]),
     ("Manage what runs", &["status", "logs", "stop", "health"]),
     ("Ask and watch", &["sql", "tail", "openapi"]),
     (

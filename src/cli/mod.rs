@@ -15,6 +15,7 @@ mod exit;
 mod generate;
 mod health;
 mod help;
+mod init;
 mod instance;
 mod log;
 mod logs;
