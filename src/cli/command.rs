@@ -186,6 +186,19 @@ enum Command {
         #[command(subcommand)]
         what: super::config::What,
     },
+    /// Prints the completion script of a shell.
+    #[command(
+        after_help = "Examples:\n  tidelake completions bash > ~/.local/share/bash-completion/completions/tidelake\n  tidelake completions zsh > ~/.zfunc/_tidelake     with ~/.zfunc in $fpath, before compinit\n  tidelake completions fish > ~/.config/fish/completions/tidelake.fish"
+    )]
+    Completions {
+        /// The shell that reads it.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page of a command, or writes all of them.
+    #[command(
+        after_help = "Examples:\n  tidelake man | man -l -\n  tidelake man run | man -l -\n  tidelake man --out ~/.local/share/man/man1"
+    )]
+    Man(super::manual::Arguments),
     /// Prints the API as an OpenAPI document.
     Openapi,
     /// Prints a view, and then each of its changes until interrupted.
@@ -571,6 +584,8 @@ fn run(
         }
         Command::Config { what } => super::config::run(&what, settings, &definition()),
         Command::Init(arguments) => super::init::run(&arguments),
+        Command::Completions { shell } => super::manual::completions(shell),
+        Command::Man(arguments) => super::manual::run(&arguments),
         Command::Openapi => {
             println!("{:#}", crate::http::openapi_document());
             Ok(())

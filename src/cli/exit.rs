@@ -35,6 +35,32 @@ pub const CONFIGURATION: u8 = 78;
 /// What the shell says of a program that wrote into a pipe which nobody reads any more.
 pub const PIPE_CLOSED: i32 = 128 + 13;
 
+/// All of them in words, for those who write supervisors.
+pub const MEANINGS: [(i32, &str); 13] = [
+    (0, "Done, or stopped in order."),
+    (1, "Failed; another try may go better."),
+    (2, "Wrong usage: arguments, environment or settings."),
+    (3, "Wrong dataflow, or one that the lake does not fit."),
+    (4, "Another process holds the lake."),
+    (5, "Stopped without the last commit; nothing is lost."),
+    (65, "The server refused the request or the query."),
+    (
+        69,
+        "The server, or the Kafka broker of gen, could not be reached.",
+    ),
+    (70, "A part of the process failed and ended it."),
+    (
+        75,
+        "Another process of the cluster is gone: start all again.",
+    ),
+    (
+        78,
+        "The configuration does not fit this machine, such as an address in use. After this, 2, 3 and 4 another start would end the same way.",
+    ),
+    (130, "Cancelled with Ctrl+C."),
+    (141, "Nobody reads what it prints."),
+];
+
 /// After these another start would end the same way.
 pub const HOPELESS: [u8; 4] = [USAGE, DATAFLOW, HELD, CONFIGURATION];
 

@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         &["check", "doctor", "verify", "replay", "bundle"],
     ),
     ("Detectors and models", &["eval", "train", "model"]),
-    ("Set up", &["config", "token"]),
+    ("Set up", &["config", "token", "completions", "man"]),
 ];
 
 /// The command with its commands in groups, one line each.
@@ -21,19 +21,17 @@ pub fn grouped(command: Command) -> Command {
     let header = command.get_styles().get_header().to_owned();
     let name_style = command.get_styles().get_literal().to_owned();
     let mut text = String::new();
-    let groups = groups(&command);
-    let names = groups.iter().flat_map(|it| &it.1);
-    let mut lines = aligned(names.map(|name| {
-        let about = command.find_subcommand(name).and_then(Command::get_about);
-        [
-            name.clone(),
-            about.map(ToString::to_string).unwrap_or_default(),
-        ]
-    }))
-    .into_iter();
-    for (group, names) in &groups {
+    for (group, names) in groups(&command) {
         text += &format!("{header}{group}:{header:#}\n");
-        for (name, line) in names.iter().zip(lines.by_ref()) {
+        // In columns of its own: one long name would push the texts of all out of a terminal.
+        let lines = aligned(names.iter().map(|name| {
+            let about = command.find_subcommand(name).and_then(Command::get_about);
+            [
+                name.clone(),
+                about.map(ToString::to_string).unwrap_or_default(),
+            ]
+        }));
+        for (name, line) in names.iter().zip(lines) {
             let behind = &line[name.len()..];
             text += &format!("  {name_style}{name}{name_style:#}{behind}\n");
         }

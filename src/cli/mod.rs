@@ -19,6 +19,7 @@ mod init;
 mod instance;
 mod log;
 mod logs;
+mod manual;
 mod model;
 mod model_report;
 mod origin;
