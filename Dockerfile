@@ -22,7 +22,7 @@ COPY ui/dist ui/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     CARGO_INCREMENTAL=0 cargo build --release --locked --bin tidelake \
-    && cp target/release/tidelake /usr/local/bin/tidelake
+    && strip --strip-unneeded -o /usr/local/bin/tidelake target/release/tidelake
 
 # --- runtime ----------------------------------------------------------------------
 FROM debian:bookworm-slim
@@ -38,6 +38,13 @@ RUN apt-get update \
 COPY --from=builder /usr/local/bin/tidelake /usr/local/bin/tidelake
 WORKDIR /opt/tidelake
 COPY dataflows dataflows
+# Saved queries and the key of sessions lie below it, on the volume.
+ENV HOME=/data
 USER 10001:10001
 EXPOSE 4000
+# Healthy once it serves: a start that restores much state may take minutes. TIDELAKE_SERVER names another address than
+# http://127.0.0.1:4000, such as one with TLS; containers that do not serve (gen, sql) are started with --no-healthcheck.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=5m --retries=3 CMD ["tidelake", "health"]
+# A stop commits what was read, which takes at most nine seconds.
+STOPSIGNAL SIGTERM
 ENTRYPOINT ["tidelake"]
