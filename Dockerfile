@@ -12,12 +12,15 @@
 FROM rust:1.95-bookworm AS builder
 WORKDIR /build
 # Cargo.toml names the benches, so that it cannot be read without them; the page
-# (ui/dist) is built beforehand and embedded.
+# (ui/dist) is built beforehand and embedded, as is the documentation.
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
 COPY dataflows dataflows
 COPY ui/dist ui/dist
+COPY docs/book docs/book
+COPY docs/notes docs/notes
+COPY docs/theme docs/theme
 # The target folder is a cache and no part of the image: the binary must leave it.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \

@@ -1,6 +1,6 @@
 //! Raw bytes into typed columns: CPU time per record of every format.
 //!
-//! Backs the README's claim on decoding. Ceilings in the same run: finding line ends alone, and the JSON parser alone. Measured is the CPU
+//! Backs the documentation's claim on decoding. Ceilings in the same run: finding line ends alone, and the JSON parser alone. Measured is the CPU
 //! time of the measuring thread, not wall clock.
 
 #[path = "common/thread_time.rs"]

@@ -1,6 +1,6 @@
 //! One window of one key through the forecast, at 10,000 keys in random order: CPU time per update, and as a ratio to a loop that does nothing but touch as much memory.
 //!
-//! Backs the README's claim on detectors. The keys' states do not fit into the caches together, so what is measured is mostly memory.
+//! Backs the documentation's claim on detectors. The keys' states do not fit into the caches together, so what is measured is mostly memory.
 
 #[path = "common/thread_time.rs"]
 mod thread_time;

@@ -1,6 +1,6 @@
 //! The engine's operators one by one: records already decoded, results counted and dropped.
 //!
-//! Backs the README's claim on what a view costs per record. Every case is a dataflow of its own with one view over the same source, so
+//! Backs the documentation's claim on what a view costs per record. Every case is a dataflow of its own with one view over the same source, so
 //! a case beside `pass` (a filter that lets nothing through) says what its operator adds. No file is read or written.
 
 mod common;

@@ -1,6 +1,6 @@
 //! From partition files to live views and archive, with all shipped views of `dataflows/web_logs` on.
 //!
-//! Backs the README's claims on throughput from files, on what Tidelake costs beside merely reading, decoding and archiving, and on
+//! Backs the documentation's claims on throughput from files, on what Tidelake costs beside merely reading, decoding and archiving, and on
 //! the delay from a record to the event stream that shows it. Ceilings and pipeline read the same files in the same run; compare
 //! their CPU time, since other work on the machine changes wall clock.
 

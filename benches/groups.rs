@@ -1,6 +1,6 @@
 //! A view of many groups by text: bytes that a group takes, and what a commit costs when few or many of them change.
 //!
-//! Backs what the README says of memory. The program takes in one record per group, then a commit interval's worth of records of some
+//! Backs what the documentation says of memory. The program takes in one record per group, then a commit interval's worth of records of some
 //! groups at a time, which are anywhere among all, and is started again at the end. Bytes and files are counted in the lake, memory is
 //! what the program says it has in use. These hold on a busy machine too.
 

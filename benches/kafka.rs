@@ -1,6 +1,6 @@
 //! From a real Apache Kafka to live views and archive, with all shipped views of `dataflows/web_logs` on.
 //!
-//! Backs the README's claims on throughput and delay from Kafka. Starts a broker of its own (needs Java 17 and Maven, see
+//! Backs the documentation's claims on throughput and delay from Kafka. Starts a broker of its own (needs Java 17 and Maven, see
 //! `tests/kafka`), or uses the one given by `--brokers`, in which a topic is made and deleted. The broker's own CPU time is not counted, but
 //! it uses the same cores: wall clock says what one machine does for both, CPU time what Tidelake needs.
 

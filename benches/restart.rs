@@ -1,6 +1,6 @@
 //! A restart with many groups: from the start of the process until readers see every one of them again.
 //!
-//! Backs the README's claim on restarts. The first run takes the records in and commits them; each of the others starts with nothing but
+//! Backs the documentation's claim on restarts. The first run takes the records in and commits them; each of the others starts with nothing but
 //! the lake, and is stopped in order. Compare runs of one machine: what is measured is mostly memory at work.
 
 mod common;

@@ -1,6 +1,6 @@
 //! An hour of steady traffic: memory, descriptors and files must not grow.
 //!
-//! Backs the README's claim on memory. Records come at a steady rate with keys that nobody asks for again, views close their windows and drop
+//! Backs the documentation's claim on memory. Records come at a steady rate with keys that nobody asks for again, views close their windows and drop
 //! them after five minutes, and readers come and go on the event streams. The program's resident memory, the memory it has in use, its open
 //! descriptors and the files of its lake are noted all the time. Ends with code 1 if the resident memory of a minute after the warm-up leaves its band.
 

@@ -2,7 +2,7 @@
 
     python3 benches/streams.py target/release/tidelake
 
-Backs the README's claim on streams: 1,000 readers for less than 30 % of a core, p99 below 250 ms. The processor time is that of the threads
+Backs the documentation's claim on streams: 1,000 readers for less than 30 % of a core, p99 below 250 ms. The processor time is that of the threads
 that serve, as the kernel tells it, and that of the whole process with and without readers. The delay of a frame is from its epoch, the wall-clock time
 at which the engine closed it, to when this process has read it; this process reads all streams itself, so on a busy machine it is an upper bound.
 With `--stalled N`, so many readers that never read ride along. Needs nothing but Python.

@@ -201,6 +201,14 @@ enum Command {
     Man(super::manual::Arguments),
     /// Prints the API as an OpenAPI document.
     Openapi,
+    /// Prints a reference chapter of the documentation.
+    #[command(
+        after_help = "Examples:\n  tidelake reference options\n  tidelake reference settings > docs/book/reference-settings.md\n\nA running server has all of the documentation at /docs."
+    )]
+    Reference {
+        /// Which one.
+        chapter: super::reference::Chapter,
+    },
     /// Prints a view, and then each of its changes until interrupted.
     #[command(
         after_help = "Examples:\n  tidelake tail top_endpoints\n  tidelake tail last_minute_by_status --where 'status_class >= 4' -o json\n\nA row that changed is one line, ~ with its old and new values; + is a new row, - one that is gone."
@@ -588,6 +596,10 @@ fn run(
         Command::Man(arguments) => super::manual::run(&arguments),
         Command::Openapi => {
             println!("{:#}", crate::http::openapi_document());
+            Ok(())
+        }
+        Command::Reference { chapter } => {
+            print!("{}", super::reference::text(chapter));
             Ok(())
         }
         Command::Tail(arguments) => runtime.block_on(tail::run(&arguments)),

@@ -28,6 +28,7 @@ mod probe;
 mod progress;
 mod query_limits;
 mod ranges;
+mod reference;
 mod replay;
 mod serve;
 mod server;

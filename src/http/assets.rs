@@ -1,5 +1,6 @@
-//! The page: files of `ui/dist`, embedded in the binary.
+//! The page: files of `ui/dist`, embedded in the binary. What is below `/docs` is the documentation's (`docs`).
 
+use super::docs;
 use super::problem::Problem;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -10,7 +11,7 @@ use rust_embed::RustEmbed;
 struct Page;
 
 /// The page loads only its own files, sends forms nowhere, and stands in no frame: what a person clicks there is what they see.
-const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+pub(super) const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const WITHOUT_PAGE: &str = "<!doctype html><title>Tidelake</title><p>Tidelake is running; this build has no page. \
     See <a href=\"api/v1/views\">the views</a> or <a href=\"health\">its health</a>. To build the page: npm ci &amp;&amp; npm run build in ui/.</p>";
@@ -25,6 +26,9 @@ pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     };
     if method != Method::GET && method != Method::HEAD {
         return missing();
+    }
+    if let Some(documentation) = docs::serve(path) {
+        return documentation;
     }
     let wants_page = headers
         .get(header::ACCEPT)

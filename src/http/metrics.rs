@@ -11,7 +11,7 @@ use crate::model::wall_ms;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use prometheus::core::Collector;
+use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, Opts, TextEncoder};
 use std::sync::Arc;
@@ -79,6 +79,14 @@ pub async fn prometheus(State(app): State<Arc<App>>) -> Response {
 
 /// All that is told, in the order in which it is.
 fn families(app: &App) -> Vec<MetricFamily> {
+    let mut all = described(app).told;
+    // One without samples would be no family to its reader.
+    all.retain(|it| !it.get_metric().is_empty());
+    all
+}
+
+/// The same with those of which nothing is known, and what all of them are.
+fn described(app: &App) -> Families {
     // Asked once, so that all figures are of one moment.
     let status = app.status.status();
     let mut all = Families::default();
@@ -93,11 +101,9 @@ fn families(app: &App) -> Vec<MetricFamily> {
     of_the_lake(app, &status, &mut all);
     of_components(&status, &mut all);
     of_connections(app, &mut all);
-    all.0.extend(app.requests.seconds.collect());
+    all.take(&app.requests.seconds);
     process::tell(&mut all, app.requests.started_s);
-    // One without samples would be no family to its reader.
-    all.0.retain(|it| !it.get_metric().is_empty());
-    all.0
+    all
 }
 
 fn of_sources(status: &Status, all: &mut Families) {
@@ -320,11 +326,19 @@ fn of_connections(app: &App, all: &mut Families) {
 /// Values of labels, and what is told of them.
 type Sample = (Vec<String>, f64);
 
-/// What is told so far.
+/// What is told so far, and what it is.
 #[derive(Default)]
-struct Families(Vec<MetricFamily>);
+struct Families {
+    told: Vec<MetricFamily>,
+    descriptions: Vec<Desc>,
+}
 
 impl Families {
+    fn take(&mut self, family: &impl Collector) {
+        self.told.extend(family.collect());
+        self.descriptions.extend(family.desc().into_iter().cloned());
+    }
+
     /// What may rise and fall.
     fn gauge(
         &mut self,
@@ -337,7 +351,7 @@ impl Families {
         for (values, value) in samples {
             family.with_label_values(&values).set(value);
         }
-        self.0.extend(family.collect());
+        self.take(&family);
     }
 
     /// What only rises.
@@ -352,7 +366,7 @@ impl Families {
         for (values, value) in samples {
             family.with_label_values(&values).inc_by(value);
         }
-        self.0.extend(family.collect());
+        self.take(&family);
     }
 
     /// A gauge without labels, if its value is known.

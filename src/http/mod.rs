@@ -13,6 +13,7 @@ mod boards;
 mod catalog;
 mod connections;
 mod dead_letters;
+mod docs;
 mod entry;
 mod explanation;
 mod extent;

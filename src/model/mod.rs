@@ -12,6 +12,7 @@ pub mod in_force;
 mod random;
 mod readers;
 pub mod secret;
+pub mod stated;
 mod value;
 
 pub use bins::{Bins, bin_of, merge_counts, sum_counts};

@@ -35,6 +35,7 @@ pub use create::create_topic;
 
 use super::decode::RawRecords;
 use super::{Chunk, Complaint, Error, Gap, LookAgain, SharedStatus};
+use crate::model::stated::{StatedOption, is_option, names_listed, option};
 use crate::model::{Offsets, Partition, Position, Readers, wall_ms};
 use client::{Client, connect};
 use crossbeam_channel::Sender;
@@ -69,6 +70,70 @@ const PARTITIONS_DEFAULT: usize = 3;
 const PARTITIONS: std::ops::RangeInclusive<usize> = 1..=1024;
 /// How long one question to the broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What begins the name of an option that is the client's.
+const CLIENT_PREFIX: &str = "kafka.";
+
+/// The options of a source that reads a topic.
+pub const OPTIONS: [StatedOption; 12] = [
+    option("connector", "`kafka`", "", "Reads a topic of Kafka."),
+    option("brokers", "`host:port, …`", "", "Brokers to ask first."),
+    option("topic", "a name", "", "The topic."),
+    option(
+        "group",
+        "a name",
+        "none",
+        "A consumer group that is told how far the commits of the lake have come. It is a report for operators, and never read back.",
+    ),
+    option(
+        "start",
+        "`earliest`, `latest`",
+        "`earliest`",
+        "Where reading begins in a lake that has read nothing of the topic yet.",
+    ),
+    option(
+        "on_offset_gap",
+        "`stop`, `earliest`",
+        "`stop`",
+        "What happens if records expired before they were read: stop the partition, or go on with the oldest record there is and leave a row in `dead_letters` that names the missing offsets.",
+    ),
+    option(
+        "on_topic_recreated",
+        "`stop`, `earliest`",
+        "`stop`",
+        "The same for a topic that was deleted and created again.",
+    ),
+    option(
+        "on_topic_missing",
+        "`wait`, `create`",
+        "`wait`",
+        "What happens if there is no such topic.",
+    ),
+    option(
+        "topic_partitions",
+        "1 to 1024",
+        "`3`",
+        "Partitions of a topic that `on_topic_missing = 'create'` makes.",
+    ),
+    option(
+        "timezone",
+        "an IANA name such as `Europe/Berlin`",
+        "`UTC`",
+        "The zone of times that state none.",
+    ),
+    option(
+        "client_config",
+        "a file",
+        "none",
+        "Settings of the client, one `NAME=VALUE` per line as librdkafka names them, such as `sasl.password`: so no secret stands in SQL. Options that begin with `kafka.` come before it.",
+    ),
+    option(
+        "kafka.<client property>",
+        "as librdkafka takes it",
+        "that of librdkafka",
+        "Any property of the client, for example `kafka.security.protocol`.",
+    ),
+];
 
 /// A topic and how to reach it.
 #[derive(Clone, Debug)]
@@ -153,11 +218,21 @@ impl Topic {
             ))),
         };
         for (key, value) in options {
+            if let Some(property) = key.strip_prefix(CLIENT_PREFIX) {
+                properties.push((property.to_owned(), value.clone()));
+                continue;
+            }
+            if !is_option(&OPTIONS, key) {
+                return Err(wrong(format!(
+                    "option '{key}' is unknown; a Kafka source takes {}",
+                    names_listed(&OPTIONS)
+                )));
+            }
             match (key.as_str(), value.as_str()) {
                 ("connector", "kafka") => {}
                 ("connector", other) => {
                     return Err(wrong(format!(
-                        "connector '{other}' is unknown; use 'kafka', 'files' or 'delta'"
+                        "connector '{other}' is unknown; use 'kafka', 'files', 'delta' or 'http'"
                     )));
                 }
                 // How records are read is the decoder's.
@@ -195,15 +270,7 @@ impl Topic {
                         )));
                     }
                 },
-                (other, _) => match other.strip_prefix("kafka.") {
-                    Some(property) => properties.push((property.to_owned(), value.clone())),
-                    None => {
-                        return Err(wrong(format!(
-                            "option '{other}' is unknown; a Kafka source takes connector, brokers, topic, group, start, on_offset_gap, \
-                             on_topic_recreated, on_topic_missing, topic_partitions, client_config, timezone and kafka.<client property>"
-                        )));
-                    }
-                },
+                (other, _) => unreachable!("option {other} is in the list, and read nowhere"),
             }
         }
         topic.create = creates.then_some(partitions);

@@ -4,12 +4,60 @@
 
 use super::file::Location;
 use super::{Error, kafka, push};
+use crate::model::stated::{StatedOption, is_option, names_listed, option};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 const CONNECTOR: &str = "connector";
 const PATH: &str = "path";
+
+const ZONE: StatedOption = option(
+    "timezone",
+    "an IANA name such as `Europe/Berlin`",
+    "`UTC`",
+    "The zone of times that state none.",
+);
+
+/// The options of a source that reads files.
+pub const FILES_OPTIONS: [StatedOption; 3] = [
+    option(CONNECTOR, "`files`", "", "Reads files of a folder."),
+    option(
+        PATH,
+        "`FOLDER` or `FOLDER/PATTERN`",
+        "",
+        "The files: all of the folder, or those whose names match, such as `logs/app.log*`. `.name`, `_name` and folders in it are not read.",
+    ),
+    ZONE,
+];
+
+/// The options of a source that reads a Delta table.
+pub const DELTA_OPTIONS: [StatedOption; 3] = [
+    option(
+        CONNECTOR,
+        "`delta`",
+        "",
+        "Reads a Delta table: its rows, then what each version changes. Such a source has no `FORMAT`.",
+    ),
+    option(
+        PATH,
+        "a folder, or an address such as `s3://bucket/table`",
+        "",
+        "The table.",
+    ),
+    ZONE,
+];
+
+/// The options of a source that clients push into.
+pub const HTTP_OPTIONS: [StatedOption; 2] = [
+    option(
+        CONNECTOR,
+        "`http`",
+        "",
+        "Takes records from `POST /api/v1/sources/{source}/records`.",
+    ),
+    ZONE,
+];
 
 /// Where a source is read from.
 #[derive(Clone, Debug)]
@@ -86,9 +134,10 @@ fn delta_path(source: &str, options: &[(String, String)]) -> Result<Option<Strin
         return Ok(None);
     }
     for (key, _) in options {
-        if ![CONNECTOR, PATH, "timezone"].contains(&key.as_str()) {
+        if !is_option(&DELTA_OPTIONS, key) {
             return Err(wrong(format!(
-                "option '{key}' is unknown; a Delta table takes {CONNECTOR}, {PATH} and timezone"
+                "option '{key}' is unknown; a Delta table takes {}",
+                names_listed(&DELTA_OPTIONS)
             )));
         }
     }
@@ -114,7 +163,7 @@ pub fn is_pushed(options: &[(String, String)]) -> bool {
 }
 
 fn check_pushed(source: &str, options: &[(String, String)]) -> Result<(), Error> {
-    let known = |it: &&(String, String)| [CONNECTOR, "timezone"].contains(&it.0.as_str());
+    let known = |it: &&(String, String)| is_option(&HTTP_OPTIONS, &it.0);
     match options.iter().find(|it| !known(it)) {
         None => Ok(()),
         Some((key, _)) => Err(Error::Option {
@@ -143,7 +192,7 @@ fn files_location(source: &str, options: &[(String, String)]) -> Result<Option<L
     }
     for (key, _) in options {
         // How records are read is the decoder's.
-        if ![CONNECTOR, PATH, "timezone"].contains(&key.as_str()) {
+        if !is_option(&FILES_OPTIONS, key) {
             return Err(wrong(format!(
                 "option '{key}' is unknown; a source of files takes {CONNECTOR}, {PATH}, timezone and the options of its format"
             )));

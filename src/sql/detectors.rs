@@ -15,6 +15,7 @@ use super::syntax::{self, duration_us, known_as};
 use super::{Planner, canonical};
 use crate::detect::incident::Incidents;
 use crate::detect::metric::Kind;
+use crate::model::stated::{StatedOption, is_option, names_listed, option};
 use crate::plan::{
     Dataflow, Detection, IncidentSpec, MetricSpec, Plan, RowEnd, TableSpec, ViewKind, ViewSpec,
     check_rows, properties,
@@ -40,6 +41,52 @@ const SEASON_WINDOWS_MAX: i64 = 10_080;
 
 /// More columns would be more pairs than somebody waits for.
 const EXPLAIN_BY_MAX: usize = 8;
+
+/// The options of a detector.
+pub(super) const OPTIONS: [StatedOption; 7] = [
+    option(
+        "season",
+        "a time, or `none`",
+        "`1 day`, if that is at least two windows",
+        "The period after which traffic repeats: 2 to 10,080 whole windows.",
+    ),
+    option(
+        "false_alerts_per_day",
+        "a number above 0",
+        "`1`",
+        "How many windows a day, of all keys and metrics together, may be called anomalies although nothing is wrong.",
+    ),
+    option(
+        "early",
+        "a time",
+        "the `WATERMARK`'s delay",
+        "How long before it closes a window is judged; at most the delay of the watermark.",
+    ),
+    option(
+        "cool_down",
+        "a time",
+        "six windows",
+        "How long an incident stays open without another anomaly.",
+    ),
+    option(
+        "explain_by",
+        "`column, …`, at most 8",
+        "none",
+        "Columns of the watched records by which an incident is explained.",
+    ),
+    option(
+        "retention",
+        "a time",
+        "`1 day`",
+        "How long what was said of a window stays live. The lake keeps it.",
+    ),
+    option(
+        "incident_retention",
+        "a time",
+        "`30 days`",
+        "The same for incidents that are over.",
+    ),
+];
 
 /// A detector as it is written.
 #[derive(Debug)]
@@ -155,6 +202,12 @@ impl Options {
             explain_by: Vec::new(),
         };
         for (name, value) in stated {
+            if !is_option(&OPTIONS, name) {
+                return Err(format!(
+                    "unknown option `{name}`; a detector takes {}",
+                    names_listed(&OPTIONS)
+                ));
+            }
             let length = |least: i64| {
                 duration_us(value)
                     .filter(|it| least <= *it)
@@ -204,11 +257,7 @@ impl Options {
                     let names = value.split(',').map(|it| known_as(&Ident::new(it.trim())));
                     options.explain_by = names.collect();
                 }
-                other => {
-                    return Err(format!(
-                        "unknown option `{other}`; a detector takes season, false_alerts_per_day, early, cool_down, explain_by, retention and incident_retention"
-                    ));
-                }
+                other => unreachable!("option {other} is in the list, and read nowhere"),
             }
         }
         if options

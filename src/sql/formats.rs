@@ -1,5 +1,6 @@
 //! Formats of sources, and their options.
 
+use crate::model::stated::{StatedOption, is_option, option};
 use crate::plan::{ColumnSpec, Csv, Format};
 use crate::source::place::{is_delta, is_pushed};
 use arrow::datatypes::DataType;
@@ -9,6 +10,34 @@ const DELIMITER_OPTION: &str = "delimiter";
 const HEADER_OPTION: &str = "header";
 const WITHOUT_HEADER_OPTION: &str = "without_header";
 const NULL_OPTION: &str = "null";
+
+/// The same, described.
+pub(super) const CSV_OPTIONS: [StatedOption; 4] = [
+    option(
+        DELIMITER_OPTION,
+        "one ASCII character",
+        "`,`",
+        "What separates fields; a tab is `\\t`.",
+    ),
+    option(
+        HEADER_OPTION,
+        "`true`, `false`",
+        "`true` for files",
+        "Whether each file begins with the names of its columns. Messages of a topic have no header.",
+    ),
+    option(
+        WITHOUT_HEADER_OPTION,
+        "`true`, `false`",
+        "`false` for files",
+        "The opposite of `header`; state one of them.",
+    ),
+    option(
+        NULL_OPTION,
+        "a text",
+        "none",
+        "A text without quotes that stands for NULL, besides the empty field.",
+    ),
+];
 
 /// The format of a source by its name; its options are taken out of those of the source.
 pub(super) fn of(
@@ -29,13 +58,7 @@ pub(super) fn of(
         }
         (other, false) => of_records(other, options, has_key)?,
     };
-    let of_csv = [
-        DELIMITER_OPTION,
-        HEADER_OPTION,
-        WITHOUT_HEADER_OPTION,
-        NULL_OPTION,
-    ];
-    match options.iter().find(|it| of_csv.contains(&it.0.as_str())) {
+    match options.iter().find(|it| is_option(&CSV_OPTIONS, &it.0)) {
         None => Ok(format),
         Some((option, _)) => Err(format!(
             "option '{option}' is of FORMAT CSV; FORMAT {name} has no such option, leave it out"

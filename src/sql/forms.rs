@@ -16,6 +16,7 @@ mod rows_of;
 mod tests;
 mod unnest;
 
+pub use calls::names_of_others;
 pub use macros::Macros;
 pub use rows_of::name_repeated;
 

@@ -42,6 +42,7 @@ mod pivot;
 mod plain;
 pub mod query;
 mod recompute;
+pub mod reference;
 mod short_lists;
 mod stars;
 mod syntax;
@@ -68,6 +69,7 @@ pub use syntax::duration_us;
 pub use types::sql_type_name;
 
 use crate::lake;
+use crate::model::stated::{StatedOption, is_option, names_listed, option};
 use crate::plan::{
     ColumnSpec, Comment, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
     EventTime, LATE_RELATION, LiveModels, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, PageSettings,
@@ -621,15 +623,17 @@ impl Planner {
     ) -> Result<TableSpec, String> {
         let mut partition_by = Vec::new();
         for (key, value) in options {
+            if !is_option(&TABLE_OPTIONS, key) {
+                return Err(format!(
+                    "unknown option `{key}`; a table takes {}",
+                    names_listed(&TABLE_OPTIONS)
+                ));
+            }
             match key.as_str() {
                 "partition_by" => {
                     partition_by = value.split(',').map(|it| it.trim().to_owned()).collect()
                 }
-                other => {
-                    return Err(format!(
-                        "unknown option `{other}`; a table takes partition_by"
-                    ));
-                }
+                other => unreachable!("option {other} is in the list, and read nowhere"),
             }
         }
         let schema = plan.schema();
@@ -688,6 +692,12 @@ impl Planner {
         } = texts;
         let mut retention_us = RETENTION_DEFAULT_US;
         for (key, value) in &options {
+            if !is_option(&VIEW_OPTIONS, key) {
+                return Err(format!(
+                    "unknown option `{key}`; a materialized view takes {}",
+                    names_listed(&VIEW_OPTIONS)
+                ));
+            }
             match key.as_str() {
                 emitted::OPTION => {
                     let column = plan.schema().index_of(value);
@@ -701,11 +711,7 @@ impl Planner {
                         format!("retention '{value}' must be a time such as '1 hour'")
                     })?;
                 }
-                other => {
-                    return Err(format!(
-                        "unknown option `{other}`; a materialized view takes retention and emit_final"
-                    ));
-                }
+                other => unreachable!("option {other} is in the list, and read nowhere"),
             }
         }
         let mut known = properties(&plan, &|it: &str| self.dataflow.properties(it));
@@ -764,6 +770,62 @@ struct ViewTexts {
 
 /// Refusal of a view whose rows belong to windows and do not say to which.
 const LOST_WINDOWS: &str = "a view over windows must keep window_start or window_end (of SESSION, window_end) in its SELECT, in every side of a UNION ALL, so that its rows can be closed";
+
+/// The options of a table.
+const TABLE_OPTIONS: [StatedOption; 1] = [option(
+    "partition_by",
+    "`column, …`",
+    "none",
+    "Partition columns of the Delta table: dates, integers or texts of its query.",
+)];
+
+/// The options of a materialized view.
+const VIEW_OPTIONS: [StatedOption; 2] = [
+    option(
+        "retention",
+        "a time",
+        "`1 hour`",
+        "How long rows of closed windows, and single records, stay live. The lake keeps them.",
+    ),
+    option(
+        emitted::OPTION,
+        "a column",
+        "none",
+        "The end of the window, for a view whose rows come once, when it is closed: the same as `EMIT ON WINDOW CLOSE`.",
+    ),
+];
+
+/// The options of a source with a `WATERMARK`.
+const EVENT_TIME_OPTIONS: [StatedOption; 2] = [
+    option(
+        LEAD_OPTION,
+        "a time, or `default`",
+        "half of the watermark's delay, 1 to 10 seconds",
+        "How far ahead of the wall clock, and of the rest of its partition, a record may be and still move event time.",
+    ),
+    option(
+        ON_AHEAD_OPTION,
+        "`hold`, `dead_letter`",
+        "`hold`",
+        "What becomes of records further ahead of the wall clock: they wait in their window without moving event time, or become dead letters.",
+    ),
+];
+
+/// The options of a source with a `PRIMARY KEY`.
+const KEY_OPTIONS: [StatedOption; 2] = [
+    option(
+        VERSION_OPTION,
+        "a column",
+        "order of reading",
+        "The column by which the latest version of a row is the one with the greatest value.",
+    ),
+    option(
+        DELETE_WHEN_OPTION,
+        "a condition",
+        "none",
+        "A record for which it holds removes the row of its key.",
+    ),
+];
 
 /// The option of a source that says how far ahead records may move event time.
 const LEAD_OPTION: &str = "max_event_time_lead";

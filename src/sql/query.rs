@@ -38,6 +38,7 @@ use crate::supervise;
 use crate::view::Hub;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::execution::SessionState;
 use pool::Pool;
 use process::ProcessLimits;
 use protocol::{Catalog, ColumnMeaning, Meanings, ToProcess};
@@ -47,6 +48,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, watch};
+
+/// The functions that a statement may use, in a session without relations.
+pub fn functions_session() -> SessionState {
+    answer::session(&Arc::default()).state()
+}
 
 /// An answer that is read as one is cut off when it has this many bytes, whatever its number of rows.
 const ANSWER_BYTES_MAX: usize = 64 << 20;

@@ -8,6 +8,7 @@ use super::Planner;
 use super::incidents::INCIDENTS;
 use super::syntax::{self, duration_us, known_as};
 use crate::model::secret;
+use crate::model::stated::{StatedOption, is_option, names_listed, option};
 use crate::plan::{Plan, Webhook, WebhookFormat};
 use datafusion::sql::sqlparser::ast::Ident;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -17,6 +18,64 @@ const AGE_DEFAULT_US: i64 = 3_600_000_000;
 /// Where PagerDuty takes events.
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
 const FORMATS: &str = "'json', 'slack', 'pagerduty' or 'alertmanager'";
+
+/// The options of a webhook.
+pub(super) const OPTIONS: [StatedOption; 9] = [
+    option(
+        "url",
+        "an http or https address",
+        "",
+        "Where messages are posted. `pagerduty` has an address of its own.",
+    ),
+    option(
+        "format",
+        "`json`, `slack`, `pagerduty`, `alertmanager`",
+        "`json`",
+        "What a message looks like.",
+    ),
+    option(
+        "secret",
+        "a text",
+        "none",
+        "Signs each message: `Tidelake-Signature: t=SECONDS,v1=HEX`, the HMAC-SHA256 of `SECONDS.BODY`.",
+    ),
+    option(
+        "routing_key",
+        "a text",
+        "",
+        "The integration of PagerDuty; for `format = 'pagerduty'` alone, which needs it.",
+    ),
+    option(
+        "min_severity",
+        "a number",
+        "`0`",
+        "The least severity that is told: -log10 of how probable the worst window of the incident was.",
+    ),
+    option(
+        "detectors",
+        "`name, …`",
+        "all",
+        "The detectors whose incidents are told.",
+    ),
+    option(
+        "provisional",
+        "`true`, `false`",
+        "`true`",
+        "Whether incidents are told that late records can still take back.",
+    ),
+    option(
+        "max_age",
+        "a time",
+        "`1 hour`",
+        "What ended longer ago than that is no longer told.",
+    ),
+    option(
+        "page",
+        "an http or https address",
+        "none",
+        "The address of the page, for links in messages.",
+    ),
+];
 
 /// A webhook as it is written.
 #[derive(Debug)]
@@ -58,6 +117,12 @@ fn webhook(text: WebhookText) -> Result<Webhook, String> {
         page: None,
     };
     for (name, value) in text.options {
+        if !is_option(&OPTIONS, &name) {
+            return Err(format!(
+                "unknown option `{name}`; a webhook takes {}",
+                names_listed(&OPTIONS)
+            ));
+        }
         match name.as_str() {
             "url" => {
                 // Addresses of Slack and others let whoever has them post.
@@ -105,11 +170,7 @@ fn webhook(text: WebhookText) -> Result<Webhook, String> {
                     .ok_or_else(|| format!("{name} '{value}' must be a time such as '1 hour'"))?;
             }
             "page" => webhook.page = Some(address(&name, &value)?),
-            other => {
-                return Err(format!(
-                    "unknown option `{other}`; a webhook takes url, format, secret, routing_key, min_severity, detectors, provisional, max_age and page"
-                ));
-            }
+            other => unreachable!("option {other} is in the list, and read nowhere"),
         }
     }
     match (webhook.format, &webhook.routing_key) {

@@ -3,10 +3,10 @@
 use super::*;
 use crate::http::Settings;
 use crate::http::testing::{Server, app_for};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn text(all: Families) -> String {
-    TextEncoder::new().encode_to_string(&all.0).unwrap()
+    TextEncoder::new().encode_to_string(&all.told).unwrap()
 }
 
 /// The value of a series, by name and labels as they are written.
@@ -116,4 +116,55 @@ fn the_system_tells_of_the_process() {
     let of = |name: &str| value(&text, name);
     assert!(of("process_resident_memory_bytes") < of("process_virtual_memory_bytes"));
     assert!(of("process_open_fds") < of("process_max_fds"));
+}
+
+/// The chapter of metrics has each with its kind, labels and help; what the test expects is what the chapter must be.
+#[test]
+fn the_committed_chapter_tells_every_metric() {
+    let app = app_for(Settings::default());
+    let all = described(&app);
+    let kinds: BTreeMap<&str, String> = all
+        .told
+        .iter()
+        .map(|it| {
+            let kind = format!("{:?}", it.get_field_type()).to_lowercase();
+            (it.name(), kind)
+        })
+        .collect();
+    let lines: BTreeSet<String> = all
+        .descriptions
+        .iter()
+        .map(|it| {
+            let name = it.fq_name.as_str();
+            let labels: Vec<String> = it
+                .variable_labels
+                .iter()
+                .map(|it| format!("`{it}`"))
+                .collect();
+            // A family without samples does not tell its kind; its name does.
+            let kind = match kinds.get(name) {
+                Some(kind) if kind != "untyped" => kind.as_str(),
+                _ if name.ends_with("_total") => "counter",
+                _ => "gauge",
+            };
+            format!(
+                "| `{name}` | {kind} | {} | {} |\n",
+                labels.join(", "),
+                it.help
+            )
+        })
+        .collect();
+    let table: String = lines.into_iter().collect();
+    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/book/metrics.md");
+    let chapter = std::fs::read_to_string(&place).unwrap();
+    let head = "|---|---|---|---|\n";
+    let (before, behind) = chapter.split_once(head).unwrap();
+    if std::env::var_os("TIDELAKE_WRITE_DOCS").is_some() {
+        std::fs::write(&place, format!("{before}{head}{table}")).unwrap();
+        return;
+    }
+    assert!(
+        behind == table,
+        "docs/book/metrics.md has another table than the code: TIDELAKE_WRITE_DOCS=1 cargo test --release --lib metrics writes it:\n{table}"
+    );
 }

@@ -86,6 +86,47 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ),
 ];
 
+/// Each name of other systems as it is called, and what it stands for.
+pub fn names_of_others() -> Vec<(String, String)> {
+    let renamed = RENAMED.iter().map(|(theirs, ours)| {
+        let call = |name: &str| format!("{name}(…)");
+        (call(theirs), call(ours))
+    });
+    let templates = TEMPLATES.iter().map(|(name, arguments, template)| {
+        let letters = ["a", "b", "c"];
+        let mut ours = (*template).to_owned();
+        for (at, letter) in letters.iter().enumerate().take(*arguments) {
+            ours = ours.replace(&format!("{{{at}}}"), letter);
+        }
+        (
+            format!("{name}({})", letters[..*arguments].join(", ")),
+            ours,
+        )
+    });
+    let others = BY_CODE
+        .iter()
+        .map(|(theirs, ours)| ((*theirs).to_owned(), (*ours).to_owned()));
+    let mut all: Vec<(String, String)> = renamed.chain(templates).chain(others).collect();
+    all.sort();
+    all
+}
+
+/// Names that more is done for than a template could, as the reference tells them; a test tries each.
+const BY_CODE: &[(&str, &str)] = &[
+    ("count_if(a)", "count(*) FILTER (WHERE a)"),
+    ("max_by(a, b)", "first_value(a ORDER BY b DESC NULLS LAST)"),
+    ("min_by(a, b)", "first_value(a ORDER BY b)"),
+    ("arg_max(a, b)", "first_value(a ORDER BY b DESC NULLS LAST)"),
+    ("arg_min(a, b)", "first_value(a ORDER BY b)"),
+    ("timestampdiff(DAY, a, b)", "whole days from a to b"),
+    ("timestampadd(DAY, a, b)", "b + a days"),
+    ("date_add(a, b)", "a + b days"),
+    ("date_sub(a, b)", "a - b days"),
+    ("strftime(a, b)", "to_char(a, b)"),
+    ("timestamp_trunc(a, DAY)", "date_trunc('day', a)"),
+    ("approx_percentile(a, b)", "approx_percentile_cont(a, b)"),
+];
+
 /// What a call is written as instead, if it has a name of others.
 pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     let Some(name) = name_of(&call.name) else {

@@ -311,3 +311,15 @@ fn functions_that_are_no_expression_are_refused() {
         assert!(error.contains(part), "{text}: {error}");
     }
 }
+
+#[test]
+fn names_of_others_stand_for_something() {
+    let names = super::names_of_others();
+    assert!(40 < names.len());
+    for (theirs, _) in names {
+        let theirs = theirs.replace('…', "a");
+        let text = format!("SELECT {theirs} AS x FROM t");
+        let taken = taken_for(&text).unwrap();
+        assert_ne!(taken, parse_query(&text).unwrap().to_string(), "{theirs}");
+    }
+}
