@@ -89,7 +89,7 @@ fn describe(text: &mut String, command: &Command, before: &str, shared: &[&Arg])
     }
     let name = format!("{before} {}", command.get_name());
     let about = command.get_long_about().or(command.get_about());
-    let about = about.map(ToString::to_string).unwrap_or_default();
+    let about = sentence(&about.map(ToString::to_string).unwrap_or_default());
     let _ = write!(text, "\n## {name}\n\n{about}\n");
     let own = command
         .get_arguments()
@@ -159,7 +159,7 @@ fn flags<'a>(all: impl Iterator<Item = &'a Arg>) -> String {
             true => String::new(),
             false => format!(" One of {}.", possible.join(", ")),
         };
-        let help = format!("{help}{possible}")
+        let help = format!("{}{possible}", sentence(&help))
             .replace('|', "\\|")
             .replace('\n', " ");
         let name = name.replace('|', "\\|");
@@ -170,6 +170,13 @@ fn flags<'a>(all: impl Iterator<Item = &'a Arg>) -> String {
         );
     }
     text
+}
+
+/// Clap takes the full stop from what is one sentence.
+fn sentence(text: &str) -> String {
+    let is_whole = text.is_empty() || text.ends_with(['.', '?', '!', ':']);
+    let end = if is_whole { "" } else { "." };
+    format!("{text}{end}")
 }
 
 fn value_name(arg: &Arg) -> String {

@@ -273,7 +273,7 @@ pub fn serve(path: &str) -> Option<Response> {
             );
             let mut missing = answer(
                 "text/html; charset=utf-8",
-                BOOK.html("", "No such chapter", &body),
+                BOOK.html(name, "No such chapter", &body),
             );
             *missing.status_mut() = StatusCode::NOT_FOUND;
             missing
