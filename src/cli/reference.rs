@@ -62,8 +62,8 @@ fn settings() -> String {
         .map(|run| {
             let everywhere = |arg: &&Arg| {
                 PIPELINES.iter().all(|name| {
-                    let others = command(name).into_iter().flat_map(Command::get_arguments);
-                    others.into_iter().any(|it| same(it, arg))
+                    let mut others = command(name).into_iter().flat_map(Command::get_arguments);
+                    others.any(|it| same(it, arg))
                 })
             };
             run.get_arguments().filter(everywhere).collect()
@@ -198,7 +198,6 @@ fn api(document: &Value) -> String {
             operations.map(move |(method, it)| (path.as_str(), method, it))
         })
         .collect();
-    let method_of = |it: &str| it.to_uppercase();
     for (path, method, operation) in &operations {
         let role = operation["x-role"].as_str().unwrap_or("anyone");
         let summary = operation["summary"]
@@ -208,7 +207,7 @@ fn api(document: &Value) -> String {
         let _ = writeln!(
             text,
             "| `{}` | `{path}` | {role} | {summary} |",
-            method_of(method)
+            method.to_uppercase()
         );
     }
     text += "\nThese have no description in the document:\n\n| method | address | role |\n|---|---|---|\n";
@@ -228,7 +227,7 @@ fn api(document: &Value) -> String {
         let _ = write!(
             text,
             "\n### {} {path}\n\n| parameter | meaning |\n|---|---|\n",
-            method_of(method)
+            method.to_uppercase()
         );
         for it in asked {
             let name = it["name"].as_str().unwrap_or_default();

@@ -131,7 +131,7 @@ pub const OPTIONS: [StatedOption; 12] = [
         "kafka.<client property>",
         "as librdkafka takes it",
         "that of librdkafka",
-        "Any property of the client, for example `kafka.security.protocol`.",
+        "Any property of the client, for example `\"kafka.security.protocol\" = 'SASL_SSL'`.",
     ),
 ];
 

@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Statement, Value, Visitor
 use std::ops::ControlFlow;
 
 /// Name of the function around a cast.
-const NAMED_CAST: &str = "named_cast";
+pub const NAMED_CAST: &str = "named_cast";
 
 /// The plan of a statement.
 ///
