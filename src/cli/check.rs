@@ -271,10 +271,15 @@ impl Page {
             true => String::new(),
             false => format!(", in folders by {}", table.partition_by.join(", ")),
         };
-        self.fact(
-            "keeps",
-            &format!("all of them in the lake{folders}; none in memory"),
-        );
+        let kept = match &table.retention {
+            None => format!("all of them in the lake{folders}; none in memory"),
+            Some(it) => format!(
+                "those of {} in the lake{folders}, by {}; older ones go day by day, in commits; none in memory",
+                span(it.keep_us),
+                schema.field(it.column).name()
+            ),
+        };
+        self.fact("keeps", &kept);
     }
 
     /// Whether its memory grows without bound.

@@ -137,6 +137,11 @@ enum Command {
         after_help = "Examples:\n  tidelake verify                          what `tidelake demo` wrote\n  tidelake verify --data ./tidelake-data --json\n  tidelake verify --verbose                each check on a line of its own\n  tidelake verify dataflows/access_log --input /var/log/nginx --lake ./lake\n  KAFKA_BROKERS=kafka:9092 tidelake verify dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 proven, 1 not, 2 nothing there to prove."
     )]
     Verify(super::verify::Arguments),
+    /// Shows, compacts, cleans, backs up and restores a lake.
+    Lake {
+        #[command(subcommand)]
+        what: super::lake::What,
+    },
     /// Generates web logs, or the auctions of Nexmark, into files or Kafka.
     #[command(
         after_help = "Examples:\n  tidelake gen --rate 100 --duration 60 --out ./input\n  tidelake gen --count 1000000 --out ./input\n  tidelake gen --rate 20 --brokers localhost:9092 --topic web-logs\n  tidelake gen nexmark --count 100000 --out ./nexmark"
@@ -238,6 +243,9 @@ pub struct Serving {
     /// Hours for which versions of the lake's tables can be read after newer ones came, for time travel; at most a week.
     #[arg(long, env = "TIDELAKE_VERSION_RETENTION", default_value_t = 168, value_parser = clap::value_parser!(u16).range(1..=168))]
     version_retention: u16,
+    /// Hours after which small files of all tables are put together; 0 for never.
+    #[arg(long, env = "TIDELAKE_OPTIMIZE_EVERY", value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u16).range(0..=8760))]
+    optimize_every: u16,
     /// Memory that each process may take, such as 4GiB or 512MB: near it, sources wait. [default: no limit]
     #[arg(long, env = "TIDELAKE_MEMORY_MAX", value_name = "SIZE", value_parser = size::memory_max)]
     memory_max: Option<u64>,
@@ -320,6 +328,8 @@ impl Serving {
             version_retention: Duration::from_secs(3600 * u64::from(self.version_retention)),
             take_over: self.takes_over(),
             memory_max: self.memory_max,
+            optimize_every: (0 < self.optimize_every)
+                .then(|| Duration::from_secs(3600 * u64::from(self.optimize_every))),
             ..Options::default()
         }
     }
@@ -515,6 +525,8 @@ fn run(
             arguments.extend([
                 "--version-retention".to_owned(),
                 serving.version_retention.to_string(),
+                "--optimize-every".to_owned(),
+                serving.optimize_every.to_string(),
             ]);
             for (flag, seconds) in [
                 ("--commit-interval", serving.commit_interval),
@@ -574,6 +586,7 @@ fn run(
         Command::Health(arguments) => runtime.block_on(super::probe::run(&arguments)),
         Command::Check(arguments) => runtime.block_on(super::check::run(&arguments, settings)),
         Command::Replay { what } => runtime.block_on(super::replay::run(&what, settings)),
+        Command::Lake { what } => runtime.block_on(super::lake::run(&what)),
         Command::Gen(arguments) => {
             let stop = stop_on_signal(runtime);
             generate::run(arguments, settings, &stop)

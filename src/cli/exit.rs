@@ -142,7 +142,10 @@ fn of_lake(error: &crate::lake::Error) -> u8 {
         | Error::Careless { .. }
         | Error::Damaged { .. }
         | Error::Table { .. }
-        | Error::NoModel { .. } => CONFIGURATION,
+        | Error::NoModel { .. }
+        | Error::Newer { .. }
+        | Error::Nothing { .. }
+        | Error::Backup { .. } => CONFIGURATION,
         Error::Store { .. } | Error::Parquet { .. } | Error::Fenced { .. } => 1,
     }
 }

@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Ask and watch", &["sql", "tail", "openapi", "reference"]),
     (
         "Check, prove and repair",
-        &["check", "doctor", "verify", "replay", "bundle"],
+        &["check", "doctor", "verify", "replay", "lake", "bundle"],
     ),
     ("Detectors and models", &["eval", "train", "model"]),
     ("Set up", &["config", "token", "completions", "man"]),

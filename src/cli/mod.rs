@@ -17,6 +17,7 @@ mod health;
 mod help;
 mod init;
 mod instance;
+mod lake;
 mod log;
 mod logs;
 mod manual;

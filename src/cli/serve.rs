@@ -8,8 +8,8 @@ use crate::cluster;
 use crate::coordinator::costs::{CostsOfRelations, RelationCost};
 use crate::coordinator::{self, Budget, Committed, Ending, Memory, Pipeline};
 use crate::http::{
-    self, App, CommitInfo, Component, Health, IntakeStatus, PartitionStatus, SourceStatus, Status,
-    StatusSource, serve,
+    self, App, CommitInfo, CommittedFiles, Component, Health, IntakeStatus, PartitionStatus,
+    SourceStatus, Status, StatusSource, serve,
 };
 use crate::lake::Store;
 use crate::model::{Epoch, Partition, wall_ms};
@@ -475,6 +475,7 @@ impl StatusSource for PipelineStatus {
                     .iter()
                     .map(|(name, it)| (name.clone(), *it as i64))
                     .collect(),
+                files: committed.files.into_iter().map(committed_files).collect(),
             }),
             sources,
             workers: self.workers,
@@ -482,4 +483,14 @@ impl StatusSource for PipelineStatus {
             commits_open: waiting as u64,
         }
     }
+}
+
+fn committed_files((name, it): (String, coordinator::TableFiles)) -> (String, CommittedFiles) {
+    let files = CommittedFiles {
+        small: it.small,
+        open: it.open,
+        written_per_day: it.written_per_day,
+        growth_per_day: it.growth_per_day,
+    };
+    (name, files)
 }

@@ -1,7 +1,9 @@
 //! The committer: one commit after another, each from the reports of all workers.
 
+use super::pace::{Pace, TableFiles};
 use super::part::Part;
 use super::peers::Message;
+use super::upkeep::{Ready, Upkeep};
 use super::{Error, outputs, state, stored};
 use crate::cluster;
 use crate::engine::{self, ClockState, StateContent, StateRecord};
@@ -36,6 +38,8 @@ pub struct Committed {
     pub written_ms: u64,
     pub duration_ms: u64,
     pub versions: BTreeMap<String, u64>,
+    /// Files of each table, and how their number goes on; nothing before the first commit of this run.
+    pub files: BTreeMap<String, TableFiles>,
     /// Where each source goes on after a restart.
     pub offsets: SourceOffsets,
     /// Records that were ever read and are committed, decodable or not.
@@ -57,6 +61,7 @@ impl Committed {
                 .iter()
                 .map(|(name, it)| (name.clone(), it.version))
                 .collect(),
+            files: BTreeMap::new(),
             offsets: manifest.offsets.clone(),
             read: totals.values().map(|it| it.records + it.undecoded).sum(),
             problem: None,
@@ -116,6 +121,8 @@ pub(super) struct Committer {
         UnboundedReceiver<Result<Vec<Compaction>, (String, lake::Error)>>,
     ),
     obsolete: Vec<StateFile>,
+    upkeep: Upkeep,
+    pace: Pace,
 }
 
 impl Committer {
@@ -135,6 +142,7 @@ impl Committer {
         peers: Option<cluster::Sender>,
         settings: engine::Settings,
         version_retention: Duration,
+        optimize_every: Option<Duration>,
         obsolete: Vec<StateFile>,
     ) -> Self {
         Committer {
@@ -153,6 +161,8 @@ impl Committer {
             merged: Vec::new(),
             merges: unbounded_channel(),
             obsolete,
+            upkeep: Upkeep::new(optimize_every),
+            pace: Pace::default(),
         }
     }
 
@@ -223,6 +233,7 @@ impl Committer {
                 }
             }
         }
+        let ready = self.upkeep.ready();
         let mut next = self.last.after();
         next.epoch = epoch;
         next.written_ms = now_ms;
@@ -291,8 +302,10 @@ impl Committer {
             && records.is_empty()
             && read == 0
             && next.offsets == self.last.offsets
+            && ready.is_empty()
         {
             self.committed.send_modify(|it| it.problem = None);
+            self.keep_up(&ready).await;
             return Ok(());
         }
         crash_point("parts");
@@ -302,11 +315,14 @@ impl Committer {
         let obsolete = self.store_state(&mut next, records).await?;
         crash_point("state");
         let merged = std::mem::take(&mut self.merged);
+        self.upkeep.note(&ready, &mut next);
         for (name, state) in &self.tables {
+            let merged = merged.iter().filter(|it| it.table == *name);
             let change = Change {
                 adds: adds.remove(name).unwrap_or_default(),
                 replaced: replaced.remove(name).unwrap_or_default(),
-                merged: merged.iter().filter(|it| it.table == *name).collect(),
+                merged: merged.chain(ready.of(name)).collect(),
+                let_go: ready.old_of(name),
             };
             let app = app_id(&self.dataflow.name, name);
             let entry = state.entry(&next, &app, change, self.read(name, &app, &next));
@@ -316,8 +332,10 @@ impl Committer {
         for merge in &merged {
             self.merging.remove(&merge.table);
         }
+        self.pace.note(&self.last);
         let committed = Committed {
             duration_ms: crate::model::whole_ms(began.elapsed()),
+            files: self.pace.told(&self.tables, self.last.written_ms),
             ..Committed::at(&self.last, &self.totals)
         };
         tracing::debug!(
@@ -328,6 +346,7 @@ impl Committer {
         );
         self.committed.send_replace(committed);
         crash_point("tables");
+        self.keep_up(&ready).await;
         self.after(obsolete).await;
         crash_point("after");
         Ok(())
@@ -416,6 +435,23 @@ impl Committer {
         }
     }
 
+    /// Goes on with what was asked for, and with what is too old. What fails is tried again after the next commit.
+    async fn keep_up(&mut self, done: &Ready) {
+        let (store, dataflow, busy) = (&self.store, &self.dataflow, &self.merging);
+        let after = self.upkeep.after(
+            store,
+            dataflow,
+            &self.settings,
+            &self.last,
+            &self.tables,
+            busy,
+            done,
+        );
+        if let Err(error) = after.await {
+            tracing::warn!(%error, "upkeep of the lake waits for the next commit");
+        }
+    }
+
     /// Housekeeping, away from the next commit.
     async fn after(&mut self, obsolete: Vec<StateFile>) {
         // One commit later: the newest manifest no longer names them.
@@ -437,7 +473,7 @@ impl Committer {
                     }
                 });
             }
-            if self.merging.contains(name) {
+            if self.merging.contains(name) || self.upkeep.is_at(name) {
                 continue;
             }
             let layout = layouts.iter().find(|it| it.name == *name);
@@ -469,7 +505,7 @@ impl Committer {
 }
 
 /// Housekeeping that panicked; it is tried again like any that failed.
-fn lost(table: &str, died: &supervise::Died) -> lake::Error {
+pub(super) fn lost(table: &str, died: &supervise::Died) -> lake::Error {
     lake::Error::Table {
         table: table.to_owned(),
         reason: died.to_string(),
@@ -630,7 +666,7 @@ pub(super) fn is_open(record: &StateRecord, over: &HashMap<String, Over>) -> boo
 /// For recovery tests: ends the process at a named step when `TIDELAKE_CRASH_AT` says `<step>:<n-th time>`.
 ///
 /// The steps in order: `claim` (a manifest of this generation is there), `rolled` (every table is at it), for a changed dataflow `filled` (its
-/// views are computed) and the first steps of a commit, then per commit `parts`
+/// views are computed) and the first steps of a commit, for `lake optimize` without an engine `rewritten` (once per group of files), then per commit `parts`
 /// (all files are in the lake), `state`, `manifest`, `table` (once per table), `tables`, `after` (old state is deleted).
 pub(super) fn crash_point(step: &str) {
     static PASSED: AtomicUsize = AtomicUsize::new(0);

@@ -101,7 +101,13 @@ pub(super) async fn wait_for(store: &Store, newest: &Manifest) -> Result<(), Err
             true => own().contains(&newest.writer),
             false => started(holder.pid) == Some(holder.started),
         };
-        return match lives {
+        // It may hold the lake that this one is a copy of.
+        let let_go = async || {
+            alive(store, newest)
+                .await
+                .map(|it| it.is_some_and(|it| it.released))
+        };
+        return match lives && !let_go().await? {
             true => Err(held(format!("process {} of this machine", holder.pid))),
             false => Ok(()),
         };
@@ -283,6 +289,14 @@ mod tests {
         let own = manifest(here, "own");
         let lease = Lease::of(&store, &own);
         assert!(wait_for(&store, &own).await.is_err());
+        let copy = Store::open("memory:///copy").expect("a lake");
+        assert!(wait_for(&copy, &own).await.is_err());
+        tell(&copy, "d", "own", 0, true).await.expect("it is told");
+        let free = wait_for(&copy, &own).await;
+        assert!(
+            free.is_ok(),
+            "the process holds the lake that this is a copy of"
+        );
         lease.release().await;
         assert!(wait_for(&store, &own).await.is_ok());
     }

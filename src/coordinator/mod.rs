@@ -17,12 +17,14 @@ pub mod identity;
 mod lease;
 pub(crate) mod models;
 mod outputs;
+mod pace;
 mod part;
 mod peers;
 mod refill;
 pub mod replay;
 mod state;
 pub mod stored;
+pub mod upkeep;
 
 use crate::cluster::{self, Joined};
 use crate::engine::{self, Bucketing, ClockSettings, Control, Costs, Feed, Job, Outputs, Restored};
@@ -50,6 +52,7 @@ pub use feed::decoder;
 pub use growth::Growth;
 pub use lease::{Hold, hold, started, this_process};
 pub use outputs::layouts;
+pub use pace::TableFiles;
 pub use peers::Ending;
 pub use refill::{Filled, fill};
 
@@ -81,6 +84,8 @@ pub struct Options {
     pub take_over: bool,
     /// Near so many bytes of memory sources wait; none if there is no such limit.
     pub memory_max: Option<u64>,
+    /// How often small files of all tables are put together; none for never.
+    pub optimize_every: Option<Duration>,
 }
 
 impl Default for Options {
@@ -96,6 +101,7 @@ impl Default for Options {
             version_retention: VERSION_RETENTION,
             take_over: false,
             memory_max: None,
+            optimize_every: None,
         }
     }
 }
@@ -395,6 +401,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             peers.clone(),
             settings.clone(),
             options.version_retention,
+            options.optimize_every,
             obsolete,
         );
         Some(supervise::task("committer", committer.run(for_committer)))

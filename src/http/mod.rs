@@ -56,8 +56,8 @@ pub use openapi::document as openapi_document;
 pub use roles::described as described_roles;
 pub use sql::{AnswerEnding, AnswerFormat, AnswerWriter};
 pub use status::{
-    CommitInfo, Component, Health, IntakeStatus, PartitionStatus, SourceStatus, Status,
-    StatusSource,
+    CommitInfo, CommittedFiles, Component, Health, IntakeStatus, PartitionStatus, SourceStatus,
+    Status, StatusSource,
 };
 pub use tls::{Error as TlsError, Files as TlsFiles, Tls};
 pub use verification::Prover;

@@ -134,6 +134,21 @@ pub struct CommitInfo {
     pub duration_ms: f64,
     /// Version of each table of the lake.
     pub versions: BTreeMap<String, i64>,
+    /// Files of each table, and how their number goes on; nothing before the first commit of this run.
+    pub files: BTreeMap<String, CommittedFiles>,
+}
+
+/// Files of a table of the lake.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CommittedFiles {
+    /// Files of less than 8 MiB that may be put together later.
+    pub small: u64,
+    /// Files that the next commits replace.
+    pub open: u64,
+    /// Files that the commits of a day write, at the pace of the last hour; null before a minute has passed.
+    pub written_per_day: Option<u64>,
+    /// By how many a day's commits change the number of files that readers see.
+    pub growth_per_day: Option<i64>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -3,8 +3,9 @@
 //! Source: the Delta transaction log protocol (PROTOCOL.md of delta-io/delta), sections "Actions" and
 //! "Column invariants". What is written is only what every reader knows.
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The path of a log entry within the table.
 pub fn entry_path(version: u64) -> String {
@@ -119,6 +120,51 @@ fn type_of(data_type: &DataType) -> Result<Value, String> {
             json!({"type": "struct", "fields": fields?})
         }
         other => return Err(format!("type {other} has no place in a table")),
+    })
+}
+
+/// A schema from Delta's JSON form, of types that are ours.
+pub fn schema_of(text: &str) -> Result<Schema, String> {
+    let schema: Value = serde_json::from_str(text).map_err(|it| it.to_string())?;
+    fields_of(&schema).map(Schema::new)
+}
+
+fn fields_of(of: &Value) -> Result<Vec<Field>, String> {
+    let fields = of["fields"].as_array();
+    let fields = fields.ok_or_else(|| format!("{of} has no fields"))?;
+    let field = |it: &Value| {
+        let name = it["name"].as_str().unwrap_or_default();
+        Ok(Field::new(name, data_type_of(&it["type"])?, true))
+    };
+    fields.iter().map(field).collect()
+}
+
+fn data_type_of(said: &Value) -> Result<DataType, String> {
+    let unknown = || format!("type {said} is none that tidelake writes");
+    if said["type"] == "array" {
+        let item = data_type_of(&said["elementType"])?;
+        return Ok(DataType::List(Arc::new(Field::new_list_field(item, true))));
+    }
+    if said["type"] == "struct" {
+        return Ok(DataType::Struct(fields_of(said)?.into()));
+    }
+    Ok(match said.as_str().ok_or_else(unknown)? {
+        "boolean" => DataType::Boolean,
+        "integer" => DataType::Int32,
+        "long" => DataType::Int64,
+        "double" => DataType::Float64,
+        "string" => DataType::Utf8,
+        "binary" => DataType::Binary,
+        "date" => DataType::Date32,
+        "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        decimal => {
+            let digits = decimal.strip_prefix("decimal(");
+            let digits = digits.and_then(|it| it.strip_suffix(')')?.split_once(','));
+            let (precision, scale) = digits.ok_or_else(unknown)?;
+            let precision = precision.trim().parse().map_err(|_| unknown())?;
+            let scale = scale.trim().parse().map_err(|_| unknown())?;
+            DataType::Decimal128(precision, scale)
+        }
     })
 }
 

@@ -21,6 +21,14 @@ pub type BySource<T> = BTreeMap<String, BTreeMap<Partition, T>>;
 /// Where dataflows keep what is not a table.
 const ROOT: &str = "_tidelake";
 
+/// Rises when manifests say something that earlier versions would not understand; these refuse the lake then. The first that said it was 2: rows that a
+/// table has let go.
+pub const FORMAT: u32 = 2;
+
+fn first_format() -> u32 {
+    1
+}
+
 /// Files a partition is known to have been read from; older ones are forgotten.
 const ORIGINS_MAX: usize = 1000;
 
@@ -95,6 +103,8 @@ mod as_text {
 /// One commit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
+    #[serde(default = "first_format")]
+    pub format: u32,
     pub number: u64,
     /// Rises with every process that takes over.
     pub generation: u64,
@@ -131,6 +141,12 @@ pub struct Manifest {
     pub requests_done: Vec<String>,
     pub state_full: Option<StateFile>,
     pub state_differences: Vec<StateFile>,
+    /// Rows that tables no longer have, since they are older than the table keeps them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub let_go: BTreeMap<String, LetGo>,
+    /// When small files of all tables were last put together on schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimized_ms: Option<u64>,
     /// The seal of the manifest that it was made from; none at the beginning, and behind one of a version that did not seal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<String>,
@@ -165,6 +181,28 @@ pub struct TableEntry {
     /// Small files that may be merged later.
     #[serde(default)]
     pub small_files: Vec<serde_json::Value>,
+}
+
+/// Rows that a table no longer has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetGo {
+    /// The column that tells how old a row is: a date, or the event time.
+    pub column: String,
+    /// Only rows of before were let go, in microseconds since 1970. Not all need be: some come later.
+    pub until_us: i64,
+    /// The newest event time of them, if the table has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_us: Option<i64>,
+    /// How many rows, by partition of the source.
+    pub rows: BTreeMap<Partition, u64>,
+    pub files: u64,
+}
+
+impl LetGo {
+    /// All rows.
+    pub fn count(&self) -> u64 {
+        self.rows.values().sum()
+    }
 }
 
 /// Stored state, by path within the lake.
@@ -237,6 +275,13 @@ impl Store {
         let Some(bytes) = self.get(path).await? else {
             return Ok(None);
         };
+        if let Some(format) = format_of(&bytes).filter(|it| FORMAT < *it) {
+            return Err(Error::Newer {
+                path: path.to_string(),
+                format,
+                known: FORMAT,
+            });
+        }
         Manifest::from_file(&bytes)
             .map(Some)
             .map_err(|reason| damaged(path, &reason))
@@ -386,6 +431,7 @@ impl Manifest {
     /// The next one, with the same content until it is changed.
     pub fn after(&self) -> Self {
         Manifest {
+            format: FORMAT,
             number: self.number + 1,
             follows: self.seal.clone(),
             seal: None,
@@ -449,6 +495,7 @@ impl Manifest {
     /// What the first claim of a lake begins with.
     pub fn empty(dataflow: &str) -> Self {
         Manifest {
+            format: FORMAT,
             number: 0,
             generation: 0,
             writer: String::new(),
@@ -468,10 +515,21 @@ impl Manifest {
             requests_done: Vec::new(),
             state_full: None,
             state_differences: Vec::new(),
+            let_go: BTreeMap::new(),
+            optimized_ms: None,
             follows: None,
             seal: None,
         }
     }
+}
+
+/// The format that a file says it has; what else it says may be in another form. One that does not say is of the first.
+fn format_of(bytes: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Said {
+        format: Option<u32>,
+    }
+    serde_json::from_slice::<Said>(bytes).ok()?.format
 }
 
 fn seal_of(content: &[u8]) -> String {
@@ -487,12 +545,16 @@ fn damaged(path: &Path, reason: &str) -> Error {
     }
 }
 
-fn sign_of_life_path(dataflow: &str) -> Path {
+pub(super) fn sign_of_life_path(dataflow: &str) -> Path {
     Path::from(format!("{ROOT}/{dataflow}/alive.json"))
 }
 
 fn request_path(dataflow: &str, id: &str) -> Path {
     Path::from(format!("_tidelake/{dataflow}/requests/{id}.json"))
+}
+
+pub(super) fn state_folder(dataflow: &str) -> Path {
+    Path::from(format!("{ROOT}/{dataflow}/state"))
 }
 
 pub(super) fn folder(dataflow: &str) -> Path {
@@ -501,4 +563,43 @@ pub(super) fn folder(dataflow: &str) -> Path {
 
 pub(super) fn path_of(dataflow: &str, number: u64) -> Path {
     Path::from(format!("_tidelake/{dataflow}/manifests/{number:020}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lake_of_a_newer_version_is_refused_and_one_of_an_older_is_read() {
+        let store = Store::open("memory:///lake").expect("a lake");
+        let manifest = Manifest {
+            number: 1,
+            ..Manifest::empty("d")
+        };
+        let mut file: serde_json::Value =
+            serde_json::from_slice(&manifest.sealed().to_file()).expect("JSON");
+        let put = async |number: u64, file: &serde_json::Value| {
+            let bytes = serde_json::to_vec(file).expect("JSON");
+            let put = store.put(&path_of("d", number), bytes.into()).await;
+            put.expect("it can be written");
+        };
+        // As the first versions wrote it.
+        let fields = file.as_object_mut().expect("an object");
+        assert_eq!(fields.remove("format"), Some(FORMAT.into()));
+        fields.remove("seal");
+        put(1, &file).await;
+        let read = store.newest_manifest("d").await.expect("it is read");
+        let read = read.expect("it is there");
+        assert_eq!((read.format, read.after().format), (1, FORMAT));
+        // Nothing else of it need be as we know it.
+        put(2, &serde_json::json!({"format": FORMAT + 1, "number": {}})).await;
+        let refused = store.newest_manifest("d").await.expect_err("it is newer");
+        assert!(matches!(refused, Error::Newer { format, .. } if format == FORMAT + 1));
+        let text = refused.to_string();
+        assert!(
+            text.contains("newer version") && text.contains("nothing was changed"),
+            "{text}"
+        );
+        assert!(store.newest_manifests().await.is_err());
+    }
 }

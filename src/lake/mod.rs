@@ -10,6 +10,8 @@
 //!
 //! Not here: what the rows mean, and where they come from.
 
+mod backup;
+mod history;
 mod inspect;
 mod log;
 mod manifest;
@@ -21,19 +23,28 @@ mod pool;
 mod probe;
 mod proof;
 mod protocol;
+mod rewrite;
 mod stage;
 mod table;
 mod told;
+mod upkeep;
+mod vacuum;
 
+pub use backup::{AsOf, Point, Taken};
+pub use history::{CommitFacts, FileEntry, VersionFacts};
 pub use inspect::FileFacts;
 pub use log::{commit_info, owner, remove_of, txn};
 pub use manifest::{
-    BySource, Counts, Holder, Manifest, PartitionRead, SourceOffsets, StateFile, TableEntry,
+    BySource, Counts, FORMAT, Holder, LetGo, Manifest, PartitionRead, SourceOffsets, StateFile,
+    TableEntry,
 };
 pub use models::{ModelVersion, Models};
 pub use protocol::{Action, Commit, Next, Seen, app_id};
+pub use rewrite::{ORDER_COLUMNS_MAX, Wanted};
 pub use stage::{Staged, Stager, TableLayout, Told, Uploads};
 pub use table::{Change, Compaction, Replaced, TableState, folder_of};
+pub use upkeep::{OptimizeRequest, Optimized, Rewritten};
+pub use vacuum::{Waste, Why, needed_by};
 
 use crate::model::secret;
 use bytes::Bytes;
@@ -74,6 +85,18 @@ pub enum Error {
     Table { table: String, reason: String },
     #[error("there is no {what}; `tidelake model list` shows what there is")]
     NoModel { what: String },
+    #[error(
+        "{path:?} in the lake was written by a newer version of tidelake: it has format {format}, and this one knows up to {known}; nothing was changed; use the version that wrote it, or a newer one"
+    )]
+    Newer {
+        path: String,
+        format: u32,
+        known: u32,
+    },
+    #[error("there is no commit of dataflow {dataflow:?} in {lake}")]
+    Nothing { dataflow: String, lake: String },
+    #[error("{place} cannot be used: {reason}")]
+    Backup { place: String, reason: String },
     #[error(
         "generation {newer} has taken over this lake; this process, of generation {ours}, must stop"
     )]

@@ -44,7 +44,7 @@ impl Store {
 }
 
 /// The commit that a file's name tells; none if it is of rows that were filled in.
-fn epoch_of(path: &str) -> Option<Epoch> {
+pub(super) fn epoch_of(path: &str) -> Option<Epoch> {
     let name = path.rsplit('/').next()?;
     let digits = name.strip_prefix(['e', 'm'])?.split('-').next()?;
     digits.parse().ok().map(Epoch)

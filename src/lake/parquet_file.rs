@@ -21,13 +21,18 @@ use serde_json::{Map, Value, json};
 use std::collections::{HashSet, VecDeque};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
-use twox_hash::XxHash3_64;
+use twox_hash::{XxHash3_64, XxHash3_128};
 
 /// Rows of a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
 
 /// A file is closed and uploaded when it has so many bytes; the rest of the commit goes to the next one.
 const FILE_BYTES_MAX: usize = 32 << 20;
+
+/// Longer values are cut in names of folders.
+const FOLDER_NAME_MAX: usize = 120;
+/// The folder of rows that have no value.
+const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// A Parquet file being written in memory, column by column: rows are encoded as they come, and their last column, if it is only
 /// known later, follows.
@@ -361,16 +366,9 @@ pub(super) fn cut(batch: &RecordBatch, partition_by: &[String]) -> Vec<Slice> {
             let mut folder = Vec::new();
             for (name, column) in partition_by.iter().zip(&columns) {
                 let text = text_of(column, rows.start);
-                let safe = |it: char| {
-                    if it.is_ascii_alphanumeric() || "-_.".contains(it) {
-                        it
-                    } else {
-                        '_'
-                    }
-                };
                 folder.push(match &text {
-                    Some(text) => format!("{name}={}", text.chars().map(safe).collect::<String>()),
-                    None => format!("{name}=__HIVE_DEFAULT_PARTITION__"),
+                    Some(text) => format!("{name}={}", folder_name(text)),
+                    None => format!("{name}={NULL_FOLDER}"),
                 });
                 values.insert(name.clone(), text.map_or(Value::Null, Value::String));
             }
@@ -381,6 +379,19 @@ pub(super) fn cut(batch: &RecordBatch, partition_by: &[String]) -> Vec<Slice> {
             }
         })
         .collect()
+}
+
+/// A value as part of a folder's name. Different values have different names: what cannot stand in one is told by a hash of the value.
+fn folder_name(text: &str) -> String {
+    let is_safe = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
+    if text.len() <= FOLDER_NAME_MAX && text.chars().all(is_safe) && text != NULL_FOLDER {
+        return text.to_owned();
+    }
+    let readable = text.chars().take(FOLDER_NAME_MAX / 2);
+    let readable: String = readable
+        .map(|it| if is_safe(it) { it } else { '_' })
+        .collect();
+    format!("{readable}!{:032x}", XxHash3_128::oneshot(text.as_bytes()))
 }
 
 fn text_of(column: &ArrayRef, row: usize) -> Option<String> {
@@ -475,6 +486,7 @@ fn date_text(days: i64) -> Value {
 mod tests {
     use super::*;
     use arrow::array::{BinaryArray, StringArray};
+    use object_store::path::Path;
 
     /// The columns of a file of these rows that have a dictionary.
     fn with_dictionary(schema: SchemaRef, columns: Vec<ArrayRef>) -> Vec<String> {
@@ -496,6 +508,34 @@ mod tests {
             .iter()
             .filter(|it| it.dictionary_page_offset().is_some());
         named.map(|it| it.column_path().string()).collect()
+    }
+
+    #[test]
+    fn values_that_differ_have_folders_of_their_own() {
+        let long = "x".repeat(300);
+        let values = [
+            "a b",
+            "a/b",
+            "a_b",
+            "ä",
+            "ö",
+            "",
+            NULL_FOLDER,
+            &long,
+            &long[1..],
+        ];
+        let column: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
+        let rows = RecordBatch::try_from_iter([("k", column)]).expect("a column");
+        let slices = cut(&rows, &["k".to_owned()]);
+        let folders: HashSet<&str> = slices.iter().map(|it| it.folder.as_str()).collect();
+        assert_eq!(folders.len(), values.len(), "{folders:?}");
+        assert!(folders.contains("k=a_b"));
+        assert!(folders.iter().all(|it| it.len() < 200));
+        assert!(
+            slices
+                .iter()
+                .all(|it| Path::from(it.folder.as_str()).as_ref() == it.folder)
+        );
     }
 
     #[test]

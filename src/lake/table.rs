@@ -5,24 +5,20 @@
 //! from the commits.
 
 use super::log::{self, commit_info, remove_of, txn};
-use super::parquet_file::{ParquetFile, SUFFIX, file_schema, name_of};
+use super::parquet_file::{ParquetFile, file_schema, name_of};
 use super::stage::TableLayout;
 use super::{Error, Manifest, Store, TableEntry, app_id};
-use crate::model::Epoch;
 use arrow::array::{RecordBatch, new_null_array};
 use bytes::Bytes;
-use futures::TryStreamExt;
 use object_store::path::Path;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::time::Duration;
 
 /// A log checkpoint every so many versions.
 const CHECKPOINT_EVERY: u64 = 20;
-/// Files that no version ever named go after this time.
-const LEFTOVER_KEPT_SECONDS: i64 = 3600;
 /// Files below this size are small.
 const SMALL_BYTES: u64 = 8 << 20;
 /// So many small files in one folder are merged.
@@ -47,12 +43,12 @@ pub struct TableState {
     checkpointed: u64,
 }
 
-/// Small files of one folder and the one file that takes their place.
+/// Files of one folder and those that take their place, with the same rows.
 #[derive(Debug)]
 pub struct Compaction {
     pub table: String,
     pub small: Vec<Value>,
-    pub merged: Value,
+    pub merged: Vec<Value>,
 }
 
 /// What a commit brings to a table.
@@ -62,6 +58,8 @@ pub struct Change<'a> {
     pub adds: Vec<(Value, Option<u32>)>,
     pub replaced: Replaced,
     pub merged: Vec<&'a Compaction>,
+    /// Files whose rows leave the table, since they are older than its retention.
+    pub let_go: &'a [Value],
 }
 
 /// Which open rows of earlier commits go.
@@ -127,6 +125,8 @@ impl TableState {
         let now_ms = next.written_ms;
         let mut after = self.clone();
         let mut actions = Vec::new();
+        let is_upkeep = change.adds.is_empty() && change.replaced == Replaced::Nothing;
+        let lets_go = !change.let_go.is_empty();
         let gone = after
             .open_files
             .extract_if(.., |it| change.replaced.holds(it));
@@ -137,16 +137,27 @@ impl TableState {
         }
         for merge in change.merged {
             actions.extend(merge.small.iter().map(|it| remove_of(it, false, now_ms)));
-            actions.push(merge.merged.clone());
-            after.small_files.retain(|it| !merge.small.contains(it));
-            after.note_added(&merge.merged, None);
+            let gone: HashSet<&str> = merge.small.iter().map(path_of).collect();
+            after.small_files.retain(|it| !gone.contains(path_of(it)));
+            for merged in &merge.merged {
+                actions.push(merged.clone());
+                after.note_added(merged, None);
+            }
         }
+        actions.extend(change.let_go.iter().map(|it| remove_of(it, true, now_ms)));
+        let gone: HashSet<&str> = change.let_go.iter().map(path_of).collect();
+        after.small_files.retain(|it| !gone.contains(path_of(it)));
         after.forget_lone_files();
         if !actions.is_empty() {
             let blind = !actions.iter().any(|it| it.get("remove").is_some());
             let (number, epoch) = (next.number, next.epoch.0);
+            let operation = match (is_upkeep, lets_go) {
+                (true, true) => "RETENTION",
+                (true, false) => "OPTIMIZE",
+                (false, _) => "STREAMING UPDATE",
+            };
             let mut all = vec![
-                commit_info("STREAMING UPDATE", epoch, number, blind, now_ms),
+                commit_info(operation, epoch, number, blind, now_ms),
                 txn(app, number, now_ms),
                 txn(&format!("{app}#generation"), next.generation, now_ms),
             ];
@@ -192,20 +203,21 @@ impl TableState {
             .by_folder()
             .into_iter()
             .filter(|it| it.1.len() == 1)
-            .map(|it| it.0.to_owned())
+            .map(|it| it.0)
             .collect();
         self.small_files.retain(|it| {
-            let forgotten = 0 < many && lone.contains(folder_of(it));
+            let forgotten = 0 < many && lone.contains(&values_of(it));
             many -= usize::from(forgotten);
             !forgotten
         });
     }
 
-    /// The places of small files in the list of them, which is in the order they came.
-    fn by_folder(&self) -> BTreeMap<&str, Vec<usize>> {
-        let mut folders: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    /// The places of small files in the list of them, which is in the order they came. Earlier versions gave different values of partition columns one
+    /// folder, so the values tell what belongs together.
+    fn by_folder(&self) -> BTreeMap<String, Vec<usize>> {
+        let mut folders: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, add) in self.small_files.iter().enumerate() {
-            folders.entry(folder_of(add)).or_default().push(at);
+            folders.entry(values_of(add)).or_default().push(at);
         }
         folders
     }
@@ -242,34 +254,19 @@ impl TableState {
 }
 
 /// The file of a log action, within the table's folder.
-fn path_of(add: &Value) -> &str {
+pub(super) fn path_of(add: &Value) -> &str {
     let path = add["add"]["path"].as_str();
     path.expect("a log action names its file")
+}
+
+/// The values of a file's partition columns, as one text.
+pub(super) fn values_of(add: &Value) -> String {
+    add["add"]["partitionValues"].to_string()
 }
 
 /// The folder of a file, without the table's; empty if the table has no partition columns.
 pub fn folder_of(add: &Value) -> &str {
     path_of(add).rsplit_once('/').map_or("", |it| it.0)
-}
-
-/// The oldest version of a table that is still to be read.
-struct OldestKept {
-    version: u64,
-    written_ms: i64,
-}
-
-/// The version that a file of a log belongs to.
-fn number_of(path: &Path) -> Option<u64> {
-    path.filename()?.get(..20)?.parse().ok()
-}
-
-/// The epoch in the name of one of our files, which start with `e` or, if merged from others, `m`.
-fn staged_for(name: &str) -> Option<Epoch> {
-    let number = name
-        .strip_suffix(SUFFIX)?
-        .strip_prefix(['e', 'm'])?
-        .get(..16)?;
-    number.parse().ok().map(Epoch)
 }
 
 impl Store {
@@ -415,6 +412,24 @@ impl Store {
     /// # Errors
     /// If the version cannot be read.
     pub async fn files_at(&self, table: &str, version: u64) -> Result<Vec<Value>, Error> {
+        let mut files = self.files_with_statistics(table, version).await?;
+        for file in &mut files {
+            if let Some(add) = file["add"].as_object_mut() {
+                add.remove("stats");
+            }
+        }
+        Ok(files)
+    }
+
+    /// The same, with what the log says of their rows.
+    ///
+    /// # Errors
+    /// If the version cannot be read.
+    pub async fn files_with_statistics(
+        &self,
+        table: &str,
+        version: u64,
+    ) -> Result<Vec<Value>, Error> {
         let delta = self.open_delta_at(table, version).await?;
         let snapshot = delta.snapshot().map_err(|it| Error::Table {
             table: table.to_owned(),
@@ -422,138 +437,13 @@ impl Store {
         })?;
         let add = |it: deltalake::kernel::LogicalFileView| {
             let path = it.path().into_owned();
-            // Our files lie in folders that are named by their values.
-            let folders = path.split('/').filter_map(|it| it.split_once('='));
-            let values: BTreeMap<&str, &str> = folders.collect();
-            serde_json::json!({"add": {"path": path, "partitionValues": values, "size": it.size()}})
+            let values: BTreeMap<String, Option<String>> =
+                it.partition_values_map().into_iter().collect();
+            serde_json::json!({"add": {
+                "path": path, "partitionValues": values, "size": it.size(), "stats": it.stats(),
+            }})
         };
         Ok(snapshot.log_data().iter().map(add).collect())
-    }
-
-    /// Writes a log checkpoint, and deletes versions that are older than the retention with the files that only they name, and what crashes left
-    /// behind. Every version that the log still lists can be read. `settled` is the epoch of the newest commit.
-    ///
-    /// # Errors
-    /// If the table cannot be read or the checkpoint not be written.
-    pub async fn maintain(
-        &self,
-        table: &str,
-        settled: Epoch,
-        retention: Duration,
-    ) -> Result<(), Error> {
-        let delta = self.open_delta(table).await?;
-        deltalake::protocol::checkpoints::create_checkpoint(&delta, None)
-            .await
-            .map_err(|it| Error::Table {
-                table: table.to_owned(),
-                reason: it.to_string(),
-            })?;
-        let Some(oldest) = self.oldest_kept(table, retention).await? else {
-            return self.sweep(table, &delta, settled, i64::MIN).await;
-        };
-        for path in self
-            .list(&Path::from(format!("{table}/_delta_log")))
-            .await?
-        {
-            if number_of(&path).is_some_and(|it| it != 0 && it < oldest.version) {
-                self.delete(&path).await?;
-            }
-        }
-        // Only now: a version that is listed has its files.
-        self.sweep(table, &delta, settled, oldest.written_ms).await
-    }
-
-    /// The newest version with a log checkpoint that was already there when the retention began: it and all later ones are kept. Nothing if
-    /// everything is.
-    async fn oldest_kept(
-        &self,
-        table: &str,
-        retention: Duration,
-    ) -> Result<Option<OldestKept>, Error> {
-        let began_ms = crate::model::wall_ms().saturating_sub(crate::model::whole_ms(retention));
-        let paths = self
-            .list(&Path::from(format!("{table}/_delta_log")))
-            .await?;
-        let is_checkpoint = |it: &&Path| it.as_ref().ends_with(".parquet");
-        for version in paths
-            .iter()
-            .rev()
-            .filter(is_checkpoint)
-            .filter_map(number_of)
-        {
-            // Without its entry nothing says when it was written.
-            let Some(actions) = self.log_entry(table, version).await? else {
-                continue;
-            };
-            let mut written = actions.iter().map(|it| &it["commitInfo"]["timestamp"]);
-            let written_ms = written.find_map(Value::as_i64);
-            if let Some(written_ms) = written_ms.filter(|it| *it <= began_ms as i64) {
-                return Ok(Some(OldestKept {
-                    version,
-                    written_ms,
-                }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Deletes files that were taken out by a version up to a time, and what crashes left behind.
-    ///
-    /// A file that was taken out goes by when it was taken out. One that no version ever named is a leftover only if
-    /// the commit it was staged for is settled: after a long outage, files wait for commits to come.
-    async fn sweep(
-        &self,
-        table: &str,
-        delta: &deltalake::DeltaTable,
-        settled: Epoch,
-        removed_until_ms: i64,
-    ) -> Result<(), Error> {
-        let failed = |it: deltalake::DeltaTableError| Error::Table {
-            table: table.to_owned(),
-            reason: it.to_string(),
-        };
-        let name_of = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-        let mut kept: HashSet<String> = delta
-            .get_file_uris()
-            .map_err(failed)?
-            .map(|it| name_of(&it))
-            .collect();
-        let state = delta.snapshot().map_err(failed)?;
-        let log = delta.log_store();
-        let removed: Vec<_> = state
-            .all_tombstones(log.as_ref())
-            .try_collect()
-            .await
-            .map_err(failed)?;
-        let mut gone: HashSet<String> = HashSet::new();
-        for tombstone in &removed {
-            let name = name_of(&tombstone.path());
-            match tombstone.deletion_timestamp() {
-                Some(at) if at <= removed_until_ms => gone.insert(name),
-                Some(_) | None => kept.insert(name),
-            };
-        }
-        let listed: Vec<object_store::ObjectMeta> = self
-            .objects
-            .list(Some(&Path::from(table)))
-            .try_collect()
-            .await
-            .map_err(|source| Error::Store {
-                path: table.to_owned(),
-                source,
-            })?;
-        let leftovers = chrono::Utc::now() - chrono::Duration::seconds(LEFTOVER_KEPT_SECONDS);
-        for file in listed {
-            let Some(name) = file.location.filename() else {
-                continue;
-            };
-            let is_settled = staged_for(name).is_some_and(|it| it <= settled);
-            let is_old = gone.contains(name) || file.last_modified < leftovers;
-            if is_settled && is_old && !kept.contains(name) {
-                self.delete(&file.location).await?;
-            }
-        }
-        Ok(())
     }
 
     /// The rows of a data file, batch by batch.
@@ -581,6 +471,36 @@ impl Store {
             reason: it.to_string(),
         };
         Ok(reader.map(move |it| it.map_err(&unreadable)))
+    }
+
+    /// Some columns of a data file's rows, as far as it has them.
+    ///
+    /// # Errors
+    /// If the file is missing or cannot be read.
+    pub async fn columns_of(
+        &self,
+        table: &str,
+        path: &str,
+        columns: &[&str],
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let path = Path::from(format!("{table}/{path}"));
+        let damaged = |reason: String| Error::Damaged {
+            path: path.to_string(),
+            reason,
+        };
+        let bytes = self.get(&path).await?;
+        let bytes =
+            bytes.ok_or_else(|| damaged("the log names it and it is missing".to_owned()))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes);
+        let reader = reader.map_err(|it| damaged(it.to_string()))?;
+        let roots = reader.schema().fields().iter().enumerate();
+        let roots = roots.filter(|it| columns.contains(&it.1.name().as_str()));
+        let roots: Vec<usize> = roots.map(|it| it.0).collect();
+        let only = ProjectionMask::roots(reader.metadata().file_metadata().schema_descr(), roots);
+        let reader = reader.with_projection(only).build();
+        let reader = reader.map_err(|it| damaged(it.to_string()))?;
+        let batches: Result<Vec<_>, _> = reader.collect();
+        batches.map_err(|it| damaged(it.to_string()))
     }
 
     /// Merges small files of one folder into one new file, whose name begins with `label`, not yet visible. Columns that came after a file are null for its rows.
@@ -639,7 +559,7 @@ impl Store {
         Ok(Compaction {
             table: table.to_owned(),
             small,
-            merged,
+            merged: vec![merged],
         })
     }
 }
@@ -647,6 +567,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Epoch;
     use arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
     use std::time::{Duration, SystemTime};
@@ -733,7 +654,7 @@ mod tests {
             let change = Change {
                 adds: adds.collect(),
                 replaced,
-                merged: Vec::new(),
+                ..Change::default()
             };
             let entry = state.entry(&Manifest::empty("d").after(), "app", change, None);
             state.follow(&entry, entry.version);
@@ -790,6 +711,26 @@ mod tests {
         assert!(cold.iter().all(|it| it.len() == 2));
         assert_eq!(folder_of(&cold[0][0]), "hour=0");
         assert_eq!(folder_of(&cold[15][0]), "hour=15");
+    }
+
+    /// As earlier versions wrote them: what is no letter or digit became `_`.
+    #[test]
+    fn files_of_different_values_are_never_merged() {
+        let mut state = TableState::default();
+        for number in 0..SMALL_FILES_MAX {
+            for value in ["a b", "a/b"] {
+                let add = serde_json::json!({"add": {
+                    "path": format!("k=a_b/{}-{number}", value.len()), "partitionValues": {"k": value}, "size": 4,
+                }});
+                state.note_added(&add, None);
+            }
+        }
+        let merged = state.to_merge();
+        assert_eq!(merged.len(), 2);
+        for files in merged {
+            let values: BTreeSet<String> = files.iter().map(values_of).collect();
+            assert_eq!((files.len(), values.len()), (SMALL_FILES_MAX, 1));
+        }
     }
 
     #[test]

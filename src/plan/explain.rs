@@ -33,6 +33,9 @@ impl fmt::Display for Dataflow {
                 table.name,
                 table.partition_by.join(", ")
             )?;
+            if let Some(retention) = &table.retention {
+                writeln!(f, "  rows are kept for {}", span(retention.keep_us))?;
+            }
             f.write_str(&indented(&table.plan))?;
         }
         for view in &self.views {

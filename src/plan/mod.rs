@@ -207,6 +207,18 @@ pub struct TableSpec {
     pub partition_by: Vec<String>,
     /// Which of its columns is the event time of the source, if it is kept.
     pub event_time: Option<usize>,
+    /// For how long rows are kept; none for ever.
+    pub retention: Option<Retention>,
+}
+
+/// How long a table keeps its rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    pub keep_us: i64,
+    /// The column that tells how old a row is.
+    pub column: usize,
+    /// Whether it is a date that rows lie in folders by, and no event time.
+    pub is_date: bool,
 }
 
 /// A maintained query.

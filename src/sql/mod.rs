@@ -73,12 +73,12 @@ use crate::model::stated::{StatedOption, is_option, names_listed, option};
 use crate::plan::{
     ColumnSpec, Comment, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
     EventTime, LATE_RELATION, LiveModels, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, PageSettings,
-    Plan, PrimaryKey, RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows,
+    Plan, PrimaryKey, Retention, RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows,
     dead_letter_schema, late_schema, properties,
 };
 use crate::source::place::{Place, is_delta};
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::MemTable;
 use datafusion::common::TableReference;
 use datafusion::execution::SendableRecordBatchStream;
@@ -622,6 +622,7 @@ impl Planner {
         plan: Plan,
     ) -> Result<TableSpec, String> {
         let mut partition_by = Vec::new();
+        let mut keep_us = None;
         for (key, value) in options {
             if !is_option(&TABLE_OPTIONS, key) {
                 return Err(format!(
@@ -630,6 +631,7 @@ impl Planner {
                 ));
             }
             match key.as_str() {
+                "retention" => keep_us = Some(table_retention(value)?),
                 "partition_by" => {
                     partition_by = value.split(',').map(|it| it.trim().to_owned()).collect()
                 }
@@ -666,7 +668,9 @@ impl Planner {
             .and_then(|it| known.unchanged.iter().position(|at| *at == Some(it.column)));
         let (columns_sql, selection) = canonical::apart(query, &schema)?;
         let selection = selection + &self.meaning_of_relations(query, false)?;
+        let retention = keep_us.map(|it| retention_of(it, &schema, &partition_by, event_time));
         Ok(TableSpec {
+            retention: retention.transpose()?,
             name,
             source: source.name.clone(),
             plan,
@@ -772,12 +776,20 @@ struct ViewTexts {
 const LOST_WINDOWS: &str = "a view over windows must keep window_start or window_end (of SESSION, window_end) in its SELECT, in every side of a UNION ALL, so that its rows can be closed";
 
 /// The options of a table.
-const TABLE_OPTIONS: [StatedOption; 1] = [option(
-    "partition_by",
-    "`column, …`",
-    "none",
-    "Partition columns of the Delta table: dates, integers or texts of its query.",
-)];
+const TABLE_OPTIONS: [StatedOption; 2] = [
+    option(
+        "partition_by",
+        "`column, …`",
+        "none",
+        "Partition columns of the Delta table: dates, integers or texts of its query.",
+    ),
+    option(
+        "retention",
+        "a time of a day or more, such as `90 days`",
+        "for ever",
+        "How long rows stay in the table, by its first partition column that is a date, else by its event time. Older ones leave with a commit, file by file, and `verify` knows of it.",
+    ),
+];
 
 /// The options of a materialized view.
 const VIEW_OPTIONS: [StatedOption; 2] = [
@@ -1012,7 +1024,38 @@ fn dead_letter_table() -> TableSpec {
         },
         partition_by: vec!["date".to_owned(), "hour".to_owned()],
         event_time: None,
+        retention: None,
     }
+}
+
+/// How long a table keeps its rows, which go by whole days.
+fn table_retention(value: &str) -> Result<i64, String> {
+    const DAY_US: i64 = 86_400_000_000;
+    duration_us(value)
+        .filter(|it| DAY_US <= *it)
+        .ok_or_else(|| format!("retention '{value}' must be a day or more, such as '90 days'"))
+}
+
+/// By which column a table lets rows go: the date that its folders are named by, or else the event time.
+fn retention_of(
+    keep_us: i64,
+    schema: &Schema,
+    partition_by: &[String],
+    event_time: Option<usize>,
+) -> Result<Retention, String> {
+    let is_date = |it: &usize| *schema.field(*it).data_type() == DataType::Date32;
+    let mut folders = partition_by
+        .iter()
+        .filter_map(|it| schema.index_of(it).ok());
+    let date = folders.find(is_date);
+    let column = date.or(event_time).ok_or(
+        "retention: nothing tells how old a row of this table is; partition it by a date (partition_by = 'date', with CAST(… AS DATE) AS date), or keep the event time of the source",
+    )?;
+    Ok(Retention {
+        keep_us,
+        column,
+        is_date: date.is_some(),
+    })
 }
 
 /// What processes of one cluster must agree on: the definitions, and settings that decide what is computed from here on.

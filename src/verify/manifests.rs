@@ -6,7 +6,7 @@
 use super::Error;
 use super::report::{Check, Findings, Report, count};
 use crate::coordinator::stored;
-use crate::lake::{self, Counts, Manifest, StateFile, Store};
+use crate::lake::{self, Counts, LetGo, Manifest, StateFile, Store};
 use std::collections::BTreeMap;
 
 /// At least so many manifests are kept, so that one of them is missing only if somebody deleted it.
@@ -94,6 +94,36 @@ fn compare_models(before: &Manifest, after: &Manifest, findings: &mut Findings) 
     }
 }
 
+/// What was let go does not come back, and only a commit that takes files out lets rows go.
+fn compare_let_go(before: &Manifest, after: &Manifest, findings: &mut Findings) {
+    for (table, was) in &before.let_go {
+        let is = after.let_go.get(table);
+        if is.is_none_or(|it| it.until_us < was.until_us || it.count() < was.count()) {
+            findings.add(|| {
+                format!(
+                    "{} says that table {table} has let fewer rows go than the one before it",
+                    after.number
+                )
+            });
+        }
+    }
+    for (table, is) in &after.let_go {
+        let was = before.let_go.get(table).map_or(0, LetGo::count);
+        let own = after.tables.get(table);
+        let takes_out = own.is_some_and(|it| {
+            it.commit == after.number && it.actions.iter().any(|it| it.get("remove").is_some())
+        });
+        if was < is.count() && !takes_out {
+            findings.add(|| {
+                format!(
+                    "{} says that table {table} has let rows go, and takes no file out",
+                    after.number
+                )
+            });
+        }
+    }
+}
+
 fn compare(before: &Manifest, after: &Manifest, findings: &mut Findings) {
     let number = after.number;
     if before.seal.is_some() && after.follows != before.seal {
@@ -130,6 +160,7 @@ fn compare(before: &Manifest, after: &Manifest, findings: &mut Findings) {
         }
     }
     compare_models(before, after, findings);
+    compare_let_go(before, after, findings);
     compare_counts(before, after, findings);
     let fits = match after.state_full == before.state_full {
         true => match after

@@ -11,7 +11,7 @@ mod told;
 use super::report::{Findings, Report, count, number};
 use super::rows::{self, ArchivedRows, Letters};
 use super::{Error, Options};
-use crate::lake::{Counts, Manifest, PartitionRead};
+use crate::lake::{Counts, LetGo, Manifest, PartitionRead};
 use crate::model::{Offsets, Partition};
 use crate::plan::{Dataflow, Definitions, SourceSpec, TableSpec};
 use crate::source::place::Place;
@@ -93,6 +93,7 @@ pub(super) async fn check(
                 .any(|it| it.plan.relations().contains(&spec.name)),
             epoch: i64::try_from(manifest.epoch.0).unwrap_or(i64::MAX),
             definitions: &definitions,
+            let_go: &manifest.let_go,
         };
         one.check(letters, opened, &mut known, report).await?;
     }
@@ -109,6 +110,8 @@ struct Source<'a> {
     keep: bool,
     epoch: i64,
     definitions: &'a Definitions,
+    /// What tables have let go.
+    let_go: &'a BTreeMap<String, LetGo>,
 }
 
 /// Everything the passes have shown, put together.
@@ -249,6 +252,7 @@ impl Source<'_> {
                         )
                     })
                     .collect(),
+                let_go: self.let_go.clone(),
                 archive: self.tables.first().map(|it| it.name.clone()),
                 letters: letters.remove(&partition.0).unwrap_or_default(),
                 keep: self.keep,
@@ -297,7 +301,8 @@ impl Source<'_> {
             };
             at += 1;
             *rows_sum += rows.len() as u64;
-            let records = counted.counts.records + counted.counts.replayed;
+            let gone = self.gone_of(table, job.partition);
+            let records = (counted.counts.records + counted.counts.replayed).saturating_sub(gone);
             // Further tables may lack records that an expression of theirs fails for.
             let fits = match archive == Some(table.name.as_str()) {
                 true => rows.len() as u64 == records,
@@ -306,9 +311,13 @@ impl Source<'_> {
             if table.keeps_all() && !fits {
                 findings.add(|| {
                     format!(
-                        "partition {partition} has {}, the commits counted {}",
+                        "partition {partition} has {}, the commits counted {}{}",
                         count(rows.len() as u64, "row"),
-                        number(records)
+                        number(records),
+                        match gone {
+                            0 => String::new(),
+                            some => format!(" besides {} that were let go", number(some)),
+                        }
                     )
                 });
             }
@@ -329,6 +338,12 @@ impl Source<'_> {
         }
     }
 
+    /// How many rows of a partition a table has let go.
+    fn gone_of(&self, table: &TableSpec, partition: Partition) -> u64 {
+        let let_go = self.let_go.get(&table.name);
+        let_go.map_or(0, |it| it.rows.get(&partition).copied().unwrap_or(0))
+    }
+
     fn add(
         &self,
         partition: Partition,
@@ -338,7 +353,7 @@ impl Source<'_> {
         unread: &BTreeSet<String>,
         sum: &mut Sum,
     ) {
-        let partition = partition.0;
+        let (of, partition) = (partition, partition.0);
         let missing = outcome.missing.iter();
         let gone: i64 = missing.map(|it| it.offsets.end - it.offsets.start).sum();
         for it in &outcome.missing {
@@ -367,10 +382,20 @@ impl Source<'_> {
         sum.counts.add(&outcome.counts);
         let mut found = outcome.tables.into_iter();
         for (table, (_, findings, left_out)) in self.tables.iter().zip(&mut sum.tables) {
-            if let Some((more, lacks)) = (!unread.contains(&table.name))
+            if let Some((more, lacks, let_go)) = (!unread.contains(&table.name))
                 .then(|| found.next())
                 .flatten()
             {
+                let noted = self.gone_of(table, of);
+                if gone == 0 && let_go != noted {
+                    findings.add(|| {
+                        format!(
+                            "partition {partition} lacks {} of before what was let go, and the commits let {} go",
+                            count(let_go, "row"),
+                            number(noted)
+                        )
+                    });
+                }
                 findings.merge(more);
                 left_out.merge(lacks);
             }
@@ -385,8 +410,13 @@ impl Source<'_> {
         let schema = kept_schema(self.spec);
         let marks = self.marking().is_some();
         let is_whole = pushed.is_some() || sum.gone_offsets == 0;
+        // Of what was let go nothing tells when it came, and pushed records are nowhere else.
+        let lets_go = self
+            .tables
+            .iter()
+            .any(|it| self.let_go.contains_key(&it.name));
         let kept = pushed.unwrap_or_else(|| sum.kept.clone());
-        if !kept.iter().all(|it| it.schema() == schema) || !is_whole || !marks {
+        if !kept.iter().all(|it| it.schema() == schema) || !is_whole || !marks || lets_go {
             known.incomplete.insert(self.spec.name.clone());
         }
         if let Ok(table) = MemTable::try_new(schema, vec![kept]) {

@@ -1,6 +1,7 @@
 //! Rows of the lake in a form that can be held against a source: few bytes each, found by offset.
 
 use super::report::{FINDINGS_MAX, Findings};
+use crate::lake::LetGo;
 use crate::model::{iso_of_micros, value_at};
 use crate::plan::{
     EPOCH_COLUMN, LATE_COLUMN, OFFSET_COLUMN, PARTITION_COLUMN, TableSpec, dead_letter_schema,
@@ -9,7 +10,8 @@ use crate::plan::{
 use crate::source::decode::DeadLetter;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, new_null_array};
 use arrow::datatypes::{
-    DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit,
+    TimestampMicrosecondType,
 };
 use arrow_row::{RowConverter, SortField};
 use datafusion::logical_expr::Expr;
@@ -295,6 +297,10 @@ pub(super) struct Matching<'a> {
     /// Records for which the archive's expressions fail are dead letters instead; further tables leave them out.
     is_archive: bool,
     pub left_out: LeftOut,
+    /// The column that tells how old a row is, and up to which time the table has let rows go, if it has.
+    let_go: Option<(usize, i64)>,
+    /// Records without a row that are as old as that.
+    pub gone: u64,
     archived: &'a [Archived],
     seen: Vec<bool>,
     hasher: Hasher,
@@ -305,11 +311,19 @@ impl<'a> Matching<'a> {
         table: &'a TableSpec,
         is_archive: bool,
         archived: &'a [Archived],
+        let_go: Option<&LetGo>,
     ) -> Result<Self, String> {
+        let column = |it: &LetGo| {
+            let at = table.plan.schema().index_of(&it.column);
+            let at = at.map_err(|_| format!("there is no column {}", it.column))?;
+            Ok::<_, String>((at, it.until_us))
+        };
         Ok(Matching {
             table,
             is_archive,
             left_out: LeftOut::default(),
+            let_go: let_go.map(column).transpose()?,
+            gone: 0,
             archived,
             seen: vec![false; archived.len()],
             hasher: Hasher::new(&table.plan.schema())?,
@@ -373,6 +387,7 @@ impl<'a> Matching<'a> {
                 .count();
             self.seen[from..from + count].fill(true);
             match count {
+                0 if self.let_go.is_some_and(|it| is_before(rows, row, it)) => self.gone += 1,
                 0 => findings.add(|| format!("partition {partition}, offset {offset}: missing")),
                 1 if self.archived[from].hash == *hash => {}
                 1 => findings.add(|| {
@@ -398,6 +413,21 @@ impl<'a> Matching<'a> {
             }
         }
     }
+}
+
+/// Whether a row is of before a time, by a column that is a date or a time.
+fn is_before(rows: &RecordBatch, at: usize, (column, until_us): (usize, i64)) -> bool {
+    const DAY_US: i64 = 86_400_000_000;
+    let column = rows.column(column);
+    let time_us = match column.data_type() {
+        DataType::Date32 => column
+            .as_primitive_opt::<Date32Type>()
+            .map(|it| i64::from(it.value(at)) * DAY_US),
+        _ => column
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .map(|it| it.value(at)),
+    };
+    !column.is_null(at) && time_us.is_some_and(|it| it < until_us)
 }
 
 /// A row for people, its longest values cut.
@@ -537,5 +567,82 @@ impl<'a> MatchingLetters<'a> {
                 findings.add(|| why);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+    use arrow::array::{Date32Array, Int32Array};
+
+    const DAY_US: i64 = 86_400_000_000;
+
+    /// Records of the first five days of 1970, one of each and one without a date.
+    fn records() -> RecordBatch {
+        let dates: Date32Array = vec![Some(0), Some(1), Some(2), Some(3), Some(4), None].into();
+        let partitions: Int32Array = vec![0; 6].into();
+        let offsets: Int64Array = (0..6).collect::<Vec<i64>>().into();
+        let fields = vec![
+            Field::new("date", DataType::Date32, true),
+            Field::new(PARTITION_COLUMN, DataType::Int32, false),
+            Field::new(OFFSET_COLUMN, DataType::Int64, false),
+        ];
+        let columns: Vec<ArrayRef> = vec![Arc::new(dates), Arc::new(partitions), Arc::new(offsets)];
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("records")
+    }
+
+    /// How many records count as let go, and how many findings there are, if the table has rows of these offsets.
+    fn held_against(there: &[i64], let_go: Option<&LetGo>) -> (u64, u64) {
+        let records = records();
+        let expected = with_epochs(&records, Int64Array::from_value(7, 6)).expect("epochs");
+        let schema = expected.schema();
+        let table = TableSpec {
+            name: "t".to_owned(),
+            source: "s".to_owned(),
+            plan: Plan::Relation {
+                name: "s".to_owned(),
+                columns: (0..schema.fields().len()).collect(),
+                schema: schema.clone(),
+            },
+            columns_sql: Vec::new(),
+            selection: String::new(),
+            partition_by: vec!["date".to_owned()],
+            event_time: None,
+            retention: None,
+        };
+        let hashes = Hasher::new(&schema).and_then(|mut it| it.hashes(expected.columns()));
+        let hashes = hashes.expect("hashes");
+        let archived: Vec<Archived> = there
+            .iter()
+            .map(|offset| Archived {
+                offset: *offset,
+                epoch: 7,
+                late: ON_TIME,
+                hash: hashes[*offset as usize],
+            })
+            .collect();
+        let mut findings = Findings::default();
+        let matching = Matching::new(&table, true, &archived, let_go);
+        let mut matching = matching.expect("the table has the columns");
+        matching.expect(&records, &[], 0, &mut findings);
+        (matching.gone, findings.count)
+    }
+
+    #[test]
+    fn only_what_is_old_enough_was_let_go() {
+        let let_go = LetGo {
+            column: "date".to_owned(),
+            until_us: 2 * DAY_US,
+            ..LetGo::default()
+        };
+        let all = [0, 1, 2, 3, 4, 5];
+        assert_eq!(held_against(&all, None), (0, 0));
+        assert_eq!(held_against(&all[2..], Some(&let_go)), (2, 0));
+        // One that came after its day had gone may be there.
+        assert_eq!(held_against(&[1, 2, 3, 4, 5], Some(&let_go)), (1, 0));
+        // A younger one, and one of which nothing tells how old it is, were lost.
+        assert_eq!(held_against(&[3, 4], Some(&let_go)), (2, 2));
+        assert_eq!(held_against(&all[2..], None), (0, 2));
     }
 }

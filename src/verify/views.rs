@@ -5,7 +5,9 @@ use super::report::{Check, FINDINGS_MAX, Findings, Report, count};
 use crate::coordinator::stored;
 use crate::lake::Manifest;
 use crate::model::{Row, rows_of_batch};
-use crate::plan::{DEAD_LETTER_RELATION, Dataflow, LATE_RELATION, ViewKind, ViewSpec};
+use crate::plan::{
+    DEAD_LETTER_RELATION, Dataflow, LATE_RELATION, Plan, ViewKind, ViewSpec, Window,
+};
 use crate::sql::{Records, delta_provider, recompute, table_rows};
 use arrow::datatypes::SchemaRef;
 use deltalake::DeltaTable;
@@ -68,6 +70,11 @@ pub(super) async fn check(
             return;
         }
     };
+    let let_go = manifest.let_go.keys().cloned().collect();
+    let lacking = Lacking {
+        views: doubtful(dataflow, &let_go),
+        newest_us: newest_gone(manifest),
+    };
     let doubtful = doubtful(dataflow, &known.incomplete);
     for view in &dataflow.views {
         let schema = view.plan.schema();
@@ -80,6 +87,9 @@ pub(super) async fn check(
         };
         let expected = rows(&batch[&view.name]);
         report.add(match found {
+            Ok(found) if lacking.views.contains(&view.name) => {
+                lacking.compare(dataflow, view, &schema, rows(&found), expected)
+            }
             Ok(found) => compare(view, &schema, &rows(&found), &expected, &doubtful),
             Err(reason) => Check::of(
                 "view",
@@ -90,6 +100,102 @@ pub(super) async fn check(
             ),
         });
     }
+}
+
+/// Views that read, through whatever other views, a table that has let rows go.
+struct Lacking {
+    views: BTreeSet<String>,
+    /// The newest event time of what was let go; none if that is not known of all of it.
+    newest_us: Option<i64>,
+}
+
+impl Lacking {
+    /// Holds what can still be computed against the batch: rows of windows that no record of which was let go. For other views nothing tells.
+    fn compare(
+        &self,
+        dataflow: &Dataflow,
+        view: &ViewSpec,
+        schema: &SchemaRef,
+        found: Vec<Row>,
+        expected: Vec<Row>,
+    ) -> Check {
+        let windows = match view.kind {
+            ViewKind::Windowed { column, add_us } => reach_us(dataflow, &view.plan)
+                .zip(self.newest_us)
+                .map(|(reach_us, newest_us)| (column, newest_us + reach_us - add_us)),
+            ViewKind::Records | ViewKind::Open => None,
+        };
+        let name = view.name.as_str();
+        let Some((column, until_us)) = windows else {
+            let all = count(found.len() as u64, "row");
+            let (compared, findings) = match difference(&found, &expected) {
+                None => (format!("{all}: the same in batch"), Findings::default()),
+                Some(it) => (
+                    format!("{all}; in batch from what is left {}", expected.len()),
+                    describe(&it, schema),
+                ),
+            };
+            if findings.count == 0 {
+                return Check::of("view", name, compared, findings, "");
+            }
+            return Check::unknown(
+                "view",
+                name,
+                compared,
+                findings,
+                "the view was computed from records that its table has since let go, by its retention.",
+            );
+        };
+        let is_whole = |it: &Row| it.0[column].as_i64().is_some_and(|it| until_us < it);
+        let all = found.len();
+        let found: Vec<Row> = found.into_iter().filter(is_whole).collect();
+        let expected: Vec<Row> = expected.into_iter().filter(is_whole).collect();
+        let gone = count((all - found.len()) as u64, "row");
+        let check = compare(view, schema, &found, &expected, &BTreeSet::new());
+        Check {
+            compared: format!(
+                "{}; {gone} of windows whose records were let go stay as they are",
+                check.compared
+            ),
+            ..check
+        }
+    }
+}
+
+/// The newest event time of all records that were let go; none if a table does not say.
+fn newest_gone(manifest: &Manifest) -> Option<i64> {
+    let newest = manifest.let_go.values().map(|it| it.newest_us);
+    newest.collect::<Option<Vec<i64>>>()?.into_iter().max()
+}
+
+/// How long before the end of its window a record may be that a row of a plan comes from; nothing if that cannot be told.
+fn reach_us(dataflow: &Dataflow, plan: &Plan) -> Option<i64> {
+    let (mut sum, mut is_known) = (0, true);
+    plan.walk(&mut |node| match node {
+        Plan::Aggregate { aggregation, .. } => match aggregation.window {
+            Window::Tumble { size_us, .. } => sum += size_us,
+            Window::None | Window::Last { .. } => is_known = false,
+        },
+        Plan::Relation { name, .. } => {
+            if let Some(view) = dataflow.view(name) {
+                match reach_us(dataflow, &view.plan) {
+                    Some(more) => sum += more,
+                    None => is_known = false,
+                }
+            }
+            is_known &= name != LATE_RELATION;
+        }
+        Plan::Constant { .. } | Plan::Map { .. } | Plan::Union { .. } | Plan::Admit { .. } => {}
+        Plan::Unnest { .. }
+        | Plan::TopK { .. }
+        | Plan::Join { .. }
+        | Plan::AsOf { .. }
+        | Plan::PerGroup { .. }
+        | Plan::Temporal { .. }
+        | Plan::Detect { .. }
+        | Plan::Incidents { .. } => is_known = false,
+    });
+    is_known.then_some(sum)
 }
 
 fn compare(

@@ -99,7 +99,8 @@ def check_log(table):
     try:
         snapshot = replay(table)
         complaints = []
-        if (table / "_delta_log" / f"{0:020}.json").exists():
+        entries = {entry.name for entry in (table / "_delta_log").glob("*.json")}
+        if all(f"{version:020}.json" in entries for version in range(snapshot.version + 1)):
             from_zero = replay(table, use_checkpoint=False)
             for part, left in log_parts(snapshot).items():
                 right = log_parts(from_zero)[part]

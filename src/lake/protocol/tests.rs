@@ -422,7 +422,7 @@ fn next(last: &Manifest, tables: &BTreeMap<String, TableState>) -> Manifest {
     let merged = first.map(|first| Compaction {
         table: "records".to_owned(),
         small: small.clone(),
-        merged: file("merged", first, from, &writer),
+        merged: vec![file("merged", first, from, &writer)],
     });
     for (table, state) in tables {
         let change = match table.as_str() {
@@ -430,11 +430,12 @@ fn next(last: &Manifest, tables: &BTreeMap<String, TableState>) -> Manifest {
                 adds: vec![(file("e", from, to, &writer), None)],
                 replaced: Replaced::Nothing,
                 merged: merged.iter().collect(),
+                ..Change::default()
             },
             _ if replaces(number) => Change {
                 adds: vec![(file("e", 0, to, &writer), Some(0))],
                 replaced: Replaced::All,
-                merged: Vec::new(),
+                ..Change::default()
             },
             _ => Change::default(),
         };

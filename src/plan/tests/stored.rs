@@ -140,6 +140,7 @@ fn a_table_with_a_filter_does_not_keep_all() {
         selection: String::new(),
         partition_by: Vec::new(),
         event_time,
+        retention: None,
     };
     assert!(table("s", None, None).keeps_all());
     assert!(!table("s", Some(is_large(&s, 2)), None).keeps_all());

@@ -5,7 +5,7 @@ use super::super::report::Findings;
 use super::super::rows::{self, Archived, Letters};
 use crate::coordinator::eras::{Era, Eras};
 use crate::coordinator::feed::{delta_table, framing};
-use crate::lake::{Counts, PartitionRead};
+use crate::lake::{Counts, LetGo, PartitionRead};
 use crate::model::{Offset, Partition};
 use crate::plan::{Definitions, EPOCH_COLUMN, SourceSpec, TableSpec, marked, nullable};
 use crate::source::decode::RawRecords;
@@ -16,6 +16,7 @@ use arrow::array::{
 };
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct Job {
     pub until: Offset,
     /// Of each table: what it has of this partition.
     pub tables: Vec<(TableSpec, Vec<Archived>)>,
+    /// What tables have let go.
+    pub let_go: BTreeMap<String, LetGo>,
     /// Name of the first table of the source.
     pub archive: Option<String>,
     pub letters: Letters,
@@ -42,7 +45,8 @@ pub struct Job {
 pub struct Outcome {
     pub counts: Counts,
     pub missing: Vec<file::Missing>,
-    pub tables: Vec<(Findings, rows::LeftOut)>,
+    /// Of each table: what is wrong, what it rightly lacks, and how many records it has let go.
+    pub tables: Vec<(Findings, rows::LeftOut, u64)>,
     pub letters: Findings,
     /// Dead letters that would decode now.
     pub mendable: u64,
@@ -74,7 +78,8 @@ impl Job {
         let mut tables = Vec::new();
         for (table, archived) in &self.tables {
             let is_archive = self.archive.as_ref() == Some(&table.name);
-            let matching = rows::Matching::new(table, is_archive, archived);
+            let let_go = self.let_go.get(&table.name);
+            let matching = rows::Matching::new(table, is_archive, archived, let_go);
             tables.push(matching.map_err(Error::Interrupted)?);
         }
         let mut letters = rows::MatchingLetters::new(&self.letters);
@@ -105,7 +110,7 @@ impl Job {
                     }
                 }
             };
-            for (matching, (findings, _)) in tables.iter_mut().zip(&mut outcome.tables) {
+            for (matching, (findings, _, _)) in tables.iter_mut().zip(&mut outcome.tables) {
                 let absent = era.absent_in(matching.table());
                 matching.expect(&batch, &absent, self.partition.0, findings);
             }
@@ -148,7 +153,8 @@ impl Job {
             gone: &gone,
             epoch: self.epoch,
         };
-        for (matching, (findings, left_out)) in tables.iter_mut().zip(&mut outcome.tables) {
+        for (matching, (findings, left_out, gone)) in tables.iter_mut().zip(&mut outcome.tables) {
+            *gone = matching.gone;
             matching.rest(&limits, findings);
             *left_out = std::mem::take(&mut matching.left_out);
         }

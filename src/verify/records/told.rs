@@ -4,6 +4,7 @@ use super::super::report::{Check, Findings, Report, count, number};
 use super::again::Outcome;
 use super::{Source, Sum};
 use crate::lake::Counts;
+use crate::model::iso_of_micros;
 use crate::source::place::Place;
 use std::collections::BTreeSet;
 
@@ -115,6 +116,18 @@ impl Source<'_> {
                 findings,
                 "records were lost, doubled or changed in this table, or it has rows that were never read.",
             ));
+            if let Some(gone) = self.let_go.get(&table.name) {
+                report.add(Check::note(
+                    "let go",
+                    table.name.as_str(),
+                    format!(
+                        "{} of before {} by its retention, by {}; what is missing is no younger and no more than that",
+                        count(gone.count(), "row"),
+                        iso_of_micros(gone.until_us),
+                        gone.column
+                    ),
+                ));
+            }
         }
         for (table, marks) in self.tables.iter().zip(std::mem::take(&mut sum.marks)) {
             if table.event_time.is_none() || unread.contains(&table.name) {
