@@ -18,6 +18,7 @@ pub mod model;
 pub mod notify;
 pub mod plan;
 mod repeats;
+pub mod report;
 pub mod source;
 pub mod sql;
 pub mod supervise;

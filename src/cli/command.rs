@@ -152,6 +152,13 @@ enum Command {
         after_help = "Examples:\n  tidelake sql\n  tidelake sql 'SHOW TABLES; DESCRIBE lake.logs'\n  tidelake sql 'SELECT * FROM top_endpoints'\n  tidelake sql 'SELECT count(*) FROM lake.logs' -o json\n  tidelake sql 'SELECT count(*) FROM logs' --lake ./tidelake-data/lake\n  tidelake sql -f report.sql > report.txt\n\nWithout a query, on a terminal: a shell; \\? lists its commands (\\d, \\x, \\o, \\watch, \\asof, …), which scripts have as well.\nA table is as wide as the terminal, or as $COLUMNS says: long texts are cut, and columns of the middle are left out; -x shows all of a row. Into a pipe or a file every row is one whole line. NO_COLOR is respected.\nExit code: 0 all rows were printed, 1 some are missing or the query failed, 2 wrong usage, 65 it was refused, 69 no server, 130 cancelled with Ctrl+C."
     )]
     Sql(sql::Arguments),
+    /// Reports on traffic, anomalies and models, as text, JSON or HTML.
+    ///
+    /// Which tables there are follows from what the columns of the dataflow mean. All numbers are of one commit of the lake, each table with the query behind it.
+    #[command(
+        after_help = "Examples:\n  tidelake report\n  tidelake report analytics --range yesterday\n  tidelake report all --range 'last week' --output report.html\n  tidelake report anomalies --from 2026-01-30 --to 2026-01-31 -o json\n  tidelake report --lake ./tidelake-data/lake --dataflow dataflows/web_logs\n\nThe file of HTML has its charts in it and needs nothing else: it can be kept or mailed.\nExit code: 0 the report is written, 1 it failed, 2 wrong usage, 65 it was refused, 69 no server."
+    )]
+    Report(super::report::Arguments),
     /// Says what detectors find in a series, in rates or in access logs.
     ///
     /// Rates and access logs get injected faults, so that what is found can be judged.
@@ -592,6 +599,7 @@ fn run(
             generate::run(arguments, settings, &stop)
         }
         Command::Sql(arguments) => runtime.block_on(sql::run(&arguments)),
+        Command::Report(arguments) => runtime.block_on(super::report::run(&arguments, settings)),
         Command::Eval(arguments) => super::eval::run(&arguments),
         Command::Train(arguments) => runtime.block_on(super::train::run(&arguments)),
         Command::Model { what } => runtime.block_on(super::model::run(&what)),

@@ -31,6 +31,7 @@ mod query_limits;
 mod ranges;
 mod reference;
 mod replay;
+mod report;
 mod serve;
 mod server;
 mod settings;

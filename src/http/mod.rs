@@ -34,6 +34,7 @@ mod pipeline;
 mod problem;
 mod push;
 mod receipt;
+mod reports;
 mod roles;
 mod saved;
 mod seed;
@@ -64,6 +65,7 @@ pub use verification::Prover;
 
 use crate::auth::{Auth, Caller};
 use crate::plan::Dataflow;
+use crate::report::Subject;
 use crate::source::push::Inbox;
 use crate::sql::query::Queries;
 use crate::supervise;
@@ -115,6 +117,8 @@ pub struct App {
     pub dataflow: Arc<Dataflow>,
     /// What Overview shows of the dataflow.
     page: page::Page,
+    /// What of it can be reported on.
+    reported: Subject,
     pub status: Arc<dyn StatusSource>,
     pub started: Instant,
     access: Access,
@@ -164,11 +168,13 @@ impl App {
     ) -> Arc<Self> {
         let saved = settings.saved_queries.map(|it| it.join(&dataflow.name));
         let page = page::page_of(&dataflow);
+        let reported = Subject::of_dataflow(&dataflow);
         let app = Arc::new(App {
             hub,
             queries,
             dataflow,
             page,
+            reported,
             status,
             started: Instant::now(),
             access: settings.access,
@@ -242,6 +248,8 @@ pub fn router(app: Arc<App>) -> Router {
         )
         .route("/api/v1/page", get(page::page))
         .route("/api/v1/history", get(history::history))
+        .route("/api/v1/reports", get(reports::list))
+        .route("/api/v1/reports/{name}", get(reports::report))
         .route("/api/v1/logs", get(logs::page))
         .route("/api/v1/logs/summary", get(logs::summary))
         .route("/api/v1/logs/newest", get(logs::newest))

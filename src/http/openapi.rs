@@ -19,11 +19,13 @@ use super::pipeline::Pipeline;
 use super::problem::{FAILURES, Problem};
 use super::push::PushedRecords;
 use super::receipt::Receipt;
+use super::reports::{self, Reports};
 use super::roles::{self, Need};
 use super::saved::{QueryToSave, SavedQueries};
 use super::sql::SqlRequest;
 use super::verification::Verification;
 use super::{incidents, logs, seed, views};
+use crate::report::Report;
 use axum::http::Method;
 use axum::response::Json as JsonBody;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
@@ -254,6 +256,21 @@ const INCIDENTS: &[Parameter] = &[
     count("limit", 1, incidents::LISTED_MAX, "most incidents"),
 ];
 const HISTORY: &[Parameter] = &[FROM, TO, count("step", 1, 86_400, "seconds")];
+const REPORT: &[Parameter] = &[
+    FROM,
+    TO,
+    parameter(
+        "range",
+        Kind::Text,
+        "24h, yesterday, 2024-05-12..20, last week, all; instead of from and to",
+    ),
+    parameter("as_of", Kind::Epoch, "the newest commit up to this epoch"),
+    parameter(
+        "format",
+        Kind::Choice(reports::FORMATS),
+        "html is one file that needs nothing else; also by Accept",
+    ),
+];
 const PAGE: &[Parameter] = &[
     FROM,
     TO,
@@ -520,6 +537,21 @@ fn routes() -> Vec<Route> {
                 "/api/v1/history",
                 "What the dataflow counts over time, with expected bands",
                 Json(of::<History>),
+            )
+        },
+        route(
+            "get",
+            "/api/v1/reports",
+            "The reports there are, with their sections",
+            Json(of::<Reports>),
+        ),
+        Route {
+            parameters: REPORT,
+            ..route(
+                "get",
+                "/api/v1/reports/{name}",
+                "A report over a range of time, of one commit of the lake: every table with the query behind it",
+                Json(of::<Report>),
             )
         },
         Route {

@@ -57,6 +57,8 @@ const MATRIX: &[(&str, &str, Need)] = &[
     ("DELETE", "/api/v1/boards/{board}", ADMIN),
     ("GET", "/api/v1/page", READ),
     ("GET", "/api/v1/history", READ),
+    ("GET", "/api/v1/reports", READ),
+    ("GET", "/api/v1/reports/{name}", READ),
     ("GET", "/api/v1/logs", READ),
     ("GET", "/api/v1/logs/summary", READ),
     ("GET", "/api/v1/logs/newest", READ),

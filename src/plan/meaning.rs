@@ -10,6 +10,7 @@ mod names;
 mod tests;
 
 pub use comment::{Comment, Scale};
+pub use names::guess as guessed;
 
 use super::{Aggregate, Dataflow, Function, Plan};
 use arrow::datatypes::{DataType, Field, Fields};

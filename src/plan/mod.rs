@@ -35,7 +35,7 @@ pub use evaluate::{evaluate, nullable, typed, with_epochs};
 pub use explain::span;
 pub use halves::in_halves;
 pub use hops::{Hops, one_side};
-pub use meaning::{Comment, Meaning, Role, Scale, Statistic};
+pub use meaning::{Comment, Meaning, Role, Scale, Statistic, guessed};
 pub use notification::{Webhook, WebhookFormat};
 pub use page::{PageSettings, PanelSettings};
 pub use program::{GroupRows, Program};

@@ -28,7 +28,7 @@ mod tests;
 
 pub use error::{Misnamed, QueryError};
 pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
-pub use pinned::{NotPinned, Pinned};
+pub use pinned::{NotPinned, Pinned, commit_of};
 pub use process::answer_queries;
 pub use samples::{SAMPLES, SAMPLES_TABLE, Sample};
 
@@ -324,6 +324,19 @@ impl Queries {
     /// As [`Queries::run`].
     pub async fn page(&self, sql: &str) -> Result<Answer, QueryError> {
         let running = self.start(&unnamed(), sql, Some(PAGE_ROWS_MAX), Kind::Page, None)?;
+        running.collect(false).await
+    }
+
+    /// All rows of a query over stored tables alone, at the versions of a commit. It takes its turn among exports.
+    ///
+    /// # Errors
+    /// As [`Queries::run`].
+    pub async fn of_commit(&self, sql: &str, commit: Pinned) -> Result<Answer, QueryError> {
+        let then = Then {
+            epoch: commit.epoch.unwrap_or_default(),
+            lake: commit,
+        };
+        let running = self.start(&unnamed(), sql, None, Kind::Export, Some(then))?;
         running.collect(false).await
     }
 

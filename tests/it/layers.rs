@@ -76,6 +76,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "coordinator",
         ],
     ),
+    ("report", &["model", "plan", "lake", "sql"]),
     (
         "http",
         &[
@@ -91,6 +92,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "lake",
             "sql",
             "coordinator",
+            "report",
         ],
     ),
     // The commands bring everything together, and nobody leans on them.

@@ -57,6 +57,55 @@ impl Pinned {
     }
 }
 
+/// The newest commit of one dataflow, or the newest that is not behind an epoch, of which these tables can be read: the logs of the
+/// tables follow a manifest within moments. Nothing if the dataflow has committed nothing.
+///
+/// # Errors
+/// If the lake cannot be read, or no longer knows the commit.
+pub async fn commit_of(
+    store: &Store,
+    dataflow: &str,
+    as_of: Option<Epoch>,
+    tables: &BTreeSet<&str>,
+) -> Result<Option<Manifest>, NotPinned> {
+    let Some(newest) = store.newest_manifest(dataflow).await? else {
+        return Ok(None);
+    };
+    let unknown = || NotPinned::Unknown {
+        dataflow: dataflow.to_owned(),
+    };
+    let mut manifest = match as_of {
+        None => newest,
+        Some(epoch) => {
+            let found = at_or_before(store, newest, epoch).await?;
+            found.ok_or_else(unknown)?
+        }
+    };
+    while !is_told(store, &manifest, tables).await? {
+        let Some(number) = manifest.number.checked_sub(1) else {
+            return Ok(None);
+        };
+        let before = store.manifest(dataflow, number).await?;
+        manifest = before.ok_or_else(unknown)?;
+    }
+    Ok(Some(manifest).filter(|it| !it.tables.is_empty()))
+}
+
+/// Whether the logs of these tables have what a commit writes.
+async fn is_told(
+    store: &Store,
+    manifest: &Manifest,
+    tables: &BTreeSet<&str>,
+) -> Result<bool, Error> {
+    for (name, entry) in &manifest.tables {
+        let is_written = tables.contains(name.as_str()) && !entry.actions.is_empty();
+        if is_written && store.log_entry(name, entry.version).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Manifests have numbers without gaps, but the oldest are gone.
 async fn at_or_before(
     store: &Store,
