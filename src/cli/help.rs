@@ -7,7 +7,10 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run a dataflow", &["demo", "init", "run", "up", "gen"]),
     ("Manage what runs", &["status", "logs", "stop", "health"]),
-    ("Ask and watch", &["sql", "report", "tail", "openapi", "reference"]),
+    (
+        "Ask and watch",
+        &["sql", "report", "tail", "openapi", "reference"],
+    ),
     (
         "Check, prove and repair",
         &["check", "doctor", "verify", "replay", "lake", "bundle"],

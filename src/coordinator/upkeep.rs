@@ -585,7 +585,7 @@ pub async fn optimize(
         let newest = store.newest_manifest(dataflow).await?.ok_or_else(nothing)?;
         lease::wait_for(store, &newest).await?;
         let mut after = newest;
-        after.holder = Some(lease::holder());
+        after.holder = Some(lease::this_process());
         let mut claim = Commit::claim(after, &writer, wall_ms());
         if finish(store, &mut claim, "claim").await? {
             break as_settled(claim);
