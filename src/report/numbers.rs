@@ -66,7 +66,7 @@ pub fn decimal(number: f64) -> String {
     let size = number.abs();
     let text = match () {
         () if size == 0.0 => "0".to_owned(),
-        () if 1e15 <= size || size < 1e-4 => format!("{number:.3e}"),
+        () if !(1e-4..1e15).contains(&size) => format!("{number:.3e}"),
         () if 1_000.0 <= size => format!("{number:.1}"),
         () if 1.0 <= size => format!("{number:.2}"),
         () if 0.01 <= size => format!("{number:.3}"),
