@@ -280,8 +280,10 @@ def main():
         os.environ["PATH"] = environment["PATH"]
         for name, files in (("book", chapters()), ("readme", [SOURCE / "README.md"])):
             (folder / name).mkdir()
+            before = len(failures.texts)
             book(files, failures, environment, folder / name)
-            print(f"ok  {name}" if not failures.texts else f"    {name}: {len(failures.texts)} wrong")
+            wrong = len(failures.texts) - before
+            print(f"ok  {name}" if not wrong else f"    {name}: {wrong} wrong")
     failures.write()
     if failures.texts:
         sys.exit("\n\n".join(failures.texts))
