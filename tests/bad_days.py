@@ -196,10 +196,10 @@ def metric(pipeline, name):
 def a_query_that_wants_all_memory_is_refused(binary, folder, _many):
     with Day(binary, folder) as day:
         day.write("a.jsonl", [record(it) for it in range(100)])
-        day.pipeline.wait_value("SELECT records FROM totals", 100)
+        day.pipeline.wait_value("SELECT count(*) FROM lake.archive", 100)
         for query in (
-            "SELECT array_agg(repeat('x', 1000) || CAST(value AS TEXT)) FROM generate_series(1, 100000000)",
-            "SELECT count(*) FROM (SELECT DISTINCT a.value * 100000 + b.value FROM generate_series(1, 100000) a, generate_series(1, 1000000) b)",
+            "SELECT array_agg(repeat('x', 1000) || CAST(value AS TEXT)) FROM (SELECT unnest(generate_series(1, 100000000)) AS value)",
+            "SELECT count(DISTINCT concat(a.at, b.at, c.at, d.at, e.at)) FROM lake.archive a, lake.archive b, lake.archive c, lake.archive d, lake.archive e",
             "SELECT repeat('x', 2000000000)",
         ):
             body = json.dumps({"query": query}).encode()
@@ -274,8 +274,9 @@ def told(day, kind, how, damaged):
     proof = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **day.environment}, timeout=120)
     found = proof.stdout + proof.stderr
     if code is not None:
-        assert code in (1, 78), f"{kind} {how}: exit code {code}: {said}"
-        assert damaged.name in said or str(damaged.parent.name) in said, f"{kind} {how} is not named: {said}"
+        assert code in (1, 3, 78), f"{kind} {how}: exit code {code}: {said}"
+        # What is gone has no name, but its number is missing.
+        assert damaged.name in said or "commits were deleted or lost" in said, f"{kind} {how} is not named: {said}"
         print(f"    {kind} {how}: the start is refused: {said.strip().splitlines()[-1][:200]}", flush=True)
     elif proof.returncode == 0:
         # A start may have mended it: what a manifest decided can be written once more.

@@ -29,7 +29,7 @@ CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS records, max(text) AS newe
 """
 OF_KAFKA = """
 CREATE SOURCE events (timestamp TIMESTAMP NOT NULL, WATERMARK FOR timestamp AS timestamp - INTERVAL '1' SECOND)
-  WITH (connector = 'kafka', brokers = '${BROKERS}', topic = 't', kafka.sasl.password = '${PASSWORD}') FORMAT JSON;
+  WITH (connector = 'kafka', brokers = '${BROKERS}', topic = 't', "kafka.sasl.password" = '${PASSWORD}') FORMAT JSON;
 CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS records FROM events;
 """
 

@@ -20,11 +20,13 @@ pub fn ask(topic: &Topic) -> Result<Option<usize>, String> {
     let status = SharedStatus::default();
     let consumer =
         connect(topic, status, Arc::default(), cause.clone()).map_err(|it| it.to_string())?;
+    // Before anything is asked: what the client says until then would come as records.
+    let inbox = Inbox::of(&consumer);
     match partitions_of(&consumer, &topic.topic) {
         Ok(numbers) => Ok(Some(numbers.len())),
         Err(error) if is_missing(&error) => Ok(None),
         Err(error) => {
-            if let Some(mut inbox) = Inbox::of(&consumer) {
+            if let Some(mut inbox) = inbox {
                 inbox.take(HEARD_WITHIN);
             }
             Err(cause.explain(&topic.brokers, &error))

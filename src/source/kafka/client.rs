@@ -72,6 +72,8 @@ pub(super) fn connect(
         None => "topic".to_owned(),
     };
     config.set("debug", debug);
+    // What it says of itself while it is made would go to standard error, past the context; the level from then on is set above.
+    config.set("log_level", "6");
     let context = Context {
         status,
         other_topic,
