@@ -189,7 +189,7 @@ def starts_that_fail(suite):
     suite.tidelake("run", *suite.arguments(wrong, port), "-d", code=3)
     # What only the process itself finds out.
     broken = suite.dataflow("broken")
-    said = suite.tidelake("run", *suite.arguments(broken, port), "-d", code=70, says=["broken did not start", "committer failed"], env={"TIDELAKE_PANIC_IN": "committer"})
+    said = suite.tidelake("run", *suite.arguments(broken, port), "-d", code=70, says=["broken did not start", "read-orders-0 failed"], env={"TIDELAKE_PANIC_IN": "read-orders"})
     assert not said, said
     ended = suite.status("broken", code=1)
     assert ended["state"] == "ended" and ended["ended"]["code"] == 70 and not any(map(lives, all_pids(ended))), ended
