@@ -122,7 +122,7 @@ def in_the_background(suite):
     asked = wait("a commit is told", lambda: next(it for it in suite.status("shop")["processes"] if it["commits"]), 30)
     assert asked["health"] == "ok" and asked["lag"] == {"bytes": 0} and asked["epoch_age_seconds"] < 60, asked
     text = suite.tidelake("status")
-    for part in ("shop", "running", "0 bytes", f"http://127.0.0.1:{port}/", str(process["pid"])):
+    for part in ("shop", "running", f"http://127.0.0.1:{port}/", str(process["pid"])):
         assert part in text, f"{part!r} is not in:\n{text}"
     assert suite.tidelake("status", "shop", "-o", "pids").split() == [str(process["pid"])]
     suite.tidelake("health", "shop", says="is ok")
@@ -273,7 +273,8 @@ def in_the_foreground(suite):
         assert told["pid"] == process.pid and told["log"] is None, told
         suite.tidelake("logs", "mine", code=1, says="in the foreground")
         suite.wait_all_once(port)
-        suite.tidelake("stop", says=f"stopped mine (process {process.pid})")
+        suite.tidelake("stop", code=2, says=["in the foreground", "mine"])
+        suite.tidelake("stop", "mine", says=f"stopped mine (process {process.pid})")
         assert process.wait(timeout=10) == 0
     assert not (suite.instances / "mine").exists()
     suite.tidelake("stop", "mine", says="nothing to stop: there is no instance mine")

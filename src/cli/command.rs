@@ -112,7 +112,7 @@ enum Command {
     Logs(super::logs::Arguments),
     /// Stops instances in order: with their last commit.
     #[command(
-        after_help = "Examples:\n  tidelake stop web_logs\n  tidelake stop --all --timeout 60\n\nExit code: 0 it does not run any more, or did not; 5 it ended without its last commit; 1 it still runs, or ended in another way; 2 there are several, and none was named."
+        after_help = "Examples:\n  tidelake stop web_logs\n  tidelake stop --all --timeout 60\n\nExit code: 0 it does not run any more, or did not; 5 it ended without its last commit; 1 it still runs, or ended in another way; 2 none was named, and there are several or one in the foreground."
     )]
     Stop(super::stop::Arguments),
     /// Tells whether a server is ready, by its exit code.

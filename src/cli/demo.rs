@@ -174,11 +174,7 @@ pub async fn dataflow(settings: &Settings, models: &Models) -> Result<Dataflow> 
 
 /// What to try, as it can be typed: with the name this program was started by, its server and its folder.
 fn what_to_try(address: SocketAddr, arguments: &Arguments) -> Vec<(&'static str, String)> {
-    let program = std::env::args_os().next();
-    let program = program.map_or_else(
-        || "tidelake".to_owned(),
-        |it| it.to_string_lossy().into_owned(),
-    );
+    let program = detach::program();
     let (server, folder) = (flag_of_server(address), arguments.data.display());
     let of_data = match arguments.data == Path::new(DATA_DEFAULT) {
         true => String::new(),

@@ -139,6 +139,15 @@ fn address_of(lake: &str) -> Result<String> {
     Ok(url.map_or_else(|()| folder.display().to_string(), |it| it.to_string()))
 }
 
+/// This program, as it can be typed again.
+pub fn program() -> String {
+    let program = std::env::args_os().next();
+    program.map_or_else(
+        || "tidelake".to_owned(),
+        |it| it.to_string_lossy().into_owned(),
+    )
+}
+
 /// Registers an instance in the foreground. Where there is no place for its folder it runs all the same, and only other shells do not know of it.
 ///
 /// # Errors
@@ -214,6 +223,7 @@ pub async fn start(wanted: &Wanted, serving: &Serving, more: &[(&str, String)]) 
     drop(registered);
     let read = || Found::at(folder.clone()).record.ok();
     let within = Duration::from_secs_f64(serving.instance.ready_timeout);
+    let program = program();
     let began = Instant::now();
     let url = instance::url_of(scheme, address);
     loop {
@@ -239,7 +249,7 @@ pub async fn start(wanted: &Wanted, serving: &Serving, more: &[(&str, String)]) 
             return Err(exit::coded(
                 1,
                 format!(
-                    "{name} (process {}) is not ready after {:.0} s, and goes on in the background: {why}\n  log     tidelake logs {name} -f\n  stop    tidelake stop {name}",
+                    "{name} (process {}) is not ready after {:.0} s, and goes on in the background: {why}\n  log     {program} logs {name} -f\n  stop    {program} stop {name}",
                     child.id(),
                     within.as_secs_f64()
                 ),
@@ -252,9 +262,9 @@ pub async fn start(wanted: &Wanted, serving: &Serving, more: &[(&str, String)]) 
     );
     let lake = (!more.iter().any(|it| it.0 == "lake")).then(|| ("lake", wanted.lake.clone()));
     let own = [
-        ("status", format!("tidelake status {name}")),
-        ("log", format!("tidelake logs {name} -f")),
-        ("stop", format!("tidelake stop {name}")),
+        ("status", format!("{program} status {name}")),
+        ("log", format!("{program} logs {name} -f")),
+        ("stop", format!("{program} stop {name}")),
     ];
     for (what, how) in lake.iter().chain(more).chain(&own) {
         println!("  {what:<9} {how}");

@@ -44,10 +44,9 @@ impl ServerArguments {
 }
 
 impl Credentials {
-    /// Whether there is a token, or a certificate to know the server by.
-    pub fn are_given(&self) -> bool {
-        let variable = std::env::var_os(TOKEN_VARIABLE).is_some_and(|it| !it.is_empty());
-        variable || self.token_file.is_some() || self.ca_file.is_some()
+    /// Whether there is a certificate to know the server by.
+    pub fn has_certificates(&self) -> bool {
+        self.ca_file.is_some()
     }
 
     /// What asks a server at this address, with the token on every request.

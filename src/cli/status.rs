@@ -247,6 +247,10 @@ impl Told {
             ),
             ("lake", record.lake.clone()),
         ];
+        let urls: Vec<&str> = record.processes.iter().map(|it| it.url.as_str()).collect();
+        if self.runs() && !urls.is_empty() {
+            facts.push(("address", urls.join(", ")));
+        }
         facts.extend(
             record
                 .log
@@ -287,7 +291,6 @@ impl Told {
                 "epoch age",
                 "commits",
                 "last commit",
-                "address",
             ];
             let rows = shown.iter().map(|it| it.row());
             lines.extend(aligned(
@@ -367,7 +370,7 @@ impl Asked {
             Ok(_) => None,
             // A certificate that names others, as a rule.
             Err(_) if url.starts_with("https:") => Some(
-                "more is told where its certificate is trusted: give --ca-file, or ask it by its name (tidelake health --server)",
+                "more is told where its certificate is trusted and names this address: give --ca-file, or ask it by its name (tidelake health --server)",
             ),
             Err(_) => None,
         };
@@ -403,13 +406,18 @@ impl Asked {
         self.components = status["components"].as_array().cloned().unwrap_or_default();
     }
 
-    fn row(&self) -> [String; 10] {
+    fn row(&self) -> [String; 9] {
         let or_none = |it: Option<String>| it.unwrap_or_else(|| "-".to_owned());
-        let lag = self.lag.iter().map(|(unit, it)| {
+        let behind = self.lag.iter().filter(|it| 0 < *it.1).map(|(unit, it)| {
             let it = number(u64::try_from(*it).unwrap_or(0));
             format!("{it} {unit}")
         });
-        let lag: Vec<String> = lag.collect();
+        let behind: Vec<String> = behind.collect();
+        let lag = match (self.lag.is_empty(), behind.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some("0".to_owned()),
+            (false, false) => Some(behind.join(", ")),
+        };
         let seconds = |it: f64| took(Duration::from_secs_f64(it.clamp(0.0, 1e9)));
         [
             format!("  {}", self.process.number),
@@ -419,7 +427,7 @@ impl Asked {
                 false => "gone".to_owned(),
             },
             or_none(self.health.clone()),
-            or_none((!lag.is_empty()).then(|| lag.join(", "))),
+            or_none(lag),
             or_none(self.records_per_second.map(|it| format!("{it:.1}"))),
             or_none(self.epoch_age_seconds.map(seconds)),
             or_none(self.commits.map(number)),
@@ -427,7 +435,6 @@ impl Asked {
                 self.last_commit_age_seconds
                     .map(|it| format!("{} ago", seconds(it))),
             ),
-            printable(&self.process.url),
         ]
     }
 }
@@ -568,10 +575,7 @@ mod tests {
             last_commit_age_seconds: None,
             components: Vec::new(),
         };
-        assert_eq!(
-            asked.row().join("|"),
-            "  1|12|1 min 15 s|-|-|-|-|-|-|http://127.0.0.1:4001/"
-        );
+        assert_eq!(asked.row().join("|"), "  1|12|1 min 15 s|-|-|-|-|-|-");
         asked.take(&json!({
             "overall": "degraded", "headline": "Degraded: late", "records_per_second": 12.34, "epoch_age_seconds": 0.25,
             "commit": {"number": 1081, "age_seconds": 3.2},
@@ -583,7 +587,7 @@ mod tests {
         }));
         assert_eq!(
             asked.row().join("|"),
-            "  1|12|1 min 15 s|degraded|5 bytes, 1,234 records|12.3|250 ms|1,081|3.2 s ago|http://127.0.0.1:4001/"
+            "  1|12|1 min 15 s|degraded|5 bytes, 1,234 records|12.3|250 ms|1,081|3.2 s ago"
         );
         let worth: Vec<&Value> = asked
             .components

@@ -20,7 +20,7 @@ const KILLED_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Name of the instance. [default: the only one that runs]
+    /// Name of the instance. [default: the only one that runs in the background]
     name: Option<String>,
     /// Stop all instances of this machine.
     #[arg(long, conflicts_with = "name")]
@@ -36,14 +36,15 @@ pub struct Arguments {
 /// Stops what is named, one after the other, and says what it did.
 pub async fn run(arguments: &Arguments) -> Result<()> {
     let there: Vec<Found> = instance::all().into_iter().filter(runs).collect();
-    let chosen = match (arguments.all, arguments.name.as_deref()) {
+    let name = instance::named(arguments.name.as_deref()).filter(|_| !arguments.all);
+    let chosen = match (arguments.all, &name) {
         (true, _) => there,
-        (false, name) => instance::choose(there, instance::named(name).as_deref())?
+        (false, Some(_)) => instance::choose(there, name.as_deref())?
             .into_iter()
             .collect(),
+        (false, None) => only_one(there)?.into_iter().collect(),
     };
     if chosen.is_empty() {
-        let name = instance::named(arguments.name.as_deref()).filter(|_| !arguments.all);
         println!("nothing to stop: {}", not_running(name.as_deref()));
         return Ok(());
     }
@@ -59,6 +60,23 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
         eprintln!("error: {error:#}");
     }
     last.map_or(Ok(()), Err)
+}
+
+/// The only one in the background. Somebody may sit before one in the foreground, so it has to be named.
+fn only_one(there: Vec<Found>) -> Result<Option<Found>> {
+    let in_background = |it: &Found| it.record.as_ref().is_ok_and(|it| it.log.is_some());
+    let (background, foreground): (Vec<_>, Vec<_>) = there.into_iter().partition(in_background);
+    if let (true, false) = (background.is_empty(), foreground.is_empty()) {
+        let names: Vec<&str> = foreground.iter().map(|it| it.name.as_str()).collect();
+        return Err(exit::coded(
+            exit::USAGE,
+            format!(
+                "nothing runs in the background; name what is to be stopped in the foreground: {}",
+                names.join(", ")
+            ),
+        ));
+    }
+    instance::choose(background, None)
 }
 
 fn not_running(name: Option<&str>) -> String {
