@@ -102,7 +102,10 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<()> {
     };
     let written = match format {
         Format::Text => text(&report, Layout::of_stdout().columns),
-        Format::Json => printable_json(&serde_json::to_string_pretty(&report)?) + "\n",
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&report)?;
+            json.lines().map(|it| printable_json(it) + "\n").collect()
+        }
         Format::Html => html(&report),
     };
     let Some(path) = &arguments.output else {
