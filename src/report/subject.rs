@@ -43,7 +43,17 @@ const LISTS: [&str; 9] = [
     "breaches",
     "outliers",
 ];
-const RULE: [&str; 7] = ["rule", "type", "kind", "reason", "check", "alert", "class"];
+const RULE: [&str; 6] = ["rule", "type", "kind", "reason", "check", "alert"];
+/// Of the class that goes with a score.
+const CLASS: [&str; 7] = [
+    "type",
+    "class",
+    "kind",
+    "label",
+    "category",
+    "reason",
+    "prediction",
+];
 const LEVELS_FAILED: &str = "'ERROR', 'FATAL', 'CRITICAL', 'SEVERE', 'ALERT', 'EMERGENCY'";
 
 /// What can be reported on.
@@ -343,7 +353,7 @@ impl Records {
 
     /// The class that goes with a score.
     pub fn class<'a>(&'a self, score: &'a Known) -> Option<&'a Known> {
-        let fits = |it: &&Known| is_text(&it.data_type) && it.has_word(&RULE);
+        let fits = |it: &&Known| is_text(&it.data_type) && it.has_word(&CLASS);
         self.alike(score).find(fits)
     }
 

@@ -615,5 +615,10 @@ async fn the_shipped_dataflows_have_what_they_can_be_asked() {
         let ids = parts.iter().flat_map(|it| &it.sections);
         let ids: Vec<&str> = ids.map(|it| it.id.as_str()).collect();
         assert_eq!(ids.join(" "), expect, "{folder}");
+        // Of the class of an address and the type of an anomaly, the type says which rule it was.
+        let mut by_rule = parts.iter().flat_map(|it| &it.sections);
+        if let Some(it) = by_rule.find(|it| it.id == "anomalies_by_rule") {
+            assert_eq!(it.columns[0].name, "anomaly_type");
+        }
     }
 }
