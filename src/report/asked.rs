@@ -7,6 +7,8 @@ use crate::sql::query::{NotPinned, Pinned, Queries, QueryError, commit_of};
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet};
 
+const SECOND_US: i64 = 1_000_000;
+
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -125,7 +127,10 @@ impl Reporter<'_> {
         let ends = rows.first().map(|it| (it[0].as_i64(), it[1].as_i64()));
         if let Some((Some(first), Some(last))) = ends {
             range.from = range.from.or(Some(first));
-            range.to = range.to.or(last.checked_add(1));
+            // The first whole second behind the last record.
+            let behind = last.div_euclid(SECOND_US).checked_add(1);
+            let behind = behind.and_then(|it| it.checked_mul(SECOND_US));
+            range.to = range.to.or(behind);
         }
         Ok(range)
     }

@@ -22,7 +22,7 @@ h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 20px; margin: 44px 0 4p
 p { margin: 4px 0; } .soft, summary, th { color: var(--soft); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 14px 0 0; font-size: 14px; } dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 .tiles { display: flex; flex-wrap: wrap; gap: 10px; } .tile { background: var(--tile); border-radius: 6px; padding: 8px 14px; min-width: 130px; } .tile b { display: block; font-size: 18px; font-weight: 600; font-variant-numeric: tabular-nums; } .tile span { color: var(--soft); font-size: 13px; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; margin: 8px 0; } th, td { text-align: left; padding: 3px 18px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; } th { font-weight: 500; vertical-align: bottom; } td { overflow-wrap: break-word; max-width: 420px; } .n { text-align: right; } th.n { max-width: 110px; } td.n, .t { white-space: nowrap; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; margin: 8px 0; } th, td { text-align: left; padding: 3px 18px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; } th { font-weight: 500; vertical-align: bottom; } td { overflow-wrap: break-word; max-width: 420px; } .n { text-align: right; } th.n { max-width: 110px; } td.n, .t { white-space: nowrap; } td.p { min-width: 260px; }
 details { margin: 6px 0; font-size: 13.5px; } summary { cursor: pointer; } pre { background: var(--tile); border-radius: 6px; padding: 10px 14px; white-space: pre-wrap; overflow-wrap: anywhere; font: 12.5px/1.5 ui-monospace, monospace; }
 figure { margin: 10px 0; } figcaption { color: var(--soft); font-size: 13px; margin-bottom: 4px; } svg { width: 100%; height: auto; display: block; color: var(--text); }
 .all { fill: var(--all); } .part { fill: var(--part); } .line { stroke: var(--all); } .grid { stroke: var(--line); } .key { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin: 0 4px 0 10px; background: var(--all); } .key.of { background: var(--part); }
@@ -178,6 +178,7 @@ fn class(column: &Column) -> &'static str {
     match column.is_figure() {
         true => " class=\"n\"",
         false if column.is(Role::Time) => " class=\"t\"",
+        false if column.is(Role::Text) => " class=\"p\"",
         false => "",
     }
 }

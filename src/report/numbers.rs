@@ -19,14 +19,21 @@ pub fn shown(column: &Column, value: &Json) -> String {
         Json::String(text) if text.is_empty() => "(empty)".to_owned(),
         Json::Number(_) | Json::String(_) if column.is_figure() => match number_of(value) {
             Some(it) if column.is(Role::Share) && column.unit.as_deref() != Some("%") => {
-                format!("{} %", decimal(100.0 * it))
+                percent(100.0 * it)
             }
-            Some(it) if column.is(Role::Share) => format!("{} %", decimal(it)),
+            Some(it) if column.is(Role::Share) => percent(it),
             Some(it) if column.is(Role::Bytes) => bytes(it),
             Some(it) => number(value, it),
             None => plain(value),
         },
         _ => plain(value),
+    }
+}
+
+fn percent(number: f64) -> String {
+    match 0.0 < number && number < 0.01 {
+        true => "< 0.01 %".to_owned(),
+        false => format!("{number:.2} %"),
     }
 }
 
@@ -130,7 +137,8 @@ mod tests {
             (Role::Count, json!(-1234), "-1,234"),
             (Role::Count, json!(null), "–"),
             (Role::Share, json!(0.12345), "12.35 %"),
-            (Role::Share, json!(0), "0 %"),
+            (Role::Share, json!(0), "0.00 %"),
+            (Role::Share, json!(0.00001), "< 0.01 %"),
             (Role::Duration, json!(1234.56), "1,234.6"),
             (Role::Duration, json!(0.00012), "0.00012"),
             (Role::Measure, json!(1e20), "1.000e20"),

@@ -296,11 +296,12 @@ fn figure(function: &str, word: &str, known: &Known) -> Wanted {
         Role::Count if function == "avg" => Role::Measure,
         other => other,
     };
-    let column = Column::new(
-        format!("{}_{word}", known.name),
-        format!("{word} {}", spoken(&known.name)),
-        role,
-    );
+    // A mean of means is told as one.
+    let of = spoken(&known.name);
+    let of = ["avg ", "mean "].iter().find_map(|it| of.strip_prefix(it));
+    let of = of.map_or_else(|| spoken(&known.name), str::to_owned);
+    let name = format!("{}_{word}", known.name);
+    let column = Column::new(name, format!("{word} {of}"), role);
     wanted(
         format!("{function}({})", quoted(&known.name)),
         column.with_unit(known.meaning.unit.clone()),
@@ -308,7 +309,7 @@ fn figure(function: &str, word: &str, known: &Known) -> Wanted {
 }
 
 /// What is said of records in every table of them: how many, what failed, how long they took, what they amount to.
-fn figures(noun: &str, records: &Records) -> Vec<Wanted> {
+fn figures(noun: &str, records: &Records, amounts: usize) -> Vec<Wanted> {
     let mut all = vec![count(noun)];
     if let Some(failed) = records.failed() {
         all.push(count_if("errors", &failed));
@@ -318,7 +319,7 @@ fn figures(noun: &str, records: &Records) -> Vec<Wanted> {
         all.push(figure("avg", "mean", duration));
         all.push(figure("max", "max", duration));
     }
-    let amounts = records.amounts().take(AMOUNTS_MAX);
+    let amounts = records.amounts().take(amounts);
     all.extend(amounts.map(|it| figure("sum", "total", it)));
     all
 }
@@ -333,7 +334,7 @@ fn analytics(subject: &Subject, records: &Records, range: &TimeRange) -> Vec<Sec
     let from = from(&records.table, &records.time, range, None);
     let ids: Vec<&Known> = records.ids().take(IDS_MAX).collect();
     let time = quoted(&records.time);
-    let mut totals = figures(noun, records);
+    let mut totals = figures(noun, records, AMOUNTS_MAX);
     totals.extend(ids.iter().map(|it| distinct(it)));
     for (function, word) in [("min", "first"), ("max", "last")] {
         let title = format!("{word} record");
@@ -350,7 +351,7 @@ fn analytics(subject: &Subject, records: &Records, range: &TimeRange) -> Vec<Sec
         if class.is_some_and(|it| it.name == *name) {
             continue;
         }
-        let mut figures = figures(noun, records);
+        let mut figures = figures(noun, records, 1);
         figures.insert(1, share_of_all(noun));
         let errors = number_of(&figures, "errors");
         sections.push(
@@ -375,7 +376,7 @@ fn analytics(subject: &Subject, records: &Records, range: &TimeRange) -> Vec<Sec
 }
 
 fn by_time(noun: &str, records: &Records, range: &TimeRange, from: &str) -> Section {
-    let figures = figures(noun, records);
+    let figures = figures(noun, records, 1);
     let mut charts = vec![(ChartKind::Steps, 0, number_of(&figures, "errors"))];
     if let Some(duration) = records.duration() {
         let mean = number_of(&figures, &format!("{}_mean", duration.name));

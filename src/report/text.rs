@@ -146,7 +146,7 @@ fn table(section: &Section, width: usize) -> Vec<String> {
             let one = |at: &usize| {
                 let sheet = &cells[*at];
                 let is_widest = block.iter().all(|it| cells[*it].width <= sheet.width);
-                let width = match is_widest {
+                let width = match is_widest && 0 < over {
                     true => sheet.width.saturating_sub(over).max(CELL_LEAST),
                     false => sheet.width,
                 };
@@ -237,4 +237,39 @@ fn blocks(sheets: &[Sheet], width: usize) -> Vec<Vec<usize>> {
     }
     blocks.push(block);
     blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, json};
+
+    #[test]
+    fn columns_stand_side_by_side_as_far_as_there_is_room() {
+        for (columns, width) in (1..40).flat_map(|it| [40, 80].map(|width| (it, width))) {
+            let names: Vec<String> = (0..columns).map(|it| format!("c{it}")).collect();
+            let row = names.iter().map(|it| (it.clone(), json!(1_234)));
+            let section = Section {
+                id: String::new(),
+                title: String::new(),
+                shape: Shape::Table,
+                columns: names
+                    .iter()
+                    .map(|it| Column::new(it, "some count", Role::Count))
+                    .collect(),
+                rows: vec![row.collect::<Map<_, _>>()],
+                charts: Vec::new(),
+                sql: String::new(),
+            };
+            let lines = table(&section, width);
+            let told = lines
+                .iter()
+                .map(|it| it.matches("1,234").count())
+                .sum::<usize>();
+            assert!(columns <= told, "{lines:?}");
+            for line in &lines {
+                assert!(length(line) <= width, "{line:?}");
+            }
+        }
+    }
 }
