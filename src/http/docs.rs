@@ -165,7 +165,7 @@ impl Book {
         };
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-             <title>{title} · Tidelake</title><link rel=\"stylesheet\" href=\"{up}docs.css\"><script src=\"{up}docs.js\" defer></script></head>\
+             <title>{title} · Tidelake</title><link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"{up}docs.css\"><script src=\"{up}docs.js\" defer></script></head>\
              <body data-up=\"{up}\"><a class=\"skip\" href=\"#content\">Skip to the text</a>\
              <header><a class=\"home\" href=\"{up}{first}\">Tidelake <span>{version}</span></a>\
              <label class=\"search\"><span>Search</span><input id=\"search\" type=\"search\" autocomplete=\"off\" placeholder=\"Search ( / )\"></label>\
