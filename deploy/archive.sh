@@ -35,5 +35,5 @@ cp -R dataflows "$work/$name/dataflows"
 cp README.md CHANGELOG.md SECURITY.md LICENSE "$work/$name/"
 
 date="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null || echo 0)}"
-tar --directory "$work" --sort name --owner 0 --group 0 --numeric-owner --mtime "@$date" --create "$name" | gzip --no-name --best > "$out/$name.tar.gz"
+tar --directory "$work" --sort name --owner 0 --group 0 --numeric-owner --mtime "@$date" --create "$name" | gzip --no-name "-${COMPRESSION_LEVEL:-9}" > "$out/$name.tar.gz"
 echo "$out/$name.tar.gz"

@@ -84,5 +84,7 @@ Description: live, exact views and a Delta lake from log topics
 EOF
 find "$root" -print0 | xargs -0 touch --no-dereference --date "@$SOURCE_DATE_EPOCH"
 package="$out/tidelake_${version}_$architecture.deb"
-dpkg-deb --root-owner-group -Zxz -z6 --build "$root" "$package" >&2
+compression=(-Zxz "-z${COMPRESSION_LEVEL:-6}")
+[ "${COMPRESSION_LEVEL:-}" != 0 ] || compression=(-Znone)
+dpkg-deb --root-owner-group "${compression[@]}" --build "$root" "$package" >&2
 echo "$package"
