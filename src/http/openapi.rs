@@ -731,7 +731,7 @@ pub fn document() -> Json {
             "schemas": generator.take_definitions(true),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "A token of a server with users: `tidelake token new`. `x-role` tells which role an operation needs; admin may what read may, and read what metrics may."},
-                "session": {"type": "apiKey", "in": "cookie", "name": "tidelake_session_…", "description": "What the page has after `POST /api/v1/session`."},
+                "session": {"type": "apiKey", "in": "cookie", "name": "tidelake_session", "description": "What the page has after `POST /api/v1/session`. Behind the name come digits that tell the servers of one host apart."},
             },
         },
     })
@@ -750,6 +750,9 @@ fn operation(route: &Route, problem: &Schema, generator: &mut SchemaGenerator) -
         .collect();
     let content = match &route.answer {
         Answer::Json(schema) => json!({"application/json": {"schema": schema(generator)}}),
+        Answer::Text(kind @ "application/json") => {
+            json!({*kind: {"schema": {"type": "object", "additionalProperties": true}}})
+        }
         Answer::Text(kind) => json!({*kind: {"schema": text}}),
         Answer::Nothing => json!({}),
     };
