@@ -449,9 +449,11 @@ mod tests {
         let source = |columns: &str, options: &str, format: &str| {
             format!("CREATE SOURCE o (at TIMESTAMP, k TEXT{columns}) WITH ({options}) {format};")
         };
-        all(&kafka::OPTIONS, &["connector", "brokers", "topic"], &|it| {
-            source("", &format!("{kafka}, {it}"), "FORMAT JSON")
-        });
+        all(
+            &kafka::OPTIONS,
+            &["connector", "brokers", "topic", "client_config"],
+            &|it| source("", &format!("{kafka}, {it}"), "FORMAT JSON"),
+        );
         let files = "connector = 'files', path = 'x'";
         all(&place::FILES_OPTIONS, &["connector", "path"], &|it| {
             source("", &format!("{files}, {it}"), "FORMAT JSON")

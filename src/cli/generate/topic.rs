@@ -48,6 +48,9 @@ struct Outcome {
 
 impl ClientContext for Deliveries {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, text: &str) {
+        if ["ERROR", "FAIL"].contains(&facility) {
+            self.0.cause.note_line(text);
+        }
         tracing::debug!(target: "librdkafka", "{facility}: {text}");
     }
 

@@ -7,6 +7,16 @@ use std::time::{Duration, Instant};
 /// The client tries again and says so each time; a cause that was not said for so long is none any more.
 const TOLD: Duration = Duration::from_secs(30);
 
+/// What is in the text of a failure for which somebody has to change a setting.
+const REFUSALS: [&str; 6] = [
+    "SASL",
+    "SSL handshake",
+    "certificate",
+    "uthentication",
+    "security.protocol",
+    "OIDC",
+];
+
 /// What a client said last of its connections. Clones share it.
 #[derive(Clone, Default)]
 pub struct Cause(Arc<Mutex<Said>>);
@@ -23,17 +33,30 @@ impl Cause {
     /// Takes in an error that the client tells by itself, with its text.
     pub fn note(&self, error: &KafkaError, text: &str) {
         use RDKafkaErrorCode as Code;
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Some((plain(text), Instant::now()));
         match error.rdkafka_error_code() {
             // It follows from the others, and says nothing of why.
             Some(Code::AllBrokersDown) | None => {}
             Some(Code::Authentication | Code::SSL | Code::SaslAuthenticationFailed) => {
-                said.refused = now
+                self.keep(text, true);
             }
-            Some(_) if text.contains("security.protocol") => said.refused = now,
-            Some(_) => said.failed = now,
+            Some(_) => self.keep(text, false),
         }
+    }
+
+    /// Takes in a line of the client's log that tells of a connection.
+    pub fn note_line(&self, text: &str) {
+        self.keep(text, false);
+    }
+
+    fn keep(&self, text: &str, is_refusal: bool) {
+        let text = plain(text);
+        let is_refusal = is_refusal || REFUSALS.iter().any(|it| text.contains(it));
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = match is_refusal {
+            true => &mut said.refused,
+            false => &mut said.failed,
+        };
+        *place = Some((text, Instant::now()));
     }
 
     /// Of brokers that do not answer: what they are, and why.
@@ -56,8 +79,21 @@ impl Cause {
     }
 }
 
-/// A text of the client without what changes each time it is said, such as `(after 12ms in state CONNECT, 3 identical error(s) suppressed)`.
+/// A text of the client without its own name, and without what changes each time it is said, such as
+/// `(after 12ms in state CONNECT, 3 identical error(s) suppressed)`.
 fn plain(text: &str) -> String {
+    let mut text = text;
+    if let Some((thread, rest)) = text.split_once("]: ")
+        && thread.starts_with("[thrd:")
+    {
+        text = rest;
+    }
+    if let Some((name, rest)) = text.split_once(": ")
+        && name.starts_with("tidelake")
+        && name.contains('#')
+    {
+        text = rest;
+    }
     match text.rsplit_once(" (after ") {
         Some((text, times)) if times.contains(" in state ") => text.to_owned(),
         Some(_) | None => text.to_owned(),
@@ -95,6 +131,18 @@ mod tests {
         assert_eq!(
             explained(),
             "there is no way in to brokers b:1: sasl_ssl://b:1: Authentication failed"
+        );
+        cause.forget();
+        let line = "[thrd:app]: tidelake#consumer-1: 127.0.0.1:9/bootstrap: Connect to ipv4#127.0.0.1:9 failed: Connection refused (after 0ms in state CONNECT)";
+        cause.note_line(line);
+        assert_eq!(
+            explained(),
+            "brokers b:1 do not answer (127.0.0.1:9/bootstrap: Connect to ipv4#127.0.0.1:9 failed: Connection refused)"
+        );
+        cause.note_line("[thrd:ssl://b:1]: ssl://b:1: SSL handshake failed: certificate verify failed (after 3ms in state SSL_HANDSHAKE)");
+        assert_eq!(
+            explained(),
+            "there is no way in to brokers b:1: ssl://b:1: SSL handshake failed: certificate verify failed"
         );
         cause.forget();
         assert!(explained().contains("Message consumption error"));
