@@ -68,6 +68,7 @@ class Logs:
     def wait_for_all(self):
         total = recount.lines_of_files(self.files, self.root / "lines.jsonl")
         self.pipeline.wait_value("SELECT requests FROM totals", total)
+        wait("there is a commit", lambda: (self.lake / "logs" / "_delta_log" / f"{1:020}.json").exists())
         return total
 
     def check(self, lake=None, readers=True):
