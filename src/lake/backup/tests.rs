@@ -150,7 +150,10 @@ async fn a_lake_made_of_a_backup_has_one_version_and_goes_on() {
     // A copy that went on is another lake.
     let mut forked = Lake {
         store: copy,
-        last: newest,
+        last: Manifest {
+            writer: "another".to_owned(),
+            ..newest
+        },
         table: lake.table.clone(),
     };
     forked.table = TableState::from_entry(&forked.last.tables["t"], 3);
