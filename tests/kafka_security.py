@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A Kafka that asks who one is: TLS with client certificates, and SASL over TLS (SCRAM, PLAIN, OAUTHBEARER by OpenID Connect).
+"""A Kafka that asks who one is: TLS with client certificates, and SASL over TLS (SCRAM and PLAIN).
 
     kafka_security.py BINARY --jars DIR
 
@@ -9,22 +9,16 @@ each way; its authorizer lets in only whom it knows. `gen` writes and `run` read
 """
 
 import argparse
-import base64
 import json
 import os
-import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "kafka"))
 from cluster import Cluster  # noqa: E402
@@ -38,15 +32,10 @@ CREATE TABLE archive AS SELECT timestamp, endpoint FROM events;
 CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS records FROM events;
 """
 # Long enough to be found wherever they turn up.
-SECRETS = {"scram": "scram-secret-90817264", "plain": "plain-secret-55128734", "oidc": "oidc-secret-66420913"}
+SECRETS = {"scram": "scram-secret-90817264", "plain": "plain-secret-55128734"}
 WRONG = "wrong-secret-31415926"
 PLAIN_MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
 SCRAM_MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule"
-OAUTH = "org.apache.kafka.common.security.oauthbearer"
-
-
-def base64url(content):
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 class Certificates:
@@ -80,69 +69,15 @@ class Certificates:
         return certificate
 
 
-class Issuer:
-    """The least OpenID Connect provider: tokens for one client, and the key that they are signed by."""
-
-    def __init__(self, certificates):
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        numbers = self.key.public_key().public_numbers()
-        public = {name: base64url(it.to_bytes((it.bit_length() + 7) // 8)) for name, it in (("n", numbers.n), ("e", numbers.e))}
-        self.keys = {"keys": [{"kty": "RSA", **public, "kid": "one", "alg": "RS256", "use": "sig"}]}
-        self.asked = 0
-        issuer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def answer(self, status, content):
-                content = json.dumps(content).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def do_GET(self):
-                self.answer(200, issuer.keys)
-
-            def do_POST(self):
-                self.rfile.read(int(self.headers.get("content-length") or 0))
-                given = base64.b64decode(self.headers.get("authorization", "").removeprefix("Basic ")).decode()
-                if given != f"reader:{SECRETS['oidc']}":
-                    return self.answer(401, {"error": "invalid_client"})
-                issuer.asked += 1
-                now = int(time.time())
-                claims = {"iss": "https://issuer.test", "aud": "kafka", "sub": "oidc-reader", "iat": now, "exp": now + 300}
-                self.answer(200, {"access_token": issuer.signed(claims), "token_type": "Bearer", "expires_in": 300})
-
-            def log_message(self, *_):
-                pass
-
-        # The broker fetches keys without TLS, since it would need the authority as a Java truststore; clients get tokens over TLS.
-        self.plain = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.tls = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificates.broker, certificates.broker.with_suffix(".key"))
-        self.tls.socket = context.wrap_socket(self.tls.socket, server_side=True)
-        for server in (self.plain, self.tls):
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.keys_url = f"http://127.0.0.1:{self.plain.server_port}/keys"
-        self.token_url = f"https://127.0.0.1:{self.tls.server_port}/token"
-
-    def signed(self, claims):
-        """A JSON Web Token (RFC 7515)."""
-        header = {"alg": "RS256", "kid": "one", "typ": "JWT"}
-        text = ".".join(base64url(json.dumps(it).encode()) for it in (header, claims))
-        return f"{text}.{base64url(self.key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
-
-
 class Guarded(Cluster):
-    """A broker that listens in five ways, of which only the first, for the test itself, asks nobody who he is."""
+    """A broker that listens in four ways, of which only the first, for the test itself, asks nobody who he is."""
 
-    WAYS = {"TLS": "SSL", "SCRAM": "SASL_SSL", "PLAIN": "SASL_SSL", "OAUTH": "SASL_SSL"}
+    WAYS = {"TLS": "SSL", "SCRAM": "SASL_SSL", "PLAIN": "SASL_SSL"}
 
-    def __init__(self, folder, jars, certificates, issuer):
-        super().__init__(folder, jars, free_port(following=5))
+    def __init__(self, folder, jars, certificates):
+        super().__init__(folder, jars, free_port(following=4))
         self.ports = {way: self.port + 1 + number for number, way in enumerate(self.WAYS)}
-        self.certificates, self.issuer = certificates, issuer
+        self.certificates = certificates
 
     def start(self):
         controller = self.port + 1 + len(self.WAYS)
@@ -155,7 +90,7 @@ class Guarded(Cluster):
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in kinds.items()),
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS;User:CN=client;User:scram-reader;User:plain-reader;User:oidc-reader",
+            "super.users": "User:ANONYMOUS;User:CN=client;User:scram-reader;User:plain-reader",
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": self.certificates.folder / "broker-both.pem",
             "ssl.truststore.type": "PEM",
@@ -165,17 +100,9 @@ class Guarded(Cluster):
             "listener.name.scram.scram-sha-512.sasl.jaas.config": f"{SCRAM_MODULE} required;",
             "listener.name.plain.sasl.enabled.mechanisms": "PLAIN",
             "listener.name.plain.plain.sasl.jaas.config": f'{PLAIN_MODULE} required user_plain-reader="{SECRETS["plain"]}";',
-            "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
-            "listener.name.oauth.oauthbearer.sasl.jaas.config": f"{OAUTH}.OAuthBearerLoginModule required;",
-            "listener.name.oauth.oauthbearer.sasl.server.callback.handler.class": f"{OAUTH}.OAuthBearerValidatorCallbackHandler",
-            "listener.name.oauth.oauthbearer.sasl.oauthbearer.jwks.endpoint.url": self.issuer.keys_url,
-            "listener.name.oauth.oauthbearer.sasl.oauthbearer.expected.audience": "kafka",
-            "listener.name.oauth.oauthbearer.sasl.oauthbearer.expected.issuer": "https://issuer.test",
         }
         arguments = [word for name, value in properties.items() for word in ("--property", f"{name}={value}")]
-        os.environ["JAVA_TOOL_OPTIONS"] = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self.issuer.keys_url}"
         self.bootstrap = self.run("start", "--jars", str(self.jars), "--port", str(self.port), *arguments)
-        del os.environ["JAVA_TOOL_OPTIONS"]
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         users = [("scram-reader", SECRETS["scram"]), ("stranger", SECRETS["scram"])]
@@ -210,15 +137,6 @@ class Scene:
             },
             "SCRAM": {**sasl, "sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "scram-reader", "sasl_password": SECRETS["scram"]},
             "PLAIN": {**sasl, "sasl_mechanism": "PLAIN", "sasl_username": "plain-reader", "sasl_password": SECRETS["plain"]},
-            "OAUTH": {
-                **sasl,
-                "sasl_mechanism": "OAUTHBEARER",
-                "sasl_oauthbearer_method": "oidc",
-                "sasl_oauthbearer_client_id": "reader",
-                "sasl_oauthbearer_client_secret": SECRETS["oidc"],
-                "sasl_oauthbearer_token_endpoint_url": self.cluster.issuer.token_url,
-                "https_ca_location": self.certificates.ca,
-            },
         }[way]
 
     def pipeline(self, name, way, client_config):
@@ -259,12 +177,11 @@ def each_way_in_reads_and_writes_and_is_proved(scene):
             proof = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
             assert proof.returncode == 0 and "PROVEN" in proof.stdout, f"{way}: {proof.stdout}{proof.stderr}"
         print(f"    {way}: {total} records read, and proved", flush=True)
-    assert 0 < scene.cluster.issuer.asked, "the issuer was asked for tokens"
 
 
 def whoever_is_refused_is_told_why(scene):
     """Not only that the brokers do not answer."""
-    scram, tls, oauth = (scene.settings(it) for it in ("SCRAM", "TLS", "OAUTH"))
+    scram, tls = (scene.settings(it) for it in ("SCRAM", "TLS"))
     cases = [
         ("password", "SCRAM", {**scram, "sasl_password": WRONG}, "invalid credentials"),
         ("authority", "SCRAM", {**scram, "ssl_ca_location": scene.certificates.other_ca}, "certificate verify failed"),
@@ -272,7 +189,6 @@ def whoever_is_refused_is_told_why(scene):
         ("plaintext", "SCRAM", {"security_protocol": "PLAINTEXT"}, "security.protocol"),
         ("mechanism", "PLAIN", scram, "mechanism"),
         ("stranger", "SCRAM", {**scram, "sasl_username": "stranger"}, "uthoriz"),
-        ("client", "OAUTH", {**oauth, "sasl_oauthbearer_client_secret": WRONG}, "token"),
     ]
     with ThreadPoolExecutor(len(cases)) as together:
         for told in together.map(lambda it: refused(scene, *it), cases):
@@ -325,7 +241,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tidelake-") as folder:
         folder = Path(folder)
         certificates = Certificates(folder / "certificates")
-        with Guarded(folder / "broker", arguments.jars, certificates, Issuer(certificates)).start() as cluster:
+        with Guarded(folder / "broker", arguments.jars, certificates).start() as cluster:
             scene = Scene(arguments.binary.resolve(), folder, cluster, certificates)
             for test in TESTS:
                 if arguments.only in (None, test.__name__):

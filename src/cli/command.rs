@@ -188,7 +188,7 @@ enum Command {
         after_help = "Examples:\n  tidelake doctor\n  KAFKA_BROKERS=kafka:9092 tidelake doctor dataflows/web_logs --lake s3://bucket/lake\n\nExit code: 0 nothing has failed, 1 something has."
     )]
     Doctor(super::doctor::Arguments),
-    /// Puts what helps to find a fault into one file, without records and secrets.
+    /// Collects what helps to find a fault, without records and secrets.
     #[command(
         after_help = "Example:\n  tidelake bundle dataflows/web_logs --lake ./lake --log tidelake.log"
     )]

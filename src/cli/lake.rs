@@ -42,6 +42,7 @@ pub enum What {
     },
     /// Lists the files of a table.
     Files {
+        /// The table.
         table: String,
         /// Of this version. [default: the newest]
         #[arg(long)]
@@ -100,6 +101,7 @@ pub enum What {
     },
     /// Lists the backups in a place.
     Backups {
+        /// Where the backups are.
         place: String,
         /// For machines.
         #[arg(long)]

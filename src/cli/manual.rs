@@ -180,7 +180,7 @@ mod tests {
             for line in examples.iter().flat_map(|it| it.lines()) {
                 let words = line.split_whitespace().next().unwrap_or_default();
                 assert!(
-                    words.starts_with(':') || page.contains(words),
+                    words.ends_with(':') || page.contains(words),
                     "{file}: {line}"
                 );
             }

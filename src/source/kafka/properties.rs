@@ -19,7 +19,7 @@ const ELSEWHERE: [(&str, &str); 2] = [
     ("metadata.broker.list", "brokers"),
 ];
 /// Settings of the Java client, and what says the same here.
-const JAVA: [(&str, &str); 5] = [
+const JAVA: [(&str, &str); 4] = [
     ("sasl.jaas.config", "sasl.username and sasl.password"),
     ("ssl.truststore.location", "ssl.ca.location, a file of PEM"),
     (
@@ -27,10 +27,6 @@ const JAVA: [(&str, &str); 5] = [
         "ssl.certificate.location and ssl.key.location, files of PEM",
     ),
     ("ssl.keystore.password", "ssl.key.password"),
-    (
-        "sasl.login.callback.handler.class",
-        "sasl.oauthbearer.method=oidc",
-    ),
 ];
 
 /// The settings in a file, in its order.
