@@ -272,10 +272,10 @@ fn figures(all: &[&Visit]) -> (usize, usize, f64, f64) {
 }
 
 /// Groups, the largest first, and those that are alike by their key, null last.
-fn by<'a, K: Ord + Clone>(
-    visits: &'a [Visit],
+fn by<K: Ord + Clone>(
+    visits: &[Visit],
     key: impl Fn(&Visit) -> Option<K>,
-) -> Vec<(Option<K>, Vec<&'a Visit>)> {
+) -> Vec<(Option<K>, Vec<&Visit>)> {
     let mut groups: BTreeMap<Option<K>, Vec<&Visit>> = BTreeMap::new();
     for it in visits {
         groups.entry(key(it)).or_default().push(it);
