@@ -1075,6 +1075,109 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/api/v1/reports': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** The reports there are, with their sections */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Reports'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/reports/{name}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** A report over a range of time, of one commit of the lake: every table with the query behind it */
+    get: {
+      parameters: {
+        query?: {
+          /** @description start, ISO 8601 or milliseconds since 1970 */
+          from?: string;
+          /** @description end, not included; now if left out */
+          to?: string;
+          /** @description 24h, yesterday, 2024-05-12..20, last week, all; instead of from and to */
+          range?: string;
+          /** @description the newest commit up to this epoch */
+          as_of?: string;
+          /** @description html is one file that needs nothing else; also by Accept */
+          format?: 'json' | 'html';
+        };
+        header?: never;
+        path: {
+          name: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Report'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/api/v1/logs': {
     parameters: {
       query?: never;
@@ -1987,7 +2090,9 @@ export interface paths {
             [name: string]: unknown;
           };
           content: {
-            'application/json': string;
+            'application/json': {
+              [key: string]: unknown;
+            };
           };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
@@ -2077,7 +2182,9 @@ export interface paths {
             [name: string]: unknown;
           };
           content: {
-            'application/json': string;
+            'application/json': {
+              [key: string]: unknown;
+            };
           };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
@@ -2644,6 +2751,102 @@ export interface components {
       /** @description One list per step, one count per bin. */
       counts: number[][];
     };
+    /** @description The reports there are. */
+    Reports: {
+      dataflow: string;
+      reports: components['schemas']['ReportListed'][];
+    };
+    ReportListed: {
+      name: string;
+      /** @description What is in it. */
+      about: string;
+      /** @description The sections that it has of this dataflow. */
+      sections: components['schemas']['SectionListed'][];
+      /** @description Why it has none, if it has none. */
+      missing?: string | null;
+    };
+    SectionListed: {
+      id: string;
+      title: string;
+    };
+    /** @description A report with its rows. */
+    Report: {
+      name: string;
+      dataflow: string;
+      /** @description The range of time as it was asked for. */
+      range: string;
+      /** @description Where it begins, and where it ends; the end is not included. Null if there are no records. */
+      from?: string | null;
+      to?: string | null;
+      /** @description The zone of all times, and of hours and days. */
+      zone: string;
+      made_at: string;
+      commit: components['schemas']['ReportCommit'];
+      /** @description What a reader has to know of how it was made. */
+      notes: string[];
+      parts: components['schemas']['ReportPart'][];
+    };
+    /** @description The commit that all numbers are of. */
+    ReportCommit: {
+      /** Format: uint64 */
+      number: number;
+      /**
+       * Format: uint64
+       * @description Everything up to and including this epoch is in.
+       */
+      epoch: number;
+      as_of: string;
+      /** @description The version of each table that was read. */
+      versions: {
+        [key: string]: number;
+      };
+    };
+    /** @description What is told of one subject. */
+    ReportPart: {
+      /** @description `analytics`, `anomalies` or `models`. */
+      name: string;
+      title: string;
+      /** @description Why it has no sections, if it has none. */
+      missing?: string | null;
+      sections: components['schemas']['ReportSection'][];
+    };
+    /** @description One table and its charts. */
+    ReportSection: {
+      /** @description Stays the same between versions. */
+      id: string;
+      title: string;
+      shape: components['schemas']['ReportShape'];
+      columns: components['schemas']['ReportColumn'][];
+      /** @description By the names of the columns. */
+      rows: {
+        [key: string]: unknown;
+      }[];
+      charts: components['schemas']['ReportChart'][];
+      /** @description The query that its rows are the answer of. */
+      sql: string;
+    };
+    /** @description What the rows of a section are. */
+    ReportShape: 'table' | 'values';
+    /** @description A column of a section. */
+    ReportColumn: {
+      name: string;
+      title: string;
+      /** @description As that of a column of a table: `time`, `key`, `count`, `share`, … */
+      role: string;
+      unit?: string | null;
+    };
+    /** @description How rows are drawn. */
+    ReportChart: {
+      kind: components['schemas']['ReportChartKind'];
+      title: string;
+      /** @description The column with what is told apart, or with the time. */
+      x: string;
+      /** @description The column with the figure. */
+      y: string;
+      /** @description The column with a part of it. */
+      part?: string | null;
+    };
+    ReportChartKind: 'bars' | 'steps' | 'line';
     /** @description Stored records, newest first unless asked otherwise. */
     LogPage: {
       /** @description Each with its `id`, `timestamp`, `level` and `values` by column. */
@@ -3009,6 +3212,11 @@ export interface components {
       headline: string;
       /** @description What was seen, in words. */
       detail: string;
+      /**
+       * Format: uint64
+       * @description How often it was restarted; absent for parts that are never restarted on their own.
+       */
+      restarts?: number | null;
     };
     /** @description Why the pipeline is slow, in words, and the node of the graph it points at. */
     Cause: {
@@ -3167,6 +3375,33 @@ export interface components {
       versions: {
         [key: string]: number;
       };
+      /** @description Files of each table, and how their number goes on; nothing before the first commit of this run. */
+      files: {
+        [key: string]: components['schemas']['CommittedFiles'];
+      };
+    };
+    /** @description Files of a table of the lake. */
+    CommittedFiles: {
+      /**
+       * Format: uint64
+       * @description Files of less than 8 MiB that may be put together later.
+       */
+      small: number;
+      /**
+       * Format: uint64
+       * @description Files that the next commits replace.
+       */
+      open: number;
+      /**
+       * Format: uint64
+       * @description Files that the commits of a day write, at the pace of the last hour; null before a minute has passed.
+       */
+      written_per_day?: number | null;
+      /**
+       * Format: int64
+       * @description By how many a day's commits change the number of files that readers see.
+       */
+      growth_per_day?: number | null;
     };
     /** @description A part of the dataflow. */
     Node: {

@@ -28,7 +28,14 @@ const source = (
   partitions,
 });
 const behind = (...sources: Schemas['SourceReport'][]) => catchingUp({ sources }, NOW);
-const commit: Pipeline['commit'] = { number: 4, epoch: 1, age_seconds: 90, duration_ms: 5, versions: {} };
+const commit: Pipeline['commit'] = {
+  number: 4,
+  epoch: 1,
+  age_seconds: 90,
+  duration_ms: 5,
+  versions: {},
+  files: {},
+};
 
 it('takes old records for no backlog when all of them are read', () => {
   const old = '2015-05-20T21:05:00Z';

@@ -80,7 +80,14 @@ describe('threads', () => {
 });
 
 it('commits that wait are not well', () => {
-  const commit = { number: 203, epoch: 1, age_seconds: 6.2, duration_ms: 120, versions: { a: 1, b: 2 } };
+  const commit = {
+    number: 203,
+    epoch: 1,
+    age_seconds: 6.2,
+    duration_ms: 120,
+    versions: { a: 1, b: 2 },
+    files: {},
+  };
   expect(commitsSummary({ commit, commits_open: 1 })).toEqual({
     well: true,
     text: 'commit 203, 6.2 s ago, took 120 ms, 2 tables',
