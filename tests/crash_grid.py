@@ -110,7 +110,7 @@ def crash(pipeline, step, number, workers, processes):
         pipeline.crash(f"{step}:{number}", feed=feed)
         return
     pipeline.start(workers, **settings)
-    wait(f"step {step}:{number}", lambda: feed() or pipeline.process.poll() is not None, 60)
+    wait(f"step {step}:{number}", lambda: feed() or pipeline.process.poll() is not None, 180)
     assert pipeline.process.returncode == -signal.SIGABRT, f"{step}: it ended with {pipeline.process.returncode}"
     pipeline.process = None
 

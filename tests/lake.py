@@ -397,7 +397,8 @@ def retention(binary, root):
     for table in ["raw", "plain", "per_hour", "per_k"]:
         recount.compare_readers(lake / table)
     history = json.loads(tidelake(binary, "lake", "history", "raw", "--lake", lake, "--json"))
-    assert "RETENTION" in [it["operation"] for it in history], history
+    # A commit that also adds rows is named by that.
+    assert any(0 < it["files_removed"] for it in history), history
     # A record that comes a day later, of a day that is gone, is archived, and goes with the next day.
     with pipeline:
         pipeline.start()

@@ -26,6 +26,7 @@ pub enum What {
         /// Say of each where it comes from.
         #[arg(long)]
         origin: bool,
+        /// As a settings file, or as JSON.
         #[arg(short, long, default_value = "toml")]
         output: Output,
     },

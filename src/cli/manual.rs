@@ -155,6 +155,8 @@ mod tests {
         String::from_utf8(page.to_vec())
             .unwrap()
             .replace("\\-", "-")
+            .replace("\\*(Aq", "'")
+            .replace("\\(aq", "'")
             .replace("\\fB", "")
             .replace("\\fI", "")
             .replace("\\fR", "")

@@ -340,7 +340,7 @@ fn by_name<'a, 'b>(
             (None, Some(it)) => (
                 sentence_case(it.doc_section.label),
                 it.syntax_example.clone(),
-                first_paragraph(&it.description),
+                without_links_of_theirs(&first_paragraph(&it.description)),
             ),
             (None, None) => (String::new(), format!("{name}(…)"), String::new()),
         };
@@ -361,6 +361,28 @@ fn sentence_case(title: &str) -> String {
     let mut words = title.split(' ');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |text, it| text + " " + &it.to_lowercase())
+}
+
+/// A text in which links into the library's own documentation are their words: there is no such page here.
+fn without_links_of_theirs(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("](") {
+        let linked = before.rsplit_once('[').zip(behind.split_once(')'));
+        match linked {
+            Some(((before, words), (target, behind))) if !target.contains("://") => {
+                shown += before;
+                shown += words;
+                rest = behind;
+            }
+            Some(_) | None => {
+                shown += before;
+                shown += "](";
+                rest = behind;
+            }
+        }
+    }
+    shown + rest
 }
 
 fn decapitalised(title: &str) -> String {
@@ -482,6 +504,7 @@ mod tests {
             )
         });
         all(&TABLE_OPTIONS, &[], &|it| {
+            let it = it.replace("1 hour", "90 days");
             format!("CREATE TABLE t WITH ({it}) AS SELECT * FROM s;")
         });
         all(&VIEW_OPTIONS, &[], &|it| {

@@ -44,6 +44,8 @@ struct Outcome {
     first_failure: Mutex<Option<KafkaError>>,
     outage: Mutex<Repeats>,
     cause: Cause,
+    /// Whether the broker has answered once.
+    is_open: AtomicBool,
 }
 
 impl ClientContext for Deliveries {
@@ -57,7 +59,8 @@ impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", "{error}: {reason}");
         self.0.cause.note(&error, reason);
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+        let is_open = self.0.is_open.load(Ordering::Relaxed);
+        if is_open && error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             let mut outage = self.0.outage.lock().unwrap_or_else(PoisonError::into_inner);
             let text = "Kafka does not answer; events wait for it";
             if let Some(line) = outage.seen(Instant::now()).line(text) {
@@ -111,7 +114,9 @@ impl Topic {
         let producer: BaseProducer<Deliveries> = config
             .create_with_context(deliveries.clone())
             .with_context(|| format!("could not start a Kafka producer for {brokers}"))?;
-        match partitions_of(&producer, brokers, topic, stop)? {
+        let found = partitions_of(&producer, brokers, topic, stop)?;
+        deliveries.0.is_open.store(true, Ordering::Relaxed);
+        match found {
             None => {
                 let partitions = partitions.unwrap_or(PARTITIONS_DEFAULT);
                 create_topic(&config, topic, partitions).with_context(|| {
