@@ -217,8 +217,8 @@ async fn of_sources(dataflow: &Dataflow, inputs: &[Input], found: &mut Findings)
         match place {
             Place::Topic(topic) => {
                 let (brokers, called) = (topic.brokers.clone(), topic.topic.clone());
-                let asked = tokio::task::spawn_blocking(move || kafka::ask(&topic)).await;
-                match asked.unwrap_or_else(|it| Err(it.to_string())) {
+                let asked = tokio::task::block_in_place(|| kafka::ask(&topic));
+                match asked {
                     Ok(Some(partitions)) => {
                         let partitions = count(partitions as u64, "partition");
                         found.ok(&of, format!("topic {called} at {brokers} has {partitions}"));

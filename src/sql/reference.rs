@@ -431,7 +431,8 @@ mod tests {
         let with_time = "WATERMARK FOR at AS at - INTERVAL '5' SECOND";
         let before = format!(
             "CREATE SOURCE s (at TIMESTAMP, k TEXT, {with_time}) WITH (connector = 'files', path = 'x') FORMAT JSON;
-             CREATE MATERIALIZED VIEW m AS SELECT window_start, k, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY window_start, k;"
+             CREATE TABLE raw AS SELECT * FROM s;
+             CREATE MATERIALIZED VIEW m AS SELECT window_start, k, count(*) AS n FROM TUMBLE(raw, at, INTERVAL '1' MINUTE) GROUP BY window_start, k;"
         );
         let kafka = "connector = 'kafka', brokers = 'b:1', topic = 't'";
         let values = |name: &str| match name {
