@@ -186,7 +186,7 @@ def whoever_is_refused_is_told_why(scene):
         ("password", "SCRAM", {**scram, "sasl_password": WRONG}, "invalid credentials"),
         ("authority", "SCRAM", {**scram, "ssl_ca_location": scene.certificates.other_ca}, "certificate verify failed"),
         ("certificate", "TLS", {it: tls[it] for it in tls if "certificate" not in it and "key" not in it}, "certificate"),
-        ("plaintext", "SCRAM", {"security_protocol": "PLAINTEXT"}, "security.protocol"),
+        ("plaintext", "SCRAM", {"security_protocol": "PLAINTEXT"}, "do not answer"),
         ("mechanism", "PLAIN", scram, "mechanism"),
         ("stranger", "SCRAM", {**scram, "sasl_username": "stranger"}, "uthoriz"),
     ]

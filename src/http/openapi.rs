@@ -179,6 +179,8 @@ struct Route {
 
 enum Answer {
     Json(fn(&mut SchemaGenerator) -> Schema),
+    /// The same as a page, to whoever asks for that.
+    JsonOrPage(fn(&mut SchemaGenerator) -> Schema),
     Text(&'static str),
     Nothing,
 }
@@ -367,7 +369,7 @@ fn routes() -> Vec<Route> {
         body: None,
         answer,
     };
-    use Answer::{Json, Nothing, Text};
+    use Answer::{Json, JsonOrPage, Nothing, Text};
     vec![
         route(
             "get",
@@ -551,7 +553,7 @@ fn routes() -> Vec<Route> {
                 "get",
                 "/api/v1/reports/{name}",
                 "A report over a range of time, of one commit of the lake: every table with the query behind it",
-                Json(of::<Report>),
+                JsonOrPage(of::<Report>),
             )
         },
         Route {
@@ -750,6 +752,10 @@ fn operation(route: &Route, problem: &Schema, generator: &mut SchemaGenerator) -
         .collect();
     let content = match &route.answer {
         Answer::Json(schema) => json!({"application/json": {"schema": schema(generator)}}),
+        Answer::JsonOrPage(schema) => json!({
+            "application/json": {"schema": schema(generator)},
+            "text/html": {"schema": text},
+        }),
         Answer::Text(kind @ "application/json") => {
             json!({*kind: {"schema": {"type": "object", "additionalProperties": true}}})
         }

@@ -3,9 +3,10 @@
 use super::super::{Error, SharedStatus};
 use super::Topic;
 use super::cause::Cause;
+use rdkafka::bindings as c;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
 use std::sync::Arc;
@@ -58,7 +59,8 @@ pub(super) fn connect(
     cause: Cause,
 ) -> Result<Client, Error> {
     let mut config = config(topic);
-    config.set_log_level(RDKafkaLogLevel::Debug);
+    // What it says of itself while it is made would go to standard error, past the context.
+    config.set_log_level(RDKafkaLogLevel::Info);
     if let (Some(group), None) = (&topic.group, config.get("group.id")) {
         config.set("group.id", group);
     }
@@ -72,20 +74,23 @@ pub(super) fn connect(
         None => "topic".to_owned(),
     };
     config.set("debug", debug);
-    // What it says of itself while it is made would go to standard error, past the context; the level from then on is set above.
-    config.set("log_level", "6");
     let context = Context {
         status,
         other_topic,
         cause,
         topic: topic.topic.clone(),
     };
-    config
+    let client: Client = config
         .create_with_context(context)
         .map_err(|source| Error::Client {
             name: topic.source.clone(),
             source,
-        })
+        })?;
+    // SAFETY: the client lives; this sets a number in it.
+    unsafe {
+        c::rd_kafka_set_log_level(client.client().native_ptr(), RDKafkaLogLevel::Debug as i32);
+    }
+    Ok(client)
 }
 
 pub(super) struct Context {

@@ -1157,6 +1157,7 @@ export interface paths {
           };
           content: {
             'application/json': components['schemas']['Report'];
+            'text/html': string;
           };
         };
         /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
