@@ -50,9 +50,7 @@ struct Outcome {
 
 impl ClientContext for Deliveries {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, text: &str) {
-        if ["ERROR", "FAIL"].contains(&facility) {
-            self.0.cause.note_line(text);
-        }
+        self.0.cause.note_line(facility, text);
         tracing::debug!(target: "librdkafka", "{facility}: {text}");
     }
 

@@ -43,9 +43,11 @@ impl Cause {
         }
     }
 
-    /// Takes in a line of the client's log that tells of a connection.
-    pub fn note_line(&self, text: &str) {
-        self.keep(text, false);
+    /// Takes in a line of the client's log, if it tells of a connection that failed.
+    pub fn note_line(&self, facility: &str, text: &str) {
+        if ["ERROR", "FAIL"].contains(&facility) {
+            self.keep(text, false);
+        }
     }
 
     fn keep(&self, text: &str, is_refusal: bool) {
@@ -134,12 +136,13 @@ mod tests {
         );
         cause.forget();
         let line = "[thrd:app]: tidelake#consumer-1: 127.0.0.1:9/bootstrap: Connect to ipv4#127.0.0.1:9 failed: Connection refused (after 0ms in state CONNECT)";
-        cause.note_line(line);
+        cause.note_line("TOPIC", "New local topic: t");
+        cause.note_line("ERROR", line);
         assert_eq!(
             explained(),
             "brokers b:1 do not answer (127.0.0.1:9/bootstrap: Connect to ipv4#127.0.0.1:9 failed: Connection refused)"
         );
-        cause.note_line("[thrd:ssl://b:1]: ssl://b:1: SSL handshake failed: certificate verify failed (after 3ms in state SSL_HANDSHAKE)");
+        cause.note_line("FAIL", "[thrd:ssl://b:1]: ssl://b:1: SSL handshake failed: certificate verify failed (after 3ms in state SSL_HANDSHAKE)");
         assert_eq!(
             explained(),
             "there is no way in to brokers b:1: ssl://b:1: SSL handshake failed: certificate verify failed"

@@ -105,9 +105,7 @@ impl ClientContext for Context {
         if is_other_topic(text) {
             self.other_topic.store(true, Ordering::Release);
         }
-        if ["ERROR", "FAIL"].contains(&facility) {
-            self.cause.note_line(text);
-        }
+        self.cause.note_line(facility, text);
         // What matters of it comes as an error too, and is said once where that is handled.
         tracing::debug!(target: "librdkafka", "{facility}: {text}");
     }
