@@ -5,7 +5,7 @@
 //! as for the running view, and keeps the same state: what the one has taken in, the other can go on from.
 
 use super::recompute::{windows, windows_of_view};
-use super::{Planner, detectors, emitted, plain, syntax};
+use super::{Planner, bounds, detectors, emitted, plain, syntax};
 use crate::plan::{
     Dataflow, LATE_RELATION, Properties, SourceSpec, TableSpec, ViewSpec, late_schema, properties,
     state_shape,
@@ -22,6 +22,14 @@ use std::sync::Arc;
 /// # Errors
 /// If a view keeps something else over archived records than over the source: it says which.
 pub async fn over_archive(
+    dataflow: &Dataflow,
+    views: &BTreeSet<String>,
+    relations: &BTreeMap<String, SchemaRef>,
+) -> Result<Vec<ViewSpec>, String> {
+    bounds::with_room(planned(dataflow, views, relations)).await
+}
+
+async fn planned(
     dataflow: &Dataflow,
     views: &BTreeSet<String>,
     relations: &BTreeMap<String, SchemaRef>,

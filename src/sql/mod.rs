@@ -5,6 +5,7 @@
 
 mod again;
 mod asof;
+mod bounds;
 pub mod by_dimensions;
 mod canonical;
 mod casts;
@@ -248,7 +249,7 @@ pub async fn plan_text_with(
     lookup: impl Fn(&str) -> Option<String>,
     models: &Models,
 ) -> Result<Dataflow, Error> {
-    let planned = Box::pin(planned(name, text, lookup, models)).await;
+    let planned = bounds::with_room(planned(name, text, lookup, models)).await;
     planned.map_err(|it| it.found_in(text))
 }
 
@@ -336,6 +337,8 @@ fn late_last(views: Vec<ViewSpec>) -> Vec<ViewSpec> {
 struct Planner {
     context: SessionContext,
     dataflow: Dataflow,
+    /// Of the plain views so far.
+    sizes: BTreeMap<String, bounds::Size>,
 }
 
 impl Planner {
@@ -347,6 +350,7 @@ impl Planner {
         }
         let planner = Planner {
             context,
+            sizes: BTreeMap::new(),
             dataflow: Dataflow {
                 name: name.to_owned(),
                 live_models,
@@ -371,6 +375,15 @@ impl Planner {
     }
 
     async fn add(&mut self, statement: ParsedKind, stored: bool) -> Result<(), String> {
+        if let ParsedKind::Table { query, .. }
+        | ParsedKind::Alias { query, .. }
+        | ParsedKind::View { query, .. } = &statement
+        {
+            let size = bounds::size(query, &self.sizes)?;
+            if let ParsedKind::Alias { name, .. } = &statement {
+                self.sizes.insert(name.clone(), size);
+            }
+        }
         match statement {
             ParsedKind::Name(name) => {
                 if std::mem::replace(&mut self.dataflow.is_named, true) {

@@ -6,6 +6,7 @@
 //! clock of the source whose records are filtered by it, the first rows of an order are made definite by the whole row, and a row
 //! for which an expression fails is left out.
 
+use super::bounds;
 use super::functions::{NOW_BEFORE, WITHIN_LAST, is_of_now, of_now_at};
 use super::stars::Stars;
 use super::syntax;
@@ -53,6 +54,13 @@ pub async fn recompute(
     dataflow: &Dataflow,
     records: &Records,
 ) -> Result<BTreeMap<String, Vec<RecordBatch>>, String> {
+    bounds::with_room(rows_of_views(dataflow, records)).await
+}
+
+async fn rows_of_views(
+    dataflow: &Dataflow,
+    records: &Records,
+) -> Result<BTreeMap<String, Vec<RecordBatch>>, String> {
     let mut known = records.relations.clone();
     let empty =
         MemTable::try_new(dead_letter_schema(), vec![vec![]]).map_err(|it| it.strip_backtrace())?;
@@ -92,6 +100,14 @@ pub async fn recompute(
 /// # Errors
 /// If they cannot be counted: it says for which view, and why.
 pub async fn late_records(
+    dataflow: &Dataflow,
+    views: &[&ViewSpec],
+    records: &Records,
+) -> Result<Vec<RecordBatch>, String> {
+    bounds::with_room(late_of_views(dataflow, views, records)).await
+}
+
+async fn late_of_views(
     dataflow: &Dataflow,
     views: &[&ViewSpec],
     records: &Records,

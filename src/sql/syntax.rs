@@ -8,7 +8,7 @@ use super::detectors::{self, DetectorText};
 use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::webhooks::{self, WebhookText};
-use super::{Error, asof, canonical, elsewhere, emitted, forms, walk, windows, words};
+use super::{Error, asof, bounds, canonical, elsewhere, emitted, forms, walk, windows, words};
 use crate::plan::Comment;
 use crate::source::place::is_delta;
 use datafusion::sql::sqlparser::ast::{
@@ -168,6 +168,7 @@ fn of_same_form(name: &str, value: &str, default: &str) -> Result<(), String> {
 /// With line and column, at the first statement that is none of ours.
 pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     let tokens = tokens(text).map_err(|it| Error::at(it.location.line, it.message))?;
+    bounds::check(&tokens).map_err(|(line, it)| Error::at(line, it))?;
     let (tokens, final_ends) = emitted::without_clause(tokens);
     elsewhere::refuse_clauses(&tokens).map_err(|(line, it)| Error::at(line, it))?;
     let tokens = asof::as_joins(tokens).map_err(|(line, it)| Error::at(line, it))?;

@@ -16,6 +16,14 @@ pub fn query(query: &mut Query, visitor: &mut Visitor) -> Result<(), String> {
     ended(query.visit(&mut Any(visitor)))
 }
 
+/// Shows a visitor everything in an expression.
+///
+/// # Errors
+/// Why the visitor broke off.
+pub fn expression(expression: &mut Expr, visitor: &mut Visitor) -> Result<(), String> {
+    ended(expression.visit(&mut Any(visitor)))
+}
+
 /// Shows a visitor everything in a statement.
 ///
 /// # Errors
@@ -61,6 +69,10 @@ impl VisitorMut for Any<'_, '_> {
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
         self.0.post_visit_table_factor(factor)
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        self.0.pre_visit_expr(expr)
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {

@@ -4,7 +4,7 @@
 //! before a built-in one. The body is complete where it is defined: it calls functions above it, never itself.
 
 use crate::sql::dialect::Tidelake;
-use crate::sql::{functions, syntax, walk, words};
+use crate::sql::{bounds, functions, syntax, walk, words};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
@@ -17,6 +17,9 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+
+/// Expressions that all calls of a statement may become. A function that calls another one twice is twice as large, so a few of them would take all memory.
+const EXPRESSIONS_MAX: usize = 20_000;
 
 const FORM: &str = "write CREATE FUNCTION f(x INT, y TEXT) RETURNS INT AS 'expression of x and y'";
 
@@ -32,6 +35,8 @@ struct Macro {
     is_strict: bool,
     /// A SELECT of one expression.
     body: Query,
+    /// How many expressions it is made of.
+    expressions: usize,
     /// The names that columns of the body can be qualified by; none if it reads no relations.
     reads: Option<BTreeSet<String>>,
 }
@@ -113,10 +118,13 @@ impl Macros {
             aggregates: aggregates(),
         };
         walk::query(&mut body, &mut check)?;
+        let mut count = Count(0);
+        walk::query(&mut body, &mut count)?;
         Ok(Macro {
             parameters,
             returns,
             is_strict,
+            expressions: count.0,
             body,
             reads,
         })
@@ -125,13 +133,40 @@ impl Macros {
     /// Puts the bodies of functions in the place of their calls.
     ///
     /// # Errors
-    /// If a call does not fit its function.
+    /// If a call does not fit its function, or all of them become too much.
     pub fn expand(&self, query: &mut Query) -> Result<(), String> {
-        match self.0.is_empty() {
-            true => Ok(()),
-            false => walk::query(query, &mut Expand(self)),
+        if self.0.is_empty() {
+            return Ok(());
         }
+        let mut expand = Expand {
+            macros: self,
+            left: EXPRESSIONS_MAX,
+        };
+        walk::query(query, &mut expand)?;
+        bounds::size(query, &BTreeMap::new()).map(drop)
     }
+}
+
+/// Counts expressions.
+struct Count(usize);
+
+impl VisitorMut for Count {
+    type Break = String;
+
+    fn post_visit_expr(&mut self, _: &mut Expr) -> ControlFlow<String> {
+        self.0 += 1;
+        ControlFlow::Continue(())
+    }
+}
+
+/// Takes what is made out of what may still be.
+fn take(left: &mut usize, expressions: usize) -> Result<(), String> {
+    *left = left.checked_sub(expressions).ok_or_else(|| {
+        format!(
+            "functions that call each other become more than {EXPRESSIONS_MAX} expressions here; compute a part of them in a view, and read its column"
+        )
+    })?;
+    Ok(())
 }
 
 fn folded(ident: &Ident) -> String {
@@ -423,7 +458,11 @@ fn place_of(expr: &Expr, function: &str, parameters: &[Parameter]) -> Option<usi
     }
 }
 
-struct Expand<'a>(&'a Macros);
+struct Expand<'a> {
+    macros: &'a Macros,
+    /// Expressions that may still be made.
+    left: usize,
+}
 
 impl VisitorMut for Expand<'_> {
     type Break = String;
@@ -432,10 +471,11 @@ impl VisitorMut for Expand<'_> {
         let Expr::Function(call) = &*expr else {
             return ControlFlow::Continue(());
         };
-        let Some((name, it)) = name_of(call).and_then(|it| self.0.0.get_key_value(&it)) else {
+        let macros = self.macros;
+        let Some((name, it)) = name_of(call).and_then(|it| macros.0.get_key_value(&it)) else {
             return ControlFlow::Continue(());
         };
-        match it.called(name, call) {
+        match it.called(name, call, &mut self.left) {
             Ok(body) => {
                 *expr = body;
                 ControlFlow::Continue(())
@@ -446,8 +486,8 @@ impl VisitorMut for Expand<'_> {
 }
 
 impl Macro {
-    /// What a call stands for.
-    fn called(&self, name: &str, call: &Function) -> Result<Expr, String> {
+    /// What a call stands for; it is taken out of what is `left`.
+    fn called(&self, name: &str, call: &Function, left: &mut usize) -> Result<Expr, String> {
         let plain = || format!("{name} is a function of the dataflow, and takes plain arguments");
         let args: Vec<Expr> = match &call.args {
             FunctionArguments::List(it)
@@ -481,11 +521,22 @@ impl Macro {
             .zip(&self.parameters)
             .map(|(arg, parameter)| as_type(arg, parameter.data_type.as_ref()))
             .collect::<Result<_, _>>()?;
+        take(left, self.expressions)?;
+        let sizes = args.iter().map(|it| {
+            let mut count = Count(0);
+            walk::expression(&mut it.clone(), &mut count).map(|()| count.0)
+        });
+        let sizes: Vec<usize> = sizes.collect::<Result<_, _>>()?;
+        if self.is_strict {
+            take(left, sizes.iter().sum())?;
+        }
         let mut body = self.body.clone();
         let mut put = Put {
             name,
             parameters: &self.parameters,
             args: &args,
+            sizes: &sizes,
+            left,
         };
         walk::query(&mut body, &mut put)?;
         let value = match self.reads {
@@ -568,6 +619,9 @@ struct Put<'a> {
     name: &'a str,
     parameters: &'a [Parameter],
     args: &'a [Expr],
+    /// How many expressions each of them is made of.
+    sizes: &'a [usize],
+    left: &'a mut usize,
 }
 
 impl VisitorMut for Put<'_> {
@@ -575,6 +629,9 @@ impl VisitorMut for Put<'_> {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
         if let Some(at) = place_of(expr, self.name, self.parameters) {
+            if let Err(reason) = take(self.left, self.sizes[at]) {
+                return ControlFlow::Break(reason);
+            }
             *expr = self.args[at].clone();
         }
         ControlFlow::Continue(())
