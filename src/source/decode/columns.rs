@@ -229,7 +229,8 @@ fn bytes_of(text: &str) -> Option<Cow<'_, [u8]>> {
     let Some(digits) = text.strip_prefix("\\x") else {
         return Some(Cow::Borrowed(text.as_bytes()));
     };
-    if digits.len() % 2 != 0 {
+    // A sign would be taken for a digit.
+    if digits.len() % 2 != 0 || !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
         return None;
     }
     let pairs = digits.as_bytes().chunks(2);

@@ -175,6 +175,11 @@ fn values_are_read_as_their_declared_type() {
         ("bytes", "\"\\\\x00fF\"", "00ff"),
         (
             "bytes",
+            "\"\\\\x+f\"",
+            "dead: field \"v\" is not bytes: \"\\\\x+f\"",
+        ),
+        (
+            "bytes",
             "\"\\\\x0\"",
             "dead: field \"v\" is not bytes: \"\\\\x0\"",
         ),

@@ -8,7 +8,8 @@
 //!   9999 and are refused rather than misread.
 //! - The access log's `12/May/2024:00:00:17 +0000`.
 //!
-//! Every part is checked: there is no 30 February, no hour 24 and no second 60.
+//! Every part is checked: there is no 30 February, no hour 24 and no second 60. In UTC an instant lies within the years 0 to 9999, so that it has a text
+//! that can be read again.
 
 use chrono::{Offset, TimeZone};
 
@@ -175,14 +176,14 @@ pub fn parse_access_log(text: &str) -> Option<i64> {
     let days = days(year, month, two(bytes, 0)?)?;
     let seconds = clock(two(bytes, 12)?, two(bytes, 15)?, two(bytes, 18)?)?;
     let offset = zone(&bytes[21..], 0, Zone::default())?;
-    Some((days * DAY_SECONDS + seconds - offset) * SECOND_US)
+    within_years((days * DAY_SECONDS + seconds - offset) * SECOND_US)
 }
 
 #[inline]
 fn iso(bytes: &[u8], without: Zone) -> Option<i64> {
     let day_seconds = date(bytes)? * DAY_SECONDS;
     if bytes.len() == 10 {
-        return Some((day_seconds - without.offset_seconds(day_seconds)?) * SECOND_US);
+        return within_years((day_seconds - without.offset_seconds(day_seconds)?) * SECOND_US);
     }
     if bytes.len() < 16 || !matches!(bytes[10], b'T' | b't' | b' ') || bytes[13] != b':' {
         return None;
@@ -203,7 +204,7 @@ fn iso(bytes: &[u8], without: Zone) -> Option<i64> {
     }
     let seconds = day_seconds + clock(hour, minute, second)?;
     let offset = zone(&bytes[rest..], seconds, without)?;
-    Some((seconds - offset) * SECOND_US + fraction_us)
+    within_years((seconds - offset) * SECOND_US + fraction_us)
 }
 
 /// The microseconds of 1 to 9 digits behind the point; what is finer is cut.
