@@ -19,7 +19,7 @@
 mod again;
 mod folder;
 mod location;
-mod parquet;
+pub(crate) mod parquet;
 mod print;
 mod tail;
 #[cfg(test)]
