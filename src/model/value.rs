@@ -360,11 +360,11 @@ pub fn value_at(array: &dyn Array, index: usize) -> Value {
     }
 }
 
-/// Bytes for people: the text they are, else `\x` and their hexadecimal digits.
+/// Bytes for people: the text they are, else `\x` and their hexadecimal digits. A text that begins like these would be read as others.
 fn text_of_bytes(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => {
+        Ok(text) if !text.starts_with("\\x") => text.to_owned(),
+        Ok(_) | Err(_) => {
             let digits: String = bytes.iter().map(|it| format!("{it:02x}")).collect();
             format!("\\x{digits}")
         }
@@ -539,6 +539,14 @@ mod tests {
         assert_eq!(size_of::<Value>(), 24);
         let key = CompactString::from("a key of 24 bytes here..");
         assert!(!key.is_heap_allocated());
+    }
+
+    #[test]
+    fn bytes_are_told_from_digits_of_bytes() {
+        let told = |bytes: &[u8]| Value::Bytes(bytes.into()).to_json();
+        assert_eq!(told(b"text \\x41"), "text \\x41");
+        assert_eq!(told(b"\xff"), "\\xff");
+        assert_eq!(told(b"\\xff"), "\\x5c786666");
     }
 
     #[test]
