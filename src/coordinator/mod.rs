@@ -22,7 +22,7 @@ mod part;
 mod peers;
 mod refill;
 pub mod replay;
-mod state;
+pub(crate) mod state;
 pub mod stored;
 pub mod upkeep;
 

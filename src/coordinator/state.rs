@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::io::{BufWriter, IntoInnerError, Write};
+use std::io::{BufWriter, IntoInnerError, Read, Write};
 
 /// Files of state that are unpacked at the same time when it is loaded.
 const UNPACKED_AT_ONCE: usize = 4;
@@ -21,6 +21,8 @@ const UNPACKED_AT_ONCE: usize = 4;
 const MAGIC: &[u8] = b"TLS2";
 /// Behind it: how long the records are before they are packed.
 const SIZE_BYTES: usize = size_of::<u64>();
+/// So much memory is set aside for the records whatever the file says of their size.
+const UNPACKED_AHEAD_BYTES_MAX: usize = 64 << 20;
 
 /// Records added up: one per operator, group and bucket, or row.
 #[derive(Default)]
@@ -117,20 +119,35 @@ impl Sum {
 }
 
 /// Records as bytes, packed as they are written: there may be many.
-pub(super) fn encode(records: &[StateRecord]) -> Result<Vec<u8>, Error> {
-    let pack = || -> std::io::Result<Vec<u8>> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&[0; SIZE_BYTES]);
-        let packed = zstd::Encoder::new(bytes, 1)?;
-        let plain = BufWriter::with_capacity(1 << 16, Counted { packed, size: 0 });
-        let plain = postcard::to_io(records, plain).map_err(std::io::Error::other)?;
-        let plain = plain.into_inner().map_err(IntoInnerError::into_error)?;
-        let mut bytes = plain.packed.finish()?;
-        bytes[MAGIC.len()..MAGIC.len() + SIZE_BYTES].copy_from_slice(&plain.size.to_le_bytes());
-        Ok(bytes)
-    };
-    pack().map_err(|it| Error::State(it.to_string()))
+pub(crate) fn encode(records: &[StateRecord]) -> Result<Vec<u8>, Error> {
+    let write = |plain| postcard::to_io(records, plain).map_err(std::io::Error::other);
+    file_of(write).map_err(|it| Error::State(it.to_string()))
 }
+
+/// A file of what is written.
+fn file_of(
+    write: impl FnOnce(BufWriter<Counted<Packed>>) -> std::io::Result<BufWriter<Counted<Packed>>>,
+) -> std::io::Result<Vec<u8>> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&[0; SIZE_BYTES]);
+    let packed = zstd::Encoder::new(bytes, 1)?;
+    let plain = write(BufWriter::with_capacity(
+        1 << 16,
+        Counted { packed, size: 0 },
+    ))?;
+    let plain = plain.into_inner().map_err(IntoInnerError::into_error)?;
+    let mut bytes = plain.packed.finish()?;
+    bytes[MAGIC.len()..MAGIC.len() + SIZE_BYTES].copy_from_slice(&plain.size.to_le_bytes());
+    Ok(bytes)
+}
+
+/// A file with these bytes in the place of its records.
+pub(crate) fn packed(plain: &[u8]) -> Vec<u8> {
+    let file = file_of(|mut file| file.write_all(plain).map(|()| file));
+    file.expect("memory can be written")
+}
+
+type Packed = zstd::Encoder<'static, Vec<u8>>;
 
 /// Counts what goes through.
 struct Counted<W> {
@@ -150,7 +167,11 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<Vec<StateRecord>, Error> {
+/// The records of a file.
+///
+/// # Errors
+/// If it is none of this version, or is damaged.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<StateRecord>, Error> {
     let wrong = |text: &str| Error::State(text.to_owned());
     let rest = bytes
         .strip_prefix(MAGIC)
@@ -160,7 +181,13 @@ fn decode(bytes: &[u8]) -> Result<Vec<StateRecord>, Error> {
         .ok_or_else(|| wrong("it is cut short"))?;
     let size =
         usize::try_from(u64::from_le_bytes(*size)).map_err(|_| wrong("its size is impossible"))?;
-    let plain = zstd::bulk::decompress(packed, size).map_err(|it| Error::State(it.to_string()))?;
+    let failed = |it: std::io::Error| Error::State(it.to_string());
+    let mut plain = Vec::with_capacity(size.min(UNPACKED_AHEAD_BYTES_MAX));
+    let mut unpacked = zstd::Decoder::new(packed).map_err(failed)?;
+    let read = unpacked.by_ref().take(size as u64).read_to_end(&mut plain);
+    if read.map_err(failed)? < size || unpacked.read(&mut [0]).map_err(failed)? != 0 {
+        return Err(wrong("its records have another size than it says"));
+    }
     postcard::from_bytes(&plain).map_err(|it| Error::State(it.to_string()))
 }
 
@@ -256,6 +283,39 @@ mod tests {
                 members: Vec::new(),
             }),
         }
+    }
+
+    /// What a file says of its size may be anything.
+    #[test]
+    fn a_file_that_lies_about_its_size_is_refused_before_it_takes_memory() {
+        let file = encode(&[record(1, 2)]).unwrap();
+        assert_eq!(decode(&file).unwrap(), [record(1, 2)]);
+        let size = u64::from_le_bytes(file[MAGIC.len()..][..SIZE_BYTES].try_into().unwrap());
+        for lie in [0, size - 1, size + 1, 1 << 40, u64::MAX] {
+            let mut file = file.clone();
+            file[MAGIC.len()..][..SIZE_BYTES].copy_from_slice(&lie.to_le_bytes());
+            let refused = decode(&file).unwrap_err().to_string();
+            assert!(refused.contains("another size"), "{lie}: {refused}");
+        }
+    }
+
+    /// Reading a list calls itself for each list within it.
+    #[test]
+    fn lists_within_lists_without_end_are_refused() {
+        let nested = |depth: usize| {
+            let list = |it: Value, _| Value::List([it].into());
+            (0..depth).fold(Value::Null, list)
+        };
+        let bytes = |depth: usize| {
+            // Once for one level: the bytes of each more begin in the same way.
+            let of = |depth| postcard::to_stdvec(&nested(depth)).unwrap();
+            let level = of(2)[..of(2).len() - of(1).len()].to_vec();
+            [level.repeat(depth), of(0)].concat()
+        };
+        assert_eq!(bytes(3), postcard::to_stdvec(&nested(3)).unwrap());
+        let read = |depth| postcard::from_bytes::<Value>(&bytes(depth));
+        assert_eq!(read(100), Ok(nested(100)));
+        assert!(read(1_000_000).is_err());
     }
 
     #[tokio::test]

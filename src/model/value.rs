@@ -21,6 +21,7 @@ use arrow::datatypes::{
 pub use arrow::error::ArrowError;
 use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -88,9 +89,35 @@ pub enum Value {
     /// Microseconds since midnight.
     Time(i64),
     Interval(Interval),
-    List(Box<[Value]>),
+    List(#[serde(deserialize_with = "nested")] Box<[Value]>),
     /// Names and values of its fields, in the order of the type.
-    Struct(Box<[(Box<str>, Value)]>),
+    Struct(#[serde(deserialize_with = "nested")] Box<[(Box<str>, Value)]>),
+}
+
+/// Lists and structs within each other; types of columns are far from it.
+const DEPTH_MAX: usize = 128;
+
+thread_local! {
+    /// How many lists and structs are being read within each other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Reads what may have values within it. Each level is a call within another, so bytes that go on for ever would use up the stack.
+fn nested<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    struct Level;
+    impl Drop for Level {
+        fn drop(&mut self) {
+            DEPTH.set(DEPTH.get() - 1);
+        }
+    }
+    DEPTH.set(DEPTH.get() + 1);
+    let _level = Level;
+    match DEPTH.get() <= DEPTH_MAX {
+        true => T::deserialize(from),
+        false => Err(serde::de::Error::custom(format_args!(
+            "more than {DEPTH_MAX} lists within each other"
+        ))),
+    }
 }
 
 /// A length of time as calendars count it: a month has no fixed number of days, and a day none of hours.
