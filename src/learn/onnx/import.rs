@@ -214,12 +214,13 @@ impl Importer<'_> {
             self.places.insert(name.clone(), Place::Input(inputs.len()));
             inputs.push(Input { data_type, columns });
         }
-        let columns: usize = inputs.iter().map(|it| it.columns).sum();
-        match columns == features {
-            true => Ok(inputs),
-            false => Err(format!(
+        let sum = |sum: usize, it: &Input| sum.checked_add(it.columns);
+        match inputs.iter().try_fold(0, sum) {
+            Some(columns) if columns == features => Ok(inputs),
+            Some(columns) => Err(format!(
                 "it takes {columns} features, and --features names {features}"
             )),
+            None => Err("it takes more features than can be counted".to_owned()),
         }
     }
 
