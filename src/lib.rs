@@ -9,6 +9,8 @@ pub mod coordinator;
 pub mod detect;
 pub mod engine;
 pub mod eval;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod generator;
 pub mod http;
 pub mod lake;

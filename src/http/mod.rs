@@ -1,6 +1,6 @@
 //! HTTP: the API, the event streams, the seed's endpoints, metrics, and the page.
 //!
-//! Handlers only read: live views from the hub, stored tables through ad-hoc SQL, health from whoever knows. They run on threads of their own, and
+//! Handlers only read: live views from the hub, stored tables through ad-hoc SQL, health from those who know. They run on threads of their own, and
 //! everything long runs elsewhere, so that health and metrics answer while a heavy query runs.
 //!
 //! ```text
@@ -17,7 +17,7 @@ mod docs;
 mod entry;
 mod explanation;
 mod extent;
-mod filter;
+pub(crate) mod filter;
 mod filters;
 mod folder;
 mod guard;
@@ -61,6 +61,7 @@ pub use status::{
     Status, StatusSource,
 };
 pub use tls::{Error as TlsError, Files as TlsFiles, Tls};
+pub(crate) use topics::event_place;
 pub use verification::Prover;
 
 use crate::auth::{Auth, Caller};
@@ -146,7 +147,7 @@ pub struct App {
 #[derive(Default)]
 pub struct Settings {
     pub access: Access,
-    /// Users, if whoever asks must be one.
+    /// Users, if requests must be of one of them.
     pub auth: Option<Arc<Auth>>,
     /// The server's certificate, if it speaks HTTPS.
     pub tls: Option<Arc<Tls>>,

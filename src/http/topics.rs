@@ -7,7 +7,7 @@
 
 mod older;
 
-pub use older::of_events;
+pub use older::{event_place, of_events};
 
 use super::App;
 use super::entry::{RecordReader, passes};

@@ -9,7 +9,7 @@
 //! handler ◄─ rows ─ Running ◄─ conversation (a task) ◄─ socket ─ query process
 //! ```
 //!
-//! Rows are kept as they come. So whoever cancels a query gets those it had given until then; they are marked as partial and never
+//! Rows are kept as they come. So a query that is cancelled answers with those it had given until then; they are marked as partial and never
 //! taken for all of them. People's queries, exports, and the page's own charts and lists take turns separately, so that none
 //! of them can starve the others.
 
@@ -30,6 +30,7 @@ pub use error::{Misnamed, QueryError};
 pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
 pub use pinned::{NotPinned, Pinned, commit_of};
 pub use process::answer_queries;
+pub(crate) use question::{Question, may_describe, may_explain};
 pub use samples::{SAMPLES, SAMPLES_TABLE, Sample};
 
 use crate::model::Epoch;
@@ -472,7 +473,7 @@ impl Queries {
         done.map_err(QueryError::failed)
     }
 
-    /// Has work done on the threads of the queries. Whoever waits for what comes of it notices when nothing does.
+    /// Has work done on the threads of the queries. A caller that waits for its result notices when there will be none.
     pub fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = &self.0.runtime {
             drop(supervise::awaited(runtime.handle(), "an export", work));

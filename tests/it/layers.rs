@@ -95,8 +95,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "report",
         ],
     ),
-    // The commands bring everything together, and nobody leans on them.
+    // The commands bring everything together, and nobody leans on them; nor on what tries each reader with random bytes.
     ("cli", EVERYTHING),
+    ("fuzz", EVERYTHING),
 ];
 
 #[test]

@@ -57,7 +57,7 @@ impl EventPlace {
         }
         let kept = app.hub.tail_after(0);
         let oldest = kept.first().map_or(0, |it| it.number);
-        if self.batch + 1 < oldest {
+        if self.batch.saturating_add(1) < oldest {
             return Some("the oldest log entries since are no longer kept");
         }
         let is_cut = |rows: &seed::Rows| {
@@ -66,6 +66,12 @@ impl EventPlace {
         let is_cut = seed::Rows::ALL.iter().any(is_cut);
         is_cut.then_some("the oldest anomalies since are no longer kept")
     }
+}
+
+/// The id of an event that a client may come back with, written anew.
+pub fn event_place(text: &str) -> Option<String> {
+    let EventPlace { heard, batch } = EventPlace::parse(text)?;
+    Some(format!("{heard}.{batch}"))
 }
 
 /// What the seed's page reads at `/events`: a greeting, then log entries, metrics, anomalies and pings, all unnamed. A client that comes
