@@ -1,8 +1,8 @@
 //! `doctor`: looks at everything that a pipeline needs, and says of each what was found and what to do. Changes nothing.
 
-use super::health::binary;
 use super::server::ServerArguments;
 use super::settings::Settings;
+use super::size;
 use super::terminal::{Layout, Tone, count};
 use crate::coordinator::{Hold, hold, identity};
 use crate::http;
@@ -167,8 +167,8 @@ fn of_the_machine(found: &mut Findings) {
         (Some(total), Some(free)) => {
             let text = format!(
                 "{cores}, {} of memory, {} of it available",
-                binary(total << 10),
-                binary(free << 10)
+                size::shown(total << 10),
+                size::shown(free << 10)
             );
             match MEMORY_LITTLE <= free << 10 {
                 true => found.ok(OF, text),
@@ -281,7 +281,7 @@ async fn of_the_lake(lake: &str, dataflow: Option<&Dataflow>, found: &mut Findin
         .as_ref()
         .and_then(|it| Some((free_bytes(it)?, it)))
     {
-        let text = format!("{} are free on its disk", binary(free));
+        let text = format!("{} are free on its disk", size::shown(free));
         match DISK_LITTLE <= free {
             true => found.ok(&of, text),
             false => found.warn(&of, text, format!("free some space at {}", path.display())),

@@ -2,6 +2,7 @@
 //!
 //! The functions are pure. `serve` collects the facts from readers, views, the committer and the lake, and asks them.
 
+use super::size;
 use crate::coordinator::Memory;
 use crate::coordinator::costs::RelationCost;
 use crate::http::{self, Health};
@@ -321,8 +322,8 @@ const LARGE_TOLD_MAX: usize = 3;
 pub fn of_memory(memory: &Memory, costs: &[RelationCost]) -> (Health, String) {
     let used = format!(
         "{} of {} are taken",
-        binary(memory.used),
-        binary(memory.max)
+        size::shown(memory.used),
+        size::shown(memory.max)
     );
     if !memory.is_full {
         return (Health::Ok, used);
@@ -331,23 +332,14 @@ pub fn of_memory(memory: &Memory, costs: &[RelationCost]) -> (Health, String) {
     largest.sort_by_key(|it| std::cmp::Reverse(it.bytes));
     let largest = largest.iter().take(LARGE_TOLD_MAX);
     let largest: Vec<String> = largest
-        .map(|it| format!("{} {}", it.name(), binary(it.bytes)))
+        .map(|it| format!("{} {}", it.name(), size::shown(it.bytes)))
         .collect();
     let text = format!(
         "sources wait because memory is full: {used}, and they read on below {}; largest state: {}; nothing is lost: start again with a higher --memory-max or more processes, or let state end, by windows, a retention or fewer groups",
-        binary(memory.goes_on_below),
+        size::shown(memory.goes_on_below),
         largest.join(", ")
     );
     (Health::Degraded, text)
-}
-
-/// An amount of memory, in the units in which it is limited.
-pub fn binary(bytes: u64) -> String {
-    match bytes as f64 / f64::from(1 << 20) {
-        it if it < 10.0 => format!("{it:.1} MiB"),
-        it if it < 1024.0 => format!("{it:.0} MiB"),
-        it => format!("{:.1} GiB", it / 1024.0),
-    }
 }
 
 /// What is known of the lake.

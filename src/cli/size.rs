@@ -1,4 +1,4 @@
-//! Amounts of memory on the command line: `4GiB`, `512MB`, `1.5 GiB`, or a number of bytes.
+//! Amounts of bytes: read from the command line as `4GiB`, `512MB`, `1.5 GiB`, or a number, and shown in the largest unit that fits.
 
 use crate::coordinator::Budget;
 
@@ -46,9 +46,40 @@ fn bytes(text: &str) -> Option<u64> {
     (0.0 <= bytes && bytes < u64::MAX as f64).then_some(bytes as u64)
 }
 
+/// Bytes as people read them.
+pub fn shown(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for larger in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    match unit {
+        "B" => format!("{bytes} B"),
+        unit if value < 10.0 => format!("{value:.1} {unit}"),
+        unit => format!("{value:.0} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_shown_in_the_unit_that_fits() {
+        let texts = [0, 1023, 1024, 10 << 10, 5 << 20, 3 << 40, 5 << 50];
+        let texts = texts.map(shown);
+        assert_eq!(
+            texts,
+            [
+                "0 B", "1023 B", "1.0 KiB", "10 KiB", "5.0 MiB", "3.0 TiB", "5120 TiB"
+            ]
+        );
+    }
 
     #[test]
     fn sizes_have_units() {
