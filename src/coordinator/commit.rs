@@ -3,7 +3,7 @@
 use super::pace::{Pace, TableFiles};
 use super::part::Part;
 use super::peers::Message;
-use super::upkeep::{Ready, Upkeep};
+use super::upkeep::{After, Ready, Upkeep};
 use super::{Error, outputs, state, stored};
 use crate::cluster;
 use crate::engine::{self, ClockState, StateContent, StateRecord};
@@ -437,17 +437,15 @@ impl Committer {
 
     /// Goes on with what was asked for, and with what is too old. What fails is tried again after the next commit.
     async fn keep_up(&mut self, done: &Ready) {
-        let (store, dataflow, busy) = (&self.store, &self.dataflow, &self.merging);
-        let after = self.upkeep.after(
-            store,
-            dataflow,
-            &self.settings,
-            &self.last,
-            &self.tables,
-            busy,
-            done,
-        );
-        if let Err(error) = after.await {
+        let after = After {
+            store: &self.store,
+            dataflow: &self.dataflow,
+            settings: &self.settings,
+            last: &self.last,
+            tables: &self.tables,
+            busy: &self.merging,
+        };
+        if let Err(error) = self.upkeep.go_on(after, done).await {
             tracing::warn!(%error, "upkeep of the lake waits for the next commit");
         }
     }

@@ -21,7 +21,7 @@ use crate::lake::{
     self, Change, Commit, Compaction, LetGo, Manifest, OptimizeRequest, Optimized, Store,
     TableLayout, TableState, app_id,
 };
-use crate::model::{Epoch, Partition, wall_ms};
+use crate::model::{Epoch, Partition, iso_of_micros, wall_ms};
 use crate::plan::{Dataflow, OFFSET_COLUMN, PARTITION_COLUMN, Retention, TableSpec};
 use crate::supervise;
 use arrow::array::{Array, AsArray};
@@ -86,6 +86,18 @@ pub(super) struct Upkeep {
     cuts: BTreeMap<String, i64>,
     /// When the newest work on schedule was done.
     optimized_ms: Option<u64>,
+}
+
+/// What a commit has left behind, for upkeep to go on from.
+#[derive(Clone, Copy)]
+pub(super) struct After<'a> {
+    pub store: &'a Store,
+    pub dataflow: &'a Dataflow,
+    pub settings: &'a engine::Settings,
+    pub last: &'a Manifest,
+    pub tables: &'a BTreeMap<String, TableState>,
+    /// Tables that others work on, and that are left alone.
+    pub busy: &'a BTreeSet<String>,
 }
 
 /// What goes into the next commit.
@@ -187,27 +199,14 @@ impl Upkeep {
         };
     }
 
-    /// Goes on after a commit that had `done`: tells who asked, and begins what comes next. Tables that are `busy` are left alone.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "it looks at all that the committer has"
-    )]
-    pub async fn after(
-        &mut self,
-        store: &Store,
-        dataflow: &Dataflow,
-        settings: &engine::Settings,
-        last: &Manifest,
-        tables: &BTreeMap<String, TableState>,
-        busy: &BTreeSet<String>,
-        done: &Ready,
-    ) -> Result<(), lake::Error> {
+    /// Goes on after a commit that had `done`: tells who asked, and begins what comes next.
+    pub async fn go_on(&mut self, after: After<'_>, done: &Ready) -> Result<(), lake::Error> {
         for old in &done.old {
             if old.is_cut {
                 self.cuts.remove(&old.table);
             }
             let rows = old.noted.count();
-            let until = Epoch(u64::try_from(old.noted.until_us / 1000).unwrap_or(0)).iso();
+            let until = iso_of_micros(old.noted.until_us);
             tracing::info!(
                 table = old.table,
                 rows,
@@ -222,28 +221,32 @@ impl Upkeep {
             if job.is_done && self.rewritten.is_empty() && self.news.1.is_empty() {
                 tell(&job.outcome);
                 match &job.id {
-                    Some(id) => store.tell_upkeep(&dataflow.name, id, &job.outcome).await?,
+                    Some(id) => {
+                        let name = &after.dataflow.name;
+                        after.store.tell_upkeep(name, id, &job.outcome).await?;
+                    }
                     None => self.optimized_ms = Some(wall_ms()),
                 }
                 self.job = None;
             }
         }
         if self.job.is_none() {
-            self.begin(store, dataflow, last, tables, busy).await?;
+            self.begin(after).await?;
         }
-        self.let_go(store, dataflow, settings, last, tables, busy);
+        self.let_go(after);
         Ok(())
     }
 
     /// Begins what is asked for, or due.
-    async fn begin(
-        &mut self,
-        store: &Store,
-        dataflow: &Dataflow,
-        last: &Manifest,
-        tables: &BTreeMap<String, TableState>,
-        busy: &BTreeSet<String>,
-    ) -> Result<(), lake::Error> {
+    async fn begin(&mut self, after: After<'_>) -> Result<(), lake::Error> {
+        let After {
+            store,
+            dataflow,
+            last,
+            tables,
+            busy,
+            ..
+        } = after;
         if self.looked.is_some_and(|it| it.elapsed() < LOOK_EVERY) {
             return Ok(());
         }
@@ -315,21 +318,20 @@ impl Upkeep {
     }
 
     /// Looks for rows that are older than their tables keep them.
-    fn let_go(
-        &mut self,
-        store: &Store,
-        dataflow: &Dataflow,
-        settings: &engine::Settings,
-        last: &Manifest,
-        tables: &BTreeMap<String, TableState>,
-        busy: &BTreeSet<String>,
-    ) {
+    fn let_go(&mut self, after: After<'_>) {
+        let After {
+            store,
+            dataflow,
+            tables,
+            busy,
+            ..
+        } = after;
         for table in &dataflow.tables {
             let (Some(retention), Some(state)) = (&table.retention, tables.get(&table.name)) else {
                 continue;
             };
             let waits = busy.contains(&table.name) || self.is_at(&table.name);
-            let Some(cut_us) = cut_of(dataflow, settings, last, table, retention) else {
+            let Some(cut_us) = cut_of(after, table, retention) else {
                 continue;
             };
             if waits || self.cuts.get(&table.name).is_some_and(|it| cut_us <= *it) {
@@ -436,13 +438,13 @@ async fn rewrite_all(
 }
 
 /// Rows of before this time are older than a table keeps them; nothing if no clock tells.
-fn cut_of(
-    dataflow: &Dataflow,
-    settings: &engine::Settings,
-    last: &Manifest,
-    table: &TableSpec,
-    retention: &Retention,
-) -> Option<i64> {
+fn cut_of(after: After<'_>, table: &TableSpec, retention: &Retention) -> Option<i64> {
+    let After {
+        dataflow,
+        settings,
+        last,
+        ..
+    } = after;
     let clocks = stored::clocks(last).ok()?;
     let sources = BTreeSet::from([table.source.clone()]);
     let has_event_time = dataflow.source(&table.source)?.event_time.is_some();
@@ -600,8 +602,7 @@ pub async fn optimize(
         let until = until(layout, last.epoch);
         let groups = store.groups_to_rewrite(&layout.name, &state, &request.wanted, until);
         for group in groups.await? {
-            let size = |it: &Value| it["add"]["size"].as_u64().unwrap_or(0);
-            bytes += group.iter().map(size).sum::<u64>();
+            bytes += group.iter().map(lake::bytes_of_file).sum::<u64>();
             round.push(store.rewrite(layout, group, &request.wanted).await?);
             crash_point("rewritten");
             if ROUND_BYTES <= bytes {
