@@ -52,7 +52,7 @@ pub struct Point {
     pub files: BTreeMap<String, u64>,
     /// What lies beside the commits and changes, as text: what webhooks have told, requests.
     beside: BTreeMap<String, String>,
-    /// Who wrote the manifest: whoever starts from a copy need not ask whether that process still lives.
+    /// Who wrote the manifest: a start from a copy need not ask whether that process still lives.
     writer: String,
 }
 
@@ -264,7 +264,7 @@ impl Store {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        // Whoever decided it died before the tables' logs had it: the next start finishes it, and readers see the one before.
+        // The process that decided it died before the tables' logs had it: the next start finishes it, and readers see the one before.
         let before = match newest.number.checked_sub(1) {
             Some(number) => self.manifest(dataflow, number).await?,
             None => None,
@@ -358,7 +358,10 @@ impl Store {
         for (table, version) in versions {
             for file in self.files_at(table, *version).await? {
                 let path = file["add"]["path"].as_str().unwrap_or_default();
-                let size = file["add"]["size"].as_u64().unwrap_or(0);
+                let size = file["add"]["size"].as_u64().ok_or_else(|| Error::Table {
+                    table: table.clone(),
+                    reason: format!("its log does not say how large {path} is"),
+                })?;
                 files.insert(format!("{table}/{path}"), size);
             }
         }
@@ -535,7 +538,7 @@ impl Store {
             let bytes = Bytes::from(text.clone());
             lake.put(&Path::from(path.as_str()), bytes).await?;
         }
-        // Whoever wrote the manifest holds another lake.
+        // The writer of the manifest holds another lake.
         let released = json!({"writer": point.writer, "beat": 0, "released": true});
         let released = released.to_string().into_bytes();
         lake.give_sign_of_life(&point.dataflow, released).await?;

@@ -1,7 +1,7 @@
 //! What became of a lake, for people who look into it: its commits by their manifests, versions of a table by its log, files of a version.
 
 use super::manifest::folder;
-use super::{Error, Manifest, Store};
+use super::{Error, Manifest, Store, log, version_of};
 use crate::model::Epoch;
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -115,12 +115,12 @@ impl Store {
         })?;
         let entry = |it: deltalake::kernel::LogicalFileView| FileEntry {
             path: it.path().into_owned(),
-            bytes: u64::try_from(it.size()).unwrap_or(0),
+            bytes: it.size().max(0).unsigned_abs(),
             rows: it.stats().and_then(|it| rows_of(&it)),
         };
         let mut files: Vec<FileEntry> = snapshot.log_data().iter().map(entry).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok((delta.version().unwrap_or(0), files))
+        Ok((version_of(&delta, table)?, files))
     }
 }
 
@@ -133,10 +133,6 @@ pub(super) fn rows_of(statistics: &str) -> Option<u64> {
 fn operation_of(actions: &[Value]) -> Option<&str> {
     let info = actions.iter().find_map(|it| it.get("commitInfo"))?;
     info["operation"].as_str()
-}
-
-fn size(action: &Value) -> u64 {
-    action["size"].as_u64().unwrap_or(0)
 }
 
 fn facts_of_commit(manifest: &Manifest) -> CommitFacts {
@@ -167,7 +163,7 @@ fn facts_of_commit(manifest: &Manifest) -> CommitFacts {
         for action in &entry.actions {
             if let Some(add) = action.get("add") {
                 facts.files_added += 1;
-                facts.bytes_added += size(add);
+                facts.bytes_added += log::bytes_of(add);
             }
             facts.files_removed += u64::from(action.get("remove").is_some());
         }
@@ -204,13 +200,13 @@ fn facts_of_version(version: u64, actions: &[Value]) -> VersionFacts {
     for action in actions {
         if let Some(add) = action.get("add") {
             facts.files_added += 1;
-            facts.bytes_added += size(add);
+            facts.bytes_added += log::bytes_of(add);
             let rows = add["stats"].as_str().and_then(rows_of);
             facts.rows_added = facts.rows_added.zip(rows).map(|(sum, it)| sum + it);
         }
         if let Some(remove) = action.get("remove") {
             facts.files_removed += 1;
-            facts.bytes_removed += size(remove);
+            facts.bytes_removed += log::bytes_of(remove);
         }
     }
     facts

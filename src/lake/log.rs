@@ -36,6 +36,17 @@ pub fn entry_actions(bytes: &[u8]) -> Result<Vec<Value>, String> {
         .collect()
 }
 
+/// The size of a file, by the action that adds or removes it. The protocol demands it of what is added; where another writer leaves it out of what it
+/// removes, that counts as nothing.
+pub fn bytes_of(action: &Value) -> u64 {
+    action["size"].as_u64().unwrap_or_default()
+}
+
+/// The size of a file that is added.
+pub fn bytes_of_file(file: &Value) -> u64 {
+    bytes_of(&file["add"])
+}
+
 /// The table property that says which dataflow a table belongs to.
 const OWNER: &str = "tidelake.dataflow";
 

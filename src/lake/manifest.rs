@@ -1,7 +1,7 @@
 //! Manifests: one small JSON file per commit, numbered without gaps, created once and never changed.
 //!
 //! Each ends with a seal, a hash of all that is before it, and names the seal of the one it follows. So a file that was changed is refused by
-//! whoever reads it, and a proof can follow the chain.
+//! its readers, and a proof can follow the chain.
 
 use super::{Error, Store};
 use crate::model::in_force::Schedule;
@@ -316,7 +316,7 @@ impl Store {
         Ok(all)
     }
 
-    /// The last sign of life of whoever holds a dataflow.
+    /// The last sign of life of the process that holds a dataflow.
     ///
     /// # Errors
     /// If the lake cannot be read.
@@ -337,7 +337,7 @@ impl Store {
         })
     }
 
-    /// Leaves a request to whoever runs the dataflow next.
+    /// Leaves a request to the process that runs the dataflow next.
     ///
     /// # Errors
     /// If the lake cannot be written.

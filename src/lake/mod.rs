@@ -33,7 +33,7 @@ mod vacuum;
 pub use backup::{AsOf, Point, Taken};
 pub use history::{CommitFacts, FileEntry, VersionFacts};
 pub use inspect::FileFacts;
-pub use log::{commit_info, owner, remove_of, txn};
+pub use log::{bytes_of_file, commit_info, owner, remove_of, txn};
 pub use manifest::{
     BySource, Counts, FORMAT, Holder, LetGo, Manifest, PartitionRead, SourceOffsets, StateFile,
     TableEntry,
@@ -101,6 +101,14 @@ pub enum Error {
         "generation {newer} has taken over this lake; this process, of generation {ours}, must stop"
     )]
     Fenced { ours: u64, newer: u64 },
+}
+
+/// The version that an opened table is at.
+fn version_of(delta: &deltalake::DeltaTable, table: &str) -> Result<u64, Error> {
+    delta.version().ok_or_else(|| Error::Table {
+        table: table.to_owned(),
+        reason: "its log has no version".to_owned(),
+    })
 }
 
 /// What to do about an error.

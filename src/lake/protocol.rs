@@ -10,7 +10,7 @@
 //! - Everything is created if absent, so each step is safe to repeat, and it does not matter who does it: a process that starts
 //!   finishes, with its claim, what the newest manifest decided.
 //! - No answer is no failure: what is there is read before anything is decided.
-//! - Old manifests are deleted, and so a number that is free need not be the next one. Whoever created a manifest looks for newer ones before it
+//! - Old manifests are deleted, and so a number that is free need not be the next one. After creating a manifest a process looks for newer ones before it
 //!   acts on it: a process that slept through all the commits that were kept would go on in the gap.
 //! - Of two processes that claim, the one whose claim is newer goes on; so each other's claims cannot keep both from it.
 //!

@@ -108,13 +108,12 @@ impl Wanted {
     /// Which files of a table are written anew together: groups of one folder each. What another order has left is not undone by putting together.
     pub fn groups(&self, files: Vec<Value>) -> Vec<Vec<Value>> {
         let mark = self.mark();
-        let size = |it: &Value| it["add"]["size"].as_u64().unwrap_or(0);
         let mut folders: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for file in files.into_iter().filter(|it| self.means(it)) {
             let name = path_of(&file).rsplit('/').next().unwrap_or_default();
             let ordered = name.split('-').nth(1).is_some_and(is_mark);
             let is_done = match self.order.is_empty() {
-                true => LARGE_BYTES <= size(&file) || ordered,
+                true => LARGE_BYTES <= log::bytes_of_file(&file) || ordered,
                 false => name.contains(&format!("-{mark}")),
             };
             if !is_done {
@@ -132,11 +131,11 @@ impl Wanted {
             files.sort_by(|a, b| path_of(a).cmp(path_of(b)));
             let (mut group, mut bytes) = (Vec::new(), 0);
             for file in files {
-                if limit < bytes + size(&file) && !group.is_empty() {
+                if limit < bytes + log::bytes_of_file(&file) && !group.is_empty() {
                     groups.push(std::mem::take(&mut group));
                     bytes = 0;
                 }
-                bytes += size(&file);
+                bytes += log::bytes_of_file(&file);
                 group.push(file);
             }
             groups.push(group);
@@ -226,7 +225,7 @@ impl Store {
             table: table.clone(),
             reason: it.to_string(),
         })??;
-        // As old as the newest of their rows, for whoever looks for new ones.
+        // As old as the newest of their rows, for a reader that looks for new ones.
         let epochs = group.iter().filter_map(|it| epoch_of(path_of(it)));
         let epoch = epochs.max().unwrap_or(Epoch(0)).0;
         let mut merged = Vec::new();

@@ -1,7 +1,7 @@
 //! Requests to write files of a lake anew, left to the process that holds it: it alone writes the tables' logs. They lie beside the commits, in
-//! `_tidelake/<dataflow>/upkeep/`, and so does what became of each, until whoever asked has read it.
+//! `_tidelake/<dataflow>/upkeep/`, and so does what became of each, until the asker has read it.
 
-use super::{Error, Store, Wanted};
+use super::{Error, Store, Wanted, bytes_of_file};
 use bytes::Bytes;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -37,12 +37,11 @@ pub struct Rewritten {
 impl Optimized {
     /// Notes what a commit has put in the place of other files.
     pub fn note(&mut self, done: &super::Compaction) {
-        let size = |it: &serde_json::Value| it["add"]["size"].as_u64().unwrap_or(0);
         let it = self.tables.entry(done.table.clone()).or_default();
         it.files_before += done.small.len() as u64;
         it.files_after += done.merged.len() as u64;
-        it.bytes_before += done.small.iter().map(size).sum::<u64>();
-        it.bytes_after += done.merged.iter().map(size).sum::<u64>();
+        it.bytes_before += done.small.iter().map(bytes_of_file).sum::<u64>();
+        it.bytes_after += done.merged.iter().map(bytes_of_file).sum::<u64>();
     }
 }
 

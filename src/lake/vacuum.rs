@@ -1,12 +1,12 @@
 //! What a lake no longer needs, and taking it away: versions behind the retention, files that only they name, and what crashes left behind.
 //!
 //! A file goes if its commit is settled, no version that is kept names it, and the newest manifest does not: that one may have been decided by a
-//! process that died before it wrote the tables' logs. So whoever vacuums needs no claim, and may do so beside an engine that streams into the lake:
+//! process that died before it wrote the tables' logs. So vacuuming needs no claim, and is possible beside an engine that streams into the lake:
 //! what an engine is about to commit belongs to epochs that are not settled, or is younger than an hour.
 
 use super::manifest::{folder, path_of, state_folder};
 use super::parquet_file::SUFFIX;
-use super::{Error, Manifest, Store};
+use super::{Error, Manifest, Store, version_of};
 use crate::model::Epoch;
 use futures::TryStreamExt;
 use object_store::ObjectMeta;
@@ -143,7 +143,7 @@ impl Store {
         let delta = self.open_delta(table).await?;
         let log = Path::from(format!("{table}/_delta_log"));
         let log = self.objects_in(&log).await?;
-        let newest = delta.version().unwrap_or(0);
+        let newest = version_of(&delta, table)?;
         let oldest = self.oldest_kept(table, &log, newest, retention).await?;
         let mut waste: Vec<Waste> = Vec::new();
         if let Some(oldest) = &oldest {

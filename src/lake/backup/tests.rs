@@ -1,3 +1,5 @@
+//! Backups of small lakes: what is copied, forgotten and restored, and what is damaged is told.
+
 use super::*;
 use crate::lake::stage::TableLayout;
 use crate::lake::{Change, Commit, Next, TableState};

@@ -7,7 +7,7 @@
 //!
 //! What they were seen to catch, each put into `protocol.rs` for a moment:
 //! - no answer counts as done: for a manifest, or for an entry; or a manifest or entry that is not there counts as done after it;
-//! - a number that is taken is ours whoever has it, or if only the epoch is the same;
+//! - a number that is taken is ours although another has it, or if only the epoch is the same;
 //! - a taken version is ours without its `txn`; or never, so that changes come twice; or is not read but tried again for ever;
 //! - a claim does not finish what the newest manifest decided, or keeps its generation;
 //! - nothing looks ahead, so a process that slept until its next number was deleted goes on (so it was before there were these tests);
@@ -445,7 +445,7 @@ fn next(last: &Manifest, tables: &BTreeMap<String, TableState>) -> Manifest {
     next
 }
 
-/// After the last fault: whoever still runs goes on or stops, and a new process takes over and commits.
+/// After the last fault: a process that still runs goes on or stops, and a new process takes over and commits.
 fn check_recovers(mut lake: Lake, processes: &[Process]) {
     for process in processes {
         process.clone().run(&mut lake);

@@ -1,3 +1,5 @@
+//! Files that are written anew: which ones, in which order, and with the same rows.
+
 use super::*;
 use crate::lake::inspect::FileFacts;
 use crate::lake::{Manifest, app_id};

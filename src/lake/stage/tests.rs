@@ -206,7 +206,7 @@ async fn rows_of_views_are_encoded_beside_the_worker() {
     let numbers = (0..ROWS).map(|it| Row([crate::model::Value::Int(it)].into()));
     stager.write(&layout, Epoch(1), numbers.collect(), Some(3));
     let staged = stager.finish(Epoch(1), false).expect("nothing is encoded");
-    // This thread has not let any other work run: whoever writes has nothing to wait for.
+    // This thread has not let any other work run: the writer has nothing to wait for.
     assert_eq!(uploads.bytes(), 0);
     for staged in staged {
         let (table, add, rows, bucket) = staged.durable().await.expect("it is in the lake");
