@@ -331,14 +331,12 @@ fn is_worth_a_word(component: &Value) -> bool {
 }
 
 impl Asked {
-    async fn of(process: Process, lives: bool, credentials: &Credentials) -> Result<Self> {
-        let mut asked = Asked {
-            lives,
-            uptime_seconds: match lives {
-                true => wall_ms().saturating_sub(process.since_ms) / 1000,
-                false => 0,
-            },
+    /// A process that has said nothing.
+    fn silent(process: Process, lives: bool, uptime_seconds: u64) -> Self {
+        Asked {
             process,
+            lives,
+            uptime_seconds,
             health: None,
             headline: None,
             note: None,
@@ -348,7 +346,15 @@ impl Asked {
             commits: None,
             last_commit_age_seconds: None,
             components: Vec::new(),
+        }
+    }
+
+    async fn of(process: Process, lives: bool, credentials: &Credentials) -> Result<Self> {
+        let uptime_seconds = match lives {
+            true => wall_ms().saturating_sub(process.since_ms) / 1000,
+            false => 0,
         };
+        let mut asked = Asked::silent(process, lives, uptime_seconds);
         if !lives {
             return Ok(asked);
         }
@@ -555,26 +561,14 @@ mod tests {
 
     #[test]
     fn what_a_server_says_becomes_a_line() {
-        let mut asked = Asked {
-            process: Process {
-                number: 1,
-                pid: 12,
-                started: 3,
-                since_ms: 0,
-                url: "http://127.0.0.1:4001/".to_owned(),
-            },
-            lives: true,
-            uptime_seconds: 75,
-            health: None,
-            headline: None,
-            note: None,
-            lag: BTreeMap::new(),
-            records_per_second: None,
-            epoch_age_seconds: None,
-            commits: None,
-            last_commit_age_seconds: None,
-            components: Vec::new(),
+        let process = Process {
+            number: 1,
+            pid: 12,
+            started: 3,
+            since_ms: 0,
+            url: "http://127.0.0.1:4001/".to_owned(),
         };
+        let mut asked = Asked::silent(process, true, 75);
         assert_eq!(asked.row().join("|"), "  1|12|1 min 15 s|-|-|-|-|-|-");
         asked.take(&json!({
             "overall": "degraded", "headline": "Degraded: late", "records_per_second": 12.34, "epoch_age_seconds": 0.25,
