@@ -7,7 +7,7 @@
 //! token = "sha256:…"
 //! ```
 //!
-//! The file holds hashes only: whoever reads it cannot ask. It is read again whenever it changes; what it then says is in
+//! The file holds hashes only: reading it does not let one ask. It is read again whenever it changes; what it then says is in
 //! force for the next request, and for streams that are open. A file that is not understood changes nothing, and is told.
 //!
 //! A token is as long as a key, so it needs no salt and no slow hash, which are for what people can remember.
@@ -78,6 +78,7 @@ pub struct Auth {
     key: SessionKey,
     /// By which this process asks itself; nobody else has it.
     own: Token,
+    own_hash: TokenHash,
     users: RwLock<Arc<Users>>,
     /// Why the file as it is now is not in force.
     problem: Mutex<Option<String>>,
@@ -95,6 +96,7 @@ impl Auth {
         Ok(Arc::new(Auth {
             source,
             key,
+            own_hash: own.hash(),
             own,
             users: RwLock::new(Arc::new(users)),
             problem: Mutex::new(None),
@@ -104,15 +106,18 @@ impl Auth {
 
     /// The user of a token.
     pub fn by_token(&self, token: &str) -> Option<Caller> {
-        let own = self.own.hash();
-        if own == TokenHash::of(token) {
+        if !Token::is_one(token) {
+            return None;
+        }
+        let token = TokenHash::of(token);
+        if self.own_hash == token {
             return Some(Caller {
                 name: OWN_NAME.to_owned(),
                 role: Role::Metrics,
-                token: own,
+                token,
             });
         }
-        self.users().of_token(token).map(Caller::of)
+        self.users().of_token(&token).map(Caller::of)
     }
 
     /// By which this process asks itself how it is doing: a token with the role of metrics, until it ends.

@@ -45,7 +45,7 @@ impl SessionKey {
             std::fs::create_dir_all(folder)?;
         }
         if !path.exists() {
-            // Whole before it has its name, and whoever comes second takes the key of the first.
+            // Whole before it has its name, and a second process takes the key of the first.
             let key = SessionKey::random()?;
             let made = path.with_extension(hex(&SessionKey::random()?.0[..8]));
             let written =

@@ -94,7 +94,7 @@ fn users_may_stand_among_the_settings() {
     let text = line("anna", "read", &token).replace("[[users]]", "[[auth.users]]");
     let users = Users::parse_settings(&format!("workers = 4\n{text}")).unwrap();
     assert_eq!(
-        users.of_token(token.as_str()).map(|it| it.role),
+        users.of_token(&token.hash()).map(|it| it.role),
         Some(Role::Read)
     );
     assert!(Users::parse_settings("workers = 4").is_err());
@@ -177,7 +177,7 @@ async fn a_changed_file_is_in_force_and_a_wrong_one_is_not() {
     assert!(changed.has_changed().unwrap());
     changed.mark_unchanged();
 
-    // A role that may less is another user to whoever is being answered; one that may more is not.
+    // A role that may less is another user in the middle of an answer; one that may more is not.
     std::fs::write(
         &path,
         both.replace("admin", "metrics")

@@ -80,7 +80,7 @@ impl FromStr for TokenHash {
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with(TOKEN_PREFIX) {
             return Err(
-                "the file holds hashes, not tokens: this token is known to whoever read the file; make another with `tidelake token new`"
+                "the file holds hashes, not tokens: everyone who has read the file knows this token; make another with `tidelake token new`"
                     .to_owned(),
             );
         }

@@ -1,6 +1,6 @@
 //! Users as a file names them.
 
-use super::{Token, TokenHash};
+use super::TokenHash;
 use crate::model::secret;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeSet;
@@ -120,14 +120,10 @@ impl Users {
     }
 
     /// Whose token this is. Takes as long for one as for another.
-    pub fn of_token(&self, token: &str) -> Option<&User> {
-        if !Token::is_one(token) {
-            return None;
-        }
-        let hash = TokenHash::of(token);
+    pub fn of_token(&self, token: &TokenHash) -> Option<&User> {
         let mut found = None;
         for user in &self.0 {
-            if user.token == hash {
+            if user.token == *token {
                 found = Some(user);
             }
         }
