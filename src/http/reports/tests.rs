@@ -1,3 +1,5 @@
+//! Reports over HTTP: what is asked for, in which form it comes, and what is refused.
+
 use super::*;
 use crate::http::testing::{Server, app_of};
 use crate::sql::plan_text;
