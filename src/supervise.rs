@@ -20,7 +20,7 @@ use std::thread::JoinHandle as ThreadHandle;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// What the shell sees when a thread or task has failed: `EX_SOFTWARE`. Whoever supervises the process may start it again.
+/// What the shell sees when a thread or task has failed: `EX_SOFTWARE`. A supervisor may start the process again.
 pub const EXIT_CODE: i32 = 70;
 
 /// Awaited work that panicked, or was cancelled with its runtime.
@@ -134,7 +134,7 @@ pub async fn caught<T>(name: &str, work: impl Future<Output = T>) -> Result<T, D
 }
 
 /// Work in progress; dropping this lets it go on, without anyone to hear of its end.
-#[must_use = "its panic is an error for whoever awaits it, and for nobody else"]
+#[must_use = "its panic is an error for its awaiter, and for nobody else"]
 #[derive(Debug)]
 pub struct Awaited<T> {
     name: String,

@@ -16,7 +16,7 @@ const COMPONENT: &str = "access";
 
 #[derive(Args)]
 pub struct AccessArguments {
-    /// File with users, of whom one must be whoever asks: `tidelake token new` makes their lines. Read again when it changes.
+    /// File with users: only these are answered, and `tidelake token new` makes their lines. Read again when it changes.
     #[arg(long, env = "TIDELAKE_AUTH_FILE", value_name = "FILE")]
     auth_file: Option<PathBuf>,
     /// Certificate and those between it and a root, in PEM: the server then speaks HTTPS. Read again when it changes.
@@ -38,7 +38,7 @@ pub struct AccessArguments {
     /// File with the secret by which the processes of a cluster know each other, at least 32 bytes: `openssl rand -hex 32`.
     #[arg(long, env = "TIDELAKE_CLUSTER_SECRET_FILE", value_name = "FILE")]
     cluster_secret_file: Option<PathBuf>,
-    /// Serve whoever reaches the address, though it is not one of this machine alone: anyone can read, write and query.
+    /// Serve an address that other machines reach without asking for users: anyone can read, write and query.
     #[arg(long, env = "TIDELAKE_INSECURE")]
     insecure: bool,
 }
@@ -132,7 +132,7 @@ impl AccessArguments {
                 "{host} is reached over a network, where anything could say that it is a process of this cluster: give all processes --cluster-secret-file with the same secret, or say --insecure"
             ))),
             Some(host) => {
-                tracing::warn!(%host, "INSECURE: whoever reaches the addresses of this cluster can say that it is one of its processes, since --insecure was given and there is no secret");
+                tracing::warn!(%host, "INSECURE: any machine that reaches the addresses of this cluster can join it as one of its processes, since --insecure was given and there is no secret");
                 Ok(None)
             }
             None => Ok(None),

@@ -360,7 +360,7 @@ pub fn command_line() -> ExitCode {
         )
         .with_target(false)
         .with_writer(|| super::log::Redacted)
-        // Whoever read our log may be gone; to complain of that on the same way would be a panic.
+        // The reader of our log may be gone; to complain of that on the same way would be a panic.
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .init();

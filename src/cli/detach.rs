@@ -51,7 +51,7 @@ pub struct InstanceArguments {
 
 /// What this process has to do of a command that runs a pipeline.
 pub enum Part {
-    /// All of it, for whoever has typed it.
+    /// All of it, for the person who typed it.
     Foreground,
     /// Start it in the background.
     Starter,
@@ -117,7 +117,7 @@ impl InstanceArguments {
     }
 }
 
-/// The address by which a lake is known, whoever names it. Makes nothing: what runs may still be refused.
+/// The address by which a lake is known, however it is named. Makes nothing: what runs may still be refused.
 fn address_of(lake: &str) -> Result<String> {
     let folder = lake.strip_prefix("file://").unwrap_or(lake);
     if folder.contains("://") {

@@ -1,6 +1,6 @@
 //! `init`: the shipped dataflows, out of the binary into a folder.
 //!
-//! Whoever has the program has them: a wheel, an archive or `cargo install` leaves no folder `dataflows` behind. They are written, never run
+//! They come with the program: a wheel, an archive or `cargo install` leaves no folder `dataflows` behind. They are written, never run
 //! from inside, since a dataflow is there to be changed. A file that is there already is never written over.
 
 use super::print::Out;

@@ -98,7 +98,7 @@ pub async fn run(
     let (stop, mut stopping) = watch::channel(false);
     let mut moved = pipeline.hub.subscribe();
     let server = supervise::task("http server", async move {
-        // Whoever asks before waits: views without what was restored would be wrong.
+        // Requests before that wait: views without what was restored would be wrong.
         tokio::select! {
             _ = moved.wait_for(|it| Epoch(0) < *it) => {}
             _ = stopping.wait_for(|it| *it) => {}

@@ -184,7 +184,7 @@ pub fn unreachable(server: &str, error: &reqwest::Error) -> anyhow::Error {
         cause = source;
     }
     let cause = cause.to_string();
-    // What rustls says of certificates helps whoever knows rustls.
+    // What rustls says of certificates helps those who know rustls.
     let told = if cause.contains("CaUsedAsEndEntity") {
         "its certificate is one of an authority, which no server may use; make a self-signed one with `-addext basicConstraints=critical,CA:FALSE`".to_owned()
     } else if cause.contains("UnknownIssuer") {

@@ -1,7 +1,7 @@
 //! Rows for people: columns under their names, numbers to the right, and no line wider than the terminal. The one printer of tables.
 //!
 //! On a terminal a row is one line. Where its columns do not fit beside each other, long texts are cut with `…`, and if that is not enough, columns
-//! of the middle are left out; whoever wants all of a row has it as a block, with a line for each column. Into a pipe or a file every row is
+//! of the middle are left out; all of a row can be had as a block, with a line for each column. Into a pipe or a file every row is
 //! one line, however long, and nothing is cut.
 
 mod fit;

@@ -50,7 +50,7 @@ pub struct Cluster {
     pub secret_file: Option<PathBuf>,
     /// The command line of each process, without what differs between them.
     pub arguments: Vec<OsString>,
-    /// Whether the first start of a cluster takes the lake from whoever holds it.
+    /// Whether the first start of a cluster takes the lake from its holder.
     pub take_over: bool,
 }
 

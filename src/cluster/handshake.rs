@@ -118,7 +118,7 @@ pub(super) async fn greet(
             write_frame(socket, &secret.prove(Side::Dialler, &said)).await?;
             read_frame(socket, ANSWER_BYTES_MAX, WORD_WITHIN).await
         }
-        // Whoever refuses or asks to wait needs to prove nothing.
+        // A side that refuses or asks to wait needs to prove nothing.
         answer @ (Answer::Refused { .. } | Answer::Preparing) => Ok(answer),
         Answer::Welcome { .. } => Ok(Answer::never(
             "the process it found let it in without proving that it has the secret",

@@ -91,7 +91,7 @@ impl Links {
         })
     }
 
-    /// For whoever has something to say.
+    /// For those who have something to say.
     pub fn sender(&self) -> Sender {
         Sender {
             process: self.process,

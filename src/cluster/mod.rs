@@ -7,7 +7,7 @@
 //! then  data sockets go to the engine, control sockets carry messages and a sign of life
 //! ```
 //!
-//! There is no partial recovery: a process that loses another says so and ends, whoever supervises them starts all
+//! There is no partial recovery: a process that loses another says so and ends, their supervisor starts all
 //! again, and the generation keeps survivors of an earlier start out. What messages mean is not known here.
 
 mod handshake;

@@ -229,7 +229,7 @@ async fn a_proof_that_was_overheard_lets_nobody_in() {
         with_secret(0, &hosts, Some(OURS)),
         with_secret(1, &hosts, Some(OURS)),
     );
-    // Whoever stands between the two hears all that is said.
+    // Someone between the two hears all that is said.
     let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = between.local_addr().unwrap();
     let ours = TcpListener::bind("127.0.0.1:0").await.unwrap();

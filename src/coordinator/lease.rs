@@ -4,7 +4,7 @@
 //! claim: the manifest names the holder ─ every 3 s: alive.json, one more beat ─ stop: alive.json says "released"
 //! ```
 //!
-//! Manifests alone keep a lake whole: whoever claims it fences the one before. This keeps a second instance, started by mistake, from doing that to one
+//! Manifests alone keep a lake whole: a process that claims it fences the one before. This keeps a second instance, started by mistake, from doing that to one
 //! that works. A holder on the same machine is asked for by its process, so a restart after a crash waits for nothing. One elsewhere is
 //! watched for a sign of life; no clock is asked, since those of two machines differ.
 

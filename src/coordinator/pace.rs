@@ -1,5 +1,5 @@
 //! How many files the commits of the last hour have written and taken out, and how many that makes a day: a lake of many small files is slow to read, and
-//! whoever runs it should know before it is one.
+//! its operator should know before it is one.
 
 use crate::lake::{Manifest, TableState};
 use serde::{Deserialize, Serialize};

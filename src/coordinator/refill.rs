@@ -298,7 +298,7 @@ fn job(
     }
 }
 
-/// Hands all rows of a relation to whoever takes them, in the columns that the plan knows.
+/// Hands all rows of a relation to `take`, in the columns that the plan knows.
 async fn read_all(
     provider: Arc<dyn TableProvider>,
     schema: SchemaRef,

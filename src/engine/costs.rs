@@ -1,7 +1,7 @@
 //! What each relation costs the workers of this process: the time that its operators run, and the state that they keep.
 //!
-//! Timely logs when it schedules an operator and when that returns. Operators are numbered as they are made, so whoever notes the next number before and
-//! after rendering a relation knows whose they are (`Owners`). What several relations share, such as one pass over the same records, is told apart from
+//! Timely logs when it schedules an operator and when that returns. Operators are numbered as they are made, so noting the next number before and
+//! after rendering a relation tells whose they are (`Owners`). What several relations share, such as one pass over the same records, is told apart from
 //! them, with all their names.
 //!
 //! Workers write numbers of their own without locks, and once a second what their operators keep; others read them whenever they like.

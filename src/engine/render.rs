@@ -552,7 +552,7 @@ impl<'s> Render<'_, 's> {
                 }
             },
         );
-        // A second operator, so that whoever waits for the clock is scheduled after it.
+        // A second operator, so that what waits for the clock is scheduled after it.
         let ticks =
             ticks.unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "Ticks", |_, _| {
                 move |input, _output| input.for_each(|_, _| {})

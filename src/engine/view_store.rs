@@ -3,7 +3,7 @@
 //!
 //! A row's bucket is the hash of its key modulo their number, so that a group whose row changes touches one of them. How many there are follows from what
 //! commits change: each is a file of its own, and files have their price, in the log, in what is kept for readers of older versions, and for
-//! whoever reads the table. A small view, and one that changes all over, is one bucket.
+//! readers of the table. A small view, and one that changes all over, is one bucket.
 
 use super::costs::Keeps;
 use super::gate::Gate;
@@ -362,7 +362,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whoever follows what is handed over has the rows there are, whatever the number of buckets does.
+        /// A follower of what is handed over has the rows there are, whatever the number of buckets does.
         #[test]
         fn buckets_add_up_to_the_view(
             commits in prop::collection::vec(prop::collection::vec((0..60_i64, 0..3_i64), 0..25), 1..20),

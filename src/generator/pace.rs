@@ -2,7 +2,7 @@
 //!
 //! The event times of a generator are its schedule: an event is due as soon as as much time has elapsed since
 //! the start of the run as event time lies between the first event and this one. The rate is therefore held
-//! however long sending takes: whoever was late emits all that became due meanwhile. Spikes come out at their
+//! however long sending takes: a late sender emits all that became due meanwhile. Spikes come out at their
 //! raised rate without being known here.
 //!
 //! This reads no clock; the caller tells what has elapsed.

@@ -83,7 +83,7 @@ pub async fn act(
         (Some(Extension(caller)), Some(by)) if by == caller.name => by,
         (Some(Extension(caller)), Some(_)) => {
             let text = format!(
-                "`by` is not who asks, which is `{}`; leave it out",
+                "`by` is not the user who asks, who is `{}`; leave it out",
                 caller.name
             );
             return Err(wrong(text));

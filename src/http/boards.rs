@@ -1,7 +1,7 @@
 //! Boards: pages of panels that people put together, each a query and how its answer is shown.
 //!
 //! A board is one `.json` file in a folder of the dataflow whose relations its queries name, beside its saved queries. The server keeps
-//! boards and checks their form; what a panel shows is asked for by whoever shows it.
+//! boards and checks their form; what a panel shows is asked for by the page.
 
 use super::App;
 use super::folder::{Folder, Kind, SkippedFile};

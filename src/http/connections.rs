@@ -431,7 +431,7 @@ async fn answer(
     }
 }
 
-/// The system cuts off whoever takes nothing, also what lies in its own buffers, and does not let these grow.
+/// The system cuts off clients that take nothing, also what lies in its own buffers, and does not let these grow.
 fn prepare(stream: &TcpStream, limits: &Limits) {
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]

@@ -42,7 +42,7 @@ pub struct SkippedFile {
 pub struct Folder {
     path: PathBuf,
     kind: &'static Kind,
-    /// Held by whoever writes, so that two requests cannot both take the last place.
+    /// Held by a request that writes, so that two requests cannot both take the last place.
     writing: Arc<Mutex<()>>,
 }
 

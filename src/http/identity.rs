@@ -231,7 +231,7 @@ pub struct SignIn {
 /// Who is signed in.
 #[derive(Serialize, JsonSchema)]
 pub struct Session {
-    /// Whether the server has users, so that whoever asks must be one.
+    /// Whether the server has users, so that a request must be of one of them.
     required: bool,
     user: Option<SignedIn>,
 }

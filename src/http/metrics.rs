@@ -47,7 +47,7 @@ impl Default for Requests {
 
 impl Requests {
     pub fn note(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
-        // A client may invent methods; a series for each would be its gift to the memory of whoever keeps them.
+        // A client may invent methods; a series for each would be its gift to the memory of their keeper.
         let method = match *method {
             Method::GET
             | Method::HEAD

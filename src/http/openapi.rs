@@ -179,7 +179,7 @@ struct Route {
 
 enum Answer {
     Json(fn(&mut SchemaGenerator) -> Schema),
-    /// The same as a page, to whoever asks for that.
+    /// The same as a page, where that is asked for.
     JsonOrPage(fn(&mut SchemaGenerator) -> Schema),
     Text(&'static str),
     Nothing,

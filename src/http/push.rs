@@ -39,7 +39,7 @@ pub async fn records(
 ) -> Result<JsonBody<PushedRecords>, Problem> {
     let inbox = inbox(&app, &source)?;
     if caller.is_some() && source == ACTIONS {
-        let text = "what people do about incidents is told by who is signed in, and not by records";
+        let text = "actions on incidents are noted for the user who is signed in, and cannot be pushed as records";
         return Err(Problem::new(StatusCode::FORBIDDEN, "not_by_records", text)
             .hint("use POST /api/v1/incidents/{incident}/actions"));
     }

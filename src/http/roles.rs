@@ -7,7 +7,7 @@ use axum::http::Method;
 /// Who may send a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Whoever reaches the server: probes, and the files of the page, which hold no data.
+    /// Anyone who reaches the server: probes, and the files of the page, which hold no data.
     Anyone,
     /// A user with this role, or one that may more.
     Role(Role),
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::http::openapi_document;
 
-    /// Whoever adds a route says who may use it.
+    /// A route is added together with who may use it.
     #[test]
     fn every_route_has_a_role() {
         let document = openapi_document();

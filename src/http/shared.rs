@@ -1,7 +1,7 @@
 //! What streams say, made once for all who are at the same place.
 //!
 //! A thousand readers of a view hear the same rows. So a topic does not write into a stream: it names what it would say by topic, filter and
-//! the places it leads from and to ([`Key`]), and how that text is made. Whoever asks first makes it, apart from the threads that serve; all others
+//! the places it leads from and to ([`Key`]), and how that text is made. The first to ask makes it, apart from the threads that serve; all others
 //! get the same bytes. A text lies in pieces, so that a connection holds no more of it than its socket takes.
 //!
 //! All rows of a large view are kept for some seconds: who comes later gets the same ones, and then the changes since. All texts together are
@@ -44,7 +44,7 @@ pub struct Key {
 /// How a text is made.
 pub type Make = Box<dyn FnOnce(&App) -> Text + Send>;
 
-/// One thing to say, and where whoever hears it is then.
+/// One thing to say, and where its hearer is then.
 #[derive(Debug, Default)]
 pub struct Text {
     /// None if there is nothing to say.
@@ -131,7 +131,7 @@ pub struct Shared {
 #[derive(Default)]
 struct Kept {
     texts: HashMap<Key, (Instant, Cell)>,
-    /// All rows of a view, by topic. Whoever makes them has the turn.
+    /// All rows of a view, by topic. Their maker has the turn.
     snapshots: HashMap<Arc<str>, Turn>,
     pruned: Option<Instant>,
 }

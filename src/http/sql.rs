@@ -1,6 +1,6 @@
 //! Ad-hoc SQL over HTTP: JSON by default; JSON lines, CSV, Arrow and Parquet on request; cancelled by name.
 //!
-//! An answer in JSON is for reading: it has a limit of rows, and says whether there were more. Whoever asks for a file format, or says
+//! An answer in JSON is for reading: it has a limit of rows, and says whether there were more. A client that asks for a file format, or says
 //! `export`, gets all rows, as they come ([`export`]). A query that is cancelled answers with the rows it has so far, and one whose time is up as
 //! well, unless it is an export: `partial`, in JSON and in the header `tidelake-partial`, says that these are not all.
 

@@ -284,7 +284,7 @@ impl Verifier {
                 last: None,
                 is_cancelled: false,
             }));
-            // Whoever started it holds the state until it is in there.
+            // The request that started it holds the state until it is in there.
             let words =
                 words.map(|it| supervise::thread("verification-log", move || last_words(it)));
             let report = out.and_then(|it| follow(it, &proofs));

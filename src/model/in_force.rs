@@ -1,7 +1,7 @@
 //! Which model a dataflow's tables score with in which epoch.
 //!
 //! A record is scored once, when it comes, by the model that is in force then. So what a table says of a record is a function of the record and its epoch, given this schedule,
-//! and the schedule is part of every commit: whoever computes the table again finds the same model for each row, however many came since.
+//! and the schedule is part of every commit: computing the table again finds the same model for each row, however many came since.
 //!
 //! ```text
 //! epochs    │ … 4100 │ 4200 … 9000 │ 9100 …

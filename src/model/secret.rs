@@ -16,7 +16,7 @@ const VALUE_BYTES_MIN: usize = 4;
 const LONG_BYTES: usize = 8;
 /// What every token of a user begins with, so that one is known wherever it lies.
 pub const TOKEN_PREFIX: &str = "tl_";
-/// A part of a token that is so long is as good as the whole to whoever guesses the rest.
+/// A part of a token that is so long is as good as the whole to someone who guesses the rest.
 const TOKEN_DIGITS_MIN: usize = 24;
 /// What is in the name of a setting whose value is a secret.
 const NAMES: [&str; 7] = [

@@ -285,7 +285,7 @@ impl Telling {
             request = request.header("tidelake-signature", signed);
         }
         let answer = request.body(body).send().await;
-        // Its address may let whoever knows it post.
+        // Its address may be a secret: knowing it is enough to post.
         let answer = answer.map_err(|it| away(told(&it.without_url())))?;
         let status = answer.status();
         if status.is_success() {

@@ -6,8 +6,8 @@
 //! what was told ───────────────────────────┘
 //! ```
 //!
-//! A message is told again until its receiver takes it, also by the next process; it carries the same `Idempotency-Key` each time, so whoever looks
-//! at that gets it once. What is told is never ahead of a commit. Nothing waits for a receiver: what one cannot take now is decided anew
+//! A message is told again until its receiver takes it, also by the next process; it carries the same `Idempotency-Key` each time, so a receiver
+//! that looks at it takes the message once. What is told is never ahead of a commit. Nothing waits for a receiver: what one cannot take now is decided anew
 //! from what is committed then.
 
 pub mod decide;

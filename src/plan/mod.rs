@@ -1,7 +1,7 @@
 //! What a dataflow computes, as a tree the engine can render: no SQL text to parse, no I/O.
 //!
-//! Expressions are DataFusion's physical expressions, already bound to column numbers, so whoever
-//! holds a `Plan` needs neither a session nor a catalogue. Every node knows the schema it yields.
+//! Expressions are DataFusion's physical expressions, already bound to column numbers, so a
+//! `Plan` needs neither a session nor a catalogue. Every node knows the schema it yields.
 //! Two kinds of streams exist: *batches* of a source or table (append-only, columnar), and
 //! *changes* of a view (rows with a sign); `Map`, `Aggregate` and `Union` take either.
 

@@ -1,6 +1,6 @@
 //! What holds of the rows of a plan: one function, bottom-up, with every kind of node spelled out.
 //!
-//! Whoever needs to know whether rows are taken back, when they are final, or by whose clock, asks here. A node that is added to `Plan`
+//! Whether rows are taken back, when they are final, and by whose clock, is asked here. A node that is added to `Plan`
 //! does not compile until all of it is answered.
 
 use super::sharing::bound_of;
@@ -495,7 +495,7 @@ impl Dataflow {
                 // Who reads a view's rows without their window reads them for ever.
                 windowed: false,
                 window_ends: match view.plan {
-                    // Some of their rows come when their window is closed: whoever lets rows of closed windows go would never see them.
+                    // Some of their rows come when their window is closed: an operator that lets rows of closed windows go would never see them.
                     Plan::Detect { .. } | Plan::Incidents { .. } => vec![None; columns],
                     _ => known.window_ends,
                 },

@@ -326,7 +326,7 @@ fn only_rows_of_windows_are_final_one_day() {
         add_us: MINUTE_US,
     };
     assert_eq!(closing.kind(), Some(kind));
-    // Whoever takes the window out of the SELECT cannot tell when a row is final.
+    // With the window taken out of the SELECT nothing tells when a row is final.
     let columns = vec![column(&windows, 0), column(&windows, 2)];
     let without = of(&mapped(windows.clone(), None, columns));
     assert!(without.kind().is_none());

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Which tables, keys, durations and failures there are follows from what columns mean ([`crate::plan::Meaning`]), so any dataflow
-//! has reports. Every number is that of one query over stored tables at the versions of one commit, and the query stands beside it: whoever
-//! runs it at that commit gets the same. Nothing is sampled, and nothing is estimated.
+//! has reports. Every number is that of one query over stored tables at the versions of one commit, and the query stands beside it: run
+//! at that commit it gives the same. Nothing is sampled, and nothing is estimated.
 
 mod asked;
 mod chart;

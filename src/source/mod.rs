@@ -261,7 +261,7 @@ pub enum Complaint {
     Reading,
 }
 
-/// A status shared between readers and whoever asks.
+/// A status shared between readers and those who ask for it.
 #[derive(Clone, Debug, Default)]
 pub struct SharedStatus(Arc<Mutex<Shared>>);
 

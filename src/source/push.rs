@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Offsets are numbers of records. They are given by the reader, which begins where the last commit ended; a client hears
-//! that its records were taken in when a commit has them, so whoever heard nothing sends them again, and nothing that somebody was told of is lost.
+//! that its records were taken in when a commit has them, so a client that heard nothing sends them again, and nothing that somebody was told of is lost.
 //! Each process has a partition of its own, numbered by its first worker.
 
 use super::decode::{Decoder, RawRecords};
@@ -70,7 +70,7 @@ impl Inbox {
         }
     }
 
-    /// Whether all records can become rows: what cannot is refused here, where whoever sent it learns why, and is no dead letter.
+    /// Whether all records can become rows: what cannot is refused here, where the sender learns why, and is no dead letter.
     ///
     /// # Errors
     /// With the number of the first that cannot, counted from 0, and why.
@@ -131,7 +131,7 @@ impl Reader {
         }
         // The one thing that ends it from inside: the worker is gone, and has said why.
         let _ = self.read(chunks);
-        // Whoever still waits is told, by the ends of their channels.
+        // Requests that still wait are told, by the ends of their channels.
         while self.inbox.receiver.try_recv().is_ok() {}
     }
 

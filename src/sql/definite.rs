@@ -1,4 +1,4 @@
-//! Orders that leave nothing open: whoever asks for the first of equal rows gets the same one in every run, live and in a batch.
+//! Orders that leave nothing open: the first of equal rows is the same one in every run, live and in a batch.
 //!
 //! Where a result depends on which of two rows comes first, and the query's order does not say it, the rows' own columns do: they stand behind
 //! what the query orders by, of records as they are read only those that say where each was read. Ranks, and frames of rows that are equal in the

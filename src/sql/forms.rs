@@ -1,7 +1,7 @@
 //! Ways of writing that other systems have, as the one way that is planned: `FETCH FIRST`, `TABLE t`, `= ANY (…)`, comparisons of rows, and
 //! functions under other names ([`calls`]), windows in GROUP BY, the first rows for each outer row ([`first_of_group`]), and functions that the dataflow defines ([`macros`]).
 //!
-//! A query is rewritten once, where it is parsed; whoever plans it, computes it in batch or names it in canonical form sees the result. What was
+//! A query is rewritten once, where it is parsed; planning, batch computation and the canonical form see the result. What was
 //! planned before is never touched here: its canonical text names stored rows.
 
 mod calls;

@@ -125,7 +125,7 @@ fn webhook(text: WebhookText) -> Result<Webhook, String> {
         }
         match name.as_str() {
             "url" => {
-                // Addresses of Slack and others let whoever has them post.
+                // Addresses of Slack and others are secrets: knowing one is enough to post.
                 secret::conceal(&value);
                 webhook.url = address(&name, &value)?;
             }

@@ -1,4 +1,4 @@
-//! What came in lately of one source: speeds, shares and silence, for whoever asks how it is doing.
+//! What came in lately of one source: speeds, shares and silence, for those who ask how it is doing.
 //!
 //! Counts lie in slots of a tenth of a second by a clock that cannot be set. The minute before the newest record is kept however long
 //! ago that was, so that silence can be told from a source that never had much to say.

@@ -1,7 +1,7 @@
 //! The rows of a view, sorted, with how often each is there: cheap to change, and cheap to keep as they are.
 //!
 //! Rows lie in chunks that copies share. A copy costs a pointer per chunk, so a reader takes one under the hub's lock and walks
-//! through it afterwards; whoever changes rows meanwhile copies only the chunks it touches, and those only if a reader still holds them.
+//! through it afterwards; a writer meanwhile copies only the chunks it touches, and those only if a reader still holds them.
 
 use crate::model::held::{allocated, of_row, of_vec};
 use crate::model::{Held, Row};

@@ -1,4 +1,4 @@
-//! What is said to whoever starts a demonstration, and how its traffic goes on.
+//! What is said when a demonstration starts, and how its traffic goes on.
 
 use super::*;
 use crate::cli::generate::Target;

@@ -29,7 +29,7 @@ pub struct LogFiles {
     turning: Mutex<()>,
 }
 
-/// Opens a log for whoever writes it; only its owner reads it.
+/// Opens a log to be written; only its owner reads it.
 ///
 /// # Errors
 /// If it cannot be made.
@@ -94,7 +94,7 @@ impl LogFiles {
             }
         }
         let new = open(&self.path)?;
-        // SAFETY: both are descriptors of files; whoever writes to the first one writes to the new file from here on.
+        // SAFETY: both are descriptors of files; what is written to the first one goes to the new file from here on.
         match unsafe { libc::dup2(new.as_raw_fd(), self.descriptor) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(()),

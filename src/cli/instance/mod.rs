@@ -219,7 +219,7 @@ impl Registered {
         }
     }
 
-    /// Written beside and moved, so that whoever reads finds one of them whole.
+    /// Written beside and moved, so that a reader finds one of them whole.
     fn write(&self) -> Result<()> {
         let record = self.record();
         let path = self.folder.join(RECORD);
@@ -519,7 +519,7 @@ fn hold(folder: &Path) -> io::Result<Option<File>> {
         let mut options = OpenOptions::new();
         options.create(true).write(true).truncate(false).mode(0o600);
         let lock = match options.open(&path) {
-            // Whoever had it is just removing the folder.
+            // Its owner is just removing the folder.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other?,
         };

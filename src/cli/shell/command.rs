@@ -238,7 +238,7 @@ pub async fn run(
     Ok(After::Next)
 }
 
-/// What a command has changed, for whoever is there to read it.
+/// What a command has changed, for a person who is there to read it.
 fn say(session: &Session, text: &str) {
     if session.is_shell {
         eprintln!("{text}");

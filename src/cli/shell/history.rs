@@ -27,7 +27,7 @@ pub fn of_folder(folder: &Path) -> Result<FileBackedHistory> {
     Ok(FileBackedHistory::with_file(ENTRIES_MAX, file)?)
 }
 
-/// Writes the entries of an old file to a new one, and removes it. Whoever is disturbed finds one of them whole, and tries again.
+/// Writes the entries of an old file to a new one, and removes it. If that is disturbed one of them is whole, and the next start tries again.
 fn take_over(old: &Path, new: &Path) -> Result<()> {
     let text = String::from_utf8_lossy(&fs::read(old)?).into_owned();
     let beside = new.with_extension("new");

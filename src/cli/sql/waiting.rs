@@ -7,11 +7,11 @@ use indicatif::ProgressBar;
 use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
 
-/// Whoever waits no longer than this is told nothing.
+/// Of a shorter wait nothing is told.
 const QUIET: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(200);
 
-/// The line that says for how long an answer is waited for. Whoever prints rows to a terminal keeps it away.
+/// The line that says for how long an answer is waited for. Rows that are printed to a terminal take it away first.
 #[derive(Debug)]
 pub struct Waiting {
     started: Instant,

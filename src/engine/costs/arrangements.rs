@@ -136,7 +136,7 @@ impl<Tr: TraceReader> TraceReader for Watched<Tr> {
 /// Looks at a trace for as long as somebody else reads it.
 struct Watcher<Tr> {
     trace: Option<Tr>,
-    /// None if whoever makes it reads it too.
+    /// None if its maker reads it too.
     token: Option<Weak<()>>,
 }
 

@@ -76,19 +76,19 @@ struct Open {
     /// With the number of their group.
     members: Vec<(u32, Member)>,
     /// Which members were told of already, if input is append-only. Sets of all that was ever told would be as large as those
-    /// of whoever gets them, and most members of large sets are new.
+    /// of their receivers, and most members of large sets are new.
     told: Identities,
 }
 
 /// Whether values of a distinct set come again within an epoch. Where most do not, looking for those that do costs more than it saves:
-/// whoever gets the members finds them anyway.
+/// the receiver of the members finds them anyway.
 #[derive(Clone, Copy, Default)]
 struct Repeats {
     seen: usize,
     told: usize,
     /// Epochs for which they are not looked for.
     passed_over: u32,
-    /// Always worth it: whoever gets the members keeps each.
+    /// Always worth it: the receiver of the members keeps each.
     kept: bool,
 }
 

@@ -322,7 +322,7 @@ impl Groups {
             } else {
                 self.keep_ahead(partial, is_news);
             }
-            // An epoch is one change of a group for whoever reads the rows; what is restored comes once for each.
+            // An epoch is one change of a group to readers of the rows; what is restored comes once for each.
             if !is_news && RESTORED_AT_ONCE <= self.changed.len() {
                 self.finish();
             }

@@ -332,7 +332,7 @@ impl Groups {
     }
 }
 
-/// Counts what a group holds. Whoever changes one goes through all its rows anyway.
+/// Counts what a group holds. A change of one goes through all its rows anyway.
 fn recount(key: &Bytes, group: &mut Group, all: &mut Held) {
     let pieces = group.rows.keys().chain(&group.results).chain([key]);
     let pieces: usize = pieces.map(|it| allocated(it.capacity())).sum();

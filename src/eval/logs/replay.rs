@@ -1,6 +1,6 @@
 //! Traffic minute by minute: lines of a log, either at their own times or drawn at the rate of given counts, with faults in them.
 //!
-//! A minute is a function of the seed and its number, so none has to be kept: whoever wants to look at one again makes it again. The draws of faults are others than those of the traffic, so that the same requests come
+//! A minute is a function of the seed and its number, so none has to be kept: to look at one again is to make it again. The draws of faults are others than those of the traffic, so that the same requests come
 //! with a fault and without.
 //!
 //! Drawn requests are whole lines: endpoint, method, status, client and agent of one request belong together as in the log. They are drawn independently of each other, so bursts of one client are not in them.

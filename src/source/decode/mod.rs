@@ -200,7 +200,7 @@ enum Reader {
 }
 
 impl Decoder {
-    /// Fails, with a sentence for whoever declared the source, when a column cannot be decoded: an unsupported
+    /// Fails, with a sentence for the author of the source, when a column cannot be decoded: an unsupported
     /// type, a name used twice or reserved, an event time that is no timestamp, or a field the format has not.
     pub fn new(format: Format, columns: &[Column], options: DecodeOptions) -> Result<Self, String> {
         let targets = targets(columns, &options)?;

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 /// How often the folder is listed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A file that has all of another one and more is its own after this time: whoever copies a log away cuts it right after.
+/// A file that has all of another one and more is its own after this time: a program that copies a log away cuts it right after.
 const LONGER_SETTLES: Duration = Duration::from_secs(5);
 /// A file that was just made may be equal to another one for a moment.
 const ALIKE_TOLD_AFTER: Duration = Duration::from_secs(2);

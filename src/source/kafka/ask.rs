@@ -14,7 +14,7 @@ const HEARD_WITHIN: Duration = Duration::from_millis(500);
 /// How many partitions a topic has; nothing if there is no such topic. Blocks for some seconds if nobody answers.
 ///
 /// # Errors
-/// Why it cannot be told: nobody answers, or whoever does refuses.
+/// Why it cannot be told: nobody answers, or the answer is a refusal.
 pub fn ask(topic: &Topic) -> Result<Option<usize>, String> {
     let cause = Cause::default();
     let status = SharedStatus::default();

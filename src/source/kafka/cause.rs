@@ -1,4 +1,4 @@
-//! Why brokers cannot be reached, in the words of the client: whoever has a wrong password or certificate is told so, not only that nobody answers.
+//! Why brokers cannot be reached, in the words of the client: a wrong password or certificate is told as such, not only that nobody answers.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::sync::{Arc, Mutex, PoisonError};

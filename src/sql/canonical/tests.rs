@@ -1,4 +1,4 @@
-//! The canonical text, held for ever: whoever changes what stands here refuses every lake, or fills all its views again.
+//! The canonical text, held for ever: a change of what stands here refuses every lake, or fills all its views again.
 
 use super::*;
 use crate::sql::syntax;

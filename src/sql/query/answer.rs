@@ -42,7 +42,7 @@ use std::sync::mpsc::Receiver;
 
 /// Schemas under which the stored tables are found.
 const LAKE_SCHEMAS: [&str; 2] = ["lake", "delta_lake"];
-/// Rows per batch: small, so that whoever gives up early has what there was until then.
+/// Rows per batch: small, so that a client that gives up early has what there was until then.
 const BATCH_ROWS: usize = 1024;
 /// Rows leave in pieces of about this size.
 const PIECE_BYTES: usize = 4 << 20;
@@ -87,7 +87,7 @@ pub fn functions() -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// One question and the way back to whoever asks it.
+/// One question and the way back to its asker.
 pub struct Answering<'a> {
     pub context: SessionContext,
     pub limits: ProcessLimits,
@@ -624,7 +624,7 @@ fn unknown(catalog: &Catalog, relation: &TableReference) -> QueryError {
         return QueryError::rejected(message).with_hint(HINT);
     }
     let known: Vec<String> = relations(catalog).map(|it| it.name).collect();
-    // Whoever writes no schema may have forgotten it.
+    // A missing schema may have been forgotten.
     let part = |name: &'_ str| match written.contains('.') {
         true => name.to_owned(),
         false => name.rsplit('.').next().unwrap_or(name).to_owned(),

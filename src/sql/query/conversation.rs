@@ -124,7 +124,7 @@ impl Inner {
         views: Vec<String>,
         as_of: Option<Epoch>,
     ) -> Result<Result<Epoch, QueryError>, Broken> {
-        // Whoever waits here holds no rows yet.
+        // A query that waits here holds no rows yet.
         let _room = self.copies.acquire().await.map_err(io::Error::other)?;
         let (epoch, snapshots) = match as_of {
             None => self.hub.snapshots(&views),

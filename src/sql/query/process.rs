@@ -1,8 +1,8 @@
 //! A process that answers queries: the same program under a hidden command, with limits of its own.
 //!
 //! What a user wrote is parsed, planned and run here and nowhere else, so that the worst it can do is to end this process. It is
-//! niced, it may have so much memory and no more, the system takes it first when memory is short, and it leaves no core file. Whoever
-//! asked it ends it with SIGKILL when nobody wants the answer any more: nothing in here has to be polite to be stopped.
+//! niced, it may have so much memory and no more, the system takes it first when memory is short, and it leaves no core file. The
+//! server ends it with SIGKILL when nobody wants the answer any more: nothing in here has to be polite to be stopped.
 //!
 //! It reads its socket on a thread of its own. When the other end is gone, so is the process, whatever it computes.
 //! After an answer it is asked again only if it is as it was before: no task left over, no memory kept.
@@ -242,7 +242,7 @@ fn answer_all(
         };
         Frame::message(&last)?.write(socket)?;
         if !reusable {
-            // Whoever asked ends this process; to end earlier could cut off what was just said.
+            // The server ends this process; to end earlier could cut off what was just said.
             while frames.recv().is_ok() {}
             return Ok(());
         }

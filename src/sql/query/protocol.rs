@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A frame is a tag, a length, and so many bytes: a message in postcard, or a piece of an Arrow IPC stream. The socket's buffer is the
-//! flow control: whoever is ahead waits. A frame longer than [`FRAME_BYTES_MAX`] is an error on either side.
+//! flow control: the side that is ahead waits. A frame longer than [`FRAME_BYTES_MAX`] is an error on either side.
 
 use super::QueryError;
 use arrow::array::RecordBatch;

@@ -21,7 +21,7 @@ fn at_most_three_columns_are_offered_none_of_the_engine_s_own() {
         said("xyz", &["path", "_epoch"]).0,
         "there is no column `xyz`; possible are path"
     );
-    // Whoever writes one means one.
+    // One that is written is meant.
     assert_eq!(said("_epoc", &known).1, ["_epoch"]);
     assert_eq!(said("epoch", &["a", "_epoch"]).1, Vec::<String>::new());
     let many = ["path_a", "path_b", "path_c", "path_d"];
