@@ -26,12 +26,14 @@ mod report;
 mod start;
 #[cfg(test)]
 mod tests;
+mod token;
 mod topic_id;
 
 pub use again::{ReadAgain, read_again};
 pub use ask::ask;
 pub use cause::Cause;
 pub use create::create_topic;
+pub use token::{WithToken, start as start_client};
 
 use super::decode::RawRecords;
 use super::{Chunk, Complaint, Error, Gap, LookAgain, SharedStatus};
@@ -50,6 +52,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use token::Issuer;
 
 /// Bytes of one chunk.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -284,7 +287,8 @@ impl Topic {
         for (key, value) in &self.properties {
             config.set(key, value);
         }
-        match config.create_native_config() {
+        let known = Issuer::take_from(&mut config).and_then(|_| config.create_native_config());
+        match known {
             Ok(_) => Ok(()),
             Err(rdkafka::error::KafkaError::ClientConfig(_, reason, key, _)) => {
                 Err(Error::Option {
@@ -315,7 +319,7 @@ pub struct Reader {
 /// A reader with its client, which connects by itself, now or when it can.
 pub struct Opened {
     reader: Reader,
-    consumer: Client,
+    consumer: WithToken<Client>,
     other_topic: Arc<AtomicBool>,
     cause: Cause,
 }

@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("learn", &["model", "detect", "eval"]),
     ("engine", &["model", "supervise", "plan", "detect"]),
     ("repeats", &[]),
-    ("source", &["model", "repeats"]),
+    ("source", &["model", "supervise", "repeats"]),
     ("lake", &["model", "supervise", "learn"]),
     ("auth", &["model"]),
     ("cluster", &["model", "supervise", "auth"]),

@@ -3,7 +3,7 @@
 use super::Target;
 use crate::cli::exit;
 use crate::repeats::Repeats;
-use crate::source::kafka::{Cause, create_topic};
+use crate::source::kafka::{Cause, WithToken, create_topic, start_client};
 use anyhow::{Context, Result, bail, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -26,7 +26,7 @@ const PARTITIONS_DEFAULT: usize = 3;
 
 /// A topic; the key of a record is the address.
 pub struct Topic {
-    producer: BaseProducer<Deliveries>,
+    producer: WithToken<BaseProducer<Deliveries>>,
     deliveries: Deliveries,
     brokers: String,
     topic: String,
@@ -109,9 +109,13 @@ impl Topic {
             config.set(key, value);
         }
         let deliveries = Deliveries::default();
-        let producer: BaseProducer<Deliveries> = config
-            .create_with_context(deliveries.clone())
-            .with_context(|| format!("could not start a Kafka producer for {brokers}"))?;
+        let started = start_client(&config, deliveries.clone(), &deliveries.0.cause);
+        let producer: WithToken<BaseProducer<Deliveries>> = match started {
+            Err(KafkaError::ClientConfig(_, reason, setting, _)) => {
+                return Err(exit::coded(exit::USAGE, format!("{setting}: {reason}")));
+            }
+            it => it.with_context(|| format!("could not start a Kafka producer for {brokers}"))?,
+        };
         let found = partitions_of(&producer, brokers, topic, stop)?;
         deliveries.0.is_open.store(true, Ordering::Relaxed);
         match found {

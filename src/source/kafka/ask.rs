@@ -8,6 +8,8 @@ use super::{Topic, is_missing, partitions_of};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// An issuer of tokens that says nothing for so long is told as a broker that does.
+const TOKEN_WITHIN: Duration = Duration::from_secs(10);
 /// What the client has to say of its connections comes within this time.
 const HEARD_WITHIN: Duration = Duration::from_millis(500);
 
@@ -20,6 +22,10 @@ pub fn ask(topic: &Topic) -> Result<Option<usize>, String> {
     let status = SharedStatus::default();
     let consumer =
         connect(topic, status, Arc::default(), cause.clone()).map_err(|it| it.to_string())?;
+    consumer.wait_for_token(TOKEN_WITHIN);
+    if let Some(reason) = cause.explain_token(&topic.brokers) {
+        return Err(reason);
+    }
     // Before anything is asked: what the client says until then would come as records.
     let inbox = Inbox::of(&consumer);
     match partitions_of(&consumer, &topic.topic) {

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 const TOLD: Duration = Duration::from_secs(30);
 
 /// What is in the text of a failure for which somebody has to change a setting.
-const REFUSALS: [&str; 6] = [
+const REFUSALS: [&str; 5] = [
     "SASL",
     "SSL handshake",
     "certificate",
     "uthentication",
     "security.protocol",
-    "OIDC",
 ];
 
 /// What a client said last of its connections. Clones share it.
@@ -23,7 +22,9 @@ pub struct Cause(Arc<Mutex<Said>>);
 
 #[derive(Default)]
 struct Said {
-    /// The broker, or the issuer of tokens, turned the client away, or the client the broker.
+    /// There is no token to get in with, so all else follows from that.
+    no_token: Option<(String, Instant)>,
+    /// The broker turned the client away, or the client the broker.
     refused: Option<(String, Instant)>,
     /// A connection failed or ended.
     failed: Option<(String, Instant)>,
@@ -50,6 +51,18 @@ impl Cause {
         }
     }
 
+    /// The issuer of tokens gives none.
+    pub fn no_token(&self, text: &str) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.no_token = Some((text.to_owned(), Instant::now()));
+    }
+
+    /// It gives them again.
+    pub fn has_token(&self) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.no_token = None;
+    }
+
     fn keep(&self, text: &str, is_refusal: bool) {
         let text = plain(text);
         let is_refusal = is_refusal || REFUSALS.iter().any(|it| text.contains(it));
@@ -64,21 +77,33 @@ impl Cause {
     /// Of brokers that do not answer: what they are, and why.
     pub fn explain(&self, brokers: &str, error: &KafkaError) -> String {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let lately = |it: &Option<(String, Instant)>| {
-            let (text, at) = it.as_ref()?;
-            (at.elapsed() < TOLD).then(|| text.clone())
-        };
-        match (lately(&said.refused), lately(&said.failed)) {
-            (Some(reason), _) => format!("there is no way in to brokers {brokers}: {reason}"),
+        let refused = lately(&said.no_token).or_else(|| lately(&said.refused));
+        match (refused, lately(&said.failed)) {
+            (Some(reason), _) => no_way_in(brokers, reason),
             (None, Some(reason)) => format!("brokers {brokers} do not answer ({reason})"),
             (None, None) => format!("brokers {brokers} do not answer ({error})"),
         }
+    }
+
+    /// If there is no token: what follows from it, and why.
+    pub fn explain_token(&self, brokers: &str) -> Option<String> {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lately(&said.no_token).map(|it| no_way_in(brokers, it))
     }
 
     /// They answered.
     pub fn forget(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Said::default();
     }
+}
+
+fn lately(said: &Option<(String, Instant)>) -> Option<&str> {
+    let (text, at) = said.as_ref()?;
+    (at.elapsed() < TOLD).then_some(text)
+}
+
+fn no_way_in(brokers: &str, reason: &str) -> String {
+    format!("there is no way in to brokers {brokers}: {reason}")
 }
 
 /// A text of the client without its own name, and without what changes each time it is said, such as
@@ -149,5 +174,17 @@ mod tests {
         );
         cause.forget();
         assert!(explained().contains("Message consumption error"));
+        assert_eq!(cause.explain_token("b:1"), None);
+        cause.no_token("no token from http://i/: it refuses client 'c': invalid_client");
+        cause.note_line("FAIL", "SASL authentication error: no token available");
+        let expected = "there is no way in to brokers b:1: no token from http://i/: it refuses client 'c': invalid_client";
+        assert_eq!(explained(), expected);
+        assert_eq!(cause.explain_token("b:1").as_deref(), Some(expected));
+        cause.has_token();
+        assert!(
+            explained().ends_with("no token available"),
+            "{}",
+            explained()
+        );
     }
 }

@@ -3,6 +3,7 @@
 use super::super::{Error, SharedStatus};
 use super::Topic;
 use super::cause::Cause;
+use super::token::{self, WithToken};
 use rdkafka::bindings as c;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -57,7 +58,7 @@ pub(super) fn connect(
     status: SharedStatus,
     other_topic: Arc<AtomicBool>,
     cause: Cause,
-) -> Result<Client, Error> {
+) -> Result<WithToken<Client>, Error> {
     let mut config = config(topic);
     // What it says of itself while it is made would go to standard error, past the context.
     config.set_log_level(RDKafkaLogLevel::Info);
@@ -77,12 +78,11 @@ pub(super) fn connect(
     let context = Context {
         status,
         other_topic,
-        cause,
+        cause: cause.clone(),
         topic: topic.topic.clone(),
     };
-    let client: Client = config
-        .create_with_context(context)
-        .map_err(|source| Error::Client {
+    let client: WithToken<Client> =
+        token::start(&config, context, &cause).map_err(|source| Error::Client {
             name: topic.source.clone(),
             source,
         })?;

@@ -222,6 +222,8 @@ fn hear(client: &Client, queue: &Guard<c::rd_kafka_queue_t>, failed: &mut Vec<Ka
                     context.error(error.clone(), reason.trim());
                     failed.push(error);
                 }
+                // Tokens are handed over by a thread of their own.
+                c::RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH => {}
                 other => tracing::debug!(event = other, "an event of the Kafka client is ignored"),
             }
         }

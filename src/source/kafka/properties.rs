@@ -19,8 +19,19 @@ const ELSEWHERE: [(&str, &str); 2] = [
     ("metadata.broker.list", "brokers"),
 ];
 /// Settings of the Java client, and what says the same here.
-const JAVA: [(&str, &str); 4] = [
-    ("sasl.jaas.config", "sasl.username and sasl.password"),
+const JAVA: [(&str, &str); 6] = [
+    (
+        "sasl.jaas.config",
+        "sasl.username and sasl.password, or for OAUTHBEARER sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret",
+    ),
+    (
+        "sasl.login.callback.handler.class",
+        "sasl.oauthbearer.method=oidc",
+    ),
+    (
+        "ssl.truststore.certificates",
+        "ssl.ca.pem, or ssl.ca.location, a file of PEM",
+    ),
     ("ssl.truststore.location", "ssl.ca.location, a file of PEM"),
     (
         "ssl.keystore.location",
