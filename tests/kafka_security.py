@@ -325,7 +325,7 @@ def main():
         certificates = Certificates(folder / "certificates")
         clients = {client: (SECRETS["oauth"], seconds) for client, seconds in CLIENTS.items()}
         with (
-            Issuer(folder / "issuer", certificates.folder / "broker-both.pem", clients) as issuer,
+            Issuer(folder / "issuer", certificates.folder / "broker-both.pem", clients, free_port()) as issuer,
             Guarded(folder / "broker", arguments.jars, certificates, issuer).start() as cluster,
         ):
             scene = Scene(arguments.binary.resolve(), folder, cluster, certificates)

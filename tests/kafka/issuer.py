@@ -21,9 +21,9 @@ def base64url(content):
 class Issuer:
     """`clients` are by id: (secret, seconds for which a token is good). Use it in a `with`."""
 
-    def __init__(self, folder, certificate, clients):
+    def __init__(self, folder, certificate, clients, port):
         folder.mkdir()
-        self.folder, self.certificate, self.clients = folder, certificate, clients
+        self.folder, self.certificate, self.clients, self.port = folder, certificate, clients, port
         for name in ("known", "unknown"):
             command = ["openssl", "genrsa", "-out", str(self.key(name)), "2048"]
             subprocess.run(command, check=True, capture_output=True)
@@ -33,7 +33,6 @@ class Issuer:
         self.forgers = set()
         self.given = []
         self.tokens = []
-        self.port = 0
         self.server = None
 
     def __enter__(self):
@@ -66,7 +65,6 @@ class Issuer:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.port = self.server.server_address[1]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate)
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
