@@ -161,6 +161,13 @@ def lake(pipeline):
     return next(it for it in pipeline.get("/api/v1/status")["components"] if it["name"] == "lake")
 
 
+def failures(pipeline):
+    """How often a step of a commit failed, as the metrics tell it."""
+    found = [value for series, value in pipeline.metrics().items() if series.startswith("tidelake_commit_failures_total{")]
+    assert found, "the metrics tell nothing of failed commits"
+    return sum(found)
+
+
 def settle(pipeline, source):
     """Everything is read, shown and committed."""
     pipeline.wait_value("SELECT requests FROM totals", source.total)
@@ -170,6 +177,7 @@ def settle(pipeline, source):
 
 def suffer(pipeline, source, begin, end, words):
     process = pipeline.process
+    before = failures(pipeline)
     begin()
     began = time.monotonic()
     source.grow()
@@ -197,10 +205,15 @@ def suffer(pipeline, source, begin, end, words):
     assert grown < MEMORY_GROWTH_MAX, f"it grew by {grown} bytes while nothing could be written"
     assert pipeline.value("SELECT requests FROM totals") < source.total
     assert lake(pipeline)["status"] == "down"
+    failed = failures(pipeline)
+    assert before < failed, f"commits failed {before} times before, and {failed} times now"
     end()
     ended = time.monotonic()
     settle(pipeline, source)
-    print(f"all is well {time.monotonic() - ended:.1f} s after")
+    failed = failures(pipeline)
+    time.sleep(2)
+    assert failures(pipeline) == failed, "commits go on to fail"
+    print(f"all is well {time.monotonic() - ended:.1f} s after, {failed} tries of commits failed")
     assert process.poll() is None
     prove(pipeline)
 

@@ -4,6 +4,7 @@
     tests/metrics.py target/release/tidelake
 
 A demo with users is scraped with a token of the role `metrics`, as by Prometheus. promtool checks the format, the rules and their tests.
+What is served must be in the table of docs/book/metrics.md, with its type, labels and help; histograms must add up, and commits be in theirs.
 Every metric that a rule or a panel names must be served, with every label that a selector, an aggregation or a legend names: a typo there
 is an empty chart or an alert that never fires, and nobody would notice.
 """
@@ -25,6 +26,7 @@ from pipeline import SOURCE, free_port, wait
 PROMETHEUS = SOURCE / "deploy" / "prometheus"
 DASHBOARD = SOURCE / "deploy" / "grafana" / "tidelake.json"
 README = SOURCE / "deploy" / "README.md"
+CHAPTER = SOURCE / "docs" / "book" / "metrics.md"
 
 # What Prometheus adds to each sample, and what it makes itself.
 OF_TARGETS = {"job", "instance"}
@@ -96,6 +98,8 @@ def scraped(binary, folder):
         time.sleep(1.5)
         last = text()
         wrong += start_time(first, last, began)
+        wrong += of_histograms(last)
+        wrong += of_commits(last)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -114,6 +118,62 @@ def start_time(first, last, began):
     if len(found) != 2 or found[0] != found[1] or 5 < abs(found[0] - began):
         return [f"process_start_time_seconds is {found} in two scrapes of a process that was started at {began}"]
     return []
+
+
+def samples(text):
+    """Values of series by name, and by labels as they are written."""
+    found = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, of_sample, value = re.match(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$", line).groups()
+            found.setdefault(name, {})[of_sample or ""] = float(value)
+    return found
+
+
+def of_histograms(text):
+    """Buckets must not fall towards higher bounds, and the last one be the count."""
+    found = samples(text)
+    for name in re.findall(r"^# TYPE (\w+) histogram$", text, re.M):
+        buckets = {}
+        for of_sample, value in found.get(f"{name}_bucket", {}).items():
+            rest, bound = re.match(r'(.*?),?le="([^"]+)"$', of_sample).groups()
+            buckets.setdefault(rest, []).append((float(bound), value))
+        for rest, count in found[f"{name}_count"].items():
+            values = [value for _, value in sorted(buckets.pop(rest))]
+            if values != sorted(values) or values[-1] != count:
+                yield f"{name}{{{rest}}} has buckets {values} and {count} observations"
+        if buckets:
+            yield f"{name} has buckets without a count: {sorted(buckets)}"
+
+
+def of_commits(text):
+    """The demo commits each second, and nothing fails."""
+    found = samples(text)
+    count, seconds = (found[f"tidelake_commit_duration_seconds_{it}"][""] for it in ("count", "sum"))
+    if count < 1 or not 0 < seconds / count < 30:
+        yield f"{count} commits took {seconds} s together"
+    expected = {f'stage="{it}"': 0 for it in ("files", "state", "manifest", "table_log")}
+    if found["tidelake_commit_failures_total"] != expected:
+        yield f"tidelake_commit_failures_total is {found['tidelake_commit_failures_total']}, expected {expected}"
+
+
+def of_chapter(text):
+    """What is served must stand in the chapter as it is served. That the chapter has no more than the code is up to a test beside that."""
+    kinds, series = families(text)
+    helps = dict(re.findall(r"^# HELP (\w+) (.*)$", text, re.M))
+    table = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \| (\w*) ?\| (.*) \|$", CHAPTER.read_text(), re.M)
+    table = {name: rest for name, *rest in table}
+    for name, kind in kinds.items():
+        if name not in table:
+            yield f"{name} is not in docs/book/metrics.md"
+            continue
+        told_kind, labels, unit, told_help = table[name]
+        served = series[f"{name}_count" if kind == "histogram" else name]
+        told = set(re.findall(r"`(\w+)`", labels))
+        if (told_kind, told, told_help) != (kind, served, helps[name]):
+            yield f"docs/book/metrics.md tells of {name}: {told_kind}, {told}, {told_help!r}; served are {kind}, {served}, {helps[name]!r}"
+        if unit and not re.search(rf"_{unit}(_total)?$", name):
+            yield f"docs/book/metrics.md says {unit} of {name}"
 
 
 def families(text):
@@ -344,6 +404,7 @@ def problems(text):
     kinds, series = families(text)
     wrong = [f"{name} is served neither as tidelake_ nor as process_" for name in kinds if not name.startswith(("tidelake_", "process_"))]
     wrong += promtool("check", "metrics", text=text)
+    wrong += of_chapter(text)
     wrong += configuration()
     wrong += promtool("check", "rules", PROMETHEUS / "alerts.yml")
     wrong += promtool("test", "rules", PROMETHEUS / "alerts_test.yml")

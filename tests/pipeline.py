@@ -114,6 +114,13 @@ class Pipeline:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as it:
             return json.load(it)
 
+    def metrics(self):
+        """What /metrics tells: values by series, as these are written there."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as it:
+            lines = it.read().decode().splitlines()
+        samples = (it.rpartition(" ") for it in lines if not it.startswith("#"))
+        return {series: float(value) for series, _, value in samples}
+
     def post(self, path, body):
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode(), headers)

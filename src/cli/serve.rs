@@ -6,7 +6,7 @@ use super::instance::{self, Registered, State};
 use super::up::{LAST_END_VARIABLE, RESTARTS_VARIABLE};
 use crate::cluster;
 use crate::coordinator::costs::{CostsOfRelations, RelationCost};
-use crate::coordinator::{self, Budget, Committed, Ending, Memory, Pipeline};
+use crate::coordinator::{self, Budget, CommitCounts, Committed, Ending, Memory, Pipeline};
 use crate::http::{
     self, App, CommitInfo, CommittedFiles, Component, Health, IntakeStatus, PartitionStatus,
     SourceStatus, Status, StatusSource, serve,
@@ -282,6 +282,7 @@ struct PipelineStatus {
     /// Where each source is read from.
     places: BTreeMap<String, Place>,
     unsettled: Arc<AtomicUsize>,
+    commits: Arc<CommitCounts>,
     costs: CostsOfRelations,
     budget: Arc<Budget>,
     unreadable: watch::Receiver<Option<String>>,
@@ -299,6 +300,7 @@ impl PipelineStatus {
         PipelineStatus {
             places: pipeline.places.clone(),
             unsettled: Arc::clone(&pipeline.unsettled),
+            commits: Arc::clone(&pipeline.commits),
             costs: pipeline.costs_of_relations(),
             budget: Arc::clone(&pipeline.budget),
             unreadable,
@@ -326,6 +328,10 @@ impl PipelineStatus {
 impl StatusSource for PipelineStatus {
     fn costs(&self) -> Vec<RelationCost> {
         self.costs.now()
+    }
+
+    fn commits(&self) -> Arc<CommitCounts> {
+        Arc::clone(&self.commits)
     }
 
     fn memory(&self) -> Option<Memory> {

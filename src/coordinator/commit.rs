@@ -1,5 +1,7 @@
 //! The committer: one commit after another, each from the reports of all workers.
 
+pub mod counts;
+
 use super::pace::{Pace, TableFiles};
 use super::part::Part;
 use super::peers::Message;
@@ -16,6 +18,7 @@ use crate::plan::{Dataflow, GroupWindow, Plan, Window};
 use crate::supervise;
 use crate::view::Totals;
 use bytes::Bytes;
+use counts::{CommitCounts, CommitStage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -69,6 +72,13 @@ impl Committed {
     }
 }
 
+/// Whom those who commit tell how it goes: the health, and whoever counts.
+#[derive(Clone)]
+pub(super) struct Teller {
+    pub committed: watch::Sender<Committed>,
+    pub counts: Arc<CommitCounts>,
+}
+
 /// No commit for two intervals and this long is worth a word.
 const STALL_MIN: Duration = Duration::from_secs(5);
 const STALLED: &str = "no commit could be finished";
@@ -108,7 +118,7 @@ pub(super) struct Committer {
     tables: BTreeMap<String, TableState>,
     totals: BTreeMap<String, Totals>,
     workers: usize,
-    committed: watch::Sender<Committed>,
+    told: Teller,
     unsettled: Arc<AtomicUsize>,
     /// The other processes of the cluster, if there are any.
     peers: Option<cluster::Sender>,
@@ -137,7 +147,7 @@ impl Committer {
         tables: BTreeMap<String, TableState>,
         totals: BTreeMap<String, Totals>,
         workers: usize,
-        committed: watch::Sender<Committed>,
+        told: Teller,
         unsettled: Arc<AtomicUsize>,
         peers: Option<cluster::Sender>,
         settings: engine::Settings,
@@ -152,7 +162,7 @@ impl Committer {
             tables,
             totals,
             workers,
-            committed,
+            told,
             unsettled,
             peers,
             settings,
@@ -170,7 +180,7 @@ impl Committer {
     pub async fn run(self, parts: UnboundedReceiver<Part>) -> Result<(), Error> {
         let settled = Arc::new(Mutex::new(Instant::now()));
         let limit = Duration::from_millis(2 * self.settings.commit_interval_ms) + STALL_MIN;
-        let stalls = tell_stalls(Arc::clone(&settled), limit, self.committed.clone());
+        let stalls = tell_stalls(Arc::clone(&settled), limit, self.told.committed.clone());
         tokio::select! {
             result = self.commit_all(parts, &settled) => result,
             never = stalls => match never {},
@@ -211,7 +221,7 @@ impl Committer {
             self.unsettled.fetch_sub(1, Ordering::AcqRel);
             *settled.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             if let Some(peers) = &self.peers {
-                let committed = self.committed.borrow().clone();
+                let committed = self.told.committed.borrow().clone();
                 peers.send_all(&Message::Settled { epoch, committed }.bytes());
             }
             if last {
@@ -245,6 +255,7 @@ impl Committer {
         let mut read = 0;
         for part in parts {
             if let Some(reason) = part.failed {
+                self.told.counts.failed(CommitStage::Files);
                 return Err(Error::Staging(reason));
             }
             replaced.extend(part.replaced);
@@ -304,7 +315,7 @@ impl Committer {
             && next.offsets == self.last.offsets
             && ready.is_empty()
         {
-            self.committed.send_modify(|it| it.problem = None);
+            self.told.committed.send_modify(|it| it.problem = None);
             self.keep_up(&ready).await;
             return Ok(());
         }
@@ -333,8 +344,10 @@ impl Committer {
             self.merging.remove(&merge.table);
         }
         self.pace.note(&self.last);
+        let took = began.elapsed();
+        self.told.counts.seconds.observe(took);
         let committed = Committed {
-            duration_ms: crate::model::whole_ms(began.elapsed()),
+            duration_ms: crate::model::whole_ms(took),
             files: self.pace.told(&self.tables, self.last.written_ms),
             ..Committed::at(&self.last, &self.totals)
         };
@@ -344,7 +357,7 @@ impl Committer {
             records = read,
             "committed epoch {epoch}"
         );
-        self.committed.send_replace(committed);
+        self.told.committed.send_replace(committed);
         crash_point("tables");
         self.keep_up(&ready).await;
         self.after(obsolete).await;
@@ -354,7 +367,7 @@ impl Committer {
 
     /// Carries a commit through. A store that does not answer is asked again until it does.
     async fn persist(&mut self, mut commit: Commit) -> Result<(), Error> {
-        let told = Some(&self.committed);
+        let told = Some(&self.told);
         let settled = carry_through(&self.store, &mut commit, "manifest", told).await?;
         assert!(settled, "only a claim looks again");
         let (manifest, versions) = commit.into_parts();
@@ -419,7 +432,7 @@ impl Committer {
     async fn load_state(&self, manifest: &Manifest) -> Result<Vec<StateRecord>, Error> {
         loop {
             match state::load(&self.store, manifest).await {
-                Err(Error::Lake(error)) => wait(error, &self.committed).await?,
+                Err(Error::Lake(error)) => wait(error, CommitStage::State, &self.told).await?,
                 result => return result,
             }
         }
@@ -430,7 +443,7 @@ impl Committer {
         loop {
             match self.store.put_state(dataflow, name, bytes.clone()).await {
                 Ok(file) => return Ok(file),
-                Err(error) => wait(error, &self.committed).await?,
+                Err(error) => wait(error, CommitStage::State, &self.told).await?,
             }
         }
     }
@@ -511,10 +524,11 @@ pub(super) fn lost(table: &str, died: &supervise::Died) -> lake::Error {
 }
 
 /// Tells in the health that files cannot be written. The word goes with the next commit, which waits for them.
-pub(super) fn tell_of_uploads(told: watch::Sender<Committed>) -> Told {
+pub(super) fn tell_of_uploads(told: Teller) -> Told {
     Arc::new(move |error| {
+        told.counts.failed(CommitStage::Files);
         let trouble = error.trouble();
-        let is_new = told.send_if_modified(|it| {
+        let is_new = told.committed.send_if_modified(|it| {
             let is_new = it.problem.as_ref() != Some(&trouble);
             it.problem = Some(trouble.clone());
             is_new
@@ -529,13 +543,14 @@ pub(super) fn tell_of_uploads(told: watch::Sender<Committed>) -> Told {
 ///
 /// # Errors
 /// If asking again is no use.
-async fn wait(error: lake::Error, told: &watch::Sender<Committed>) -> Result<(), Error> {
+async fn wait(error: lake::Error, stage: CommitStage, told: &Teller) -> Result<(), Error> {
+    told.counts.failed(stage);
     match error.remedy() {
         Remedy::GiveUp => Err(error.into()),
         Remedy::RetryAfter(delay) => {
             let trouble = error.trouble();
             tracing::error!("the commit did not reach the lake and is tried again: {trouble}");
-            told.send_modify(|it| it.problem = Some(trouble));
+            told.committed.send_modify(|it| it.problem = Some(trouble));
             tokio::time::sleep(delay).await;
             Ok(())
         }
@@ -551,7 +566,7 @@ pub(super) async fn carry_through(
     store: &Store,
     commit: &mut Commit,
     manifest_step: &str,
-    told: Option<&watch::Sender<Committed>>,
+    told: Option<&Teller>,
 ) -> Result<bool, Error> {
     loop {
         let action = match commit.next() {
@@ -560,6 +575,9 @@ pub(super) async fn carry_through(
             Next::LookAgain => return Ok(false),
             Next::Fenced { newer } => {
                 let ours = commit.manifest().generation;
+                if let Some(told) = told {
+                    told.counts.failed(CommitStage::Manifest);
+                }
                 return Err(lake::Error::Fenced { ours, newer }.into());
             }
         };
@@ -567,7 +585,7 @@ pub(super) async fn carry_through(
             Ok(seen) => seen,
             Err(error) => match told {
                 Some(told) => {
-                    wait(error, told).await?;
+                    wait(error, stage_of(&action), told).await?;
                     Seen::Unclear
                 }
                 None => return Err(error.into()),
@@ -579,6 +597,17 @@ pub(super) async fn carry_through(
             _ => {}
         }
         commit.observe(seen);
+    }
+}
+
+/// The step of a commit that a request to the lake is part of.
+fn stage_of(action: &Action<'_>) -> CommitStage {
+    match action {
+        Action::CreateManifest(_)
+        | Action::ReadManifest(_)
+        | Action::FindNewer(_)
+        | Action::DeleteManifest(_) => CommitStage::Manifest,
+        Action::CreateEntry { .. } | Action::ReadEntry { .. } => CommitStage::TableLog,
     }
 }
 

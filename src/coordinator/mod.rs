@@ -48,6 +48,7 @@ use tokio::task::JoinHandle;
 
 pub use budget::{Budget, Memory};
 pub use commit::Committed;
+pub use commit::counts::{CommitCounts, CommitStage};
 pub use feed::decoder;
 pub use growth::Growth;
 pub use lease::{Hold, hold, started, this_process};
@@ -181,6 +182,8 @@ pub struct Pipeline {
     pub inboxes: BTreeMap<String, Inbox>,
     /// The newest commit, and what keeps the lake from being written, if anything.
     pub committed: watch::Receiver<Committed>,
+    /// How the commits of this process went.
+    pub commits: Arc<CommitCounts>,
     /// Workers of this process.
     pub workers: usize,
     /// What was done at this start because the dataflow has changed, a sentence each. In process 0.
@@ -340,7 +343,12 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     }
 
     let (committed_to, committed) = watch::channel(Committed::at(&claim, &totals));
-    let told = commit::tell_of_uploads(committed_to.clone());
+    let commits = Arc::new(CommitCounts::default());
+    let told_of_commits = commit::Teller {
+        committed: committed_to.clone(),
+        counts: Arc::clone(&commits),
+    };
+    let told = commit::tell_of_uploads(told_of_commits.clone());
     let (to_settle, from_workers) = mpsc::unbounded_channel();
     let uploads = Arc::new(lake::Uploads::default());
     let unsettled = Arc::new(AtomicUsize::new(0));
@@ -396,7 +404,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             tables,
             totals,
             all_workers,
-            committed_to.clone(),
+            told_of_commits,
             Arc::clone(&unsettled),
             peers.clone(),
             settings.clone(),
@@ -482,6 +490,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         places,
         inboxes,
         committed,
+        commits,
         workers: options.workers,
         grown,
         process,

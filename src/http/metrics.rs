@@ -7,13 +7,14 @@ mod process;
 use super::App;
 use super::status::{Health, Status, epoch_age_seconds};
 use crate::coordinator::costs::RelationCost;
-use crate::model::wall_ms;
+use crate::model::{Observed, wall_ms};
 use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, Opts, TextEncoder};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -99,9 +100,10 @@ fn described(app: &App) -> Families {
     of_sources(&status, &mut all);
     of_views(app, &mut all);
     of_the_lake(app, &status, &mut all);
+    of_commits(app, &mut all);
     of_components(&status, &mut all);
     of_connections(app, &mut all);
-    all.take(&app.requests.seconds);
+    all.take(&app.requests.seconds, MetricType::HISTOGRAM);
     process::tell(&mut all, app.requests.started_s);
     all
 }
@@ -237,6 +239,25 @@ fn of_the_lake(app: &App, status: &Status, all: &mut Families) {
     );
 }
 
+/// How commits of this process went.
+fn of_commits(app: &App, all: &mut Families) {
+    let commits = app.status.commits();
+    all.histogram(
+        "tidelake_commit_duration_seconds",
+        "How long commits took: from when the files of all workers are in the lake until state, manifest and the log entries of all tables are, waiting for a lake that does not answer included. Observed by process 0, which commits; without those that had nothing to commit.",
+        &[],
+        [(Vec::new(), commits.seconds.observed())],
+    );
+    all.counter(
+        "tidelake_commit_failures_total",
+        "Failed tries of a step of a commit: of writing files, state, the manifest (which is the commit) or a table's log. A try that may succeed later is made again, and nothing is lost; after another the process ends.",
+        &["stage"],
+        commits
+            .failures()
+            .map(|(stage, count)| (vec![stage.name().to_owned()], count as f64)),
+    );
+}
+
 fn of_components(status: &Status, all: &mut Families) {
     let of = |is: fn(Health) -> bool| -> Vec<Sample> {
         let sample =
@@ -330,13 +351,15 @@ type Sample = (Vec<String>, f64);
 #[derive(Default)]
 struct Families {
     told: Vec<MetricFamily>,
-    descriptions: Vec<Desc>,
+    /// Each with its kind, which a family without samples does not tell.
+    descriptions: Vec<(Desc, MetricType)>,
 }
 
 impl Families {
-    fn take(&mut self, family: &impl Collector) {
+    fn take(&mut self, family: &impl Collector, kind: MetricType) {
         self.told.extend(family.collect());
-        self.descriptions.extend(family.desc().into_iter().cloned());
+        let descriptions = family.desc().into_iter().cloned();
+        self.descriptions.extend(descriptions.map(|it| (it, kind)));
     }
 
     /// What may rise and fall.
@@ -351,7 +374,7 @@ impl Families {
         for (values, value) in samples {
             family.with_label_values(&values).set(value);
         }
-        self.take(&family);
+        self.take(&family, MetricType::GAUGE);
     }
 
     /// What only rises.
@@ -366,13 +389,62 @@ impl Families {
         for (values, value) in samples {
             family.with_label_values(&values).inc_by(value);
         }
-        self.take(&family);
+        self.take(&family, MetricType::COUNTER);
+    }
+
+    /// Durations that were observed elsewhere.
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        samples: impl IntoIterator<Item = (Vec<String>, Observed)>,
+    ) {
+        let names: Vec<String> = labels.iter().map(|it| (*it).to_owned()).collect();
+        let description = made(Desc::new(
+            name.to_owned(),
+            help.to_owned(),
+            names.clone(),
+            HashMap::new(),
+        ));
+        let metric = |(values, observed): (Vec<String>, Observed)| {
+            let pair = |(name, value): (&String, String)| {
+                let mut pair = LabelPair::default();
+                pair.set_name(name.clone());
+                pair.set_value(value);
+                pair
+            };
+            let mut metric = Metric::from_label(names.iter().zip(values).map(pair).collect());
+            metric.set_histogram(histogram_of(&observed));
+            metric
+        };
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(MetricType::HISTOGRAM);
+        family.set_metric(samples.into_iter().map(metric).collect());
+        self.told.push(family);
+        self.descriptions.push((description, MetricType::HISTOGRAM));
     }
 
     /// A gauge without labels, if its value is known.
     fn one(&mut self, name: &str, help: &str, value: Option<f64>) {
         self.gauge(name, help, &[], value.map(|it| (Vec::new(), it)));
     }
+}
+
+fn histogram_of(observed: &Observed) -> Histogram {
+    let bucket = |(bound, count): &(f64, u64)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(*bound);
+        bucket.set_cumulative_count(*count);
+        bucket
+    };
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(observed.upto.iter().map(bucket).collect());
+    histogram.set_sample_count(observed.count);
+    histogram.set_sample_sum(observed.sum_seconds);
+    histogram
 }
 
 /// Names and labels stand in this file; a test makes all of them.

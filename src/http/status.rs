@@ -2,8 +2,8 @@
 
 use super::App;
 use crate::auth::Caller;
-use crate::coordinator::Memory;
 use crate::coordinator::costs::RelationCost;
+use crate::coordinator::{CommitCounts, Memory};
 use crate::model::{Epoch, secret, wall_ms};
 use crate::source::{FileNote, Gap, Pace};
 use crate::view::Intake;
@@ -22,6 +22,9 @@ pub trait StatusSource: Send + Sync {
 
     /// What each relation costs this process.
     fn costs(&self) -> Vec<RelationCost>;
+
+    /// How the commits of this process went.
+    fn commits(&self) -> Arc<CommitCounts>;
 
     /// How much memory it may take and takes, if that is limited.
     fn memory(&self) -> Option<Memory>;

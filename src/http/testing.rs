@@ -1,8 +1,8 @@
 //! What handlers share, for tests: views that stay as they are, no lake, and nothing to tell of the process.
 
 use super::{Access, App, Limits, Prover, Settings, Status, StatusSource};
-use crate::coordinator::Memory;
 use crate::coordinator::costs::RelationCost;
+use crate::coordinator::{CommitCounts, Memory};
 use crate::model::{Epoch, Row};
 use crate::plan::Dataflow;
 use crate::sql::query::{Lake, Limits as QueryLimits, Queries};
@@ -105,6 +105,10 @@ impl StatusSource for NoStatus {
 
     fn costs(&self) -> Vec<RelationCost> {
         Vec::new()
+    }
+
+    fn commits(&self) -> Arc<CommitCounts> {
+        Arc::default()
     }
 
     fn memory(&self) -> Option<Memory> {

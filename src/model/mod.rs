@@ -8,6 +8,7 @@ pub mod csv;
 mod decimal;
 mod exact;
 pub mod held;
+mod histogram;
 pub mod in_force;
 mod random;
 mod readers;
@@ -19,6 +20,7 @@ pub use bins::{Bins, bin_of, merge_counts, sum_counts};
 pub use decimal::Decimal;
 pub use exact::{FloatSum, IntSum, Moments, Pairs};
 pub use held::Held;
+pub use histogram::{Histogram, Observed};
 pub use random::{Random, mixed};
 pub use readers::Readers;
 pub use value::{

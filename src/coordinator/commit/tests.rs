@@ -131,8 +131,11 @@ fn layout() -> TableLayout {
 }
 
 /// Takes the lake over and commits the numbers that come next, until it is done or ends on the way.
-async fn process(store: &Store, number: usize) {
-    let (told, _) = watch::channel(Committed::default());
+async fn process(store: &Store, number: usize, counts: &Arc<CommitCounts>) {
+    let told = Teller {
+        committed: watch::channel(Committed::default()).0,
+        counts: Arc::clone(counts),
+    };
     let writer = format!("process-{number}");
     let mut claim = loop {
         let Ok(newest) = store.newest_manifest("d").await else {
@@ -203,15 +206,22 @@ async fn check(seed: u64) {
     });
     let mut store = clean.clone();
     store.objects = Arc::clone(&faulty) as Arc<dyn ObjectStore>;
+    let failing = Arc::default();
     for number in 0..PROCESSES {
         let life = 5 + faulty.random.below(60) as usize;
         faulty.life.store(life, Ordering::Relaxed);
         tokio::select! {
-            () = process(&store, number) => {}
+            () = process(&store, number, &failing) => {}
             () = faulty.ended.notified() => {}
         }
     }
-    process(&clean, PROCESSES).await;
+    let well = Arc::default();
+    process(&clean, PROCESSES, &well).await;
+    assert!(well.failures().all(|it| it.1 == 0), "{well:?}");
+    for (stage, failures) in failing.failures() {
+        // These commits have no state.
+        assert_eq!(failures == 0, stage == CommitStage::State, "{failing:?}");
+    }
     let newest = clean.newest_manifest("d").await.expect("it is read");
     let newest = newest.expect("it is there");
     let committed = newest.totals.as_i64().expect("a number");

@@ -3,7 +3,7 @@
 use super::*;
 use crate::http::Settings;
 use crate::http::testing::{Server, app_for};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 fn text(all: Families) -> String {
     TextEncoder::new().encode_to_string(&all.told).unwrap()
@@ -118,46 +118,83 @@ fn the_system_tells_of_the_process() {
     assert!(of("process_open_fds") < of("process_max_fds"));
 }
 
-/// The chapter of metrics has each with its kind, labels and help; what the test expects is what the chapter must be.
+#[test]
+fn a_histogram_is_told_as_prometheus_reads_it() {
+    let mut all = Families::default();
+    let observed = Observed {
+        upto: vec![(0.5, 1), (10.0, 3)],
+        count: 4,
+        sum_seconds: 62.5,
+    };
+    let samples = [(vec!["logs".to_owned()], observed)];
+    all.histogram("a_seconds", "Help.", &["source"], samples);
+    let expected = "# HELP a_seconds Help.
+# TYPE a_seconds histogram
+a_seconds_bucket{source=\"logs\",le=\"0.5\"} 1
+a_seconds_bucket{source=\"logs\",le=\"10\"} 3
+a_seconds_bucket{source=\"logs\",le=\"+Inf\"} 4
+a_seconds_sum{source=\"logs\"} 62.5
+a_seconds_count{source=\"logs\"} 4
+";
+    assert_eq!(text(all), expected);
+}
+
+/// A rate needs a series from before the first failure.
+#[test]
+fn failures_of_commits_begin_at_zero() {
+    let all = described(&app_for(Settings::default()));
+    let kept = all.told.into_iter();
+    let kept = kept.filter(|it| it.name().starts_with("tidelake_commit_"));
+    let told = TextEncoder::new().encode_to_string(&kept.collect::<Vec<_>>());
+    let text = told.unwrap();
+    for stage in ["files", "state", "manifest", "table_log"] {
+        let series = format!("tidelake_commit_failures_total{{stage=\"{stage}\"}}");
+        assert_eq!(value(&text, &series), 0.0);
+    }
+    assert_eq!(value(&text, "tidelake_commit_duration_seconds_count"), 0.0);
+}
+
+/// What a value counts: the last word of its name, as Prometheus has it.
+fn unit(name: &str) -> &str {
+    let name = name.strip_suffix("_total").unwrap_or(name);
+    let last = name.rsplit('_').next().unwrap_or_default();
+    match last {
+        "seconds" | "bytes" | "rows" => last,
+        _ => "",
+    }
+}
+
+/// The chapter of metrics has each with its type, labels, unit and help; what the test expects is what the chapter must be.
 #[test]
 fn the_committed_chapter_tells_every_metric() {
     let app = app_for(Settings::default());
     let all = described(&app);
-    let kinds: BTreeMap<&str, String> = all
-        .told
-        .iter()
-        .map(|it| {
-            let kind = format!("{:?}", it.get_field_type()).to_lowercase();
-            (it.name(), kind)
-        })
-        .collect();
     let lines: BTreeSet<String> = all
         .descriptions
         .iter()
-        .map(|it| {
+        .map(|(it, kind)| {
             let name = it.fq_name.as_str();
             let labels: Vec<String> = it
                 .variable_labels
                 .iter()
                 .map(|it| format!("`{it}`"))
                 .collect();
-            // A family without samples does not tell its kind; its name does.
-            let kind = match kinds.get(name) {
-                Some(kind) if kind != "untyped" => kind.as_str(),
-                _ if name.ends_with("_total") => "counter",
-                _ => "gauge",
-            };
             format!(
-                "| `{name}` | {kind} | {} | {} |\n",
+                "| `{name}` | {} | {} | {} | {} |\n",
+                format!("{kind:?}").to_lowercase(),
                 labels.join(", "),
+                unit(name),
                 it.help
             )
         })
         .collect();
+    let told: BTreeSet<&str> = all.told.iter().map(|it| it.name()).collect();
+    let known = all.descriptions.iter().map(|it| it.0.fq_name.as_str());
+    assert!(told.is_subset(&known.collect()), "{told:?}");
     let table: String = lines.into_iter().collect();
     let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/book/metrics.md");
     let chapter = std::fs::read_to_string(&place).unwrap();
-    let head = "|---|---|---|---|\n";
+    let head = "|---|---|---|---|---|\n";
     let (before, behind) = chapter.split_once(head).unwrap();
     if std::env::var_os("TIDELAKE_WRITE_DOCS").is_some() {
         std::fs::write(&place, format!("{before}{head}{table}")).unwrap();
