@@ -189,6 +189,7 @@ fn inputs(dataflow: &Dataflow, options: &Options) -> Vec<Vec<Input>> {
             },
             bytes: raw.data.len() as u64,
             checksum: 0,
+            stamps: None,
             at_end: false,
         });
     }

@@ -242,6 +242,7 @@ fn input(decoder: &mut Decoder, raw: &RawRecords) -> Input {
         },
         bytes: raw.data.len() as u64,
         checksum: 0,
+        stamps: None,
         at_end: false,
     }
 }

@@ -3,10 +3,12 @@
 
     kafka_end_to_end.py BINARY --jars DIR [--events N] [--kills N]
 
-Run it with the Python that tests/readers/setup.sh makes; DIR is what tests/kafka/fetch.sh prints. Two parts:
+Run it with the Python that tests/readers/setup.sh makes; DIR is what tests/kafka/fetch.sh prints. Three parts:
 
 catching up   all records are in the topic when the binary starts; it says how long it will take, reads all of
               them once, and views and tables are what DuckDB counts from the records as confluent-kafka reads them
+delays        the metrics tell how old records were when views showed them, by the times that Kafka has of them: of
+              records that are two hours old, and of some that are followed one by one
 kills         records arrive all the time while the binary is killed at random moments and started with other
               numbers of workers; afterwards the same must hold, and the sample queries of older pages are right
 
@@ -27,6 +29,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "kafka"))
 import recount  # noqa: E402
 from cluster import Cluster  # noqa: E402
+from confluent_kafka import Producer  # noqa: E402
 from pipeline import DATAFLOWS, Pipeline, wait  # noqa: E402
 
 PARTITIONS = 4
@@ -47,6 +50,7 @@ def main():
         folder = Path(folder)
         with Cluster(folder / "broker", options.jars).start() as cluster:
             catch_up(binary, folder / "catch-up", cluster, options.events)
+            tell_delays(binary, folder / "delays", cluster)
             survive_kills(binary, folder / "kills", cluster, options.kills)
 
 
@@ -99,6 +103,56 @@ def watch_catching_up(pipeline):
     assert all(0 < it["read_per_second"] and 0 < it["seconds_to_catch_up"] for it in seen), seen
     pace = max(seen, key=lambda it: it["read_per_second"])
     return f"told {pace['read_per_second']:.0f} records/s, {pace['lag']} behind, {pace['seconds_to_catch_up']:.1f} s to go"
+
+
+# --- delays ---------------------------------------------------------------------------
+
+OLD_SECONDS = 7200
+START = "2026-01-31T12:30:00Z"
+
+
+def tell_delays(binary, folder, cluster):
+    topic = "delays"
+    cluster.create(topic, 1)
+    parts = folder / "parts"
+    command = [str(binary), "gen", "--count", "130", "--rate", "1000", "--seed", "3", "--start", START, "--out", str(parts)]
+    subprocess.run(command, check=True)
+    lines = [line for it in sorted(parts.glob("events-*.jsonl")) for line in it.read_bytes().splitlines()]
+    assert len(lines) == 130, f"{len(lines)} lines were made"
+    producer = Producer({"bootstrap.servers": cluster.bootstrap})
+    with pipeline_of(binary, folder, cluster, topic) as pipeline:
+        pipeline.start()
+        wait("it answers", lambda: pipeline.get("/readyz"))
+        assert not [it for it in pipeline.metrics() if it.startswith("tidelake_record_to_view_delay_seconds")], "a delay of no record"
+        began = time.time()
+        for line in lines[:100]:
+            producer.produce(topic, line, timestamp=int((began - OLD_SECONDS) * 1000))
+        producer.flush()
+        pipeline.wait_value("SELECT requests FROM totals", 100)
+        took = time.time() - began
+        count, seconds = wait("the delays of records", lambda: delays_of(pipeline))
+        assert count % 2 == 0, f"{count} observations, expected two for each epoch"
+        mean = seconds / count
+        assert OLD_SECONDS <= mean <= OLD_SECONDS + took + 0.01, f"records were said to be {mean} s old, and shown after {took} s"
+        worst = 0
+        for number, line in enumerate(lines[100:], 101):
+            sent = time.time()
+            producer.produce(topic, line)
+            producer.flush()
+            pipeline.wait_value("SELECT requests FROM totals", number)
+            worst = max(worst, time.time() - sent)
+        later, more = delays_of(pipeline)
+        new = (more - seconds) / (later - count)
+        assert 0 < new <= worst, f"records were said to be {new} s old, and were shown after {worst} s at most"
+        pipeline.stop()
+    print(f"ok: delays of {mean:.1f} s for records of two hours ago, {new:.3f} s for others", flush=True)
+
+
+def delays_of(pipeline):
+    """Number and sum of the observed delays, or nothing."""
+    told = pipeline.metrics()
+    found = [told.get(f'tidelake_record_to_view_delay_seconds_{it}{{source="web_logs"}}') for it in ("count", "sum")]
+    return found if found[0] else None
 
 
 # --- kills ----------------------------------------------------------------------------

@@ -32,7 +32,10 @@ CHAPTER = SOURCE / "docs" / "book" / "metrics.md"
 OF_TARGETS = {"job", "instance"}
 OF_PROMETHEUS = {"up"}
 # Labels of families that have no sample in a demo, which reads files, and are not told then.
-LABELS_UNSEEN = {"tidelake_source_lag_rows": {"source", "partition"}}
+LABELS_UNSEEN = {
+    "tidelake_source_lag_rows": {"source", "partition"},
+    "tidelake_record_to_view_delay_seconds_bucket": {"source", "le"},
+}
 # Grafana 11.
 SCHEMA_MIN = 39
 
@@ -155,6 +158,8 @@ def of_commits(text):
     expected = {f'stage="{it}"': 0 for it in ("files", "state", "manifest", "table_log")}
     if found["tidelake_commit_failures_total"] != expected:
         yield f"tidelake_commit_failures_total is {found['tidelake_commit_failures_total']}, expected {expected}"
+    if "tidelake_record_to_view_delay_seconds_count" in found:
+        yield "files have no times of records, and a delay is told of them"
 
 
 def of_chapter(text):

@@ -271,6 +271,7 @@ impl Feed for DecodingFeed {
             at_end,
             looks,
             gap,
+            stamps,
         } = self.chunks.try_recv().ok()?;
         let mut decoded = self.decoder.decode(&records);
         if let Some(event_time) = self.refused_ahead {
@@ -305,6 +306,7 @@ impl Feed for DecodingFeed {
             next,
             bytes: records.data.len() as u64,
             checksum: records.checksum(),
+            stamps,
             // What was said before the reader was asked to look again does not count.
             at_end: at_end && self.look_again.asked() <= looks,
         })

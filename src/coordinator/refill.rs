@@ -356,6 +356,7 @@ impl Feed for ArchiveFeed {
                 next: Position::default(),
                 bytes: 0,
                 checksum: 0,
+                stamps: None,
                 at_end: false,
             }),
             Err(TryRecvError::Empty) => None,

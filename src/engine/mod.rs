@@ -38,7 +38,7 @@ pub use operators::state_names;
 pub use wall::Wall;
 pub use worker::{Mesh, Running, start};
 
-use crate::model::{Epoch, Offset, Partition, PartitionAhead, Position, Readers, Row};
+use crate::model::{Epoch, Offset, Partition, PartitionAhead, Position, Readers, Row, Stamps};
 use crate::plan::Dataflow;
 use arrow::array::RecordBatch;
 use differential_dataflow::Hashable;
@@ -66,6 +66,8 @@ pub struct Input {
     pub bytes: u64,
     /// Sum over the raw records of a hash of offset and bytes: the same in any order.
     pub checksum: u64,
+    /// The times that the source keeps with the records, if it does.
+    pub stamps: Option<Stamps>,
     /// Whether the partition has been read to its end.
     pub at_end: bool,
 }
@@ -180,6 +182,8 @@ pub struct SourceProgress {
     pub undecoded: u64,
     pub bytes: u64,
     pub checksum: u64,
+    /// The times that the source keeps with these records, if it does.
+    pub stamps: Option<Stamps>,
 }
 
 /// A worker's changes of complete epochs.
@@ -193,6 +197,8 @@ pub struct Published {
     /// Newest rows of each append-only table, and how many there were.
     pub tails: Vec<(usize, RecordBatch, u64)>,
     pub progress: Vec<SourceProgress>,
+    /// The times that records brought with them, if they did: by epoch, source and partition.
+    pub stamps: Vec<(Epoch, usize, Stamps)>,
     /// Watermark per source, microseconds, from the first worker of the process.
     pub watermarks: Vec<(String, i64)>,
     /// What `now()` means in sliding ranges at the newest of these epochs, per source, microseconds; from the first worker.

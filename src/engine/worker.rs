@@ -8,7 +8,7 @@ use super::gate::SharedClock;
 use super::operators::Shared;
 use super::render::render;
 use super::{CommitReport, Feed, Job, Outputs, Published, SourceProgress, StateShare};
-use crate::model::Epoch;
+use crate::model::{Epoch, Stamps};
 use crate::supervise;
 use std::any::Any;
 use std::cell::RefCell;
@@ -333,6 +333,7 @@ impl Exit<'_> {
         }
         let later = self.unpublished.split_off(&upto);
         let complete = std::mem::replace(&mut self.unpublished, later);
+        published.stamps = stamps_of(&complete);
         published.progress = self.without_refused(complete);
         // An epoch is published and committed, in either order; then its refusals are accounted for.
         let oldest = self.uncommitted.keys().next().copied();
@@ -410,4 +411,13 @@ impl Exit<'_> {
         }
         self.outputs.commit(report);
     }
+}
+
+/// The times of what was read, by epoch, source and partition.
+fn stamps_of(read: &BTreeMap<u64, Vec<SourceProgress>>) -> Vec<(Epoch, usize, Stamps)> {
+    let of_all = read.iter().flat_map(|(epoch, list)| {
+        list.iter()
+            .filter_map(move |it| Some((Epoch(*epoch), it.source, it.stamps?)))
+    });
+    of_all.collect()
 }

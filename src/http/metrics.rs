@@ -174,6 +174,14 @@ fn of_sources(status: &Status, all: &mut Families) {
 }
 
 fn of_views(app: &App, all: &mut Families) {
+    let names = app.dataflow.sources.iter().map(|it| it.name.clone());
+    let delays = names.zip(app.hub.delays()).filter(|it| 0 < it.1.count);
+    all.histogram(
+        "tidelake_record_to_view_delay_seconds",
+        "From the timestamp that a record has in its Kafka topic (CreateTime or LogAppendTime, as the topic is set up) until its epoch is shown by the live views. Two observations per epoch and partition: its oldest and its newest record. One ahead of this machine's clock counts as 0. Observed by the process that read the record; absent for other sources.",
+        &["source"],
+        delays.map(|(name, delay)| (vec![name], delay)),
+    );
     let views = app.hub.views().into_iter();
     all.gauge(
         "tidelake_view_rows",

@@ -13,6 +13,7 @@ pub mod in_force;
 mod random;
 mod readers;
 pub mod secret;
+mod stamps;
 pub mod stated;
 mod value;
 
@@ -23,6 +24,7 @@ pub use held::Held;
 pub use histogram::{Histogram, Observed};
 pub use random::{Random, mixed};
 pub use readers::Readers;
+pub use stamps::Stamps;
 pub use value::{
     ArrowError, Float, Interval, Order, Row, Value, array_of_values, batch_of_rows, late_marks,
     rows_of_batch, time_text, value_at,

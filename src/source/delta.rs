@@ -459,6 +459,7 @@ impl Reading {
             at_end: false,
             looks: 0,
             gap: None,
+            stamps: None,
         })
     }
 

@@ -38,7 +38,7 @@ pub use token::{WithToken, start as start_client};
 use super::decode::RawRecords;
 use super::{Chunk, Complaint, Error, Gap, LookAgain, SharedStatus};
 use crate::model::stated::{StatedOption, is_option, names_listed, option};
-use crate::model::{Offsets, Partition, Position, Readers, wall_ms};
+use crate::model::{Offsets, Partition, Position, Readers, Stamps, wall_ms};
 use client::{Client, connect};
 use crossbeam_channel::Sender;
 use inbox::{Event, Inbox, Payload};
@@ -385,8 +385,9 @@ struct Open {
     numbering: Numbering,
     /// Our offset after the newest record taken from the client, handed over or not.
     next: i64,
-    /// Records taken and not yet handed over.
+    /// Records taken and not yet handed over, and their times.
     records: RawRecords,
+    stamps: Option<Stamps>,
     since: Instant,
     /// Whether the last chunk said that this is the end.
     told_end: bool,
@@ -469,8 +470,9 @@ impl Reading {
                     Event::Record {
                         partition,
                         offset,
+                        time_ms,
                         payload,
-                    } => self.take(partition, offset, &payload)?,
+                    } => self.take(partition, offset, time_ms, &payload)?,
                     Event::End(partition) => self.hand_over(partition, true)?,
                     Event::Failed(error) => self.trouble(consumer, &error)?,
                 }
@@ -485,6 +487,7 @@ impl Reading {
         &mut self,
         number: i32,
         offset: i64,
+        time_ms: Option<u64>,
         payload: &Payload<'_>,
     ) -> Result<(), NobodyListens> {
         let Some(open) = self.open.get_mut(&number) else {
@@ -499,6 +502,7 @@ impl Reading {
             open.since = Instant::now();
         }
         payload.push_to(records, offset, self.reader.topic.has_key);
+        open.stamps = Stamps::of_both(open.stamps, time_ms.map(Stamps::at));
         open.next = offset + 1;
         if CHUNK_BYTES <= records.data.len() || CHUNK_RECORDS <= records.ends.len() {
             return self.hand_over(number, false);
@@ -522,6 +526,7 @@ impl Reading {
             return Ok(());
         };
         let records = std::mem::replace(&mut open.records, no_records(number));
+        let stamps = open.stamps.take();
         let next = open.numbering.position(open.next);
         open.told_end = at_end;
         self.reader
@@ -533,6 +538,7 @@ impl Reading {
             at_end,
             looks: self.looks,
             gap: None,
+            stamps,
         })
     }
 
@@ -747,6 +753,7 @@ impl Reading {
                         numbering,
                         next,
                         records: no_records(number),
+                        stamps: None,
                         since: Instant::now(),
                         told_end: false,
                     },

@@ -14,7 +14,7 @@ pub mod push;
 #[cfg(test)]
 mod tests;
 
-use crate::model::{Offset, Offsets, Partition, Position};
+use crate::model::{Offset, Offsets, Partition, Position, Stamps};
 use crate::repeats::{Repeats, Say};
 use decode::RawRecords;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub struct Chunk {
     pub looks: u64,
     /// Offsets between the records and `next` that will never be read.
     pub gap: Option<Gap>,
+    /// The times that the source keeps with the records, if it does.
+    pub stamps: Option<Stamps>,
 }
 
 impl Chunk {
@@ -52,6 +54,7 @@ impl Chunk {
             at_end: false,
             looks: 0,
             gap,
+            stamps: None,
         }
     }
 }

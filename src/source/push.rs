@@ -195,6 +195,7 @@ impl Reader {
             at_end: true,
             looks,
             gap: None,
+            stamps: None,
         };
         chunks.send(chunk).map_err(|_| NobodyListens)
     }

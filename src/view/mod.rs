@@ -18,7 +18,8 @@ pub use intake::{Counts, Intake};
 pub use rows::Rows;
 
 use crate::model::{
-    Epoch, Held, Order, PartitionAhead, Readers, Row, held, least_of, sum_counts, wall_ms, whole_ms,
+    Epoch, Held, Histogram, Observed, Order, PartitionAhead, Readers, Row, Stamps, held, least_of,
+    sum_counts, wall_ms, whole_ms,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -40,6 +41,25 @@ const TAIL_ROWS_MAX: usize = 5_000;
 pub const RECORDS_MAX: usize = 100_000;
 /// So many of them, of one epoch, leave together.
 const ARRIVED_TOGETHER: usize = 1_000;
+
+/// Bounds of the histogram of how old records are when views show them, in seconds: from a topic that is followed to a month of backlog.
+const DELAY_SECONDS: [f64; 15] = [
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    300.0,
+    1_800.0,
+    3_600.0,
+    21_600.0,
+    86_400.0,
+    2_592_000.0,
+];
 
 /// What is known of a view before it has rows.
 #[derive(Clone, Debug)]
@@ -166,6 +186,8 @@ pub struct Part {
     pub tails: Vec<(usize, RecordBatch, u64)>,
     /// Per source: records, undecodable records, bytes.
     pub read: Vec<(usize, u64, u64, u64)>,
+    /// By epoch, source and partition: the times that records brought with them, if they did.
+    pub stamps: Vec<(Epoch, usize, Stamps)>,
     /// Per source: records behind the watermark.
     pub late: Vec<(usize, u64)>,
     /// Per source: partitions with records too far ahead to move event time.
@@ -204,6 +226,8 @@ pub struct Hub {
     inner: RwLock<Inner>,
     moved: watch::Sender<Epoch>,
     readers: Arc<Readers>,
+    /// By source, how old records were when views showed what they changed.
+    delays: Vec<Histogram>,
 }
 
 #[derive(Debug)]
@@ -214,6 +238,8 @@ struct Inner {
     epoch: Epoch,
     through: Vec<Epoch>,
     waiting: BTreeMap<Epoch, Vec<(usize, Row, i64)>>,
+    /// By source, the times of records of epochs that are not shown yet.
+    stamps: BTreeMap<Epoch, Vec<(usize, Stamps)>>,
     watermarks: BTreeMap<String, i64>,
     /// What `now()` means in sliding ranges of each source, and what it first meant if its first records came in this run.
     nows: BTreeMap<String, (i64, Option<i64>)>,
@@ -312,6 +338,8 @@ impl Hub {
                 arrived_rows: 0,
             })
             .collect();
+        let delays = totals.iter().map(|_| Histogram::new(&DELAY_SECONDS));
+        let delays = delays.collect();
         let inner = Inner {
             views,
             by_name,
@@ -319,6 +347,7 @@ impl Hub {
             epoch: Epoch(0),
             through: vec![Epoch(0); workers],
             waiting: BTreeMap::new(),
+            stamps: BTreeMap::new(),
             watermarks: BTreeMap::new(),
             nows: BTreeMap::new(),
             is_fresh: totals.iter().all(|it| *it == Totals::default()),
@@ -340,6 +369,7 @@ impl Hub {
             inner: RwLock::new(inner),
             moved: watch::Sender::new(Epoch(0)),
             readers: Arc::default(),
+            delays,
         })
     }
 
@@ -385,6 +415,10 @@ impl Hub {
             inner.note_read(now_ms, source, counts);
             inner.recent[source].note(now_ms, counts);
         }
+        for (epoch, source, stamps) in part.stamps {
+            let of_epoch = inner.stamps.entry(epoch).or_default();
+            of_epoch.push((source, stamps));
+        }
         for (source, late) in part.late {
             let counts = Counts {
                 late,
@@ -417,9 +451,28 @@ impl Hub {
         let through = inner.through.iter().copied().min().unwrap_or_default();
         if inner.epoch < through && inner.start <= through {
             inner.apply(through, now_ms);
+            let later = inner.stamps.split_off(&Epoch(through.0 + 1));
+            let shown = std::mem::replace(&mut inner.stamps, later);
             drop(inner);
             self.moved.send_replace(through);
+            self.note_delays(shown.into_values().flatten(), wall_ms());
         }
+    }
+
+    /// Notes how old records are whose epoch has just been shown. One that is ahead of this machine's clock is not old at all.
+    fn note_delays(&self, shown: impl Iterator<Item = (usize, Stamps)>, now_ms: u64) {
+        for (source, stamps) in shown {
+            for stamp_ms in [stamps.oldest_ms, stamps.newest_ms] {
+                let delay = Duration::from_millis(now_ms.saturating_sub(stamp_ms));
+                self.delays[source].observe(delay);
+            }
+        }
+    }
+
+    /// By source, in their order, how old records that this process read were when their epoch was shown: twice for each epoch and
+    /// partition, its oldest and its newest record. Nothing counted where records bring no time with them.
+    pub fn delays(&self) -> Vec<Observed> {
+        self.delays.iter().map(Histogram::observed).collect()
     }
 
     /// Takes in what another process read.

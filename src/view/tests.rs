@@ -279,3 +279,38 @@ fn single_records_leave_when_their_time_is_up_or_they_are_too_many() {
             .any(|it| *it.0 == row(4))
     );
 }
+
+#[test]
+fn how_old_records_are_is_noted_when_all_workers_are_past_their_epoch() {
+    let hub = hub(2);
+    let now_ms = wall_ms();
+    let stamps = |oldest_ms, newest_ms| Stamps {
+        oldest_ms,
+        newest_ms,
+    };
+    let (seconds_ago, minutes_ago) = (now_ms - 20_000, now_ms - 3_000_000);
+    hub.publish(Part {
+        // Nothing of the second epoch may be counted with the first.
+        stamps: vec![
+            (Epoch(100), 0, stamps(minutes_ago, seconds_ago)),
+            (Epoch(200), 0, stamps(now_ms + 60_000, now_ms + 90_000)),
+        ],
+        ..part(0, 200, &[])
+    });
+    let counted = |hub: &Hub| hub.delays()[0].clone();
+    let upto = |hub: &Hub, bound: f64| {
+        let all = counted(hub).upto;
+        all.iter().find(|it| it.0 == bound).expect("a bound").1
+    };
+    assert_eq!(counted(&hub).count, 0, "the other worker is behind");
+    hub.publish(part(1, 100, &[]));
+    assert_eq!(counted(&hub).count, 2);
+    assert_eq!((upto(&hub, 10.0), upto(&hub, 30.0)), (0, 1));
+    assert_eq!((upto(&hub, 1_800.0), upto(&hub, 3_600.0)), (1, 2));
+    hub.publish(part(1, 200, &[]));
+    // A record from the future is not old.
+    assert_eq!((upto(&hub, 0.1), counted(&hub).count), (2, 4));
+    hub.publish(part(0, 300, &[]));
+    hub.publish(part(1, 300, &[]));
+    assert_eq!(counted(&hub).count, 4, "each once");
+}

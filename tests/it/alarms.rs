@@ -84,6 +84,7 @@ impl Feed for Traffic {
             },
             bytes: raw.data.len() as u64,
             checksum: 0,
+            stamps: None,
             at_end: true,
         })
     }

@@ -290,6 +290,7 @@ pub(super) fn input_of(
         },
         bytes: raw.data.len() as u64,
         checksum: 0,
+        stamps: None,
         at_end,
     }
 }

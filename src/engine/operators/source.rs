@@ -5,7 +5,7 @@ use crate::engine::changes::Changes;
 use crate::engine::clock::{Ahead, Report};
 use crate::engine::credible::{Credible, Judged, Moment};
 use crate::engine::{ClockState, Feed, Input, Job, Records, SourceProgress, Undecoded};
-use crate::model::{Epoch, Partition};
+use crate::model::{Epoch, Partition, Stamps};
 use crate::plan::{SourceSpec, dead_letter_schema};
 use arrow::array::{
     AsArray, BinaryArray, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray,
@@ -358,12 +358,14 @@ fn note(
             undecoded: 0,
             bytes: 0,
             checksum: 0,
+            stamps: None,
         });
     read.next = input.next.clone();
     read.records += input.records.num_rows() as u64;
     read.undecoded += input.undecoded.len() as u64;
     read.bytes += input.bytes;
     read.checksum = read.checksum.wrapping_add(input.checksum);
+    read.stamps = Stamps::of_both(read.stamps, input.stamps);
 }
 
 /// Records of a source that could not be taken in, as rows.
@@ -424,6 +426,7 @@ mod tests {
                 at_end,
                 bytes: 0,
                 checksum: 0,
+                stamps: None,
             };
             let nothing = Judged {
                 newest_us: None,

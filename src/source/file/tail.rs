@@ -656,6 +656,7 @@ impl Tail {
             at_end,
             looks: 0,
             gap: None,
+            stamps: None,
         });
         Step::Chunk { chunk, lost }
     }

@@ -35,6 +35,8 @@ pub(super) enum Event<'a> {
     Record {
         partition: i32,
         offset: i64,
+        /// When its producer says it was made, or its broker took it in; none if the topic does not tell.
+        time_ms: Option<u64>,
         payload: Payload<'a>,
     },
     /// A partition has been read to its end.
@@ -141,6 +143,7 @@ impl Batch<'_> {
                 c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Event::Record {
                     partition: message.partition,
                     offset: message.offset,
+                    time_ms: time_ms(message),
                     // SAFETY: payload and key that are not null have so many bytes, as long as their message lives.
                     payload: match unsafe { bytes(message.payload, message.len) } {
                         Some(value) => Payload::Value(value),
@@ -228,6 +231,13 @@ fn hear(client: &Client, queue: &Guard<c::rd_kafka_queue_t>, failed: &mut Vec<Ka
             }
         }
     }
+}
+
+/// When a message was made, or taken in by its broker, in milliseconds since 1970.
+fn time_ms(message: &c::rd_kafka_message_t) -> Option<u64> {
+    // SAFETY: the message was handed out by the library and lives; a null is where it need not say of which kind the time is.
+    let time_ms = unsafe { c::rd_kafka_message_timestamp(message, ptr::null_mut()) };
+    u64::try_from(time_ms).ok().filter(|it| 0 < *it)
 }
 
 /// Bytes of a message; none if it has no such part.

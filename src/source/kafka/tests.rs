@@ -228,3 +228,59 @@ fn every_reading_of_a_topic_ends() {
         }
     });
 }
+
+/// Records bring the times that Kafka has of them: of those of a chunk the oldest and the newest, and none where nothing was read.
+#[test]
+fn the_times_of_records_come_with_them() {
+    let cluster = MockCluster::new(1).expect("a broker");
+    cluster.create_topic("s", 1, 1).expect("a topic");
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .create()
+        .expect("a producer");
+    for made_ms in [1_700_000_005_000, 1_700_000_003_000, 1_700_000_009_000] {
+        let record = BaseRecord::<(), str>::to("s").payload("x").partition(0);
+        let queued = producer.send(record.timestamp(made_ms));
+        queued.expect("it is queued");
+    }
+    let patience = Duration::from_secs(30);
+    producer.flush(patience).expect("it is written");
+    let options = [
+        ("brokers".to_owned(), cluster.bootstrap_servers()),
+        ("topic".to_owned(), "s".to_owned()),
+    ];
+    let stop = Arc::new(AtomicBool::new(false));
+    let reader = Reader {
+        topic: Topic::from_options("s", &options).expect("a topic"),
+        worker: 0,
+        workers: 1,
+        stored: Offsets::default(),
+        status: SharedStatus::default(),
+        look_again: LookAgain::default(),
+        live: Arc::default(),
+        stop: Arc::clone(&stop),
+    };
+    let reading = reader.open().expect("a client");
+    let (sender, chunks) = crossbeam_channel::bounded(4);
+    let read: Vec<Chunk> = std::thread::scope(|scope| {
+        scope.spawn(move || reading.run(&sender));
+        let (mut read, mut records) = (Vec::new(), 0);
+        while records < 3
+            && let Ok(chunk) = chunks.recv_timeout(patience)
+        {
+            records += chunk.records.ends.len();
+            read.push(chunk);
+        }
+        stop.store(true, Ordering::Release);
+        drop(chunks);
+        read
+    });
+    let is_told = |it: &Chunk| it.stamps.is_some() != it.records.ends.is_empty();
+    assert!(read.iter().all(is_told), "{read:?}");
+    let all = read.iter().map(|it| it.stamps);
+    let expected = Stamps {
+        oldest_ms: 1_700_000_003_000,
+        newest_ms: 1_700_000_009_000,
+    };
+    assert_eq!(all.fold(None, Stamps::of_both), Some(expected));
+}
