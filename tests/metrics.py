@@ -36,6 +36,7 @@ LABELS_UNSEEN = {
     "tidelake_source_lag_rows": {"source", "partition"},
     "tidelake_record_to_view_delay_seconds_bucket": {"source", "le"},
 }
+MEMORY_MAX_MIB = 2048
 # Grafana 11.
 SCHEMA_MIN = 39
 
@@ -75,7 +76,7 @@ def scraped(binary, folder):
     (folder / "users.toml").write_text(users + more)
     base = f"http://127.0.0.1:{free_port()}"
     command = [binary, "demo", "--history", "0", "--listen", base.removeprefix("http://"), "--data", folder / "data"]
-    command += ["--auth-file", folder / "users.toml", "--commit-interval", "1"]
+    command += ["--auth-file", folder / "users.toml", "--commit-interval", "1", "--memory-max", f"{MEMORY_MAX_MIB}MiB"]
     began = time.time()
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -150,7 +151,7 @@ def of_histograms(text):
 
 
 def of_commits(text):
-    """The demo commits each second, and nothing fails."""
+    """The demo commits each second, and nothing fails; its limit of memory is told."""
     found = samples(text)
     count, seconds = (found[f"tidelake_commit_duration_seconds_{it}"][""] for it in ("count", "sum"))
     if count < 1 or not 0 < seconds / count < 30:
@@ -158,6 +159,8 @@ def of_commits(text):
     expected = {f'stage="{it}"': 0 for it in ("files", "state", "manifest", "table_log")}
     if found["tidelake_commit_failures_total"] != expected:
         yield f"tidelake_commit_failures_total is {found['tidelake_commit_failures_total']}, expected {expected}"
+    if found["tidelake_memory_limit_bytes"] != {"": MEMORY_MAX_MIB << 20}:
+        yield f"tidelake_memory_limit_bytes is {found['tidelake_memory_limit_bytes']}, started with --memory-max {MEMORY_MAX_MIB}MiB"
     if "tidelake_record_to_view_delay_seconds_count" in found:
         yield "files have no times of records, and a delay is told of them"
 

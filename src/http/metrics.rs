@@ -104,6 +104,12 @@ fn described(app: &App) -> Families {
     of_components(&status, &mut all);
     of_connections(app, &mut all);
     all.take(&app.requests.seconds, MetricType::HISTOGRAM);
+    let memory = app.status.memory();
+    all.one(
+        "tidelake_memory_limit_bytes",
+        "The limit of --memory-max, near which sources wait; process_resident_memory_bytes is held against it. Absent without a limit.",
+        memory.map(|it| it.max as f64),
+    );
     process::tell(&mut all, app.requests.started_s);
     all
 }
