@@ -213,7 +213,7 @@ def suffer(pipeline, source, begin, end, words):
     failed = failures(pipeline)
     time.sleep(2)
     assert failures(pipeline) == failed, "commits go on to fail"
-    print(f"all is well {time.monotonic() - ended:.1f} s after, {failed} tries of commits failed")
+    print(f"all is well {time.monotonic() - ended:.1f} s after, {failed:.0f} tries of commits failed")
     assert process.poll() is None
     prove(pipeline)
 
