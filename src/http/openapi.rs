@@ -82,6 +82,7 @@ struct AnswerColumn {
     role: Option<String>,
     unit: Option<String>,
     statistic: Option<String>,
+    adds_up: Option<bool>,
     comment: Option<String>,
 }
 
@@ -842,6 +843,22 @@ mod tests {
         {
             assert!(document.pointer(reference).is_some(), "{reference}");
         }
+    }
+
+    /// Columns of an answer are sent by another type than the one that describes them.
+    #[test]
+    fn columns_of_an_answer_are_described_as_they_are_sent() {
+        use arrow::datatypes::{DataType, Field, Schema};
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+        let dataflow = crate::plan::Dataflow::default();
+        let sent = super::super::catalog::of_answer(&dataflow, &[], &["n".to_owned()], &schema);
+        let sent = json!(sent);
+        let sent: Vec<&String> = sent[0].as_object().expect("a column").keys().collect();
+        let document = document();
+        let described = document["components"]["schemas"]["AnswerColumn"]["properties"]
+            .as_object()
+            .expect("properties");
+        assert_eq!(described.keys().collect::<Vec<_>>(), sent);
     }
 
     /// `ui/src/api/openapi.json` is what the page's types are made from.

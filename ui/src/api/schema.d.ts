@@ -2463,6 +2463,7 @@ export interface components {
       role?: string | null;
       unit?: string | null;
       statistic?: string | null;
+      adds_up?: boolean | null;
       comment?: string | null;
     };
     /** @description What is asked. */

@@ -6,8 +6,8 @@ export interface MeantColumn extends Column {
   role?: string | null;
   unit?: string | null;
   statistic?: string | null;
-  /** Of columns of the catalog; those of an answer come without. */
-  adds_up?: boolean;
+  /** Whether figures of two spans of time make that of both by addition; of a column without a statistic it is false. */
+  adds_up?: boolean | null;
   comment?: string | null;
 }
 
@@ -44,8 +44,6 @@ export function isKey(column: MeantColumn): boolean {
   return !isNumber(column.type) || KEYS.has(column.role ?? 'measure');
 }
 
-/** Statistics that add up, for answers, whose columns do not say it. */
-const ADDED_STATISTICS: ReadonlySet<string> = new Set(['count', 'count_if', 'sum']);
 /** Words of statistics that do not add up. */
 const NOT_ADDED =
   /avg|average|mean|median|(^|_)p\d\d|quantile|percentile|rate|ratio|share|percent|min|max|distinct|uniq|stddev/i;
@@ -53,7 +51,7 @@ const NOT_ADDED =
 /** Whether figures of several rows make that of all of them by addition; of others the mean is taken. */
 export function addsUp({ name, role, statistic, adds_up }: MeantColumn): boolean {
   // Without a statistic the server tells no column to add up, of records neither; then its role and its name tell.
-  if (statistic != null) return adds_up ?? ADDED_STATISTICS.has(statistic);
+  if (statistic != null) return adds_up === true;
   if (role === 'share' || role === 'duration') return false;
   return !NOT_ADDED.test(name);
 }

@@ -143,7 +143,7 @@ describe('the chart of an answer', () => {
 it('knows what adds up', () => {
   expect(addsUp(n)).toBe(true);
   expect(addsUp(column('x', 'double', 'measure', { statistic: 'p95' }))).toBe(false);
-  // The catalog knows statistics that no name tells.
+  // The server knows statistics that no name tells.
   expect(addsUp(column('x', 'double', 'measure', { statistic: 'total', adds_up: true }))).toBe(true);
   expect(addsUp(column('x', 'double', 'measure', { statistic: 'sum', adds_up: false }))).toBe(false);
   // Of a column that is no statistic it says nothing.
