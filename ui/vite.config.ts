@@ -13,6 +13,9 @@ import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
 const root = import.meta.dirname;
+/** While developing, data and documentation come from a running Tidelake. */
+const RUNNING = process.env.TIDELAKE_URL ?? 'http://127.0.0.1:4000';
+const proxy = { '/api': RUNNING, '/docs': RUNNING };
 const SINGLE_FILES = ['package.json', 'package-lock.json', 'index.html', 'vite.config.ts', 'tsconfig.json'];
 const FOLDERS = ['src', 'public'];
 
@@ -60,12 +63,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },
-  server: {
-    host: '127.0.0.1',
-    // While developing, the data comes from a running Tidelake.
-    proxy: { '/api': process.env.TIDELAKE_URL ?? 'http://127.0.0.1:4000' },
-  },
-  preview: { host: '127.0.0.1', proxy: { '/api': process.env.TIDELAKE_URL ?? 'http://127.0.0.1:4000' } },
+  server: { host: '127.0.0.1', proxy },
+  preview: { host: '127.0.0.1', proxy },
   test: {
     environment: 'happy-dom',
     include: ['src/**/*.test.{ts,tsx}', 'browser/*.test.mjs'],

@@ -51,6 +51,14 @@ it('finds the tables of the dataflow, and asks for their rows', async () => {
   expect(address().search.q).toMatch(/FROM sales_1m\b/);
 });
 
+it('opens the documentation beside the page', async () => {
+  const opened = vi.fn();
+  vi.stubGlobal('open', opened);
+  const { user } = await open();
+  await user.keyboard('documentation{Enter}');
+  expect(opened).toHaveBeenCalledExactlyOnceWith(expect.stringMatching(/\/docs\/$/), '_blank', 'noopener');
+});
+
 it('says that nothing was found', async () => {
   const { user } = await open();
   await user.keyboard('xyzzy');

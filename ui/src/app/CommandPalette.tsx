@@ -4,6 +4,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { answerOf, api } from '../api/client';
+import { docsUrl } from '../shared/docs';
 import { formatDate, formatSpan } from '../shared/format';
 import { useNow, useStream } from '../shared/live';
 import { useGo, useRange } from '../shared/nav';
@@ -128,6 +129,11 @@ function useCommands(): Command[] {
       { label: 'auto', kind: 'range', run: () => choose({}) },
       { label: 'Copy link', kind: 'do', run: () => void copyLink(null) },
       { label: 'Copy fixed link', kind: 'do', run: () => void copyLink({ from, to }) },
+      {
+        label: 'Documentation',
+        kind: 'do',
+        run: () => void window.open(docsUrl(), '_blank', 'noopener'),
+      },
       { label: 'times in UTC', kind: 'zone', run: () => chooseZone('utc') },
       { label: 'local times', kind: 'zone', run: () => chooseZone('local') },
       {

@@ -2,8 +2,9 @@
  * What is around every page: where one can go, whether what one sees is live and of when it is, and the keyboard.
  */
 import { Link, Outlet, useLocation } from '@tanstack/react-router';
-import { Keyboard, LogOut, Search } from 'lucide-react';
+import { BookOpen, Keyboard, LogOut, Search } from 'lucide-react';
 import { Fragment, useCallback, useState } from 'react';
+import { docsUrl } from '../shared/docs';
 import { useLive, useTopic } from '../shared/live';
 import { Shape } from '../shared/mark';
 import { useRange, useTrail } from '../shared/nav';
@@ -64,6 +65,17 @@ export function Frame() {
               <Button kind="quiet" className="justify-center" aria-label="Keys" onClick={showHelp}>
                 <Keyboard size={16} aria-hidden="true" />
               </Button>
+            </Tooltip>
+            <Tooltip text="Documentation of this version">
+              <a
+                href={docsUrl()}
+                target="_blank"
+                rel="noopener"
+                aria-label="Documentation"
+                className="inline-flex h-7 items-center justify-center rounded px-2 text-accent hover:bg-hover"
+              >
+                <BookOpen size={16} aria-hidden="true" />
+              </a>
             </Tooltip>
             <ThemeButton />
             <SignOut />

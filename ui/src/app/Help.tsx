@@ -1,4 +1,5 @@
 /** The keys, on one sheet. */
+import { DocLink } from '../shared/docs';
 import { Dialog } from '../shared/ui/dialog';
 import { KEYS } from './keyboard';
 
@@ -13,6 +14,10 @@ export function Help({ open, onClose }: { open: boolean; onClose: () => void }) 
           </div>
         ))}
       </dl>
+      <p className="mt-3 text-muted">
+        More about <DocLink chapter="page">the page</DocLink>, <DocLink chapter="sql">SQL</DocLink> and{' '}
+        <DocLink chapter="introduction">everything else</DocLink> is in the documentation.
+      </p>
     </Dialog>
   );
 }

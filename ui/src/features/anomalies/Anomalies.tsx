@@ -1,6 +1,7 @@
 /**
  * What is unusual: incidents of the dataflow's detectors, and, where it has a view of them, what its own rules found.
  */
+import { DocLink } from '../../shared/docs';
 import { useGo, useUrl } from '../../shared/nav';
 import { Sql } from '../../shared/receipt';
 import { Tabs } from '../../shared/ui/tabs';
@@ -46,6 +47,10 @@ function Nothing() {
         This dataflow has no detector; a statement like this, over a view of windows, adds one:
       </p>
       <Sql text={EXAMPLE} />
+      <p className="text-muted">
+        <DocLink chapter="detectors">Detectors</DocLink> tells what there are, and{' '}
+        <DocLink chapter="incidents">Incidents and webhooks</DocLink> who is told of what they find.
+      </p>
     </div>
   );
 }

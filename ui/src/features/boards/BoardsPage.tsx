@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { answerOf, api } from '../../api/client';
 import { type Board, moved, movedTo, type Panel, useBoards, useChangeBoards } from '../../shared/boards';
 import { ChangeButton } from '../../shared/change';
+import { DocLink } from '../../shared/docs';
 import { useGo, useUrl } from '../../shared/nav';
 import { sentence } from '../../shared/panel';
 import { useMayChange, useWhyNot } from '../../shared/session';
@@ -124,7 +125,9 @@ function Missing({ wanted }: { wanted: string | undefined }) {
       </p>
       {whyNot === null ? (
         <>
-          <p>Run a query and use Pin to put it on a board.</p>
+          <p>
+            Run a query and use Pin to put it on a board. <DocLink chapter="sql">What queries can do</DocLink>
+          </p>
           <Button kind="main" onClick={() => go({}, '/query')}>
             Go to Query
           </Button>

@@ -6,6 +6,7 @@ import { useMemo, useState } from 'react';
 import type { Row, Schemas } from '../../api/wire';
 import { Chart, type Series } from '../../shared/chart';
 import { chartOf } from '../../shared/chosen';
+import { DocLink } from '../../shared/docs';
 import { formatDateTime, numberOf, textOf } from '../../shared/format';
 import { useFrozen, useLastFresh, useLive, useView } from '../../shared/live';
 import { type Column, type Page, titleOfColumn, writtenText } from '../../shared/page';
@@ -48,7 +49,12 @@ export function Panels({ page }: { page: Page }) {
       <Panel
         title="Views"
         state={{ name: 'empty' }}
-        empty="No view of this dataflow has figures to show yet."
+        empty={
+          <>
+            No view of this dataflow has figures to show yet.{' '}
+            <DocLink chapter="dataflows">How to write one</DocLink>
+          </>
+        }
       >
         {null}
       </Panel>

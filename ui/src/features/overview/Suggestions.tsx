@@ -1,5 +1,6 @@
 /** What this dataflow could show if it had one view more, each with the SQL that adds it. */
 import { useState } from 'react';
+import { DocLink } from '../../shared/docs';
 import type { Page } from '../../shared/page';
 import { Button } from '../../shared/ui/button';
 
@@ -39,7 +40,8 @@ function Statement({ sql }: { sql: string }) {
   return (
     <div className="mt-2">
       <p className="text-label text-muted">
-        Add it to dataflow.sql and restart: it is filled from the records that are stored.
+        Add it to dataflow.sql and restart: it is filled from the records that are stored.{' '}
+        <DocLink chapter="changes">Changing a dataflow</DocLink>
       </p>
       <pre className="mt-1 overflow-x-auto rounded bg-ground p-2 font-mono text-label" tabIndex={0}>
         {sql}

@@ -6,6 +6,7 @@ import { useState } from 'react';
 import type { Schemas } from '../../api/wire';
 import { ChangeButton } from '../../shared/change';
 import { copyText } from '../../shared/copy';
+import { DocLink } from '../../shared/docs';
 import { formatDateTime, formatNumber, quantifyBytes } from '../../shared/format';
 import { useLive } from '../../shared/live';
 import { useGo, useUrl } from '../../shared/nav';
@@ -28,7 +29,12 @@ export function DeadLetters() {
       <Panel
         title="Reasons"
         state={answerState(query, data === undefined ? null : data.kinds.length + data.requests.length)}
-        empty="No dead letters: every record was decoded."
+        empty={
+          <>
+            No dead letters: every record was decoded.{' '}
+            <DocLink chapter="dead-letters">What becomes of one that is not</DocLink>
+          </>
+        }
         onRetry={() => void query.refetch()}
         aside={data && <Counted letters={data} />}
       >
