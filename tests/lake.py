@@ -3,7 +3,7 @@
 
     lake.py BINARY [CASE…]
 
-Run it with the Python that tests/readers/setup.sh makes. Cases: optimize, crashes, vacuum, backup, retention, values, upgrade. After each,
+Run it with the Python that tests/readers/setup.sh makes. Cases: optimize, actions, crashes, vacuum, backup, retention, values, upgrade. After each,
 the lake must be PROVEN by `tidelake verify`, equal DuckDB's recount of the input, and be the same for all independent readers.
 SEED repeats a run.
 """
@@ -20,6 +20,8 @@ import tarfile
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import recount
 from pipeline import DATAFLOWS, SOURCE, Pipeline, wait
@@ -37,7 +39,7 @@ def main():
     seed = int(os.environ.get("SEED", time.time()))
     random.seed(seed)
     print(f"seed {seed}")
-    for case in [optimize, crashes, vacuum, backup, retention, values, upgrade]:
+    for case in [optimize, actions, crashes, vacuum, backup, retention, values, upgrade]:
         if chosen and case.__name__ not in chosen:
             continue
         began = time.monotonic()
@@ -170,6 +172,98 @@ def optimize(binary, root):
         pipeline.stop()
     logs.verify()
     return facts
+
+
+def actions(binary, root):
+    """The same by the API of the running server: jobs that are watched and cancelled, and when the lake was last looked after."""
+    logs = Logs(binary, root)
+    with logs.pipeline as pipeline:
+        logs.generate()
+        pipeline.start()
+        logs.wait_for_all()
+
+        def refused(path, body, code, status=400):
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{pipeline.port}{path}", json.dumps(body).encode(), {"content-type": "application/json"}
+            )
+            try:
+                urllib.request.urlopen(request, timeout=30)
+            except urllib.error.HTTPError as error:
+                problem = json.load(error)
+                assert (error.code, problem["code"]) == (status, code), problem
+                return problem
+            raise AssertionError(f"{path} {body} was not refused")
+
+        def job(path, body):
+            started = pipeline.post(path, body)
+            address = f"/api/v1/jobs/{started['id']}"
+            wait("the job ends", lambda: pipeline.get(address)["state"] != "running", 180)
+            return pipeline.get(address)
+
+        def cancel(id):
+            request = urllib.request.Request(f"http://127.0.0.1:{pipeline.port}/api/v1/jobs/{id}", method="DELETE")
+            return urllib.request.urlopen(request, timeout=30).status
+
+        lake = pipeline.get("/api/v1/lake")
+        tables = {it["name"]: it for it in lake["tables"]}
+        history = json.loads(logs.run("history", "logs", "--json"))
+        assert tables["logs"]["version"] >= history[0]["version"] - 3 and tables["logs"]["rows"] == total_of(logs), tables["logs"]
+        assert tables["logs"]["file_count"] == len(data_files(logs.lake / "logs")), tables["logs"]
+        assert "endpoint" in tables["logs"]["order_columns"] and tables["logs"]["partition_by"] == ["date", "hour"], tables["logs"]
+        assert [lake[f"last_{it}"] for it in ["optimize", "vacuum", "backup"]] == [None] * 3, lake
+        assert (lake["version_retention_hours"], lake["optimize_every_hours"]) == (168, 24), lake
+
+        with Feeding(logs):
+            done = job("/api/v1/lake/optimize", {"tables": ["logs"], "zorder": ["endpoint", "status_code"]})
+        assert done["state"] == "done" and done["optimized"][0]["table"] == "logs", done
+        assert done["optimized"][0]["files_before"] >= 1, done
+        versions = pipeline.get("/api/v1/lake/tables/logs")["versions"]
+        assert any(it["files_removed"] and it["files_added"] for it in versions), versions
+        assert "no table nothing" in refused("/api/v1/lake/optimize", {"tables": ["nothing"]}, "cannot_optimize")["detail"]
+        assert "no column odd" in refused("/api/v1/lake/optimize", {"tables": ["logs"], "zorder": ["odd"]}, "cannot_optimize")["detail"]
+        refused("/api/v1/lake/optimize", {"table": "logs"}, "bad_body")
+
+        # One that is taken back is not done, and leaves nothing behind.
+        started = pipeline.post("/api/v1/lake/optimize", {"zorder": ["level"], "tables": ["logs"]})
+        refused("/api/v1/lake/optimize", {}, "job_running", 409)
+        assert cancel(started["id"]) == 204
+        wait("it is cancelled", lambda: pipeline.get(f"/api/v1/jobs/{started['id']}")["state"] == "cancelled", 30)
+        upkeep = logs.lake / "_tidelake" / "web_logs" / "upkeep"
+        wait("the request is gone", lambda: not list(upkeep.glob("*.json")), 30)
+        again = job("/api/v1/lake/optimize", {})
+        assert again["state"] == "done", again
+        assert not list(upkeep.glob("*.json")), "an answer to nobody was left"
+
+        old = time.time() - 5 * 3600
+        leftover = logs.lake / "logs" / "date=2026-01-31" / "e0000000000000100-w0-x-0-0000000000000000.zstd.parquet"
+        leftover.write_bytes(b"x")
+        os.utime(leftover, (old, old))
+        dry = job("/api/v1/lake/vacuum", {})["vacuumed"]
+        assert (dry["dry_run"], dry["retention_hours"], dry["files"], dry["bytes"]) == (True, 168, 1, 1), dry
+        assert (dry["waste"][0]["table"], dry["waste"][0]["why"]) == ("logs", "leftover"), dry
+        assert leftover.exists() and pipeline.get("/api/v1/lake")["last_vacuum"] is None, "a dry run does nothing"
+        refused("/api/v1/lake/vacuum", {"retention_hours": 169}, "bad_body")
+        with Feeding(logs):
+            deleted = job("/api/v1/lake/vacuum", {"dry_run": False, "retention_hours": 1})["vacuumed"]
+        assert deleted["files"] >= 1 and not leftover.exists(), deleted
+
+        trained = job("/api/v1/models/odd/train", {"from": "SELECT response_time, status_code, bytes_sent FROM lake.logs"})
+        assert trained["state"] == "done" and trained["trained"]["version"] == 1, trained
+        listed = json.loads(tidelake(binary, "model", "show", "odd", "--lake", logs.lake, "--json"))
+        assert listed["id"] == trained["trained"]["id"], listed
+        failed = job("/api/v1/models/odd/train", {"from": "SELECT path FROM nothing"})
+        assert failed["state"] == "failed" and "nothing" in failed["problem"], failed
+
+        logs.run("backup", root / "backup")
+        lake = pipeline.get("/api/v1/lake")
+        assert lake["last_optimize"]["files"] >= 0 and lake["last_vacuum"]["files"] == deleted["files"], lake
+        assert lake["last_backup"]["place"].endswith("/backup"), lake
+        jobs = pipeline.get("/api/v1/jobs")["jobs"]
+        assert [it["kind"] for it in jobs][:2] == ["train", "train"] and len(jobs) == 7, jobs
+        logs.wait_for_all()
+        pipeline.stop()
+    logs.verify()
+    return logs.check(readers=False)
 
 
 def total_of(logs):

@@ -277,18 +277,24 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// How the server is set up, with what proves its commits; and what tells of it in the health.
+    /// How the server is set up, with what proves its commits and what trains models; and what tells of it in the health.
     ///
     /// # Errors
     /// If it would be open to other machines without users, or a file with users or keys is wrong.
     pub fn http(
         &self,
-        prover: http::Prover,
+        prover: http::Program,
+        trainer: http::Program,
         settings: &Settings,
     ) -> Result<(http::Settings, Vec<Companion>)> {
         let protection = self.access.open(settings, self.address())?;
         let http = http::Settings {
             prover: Some(prover),
+            trainer: Some(trainer),
+            keeping: http::Keeping {
+                versions_for: Some(self.version_retention()),
+                optimizes_every: self.optimizes_every(),
+            },
             access: http::Access::new(self.cors.clone(), self.allowed_host.clone()),
             auth: protection.auth,
             tls: protection.tls,
@@ -320,6 +326,15 @@ impl Serving {
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], self.port.unwrap_or(4000))))
     }
 
+    fn version_retention(&self) -> Duration {
+        Duration::from_secs(3600 * u64::from(self.version_retention))
+    }
+
+    fn optimizes_every(&self) -> Option<Duration> {
+        (0 < self.optimize_every)
+            .then(|| Duration::from_secs(3600 * u64::from(self.optimize_every)))
+    }
+
     pub fn options(&self, lake: String, inputs: Inputs) -> Options {
         let commit_interval_ms = ((self.commit_interval * 1000.0) as u64)
             .div_ceil(TICK_MS)
@@ -332,11 +347,10 @@ impl Serving {
             commit_interval_ms,
             idle_ms: (self.idle_timeout * 1000.0) as u64,
             close_idle_ms: (self.close_timeout * 1000.0) as u64,
-            version_retention: Duration::from_secs(3600 * u64::from(self.version_retention)),
+            version_retention: self.version_retention(),
             take_over: self.takes_over(),
             memory_max: self.memory_max,
-            optimize_every: (0 < self.optimize_every)
-                .then(|| Duration::from_secs(3600 * u64::from(self.optimize_every))),
+            optimize_every: self.optimizes_every(),
             ..Options::default()
         }
     }
@@ -463,6 +477,7 @@ fn run(
             };
             let models = Models::Current(lake.clone());
             let prover = super::verify::prover_of_run(settings, &dataflow, &lake, &input);
+            let trainer = super::train::trainer(settings, &lake);
             let dataflow = runtime.block_on(load(&dataflow, settings, &models))?;
             let shares_lake = process.is_some() || serving.takes_over();
             let mut wanted = (serving.instance).wanted("run", &dataflow, &lake, shares_lake)?;
@@ -483,7 +498,7 @@ fn run(
                 _ => None,
             };
             let result = runtime.block_on(async {
-                let (http, companions) = serving.http(prover, settings)?;
+                let (http, companions) = serving.http(prover, trainer, settings)?;
                 let listener = super::serve::listen(&serving.address()).await?;
                 let (limits, registered) = (serving.queries.limits(), registered.as_ref());
                 instance::tell(registered, serving.access.scheme(), &listener)?;

@@ -120,8 +120,9 @@ fn run_here(
     let listener = runtime.block_on(serve::listen(&serving.address()))?;
     let address = listener.local_addr()?;
     instance::tell(registered, serving.access.scheme(), &listener)?;
-    let (http, mut companions) =
-        serving.http(super::verify::prover_of_demo(settings, data), settings)?;
+    let prover = super::verify::prover_of_demo(settings, data);
+    let trainer = super::train::trainer(settings, &lake);
+    let (http, mut companions) = serving.http(prover, trainer, settings)?;
     let own = OwnServer::of(address, serving.access.scheme(), &http)?;
     let input = data.join("input");
     let files = Files::open(&input, PARTITIONS)?;

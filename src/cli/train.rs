@@ -10,6 +10,8 @@ use super::print::{Out, count, printable};
 use super::progress::steps;
 use super::query_limits::QueryLimits;
 use super::server::with_hint;
+use super::settings::Settings;
+use crate::http::Program;
 use crate::lake::Store;
 use crate::learn::{self, Kind, Rows, Trained};
 use crate::model::Epoch;
@@ -117,6 +119,11 @@ impl std::str::FromStr for Every {
         us.map(|it| Every(Duration::from_micros(it)))
             .ok_or_else(|| "write an interval of at least a second, such as '1 day'".to_owned())
     }
+}
+
+/// What trains models from the lake of a server: this program, told what the server was told.
+pub fn trainer(settings: &Settings, lake: &str) -> Program {
+    super::verify::this_program("train", settings, vec!["--lake".into(), lake.into()])
 }
 
 pub async fn run(arguments: &Arguments) -> Result<()> {

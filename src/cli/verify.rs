@@ -7,7 +7,7 @@ use super::progress;
 use super::settings::Settings;
 use super::table::aligned;
 use super::terminal::{Layout, Tone, count, number};
-use crate::http::Prover;
+use crate::http::{Program, quoted};
 use crate::source::place::Input;
 use crate::sql::models::Models;
 use crate::verify::{Check, Options, Outcome, Progress, Report, verify_telling};
@@ -209,7 +209,12 @@ fn folded(checks: &[Check]) -> Vec<Line> {
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// What proves the commits of `run`: this program, told what the run was told.
-pub fn prover_of_run(settings: &Settings, dataflow: &Path, lake: &str, inputs: &[Input]) -> Prover {
+pub fn prover_of_run(
+    settings: &Settings,
+    dataflow: &Path,
+    lake: &str,
+    inputs: &[Input],
+) -> Program {
     let mut arguments: Vec<OsString> = vec![dataflow.into()];
     for input in inputs {
         arguments.extend(["--input".into(), input.to_string().into()]);
@@ -219,40 +224,36 @@ pub fn prover_of_run(settings: &Settings, dataflow: &Path, lake: &str, inputs: &
 }
 
 /// What proves the commits of `demo`.
-pub fn prover_of_demo(settings: &Settings, data: &Path) -> Prover {
+pub fn prover_of_demo(settings: &Settings, data: &Path) -> Program {
     prover(settings, vec!["--data".into(), data.into()])
 }
 
-fn prover(settings: &Settings, what: Vec<OsString>) -> Prover {
+fn prover(settings: &Settings, what: Vec<OsString>) -> Program {
+    let mut program = this_program("verify", settings, what);
+    program.arguments.push("--json-lines".into());
+    program
+}
+
+/// This program with one of its commands, told what the server was told.
+pub fn this_program(command: &str, settings: &Settings, what: Vec<OsString>) -> Program {
     let settings = settings.file().map(|it| ["--config".into(), it.into()]);
-    let mut typed: Vec<OsString> = vec!["verify".into()];
-    typed.extend(settings.into_iter().flatten());
-    typed.extend(what);
+    let mut arguments: Vec<OsString> = vec![command.into()];
+    arguments.extend(settings.into_iter().flatten());
+    arguments.extend(what);
     let mut command = "tidelake".to_owned();
-    for argument in &typed {
+    for argument in &arguments {
         command.push(' ');
         command.push_str(&quoted(&argument.to_string_lossy()));
     }
-    let mut arguments = typed;
-    arguments.push("--json-lines".into());
     let program = Path::new(THIS_PROGRAM);
     let program = match program.exists() {
         true => program.to_owned(),
         false => std::env::current_exe().unwrap_or_else(|_| "tidelake".into()),
     };
-    Prover {
+    Program {
         program,
         arguments,
         command,
-    }
-}
-
-/// An argument as a shell takes it.
-fn quoted(argument: &str) -> String {
-    let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_./:=@%+,".contains(it);
-    match !argument.is_empty() && argument.chars().all(is_plain) {
-        true => argument.to_owned(),
-        false => format!("'{}'", argument.replace('\'', "'\\''")),
     }
 }
 

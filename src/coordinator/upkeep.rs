@@ -18,8 +18,8 @@ use super::lease::{self, Lease};
 use super::{Error, as_settled, finish, outputs, stored};
 use crate::engine;
 use crate::lake::{
-    self, Change, Commit, Compaction, LetGo, Manifest, OptimizeRequest, Optimized, Store,
-    TableLayout, TableState, app_id,
+    self, Change, Commit, Compaction, LastUpkeep, LetGo, Manifest, OptimizeRequest, Optimized,
+    Store, TableLayout, TableState, Waste, app_id, needed_by,
 };
 use crate::model::{Epoch, Partition, iso_of_micros, wall_ms};
 use crate::plan::{Dataflow, OFFSET_COLUMN, PARTITION_COLUMN, Retention, TableSpec};
@@ -28,11 +28,16 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Requests are looked for so often, at most: each time is a question to the lake.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often whoever asked looks whether it is done, and after how many looks whether who was asked still lives.
+const DONE_EVERY: Duration = Duration::from_millis(500);
+const ALIVE_AFTER: u32 = 10;
 /// Without an engine a commit is made whenever files of so many bytes were written anew.
 const ROUND_BYTES: u64 = 256 << 20;
 /// Files of one table that go with one commit for their age; the manifest names each.
@@ -69,6 +74,8 @@ struct Job {
     tables: BTreeSet<String>,
     outcome: Optimized,
     is_done: bool,
+    /// Whoever asked has taken it back: no more files are written anew.
+    is_withdrawn: Arc<AtomicBool>,
 }
 
 /// Upkeep in the process that commits.
@@ -201,6 +208,9 @@ impl Upkeep {
 
     /// Goes on after a commit that had `done`: tells who asked, and begins what comes next.
     pub async fn go_on(&mut self, after: After<'_>, done: &Ready) -> Result<(), lake::Error> {
+        let After {
+            store, dataflow, ..
+        } = after;
         for old in &done.old {
             if old.is_cut {
                 self.cuts.remove(&old.table);
@@ -218,16 +228,26 @@ impl Upkeep {
         if let Some(job) = &mut self.job {
             done.rewritten.iter().for_each(|it| job.outcome.note(it));
             // What was told after the commit began is part of the next one.
+            let name = &dataflow.name;
             if job.is_done && self.rewritten.is_empty() && self.news.1.is_empty() {
                 tell(&job.outcome);
                 match &job.id {
-                    Some(id) => {
-                        let name = &after.dataflow.name;
-                        after.store.tell_upkeep(name, id, &job.outcome).await?;
+                    // Nobody would read what became of one that was taken back.
+                    Some(id) if store.is_upkeep_asked(name, id).await? => {
+                        store.tell_upkeep(name, id, &job.outcome).await?;
                     }
+                    Some(_) => {}
                     None => self.optimized_ms = Some(wall_ms()),
                 }
+                note_optimized(store, name, &job.outcome).await;
                 self.job = None;
+            } else if let Some(id) = &job.id
+                && self.looked.is_none_or(|it| LOOK_EVERY <= it.elapsed())
+            {
+                self.looked = Some(Instant::now());
+                if !store.is_upkeep_asked(name, id).await? {
+                    job.is_withdrawn.store(true, Ordering::Relaxed);
+                }
             }
         }
         if self.job.is_none() {
@@ -290,15 +310,17 @@ impl Upkeep {
             .into_iter()
             .filter_map(|it| Some((it.clone(), tables.get(&it.name)?.clone())))
             .collect();
+        let is_withdrawn = Arc::new(AtomicBool::new(false));
         self.job = Some(Job {
             id,
             tables: names,
             outcome: Optimized::default(),
             is_done: false,
+            is_withdrawn: Arc::clone(&is_withdrawn),
         });
         let (store, news, epoch) = (store.clone(), self.news.0.clone(), last.epoch);
         supervise::task("housekeeping", async move {
-            let work = rewrite_all(&store, &states, &request, epoch, &news);
+            let work = rewrite_all(&store, &states, &request, epoch, &news, &is_withdrawn);
             let done = supervise::caught("writing files anew", work).await;
             let problem = match done {
                 Ok(Ok(())) => None,
@@ -372,6 +394,26 @@ fn tell(outcome: &Optimized) {
     }
 }
 
+/// Notes when files were last written anew, unless that failed.
+async fn note_optimized(store: &Store, dataflow: &str, outcome: &Optimized) {
+    if outcome.problem.is_some() {
+        return;
+    }
+    let tables = outcome.tables.values();
+    let (files, bytes) = tables.fold((0, 0), |sum, it| {
+        (sum.0 + it.files_before, sum.1 + it.bytes_before)
+    });
+    let done = LastUpkeep::now(files, bytes);
+    store
+        .note_upkeep(dataflow, lake::Upkeep::Optimize, &done)
+        .await;
+}
+
+/// Why a request cannot be done for this dataflow, if it cannot.
+pub fn refusal(request: &OptimizeRequest, dataflow: &Dataflow) -> Option<String> {
+    chosen(request, outputs::layouts(dataflow), &dataflow.name).err()
+}
+
 /// The tables that a request means.
 fn chosen(
     request: &OptimizeRequest,
@@ -423,11 +465,15 @@ async fn rewrite_all(
     request: &OptimizeRequest,
     epoch: Epoch,
     news: &UnboundedSender<News>,
+    is_withdrawn: &AtomicBool,
 ) -> Result<(), lake::Error> {
     for (layout, state) in states {
         let wanted = &request.wanted;
         let groups = store.groups_to_rewrite(&layout.name, state, wanted, until(layout, epoch));
         for group in groups.await? {
+            if is_withdrawn.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             let done = store.rewrite(layout, group, wanted).await?;
             if news.send(News::Rewritten(done)).is_err() {
                 return Ok(());
@@ -616,8 +662,88 @@ pub async fn optimize(
         commit(store, &last, tables, &mut round, &mut outcome).await?;
         told(&outcome);
     }
+    note_optimized(store, dataflow, &outcome).await;
     lease.release().await;
     Ok(Ok(outcome))
+}
+
+/// A new id for a request; requests are done in the order of their ids.
+pub fn request_id(request: &OptimizeRequest) -> String {
+    format!("{:020}-{}", request.asked_ms, uuid::Uuid::new_v4())
+}
+
+/// Leaves a request to whoever holds the lake, and waits; nothing if that one has ended before it was done. Whoever stops waiting takes the request back.
+///
+/// # Errors
+/// If the lake cannot be used; the request may be done all the same.
+pub async fn ask(
+    store: &Store,
+    dataflow: &str,
+    id: &str,
+    request: &OptimizeRequest,
+) -> Result<Option<Optimized>, Error> {
+    store.ask_upkeep(dataflow, id, request).await?;
+    for look in 1.. {
+        tokio::time::sleep(DONE_EVERY).await;
+        if let Some(done) = store.upkeep_done(dataflow, id).await? {
+            return Ok(Some(done));
+        }
+        if look % ALIVE_AFTER == 0 && is_held(store, dataflow).await?.is_none() {
+            store.take_back_upkeep(dataflow, id).await?;
+            // It may have been done in the meantime.
+            return Ok(store.upkeep_done(dataflow, id).await?);
+        }
+    }
+    Ok(None)
+}
+
+/// What a dataflow's tables and its commits do not need, by table and `_tidelake`, and takes it away unless only that is asked. Needs no claim.
+///
+/// # Errors
+/// If there is no commit, or the lake cannot be used; what was not deleted yet stays.
+pub async fn vacuum(
+    store: &Store,
+    dataflow: &str,
+    keep: Duration,
+    dry_run: bool,
+) -> Result<BTreeMap<String, Vec<Waste>>, Error> {
+    let nothing = || lake::Error::Nothing {
+        dataflow: dataflow.to_owned(),
+        lake: store.url.to_string(),
+    };
+    // Before the tables are looked at: what comes later is not settled.
+    let newest = store.newest_manifest(dataflow).await?.ok_or_else(nothing)?;
+    let mut deleted: BTreeMap<String, Vec<Waste>> = BTreeMap::new();
+    for table in store.tables().await? {
+        let owner = match store.stated_owner(&table).await? {
+            None => store.owner(&table).await?,
+            stated => stated,
+        };
+        if owner.is_none_or(|it| it != dataflow) {
+            continue;
+        }
+        if !dry_run {
+            store.write_log_checkpoint(&table).await?;
+        }
+        let needed = needed_by(&newest, &table);
+        let waste = store.waste_of(&table, newest.epoch, keep, &needed).await?;
+        deleted.insert(table, waste);
+    }
+    let of_commits = store.waste_of_commits(&newest).await?;
+    deleted.insert("_tidelake".to_owned(), of_commits);
+    deleted.retain(|_, it| !it.is_empty());
+    if !dry_run {
+        for waste in deleted.values() {
+            store.take_away(waste).await?;
+        }
+        let all = deleted.values().flatten();
+        let (files, bytes) = all.fold((0, 0), |sum, it| (sum.0 + 1, sum.1 + it.bytes));
+        let done = LastUpkeep::now(files, bytes);
+        store
+            .note_upkeep(dataflow, lake::Upkeep::Vacuum, &done)
+            .await;
+    }
+    Ok(deleted)
 }
 
 /// One commit of files that were written anew, and of nothing else.

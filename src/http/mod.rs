@@ -8,6 +8,7 @@
 //! ```
 
 mod actions;
+mod apart;
 mod assets;
 mod boards;
 mod catalog;
@@ -24,6 +25,7 @@ mod guard;
 mod history;
 mod identity;
 mod incidents;
+mod jobs;
 mod lake;
 mod logs;
 mod metrics;
@@ -46,11 +48,13 @@ mod stream;
 mod testing;
 mod tls;
 mod topics;
+mod training;
 mod verification;
 mod views;
 mod wire;
 mod work;
 
+pub use apart::{Program, quoted};
 pub use connections::{Limits, raise_descriptors};
 pub use guard::{Access, HostPattern};
 pub use openapi::document as openapi_document;
@@ -62,7 +66,6 @@ pub use status::{
 };
 pub use tls::{Error as TlsError, Files as TlsFiles, Tls};
 pub(crate) use topics::event_place;
-pub use verification::Prover;
 
 use crate::auth::{Auth, Caller};
 use crate::plan::Dataflow;
@@ -135,12 +138,24 @@ pub struct App {
     inboxes: BTreeMap<String, Inbox>,
     samples: pipeline::Samples,
     verifier: verification::Verifier,
+    trainer: Option<Program>,
+    keeping: Keeping,
+    jobs: jobs::Jobs,
     clients: Arc<Semaphore>,
     ending: watch::Sender<bool>,
     requests: metrics::Requests,
     connections: Arc<Connections>,
     workers: work::Workers,
     shared: shared::Shared,
+}
+
+/// What the engine keeps of a lake, and does for it, by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Keeping {
+    /// For how long versions of tables stay readable, if that is known.
+    pub versions_for: Option<Duration>,
+    /// How often small files are put together, if they are.
+    pub optimizes_every: Option<Duration>,
 }
 
 /// How a server is set up.
@@ -155,7 +170,10 @@ pub struct Settings {
     pub saved_queries: Option<PathBuf>,
     pub limits: Limits,
     /// What proves commits when a client asks for it, if anything does.
-    pub prover: Option<Prover>,
+    pub prover: Option<Program>,
+    /// What trains models when a client asks for it, if anything does: it is told the model's name and what it learns from.
+    pub trainer: Option<Program>,
+    pub keeping: Keeping,
 }
 
 impl App {
@@ -191,6 +209,9 @@ impl App {
             inboxes,
             samples: pipeline::Samples::default(),
             verifier: verification::Verifier::new(settings.prover),
+            trainer: settings.trainer,
+            keeping: settings.keeping,
+            jobs: jobs::Jobs::default(),
             clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
             ending: watch::Sender::new(false),
             requests: metrics::Requests::default(),
@@ -281,7 +302,13 @@ pub fn router(app: Arc<App>) -> Router {
                 .post(verification::start)
                 .delete(verification::cancel),
         )
+        .route("/api/v1/lake", get(lake::state))
         .route("/api/v1/lake/tables/{table}", get(lake::table))
+        .route("/api/v1/lake/optimize", post(lake::optimize))
+        .route("/api/v1/lake/vacuum", post(lake::vacuum))
+        .route("/api/v1/models/{model}/train", post(training::train))
+        .route("/api/v1/jobs", get(jobs::list))
+        .route("/api/v1/jobs/{job}", get(jobs::one).delete(jobs::cancel))
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/api/v1/status", get(status::status))
         .route("/api/v1/version", get(status::version))

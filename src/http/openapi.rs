@@ -11,7 +11,8 @@ use super::filters::{FilterToSave, SavedFilters};
 use super::history::History;
 use super::identity::{Session, SignIn};
 use super::incidents::{DetectorBody, Incidents};
-use super::lake::LakeTable;
+use super::jobs::{Job, JobList};
+use super::lake::{LakeState, LakeTable, OptimizeBody, VacuumBody};
 use super::logs::{LogColumns, LogPage, LogSummary, NewestRecords, Patterns, Record, Values};
 use super::page::Page;
 use super::parameters::{Kind, Parameter, Parameters};
@@ -23,6 +24,7 @@ use super::reports::{self, Reports};
 use super::roles::{self, Need};
 use super::saved::{QueryToSave, SavedQueries};
 use super::sql::SqlRequest;
+use super::training::TrainBody;
 use super::verification::Verification;
 use super::{incidents, logs, seed, views};
 use crate::report::Report;
@@ -685,9 +687,60 @@ fn routes() -> Vec<Route> {
         ),
         route(
             "get",
+            "/api/v1/lake",
+            "What the lake is made of, and when it was looked after",
+            Json(of::<LakeState>),
+        ),
+        route(
+            "get",
             "/api/v1/lake/tables/{table}",
             "Files and versions of a stored table",
             Json(of::<LakeTable>),
+        ),
+        Route {
+            body: Some(of::<OptimizeBody>),
+            ..route(
+                "post",
+                "/api/v1/lake/optimize",
+                "Starts a job: files of tables are written anew, small ones together or rows in Z-order; no row changes",
+                Json(of::<Job>),
+            )
+        },
+        Route {
+            body: Some(of::<VacuumBody>),
+            ..route(
+                "post",
+                "/api/v1/lake/vacuum",
+                "Starts a job: tells what no version within the retention needs and, unless it is a dry run, deletes it",
+                Json(of::<Job>),
+            )
+        },
+        Route {
+            body: Some(of::<TrainBody>),
+            ..route(
+                "post",
+                "/api/v1/models/{model}/train",
+                "Starts a job: a model learns from the rows of a query, and its new version is put into the lake",
+                Json(of::<Job>),
+            )
+        },
+        route(
+            "get",
+            "/api/v1/jobs",
+            "Long actions of this server: those that run and the newest that ended",
+            Json(of::<JobList>),
+        ),
+        route(
+            "get",
+            "/api/v1/jobs/{job}",
+            "How a job is doing, and what it came to",
+            Json(of::<Job>),
+        ),
+        route(
+            "delete",
+            "/api/v1/jobs/{job}",
+            "Cancels a job that runs; what it has done stays",
+            Nothing,
         ),
         route(
             "get",

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
 /// Codes of a status of 500 or more, other than that of a bug.
-pub const FAILURES: [&str; 14] = [
+pub const FAILURES: [&str; 16] = [
     "query_failed",
     "query_timed_out",
     "queries_busy",
@@ -16,6 +16,8 @@ pub const FAILURES: [&str; 14] = [
     "export_failed",
     "no_folder",
     "no_verifier",
+    "no_trainer",
+    "no_lake",
     "saved_queries_failed",
     "boards_failed",
     "filters_failed",

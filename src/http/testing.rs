@@ -1,6 +1,6 @@
 //! What handlers share, for tests: views that stay as they are, no lake, and nothing to tell of the process.
 
-use super::{Access, App, Limits, Prover, Settings, Status, StatusSource};
+use super::{Access, App, Limits, Program, Settings, Status, StatusSource};
 use crate::coordinator::costs::RelationCost;
 use crate::coordinator::{CommitCounts, Memory};
 use crate::model::{Epoch, Row};
@@ -39,7 +39,7 @@ pub fn app_with(
 }
 
 /// One without views that has its commits proved by this.
-pub fn app_proving(prover: Option<Prover>) -> Arc<App> {
+pub fn app_proving(prover: Option<Program>) -> Arc<App> {
     app_for(Settings {
         prover,
         ..Settings::default()

@@ -5,14 +5,15 @@
 //!                                                             └─ the report ─► kept in the lake, answered by GET
 //! ```
 //!
-//! A process of its own, as queries have: it comes last for processor time, goes first when memory is short, and can be ended at any time,
-//! since a proof changes nothing. One runs at a time, and it ends with the server. Who may start it will need the role `admin` once there is
+//! A process of its own ([`super::apart`]), which can be ended at any time, since a proof changes nothing. One runs at a time, and it ends with the
+//! server. Who may start it will need the role `admin` once there is
 //! authentication: a proof reads all of the lake and of the sources.
 
 use super::App;
+use super::apart::{Program, begin, last_words, locked, reason_in, wait};
 use super::problem::Problem;
 use crate::lake::Store;
-use crate::model::{Epoch, secret, wall_ms};
+use crate::model::{Epoch, wall_ms};
 use crate::supervise;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -20,33 +21,13 @@ use axum::response::Json as JsonBody;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-/// Of what a proof writes to standard error, the end of so much is kept: it says why there is no report.
-const LAST_WORDS_BYTES: usize = 4 << 10;
-/// How often the end of a process is looked for that has closed its output.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Below everything else.
-const NICE: i32 = 19;
-
-/// The program that proves, and what it is told.
-#[derive(Clone, Debug)]
-pub struct Prover {
-    pub program: PathBuf,
-    pub arguments: Vec<OsString>,
-    /// The same, as a person types it.
-    pub command: String,
-}
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The proofs of one server.
 pub struct Verifier {
-    prover: Option<Prover>,
+    prover: Option<Program>,
     state: Arc<Mutex<Proofs>>,
 }
 
@@ -186,7 +167,7 @@ pub async fn cancel(State(app): State<Arc<App>>) -> Result<StatusCode, Problem> 
 }
 
 impl Verifier {
-    pub fn new(prover: Option<Prover>) -> Self {
+    pub fn new(prover: Option<Program>) -> Self {
         Verifier {
             prover,
             state: Arc::default(),
@@ -319,34 +300,6 @@ impl Verifier {
     }
 }
 
-fn locked<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn begin(prover: &Prover) -> io::Result<Child> {
-    let mut command = Command::new(&prover.program);
-    command
-        .args(&prover.arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // Ctrl+C is for the server.
-        .process_group(0);
-    // SAFETY: plain system calls with values of their own, which may be made between `fork` and `exec`.
-    unsafe {
-        command.pre_exec(|| {
-            libc::nice(NICE);
-            // It is not to outlive the server, however that ends.
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            Ok(())
-        });
-    }
-    let child = command.spawn()?;
-    // Not there in every container: then it has its share of the memory like others.
-    let _ = std::fs::write(format!("/proc/{}/oom_score_adj", child.id()), "1000");
-    Ok(child)
-}
-
 /// Notes each check, until there is no more to read; the report, if one came.
 fn follow(out: impl Read, proofs: &Mutex<Proofs>) -> Option<Report> {
     let mut report = None;
@@ -371,24 +324,6 @@ fn follow(out: impl Read, proofs: &Mutex<Proofs>) -> Option<Report> {
         }
     }
     report
-}
-
-/// Waits for the end of a process whose output is read to its end; it can be ended meanwhile.
-fn wait(child: &Mutex<Child>) {
-    while let Ok(None) = locked(child).try_wait() {
-        std::thread::sleep(LOOK_EVERY);
-    }
-}
-
-/// The end of what a process says.
-fn last_words(mut from: impl Read) -> String {
-    let mut kept: Vec<u8> = Vec::new();
-    let mut read = [0; 1024];
-    while let Ok(count @ 1..) = from.read(&mut read) {
-        kept.extend_from_slice(&read[..count]);
-        kept.drain(..kept.len().saturating_sub(LAST_WORDS_BYTES));
-    }
-    String::from_utf8_lossy(&kept).trim().to_owned()
 }
 
 fn result_of(report: Report, started_ms: u64) -> VerificationResult {
@@ -423,13 +358,7 @@ fn end(proofs: &Mutex<Proofs>, result: Option<VerificationResult>, words: &str) 
             state.newest = Some(result);
         }
         None if cancelled => state.problem = Some("it was cancelled".to_owned()),
-        None => {
-            let said = words.lines().rev().find(|it| !it.trim().is_empty());
-            let said = said.map_or("its process ended without a report", |it| {
-                it.trim().trim_start_matches("error: ")
-            });
-            state.problem = Some(secret::redact(said).to_string());
-        }
+        None => state.problem = Some(reason_in(words)),
     }
 }
 

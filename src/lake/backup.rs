@@ -15,7 +15,7 @@
 use super::manifest::{folder, path_of, sign_of_life_path, state_folder};
 use super::parquet_file::is_as_named;
 use super::protocol::app_id;
-use super::{Error, Manifest, Store};
+use super::{Error, LastUpkeep, Manifest, Store, Upkeep};
 use crate::model::{Epoch, wall_ms};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -169,6 +169,11 @@ impl Store {
         if let Some(keep) = keep {
             taken.deleted = place.forget_all_but(keep).await?;
         }
+        let done = LastUpkeep {
+            place: Some(place.url.to_string()),
+            ..LastUpkeep::now(taken.copied, taken.copied_bytes)
+        };
+        self.note_upkeep(dataflow, Upkeep::Backup, &done).await;
         Ok(taken)
     }
 

@@ -13,6 +13,7 @@
 mod backup;
 mod history;
 mod inspect;
+mod last_upkeep;
 mod log;
 mod manifest;
 mod models;
@@ -33,12 +34,13 @@ mod vacuum;
 pub use backup::{AsOf, Point, Taken};
 pub use history::{CommitFacts, FileEntry, VersionFacts};
 pub use inspect::FileFacts;
+pub use last_upkeep::{LastUpkeep, Upkeep};
 pub use log::{bytes_of_file, commit_info, owner, remove_of, txn};
 pub use manifest::{
     BySource, Counts, FORMAT, Holder, LetGo, Manifest, PartitionRead, SourceOffsets, StateFile,
     TableEntry,
 };
-pub use models::{ModelVersion, Models};
+pub use models::{ModelVersion, Models, check_model_name};
 pub use protocol::{Action, Commit, Next, Seen, app_id};
 pub use rewrite::{ORDER_COLUMNS_MAX, Wanted};
 pub use stage::{Staged, Stager, TableLayout, Told, Uploads};

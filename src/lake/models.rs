@@ -21,6 +21,14 @@ const ROOT: &str = "_tidelake/models";
 /// How often a number may be taken by someone else.
 const TRIES_MAX: u64 = 100;
 
+/// Whether a model can have this name.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn check_model_name(name: &str) -> Result<(), String> {
+    learn::check_name(name)
+}
+
 /// Which model a version is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelVersion {

@@ -106,6 +106,14 @@ impl Store {
         Ok(asked)
     }
 
+    /// Whether a request is there: nobody has told what became of it, and whoever left it has not taken it back.
+    ///
+    /// # Errors
+    /// If the lake cannot be read.
+    pub async fn is_upkeep_asked(&self, dataflow: &str, id: &str) -> Result<bool, Error> {
+        Ok(self.get(&path(dataflow, id)).await?.is_some())
+    }
+
     /// Tells what became of a request, and takes it away.
     ///
     /// # Errors

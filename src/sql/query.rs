@@ -27,7 +27,7 @@ mod samples;
 mod tests;
 
 pub use error::{Misnamed, QueryError};
-pub use lake::{FileDetails, Lake, TableDetails, VersionDetails};
+pub use lake::{FileDetails, Lake, TableDetails};
 pub use pinned::{NotPinned, Pinned, commit_of};
 pub use process::answer_queries;
 pub(crate) use question::{Question, may_describe, may_explain};

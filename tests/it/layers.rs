@@ -147,7 +147,7 @@ const SPAWNS: &[(&str, &str)] = &[
     ("engine/mod.rs", "scope.spawn("),
     ("cluster/links.rs", "tasks.spawn("),
     ("cluster/join.rs", "hearing.spawn("),
-    ("http/verification.rs", "command.spawn()"),
+    ("http/apart.rs", "command.spawn()"),
 ];
 
 #[test]

@@ -1,21 +1,16 @@
 //! `lake optimize`: files written anew, by the engine that holds the lake or, without one, here.
 
-use super::{Of, of_lake, print_json, print_table};
+use super::{Of, print_json, print_table};
 use crate::cli::exit;
 use crate::cli::print::{Out, printable};
 use crate::cli::size;
 use crate::cli::table::Kind;
 use crate::cli::terminal::{count, number};
 use crate::coordinator::{self, upkeep};
-use crate::lake::{OptimizeRequest, Optimized, Store, Wanted};
+use crate::lake::{OptimizeRequest, Optimized, Wanted};
 use crate::model::wall_ms;
 use anyhow::Result;
 use std::io::Write;
-use std::time::Duration;
-
-/// How often it is looked whether a request is done, and whether who was asked still lives.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-const ASK_AFTER: u32 = 10;
 
 pub async fn optimize(
     tables: &[String],
@@ -51,7 +46,8 @@ pub async fn optimize(
                 eprintln!(
                     "the lake is held by {by}, which is asked to do it with its next commits"
                 );
-                if let Some(outcome) = ask(&store, &dataflow, &request).await? {
+                let id = upkeep::request_id(&request);
+                if let Some(outcome) = upkeep::ask(&store, &dataflow, &id, &request).await? {
                     break outcome;
                 }
                 eprintln!("it has ended; this process goes on");
@@ -99,26 +95,4 @@ fn print_outcome(outcome: &Optimized) -> Result<()> {
         ],
         rows.collect(),
     )
-}
-
-/// Leaves the request to the process that holds the lake, and waits; nothing if that one has ended before it was done.
-async fn ask(
-    store: &Store,
-    dataflow: &str,
-    request: &OptimizeRequest,
-) -> Result<Option<Optimized>> {
-    let id = format!("{:020}-{}", request.asked_ms, uuid::Uuid::new_v4());
-    of_lake(store.ask_upkeep(dataflow, &id, request).await)?;
-    for look in 1.. {
-        tokio::time::sleep(LOOK_EVERY).await;
-        if let Some(done) = of_lake(store.upkeep_done(dataflow, &id).await)? {
-            return Ok(Some(done));
-        }
-        if look % ASK_AFTER == 0 && upkeep::is_held(store, dataflow).await?.is_none() {
-            of_lake(store.take_back_upkeep(dataflow, &id).await)?;
-            // It may have been done in the meantime.
-            return of_lake(store.upkeep_done(dataflow, &id).await);
-        }
-    }
-    Ok(None)
 }

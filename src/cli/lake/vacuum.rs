@@ -1,11 +1,12 @@
 //! `lake vacuum`: deletes what no version within the retention needs.
 
-use super::{Of, of_lake, print_json, print_table};
+use super::{Of, print_json, print_table};
 use crate::cli::print::{Out, printable};
 use crate::cli::size;
 use crate::cli::table::Kind;
 use crate::cli::terminal::{count, number};
-use crate::lake::{self, Waste, Why, needed_by};
+use crate::coordinator::upkeep;
+use crate::lake::{Waste, Why};
 use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -21,38 +22,8 @@ struct Vacuumed {
 
 pub async fn vacuum(retention: u16, dry_run: bool, of: &Of) -> Result<()> {
     let (store, dataflow) = of.open().await?;
-    let nothing = || lake::Error::Nothing {
-        dataflow: dataflow.clone(),
-        lake: store.url.to_string(),
-    };
-    // Before the tables are looked at: what comes later is not settled.
-    let newest = of_lake(store.newest_manifest(&dataflow).await)?;
-    let newest = of_lake(newest.ok_or_else(nothing))?;
     let keep = Duration::from_secs(3600 * u64::from(retention));
-    let mut deleted: BTreeMap<String, Vec<Waste>> = BTreeMap::new();
-    for table in of_lake(store.tables().await)? {
-        let owner = match of_lake(store.stated_owner(&table).await)? {
-            None => of_lake(store.owner(&table).await)?,
-            stated => stated,
-        };
-        if owner.is_none_or(|it| it != dataflow) {
-            continue;
-        }
-        if !dry_run {
-            of_lake(store.write_log_checkpoint(&table).await)?;
-        }
-        let needed = needed_by(&newest, &table);
-        let waste = of_lake(store.waste_of(&table, newest.epoch, keep, &needed).await)?;
-        deleted.insert(table, waste);
-    }
-    let of_commits = of_lake(store.waste_of_commits(&newest).await)?;
-    deleted.insert("_tidelake".to_owned(), of_commits);
-    deleted.retain(|_, it| !it.is_empty());
-    if !dry_run {
-        for waste in deleted.values() {
-            of_lake(store.take_away(waste).await)?;
-        }
-    }
+    let deleted = upkeep::vacuum(&store, &dataflow, keep, dry_run).await?;
     if of.json {
         return print_json(&Vacuumed {
             dry_run,

@@ -1,13 +1,15 @@
 //! Proofs by programs that say what a test wants.
 
 use super::*;
+use crate::http::apart::LOOK_EVERY;
 use crate::http::testing::{Server, app_proving};
-use std::time::Instant;
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
 
 const CHECK: &str = r#"{"name":"records","subject":"s","outcome":"holds","compared":"7","findings":[],"meaning":null}"#;
 
-fn shell(script: &str) -> Prover {
-    Prover {
+fn shell(script: &str) -> Program {
+    Program {
         program: "/bin/sh".into(),
         arguments: ["-c", script].map(OsString::from).into(),
         command: "tidelake verify here".to_owned(),
@@ -109,7 +111,7 @@ async fn a_commit_that_is_not_proven_fails_and_no_report_is_no_result() {
 async fn what_cannot_be_started_is_said() {
     let server = Server::start(app_proving(None)).await;
     assert_eq!(post(&server).await, (501, "no_verifier".to_owned()));
-    let gone = Prover {
+    let gone = Program {
         program: "/nowhere/tidelake".into(),
         ..shell("")
     };

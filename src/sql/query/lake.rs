@@ -5,12 +5,8 @@ use crate::lake::Store;
 use crate::model::Epoch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Newest versions of a table that are listed.
-const VERSIONS_LISTED: usize = 20;
 
 /// A lake and the tables of it that can be asked.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +23,6 @@ pub struct TableDetails {
     pub version: u64,
     pub location: String,
     pub files: Vec<FileDetails>,
-    /// The newest versions, newest first.
-    pub versions: Vec<VersionDetails>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,13 +30,6 @@ pub struct FileDetails {
     pub path: String,
     pub bytes: u64,
     pub rows: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VersionDetails {
-    pub version: u64,
-    pub written_ms: Option<i64>,
-    pub operation: String,
 }
 
 impl Lake {
@@ -136,25 +123,10 @@ impl Lake {
             rows: it.num_records().map(|it| it as u64),
         });
         let files = files.collect();
-        let version = snapshot.version();
-        let mut versions = Vec::new();
-        let mut history = delta.history(Some(VERSIONS_LISTED));
-        while let Some(entry) = history.next().await {
-            let entry = entry.map_err(|it| it.to_string())?;
-            // Newest first, without gaps.
-            let number = version.saturating_sub(versions.len() as u64);
-            versions.push(VersionDetails {
-                version: number,
-                written_ms: entry.timestamp,
-                operation: entry.operation.unwrap_or_default(),
-            });
-        }
-        drop(history);
         Ok(TableDetails {
-            version,
+            version: snapshot.version(),
             location: delta.table_url().to_string(),
             files,
-            versions,
         })
     }
 }

@@ -30,7 +30,7 @@ export interface paths {
             'application/json': components['schemas']['Session'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -63,7 +63,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -91,7 +91,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -133,7 +133,7 @@ export interface paths {
             'application/json': components['schemas']['Views'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -185,7 +185,7 @@ export interface paths {
             'application/json': components['schemas']['ViewRows'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -239,7 +239,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -295,7 +295,7 @@ export interface paths {
             'text/event-stream': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -347,7 +347,7 @@ export interface paths {
             'application/json': components['schemas']['Incidents'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -400,7 +400,7 @@ export interface paths {
             'application/json': components['schemas']['PushedRecords'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -453,7 +453,7 @@ export interface paths {
             'application/json': components['schemas']['PushedRecords'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -502,7 +502,7 @@ export interface paths {
             'application/json': components['schemas']['SqlAnswer'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -548,7 +548,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -590,7 +590,7 @@ export interface paths {
             'application/json': components['schemas']['Tables'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -635,7 +635,7 @@ export interface paths {
             'application/json': components['schemas']['SavedQueries'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -685,7 +685,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -716,7 +716,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -758,7 +758,7 @@ export interface paths {
             'application/json': components['schemas']['SavedFilters'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -808,7 +808,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -839,7 +839,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -881,7 +881,7 @@ export interface paths {
             'application/json': components['schemas']['Boards'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -931,7 +931,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -962,7 +962,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1004,7 +1004,7 @@ export interface paths {
             'application/json': components['schemas']['Page'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1056,7 +1056,7 @@ export interface paths {
             'application/json': components['schemas']['History'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1101,7 +1101,7 @@ export interface paths {
             'application/json': components['schemas']['Reports'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1160,7 +1160,7 @@ export interface paths {
             'text/html': string;
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1220,7 +1220,7 @@ export interface paths {
             'application/json': components['schemas']['LogPage'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1274,7 +1274,7 @@ export interface paths {
             'application/json': components['schemas']['LogSummary'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1326,7 +1326,7 @@ export interface paths {
             'application/json': components['schemas']['NewestRecords'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1371,7 +1371,7 @@ export interface paths {
             'application/json': components['schemas']['LogColumns'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1427,7 +1427,7 @@ export interface paths {
             'application/json': components['schemas']['Patterns'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1472,7 +1472,7 @@ export interface paths {
             'application/json': components['schemas']['Extent'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1520,7 +1520,7 @@ export interface paths {
             'application/json': components['schemas']['Record'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1567,7 +1567,7 @@ export interface paths {
             'application/json': components['schemas']['Values'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1614,7 +1614,7 @@ export interface paths {
             'application/json': components['schemas']['Receipt'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1661,7 +1661,7 @@ export interface paths {
             'application/json': components['schemas']['IncidentExplanation'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1706,7 +1706,7 @@ export interface paths {
             'application/json': components['schemas']['Pipeline'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1751,7 +1751,7 @@ export interface paths {
             'application/json': components['schemas']['DeadLetters'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1805,7 +1805,7 @@ export interface paths {
             'application/json': components['schemas']['DeadLetterPage'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1853,7 +1853,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1903,7 +1903,7 @@ export interface paths {
             'application/json': components['schemas']['Retry'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1946,7 +1946,7 @@ export interface paths {
             'application/json': components['schemas']['Verification'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -1977,7 +1977,7 @@ export interface paths {
             'application/json': components['schemas']['Verification'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2005,7 +2005,7 @@ export interface paths {
           };
           content?: never;
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2016,6 +2016,51 @@ export interface paths {
         };
       };
     };
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/lake': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** What the lake is made of, and when it was looked after */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['LakeState'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
     options?: never;
     head?: never;
     patch?: never;
@@ -2049,7 +2094,7 @@ export interface paths {
             'application/json': components['schemas']['LakeTable'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2063,6 +2108,276 @@ export interface paths {
     put?: never;
     post?: never;
     delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/lake/optimize': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Starts a job: files of tables are written anew, small ones together or rows in Z-order; no row changes */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['OptimizeBody'];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Job'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/lake/vacuum': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Starts a job: tells what no version within the retention needs and, unless it is a dry run, deletes it */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['VacuumBody'];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Job'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/models/{model}/train': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /** Starts a job: a model learns from the rows of a query, and its new version is put into the lake */
+    post: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          model: string;
+        };
+        cookie?: never;
+      };
+      requestBody: {
+        content: {
+          'application/json': components['schemas']['TrainBody'];
+        };
+      };
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Job'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/jobs': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Long actions of this server: those that run and the newest that ended */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path?: never;
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['JobList'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  '/api/v1/jobs/{job}': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** How a job is doing, and what it came to */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          job: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['Job'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    /** Cancels a job that runs; what it has done stays */
+    delete: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          job: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description done */
+        204: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content?: never;
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
     options?: never;
     head?: never;
     patch?: never;
@@ -2096,7 +2411,7 @@ export interface paths {
             };
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2141,7 +2456,7 @@ export interface paths {
             'application/json': components['schemas']['Version'];
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2188,7 +2503,7 @@ export interface paths {
             };
           };
         };
-        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
         default: {
           headers: {
             [name: string]: unknown;
@@ -2245,7 +2560,7 @@ export interface components {
     };
     /** @description Who is signed in. */
     Session: {
-      /** @description Whether the server has users, so that whoever asks must be one. */
+      /** @description Whether the server has users, so that a request must be of one of them. */
       required: boolean;
       user?: components['schemas']['SignedIn'] | null;
     };
@@ -3696,6 +4011,97 @@ export interface components {
       meaning?: string | null;
     };
     CheckOutcome: ('holds' | 'fails') | 'unknown' | 'note';
+    /** @description The lake of this dataflow. */
+    LakeState: {
+      address: string;
+      /** @description In the order of their names. */
+      tables: components['schemas']['LakeTableState'][];
+      /**
+       * Format: uint64
+       * @description For so long the engine keeps versions readable; null if this server does not know.
+       */
+      version_retention_hours?: number | null;
+      /**
+       * Format: uint64
+       * @description How often the engine puts small files together by itself; null if it does not.
+       */
+      optimize_every_hours?: number | null;
+      /** @description When files of any table were last written anew as a whole, by the engine or on request. Null if that was never noted, as of the others. */
+      last_optimize?: components['schemas']['UpkeepDone'] | null;
+      /** @description When somebody last vacuumed. The engine deletes old versions by itself as well, with its log checkpoints. */
+      last_vacuum?: components['schemas']['UpkeepDone'] | null;
+      last_backup?: components['schemas']['UpkeepDone'] | null;
+      /** @description Requests to optimize that the engine has not answered yet, whoever left them. */
+      requests: components['schemas']['OptimizeAsked'][];
+    };
+    /** @description A table, in short. */
+    LakeTableState: {
+      name: string;
+      /** @description `table` of records, or a stored `view`. */
+      kind: string;
+      /** @description Why it cannot be read; then nothing else is told of it. */
+      problem?: string | null;
+      /** Format: uint64 */
+      version?: number | null;
+      /** @description When the newest version was written, and by which operation. */
+      written?: string | null;
+      operation?: string | null;
+      /** Format: uint */
+      file_count?: number | null;
+      /** Format: uint64 */
+      bytes?: number | null;
+      /**
+       * Format: uint64
+       * @description Null if a file does not say.
+       */
+      rows?: number | null;
+      /**
+       * Format: uint64
+       * @description Files of less than 8 MiB that may be put together, and files that the next commits replace; null in a process that does not commit.
+       */
+      small_files?: number | null;
+      /** Format: uint64 */
+      open_files?: number | null;
+      /**
+       * Format: uint64
+       * @description Files that the commits of a day write, at the pace of the last hour; null before a minute has passed.
+       */
+      files_written_per_day?: number | null;
+      /**
+       * Format: int64
+       * @description By how many a day's commits change the number of files that readers see.
+       */
+      files_growth_per_day?: number | null;
+      /**
+       * Format: int64
+       * @description For how long rows are kept; null for ever.
+       */
+      retention_seconds?: number | null;
+      /** @description Columns that become folders. */
+      partition_by: string[];
+      /** @description Columns by which its rows can be put in Z-order. */
+      order_columns: string[];
+    };
+    /** @description When a lake was looked after. */
+    UpkeepDone: {
+      at: string;
+      /**
+       * Format: uint64
+       * @description Files written anew, deleted or copied, and their bytes.
+       */
+      files: number;
+      /** Format: uint64 */
+      bytes: number;
+      /** @description Where a backup is. */
+      place?: string | null;
+    };
+    /** @description A request to write files anew. */
+    OptimizeAsked: {
+      asked: string;
+      /** @description All if there are none. */
+      tables: string[];
+      zorder: string[];
+    };
     LakeTable: {
       name: string;
       location: string;
@@ -3711,6 +4117,7 @@ export interface components {
        */
       rows?: number | null;
       files: components['schemas']['LakeFile'][];
+      /** @description Newest first. */
       versions: components['schemas']['LakeVersion'][];
     };
     LakeFile: {
@@ -3720,11 +4127,173 @@ export interface components {
       /** Format: uint64 */
       rows?: number | null;
     };
+    /** @description One version of a table, and what it did. */
     LakeVersion: {
       /** Format: uint64 */
       version: number;
       written?: string | null;
       operation: string;
+      /** @description Of whom wrote it: the program and its version. */
+      by?: string | null;
+      /**
+       * Format: uint64
+       * @description The commit it belongs to, and up to when its records are.
+       */
+      commit?: number | null;
+      as_of?: string | null;
+      /** Format: uint64 */
+      files_added: number;
+      /** Format: uint64 */
+      files_removed: number;
+      /**
+       * Format: uint64
+       * @description Of the files that it added; null if one does not say.
+       */
+      rows_added?: number | null;
+      /** Format: uint64 */
+      bytes_added: number;
+      /** Format: uint64 */
+      bytes_removed: number;
+    };
+    /** @description A long action. */
+    Job: {
+      id: string;
+      kind: components['schemas']['JobKind'];
+      state: components['schemas']['JobState'];
+      /** @description The command that does the same in a shell. */
+      command: string;
+      /** @description Who started it; null on a server without users. */
+      by?: string | null;
+      started: string;
+      /** @description Null while it runs. */
+      ended?: string | null;
+      /** Format: double */
+      elapsed_seconds: number;
+      /** @description What it is at; null when it has ended. */
+      step?: string | null;
+      /** @description Why it failed, or was not done in full. */
+      problem?: string | null;
+      /** @description Of `optimize`: tables that had files to write anew. */
+      optimized?: components['schemas']['OptimizedTable'][] | null;
+      vacuumed?: components['schemas']['Vacuumed'] | null;
+      /** @description Of `train`: the model, as `tidelake model show --json` prints it. */
+      trained?: {
+        [key: string]: unknown;
+      } | null;
+    };
+    JobKind: 'optimize' | 'vacuum' | 'train';
+    /** @enum {string} */
+    JobState: 'running' | 'done' | 'failed' | 'cancelled';
+    /** @description Files of a table that were written anew. */
+    OptimizedTable: {
+      table: string;
+      /** Format: uint64 */
+      files_before: number;
+      /** Format: uint64 */
+      files_after: number;
+      /** Format: uint64 */
+      bytes_before: number;
+      /** Format: uint64 */
+      bytes_after: number;
+    };
+    /** @description What a lake did not need. */
+    Vacuumed: {
+      /** @description Whether it was only looked for, and is still there. */
+      dry_run: boolean;
+      /**
+       * Format: uint16
+       * @description Versions of so many hours stay readable.
+       */
+      retention_hours: number;
+      /** Format: uint64 */
+      files: number;
+      /** Format: uint64 */
+      bytes: number;
+      waste: components['schemas']['WasteOfTable'][];
+    };
+    /** @description Files of a table that are not needed for one reason. */
+    WasteOfTable: {
+      /** @description `_tidelake` for what belongs to the commits. */
+      table: string;
+      /** @description `old_version`, `replaced`, `leftover`, `state` or `manifest`. */
+      why: string;
+      /** @description The same in words. */
+      what: string;
+      /** Format: uint64 */
+      files: number;
+      /** Format: uint64 */
+      bytes: number;
+    };
+    OptimizeBody: {
+      /**
+       * @description All tables if none is named.
+       * @default []
+       */
+      tables: string[];
+      /**
+       * @description Columns by which rows that are alike in all of them lie together; none to put small files together as they are.
+       * @default []
+       */
+      zorder: string[];
+      /**
+       * @description Only folders with these values of partition columns.
+       * @default {}
+       */
+      where: {
+        [key: string]: string;
+      };
+    };
+    VacuumBody: {
+      /**
+       * @description Only says what would be deleted.
+       * @default true
+       */
+      dry_run: boolean;
+      /**
+       * Format: uint16
+       * @description Hours for which versions stay readable, 1 to 168; as the engine keeps them if left out.
+       * @default null
+       */
+      retention_hours: number | null;
+    };
+    TrainBody: {
+      /** @description The query whose rows are learned from; each column but the label is a feature. */
+      from: string;
+      /** @default isolation-forest */
+      kind: components['schemas']['ModelKind'];
+      /**
+       * @description The column to be learned. Kinds that learn without labels are only tested with it.
+       * @default null
+       */
+      label: string | null;
+      /**
+       * Format: uint64
+       * @description The same rows and seed give the same model; 1 if left out.
+       * @default null
+       */
+      seed: number | null;
+      /**
+       * Format: uint16
+       * @description Clusters of k-means, 2 to 64; 8 if left out.
+       * @default null
+       */
+      clusters: number | null;
+      /**
+       * @description Read the tables as of this time (RFC 3339) or epoch; the newest commit if left out.
+       * @default null
+       */
+      as_of: string | null;
+      /**
+       * @description Learn although a feature alone tells the label.
+       * @default false
+       */
+      allow_leak: boolean;
+    };
+    /** @description What is learned. */
+    ModelKind: 'isolation-forest' | 'gradient-boosting' | 'k-means';
+    JobList: {
+      /** @description Newest first. */
+      jobs: components['schemas']['Job'][];
     };
     Version: {
       name: string;
