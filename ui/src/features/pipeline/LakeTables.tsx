@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answerOf, api } from '../../api/client';
-import type { Pipeline } from '../../api/wire';
+import type { Pipeline, Schemas } from '../../api/wire';
 import { formatDateTime, formatNumber, MISSING, quantifyBytes } from '../../shared/format';
 import { useGo } from '../../shared/nav';
 import { Button } from '../../shared/ui/button';
@@ -26,6 +26,18 @@ export function LakeTables({ pipeline }: { pipeline: Pipeline }) {
       {open !== null && <TableDetails key={open} name={open} />}
     </div>
   );
+}
+
+/** What a version did, such as `WRITE: 1 200 rows, 2 files added, 1 taken out`. */
+export function deedOf(it: Schemas['LakeVersion']): string {
+  const { operation, rows_added, files_added, files_removed, bytes_added } = it;
+  const size = quantifyBytes(bytes_added);
+  const deeds = [
+    rows_added != null && rows_added > 0 && `${formatNumber(rows_added)} rows`,
+    files_added > 0 && `${formatNumber(files_added)} files added, ${size.value} ${size.unit}`,
+    files_removed > 0 && `${formatNumber(files_removed)} taken out`,
+  ].filter(Boolean);
+  return deeds.length === 0 ? operation : `${operation}: ${deeds.join(', ')}`;
 }
 
 export function TableDetails({ name }: { name: string }) {
@@ -53,14 +65,16 @@ export function TableDetails({ name }: { name: string }) {
       </p>
       <p className="font-mono text-label break-all text-muted">{data.location}</p>
       <div className="grid gap-4 md:grid-cols-2">
-        <table className="text-label">
-          <caption className="text-left text-muted">newest versions</caption>
+        <table className="text-label" data-versions>
+          <caption className="text-left text-muted">newest versions, and what each did</caption>
           <tbody>
-            {data.versions.map(({ version, written, operation }) => (
-              <tr key={version}>
-                <td className="pr-3">v{version}</td>
-                <td className="pr-3">{written ? `${formatDateTime(written)} ${zoneName()}` : MISSING}</td>
-                <td className="text-muted">{operation}</td>
+            {data.versions.map(it => (
+              <tr key={it.version} title={it.by ?? undefined}>
+                <td className="pr-3 align-top">v{it.version}</td>
+                <td className="pr-3 align-top whitespace-nowrap">
+                  {it.written ? `${formatDateTime(it.written)} ${zoneName()}` : MISSING}
+                </td>
+                <td className="text-muted">{deedOf(it)}</td>
               </tr>
             ))}
           </tbody>

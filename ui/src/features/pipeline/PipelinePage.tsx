@@ -1,6 +1,6 @@
 /**
  * How records get from the sources to the lake, whether every part is well, and, if it is slow, what slows it down. A tab of its own has the records
- * that could not be decoded.
+ * that could not be decoded, another one the lake and its upkeep.
  */
 import { useFrozen, useLastFresh, useLive } from '../../shared/live';
 import { useGo, useUrl } from '../../shared/nav';
@@ -13,6 +13,7 @@ import { Folded } from './Folded';
 import { Freshness } from './Freshness';
 import { Graph } from './Graph';
 import { Lag } from './Lag';
+import { Lake } from './Lake';
 import { LakeTables } from './LakeTables';
 import { useDeadLetters } from './letters';
 import { NodeDrawer } from './NodeDrawer';
@@ -22,6 +23,7 @@ import { Workers } from './Workers';
 import { commitsSummary, costsSummary, partitionsSummary, workersSummary } from './words';
 
 const LETTERS = 'dead-letters';
+const LAKE = 'lake';
 
 export function PipelinePage() {
   const { tab } = useUrl();
@@ -29,14 +31,16 @@ export function PipelinePage() {
   const { data: letters } = useDeadLetters();
   const undecoded = useLive(state => state.pipeline?.sources.reduce((sum, it) => sum + it.undecoded, 0) ?? 0);
   const count = letters?.letters ?? undecoded;
+  const value = tab === LETTERS || tab === LAKE ? tab : 'flow';
   return (
     <div className="flex flex-col px-4 pt-1 pb-3 md:h-full md:overflow-y-auto">
       <Tabs
         label="Pipeline"
-        value={tab === LETTERS ? LETTERS : 'flow'}
-        onChange={value => go({ tab: value === LETTERS ? LETTERS : undefined } as object)}
+        value={value}
+        onChange={next => go({ tab: next === 'flow' ? undefined : next, node: undefined } as object)}
         tabs={[
           { value: 'flow', label: 'Dataflow' },
+          { value: LAKE, label: 'Lake' },
           {
             value: LETTERS,
             label: (
@@ -47,7 +51,9 @@ export function PipelinePage() {
           },
         ]}
       >
-        <div className="pt-3">{tab === LETTERS ? <DeadLetters /> : <Flow />}</div>
+        <div className="pt-3">
+          {value === LETTERS ? <DeadLetters /> : value === LAKE ? <Lake /> : <Flow />}
+        </div>
       </Tabs>
     </div>
   );
