@@ -32,6 +32,12 @@ const PAGES = {
   query: { path: 'query', ready: '[role="row"]' },
   anomalies: { path: 'anomalies?range=6h', ready: 'main h2', click: '[data-incident] button' },
   pipeline: { path: 'pipeline', ready: '[data-node]' },
+  lake: {
+    path: 'pipeline?tab=lake',
+    ready: '[data-lake-table]',
+    click: '[data-lake-table="logs"] th button',
+  },
+  reports: { path: 'reports', ready: '[data-report]' },
 };
 const LOOKS = {
   dark: { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' },

@@ -17,6 +17,8 @@ export const PAGES = {
   anomalies: 'section[aria-label="Incidents"]:is([data-state="live"],[data-state="empty"])',
   'anomalies?tab=rules': 'section[aria-label="Rule matches in anomalies"] tbody tr',
   pipeline: '[data-node]',
+  'pipeline?tab=lake': '[data-lake-table]',
+  reports: '[data-report]',
 };
 
 const SCREEN = { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' };

@@ -125,6 +125,7 @@ function useCommands(): Command[] {
   return useMemo(
     () => [
       ...PAGES.map(({ to, label }) => ({ label, kind: 'page', run: () => go({}, to) })),
+      { label: 'Lake: tables, optimize, vacuum', kind: 'page', run: () => go({ tab: 'lake' }, '/pipeline') },
       ...RANGES.map(range => ({ label: rangeWords(range), kind: 'range', run: () => choose({ range }) })),
       { label: 'auto', kind: 'range', run: () => choose({}) },
       { label: 'Copy link', kind: 'do', run: () => void copyLink(null) },

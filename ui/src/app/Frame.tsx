@@ -72,7 +72,7 @@ export function Frame() {
                 target="_blank"
                 rel="noopener"
                 aria-label="Documentation"
-                className="inline-flex h-7 items-center justify-center rounded px-2 text-accent hover:bg-hover"
+                className="inline-flex h-7 items-center justify-center rounded px-2 text-accent hover:bg-hover max-md:h-10 max-md:w-10"
               >
                 <BookOpen size={16} aria-hidden="true" />
               </a>

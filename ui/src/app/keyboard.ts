@@ -13,7 +13,7 @@ const SECOND_KEY_WITHIN_MS = 1_200;
 export const KEYS: readonly [string, string][] = [
   ['?', 'this sheet'],
   ['Ctrl / Cmd K', 'command palette'],
-  ['g, then o l q b a p', 'go to Overview, Logs, Query, Boards, Anomalies, Pipeline'],
+  ['g, then o l q b a p r', 'go to Overview, Logs, Query, Boards, Anomalies, Pipeline, Reports'],
   ['Space', 'freeze all panels at one epoch, or go on'],
   ['/', 'into the filter or the editor'],
   ['j, k', 'next, previous row of a list'],

@@ -6,4 +6,5 @@ export const PAGES = [
   { to: '/boards', label: 'Boards', key: 'b' },
   { to: '/anomalies', label: 'Anomalies', key: 'a' },
   { to: '/pipeline', label: 'Pipeline', key: 'p' },
+  { to: '/reports', label: 'Reports', key: 'r' },
 ] as const;

@@ -16,6 +16,7 @@ const Query = part(async () => (await import('../features/query/QueryPage')).Que
 const Boards = part(async () => (await import('../features/boards/BoardsPage')).BoardsPage);
 const Anomalies = part(async () => (await import('../features/anomalies/Anomalies')).Anomalies);
 const Pipeline = part(async () => (await import('../features/pipeline/PipelinePage')).PipelinePage);
+const Reports = part(async () => (await import('../features/reports/ReportsPage')).ReportsPage);
 
 export function makeRouter() {
   const root = createRootRoute({ component: Frame, notFoundComponent: NotFound, validateSearch: readSearch });
@@ -29,6 +30,7 @@ export function makeRouter() {
       page('/boards', Boards),
       page('/anomalies', Anomalies),
       page('/pipeline', Pipeline),
+      page('/reports', Reports),
     ]),
     basepath: new URL(BASE).pathname,
     // Values stand in the address as people would write them.

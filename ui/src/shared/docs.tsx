@@ -21,7 +21,10 @@ export function DocLink({ chapter, className, children }: DocLinkProps) {
       href={docsUrl(chapter)}
       target="_blank"
       rel="noopener"
-      className={cn('text-accent underline decoration-dotted underline-offset-4 hover:decoration-solid', className)}
+      className={cn(
+        'text-accent underline decoration-dotted underline-offset-4 hover:decoration-solid',
+        className,
+      )}
     >
       {children}
     </a>

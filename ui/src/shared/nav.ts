@@ -9,7 +9,7 @@ import { useNow } from './live';
 import { type Extent, type RangeSearch, type Search, type Span, shifted, spanOf, zoomedOut } from './search';
 import { createTrail, type Trail } from './trail';
 
-export type Page = '/' | '/logs' | '/query' | '/anomalies' | '/pipeline' | '/boards';
+export type Page = '/' | '/logs' | '/query' | '/anomalies' | '/pipeline' | '/boards' | '/reports';
 
 export function useUrl(): Search {
   return useSearch({ strict: false }) as Search;

@@ -91,7 +91,7 @@ export async function expectWithheld({ user, asked }: Pick<Drawn, 'user' | 'aske
   await act(async () => button.blur());
 }
 
-const PATHS = ['/', '/logs', '/query', '/anomalies', '/pipeline', '/boards'];
+const PATHS = ['/', '/logs', '/query', '/anomalies', '/pipeline', '/boards', '/reports'];
 
 afterEach(() => {
   cleanup();
