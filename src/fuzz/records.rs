@@ -11,7 +11,9 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use std::sync::Arc;
 
 /// So many dead letters, and rows, are decoded again one by one.
-const AGAIN_MAX: usize = 64;
+const AGAIN_MAX: usize = 16;
+/// Inputs of more records are not decoded once more record by record.
+const SLICES_MAX: usize = 100;
 /// So much is read of a Parquet file: one that is small may have very many rows.
 const LINES_BYTES_MAX: u64 = 1 << 20;
 /// In a source with a key, a line that begins with it is the key of a message without a value.
@@ -267,6 +269,9 @@ impl Source {
     ) {
         let mut decoder = self.decoder(self.format.clone());
         let (mut rows_alone, mut letters_alone) = (Vec::new(), Vec::new());
+        if SLICES_MAX < parts.len() {
+            return;
+        }
         // Last to first: what a decoder remembers of other records decides nothing.
         let numbered: Vec<(i64, &&[u8])> = (0..).zip(parts).collect();
         for (offset, part) in numbered.into_iter().rev() {

