@@ -16,7 +16,7 @@ mod correlated;
 mod dates;
 mod definite;
 mod detectors;
-mod dialect;
+pub mod dialect;
 mod elsewhere;
 mod emitted;
 pub mod example_records;

@@ -3,10 +3,10 @@
 
 use super::{Column, Comparison, Condition, FilterError, Literal, Pattern, Test, quoted, time_of};
 use crate::model::{Decimal, Float};
+use crate::sql::dialect::Tidelake;
 use crate::sql::sql_type_name;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Schema};
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Spanned, UnaryOperator, Value};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
@@ -46,7 +46,7 @@ pub fn condition(text: &str, schema: &Schema) -> Result<Condition, FilterError> 
     let mut tokens = reader.tokens()?;
     refuse_depth(&tokens)?;
     reader.take_names(&mut tokens);
-    let mut parser = Parser::new(&PostgreSqlDialect {})
+    let mut parser = Parser::new(&Tidelake)
         .with_recursion_limit(RECURSION_MAX)
         .with_tokens_with_locations(tokens.clone());
     let expression = match parser.parse_expr() {
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
     }
 
     fn tokens(&self) -> Result<Vec<TokenWithSpan>, FilterError> {
-        let tokens = Tokenizer::new(&PostgreSqlDialect {}, self.text).tokenize_with_location();
+        let tokens = Tokenizer::new(&Tidelake, self.text).tokenize_with_location();
         let mut tokens = tokens.map_err(|error| {
             let from = self.place(error.location);
             let text = match self.text.get(from..).and_then(|it| it.chars().next()) {

@@ -146,6 +146,9 @@ fn what_is_wrong_is_said_with_what_to_write() {
     }
     let deep = format!("{}status = 1{}", "(".repeat(200), ")".repeat(200));
     assert!(told(&deep).contains("within each other"));
+    // As deep as may be: each is read once, or this would take minutes.
+    let called = format!("{}status{} = 1", "abs(".repeat(24), ")".repeat(24));
+    assert!(told(&called).contains("where a column is expected"));
     let broad = format!("status = 1{}", " OR status = 1".repeat(100));
     assert!(filter(&broad).is_ok());
 }

@@ -48,6 +48,15 @@ fn chains(links: usize) -> [String; 6] {
     ]
 }
 
+/// Each is read once: if every level doubled the work, thirty would take hours.
+#[test]
+fn functions_within_each_other_are_read_once() {
+    for function in ["abs(", "coalesce(", "nullif(a, "] {
+        let nested = format!("{}a{}", function.repeat(30), ")".repeat(30));
+        assert_eq!(planned(table(&nested)), Ok(()), "{function}");
+    }
+}
+
 #[test]
 fn a_chain_is_planned_or_refused_and_never_uses_up_the_stack() {
     for statement in chains(400) {
