@@ -211,7 +211,13 @@ function Tables({ tables, onOptimize }: { tables: readonly Table[]; onOptimize: 
   const { node } = useUrl();
   const go = useGo();
   return (
-    <div className="overflow-x-auto px-3 pb-3" tabIndex={0} role="region" aria-label="Tables of the lake">
+    // `relative` holds the hidden heading of the last column, which would widen the page.
+    <div
+      className="relative overflow-x-auto px-3 pb-3"
+      tabIndex={0}
+      role="region"
+      aria-label="Tables of the lake"
+    >
       <table className="w-full">
         <thead className="text-left text-label text-muted">
           <tr>
