@@ -32,7 +32,7 @@ import urllib.request
 
 import duckdb
 
-from pipeline import Cluster, Pipeline
+from pipeline import Cluster, Pipeline, wait
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "logic"
 PARTITIONS = 3
@@ -257,6 +257,8 @@ def run(binary, path, relations, queries, how):
             fed = feed(folder / "input", relations, how != "row by row", 0.03)
             for number, _ in enumerate(fed):
                 if number == 12 and how != "row by row":
+                    # On a busy machine it may not listen to signals yet.
+                    wait("it serves", lambda: "serving" in pipeline.log())
                     pipeline.stop()
                     start(pipeline, how)
             where = f"{path.name}, {how}"
