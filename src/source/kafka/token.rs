@@ -20,6 +20,7 @@
 mod tests;
 
 use super::cause::Cause;
+use crate::model::wall_ms;
 use crate::supervise;
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::ClientConfig;
@@ -39,7 +40,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::ptr;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 use url::Url;
 
@@ -438,7 +439,8 @@ struct Token {
 impl Token {
     /// From what an issuer answers (RFC 6749, sections 5.1 and 5.2).
     fn read(status: StatusCode, body: &[u8], client_id: &str, now_ms: i64) -> Result<Self, String> {
-        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        // What is no JSON, such as the page of a proxy, has no token; its status says why.
+        let answer: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
         if let Some(code) = text("error") {
             let more = match text("error_description") {
@@ -547,8 +549,7 @@ fn base64url(text: &str) -> Option<Vec<u8>> {
 }
 
 fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |it| i64::try_from(it.as_millis()).unwrap_or(i64::MAX))
+    i64::try_from(wall_ms()).unwrap_or(i64::MAX)
 }
 
 /// A client that lives as long as its keeper.
