@@ -277,7 +277,7 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// How the server is set up, with what proves its commits and what trains models; and what tells of it in the health.
+    /// The settings of the HTTP server, with the programs that verify its commits and train models; and its components in the health.
     ///
     /// # Errors
     /// If it would be open to other machines without users, or a file with users or keys is wrong.

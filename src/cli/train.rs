@@ -121,7 +121,7 @@ impl std::str::FromStr for Every {
     }
 }
 
-/// What trains models from the lake of a server: this program, told what the server was told.
+/// The program by which a server trains models from its lake: this one, with the same lake and settings.
 pub fn trainer(settings: &Settings, lake: &str) -> Program {
     super::verify::this_program("train", settings, vec!["--lake".into(), lake.into()])
 }

@@ -234,7 +234,7 @@ fn prover(settings: &Settings, what: Vec<OsString>) -> Program {
     program
 }
 
-/// This program with one of its commands, told what the server was told.
+/// This program with one of its commands, and the settings of the server.
 pub fn this_program(command: &str, settings: &Settings, what: Vec<OsString>) -> Program {
     let settings = settings.file().map(|it| ["--config".into(), it.into()]);
     let mut arguments: Vec<OsString> = vec![command.into()];

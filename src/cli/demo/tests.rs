@@ -1,4 +1,4 @@
-//! What is said when a demonstration starts, and how its traffic goes on.
+//! What the demo prints at its start, and how its traffic goes on.
 
 use super::*;
 use crate::cli::generate::Target;

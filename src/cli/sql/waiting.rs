@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
 
-/// Of a shorter wait nothing is told.
+/// A shorter wait is not shown.
 const QUIET: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(200);
 
