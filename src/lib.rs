@@ -24,6 +24,7 @@ pub mod report;
 pub mod source;
 pub mod sql;
 pub mod supervise;
+mod trace;
 pub mod verify;
 pub mod view;
 

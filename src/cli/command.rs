@@ -17,6 +17,7 @@ use crate::source::place::{Input, Inputs};
 use crate::sql::models::Models;
 use crate::sql::query::answer_queries;
 use crate::supervise;
+use crate::trace::{self, export::Exporting};
 use anyhow::Result;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;
@@ -268,6 +269,9 @@ pub struct Serving {
     /// In which each dataflow has a folder of saved queries, filters and boards. [default: tidelake/queries in the user's folder for settings]
     #[arg(long, env = "TIDELAKE_SAVED_QUERIES")]
     saved_queries: Option<PathBuf>,
+    /// Collector of OpenTelemetry that traces of requests, queries and commits go to, such as http://collector:4318. [default: nothing is traced]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
     #[command(flatten)]
     pub access: AccessArguments,
     #[command(flatten)]
@@ -302,6 +306,24 @@ impl Serving {
             limits: http::Limits::of(http::raise_descriptors()),
         };
         Ok((http, protection.companion.into_iter().collect()))
+    }
+
+    /// Begins to trace, if settings or environment name a collector, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// If it cannot be done as they say.
+    pub fn traces(
+        &self,
+        dataflow: &Dataflow,
+        process: usize,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<Option<Exporting>> {
+        let about = [
+            ("tidelake.dataflow", dataflow.name.clone()),
+            ("tidelake.process", process.to_string()),
+        ];
+        trace::export::begin(self.otlp_endpoint.as_deref(), about, runtime)
+            .map_err(|it| exit::coded(exit::CONFIGURATION, it))
     }
 
     pub fn saved_queries(&self) -> Option<PathBuf> {
@@ -497,6 +519,8 @@ fn run(
                 Part::Foreground => detach::registered(&wanted)?,
                 _ => None,
             };
+            let _traces =
+                serving.traces(&dataflow, process.unwrap_or_default(), runtime.handle())?;
             let result = runtime.block_on(async {
                 let (http, companions) = serving.http(prover, trainer, settings)?;
                 let listener = super::serve::listen(&serving.address()).await?;
@@ -568,6 +592,12 @@ fn run(
                     .allowed_host
                     .iter()
                     .flat_map(|it| ["--allowed-host".to_owned(), it.to_string()]),
+            );
+            arguments.extend(
+                serving
+                    .otlp_endpoint
+                    .iter()
+                    .flat_map(|it| ["--otlp-endpoint".to_owned(), it.clone()]),
             );
             arguments.extend(serving.queries.arguments());
             arguments.extend(serving.access.arguments());

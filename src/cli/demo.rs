@@ -127,6 +127,7 @@ fn run_here(
     let input = data.join("input");
     let files = Files::open(&input, PARTITIONS)?;
     let options = serving.options(lake, input.clone().into());
+    let _traces = serving.traces(&dataflow, 0, runtime.handle())?;
     let traffic = Arc::new(Traffic::of(arguments, input.clone()));
     greet(address, arguments, &traffic, settings);
     let stop = Arc::new(AtomicBool::new(false));

@@ -69,7 +69,14 @@ pub async fn run(
     registered: Option<&Registered>,
 ) -> Result<()> {
     let address = listener.local_addr()?;
-    let pipeline = coordinator::start(dataflow, &options).await?;
+    let mut signals = Signals::listen()?;
+    let pipeline = tokio::select! {
+        started = coordinator::start(dataflow, &options) => started?,
+        () = signals.next() => {
+            tracing::info!("stopped before it began; nothing was read");
+            return Ok(());
+        }
+    };
     let tables = pipeline.dataflow.tables.iter().map(|it| it.name.clone());
     let views = pipeline.dataflow.views.iter().map(|it| it.name.clone());
     let names: Vec<String> = tables.chain(views).collect();
@@ -113,7 +120,6 @@ pub async fn run(
         lake = %pipeline.store.url,
         "serving http://{address}/"
     );
-    let mut signals = Signals::listen()?;
     let note = |state: State| {
         if let Some(it) = registered {
             it.update(|it| it.state = state);

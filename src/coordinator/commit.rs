@@ -3,7 +3,7 @@
 pub mod counts;
 
 use super::pace::{Pace, TableFiles};
-use super::part::Part;
+use super::part::{Part, Writing};
 use super::peers::Message;
 use super::upkeep::{After, Ready, Upkeep};
 use super::{Error, outputs, state, stored};
@@ -16,6 +16,7 @@ use crate::lake::{
 use crate::model::{Epoch, Offsets, least_of, wall_ms};
 use crate::plan::{Dataflow, GroupWindow, Plan, Window};
 use crate::supervise;
+use crate::trace::Span;
 use crate::view::Totals;
 use bytes::Bytes;
 use counts::{CommitCounts, CommitStage};
@@ -25,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
@@ -232,6 +233,20 @@ impl Committer {
     }
 
     async fn commit(&mut self, epoch: Epoch, parts: Vec<Part>) -> Result<(), Error> {
+        let mut span = Span::default();
+        let result = self.commit_traced(epoch, parts, &mut span).await;
+        if let Err(error) = &result {
+            span.fail("commit_failed", || error.to_string());
+        }
+        result
+    }
+
+    async fn commit_traced(
+        &mut self,
+        epoch: Epoch,
+        parts: Vec<Part>,
+        span: &mut Span,
+    ) -> Result<(), Error> {
         let began = Instant::now();
         let now_ms = wall_ms();
         while let Ok(merge) = self.merges.1.try_recv() {
@@ -253,6 +268,7 @@ impl Committer {
         let mut sum = state::Sum::default();
         let mut counts: BySource<Counts> = BTreeMap::new();
         let mut read = 0;
+        let written: Vec<Written> = parts.iter().map(Written::of).collect();
         for part in parts {
             if let Some(reason) = part.failed {
                 self.told.counts.failed(CommitStage::Files);
@@ -320,10 +336,16 @@ impl Committer {
             return Ok(());
         }
         crash_point("parts");
+        *span = span_of(epoch, &written);
         next.totals =
             serde_json::to_value(&self.totals).map_err(|it| Error::State(it.to_string()))?;
         next.counts = Some(counts);
-        let obsolete = self.store_state(&mut next, records).await?;
+        span.set("tidelake.commit.number", next.number as i64);
+        span.set("tidelake.records", read as i64);
+        let step = span.child("state");
+        step.set("tidelake.state.records", records.len() as i64);
+        let obsolete = step.around(self.store_state(&mut next, records)).await?;
+        drop(step);
         crash_point("state");
         let merged = std::mem::take(&mut self.merged);
         self.upkeep.note(&ready, &mut next);
@@ -339,7 +361,7 @@ impl Committer {
             let entry = state.entry(&next, &app, change, self.read(name, &app, &next));
             next.tables.insert(name.clone(), entry);
         }
-        self.persist(Commit::new(next)).await?;
+        span.around(self.persist(Commit::new(next))).await?;
         for merge in &merged {
             self.merging.remove(&merge.table);
         }
@@ -359,8 +381,10 @@ impl Committer {
         );
         self.told.committed.send_replace(committed);
         crash_point("tables");
+        let step = span.child("housekeeping");
         self.keep_up(&ready).await;
         self.after(obsolete).await;
+        drop(step);
         crash_point("after");
         Ok(())
     }
@@ -477,9 +501,11 @@ impl Committer {
                 let retention = self.version_retention;
                 supervise::task("housekeeping", async move {
                     let part = format!("log checkpoint of table {name}");
+                    let span = span_of_upkeep("checkpoint", &name);
                     let work = store.maintain(&name, settled, retention);
                     let done = supervise::caught(&part, work).await;
                     if let Err(error) = done.unwrap_or_else(|died| Err(lost(&name, &died))) {
+                        span.fail("upkeep_failed", || error.to_string());
                         tracing::warn!(table = name, %error, "log checkpoint failed; trying again later");
                     }
                 });
@@ -495,6 +521,7 @@ impl Committer {
                 let epoch = self.last.epoch.0;
                 supervise::task("housekeeping", async move {
                     let part = format!("merge of small files of table {name}");
+                    let span = span_of_upkeep("merge", &name);
                     let mut merged = Vec::new();
                     for small in folders {
                         let label = format!("m{epoch:016}-{}", uuid::Uuid::new_v4());
@@ -503,6 +530,7 @@ impl Committer {
                         match one.unwrap_or_else(|died| Err(lost(&name, &died))) {
                             Ok(it) => merged.push(it),
                             Err(error) => {
+                                span.fail("upkeep_failed", || error.to_string());
                                 let _ = done.send(Err((name, error)));
                                 return;
                             }
@@ -545,6 +573,7 @@ pub(super) fn tell_of_uploads(told: Teller) -> Told {
 /// If asking again is no use.
 async fn wait(error: lake::Error, stage: CommitStage, told: &Teller) -> Result<(), Error> {
     told.counts.failed(stage);
+    Span::current().note("retry", || error.trouble());
     match error.remedy() {
         Remedy::GiveUp => Err(error.into()),
         Remedy::RetryAfter(delay) => {
@@ -581,7 +610,11 @@ pub(super) async fn carry_through(
                 return Err(lake::Error::Fenced { ours, newer }.into());
             }
         };
-        let seen = match store.perform(&commit.manifest().dataflow, &action).await {
+        let span = span_of_action(&action);
+        let seen = match span
+            .around(store.perform(&commit.manifest().dataflow, &action))
+            .await
+        {
             Ok(seen) => seen,
             Err(error) => match told {
                 Some(told) => {
@@ -598,6 +631,52 @@ pub(super) async fn carry_through(
         }
         commit.observe(seen);
     }
+}
+
+/// What a trace tells of a worker's files in a commit.
+struct Written {
+    worker: usize,
+    files: usize,
+    writing: Writing,
+}
+
+impl Written {
+    fn of(part: &Part) -> Self {
+        Written {
+            worker: part.report.worker,
+            files: part.files.len(),
+            writing: part.writing,
+        }
+    }
+}
+
+/// The trace of a commit; it began when the first worker had no more rows for it.
+fn span_of(epoch: Epoch, written: &[Written]) -> Span {
+    let from = written.iter().map(|it| it.writing.from).min();
+    let span = Span::root_since("commit", from.unwrap_or_else(SystemTime::now));
+    span.set("tidelake.epoch", epoch.0 as i64);
+    for it in written {
+        let files = span.past("files", it.writing.from, it.writing.until);
+        files.span.set("tidelake.worker", it.worker as i64);
+        files.span.set("tidelake.files", it.files as i64);
+    }
+    span
+}
+
+/// The trace of work beside commits.
+pub(super) fn span_of_upkeep(name: &'static str, table: &str) -> Span {
+    let span = Span::root(name);
+    span.set("tidelake.table", table.to_owned());
+    span
+}
+
+/// A request to the lake that is part of a commit.
+fn span_of_action(action: &Action<'_>) -> Span {
+    let span = Span::current().child(stage_of(action).name());
+    if let Action::CreateEntry { table, .. } | Action::ReadEntry { table, .. } = action {
+        span.set("tidelake.table", (*table).to_owned());
+    }
+    span
 }
 
 /// The step of a commit that a request to the lake is part of.

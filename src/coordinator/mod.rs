@@ -36,6 +36,7 @@ use crate::source::place::{Inputs, Place};
 use crate::source::push::Inbox;
 use crate::source::{self, SharedStatus};
 use crate::supervise;
+use crate::trace::Span;
 use crate::view::{Hub, RECORDS_MAX, ViewInfo, WindowInfo};
 use lease::Lease;
 use serde::{Deserialize, Serialize};
@@ -242,7 +243,10 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     let store = Store::open(&options.lake)?;
     let places = options.inputs.places(dataflow.source_options())?;
     let settings = settings(&dataflow, options);
+    let span = Span::root("start");
+    let step = span.child("claim");
     let (claimed, beginning, joined) = begin(&dataflow, options, &store, &settings).await?;
+    drop(step);
     dataflow.name.clone_from(&claimed.manifest.dataflow);
     let dataflow = Arc::new(dataflow);
     let layouts: Arc<Vec<TableLayout>> = Arc::new(outputs::layouts(&dataflow));
@@ -260,7 +264,12 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
     let own = process * options.workers..(process + 1) * options.workers;
     let all_workers = processes * options.workers;
 
+    let step = span.child("state");
     let records = state::load(&store, &claim).await?;
+    step.set("tidelake.state.records", records.len() as i64);
+    drop(step);
+    span.set("tidelake.generation", claim.generation as i64);
+    span.set("tidelake.epoch", claim.epoch.0 as i64);
     let clocks = stored::clocks(&claim)?;
     let totals = stored::totals(&claim)?;
     if claim.epoch != Epoch(0) {
@@ -288,6 +297,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         event_times: stored::event_times(&claim)?,
         state: records,
     };
+    let step = span.child("views");
     if claim.epoch != Epoch(0) {
         for (number, view) in dataflow.views.iter().enumerate() {
             if view.kind == ViewKind::Records {
@@ -305,6 +315,8 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
             }
         }
     }
+
+    drop(step);
 
     let stop_readers = Arc::new(AtomicBool::new(false));
     let mut sources = Vec::new();

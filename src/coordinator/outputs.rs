@@ -11,6 +11,7 @@ use arrow::array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Encoded bytes not yet uploaded, above which sources wait.
@@ -26,6 +27,7 @@ pub(super) struct WorkerCommit {
     pub replaced: BTreeMap<String, Replaced>,
     /// Set if files could not be written; the commit must not happen.
     pub failed: Option<Error>,
+    pub handed_over: SystemTime,
 }
 
 /// All tables of a dataflow as the lake has them: append-only ones first, then one per view, numbered like them.
@@ -165,6 +167,7 @@ impl Outputs for WorkerOutputs {
             staged,
             replaced,
             failed,
+            handed_over: SystemTime::now(),
         });
     }
 

@@ -7,6 +7,7 @@ use crate::engine::CommitReport;
 use crate::lake::Replaced;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 /// A part whose files are in the lake, invisible until the commit.
@@ -18,6 +19,14 @@ pub(super) struct Part {
     pub replaced: BTreeMap<String, Replaced>,
     /// Why the commit must not happen, if something could not be written.
     pub failed: Option<String>,
+    pub writing: Writing,
+}
+
+/// When the last files of a part were written, by the clock of its process.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Writing {
+    pub from: SystemTime,
+    pub until: SystemTime,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,6 +76,10 @@ async fn durable(commit: WorkerCommit) -> Part {
         files,
         replaced: commit.replaced,
         failed,
+        writing: Writing {
+            from: commit.handed_over,
+            until: SystemTime::now(),
+        },
     }
 }
 

@@ -13,19 +13,26 @@
 //! wall clock and the source's watermark, whichever is earlier: a clock that was set far ahead deletes nothing, and neither does a backfill. A commit notes how many
 //! rows of each partition went, and up to which time, so that a proof can tell what was let go from what was lost.
 
-use super::commit::crash_point;
-use super::lease::{self, Lease};
-use super::{Error, as_settled, finish, outputs, stored};
+mod alone;
+mod asked;
+mod old;
+mod vacuum;
+
+pub use alone::optimize;
+pub use asked::{ask, is_held, request_id};
+pub use vacuum::vacuum;
+
+use super::outputs;
 use crate::engine;
 use crate::lake::{
-    self, Change, Commit, Compaction, LastUpkeep, LetGo, Manifest, OptimizeRequest, Optimized,
-    Store, TableLayout, TableState, Waste, app_id, needed_by,
+    self, Compaction, LastUpkeep, Manifest, OptimizeRequest, Optimized, Store, TableLayout,
+    TableState,
 };
-use crate::model::{Epoch, Partition, iso_of_micros, wall_ms};
-use crate::plan::{Dataflow, OFFSET_COLUMN, PARTITION_COLUMN, Retention, TableSpec};
+use crate::model::{Epoch, iso_of_micros, wall_ms};
+use crate::plan::{Dataflow, OFFSET_COLUMN};
 use crate::supervise;
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use crate::trace::Span;
+use old::{OldFiles, cut_of, old_files};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,24 +42,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Requests are looked for so often, at most: each time is a question to the lake.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How often whoever asked looks whether it is done, and after how many looks whether who was asked still lives.
-const DONE_EVERY: Duration = Duration::from_millis(500);
-const ALIVE_AFTER: u32 = 10;
-/// Without an engine a commit is made whenever files of so many bytes were written anew.
-const ROUND_BYTES: u64 = 256 << 20;
-/// Files of one table that go with one commit for their age; the manifest names each.
-const LET_GO_AT_ONCE: usize = 1_000;
-const DAY_US: i64 = 86_400_000_000;
-
-/// Files of a table whose rows are older than it keeps them.
-#[derive(Debug)]
-pub(super) struct OldFiles {
-    pub table: String,
-    pub files: Vec<Value>,
-    pub noted: LetGo,
-    /// Whether there are more.
-    is_cut: bool,
-}
 
 /// What work beside the commits has to say.
 enum News {
@@ -320,6 +309,7 @@ impl Upkeep {
         });
         let (store, news, epoch) = (store.clone(), self.news.0.clone(), last.epoch);
         supervise::task("housekeeping", async move {
+            let span = Span::root("optimize");
             let work = rewrite_all(&store, &states, &request, epoch, &news, &is_withdrawn);
             let done = supervise::caught("writing files anew", work).await;
             let problem = match done {
@@ -327,6 +317,10 @@ impl Upkeep {
                 Ok(Err(error)) => Some(error.to_string()),
                 Err(died) => Some(died.to_string()),
             };
+            if let Some(problem) = &problem {
+                span.fail("upkeep_failed", || problem.clone());
+            }
+            drop(span);
             let _ = news.send(News::Done(problem));
         });
         Ok(())
@@ -364,6 +358,7 @@ impl Upkeep {
             let (store, news) = (store.clone(), self.news.0.clone());
             let (table, state) = (table.clone(), state.clone());
             supervise::task("housekeeping", async move {
+                let _span = super::commit::span_of_upkeep("retention", &table.name);
                 let work = old_files(&store, &table, &state, cut_us);
                 let found = supervise::caught("looking for old rows", work).await;
                 let found =
@@ -481,311 +476,4 @@ async fn rewrite_all(
         }
     }
     Ok(())
-}
-
-/// Rows of before this time are older than a table keeps them; nothing if no clock tells.
-fn cut_of(after: After<'_>, table: &TableSpec, retention: &Retention) -> Option<i64> {
-    let After {
-        dataflow,
-        settings,
-        last,
-        ..
-    } = after;
-    let clocks = stored::clocks(last).ok()?;
-    let sources = BTreeSet::from([table.source.clone()]);
-    let has_event_time = dataflow.source(&table.source)?.event_time.is_some();
-    let watermark = has_event_time
-        .then(|| engine::stored_watermark(&sources, &clocks, &settings.clocks, last.epoch.0 + 1));
-    let wall_us = i64::try_from(wall_ms()).ok()?.checked_mul(1000)?;
-    let now_us = match watermark {
-        None => wall_us,
-        Some(watermark) => watermark?.min(wall_us),
-    };
-    let cut_us = now_us.checked_sub(retention.keep_us)?;
-    Some(cut_us.div_euclid(DAY_US) * DAY_US)
-}
-
-/// Files all of whose rows are of before a time, and how many rows of each partition they have.
-async fn old_files(
-    store: &Store,
-    table: &TableSpec,
-    state: &TableState,
-    cut_us: i64,
-) -> Result<OldFiles, lake::Error> {
-    let name = table.name.as_str();
-    let schema = table.plan.schema();
-    let retention = table.retention.as_ref().expect("it has one");
-    let column = schema.field(retention.column).name().clone();
-    let time = table.event_time.map(|it| schema.field(it).name().clone());
-    let wrong = |reason: &str| lake::Error::Table {
-        table: name.to_owned(),
-        reason: reason.to_owned(),
-    };
-    let mut old = OldFiles {
-        table: name.to_owned(),
-        files: Vec::new(),
-        noted: LetGo {
-            column: column.clone(),
-            until_us: cut_us,
-            ..LetGo::default()
-        },
-        is_cut: false,
-    };
-    for file in store.files_with_statistics(name, state.version).await? {
-        let may_be_old = match retention.is_date {
-            true => date_us(&file["add"]["partitionValues"][&column]),
-            false => newest_us(&file, &column),
-        };
-        if may_be_old.is_none_or(|it| cut_us <= it) {
-            continue;
-        }
-        if LET_GO_AT_ONCE <= old.files.len() {
-            old.is_cut = true;
-            break;
-        }
-        let mut columns = vec![PARTITION_COLUMN];
-        columns.extend(time.as_deref());
-        let path = file["add"]["path"].as_str().unwrap_or_default();
-        let mut rows: BTreeMap<Partition, u64> = BTreeMap::new();
-        let (mut is_old, mut newest) = (true, None);
-        for batch in store.columns_of(name, path, &columns).await? {
-            let partitions = batch.column_by_name(PARTITION_COLUMN);
-            let partitions = partitions.ok_or_else(|| wrong("a file has no _partition"))?;
-            for partition in partitions.as_primitive::<Int32Type>().values() {
-                *rows.entry(Partition(*partition)).or_default() += 1;
-            }
-            let Some(time) = &time else { continue };
-            let times = batch.column_by_name(time);
-            let times = times.ok_or_else(|| wrong("a file has no event time"))?;
-            let times = times.as_primitive::<TimestampMicrosecondType>();
-            newest = newest.max(times.iter().flatten().max());
-            is_old &= retention.is_date
-                || times.null_count() == 0 && times.values().iter().all(|it| *it < cut_us);
-        }
-        if is_old {
-            for (partition, count) in rows {
-                *old.noted.rows.entry(partition).or_default() += count;
-            }
-            old.noted.files += 1;
-            old.noted.newest_us = old.noted.newest_us.max(newest);
-            old.files.push(file);
-        }
-    }
-    Ok(old)
-}
-
-/// The beginning of the day that a folder is of.
-fn date_us(value: &Value) -> Option<i64> {
-    let date: chrono::NaiveDate = value.as_str()?.parse().ok()?;
-    Some(
-        date.and_time(chrono::NaiveTime::MIN)
-            .and_utc()
-            .timestamp_micros(),
-    )
-}
-
-/// The newest time that the statistics of a file tell.
-fn newest_us(file: &Value, column: &str) -> Option<i64> {
-    let statistics = file["add"]["stats"].as_str()?;
-    let statistics: Value = serde_json::from_str(statistics).ok()?;
-    let newest = statistics["maxValues"][column].as_str()?;
-    let newest = chrono::DateTime::parse_from_rfc3339(newest).ok()?;
-    Some(newest.timestamp_micros())
-}
-
-/// Writes files of a lake anew that no engine holds, in commits of its own. Each round is told.
-///
-/// # Errors
-/// If an engine holds the lake, the request fits no table, or the lake cannot be used; what was committed before stays.
-pub async fn optimize(
-    store: &Store,
-    dataflow: &str,
-    request: &OptimizeRequest,
-    mut told: impl FnMut(&Optimized),
-) -> Result<Result<Optimized, String>, Error> {
-    let writer = uuid::Uuid::new_v4().to_string();
-    let nothing = || lake::Error::Nothing {
-        dataflow: dataflow.to_owned(),
-        lake: store.url.to_string(),
-    };
-    let newest = store.newest_manifest(dataflow).await?.ok_or_else(nothing)?;
-    lease::wait_for(store, &newest).await?;
-    // What is wrong is said before anything is written.
-    let mut layouts = Vec::new();
-    for name in newest.tables.keys() {
-        let behind = newest.tables[name].version;
-        let ahead = store.newest_commit(dataflow, name, Some(behind)).await?;
-        if let Some(ahead) = ahead.filter(|it| newest.number < *it) {
-            return Err(lake::Error::Table {
-                table: name.clone(),
-                reason: format!("it has rows of commit {ahead}, and _tidelake has only those up to {}; bring the files back", newest.number),
-            }
-            .into());
-        }
-        let version = store.log_versions(name, None).await?.last().copied();
-        layouts.push(store.layout_of(name, version.unwrap_or(behind)).await?);
-    }
-    let layouts = match chosen(request, layouts, dataflow) {
-        Ok(layouts) => layouts,
-        Err(reason) => return Ok(Err(reason)),
-    };
-    let (mut last, mut tables) = loop {
-        let newest = store.newest_manifest(dataflow).await?.ok_or_else(nothing)?;
-        lease::wait_for(store, &newest).await?;
-        let mut after = newest;
-        after.holder = Some(lease::this_process());
-        let mut claim = Commit::claim(after, &writer, wall_ms());
-        if finish(store, &mut claim, "claim").await? {
-            break as_settled(claim);
-        }
-    };
-    let lease = Lease::of(store, &last);
-    let mut outcome = Optimized::default();
-    let mut round: Vec<Compaction> = Vec::new();
-    let mut bytes = 0;
-    for layout in &layouts {
-        let state = tables[&layout.name].clone();
-        let until = until(layout, last.epoch);
-        let groups = store.groups_to_rewrite(&layout.name, &state, &request.wanted, until);
-        for group in groups.await? {
-            bytes += group.iter().map(lake::bytes_of_file).sum::<u64>();
-            round.push(store.rewrite(layout, group, &request.wanted).await?);
-            crash_point("rewritten");
-            if ROUND_BYTES <= bytes {
-                (last, tables) = commit(store, &last, tables, &mut round, &mut outcome).await?;
-                bytes = 0;
-                told(&outcome);
-            }
-        }
-    }
-    if !round.is_empty() {
-        commit(store, &last, tables, &mut round, &mut outcome).await?;
-        told(&outcome);
-    }
-    note_optimized(store, dataflow, &outcome).await;
-    lease.release().await;
-    Ok(Ok(outcome))
-}
-
-/// A new id for a request; requests are done in the order of their ids.
-pub fn request_id(request: &OptimizeRequest) -> String {
-    format!("{:020}-{}", request.asked_ms, uuid::Uuid::new_v4())
-}
-
-/// Leaves a request to whoever holds the lake, and waits; nothing if that one has ended before it was done. Whoever stops waiting takes the request back.
-///
-/// # Errors
-/// If the lake cannot be used; the request may be done all the same.
-pub async fn ask(
-    store: &Store,
-    dataflow: &str,
-    id: &str,
-    request: &OptimizeRequest,
-) -> Result<Option<Optimized>, Error> {
-    store.ask_upkeep(dataflow, id, request).await?;
-    for look in 1.. {
-        tokio::time::sleep(DONE_EVERY).await;
-        if let Some(done) = store.upkeep_done(dataflow, id).await? {
-            return Ok(Some(done));
-        }
-        if look % ALIVE_AFTER == 0 && is_held(store, dataflow).await?.is_none() {
-            store.take_back_upkeep(dataflow, id).await?;
-            // It may have been done in the meantime.
-            return Ok(store.upkeep_done(dataflow, id).await?);
-        }
-    }
-    Ok(None)
-}
-
-/// What a dataflow's tables and its commits do not need, by table and `_tidelake`, and takes it away unless only that is asked. Needs no claim.
-///
-/// # Errors
-/// If there is no commit, or the lake cannot be used; what was not deleted yet stays.
-pub async fn vacuum(
-    store: &Store,
-    dataflow: &str,
-    keep: Duration,
-    dry_run: bool,
-) -> Result<BTreeMap<String, Vec<Waste>>, Error> {
-    let nothing = || lake::Error::Nothing {
-        dataflow: dataflow.to_owned(),
-        lake: store.url.to_string(),
-    };
-    // Before the tables are looked at: what comes later is not settled.
-    let newest = store.newest_manifest(dataflow).await?.ok_or_else(nothing)?;
-    let mut deleted: BTreeMap<String, Vec<Waste>> = BTreeMap::new();
-    for table in store.tables().await? {
-        let owner = match store.stated_owner(&table).await? {
-            None => store.owner(&table).await?,
-            stated => stated,
-        };
-        if owner.is_none_or(|it| it != dataflow) {
-            continue;
-        }
-        if !dry_run {
-            store.write_log_checkpoint(&table).await?;
-        }
-        let needed = needed_by(&newest, &table);
-        let waste = store.waste_of(&table, newest.epoch, keep, &needed).await?;
-        deleted.insert(table, waste);
-    }
-    let of_commits = store.waste_of_commits(&newest).await?;
-    deleted.insert("_tidelake".to_owned(), of_commits);
-    deleted.retain(|_, it| !it.is_empty());
-    if !dry_run {
-        for waste in deleted.values() {
-            store.take_away(waste).await?;
-        }
-        let all = deleted.values().flatten();
-        let (files, bytes) = all.fold((0, 0), |sum, it| (sum.0 + 1, sum.1 + it.bytes));
-        let done = LastUpkeep::now(files, bytes);
-        store
-            .note_upkeep(dataflow, lake::Upkeep::Vacuum, &done)
-            .await;
-    }
-    Ok(deleted)
-}
-
-/// One commit of files that were written anew, and of nothing else.
-async fn commit(
-    store: &Store,
-    last: &Manifest,
-    tables: BTreeMap<String, TableState>,
-    round: &mut Vec<Compaction>,
-    outcome: &mut Optimized,
-) -> Result<(Manifest, BTreeMap<String, TableState>), Error> {
-    let mut next = last.after();
-    next.written_ms = wall_ms();
-    next.counts = Some(BTreeMap::new());
-    for (name, state) in &tables {
-        let change = Change {
-            merged: round.iter().filter(|it| it.table == *name).collect(),
-            ..Change::default()
-        };
-        let app = app_id(&last.dataflow, name);
-        let entry = state.entry(&next, &app, change, None);
-        next.tables.insert(name.clone(), entry);
-    }
-    let mut commit = Commit::new(next);
-    finish(store, &mut commit, "manifest").await?;
-    for done in round.drain(..) {
-        outcome.note(&done);
-    }
-    let (manifest, tables) = as_settled(commit);
-    Ok((manifest, tables))
-}
-
-/// Whether a process holds a dataflow of this lake.
-///
-/// # Errors
-/// If the lake cannot be read.
-pub async fn is_held(store: &Store, dataflow: &str) -> Result<Option<String>, Error> {
-    let Some(newest) = store.newest_manifest(dataflow).await? else {
-        return Ok(None);
-    };
-    match lease::wait_for(store, &newest).await {
-        Ok(()) => Ok(None),
-        Err(Error::Held { by, .. }) => Ok(Some(by)),
-        Err(error) => Err(error),
-    }
 }

@@ -8,6 +8,7 @@ use super::App;
 use super::status::{Health, Status, epoch_age_seconds};
 use crate::coordinator::costs::RelationCost;
 use crate::model::{Observed, wall_ms};
+use crate::trace::export as trace;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -48,19 +49,23 @@ impl Default for Requests {
 
 impl Requests {
     pub fn note(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
-        // A client may invent methods; a series for each would be its gift to the memory of their keeper.
-        let method = match *method {
-            Method::GET
-            | Method::HEAD
-            | Method::POST
-            | Method::PUT
-            | Method::DELETE
-            | Method::OPTIONS => method.as_str(),
-            _ => "other",
-        };
+        let method = known_method(method);
         self.seconds
             .with_label_values(&[route, method, status.as_str()])
             .observe(took.as_secs_f64());
+    }
+}
+
+/// A client may invent methods; a series for each would be its gift to the memory of their keeper.
+pub fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }
 
@@ -109,6 +114,15 @@ fn described(app: &App) -> Families {
         "tidelake_memory_limit_bytes",
         "The limit of --memory-max, near which sources wait; process_resident_memory_bytes is held against it. Absent without a limit.",
         memory.map(|it| it.max as f64),
+    );
+    let spans = trace::counts().into_iter();
+    all.counter(
+        "tidelake_trace_spans_total",
+        "Spans of traces, by what came of them: the collector took them, or they are lost. Absent where nothing is traced.",
+        &["outcome"],
+        spans.flat_map(|it| [("sent", &it.sent), ("lost", &it.lost)]).map(|(outcome, count)| {
+            (vec![outcome.to_owned()], count.load(Ordering::Relaxed) as f64)
+        }),
     );
     process::tell(&mut all, app.requests.started_s);
     all

@@ -73,6 +73,7 @@ use crate::report::Subject;
 use crate::source::push::Inbox;
 use crate::sql::query::Queries;
 use crate::supervise;
+use crate::trace::Span;
 use crate::view::Hub;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -393,6 +394,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or_else(|| PAGE_ROUTE.to_owned(), |it| it.as_str().to_owned());
+    let span = span_of(&method, &route, &request);
     let origin = request.headers().get(header::ORIGIN).cloned();
     let allowed = origin.filter(|it| app.access.allows_origin(it));
     let checked = app
@@ -407,11 +409,15 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
             let matched = matched.map(MatchedPath::as_str);
             match app.identity.admit(&method, matched, request.headers()) {
                 Err(problem) => problem.into_response(),
-                Ok(caller) => answer_to(&app, caller, &route, request, next).await,
+                Ok(caller) => {
+                    let answer = answer_to(&app, caller, &route, request, next);
+                    span.around(answer).await
+                }
             }
         }
     };
     identity::challenge(&mut response);
+    end_of(&span, response.status());
     app.requests
         .note(&method, &route, response.status(), began.elapsed());
     let headers = response.headers_mut();
@@ -429,6 +435,37 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         );
     }
     response
+}
+
+/// Routes that are asked every few seconds by machines, and say the same: traces of them would be all that one sees.
+const UNTRACED: [&str; 5] = ["/healthz", "/readyz", "/health", "/metrics", PAGE_ROUTE];
+
+/// The span of a request, by OpenTelemetry's conventions for servers of HTTP.
+fn span_of(method: &Method, route: &str, request: &Request) -> Span {
+    if UNTRACED.contains(&route) {
+        return Span::default();
+    }
+    // As in metrics: a client may invent methods.
+    let known = metrics::known_method(method);
+    let span = Span::of_request(|| format!("{known} {route}"), request.headers());
+    if span.is_recorded() {
+        span.set("http.request.method", known);
+        span.set("http.route", route.to_owned());
+        span.set("url.path", request.uri().path().to_owned());
+        let client = request.headers().get(header::USER_AGENT);
+        if let Some(client) = client.and_then(|it| it.to_str().ok()) {
+            span.set("user_agent.original", client.to_owned());
+        }
+    }
+    span
+}
+
+fn end_of(span: &Span, status: StatusCode) {
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    // What a client did wrong is no failure of the server.
+    if status.is_server_error() {
+        span.fail(status.as_u16().to_string(), String::new);
+    }
 }
 
 /// The answer of a handler that knows who asks, for as long as that is a user.

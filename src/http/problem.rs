@@ -73,21 +73,18 @@ impl Problem {
 
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
-        let (status, code) = match &error {
-            QueryError::Rejected { .. } => (StatusCode::BAD_REQUEST, "query_rejected"),
-            QueryError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "query_timed_out"),
+        let status = match &error {
+            QueryError::Rejected { .. } => StatusCode::BAD_REQUEST,
+            QueryError::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
             QueryError::TooMuchMemory { .. }
             | QueryError::TooMuchDisk { .. }
-            | QueryError::RowTooLarge { .. } => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "query_too_large")
-            }
-            QueryError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "queries_busy"),
-            QueryError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-            QueryError::Cancelled => (StatusCode::CONFLICT, "query_cancelled"),
-            QueryError::Failed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "query_failed"),
+            | QueryError::RowTooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            QueryError::Busy { .. } | QueryError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            QueryError::Cancelled => StatusCode::CONFLICT,
+            QueryError::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let mut problem =
-            Problem::new(status, code, error.to_string()).hint(error.hint().unwrap_or_default());
+        let mut problem = Problem::new(status, error.code(), error.to_string())
+            .hint(error.hint().unwrap_or_default());
         if let QueryError::Rejected {
             line,
             column,

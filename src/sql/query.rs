@@ -23,6 +23,7 @@ mod process;
 mod protocol;
 mod question;
 mod samples;
+mod sanitized;
 #[cfg(test)]
 mod tests;
 
@@ -36,9 +37,11 @@ pub use samples::{SAMPLES, SAMPLES_TABLE, Sample};
 use crate::model::Epoch;
 use crate::plan::{Dataflow, Meaning};
 use crate::supervise;
+use crate::trace::Span;
 use crate::view::Hub;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use conversation::Asked;
 use datafusion::execution::SessionState;
 use pool::Pool;
 use process::ProcessLimits;
@@ -410,6 +413,7 @@ impl Queries {
             }
             running.insert(id.to_owned(), stop);
         }
+        let span = span_of(sql, kind);
         let (out, pieces) = mpsc::channel(PIECES_MAX);
         let running = Running {
             inner: Arc::clone(inner),
@@ -431,28 +435,39 @@ impl Queries {
         if let Some(runtime) = &inner.runtime {
             let conversation = supervise::awaited(runtime.handle(), "the query", async move {
                 let asking = async {
+                    let queue = span.child("queue");
                     let Ok(turn) = Arc::clone(&place.1).acquire_owned().await else {
                         return;
                     };
                     drop(place);
+                    drop(queue);
                     let Some(inner) = weak.upgrade() else {
                         return;
                     };
                     let process = inner.pool.take(turn);
                     let result = match process {
-                        Ok(process) => inner.converse(process, &question, as_of, &out).await,
+                        Ok(process) => {
+                            let asked = Asked {
+                                question: &question,
+                                as_of,
+                                span: &span,
+                            };
+                            inner.converse(process, &asked, &out).await
+                        }
                         Err(error) => Err(QueryError::failed(format!(
                             "no process could be started for it: {error}"
                         ))),
                     };
                     if let Err(error) = result {
+                        // Its words may have values of the statement in them.
+                        span.fail(error.code(), String::new);
                         let _ = out.send(Err(error)).await;
                     }
                 };
                 tokio::select! {
                     () = asking => {}
                     // Nobody waits any more: the process, if there is one, is dropped and so killed.
-                    () = out.closed() => {}
+                    () = out.closed() => span.set("tidelake.query.ended_early", true),
                 }
             });
             // Its outcome is what comes through the channel, or that nothing does any more.
@@ -504,6 +519,24 @@ impl Queries {
     pub fn lake(&self) -> &Lake {
         &self.0.lake
     }
+}
+
+/// What a trace tells of a query, by OpenTelemetry's conventions for databases.
+fn span_of(sql: &str, kind: Kind) -> Span {
+    let span = Span::here("query");
+    if span.is_recorded() {
+        span.set("db.system.name", "tidelake");
+        let kind = match kind {
+            Kind::Asked => "asked",
+            Kind::Export => "export",
+            Kind::Page => "page",
+        };
+        span.set("tidelake.query.kind", kind);
+        if let Some(text) = sanitized::without_values(sql) {
+            span.set("db.query.text", text);
+        }
+    }
+    span
 }
 
 fn unnamed() -> String {

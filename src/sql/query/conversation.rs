@@ -4,6 +4,7 @@ use super::pool::Process;
 use super::protocol::{Frame, FromProcess, RowsIn, RowsOut, ToProcess};
 use super::{Inner, Piece, QueryError};
 use crate::model::{Epoch, Row, batch_of_rows};
+use crate::trace::Span;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use std::io;
@@ -41,6 +42,15 @@ impl From<ArrowError> for Broken {
     }
 }
 
+/// What is asked.
+pub struct Asked<'a> {
+    pub question: &'a ToProcess,
+    /// The epoch that live views are of, if not the newest.
+    pub as_of: Option<Epoch>,
+    /// The trace that tells how it went.
+    pub span: &'a Span,
+}
+
 pub type Pieces = mpsc::Sender<Result<Piece, QueryError>>;
 
 impl Inner {
@@ -48,11 +58,10 @@ impl Inner {
     pub(super) async fn converse(
         &self,
         mut process: Process,
-        question: &ToProcess,
-        as_of: Option<Epoch>,
+        asked: &Asked<'_>,
         out: &Pieces,
     ) -> Result<(), QueryError> {
-        match self.exchange(&mut process, question, as_of, out).await {
+        match self.exchange(&mut process, asked, out).await {
             Ok(End { result, reusable }) => {
                 if reusable {
                     self.pool.give_back(process);
@@ -69,16 +78,20 @@ impl Inner {
     async fn exchange(
         &self,
         process: &mut Process,
-        question: &ToProcess,
-        as_of: Option<Epoch>,
+        asked: &Asked<'_>,
         out: &Pieces,
     ) -> Result<End, Broken> {
-        process.say(question).await?;
+        let span = asked.span;
+        let step = span.child("plan");
+        process.say(asked.question).await?;
         let (views, tables) = match process.hear().await? {
             FromProcess::Wants { views, tables } => (views, tables),
             other => return end_of(other),
         };
-        let epoch = match self.send_views(process, views, as_of).await? {
+        drop(step);
+        let step = span.child("views");
+        step.set("tidelake.views", views.join(", "));
+        let epoch = match self.send_views(process, views, asked.as_of).await? {
             Ok(epoch) => epoch,
             Err(error) => {
                 return Ok(End {
@@ -88,6 +101,10 @@ impl Inner {
                 });
             }
         };
+        drop(step);
+        span.set("db.collection.name", tables.join(", "));
+        span.set("tidelake.epoch", epoch.0 as i64);
+        let step = span.child("execute");
         process.say(&ToProcess::Go).await?;
         match process.hear().await? {
             FromProcess::Planned => {}
@@ -103,16 +120,22 @@ impl Inner {
             tables,
         };
         out.send(Ok(planned)).await.map_err(|_| Broken::Unwanted)?;
+        let mut count = 0;
         loop {
             match process.receive().await? {
                 Frame::Rows(frame) => {
                     let bytes = frame.len();
                     for batch in rows.frame(frame)? {
+                        count += batch.num_rows();
                         let piece = Ok(Piece::Rows { batch, bytes });
                         out.send(piece).await.map_err(|_| Broken::Unwanted)?;
                     }
                 }
-                message @ Frame::Message(_) => return end_of(message.read_message()?),
+                message @ Frame::Message(_) => {
+                    drop(step);
+                    span.set("db.response.returned_rows", count as i64);
+                    return end_of(message.read_message()?);
+                }
             }
         }
     }

@@ -79,6 +79,21 @@ impl QueryError {
         self
     }
 
+    /// The word by which programs tell errors from each other, in answers and in traces.
+    pub fn code(&self) -> &'static str {
+        match self {
+            QueryError::Rejected { .. } => "query_rejected",
+            QueryError::TimedOut { .. } => "query_timed_out",
+            QueryError::TooMuchMemory { .. }
+            | QueryError::TooMuchDisk { .. }
+            | QueryError::RowTooLarge { .. } => "query_too_large",
+            QueryError::Busy { .. } => "queries_busy",
+            QueryError::Stopping => "stopping",
+            QueryError::Cancelled => "query_cancelled",
+            QueryError::Failed { .. } => "query_failed",
+        }
+    }
+
     /// Something one can do about it.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
