@@ -472,7 +472,11 @@ impl Dataflow {
             Plan::Temporal { temporal, .. } => !temporal.keeps && keeps_records,
             // They are there in every run.
             Plan::Constant { .. } => false,
-            Plan::Join { join, .. } => join.window.is_some() && closes_later(&join.clocks),
+            Plan::Join { join, .. } => join.window.is_some_and(|it| {
+                // A joined row may be kept until the later of two ends, and what it is of until the earlier.
+                let ends_differ = !it.is_shared && keeps_records;
+                ends_differ || closes_later(&join.clocks)
+            }),
             Plan::PerGroup { group, .. } => group.window.is_some() && closes_later(&group.clocks),
         }
     }

@@ -22,7 +22,7 @@ pub const CONNECTOR: &str = "http";
 /// Requests that wait for the reader; more are refused.
 const WAITING_MAX: usize = 64;
 /// How often the reader sees whether it is to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What the partitions are called in the status.
 const NAME: &str = "http";
 

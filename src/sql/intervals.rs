@@ -1,11 +1,15 @@
-//! Interval joins: joins of single records whose event times bound each other, as in `b.at BETWEEN a.at AND a.at + INTERVAL '1' HOUR`.
+//! Interval joins: joins of single records whose event times bound each other, as in `b.at BETWEEN a.at AND a.at + INTERVAL '1' HOUR`, and of
+//! groups of windows, whose bounds do, as in `a.window_start = b.window_start + INTERVAL '1' MINUTE`.
 //!
 //! Once the watermark has passed the last time that can match a record, the record is let go. So a record that comes late, when others may have gone
 //! already, takes part in no such join: as with sessions, its mark in the archive decides that, and every reading of a view leaves out the same
 //! records. Both sides must be bounded, or one of them would be kept for ever anyway.
+//!
+//! The group of a window comes, changes and goes until the watermark has passed the end of the window; which records count in it is decided there. So its time is
+//! that end, from which a bound of the window differs by a constant.
 
 use super::functions::{DAY_US, is_of_now};
-use super::lower::{event_time_name, origin};
+use super::lower::{bound_of_window, event_time_name, origin};
 use super::planning_state;
 use crate::plan::{ADMITTED, Dataflow, LATE_COLUMN};
 use arrow::datatypes::{DataType, TimeUnit};
@@ -26,18 +30,20 @@ pub(super) struct Interval {
     pub right: Side,
 }
 
-/// Records of a side.
+/// Rows of a side.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Side {
-    /// Their event time.
+    /// The event time of records, or a bound of the window of groups.
     pub time: Column,
+    /// Whether it has groups of windows; no record of it is left out here then.
+    pub has_windows: bool,
     pub until: Until,
 }
 
-/// Up to which event time of the other side a record can find a match.
+/// Up to which event time of the other side a row can find a match.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Until {
-    /// Its own, and so many microseconds more.
+    /// That of its column, and so many microseconds more.
     After(i64),
     /// A value of the record, as `auction.expires`.
     At(Expr),
@@ -49,7 +55,8 @@ impl Interval {
         if join.join_type == JoinType::Full || join.null_aware {
             return None;
         }
-        let sides = [&join.left, &join.right].map(|it| Records::of(it, dataflow));
+        let sides = [&join.left, &join.right]
+            .map(|it| Rows::records(it, dataflow).or_else(|| Rows::windows(it, dataflow)));
         let [Some(left), Some(right)] = sides else {
             return None;
         };
@@ -75,26 +82,23 @@ impl Interval {
             _ => return None,
         };
         Some(Interval {
-            left: Side {
-                time: left.time,
-                until: of_left,
-            },
-            right: Side {
-                time: right.time,
-                until: of_right,
-            },
+            left: left.side(of_left)?,
+            right: right.side(of_right)?,
         })
     }
 }
 
-/// A side of a join that has single records, as they are read, and their event time.
-struct Records<'a> {
+/// A side of a join, and the time of its rows: after it they neither come nor go.
+struct Rows<'a> {
     schema: &'a DFSchema,
     time: Column,
+    /// What is between this column and the end of the window, if the rows are groups of windows.
+    to_end_us: Option<i64>,
 }
 
-impl<'a> Records<'a> {
-    fn of(plan: &'a LogicalPlan, dataflow: &Dataflow) -> Option<Self> {
+impl<'a> Rows<'a> {
+    /// Single records, as they are read.
+    fn records(plan: &'a LogicalPlan, dataflow: &Dataflow) -> Option<Self> {
         let is_event_time = |it: &Column| {
             let found = origin(&Expr::Column(it.clone()), plan);
             let Some((Expr::Column(column), LogicalPlan::TableScan(scan))) = found else {
@@ -104,9 +108,37 @@ impl<'a> Records<'a> {
         };
         let time = plan.schema().columns().into_iter().find(is_event_time)?;
         let is_plain = !decides_itself(plan).unwrap_or(true);
-        is_plain.then_some(Records {
+        is_plain.then_some(Rows {
             schema: plan.schema(),
             time,
+            to_end_us: None,
+        })
+    }
+
+    /// Groups of windows.
+    fn windows(plan: &'a LogicalPlan, dataflow: &Dataflow) -> Option<Self> {
+        let mut columns = plan.schema().columns().into_iter();
+        columns.find_map(|time| {
+            let to_end_us = Some(end_of_window(&time, plan, dataflow)?);
+            Some(Rows {
+                schema: plan.schema(),
+                time,
+                to_end_us,
+            })
+        })
+    }
+
+    fn side(self, until: Until) -> Option<Side> {
+        let until = match (self.to_end_us, until) {
+            (None, until) => until,
+            (Some(to_end_us), Until::After(us)) => Until::After(us.checked_add(to_end_us)?),
+            // A group that changes has another value, or may have.
+            (Some(_), Until::At(_)) => return None,
+        };
+        Some(Side {
+            time: self.time,
+            has_windows: self.to_end_us.is_some(),
+            until,
         })
     }
 
@@ -115,14 +147,15 @@ impl<'a> Records<'a> {
         !columns.is_empty() && columns.iter().all(|it| self.schema.has_column(it))
     }
 
-    /// How far before or behind the event time an expression is.
+    /// How far before or behind the time of its row an expression is.
     fn distance(&self, expr: &Expr) -> Option<i64> {
         let (column, us) = linear(expr)?;
+        let us = us.checked_sub(self.to_end_us.unwrap_or(0))?;
         (*column == self.time).then_some(us)
     }
 
-    /// Until when records of this side can find matches on the other side, whose event time comparisons bound.
-    fn until(&self, other: &Records, comparisons: &[(Expr, Expr)]) -> Option<Until> {
+    /// Until when rows of this side can find matches on the other side, whose time comparisons bound: so long after their own.
+    fn until(&self, other: &Rows, comparisons: &[(Expr, Expr)]) -> Option<Until> {
         let bounds = comparisons.iter().filter_map(|(small, large)| {
             let bounded = other.distance(small)?;
             let data_type = large.get_type(self.schema).ok();
@@ -144,6 +177,37 @@ impl<'a> Records<'a> {
             Until::After(us) => (0, *us),
             Until::At(_) => (1, 0),
         })
+    }
+}
+
+/// What is between a column and the end of the window that its row is the group of; nothing if it is no bound of one.
+fn end_of_window(column: &Column, plan: &LogicalPlan, dataflow: &Dataflow) -> Option<i64> {
+    let index = plan.schema().index_of_column(column).ok()?;
+    let in_place = |input: &LogicalPlan| {
+        let column = Column::from(input.schema().qualified_field(index));
+        end_of_window(&column, input, dataflow)
+    };
+    match plan {
+        LogicalPlan::Projection(it) => match it.expr[index].clone().unalias_nested().data {
+            Expr::Column(column) => end_of_window(&column, &it.input, dataflow),
+            _ => None,
+        },
+        LogicalPlan::SubqueryAlias(it) => in_place(&it.input),
+        LogicalPlan::Filter(it) => in_place(&it.input),
+        LogicalPlan::Aggregate(it) => {
+            let key = it.group_expr.get(index)?;
+            let (Expr::ScalarFunction(bound), below) = origin(key, &it.input)? else {
+                return None;
+            };
+            let time = origin(bound.args.first()?, below)?;
+            let (Expr::Column(time), LogicalPlan::TableScan(scan)) = time else {
+                return None;
+            };
+            let event_time = event_time_name(scan.table_name.table(), dataflow)?;
+            let window = bound_of_window(&bound).filter(|_| time.name == event_time)?;
+            Some(window.add_us)
+        }
+        _ => None,
     }
 }
 
@@ -251,10 +315,16 @@ pub(super) fn without_late_records(
         let LogicalPlan::Join(mut join) = node else {
             return Ok(Transformed::no(node));
         };
-        if Interval::of(&join, dataflow).is_none() {
+        let Some(interval) = Interval::of(&join, dataflow) else {
             return Ok(Transformed::no(LogicalPlan::Join(join)));
-        }
-        for side in [&mut join.left, &mut join.right] {
+        };
+        for (side, has_windows) in [
+            (&mut join.left, interval.left.has_windows),
+            (&mut join.right, interval.right.has_windows),
+        ] {
+            if has_windows {
+                continue;
+            }
             let on_time = side.as_ref().clone().transform_up(|node| match node {
                 LogicalPlan::TableScan(scan) => on_time(scan),
                 other => Ok(Transformed::no(other)),

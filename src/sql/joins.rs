@@ -146,24 +146,28 @@ impl Lowering<'_> {
         Ok(Lowered { plan, last: None })
     }
 
-    /// A side of an interval join without late records, and what tells up to when its rows can match.
+    /// A side of an interval join, without late records if it has single ones, and what tells up to when its rows can match.
     fn with_end(
         &self,
         plan: Plan,
         side: Option<&Side>,
         schema: &DFSchema,
     ) -> Result<(Plan, Option<RowEnd>), String> {
-        let Some(Side { time, until }) = side else {
+        let Some(side) = side else {
             return Ok((plan, None));
         };
+        let Side { time, until, .. } = side;
         let column = schema
             .index_of_column(time)
             .map_err(|it| words::planner(&it))?;
         let clocks = self.properties(&plan).clocks;
-        let plan = Plan::Admit {
-            input: Box::new(plan),
-            window: Admitted::on_time(column),
-            clocks,
+        let plan = match side.has_windows {
+            true => plan,
+            false => Plan::Admit {
+                input: Box::new(plan),
+                window: Admitted::on_time(column),
+                clocks,
+            },
         };
         let (plan, end) = match until {
             Until::After(add_us) => {

@@ -653,7 +653,7 @@ pub(super) fn event_time_name(relation: &str, dataflow: &Dataflow) -> Option<Str
 }
 
 /// Which bound of a window a function yields, if it does.
-fn bound_of_window(function: &ScalarFunction) -> Option<KeyOfWindow> {
+pub(super) fn bound_of_window(function: &ScalarFunction) -> Option<KeyOfWindow> {
     let is_start = function.func.name() == TUMBLE_START;
     if !is_start && function.func.name() != TUMBLE_END {
         return None;
@@ -753,8 +753,9 @@ pub(super) fn column(name: &str, at: usize) -> Arc<dyn PhysicalExpr> {
 
 /// A key that tells the window of its group: what to add to it to have the window's end, and how long the window is.
 #[derive(Clone, Copy)]
-struct KeyOfWindow {
-    add_us: i64,
+pub(super) struct KeyOfWindow {
+    /// What is between the bound and the end of its window.
+    pub add_us: i64,
     size_us: i64,
 }
 

@@ -444,6 +444,18 @@ fn a_plan_says_what_it_keeps_and_what_grows() {
             "keeps both sides until the watermark passes their window",
         ),
         (
+            "SELECT a.k, b.n FROM s a JOIN (SELECT max(n) AS n, window_end AS e FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY window_end) b ON a.n = b.n WHERE a.at BETWEEN b.e - INTERVAL '1' MINUTE AND b.e",
+            "keeps both sides until the watermark passes the last time that can match",
+        ),
+        (
+            "WITH w AS (SELECT k, count(*) AS c, window_start AS e FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY k, window_start) SELECT a.k, a.c, b.c AS before FROM w a LEFT JOIN w b ON a.k = b.k AND a.e = b.e + INTERVAL '1' MINUTE",
+            "keeps both sides until the watermark passes the last time that can match",
+        ),
+        (
+            "SELECT a.k, b.n FROM s a JOIN (SELECT max(n) AS n, window_end AS e FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY window_end) b ON a.n = b.n WHERE a.at > b.e",
+            "keeps both sides, for ever",
+        ),
+        (
             "SELECT k, n FROM s QUALIFY row_number() OVER (PARTITION BY k ORDER BY at) <= 3",
             "keeps its rows up to rank 3",
         ),

@@ -714,6 +714,24 @@ CREATE MATERIALIZED VIEW first_after AS SELECT k, n, m FROM (SELECT a.k, a.n, c.
     );
 }
 
+/// Groups of windows bound the time of records and of each other: both are let go when the windows are closed that could match them.
+#[test]
+fn interval_joins_of_windows_equal_a_batch() {
+    equal_a_batch(
+        "
+CREATE MATERIALIZED VIEW highest AS SELECT r.k, r.n, r.at FROM raw_s r JOIN (SELECT max(n) AS n, window_end AS until FROM TUMBLE(raw_s, at, INTERVAL '5' SECOND) GROUP BY window_end) w ON r.n = w.n WHERE r.at BETWEEN w.until - INTERVAL '5' SECOND AND w.until;
+CREATE MATERIALIZED VIEW above AS SELECT r.k, r.n, w.m FROM raw_s r JOIN (SELECT k, avg(n) AS m, window_start FROM TUMBLE(raw_s, at, INTERVAL '4' SECOND) GROUP BY k, window_start) w ON r.k = w.k AND r.at >= w.window_start AND r.at < w.window_start + INTERVAL '4' SECOND AND r.n > w.m;
+CREATE MATERIALIZED VIEW of_before AS SELECT r.k, r.n, w.c FROM raw_o r JOIN (SELECT k, count(*) AS c, window_end FROM TUMBLE(raw_s, at, INTERVAL '4' SECOND) GROUP BY k, window_end) w ON r.k = w.k AND r.at >= w.window_end AND r.at < w.window_end + INTERVAL '4' SECOND;
+CREATE MATERIALIZED VIEW growth AS WITH w AS (SELECT k, count(*) AS c, window_start AS s FROM TUMBLE(raw_s, at, INTERVAL '5' SECOND) GROUP BY k, window_start) SELECT a.k, a.s, a.c, b.c AS before FROM w a JOIN w b ON a.k = b.k AND a.s = b.s + INTERVAL '5' SECOND;
+CREATE MATERIALIZED VIEW first_ones AS WITH w AS (SELECT k, count(*) AS c, window_start AS s FROM TUMBLE(raw_s, at, INTERVAL '5' SECOND) GROUP BY k, window_start) SELECT a.k, a.s, a.c, b.c AS before FROM w a LEFT JOIN w b ON a.k = b.k AND a.s = b.s + INTERVAL '5' SECOND;
+CREATE MATERIALIZED VIEW of_two AS SELECT a.k, a.e, a.c, b.n FROM (SELECT k, count(*) AS c, window_end AS e FROM TUMBLE(raw_s, at, INTERVAL '4' SECOND) GROUP BY k, window_end HAVING count(*) > 1) a JOIN (SELECT k, max(n) AS n, window_start AS s FROM TUMBLE(raw_o, at, INTERVAL '8' SECOND) GROUP BY k, window_start) b ON a.k = b.k AND a.e > b.s AND a.e <= b.s + INTERVAL '8' SECOND;
+CREATE MATERIALIZED VIEW in_no_minute AS SELECT r.k, r.n FROM raw_s r WHERE NOT EXISTS (SELECT 1 FROM (SELECT j, count(*) AS c, window_start AS s FROM TUMBLE(raw_o, at, INTERVAL '6' SECOND) GROUP BY j, window_start) w WHERE w.j = r.j AND r.at >= w.s AND r.at < w.s + INTERVAL '6' SECOND);
+",
+        16,
+        260,
+    );
+}
+
 /// What a query computes twice is computed once: here aggregations with their keys in another order, windows whose late records are counted, joins, and
 /// rows that come and go.
 #[test]
