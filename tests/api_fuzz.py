@@ -18,8 +18,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from pipeline import DATAFLOWS, Pipeline, wait  # noqa: E402
 
-# Streams have no end; a proof and a training take the processor that the rest needs.
-LEFT_OUT = ["/api/v1/stream", "/api/v1/views/{view}/changes", "/api/v1/verification", "/api/v1/models/{model}/train"]
+# Streams have no end; a proof and a training take the processor that the rest needs, and a restart ends what was asked before it.
+LEFT_OUT = ["/api/v1/stream", "/api/v1/views/{view}/changes", "/api/v1/verification", "/api/v1/models/{model}/train", "/api/v1/restart"]
 CHECKS = "not_a_server_error,response_schema_conformance,content_type_conformance"
 EVENTS = 3000
 

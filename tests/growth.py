@@ -6,7 +6,8 @@
 Needs nothing but Python. Each case has a dataflow that differs from the one before (a column and views come, change, go), is ended by abort at a named
 step (see `crash_point` in src/coordinator/commit.rs), and is started again in another shape until all input is read. Then
 `tidelake verify` must prove the lake, and the new views must hold every record. A refused change must leave the lake as it was. At the end, records that
-lacked a required field are replayed, one field at a time, with an end at a step each time.
+lacked a required field are replayed, one field at a time, with an end at a step each time; and then by pipelines that run, alone and as a cluster, and are asked
+to restart in their place.
 --long tries each step in more shapes. SEED repeats a run.
 """
 
@@ -28,6 +29,8 @@ EVENTS_PER_CASE = 3000
 # Fields that are required at first; each case has one record that lacks it.
 REQUIRED = ["method", "endpoint", "user_agent"]
 REPLAY_STEPS = [("filled", 1), ("manifest", 1), ("table", 3)]
+# The same for the restarts in place: workers and processes of each.
+IN_PLACE = {"ip": (2, 1), "level": (1, 3)}
 
 
 def main():
@@ -94,15 +97,38 @@ def run(options, root):
             pipeline, arguments = choose(random.choice(shapes))
             crash(pipeline, arguments, step, times)
             settled(text)
-            left = single.lake / "_tidelake" / "web_logs" / "requests"
-            assert not list(left.iterdir()), "a request was done and is still there"
-    print(f"ok: {total} records, {len(cases)} changes and {len(REQUIRED)} replays, each ended at a step and started again: proven")
+            assert not requests(single), "a request was done and is still there"
+        loose = list(REQUIRED)
+        for field, shape in IN_PLACE.items():
+            pipeline, arguments = choose(shape)
+            pipeline.start(*arguments)
+            pipeline.wait_value("SELECT requests FROM totals", total)
+            pids = workers_of(pipeline)
+            loose.append(field)
+            text = variant(len(cases), loose)
+            (dataflow / "dataflow.sql").write_text(text)
+            command = [options.binary, "replay", "dead-letters", str(dataflow), "--lake", str(root / "lake"), "--reason", f'"{field}"']
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            assert f"{letters} of them decode now" in said and "/api/v1/restart" in said, said
+            asked = pipeline.post("/api/v1/restart", {})
+            assert asked["process"] in pids, f"process {asked['process']} is none of {pids}"
+            total += letters
+            pipeline.wait_value("SELECT count(*) FROM lake.logs", total)
+            pipeline.wait_value("SELECT requests FROM totals", total)
+            assert workers_of(pipeline) == pids, f"{pids} became {workers_of(pipeline)}"
+            assert not requests(pipeline), "a request was done and is still there"
+            kept = pipeline.value("SELECT count(DISTINCT CAST(_partition AS TEXT) || '/' || CAST(_offset AS TEXT)) FROM lake.logs")
+            assert kept == total, f"{total} rows of {kept} records"
+            pipeline.stop()
+            prove(options.binary, dataflow, files, root / "lake", environment)
+    changes = f"{len(cases)} changes and {len(REQUIRED)} replays, each ended at a step and started again"
+    print(f"ok: {total} records, {changes}, and {len(IN_PLACE)} replays by restarts in place: proven")
 
 
 def variant(number, loose=()):
     """A dataflow that differs from the one before: views change form, one comes and goes, and after some cases a column is there for good."""
     text = (DATAFLOWS / "web_logs" / "dataflow.sql").read_text()
-    for field in REQUIRED:
+    for field in [*REQUIRED, *IN_PLACE]:
         if field not in loose:
             declared = f"  {field:<14} TEXT"
             assert declared in text, declared
@@ -125,9 +151,19 @@ def generate(binary, files, number):
     subprocess.run([*command, "--start", f"2026-01-31T{12 + number // 60}:{number % 60:02d}:00Z"], check=True, stderr=subprocess.DEVNULL)
     with open(files / "events-0.jsonl", "r+") as file:
         whole = json.loads(file.readlines()[-1])
-        for field in REQUIRED:
+        for field in [*REQUIRED, *IN_PLACE]:
             file.write(json.dumps({name: it for name, it in whole.items() if name != field}) + "\n")
     return EVENTS_PER_CASE
+
+
+def workers_of(pipeline):
+    """Numbers of the processes that do the work."""
+    return pipeline.pids() if isinstance(pipeline, Cluster) else [pipeline.process.pid]
+
+
+def requests(pipeline):
+    """Replays that wait in the lake."""
+    return list((pipeline.lake / "_tidelake" / "web_logs" / "requests").iterdir())
 
 
 def crash(pipeline, arguments, step, times):

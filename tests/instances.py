@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 from pipeline import free_port, wait
@@ -319,6 +320,85 @@ def several(suite):
     assert suite.tidelake("status", "-o", "pids") == ""
 
 
+def restart_in_place(port):
+    """Asks for it; what was answered, or the problem."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/restart", b"", {"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def children(pid):
+    """Numbers of those that it has started, also the dead that it has not buried."""
+    return [int(it) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children") for it in path.read_text().split()]
+
+
+def in_its_place(suite):
+    """A pipeline is restarted by a request: process, name, address and what keeps it up stay, and all records are there once."""
+    port = next(suite.ports)
+    shop = suite.dataflow("shop")
+    suite.tidelake("run", *suite.arguments(shop, port), "-d")
+    suite.wait_all_once(port)
+    told = suite.status("shop")
+    pid = told["processes"][0]["pid"]
+    begun = lambda: suite.tidelake("logs", "shop", "-n", 10_000).count("serving http")
+    before = begun()
+    code, answer = restart_in_place(port)
+    assert (code, answer["process"]) == (202, pid), (code, answer)
+    suite.write(50)
+    wait("it has begun again", lambda: begun() == before + 1, 60)
+    suite.wait_all_once(port)
+    again = suite.status("shop")
+    assert all_pids(again) == all_pids(told) and again["state"] == "running", again
+    assert again["restarts"] == 0 and again["last_end"] is None, "this is no restart of the supervisor"
+    wait("its former query processes are buried", lambda: all(map(lives, children(pid))))
+
+    # What could not start goes on.
+    text = (shop / "dataflow.sql").read_text()
+    (shop / "dataflow.sql").write_text(text.replace("count(DISTINCT id)", "count(DISTINCT nothing)"))
+    code, problem = restart_in_place(port)
+    assert (code, problem["code"]) == (409, "would_not_start"), (code, problem)
+    assert "nothing" in problem["detail"] and "tidelake check" in problem["hint"], problem
+    suite.write(50)
+    suite.wait_all_once(port)
+    assert begun() == before + 1, "it was not restarted"
+    # What has changed on the disk is what starts.
+    (shop / "dataflow.sql").write_text(text + "CREATE MATERIALIZED VIEW latest AS SELECT max(id) AS id FROM kept;\n")
+    assert restart_in_place(port)[0] == 202
+    wait("it has begun again", lambda: begun() == before + 2, 60)
+    suite.wait_all_once(port)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/views/latest", timeout=60) as view:
+        assert json.load(view)["rows"] == [{"id": suite.written - 1}]
+    # A stop that comes meanwhile is one.
+    assert restart_in_place(port)[0] == 202
+    suite.tidelake("stop", "shop", says="stopped shop")
+    assert not any(map(lives, all_pids(told)))
+    suite.tidelake("status", "--lake", suite.root / "lakes" / "shop", says="is free")
+
+    # In the foreground, at a port that nobody chose.
+    command = [suite.binary, "run", *map(str, suite.arguments(shop, 0)), "--name", "mine"]
+    with running(command, env=suite.environment, cwd=suite.root, stderr=subprocess.DEVNULL) as process:
+        known = lambda: next(iter(json.loads(suite.tidelake("status", "-o", "json"))), None)
+        is_running = lambda: it if (it := known()) and it["state"] == "running" else None
+        told = wait("it is known", is_running, 60)
+        url = told["processes"][0]["url"]
+        port = int(url.rstrip("/").rpartition(":")[2])
+        suite.wait_all_once(port)
+        code, answer = restart_in_place(port)
+        assert (code, answer["process"]) == (202, process.pid), (code, answer)
+        # It waits for the new one, at the same port.
+        suite.wait_all_once(port)
+        again = wait("it is known again", lambda: it if (it := is_running()) and it["processes"][0]["since_ms"] != told["processes"][0]["since_ms"] else None, 60)
+        assert again["name"] == "mine" and again["pid"] == process.pid and again["processes"][0]["url"] == url, again
+        assert again["began_ms"] == told["began_ms"], again
+        suite.tidelake("run", *suite.arguments(shop, next(suite.ports)), code=4, says="instance mine")
+        suite.tidelake("stop", "mine", says=f"stopped mine (process {process.pid})")
+        assert process.wait(timeout=10) == 0
+    assert not (suite.instances / "mine").exists()
+
+
 def demonstration(suite):
     """The demo in the background, with its generator as a part that is told of."""
     port = next(suite.ports)
@@ -334,6 +414,11 @@ def demonstration(suite):
     pid = int(suite.tidelake("status", "demo", "-o", "pids"))
     os.kill(pid, signal.SIGKILL)
     wait("it is started again", lambda: (it := suite.status("demo"))["restarts"] == 1 and it["state"] == "running", 60)
+    pid = int(suite.tidelake("status", "demo", "-o", "pids"))
+    assert restart_in_place(port)[0] == 202
+    wait("it says so", lambda: "Tidelake demo, restarted: about 10 web-log events" in suite.tidelake("logs", "demo", "-n", 10_000), 60)
+    wait("events are generated again", generator, 30)
+    assert suite.status("demo")["restarts"] == 1 and int(suite.tidelake("status", "demo", "-o", "pids")) == pid
     suite.tidelake("stop", "demo")
     suite.tidelake("verify", "--data", suite.root / "demo-data", says="PROVEN")
 
@@ -362,7 +447,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         suite = Suite(options.binary, pathlib.Path(folder).resolve(), options.port or free_port(following=19))
         try:
-            for part in (in_the_background, starts_that_fail, after_a_crash, reused_numbers, in_the_foreground, frozen, several, demonstration, without_a_place):
+            for part in (in_the_background, starts_that_fail, after_a_crash, reused_numbers, in_the_foreground, frozen, several, in_its_place, demonstration, without_a_place):
                 began = time.monotonic()
                 part(suite)
                 print(f"ok  {part.__name__.replace('_', ' ')} ({time.monotonic() - began:.1f} s)", flush=True)

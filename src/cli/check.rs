@@ -11,9 +11,12 @@
 //!
 //! What every dataflow has by itself is only counted, and the operators are behind `--plan`.
 
+use super::restart;
 use super::settings::Settings;
 use super::terminal::{Layout, Tone, count};
+use super::verify::this_program;
 use crate::coordinator::{growth, identity};
+use crate::http::Program;
 use crate::plan::{Dataflow, Plan, SourceSpec, TableSpec, ViewSpec, span};
 use crate::sql::models::Models;
 use anyhow::Result;
@@ -51,6 +54,23 @@ pub async fn run(arguments: &Arguments, settings: &Settings) -> Result<()> {
     }
     println!("{}", verdict(&dataflow, layout));
     Ok(())
+}
+
+/// What says whether a pipeline of this folder and lake could start: it fails if they do not fit, or if there is no program to be started.
+pub fn of_run(settings: &Settings, dataflow: &Path, lake: &str) -> Program {
+    let what = vec![dataflow.into(), "--lake".into(), lake.into()];
+    Program {
+        program: restart::program(),
+        ..this_program("check", settings, what)
+    }
+}
+
+/// The same for `demo`, whose dataflow is in the program.
+pub fn of_demo(settings: &Settings) -> Program {
+    Program {
+        program: restart::program(),
+        ..this_program("--version", settings, Vec::new())
+    }
 }
 
 /// What a dataflow is, as text without colours.

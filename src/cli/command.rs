@@ -6,6 +6,7 @@ use super::access::AccessArguments;
 use super::detach::{self, InstanceArguments, Part};
 use super::instance;
 use super::query_limits::QueryLimits;
+use super::restart::{self, Done};
 use super::serve::Companion;
 use super::settings::Settings;
 use super::{addresses, exit, generate, origin, ranges, size, sql, tail};
@@ -281,7 +282,8 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// The settings of the HTTP server, with the programs that verify its commits and train models; and its components in the health.
+    /// The settings of the HTTP server, with the programs that verify its commits, train models and say whether it could start again; and its
+    /// components in the health.
     ///
     /// # Errors
     /// If it would be open to other machines without users, or a file with users or keys is wrong.
@@ -289,12 +291,14 @@ impl Serving {
         &self,
         prover: http::Program,
         trainer: http::Program,
+        check: http::Program,
         settings: &Settings,
     ) -> Result<(http::Settings, Vec<Companion>)> {
         let protection = self.access.open(settings, self.address())?;
         let http = http::Settings {
             prover: Some(prover),
             trainer: Some(trainer),
+            restarter: Some(http::Restarter::new(check)),
             keeping: http::Keeping {
                 versions_for: Some(self.version_retention()),
                 optimizes_every: self.optimizes_every(),
@@ -337,10 +341,11 @@ impl Serving {
             .or_else(|| settings().map(|it| it.join("tidelake/queries")))
     }
 
-    /// Whether it takes the lake from its holder. A process that a supervisor starts again does not: it may have lost the lake to another one since.
+    /// Whether it takes the lake from its holder. A process that is started again does not: it may have lost the lake to another one since.
     pub fn takes_over(&self) -> bool {
         let restarts = std::env::var(super::up::RESTARTS_VARIABLE).unwrap_or_default();
-        self.take_over && ["", "0"].contains(&restarts.as_str())
+        let is_first = ["", "0"].contains(&restarts.as_str()) && !restart::was_restarted();
+        self.take_over && is_first
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -401,7 +406,11 @@ pub fn command_line() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     quiet_panics();
-    match start(cli.command, &settings) {
+    let done = start(cli.command, &settings).and_then(|done| match done {
+        Done::Code(code) => Ok(code),
+        Done::Again(restart) => restart.begin().map(|()| ExitCode::FAILURE),
+    });
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", secret::redact(&format!("{error:#}")));
@@ -459,7 +468,7 @@ fn arguments() -> Result<(Cli, Settings), ExitCode> {
     }
 }
 
-fn start(command: Command, settings: &Settings) -> Result<ExitCode> {
+fn start(command: Command, settings: &Settings) -> Result<Done> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -474,13 +483,14 @@ fn run(
     runtime: &tokio::runtime::Runtime,
     command: Command,
     settings: &Settings,
-) -> Result<ExitCode> {
+) -> Result<Done> {
+    let code = |code: u8| Ok(Done::Code(ExitCode::from(code)));
     match command {
         Command::Verify(arguments) => {
             let proven = runtime.block_on(super::verify::run(&arguments, settings))?;
-            return Ok(ExitCode::from(u8::from(!proven)));
+            return code(u8::from(!proven));
         }
-        Command::Demo(arguments) => super::demo::run(runtime, &arguments, settings),
+        Command::Demo(arguments) => return super::demo::run(runtime, &arguments, settings),
         Command::Run {
             dataflow,
             input,
@@ -493,13 +503,14 @@ fn run(
                 Part::Supervisor(registered) => {
                     let cluster = detach::this_command(&serving);
                     runtime.block_on(detach::supervise(&cluster, *registered))?;
-                    return Ok(ExitCode::SUCCESS);
+                    return code(0);
                 }
                 part => part,
             };
             let models = Models::Current(lake.clone());
             let prover = super::verify::prover_of_run(settings, &dataflow, &lake, &input);
             let trainer = super::train::trainer(settings, &lake);
+            let check = super::check::of_run(settings, &dataflow, &lake);
             let dataflow = runtime.block_on(load(&dataflow, settings, &models))?;
             let shares_lake = process.is_some() || serving.takes_over();
             let mut wanted = (serving.instance).wanted("run", &dataflow, &lake, shares_lake)?;
@@ -509,7 +520,7 @@ fn run(
             if let Part::Starter = part {
                 serving.access.open(settings, serving.address())?;
                 runtime.block_on(detach::start(&wanted, &serving, &[]))?;
-                return Ok(ExitCode::SUCCESS);
+                return code(0);
             }
             let mut options = serving.options(lake, input.into());
             if let (Some(process), Some(hosts)) = (process, hosts) {
@@ -522,7 +533,7 @@ fn run(
             let _traces =
                 serving.traces(&dataflow, process.unwrap_or_default(), runtime.handle())?;
             let result = runtime.block_on(async {
-                let (http, companions) = serving.http(prover, trainer, settings)?;
+                let (http, companions) = serving.http(prover, trainer, check, settings)?;
                 let listener = super::serve::listen(&serving.address()).await?;
                 let (limits, registered) = (serving.queries.limits(), registered.as_ref());
                 instance::tell(registered, serving.access.scheme(), &listener)?;
@@ -531,10 +542,7 @@ fn run(
                 )
                 .await
             });
-            if let Some(it) = registered {
-                it.ended(&result);
-            }
-            result
+            return restart::ended(registered, result);
         }
         Command::Up {
             dataflow,
@@ -651,7 +659,7 @@ fn run(
         Command::Token { what } => super::token::run(&what),
         Command::Doctor(arguments) => {
             let is_well = runtime.block_on(super::doctor::run(&arguments, settings))?;
-            return Ok(ExitCode::from(u8::from(!is_well)));
+            return code(u8::from(!is_well));
         }
         Command::Bundle(arguments) => {
             runtime.block_on(super::bundle::run(&arguments, settings, &definition()))
@@ -670,7 +678,7 @@ fn run(
         }
         Command::Tail(arguments) => runtime.block_on(tail::run(&arguments)),
     }?;
-    Ok(ExitCode::SUCCESS)
+    code(0)
 }
 
 fn member(

@@ -11,6 +11,7 @@ use super::command::Serving;
 use super::detach::{self, Part};
 use super::generate::Files;
 use super::instance::{self, Registered};
+use super::restart::{self, Done, Served};
 use super::serve;
 use super::settings::Settings;
 use super::terminal::{count, number};
@@ -27,6 +28,7 @@ use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -70,12 +72,14 @@ pub fn run(
     runtime: &tokio::runtime::Runtime,
     arguments: &Arguments,
     settings: &Settings,
-) -> Result<()> {
+) -> Result<Done> {
+    let done = |()| Done::Code(ExitCode::SUCCESS);
     let Arguments { data, serving, .. } = arguments;
     let part = match serving.instance.part()? {
         Part::Supervisor(registered) => {
             let cluster = detach::this_command(serving);
-            return runtime.block_on(detach::supervise(&cluster, *registered));
+            let supervised = runtime.block_on(detach::supervise(&cluster, *registered));
+            return supervised.map(done);
         }
         part => part,
     };
@@ -88,7 +92,8 @@ pub fn run(
         Part::Starter => {
             serving.access.open(settings, serving.address())?;
             let more = what_to_try(serving.address(), arguments);
-            return runtime.block_on(detach::start(&wanted, serving, &more));
+            let started = runtime.block_on(detach::start(&wanted, serving, &more));
+            return started.map(done);
         }
         Part::Foreground => detach::registered(&wanted)?,
         Part::Supervisor(_) | Part::Process => None,
@@ -101,10 +106,7 @@ pub fn run(
         lake,
         registered.as_ref(),
     );
-    if let Some(it) = registered {
-        it.ended(&result);
-    }
-    result
+    restart::ended(registered, result)
 }
 
 fn run_here(
@@ -114,7 +116,7 @@ fn run_here(
     dataflow: Dataflow,
     lake: String,
     registered: Option<&Registered>,
-) -> Result<()> {
+) -> Result<Served> {
     let Arguments { data, serving, .. } = arguments;
     // What cannot work is said before anything is made or promised.
     let listener = runtime.block_on(serve::listen(&serving.address()))?;
@@ -122,7 +124,8 @@ fn run_here(
     instance::tell(registered, serving.access.scheme(), &listener)?;
     let prover = super::verify::prover_of_demo(settings, data);
     let trainer = super::train::trainer(settings, &lake);
-    let (http, mut companions) = serving.http(prover, trainer, settings)?;
+    let check = super::check::of_demo(settings);
+    let (http, mut companions) = serving.http(prover, trainer, check, settings)?;
     let own = OwnServer::of(address, serving.access.scheme(), &http)?;
     let input = data.join("input");
     let files = Files::open(&input, PARTITIONS)?;
@@ -208,8 +211,12 @@ fn greet(address: SocketAddr, arguments: &Arguments, traffic: &Traffic, settings
         Duration::ZERO => String::new(),
         it => format!(" and {} of history", of_length(it)),
     };
+    let restarted = match restart::was_restarted() {
+        true => ", restarted",
+        false => "",
+    };
     eprintln!(
-        "Tidelake demo: about {rate} web-log events a second{history}, {workers} workers, process {pid}."
+        "Tidelake demo{restarted}: about {rate} web-log events a second{history}, {workers} workers, process {pid}."
     );
     for (what, how) in what_to_try(address, arguments) {
         eprintln!("  {what:<9} {how}");

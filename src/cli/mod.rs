@@ -32,6 +32,7 @@ mod ranges;
 mod reference;
 mod replay;
 mod report;
+mod restart;
 mod serve;
 mod server;
 mod settings;

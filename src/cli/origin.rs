@@ -3,6 +3,7 @@
 
 use super::detach::PART_VARIABLE;
 use super::instance::STATE_VARIABLE;
+use super::restart;
 use super::server::TOKEN_VARIABLE;
 use super::settings::Settings;
 use super::up::{LAST_END_VARIABLE, RESTARTS_VARIABLE};
@@ -12,12 +13,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 /// Environment variables of ours that belong to no flag.
-const OTHER_VARIABLES: [&str; 8] = [
+const OTHER_VARIABLES: [&str; 9] = [
     TOKEN_VARIABLE,
     STATE_VARIABLE,
     PART_VARIABLE,
     RESTARTS_VARIABLE,
     LAST_END_VARIABLE,
+    restart::VARIABLE,
     "TIDELAKE_LOG",
     "TIDELAKE_CRASH_AT",
     "TIDELAKE_PANIC_IN",

@@ -13,8 +13,9 @@ use std::path::PathBuf;
 pub enum What {
     /// Dead letters: after the definition of a source was mended, or with a newer version of Tidelake.
     ///
-    /// The request lies in the lake until the pipeline starts the next time. Then letters that decode become rows of the archive, with
-    /// their old partition and offset, leave the table of dead letters, and all views count them: one commit, exactly once.
+    /// The request lies in the lake until the pipeline starts the next time, or restarts in its place (POST /api/v1/restart). Then letters that
+    /// decode become rows of the archive, with their old partition and offset, leave the table of dead letters, and all views count them: one
+    /// commit, exactly once.
     #[command(
         after_help = "Examples:\n  tidelake replay dead-letters dataflows/web_logs --lake ./lake\n  tidelake replay dead-letters dataflows/web_logs --source web_logs --reason 'is missing or null'"
     )]
@@ -55,7 +56,7 @@ pub async fn run(what: &What, settings: &Settings) -> Result<()> {
             "{letters} dead letters are asked for, and none of them decodes with this dataflow; mend the definition of the source first"
         ),
         _ => println!(
-            "{letters} dead letters are asked for; {decodable} of them decode now and will be records when the pipeline starts the next time"
+            "{letters} dead letters are asked for; {decodable} of them decode now and will be records when the pipeline starts the next time: one that runs can restart in its place (POST /api/v1/restart, or Pipeline, Dead letters on the page)"
         ),
     }
     Ok(())

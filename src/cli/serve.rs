@@ -1,8 +1,9 @@
-//! `run` and `demo`: a pipeline, its API and its page, until told to stop.
+//! `run` and `demo`: a pipeline, its API and its page, until told to stop or to restart.
 
 use super::detach::{PART_PROCESS, PART_VARIABLE};
 use super::health::{self, Arrivals, EngineFacts, LakeFacts, SourceFacts};
 use super::instance::{self, Registered, State};
+use super::restart::{self, Served};
 use super::up::{LAST_END_VARIABLE, RESTARTS_VARIABLE};
 use crate::cluster;
 use crate::coordinator::costs::{CostsOfRelations, RelationCost};
@@ -21,8 +22,10 @@ use crate::sql::query::{Lake, Limits, Queries};
 use crate::supervise;
 use crate::view::Hub;
 use anyhow::Result;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,6 +35,10 @@ use tokio::sync::watch;
 
 /// A stop takes no longer, whatever the lake does; supervisors wait for ten seconds, as a rule.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
+/// Before a restart nobody waits to kill the process, and a last commit may take its time.
+const STOP_TO_RESTART_WITHIN: Duration = Duration::from_secs(60);
+/// A signal that was sent is heard of within this.
+const SIGNALLED_WITHIN: Duration = Duration::from_millis(50);
 /// How often the lake is looked at: one table after another, each as a query would open it.
 const LOOK_AT_LAKE_EVERY: Duration = Duration::from_secs(5);
 const LOOK_TWICE_AFTER: Duration = Duration::from_millis(500);
@@ -39,8 +46,11 @@ const LOOK_TWICE_AFTER: Duration = Duration::from_millis(500);
 /// A part of the process beside the pipeline, and how it is doing.
 pub type Companion = Arc<dyn Fn() -> Component + Send + Sync>;
 
-/// Listens, before anything is made that would be in vain.
+/// Listens, before anything is made that would be in vain. After a restart in place the socket is the one from before.
 pub async fn listen(address: &SocketAddr) -> Result<TcpListener> {
+    if let Some(left) = restart::left_listener(address)? {
+        return Ok(TcpListener::from_std(left)?);
+    }
     TcpListener::bind(address).await.map_err(|it| {
         let in_use = it.kind() == std::io::ErrorKind::AddrInUse;
         let other = in_use.then(|| instance::serving_at(*address)).flatten();
@@ -58,7 +68,7 @@ pub async fn listen(address: &SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// Runs a dataflow and serves it; tells its instance when it can be stopped in order.
+/// Runs a dataflow and serves it, and says whether it is to start again; tells its instance when it can be stopped in order.
 pub async fn run(
     dataflow: Dataflow,
     options: coordinator::Options,
@@ -67,14 +77,16 @@ pub async fn run(
     limits: Limits,
     companions: Vec<Companion>,
     registered: Option<&Registered>,
-) -> Result<()> {
+) -> Result<Served> {
     let address = listener.local_addr()?;
+    let kept = listener.as_fd().try_clone_to_owned()?;
+    let mut asked = settings.restarter.as_ref().map(http::Restarter::asked);
     let mut signals = Signals::listen()?;
     let pipeline = tokio::select! {
         started = coordinator::start(dataflow, &options) => started?,
         () = signals.next() => {
             tracing::info!("stopped before it began; nothing was read");
-            return Ok(());
+            return Ok(Served::Stopped);
         }
     };
     let tables = pipeline.dataflow.tables.iter().map(|it| it.name.clone());
@@ -126,10 +138,10 @@ pub async fn run(
         }
     };
     note(State::Running);
-    let ending = until_told_or_ended(&pipeline, &mut signals).await;
+    let told = until_told_or_ended(&pipeline, &mut signals, asked.as_mut()).await;
     looking.abort();
     drop(webhooks);
-    if let Some(ending) = ending {
+    if let Told::Ended(ending) = told {
         let process = pipeline.process;
         if pipeline.processes == 1 {
             pipeline.stop().await?;
@@ -139,22 +151,51 @@ pub async fn run(
         }
         return Err(coordinator::Error::Ended { process, ending }.into());
     }
-    tracing::info!("stopping: reading ends, the last epoch is committed; once more ends at once");
-    note(State::Stopping);
+    let restarts = Cell::new(matches!(told, Told::Restart));
+    // Who connects while it stops for good is refused instead of waiting.
+    let kept = restarts.get().then_some(kept);
+    if restarts.get() {
+        tracing::info!("restarting: reading ends, the last epoch is committed; a signal stops it");
+        note(State::Restarting);
+        pipeline.start_again();
+    } else {
+        tracing::info!(
+            "stopping: reading ends, the last epoch is committed; once more ends at once"
+        );
+        note(State::Stopping);
+    }
     stop.send_replace(true);
-    let mut enough = std::pin::pin!(async {
+    {
+        let mut enough = std::pin::pin!(enough(&mut signals, &restarts));
+        pipeline.stop_until(enough.as_mut()).await?;
         tokio::select! {
-            () = signals.next() => {}
-            () = tokio::time::sleep(STOP_WITHIN) => {}
+            _ = server => {}
+            () = enough => tracing::warn!("some requests did not end in time"),
         }
-    });
-    pipeline.stop_until(enough.as_mut()).await?;
-    tokio::select! {
-        _ = server => {}
-        () = enough => tracing::warn!("some requests did not end in time"),
+    }
+    if let Some(kept) = kept.filter(|_| restarts.get())
+        && !signals.let_go().await
+    {
+        tracing::info!("stopped, and about to start again");
+        return Ok(Served::Restarts(kept));
     }
     tracing::info!("stopped; the next start goes on from here");
-    Ok(())
+    Ok(Served::Stopped)
+}
+
+/// When an end in order is waited for no longer. A signal makes a plain stop of a restart, and a further one ends the process at once.
+async fn enough(signals: &mut Signals, restarts: &Cell<bool>) {
+    if restarts.get() {
+        tokio::select! {
+            () = signals.next() => tracing::info!("stopping instead; once more ends at once"),
+            () = tokio::time::sleep(STOP_TO_RESTART_WITHIN) => return,
+        }
+        restarts.set(false);
+    }
+    tokio::select! {
+        () = signals.next() => {}
+        () = tokio::time::sleep(STOP_WITHIN) => {}
+    }
 }
 
 /// What has started this process again, if something has.
@@ -229,17 +270,51 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
+
+    /// From here on a signal ends the process as the system does it, since all is committed: the program that takes the place of this one would not
+    /// hear of one that was caught here. Whether one was.
+    async fn let_go(mut self) -> bool {
+        for signal in [libc::SIGINT, libc::SIGTERM] {
+            // SAFETY: gives a signal back its usual meaning.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        tokio::time::timeout(SIGNALLED_WITHIN, self.next())
+            .await
+            .is_ok()
+    }
 }
 
-/// Why the pipeline cannot go on; nothing if it was asked to stop, here or in another process.
-async fn until_told_or_ended(pipeline: &Pipeline, signals: &mut Signals) -> Option<Ending> {
+/// Why a pipeline is not to go on.
+enum Told {
+    /// Here or in another process.
+    Stop,
+    Restart,
+    Ended(Ending),
+}
+
+/// Waits until the pipeline is asked to stop or to restart, or cannot go on.
+async fn until_told_or_ended(
+    pipeline: &Pipeline,
+    signals: &mut Signals,
+    asked: Option<&mut watch::Receiver<bool>>,
+) -> Told {
+    let mut asked = std::pin::pin!(async {
+        let Some(asked) = asked else {
+            return std::future::pending().await;
+        };
+        if asked.wait_for(|it| *it).await.is_err() {
+            std::future::pending().await
+        }
+    });
     let mut look = tokio::time::interval(Duration::from_millis(200));
     loop {
         tokio::select! {
-            () = signals.next() => return None,
+            () = signals.next() => return Told::Stop,
+            () = asked.as_mut() => return Told::Restart,
             _ = look.tick() => match pipeline.ending() {
-                Some(ending) => return Some(ending),
-                None if pipeline.is_stopping() => return None,
+                Some(ending) => return Told::Ended(ending),
+                None if pipeline.is_stopping() && pipeline.starts_again() => return Told::Restart,
+                None if pipeline.is_stopping() => return Told::Stop,
                 None => {}
             },
         }

@@ -178,6 +178,9 @@ fn ending(found: &Found, before: &Record, had_holder: bool, took: &str) -> Resul
         None if !had_holder => Ok(format!(
             "the processes that {name} had left behind have ended after {took}"
         )),
+        None if now.as_ref().is_some_and(|it| it.state == State::Restarting) => Ok(format!(
+            "stopped {name} (process {pid}) after {took}, while it restarted; the next start goes on from its last commit"
+        )),
         None if now.as_ref().is_some_and(|it| it.state == State::Starting) => Ok(format!(
             "stopped {name} (process {pid}) after {took}, before it had begun"
         )),

@@ -202,6 +202,7 @@ pub struct Pipeline {
     ending: watch::Receiver<Option<Ending>>,
     settled: watch::Receiver<Epoch>,
     control: Arc<Control>,
+    again: Arc<AtomicBool>,
     stop_readers: Arc<AtomicBool>,
     engine: engine::Running,
     settling: JoinHandle<()>,
@@ -392,6 +393,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         .collect();
     drop(to_settle);
     let control = Arc::new(Control::new(hub.readers()));
+    let again = Arc::new(AtomicBool::new(false));
     // A start counts as a reader, so that the first results appear quickly.
     hub.note_reader(Duration::ZERO);
     let (settled_to, settled) = watch::channel(Epoch(0));
@@ -449,6 +451,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         let listening = peers::Peers {
             links,
             control: Arc::clone(&control),
+            again: Arc::clone(&again),
             hub: Arc::clone(&hub),
             parts: (process == 0).then(|| to_committer.clone()),
             committed: committed_to,
@@ -514,6 +517,7 @@ pub async fn start(mut dataflow: Dataflow, options: &Options) -> Result<Pipeline
         costs,
         budget,
         control,
+        again,
         stop_readers,
         engine,
         settling,
@@ -724,6 +728,16 @@ impl Pipeline {
         self.control.is_stopping()
     }
 
+    /// Whether that stop is one after which all processes start again.
+    pub fn starts_again(&self) -> bool {
+        self.again.load(Ordering::Acquire)
+    }
+
+    /// Has all processes start again after the stop that follows. Who ends a process then has to begin it anew.
+    pub fn start_again(&self) {
+        self.again.store(true, Ordering::Release);
+    }
+
     /// The other processes of the cluster, if there are any.
     pub fn peers(&self) -> Option<cluster::Sender> {
         self.peers.clone()
@@ -761,7 +775,8 @@ impl Pipeline {
     pub async fn stop(mut self) -> Result<(), Error> {
         self.stop_readers.store(true, Ordering::Release);
         if let (true, Some(peers)) = (self.control.stop(), &self.peers) {
-            peers.send_all(&peers::Message::Stop.bytes());
+            let again = self.starts_again();
+            peers.send_all(&peers::Message::Stop { again }.bytes());
         }
         if let Some(committer) = self.committer.take_if(|it| it.is_finished()) {
             // It has failed; the workers end all the same, and what they still hand over goes nowhere.

@@ -21,7 +21,7 @@ use crate::view::Hub;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc::UnboundedSender, watch};
 
@@ -57,8 +57,8 @@ pub(super) enum Message {
     Part(Part),
     /// From process 0: this epoch is settled, with a commit or without need for one.
     Settled { epoch: Epoch, committed: Committed },
-    /// Someone asked the sender to stop, so all do.
-    Stop,
+    /// Someone asked the sender to stop, so all do; and all start again if that was asked for.
+    Stop { again: bool },
     /// How the sender's sources are, and what they read since the last word: records, undecodable ones, bytes.
     Sources(Vec<(source::Status, (u64, u64, u64))>),
     /// Live results are being read at the sender, by a reader that wants changes within this time.
@@ -85,6 +85,8 @@ impl Message {
 pub(super) struct Peers {
     pub links: cluster::Links,
     pub control: Arc<Control>,
+    /// Whether all start again after a stop.
+    pub again: Arc<AtomicBool>,
     pub hub: Arc<Hub>,
     /// In process 0, the way to the committer; elsewhere none.
     pub parts: Option<UnboundedSender<Part>>,
@@ -149,7 +151,9 @@ impl Peers {
                 self.committed.send_replace(committed);
                 self.settled.send_replace(epoch);
             }
-            Message::Stop => {
+            Message::Stop { again } => {
+                // Before the stop, so that who sees that knows what follows.
+                self.again.fetch_or(again, Ordering::AcqRel);
                 self.control.stop();
             }
             Message::Sources(sources) => {

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A request is done at the next start, in one commit, as `tidelake replay` leaves it too: see [`replay`]. A running pipeline does not do it, since
-//! records come into views outside of the stream only while a lake is filled. What is here is what the newest commit holds.
+//! records come into views outside of the stream only while a lake is filled; a [restart](super::restart) in its place is such a start. What is here
+//! is what the newest commit holds.
 
 use super::App;
 use super::filter::quoted_name;

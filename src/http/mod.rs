@@ -37,6 +37,7 @@ mod problem;
 mod push;
 mod receipt;
 mod reports;
+mod restart;
 mod roles;
 mod saved;
 mod seed;
@@ -58,6 +59,7 @@ pub use apart::{Program, quoted};
 pub use connections::{Limits, raise_descriptors};
 pub use guard::{Access, HostPattern};
 pub use openapi::document as openapi_document;
+pub use restart::Restarter;
 pub use roles::described as described_roles;
 pub use sql::{AnswerEnding, AnswerFormat, AnswerWriter};
 pub use status::{
@@ -140,6 +142,7 @@ pub struct App {
     samples: pipeline::Samples,
     verifier: verification::Verifier,
     trainer: Option<Program>,
+    restarter: Option<Restarter>,
     keeping: Keeping,
     jobs: jobs::Jobs,
     clients: Arc<Semaphore>,
@@ -174,6 +177,8 @@ pub struct Settings {
     pub prover: Option<Program>,
     /// What trains models when a client asks for it, if anything does: it is told the model's name and what it learns from.
     pub trainer: Option<Program>,
+    /// The way to whoever restarts the process, if anybody does.
+    pub restarter: Option<Restarter>,
     pub keeping: Keeping,
 }
 
@@ -211,6 +216,7 @@ impl App {
             samples: pipeline::Samples::default(),
             verifier: verification::Verifier::new(settings.prover),
             trainer: settings.trainer,
+            restarter: settings.restarter,
             keeping: settings.keeping,
             jobs: jobs::Jobs::default(),
             clients: Arc::new(Semaphore::new(stream::CLIENTS_MAX)),
@@ -303,6 +309,7 @@ pub fn router(app: Arc<App>) -> Router {
                 .post(verification::start)
                 .delete(verification::cancel),
         )
+        .route("/api/v1/restart", post(restart::restart))
         .route("/api/v1/lake", get(lake::state))
         .route("/api/v1/lake/tables/{table}", get(lake::table))
         .route("/api/v1/lake/optimize", post(lake::optimize))

@@ -21,6 +21,7 @@ use super::problem::{FAILURES, Problem};
 use super::push::PushedRecords;
 use super::receipt::Receipt;
 use super::reports::{self, Reports};
+use super::restart::Restarting;
 use super::roles::{self, Need};
 use super::saved::{QueryToSave, SavedQueries};
 use super::sql::SqlRequest;
@@ -185,6 +186,8 @@ enum Answer {
     /// The same as a page, where that is asked for.
     JsonOrPage(fn(&mut SchemaGenerator) -> Schema),
     Text(&'static str),
+    /// It is done soon.
+    Accepted(fn(&mut SchemaGenerator) -> Schema),
     Nothing,
 }
 
@@ -372,7 +375,7 @@ fn routes() -> Vec<Route> {
         body: None,
         answer,
     };
-    use Answer::{Json, JsonOrPage, Nothing, Text};
+    use Answer::{Accepted, Json, JsonOrPage, Nothing, Text};
     vec![
         route(
             "get",
@@ -686,6 +689,12 @@ fn routes() -> Vec<Route> {
             Nothing,
         ),
         route(
+            "post",
+            "/api/v1/restart",
+            "Restarts the pipeline in its place, in all processes, behind its last commit; refused while it could not start",
+            Accepted(of::<Restarting>),
+        ),
+        route(
             "get",
             "/api/v1/lake",
             "What the lake is made of, and when it was looked after",
@@ -805,7 +814,9 @@ fn operation(route: &Route, problem: &Schema, generator: &mut SchemaGenerator) -
         .chain(route.parameters.iter().filter_map(Parameter::describe))
         .collect();
     let content = match &route.answer {
-        Answer::Json(schema) => json!({"application/json": {"schema": schema(generator)}}),
+        Answer::Json(schema) | Answer::Accepted(schema) => {
+            json!({"application/json": {"schema": schema(generator)}})
+        }
         Answer::JsonOrPage(schema) => json!({
             "application/json": {"schema": schema(generator)},
             "text/html": {"schema": text},
@@ -818,6 +829,10 @@ fn operation(route: &Route, problem: &Schema, generator: &mut SchemaGenerator) -
     };
     let (code, done) = match route.answer {
         Answer::Nothing => ("204", json!({"description": "done"})),
+        Answer::Accepted(_) => (
+            "202",
+            json!({"description": "it is done soon", "content": content}),
+        ),
         _ => (
             "200",
             json!({"description": "the answer", "content": content}),

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
 /// Codes of a status of 500 or more, other than that of a bug.
-pub const FAILURES: [&str; 16] = [
+pub const FAILURES: [&str; 17] = [
     "query_failed",
     "query_timed_out",
     "queries_busy",
@@ -17,6 +17,7 @@ pub const FAILURES: [&str; 16] = [
     "no_folder",
     "no_verifier",
     "no_trainer",
+    "no_restart",
     "no_lake",
     "saved_queries_failed",
     "boards_failed",

@@ -73,6 +73,7 @@ const MATRIX: &[(&str, &str, Need)] = &[
     // A proof reads source and lake once more.
     ("POST", "/api/v1/verification", ADMIN),
     ("DELETE", "/api/v1/verification", ADMIN),
+    ("POST", "/api/v1/restart", ADMIN),
     ("GET", "/api/v1/lake", READ),
     ("GET", "/api/v1/lake/tables/{table}", READ),
     ("POST", "/api/v1/lake/optimize", ADMIN),

@@ -111,6 +111,9 @@ fn register_in(roots: &[PathBuf], wanted: &Wanted) -> Result<Registered> {
             places.join(", ")
         )
     })?;
+    if let Some(registered) = resumed(roots, wanted)? {
+        return Ok(registered);
+    }
     forget_old(root);
     if !wanted.shares_lake
         && let Some(other) = all_in(roots).into_iter().find(|it| it.runs(wanted))
@@ -129,7 +132,8 @@ fn register_in(roots: &[PathBuf], wanted: &Wanted) -> Result<Registered> {
         let folder = root.join(name);
         let lock = hold(&folder)
             .with_context(|| format!("could not make the instance folder {}", folder.display()))?;
-        if let Some(lock) = lock {
+        // A process that restarts in place has let go of its lock for a moment, and not of its name.
+        if let Some(lock) = lock.filter(|_| !Found::at(folder.clone()).restarts()) {
             let record = wanted.record(name, &folder);
             let registered = Registered {
                 folder,
@@ -141,6 +145,33 @@ fn register_in(roots: &[PathBuf], wanted: &Wanted) -> Result<Registered> {
         }
     }
     Err(name_is_taken(root, &names[0]))
+}
+
+/// The instance that this process was before it restarted in place, if it did: with its name, and what was noted of it since it began.
+fn resumed(roots: &[PathBuf], wanted: &Wanted) -> Result<Option<Registered>> {
+    let is_ours = |it: &Found| {
+        let record = it.record.as_ref();
+        it.restarts() && record.is_ok_and(|it| it.holder == this_process())
+    };
+    let Some(found) = all_in(roots).into_iter().find(is_ours) else {
+        return Ok(None);
+    };
+    let lock = hold(&found.folder)
+        .with_context(|| format!("could not go on in {}", found.folder.display()))?;
+    let (Some(lock), Ok(before)) = (lock, found.record) else {
+        return Ok(None);
+    };
+    let record = Record {
+        began_ms: before.began_ms,
+        ..wanted.record(&found.name, &found.folder)
+    };
+    let registered = Registered {
+        folder: found.folder,
+        lock,
+        record: Mutex::new(record),
+    };
+    registered.write()?;
+    Ok(Some(registered))
 }
 
 impl Wanted {
@@ -305,6 +336,15 @@ impl Found {
         self.record
             .as_ref()
             .is_ok_and(|it| it.life() == Life::Lives)
+    }
+
+    /// Whether its process is about to become a new one in its place.
+    fn restarts(&self) -> bool {
+        self.lives()
+            && self.record.as_ref().is_ok_and(|it| {
+                it.state == State::Restarting
+                    && it.processes.iter().any(|of| of.pid == it.holder.pid)
+            })
     }
 
     /// How long ago it last noted something, if that is known.

@@ -80,6 +80,55 @@ fn a_name_and_a_lake_are_given_once() {
 }
 
 #[test]
+fn a_process_that_restarts_in_place_keeps_its_name_and_gets_its_lake_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let roots = roots(&folder);
+    let place = roots[0].join("logs-2");
+    let other = register_in(&roots, &wanted(None, "logs", "file:///b/")).unwrap();
+    let first = register_in(&roots, &wanted(None, "logs", "file:///a/")).unwrap();
+    assert_eq!(first.name(), "logs-2");
+    first.update(|it| {
+        it.processes = vec![child(
+            0,
+            std::process::id(),
+            "http://127.0.0.1:1/".to_owned(),
+        )];
+        it.began_ms = 7;
+        it.state = State::Restarting;
+    });
+    // Its program is replaced: the lock goes, the record stays.
+    drop(first);
+    drop(other);
+    let again = register_in(&roots, &wanted(None, "logs", "file:///a/")).unwrap();
+    assert_eq!(again.folder(), place);
+    let record = Found::at(place.clone()).record.unwrap();
+    assert_eq!((record.began_ms, record.state), (7, State::Starting));
+
+    // Meanwhile nobody else gets the name: here of a process that lives and is not this one.
+    let mut sleeper = std::process::Command::new("sleep")
+        .arg("600")
+        .spawn()
+        .unwrap();
+    again.update(|it| {
+        it.state = State::Restarting;
+        it.holder.pid = sleeper.id();
+        it.holder.started = started(sleeper.id()).unwrap();
+        it.processes = vec![child(0, sleeper.id(), "http://127.0.0.1:1/".to_owned())];
+    });
+    drop(again);
+    let (code, said) = refused(register_in(
+        &roots,
+        &wanted(Some("logs-2"), "x", "file:///x/"),
+    ));
+    assert_eq!(code, exit::HELD);
+    assert!(said.contains("instance logs-2 runs already"), "{said}");
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
+    let free = register_in(&roots, &wanted(Some("logs-2"), "x", "file:///x/")).unwrap();
+    assert_eq!(free.folder(), place);
+}
+
+#[test]
 fn what_a_killed_process_left_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
     let roots = roots(&folder);
