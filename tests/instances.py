@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -43,10 +44,10 @@ class Suite:
         # Not written by the program, so that it is not read from there by mistake.
         self.instances = root / "state" / "tidelake" / "instances"
 
-    def tidelake(self, *arguments, code=0, says=(), env=None, seconds=120):
+    def tidelake(self, *arguments, code=0, says=(), env=None, seconds=120, binary=None):
         """Runs a command to its end, expects its exit code and what it says, and returns what it printed."""
         ended = subprocess.run(
-            [self.binary, *map(str, arguments)], capture_output=True, text=True, cwd=self.root, env=self.environment | (env or {}), timeout=seconds, stdin=subprocess.DEVNULL
+            [binary or self.binary, *map(str, arguments)], capture_output=True, text=True, cwd=self.root, env=self.environment | (env or {}), timeout=seconds, stdin=subprocess.DEVNULL
         )
         told = f"tidelake {' '.join(map(str, arguments))}: exit code {ended.returncode}, expected {code}\n{ended.stdout}\n{ended.stderr}"
         assert ended.returncode == code, told
@@ -399,6 +400,42 @@ def in_its_place(suite):
     assert not (suite.instances / "mine").exists()
 
 
+def upgraded(suite):
+    """The file of the program is replaced while it runs, as a package manager does it: what starts from then on is the new one."""
+    port = next(suite.ports)
+    program, beside = suite.root / "program", suite.root / "program.new"
+
+    def replace():
+        shutil.copy(suite.binary, beside)
+        beside.rename(program)
+        return program.stat().st_ino
+
+    def runs(number):
+        """Whether the one process runs this file and no other."""
+        pid = suite.status("shop")["processes"][0]["pid"]
+        return os.stat(f"/proc/{pid}/exe").st_ino == number
+
+    replace()
+    suite.tidelake("run", *suite.arguments(suite.dataflow("shop"), port), "-d", binary=program)
+    suite.wait_all_once(port)
+    pid = suite.status("shop")["processes"][0]["pid"]
+    newer = replace()
+    os.kill(pid, signal.SIGKILL)
+    wait("it is started again by the new one", lambda: suite.status("shop")["restarts"] == 1 and runs(newer), 60)
+    suite.wait_all_once(port)
+    newest = replace()
+    assert restart_in_place(port)[0] == 202
+    wait("it has become the newest one", lambda: runs(newest), 60)
+    suite.wait_all_once(port)
+    assert suite.status("shop")["restarts"] == 1
+    # Without a file there is nothing to become.
+    program.unlink()
+    code, problem = restart_in_place(port)
+    assert (code, problem["code"]) == (409, "would_not_start"), (code, problem)
+    suite.wait_all_once(port)
+    suite.tidelake("stop", "shop", says="stopped shop")
+
+
 def demonstration(suite):
     """The demo in the background, with its generator as a part that is told of."""
     port = next(suite.ports)
@@ -447,7 +484,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         suite = Suite(options.binary, pathlib.Path(folder).resolve(), options.port or free_port(following=19))
         try:
-            for part in (in_the_background, starts_that_fail, after_a_crash, reused_numbers, in_the_foreground, frozen, several, in_its_place, demonstration, without_a_place):
+            for part in (in_the_background, starts_that_fail, after_a_crash, reused_numbers, in_the_foreground, frozen, several, in_its_place, upgraded, demonstration, without_a_place):
                 began = time.monotonic()
                 part(suite)
                 print(f"ok  {part.__name__.replace('_', ' ')} ({time.monotonic() - began:.1f} s)", flush=True)

@@ -241,7 +241,7 @@ fn start_all(kept: &Kept<'_>, restarts: u32, last_end: Option<&LastEnd>) -> Resu
         std::fs::write(hosts, free_addresses(cluster.processes)?.join("\n"))
             .with_context(|| format!("could not write {}", hosts.display()))?;
     }
-    let program = std::env::current_exe().context("could not find the own program")?;
+    let program = super::restart::program();
     (0..cluster.processes)
         .map(|number| {
             let mut command = Command::new(&program);
