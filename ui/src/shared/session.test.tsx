@@ -60,6 +60,7 @@ const CONTROLS: Record<string, string> = {
   'DELETE /api/v1/saved-queries/{name}': 'features/query/Catalog.tsx',
   'POST /api/v1/sources/{source}/dead-letters/retry': 'features/pipeline/DeadLetters.tsx',
   'DELETE /api/v1/dead-letters/requests/{request}': 'features/pipeline/DeadLetters.tsx',
+  'POST /api/v1/restart': 'features/pipeline/DeadLetters.tsx',
   'POST /api/v1/lake/optimize': 'features/pipeline/Lake.tsx features/pipeline/OptimizeDialog.tsx',
   'POST /api/v1/lake/vacuum': 'features/pipeline/Lake.tsx features/pipeline/VacuumDialog.tsx',
   'DELETE /api/v1/jobs/{job}': 'features/pipeline/Lake.tsx',

@@ -1,8 +1,8 @@
 /**
  * Records that could not be decoded: why, how many, since when, and as they came. With the definition mended they can be tried again: first to
- * see how many decode, then to have the next start make records of them.
+ * see how many decode, then to have the next start make records of them, or a restart right now.
  */
-import { useState } from 'react';
+import { useId, useState } from 'react';
 import type { Schemas } from '../../api/wire';
 import { ChangeButton } from '../../shared/change';
 import { copyText } from '../../shared/copy';
@@ -12,15 +12,27 @@ import { useLive } from '../../shared/live';
 import { useGo, useUrl } from '../../shared/nav';
 import { Panel } from '../../shared/panel';
 import { SqlReceipt } from '../../shared/receipt';
+import { useMayChange } from '../../shared/session';
 import { answerState } from '../../shared/state';
 import { Button } from '../../shared/ui/button';
 import { cn } from '../../shared/ui/cn';
 import { zoneName } from '../../shared/zone';
-import { hexLines, type Kind, useDeadLetters, useLetters, useRetry, useWithdraw, visible } from './letters';
+import {
+  hexLines,
+  type Kind,
+  type Restart,
+  useDeadLetters,
+  useLetters,
+  useRestart,
+  useRetry,
+  useWithdraw,
+  visible,
+} from './letters';
 import { shareOf } from './Status';
 
 export function DeadLetters() {
   const query = useDeadLetters();
+  const restart = useRestart();
   const { data } = query;
   const { node } = useUrl();
   const chosen = data?.kinds.find(kind => keyOf(kind) === node) ?? null;
@@ -40,8 +52,13 @@ export function DeadLetters() {
       >
         {data && (
           <>
-            <Requests requests={data.requests} />
-            <Kinds kinds={data.kinds} chosen={chosen} all={data.letters} />
+            {restart.error && (
+              <p className="mx-3 mb-3">
+                <Failure error={restart.error} />
+              </p>
+            )}
+            <Requests requests={data.requests} restart={restart} />
+            <Kinds kinds={data.kinds} chosen={chosen} all={data.letters} restart={restart} />
             {data.truncated && (
               <p className="px-3 pb-3 text-muted">
                 Only the {data.kinds.length} most frequent reasons are listed.
@@ -75,15 +92,24 @@ function Counted({ letters }: { letters: Schemas['DeadLetters'] }) {
   );
 }
 
-function Requests({ requests }: { requests: readonly Schemas['ReplayRequest'][] }) {
+function Requests({
+  requests,
+  restart,
+}: {
+  requests: readonly Schemas['ReplayRequest'][];
+  restart: Restart;
+}) {
   const withdraw = useWithdraw();
   if (requests.length === 0) return null;
   return (
     <div className="mx-3 mb-3 rounded border border-accent p-2" data-requests={requests.length}>
       <p>
-        <b className="font-medium">Replay at the next start.</b> Restart the pipeline: letters that decode
-        become records with their old partition and offset, each exactly once, and all views are filled again.
+        <b className="font-medium">Replay at the next start.</b> Letters that decode then become records with
+        their old partition and offset, each exactly once, and all views are filled again.
       </p>
+      <div className="mt-1 flex flex-wrap items-center gap-2">
+        <RestartButton restart={restart} label="Reprocess now" onClick={() => restart.mutate()} />
+      </div>
       <ul className="mt-1">
         {requests.map(({ id, source, kind, reason, asked }) => (
           <li key={id} className="flex flex-wrap items-center gap-2">
@@ -110,7 +136,17 @@ function Requests({ requests }: { requests: readonly Schemas['ReplayRequest'][] 
   );
 }
 
-function Kinds({ kinds, chosen, all }: { kinds: readonly Kind[]; chosen: Kind | null; all: number }) {
+function Kinds({
+  kinds,
+  chosen,
+  all,
+  restart,
+}: {
+  kinds: readonly Kind[];
+  chosen: Kind | null;
+  all: number;
+  restart: Restart;
+}) {
   const go = useGo();
   if (kinds.length === 0) return null;
   return (
@@ -141,7 +177,7 @@ function Kinds({ kinds, chosen, all }: { kinds: readonly Kind[]; chosen: Kind | 
                 {zoneName()}
               </span>
             </div>
-            <Retry kind={kind} />
+            <Retry kind={kind} restart={restart} />
           </li>
         );
       })}
@@ -150,7 +186,7 @@ function Kinds({ kinds, chosen, all }: { kinds: readonly Kind[]; chosen: Kind | 
 }
 
 /** A dry run tells how many decode now; only then there is something to replay. */
-function Retry({ kind }: { kind: Kind }) {
+function Retry({ kind, restart }: { kind: Kind; restart: Restart }) {
   const retry = useRetry(kind);
   const { data, error, isPending, variables } = retry;
   return (
@@ -165,14 +201,49 @@ function Retry({ kind }: { kind: Kind }) {
             : `${formatNumber(data.decodable)} of ${formatNumber(data.letters)} decode by the present definition.`}
         </span>
       )}
+      {data?.decodable === 0 && (
+        <RestartButton restart={restart} label="Restart" onClick={() => restart.mutate()} />
+      )}
       {data && data.decodable > 0 && data.request == null && (
-        <ChangeButton kind="main" className="h-6" disabled={isPending} onClick={() => retry.mutate(false)}>
-          Replay at the next start
-        </ChangeButton>
+        <>
+          <ChangeButton className="h-6" disabled={isPending} onClick={() => retry.mutate(false)}>
+            Replay at the next start
+          </ChangeButton>
+          <RestartButton
+            restart={restart}
+            label="Reprocess now"
+            onClick={() => retry.mutate(false, { onSuccess: () => restart.mutate() })}
+          />
+        </>
       )}
       {data?.request != null && <span className="text-muted">Requested: the next start does it.</span>}
       {error && <Failure error={error} />}
     </div>
+  );
+}
+
+/** What only a start does, now, for those who may; the page connects again by itself. */
+function RestartButton({
+  restart: { isPending, isSuccess },
+  label,
+  onClick,
+}: {
+  restart: Restart;
+  label: string;
+  onClick: () => void;
+}) {
+  const id = useId();
+  if (!useMayChange()) return null;
+  const restarts = isPending || isSuccess;
+  return (
+    <>
+      <Button kind="main" className="h-6" aria-describedby={id} disabled={restarts} onClick={onClick}>
+        {restarts ? 'Restarting…' : label}
+      </Button>
+      <span id={id} role={restarts ? 'status' : undefined} className="text-muted">
+        {restarts ? 'this page connects again by itself' : 'the pipeline restarts, which takes some seconds'}
+      </span>
+    </>
   );
 }
 

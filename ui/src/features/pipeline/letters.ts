@@ -1,7 +1,9 @@
-/** What the server knows of dead letters, asked again now and then, and the second try. */
+/** What the server knows of dead letters, asked again now and then, the second try, and the restart that brings it about. */
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useEffect, useRef } from 'react';
 import { answerOf, api } from '../../api/client';
 import type { Schemas } from '../../api/wire';
+import { useLive } from '../../shared/live';
 
 const AGAIN_MS = 15_000;
 const PAGE_LETTERS = 50;
@@ -62,6 +64,27 @@ export function useWithdraw() {
     onSettled: () => client.invalidateQueries({ queryKey: KEY, exact: true }),
   });
 }
+
+/**
+ * Restarts the pipeline in its place, which does what waits for a start. It is successful from the answer on, until the page is
+ * connected to what was started.
+ */
+export function useRestart() {
+  const restart = useMutation({
+    mutationFn: () =>
+      answerOf(api.POST('/api/v1/restart', { headers: { 'content-type': 'application/json' } })),
+  });
+  const { isSuccess, reset } = restart;
+  const isLive = useLive(state => state.link.status === 'live');
+  const wasAway = useRef(false);
+  useEffect(() => {
+    if (isSuccess && isLive && wasAway.current) reset();
+    wasAway.current = isSuccess && !isLive;
+  }, [isSuccess, isLive, reset]);
+  return restart;
+}
+
+export type Restart = ReturnType<typeof useRestart>;
 
 /** Control characters would be invisible, or break the line. */
 export function visible(text: string): string {
