@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ import urllib.error
 import urllib.request
 
 from pipeline import free_port, wait
+from shell import Shell
 
 DATAFLOW = """
 SET dataflow = '{name}';
@@ -456,8 +458,35 @@ def demonstration(suite):
     wait("it says so", lambda: "Tidelake demo, restarted: about 10 web-log events" in suite.tidelake("logs", "demo", "-n", 10_000), 60)
     wait("events are generated again", generator, 30)
     assert suite.status("demo")["restarts"] == 1 and int(suite.tidelake("status", "demo", "-o", "pids")) == pid
+    assert "in all  commit" not in suite.tidelake("logs", "demo", "-n", 10_000), "a meter is for a terminal"
     suite.tidelake("stop", "demo")
     suite.tidelake("verify", "--data", suite.root / "demo-data", says="PROVEN")
+
+
+def on_a_terminal(suite):
+    """The demo draws one line over itself, and what it logs meanwhile is whole."""
+    port = next(suite.ports)
+    command = [suite.binary, "demo", "--data", str(suite.root / "seen"), "--listen", f"127.0.0.1:{port}", "--history", "0.5", "--rate", "50"]
+    it = Shell([*command, "--workers", "1", "--commit-interval", "0.5", "--no-incident"], suite.environment | {"TERM": "xterm"})
+    meter = re.compile(r"^\d\d:\d\d:\d\d  \d+ events/s  [\d,]+ in all  commit (\d+)  ", re.M)
+    it.wait(re.compile(r"Ready after [\d.]+ s, with [\d,]+ events"), 60)
+    it.wait(meter)
+    first = int(meter.search(it.screen.text())[1])
+    wait("it is drawn again", lambda: not it.look() and (found := meter.findall(it.screen.text())) and first < int(found[-1]), 30)
+    assert len(meter.findall(it.screen.text())) == 1, f"there is more than one meter:\n{it.screen.text()}"
+    # It logs, and begins again in the same terminal.
+    assert restart_in_place(port)[0] == 202
+    it.wait("Tidelake demo, restarted: ", 60)
+    it.wait(re.compile(r"Ready after [\s\S]*Ready after"), 60)
+    it.wait(meter)
+    it.keys("\x03")
+    assert it.end() == 0
+    assert not meter.search(it.screen.text()), f"the meter is still there:\n{it.screen.text()}"
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", it.raw)
+    logged = [part for part in re.split(r"\r|\n|\x1b\[2K", plain) if " INFO " in part]
+    assert any("restarting: " in line for line in logged) and any("stopped; " in line for line in logged), logged
+    for line in logged:
+        assert re.match(r"\d{4}-\d\d-\d\dT\S+Z +INFO ", line) and "events/s" not in line and "█" not in line, f"a line is torn: {line!r}"
 
 
 def without_a_place(suite):
@@ -484,7 +513,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         suite = Suite(options.binary, pathlib.Path(folder).resolve(), options.port or free_port(following=19))
         try:
-            for part in (in_the_background, starts_that_fail, after_a_crash, reused_numbers, in_the_foreground, frozen, several, in_its_place, upgraded, demonstration, without_a_place):
+            for part in (in_the_background, starts_that_fail, after_a_crash, reused_numbers, in_the_foreground, frozen, several, in_its_place, upgraded, demonstration, on_a_terminal, without_a_place):
                 began = time.monotonic()
                 part(suite)
                 print(f"ok  {part.__name__.replace('_', ' ')} ({time.monotonic() - began:.1f} s)", flush=True)

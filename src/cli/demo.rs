@@ -9,15 +9,16 @@ mod traffic;
 
 use super::command::Serving;
 use super::detach::{self, Part};
-use super::generate::Files;
+use super::generate::{Files, Progress, how_far};
 use super::instance::{self, Registered};
 use super::restart::{self, Done, Served};
 use super::serve;
 use super::settings::Settings;
 use super::terminal::{count, number};
+use super::{progress, size};
 use crate::generator::OUTAGE_ENDPOINT;
 use crate::http;
-use crate::model::Epoch;
+use crate::model::{Epoch, wall_ms};
 use crate::plan::Dataflow;
 use crate::sql::models::Models;
 use crate::supervise;
@@ -25,7 +26,6 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 use std::convert::Infallible;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,16 +38,19 @@ use traffic::{OUTAGE_AFTER, OUTAGE_LASTS, PAUSES, Traffic};
 const DATAFLOW: &str = include_str!("../../dataflows/web_logs/dataflow.sql");
 const PARTITIONS: usize = 4;
 const DATA_DEFAULT: &str = "./tidelake-data";
-/// Between two lines about how it is going, on a terminal.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// The threshold of spikes in the dataflow, and its default there.
 const SPIKE_VARIABLE: &str = "ANOMALY_SPIKE_REQUESTS";
 const SPIKE_DEFAULT: f64 = 1500.0;
 /// The busiest minute of the day, as a factor of the rate.
 const BUSIEST: f64 = 1.3 * 1.05;
-/// While history is read, it is looked so often whether all of it was; and so much may be on its way, in bytes.
+/// How often the server is asked how it is going, while history is read and from then on.
 const READY_EVERY: Duration = Duration::from_millis(200);
-const ON_ITS_WAY_BYTES: i64 = 50_000;
+const ASKED_EVERY: Duration = Duration::from_secs(1);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// So much of history may be on its way when all of it was read, in bytes.
+const ON_ITS_WAY_BYTES: u64 = 50_000;
+/// Parts of the bar that tells how much of history was made.
+const SHARES: u64 = 1000;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -267,54 +270,91 @@ impl OwnServer {
         })
     }
 
-    fn status(&self) -> reqwest::RequestBuilder {
-        let request = self.client.get(&self.url);
-        match &self.token {
+    /// How it is doing; nothing while it does not say.
+    async fn status(&self) -> Option<Value> {
+        let request = self.client.get(&self.url).timeout(ANSWERS_WITHIN);
+        let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
+        };
+        request.send().await.ok()?.json().await.ok()
+    }
+}
+
+/// Says when history was read. On a terminal a line that is drawn over itself tells how far that is and, from then on, how it is going.
+async fn keep_telling(own: &OwnServer, traffic: &Traffic) -> Infallible {
+    tell_of_history(own, traffic).await;
+    let line = progress::line("{wide_msg}", None);
+    if line.is_hidden() {
+        return std::future::pending().await;
+    }
+    loop {
+        if let Some(status) = own.status().await {
+            line.set_message(line_of(&status));
+        }
+        tokio::time::sleep(ASKED_EVERY).await;
+    }
+}
+
+/// Tells how far history is, until all of it was read.
+async fn tell_of_history(own: &OwnServer, traffic: &Traffic) {
+    let began = Instant::now();
+    let line = progress::line("{bar:20} {wide_msg}", Some(SHARES));
+    loop {
+        tokio::time::sleep(READY_EVERY).await;
+        let Some(made) = traffic.made() else {
+            if let Some(latest) = traffic.latest() {
+                let (share, text) = history_of(latest, began.elapsed(), wall_ms());
+                line.set_position(share);
+                line.set_message(text);
+            }
+            continue;
+        };
+        if line.position() < SHARES {
+            line.set_position(SHARES);
+            line.set_message("reading history");
+        }
+        let Some(status) = own.status().await else {
+            continue;
+        };
+        if has_read_all(&status, made) {
+            drop(line);
+            return progress::aside(|| {
+                eprintln!(
+                    "Ready after {:.1} s, with {}.",
+                    began.elapsed().as_secs_f64(),
+                    count(made, "event")
+                );
+            });
+        }
+        if let Some(bytes) = unread(&status) {
+            line.set_message(format!("reading history, {} left", size::shown(bytes)));
         }
     }
 }
 
-/// Says when history was read; from then on, on a terminal, a line about how it is going.
-async fn keep_telling(own: &OwnServer, traffic: &Traffic) -> Infallible {
-    let began = Instant::now();
-    let is_terminal = std::io::stderr().is_terminal();
-    let mut waits = true;
-    loop {
-        tokio::time::sleep(if waits { READY_EVERY } else { TOLD_EVERY }).await;
-        let asked = own.status().timeout(TOLD_EVERY).send().await;
-        let Ok(answer) = asked else {
-            continue;
-        };
-        let Ok(status) = answer.json::<Value>().await else {
-            continue;
-        };
-        if !waits {
-            if is_terminal {
-                eprintln!("{}", line_of(&status));
-            }
-            continue;
-        }
-        if let Some(made) = traffic.made().filter(|it| has_read_all(&status, *it)) {
-            waits = false;
-            eprintln!(
-                "Ready after {:.1} s, with {}.",
-                began.elapsed().as_secs_f64(),
-                count(made, "event")
-            );
-        }
-    }
+/// How much of history was made, of [`SHARES`], and in words. What is due by now follows from event time, and how many events that will be from those
+/// before.
+fn history_of(made: Progress, elapsed: Duration, now_ms: u64) -> (u64, String) {
+    let now_us = i64::try_from(now_ms.saturating_mul(1000)).unwrap_or(i64::MAX);
+    let (done, due) = (made.time_us - made.start_us, now_us - made.start_us);
+    let share = (done as f64 / due.max(1) as f64).clamp(0.0, 1.0);
+    let all = (0.0 < share).then(|| (made.sent as f64 / share).round() as u64);
+    let text = how_far(made, elapsed, all);
+    ((share * SHARES as f64) as u64, text)
 }
 
 /// Whether all events that were due at the start are read, and nothing is left in the files.
 fn has_read_all(status: &Value, made: u64) -> bool {
-    let source = &status["sources"][0];
-    let lags = source["partitions"].as_array().into_iter().flatten();
-    let mut lags = lags.map(|it| it["lag"].as_i64()).peekable();
-    let lag = lags.peek().is_some().then(|| lags.sum::<Option<i64>>());
-    made <= source["records"].as_u64().unwrap_or(0)
-        && lag.flatten().is_some_and(|it| it <= ON_ITS_WAY_BYTES)
+    let records = status["sources"][0]["records"].as_u64();
+    made <= records.unwrap_or(0) && unread(status).is_some_and(|it| it <= ON_ITS_WAY_BYTES)
+}
+
+/// Bytes of the files that are not read yet, if that is known.
+fn unread(status: &Value) -> Option<u64> {
+    let partitions = status["sources"][0]["partitions"].as_array()?;
+    let lags = partitions.iter().map(|it| it["lag"].as_u64());
+    lags.sum::<Option<u64>>().filter(|_| !partitions.is_empty())
 }
 
 /// `23:40:10  100 events/s  12,340 in all  commit 7  ok`, or what is not.

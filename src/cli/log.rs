@@ -1,5 +1,6 @@
-//! Where the log goes: to standard error, without any password.
+//! Where the log goes: to standard error, without any password, and beside a line that is drawn there.
 
+use super::progress::aside;
 use crate::model::secret;
 use std::io::{self, Write};
 
@@ -10,7 +11,8 @@ impl Write for Redacted {
     /// The subscriber hands over whole lines.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        io::stderr().write_all(secret::redact(&text).as_bytes())?;
+        let text = secret::redact(&text);
+        aside(|| io::stderr().write_all(text.as_bytes()))?;
         Ok(bytes.len())
     }
 

@@ -98,6 +98,37 @@ fn all_is_read_when_hardly_anything_is_left() {
     assert!(!is_read(&[100, 0], 9));
     assert!(!is_read(&[100, 1_000_000], 10));
     assert!(!is_read(&[], 10));
+    let status = |partitions: Value| serde_json::json!({"sources": [{"partitions": partitions}]});
+    let known = serde_json::json!([{"lag": 100}, {"lag": 20}]);
+    assert_eq!(unread(&status(known)), Some(120));
+    let unknown = serde_json::json!([{"lag": 100}, {"lag": null}]);
+    assert_eq!(unread(&status(unknown)), None);
+}
+
+#[test]
+fn a_line_says_how_much_of_history_was_made() {
+    let made = Progress {
+        sent: 250_000,
+        start_us: 0,
+        time_us: 6 * 3_600_000_000,
+        caught_up: false,
+    };
+    let (share, text) = history_of(made, Duration::from_secs(2), 24 * 3_600_000);
+    assert_eq!(share, SHARES / 4);
+    assert_eq!(
+        text,
+        " 25 %  250,000 of 1,000,000 events  125,000/s  6 s left"
+    );
+    // What was not begun has no end that is known, and what is beyond now is all.
+    let begun = Progress {
+        sent: 0,
+        time_us: 0,
+        ..made
+    };
+    let (share, text) = history_of(begun, Duration::from_secs(1), 24 * 3_600_000);
+    assert_eq!(share, 0);
+    assert!(text.starts_with("0 events  0.0/s"), "{text}");
+    assert_eq!(history_of(made, Duration::from_secs(2), 0).0, SHARES);
 }
 
 #[test]

@@ -42,6 +42,8 @@ struct State {
     restarts: u64,
     /// Why no events come at the moment.
     problem: Option<String>,
+    /// How far it is since it was last begun.
+    latest: Option<Progress>,
     /// How many events were due at the start, once they were made.
     made: Option<u64>,
 }
@@ -81,6 +83,14 @@ impl Traffic {
             .made
     }
 
+    /// How far it is; nothing before it has begun.
+    pub fn latest(&self) -> Option<Progress> {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .latest
+    }
+
     /// Generates until told to stop. What fails, or panics, is started again, later each time it fails soon again.
     pub fn keep_coming<T: Target>(
         &self,
@@ -118,6 +128,7 @@ impl Traffic {
         };
         let mut was_made = false;
         let mut observe = |it: Progress| {
+            self.change(|state| state.latest = Some(it));
             if it.caught_up && !std::mem::replace(&mut was_made, true) {
                 self.change(|state| state.made = state.made.or(Some(it.sent)));
             }

@@ -52,7 +52,7 @@ impl Meter {
             return;
         }
         self.told = Instant::now();
-        let line = line(progress, self.began.elapsed(), self.all);
+        let line = how_far(progress, self.began.elapsed(), self.all);
         if self.bar.is_hidden() {
             eprintln!("{line}");
             return;
@@ -66,7 +66,8 @@ impl Meter {
     }
 }
 
-fn line(progress: Progress, elapsed: Duration, all: Option<u64>) -> String {
+/// How much was generated, how fast, and how much is left if that is known.
+pub fn how_far(progress: Progress, elapsed: Duration, all: Option<u64>) -> String {
     let sent = progress.sent;
     let rate = sent as f64 / elapsed.as_secs_f64().max(1e-3);
     let per_second = match rate < 10.0 {
@@ -107,11 +108,11 @@ mod tests {
             caught_up: false,
         };
         assert_eq!(
-            line(progress, Duration::from_secs(2), Some(1_000_000)),
+            how_far(progress, Duration::from_secs(2), Some(1_000_000)),
             " 25 %  250,000 of 1,000,000 events  125,000/s  6 s left"
         );
         assert_eq!(
-            line(progress, Duration::from_secs(50_000), None),
+            how_far(progress, Duration::from_secs(50_000), None),
             "250,000 events  5.0/s  event time 2024-05-12T10:15:30Z"
         );
     }

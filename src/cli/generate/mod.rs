@@ -5,7 +5,7 @@ mod meter;
 mod topic;
 
 pub use files::{Files, newest_time_us};
-pub use meter::{Meter, Progress};
+pub use meter::{Meter, Progress, how_far};
 pub use topic::Topic;
 
 use super::settings::Settings as Given;
