@@ -2,7 +2,8 @@
 //!
 //! A page, a chart or a terminal that shows any dataflow asks what a column *is*, not what it is called. A role is told by the text of the
 //! dataflow (`COMMENT ON COLUMN`), else by where the column comes from (an average of milliseconds is milliseconds, a count divided by a
-//! count is a share), else guessed from its name and type. Nothing that is computed depends on it.
+//! count is a share), else guessed from its name and type. A column that a query only passes on means what it meant, and is commented as it was.
+//! Nothing that is computed depends on it.
 
 mod comment;
 mod names;
@@ -13,13 +14,14 @@ pub use comment::{Comment, Scale};
 pub use names::guess as guessed;
 
 use super::{Aggregate, Dataflow, Function, Plan};
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{
     BinaryExpr, CastExpr, Column, Literal, NegativeExpr, TryCastExpr,
 };
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -221,33 +223,7 @@ impl Meaning {
 impl Dataflow {
     /// What the columns of a relation mean, in their order; nothing for a relation that is not there.
     pub fn meanings(&self, relation: &str) -> Vec<Meaning> {
-        let found = if let Some(source) = self.source(relation) {
-            let schema = source.schema();
-            schema.fields().iter().map(|it| names::guess(it)).collect()
-        } else if let Some(table) = self.tables.iter().find(|it| it.name == relation) {
-            self.meanings_of(&table.plan)
-        } else if let Some(view) = self.view(relation) {
-            self.meanings_of(&view.plan)
-        } else {
-            match relation {
-                super::LATE_RELATION => guesses(super::late_schema().fields()),
-                super::DEAD_LETTER_RELATION => guesses(super::dead_letter_schema().fields()),
-                _ => Vec::new(),
-            }
-        };
-        let columns = self.columns_of(relation);
-        let commented = |(at, meaning): (usize, Meaning)| {
-            let key = (relation.to_owned(), Some(columns.get(at)?.clone()));
-            Some(match self.comments.get(&key) {
-                Some(it) => it.over(meaning),
-                None => meaning,
-            })
-        };
-        found
-            .into_iter()
-            .enumerate()
-            .filter_map(commented)
-            .collect()
+        Meanings::over(self).of(relation)
     }
 
     /// What the columns of an answer over these relations mean: as a column of the same name in one of them, else what name and type say.
@@ -260,45 +236,95 @@ impl Dataflow {
             let fitting = named
                 .into_iter()
                 .find(|it| (it.role == Role::Time) == is_time);
-            let meaning = fitting.cloned().unwrap_or_else(|| names::guess(field));
-            let mut plain = relations.iter();
-            match plain.find_map(|it| self.comment_of_plain(it, field.name())) {
-                Some(it) => it.over(meaning),
-                None => meaning,
-            }
+            fitting.cloned().unwrap_or_else(|| names::guess(field))
         };
         columns.iter().map(of).collect()
     }
 
-    /// What the text says of a column of a plain view, which has no plan that would tell more of it.
-    fn comment_of_plain(&self, relation: &str, column: &str) -> Option<&Comment> {
-        let is_plain = self.aliases.iter().any(|it| it.0 == relation);
-        let key = (relation.to_owned(), Some(column.to_owned()));
-        self.comments.get(&key).filter(|_| is_plain)
-    }
-
     /// The same by the names of the columns.
     pub fn named_meanings(&self, relation: &str) -> BTreeMap<String, Meaning> {
-        let names = self.columns_of(relation).into_iter();
+        let schema = self.schema_of(relation);
+        let names = schema.iter().flat_map(|it| it.fields().iter());
+        let names = names.map(|it| it.name().clone());
         names.zip(self.meanings(relation)).collect()
     }
 
-    fn columns_of(&self, relation: &str) -> Vec<String> {
-        let table = self.tables.iter().find(|it| it.name == relation);
-        let schema = match (self.source(relation), table, self.view(relation)) {
-            (Some(source), _, _) => source.schema(),
-            (None, Some(table), _) => table.plan.schema(),
-            (None, None, Some(view)) => view.plan.schema(),
-            (None, None, None) => match relation {
-                super::LATE_RELATION => super::late_schema(),
-                super::DEAD_LETTER_RELATION => super::dead_letter_schema(),
-                _ => return Vec::new(),
-            },
-        };
-        schema.fields().iter().map(|it| it.name().clone()).collect()
+    fn schema_of(&self, relation: &str) -> Option<SchemaRef> {
+        let source = self.source(relation).map(super::SourceSpec::schema);
+        let plan = self.plan_of(relation).map(Plan::schema);
+        let plain = || Some(Arc::clone(&self.plain.get(relation)?.schema));
+        source.or(plan).or_else(plain).or_else(|| match relation {
+            super::LATE_RELATION => Some(super::late_schema()),
+            super::DEAD_LETTER_RELATION => Some(super::dead_letter_schema()),
+            _ => None,
+        })
     }
 
-    fn meanings_of(&self, plan: &Plan) -> Vec<Meaning> {
+    /// The plan of a table or a materialized view.
+    fn plan_of(&self, relation: &str) -> Option<&Plan> {
+        let table = self.tables.iter().find(|it| it.name == relation);
+        let table = table.map(|it| &it.plan);
+        table.or_else(|| self.view(relation).map(|it| &it.plan))
+    }
+}
+
+/// What columns of relations mean, each relation looked at once.
+struct Meanings<'a> {
+    dataflow: &'a Dataflow,
+    known: RefCell<BTreeMap<String, Vec<Meaning>>>,
+}
+
+impl<'a> Meanings<'a> {
+    fn over(dataflow: &'a Dataflow) -> Self {
+        Meanings {
+            dataflow,
+            known: RefCell::default(),
+        }
+    }
+
+    fn of(&self, relation: &str) -> Vec<Meaning> {
+        if let Some(known) = self.known.borrow().get(relation) {
+            return known.clone();
+        }
+        let found = self.found(relation);
+        let mut known = self.known.borrow_mut();
+        known.insert(relation.to_owned(), found.clone());
+        found
+    }
+
+    fn found(&self, relation: &str) -> Vec<Meaning> {
+        let Some(schema) = self.dataflow.schema_of(relation) else {
+            return Vec::new();
+        };
+        let plain = self.dataflow.plain.get(relation);
+        let plan = self.dataflow.plan_of(relation);
+        let plan = plan.or_else(|| plain?.plan.as_ref());
+        let by_plan = plan.map(|it| self.of_plan(it));
+        let by_plan = by_plan.filter(|it| it.len() == schema.fields().len());
+        let computed = by_plan.unwrap_or_else(|| guesses(schema.fields()));
+        let one = |(field, computed): (&Arc<Field>, Meaning)| {
+            let meaning = match self.passed_on(relation, field.name()) {
+                Some(it) => names::settled(it, field),
+                None => computed,
+            };
+            let key = (relation.to_owned(), Some(field.name().clone()));
+            match self.dataflow.comments.get(&key) {
+                Some(it) => it.over(meaning),
+                None => meaning,
+            }
+        };
+        schema.fields().iter().zip(computed).map(one).collect()
+    }
+
+    /// What a column means that is a column of another relation, unchanged.
+    fn passed_on(&self, relation: &str, column: &str) -> Option<Meaning> {
+        let key = (relation.to_owned(), column.to_owned());
+        let (relation, column) = self.dataflow.passed_on.get(&key)?;
+        let at = self.dataflow.schema_of(relation)?.index_of(column).ok()?;
+        self.of(relation).get(at).cloned()
+    }
+
+    fn of_plan(&self, plan: &Plan) -> Vec<Meaning> {
         let schema = plan.schema();
         let fields = schema.fields();
         let named = |found: Vec<Meaning>| -> Vec<Meaning> {
@@ -307,7 +333,7 @@ impl Dataflow {
         };
         match plan {
             Plan::Relation { name, columns, .. } => {
-                let all = self.meanings(name);
+                let all = self.of(name);
                 let one = |it: &usize| all.get(*it).cloned();
                 let found: Vec<Meaning> = columns.iter().filter_map(one).collect();
                 match found.len() == fields.len() {
@@ -316,7 +342,7 @@ impl Dataflow {
                 }
             }
             Plan::Map { input, columns, .. } => {
-                let below = self.meanings_of(input);
+                let below = self.of_plan(input);
                 let found = columns.iter().zip(fields.iter());
                 let found = found.map(|(expr, field)| match of_expression(expr, &below) {
                     Some(it) => it,
@@ -325,7 +351,7 @@ impl Dataflow {
                 named(found.collect())
             }
             Plan::Unnest { unnest, input, .. } => {
-                let below = self.meanings_of(input);
+                let below = self.of_plan(input);
                 let found = unnest.columns.iter().zip(&unnest.is_list);
                 let found = found.zip(fields.iter()).map(|((expr, is_list), field)| {
                     let kept = (!is_list).then(|| of_expression(expr, &below)).flatten();
@@ -336,10 +362,11 @@ impl Dataflow {
             Plan::Aggregate {
                 input, aggregation, ..
             } => {
-                let below = self.meanings_of(input);
+                let below = self.of_plan(input);
                 let keys = aggregation.keys.iter().filter_map(|it| below.get(*it));
                 let keys = keys.map(Meaning::computed);
-                let of_groups = super::properties(input, &|it| self.properties(it)).aggregated;
+                let of_groups =
+                    super::properties(input, &|it| self.dataflow.properties(it)).aggregated;
                 let figures = aggregation.aggregates.iter();
                 let figures = figures.map(|it| of_aggregate(it, &below, !of_groups));
                 let found: Vec<Meaning> = keys.chain(figures).collect();
@@ -349,11 +376,10 @@ impl Dataflow {
                 }
             }
             Plan::TopK { input, .. } | Plan::Temporal { input, .. } | Plan::Admit { input, .. } => {
-                self.meanings_of(input)
+                self.of_plan(input)
             }
             Plan::Union { inputs, .. } => {
-                let sides: Vec<Vec<Meaning>> =
-                    inputs.iter().map(|it| self.meanings_of(it)).collect();
+                let sides: Vec<Vec<Meaning>> = inputs.iter().map(|it| self.of_plan(it)).collect();
                 let one = |(at, field): (usize, &Arc<Field>)| {
                     let first = sides.first().and_then(|it| it.get(at));
                     let agree = |it: &&Meaning| {
@@ -368,9 +394,9 @@ impl Dataflow {
                 fields.iter().enumerate().map(one).collect()
             }
             Plan::Join { left, right, .. } | Plan::AsOf { left, right, .. } => {
-                let mut found = self.meanings_of(left);
+                let mut found = self.of_plan(left);
                 if found.len() < fields.len() {
-                    found.extend(self.meanings_of(right));
+                    found.extend(self.of_plan(right));
                 }
                 match found.len() == fields.len() {
                     true => named(found),
@@ -379,7 +405,7 @@ impl Dataflow {
             }
             Plan::PerGroup { input, .. } => {
                 // The program is a query of its own: what has kept its name is what it was.
-                let below = self.meanings_of(input);
+                let below = self.of_plan(input);
                 let schema = input.schema();
                 let one = |field: &Arc<Field>| {
                     let before = schema.fields().find(field.name());

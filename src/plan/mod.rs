@@ -101,6 +101,10 @@ pub struct Dataflow {
     pub views: Vec<ViewSpec>,
     /// Plain views: name, the query as written. They exist for queries, nothing runs for them.
     pub aliases: Vec<(String, String)>,
+    /// The same by name, as far as it is known without asking them.
+    pub plain: BTreeMap<String, PlainView>,
+    /// Columns of tables and views that are columns of what they read, unchanged: relation and column of both.
+    pub passed_on: BTreeMap<(String, String), (String, String)>,
     /// The id of the model that each name of one was bound to, where no id is written.
     pub models: BTreeMap<String, String>,
     /// Models by which tables score records as they come.
@@ -117,6 +121,14 @@ pub struct Dataflow {
     pub built_in: BTreeSet<String>,
     /// How a page shows it.
     pub page: PageSettings,
+}
+
+/// What a plain view has.
+#[derive(Clone, Debug)]
+pub struct PlainView {
+    pub schema: SchemaRef,
+    /// What would keep its rows up to date, if the engine can: it tells what its columns mean.
+    pub plan: Option<Plan>,
 }
 
 /// Models by which tables score records as they come, each with what is in force.

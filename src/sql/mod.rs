@@ -37,6 +37,7 @@ mod named_queries;
 mod namesakes;
 mod near;
 mod null_equality;
+mod passed_on;
 mod per_group;
 mod physical;
 mod pivot;
@@ -74,8 +75,8 @@ use crate::model::stated::{StatedOption, is_option, names_listed, option};
 use crate::plan::{
     ColumnSpec, Comment, DEAD_LETTER_RELATION, DELETED_COLUMN, Dataflow, Definitions, EPOCH_COLUMN,
     EventTime, LATE_RELATION, LiveModels, OFFSET_COLUMN, OnAhead, PARTITION_COLUMN, PageSettings,
-    Plan, PrimaryKey, Retention, RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec, check_rows,
-    dead_letter_schema, late_schema, properties,
+    PlainView, Plan, PrimaryKey, Retention, RowEnd, SourceSpec, TableSpec, ViewKind, ViewSpec,
+    check_rows, dead_letter_schema, late_schema, properties,
 };
 use crate::source::place::{Place, is_delta};
 use arrow::array::RecordBatch;
@@ -92,6 +93,7 @@ use datafusion::sql::sqlparser::ast::{Ident, Query, Statement};
 use lower::Lowering;
 use models::{Binder, Models, Unbound};
 use named_queries::OfStatement;
+use passed_on::Origin;
 use stars::Stars;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -436,18 +438,17 @@ impl Planner {
                 syntax::add_columns(&mut query, &own);
                 let written = query.clone();
                 windows::rewrite(query.as_mut(), windows::records_on_time)?;
-                let plan = self
-                    .lowered(&name, &query)
-                    .await
-                    .map(lower::with_all_records);
-                let plan = plan.map_err(|it| {
+                let planned = self.with_origins(&name, &query).await;
+                let (plan, origins) = planned.map_err(|it| {
                     match own.iter().any(|own| it.contains(&format!("no column `{own}`"))) {
                         true => "the plain view it reads must keep _partition, _offset and _epoch, so that the table says where each record was read; add them to its SELECT, or write SELECT *".to_owned(),
                         false => it,
                     }
                 })?;
+                let plan = lower::with_all_records(plan);
                 let table = self.table_spec(name, &options, &written, plan)?;
                 self.register(&table.name, table.plan.schema())?;
+                self.note_origins(&table.name, origins);
                 self.dataflow.tables.push(table);
             }
             ParsedKind::View {
@@ -474,7 +475,7 @@ impl Planner {
                 let canonical = canonical + &self.meaning_of_relations(&query, true)?;
                 latest::rewrite(query.as_mut(), &self.dataflow)?;
                 syntax::rewrite_now(&mut query);
-                let plan = self.lowered(&name, &query).await?;
+                let (plan, origins) = self.with_origins(&name, &query).await?;
                 let texts = ViewTexts {
                     sql,
                     canonical,
@@ -483,6 +484,7 @@ impl Planner {
                 };
                 let view = self.view_spec(name, texts, plan, stored)?;
                 self.register(&view.name, view.plan.schema())?;
+                self.note_origins(&view.name, origins);
                 self.dataflow.views.push(view);
             }
         }
@@ -520,6 +522,8 @@ impl Planner {
         latest::rewrite(query.as_mut(), &self.dataflow)?;
         let plan = self.logical(&query).await?;
         lower::refuse_volatile(&plan)?;
+        let origins = self.origins(&plan);
+        let schema = Arc::clone(plan.schema().inner());
         let view = datafusion::datasource::ViewTable::new(plan, None);
         let reference = TableReference::bare(name.as_str());
         if self.context.table_exist(reference.clone()).unwrap_or(false) {
@@ -528,8 +532,32 @@ impl Planner {
         self.context
             .register_table(reference, Arc::new(view))
             .map_err(|it| words::planner(&it))?;
+        // Nothing runs it: whether the engine could is of no concern.
+        syntax::rewrite_now(&mut query);
+        let plan = self.lowered(&name, &query).await.ok();
+        self.note_origins(&name, origins);
+        let plain = PlainView { schema, plan };
+        self.dataflow.plain.insert(name.clone(), plain);
         self.dataflow.aliases.push((name, text));
         Ok(())
+    }
+
+    /// Which columns of a plan are only passed on, by their names.
+    fn origins(&self, plan: &LogicalPlan) -> BTreeMap<String, Origin> {
+        let is_plain = |name: &str, inner: &LogicalPlan| {
+            let known = self.dataflow.plain.get(name);
+            known.is_some_and(|it| it.schema.fields() == inner.schema().fields())
+        };
+        let names = plan.schema().fields().iter().map(|it| it.name().clone());
+        let origins = passed_on::origins(plan, &is_plain);
+        let passed = names.zip(origins);
+        passed.filter_map(|(name, it)| Some((name, it?))).collect()
+    }
+
+    fn note_origins(&mut self, relation: &str, origins: BTreeMap<String, Origin>) {
+        let noted = origins.into_iter();
+        let noted = noted.map(|(column, it)| ((relation.to_owned(), column), it));
+        self.dataflow.passed_on.extend(noted);
     }
 
     /// Adds the plain views that take the place of names of WITH that windows of a statement are over.
@@ -592,7 +620,22 @@ impl Planner {
     }
 
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {
-        let raw = types::as_stored(self.logical(query).await?)
+        self.lower(name, self.logical(query).await?)
+    }
+
+    /// The plan of a query, and which of its columns are only passed on.
+    async fn with_origins(
+        &self,
+        name: &str,
+        query: &Query,
+    ) -> Result<(Plan, BTreeMap<String, Origin>), String> {
+        let logical = self.logical(query).await?;
+        let origins = self.origins(&logical);
+        Ok((self.lower(name, logical)?, origins))
+    }
+
+    fn lower(&self, name: &str, plan: LogicalPlan) -> Result<Plan, String> {
+        let raw = types::as_stored(plan)
             .and_then(|it| definite::definite(it, &self.dataflow, &self.context.state()))
             .and_then(|it| correlated::unnested(it, &self.dataflow))
             .map_err(|it| words::planner(&it))?;

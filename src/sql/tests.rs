@@ -738,7 +738,66 @@ fn meanings_follow_the_query() {
     assert_eq!(dataflow.named_meanings("sales")["turnover"].comment, None);
 }
 
-/// A plain view has no plan of its own; what is said of its columns is told of answers that read it.
+/// What is only passed on keeps role, unit and comment, through whatever passes it on; what is computed keeps what follows from the query.
+#[test]
+fn what_a_query_passes_on_means_what_it_meant() {
+    let text = "
+        CREATE SOURCE orders (id BIGINT, at TIMESTAMP NOT NULL, shop TEXT, total DOUBLE, WATERMARK FOR at AS at - INTERVAL '1' SECOND) FORMAT JSON;
+        COMMENT ON COLUMN orders.total IS '[role = money, unit = EUR] What was paid';
+        COMMENT ON COLUMN orders.shop IS 'Where';
+        CREATE TABLE bought AS SELECT id, at, shop, total FROM orders;
+        CREATE VIEW large AS SELECT shop AS place, total, total + 1 AS more, upper(shop) AS shop FROM bought WHERE total > 100;
+        COMMENT ON COLUMN large.place IS 'In which shop';
+        COMMENT ON COLUMN large.total IS '[unit = USD]';
+        CREATE VIEW sums AS SELECT shop, count(*) AS n, avg(total) AS mean FROM bought GROUP BY shop;
+        CREATE MATERIALIZED VIEW places AS SELECT place, count(*) AS n, max(total) AS most FROM large GROUP BY place;
+        CREATE MATERIALIZED VIEW sides AS SELECT shop, total FROM bought WHERE total < 1 UNION ALL SELECT shop, total FROM bought WHERE total > 5;
+        CREATE MATERIALIZED VIEW mixed AS SELECT shop AS k FROM bought UNION ALL SELECT CAST(id AS TEXT) AS k FROM bought;
+        CREATE MATERIALIZED VIEW ranked AS SELECT b.shop, b.total AS paid, row_number() OVER (PARTITION BY b.shop ORDER BY b.total DESC) AS n FROM bought b;
+        CREATE MATERIALIZED VIEW minutes AS
+          SELECT window_start, shop, count(*) AS n FROM TUMBLE(bought, at, INTERVAL '1' MINUTE) GROUP BY window_start, shop;
+    ";
+    let dataflow = block_on(plan_text("t", text, |_| None)).expect("it can be planned");
+    let told = |relation: &str| -> Vec<String> {
+        let named = dataflow.named_meanings(relation).into_iter();
+        let told = named.map(|(name, it)| {
+            let unit = it.unit.map(|it| format!(" {it}")).unwrap_or_default();
+            let comment = it.comment.map(|it| format!(": {it}")).unwrap_or_default();
+            format!("{name} {}{unit}{comment}", it.role.name())
+        });
+        told.collect()
+    };
+    assert_eq!(
+        told("large"),
+        [
+            "more money EUR",
+            "place key: In which shop",
+            "shop key",
+            "total money USD: What was paid"
+        ]
+    );
+    assert_eq!(
+        told("sums"),
+        ["mean money EUR", "n count", "shop key: Where"]
+    );
+    assert_eq!(
+        told("places"),
+        ["most money EUR", "n count", "place key: In which shop"]
+    );
+    let sides = ["shop key: Where", "total money EUR: What was paid"];
+    assert_eq!(told("sides"), sides);
+    assert_eq!(told("mixed"), ["k key"]);
+    let ranked = [
+        "n measure",
+        "paid money EUR: What was paid",
+        "shop key: Where",
+    ];
+    assert_eq!(told("ranked"), ranked);
+    let minutes = ["n count", "shop key: Where", "window_start time"];
+    assert_eq!(told("minutes"), minutes);
+}
+
+/// What is said of columns of plain views is told of answers that read them.
 #[test]
 fn comments_on_plain_views_are_told_of_answers() {
     let text = "

@@ -140,7 +140,8 @@ impl Comment {
             unit,
             statistic: meaning.statistic,
             scale: self.scale.or(meaning.scale),
-            comment: self.text.clone(),
+            // One that only settles a role leaves what was said of it where it comes from.
+            comment: self.text.clone().or(meaning.comment),
             counts_records: meaning.counts_records,
             is_certain: true,
         }
