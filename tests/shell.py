@@ -34,6 +34,8 @@ CREATE SOURCE placed (at TIMESTAMP NOT NULL, country TEXT, customer TEXT, produc
 CREATE TABLE orders AS SELECT * FROM placed;
 CREATE MATERIALIZED VIEW busiest AS SELECT country, count(*) AS sold, avg(amount) AS mean FROM orders GROUP BY country ORDER BY sold DESC LIMIT 3;
 CREATE MATERIALIZED VIEW per_product AS SELECT product, count(*) AS sold FROM orders GROUP BY product;
+COMMENT ON COLUMN placed.weight IS '[role = measure, unit = kg] As packed';
+CREATE VIEW heavy AS SELECT country AS place, weight, weight * 2 AS twice FROM orders WHERE weight > 1;
 """
 # Billions of rows: nobody waits for it.
 ENDLESS = "SELECT count(*) FROM lake.orders a, lake.orders b, lake.orders c, lake.orders d WHERE a.amount + b.amount + c.amount + d.amount < 0"
@@ -374,6 +376,17 @@ def scripts(binary, pipeline, environment, folder):
     assert run("SELECT 1", server=f"http://127.0.0.1:{free_port()}")[0] == 69
     assert run("-f", str(folder / "nowhere.sql"))[0] == 2
     assert run("\\asof soon")[0] == 2
+
+    # A plain view is told of in one way, whoever is asked.
+    code, printed, _ = run("\\d heavy")
+    assert code == 0 and printed.startswith("heavy: plain view\n"), printed
+    for column in (r"place +text +key", r"weight +double +measure +kg +As packed", r"twice +double +measure"):
+        assert re.search(rf"^{column} *$", printed, re.M), printed
+    _, printed, _ = run("DESCRIBE heavy", "-o", "json")
+    facts = ("name", "type", "role", "unit", "comment")
+    heavy = next(it for it in pipeline.get("/api/v1/tables")["tables"] if it["name"] == "heavy")
+    described = [[row.get(fact) for fact in facts] for row in json.loads(printed)]
+    assert described == [[column.get(fact) for fact in facts] for column in heavy["columns"]], (described, heavy)
 
     # The order of the view is that of whoever asks.
     order = [it["country"] for it in pipeline.get("/api/v1/views/busiest")["rows"]]

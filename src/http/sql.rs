@@ -27,6 +27,7 @@ use format::{Ending, Format};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Rows of an answer as a JSON text.
@@ -176,18 +177,18 @@ pub async fn tables(State(app): State<Arc<App>>) -> Response {
         .map(|(info, rows)| json!({"name": info.name, "kind": "live view", "columns": columns(&info.name, &info.schema), "rows": rows, "comment": comment(&info.name)}))
         .collect();
     let mut samples = Vec::new();
+    let mut stored = BTreeMap::new();
     for name in app.queries.lake().names() {
         if let Ok(schema) = app.queries.lake().schema(name).await {
             if name == SAMPLES_TABLE {
                 samples = samples_over(&schema);
             }
             all.push(json!({"name": format!("lake.{name}"), "kind": "lake table", "columns": columns(name, &schema), "comment": comment(name)}));
+            stored.insert(name.clone(), schema);
         }
     }
-    for (name, _) in &app.dataflow.aliases {
-        all.push(
-            json!({"name": name, "kind": "plain view", "columns": [], "comment": comment(name)}),
-        );
+    for (name, schema) in app.queries.plain_views(stored).await {
+        all.push(json!({"name": name, "kind": "plain view", "columns": columns(&name, &schema), "comment": comment(&name)}));
     }
     JsonBody(json!({"tables": all, "functions": app.queries.functions(), "samples": samples}))
         .into_response()

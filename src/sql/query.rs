@@ -488,6 +488,36 @@ impl Queries {
         done.map_err(QueryError::failed)
     }
 
+    /// The columns of plain views, as queries over these tables of the lake have them; as the dataflow knows them where no query can read one.
+    pub async fn plain_views(
+        &self,
+        stored: BTreeMap<String, SchemaRef>,
+    ) -> Vec<(String, SchemaRef)> {
+        if self.0.dataflow.aliases.is_empty() {
+            return Vec::new();
+        }
+        let inner = Arc::clone(&self.0);
+        let work = async move {
+            let live = inner.hub.views().into_iter();
+            let live = live.map(|(info, _)| (info.name, info.schema));
+            let (plain, lake) = (&inner.dataflow.aliases, inner.lake.address());
+            answer::columns_of_plain_views(plain, live.collect(), stored, lake.as_deref()).await
+        };
+        let found = match &self.0.runtime {
+            Some(it) => supervise::awaited(it.handle(), "plain views", work).await,
+            None => Ok(BTreeMap::new()),
+        };
+        let mut found = found.unwrap_or_default();
+        let dataflow = &self.0.dataflow;
+        let names = dataflow.aliases.iter().map(|it| it.0.clone());
+        let columns = names.map(|name| {
+            let known = || Some(Arc::clone(&dataflow.plain.get(&name)?.schema));
+            let schema = found.remove(&name).or_else(known);
+            (name, schema.unwrap_or_else(|| Arc::new(Schema::empty())))
+        });
+        columns.collect()
+    }
+
     /// Has work done on the threads of the queries. A caller that waits for its result notices when there will be none.
     pub fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = &self.0.runtime {
@@ -704,30 +734,20 @@ impl Inner {
 
     fn meanings(&self) -> Meanings {
         let views = self.hub.views().into_iter().map(|it| it.0.name);
-        let names: BTreeSet<String> = views.chain(self.lake.names().iter().cloned()).collect();
+        let plain = self.dataflow.plain.keys().cloned();
+        let names: BTreeSet<String> = views
+            .chain(self.lake.names().iter().cloned())
+            .chain(plain)
+            .collect();
         let column = |(name, it): (String, Meaning)| {
             let told = ColumnMeaning {
-                role: Some(it.role.name().to_owned()),
+                role: it.role.name().to_owned(),
                 unit: it.unit,
                 comment: it.comment,
             };
             (name, told)
         };
         let relations = self.dataflow.comments.iter();
-        let mut plain: BTreeMap<String, BTreeMap<String, ColumnMeaning>> = BTreeMap::new();
-        for ((relation, column), comment) in &self.dataflow.comments {
-            let is_plain = self.dataflow.aliases.iter().any(|it| it.0 == *relation);
-            let Some(column) = column.as_ref().filter(|_| is_plain) else {
-                continue;
-            };
-            let told = ColumnMeaning {
-                role: comment.role.map(|it| it.name().to_owned()),
-                unit: comment.unit.clone(),
-                comment: comment.text.clone(),
-            };
-            let columns = plain.entry(relation.clone()).or_default();
-            columns.insert(column.clone(), told);
-        }
         Meanings {
             relations: relations
                 .filter(|it| it.0.1.is_none())
@@ -739,7 +759,6 @@ impl Inner {
                     let known = self.dataflow.named_meanings(&it);
                     (it, known.into_iter().map(column).collect())
                 })
-                .chain(plain)
                 .collect(),
         }
     }

@@ -1,7 +1,7 @@
 //! Formats, and what a cancelled query says in each of them.
 
 use super::*;
-use crate::http::testing::app_of;
+use crate::http::testing::{Server, app_of};
 use crate::model::{Epoch, Row, Value};
 use crate::plan::Dataflow;
 use crate::sql::query::Cut;
@@ -62,6 +62,59 @@ async fn csv_tells_null_from_an_empty_text() {
         .expect("a body");
     let expect = "\"a,b\",\"c\"\"d\",e,f,g\r\n,\"\",\"x\"\"\r\n,\", y ,[1,null]\r\n";
     assert_eq!(String::from_utf8_lossy(&body), expect);
+}
+
+/// A plain view is told of as what it reads is, and in one way by the list of tables and by DESCRIBE.
+#[tokio::test]
+async fn plain_views_are_told_with_their_columns() {
+    let text = "
+        CREATE SOURCE orders (at TIMESTAMP NOT NULL, shop TEXT, total DOUBLE, WATERMARK FOR at AS at - INTERVAL '1' SECOND) FORMAT JSON;
+        COMMENT ON COLUMN orders.total IS '[role = money, unit = EUR] What was paid';
+        CREATE MATERIALIZED VIEW sales AS SELECT shop, sum(total) AS turnover FROM orders GROUP BY shop;
+        CREATE VIEW best AS SELECT shop AS place, turnover, turnover > 100 AS is_large FROM sales;
+        COMMENT ON COLUMN best.place IS 'Where';
+        CREATE VIEW better AS SELECT place, turnover FROM best WHERE is_large;
+        CREATE VIEW paid AS SELECT total FROM orders;
+    ";
+    let planned = crate::sql::plan_text("shop", text, |_| None).await;
+    let dataflow = planned.expect("it can be planned");
+    let sales = dataflow.view("sales").expect("it is there").plan.schema();
+    let columns = sales.fields().iter().map(|it| it.as_ref().clone());
+    let columns: Vec<Field> = columns.collect();
+    let server = Server::start(app_of(vec![("sales", columns, vec![])], dataflow)).await;
+    let told = |columns: &Json| -> Vec<[Json; 5]> {
+        let columns = columns.as_array().expect("columns").iter();
+        let facts = ["name", "type", "role", "unit", "comment"];
+        columns
+            .map(|it| facts.map(|fact| it[fact].clone()))
+            .collect()
+    };
+    let tables = server.get("/api/v1/tables").await.json();
+    let listed = |name: &str| {
+        let mut all = tables["tables"].as_array().expect("tables").iter();
+        let found = all.find(|it| it["name"] == name).expect("it is listed");
+        assert_eq!(found["kind"], "plain view");
+        told(&found["columns"])
+    };
+    let column = |name: &str, kind: &str, role: &str, unit: Json, comment: Json| {
+        [json!(name), json!(kind), json!(role), unit, comment]
+    };
+    let place = column("place", "text", "key", Json::Null, json!("Where"));
+    let turnover = column("turnover", "double", "money", json!("EUR"), Json::Null);
+    let is_large = column("is_large", "boolean", "flag", Json::Null, Json::Null);
+    let best = vec![place.clone(), turnover.clone(), is_large];
+    assert_eq!(listed("best"), best);
+    assert_eq!(listed("better"), [place, turnover]);
+    // No query can read it, since it reads a source.
+    let paid = json!("What was paid");
+    let total = column("total", "double", "money", json!("EUR"), paid);
+    assert_eq!(listed("paid"), [total]);
+    for (query, expect) in [("DESCRIBE best", best), ("\\d better", listed("better"))] {
+        let body = json!({"query": query}).to_string();
+        let head = "POST /api/v1/sql HTTP/1.1\ncontent-type: application/json";
+        let reply = server.ask(head, &body).await;
+        assert_eq!(told(&reply.json()["rows"]), expect, "{}", reply.text());
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ use datafusion::catalog::{MemTable, MemorySchemaProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::ViewTable;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -106,9 +107,9 @@ struct Needed {
 }
 
 /// Binds a statement to the models of the lake.
-async fn bind(catalog: &Catalog, statement: &mut DfStatement) -> Result<(), QueryError> {
-    let models = match &catalog.lake {
-        Some(lake) => Models::Current(lake.clone()),
+async fn bind(lake: Option<&str>, statement: &mut DfStatement) -> Result<(), QueryError> {
+    let models = match lake {
+        Some(lake) => Models::Current(lake.to_owned()),
         None => Models::Unknown,
     };
     let mut binder = Binder::new(&models, None);
@@ -120,6 +121,62 @@ async fn bind(catalog: &Catalog, statement: &mut DfStatement) -> Result<(), Quer
         }
         Unbound::Lake(error) => QueryError::failed(error),
     })
+}
+
+/// Makes a plain view known to a session that knows what it reads; its columns.
+async fn add_plain_view(
+    context: &SessionContext,
+    name: &str,
+    statement: DfStatement,
+) -> Result<SchemaRef, DataFusionError> {
+    let plan = casts::planned(&context.state(), statement).await?;
+    let schema = Arc::clone(plan.schema().inner());
+    let view = Arc::new(ViewTable::new(plan, None));
+    context.register_table(TableReference::bare(name), view)?;
+    Ok(schema)
+}
+
+/// The columns of plain views as queries have them, over relations of these columns. Those that no query can read are left out.
+pub async fn columns_of_plain_views(
+    plain: &[(String, String)],
+    live: BTreeMap<String, SchemaRef>,
+    stored: BTreeMap<String, SchemaRef>,
+    lake: Option<&str>,
+) -> BTreeMap<String, SchemaRef> {
+    let context = session(&Arc::default());
+    if let Some(known) = context.catalog("tidelake") {
+        for schema in LAKE_SCHEMAS {
+            let _ = known.register_schema(schema, Arc::new(MemorySchemaProvider::new()));
+        }
+    }
+    let add = |reference: TableReference, schema: &SchemaRef| {
+        let empty = Arc::new(EmptyTable::new(Arc::clone(schema)));
+        // What is missing makes a view that reads it one that no query can.
+        let _ = context.register_table(reference, empty);
+    };
+    for (name, schema) in &live {
+        add(TableReference::bare(name.as_str()), schema);
+    }
+    for (name, columns) in &stored {
+        for schema in LAKE_SCHEMAS {
+            add(TableReference::partial(schema, name.as_str()), columns);
+        }
+        if !live.contains_key(name) {
+            add(TableReference::bare(name.as_str()), columns);
+        }
+    }
+    let mut found = BTreeMap::new();
+    for (name, text) in plain {
+        let Ok(mut statement) = of_plain_view(text) else {
+            continue;
+        };
+        if bind(lake, &mut statement).await.is_ok()
+            && let Ok(schema) = add_plain_view(&context, name, statement).await
+        {
+            found.insert(name.clone(), schema);
+        }
+    }
+    found
 }
 
 impl Answering<'_> {
@@ -134,17 +191,16 @@ impl Answering<'_> {
         };
         let mut question = Question::parse(&sql)?;
         if let Some(statement) = question.query_mut() {
-            bind(&catalog, statement).await?;
+            bind(catalog.lake.as_deref(), statement).await?;
         }
         let mut needed = Needed::default();
-        let mut tables = BTreeSet::new();
+        let mut named = Vec::new();
         if let Some(statement) = question.query() {
-            resolve(&catalog, statement, &mut needed, &mut tables)?;
+            resolve(&catalog, statement, &mut needed, &mut named)?;
         }
-        let named: Vec<String> = tables.iter().cloned().collect();
         self.say(&FromProcess::Wants {
             views: needed.live.iter().cloned().collect(),
-            tables: tables.into_iter().collect(),
+            tables: named.clone(),
         })?;
         self.take_views()?;
         self.register(&catalog, &needed).await?;
@@ -274,16 +330,10 @@ impl Answering<'_> {
         }
         for (at, statement) in &needed.aliases {
             let mut statement = statement.clone();
-            bind(catalog, &mut statement).await?;
-            let plan = casts::planned(&self.context.state(), statement).await;
-            let plan = plan.map_err(failed)?;
+            bind(catalog.lake.as_deref(), &mut statement).await?;
             let name = catalog.plain[*at].0.as_str();
-            self.context
-                .register_table(
-                    TableReference::bare(name),
-                    Arc::new(ViewTable::new(plan, None)),
-                )
-                .map_err(failed)?;
+            let added = add_plain_view(&self.context, name, statement).await;
+            added.map_err(failed)?;
         }
         Ok(())
     }
@@ -347,17 +397,14 @@ impl Answering<'_> {
                     .get(column.name())
                     .cloned()
             };
-            let said = relations.iter().find_map(of).unwrap_or_default();
-            // A unit belongs to the role it was told with.
-            let unit = match said.role {
-                Some(_) => said.unit,
-                None => said.unit.or(guess.unit),
-            };
-            ColumnMeaning {
-                role: said.role.or_else(|| Some(guess.role.name().to_owned())),
-                unit,
-                comment: said.comment,
-            }
+            relations
+                .iter()
+                .find_map(of)
+                .unwrap_or_else(|| ColumnMeaning {
+                    role: guess.role.name().to_owned(),
+                    unit: guess.unit,
+                    comment: None,
+                })
         });
         let known: Vec<ColumnMeaning> = known.collect();
         let each = |of: &dyn Fn(&ColumnMeaning) -> Option<String>| texts(known.iter().map(of));
@@ -370,7 +417,7 @@ impl Answering<'_> {
                 "type",
                 texts(columns.iter().map(|it| Some(sql_type_name(it.data_type())))),
             ),
-            ("role", each(&|it| it.role.clone())),
+            ("role", each(&|it| Some(it.role.clone()))),
             ("unit", each(&|it| it.unit.clone())),
             ("comment", each(&|it| it.comment.clone())),
         ])
@@ -540,18 +587,22 @@ fn compact(batch: RecordBatch) -> Result<RecordBatch, QueryError> {
     RecordBatch::try_new_with_options(batch.schema(), columns, &options).map_err(QueryError::failed)
 }
 
-/// Finds out where each relation comes from, those behind plain views included.
+/// Finds out where each relation comes from, those behind plain views included: they stand behind all that the statement names itself.
 fn resolve(
     catalog: &Catalog,
     statement: &DfStatement,
     needed: &mut Needed,
-    tables: &mut BTreeSet<String>,
+    named: &mut Vec<String>,
 ) -> Result<(), QueryError> {
     let (relations, _) =
         resolve_table_references(statement, true).map_err(|it| QueryError::planning(&it))?;
+    for relation in relations.iter().map(ToString::to_string) {
+        if !named.contains(&relation) {
+            named.push(relation);
+        }
+    }
     for relation in relations {
         let name = relation.table().to_owned();
-        tables.insert(relation.to_string());
         match &relation {
             TableReference::Bare { .. } => {
                 let plain = catalog.plain.iter().position(|it| it.0 == name);
@@ -560,7 +611,7 @@ fn resolve(
                 } else if let Some(at) = plain {
                     if !needed.aliases.contains_key(&at) {
                         let inner = of_plain_view(&catalog.plain[at].1)?;
-                        resolve(catalog, &inner, needed, tables)?;
+                        resolve(catalog, &inner, needed, named)?;
                         needed.aliases.insert(at, inner);
                     }
                 } else if catalog.stored.contains(&name) {

@@ -62,8 +62,7 @@ pub struct Meanings {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnMeaning {
-    /// None if the text does not settle it: then name and type tell it.
-    pub role: Option<String>,
+    pub role: String,
     pub unit: Option<String>,
     pub comment: Option<String>,
 }

@@ -4,7 +4,7 @@
 use super::*;
 use crate::lake::Store;
 use crate::model::{Epoch, Row, Value, rows_of_batch, wall_ms};
-use crate::plan::Comment;
+use crate::plan::{Comment, PlainView};
 use crate::view::{Part, ViewInfo};
 use arrow::array::{AsArray, Float64Array, Int32Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
@@ -119,6 +119,13 @@ async fn queries(limits: Limits) -> Fixture {
             "errors".to_owned(),
             "SELECT * FROM logs WHERE status >= 400".to_owned(),
         )],
+        plain: BTreeMap::from([(
+            "errors".to_owned(),
+            PlainView {
+                schema: logs().schema(),
+                plan: None,
+            },
+        )]),
         comments: BTreeMap::from([(
             ("errors".to_owned(), Some("status".to_owned())),
             Comment::parse("What was answered").expect("a comment"),
@@ -365,6 +372,22 @@ async fn views_and_tables_are_listed_and_described() {
     );
     let answer = queries.run("SHOW TABLES", Some(2)).await.unwrap();
     assert_eq!((answer.truncated, json(&answer).len()), (true, 2));
+}
+
+/// What a statement names itself comes before what a plain view reads, so that a column is the view's where both have one of its name.
+#[tokio::test]
+async fn relations_of_a_plain_view_come_behind_it() {
+    let queries = queries(limits()).await;
+    let answer = queries
+        .run("SELECT count(*) FROM lake.numbers, errors", None)
+        .await
+        .unwrap();
+    assert_eq!(answer.tables, ["errors", "lake.numbers", "logs"]);
+    let stored = BTreeMap::from([("logs".to_owned(), logs().schema())]);
+    let [(name, schema)] = &queries.plain_views(stored).await[..] else {
+        panic!("there is one plain view")
+    };
+    assert_eq!((name.as_str(), schema), ("errors", &logs().schema()));
 }
 
 /// Whatever is wrong with a query is said in our words.
