@@ -30,7 +30,7 @@ EVENTS_PER_CASE = 3000
 REQUIRED = ["method", "endpoint", "user_agent"]
 REPLAY_STEPS = [("filled", 1), ("manifest", 1), ("table", 3)]
 # The same for the restarts in place: workers and processes of each.
-IN_PLACE = {"ip": (2, 1), "level": (1, 3)}
+IN_PLACE = {"ip": (2, 1), "query_params": (1, 3)}
 
 
 def main():

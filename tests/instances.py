@@ -383,7 +383,7 @@ def in_its_place(suite):
     # In the foreground, at a port that nobody chose.
     command = [suite.binary, "run", *map(str, suite.arguments(shop, 0)), "--name", "mine"]
     with running(command, env=suite.environment, cwd=suite.root, stderr=subprocess.DEVNULL) as process:
-        known = lambda: next(iter(json.loads(suite.tidelake("status", "-o", "json"))), None)
+        known = lambda: next((it for it in json.loads(suite.tidelake("status", "-o", "json")) if it["name"] == "mine"), None)
         is_running = lambda: it if (it := known()) and it["state"] == "running" else None
         told = wait("it is known", is_running, 60)
         url = told["processes"][0]["url"]

@@ -479,11 +479,7 @@ fn start(command: Command, settings: &Settings) -> Result<Done> {
     result
 }
 
-fn run(
-    runtime: &tokio::runtime::Runtime,
-    command: Command,
-    settings: &Settings,
-) -> Result<Done> {
+fn run(runtime: &tokio::runtime::Runtime, command: Command, settings: &Settings) -> Result<Done> {
     let code = |code: u8| Ok(Done::Code(ExitCode::from(code)));
     match command {
         Command::Verify(arguments) => {

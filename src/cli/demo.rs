@@ -211,7 +211,7 @@ fn greet(address: SocketAddr, arguments: &Arguments, traffic: &Traffic, settings
     let Arguments { rate, serving, .. } = arguments;
     let (workers, pid) = (serving.workers, std::process::id());
     let history = match traffic.history() {
-        Duration::ZERO => String::new(),
+        it if it < Duration::from_secs(60) => String::new(),
         it => format!(" and {} of history", of_length(it)),
     };
     let restarted = match restart::was_restarted() {
@@ -284,7 +284,8 @@ impl OwnServer {
 /// Says when history was read. On a terminal a line that is drawn over itself tells how far that is and, from then on, how it is going.
 async fn keep_telling(own: &OwnServer, traffic: &Traffic) -> Infallible {
     tell_of_history(own, traffic).await;
-    let line = progress::line("{wide_msg}", None);
+    // Not as wide as the terminal: the ^C that it echoes stays in the line then, and is wiped away with it.
+    let line = progress::line("{msg}", None);
     if line.is_hidden() {
         return std::future::pending().await;
     }
