@@ -15,6 +15,7 @@ use super::{Detector, Score, Scored, Window};
 use serde::{Deserialize, Serialize};
 
 const LEVEL_GAIN: f64 = 0.005;
+const DEVIATION_GAIN: f64 = 0.05;
 const RESIDUAL_MAX: f64 = 6.0;
 /// k.
 const SLACK: f64 = 0.5;
@@ -37,6 +38,8 @@ impl Drift {
             forecast: Forecast {
                 scale: Scale::Signed,
                 level_gain: LEVEL_GAIN,
+                learns_gain: false,
+                deviation_gain: DEVIATION_GAIN,
                 ..Forecast::of_values(season)
             },
         }

@@ -8,10 +8,13 @@
 //! ```text
 //! seasonal = L + S[slot]      plain = M      forecast = w seasonal + (1 - w) plain
 //! e = y - forecast      d = mean |e|      z = e / (1.2533 d)      clip(e) = e within ±4 standard deviations
-//! L += a clip(y - seasonal)   S[slot] += g clip(y - seasonal)   M += a clip(y - plain)   d += h (|e within ±8| - d)
+//! L += a clip(y - seasonal)   M += a clip(y - plain)            d += h (|e within ±8| - d)
+//! S[slot] += g clip(y - D - S[slot])   D: the level of a whole season, which moves by 1/season
 //! w = mean of (y - plain)(seasonal - plain) over mean of (seasonal - plain)², within 0..=1
 //! ```
 //!
+//! - **The gain is learned.** Residuals that follow their own sign say that levels are behind, those that alternate that levels follow noise: a moves by a hundredth of z_t z_t-1, as in Trigg and Leach (1967,
+//!   "Exponential smoothing with an adaptive response rate"). Where windows are mostly noise it is low, and several of them together tell more than one (`pooled`).
 //! - **Warm-up.** The first season fills the slots; from the second one on a slot moves by 1/seasons until that is g. Before two seasons the plain
 //!   forecast stands alone, and scores from 32 windows on.
 //! - **Day and week.** From two weeks on each hour of the week has a correction W, shrunk by lambda = weeks / (weeks + 2): S = S_day + lambda W.
@@ -32,6 +35,8 @@ const LEVEL_WARM_UP: u32 = 32;
 const LOW_COUNT: f64 = 20.0;
 /// How much of a residual the deviation learns, in bounds of what the level does.
 const DEVIATION_CLIP: f64 = 2.0;
+/// How much of a value beside the slow level its slot learns, in its deviations.
+const SLOW_CLIP: f64 = 4.0;
 /// A weight of seasons is a mean over so many of them.
 const WEIGHT_SEASONS: f64 = 2.0;
 const HOURS_OF_WEEK: usize = 168;
@@ -62,8 +67,10 @@ pub struct Forecast {
     pub week: bool,
     /// Seconds that the local time is ahead of UTC: it moves the beginning of hours of the week.
     pub zone_seconds: i32,
-    /// The gain of levels, a.
+    /// The gain of levels, a: the first one, if it is learned.
     pub level_gain: f64,
+    /// Whether the gain of levels is learned.
+    pub learns_gain: bool,
     /// The least gain of slots, g.
     pub season_gain: f64,
     /// The gain of the deviation, h.
@@ -82,8 +89,9 @@ impl Forecast {
             week: false,
             zone_seconds: 0,
             level_gain: 0.5,
+            learns_gain: true,
             season_gain: 0.1,
-            deviation_gain: 0.05,
+            deviation_gain: 0.07,
             clip: 4.0,
         }
     }
@@ -112,6 +120,12 @@ pub struct State {
     /// L and M.
     seasonal_level: f64,
     plain_level: f64,
+    /// a, none before it was learned, and the last residual in standard deviations.
+    gain: Option<f64>,
+    last_residual: f64,
+    /// D, and how far y is usually from it and its slot.
+    slow_level: f64,
+    slow_spread: f64,
     /// Mean absolute residual, d.
     deviation: f64,
     /// Both means that w is made of.
@@ -132,6 +146,10 @@ struct Expected {
     seasonal: Option<f64>,
     plain: f64,
     combined: f64,
+    /// What of y is of the season.
+    of_season: f64,
+    /// The least deviation that is usual.
+    least: f64,
     /// The usual deviation, as a standard deviation.
     usual: f64,
 }
@@ -145,19 +163,45 @@ impl Detector for Forecast {
     }
 
     fn step(&self, state: &mut State, window: &Window<f64>) -> Score {
+        self.step_through(state, window, |_| {})
+    }
+}
+
+/// A window as it is without its season.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Deseasoned {
+    pub number: i64,
+    pub y: f64,
+    /// What was taken off.
+    pub season: f64,
+    /// The least deviation that is usual.
+    pub least: f64,
+}
+
+impl Forecast {
+    /// As `step`. Each window is told that was learned, those without a record as well if they count as zero.
+    pub fn step_through(
+        &self,
+        state: &mut State,
+        window: &Window<f64>,
+        mut tell: impl FnMut(Deseasoned),
+    ) -> Score {
         let is_off_scale = self.scale == Scale::Positive && window.evidence <= 0.0;
         if !window.evidence.is_finite() || is_off_scale {
             return Score::Unscored(Unscored::NoEvidence);
         }
         if self.scale == Scale::Counts {
-            self.pass_gap(state, window.number);
+            self.pass_gap(state, window.number, &mut tell);
         }
-        self.update(state, window.number, window.evidence)
+        self.update(state, window.number, window.evidence, &mut tell)
     }
-}
 
-impl Forecast {
-    fn pass_gap(&self, state: &mut State, number: i64) {
+    /// The gain of levels as it is now.
+    pub fn gain(&self, state: &State) -> f64 {
+        state.gain.unwrap_or(self.level_gain)
+    }
+
+    fn pass_gap(&self, state: &mut State, number: i64, tell: &mut impl FnMut(Deseasoned)) {
         let Some((_, last)) = state.span else { return };
         let missing = number.saturating_sub(last).saturating_sub(1);
         let longest = 2 * i64::from(self.season.unwrap_or(LEVEL_WARM_UP));
@@ -166,23 +210,63 @@ impl Forecast {
             return;
         }
         for number in last + 1..number {
-            self.update(state, number, 0.0);
+            self.update(state, number, 0.0, tell);
         }
     }
 
-    fn update(&self, state: &mut State, number: i64, observed: f64) -> Score {
-        let y = match self.scale {
-            Scale::Counts => ln(observed.max(0.0) + 1.0),
-            Scale::Positive => ln(observed),
-            Scale::Values => observed,
-            Scale::Signed => asinh(observed),
+    /// A value as y.
+    fn scaled(&self, value: f64) -> f64 {
+        match self.scale {
+            Scale::Counts => ln(value.max(0.0) + 1.0),
+            Scale::Positive => ln(value),
+            Scale::Values => value,
+            Scale::Signed => asinh(value),
+        }
+    }
+
+    /// The value that has this y.
+    pub fn unscaled(&self, y: f64) -> f64 {
+        match self.scale {
+            Scale::Counts => (exp(y) - 1.0).max(0.0),
+            Scale::Positive => exp(y),
+            Scale::Values => y,
+            Scale::Signed => sinh(y),
+        }
+    }
+
+    /// The values that have this y less half of a band, this y, and this y and half of a band more.
+    fn band(&self, y: f64, half: f64) -> [f64; 3] {
+        let by_factors = || {
+            let (middle, factor) = (exp(y), exp(half));
+            [middle / factor, middle, middle * factor]
         };
+        match self.scale {
+            Scale::Counts => by_factors().map(|it| (it - 1.0).max(0.0)),
+            Scale::Positive => by_factors(),
+            Scale::Values | Scale::Signed => [y - half, y, y + half].map(|it| self.unscaled(it)),
+        }
+    }
+
+    fn update(
+        &self,
+        state: &mut State,
+        number: i64,
+        observed: f64,
+        tell: &mut impl FnMut(Deseasoned),
+    ) -> Score {
+        let y = self.scaled(observed);
         let Some((first, last)) = state.span else {
             state.plain_level = y;
             state.origin = y;
             state.mean = observed;
             state.span = Some((number, number));
             self.keep_first_season(state, number, y);
+            tell(Deseasoned {
+                number,
+                y,
+                season: 0.0,
+                least: self.least_usual(y),
+            });
             return warming_up(0);
         };
         if let Some(season) = self.season
@@ -203,26 +287,33 @@ impl Forecast {
         }
         state.seen = (state.seen + 1).min(LEVEL_WARM_UP);
         state.span = Some((first, number));
+        tell(Deseasoned {
+            number,
+            y: y - expected.of_season,
+            season: expected.of_season,
+            least: expected.least,
+        });
         score
     }
 
     fn expect(&self, state: &State, number: i64) -> Expected {
         let plain = state.plain_level;
-        let seasonal = state
-            .is_profile
-            .then(|| state.seasonal_level + self.profile(state, number));
+        let profile = state.is_profile.then(|| self.profile(state, number));
+        let seasonal = profile.map(|it| state.seasonal_level + it);
         let is_trusted = self.seasons(state, number) >= 2;
         let weight = match 0.0 < state.spread && is_trusted {
             true => (state.shared / state.spread).clamp(0.0, 1.0),
             false => 0.0,
         };
         let combined = plain + weight * (seasonal.unwrap_or(plain) - plain);
-        let floor = self.least_usual(combined);
+        let least = self.least_usual(combined);
         Expected {
             seasonal,
             plain,
             combined,
-            usual: (DEVIATION_PER_ABSOLUTE * state.deviation).max(floor),
+            of_season: weight * profile.unwrap_or(0.0),
+            least,
+            usual: (DEVIATION_PER_ABSOLUTE * state.deviation).max(least),
         }
     }
 
@@ -239,19 +330,14 @@ impl Forecast {
     }
 
     fn score(&self, state: &State, observed: f64, y: f64, expected: &Expected) -> Score {
-        let back = |y: f64| match self.scale {
-            Scale::Counts => (exp(y) - 1.0).max(0.0),
-            Scale::Positive => exp(y),
-            Scale::Values => y,
-            Scale::Signed => sinh(y),
-        };
         let half = self.clip * expected.usual;
         let z = (y - expected.combined) / expected.usual;
+        let [low, middle, high] = self.band(expected.combined, half);
         let mut scored = Scored {
             observed,
-            expected: back(expected.combined),
-            low: back(expected.combined - half),
-            high: back(expected.combined + half),
+            expected: middle,
+            low,
+            high,
             residual: z,
             severity: tails::normal(z),
         };
@@ -282,9 +368,12 @@ impl Forecast {
         let residual = y - expected.combined;
         let is_out = bound < residual.abs();
         state.out_of_band = if is_out { state.out_of_band + 1 } else { 0 };
+        if self.learns_gain && is_known {
+            learn_gain(state, self.level_gain, residual / expected.usual);
+        }
         // A slow level begins as a mean, or it would be the first value for long.
         let age = state.span.map_or(0, |(first, _)| number - first);
-        let mut gain = self.level_gain.max(1.0 / (age as f64 + 1.0));
+        let mut gain = self.gain(state).max(1.0 / (age as f64 + 1.0));
         if 1 < gap {
             gain = 1.0 - pow(1.0 - gain, gap as f64);
         }
@@ -316,11 +405,17 @@ impl Forecast {
         let slot_gain =
             self.season_gain.max(1.0 / (seasons + 1.0)) / windows_per_slot(season) as f64;
         let slot = &mut state.slots[slot_of(number, season)];
-        // A slot that the first season did not have.
-        *slot = match slot.is_nan() {
+        let own = match slot.is_nan() {
+            // A slot that the first season did not have.
             true => 0.0,
-            false => (f64::from(*slot) + slot_gain * beside) as f32,
+            false => f64::from(*slot),
         };
+        let wide = SLOW_CLIP * state.slow_spread.max(expected.usual);
+        let off = (y - state.slow_level - own).clamp(-wide, wide);
+        *slot = (own + slot_gain * off) as f32;
+        let share = 1.0 / f64::from(season);
+        state.slow_level += share * off;
+        state.slow_spread += share * (DEVIATION_PER_ABSOLUTE * off.abs() - state.slow_spread);
         let apart = clip(seasonal - expected.plain);
         let share = 1.0 / (WEIGHT_SEASONS * f64::from(season));
         state.shared += share * (clip(y - expected.plain) * apart - state.shared);
@@ -330,7 +425,7 @@ impl Forecast {
             let per_hour = (f64::from(season) / 24.0).max(1.0);
             let gain = self.season_gain.max(1.0 / (weeks + 1.0)) / per_hour;
             let hour = &mut state.hours[self.hour_of_week(number)];
-            *hour = (f64::from(*hour) + gain * beside) as f32;
+            *hour = (f64::from(*hour) + gain * off) as f32;
         }
     }
 
@@ -361,6 +456,10 @@ impl Forecast {
         for slot in &mut state.slots {
             *slot = (f64::from(*slot) - mean) as f32;
         }
+        let beside = state.slots.iter().filter(|it| !it.is_nan());
+        let sum: f64 = beside.clone().map(|it| f64::from(it.abs())).sum();
+        state.slow_level = state.origin + mean;
+        state.slow_spread = sum / beside.count().max(1) as f64;
         state.is_profile = true;
         if self.week {
             state.hours = vec![0.0; HOURS_OF_WEEK];
@@ -419,6 +518,17 @@ fn slot_of(number: i64, season: u32) -> usize {
     (number.rem_euclid(i64::from(season)) / windows_per_slot(season)) as usize
 }
 
+/// Moves the gain of levels: up where a residual has the sign of the one before, down where it has not.
+fn learn_gain(state: &mut State, first: f64, residual: f64) {
+    const GAIN: std::ops::RangeInclusive<f64> = 0.05..=0.8;
+    const MOVES: f64 = 0.01;
+    const RESIDUAL_MAX: f64 = 2.0;
+    let residual = residual.clamp(-RESIDUAL_MAX, RESIDUAL_MAX);
+    let moved = state.gain.unwrap_or(first) + MOVES * residual * state.last_residual;
+    state.gain = Some(moved.clamp(*GAIN.start(), *GAIN.end()));
+    state.last_residual = residual;
+}
+
 /// The mean of low counts, and their dispersion by moments: E[(n - m)² - m] / m². A count that is far off moves neither much.
 fn learn_mean(state: &mut State, observed: f64, is_known: bool) {
     const MEAN_GAIN: f64 = 0.1;
@@ -448,4 +558,71 @@ fn warming_up(seen: u32) -> Score {
         seen: seen.into(),
         needed: LEVEL_WARM_UP.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Random;
+
+    fn learned(season: Option<u32>, windows: i64, mut of: impl FnMut(i64) -> f64) -> State {
+        let forecast = Forecast::of_values(season);
+        let mut state = forecast.start();
+        for number in 0..windows {
+            let evidence = of(number);
+            forecast.step(&mut state, &Window { number, evidence });
+        }
+        state
+    }
+
+    #[test]
+    fn levels_follow_what_wanders_and_hardly_what_is_noise() {
+        let mut random = Random::new(1);
+        let noise = learned(None, 3_000, |_| random.unit());
+        let mut level = 0.0;
+        let wandering = learned(None, 3_000, |_| {
+            level += random.unit() - 0.5;
+            level
+        });
+        let gains = [&noise, &wandering].map(|it| it.gain.expect("it was learned"));
+        assert!(gains[0] < 0.15 && 0.7 < gains[1], "{gains:?}");
+    }
+
+    /// A day that goes up and down slowly, by steps that are far below the noise of a window.
+    #[test]
+    fn the_profile_is_that_of_the_whole_season() {
+        const SEASON: u32 = 288;
+        let wave = |it: i64| libm::sin(it as f64 / f64::from(SEASON) * std::f64::consts::TAU);
+        let mut random = Random::new(1);
+        let of = |it: i64| 50.0 + wave(it) + 0.5 * (random.unit() - 0.5);
+        let state = learned(Some(SEASON), 6 * i64::from(SEASON), of);
+        let off = (0..i64::from(SEASON)).map(|it| f64::from(state.slots[it as usize]) - wave(it));
+        let most = off.map(f64::abs).fold(0.0, f64::max);
+        assert!(most < 0.3, "{most}");
+        assert!(
+            (state.slow_level - 50.0).abs() < 0.1,
+            "{}",
+            state.slow_level
+        );
+    }
+
+    #[test]
+    fn a_band_is_what_its_ends_are() {
+        for scale in [Scale::Counts, Scale::Positive, Scale::Values, Scale::Signed] {
+            let forecast = Forecast {
+                scale,
+                ..Forecast::of_values(None)
+            };
+            for (y, half) in [(3.0, 0.5), (0.2, 0.1), (0.1, 2.0)] {
+                let band = forecast.band(y, half);
+                let ends = [y - half, y, y + half].map(|it| forecast.unscaled(it));
+                for (found, expected) in band.into_iter().zip(ends) {
+                    assert!(
+                        (found - expected).abs() < 1e-9,
+                        "{scale:?} {band:?} {ends:?}"
+                    );
+                }
+            }
+        }
+    }
 }

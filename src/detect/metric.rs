@@ -6,11 +6,19 @@ use super::forecast::{self, Forecast, Scale};
 use super::novelty::{self, NearestValue};
 use super::outlier::{self, Outlier, Point};
 use super::peaks::Peaks;
+use super::pooled::{self, Pooled, PooledShares, Told};
 use super::ratio::{self, Ratio, Share};
 use super::unknown_season::Season;
 use super::{Detector, Score, Scored, Unscored, Window};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
+
+/// The gain of levels up to which windows of a rate are noise around one.
+const POOLED_GAIN_MAX: f64 = 0.4;
+/// From this severity on several windows are told as such.
+const REMARKABLE: f64 = 3.0;
+/// The half width of their band, in standard deviations.
+const BAND: f64 = 4.0;
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,8 +124,8 @@ impl Evidence {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum State {
-    Forecast(forecast::State, Peaks),
-    Ratio(ratio::State, Peaks),
+    Forecast(forecast::State, Peaks, Pooled),
+    Ratio(ratio::State, Peaks, PooledShares),
     Drift(drift::State),
     Novelty(Box<novelty::State>),
     Series(Box<any_series::State>),
@@ -188,9 +196,11 @@ impl Detector for Metric {
     fn start(&self) -> State {
         match self {
             Metric::Rate(it) | Metric::Latency(it) | Metric::Value(it) => {
-                State::Forecast(it.start(), Peaks::default())
+                State::Forecast(it.start(), Peaks::default(), Pooled::default())
             }
-            Metric::Ratio(it) => State::Ratio(it.start(), Peaks::default()),
+            Metric::Ratio(it) => {
+                State::Ratio(it.start(), Peaks::default(), PooledShares::default())
+            }
             Metric::Drift(it) => State::Drift(it.start()),
             Metric::Novelty => State::Novelty(Box::new(NearestValue.start())),
             Metric::Series(it) => State::Series(Box::new(it.start())),
@@ -199,20 +209,32 @@ impl Detector for Metric {
     }
 
     /// The severity is how rare a residual of this size is for the key. Of low counts, and of shares, it is no larger than their own tail says, since a residual
-    /// of few events lies.
+    /// of few events lies. Where several windows together are rarer than the last one, it is theirs.
     fn step(&self, state: &mut State, window: &Window<Evidence>) -> Score {
         let number = window.number;
         match (self, state, window.evidence) {
             (
                 Metric::Rate(it) | Metric::Latency(it) | Metric::Value(it),
-                State::Forecast(state, peaks),
+                State::Forecast(state, peaks, pooled),
                 Evidence::Number(evidence),
             ) => {
-                let score = it.step(state, &Window { number, evidence });
-                rarity(score, peaks, it.scale == Scale::Counts)
+                let (mut told, mut season) = (None, 0.0);
+                let score = it.step_through(state, &Window { number, evidence }, |it| {
+                    told = pooled.step(it.number, it.y, it.least);
+                    season = it.season;
+                });
+                let score = rarity_of_forecast(score, peaks, it.scale == Scale::Counts);
+                // Of a rate whose level itself moves, several windows tell less than the last one.
+                if it.scale == Scale::Counts && POOLED_GAIN_MAX < it.gain(state) {
+                    return score;
+                }
+                louder(score, told, |y| it.unscaled(y + season))
             }
-            (Metric::Ratio(it), State::Ratio(state, peaks), Evidence::Share(evidence)) => {
-                rarity(it.step(state, &Window { number, evidence }), peaks, true)
+            (Metric::Ratio(it), State::Ratio(state, peaks, pooled), Evidence::Share(evidence)) => {
+                let score = rarity_of_share(it.step(state, &Window { number, evidence }), peaks);
+                louder(score, pooled.step(number, evidence), |it| {
+                    it.clamp(0.0, 1.0)
+                })
             }
             (Metric::Drift(it), State::Drift(state), Evidence::Number(evidence)) => {
                 it.step(state, &Window { number, evidence })
@@ -231,17 +253,50 @@ impl Detector for Metric {
     }
 }
 
-/// A score by how rare its residual is; of events no rarer than their own tail.
-fn rarity(score: Score, peaks: &mut Peaks, is_of_events: bool) -> Score {
+/// A score by how rare its residual is; of counts no rarer than their own tail. A forecast says of a residual what it is in a normal distribution.
+fn rarity_of_forecast(score: Score, peaks: &mut Peaks, is_of_counts: bool) -> Score {
     let Score::Scored(scored) = score else {
         return score;
     };
-    let rarity = peaks.severity(scored.residual);
-    let severity = match is_of_events {
+    let rarity = peaks.severity_of_normal(scored.residual, scored.severity);
+    let severity = match is_of_counts {
         true => rarity.min(scored.severity),
         false => rarity,
     };
     Score::Scored(Scored { severity, ..scored })
+}
+
+/// A score by how rare its residual is, and no rarer than the tail of its events.
+fn rarity_of_share(score: Score, peaks: &mut Peaks) -> Score {
+    let Score::Scored(scored) = score else {
+        return score;
+    };
+    let severity = peaks.severity(scored.residual).min(scored.severity);
+    Score::Scored(Scored { severity, ..scored })
+}
+
+/// Of a window and of what several together say the louder one; of these it says from here on what it was made of: their mean, and what it was compared with.
+fn louder(score: Score, told: Option<Told>, unscaled: impl Fn(f64) -> f64) -> Score {
+    let Score::Scored(one) = score else {
+        return score;
+    };
+    let severity = (one.severity - pooled::SHARED).max(0.0);
+    let Some(told) = told.filter(|it| severity < it.severity) else {
+        return Score::Scored(Scored { severity, ..one });
+    };
+    let severity = told.severity;
+    if severity < REMARKABLE {
+        return Score::Scored(Scored { severity, ..one });
+    }
+    let half = BAND * told.usual;
+    Score::Scored(Scored {
+        observed: unscaled(told.mean),
+        expected: unscaled(told.base),
+        low: unscaled(told.base - half),
+        high: unscaled(told.base + half),
+        residual: told.residual,
+        severity,
+    })
 }
 
 #[cfg(test)]
@@ -270,11 +325,79 @@ mod tests {
     #[test]
     fn a_slow_leak_is_a_drift_and_no_value_out_of_its_band() {
         let most = |of: &[f64]| of.iter().copied().fold(0.0, f64::max);
-        let drift = leaking(Kind::Drift, 0.02);
+        let drift = leaking(Kind::Drift, 0.008);
         assert!(4.5 < most(&drift[100..]), "{}", most(&drift[100..]));
         assert!(most(&drift[..100]) < 4.0, "{}", most(&drift[..100]));
-        let value = leaking(Kind::Value, 0.02);
+        let value = leaking(Kind::Value, 0.008);
         assert!(most(&value[100..]) < 4.0, "{}", most(&value[100..]));
+    }
+
+    /// What is said of noise around a level, which from window 1,000 on is another one.
+    fn shifted(kind: Kind, of: impl Fn(i64, &mut Random) -> Evidence) -> Vec<Scored> {
+        let metric = Metric::new(kind, 60, None);
+        let mut state = metric.start();
+        let mut random = Random::new(3);
+        let scores = (0..1_064).map(|number| {
+            let evidence = of(number, &mut random);
+            metric.step(&mut state, &Window { number, evidence })
+        });
+        scores.filter_map(|it| it.scored().copied()).collect()
+    }
+
+    /// One standard deviation of what a window varies by: no window shows it, several do. What is told then is their mean.
+    #[test]
+    fn a_small_shift_is_told_by_several_windows_together() {
+        let latency = |number: i64, random: &mut Random| {
+            let usual = if number < 1_000 { 100.0 } else { 120.0 };
+            Evidence::Number(usual * (0.7 + 0.6 * random.unit()))
+        };
+        let found = shifted(Kind::Latency, latency);
+        let (before, after) = found.split_at(found.len() - 64);
+        let most = |of: &[Scored]| {
+            let loudest = |a: &&Scored, b: &&Scored| a.severity.total_cmp(&b.severity);
+            *of.iter().max_by(loudest).expect("windows have scores")
+        };
+        assert!(most(before).severity < 4.0, "{:?}", most(before));
+        let told = most(after);
+        assert!(4.0 < told.severity, "{told:?}");
+        assert!((114.0..124.0).contains(&told.observed), "{told:?}");
+        assert!((94.0..103.0).contains(&told.expected), "{told:?}");
+        assert!(told.high < told.observed, "{told:?}");
+    }
+
+    #[test]
+    fn a_small_share_more_is_told_by_several_windows_together() {
+        let errors = |number: i64, random: &mut Random| {
+            let share = if number < 1_000 { 0.05 } else { 0.07 };
+            let failed = (0..100).filter(|_| random.unit() < share).count();
+            Evidence::Share(Share {
+                failures: failed as u64,
+                all: 100,
+            })
+        };
+        let found = shifted(Kind::Ratio, errors);
+        let (before, after) = found.split_at(found.len() - 64);
+        let most = |of: &[Scored]| of.iter().map(|it| it.severity).fold(0.0, f64::max);
+        assert!(most(before) < 4.0, "{}", most(before));
+        assert!(4.0 < most(after), "{}", most(after));
+    }
+
+    /// Each window of a rate that wanders is where the next one begins: several together say nothing that the last one does not.
+    #[test]
+    fn of_a_rate_that_wanders_single_windows_are_told() {
+        let metric = Metric::new(Kind::Rate, 60, None);
+        let mut state = metric.start();
+        let mut random = Random::new(3);
+        let mut level = 9.0;
+        for number in 0..2_000 {
+            level += 0.05 * (random.unit() - 0.5);
+            let evidence = Evidence::Number(libm::exp(level).round());
+            let score = metric.step(&mut state, &Window { number, evidence });
+            let Some(scored) = score.scored() else {
+                continue;
+            };
+            assert_eq!(Some(scored.observed), evidence.number(), "{number}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod metric;
 pub mod novelty;
 pub mod outlier;
 pub mod peaks;
+pub mod pooled;
 pub mod ratio;
 pub mod season;
 pub mod shape;

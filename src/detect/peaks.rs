@@ -4,6 +4,8 @@
 //! (Hosking and Wallis 1987), over sums that forget. What a key has not shown yet is told by a prior: the threshold of a normal distribution, and a tail heavier than its own. So a young key has a
 //! p-value, too, and one that is not too bold.
 //!
+//! Of peaks that follow each other one is learned, as extremes are counted by clusters (Leadbetter 1991, "On a basis for 'peaks over threshold' modeling"): an incident that lasts is one, and no measure for the next.
+//!
 //! `calibration` keeps the last 2,000 scores instead: it is exact at any rank, and a hundred times larger.
 
 use super::math::{LN_10, ln, ln_1p};
@@ -26,6 +28,8 @@ const PRIOR_COUNT: f64 = 10.0;
 const PRIOR_MEAN: f64 = 0.7;
 /// What is learned of one residual at most, as a detector learns within its band.
 const LEARNED_MAX: f64 = 8.0;
+/// Peaks with fewer residuals between them are one.
+const CLUSTER: u8 = 4;
 /// Below this shape the tail is taken for an exponential one.
 const SHAPE_TINY: f64 = 1e-3;
 
@@ -37,6 +41,8 @@ pub struct Peaks {
     count: f64,
     sum: f64,
     squares: f64,
+    /// So many residuals from here on belong to the last peak.
+    cluster: u8,
 }
 
 impl Default for Peaks {
@@ -46,6 +52,7 @@ impl Default for Peaks {
             count: 0.0,
             sum: 0.0,
             squares: 0.0,
+            cluster: 0,
         }
     }
 }
@@ -53,10 +60,42 @@ impl Default for Peaks {
 impl Peaks {
     /// The severity, -log10 p, of a residual in standard deviations among those before it, which it joins.
     pub fn severity(&mut self, residual: f64) -> f64 {
-        let size = residual.abs();
-        let severity = self.of(size);
-        self.learn(size);
+        let severity = self.of(residual.abs());
+        self.join(residual.abs());
         severity
+    }
+
+    /// As `severity` of a residual whose severity in a normal distribution is known.
+    pub fn severity_of_normal(&mut self, residual: f64, normal: f64) -> f64 {
+        let size = residual.abs();
+        let severity = match self.threshold < size {
+            true => self.of(size),
+            false => normal.min(SHARE_SEVERITY),
+        };
+        self.join(size);
+        severity
+    }
+
+    /// As `severity`, but zero of what is no peak: that costs next to nothing.
+    pub fn severity_of_peak(&mut self, residual: f64) -> f64 {
+        let size = residual.abs();
+        let severity = match self.threshold < size {
+            true => self.of(size),
+            false => 0.0,
+        };
+        self.join(size);
+        severity
+    }
+
+    /// Learns a size; of peaks that follow each other the first.
+    fn join(&mut self, size: f64) {
+        let is_peak = self.threshold < size;
+        let goes_on = is_peak && 0 < self.cluster;
+        self.cluster = match is_peak {
+            true => CLUSTER,
+            false => self.cluster.saturating_sub(1),
+        };
+        self.learn(if goes_on { 0.0 } else { size });
     }
 
     /// The severity of a size, which is not learned.
@@ -147,6 +186,36 @@ mod tests {
             let expected = f64::from(all) * exp(-least * LN_10);
             let ratio = f64::from(count) / expected;
             assert!((0.5..2.0).contains(&ratio), "{least}: {ratio}");
+        }
+    }
+
+    /// An incident of ten windows is one peak, ten incidents of a window are ten.
+    #[test]
+    fn peaks_that_follow_each_other_are_one() {
+        let learned = |apart: usize| {
+            let mut peaks = Peaks::default();
+            for at in 0..200 {
+                let is_peak = at % apart == 0 && at < 10 * apart;
+                peaks.severity(if is_peak { 6.0 } else { 0.5 });
+            }
+            peaks.count
+        };
+        assert!(learned(1) < 1.01, "{}", learned(1));
+        assert!(9.0 < learned(20), "{}", learned(20));
+    }
+
+    #[test]
+    fn what_is_no_peak_is_not_computed_and_learned_alike() {
+        let (mut all, mut of_peaks) = (Peaks::default(), Peaks::default());
+        let mut random = Random::new(2);
+        for _ in 0..2_000 {
+            let residual = 8.0 * (random.unit() - 0.5);
+            let severity = all.severity(residual);
+            match of_peaks.severity_of_peak(residual) {
+                0.0 => assert!(severity <= SHARE_SEVERITY),
+                other => assert_eq!(severity, other),
+            }
+            assert_eq!(all, of_peaks);
         }
     }
 

@@ -1,0 +1,542 @@
+//! What several windows show together: changes that are too small for any one of them, and last.
+//!
+//! ```text
+//! windows     ▪▪▪▪ ▪▪▪▪ ▪▪▪▪ ▪▪▪▪ ▪▪▪▪ …        in blocks of four
+//! spans       └ 4 ┘                             looked at behind each block
+//!             └──────── 16 ─────┘               behind each block
+//!             └─────────────────────── 64 …     behind each 4th
+//! base        what was there before the span: a mean that forgets, of blocks that have left it
+//! ```
+//!
+//! The mean of a span is compared with its base, in deviations that spans of this length had. How rare that is for the key says `Peaks`, and since a span is looked at now and then, its severity is of what is so
+//! expected in a *window*: by the windows between two looks more often, of as many kinds of looks as there are. So the loudest of all, single windows among them, is again a severity.
+//!
+//! - **What is over is not told.** The mean of a long span stays high behind an event: the latest windows have to bear it out, with half of its deviation. The longest span is told once while it lasts.
+//! - **What is told is not learned.** While a span is out of the band its base hardly moves and its deviation learns no more than the band; at last the new level is accepted.
+//! - Blocks begin at multiples of four, so it does not matter when a key was first seen. Missing windows are left out of a mean; a span of which half is missing says nothing, nor does one whose last window is.
+//!
+//! A window costs an addition; all else is done behind a block.
+
+use super::math::DEVIATION_PER_ABSOLUTE;
+use super::peaks::Peaks;
+use super::ratio::{PRIOR_FAILURES, PRIOR_REST, Share, deviance_root};
+use super::tails::{self, Side};
+use serde::{Deserialize, Serialize};
+
+/// Windows of a block, as a power of two.
+const BLOCK_BITS: u32 = 2;
+const BLOCK: i64 = 1 << BLOCK_BITS;
+/// Parts of the longer spans: blocks of the one, and fours of blocks of the other.
+const PARTS: usize = 4;
+/// How many spans are looked at: one block, four, and sixteen.
+const SPANS: usize = 3;
+/// After how many windows each is looked at, as a power of two.
+const EVERY_BITS: [u32; SPANS] = [2, 2, 4];
+const WINDOWS: [f64; SPANS] = [4.0, 16.0, 64.0];
+/// Of a part that leaves, so much goes into the base.
+const BASE_GAIN: [f64; SPANS] = [0.35, 0.2, 0.2];
+/// A part deviates by so much more than its span.
+const PART_DEVIATION: [f64; SPANS] = [1.0, 2.0, 2.0];
+/// Of shares: what the base keeps with each part, so that it goes back for 720 windows, and 1,920 for the longest span.
+const KEPT: [f64; SPANS] = [1.0 - 4.0 / 720.0, 1.0 - 4.0 / 720.0, 1.0 - 16.0 / 1_920.0];
+/// The latest windows have to be off by so much of what their span is.
+const BORNE_OUT: f64 = 0.5;
+const SPREAD_GAIN: f64 = 0.03;
+/// The half width of the band, and what is learned beyond it while nothing is told.
+const CLIP: f64 = 4.0;
+const SPREAD_CLIP: f64 = 8.0;
+/// Of a base out of whose band the span is, so much of the gain.
+const OUT_GAIN: f64 = 0.1;
+/// Looks before a span says something.
+const LOOKS_MIN: u32 = 16;
+/// Looks out of the band until that is the new base.
+const PATIENCE: u32 = 60;
+/// The events that the base of a share, and a span of it, have to have.
+const EVENTS_MIN: f64 = 200.0;
+const EVENTS_OF_SPAN_MIN: u64 = 20;
+const DISPERSION_GAIN: f64 = 0.01;
+const DISPERSION_CLIP: f64 = 4.0;
+const DISPERSION: std::ops::RangeInclusive<f64> = 1.0..=25.0;
+
+/// What single windows lose since spans are looked at as well: -log10 of their share of all kinds of looks.
+pub const SHARED: f64 = 2.0 * std::f64::consts::LOG10_2;
+
+/// The span that is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Told {
+    /// -log10 of how often it is expected in a window.
+    pub severity: f64,
+    /// In deviations of such spans.
+    pub residual: f64,
+    pub mean: f64,
+    pub base: f64,
+    /// The deviation of such spans.
+    pub usual: f64,
+}
+
+/// Of values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pooled {
+    blocks: Blocks<Sum>,
+    spans: [Span; SPANS],
+}
+
+/// Of shares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PooledShares {
+    blocks: Blocks<Share>,
+    spans: [SpanOfShares; SPANS],
+}
+
+impl Pooled {
+    /// Takes a value in; the loudest span that is looked at behind it. `least` is the least deviation of one window that is usual.
+    pub fn step(&mut self, number: i64, value: f64, least: f64) -> Option<Told> {
+        let spans = &mut self.spans;
+        let block = Sum {
+            sum: value,
+            count: 1.0,
+        };
+        let (mut loudest, mut latest) = (None, None);
+        self.blocks.add(number, block, |event| match event {
+            Event::Left(at, part) => spans[at].learn(at, part),
+            Event::Look(at, sum) => {
+                loudest = louder(loudest, spans[at].look(at, sum, least, latest));
+                latest = sum.mean();
+            }
+        });
+        loudest
+    }
+}
+
+impl PooledShares {
+    /// Takes a share in; the loudest span that is looked at behind it.
+    pub fn step(&mut self, number: i64, share: Share) -> Option<Told> {
+        let spans = &mut self.spans;
+        let block = Share {
+            failures: share.failures.min(share.all),
+            ..share
+        };
+        let (mut loudest, mut latest) = (None, None);
+        self.blocks.add(number, block, |event| match event {
+            Event::Left(at, part) => spans[at].learn(at, part),
+            Event::Look(at, sum) => {
+                loudest = louder(loudest, spans[at].look(at, sum, latest));
+                latest = (0 < sum.all).then(|| sum.failures as f64 / sum.all as f64);
+            }
+        });
+        loudest
+    }
+}
+
+fn louder(one: Option<Told>, other: Option<Told>) -> Option<Told> {
+    match (one, other) {
+        (Some(one), Some(other)) if one.severity < other.severity => Some(other),
+        (one, other) => one.or(other),
+    }
+}
+
+/// What is added up in a block.
+trait Adds: Copy + Default {
+    fn add(&mut self, other: Self);
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Sum {
+    sum: f64,
+    count: f64,
+}
+
+impl Sum {
+    fn mean(self) -> Option<f64> {
+        (0.0 < self.count).then(|| self.sum / self.count)
+    }
+}
+
+impl Adds for Sum {
+    fn add(&mut self, other: Self) {
+        self.sum += other.sum;
+        self.count += other.count;
+    }
+}
+
+impl Adds for Share {
+    fn add(&mut self, other: Self) {
+        self.failures += other.failures;
+        self.all += other.all;
+    }
+}
+
+/// The last windows in blocks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Blocks<T> {
+    /// The block that is being filled.
+    filling: T,
+    last: Option<i64>,
+    /// The last four blocks, and the last four fours of them, the oldest first; the last four is being filled.
+    blocks: [T; PARTS],
+    fours: [T; PARTS],
+}
+
+/// What happens to spans behind a window, by their number.
+enum Event<T> {
+    /// A part has left the span.
+    Left(usize, T),
+    /// The span has become this.
+    Look(usize, T),
+}
+
+impl<T: Adds> Blocks<T> {
+    fn add(&mut self, number: i64, window: T, mut tell: impl FnMut(Event<T>)) {
+        let block = number >> BLOCK_BITS;
+        let before = self.last.replace(number).unwrap_or(number) >> BLOCK_BITS;
+        if before < block {
+            // A block whose last window is missing, or that was looked at and is empty.
+            self.end(before, &mut tell, false);
+            self.pass(before, block, &mut tell);
+        }
+        self.filling.add(window);
+        if number & (BLOCK - 1) == BLOCK - 1 {
+            self.end(block, &mut tell, true);
+        }
+    }
+
+    /// What was filled becomes part of the spans.
+    fn end(&mut self, block: i64, tell: &mut impl FnMut(Event<T>), is_looked_at: bool) {
+        let ended = std::mem::take(&mut self.filling);
+        self.blocks[PARTS - 1].add(ended);
+        self.fours[PARTS - 1].add(ended);
+        if is_looked_at {
+            tell(Event::Look(0, ended));
+            tell(Event::Look(1, sum(&self.blocks)));
+            if block & (PARTS as i64 - 1) == PARTS as i64 - 1 {
+                tell(Event::Look(2, sum(&self.fours)));
+            }
+        }
+        tell(Event::Left(0, ended));
+    }
+
+    /// Parts leave the longer spans.
+    fn pass(&mut self, before: i64, block: i64, tell: &mut impl FnMut(Event<T>)) {
+        const FOUR_BITS: u32 = PARTS.trailing_zeros();
+        let passed = [
+            (1, block - before, &mut self.blocks),
+            (
+                2,
+                (block >> FOUR_BITS) - (before >> FOUR_BITS),
+                &mut self.fours,
+            ),
+        ];
+        for (at, passed, parts) in passed {
+            for _ in 0..passed.min(PARTS as i64) {
+                tell(Event::Left(at, parts[0]));
+                parts.rotate_left(1);
+                parts[PARTS - 1] = T::default();
+            }
+        }
+    }
+}
+
+fn sum<T: Adds>(parts: &[T]) -> T {
+    let mut sum = T::default();
+    parts.iter().for_each(|it| sum.add(*it));
+    sum
+}
+
+/// What was told of the longest span while it goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Spell {
+    severity: f64,
+    /// 1 above, -1 below, 0 if nothing was told.
+    side: f64,
+}
+
+impl Spell {
+    /// The severity per window; nothing of what was told before and is not clearly more.
+    fn tell(&mut self, at: usize, told: Told) -> Option<Told> {
+        /// What is told from here on is not told again,
+        const TOLD: f64 = 2.5;
+        /// unless it is by so much rarer,
+        const RARER: f64 = 1.0;
+        /// until its residual is below this.
+        const OVER: f64 = 2.0;
+        let per_window = f64::from(EVERY_BITS[at]) * std::f64::consts::LOG10_2 - SHARED;
+        let severity = (told.severity + per_window).max(0.0);
+        let now = Told { severity, ..told };
+        if at + 1 < SPANS {
+            return Some(now);
+        }
+        if told.residual * self.side < OVER {
+            *self = Spell::default();
+        }
+        if self.side != 0.0 && severity < self.severity + RARER {
+            return None;
+        }
+        if TOLD < severity {
+            let side = told.residual.signum();
+            *self = Spell { severity, side };
+        }
+        Some(now)
+    }
+}
+
+/// The residual of a span, if the latest windows are off by enough as well.
+fn borne_out(z: f64, off: f64, latest: Option<f64>) -> f64 {
+    let is_over = |it: f64| it * off.signum() < BORNE_OUT * off.abs();
+    if latest.is_some_and(is_over) { 0.0 } else { z }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Span {
+    base: Option<f64>,
+    /// The usual deviation of the span from its base.
+    spread: f64,
+    /// Up to `LOOKS_MIN` + 1, and parts that the base has learned.
+    looks: u32,
+    learned: u32,
+    /// Looks in a row that were out of the band.
+    out: u32,
+    spell: Spell,
+    peaks: Peaks,
+}
+
+impl Span {
+    fn learn(&mut self, at: usize, part: Sum) {
+        /// From here on a mean of all is slower than any gain.
+        const LEARNED_MAX: u32 = 100;
+        let Some(mean) = part.mean() else { return };
+        let Some(base) = &mut self.base else {
+            self.base = Some(mean);
+            return;
+        };
+        self.learned = (self.learned + 1).min(LEARNED_MAX);
+        let gain = BASE_GAIN[at].max(1.0 / f64::from(self.learned + 1));
+        let gain = match self.out {
+            0 => gain,
+            1..PATIENCE => gain * OUT_GAIN,
+            _ => 1.0,
+        };
+        let bound = match LOOKS_MIN < self.looks && self.out < PATIENCE {
+            true => PART_DEVIATION[at] * CLIP * self.spread,
+            false => f64::INFINITY,
+        };
+        *base += gain * (mean - *base).clamp(-bound, bound);
+    }
+
+    fn look(&mut self, at: usize, sum: Sum, least: f64, latest: Option<f64>) -> Option<Told> {
+        let base = self.base?;
+        let mean = sum.mean().filter(|_| WINDOWS[at] <= 2.0 * sum.count)?;
+        let off = mean - base;
+        let usual = self.spread.max(least / WINDOWS[at].sqrt());
+        let z = off / usual;
+        let is_known = LOOKS_MIN < self.looks;
+        let is_out = is_known && CLIP < z.abs();
+        self.out = if is_out { self.out + 1 } else { 0 };
+        self.looks = (self.looks + 1).min(LOOKS_MIN + 1);
+        let bound = match self.out {
+            _ if !is_known => f64::INFINITY,
+            1..PATIENCE => CLIP * usual,
+            _ => SPREAD_CLIP * usual,
+        };
+        let gain = match is_known {
+            true => SPREAD_GAIN,
+            false => 1.0 / f64::from(self.looks),
+        };
+        self.spread += gain * (DEVIATION_PER_ABSOLUTE * off.abs().min(bound) - self.spread);
+        if !is_known {
+            return None;
+        }
+        let residual = borne_out(z, off, latest.map(|it| it - base));
+        let told = Told {
+            severity: self.peaks.severity_of_peak(residual),
+            residual,
+            mean,
+            base,
+            usual,
+        };
+        self.spell.tell(at, told)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SpanOfShares {
+    /// Decayed sums.
+    failures: f64,
+    all: f64,
+    /// Of the squared residuals of spans, as `ratio` has that of windows.
+    dispersion: f64,
+    out: u32,
+    spell: Spell,
+    peaks: Peaks,
+}
+
+impl Default for SpanOfShares {
+    fn default() -> Self {
+        SpanOfShares {
+            failures: 0.0,
+            all: 0.0,
+            dispersion: 1.0,
+            out: 0,
+            spell: Spell::default(),
+            peaks: Peaks::default(),
+        }
+    }
+}
+
+impl SpanOfShares {
+    /// A part is learned within the band, and as expected while the span is out of it.
+    fn learn(&mut self, at: usize, part: Share) {
+        let (mut failures, all) = (part.failures as f64, part.all as f64);
+        if EVENTS_MIN <= self.all {
+            let p = self.expected();
+            let half = CLIP * (self.dispersion() * all * p * (1.0 - p)).sqrt();
+            failures = match self.out {
+                1..PATIENCE => all * p,
+                _ => failures.clamp(all * p - half, all * p + half),
+            };
+        }
+        self.failures = KEPT[at] * self.failures + failures.clamp(0.0, all);
+        self.all = KEPT[at] * self.all + all;
+    }
+
+    fn expected(&self) -> f64 {
+        (self.failures + PRIOR_FAILURES) / (self.all + PRIOR_FAILURES + PRIOR_REST)
+    }
+
+    fn dispersion(&self) -> f64 {
+        self.dispersion
+            .clamp(*DISPERSION.start(), *DISPERSION.end())
+    }
+
+    fn look(&mut self, at: usize, share: Share, latest: Option<f64>) -> Option<Told> {
+        if self.all < EVENTS_MIN || share.all < EVENTS_OF_SPAN_MIN {
+            return None;
+        }
+        let p = self.expected();
+        let n = share.all as f64;
+        let mean = share.failures as f64 / n;
+        let phi = self.dispersion();
+        let root = deviance_root(share, p);
+        // The base is one of so many events, too.
+        let z = root * (self.all / ((self.all + n) * phi)).sqrt();
+        self.out = if CLIP < z.abs() { self.out + 1 } else { 0 };
+        if !(1..PATIENCE).contains(&self.out) {
+            let squared = (root * root).min(DISPERSION_CLIP * phi);
+            self.dispersion += DISPERSION_GAIN * (squared - self.dispersion);
+        }
+        let residual = borne_out(z, mean - p, latest.map(|it| it - p));
+        let mut severity = self.peaks.severity_of_peak(residual);
+        if 0.0 < severity {
+            let side = if mean < p { Side::Lower } else { Side::Upper };
+            let exact = tails::binomial(share.failures, share.all, p, side) / phi;
+            severity = severity.min(exact);
+        }
+        let told = Told {
+            severity,
+            residual,
+            mean,
+            base: p,
+            usual: (phi * p * (1.0 - p) / n).sqrt(),
+        };
+        self.spell.tell(at, told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Random;
+    use proptest::prelude::*;
+
+    /// What is told of values by window, of noise in 0..1 that is moved.
+    fn told(numbers: std::ops::Range<i64>, moved: impl Fn(i64) -> f64) -> Vec<(i64, Told)> {
+        let mut pooled = Pooled::default();
+        let mut random = Random::new(4);
+        let mut step = |number| pooled.step(number, random.unit() + moved(number), 1e-9);
+        numbers.filter_map(|it| Some((it, step(it)?))).collect()
+    }
+
+    fn most(told: &[(i64, Told)], windows: std::ops::Range<i64>) -> f64 {
+        let inside = told.iter().filter(|it| windows.contains(&it.0));
+        inside.map(|it| it.1.severity).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn spans_are_looked_at_behind_their_blocks_wherever_a_key_begins() {
+        for first in [-7, 0, 3] {
+            let found = told(first..first + 600, |_| 0.0);
+            assert!(found.iter().all(|it| (it.0 + 1) % 4 == 0), "{first}");
+            assert!(found.len() > 100, "{first}");
+        }
+    }
+
+    /// Behind a burst the longest span is still high, and nothing is said of it.
+    #[test]
+    fn what_is_over_is_not_told() {
+        let found = told(0..2_200, |it| {
+            if (2_000..2_020).contains(&it) {
+                4.0
+            } else {
+                0.0
+            }
+        });
+        assert!(5.0 < most(&found, 2_000..2_020));
+        assert!(
+            most(&found, 2_028..2_200) < 3.5,
+            "{}",
+            most(&found, 2_028..2_200)
+        );
+    }
+
+    /// A level that stays is told, and at last it is the base.
+    #[test]
+    fn a_new_level_becomes_the_base() {
+        let found = told(0..4_000, |it| if 2_000 <= it { 1.0 } else { 0.0 });
+        assert!(4.0 < most(&found, 2_000..2_064));
+        let last = found.last().expect("something is told").1;
+        assert!((1.4..1.6).contains(&last.base), "{last:?}");
+        assert!(most(&found, 3_500..4_000) < 4.0);
+    }
+
+    #[test]
+    fn severities_are_as_rare_as_they_say() {
+        let windows = 200_000;
+        let found = told(0..windows, |_| 0.0);
+        for least in [2.0, 3.0] {
+            let count = found.iter().filter(|it| least < it.1.severity).count() as f64;
+            let expected = windows as f64 * 10.0_f64.powf(-least);
+            assert!(count < 1.5 * expected, "{least}: {count} of {expected}");
+        }
+    }
+
+    /// The mean of the last windows, as a list of all of them has it; those that are missing are left out.
+    fn mean_of(values: &[(i64, f64)], from: i64, to: i64) -> Option<f64> {
+        let inside: Vec<f64> = values
+            .iter()
+            .filter(|it| from <= it.0 && it.0 <= to)
+            .map(|it| it.1)
+            .collect();
+        (!inside.is_empty()).then(|| inside.iter().sum::<f64>() / inside.len() as f64)
+    }
+
+    proptest! {
+        #[test]
+        fn spans_are_the_last_windows(steps in proptest::collection::vec((1..9_i64, 0..100_i32), 1..300), first in -40..40_i64) {
+            let mut blocks: Blocks<Sum> = Blocks::default();
+            let mut values = Vec::new();
+            let mut number = first;
+            for (step, value) in steps {
+                number += if step < 7 { 1 } else { 4 * step };
+                values.push((number, f64::from(value)));
+                let mut looks = Vec::new();
+                let window = Sum { sum: f64::from(value), count: 1.0 };
+                blocks.add(number, window, |it| if let Event::Look(at, sum) = it { looks.push((at, sum)); });
+                prop_assert_eq!(looks.is_empty(), number & 3 != 3);
+                for (at, sum) in looks {
+                    let expected = mean_of(&values, number + 1 - WINDOWS[at] as i64, number);
+                    let (expected, found) = (expected.expect("the last one is there"), sum.mean().expect("so it is here"));
+                    prop_assert!((expected - found).abs() < 1e-9, "{} {} {}", at, expected, found);
+                }
+            }
+        }
+    }
+}
