@@ -196,6 +196,17 @@ impl Forecast {
         self.update(state, window.number, window.evidence, &mut tell)
     }
 
+    /// How far a value is beside its season and the level of a whole one, in y; none before the first season is over.
+    pub fn unusual(&self, state: &State, number: i64, value: f64) -> Option<f64> {
+        let usual = || state.slow_level + self.profile(state, number);
+        state.is_profile.then(|| self.scaled(value) - usual())
+    }
+
+    /// The level of the last windows as a value; none before the first one.
+    pub fn level(&self, state: &State) -> Option<f64> {
+        state.span.map(|_| self.unscaled(state.plain_level))
+    }
+
     /// The gain of levels as it is now.
     pub fn gain(&self, state: &State) -> f64 {
         state.gain.unwrap_or(self.level_gain)

@@ -3,13 +3,14 @@
 use super::any_series::{self, AnySeries};
 use super::drift::{self, Drift};
 use super::forecast::{self, Forecast, Scale};
+use super::math::{exp, exp_m1};
 use super::novelty::{self, NearestValue};
 use super::outlier::{self, Outlier, Point};
 use super::peaks::Peaks;
 use super::pooled::{self, Pooled, PooledShares, Told};
 use super::ratio::{self, Ratio, Share};
 use super::unknown_season::Season;
-use super::{Detector, Score, Scored, Unscored, Window};
+use super::{Detector, Score, Scored, Unscored, Window, tails};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
@@ -19,6 +20,9 @@ const POOLED_GAIN_MAX: f64 = 0.4;
 const REMARKABLE: f64 = 3.0;
 /// The half width of their band, in standard deviations.
 const BAND: f64 = 4.0;
+/// Windows with a smaller share of the usual records say less of times, and those with so few nothing together.
+const FEWER: f64 = 0.5;
+const FEW: f64 = 0.25;
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +129,7 @@ impl Evidence {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum State {
     Forecast(forecast::State, Peaks, Pooled),
+    Latency(forecast::State, Peaks, Pooled, Load),
     Ratio(ratio::State, Peaks, PooledShares),
     Drift(drift::State),
     Novelty(Box<novelty::State>),
@@ -195,9 +200,15 @@ impl Detector for Metric {
 
     fn start(&self) -> State {
         match self {
-            Metric::Rate(it) | Metric::Latency(it) | Metric::Value(it) => {
+            Metric::Rate(it) | Metric::Value(it) => {
                 State::Forecast(it.start(), Peaks::default(), Pooled::default())
             }
+            Metric::Latency(it) => State::Latency(
+                it.start(),
+                Peaks::default(),
+                Pooled::default(),
+                Load::default(),
+            ),
             Metric::Ratio(it) => {
                 State::Ratio(it.start(), Peaks::default(), PooledShares::default())
             }
@@ -211,10 +222,57 @@ impl Detector for Metric {
     /// The severity is how rare a residual of this size is for the key. Of low counts, and of shares, it is no larger than their own tail says, since a residual
     /// of few events lies. Where several windows together are rarer than the last one, it is theirs.
     fn step(&self, state: &mut State, window: &Window<Evidence>) -> Score {
+        self.step_beside(state, window, None)
+    }
+}
+
+impl Metric {
+    /// How busy a key is in a window, if this metric is a rate and known: before the window is learned.
+    pub fn busy(&self, state: &State, window: &Window<Evidence>) -> Option<Busy> {
+        match (self, state, window.evidence) {
+            (Metric::Rate(it), State::Forecast(state, ..), Evidence::Number(rate)) => {
+                let of_last = rate / it.level(state).filter(|it| 0.0 < *it)?;
+                let more = it.unusual(state, window.number, rate).map(exp_m1);
+                let share = more.map_or(of_last, |it| of_last.min(1.0 + it));
+                Some(Busy { share, more })
+            }
+            _ => None,
+        }
+    }
+
+    /// As `step`, of a window in which the key is so busy.
+    pub fn step_beside(
+        &self,
+        state: &mut State,
+        window: &Window<Evidence>,
+        busy: Option<Busy>,
+    ) -> Score {
         let number = window.number;
         match (self, state, window.evidence) {
             (
-                Metric::Rate(it) | Metric::Latency(it) | Metric::Value(it),
+                Metric::Latency(it),
+                State::Latency(state, peaks, pooled, load),
+                Evidence::Number(evidence),
+            ) => {
+                let factor = load.factor(it, state, number, evidence, busy);
+                let share = busy.map_or(1.0, |it| it.share);
+                let (mut told, mut season) = (None, 0.0);
+                let window = Window {
+                    number,
+                    evidence: evidence / factor,
+                };
+                let score = it.step_through(state, &window, |it| {
+                    if FEW <= share {
+                        told = pooled.step(it.number, it.y, it.least);
+                    }
+                    season = it.season;
+                });
+                let score = rarity_of_forecast(of_fewer(score, share), peaks, false);
+                let score = louder(score, told, |y| it.unscaled(y + season));
+                times(score, factor)
+            }
+            (
+                Metric::Rate(it) | Metric::Value(it),
                 State::Forecast(state, peaks, pooled),
                 Evidence::Number(evidence),
             ) => {
@@ -250,6 +308,86 @@ impl Detector for Metric {
             }
             _ => Score::Unscored(Unscored::NoEvidence),
         }
+    }
+}
+
+/// How busy a key is in a window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Busy {
+    /// Records over those that are usual: of the last windows, and at this time if these are more.
+    pub share: f64,
+    /// How many more there are than usual at this time, over these.
+    pub more: Option<f64>,
+}
+
+/// How much longer something takes, in logarithms, while a key is busier than it usually is at this time: by least squares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// Means of the product of both, and of the square of what explains.
+    shared: f64,
+    spread: f64,
+}
+
+impl Load {
+    /// The factor that is due to it in a window, which is learned.
+    fn factor(
+        &mut self,
+        forecast: &Forecast,
+        state: &forecast::State,
+        number: i64,
+        value: f64,
+        busy: Option<Busy>,
+    ) -> f64 {
+        /// As if so much had been seen without any effect.
+        const PRIOR: f64 = 0.01;
+        const MORE_MAX: f64 = 4.0;
+        const LONGER_MAX: f64 = 2.0;
+        const SLOPE_MAX: f64 = 1.0;
+        let seen = busy.filter(|it| FEW <= it.share && 0.0 < value);
+        let more = seen.and_then(|it| it.more).map(|it| it.min(MORE_MAX));
+        let (Some(more), Some(longer), Some(season)) = (
+            more,
+            forecast.unusual(state, number, value),
+            forecast.season,
+        ) else {
+            return 1.0;
+        };
+        let slope = (self.shared / (self.spread + PRIOR)).clamp(0.0, SLOPE_MAX);
+        let gain = 1.0 / (2.0 * f64::from(season));
+        let longer = longer.clamp(-LONGER_MAX, LONGER_MAX);
+        self.shared += gain * (longer * more - self.shared);
+        self.spread += gain * (more * more - self.spread);
+        exp(slope * more)
+    }
+}
+
+/// A score of fewer records than usual, which say less: as many deviations less as their mean has more.
+fn of_fewer(score: Score, share: f64) -> Score {
+    match score {
+        Score::Scored(scored) if share < FEWER => {
+            let residual = scored.residual * share.max(0.0).sqrt();
+            let severity = tails::normal(residual);
+            Score::Scored(Scored {
+                residual,
+                severity,
+                ..scored
+            })
+        }
+        other => other,
+    }
+}
+
+/// A score whose values are so many times as large.
+fn times(score: Score, factor: f64) -> Score {
+    match score {
+        Score::Scored(scored) => Score::Scored(Scored {
+            observed: scored.observed * factor,
+            expected: scored.expected * factor,
+            low: scored.low * factor,
+            high: scored.high * factor,
+            ..scored
+        }),
+        other => other,
     }
 }
 
@@ -380,6 +518,62 @@ mod tests {
         let most = |of: &[Scored]| of.iter().map(|it| it.severity).fold(0.0, f64::max);
         assert!(most(before) < 4.0, "{}", most(before));
         assert!(4.0 < most(after), "{}", most(after));
+    }
+
+    /// Times that are half as long again in the last one of some crowds, with three times the records: whether that is told, and what is told of it.
+    fn in_a_crowd(knows_load: bool) -> Scored {
+        let metric = Metric::new(Kind::Latency, 900, Some(96));
+        let mut state = metric.start();
+        let mut random = Random::new(5);
+        let mut last = None;
+        for number in 0..20 * 96 {
+            // At another time of each day.
+            let is_crowd = (number % 101) < 2 || number + 1 == 20 * 96;
+            let more = if is_crowd { 2.0 } else { 0.0 };
+            let evidence = Evidence::Number(100.0 * (0.95 + 0.1 * random.unit()) * exp(0.2 * more));
+            let busy = Busy {
+                share: 1.0 + more,
+                more: Some(more),
+            };
+            let busy = Some(busy).filter(|_| knows_load);
+            let score = metric.step_beside(&mut state, &Window { number, evidence }, busy);
+            last = score.scored().copied().zip(evidence.number());
+        }
+        let (scored, observed) = last.expect("it is known");
+        assert!((scored.observed - observed).abs() < 1e-9, "{scored:?}");
+        scored
+    }
+
+    #[test]
+    fn times_that_are_longer_in_crowds_are_usual_in_crowds() {
+        let known = in_a_crowd(true);
+        assert!(known.low < known.observed && known.observed < known.high);
+        assert!(140.0 < known.expected, "{known:?}");
+        let unknown = in_a_crowd(false);
+        assert!(unknown.high < unknown.observed, "{unknown:?}");
+        assert!(known.severity < unknown.severity, "{known:?} {unknown:?}");
+    }
+
+    #[test]
+    fn times_of_few_records_say_less() {
+        let severity = |share: f64| {
+            let metric = Metric::new(Kind::Latency, 60, None);
+            let mut state = metric.start();
+            let mut random = Random::new(5);
+            for number in 0..500 {
+                let evidence = Evidence::Number(100.0 * (0.9 + 0.2 * random.unit()));
+                metric.step(&mut state, &Window { number, evidence });
+            }
+            let window = Window {
+                number: 500,
+                evidence: Evidence::Number(180.0),
+            };
+            let busy = Busy { share, more: None };
+            let score = metric.step_beside(&mut state, &window, Some(busy));
+            score.scored().expect("it is known").severity
+        };
+        assert!(4.0 < severity(1.0), "{}", severity(1.0));
+        assert!(severity(0.02) < 1.7, "{}", severity(0.02));
     }
 
     /// Each window of a rate that wanders is where the next one begins: several together say nothing that the last one does not.

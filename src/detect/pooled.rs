@@ -34,7 +34,7 @@ const SPANS: usize = 3;
 const EVERY_BITS: [u32; SPANS] = [2, 2, 4];
 const WINDOWS: [f64; SPANS] = [4.0, 16.0, 64.0];
 /// Of a part that leaves, so much goes into the base.
-const BASE_GAIN: [f64; SPANS] = [0.35, 0.2, 0.2];
+const BASE_GAIN: [f64; SPANS] = [0.35, 0.2, 0.1];
 /// A part deviates by so much more than its span.
 const PART_DEVIATION: [f64; SPANS] = [1.0, 2.0, 2.0];
 /// Of shares: what the base keeps with each part, so that it goes back for 720 windows, and 1,920 for the longest span.

@@ -110,15 +110,17 @@ impl Windows {
             states: start(),
         });
         known.last = window;
+        let at = |evidence: &Evidence| Window {
+            number: window,
+            evidence: *evidence,
+        };
+        let of_metrics = self.metrics.iter().zip(&known.states).zip(evidence);
+        let busy = of_metrics
+            .map(|((test, state), evidence)| test.busy(state, &at(evidence)))
+            .find_map(|it| it);
         let of_metrics = self.metrics.iter().zip(&mut known.states).zip(evidence);
         for (metric, ((test, state), evidence)) in of_metrics.enumerate() {
-            let score = test.step(
-                state,
-                &Window {
-                    number: window,
-                    evidence: *evidence,
-                },
-            );
+            let score = test.step_beside(state, &at(evidence), busy);
             tell(Verdict {
                 window,
                 metric,
@@ -169,6 +171,7 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::ratio::Share;
     use proptest::prelude::*;
 
     fn windows() -> Windows {
@@ -176,12 +179,21 @@ mod tests {
             metrics: vec![
                 Metric::new(Kind::Rate, 3_600, Some(24)),
                 Metric::new(Kind::Value, 3_600, None),
+                Metric::new(Kind::Latency, 3_600, Some(24)),
+                Metric::new(Kind::Ratio, 3_600, Some(24)),
             ],
         }
     }
 
     fn told(fold: &mut Fold, rates: &[(i64, f64)], through: i64) -> Vec<Verdict> {
-        let evidence = |rate: f64| [Evidence::Number(rate), Evidence::Number(rate * 0.5)];
+        let evidence = |rate: f64| {
+            let share = Share {
+                failures: rate as u64 / 7,
+                all: rate as u64,
+            };
+            let half = Evidence::Number(rate * 0.5);
+            [Evidence::Number(rate), half, half, Evidence::Share(share)]
+        };
         let evidence: Vec<_> = rates.iter().map(|it| (it.0, evidence(it.1))).collect();
         let mut told = Vec::new();
         let observed = evidence.iter().map(|it| (it.0, it.1.as_slice()));
@@ -207,7 +219,7 @@ mod tests {
     #[test]
     fn what_came_once_is_forgotten_soon_and_begins_anew() {
         let mut fold = Fold::default();
-        assert_eq!(told(&mut fold, &[(5, 3.0)], 5 + 64).len(), 2);
+        assert_eq!(told(&mut fold, &[(5, 3.0)], 5 + 64).len(), 4);
         assert!(fold.known.is_some());
         told(&mut fold, &[], 5 + 65);
         assert_eq!(
