@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The mean of a span is compared with its base, in deviations that spans of this length had. How rare that is for the key says `Peaks`, and since a span is looked at now and then, its severity is of what is so
-//! expected in a *window*: by the windows between two looks more often, of as many kinds of looks as there are. So the loudest of all, single windows among them, is again a severity.
+//! expected in a *window*: by the windows between two looks more often, and by the share of one kind of looks less. So the loudest of all, single windows among them, is again a severity.
 //!
 //! - **What is over is not told.** The mean of a long span stays high behind an event: the latest windows have to bear it out, with half of its deviation. The longest span is told once while it lasts.
 //! - **What is told is not learned.** While a span is out of the band its base hardly moves and its deviation learns no more than the band; at last the new level is accepted.
@@ -58,8 +58,8 @@ const DISPERSION_GAIN: f64 = 0.01;
 const DISPERSION_CLIP: f64 = 4.0;
 const DISPERSION: std::ops::RangeInclusive<f64> = 1.0..=25.0;
 
-/// What single windows lose since spans are looked at as well: -log10 of their share of all kinds of looks.
-pub const SHARED: f64 = 2.0 * std::f64::consts::LOG10_2;
+/// What every kind of look loses since there are others: -log10 of its share. There are four kinds with that at single windows, and half of the budget is kept, since what several windows show comes back in the next ones.
+pub const SHARED: f64 = 3.0 * std::f64::consts::LOG10_2;
 
 /// The span that is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
