@@ -268,6 +268,9 @@ impl Metric {
                     season = it.season;
                 });
                 let score = rarity_of_forecast(of_fewer(score, share), peaks, false);
+                if !pooled.is_known() {
+                    return times(score, factor);
+                }
                 let score = louder(score, told, |y| it.unscaled(y + season));
                 times(score, factor)
             }
@@ -283,7 +286,8 @@ impl Metric {
                 });
                 let score = rarity_of_forecast(score, peaks, it.scale == Scale::Counts);
                 // Of a rate whose level itself moves, several windows tell less than the last one.
-                if it.scale == Scale::Counts && POOLED_GAIN_MAX < it.gain(state) {
+                let wanders = it.scale == Scale::Counts && POOLED_GAIN_MAX < it.gain(state);
+                if wanders || !pooled.is_known() {
                     return score;
                 }
                 louder(score, told, |y| it.unscaled(y + season))

@@ -89,6 +89,11 @@ pub struct PooledShares {
 }
 
 impl Pooled {
+    /// Whether any span says something yet.
+    pub fn is_known(&self) -> bool {
+        LOOKS_MIN < self.spans[0].looks
+    }
+
     /// Takes a value in; the loudest span that is looked at behind it. `least` is the least deviation of one window that is usual.
     pub fn step(&mut self, number: i64, value: f64, least: f64) -> Option<Told> {
         let spans = &mut self.spans;
@@ -109,6 +114,11 @@ impl Pooled {
 }
 
 impl PooledShares {
+    /// Whether any span says something yet.
+    pub fn is_known(&self) -> bool {
+        EVENTS_MIN <= self.spans[0].all
+    }
+
     /// Takes a share in; the loudest span that is looked at behind it.
     pub fn step(&mut self, number: i64, share: Share) -> Option<Told> {
         let spans = &mut self.spans;
