@@ -230,7 +230,9 @@ impl Metric {
     /// How busy a key is in a window, if this metric is a rate and known: before the window is learned.
     pub fn busy(&self, state: &State, window: &Window<Evidence>) -> Option<Busy> {
         match (self, state, window.evidence) {
-            (Metric::Rate(it), State::Forecast(state, ..), Evidence::Number(rate)) => {
+            (Metric::Rate(it), State::Forecast(state, ..), Evidence::Number(rate))
+                if rate.is_finite() =>
+            {
                 let of_last = rate / it.level(state).filter(|it| 0.0 < *it)?;
                 let more = it.unusual(state, window.number, rate).map(exp_m1);
                 let share = more.map_or(of_last, |it| of_last.min(1.0 + it));
@@ -578,6 +580,22 @@ mod tests {
         };
         assert!(4.0 < severity(1.0), "{}", severity(1.0));
         assert!(severity(0.02) < 1.7, "{}", severity(0.02));
+    }
+
+    #[test]
+    fn a_rate_that_is_not_known_says_nothing_of_how_busy_a_key_is() {
+        let metric = Metric::new(Kind::Rate, 60, None);
+        let mut state = metric.start();
+        let window = |number: i64, rate: f64| Window {
+            number,
+            evidence: Evidence::Number(rate),
+        };
+        for number in 0..50 {
+            metric.step(&mut state, &window(number, 10.0));
+        }
+        assert_eq!(metric.busy(&state, &window(50, f64::NAN)), None);
+        let busy = metric.busy(&state, &window(50, 5.0)).expect("it is known");
+        assert!((0.45..0.55).contains(&busy.share), "{busy:?}");
     }
 
     /// Each window of a rate that wanders is where the next one begins: several together say nothing that the last one does not.

@@ -51,6 +51,8 @@ const OUT_GAIN: f64 = 0.1;
 const LOOKS_MIN: u32 = 16;
 /// Looks out of the band until that is the new base.
 const PATIENCE: u32 = 60;
+/// Larger values are left out, since their sums could have no end.
+const VALUE_MAX: f64 = 1e300;
 /// The events that the base of a share, and a span of it, have to have.
 const EVENTS_MIN: f64 = 200.0;
 const EVENTS_OF_SPAN_MIN: u64 = 20;
@@ -96,6 +98,9 @@ impl Pooled {
 
     /// Takes a value in; the loudest span that is looked at behind it. `least` is the least deviation of one window that is usual.
     pub fn step(&mut self, number: i64, value: f64, least: f64) -> Option<Told> {
+        if VALUE_MAX < value.abs() {
+            return None;
+        }
         let spans = &mut self.spans;
         let block = Sum {
             sum: value,
@@ -495,6 +500,17 @@ mod tests {
             "{}",
             most(&found, 2_028..2_200)
         );
+    }
+
+    #[test]
+    fn sums_have_an_end() {
+        let mut pooled = Pooled::default();
+        for number in 0..400 {
+            let value = [1.0, f64::MAX, -f64::MAX][(number % 3) as usize];
+            let told = pooled.step(number, value, 1e-9);
+            assert!(told.is_none_or(|it| it.severity.is_finite() && it.mean.is_finite()));
+        }
+        assert_eq!(pooled, pooled.clone());
     }
 
     /// A level that stays is told, and at last it is the base.
