@@ -84,7 +84,7 @@ function Counted({ letters }: { letters: Schemas['DeadLetters'] }) {
   return (
     <>
       <span>
-        {formatNumber(letters.letters)} dead letters
+        {formatNumber(letters.letters)} {letters.letters === 1 ? 'dead letter' : 'dead letters'}
         {letters.letters > 0 && `, ${shareOf(letters.letters, letters.letters + records)} of all records`}
       </span>
       {letters.sql !== '' && <SqlReceipt sql={letters.sql} />}
