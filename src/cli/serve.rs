@@ -166,7 +166,8 @@ pub async fn run(
     }
     stop.send_replace(true);
     {
-        let mut enough = std::pin::pin!(enough(&mut signals, &restarts));
+        let was_signalled = matches!(told, Told::Signal);
+        let mut enough = std::pin::pin!(enough(&mut signals, &restarts, was_signalled));
         pipeline.stop_until(enough.as_mut()).await?;
         tokio::select! {
             _ = server => {}
@@ -183,14 +184,20 @@ pub async fn run(
     Ok(Served::Stopped)
 }
 
-/// When an end in order is waited for no longer. A signal makes a plain stop of a restart, and a further one ends the process at once.
-async fn enough(signals: &mut Signals, restarts: &Cell<bool>) {
+/// When an end in order is waited for no longer. A signal makes a plain stop of a restart, and a further one ends the process at once. Of a stop that another
+/// process has told of, the first signal says the same once more: who stops a cluster sends one to each process, one after the other.
+async fn enough(signals: &mut impl Signalled, restarts: &Cell<bool>, was_signalled: bool) {
     if restarts.get() {
         tokio::select! {
             () = signals.next() => tracing::info!("stopping instead; once more ends at once"),
             () = tokio::time::sleep(STOP_TO_RESTART_WITHIN) => return,
         }
         restarts.set(false);
+    } else if !was_signalled {
+        tokio::select! {
+            () = signals.next() => {}
+            () = tokio::time::sleep(STOP_WITHIN) => return,
+        }
     }
     tokio::select! {
         () = signals.next() => {}
@@ -264,13 +271,6 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-
     /// From here on a signal ends the process as the system does it, since all is committed: the program that takes the place of this one would not
     /// hear of one that was caught here. Whether one was.
     async fn let_go(mut self) -> bool {
@@ -284,9 +284,24 @@ impl Signals {
     }
 }
 
+/// Whoever tells of signals, one after the other.
+trait Signalled {
+    async fn next(&mut self);
+}
+
+impl Signalled for Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 /// Why a pipeline is not to go on.
 enum Told {
-    /// Here or in another process.
+    Signal,
+    /// Another process of the cluster stops, so all do.
     Stop,
     Restart,
     Ended(Ending),
@@ -309,7 +324,7 @@ async fn until_told_or_ended(
     let mut look = tokio::time::interval(Duration::from_millis(200));
     loop {
         tokio::select! {
-            () = signals.next() => return Told::Stop,
+            () = signals.next() => return Told::Signal,
             () = asked.as_mut() => return Told::Restart,
             _ = look.tick() => match pipeline.ending() {
                 Some(ending) => return Told::Ended(ending),
@@ -580,4 +595,41 @@ fn committed_files((name, it): (String, coordinator::TableFiles)) -> (String, Co
         growth_per_day: it.growth_per_day,
     };
     (name, files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc;
+
+    impl Signalled for mpsc::UnboundedReceiver<()> {
+        async fn next(&mut self) {
+            if self.recv().await.is_none() {
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Whether so many signals end a process at once that stops, or is about to restart.
+    async fn ends_at_once(signals: usize, restarts: bool, was_signalled: bool) -> bool {
+        let (send, mut receive) = mpsc::unbounded_channel();
+        (0..signals).for_each(|_| send.send(()).expect("somebody listens"));
+        let restarts = Cell::new(restarts);
+        let ended = enough(&mut receive, &restarts, was_signalled);
+        tokio::time::timeout(Duration::from_millis(50), ended)
+            .await
+            .is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_second_signal_ends_at_once_and_the_first_behind_the_word_of_another_does_not() {
+        assert!(!ends_at_once(0, false, true).await);
+        assert!(ends_at_once(1, false, true).await, "the second one");
+        // Each process of a cluster gets one.
+        assert!(!ends_at_once(1, false, false).await);
+        assert!(ends_at_once(2, false, false).await);
+        // One makes a stop of a restart.
+        assert!(!ends_at_once(1, true, false).await);
+        assert!(ends_at_once(2, true, false).await);
+    }
 }
