@@ -284,8 +284,7 @@ impl OwnServer {
 /// Says when history was read. On a terminal a line that is drawn over itself tells how far that is and, from then on, how it is going.
 async fn keep_telling(own: &OwnServer, traffic: &Traffic) -> Infallible {
     tell_of_history(own, traffic).await;
-    // Not as wide as the terminal: the ^C that it echoes stays in the line then, and is wiped away with it.
-    let line = progress::line("{msg}", None);
+    let line = progress::line("{wide_msg}", None);
     if line.is_hidden() {
         return std::future::pending().await;
     }
