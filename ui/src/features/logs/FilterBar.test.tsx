@@ -1,7 +1,8 @@
 /** The filter in the address: its parts go and come, and what the server refuses changes nothing. */
 import { screen, waitFor } from '@testing-library/react';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { draw, Refusal } from '../../shared/testing';
+import type { CatalogColumn } from './columns';
 import { FilterBar } from './FilterBar';
 
 const TAKEN = {
@@ -34,4 +35,16 @@ it('leaves everything as it was when a filter is refused, and says why', async (
   expect((await screen.findByRole('alert')).textContent).toMatch(/no column `amuont`/);
   expect(address().search.where).toBeUndefined();
   expect((field() as HTMLInputElement).value).toBe('amuont >= 10');
+});
+
+it('goes on behind a suggestion that was just taken, however late the next frame is drawn', async () => {
+  const country = { name: 'country', type: 'text', role: 'key' } as CatalogColumn;
+  const { user } = await draw(<FilterBar columns={[country]} />, { at: '/logs', answers: TAKEN });
+  const frames: FrameRequestCallback[] = [];
+  vi.stubGlobal('requestAnimationFrame', (call: FrameRequestCallback) => frames.push(call));
+  await user.type(field(), 'coun{Tab}=');
+  for (const call of frames.splice(0)) call(0);
+  await user.keyboard(" 'N");
+  vi.unstubAllGlobals();
+  expect((field() as HTMLInputElement).value).toBe("country = 'N");
 });

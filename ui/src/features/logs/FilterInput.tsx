@@ -4,6 +4,7 @@
  */
 import { useQuery } from '@tanstack/react-query';
 import { type KeyboardEvent, useId, useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
 import { answerOf, api } from '../../api/client';
 import { type Suggestion, suggestionsAt, taken } from '../../shared/filterwords';
 import { Button } from '../../shared/ui/button';
@@ -54,11 +55,14 @@ export function FilterInput({ text, onText, onSubmit, columns, isWrong }: Filter
   const shown = isOpen ? found.options : [];
   const take = (suggestion: Suggestion) => {
     const next = taken(text, found, suggestion);
-    onText(next.text);
-    setAt(-1);
-    setCursor(next.cursor);
-    requestAnimationFrame(() => field.current?.setSelectionRange(next.cursor, next.cursor));
+    // At once: a frame later, what was typed meanwhile would be behind the caret.
+    flushSync(() => {
+      onText(next.text);
+      setAt(-1);
+      setCursor(next.cursor);
+    });
     field.current?.focus();
+    field.current?.setSelectionRange(next.cursor, next.cursor);
   };
   const follow = () => setCursor(field.current?.selectionStart ?? text.length);
   const pressed = (event: KeyboardEvent<HTMLInputElement>) => {
