@@ -3,7 +3,7 @@
 use super::Error;
 use crate::engine::{self, Feed, Input, Undecoded};
 use crate::lake::{Manifest, Store};
-use crate::model::{Offset, Offsets, Readers, iso_of_micros, ms_to_us, wall_ms};
+use crate::model::{Offset, Offsets, Readers, iso_of_micros, ms_to_us, wall_ms, with_causes};
 use crate::plan::{DELETED_COLUMN, EventTime, Format, OFFSET_COLUMN, OnAhead, SourceSpec};
 use crate::source::decode::{self, DeadLetter, DecodeOptions, Decoded, Decoder, RawRecords};
 use crate::source::framing::Framing;
@@ -176,30 +176,16 @@ pub(crate) fn delta_table(spec: &SourceSpec, path: &str) -> delta::Table {
             let opened = async move {
                 let (parent, name) = path.rsplit_once('/').unwrap_or((".", &path));
                 let parent = if parent.is_empty() { "/" } else { parent };
-                let store = Store::open_existing(parent).map_err(|it| told(&it))?;
+                let store = Store::open_existing(parent).map_err(|it| with_causes(&it))?;
                 let table = match version {
                     Some(version) => store.open_delta_at(name, version).await,
                     None => store.open_delta(name).await,
                 };
-                table.map_err(|it| told(&it))
+                table.map_err(|it| with_causes(&it))
             };
             Box::pin(opened)
         }),
     }
-}
-
-/// An error with what it comes from.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 /// How the records of a source lie in files.

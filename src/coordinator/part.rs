@@ -5,6 +5,7 @@ use super::peers::Message;
 use crate::cluster;
 use crate::engine::CommitReport;
 use crate::lake::Replaced;
+use crate::model::with_causes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -59,7 +60,7 @@ pub(super) async fn settle(mut from: UnboundedReceiver<WorkerCommit>, to: Destin
 }
 
 async fn durable(commit: WorkerCommit) -> Part {
-    let mut failed = commit.failed.map(|it| describe(&it));
+    let mut failed = commit.failed.map(|it| with_causes(&it));
     let mut files = Vec::new();
     for staged in commit.staged {
         match staged.durable().await {
@@ -68,7 +69,7 @@ async fn durable(commit: WorkerCommit) -> Part {
                 add: add.to_string(),
                 bucket,
             }),
-            Err(error) => failed = failed.or_else(|| Some(describe(&error))),
+            Err(error) => failed = failed.or_else(|| Some(with_causes(&error))),
         }
     }
     Part {
@@ -81,15 +82,4 @@ async fn durable(commit: WorkerCommit) -> Part {
             until: SystemTime::now(),
         },
     }
-}
-
-/// An error with its causes, for a process elsewhere.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(it) = cause {
-        text.push_str(&format!(": {it}"));
-        cause = it.source();
-    }
-    text
 }

@@ -4,6 +4,7 @@
 //! its own, so that an epoch is never added to an offset and a signature needs no comment.
 
 mod bins;
+mod causes;
 pub mod csv;
 mod decimal;
 mod exact;
@@ -18,6 +19,7 @@ pub mod stated;
 mod value;
 
 pub use bins::{Bins, bin_of, merge_counts, sum_counts};
+pub use causes::with_causes;
 pub use decimal::Decimal;
 pub use exact::{FloatSum, IntSum, Moments, Pairs};
 pub use held::Held;

@@ -4,7 +4,7 @@ use super::decide::{self, Due, Incident, Memory};
 use super::messages;
 use crate::coordinator::Committed;
 use crate::lake::Store;
-use crate::model::{ms_to_us, wall_ms};
+use crate::model::{ms_to_us, wall_ms, with_causes};
 use crate::plan::Webhook;
 use crate::sql::incidents::INCIDENTS;
 use crate::supervise;
@@ -286,7 +286,7 @@ impl Telling {
         }
         let answer = request.body(body).send().await;
         // Its address may be a secret: knowing it is enough to post.
-        let answer = answer.map_err(|it| away(told(&it.without_url())))?;
+        let answer = answer.map_err(|it| away(with_causes(&it.without_url())))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
@@ -299,17 +299,6 @@ impl Telling {
             is_refused: status.is_client_error() && !comes_later.contains(&status),
         })
     }
-}
-
-/// An error with what it comes from.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@
 //! [OTLP]: https://opentelemetry.io/docs/specs/otlp/
 //! [OpenTelemetry]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 
-use crate::model::secret;
+use crate::model::{secret, with_causes};
 use crate::supervise;
 use async_trait::async_trait;
 use opentelemetry::{Array, KeyValue, Value};
@@ -279,7 +279,7 @@ impl HttpClient for Client {
                 Ok(answer)
             }
             Ok(Err(error)) => {
-                self.note(Some(in_words(&error)));
+                self.note(Some(with_causes(&error)));
                 Err(error.into())
             }
             Err(died) => {
@@ -308,17 +308,6 @@ async fn sent(
     }
     *built.body_mut() = body.into();
     Ok(built)
-}
-
-/// An error with its causes; without them it only says that a request failed.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(it) = cause {
-        text.push_str(&format!(": {it}"));
-        cause = it.source();
-    }
-    text
 }
 
 /// Takes secrets out of all texts, counts, and says when spans are lost.
