@@ -5,9 +5,9 @@
 //!                                                        └─ keeps number, parent, terminal, log, and the socket that listens
 //! ```
 //!
-//! Whoever started or watches the process notices nothing: no shell, no supervisor, no container. The lock of an instance and all other descriptors close with
-//! the old program; the record of the instance says `restarting`, by which the new one gets its name again ([`instance`]). The listening socket stays open, so nobody
-//! else gets its port, and who connects meanwhile waits. In a cluster each process does this by itself: the word to stop says that all start again.
+//! The shell, supervisor or container that started the process sees no change. The lock of an instance and all other descriptors close with
+//! the old program; the record of the instance says `restarting`, by which the new one gets its name again ([`instance`]). The listening socket stays open, so no
+//! other process takes its port, and a client that connects meanwhile waits. In a cluster each process does this by itself: the word to stop says that all start again.
 //!
 //! It is no restart of a supervisor: what that counts, and why it last did it, stays as it was.
 
@@ -150,7 +150,7 @@ pub fn left_listener(address: &SocketAddr) -> Result<Option<TcpListener>> {
     }
     bury_children();
     close_on_exec(descriptor, true).context("the listening socket was not left open")?;
-    // SAFETY: the program that this process ran before has left the descriptor open for it, which nobody else here knows, and this is done once.
+    // SAFETY: the program that this process ran before has left the descriptor open for it, no other code here owns it, and this is done once.
     let listener = TcpListener::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
     listener.set_nonblocking(true)?;
     let own = listener.local_addr()?;

@@ -1,3 +1,5 @@
+//! What spans cost and do where nothing is traced.
+
 use super::*;
 
 #[tokio::test]

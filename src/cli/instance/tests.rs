@@ -104,7 +104,7 @@ fn a_process_that_restarts_in_place_keeps_its_name_and_gets_its_lake_again() {
     let record = Found::at(place.clone()).record.unwrap();
     assert_eq!((record.began_ms, record.state), (7, State::Starting));
 
-    // Meanwhile nobody else gets the name: here of a process that lives and is not this one.
+    // Meanwhile no other process gets the name: here that of a process that lives and is not this one.
     let mut sleeper = std::process::Command::new("sleep")
         .arg("600")
         .spawn()

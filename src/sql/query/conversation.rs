@@ -90,7 +90,9 @@ impl Inner {
         };
         drop(step);
         let step = span.child("views");
-        step.set("tidelake.views", views.join(", "));
+        if step.is_recorded() {
+            step.set("tidelake.views", views.join(", "));
+        }
         let epoch = match self.send_views(process, views, asked.as_of).await? {
             Ok(epoch) => epoch,
             Err(error) => {
@@ -102,7 +104,9 @@ impl Inner {
             }
         };
         drop(step);
-        span.set("db.collection.name", tables.join(", "));
+        if span.is_recorded() {
+            span.set("db.collection.name", tables.join(", "));
+        }
         span.set("tidelake.epoch", epoch.0 as i64);
         let step = span.child("execute");
         process.say(&ToProcess::Go).await?;

@@ -1,3 +1,5 @@
+//! What settings and environment make of the exporter, and that secrets stay.
+
 use super::*;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status};
