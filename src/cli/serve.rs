@@ -37,6 +37,8 @@ use tokio::sync::watch;
 const STOP_WITHIN: Duration = Duration::from_secs(9);
 /// Before a restart nobody waits to kill the process, and a last commit may take its time.
 const STOP_TO_RESTART_WITHIN: Duration = Duration::from_secs(60);
+/// Signals that come so close together are one: `timeout` of GNU sends its own to the process and to its group.
+const ONE_SIGNAL_WITHIN: Duration = Duration::from_millis(100);
 /// A signal that was sent is heard of within this.
 const SIGNALLED_WITHIN: Duration = Duration::from_millis(50);
 /// How often the lake is looked at: one table after another, each as a query would open it.
@@ -81,7 +83,7 @@ pub async fn run(
     let address = listener.local_addr()?;
     let kept = listener.as_fd().try_clone_to_owned()?;
     let mut asked = settings.restarter.as_ref().map(http::Restarter::asked);
-    let mut signals = Signals::listen()?;
+    let mut signals = Apart::from(Signals::listen()?);
     let pipeline = tokio::select! {
         started = coordinator::start(dataflow, &options) => started?,
         () = signals.next() => {
@@ -175,7 +177,7 @@ pub async fn run(
         }
     }
     if let Some(kept) = kept.filter(|_| restarts.get())
-        && !signals.let_go().await
+        && !signals.heard.let_go().await
     {
         tracing::info!("stopped, and about to start again");
         return Ok(Served::Restarts(kept));
@@ -298,6 +300,34 @@ impl Signalled for Signals {
     }
 }
 
+/// Those of the signals that are no echo of the one before.
+struct Apart<S> {
+    heard: S,
+    last: Option<Instant>,
+}
+
+impl<S> From<S> for Apart<S> {
+    fn from(signals: S) -> Self {
+        Apart {
+            heard: signals,
+            last: None,
+        }
+    }
+}
+
+impl<S: Signalled> Signalled for Apart<S> {
+    async fn next(&mut self) {
+        loop {
+            self.heard.next().await;
+            let now = Instant::now();
+            let before = self.last.replace(now);
+            if before.is_none_or(|it| ONE_SIGNAL_WITHIN < now - it) {
+                return;
+            }
+        }
+    }
+}
+
 /// Why a pipeline is not to go on.
 enum Told {
     Signal,
@@ -310,7 +340,7 @@ enum Told {
 /// Waits until the pipeline is asked to stop or to restart, or cannot go on.
 async fn until_told_or_ended(
     pipeline: &Pipeline,
-    signals: &mut Signals,
+    signals: &mut impl Signalled,
     asked: Option<&mut watch::Receiver<bool>>,
 ) -> Told {
     let mut asked = std::pin::pin!(async {
@@ -619,6 +649,19 @@ mod tests {
         tokio::time::timeout(Duration::from_millis(50), ended)
             .await
             .is_ok()
+    }
+
+    #[tokio::test]
+    async fn signals_at_once_are_one() {
+        let (send, receive) = mpsc::unbounded_channel();
+        let mut signals = Apart::from(receive);
+        let soon = Duration::from_millis(20);
+        (0..3).for_each(|_| send.send(()).expect("somebody listens"));
+        signals.next().await;
+        assert!(tokio::time::timeout(soon, signals.next()).await.is_err());
+        tokio::time::sleep(2 * ONE_SIGNAL_WITHIN).await;
+        send.send(()).expect("somebody listens");
+        signals.next().await;
     }
 
     #[tokio::test]
