@@ -6,8 +6,8 @@ use super::size;
 use crate::coordinator::Memory;
 use crate::coordinator::costs::RelationCost;
 use crate::http::{self, Health};
-use crate::model::Epoch;
 use crate::model::in_force::InForce;
+use crate::model::{ERRORS, Epoch, LeftOut};
 use crate::notify::Told;
 use crate::source::{self, Pace};
 use crate::view::Intake;
@@ -63,6 +63,13 @@ fn finding(headline: impl Into<String>, text: impl Into<String>) -> Finding {
         headline: headline.into(),
         text: text.into(),
     }
+}
+
+/// What a relation lacks.
+pub fn of_left_out(left_out: &LeftOut) -> (Health, String) {
+    let (count, last) = (left_out.count(), left_out.last());
+    let detail = format!("{count} since the start: {last} (SELECT * FROM {ERRORS})");
+    (Health::Degraded, detail)
 }
 
 /// How a source is doing: what is worst decides, all that is wrong is told.

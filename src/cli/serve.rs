@@ -543,14 +543,12 @@ impl StatusSource for PipelineStatus {
             let (status, detail) = health::of_memory(&memory, &self.costs.now());
             components.push(Component::new("memory", status, detail));
         }
-        for (relation, (count, reason)) in self.hub.left_out() {
+        for (relation, left_out) in self.hub.left_out() {
+            let (status, detail) = health::of_left_out(&left_out);
+            let count = left_out.count();
             components.push(Component {
                 headline: format!("Degraded: {relation} lacks {count} rows"),
-                ..Component::new(
-                    format!("relation {relation}"),
-                    Health::Degraded,
-                    format!("{count} since the start: {reason}"),
-                )
+                ..Component::new(format!("relation {relation}"), status, detail)
             });
         }
         if let Some(peers) = &self.peers {

@@ -38,7 +38,9 @@ pub use operators::state_names;
 pub use wall::Wall;
 pub use worker::{Mesh, Running, start};
 
-use crate::model::{Epoch, Offset, Partition, PartitionAhead, Position, Readers, Row, Stamps};
+use crate::model::{
+    Epoch, LeftOut, Offset, Partition, PartitionAhead, Position, Readers, Row, Stamps,
+};
 use crate::plan::Dataflow;
 use arrow::array::RecordBatch;
 use differential_dataflow::Hashable;
@@ -207,8 +209,8 @@ pub struct Published {
     pub ahead: Vec<(String, Vec<PartitionAhead>)>,
     /// Records behind the watermark, by source.
     pub late: Vec<(String, u64)>,
-    /// Rows that views and further tables of a source lack because an expression failed: where, how many, what was wrong.
-    pub left_out: Vec<(String, u64, String)>,
+    /// What views and further tables of a source lack because it could not be computed.
+    pub left_out: BTreeMap<String, LeftOut>,
 }
 
 /// A piece of what a stateful operator took in.

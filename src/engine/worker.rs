@@ -319,10 +319,7 @@ impl Exit<'_> {
             ..Published::default()
         };
         published.tails = std::mem::take(&mut shared.tails);
-        published.left_out = std::mem::take(&mut shared.left_out)
-            .into_iter()
-            .map(|(relation, (count, reason))| (relation, count, reason))
-            .collect();
+        published.left_out = std::mem::take(&mut shared.left_out);
         published.late = std::mem::take(&mut shared.late).into_iter().collect();
         drop(shared);
         for (epoch, rows) in changes {

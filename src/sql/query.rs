@@ -34,7 +34,7 @@ pub use process::answer_queries;
 pub(crate) use question::{Question, may_describe, may_explain};
 pub use samples::{SAMPLES, SAMPLES_TABLE, Sample};
 
-use crate::model::Epoch;
+use crate::model::{Epoch, errors_rows};
 use crate::plan::{Dataflow, Meaning};
 use crate::supervise;
 use crate::trace::Span;
@@ -714,6 +714,10 @@ impl Inner {
                 false => Meanings::default(),
             },
             live,
+            errors: then.is_none().then(|| {
+                let listed = errors_rows(&self.hub.left_out()).len();
+                listed as u64
+            }),
             gone: gone.into_keys().collect(),
             plain: self.dataflow.aliases.clone(),
             stored,

@@ -18,8 +18,8 @@ pub use intake::{Counts, Intake};
 pub use rows::Rows;
 
 use crate::model::{
-    Epoch, Held, Histogram, Observed, Order, PartitionAhead, Readers, Row, Stamps, held, least_of,
-    sum_counts, wall_ms, whole_ms,
+    Epoch, Held, Histogram, LeftOut, Observed, Order, PartitionAhead, Readers, Row, Stamps, held,
+    least_of, sum_counts, wall_ms, whole_ms,
 };
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -195,8 +195,8 @@ pub struct Part {
     pub watermarks: Vec<(String, i64)>,
     /// Per source: what `now()` means in sliding ranges, in microseconds.
     pub nows: Vec<(String, i64)>,
-    /// Rows left out because an expression failed: of which relation, how many, what was wrong with the last.
-    pub left_out: Vec<(String, u64, String)>,
+    /// What relations lack because it could not be computed.
+    pub left_out: BTreeMap<String, LeftOut>,
 }
 
 /// Counts of one source.
@@ -243,7 +243,7 @@ struct Inner {
     watermarks: BTreeMap<String, i64>,
     /// What `now()` means in sliding ranges of each source, and what it first meant if its first records came in this run.
     nows: BTreeMap<String, (i64, Option<i64>)>,
-    left_out: BTreeMap<String, (u64, String)>,
+    left_out: BTreeMap<String, LeftOut>,
     tail: VecDeque<TailBatch>,
     tail_rows: usize,
     tail_number: u64,
@@ -436,16 +436,15 @@ impl Hub {
             let known = inner.nows.entry(source).or_insert((now_us, first));
             known.0 = now_us;
         }
-        for (relation, count, reason) in part.left_out {
+        for (relation, left_out) in part.left_out {
             if !inner.left_out.contains_key(&relation) {
                 tracing::warn!(
                     relation,
-                    reason,
+                    reason = left_out.last(),
                     "something could not be computed; the health counts it"
                 );
             }
-            let known = inner.left_out.entry(relation).or_default();
-            *known = (known.0 + count, reason);
+            inner.left_out.entry(relation).or_default().merge(left_out);
         }
         inner.through[part.worker] = inner.through[part.worker].max(part.through);
         let through = inner.through.iter().copied().min().unwrap_or_default();
@@ -730,9 +729,8 @@ impl Hub {
             .collect()
     }
 
-    /// Rows that relations lack since this process started because an expression failed: how many, and what was wrong with
-    /// the last one.
-    pub fn left_out(&self) -> BTreeMap<String, (u64, String)> {
+    /// What relations lack because it could not be computed, since this process started.
+    pub fn left_out(&self) -> BTreeMap<String, LeftOut> {
         self.read().left_out.clone()
     }
 

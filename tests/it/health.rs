@@ -195,7 +195,7 @@ CREATE MATERIALIZED VIEW shares AS SELECT k, sum(100 / n) AS share FROM raw GROU
     std::fs::write(folder.path().join("dataflow.sql"), text).unwrap();
     append(folder.path(), records(300, 0));
     let server = Server::start_with(folder.path(), &folder.path().join("dataflow.sql"));
-    let told = "1 since the start: rows are left out, since an expression failed: Arrow error: Divide by zero error; the last of them is {\"k\":\"a\",\"n\":0}";
+    let told = "1 since the start: Divide by zero error; the last of them is {\"k\":\"a\",\"n\":0} (SELECT * FROM _errors)";
     let is_told = |it: &Value| {
         let all = it["components"].as_array().unwrap();
         let known = all.iter().any(|it| it["name"] == "relation shares");
@@ -205,5 +205,10 @@ CREATE MATERIALIZED VIEW shares AS SELECT k, sum(100 / n) AS share FROM raw GROU
     // The record itself is where all records are.
     let (_, rows) = server.get("/api/v1/views/shares").await.unwrap();
     assert_eq!(rows["total_rows"], 1, "{rows}");
+    let query = "SELECT relation, diff, reason, failed_row ->> 'k' AS k FROM _errors";
+    let body = serde_json::json!({ "query": query }).to_string();
+    let (_, listed) = server.send("POST", "/api/v1/sql", &body).await;
+    let expected = serde_json::json!([{"relation": "shares", "diff": 1, "reason": "Divide by zero error", "k": "a"}]);
+    assert_eq!(listed["rows"], expected, "{listed}");
     server.stop().await;
 }

@@ -15,7 +15,7 @@ use crate::engine::distinct::{DistinctSets, Member};
 use crate::engine::gate::Gate;
 use crate::engine::group_table::GroupTable;
 use crate::model::held::{allocated, of_row, of_tree, of_vec};
-use crate::model::{Held, Row, Value, array_of_values};
+use crate::model::{Epoch, Failure, Held, Row, Value, array_of_values};
 use crate::plan::{Aggregation, EARLY_US, Function, Window, late_schema, nullable};
 use arrow::array::{
     Int64Array, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
@@ -476,7 +476,7 @@ impl Groups {
             if before == now {
                 continue;
             }
-            self.note_sums_without_place(&it.now);
+            self.note_sums_without_place(&it.key, &it.now);
             rows.add(&it.key, before, -1);
             rows.add(&it.key, now, 1);
         }
@@ -492,15 +492,15 @@ impl Groups {
     }
 
     /// Counts the sums that become NULL since their type does not hold them.
-    fn note_sums_without_place(&self, group: &Accumulator) {
+    fn note_sums_without_place(&self, key: &Row, group: &Accumulator) {
         for (aggregate, slot) in self.aggregation.aggregates.iter().zip(&group.slots) {
             if aggregate.is_of_integers() && is_beyond_its_type(aggregate, slot) {
                 let holds = crate::plan::sql_name(&aggregate.result_type);
                 let reason =
-                    format!("results are NULL, since the sum is beyond what {holds} holds");
-                self.shared
-                    .borrow_mut()
-                    .note_left_out(&self.view, 1, reason);
+                    format!("the result is NULL, since the sum is beyond what {holds} holds");
+                let group = as_json(&self.schema, key);
+                let failure = Failure::new(Epoch(self.epoch), 1, reason, Some(&group));
+                self.shared.borrow_mut().left_out(&self.view).note(failure);
             }
         }
     }
@@ -566,6 +566,13 @@ fn trim(partial: &mut Accumulator, sum: &Accumulator, aggregation: &Aggregation)
             _ => new.retain(|it| had.first().is_none_or(|had| it.0 < had.0)),
         }
     }
+}
+
+/// The key of a group as a JSON object.
+fn as_json(schema: &SchemaRef, key: &Row) -> String {
+    let columns = schema.fields().iter().zip(key.0.iter());
+    let members = columns.map(|(field, it)| (field.name().clone(), it.to_json()));
+    serde_json::Value::Object(members.collect()).to_string()
 }
 
 /// Rows of groups, column by column.

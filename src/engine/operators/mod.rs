@@ -46,7 +46,7 @@ use super::{Control, SourceProgress, StateContent, StateRecord};
 use crate::engine::changes::Changes;
 use crate::engine::costs::Owners;
 use crate::engine::view_store::ViewStore;
-use crate::model::{Partition, Row};
+use crate::model::{LeftOut, Partition, Row};
 use arrow::array::RecordBatch;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -154,8 +154,8 @@ pub(super) struct Shared {
     pub stores: Vec<Rc<RefCell<ViewStore>>>,
     /// Records that became dead letters because an expression failed, by epoch, source and partition.
     pub refused: BTreeMap<u64, BTreeMap<(usize, Partition), u64>>,
-    /// What a view lacks because it could not be computed: how much, and what was wrong with the last of it.
-    pub left_out: BTreeMap<String, (u64, String)>,
+    /// What relations lack because it could not be computed.
+    pub left_out: BTreeMap<String, LeftOut>,
 }
 
 impl Shared {
@@ -167,15 +167,9 @@ impl Shared {
         }
     }
 
-    fn note_left_out(&mut self, relation: &str, count: u64, reason: String) {
-        let known = self.left_out.entry(relation.to_owned()).or_default();
-        *known = (known.0 + count, reason);
-    }
-
-    /// Notes rows that an expression failed for.
-    fn note_failed(&mut self, relation: &str, count: u64, failure: &str) {
-        let reason = format!("rows are left out, since an expression failed: {failure}");
-        self.note_left_out(relation, count, reason);
+    /// What a relation lacks so far.
+    fn left_out(&mut self, relation: &str) -> &mut LeftOut {
+        self.left_out.entry(relation.to_owned()).or_default()
     }
 
     fn capture(&mut self, epoch: u64, operator: &str, content: StateContent) {

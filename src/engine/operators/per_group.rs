@@ -8,6 +8,7 @@
 //! they came to stays as it is.
 
 use super::keyed::{Closing, Form, Input, keyed, while_open};
+use super::stateless::reason_of;
 use super::{ChangeStream, ClockStream, RunEpochs, Shared};
 use crate::engine::changes::Changes;
 use crate::engine::costs::Keeps;
@@ -15,8 +16,8 @@ use crate::engine::encoded::{Bytes, Encoder};
 use crate::engine::gate::Gate;
 use crate::engine::worker::Place;
 use crate::engine::{PackedRow, StateContent};
-use crate::model::Held;
 use crate::model::held::{allocated, of_tree, of_vec};
+use crate::model::{Epoch, Failure, Held};
 use crate::plan::{GroupWindow, PerGroup, Sessions, nullable};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
@@ -67,6 +68,7 @@ pub(in crate::engine) fn per_group<'s>(
             )),
             group: Arc::clone(group),
             view: view.to_owned(),
+            epoch: Epoch(0),
             shared: Rc::clone(shared),
         },
         groups: HashMap::default(),
@@ -145,7 +147,9 @@ pub(in crate::engine) fn per_group<'s>(
                         // Stored state has sessions that are closed by now.
                         let closed = closing.as_ref().filter(|_| epoch <= boot);
                         let closed = closed.map(|(clock, _)| clock.watermark(boot + 1));
-                        for mut changes in groups.change(changes, with_the_one, closed) {
+                        for mut changes in
+                            groups.change(changes, Epoch(epoch), with_the_one, closed)
+                        {
                             output.session(&capability).give_container(&mut changes);
                         }
                     }
@@ -210,17 +214,21 @@ struct Computed {
     keys: Encoder,
     group: Arc<PerGroup>,
     view: String,
+    /// The one that is computed.
+    epoch: Epoch,
     shared: Rc<RefCell<Shared>>,
 }
 
 impl Groups {
-    /// Takes changes of one epoch in; what they change in the results, but for those of sessions that are `closed` by this watermark.
+    /// Takes changes of an epoch in; what they change in the results, but for those of sessions that are `closed` by this watermark.
     fn change(
         &mut self,
         changes: Vec<(Bytes, Bytes, isize)>,
+        epoch: Epoch,
         with_the_one: bool,
         closed: Option<i64>,
     ) -> Vec<Changes> {
+        self.computed.epoch = epoch;
         let mut touched: BTreeSet<Bytes> = BTreeSet::new();
         for (key, row, diff) in changes {
             let group = self.groups.entry(key.clone()).or_default();
@@ -458,8 +466,8 @@ impl Computed {
     }
 
     fn note_failed(&self, error: &DataFusionError) {
-        let mut shared = self.shared.borrow_mut();
-        shared.note_failed(&self.view, 1, &error.strip_backtrace());
+        let failure = Failure::new(self.epoch, 1, reason_of(error), None);
+        self.shared.borrow_mut().left_out(&self.view).note(failure);
     }
 
     fn batch(&self, schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> RecordBatch {

@@ -4,12 +4,12 @@ use super::source::dead_letters;
 use super::{ChangeStream, Shared};
 use crate::engine::Undecoded;
 use crate::engine::changes::Changes;
-use crate::model::{Epoch, Partition, value_at};
+use crate::model::{Epoch, Failure, LeftOut, Partition, value_at};
 use crate::plan::{OFFSET_COLUMN, PARTITION_COLUMN, in_halves, nullable};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{cast, concat_batches, prep_null_mask_filter};
 use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -21,9 +21,6 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::generic::{Operator, OutputBuilder};
 
 type Builder = CapacityContainerBuilder<Changes>;
-
-/// Length limit, in characters, of the JSON of a skipped row in the health.
-const ROW_TEXT_MAX: usize = 300;
 
 /// Only some columns, in an order.
 pub(in crate::engine) fn project<'s>(
@@ -128,7 +125,7 @@ pub(super) fn apply<'s>(
                     Err(_) => {
                         let (mapped, failures) = in_parts(&changes, &schema, evaluate);
                         let epoch = capability.least().copied().unwrap_or_default();
-                        let letters = refuse(&refusal, batch, failures, epoch, &shared);
+                        let letters = refuse(&refusal, &changes, failures, epoch, &shared);
                         if let Some(letters) = letters {
                             refused_output
                                 .session(&capability)
@@ -171,7 +168,7 @@ fn in_parts(
                 diffs.extend(part.diffs().into_iter().flatten());
             }
             Ok(None) => {}
-            Err(error) => failures.push((rows.start, error.strip_backtrace())),
+            Err(error) => failures.push((rows.start, reason_of(&error))),
         }
     }
     let batch = concat_batches(schema, &parts).expect("parts have one schema");
@@ -179,22 +176,39 @@ fn in_parts(
     (Some(mapped), failures)
 }
 
+/// What an expression says that fails, without the names of those who pass it on.
+pub(super) fn reason_of(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let parts = ["Execution error: ", "Arrow error: "];
+    let inner = parts.iter().fold(text.as_str(), |text, it| {
+        text.strip_prefix(it).unwrap_or(text)
+    });
+    inner.to_owned()
+}
+
 /// Notes rows that could not be computed; dead letters for those that are records.
 fn refuse(
     refusal: &Refusal,
-    batch: &RecordBatch,
+    changes: &Changes,
     failures: Vec<(usize, String)>,
     epoch: u64,
     shared: &Rc<RefCell<Shared>>,
 ) -> Option<RecordBatch> {
+    let batch = changes.batch()?;
     let mut shared = shared.borrow_mut();
     match refusal {
         Refusal::LeftOut(relation) => {
-            let count = failures.len() as u64;
-            let (row, reason) = failures.last()?;
-            let row: String = as_json(batch, *row).chars().take(ROW_TEXT_MAX).collect();
-            let failure = format!("{reason}; the last of them is {row}");
-            shared.note_failed(relation, count, &failure);
+            let left_out = shared.left_out(relation);
+            let of = failures.len();
+            for (at, (row, reason)) in failures.into_iter().enumerate() {
+                let diff = changes.diffs().map_or(1, |it| it[row]);
+                if LeftOut::is_listed(at, of) {
+                    let row = as_json(batch, row);
+                    left_out.note(Failure::new(Epoch(epoch), diff, reason, Some(&row)));
+                } else {
+                    left_out.add(u64::from(0 < diff));
+                }
+            }
             None
         }
         Refusal::DeadLetter(source, name) => {

@@ -12,6 +12,7 @@ use super::process::{ProcessLimits, is_about_memory};
 use super::protocol::{Catalog, ColumnMeaning, Frame, FromProcess, RowsIn, RowsOut, ToProcess};
 use super::question::{Question, of_plain_view};
 use crate::lake::{self, Store};
+use crate::model::ERRORS;
 use crate::plan::Dataflow;
 use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
@@ -616,6 +617,8 @@ fn resolve(
                     }
                 } else if catalog.stored.contains(&name) {
                     needed.stored.insert((None, name));
+                } else if name == ERRORS && catalog.errors.is_some() {
+                    needed.live.insert(name);
                 } else {
                     return Err(unknown(catalog, &relation));
                 }
@@ -638,11 +641,11 @@ fn resolve(
 struct Relation {
     name: String,
     kind: &'static str,
-    /// Of a live view. What others have is only known when they are read.
+    /// Of what is live. What others have is only known when they are read.
     rows: Option<i64>,
 }
 
-/// Everything that can be named: first what is live, then plain views, then what is stored.
+/// Everything that can be named: first what is live, then plain views, what is stored, and the rows that failed if there are any.
 fn relations(catalog: &Catalog) -> impl Iterator<Item = Relation> {
     let of = |name: String, kind, rows| Relation { name, kind, rows };
     let live = catalog.live.iter();
@@ -652,7 +655,13 @@ fn relations(catalog: &Catalog) -> impl Iterator<Item = Relation> {
     let plain = plain.map(move |it| of(it.0.clone(), "plain view", None));
     let stored = catalog.stored.iter();
     let stored = stored.map(move |it| of(format!("{}.{it}", LAKE_SCHEMAS[0]), "lake table", None));
-    live.chain(plain).chain(stored)
+    let is_own = |rows: &u64| 0 < *rows && !catalog.live.contains_key(ERRORS);
+    let errors = catalog.errors.filter(is_own);
+    let errors = errors.map(|rows| {
+        let rows = i64::try_from(rows).ok();
+        of(ERRORS.to_owned(), "system view", rows)
+    });
+    live.chain(plain).chain(stored).chain(errors)
 }
 
 fn texts(values: impl Iterator<Item = Option<String>>) -> ArrayRef {

@@ -3,7 +3,7 @@
 use super::pool::Process;
 use super::protocol::{Frame, FromProcess, RowsIn, RowsOut, ToProcess};
 use super::{Inner, Piece, QueryError};
-use crate::model::{Epoch, Row, batch_of_rows};
+use crate::model::{ERRORS, Epoch, Row, batch_of_rows, errors_rows, errors_schema};
 use crate::trace::Span;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -164,10 +164,14 @@ impl Inner {
             },
         };
         for (name, rows) in views.into_iter().zip(snapshots) {
-            if let (Some(rows), Some(info)) = (rows, self.hub.view(&name)) {
-                process.say(&ToProcess::View { name }).await?;
-                send_view(process, &info.schema, &rows).await?;
-            }
+            let schema = self.hub.view(&name).map(|it| it.schema);
+            let (rows, schema) = match (rows, schema) {
+                (Some(rows), Some(schema)) => (rows, schema),
+                _ if name == ERRORS => (errors_rows(&self.hub.left_out()), errors_schema()),
+                _ => continue,
+            };
+            process.say(&ToProcess::View { name }).await?;
+            send_view(process, &schema, &rows).await?;
         }
         Ok(Ok(epoch))
     }

@@ -34,6 +34,8 @@ pub const FRAME_BYTES_MAX: usize = 80 << 20;
 pub struct Catalog {
     /// The live views, and how many rows each had when this was asked.
     pub live: BTreeMap<String, u64>,
+    /// How many rows [`ERRORS`](crate::model::ERRORS) has; none as of an earlier time, or if there is no engine.
+    pub errors: Option<u64>,
     /// Names of those whose rows are not known as of the time that is asked about.
     pub gone: BTreeSet<String>,
     /// Plain views with their queries, in their order of use.
