@@ -9,11 +9,20 @@ use crate::plan::Order;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
-use arrow_row::{RowConverter, SortField};
+use arrow_row::{RowConverter, Rows, SortField};
 use std::sync::Arc;
 
 /// The bytes of one row, or of the key of one.
 pub(super) type Bytes = Vec<u8>;
+
+/// Rows of a batch as bytes; none if they have no columns.
+pub(super) struct Encoded(Option<Rows>);
+
+impl Encoded {
+    pub fn row(&self, at: usize) -> &[u8] {
+        self.0.as_ref().map_or(&[], |it| it.row(at).data())
+    }
+}
 
 /// Between rows of some columns and their bytes.
 pub(super) struct Encoder {
@@ -54,13 +63,18 @@ impl Encoder {
 
     /// The bytes of each row of a batch, of which these columns are ours.
     pub fn encode(&self, columns: &[ArrayRef], rows: usize) -> Vec<Bytes> {
-        let Some(converter) = &self.converter else {
-            return vec![Bytes::new(); rows];
+        let encoded = self.encoded(columns);
+        (0..rows).map(|it| encoded.row(it).to_vec()).collect()
+    }
+
+    /// The same, together in one piece of memory.
+    pub fn encoded(&self, columns: &[ArrayRef]) -> Encoded {
+        let encode = |converter: &RowConverter| {
+            let columns: Vec<ArrayRef> = columns.iter().map(in_one_form).collect();
+            let encoded = converter.convert_columns(&columns);
+            encoded.expect("columns are of the types of the plan")
         };
-        let columns: Vec<ArrayRef> = columns.iter().map(in_one_form).collect();
-        let encoded = converter.convert_columns(&columns);
-        let encoded = encoded.expect("columns are of the types of the plan");
-        encoded.iter().map(|it| it.data().to_vec()).collect()
+        Encoded(self.converter.as_ref().map(encode))
     }
 
     /// The bytes of a row in which everything is null.

@@ -201,14 +201,16 @@ pub(super) fn taken_in<'s>(
     let encode = move |batch: &RecordBatch| -> Vec<(Option<Bytes>, Bytes)> {
         let columns: Vec<ArrayRef> = key.iter().map(|it| batch.column(*it).clone()).collect();
         let keys = of_key.encode(&columns, batch.num_rows());
-        let mut rows = of_row.encode(batch.columns(), batch.num_rows());
-        if let Some((order, encoder)) = &of_order {
-            let columns = order.iter().map(|it| batch.column(it.column).clone());
-            let orders = encoder.encode(&columns.collect::<Vec<_>>(), batch.num_rows());
-            for (row, order) in rows.iter_mut().zip(orders) {
-                *row = in_order(&order, row);
+        let rows = match &of_order {
+            None => of_row.encode(batch.columns(), batch.num_rows()),
+            Some((order, encoder)) => {
+                let columns = order.iter().map(|it| batch.column(it.column).clone());
+                let orders = encoder.encoded(&columns.collect::<Vec<_>>());
+                let rows = of_row.encoded(batch.columns());
+                let of_row = |it: usize| in_order(orders.row(it), rows.row(it));
+                (0..batch.num_rows()).map(of_row).collect()
             }
-        }
+        };
         let has_null = |row: usize| !nulls_match && columns.iter().any(|it| it.is_null(row));
         let keyed = keys.into_iter().zip(rows).enumerate();
         let keyed = keyed.map(|(at, (key, row))| ((!has_null(at)).then_some(key), row));

@@ -35,6 +35,11 @@ const ROWS_AT_ONCE: usize = 8192;
 /// A group with more rows than these is a tree.
 const FEW_ROWS: usize = 32;
 
+/// The bytes of a row behind those that it is ordered by. It is among the rows of a group and on its way to readers and to the stored state at once.
+type OrderedRow = Rc<[u8]>;
+/// What an [`OrderedRow`] takes beside its bytes: its counts.
+const COUNTS_BYTES: usize = 2 * size_of::<usize>();
+
 /// The rows of all groups with their ranks, as changes.
 pub(in crate::engine) fn ranked<'s>(
     input: Input<'s>,
@@ -51,7 +56,7 @@ pub(in crate::engine) fn ranked<'s>(
         rows: Encoder::new(&nullable(&input.schema)),
         schema: nullable(schema),
         first: ranking.first,
-        ranks: ranking.ranks.len(),
+        ranks: ranking.ranks.clone(),
     };
     let form = Form {
         key: group.keys.clone(),
@@ -74,7 +79,7 @@ pub(in crate::engine) fn ranked<'s>(
             exchange,
             "Ranked",
             move |_, _| {
-                type Rows = Vec<(Bytes, Bytes, isize)>;
+                type Rows = Vec<(Bytes, OrderedRow, isize)>;
                 let mut open: BTreeMap<u64, (Capability<u64>, Rows)> = BTreeMap::new();
                 move |(input, frontier), output| {
                     let mut groups = groups.borrow_mut();
@@ -83,7 +88,7 @@ pub(in crate::engine) fn ranked<'s>(
                             let open = open
                                 .entry(epoch)
                                 .or_insert_with(|| (capability.delayed(&epoch, 0), Vec::new()));
-                            open.1.push((key.unwrap_or_default(), row, diff));
+                            open.1.push((key.unwrap_or_default(), row.into(), diff));
                         }
                     });
                     while let Some(entry) = open.first_entry() {
@@ -128,9 +133,9 @@ pub(in crate::engine) fn ranked<'s>(
 }
 
 /// Changes of rows by group, each row once.
-fn by_key(mut rows: Vec<(Bytes, Bytes, isize)>) -> Vec<(Bytes, Vec<(Bytes, isize)>)> {
+fn by_key(mut rows: Vec<(Bytes, OrderedRow, isize)>) -> Vec<(Bytes, Vec<(OrderedRow, isize)>)> {
     rows.sort_unstable();
-    let mut groups: Vec<(Bytes, Vec<(Bytes, isize)>)> = Vec::new();
+    let mut groups: Vec<(Bytes, Vec<(OrderedRow, isize)>)> = Vec::new();
     for (key, row, diff) in rows {
         match groups.last_mut() {
             Some((last, rows)) if *last == key => match rows.last_mut() {
@@ -187,8 +192,8 @@ struct Group {
 
 /// Sorted, each with how often it is there.
 enum GroupRows {
-    Few(Vec<(Bytes, isize)>),
-    Many(BTreeMap<Bytes, isize>),
+    Few(Vec<(OrderedRow, isize)>),
+    Many(BTreeMap<OrderedRow, isize>),
 }
 
 impl Default for GroupRows {
@@ -207,8 +212,8 @@ impl Group {
 
     fn held(&self) -> Held {
         let (rows, table) = match &self.rows {
-            GroupRows::Few(rows) => (rows.len(), of_vec::<(Bytes, isize)>(rows.capacity())),
-            GroupRows::Many(rows) => (rows.len(), of_tree::<Bytes, isize>(rows.len())),
+            GroupRows::Few(rows) => (rows.len(), of_vec::<(OrderedRow, isize)>(rows.capacity())),
+            GroupRows::Many(rows) => (rows.len(), of_tree::<OrderedRow, isize>(rows.len())),
         };
         Held {
             rows,
@@ -216,22 +221,25 @@ impl Group {
         }
     }
 
-    fn iter(&self) -> Box<dyn Iterator<Item = (&Bytes, isize)> + '_> {
-        match &self.rows {
-            GroupRows::Few(rows) => Box::new(rows.iter().map(|it| (&it.0, it.1))),
-            GroupRows::Many(rows) => Box::new(rows.iter().map(|it| (it.0, *it.1))),
-        }
+    fn iter(&self) -> impl Iterator<Item = (&OrderedRow, isize)> {
+        let (few, many) = match &self.rows {
+            GroupRows::Few(rows) => (Some(rows), None),
+            GroupRows::Many(rows) => (None, Some(rows)),
+        };
+        let few = few.into_iter().flatten().map(|it| (&it.0, it.1));
+        let many = many.into_iter().flatten().map(|it| (it.0, *it.1));
+        few.chain(many)
     }
 
-    fn last(&self) -> Option<&Bytes> {
+    fn last(&self) -> Option<&OrderedRow> {
         match &self.rows {
             GroupRows::Few(rows) => rows.last().map(|it| &it.0),
             GroupRows::Many(rows) => rows.last_key_value().map(|it| it.0),
         }
     }
 
-    fn add(&mut self, row: &Bytes, diff: isize) {
-        let of_row = allocated(row.len());
+    fn add(&mut self, row: &OrderedRow, diff: isize) {
+        let of_row = bytes_of(row);
         match &mut self.rows {
             GroupRows::Few(rows) => match rows.binary_search_by(|it| it.0.cmp(row)) {
                 Ok(at) => {
@@ -268,10 +276,10 @@ impl Group {
     }
 
     /// Takes out the rows from this one on.
-    fn split_off(&mut self, from: &Bytes) -> Vec<(Bytes, isize)> {
+    fn split_off(&mut self, from: &[u8]) -> Vec<(OrderedRow, isize)> {
         let gone = match &mut self.rows {
             GroupRows::Few(rows) => {
-                let at = rows.partition_point(|it| it.0 < *from);
+                let at = rows.partition_point(|it| *it.0 < *from);
                 rows.split_off(at)
             }
             GroupRows::Many(rows) => {
@@ -283,13 +291,43 @@ impl Group {
                 gone.into_iter().collect::<Vec<_>>()
             }
         };
-        self.bytes -= gone.iter().map(|it| allocated(it.0.len())).sum::<usize>();
+        self.bytes -= gone.iter().map(|it| bytes_of(&it.0)).sum::<usize>();
         gone
     }
 }
 
+fn bytes_of(row: &OrderedRow) -> usize {
+    allocated(COUNTS_BYTES + row.len())
+}
+
+/// Ranks of a row; zero is one that nobody asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Ranks {
+    row_number: i64,
+    rank: i64,
+    dense_rank: i64,
+}
+
+impl Ranks {
+    fn get(&self, rank: Rank) -> i64 {
+        match rank {
+            Rank::RowNumber => self.row_number,
+            Rank::Rank => self.rank,
+            Rank::DenseRank => self.dense_rank,
+        }
+    }
+
+    fn set(&mut self, rank: Rank, number: i64) {
+        match rank {
+            Rank::RowNumber => self.row_number = number,
+            Rank::Rank => self.rank = number,
+            Rank::DenseRank => self.dense_rank = number,
+        }
+    }
+}
+
 /// A row with its ranks.
-type Placed = (Bytes, Vec<i64>);
+type Placed = (OrderedRow, Ranks);
 
 /// How rows are numbered.
 struct Numbering {
@@ -334,13 +372,13 @@ impl Numbering {
     fn change(
         &self,
         group: &mut Group,
-        changes: &mut Vec<(Bytes, isize)>,
+        changes: &mut Vec<(OrderedRow, isize)>,
         results: &mut Vec<(Placed, i64)>,
     ) {
         let drops = self.limit.is_some_and(|it| it.drops);
         changes.retain(|it| it.1 != 0);
         if drops && let Some(end) = self.end_of_full(group) {
-            changes.retain(|it| it.0 < end);
+            changes.retain(|it| *it.0 < *end);
         }
         let Some((first, _)) = changes.first() else {
             return;
@@ -361,7 +399,7 @@ impl Numbering {
     }
 
     /// The first row whose rank is not read.
-    fn beyond<'a>(&self, group: &'a Group, passed: &mut Passed<'a>) -> Option<Bytes> {
+    fn beyond<'a>(&self, group: &'a Group, passed: &mut Passed<'a>) -> Option<OrderedRow> {
         let RankLimit { rank, greatest, .. } = self.limit?;
         for (row, count) in group.iter() {
             passed.next(row);
@@ -374,7 +412,7 @@ impl Numbering {
     }
 
     /// Of a group without rows beyond the greatest rank: where rows would begin that have none, if it has all that can be read.
-    fn end_of_full(&self, group: &Group) -> Option<Bytes> {
+    fn end_of_full(&self, group: &Group) -> Option<OrderedRow> {
         let RankLimit { rank, greatest, .. } = self.limit?;
         let mut passed = Passed::default();
         let last = match self.beyond(group, &mut passed) {
@@ -390,7 +428,7 @@ impl Numbering {
     }
 
     /// The rows from this one on, with their ranks, up to the greatest that is read.
-    fn placed(&self, group: &Group, from: &Bytes) -> Vec<Placed> {
+    fn placed(&self, group: &Group, from: &OrderedRow) -> Vec<Placed> {
         let mut placed = Vec::new();
         let mut passed = Passed::default();
         for (row, count) in group.iter() {
@@ -402,8 +440,11 @@ impl Numbering {
                     return placed;
                 }
                 if from <= row {
-                    let ranks = self.ranks.iter().map(|it| passed.rank(*it));
-                    placed.push((row.clone(), ranks.collect()));
+                    let mut ranks = Ranks::default();
+                    for rank in &self.ranks {
+                        ranks.set(*rank, passed.rank(*rank));
+                    }
+                    placed.push((row.clone(), ranks));
                 }
                 passed.rows += 1;
             }
@@ -413,10 +454,10 @@ impl Numbering {
 }
 
 /// Bytes behind all rows that are equal to this one in the order, and before all others that are behind it: no row begins so.
-fn behind(row: &[u8]) -> Bytes {
+fn behind(row: &[u8]) -> OrderedRow {
     let mut end = order_and_row(row).0.to_vec();
     end.extend_from_slice(&[u8::MAX; 9]);
-    end
+    end.into()
 }
 
 /// Makes columns of rows and their ranks.
@@ -425,17 +466,17 @@ struct Output {
     schema: SchemaRef,
     /// The column of the first rank.
     first: usize,
-    ranks: usize,
+    ranks: Vec<Rank>,
 }
 
 impl Output {
     fn changes(&self, results: &[(Placed, i64)]) -> Changes {
         let rows = results.iter().map(|it| order_and_row(&it.0.0).1);
         let mut columns = self.rows.decode(rows);
-        for rank in 0..self.ranks {
-            let numbers = results.iter().map(|it| it.0.1[rank]);
+        for (at, rank) in self.ranks.iter().enumerate() {
+            let numbers = results.iter().map(|it| it.0.1.get(*rank));
             let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(numbers));
-            columns.insert(self.first + rank, numbers);
+            columns.insert(self.first + at, numbers);
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
         let diffs: Vec<i64> = results.iter().map(|it| it.1).collect();

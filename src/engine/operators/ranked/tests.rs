@@ -6,8 +6,8 @@ use crate::model::held::measured::{assert_about, kept};
 use proptest::prelude::*;
 
 /// A row of one byte, by an order of another; the row of several columns begins as bytes of columns do.
-fn row(order: u8, row: u8) -> Bytes {
-    in_order(&[1, order], &[1, row])
+fn row(order: u8, row: u8) -> OrderedRow {
+    in_order(&[1, order], &[1, row]).into()
 }
 
 fn numbering(rank: Rank, limit: Option<(i64, bool)>) -> Numbering {
@@ -22,12 +22,12 @@ fn numbering(rank: Rank, limit: Option<(i64, bool)>) -> Numbering {
 }
 
 /// The places of all rows, from the definition.
-fn places(rows: &BTreeMap<Bytes, isize>, rank: Rank, greatest: Option<i64>) -> Vec<Placed> {
-    let all: Vec<&Bytes> = rows
+fn places(rows: &BTreeMap<OrderedRow, isize>, rank: Rank, greatest: Option<i64>) -> Vec<Placed> {
+    let all: Vec<&OrderedRow> = rows
         .iter()
         .flat_map(|(row, count)| std::iter::repeat_n(row, *count as usize))
         .collect();
-    let order = |it: &Bytes| order_and_row(it).0.to_vec();
+    let order = |it: &OrderedRow| order_and_row(it).0.to_vec();
     let placed = all.iter().enumerate().map(|(at, row)| {
         let before: Vec<Vec<u8>> = all
             .iter()
@@ -41,10 +41,12 @@ fn places(rows: &BTreeMap<Bytes, isize>, rank: Rank, greatest: Option<i64>) -> V
             Rank::Rank => before.len() + 1,
             Rank::DenseRank => distinct.len() + 1,
         };
-        ((*row).clone(), vec![place as i64])
+        let mut ranks = Ranks::default();
+        ranks.set(rank, place as i64);
+        ((*row).clone(), ranks)
     });
     placed
-        .filter(|it| greatest.is_none_or(|most| it.1[0] <= most))
+        .filter(|it| greatest.is_none_or(|most| it.1.get(rank) <= most))
         .collect()
 }
 
@@ -58,10 +60,10 @@ fn rank() -> impl Strategy<Value = Rank> {
 
 fn check(rank: Rank, limit: Option<(i64, bool)>, epochs: Vec<Vec<(u8, u8, bool)>>) {
     let numbering = numbering(rank, limit);
-    let (mut group, mut all) = (Group::default(), BTreeMap::<Bytes, isize>::new());
+    let (mut group, mut all) = (Group::default(), BTreeMap::<OrderedRow, isize>::new());
     let (mut folded, mut stored) = (
         BTreeMap::<Placed, i64>::new(),
-        BTreeMap::<Bytes, isize>::new(),
+        BTreeMap::<OrderedRow, isize>::new(),
     );
     for epoch in epochs {
         let mut changes = Vec::new();
@@ -91,7 +93,7 @@ fn check(rank: Rank, limit: Option<(i64, bool)>, epochs: Vec<Vec<(u8, u8, bool)>
             *wanted.entry(placed).or_insert(0) += 1;
         }
         assert_eq!(folded, wanted);
-        let bytes: usize = group.iter().map(|it| allocated(it.0.len())).sum();
+        let bytes: usize = group.iter().map(|it| bytes_of(it.0)).sum();
         assert_eq!(group.bytes, bytes);
         // What is stored is what the group has, and with a limit no more than what can be read.
         assert_eq!(
@@ -99,8 +101,8 @@ fn check(rank: Rank, limit: Option<(i64, bool)>, epochs: Vec<Vec<(u8, u8, bool)>
             group.iter().map(|it| (it.0.clone(), it.1)).collect()
         );
         if limit.is_some_and(|it| it.1) {
-            let kept: Vec<&Bytes> = group.iter().map(|it| it.0).collect();
-            let mut read: Vec<&Bytes> = wanted.keys().map(|it| &it.0).collect();
+            let kept: Vec<&OrderedRow> = group.iter().map(|it| it.0).collect();
+            let mut read: Vec<&OrderedRow> = wanted.keys().map(|it| &it.0).collect();
             read.dedup();
             assert_eq!(kept, read);
         } else {
@@ -157,7 +159,7 @@ fn what_groups_tell_is_what_they_take() {
     assert_about(told.bytes, taken, 0.15);
     for key in 0..2_000_u16 {
         groups.change(key.to_le_bytes().to_vec(), |group| {
-            group.split_off(&Bytes::new());
+            group.split_off(&[]);
         });
     }
     assert_eq!(groups.held, Held::default());
