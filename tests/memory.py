@@ -100,6 +100,11 @@ def told(binary, root, files):
         explained = pipeline.sql("EXPLAIN SELECT count(*) FROM visitors")[-1]
         assert explained["plan_type"] == "live view visitors", explained
         assert f"state {rows:.0f} rows" in explained["plan"], explained
+        assert f"keeps {rows / 2:.0f} rows" in explained["plan"], explained
+        nodes = pipeline.get("/api/v1/views/visitors/plan")["nodes"]
+        of_groups = next(it for it in nodes if it["text"].startswith("Aggregate"))
+        assert of_groups["state_rows"] == rows / 2 and of_groups["state_bytes"] > 2 * state / 5, of_groups
+        assert all(it["changes_per_second"] is not None for it in nodes), nodes
         pipeline.stop()
 
 

@@ -6,7 +6,7 @@ use super::instance::{self, Registered, State};
 use super::restart::{self, Served};
 use super::up::{LAST_END_VARIABLE, RESTARTS_VARIABLE};
 use crate::cluster;
-use crate::coordinator::costs::{CostsOfRelations, RelationCost};
+use crate::coordinator::costs::{CostsOfRelations, NodeCosts, RelationCost};
 use crate::coordinator::{self, Budget, CommitCounts, Committed, Ending, Memory, Pipeline};
 use crate::http::{
     self, App, CommitInfo, CommittedFiles, Component, Health, IntakeStatus, PartitionStatus,
@@ -454,6 +454,10 @@ impl PipelineStatus {
 impl StatusSource for PipelineStatus {
     fn costs(&self) -> Vec<RelationCost> {
         self.costs.now()
+    }
+
+    fn costs_of_nodes(&self) -> NodeCosts {
+        self.costs.of_nodes()
     }
 
     fn commits(&self) -> Arc<CommitCounts> {

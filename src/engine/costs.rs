@@ -1,8 +1,9 @@
-//! What each relation costs the workers of this process: the time that its operators run, and the state that they keep.
+//! What each relation, and each node of its plan, costs the workers of this process: the time that its operators run, the rows that they hand on,
+//! and the state that they keep.
 //!
-//! Timely logs when it schedules an operator and when that returns. Operators are numbered as they are made, so noting the next number before and
-//! after rendering a relation tells whose they are (`Owners`). What several relations share, such as one pass over the same records, is told apart from
-//! them, with all their names.
+//! Timely logs when it schedules an operator and when that returns, and how many records pass a channel. Operators and channels are numbered as they are
+//! made, so noting the next number before and after rendering a node tells whose they are (`Owners`). What several relations share, such as one pass over
+//! the same records, is told apart from them, with all their names.
 //!
 //! Workers write numbers of their own without locks, and once a second what their operators keep; others read them whenever they like.
 
@@ -24,6 +25,23 @@ use std::time::{Duration, Instant};
 /// Relations that share what is measured, in the order of their names; mostly it is one.
 pub type Sharers = Vec<String>;
 
+/// A node of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodePlace {
+    /// The relation whose plan was being rendered.
+    pub relation: String,
+    /// How many nodes of that plan come before it, each before those that it reads.
+    pub number: usize,
+}
+
+/// Whom operators are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Owner {
+    relations: Sharers,
+    /// None if they are for all of the relation: its source, its table, its readers.
+    node: Option<NodePlace>,
+}
+
 /// What the workers of this process have told.
 #[derive(Debug, Default)]
 pub struct Costs {
@@ -33,21 +51,26 @@ pub struct Costs {
 /// What relations cost one worker.
 #[derive(Debug)]
 struct OfWorker {
-    owners: Vec<(Sharers, Numbers)>,
+    owners: Vec<(Owner, Numbers)>,
 }
 
 #[derive(Debug, Default)]
 struct Numbers {
     busy_ns: AtomicU64,
+    emitted: AtomicU64,
     rows: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// What a relation, or several together, cost one worker.
+/// What a node of a relation, or of several together, costs one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cost {
     pub worker: usize,
     pub relations: Sharers,
+    /// None of what is for all of the relation.
+    pub node: Option<NodePlace>,
+    /// Changes of rows that its operators have handed on to others, since the start of the worker.
+    pub emitted: u64,
     /// How long its operators have run since the start of the worker, in nanoseconds of its clock.
     pub busy_ns: u64,
     /// Rows, groups and members of sets that its operators keep.
@@ -62,9 +85,11 @@ impl Costs {
         let workers = self.workers.lock();
         let workers = workers.unwrap_or_else(PoisonError::into_inner);
         let of_worker = |(worker, all): (&usize, &Arc<OfWorker>)| {
-            let cost = |(relations, it): &(Sharers, Numbers)| Cost {
+            let cost = |(owner, it): &(Owner, Numbers)| Cost {
                 worker: *worker,
-                relations: relations.clone(),
+                relations: owner.relations.clone(),
+                node: owner.node.clone(),
+                emitted: it.emitted.load(Ordering::Relaxed),
                 busy_ns: it.busy_ns.load(Ordering::Relaxed),
                 rows: it.rows.load(Ordering::Relaxed),
                 bytes: it.bytes.load(Ordering::Relaxed),
@@ -74,7 +99,7 @@ impl Costs {
         workers.iter().flat_map(of_worker).collect()
     }
 
-    fn add(&self, worker: usize, owners: Vec<Sharers>) -> Arc<OfWorker> {
+    fn add(&self, worker: usize, owners: Vec<Owner>) -> Arc<OfWorker> {
         let owners = owners.into_iter().map(|it| (it, Numbers::default()));
         let added = Arc::new(OfWorker {
             owners: owners.collect(),
@@ -95,7 +120,7 @@ pub(super) trait Keeps {
 /// Whose operators are made, while they are made.
 #[derive(Default)]
 pub(super) struct Owners {
-    all: Vec<Sharers>,
+    all: Vec<Owner>,
     /// None for what is there for all of the dataflow.
     now: Option<usize>,
     /// The first operator from which on another owner's were made.
@@ -113,15 +138,28 @@ struct Keeper {
 pub(super) struct Before(Option<usize>);
 
 impl Owners {
-    /// Operators from the number `next` on belong to these relations.
-    pub fn turn_to(&mut self, relations: &[String], next: usize) -> Before {
-        let known = self.all.iter().position(|it| it == relations);
+    /// Operators from the number `next` on belong to these relations, or to a node of theirs.
+    pub fn turn_to(
+        &mut self,
+        relations: &[String],
+        node: Option<NodePlace>,
+        next: usize,
+    ) -> Before {
+        let is_known = |it: &Owner| it.relations == relations && it.node == node;
+        let known = self.all.iter().position(is_known);
         let owner = known.unwrap_or_else(|| {
-            self.all.push(relations.to_vec());
+            let relations = relations.to_vec();
+            self.all.push(Owner { relations, node });
             self.all.len() - 1
         });
         self.from.push((next, Some(owner)));
         Before(self.now.replace(owner))
+    }
+
+    /// Operators from the number `next` on belong to a node of the same relations, or to none of their nodes.
+    pub fn turn_to_node(&mut self, node: Option<NodePlace>, next: usize) -> Before {
+        let now = self.now.map(|it| self.all[it].relations.clone());
+        self.turn_to(&now.unwrap_or_default(), node, next)
     }
 
     /// Operators from the number `next` on belong to whom they belonged before.

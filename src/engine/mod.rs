@@ -31,7 +31,7 @@ mod worker;
 pub use crate::model::EventTimes;
 pub use accumulate::{Accumulator, Partial};
 pub use clock::{ClockSettings, ClockState};
-pub use costs::{Cost, Costs};
+pub use costs::{Cost, Costs, NodePlace};
 pub use distinct::Member;
 pub use gate::stored_watermark;
 pub use operators::state_names;

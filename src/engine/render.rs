@@ -4,7 +4,7 @@
 //! All workers render the same dataflow in the same order; timely's channels depend on that.
 
 use super::clock::{Clock, NEVER, Report};
-use super::costs::{self, Before};
+use super::costs::{self, Before, NodePlace};
 use super::gate::{Gate, SharedClock};
 use super::operators::{
     self, ChangeStream, ClockStream, PartialStream, Refusal, RunEpochs, Shared,
@@ -51,6 +51,10 @@ struct Render<'a, 's> {
     rendered: HashMap<String, ChangeStream<'s>>,
     /// Of the view being rendered, so far: stored state is named by it.
     top_ks: usize,
+    /// How many nodes of the plan being rendered come before the next one.
+    nodes: usize,
+    /// Whether what is rendered is that plan: a pass over rows may read them otherwise than the plans of its aggregations.
+    is_as_planned: bool,
 }
 
 /// Builds everything; the probe passes an epoch when all of it has been handed over on all workers.
@@ -90,6 +94,8 @@ pub(super) fn render(
         partials: HashMap::new(),
         rendered: HashMap::new(),
         top_ks: 0,
+        nodes: 0,
+        is_as_planned: true,
     };
     let mut ends: Vec<StreamVec<'_, u64, ()>> = Vec::new();
     let mut ended = Vec::new();
@@ -115,6 +121,7 @@ pub(super) fn render(
         }
         let before = render.turn_to(std::slice::from_ref(&table.name));
         let refusal = render.refusal(number);
+        render.nodes = 0;
         let rows = render.plan(&table.plan, &table.name, &refusal);
         let clock = render.clocks.get(&table.source).cloned();
         let archive_of = match refusal {
@@ -151,7 +158,7 @@ pub(super) fn render(
         }
         let before = render.turn_to(std::slice::from_ref(&view.name));
         let refusal = Refusal::LeftOut(view.name.clone());
-        render.top_ks = 0;
+        (render.top_ks, render.nodes) = (0, 0);
         let mut rows = render.plan(&view.plan, &view.name, &refusal);
         if job.restored.epoch != Epoch(0) && job.dataflow.outlives_its_windows(view) {
             let stored = render.share.rows.remove(&operators::operator(&view.name));
@@ -189,7 +196,10 @@ impl<'s> Render<'_, 's> {
     /// What is made from now on belongs to these relations.
     fn turn_to(&self, relations: &[String]) -> Before {
         let next = self.scope.worker().peek_identifier();
-        self.shared.borrow_mut().owners.turn_to(relations, next)
+        self.shared
+            .borrow_mut()
+            .owners
+            .turn_to(relations, None, next)
     }
 
     /// What is made from now on belongs to whom it belonged before.
@@ -230,8 +240,32 @@ impl<'s> Render<'_, 's> {
     }
 
     fn plan(&mut self, plan: &Plan, view: &str, refusal: &Refusal) -> ChangeStream<'s> {
+        let number = self.nodes;
+        self.nodes += 1;
+        let rows = self.owned(plan, number, view, refusal);
+        // Those below a node that was there are rendered before, and those below an aggregation may be.
+        self.nodes = number + plan.size();
+        rows
+    }
+
+    /// The rows of a node, whose operators are its own.
+    fn owned(
+        &mut self,
+        plan: &Plan,
+        number: usize,
+        view: &str,
+        refusal: &Refusal,
+    ) -> ChangeStream<'s> {
+        let place = self.is_as_planned.then(|| NodePlace {
+            relation: view.to_owned(),
+            number,
+        });
+        let next = self.scope.worker().peek_identifier();
         let Some(id) = plan.id() else {
-            return self.node(plan, view, refusal);
+            let before = self.shared.borrow_mut().owners.turn_to_node(place, next);
+            let rows = self.node(plan, view, refusal);
+            self.turn_back(before);
+            return rows;
         };
         if let Some(rows) = self.rendered.get(id).cloned() {
             // Late records are counted for each aggregation of a query, whether or not it is shared.
@@ -242,7 +276,10 @@ impl<'s> Render<'_, 's> {
             });
             return rows;
         }
-        let before = self.turn_to(&self.sharers(id, view));
+        let sharers = self.sharers(id, view);
+        let mut shared = self.shared.borrow_mut();
+        let before = shared.owners.turn_to(&sharers, place, next);
+        drop(shared);
         let rows = self.node(plan, view, refusal);
         self.turn_back(before);
         self.rendered.insert(id.to_owned(), rows.clone());
@@ -296,11 +333,11 @@ impl<'s> Render<'_, 's> {
                 operators::unnest(input, unnest, schema, refusal.clone(), shared).0
             }
             Plan::Aggregate {
+                input,
                 aggregation,
                 schema,
-                ..
             } => {
-                let partials = self.partials(&aggregation.id, view, refusal);
+                let partials = self.partials(input, &aggregation.id, view, refusal);
                 let gate = match aggregation.window {
                     Window::None => None,
                     Window::Tumble { .. } | Window::Last { .. } => self.gate(&aggregation.clocks),
@@ -497,13 +534,22 @@ impl<'s> Render<'_, 's> {
         least_of(sources, |it| Some(times.get(it)?.watermark_us)).unwrap_or(NEVER)
     }
 
-    /// The partial groups of an aggregation; those of all others of its pass are there from then on too.
-    fn partials(&mut self, id: &str, view: &str, refusal: &Refusal) -> PartialStream<'s> {
+    /// The partial groups of an aggregation over this input; those of all others of its pass are there from then on too.
+    fn partials(
+        &mut self,
+        planned: &Plan,
+        id: &str,
+        view: &str,
+        refusal: &Refusal,
+    ) -> PartialStream<'s> {
         let has = |it: &Pass| it.aggregations.iter().any(|it| it.id == id);
         if let Some(at) = self.passes.iter().position(has) {
             let pass = self.passes.swap_remove(at);
             let before = self.turn_to(&costs::sharers_of_pass(&pass, &self.sharers));
+            let is_as_planned = self.is_as_planned && is_alike(planned, &pass.input);
+            let outside = std::mem::replace(&mut self.is_as_planned, is_as_planned);
             let input = self.plan(&pass.input, view, refusal);
+            self.is_as_planned = outside;
             let initial = pass.aggregations.iter().map(|it| {
                 let restored = self.share.groups.remove(&it.id).unwrap_or_default();
                 let has_first_row = self.epochs.is_first_run && self.place.index == 0;
@@ -607,4 +653,14 @@ impl<'s> Render<'_, 's> {
             self.job.settings.bucketing,
         )
     }
+}
+
+/// Whether both have nodes of the same kinds at the same places.
+fn is_alike(one: &Plan, other: &Plan) -> bool {
+    let kinds = |plan: &Plan| {
+        let mut kinds = Vec::new();
+        plan.walk(&mut |node| kinds.push(std::mem::discriminant(node)));
+        kinds
+    };
+    kinds(one) == kinds(other)
 }

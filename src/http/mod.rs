@@ -252,6 +252,7 @@ pub fn router(app: Arc<App>) -> Router {
         )
         .route("/api/v1/views", get(views::list))
         .route("/api/v1/views/{view}", get(views::rows))
+        .route("/api/v1/views/{view}/plan", get(pipeline::plan))
         .route("/api/v1/views/{view}/changes", get(views::changes))
         .route("/api/v1/stream", get(views::stream))
         .route("/api/v1/incidents", get(incidents::list))

@@ -16,7 +16,7 @@ use super::lake::{LakeState, LakeTable, OptimizeBody, VacuumBody};
 use super::logs::{LogColumns, LogPage, LogSummary, NewestRecords, Patterns, Record, Values};
 use super::page::Page;
 use super::parameters::{Kind, Parameter, Parameters};
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, ViewPlan};
 use super::problem::{FAILURES, Problem};
 use super::push::PushedRecords;
 use super::receipt::Receipt;
@@ -408,6 +408,12 @@ fn routes() -> Vec<Route> {
                 Json(of::<ViewRows>),
             )
         },
+        route(
+            "get",
+            "/api/v1/views/{view}/plan",
+            "The plan of a live view as it runs, with what each node hands on, how busy it is, and what it keeps",
+            Json(of::<ViewPlan>),
+        ),
         Route {
             parameters: CHANGES,
             ..route(

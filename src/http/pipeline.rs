@@ -10,6 +10,7 @@
 mod costs;
 mod freshness;
 mod graph;
+mod plan;
 mod samples;
 
 use super::App;
@@ -22,6 +23,7 @@ use axum::response::Json as JsonBody;
 use costs::Cost;
 use freshness::Stage;
 use graph::{Edge, Node, graph};
+pub use plan::{ViewPlan, plan};
 pub use samples::{SAMPLE_EVERY, Samples, sample};
 use samples::{Sample, window};
 use schemars::JsonSchema;
@@ -203,17 +205,18 @@ pub fn report(app: &App) -> Pipeline {
     }
 }
 
-/// What each live view costs, by its name.
+/// What each live view costs and how it is computed, by its name.
 pub fn costs_in_words(app: &App) -> BTreeMap<String, String> {
     let memory_max = app.status.memory().map(|it| it.max);
     let costs = app.status.costs();
     let costs = app
         .samples
         .with(|samples| costs::costs(&costs, samples, memory_max));
-    let views = app.dataflow.views.iter();
-    views
-        .map(|it| (it.name.clone(), costs::in_words(&it.name, &costs)))
-        .collect()
+    let mut all = plan::in_words(app);
+    for (view, plan) in &mut all {
+        *plan = format!("{}\n{plan}", costs::in_words(view, &costs));
+    }
+    all
 }
 
 fn watermark(app: &App, source: &str) -> Option<Watermark> {

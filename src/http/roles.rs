@@ -32,6 +32,7 @@ const MATRIX: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/openapi.json", READ),
     ("GET", "/api/v1/views", READ),
     ("GET", "/api/v1/views/{view}", READ),
+    ("GET", "/api/v1/views/{view}/plan", READ),
     ("GET", "/api/v1/views/{view}/changes", READ),
     ("GET", "/api/v1/stream", READ),
     ("GET", "/api/v1/incidents", READ),

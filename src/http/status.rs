@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::auth::Caller;
-use crate::coordinator::costs::RelationCost;
+use crate::coordinator::costs::{NodeCosts, RelationCost};
 use crate::coordinator::{CommitCounts, Memory};
 use crate::model::{Epoch, secret, wall_ms};
 use crate::source::{FileNote, Gap, Pace};
@@ -22,6 +22,9 @@ pub trait StatusSource: Send + Sync {
 
     /// What each relation costs this process.
     fn costs(&self) -> Vec<RelationCost>;
+
+    /// What each node of their plans costs this process.
+    fn costs_of_nodes(&self) -> NodeCosts;
 
     /// How the commits of this process went.
     fn commits(&self) -> Arc<CommitCounts>;

@@ -1,7 +1,7 @@
 //! What handlers share, for tests: views that stay as they are, no lake, and nothing to tell of the process.
 
 use super::{Access, App, Limits, Program, Settings, Status, StatusSource};
-use crate::coordinator::costs::RelationCost;
+use crate::coordinator::costs::{NodeCosts, RelationCost};
 use crate::coordinator::{CommitCounts, Memory};
 use crate::model::{Epoch, Row};
 use crate::plan::Dataflow;
@@ -105,6 +105,10 @@ impl StatusSource for NoStatus {
 
     fn costs(&self) -> Vec<RelationCost> {
         Vec::new()
+    }
+
+    fn costs_of_nodes(&self) -> NodeCosts {
+        NodeCosts::new()
     }
 
     fn commits(&self) -> Arc<CommitCounts> {

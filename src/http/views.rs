@@ -270,7 +270,7 @@ fn tail(
     Ok(Box::new(TailTopic::new(topic, reader, &columns, filter)))
 }
 
-fn find(app: &App, name: &str) -> Result<ViewInfo, Problem> {
+pub(super) fn find(app: &App, name: &str) -> Result<ViewInfo, Problem> {
     app.hub.view(name).ok_or_else(|| unknown(app, name))
 }
 

@@ -66,9 +66,10 @@ impl fmt::Display for Dataflow {
     }
 }
 
-impl fmt::Display for ViewSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ends = match self.kind {
+impl ViewSpec {
+    /// Until when its rows change and are live.
+    pub fn lifetime(&self) -> String {
+        match self.kind {
             ViewKind::Windowed { .. } => format!(
                 "rows close with their window, stay live {}",
                 span(self.retention_us)
@@ -78,8 +79,13 @@ impl fmt::Display for ViewSpec {
                 span(self.retention_us)
             ),
             ViewKind::Open => "rows may always change".to_owned(),
-        };
-        writeln!(f, "view {}: {ends}", self.name)?;
+        }
+    }
+}
+
+impl fmt::Display for ViewSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "view {}: {}", self.name, self.lifetime())?;
         f.write_str(indented(&self.plan).trim_end())
     }
 }
@@ -537,21 +543,56 @@ fn as_of_text(
     )
 }
 
-fn indented(plan: &Plan) -> String {
-    fn go<'a>(plan: &'a Plan, depth: usize, shown: &mut BTreeSet<&'a str>, text: &mut String) {
-        let _ = write!(text, "{}{plan}", "  ".repeat(depth + 1));
-        if plan.id().is_some_and(|it| !shown.insert(it)) {
-            text.push_str("; the same as above, shared\n");
-            return;
-        }
-        text.push('\n');
-        for input in plan.inputs() {
-            go(input, depth + 1, shown, text);
+/// A node of a plan in the order in which people read them: each before those that it reads.
+pub struct Line<'a> {
+    pub node: &'a Plan,
+    pub depth: usize,
+    /// How many nodes come before it.
+    pub number: usize,
+    /// It is another one's twin, and what it reads is told there.
+    pub is_repeated: bool,
+}
+
+/// All nodes, but for those below one that was there before.
+pub fn lines(plan: &Plan) -> Vec<Line<'_>> {
+    fn go<'a>(
+        node: &'a Plan,
+        (depth, number): (usize, usize),
+        shown: &mut BTreeSet<&'a str>,
+        lines: &mut Vec<Line<'a>>,
+    ) {
+        let is_repeated = node.id().is_some_and(|it| !shown.insert(it));
+        lines.push(Line {
+            node,
+            depth,
+            number,
+            is_repeated,
+        });
+        let inputs = if is_repeated {
+            Vec::new()
+        } else {
+            node.inputs()
+        };
+        let mut below = number + 1;
+        for input in inputs {
+            go(input, (depth + 1, below), shown, lines);
+            below += input.size();
         }
     }
-    let mut text = String::new();
-    go(plan, 0, &mut BTreeSet::new(), &mut text);
-    text
+    let mut all = Vec::new();
+    go(plan, (0, 0), &mut BTreeSet::new(), &mut all);
+    all
+}
+
+fn indented(plan: &Plan) -> String {
+    let line = |it: Line<'_>| {
+        let shared = match it.is_repeated {
+            true => "; the same as above, shared",
+            false => "",
+        };
+        format!("{}{}{shared}\n", "  ".repeat(it.depth + 1), it.node)
+    };
+    lines(plan).into_iter().map(line).collect()
 }
 
 fn aggregate_text(aggregate: &Aggregate, input: &arrow::datatypes::SchemaRef) -> String {

@@ -32,7 +32,7 @@ pub use definition::{
 pub use described::Description;
 pub use detection::{Detection, Grid, IncidentSpec, Judged, MetricSpec, Observed, Told};
 pub use evaluate::{evaluate, nullable, typed, with_epochs};
-pub use explain::span;
+pub use explain::{Line, lines, span};
 pub use halves::in_halves;
 pub use hops::{Hops, one_side};
 pub use meaning::{Comment, Meaning, Role, Scale, Statistic, guessed};
@@ -778,6 +778,13 @@ impl Plan {
         for input in self.inputs() {
             input.walk(see);
         }
+    }
+
+    /// How many nodes it has, this one among them.
+    pub fn size(&self) -> usize {
+        let mut nodes = 0;
+        self.walk(&mut |_| nodes += 1);
+        nodes
     }
 
     /// Whether a row of its input may become several.

@@ -17,15 +17,15 @@ fn names(all: &[&str]) -> Sharers {
 #[test]
 fn operators_belong_to_the_relation_that_is_rendered() {
     let mut owners = Owners::default();
-    let view = owners.turn_to(&names(&["a"]), 2);
-    let shared = owners.turn_to(&names(&["a", "b"]), 4);
+    let view = owners.turn_to(&names(&["a"]), None, 2);
+    let shared = owners.turn_to(&names(&["a", "b"]), None, 4);
     owners.turn_back(shared, 7);
     owners.turn_back(view, 9);
-    owners.turn_to(&names(&["b"]), 10);
+    owners.turn_to(&names(&["b"]), None, 10);
     let told: Vec<Option<&str>> = owners
         .by_operator(12)
         .into_iter()
-        .map(|it| it.map(|it| owners.all[it].last().map_or("", String::as_str)))
+        .map(|it| it.map(|it| owners.all[it].relations.last().map_or("", String::as_str)))
         .collect();
     let (a, b) = (Some("a"), Some("b"));
     assert_eq!(told, [None, None, a, a, b, b, b, a, a, None, b, b]);
@@ -34,10 +34,10 @@ fn operators_belong_to_the_relation_that_is_rendered() {
 #[test]
 fn a_worker_tells_what_all_operators_of_a_relation_keep() {
     let mut owners = Owners::default();
-    let before = owners.turn_to(&names(&["a"]), 0);
+    let before = owners.turn_to(&names(&["a"]), None, 0);
     let first = owners.keep(Kept(Held { rows: 1, bytes: 10 }));
     owners.turn_back(before, 1);
-    let before = owners.turn_to(&names(&["b"]), 1);
+    let before = owners.turn_to(&names(&["b"]), None, 1);
     owners.keep(Kept(Held {
         rows: 2,
         bytes: 200,

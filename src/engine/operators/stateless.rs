@@ -118,7 +118,9 @@ pub(super) fn apply<'s>(
             let mut refused_output = refused_output.activate();
             input.for_each(|capability, changes| {
                 let changes = std::mem::take(changes);
-                let Some(batch) = changes.batch() else { return };
+                if changes.batch().is_none() {
+                    return;
+                }
                 let evaluate = |changes: &Changes| evaluate(&schema, changes);
                 let mapped = match evaluate(&changes) {
                     Ok(mapped) => mapped,

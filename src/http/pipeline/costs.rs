@@ -128,13 +128,22 @@ pub(super) fn in_words(view: &str, costs: &[Cost]) -> String {
     lines.join("\n")
 }
 
+/// Memory in words.
+pub(super) fn memory(bytes: u64) -> String {
+    const KIB: f64 = 1024.0;
+    match bytes as f64 / KIB {
+        kib if kib < KIB => format!("{kib:.1} KiB"),
+        kib => format!("{:.1} MiB", kib / KIB),
+    }
+}
+
 impl Cost {
     fn words(&self) -> String {
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
         let state = format!(
-            "state {} rows, {:.1} MiB",
+            "state {} rows, {}",
             self.state_rows,
-            self.state_bytes as f64 / f64::from(1 << 20)
+            memory(self.state_bytes)
         );
         let busy = self.busy_share.map(|it| match self.busy_share_max_worker {
             Some(most) if self.busy_skew.is_some() => format!(
@@ -203,6 +212,7 @@ mod tests {
             threads: HashMap::new(),
             rows: HashMap::new(),
             busy_ns: busy_ns(costs),
+            nodes: Default::default(),
         };
         let samples = [
             sample(before, start),

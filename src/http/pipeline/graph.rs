@@ -42,6 +42,7 @@ pub struct Node {
     /// How a source or the lake is, in a few words.
     pub headline: Option<String>,
     pub sql: Option<String>,
+    /// How a table is computed; of a view `/api/v1/views/{view}/plan` tells that.
     pub plan: Option<String>,
     pub retention_seconds: Option<i64>,
     pub version: Option<i64>,
@@ -128,7 +129,6 @@ pub(super) fn graph(
             rows_per_hour: growth.get(&view.name).copied(),
             per_second: rates.get(&view.name).copied(),
             sql: Some(view.sql.clone()),
-            plan: Some(view.to_string()),
             retention_seconds: Some(view.retention_us / 1_000_000),
             version: version(&view.name),
             headline: lacks_rows.map(|it| it.headline.clone()),

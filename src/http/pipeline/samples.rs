@@ -1,10 +1,10 @@
 //! What was seen of the pipeline, one note a second for some minutes: rates, trends and delays follow from notes.
 
 use super::super::App;
-use super::super::status::Status;
+use super::super::status::{Status, StatusSource};
 use super::costs::{BusyNs, busy_ns};
 use super::freshness::Delays;
-use crate::coordinator::costs::RelationCost;
+use crate::coordinator::costs::NodeCosts;
 use crate::model::{Epoch, wall_ms};
 use crate::view::Hub;
 use std::collections::{HashMap, VecDeque};
@@ -44,11 +44,13 @@ pub(super) struct Sample {
     pub rows: HashMap<String, usize>,
     /// How long operators have run.
     pub busy_ns: BusyNs,
+    /// What nodes of plans have done, in the newest samples.
+    pub nodes: NodeCosts,
 }
 
 impl Samples {
     /// Notes the present.
-    pub fn take(&self, status: &Status, hub: &Hub, costs: &[RelationCost]) {
+    pub fn take(&self, status: &Status, hub: &Hub, asked: &dyn StatusSource) {
         let views = hub.views().into_iter();
         let mut sample = Sample {
             at: Instant::now(),
@@ -56,7 +58,8 @@ impl Samples {
             totals: HashMap::new(),
             threads: thread_times(),
             rows: views.map(|(view, rows)| (view.name, rows)).collect(),
-            busy_ns: busy_ns(costs),
+            busy_ns: busy_ns(&asked.costs()),
+            nodes: asked.costs_of_nodes(),
         };
         for source in &status.sources {
             let totals = Totals {
@@ -73,6 +76,10 @@ impl Samples {
             }
         }
         let mut samples = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        // Rates of nodes are all that is taken from theirs.
+        if let Some(old) = samples.len().checked_sub(RATE_SAMPLES + 1) {
+            samples[old].nodes.clear();
+        }
         samples.push_back(sample);
         while SAMPLES_MAX < samples.len() {
             samples.pop_front();
@@ -98,7 +105,7 @@ pub async fn sample(app: Arc<App>) {
             _ = ending.wait_for(|it| *it) => return,
             _ = tick.tick() => {
                 let status = app.status.status();
-                app.samples.take(&status, &app.hub, &app.status.costs());
+                app.samples.take(&status, &app.hub, app.status.as_ref());
                 app.samples.note(|it| it.take(&app, &status));
             }
             Ok(()) = moved.changed() => {

@@ -16,6 +16,7 @@ fn samples(now: Instant, places: &[(i64, i64)]) -> VecDeque<Sample> {
         threads: HashMap::new(),
         rows: HashMap::from([("v".to_owned(), place.0 as usize)]),
         busy_ns: BTreeMap::new(),
+        nodes: BTreeMap::new(),
     };
     places.iter().enumerate().map(sample).collect()
 }

@@ -204,6 +204,53 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  '/api/v1/views/{view}/plan': {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** The plan of a live view as it runs, with what each node hands on, how busy it is, and what it keeps */
+    get: {
+      parameters: {
+        query?: never;
+        header?: never;
+        path: {
+          view: string;
+        };
+        cookie?: never;
+      };
+      requestBody?: never;
+      responses: {
+        /** @description the answer */
+        200: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/json': components['schemas']['ViewPlan'];
+          };
+        };
+        /** @description what went wrong; a status of 500 or more that is no bug has one of the codes query_failed, query_timed_out, queries_busy, lake_failed, export_failed, no_folder, no_verifier, no_trainer, no_restart, no_lake, saved_queries_failed, boards_failed, filters_failed, too_many_streams, too_many_requests_wait, not_committed, stopping */
+        default: {
+          headers: {
+            [name: string]: unknown;
+          };
+          content: {
+            'application/problem+json': components['schemas']['ProblemBody'];
+          };
+        };
+      };
+    };
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   '/api/v1/views/{view}/changes': {
     parameters: {
       query?: never;
@@ -2705,6 +2752,55 @@ export interface components {
       name: string;
       type: string;
     };
+    /** @description The plan of a live view, as it runs. */
+    ViewPlan: {
+      view: string;
+      /** Format: uint64 */
+      epoch: number;
+      /** @description Until when its rows change and are live. */
+      lifetime: string;
+      /** @description Each before those that it reads. */
+      nodes: components['schemas']['PlanNode'][];
+    };
+    /** @description One node, and what it costs this process. */
+    PlanNode: {
+      /**
+       * Format: uint
+       * @description How many nodes of the plan come before it: what it is told apart by.
+       */
+      number: number;
+      /**
+       * Format: uint
+       * @description How many nodes it is below the result.
+       */
+      depth: number;
+      /** @description What it does, what it keeps, and until when. */
+      text: string;
+      /** @description The relations that share it, if several do. */
+      shared_by: string[];
+      /** @description It was told above, with what it reads. */
+      repeated: boolean;
+      /**
+       * Format: double
+       * @description Changes of rows that it handed on in a second, over the last ones. Null at first, and where its work is done in one pass with that of others.
+       */
+      changes_per_second?: number | null;
+      /**
+       * Format: double
+       * @description Share of a worker's second in which it ran, summed over all workers: 2 is two of them. Null as above.
+       */
+      busy_share?: number | null;
+      /**
+       * Format: uint64
+       * @description Rows, groups and members of sets that it keeps.
+       */
+      state_rows?: number | null;
+      /**
+       * Format: uint64
+       * @description The memory they take.
+       */
+      state_bytes?: number | null;
+    };
     Incidents: {
       /** Format: uint64 */
       epoch: number;
@@ -3826,6 +3922,7 @@ export interface components {
       /** @description How a source or the lake is, in a few words. */
       headline?: string | null;
       sql?: string | null;
+      /** @description How a table is computed; of a view `/api/v1/views/{view}/plan` tells that. */
       plan?: string | null;
       /** Format: int64 */
       retention_seconds?: number | null;

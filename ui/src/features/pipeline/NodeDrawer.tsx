@@ -7,6 +7,7 @@ import { useGo } from '../../shared/nav';
 import { Fact, Sql } from '../../shared/receipt';
 import { Button } from '../../shared/ui/button';
 import { TableDetails } from './LakeTables';
+import { LivePlan } from './LivePlan';
 import { limitOf, memoryOf } from './words';
 
 export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string }) {
@@ -108,6 +109,16 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
           Show dead letters
         </Button>
       )}
+      {node.kind === 'view' && node.headline != null && (
+        <Button
+          className="my-2 mr-2"
+          onClick={() =>
+            go({ q: `SELECT * FROM _errors WHERE relation = '${node.name}' ORDER BY at DESC` }, '/query')
+          }
+        >
+          Show rows that failed
+        </Button>
+      )}
       {(node.kind === 'view' || node.kind === 'table') && (
         <Button
           className="my-2"
@@ -121,11 +132,15 @@ export function NodeDrawer({ pipeline, id }: { pipeline: Pipeline; id: string })
           Show rows
         </Button>
       )}
-      {node.plan && (
-        <details className="mb-2">
-          <summary className="text-muted">Plan</summary>
-          <Sql text={node.plan} />
-        </details>
+      {node.kind === 'view' ? (
+        <LivePlan view={node.name} />
+      ) : (
+        node.plan && (
+          <details className="mb-2">
+            <summary className="text-muted">Plan</summary>
+            <Sql text={node.plan} />
+          </details>
+        )
       )}
       {stored !== null && (
         <details>
