@@ -11,13 +11,15 @@
 //! The mean of a span is compared with its base, in deviations that spans of this length had. How rare that is for the key says `Peaks`, and since a span is looked at now and then, its severity is of what is so
 //! expected in a *window*: by the windows between two looks more often, and by the share of one kind of looks less. So the loudest of all, single windows among them, is again a severity.
 //!
-//! - **What is over is not told.** The mean of a long span stays high behind an event: the latest windows have to bear it out, with half of its deviation. The longest span is told once while it lasts.
+//! - **What is over is not told.** The mean of a span stays high behind an event. So the next shorter span has to bear it out, with half of its deviation, and neither its last window nor its last block may
+//!   say that it is over: that its base is ten times likelier than its mean (Wald 1945, "Sequential tests of statistical hypotheses"). What is small and lasts hardly ever ends in such a window. Of a
+//!   shorter span that is over longer ones say nothing either. The longest span is told once while it lasts.
 //! - **What is told is not learned.** While a span is out of the band its base hardly moves and its deviation learns no more than the band; at last the new level is accepted.
 //! - Blocks begin at multiples of four, so it does not matter when a key was first seen. Missing windows are left out of a mean; a span of which half is missing says nothing, nor does one whose last window is.
 //!
 //! A window costs an addition; all else is done behind a block.
 
-use super::math::DEVIATION_PER_ABSOLUTE;
+use super::math::{DEVIATION_PER_ABSOLUTE, ln};
 use super::peaks::Peaks;
 use super::ratio::{PRIOR_FAILURES, PRIOR_REST, Share, deviance_root};
 use super::tails::{self, Side};
@@ -39,8 +41,10 @@ const BASE_GAIN: [f64; SPANS] = [0.35, 0.2, 0.1];
 const PART_DEVIATION: [f64; SPANS] = [1.0, 2.0, 2.0];
 /// Of shares: what the base keeps with each part, so that it goes back for 720 windows, and 1,920 for the longest span.
 const KEPT: [f64; SPANS] = [1.0 - 4.0 / 720.0, 1.0 - 4.0 / 720.0, 1.0 - 16.0 / 1_920.0];
-/// The latest windows have to be off by so much of what their span is.
+/// The next shorter span has to be off by so much of what a span is.
 const BORNE_OUT: f64 = 0.5;
+/// ln 10: a span is over if its base is so much likelier than its mean for what it ends with.
+const LN_OVER: f64 = std::f64::consts::LN_10;
 const SPREAD_GAIN: f64 = 0.03;
 /// The half width of the band, and what is learned beyond it while nothing is told.
 const CLIP: f64 = 4.0;
@@ -106,12 +110,14 @@ impl Pooled {
             sum: value,
             count: 1.0,
         };
-        let (mut loudest, mut latest) = (None, None);
+        let deviation = (WINDOWS[0].sqrt() * spans[0].spread).max(least);
+        let mut latest = Latest::new(block, deviation * deviation);
+        let mut loudest = None;
         self.blocks.add(number, block, |event| match event {
             Event::Left(at, part) => spans[at].learn(at, part),
             Event::Look(at, sum) => {
-                loudest = louder(loudest, spans[at].look(at, sum, least, latest));
-                latest = sum.mean();
+                loudest = louder(loudest, spans[at].look(at, sum, least, &mut latest));
+                latest.add(sum);
             }
         });
         loudest
@@ -131,12 +137,13 @@ impl PooledShares {
             failures: share.failures.min(share.all),
             ..share
         };
-        let (mut loudest, mut latest) = (None, None);
+        let mut latest = Latest::new(block, spans[0].dispersion());
+        let mut loudest = None;
         self.blocks.add(number, block, |event| match event {
             Event::Left(at, part) => spans[at].learn(at, part),
             Event::Look(at, sum) => {
-                loudest = louder(loudest, spans[at].look(at, sum, latest));
-                latest = (0 < sum.all).then(|| sum.failures as f64 / sum.all as f64);
+                loudest = louder(loudest, spans[at].look(at, sum, &mut latest));
+                latest.add(sum);
             }
         });
         loudest
@@ -153,6 +160,12 @@ fn louder(one: Option<Told>, other: Option<Told>) -> Option<Told> {
 /// What is added up in a block.
 trait Adds: Copy + Default {
     fn add(&mut self, other: Self);
+
+    /// None of nothing.
+    fn mean(self) -> Option<f64>;
+
+    /// ln of how much likelier one mean is than another for what was added up, times how much a window varies.
+    fn ln_likelier(self, one: f64, other: f64) -> f64;
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -161,16 +174,19 @@ struct Sum {
     count: f64,
 }
 
-impl Sum {
-    fn mean(self) -> Option<f64> {
-        (0.0 < self.count).then(|| self.sum / self.count)
-    }
-}
-
 impl Adds for Sum {
     fn add(&mut self, other: Self) {
         self.sum += other.sum;
         self.count += other.count;
+    }
+
+    fn mean(self) -> Option<f64> {
+        (0.0 < self.count).then(|| self.sum / self.count)
+    }
+
+    /// Of a normal distribution.
+    fn ln_likelier(self, one: f64, other: f64) -> f64 {
+        (other - one) * (0.5 * self.count * (other + one) - self.sum)
     }
 }
 
@@ -178,6 +194,21 @@ impl Adds for Share {
     fn add(&mut self, other: Self) {
         self.failures += other.failures;
         self.all += other.all;
+    }
+
+    fn mean(self) -> Option<f64> {
+        (0 < self.all).then(|| self.failures as f64 / self.all as f64)
+    }
+
+    /// Of a binomial one.
+    fn ln_likelier(self, one: f64, other: f64) -> f64 {
+        // A mean of none or of all has an end without the others.
+        let term = |count: u64, likelier: f64| match count {
+            0 => 0.0,
+            _ => count as f64 * ln(likelier),
+        };
+        let rest = self.all - self.failures;
+        term(self.failures, one / other) + term(rest, (1.0 - one) / (1.0 - other))
     }
 }
 
@@ -294,10 +325,45 @@ impl Spell {
     }
 }
 
-/// The residual of a span, if the latest windows are off by enough as well.
-fn borne_out(z: f64, off: f64, latest: Option<f64>) -> f64 {
-    let is_over = |it: f64| it * off.signum() < BORNE_OUT * off.abs();
-    if latest.is_some_and(is_over) { 0.0 } else { z }
+/// What the ends of spans say of them, from the shortest span to the longest.
+struct Latest<T> {
+    window: T,
+    /// How much a window varies: the variance of a value; of a share what it is more than that of a binomial.
+    varies: f64,
+    /// The last block, if it was looked at, and the next shorter span.
+    block: Option<T>,
+    shorter: Option<T>,
+    /// Whether a shorter span is over.
+    is_over: bool,
+}
+
+impl<T: Adds> Latest<T> {
+    fn new(window: T, varies: f64) -> Self {
+        Latest {
+            window,
+            varies,
+            block: None,
+            shorter: None,
+            is_over: false,
+        }
+    }
+
+    /// What a longer span ends with.
+    fn add(&mut self, span: T) {
+        self.block.get_or_insert(span);
+        self.shorter = Some(span);
+    }
+
+    /// Whether a span of this mean is over.
+    fn is_over(&mut self, mean: f64, base: f64) -> bool {
+        let ends = [Some(self.window), self.block].into_iter().flatten();
+        let likelier = ends.map(|it| it.ln_likelier(base, mean));
+        self.is_over |= likelier.fold(0.0, f64::max) > LN_OVER * self.varies;
+        let off = mean - base;
+        let is_borne_out = |it: f64| BORNE_OUT * off.abs() <= (it - base) * off.signum();
+        let shorter = self.shorter.and_then(Adds::mean);
+        self.is_over || !shorter.is_none_or(is_borne_out)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -337,7 +403,7 @@ impl Span {
         *base += gain * (mean - *base).clamp(-bound, bound);
     }
 
-    fn look(&mut self, at: usize, sum: Sum, least: f64, latest: Option<f64>) -> Option<Told> {
+    fn look(&mut self, at: usize, sum: Sum, least: f64, latest: &mut Latest<Sum>) -> Option<Told> {
         let base = self.base?;
         let mean = sum.mean().filter(|_| WINDOWS[at] <= 2.0 * sum.count)?;
         let off = mean - base;
@@ -360,7 +426,10 @@ impl Span {
         if !is_known {
             return None;
         }
-        let residual = borne_out(z, off, latest.map(|it| it - base));
+        let residual = match latest.is_over(mean, base) {
+            true => 0.0,
+            false => z,
+        };
         let told = Told {
             severity: self.peaks.severity_of_peak(residual),
             residual,
@@ -422,7 +491,7 @@ impl SpanOfShares {
             .clamp(*DISPERSION.start(), *DISPERSION.end())
     }
 
-    fn look(&mut self, at: usize, share: Share, latest: Option<f64>) -> Option<Told> {
+    fn look(&mut self, at: usize, share: Share, latest: &mut Latest<Share>) -> Option<Told> {
         if self.all < EVENTS_MIN || share.all < EVENTS_OF_SPAN_MIN {
             return None;
         }
@@ -438,7 +507,10 @@ impl SpanOfShares {
             let squared = (root * root).min(DISPERSION_CLIP * phi);
             self.dispersion += DISPERSION_GAIN * (squared - self.dispersion);
         }
-        let residual = borne_out(z, mean - p, latest.map(|it| it - p));
+        let residual = match latest.is_over(mean, p) {
+            true => 0.0,
+            false => z,
+        };
         let mut severity = self.peaks.severity_of_peak(residual);
         if 0.0 < severity {
             let side = if mean < p { Side::Lower } else { Side::Upper };
