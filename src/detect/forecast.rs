@@ -341,32 +341,39 @@ impl Forecast {
     }
 
     fn score(&self, state: &State, observed: f64, y: f64, expected: &Expected) -> Score {
-        let half = self.clip * expected.usual;
+        let [low, middle, high] = self.band(expected.combined, self.clip * expected.usual);
+        if self.scale == Scale::Counts && state.mean < LOW_COUNT && middle < LOW_COUNT {
+            return Score::Scored(self.of_low_count(state, observed));
+        }
         let z = (y - expected.combined) / expected.usual;
-        let [low, middle, high] = self.band(expected.combined, half);
-        let mut scored = Scored {
+        Score::Scored(Scored {
             observed,
             expected: middle,
             low,
             high,
             residual: z,
             severity: tails::normal(z),
+        })
+    }
+
+    fn of_low_count(&self, state: &State, observed: f64) -> Scored {
+        let mean = state.mean;
+        let side = match observed < mean {
+            true => Side::Lower,
+            false => Side::Upper,
         };
-        if self.scale == Scale::Counts && state.mean < LOW_COUNT && scored.expected < LOW_COUNT {
-            let side = match observed < state.mean {
-                true => Side::Lower,
-                false => Side::Upper,
-            };
-            let count = observed.max(0.0) as u64;
-            scored.expected = state.mean;
-            scored.severity = tails::negative_binomial(count, state.mean, state.dispersion, side);
-            let z = tails::normal_quantile(scored.severity);
-            scored.residual = if side == Side::Lower { -z } else { z };
-            let spread = (state.mean + state.dispersion * state.mean * state.mean).sqrt();
-            scored.low = (state.mean - self.clip * spread).max(0.0);
-            scored.high = state.mean + self.clip * spread;
+        let count = observed.max(0.0) as u64;
+        let severity = tails::negative_binomial(count, mean, state.dispersion, side);
+        let z = tails::normal_quantile(severity);
+        let half = self.clip * (mean + state.dispersion * mean * mean).sqrt();
+        Scored {
+            observed,
+            expected: mean,
+            low: (mean - half).max(0.0),
+            high: mean + half,
+            residual: if side == Side::Lower { -z } else { z },
+            severity,
         }
-        Score::Scored(scored)
     }
 
     fn learn(&self, state: &mut State, number: i64, gap: i64, y: f64, expected: &Expected) {

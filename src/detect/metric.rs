@@ -402,7 +402,7 @@ fn rarity_of_forecast(score: Score, peaks: &mut Peaks, is_of_counts: bool) -> Sc
     let Score::Scored(scored) = score else {
         return score;
     };
-    let rarity = peaks.severity_of_normal(scored.residual, scored.severity);
+    let rarity = peaks.severity(scored.residual, scored.severity);
     let severity = match is_of_counts {
         true => rarity.min(scored.severity),
         false => rarity,
@@ -415,7 +415,8 @@ fn rarity_of_share(score: Score, peaks: &mut Peaks) -> Score {
     let Score::Scored(scored) = score else {
         return score;
     };
-    let severity = peaks.severity(scored.residual).min(scored.severity);
+    let rarity = peaks.severity(scored.residual, scored.severity);
+    let severity = rarity.min(scored.severity);
     Score::Scored(Scored { severity, ..scored })
 }
 

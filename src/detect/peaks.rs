@@ -58,15 +58,8 @@ impl Default for Peaks {
 }
 
 impl Peaks {
-    /// The severity, -log10 p, of a residual in standard deviations among those before it, which it joins.
-    pub fn severity(&mut self, residual: f64) -> f64 {
-        let severity = self.of(residual.abs());
-        self.join(residual.abs());
-        severity
-    }
-
-    /// As `severity` of a residual whose severity in a normal distribution is known.
-    pub fn severity_of_normal(&mut self, residual: f64, normal: f64) -> f64 {
+    /// The severity, -log10 p, of a residual in standard deviations among those before it, which it joins. In a normal distribution it would be `normal`.
+    pub fn severity(&mut self, residual: f64, normal: f64) -> f64 {
         let size = residual.abs();
         let severity = match self.threshold < size {
             true => self.of(size),
@@ -151,13 +144,17 @@ mod tests {
     use crate::detect::math::exp;
     use crate::model::Random;
 
+    fn severity(peaks: &mut Peaks, residual: f64) -> f64 {
+        peaks.severity(residual, tails::normal(residual))
+    }
+
     /// Of exponential residuals with mean 1 a severity of s is at s ln 10; beyond the sample it is continued to within a third.
     #[test]
     fn an_exponential_tail_is_learned_and_continued() {
         let mut random = Random::new(5);
         let mut peaks = Peaks::default();
         for _ in 0..20_000 {
-            peaks.severity(-ln(1.0 - random.unit()));
+            severity(&mut peaks, -ln(1.0 - random.unit()));
         }
         for decades in [2.0, 3.0, 4.0] {
             let found = peaks.of(decades * LN_10);
@@ -177,7 +174,7 @@ mod tests {
         let all = 200_000;
         for _ in 0..all {
             // Both tails of a Laplace distribution.
-            let severity = peaks.severity(-ln(1.0 - random.unit()) * 1.3);
+            let severity = severity(&mut peaks, -ln(1.0 - random.unit()) * 1.3);
             for (count, least) in beyond.iter_mut().zip([2.0, 3.0]) {
                 *count += u32::from(least < severity);
             }
@@ -196,7 +193,7 @@ mod tests {
             let mut peaks = Peaks::default();
             for at in 0..200 {
                 let is_peak = at % apart == 0 && at < 10 * apart;
-                peaks.severity(if is_peak { 6.0 } else { 0.5 });
+                severity(&mut peaks, if is_peak { 6.0 } else { 0.5 });
             }
             peaks.count
         };
@@ -210,7 +207,7 @@ mod tests {
         let mut random = Random::new(2);
         for _ in 0..2_000 {
             let residual = 8.0 * (random.unit() - 0.5);
-            let severity = all.severity(residual);
+            let severity = severity(&mut all, residual);
             match of_peaks.severity_of_peak(residual) {
                 0.0 => assert!(severity <= SHARE_SEVERITY),
                 other => assert_eq!(severity, other),

@@ -7,10 +7,10 @@
 //! z = sign(k - np) sqrt(2 [k ln(k / np) + (n - k) ln((n - k) / (n (1 - p)))] / phi)        phi = mean of z² before, within 1..=25
 //! ```
 //!
-//! The severity is the exact binomial tail, whose logarithm is divided by phi like the deviance. Windows of few events are pooled until there are 20, or for an hour. What is learned of a window
+//! The severity is the exact binomial tail, but for what is usual, whose logarithm is divided by phi like the deviance. Windows of few events are pooled until there are 20, or for an hour. What is learned of a window
 //! is within four standard deviations of the expected. A missing window changes nothing but the decay.
 
-use super::math::{ln, pow};
+use super::math::{exp, ln};
 use super::tails::{self, Side};
 use super::{Detector, Score, Scored, Unscored, Window};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ const HALF_LIFE_SECONDS: f64 = 21_600.0;
 const DISPERSION_GAIN: f64 = 0.05;
 const DISPERSION: std::ops::RangeInclusive<f64> = 1.0..=25.0;
 const CLIP: f64 = 4.0;
+/// Up to so many standard deviations a share is usual, and its tail not worth a computation: its severity is below 0.88, with which a metric says nothing (`pooled::SHARED`).
+const USUAL: f64 = 1.5;
 
 /// Failures out of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +74,8 @@ impl Detector for Ratio {
     fn step(&self, state: &mut State, window: &Window<Share>) -> Score {
         let seconds = self.window_seconds.max(1);
         let passed = window.number - state.last.unwrap_or(window.number);
-        let decay = pow(0.5, passed as f64 * f64::from(seconds) / HALF_LIFE_SECONDS);
+        let half_lives = passed as f64 * f64::from(seconds) / HALF_LIFE_SECONDS;
+        let decay = exp(-std::f64::consts::LN_2 * half_lives);
         state.failures *= decay;
         state.all *= decay;
         state.last = Some(window.number);
@@ -107,13 +110,17 @@ fn compare(state: &mut State, share: Share) -> Score {
         }),
         true => {
             let side = if k < n * p { Side::Lower } else { Side::Upper };
+            let residual = z / phi.sqrt();
             Score::Scored(Scored {
                 observed: k / n,
                 expected: p,
                 low: (p - half).max(0.0),
                 high: (p + half).min(1.0),
-                residual: z / phi.sqrt(),
-                severity: tails::binomial(share.failures, share.all, p, side) / phi,
+                residual,
+                severity: match residual.abs() < USUAL {
+                    true => tails::normal(residual),
+                    false => tails::binomial(share.failures, share.all, p, side) / phi,
+                },
             })
         }
     };

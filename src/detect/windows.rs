@@ -96,6 +96,11 @@ impl Windows {
         self.metrics.iter().any(|it| it.kind() == Kind::Rate)
     }
 
+    /// Whether what is said depends on how busy a key is.
+    fn asks_how_busy(&self) -> bool {
+        self.metrics.iter().any(|it| it.kind() == Kind::Latency)
+    }
+
     fn observed(
         &self,
         fold: &mut Fold,
@@ -115,9 +120,12 @@ impl Windows {
             evidence: *evidence,
         };
         let of_metrics = self.metrics.iter().zip(&known.states).zip(evidence);
-        let busy = of_metrics
-            .map(|((test, state), evidence)| test.busy(state, &at(evidence)))
-            .find_map(|it| it);
+        let busy = match self.asks_how_busy() {
+            true => of_metrics
+                .map(|((test, state), evidence)| test.busy(state, &at(evidence)))
+                .find_map(|it| it),
+            false => None,
+        };
         let of_metrics = self.metrics.iter().zip(&mut known.states).zip(evidence);
         for (metric, ((test, state), evidence)) in of_metrics.enumerate() {
             let score = test.step_beside(state, &at(evidence), busy);
