@@ -311,7 +311,8 @@ impl Forecast {
         let plain = state.plain_level;
         let profile = state.is_profile.then(|| self.profile(state, number));
         let seasonal = profile.map(|it| state.seasonal_level + it);
-        let is_trusted = self.seasons(state, number) >= 2;
+        let two_seasons = 2 * i64::from(self.season.unwrap_or(u32::MAX));
+        let is_trusted = state.span.is_some_and(|it| two_seasons <= number - it.0);
         let weight = match 0.0 < state.spread && is_trusted {
             true => (state.shared / state.spread).clamp(0.0, 1.0),
             false => 0.0,
@@ -497,14 +498,18 @@ impl Forecast {
         let Some(season) = self.season else {
             return 0.0;
         };
-        let step = windows_per_slot(season);
-        let near =
-            [number - step, number, number + step].map(|it| state.slots[slot_of(it, season)]);
+        let (at, last) = (slot_of(number, season), state.slots.len() - 1);
+        let before = if at == 0 { last } else { at - 1 };
+        let after = if at == last { 0 } else { at + 1 };
+        let near = [before, at, after].map(|it| state.slots[it]);
         let known = || near.iter().filter(|it| !it.is_nan());
         let sum: f64 = known().map(|it| f64::from(*it)).sum();
         let day = sum / known().count().max(1) as f64;
+        if !self.week {
+            return day;
+        }
         let weeks = (self.seasons(state, number) / 7) as f64;
-        if !self.week || weeks < 2.0 {
+        if weeks < 2.0 {
             return day;
         }
         let hour = f64::from(state.hours[self.hour_of_week(number)]);
@@ -529,11 +534,18 @@ impl Forecast {
 
 /// Windows that share a slot.
 fn windows_per_slot(season: u32) -> i64 {
-    i64::from(season.div_ceil(SLOTS_MAX))
+    match season <= SLOTS_MAX {
+        true => 1,
+        false => i64::from(season.div_ceil(SLOTS_MAX)),
+    }
 }
 
 fn slot_of(number: i64, season: u32) -> usize {
-    (number.rem_euclid(i64::from(season)) / windows_per_slot(season)) as usize
+    let within = number.rem_euclid(i64::from(season));
+    match windows_per_slot(season) {
+        1 => within as usize,
+        windows => (within / windows) as usize,
+    }
 }
 
 /// Moves the gain of levels: up where a residual has the sign of the one before, down where it has not.
