@@ -5,6 +5,7 @@
 //! planned before is never touched here: its canonical text names stored rows.
 
 mod calls;
+mod compared;
 mod first_of_group;
 mod group_windows;
 mod in_queries;
@@ -176,7 +177,11 @@ impl VisitorMut for Forms {
         {
             rows_of::flatten(&mut window.partition_by);
         }
-        match rewritten(expr) {
+        let form = match compared::with_rows(expr, &mut self.made) {
+            Ok(()) => rewritten(expr),
+            Err(reason) => Err(reason),
+        };
+        match form {
             Ok(None) => ControlFlow::Continue(()),
             Ok(Some(text)) => match syntax::parse_expression(&text) {
                 Ok(rewritten) => {

@@ -133,6 +133,15 @@ fn sub_queries_that_depend_on_outer_rows_have_the_rows_that_they_mean() {
             "SELECT k, v FROM a WHERE v > ALL (SELECT v FROM b WHERE b.k < a.k) AND v <> ANY (SELECT v FROM c WHERE c.k <= a.k)",
             "2 20",
         ),
+        // Rows of the same relation.
+        (
+            "SELECT k, v FROM a WHERE v >= ALL (SELECT v FROM a WHERE v IS NOT NULL) OR v < ANY (SELECT v FROM a WHERE k = 2)",
+            "- 40, 1 10",
+        ),
+        (
+            "SELECT k, max(v) AS m FROM a WHERE k > 0 GROUP BY k HAVING max(v) >= ALL (SELECT max(v) FROM a WHERE k > 0 GROUP BY k)",
+            "3 30",
+        ),
         // Either side of a UNION.
         (
             "SELECT k, (SELECT count(*) FROM (SELECT v FROM b WHERE b.k = a.k UNION ALL SELECT v FROM c WHERE c.v = a.v) AS u) AS n FROM a",

@@ -25,6 +25,11 @@ fn forms_of_others_have_one_form() {
             "SELECT a FROM t WHERE a = SOME (SELECT b FROM u) AND c <> ALL (SELECT d FROM u)",
             "SELECT a FROM t WHERE (a) IN (SELECT b FROM u) AND (c) NOT IN (SELECT d FROM u)",
         ),
+        // The value is not of the rows it is compared with, whatever these are called.
+        (
+            "SELECT a FROM t WHERE a >= ALL (SELECT a FROM t) OR b <> SOME (SELECT b FROM t WHERE b > ANY (SELECT a FROM t))",
+            "SELECT a FROM t WHERE a >= ALL(SELECT __compared1.v FROM (SELECT a FROM t) AS __compared1 (v)) OR b <> SOME(SELECT __compared3.v FROM (SELECT b FROM t WHERE b > ANY(SELECT __compared2.v FROM (SELECT a FROM t) AS __compared2 (v))) AS __compared3 (v))",
+        ),
         (
             "SELECT a FROM t WHERE (a, b) <= (1, 2)",
             "SELECT a FROM t WHERE ((a) < (1) OR ((a) = (1) AND ((b) <= (2))))",
