@@ -33,6 +33,7 @@ mod latest;
 mod lower;
 pub mod measured;
 pub mod models;
+mod multisets;
 mod named_queries;
 mod namesakes;
 mod near;
@@ -573,7 +574,7 @@ impl Planner {
     }
 
     /// Rewrites what only those understand who know the relations: windows as values, temporal joins, joins by the columns of both
-    /// sides, and columns of one name.
+    /// sides, columns of one name, and `EXCEPT ALL`.
     fn settle(&self, query: &mut Query) -> Result<(), String> {
         window_values::rewrite(query, &self.dataflow)?;
         let known = |name: &str| plain::columns(&self.context, name);
@@ -581,7 +582,8 @@ impl Planner {
         using::rewrite(query, &known)?;
         pivot::rewrite(query, &known)?;
         short_lists::rewrite(query, &known)?;
-        namesakes::rewrite(query, &known)
+        namesakes::rewrite(query, &known)?;
+        multisets::rewrite(query, &known)
     }
 
     /// What the relations of a query mean, in canonical form: plain views, also those read through others, and sources with a primary key, if it reads

@@ -81,6 +81,11 @@ impl Names<'_> {
         self.of_query(query).map(apart)
     }
 
+    /// The columns of a SELECT, or of a set of several, if they can be told.
+    pub fn columns_of_set(&self, body: &SetExpr) -> Option<Vec<String>> {
+        self.of_set(body).map(apart)
+    }
+
     /// Takes up the queries of WITH.
     pub fn note(&mut self, query: &Query) {
         for one in query.with.iter().flat_map(|it| &it.cte_tables) {
@@ -324,7 +329,10 @@ impl Names<'_> {
     }
 
     fn of_query(&self, query: &Query) -> Option<Vec<String>> {
-        let mut body = query.body.as_ref();
+        self.of_set(&query.body)
+    }
+
+    fn of_set(&self, mut body: &SetExpr) -> Option<Vec<String>> {
         loop {
             match body {
                 SetExpr::Select(select) => return self.of_select(select),

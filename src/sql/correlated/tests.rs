@@ -142,6 +142,12 @@ fn sub_queries_that_depend_on_outer_rows_have_the_rows_that_they_mean() {
             "SELECT k, max(v) AS m FROM a WHERE k > 0 GROUP BY k HAVING max(v) >= ALL (SELECT max(v) FROM a WHERE k > 0 GROUP BY k)",
             "3 30",
         ),
+        // As often as they are there more often on the left.
+        ("SELECT k FROM a EXCEPT ALL SELECT k FROM c", "-, 1, 3"),
+        (
+            "SELECT k FROM a INTERSECT ALL SELECT k FROM b",
+            "-, 1, 2, 2",
+        ),
         // Either side of a UNION.
         (
             "SELECT k, (SELECT count(*) FROM (SELECT v FROM b WHERE b.k = a.k UNION ALL SELECT v FROM c WHERE c.v = a.v) AS u) AS n FROM a",

@@ -17,7 +17,8 @@ use crate::plan::Dataflow;
 use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
-    casts, constants, correlated, physical, register_functions, sql_type_name, using, words,
+    casts, constants, correlated, multisets, physical, register_functions, sql_type_name, using,
+    words,
 };
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -362,7 +363,10 @@ impl Answering<'_> {
         if let DfStatement::Statement(statement) = &mut statement
             && let Statement::Query(query) = statement.as_mut()
         {
-            using::rewrite(query, &|name| self.columns(name)).map_err(QueryError::rejected)?;
+            let known = |name: &str| self.columns(name);
+            using::rewrite(query, &known)
+                .and_then(|()| multisets::rewrite(query, &known))
+                .map_err(QueryError::rejected)?;
         }
         let plan = casts::planned(&self.context.state(), statement).await;
         let plan = plan.map_err(|it| self.planning(&it))?;
