@@ -115,7 +115,9 @@ impl VisitorMut for Forms {
                 };
             }
         }
-        rows_of::group_by_rows(select);
+        if let Err(reason) = rows_of::group_by_rows(select) {
+            return ControlFlow::Break(reason);
+        }
         for condition in [&mut select.selection, &mut select.having]
             .into_iter()
             .flatten()

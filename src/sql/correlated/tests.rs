@@ -148,6 +148,7 @@ fn sub_queries_that_depend_on_outer_rows_have_the_rows_that_they_mean() {
             "SELECT k FROM a INTERSECT ALL SELECT k FROM b",
             "-, 1, 2, 2",
         ),
+        ("SELECT 1 AS one FROM a GROUP BY ()", "1"),
         // Either side of a UNION.
         (
             "SELECT k, (SELECT count(*) FROM (SELECT v FROM b WHERE b.k = a.k UNION ALL SELECT v FROM c WHERE c.v = a.v) AS u) AS n FROM a",

@@ -143,12 +143,25 @@ pub fn name_repeated(query: &mut Query) {
     }
 }
 
-/// `GROUP BY (a, b)` is `GROUP BY a, b`.
-pub fn group_by_rows(select: &mut Select) {
-    let GroupByExpr::Expressions(groups, _) = &mut select.group_by else {
-        return;
+/// `GROUP BY (a, b)` is `GROUP BY a, b`. All rows are one group of `GROUP BY ()`, which has a row also where nothing is aggregated: a condition that
+/// always holds counts them then.
+///
+/// # Errors
+/// If the condition cannot be read again.
+pub fn group_by_rows(select: &mut Select) -> Result<(), String> {
+    let GroupByExpr::Expressions(groups, modifiers) = &mut select.group_by else {
+        return Ok(());
     };
+    let is_grouped = !groups.is_empty() && modifiers.is_empty();
     flatten(groups);
+    if is_grouped && groups.is_empty() {
+        let having = match &select.having {
+            None => "count(*) >= 0".to_owned(),
+            Some(it) => format!("({it}) AND count(*) >= 0"),
+        };
+        select.having = Some(syntax::parse_expression(&having)?);
+    }
+    Ok(())
 }
 
 /// The values of rows in the place of these, as in `PARTITION BY (a, b)`.

@@ -30,6 +30,15 @@ fn forms_of_others_have_one_form() {
             "SELECT a FROM t WHERE a >= ALL (SELECT a FROM t) OR b <> SOME (SELECT b FROM t WHERE b > ANY (SELECT a FROM t))",
             "SELECT a FROM t WHERE a >= ALL(SELECT __compared1.v FROM (SELECT a FROM t) AS __compared1 (v)) OR b <> SOME(SELECT __compared3.v FROM (SELECT b FROM t WHERE b > ANY(SELECT __compared2.v FROM (SELECT a FROM t) AS __compared2 (v))) AS __compared3 (v))",
         ),
+        // All rows are one group, and something has to be computed of it.
+        (
+            "SELECT 1 FROM t GROUP BY ()",
+            "SELECT 1 FROM t HAVING count(*) >= 0",
+        ),
+        (
+            "SELECT max(a) FROM t GROUP BY () HAVING max(b) > 1",
+            "SELECT max(a) FROM t HAVING (max(b) > 1) AND count(*) >= 0",
+        ),
         (
             "SELECT a FROM t WHERE (a, b) <= (1, 2)",
             "SELECT a FROM t WHERE ((a) < (1) OR ((a) = (1) AND ((b) <= (2))))",
