@@ -46,6 +46,7 @@ mod plain;
 pub mod query;
 mod recompute;
 pub mod reference;
+mod scopes;
 mod short_lists;
 mod stars;
 mod syntax;
@@ -579,6 +580,7 @@ impl Planner {
         window_values::rewrite(query, &self.dataflow)?;
         let known = |name: &str| plain::columns(&self.context, name);
         asof::versions::rewrite(query, &self.dataflow, &known)?;
+        scopes::rewrite(query, &known)?;
         using::rewrite(query, &known)?;
         pivot::rewrite(query, &known)?;
         short_lists::rewrite(query, &known)?;

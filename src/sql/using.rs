@@ -86,6 +86,19 @@ impl Names<'_> {
         self.of_set(body).map(apart)
     }
 
+    /// The names of the relations of a SELECT, without those of their schemas.
+    pub fn relations_of(&self, select: &Select) -> Vec<String> {
+        let relations = select.from.iter().flat_map(|it| self.scope(it).relations);
+        let names = relations.filter_map(|it| it.name?.last().map(known_as));
+        names.collect()
+    }
+
+    /// Whether a relation of a SELECT is known to have a column of this name.
+    pub fn has_column(&self, select: &Select, name: &str) -> bool {
+        let mut relations = select.from.iter().flat_map(|it| self.scope(it).relations);
+        relations.any(|it| it.columns.iter().flatten().any(|it| it == name))
+    }
+
     /// Takes up the queries of WITH.
     pub fn note(&mut self, query: &Query) {
         for one in query.with.iter().flat_map(|it| &it.cte_tables) {

@@ -17,8 +17,8 @@ use crate::plan::Dataflow;
 use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
-    casts, constants, correlated, multisets, physical, register_functions, sql_type_name, using,
-    words,
+    casts, constants, correlated, multisets, physical, register_functions, scopes, sql_type_name,
+    using, words,
 };
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -364,7 +364,8 @@ impl Answering<'_> {
             && let Statement::Query(query) = statement.as_mut()
         {
             let known = |name: &str| self.columns(name);
-            using::rewrite(query, &known)
+            scopes::rewrite(query, &known)
+                .and_then(|()| using::rewrite(query, &known))
                 .and_then(|()| multisets::rewrite(query, &known))
                 .map_err(QueryError::rejected)?;
         }
