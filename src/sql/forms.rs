@@ -235,40 +235,72 @@ fn whole_query(query: &mut Query) -> Result<(), String> {
     Ok(())
 }
 
-/// `(a, b) IN (SELECT …)` as one of the conditions of a WHERE, which keeps rows for which all of them are true: whether it is false or NULL is one.
+/// `(a, b) IN (SELECT …)` and `(a, b) NOT IN (SELECT …)` as conditions of a WHERE, or parts of these between AND and OR: whether it is false or
+/// NULL is one there. Of the second no row is equal, and none might be where a value is NULL.
 fn rows_in_queries(condition: &mut Expr) -> Result<(), String> {
     match condition {
         Expr::BinaryOp {
             left,
-            op: BinaryOperator::And,
+            op: BinaryOperator::And | BinaryOperator::Or,
             right,
         } => {
             rows_in_queries(left)?;
-            rows_in_queries(right)
+            return rows_in_queries(right);
         }
-        Expr::Nested(it) => rows_in_queries(it),
+        Expr::Nested(it) => return rows_in_queries(it),
+        _ => {}
+    }
+    let Some((values, subquery, negated)) = row_in_query(condition) else {
+        return Ok(());
+    };
+    let names: Vec<String> = (1..=values.len()).map(|it| format!("__v{it}")).collect();
+    let pairs = values.iter().zip(&names);
+    let equal: Vec<String> = pairs
+        .map(|(value, name)| format!("__row.{name} = ({value})"))
+        .collect();
+    let (names, equal) = (names.join(", "), equal.join(" AND "));
+    let text = match negated {
+        false => format!("EXISTS (SELECT 1 FROM ({subquery}) AS __row({names}) WHERE {equal})"),
+        true => format!(
+            "NOT EXISTS (SELECT 1 FROM ({subquery}) AS __row({names}) WHERE ({equal}) IS NOT FALSE)"
+        ),
+    };
+    *condition = syntax::parse_expression(&text)?;
+    Ok(())
+}
+
+/// A row of values that is in the rows of a query, or is in none of them.
+fn row_in_query(condition: &Expr) -> Option<(&[Expr], &Query, bool)> {
+    let (row, subquery, negated) = match condition {
+        Expr::Nested(it) => return row_in_query(it),
+        Expr::UnaryOp {
+            op: UnaryOperator::Not,
+            expr,
+        } => {
+            let (values, subquery, negated) = row_in_query(expr)?;
+            return Some((values, subquery, !negated));
+        }
         Expr::InSubquery {
             expr,
             subquery,
-            negated: false,
-        } => {
-            let Expr::Tuple(values) = expr.as_ref() else {
-                return Ok(());
-            };
-            let names: Vec<String> = (1..=values.len()).map(|it| format!("__v{it}")).collect();
-            let pairs = values.iter().zip(&names);
-            let equal: Vec<String> = pairs
-                .map(|(value, name)| format!("__row.{name} = ({value})"))
-                .collect();
-            let text = format!(
-                "EXISTS (SELECT 1 FROM ({subquery}) AS __row({}) WHERE {})",
-                names.join(", "),
-                equal.join(" AND ")
-            );
-            *condition = syntax::parse_expression(&text)?;
-            Ok(())
-        }
-        _ => Ok(()),
+            negated,
+        } => (expr, subquery, *negated),
+        Expr::AnyOp {
+            left,
+            compare_op: BinaryOperator::Eq,
+            right,
+            is_some: _,
+        } if let Expr::Subquery(subquery) = right.as_ref() => (left, subquery, false),
+        Expr::AllOp {
+            left,
+            compare_op: BinaryOperator::NotEq,
+            right,
+        } if let Expr::Subquery(subquery) = right.as_ref() => (left, subquery, true),
+        _ => return None,
+    };
+    match row.as_ref() {
+        Expr::Tuple(values) => Some((values, subquery, negated)),
+        _ => None,
     }
 }
 

@@ -228,6 +228,10 @@ mod tests {
                 "SELECT 31, 5, X'1F' FROM a",
             ),
             (
+                "SELECT x FROM a WHERE x IN (VALUES (1), (2)) AND x > ANY (VALUES (3))",
+                "SELECT x FROM a WHERE x IN (SELECT * FROM (VALUES (1), (2)) AS __values) AND x > ANY(SELECT * FROM (VALUES (3)) AS __values)",
+            ),
+            (
                 "SELECT x FROM a WHERE x IS NOT DISTINCT FROM id + 1 AND x > 0",
                 "SELECT x FROM a WHERE x IS NOT DISTINCT FROM id + 1 AND x > 0",
             ),

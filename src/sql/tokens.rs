@@ -1,4 +1,5 @@
-//! Tokens that the parser takes for something else: numbers of other bases, and columns of a relation that a `*` leaves out.
+//! Tokens that the parser takes for something else: numbers of other bases, columns of a relation that a `*` leaves out, and lists of values that
+//! something is compared with.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -25,7 +26,70 @@ pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             word.keyword = datafusion::sql::sqlparser::keywords::Keyword::EXCLUDE;
         }
     }
-    plain
+    with_queries_of_values(plain)
+}
+
+/// `IN (VALUES (1), (2))` and `= ANY (VALUES …)` are those of `SELECT * FROM (VALUES …) AS __values`: the parser takes these for functions.
+fn with_queries_of_values(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let ends: Vec<(usize, usize)> = (0..tokens.len())
+        .filter_map(|at| Some((at, end_of_values(&tokens, at)?)))
+        .collect();
+    if ends.is_empty() {
+        return tokens;
+    }
+    let put = |into: &mut Vec<TokenWithSpan>, words: &[&str], at: &TokenWithSpan| {
+        for word in words {
+            let token = match *word {
+                "*" => Token::Mul,
+                "(" => Token::LParen,
+                ")" => Token::RParen,
+                word => Token::make_keyword(word),
+            };
+            into.push(TokenWithSpan::new(token, at.span));
+        }
+    };
+    let mut all = Vec::with_capacity(tokens.len());
+    for (at, token) in tokens.into_iter().enumerate() {
+        if ends.iter().any(|it| it.0 == at) {
+            put(&mut all, &["SELECT", "*", "FROM", "("], &token);
+        }
+        if ends.iter().any(|it| it.1 == at) {
+            put(&mut all, &[")", "AS", "__values"], &token);
+        }
+        all.push(token);
+    }
+    all
+}
+
+/// Where a list of values that begins here ends, if something is compared with it.
+fn end_of_values(tokens: &[TokenWithSpan], at: usize) -> Option<usize> {
+    let is_word = |it: &TokenWithSpan, words: &[&str]| match &it.token {
+        Token::Word(it) => {
+            it.quote_style.is_none() && words.iter().any(|word| it.value.eq_ignore_ascii_case(word))
+        }
+        _ => false,
+    };
+    let is_space = |it: &&TokenWithSpan| matches!(it.token, Token::Whitespace(_));
+    if !is_word(&tokens[at], &["VALUES"]) {
+        return None;
+    }
+    let mut before = tokens[..at].iter().rev().filter(|it| !is_space(it));
+    before.next().filter(|it| it.token == Token::LParen)?;
+    before
+        .next()
+        .filter(|it| is_word(it, &["IN", "ANY", "SOME", "ALL"]))?;
+    let mut behind = tokens[at + 1..].iter().filter(|it| !is_space(it));
+    behind.next().filter(|it| it.token == Token::LParen)?;
+    let mut depth = 0_usize;
+    for (end, token) in tokens.iter().enumerate().skip(at + 1) {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => return Some(end),
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// `0x25` is a number: the parser reads the same from `X'25'`, which is longer by one.

@@ -30,6 +30,10 @@ fn forms_of_others_have_one_form() {
             "SELECT a FROM t WHERE a >= ALL (SELECT a FROM t) OR b <> SOME (SELECT b FROM t WHERE b > ANY (SELECT a FROM t))",
             "SELECT a FROM t WHERE a >= ALL(SELECT __compared1.v FROM (SELECT a FROM t) AS __compared1 (v)) OR b <> SOME(SELECT __compared3.v FROM (SELECT b FROM t WHERE b > ANY(SELECT __compared2.v FROM (SELECT a FROM t) AS __compared2 (v))) AS __compared3 (v))",
         ),
+        (
+            "SELECT a FROM t WHERE (a, b) NOT IN (SELECT c, d FROM u) OR NOT ((a, b) = ANY (SELECT c, d FROM u))",
+            "SELECT a FROM t WHERE NOT EXISTS (SELECT 1 FROM (SELECT c, d FROM u) AS __row (__v1, __v2) WHERE (__row.__v1 = (a) AND __row.__v2 = (b)) IS NOT FALSE) OR NOT EXISTS (SELECT 1 FROM (SELECT c, d FROM u) AS __row (__v1, __v2) WHERE (__row.__v1 = (a) AND __row.__v2 = (b)) IS NOT FALSE)",
+        ),
         // All rows are one group, and something has to be computed of it.
         (
             "SELECT 1 FROM t GROUP BY ()",
