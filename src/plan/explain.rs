@@ -191,7 +191,11 @@ impl fmt::Display for Plan {
                 append_only,
                 ..
             } => {
-                write!(f, "TopK {limit}")?;
+                write!(f, "TopK")?;
+                // Without a LIMIT all rows behind the skipped ones are taken.
+                if skip + limit < usize::MAX >> 1 {
+                    write!(f, " {limit}")?;
+                }
                 if 0 < *skip {
                     write!(f, " after {skip}")?;
                 }

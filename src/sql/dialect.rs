@@ -113,6 +113,10 @@ impl Dialect for Tidelake {
     fn supports_table_versioning(&self) -> bool {
         true
     }
+    /// `GROUP BY a, b WITH ROLLUP`
+    fn supports_group_by_with_modifier(&self) -> bool {
+        true
+    }
     /// `SELECT * EXCLUDE (a, b)`
     fn supports_select_wildcard_exclude(&self) -> bool {
         true

@@ -8,6 +8,7 @@ mod calls;
 mod compared;
 mod first_of_group;
 mod group_windows;
+mod groupings;
 mod in_queries;
 mod json;
 mod macros;
@@ -24,8 +25,9 @@ pub use rows_of::name_repeated;
 use super::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, Ident, Interval, JoinOperator,
-    LimitClause, Query, Select, SelectItem, SetExpr, Subscript, TableFactor, TableFunctionArgs,
-    TableWithJoins, UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowType,
+    LimitClause, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator,
+    Subscript, TableFactor, TableFunctionArgs, TableWithJoins, UnaryOperator, Value, ValueWithSpan,
+    VisitorMut, WindowType,
 };
 use std::ops::ControlFlow;
 
@@ -115,7 +117,8 @@ impl VisitorMut for Forms {
                 };
             }
         }
-        if let Err(reason) = rows_of::group_by_rows(select) {
+        let grouped = groupings::plainly(select).and_then(|()| rows_of::group_by_rows(select));
+        if let Err(reason) = grouped {
             return ControlFlow::Break(reason);
         }
         for condition in [&mut select.selection, &mut select.having]
@@ -202,6 +205,7 @@ fn whole_query(query: &mut Query) -> Result<(), String> {
         let text = format!("SELECT * {table}").replacen("TABLE", "FROM", 1);
         query.body = syntax::parse_query(&text)?.body;
     }
+    minus_as_except(&mut query.body);
     rows_of::distinct_on(query)?;
     for it in query.with.iter_mut().flat_map(|it| &mut it.cte_tables) {
         // Whether it is computed once is not for the query to say.
@@ -213,10 +217,13 @@ fn whole_query(query: &mut Query) -> Result<(), String> {
         quantity,
     }) = query.fetch.take()
     {
-        if with_ties || percent {
-            return Err("FETCH … WITH TIES and PERCENT are not supported; for ties write QUALIFY rank() OVER (ORDER BY …) <= n".to_owned());
+        if percent {
+            return Err("FETCH … PERCENT is not supported; compare row_number() OVER (ORDER BY …) with a share of count(*) OVER ()".to_owned());
         }
         let rows = quantity.unwrap_or_else(|| Expr::value(Value::Number("1".to_owned(), false)));
+        if with_ties {
+            return first_with_ties(query, &rows);
+        }
         let offset = match query.limit_clause.take() {
             None => None,
             Some(LimitClause::LimitOffset {
@@ -232,6 +239,43 @@ fn whole_query(query: &mut Query) -> Result<(), String> {
             limit_by: Vec::new(),
         });
     }
+    Ok(())
+}
+
+/// `MINUS` is `EXCEPT`.
+fn minus_as_except(body: &mut SetExpr) {
+    if let SetExpr::SetOperation {
+        op, left, right, ..
+    } = body
+    {
+        if *op == SetOperator::Minus {
+            *op = SetOperator::Except;
+        }
+        minus_as_except(left);
+        minus_as_except(right);
+    }
+}
+
+/// `ORDER BY a FETCH FIRST n ROWS WITH TIES`: the rows whose rank by this order is at most n.
+fn first_with_ties(query: &mut Query, rows: &Expr) -> Result<(), String> {
+    const FORM: &str = "FETCH … WITH TIES stands behind the ORDER BY of a plain SELECT, without OFFSET, DISTINCT and QUALIFY; otherwise write SELECT … FROM (SELECT …) AS t QUALIFY rank() OVER (ORDER BY …) <= n";
+    let order = query.order_by.take().ok_or(FORM)?;
+    let OrderByKind::Expressions(order) = order.kind else {
+        return Err(FORM.to_owned());
+    };
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return Err(FORM.to_owned());
+    };
+    if query.limit_clause.is_some() || select.distinct.is_some() || select.qualify.is_some() {
+        return Err(FORM.to_owned());
+    }
+    let order = order.into_iter().map(|it| {
+        let expr = rows_of::ordered_by(&select.projection, &it.expr).ok_or(FORM)?;
+        Ok(OrderByExpr { expr, ..it }.to_string())
+    });
+    let order = order.collect::<Result<Vec<_>, String>>()?.join(", ");
+    let rank = format!("rank() OVER (ORDER BY {order}) <= {rows}");
+    select.qualify = Some(syntax::parse_expression(&rank)?);
     Ok(())
 }
 

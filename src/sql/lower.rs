@@ -182,10 +182,13 @@ impl Lowering<'_> {
                 Ok(Lowered { plan: Plan::Union { inputs, schema }, last: None })
             }
             LogicalPlan::Limit(it) => {
-                let (Ok(SkipType::Literal(skip)), Ok(FetchType::Literal(Some(fetch)))) = (it.get_skip_type(), it.get_fetch_type())
+                let (Ok(SkipType::Literal(skip)), Ok(FetchType::Literal(fetch))) = (it.get_skip_type(), it.get_fetch_type())
                 else {
-                    return Err("LIMIT must be a constant number, and OFFSET goes with one".to_owned());
+                    return Err("LIMIT and OFFSET must be constant numbers".to_owned());
                 };
+                // The engine counts rows up to this one; without a LIMIT all that come after the OFFSET are taken.
+                let last = usize::MAX >> 1;
+                let fetch = fetch.unwrap_or(last).min(last.saturating_sub(skip));
                 self.node(&it.input, Some((skip, fetch)))
             }
             LogicalPlan::Sort(it) => self.sort(it, limit),

@@ -95,6 +95,28 @@ fn expr_of(item: &SelectItem) -> Option<&Expr> {
     }
 }
 
+/// What rows of a SELECT are ordered by: numbers and names of columns are those. None if the number is that of no column that can be told.
+pub fn ordered_by(projection: &[SelectItem], expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Nested(it) => ordered_by(projection, it),
+        Expr::Identifier(name) => {
+            let named = projection.iter().find_map(|it| match it {
+                SelectItem::ExprWithAlias { expr, alias }
+                    if syntax::known_as(alias) == syntax::known_as(name) =>
+                {
+                    Some(expr.clone())
+                }
+                _ => None,
+            });
+            Some(named.unwrap_or_else(|| expr.clone()))
+        }
+        other => match ordinal(other) {
+            Some(number) => column(projection, number),
+            None => Some(other.clone()),
+        },
+    }
+}
+
 /// What an expression of DISTINCT ON or ORDER BY stands for: numbers and names of columns for those.
 fn meant_by(projection: &[SelectItem], expr: &Expr) -> String {
     let named = |name: &Ident| {

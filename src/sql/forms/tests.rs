@@ -44,6 +44,22 @@ fn forms_of_others_have_one_form() {
             "SELECT max(a) FROM t HAVING (max(b) > 1) AND count(*) >= 0",
         ),
         (
+            "SELECT a, b, count(*) FROM t GROUP BY GROUPING SETS (ROLLUP (a, b), (c), CUBE ((a, b), c))",
+            "SELECT a, b, count(*) FROM t GROUP BY GROUPING SETS ((a, b), (a), (), (c), (a, b, c), (c), (a, b), ())",
+        ),
+        (
+            "SELECT a, b, count(*) FROM t GROUP BY a, b WITH ROLLUP",
+            "SELECT a, b, count(*) FROM t GROUP BY ROLLUP (a, b)",
+        ),
+        (
+            "SELECT a FROM t MINUS SELECT b FROM u",
+            "SELECT a FROM t EXCEPT SELECT b FROM u",
+        ),
+        (
+            "SELECT a, b AS c FROM t ORDER BY c DESC, 1 FETCH FIRST 3 ROWS WITH TIES",
+            "SELECT a, b AS c FROM t QUALIFY rank() OVER (ORDER BY b DESC, a) <= 3",
+        ),
+        (
             "SELECT a FROM t WHERE (a, b) <= (1, 2)",
             "SELECT a FROM t WHERE ((a) < (1) OR ((a) = (1) AND ((b) <= (2))))",
         ),
