@@ -7,9 +7,9 @@ use super::{types, words};
 use crate::plan::{Plan, check_rows, nullable, typed};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlanProperties;
 use futures::TryStreamExt;
 use futures::executor::block_on;
@@ -72,7 +72,16 @@ impl Lowering<'_> {
                 .project(columns)?
                 .build()?,
         };
-        let physical = block_on(self.state.create_physical_plan(&plan))?;
+        // A view's own planning keeps what the physical planner knows as a group only.
+        let plan = plan.transform_up_with_subqueries(|node| match node {
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                let columns = input.schema().columns().into_iter().map(Expr::Column);
+                let groups = Aggregate::try_new(input, columns.collect(), Vec::new())?;
+                Ok(Transformed::yes(LogicalPlan::Aggregate(groups)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        let physical = block_on(self.state.create_physical_plan(&plan.data))?;
         let schema = nullable(&physical.schema());
         let (mut batches, mut rows) = (Vec::new(), 0);
         for partition in 0..physical.output_partitioning().partition_count() {
