@@ -11,6 +11,7 @@ mod group_windows;
 mod groupings;
 mod in_queries;
 mod json;
+mod lists;
 mod macros;
 mod patterns;
 mod rows_of;
@@ -183,7 +184,13 @@ impl VisitorMut for Forms {
             rows_of::flatten(&mut window.partition_by);
         }
         let form = match compared::with_rows(expr, &mut self.made) {
-            Ok(()) => rewritten(expr),
+            Ok(()) => match expr {
+                Expr::Function(call) => match lists::of_query(call, &mut self.made) {
+                    Ok(None) => rewritten(expr),
+                    list => list,
+                },
+                _ => rewritten(expr),
+            },
             Err(reason) => Err(reason),
         };
         match form {

@@ -34,6 +34,10 @@ fn forms_of_others_have_one_form() {
             "SELECT a FROM t WHERE (a, b) NOT IN (SELECT c, d FROM u) OR NOT ((a, b) = ANY (SELECT c, d FROM u))",
             "SELECT a FROM t WHERE NOT EXISTS (SELECT 1 FROM (SELECT c, d FROM u) AS __row (__v1, __v2) WHERE (__row.__v1 = (a) AND __row.__v2 = (b)) IS NOT FALSE) OR NOT EXISTS (SELECT 1 FROM (SELECT c, d FROM u) AS __row (__v1, __v2) WHERE (__row.__v1 = (a) AND __row.__v2 = (b)) IS NOT FALSE)",
         ),
+        (
+            "SELECT a, ARRAY(SELECT b AS x FROM u WHERE u.a = t.a ORDER BY c DESC, x), ARRAY(SELECT DISTINCT b FROM u ORDER BY 1 DESC), array(SELECT b FROM u) FROM t",
+            "SELECT a, coalesce((SELECT array_agg(b ORDER BY c DESC, b) FROM u WHERE u.a = t.a), []), coalesce((SELECT array_agg(__list1.v ORDER BY __list1.v DESC) FROM (SELECT DISTINCT b FROM u ORDER BY 1 DESC) AS __list1 (v)), []), coalesce((SELECT array_agg(__list2.v ORDER BY __list2.v) FROM (SELECT b FROM u) AS __list2 (v)), []) FROM t",
+        ),
         // All rows are one group, and something has to be computed of it.
         (
             "SELECT 1 FROM t GROUP BY ()",
