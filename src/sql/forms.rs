@@ -18,6 +18,7 @@ mod rows_of;
 #[cfg(test)]
 mod tests;
 mod unnest;
+mod values_apart;
 
 pub use calls::names_of_others;
 pub use macros::Macros;
@@ -131,7 +132,8 @@ impl VisitorMut for Forms {
         let rewritten = rows_of::series(select)
             .and_then(|()| unnest::beside_a_relation(select, &mut self.unnested))
             .and_then(|()| group_windows::of_group(select))
-            .and_then(|()| first_of_group::rewrite(select, &mut self.made));
+            .and_then(|()| first_of_group::rewrite(select, &mut self.made))
+            .and_then(|()| values_apart::name(select));
         if let Err(reason) = rewritten {
             return ControlFlow::Break(reason);
         }

@@ -142,6 +142,10 @@ fn sub_queries_that_depend_on_outer_rows_have_the_rows_that_they_mean() {
             "SELECT k, max(v) AS m FROM a WHERE k > 0 GROUP BY k HAVING max(v) >= ALL (SELECT max(v) FROM a WHERE k > 0 GROUP BY k)",
             "3 30",
         ),
+        (
+            "SELECT k, max(v) AS m FROM a WHERE k > 0 GROUP BY k HAVING max(v) = (SELECT max(v) FROM a WHERE k < 3)",
+            "2 20",
+        ),
         // A relation of the outer query, and no field of a column.
         (
             "SELECT k, v FROM a AS n WHERE k IN (SELECT k FROM per_k WHERE per_k.n * 5 >= n.v)",

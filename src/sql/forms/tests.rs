@@ -63,6 +63,11 @@ fn forms_of_others_have_one_form() {
             "SELECT a, b AS c FROM t ORDER BY c DESC, 1 FETCH FIRST 3 ROWS WITH TIES",
             "SELECT a, b AS c FROM t QUALIFY rank() OVER (ORDER BY b DESC, a) <= 3",
         ),
+        // Only where both values would have one name.
+        (
+            "SELECT a FROM t GROUP BY a HAVING max(b) = (SELECT max(b) FROM t) AND min(b) > (SELECT min(b) FROM u) AND sum(b) > (SELECT avg(b) FROM t)",
+            "SELECT a FROM t GROUP BY a HAVING max(b) = (SELECT max(b) AS __value FROM t) AND min(b) > (SELECT min(b) FROM u) AND sum(b) > (SELECT avg(b) FROM t)",
+        ),
         (
             "SELECT a FROM t WHERE (a, b) <= (1, 2)",
             "SELECT a FROM t WHERE ((a) < (1) OR ((a) = (1) AND ((b) <= (2))))",
