@@ -35,7 +35,7 @@ pub fn planner(error: &DataFusionError) -> String {
         DataFusionError::NotImplemented(text)
             if text.starts_with("Conflicting ordering requirements") =>
         {
-            "aggregates of one SELECT take their rows in one order; write a view for each ORDER BY"
+            "calls of nth_value in one SELECT take their rows in one order; for another one write array_element(array_agg(value ORDER BY …), n)"
                 .to_owned()
         }
         DataFusionError::NotImplemented(text)

@@ -58,6 +58,7 @@ pub mod in_force;
 mod json;
 mod json_made;
 mod mode;
+mod ordered;
 mod pairs;
 mod percentile;
 mod score;
@@ -112,6 +113,7 @@ pub(super) fn of_now_at(name: &str, now_us: i64) -> Option<ScalarUDF> {
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     let mut all = sums::all();
     all.extend(extremes::all());
+    all.extend(ordered::all());
     all.extend(pairs::all());
     all.push(mode::mode());
     all.push(percentile::percentile());
