@@ -105,6 +105,10 @@ impl Dialect for Tidelake {
     fn supports_named_fn_args_with_expr_name(&self) -> bool {
         false
     }
+    /// `last_value(a IGNORE NULLS) OVER (…)`
+    fn supports_window_function_null_treatment_arg(&self) -> bool {
+        true
+    }
     /// `SELECT * EXCEPT (a, b)`
     fn supports_select_wildcard_except(&self) -> bool {
         true

@@ -13,6 +13,7 @@ mod in_queries;
 mod json;
 mod lists;
 mod macros;
+mod named_windows;
 mod patterns;
 mod rows_of;
 #[cfg(test)]
@@ -93,6 +94,8 @@ struct Forms {
     is_inside: bool,
     /// Names that unnested columns were qualified by.
     unnested: Vec<String>,
+    /// The windows that the SELECT of each query has named, from the outermost query on.
+    windows: Vec<named_windows::Named>,
 }
 
 impl VisitorMut for Forms {
@@ -103,13 +106,27 @@ impl VisitorMut for Forms {
         if std::mem::replace(&mut self.is_inside, true) {
             rows_of::name_repeated(query);
         }
+        self.windows.push(Vec::new());
         match whole_query(query) {
             Ok(()) => ControlFlow::Continue(()),
             Err(reason) => ControlFlow::Break(reason),
         }
     }
 
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
+        let named = self.windows.pop().unwrap_or_default();
+        match named_windows::beside_columns(query, &named) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(reason) => ControlFlow::Break(reason),
+        }
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
+        match (named_windows::defined(select), self.windows.last_mut()) {
+            (Ok(named), Some(windows)) => *windows = named,
+            (Ok(_), None) => {}
+            (Err(reason), _) => return ControlFlow::Break(reason),
+        }
         for TableWithJoins { relation: _, joins } in &mut select.from {
             for join in joins {
                 join.join_operator = match join.join_operator.clone() {
@@ -180,10 +197,15 @@ impl VisitorMut for Forms {
             *expr = Expr::Identifier(name.clone());
             return ControlFlow::Continue(());
         }
-        if let Expr::Function(call) = expr
-            && let Some(WindowType::WindowSpec(window)) = &mut call.over
-        {
-            rows_of::flatten(&mut window.partition_by);
+        let named = self.windows.last().map_or(&[][..], Vec::as_slice);
+        if let Err(reason) = named_windows::write_out(expr, named) {
+            return ControlFlow::Break(reason);
+        }
+        if let Expr::Function(call) = expr {
+            calls::nulls_outside(call);
+            if let Some(WindowType::WindowSpec(window)) = &mut call.over {
+                rows_of::flatten(&mut window.partition_by);
+            }
         }
         let form = match compared::with_rows(expr, &mut self.made) {
             Ok(()) => match expr {

@@ -152,7 +152,7 @@ fn what_is_refused_is_said_in_our_words() {
         "CREATE MATERIALIZED VIEW v AS SELECT k FROM s\nWHERE k = = 'a'".to_owned(),
         "CREATE MATERIALIZED VIEW v AS SELECT (k).* FROM s".to_owned(),
         "CREATE MATERIALIZED VIEW v AS SELECT 1 AS a, now() > TIMESTAMP '2024-03-04 05:06:07' AS b".to_owned(),
-        group("k, arg_max(n, x) OVER (PARTITION BY k) AS y"),
+        group("k, arg_max(n, x) OVER (ORDER BY k) AS y"),
         group("k, max(at + INTERVAL n DAY) AS y"),
         group("k, max(CAST(at AS DATE) + CAST(k AS INTERVAL)) AS y"),
         group("sum(n), sum(n)"),

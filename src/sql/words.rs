@@ -158,6 +158,14 @@ pub fn parser(error: &ParserError) -> String {
                 "`.*` takes the columns of a relation; write each field of a struct: (row).a, (row).b{place}"
             )
         }
+        ParserError::ParserError(text)
+            if text.to_lowercase().contains("expected: ), found: exclude") =>
+        {
+            let place = text.find(" at Line: ").map_or("", |at| &text[at..]);
+            format!(
+                "a frame without its EXCLUDE is maintained; take the row itself off, as in sum(a) OVER (…) - coalesce(a, 0){place}"
+            )
+        }
         ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.clone(),
         ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
     }

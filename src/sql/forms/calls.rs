@@ -7,7 +7,8 @@ use super::{json, quoted};
 use crate::sql::functions::{PERCENTILE, Pattern, left_out};
 use datafusion::sql::sqlparser::ast::{
     CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Value,
+    FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Value, WindowFrameBound,
+    WindowSpec, WindowType,
 };
 
 /// Aggregates of other names; arguments, order and filter stay.
@@ -180,6 +181,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
         && list.clauses.is_empty()
         && call.within_group.is_empty()
         && call.null_treatment.is_none();
+    if let Some(text) = text_of_frame(&name, &args, call) {
+        return Ok(Some(text));
+    }
     if !is_plain && BY_ANOTHER.contains(&name.as_str()) {
         return by_another(&name, &args, call).map(Some);
     }
@@ -273,6 +277,20 @@ fn filled(template: &str, args: &[Expr]) -> String {
         rest = behind;
     }
     text + rest
+}
+
+/// `f(a IGNORE NULLS) OVER (…)` becomes `f(a) IGNORE NULLS OVER (…)`.
+pub fn nulls_outside(call: &mut Function) {
+    let FunctionArguments::List(list) = &mut call.args else {
+        return;
+    };
+    list.clauses.retain(|it| match it {
+        FunctionArgumentClause::IgnoreOrRespectNulls(treatment) => {
+            call.null_treatment.get_or_insert(*treatment);
+            false
+        }
+        _ => true,
+    });
 }
 
 /// Aggregates of which the order of rows makes no difference.
@@ -394,9 +412,54 @@ fn by_another(name: &str, args: &[Expr], call: &Function) -> Result<String, Stri
         true => of_aggregate(name, args, call.filter.as_deref()),
         false => None,
     };
-    plain.ok_or_else(|| {
-        format!("{name} takes two arguments, and FILTER; over a window write first_value(a) OVER (PARTITION BY … ORDER BY b DESC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)")
+    let over = match (call.filter.is_none() && changes_nothing, &call.over) {
+        (true, Some(WindowType::WindowSpec(it))) => of_window(name, args, it),
+        _ => None,
+    };
+    plain.or(over).ok_or_else(|| {
+        format!("{name} takes two arguments, and FILTER; over a window that has an order or a frame write first_value(a) OVER (PARTITION BY … ORDER BY b DESC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)")
     })
+}
+
+/// `string_agg` over a frame that rows leave again, which only a list can follow.
+fn text_of_frame(name: &str, args: &[Expr], call: &Function) -> Option<String> {
+    let (FunctionArguments::List(list), Some(WindowType::WindowSpec(window))) =
+        (&call.args, &call.over)
+    else {
+        return None;
+    };
+    let frame = window.window_frame.as_ref()?;
+    let is_sliding = !matches!(frame.start_bound, WindowFrameBound::Preceding(None));
+    let is_plain = list.duplicate_treatment.is_none()
+        && list.clauses.is_empty()
+        && call.filter.is_none()
+        && call.null_treatment.is_none();
+    match (name, args) {
+        ("string_agg", [value, separator]) if is_sliding && is_plain => Some(format!(
+            "CASE WHEN 0 < count({value}) OVER ({window}) THEN array_to_string(array_agg({value}) OVER ({window}), {separator}) END"
+        )),
+        _ => None,
+    }
+}
+
+/// One of them over all rows of a window; none if the window has an order or a frame, which says that it is over some of them.
+fn of_window(name: &str, args: &[Expr], window: &WindowSpec) -> Option<String> {
+    let [value, by] = args else {
+        return None;
+    };
+    if !window.order_by.is_empty() || window.window_frame.is_some() {
+        return None;
+    }
+    let partition: Vec<String> = window.partition_by.iter().map(Expr::to_string).collect();
+    let partition = match partition.is_empty() {
+        true => String::new(),
+        false => format!("PARTITION BY {}", partition.join(", ")),
+    };
+    let direction = if name.contains("max") { "DESC" } else { "ASC" };
+    Some(format!(
+        "CASE WHEN 0 < count({by}) OVER ({partition}) THEN first_value({value}) OVER ({} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) END",
+        format!("{partition} ORDER BY {by} {direction} NULLS LAST").trim_start()
+    ))
 }
 
 /// Aggregates that stand for others.

@@ -356,6 +356,65 @@ fn functions_that_are_no_expression_are_refused() {
 }
 
 #[test]
+fn windows_made_from_named_ones_are_written_out() {
+    for (text, expected) in [
+        (
+            "SELECT sum(a) OVER (w ROWS 2 PRECEDING), sum(a) OVER w FROM t WINDOW w AS (PARTITION BY k ORDER BY b)",
+            "SELECT sum(a) OVER (PARTITION BY k ORDER BY b ROWS 2 PRECEDING), sum(a) OVER w FROM t WINDOW w AS (PARTITION BY k ORDER BY b)",
+        ),
+        (
+            "SELECT sum(a) OVER (W) FROM t WINDOW w AS (PARTITION BY k), v AS (w ORDER BY b)",
+            "SELECT sum(a) OVER (PARTITION BY k) FROM t WINDOW w AS (PARTITION BY k), v AS (PARTITION BY k ORDER BY b)",
+        ),
+        (
+            "SELECT a FROM t WINDOW w AS (PARTITION BY k) QUALIFY rank() OVER w = 1 ORDER BY sum(a) OVER w",
+            "SELECT a FROM t WINDOW w AS (PARTITION BY k) QUALIFY rank() OVER (PARTITION BY k) = 1 ORDER BY sum(a) OVER (PARTITION BY k)",
+        ),
+        // Each SELECT has its own.
+        (
+            "SELECT sum(a) OVER (w) FROM (SELECT max(a) OVER (w) AS a FROM t WINDOW w AS (ORDER BY b)) AS u WINDOW w AS (PARTITION BY a)",
+            "SELECT sum(a) OVER (PARTITION BY a) FROM (SELECT max(a) OVER (ORDER BY b) AS a FROM t WINDOW w AS (ORDER BY b)) AS u WINDOW w AS (PARTITION BY a)",
+        ),
+        (
+            "SELECT last_value(a IGNORE NULLS) OVER (ORDER BY b), first(a RESPECT NULLS ORDER BY b) FROM t",
+            "SELECT last_value(a) IGNORE NULLS OVER (ORDER BY b), first_value(a ORDER BY b) RESPECT NULLS FROM t",
+        ),
+        (
+            "SELECT arg_max(a, b) OVER (PARTITION BY k), min_by(a, b) OVER () FROM t",
+            "SELECT CASE WHEN 0 < count(b) OVER (PARTITION BY k) THEN first_value(a) OVER (PARTITION BY k ORDER BY b DESC NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) END, CASE WHEN 0 < count(b) OVER () THEN first_value(a) OVER (ORDER BY b ASC NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) END FROM t",
+        ),
+        (
+            "SELECT string_agg(a, ',') OVER (ORDER BY b ROWS 1 PRECEDING), string_agg(a, ',') OVER (ORDER BY b) FROM t",
+            "SELECT CASE WHEN 0 < count(a) OVER (ORDER BY b ROWS 1 PRECEDING) THEN array_to_string(array_agg(a) OVER (ORDER BY b ROWS 1 PRECEDING), ',') END, string_agg(a, ',') OVER (ORDER BY b) FROM t",
+        ),
+    ] {
+        assert_eq!(taken_for(text).as_deref(), Ok(expected), "{text}");
+    }
+    for (over, part) in [
+        (
+            "(w PARTITION BY b) FROM t WINDOW w AS (ORDER BY a)",
+            "has the PARTITION BY of `w`",
+        ),
+        (
+            "(w ORDER BY b) FROM t WINDOW w AS (ORDER BY a)",
+            "`w` has an ORDER BY already",
+        ),
+        (
+            "(w) FROM t WINDOW w AS (ORDER BY a ROWS 2 PRECEDING)",
+            "write OVER w",
+        ),
+        ("(w) FROM t", "there is no window `w`"),
+        (
+            "v FROM t WINDOW v AS (w), w AS (ORDER BY a)",
+            "above those that are made from it",
+        ),
+    ] {
+        let reason = taken_for(&format!("SELECT sum(a) OVER {over}")).expect_err(over);
+        assert!(reason.contains(part), "{over}: {reason}");
+    }
+}
+
+#[test]
 fn names_of_others_stand_for_something() {
     let names = super::names_of_others();
     assert!(40 < names.len());

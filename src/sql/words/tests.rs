@@ -1,6 +1,8 @@
-//! What is said of a column that is not there.
+//! What is said of a column that is not there, and of what the parser does not take.
 
 use super::*;
+use crate::sql::dialect::Tidelake;
+use datafusion::sql::sqlparser::parser::Parser;
 
 fn said(written: &str, known: &[&str]) -> (String, Vec<String>) {
     let known: Vec<Column> = known.iter().map(|it| Column::from_name(*it)).collect();
@@ -33,4 +35,14 @@ fn a_name_is_not_offered_for_itself() {
     let (message, candidates) = said("path", &["path", "_epoch"]);
     assert_eq!(message, "there is no column `path`");
     assert!(candidates.is_empty());
+}
+
+#[test]
+fn a_frame_has_no_exclude() {
+    let query = "SELECT sum(a) OVER (ORDER BY b ROWS 1 PRECEDING EXCLUDE CURRENT ROW) FROM t";
+    let mut parser = Parser::new(&Tidelake)
+        .try_with_sql(query)
+        .expect("tokens are read");
+    let error = super::parser(&parser.parse_query().expect_err("it is refused"));
+    assert!(error.contains("take the row itself off"), "{error}");
 }
