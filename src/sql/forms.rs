@@ -27,10 +27,10 @@ pub use rows_of::name_repeated;
 
 use super::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, Ident, Interval, JoinOperator,
-    LimitClause, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator,
-    Subscript, TableFactor, TableFunctionArgs, TableWithJoins, UnaryOperator, Value, ValueWithSpan,
-    VisitorMut, WindowType,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, Interval, JoinOperator, LimitClause, OrderByExpr, OrderByKind, Query,
+    Select, SelectItem, SetExpr, SetOperator, Subscript, TableFactor, TableFunctionArgs,
+    TableWithJoins, UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowType,
 };
 use std::ops::ControlFlow;
 
@@ -168,7 +168,7 @@ impl VisitorMut for Forms {
             expr: Expr::Function(call),
             alias,
         } = factor
-            && let datafusion::sql::sqlparser::ast::FunctionArguments::List(list) = &call.args
+            && let FunctionArguments::List(list) = &call.args
         {
             *factor = TableFactor::Table {
                 name: call.name.clone(),
@@ -205,6 +205,9 @@ impl VisitorMut for Forms {
             calls::nulls_outside(call);
             if let Some(WindowType::WindowSpec(window)) = &mut call.over {
                 rows_of::flatten(&mut window.partition_by);
+            }
+            if let Err(reason) = rows_of::in_aggregate(call) {
+                return ControlFlow::Break(reason);
             }
         }
         let form = match compared::with_rows(expr, &mut self.made) {
@@ -345,8 +348,8 @@ fn rows_in_queries(condition: &mut Expr) -> Result<(), String> {
 }
 
 /// A row of values that is in the rows of a query, or is in none of them.
-fn row_in_query(condition: &Expr) -> Option<(&[Expr], &Query, bool)> {
-    let (row, subquery, negated) = match condition {
+fn row_in_query(condition: &Expr) -> Option<(Vec<Expr>, &Query, bool)> {
+    let (values, subquery, negated) = match condition {
         Expr::Nested(it) => return row_in_query(it),
         Expr::UnaryOp {
             op: UnaryOperator::Not,
@@ -373,10 +376,7 @@ fn row_in_query(condition: &Expr) -> Option<(&[Expr], &Query, bool)> {
         } if let Expr::Subquery(subquery) = right.as_ref() => (left, subquery, true),
         _ => return None,
     };
-    match row.as_ref() {
-        Expr::Tuple(values) => Some((values, subquery, negated)),
-        _ => None,
-    }
+    Some((row(values)?, subquery, negated))
 }
 
 /// What an expression is written as instead, if it is one of another form.
@@ -396,7 +396,9 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             Some(format!("({left}) NOT IN ({query})"))
         }
         Expr::BinaryOp { left, op, right } => match (left.as_ref(), right.as_ref()) {
-            (Expr::Tuple(left), Expr::Tuple(right)) => rows(left, op, right)?,
+            (left, right) if let (Some(left), Some(right)) = (row(left), row(right)) => {
+                rows(&left, op, &right)?
+            }
             _ if *op == BinaryOperator::PGOverlap => {
                 Some(format!("array_has_any({left}, {right})"))
             }
@@ -407,17 +409,33 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             expr,
             list,
             negated,
-        } => match expr.as_ref() {
-            Expr::Tuple(values) => {
-                let equal = |it: &Expr| match it {
-                    Expr::Tuple(others) => rows(values, &BinaryOperator::Eq, others),
-                    _ => Ok(None),
+        } => match row(expr) {
+            Some(values) => {
+                let equal = |it: &Expr| match row(it) {
+                    Some(others) => rows(&values, &BinaryOperator::Eq, &others),
+                    None => Ok(None),
                 };
                 let equal: Result<Vec<Option<String>>, String> = list.iter().map(equal).collect();
                 let equal: Option<Vec<String>> = equal?.into_iter().collect();
                 equal.map(|it| match negated {
                     true => format!("NOT ({})", it.join(" OR ")),
                     false => format!("({})", it.join(" OR ")),
+                })
+            }
+            None => None,
+        },
+        Expr::Between {
+            expr,
+            negated,
+            low,
+            high,
+        } => match (row(expr), row(low), row(high)) {
+            (Some(values), Some(low), Some(high)) => {
+                let from = rows(&values, &BinaryOperator::GtEq, &low)?;
+                let to = rows(&values, &BinaryOperator::LtEq, &high)?;
+                from.zip(to).map(|(from, to)| match negated {
+                    true => format!("(NOT ({from} AND {to}))"),
+                    false => format!("({from} AND {to})"),
                 })
             }
             _ => None,
@@ -614,6 +632,25 @@ fn slice(list: &str, lower: Option<&Expr>, upper: Option<&Expr>) -> Result<Strin
     // A last place that no list has.
     let upper = upper.map_or(Ok(i32::MAX.unsigned_abs().into()), place)?;
     Ok(format!("array_slice({list}, {lower}, {upper})"))
+}
+
+/// The values of a row, `(a, b)` or `ROW(a, b)`.
+fn row(expr: &Expr) -> Option<Vec<Expr>> {
+    match expr {
+        Expr::Tuple(values) => Some(values.clone()),
+        Expr::Nested(it) => row(it),
+        Expr::Function(call) if rows_of::is_row(call) => {
+            let FunctionArguments::List(list) = &call.args else {
+                return None;
+            };
+            let plain = |it: &FunctionArg| match it {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) => Some(it.clone()),
+                _ => None,
+            };
+            list.args.iter().map(plain).collect()
+        }
+        _ => None,
+    }
 }
 
 /// Two rows compared, value by value, from the first on.

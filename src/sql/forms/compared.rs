@@ -36,7 +36,7 @@ pub fn with_rows(expr: &mut Expr, made: &mut usize) -> Result<(), String> {
         Expr::AnyOp { .. } => *compare_op == BinaryOperator::Eq,
         _ => *compare_op == BinaryOperator::NotEq,
     };
-    if is_in || matches!(left.as_ref(), Expr::Tuple(_)) || is_named(query) {
+    if is_in || super::row(left).is_some() || is_named(query) {
         return Ok(());
     }
     *made += 1;

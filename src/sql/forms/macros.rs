@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 
 /// Expressions that all calls of a statement may become. A function that calls another one twice is twice as large, so a few of them would take all memory.
 const EXPRESSIONS_MAX: usize = 20_000;
@@ -115,7 +116,6 @@ impl Macros {
             function: name,
             parameters: &parameters,
             reads_rows: reads.is_some(),
-            aggregates: aggregates(),
         };
         walk::query(&mut body, &mut check)?;
         let mut count = Count(0);
@@ -386,7 +386,8 @@ fn name_of(call: &Function) -> Option<String> {
     }
 }
 
-fn aggregates() -> BTreeSet<String> {
+/// The names of all aggregates.
+static AGGREGATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let native = SessionStateDefaults::default_aggregate_functions();
     let all = native.into_iter().chain(functions::aggregates());
     all.flat_map(|it| {
@@ -394,6 +395,11 @@ fn aggregates() -> BTreeSet<String> {
         aliases.chain([it.name().to_owned()]).collect::<Vec<_>>()
     })
     .collect()
+});
+
+/// Whether a function of this name is an aggregate.
+pub fn is_aggregate(name: &str) -> bool {
+    AGGREGATES.contains(&name.to_lowercase())
 }
 
 /// Refuses what a body cannot have.
@@ -401,7 +407,6 @@ struct Check<'a> {
     function: &'a str,
     parameters: &'a [Parameter],
     reads_rows: bool,
-    aggregates: BTreeSet<String>,
 }
 
 impl VisitorMut for Check<'_> {
@@ -422,7 +427,7 @@ impl VisitorMut for Check<'_> {
             }
             (Expr::Function(it), _) if !self.reads_rows => {
                 let called = name_of(it).unwrap_or_default();
-                if it.over.is_none() && !self.aggregates.contains(&called) {
+                if it.over.is_none() && !is_aggregate(&called) {
                     return ControlFlow::Continue(());
                 }
                 format!(

@@ -1,10 +1,13 @@
 //! Which rows a SELECT is of: `DISTINCT ON` by numbers and in any order, `GROUP BY (a, b)`, and lists in SELECT that are rows.
 
-use crate::sql::syntax;
+use super::macros;
+use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, Function, FunctionArguments, GroupByExpr, Ident, ObjectName, OrderBy,
-    OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, Value,
+    Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, GroupByExpr, Ident, ObjectName, OrderBy, OrderByExpr, OrderByKind,
+    OrderByOptions, Query, Select, SelectItem, SetExpr, Value, VisitorMut,
 };
+use std::ops::ControlFlow;
 
 /// `DISTINCT ON (2) … ORDER BY …`: numbers are those of columns, as in ORDER BY, and the expressions stand in the order in which ORDER BY
 /// begins with them.
@@ -193,6 +196,53 @@ pub fn flatten(exprs: &mut Vec<Expr>) {
         other => vec![other],
     };
     *exprs = std::mem::take(exprs).into_iter().flat_map(flat).collect();
+}
+
+/// Whether a call is `ROW(a, b)`.
+pub fn is_row(call: &Function) -> bool {
+    matches!(call.name.0.as_slice(), [one] if one.as_ident().is_some_and(|it| it.value.eq_ignore_ascii_case("row")))
+}
+
+/// `array_agg(ROW(a, b))` is `array_agg(struct(a, b))`: the planner names an aggregate by what is written, and looks for it by what was meant.
+///
+/// # Errors
+/// If an argument is not to be walked through.
+pub fn in_aggregate(call: &mut Function) -> Result<(), String> {
+    let is_aggregate = matches!(call.name.0.as_slice(), [one] if one.as_ident().is_some_and(|it| macros::is_aggregate(&it.value)));
+    if !is_aggregate || call.over.is_some() {
+        return Ok(());
+    }
+    let FunctionArguments::List(list) = &mut call.args else {
+        return Ok(());
+    };
+    for arg in &mut list.args {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) = arg {
+            walk::expression(it, &mut AsStructs)?;
+        }
+    }
+    for clause in &mut list.clauses {
+        if let FunctionArgumentClause::OrderBy(all) = clause {
+            for it in all {
+                walk::expression(&mut it.expr, &mut AsStructs)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct AsStructs;
+
+impl VisitorMut for AsStructs {
+    type Break = String;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        if let Expr::Function(call) = expr
+            && is_row(call)
+        {
+            call.name = ObjectName::from(vec![Ident::new("struct")]);
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Functions that give rows elsewhere, and the lists of which these are.

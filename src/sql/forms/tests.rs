@@ -415,6 +415,45 @@ fn windows_made_from_named_ones_are_written_out() {
 }
 
 #[test]
+fn rows_are_compared_value_by_value() {
+    for (text, expected) in [
+        (
+            "ROW(a, b) < ROW(8, 0)",
+            "((a) < (8) OR ((a) = (8) AND ((b) < (0))))",
+        ),
+        ("row(a, b) = (8, 0)", "((a) = (8) AND (b) = (0))"),
+        ("(row(a, b)) <> row(8, 0)", "((a) <> (8) OR (b) <> (0))"),
+        (
+            "row(a, b) IN (row(1, 2), (3, 4))",
+            "(((a) = (1) AND (b) = (2)) OR ((a) = (3) AND (b) = (4)))",
+        ),
+        (
+            "row(a, b) IN (SELECT c, d FROM u)",
+            "EXISTS (SELECT 1 FROM (SELECT c, d FROM u) AS __row (__v1, __v2) WHERE __row.__v1 = (a) AND __row.__v2 = (b))",
+        ),
+        (
+            "(a, b) BETWEEN (1, 2) AND (3, 4)",
+            "(((a) > (1) OR ((a) = (1) AND ((b) >= (2)))) AND ((a) < (3) OR ((a) = (3) AND ((b) <= (4)))))",
+        ),
+    ] {
+        let query = |condition: &str| format!("SELECT a FROM t WHERE {condition}");
+        assert_eq!(taken_for(&query(text)), Ok(query(expected)), "{text}");
+    }
+    let reason = taken_for("SELECT row(a, b) = row(1, 2, 3) FROM t").expect_err("of two lengths");
+    assert!(reason.contains("rows of 2 and 3 values"), "{reason}");
+}
+
+#[test]
+fn columns_and_relations_of_functions_have_names() {
+    for (text, expected) in [(
+        "SELECT array_agg(ROW(i, t)), count(row(i)), row(i) FROM v",
+        "SELECT array_agg(struct(i, t)), count(struct(i)), row(i) FROM v",
+    )] {
+        assert_eq!(taken_for(text).as_deref(), Ok(expected), "{text}");
+    }
+}
+
+#[test]
 fn names_of_others_stand_for_something() {
     let names = super::names_of_others();
     assert!(40 < names.len());
