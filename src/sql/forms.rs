@@ -16,6 +16,7 @@ mod macros;
 mod named_windows;
 mod patterns;
 mod rows_of;
+mod same_names;
 #[cfg(test)]
 mod tests;
 mod unnest;
@@ -107,7 +108,7 @@ impl VisitorMut for Forms {
             rows_of::name_repeated(query);
         }
         self.windows.push(Vec::new());
-        match whole_query(query) {
+        match whole_query(query).and_then(|()| rows_of::named_after_relation(query)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(reason) => ControlFlow::Break(reason),
         }
@@ -115,7 +116,9 @@ impl VisitorMut for Forms {
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
         let named = self.windows.pop().unwrap_or_default();
-        match named_windows::beside_columns(query, &named) {
+        let rewritten = named_windows::beside_columns(query, &named)
+            .and_then(|()| same_names::told_apart(&mut query.body));
+        match rewritten {
             Ok(()) => ControlFlow::Continue(()),
             Err(reason) => ControlFlow::Break(reason),
         }

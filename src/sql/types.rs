@@ -71,7 +71,7 @@ pub fn leaving(expr: &Expr, planned: &DFSchema) -> Result<Expr> {
     })
 }
 
-/// The same query as its rows are stored: with instants of whole microseconds, and text where Delta has no type.
+/// The same query as its rows are stored: with instants of whole microseconds, and text where Delta has no type, or NULL alone tells none.
 ///
 /// # Errors
 /// If the type of an expression cannot be told.
@@ -90,20 +90,24 @@ pub fn as_stored(plan: LogicalPlan) -> Result<LogicalPlan> {
     if !schema
         .fields()
         .iter()
-        .any(|it| is_text_only(it.data_type()))
+        .any(|it| is_text_only(it.data_type()) || it.data_type().is_null())
     {
         return Ok(plan);
     }
     let columns = schema.iter().map(|(relation, field)| {
         let column = Expr::Column((relation, field).into());
-        match is_text_only(field.data_type()) {
-            true => {
-                let function =
-                    ScalarUDF::from(StoredText(Signature::any(1, Volatility::Immutable)));
-                let text = function.call(vec![cast(column, carried_or_same(field.data_type()))]);
+        match field.data_type() {
+            DataType::Null => {
+                let text = cast(column, DataType::Utf8);
                 text.alias_qualified(relation.cloned(), field.name())
             }
-            false => column,
+            data_type if is_text_only(data_type) => {
+                let function =
+                    ScalarUDF::from(StoredText(Signature::any(1, Volatility::Immutable)));
+                let text = function.call(vec![cast(column, carried_or_same(data_type))]);
+                text.alias_qualified(relation.cloned(), field.name())
+            }
+            _ => column,
         }
     });
     let columns: Vec<Expr> = columns.collect();

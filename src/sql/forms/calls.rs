@@ -5,6 +5,7 @@
 
 use super::{json, quoted};
 use crate::sql::functions::{PERCENTILE, Pattern, left_out};
+use crate::sql::syntax;
 use datafusion::sql::sqlparser::ast::{
     CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Value, WindowFrameBound,
@@ -161,6 +162,15 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     };
     if let Some(text) = json::aggregate(&name, &args, call) {
         return Ok(Some(text));
+    }
+    // A NULL alone has a type that nothing can be of.
+    if name == "count" && matches!(args.as_slice(), [Expr::Value(it)] if it.value == Value::Null) {
+        let mut call = call.clone();
+        if let FunctionArguments::List(list) = &mut call.args {
+            let text = syntax::parse_expression("CAST(NULL AS TEXT)")?;
+            list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(text))];
+        }
+        return Ok(Some(call.to_string()));
     }
     let is_distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
     if name == "count" && list.duplicate_treatment.is_none() && 1 < args.len() {

@@ -5,7 +5,8 @@ use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
     FunctionArguments, GroupByExpr, Ident, ObjectName, OrderBy, OrderByExpr, OrderByKind,
-    OrderByOptions, Query, Select, SelectItem, SetExpr, Value, VisitorMut,
+    OrderByOptions, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value,
+    VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -260,6 +261,99 @@ const ROWS: &[(&str, &str)] = &[
 pub fn list_of(name: &str) -> Option<&'static str> {
     let known = ROWS.iter().find(|it| name.eq_ignore_ascii_case(it.0));
     known.map(|it| it.1)
+}
+
+/// `SELECT g FROM generate_series(1, 3) AS g`, and the same of `unnest`: the one column of a function that has no name of its own is called as
+/// the relation is, where it is read by that name.
+///
+/// # Errors
+/// If the relation cannot be read again.
+pub fn named_after_relation(query: &mut Query) -> Result<(), String> {
+    let Some((name, relation)) = one_function(query) else {
+        return Ok(());
+    };
+    let mut reads = Reads {
+        name: syntax::known_as(&name),
+        found: false,
+        by_planner: false,
+    };
+    walk::query(query, &mut reads)?;
+    if !reads.found || reads.by_planner {
+        return Ok(());
+    }
+    let text = format!("SELECT 1 FROM {relation} AS {name}({name})");
+    if let (SetExpr::Select(select), SetExpr::Select(made)) =
+        (query.body.as_mut(), *syntax::parse_query(&text)?.body)
+    {
+        select.from = made.from;
+    }
+    Ok(())
+}
+
+/// The name of the only relation of a query, and its text without one, if it is a function of one column.
+fn one_function(query: &Query) -> Option<(Ident, TableFactor)> {
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return None;
+    };
+    let [TableWithJoins { relation, joins }] = select.from.as_slice() else {
+        return None;
+    };
+    let mut relation = relation.clone();
+    let (alias, called) = match &mut relation {
+        TableFactor::Table {
+            name,
+            alias,
+            args: Some(_),
+            ..
+        }
+        | TableFactor::Function { name, alias, .. } => (alias, name.to_string().to_lowercase()),
+        TableFactor::UNNEST {
+            alias,
+            array_exprs,
+            with_offset: false,
+            with_ordinality: false,
+            ..
+        } if array_exprs.len() == 1 => (alias, "unnest".to_owned()),
+        _ => return None,
+    };
+    let is_of_one = ["range", "unnest"].contains(&called.as_str()) || list_of(&called).is_some();
+    if !joins.is_empty() || !is_of_one {
+        return None;
+    }
+    let name = match alias.take() {
+        None => Ident::new(called),
+        Some(it) if it.columns.is_empty() => it.name,
+        Some(_) => return None,
+    };
+    Some((name, relation))
+}
+
+/// Whether a column of this name is read, or one of a relation of that name.
+struct Reads {
+    name: String,
+    found: bool,
+    /// Whether it is read by the name that the planner has for it.
+    by_planner: bool,
+}
+
+impl VisitorMut for Reads {
+    type Break = String;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        let parts = match expr {
+            Expr::Identifier(it) => std::slice::from_ref(it),
+            Expr::CompoundIdentifier(parts) => parts.as_slice(),
+            _ => return ControlFlow::Continue(()),
+        };
+        let names: Vec<String> = parts.iter().map(syntax::known_as).collect();
+        self.found |= names.iter().all(|it| *it == self.name);
+        self.by_planner |= match names.as_slice() {
+            [column] => column == "value",
+            [relation, column] => *relation == self.name && column == "value",
+            _ => false,
+        };
+        ControlFlow::Continue(())
+    }
 }
 
 /// `SELECT generate_series(a, b)` has a row for each number, as in Postgres, and `jsonb_array_elements(json)` one for each element; a series that

@@ -445,10 +445,33 @@ fn rows_are_compared_value_by_value() {
 
 #[test]
 fn columns_and_relations_of_functions_have_names() {
-    for (text, expected) in [(
-        "SELECT array_agg(ROW(i, t)), count(row(i)), row(i) FROM v",
-        "SELECT array_agg(struct(i, t)), count(struct(i)), row(i) FROM v",
-    )] {
+    for (text, expected) in [
+        (
+            "SELECT array_agg(ROW(i, t)), count(row(i)), row(i) FROM v",
+            "SELECT array_agg(struct(i, t)), count(struct(i)), row(i) FROM v",
+        ),
+        (
+            "SELECT trim(t), btrim(t), ceil(f), ceiling(f), mean(f), avg(f) FROM v",
+            r#"SELECT TRIM(t), btrim(t) AS "btrim(t)_1", CEIL(f), CEIL((f)) AS "ceil(f)_1", mean(f), avg(f) AS "avg(f)_1" FROM v"#,
+        ),
+        (
+            "SELECT count(NULL) FROM t",
+            "SELECT count(CAST(NULL AS TEXT)) FROM t",
+        ),
+        (
+            "SELECT generate_series FROM generate_series(1, 3)",
+            "SELECT generate_series FROM generate_series(1, 3) AS generate_series (generate_series)",
+        ),
+        (
+            "SELECT g.g FROM unnest(ARRAY[1, 2]) AS g WHERE g > 1",
+            "SELECT g.g FROM UNNEST(ARRAY[1, 2]) AS g (g) WHERE g > 1",
+        ),
+        // The planner's own name stays where it is read.
+        (
+            "SELECT value FROM generate_series(1, 3) AS g",
+            "SELECT value FROM generate_series(1, 3) AS g",
+        ),
+    ] {
         assert_eq!(taken_for(text).as_deref(), Ok(expected), "{text}");
     }
 }
