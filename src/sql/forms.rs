@@ -189,7 +189,10 @@ impl VisitorMut for Forms {
                 index_hints: Vec::new(),
             };
         }
-        ControlFlow::Continue(())
+        match unnest::alone(factor) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(reason) => ControlFlow::Break(reason),
+        }
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {

@@ -158,6 +158,8 @@ const INTERNAL: &[&str] = &[
     "json_element_texts_of",
     "json_elements_of",
     "json_keys_of",
+    "json_values_of",
+    "json_value_texts_of",
     "json_list_of",
     "json_members_of",
     "json_object_of",

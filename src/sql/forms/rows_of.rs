@@ -263,6 +263,15 @@ pub fn list_of(name: &str) -> Option<&'static str> {
     known.map(|it| it.1)
 }
 
+/// The function of the list of an object's values, of one that gives its members as rows of a name and a value.
+pub fn lists_of_members(name: &str) -> Option<&'static str> {
+    match name.to_lowercase().as_str() {
+        "json_each" | "jsonb_each" => Some("json_values_of"),
+        "json_each_text" | "jsonb_each_text" => Some("json_value_texts_of"),
+        _ => None,
+    }
+}
+
 /// `SELECT g FROM generate_series(1, 3) AS g`, and the same of `unnest`: the one column of a function that has no name of its own is called as
 /// the relation is, where it is read by that name.
 ///

@@ -471,6 +471,30 @@ fn columns_and_relations_of_functions_have_names() {
             "SELECT value FROM generate_series(1, 3) AS g",
             "SELECT value FROM generate_series(1, 3) AS g",
         ),
+        (
+            "SELECT value FROM jsonb_array_elements('[1]')",
+            "SELECT value FROM (SELECT unnest(json_elements_of('[1]')) AS value) AS jsonb_array_elements",
+        ),
+        (
+            "SELECT e FROM jsonb_array_elements_text('[1]') AS e",
+            "SELECT e FROM (SELECT unnest(json_element_texts_of('[1]')) AS value) AS e (e)",
+        ),
+        (
+            "SELECT id FROM d WHERE EXISTS (SELECT 1 FROM jsonb_array_elements(js) AS e WHERE e = '2')",
+            "SELECT id FROM d WHERE EXISTS (SELECT 1 FROM (SELECT unnest(json_elements_of(js)) AS value) AS e (e) WHERE e = '2')",
+        ),
+        (
+            "SELECT a, e.key, value FROM t, jsonb_each(t.js) AS e",
+            "SELECT a, key, value FROM (SELECT *, unnest(json_keys_of(t.js)) AS key, unnest(json_values_of(t.js)) AS value FROM t) AS t",
+        ),
+        (
+            "SELECT a, z.n, w FROM t CROSS JOIN LATERAL (VALUES (t.b + 1, 'x'), (t.c, 'y')) AS z(n, w)",
+            "SELECT a, n, w FROM (SELECT *, unnest(ARRAY[t.b + 1, t.c]) AS n, unnest(ARRAY['x', 'y']) AS w FROM t) AS t",
+        ),
+        (
+            "SELECT a, k, v FROM t, json_each_text(js) AS kv(k, v)",
+            "SELECT a, k, v FROM (SELECT *, unnest(json_keys_of(js)) AS k, unnest(json_value_texts_of(js)) AS v FROM t) AS t",
+        ),
     ] {
         assert_eq!(taken_for(text).as_deref(), Ok(expected), "{text}");
     }

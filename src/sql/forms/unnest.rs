@@ -1,5 +1,5 @@
-//! `FROM t, UNNEST(t.list) AS e(x)`, and `generate_series` of a row's values beside the row: a sub-query of `t` in whose SELECT the list is
-//! unnested.
+//! `FROM t, UNNEST(t.list) AS e(x)`, `generate_series` of a row's values beside the row, and `LATERAL (VALUES …)` of them: a sub-query of `t` in
+//! whose SELECT the lists are unnested.
 
 use super::rows_of;
 use crate::sql::syntax;
@@ -63,7 +63,7 @@ struct Lists {
 
 impl Lists {
     fn of(factor: &TableFactor) -> Option<Self> {
-        let (arrays, alias, called): (Vec<String>, &Option<TableAlias>, &str) = match factor {
+        let (arrays, alias, called): (Vec<String>, &Option<TableAlias>, &[&str]) = match factor {
             TableFactor::UNNEST {
                 alias,
                 array_exprs,
@@ -81,7 +81,7 @@ impl Lists {
                     ));
                     alias.as_ref().filter(|it| it.columns.len() == 2)?;
                 }
-                (arrays, alias, "unnest")
+                (arrays, alias, &["unnest"])
             }
             TableFactor::Table {
                 name,
@@ -90,22 +90,49 @@ impl Lists {
                 ..
             } => {
                 let name = name.to_string();
-                (vec![list(&name, &args.args)?], alias, named(&name))
+                (lists(&name, &args.args)?, alias, named(&name))
             }
             TableFactor::Function {
                 name, args, alias, ..
             } => {
                 let name = name.to_string();
-                (vec![list(&name, args)?], alias, named(&name))
+                (lists(&name, args)?, alias, named(&name))
+            }
+            // LATERAL (VALUES (t.a, 'a'), (t.b, 'b')) AS v(value, name)
+            TableFactor::Derived {
+                lateral: true,
+                subquery,
+                alias,
+                ..
+            } => {
+                let SetExpr::Values(values) = subquery.body.as_ref() else {
+                    return None;
+                };
+                let is_whole = subquery.order_by.is_none() && subquery.limit_clause.is_none();
+                let rows: Vec<&Vec<Expr>> = values.rows.iter().map(|it| &it.content).collect();
+                let columns = rows.first().filter(|_| is_whole)?.len();
+                if rows.iter().any(|it| it.len() != columns) {
+                    return None;
+                }
+                let list = |column: usize| {
+                    let values = rows.iter().map(|it| it[column].to_string());
+                    format!("ARRAY[{}]", values.collect::<Vec<_>>().join(", "))
+                };
+                let named = alias.as_ref().filter(|it| !it.columns.is_empty());
+                named?;
+                ((0..columns).map(list).collect(), alias, &[])
             }
             _ => return None,
         };
         let names: Vec<Ident> = match alias {
-            None => vec![Ident::new(called)],
-            Some(it) if it.columns.is_empty() => vec![it.name.clone()],
-            Some(it) => it.columns.iter().map(|it| it.name.clone()).collect(),
+            Some(it) if !it.columns.is_empty() => {
+                it.columns.iter().map(|it| it.name.clone()).collect()
+            }
+            Some(it) if called.len() == 1 => vec![it.name.clone()],
+            _ => called.iter().map(|it| Ident::new(*it)).collect(),
         };
-        let qualifier = alias.as_ref().filter(|it| !it.columns.is_empty());
+        let is_qualified = |it: &&TableAlias| !it.columns.is_empty() || 1 < called.len();
+        let qualifier = alias.as_ref().filter(is_qualified);
         let qualifier = qualifier.map(|it| it.name.value.clone());
         (names.len() == arrays.len()).then_some(Lists {
             arrays,
@@ -115,23 +142,37 @@ impl Lists {
     }
 }
 
-/// What the elements of a list are named if they are given no name.
-fn named(name: &str) -> &'static str {
+/// What the elements of lists are named if they are given no names.
+fn named(name: &str) -> &'static [&'static str] {
     let name = name.to_lowercase();
     match name.as_str() {
-        "generate_series" | "range" => "generate_series",
-        "json_object_keys" => "json_object_keys",
-        "jsonb_object_keys" => "jsonb_object_keys",
-        _ => "value",
+        "generate_series" | "range" => &["generate_series"],
+        "json_object_keys" => &["json_object_keys"],
+        "jsonb_object_keys" => &["jsonb_object_keys"],
+        name if rows_of::lists_of_members(name).is_some() => &["key", "value"],
+        _ => &["value"],
     }
 }
 
-/// A series that depends on the row beside it, or the parts of JSON, as a list.
-fn list(name: &str, args: &[FunctionArg]) -> Option<String> {
+/// The parts of JSON as lists.
+fn parts(name: &str, args: &[FunctionArg]) -> Option<Vec<String>> {
+    let written: Vec<String> = args.iter().map(FunctionArg::to_string).collect();
+    let of = |list: &str| format!("{list}({})", written.join(", "));
+    match rows_of::lists_of_members(name) {
+        Some(values) => Some(vec![of("json_keys_of"), of(values)]),
+        None => {
+            let list = rows_of::list_of(name).filter(|it| *it != "generate_series")?;
+            Some(vec![of(list)])
+        }
+    }
+}
+
+/// A series that depends on the row beside it, or the parts of JSON, as lists.
+fn lists(name: &str, args: &[FunctionArg]) -> Option<Vec<String>> {
     let name = name.to_lowercase();
     let written: Vec<String> = args.iter().map(FunctionArg::to_string).collect();
-    if let Some(list) = rows_of::list_of(&name).filter(|it| *it != "generate_series") {
-        return Some(format!("{list}({})", written.join(", ")));
+    if let Some(parts) = parts(&name, args) {
+        return Some(parts);
     }
     let is_constant = |it: &FunctionArg| match it {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) => {
@@ -145,7 +186,44 @@ fn list(name: &str, args: &[FunctionArg]) -> Option<String> {
     if !matches!(name.as_str(), "generate_series" | "range") || args.iter().all(is_constant) {
         return None;
     }
-    Some(format!("{name}({})", written.join(", ")))
+    Some(vec![format!("{name}({})", written.join(", "))])
+}
+
+/// `FROM jsonb_array_elements(json) AS e(x)`, with no relation beside it that the JSON is of, as a sub-query.
+///
+/// # Errors
+/// If the sub-query cannot be made.
+pub fn alone(factor: &mut TableFactor) -> Result<(), String> {
+    let (name, args, alias) = match &*factor {
+        TableFactor::Table {
+            name,
+            alias,
+            args: Some(args),
+            ..
+        } => (name.to_string(), &args.args, alias),
+        TableFactor::Function {
+            name, args, alias, ..
+        } => (name.to_string(), args, alias),
+        _ => return Ok(()),
+    };
+    let Some(parts) = parts(&name.to_lowercase(), args) else {
+        return Ok(());
+    };
+    let columns = parts.iter().zip(named(&name));
+    let columns: Vec<String> = columns
+        .map(|(list, name)| format!("unnest({list}) AS {name}"))
+        .collect();
+    let alias = match alias {
+        Some(it) => it.to_string(),
+        None => format!("AS {name}"),
+    };
+    let text = format!("SELECT 1 FROM (SELECT {}) {alias}", columns.join(", "));
+    if let SetExpr::Select(made) = *syntax::parse_query(&text)?.body
+        && let Some(made) = made.from.into_iter().next()
+    {
+        *factor = made.relation;
+    }
+    Ok(())
 }
 
 /// By which name the columns of a relation are qualified.

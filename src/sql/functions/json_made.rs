@@ -40,6 +40,8 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
         of("json_elements_of", What::Elements, &[]),
         of("json_element_texts_of", What::ElementTexts, &[]),
         of("json_keys_of", What::Keys, &[]),
+        of("json_values_of", What::MemberValues, &[]),
+        of("json_value_texts_of", What::MemberTexts, &[]),
         of("json_typeof", What::Type, &["jsonb_typeof", "json_type"]),
         of("json_has_key", What::HasKey, &["jsonb_exists"]),
         of("json_contains", What::Contains, &["jsonb_contains"]),
@@ -68,6 +70,9 @@ enum What {
     Elements,
     ElementTexts,
     Keys,
+    /// The values of an object's members in the order of their names, as JSON and as texts: lists.
+    MemberValues,
+    MemberTexts,
     /// How many elements an array has.
     Length,
     Type,
@@ -115,9 +120,14 @@ impl ScalarUDFImpl for Made {
                 Ok(DataType::Utf8)
             }
             (What::Length, [json]) if is_text(json) => Ok(DataType::Int64),
-            (What::Elements | What::ElementTexts | What::Keys, [json]) if is_text(json) => {
-                Ok(DataType::new_list(DataType::Utf8, true))
-            }
+            (
+                What::Elements
+                | What::ElementTexts
+                | What::Keys
+                | What::MemberValues
+                | What::MemberTexts,
+                [json],
+            ) if is_text(json) => Ok(DataType::new_list(DataType::Utf8, true)),
             (What::HasKey | What::Contains, [json, other]) if is_text(json) && is_text(other) => {
                 Ok(DataType::Boolean)
             }
@@ -132,7 +142,9 @@ impl ScalarUDFImpl for Made {
                 | What::Length
                 | What::Elements
                 | What::ElementTexts
-                | What::Keys,
+                | What::Keys
+                | What::MemberValues
+                | What::MemberTexts,
                 _,
             ) => plan_err!("{name} takes JSON text"),
         }
@@ -174,7 +186,14 @@ impl ScalarUDFImpl for Made {
                 });
                 Arc::new(lengths.collect::<Int64Array>())
             }
-            (what @ (What::Elements | What::ElementTexts | What::Keys), [json]) => {
+            (
+                what @ (What::Elements
+                | What::ElementTexts
+                | What::Keys
+                | What::MemberValues
+                | What::MemberTexts),
+                [json],
+            ) => {
                 let mut lists = ListBuilder::new(StringBuilder::new());
                 for json in &texts(json)? {
                     lists.append_option(json.and_then(|it| parts_of(it, what)));
@@ -308,18 +327,21 @@ fn members_once(text: &str) -> Option<String> {
     Some(format!("{{{}}}", members.join(", ")))
 }
 
-/// The elements of an array, or the names of an object's members; of something else none.
+/// The elements of an array, or the names or values of an object's members; of something else none.
 fn parts_of(text: &str, what: What) -> Option<Vec<Option<String>>> {
-    if let What::Keys = what {
-        let members: std::collections::BTreeMap<String, &RawValue> =
-            serde_json::from_str(text).ok()?;
-        return Some(members.into_keys().map(Some).collect());
-    }
-    let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
     let part = |it: &RawValue| match what {
-        What::ElementTexts => super::json::text_of(it),
+        What::ElementTexts | What::MemberTexts => super::json::text_of(it),
         _ => Some(it.get().to_owned()),
     };
+    if let What::Keys | What::MemberValues | What::MemberTexts = what {
+        let members: std::collections::BTreeMap<String, &RawValue> =
+            serde_json::from_str(text).ok()?;
+        return Some(match what {
+            What::Keys => members.into_keys().map(Some).collect(),
+            _ => members.into_values().map(part).collect(),
+        });
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
     Some(elements.into_iter().map(part).collect())
 }
 
@@ -460,6 +482,19 @@ mod tests {
         }
         assert_eq!(has_key(r#"{"a": null}"#, "a"), Some(true));
         assert_eq!(has_key(r#"["b", 1]"#, "a"), Some(false));
+        let object = r#"{"b": "x", "a": null, "c": [1, 2]}"#;
+        for (what, expected) in [
+            (What::Keys, [Some("a"), Some("b"), Some("c")]),
+            (
+                What::MemberValues,
+                [Some("null"), Some(r#""x""#), Some("[1, 2]")],
+            ),
+            (What::MemberTexts, [None, Some("x"), Some("[1, 2]")]),
+        ] {
+            let expected = expected.map(|it| it.map(str::to_owned)).to_vec();
+            assert_eq!(parts_of(object, what), Some(expected), "{what:?}");
+        }
+        assert_eq!(parts_of("[1]", What::MemberValues), None);
         assert_eq!(
             members_once(r#"{"bb": 1, "a": 2, "bb": 3}"#).as_deref(),
             Some(r#"{"a": 2, "bb": 3}"#)
