@@ -1,4 +1,4 @@
-//! Ways of writing that other systems have, as the one way that is planned: `FETCH FIRST`, `TABLE t`, `= ANY (…)`, comparisons of rows, and
+//! Ways of writing that other systems have, as the one way that is planned: `FETCH FIRST`, `= ANY (…)`, comparisons of rows, and
 //! functions under other names ([`calls`]), windows in GROUP BY, the first rows for each outer row ([`first_of_group`]), and functions that the dataflow defines ([`macros`]).
 //!
 //! A query is rewritten once, where it is parsed; planning, batch computation and the canonical form see the result. What was
@@ -241,10 +241,6 @@ impl VisitorMut for Forms {
 }
 
 fn whole_query(query: &mut Query) -> Result<(), String> {
-    if let SetExpr::Table(table) = query.body.as_ref() {
-        let text = format!("SELECT * {table}").replacen("TABLE", "FROM", 1);
-        query.body = syntax::parse_query(&text)?.body;
-    }
     minus_as_except(&mut query.body);
     rows_of::distinct_on(query)?;
     for it in query.with.iter_mut().flat_map(|it| &mut it.cte_tables) {

@@ -225,13 +225,38 @@ pub fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
 }
 
 /// Without words that change nothing, and that the parser does not take: `CREATE LOCAL VIEW` is what a plain view is, `TABLE` before the name of
-/// a relation in `TUMBLE(TABLE t, …)`, and `FROM` in `TRIM(BOTH FROM text)`.
+/// a relation in `TUMBLE(TABLE t, …)`, and `FROM` in `TRIM(BOTH FROM text)`. A query `TABLE t`, behind whose name the parser takes two tokens
+/// more, is `SELECT * FROM t`.
 fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let word = |it: &TokenWithSpan, wanted: &str| match &it.token {
         Token::Word(it) => it.quote_style.is_none() && it.value.eq_ignore_ascii_case(wanted),
         _ => false,
     };
     let is_space = |it: &TokenWithSpan| matches!(it.token, Token::Whitespace(_));
+    let any = |it: &TokenWithSpan, wanted: &[&str]| wanted.iter().any(|of| word(it, of));
+    let begins_query = |before: Option<&TokenWithSpan>| {
+        before.is_none_or(|it| {
+            matches!(it.token, Token::SemiColon | Token::LParen | Token::RParen)
+                || any(
+                    it,
+                    &["AS", "UNION", "ALL", "EXCEPT", "INTERSECT", "DISTINCT"],
+                )
+        })
+    };
+    let ends_operand = |after: Option<&TokenWithSpan>| {
+        const BEHIND: [&str; 7] = [
+            "UNION",
+            "EXCEPT",
+            "INTERSECT",
+            "ORDER",
+            "LIMIT",
+            "OFFSET",
+            "FETCH",
+        ];
+        after.is_none_or(|it| {
+            matches!(it.token, Token::SemiColon | Token::RParen | Token::EOF) || any(it, &BEHIND)
+        })
+    };
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     // `<` behind STRUCT or ARRAY that is not closed yet.
     let mut open = 0;
@@ -246,6 +271,22 @@ fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             && before.is_some_and(|it| it.token == Token::LParen)
             && next.is_some_and(|it| matches!(it.token, Token::Word(_)))
             && after.is_some_and(|it| it.token == Token::Comma);
+        let is_query = word(token, "TABLE")
+            && begins_query(before)
+            && next.is_some_and(|it| matches!(it.token, Token::Word(_)))
+            && ends_operand(after);
+        if is_query {
+            let of = |of: Token| TokenWithSpan {
+                token: of,
+                ..token.clone()
+            };
+            kept.extend([
+                of(Token::make_keyword("SELECT")),
+                of(Token::Mul),
+                of(Token::make_keyword("FROM")),
+            ]);
+            continue;
+        }
         match token.token {
             Token::Lt
                 if before

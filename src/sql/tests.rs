@@ -228,6 +228,40 @@ fn a_table_with_columns_is_a_source() {
     }
 }
 
+/// `TABLE t` is a query wherever one stands, and ends where its statement does.
+#[test]
+fn a_table_alone_is_a_query() {
+    let of = |text: &str| planned(text).unwrap_or_else(|it| panic!("{text}\n  {it}"));
+    for (ours, others) in [
+        ("SELECT * FROM s", "TABLE s"),
+        (
+            "SELECT * FROM s UNION ALL SELECT * FROM s",
+            "TABLE s UNION ALL TABLE s",
+        ),
+        (
+            "SELECT k FROM (SELECT * FROM s) AS t",
+            "SELECT k FROM (TABLE s) AS t",
+        ),
+        (
+            "WITH t AS (SELECT * FROM s) SELECT * FROM t",
+            "WITH t AS (TABLE s) TABLE t",
+        ),
+    ] {
+        let definitions = |query: &str| {
+            of(&format!(
+                "CREATE MATERIALIZED VIEW v AS {query};\nCREATE MATERIALIZED VIEW w AS SELECT k FROM v;"
+            ))
+            .definitions
+        };
+        assert_eq!(definitions(others), definitions(ours));
+    }
+    assert!(
+        of("CREATE MATERIALIZED VIEW v AS TABLE s")
+            .view("v")
+            .is_some()
+    );
+}
+
 #[test]
 fn windows_of_several_sources_close_by_the_clocks_of_all() {
     let sides = "CREATE SOURCE o (at TIMESTAMP NOT NULL, k TEXT, WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;

@@ -16,7 +16,6 @@ fn taken_for(text: &str) -> Result<String, String> {
 #[test]
 fn forms_of_others_have_one_form() {
     for (text, expected) in [
-        ("TABLE t", "SELECT * FROM t"),
         (
             "SELECT a FROM t ORDER BY a FETCH FIRST 3 ROWS ONLY",
             "SELECT a FROM t ORDER BY a LIMIT 3",
