@@ -262,6 +262,41 @@ fn a_table_alone_is_a_query() {
     );
 }
 
+/// When rows are emitted is said at the end of a view, or before its AS; that they change is what they do anyway.
+#[test]
+fn when_rows_are_emitted_is_said_before_or_behind_a_query() {
+    let query = "SELECT window_start, count(*) AS c FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY window_start";
+    let other = "CREATE MATERIALIZED VIEW w AS SELECT k FROM s";
+    let of = |text: &str| planned(text).unwrap_or_else(|it| panic!("{text}\n  {it}"));
+    let behind = of(&format!(
+        "CREATE MATERIALIZED VIEW v AS {query} EMIT ON WINDOW CLOSE; {other}"
+    ));
+    let before = of(&format!(
+        "CREATE MATERIALIZED VIEW v\nEMIT ON WINDOW CLOSE AS {query};\n{other};"
+    ));
+    assert_eq!(before.to_string(), behind.to_string());
+    assert_eq!(before.definitions, behind.definitions);
+    let changing = of(&format!("CREATE MATERIALIZED VIEW v AS {query}; {other}"));
+    assert_ne!(changing.to_string(), behind.to_string());
+    let said = of(&format!(
+        "CREATE MATERIALIZED VIEW v AS {query} EMIT CHANGES; {other}\nEMIT CHANGES"
+    ));
+    assert_eq!(said.to_string(), changing.to_string());
+    for (statement, reason) in [
+        (
+            format!("CREATE MATERIALIZED VIEW v AS {query} EMIT CHANGES LIMIT 3"),
+            "rows of a view are there with their first record",
+        ),
+        (
+            format!("CREATE VIEW v EMIT ON WINDOW CLOSE AS {query}"),
+            "EMIT ON WINDOW CLOSE ends a CREATE MATERIALIZED VIEW",
+        ),
+    ] {
+        let refused = planned(&statement).map_or_else(|it| it.to_string(), |_| String::new());
+        assert!(refused.contains(reason), "{statement}\n  {refused}");
+    }
+}
+
 #[test]
 fn windows_of_several_sources_close_by_the_clocks_of_all() {
     let sides = "CREATE SOURCE o (at TIMESTAMP NOT NULL, k TEXT, WATERMARK FOR at AS at - INTERVAL '10' SECOND) FORMAT JSON;
