@@ -29,8 +29,9 @@ impl Dialect for Tidelake {
     fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
         POSTGRES.identifier_quote_style(identifier)
     }
+    /// Names stand in double quotes, or in backquotes as in Flink and MySQL.
     fn is_delimited_identifier_start(&self, it: char) -> bool {
-        POSTGRES.is_delimited_identifier_start(it)
+        it == '`' || POSTGRES.is_delimited_identifier_start(it)
     }
     fn is_identifier_start(&self, it: char) -> bool {
         POSTGRES.is_identifier_start(it)
@@ -39,7 +40,7 @@ impl Dialect for Tidelake {
         POSTGRES.is_identifier_part(it)
     }
     fn is_custom_operator_part(&self, it: char) -> bool {
-        POSTGRES.is_custom_operator_part(it)
+        it != '`' && POSTGRES.is_custom_operator_part(it)
     }
     fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {
         POSTGRES.is_reserved_for_identifier(keyword)

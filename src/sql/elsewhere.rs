@@ -66,8 +66,9 @@ pub fn instead(parser: &Parser) -> Option<String> {
     if !is("CREATE") {
         return None;
     }
-    let of = |wanted: &str| (1..4).any(|n| is_word(&at(n), wanted));
-    let text = if is_word(&at(1), "SINK") {
+    let text = if is_word(&at(1), "STREAM") {
+        "a stream with columns is a source: CREATE SOURCE name (…) WITH (connector = 'kafka', brokers = '${KAFKA_BROKERS}', topic = '…') FORMAT JSON; one of a query is CREATE VIEW name AS SELECT …"
+    } else if is_word(&at(1), "SINK") {
         "a dataflow has no CREATE SINK: each materialized view and each CREATE TABLE … AS is a Delta table of the lake already; leave the statement out"
     } else if is_word(&at(1), "INDEX") || is_word(&at(1), "UNIQUE") {
         "a dataflow has no CREATE INDEX: views are kept in memory and need none; leave the statement out"
@@ -77,8 +78,6 @@ pub fn instead(parser: &Parser) -> Option<String> {
         "a connection is stated where it is used: CREATE SOURCE … WITH (connector = 'kafka', brokers = '${KAFKA_BROKERS}', …), with secrets as ${NAME} of the environment"
     } else if is_word(&at(1), "TYPE") {
         "a dataflow has no CREATE TYPE; write the type out where a column has it, for example STRUCT(a INT, b TEXT)"
-    } else if of("TEMPORARY") && of("VIEW") || of("TEMP") && of("VIEW") {
-        "write CREATE VIEW for a temporary one: it is kept by no one"
     } else {
         return None;
     };

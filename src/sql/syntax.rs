@@ -224,8 +224,9 @@ pub fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
     Ok(super::tokens::plain(without_words(tokens)))
 }
 
-/// Without words that change nothing, and that the parser does not take: `CREATE LOCAL VIEW` is what a plain view is, `TABLE` before the name of
-/// a relation in `TUMBLE(TABLE t, …)`, and `FROM` in `TRIM(BOTH FROM text)`. A query `TABLE t`, behind whose name the parser takes two tokens
+/// Without words that change nothing, and that the parser does not take: `CREATE LOCAL VIEW` and `CREATE TEMPORARY VIEW` are what a plain view
+/// is, `IN CLUSTER name` before the AS of a view says where it is computed elsewhere, `TABLE` before the name of a relation in
+/// `TUMBLE(TABLE t, …)`, and `FROM` in `TRIM(BOTH FROM text)`. A query `TABLE t`, behind whose name the parser takes two tokens
 /// more, is `SELECT * FROM t`.
 fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let word = |it: &TokenWithSpan, wanted: &str| match &it.token {
@@ -260,13 +261,30 @@ fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     // `<` behind STRUCT or ARRAY that is not closed yet.
     let mut open = 0;
+    let mut left_out = 0;
     for (at, token) in tokens.iter().enumerate() {
         let mut next = tokens[at + 1..].iter().filter(|it| !is_space(it));
         let (next, after) = (next.next(), next.next());
         let before = kept.iter().rev().find(|it| !is_space(it));
-        let is_local = word(token, "LOCAL")
-            && before.is_some_and(|it| word(it, "CREATE"))
+        let is_local = any(token, &["LOCAL", "TEMPORARY", "TEMP"])
+            && before.is_some_and(|it| any(it, &["CREATE", "REPLACE"]))
             && next.is_some_and(|it| word(it, "VIEW"));
+        let is_in_cluster = |at: usize| {
+            let mut three = tokens[at..].iter().filter(|it| !is_space(it));
+            three.next().is_some_and(|it| word(it, "IN"))
+                && three.next().is_some_and(|it| word(it, "CLUSTER"))
+                && three
+                    .next()
+                    .is_some_and(|it| matches!(it.token, Token::Word(_)))
+                && three.next().is_some_and(|it| word(it, "AS"))
+        };
+        if is_in_cluster(at) {
+            left_out = 3;
+        }
+        if 0 < left_out {
+            left_out -= usize::from(!is_space(token));
+            continue;
+        }
         let is_table = word(token, "TABLE")
             && before.is_some_and(|it| it.token == Token::LParen)
             && next.is_some_and(|it| matches!(it.token, Token::Word(_)))

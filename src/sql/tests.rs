@@ -262,6 +262,26 @@ fn a_table_alone_is_a_query() {
     );
 }
 
+/// Words that say where and for how long something is kept elsewhere, and other signs around names and texts, change nothing.
+#[test]
+fn words_and_signs_of_others_change_nothing() {
+    let of = |text: &str| planned(text).unwrap_or_else(|it| panic!("{text}\n  {it}"));
+    for (ours, others) in [
+        (
+            "CREATE VIEW p AS SELECT k FROM s; CREATE MATERIALIZED VIEW v AS SELECT * FROM p",
+            "CREATE OR REPLACE TEMPORARY VIEW p AS SELECT k FROM s; CREATE MATERIALIZED VIEW v IN CLUSTER quickstart AS SELECT * FROM p",
+        ),
+        (
+            r#"CREATE MATERIALIZED VIEW v AS SELECT a."k" AS "K", n FROM s AS a WHERE n=n AND k = 'it''s'"#,
+            r"CREATE MATERIALIZED VIEW v AS SELECT a.`k` AS `K`, n FROM `s` AS a WHERE n=`n` AND k = E'it\'s'",
+        ),
+    ] {
+        let (ours, theirs) = (of(ours), of(others));
+        assert_eq!(theirs.to_string(), ours.to_string());
+        assert_eq!(theirs.definitions, ours.definitions);
+    }
+}
+
 /// When rows are emitted is said at the end of a view, or before its AS; that they change is what they do anyway.
 #[test]
 fn when_rows_are_emitted_is_said_before_or_behind_a_query() {

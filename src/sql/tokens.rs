@@ -1,5 +1,5 @@
-//! Tokens that the parser takes for something else: numbers of other bases, columns of a relation that a `*` leaves out, and lists of values that
-//! something is compared with.
+//! Tokens that the parser takes for something else, or prints in another way: numbers of other bases, columns of a relation that a `*` leaves out,
+//! lists of values that something is compared with, names in backquotes, and texts with escapes.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -8,6 +8,14 @@ pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut plain: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut tokens = tokens.into_iter().peekable();
     while let Some(mut token) = tokens.next() {
+        match &mut token.token {
+            Token::Word(word) if word.quote_style == Some('`') => word.quote_style = Some('"'),
+            // One with a quote is printed right only as it is.
+            Token::EscapedStringLiteral(text) if !text.contains('\'') => {
+                token.token = Token::SingleQuotedString(std::mem::take(text));
+            }
+            _ => {}
+        }
         if let Some(number) = hexadecimal(&token) {
             token.token = number;
         } else if let Some(digits) = tokens.peek().and_then(|it| binary(&token, it)) {
