@@ -87,11 +87,10 @@ pub fn instead(parser: &Parser) -> Option<String> {
 /// What to write instead of a constraint that a source does not have, if the next words are one.
 pub fn constraint(parser: &Parser) -> Option<String> {
     let [first, second] = [0, 1].map(|n| parser.peek_nth_token(n).token);
-    let is_one = is_word(&first, "FOREIGN") && is_word(&second, "KEY")
-        || is_word(&first, "CHECK") && second == Token::LParen
-        || is_word(&first, "REFERENCES");
+    let is_one = is_word(&first, "CHECK") && second == Token::LParen;
     is_one.then(|| {
-        "a source checks no references and conditions between rows; leave the clause out".to_owned()
+        "a source checks no conditions; leave the clause out, or write it as WHERE of a view"
+            .to_owned()
     })
 }
 
@@ -112,4 +111,46 @@ pub fn of_column(parser: &Parser, column: &str) -> Option<String> {
         return Some("where a record was read is in the columns _partition, _offset and _epoch of each source; leave METADATA out".to_owned());
     }
     constraint(parser)
+}
+
+/// Options of a topic under the names that they have in Flink, RisingWave and Arroyo, and ours.
+const TOPIC_OPTIONS: [(&str, &str); 9] = [
+    ("properties.bootstrap.servers", "brokers"),
+    ("properties.bootstrap.server", "brokers"),
+    ("bootstrap_servers", "brokers"),
+    ("properties.group.id", "group"),
+    ("source.group_id", "group"),
+    ("scan.startup.mode", "start"),
+    ("source.offset", "start"),
+    ("properties.auto.offset.reset", "start"),
+    ("value.format", "format"),
+];
+
+/// What others call a client property begins so.
+const PROPERTY_PREFIX: &str = "properties.";
+
+/// Options of a source that reads a topic by our names. A second one of a name that is stated already keeps its own, by which it is refused.
+pub fn of_topic(options: Vec<(String, String)>) -> Vec<(String, String)> {
+    let is_topic = |it: &(String, String)| it.0 == "connector" && it.1 == "kafka";
+    if !options.iter().any(is_topic) {
+        return options;
+    }
+    let mut ours: Vec<(String, String)> = Vec::with_capacity(options.len());
+    for (name, value) in options {
+        let known = TOPIC_OPTIONS.iter().find(|it| it.0 == name);
+        let renamed = match known {
+            Some((_, ours)) => Some((*ours).to_owned()),
+            None => name
+                .strip_prefix(PROPERTY_PREFIX)
+                .map(|it| format!("kafka.{it}")),
+        };
+        let renamed = renamed.filter(|it| ours.iter().all(|(stated, _)| stated != it));
+        let value = match (renamed.as_deref(), value.as_str()) {
+            (Some("start"), "earliest-offset") => "earliest".to_owned(),
+            (Some("start"), "latest-offset") => "latest".to_owned(),
+            _ => value,
+        };
+        ours.push((renamed.unwrap_or(name), value));
+    }
+    ours
 }

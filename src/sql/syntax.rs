@@ -11,6 +11,7 @@ use super::webhooks::{self, WebhookText};
 use super::{Error, asof, bounds, canonical, elsewhere, emitted, forms, walk, windows, words};
 use crate::plan::Comment;
 use crate::source::place::is_delta;
+use crate::source::push;
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CommentObject, CreateTableOptions, DataType as SqlType,
     Distinct, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
@@ -19,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{
     StructField, TableAlias, TableFactor, TimezoneInfo, UnaryOperator, Value, VisitorMut,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::parser::{IsOptional, Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -355,8 +356,11 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
     if let Some(text) = elsewhere::instead(parser) {
         return Err(ParserError::ParserError(text));
     }
-    if parser.parse_keywords(&[Keyword::CREATE, Keyword::SOURCE]) || table_of_columns(parser) {
-        return source(parser).map(ParsedKind::Source);
+    if parser.parse_keywords(&[Keyword::CREATE, Keyword::SOURCE]) {
+        return source(parser, false).map(ParsedKind::Source);
+    }
+    if table_of_columns(parser) {
+        return source(parser, true).map(ParsedKind::Source);
     }
     if creates(parser, "DETECTOR") {
         return detectors::parse(parser).map(ParsedKind::Detector);
@@ -519,7 +523,9 @@ fn table_of_columns(parser: &mut Parser) -> bool {
     matches!(begun, Ok(Some(())))
 }
 
-fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
+/// A source, from its name on. A table that says neither where its records are nor how they are written is one that clients insert into: they push
+/// them as JSON.
+fn source(parser: &mut Parser, is_table: bool) -> Result<SourceText, ParserError> {
     let refuse = |text: &str| Err(ParserError::ParserError(text.to_owned()));
     let _ = parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
     let name = known_as(&parser.parse_identifier()?);
@@ -540,10 +546,19 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
         ))
     };
     loop {
+        // A comma behind the last one.
+        if parser.peek_token_ref().token == Token::RParen && !columns.is_empty() {
+            break;
+        }
+        named_constraint(parser)?;
         if let Some(text) = elsewhere::constraint(parser) {
             return refuse(&text);
         }
-        if parser.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
+        if parser.parse_keywords(&[Keyword::FOREIGN, Keyword::KEY]) {
+            parser.parse_parenthesized_column_list(IsOptional::Mandatory, false)?;
+            parser.expect_keyword(Keyword::REFERENCES)?;
+            reference(parser)?;
+        } else if parser.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
             parser.expect_token(&Token::LParen)?;
             let names = parser.parse_comma_separated(Parser::parse_identifier)?;
             parser.expect_token(&Token::RParen)?;
@@ -560,7 +575,7 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
                 return refuse(one_clock);
             }
             let stated = match parser.parse_keyword(Keyword::AS) {
-                true => parser.parse_expr()?,
+                true => unnested(&parser.parse_expr()?).clone(),
                 false => Expr::Identifier(Ident::with_quote('"', column.clone())),
             };
             watermark = match stated {
@@ -596,6 +611,10 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
                 } else if parser.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
                     let _ = parser.parse_keywords(&[Keyword::NOT, Keyword::ENFORCED]);
                     set_key(vec![name.clone()])?;
+                } else if parser.parse_keyword(Keyword::REFERENCES)
+                    || parser.parse_keywords(&[Keyword::FOREIGN, Keyword::KEY, Keyword::REFERENCES])
+                {
+                    reference(parser)?;
                 } else if word(parser, "LATENESS") {
                     let delay = interval_us(&parser.parse_expr()?).filter(|it| 0 <= *it);
                     let delay = delay.ok_or_else(|| {
@@ -636,11 +655,21 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
             );
         }
     }
-    let mut options = match parser.parse_keyword(Keyword::WITH) {
-        true => option_list(parser)?,
-        false => Vec::new(),
+    let behind = parser.peek_token_ref().token.clone();
+    let (options, format) = match is_table && matches!(behind, Token::SemiColon | Token::EOF) {
+        true => (
+            vec![("connector".to_owned(), push::CONNECTOR.to_owned())],
+            "JSON".to_owned(),
+        ),
+        false => {
+            let mut options = match parser.parse_keyword(Keyword::WITH) {
+                true => elsewhere::of_topic(option_list(parser)?),
+                false => Vec::new(),
+            };
+            let format = source_format(parser, &mut options)?;
+            (options, format)
+        }
     };
-    let format = source_format(parser, &mut options)?;
     Ok(SourceText {
         name,
         columns,
@@ -651,16 +680,59 @@ fn source(parser: &mut Parser) -> Result<SourceText, ParserError> {
     })
 }
 
-/// `(name = 'value', …)`.
+/// Takes `CONSTRAINT name` before a constraint of a table.
+fn named_constraint(parser: &mut Parser) -> Result<(), ParserError> {
+    let token = |n: usize| parser.peek_nth_token(n).token;
+    // A column may be called `constraint`, and be the key.
+    let is_one = match elsewhere::is_word(&token(2), "CHECK") {
+        true => token(3) == Token::LParen,
+        false => elsewhere::is_word(&token(3), "KEY") && token(4) == Token::LParen,
+    };
+    let first = token(0);
+    if elsewhere::is_word(&first, "CONSTRAINT") && is_one {
+        parser.next_token();
+        parser.parse_identifier()?;
+    }
+    Ok(())
+}
+
+/// Takes what a key refers to: `relation (column, …)`. It says what records are like, and is relied on by nothing.
+fn reference(parser: &mut Parser) -> Result<(), ParserError> {
+    parser.parse_object_name(false)?;
+    parser.parse_parenthesized_column_list(IsOptional::Optional, false)?;
+    let _ = parser.parse_keywords(&[Keyword::NOT, Keyword::ENFORCED]);
+    Ok(())
+}
+
+/// `(name = 'value', …)`; a name may have dots, as `properties.group.id`.
 pub fn option_list(parser: &mut Parser) -> Result<Vec<(String, String)>, ParserError> {
     parser.expect_token(&Token::LParen)?;
     let list = parser.parse_comma_separated(|it| {
-        let key = it.parse_identifier()?.value;
+        let Some(mut key) = option_name(it) else {
+            return it.expected("the name of an option", it.peek_token());
+        };
+        while it.consume_token(&Token::Period) {
+            let Some(part) = option_name(it) else {
+                return it.expected("the name of an option", it.peek_token());
+            };
+            key = format!("{key}.{part}");
+        }
         it.expect_token(&Token::Eq)?;
         Ok((key, option_text(&it.parse_expr()?)))
     })?;
     parser.expect_token(&Token::RParen)?;
     Ok(list)
+}
+
+/// The name of an option, or a part of it: a word, also in quotes of any kind.
+fn option_name(parser: &mut Parser) -> Option<String> {
+    let name = match &parser.peek_token_ref().token {
+        Token::Word(it) => it.value.clone(),
+        Token::SingleQuotedString(it) => it.clone(),
+        _ => return None,
+    };
+    parser.next_token();
+    Some(name)
 }
 
 /// The format of a source; that of a Delta table is its own. `FORMAT JSON`, also as `FORMAT PLAIN ENCODE JSON` and as the option `format = 'json'`. Options of the format may follow it: `FORMAT CSV (delimiter = ';')`.
@@ -918,6 +990,8 @@ pub fn arrow_type(data_type: &SqlType) -> Result<arrow::datatypes::DataType, Str
         | SqlType::Float8 => DataType::Float64,
         SqlType::Text
         | SqlType::Varchar(_)
+        | SqlType::Char(_)
+        | SqlType::Character(_)
         | SqlType::String(_)
         | SqlType::CharVarying(_)
         | SqlType::CharacterVarying(_)

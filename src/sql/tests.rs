@@ -117,8 +117,11 @@ fn what_is_refused_is_said_in_our_words() {
         "CREATE TABLE o (a INT, b INT GENERATED ALWAYS AS (a + 1)) FORMAT JSON".to_owned(),
         "CREATE TABLE o (a INT, b AS a + 1) FORMAT JSON".to_owned(),
         "CREATE TABLE o (a INT DEFAULT 3) FORMAT JSON".to_owned(),
-        "CREATE TABLE o (a INT, FOREIGN KEY (a) REFERENCES s (n)) FORMAT JSON".to_owned(),
-        "CREATE TABLE o (a INT, b TEXT)".to_owned(),
+        "CREATE TABLE o (a INT, CONSTRAINT c CHECK (a > 1)) FORMAT JSON".to_owned(),
+        "CREATE SOURCE o (a INT, b TEXT)".to_owned(),
+        "CREATE TABLE o (a INT) WITH (connector = 'kafka', topic = 't', brokers = 'b', properties.bootstrap.servers = 'c') FORMAT JSON".to_owned(),
+        "CREATE TABLE o (a INT) WITH (connector = 'kafka', topic = 't', brokers = 'b', scan.startup.mode = 'group-offsets') FORMAT JSON".to_owned(),
+        "CREATE STREAM o (a INT) WITH (kafka_topic = 't', value_format = 'json')".to_owned(),
         "CREATE TABLE o (a INT) FORMAT UPSERT ENCODE JSON".to_owned(),
         "CREATE TABLE o (a INT) FORMAT UPSERT ENCODE CSV (without_header = 'true')".to_owned(),
         "CREATE SOURCE o (a INT) FORMAT AVRO".to_owned(),
@@ -222,6 +225,18 @@ fn a_table_with_columns_is_a_source() {
         (
             "CREATE SOURCE o (a TEXT PRIMARY KEY) FORMAT DEBEZIUM ENCODE JSON",
             "CREATE TABLE o (a TEXT, PRIMARY KEY (a)) WITH (format = 'debezium_json')",
+        ),
+        (
+            "CREATE SOURCE o (a TEXT PRIMARY KEY, b INT) WITH (connector = 'http') FORMAT JSON",
+            "CREATE TABLE o (a CHAR(3), b INT, CONSTRAINT pk PRIMARY KEY (a) NOT ENFORCED,)",
+        ),
+        (
+            "CREATE SOURCE o (a TEXT, b INT, at TIMESTAMP, WATERMARK FOR at AS at - INTERVAL '1' HOUR) FORMAT JSON",
+            "CREATE TABLE o (a CHARACTER VARYING(8) REFERENCES s (k), b INT FOREIGN KEY REFERENCES s, `at` TIMESTAMP(3), CONSTRAINT c FOREIGN KEY (a, b) REFERENCES s (k, n) NOT ENFORCED, WATERMARK FOR at AS (at - INTERVAL '1' HOUR)) FORMAT JSON",
+        ),
+        (
+            "CREATE SOURCE o (a TEXT) WITH (connector = 'kafka', brokers = 'b', topic = 't', \"group\" = 'g', start = 'latest', \"kafka.client.id\" = 'c') FORMAT JSON",
+            "CREATE TABLE o (a TEXT) WITH ('connector' = 'kafka', properties.bootstrap.servers = 'b', topic = 't', 'properties.group.id' = 'g', scan.startup.mode = 'latest-offset', properties.client.id = 'c', value.format = 'json')",
         ),
     ] {
         assert_eq!(of(others), of(ours));
