@@ -1,6 +1,7 @@
 //! The dialect of dataflows and queries: that of Postgres, and what others write that means nothing else there.
 
-use datafusion::sql::sqlparser::ast::Expr;
+use super::elsewhere::is_word;
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -51,13 +52,16 @@ impl Dialect for Tidelake {
     fn prec_value(&self, precedence: Precedence) -> u8 {
         POSTGRES.prec_value(precedence)
     }
-    /// `a IS NOT DISTINCT FROM b AND c`: the parser would take all that follows for the second value.
+    /// `a BETWEEN SYMMETRIC b AND c`, and `a IS NOT DISTINCT FROM b AND c`: the parser would take all that follows for the second value.
     fn parse_infix(
         &self,
         parser: &mut Parser,
         expr: &Expr,
         _precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
+        if let Some(between) = between(parser, expr, self.prec_value(Precedence::Between)) {
+            return Some(between);
+        }
         const DISTINCT: [Keyword; 3] = [Keyword::IS, Keyword::DISTINCT, Keyword::FROM];
         const NOT_DISTINCT: [Keyword; 4] =
             [Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM];
@@ -126,4 +130,47 @@ impl Dialect for Tidelake {
     fn supports_select_wildcard_exclude(&self) -> bool {
         true
     }
+}
+
+/// `BETWEEN SYMMETRIC`, whose bounds are in either order, and `BETWEEN ASYMMETRIC`, which is what it is without the word.
+fn between(parser: &mut Parser, expr: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+    let negated = is_word(&parser.peek_nth_token(0).token, "NOT");
+    let word = |n: usize, wanted: &str| {
+        let token = parser.peek_nth_token(n + usize::from(negated)).token;
+        is_word(&token, wanted)
+    };
+    let symmetric = word(1, "SYMMETRIC");
+    if !word(0, "BETWEEN") || !(symmetric || word(1, "ASYMMETRIC")) {
+        return None;
+    }
+    for _ in 0..2 + usize::from(negated) {
+        parser.next_token();
+    }
+    let bounds = parser.parse_subexpr(precedence).and_then(|low| {
+        parser.expect_keyword(Keyword::AND)?;
+        Ok((low, parser.parse_subexpr(precedence)?))
+    });
+    let between = |negated: bool, low: Expr, high: Expr| Expr::Between {
+        expr: Box::new(expr.clone()),
+        negated,
+        low: Box::new(low),
+        high: Box::new(high),
+    };
+    Some(bounds.map(|(low, high)| {
+        if !symmetric {
+            return between(negated, low, high);
+        }
+        let either = Expr::Nested(Box::new(Expr::BinaryOp {
+            left: Box::new(between(false, low.clone(), high.clone())),
+            op: BinaryOperator::Or,
+            right: Box::new(between(false, high, low)),
+        }));
+        match negated {
+            false => either,
+            true => Expr::UnaryOp {
+                op: UnaryOperator::Not,
+                expr: Box::new(either),
+            },
+        }
+    }))
 }

@@ -402,9 +402,16 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
                 rows(&left, op, &right)?
             }
             _ if *op == BinaryOperator::PGOverlap => {
-                Some(format!("array_has_any({left}, {right})"))
+                // A NULL equals nothing.
+                Some(format!("array_has_any(array_compact({left}), {right})"))
             }
             _ if *op == BinaryOperator::PGExp => Some(format!("power({left}, {right})")),
+            _ if *op == BinaryOperator::PGStartsWith => {
+                Some(format!("starts_with({left}, {right})"))
+            }
+            _ if *op == BinaryOperator::Spaceship => {
+                Some(format!("(({left}) IS NOT DISTINCT FROM ({right}))"))
+            }
             (left, right) => json::operator(left, op, right)?,
         },
         Expr::InList {
@@ -497,6 +504,13 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             "(({expr}) {} ({pattern}))",
             if *negated { "!~" } else { "~" }
         )),
+        // Bytes.
+        Expr::Value(it) => match &it.value {
+            Value::HexStringLiteral(digits) => {
+                Some(format!("decode({}, 'hex')", quoted(digits)))
+            }
+            _ => None,
+        },
         Expr::Ceil { expr, field } => calls::to_unit(expr, field, true)?,
         Expr::Floor { expr, field } => calls::to_unit(expr, field, false)?,
         Expr::Function(call) => calls::rewritten(call)?,

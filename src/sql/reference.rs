@@ -166,6 +166,11 @@ const INTERNAL: &[&str] = &[
     "jsonb_members_of",
 ];
 
+/// Whether a function stands for something that people write otherwise, so that its name says nothing to them.
+pub fn is_internal(name: &str) -> bool {
+    INTERNAL.contains(&name)
+}
+
 const TIME: &str = "Time and date functions";
 const JSON: &str = "JSON functions";
 const MODELS: &str = "Model functions";

@@ -7,6 +7,7 @@
 mod tests;
 
 use super::near::{as_sql, did_you_mean, nearest};
+use super::reference::is_internal;
 use crate::plan::{SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -250,7 +251,11 @@ pub fn no_column(field: &Column, valid_fields: &[Column]) -> (String, Misnamed) 
 /// That there is no such function, and what may be meant, if the planner says so.
 pub fn no_function(said: &str, known: &[String]) -> Option<(String, Misnamed)> {
     let name = between(said, "Invalid function '", "'")?;
-    let near = nearest(name, known.iter().map(String::as_str));
+    let called = known
+        .iter()
+        .map(String::as_str)
+        .filter(|it| !is_internal(it));
+    let near = nearest(name, called);
     let candidates: Vec<String> = near.into_iter().map(str::to_owned).collect();
     let meant = did_you_mean(&candidates)?;
     let message = format!("there is no function `{name}`; {meant}");
@@ -293,7 +298,8 @@ fn plan(text: &str) -> String {
                 "there is no function `{name}`; write approx_percentile_cont(column, 0.{percent:02})"
             );
         }
-        let meant = between(text, "Did you mean '", "'").filter(|it| is_near(name, it));
+        let meant =
+            between(text, "Did you mean '", "'").filter(|it| is_near(name, it) && !is_internal(it));
         return match meant {
             Some(meant) => format!("there is no function `{name}`; did you mean `{meant}`?"),
             None => format!("there is no function `{name}`"),

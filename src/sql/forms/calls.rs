@@ -27,7 +27,12 @@ const RENAMED: &[(&str, &str)] = &[
     ("approx_count_distinct", "approx_distinct"),
     // Any of them will do, and this one is the same in every run.
     ("any_value", "min"),
+    ("group_concat", "string_agg"),
+    ("correlation", "corr"),
 ];
+
+/// Aggregates that put texts together, by a comma if nothing else is said.
+const TOGETHER: [&str; 2] = ["listagg", "group_concat"];
 
 /// The relative error of approximate percentiles.
 const PERCENTILE_ERROR: f64 = 0.004;
@@ -88,14 +93,78 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ),
 ];
 
+/// What more calls stand for: texts, numbers and arrays.
+const TEMPLATES_OF_VALUES: &[(&str, usize, &str)] = &[
+    ("len", 1, "character_length({0})"),
+    ("rlike", 2, "({0} ~ {1})"),
+    // MySQL breaks lines after 76 characters, others do not.
+    ("to_base64", 1, "encode({0}, 'base64pad')"),
+    ("hex", 1, "upper(encode({0}, 'hex'))"),
+    ("is_nan", 1, "isnan({0})"),
+    (
+        "is_inf",
+        1,
+        "(abs(CAST({0} AS DOUBLE)) = CAST('Infinity' AS DOUBLE))",
+    ),
+    (
+        "isinf",
+        1,
+        "(abs(CAST({0} AS DOUBLE)) = CAST('Infinity' AS DOUBLE))",
+    ),
+    // Postgres: the whole part of a quotient.
+    ("div", 2, "(({0} - {0} % {1}) / {1})"),
+    // Postgres: the number of the part that a value is in, of as many as wide ones, with 0 and one more for what is outside.
+    (
+        "width_bucket",
+        4,
+        "CASE WHEN {1} < {2} THEN CASE WHEN {0} < {1} THEN 0 WHEN {0} >= {2} THEN {3} + 1 ELSE CAST(floor(({0} - {1}) * {3} / ({2} - {1})) AS INT) + 1 END WHEN {2} < {1} THEN CASE WHEN {1} < {0} THEN 0 WHEN {0} <= {2} THEN {3} + 1 ELSE CAST(floor(({1} - {0}) * {3} / ({1} - {2})) AS INT) + 1 END END",
+    ),
+    ("array_size", 1, "cardinality({0})"),
+    ("sort_array", 1, "array_sort({0}, 'ASC', 'NULLS FIRST')"),
+    (
+        "json_exists",
+        2,
+        "CASE WHEN {0} IS NOT NULL THEN json_query({0}, {1}) IS NOT NULL END",
+    ),
+];
+
+/// Names that systems disagree about, and what to write.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "collect_list",
+        "leaves NULLs out in some systems and keeps them in others; write array_agg(a) FILTER (WHERE a IS NOT NULL), or array_agg(a)",
+    ),
+    (
+        "collect_set",
+        "leaves NULLs out in some systems and keeps them in others; write array_agg(DISTINCT a) FILTER (WHERE a IS NOT NULL), or array_agg(DISTINCT a)",
+    ),
+    (
+        "latest_by_offset",
+        "means an order of offsets, which those of several partitions do not have; write max_by(a, time) FILTER (WHERE a IS NOT NULL)",
+    ),
+    (
+        "earliest_by_offset",
+        "means an order of offsets, which those of several partitions do not have; write min_by(a, time) FILTER (WHERE a IS NOT NULL)",
+    ),
+    (
+        "regexp_matches",
+        "is a condition in some systems and a set of matches in others; write a ~ pattern, or regexp_match(a, pattern) for the groups of the first match",
+    ),
+    (
+        "from_base64",
+        "gives a text in some systems and bytes in others; write CAST(decode(a, 'base64pad') AS TEXT), or decode(a, 'base64pad')",
+    ),
+];
+
 /// Each name of other systems as it is called, and what it stands for.
 pub fn names_of_others() -> Vec<(String, String)> {
     let renamed = RENAMED.iter().map(|(theirs, ours)| {
         let call = |name: &str| format!("{name}(…)");
         (call(theirs), call(ours))
     });
-    let templates = TEMPLATES.iter().map(|(name, arguments, template)| {
-        let letters = ["a", "b", "c"];
+    let templates = TEMPLATES.iter().chain(TEMPLATES_OF_VALUES);
+    let templates = templates.map(|(name, arguments, template)| {
+        let letters = ["a", "b", "c", "d"];
         let mut ours = (*template).to_owned();
         for (at, letter) in letters.iter().enumerate().take(*arguments) {
             ours = ours.replace(&format!("{{{at}}}"), letter);
@@ -127,6 +196,16 @@ const BY_CODE: &[(&str, &str)] = &[
     ("strftime(a, b)", "to_char(a, b)"),
     ("timestamp_trunc(a, DAY)", "date_trunc('day', a)"),
     ("approx_percentile(a, b)", "approx_percentile_cont(a, b)"),
+    ("count_distinct(a)", "count(DISTINCT a)"),
+    ("sha2(a, 256)", "encode(sha256(a), 'hex')"),
+    (
+        "split(a, ',')",
+        "CASE WHEN a = '' THEN make_array('') ELSE string_to_array(a, ',') END",
+    ),
+    (
+        "sort_array(a, false)",
+        "array_sort(a, 'DESC', 'NULLS LAST')",
+    ),
 ];
 
 /// What a call is written as instead, if it has a name of others.
@@ -134,6 +213,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     let Some(name) = name_of(&call.name) else {
         return Ok(None);
     };
+    if let Some((_, why)) = REFUSED.iter().find(|it| it.0 == name) {
+        return Err(format!("{name} {why}"));
+    }
     if let Some((_, ours)) = RENAMED.iter().find(|it| it.0 == name) {
         let mut call = call.clone();
         // The order of what is put together stands inside.
@@ -143,6 +225,14 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
         {
             let order = std::mem::take(&mut call.within_group);
             list.clauses.push(FunctionArgumentClause::OrderBy(order));
+        }
+        if TOGETHER.contains(&name.as_str())
+            && let FunctionArguments::List(list) = &mut call.args
+            && list.args.len() == 1
+        {
+            let comma = Expr::value(Value::SingleQuotedString(",".to_owned()));
+            list.args
+                .push(FunctionArg::Unnamed(FunctionArgExpr::Expr(comma)));
         }
         call.name = ObjectName::from(vec![Ident::new(*ours)]);
         return Ok(Some(call.to_string()));
@@ -211,11 +301,32 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     }
     let template = TEMPLATES
         .iter()
+        .chain(TEMPLATES_OF_VALUES)
         .find(|it| it.0 == name && it.1 == args.len());
     if let Some((_, _, template)) = template {
         return Ok(Some(filled(template, &args)));
     }
     match (name.as_str(), args.as_slice()) {
+        ("sha2", [text, bits]) => match bits.to_string().as_str() {
+            // MySQL and Flink: 0 is 256.
+            "0" => Ok(Some(format!("encode(sha256({text}), 'hex')"))),
+            bits @ ("224" | "256" | "384" | "512") => {
+                Ok(Some(format!("encode(sha{bits}({text}), 'hex')")))
+            }
+            _ => Err("sha2 takes a constant number of bits: 224, 256, 384 or 512".to_owned()),
+        },
+        // ksqlDB, Flink and BigQuery: a text without signs is one part. Postgres gives none.
+        ("split", [text, delimiter]) => match literal(delimiter) {
+            Some(it) if !it.is_empty() => Ok(Some(format!(
+                "CASE WHEN ({text}) = '' THEN make_array('') ELSE string_to_array({text}, {delimiter}) END"
+            ))),
+            _ => Err("split takes a constant text that is not empty between the parts: split(text, ','); for one that is computed write string_to_array(text, delimiter)".to_owned()),
+        },
+        ("sort_array", [list, ascending]) => match ascending.to_string().to_lowercase().as_str() {
+            "true" => Ok(Some(format!("array_sort({list}, 'ASC', 'NULLS FIRST')"))),
+            "false" => Ok(Some(format!("array_sort({list}, 'DESC', 'NULLS LAST')"))),
+            _ => Err("sort_array takes a constant direction: sort_array(list, true), or false for the greatest first".to_owned()),
+        },
         ("decode", [value, rest @ ..]) if 2 <= rest.len() => Ok(Some(choice(value, rest))),
         ("timestamp_trunc" | "datetime_trunc", [time, unit]) => match unit_of(unit) {
             Some(unit) => Ok(Some(format!("date_trunc('{unit}', {time})"))),
@@ -481,6 +592,10 @@ fn of_aggregate(name: &str, args: &[Expr], filter: Option<&Expr>) -> Option<Stri
     match (name, args) {
         ("count_if" | "countif", [condition]) => {
             Some(format!("count(*) {}", filtered(condition.to_string())))
+        }
+        ("count_distinct", [value]) => {
+            let filter = filter.map_or(String::new(), |it| format!(" FILTER (WHERE {it})"));
+            Some(format!("count(DISTINCT {value}){filter}"))
         }
         ("max_by" | "arg_max" | "argmax", [value, by]) => Some(format!(
             "first_value({value} ORDER BY {by} DESC NULLS LAST) {}",

@@ -62,13 +62,15 @@ pub fn operator(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option
         BinaryOperator::HashArrow => Some(format!("json_at({left}, {right})")),
         BinaryOperator::HashLongArrow => Some(format!("json_at_text({left}, {right})")),
         BinaryOperator::Question => Some(format!("json_has_key({left}, {right})")),
-        // Of arrays it is what the planner knows.
         BinaryOperator::AtArrow if is_json(left) || is_json(right) || is_text(right) => {
             Some(format!("json_contains({left}, {right})"))
         }
         BinaryOperator::ArrowAt if is_json(left) || is_json(right) || is_text(left) => {
             Some(format!("json_contains({right}, {left})"))
         }
+        // Of arrays, of which a NULL equals nothing.
+        BinaryOperator::AtArrow => Some(contains(left, right)),
+        BinaryOperator::ArrowAt => Some(contains(right, left)),
         BinaryOperator::QuestionPipe | BinaryOperator::QuestionAnd => {
             return Err(format!(
                 "JSON has no operator {op} here; write json ? 'a' OR json ? 'b', or AND"
@@ -76,6 +78,11 @@ pub fn operator(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option
         }
         _ => None,
     })
+}
+
+/// Whether an array has all elements of another one.
+fn contains(whole: &Expr, part: &Expr) -> String {
+    format!("(array_has_all({whole}, {part}) AND array_position({part}, NULL) IS NULL)")
 }
 
 /// `x::jsonb` is the text of it, if that is JSON.
