@@ -46,3 +46,15 @@ fn a_frame_has_no_exclude() {
     let error = super::parser(&parser.parse_query().expect_err("it is refused"));
     assert!(error.contains("take the row itself off"), "{error}");
 }
+
+#[test]
+fn a_function_that_stands_for_another_form_is_not_offered() {
+    let offered = |known: &str| {
+        let found = no_function("Invalid function 'json_keys'.", &[known.to_owned()]);
+        found.map(|(message, _)| message)
+    };
+    assert_eq!(offered("json_keys_of"), None);
+    assert!(offered("json_keyz").is_some());
+    let planner = "Invalid function 'json_keys'.\nDid you mean 'json_keys_of'?";
+    assert_eq!(plan(planner), "there is no function `json_keys`");
+}
