@@ -48,6 +48,7 @@ mod recompute;
 pub mod reference;
 mod scopes;
 mod short_lists;
+mod sinks;
 mod stars;
 mod syntax;
 #[cfg(test)]

@@ -8,7 +8,9 @@ use super::detectors::{self, DetectorText};
 use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::webhooks::{self, WebhookText};
-use super::{Error, asof, bounds, canonical, elsewhere, emitted, forms, walk, windows, words};
+use super::{
+    Error, asof, bounds, canonical, elsewhere, emitted, forms, sinks, walk, windows, words,
+};
 use crate::plan::Comment;
 use crate::source::place::is_delta;
 use crate::source::push;
@@ -176,6 +178,7 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
     let mut parser = Parser::new(&Tidelake).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     let mut functions = forms::Macros::default();
+    let mut sinks = sinks::Sinks::default();
     loop {
         while parser.consume_token(&Token::SemiColon) {}
         let next = parser.peek_token();
@@ -190,9 +193,14 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
                 None => Error::at(line, text),
             }
         };
-        let mut kind = match functions.define(&mut parser).map_err(refused)? {
+        let is_definition = functions.define(&mut parser).map_err(refused)?
+            || sinks.declare(&mut parser).map_err(refused)?;
+        let mut kind = match is_definition {
             true => None,
-            false => Some(statement(&mut parser, &functions).map_err(refused)?),
+            false => Some(match sinks.fed(&mut parser, &functions).map_err(refused)? {
+                Some(view) => view,
+                None => statement(&mut parser, &functions).map_err(refused)?,
+            }),
         };
         let end = parser.peek_token();
         let ends_at = (end.token != Token::EOF).then_some(end.span.start);
@@ -353,6 +361,9 @@ fn statement(parser: &mut Parser, functions: &forms::Macros) -> Result<ParsedKin
         let rewritten = expanded.and_then(|()| forms::rewrite(query));
         rewritten.map_err(ParserError::ParserError)
     };
+    if let Some(view) = sinks::of_relation(parser)? {
+        return Ok(view);
+    }
     if let Some(text) = elsewhere::instead(parser) {
         return Err(ParserError::ParserError(text));
     }
@@ -523,9 +534,19 @@ fn table_of_columns(parser: &mut Parser) -> bool {
     matches!(begun, Ok(Some(())))
 }
 
-/// A source, from its name on. A table that says neither where its records are nor how they are written is one that clients insert into: they push
-/// them as JSON.
-fn source(parser: &mut Parser, is_table: bool) -> Result<SourceText, ParserError> {
+/// What a table declares of itself, without options.
+pub struct DeclaredTable {
+    pub name: String,
+    pub columns: Vec<ColumnText>,
+    watermark: Option<(String, i64)>,
+    key: Option<Vec<String>>,
+}
+
+/// A table from its name on, up to its options.
+///
+/// # Errors
+/// If its columns, watermark or key are wrong.
+pub fn declared_table(parser: &mut Parser) -> Result<DeclaredTable, ParserError> {
     let refuse = |text: &str| Err(ParserError::ParserError(text.to_owned()));
     let _ = parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
     let name = known_as(&parser.parse_identifier()?);
@@ -655,6 +676,23 @@ fn source(parser: &mut Parser, is_table: bool) -> Result<SourceText, ParserError
             );
         }
     }
+    Ok(DeclaredTable {
+        name,
+        columns,
+        watermark,
+        key,
+    })
+}
+
+/// A source, from its name on. A table that says neither where its records are nor how they are written is one that clients insert into: they push
+/// them as JSON.
+fn source(parser: &mut Parser, is_table: bool) -> Result<SourceText, ParserError> {
+    let DeclaredTable {
+        name,
+        columns,
+        watermark,
+        key,
+    } = declared_table(parser)?;
     let behind = parser.peek_token_ref().token.clone();
     let (options, format) = match is_table && matches!(behind, Token::SemiColon | Token::EOF) {
         true => (

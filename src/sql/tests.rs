@@ -297,6 +297,60 @@ fn words_and_signs_of_others_change_nothing() {
     }
 }
 
+/// What goes nowhere elsewhere is a view here; what is wanted in another place is refused.
+#[test]
+fn sinks_that_go_nowhere_are_views() {
+    let of = |text: &str| planned(text).unwrap_or_else(|it| panic!("{text}\n  {it}"));
+    for (ours, others) in [
+        (
+            "CREATE MATERIALIZED VIEW o AS SELECT k AS a, count(*) AS c FROM s GROUP BY k",
+            "CREATE TABLE o (a TEXT, c BIGINT, PRIMARY KEY (a) NOT ENFORCED) WITH ('connector' = 'print'); INSERT INTO o SELECT k, count(*) AS n FROM s GROUP BY k",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW o AS SELECT k AS a FROM s UNION ALL SELECT k FROM s",
+            "CREATE TABLE o (a TEXT) WITH (connector = 'blackhole'); INSERT INTO o (a) SELECT k FROM s UNION ALL SELECT k FROM s",
+        ),
+        (
+            "CREATE VIEW p AS SELECT k, n FROM s; CREATE MATERIALIZED VIEW o AS SELECT * FROM (SELECT * FROM p) AS o (a, b)",
+            "CREATE TABLE o (a TEXT, b INT) WITH (connector = 'stdout'); CREATE VIEW p AS SELECT k, n FROM s; INSERT INTO o SELECT * FROM p",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT k FROM s; CREATE MATERIALIZED VIEW o AS SELECT * FROM v",
+            "CREATE MATERIALIZED VIEW v AS SELECT k FROM s; CREATE SINK o FROM v WITH (connector = 'blackhole', type = 'append-only')",
+        ),
+    ] {
+        let (ours, theirs) = (of(ours), of(others));
+        assert_eq!(theirs.to_string(), ours.to_string());
+        assert_eq!(theirs.definitions, ours.definitions);
+    }
+    let sink = "CREATE TABLE o (a TEXT) WITH (connector = 'blackhole');";
+    for (statements, reason) in [
+        (
+            format!("{sink} INSERT INTO o SELECT k FROM s; INSERT INTO o SELECT k FROM s"),
+            "UNION ALL",
+        ),
+        (
+            format!("{sink} INSERT INTO o SELECT k, n FROM s"),
+            "names 1 columns",
+        ),
+        (
+            format!("{sink} INSERT INTO o (b) SELECT k FROM s"),
+            "in their order",
+        ),
+        (
+            "CREATE TABLE o (a TEXT); INSERT INTO o SELECT k FROM s".to_owned(),
+            "a dataflow has no INSERT",
+        ),
+        (
+            "CREATE SINK o FROM s WITH (connector = 'kafka')".to_owned(),
+            "a dataflow has no CREATE SINK",
+        ),
+    ] {
+        let refused = planned(&statements).map_or_else(|it| it.to_string(), |_| String::new());
+        assert!(refused.contains(reason), "{statements}\n  {refused}");
+    }
+}
+
 /// When rows are emitted is said at the end of a view, or before its AS; that they change is what they do anyway.
 #[test]
 fn when_rows_are_emitted_is_said_before_or_behind_a_query() {
