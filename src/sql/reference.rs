@@ -122,6 +122,12 @@ const OURS: &[(&str, &str, &str, &str)] = &[
         "Whether an object has a key; `json ? key` is the same.",
     ),
     (
+        "jsonb_strip_nulls",
+        JSON,
+        "jsonb_strip_nulls(json)",
+        "JSON without those members of objects that are null, at any depth.",
+    ),
+    (
         "json_contains",
         JSON,
         "json_contains(json, part)",

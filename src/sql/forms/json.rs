@@ -25,6 +25,7 @@ const OF_JSON: &[&str] = &[
     "json_list_of",
     "json_members_of",
     "jsonb_members_of",
+    "jsonb_strip_nulls",
 ];
 
 /// Whether an expression gives JSON.

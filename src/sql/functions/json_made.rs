@@ -43,6 +43,7 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
         of("json_values_of", What::MemberValues, &[]),
         of("json_value_texts_of", What::MemberTexts, &[]),
         of("json_typeof", What::Type, &["jsonb_typeof", "json_type"]),
+        of("jsonb_strip_nulls", What::WithoutNulls, &[]),
         of("json_has_key", What::HasKey, &["jsonb_exists"]),
         of("json_contains", What::Contains, &["jsonb_contains"]),
     ]
@@ -73,6 +74,8 @@ enum What {
     /// The values of an object's members in the order of their names, as JSON and as texts: lists.
     MemberValues,
     MemberTexts,
+    /// Without members that are null.
+    WithoutNulls,
     /// How many elements an array has.
     Length,
     Type,
@@ -116,7 +119,9 @@ impl ScalarUDFImpl for Made {
                 )
             }
             (What::Object | What::Array, _) => Ok(DataType::Utf8),
-            (What::List | What::Members { .. } | What::Type, [json]) if is_text(json) => {
+            (What::List | What::Members { .. } | What::WithoutNulls | What::Type, [json])
+                if is_text(json) =>
+            {
                 Ok(DataType::Utf8)
             }
             (What::Length, [json]) if is_text(json) => Ok(DataType::Int64),
@@ -138,6 +143,7 @@ impl ScalarUDFImpl for Made {
             (
                 What::List
                 | What::Members { .. }
+                | What::WithoutNulls
                 | What::Type
                 | What::Length
                 | What::Elements
@@ -218,6 +224,7 @@ impl ScalarUDFImpl for Made {
                         What::List => Some(format!("[{text}]")),
                         What::Members { once: false } => Some(format!("{{{text}}}")),
                         What::Members { once: true } => members_once(&format!("{{{text}}}")),
+                        What::WithoutNulls => without_nulls(raw(text)?),
                         _ => type_of(text).map(str::to_owned),
                     }
                 });
@@ -325,6 +332,28 @@ fn members_once(text: &str) -> Option<String> {
         .map(|(name, value)| format!("{}: {}", string(name), value.get()))
         .collect();
     Some(format!("{{{}}}", members.join(", ")))
+}
+
+/// JSON without those members of objects that are null, at any depth. Elements of arrays stay.
+fn without_nulls(json: &RawValue) -> Option<String> {
+    let text = json.get();
+    match text.as_bytes().first()? {
+        b'{' => {
+            let members: std::collections::BTreeMap<String, &RawValue> =
+                serde_json::from_str(text).ok()?;
+            let kept = members.iter().filter(|it| it.1.get() != "null");
+            let kept =
+                kept.map(|(name, it)| Some(format!("{}: {}", string(name), without_nulls(it)?)));
+            let kept: Vec<String> = kept.collect::<Option<_>>()?;
+            members_once(&format!("{{{}}}", kept.join(", ")))
+        }
+        b'[' => {
+            let all: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+            let all: Vec<String> = all.into_iter().map(without_nulls).collect::<Option<_>>()?;
+            Some(format!("[{}]", all.join(", ")))
+        }
+        _ => Some(text.to_owned()),
+    }
 }
 
 /// The elements of an array, or the names or values of an object's members; of something else none.
@@ -480,6 +509,11 @@ mod tests {
             let found = found.map(|(a, b)| contains(&a, &b));
             assert_eq!(found, Some(expected), "{a} @> {b}");
         }
+        let stripped = r#"{"bb":null,"c":[null,{"a":null,"d":1}],"b":{"x":null},"s":"null"}"#;
+        assert_eq!(
+            raw(stripped).and_then(without_nulls).as_deref(),
+            Some(r#"{"b": {}, "c": [null, {"d": 1}], "s": "null"}"#)
+        );
         assert_eq!(has_key(r#"{"a": null}"#, "a"), Some(true));
         assert_eq!(has_key(r#"["b", 1]"#, "a"), Some(false));
         let object = r#"{"b": "x", "a": null, "c": [1, 2]}"#;
