@@ -154,3 +154,15 @@ pub fn of_topic(options: Vec<(String, String)>) -> Vec<(String, String)> {
     }
     ours
 }
+
+/// Whether an option of a table says what is so without it: Feldera keeps a table that is `materialized`, and has what is appended only in a
+/// table without a key.
+pub fn says_nothing((name, value): &(String, String), has_key: bool) -> bool {
+    match (name.as_str(), value.as_str()) {
+        ("materialized", "true" | "false") | ("append_only", "false") | ("connectors", "[]") => {
+            true
+        }
+        ("append_only", "true") => !has_key,
+        _ => false,
+    }
+}

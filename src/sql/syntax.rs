@@ -693,20 +693,20 @@ fn source(parser: &mut Parser, is_table: bool) -> Result<SourceText, ParserError
         watermark,
         key,
     } = declared_table(parser)?;
-    let behind = parser.peek_token_ref().token.clone();
-    let (options, format) = match is_table && matches!(behind, Token::SemiColon | Token::EOF) {
-        true => (
-            vec![("connector".to_owned(), push::CONNECTOR.to_owned())],
-            "JSON".to_owned(),
-        ),
-        false => {
-            let mut options = match parser.parse_keyword(Keyword::WITH) {
-                true => elsewhere::of_topic(option_list(parser)?),
-                false => Vec::new(),
-            };
-            let format = source_format(parser, &mut options)?;
-            (options, format)
+    let mut options = match parser.parse_keyword(Keyword::WITH) {
+        true => elsewhere::of_topic(option_list(parser)?),
+        false => Vec::new(),
+    };
+    if is_table {
+        options.retain(|it| !elsewhere::says_nothing(it, key.is_some()));
+    }
+    let is_last = matches!(parser.peek_token_ref().token, Token::SemiColon | Token::EOF);
+    let format = match is_table && options.is_empty() && is_last {
+        true => {
+            options.push(("connector".to_owned(), push::CONNECTOR.to_owned()));
+            "JSON".to_owned()
         }
+        false => source_format(parser, &mut options)?,
     };
     Ok(SourceText {
         name,

@@ -121,6 +121,7 @@ fn what_is_refused_is_said_in_our_words() {
         "CREATE SOURCE o (a INT, b TEXT)".to_owned(),
         "CREATE TABLE o (a INT) WITH (connector = 'kafka', topic = 't', brokers = 'b', properties.bootstrap.servers = 'c') FORMAT JSON".to_owned(),
         "CREATE TABLE o (a INT) WITH (connector = 'kafka', topic = 't', brokers = 'b', scan.startup.mode = 'group-offsets') FORMAT JSON".to_owned(),
+        "CREATE TABLE o (a INT PRIMARY KEY) WITH ('append_only' = 'true')".to_owned(),
         "CREATE STREAM o (a INT) WITH (kafka_topic = 't', value_format = 'json')".to_owned(),
         "CREATE TABLE o (a INT) FORMAT UPSERT ENCODE JSON".to_owned(),
         "CREATE TABLE o (a INT) FORMAT UPSERT ENCODE CSV (without_header = 'true')".to_owned(),
@@ -229,6 +230,10 @@ fn a_table_with_columns_is_a_source() {
         (
             "CREATE SOURCE o (a TEXT PRIMARY KEY, b INT) WITH (connector = 'http') FORMAT JSON",
             "CREATE TABLE o (a CHAR(3), b INT, CONSTRAINT pk PRIMARY KEY (a) NOT ENFORCED,)",
+        ),
+        (
+            "CREATE SOURCE o (a TEXT, b INT) WITH (connector = 'http') FORMAT JSON",
+            "CREATE TABLE o (a TEXT, b INT) WITH ('materialized' = 'true', 'append_only' = 'true', 'connectors' = '[]')",
         ),
         (
             "CREATE SOURCE o (a TEXT, b INT, at TIMESTAMP, WATERMARK FOR at AS at - INTERVAL '1' HOUR) FORMAT JSON",
