@@ -21,6 +21,7 @@ mod same_names;
 mod tests;
 mod unnest;
 mod values_apart;
+mod zones;
 
 pub use calls::names_of_others;
 pub use macros::Macros;
@@ -511,6 +512,13 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             }
             _ => None,
         },
+        Expr::AtTimeZone {
+            timestamp,
+            time_zone,
+        } => match text_of(time_zone) {
+            Some("UTC") => None,
+            _ => Some(zones::in_zone(timestamp, time_zone)?),
+        },
         Expr::Ceil { expr, field } => calls::to_unit(expr, field, true)?,
         Expr::Floor { expr, field } => calls::to_unit(expr, field, false)?,
         Expr::Function(call) => calls::rewritten(call)?,
@@ -547,6 +555,17 @@ fn similar(
     let regex = patterns::similar_to(&pattern, escape)?;
     let operator = if negated { "!~" } else { "~" };
     Ok(format!("(({expr}) {operator} {})", quoted(&regex)))
+}
+
+/// The text of a constant.
+fn text_of(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(it) => match &it.value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn quoted(text: &str) -> String {

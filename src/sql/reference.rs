@@ -30,6 +30,18 @@ const OURS: &[(&str, &str, &str, &str)] = &[
         "The time as text by a pattern of Java (`yyyy-MM-dd HH:mm`) or strftime.",
     ),
     ("day", TIME, "day(time)", "The day of the month."),
+    (
+        "instant_of",
+        TIME,
+        "instant_of(local, zone)",
+        "The instant at which clocks in the zone show a local time; `local AT TIME ZONE zone` is the same.",
+    ),
+    (
+        "local_time",
+        TIME,
+        "local_time(instant, zone)",
+        "What clocks in the zone show at an instant; `instant AT TIME ZONE zone` is the same.",
+    ),
     ("hour", TIME, "hour(time)", "The hour, 0 to 23."),
     ("minute", TIME, "minute(time)", "The minute, 0 to 59."),
     ("month", TIME, "month(time)", "The month, 1 to 12."),

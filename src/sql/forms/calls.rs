@@ -3,7 +3,7 @@
 //! Where systems mean different things by one name, the table says whose meaning it is; where most of them disagree, the name is refused with
 //! what to write.
 
-use super::{json, quoted};
+use super::{json, quoted, text_of, zones};
 use crate::sql::functions::{PERCENTILE, Pattern, left_out};
 use crate::sql::syntax;
 use datafusion::sql::sqlparser::ast::{
@@ -191,6 +191,14 @@ const BY_CODE: &[(&str, &str)] = &[
     ("arg_min(a, b)", "first_value(a ORDER BY b)"),
     ("timestampdiff(DAY, a, b)", "whole days from a to b"),
     ("timestampadd(DAY, a, b)", "b + a days"),
+    (
+        "timezone('Europe/Berlin', now())",
+        "now() AT TIME ZONE 'Europe/Berlin'",
+    ),
+    (
+        "date_trunc('day', a, 'Europe/Berlin')",
+        "when the day of `a` began in Berlin",
+    ),
     ("date_add(a, b)", "a + b days"),
     ("date_sub(a, b)", "a - b days"),
     ("strftime(a, b)", "to_char(a, b)"),
@@ -332,7 +340,7 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
             Some(unit) => Ok(Some(format!("date_trunc('{unit}', {time})"))),
             None => Err(no_unit(&name, unit)),
         },
-        ("format", [pattern, values @ ..]) => match literal(pattern) {
+        ("format", [pattern, values @ ..]) => match text_of(pattern) {
             Some(pattern) => formatted(pattern, values).map(Some),
             None => Err("format takes a constant text: format('%s of %s', a, b); for one that is computed write concat(…)".to_owned()),
         },
@@ -351,10 +359,12 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
         ("regexp_extract", [_, _]) => Err(
             "regexp_extract without a group means the whole match in some systems and the first group in others; write regexp_extract(text, pattern, 0) or 1".to_owned(),
         ),
-        ("strftime", [a, b]) => Ok(Some(match literal(a) {
+        ("strftime", [a, b]) => Ok(Some(match text_of(a) {
             Some(_) => format!("to_char({b}, {a})"),
             None => format!("to_char({a}, {b})"),
         })),
+        ("timezone", [zone, time]) => zones::in_zone(time, zone).map(Some),
+        ("date_trunc", [unit, time, zone]) => zones::truncated(unit, time, zone).map(Some),
         ("to_timestamp" | "to_date", [text, patterns @ ..]) if !patterns.is_empty() => {
             of_patterns(&name, text, patterns)
         }
@@ -690,7 +700,7 @@ fn later(name: &str, unit: &str, amount: &Expr, time: &Expr) -> Result<String, S
 
 /// `to_timestamp` and `to_date`: patterns as strftime has them, and so complete that nothing a text says is passed over.
 fn of_patterns(name: &str, text: &Expr, patterns: &[Expr]) -> Result<Option<String>, String> {
-    let Some(written) = patterns.iter().map(literal).collect::<Option<Vec<&str>>>() else {
+    let Some(written) = patterns.iter().map(text_of).collect::<Option<Vec<&str>>>() else {
         return Ok(None);
     };
     let mut text = text.to_string();
@@ -797,7 +807,7 @@ fn formatted(pattern: &str, values: &[Expr]) -> Result<String, String> {
 fn unit_of(unit: &Expr) -> Option<String> {
     let word = match unit {
         Expr::Identifier(it) => it.value.as_str(),
-        other => literal(other)?,
+        other => text_of(other)?,
     };
     let word = word.to_lowercase();
     let word = word.strip_prefix("sql_tsi_").unwrap_or(&word);
@@ -821,14 +831,4 @@ fn no_unit(name: &str, unit: &Expr) -> String {
     format!(
         "{name} knows no unit {unit}; write it as {name}(DAY, …), or SECOND, MINUTE, HOUR, WEEK"
     )
-}
-
-fn literal(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Value(it) => match &it.value {
-            Value::SingleQuotedString(text) => Some(text),
-            _ => None,
-        },
-        _ => None,
-    }
 }

@@ -205,6 +205,14 @@ fn forms_of_others_have_one_form() {
             "SELECT (s)['a'], (t.s)['b']['c'], DATE '2024-01-02', CAST('2024-01-02 03:04' AS TIMESTAMP) FROM t GROUP BY a, b, c",
         ),
         (
+            "SELECT at AT TIME ZONE 'UTC', (at AT TIME ZONE 'utc') AT TIME ZONE 'Europe/Berlin', at::timestamptz AT TIME ZONE b, (at::timestamptz AT TIME ZONE 'UTC') AT TIME ZONE b FROM t",
+            "SELECT at AT TIME ZONE 'UTC', local_time(((at) AT TIME ZONE 'UTC'), 'Europe/Berlin'), local_time(at::TIMESTAMPTZ, b), instant_of((at::TIMESTAMPTZ AT TIME ZONE 'UTC'), b) FROM t",
+        ),
+        (
+            "SELECT at::timestamp AT TIME ZONE 'Asia/Tokyo', timezone('Asia/Tokyo', now() - INTERVAL '1' DAY), date_trunc('DAY', at, 'Asia/Tokyo') FROM t",
+            "SELECT instant_of(at::TIMESTAMP, 'Asia/Tokyo'), local_time(now() - INTERVAL '1' DAY, 'Asia/Tokyo'), instant_of(date_trunc('day', local_time(at, 'Asia/Tokyo')), 'Asia/Tokyo') FROM t",
+        ),
+        (
             "SELECT count(*) FROM (SELECT sum(a), sum(a), sum(a) FROM t) AS x",
             "SELECT count(*) FROM (SELECT sum(a), sum(a) AS \"sum(a)_1\", sum(a) AS \"sum(a)_2\" FROM t) AS x",
         ),
@@ -272,6 +280,14 @@ fn what_means_different_things_elsewhere_is_refused() {
             "timestampadd(DAY, number, time)",
         ),
         ("SELECT at + INTERVAL 3 FROM t", "has no unit"),
+        (
+            "SELECT at AT TIME ZONE 'Europe/Berlin' FROM t",
+            "write (at AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Berlin' for the local time",
+        ),
+        (
+            "SELECT date_trunc('hour', at, 'Europe/Berlin') FROM t",
+            "leave out the zone",
+        ),
     ] {
         let error = taken_for(text).expect_err(text);
         assert!(error.contains(part), "{text}: {error}");

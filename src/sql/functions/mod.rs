@@ -65,10 +65,12 @@ mod score;
 mod session;
 mod sums;
 mod to_char;
+mod zones;
 
 pub use percentile::PERCENTILE;
 pub use score::{SCORE, wants};
 pub use to_char::{Pattern, left_out};
+pub use zones::{INSTANT_OF, LOCAL_TIME};
 
 use super::asof::AS_OF;
 use super::casts::NamedCast;
@@ -149,6 +151,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all.extend(familiar::all());
     all.extend(json::all());
     all.extend(json_made::all());
+    all.extend(zones::all());
     all
 }
 
