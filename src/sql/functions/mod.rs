@@ -76,12 +76,15 @@ use super::asof::AS_OF;
 use super::casts::NamedCast;
 use crate::plan::{ADMITTED, EARLY_US, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use arrow::array::{
-    Array, AsArray, BooleanArray, Date32Array, Int32Array, StringBuilder, TimestampMicrosecondArray,
+    Array, AsArray, BooleanArray, Date32Array, Float64Array, Int32Array, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, FieldRef, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, DurationMicrosecondType, FieldRef, TimeUnit, TimestampMicrosecondType,
+};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{
     AggregateUDF, ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs,
     ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility, WindowUDF,
@@ -292,9 +295,53 @@ fn part_of_day(part: &str) -> Option<fn(i64) -> i32> {
     })
 }
 
+/// The part of a length of time in microseconds, as Postgres takes it of an interval: what is left beside longer units, of the sign of the whole.
+fn part_of_length(part: &str) -> Option<fn(i64) -> i64> {
+    let part = part.to_ascii_lowercase();
+    let singular = part.strip_suffix('s').filter(|it| 1 < it.len());
+    Some(match singular.unwrap_or(&part) {
+        "day" => |us| us / DAY_US,
+        "hour" => |us| us % DAY_US / (3_600 * SECOND_US),
+        "minute" => |us| us % (3_600 * SECOND_US) / (60 * SECOND_US),
+        "second" => |us| us % (60 * SECOND_US) / SECOND_US,
+        "millisecond" => |us| us % (60 * SECOND_US) / 1_000,
+        "microsecond" => |us| us % (60 * SECOND_US),
+        _ => return None,
+    })
+}
+
+/// A part of lengths of time, if it is one that they have.
+fn of_lengths(part: &str, lengths: &dyn Array) -> Result<Option<ColumnarValue>> {
+    let micros = DataType::Duration(TimeUnit::Microsecond);
+    let in_micros = || cast_with_options(lengths, &micros, &STRICT);
+    if part.eq_ignore_ascii_case("epoch") {
+        let lengths = in_micros()?;
+        let lengths = lengths.as_primitive::<DurationMicrosecondType>();
+        let seconds: Float64Array = lengths.unary(|us| us as f64 / SECOND_US as f64);
+        return Ok(Some(ColumnarValue::Array(Arc::new(seconds))));
+    }
+    let Some(of) = part_of_length(part) else {
+        return Ok(None);
+    };
+    let lengths = in_micros()?;
+    let lengths = lengths.as_primitive::<DurationMicrosecondType>();
+    let parts: Int32Array = lengths.try_unary(|us| {
+        let part = i32::try_from(of(us));
+        part.map_err(|_| exec_datafusion_err!("{us} µs are more days than an INT holds"))
+    })?;
+    Ok(Some(ColumnarValue::Array(Arc::new(parts))))
+}
+
 impl ScalarUDFImpl for DatePart {
     scalar_as_native!();
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let [ColumnarValue::Scalar(part), value] = args.args.as_slice()
+            && matches!(value.data_type(), DataType::Duration(_))
+            && let Some(part) = part.try_as_str().flatten()
+            && let Some(parts) = of_lengths(part, &value.to_array(args.number_rows)?)?
+        {
+            return Ok(parts);
+        }
         if let [ColumnarValue::Scalar(part), ColumnarValue::Array(times)] = args.args.as_slice()
             && *times.data_type() == utc_micros()
             && let Some(of) = part.try_as_str().flatten().and_then(part_of_day)
@@ -694,6 +741,31 @@ mod tests {
     use datafusion::common::ToDFSchema;
     use datafusion::execution::context::SessionContext;
     use datafusion::logical_expr::{cast as cast_to, col};
+
+    #[test]
+    fn parts_of_lengths_are_those_of_intervals() {
+        let us = -(3 * DAY_US + 2 * 3_600 * SECOND_US + 67 * SECOND_US + 873_460);
+        let lengths = arrow::array::DurationMicrosecondArray::from(vec![Some(us), None]);
+        let of = |part: &str| {
+            let value = of_lengths(part, &lengths).unwrap().expect(part);
+            let array = value.into_array(2).unwrap();
+            assert!(array.is_null(1));
+            let text = arrow::util::display::array_value_to_string(&array, 0);
+            text.unwrap()
+        };
+        for (part, wanted) in [
+            ("EPOCH", "-266467.87346"),
+            ("day", "-3"),
+            ("hour", "-2"),
+            ("minute", "-1"),
+            ("second", "-7"),
+            ("millisecond", "-7873"),
+            ("microsecond", "-7873460"),
+        ] {
+            assert_eq!(of(part), wanted, "{part}");
+        }
+        assert!(of_lengths("year", &lengths).unwrap().is_none());
+    }
 
     #[test]
     fn short_casts_give_what_casts_give() {
