@@ -10,6 +10,7 @@ mod first_of_group;
 mod group_windows;
 mod groupings;
 mod in_queries;
+mod intervals;
 mod json;
 mod lists;
 mod macros;
@@ -413,7 +414,10 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             _ if *op == BinaryOperator::Spaceship => {
                 Some(format!("(({left}) IS NOT DISTINCT FROM ({right}))"))
             }
-            (left, right) => json::operator(left, op, right)?,
+            (left, right) => match intervals::scaled(left, op, right)? {
+                None => json::operator(left, op, right)?,
+                scaled => scaled,
+            },
         },
         Expr::InList {
             expr,

@@ -205,6 +205,14 @@ fn forms_of_others_have_one_form() {
             "SELECT (s)['a'], (t.s)['b']['c'], DATE '2024-01-02', CAST('2024-01-02 03:04' AS TIMESTAMP) FROM t GROUP BY a, b, c",
         ),
         (
+            "SELECT at + INTERVAL '1 hour' * 3, at - 365 * INTERVAL '1 day', at + INTERVAL '1 hour' / 2, at + (INTERVAL '1' MINUTE) * -1.5 FROM t",
+            "SELECT at + INTERVAL '3' HOUR, at - INTERVAL '365' DAY, at + INTERVAL '30' MINUTE, at + INTERVAL '-90' SECOND FROM t",
+        ),
+        (
+            "SELECT at + INTERVAL '1 hour' * n, INTERVAL '1 day' / n FROM t",
+            "SELECT at + arrow_cast(CAST(round(3600000000 * CAST(n AS DOUBLE)) AS BIGINT), 'Duration(Microsecond)'), arrow_cast(CAST(round(86400000000 / CAST(n AS DOUBLE)) AS BIGINT), 'Duration(Microsecond)') FROM t",
+        ),
+        (
             "SELECT at AT TIME ZONE 'UTC', (at AT TIME ZONE 'utc') AT TIME ZONE 'Europe/Berlin', at::timestamptz AT TIME ZONE b, (at::timestamptz AT TIME ZONE 'UTC') AT TIME ZONE b FROM t",
             "SELECT at AT TIME ZONE 'UTC', local_time(((at) AT TIME ZONE 'UTC'), 'Europe/Berlin'), local_time(at::TIMESTAMPTZ, b), instant_of((at::TIMESTAMPTZ AT TIME ZONE 'UTC'), b) FROM t",
         ),
@@ -280,6 +288,11 @@ fn what_means_different_things_elsewhere_is_refused() {
             "timestampadd(DAY, number, time)",
         ),
         ("SELECT at + INTERVAL 3 FROM t", "has no unit"),
+        (
+            "SELECT at + INTERVAL '1 month' * n FROM t",
+            "months differ in length",
+        ),
+        ("SELECT at + INTERVAL '1 day' / 0 FROM t", "is no interval"),
         (
             "SELECT at AT TIME ZONE 'Europe/Berlin' FROM t",
             "write (at AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Berlin' for the local time",
