@@ -15,11 +15,12 @@ use crate::plan::Comment;
 use crate::source::place::is_delta;
 use crate::source::push;
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, BinaryOperator, CommentObject, CreateTableOptions, DataType as SqlType,
-    Distinct, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind,
-    OrderByOptions, Query, SelectItem, SetExpr, SqlOption, Statement, StructBracketKind,
-    StructField, TableAlias, TableFactor, TimezoneInfo, UnaryOperator, Value, VisitorMut,
+    ArrayElemTypeDef, BinaryOperator, CastKind, CommentObject, CreateTableOptions,
+    DataType as SqlType, Distinct, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderBy,
+    OrderByExpr, OrderByKind, OrderByOptions, Query, SelectItem, SetExpr, SqlOption, Statement,
+    StructBracketKind, StructField, TableAlias, TableFactor, TimezoneInfo, UnaryOperator, Value,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{IsOptional, Parser, ParserError};
@@ -1176,7 +1177,10 @@ pub fn rewrite_now(query: &mut Query) {
                     negated: false,
                     low,
                     high,
-                } if [&*expr, low, high].iter().any(|it| now_plus(it).is_some()) => {
+                } if [&*expr, low, high]
+                    .iter()
+                    .any(|it| now_plus(it).is_some() || cut_now_plus(it).is_some()) =>
+                {
                     let part = |op: BinaryOperator, bound: &Expr| {
                         compared_with_now(expr, &op, bound).unwrap_or_else(|| Expr::BinaryOp {
                             left: expr.clone(),
@@ -1211,12 +1215,90 @@ fn now_plus(expr: &Expr) -> Option<i64> {
             BinaryOperator::Plus => now_plus(left)?.checked_add(interval_us(right)?),
             _ => None,
         },
+        Expr::Cast {
+            kind: CastKind::Cast | CastKind::DoubleColon,
+            expr,
+            data_type: SqlType::Timestamp(None, _),
+            array: false,
+            format: None,
+        } => now_plus(expr),
         now => matches!(
             now.to_string().to_ascii_lowercase().as_str(),
-            "now()" | "current_timestamp" | "current_timestamp()"
+            "now()" | "current_timestamp" | "current_timestamp()" | "mz_now()" | "proctime()"
         )
         .then_some(0),
     }
+}
+
+/// The unit that `now()` is cut to, and how many microseconds an expression is after that, if it is made of it.
+fn cut_now_plus(expr: &Expr) -> Option<(String, i64)> {
+    match expr {
+        Expr::Nested(inner) => cut_now_plus(inner),
+        Expr::BinaryOp { left, op, right } => {
+            let (unit, shift) = cut_now_plus(left)?;
+            let shift = match op {
+                BinaryOperator::Minus => shift.checked_sub(interval_us(right)?),
+                BinaryOperator::Plus => shift.checked_add(interval_us(right)?),
+                _ => None,
+            };
+            Some((unit, shift?))
+        }
+        Expr::Cast {
+            kind: CastKind::Cast | CastKind::DoubleColon,
+            expr,
+            data_type: SqlType::Date,
+            array: false,
+            format: None,
+        } if now_plus(expr) == Some(0) => Some(("day".to_owned(), 0)),
+        Expr::Function(call) => {
+            let args = match &call.args {
+                FunctionArguments::List(list) => list.args.as_slice(),
+                FunctionArguments::None | FunctionArguments::Subquery(_) => &[],
+            };
+            match (call.name.to_string().to_ascii_lowercase().as_str(), args) {
+                ("current_date", []) => Some(("day".to_owned(), 0)),
+                (
+                    "date_trunc",
+                    [
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(unit))),
+                        FunctionArg::Unnamed(FunctionArgExpr::Expr(now)),
+                    ],
+                ) if now_plus(now) == Some(0) => {
+                    let unit = unit.value.clone().into_string()?.to_ascii_lowercase();
+                    let known = ["second", "minute", "hour", "day", "week", "month", "year"];
+                    known.contains(&unit.as_str()).then_some((unit, 0))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// `time op cut + shift_us`, where `cut` is `now()` cut to a unit. What is cut reaches a time when `now()` reaches the next beginning of a unit from that
+/// time on, so that is what `now()` is compared with.
+fn of_cut_now(time: &Expr, op: &BinaryOperator, unit: &str, shift_us: i64) -> Option<Expr> {
+    use BinaryOperator::{And, Eq, Gt, GtEq, Lt, LtEq};
+    let (function, from_us) = match op {
+        Lt => (NOW_REACHED, 0),
+        LtEq => (NOW_REACHED, 1),
+        Gt => (NOW_BEFORE, 1),
+        GtEq => (NOW_BEFORE, 0),
+        Eq => {
+            return Some(Expr::BinaryOp {
+                left: Box::new(of_cut_now(time, &GtEq, unit, shift_us)?),
+                op: And,
+                right: Box::new(of_cut_now(time, &LtEq, unit, shift_us)?),
+            });
+        }
+        _ => return None,
+    };
+    let back_us = shift_us.checked_add(from_us)?;
+    let text = format!(
+        "{function}(date_trunc('{unit}', arrow_cast(({time}), 'Timestamp(Microsecond, Some(\"UTC\"))') - INTERVAL '{back_us} microseconds') + INTERVAL '1 {unit}', 0)"
+    );
+    let parser = Parser::new(&Tidelake).try_with_sql(&text);
+    parser.ok()?.parse_expr().ok()
 }
 
 /// A comparison with `now()` as the function that stands for it.
@@ -1239,6 +1321,17 @@ fn compared_with_now(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<E
         && now_plus(left).is_none()
     {
         return of_now(time, &turned(op)?, shift.checked_sub(age)?);
+    }
+    match (cut_now_plus(left), cut_now_plus(right)) {
+        (None, Some((unit, shift))) if now_plus(left).is_none() => {
+            return of_cut_now(left, op, &unit, shift);
+        }
+        (Some((unit, shift)), None) if now_plus(right).is_none() => {
+            let op =
+                turned(op).or_else(|| (*op == BinaryOperator::Eq).then_some(BinaryOperator::Eq))?;
+            return of_cut_now(right, &op, &unit, shift);
+        }
+        _ => {}
     }
     match (now_plus(left), now_plus(right)) {
         (None, Some(shift)) => of_now(left, op, shift),

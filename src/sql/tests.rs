@@ -724,6 +724,20 @@ fn times_are_compared_with_now_in_any_direction() {
             "at > now() - INTERVAL '1' MINUTE OR k = 'a'",
             "+ 1 min; keeps rows until their time is up",
         ),
+        (
+            "at > mz_now() - INTERVAL '1' SECOND * 60",
+            "at is of the last 1 min",
+        ),
+        ("at <= localtimestamp", "at <= now()"),
+        (
+            "date_trunc('day', at) >= date_trunc('day', now())",
+            "now() < ",
+        ),
+        (
+            "at::date BETWEEN current_date - INTERVAL '7' DAY AND current_date",
+            "now() < ",
+        ),
+        ("at < now()::date", "<= now()"),
     ] {
         let text = plan(condition).unwrap_or_else(|it| panic!("{condition}: {it}"));
         assert!(text.contains(said), "{condition}\n{text}");

@@ -245,6 +245,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
         call.name = ObjectName::from(vec![Ident::new(*ours)]);
         return Ok(Some(call.to_string()));
     }
+    if name == "localtimestamp" && matches!(call.args, FunctionArguments::None) {
+        return Ok(Some("CAST(now() AS TIMESTAMP)".to_owned()));
+    }
     let FunctionArguments::List(list) = &call.args else {
         return Ok(None);
     };
