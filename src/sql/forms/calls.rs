@@ -713,6 +713,11 @@ fn of_patterns(name: &str, text: &Expr, patterns: &[Expr]) -> Result<Option<Stri
             true => (*pattern).to_owned(),
             false => Pattern::of(pattern).strftime(name, pattern)?,
         };
+        if format.contains("%q") {
+            return Err(format!(
+                "{name}: a quarter is no part of a date that is read; write make_date(year, 3 * quarter - 2, 1)"
+            ));
+        }
         let (added, parts) = left_out(&format, name == "to_timestamp");
         if !added.is_empty() {
             if 1 < written.len() {

@@ -67,6 +67,30 @@ const POSTGRES: &[(&str, &str)] = &[
     ("PM", "%p"),
     ("am", "%P"),
     ("pm", "%P"),
+    ("Q", "%q"),
+    ("q", "%q"),
+];
+
+/// Patterns of Postgres that have no counterpart, and what is written instead.
+const INSTEAD: &[(&str, &str)] = &[
+    ("mm", "minutes are MI there, and MM and mm are the month"),
+    ("Day", "for the name without blanks behind it write FMDay"),
+    (
+        "Month",
+        "for the name without blanks behind it write FMMonth",
+    ),
+    (
+        "D",
+        "for the day of the week from Sunday, 1, write extract(dow FROM time) + 1",
+    ),
+    (
+        "WW",
+        "for weeks from 1 January write (extract(doy FROM time) - 1) / 7 + 1, for those of ISO IW",
+    ),
+    ("TZH", "times are in UTC; write \"+00\""),
+    ("TZM", "times are in UTC; write \"00\""),
+    ("TZ", "times are in UTC; write \"UTC\""),
+    ("OF", "times are in UTC; write \"+00\""),
 ];
 
 const JAVA: &[(&str, &str)] = &[
@@ -172,10 +196,16 @@ impl Pattern {
         let quote = self.quote();
         let meant = match self {
             Pattern::Postgres => {
-                "YYYY, MM, DD, HH24, HH12, MI, SS, MS, US, Mon, Dy, FMMonth, FMDay, DDD, ID, IYYY, IW and AM"
+                "YYYY, Q, MM, DD, HH24, HH12, MI, SS, MS, US, Mon, Dy, FMMonth, FMDay, DDD, ID, IYYY, IW and AM"
             }
             Pattern::Java => "yyyy, MM, MMM, dd, HH, hh, mm, ss, SSS, E, EEEE and a",
         };
+        let instead = INSTEAD.iter().find(|it| it.0 == at);
+        if let (Pattern::Postgres, Some((_, instead))) = (self, instead) {
+            return format!(
+                "{function} does not know `{at}` in '{pattern}' as Postgres has it: {instead}"
+            );
+        }
         format!(
             "{function} does not know `{at}` in '{pattern}'; possible are {meant}, text in {quote}…{quote}, or strftime such as '%Y-%m-%d %H:%M:%S'"
         )
@@ -323,6 +353,7 @@ mod tests {
                 "yyyy-mm-dd hh:mi:ss.ms",
                 "%Y-%m-%d %I:%M:%S.%3f",
             ),
+            (Pattern::Postgres, "YYYY-\"Q\"Q", "%Y-Q%q"),
             (Pattern::Java, "d.M.yy h a", "%-d.%-m.%y %-I %p"),
             (Pattern::Java, "%d/%m", "%d/%m"),
             (Pattern::Postgres, "", ""),
@@ -340,7 +371,11 @@ mod tests {
         for (patterns, pattern, at) in [
             (Pattern::Postgres, "HH24:mm", "`mm`"),
             (Pattern::Postgres, "DDTHH24", "`THH`"),
-            (Pattern::Postgres, "Q", "`Q`"),
+            (Pattern::Postgres, "QQ", "`QQ`"),
+            (Pattern::Postgres, "HH:mm", "minutes are MI"),
+            (Pattern::Postgres, "Day", "write FMDay"),
+            (Pattern::Postgres, "YYYY-WW", "those of ISO IW"),
+            (Pattern::Postgres, "TZH", "write \"+00\""),
             (Pattern::Postgres, "YYYYY", "`YYYYY`"),
             (Pattern::Java, "YYYY-MM-dd", "`YYYY`"),
             (Pattern::Java, "yyyyMMddX", "`X`"),
