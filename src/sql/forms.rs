@@ -516,6 +516,11 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             }
             _ => None,
         },
+        Expr::Extract {
+            field,
+            syntax: _,
+            expr,
+        } => calls::part_of_era(field, expr),
         Expr::AtTimeZone {
             timestamp,
             time_zone,

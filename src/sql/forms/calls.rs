@@ -5,7 +5,7 @@
 
 use super::{json, quoted, text_of, zones};
 use crate::sql::functions::{PERCENTILE, Pattern, left_out};
-use crate::sql::syntax;
+use crate::sql::syntax::{self, interval_us};
 use datafusion::sql::sqlparser::ast::{
     CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentClause, FunctionArguments, Ident, ObjectName, Value, WindowFrameBound,
@@ -75,6 +75,16 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
         3,
         "CASE WHEN {2} < 0 THEN NULL ELSE (string_to_array({0}, {1}))[1 + {2}] END",
     ),
+    ("mz_now", 0, "now()"),
+    ("dow", 1, "date_part('dow', {0})"),
+    ("doy", 1, "date_part('doy', {0})"),
+    (
+        "last_day",
+        1,
+        "CAST(date_trunc('month', {0}) + INTERVAL '1 month' - INTERVAL '1 day' AS DATE)",
+    ),
+    // MySQL: a local time of one zone as that of another.
+    ("convert_tz", 3, "local_time(instant_of({0}, {1}), {2})"),
     ("dayofmonth", 1, "date_part('day', {0})"),
     ("dayofyear", 1, "date_part('doy', {0})"),
     // Spark, Flink and Calcite: Sunday is 1.
@@ -202,6 +212,15 @@ const BY_CODE: &[(&str, &str)] = &[
     ("date_add(a, b)", "a + b days"),
     ("date_sub(a, b)", "a - b days"),
     ("strftime(a, b)", "to_char(a, b)"),
+    ("format_date('%Y', a)", "to_char(a, '%Y')"),
+    ("format_timestamp('%Y', a)", "to_char(a, '%Y')"),
+    ("parse_date('%F', a)", "to_date(a, '%F')"),
+    ("parse_timestamp('%F %T', a)", "to_timestamp(a, '%F %T')"),
+    (
+        "time_bucket(INTERVAL '1' HOUR, a)",
+        "date_bin(INTERVAL '1' HOUR, a)",
+    ),
+    ("to_timestamp_ltz(a, 3)", "to_timestamp_millis(a)"),
     ("timestamp_trunc(a, DAY)", "date_trunc('day', a)"),
     ("approx_percentile(a, b)", "approx_percentile_cont(a, b)"),
     ("count_distinct(a)", "count(DISTINCT a)"),
@@ -366,6 +385,26 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
             Some(_) => format!("to_char({b}, {a})"),
             None => format!("to_char({a}, {b})"),
         })),
+        // BigQuery: patterns of strftime come first.
+        ("format_date" | "format_datetime" | "format_timestamp", [pattern, time])
+            if text_of(pattern).is_some_and(|it| it.contains('%')) =>
+        {
+            Ok(Some(format!("to_char({time}, {pattern})")))
+        }
+        ("parse_date", [pattern, text]) if text_of(pattern).is_some_and(|it| it.contains('%')) => {
+            Ok(Some(parsed("to_date", text, pattern)?))
+        }
+        ("parse_timestamp" | "parse_datetime", [pattern, text])
+            if text_of(pattern).is_some_and(|it| it.contains('%')) =>
+        {
+            Ok(Some(parsed("to_timestamp", text, pattern)?))
+        }
+        ("time_bucket", [size, time]) => bucket(size, time).map(Some),
+        ("to_timestamp_ltz", [number, precision]) => match precision.to_string().as_str() {
+            "0" => Ok(Some(format!("to_timestamp_seconds({number})"))),
+            "3" => Ok(Some(format!("to_timestamp_millis({number})"))),
+            _ => Err(format!("to_timestamp_ltz takes the precision 0 or 3; write to_timestamp_micros({number}) for microseconds")),
+        },
         ("timezone", [zone, time]) => zones::in_zone(time, zone).map(Some),
         ("date_trunc", [unit, time, zone]) => zones::truncated(unit, time, zone).map(Some),
         ("to_timestamp" | "to_date", [text, patterns @ ..]) if !patterns.is_empty() => {
@@ -735,6 +774,41 @@ fn of_patterns(name: &str, text: &Expr, patterns: &[Expr]) -> Result<Option<Stri
         .zip(patterns)
         .all(|(a, b)| *a == b.to_string());
     Ok((!unchanged).then(|| format!("{name}({text}, {})", formats.join(", "))))
+}
+
+/// A text read by a pattern of strftime.
+fn parsed(name: &str, text: &Expr, pattern: &Expr) -> Result<String, String> {
+    let completed = of_patterns(name, text, std::slice::from_ref(pattern))?;
+    Ok(completed.unwrap_or_else(|| format!("{name}({text}, {pattern})")))
+}
+
+/// `time_bucket(size, time)`: buckets are aligned to Monday, 3 January 2000, as in Timescale and DuckDB.
+fn bucket(size: &Expr, time: &Expr) -> Result<String, String> {
+    const MONDAY_US: i64 = 946_857_600_000_000;
+    match interval_us(size) {
+        // As those that are aligned to 1970.
+        Some(us) if 0 < us && MONDAY_US % us == 0 => Ok(format!("date_bin({size}, {time})")),
+        _ => Err(format!(
+            "time_bucket takes a constant interval that divides a day; write date_trunc('week', {time}) or date_trunc('month', {time})"
+        )),
+    }
+}
+
+/// A part of a date that is made of its year: decades, centuries and millenniums as Postgres counts them.
+pub fn part_of_era(field: &DateTimeField, time: &Expr) -> Option<String> {
+    let year = format!("date_part('year', {time})");
+    let of_years = |years: i64| {
+        format!(
+            "CASE WHEN {year} > 0 THEN ({year} + {}) / {years} ELSE ({year} - {years}) / {years} END",
+            years - 1
+        )
+    };
+    match field {
+        DateTimeField::Decade => Some(format!("CAST(floor({year} / 10.0) AS INT)")),
+        DateTimeField::Century => Some(of_years(100)),
+        DateTimeField::Millennium | DateTimeField::Millenium => Some(of_years(1000)),
+        _ => None,
+    }
 }
 
 /// How long a unit is, if it always is as long.

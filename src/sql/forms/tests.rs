@@ -209,6 +209,14 @@ fn forms_of_others_have_one_form() {
             "SELECT at + INTERVAL '3' HOUR, at - INTERVAL '365' DAY, at + INTERVAL '30' MINUTE, at + INTERVAL '-90' SECOND FROM t",
         ),
         (
+            "SELECT last_day(at), dow(at), convert_tz(at, 'UTC', b), parse_date('%Y', s), format_date('%F', at), time_bucket(INTERVAL '5 minutes', at) FROM t",
+            "SELECT CAST(date_trunc('month', (at)) + INTERVAL '1 month' - INTERVAL '1 day' AS DATE), date_part('dow', (at)), local_time(instant_of((at), ('UTC')), (b)), to_date('01 01 ' || (s), '%m %d %Y'), to_char(at, '%F'), date_bin(INTERVAL '5 minutes', at) FROM t",
+        ),
+        (
+            "SELECT extract(decade FROM at), extract(century FROM at), extract(isoyear FROM at) FROM t",
+            "SELECT CAST(FLOOR(date_part('year', at) / 10.0) AS INT), CASE WHEN date_part('year', at) > 0 THEN (date_part('year', at) + 99) / 100 ELSE (date_part('year', at) - 100) / 100 END, EXTRACT(ISOYEAR FROM at) FROM t",
+        ),
+        (
             "SELECT at + INTERVAL '1 hour' * n, INTERVAL '1 day' / n FROM t",
             "SELECT at + arrow_cast(CAST(round(3600000000 * CAST(n AS DOUBLE)) AS BIGINT), 'Duration(Microsecond)'), arrow_cast(CAST(round(86400000000 / CAST(n AS DOUBLE)) AS BIGINT), 'Duration(Microsecond)') FROM t",
         ),
@@ -291,6 +299,10 @@ fn what_means_different_things_elsewhere_is_refused() {
         (
             "SELECT at + INTERVAL '1 month' * n FROM t",
             "months differ in length",
+        ),
+        (
+            "SELECT time_bucket(INTERVAL '7 days', at) FROM t",
+            "date_trunc('week', at)",
         ),
         ("SELECT at + INTERVAL '1 day' / 0 FROM t", "is no interval"),
         (
