@@ -511,9 +511,7 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
         )),
         // Bytes.
         Expr::Value(it) => match &it.value {
-            Value::HexStringLiteral(digits) => {
-                Some(format!("decode({}, 'hex')", quoted(digits)))
-            }
+            Value::HexStringLiteral(digits) => Some(format!("decode({}, 'hex')", quoted(digits))),
             _ => None,
         },
         Expr::Extract {

@@ -114,7 +114,10 @@ impl Kinds {
                 one(time, "date_bin(INTERVAL '15 minutes', {a})"),
                 one(time, "date_trunc('second', {a})"),
                 one(time, "CAST({a} AS TIMESTAMP)"),
-                one(time, "(CAST({a} AS TIMESTAMP) AT TIME ZONE 'Europe/Berlin')"),
+                one(
+                    time,
+                    "(CAST({a} AS TIMESTAMP) AT TIME ZONE 'Europe/Berlin')",
+                ),
                 one(time, "({a} + INTERVAL '90 seconds')"),
                 one(int, "to_timestamp({a} % 100000)"),
                 one(int, "to_timestamp_seconds({a} % 100000)"),

@@ -346,7 +346,7 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
             _ => Err("sha2 takes a constant number of bits: 224, 256, 384 or 512".to_owned()),
         },
         // ksqlDB, Flink and BigQuery: a text without signs is one part. Postgres gives none.
-        ("split", [text, delimiter]) => match literal(delimiter) {
+        ("split", [text, delimiter]) => match text_of(delimiter) {
             Some(it) if !it.is_empty() => Ok(Some(format!(
                 "CASE WHEN ({text}) = '' THEN make_array('') ELSE string_to_array({text}, {delimiter}) END"
             ))),
