@@ -259,10 +259,6 @@ fn what_means_different_things_elsewhere_is_refused() {
         ),
         ("SELECT to_date(s, 'YYYY-QQ') FROM t", "does not know `QQ`"),
         (
-            "SELECT a FROM t ORDER BY a FETCH FIRST 3 ROWS WITH TIES",
-            "rank()",
-        ),
-        (
             "SELECT count(*) FROM t JOIN u ON t.a = u.a GROUP BY TUMBLE(t.at, INTERVAL '1' HOUR)",
             "one source, table or view",
         ),
