@@ -54,6 +54,10 @@ fn numbered(body: &mut SetExpr, names: &Names, made: &mut usize) -> Result<(), S
     };
     numbered(left, names, made)?;
     numbered(right, names, made)?;
+    if *set_quantifier == SetQuantifier::All && *op != SetOperator::Union {
+        spelled_out(left, names)?;
+        spelled_out(right, names)?;
+    }
     let (word, instead) = match (&op, &set_quantifier) {
         (SetOperator::Except, SetQuantifier::All) => ("EXCEPT", "without ALL, NOT EXISTS (…)"),
         (SetOperator::Intersect, SetQuantifier::All) => ("INTERSECT", "without ALL, EXISTS (…)"),
@@ -83,6 +87,24 @@ fn numbered(body: &mut SetExpr, names: &Names, made: &mut usize) -> Result<(), S
     Ok(())
 }
 
+/// Names the columns that a `*` stands for: where records are read from the lake it has those that Tidelake adds too, which make every row another one.
+fn spelled_out(body: &mut SetExpr, names: &Names) -> Result<(), String> {
+    match body {
+        SetExpr::Select(select) => {
+            if let Some(items) = names.items(select)? {
+                select.projection = items;
+            }
+            Ok(())
+        }
+        SetExpr::SetOperation { left, right, .. } => {
+            spelled_out(left, names)?;
+            spelled_out(right, names)
+        }
+        SetExpr::Query(query) => spelled_out(&mut query.body, names),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,7 +127,7 @@ mod tests {
         for (text, expected) in [
             (
                 "SELECT * FROM t EXCEPT ALL SELECT x, y FROM u ORDER BY a",
-                r#"SELECT "a", "b" FROM (SELECT *, row_number() OVER (PARTITION BY "a", "b") AS __number FROM (SELECT * FROM t) AS __left1 ("a", "b") EXCEPT SELECT *, row_number() OVER (PARTITION BY "a", "b") AS __number FROM (SELECT x, y FROM u) AS __right1 ("a", "b")) AS __rows1 ORDER BY a"#,
+                r#"SELECT "a", "b" FROM (SELECT *, row_number() OVER (PARTITION BY "a", "b") AS __number FROM (SELECT t."a", t."b" FROM t) AS __left1 ("a", "b") EXCEPT SELECT *, row_number() OVER (PARTITION BY "a", "b") AS __number FROM (SELECT x, y FROM u) AS __right1 ("a", "b")) AS __rows1 ORDER BY a"#,
             ),
             (
                 "SELECT a FROM t WHERE a IN (SELECT a FROM t INTERSECT ALL SELECT b FROM t)",
