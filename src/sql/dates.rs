@@ -1,13 +1,26 @@
 //! Times beside something else. A DATE and an INTERVAL: DataFusion's sum is a DATE, which has no place for hours, and would pass over them. And
-//! times that are compared with a text with blanks around it.
+//! times that are compared with a text with blanks around it, and parts of times.
 
+use super::functions;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr, cast, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 const DAY_NS: i64 = 86_400_000_000_000;
+
+/// Plans EXTRACT as `date_part` of ours. DataFusion's own planner takes its own, whatever a session has by that name, so this one comes before it.
+#[derive(Debug)]
+pub struct Parts;
+
+impl ExprPlanner for Parts {
+    fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        let call = ScalarFunction::new_udf(functions::date_part(), args);
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(call)))
+    }
+}
 
 /// Plans a sum with hours and less as that of the day's first instant: a TIMESTAMP.
 #[derive(Debug)]

@@ -88,6 +88,7 @@ use datafusion::catalog::MemTable;
 use datafusion::common::TableReference;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -1246,6 +1247,12 @@ pub async fn table_stream(
 /// Adds our functions to a session.
 pub(crate) fn register_functions(state: &mut SessionState) {
     use datafusion::execution::FunctionRegistry;
+    let first: Arc<dyn ExprPlanner> = Arc::new(dates::Parts);
+    let planners = std::iter::once(first).chain(state.expr_planners().iter().cloned());
+    let planners = planners.collect();
+    *state = SessionStateBuilder::new_from_existing(state.clone())
+        .with_expr_planners(planners)
+        .build();
     let _ = state.register_expr_planner(Arc::new(dates::Dates));
     for function in functions::scalar_functions() {
         let _ = state.register_udf(function);

@@ -158,7 +158,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all
 }
 
-fn date_part() -> Arc<ScalarUDF> {
+/// `date_part`, by which EXTRACT is computed too.
+pub fn date_part() -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::from(DatePart(
         datafusion::functions::datetime::date_part(),
     )))
