@@ -21,6 +21,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from pipeline import free_port
+
 WITHIN = 40
 
 
@@ -36,16 +38,6 @@ def main():
         for part in (refused_starts, users_and_roles, over_tls, in_a_cluster):
             part(binary)
             print(f"ok  {part.__name__.replace('_', ' ')}")
-
-
-def port(count=1):
-    """A free port, with so many free ones behind it."""
-    while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            number = first.getsockname()[1]
-        if number + count < 65_000:
-            return number
 
 
 class Process:
@@ -148,7 +140,7 @@ def users_and_roles(binary):
     prometheus, of_prometheus = token_of(binary, "metrics", "prometheus")
     admin, of_admin = token_of(binary, "admin", "root")
     Path("users.toml").write_text(lines + of_prometheus + of_admin)
-    at = port()
+    at = free_port()
     address = f"http://127.0.0.1:{at}"
     with Process(binary, *serve("--listen", str(at), "--auth-file", "users.toml")) as server:
         until("it is ready", lambda: ask(address, "/readyz")[0] == 200)
@@ -207,7 +199,7 @@ def over_tls(binary):
         Path(f"server.{kind}").write_bytes(Path(f"first.{kind}").read_bytes())
     admin, line = token_of(binary, "admin", "root")
     Path("tidelake.toml").write_text(line.replace("[[users]]", "[[auth.users]]"))
-    at = port()
+    at = free_port()
     address = f"https://localhost:{at}"
     first = ssl.create_default_context(cafile="first.pem")
     second = ssl.create_default_context(cafile="second.pem")
@@ -241,7 +233,7 @@ def over_tls(binary):
 
 
 def in_a_cluster(binary):
-    at = port(4)
+    at = free_port(4)
     address = f"http://127.0.0.1:{at}"
     # `up` makes a secret of its own.
     admin, line = token_of(binary, "admin", "root")
@@ -264,7 +256,7 @@ def in_a_cluster(binary):
     # A process with another secret, and one without.
     Path("ours").write_text("the secret of this cluster, of many bytes")
     Path("theirs").write_text("the secret of another one, of many bytes")
-    ports = port(8)
+    ports = free_port(8)
     Path("hosts").write_text(f"127.0.0.1:{ports + 4}\n127.0.0.1:{ports + 5}\n")
 
     def member(number, *more):
