@@ -436,38 +436,41 @@ impl Queries {
             let conversation = supervise::awaited(runtime.handle(), "the query", async move {
                 let asking = async {
                     let queue = span.child("queue");
-                    let Ok(turn) = Arc::clone(&place.1).acquire_owned().await else {
-                        return;
-                    };
+                    let turn = Arc::clone(&place.1).acquire_owned().await.ok()?;
                     drop(place);
                     drop(queue);
-                    let Some(inner) = weak.upgrade() else {
-                        return;
-                    };
-                    let process = inner.pool.take(turn);
-                    let result = match process {
+                    let inner = weak.upgrade()?;
+                    let last = match inner.pool.take(turn) {
                         Ok(process) => {
                             let asked = Asked {
                                 question: &question,
                                 as_of,
                                 span: &span,
                             };
-                            inner.converse(process, &asked, &out).await
+                            inner.converse(process, &asked, &out).await?
                         }
                         Err(error) => Err(QueryError::failed(format!(
                             "no process could be started for it: {error}"
                         ))),
                     };
-                    if let Err(error) = result {
+                    if let Err(error) = &last {
                         // Its words may have values of the statement in them.
                         span.fail(error.code(), String::new);
-                        let _ = out.send(Err(error)).await;
+                    }
+                    Some(last)
+                };
+                let last = tokio::select! {
+                    last = asking => last,
+                    // Nobody waits any more: the process, if there is one, is dropped and so killed.
+                    () = out.closed() => {
+                        span.set("tidelake.query.ended_early", true);
+                        None
                     }
                 };
-                tokio::select! {
-                    () = asking => {}
-                    // Nobody waits any more: the process, if there is one, is dropped and so killed.
-                    () = out.closed() => span.set("tidelake.query.ended_early", true),
+                // Told before the answer is complete: it is a part of the request that waits for it.
+                drop(span);
+                if let Some(last) = last {
+                    let _ = out.send(last).await;
                 }
             });
             // Its outcome is what comes through the channel, or that nothing does any more.

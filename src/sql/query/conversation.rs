@@ -54,24 +54,23 @@ pub struct Asked<'a> {
 pub type Pieces = mpsc::Sender<Result<Piece, QueryError>>;
 
 impl Inner {
-    /// Asks a process, and passes on what it says.
+    /// Asks a process, and passes on what it says but for the last piece, which it returns; nothing if
+    /// nobody wants it any more.
     pub(super) async fn converse(
         &self,
         mut process: Process,
         asked: &Asked<'_>,
         out: &Pieces,
-    ) -> Result<(), QueryError> {
+    ) -> Option<Result<Piece, QueryError>> {
         match self.exchange(&mut process, asked, out).await {
             Ok(End { result, reusable }) => {
                 if reusable {
                     self.pool.give_back(process);
                 }
-                let truncated = result?;
-                let _ = out.send(Ok(Piece::Done { truncated })).await;
-                Ok(())
+                Some(result.map(|truncated| Piece::Done { truncated }))
             }
-            Err(Broken::Unwanted) => Ok(()),
-            Err(Broken::Process(error)) => Err(process.why(error).await),
+            Err(Broken::Unwanted) => None,
+            Err(Broken::Process(error)) => Some(Err(process.why(error).await)),
         }
     }
 
