@@ -173,8 +173,7 @@ impl Lowering<'_> {
             LogicalPlan::Aggregate(it) => self.aggregate(it),
             LogicalPlan::Distinct(datafusion::logical_expr::Distinct::All(input)) => {
                 let below = self.node(input, None)?;
-                let schema = below.plan.schema();
-                self.distinct(below, schema, input)
+                self.distinct(below, input)
             }
             LogicalPlan::Union(it) => {
                 let inputs = it.inputs.iter().map(|input| self.rows(input)).collect::<Result<Vec<_>, _>>()?;
@@ -338,12 +337,7 @@ impl Lowering<'_> {
         self.grouped(mapped, keys, aggregates, schema, windows)
     }
 
-    fn distinct(
-        &mut self,
-        mut input: Lowered,
-        schema: SchemaRef,
-        below: &LogicalPlan,
-    ) -> Result<Lowered, String> {
+    fn distinct(&mut self, mut input: Lowered, below: &LogicalPlan) -> Result<Lowered, String> {
         let exprs: Vec<Expr> = below
             .schema()
             .columns()
@@ -351,8 +345,14 @@ impl Lowering<'_> {
             .map(Expr::Column)
             .collect();
         let windows = self.windows_of(&exprs, &mut input, below)?;
-        let keys = (0..exprs.len()).collect();
-        self.grouped(input, keys, Vec::new(), schema, windows)
+        let keys: Vec<usize> = (0..exprs.len()).collect();
+        // Behind the columns of the query there may be the time by which rows leave.
+        let schema = input
+            .plan
+            .schema()
+            .project(&keys)
+            .map_err(|it| it.to_string())?;
+        self.grouped(input, keys, Vec::new(), Arc::new(schema), windows)
     }
 
     fn grouped(

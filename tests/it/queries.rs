@@ -99,6 +99,7 @@ CREATE MATERIALIZED VIEW left_newest AS SELECT a.k, a.n, c.c FROM (SELECT k, n F
 CREATE MATERIALIZED VIEW first_of_newest AS SELECT k, n, at FROM raw_s WHERE at > now() - INTERVAL '30' SECOND QUALIFY row_number() OVER (PARTITION BY k ORDER BY n DESC, at) <= 2;
 CREATE MATERIALIZED VIEW last_five AS SELECT k, n, at FROM raw_s WHERE at > now() - INTERVAL '30' SECOND ORDER BY n DESC, at LIMIT 5;
 CREATE MATERIALIZED VIEW counts AS SELECT k, count(*) AS c, min(n) AS least, count(DISTINCT j) AS js FROM raw_s WHERE now() <= at + INTERVAL '12' SECOND GROUP BY k;
+CREATE MATERIALIZED VIEW distinct_newest AS SELECT DISTINCT k, j FROM raw_s WHERE at > now() - INTERVAL '20' SECOND;
 CREATE MATERIALIZED VIEW seen AS SELECT k, max(at) AS last, count(*) AS c FROM raw_s GROUP BY k;
 CREATE MATERIALIZED VIEW seen_lately AS SELECT k, last, c FROM seen WHERE last > now() - INTERVAL '10' SECOND;
 CREATE MATERIALIZED VIEW silent AS SELECT k, last FROM seen WHERE last + INTERVAL '8' SECOND < now();
