@@ -98,11 +98,11 @@ const ANSWERS = {
 };
 
 describe('the page', () => {
-  it('shows the last day of everything unless something else is chosen', async () => {
+  it('shows everything over the range of the bar unless something else is chosen', async () => {
     const { asked } = await draw(<ReportsPage />, { at: '/reports', answers: ANSWERS });
     expect(await screen.findByRole('heading', { name: 'Analytics' })).toBeTruthy();
     const [first] = asked.filter(({ path }) => path.startsWith('/reports/'));
-    expect([first?.path, first?.query.toString()]).toEqual(['/reports/all', 'range=24h']);
+    expect([first?.path, first?.query.toString()]).toEqual(['/reports/all', 'range=1h']);
     expect(screen.getByText(/^90\s000$/)).toBeTruthy();
     expect(screen.getByText('Roles were guessed from names.')).toBeTruthy();
     expect(screen.getByText('No view has scores.')).toBeTruthy();
@@ -159,8 +159,8 @@ describe('the page', () => {
 });
 
 it('reads the times of the address as the API takes them', () => {
-  const open = { from: 0, to: 1, fixed: false, range: null };
-  expect(timesOf({}, open)).toEqual({ range: '24h' });
+  const open = { from: 0, to: 1, fixed: false, range: '6h' } as const;
+  expect(timesOf({}, open)).toEqual({ range: '6h' });
   expect(timesOf({ range: '7d' }, open)).toEqual({ range: '7d' });
   expect(timesOf({ from: FROM }, open)).toEqual({ from: FROM });
   expect(timesOf({ from: FROM, to: TO }, open)).toEqual({ from: FROM, to: TO });

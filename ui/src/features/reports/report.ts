@@ -16,8 +16,6 @@ export type Section = Schemas['ReportSection'];
 export type Column = Schemas['ReportColumn'];
 export type ReportChart = Schemas['ReportChart'];
 
-/** Without a range a report is of the last day, as that of the command is. */
-const RANGE = '24h';
 const FIGURES: ReadonlySet<string> = new Set(['count', 'share', 'measure', 'duration', 'bytes', 'money']);
 
 /** The times of a report, as the API takes them. */
@@ -27,14 +25,11 @@ export interface Times {
   to?: string;
 }
 
-/**
- * The times that the address asks for. Without any it is the last day; of an archive, whose last day is long ago, what the
- * other pages show.
- */
+/** The times that the address asks for; without any those that the bar above the report shows, as on all pages. */
 export function timesOf({ range, from, to }: Pick<Search, 'range' | 'from' | 'to'>, span: Span): Times {
   if (from !== undefined) return { from, ...(to !== undefined && { to }) };
   if (range !== undefined) return { range };
-  if (!span.fixed) return { range: RANGE };
+  if (span.range !== null) return { range: span.range };
   return { from: new Date(span.from).toISOString(), to: new Date(span.to).toISOString() };
 }
 
