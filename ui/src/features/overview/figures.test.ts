@@ -54,6 +54,8 @@ describe('tiles of the newest seconds', () => {
     const history = {
       window_seconds: 60,
       step_seconds: 60,
+      times: [0, 60, 120],
+      as_of: '1970-01-01T00:03:00Z',
       hour_ago: { requests: 96, failed_share: 10 },
       day_ago: null,
       overall: { requests: [null, 60, 60] },
@@ -62,7 +64,23 @@ describe('tiles of the newest seconds', () => {
     expect(tile('events', { history })?.notes).toEqual(['+25 % vs 1 h ago']);
     expect(tile('errors', { history })?.notes).toEqual(['same as 1 h ago']);
     expect(tile('took_p95', { history })?.notes).toEqual(['no data 1 h ago']);
-    expect(tile('total', { history })?.notes).toEqual(['+120 in the last hour']);
+    expect(tile('total', { history })?.notes).toEqual(['+120 in 1 h']);
+  });
+
+  it('have a curve of the steps that are over', () => {
+    const history = {
+      window_seconds: 60,
+      step_seconds: 60,
+      times: [0, 60, 120],
+      as_of: '1970-01-01T00:02:30Z',
+      overall: { took_p95: [600, 610, 300] },
+      expected: {},
+    } as unknown as History;
+    expect(tile('took_p95', { history })?.curve).toEqual([600, 610]);
+    expect(tile('took_p95', { history: { ...history, as_of: '1970-01-01T00:03:00Z' } })?.curve).toHaveLength(
+      3,
+    );
+    expect(tile('took_p95', { history: null })?.curve).toEqual([]);
   });
 });
 

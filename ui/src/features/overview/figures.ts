@@ -111,7 +111,7 @@ export function tilesOf({ page, metrics, before, row, history }: Observations): 
       label: 'Error rate',
       value: formatNumber(share, 1),
       unit: '%',
-      curve: history?.overall[FAILED_SHARE] ?? [],
+      curve: wholeSteps(history, FAILED_SHARE),
       notes: notes(
         share,
         FAILED_SHARE,
@@ -135,7 +135,7 @@ export function tilesOf({ page, metrics, before, row, history }: Observations): 
       label: titleOfColumn(column),
       value: text.value,
       unit: `${text.unit}${isRate ? '/s' : ''}${perOf(column, seconds, isRate)}`.trim(),
-      curve: history?.overall[column.name] ?? [],
+      curve: wholeSteps(history, column.name),
       notes: notes(value, column.name, 1, column === slow ? range : null),
       ...(column === slow && { watched: 'latency' as const }),
       receipt: from?.view ?? null,
@@ -161,11 +161,19 @@ export function tilesOf({ page, metrics, before, row, history }: Observations): 
     value: compact(total),
     unit: '',
     curve: [],
-    notes: lastHour === null ? [] : [`+${formatNumber(lastHour)} in the last hour`],
+    notes: lastHour === null ? [] : [`+${formatNumber(lastHour)} in 1 h`],
     title: formatNumber(total),
     receipt: page.total?.view ?? null,
   });
   return tiles;
+}
+
+/** What a column was in the steps that are over: one that is still open has counted only a part, and would look like a drop. */
+function wholeSteps(history: History | null, column: string): (number | null)[] {
+  if (history === null) return [];
+  const { times, step_seconds, as_of, overall } = history;
+  const asOf_s = Date.parse(as_of) / 1000;
+  return (overall[column] ?? []).filter((_, at) => (times[at] ?? 0) + step_seconds <= asOf_s);
 }
 
 function absent(value: number | null, metrics: Metrics | null): Pick<Tile, 'title'> {
