@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { clockLabels, rangeOfValues, tickRoom, ticksOf } from './chartAxis';
+import { clockLabels, rangeOfValues, tickRoom, ticksOf, valueLabels } from './chartAxis';
 import { chooseZone } from './zone';
 
 /** Digits of the labels' font are about so wide. */
@@ -58,4 +58,36 @@ it('labels times that are round on the clock of the page', () => {
   expect(clockLabels(ticks, 2024)).toEqual(['23:00', '23:30', '05-13', '00:30', '01:00']);
   chooseZone('utc');
   process.env.TZ = before;
+});
+
+it.each([
+  [
+    [0, 2.5, 5, 7.5],
+    ['0', '2.5', '5.0', '7.5'],
+  ],
+  [
+    [0, 0.25, 0.5],
+    ['0', '0.25', '0.50'],
+  ],
+  [
+    [0.001, 0.002],
+    ['0.001', '0.002'],
+  ],
+  [
+    [-5, 0, 5],
+    ['-5', '0', '5'],
+  ],
+  [
+    [0, 5_000, 10_000],
+    ['0', '5\u202f000', '10 k'],
+  ],
+  // Of a logarithmic axis, which leaves some out.
+  [
+    [0.1, 1, null, 100],
+    ['0.10', '1', '', '100'],
+  ],
+  [[7.25], ['7.25']],
+  [[], []],
+])('labels %j of an axis of values with %j', (ticks, labels) => {
+  expect(valueLabels(ticks)).toEqual(labels);
 });

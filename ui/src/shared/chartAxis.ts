@@ -1,7 +1,7 @@
 /**
  * The axes of charts over time: which times are labelled and how, and how far the values reach. Pure functions.
  */
-import { formatAny, formatDateTime } from './format';
+import { formatAny, formatDateTime, formatNumber } from './format';
 import { aheadOf, clockOf } from './zone';
 
 export const TICK_FONT = '11px "IBM Plex Sans", system-ui, sans-serif';
@@ -58,8 +58,22 @@ export function rangeOfValues(
   return [least, Math.min(high * 1.08, top)];
 }
 
+/** Ticks of the axis of values. Those at even steps have as many decimals as the step needs, so that they line up. */
+export function valueLabels(ticks: readonly (number | null)[]): string[] {
+  const known = ticks.filter(it => it !== null);
+  const step = (known[1] ?? 0) - (known[0] ?? 0);
+  const isNear = (a: number, b: number) => Math.abs(a - b) < 1e-6;
+  const isEven = known.every((it, at) => at === 0 || isNear((it - (known[at - 1] ?? 0)) / step, 1));
+  const decimals = [0, 1, 2, 3, 4].find(it => isNear(step * 10 ** it, Math.round(step * 10 ** it)));
+  const isShort = known.every(it => Math.abs(it) < 1e4);
+  return ticks.map(it => {
+    if (it === null) return '';
+    return it !== 0 && isEven && isShort ? formatNumber(it, decimals ?? 4) : shortNumber(it);
+  });
+}
+
 /** A tick of the axis. */
-export function shortNumber(value: number): string {
+function shortNumber(value: number): string {
   const size = Math.abs(value);
   if (size >= 1e6) return `${trim(value / 1e6)} M`;
   if (size >= 1e4) return `${trim(value / 1e3)} k`;

@@ -6,11 +6,11 @@ import {
   clockLabels,
   LONG_SPAN_S,
   rangeOfValues,
-  shortNumber,
   TICK_APART_LONG_PX,
   TICK_APART_PX,
   TICK_FONT,
   tickRoom,
+  valueLabels,
 } from './chartAxis';
 import { formatAny, formatDate, formatDateTime, formatNear } from './format';
 import { isWithin, type Span } from './marked';
@@ -198,7 +198,7 @@ export function optionsOf(
         size: 48,
         space: 28,
         // A logarithmic axis leaves ticks without a label where there is no room.
-        values: (_, ticks: (number | null)[]) => ticks.map(it => (it === null ? '' : shortNumber(it))),
+        values: (_, ticks: (number | null)[]) => valueLabels(ticks),
       },
     ],
     bands:

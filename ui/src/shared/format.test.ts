@@ -14,6 +14,7 @@ import {
   formatTime,
   numberOf,
   quantifyBytes,
+  signedPercent,
 } from './format';
 import { panelState } from './state';
 import { chooseZone, clockOf, instantOf, offsetText, zoneName } from './zone';
@@ -163,4 +164,14 @@ describe('times', () => {
         expect(instantOf(clockOf(ms(iso), 'local'), 'local')).toBe(ms(iso));
     }
   });
+});
+
+it.each([
+  [0.041, '+4 %'],
+  [-0.1, '−10 %'],
+  [0.004, '0 %'],
+  [-0.004, '0 %'],
+  [0, '0 %'],
+])('a change of %d is %s', (share, text) => {
+  expect(signedPercent(share)).toBe(text);
 });

@@ -48,6 +48,13 @@ export function formatMeasured(value: number | null | undefined): string {
   return formatNumber(value, Math.min(8, Math.max(0, digits)));
 }
 
+/** A change in whole percent, with its sign unless there is none. */
+export function signedPercent(share: number): string {
+  const size = formatNumber(Math.abs(share) * 100);
+  if (size === '0') return '0 %';
+  return `${share > 0 ? '+' : '−'}${size} %`;
+}
+
 /** A rate: decimals only while it is small. */
 export function formatRate(value: number | null | undefined): string {
   return formatNumber(value, value !== null && value !== undefined && Math.abs(value) < 100 ? 1 : 0);

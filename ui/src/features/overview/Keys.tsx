@@ -6,7 +6,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { askSql } from '../../api/client';
 import { partOf } from '../../shared/filter';
-import { formatNumber, formatTime, MISSING, numberOf } from '../../shared/format';
+import { formatNumber, formatTime, MISSING, numberOf, signedPercent } from '../../shared/format';
 import { useFrozen, useLastFresh, useLive, useView } from '../../shared/live';
 import { useGo, useSpan } from '../../shared/nav';
 import { type Keyed, labelOf, rateOf, writtenText } from '../../shared/page';
@@ -278,7 +278,7 @@ function Line({ of, row, most, range }: LineProps) {
       )}
       {range === null && (
         <td className="hidden px-3 text-right whitespace-nowrap text-muted sm:table-cell">
-          {change === null ? MISSING : `${change >= 0 ? '+' : '−'}${formatNumber(Math.abs(change) * 100)} %`}
+          {change === null ? MISSING : signedPercent(change)}
         </td>
       )}
     </tr>
