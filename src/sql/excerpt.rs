@@ -76,6 +76,7 @@ fn excerpt(source: &str, line: u64, message: &str) -> Option<Excerpt> {
     if let (Some(column), false) = (column, text.contains("${")) {
         let start = text.char_indices().nth(column.saturating_sub(1));
         let start = start.map_or(text.len(), |it| it.0);
+        let start = start_of_found(message, text, start);
         return Some(part(first, start, word_length(&text[start..])));
     }
     let statement = first..=end_of_statement(&lines, first);
@@ -89,6 +90,18 @@ fn excerpt(source: &str, line: u64, message: &str) -> Option<Excerpt> {
     let start = text.len() - text.trim_start().len();
     let code = text.split("--").next().unwrap_or(text).trim();
     Some(part(first, start, code.chars().count().max(1)))
+}
+
+/// Where the token is that a message found. Of some the parser tells the place of the one behind it.
+fn start_of_found(message: &str, text: &str, told: usize) -> usize {
+    let Some((_, found)) = message.rsplit_once(", found: ") else {
+        return told;
+    };
+    let before = text[..told].trim_end();
+    match text[told..].starts_with(found) {
+        false if before.ends_with(found) => before.len() - found.len(),
+        _ => told,
+    }
 }
 
 /// The line that ends a statement.
@@ -111,7 +124,10 @@ fn names(message: &str) -> Vec<&str> {
     for quote in ['`', '\'', '"'] {
         names.extend(wrong.split(quote).skip(1).step_by(2));
     }
+    // `sum does not take TEXT`
+    names.extend(wrong.split_once(" does not take ").map(|it| it.0));
     for kind in [
+        "FORMAT ",
         "function ",
         "variable ",
         "column ",
@@ -173,6 +189,10 @@ mod tests {
             (3, 15, 4)
         );
         assert_eq!(found(source, 2, "there is no function max"), (3, 11, 3));
+        assert_eq!(
+            found(source, 2, "max does not take TEXT; CAST it"),
+            (3, 11, 3)
+        );
         assert_eq!(found(source, 2, "`s.nope` must be in GROUP BY"), (3, 15, 4));
         assert_eq!(
             found(source, 2, "expected `;` after the statement, found `k`"),
@@ -189,6 +209,15 @@ mod tests {
         assert_eq!(
             found(source, 1, "Expected: x, found: a (column 8)"),
             (1, 8, 1)
+        );
+        // One that is behind the word it is about.
+        assert_eq!(
+            found(
+                "SELECT a, FROM t",
+                1,
+                "Expected an expression, found: FROM (column 16)"
+            ),
+            (1, 11, 4)
         );
         // Columns behind a variable are those of its value.
         assert_eq!(

@@ -36,7 +36,7 @@ pub mod models;
 mod multisets;
 mod named_queries;
 mod namesakes;
-mod near;
+pub mod near;
 mod null_equality;
 mod passed_on;
 mod per_group;
@@ -49,6 +49,7 @@ pub mod reference;
 mod scopes;
 mod short_lists;
 mod sinks;
+mod slips;
 mod stars;
 mod syntax;
 #[cfg(test)]
@@ -85,7 +86,7 @@ use crate::source::place::{Place, is_delta};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::MemTable;
-use datafusion::common::TableReference;
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
@@ -622,7 +623,27 @@ impl Planner {
     async fn logical(&self, query: &Query) -> Result<LogicalPlan, String> {
         let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query.clone()))));
         let planned = casts::planned(&self.context.state(), statement).await;
-        planned.map_err(|it| words::planner(&it))
+        planned.map_err(|it| self.refused(&it))
+    }
+
+    /// What the planner says of a query, with what may be meant by a name that is not there.
+    fn refused(&self, error: &DataFusionError) -> String {
+        let without_hint = words::planner(error);
+        let DataFusionError::Plan(said) = error.find_root() else {
+            return without_hint;
+        };
+        let state = self.context.state();
+        let known = state.schema_for_ref(LATE_RELATION);
+        let mut names = known.map_or_else(|_| Vec::new(), |it| it.table_names());
+        names.retain(|it| !it.starts_with('_'));
+        let relation = words::no_relation(said, names.iter().map(String::as_str));
+        let function = || match without_hint.contains("; ") {
+            true => None,
+            false => words::no_function(said, &words::functions_of(&state)),
+        };
+        relation
+            .or_else(|| function().map(|it| it.0))
+            .unwrap_or(without_hint)
     }
 
     async fn lowered(&self, name: &str, query: &Query) -> Result<Plan, String> {

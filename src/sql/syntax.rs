@@ -9,7 +9,7 @@ use super::dialect::Tidelake;
 use super::functions::{NOW_BEFORE, NOW_REACHED, WITHIN_LAST};
 use super::webhooks::{self, WebhookText};
 use super::{
-    Error, asof, bounds, canonical, elsewhere, emitted, forms, sinks, walk, windows, words,
+    Error, asof, bounds, canonical, elsewhere, emitted, forms, sinks, slips, walk, windows, words,
 };
 use crate::plan::Comment;
 use crate::source::place::is_delta;
@@ -171,11 +171,17 @@ fn of_same_form(name: &str, value: &str, default: &str) -> Result<(), String> {
 /// # Errors
 /// With line and column, at the first statement that is none of ours.
 pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
-    let tokens = tokens(text).map_err(|it| Error::at(it.location.line, it.message))?;
+    let tokens = tokens(text).map_err(|it| {
+        let (line, column) = (it.location.line, it.location.column);
+        Error::at(line, format!("{} (column {column})", it.message))
+    })?;
     bounds::check(&tokens).map_err(|(line, it)| Error::at(line, it))?;
     let (tokens, final_ends) = emitted::without_clause(tokens);
     elsewhere::refuse_clauses(&tokens).map_err(|(line, it)| Error::at(line, it))?;
     let tokens = asof::as_joins(tokens).map_err(|(line, it)| Error::at(line, it))?;
+    let is_space = |it: &&TokenWithSpan| matches!(it.token, Token::Whitespace(_));
+    let last = tokens.iter().rfind(|it| !is_space(it));
+    let text_end = last.map(|it| it.span.end);
     let mut parser = Parser::new(&Tidelake).with_tokens_with_locations(tokens);
     let mut statements = Vec::new();
     let mut functions = forms::Macros::default();
@@ -188,10 +194,17 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
         }
         let line = next.span.start.line;
         let refused = |it: ParserError| {
-            let text = words::parser(&it);
-            match words::place_at_end(&text) {
-                Some((text, line, column)) => Error::at(line, format!("{text} (column {column})")),
-                None => Error::at(line, text),
+            let said = words::parser(&it);
+            let Some((said, line, column)) = words::place_at_end(&said) else {
+                let end = text_end.filter(|_| said.ends_with("found: EOF"));
+                return match end {
+                    Some(end) => Error::at(end.line, format!("{said} (column {})", end.column)),
+                    None => Error::at(line, said),
+                };
+            };
+            match slips::before(text, line, column) {
+                Some(slip) if words::is_expectation(said) => misspelled(&slip),
+                _ => Error::at(line, format!("{said} (column {column})")),
             }
         };
         let is_definition = functions.define(&mut parser).map_err(refused)?
@@ -218,10 +231,21 @@ pub fn parse(text: &str) -> Result<Vec<Parsed>, Error> {
         }
         statements.extend(kind.map(|kind| Parsed { line, kind }));
         if end.token != Token::SemiColon && end.token != Token::EOF {
-            let text = format!("expected `;` after the statement, found `{}`", end.token);
-            return Err(Error::at(end.span.start.line, text));
+            let place = end.span.start;
+            let slip = slips::before(text, place.line, place.column);
+            return Err(slip.map_or_else(
+                || {
+                    let said = format!("expected `;` after the statement, found `{}`", end.token);
+                    Error::at(place.line, said)
+                },
+                |it| misspelled(&it),
+            ));
         }
     }
+}
+
+fn misspelled(slip: &slips::Slip) -> Error {
+    Error::at(slip.line, format!("{slip} (column {})", slip.column))
 }
 
 /// The tokens of dataflows and queries, as the parser takes them.
@@ -593,6 +617,12 @@ pub fn declared_table(parser: &mut Parser) -> Result<DeclaredTable, ParserError>
             let form =
                 "a watermark has the form: WATERMARK FOR time AS time - INTERVAL '10' SECOND";
             let wrong = || ParserError::ParserError(form.to_owned());
+            let of_another = |it: &Ident| {
+                let other = known_as(it);
+                ParserError::ParserError(format!(
+                    "the watermark is for `{column}` and computed from `{other}`; both are the time of a record: WATERMARK FOR {other} AS {other} - INTERVAL '10' SECOND"
+                ))
+            };
             if watermark.is_some() {
                 return refuse(one_clock);
             }
@@ -602,6 +632,7 @@ pub fn declared_table(parser: &mut Parser) -> Result<DeclaredTable, ParserError>
             };
             watermark = match stated {
                 Expr::Identifier(it) if known_as(&it) == column => Some((column, 0)),
+                Expr::Identifier(it) => return Err(of_another(&it)),
                 Expr::BinaryOp {
                     left,
                     op: BinaryOperator::Minus,
@@ -614,6 +645,9 @@ pub fn declared_table(parser: &mut Parser) -> Result<DeclaredTable, ParserError>
                             return Err(too_long());
                         }
                         Some((column, delay))
+                    }
+                    (Expr::Identifier(it), Some(_)) if known_as(&it) != column => {
+                        return Err(of_another(&it));
                     }
                     _ => return Err(wrong()),
                 },

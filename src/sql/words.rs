@@ -10,9 +10,11 @@ use super::near::{as_sql, did_you_mean, nearest};
 use super::reference::is_internal;
 use crate::plan::{SESSION_END, SESSION_START, TUMBLE_END, TUMBLE_START, WINDOW_BOUND};
 use datafusion::common::{Column, DataFusionError, SchemaError};
+use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::parser::ParserError;
+use std::collections::BTreeSet;
 
-/// So many columns are listed when one is missing and none is near; more would be no sentence.
+/// So many columns are listed when one is missing and none is near, and one more if it is the last; more would be no sentence.
 const COLUMNS_MAX: usize = 3;
 /// Words a statement begins with.
 const BEGINNINGS: [&str; 6] = ["SELECT", "WITH", "VALUES", "EXPLAIN", "SHOW", "DESCRIBE"];
@@ -150,6 +152,11 @@ pub fn place_at_end(text: &str) -> Option<(&str, u64, u64)> {
     Some((message, line.parse().ok()?, column.parse().ok()?))
 }
 
+/// Whether the parser says what it would take instead of a token.
+pub fn is_expectation(said: &str) -> bool {
+    said.starts_with("Expected: ") || said.starts_with("Expected an ")
+}
+
 /// What the parser says.
 pub fn parser(error: &ParserError) -> String {
     match error {
@@ -232,8 +239,13 @@ pub fn no_column(field: &Column, valid_fields: &[Column]) -> (String, Misnamed) 
     let candidates: Vec<String> = near.iter().map(as_written).collect();
     let message = match did_you_mean(&candidates) {
         Some(meant) => format!("there is no column `{written}`; {meant}"),
+        // Only in double quotes is it a name at all, and MySQL has texts in these.
+        None if field.relation.is_none() && as_sql(&field.name).starts_with('"') => format!(
+            "there is no column `{written}`; a text stands in single quotes: '{}'",
+            field.name.replace('\'', "''")
+        ),
         None => match names.split_at_checked(COLUMNS_MAX) {
-            Some((first, others)) if !others.is_empty() => format!(
+            Some((first, others)) if 1 < others.len() => format!(
                 "there is no column `{written}`; possible are {} and {} more",
                 first.join(", "),
                 others.len()
@@ -248,6 +260,17 @@ pub fn no_column(field: &Column, valid_fields: &[Column]) -> (String, Misnamed) 
     (message, (written, candidates))
 }
 
+/// Names of all functions a statement may use, in order.
+pub fn functions_of(state: &SessionState) -> Vec<String> {
+    let names = state
+        .scalar_functions()
+        .keys()
+        .chain(state.aggregate_functions().keys())
+        .chain(state.window_functions().keys());
+    let all: BTreeSet<String> = names.cloned().collect();
+    all.into_iter().collect()
+}
+
 /// That there is no such function, and what may be meant, if the planner says so.
 pub fn no_function(said: &str, known: &[String]) -> Option<(String, Misnamed)> {
     let name = between(said, "Invalid function '", "'")?;
@@ -260,6 +283,18 @@ pub fn no_function(said: &str, known: &[String]) -> Option<(String, Misnamed)> {
     let meant = did_you_mean(&candidates)?;
     let message = format!("there is no function `{name}`; {meant}");
     Some((message, (name.to_owned(), candidates)))
+}
+
+/// That a statement of a dataflow reads what is not there, and what may be meant, if the planner says so.
+pub fn no_relation<'a>(said: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let name = between(said, "table '", "' not found")?;
+    let name = name.rsplit('.').next().unwrap_or(name);
+    let near: Vec<String> = nearest(name, known).into_iter().map(as_sql).collect();
+    let hint = did_you_mean(&near)
+        .unwrap_or_else(|| "each is defined above those that read it".to_owned());
+    Some(format!(
+        "there is no source, table or view `{name}`; {hint}"
+    ))
 }
 
 /// That no statement begins so, and what may be meant, if the parser says so.
@@ -305,11 +340,8 @@ fn plan(text: &str) -> String {
             None => format!("there is no function `{name}`"),
         };
     }
-    if let Some(name) = between(text, "table '", "' not found") {
-        let name = name.rsplit('.').next().unwrap_or(name);
-        return format!(
-            "there is no source, table or view `{name}`; each is defined above those that read it"
-        );
+    if let Some(said) = no_relation(text, []) {
+        return said;
     }
     if let Some(call) = between(
         text,
@@ -425,6 +457,8 @@ fn with_sql_types(text: &str) -> String {
         ("LargeUtf8", "TEXT"),
         ("Utf8View", "TEXT"),
         ("Utf8", "TEXT"),
+        ("Decimal128(", "DECIMAL("),
+        ("Decimal256(", "DECIMAL("),
         ("Float64", "DOUBLE"),
         ("Float32", "REAL"),
         ("UInt64", "BIGINT UNSIGNED"),

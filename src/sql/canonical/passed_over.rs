@@ -169,7 +169,7 @@ impl VisitorMut for Refusing {
                     || !index_hints.is_empty()
                 {
                     return no(
-                        "hints, partitions and options after a relation's name are not supported",
+                        "hints, partitions and options after a relation's name are not supported; options of a table or view stand before its query: CREATE … name WITH (…) AS SELECT …",
                     );
                 }
                 ControlFlow::Continue(())

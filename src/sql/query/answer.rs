@@ -80,14 +80,7 @@ pub fn session(environment: &Arc<RuntimeEnv>) -> SessionContext {
 
 /// Names of all functions a statement may use, in order.
 pub fn functions() -> Vec<String> {
-    let state = session(&Arc::default()).state();
-    let names = state
-        .scalar_functions()
-        .keys()
-        .chain(state.aggregate_functions().keys())
-        .chain(state.window_functions().keys());
-    let all: BTreeSet<String> = names.cloned().collect();
-    all.into_iter().collect()
+    words::functions_of(&session(&Arc::default()).state())
 }
 
 /// One question and the way back to its asker.

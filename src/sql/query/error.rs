@@ -1,7 +1,7 @@
 //! Why a query has no answer. The same value travels from the process that found out to the client that asked.
 
 use super::answer;
-use crate::sql::words;
+use crate::sql::{slips, words};
 use datafusion::common::{DataFusionError, SchemaError};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -121,6 +121,25 @@ impl QueryError {
             (*line, *column) = (Some(at_line), Some(at_column));
         }
         self
+    }
+
+    /// The same; or that a keyword is written wrong, if that is why this text was not parsed.
+    pub(super) fn or_slip_of(self, sql: &str) -> Self {
+        let QueryError::Rejected {
+            message,
+            line: Some(line),
+            column: Some(column),
+            ..
+        } = &self
+        else {
+            return self;
+        };
+        match slips::before(sql, *line, *column) {
+            Some(slip) if words::is_expectation(message) => QueryError::rejected(slip.to_string())
+                .at(slip.line, slip.column)
+                .with_misnamed((slip.written, vec![slip.meant.to_owned()])),
+            _ => self,
+        }
     }
 
     /// Of a statement that cannot be parsed or planned.

@@ -227,7 +227,7 @@ fn parse_one(sql: &str) -> Result<DfStatement, QueryError> {
         .with_dialect(&Tidelake)
         .build()
         .and_then(|mut it| it.parse_statements());
-    let mut statements = parsed.map_err(|it| QueryError::planning(&it))?;
+    let mut statements = parsed.map_err(|it| QueryError::planning(&it).or_slip_of(sql))?;
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => Ok(statement),
         (None, _) => Err(QueryError::rejected("the query is empty")),

@@ -399,6 +399,8 @@ async fn what_is_wrong_is_said_in_our_words() {
         "SELECT foo(status) FROM logs",
         "SELECT cuont(status) FROM logs",
         "SELECT status FROM logs WHERE )",
+        "SELECT status FORM logs",
+        "SELECT status FROM logs WHERE level = \"Info\"",
         "SELECT 'open",
         "SELECT nope FROM lake.logs",
         "SELECT sum(level) FROM logs",

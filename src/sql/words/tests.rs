@@ -11,14 +11,18 @@ fn said(written: &str, known: &[&str]) -> (String, Vec<String>) {
 }
 
 #[test]
-fn at_most_three_columns_are_offered_none_of_the_engine_s_own() {
+fn few_columns_are_listed_none_of_the_engine_s_own() {
     let known = ["path", "n", "at", "took", "_partition", "_offset", "_epoch"];
     let (message, candidates) = said("xyz", &known);
     assert_eq!(
         message,
-        "there is no column `xyz`; possible are path, n, at and 1 more"
+        "there is no column `xyz`; possible are path, n, at, took"
     );
     assert!(candidates.is_empty());
+    assert_eq!(
+        said("xyz", &["path", "n", "at", "took", "left"]).0,
+        "there is no column `xyz`; possible are path, n, at and 2 more"
+    );
     assert_eq!(
         said("xyz", &["path", "_epoch"]).0,
         "there is no column `xyz`; possible are path"
@@ -35,6 +39,43 @@ fn a_name_is_not_offered_for_itself() {
     let (message, candidates) = said("path", &["path", "_epoch"]);
     assert_eq!(message, "there is no column `path`");
     assert!(candidates.is_empty());
+}
+
+#[test]
+fn a_text_in_double_quotes_is_told_from_a_name() {
+    assert_eq!(
+        said("O'Hara", &["path"]).0,
+        "there is no column `O'Hara`; a text stands in single quotes: 'O''Hara'"
+    );
+    // Two letters changed places.
+    assert_eq!(
+        said("Paht", &["path"]).0,
+        "there is no column `Paht`; did you mean `path`?"
+    );
+}
+
+#[test]
+fn types_are_named_as_in_sql() {
+    let said = "Cannot cast string '5x' to value of Decimal128(38, 10) type";
+    assert_eq!(
+        computing(said),
+        "the text '5x' cannot be read as DECIMAL(38, 10)"
+    );
+}
+
+#[test]
+fn a_relation_that_is_not_there_may_be_misspelled() {
+    let said = "table 'datafusion.public.order_log' not found";
+    let of = |known: &[&'static str]| no_relation(said, known.iter().copied()).unwrap();
+    assert_eq!(
+        of(&["orders", "orders_log", "payments"]),
+        "there is no source, table or view `order_log`; did you mean `orders_log`?"
+    );
+    assert_eq!(
+        of(&["payments"]),
+        "there is no source, table or view `order_log`; each is defined above those that read it"
+    );
+    assert_eq!(no_relation("Invalid function 'f'", []), None);
 }
 
 #[test]
