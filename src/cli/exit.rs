@@ -121,7 +121,7 @@ fn of_pipeline(error: &coordinator::Error) -> u8 {
         | Error::Cluster(Cluster::Refused { .. } | Cluster::Hosts { .. }) => USAGE,
         Error::Lake(error) => of_lake(error),
         Error::State(_)
-        | Error::Source(Source::Folder { .. })
+        | Error::Source(Source::Folder { .. } | Source::NoFolder { .. })
         | Error::Cluster(Cluster::Listen { .. }) => CONFIGURATION,
         Error::Ended { .. } | Error::Cluster(Cluster::Deadline { .. } | Cluster::Lost { .. }) => {
             PEER_GONE

@@ -19,6 +19,7 @@ use crate::repeats::{Repeats, Say};
 use decode::RawRecords;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -113,6 +114,11 @@ pub enum Trouble {
 /// A source that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error(
+        "there is no input folder {path:?}, which would be {}; make it, name another with --input, or start where it is",
+        .absolute.display()
+    )]
+    NoFolder { path: String, absolute: PathBuf },
     #[error("input folder {path:?} cannot be read")]
     Folder {
         path: String,

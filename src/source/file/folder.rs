@@ -182,9 +182,12 @@ impl Folder {
         stored: &Offsets,
         former: impl Iterator<Item = (Partition, &'a str)>,
     ) -> Result<Arc<Self>, Error> {
-        std::fs::read_dir(location.folder()).map_err(|source| Error::Folder {
-            path: location.folder().display().to_string(),
-            source,
+        std::fs::read_dir(location.folder()).map_err(|source| {
+            let path = location.folder().display().to_string();
+            match (source.kind(), std::path::absolute(location.folder())) {
+                (std::io::ErrorKind::NotFound, Ok(absolute)) => Error::NoFolder { path, absolute },
+                _ => Error::Folder { path, source },
+            }
         })?;
         let mut known = Known::default();
         for (partition, origin) in former {

@@ -393,6 +393,19 @@ fn a_log_that_is_copied_and_cut_goes_on_in_its_copy() {
 }
 
 #[test]
+fn a_folder_that_is_not_there_is_told_with_where_it_would_be() {
+    let opened = Folder::open(
+        Location::all_of("./no-such-folder".into()),
+        &Offsets::default(),
+        std::iter::empty(),
+    );
+    let said = opened.err().unwrap().to_string();
+    let here = std::env::current_dir().unwrap().join("no-such-folder");
+    assert!(said.contains(&here.display().to_string()), "{said}");
+    assert!(said.contains("--input"), "{said}");
+}
+
+#[test]
 fn a_copy_that_was_listed_before_the_cut_was_seen_is_read_on() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("a.log");
