@@ -225,7 +225,7 @@ enum Command {
     },
     /// Prints a view, and then each of its changes until interrupted.
     #[command(
-        after_help = "Examples:\n  tidelake tail top_endpoints\n  tidelake tail last_minute_by_status --where 'status_class >= 4' -o json\n\nA row that changed is one line, ~ with its old and new values; + is a new row, - one that is gone."
+        after_help = "Examples:\n  tidelake tail top_endpoints\n  tidelake tail status_1m --where 'status_class >= 4' -o json\n\nA row that changed is one line, ~ with its old and new values; + is a new row, - one that is gone."
     )]
     Tail(tail::Arguments),
 }

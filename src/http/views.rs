@@ -9,6 +9,7 @@ use super::topics::{StateTopic, TailTopic, ViewTopic};
 use super::wire::RowWriter;
 use super::{App, EPOCH_HEADER};
 use crate::model::Epoch;
+use crate::sql::near::{did_you_mean, nearest};
 use crate::view::{Heard, Snapshot, ViewInfo};
 use arrow::datatypes::DataType;
 use axum::extract::{Path, State};
@@ -277,7 +278,13 @@ pub(super) fn find(app: &App, name: &str) -> Result<ViewInfo, Problem> {
 fn unknown(app: &App, name: &str) -> Problem {
     let names: Vec<String> = app.hub.views().into_iter().map(|it| it.0.name).collect();
     Problem::not_found("unknown_view", format!("there is no live view `{name}`"))
-        .hint(format!("there are: {}", names.join(", ")))
+        .hint(meant(name, &names))
+}
+
+/// Which view may be meant by a name that none has; else which there are.
+fn meant(name: &str, names: &[String]) -> String {
+    let near = nearest(name, names.iter().map(String::as_str));
+    did_you_mean(&near).unwrap_or_else(|| format!("there are: {}", names.join(", ")))
 }
 
 fn every(query: &Parameters) -> Duration {
@@ -298,5 +305,20 @@ fn resume(query: &Parameters, headers: &HeaderMap) -> Result<Option<Heard>, Prob
                 format!("Last-Event-ID {id:?} has not the form <generation>.<epoch>.<number>"),
             )
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_that_is_not_there_may_be_misspelled() {
+        let names = ["last_minute", "totals"].map(str::to_owned);
+        assert_eq!(
+            meant("last_minute_by_status", &names),
+            "did you mean `last_minute`?"
+        );
+        assert_eq!(meant("nothing", &names), "there are: last_minute, totals");
     }
 }
