@@ -16,7 +16,8 @@ pub(super) const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-in
 const WITHOUT_PAGE: &str = "<!doctype html><title>Tidelake</title><p>Tidelake is running; this build has no page. \
     See <a href=\"api/v1/views\">the views</a> or <a href=\"health\">its health</a>. To build the page: npm ci &amp;&amp; npm run build in ui/.</p>";
 
-/// A file of the page; the page itself for any other address a browser asks for.
+/// A file of the page; the page itself for any other address a browser asks for. Its tabs are one level deep, and it loads its files from
+/// beside itself: from further down it would stay empty.
 pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     let missing = || {
@@ -53,7 +54,7 @@ pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
         )
             .into_response();
     }
-    if path.starts_with("api/") || path.starts_with("assets/") || !(wants_page || path.is_empty()) {
+    if path.contains('/') || !(wants_page || path.is_empty()) {
         return missing();
     }
     match Page::get("index.html") {
@@ -66,5 +67,32 @@ pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
         )
             .into_response(),
         None => Html(WITHOUT_PAGE).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_page_is_what_a_browser_gets_one_level_deep() {
+        let accepted = HeaderMap::from_iter([(
+            header::ACCEPT,
+            header::HeaderValue::from_static("text/html"),
+        )]);
+        for (path, expect) in [
+            ("/", StatusCode::OK),
+            ("/pipeline", StatusCode::OK),
+            ("/pipeline/lake", StatusCode::NOT_FOUND),
+            ("/logs/", StatusCode::NOT_FOUND),
+            ("/api/v1/nothing", StatusCode::NOT_FOUND),
+            ("/assets/nothing.js", StatusCode::NOT_FOUND),
+        ] {
+            let uri = path.parse().unwrap();
+            let answer = serve(Method::GET, uri, accepted.clone()).await;
+            assert_eq!(answer.status(), expect, "{path}");
+        }
+        let answer = serve(Method::GET, "/pipeline".parse().unwrap(), HeaderMap::new()).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "no browser");
     }
 }
