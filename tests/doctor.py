@@ -101,7 +101,7 @@ def main():
             doctor = Doctor(binary, f"http://127.0.0.1:{pipeline.port}", **environment)
             findings, code = doctor.found(pipeline.dataflow, "--lake", pipeline.lake)
             assert code == 0, findings
-            assert ("ok", f"1 file match {inputs}") in of(findings, "source events"), findings
+            assert ("ok", f"1 file matches {inputs}") in of(findings, "source events"), findings
             assert any(f"held by process {pipeline.process.pid} on " in it[1] for it in of(findings, "lake")), findings
             assert any("components are well" in it[1] for it in of(findings, "server")), findings
             text = doctor.run("doctor", pipeline.dataflow, "--lake", pipeline.lake).stdout

@@ -243,7 +243,11 @@ async fn of_sources(dataflow: &Dataflow, inputs: &[Input], found: &mut Findings)
                 ),
                 Ok(files) => found.ok(
                     &of,
-                    format!("{} match {location}", count(files as u64, "file")),
+                    format!(
+                        "{} {} {location}",
+                        count(files as u64, "file"),
+                        if files == 1 { "matches" } else { "match" }
+                    ),
                 ),
                 Err(error) => found.fail(
                     &of,

@@ -2,7 +2,7 @@
 //!
 //! `explain` shows the operators; here is only what an author decides by. Columns are named as the view names them.
 
-use super::explain::{readable, span};
+use super::explain::{false_alerts, readable, span};
 use super::{
     BoundKind, Dataflow, GroupWindow, JoinKind, Plan, Ranking, Timescale, ViewKind, ViewSpec,
     Window, properties,
@@ -326,9 +326,9 @@ impl Walk<'_> {
                     None => "no season".to_owned(),
                 };
                 description.how.push(format!(
-                    "anomalies in {}; {season}, {} false alerts a day",
+                    "anomalies in {}; {season}, {}",
                     metrics.collect::<Vec<_>>().join(", "),
-                    detection.alerts_per_day
+                    false_alerts(detection.alerts_per_day)
                 ));
                 let of = match keys.is_empty() {
                     true => String::new(),

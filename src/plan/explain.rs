@@ -303,10 +303,16 @@ fn detection_text(
     }
     write!(
         f,
-        "; {} false alerts a day; judged {} before they close; keeps what is usual for each key, and the windows since that was last stored (64 or so)",
-        detection.alerts_per_day,
+        "; {}; judged {} before they close; keeps what is usual for each key, and the windows since that was last stored (64 or so)",
+        false_alerts(detection.alerts_per_day),
         span(detection.early_us)
     )
+}
+
+/// How many windows a day may be called anomalies although nothing is wrong.
+pub(super) fn false_alerts(per_day: f64) -> String {
+    let noun = if per_day == 1.0 { "alert" } else { "alerts" };
+    format!("{per_day} false {noun} a day")
 }
 
 fn temporal_text(
@@ -643,7 +649,13 @@ pub fn span(us: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{readable, with_sides};
+    use super::{false_alerts, readable, with_sides};
+
+    #[test]
+    fn one_false_alert_is_told_in_the_singular() {
+        assert_eq!(false_alerts(1.0), "1 false alert a day");
+        assert_eq!(false_alerts(0.2), "0.2 false alerts a day");
+    }
 
     #[test]
     fn expressions_are_as_people_write_them() {

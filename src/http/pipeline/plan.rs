@@ -184,7 +184,8 @@ impl PlanNode {
         if let (Some(rows), Some(bytes)) = (self.state_rows, self.state_bytes)
             && 0 < rows
         {
-            facts.push(format!("keeps {rows} rows, {}", memory(bytes)));
+            let noun = if rows == 1 { "row" } else { "rows" };
+            facts.push(format!("keeps {rows} {noun}, {}", memory(bytes)));
         }
         let facts = match facts.is_empty() {
             true => String::new(),
@@ -263,11 +264,14 @@ CREATE MATERIALIZED VIEW b AS SELECT k, count(*) AS c FROM raw GROUP BY k;
         assert_eq!(last.changes_per_second, Some(10.0 * number));
         assert_eq!(last.busy_share, Some(number / 10.0));
         let words = last.words();
+        let noun = if number == 1.0 { "row" } else { "rows" };
         let expected = format!(
-            "  [{:.1} changes/s; busy {:.1} %; keeps {number} rows, 10.0 MiB]",
+            "  [{:.1} changes/s; busy {:.1} %; keeps {number} {noun}, 10.0 MiB]",
             10.0 * number,
             10.0 * number
         );
         assert!(words.ends_with(&expected), "{words}");
+        let second = nodes[1].words();
+        assert!(second.ends_with("keeps 1 row, 10.0 MiB]"), "{second}");
     }
 }
