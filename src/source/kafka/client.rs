@@ -12,6 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 pub(super) type Client = BaseConsumer<Context>;
 
@@ -39,6 +40,9 @@ const OTHER_ID: &str = " changed id from ";
 /// The id of a topic it did not know yet.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
+/// What a client has said while it was made is heard within this time.
+const HEARD_AT_START: Duration = Duration::from_millis(10);
+
 /// What any client of this topic needs: the brokers, and the settings of the source.
 pub(super) fn config(topic: &Topic) -> ClientConfig {
     let mut config = ClientConfig::new();
@@ -60,7 +64,7 @@ pub(super) fn connect(
     cause: Cause,
 ) -> Result<WithToken<Client>, Error> {
     let mut config = config(topic);
-    // What it says of itself while it is made would go to standard error, past the context.
+    // The level from when it is made until it is raised below.
     config.set_log_level(RDKafkaLogLevel::Info);
     if let (Some(group), None) = (&topic.group, config.get("group.id")) {
         config.set("group.id", group);
@@ -86,6 +90,9 @@ pub(super) fn connect(
             name: topic.source.clone(),
             source,
         })?;
+    // While it is made, `debug` alone sets the level, and a line about its build is queued. Taken as a batch is, it would go to standard
+    // error, past the context. There is no record yet, and of an error the context hears.
+    let _ = client.poll(HEARD_AT_START);
     // SAFETY: the client lives; this sets a number in it.
     unsafe {
         c::rd_kafka_set_log_level(client.client().native_ptr(), RDKafkaLogLevel::Debug as i32);
