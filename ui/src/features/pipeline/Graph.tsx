@@ -2,14 +2,15 @@
  * The dataflow as it runs: what reads what, how much flows, and which part the cause of a slow pipeline points at.
  * A node that is clicked tells more beside the graph, until it is closed.
  */
-import { useMemo } from 'react';
+import { useMemo, useRef } from 'react';
 import type { Pipeline, Schemas } from '../../api/wire';
+import { useSize } from '../../shared/chart';
 import { formatRate } from '../../shared/format';
 import { useMedia } from '../../shared/live';
 import { Shape, toneOfHealth } from '../../shared/mark';
 import { useGo, useUrl } from '../../shared/nav';
 import { cn } from '../../shared/ui/cn';
-import { depthsOf, NODE, place, RANK_GAP } from './layout';
+import { depthsOf, NODE, place, RANK_GAP, zoomOf } from './layout';
 import { BUSY_LIMIT, factsOf, limitOf, troubleOf } from './words';
 
 export function Graph({ pipeline }: { pipeline: Pipeline }) {
@@ -55,9 +56,11 @@ function Drawn({ pipeline }: { pipeline: Pipeline }) {
   const kinds = new Map(nodes.map(({ id, kind }) => [id, kind]));
   const rates = new Map(edges.map(({ from, to, per_second }) => [`${from}>${to}`, per_second]));
   const most = Math.max(1, ...nodes.map(({ per_second }) => per_second ?? 0));
+  const frame = useRef<HTMLDivElement>(null);
+  const zoom = zoomOf(placed.width, useSize(frame).width);
   return (
-    <div className="overflow-x-auto px-2 pb-2" tabIndex={0}>
-      <div className="relative mx-auto" style={{ width: placed.width, height: placed.height }}>
+    <div className="mx-2 overflow-x-auto pb-2" tabIndex={0} ref={frame}>
+      <div className="relative mx-auto" style={{ width: placed.width, height: placed.height, zoom }}>
         <svg width={placed.width} height={placed.height} className="absolute inset-0" aria-hidden="true">
           {placed.edges.map(({ from, to, points }) => (
             <path

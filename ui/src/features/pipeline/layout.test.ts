@@ -1,6 +1,6 @@
 /** Where parts of the dataflow stand, drawn and listed. */
 import { expect, it } from 'vitest';
-import { depthsOf, NODE, place } from './layout';
+import { depthsOf, NODE, place, zoomOf } from './layout';
 
 const edges = [
   { from: 'source', to: 'table' },
@@ -47,4 +47,14 @@ it('has the lake behind everything, and no part further from its source than it 
   const more = [...edges, { from: 'late source', to: 'its table' }, { from: 'its table', to: 'lake' }];
   const placed = place([...ids, 'late source', 'its table'], more);
   expect(placed.nodes.get('its table')?.x).toBe(placed.nodes.get('table')?.x);
+});
+
+it.each([
+  [1_380, 1_230, 1_230 / 1_380],
+  [1_380, 1_000, 1],
+  [1_380, 1_380, 1],
+  [1_380, 1_600, 1],
+  [1_380, 0, 1],
+])('draws a graph of %d pixels in %d at the size %d', (width, room, zoom) => {
+  expect(zoomOf(width, room)).toBe(zoom);
 });

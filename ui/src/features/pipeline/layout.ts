@@ -33,6 +33,8 @@ const LAKE = 'lake';
 /** Wide enough for a rate on a line. */
 export const RANK_GAP = 52;
 const ROW_GAP = 6;
+/** Smaller than this a graph is hard to read; one that would have to be is drawn as it is, and scrolled. */
+const ZOOM_MIN = 0.8;
 const MARGIN = 8;
 
 export function place(ids: readonly string[], edges: readonly Schemas['Edge'][]): Placed {
@@ -98,4 +100,10 @@ function placeFor(
   return y === undefined || others.length === 0 || column.length > 2
     ? { x: x + NODE.width + RANK_GAP, y: height / 2 }
     : { x, y };
+}
+
+/** How much smaller a graph is drawn where it is a little wider than the room there is; nothing is known of the room before it is drawn. */
+export function zoomOf(width: number, room: number): number {
+  const zoom = room / width;
+  return ZOOM_MIN <= zoom && zoom < 1 ? zoom : 1;
 }
