@@ -49,6 +49,11 @@ impl Question {
         if let Some(command) = sql.trim_start().strip_prefix('\\') {
             return described(command);
         }
+        if let Some(name) = explained_name(sql) {
+            return Err(QueryError::rejected(format!(
+                "EXPLAIN takes a query: EXPLAIN SELECT * FROM {name}"
+            )));
+        }
         let mut statement = parse_one(sql)?;
         if let DfStatement::Statement(inner) = &statement
             && let Some(about) = about(inner)?
@@ -106,6 +111,17 @@ pub fn of_plain_view(text: &str) -> Result<DfStatement, QueryError> {
     let mut statement = parse_one(text)?;
     prepare(&mut statement)?;
     Ok(statement)
+}
+
+/// The one word behind EXPLAIN, where a query belongs.
+fn explained_name(sql: &str) -> Option<&str> {
+    let mut words = sql.trim_end_matches([';', ' ', '\n']).split_whitespace();
+    let is_explain = words.next()?.eq_ignore_ascii_case("EXPLAIN");
+    let name = words.next()?;
+    let is_name = name
+        .chars()
+        .all(|it| it.is_alphanumeric() || it == '_' || it == '.');
+    (is_explain && is_name && words.next().is_none()).then_some(name)
 }
 
 /// What is asked by the commands of `psql` that describe: `\d`, and `\d name`.
@@ -249,12 +265,14 @@ fn prepare(statement: &mut DfStatement) -> Result<(), QueryError> {
     match statement {
         DfStatement::Explain(explain) => prepare(&mut explain.statement),
         other => {
-            let text = other.to_string();
-            let word = text
-                .split_whitespace()
-                .next()
-                .unwrap_or("this")
-                .to_ascii_uppercase();
+            let text = other.to_string().to_ascii_uppercase();
+            let mut words = text.split_whitespace();
+            let word = words.next().unwrap_or("THIS");
+            if word == "SHOW" {
+                let what = words.next().unwrap_or_default();
+                return Err(QueryError::rejected(format!("there is no SHOW {what} here"))
+                    .with_hint("SHOW TABLES lists all views and tables, SHOW COLUMNS FROM name the columns of one"));
+            }
             Err(
                 QueryError::rejected(format!("{word} is not possible here: queries only read"))
                     .with_hint("use SELECT, WITH … SELECT, EXPLAIN, SHOW TABLES or DESCRIBE name"),

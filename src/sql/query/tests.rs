@@ -425,6 +425,8 @@ async fn what_is_wrong_is_said_in_our_words() {
         "\\x",
         "SHOW TABLES LIKE 'l%'",
         "SHOW COLUMNS",
+        "SHOW VIEWS",
+        "EXPLAIN totals;",
         "DELETE FROM logs",
     ] {
         let error = queries.run(sql, None).await.expect_err(sql);
