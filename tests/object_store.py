@@ -27,8 +27,8 @@ class Faults:
         self.random = random.Random(seed)
         self.counts = {"refused": 0, "late": 0, "answer lost": 0}
         self.lock = threading.Lock()
-        # One conditional write at a time: the server itself looks first and writes then.
-        self.writing = threading.Lock()
+        # One request at a time: the server looks first and writes then, and lists what another request takes away.
+        self.serving = threading.Lock()
 
     def __call__(self, environment, start_response):
         kind = self.choose()
@@ -38,13 +38,10 @@ class Faults:
             return self.error(start_response)
         if kind == "late":
             time.sleep(0.5)
-        if environment["REQUEST_METHOD"] != "PUT":
-            return self.app(environment, start_response)
-        with self.writing:
-            if kind != "answer lost":
-                return list(self.app(environment, start_response))
-            list(self.app(environment, lambda status, headers, info=None: None))
-        return self.error(start_response)
+        is_lost = kind == "answer lost" and environment["REQUEST_METHOD"] == "PUT"
+        with self.serving:
+            answer = list(self.app(environment, (lambda status, headers, info=None: None) if is_lost else start_response))
+        return self.error(start_response) if is_lost else answer
 
     def choose(self):
         with self.lock:

@@ -20,16 +20,18 @@ const WORDS_EVERY_MS = 5_000;
 const TOLERANCE_MS = 1_500;
 
 /**
- * What must be said of each fault, and how soon. Of 20 records a second, 2.4 of which fail instead of 0.8, it takes 3 to 9 s
- * until chance does not explain them (`evidenceOf`), and two more until a record is read, counted and looked at. Traffic
- * that is missing is known after four of the ten seconds of its rate.
+ * How soon it is said. Of 20 records a second, 2.4 of which fail instead of 0.8, it takes 3 to 9 s until chance does not
+ * explain them (`evidenceOf`), and two more until a record is read, counted and looked at. Traffic that is missing is known
+ * after four of the ten seconds of its rate. The rest is for machines that do other things too.
  */
+const TOLD_WITHIN_MS = 30_000;
+/** What must be said of each fault. */
 const EXPECTED = {
-  ordersFail: { says: /^Error rate of \/api\/orders is/, within_ms: 12_000 },
-  curlFails: { says: /error rate is|error share above|latency/i, within_ms: 12_000 },
-  slow: { says: /latency|slow resp|p95/i, within_ms: 10_000 },
-  few: { says: /traffic|records/i, within_ms: 10_000 },
-  silence: { says: /records|traffic|silent/i, within_ms: 10_000 },
+  ordersFail: { says: /^Error rate of \/api\/orders is/ },
+  curlFails: { says: /error rate is|error share above|latency/i },
+  slow: { says: /latency|slow resp|p95/i },
+  few: { says: /traffic|records/i },
+  silence: { says: /records|traffic|silent/i },
 };
 const CALM = /^No active incidents/;
 
@@ -65,7 +67,7 @@ async function listen(page, strip, heard) {
 
 /** Begins a fault in calm traffic and judges all that is said of it. */
 async function told({ tidelake, apart }, name) {
-  const { says, within_ms } = EXPECTED[name];
+  const { says } = EXPECTED[name];
   const since = Date.now();
   const text = history({ per_second: PER_SECOND, minutes: MINUTES, until: since });
   const server = await tidelake({ text, file: 'given.jsonl' });
@@ -88,7 +90,7 @@ async function told({ tidelake, apart }, name) {
     began = Date.now();
     traffic.begin(FAULTS[name]);
     const first = () => heard.find(it => it.at >= began && says.test(it.title));
-    await within(`${name}: is told`, () => first() !== undefined, within_ms);
+    await within(`${name}: is told`, () => first() !== undefined, TOLD_WITHIN_MS);
     check(`${name}: after ${((first().at - began) / 1000).toFixed(1)} s: ${first().text}`, true);
     await page.waitForTimeout(HEARD_MS);
     const all = heard.filter(it => it.at >= began && !CALM.test(it.title));
