@@ -51,6 +51,7 @@ mod short_lists;
 mod sinks;
 mod slips;
 mod stars;
+mod stored_table;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -1214,11 +1215,9 @@ pub async fn delta_provider(
     delta
         .update_datafusion_session(session.as_ref())
         .map_err(|it| it.to_string())?;
-    delta
-        .table_provider()
-        .with_session(session)
-        .await
-        .map_err(|it| it.to_string())
+    let table = delta.table_provider().with_session(session).await;
+    let table = table.map_err(|it| it.to_string())?;
+    Ok(Arc::new(stored_table::StoredTable::new(table)))
 }
 
 /// All rows of a Delta table at its version, in the columns of a schema.
