@@ -3,6 +3,8 @@
 //! DataFusion lets `+`, `-` and `*` of integers wrap around: the greatest BIGINT and one more is the least. In views, batches and queries alike they
 //! fail instead, as every other expression does that has no result. (Not in the arguments of window functions, which cannot be exchanged.)
 
+mod pushdown;
+
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -25,11 +27,18 @@ use std::sync::Arc;
 type Expr = Arc<dyn PhysicalExpr>;
 type Node = Arc<dyn ExecutionPlan>;
 
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
 /// What is done to every physical plan: DataFusion's own rules, after integers have been made to fail.
-pub fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
-    rules.insert(0, Arc::new(CheckedIntegers));
-    rules
+pub fn rules() -> Vec<Rule> {
+    let theirs = PhysicalOptimizer::new().rules.into_iter();
+    let theirs = theirs.map(|it| match it.name().starts_with("FilterPushdown") {
+        true => Arc::new(pushdown::WhereNamesTell(it)) as Rule,
+        false => it,
+    });
+    std::iter::once(Arc::new(CheckedIntegers) as Rule)
+        .chain(theirs)
+        .collect()
 }
 
 /// Makes `+`, `-` and `*` fail where their result has no place.
