@@ -4,6 +4,7 @@
 //! fail instead, as every other expression does that has no result. (Not in the arguments of window functions, which cannot be exchanged.)
 
 mod pushdown;
+mod zeros;
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -29,16 +30,19 @@ type Node = Arc<dyn ExecutionPlan>;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-/// What is done to every physical plan: DataFusion's own rules, after integers have been made to fail.
+/// What makes values of every physical plan those of views: integers that fail instead of wrapping around, and one zero.
+pub fn meaning() -> Vec<Rule> {
+    vec![Arc::new(CheckedIntegers), Arc::new(zeros::OneZero)]
+}
+
+/// What is done to the physical plans of queries: DataFusion's own rules, after those of [`meaning`].
 pub fn rules() -> Vec<Rule> {
     let theirs = PhysicalOptimizer::new().rules.into_iter();
     let theirs = theirs.map(|it| match it.name().starts_with("FilterPushdown") {
         true => Arc::new(pushdown::WhereNamesTell(it)) as Rule,
         false => it,
     });
-    std::iter::once(Arc::new(CheckedIntegers) as Rule)
-        .chain(theirs)
-        .collect()
+    meaning().into_iter().chain(theirs).collect()
 }
 
 /// Makes `+`, `-` and `*` fail where their result has no place.

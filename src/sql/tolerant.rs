@@ -43,12 +43,11 @@ use std::sync::Arc;
 pub async fn collect(session: &SessionContext, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
     // As the engine gets it, and nothing moved any more.
     let plan = planning_state().optimize(plan)?;
+    let mut rules = physical::meaning();
+    rules.push(Arc::new(EnsureRequirements::new()));
     let state = SessionStateBuilder::new_from_existing(session.state())
         .with_optimizer_rules(vec![Arc::new(ReplaceDistinctWithAggregate::new())])
-        .with_physical_optimizer_rules(vec![
-            Arc::new(physical::CheckedIntegers),
-            Arc::new(EnsureRequirements::new()),
-        ])
+        .with_physical_optimizer_rules(rules)
         .build();
     let physical = state.create_physical_plan(&plan).await?;
     datafusion::physical_plan::collect(tolerant(physical)?, session.task_ctx()).await

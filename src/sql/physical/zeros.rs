@@ -1,0 +1,91 @@
+//! The two zeros of floating-point numbers are one value to `DISTINCT` in aggregates, as they are to groups, joins and comparisons.
+//!
+//! DataFusion tells the values of `count(DISTINCT x)` apart by their bits, of which `0.0` and `-0.0` have different ones. Adding
+//! zero makes one of them, and nothing of any other value.
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, Literal};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
+use std::sync::Arc;
+
+/// Makes aggregates over distinct values take both zeros for one.
+#[derive(Debug)]
+pub struct OneZero;
+
+impl PhysicalOptimizerRule for OneZero {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = plan.transform_up(|node| {
+            let with = node.downcast_ref::<AggregateExec>().map(with_one_zero);
+            Ok(match with.transpose()?.flatten() {
+                Some(it) => Transformed::yes(Arc::new(it) as Arc<dyn ExecutionPlan>),
+                None => Transformed::no(node),
+            })
+        });
+        plan.map(|it| it.data)
+    }
+
+    fn name(&self) -> &str {
+        "one_zero"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The same aggregates over numbers with one zero; nothing if none of them can tell.
+fn with_one_zero(it: &AggregateExec) -> Result<Option<AggregateExec>> {
+    if it.mode().input_mode() == AggregateInputMode::Partial {
+        return Ok(None);
+    }
+    let (input, schema) = (Arc::clone(it.input()), it.input_schema());
+    let mut aggregates = it.aggr_expr().to_vec();
+    let mut changes = false;
+    for function in aggregates.iter_mut().filter(|it| it.is_distinct()) {
+        let arguments = function.expressions();
+        let zeroless: Vec<_> = arguments
+            .iter()
+            .map(|it| one_zero(it, &schema))
+            .collect::<Result<_>>()?;
+        if zeroless.iter().all(Option::is_none) {
+            continue;
+        }
+        let arguments = arguments.into_iter().zip(zeroless);
+        let arguments = arguments.map(|(argument, other)| other.unwrap_or(argument));
+        let orders = function.order_bys().iter().map(|it| Arc::clone(&it.expr));
+        let with = function.with_new_expressions(arguments.collect(), orders.collect());
+        if let Some(with) = with {
+            *function = Arc::new(with);
+            changes = true;
+        }
+    }
+    if !changes {
+        return Ok(None);
+    }
+    let (groups, filters) = (it.group_expr().clone(), it.filter_expr().to_vec());
+    let with = AggregateExec::try_new(*it.mode(), groups, aggregates, filters, input, schema)?;
+    Ok(Some(with.with_limit_options(it.limit_options())))
+}
+
+/// A floating-point number plus zero; nothing for other values.
+fn one_zero(it: &Arc<dyn PhysicalExpr>, input: &Schema) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+    let zero = match it.data_type(input)? {
+        DataType::Float64 => ScalarValue::Float64(Some(0.0)),
+        DataType::Float32 => ScalarValue::Float32(Some(0.0)),
+        _ => return Ok(None),
+    };
+    let zero = Arc::new(Literal::new(zero));
+    let sum = BinaryExpr::new(Arc::clone(it), Operator::Plus, zero);
+    Ok(Some(Arc::new(sum)))
+}
