@@ -1024,3 +1024,13 @@ fn comments_are_on_what_is_there() {
         );
     }
 }
+
+/// What of a view is tried out while it is planned takes of no task's share, of which a runtime gives it no more until it yields.
+#[test]
+fn any_number_of_views_is_planned_by_one_task() {
+    let views = (0..150).map(|it| {
+        format!("CREATE MATERIALIZED VIEW v{it} AS SELECT n, sum(n) OVER (PARTITION BY k) AS of_k FROM s WHERE n > {it};\n")
+    });
+    let dataflow = planned(&views.collect::<String>()).unwrap_or_else(|it| panic!("{it}"));
+    assert_eq!(dataflow.views.len(), 150);
+}
