@@ -218,6 +218,9 @@ impl VisitorMut for Forms {
                 return ControlFlow::Break(reason);
             }
         }
+        if let Err(reason) = intervals::comparable(expr) {
+            return ControlFlow::Break(reason);
+        }
         let form = match compared::with_rows(expr, &mut self.made) {
             Ok(()) => match expr {
                 Expr::Function(call) => match lists::of_query(call, &mut self.made) {

@@ -204,6 +204,15 @@ fn forms_of_others_have_one_form() {
             "SELECT (s).a, (t.s).b.C, DATE ' 2024-01-02', ' 2024-01-02 03:04 '::TIMESTAMP FROM t GROUP BY (a, b), c",
             "SELECT (s)['a'], (t.s)['b']['c'], DATE '2024-01-02', CAST('2024-01-02 03:04' AS TIMESTAMP) FROM t GROUP BY a, b, c",
         ),
+        // A length is compared by its hours; a time some days later is another day.
+        (
+            "SELECT b - a > INTERVAL '1 day', b - a BETWEEN INTERVAL 1 HOUR AND '1 month 02:00:00'::interval, at > b - INTERVAL '1' DAY FROM t",
+            "SELECT b - a > INTERVAL '24' HOUR, b - a BETWEEN INTERVAL '1' HOUR AND INTERVAL '722' HOUR, at > b - INTERVAL '1' DAY FROM t",
+        ),
+        (
+            "SELECT greatest(b - a, INTERVAL '90 minutes'), b - a IN (INTERVAL '1 week', -INTERVAL '1' DAY), coalesce(b - a, INTERVAL '1' DAY) = CASE WHEN k THEN INTERVAL '1' DAY ELSE c - b END FROM t",
+            "SELECT greatest(b - a, INTERVAL '90' MINUTE), b - a IN (INTERVAL '168' HOUR, -INTERVAL '24' HOUR), coalesce(b - a, INTERVAL '24' HOUR) = CASE WHEN k THEN INTERVAL '24' HOUR ELSE c - b END FROM t",
+        ),
         (
             "SELECT at + INTERVAL '1 hour' * 3, at - 365 * INTERVAL '1 day', at + INTERVAL '1 hour' / 2, at + (INTERVAL '1' MINUTE) * -1.5 FROM t",
             "SELECT at + INTERVAL '3' HOUR, at - INTERVAL '365' DAY, at + INTERVAL '30' MINUTE, at + INTERVAL '-90' SECOND FROM t",
