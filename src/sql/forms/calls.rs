@@ -130,6 +130,9 @@ const TEMPLATES_OF_VALUES: &[(&str, usize, &str)] = &[
         "CASE WHEN {1} < {2} THEN CASE WHEN {0} < {1} THEN 0 WHEN {0} >= {2} THEN {3} + 1 ELSE CAST(floor(({0} - {1}) * {3} / ({2} - {1})) AS INT) + 1 END WHEN {2} < {1} THEN CASE WHEN {1} < {0} THEN 0 WHEN {0} <= {2} THEN {3} + 1 ELSE CAST(floor(({1} - {0}) * {3} / ({1} - {2})) AS INT) + 1 END END",
     ),
     ("array_size", 1, "cardinality({0})"),
+    // Postgres: every one of them, not the first.
+    ("array_remove", 2, "array_remove_all({0}, {1})"),
+    ("array_replace", 3, "array_replace_all({0}, {1}, {2})"),
     ("sort_array", 1, "array_sort({0}, 'ASC', 'NULLS FIRST')"),
     (
         "json_exists",

@@ -204,6 +204,10 @@ fn forms_of_others_have_one_form() {
             "SELECT (s).a, (t.s).b.C, DATE ' 2024-01-02', ' 2024-01-02 03:04 '::TIMESTAMP FROM t GROUP BY (a, b), c",
             "SELECT (s)['a'], (t.s)['b']['c'], DATE '2024-01-02', CAST('2024-01-02 03:04' AS TIMESTAMP) FROM t GROUP BY a, b, c",
         ),
+        (
+            "SELECT array_remove(a, 5), array_replace(a, 1, 2) FROM t",
+            "SELECT array_remove_all((a), (5)), array_replace_all((a), (1), (2)) FROM t",
+        ),
         // A length is compared by its hours; a time some days later is another day.
         (
             "SELECT b - a > INTERVAL '1 day', b - a BETWEEN INTERVAL 1 HOUR AND '1 month 02:00:00'::interval, at > b - INTERVAL '1' DAY FROM t",
