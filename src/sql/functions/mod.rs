@@ -63,6 +63,7 @@ mod pairs;
 mod percentile;
 mod score;
 mod session;
+mod shifts;
 mod sums;
 mod to_char;
 mod zones;
@@ -127,7 +128,7 @@ pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
 
 /// All window functions of ours.
 pub fn window_functions() -> Vec<Arc<WindowUDF>> {
-    session::all()
+    session::all().into_iter().chain(shifts::all()).collect()
 }
 
 /// All scalar functions of ours.
