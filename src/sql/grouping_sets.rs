@@ -65,7 +65,14 @@ impl Lowering<'_> {
         };
         let mut inputs = Vec::new();
         let mut seen = Vec::new();
-        for set in sets {
+        for written in sets {
+            // `GROUP BY GROUPING SETS ((a), (b)), a` has a set of `a` and `a`.
+            let mut set = Vec::new();
+            for key in written {
+                if !set.contains(&key) {
+                    set.push(key);
+                }
+            }
             let missing: Vec<bool> = all.iter().map(|it| !set.contains(it)).collect();
             if seen.contains(&missing) {
                 return Err("two of the GROUPING SETS are the same; name each once".to_owned());
