@@ -4,6 +4,7 @@
 //! A query is rewritten once, where it is parsed; planning, batch computation and the canonical form see the result. What was
 //! planned before is never touched here: its canonical text names stored rows.
 
+mod any_of_list;
 mod calls;
 mod compared;
 mod first_of_group;
@@ -402,6 +403,12 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
         } if let Expr::Subquery(query) = right.as_ref() => {
             Some(format!("({left}) NOT IN ({query})"))
         }
+        Expr::AnyOp {
+            left,
+            compare_op,
+            right,
+            is_some: _,
+        } if any_of_list::may_have_nulls(right) => any_of_list::by_all(left, compare_op, right),
         Expr::BinaryOp { left, op, right } => match (left.as_ref(), right.as_ref()) {
             (left, right) if let (Some(left), Some(right)) = (row(left), row(right)) => {
                 rows(&left, op, &right)?
