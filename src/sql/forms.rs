@@ -496,6 +496,13 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             format: None,
         } => match expr.as_ref() {
             Expr::Value(it) => match &it.value {
+                // Bytes by their digits, as they are shown.
+                Value::SingleQuotedString(text)
+                    if *data_type == DataType::Bytea
+                        && let Some(digits) = text.strip_prefix("\\x") =>
+                {
+                    Some(format!("decode({}, 'hex')", quoted(digits)))
+                }
                 Value::SingleQuotedString(text) if has_blanks(data_type, text) => {
                     let function = match kind {
                         CastKind::TryCast | CastKind::SafeCast => "TRY_CAST",

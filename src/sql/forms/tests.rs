@@ -204,6 +204,10 @@ fn forms_of_others_have_one_form() {
             "SELECT (s).a, (t.s).b.C, DATE ' 2024-01-02', ' 2024-01-02 03:04 '::TIMESTAMP FROM t GROUP BY (a, b), c",
             "SELECT (s)['a'], (t.s)['b']['c'], DATE '2024-01-02', CAST('2024-01-02 03:04' AS TIMESTAMP) FROM t GROUP BY a, b, c",
         ),
+        (
+            "SELECT '\\x0aFF'::bytea, CAST('x0a' AS bytea) FROM t",
+            "SELECT decode('0aFF', 'hex'), CAST('x0a' AS BYTEA) FROM t",
+        ),
         // Of lists that may have NULLs.
         (
             "SELECT a FROM t WHERE NOT 2 = ANY(l) OR a < ANY(ARRAY[b, 1]) OR a = ANY(ARRAY[1, 2]) OR a = ANY($1)",
