@@ -7,6 +7,7 @@
 mod any_of_list;
 mod calls;
 mod compared;
+mod fields;
 mod first_of_group;
 mod group_windows;
 mod groupings;
@@ -100,6 +101,8 @@ struct Forms {
     unnested: Vec<String>,
     /// The windows that the SELECT of each query has named, from the outermost query on.
     windows: Vec<named_windows::Named>,
+    /// By which names the columns of each query's relations are qualified, from the outermost query on.
+    qualifiers: Vec<fields::Qualifiers>,
 }
 
 impl VisitorMut for Forms {
@@ -111,6 +114,7 @@ impl VisitorMut for Forms {
             rows_of::name_repeated(query);
         }
         self.windows.push(Vec::new());
+        self.qualifiers.push(Vec::new());
         match whole_query(query).and_then(|()| rows_of::named_after_relation(query)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(reason) => ControlFlow::Break(reason),
@@ -118,6 +122,7 @@ impl VisitorMut for Forms {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
+        self.qualifiers.pop();
         let named = self.windows.pop().unwrap_or_default();
         let rewritten = named_windows::beside_columns(query, &named)
             .and_then(|()| same_names::told_apart(&mut query.body));
@@ -133,6 +138,10 @@ impl VisitorMut for Forms {
             (Ok(_), None) => {}
             (Err(reason), _) => return ControlFlow::Break(reason),
         }
+        if let Some(own) = self.qualifiers.last_mut() {
+            own.extend(fields::qualifiers(&select.from));
+        }
+        fields::named(select, &self.qualifiers);
         for TableWithJoins { relation: _, joins } in &mut select.from {
             for join in joins {
                 join.join_operator = match join.join_operator.clone() {
@@ -650,6 +659,31 @@ fn field_of(root: &Expr, chain: &[AccessExpr]) -> Result<Option<String>, String>
         false => 0,
     };
     let (names, chain) = chain.split_at(named);
+    // Fields of a row have no names but f1, f2 and so on.
+    if let (Some(values), Some((AccessExpr::Dot(Expr::Identifier(name)), rest))) =
+        (row(root), chain.split_first())
+    {
+        let number = syntax::known_as(name);
+        let number = number.strip_prefix('f').and_then(|it| it.parse().ok());
+        let value = number.and_then(|it: usize| values.get(it.checked_sub(1)?));
+        let value = value.ok_or_else(|| {
+            format!(
+                "a row of {} values has no field `{name}`; they are f1, f2 and so on",
+                values.len()
+            )
+        })?;
+        let value = Expr::Nested(Box::new(value.clone()));
+        return match rest {
+            [] => Ok(Some(value.to_string())),
+            rest => {
+                let fields = field_of(&value, rest)?;
+                let access_chain = rest.to_vec();
+                let root = Box::new(value);
+                let whole = Expr::CompoundFieldAccess { root, access_chain };
+                Ok(Some(fields.unwrap_or_else(|| whole.to_string())))
+            }
+        };
+    }
     let is_slice = |it: &AccessExpr| matches!(it, AccessExpr::Subscript(Subscript::Slice { .. }));
     if !chain.iter().any(|it| is_dot(&it) || is_slice(it)) {
         return Ok(None);

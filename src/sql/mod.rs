@@ -52,6 +52,7 @@ mod sinks;
 mod slips;
 mod stars;
 mod stored_table;
+mod struct_stars;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -583,6 +584,7 @@ impl Planner {
     fn settle(&self, query: &mut Query) -> Result<(), String> {
         window_values::rewrite(query, &self.dataflow)?;
         let known = |name: &str| plain::columns(&self.context, name);
+        struct_stars::rewrite(query, &|name: &str| plain::schema(&self.context, name))?;
         asof::versions::rewrite(query, &self.dataflow, &known)?;
         scopes::rewrite(query, &known)?;
         using::rewrite(query, &known)?;

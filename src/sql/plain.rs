@@ -6,6 +6,7 @@
 
 use super::{syntax, walk, windows};
 use crate::plan::{Dataflow, LATE_COLUMN};
+use arrow::datatypes::SchemaRef;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableAlias,
@@ -158,10 +159,15 @@ fn mark_select(session: &SessionContext, select: &mut Select) -> bool {
 
 /// The columns of a relation the session knows.
 pub fn columns(session: &SessionContext, relation: &str) -> Option<Vec<String>> {
+    let schema = schema(session, relation)?;
+    Some(schema.fields().iter().map(|it| it.name().clone()).collect())
+}
+
+/// The schema of a relation that a session knows.
+pub fn schema(session: &SessionContext, relation: &str) -> Option<SchemaRef> {
     let providers = session
         .catalog("datafusion")
         .and_then(|it| it.schema("public"))?;
     let provider = futures::FutureExt::now_or_never(providers.table(relation))?.ok()??;
-    let schema = provider.schema();
-    Some(schema.fields().iter().map(|it| it.name().clone()).collect())
+    Some(provider.schema())
 }

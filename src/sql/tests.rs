@@ -682,6 +682,41 @@ fn a_star_stands_for_what_a_relation_declares() {
 }
 
 #[test]
+fn fields_of_a_struct_are_columns_by_their_names() {
+    const EVENTS: &str = "CREATE SOURCE nx (kind INT, bid STRUCT(auction BIGINT, price BIGINT), date_time TIMESTAMP, WATERMARK FOR date_time AS date_time - INTERVAL '4' SECOND) FORMAT JSON; CREATE VIEW bid AS SELECT (bid).auction, (bid).price, date_time FROM nx WHERE kind = 2;";
+    let columns = |query: &str| {
+        let statement = format!("{EVENTS} CREATE MATERIALIZED VIEW v AS {query}");
+        let dataflow = planned(&statement).expect(query);
+        let schema = dataflow.view("v").expect("it is there").plan.schema();
+        let names: Vec<String> = schema.fields().iter().map(|it| it.name().clone()).collect();
+        names.join(" ")
+    };
+    for (query, expected) in [
+        (
+            "SELECT bid.auction, n.bid.price, (n.bid).price AS p FROM nx AS n",
+            "auction price p",
+        ),
+        ("SELECT (bid).*, kind FROM nx", "auction price kind"),
+        (
+            "SELECT n.bid.*, kind FROM nx AS n WHERE bid IS NOT NULL",
+            "auction price kind",
+        ),
+        ("SELECT (n . bid) . * FROM nx AS n", "auction price"),
+        ("SELECT (bid).* FROM bid", "auction price date_time"),
+        (
+            "WITH b AS (SELECT bid.* FROM nx) SELECT auction, max(price) AS most FROM b GROUP BY auction",
+            "auction most",
+        ),
+        (
+            "SELECT auction, count(*) AS c FROM TUMBLE(bid, date_time, INTERVAL '1' MINUTE) GROUP BY auction, window_start, window_end",
+            "auction c",
+        ),
+    ] {
+        assert_eq!(columns(query), expected, "{query}");
+    }
+}
+
+#[test]
 fn times_are_compared_with_now_in_any_direction() {
     let plan = |condition: &str| {
         let query = format!("CREATE MATERIALIZED VIEW v AS SELECT k, at FROM s WHERE {condition}");

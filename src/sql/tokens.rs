@@ -1,5 +1,5 @@
 //! Tokens that the parser takes for something else, or prints in another way: numbers of other bases, columns of a relation that a `*` leaves out,
-//! lists of values that something is compared with, names in backquotes, and texts with escapes.
+//! `(column).*`, lists of values that something is compared with, names in backquotes, and texts with escapes.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -34,7 +34,48 @@ pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             word.keyword = datafusion::sql::sqlparser::keywords::Keyword::EXCLUDE;
         }
     }
-    with_queries_of_values(plain)
+    with_queries_of_values(without_parentheses_before_stars(plain))
+}
+
+/// `(column).*` and `(t.column).*` are `column.*` and `t.column.*`, which the parser takes.
+fn without_parentheses_before_stars(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is_space = |it: &TokenWithSpan| matches!(it.token, Token::Whitespace(_));
+    let is_word = |it: &TokenWithSpan, words: &[&str]| match &it.token {
+        Token::Word(it) => words.iter().any(|word| it.value.eq_ignore_ascii_case(word)),
+        _ => false,
+    };
+    let solid: Vec<usize> = (0..tokens.len())
+        .filter(|it| !is_space(&tokens[*it]))
+        .collect();
+    let mut left_out = Vec::new();
+    for (at, before) in solid.iter().enumerate() {
+        let begins_item = tokens[*before].token == Token::Comma
+            || is_word(&tokens[*before], &["SELECT", "DISTINCT", "ALL"]);
+        let behind = &solid[at + 1..];
+        let is =
+            |n: usize, wanted: &Token| behind.get(n).is_some_and(|it| tokens[*it].token == *wanted);
+        if !begins_item || !is(0, &Token::LParen) {
+            continue;
+        }
+        let named = behind[1..].chunks(2).take_while(|pair| {
+            let is_name = matches!(tokens[pair[0]].token, Token::Word(_));
+            is_name
+                && pair
+                    .get(1)
+                    .is_some_and(|it| tokens[*it].token == Token::Period)
+        });
+        let last = 1 + 2 * named.count();
+        let is_name = behind
+            .get(last)
+            .is_some_and(|it| matches!(tokens[*it].token, Token::Word(_)));
+        let ends = [Token::RParen, Token::Period, Token::Mul];
+        if is_name && ends.iter().enumerate().all(|(n, it)| is(last + 1 + n, it)) {
+            left_out.extend([behind[0], behind[last + 1]]);
+        }
+    }
+    let all = tokens.into_iter().enumerate();
+    let kept = all.filter(|(at, _)| !left_out.contains(at));
+    kept.map(|(_, it)| it).collect()
 }
 
 /// `IN (VALUES (1), (2))` and `= ANY (VALUES …)` are those of `SELECT * FROM (VALUES …) AS __values`: the parser takes these for functions.

@@ -114,7 +114,12 @@ fn forms_of_others_have_one_form() {
         // A relation's column is no field of one.
         (
             "SELECT t.a['x'], t.a[1], (t.a).b, t.a['x'].b FROM t",
-            "SELECT t.a['x'], t.a[1], (t.a)['b'], t.a['x']['b'] FROM t",
+            "SELECT t.a['x'], t.a[1], (t.a)['b'] AS b, t.a['x']['b'] AS b FROM t",
+        ),
+        // A field's name, unless a relation is of that name, here or around.
+        (
+            "SELECT bid.price, n.bid.channel, n.id, u.a, lake.u.b, (row(1, a)).f2, w.x FROM n, lake.u, TUMBLE(w, at, INTERVAL '1' HOUR) WHERE EXISTS (SELECT n.id, w.x.y FROM v)",
+            "SELECT bid.price AS price, n.bid.channel AS channel, n.id, u.a, lake.u.b, (a) AS f2, w.x FROM n, lake.u, TUMBLE(w, at, INTERVAL '1' HOUR) WHERE EXISTS (SELECT n.id, w.x.y AS y FROM v)",
         ),
         (
             "SELECT a FROM t WHERE EXISTS (SELECT b FROM u LIMIT 0)",
@@ -202,7 +207,7 @@ fn forms_of_others_have_one_form() {
         ),
         (
             "SELECT (s).a, (t.s).b.C, DATE ' 2024-01-02', ' 2024-01-02 03:04 '::TIMESTAMP FROM t GROUP BY (a, b), c",
-            "SELECT (s)['a'], (t.s)['b']['c'], DATE '2024-01-02', CAST('2024-01-02 03:04' AS TIMESTAMP) FROM t GROUP BY a, b, c",
+            "SELECT (s)['a'] AS a, (t.s)['b']['c'] AS C, DATE '2024-01-02', CAST('2024-01-02 03:04' AS TIMESTAMP) FROM t GROUP BY a, b, c",
         ),
         (
             "SELECT '\\x0aFF'::bytea, CAST('x0a' AS bytea) FROM t",

@@ -18,7 +18,7 @@ use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
     casts, constants, correlated, multisets, physical, register_functions, scopes, sql_type_name,
-    using, words,
+    struct_stars, using, words,
 };
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -342,14 +342,18 @@ impl Answering<'_> {
 
     /// The columns of a relation that the session knows: `name`, or `schema.name`.
     fn columns(&self, name: &str) -> Option<Vec<String>> {
+        let schema = self.schema(name)?;
+        Some(schema.fields().iter().map(|it| it.name().clone()).collect())
+    }
+
+    fn schema(&self, name: &str) -> Option<SchemaRef> {
         let reference = match name.split_once('.') {
             Some((schema, name)) => TableReference::partial(schema, name),
             None => TableReference::bare(name),
         };
         // All that a question needs is there by now.
         let provider = self.context.table_provider(reference).now_or_never()?;
-        let schema = provider.ok()?.schema();
-        Some(schema.fields().iter().map(|it| it.name().clone()).collect())
+        Some(provider.ok()?.schema())
     }
 
     async fn logical(&self, mut statement: DfStatement) -> Result<LogicalPlan, QueryError> {
@@ -357,7 +361,8 @@ impl Answering<'_> {
             && let Statement::Query(query) = statement.as_mut()
         {
             let known = |name: &str| self.columns(name);
-            scopes::rewrite(query, &known)
+            struct_stars::rewrite(query, &|name: &str| self.schema(name))
+                .and_then(|()| scopes::rewrite(query, &known))
                 .and_then(|()| using::rewrite(query, &known))
                 .and_then(|()| multisets::rewrite(query, &known))
                 .map_err(QueryError::rejected)?;
