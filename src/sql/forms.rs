@@ -24,6 +24,7 @@ mod same_names;
 mod tests;
 mod unnest;
 mod values_apart;
+mod windowed_queries;
 mod zones;
 
 pub use calls::names_of_others;
@@ -44,7 +45,8 @@ use std::ops::ControlFlow;
 /// # Errors
 /// If a form is understood and its arguments are not: it says what to write.
 pub fn rewrite(query: &mut Query) -> Result<(), String> {
-    walk::query(query, &mut Forms::default())
+    walk::query(query, &mut Forms::default())?;
+    windowed_queries::named(query)
 }
 
 /// The query of a view with a list of columns behind the view's name.

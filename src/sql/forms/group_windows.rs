@@ -4,7 +4,7 @@
 use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Query,
-    Select, SetExpr, TableFactor, VisitorMut,
+    Select, SetExpr, TableAlias, TableFactor, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -14,7 +14,7 @@ const WINDOWS: [(&str, usize); 4] = [("tumble", 1), ("hop", 2), ("cumulate", 2),
 /// Rewrites a SELECT that groups by a window.
 ///
 /// # Errors
-/// If it is one, and its records come from more than one relation, or it groups by several windows.
+/// If it is one, and its records come from a join, or it groups by several windows.
 pub fn of_group(select: &mut Select) -> Result<(), String> {
     let GroupByExpr::Expressions(keys, _) = &mut select.group_by else {
         return Ok(());
@@ -36,33 +36,43 @@ pub fn of_group(select: &mut Select) -> Result<(), String> {
     };
     let lengths: Vec<String> = lengths.iter().map(Expr::to_string).collect();
     let lengths = lengths.join(", ");
-    match (&from.relation, from.joins.as_slice()) {
-        (
-            TableFactor::Table {
-                name: relation,
-                alias,
-                args: None,
-                ..
-            },
-            [],
-        ) => {
-            let called = alias.as_ref().map_or_else(
-                || relation.to_string(),
-                |it| it.to_string().replacen("AS ", "", 1),
-            );
-            let time = match time {
-                Expr::CompoundIdentifier(mut parts) => parts.pop().map(Expr::Identifier),
-                other => Some(other),
-            };
-            let time = time.map_or(String::new(), |it| it.to_string());
-            let text = format!("SELECT * FROM {name}({relation}, {time}, {lengths}) AS {called}");
-            let SetExpr::Select(made) = *syntax::parse_query(&text)?.body else {
+    if !from.joins.is_empty() {
+        return Err(one_relation(&name));
+    }
+    let (relation, alias) = match &from.relation {
+        TableFactor::Table {
+            name: relation,
+            alias,
+            args: None,
+            ..
+        } => {
+            let own = || format!(" AS {relation}");
+            (relation.to_string(), alias.as_ref().map_or_else(own, given))
+        }
+        TableFactor::Derived {
+            lateral: false,
+            subquery,
+            alias,
+            sample: None,
+        } => {
+            if alias.as_ref().is_some_and(|it| !it.columns.is_empty()) {
                 return Err(one_relation(&name));
-            };
-            select.from = made.from;
+            }
+            let alias = alias.as_ref().map_or_else(String::new, given);
+            (format!("({subquery})"), alias)
         }
         _ => return Err(one_relation(&name)),
-    }
+    };
+    let time = match time {
+        Expr::CompoundIdentifier(mut parts) => parts.pop().map(Expr::Identifier),
+        other => Some(other),
+    };
+    let time = time.map_or(String::new(), |it| it.to_string());
+    let text = format!("SELECT * FROM {name}({relation}, {time}, {lengths}){alias}");
+    let SetExpr::Select(made) = *syntax::parse_query(&text)?.body else {
+        return Err(one_relation(&name));
+    };
+    select.from = made.from;
     let mut bounds = Bounds { name: &name };
     // Only what stands beside the relation can name the window.
     let mut rest = select.clone();
@@ -77,10 +87,14 @@ pub fn of_group(select: &mut Select) -> Result<(), String> {
     Ok(())
 }
 
+fn given(alias: &TableAlias) -> String {
+    format!(" AS {}", alias.to_string().replacen("AS ", "", 1))
+}
+
 fn one_relation(name: &str) -> String {
     let name = name.to_uppercase();
     format!(
-        "{name} in GROUP BY is over one source, table or view; join in a sub-query, or take the windows in FROM: {name}(relation, time, …)"
+        "{name} in GROUP BY is over one source, table, view or sub-query of one; group a join by its window: {name}(relation, time, …) in FROM, joined by window_start and window_end"
     )
 }
 
@@ -141,11 +155,17 @@ impl VisitorMut for Bounds<'_> {
         match bound {
             "start" => *expr = Expr::Identifier(Ident::new("window_start")),
             "end" => *expr = Expr::Identifier(Ident::new("window_end")),
+            // The last millisecond of the window.
+            "rowtime" => {
+                match syntax::parse_expression("(window_end - INTERVAL '1 millisecond')") {
+                    Ok(time) => *expr = time,
+                    Err(reason) => return ControlFlow::Break(reason),
+                }
+            }
             _ => {
                 return ControlFlow::Break(format!(
-                    "{name} is not known; a window has {}_START and {}_END",
-                    self.name.to_uppercase(),
-                    self.name.to_uppercase()
+                    "{name} is not known; a window has {of}_START, {of}_END and {of}_ROWTIME",
+                    of = self.name.to_uppercase()
                 ));
             }
         }

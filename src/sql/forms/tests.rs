@@ -154,6 +154,15 @@ fn forms_of_others_have_one_form() {
             "SELECT a, window_start AS s, count(*) FROM tumble(t, at, INTERVAL '1' HOUR) AS x GROUP BY a, window_start, window_end",
         ),
         (
+            "WITH b AS (SELECT * FROM t) SELECT x.a, HOP_ROWTIME(x.p, INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS r FROM (SELECT *, at AS p FROM b) AS x GROUP BY x.a, HOP(x.p, INTERVAL '1' HOUR, INTERVAL '2' HOUR)",
+            "WITH b AS (SELECT * FROM t), __windowed1 AS (SELECT *, at AS p FROM b) SELECT x.a, (window_end - INTERVAL '1 millisecond') AS r FROM hop(__windowed1, p, INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS x GROUP BY x.a, window_start, window_end",
+        ),
+        // Those that another sub-query of windows reads come before it.
+        (
+            "WITH b AS (SELECT * FROM TUMBLE((SELECT * FROM t), at, INTERVAL '1' HOUR)) SELECT * FROM HOP((SELECT a, p FROM TUMBLE((SELECT * FROM b), p, INTERVAL '1' HOUR)), p, INTERVAL '1' HOUR, INTERVAL '2' HOUR)",
+            "WITH __windowed1 AS (SELECT * FROM t), b AS (SELECT * FROM TUMBLE(__windowed1, at, INTERVAL '1' HOUR)), __windowed2 AS (SELECT * FROM b), __windowed3 AS (SELECT a, p FROM TUMBLE(__windowed2, p, INTERVAL '1' HOUR)) SELECT * FROM HOP(__windowed3, p, INTERVAL '1' HOUR, INTERVAL '2' HOUR)",
+        ),
+        (
             "SELECT t.a, x.b FROM t, LATERAL (SELECT b, c AS d FROM u WHERE u.a = t.a AND c > 1 ORDER BY d DESC LIMIT 3) AS x",
             "SELECT t.a, x.b FROM t INNER JOIN (SELECT b, c AS d, u.a AS __key1 FROM u WHERE c > 1 QUALIFY row_number() OVER (PARTITION BY u.a ORDER BY c DESC) <= 3) AS x ON x.__key1 = (t.a)",
         ),
@@ -287,11 +296,15 @@ fn what_means_different_things_elsewhere_is_refused() {
         ("SELECT to_date(s, 'YYYY-QQ') FROM t", "does not know `QQ`"),
         (
             "SELECT count(*) FROM t JOIN u ON t.a = u.a GROUP BY TUMBLE(t.at, INTERVAL '1' HOUR)",
-            "one source, table or view",
+            "one source, table, view or sub-query",
         ),
         (
-            "SELECT tumble_rowtime(at, INTERVAL '1' HOUR) FROM t GROUP BY TUMBLE(at, INTERVAL '1' HOUR)",
-            "TUMBLE_START and TUMBLE_END",
+            "SELECT tumble_proctime(at, INTERVAL '1' HOUR) FROM t GROUP BY TUMBLE(at, INTERVAL '1' HOUR)",
+            "TUMBLE_START, TUMBLE_END and TUMBLE_ROWTIME",
+        ),
+        (
+            "SELECT count(*) FROM (WITH b AS (SELECT * FROM t) SELECT * FROM TUMBLE((SELECT * FROM b), at, INTERVAL '1' HOUR)) AS c",
+            "write that WITH at the beginning",
         ),
         (
             "SELECT approx_percentile(0.5, 0.001) WITHIN GROUP (ORDER BY a) FROM t",
