@@ -580,7 +580,7 @@ impl Lowering<'_> {
 }
 
 /// Keeps the marker of admitted records only where there is an event time. Windows over relations without one (a source without a WATERMARK, a
-/// view) accept every record and never close. Expects the plan before optimisation: pushed-down filters would no longer stand over their relation.
+/// view, a sub-query whose rows are made of several records) accept every row and never close. Expects the plan before optimisation: pushed-down filters would no longer stand over their relation.
 ///
 /// # Errors
 /// If windows are over another column than the event time that their relation has.
@@ -639,7 +639,21 @@ fn is_event_time(time: &Expr, below: &LogicalPlan, dataflow: &Dataflow) -> Resul
             "TUMBLE, HOP, CUMULATE and SESSION work on the event time of {relation}, which is `{wanted}`, not `{}`",
             column.name
         )),
+        _ if is_of_groups(below) => Ok(false),
         _ => Err(NOT_THE_TIME.to_owned()),
+    }
+}
+
+/// Whether rows are those of groups, or of a union: no single records, which could come too late. Those of joins are not told from records beside
+/// a sub-query's value, so they are none here.
+fn is_of_groups(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(it) => is_of_groups(&it.input),
+        LogicalPlan::SubqueryAlias(it) => is_of_groups(&it.input),
+        LogicalPlan::Filter(it) => is_of_groups(&it.input),
+        LogicalPlan::Aggregate(it) => !it.group_expr.is_empty(),
+        LogicalPlan::Distinct(_) | LogicalPlan::Union(_) => true,
+        _ => false,
     }
 }
 

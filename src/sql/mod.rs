@@ -63,6 +63,7 @@ mod unnest;
 mod using;
 mod walk;
 mod webhooks;
+mod window_time;
 mod window_values;
 mod windows;
 mod words;
@@ -585,6 +586,7 @@ impl Planner {
         window_values::rewrite(query, &self.dataflow)?;
         let known = |name: &str| plain::columns(&self.context, name);
         struct_stars::rewrite(query, &|name: &str| plain::schema(&self.context, name))?;
+        window_time::rewrite(query, &known)?;
         asof::versions::rewrite(query, &self.dataflow, &known)?;
         scopes::rewrite(query, &known)?;
         using::rewrite(query, &known)?;

@@ -717,6 +717,33 @@ fn fields_of_a_struct_are_columns_by_their_names() {
 }
 
 #[test]
+fn windows_are_over_sub_queries_and_rows_of_windows() {
+    let plan = |query: &str| planned(&format!("CREATE MATERIALIZED VIEW v AS {query}"));
+    const PER_MINUTE: &str = "SELECT window_time, k, count(*) AS c FROM TUMBLE(s, at, INTERVAL '1' MINUTE) GROUP BY window_start, window_end, window_time, k";
+    for query in [
+        "SELECT window_start, count(*) AS c FROM TUMBLE((SELECT at, k FROM s WHERE n > 1), at, INTERVAL '1' MINUTE) GROUP BY window_start, window_end".to_owned(),
+        "SELECT b.k, TUMBLE_START(b.p, INTERVAL '1' MINUTE) AS s, count(*) AS c FROM (SELECT *, at AS p FROM s) AS b GROUP BY b.k, TUMBLE(b.p, INTERVAL '1' MINUTE)".to_owned(),
+        PER_MINUTE.replace("window_time, k, count", "window_start, window_time, k, count"),
+        format!("WITH m AS ({PER_MINUTE}) SELECT window_start, window_end, sum(c) AS c FROM TUMBLE(m, window_time, INTERVAL '1' HOUR) GROUP BY window_start, window_end"),
+        format!("SELECT TUMBLE_START(window_time, INTERVAL '1' HOUR) AS s, sum(c) AS c FROM ({PER_MINUTE}) AS m GROUP BY TUMBLE(window_time, INTERVAL '1' HOUR)"),
+        "SELECT window_start, count(*) AS c FROM TUMBLE((SELECT at FROM s UNION ALL SELECT at FROM s), at, INTERVAL '1' MINUTE) GROUP BY window_start, window_end".to_owned(),
+    ] {
+        plan(&query).expect(&query);
+    }
+    // Records, of which it would not be known whether they come too late.
+    for query in [
+        "SELECT window_start, count(*) AS c FROM TUMBLE((SELECT at + INTERVAL '1' HOUR AS later FROM s), later, INTERVAL '1' MINUTE) GROUP BY window_start, window_end",
+        "SELECT window_start, count(*) AS c FROM TUMBLE((SELECT a.at FROM s AS a JOIN s AS b ON a.k = b.k), at, INTERVAL '1' MINUTE) GROUP BY window_start, window_end",
+    ] {
+        let refused = plan(query).expect_err(query).to_string();
+        assert!(
+            refused.contains("the event-time column of a source"),
+            "{query}: {refused}"
+        );
+    }
+}
+
+#[test]
 fn times_are_compared_with_now_in_any_direction() {
     let plan = |condition: &str| {
         let query = format!("CREATE MATERIALIZED VIEW v AS SELECT k, at FROM s WHERE {condition}");
