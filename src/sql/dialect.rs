@@ -102,7 +102,6 @@ impl Dialect for Tidelake {
         supports_select_wildcard_with_alias,
         supports_comma_separated_trim,
         supports_xml_expressions,
-        supports_comment_optimizer_hint,
     );
 
     /// Names of arguments are identifiers. Where they may be expressions, the parser reads each argument twice, and functions within each other
@@ -129,6 +128,26 @@ impl Dialect for Tidelake {
     /// `SELECT * EXCLUDE (a, b)`
     fn supports_select_wildcard_exclude(&self) -> bool {
         true
+    }
+    /// `SELECT * REPLACE (a + 1 AS a)`
+    fn supports_select_wildcard_replace(&self) -> bool {
+        true
+    }
+    /// `SELECT * RENAME (a AS b)`
+    fn supports_select_wildcard_rename(&self) -> bool {
+        true
+    }
+    /// `FROM t SELECT a`, and `FROM t`
+    fn supports_from_first_select(&self) -> bool {
+        true
+    }
+    /// `ORDER BY ALL`
+    fn supports_order_by_all(&self) -> bool {
+        true
+    }
+    /// `/*+ … */` is a comment: how something is computed is not for the query to say.
+    fn supports_comment_optimizer_hint(&self) -> bool {
+        false
     }
 }
 

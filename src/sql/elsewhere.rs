@@ -33,6 +33,18 @@ pub fn refuse_clauses(tokens: &[TokenWithSpan]) -> Result<(), (u64, String)> {
                 "rows of a view are there with their first record, and change; leave EMIT out, or end the statement with EMIT ON WINDOW CLOSE to have those of a window once, when the watermark has passed its end".to_owned(),
             ));
         }
+        if is_word(&token.token, "CORRESPONDING")
+            && at.checked_sub(1).is_some_and(|it| {
+                let before = &solid[it].token;
+                let words = ["UNION", "INTERSECT", "EXCEPT", "ALL", "DISTINCT"];
+                words.iter().any(|it| is_word(before, it))
+            })
+        {
+            return Err((
+                line,
+                "CORRESPONDING is not supported; name the columns of both sides in one order, or write UNION BY NAME where both have the same".to_owned(),
+            ));
+        }
         if is_word(&token.token, "MATCH_RECOGNIZE") && *next == Token::LParen {
             return Err((
                 line,

@@ -9,6 +9,7 @@ mod calls;
 mod compared;
 mod fields;
 mod first_of_group;
+mod first_words;
 mod group_windows;
 mod groupings;
 mod in_queries;
@@ -140,6 +141,7 @@ impl VisitorMut for Forms {
             (Ok(_), None) => {}
             (Err(reason), _) => return ControlFlow::Break(reason),
         }
+        first_words::select_before_from(select);
         if let Some(own) = self.qualifiers.last_mut() {
             own.extend(fields::qualifiers(&select.from));
         }
@@ -259,6 +261,7 @@ impl VisitorMut for Forms {
 
 fn whole_query(query: &mut Query) -> Result<(), String> {
     minus_as_except(&mut query.body);
+    first_words::order_by_all(query)?;
     rows_of::distinct_on(query)?;
     for it in query.with.iter_mut().flat_map(|it| &mut it.cte_tables) {
         // Whether it is computed once is not for the query to say.

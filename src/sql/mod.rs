@@ -7,6 +7,7 @@ mod again;
 mod asof;
 mod bounds;
 pub mod by_dimensions;
+mod by_name;
 mod canonical;
 mod casts;
 mod choice;
@@ -592,6 +593,7 @@ impl Planner {
         using::rewrite(query, &known)?;
         pivot::rewrite(query, &known)?;
         short_lists::rewrite(query, &known)?;
+        by_name::rewrite(query, &known)?;
         namesakes::rewrite(query, &known)?;
         multisets::rewrite(query, &known)
     }

@@ -1,15 +1,17 @@
-//! `PIVOT (sum(amount) FOR quarter IN (1 AS q1, 2 AS q2))` as a group by the columns that it does not name, with an aggregate of each value.
+//! `PIVOT (sum(amount) FOR quarter IN (1 AS q1, 2 AS q2))` as a group by the columns that it does not name, with an aggregate of each value, and
+//! `UNPIVOT (amount FOR quarter IN (q1, q2))` as a union of the columns that it names, each beside its name.
 
 use super::syntax;
 use super::using::{Known, Names};
 use super::walk;
 use datafusion::sql::sqlparser::ast::{
-    Expr, ExprWithAlias, Ident, PivotValueSource, Query, TableFactor, Value, VisitorMut,
+    Expr, ExprWithAlias, Ident, NullInclusion, PivotValueSource, Query, TableFactor, Value,
+    VisitorMut,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-/// Rewrites each PIVOT of a query.
+/// Rewrites each PIVOT and UNPIVOT of a query.
 ///
 /// # Errors
 /// If the columns of its relation cannot be told, or it is of a form that is not understood: what to write instead.
@@ -22,10 +24,16 @@ pub fn rewrite(query: &mut Query, known: &Known) -> Result<(), String> {
             ControlFlow::Continue(())
         }
         fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<String> {
-            match grouped(factor, &self.0) {
+            let query = match factor {
+                TableFactor::Unpivot { .. } => united(factor, &self.0),
+                _ => grouped(factor, &self.0),
+            };
+            match query {
                 Ok(None) => ControlFlow::Continue(()),
                 Ok(Some(query)) => {
-                    let TableFactor::Pivot { alias, .. } = factor else {
+                    let (TableFactor::Pivot { alias, .. } | TableFactor::Unpivot { alias, .. }) =
+                        factor
+                    else {
                         return ControlFlow::Continue(());
                     };
                     *factor = TableFactor::Derived {
@@ -115,6 +123,55 @@ fn grouped(factor: &TableFactor, names: &Names) -> Result<Option<Query>, String>
     syntax::parse_query(&text).map(Some)
 }
 
+/// The union that an UNPIVOT is: a row for each of the columns that it names, with its name and its value. Rows whose value is NULL are left out,
+/// unless it says INCLUDE NULLS.
+fn united(factor: &TableFactor, names: &Names) -> Result<Option<Query>, String> {
+    let TableFactor::Unpivot {
+        table,
+        value,
+        name,
+        columns,
+        null_inclusion,
+        alias: _,
+    } = factor
+    else {
+        return Ok(None);
+    };
+    const FORM: &str =
+        "UNPIVOT has the form relation UNPIVOT (value FOR name IN (column, other AS 'label'))";
+    let Expr::Identifier(value) = value else {
+        return Err(FORM.to_owned());
+    };
+    let all = names.columns_of(table).ok_or(
+        "the columns of the relation of this UNPIVOT cannot be told; name them in a sub-query: FROM (SELECT a, b FROM …) UNPIVOT (…)",
+    )?;
+    let mut named = Vec::new();
+    for it in columns {
+        let Expr::Identifier(column) = &it.expr else {
+            return Err(FORM.to_owned());
+        };
+        let label = it.alias.as_ref().unwrap_or(column);
+        named.push((syntax::known_as(column), syntax::known_as(label)));
+    }
+    let rest = all
+        .iter()
+        .filter(|it| named.iter().all(|named| named.0 != **it));
+    let rest: String = rest
+        .map(|it| format!("{}, ", Ident::with_quote('"', it)))
+        .collect();
+    let sides = named.iter().map(|(column, label)| {
+        let column = Ident::with_quote('"', column);
+        let label = Value::SingleQuotedString(label.clone());
+        let condition = match null_inclusion {
+            Some(NullInclusion::IncludeNulls) => String::new(),
+            Some(NullInclusion::ExcludeNulls) | None => format!(" WHERE {column} IS NOT NULL"),
+        };
+        format!("SELECT {rest}{label} AS {name}, {column} AS {value} FROM {table}{condition}")
+    });
+    let sides: Vec<String> = sides.collect();
+    syntax::parse_query(&sides.join(" UNION ALL ")).map(Some)
+}
+
 /// The condition that rows are of a value, or of one for each column.
 fn condition(columns: &[Expr], value: &Expr) -> Result<String, String> {
     let values: Vec<&Expr> = match value {
@@ -197,6 +254,22 @@ mod tests {
             (
                 "SELECT * FROM (SELECT k, j, v FROM c) PIVOT (max(v) FILTER (WHERE v > 1) FOR (k, j) IN (('x', 1) AS one))",
                 r#"SELECT * FROM (SELECT max(v) FILTER (WHERE (v > 1) AND ((k) = ('x') AND (j) = (1))) AS "one" FROM (SELECT k, j, v FROM c))"#,
+            ),
+        ] {
+            assert_eq!(written_out(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unpivot_is_a_union_of_the_columns_that_it_names() {
+        for (text, expected) in [
+            (
+                "SELECT * FROM c UNPIVOT (x FOR n IN (j, V AS 'value')) AS u",
+                r#"SELECT * FROM (SELECT "id", "k", 'j' AS n, "j" AS x FROM c WHERE "j" IS NOT NULL UNION ALL SELECT "id", "k", 'value' AS n, "v" AS x FROM c WHERE "v" IS NOT NULL) AS u"#,
+            ),
+            (
+                "SELECT * FROM (SELECT k, v FROM c) UNPIVOT INCLUDE NULLS (x FOR n IN (k, v))",
+                r#"SELECT * FROM (SELECT 'k' AS n, "k" AS x FROM (SELECT k, v FROM c) UNION ALL SELECT 'v' AS n, "v" AS x FROM (SELECT k, v FROM c))"#,
             ),
         ] {
             assert_eq!(written_out(text).as_deref(), Ok(expected), "{text}");

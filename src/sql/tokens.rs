@@ -1,7 +1,9 @@
 //! Tokens that the parser takes for something else, or prints in another way: numbers of other bases, columns of a relation that a `*` leaves out,
-//! `(column).*`, lists of values that something is compared with, names in backquotes, and texts with escapes.
+//! `(column).*`, a relation called `top`, lists of values that something is compared with, names in backquotes, and texts with escapes.
 
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use super::elsewhere::is_word;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 /// Tokens as the parser takes them.
 pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -31,10 +33,65 @@ pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             && let Token::Word(word) = &mut plain[at].token
         {
             word.value = "EXCLUDE".to_owned();
-            word.keyword = datafusion::sql::sqlparser::keywords::Keyword::EXCLUDE;
+            word.keyword = Keyword::EXCLUDE;
         }
     }
-    with_queries_of_values(without_parentheses_before_stars(plain))
+    quote_names_of_top(&mut plain);
+    with_queries_of_values(without_parentheses_before_stars(without_as_of_now(plain)))
+}
+
+/// `SELECT top.a` and `SELECT top, b`: a name, unless a number of rows follows.
+fn quote_names_of_top(tokens: &mut [TokenWithSpan]) {
+    let is_space = |it: &&TokenWithSpan| matches!(it.token, Token::Whitespace(_));
+    for at in 0..tokens.len() {
+        let mut before = tokens[..at].iter().rev().filter(|it| !is_space(it));
+        let is_first = before
+            .next()
+            .is_some_and(|it| is_word(&it.token, "SELECT") || is_word(&it.token, "DISTINCT"));
+        let next = tokens[at + 1..].iter().find(|it| !is_space(it));
+        let is_name = next.is_none_or(|it| !matches!(it.token, Token::Number(..) | Token::LParen));
+        if is_first
+            && is_name
+            && is_word(&tokens[at].token, "TOP")
+            && let Token::Word(word) = &mut tokens[at].token
+        {
+            *word = Word {
+                value: word.value.to_lowercase(),
+                quote_style: Some('"'),
+                keyword: Keyword::NoKeyword,
+            };
+        }
+    }
+}
+
+/// `SELECT … AS OF now()` at the end of a statement asks for what there is now, as it does without.
+fn without_as_of_now(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid: Vec<usize> = (0..tokens.len())
+        .filter(|it| !matches!(tokens[*it].token, Token::Whitespace(_)))
+        .collect();
+    let mut left_out = Vec::new();
+    for (at, window) in solid.windows(5).enumerate() {
+        let word = |n: usize, wanted: &str| is_word(&tokens[window[n]].token, wanted);
+        let is_call =
+            tokens[window[3]].token == Token::LParen && tokens[window[4]].token == Token::RParen;
+        let ends = match solid.get(at + 5) {
+            None => true,
+            Some(it) => matches!(tokens[*it].token, Token::SemiColon | Token::EOF),
+        };
+        let is_version = at.checked_sub(1).is_some_and(|before| {
+            let before = &tokens[solid[before]].token;
+            is_word(before, "SYSTEM_TIME") || is_word(before, "SYSTEM_VERSION")
+        });
+        if word(0, "AS") && word(1, "OF") && word(2, "NOW") && is_call && ends && !is_version {
+            left_out.extend(window.iter().copied());
+        }
+    }
+    let mut at = 0;
+    tokens.retain(|_| {
+        at += 1;
+        !left_out.contains(&(at - 1))
+    });
+    tokens
 }
 
 /// `(column).*` and `(t.column).*` are `column.*` and `t.column.*`, which the parser takes.

@@ -10,9 +10,9 @@ use super::walk;
 use super::windows::WindowKind;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, Ident,
-    Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderByKind, Query, Select,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
-    Value, VisitorMut, WildcardAdditionalOptions,
+    Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderByKind, Query,
+    RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias,
+    TableFactor, TableWithJoins, Value, VisitorMut, WildcardAdditionalOptions,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -155,6 +155,12 @@ impl Names<'_> {
     /// Writes out the joins of a SELECT; says what their columns became.
     fn select(&self, select: &mut Select) -> Result<Vec<(String, Expr)>, String> {
         self.refuse_namesakes(select)?;
+        if select.projection.iter().any(has_other_columns) {
+            let items = self.items(select)?;
+            select.projection = items.ok_or(
+                "the columns of a relation that this `*` stands for cannot be told; name them",
+            )?;
+        }
         if !select.from.iter().any(is_odd) {
             return Ok(Vec::new());
         }
@@ -493,10 +499,11 @@ impl Scope {
     /// What `*` stands for; none if that cannot be told.
     fn all(&self, options: &WildcardAdditionalOptions) -> Result<Option<Vec<SelectItem>>, String> {
         let left_out = LeftOut::of(options)?;
+        let mut others = OtherColumns::of(options);
         let merged = self.merged.iter().filter(|it| !left_out.has(&[], &it.0));
-        let merged = merged.map(|(name, expr)| SelectItem::ExprWithAlias {
-            expr: expr.clone(),
-            alias: Ident::with_quote('"', name),
+        let merged = merged.map(|(name, expr)| {
+            let (expr, alias) = (expr.clone(), Ident::with_quote('"', name));
+            others.instead(name, SelectItem::ExprWithAlias { expr, alias })
         });
         let mut all: Vec<SelectItem> = merged.collect();
         for relation in &self.relations {
@@ -510,10 +517,12 @@ impl Scope {
                 let is_merged = self.merged.iter().any(|merged| merged.0 == **it);
                 !is_merged && !left_out.has(name, it)
             });
-            all.extend(
-                own.map(|it| SelectItem::UnnamedExpr(qualified(name, Ident::with_quote('"', it)))),
-            );
+            all.extend(own.map(|it| {
+                let column = qualified(name, Ident::with_quote('"', it));
+                others.instead(it, SelectItem::UnnamedExpr(column))
+            }));
         }
+        others.refuse_unknown()?;
         Ok(Some(all))
     }
 
@@ -551,15 +560,11 @@ impl LeftOut {
         }
         let WildcardAdditionalOptions {
             opt_ilike: None,
-            opt_replace: None,
-            opt_rename: None,
             opt_alias: None,
             ..
         } = options
         else {
-            return Err(
-                "name the columns instead of * with ILIKE, REPLACE, RENAME or AS".to_owned(),
-            );
+            return Err("name the columns instead of * with ILIKE or AS".to_owned());
         };
         Ok(LeftOut(all))
     }
@@ -573,6 +578,72 @@ impl LeftOut {
             }
             [] => false,
         })
+    }
+}
+
+/// Whether a `*` has some columns in another way: `* REPLACE (a + 1 AS a)`, `* RENAME (a AS b)`.
+fn has_other_columns(item: &SelectItem) -> bool {
+    match item {
+        SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => {
+            options.opt_replace.is_some() || options.opt_rename.is_some()
+        }
+        _ => false,
+    }
+}
+
+/// Columns that a `*` has in another way.
+struct OtherColumns {
+    /// Each by its name, and what is computed instead.
+    replaced: Vec<(String, Expr)>,
+    renamed: Vec<(String, Ident)>,
+    found: BTreeSet<String>,
+}
+
+impl OtherColumns {
+    fn of(options: &WildcardAdditionalOptions) -> Self {
+        let replaced = options.opt_replace.iter().flat_map(|it| &it.items);
+        let renamed = match &options.opt_rename {
+            None => &[][..],
+            Some(RenameSelectItem::Single(it)) => std::slice::from_ref(it),
+            Some(RenameSelectItem::Multiple(all)) => all,
+        };
+        OtherColumns {
+            replaced: replaced
+                .map(|it| (known_as(&it.column_name), it.expr.clone()))
+                .collect(),
+            renamed: renamed
+                .iter()
+                .map(|it| (known_as(&it.ident), it.alias.clone()))
+                .collect(),
+            found: BTreeSet::new(),
+        }
+    }
+
+    /// What a column is selected as.
+    fn instead(&mut self, name: &str, item: SelectItem) -> SelectItem {
+        let replaced = self.replaced.iter().find(|it| it.0 == name);
+        let renamed = self.renamed.iter().find(|it| it.0 == name);
+        if replaced.is_none() && renamed.is_none() {
+            return item;
+        }
+        self.found.insert(name.to_owned());
+        let own = match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
+            other => return other,
+        };
+        SelectItem::ExprWithAlias {
+            expr: replaced.map_or(own, |it| it.1.clone()),
+            alias: renamed.map_or_else(|| Ident::with_quote('"', name), |it| it.1.clone()),
+        }
+    }
+
+    fn refuse_unknown(&self) -> Result<(), String> {
+        let replaced = self.replaced.iter().map(|it| &it.0);
+        let mut names = replaced.chain(self.renamed.iter().map(|it| &it.0));
+        match names.find(|it| !self.found.contains(*it)) {
+            None => Ok(()),
+            Some(name) => Err(format!("this `*` has no column `{name}`")),
+        }
     }
 }
 
@@ -777,6 +848,14 @@ mod tests {
                 "WITH d AS (SELECT x AS k, z FROM b) SELECT coalesce(e.\"k\", d.\"k\") AS k FROM (SELECT y AS k FROM a) AS e FULL JOIN d ON e.\"k\" = d.\"k\" WHERE EXISTS (SELECT 1 FROM c WHERE k = 1)",
             ),
             (
+                "SELECT * REPLACE (x + 1 AS x) FROM a WHERE y IN (SELECT p.* RENAME (z AS w) FROM b AS p)",
+                "SELECT x + 1 AS \"x\", a.\"y\" FROM a WHERE y IN (SELECT p.\"x\", p.\"z\" AS w FROM b AS p)",
+            ),
+            (
+                "SELECT * EXCLUDE (y) RENAME x AS k FROM a",
+                "SELECT a.\"x\" AS k FROM a",
+            ),
+            (
                 "SELECT z FROM HOP(a, y, 1, 2) AS h NATURAL JOIN b",
                 "SELECT z FROM HOP(a, y, 1, 2) AS h JOIN b ON h.\"x\" = b.\"x\"",
             ),
@@ -797,6 +876,7 @@ mod tests {
                 "SELECT 1 FROM a CROSS JOIN b FULL JOIN c USING (w)",
                 "no relation on the left",
             ),
+            ("SELECT * REPLACE (1 AS w) FROM a", "has no column `w`"),
         ] {
             let reason = written_out(text).unwrap_err();
             assert!(reason.contains(words), "{text}: {reason}");

@@ -17,8 +17,8 @@ use crate::plan::Dataflow;
 use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
-    casts, constants, correlated, multisets, physical, register_functions, scopes, sql_type_name,
-    struct_stars, using, words,
+    by_name, casts, constants, correlated, multisets, physical, pivot, register_functions, scopes,
+    sql_type_name, struct_stars, using, words,
 };
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -364,6 +364,8 @@ impl Answering<'_> {
             struct_stars::rewrite(query, &|name: &str| self.schema(name))
                 .and_then(|()| scopes::rewrite(query, &known))
                 .and_then(|()| using::rewrite(query, &known))
+                .and_then(|()| pivot::rewrite(query, &known))
+                .and_then(|()| by_name::rewrite(query, &known))
                 .and_then(|()| multisets::rewrite(query, &known))
                 .map_err(QueryError::rejected)?;
         }
