@@ -4,6 +4,7 @@
 //! A query is rewritten once, where it is parsed; planning, batch computation and the canonical form see the result. What was
 //! planned before is never touched here: its canonical text names stored rows.
 
+mod ages;
 mod any_of_list;
 mod calls;
 mod compared;
@@ -208,6 +209,17 @@ impl VisitorMut for Forms {
         match unnest::alone(factor) {
             Ok(()) => ControlFlow::Continue(()),
             Err(reason) => ControlFlow::Break(reason),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        match ages::compared(expr).map(|it| syntax::parse_expression(&it)) {
+            None => ControlFlow::Continue(()),
+            Some(Ok(compared)) => {
+                *expr = compared;
+                ControlFlow::Continue(())
+            }
+            Some(Err(reason)) => ControlFlow::Break(reason),
         }
     }
 

@@ -596,6 +596,80 @@ fn columns_and_relations_of_functions_have_names() {
     }
 }
 
+/// How long ago a time is, compared: what a view keeps exact is a time compared with now().
+#[test]
+fn ages_are_compared_as_times() {
+    for (condition, expected) in [
+        (
+            "extract(epoch FROM now() - at) < 3600",
+            "at > now() - INTERVAL '3600 seconds'",
+        ),
+        (
+            "3600 >= EXTRACT(EPOCH FROM (NOW() - t.at))",
+            "t.at >= NOW() - INTERVAL '3600 seconds'",
+        ),
+        (
+            "date_part('epoch', at - now()) <= 1.5",
+            "at <= now() + INTERVAL '1500000 microseconds'",
+        ),
+        (
+            "extract(epoch FROM at) * 1000 > extract(epoch FROM now()) * 1000 - 60000",
+            "at > now() - INTERVAL '60 seconds'",
+        ),
+        (
+            "extract(epoch FROM now()) - extract(epoch FROM at) > 60",
+            "at < now() - INTERVAL '60 seconds'",
+        ),
+        (
+            "extract(epoch FROM now() - at) / 60 < 5",
+            "at > now() - INTERVAL '300 seconds'",
+        ),
+        (
+            "extract(epoch FROM now() - INTERVAL '1 minute') < extract(epoch FROM coalesce(at, b))",
+            "(coalesce(at, b)) > now() - INTERVAL '60 seconds'",
+        ),
+        (
+            "timestampdiff(SECOND, at, now()) < 60",
+            "at > now() - INTERVAL '60 seconds'",
+        ),
+        (
+            "timestampdiff(MINUTE, at, now()) <= 1",
+            "at > now() - INTERVAL '120 seconds'",
+        ),
+        (
+            "2 < timestampdiff(HOUR, now(), at)",
+            "at >= now() + INTERVAL '10800 seconds'",
+        ),
+        (
+            "age(now(), at) < INTERVAL '1 hour'",
+            "at > now() - INTERVAL '3600 seconds'",
+        ),
+        (
+            "NOT (at < now() - INTERVAL '1 hour')",
+            "at >= now() - INTERVAL '1 hour'",
+        ),
+        (
+            "NOT extract(epoch FROM now() - at) < 60",
+            "at <= now() - INTERVAL '60 seconds'",
+        ),
+        // These are something else.
+        (
+            "timestampdiff(SECOND, at, now()) < 0",
+            "timestampdiff(SECOND, at, now()) < 0",
+        ),
+        ("NOT (a < b)", "NOT (a < b)"),
+        (
+            "at > now() - INTERVAL '1 hour'",
+            "at > now() - INTERVAL '1 hour'",
+        ),
+    ] {
+        let taken =
+            super::ages::compared(&crate::sql::syntax::parse_expression(condition).unwrap());
+        let taken = taken.unwrap_or_else(|| condition.to_owned());
+        assert_eq!(taken, expected, "{condition}");
+    }
+}
+
 #[test]
 fn names_of_others_stand_for_something() {
     let names = super::names_of_others();
