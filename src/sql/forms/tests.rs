@@ -587,6 +587,11 @@ fn columns_and_relations_of_functions_have_names() {
             "SELECT a, z.n, w FROM t CROSS JOIN LATERAL (VALUES (t.b + 1, 'x'), (t.c, 'y')) AS z(n, w)",
             "SELECT a, n, w FROM (SELECT *, unnest(ARRAY[t.b + 1, t.c]) AS n, unnest(ARRAY['x', 'y']) AS w FROM t) AS t",
         ),
+        // Both have their own columns alone.
+        (
+            "SELECT z.*, t.*, x.* FROM t CROSS JOIN LATERAL (VALUES (t.b, 'x'), (t.c, 'y')) AS z(n, w)",
+            "SELECT n, w, t.* EXCLUDE (n, w), x.* FROM (SELECT *, unnest(ARRAY[t.b, t.c]) AS n, unnest(ARRAY['x', 'y']) AS w FROM t) AS t",
+        ),
         (
             "SELECT a, k, v FROM t, json_each_text(js) AS kv(k, v)",
             "SELECT a, k, v FROM (SELECT *, unnest(json_keys_of(js)) AS k, unnest(json_value_texts_of(js)) AS v FROM t) AS t",

@@ -4,8 +4,9 @@
 use super::rows_of;
 use crate::sql::syntax;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator, Select, SetExpr,
-    TableAlias, TableFactor, Value,
+    ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator,
+    ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias,
+    TableFactor, Value,
 };
 
 /// Rewrites the FROM of a SELECT that has one relation, and lists beside it. Notes by which names their elements are qualified.
@@ -48,9 +49,47 @@ pub fn beside_a_relation(select: &mut Select, unnested: &mut Vec<String>) -> Res
     let SetExpr::Select(made) = *syntax::parse_query(&text)?.body else {
         return Ok(());
     };
+    let items = std::mem::take(&mut select.projection).into_iter();
+    let items = items.flat_map(|item| match elements_of(&item, &lists) {
+        Some(names) => names
+            .iter()
+            .map(|it| SelectItem::UnnamedExpr(Expr::Identifier(it.clone())))
+            .collect(),
+        None => vec![without_elements(item, &name, &lists)],
+    });
+    select.projection = items.collect();
     unnested.extend(lists.into_iter().filter_map(|it| it.qualifier));
     select.from = made.from;
     Ok(())
+}
+
+/// The names of the elements that `e.*` stands for.
+fn elements_of<'a>(item: &SelectItem, lists: &'a [Lists]) -> Option<&'a [Ident]> {
+    let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
+    else {
+        return None;
+    };
+    let name = name.to_string();
+    let of = lists
+        .iter()
+        .find(|it| it.qualifier.as_ref() == Some(&name))?;
+    Some(&of.names)
+}
+
+/// `t.*` has the columns of the relation alone, not the elements beside it.
+fn without_elements(mut item: SelectItem, relation: &Ident, lists: &[Lists]) -> SelectItem {
+    if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) =
+        &mut item
+        && options.opt_exclude.is_none()
+        && options.opt_except.is_none()
+        && let Some(name) = name.0.last().and_then(|it| it.as_ident())
+        && syntax::known_as(name) == syntax::known_as(relation)
+    {
+        let names = lists.iter().flat_map(|it| &it.names).cloned();
+        let names = names.map(|it| ObjectName::from(vec![it])).collect();
+        options.opt_exclude = Some(ExcludeSelectItem::Multiple(names));
+    }
+    item
 }
 
 /// Lists that are unnested side by side.
