@@ -30,7 +30,7 @@ mod windowed_queries;
 mod zones;
 
 pub use calls::names_of_others;
-pub use macros::Macros;
+pub use macros::{Macros, is_aggregate};
 pub use rows_of::name_repeated;
 
 use super::{syntax, walk};

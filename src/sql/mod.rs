@@ -27,6 +27,7 @@ mod forms;
 mod functions;
 mod grouping_sets;
 pub mod incidents;
+mod inside_aggregates;
 mod intervals;
 mod joins;
 mod late;
@@ -588,6 +589,7 @@ impl Planner {
         let known = |name: &str| plain::columns(&self.context, name);
         struct_stars::rewrite(query, &|name: &str| plain::schema(&self.context, name))?;
         window_time::rewrite(query, &known)?;
+        inside_aggregates::rewrite(query, &known)?;
         asof::versions::rewrite(query, &self.dataflow, &known)?;
         scopes::rewrite(query, &known)?;
         using::rewrite(query, &known)?;

@@ -99,6 +99,14 @@ impl Names<'_> {
         relations.any(|it| it.columns.iter().flatten().any(|it| it == name))
     }
 
+    /// A column of one of the relations of a SELECT, qualified by the name of that one; none if several have it, or none is known to.
+    pub fn qualified(&self, select: &Select, column: &Ident) -> Option<Expr> {
+        let relations = select.from.iter().flat_map(|it| self.scope(it).relations);
+        let relations = relations.collect();
+        let merged = Vec::new();
+        Scope { relations, merged }.column(column).ok()
+    }
+
     /// Takes up the queries of WITH.
     pub fn note(&mut self, query: &Query) {
         for one in query.with.iter().flat_map(|it| &it.cte_tables) {

@@ -17,8 +17,8 @@ use crate::plan::Dataflow;
 use crate::sql::models::{Binder, Models, Unbound};
 use crate::sql::near::{as_sql, did_you_mean, nearest};
 use crate::sql::{
-    by_name, casts, constants, correlated, multisets, physical, pivot, register_functions, scopes,
-    sql_type_name, struct_stars, using, words,
+    by_name, casts, constants, correlated, inside_aggregates, multisets, physical, pivot,
+    register_functions, scopes, sql_type_name, struct_stars, using, words,
 };
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -362,6 +362,7 @@ impl Answering<'_> {
         {
             let known = |name: &str| self.columns(name);
             struct_stars::rewrite(query, &|name: &str| self.schema(name))
+                .and_then(|()| inside_aggregates::rewrite(query, &known))
                 .and_then(|()| scopes::rewrite(query, &known))
                 .and_then(|()| using::rewrite(query, &known))
                 .and_then(|()| pivot::rewrite(query, &known))
