@@ -173,7 +173,7 @@ impl VisitorMut for Inside {
 }
 
 /// Whether an expression is an aggregate, and no window function.
-fn is_aggregate(expr: &Expr) -> bool {
+pub fn is_aggregate(expr: &Expr) -> bool {
     match expr {
         Expr::Function(call) => call.over.is_none() && forms::is_aggregate(&call.name.to_string()),
         _ => false,

@@ -46,6 +46,7 @@ mod physical;
 mod pivot;
 mod plain;
 pub mod query;
+mod recent_rows;
 mod recompute;
 pub mod reference;
 mod scopes;
@@ -590,6 +591,7 @@ impl Planner {
         struct_stars::rewrite(query, &|name: &str| plain::schema(&self.context, name))?;
         window_time::rewrite(query, &known)?;
         inside_aggregates::rewrite(query, &known)?;
+        recent_rows::rewrite(query, &known)?;
         asof::versions::rewrite(query, &self.dataflow, &known)?;
         scopes::rewrite(query, &known)?;
         using::rewrite(query, &known)?;
