@@ -13,6 +13,7 @@ mod first_of_group;
 mod first_words;
 mod group_windows;
 mod groupings;
+mod in_groups;
 mod in_queries;
 mod intervals;
 mod json;
@@ -36,9 +37,9 @@ pub use rows_of::name_repeated;
 use super::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, DataType, Expr, Fetch, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, Interval, JoinOperator, LimitClause, OrderByExpr, OrderByKind, Query,
-    Select, SelectItem, SetExpr, SetOperator, Subscript, TableFactor, TableFunctionArgs,
-    TableWithJoins, UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowType,
+    FunctionArguments, GroupByExpr, Ident, Interval, JoinOperator, LimitClause, OrderByExpr,
+    OrderByKind, Query, Select, SelectItem, SetExpr, SetOperator, Subscript, TableFactor,
+    TableFunctionArgs, TableWithJoins, UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowType,
 };
 use std::ops::ControlFlow;
 
@@ -169,6 +170,7 @@ impl VisitorMut for Forms {
         let rewritten = rows_of::series(select)
             .and_then(|()| unnest::beside_a_relation(select, &mut self.unnested))
             .and_then(|()| group_windows::of_group(select))
+            .and_then(|()| in_groups::beside_the_rows(select))
             .and_then(|()| first_of_group::rewrite(select, &mut self.made))
             .and_then(|()| values_apart::name(select));
         if let Err(reason) = rewritten {
@@ -347,7 +349,7 @@ fn first_with_ties(query: &mut Query, rows: &Expr) -> Result<(), String> {
     Ok(())
 }
 
-/// `(a, b) IN (SELECT …)` and `(a, b) NOT IN (SELECT …)` as conditions of a WHERE, or parts of these between AND and OR: whether it is false or
+/// `(a, b) IN (SELECT …)`, `(a, b) NOT IN (SELECT …)` and `(a, b) = (SELECT …)` as conditions of a WHERE, or parts of these between AND and OR: whether it is false or
 /// NULL is one there. Of the second no row is equal, and none might be where a value is NULL.
 fn rows_in_queries(condition: &mut Expr) -> Result<(), String> {
     match condition {
@@ -362,7 +364,8 @@ fn rows_in_queries(condition: &mut Expr) -> Result<(), String> {
         Expr::Nested(it) => return rows_in_queries(it),
         _ => {}
     }
-    let Some((values, subquery, negated)) = row_in_query(condition) else {
+    let of_one = row_of_query(condition)?.map(|(values, subquery)| (values, subquery, false));
+    let Some((values, subquery, negated)) = of_one.or_else(|| row_in_query(condition)) else {
         return Ok(());
     };
     let names: Vec<String> = (1..=values.len()).map(|it| format!("__v{it}")).collect();
@@ -379,6 +382,55 @@ fn rows_in_queries(condition: &mut Expr) -> Result<(), String> {
     };
     *condition = syntax::parse_expression(&text)?;
     Ok(())
+}
+
+/// A row of values that is the one row of a query.
+fn row_of_query(condition: &Expr) -> Result<Option<(Vec<Expr>, &Query)>, String> {
+    let Expr::BinaryOp {
+        left,
+        op: BinaryOperator::Eq,
+        right,
+    } = condition
+    else {
+        return Ok(None);
+    };
+    let (values, subquery) = match (left.as_ref(), right.as_ref()) {
+        (values, Expr::Subquery(subquery)) | (Expr::Subquery(subquery), values) => {
+            (row(values), subquery)
+        }
+        _ => return Ok(None),
+    };
+    let Some(values) = values else {
+        return Ok(None);
+    };
+    let is_first = match &subquery.limit_clause {
+        Some(LimitClause::LimitOffset {
+            limit: Some(limit), ..
+        }) => limit.to_string() == "1",
+        _ => false,
+    };
+    let is_group = match subquery.body.as_ref() {
+        SetExpr::Select(select) => {
+            let of_group = |it: &SelectItem| match it {
+                SelectItem::UnnamedExpr(Expr::Function(call))
+                | SelectItem::ExprWithAlias {
+                    expr: Expr::Function(call),
+                    ..
+                } => call.over.is_none() && is_aggregate(&call.name.to_string()),
+                _ => false,
+            };
+            let is_one =
+                matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
+            is_one && select.projection.iter().any(of_group)
+        }
+        _ => false,
+    };
+    match is_first || is_group {
+        true => Ok(Some((values, subquery))),
+        false => Err(
+            "a row is compared with a sub-query that may have several; write (a, b) IN (SELECT …), or ORDER BY … LIMIT 1 in the sub-query".to_owned(),
+        ),
+    }
 }
 
 /// A row of values that is in the rows of a query, or is in none of them.

@@ -37,6 +37,19 @@ fn forms_of_others_have_one_form() {
             "SELECT a, ARRAY(SELECT b AS x FROM u WHERE u.a = t.a ORDER BY c DESC, x), ARRAY(SELECT DISTINCT b FROM u ORDER BY 1 DESC), array(SELECT b FROM u) FROM t",
             "SELECT a, coalesce((SELECT array_agg(b ORDER BY c DESC, b) FROM u WHERE u.a = t.a), []), coalesce((SELECT array_agg(__list1.v ORDER BY __list1.v DESC) FROM (SELECT DISTINCT b FROM u ORDER BY 1 DESC) AS __list1 (v)), []), coalesce((SELECT array_agg(__list2.v ORDER BY __list2.v) FROM (SELECT b FROM u) AS __list2 (v)), []) FROM t",
         ),
+        (
+            "SELECT a FROM t WHERE (a, b) = (SELECT c, d FROM u ORDER BY d LIMIT 1) AND (SELECT max(c), min(d) FROM u) = (a, b)",
+            "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM (SELECT c, d FROM u ORDER BY d LIMIT 1) AS __row (__v1, __v2) WHERE __row.__v1 = (a) AND __row.__v2 = (b)) AND EXISTS (SELECT 1 FROM (SELECT max(c), min(d) FROM u) AS __row (__v1, __v2) WHERE __row.__v1 = (a) AND __row.__v2 = (b))",
+        ),
+        // What is grouped by whether a value is in others is computed beside each row.
+        (
+            "SELECT CASE WHEN t.a IN (SELECT b FROM u) THEN 1 ELSE 0 END AS x, sum(CASE WHEN a NOT IN (SELECT c FROM u) THEN 1 END) AS y, count(*) FILTER (WHERE a IN (SELECT b FROM u)) AS z FROM t GROUP BY x",
+            "SELECT CASE WHEN __in1 THEN 1 ELSE 0 END AS x, sum(CASE WHEN __in2 THEN 1 END) AS y, count(*) FILTER (WHERE a IN (SELECT b FROM u)) AS z FROM (SELECT *, CASE WHEN (SELECT count(*) FROM (SELECT b FROM u) AS __in (__of) WHERE __in.__of = (t.a)) > 0 THEN true WHEN (t.a) IS NULL AND (SELECT count(*) FROM (SELECT b FROM u) AS __in (__of)) > 0 THEN NULL WHEN (SELECT count(*) FROM (SELECT b FROM u) AS __in (__of) WHERE __in.__of IS NULL) > 0 THEN NULL ELSE false END AS __in1, CASE WHEN (SELECT count(*) FROM (SELECT c FROM u) AS __in (__of) WHERE __in.__of = (a)) > 0 THEN false WHEN (a) IS NULL AND (SELECT count(*) FROM (SELECT c FROM u) AS __in (__of)) > 0 THEN NULL WHEN (SELECT count(*) FROM (SELECT c FROM u) AS __in (__of) WHERE __in.__of IS NULL) > 0 THEN NULL ELSE true END AS __in2 FROM t) AS t GROUP BY x",
+        ),
+        (
+            "SELECT a IN (SELECT b FROM u) AS x, count(*) FROM t GROUP BY a",
+            "SELECT CASE WHEN (SELECT count(*) FROM (SELECT b FROM u) AS __in (__of) WHERE __in.__of = (a)) > 0 THEN true WHEN (a) IS NULL AND (SELECT count(*) FROM (SELECT b FROM u) AS __in (__of)) > 0 THEN NULL WHEN (SELECT count(*) FROM (SELECT b FROM u) AS __in (__of) WHERE __in.__of IS NULL) > 0 THEN NULL ELSE false END AS x, count(*) FROM t GROUP BY a",
+        ),
         // All rows are one group, and something has to be computed of it.
         (
             "SELECT 1 FROM t GROUP BY ()",
@@ -289,6 +302,10 @@ fn what_means_different_things_elsewhere_is_refused() {
         ("SELECT format('%s %s', a) FROM t", "more %s than values"),
         ("SELECT format('a', a) FROM t", "more values than %s"),
         ("SELECT a[0:2] FROM t", "write array_slice(a, from, to)"),
+        (
+            "SELECT a FROM t WHERE (a, b) = (SELECT c, d FROM u)",
+            "write (a, b) IN (SELECT …)",
+        ),
         (
             "SELECT timestampdiff(fortnight, a, b) FROM t",
             "knows no unit fortnight",
