@@ -19,6 +19,7 @@ mod intervals;
 mod json;
 mod lists;
 mod macros;
+mod named_arguments;
 mod named_windows;
 mod patterns;
 mod rows_of;
@@ -208,7 +209,7 @@ impl VisitorMut for Forms {
                 index_hints: Vec::new(),
             };
         }
-        match unnest::alone(factor) {
+        match named_arguments::in_order(factor).and_then(|()| unnest::alone(factor)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(reason) => ControlFlow::Break(reason),
         }

@@ -260,7 +260,7 @@ pub fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
 
 /// Without words that change nothing, and that the parser does not take: `CREATE LOCAL VIEW` and `CREATE TEMPORARY VIEW` are what a plain view
 /// is, `IN CLUSTER name` before the AS of a view says where it is computed elsewhere, `TABLE` before the name of a relation in
-/// `TUMBLE(TABLE t, …)`, and `FROM` in `TRIM(BOTH FROM text)`. A query `TABLE t`, behind whose name the parser takes two tokens
+/// `TUMBLE(TABLE t, …)` and `TUMBLE(DATA => TABLE t, …)`, and `FROM` in `TRIM(BOTH FROM text)`. A query `TABLE t`, behind whose name the parser takes two tokens
 /// more, is `SELECT * FROM t`.
 fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let word = |it: &TokenWithSpan, wanted: &str| match &it.token {
@@ -320,7 +320,7 @@ fn without_words(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             continue;
         }
         let is_table = word(token, "TABLE")
-            && before.is_some_and(|it| it.token == Token::LParen)
+            && before.is_some_and(|it| matches!(it.token, Token::LParen | Token::RArrow))
             && next.is_some_and(|it| matches!(it.token, Token::Word(_)))
             && after.is_some_and(|it| it.token == Token::Comma);
         let is_query = word(token, "TABLE")

@@ -170,6 +170,10 @@ fn forms_of_others_have_one_form() {
             "WITH b AS (SELECT * FROM t) SELECT x.a, HOP_ROWTIME(x.p, INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS r FROM (SELECT *, at AS p FROM b) AS x GROUP BY x.a, HOP(x.p, INTERVAL '1' HOUR, INTERVAL '2' HOUR)",
             "WITH b AS (SELECT * FROM t), __windowed1 AS (SELECT *, at AS p FROM b) SELECT x.a, (window_end - INTERVAL '1 millisecond') AS r FROM hop(__windowed1, p, INTERVAL '1' HOUR, INTERVAL '2' HOUR) AS x GROUP BY x.a, window_start, window_end",
         ),
+        (
+            "SELECT * FROM TABLE(HOP(DATA => t, SIZE => INTERVAL '2' HOUR, TIMECOL => DESCRIPTOR(at), SLIDE => INTERVAL '1' HOUR)), SESSION(DATA => u, a, TIMECOL => at, GAP => INTERVAL '1' HOUR)",
+            "SELECT * FROM HOP(t, (at), INTERVAL '1' HOUR, INTERVAL '2' HOUR), SESSION(u, a, at, INTERVAL '1' HOUR)",
+        ),
         // Those that another sub-query of windows reads come before it.
         (
             "WITH b AS (SELECT * FROM TUMBLE((SELECT * FROM t), at, INTERVAL '1' HOUR)) SELECT * FROM HOP((SELECT a, p FROM TUMBLE((SELECT * FROM b), p, INTERVAL '1' HOUR)), p, INTERVAL '1' HOUR, INTERVAL '2' HOUR)",
@@ -302,6 +306,10 @@ fn what_means_different_things_elsewhere_is_refused() {
         ("SELECT format('%s %s', a) FROM t", "more %s than values"),
         ("SELECT format('a', a) FROM t", "more values than %s"),
         ("SELECT a[0:2] FROM t", "write array_slice(a, from, to)"),
+        (
+            "SELECT * FROM TUMBLE(DATA => t, TIMECOL => at)",
+            "TUMBLE(relation, time_column",
+        ),
         (
             "SELECT a FROM t WHERE (a, b) = (SELECT c, d FROM u)",
             "write (a, b) IN (SELECT …)",
