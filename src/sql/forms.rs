@@ -34,6 +34,7 @@ mod zones;
 pub use calls::names_of_others;
 pub use macros::{Macros, is_aggregate};
 pub use rows_of::name_repeated;
+pub use windowed_queries::named as name_windowed_queries;
 
 use super::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{

@@ -571,12 +571,13 @@ impl Planner {
         self.dataflow.passed_on.extend(noted);
     }
 
-    /// Adds the plain views that take the place of names of WITH that windows of a statement are over.
+    /// Adds the plain views that take the place of names of WITH that windows of a statement, also those written as values, are over.
     async fn add_named_queries(
         &mut self,
         query: &mut Query,
         statement: &str,
     ) -> Result<(), String> {
+        window_values::rewrite(query, &self.dataflow)?;
         for OfStatement { name, query } in named_queries::taken_out(query, statement)? {
             Box::pin(self.add_plain_view(name, query)).await?;
         }

@@ -2,12 +2,13 @@
 //! relation. The same query over windows in FROM; the value is a struct of `start` and `end`.
 
 use super::windows::WindowKind;
-use super::{syntax, walk};
+use super::{forms, syntax, walk};
 use crate::plan::{Dataflow, EventTime};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
     ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitorMut,
 };
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 /// The name of a value that has none.
@@ -18,20 +19,35 @@ const UNNAMED: &str = "window";
 /// # Errors
 /// If one has several of them, or reads anything but one relation with an event time.
 pub fn rewrite(query: &mut Query, dataflow: &Dataflow) -> Result<(), String> {
-    struct Rewrite<'a>(&'a Dataflow);
+    struct Rewrite<'a>(Relations<'a>);
     impl VisitorMut for Rewrite<'_> {
         type Break = String;
+        fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<String> {
+            let named = query.with.iter().flat_map(|it| &it.cte_tables);
+            let named = named.map(|it| (syntax::known_as(&it.alias.name), it.query.clone()));
+            self.0.named.extend(named);
+            ControlFlow::Continue(())
+        }
         fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
-            match of_select(select, self.0) {
+            match of_select(select, &self.0) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(reason) => ControlFlow::Break(reason),
             }
         }
     }
-    walk::query(query, &mut Rewrite(dataflow))
+    let named = BTreeMap::new();
+    walk::query(query, &mut Rewrite(Relations { dataflow, named }))?;
+    forms::name_windowed_queries(query)
 }
 
-fn of_select(select: &mut Select, dataflow: &Dataflow) -> Result<(), String> {
+/// What may be read by name.
+struct Relations<'a> {
+    dataflow: &'a Dataflow,
+    /// The queries of WITH.
+    named: BTreeMap<String, Box<Query>>,
+}
+
+fn of_select(select: &mut Select, relations: &Relations) -> Result<(), String> {
     let mut windows: Vec<Function> = Vec::new();
     let keys = match &select.group_by {
         GroupByExpr::Expressions(keys, _) => keys.as_slice(),
@@ -58,31 +74,43 @@ fn of_select(select: &mut Select, dataflow: &Dataflow) -> Result<(), String> {
     let [from] = select.from.as_mut_slice() else {
         return Err(one_relation(&call));
     };
-    let TableFactor::Table {
-        name,
-        alias,
-        args: None,
-        ..
-    } = &from.relation
-    else {
-        return Err(one_relation(&call));
-    };
-    let [ObjectNamePart::Identifier(relation)] = name.0.as_slice() else {
-        return Err(one_relation(&call));
-    };
     if !from.joins.is_empty() {
         return Err(one_relation(&call));
     }
-    let time = event_time(&syntax::known_as(relation), dataflow).ok_or_else(|| {
+    let (relation, time, alias) = match &from.relation {
+        TableFactor::Table {
+            name,
+            alias,
+            args: None,
+            ..
+        } if let [ObjectNamePart::Identifier(relation)] = name.0.as_slice() => {
+            let time = relations.event_time(&syntax::known_as(relation), None, 0);
+            let alias = alias.as_ref().map_or(relation, |it| &it.name);
+            (relation.to_string(), time, format!(" AS {alias}"))
+        }
+        TableFactor::Derived {
+            lateral: false,
+            subquery,
+            alias,
+            sample: None,
+        } if alias.as_ref().is_none_or(|it| it.columns.is_empty()) => {
+            let alias = alias.as_ref();
+            let alias = alias.map_or_else(String::new, |it| format!(" AS {}", it.name));
+            (
+                format!("({subquery})"),
+                relations.time_of(subquery, None, 0),
+                alias,
+            )
+        }
+        _ => return Err(one_relation(&call)),
+    };
+    let time = time.ok_or_else(|| {
         format!("`{call}` is by the event time of {relation}, which has none; write FROM {}({relation}, time, …), or declare a WATERMARK in its source", call.name.to_string().to_uppercase())
     })?;
     let time = Ident::with_quote('"', time);
     let lengths: Vec<String> = lengths(&call).map(|it| it.to_string()).collect();
-    let alias = alias
-        .as_ref()
-        .map_or_else(|| relation.clone(), |it| it.name.clone());
     let text = format!(
-        "SELECT named_struct('start', window_start, 'end', window_end), window_start, window_end FROM {}({relation}, {time}, {}) AS {alias}",
+        "SELECT named_struct('start', window_start, 'end', window_end), window_start, window_end FROM {}({relation}, {time}, {}){alias}",
         call.name,
         lengths.join(", ")
     );
@@ -136,7 +164,7 @@ fn of_select(select: &mut Select, dataflow: &Dataflow) -> Result<(), String> {
 fn one_relation(call: &Function) -> String {
     let name = call.name.to_string().to_uppercase();
     format!(
-        "`{call}` is over one source, table or plain view; take the windows in FROM: {name}(relation, time, …), and join in a sub-query"
+        "`{call}` is over one source, table, plain view or sub-query of one; take the windows in FROM: {name}(relation, time, …), and join in a sub-query"
     )
 }
 
@@ -168,22 +196,37 @@ fn lengths(call: &Function) -> impl Iterator<Item = &Expr> {
     })
 }
 
-/// The event time of a source, of a table, or of a plain view that keeps it under its name.
-fn event_time(relation: &str, dataflow: &Dataflow) -> Option<String> {
-    if let Some(source) = dataflow.source(relation) {
-        let EventTime { column, .. } = source.event_time?;
-        return Some(source.columns[column].name.clone());
+/// More names that are read through each other are none of ours.
+const DEPTH_MAX: usize = 500;
+
+impl Relations<'_> {
+    /// The event time of a source, of a table, or of a plain view or a query of WITH that keeps it under its name. A query of WITH may read a relation
+    /// of its own name.
+    fn event_time(&self, relation: &str, within: Option<&str>, depth: usize) -> Option<String> {
+        let named = self.named.get(relation);
+        if let Some(query) = named.filter(|_| within != Some(relation)) {
+            return self.time_of(query, Some(relation), depth);
+        }
+        if let Some(source) = self.dataflow.source(relation) {
+            let EventTime { column, .. } = source.event_time?;
+            return Some(source.columns[column].name.clone());
+        }
+        let mut tables = self.dataflow.tables.iter();
+        if let Some(table) = tables.find(|it| it.name == relation) {
+            let column = table.event_time?;
+            return Some(table.plan.schema().field(column).name().clone());
+        }
+        let mut plain = self.dataflow.aliases.iter();
+        let (_, text) = plain.find(|it| it.0 == relation)?;
+        self.time_of(&syntax::parse_query(text).ok()?, None, depth)
     }
-    if let Some(table) = dataflow.tables.iter().find(|it| it.name == relation) {
-        let column = table.event_time?;
-        return Some(table.plan.schema().field(column).name().clone());
-    }
-    let (_, text) = dataflow.aliases.iter().find(|it| it.0 == relation)?;
-    let query = syntax::parse_query(text).ok()?;
-    match syntax::relations(&query).as_slice() {
-        // Whether it is kept is found where the windows are planned.
-        [one] => event_time(one, dataflow),
-        _ => None,
+
+    fn time_of(&self, query: &Query, within: Option<&str>, depth: usize) -> Option<String> {
+        match syntax::relations(query).as_slice() {
+            // Whether it is kept is found where the windows are planned.
+            [one] if depth < DEPTH_MAX => self.event_time(one, within, depth + 1),
+            _ => None,
+        }
     }
 }
 
@@ -218,6 +261,14 @@ mod tests {
                 "SELECT count(*) AS c FROM p GROUP BY tumble(INTERVAL '1' MINUTE)",
                 "SELECT count(*) AS c FROM tumble(p, \"at\", INTERVAL '1' MINUTE) AS p GROUP BY window_start, window_end",
             ),
+            (
+                "WITH q AS (SELECT at, n FROM s) SELECT tumble(INTERVAL '1' MINUTE) AS w, count(*) AS c FROM q GROUP BY w",
+                "WITH q AS (SELECT at, n FROM s) SELECT named_struct('start', window_start, 'end', window_end) AS w, count(*) AS c FROM tumble(\"v$q\", \"at\", INTERVAL '1' MINUTE) AS q GROUP BY window_start, window_end",
+            ),
+            (
+                "SELECT tumble(INTERVAL '1' MINUTE) AS w, count(*) AS c FROM (SELECT at FROM p) AS q GROUP BY w",
+                "WITH __windowed1 AS (SELECT at FROM p) SELECT named_struct('start', window_start, 'end', window_end) AS w, count(*) AS c FROM tumble(\"v$__windowed1\", \"at\", INTERVAL '1' MINUTE) AS q GROUP BY window_start, window_end",
+            ),
         ] {
             assert_eq!(planned(query).as_deref(), Ok(expected));
         }
@@ -228,7 +279,7 @@ mod tests {
             ),
             (
                 "SELECT tumble(INTERVAL '1' MINUTE) AS w FROM s JOIN o USING (k)",
-                "is over one source, table or plain view",
+                "is over one source, table, plain view or sub-query",
             ),
             (
                 "SELECT tumble(INTERVAL '1' MINUTE) AS w, tumble(INTERVAL '2' MINUTE) AS x FROM s",
