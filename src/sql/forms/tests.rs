@@ -612,6 +612,10 @@ fn columns_and_relations_of_functions_have_names() {
             "SELECT a, z.n, w FROM t CROSS JOIN LATERAL (VALUES (t.b + 1, 'x'), (t.c, 'y')) AS z(n, w)",
             "SELECT a, n, w FROM (SELECT *, unnest(ARRAY[t.b + 1, t.c]) AS n, unnest(ARRAY['x', 'y']) AS w FROM t) AS t",
         ),
+        (
+            "SELECT d.id, (SELECT max(x) FROM UNNEST(d.arr) AS u(x) WHERE u.x < 9) AS m FROM docs AS d WHERE EXISTS (SELECT 1 FROM UNNEST(arr) AS x WHERE x = 5)",
+            "SELECT d.id, (SELECT max(x) FROM (SELECT unnest(d.arr) AS x) AS u WHERE u.x < 9) AS m FROM docs AS d WHERE EXISTS (SELECT 1 FROM (SELECT unnest(arr) AS x) AS x WHERE x = 5)",
+        ),
         // Both have their own columns alone.
         (
             "SELECT z.*, t.*, x.* FROM t CROSS JOIN LATERAL (VALUES (t.b, 'x'), (t.c, 'y')) AS z(n, w)",

@@ -1,13 +1,14 @@
 //! `FROM t, UNNEST(t.list) AS e(x)`, `generate_series` of a row's values beside the row, and `LATERAL (VALUES …)` of them: a sub-query of `t` in
-//! whose SELECT the lists are unnested.
+//! whose SELECT the lists are unnested. Lists of a row around a sub-query, `EXISTS (SELECT 1 FROM UNNEST(t.list) AS e(x) WHERE x > 1)`.
 
 use super::rows_of;
-use crate::sql::syntax;
+use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator,
     ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias,
-    TableFactor, Value,
+    TableFactor, Value, VisitorMut,
 };
+use std::ops::ControlFlow;
 
 /// Rewrites the FROM of a SELECT that has one relation, and lists beside it. Notes by which names their elements are qualified.
 ///
@@ -61,6 +62,51 @@ pub fn beside_a_relation(select: &mut Select, unnested: &mut Vec<String>) -> Res
     unnested.extend(lists.into_iter().filter_map(|it| it.qualifier));
     select.from = made.from;
     Ok(())
+}
+
+/// `FROM UNNEST(t.list) AS e(x)` alone in a sub-query, where `t` is a relation around it, as a sub-query that unnests the list of the row around.
+///
+/// # Errors
+/// If the sub-query cannot be made.
+pub fn of_a_row_around(select: &mut Select) -> Result<(), String> {
+    let [from] = select.from.as_slice() else {
+        return Ok(());
+    };
+    let TableFactor::UNNEST { alias, .. } = &from.relation else {
+        return Ok(());
+    };
+    let Some(lists) = Lists::of(&from.relation).filter(|_| from.joins.is_empty()) else {
+        return Ok(());
+    };
+    let mut columns = Columns(false);
+    for it in &lists.arrays {
+        walk::expression(&mut syntax::parse_expression(it)?, &mut columns)?;
+    }
+    let alias = alias.as_ref().map(|it| &it.name).or(lists.names.first());
+    let Some(alias) = alias.filter(|_| columns.0) else {
+        return Ok(());
+    };
+    let elements = lists.arrays.iter().zip(&lists.names);
+    let elements: Vec<String> = elements
+        .map(|(array, name)| format!("unnest({array}) AS {name}"))
+        .collect();
+    let text = format!("SELECT 1 FROM (SELECT {}) AS {alias}", elements.join(", "));
+    if let SetExpr::Select(made) = *syntax::parse_query(&text)?.body {
+        select.from = made.from;
+    }
+    Ok(())
+}
+
+/// Whether an expression has columns.
+struct Columns(bool);
+
+impl VisitorMut for Columns {
+    type Break = String;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        self.0 |= matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        ControlFlow::Continue(())
+    }
 }
 
 /// The names of the elements that `e.*` stands for.
