@@ -169,9 +169,11 @@ impl VisitorMut for Forms {
         {
             in_queries::plainly(condition);
         }
+        unnest::plainly(select);
         let rewritten = unnest::of_a_row_around(select)
             .and_then(|()| rows_of::series(select))
             .and_then(|()| unnest::beside_a_relation(select, &mut self.unnested))
+            .and_then(|()| unnest::values_as_union(select))
             .and_then(|()| group_windows::of_group(select))
             .and_then(|()| in_groups::beside_the_rows(select))
             .and_then(|()| first_of_group::rewrite(select, &mut self.made))

@@ -616,6 +616,14 @@ fn columns_and_relations_of_functions_have_names() {
             "SELECT d.id, (SELECT max(x) FROM UNNEST(d.arr) AS u(x) WHERE u.x < 9) AS m FROM docs AS d WHERE EXISTS (SELECT 1 FROM UNNEST(arr) AS x WHERE x = 5)",
             "SELECT d.id, (SELECT max(x) FROM (SELECT unnest(d.arr) AS x) AS u WHERE u.x < 9) AS m FROM docs AS d WHERE EXISTS (SELECT 1 FROM (SELECT unnest(arr) AS x) AS x WHERE x = 5)",
         ),
+        (
+            "SELECT d.id, x FROM docs AS d CROSS JOIN LATERAL unnest(d.arr) AS u(x) WHERE EXISTS (SELECT 1 FROM LATERAL TABLE(unnest(d.b)) AS e(y), v)",
+            "SELECT d.id, x FROM (SELECT *, unnest(d.arr) AS x FROM docs AS d) AS d WHERE EXISTS (SELECT 1 FROM UNNEST(d.b) AS e (y), v)",
+        ),
+        (
+            "SELECT z.* FROM t JOIN u ON t.a = u.a CROSS JOIN LATERAL (VALUES (t.b, 'x'), (u.c, 'y')) AS z(n, w)",
+            "SELECT z.* FROM t JOIN u ON t.a = u.a CROSS JOIN LATERAL (SELECT t.b AS n, 'x' AS w UNION ALL SELECT u.c AS n, 'y' AS w) AS z",
+        ),
         // Both have their own columns alone.
         (
             "SELECT z.*, t.*, x.* FROM t CROSS JOIN LATERAL (VALUES (t.b, 'x'), (t.c, 'y')) AS z(n, w)",

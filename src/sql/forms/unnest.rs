@@ -4,9 +4,9 @@
 use super::rows_of;
 use crate::sql::{syntax, walk};
 use datafusion::sql::sqlparser::ast::{
-    ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, Ident, JoinConstraint, JoinOperator,
-    ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias,
-    TableFactor, Value, VisitorMut,
+    ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    JoinConstraint, JoinOperator, ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, TableAlias, TableFactor, Value, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -61,6 +61,110 @@ pub fn beside_a_relation(select: &mut Select, unnested: &mut Vec<String>) -> Res
     select.projection = items.collect();
     unnested.extend(lists.into_iter().filter_map(|it| it.qualifier));
     select.from = made.from;
+    Ok(())
+}
+
+/// `LATERAL unnest(t.list)`, `TABLE(unnest(t.list))` and `LATERAL TABLE(unnest(t.list))` are `UNNEST(t.list)`, which sees the relations before it anyway.
+pub fn plainly(select: &mut Select) {
+    for from in &mut select.from {
+        let joined = from.joins.iter_mut().map(|it| &mut it.relation);
+        for factor in std::iter::once(&mut from.relation).chain(joined) {
+            if let Some(plain) = plain(factor) {
+                *factor = plain;
+            }
+        }
+    }
+}
+
+fn plain(factor: &TableFactor) -> Option<TableFactor> {
+    let is_unnest = |name: &ObjectName| name.to_string().eq_ignore_ascii_case("unnest");
+    let (args, alias, with_ordinality) = match factor {
+        TableFactor::Function {
+            name,
+            args,
+            alias,
+            with_ordinality,
+            ..
+        } if is_unnest(name) => (args, alias, *with_ordinality),
+        TableFactor::Table {
+            name,
+            args: Some(args),
+            alias,
+            with_ordinality,
+            ..
+        } if is_unnest(name) => (&args.args, alias, *with_ordinality),
+        TableFactor::Function {
+            name, args, alias, ..
+        } if name.to_string().eq_ignore_ascii_case("table") => match args.as_slice() {
+            [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(call)))]
+                if is_unnest(&call.name) =>
+            {
+                (arguments(&call.args)?, alias, false)
+            }
+            _ => return None,
+        },
+        TableFactor::TableFunction {
+            expr: Expr::Function(call),
+            alias,
+        } if is_unnest(&call.name) => (arguments(&call.args)?, alias, false),
+        _ => return None,
+    };
+    let array = |it: &FunctionArg| match it {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(it)) => Some(it.clone()),
+        _ => None,
+    };
+    Some(TableFactor::UNNEST {
+        alias: alias.clone(),
+        array_exprs: args.iter().map(array).collect::<Option<Vec<Expr>>>()?,
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality,
+    })
+}
+
+fn arguments(args: &FunctionArguments) -> Option<&Vec<FunctionArg>> {
+    match args {
+        FunctionArguments::List(it) => Some(&it.args),
+        FunctionArguments::None | FunctionArguments::Subquery(_) => None,
+    }
+}
+
+/// `LATERAL (VALUES (t.a, u.b), …) AS v(x, y)` beside several relations, as a union of a SELECT for each row.
+///
+/// # Errors
+/// If the union cannot be made.
+pub fn values_as_union(select: &mut Select) -> Result<(), String> {
+    for from in &mut select.from {
+        let joined = from.joins.iter_mut().map(|it| &mut it.relation);
+        for factor in std::iter::once(&mut from.relation).chain(joined) {
+            let TableFactor::Derived {
+                lateral: true,
+                subquery,
+                alias: Some(alias),
+                ..
+            } = factor
+            else {
+                continue;
+            };
+            let SetExpr::Values(values) = subquery.body.as_ref() else {
+                continue;
+            };
+            let names: Vec<Ident> = alias.columns.iter().map(|it| it.name.clone()).collect();
+            let mut rows = values.rows.iter().map(|it| &it.content);
+            if names.is_empty() || rows.any(|it| it.len() != names.len()) {
+                continue;
+            }
+            let side = |row: &Vec<Expr>| {
+                let values = row.iter().zip(&names);
+                let values: Vec<String> =
+                    values.map(|(it, name)| format!("{it} AS {name}")).collect();
+                format!("SELECT {}", values.join(", "))
+            };
+            let sides: Vec<String> = values.rows.iter().map(|it| side(&it.content)).collect();
+            subquery.body = syntax::parse_query(&sides.join(" UNION ALL "))?.body;
+            alias.columns = Vec::new();
+        }
+    }
     Ok(())
 }
 
