@@ -1,6 +1,6 @@
 //! Windows over a name of WITH: the named query becomes a plain view of the statement's own, of which it is known which records came too late.
 
-use super::{syntax, walk, windows};
+use super::{forms, syntax, walk, windows};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, ObjectNamePart, Query, TableAlias, TableFactor,
     VisitorMut,
@@ -19,11 +19,7 @@ pub fn taken_out(query: &mut Query, statement: &str) -> Result<Vec<OfStatement>,
     let Some(with) = query.with.as_ref().filter(|it| !it.recursive) else {
         return Ok(Vec::new());
     };
-    let ctes = with
-        .cte_tables
-        .iter()
-        .filter(|it| it.alias.columns.is_empty());
-    let names = ctes.map(|it| {
+    let names = with.cte_tables.iter().map(|it| {
         let name = syntax::known_as(&it.alias.name);
         let own = format!("{statement}${name}");
         (name, own)
@@ -58,6 +54,13 @@ pub fn taken_out(query: &mut Query, statement: &str) -> Result<Vec<OfStatement>,
         let mut body = cte.query.clone();
         walk::query(&mut body, &mut Read(&mut read))?;
         found.append(&mut read.found);
+        let columns = cte.alias.columns.iter().map(|it| it.name.clone());
+        let columns: Vec<Ident> = columns.collect();
+        if !columns.is_empty() {
+            forms::name_columns(&mut body, &columns).map_err(|_| {
+                format!("windows are over `{name}`, so each of its columns is named with AS inside its SELECT")
+            })?;
+        }
         taken.push(OfStatement {
             name: own.clone(),
             query: body,

@@ -726,6 +726,7 @@ fn windows_are_over_sub_queries_and_rows_of_windows() {
         PER_MINUTE.replace("window_time, k, count", "window_start, window_time, k, count"),
         format!("WITH m AS ({PER_MINUTE}) SELECT window_start, window_end, sum(c) AS c FROM TUMBLE(m, window_time, INTERVAL '1' HOUR) GROUP BY window_start, window_end"),
         format!("SELECT TUMBLE_START(window_time, INTERVAL '1' HOUR) AS s, sum(c) AS c FROM ({PER_MINUTE}) AS m GROUP BY TUMBLE(window_time, INTERVAL '1' HOUR)"),
+        "WITH q (t, g) AS (SELECT at, k FROM s) SELECT g, window_start, count(*) AS c FROM TUMBLE(q, t, INTERVAL '1' MINUTE) GROUP BY g, window_start, window_end".to_owned(),
         "SELECT window_start, count(*) AS c FROM TUMBLE((SELECT at FROM s UNION ALL SELECT at FROM s), at, INTERVAL '1' MINUTE) GROUP BY window_start, window_end".to_owned(),
     ] {
         plan(&query).expect(&query);
