@@ -2,7 +2,7 @@
 //! relation. The same query over windows in FROM; the value is a struct of `start` and `end`.
 
 use super::windows::WindowKind;
-use super::{forms, syntax, walk};
+use super::{forms, syntax, using, walk};
 use crate::plan::{Dataflow, EventTime};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
@@ -29,25 +29,32 @@ pub fn rewrite(query: &mut Query, dataflow: &Dataflow) -> Result<(), String> {
             ControlFlow::Continue(())
         }
         fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
-            match of_select(select, &self.0) {
+            match of_select(select, &mut self.0) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(reason) => ControlFlow::Break(reason),
             }
         }
     }
-    let named = BTreeMap::new();
-    walk::query(query, &mut Rewrite(Relations { dataflow, named }))?;
+    let mut rewrite = Rewrite(Relations {
+        dataflow,
+        named: Vec::new(),
+        times: BTreeMap::new(),
+    });
+    walk::query(query, &mut rewrite)?;
+    rewrite.0.keep_times(query)?;
     forms::name_windowed_queries(query)
 }
 
 /// What may be read by name.
 struct Relations<'a> {
     dataflow: &'a Dataflow,
-    /// The queries of WITH.
-    named: BTreeMap<String, Box<Query>>,
+    /// The queries of WITH, each behind those that it may read.
+    named: Vec<(String, Box<Query>)>,
+    /// Which of them windows are over, and by which time.
+    times: BTreeMap<String, Ident>,
 }
 
-fn of_select(select: &mut Select, relations: &Relations) -> Result<(), String> {
+fn of_select(select: &mut Select, relations: &mut Relations) -> Result<(), String> {
     let mut windows: Vec<Function> = Vec::new();
     let keys = match &select.group_by {
         GroupByExpr::Expressions(keys, _) => keys.as_slice(),
@@ -71,20 +78,28 @@ fn of_select(select: &mut Select, relations: &Relations) -> Result<(), String> {
             ));
         }
     };
+    let has_star = select.projection.iter().any(is_star);
     let [from] = select.from.as_mut_slice() else {
         return Err(one_relation(&call));
     };
     if !from.joins.is_empty() {
         return Err(one_relation(&call));
     }
-    let (relation, time, alias) = match &from.relation {
+    let (relation, time, alias) = match &mut from.relation {
         TableFactor::Table {
             name,
             alias,
             args: None,
             ..
         } if let [ObjectNamePart::Identifier(relation)] = name.0.as_slice() => {
-            let time = relations.event_time(&syntax::known_as(relation), None, 0);
+            let name = syntax::known_as(relation);
+            let time = relations.event_time(&name, relations.named.len());
+            if let Some(time) = &time
+                && relations.is_named(&name)
+            {
+                let time = Ident::with_quote('"', time);
+                relations.times.insert(name, time);
+            }
             let alias = alias.as_ref().map_or(relation, |it| &it.name);
             (relation.to_string(), time, format!(" AS {alias}"))
         }
@@ -96,11 +111,11 @@ fn of_select(select: &mut Select, relations: &Relations) -> Result<(), String> {
         } if alias.as_ref().is_none_or(|it| it.columns.is_empty()) => {
             let alias = alias.as_ref();
             let alias = alias.map_or_else(String::new, |it| format!(" AS {}", it.name));
-            (
-                format!("({subquery})"),
-                relations.time_of(subquery, None, 0),
-                alias,
-            )
+            let time = relations.time_of(subquery, relations.named.len());
+            if let Some(time) = time.as_ref().filter(|_| !has_star) {
+                relations.keep_time(subquery, &Ident::with_quote('"', time));
+            }
+            (format!("({subquery})"), time, alias)
         }
         _ => return Err(one_relation(&call)),
     };
@@ -196,16 +211,90 @@ fn lengths(call: &Function) -> impl Iterator<Item = &Expr> {
     })
 }
 
-/// More names that are read through each other are none of ours.
-const DEPTH_MAX: usize = 500;
+fn is_star(item: &SelectItem) -> bool {
+    matches!(
+        item,
+        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)
+    )
+}
+
+/// Whether a query has a `*`.
+struct Stars(bool);
+
+impl VisitorMut for Stars {
+    type Break = String;
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
+        self.0 |= select.projection.iter().any(is_star);
+        ControlFlow::Continue(())
+    }
+}
 
 impl Relations<'_> {
-    /// The event time of a source, of a table, or of a plain view or a query of WITH that keeps it under its name. A query of WITH may read a relation
-    /// of its own name.
-    fn event_time(&self, relation: &str, within: Option<&str>, depth: usize) -> Option<String> {
-        let named = self.named.get(relation);
-        if let Some(query) = named.filter(|_| within != Some(relation)) {
-            return self.time_of(query, Some(relation), depth);
+    /// Adds the time that windows are by to the queries of the outermost WITH that leave it out: elsewhere a record has it whatever is selected. Where the
+    /// statement has a `*`, the time would be one of its columns, and has to be written.
+    fn keep_times(&mut self, query: &mut Query) -> Result<(), String> {
+        let mut stars = Stars(false);
+        walk::query(query, &mut stars)?;
+        if stars.0 {
+            return Ok(());
+        }
+        let with = query.with.iter_mut().flat_map(|it| &mut it.cte_tables);
+        let ctes = with.filter(|it| it.alias.columns.is_empty());
+        // What one reads stands before it.
+        for cte in ctes.collect::<Vec<_>>().into_iter().rev() {
+            if let Some(time) = self.times.get(&syntax::known_as(&cte.alias.name)).cloned() {
+                self.keep_time(&mut cte.query, &time);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a time to the columns of a query of single records that leaves it out.
+    fn keep_time(&mut self, query: &mut Query, time: &Ident) {
+        let SetExpr::Select(select) = query.body.as_mut() else {
+            return;
+        };
+        let is_grouped = match &select.group_by {
+            GroupByExpr::All(_) => true,
+            GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
+        };
+        let [from] = select.from.as_mut_slice() else {
+            return;
+        };
+        if is_grouped || select.distinct.is_some() || !from.joins.is_empty() {
+            return;
+        }
+        let has_time = |it: &SelectItem| {
+            is_star(it) || using::name_of(it).as_deref() == Some(time.value.as_str())
+        };
+        if !select.projection.iter().any(has_time) {
+            let time = Expr::Identifier(time.clone());
+            select.projection.push(SelectItem::UnnamedExpr(time));
+        }
+        match &mut from.relation {
+            TableFactor::Derived { subquery, .. } => self.keep_time(subquery, time),
+            TableFactor::Table {
+                name, args: None, ..
+            } if let [ObjectNamePart::Identifier(name)] = name.0.as_slice() => {
+                let name = syntax::known_as(name);
+                if self.is_named(&name) {
+                    self.times.insert(name, time.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.named.iter().any(|it| it.0 == name)
+    }
+
+    /// The event time of a source, of a table, or of a plain view or one of the first so many queries of WITH that keeps it under its name.
+    fn event_time(&self, relation: &str, named: usize) -> Option<String> {
+        let mut before = self.named.iter().take(named).enumerate().rev();
+        if let Some((at, (_, query))) = before.find(|(_, it)| it.0 == relation) {
+            return self.time_of(query, at);
         }
         if let Some(source) = self.dataflow.source(relation) {
             let EventTime { column, .. } = source.event_time?;
@@ -218,13 +307,13 @@ impl Relations<'_> {
         }
         let mut plain = self.dataflow.aliases.iter();
         let (_, text) = plain.find(|it| it.0 == relation)?;
-        self.time_of(&syntax::parse_query(text).ok()?, None, depth)
+        self.time_of(&syntax::parse_query(text).ok()?, 0)
     }
 
-    fn time_of(&self, query: &Query, within: Option<&str>, depth: usize) -> Option<String> {
+    fn time_of(&self, query: &Query, named: usize) -> Option<String> {
         match syntax::relations(query).as_slice() {
             // Whether it is kept is found where the windows are planned.
-            [one] if depth < DEPTH_MAX => self.event_time(one, within, depth + 1),
+            [one] => self.event_time(one, named),
             _ => None,
         }
     }
@@ -264,6 +353,11 @@ mod tests {
             (
                 "WITH q AS (SELECT at, n FROM s) SELECT tumble(INTERVAL '1' MINUTE) AS w, count(*) AS c FROM q GROUP BY w",
                 "WITH q AS (SELECT at, n FROM s) SELECT named_struct('start', window_start, 'end', window_end) AS w, count(*) AS c FROM tumble(\"v$q\", \"at\", INTERVAL '1' MINUTE) AS q GROUP BY window_start, window_end",
+            ),
+            // Elsewhere a record has its time, whatever is selected.
+            (
+                "WITH q AS (SELECT n FROM (SELECT n, k FROM s) AS e WHERE k = 'a') SELECT tumble(INTERVAL '1' MINUTE) AS w, count(*) AS c FROM q GROUP BY w",
+                "WITH q AS (SELECT n, \"at\" FROM (SELECT n, k, \"at\" FROM s) AS e WHERE k = 'a') SELECT named_struct('start', window_start, 'end', window_end) AS w, count(*) AS c FROM tumble(\"v$q\", \"at\", INTERVAL '1' MINUTE) AS q GROUP BY window_start, window_end",
             ),
             (
                 "SELECT tumble(INTERVAL '1' MINUTE) AS w, count(*) AS c FROM (SELECT at FROM p) AS q GROUP BY w",
