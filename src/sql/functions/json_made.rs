@@ -212,7 +212,10 @@ impl ScalarUDFImpl for Made {
                 let what = self.what;
                 let found = pairs.map(|(json, other)| match what {
                     What::HasKey => has_key(json?, other?),
-                    _ => Some(contains(&Json::of(json?)?, &Json::of(other?)?)),
+                    _ => Some(contains(
+                        &Json::of(shallow(json?)?)?,
+                        &Json::of(shallow(other?)?)?,
+                    )),
                 });
                 Arc::new(found.collect::<BooleanArray>())
             }
@@ -224,7 +227,7 @@ impl ScalarUDFImpl for Made {
                         What::List => Some(format!("[{text}]")),
                         What::Members { once: false } => Some(format!("{{{text}}}")),
                         What::Members { once: true } => members_once(&format!("{{{text}}}")),
-                        What::WithoutNulls => without_nulls(raw(text)?),
+                        What::WithoutNulls => without_nulls(raw(shallow(text)?)?),
                         _ => type_of(text).map(str::to_owned),
                     }
                 });
@@ -242,6 +245,30 @@ fn texts(column: &ArrayRef) -> Result<StringArray> {
 
 fn raw(text: &str) -> Option<&RawValue> {
     serde_json::from_str(text).ok()
+}
+
+/// Levels of JSON that functions go through one within the other.
+const LEVELS_MAX: usize = 128;
+
+/// A text of so many levels at most. A deeper one is nothing that such a function could compute: a stack has an end.
+fn shallow(text: &str) -> Option<&str> {
+    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            b'[' | b'{' if !is_string => {
+                depth += 1;
+                if LEVELS_MAX < depth {
+                    return None;
+                }
+            }
+            b']' | b'}' if !is_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Some(text)
 }
 
 fn shortened(text: &str) -> String {
@@ -323,11 +350,16 @@ fn object(columns: &[StringArray], row: usize) -> Result<String> {
 }
 
 /// Members in the order of `jsonb`, shorter names first; of several of one name the last.
-fn members_once(text: &str) -> Option<String> {
+pub(super) fn members_of(text: &str) -> Option<Vec<(String, &RawValue)>> {
     let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
     let mut members: Vec<_> = members.into_iter().collect();
     members.sort_by(|a, b| (a.0.len(), &a.0).cmp(&(b.0.len(), &b.0)));
-    let members: Vec<String> = members
+    Some(members)
+}
+
+/// An object with its members in that order.
+fn members_once(text: &str) -> Option<String> {
+    let members: Vec<String> = members_of(text)?
         .iter()
         .map(|(name, value)| format!("{}: {}", string(name), value.get()))
         .collect();
@@ -529,6 +561,12 @@ mod tests {
             assert_eq!(parts_of(object, what), Some(expected), "{what:?}");
         }
         assert_eq!(parts_of("[1]", What::MemberValues), None);
+        for (opening, closing, is_shallow) in [(128, 128, true), (129, 0, false)] {
+            let deep = "[".repeat(opening) + &"]".repeat(closing);
+            assert_eq!(shallow(&deep).is_some(), is_shallow, "{opening}");
+        }
+        let text = format!(r#"["{}\"["]"#, "[".repeat(1_000));
+        assert!(shallow(&text).is_some());
         assert_eq!(
             members_once(r#"{"bb": 1, "a": 2, "bb": 3}"#).as_deref(),
             Some(r#"{"a": 2, "bb": 3}"#)
