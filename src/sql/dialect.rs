@@ -1,6 +1,7 @@
 //! The dialect of dataflows and queries: that of Postgres, and what others write that means nothing else there.
 
 use super::elsewhere::is_word;
+use super::lambdas;
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -51,6 +52,10 @@ impl Dialect for Tidelake {
     }
     fn prec_value(&self, precedence: Precedence) -> u8 {
         POSTGRES.prec_value(precedence)
+    }
+    /// Lambdas, which the parser's own way would find in each `js -> 'member'`.
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        lambdas::parse(parser)
     }
     /// `a BETWEEN SYMMETRIC b AND c`, and `a IS NOT DISTINCT FROM b AND c`: the parser would take all that follows for the second value.
     fn parse_infix(

@@ -30,6 +30,7 @@ pub mod incidents;
 mod inside_aggregates;
 mod intervals;
 mod joins;
+mod lambdas;
 mod late;
 mod latest;
 mod lower;

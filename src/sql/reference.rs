@@ -312,6 +312,17 @@ fn all_functions() -> [(Kind, Vec<Described>); 3] {
                 .and_then(|it| it.documentation())
         },
     );
+    let with_lambdas = by_name(
+        ours.higher_order_functions()
+            .values()
+            .map(|it| (it.name(), it.aliases())),
+        |name| {
+            theirs
+                .higher_order_functions()
+                .get(name)
+                .and_then(|it| it.documentation())
+        },
+    );
     let aggregate = by_name(
         ours.aggregate_functions()
             .values()
@@ -335,6 +346,7 @@ fn all_functions() -> [(Kind, Vec<Described>); 3] {
         },
     );
     let mut scalar = scalar;
+    scalar.extend(with_lambdas);
     scalar.extend(OF_MODELS.iter().map(|(syntax, about)| Described {
         aliases: Vec::new(),
         section: MODELS.to_owned(),

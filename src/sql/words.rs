@@ -265,6 +265,7 @@ pub fn functions_of(state: &SessionState) -> Vec<String> {
     let names = state
         .scalar_functions()
         .keys()
+        .chain(state.higher_order_functions().keys())
         .chain(state.aggregate_functions().keys())
         .chain(state.window_functions().keys());
     let all: BTreeSet<String> = names.cloned().collect();

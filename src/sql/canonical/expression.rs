@@ -266,6 +266,10 @@ pub fn expression(expr: &Expr) -> Result<String, String> {
         Expr::GroupingSets(sets) => format!("grouping sets ({})", grouping_sets(sets)?),
         Expr::Cube(sets) => format!("cube ({})", grouping_sets(sets)?),
         Expr::Rollup(sets) => format!("rollup ({})", grouping_sets(sets)?),
+        Expr::Lambda(it) => {
+            let names: Vec<String> = it.params.iter().map(|it| ident(&it.name)).collect();
+            format!("(lambda {} : {})", names.join(", "), of(&it.body)?)
+        }
         Expr::RLike { .. } => return Err(unknown("RLIKE", "value ~ 'pattern'")),
         Expr::JsonAccess { .. } => {
             return Err(unknown(
@@ -288,7 +292,6 @@ pub fn expression(expr: &Expr) -> Result<String, String> {
         | Expr::QualifiedWildcard(..)
         | Expr::OuterJoin(_)
         | Expr::Prior(_)
-        | Expr::Lambda(_)
         | Expr::MemberOf(_) => {
             return Err(unknown(
                 "this expression",

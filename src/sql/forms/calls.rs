@@ -5,6 +5,7 @@
 
 use super::{json, quoted, text_of, zones};
 use crate::sql::functions::{PERCENTILE, Pattern, left_out};
+use crate::sql::lambdas;
 use crate::sql::syntax::{self, interval_us};
 use datafusion::sql::sqlparser::ast::{
     CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
@@ -190,7 +191,8 @@ pub fn names_of_others() -> Vec<(String, String)> {
     let others = BY_CODE
         .iter()
         .map(|(theirs, ours)| ((*theirs).to_owned(), (*ours).to_owned()));
-    let mut all: Vec<(String, String)> = renamed.chain(templates).chain(others).collect();
+    let all = renamed.chain(templates).chain(others);
+    let mut all: Vec<(String, String)> = all.chain(lambdas::names_of_others()).collect();
     all.sort();
     all
 }
@@ -274,6 +276,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
         return Ok(None);
     };
     if let Some(text) = without_order(&name, call) {
+        return Ok(Some(text));
+    }
+    if let Some(text) = lambdas::rewritten(&name, call)? {
         return Ok(Some(text));
     }
     let plain = |it: &FunctionArg| match it {
