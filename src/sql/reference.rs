@@ -157,6 +157,228 @@ const OURS: &[(&str, &str, &str, &str)] = &[
         "mode(value)",
         "The most frequent value; of several the least.",
     ),
+    (
+        "json_without",
+        JSON,
+        "json_without(json, name)",
+        "An object without a member, or an array without such texts or the element of this number; `json - name` of JSON is the same.",
+    ),
+    (
+        "json_without_path",
+        JSON,
+        "json_without_path(json, '{a,b,0}')",
+        "JSON without what is at a path of Postgres; `json #- path` is the same.",
+    ),
+    (
+        "json_has_any_key",
+        JSON,
+        "json_has_any_key(json, names)",
+        "Whether an object has one of these keys; `json ?| names` is the same.",
+    ),
+    (
+        "json_has_all_keys",
+        JSON,
+        "json_has_all_keys(json, names)",
+        "Whether an object has all of these keys; `json ?& names` is the same.",
+    ),
+    (
+        "jsonb_set",
+        JSON,
+        "jsonb_set(json, '{a,b}', value [, adds])",
+        "JSON with a value at a path; what is missing at the end of the path is added, unless `adds` is false.",
+    ),
+    (
+        "json_concat",
+        JSON,
+        "json_concat(json, json)",
+        "Two objects as one, or two arrays, of which anything else is one with a single element; `json || json` is the same.",
+    ),
+    (
+        "jsonb_pretty",
+        JSON,
+        "jsonb_pretty(json)",
+        "JSON on lines, each level four blanks deeper.",
+    ),
+    (
+        "jsonb_path_exists",
+        JSON,
+        "jsonb_path_exists(json, '$.a[*].b')",
+        "Whether there is something at a path without conditions and methods, in the lax mode; `json @? path` is the same.",
+    ),
+    (
+        "jsonb_path_query_first",
+        JSON,
+        "jsonb_path_query_first(json, '$.a[*].b')",
+        "The first JSON at such a path.",
+    ),
+    (
+        "jsonb_path_query_array",
+        JSON,
+        "jsonb_path_query_array(json, '$.a[*].b')",
+        "All JSON at such a path, as an array.",
+    ),
+    (
+        "is_json",
+        JSON,
+        "is_json(text [, kind])",
+        "Whether a text is JSON, or a `'scalar'`, `'array'` or `'object'` of it; `text IS JSON OBJECT` is the same.",
+    ),
+    (
+        "parse_url",
+        URL,
+        "parse_url(url, part [, name])",
+        "`'PROTOCOL'`, `'AUTHORITY'`, `'USERINFO'`, `'HOST'`, `'PATH'`, `'QUERY'`, `'FILE'` or `'REF'` of an address as it is written, or the parameter of a name in its `'QUERY'`.",
+    ),
+    (
+        "url_extract_protocol",
+        URL,
+        "url_extract_protocol(url)",
+        "The scheme of an address.",
+    ),
+    (
+        "url_extract_host",
+        URL,
+        "url_extract_host(url)",
+        "The host.",
+    ),
+    (
+        "url_extract_port",
+        URL,
+        "url_extract_port(url)",
+        "The port, if one is written.",
+    ),
+    (
+        "url_extract_path",
+        URL,
+        "url_extract_path(url)",
+        "The path.",
+    ),
+    (
+        "url_extract_query",
+        URL,
+        "url_extract_query(url)",
+        "What is behind the question mark.",
+    ),
+    (
+        "url_extract_fragment",
+        URL,
+        "url_extract_fragment(url)",
+        "What is behind the number sign.",
+    ),
+    (
+        "url_extract_parameter",
+        URL,
+        "url_extract_parameter(url, name)",
+        "The value of a parameter, decoded.",
+    ),
+    (
+        "url_encode",
+        URL,
+        "url_encode(text)",
+        "The text as forms of HTML encode it: a blank is `+`.",
+    ),
+    (
+        "url_decode",
+        URL,
+        "url_decode(text)",
+        "The text that is encoded so; NULL for what is no such text.",
+    ),
+    (
+        "soundex",
+        STRING,
+        "soundex(text)",
+        "A letter and three digits that say how an English word sounds.",
+    ),
+    (
+        "mask",
+        STRING,
+        "mask(text)",
+        "Capital letters as `X`, small ones as `x`, digits as `n`, and all else as `-`.",
+    ),
+    (
+        "initcap_spaces",
+        STRING,
+        "initcap_spaces(text)",
+        "Words between blanks with a capital letter first and small ones behind it.",
+    ),
+    (
+        "quote_literal",
+        STRING,
+        "quote_literal(text)",
+        "The text in quotes, as it stands in a statement.",
+    ),
+    (
+        "bin",
+        STRING,
+        "bin(integer)",
+        "The binary digits of an integer, of which those below zero have 64.",
+    ),
+    (
+        "sha1",
+        HASHING,
+        "sha1(value)",
+        "The SHA-1 of a text in hexadecimal digits, or of bytes as bytes.",
+    ),
+    (
+        "crc32",
+        HASHING,
+        "crc32(value)",
+        "The CRC-32 of a text or of bytes, 0 to 4294967295.",
+    ),
+    (
+        "regexp_split_to_array",
+        REGEX,
+        "regexp_split_to_array(text, pattern)",
+        "What stands between the matches of a pattern.",
+    ),
+    (
+        "regexp_extract_all",
+        REGEX,
+        "regexp_extract_all(text, pattern, group)",
+        "A group of each match of a pattern; group 0 is the whole match.",
+    ),
+    (
+        "sind",
+        MATH,
+        "sind(degrees)",
+        "The sine of an angle in degrees, exact for 30 and 90.",
+    ),
+    (
+        "cosd",
+        MATH,
+        "cosd(degrees)",
+        "The cosine of an angle in degrees, exact for 60 and 90.",
+    ),
+    (
+        "tand",
+        MATH,
+        "tand(degrees)",
+        "The tangent of an angle in degrees.",
+    ),
+    (
+        "cotd",
+        MATH,
+        "cotd(degrees)",
+        "The cotangent of an angle in degrees.",
+    ),
+    (
+        "gamma",
+        MATH,
+        "gamma(number)",
+        "The gamma function, for a whole number n the factorial of n - 1.",
+    ),
+    (
+        "make_timestamp",
+        TIME,
+        "make_timestamp(year, month, day, hour, minute, seconds)",
+        "The time of these numbers; fails where there is no such time.",
+    ),
+    (
+        "make_timestamptz",
+        TIME,
+        "make_timestamptz(year, month, day, hour, minute, seconds)",
+        "The instant of these numbers in UTC.",
+    ),
 ];
 
 /// What stands for something that people write otherwise, and is not called by name.
@@ -192,6 +414,11 @@ pub fn is_internal(name: &str) -> bool {
 const TIME: &str = "Time and date functions";
 const JSON: &str = "JSON functions";
 const MODELS: &str = "Model functions";
+const URL: &str = "URL functions";
+const STRING: &str = "String functions";
+const HASHING: &str = "Hashing functions";
+const REGEX: &str = "Regular expression functions";
+const MATH: &str = "Math functions";
 
 /// What models are asked beside `score`, which is bound before a statement is planned.
 const OF_MODELS: [(&str, &str); 3] = [

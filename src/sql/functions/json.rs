@@ -222,8 +222,14 @@ impl Steps {
     }
 }
 
-/// The steps of a path of Postgres: an array of texts as it prints one.
+/// The steps of a path of Postgres.
 fn keys_of(path: &str) -> Option<Vec<Step>> {
+    let names = names_of_path(path)?;
+    Some(names.into_iter().map(Step::Either).collect())
+}
+
+/// The names in a path of Postgres: an array of texts as it prints one.
+pub(super) fn names_of_path(path: &str) -> Option<Vec<String>> {
     let mut rest = path.trim().strip_prefix('{')?.strip_suffix('}')?;
     let mut steps = Vec::new();
     while !rest.is_empty() {
@@ -237,7 +243,7 @@ fn keys_of(path: &str) -> Option<Vec<Step>> {
                 (name.trim(), behind)
             }
         };
-        steps.push(Step::Either(name.to_owned()));
+        steps.push(name.to_owned());
         rest = match behind.strip_prefix(',') {
             Some(more) => more.trim_start(),
             None if behind.is_empty() => behind,

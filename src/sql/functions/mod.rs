@@ -56,16 +56,21 @@ mod extremes;
 mod familiar;
 pub mod in_force;
 mod json;
+mod json_edited;
 mod json_made;
 mod mode;
+mod numbers;
 mod ordered;
 mod pairs;
 mod percentile;
+mod rowwise;
 mod score;
 mod session;
 mod shifts;
 mod sums;
+mod texts;
 mod to_char;
+mod urls;
 mod zones;
 
 pub use percentile::PERCENTILE;
@@ -156,6 +161,12 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all.extend(json::all());
     all.extend(json_made::all());
     all.extend(zones::all());
+    let rowwise = json_edited::all()
+        .into_iter()
+        .chain(urls::all())
+        .chain(texts::all())
+        .chain(numbers::all());
+    all.extend(rowwise.map(rowwise::Rowwise::function));
     all
 }
 
