@@ -1,8 +1,8 @@
 //! The dialect of dataflows and queries: that of Postgres, and what others write that means nothing else there.
 
 use super::elsewhere::is_word;
-use super::lambdas;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
+use super::{lambdas, syntax};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -57,7 +57,7 @@ impl Dialect for Tidelake {
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         lambdas::parse(parser)
     }
-    /// `a BETWEEN SYMMETRIC b AND c`, and `a IS NOT DISTINCT FROM b AND c`: the parser would take all that follows for the second value.
+    /// `a IS JSON`, `a BETWEEN SYMMETRIC b AND c`, and `a IS NOT DISTINCT FROM b AND c`: the parser would take all that follows for the second value.
     fn parse_infix(
         &self,
         parser: &mut Parser,
@@ -66,6 +66,9 @@ impl Dialect for Tidelake {
     ) -> Option<Result<Expr, ParserError>> {
         if let Some(between) = between(parser, expr, self.prec_value(Precedence::Between)) {
             return Some(between);
+        }
+        if let Some(is_json) = is_json(parser, expr) {
+            return Some(Ok(is_json));
         }
         const DISTINCT: [Keyword; 3] = [Keyword::IS, Keyword::DISTINCT, Keyword::FROM];
         const NOT_DISTINCT: [Keyword; 4] =
@@ -154,6 +157,33 @@ impl Dialect for Tidelake {
     fn supports_comment_optimizer_hint(&self) -> bool {
         false
     }
+}
+
+/// `IS JSON`, `IS JSON OBJECT` and their like, with or without NOT.
+fn is_json(parser: &mut Parser, expr: &Expr) -> Option<Expr> {
+    let word = |n: usize, wanted: &str| is_word(&parser.peek_nth_token_ref(n).token, wanted);
+    let negated = word(1, "NOT");
+    let behind = 1 + usize::from(negated);
+    if !word(0, "IS") || !word(behind, "JSON") {
+        return None;
+    }
+    let kinds = ["value", "scalar", "array", "object"];
+    let kind = kinds.into_iter().find(|it| word(behind + 1, it));
+    for _ in 0..=behind + usize::from(kind.is_some()) {
+        parser.next_token();
+    }
+    let mut args = vec![expr.clone()];
+    if let Some(kind) = kind.filter(|it| *it != "value") {
+        args.push(Expr::value(Value::SingleQuotedString(kind.to_owned())));
+    }
+    let is_json = syntax::call("is_json", args);
+    Some(match negated {
+        false => is_json,
+        true => Expr::UnaryOp {
+            op: UnaryOperator::Not,
+            expr: Box::new(is_json),
+        },
+    })
 }
 
 /// `BETWEEN SYMMETRIC`, whose bounds are in either order, and `BETWEEN ASYMMETRIC`, which is what it is without the word.

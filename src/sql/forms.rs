@@ -21,7 +21,9 @@ mod lists;
 mod macros;
 mod named_arguments;
 mod named_windows;
+mod names;
 mod patterns;
+mod periods;
 mod rows_of;
 mod same_names;
 #[cfg(test)]
@@ -44,6 +46,9 @@ use datafusion::sql::sqlparser::ast::{
     TableFunctionArgs, TableWithJoins, UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowType,
 };
 use std::ops::ControlFlow;
+
+/// How long the text may be that an expression is rewritten to: some have an argument several times, and within each other they multiply.
+const FORM_BYTES_MAX: usize = 1 << 20;
 
 /// Rewrites a query.
 ///
@@ -266,6 +271,9 @@ impl VisitorMut for Forms {
         };
         match form {
             Ok(None) => ControlFlow::Continue(()),
+            Ok(Some(text)) if FORM_BYTES_MAX < text.len() => {
+                ControlFlow::Break("functions of other systems stand within each other too often; compute parts in a sub-query or in a view".to_owned())
+            }
             Ok(Some(text)) => match syntax::parse_expression(&text) {
                 Ok(rewritten) => {
                     *expr = rewritten;
@@ -493,6 +501,7 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             is_some: _,
         } if any_of_list::may_have_nulls(right) => any_of_list::by_all(left, compare_op, right),
         Expr::BinaryOp { left, op, right } => match (left.as_ref(), right.as_ref()) {
+            (left, right) if *op == BinaryOperator::Overlaps => periods::overlap(left, op, right)?,
             (left, right) if let (Some(left), Some(right)) = (row(left), row(right)) => {
                 rows(&left, op, &right)?
             }
@@ -561,7 +570,13 @@ fn rewritten(expr: &Expr) -> Result<Option<String>, String> {
             escape_char,
         } => Some(similar(*negated, expr, pattern, escape_char.as_ref())?),
         Expr::Interval(it) => plain_interval(it)?,
-        Expr::CompoundFieldAccess { root, access_chain } => field_of(root, access_chain)?,
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            match json::subscripts(root, access_chain)? {
+                None => field_of(root, access_chain)?,
+                member => member,
+            }
+        }
+        Expr::Collate { expr, collation } => Some(collated(expr, &collation.to_string())?),
         Expr::TypedString(it) => match (&it.data_type, &it.value.value) {
             (data_type, Value::SingleQuotedString(text)) if has_blanks(data_type, text) => {
                 Some(format!("{data_type} {}", quoted(text.trim())))
@@ -664,6 +679,19 @@ fn similar(
     Ok(format!("(({expr}) {operator} {})", quoted(&regex)))
 }
 
+/// A text in an order that texts have anyway: that of their code points.
+fn collated(expr: &Expr, collation: &str) -> Result<String, String> {
+    const KNOWN: [&str; 4] = ["c", "posix", "ucs_basic", "c.utf-8"];
+    let name = collation.replace('"', "").to_lowercase();
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+    match KNOWN.contains(&name) {
+        true => Ok(format!("({expr})")),
+        false => Err(format!(
+            "texts are in the order of their code points, that of COLLATE \"C\"; leave COLLATE {collation} out, or compare lower(text)"
+        )),
+    }
+}
+
 /// The text of a constant.
 fn text_of(expr: &Expr) -> Option<&str> {
     match expr {
@@ -698,7 +726,9 @@ fn plain_interval(interval: &Interval) -> Result<Option<String>, String> {
         _ => None,
     };
     let amount = match interval.value.as_ref() {
-        Expr::Value(it) if matches!(it.value, Value::SingleQuotedString(_)) => return Ok(None),
+        Expr::Value(it) if let Value::SingleQuotedString(text) = &it.value => {
+            return intervals::of_fields(text, interval);
+        }
         Expr::UnaryOp {
             op: UnaryOperator::Minus,
             expr,

@@ -30,6 +30,7 @@ pub mod incidents;
 mod inside_aggregates;
 mod intervals;
 mod joins;
+mod json_clauses;
 mod lambdas;
 mod late;
 mod latest;

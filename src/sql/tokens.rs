@@ -1,7 +1,9 @@
 //! Tokens that the parser takes for something else, or prints in another way: numbers of other bases, columns of a relation that a `*` leaves out,
-//! `(column).*`, a relation called `top`, lists of values that something is compared with, names in backquotes, and texts with escapes.
+//! `(column).*`, a relation called `top`, lists of values that something is compared with, names in backquotes, texts with escapes, and words between
+//! the arguments of JSON functions.
 
 use super::elsewhere::is_word;
+use super::json_clauses;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
@@ -13,7 +15,9 @@ pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         match &mut token.token {
             Token::Word(word) if word.quote_style == Some('`') => word.quote_style = Some('"'),
             // One with a quote is printed right only as it is.
-            Token::EscapedStringLiteral(text) if !text.contains('\'') => {
+            Token::EscapedStringLiteral(text) | Token::UnicodeStringLiteral(text)
+                if !text.contains('\'') =>
+            {
                 token.token = Token::SingleQuotedString(std::mem::take(text));
             }
             _ => {}
@@ -37,7 +41,8 @@ pub fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     quote_names_of_top(&mut plain);
-    with_queries_of_values(without_parentheses_before_stars(without_as_of_now(plain)))
+    let plain = without_parentheses_before_stars(without_as_of_now(plain));
+    with_queries_of_values(json_clauses::plain(plain))
 }
 
 /// `SELECT top.a` and `SELECT top, b`: a name, unless a number of rows follows.

@@ -3,7 +3,7 @@
 //! Where systems mean different things by one name, the table says whose meaning it is; where most of them disagree, the name is refused with
 //! what to write.
 
-use super::{json, quoted, text_of, zones};
+use super::{json, names, quoted, text_of, zones};
 use crate::sql::functions::{PERCENTILE, Pattern, left_out};
 use crate::sql::lambdas;
 use crate::sql::syntax::{self, interval_us};
@@ -172,11 +172,12 @@ const REFUSED: &[(&str, &str)] = &[
 
 /// Each name of other systems as it is called, and what it stands for.
 pub fn names_of_others() -> Vec<(String, String)> {
-    let renamed = RENAMED.iter().map(|(theirs, ours)| {
+    let renamed = RENAMED.iter().chain(names::RENAMED).map(|(theirs, ours)| {
         let call = |name: &str| format!("{name}(…)");
         (call(theirs), call(ours))
     });
     let templates = TEMPLATES.iter().chain(TEMPLATES_OF_VALUES);
+    let templates = templates.chain(names::TEMPLATES);
     let templates = templates.map(|(name, arguments, template)| {
         let letters = ["a", "b", "c", "d"];
         let mut ours = (*template).to_owned();
@@ -190,6 +191,7 @@ pub fn names_of_others() -> Vec<(String, String)> {
     });
     let others = BY_CODE
         .iter()
+        .chain(names::BY_CODE)
         .map(|(theirs, ours)| ((*theirs).to_owned(), (*ours).to_owned()));
     let all = renamed.chain(templates).chain(others);
     let mut all: Vec<(String, String)> = all.chain(lambdas::names_of_others()).collect();
@@ -245,10 +247,12 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     let Some(name) = name_of(&call.name) else {
         return Ok(None);
     };
-    if let Some((_, why)) = REFUSED.iter().find(|it| it.0 == name) {
+    let mut refused = REFUSED.iter().chain(names::REFUSED);
+    if let Some((_, why)) = refused.find(|it| it.0 == name) {
         return Err(format!("{name} {why}"));
     }
-    if let Some((_, ours)) = RENAMED.iter().find(|it| it.0 == name) {
+    let mut renamed = RENAMED.iter().chain(names::RENAMED);
+    if let Some((_, ours)) = renamed.find(|it| it.0 == name) {
         let mut call = call.clone();
         // The order of what is put together stands inside.
         if name == "listagg"
@@ -331,6 +335,9 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     if let Some(text) = of_aggregate(&name, &args, call.filter.as_deref()) {
         return Ok(Some(text));
     }
+    if let Some(text) = names::aggregate(&name, &args, call.filter.as_deref())? {
+        return Ok(Some(text));
+    }
     if call.filter.is_some() {
         return Ok(None);
     }
@@ -340,9 +347,13 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
     let template = TEMPLATES
         .iter()
         .chain(TEMPLATES_OF_VALUES)
+        .chain(names::TEMPLATES)
         .find(|it| it.0 == name && it.1 == args.len());
     if let Some((_, _, template)) = template {
         return Ok(Some(filled(template, &args)));
+    }
+    if let Some(text) = names::by_code(&name, &args)? {
+        return Ok(Some(text));
     }
     match (name.as_str(), args.as_slice()) {
         ("sha2", [text, bits]) => match bits.to_string().as_str() {
@@ -378,6 +389,10 @@ pub fn rewritten(call: &Function) -> Result<Option<String>, String> {
         ("timestampadd" | "dateadd" | "date_add" | "timestamp_add", [unit, amount, time]) => {
             let unit = unit_of(unit).ok_or_else(|| no_unit(&name, unit))?;
             later(&name, &unit, amount, time).map(Some)
+        }
+        ("timestampsub" | "datesub", [unit, amount, time]) => {
+            let unit = unit_of(unit).ok_or_else(|| no_unit(&name, unit))?;
+            later(&name, &unit, &names::negated(amount)?, time).map(Some)
         }
         ("date_add" | "adddate", [date, Expr::Interval(it)]) => Ok(Some(format!("({date} + {it})"))),
         ("date_sub" | "subdate", [date, Expr::Interval(it)]) => Ok(Some(format!("({date} - {it})"))),
@@ -547,6 +562,13 @@ fn of_order(name: &str, args: &[Expr], call: &Function) -> Result<Option<String>
         ("approx_percentile" | "percentile_approx", [value, rank, _], None) => (value, rank, false),
         _ => return Ok(None),
     };
+    if name == "percentile_cont" {
+        let direction = if descending { " DESC" } else { "" };
+        let within = format!(" WITHIN GROUP (ORDER BY {value}{direction}){filter}");
+        if let Some(text) = names::percentiles(name, rank, &within) {
+            return Ok(Some(text));
+        }
+    }
     match name {
         "percentile_disc" | "quantile_disc" => {
             let kept = match &call.filter {
@@ -785,7 +807,7 @@ fn of_patterns(name: &str, text: &Expr, patterns: &[Expr]) -> Result<Option<Stri
 }
 
 /// A text read by a pattern of strftime.
-fn parsed(name: &str, text: &Expr, pattern: &Expr) -> Result<String, String> {
+pub(super) fn parsed(name: &str, text: &Expr, pattern: &Expr) -> Result<String, String> {
     let completed = of_patterns(name, text, std::slice::from_ref(pattern))?;
     Ok(completed.unwrap_or_else(|| format!("{name}({text}, {pattern})")))
 }

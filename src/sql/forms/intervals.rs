@@ -11,8 +11,8 @@ use arrow::compute::kernels::cast_utils::{
     IntervalParseConfig, IntervalUnit, parse_interval_month_day_nano_config,
 };
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, UnaryOperator, Value,
+    BinaryOperator, CaseWhen, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Interval, UnaryOperator, Value,
 };
 
 /// A product or quotient with an interval, if it is one: a constant interval, or the length of so many microseconds.
@@ -47,6 +47,91 @@ pub fn scaled(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option<S
             "{left} {op} {right} is not computed, since months differ in length; write timestampadd(MONTH, number, time) with a constant number"
         )),
     }
+}
+
+/// An interval of several fields of the SQL standard, in one unit: `INTERVAL '1-2' YEAR TO MONTH`, `INTERVAL '1 02:03:04.5' DAY TO SECOND`. One
+/// of a single field stays, without the number of its digits.
+///
+/// # Errors
+/// If its text does not have these fields.
+pub fn of_fields(text: &str, interval: &Interval) -> Result<Option<String>, String> {
+    let Some(first) = &interval.leading_field else {
+        return Ok(None);
+    };
+    let Some(last) = &interval.last_field else {
+        let has_digits =
+            interval.leading_precision.is_some() || interval.fractional_seconds_precision.is_some();
+        return Ok(has_digits.then(|| format!("INTERVAL {} {first}", super::quoted(text))));
+    };
+    let found = match (first, last) {
+        (DateTimeField::Year, DateTimeField::Month) => {
+            of_months(text).map(|it| format!("INTERVAL '{it}' MONTH"))
+        }
+        _ => of_time(text, first, last).map(of_us),
+    };
+    found.map(Some).ok_or_else(|| {
+        format!(
+            "'{text}' is no interval of {first} TO {last}; write INTERVAL '1-2' YEAR TO MONTH, INTERVAL '1 02:03:04.5' DAY TO SECOND, or INTERVAL '90 seconds'"
+        )
+    })
+}
+
+/// The sign of an interval, and what is behind it.
+fn signed(text: &str) -> (i64, &str) {
+    let text = text.trim();
+    match text.strip_prefix('-') {
+        Some(rest) => (-1, rest.trim_start()),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    }
+}
+
+/// A number of plain digits.
+fn digits(text: &str) -> Option<i64> {
+    let is_number = !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
+}
+
+fn of_months(text: &str) -> Option<i64> {
+    let (sign, text) = signed(text);
+    let (years, months) = text.split_once('-')?;
+    let months = digits(months).filter(|it| *it < 12)?;
+    let all = digits(years)?.checked_mul(12)?.checked_add(months)?;
+    Some(sign * all)
+}
+
+/// Microseconds of days, hours, minutes and seconds, from one of these to another.
+fn of_time(text: &str, first: &DateTimeField, last: &DateTimeField) -> Option<i64> {
+    // Each with how many the next larger one has of it.
+    static FIELDS: [(DateTimeField, i64, i64); 4] = [
+        (DateTimeField::Day, 86_400_000_000, i64::MAX),
+        (DateTimeField::Hour, 3_600_000_000, 24),
+        (DateTimeField::Minute, 60_000_000, 60),
+        (DateTimeField::Second, 1_000_000, 60),
+    ];
+    let place = |field: &DateTimeField| FIELDS.iter().position(|it| it.0 == *field);
+    let fields = FIELDS.get(place(first)?..=place(last)?)?;
+    let (sign, text) = signed(text);
+    let parts: Vec<&str> = text.split([' ', ':']).collect();
+    if parts.len() != fields.len() {
+        return None;
+    }
+    let mut sum = 0_i64;
+    for (at, (part, (field, size, most))) in parts.iter().zip(fields).enumerate() {
+        let (whole, fraction) = match part.split_once('.') {
+            Some((whole, fraction)) if *field == DateTimeField::Second => (whole, fraction),
+            Some(_) => return None,
+            None => (*part, ""),
+        };
+        let number = digits(whole).filter(|it| at == 0 || it < most)?;
+        let micros = match fraction.len() {
+            0 => 0,
+            1..=6 => digits(&format!("{fraction:0<6}"))?,
+            _ => return None,
+        };
+        let us = number.checked_mul(*size)?.checked_add(micros)?;
+        sum = sum.checked_add(us)?;
+    }
+    Some(sign * sum)
 }
 
 fn constant(expr: &Expr) -> Option<&Expr> {
@@ -233,4 +318,28 @@ fn of_us_in(us: i64, units: &[(i64, &str)]) -> String {
         .find(|it| us % it.0 == 0)
         .unwrap_or((1, "MICROSECOND"));
     format!("INTERVAL '{}' {unit}", us / size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_have_fields() {
+        use DateTimeField::{Day, Hour, Minute, Second};
+        for (text, first, last, expected) in [
+            ("10 00:00:00.004", Day, Second, Some(864_000_004_000)),
+            ("-1 02", Day, Hour, Some(-93_600_000_000)),
+            ("30:05", Hour, Minute, Some(108_300_000_000)),
+            ("1:1.5", Minute, Second, Some(61_500_000)),
+            ("1 24:00:00", Day, Second, None),
+            ("1:2:3", Hour, Minute, None),
+            ("1.5:00", Hour, Minute, None),
+            ("99999999999999 00", Day, Hour, None),
+        ] {
+            assert_eq!(of_time(text, &first, &last), expected, "{text}");
+        }
+        assert_eq!(of_months("-10-3"), Some(-123));
+        assert_eq!(of_months("1-12"), None);
+    }
 }

@@ -3,9 +3,10 @@
 //! JSON is carried as text, so values that are JSON already must be distinguished from texts, which become strings: JSON is what these functions, operators and casts
 //! give. A column of JSON is cast where it is put into other JSON: `payload::jsonb`.
 
-use super::quoted;
+use super::{quoted, text_of};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArgumentClause, Value,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArgumentClause,
+    Subscript, Value,
 };
 
 /// Functions that give JSON.
@@ -26,6 +27,12 @@ const OF_JSON: &[&str] = &[
     "json_members_of",
     "jsonb_members_of",
     "jsonb_strip_nulls",
+    "json_without",
+    "json_without_path",
+    "json_concat",
+    "jsonb_set",
+    "jsonb_path_query_first",
+    "jsonb_path_query_array",
 ];
 
 /// Whether an expression gives JSON.
@@ -72,13 +79,48 @@ pub fn operator(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option
         // Of arrays, of which a NULL equals nothing.
         BinaryOperator::AtArrow => Some(contains(left, right)),
         BinaryOperator::ArrowAt => Some(contains(right, left)),
-        BinaryOperator::QuestionPipe | BinaryOperator::QuestionAnd => {
-            return Err(format!(
-                "JSON has no operator {op} here; write json ? 'a' OR json ? 'b', or AND"
-            ));
+        BinaryOperator::QuestionPipe => Some(format!("json_has_any_key({left}, {right})")),
+        BinaryOperator::QuestionAnd => Some(format!("json_has_all_keys({left}, {right})")),
+        BinaryOperator::HashMinus => Some(format!("json_without_path({left}, {right})")),
+        BinaryOperator::AtQuestion => Some(format!("jsonb_path_exists({left}, {right})")),
+        BinaryOperator::Minus if is_json(left) => Some(format!("json_without({left}, {right})")),
+        BinaryOperator::StringConcat
+            if (is_json(left) && (is_json(right) || is_json_text(right)))
+                || (is_json(right) && is_json_text(left)) =>
+        {
+            Some(format!("json_concat({left}, {right})"))
         }
         _ => None,
     })
+}
+
+/// Whether a constant text is JSON.
+fn is_json_text(expr: &Expr) -> bool {
+    text_of(expr).is_some_and(|it| serde_json::from_str::<&serde_json::value::RawValue>(it).is_ok())
+}
+
+/// `(json)['a']['b']`: members of JSON.
+///
+/// # Errors
+/// If a place in an array is told by a number.
+pub fn subscripts(root: &Expr, chain: &[AccessExpr]) -> Result<Option<String>, String> {
+    if !is_json(root) {
+        return Ok(None);
+    }
+    let mut steps = Vec::new();
+    for access in chain {
+        match access {
+            AccessExpr::Subscript(Subscript::Index { index }) if text_of(index).is_some() => {
+                steps.push(index.to_string());
+            }
+            _ => {
+                return Err(format!(
+                    "{root}{access} counts elements of JSON from 0 in some systems and from 1 in others; write json -> 0 for the first"
+                ));
+            }
+        }
+    }
+    Ok(Some(format!("json_get({root}, {})", steps.join(", "))))
 }
 
 /// Whether an array has all elements of another one.
@@ -116,6 +158,34 @@ pub fn made(name: &str, args: &[Expr]) -> Option<String> {
             let values: Vec<String> = args.iter().map(as_json).collect();
             Some(format!("json_array_of({})", values.join(", ")))
         }
+        // Without members and elements that are NULL.
+        "json_object_absent" => {
+            let members = args.chunks(2).map(|it| match it {
+                [name, value] => format!(
+                    "CASE WHEN ({value}) IS NOT NULL THEN to_json(CAST({name} AS TEXT)) || ': ' || {} END",
+                    as_json(value)
+                ),
+                other => other.iter().map(Expr::to_string).collect(),
+            });
+            let members: Vec<String> = members.collect();
+            Some(format!(
+                "json_members_of(concat_ws(', ', {}))",
+                members.join(", ")
+            ))
+        }
+        "json_array_absent" => {
+            let values: Vec<String> = args.iter().map(as_json).collect();
+            Some(format!(
+                "json_list_of(concat_ws(', ', {}))",
+                values.join(", ")
+            ))
+        }
+        "json_value_or" => match args {
+            [json, path, default] => Some(format!(
+                "CASE WHEN is_json({json}) AND json_query({json}, {path}) IS NULL THEN CAST(({default}) AS TEXT) ELSE json_value({json}, {path}) END"
+            )),
+            _ => None,
+        },
         "extract_json_string" | "json_extract_string" => Some(format!("json_value({all})")),
         "json_get_json" => Some(format!("json_get({all})")),
         "json_get_str" | "json_as_text" => Some(format!("json_get_text({all})")),
@@ -139,9 +209,19 @@ pub fn aggregate(name: &str, args: &[Expr], call: &Function) -> Option<String> {
         true => format!("coalesce({it}, 'null')"),
         false => format!("coalesce(to_json({it}), 'null')"),
     };
+    // The SQL standard leaves out elements that are NULL.
+    let given = match (name, args) {
+        ("json_arrayagg", [value]) | ("json_objectagg_absent", [_, value]) => {
+            Some(format!("({value}) IS NOT NULL"))
+        }
+        _ => None,
+    };
     let (wrapper, value) = match (name, args) {
-        ("json_agg" | "jsonb_agg", [value]) => ("json_list_of", element(value)),
-        ("json_object_agg" | "jsonb_object_agg", [name_of, value]) => (
+        ("json_agg" | "jsonb_agg" | "json_arrayagg", [value]) => ("json_list_of", element(value)),
+        (
+            "json_object_agg" | "jsonb_object_agg" | "json_objectagg" | "json_objectagg_absent",
+            [name_of, value],
+        ) => (
             match name {
                 "jsonb_object_agg" => "jsonb_members_of",
                 _ => "json_members_of",
@@ -164,8 +244,13 @@ pub fn aggregate(name: &str, args: &[Expr], call: &Function) -> Option<String> {
             _ => return None,
         }
     }
-    let filter = call.filter.as_ref();
-    let filter = filter.map_or(String::new(), |it| format!(" FILTER (WHERE {it})"));
+    let filter = call.filter.as_ref().map(|it| format!("({it})"));
+    let filter: Vec<String> = given.into_iter().chain(filter).collect();
+    let filter = match (filter.as_slice(), &call.filter) {
+        ([], _) => String::new(),
+        ([_], Some(it)) => format!(" FILTER (WHERE {it})"),
+        (all, _) => format!(" FILTER (WHERE {})", all.join(" AND ")),
+    };
     Some(format!(
         "{wrapper}(string_agg({distinct}{value}, {}{clauses}){filter})",
         quoted(", ")
