@@ -1,4 +1,5 @@
-//! Expressions of physical plans, exchanged for others wherever they stand; and integers that do not wrap around.
+//! Expressions of physical plans, exchanged for others wherever they stand: integers that do not wrap around, and variables of lambdas that stay apart
+//! from columns.
 //!
 //! DataFusion lets `+`, `-` and `*` of integers wrap around: the greatest BIGINT and one more is the least. In views, batches and queries alike they
 //! fail instead, as every other expression does that has no result. (Not in the arguments of window functions, which cannot be exchanged.)
@@ -10,7 +11,7 @@ use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::expressions::BinaryExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, LambdaVariable};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -75,12 +76,23 @@ impl PhysicalOptimizerRule for CheckedIntegers {
     }
 }
 
-/// The same expression, in which arithmetic fails where its result has no place.
+/// Places of variables of lambdas begin here. DataFusion has them behind the columns of the input, and moves columns, but not these, where an
+/// expression comes to stand over an input with more of them.
+const VARIABLES_FROM: usize = 1 << 20;
+
+/// The same expression, in which arithmetic fails where its result has no place, and no variable of a lambda has the place of a column.
 ///
 /// # Errors
 /// If it cannot be rebuilt.
 pub fn checked(expr: &Expr) -> Result<Expr> {
     let changed = Arc::clone(expr).transform_up(|it| {
+        if let Some(variable) = it.downcast_ref::<LambdaVariable>()
+            && variable.index() < VARIABLES_FROM
+        {
+            let (at, field) = (variable.index() + VARIABLES_FROM, variable.field());
+            let moved = LambdaVariable::new(at, Arc::clone(field));
+            return Ok(Transformed::yes(Arc::new(moved)));
+        }
         let Some(binary) = it.downcast_ref::<BinaryExpr>() else {
             return Ok(Transformed::no(it));
         };
@@ -194,4 +206,27 @@ fn condition(
         filter.column_indices().to_vec(),
         Arc::clone(filter.schema()),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rules;
+    use datafusion::execution::SessionStateBuilder;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    /// The projection is moved over all four columns, of which it was planned with two.
+    #[tokio::test]
+    async fn variables_of_lambdas_are_no_columns() {
+        let config = SessionConfig::new().set_str("datafusion.sql_parser.dialect", "DuckDB");
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_default_features()
+            .with_physical_optimizer_rules(rules())
+            .build();
+        let query = "SELECT array_transform(make_array(a, b), lambda x: x + a) FROM (VALUES (1, 2, 3, 'x')) AS v(id, a, b, t)";
+        let rows = SessionContext::new_with_state(state).sql(query).await;
+        let rows = rows.unwrap().collect().await.unwrap();
+        let list = arrow::util::display::array_value_to_string(rows[0].column(0), 0);
+        assert_eq!(list.unwrap(), "[4, 5]");
+    }
 }
