@@ -50,8 +50,9 @@ const FUNCTIONS: &[(&str, Meant)] = &[
     ("all_match", Meant::AllMatch),
     ("forall", Meant::AllMatch),
     ("none_match", Meant::NoneMatch),
-    ("reduce", Meant::Fold),
+    ("array_reduce", Meant::Fold),
     ("list_reduce", Meant::Fold),
+    ("reduce", Meant::Fold),
     ("aggregate", Meant::Fold),
 ];
 
@@ -73,7 +74,14 @@ pub fn names_of_others() -> Vec<(String, String)> {
                 return Some((call(name), each));
             }
             Meant::NoneMatch => ("array_any_match", true),
-            Meant::Fold => return None,
+            Meant::Fold => {
+                let ours = "array_reduce(a, b, (x, y) -> c)".to_owned();
+                return match *name {
+                    "array_reduce" => None,
+                    "list_reduce" => Some(("list_reduce(a, (x, y) -> c, b)".to_owned(), ours)),
+                    other => Some((format!("{other}(a, b, (x, y) -> c)"), ours)),
+                };
+            }
         };
         let stands_for = match negated {
             true => format!("NOT {}", call(ours)),
@@ -277,9 +285,17 @@ pub fn rewritten(name: &str, call: &Function) -> Result<Option<String>, String> 
         return Ok(None);
     }
     let (array, lambda) = match (meant, args.as_slice()) {
+        // DuckDB has the initial value last.
+        (Meant::Fold, [array, initial, step @ Expr::Lambda(lambda)])
+        | (Meant::Fold, [array, step @ Expr::Lambda(lambda), initial])
+            if lambda.params.len() == 2 && (name == "list_reduce") == is_lambda(&args[1]) =>
+        {
+            let text = format!("array_reduce({array}, {initial}, {step})");
+            return Ok((text != call.to_string()).then_some(text));
+        }
         (Meant::Fold, _) => {
             return Err(format!(
-                "{name} computes each step from the one before, which is not maintained; write array_sum(array), array_product(array), array_min(array) or array_max(array)"
+                "{name} takes an array, an initial value and a lambda of two parameters: {name}(array, 0, (state, x) -> state + x)"
             ));
         }
         (_, [array, Expr::Lambda(lambda)]) if lambda.params.len() == 1 => (array, lambda),

@@ -1290,6 +1290,9 @@ pub(crate) fn register_functions(state: &mut SessionState) {
     for function in functions::scalar_functions() {
         let _ = state.register_udf(function);
     }
+    for function in functions::functions_of_lambdas() {
+        let _ = state.register_higher_order_function(function);
+    }
     for aggregate in functions::aggregates() {
         let _ = state.register_udaf(aggregate);
     }

@@ -55,6 +55,12 @@ const OURS: &[(&str, &str, &str, &str)] = &[
     ),
     ("year", TIME, "year(time)", "The year."),
     (
+        "array_reduce",
+        "Array functions",
+        "array_reduce(array, initial, (state, x) -> next)",
+        "The last state of a value that is computed anew with each element; of an empty array the initial one.",
+    ),
+    (
         "ip_class",
         "Other functions",
         "ip_class(address)",

@@ -402,6 +402,10 @@ mod tests {
                 "(NOT array_any_match(a, lambda __lambda_x : NOT (__lambda_x > 0 OR __lambda_x IS NULL)))",
             ),
             (
+                "reduce(a, 0, (s, x) => s + x)",
+                "array_reduce(a, 0, lambda __lambda_s, __lambda_x : __lambda_s + __lambda_x)",
+            ),
+            (
                 "filter(a, x => x > b)",
                 "array_filter(a, lambda __lambda_x : __lambda_x > b)",
             ),
@@ -416,7 +420,7 @@ mod tests {
             ("a COLLATE \"de_DE\"", "lower(text)"),
             ("weekday(a)", "extract(isodow FROM a) - 1"),
             ("(a::jsonb)[0]", "json -> 0"),
-            ("reduce(a, 0, (s, x) -> s + x)", "array_sum(array)"),
+            ("reduce(a, 0, x -> x)", "a lambda of two parameters"),
             ("transform(a, (x, i) -> x + i)", "a lambda of one parameter"),
             ("topk(a, b)", "topk(a, 3)"),
             (

@@ -63,6 +63,7 @@ mod numbers;
 mod ordered;
 mod pairs;
 mod percentile;
+mod reduce;
 mod rowwise;
 mod score;
 mod session;
@@ -92,8 +93,8 @@ use arrow::datatypes::{
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{
-    AggregateUDF, ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility, WindowUDF,
+    AggregateUDF, ColumnarValue, Expr, ExprSchemable, HigherOrderUDF, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility, WindowUDF,
 };
 use std::cell::Cell;
 use std::sync::Arc;
@@ -168,6 +169,11 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .chain(numbers::all());
     all.extend(rowwise.map(rowwise::Rowwise::function));
     all
+}
+
+/// All functions of ours that take lambdas.
+pub fn functions_of_lambdas() -> Vec<Arc<HigherOrderUDF>> {
+    vec![Arc::new(reduce::reduce())]
 }
 
 /// `date_part`, by which EXTRACT is computed too.
