@@ -320,6 +320,18 @@ const OURS: &[(&str, &str, &str, &str)] = &[
         "The binary digits of an integer, of which those below zero have 64.",
     ),
     (
+        "hex",
+        STRING,
+        "hex(value)",
+        "The hexadecimal digits of an integer, of which those below zero have 16, or of the bytes of a text, in capital letters.",
+    ),
+    (
+        "gunzip",
+        STRING,
+        "gunzip(bytes)",
+        "The text that is packed in bytes of gzip, of 16 MiB at most.",
+    ),
+    (
         "sha1",
         HASHING,
         "sha1(value)",

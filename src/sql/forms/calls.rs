@@ -110,7 +110,6 @@ const TEMPLATES_OF_VALUES: &[(&str, usize, &str)] = &[
     ("rlike", 2, "({0} ~ {1})"),
     // MySQL breaks lines after 76 characters, others do not.
     ("to_base64", 1, "encode({0}, 'base64pad')"),
-    ("hex", 1, "upper(encode({0}, 'hex'))"),
     ("is_nan", 1, "isnan({0})"),
     (
         "is_inf",

@@ -125,6 +125,10 @@ pub(super) const BY_CODE: &[(&str, &str)] = &[
         "days from 1970 to that date",
     ),
     (
+        "quantile_cont(a, 0.5)",
+        "percentile_cont(0.5) WITHIN GROUP (ORDER BY a)",
+    ),
+    (
         "percentile(a, 0.5)",
         "percentile_cont(0.5) WITHIN GROUP (ORDER BY a)",
     ),
@@ -225,7 +229,8 @@ pub(super) fn aggregate(
 ) -> Result<Option<String>, String> {
     let clause = filter.map_or(String::new(), |it| format!(" FILTER (WHERE {it})"));
     Ok(match (name, args) {
-        ("percentile", [value, rank]) => Some(format!(
+        // Flink, and DuckDB.
+        ("percentile" | "quantile_cont", [value, rank]) => Some(format!(
             "percentile_cont({rank}) WITHIN GROUP (ORDER BY {value}){clause}"
         )),
         ("sum0", [value]) => Some(format!("coalesce(sum({value}){clause}, 0)")),

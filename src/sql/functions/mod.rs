@@ -60,6 +60,7 @@ mod json_edited;
 mod json_made;
 mod mode;
 mod numbers;
+mod of_bytes;
 mod ordered;
 mod pairs;
 mod percentile;
@@ -161,6 +162,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     all.extend(familiar::all());
     all.extend(json::all());
     all.extend(json_made::all());
+    all.extend(of_bytes::all());
     all.extend(zones::all());
     let rowwise = json_edited::all()
         .into_iter()

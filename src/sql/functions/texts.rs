@@ -1,11 +1,12 @@
 //! Functions of texts that other systems have: how words sound, what stands between matches of a pattern, how a text is quoted, and checksums.
 
 use super::rowwise::Takes::{Bytes, Int, Text};
-use super::rowwise::{Arg, Given, Gives, Rowwise};
+use super::rowwise::{Arg, Given, Gives, RESULT_BYTES_MAX, Rowwise};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use regex::Regex;
 use std::cell::RefCell;
 use std::fmt::Write;
+use std::io::Read;
 
 /// All of them.
 pub(super) fn all() -> Vec<Rowwise> {
@@ -23,6 +24,29 @@ pub(super) fn all() -> Vec<Rowwise> {
             usage: "bin(integer)",
             ways: &[(&[Int], Gives::Text)],
             of: |it| text(format!("{:b}", it[0].int())),
+            check: None,
+        },
+        Rowwise {
+            name: "hex",
+            usage: "hex(integer), hex(text) or hex(bytes)",
+            ways: &[
+                (&[Int], Gives::Text),
+                (&[Text], Gives::Text),
+                (&[Bytes], Gives::Text),
+            ],
+            of: |it| {
+                text(match it[0] {
+                    Arg::Int(number) => format!("{number:X}"),
+                    _ => hexadecimal(it[0].bytes()).to_uppercase(),
+                })
+            },
+            check: None,
+        },
+        Rowwise {
+            name: "gunzip",
+            usage: "gunzip(bytes)",
+            ways: &[(&[Bytes], Gives::Text)],
+            of: |it| text(unpacked(it[0].bytes())?),
             check: None,
         },
         Rowwise {
@@ -170,7 +194,22 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// The text that is packed in the format of gzip.
+fn unpacked(bytes: &[u8]) -> Result<String> {
+    let mut unpacked = String::new();
+    let most = RESULT_BYTES_MAX as u64 + 1;
+    let read = flate2::read::MultiGzDecoder::new(bytes)
+        .take(most)
+        .read_to_string(&mut unpacked);
+    match read {
+        Ok(_) if unpacked.len() <= RESULT_BYTES_MAX => Ok(unpacked),
+        Ok(_) => exec_err!("gunzip makes at most {} MiB", RESULT_BYTES_MAX >> 20),
+        Err(error) => exec_err!("gunzip: {error}"),
+    }
+}
+
+/// Two digits for each byte.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     let mut digits = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         let _ = write!(digits, "{byte:02x}");
@@ -318,6 +357,22 @@ mod tests {
             hexadecimal(&sha1(million.as_bytes())),
             "34aa973cd4c4daa4f61eeb2bdbad27316534016f"
         );
+    }
+
+    #[test]
+    fn packed_texts_are_unpacked_as_far_as_they_may_be() {
+        use std::io::Write;
+        let packed = |size: usize| {
+            let level = flate2::Compression::fast();
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), level);
+            packed.write_all(&vec![b'a'; size]).unwrap();
+            packed.finish().unwrap()
+        };
+        assert_eq!(unpacked(&packed(3)).unwrap(), "aaa");
+        assert!(unpacked(&packed(RESULT_BYTES_MAX)).is_ok());
+        let error = unpacked(&packed(RESULT_BYTES_MAX + 1)).unwrap_err();
+        assert!(error.to_string().contains("at most 16 MiB"), "{error}");
+        assert!(unpacked(&packed(3)[..8]).is_err());
     }
 
     #[test]
