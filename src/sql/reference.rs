@@ -338,6 +338,12 @@ const OURS: &[(&str, &str, &str, &str)] = &[
         "The SHA-1 of a text in hexadecimal digits, or of bytes as bytes.",
     ),
     (
+        "hmac_sha256",
+        HASHING,
+        "hmac_sha256(key, data)",
+        "The HMAC of texts or bytes by SHA-256 (RFC 2104), as bytes.",
+    ),
+    (
         "crc32",
         HASHING,
         "crc32(value)",

@@ -40,6 +40,17 @@ pub(super) const TEMPLATES: &[(&str, usize, &str)] = &[
     ("array_flatten", 1, "flatten({0})"),
     ("safe_offset", 1, "CASE WHEN 0 <= {0} THEN {0} + 1 END"),
     ("safe_ordinal", 1, "CASE WHEN 0 < {0} THEN {0} END"),
+    // Of numbers with a fixed number of digits behind the point.
+    (
+        "scale",
+        1,
+        "character_length(split_part(CAST({0} AS TEXT), '.', 2))",
+    ),
+    (
+        "min_scale",
+        1,
+        "character_length(rtrim(split_part(CAST({0} AS TEXT), '.', 2), '0'))",
+    ),
     ("coth", 1, "(1 / tanh({0}))"),
     ("csc", 1, "(1 / sin({0}))"),
     ("csch", 1, "(1 / sinh({0}))"),
@@ -71,10 +82,16 @@ pub(super) const TEMPLATES: &[(&str, usize, &str)] = &[
 ];
 
 /// Names that systems disagree about, and what to write.
-pub(super) const REFUSED: &[(&str, &str)] = &[(
-    "weekday",
-    "counts from Monday in some systems and from Sunday in others; write extract(isodow FROM a) - 1, or extract(dow FROM a)",
-)];
+pub(super) const REFUSED: &[(&str, &str)] = &[
+    (
+        "weekday",
+        "counts from Monday in some systems and from Sunday in others; write extract(isodow FROM a) - 1, or extract(dow FROM a)",
+    ),
+    (
+        "hmac",
+        "takes the key first in some systems and the data in others; write hmac_sha256(key, data)",
+    ),
+];
 
 /// Names that more is done for than a template could.
 pub(super) const BY_CODE: &[(&str, &str)] = &[
@@ -133,6 +150,10 @@ pub(super) const BY_CODE: &[(&str, &str)] = &[
         "percentile_cont(0.5) WITHIN GROUP (ORDER BY a)",
     ),
     ("sum0(a)", "coalesce(sum(a), 0)"),
+    (
+        "product(a)",
+        "array_product(array_agg(CAST(a AS DOUBLE) ORDER BY a) FILTER (WHERE a IS NOT NULL))",
+    ),
     (
         "topk(a, 2)",
         "array_slice(array_agg(a ORDER BY a DESC) FILTER (WHERE a IS NOT NULL), 1, 2)",
@@ -234,6 +255,13 @@ pub(super) fn aggregate(
             "percentile_cont({rank}) WITHIN GROUP (ORDER BY {value}){clause}"
         )),
         ("sum0", [value]) => Some(format!("coalesce(sum({value}){clause}, 0)")),
+        // In one order, as products of doubles depend on it.
+        ("product", [value]) => {
+            let also = filter.map_or(String::new(), |it| format!(" AND ({it})"));
+            Some(format!(
+                "array_product(array_agg(CAST({value} AS DOUBLE) ORDER BY {value}) FILTER (WHERE ({value}) IS NOT NULL{also}))"
+            ))
+        }
         ("topk" | "topkdistinct", [value, count]) => {
             let count: u32 = count
                 .to_string()
@@ -424,6 +452,7 @@ mod tests {
         for (text, instead) in [
             ("a COLLATE \"de_DE\"", "lower(text)"),
             ("weekday(a)", "extract(isodow FROM a) - 1"),
+            ("hmac(a, b, 'sha256')", "hmac_sha256(key, data)"),
             ("(a::jsonb)[0]", "json -> 0"),
             ("reduce(a, 0, x -> x)", "a lambda of two parameters"),
             ("transform(a, (x, i) -> x + i)", "a lambda of one parameter"),

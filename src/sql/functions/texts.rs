@@ -63,6 +63,21 @@ pub(super) fn all() -> Vec<Rowwise> {
             check: None,
         },
         Rowwise {
+            name: "hmac_sha256",
+            usage: "hmac_sha256(key, data), each a text or bytes",
+            ways: &[
+                (&[Text, Text], Gives::Bytes),
+                (&[Text, Bytes], Gives::Bytes),
+                (&[Bytes, Text], Gives::Bytes),
+                (&[Bytes, Bytes], Gives::Bytes),
+            ],
+            of: |it| {
+                let code = signed(it[0].bytes(), it[1].bytes())?;
+                Ok(Some(Given::Bytes(code)))
+            },
+            check: None,
+        },
+        Rowwise {
             name: "crc32",
             usage: "crc32(text) or crc32(bytes)",
             ways: &[(&[Text], Gives::Int), (&[Bytes], Gives::Int)],
@@ -206,6 +221,16 @@ fn unpacked(bytes: &[u8]) -> Result<String> {
         Ok(_) => exec_err!("gunzip makes at most {} MiB", RESULT_BYTES_MAX >> 20),
         Err(error) => exec_err!("gunzip: {error}"),
     }
+}
+
+/// The HMAC of data by SHA-256 (RFC 2104).
+fn signed(key: &[u8], data: &[u8]) -> Result<Vec<u8>> {
+    use hmac::{Hmac, KeyInit, Mac};
+    let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(key) else {
+        return exec_err!("hmac_sha256: the key cannot be used");
+    };
+    mac.update(data);
+    Ok(mac.finalize().into_bytes().to_vec())
 }
 
 /// Two digits for each byte.
@@ -352,6 +377,12 @@ mod tests {
         ] {
             assert_eq!(hexadecimal(&sha1(text.as_bytes())), hash, "{text}");
         }
+        // RFC 4231, test case 2.
+        let code = signed(b"Jefe", b"what do ya want for nothing?").unwrap();
+        assert_eq!(
+            hexadecimal(&code),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
         let million = "a".repeat(1_000_000);
         assert_eq!(
             hexadecimal(&sha1(million.as_bytes())),
