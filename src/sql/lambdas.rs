@@ -373,4 +373,16 @@ mod tests {
             assert_eq!(parsed(text), expected, "{text}");
         }
     }
+
+    #[tokio::test]
+    async fn views_with_lambdas_are_planned() {
+        let text = "CREATE SOURCE s (id BIGINT, a BIGINT[], js JSON) WITH (connector = 'files', path = 'x') FORMAT JSON;
+            CREATE MATERIALIZED VIEW v AS
+              SELECT id, transform(a, x -> x + id) AS moved, reduce(a, 0, (n, x) -> n + x) AS sum, js -> 'k' AS k
+              FROM s WHERE any_match(a, x -> x > id);
+            CREATE MATERIALIZED VIEW w AS
+              SELECT id, filter(array_agg(k), k => k IS NOT NULL) AS given FROM v GROUP BY id;";
+        let planned = crate::sql::plan_text("t", text, |_| None).await;
+        assert_eq!(planned.err().map(|it| it.to_string()), None);
+    }
 }
