@@ -415,6 +415,7 @@ const INTERNAL: &[&str] = &[
     WINDOW_BOUND,
     asof::AS_OF,
     casts::NAMED_CAST,
+    functions::DATE_TRUNC_OF,
     functions::NOW_BEFORE,
     functions::NOW_REACHED,
     functions::WITHIN_LAST,

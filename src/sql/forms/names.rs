@@ -1,7 +1,7 @@
 //! More names of functions that other systems have, beside those of [`super::calls`]: of numbers, texts, times and JSON.
 
 use super::{quoted, text_of};
-use crate::sql::functions::Pattern;
+use crate::sql::functions::{DATE_TRUNC_OF, Pattern};
 use crate::sql::syntax;
 use datafusion::sql::sqlparser::ast::{Expr, Value};
 
@@ -106,7 +106,10 @@ pub(super) const BY_CODE: &[(&str, &str)] = &[
         "CASE WHEN 0 < cardinality(a) THEN 1 END",
     ),
     ("date_part(year, a)", "date_part('year', a)"),
-    ("date_trunc(a, MONTH)", "date_trunc('month', a)"),
+    (
+        "date_trunc(a, MONTH)",
+        "date_trunc('month', a), of a date a date",
+    ),
     ("encode(a, 'UTF-8')", "CAST(a AS BYTEA)"),
     ("decode(a, 'UTF-8')", "CAST(a AS TEXT)"),
     (
@@ -198,7 +201,7 @@ pub(super) fn by_code(name: &str, args: &[Expr]) -> Result<Option<String>, Strin
         ("date_trunc", [time, Expr::Identifier(unit)])
             if is_unit(&unit.value) && text_of(time).is_none() =>
         {
-            format!("date_trunc('{}', {time})", unit.value.to_lowercase())
+            format!("{DATE_TRUNC_OF}({time}, '{}')", unit.value.to_lowercase())
         }
         ("encode", [text, charset]) if is_utf8(charset) => format!("CAST(({text}) AS BYTEA)"),
         ("decode", [bytes, charset]) if is_utf8(charset) => format!("CAST(({bytes}) AS TEXT)"),
@@ -405,7 +408,7 @@ mod tests {
                 "percentile_cont(ARRAY[0.25, 0.5]) WITHIN GROUP (ORDER BY a DESC)",
                 "make_array(percentile_cont(0.25) WITHIN GROUP (ORDER BY a DESC), percentile_cont(0.5) WITHIN GROUP (ORDER BY a DESC))",
             ),
-            ("date_trunc(a, MONTH)", "date_trunc('month', a)"),
+            ("date_trunc(a, MONTH)", "date_trunc_of(a, 'month')"),
             ("date_trunc('month', a)", "date_trunc('month', a)"),
             ("date_part(year, a)", "date_part('year', a)"),
             (

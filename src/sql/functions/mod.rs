@@ -52,6 +52,7 @@ macro_rules! scalar_as_native {
     };
 }
 
+mod cut_off;
 mod extremes;
 mod familiar;
 pub mod in_force;
@@ -75,6 +76,7 @@ mod to_char;
 mod urls;
 mod zones;
 
+pub use cut_off::DATE_TRUNC_OF;
 pub use percentile::PERCENTILE;
 pub use score::{SCORE, wants};
 pub use to_char::{Pattern, left_out};
@@ -153,9 +155,8 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(NamedCast::new())),
         Arc::new(score::score()),
         date_part(),
-        Arc::new(ScalarUDF::from(DateTrunc(
-            datafusion::functions::datetime::date_trunc(),
-        ))),
+        date_trunc(),
+        cut_off::date_trunc_of(date_trunc()),
         Arc::new(ScalarUDF::from(to_char::to_char())),
         Arc::new(ScalarUDF::from(to_char::date_format())),
     ];
@@ -176,6 +177,12 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 /// All functions of ours that take lambdas.
 pub fn functions_of_lambdas() -> Vec<Arc<HigherOrderUDF>> {
     vec![Arc::new(reduce::reduce())]
+}
+
+fn date_trunc() -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(DateTrunc(
+        datafusion::functions::datetime::date_trunc(),
+    )))
 }
 
 /// `date_part`, by which EXTRACT is computed too.
